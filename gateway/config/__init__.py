@@ -1,0 +1,1 @@
+"""One YAML file to frozen Structs, strictly, with a place for every fault."""

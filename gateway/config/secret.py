@@ -1,0 +1,60 @@
+"""Secrets stand outside the file: in the environment, or in a credential that systemd hands over."""
+
+from collections.abc import Mapping
+from hmac import compare_digest
+from pathlib import Path
+from typing import Any
+
+_HOW = "write {env: NAME} or {credential: NAME}; a secret never stands in this file"
+
+
+class Secret:
+    """A text that does not show itself."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    @classmethod
+    def read(cls, told: Any, environ: Mapping[str, str]) -> "Secret":
+        """From `{env: NAME}` or `{credential: NAME}`. Raises ValueError, never with the value."""
+        if not isinstance(told, dict) or len(told) != 1:
+            raise ValueError(_HOW)
+        ((kind, name),) = told.items()
+        if kind == "env":
+            value = environ.get(str(name))
+        elif kind == "credential":
+            value = _credential(str(name), environ)
+        else:
+            raise ValueError(_HOW)
+        if value is None:
+            raise ValueError(f"{kind} {name!r} does not exist")
+        value = value.removeprefix("\ufeff").strip()
+        if not value or any(c.isspace() or not c.isprintable() for c in value):
+            raise ValueError(f"{kind} {name!r} is empty, or holds blanks or control characters")
+        return cls(value)
+
+    def reveal(self) -> str:
+        """The text itself, for the one place that sends it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(****)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and compare_digest(self._value.encode(), other._value.encode())
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+def _credential(name: str, environ: Mapping[str, str]) -> str | None:
+    """A file of systemd's LoadCredential=."""
+    folder = environ.get("CREDENTIALS_DIRECTORY")
+    if folder is None or "/" in name:
+        return None
+    try:
+        return (Path(folder) / name).read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,233 @@
+"""Strict reading of the YAML: text to Structs, and for every fault its file, line and column.
+
+PyYAML composes the tree once; its node marks give the places. Scalars follow YAML 1.2's core rules, so that `no`
+and `1:30` stay text. One run reports one fault for each top-level section.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import yaml
+
+from gateway.config.secret import Secret
+from gateway.errors import ConfigError, Fault
+
+T = TypeVar("T")
+Path_ = tuple[str | int, ...]
+
+MAX_BYTES = 1024 * 1024
+MAX_NODES = 10_000
+"""Nodes with aliases expanded: more is a bomb (robustness.md S73)."""
+
+_INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_WORDS: dict[str, object] = {
+    "": None, "~": None, "null": None, "Null": None, "NULL": None,
+    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
+}  # fmt: skip
+_CORE_TAGS = tuple(
+    f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "seq", "map")
+)
+_PLACE = re.compile(r" - at `(?:key in )?\$(.*)`$")
+_STEP = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
+_MISSING = re.compile(r"Object missing required field `(.*)`")
+_KINDS = {"str": "a text", "int": "a whole number", "float": "a number", "bool": "true or false",
+          "object": "a mapping", "array": "a list", "null": "nothing"}  # fmt: skip
+
+
+class Source:
+    """One file, composed: decodes sections and knows where everything stands."""
+
+    def __init__(self, text: str, file: str, environ: Mapping[str, str] | None = None) -> None:
+        self.file = file
+        self._environ = os.environ if environ is None else environ
+        self._nodes = 0
+        self._root = self._compose(text)
+        self.data: dict[str, Any] = self._plain(self._root, ()) if self._root is not None else {}
+
+    def decode(self, type_: type[T], at: Path_ = ()) -> T:
+        """The value at a path, typed; an absent or empty one is `type_`'s defaults. Raises ConfigError."""
+        value: Any = self.data
+        for step in at:
+            value = value.get(step) if isinstance(value, dict) else None
+        value = {} if value is None else value
+        faults: list[Fault] = []
+        if not at:
+            faults = [f for name in value for f in self._try(type_, {name: value[name]}, at)]
+        if not faults:
+            faults = self._try(type_, value, at)
+        if faults:
+            raise ConfigError(tuple(faults))
+        return msgspec.convert(value, type_, dec_hook=self._secret)
+
+    def fault(self, path: Path_, message: str, *, key: bool = False) -> Fault:
+        """A fault at a path: at its value, or at its key, or at what is nearest above."""
+        node = self._root
+        mark = node.start_mark if node is not None else None
+        for depth, step in enumerate(path):
+            found = _child(node, step)
+            if found is None:
+                break
+            at_key = key and depth == len(path) - 1
+            mark = (found[0] if at_key else found[1]).start_mark
+            node = found[1]
+        line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
+        return Fault(self.file, line, column, message)
+
+    def _compose(self, text: str) -> yaml.MappingNode | None:
+        try:
+            root: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            place = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
+            raise ConfigError((Fault(self.file, *place, error.problem or str(error.context)),)) from None
+        except yaml.YAMLError as error:
+            raise ConfigError((Fault(self.file, 1, 1, str(error).splitlines()[0]),)) from None
+        except RecursionError:
+            raise ConfigError((Fault(self.file, 1, 1, "nested too deeply"),)) from None
+        if root is None or isinstance(root, yaml.MappingNode):
+            return root
+        raise ConfigError((_fault(self.file, root, "expected a mapping of sections"),))
+
+    def _plain(self, node: yaml.Node, above: tuple[yaml.Node, ...]) -> Any:
+        """A node as plain data. Raises ConfigError for duplicates, foreign tags and bombs."""
+        self._nodes += 1
+        if self._nodes > MAX_NODES or any(node is one for one in above):
+            raise ConfigError((_fault(self.file, node, "aliases expand to more than a configuration"),))
+        if node.tag not in _CORE_TAGS and not node.tag.startswith("tag:yaml.org,2002:timestamp"):
+            raise ConfigError((_fault(self.file, node, f"the tag {node.tag!r} has no meaning here"),))
+        if isinstance(node, yaml.ScalarNode):
+            return _scalar(node)
+        above = (*above, node)
+        if isinstance(node, yaml.SequenceNode):
+            return [self._plain(item, above) for item in node.value]
+        return self._mapping(node, above)
+
+    def _mapping(self, node: yaml.Node, above: tuple[yaml.Node, ...]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        lines: dict[str, int] = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise ConfigError((_fault(self.file, key, "a key must be a plain text"),))
+            name = key.value
+            if name in found:
+                message = f"{name!r} stands here twice: also in line {lines[name]}"
+                raise ConfigError((_fault(self.file, key, message),))
+            found[name] = self._plain(value, above)
+            lines[name] = key.start_mark.line + 1
+        return found
+
+    def _try(self, type_: type[Any], value: Any, at: Path_) -> list[Fault]:
+        try:
+            msgspec.convert(value, type_, dec_hook=self._secret)
+        except msgspec.ValidationError as error:
+            return [self._explain(error, type_, at)]
+        return []
+
+    def _secret(self, type_: type[Any], value: Any) -> Any:
+        if type_ is Secret:
+            return Secret.read(value, self._environ)
+        raise NotImplementedError(type_)  # msgspec's own word for a type nobody can decode
+
+    def _explain(self, error: msgspec.ValidationError, type_: type[Any], at: Path_) -> Fault:
+        """msgspec's message, with its path turned into a place and its words into ours."""
+        message = str(error)
+        place = _PLACE.search(message)
+        message = message[: place.start()] if place else message
+        path = (*at, *_steps(place[1] if place else ""))
+        where = ".".join(map(str, path)) or "the file"
+        if unknown := _UNKNOWN.fullmatch(message):
+            name = unknown[1]
+            known = _fields(type_, path[len(at) :])
+            close = get_close_matches(name, known, 1)
+            hint = f"; did you mean {close[0]!r}?" if close else "."
+            told = f"unknown key {name!r} in {where}{hint} Known: {', '.join(known)}"
+            return self.fault((*path, name), told, key=True)
+        if missing := _MISSING.fullmatch(message):
+            return self.fault(path, f"{where} needs {missing[1]!r}")
+        return self.fault(path, f"{where}: {_humanized(message)}")
+
+
+def read_file(path: Path) -> Source:
+    """A file as a Source. Raises ConfigError when it cannot be read or composed."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise ConfigError((Fault(str(path), 1, 1, f"larger than {MAX_BYTES} bytes"),))
+        return Source(data.decode("utf-8-sig"), str(path))
+    except OSError as error:
+        raise ConfigError((Fault(str(path), 1, 1, f"cannot be read: {error.strerror}"),)) from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ConfigError((Fault(str(path), line, 1, "not UTF-8"),)) from None
+
+
+def _steps(told: str) -> Path_:
+    """msgspec's `.a[0].b` as steps; the key of a mapping's value is `...` to it, and to us."""
+    return tuple(int(index) if index.isdecimal() else name or index for name, index in _STEP.findall(told))
+
+
+def _scalar(node: yaml.ScalarNode) -> object:
+    """By YAML 1.2's core schema; quoted and block scalars are always text."""
+    text: str = node.value
+    if node.style is not None:
+        return text
+    return _WORDS[text] if text in _WORDS else _number(text)
+
+
+def _number(text: str) -> object:
+    if _INT.fullmatch(text) and len(text) < 20:
+        return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+    return float(text) if _FLOAT.fullmatch(text) else text
+
+
+def _fault(file: str, node: yaml.Node, message: str) -> Fault:
+    return Fault(file, node.start_mark.line + 1, node.start_mark.column + 1, message)
+
+
+def _child(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node, yaml.Node] | None:
+    """(key, value) below a node; a list's item is its own key."""
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        return node.value[step], node.value[step]
+    if isinstance(node, yaml.MappingNode):
+        pairs: list[tuple[yaml.Node, yaml.Node]] = node.value
+        return next((pair for pair in pairs if pair[0].value == step), None)
+    return None
+
+
+def _fields(type_: Any, path: Path_) -> list[str]:
+    """The keys that a Struct below `type_` knows."""
+    info = msgspec.inspect.type_info(type_)
+    for step in path:
+        info = _inner(info)
+        if isinstance(info, msgspec.inspect.StructType):
+            info = next((f.type for f in info.fields if f.encode_name == step), info)
+        elif isinstance(info, msgspec.inspect.DictType):
+            info = info.value_type
+    info = _inner(info)
+    return sorted(f.encode_name for f in info.fields) if isinstance(info, msgspec.inspect.StructType) else []
+
+
+def _inner(info: msgspec.inspect.Type) -> msgspec.inspect.Type:
+    """Without annotations and `| None`."""
+    while isinstance(info, msgspec.inspect.Metadata):
+        info = info.type
+    if isinstance(info, msgspec.inspect.UnionType):
+        return next((_inner(t) for t in info.types if not isinstance(t, msgspec.inspect.NoneType)), info)
+    return info
+
+
+def _humanized(message: str) -> str:
+    """`Expected `int`, got `str`` as a person would say it."""
+    said = re.sub(r"`(\w+)`", lambda m: _KINDS.get(m[1], m[0]), message)
+    said = said[:1].lower() + said[1:]
+    if "expected a text, got a" in said or "expected a text, got true" in said:
+        said += ": put it in quotes"
+    return said

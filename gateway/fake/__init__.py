@@ -1,0 +1,1 @@
+"""A Gemini emulator: `gateway fake`, the demo's and the tests' upstream."""

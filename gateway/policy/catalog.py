@@ -1,0 +1,103 @@
+"""Which model answers: the operator's aliases, prefixes and default (design.md decision 4 and 1.1, 4)."""
+
+import re
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from gateway.errors import BadRequest, NotFound
+
+_SAFE_ID = re.compile(r"(?:tunedModels/)?[A-Za-z0-9][A-Za-z0-9._@-]*")
+_NAMESPACES = ("models/", "google/", "gemini/")
+
+PREFIXES = (
+    "gemini-",
+    "gemma-",
+    "learnlm-",
+    "imagen-",
+    "veo-",
+    "lyria-",
+    "nano-banana",
+    "aqa",
+    "embedding-",
+    "text-embedding-0",
+    "deep-research-",
+    "tunedModels/",
+)
+
+
+class ModelsConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which Gemini model answers for which requested name."""
+
+    default: Annotated[str, Meta(description="The chat model for names that match nothing.")] = (
+        "gemini-flash-latest"
+    )
+    prefixes: Annotated[
+        tuple[str, ...],
+        Meta(description="A name that starts with one of these is a Gemini model, used as it is."),
+    ] = PREFIXES
+    aliases: Annotated[
+        dict[str, str], Meta(description="Other names for models, such as `gpt-4o: gemini-2.5-pro`.")
+    ] = {}
+    unknown: Annotated[
+        Literal["default", "forward", "reject"],
+        Meta(description="What a name that matches nothing becomes: the default model, itself, or a 404."),
+    ] = "default"
+
+    def __post_init__(self) -> None:
+        for name in (self.default, *self.aliases.values()):
+            if not _SAFE_ID.fullmatch(name):
+                raise ValueError(f"{name!r} is not a model name")
+
+
+class ModelRoute(Struct, frozen=True):
+    """The model that will be asked; `substituted` when it is not the one the client named."""
+
+    model: str
+    substituted: bool = False
+
+
+class Catalog:
+    """Resolves requested names. Read-only; replaced as a whole when the configuration changes."""
+
+    def __init__(self, config: ModelsConfig) -> None:
+        self._config = config
+        self._prefixes = tuple(config.prefixes)
+
+    def resolve(self, requested: str | None) -> ModelRoute:
+        """The model for a name, None meaning the default. Raises BadRequest or NotFound, both naming `model`."""
+        config = self._config
+        if not requested:
+            return ModelRoute(config.default)
+        name = config.aliases.get(requested)
+        if name is not None:
+            return ModelRoute(name)
+        name = _without_namespace(requested)
+        if name in config.aliases:
+            return ModelRoute(config.aliases[name])
+        if name.startswith(self._prefixes):
+            return ModelRoute(_safe(name))
+        if config.unknown == "forward":
+            return ModelRoute(_safe(name))
+        if config.unknown == "reject":
+            raise NotFound(
+                f"The model `{requested[:80]}` does not exist here; `models.aliases` can give it a meaning.",
+                code="model_not_found",
+                param="model",
+            )
+        return ModelRoute(config.default, substituted=True)
+
+
+def _without_namespace(name: str) -> str:
+    for namespace in _NAMESPACES:
+        name = name.removeprefix(namespace)
+    return name
+
+
+def _safe(name: str) -> str:
+    """The name, fit for a URL path (translation.md A.1: nothing else may get there)."""
+    if not _SAFE_ID.fullmatch(name) or ".." in name:
+        raise BadRequest(
+            "not a model name: letters, digits and `._@-` only", param="model", code="invalid_value"
+        )
+    return name

@@ -1,0 +1,55 @@
+"""What is remembered of one exchange while it lasts, for its line in the log: never a key, never content."""
+
+from time import monotonic
+
+from msgspec import Struct
+
+from gateway.errors import GatewayError
+from gateway.wire.gemini import UsageMetadata
+
+
+class Record(Struct, omit_defaults=True):
+    """One exchange; times are in milliseconds. Field order is the order in the log line."""
+
+    request_id: str
+    method: str
+    path: str
+    status: int = 0
+    model: str | None = None
+    requested_model: str | None = None
+    stream: bool = False
+    client: str | None = None
+    """The key's fingerprint."""
+    upstream_status: int | None = None
+    attempts: int = 0
+    first_byte_ms: float | None = None
+    duration_ms: float = 0.0
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    notes: list[str] | None = None
+    error: str | None = None
+    """The code of an error, also of one told inside a stream."""
+
+    started: float = 0.0
+    """On the monotonic clock."""
+
+    def first_byte(self) -> None:
+        """Content is about to go out."""
+        self.first_byte_ms = _since(self.started)
+
+    def ended(self, status: int) -> None:
+        self.status = status
+        self.duration_ms = _since(self.started)
+
+    def failed(self, error: GatewayError) -> None:
+        self.error = error.code
+        self.upstream_status = error.upstream_status or self.upstream_status
+
+    def count(self, usage: UsageMetadata) -> None:
+        """Take the tokens of an answer; thoughts count as completion."""
+        self.prompt_tokens = (usage.prompt_token_count or 0) + (usage.tool_use_prompt_token_count or 0)
+        self.completion_tokens = (usage.candidates_token_count or 0) + (usage.thoughts_token_count or 0)
+
+
+def _since(start: float) -> float:
+    return round((monotonic() - start) * 1000, 1)

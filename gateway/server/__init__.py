@@ -1,0 +1,1 @@
+"""The HTTP side: application, middleware, replies, life cycle, log."""

@@ -1,0 +1,78 @@
+"""Composes the application: services, plugins, CORS, middleware. Imports no plugin: they are found by name."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from aiohttp import web
+
+from gateway.config.model import GatewayConfig
+from gateway.config.source import Source
+from gateway.exchange import Exchange
+from gateway.plugin import SERVICES, Loaded, Services, load_plugins
+from gateway.policy.catalog import Catalog
+from gateway.policy.limits import Admission
+from gateway.server import cors
+from gateway.server.lifecycle import DRAIN, Drain
+from gateway.server.logs import Log
+from gateway.server.middleware import Around
+from gateway.server.reply import RECORD
+from gateway.upstream.client import GeminiClient
+
+PLUGINS: web.AppKey[list[Loaded]] = web.AppKey("plugins", list)
+
+
+def build_app(config: GatewayConfig, source: Source) -> web.Application:
+    """The application a configuration asks for. Raises ConfigError, with places from `source`."""
+    log, drain, upstream = Log(), Drain(), GeminiClient(config.upstream)
+    services = Services(
+        config=config,
+        catalog=Catalog(config.models),
+        exchange=Exchange(upstream, config.upstream.retry),
+        admission=Admission(config.limits.streams),
+    )
+    around = Around(log, drain, config)
+    app = web.Application(middlewares=[around.middleware()], client_max_size=config.limits.body)
+    app[SERVICES], app[DRAIN] = services, drain
+    app[PLUGINS] = load_plugins(source, config, services)
+    app.cleanup_ctx.append(_open(log, upstream))
+    _serve(app, app[PLUGINS], config)
+    app.on_response_prepare.append(_finish_headers(drain))
+    return app
+
+
+def _open(log: Log, upstream: GeminiClient) -> Callable[[web.Application], AsyncIterator[None]]:
+    async def lifetime(_: web.Application) -> AsyncIterator[None]:
+        async with upstream:
+            yield
+        await log.close()
+
+    return lifetime
+
+
+def _serve(app: web.Application, plugins: list[Loaded], config: GatewayConfig) -> None:
+    """Routes in order, CORS on them, then what catches the rest."""
+    named = [one for one in plugins if not one.plugin.catch_all]
+    for one in named:
+        app.add_routes(one.routes)
+    cors.serve_routes(app, config.cors)
+    app.router.add_route("OPTIONS", "/{preflight:.*}", cors.preflight)
+    for one in plugins[len(named) :]:
+        app.add_routes(one.routes)
+    for one in plugins:
+        app.cleanup_ctx.append(one.plugin.lifespan)
+    # After aiohttp-cors has had its say: it echoes the origin where everybody may come.
+    app.on_response_prepare.append(cors.allow_everywhere(config.cors))
+
+
+def _finish_headers(drain: Drain) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """What every answer carries: its request id, our name; and while draining, the wish to close."""
+
+    async def finish(request: web.Request, response: web.StreamResponse) -> None:
+        headers = response.headers
+        headers["Server"] = "gemini-gateway"
+        record = request.get(RECORD)
+        if record is not None:
+            headers["x-request-id"] = record.request_id
+        if drain.draining:
+            response.force_close()
+
+    return finish

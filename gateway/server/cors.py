@@ -1,0 +1,52 @@
+"""CORS on every answer (design.md 1.1, 10): aiohttp-cors for the registered routes, a signal for the rest."""
+
+from collections.abc import Awaitable, Callable
+
+import aiohttp_cors
+from aiohttp import web
+
+from gateway.config.model import CorsConfig
+
+_ANY_METHOD = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+
+
+def serve_routes(app: web.Application, config: CorsConfig) -> None:
+    """Preflights and headers on every route registered so far, by aiohttp-cors."""
+    options = aiohttp_cors.ResourceOptions(
+        allow_credentials=False, expose_headers="*", allow_headers="*", allow_methods="*", max_age=86400
+    )
+    cors = aiohttp_cors.setup(app, defaults=dict.fromkeys(config.origins, options))
+    for route in list(app.router.routes()):
+        if route.method not in ("*", "HEAD", "OPTIONS"):
+            cors.add(route)
+
+
+def allow_everywhere(config: CorsConfig) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """A signal that covers what aiohttp-cors cannot: errors, unknown paths, requests without an Origin."""
+    everybody = "*" in config.origins
+
+    async def allow(request: web.Request, response: web.StreamResponse) -> None:
+        headers = response.headers
+        if everybody:
+            headers["Access-Control-Allow-Origin"] = "*"
+            return
+        headers["Vary"] = "Origin"
+        origin = request.headers.get("Origin")
+        if origin in config.origins:
+            headers["Access-Control-Allow-Origin"] = origin
+
+    return allow
+
+
+async def preflight(request: web.Request) -> web.Response:
+    """`OPTIONS` on any path: what aiohttp-cors does not answer itself."""
+    asked = request.headers.get("Access-Control-Request-Headers", "")
+    return web.Response(
+        status=204,
+        headers={
+            "Access-Control-Allow-Methods": _ANY_METHOD,
+            # A star does not cover Authorization (Fetch standard, CORS-safelisting), so echo when asked.
+            "Access-Control-Allow-Headers": asked or "*, Authorization",
+            "Access-Control-Max-Age": "86400",
+        },
+    )

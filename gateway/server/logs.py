@@ -1,0 +1,88 @@
+"""One JSON line for each exchange, on standard error, where journald reads.
+
+Lines are gathered and written by a thread: a stopped reader costs lines, which are counted, never a request
+(robustness.md P14).
+"""
+
+import asyncio
+import os
+import sys
+import time
+from collections import deque
+
+import msgspec
+
+from gateway.record import Record
+
+_PAUSE = 0.1
+"""Seconds in which lines gather before they are written at once."""
+_MOST_WAITING = 10_000
+_LONGEST_FIELD = 256
+
+_encoder = msgspec.json.Encoder()
+
+
+class Log:
+    """Takes records at any time; writes to a file descriptor without ever blocking the loop."""
+
+    def __init__(self, fd: int | None = None) -> None:
+        self._fd = sys.stderr.fileno() if fd is None else fd
+        self._lines: deque[bytes] = deque()
+        self._writing: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self.dropped = 0
+
+    def exchange(self, record: Record) -> None:
+        """One exchange is over."""
+        record.path = _shortened(record.path)
+        record.requested_model = _shortened(record.requested_model or "") or None
+        self._add(b'{"time":%.3f,"event":"exchange",' % time.time() + _encoder.encode(record)[1:])
+
+    def event(self, name: str, **fields: object) -> None:
+        """Something an operator should know of."""
+        head = {"time": round(time.time(), 3), "event": name}
+        self._add(_encoder.encode(head | fields))
+
+    async def close(self) -> None:
+        """Write what is left."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._writing is not None:
+            await asyncio.wait({self._writing}, timeout=1)
+        self._write(self._take())
+
+    def _add(self, line: bytes) -> None:
+        if len(self._lines) >= _MOST_WAITING:
+            self.dropped += 1
+            return
+        self._lines.append(line)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_PAUSE, self._flush)
+
+    def _flush(self) -> None:
+        self._timer = None
+        loop = asyncio.get_running_loop()
+        if self._writing is not None and not self._writing.done():
+            self._timer = loop.call_later(_PAUSE, self._flush)
+        else:
+            self._writing = loop.run_in_executor(None, self._write, self._take())
+
+    def _take(self) -> bytes:
+        if self.dropped:
+            self._lines.append(_encoder.encode({"event": "log_lines_dropped", "count": self.dropped}))
+            self.dropped = 0
+        text = b"\n".join([*self._lines, b""])
+        self._lines.clear()
+        return text
+
+    def _write(self, data: bytes) -> None:
+        try:
+            while data:
+                data = data[os.write(self._fd, data) :]
+        except OSError:
+            pass  # nobody reads: there is no better place to say so
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_FIELD else text[:_LONGEST_FIELD] + "…"

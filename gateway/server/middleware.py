@@ -1,0 +1,103 @@
+"""Around every request: its id and record, its errors in the client's dialect, its line in the log."""
+
+import asyncio
+import re
+import secrets
+import traceback
+from time import monotonic
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from gateway.config.model import GatewayConfig
+from gateway.errors import BadRequest, Draining, GatewayError, MethodNotAllowed, NotFound, TooLarge
+from gateway.record import Record
+from gateway.server.cors import preflight
+from gateway.server.lifecycle import Drain
+from gateway.server.logs import Log
+from gateway.server.reply import RECORD, error_reply
+from gateway.translate.failure import scrub
+
+_REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
+_CLIENT_GONE = 499
+
+
+class Around:
+    """aiohttp's middleware as an object: what it needs is handed in once."""
+
+    def __init__(self, log: Log, drain: Drain, config: GatewayConfig) -> None:
+        self._log = log
+        self._drain = drain
+        self._log_exchanges = config.logging.exchanges
+        self._open_to_all = "*" in config.cors.origins
+
+    def middleware(self) -> Middleware:
+        @web.middleware
+        async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
+            return await self._answer(request, handler)
+
+        return around
+
+    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        record = request[RECORD] = Record(
+            _request_id(request), request.method, request.path, started=monotonic()
+        )
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a handler always runs in one
+        self._drain.tasks.add(task)
+        status = _CLIENT_GONE
+        try:
+            response = await self._guarded(request, handler, record)
+            status = response.status
+            return response
+        finally:
+            self._drain.tasks.discard(task)
+            record.ended(status)
+            if self._log_exchanges:
+                self._log.exchange(record)
+
+    async def _guarded(self, request: web.Request, handler: Handler, record: Record) -> web.StreamResponse:
+        """The handler's answer, or the error it ended in."""
+        try:
+            return await handler(request)
+        except GatewayError as error:
+            failed = error
+        except web.HTTPException as error:
+            if error.status < 400:
+                raise
+            if request.method == "OPTIONS" and self._open_to_all:
+                return await preflight(request)  # aiohttp-cors wants an Origin and a known method
+            failed = _of_http(error)
+        except asyncio.CancelledError as cancelled:
+            if cancelled.args != (Draining.CANCELLED,):
+                raise
+            failed = Draining()
+        except Exception:  # noqa: BLE001 - the last line of defence; the trace goes to the log
+            self._log.event("crash", request_id=record.request_id, trace=_trace())
+            failed = GatewayError("The gateway made a mistake; its log knows more under this request's id.")
+        record.failed(failed)
+        return error_reply(failed)
+
+
+def _request_id(request: web.Request) -> str:
+    """The caller's own id when it is fit for logs and headers, else a new one (robustness.md C41)."""
+    given = request.headers.get("x-request-id", "")
+    return given if _REQUEST_ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"
+
+
+def _of_http(error: web.HTTPException) -> GatewayError:
+    """aiohttp's own refusals in our words."""
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        return MethodNotAllowed(frozenset(error.allowed_methods))
+    if isinstance(error, web.HTTPNotFound):
+        return NotFound("Unknown request URL.")
+    if isinstance(error, web.HTTPRequestEntityTooLarge):
+        return TooLarge("the request body is larger than this gateway takes (limits.body)")
+    return BadRequest(error.reason, status=error.status, code="invalid_request")
+
+
+def _trace() -> str:
+    """Where it happened: files, lines and the kind of exception, not its text, which may quote a client."""
+    lines = traceback.format_exc().splitlines()
+    kind = lines[-1].partition(":")[0]
+    return scrub("\n".join([*lines[-13:-1], kind]))

@@ -1,0 +1,96 @@
+"""What happens in a Gemini turn, in the order it happens: the vocabulary between reader and encoders.
+
+`translate.turn` produces these, once for unary answers and streams alike; each dialect has one encoder.
+`index` counts candidates from 0.
+"""
+
+from typing import Literal
+
+from msgspec import Raw, Struct
+
+from gateway.wire.gemini import UsageMetadata
+
+Reason = Literal["stop", "length", "tool_calls", "content_filter"]
+
+
+class TurnStarted(Struct, frozen=True):
+    """The first sign of an answer; either name may be missing."""
+
+    response_id: str | None
+    model: str | None
+
+
+class TextDelta(Struct, frozen=True):
+    index: int
+    text: str
+
+
+class ThoughtDelta(Struct, frozen=True):
+    """A piece of a thought summary."""
+
+    index: int
+    text: str
+
+
+class ToolCall(Struct, frozen=True):
+    """A whole function call; Gemini never sends one in pieces on this API."""
+
+    index: int
+    id: str
+    name: str
+    arguments: str
+    """A JSON object as text, as it came."""
+    signature: str | None = None
+
+
+class MediaPart(Struct, frozen=True):
+    """Inline bytes of the answer: an image, or sound."""
+
+    index: int
+    mime_type: str
+    data: str
+
+
+class CodePart(Struct, frozen=True):
+    """Code the model ran (`source`), or what came of it (`output`)."""
+
+    index: int
+    source: str | None = None
+    output: str | None = None
+    failed: bool = False
+
+
+class Citations(Struct, frozen=True):
+    """Grounding of the text so far, undecoded."""
+
+    index: int
+    metadata: Raw
+
+
+class Finished(Struct, frozen=True):
+    """The end of one candidate, emitted when the whole answer is in."""
+
+    index: int
+    reason: Reason
+    refusal: str | None = None
+    signature: str | None = None
+    """Of a text part, to be sent back with the text."""
+
+
+class TurnEnded(Struct, frozen=True):
+    """The end of the whole answer, with its merged counts."""
+
+    usage: UsageMetadata
+
+
+Event = (
+    TurnStarted
+    | TextDelta
+    | ThoughtDelta
+    | ToolCall
+    | MediaPart
+    | CodePart
+    | Citations
+    | Finished
+    | TurnEnded
+)

@@ -1,0 +1,79 @@
+"""A stream's translation as a sans-IO machine: upstream bytes in, client bytes out, the same for every cut."""
+
+from typing import Protocol
+
+import msgspec
+
+from gateway.errors import GatewayError, UpstreamError
+from gateway.translate.events import Event
+from gateway.translate.turn import TurnReader
+from gateway.wire.gemini import GenerateContentResponse, UsageMetadata, decode_response
+from gateway.wire.sse import SSEDecoder
+
+
+class Encoder(Protocol):
+    """What a dialect brings: how its clients are told of events, and of a failure."""
+
+    def encode(self, events: list[Event]) -> bytes: ...
+    def fail(self, error: GatewayError) -> bytes: ...
+
+
+class StreamTranslator:
+    """SSEDecoder, decode, TurnReader, encoder.
+
+    Nothing raises: a failure is kept in `error`, because what came before it must still reach the client (or,
+    when nothing was sent yet, because the caller may try again).
+    """
+
+    def __init__(self, reader: TurnReader, encoder: Encoder) -> None:
+        self._decoder = SSEDecoder()
+        self._reader = reader
+        self._encoder = encoder
+        self.error: GatewayError | None = None
+
+    def feed(self, data: bytes) -> bytes:
+        """Bytes for the client; b"" until there is something to say."""
+        try:
+            payloads = self._decoder.feed(data)
+        except GatewayError as error:
+            self.error = error
+            return b""
+        return self._translate(payloads)
+
+    def close(self) -> bytes:
+        """The upstream ended: last event, usage, [DONE]; or `error` is set."""
+        out = self._translate(self._decoder.close())
+        if self.error is None:
+            try:
+                out += self._encoder.encode(self._reader.close())
+            except GatewayError as error:
+                self.error = error
+        return out
+
+    def fail(self, error: GatewayError) -> bytes:
+        """The frame that tells of a failure once bytes went out."""
+        return self._encoder.fail(error)
+
+    @property
+    def usage(self) -> UsageMetadata:
+        """The counts so far."""
+        return self._reader.usage
+
+    def _translate(self, payloads: list[bytes]) -> bytes:
+        out: list[bytes] = []
+        try:
+            for payload in payloads:
+                out.append(self._encoder.encode(self._reader.feed(decode(payload))))  # noqa: PERF401
+        except GatewayError as error:
+            self.error = error
+        return b"".join(out)
+
+
+def decode(payload: bytes) -> GenerateContentResponse:
+    """One Gemini message. Raises UpstreamError for what is not one; it is never echoed."""
+    try:
+        return decode_response(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UpstreamError(
+            "the upstream sent something that is not a Gemini answer", code="upstream_bad_response"
+        ) from error

@@ -1,0 +1,1 @@
+"""The way to Gemini: the only place that opens connections."""

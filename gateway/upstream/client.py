@@ -1,0 +1,152 @@
+"""Calls to Gemini over one ClientSession, and aiohttp's exceptions turned into ours: here and nowhere else."""
+
+from functools import lru_cache
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+from yarl import URL
+
+from gateway import __version__
+from gateway.config.model import UpstreamConfig
+from gateway.errors import GatewayError, UpstreamError, UpstreamTimeout, UpstreamTruncated
+from gateway.translate import failure
+from gateway.wire.gemini import GeminiCall
+
+MAX_BODY = 64 * 1024 * 1024
+"""Bytes of a whole answer (robustness.md U30)."""
+_MAX_ERROR_BODY = 256 * 1024
+_KNOWN_TYPES = ("application/json", "text/event-stream")
+_API_CLIENT = f"gemini-gateway/{__version__}"
+
+_HEADERS = {
+    "Content-Type": "application/json",
+    "User-Agent": _API_CLIENT,
+    "x-goog-api-client": _API_CLIENT,
+    # Compressed events would sit in a decoder's window; on a VPS the bytes cost nothing.
+    "Accept-Encoding": "identity",
+}
+
+
+class GeminiClient:
+    """Sends calls. An async context manager: the session lives as long as the application."""
+
+    def __init__(self, config: UpstreamConfig) -> None:
+        self._config = config
+        base = f"{config.base_url.rstrip('/')}/{config.api_version}/"
+        self._url = lru_cache(1024)(lambda path: URL(base + path, encoded=True))
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        timeouts = self._config.timeouts
+        self._session = aiohttp.ClientSession(
+            # Admission is ours to limit (robustness.md 0.10): a full connector would wait in silence.
+            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=30, keepalive_timeout=50),
+            timeout=aiohttp.ClientTimeout(total=None, connect=timeouts.connect, sock_read=timeouts.idle),
+            headers=_HEADERS,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=True,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def send(self, call: GeminiCall, key: str) -> bytes:
+        """The whole body of a 200. Raises GatewayError for everything else."""
+        with _foreign_errors():
+            async with await self._post(call, key) as response:
+                return await _read(response, MAX_BODY)
+
+    async def open(self, call: GeminiCall, key: str) -> "Incoming":
+        """A 200 whose body is still to come. Raises GatewayError for everything else."""
+        with _foreign_errors():
+            return Incoming(await self._post(call, key))
+
+    async def _post(self, call: GeminiCall, key: str) -> aiohttp.ClientResponse:
+        assert self._session is not None, "used outside its context"  # noqa: S101
+        response = await self._session.post(
+            self._url(call.path),
+            data=call.body,
+            headers={"x-goog-api-key": key},
+            proxy=self._config.proxy,
+            # A redirect would carry the key to another host (robustness.md 0.2).
+            allow_redirects=False,
+        )
+        if response.status == 200 and response.content_type in _KNOWN_TYPES:
+            return response
+        async with response:
+            raise await _refusal(response)
+
+
+class Incoming:
+    """A streamed answer: iterate its bytes as they come, within `async with`, which closes the connection."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._response.close()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        with _foreign_errors():
+            data = await self._response.content.readany()
+        if not data:
+            raise StopAsyncIteration
+        return data
+
+
+async def _refusal(response: aiohttp.ClientResponse) -> GatewayError:
+    """The error an answer stands for."""
+    status = response.status
+    if status < 400:
+        return UpstreamError(
+            f"The upstream answered {status} {response.content_type}, which is not a Gemini answer.",
+            code="upstream_bad_response",
+            upstream_status=status,
+        )
+    return failure.from_response(status, await _read(response, _MAX_ERROR_BODY))
+
+
+async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    content = response.content
+    data = await content.readany()
+    if content.at_eof():
+        return data
+    pieces, size = [data], len(data)
+    while data := await content.readany():
+        size += len(data)
+        if size > limit:
+            raise UpstreamError(
+                f"The upstream's answer is larger than {limit} bytes.", code="upstream_bad_response"
+            )
+        pieces.append(data)
+    return b"".join(pieces)
+
+
+class _foreign_errors:  # noqa: N801 - reads as the statement it is
+    """Turns aiohttp's exceptions into ours (robustness.md 3.1). Messages name no address and no key."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is None or isinstance(error, GatewayError):
+            return
+        if isinstance(error, TimeoutError):
+            raise UpstreamTimeout("The upstream did not answer in time.") from error
+        if isinstance(error, aiohttp.ClientPayloadError):
+            raise UpstreamTruncated("upstream stream ended before completion") from error
+        if isinstance(error, aiohttp.ClientConnectionError | OSError):
+            raise UpstreamError("The upstream cannot be reached.", code="upstream_unreachable") from error
+        if isinstance(error, aiohttp.ClientError | ValueError):
+            raise UpstreamError(
+                "The upstream's answer cannot be read.", code="upstream_bad_response"
+            ) from error

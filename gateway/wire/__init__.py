@@ -1,0 +1,1 @@
+"""What travels: typed messages and framing, for both sides."""
