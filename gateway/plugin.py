@@ -114,7 +114,9 @@ def _find(name: str) -> type[Plugin]:
     else:
         found = _entry_point(name).load()
     if not (isinstance(found, type) and issubclass(found, Plugin)):
-        raise ValueError(f"plugin {name!r} is not a subclass of gateway.plugin.Plugin")
+        raise ValueError(  # noqa: TRY004 - a fault of the configuration, which is told with its place
+            f"plugin {name!r} is not a subclass of gateway.plugin.Plugin"
+        )
     return found
 
 

@@ -38,8 +38,10 @@ class Record(Struct, omit_defaults=True):
         self.first_byte_ms = _since(self.started)
 
     def ended(self, status: int) -> None:
+        """The line can be written: only the differences to the start are news."""
         self.status = status
         self.duration_ms = _since(self.started)
+        self.started = 0.0
 
     def failed(self, error: GatewayError) -> None:
         self.error = error.code

@@ -48,7 +48,7 @@ class Source:
         self.file = file
         self._environ = os.environ if environ is None else environ
         self._nodes = 0
-        self._root = self._compose(text)
+        self._root: yaml.MappingNode | None = self._compose(text)
         self.data: dict[str, Any] = self._plain(self._root, ()) if self._root is not None else {}
 
     def decode(self, type_: type[T], at: Path_ = ()) -> T:

@@ -130,7 +130,8 @@ def _field(key: str, value: Any, shape: str, at: str) -> tuple[str, Any]:
 
 
 def _scalar(value: Any, kind: str, at: str) -> Any:
-    if not isinstance(value, _KINDS[kind]) or (isinstance(value, bool) and kind != "bool"):
+    fits = isinstance(value, _KINDS[kind]) and (kind == "bool" or not isinstance(value, bool))
+    if not fits:
         raise _RefusedError(f"Invalid value at '{at}' (TYPE_{kind.upper()}), {value!r}"[:300], at)
     if kind == "bytes" and (not _BASE64.fullmatch(value) or len(value.rstrip("=")) % 4 == 1):
         raise _RefusedError(f"Invalid value at '{at}' (TYPE_BYTES), Base64 decoding failed", at)

@@ -89,7 +89,7 @@ async def _until(condition: Callable[[], bool], seconds: float) -> None:
     """Wait for a condition, looking twenty times a second, for some seconds at most."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
-    while not condition() and loop.time() < end:
+    while not condition() and loop.time() < end:  # noqa: ASYNC110 - what is awaited has no event of its own
         await asyncio.sleep(0.05)
 
 

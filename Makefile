@@ -1,0 +1,83 @@
+# Every target builds .venv when it is missing or older than the locks. Needs: make, python3 (3.11+), python3-venv.
+
+PYTHON ?= python3
+PORT ?= 8080
+PREFIX ?= /opt/gateway
+export PREFIX DESTDIR DOMAIN
+
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+.PHONY: help dev demo run test check fix golden schema bench lock install uninstall test-vps test-all clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+dev: .venv/.made  ## build .venv with everything needed to work on the gateway
+
+.venv/.made: requirements-dev.lock setup.cfg
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "gateway needs Python 3.11 or newer; this is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "Python's venv module is missing. On Debian: apt-get install python3-venv"; exit 1; }
+	@echo "building .venv ..."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: dev  ## show the gateway on its emulator, then serve on 127.0.0.1:8080 (ONCE=1: end after the calls)
+	@$(BIN)/python -m gateway demo --listen 127.0.0.1:$(PORT) $(if $(ONCE),--once)
+
+run: dev  ## serve config/gateway.yaml against Google
+	@$(BIN)/python -m gateway serve --config config/gateway.yaml
+
+test: dev  ## run the tests
+	$(BIN)/python -m pytest
+
+check: dev  ## what CI runs: format, lint, types, schema, tests with coverage
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m gateway schema | cmp - config/gateway.schema.json
+	$(BIN)/python -m gateway check --config config/gateway.yaml
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+fix: dev  ## format, and mend what the linter can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+golden: dev  ## rewrite the expected halves of the golden files; read the diff
+	GOLDEN=rewrite $(BIN)/python -m pytest tests/translate/test_golden.py
+
+schema: dev  ## write config/gateway.schema.json
+	$(BIN)/python -m gateway schema > config/gateway.schema.json
+
+bench: dev  ## requests per second beside nginx (needs Debian's wrk and nginx)
+	$(BIN)/python bench/run.py
+
+lock: dev  ## remake the locks from setup.cfg, with hashes
+	$(BIN)/pip install --quiet --disable-pip-version-check uv
+	echo 'setuptools>=84' | $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
+	  --upgrade setup.cfg - -o requirements.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade --extra dev \
+	  -c requirements.lock setup.cfg -o requirements-dev.lock
+
+install:  ## as root: install under PREFIX with systemd units and an nginx site (DOMAIN=your.domain)
+	@sh systemd/install.sh
+
+uninstall:  ## as root: remove what install laid down; configuration stays
+	@sh systemd/install.sh --uninstall
+
+test-vps: dev  ## install into a throw-away Debian with systemd and nginx, and use it over TLS
+	tests/vps/run.sh
+
+test-all:  ## the tests on every Python from 3.11 to 3.13 that is found
+	@for version in 3.11 3.12 3.13; do \
+	  command -v python$$version >/dev/null && python$$version -V >/dev/null 2>&1 || { echo "python$$version: not found, skipped"; continue; }; \
+	  folder=$$(mktemp -d) && python$$version -m venv $$folder && \
+	  $$folder/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock && \
+	  $$folder/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . && \
+	  $$folder/bin/python -m pytest || exit 1; rm -rf $$folder; done
+
+clean:  ## remove .venv and caches
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info .coverage*
