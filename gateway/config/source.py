@@ -68,7 +68,7 @@ class Source:
 
     def fault(self, path: Path_, message: str, *, key: bool = False) -> Fault:
         """A fault at a path: at its value, or at its key, or at what is nearest above."""
-        node = self._root
+        node: yaml.Node | None = self._root
         mark = node.start_mark if node is not None else None
         for depth, step in enumerate(path):
             found = _child(node, step)
@@ -82,7 +82,7 @@ class Source:
 
     def _compose(self, text: str) -> yaml.MappingNode | None:
         try:
-            root: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
+            root: Any = yaml.compose(text, Loader=yaml.SafeLoader)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             place = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)

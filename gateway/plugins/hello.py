@@ -43,12 +43,12 @@ def is_api_path(path: str) -> bool:
 
 
 async def _allowed_methods(request: web.Request) -> set[str]:
-    """Methods that other resources take on this path."""
+    """Methods that other resources take on this path; OPTIONS alone is everywhere, and means nothing."""
     allowed: set[str] = set()
     for resource in request.app.router.resources():
         if resource is not request.match_info.route.resource:
             allowed |= (await resource.resolve(request))[1]
-    return allowed
+    return allowed if allowed - {"OPTIONS"} else set()
 
 
 def _shown(path: str) -> str:

@@ -146,7 +146,7 @@ class TurnReader:
         if candidate.finish_reason is not None:
             state.finish = _name(candidate.finish_reason)
             state.blocked += [str(r.category) for r in candidate.safety_ratings or () if r.blocked]
-        if candidate.grounding_metadata is not None:
+        if candidate.grounding_metadata:
             events.append(Citations(index, candidate.grounding_metadata))
 
     def _part(self, index: int, part: Part, state: _CandidateState) -> Event | None:
@@ -178,7 +178,7 @@ class TurnReader:
         assert call is not None  # noqa: S101 - only the type checker needs to be told
         call_id = call.id if call.id and call.id not in state.call_ids else self._new_id()
         state.call_ids.add(call_id)
-        arguments = "{}" if call.args is None else msgspec.json.format(bytes(call.args), indent=-1).decode()
+        arguments = _compact(call.args)
         return ToolCall(index, call_id, call.name, arguments, part.thought_signature)
 
     def _finish(self, index: int, state: _CandidateState) -> Finished:
@@ -192,6 +192,13 @@ class TurnReader:
         if state.call_ids and reason == "stop":
             reason = "tool_calls"
         return Finished(index, reason, None, state.signature)
+
+
+def _compact(args: msgspec.Raw) -> str:
+    """The JSON object as it came, numbers untouched, without the blanks of a pretty printer."""
+    if not args or bytes(args) == b"null":
+        return "{}"
+    return msgspec.json.format(bytes(args), indent=-1).decode()
 
 
 def _name(reason: str | int) -> str:

@@ -9,6 +9,9 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+NO_JSON = Raw()
+"""An absent field of free form; msgspec takes no `Raw | None`."""
+
 
 class _Message(Struct, rename="camel", omit_defaults=True):
     """camelCase on the wire, absent fields absent."""
@@ -27,7 +30,7 @@ class FileData(_Message):
 
 class FunctionCall(_Message):
     name: str = ""
-    args: Raw | None = None
+    args: Raw = NO_JSON
     id: str | None = None
 
 
@@ -123,7 +126,7 @@ class Candidate(_Message):
     finish_message: str | None = None
     index: int | None = None
     safety_ratings: list[SafetyRating] | None = None
-    grounding_metadata: Raw | None = None
+    grounding_metadata: Raw = NO_JSON
 
 
 class PromptFeedback(_Message):
