@@ -1,6 +1,5 @@
 """OpenAI's chat completions, on every path that ends in /chat/completions."""
 
-import secrets
 import time
 from collections.abc import Mapping
 
@@ -10,6 +9,7 @@ from msgspec import Raw, Struct
 from gateway.plugin import Plugin
 from gateway.policy.access import Client, identify
 from gateway.record import Record
+from gateway.server.ids import unique
 from gateway.server.reply import RECORD, StreamReply, json_reply, read_body
 from gateway.translate import chat, compat
 from gateway.translate.chat_answer import ChatStream, Envelope, completion
@@ -94,11 +94,11 @@ class Chat(Plugin):
 
 
 def _envelope(model: str) -> Envelope:
-    return Envelope(f"chatcmpl-{secrets.token_hex(12)}", int(time.time()), model)
+    return Envelope(unique("chatcmpl-"), int(time.time()), model)
 
 
 def _call_id() -> str:
-    return f"call_{secrets.token_hex(12)}"
+    return unique("call_")
 
 
 def _headers(question: _Question, model: str) -> dict[str, str]:

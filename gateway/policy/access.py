@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -36,6 +37,7 @@ def identify(headers: Mapping[str, str]) -> Client:
     return Client(key, fingerprint(key))
 
 
+@lru_cache(1024)
 def fingerprint(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()[:8]
 

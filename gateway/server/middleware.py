@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import secrets
 import traceback
 from time import monotonic
 
@@ -13,6 +12,7 @@ from gateway.config.model import GatewayConfig
 from gateway.errors import BadRequest, Draining, GatewayError, MethodNotAllowed, NotFound, TooLarge
 from gateway.record import Record
 from gateway.server.cors import preflight
+from gateway.server.ids import unique
 from gateway.server.lifecycle import Drain
 from gateway.server.logs import Log
 from gateway.server.reply import RECORD, error_reply
@@ -82,7 +82,7 @@ class Around:
 def _request_id(request: web.Request) -> str:
     """The caller's own id when it is fit for logs and headers, else a new one (robustness.md C41)."""
     given = request.headers.get("x-request-id", "")
-    return given if _REQUEST_ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"
+    return given if _REQUEST_ID.fullmatch(given) else unique("req_")
 
 
 def _of_http(error: web.HTTPException) -> GatewayError:

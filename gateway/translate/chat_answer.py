@@ -56,7 +56,7 @@ def completion(events: Iterable[Event], envelope: Envelope) -> openai.ChatComple
     """A whole turn as one answer; events without a place in a text answer are left out."""
     said: dict[int, _Said] = {}
     choices: list[openai.Choice] = []
-    usage = openai_usage(UsageMetadata())
+    counts = UsageMetadata()
     for event in events:
         match event:
             case TurnStarted():
@@ -72,7 +72,8 @@ def completion(events: Iterable[Event], envelope: Envelope) -> openai.ChatComple
             case Finished():
                 choices.append(_choice(event, said.get(event.index, _Said())))
             case TurnEnded():
-                usage = openai_usage(event.usage)
+                counts = event.usage
+    usage = openai_usage(counts)
     return openai.ChatCompletion(envelope.id, envelope.created, envelope.model, choices, usage)
 
 

@@ -60,13 +60,13 @@ class StreamTranslator:
         return self._reader.usage
 
     def _translate(self, payloads: list[bytes]) -> bytes:
-        out: list[bytes] = []
+        events: list[Event] = []
         try:
             for payload in payloads:
-                out.append(self._encoder.encode(self._reader.feed(decode(payload))))  # noqa: PERF401
+                events += self._reader.feed(decode(payload))
         except GatewayError as error:
             self.error = error
-        return b"".join(out)
+        return self._encoder.encode(events) if events else b""
 
 
 def decode(payload: bytes) -> GenerateContentResponse:

@@ -111,7 +111,6 @@ class UsageMetadata(_Message):
     total_token_count: int | None = None
     prompt_tokens_details: list[ModalityTokens] | None = None
     candidates_tokens_details: list[ModalityTokens] | None = None
-    service_tier: str | int | None = None
 
 
 class SafetyRating(_Message):

@@ -5,8 +5,6 @@ Follows the event stream format of the HTML standard (section 9.2.6) and is libe
 bare JSON without `data:`, and a whole JSON array where a stream was asked for.
 """
 
-import re
-
 import msgspec
 
 from gateway.errors import UpstreamError
@@ -14,11 +12,8 @@ from gateway.errors import UpstreamError
 MAX_EVENT = 32 * 1024 * 1024
 """Bytes of one unfinished event before we stop believing in it (robustness.md U22)."""
 
-_BLANK_LINE = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)")
-_LINE_END = re.compile(rb"\r\n|\n|\r")
 _BOM = b"\xef\xbb\xbf"
 _ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
-_LONGEST_BLANK_LINE = 4
 
 
 class SSEDecoder:
@@ -26,70 +21,71 @@ class SSEDecoder:
 
     def __init__(self, limit: int = MAX_EVENT) -> None:
         self._limit = limit
-        self._buffer = bytearray()
-        self._scanned = 0  # no event ends before this offset
+        self._pieces: list[bytes] = []  # of an unfinished line
+        self._size = 0
         self._started = False
         self._bare_json = False  # the whole body is JSON, not a stream of events
+        self._data: list[bytes] = []  # lines of an unfinished event
+        self._bare: list[bytes] = []  # JSON lines without `data:`
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take bytes, give the payloads they complete. Raises UpstreamError when an event outgrows the limit."""
-        buffer = self._buffer
-        buffer += data
-        if not self._started and not self._start():
-            return []
-        payloads: list[bytes] = []
-        start = 0
-        if not self._bare_json:
-            position = self._scanned
-            while found := _BLANK_LINE.search(buffer, position):
-                payload = _payload(bytes(buffer[start : found.start()]))
-                if payload:
-                    payloads.append(payload)
-                start = position = found.end()
-            del buffer[:start]
-            # A blank line may straddle two reads: look again at its possible beginning.
-            self._scanned = max(0, len(buffer) - _LONGEST_BLANK_LINE)
-        if len(buffer) > self._limit:
-            raise UpstreamError(
-                f"an upstream event is larger than {self._limit} bytes", code="upstream_bad_response"
-            )
+        self._size += len(data)
+        if not self._started or self._bare_json or (b"\n" not in data and b"\r" not in data):
+            self._pieces.append(data)
+            self._check_size()
+            if self._started or not self._start():
+                return []
+            data = b""
+        if self._pieces:
+            data = b"".join([*self._pieces, data])
+        # A CR at the very end may be half of a CRLF: it waits for what follows.
+        end = max(data.rfind(b"\n"), data.rfind(b"\r", 0, len(data) - 1)) + 1
+        self._pieces = [data[end:]] if end < len(data) else []
+        payloads = self._lines(data[:end])
+        self._size = sum(map(len, (*self._pieces, *self._data, *self._bare)))
+        self._check_size()
         return payloads
 
     def close(self) -> list[bytes]:
         """What the end of the input completes: an event without its blank line, or a JSON body."""
-        rest = bytes(self._buffer)
-        self._buffer.clear()
+        rest = b"".join(self._pieces)
+        self._pieces = []
         if self._bare_json:
             return _json_payloads(rest)
-        payload = _payload(rest)
-        return [payload] if payload else []
+        return [*self._lines(rest), *self._lines(b"\n")]
+
+    def _lines(self, text: bytes) -> list[bytes]:
+        """The events that whole lines complete. bytes.splitlines knows the same three line ends as the standard."""
+        payloads: list[bytes] = []
+        for line in text.splitlines():
+            if line.startswith(b"data:"):
+                self._data.append(line[6:] if line[5:6] == b" " else line[5:])
+            elif not line:
+                if self._data or self._bare:
+                    payloads.append(b"\n".join(self._data or self._bare))
+                    self._data, self._bare = [], []
+            elif line[:1] in (b"{", b"[") or self._bare:
+                self._bare.append(line)
+        return payloads
 
     def _start(self) -> bool:
         """Drop a BOM and see what kind of body begins; false until that is known."""
-        buffer = self._buffer
-        if len(buffer) < len(_BOM) and _BOM.startswith(buffer):
+        head = b"".join(self._pieces)
+        if len(head) < len(_BOM) and _BOM.startswith(head):
             return False
-        if buffer.startswith(_BOM):
-            del buffer[: len(_BOM)]
-        first = buffer.lstrip()[:1]
-        if not first:
-            return False
-        self._started = True
-        self._bare_json = first in b"[{"
-        return True
+        head = head.removeprefix(_BOM)
+        self._pieces = [head]
+        first = head.lstrip()[:1]
+        self._started = bool(first)
+        self._bare_json = first != b"" and first in b"[{"
+        return self._started and not self._bare_json
 
-
-def _payload(block: bytes) -> bytes:
-    """The data of one event block, or b"" when it has none."""
-    block = block.lstrip(b"\r\n")
-    if block.startswith(b"data:") and b"\n" not in block and b"\r" not in block:
-        return block[5:].strip()
-    lines = _LINE_END.split(block)
-    data = [line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:")]
-    if data:
-        return b"\n".join(data)
-    bare = block.strip()
-    return bare if bare[:1] in (b"{", b"[") else b""
+    def _check_size(self) -> None:
+        if self._size > self._limit:
+            raise UpstreamError(
+                f"an upstream event is larger than {self._limit} bytes", code="upstream_bad_response"
+            )
 
 
 def _json_payloads(body: bytes) -> list[bytes]:
