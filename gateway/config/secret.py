@@ -30,7 +30,7 @@ class Secret:
             raise ValueError(_HOW)
         if value is None:
             raise ValueError(f"{kind} {name!r} does not exist")
-        value = value.removeprefix("\ufeff").strip()
+        value = value.strip().removeprefix("\ufeff").strip()
         if not value or any(c.isspace() or not c.isprintable() for c in value):
             raise ValueError(f"{kind} {name!r} is empty, or holds blanks or control characters")
         return cls(value)

@@ -209,8 +209,8 @@ def _fields(type_: Any, path: Path_) -> list[str]:
         info = _inner(info)
         if isinstance(info, msgspec.inspect.StructType):
             info = next((f.type for f in info.fields if f.encode_name == step), info)
-        elif isinstance(info, msgspec.inspect.DictType):
-            info = info.value_type
+        elif isinstance(info, msgspec.inspect.ListType):
+            info = info.item_type
     info = _inner(info)
     return sorted(f.encode_name for f in info.fields) if isinstance(info, msgspec.inspect.StructType) else []
 

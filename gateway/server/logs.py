@@ -6,7 +6,6 @@ Lines are gathered and written by a thread: a stopped reader costs lines, which 
 
 import asyncio
 import os
-import sys
 import time
 from collections import deque
 
@@ -14,6 +13,7 @@ import msgspec
 
 from gateway.record import Record
 
+_STDERR = 2
 _PAUSE = 0.1
 """Seconds in which lines gather before they are written at once."""
 _MOST_WAITING = 10_000
@@ -25,8 +25,8 @@ _encoder = msgspec.json.Encoder()
 class Log:
     """Takes records at any time; writes to a file descriptor without ever blocking the loop."""
 
-    def __init__(self, fd: int | None = None) -> None:
-        self._fd = sys.stderr.fileno() if fd is None else fd
+    def __init__(self, fd: int = _STDERR) -> None:
+        self._fd = fd
         self._lines: deque[bytes] = deque()
         self._writing: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None

@@ -1,0 +1,183 @@
+"""Every mistake in a file, with its place, in words."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Struct
+
+from gateway.config.model import GatewayConfig, ListenConfig
+from gateway.config.secret import Secret
+from gateway.config.source import Source, read_file
+from gateway.errors import ConfigError
+
+
+def faults(text: str, type_: type[Any] = GatewayConfig) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        Source(text, "g.yaml", {}).decode(type_)
+    return str(caught.value).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("listen:\n  prot: 1\n", "g.yaml:2:3: unknown key 'prot' in listen; did you mean 'port'? Known: host, port, unix"),
+        ("listen:\n  port: x\n", "g.yaml:2:9: listen.port: expected a whole number, got a text"),
+        ("listen:\n  port: 99999\n", "g.yaml:2:9: listen.port: expected a whole number <= 65535"),
+        ("listen:\n  host: 1\n", "g.yaml:2:9: listen.host: expected a text, got a whole number: put it in quotes"),
+        ("listen: 5\n", "g.yaml:1:9: listen: expected a mapping, got a whole number"),
+        ("a: 1\na: 2\n", "g.yaml:2:1: 'a' stands here twice: also in line 1"),
+        ("listen:\n  port: 1\n  port: 2\n", "g.yaml:3:3: 'port' stands here twice: also in line 2"),
+        ("listen: !!python/object:os.system x\n", "g.yaml:1:9: the tag 'tag:yaml.org,2002:python/object:os.system' has no meaning here"),
+        ("listen: {\n", "g.yaml:2:1: expected the node content, but found '<stream end>'"),
+        ("\tlisten: 1\n", "g.yaml:1:1: found character '\\t' that cannot start any token"),
+        ("- 1\n", "g.yaml:1:1: expected a mapping of sections"),
+        ("a: 1\n---\nb: 2\n", "g.yaml:2:1: but found another document"),
+        ("? [1]\n: 2\n", "g.yaml:1:3: a key must be a plain text"),
+        ("a: \x00\n", "g.yaml:1:1: unacceptable character #x0000: special characters are not allowed"),
+        ("models:\n  aliases:\n    x: a b\n", "g.yaml:2:3: models: 'a b' is not a model name"),
+        ("compat: maybe\n", "g.yaml:1:9: compat: invalid enum value 'maybe'"),
+        ("cors:\n  origins: [x, 1]\n", "g.yaml:2:16: cors.origins.1: expected a text, got a whole number: put it in quotes"),
+        ("&a listen: &b\n  port: *b\n", "g.yaml:1:12: aliases expand to more than a configuration"),
+    ],
+)  # fmt: skip
+def test_a_fault_has_its_place(text: str, message: str) -> None:
+    assert faults(text) == [message]
+
+
+def test_one_run_reports_each_section() -> None:
+    found = faults("listen: {port: x}\ncompat: y\nmodles: {}\n")
+
+    assert [line[:10] for line in found] == ["g.yaml:1:1", "g.yaml:2:9", "g.yaml:3:1"]
+    assert "did you mean 'models'?" in found[2]
+
+
+def test_a_bomb_of_aliases_is_refused() -> None:
+    bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+    bomb += "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 9))
+
+    assert "aliases expand" in faults(bomb)[0]
+
+
+def test_words_of_yaml_1_1_stay_text() -> None:
+    data = Source("a: no\nb: 1:30\nc: on\nd: 0x10\ne: '5'\nf: 1e3\ng: ~\nh: 0o17\ni: 12e\n", "g", {}).data
+
+    assert data == {
+        "a": "no",
+        "b": "1:30",
+        "c": "on",
+        "d": 16,
+        "e": "5",
+        "f": 1000.0,
+        "g": None,
+        "h": 15,
+        "i": "12e",
+    }
+
+
+def test_an_empty_file_and_an_empty_section_mean_the_defaults() -> None:
+    assert Source("", "g", {}).decode(GatewayConfig) == GatewayConfig()
+    assert Source("listen:\n", "g", {}).decode(ListenConfig, at=("listen",)) == ListenConfig()
+
+
+def test_a_part_can_be_decoded_alone() -> None:
+    source = Source("a:\n  b: {port: 5}\n", "g", {})
+
+    assert source.decode(ListenConfig, at=("a", "b")).port == 5
+    assert source.decode(ListenConfig, at=("a", "x")) == ListenConfig()
+    assert str(source.fault(("a", "b"), "here", key=True)) == "g:2:3: here"
+    assert str(source.fault(("nowhere",), "here")) == "g:1:1: here"
+
+
+class Keyed(Struct, forbid_unknown_fields=True):
+    key: Secret
+    more: str = ""
+
+
+class Holder(Struct, forbid_unknown_fields=True):
+    pool: list[Keyed] = []
+
+
+ENV = {"GOOD": " \ufeff hush\n", "EMPTY": " ", "BROKEN": "a\nb"}
+
+
+def test_a_secret_comes_from_the_environment_and_does_not_show() -> None:
+    (keyed,) = Source("pool: [{key: {env: GOOD}}]", "g", ENV).decode(Holder).pool
+
+    assert keyed.key == Secret("hush")
+    assert "hush" not in repr(keyed) + str(keyed.key)
+    assert keyed.key.reveal() == "hush"
+    assert keyed.key != "hush"
+    assert len({keyed.key, Secret("hush")}) == 1
+
+
+def test_a_secret_comes_from_a_credential(tmp_path: Path) -> None:
+    (tmp_path / "gemini").write_text("hush\r\n")
+    (tmp_path / "binary").write_bytes(b"\xff")
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+
+    assert Secret.read({"credential": "gemini"}, environ) == Secret("hush")
+    for name in ("missing", "../gemini", "binary"):
+        with pytest.raises(ValueError, match="does not exist"):
+            Secret.read({"credential": name}, environ)
+    with pytest.raises(ValueError, match="does not exist"):
+        Secret.read({"credential": "gemini"}, {})
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("sk-literal", "write {env: NAME}"),
+        ("{env: A, credential: B}", "write {env: NAME}"),
+        ("{file: x}", "write {env: NAME}"),
+        ("{env: NOPE}", "env 'NOPE' does not exist"),
+        ("{env: EMPTY}", "is empty"),
+        ("{env: BROKEN}", "holds blanks"),
+    ],
+)
+def test_a_bad_secret_is_a_fault_without_its_value(value: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Source(f"pool:\n- key: {value}\n", "g", ENV).decode(Holder)
+
+    assert message in str(caught.value)
+    assert str(caught.value).startswith("g:2:")
+    assert "sk-literal" not in str(caught.value)
+
+
+def test_a_missing_key_is_named() -> None:
+    assert faults("pool:\n- more: x\n", Holder) == ["g.yaml:2:3: pool.0 needs 'key'"]
+    assert "Known: key, more" in faults("pool:\n- kex: x\n", Holder)[0]
+
+
+def test_files_that_cannot_be_read_are_faults(tmp_path: Path) -> None:
+    (tmp_path / "latin").write_bytes(b"a: 1\nb: \xe9\n")
+    (tmp_path / "large").write_bytes(b"#" * (1024 * 1024 + 1))
+    rows = {
+        "missing": "cannot be read: No such file",
+        "latin": ":2:1: not UTF-8",
+        "large": "larger than",
+        "": "cannot be read: Is a dir",
+    }
+    for name, message in rows.items():
+        with pytest.raises(ConfigError, match=message):
+            read_file(tmp_path / name)
+
+
+def test_a_byte_order_mark_is_forgiven(tmp_path: Path) -> None:
+    (tmp_path / "bom").write_bytes(b"\xef\xbb\xbfdrain: 5\n")
+
+    assert read_file(tmp_path / "bom").decode(GatewayConfig).drain == 5
+
+
+@given(st.text(max_size=60) | st.text("abl:-[]{}&*!'\"\n ?1>|", max_size=60))
+def test_any_text_is_a_value_or_a_fault(text: str) -> None:
+    try:
+        Source(text, "g", {}).decode(GatewayConfig)
+    except ConfigError as error:
+        assert error.faults
+
+
+def test_deep_nesting_is_a_fault() -> None:
+    assert faults("[" * 5000)[0].startswith("g.yaml:")

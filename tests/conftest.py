@@ -1,0 +1,139 @@
+"""Fixtures: the real application on a free port, the emulator, and an upstream that sends what it is told."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+from unittest.mock import Mock
+
+import aiohttp
+import aioresponses.core
+import pytest
+from aiohttp import web
+
+from gateway.config.model import GatewayConfig
+from gateway.config.source import Source
+from gateway.fake.server import CALLS, Call, build_fake
+from gateway.server.app import build_app
+from gateway.server.protocol import Runner
+
+
+class _ClientResponse(aiohttp.ClientResponse):
+    """aioresponses 0.7.9 does not know the argument that aiohttp 3.14 added."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("stream_writer", Mock(output_size=0))
+        super().__init__(*args, **kwargs)
+
+
+aioresponses.core.ClientResponse = _ClientResponse
+
+Serve = Callable[..., Awaitable[str]]
+"""(yaml text, upstream URL) to the base URL of a running gateway."""
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    """Starts gateways in this process, as `gateway serve` would."""
+    runners: list[Runner] = []
+
+    async def start(text: str = "", upstream: str = "http://127.0.0.1:9") -> str:
+        source = Source(
+            f"upstream: {{base_url: '{upstream}', retry: {{backoff: 0}}}}\n{text}", "test.yaml", {}
+        )
+        runner = Runner(build_app(source.decode(GatewayConfig), source))
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        runners.append(runner)
+        return f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+    yield start
+    for runner in runners:
+        await runner.cleanup()
+
+
+class Fake:
+    """The running emulator."""
+
+    def __init__(self, app: web.Application, url: str) -> None:
+        self._app = app
+        self.url = url
+
+    @property
+    def last(self) -> Call:
+        """What arrived last."""
+        return self._app[CALLS][-1]
+
+    @property
+    def calls(self) -> int:
+        return len(self._app[CALLS])
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[Fake]:
+    app = build_fake(pace=0.001)
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield Fake(app, f"http://127.0.0.1:{runner.addresses[0][1]}")
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def gateway(serve: Serve, fake: Fake) -> str:
+    """A gateway with shipped settings in front of the emulator."""
+    return await serve("", fake.url)
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(headers={"Authorization": "Bearer test-key"}) as session:
+        yield session
+
+
+class RawUpstream:
+    """Answers each connection's first request with the next script: bytes to write, None to wait for ever."""
+
+    def __init__(self) -> None:
+        self.scripts: list[list[bytes | None]] = []
+        self.requests: list[bytes] = []
+        self.left = asyncio.Event()
+        """A client closed its connection while its script was waiting."""
+        self.url = ""
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(
+            (int(h[15:]) for h in head.lower().split(b"\r\n") if h.startswith(b"content-length:")), 0
+        )
+        self.requests.append(head + await reader.readexactly(length))
+        script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
+        for piece in script:
+            if piece is None:
+                await reader.read()
+                self.left.set()
+                break
+            writer.write(piece)
+            await writer.drain()
+        writer.close()
+
+
+@pytest.fixture
+async def raw_upstream() -> AsyncIterator[RawUpstream]:
+    upstream = RawUpstream()
+    server = await asyncio.start_server(upstream.answer, "127.0.0.1", 0)
+    upstream.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    yield upstream
+    server.close()
+
+
+def chunked(*pieces: bytes, kind: bytes = b"text/event-stream") -> list[bytes | None]:
+    """A 200 whose body is still open."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: " + kind + b"\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return [head, *(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)]
+
+
+def whole(body: bytes, status: bytes = b"200 OK", kind: bytes = b"application/json") -> list[bytes | None]:
+    """A complete answer."""
+    return [
+        b"HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s" % (status, kind, len(body), body)
+    ]

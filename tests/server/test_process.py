@@ -1,0 +1,269 @@
+"""The process: systemd's protocol, sockets, draining, exit codes."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from conftest import RawUpstream, chunked
+
+from gateway.cli import main
+
+ROOT = Path(__file__).parent.parent.parent
+BODY = {"messages": [{"role": "user", "content": "hello"}], "stream": True}
+EVENT = b'data: {"candidates":[{"content":{"parts":[{"text":"a"}]}}]}\r\n\r\n'
+
+
+class Gateway:
+    """A `gateway serve` of its own, watched as systemd would."""
+
+    def __init__(self, folder: Path, config: str, *arguments: str) -> None:
+        (folder / "gateway.yaml").write_text(config)
+        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.notify.bind(str(folder / "notify"))
+        self.notify.settimeout(20)
+        self._arguments = [
+            sys.executable,
+            "-m",
+            "gateway",
+            "serve",
+            "--config",
+            str(folder / "gateway.yaml"),
+            *arguments,
+        ]
+        self._environ = {**os.environ, "NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": "30000000"}
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *prefix: str) -> subprocess.Popen[bytes]:
+        self.process = subprocess.Popen(
+            [*prefix, *self._arguments],
+            env=self._environ,
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+            pass_fds=(3,) if prefix else (),
+        )
+        return self.process
+
+    async def told(self, expected: str) -> str:
+        """The first message to systemd that holds a text."""
+        while True:
+            message = (await asyncio.to_thread(self.notify.recv, 1000)).decode()
+            if expected in message:
+                return message
+
+    def close(self) -> None:
+        self.notify.close()
+        if self.process is not None:
+            self.process.kill()
+            self.process.communicate()
+
+
+@pytest.fixture
+async def start(tmp_path: Path) -> AsyncIterator[list[Gateway]]:
+    started: list[Gateway] = []
+    yield started
+    for one in started:
+        one.close()
+
+
+def config(upstream: str, drain: float = 20) -> str:
+    return f"upstream: {{base_url: '{upstream}'}}\ndrain: {drain}\nlisten: {{port: 0}}\n"
+
+
+async def ready(gateway: Gateway) -> str:
+    gateway.start()
+    return (await gateway.told("READY=1")).rpartition("serving on ")[2]
+
+
+@pytest.mark.parametrize(
+    ("drain", "hurry"), [(20, False), (0.2, False), (20, True)], ids=["in time", "too late", "hurried"]
+)
+async def test_sigterm_lets_a_stream_end_or_tells_it_why_not(
+    start: list[Gateway],
+    tmp_path: Path,
+    http: aiohttp.ClientSession,
+    raw_upstream: RawUpstream,
+    drain: float,
+    hurry: bool,
+) -> None:
+    gateway = Gateway(tmp_path, config(raw_upstream.url, drain))
+    start.append(gateway)
+    base = await ready(gateway)
+    await gateway.told("WATCHDOG=1")
+    raw_upstream.scripts = [[*chunked(EVENT), None]]
+    if not hurry and drain > 1:
+        raw_upstream.scripts = [
+            [
+                *chunked(EVENT),
+                *[b""] * 3,
+                *chunked(EVENT.replace(b"}}", b'},"finishReason":"STOP"}', 1).replace(b"]}]}", b"]}]}"))[1:],
+                b"0\r\n\r\n",
+            ]
+        ]
+    async with http.post(base + "/v1/chat/completions", json=BODY) as response:
+        await response.content.readuntil(b'"content":"a"')
+        assert gateway.process is not None
+        gateway.process.send_signal(signal.SIGTERM)
+        await gateway.told("STOPPING=1")
+        if hurry:
+            await asyncio.sleep(0.2)
+            gateway.process.send_signal(signal.SIGTERM)
+        rest = await response.text()
+    code = await asyncio.to_thread(gateway.process.wait, 20)
+
+    assert code == 0
+    assert ("[DONE]" in rest) is (drain > 1 and not hurry)
+    assert ('"code":"shutting_down"' in rest) is not ("[DONE]" in rest)
+
+
+async def test_a_unary_request_cut_by_the_drain_is_a_503(
+    start: list[Gateway], tmp_path: Path, http: aiohttp.ClientSession, raw_upstream: RawUpstream
+) -> None:
+    gateway = Gateway(tmp_path, config(raw_upstream.url, 0.2))
+    start.append(gateway)
+    base = await ready(gateway)
+    raw_upstream.scripts = [[None]]
+    asking = asyncio.create_task(
+        http.post(base + "/v1/chat/completions", json={**BODY, "stream": False}).__aenter__()
+    )
+    while not raw_upstream.requests:
+        await asyncio.sleep(0.01)
+    assert gateway.process is not None
+    gateway.process.send_signal(signal.SIGTERM)
+    response = await asking
+
+    assert response.status == 503
+    assert response.headers["Connection"] == "close"
+    assert (await response.json())["error"]["code"] == "shutting_down"
+
+
+async def test_an_inherited_socket_is_served(
+    start: list[Gateway], tmp_path: Path, http: aiohttp.ClientSession
+) -> None:
+    gateway = Gateway(tmp_path, config("http://127.0.0.1:9"))
+    start.append(gateway)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        handover = (
+            "import os, sys; os.dup2(int(sys.argv[1]), 3); os.set_inheritable(3, True);"
+            "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1');"
+            "os.execv(sys.argv[2], sys.argv[2:])"
+        )
+        gateway.process = subprocess.Popen(
+            [sys.executable, "-c", handover, str(listening.fileno()), *gateway._arguments],
+            env=gateway._environ, cwd=ROOT, stderr=subprocess.PIPE, pass_fds=(listening.fileno(),),
+        )  # fmt: skip
+        assert "systemd" in await gateway.told("READY=1")
+        async with http.get(f"http://127.0.0.1:{port}/healthz") as response:
+            assert response.status == 200
+
+
+async def test_a_unix_socket_is_served(start: list[Gateway], tmp_path: Path) -> None:
+    path = tmp_path / "g.sock"
+    gateway = Gateway(tmp_path, f"listen: {{unix: '{path}'}}\n")
+    start.append(gateway)
+    assert await ready(gateway) == str(path)
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as session,
+        session.get("http://x/") as response,
+    ):
+        assert await response.text() == "hello"
+
+
+def test_an_occupied_port_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "g.yaml").write_text("")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        codes = [main(["serve", "--config", str(tmp_path / "g.yaml"), "--listen", f"127.0.0.1:{port}"]),
+                 main(["demo", "--once", "--listen", f"127.0.0.1:{port}"])]  # fmt: skip
+
+    assert codes == [1, 1]
+    lines = capsys.readouterr().err.splitlines()
+    assert [f"port {port} on 127.0.0.1 is taken" in line and "--listen" in line for line in lines] == [
+        True,
+        True,
+    ]
+
+
+def test_a_unix_socket_that_cannot_be_made_is_one_clear_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "g.yaml").write_text("listen: {unix: /nowhere/at/all.sock}")
+
+    assert main(["serve", "--config", str(tmp_path / "g.yaml"), "--upstream", "http://127.0.0.1:9"]) == 1
+    assert "cannot listen: No such file or directory" in capsys.readouterr().err
+
+
+def test_the_demo_shows_two_answers_and_the_request(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--once", "--listen", "127.0.0.1:0"]) == 0
+
+    shown = capsys.readouterr().out
+    for text in (
+        '"object": "chat.completion"',
+        '"systemInstruction"',
+        "data: [DONE]",
+        "curl http://127.0.0.1:",
+        "from openai import OpenAI",
+    ):
+        assert text in shown
+
+
+async def test_the_emulator_serves_a_script(tmp_path: Path, http: aiohttp.ClientSession) -> None:
+    script = tmp_path / "rules.yaml"
+    script.write_text("- reply: {text: scripted}\n")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gateway", "fake", "--listen", f"127.0.0.1:{port}", "--script", str(script)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        await asyncio.to_thread(process.stdout.readline)
+        url = f"http://127.0.0.1:{port}/v1beta/models/gemini-2.5-flash:generateContent"
+        body = {"contents": [{"parts": [{"text": "x"}]}]}
+        async with http.post(url, json=body, headers={"x-goog-api-key": "k"}) as response:
+            assert "scripted" in await response.text()
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def test_a_broken_script_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script = tmp_path / "rules.yaml"
+    script.write_text("- repply: {}\n")
+
+    assert main(["fake", "--script", str(script)]) == 1
+    assert "rules.yaml: Object" in capsys.readouterr().err
+
+
+def test_check_says_what_is_wrong_and_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "g.yaml"
+    file.write_text("plugins:\n  chat: {}\n  helo: {}\n")
+
+    assert main(["check", "--config", str(file)]) == 78
+    assert f"{file}:3:9: no plugin 'helo' is installed; did you mean 'hello'?" in capsys.readouterr().err
+    file.write_text("")
+    assert main(["check", "--config", str(file)]) == 0
+
+
+def test_schema_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["schema"]) == 0
+    assert json.loads(capsys.readouterr().out)["title"] == "gateway.yaml"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["serve", "--listen", "nonsense"], ["serve", "--listen", "h:99999"], []]
+)
+def test_bad_arguments_are_told(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2

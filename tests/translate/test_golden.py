@@ -1,0 +1,113 @@
+"""Golden files: a request and the Gemini body it becomes; a Gemini stream and what the client sees.
+
+`GOLDEN=rewrite` writes the expected halves anew and leaves the diff to the reader. Names begin with the vector of
+translation.md section I they hold.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.errors import GatewayError
+from gateway.translate import chat
+from gateway.translate.chat_answer import ChatStream, Envelope
+from gateway.translate.stream import StreamTranslator
+from gateway.translate.turn import TurnReader
+from gateway.wire import gemini
+from gateway.wire.openai_chat import decode_request
+
+FOLDER = Path(__file__).parent.parent / "golden"
+RULE = "\n-----\n"
+REQUESTS = sorted((FOLDER / "chat").glob("*.golden"))
+STREAMS = sorted((FOLDER / "chat_stream").glob("*.golden"))
+
+
+def halves(file: Path) -> tuple[str, str]:
+    above, _, below = file.read_bytes().decode().partition(RULE)
+    return above, below
+
+
+def compare(file: Path, above: str, below: str, found: str) -> None:
+    if os.environ.get("GOLDEN") == "rewrite":
+        file.write_bytes((above + RULE + found).encode())
+    else:
+        assert found == below
+
+
+def translated(request: str) -> str:
+    data = json.loads(request)
+    model = data.get("model", "gemini-2.5-flash")
+    try:
+        done = chat.to_gemini(decode_request(request), model, {}, "lenient")
+    except GatewayError as error:
+        return f"{error.status} {error.code} {error.param}: {error.message}\n"
+    except msgspec.ValidationError as error:
+        return f"400 {error}\n"
+    body = json.loads(gemini.encode_request(done.request))
+    notes = f"notes: {', '.join(done.notes)}\n" if done.notes else ""
+    return notes + json.dumps(body, indent=1, ensure_ascii=False) + "\n"
+
+
+@pytest.mark.parametrize("file", REQUESTS, ids=lambda f: f.stem)
+def test_a_request_becomes_its_gemini_body(file: Path) -> None:
+    above, below = halves(file)
+
+    compare(file, above, below, translated(above))
+
+
+def sse(events: str) -> bytes:
+    """JSON lines as Google frames them."""
+    return b"".join(b"data: " + line.encode() + b"\r\n\r\n" for line in events.split("\n") if line)
+
+
+def client_stream(stream: bytes, cuts: list[int]) -> bytes:
+    numbers = iter(range(100))
+    encoder = ChatStream(Envelope("chatcmpl-x", 1700000000, "asked"), include_usage=True)
+    translator = StreamTranslator(TurnReader(lambda: f"call_{next(numbers)}"), encoder)
+    edges = [0, *sorted(cut % (len(stream) + 1) for cut in cuts), len(stream)]
+    out = b""
+    for a, b in zip(edges, edges[1:], strict=False):
+        if translator.error is None:
+            out += translator.feed(stream[a:b])
+    if translator.error is None:
+        out += translator.close()
+    return out if translator.error is None else out + translator.fail(translator.error)
+
+
+@pytest.mark.parametrize("file", STREAMS, ids=lambda f: f.stem)
+def test_a_stream_becomes_its_chunks(file: Path) -> None:
+    above, below = halves(file)
+
+    compare(file, above, below, client_stream(sse(above), []).decode())
+
+
+@pytest.mark.parametrize("file", STREAMS, ids=lambda f: f.stem)
+def test_a_stream_byte_by_byte_is_the_same(file: Path) -> None:
+    stream = sse(halves(file)[0])
+
+    assert client_stream(stream, []) == client_stream(stream, list(range(len(stream))))
+
+
+@given(st.sampled_from(STREAMS), st.lists(st.integers(0, 5000), max_size=12))
+def test_a_stream_cut_anywhere_is_the_same(file: Path, cuts: list[int]) -> None:
+    stream = sse(halves(file)[0])
+
+    assert client_stream(stream, []) == client_stream(stream, cuts)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+                    lambda inner: st.lists(inner, max_size=3)
+                    | st.dictionaries(st.sampled_from(["candidates", "content", "parts", "text", "functionCall",
+                                                       "name", "args", "index", "finishReason", "usageMetadata",
+                                                       "promptTokenCount", "error", "promptFeedback"]),
+                                      inner, max_size=4), max_leaves=12))  # fmt: skip
+def test_no_json_crashes_the_translator(value: Any) -> None:
+    out = client_stream(sse(json.dumps(value)), [])
+
+    assert out.endswith((b"data: [DONE]\n\n", b"}\n\n"))
