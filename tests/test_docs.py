@@ -22,22 +22,22 @@ SHIPPED = ROOT / "config" / "gateway.yaml"
 
 
 def test_each_section_has_its_row_in_the_readme() -> None:
-    assert [] == [name for name in GatewayConfig.__struct_fields__ if f"| `{name}` |" not in README]
+    assert [name for name in GatewayConfig.__struct_fields__ if f"| `{name}` |" not in README] == []
 
 
 def test_each_plugin_and_command_is_in_the_readme() -> None:
     commands = ("serve", "check", "routes", "schema", "fake", "demo")
 
-    assert [] == [name for name in BUILT_IN if f"`{name}`" not in README]
-    assert [] == [name for name in commands if f"gateway {name}" not in README]
+    assert [name for name in BUILT_IN if f"`{name}`" not in README] == []
+    assert [name for name in commands if f"gateway {name}" not in README] == []
 
 
 def test_each_setting_stands_in_the_shipped_file() -> None:
     text = SHIPPED.read_text()
 
-    assert [] == [
+    assert [
         name for name in _settings(GatewayConfig) if not re.search(rf"^\s*#?\s*{name}:", text, re.M)
-    ]
+    ] == []
 
 
 def _settings(struct: type[Struct]) -> list[str]:

@@ -13,7 +13,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "policy": {"errors", "wire"},
     "store": {"errors", "wire", "translate", "policy"},
     "config": {"errors", "wire", "translate", "policy", "store"},
-    **dict.fromkeys(SHELL, {"errors", "wire", "translate", "policy", "store", "config", *SHELL}),
+    **{name: {"errors", "wire", "translate", "policy", "store", "config", *SHELL} for name in SHELL},
     "plugins": {"errors", "wire", "translate", "policy", "store", "config", *SHELL},
     "server": {"errors", "wire", "translate", "policy", "store", "config", *SHELL},
     "fake": {"wire"},
@@ -65,16 +65,16 @@ def test_imports_follow_the_layers() -> None:
         ".".join(f.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__"): f for f in files
     }
 
-    assert [] == [fault for module, file in modules.items() for fault in wrong(module, file.read_text())]
+    assert [fault for module, file in modules.items() for fault in wrong(module, file.read_text())] == []
 
 
 def test_an_import_against_the_order_is_found() -> None:
-    assert ["gateway.translate.turn imports gateway.policy.retry"] == wrong(
-        "gateway.translate.turn", "from gateway.policy.retry import judge"
-    )
-    assert ["gateway.wire.sse imports asyncio, which is not pure"] == wrong(
-        "gateway.wire.sse", "import asyncio"
-    )
-    assert ["gateway.server.app imports gateway.plugins.chat"] == wrong(
-        "gateway.server.app", "from gateway.plugins.chat import Chat"
-    )
+    assert wrong("gateway.translate.turn", "from gateway.policy.retry import judge") == [
+        "gateway.translate.turn imports gateway.policy.retry"
+    ]
+    assert wrong("gateway.wire.sse", "import asyncio") == [
+        "gateway.wire.sse imports asyncio, which is not pure"
+    ]
+    assert wrong("gateway.server.app", "from gateway.plugins.chat import Chat") == [
+        "gateway.server.app imports gateway.plugins.chat"
+    ]

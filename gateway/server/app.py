@@ -74,5 +74,6 @@ def _finish_headers(drain: Drain) -> Callable[[web.Request, web.StreamResponse],
             headers["x-request-id"] = record.request_id
         if drain.draining:
             response.force_close()
+            headers["Connection"] = "close"  # aiohttp has written its own by now
 
     return finish

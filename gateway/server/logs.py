@@ -6,8 +6,10 @@ Lines are gathered and written by a thread: a stopped reader costs lines, which 
 
 import asyncio
 import os
+import threading
 import time
 from collections import deque
+from contextlib import suppress
 
 import msgspec
 
@@ -17,6 +19,7 @@ _STDERR = 2
 _PAUSE = 0.1
 """Seconds in which lines gather before they are written at once."""
 _MOST_WAITING = 10_000
+_LAST_PATIENCE = 1.0
 _LONGEST_FIELD = 256
 
 _encoder = msgspec.json.Encoder()
@@ -28,7 +31,7 @@ class Log:
     def __init__(self, fd: int = _STDERR) -> None:
         self._fd = fd
         self._lines: deque[bytes] = deque()
-        self._writing: asyncio.Future[None] | None = None
+        self._writer: threading.Thread | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.dropped = 0
 
@@ -44,13 +47,13 @@ class Log:
         self._add(_encoder.encode(head | fields))
 
     async def close(self) -> None:
-        """Write what is left."""
+        """Write what is left; a reader that stays stopped is not waited for."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._writing is not None:
-            await asyncio.wait({self._writing}, timeout=1)
-        self._write(self._take())
+        await self._written()
+        self._start_writing()
+        await self._written()
 
     def _add(self, line: bytes) -> None:
         if len(self._lines) >= _MOST_WAITING:
@@ -62,11 +65,22 @@ class Log:
 
     def _flush(self) -> None:
         self._timer = None
-        loop = asyncio.get_running_loop()
-        if self._writing is not None and not self._writing.done():
-            self._timer = loop.call_later(_PAUSE, self._flush)
+        if self._writer is not None and self._writer.is_alive():
+            self._timer = asyncio.get_running_loop().call_later(_PAUSE, self._flush)
         else:
-            self._writing = loop.run_in_executor(None, self._write, self._take())
+            self._start_writing()
+
+    def _start_writing(self) -> None:
+        """In a thread of its own: one that nobody waits for at exit, should the reader be stopped."""
+        self._writer = threading.Thread(target=_write, args=(self._fd, self._take()), daemon=True)
+        self._writer.start()
+
+    async def _written(self) -> None:
+        """Wait for the writer, for a second at most."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + _LAST_PATIENCE
+        while self._writer is not None and self._writer.is_alive() and loop.time() < end:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)  # a thread's end has no event
 
     def _take(self) -> bytes:
         if self.dropped:
@@ -76,12 +90,12 @@ class Log:
         self._lines.clear()
         return text
 
-    def _write(self, data: bytes) -> None:
-        try:
-            while data:
-                data = data[os.write(self._fd, data) :]
-        except OSError:
-            pass  # nobody reads: there is no better place to say so
+
+def _write(fd: int, data: bytes) -> None:
+    """All of it; when nobody can read any more there is no better place to say so."""
+    with suppress(OSError):
+        while data:
+            data = data[os.write(fd, data) :]
 
 
 def _shortened(text: str) -> str:

@@ -71,6 +71,7 @@ class Runner(web.AppRunner):
         return Server(
             stock.request_handler,
             request_factory=stock.request_factory,
+            handler_cancellation=stock.handler_cancellation,
             loop=stock._loop,  # noqa: SLF001 - aiohttp has no other way to another protocol
             **stock._kwargs,  # noqa: SLF001
         )

@@ -1,5 +1,6 @@
 """Every mistake in a file, with its place, in words."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -173,10 +174,8 @@ def test_a_byte_order_mark_is_forgiven(tmp_path: Path) -> None:
 
 @given(st.text(max_size=60) | st.text("abl:-[]{}&*!'\"\n ?1>|", max_size=60))
 def test_any_text_is_a_value_or_a_fault(text: str) -> None:
-    try:
-        Source(text, "g", {}).decode(GatewayConfig)
-    except ConfigError as error:
-        assert error.faults
+    with suppress(ConfigError):
+        assert isinstance(Source(text, "g", {}).decode(GatewayConfig), GatewayConfig)
 
 
 def test_deep_nesting_is_a_fault() -> None:

@@ -127,7 +127,7 @@ def test_a_script_is_read_strictly(tmp_path: Path) -> None:
     load_script(file)
     for text in ("- reply: 5", "- {", "x"):
         file.write_text(text)
-        with pytest.raises(ValueError, match="rules.yaml"):
+        with pytest.raises(ValueError, match=r"rules\.yaml"):
             load_script(file)
 
 

@@ -73,7 +73,7 @@ def test_the_key_is_found_in_any_header(headers: dict[str, str]) -> None:
 
     assert client.key == "k"
     assert len(client.fingerprint) == 8
-    assert "k" != client.fingerprint
+    assert client.fingerprint != "k"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ translation.md section I they hold.
 
 import json
 import os
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def client_stream(stream: bytes, cuts: list[int]) -> bytes:
     translator = StreamTranslator(TurnReader(lambda: f"call_{next(numbers)}"), encoder)
     edges = [0, *sorted(cut % (len(stream) + 1) for cut in cuts), len(stream)]
     out = b""
-    for a, b in zip(edges, edges[1:], strict=False):
+    for a, b in pairwise(edges):
         if translator.error is None:
             out += translator.feed(stream[a:b])
     if translator.error is None:

@@ -1,5 +1,7 @@
 """Framing: every spelling of a stream, whole, byte by byte and cut anywhere, gives the same payloads."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,7 +37,7 @@ STREAMS: dict[str, tuple[bytes, list[bytes]]] = {
 def read(stream: bytes, cuts: list[int]) -> list[bytes]:
     decoder = SSEDecoder()
     edges = [0, *sorted(cut % (len(stream) + 1) for cut in cuts), len(stream)]
-    found = [p for a, b in zip(edges, edges[1:], strict=False) for p in decoder.feed(stream[a:b])]
+    found = [p for a, b in pairwise(edges) for p in decoder.feed(stream[a:b])]
     return found + decoder.close()
 
 

@@ -1,0 +1,55 @@
+"""A fake Gemini fast enough not to matter: a bare protocol that writes prepared bytes, one write an answer."""
+
+import asyncio
+import sys
+
+_USAGE = '"usageMetadata":{"promptTokenCount":12,"candidatesTokenCount":%d,"totalTokenCount":%d}'
+_NAMES = '"modelVersion":"gemini-2.5-flash","responseId":"Y2hhdC1iZW5jaA"'
+
+
+def _message(text: str, count: int, finish: str) -> bytes:
+    """One Gemini answer or chunk; about 230 bytes with a short text."""
+    candidate = f'{{"content":{{"parts":[{{"text":"{text}"}}],"role":"model"}},"index":0{finish}}}'
+    return f'{{"candidates":[{candidate}],{_USAGE % (count, 12 + count)},{_NAMES}}}'.encode()
+
+
+def _answer(body: bytes, kind: str) -> bytes:
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n{len(body):x}\r\n"
+    return head.encode() + body + b"\r\n0\r\n\r\n"
+
+
+_STOP = ',"finishReason":"STOP"'
+UNARY = _answer(_message("a few words of an answer, " * 19, 80, _STOP), "application/json; charset=UTF-8")
+_EVENTS = (_message(f"word {i:03} of many", i, _STOP if i == 99 else "") for i in range(100))
+STREAM = _answer(b"".join(b"data: " + event + b"\r\n\r\n" for event in _EVENTS), "text/event-stream")
+
+
+class Upstream(asyncio.Protocol):
+    """Finds the end of each request and answers it."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._data = b""
+
+    def data_received(self, data: bytes) -> None:
+        self._data += data
+        while (end := self._data.find(b"\r\n\r\n")) >= 0:
+            head = self._data[:end].lower()
+            at = head.find(b"content-length:")
+            length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+            if len(self._data) < end + 4 + length:
+                return
+            self._data = self._data[end + 4 + length :]
+            self._transport.write(STREAM if b":streamgenerate" in head else UNARY)
+
+
+async def serve(port: int) -> None:
+    server = await asyncio.get_running_loop().create_server(Upstream, "127.0.0.1", port)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    import uvloop
+
+    uvloop.run(serve(int(sys.argv[1])))

@@ -1,0 +1,78 @@
+#!/bin/sh
+# Installs the gateway from this checkout, or with --uninstall removes it. Called by make; safe to run again.
+#   PREFIX   where the environment goes (/opt/gateway)   DOMAIN   the name nginx serves
+#   DESTDIR  lay the files down below it and touch nothing else: no environment, no systemd, no nginx
+set -eu
+cd "$(dirname "$0")/.."
+prefix=${PREFIX:-/opt/gateway}
+dest=${DESTDIR:-}
+domain=${DOMAIN:-$(hostname -f 2>/dev/null || hostname)}
+units=$dest/etc/systemd/system
+etc=$dest/etc/gateway
+site=$dest/etc/nginx/sites-available/gateway
+enabled=$dest/etc/nginx/sites-enabled/gateway
+
+die() { echo "install: $*" >&2; exit 1; }
+live() { [ -z "$dest" ]; }
+running() { live && [ -d /run/systemd/system ]; }
+[ -n "$dest" ] || [ "$(id -u)" = 0 ] || die "run it as root, or with DESTDIR=... to lay files down elsewhere"
+
+if [ "${1:-}" = --uninstall ]; then
+    if running; then
+        systemctl disable --now gateway.socket gateway@blue.service gateway@green.service 2>/dev/null || true
+    fi
+    rm -rf "$units/gateway.socket" "$units/gateway@.service" "$units/gateway@.service.d" "$site" "$enabled" "$dest$prefix/venv"
+    rmdir "$dest$prefix" 2>/dev/null || true
+    if running; then
+        systemctl daemon-reload
+        systemctl reload nginx 2>/dev/null || true
+    fi
+    echo "removed; the configuration stays in /etc/gateway"
+    exit 0
+fi
+
+if live; then
+    python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "needs Python 3.11 or newer, this is $(python3 -V)"
+    python3 -c 'import ensurepip, venv' 2>/dev/null || die "Python's venv module is missing: apt-get install python3-venv"
+    [ -x "$prefix/venv/bin/python" ] || python3 -m venv "$prefix/venv"
+    "$prefix/venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+    "$prefix/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --no-build-isolation --force-reinstall .
+    rm -rf build gemini_gateway.egg-info
+fi
+
+install -d -m 755 "$etc" "$units/gateway@.service.d"
+install -d -m 700 "$etc/credentials" "$etc/tls"
+[ -e "$etc/gateway.yaml" ] || install -m 644 config/gateway.yaml "$etc/gateway.yaml"
+install -m 644 config/gateway.schema.json "$etc/gateway.schema.json"
+install -m 644 systemd/gateway.socket "$units/gateway.socket"
+sed "s|@PREFIX@|$prefix|g" systemd/gateway@.service >"$units/gateway@.service"
+
+# Resolvers on private addresses must stay reachable through the unit's IP filter.
+resolvers=$(awk '$1 == "nameserver" {print $2}' /etc/resolv.conf 2>/dev/null | tr '\n' ' ' || true)
+printf '[Service]\n# Resolvers of this machine, from /etc/resolv.conf. Add proxies and state servers on private addresses here.\nIPAddressAllow=%s\n' \
+    "$resolvers" >"$units/gateway@.service.d/10-addresses.conf"
+
+body=33554432
+live && body=$("$prefix/venv/bin/python" -I -c 'from gateway.config.source import read_file; from gateway.config.model import GatewayConfig; from pathlib import Path
+print(read_file(Path("/etc/gateway/gateway.yaml")).decode(GatewayConfig).limits.body)')
+if [ -d "$dest/etc/nginx" ] || ! live; then
+    install -d "$(dirname "$site")" "$(dirname "$enabled")"
+    sed -e "s|@DOMAIN@|$domain|g" -e "s|@BODY@|$body|g" config/nginx.conf >"$site"
+    if [ -e "$etc/tls/fullchain.pem" ] && [ -e "$etc/tls/privkey.pem" ]; then
+        ln -sf /etc/nginx/sites-available/gateway "$enabled"
+        if running; then nginx -t -q && systemctl reload-or-restart nginx; fi
+    else
+        echo "no certificate yet: put fullchain.pem and privkey.pem (or links to them) into /etc/gateway/tls and run it again."
+        echo "to get one:  certbot certonly --webroot -w /var/www/html -d $domain"
+    fi
+else
+    echo "nginx is not installed: the gateway listens on /run/gateway.sock only (apt-get install nginx, then run it again)"
+fi
+
+if running; then
+    systemctl daemon-reload
+    systemctl enable --quiet gateway.socket gateway@blue.service
+    systemctl start gateway.socket
+    systemctl restart gateway@blue.service
+    echo "gateway@blue is $(systemctl is-active gateway@blue.service) on /run/gateway.sock, for https://$domain"
+fi

@@ -1,0 +1,87 @@
+"""The units and the nginx site, read as text: what must be in them is in them (design.md 1.1, 17; robustness.md 5, 6)."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gateway.cli import _parser
+from gateway.config.model import GatewayConfig
+
+ROOT = Path(__file__).parent.parent.parent
+UNIT = (ROOT / "systemd" / "gateway@.service").read_text()
+SITE = (ROOT / "config" / "nginx.conf").read_text()
+
+
+def value(name: str) -> list[str]:
+    return re.findall(rf"^{name}=(.*)$", UNIT, re.M)
+
+
+def test_private_addresses_are_denied() -> None:
+    denied = " ".join(value("IPAddressDeny")).split()
+
+    assert {
+        "10.0.0.0/8",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "fc00::/7",
+        "::1/128",
+    } <= set(denied)
+
+
+def test_the_commands_of_the_unit_exist() -> None:
+    for command in (*value("ExecStartPre"), *value("ExecStart")):
+        arguments = command.partition(" -m gateway ")[2].split()
+        assert _parser().parse_args(arguments).config == Path("/etc/gateway/gateway.yaml")
+
+
+def test_systemd_waits_longer_than_the_drain() -> None:
+    assert int(value("TimeoutStopSec")[0].rstrip("s")) > GatewayConfig().drain
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["NoNewPrivileges", "PrivateUsers", "MemoryDenyWriteExecute", "DynamicUser", "RuntimeDirectoryPreserve"],
+)
+def test_the_sandbox_is_on(name: str) -> None:
+    assert value(name) == ["yes"]
+
+
+def test_both_instances_share_one_user_and_one_socket() -> None:
+    assert value("User") == ["gateway"]
+    assert value("Sockets") == ["gateway.socket"]
+    assert "Service=gateway@blue.service" in (ROOT / "systemd" / "gateway.socket").read_text()
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["proxy_buffering off;", "proxy_http_version 1.1;", 'proxy_set_header Connection "";', "ssl_reject_handshake on;",
+     "proxy_set_header X-Forwarded-For $remote_addr;", "client_max_body_size @BODY@;", "server unix:/run/gateway.sock"],
+)  # fmt: skip
+def test_nginx_is_safe_for_streams_and_headers(line: str) -> None:
+    assert line in SITE
+
+
+def test_no_log_of_nginx_can_hold_a_key() -> None:
+    assert not re.search(r"\$(request\b|args|request_uri|http_referer|http_authorization)", SITE)
+    assert set(re.findall(r"error_log \S+ (\w+);", SITE)) == {"crit"}
+
+
+def test_install_lays_files_down_below_destdir_and_removes_them(tmp_path: Path) -> None:
+    environ = {"DESTDIR": str(tmp_path), "DOMAIN": "gateway.test", "PATH": "/usr/bin:/bin"}
+    for _ in range(2):
+        subprocess.run(["sh", "systemd/install.sh"], cwd=ROOT, env=environ, check=True, capture_output=True)
+    unit = tmp_path / "etc/systemd/system/gateway@.service"
+
+    assert "/opt/gateway/venv/bin/python" in unit.read_text()
+    assert "@" not in re.sub(r"gateway@|@system|@privileged|~@.*|@down|[\w.]+@", "", unit.read_text())
+    assert "server_name gateway.test;" in (tmp_path / "etc/nginx/sites-available/gateway").read_text()
+    (tmp_path / "etc/gateway/gateway.yaml").write_text("drain: 7\n")
+    subprocess.run(
+        ["sh", "systemd/install.sh", "--uninstall"], cwd=ROOT, env=environ, check=True, capture_output=True
+    )
+    assert not unit.exists()
+    assert (tmp_path / "etc/gateway/gateway.yaml").read_text() == "drain: 7\n"

@@ -1,0 +1,75 @@
+"""Run inside the throw-away server by run.sh: the official SDK against https://gateway.test."""
+
+import sys
+import threading
+import time
+
+import openai
+
+KEY = "AIzaCanaryCanaryCanaryCanaryCanary"
+MODEL = "gemini-2.5-flash"
+
+
+def client() -> openai.OpenAI:
+    return openai.OpenAI(base_url="https://gateway.test/v1", api_key=KEY, max_retries=0)
+
+
+def chat() -> None:
+    """Unary and streamed; the chunks of a stream arrive one by one, not at its end."""
+    for _ in range(100):  # after a boot nginx may be a moment behind
+        try:
+            answer = client().chat.completions.create(
+                model=MODEL, messages=[{"role": "user", "content": "hi"}]
+            )
+            break
+        except openai.APIConnectionError:
+            time.sleep(0.2)
+    assert answer.choices[0].message.content == "You said: hi"
+    prompt = "[[chunks 50]]" + "x" * 500
+    stream = client().chat.completions.create(
+        model=MODEL, messages=[{"role": "user", "content": prompt}], stream=True
+    )
+    times = [time.monotonic() for chunk in stream if chunk.choices and chunk.choices[0].delta.content]
+    gaps = [b - a for a, b in zip(times, times[1:], strict=False)]
+    assert len(times) > 40, len(times)
+    assert sum(gap > 0.005 for gap in gaps) > 30, gaps
+    print(f"unary and streamed: {len(times)} chunks over {times[-1] - times[0]:.2f} s")
+
+
+def load() -> None:
+    """Requests and streams for some seconds, while the service is restarted around them: none may fail."""
+    end = time.monotonic() + 12
+    failures: list[str] = []
+    counts = {"requests": 0, "streams": 0}
+
+    def work(streamed: bool) -> None:
+        sdk = client()
+        while time.monotonic() < end:
+            try:
+                if streamed:
+                    prompt = "[[chunks 100]]" + "x" * 500
+                    told = sdk.chat.completions.create(
+                        model=MODEL, messages=[{"role": "user", "content": prompt}], stream=True
+                    )
+                    finish = [c.choices[0].finish_reason for c in told if c.choices][-1]
+                    counts["streams"] += 1
+                    if finish != "stop":
+                        failures.append(f"finish {finish}")
+                else:
+                    sdk.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "hi"}])
+                    counts["requests"] += 1
+            except openai.OpenAIError as error:
+                failures.append(repr(error))
+
+    threads = [threading.Thread(target=work, args=(i % 4 == 0,)) for i in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    print(f"under restarts: {counts}, {len(failures)} failures {failures[:3]}")
+    assert not failures
+    assert min(counts.values()) > 10
+
+
+if __name__ == "__main__":
+    {"chat": chat, "load": load}[sys.argv[1]]()
