@@ -25,7 +25,7 @@ class _ClientResponse(aiohttp.ClientResponse):
         super().__init__(*args, **kwargs)
 
 
-aioresponses.core.ClientResponse = _ClientResponse
+aioresponses.core.ClientResponse = _ClientResponse  # type: ignore[attr-defined]
 
 Serve = Callable[..., Awaitable[str]]
 """(yaml text, upstream URL) to the base URL of a running gateway."""

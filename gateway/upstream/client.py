@@ -117,10 +117,7 @@ async def _refusal(response: aiohttp.ClientResponse) -> GatewayError:
 
 async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
     content = response.content
-    data = await content.readany()
-    if content.at_eof():
-        return data
-    pieces, size = [data], len(data)
+    pieces, size = [], 0
     while data := await content.readany():
         size += len(data)
         if size > limit:

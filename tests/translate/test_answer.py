@@ -1,7 +1,7 @@
 """Whole answers, counts, and the policy table."""
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -70,7 +70,8 @@ def test_counts_add_up_as_google_bills_them(
     counts: tuple[int | None, ...], expected: tuple[int, int, int, int]
 ) -> None:
     names = ("prompt", "candidates", "tool_use_prompt", "thoughts", "total", "cached_content")
-    usage = openai_usage(UsageMetadata(**{f"{n}_token_count": c for n, c in zip(names, counts, strict=True)}))
+    told = {f"{n}_token_count": c for n, c in zip(names, counts, strict=True)}
+    usage = openai_usage(UsageMetadata(**cast("dict[str, Any]", told)))
 
     found = (
         usage.prompt_tokens,
@@ -83,7 +84,7 @@ def test_counts_add_up_as_google_bills_them(
 
 @given(st.lists(st.none() | st.integers(-(2**63), 2**63), min_size=6, max_size=6))
 def test_no_counts_break_the_sum_or_go_below_zero(counts: list[int | None]) -> None:
-    usage = openai_usage(UsageMetadata(*counts))
+    usage = openai_usage(UsageMetadata(*cast("list[Any]", counts)))
 
     assert usage.prompt_tokens + usage.completion_tokens == usage.total_tokens
     assert min(usage.prompt_tokens, usage.completion_tokens) >= 0
@@ -122,7 +123,11 @@ def test_every_finish_reason_is_one_of_openais(reason: Any, expected: str) -> No
 
 
 def test_code_signatures_and_unknown_parts() -> None:
-    parts = [{"executableCode": {"code": "1"}}, {"text": "", "thoughtSignature": "S"}, {"hologram": 1}]
+    parts: list[dict[str, Any]] = [
+        {"executableCode": {"code": "1"}},
+        {"text": "", "thoughtSignature": "S"},
+        {"hologram": 1},
+    ]
     message = answered(turn(parts))["choices"][0]["message"]
 
     assert message["content"] == "\n```python\n1\n```\n"

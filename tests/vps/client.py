@@ -3,6 +3,7 @@
 import sys
 import threading
 import time
+from itertools import pairwise
 
 import openai
 
@@ -16,24 +17,30 @@ def client() -> openai.OpenAI:
 
 def chat() -> None:
     """Unary and streamed; the chunks of a stream arrive one by one, not at its end."""
-    for _ in range(100):  # after a boot nginx may be a moment behind
-        try:
-            answer = client().chat.completions.create(
-                model=MODEL, messages=[{"role": "user", "content": "hi"}]
-            )
-            break
-        except openai.APIConnectionError:
-            time.sleep(0.2)
+    wait_until_served()
+    answer = client().chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "hi"}])
     assert answer.choices[0].message.content == "You said: hi"
     prompt = "[[chunks 50]]" + "x" * 500
     stream = client().chat.completions.create(
         model=MODEL, messages=[{"role": "user", "content": prompt}], stream=True
     )
     times = [time.monotonic() for chunk in stream if chunk.choices and chunk.choices[0].delta.content]
-    gaps = [b - a for a, b in zip(times, times[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(times)]
     assert len(times) > 40, len(times)
     assert sum(gap > 0.005 for gap in gaps) > 30, gaps
     print(f"unary and streamed: {len(times)} chunks over {times[-1] - times[0]:.2f} s")
+
+
+def wait_until_served() -> None:
+    """After a boot nginx may be a moment behind."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        try:
+            client().chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "hi"}])
+        except (openai.APIConnectionError, openai.InternalServerError):
+            time.sleep(0.2)
+        else:
+            return
 
 
 def load() -> None:

@@ -5,7 +5,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 vps=${VPS:-../shared/vps/vps}
 export VPS_NAME=gwtest
 trap '"$vps" down >/dev/null 2>&1 || true' EXIT
-in() { "$vps" exec "$@"; }
+inside() { "$vps" exec "$@"; }
 say() { echo "test-vps: $*"; }
 
 "$vps" up
@@ -15,16 +15,16 @@ git ls-files -co --exclude-standard -z | xargs -0 tar cf - | tar xf - -C "$bundl
 rm -rf "$bundle"
 
 say "a throw-away CA for gateway.test"
-in bash -ec 'mkdir -p /etc/gateway/tls && cd /etc/gateway/tls
+inside bash -ec 'mkdir -p /etc/gateway/tls && cd /etc/gateway/tls
 openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=throw-away CA" -keyout ca.key -out ca.pem 2>/dev/null
 openssl req -newkey rsa:2048 -nodes -subj /CN=gateway.test -keyout privkey.pem -out csr.pem 2>/dev/null
 openssl x509 -req -in csr.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -out fullchain.pem \
   -extfile <(echo subjectAltName=DNS:gateway.test) 2>/dev/null'
 
 say "make install, twice"
-in bash -ec 'cd gateway && make install DOMAIN=gateway.test && make install DOMAIN=gateway.test'
+inside bash -ec 'cd gateway && make install DOMAIN=gateway.test && make install DOMAIN=gateway.test'
 # The emulator stands where Google stands, on loopback, which the unit may not reach otherwise.
-in bash -ec 'cat >/etc/systemd/system/fake.service <<U
+inside bash -ec 'cat >/etc/systemd/system/fake.service <<U
 [Service]
 ExecStart=/opt/gateway/venv/bin/python -I -m gateway fake --listen 127.0.0.1:9091
 [Install]
@@ -35,14 +35,14 @@ sed -i "s|base_url: .*|base_url: http://127.0.0.1:9091|" /etc/gateway/gateway.ya
 systemctl daemon-reload && systemctl enable --quiet --now fake nginx && systemctl restart gateway@blue nginx'
 
 say "the official SDK over TLS"
-in bash -ec 'python3 -m venv client && client/bin/pip install -q --disable-pip-version-check --require-hashes -r gateway/requirements-dev.lock 2>/dev/null'
-client() { in env SSL_CERT_FILE=/etc/gateway/tls/ca.pem client/bin/python gateway/tests/vps/client.py "$@"; }
+inside bash -ec 'python3 -m venv client && client/bin/pip install -q --disable-pip-version-check --require-hashes -r gateway/requirements-dev.lock 2>/dev/null'
+client() { inside env SSL_CERT_FILE=/etc/gateway/tls/ca.pem client/bin/python gateway/tests/vps/client.py "$@"; }
 client chat
 
 say "restarts during requests"
 client load & load=$!
 sleep 2
-for _ in 1 2; do in systemctl restart gateway@blue; sleep 1; done
+for _ in 1 2; do inside systemctl restart gateway@blue; sleep 1; done
 wait "$load"
 
 say "a reboot"
@@ -50,13 +50,13 @@ say "a reboot"
 client chat
 
 say "exposure"
-score=$(in systemd-analyze security --no-pager gateway@blue.service | sed -n 's/.*exposure level for gateway@blue.service: \([0-9.]*\).*/\1/p')
+score=$(inside systemd-analyze security --no-pager gateway@blue.service | sed -n 's/.*exposure level for gateway@blue.service: \([0-9.]*\).*/\1/p')
 echo "systemd-analyze security: $score"
 awk -v s="$score" 'BEGIN { exit !(s != "" && s <= 1.5) }'
 
 say "no key in any log"
-in bash -ec '! { journalctl --no-pager; cat /var/log/nginx/*; } | grep -a "AIzaCanary"'
-in systemctl is-active gateway@blue gateway.socket
+inside bash -ec '! { journalctl --no-pager; cat /var/log/nginx/*; } | grep -a "AIzaCanary"'
+inside systemctl is-active gateway@blue gateway.socket
 say "make uninstall"
-in bash -ec 'cd gateway && make uninstall && ! test -e /run/systemd/units/invocation:gateway@blue.service && test -e /etc/gateway/gateway.yaml'
+inside bash -ec 'cd gateway && make uninstall && ! test -e /run/systemd/units/invocation:gateway@blue.service && test -e /etc/gateway/gateway.yaml'
 say passed
