@@ -52,6 +52,14 @@ resolvers=$(awk '$1 == "nameserver" {print $2}' /etc/resolv.conf 2>/dev/null | t
 printf '[Service]\n# Resolvers of this machine, from /etc/resolv.conf. Add proxies and state servers on private addresses here.\nIPAddressAllow=%s\n' \
     "$resolvers" >"$units/gateway@.service.d/10-addresses.conf"
 
+if running; then
+    systemctl daemon-reload
+    systemctl enable --quiet gateway.socket gateway@blue.service
+    systemctl start gateway.socket
+    systemctl restart gateway@blue.service
+    echo "gateway@blue is $(systemctl is-active gateway@blue.service) on /run/gateway.sock, for https://$domain"
+fi
+
 body=33554432
 live && body=$("$prefix/venv/bin/python" -I -c 'from gateway.config.source import read_file; from gateway.config.model import GatewayConfig; from pathlib import Path
 print(read_file(Path("/etc/gateway/gateway.yaml")).decode(GatewayConfig).limits.body)')
@@ -60,19 +68,14 @@ if [ -d "$dest/etc/nginx" ] || ! live; then
     sed -e "s|@DOMAIN@|$domain|g" -e "s|@BODY@|$body|g" config/nginx.conf >"$site"
     if [ -e "$etc/tls/fullchain.pem" ] && [ -e "$etc/tls/privkey.pem" ]; then
         ln -sf /etc/nginx/sites-available/gateway "$enabled"
-        if running; then nginx -t -q && systemctl reload-or-restart nginx; fi
+        if running; then
+            nginx -t -q || die "nginx refuses its configuration; the gateway itself is installed"
+            systemctl reload-or-restart nginx
+        fi
     else
         echo "no certificate yet: put fullchain.pem and privkey.pem (or links to them) into /etc/gateway/tls and run it again."
         echo "to get one:  certbot certonly --webroot -w /var/www/html -d $domain"
     fi
 else
     echo "nginx is not installed: the gateway listens on /run/gateway.sock only (apt-get install nginx, then run it again)"
-fi
-
-if running; then
-    systemctl daemon-reload
-    systemctl enable --quiet gateway.socket gateway@blue.service
-    systemctl start gateway.socket
-    systemctl restart gateway@blue.service
-    echo "gateway@blue is $(systemctl is-active gateway@blue.service) on /run/gateway.sock, for https://$domain"
 fi
