@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from typing import cast
 
 _USAGE = '"usageMetadata":{"promptTokenCount":12,"candidatesTokenCount":%d,"totalTokenCount":%d}'
 _NAMES = '"modelVersion":"gemini-2.5-flash","responseId":"Y2hhdC1iZW5jaA"'
@@ -28,8 +29,7 @@ class Upstream(asyncio.Protocol):
     """Finds the end of each request and answers it."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's own is none by name
         self._data = b""
 
     def data_received(self, data: bytes) -> None:
