@@ -4,6 +4,7 @@ import asyncio
 import re
 import sys
 from collections import deque
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def serve_fake(host: str, port: int, *, script: Path | None) -> int:
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1
-    web.run_app(app, host=host, port=port, access_log=None)
+    web.run_app(app, host=host, port=port, access_log=None, print=partial(print, flush=True))
     return 0
 
 
