@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import gc
 import os
 import socket
 import sys
@@ -66,9 +65,6 @@ async def _serve(app: web.Application, config: GatewayConfig, sockets: list[sock
         await runner.cleanup()
         print(f"cannot listen: {taken(error, config.listen)}", file=sys.stderr)
         return 1
-    # What start-up made stays: the collector need not look at it again with every sweep.
-    gc.collect()
-    gc.freeze()
     notify(f"READY=1\nSTATUS=serving on {where}")
     print(f"gateway: serving on {where}", file=sys.stderr)
     watchdog = asyncio.create_task(keep_watchdog_fed(os.environ), name="watchdog")

@@ -13,26 +13,26 @@ from gateway.wire.gemini import UsageMetadata
 Reason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
-class TurnStarted(Struct, frozen=True):
+class TurnStarted(Struct, frozen=True, gc=False):
     """The first sign of an answer; either name may be missing."""
 
     response_id: str | None
     model: str | None
 
 
-class TextDelta(Struct, frozen=True):
+class TextDelta(Struct, frozen=True, gc=False):
     index: int
     text: str
 
 
-class ThoughtDelta(Struct, frozen=True):
+class ThoughtDelta(Struct, frozen=True, gc=False):
     """A piece of a thought summary."""
 
     index: int
     text: str
 
 
-class ToolCall(Struct, frozen=True):
+class ToolCall(Struct, frozen=True, gc=False):
     """A whole function call; Gemini never sends one in pieces on this API."""
 
     index: int
@@ -43,7 +43,7 @@ class ToolCall(Struct, frozen=True):
     signature: str | None = None
 
 
-class MediaPart(Struct, frozen=True):
+class MediaPart(Struct, frozen=True, gc=False):
     """Inline bytes of the answer: an image, or sound."""
 
     index: int
@@ -51,7 +51,7 @@ class MediaPart(Struct, frozen=True):
     data: str
 
 
-class CodePart(Struct, frozen=True):
+class CodePart(Struct, frozen=True, gc=False):
     """Code the model ran (`source`), or what came of it (`output`)."""
 
     index: int
@@ -60,14 +60,14 @@ class CodePart(Struct, frozen=True):
     failed: bool = False
 
 
-class Citations(Struct, frozen=True):
+class Citations(Struct, frozen=True, gc=False):
     """Grounding of the text so far, undecoded."""
 
     index: int
     metadata: Raw
 
 
-class Finished(Struct, frozen=True):
+class Finished(Struct, frozen=True, gc=False):
     """The end of one candidate, emitted when the whole answer is in."""
 
     index: int
@@ -77,7 +77,7 @@ class Finished(Struct, frozen=True):
     """Of a text part, to be sent back with the text."""
 
 
-class TurnEnded(Struct, frozen=True):
+class TurnEnded(Struct, frozen=True, gc=False):
     """The end of the whole answer, with its merged counts."""
 
     usage: UsageMetadata

@@ -121,11 +121,6 @@ class TurnReader:
         return [*events, TurnEnded(self.usage)]
 
     @property
-    def empty(self) -> bool:
-        """Neither a candidate nor a reason why there is none (translation.md C.9): worth another try."""
-        return not self._candidates and self._block_reason is None
-
-    @property
     def _complete(self) -> bool:
         return bool(self._candidates) and all(c.finish is not None for c in self._candidates.values())
 

@@ -13,8 +13,8 @@ NO_JSON = Raw()
 """An absent field of free form; msgspec takes no `Raw | None`."""
 
 
-class _Message(Struct, rename="camel", omit_defaults=True):
-    """camelCase on the wire, absent fields absent."""
+class _Message(Struct, rename="camel", omit_defaults=True, gc=False):
+    """camelCase on the wire, absent fields absent. Trees without cycles: the collector need not know them."""
 
 
 class Blob(_Message):

@@ -10,17 +10,17 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 
-class ImageURL(Struct):
+class ImageURL(Struct, gc=False):
     url: str
     detail: str | None = None
 
 
-class InputAudio(Struct):
+class InputAudio(Struct, gc=False):
     data: str
     format: str | None = None
 
 
-class ContentPart(Struct):
+class ContentPart(Struct, gc=False):
     """One part of a message; `type` says which other field counts."""
 
     type: str
@@ -30,24 +30,24 @@ class ContentPart(Struct):
     refusal: str | None = None
 
 
-class Message(Struct):
+class Message(Struct, gc=False):
     role: str
     content: str | list[ContentPart] | None = None
     refusal: str | None = None
 
 
-class StreamOptions(Struct):
+class StreamOptions(Struct, gc=False):
     include_usage: bool | None = None
 
 
-class SafetySetting(Struct):
+class SafetySetting(Struct, gc=False):
     """The ancestor's extension: Gemini's own setting, sent by the client."""
 
     category: str
     threshold: str
 
 
-class ChatRequest(Struct):
+class ChatRequest(Struct, gc=False):
     messages: Annotated[list[Message], Meta(min_length=1)]
     model: str | None = None
     stream: bool | None = None
@@ -68,19 +68,19 @@ class ChatRequest(Struct):
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "function_call"]
 
 
-class PromptTokensDetails(Struct):
+class PromptTokensDetails(Struct, gc=False):
     cached_tokens: int = 0
     audio_tokens: int = 0
 
 
-class CompletionTokensDetails(Struct):
+class CompletionTokensDetails(Struct, gc=False):
     reasoning_tokens: int = 0
     audio_tokens: int = 0
     accepted_prediction_tokens: int = 0
     rejected_prediction_tokens: int = 0
 
 
-class Usage(Struct):
+class Usage(Struct, gc=False):
     """Tokens; prompt + completion = total (translation.md C.11)."""
 
     prompt_tokens: int
@@ -90,23 +90,23 @@ class Usage(Struct):
     completion_tokens_details: CompletionTokensDetails
 
 
-class FunctionCall(Struct):
+class FunctionCall(Struct, gc=False):
     name: str
     arguments: str
     """A JSON text, always whole."""
 
 
-class Google(Struct):
+class Google(Struct, gc=False):
     thought_signature: str
 
 
-class ExtraContent(Struct):
+class ExtraContent(Struct, gc=False):
     """Google's own channel for what OpenAI's API has no word for (translation.md B.6)."""
 
     google: Google
 
 
-class ToolCall(Struct):
+class ToolCall(Struct, gc=False):
     id: str
     function: FunctionCall
     type: Literal["function"] = "function"
@@ -115,7 +115,7 @@ class ToolCall(Struct):
     extra_content: ExtraContent | UnsetType = UNSET
 
 
-class AssistantMessage(Struct):
+class AssistantMessage(Struct, gc=False):
     content: str | None
     refusal: str | None = None
     role: Literal["assistant"] = "assistant"
@@ -124,14 +124,14 @@ class AssistantMessage(Struct):
     extra_content: ExtraContent | UnsetType = UNSET
 
 
-class Choice(Struct):
+class Choice(Struct, gc=False):
     index: int
     message: AssistantMessage
     finish_reason: FinishReason
     logprobs: None = None
 
 
-class ChatCompletion(Struct):
+class ChatCompletion(Struct, gc=False):
     id: str
     created: int
     """Seconds since the epoch."""
@@ -141,7 +141,7 @@ class ChatCompletion(Struct):
     object: Literal["chat.completion"] = "chat.completion"
 
 
-class Delta(Struct):
+class Delta(Struct, gc=False):
     role: Literal["assistant"] | UnsetType = UNSET
     content: str | UnsetType = UNSET
     refusal: str | UnsetType | None = UNSET
@@ -150,7 +150,7 @@ class Delta(Struct):
     extra_content: ExtraContent | UnsetType = UNSET
 
 
-class ChunkChoice(Struct):
+class ChunkChoice(Struct, gc=False):
     """What changes from chunk to chunk; the envelope around it is the same for a whole stream."""
 
     index: int
@@ -159,7 +159,7 @@ class ChunkChoice(Struct):
     logprobs: None = None
 
 
-class ErrorDetail(Struct):
+class ErrorDetail(Struct, gc=False):
     """All four keys, always (translation.md 0.7)."""
 
     message: str
@@ -168,7 +168,7 @@ class ErrorDetail(Struct):
     code: str | None
 
 
-class ErrorBody(Struct):
+class ErrorBody(Struct, gc=False):
     error: ErrorDetail
 
 
