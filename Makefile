@@ -7,7 +7,7 @@ export PREFIX DESTDIR DOMAIN
 
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help dev demo run test check fix golden schema bench lock install uninstall test-vps test-all clean
+.PHONY: help dev demo run test check fix golden schema docs bench lock install uninstall test-vps test-all clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -51,6 +51,9 @@ golden: dev  ## rewrite the expected halves of the golden files; read the diff
 
 schema: dev  ## write config/gateway.schema.json
 	$(BIN)/python -m gateway schema > config/gateway.schema.json
+
+docs: dev  ## write docs/compatibility.md from the policy table
+	$(BIN)/python -c 'from gateway.translate.compat import markdown; print(markdown(), end="")' > docs/compatibility.md
 
 bench: dev  ## requests per second beside nginx (needs Debian's wrk and nginx)
 	$(BIN)/python bench/run.py

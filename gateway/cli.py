@@ -1,4 +1,4 @@
-"""The command line: serve, check, routes, schema, fake, demo."""
+"""The command line: serve, check, routes, schema, translate, fake, demo."""
 
 import argparse
 import sys
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gateway import __version__
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, GatewayError
 
 DEFAULT_CONFIG = Path("config/gateway.yaml")
 EX_CONFIG = 78
@@ -39,6 +39,15 @@ def _parser() -> argparse.ArgumentParser:
     _command(commands, "routes", _routes, "list what is served, and by which plugin")
     schema = commands.add_parser("schema", help="print the JSON Schema of the configuration")
     schema.set_defaults(command=_schema)
+    translate = _command(
+        commands,
+        "translate",
+        _translate,
+        "print what Gemini would be asked for a chat request, or the reverse",
+    )
+    translate.add_argument(
+        "file", type=Path, help="a chat request, or an answer of Gemini's; - is standard input"
+    )
     fake = commands.add_parser("fake", help="serve the Gemini emulator")
     fake.set_defaults(command=_fake)
     fake.add_argument("--listen", metavar="HOST:PORT", type=_address, default=("127.0.0.1", 9090))
@@ -105,6 +114,21 @@ def _schema(options: argparse.Namespace) -> int:
     from gateway.config.schema import json_schema
 
     print(json_schema(), end="")
+    return 0
+
+
+def _translate(options: argparse.Namespace) -> int:
+    from gateway.preview import preview_file
+    from gateway.server.app import build_app
+    from gateway.server.serve import load
+
+    data = sys.stdin.buffer.read() if str(options.file) == "-" else options.file.read_bytes()
+    try:
+        sys.stdout.write(preview_file(data, build_app(*load(options.config))))
+    except GatewayError as error:
+        place = f"{error.param}: " if error.param else ""
+        print(f"{options.file}: {place}{error.message}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -14,7 +14,8 @@ GatewayError            500  server_error
 └─ UpstreamError        502  bad_gateway
    ├─ UpstreamTimeout   504  upstream_timeout
    ├─ UpstreamRejected       an upstream answer that we cannot blame on the client
-   └─ UpstreamTruncated      upstream_incomplete: a stream ended without a finish reason
+   ├─ UpstreamTruncated      upstream_incomplete: a stream ended without a finish reason
+   └─ UnusableAnswer         upstream_unusable: an answer with nothing in it, for no reason of the client's
 ConfigError                  at start only; every fault carries file, line and column
 
 A class knows its status, type and code; `translate.failure` alone renders them for a dialect.
@@ -167,6 +168,16 @@ class UpstreamTruncated(UpstreamError):
     """A stream that ended without a finish reason (design.md 1.1, 2)."""
 
     code = "upstream_incomplete"
+
+
+class UnusableAnswer(UpstreamError):
+    """An answer with nothing in it: empty, or a call the model garbled. `cause` is Gemini's word for it."""
+
+    code = "upstream_unusable"
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(f"The model's answer holds nothing: {cause}.", upstream_status=200)
+        self.cause = cause
 
 
 class Fault(Struct, frozen=True):

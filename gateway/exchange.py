@@ -1,21 +1,34 @@
-"""One request's conversation with Gemini: call, judge, try again while nothing was sent, deliver."""
+"""One request's conversation with Gemini: call, judge, try again while nothing was sent, deliver.
+
+Three things are tried again before the first byte: failures that pass (`policy.retry`), refusals with a remedy
+(`translate.adjust`), and answers that hold nothing. Signatures are stored before the client can send them back.
+"""
 
 import asyncio
 import random
-from collections.abc import Callable
-from itertools import count
+from collections.abc import Callable, Sequence
+from time import monotonic, time
 from typing import Protocol
 
 from aiohttp import web
 
-from gateway.errors import Draining, GatewayError
+from gateway.errors import Draining, GatewayError, UnusableAnswer
 from gateway.policy.access import Client
+from gateway.policy.refusals import Refusals
 from gateway.policy.retry import Fail, RetryBudget, RetryConfig, judge
 from gateway.record import Record
-from gateway.translate import failure
+from gateway.store.memory import MemorySignatures
+from gateway.store.signatures import Signatures, SignaturesConfig
+from gateway.translate import adjust
+from gateway.translate.events import Event
+from gateway.translate.signatures import Signed
 from gateway.translate.stream import StreamTranslator, decode
+from gateway.translate.turn import TurnReader
 from gateway.upstream.client import GeminiClient
-from gateway.wire.gemini import GeminiCall, GenerateContentResponse
+from gateway.wire.gemini import GeminiCall
+
+_MOST_REMEDIES = 2
+"""Adjustments of one request (translation.md J)."""
 
 
 class Reply(Protocol):
@@ -23,80 +36,170 @@ class Reply(Protocol):
 
     begun: bool
     """Status and headers are out: an error can only be told inside the stream."""
-    said: bool
-    """Content is out: nothing may be tried again."""
 
     async def write(self, data: bytes) -> None: ...
     async def finish(self) -> web.StreamResponse: ...
 
 
-class Exchange:
-    """Carries calls through attempts; the retry budget is shared by all of them."""
+class _Attempts:
+    """What one upstream call has been through."""
 
-    def __init__(self, upstream: GeminiClient, retry: RetryConfig) -> None:
+    def __init__(self, call: GeminiCall, record: Record) -> None:
+        self.call = call
+        self.record = record
+        self.failures = 0
+        self.remedies: list[str] = []
+        self.settled = False
+        """An answer without content was tried again once; the next is taken as it is."""
+        self.said = False
+        """This call's content is out."""
+
+    def begin(self) -> None:
+        self.record.attempts += 1
+
+
+class Exchange:
+    """Carries calls through attempts; retry budget and learnt refusals are shared by all of them."""
+
+    def __init__(self, upstream: GeminiClient, retry: RetryConfig, *, strict: bool = False) -> None:
         self._upstream = upstream
         self._retry = retry
         self._budget = RetryBudget()
+        self._refusals = Refusals()
+        self.signatures: Signatures = MemorySignatures(SignaturesConfig())
+        """Replaced at the start by what the configuration names."""
+        self._strict = strict
 
-    async def complete(self, call: GeminiCall, client: Client, record: Record) -> GenerateContentResponse:
-        """A whole answer. Raises GatewayError when no attempt brought one."""
-        for attempt in count(1):
-            record.attempts = attempt
+    async def stored(self, keys: Sequence[bytes]) -> dict[bytes, str]:
+        """The signatures that are known under some keys."""
+        return await self.signatures.get(keys, time()) if keys else {}
+
+    def prepare(self, call: GeminiCall, record: Record) -> None:
+        """Leave out what the model is known to refuse."""
+        learnt = self._refusals.of(call.model, monotonic())
+        if learnt:
+            record.adjusted += adjust.prepare(call.request, learnt)
+
+    async def complete(
+        self, call: GeminiCall, client: Client, record: Record, new: Callable[[], TurnReader]
+    ) -> list[Event]:
+        """The events of a whole answer. Raises GatewayError when no attempt brought one."""
+        attempts = _Attempts(call, record)
+        while True:
+            attempts.begin()
+            reader = new()
             try:
-                response = decode(await self._upstream.send(call, client.key))
-                if response.error is not None:
-                    raise failure.from_status(response.error.code, response.error)
+                events = reader.feed(decode(await self._upstream.send(call, client.key)))
+                events += reader.close(whole=True, settle=attempts.settled)
             except GatewayError as error:
-                await self._pause(error, attempt, record)
+                await self._again(error, attempts)
                 continue
             self._succeeded(record)
-            # Neither an answer nor a reason is a passing fault: once more, then as it is (translation.md C.9).
-            if response.candidates or response.prompt_feedback is not None or attempt > 1:
-                return response
-        raise AssertionError("the loop above never ends by itself")
+            record.count(reader.usage)
+            await self._keep(reader.signed)
+            return events
 
     async def stream(
+        self,
+        calls: Sequence[GeminiCall],
+        client: Client,
+        reply: Reply,
+        record: Record,
+        new: Callable[[int], StreamTranslator],
+    ) -> web.StreamResponse:
+        """Relay a stream, or several at once for `n`. Raises GatewayError only while the reply has not begun."""
+        first = new(0)
+        try:
+            if len(calls) == 1:
+                await self._one(calls[0], client, reply, record, lambda: new(0))
+            else:
+                await self._several(calls, client, reply, record, new)
+        except GatewayError as error:
+            if not reply.begun:
+                raise
+            await self._tell(error, first, reply, record)
+        except asyncio.CancelledError as cancelled:
+            if not reply.begun or cancelled.args != (Draining.CANCELLED,):
+                raise
+            await self._tell(Draining(), first, reply, record)
+        return await reply.finish()
+
+    async def _several(
+        self,
+        calls: Sequence[GeminiCall],
+        client: Client,
+        reply: Reply,
+        record: Record,
+        new: Callable[[int], StreamTranslator],
+    ) -> None:
+        """All of them side by side; the first that fails ends the others."""
+        tasks = [
+            asyncio.create_task(self._one(call, client, reply, record, lambda i=i: new(i)))  # type: ignore[misc]
+            for i, call in enumerate(calls)
+        ]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _one(
         self,
         call: GeminiCall,
         client: Client,
         reply: Reply,
         record: Record,
         new: Callable[[], StreamTranslator],
-    ) -> web.StreamResponse:
-        """Relay a stream to the client. Raises GatewayError only while the reply has not begun."""
-        for attempt in count(1):
-            record.attempts = attempt
+    ) -> None:
+        """One call's stream to its end, tried again while nothing was said."""
+        attempts = _Attempts(call, record)
+        while True:
+            attempts.begin()
             translator = new()
             try:
-                await self._relay(call, client, reply, translator)
-            except GatewayError as error:
-                if not reply.said and await self._try_again(error, attempt, record, reply):
+                await self._relay(attempts, client, reply, translator)
+            except UnusableAnswer as error:
+                if not (attempts.said or attempts.settled):
+                    await self._again(error, attempts)
                     continue
-                await self._tell(error, translator, reply, record)
-            except asyncio.CancelledError as cancelled:
-                if not reply.begun or cancelled.args != (Draining.CANCELLED,):
+                await reply.write(translator.settle())
+            except GatewayError as error:
+                record.count(translator.usage)
+                if attempts.said:
                     raise
-                await self._tell(Draining(), translator, reply, record)
-            else:
-                self._succeeded(record)
+                await self._again(error, attempts)
+                continue
+            self._succeeded(record)
             record.count(translator.usage)
-            return await reply.finish()
-        raise AssertionError("the loop above never ends by itself")
+            return
 
     async def _relay(
-        self, call: GeminiCall, client: Client, reply: Reply, translator: StreamTranslator
+        self, attempts: _Attempts, client: Client, reply: Reply, translator: StreamTranslator
     ) -> None:
         """One attempt: each upstream read becomes at most one write. Raises what the translator kept."""
-        async with await self._upstream.open(call, client.key) as incoming:
+        async with await self._upstream.open(attempts.call, client.key) as incoming:
             async for data in incoming:
-                if out := translator.feed(data):
+                out = translator.feed(data)
+                if translator.signed:
+                    await self._keep(translator.signed)
+                if out:
+                    attempts.said = True
                     await reply.write(out)
                 if translator.error is not None:
                     raise translator.error
         if out := translator.close():
+            attempts.said = True
             await reply.write(out)
         if translator.error is not None:
             raise translator.error
+
+    async def _keep(self, signed: list[Signed]) -> None:
+        """Store signatures under all their keys."""
+        if signed:
+            found = {key: one.signature for one in signed for key in one.keys}
+            signed.clear()
+            await self.signatures.put(found, time())
 
     async def _tell(
         self, error: GatewayError, translator: StreamTranslator, reply: Reply, record: Record
@@ -105,23 +208,34 @@ class Exchange:
         record.failed(error)
         await reply.write(translator.fail(error))
 
-    async def _try_again(self, error: GatewayError, attempt: int, record: Record, reply: Reply) -> bool:
-        """Whether to; raises the error when it can still be an HTTP status."""
-        try:
-            await self._pause(error, attempt, record)
-        except GatewayError:
-            if not reply.begun:
-                raise
-            return False
-        return True
-
-    async def _pause(self, error: GatewayError, attempt: int, record: Record) -> None:
-        """Wait before another attempt, or raise the error."""
-        record.upstream_status = error.upstream_status or record.upstream_status
-        verdict = judge(error, attempt, self._budget, self._retry, random.random())  # noqa: S311 - jitter
+    async def _again(self, error: GatewayError, attempts: _Attempts) -> None:
+        """Make ready for another attempt, or raise the error."""
+        attempts.record.upstream_status = error.upstream_status or attempts.record.upstream_status
+        if self._remedied(error, attempts):
+            return
+        if isinstance(error, UnusableAnswer):
+            attempts.settled = True
+            return
+        attempts.failures += 1
+        verdict = judge(error, attempts.failures, self._budget, self._retry, random.random())  # noqa: S311 - jitter
         if isinstance(verdict, Fail):
             raise verdict.error
         await asyncio.sleep(verdict.after)
+
+    def _remedied(self, error: GatewayError, attempts: _Attempts) -> bool:
+        """Change the request so that this refusal cannot come again."""
+        if len(attempts.remedies) >= _MOST_REMEDIES:
+            return False
+        remedy = adjust.remedy(error, attempts.remedies)
+        if remedy is None or (self._strict and not remedy.harmless):
+            return False
+        if not remedy.apply(attempts.call.request, error.message):
+            return False
+        attempts.remedies.append(remedy.feature)
+        attempts.record.adjusted.append(remedy.field)
+        if remedy.lasting:
+            self._refusals.learn(attempts.call.model, remedy.feature, monotonic())
+        return True
 
     def _succeeded(self, record: Record) -> None:
         record.upstream_status = 200

@@ -19,6 +19,9 @@ from gateway.errors import ConfigError, Fault
 from gateway.exchange import Exchange
 from gateway.policy.catalog import Catalog
 from gateway.policy.limits import Admission
+from gateway.totals import Totals
+from gateway.translate.family import Families
+from gateway.upstream.media import MediaFetcher
 
 GROUP = "gateway.plugins"
 """The entry point group third parties register under."""
@@ -27,6 +30,8 @@ BUILT_IN = {
     "chat": "gateway.plugins.chat:Chat",
     "health": "gateway.plugins.health:Health",
     "hello": "gateway.plugins.hello:Hello",
+    "metrics": "gateway.plugins.metrics:Metrics",
+    "translate": "gateway.plugins.translate:Translate",
 }
 """Resolved without a look at installed metadata, so they work from a checkout."""
 
@@ -36,8 +41,11 @@ class Services(Struct, frozen=True):
 
     config: GatewayConfig
     catalog: Catalog
+    families: Families
     exchange: Exchange
+    media: MediaFetcher
     admission: Admission
+    totals: Totals
 
 
 SERVICES: web.AppKey[Services] = web.AppKey("services", Services)

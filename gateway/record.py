@@ -2,7 +2,7 @@
 
 from time import monotonic
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from gateway.errors import GatewayError
 from gateway.wire.gemini import UsageMetadata
@@ -27,6 +27,9 @@ class Record(Struct, omit_defaults=True):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     notes: list[str] | None = None
+    """Fields that were not honoured, or only after a repair."""
+    adjusted: list[str] = field(default_factory=list)
+    """Fields that Gemini refused, and that were changed for another attempt."""
     error: str | None = None
     """The code of an error, also of one told inside a stream."""
 
@@ -48,9 +51,11 @@ class Record(Struct, omit_defaults=True):
         self.upstream_status = error.upstream_status or self.upstream_status
 
     def count(self, usage: UsageMetadata) -> None:
-        """Take the tokens of an answer; thoughts count as completion."""
-        self.prompt_tokens = (usage.prompt_token_count or 0) + (usage.tool_use_prompt_token_count or 0)
-        self.completion_tokens = (usage.candidates_token_count or 0) + (usage.thoughts_token_count or 0)
+        """Add the tokens of a call, as they are billed; thoughts count as completion."""
+        prompt = (usage.prompt_token_count or 0) + (usage.tool_use_prompt_token_count or 0)
+        completion = (usage.candidates_token_count or 0) + (usage.thoughts_token_count or 0)
+        self.prompt_tokens = (self.prompt_tokens or 0) + prompt
+        self.completion_tokens = (self.completion_tokens or 0) + completion
 
 
 def _since(start: float) -> float:

@@ -1,7 +1,7 @@
 """Fixtures: the real application on a free port, the emulator, and an upstream that sends what it is told."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 from unittest.mock import Mock
 
@@ -27,28 +27,35 @@ class _ClientResponse(aiohttp.ClientResponse):
 
 aioresponses.core.ClientResponse = _ClientResponse  # type: ignore[attr-defined]
 
-Serve = Callable[..., Awaitable[str]]
-"""(yaml text, upstream URL) to the base URL of a running gateway."""
 
-
-@pytest.fixture
-async def serve() -> AsyncIterator[Serve]:
+class Serve:
     """Starts gateways in this process, as `gateway serve` would."""
-    runners: list[Runner] = []
 
-    async def start(text: str = "", upstream: str = "http://127.0.0.1:9") -> str:
+    def __init__(self) -> None:
+        self._runners: list[Runner] = []
+
+    async def __call__(self, text: str = "", upstream: str = "http://127.0.0.1:9") -> str:
+        """The base URL of a running gateway."""
         source = Source(
             f"upstream: {{base_url: '{upstream}', retry: {{backoff: 0}}}}\n{text}", "test.yaml", {}
         )
         runner = Runner(build_app(source.decode(GatewayConfig), source))
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        runners.append(runner)
+        self._runners.append(runner)
         return f"http://127.0.0.1:{runner.addresses[0][1]}"
 
-    yield start
-    for runner in runners:
-        await runner.cleanup()
+    async def stop(self) -> None:
+        """Stop all of them."""
+        while self._runners:
+            await self._runners.pop().cleanup()
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    serving = Serve()
+    yield serving
+    await serving.stop()
 
 
 class Fake:
@@ -135,5 +142,6 @@ def chunked(*pieces: bytes, kind: bytes = b"text/event-stream") -> list[bytes | 
 def whole(body: bytes, status: bytes = b"200 OK", kind: bytes = b"application/json") -> list[bytes | None]:
     """A complete answer."""
     return [
-        b"HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s" % (status, kind, len(body), body)
+        b"HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
+        % (status, kind, len(body), body)
     ]

@@ -26,7 +26,7 @@ def test_each_section_has_its_row_in_the_readme() -> None:
 
 
 def test_each_plugin_and_command_is_in_the_readme() -> None:
-    commands = ("serve", "check", "routes", "schema", "fake", "demo")
+    commands = ("serve", "check", "routes", "schema", "translate", "fake", "demo")
 
     assert [name for name in BUILT_IN if f"`{name}`" not in README] == []
     assert [name for name in commands if f"gateway {name}" not in README] == []

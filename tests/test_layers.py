@@ -5,7 +5,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent / "gateway"
 
-SHELL = {"upstream", "exchange", "record", "plugin", "server.reply", "server.lifecycle", "server.ids"}
+SHELL = {
+    "upstream",
+    "exchange",
+    "record",
+    "totals",
+    "plugin",
+    "question",
+    "preview",
+    "server.reply",
+    "server.lifecycle",
+    "server.ids",
+}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "wire": {"errors"},

@@ -10,7 +10,9 @@ from msgspec import Meta, Struct, field
 
 from gateway.policy.catalog import ModelsConfig
 from gateway.policy.limits import LimitsConfig
+from gateway.policy.media_url import MediaConfig
 from gateway.policy.retry import RetryConfig
+from gateway.store.signatures import StateConfig
 
 Seconds = Annotated[float, Meta(gt=0, le=86400)]
 Threshold = Literal["BLOCK_NONE", "OFF", "BLOCK_ONLY_HIGH", "BLOCK_MEDIUM_AND_ABOVE", "BLOCK_LOW_AND_ABOVE"]
@@ -99,6 +101,10 @@ class GatewayConfig(Struct, frozen=True, forbid_unknown_fields=True):
     listen: ListenConfig = ListenConfig()
     upstream: UpstreamConfig = UpstreamConfig()
     models: ModelsConfig = ModelsConfig()
+    abilities: Annotated[
+        dict[str, dict[str, Any]],
+        Meta(description="What models can do, by name pattern, over the shipped table (config/models.yaml)."),
+    ] = {}
     safety: Annotated[
         dict[Category, Threshold],
         Meta(description="Harm category to threshold, sent with every request; `{}` leaves it to Gemini."),
@@ -108,6 +114,8 @@ class GatewayConfig(Struct, frozen=True, forbid_unknown_fields=True):
         Meta(description="What becomes of fields that cannot be honoured: a note in the answer, or a 400."),
     ] = "lenient"
     limits: LimitsConfig = LimitsConfig()
+    media: MediaConfig = MediaConfig()
+    state: StateConfig = StateConfig()
     stream: StreamConfig = StreamConfig()
     cors: CorsConfig = CorsConfig()
     logging: LoggingConfig = LoggingConfig()

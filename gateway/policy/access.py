@@ -19,6 +19,8 @@ class Client(Struct, frozen=True):
     key: str
     fingerprint: str
     """The first 8 hex digits of the key's SHA-256: enough to tell clients apart in a log, and no secret."""
+    scope: str = ""
+    """The whole digest: what is kept for one client is never another's."""
 
 
 def identify(headers: Mapping[str, str]) -> Client:
@@ -34,12 +36,14 @@ def identify(headers: Mapping[str, str]) -> Client:
     key = found.pop()
     if _KEY.fullmatch(key) is None:
         raise Unauthorized("Incorrect API key provided: it holds characters that no key has.")
-    return Client(key, fingerprint(key))
+    scope = digest(key)
+    return Client(key, scope[:8], scope)
 
 
 @lru_cache(1024)
-def fingerprint(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()[:8]
+def digest(key: str) -> str:
+    """SHA-256 in hex."""
+    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def _bearer(headers: Mapping[str, str]) -> str | None:

@@ -50,11 +50,17 @@ class ModelsConfig(Struct, frozen=True, forbid_unknown_fields=True):
                 raise ValueError(f"{name!r} is not a model name")
 
 
+_SEARCH = (":search", "-search-preview")
+"""The ancestor's suffixes: the same model, with Google Search (translation.md K)."""
+
+
 class ModelRoute(Struct, frozen=True):
     """The model that will be asked; `substituted` when it is not the one the client named."""
 
     model: str
     substituted: bool = False
+    search: bool = False
+    """The name asked for Google Search."""
 
 
 class Catalog:
@@ -69,23 +75,28 @@ class Catalog:
         config = self._config
         if not requested:
             return ModelRoute(config.default)
-        name = config.aliases.get(requested)
-        if name is not None:
-            return ModelRoute(name)
+        if requested in config.aliases:
+            return ModelRoute(config.aliases[requested])
         name = _without_namespace(requested)
+        for suffix in _SEARCH:
+            if name.endswith(suffix):
+                return ModelRoute(*self._named(name.removesuffix(suffix), requested), search=True)
+        return ModelRoute(*self._named(name, requested))
+
+    def _named(self, name: str, requested: str) -> tuple[str, bool]:
+        """The model of a bare name, and whether it is another one."""
+        config = self._config
         if name in config.aliases:
-            return ModelRoute(config.aliases[name])
-        if name.startswith(self._prefixes):
-            return ModelRoute(_safe(name))
-        if config.unknown == "forward":
-            return ModelRoute(_safe(name))
+            return config.aliases[name], False
+        if name.startswith(self._prefixes) or config.unknown == "forward":
+            return _safe(name), False
         if config.unknown == "reject":
             raise NotFound(
                 f"The model `{requested[:80]}` does not exist here; `models.aliases` can give it a meaning.",
                 code="model_not_found",
                 param="model",
             )
-        return ModelRoute(config.default, substituted=True)
+        return config.default, True
 
 
 def _without_namespace(name: str) -> str:

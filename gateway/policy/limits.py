@@ -18,6 +18,9 @@ class LimitsConfig(Struct, frozen=True, forbid_unknown_fields=True):
         int,
         Meta(ge=1, description="Requests in progress at once, streamed or not; one more is answered 429."),
     ] = 4096
+    choices: Annotated[
+        int, Meta(ge=1, le=128, description="Most choices of one answer (`n`); each is a call of its own.")
+    ] = 8
 
 
 class Admission:

@@ -1,11 +1,15 @@
 """Composes the application: services, plugins, CORS, middleware. Imports no plugin: they are found by name."""
 
+import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from aiohttp import web
 
+from gateway.config.abilities import families
 from gateway.config.model import GatewayConfig
 from gateway.config.source import Source
+from gateway.errors import ConfigError
 from gateway.exchange import Exchange
 from gateway.plugin import SERVICES, Loaded, Services, load_plugins
 from gateway.policy.catalog import Catalog
@@ -15,37 +19,66 @@ from gateway.server.lifecycle import DRAIN, Drain
 from gateway.server.logs import Log
 from gateway.server.middleware import Around
 from gateway.server.reply import RECORD
+from gateway.store.memory import MemorySignatures
+from gateway.store.signatures import Signatures, StateConfig
+from gateway.store.sqlite import SqliteSignatures, state_path
+from gateway.totals import Totals
 from gateway.upstream.client import GeminiClient
+from gateway.upstream.media import MediaFetcher
 
 PLUGINS: web.AppKey[list[Loaded]] = web.AppKey("plugins", list)
 
 
 def build_app(config: GatewayConfig, source: Source) -> web.Application:
     """The application a configuration asks for. Raises ConfigError, with places from `source`."""
-    log, drain, upstream = Log(), Drain(), GeminiClient(config.upstream)
+    log, drain, totals = Log(), Drain(), Totals()
+    upstream, media = GeminiClient(config.upstream), MediaFetcher(config.media)
+    exchange = Exchange(upstream, config.upstream.retry, strict=config.compat == "strict")
     services = Services(
         config=config,
         catalog=Catalog(config.models),
-        exchange=Exchange(upstream, config.upstream.retry),
+        families=families(config.abilities, source),
+        exchange=exchange,
+        media=media,
         admission=Admission(config.limits.streams),
+        totals=totals,
     )
-    around = Around(log, drain, config)
+    around = Around(log, drain, totals, config)
     app = web.Application(middlewares=[around.middleware()], client_max_size=config.limits.body)
     app[SERVICES], app[DRAIN] = services, drain
     app[PLUGINS] = load_plugins(source, config, services)
-    app.cleanup_ctx.append(_open(log, upstream))
+    app.cleanup_ctx.append(_open(log, services, upstream, source))
     _serve(app, app[PLUGINS], config)
     app.on_response_prepare.append(_finish_headers(drain))
     return app
 
 
-def _open(log: Log, upstream: GeminiClient) -> Callable[[web.Application], AsyncIterator[None]]:
+def _open(
+    log: Log, services: Services, upstream: GeminiClient, source: Source
+) -> Callable[[web.Application], AsyncIterator[None]]:
+    """What lives as long as the application; the log goes last, having to tell of the others."""
+
     async def lifetime(_: web.Application) -> AsyncIterator[None]:
-        async with upstream:
+        signatures = await asyncio.to_thread(_signatures, services.config.state, log, source)
+        services.exchange.signatures = signatures
+        async with upstream, services.media:
             yield
+        await signatures.close()
         await log.close()
 
     return lifetime
+
+
+def _signatures(config: StateConfig, log: Log, source: Source) -> Signatures:
+    """The store of thought signatures. Raises ConfigError for a file that is not ours to write."""
+    file = config.file or ("state.db" if os.environ.get("STATE_DIRECTORY") else None)
+    if file is None:
+        return MemorySignatures(config.signatures)
+    path = state_path(file, os.environ)
+    try:
+        return SqliteSignatures(path, config.signatures, lambda told: log.event("state", message=told))
+    except ValueError as error:
+        raise ConfigError((source.fault(("state", "file"), str(error)),)) from None
 
 
 def _serve(app: web.Application, plugins: list[Loaded], config: GatewayConfig) -> None:

@@ -61,7 +61,8 @@ class Log:
             return
         self._lines.append(line)
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_PAUSE, self._flush)
+            with suppress(RuntimeError):  # of another thread: it goes with the next line
+                self._timer = asyncio.get_running_loop().call_later(_PAUSE, self._flush)
 
     def _flush(self) -> None:
         self._timer = None

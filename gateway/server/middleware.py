@@ -16,6 +16,7 @@ from gateway.server.ids import unique
 from gateway.server.lifecycle import Drain
 from gateway.server.logs import Log
 from gateway.server.reply import RECORD, error_reply
+from gateway.totals import Totals
 from gateway.translate.failure import scrub
 
 _REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
@@ -25,8 +26,9 @@ _CLIENT_GONE = 499
 class Around:
     """aiohttp's middleware as an object: what it needs is handed in once."""
 
-    def __init__(self, log: Log, drain: Drain, config: GatewayConfig) -> None:
+    def __init__(self, log: Log, drain: Drain, totals: Totals, config: GatewayConfig) -> None:
         self._log = log
+        self._totals = totals
         self._drain = drain
         self._log_exchanges = config.logging.exchanges
         self._open_to_all = "*" in config.cors.origins
@@ -53,6 +55,7 @@ class Around:
         finally:
             self._drain.tasks.discard(task)
             record.ended(status)
+            self._totals.add(record)
             if self._log_exchanges:
                 self._log.exchange(record)
 

@@ -14,6 +14,7 @@ from gateway.config.model import StreamConfig
 from gateway.errors import BadRequest, GatewayError, MethodNotAllowed, TooLarge
 from gateway.record import Record
 from gateway.translate import failure
+from gateway.wire import shape
 from gateway.wire.sse import comment
 
 T = TypeVar("T")
@@ -22,6 +23,8 @@ RECORD: web.RequestKey[Record] = web.RequestKey("record", Record)
 
 _PATH = re.compile(r" - at `(\$|key in \$)(.*)`$")
 _ENCODINGS = ("", "identity")
+HEAVY = 128 * 1024
+"""Bytes of a body that is looked through in a thread, so that nobody else waits for it."""
 _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 
 STREAM_HEADERS = {
@@ -62,6 +65,12 @@ async def read_body(request: web.Request) -> Body:
         data = await request.read()
     except web.HTTPRequestEntityTooLarge as error:
         raise TooLarge("the request body is larger than this gateway takes (limits.body)") from error
+    return await asyncio.to_thread(parse, data) if len(data) > HEAVY else parse(data)
+
+
+def parse(data: bytes) -> Body:
+    """A JSON object, looked over before it is decoded. Raises BadRequest for anything else."""
+    shape.check(data)
     try:
         return Body(data, _decode_fields(data))
     except msgspec.ValidationError:

@@ -4,28 +4,36 @@ import re
 from collections.abc import Iterable
 
 import msgspec
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from gateway.errors import GatewayError
-from gateway.translate import failure
+from gateway.translate import failure, speech
 from gateway.translate.events import (
+    Citations,
     CodePart,
     Event,
+    FilePart,
     Finished,
+    MediaPart,
     TextDelta,
     ThoughtDelta,
     ToolCall,
     TurnEnded,
     TurnStarted,
 )
-from gateway.translate.usage import openai_usage
+from gateway.translate.tools import NO_CALLS, CallRules
+from gateway.translate.usage import openai_usage, service_tier
 from gateway.wire import openai_chat as openai
-from gateway.wire.gemini import UsageMetadata
+from gateway.wire.gemini import LogprobsCandidate, LogprobsResult, UsageMetadata
 from gateway.wire.openai_chat import ChunkChoice, Delta, encode
 from gateway.wire.sse import frame
 
 _DONE = frame(b"[DONE]")
 _MODEL = re.compile(r"[\w.@:/-]{1,128}", re.ASCII)  # it goes into a header too
+_NO_PROBABILITY = -9999.0
+"""OpenAI's own number for a token that was as good as impossible."""
+_AUDIO_LIFE = 3600
+"""Seconds; nothing is kept, but the field wants a time."""
 
 
 class Envelope(Struct):
@@ -35,13 +43,31 @@ class Envelope(Struct):
     created: int
     """Seconds since the epoch."""
     model: str
+    named: bool = False
 
     def rename(self, start: TurnStarted) -> None:
         """Answer under the upstream's id and the name of the model that really answered (C.1)."""
+        if self.named:  # of several calls the first one names the answer
+            return
+        self.named = True
         if start.response_id:
             self.id = f"chatcmpl-{start.response_id}"
         if start.model and _MODEL.fullmatch(start.model):
             self.model = start.model.removeprefix("models/")
+
+
+class Style(Struct, frozen=True):
+    """How this request wants its answer."""
+
+    rules: CallRules = NO_CALLS
+    audio_format: str | None = None
+    grounding: bool = False
+    """Show Google's grounding metadata beside the annotations."""
+    calls: int = 1
+    """Upstream calls that one answer is made of (`n`)."""
+
+
+_PLAIN = Style()
 
 
 class _Said(Struct):
@@ -50,54 +76,103 @@ class _Said(Struct):
     texts: list[str] = msgspec.field(default_factory=list)
     thoughts: list[str] = msgspec.field(default_factory=list)
     calls: list[openai.ToolCall] = msgspec.field(default_factory=list)
+    images: list[openai.ImageOut] = msgspec.field(default_factory=list)
+    audio: list[MediaPart] = msgspec.field(default_factory=list)
+    files: list[openai.FileOut] = msgspec.field(default_factory=list)
+    inserted: list[tuple[int, int]] = msgspec.field(default_factory=list)
+    tokens: list[openai.TokenLogprob] = msgspec.field(default_factory=list)
+    citations: Citations | None = None
 
 
-def completion(events: Iterable[Event], envelope: Envelope) -> openai.ChatCompletion:
-    """A whole turn as one answer; events without a place in a text answer are left out."""
+def completion(events: Iterable[Event], envelope: Envelope, style: Style = _PLAIN) -> openai.ChatCompletion:
+    """A whole turn, or several for `n`, as one answer."""
     said: dict[int, _Said] = {}
     choices: list[openai.Choice] = []
-    counts = UsageMetadata()
+    counts: list[UsageMetadata] = []
     for event in events:
         match event:
             case TurnStarted():
                 envelope.rename(event)
-            case TextDelta():
-                said.setdefault(event.index, _Said()).texts.append(event.text)
-            case CodePart():
-                said.setdefault(event.index, _Said()).texts.append(markdown(event))
-            case ThoughtDelta():
-                said.setdefault(event.index, _Said()).thoughts.append(event.text)
-            case ToolCall():
-                said.setdefault(event.index, _Said()).calls.append(_tool_call(event))
-            case Finished():
-                choices.append(_choice(event, said.get(event.index, _Said())))
             case TurnEnded():
-                counts = event.usage
-    usage = openai_usage(counts)
-    return openai.ChatCompletion(envelope.id, envelope.created, envelope.model, choices, usage)
+                counts.append(event.usage)
+            case Finished():
+                choices.append(_choice(event, said.get(event.index, _Said()), envelope, style))
+            case _:
+                _say(event, said.setdefault(event.index, _Said()), style)
+    answer = openai.ChatCompletion(
+        envelope.id, envelope.created, envelope.model, choices, openai_usage(counts)
+    )
+    answer.service_tier = service_tier(counts)
+    return answer
 
 
-def _choice(end: Finished, said: _Said) -> openai.Choice:
+def _say(event: Event, said: _Said, style: Style) -> None:
+    """One event's share of a message."""
+    match event:
+        case TextDelta():
+            said.texts.append(event.text)
+            if event.logprobs is not None:
+                said.tokens += _logprobs(event.logprobs)
+        case ThoughtDelta():
+            said.thoughts.append(event.text)
+        case ToolCall():
+            said.calls.append(_tool_call(event, style.rules))
+        case CodePart():
+            block = markdown(event)
+            said.texts.append(block)
+            said.inserted.append((event.at, len(block)))
+        case MediaPart():
+            if event.mime_type.startswith("audio/"):
+                said.audio.append(event)
+            else:
+                said.images.append(_image(event, len(said.images)))
+        case FilePart():
+            said.files.append(openai.FileOut(event.uri, event.mime_type))
+        case Citations():
+            said.citations = event
+
+
+def _choice(end: Finished, said: _Said, envelope: Envelope, style: Style) -> openai.Choice:
     text = "".join(said.texts)
-    silent = not text and (said.calls or end.refusal)
+    silent = not text and (said.calls or said.audio or end.refusal)
     message = openai.AssistantMessage(
         content=None if silent else text,
         refusal=end.refusal,
         reasoning_content="".join(said.thoughts) or UNSET,
-        tool_calls=said.calls or UNSET,
-        extra_content=_extra(end.signature),
+        images=said.images or UNSET,
+        extra_content=_extra(_google(end, said.citations, said.files, style)),
     )
-    return openai.Choice(end.index, message, end.reason)
+    if said.citations is not None:
+        message.annotations = _annotations(said.citations, said.inserted) or UNSET
+    if said.audio:
+        data = speech.container(
+            [p.data for p in said.audio], said.audio[0].mime_type, style.audio_format or "wav"
+        )
+        message.audio = openai.AudioAnswer(f"audio_{envelope.id[-24:]}", envelope.created + _AUDIO_LIFE, data)
+    reason: openai.FinishReason = end.reason
+    if said.calls and style.rules.legacy:
+        message.function_call = said.calls[0].function
+        reason = "function_call" if end.reason == "tool_calls" else end.reason
+    elif said.calls:
+        message.tool_calls = said.calls
+    logprobs = openai.Logprobs(said.tokens) if said.tokens else None
+    return openai.Choice(end.index, message, reason, logprobs)
 
 
 class ChatStream:
     """Events to chunk frames: role first, one finish chunk for each choice, usage if asked for, [DONE]."""
 
-    def __init__(self, envelope: Envelope, *, include_usage: bool) -> None:
+    def __init__(self, envelope: Envelope, *, include_usage: bool, style: Style = _PLAIN) -> None:
         self._envelope = envelope
         self._include_usage = include_usage
+        self._style = style
         self._begun: set[int] = set()
         self._calls: dict[int, int] = {}
+        self._images: dict[int, int] = {}
+        self._inserted: dict[int, list[tuple[int, int]]] = {}
+        self._cited: dict[int, Citations] = {}
+        self._files: dict[int, list[openai.FileOut]] = {}
+        self._counts: list[UsageMetadata] = []
         self._head, self._tail = b"", b""
         self._write_envelope()
 
@@ -107,13 +182,9 @@ class ChatStream:
         for event in events:
             match event:
                 case TextDelta():
-                    self._put(out, event.index, Delta(content=event.text))
+                    self._text(out, event)
                 case ThoughtDelta():
                     self._put(out, event.index, Delta(reasoning_content=event.text))
-                case ToolCall():
-                    self._put(out, event.index, Delta(tool_calls=[self._numbered(event)]))
-                case CodePart():
-                    self._put(out, event.index, Delta(content=markdown(event)))
                 case Finished():
                     self._finish(out, event)
                 case TurnStarted():
@@ -121,6 +192,8 @@ class ChatStream:
                     self._write_envelope()
                 case TurnEnded():
                     self._end(out, event)
+                case _:
+                    self._other(out, event)
         return b"".join(out)
 
     def fail(self, error: GatewayError) -> bytes:
@@ -134,42 +207,150 @@ class ChatStream:
         self._head = b"data: " + encode(shared)[:-1] + b',"choices":['
         self._tail = b'],"usage":null}\n\n' if self._include_usage else b"]}\n\n"
 
-    def _put(self, out: list[bytes], index: int, delta: Delta) -> None:
+    def _text(self, out: list[bytes], event: TextDelta) -> None:
+        logprobs = None if event.logprobs is None else openai.Logprobs(_logprobs(event.logprobs))
+        self._put(out, event.index, Delta(content=event.text), logprobs)
+
+    def _put(
+        self, out: list[bytes], index: int, delta: Delta, logprobs: openai.Logprobs | None = None
+    ) -> None:
         if index not in self._begun:
             self._begun.add(index)
             self._chunk(out, ChunkChoice(index, Delta(role="assistant", content="", refusal=None)))
-        self._chunk(out, ChunkChoice(index, delta))
+        self._chunk(out, ChunkChoice(index, delta, None, logprobs))
 
     def _chunk(self, out: list[bytes], choice: ChunkChoice) -> None:
         out += (self._head, encode(choice), self._tail)
 
-    def _numbered(self, event: ToolCall) -> openai.ToolCall:
+    def _other(self, out: list[bytes], event: Event) -> None:
+        """The rarer events."""
+        match event:
+            case ToolCall():
+                self._call(out, event)
+            case CodePart():
+                block = markdown(event)
+                self._inserted.setdefault(event.index, []).append((event.at, len(block)))
+                self._put(out, event.index, Delta(content=block))
+            case MediaPart():
+                self._media(out, event)
+            case FilePart():
+                self._files.setdefault(event.index, []).append(openai.FileOut(event.uri, event.mime_type))
+            case Citations():
+                self._cited[event.index] = event
+                found = _annotations(event, self._inserted.get(event.index, ()))
+                if found:
+                    self._put(out, event.index, Delta(annotations=found))
+
+    def _call(self, out: list[bytes], event: ToolCall) -> None:
         """With its index, which accumulators insist on, counted through the whole stream."""
-        call = _tool_call(event)
+        call = _tool_call(event, self._style.rules)
         call.index = self._calls.get(event.index, 0)
         self._calls[event.index] = call.index + 1
-        return call
+        if not self._style.rules.legacy:
+            self._put(out, event.index, Delta(tool_calls=[call]))
+        elif call.index == 0:
+            self._put(out, event.index, Delta(function_call=call.function))
+
+    def _media(self, out: list[bytes], event: MediaPart) -> None:
+        """An image at once and whole; sound as the samples come."""
+        if event.mime_type.startswith("audio/"):
+            e = self._envelope
+            piece = openai.AudioAnswer(f"audio_{e.id[-24:]}", e.created + _AUDIO_LIFE, event.data)
+            self._put(out, event.index, Delta(audio=piece))
+            return
+        number = self._images.get(event.index, 0)
+        self._images[event.index] = number + 1
+        self._put(out, event.index, Delta(images=[_image(event, number)]))
 
     def _finish(self, out: list[bytes], end: Finished) -> None:
-        told = Delta(extra_content=_extra(end.signature), refusal=end.refusal or UNSET)
-        if end.index not in self._begun or end.refusal or end.signature:
+        google = _google(end, self._cited.get(end.index), self._files.get(end.index, []), self._style)
+        told = Delta(extra_content=_extra(google), refusal=end.refusal or UNSET)
+        if end.index not in self._begun or end.refusal or google is not None:
             self._put(out, end.index, told)
-        self._chunk(out, ChunkChoice(end.index, Delta(), end.reason))
+        reason: openai.FinishReason = end.reason
+        if reason == "tool_calls" and self._style.rules.legacy:
+            reason = "function_call"
+        self._chunk(out, ChunkChoice(end.index, Delta(), reason))
 
     def _end(self, out: list[bytes], end: TurnEnded) -> None:
+        """One of the answer's calls is over; with the last one the stream is."""
+        self._counts.append(end.usage)
+        if len(self._counts) < self._style.calls:
+            return
         if self._include_usage:
-            usage = encode(openai_usage(end.usage))
+            usage = encode(openai_usage(self._counts))
             out += (self._head, b'],"usage":', usage, b"}\n\n")
         out.append(_DONE)
 
 
-def _tool_call(event: ToolCall) -> openai.ToolCall:
-    function = openai.FunctionCall(event.name, event.arguments)
-    return openai.ToolCall(event.id, function, extra_content=_extra(event.signature))
+def _tool_call(event: ToolCall, rules: CallRules) -> openai.ToolCall:
+    extra = _extra(openai.Google(event.signature)) if event.signature else UNSET
+    if event.name in rules.custom:
+        custom = openai.CustomCall(event.name, _input(event.arguments))
+        return openai.ToolCall(event.id, custom=custom, type="custom", extra_content=extra)
+    return openai.ToolCall(event.id, openai.FunctionCall(event.name, event.arguments), extra_content=extra)
 
 
-def _extra(signature: str | None) -> openai.ExtraContent | msgspec.UnsetType:
-    return openai.ExtraContent(openai.Google(signature)) if signature else UNSET
+def _input(arguments: str) -> str:
+    """A custom tool's input, out of the one argument its function has."""
+    value = msgspec.json.decode(arguments)
+    found = value.get("input") if isinstance(value, dict) else None
+    return found if isinstance(found, str) else arguments
+
+
+def _google(
+    end: Finished, cited: Citations | None, files: list[openai.FileOut], style: Style
+) -> openai.Google | None:
+    """What goes into Google's own channel, or None for nothing."""
+    google = openai.Google(end.signature or UNSET, finish_message=end.message or UNSET, files=files or UNSET)
+    if cited is not None and style.grounding and cited.metadata:
+        google.grounding_metadata = cited.metadata
+    if cited is not None and style.grounding and cited.url_context:
+        google.url_context_metadata = cited.url_context
+    return google if google != _NOTHING else None
+
+
+_NOTHING = openai.Google()
+
+
+def _extra(google: openai.Google | None) -> openai.ExtraContent | UnsetType:
+    return openai.ExtraContent(google) if google is not None else UNSET
+
+
+def _annotations(cited: Citations, inserted: Iterable[tuple[int, int]]) -> list[openai.Annotation]:
+    """Offsets in what the client reads: code the model ran stands between Gemini's own texts (C.10.4)."""
+    places = list(inserted)
+
+    def shifted(offset: int) -> int:
+        return offset + sum(length for at, length in places if at <= offset) if offset else offset
+
+    return [
+        openai.Annotation(openai.UrlCitation(shifted(c.start), shifted(c.end), c.url, c.title))
+        for c in cited.found
+    ]
+
+
+def _image(part: MediaPart, number: int) -> openai.ImageOut:
+    return openai.ImageOut(openai.OutputURL(f"data:{part.mime_type};base64,{part.data}"), number)
+
+
+def _logprobs(result: LogprobsResult) -> list[openai.TokenLogprob]:
+    """Position by position (translation.md C.4)."""
+    tops = result.top_candidates or []
+    found = []
+    for i, chosen in enumerate(result.chosen_candidates or ()):
+        others = tops[i].candidates or [] if i < len(tops) else []
+        likely = [openai.TopLogprob(c.token, _probability(c), list(c.token.encode())) for c in others]
+        found.append(
+            openai.TokenLogprob(chosen.token, _probability(chosen), list(chosen.token.encode()), likely)
+        )
+    return found
+
+
+def _probability(candidate: LogprobsCandidate) -> float:
+    """Absent is 0 in proto3: a certain token."""
+    value = candidate.log_probability
+    return max(_NO_PROBABILITY, value) if value is not None else 0.0
 
 
 def markdown(part: CodePart) -> str:

@@ -8,7 +8,8 @@ from typing import Literal
 
 from msgspec import Raw, Struct
 
-from gateway.wire.gemini import UsageMetadata
+from gateway.translate.grounding import Citation
+from gateway.wire.gemini import LogprobsResult, UsageMetadata
 
 Reason = Literal["stop", "length", "tool_calls", "content_filter"]
 
@@ -21,8 +22,11 @@ class TurnStarted(Struct, frozen=True, gc=False):
 
 
 class TextDelta(Struct, frozen=True, gc=False):
+    """A piece of the answer; the text may be empty when only its log-probabilities are news."""
+
     index: int
     text: str
+    logprobs: LogprobsResult | None = None
 
 
 class ThoughtDelta(Struct, frozen=True, gc=False):
@@ -49,6 +53,15 @@ class MediaPart(Struct, frozen=True, gc=False):
     index: int
     mime_type: str
     data: str
+    """Base64."""
+
+
+class FilePart(Struct, frozen=True, gc=False):
+    """A file of the answer that Google keeps."""
+
+    index: int
+    uri: str
+    mime_type: str | None
 
 
 class CodePart(Struct, frozen=True, gc=False):
@@ -58,13 +71,17 @@ class CodePart(Struct, frozen=True, gc=False):
     source: str | None = None
     output: str | None = None
     failed: bool = False
+    at: int = 0
+    """Code points of text before it."""
 
 
 class Citations(Struct, frozen=True, gc=False):
-    """Grounding of the text so far, undecoded."""
+    """What the text rests on, told when all of it is in; the metadata as it came, for clients that show it."""
 
     index: int
+    found: list[Citation]
     metadata: Raw
+    url_context: Raw
 
 
 class Finished(Struct, frozen=True, gc=False):
@@ -75,6 +92,8 @@ class Finished(Struct, frozen=True, gc=False):
     refusal: str | None = None
     signature: str | None = None
     """Of a text part, to be sent back with the text."""
+    message: str | None = None
+    """Gemini's words on an answer it could not finish."""
 
 
 class TurnEnded(Struct, frozen=True, gc=False):
@@ -89,6 +108,7 @@ Event = (
     | ThoughtDelta
     | ToolCall
     | MediaPart
+    | FilePart
     | CodePart
     | Citations
     | Finished

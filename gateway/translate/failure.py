@@ -56,7 +56,7 @@ _BY_MESSAGE: tuple[tuple[int, re.Pattern[str], _Meaning], ...] = (
     (
         400,
         re.compile(r"User location is not supported|free tier is not available in your country", re.I),
-        _Meaning(Forbidden, "unsupported_country_region_territory", "request_forbidden"),
+        _Meaning(BadRequest, "unsupported_country_region_territory", "request_forbidden"),
     ),
     (400, re.compile(r"request payload size exceeds", re.I), _Meaning(TooLarge)),
     (

@@ -6,6 +6,7 @@ import msgspec
 
 from gateway.errors import GatewayError, UpstreamError
 from gateway.translate.events import Event
+from gateway.translate.signatures import Signed
 from gateway.translate.turn import TurnReader
 from gateway.wire.gemini import GenerateContentResponse, UsageMetadata, decode_response
 from gateway.wire.sse import SSEDecoder
@@ -43,21 +44,33 @@ class StreamTranslator:
     def close(self) -> bytes:
         """The upstream ended: last event, usage, [DONE]; or `error` is set."""
         out = self._translate(self._decoder.close())
-        if self.error is None:
-            try:
-                out += self._encoder.encode(self._reader.close())
-            except GatewayError as error:
-                self.error = error
-        return out
+        return out if self.error is not None else out + self._end(settle=False)
+
+    def settle(self) -> bytes:
+        """After UnusableAnswer: take the answer as it is."""
+        self.error = None
+        return self._end(settle=True)
 
     def fail(self, error: GatewayError) -> bytes:
         """The frame that tells of a failure once bytes went out."""
         return self._encoder.fail(error)
 
     @property
+    def signed(self) -> list[Signed]:
+        """Signatures to be stored before the client can use them; whoever does clears the list."""
+        return self._reader.signed
+
+    @property
     def usage(self) -> UsageMetadata:
         """The counts so far."""
         return self._reader.usage
+
+    def _end(self, *, settle: bool) -> bytes:
+        try:
+            return self._encoder.encode(self._reader.close(settle=settle))
+        except GatewayError as error:
+            self.error = error
+            return b""
 
     def _translate(self, payloads: list[bytes]) -> bytes:
         events: list[Event] = []

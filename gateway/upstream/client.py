@@ -1,5 +1,6 @@
 """Calls to Gemini over one ClientSession, and aiohttp's exceptions turned into ours: here and nowhere else."""
 
+import io
 from functools import lru_cache
 from types import TracebackType
 from typing import Self
@@ -11,11 +12,13 @@ from gateway import __version__
 from gateway.config.model import UpstreamConfig
 from gateway.errors import GatewayError, UpstreamError, UpstreamTimeout, UpstreamTruncated
 from gateway.translate import failure
-from gateway.wire.gemini import GeminiCall
+from gateway.wire.gemini import GeminiCall, encode_request
 
 MAX_BODY = 64 * 1024 * 1024
 """Bytes of a whole answer (robustness.md U30)."""
 _MAX_ERROR_BODY = 256 * 1024
+_WRITTEN_AT_ONCE = 2**20
+"""Bytes; larger bodies go out in pieces, so that nobody else waits for them."""
 _KNOWN_TYPES = ("application/json", "text/event-stream")
 _API_CLIENT = f"gemini-gateway/{__version__}"
 
@@ -66,9 +69,10 @@ class GeminiClient:
 
     async def _post(self, call: GeminiCall, key: str) -> aiohttp.ClientResponse:
         assert self._session is not None, "used outside its context"  # noqa: S101
+        body = encode_request(call.request)
         response = await self._session.post(
             self._url(call.path),
-            data=call.body,
+            data=body if len(body) < _WRITTEN_AT_ONCE else io.BytesIO(body),
             headers={"x-goog-api-key": key},
             proxy=self._config.proxy,
             # A redirect would carry the key to another host (robustness.md 0.2).

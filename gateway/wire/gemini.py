@@ -34,10 +34,18 @@ class FunctionCall(_Message):
     id: str | None = None
 
 
+class FunctionResponsePart(_Message):
+    """Media beside a function's response; Gemini 3 and newer (translation.md B.8)."""
+
+    inline_data: Blob | None = None
+    file_data: FileData | None = None
+
+
 class FunctionResponse(_Message):
     name: str
-    response: Raw
+    response: Raw | dict[str, Any]
     id: str | None = None
+    parts: list[FunctionResponsePart] | None = None
 
 
 class ExecutableCode(_Message):
@@ -48,6 +56,10 @@ class ExecutableCode(_Message):
 class CodeExecutionResult(_Message):
     outcome: str | int = ""
     output: str = ""
+
+
+class MediaResolution(_Message):
+    level: str
 
 
 class Part(_Message):
@@ -62,6 +74,8 @@ class Part(_Message):
     code_execution_result: CodeExecutionResult | None = None
     thought: bool | None = None
     thought_signature: str | None = None
+    media_resolution: MediaResolution | None = None
+    video_metadata: Raw = NO_JSON
 
 
 class Content(_Message):
@@ -76,6 +90,45 @@ class SafetySetting(_Message):
     threshold: str
 
 
+class FunctionDeclaration(_Message):
+    name: str
+    description: str | None = None
+    parameters_json_schema: dict[str, Any] | None = None
+    parameters: dict[str, Any] | None = None
+    """The classic Schema: only when a model refused the JSON Schema."""
+
+
+class FunctionCallingConfig(_Message):
+    mode: str
+    allowed_function_names: list[str] | None = None
+
+
+class ToolConfig(_Message):
+    function_calling_config: FunctionCallingConfig | None = None
+    retrieval_config: dict[str, Any] | None = None
+    include_server_side_tool_invocations: bool | None = None
+
+
+class Tool(_Message):
+    """One for all functions, one for each built-in; an empty object switches a built-in on (0.6)."""
+
+    function_declarations: list[FunctionDeclaration] | None = None
+    google_search: dict[str, Any] | None = None
+    google_search_retrieval: dict[str, Any] | None = None
+    code_execution: dict[str, Any] | None = None
+    url_context: dict[str, Any] | None = None
+    google_maps: dict[str, Any] | None = None
+    file_search: dict[str, Any] | None = None
+    computer_use: dict[str, Any] | None = None
+    mcp_servers: list[Any] | None = None
+
+
+class ThinkingConfig(_Message):
+    include_thoughts: bool | None = None
+    thinking_budget: int | None = None
+    thinking_level: str | None = None
+
+
 class GenerationConfig(_Message):
     temperature: float | None = None
     top_p: float | None = None
@@ -86,13 +139,32 @@ class GenerationConfig(_Message):
     seed: int | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
+    response_logprobs: bool | None = None
+    logprobs: int | None = None
+    response_mime_type: str | None = None
+    response_schema: dict[str, Any] | None = None
+    response_json_schema: dict[str, Any] | None = None
+    response_format: dict[str, Any] | None = None
+    response_modalities: list[str] | None = None
+    media_resolution: str | None = None
+    speech_config: dict[str, Any] | None = None
+    thinking_config: ThinkingConfig | None = None
+    image_config: dict[str, Any] | None = None
+    audio_transcription_config: dict[str, Any] | None = None
+    enable_enhanced_civic_answers: bool | None = None
 
 
 class GenerateContentRequest(_Message):
     contents: list[Content]
     system_instruction: Content | None = None
+    tools: list[Tool] | None = None
+    tool_config: ToolConfig | None = None
     safety_settings: list[SafetySetting] | None = None
     generation_config: GenerationConfig | None = None
+    cached_content: str | None = None
+    service_tier: str | None = None
+    labels: dict[str, str] | None = None
+    store: bool | None = None
 
 
 class ModalityTokens(_Message):
@@ -111,11 +183,71 @@ class UsageMetadata(_Message):
     total_token_count: int | None = None
     prompt_tokens_details: list[ModalityTokens] | None = None
     candidates_tokens_details: list[ModalityTokens] | None = None
+    service_tier: str | int | None = None
 
 
 class SafetyRating(_Message):
     category: str | int = ""
     blocked: bool = False
+
+
+class LogprobsCandidate(_Message):
+    token: str = ""
+    log_probability: float | None = None
+
+
+class TopCandidates(_Message):
+    candidates: list[LogprobsCandidate] | None = None
+
+
+class LogprobsResult(_Message):
+    """Position by position: the token that was chosen, and what else was likely."""
+
+    chosen_candidates: list[LogprobsCandidate] | None = None
+    top_candidates: list[TopCandidates] | None = None
+
+
+class Source(_Message):
+    """Where a grounding chunk comes from: the web, a map, or a file store."""
+
+    uri: str = ""
+    title: str = ""
+
+
+class GroundingChunk(_Message):
+    web: Source | None = None
+    maps: Source | None = None
+    retrieved_context: Source | None = None
+
+
+class Segment(_Message):
+    """Bytes of the UTF-8 text; a start of 0 is left out (translation.md C.10)."""
+
+    start_index: int = 0
+    end_index: int = 0
+    text: str = ""
+
+
+class GroundingSupport(_Message):
+    segment: Segment | None = None
+    grounding_chunk_indices: list[int] | None = None
+
+
+class GroundingMetadata(_Message):
+    grounding_chunks: list[GroundingChunk] | None = None
+    grounding_supports: list[GroundingSupport] | None = None
+
+
+class CitationSource(_Message):
+    """Text recited from somewhere; its offsets are bytes too."""
+
+    start_index: int = 0
+    end_index: int = 0
+    uri: str = ""
+
+
+class CitationMetadata(_Message):
+    citation_sources: list[CitationSource] | None = None
 
 
 class Candidate(_Message):
@@ -126,6 +258,10 @@ class Candidate(_Message):
     index: int | None = None
     safety_ratings: list[SafetyRating] | None = None
     grounding_metadata: Raw = NO_JSON
+    """Undecoded: clients that ask get it as it came."""
+    citation_metadata: CitationMetadata | None = None
+    url_context_metadata: Raw = NO_JSON
+    logprobs_result: LogprobsResult | None = None
 
 
 class PromptFeedback(_Message):
@@ -159,6 +295,7 @@ class ErrorBody(Struct):
 
 encode_request = msgspec.json.Encoder().encode
 decode_response = msgspec.json.Decoder(GenerateContentResponse).decode
+decode_grounding = msgspec.json.Decoder(GroundingMetadata).decode
 
 
 class GeminiCall(Struct, frozen=True):
@@ -166,7 +303,7 @@ class GeminiCall(Struct, frozen=True):
 
     model: str
     """An id that is safe in a URL: checked by whoever resolved it."""
-    body: bytes
+    request: GenerateContentRequest
     stream: bool = False
 
     @property

@@ -1,23 +1,37 @@
 """OpenAI's chat completions: the request as far as it is read, the answer and its chunks.
 
 Only fields that mean something upstream are declared; what a client sends beyond them is judged by name in
-`translate.compat`. Null means absent for every optional field, since SDKs send explicit nulls.
+`translate.compat`. Null means absent for every optional field, since SDKs send explicit nulls. Fields of other
+vendors that carry a thought signature are declared where those vendors put them (translation.md B.6).
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+Json = dict[str, Any]
+PositiveInt = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
 
 class ImageURL(Struct, gc=False):
     url: str
     detail: str | None = None
+    format: str | None = None
+    """LiteLLM's: the MIME type, when neither the address nor the answer tells it."""
 
 
 class InputAudio(Struct, gc=False):
     data: str
     format: str | None = None
+
+
+class FileInput(Struct, gc=False):
+    file_data: str | None = None
+    file_id: str | None = None
+    filename: str | None = None
+    format: str | None = None
+    mime_type: str | None = None
 
 
 class ContentPart(Struct, gc=False):
@@ -27,13 +41,82 @@ class ContentPart(Struct, gc=False):
     text: str | None = None
     image_url: ImageURL | str | None = None
     input_audio: InputAudio | None = None
+    file: FileInput | None = None
+    video_url: ImageURL | str | None = None
     refusal: str | None = None
+    video_metadata: Json | None = None
+    mime_type: str | None = None
+
+
+class GoogleExtra(Struct, gc=False):
+    thought_signature: str | None = None
+
+
+class ExtraIn(Struct, gc=False):
+    """Google's own channel, as a client sends it back."""
+
+    google: GoogleExtra | None = None
+    vertex: GoogleExtra | None = None
+
+
+class ProviderFields(Struct, gc=False):
+    """LiteLLM's place for signatures."""
+
+    thought_signature: str | None = None
+    thought_signatures: list[str] | None = None
+
+
+class CalledFunction(Struct, gc=False):
+    name: str
+    arguments: str | Json | None = None
+    thought_signature: str | None = None
+    provider_specific_fields: ProviderFields | None = None
+
+
+class CalledCustom(Struct, gc=False):
+    name: str
+    input: str = ""
+
+
+class CallIn(Struct, gc=False):
+    """A call of an earlier answer, with a signature in any of the places clients keep it."""
+
+    id: str | None = None
+    type: str | None = None
+    function: CalledFunction | None = None
+    custom: CalledCustom | None = None
+    extra_content: ExtraIn | None = None
+    provider_specific_fields: ProviderFields | None = None
+    thought_signature: str | None = None
+    thoughtSignature: str | None = None  # noqa: N815 - as Databricks spells it
+
+
+class ReasoningDetail(Struct, gc=False):
+    """OpenRouter's: `reasoning.encrypted` carries a call's signature."""
+
+    type: str | None = None
+    data: str | None = None
+    id: str | None = None
+
+
+class ImageIn(Struct, gc=False):
+    """An image of an earlier answer, in the shape we gave it."""
+
+    image_url: ImageURL | None = None
 
 
 class Message(Struct, gc=False):
     role: str
     content: str | list[ContentPart] | None = None
+    name: str | None = None
     refusal: str | None = None
+    tool_calls: list[CallIn] | None = None
+    tool_call_id: str | None = None
+    function_call: CalledFunction | None = None
+    extra_content: ExtraIn | None = None
+    provider_specific_fields: ProviderFields | None = None
+    reasoning_details: list[ReasoningDetail] | None = None
+    images: list[ImageIn] | None = None
 
 
 class StreamOptions(Struct, gc=False):
@@ -47,6 +130,113 @@ class SafetySetting(Struct, gc=False):
     threshold: str
 
 
+class FunctionDefinition(Struct, gc=False):
+    name: str
+    description: str | None = None
+    parameters: Json | None = None
+    strict: bool | None = None
+
+
+class CustomDefinition(Struct, gc=False):
+    name: str
+    description: str | None = None
+    format: Json | None = None
+
+
+class Tool(Struct, gc=False):
+    """A function, a custom tool, or a vendor's name for one of Gemini's built-in tools (translation.md A.4)."""
+
+    type: str | None = None
+    function: FunctionDefinition | None = None
+    custom: CustomDefinition | None = None
+    google_search: Json | None = None
+    google_search_camel: Json | None = msgspec.field(default=None, name="googleSearch")
+    url_context: Json | None = None
+    url_context_camel: Json | None = msgspec.field(default=None, name="urlContext")
+    code_execution: Json | None = None
+    code_execution_camel: Json | None = msgspec.field(default=None, name="codeExecution")
+    google_maps: Json | None = None
+    google_maps_camel: Json | None = msgspec.field(default=None, name="googleMaps")
+
+
+class NamedTool(Struct, gc=False):
+    """A tool by name, nested as chat has it or flat as Responses has it."""
+
+    type: str | None = None
+    name: str | None = None
+    function: "ToolName | None" = None
+    custom: "ToolName | None" = None
+
+
+class ToolName(Struct, gc=False):
+    name: str
+
+
+class AllowedTools(Struct, gc=False):
+    tools: list[NamedTool]
+    mode: str = "auto"
+
+
+class ToolChoice(Struct, gc=False):
+    type: str | None = None
+    name: str | None = None
+    function: ToolName | None = None
+    custom: ToolName | None = None
+    allowed_tools: AllowedTools | None = None
+    mode: str | None = None
+    tools: list[NamedTool] | None = None
+
+
+class JsonSchemaFormat(Struct, gc=False):
+    name: str | None = None
+    description: str | None = None
+    schema: Json | None = None
+    strict: bool | None = None
+
+
+class ResponseFormat(Struct, gc=False):
+    type: str
+    json_schema: JsonSchemaFormat | None = None
+
+
+class ApproximateLocation(Struct, gc=False):
+    city: str | None = None
+    region: str | None = None
+    country: str | None = None
+    timezone: str | None = None
+
+
+class UserLocation(Struct, gc=False):
+    approximate: ApproximateLocation | None = None
+
+
+class WebSearchOptions(Struct, gc=False):
+    user_location: UserLocation | None = None
+
+
+class AudioOut(Struct, gc=False):
+    voice: str | Json | None = None
+    format: str | None = None
+
+
+class AnthropicThinking(Struct, gc=False):
+    type: str | None = None
+    budget_tokens: int | None = None
+
+
+class OpenRouterReasoning(Struct, gc=False):
+    effort: str | None = None
+    max_tokens: int | None = None
+    exclude: bool | None = None
+    enabled: bool | None = None
+
+
+class ExtraBody(Struct, gc=False):
+    """The literal key of the same name, as Google documents it."""
+
+    google: Json | None = None
+
+
 class ChatRequest(Struct, gc=False):
     messages: Annotated[list[Message], Meta(min_length=1)]
     model: str | None = None
@@ -54,15 +244,34 @@ class ChatRequest(Struct, gc=False):
     stream_options: StreamOptions | None = None
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
-    top_k: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
-    n: Annotated[int, Meta(ge=1, le=8)] | None = None
+    top_k: PositiveInt | None = None
+    n: Annotated[int, Meta(ge=1)] | None = None
     seed: int | None = None
     stop: str | list[str] | None = None
-    max_tokens: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
-    max_completion_tokens: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
+    max_tokens: PositiveInt | None = None
+    max_completion_tokens: PositiveInt | None = None
     presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    response_format: ResponseFormat | None = None
+    tools: list[Tool] | None = None
+    tool_choice: str | ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    functions: list[FunctionDefinition] | None = None
+    function_call: str | ToolName | None = None
+    reasoning_effort: str | None = None
+    reasoning: OpenRouterReasoning | None = None
+    thinking: AnthropicThinking | None = None
+    modalities: list[str] | None = None
+    audio: AudioOut | None = None
+    web_search_options: WebSearchOptions | None = None
+    service_tier: str | None = None
     safety_settings: list[SafetySetting] | None = None
+    cached_content: str | None = None
+    thinking_config: Json | None = None
+    google: Json | None = None
+    extra_body: ExtraBody | None = None
 
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "function_call"]
@@ -71,6 +280,9 @@ FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "functi
 class PromptTokensDetails(Struct, gc=False):
     cached_tokens: int = 0
     audio_tokens: int = 0
+    text_tokens: int | UnsetType = UNSET
+    image_tokens: int | UnsetType = UNSET
+    video_tokens: int | UnsetType = UNSET
 
 
 class CompletionTokensDetails(Struct, gc=False):
@@ -78,6 +290,7 @@ class CompletionTokensDetails(Struct, gc=False):
     audio_tokens: int = 0
     accepted_prediction_tokens: int = 0
     rejected_prediction_tokens: int = 0
+    image_tokens: int | UnsetType = UNSET
 
 
 class Usage(Struct, gc=False):
@@ -96,23 +309,89 @@ class FunctionCall(Struct, gc=False):
     """A JSON text, always whole."""
 
 
+class CustomCall(Struct, gc=False):
+    name: str
+    input: str
+
+
+class FileOut(Struct, gc=False):
+    uri: str
+    mime_type: str | None
+
+
 class Google(Struct, gc=False):
-    thought_signature: str
+    """What OpenAI's API has no word for (translation.md B.6, C.2, C.10)."""
+
+    thought_signature: str | UnsetType = UNSET
+    grounding_metadata: Raw | UnsetType = UNSET
+    url_context_metadata: Raw | UnsetType = UNSET
+    finish_message: str | UnsetType = UNSET
+    files: list[FileOut] | UnsetType = UNSET
 
 
 class ExtraContent(Struct, gc=False):
-    """Google's own channel for what OpenAI's API has no word for (translation.md B.6)."""
-
     google: Google
 
 
 class ToolCall(Struct, gc=False):
     id: str
-    function: FunctionCall
-    type: Literal["function"] = "function"
+    function: FunctionCall | UnsetType = UNSET
+    custom: CustomCall | UnsetType = UNSET
+    type: Literal["function", "custom"] = "function"
     index: int | UnsetType = UNSET
     """In chunks only, where accumulators insist on it (translation.md D.3)."""
     extra_content: ExtraContent | UnsetType = UNSET
+
+
+class UrlCitation(Struct, gc=False):
+    """Offsets are code points of the whole message; the end is exclusive."""
+
+    start_index: int
+    end_index: int
+    url: str
+    title: str
+
+
+class Annotation(Struct, gc=False):
+    url_citation: UrlCitation
+    type: Literal["url_citation"] = "url_citation"
+
+
+class OutputURL(Struct, gc=False):
+    url: str
+
+
+class ImageOut(Struct, gc=False):
+    """OpenRouter's and LiteLLM's shape of a generated image."""
+
+    image_url: OutputURL
+    index: int
+    type: Literal["image_url"] = "image_url"
+
+
+class AudioAnswer(Struct, gc=False):
+    id: str
+    expires_at: int
+    data: str
+    transcript: str = ""
+
+
+class TopLogprob(Struct, gc=False):
+    token: str
+    logprob: float
+    bytes: list[int]
+
+
+class TokenLogprob(Struct, gc=False):
+    token: str
+    logprob: float
+    bytes: list[int]
+    top_logprobs: list[TopLogprob]
+
+
+class Logprobs(Struct, gc=False):
+    content: list[TokenLogprob]
+    refusal: None = None
 
 
 class AssistantMessage(Struct, gc=False):
@@ -121,6 +400,10 @@ class AssistantMessage(Struct, gc=False):
     role: Literal["assistant"] = "assistant"
     reasoning_content: str | UnsetType = UNSET
     tool_calls: list[ToolCall] | UnsetType = UNSET
+    function_call: FunctionCall | UnsetType = UNSET
+    annotations: list[Annotation] | UnsetType = UNSET
+    images: list[ImageOut] | UnsetType = UNSET
+    audio: AudioAnswer | UnsetType = UNSET
     extra_content: ExtraContent | UnsetType = UNSET
 
 
@@ -128,7 +411,7 @@ class Choice(Struct, gc=False):
     index: int
     message: AssistantMessage
     finish_reason: FinishReason
-    logprobs: None = None
+    logprobs: Logprobs | None = None
 
 
 class ChatCompletion(Struct, gc=False):
@@ -139,6 +422,7 @@ class ChatCompletion(Struct, gc=False):
     choices: list[Choice]
     usage: Usage
     object: Literal["chat.completion"] = "chat.completion"
+    service_tier: str | UnsetType = UNSET
 
 
 class Delta(Struct, gc=False):
@@ -147,6 +431,10 @@ class Delta(Struct, gc=False):
     refusal: str | UnsetType | None = UNSET
     reasoning_content: str | UnsetType = UNSET
     tool_calls: list[ToolCall] | UnsetType = UNSET
+    function_call: FunctionCall | UnsetType = UNSET
+    annotations: list[Annotation] | UnsetType = UNSET
+    images: list[ImageOut] | UnsetType = UNSET
+    audio: AudioAnswer | UnsetType = UNSET
     extra_content: ExtraContent | UnsetType = UNSET
 
 
@@ -156,7 +444,7 @@ class ChunkChoice(Struct, gc=False):
     index: int
     delta: Delta
     finish_reason: FinishReason | None = None
-    logprobs: None = None
+    logprobs: Logprobs | None = None
 
 
 class ErrorDetail(Struct, gc=False):

@@ -1,6 +1,6 @@
-"""Golden files: a request and the Gemini body it becomes; a Gemini stream and what the client sees.
+"""Golden files: a request and the Gemini body it becomes; a Gemini answer or stream and what the client sees.
 
-`GOLDEN=rewrite` writes the expected halves anew and leaves the diff to the reader. Names begin with the vector of
+`GOLDEN=rewrite` writes the expected parts anew and leaves the diff to the reader. Names begin with the vector of
 translation.md section I they hold.
 """
 
@@ -15,18 +15,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.config.abilities import shipped
 from gateway.errors import GatewayError
 from gateway.translate import chat
-from gateway.translate.chat_answer import ChatStream, Envelope
+from gateway.translate.chat_answer import ChatStream, Envelope, Style, completion
+from gateway.translate.family import Families
 from gateway.translate.stream import StreamTranslator
 from gateway.translate.turn import TurnReader
 from gateway.wire import gemini
-from gateway.wire.openai_chat import decode_request
+from gateway.wire.openai_chat import decode_request, encode
 
 FOLDER = Path(__file__).parent.parent / "golden"
 RULE = "\n-----\n"
 REQUESTS = sorted((FOLDER / "chat").glob("*.golden"))
+TURNS = sorted((FOLDER / "chat_turn").glob("*.golden"))
 STREAMS = sorted((FOLDER / "chat_stream").glob("*.golden"))
+FAMILIES = Families(shipped())
 
 
 def halves(file: Path) -> tuple[str, str]:
@@ -41,11 +45,14 @@ def compare(file: Path, above: str, below: str, found: str) -> None:
         assert found == below
 
 
+def understood(request: str) -> chat.Translated:
+    model = json.loads(request).get("model", "gemini-2.5-flash")
+    return chat.to_gemini(decode_request(request), chat.Terms(model, FAMILIES.of(model)))
+
+
 def translated(request: str) -> str:
-    data = json.loads(request)
-    model = data.get("model", "gemini-2.5-flash")
     try:
-        done = chat.to_gemini(decode_request(request), model, {}, "lenient")
+        done = understood(request)
     except GatewayError as error:
         return f"{error.status} {error.code} {error.param}: {error.message}\n"
     except msgspec.ValidationError as error:
@@ -55,11 +62,28 @@ def translated(request: str) -> str:
     return notes + json.dumps(body, indent=1, ensure_ascii=False) + "\n"
 
 
+def answered(request: str, answer: str) -> str:
+    done = understood(request)
+    numbers = iter(range(100))
+    reader = TurnReader(lambda: f"call_{next(numbers)}", done.rules)
+    events = reader.feed(gemini.decode_response(answer)) + reader.close(whole=True, settle=True)
+    envelope = Envelope("chatcmpl-x", 1700000000, json.loads(request).get("model", "asked"))
+    found = completion(events, envelope, Style(done.rules, done.audio_format))
+    return json.dumps(json.loads(encode(found)), indent=1, ensure_ascii=False) + "\n"
+
+
 @pytest.mark.parametrize("file", REQUESTS, ids=lambda f: f.stem)
 def test_a_request_becomes_its_gemini_body(file: Path) -> None:
     above, below = halves(file)
 
     compare(file, above, below, translated(above))
+
+
+@pytest.mark.parametrize("file", TURNS, ids=lambda f: f.stem)
+def test_an_answer_becomes_a_completion(file: Path) -> None:
+    request, answer, below = file.read_bytes().decode().split(RULE)
+
+    compare(file, request + RULE + answer, below, answered(request, answer))
 
 
 def sse(events: str) -> bytes:

@@ -9,10 +9,10 @@ from aioresponses import aioresponses
 from gateway.config.model import UpstreamConfig
 from gateway.errors import Unauthorized, UpstreamError, UpstreamTimeout, UpstreamTruncated
 from gateway.upstream.client import GeminiClient
-from gateway.wire.gemini import GeminiCall
+from gateway.wire.gemini import GeminiCall, GenerateContentRequest
 
 URL = "https://gemini.example/v1beta/models/gemini-2.5-flash:generateContent"
-CALL = GeminiCall("gemini-2.5-flash", b"{}")
+CALL = GeminiCall("gemini-2.5-flash", GenerateContentRequest([]))
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ async def test_a_call_carries_the_key_in_a_header_and_follows_no_redirect(client
 
     assert request.kwargs["headers"]["x-goog-api-key"] == "hush"
     assert request.kwargs["allow_redirects"] is False
-    assert request.kwargs["data"] == b"{}"
+    assert request.kwargs["data"] == b'{"contents":[]}'
 
 
 @pytest.mark.parametrize(
@@ -79,5 +79,8 @@ async def test_an_answer_without_measure_is_cut(
 
 
 def test_a_tuned_model_and_a_stream_have_their_paths() -> None:
-    assert GeminiCall("tunedModels/mine", b"").path == "tunedModels/mine:generateContent"
-    assert GeminiCall("gemini-x", b"", stream=True).path == "models/gemini-x:streamGenerateContent?alt=sse"
+    assert GeminiCall("tunedModels/mine", CALL.request).path == "tunedModels/mine:generateContent"
+    assert (
+        GeminiCall("gemini-x", CALL.request, stream=True).path
+        == "models/gemini-x:streamGenerateContent?alt=sse"
+    )

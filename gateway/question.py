@@ -1,0 +1,98 @@
+"""A chat request, understood: its model resolved, what it points at fetched, everything translated.
+
+Both the chat surface and the preview (`/v1/translate`) ask here, so that the preview cannot lie.
+"""
+
+import asyncio
+
+from msgspec import Struct, structs
+
+from gateway.errors import BadRequest
+from gateway.plugin import Services
+from gateway.policy.access import Client
+from gateway.record import Record
+from gateway.server.reply import HEAVY, Body
+from gateway.translate import chat, compat, parts, signatures
+from gateway.translate.chat_answer import Style
+from gateway.translate.signatures import Keyring
+from gateway.wire import openai_chat as openai
+from gateway.wire.gemini import GeminiCall
+
+
+class Question(Struct, frozen=True):
+    """A chat request as calls of Gemini, and how its answer is to be told."""
+
+    calls: list[GeminiCall]
+    """One for each choice."""
+    style: Style
+    keyring: Keyring
+    include_usage: bool
+    notes: list[str]
+
+    @property
+    def model(self) -> str:
+        return self.calls[0].model
+
+
+async def understand(
+    data: Body,
+    client: Client,
+    record: Record,
+    services: Services,
+    *,
+    thoughts: bool = False,
+    grounding: bool = False,
+) -> Question:
+    """Raises GatewayError for what cannot be asked, naming the field."""
+    heavy = len(data.data) > HEAVY
+    decode = openai.decode_request
+    body = await asyncio.to_thread(data.decode, decode) if heavy else data.decode(decode)
+    keyring = Keyring(client.scope)
+    route = services.catalog.resolve(body.model)
+    record.model, record.requested_model, record.stream = route.model, body.model, bool(body.stream)
+    terms = chat.Terms(
+        route.model,
+        services.families.of(route.model),
+        services.config.safety,
+        services.config.compat,
+        route.search,
+        thoughts,
+        keyring,
+        await services.exchange.stored(signatures.wanted(body, keyring)),
+        await _fetched(body, services),
+    )
+    notes = compat.review(data.fields, compat.CHAT, services.config.compat)
+    translated = (
+        await asyncio.to_thread(chat.to_gemini, body, terms) if heavy else chat.to_gemini(body, terms)
+    )
+    notes += translated.notes
+    if route.substituted:
+        notes.append("model")
+    notes = list(dict.fromkeys(notes))
+    record.notes = notes or None
+    calls = _calls(body, translated, route.model, services.config.limits.choices)
+    style = Style(translated.rules, translated.audio_format, grounding, len(calls))
+    options = body.stream_options
+    return Question(calls, style, keyring, bool(options and options.include_usage), notes)
+
+
+async def _fetched(body: openai.ChatRequest, services: Services) -> parts.Media:
+    addresses = parts.remote_media(body)
+    return await services.media.fetch(addresses) if addresses else {}
+
+
+def _calls(body: openai.ChatRequest, translated: chat.Translated, model: str, most: int) -> list[GeminiCall]:
+    """One call for each choice: most models refuse to give several at once (translation.md A.2)."""
+    n = body.n or 1
+    if n > most:
+        raise BadRequest(f"at most {most} choices, got {n}", param="n", code="unsupported_value")
+    calls = [GeminiCall(model, translated.request, bool(body.stream))]
+    for i in range(1, n):
+        request = structs.replace(translated.request)
+        config = request.generation_config
+        if config is not None:
+            request.generation_config = structs.replace(config)
+            if config.seed is not None:  # or all the choices would be the same
+                request.generation_config.seed = config.seed + i
+        calls.append(GeminiCall(model, request, bool(body.stream)))
+    return calls

@@ -1,0 +1,1 @@
+"""State that outlives a request: small async interfaces, kept in memory or in a SQLite file."""

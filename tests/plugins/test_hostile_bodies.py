@@ -1,0 +1,263 @@
+"""Bodies nobody would send by mistake: every one is answered with a 400 that says where, or is simply fine."""
+
+import asyncio
+import base64
+import copy
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from gateway.config.model import GatewayConfig
+from gateway.config.source import Source
+from gateway.server.app import build_app
+from gateway.server.protocol import Runner
+from gateway.wire.openai_chat import ChatRequest
+
+BATCH = 100
+BATCHES = 200
+"""200 times 100 bodies: the 20,000 of each run."""
+
+PNG = "data:image/png;base64," + base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
+SCHEMA = {"type": "object", "properties": {"a": {"$ref": "#/$defs/A"}, "b": {"enum": ["x", None]}},
+          "$defs": {"A": {"type": "object", "properties": {"a": {"$ref": "#/$defs/A"}}}}}  # fmt: skip
+SEED: dict[str, Any] = {
+    "model": "gemini-3-flash-preview", "stream": False, "stream_options": {"include_usage": True}, "temperature": 1,
+    "top_p": 0.5, "top_k": 3, "n": 1, "seed": 5, "stop": ["a"], "max_tokens": 10, "max_completion_tokens": 10,
+    "presence_penalty": 0, "frequency_penalty": 0, "logprobs": True, "top_logprobs": 2, "logit_bias": {"1": 2},
+    "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": SCHEMA}},
+    "tools": [{"type": "function", "function": {"name": "f", "description": "d", "parameters": SCHEMA, "strict": True}},
+              {"type": "custom", "custom": {"name": "c", "format": {"type": "text"}}}, {"google_search": {}}],
+    "tool_choice": {"type": "function", "function": {"name": "f"}}, "parallel_tool_calls": True,
+    "functions": [{"name": "g"}], "function_call": {"name": "g"}, "reasoning_effort": "low",
+    "reasoning": {"effort": "low"}, "thinking": {"type": "enabled", "budget_tokens": 5}, "modalities": ["text"],
+    "audio": {"voice": "alloy", "format": "wav"}, "service_tier": "auto", "safety_settings": [],
+    "web_search_options": {"user_location": {"approximate": {"city": "Oslo"}}}, "cached_content": "cachedContents/a",
+    "google": {"thinking_config": {"thinking_level": "low"}, "generation_config": {"topK": 4}, "tools": []},
+    "thinking_config": {"include_thoughts": True}, "extra_body": {"google": {"media_resolution": "low"}},
+    "messages": [
+        {"role": "system", "content": [{"type": "text", "text": "s"}]},
+        {"role": "user", "content": [
+            {"type": "text", "text": "hi"}, {"type": "image_url", "image_url": {"url": PNG, "detail": "low"}},
+            {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}},
+            {"type": "file", "file": {"file_data": "data:application/pdf;base64,JVBERg==", "filename": "a.pdf"}},
+            {"type": "video_url", "video_url": {"url": "https://youtu.be/x"}, "video_metadata": {"fps": 1}}]},
+        {"role": "assistant", "content": "t", "tool_calls": [
+            {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{\"a\":1}"},
+             "extra_content": {"google": {"thought_signature": "c2ln"}}},
+            {"id": "c2", "type": "custom", "custom": {"name": "c", "input": "x"}}],
+         "images": [{"image_url": {"url": PNG}}], "reasoning_details": [{"type": "reasoning.encrypted", "data": "x"}]},
+        {"role": "tool", "tool_call_id": "c1", "content": "1"},
+        {"role": "tool", "tool_call_id": "c2", "content": [{"type": "text", "text": "1"}]},
+        {"role": "user", "content": "and?"},
+    ],
+}  # fmt: skip
+
+
+VALUES: list[Any] = [
+    None, True, False, 0, -1, 1, 2**31, 2**63, -(2**64), 10**400, 1.5, 1e308, float("nan"), float("inf"), "", " ", "x",
+    "\x00", "\ud800", "é\U0001f600", "a" * 5000, "{bad", "[1]", '{"a":1e999}', "[" * 150, "data:;base64,!!!",
+    "data:image/png;base64,A", "http://127.0.0.1/x.png", "https://[::1]/", "../../x", "\r\nx: y", [], [[]], {}, [None],
+    [{}], {"": ""}, {"$ref": "#"}, {"$ref": "#/$defs/A"}, {"type": "object", "properties": 5}, {"type": [1]},
+    {"anyOf": []}, {"allOf": [{"allOf": [{}]}]}, {"enum": []}, {"const": {"a": [1]}}, {"google": 5}, {"role": "user"},
+    {"role": "tool", "content": None}, {"type": "function"}, {"url": 5}, "__deep__",
+]  # fmt: skip
+
+
+def paths(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every place in a body."""
+    if at:
+        yield at
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield from paths(inner, (*at, key))
+
+
+PATHS = sorted(paths(SEED), key=str)
+LIGHT = [
+    "functions",
+    "function_call",
+    "tool_choice",
+    "cached_content",
+    "audio",
+    "logprobs",
+    "top_logprobs",
+    "n",
+]
+"""Fields whose absence lets more bodies through to the later steps."""
+
+
+def mutated(changes: list[tuple[tuple[Any, ...], Any]], without: set[str]) -> bytes:
+    body = {key: value for key, value in copy.deepcopy(SEED).items() if key not in without}
+    for path, value in changes:
+        spot: Any = body
+        for step in path[:-1]:
+            try:
+                spot = spot[step]
+            except (KeyError, IndexError, TypeError):
+                break
+        else:
+            if isinstance(spot, dict) or (
+                isinstance(spot, list) and isinstance(path[-1], int) and path[-1] < len(spot)
+            ):
+                spot[path[-1]] = copy.copy(value)
+    return json.dumps(body).encode().replace(b'"__deep__"', b"[" * 120 + b"]" * 120)
+
+
+CHANGES = st.lists(st.tuples(st.sampled_from(PATHS), st.sampled_from(VALUES)), min_size=1, max_size=3)
+BODIES = st.builds(mutated, CHANGES, st.sets(st.sampled_from(LIGHT)))
+
+
+async def _upstream(request: web.Request) -> web.Response:
+    answer = {"candidates": [{"content": {"parts": [{"text": "hi"}]}, "finishReason": "STOP"}]}
+    if "stream" in request.path:
+        text = b"data: " + json.dumps(answer).encode() + b"\r\n\r\n"
+        return web.Response(body=text, headers={"Content-Type": "text/event-stream"})
+    return web.json_response(answer)
+
+
+class Bench:
+    """A gateway, an upstream that takes everything, and a client, in a loop of their own."""
+
+    async def start(self) -> None:
+        app = web.Application(client_max_size=2**26)
+        app.router.add_post("/{path:.*}", _upstream)
+        self._upstream = web.AppRunner(app)
+        await self._upstream.setup()
+        await web.TCPSite(self._upstream, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{self._upstream.addresses[0][1]}"
+        text = f"{{upstream: {{base_url: '{url}'}}, logging: {{exchanges: false}}, media: {{fetch: false}}}}"
+        source = Source(text, "x", {})
+        self._gateway = Runner(build_app(source.decode(GatewayConfig), source))
+        await self._gateway.setup()
+        await web.TCPSite(self._gateway, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{self._gateway.addresses[0][1]}/v1/chat/completions"
+        self._http = aiohttp.ClientSession(headers={"Authorization": "Bearer k"})
+
+    async def stop(self) -> None:
+        await self._http.close()
+        await self._gateway.cleanup()
+        await self._upstream.cleanup()
+
+    async def send(self, body: bytes) -> tuple[int, bytes]:
+        async with self._http.post(self.url, data=body) as response:
+            return response.status, await response.read()
+
+    async def all(self, bodies: list[bytes]) -> list[tuple[int, bytes]]:
+        return [await self.send(body) for body in bodies]
+
+
+def test_twenty_thousand_hostile_bodies_are_never_our_fault() -> None:
+    loop = asyncio.new_event_loop()
+    bench = Bench()
+    loop.run_until_complete(bench.start())
+    statuses: dict[int, int] = {}
+
+    @settings(max_examples=BATCHES, deadline=None, database=None, phases=[Phase.generate],
+              suppress_health_check=list(HealthCheck))  # fmt: skip
+    @given(st.lists(BODIES, min_size=BATCH, max_size=BATCH))
+    def run(bodies: list[bytes]) -> None:
+        for body, (status, answer) in zip(bodies, loop.run_until_complete(bench.all(bodies)), strict=True):
+            statuses[status] = statuses.get(status, 0) + 1
+            assert status in (200, 400), (status, answer[:300], body[:2000])
+            if status == 400:
+                assert set(json.loads(answer)["error"]) == {"message", "type", "param", "code"}
+
+    try:
+        run()
+    finally:
+        loop.run_until_complete(bench.stop())
+        loop.close()
+    assert sum(statuses.values()) >= BATCH * BATCHES
+    assert statuses[200] > 100  # or nothing beyond the decoder was ever reached
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    found = Bench()
+    await found.start()
+    yield found
+    await found.stop()
+
+
+WRONG: list[Any] = [True, 5, 2.5, "text", [], ["x"], {}, {"x": 1}]
+
+
+@pytest.mark.parametrize("field", ChatRequest.__struct_fields__)
+async def test_a_wrong_type_names_its_field(bench: Bench, field: str) -> None:
+    refused = 0
+    for value in WRONG:
+        body = {"model": "gemini-2.5-flash", "messages": [{"role": "user", "content": "x"}], field: value}
+        status, answer = await bench.send(json.dumps(body).encode())
+        assert status in (200, 400)
+        if status == 400:
+            refused += 1
+            param = json.loads(answer)["error"]["param"]
+            assert param.partition(".")[0].partition("[")[0] in {field, "google"}, (field, value, answer)
+
+    assert refused >= 3
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"{", b"null", b'{"messages":NaN}', b"\xff\xfe", b'{"a":"\xed\xa0\x80"}', b"[" * 500_000,
+     b'{"messages":' + b"[" * 101 + b"]" * 101 + b"}", b'{"a":' * 5000 + b"1" + b"}" * 5000],
+)  # fmt: skip
+async def test_what_is_no_json_object_is_a_400(bench: Bench, body: bytes) -> None:  # I.17
+    assert (await bench.send(body))[0] == 400
+
+
+MESSAGE = {"role": "user", "content": "x"}
+TOOL = {
+    "type": "function",
+    "function": {"name": "f", "parameters": {"type": "object", "properties": {"a": {}}}},
+}
+HEAVY: dict[str, tuple[int, Any]] = {
+    "100,000 messages": (400, {"messages": [MESSAGE] * 100_000}),
+    "10,000 messages": (200, {"messages": [MESSAGE] * 10_000}),
+    "1,000 tools": (400, {"messages": [MESSAGE], "tools": [
+        {"type": "function", "function": {**TOOL["function"], "name": f"f{i}"}} for i in range(1000)]}),  # type: ignore[dict-item]
+    "500 tools": (200, {"messages": [MESSAGE], "tools": [
+        {"type": "function", "function": {**TOOL["function"], "name": f"f{i}"}} for i in range(500)]}),  # type: ignore[dict-item]
+    "a picture of 20 MB": (200, {"messages": [{"role": "user", "content": [
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "iVBO" * 5_000_000}}]}]}),
+    "prose of 5 MB": (200, {"messages": [{"role": "user", "content": "well, then: [1] {2}, " * 250_000}]}),
+    "100,000 numbers in a schema": (200, {"messages": [MESSAGE], "response_format": {
+        "type": "json_schema", "json_schema": {"schema": {"type": "object", "enum": list(range(100_000))}}}}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HEAVY)
+async def test_a_heavy_body_does_not_hold_the_loop(bench: Bench, name: str) -> None:
+    """The one place where a clock is looked at: how long the loop was away (design.md 1.1, 12)."""
+    expected, body = HEAVY[name]
+    data = json.dumps({"model": "gemini-2.5-flash", **body}).encode()
+    longest = 0.0
+    loop = asyncio.get_running_loop()
+
+    async def probe() -> None:
+        nonlocal longest
+        while True:
+            before = loop.time()
+            await asyncio.sleep(0.001)
+            longest = max(longest, loop.time() - before - 0.001)
+
+    host, port = bench.url.split("/")[2].split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\nContent-Length: {len(data)}\r\n\r\n"
+    writer.write(head.encode())
+    for i in range(0, len(data), 65536):
+        writer.write(data[i : i + 65536])
+        await writer.drain()
+    watching = asyncio.create_task(probe())
+    status = int((await reader.readline()).split()[1])
+    watching.cancel()
+    writer.close()
+
+    assert status == expected
+    assert longest < 0.050
