@@ -104,7 +104,7 @@ def test_a_spent_day_says_do_not_retry() -> None:
     "text",
     ["key AIzaSyA1234567890123456789012345678901234 leaked", "AQ.Ab8RN6abcdefghijklmnop", "x?key=hush&y=1"],
 )
-def test_keys_are_scrubbed_from_messages(text: str) -> None:
+def test_keys_are_scrubbed_from_messages(text: str) -> None:  # I.115
     shown = json.loads(failure.openai_error(GatewayError(text)))["error"]["message"]
 
     assert "****" in shown

@@ -1,0 +1,290 @@
+"""Fetching remote files: what comes, what does not, and that each wall stands alone."""
+
+import asyncio
+import base64
+import itertools
+import socket
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.abc import AbstractResolver, ResolveResult
+from media_spellings import NOT_PUBLIC, hosts
+from yarl import URL
+
+from gateway.errors import BadRequest
+from gateway.policy.media_url import MediaConfig, check_url, is_public
+from gateway.upstream.media import MediaFetcher
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
+FETCH = {"url": "messages[0].content[0].image_url.url"}
+
+
+class Server:
+    """Answers on loopback, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+        self.answers: dict[str, Callable[[web.Request], Any]] = {}
+        self.url = ""
+        self.port = 0
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.seen.append(request.path_qs)
+        answer = self.answers.get(request.path)
+        if answer is None:
+            return web.Response(body=PNG, content_type="image/png")
+        found = answer(request)
+        response: web.StreamResponse = await found if asyncio.iscoroutine(found) else found
+        return response
+
+    def redirect(self, path: str, location: str) -> None:
+        self.answers[path] = lambda _: web.Response(status=302, headers={"Location": location})
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    found = Server()
+    app = web.Application()
+    app.router.add_get("/{path:.*}", found.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    found.port = runner.addresses[0][1]
+    found.url = f"http://127.0.0.1:{found.port}"
+    yield found
+    await runner.cleanup()
+
+
+class Resolver(AbstractResolver):
+    """Answers every name with the next of its addresses."""
+
+    def __init__(self, *addresses: str) -> None:
+        self._addresses = itertools.cycle(addresses)
+
+    async def resolve(self, host: str, port: int = 0, family: Any = 0) -> list[ResolveResult]:
+        address = next(self._addresses)
+        kind = socket.AF_INET6 if ":" in address else socket.AF_INET
+        return [{"hostname": host, "host": address, "port": port, "family": kind, "proto": 0, "flags": 0}]
+
+    async def close(self) -> None:
+        pass
+
+
+def anything(text: str, _: tuple[str, ...]) -> URL:
+    """A first wall that is not there."""
+    return URL(text)
+
+
+def everybody(_: str) -> bool:
+    """A second wall that is not there."""
+    return True
+
+
+async def fetch(url: str, config: MediaConfig | None = None, **walls: Any) -> Any:
+    async with MediaFetcher(config or MediaConfig(seconds=2), **walls) as fetcher:
+        return (await fetcher.fetch({url: "at"}))[url]
+
+
+async def refused(url: str, config: MediaConfig | None = None, **walls: Any) -> str:
+    """The reason."""
+    with pytest.raises(BadRequest) as caught:
+        await fetch(url, config, **walls)
+    error = caught.value
+    assert (error.status, error.param, error.code) == (400, "at", "invalid_image_url")
+    assert url[:300] in error.message  # I.71
+    return error.message.rpartition("could not be fetched: ")[2]
+
+
+OPEN: dict[str, Any] = {"allowed": anything, "public": everybody}
+
+
+async def test_a_file_comes_with_its_type(server: Server) -> None:
+    blob = await fetch(f"{server.url}/x.png", **OPEN)
+
+    assert (blob.mime_type, base64.b64decode(blob.data)) == ("image/png", PNG)
+
+
+async def test_a_large_file_is_encoded_off_the_loop(server: Server) -> None:
+    data = PNG + bytes(400_000)
+    server.answers["/x"] = lambda _: web.Response(body=data, content_type="application/octet-stream")
+    blob = await fetch(f"{server.url}/x", **OPEN)
+
+    assert (blob.mime_type, base64.b64decode(blob.data)) == ("image/png", data)
+
+
+async def test_several_files_come_at_once(server: Server) -> None:
+    async with MediaFetcher(MediaConfig(), **OPEN) as fetcher:
+        found = await fetcher.fetch({f"{server.url}/{i}": "at" for i in range(20)})
+
+    assert len(found) == len(server.seen) == 20
+
+
+async def test_redirects_are_followed_and_looked_at(server: Server) -> None:
+    server.redirect("/a", "/b")
+    server.redirect("/b", f"{server.url}/c")
+    assert (await fetch(f"{server.url}/a", **OPEN)).mime_type == "image/png"
+    server.redirect("/a", "/a")
+    assert await refused(f"{server.url}/a", **OPEN) == "it redirects too often"
+
+
+async def test_what_a_public_server_answers_is_told(server: Server) -> None:
+    server.answers["/x"] = lambda _: web.Response(status=404)
+
+    assert await refused(f"{server.url}/x", **OPEN) == "it answered 404"
+
+
+@pytest.mark.parametrize("declared", [True, False])
+async def test_a_file_that_is_too_large_is_left_alone(server: Server, declared: bool) -> None:
+    async def stream(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "image/png"})
+        if declared:
+            response.content_length = 5000
+        await response.prepare(request)
+        await response.write(PNG + bytes(5000 - len(PNG)))
+        return response
+
+    server.answers["/x"] = stream
+
+    assert await refused(f"{server.url}/x", MediaConfig(bytes=1024), **OPEN) == "it is larger than 1024 bytes"
+
+
+async def test_a_server_that_does_not_answer_is_given_up(server: Server) -> None:
+    never = asyncio.Event()
+
+    async def wait(_: web.Request) -> web.Response:
+        await never.wait()
+        return web.Response()
+
+    server.answers["/x"] = wait
+
+    assert await refused(f"{server.url}/x", MediaConfig(seconds=0.05), **OPEN) == "it cannot be reached"
+
+
+async def test_a_closed_port_and_a_private_address_look_the_same(server: Server) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        closed = f"http://127.0.0.1:{free.getsockname()[1]}/"
+        reasons = {
+            await refused(closed, **OPEN),
+            await refused(f"{server.url}/x", allowed=anything),
+            await refused("http://nobody.example/", allowed=anything, resolver=Resolver("127.0.0.1")),
+        }
+
+    assert reasons == {"it cannot be reached"}
+
+
+async def test_fetching_can_be_switched_off(server: Server) -> None:
+    assert "media.fetch" in await refused(f"{server.url}/x", MediaConfig(fetch=False), **OPEN)
+    assert server.seen == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "expected"),
+    [
+        ("image/jpg", b"\xff\xd8\xff\xe0", "image/jpeg"),
+        ("image/jpeg", PNG, "image/png"),
+        ("text/plain; charset=utf-8", b"text", "text/plain"),
+        ("video/mp4", b"anything", "video/mp4"),
+        ("application/pdf", b"%PDF-1.7", "application/pdf"),
+    ],
+)
+async def test_types_that_gemini_reads(server: Server, kind: str, body: bytes, expected: str) -> None:
+    server.answers["/x"] = lambda _: web.Response(body=body, headers={"Content-Type": kind})
+
+    assert (await fetch(f"{server.url}/x", **OPEN)).mime_type == expected
+
+
+# The first wall alone.
+
+
+async def test_i070_the_first_wall_stops_every_spelling_before_a_socket_is_made() -> None:
+    asked: list[str] = []
+
+    def public(address: str) -> bool:
+        asked.append(address)
+        return True
+
+    for host in hosts():
+        await refused(f"http://{host}/x.png", public=public)
+
+    assert asked == []
+
+
+async def test_i070_the_first_wall_stops_redirects(server: Server) -> None:
+    asked: list[str] = []
+
+    def allowed(text: str, schemes: tuple[str, ...]) -> URL:
+        return URL(text) if text.startswith(server.url) else check_url(text, schemes)
+
+    def public(address: str) -> bool:
+        asked.append(address)
+        return True
+
+    targets = [f"http://{host}/" for host in itertools.islice(hosts(), 0, None, 5)]
+    for target in [
+        *targets,
+        "file:///etc/passwd",
+        "gopher://x.example/",
+        "https://a@b.example/",
+        "https://b.example:22/",
+    ]:
+        server.redirect("/r", target)
+        await refused(f"{server.url}/r", allowed=allowed, public=public)
+
+    assert set(asked) == {"127.0.0.1"}
+    assert set(server.seen) == {"/r"}
+
+
+# The second wall alone.
+
+
+@pytest.mark.parametrize("address", NOT_PUBLIC)
+async def test_the_second_wall_stops_names_that_lead_inside(server: Server, address: str) -> None:
+    url = f"http://evil.example:{server.port}/x"
+    reason = await refused(url, allowed=anything, resolver=Resolver(address))
+
+    assert (reason, server.seen) == ("it cannot be reached", [])
+
+
+async def test_the_second_wall_stops_literals_and_redirects(server: Server) -> None:
+    assert await refused(f"{server.url}/x", allowed=anything) == "it cannot be reached"
+    assert (
+        await refused(f"http://[::ffff:127.0.0.1]:{server.port}/", allowed=anything) == "it cannot be reached"
+    )
+    assert server.seen == []
+
+
+async def test_a_name_whose_answer_changes_gains_nothing(server: Server) -> None:
+    """Rebinding: what was looked up before does not count, the address that is dialled does."""
+    dialled: list[str] = []
+
+    def public(address: str) -> bool:
+        dialled.append(address)
+        return is_public(address)
+
+    url = f"http://evil.example:{server.port}/x"
+    resolver = Resolver("127.0.0.1", "10.0.0.1", "::1")
+    for _ in range(6):
+        await refused(url, allowed=anything, resolver=resolver, public=public)
+
+    assert set(dialled) == {"127.0.0.1", "10.0.0.1", "::1"}
+    assert server.seen == []
+
+
+# The third wall alone.
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [("text/x-secret", b"x"), ("image/svg+xml", b"<svg/>"), ("image/png", b"<html>"), ("application/pdf", b"root:x:0:0"),
+     ("application/octet-stream", b"root:x:0:0"), ("", b"root"), ("image/png", b""), ("multipart/x-mixed-replace", b"x")],
+)  # fmt: skip
+async def test_the_third_wall_keeps_out_what_is_no_media(server: Server, kind: str, body: bytes) -> None:
+    server.answers["/x"] = lambda _: web.Response(body=body, headers={"Content-Type": kind} if kind else {})
+
+    assert await refused(f"{server.url}/x", **OPEN) in (
+        "it is not a file of a kind that Gemini reads",
+        "its bytes are not what its type says",
+    )
