@@ -62,6 +62,33 @@ _ONE_CANDIDATE = re.compile(r"gemini-(3\.1-pro|3\.[7-9]|[4-9])")
 _NO_PREFILL = re.compile(r"gemini-(3\.[6-9]|[4-9])|gemini-.*-latest")
 
 
+_VERSION = re.compile(r"gemini-(\d+)(?:\.(\d+))?")
+_NO_THINKING = re.compile(r"gemini-(1|2\.0)|gemma-[123]|.*(tts|2\.5-flash-image)")
+
+
+def version(model: str) -> tuple[int, int]:
+    """(2, 5) for gemini-2.5-flash; anything else is as new as can be, but for the old Gemma."""
+    found = _VERSION.match(model)
+    if found:
+        return int(found[1]), int(found[2] or 0)
+    return (2, 0) if model.startswith("gemma-") else (99, 0)
+
+
+def thinks(model: str) -> bool:
+    return _NO_THINKING.match(model) is None
+
+
+def generation(request: dict[str, Any]) -> dict[str, Any]:
+    """generationConfig, as it was shaped."""
+    found: dict[str, Any] = request.get("generationConfig") or {}
+    return found
+
+
+def last_turn(request: dict[str, Any]) -> list[dict[str, Any]]:
+    """The parts of the last content."""
+    return (request.get("contents") or [{}])[-1].get("parts") or []
+
+
 class Refusal(Struct, frozen=True):
     """Google's error status: HTTP code, name, message, and the field it blames."""
 
@@ -85,20 +112,28 @@ class Refusal(Struct, frozen=True):
         return {"error": error}
 
 
-class _RefusedError(Exception):
+class RefusedError(Exception):
+    """Carries the refusal."""
+
     def __init__(self, message: str, field: str | None = None) -> None:
         self.refusal = Refusal(400, "INVALID_ARGUMENT", message, field)
+
+
+def shaped(body: Any) -> dict[str, Any]:
+    """A body with camelCase names throughout. Raises RefusedError for what Google would not decode."""
+    if not isinstance(body, dict):
+        raise RefusedError("Invalid JSON payload received. Unexpected token.")
+    found: dict[str, Any] = _shaped(body, "GenerateContentRequest", "")
+    return found
 
 
 def check(model: str, body: Any) -> Refusal | None:
     """What Google would say against a generateContent body, or None."""
     try:
-        if not isinstance(body, dict):
-            raise _RefusedError("Invalid JSON payload received. Unexpected token.")
-        request = _shaped(body, "GenerateContentRequest", "")
+        request = shaped(body)
         _check_config(model, request.get("generationConfig") or {})
         _check_turns(model, request.get("contents") or [])
-    except _RefusedError as refused:
+    except RefusedError as refused:
         return refused.refusal
     return None
 
@@ -107,14 +142,14 @@ def _shaped(value: Any, shape: str, at: str) -> Any:
     """The value with camelCase names; raises for what its shape does not know."""
     if shape.startswith("["):
         if not isinstance(value, list):
-            raise _RefusedError(f"Invalid value at '{at}', expected a list", at)
+            raise RefusedError(f"Invalid value at '{at}', expected a list", at)
         return [_shaped(item, shape[1:-1], f"{at}[{i}]") for i, item in enumerate(value)]
     if shape == "json":
         return value
     if shape in _KINDS:
         return _scalar(value, shape, at)
     if not isinstance(value, dict):
-        raise _RefusedError(f"Invalid value at '{at}' ({shape}), {value!r}"[:300], at)
+        raise RefusedError(f"Invalid value at '{at}' ({shape}), {value!r}"[:300], at)
     return {name: v for key, item in value.items() for name, v in [_field(key, item, shape, at)]}
 
 
@@ -123,7 +158,7 @@ def _field(key: str, value: Any, shape: str, at: str) -> tuple[str, Any]:
     kind = SHAPES[shape].get(name)
     if kind is None:
         where = f" at '{at}'" if at else ""
-        raise _RefusedError(
+        raise RefusedError(
             f'Invalid JSON payload received. Unknown name "{key}"{where}: Cannot find field.', at
         )
     return name, _shaped(value, kind, f"{at}.{key}" if at else key)
@@ -132,43 +167,41 @@ def _field(key: str, value: Any, shape: str, at: str) -> tuple[str, Any]:
 def _scalar(value: Any, kind: str, at: str) -> Any:
     fits = isinstance(value, _KINDS[kind]) and (kind == "bool" or not isinstance(value, bool))
     if not fits:
-        raise _RefusedError(f"Invalid value at '{at}' (TYPE_{kind.upper()}), {value!r}"[:300], at)
+        raise RefusedError(f"Invalid value at '{at}' (TYPE_{kind.upper()}), {value!r}"[:300], at)
     if kind == "bytes" and (not _BASE64.fullmatch(value) or len(value.rstrip("=")) % 4 == 1):
-        raise _RefusedError(f"Invalid value at '{at}' (TYPE_BYTES), Base64 decoding failed", at)
+        raise RefusedError(f"Invalid value at '{at}' (TYPE_BYTES), Base64 decoding failed", at)
     return value
 
 
 def _check_config(model: str, config: dict[str, Any]) -> None:
     if len(config.get("stopSequences") or ()) > 5:
-        raise _RefusedError(
-            "* GenerateContentRequest.generation_config.stop_sequences: at most 5 are allowed"
-        )
+        raise RefusedError("* GenerateContentRequest.generation_config.stop_sequences: at most 5 are allowed")
     if not 0 <= config.get("temperature", 1) <= 2:
-        raise _RefusedError(
+        raise RefusedError(
             "* GenerateContentRequest.generation_config.temperature: must be in the range [0.0, 2.0]"
         )
     if ("presencePenalty" in config or "frequencyPenalty" in config) and _NO_PENALTIES.match(model):
-        raise _RefusedError("Penalty is not enabled for this model")
+        raise RefusedError("Penalty is not enabled for this model")
     if config.get("candidateCount", 1) > 1 and _ONE_CANDIDATE.match(model):
-        raise _RefusedError("Multiple candidates is not enabled for this model")
+        raise RefusedError("Multiple candidates is not enabled for this model")
     thinking = config.get("thinkingConfig") or {}
     if "thinkingBudget" in thinking and "thinkingLevel" in thinking:
-        raise _RefusedError("Cannot set both thinking_budget and thinking_level.")
+        raise RefusedError("Cannot set both thinking_budget and thinking_level.")
 
 
 def _check_turns(model: str, contents: list[dict[str, Any]]) -> None:
     if not contents:
-        raise _RefusedError("* GenerateContentRequest.contents: contents is not specified")
+        raise RefusedError("* GenerateContentRequest.contents: contents is not specified")
     for i, content in enumerate(contents):
         if content.get("role", "user") not in ("user", "model"):
-            raise _RefusedError("Please use a valid role: user, model.")
+            raise RefusedError("Please use a valid role: user, model.")
         if not content.get("parts"):
-            raise _RefusedError(
+            raise RefusedError(
                 f"* GenerateContentRequest.contents[{i}].parts: contents.parts must not be empty."
             )
     _check_calls(contents)
     if contents[-1].get("role") == "model" and _NO_PREFILL.match(model):
-        raise _RefusedError("Requests ending with a model turn are not supported.")
+        raise RefusedError("Requests ending with a model turn are not supported.")
 
 
 def _check_calls(contents: list[dict[str, Any]]) -> None:
@@ -178,16 +211,16 @@ def _check_calls(contents: list[dict[str, Any]]) -> None:
         calls = sum("functionCall" in part for part in content["parts"])
         results = sum("functionResponse" in part for part in content["parts"])
         if calls and (i == 0 or contents[i - 1].get("role") == "model"):
-            raise _RefusedError(
+            raise RefusedError(
                 "Please ensure that function call turn comes immediately after a user turn or after a function "
                 "response turn."
             )
         if results and not due:
-            raise _RefusedError(
+            raise RefusedError(
                 "Please ensure that function response turn comes immediately after a function call turn."
             )
         if results != due:
-            raise _RefusedError(
+            raise RefusedError(
                 "Please ensure that the number of function response parts is equal to the number of function call "
                 "parts of the function call turn."
             )

@@ -6,6 +6,9 @@ from typing import Any
 
 from msgspec import Struct
 
+from gateway.fake.contract import generation
+from gateway.fake.turns import Turn, turn
+
 COMMANDS = {
     "429": "429, the per-minute quota, with a RetryInfo of 34 seconds",
     "429 day": "429, the daily quota",
@@ -43,6 +46,9 @@ def reply_to(model: str, request: dict[str, Any]) -> Reply:
     prompt = _prompt(request)
     found = _COMMAND.search(prompt)
     command = found[1].strip() if found else ""
+    done = turn(model, request) if not command else None
+    if done is not None:
+        return Reply(_chunks(model, request, done, prompt))
     if command in _FAILURES:
         status, name, message, details = _FAILURES[command]
         return failure(status, name, message, _with_model(details, model))
@@ -66,6 +72,29 @@ def reply_to(model: str, request: dict[str, Any]) -> Reply:
         del reply.chunks[1:]
         reply.chunks[0]["candidates"][0].pop("finishReason", None)
     return reply
+
+
+def _chunks(model: str, request: dict[str, Any], done: Turn, prompt: str) -> list[dict[str, Any]]:
+    """A turn in chunks: thoughts, then the rest, then the end; calls of one step share a chunk (D.2)."""
+    calls = [part for part in done.parts if "functionCall" in part]
+    groups = [[part] for part in done.parts if "functionCall" not in part] + ([calls] if calls else [])
+    chunks = [
+        {"content": {"parts": parts, "role": "model"}, "index": 0} for parts in [*groups, [{"text": ""}]]
+    ]
+    chunks[-1]["finishReason"] = "STOP"
+    if calls:
+        chunks[-1]["finishMessage"] = "Model generated function call(s)."
+    if done.grounding:
+        chunks[-1]["groundingMetadata"] = done.grounding
+    texts = "".join(part.get("text", "") for part in done.parts if not part.get("thought"))
+    if generation(request).get("responseLogprobs"):
+        chosen = [{"token": texts, "tokenId": 1, "logProbability": -0.1}]
+        chunks[0]["logprobsResult"] = {"chosenCandidates": chosen, "topCandidates": [{"candidates": chosen}]}
+    counted = [_usage({"candidates": [chunk]}, model, prompt, texts) for chunk in chunks]
+    for chunk in counted if done.thoughts else ():
+        chunk["usageMetadata"]["thoughtsTokenCount"] = done.thoughts
+        chunk["usageMetadata"]["totalTokenCount"] += done.thoughts
+    return counted
 
 
 def said(model: str, text: str, request: dict[str, Any]) -> Reply:

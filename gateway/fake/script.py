@@ -21,13 +21,15 @@ class Match(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Answer(Struct, frozen=True, forbid_unknown_fields=True):
-    """One of: a text, a prompt command, a status with a message, or a whole Gemini answer."""
+    """One of: a text, a prompt command, a status with a message, a whole Gemini answer, or its chunks."""
 
     text: str | None = None
     command: str | None = None
     status: int | None = None
     message: str = "scripted failure"
     raw: dict[str, Any] | None = None
+    chunks: list[dict[str, Any]] | None = None
+    """A stream's chunks, as they are; joined for a unary call."""
 
 
 class Rule(Struct, forbid_unknown_fields=True):
@@ -65,6 +67,8 @@ def load_script(path: Path) -> Script:
 def _made(answer: Answer, model: str, request: dict[str, Any]) -> Reply:
     if answer.raw is not None:
         return Reply([answer.raw])
+    if answer.chunks is not None:
+        return Reply(list(answer.chunks))
     if answer.status is not None:
         return failure(answer.status, "SCRIPTED", answer.message)
     if answer.command is not None:

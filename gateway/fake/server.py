@@ -12,14 +12,16 @@ import msgspec
 from aiohttp import web
 from msgspec import Struct
 
-from gateway.fake.contract import Refusal, check
+from gateway.fake.contract import Refusal, check, shaped
+from gateway.fake.refusals import refusal as refused_together
 from gateway.fake.replies import Reply
 from gateway.fake.script import Script, load_script
 
 MODELS = (
-    "gemini-2.0-flash", "gemini-2.5-flash", "gemini-2.5-flash-lite", "gemini-2.5-pro", "gemini-3-flash-preview",
-    "gemini-3.1-pro-preview", "gemini-3.5-flash", "gemini-3.6-flash", "gemini-3.7-flash", "gemini-3.8-flash",
-    "gemini-flash-latest", "gemini-flash-lite-latest", "gemini-pro-latest", "gemma-3-27b-it", "gemma-4-31b-it",
+    "gemini-2.0-flash", "gemini-2.5-flash", "gemini-2.5-flash-lite", "gemini-2.5-pro", "gemini-2.5-flash-image",
+    "gemini-3-flash-preview", "gemini-3.1-pro-preview", "gemini-3.1-flash-image", "gemini-3.5-flash",
+    "gemini-3.6-flash", "gemini-3.7-flash", "gemini-3.8-flash", "gemini-3.8-flash-tts", "gemini-flash-latest",
+    "gemini-flash-lite-latest", "gemini-pro-latest", "gemma-3-27b-it", "gemma-4-31b-it",
 )  # fmt: skip
 _BAD_KEY = re.compile(r"bad|invalid", re.I)
 _NO_KEY = (
@@ -50,6 +52,7 @@ def build_fake(script: Script | None = None, *, pace: float = 0.02) -> web.Appli
     version = "/{version:v1(?:beta|alpha)?}"
     app.add_routes([
         web.post(version + "/models/{model:[^/:]+}:{verb:generateContent|streamGenerateContent}", emulator.generate),
+        web.post(version + "/models/{model:[^/:]+}:countTokens", emulator.count_tokens),
         web.get(version + "/models", emulator.list_models),
     ])  # fmt: skip
     return app
@@ -84,11 +87,22 @@ class _Emulator:
         refusal = _key_refusal(request) or _model_refusal(model) or check(model, call.body)
         if refusal is not None:
             return _json(refusal.body(), refusal.code)
+        understood = shaped(call.body)
+        told = refused_together(model, understood)
+        if told is not None:
+            return _json(Refusal(400, "INVALID_ARGUMENT", told).body(), 400)
         try:
-            return await self._answer(request, call, self._script.reply(model, call.body))
+            return await self._answer(request, call, self._script.reply(model, understood))
         except (asyncio.CancelledError, ConnectionError):
             call.left = True
             raise
+
+    async def count_tokens(self, request: web.Request) -> web.Response:
+        """About four bytes a token, of whatever was sent."""
+        refusal = _key_refusal(request) or _model_refusal(request.match_info["model"])
+        if refusal is not None:
+            return _json(refusal.body(), refusal.code)
+        return _json({"totalTokens": -(-len(await request.read()) // 4)}, 200)
 
     async def list_models(self, request: web.Request) -> web.Response:
         """All models, in Google's pages."""
@@ -165,5 +179,7 @@ def _joined(chunks: list[dict[str, Any]]) -> dict[str, Any]:
     whole = dict(chunks[-1])
     parts = [p for chunk in chunks for c in chunk.get("candidates", ()) for p in c["content"]["parts"]]
     if whole.get("candidates"):
-        whole["candidates"] = [{**whole["candidates"][0], "content": {"parts": parts, "role": "model"}}]
+        told = {k: v for chunk in chunks for c in chunk.get("candidates", ()) for k, v in c.items()}
+        kept = [part for part in parts if part != {"text": ""}] or parts
+        whole["candidates"] = [{**told, "content": {"parts": kept, "role": "model"}}]
     return whole
