@@ -7,7 +7,7 @@ export PREFIX DESTDIR DOMAIN
 
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help dev demo run test check fix golden schema docs bench lock install uninstall test-vps test-all clean
+.PHONY: help dev demo run test check javascript fix golden schema docs bench lock install uninstall test-vps test-all clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -34,7 +34,14 @@ run: dev  ## serve config/gateway.yaml against Google
 test: dev  ## run the tests
 	$(BIN)/python -m pytest
 
-check: dev  ## what CI runs: format, lint, types, schema, tests with coverage
+javascript: tests/javascript/node_modules/.made  ## install the JavaScript SDKs that the tests drive, where Node 20 is found
+
+tests/javascript/node_modules/.made: tests/javascript/package-lock.json
+	@if command -v npm >/dev/null && [ "$$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ]; \
+	  then cd tests/javascript && npm ci --no-audit --no-fund --loglevel=error && touch node_modules/.made; \
+	  else echo "no npm with Node 20: the JavaScript SDKs are left out"; fi
+
+check: dev javascript  ## what CI runs: format, lint, types, schema, tests with coverage
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
