@@ -20,6 +20,7 @@ from gateway.exchange import Exchange
 from gateway.policy.catalog import Catalog
 from gateway.policy.limits import Admission
 from gateway.totals import Totals
+from gateway.translate.chat import Safety
 from gateway.translate.family import Families
 from gateway.upstream.media import MediaFetcher
 
@@ -42,6 +43,7 @@ class Services(Struct, frozen=True):
     config: GatewayConfig
     catalog: Catalog
     families: Families
+    safety: Safety
     exchange: Exchange
     media: MediaFetcher
     admission: Admission

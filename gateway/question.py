@@ -53,7 +53,7 @@ async def understand(
     terms = chat.Terms(
         route.model,
         services.families.of(route.model),
-        services.config.safety,
+        services.safety,
         services.config.compat,
         route.search,
         thoughts,

@@ -25,7 +25,7 @@ class Client(Struct, frozen=True):
 
 def identify(headers: Mapping[str, str]) -> Client:
     """The client of a request. Raises Unauthorized without a usable key, BadRequest for two different ones."""
-    found = {value for value in (_bearer(headers), *map(headers.get, _HEADERS)) if value}
+    found: set[str] = {value for value in (_bearer(headers), *map(headers.get, _HEADERS)) if value}
     if not found:
         raise Unauthorized(
             "You didn't provide an API key. Send your Gemini API key in an Authorization header "

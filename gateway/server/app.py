@@ -25,6 +25,7 @@ from gateway.store.sqlite import SqliteSignatures, state_path
 from gateway.totals import Totals
 from gateway.upstream.client import GeminiClient
 from gateway.upstream.media import MediaFetcher
+from gateway.wire.gemini import SafetySetting
 
 PLUGINS: web.AppKey[list[Loaded]] = web.AppKey("plugins", list)
 
@@ -38,13 +39,14 @@ def build_app(config: GatewayConfig, source: Source) -> web.Application:
         config=config,
         catalog=Catalog(config.models),
         families=families(config.abilities, source),
+        safety=[SafetySetting(category, threshold) for category, threshold in config.safety.items()],
         exchange=exchange,
         media=media,
         admission=Admission(config.limits.streams),
         totals=totals,
     )
     around = Around(log, drain, totals, config)
-    app = web.Application(middlewares=[around.middleware()], client_max_size=config.limits.body)
+    app = web.Application(middlewares=[around], client_max_size=config.limits.body)
     app[SERVICES], app[DRAIN] = services, drain
     app[PLUGINS] = load_plugins(source, config, services)
     app.cleanup_ctx.append(_open(log, services, upstream, source))

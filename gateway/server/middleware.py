@@ -6,7 +6,7 @@ import traceback
 from time import monotonic
 
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
+from aiohttp.typedefs import Handler
 
 from gateway.config.model import GatewayConfig
 from gateway.errors import BadRequest, Draining, GatewayError, MethodNotAllowed, NotFound, TooLarge
@@ -33,14 +33,10 @@ class Around:
         self._log_exchanges = config.logging.exchanges
         self._open_to_all = "*" in config.cors.origins
 
-    def middleware(self) -> Middleware:
-        @web.middleware
-        async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
-            return await self._answer(request, handler)
+    __middleware_version__ = 1
+    """aiohttp's mark of a middleware that takes (request, handler)."""
 
-        return around
-
-    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         record = request[RECORD] = Record(
             _request_id(request), request.method, request.path, started=monotonic()
         )

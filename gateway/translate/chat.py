@@ -1,6 +1,6 @@
 """Chat completions, the request: OpenAI's body to Gemini's (translation.md A, B)."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -27,8 +27,8 @@ from gateway.wire.gemini import (
 )
 from gateway.wire.gemini import Tool as GeminiTool
 
-Safety = Mapping[str, str]
-"""Harm category to threshold, as configured."""
+Safety = Sequence[SafetySetting]
+"""The configured thresholds."""
 
 MOST_MESSAGES = 10_000
 _INT32 = 2**31
@@ -43,7 +43,7 @@ class Terms(Struct, frozen=True):
 
     model: str
     abilities: Abilities
-    safety: Safety = {}
+    safety: Safety = ()
     mode: Compat = "lenient"
     search: bool = False
     """The model's name asked for Google Search (`:search`)."""
@@ -162,10 +162,12 @@ class _Translation:
         return found or None
 
     def _tool_config(self, tooling: Tooling) -> ToolConfig | None:
+        given = self._channel.options.tool_config
+        if given is None and not tooling.functions:
+            return None
         config = ToolConfig(tooling.choice)
         if tooling.functions and tooling.built_ins:
             config.include_server_side_tool_invocations = True
-        given = self._channel.options.tool_config
         if given is not None:
             own = vendor.message(given, ToolConfig, f"{self._channel.at}.tool_config")
             for name in ToolConfig.__struct_fields__:
@@ -176,6 +178,8 @@ class _Translation:
     def _top_level(self, request: GenerateContentRequest) -> None:
         """The rest of Gemini's body; cached content brings its own instruction and tools (A.3.1)."""
         options = self._channel.options
+        if options is vendor.NOTHING and self._body.service_tier is None:
+            return
         tier = options.service_tier or _TIERS.get(self._body.service_tier or "")
         request.service_tier = tier if tier != "standard" else None
         request.labels, request.store = options.labels, options.store
@@ -220,7 +224,9 @@ def instructed(contents: list[Content], system: list[Part]) -> list[Content]:
 
 def _safety(body: openai.ChatRequest, configured: Safety, channel: Channel) -> list[SafetySetting] | None:
     """The configured thresholds, each overridden by the client's own."""
-    wanted = dict(configured)
+    if not body.safety_settings and not channel.options.safety_settings:
+        return list(configured) or None
+    wanted = {setting.category: setting.threshold for setting in configured}
     wanted.update((s.category, s.threshold) for s in body.safety_settings or ())
     wanted.update((s.category, s.threshold) for s in channel.options.safety_settings or ())
     return [SafetySetting(category, threshold) for category, threshold in wanted.items()] or None
@@ -275,8 +281,11 @@ class _GenerationConfig:
         return most
 
     def _penalties(self, config: GenerationConfig) -> None:
-        for name in ("presence_penalty", "frequency_penalty"):
-            value = getattr(self._body, name)
+        body = self._body
+        for name, value in (
+            ("presence_penalty", body.presence_penalty),
+            ("frequency_penalty", body.frequency_penalty),
+        ):
             if value and self._terms.abilities.penalties:
                 setattr(config, name, min(value, _PENALTY_CEILING))
             elif value:
@@ -295,8 +304,12 @@ class _GenerationConfig:
         config.logprobs = body.top_logprobs or None  # some models refuse 0 (translation.md A.1)
 
     def _thinking(self, config: GenerationConfig) -> None:
+        body = self._body
+        said = body.reasoning_effort or body.reasoning or body.thinking or self._terms.show_thoughts
+        if not said and self._channel.options is vendor.NOTHING:
+            return
         own = vendor.thinking(self._channel.options, self._channel.at)
-        wish = thinking.Wish(self._body)
+        wish = thinking.Wish(body)
         if own is not None:
             config.thinking_config = own
             return
@@ -311,9 +324,11 @@ class _GenerationConfig:
 
     def _media(self, config: GenerationConfig) -> None:
         options = self._channel.options
+        speech.ask(self._body, self._terms.abilities, config)
+        if options is vendor.NOTHING:
+            return
         config.media_resolution = vendor.media_resolution(options, self._channel.at)
         config.image_config = vendor.image_config(options)
-        speech.ask(self._body, self._terms.abilities, config)
         if options.speech_config is not None:
             config.speech_config = vendor.spelt(options.speech_config)
         if options.response_modalities:

@@ -32,6 +32,7 @@ _DONE = frame(b"[DONE]")
 _MODEL = re.compile(r"[\w.@:/-]{1,128}", re.ASCII)  # it goes into a header too
 _NO_PROBABILITY = -9999.0
 """OpenAI's own number for a token that was as good as impossible."""
+_TEXT_END = b'},"finish_reason":null,"logprobs":null}'
 _AUDIO_LIFE = 3600
 """Seconds; nothing is kept, but the field wants a time."""
 
@@ -96,7 +97,7 @@ def completion(events: Iterable[Event], envelope: Envelope, style: Style = _PLAI
             case TurnEnded():
                 counts.append(event.usage)
             case Finished():
-                choices.append(_choice(event, said.get(event.index, _Said()), envelope, style))
+                choices.append(_choice(event, said.get(event.index) or _Said(), envelope, style))
             case _:
                 _say(event, said.setdefault(event.index, _Said()), style)
     answer = openai.ChatCompletion(
@@ -208,8 +209,19 @@ class ChatStream:
         self._tail = b'],"usage":null}\n\n' if self._include_usage else b"]}\n\n"
 
     def _text(self, out: list[bytes], event: TextDelta) -> None:
-        logprobs = None if event.logprobs is None else openai.Logprobs(_logprobs(event.logprobs))
-        self._put(out, event.index, Delta(content=event.text), logprobs)
+        if event.logprobs is not None:
+            self._put(out, event.index, Delta(content=event.text), openai.Logprobs(_logprobs(event.logprobs)))
+        elif event.index in self._begun:
+            # Most chunks of most streams: written out, they cost half of what two Structs and an encoder do.
+            out += (
+                self._head,
+                b'{"index":%d,"delta":{"content":' % event.index,
+                encode(event.text),
+                _TEXT_END,
+                self._tail,
+            )
+        else:
+            self._put(out, event.index, Delta(content=event.text))
 
     def _put(
         self, out: list[bytes], index: int, delta: Delta, logprobs: openai.Logprobs | None = None

@@ -22,6 +22,8 @@ _DEFAULT_RATE = 24000
 
 def ask(body: ChatRequest, abilities: Abilities, config: GenerationConfig) -> None:
     """responseModalities and speechConfig. Raises BadRequest for what the model cannot make."""
+    if not body.modalities and abilities.output == ("text",):
+        return
     wanted = [name.lower() for name in body.modalities or ()]
     strange = next((name for name in wanted if name not in _KNOWN), None)
     if strange is not None:

@@ -90,6 +90,15 @@ def gemini_name(name: str) -> str:
 
 def tooling(body: openai.ChatRequest, abilities: Abilities, *, search: bool) -> Tooling:
     """Everything callable. `search` comes from the model's name. Raises BadRequest with the field's path."""
+    if not (
+        search
+        or body.tools
+        or body.functions
+        or body.tool_choice
+        or body.function_call
+        or body.web_search_options
+    ):
+        return Tooling([], {}, None, NO_CALLS, [])
     found = _Declarations(abilities)
     for i, tool in enumerate(body.tools or ()):
         found.tool(tool, f"tools[{i}]")

@@ -196,6 +196,11 @@ class TurnReader:
             state = self._candidates[index] = _CandidateState()
         if candidate.content is not None:
             for part in candidate.content.parts or ():
+                if part.text and not part.thought and part.thought_signature is None:  # most parts are this
+                    state.said = True
+                    state.texts.append(part.text)
+                    events.append(TextDelta(index, part.text))
+                    continue
                 event = self._part(index, part, state)
                 if event is not None:
                     events.append(event)

@@ -45,7 +45,8 @@ class GeminiClient:
         self._session = aiohttp.ClientSession(
             # Admission is ours to limit (robustness.md 0.10): a full connector would wait in silence.
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=30, keepalive_timeout=50),
-            timeout=aiohttp.ClientTimeout(total=None, connect=timeouts.connect, sock_read=timeouts.idle),
+            # Not `connect`: that one arms a timer for a pooled connection too.
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect, sock_read=timeouts.idle),
             headers=_HEADERS,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=True,

@@ -57,6 +57,12 @@ class SSEDecoder:
 
     def _lines(self, text: bytes) -> list[bytes]:
         """The events that whole lines complete. bytes.splitlines knows the same three line ends as the standard."""
+        if text.startswith(b"data: ") and text.endswith(b"\r\n\r\n") and not self._data and not self._bare:
+            events = text[6:-4].split(b"\r\n\r\ndata: ")
+            if (
+                len(events) * 2 == text.count(b"\n") == text.count(b"\r")
+            ):  # as Google sends them, one line each
+                return events
         payloads: list[bytes] = []
         for line in text.splitlines():
             if line.startswith(b"data:"):
