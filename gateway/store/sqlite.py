@@ -266,7 +266,7 @@ class _Writer(threading.Thread):
             self._shrink(connection)
         connection.execute("COMMIT")
         if not rows:  # at the start: a bound that was lowered gives its pages back
-            connection.execute("PRAGMA incremental_vacuum").fetchall()
+            connection.executescript("PRAGMA incremental_vacuum")  # execute() would stop after one page
 
     def _shrink(self, connection: sqlite3.Connection) -> None:
         """Oldest first."""
