@@ -122,12 +122,15 @@ def _translate(options: argparse.Namespace) -> int:
     from gateway.server.app import build_app
     from gateway.server.serve import load
 
-    data = sys.stdin.buffer.read() if str(options.file) == "-" else options.file.read_bytes()
     try:
+        data = sys.stdin.buffer.read() if str(options.file) == "-" else options.file.read_bytes()
         sys.stdout.write(preview_file(data, build_app(*load(options.config))))
     except GatewayError as error:
         place = f"{error.param}: " if error.param else ""
         print(f"{options.file}: {place}{error.message}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"{options.file}: cannot be read: {error.strerror}", file=sys.stderr)
         return 1
     return 0
 

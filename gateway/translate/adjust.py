@@ -108,10 +108,11 @@ def _no_built_ins(request: Request, _: str) -> bool:
 def _server_side(value: bool | None) -> Callable[[Request, str], bool]:
     def apply(request: Request, _: str) -> bool:
         config = request.tool_config or ToolConfig()
-        changed = config.include_server_side_tool_invocations != value
+        if config.include_server_side_tool_invocations == value:
+            return False
         config.include_server_side_tool_invocations = value
         request.tool_config = config
-        return changed
+        return True
 
     return apply
 
