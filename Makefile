@@ -68,8 +68,8 @@ bench: dev  ## requests per second beside nginx (needs Debian's wrk and nginx)
 lock: dev  ## remake the locks from setup.cfg, with hashes
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
 	echo 'setuptools>=84' | $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
-	  --upgrade setup.cfg - -o requirements.lock
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade --extra dev \
+	  --upgrade --extra team setup.cfg - -o requirements.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade --extra dev --extra team \
 	  -c requirements.lock setup.cfg -o requirements-dev.lock
 
 install:  ## as root: install under PREFIX with systemd units and an nginx site (DOMAIN=your.domain)

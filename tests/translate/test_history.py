@@ -17,7 +17,13 @@ from gateway.wire import gemini
 from gateway.wire.openai_chat import decode_request
 
 FAMILIES = Families(shipped())
-MODELS = ["gemini-2.0-flash", "gemini-2.5-flash", "gemini-3-flash-preview", "gemini-3.8-flash", "gemma-3-27b-it"]
+MODELS = [
+    "gemini-2.0-flash",
+    "gemini-2.5-flash",
+    "gemini-3-flash-preview",
+    "gemini-3.8-flash",
+    "gemma-3-27b-it",
+]
 
 IDS = st.sampled_from(["a", "b", "c", "", "call_1__thought__U0lH"])
 NAMES = st.sampled_from(["f", "g", "1tool"])
@@ -40,7 +46,7 @@ MESSAGES = st.one_of(
 
 def translated(model: str, messages: list[dict[str, Any]], **fields: Any) -> Any:
     body = decode_request(json.dumps({"messages": messages, **fields}))
-    done = chat.to_gemini(body, chat.Terms(model, FAMILIES.of(model), keyring=Keyring("k"), **{}))
+    done = chat.to_gemini(body, chat.Terms(model, FAMILIES.of(model), keyring=Keyring("k")))
     return json.loads(gemini.encode_request(done.request))
 
 
@@ -67,7 +73,7 @@ def test_every_text_of_the_user_arrives_once_and_in_order(messages: list[dict[st
 @pytest.mark.parametrize("model", MODELS[1:4])
 def test_every_result_stands_right_after_its_calls(model: str) -> None:
     call = {"type": "function", "function": {"name": "f", "arguments": "{}"}}
-    messages = [
+    messages: list[dict[str, Any]] = [
         {"role": "user", "content": "go"},
         {"role": "assistant", "tool_calls": [{"id": "1", **call}, {"id": "2", **call}]},
         {"role": "user", "content": "hurry"},

@@ -4,11 +4,21 @@ import sys
 import threading
 import time
 from itertools import pairwise
+from pathlib import Path
 
 import openai
+from openai.types.chat import ChatCompletionFunctionToolParam, ChatCompletionUserMessageParam
 
 KEY = "AIzaCanaryCanaryCanaryCanaryCanary"
 MODEL = "gemini-2.5-flash"
+THINKER = "gemini-3-flash-preview"
+NOTED = Path("/root/call-id")
+QUESTION: ChatCompletionUserMessageParam = {"role": "user", "content": "Use get_weather in Oslo."}
+CITY: dict[str, object] = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+TOOL: ChatCompletionFunctionToolParam = {
+    "type": "function",
+    "function": {"name": "get_weather", "parameters": CITY},
+}
 
 
 def client() -> openai.OpenAI:
@@ -41,6 +51,31 @@ def wait_until_served() -> None:
             time.sleep(0.2)
         else:
             return
+
+
+def begin() -> None:
+    """A call, whose thought signature the client will drop."""
+    answer = client().chat.completions.create(model=THINKER, messages=[QUESTION], tools=[TOOL])
+    call = (answer.choices[0].message.tool_calls or [])[0]
+    NOTED.write_text(call.id)
+
+
+def resume() -> None:
+    """Its result, after everything was restarted: the signature comes from the gateway's own file."""
+    call_id = NOTED.read_text()
+    function = {"name": "get_weather", "arguments": '{"city": "Oslo"}'}
+    answer = client().chat.completions.with_raw_response.create(
+        model=THINKER,
+        tools=[TOOL],
+        messages=[
+            QUESTION,
+            {"role": "assistant", "tool_calls": [{"id": call_id, "type": "function", "function": function}]},  # type: ignore[typeddict-item]
+            {"role": "tool", "tool_call_id": call_id, "content": "sunny"},
+        ],
+    )
+    assert answer.parse().choices[0].message.content == "The tool said: sunny"
+    assert "thought_signature" not in answer.headers.get("x-gateway-notes", ""), answer.headers
+    print("a signature outlived the reboot")
 
 
 def load() -> None:
@@ -79,4 +114,4 @@ def load() -> None:
 
 
 if __name__ == "__main__":
-    {"chat": chat, "load": load}[sys.argv[1]]()
+    {"chat": chat, "load": load, "begin": begin, "resume": resume}[sys.argv[1]]()

@@ -45,9 +45,12 @@ sleep 2
 for _ in 1 2; do inside systemctl restart gateway@blue; sleep 1; done
 wait "$load"
 
-say "a reboot"
+say "a reboot, with a tool call before it and its result after it"
+client begin
 "$vps" reboot
 client chat
+client resume
+inside bash -ec 'test "$(stat -c "%a" /var/lib/gateway/state.db)" = 600'
 
 say "exposure"
 score=$(inside systemd-analyze security --no-pager gateway@blue.service | sed -n 's/.*exposure level for gateway@blue.service: \([0-9.]*\).*/\1/p')
