@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import aiohttp
 import pytest
 
 from gateway.config.abilities import shipped
@@ -208,3 +209,15 @@ def test_row_16_citations_count_code_points() -> None:
     cited = found["choices"][0]["message"]["annotations"][0]["url_citation"]
 
     assert "😀 abc"[cited["start_index"] : cited["end_index"]] == "abc"
+
+
+def test_row_15_what_is_inherited_elsewhere_calls_in_two_chunks_are_numbered_on() -> None:
+    found = deltas(streamed(candidate(CALL), candidate(CALL, reason="STOP")), "tool_calls")
+
+    assert [calls[0]["index"] for calls in found] == [0, 1]
+    assert len({calls[0]["id"] for calls in found}) == 2
+
+
+async def test_row_17_realtime_is_an_honest_404(gateway: str, http: aiohttp.ClientSession) -> None:
+    async with http.get(f"{gateway}/v1/realtime") as response:
+        assert (response.status, (await response.json())["error"]["code"]) == (404, "unknown_url")
