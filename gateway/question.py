@@ -11,7 +11,7 @@ from gateway.errors import BadRequest
 from gateway.plugin import Services
 from gateway.policy.access import Client
 from gateway.record import Record
-from gateway.server.reply import HEAVY, Body
+from gateway.server.reply import Body
 from gateway.translate import chat, compat, parts, signatures
 from gateway.translate.chat_answer import Style
 from gateway.translate.signatures import Keyring
@@ -43,10 +43,27 @@ async def understand(
     thoughts: bool = False,
     grounding: bool = False,
 ) -> Question:
-    """Raises GatewayError for what cannot be asked, naming the field."""
-    heavy = len(data.data) > HEAVY
+    """A chat body. Raises GatewayError for what cannot be asked, naming the field."""
     decode = openai.decode_request
-    body = await asyncio.to_thread(data.decode, decode) if heavy else data.decode(decode)
+    body = await asyncio.to_thread(data.decode, decode) if data.heavy else data.decode(decode)
+    notes = compat.review(data.fields, compat.CHAT, services.config.compat)
+    return await ask(
+        body, client, record, services, notes, heavy=data.heavy, thoughts=thoughts, grounding=grounding
+    )
+
+
+async def ask(
+    body: openai.ChatRequest,
+    client: Client,
+    record: Record,
+    services: Services,
+    notes: list[str],
+    *,
+    heavy: bool = False,
+    thoughts: bool = False,
+    grounding: bool = False,
+) -> Question:
+    """A conversation from any surface that can be told as chat; `notes` are the surface's own so far."""
     keyring = Keyring(client.scope)
     route = services.catalog.resolve(body.model)
     record.model, record.requested_model, record.stream = route.model, body.model, bool(body.stream)
@@ -61,14 +78,11 @@ async def understand(
         await services.exchange.stored(signatures.wanted(body, keyring)),
         await _fetched(body, services),
     )
-    notes = compat.review(data.fields, compat.CHAT, services.config.compat)
     translated = (
         await asyncio.to_thread(chat.to_gemini, body, terms) if heavy else chat.to_gemini(body, terms)
     )
-    notes += translated.notes
-    if route.substituted:
-        notes.append("model")
-    notes = list(dict.fromkeys(notes))
+    substituted = ["model"] if route.substituted else []
+    notes = list(dict.fromkeys([*notes, *translated.notes, *substituted]))
     record.notes = notes or None
     calls = _calls(body, translated, route.model, services.config.limits.choices)
     style = Style(translated.rules, translated.audio_format, grounding, len(calls))

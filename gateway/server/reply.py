@@ -21,6 +21,10 @@ T = TypeVar("T")
 
 RECORD: web.RequestKey[Record] = web.RequestKey("record", Record)
 
+ErrorReply = Callable[[GatewayError], web.Response]
+ERROR_REPLY: web.RequestKey[ErrorReply] = web.RequestKey("error_reply", object)  # type: ignore[arg-type]  # a function
+"""How this request's surface tells an error, where it is not in OpenAI's way."""
+
 _PATH = re.compile(r" - at `(\$|key in \$)(.*)`$")
 _ENCODINGS = ("", "identity")
 HEAVY = 128 * 1024
@@ -39,6 +43,11 @@ class Body(msgspec.Struct, frozen=True):
 
     data: bytes
     fields: dict[str, Raw]
+
+    @property
+    def heavy(self) -> bool:
+        """Too much to be translated on the loop."""
+        return len(self.data) > HEAVY
 
     def decode(self, decoder: Callable[[bytes], T]) -> T:
         """Typed. Raises BadRequest with the path of the first field that is wrong."""
