@@ -84,7 +84,7 @@ async def ask(
     substituted = ["model"] if route.substituted else []
     notes = list(dict.fromkeys([*notes, *translated.notes, *substituted]))
     record.notes = notes or None
-    calls = _calls(body, translated, route.model, services.config.limits.choices)
+    calls = _calls(body, GeminiCall(route.model, translated.request, record.stream, heavy), services)
     style = Style(translated.rules, translated.audio_format, grounding, len(calls))
     options = body.stream_options
     return Question(calls, style, keyring, bool(options and options.include_usage), notes)
@@ -95,18 +95,18 @@ async def _fetched(body: openai.ChatRequest, services: Services) -> parts.Media:
     return await services.media.fetch(addresses) if addresses else {}
 
 
-def _calls(body: openai.ChatRequest, translated: chat.Translated, model: str, most: int) -> list[GeminiCall]:
+def _calls(body: openai.ChatRequest, call: GeminiCall, services: Services) -> list[GeminiCall]:
     """One call for each choice: most models refuse to give several at once (translation.md A.2)."""
-    n = body.n or 1
+    n, most = body.n or 1, services.config.limits.choices
     if n > most:
         raise BadRequest(f"at most {most} choices, got {n}", param="n", code="unsupported_value")
-    calls = [GeminiCall(model, translated.request, bool(body.stream))]
+    calls = [call]
     for i in range(1, n):
-        request = structs.replace(translated.request)
+        request = structs.replace(call.request)
         config = request.generation_config
         if config is not None:
             request.generation_config = structs.replace(config)
             if config.seed is not None:  # or all the choices would be the same
                 request.generation_config.seed = config.seed + i
-        calls.append(GeminiCall(model, request, bool(body.stream)))
+        calls.append(structs.replace(call, request=request))
     return calls

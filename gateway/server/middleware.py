@@ -15,7 +15,7 @@ from gateway.server.cors import preflight
 from gateway.server.ids import unique
 from gateway.server.lifecycle import Drain
 from gateway.server.logs import Log
-from gateway.server.reply import ERROR_REPLY, RECORD, error_reply
+from gateway.server.reply import ERROR_REPLY, RECORD, ErrorReply, error_reply
 from gateway.totals import Totals
 from gateway.translate.failure import scrub
 
@@ -75,7 +75,8 @@ class Around:
             self._log.event("crash", request_id=record.request_id, trace=_trace())
             failed = GatewayError("The gateway made a mistake; its log knows more under this request's id.")
         record.failed(failed)
-        return request.get(ERROR_REPLY, error_reply)(failed)
+        told: ErrorReply = request.get(ERROR_REPLY, error_reply)
+        return told(failed)
 
 
 def _request_id(request: web.Request) -> str:

@@ -1,5 +1,6 @@
 """Calls to Gemini over one ClientSession, and aiohttp's exceptions turned into ours: here and nowhere else."""
 
+import asyncio
 import io
 from functools import lru_cache
 from types import TracebackType
@@ -70,7 +71,11 @@ class GeminiClient:
 
     async def _post(self, call: GeminiCall, key: str) -> aiohttp.ClientResponse:
         assert self._session is not None, "used outside its context"  # noqa: S101
-        body = encode_request(call.request)
+        body = (
+            await asyncio.to_thread(encode_request, call.request)
+            if call.heavy
+            else encode_request(call.request)
+        )
         response = await self._session.post(
             self._url(call.path),
             data=body if len(body) < _WRITTEN_AT_ONCE else io.BytesIO(body),

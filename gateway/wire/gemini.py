@@ -305,6 +305,8 @@ class GeminiCall(Struct, frozen=True):
     """An id that is safe in a URL: checked by whoever resolved it."""
     request: GenerateContentRequest
     stream: bool = False
+    heavy: bool = False
+    """Of many bytes: not to be encoded on the loop."""
 
     @property
     def path(self) -> str:

@@ -241,9 +241,20 @@ HEAVY: dict[str, tuple[int, Any]] = {
 
 @pytest.mark.parametrize("name", HEAVY)
 async def test_a_heavy_body_does_not_hold_the_loop(bench: Bench, name: str) -> None:
-    """The one place where a clock is looked at: how long the loop was away (design.md 1.1, 12)."""
+    """The one place where a clock is looked at: how long the loop was away (design.md 1.1, 12).
+
+    The best of three: what holds the loop does so each time, another process on this core does not.
+    """
     expected, body = HEAVY[name]
     data = json.dumps({"model": "gemini-2.5-flash", **body}).encode()
+    found = [await _longest_absence(bench, data) for _ in range(3)]
+
+    assert {status for status, _ in found} == {expected}
+    assert min(away for _, away in found) < 0.050
+
+
+async def _longest_absence(bench: Bench, data: bytes) -> tuple[int, float]:
+    """Status, and the most seconds the loop was away while the body was worked on."""
     longest = 0.0
     loop = asyncio.get_running_loop()
 
@@ -256,8 +267,8 @@ async def test_a_heavy_body_does_not_hold_the_loop(bench: Bench, name: str) -> N
 
     host, port = bench.url.split("/")[2].split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\nContent-Length: {len(data)}\r\n\r\n"
-    writer.write(head.encode())
+    head = "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\n"
+    writer.write(f"{head}Content-Length: {len(data)}\r\n\r\n".encode())
     for i in range(0, len(data), 65536):
         writer.write(data[i : i + 65536])
         await writer.drain()
@@ -265,6 +276,4 @@ async def test_a_heavy_body_does_not_hold_the_loop(bench: Bench, name: str) -> N
     status = int((await reader.readline()).split()[1])
     watching.cancel()
     writer.close()
-
-    assert status == expected
-    assert longest < 0.050
+    return status, longest
