@@ -1,8 +1,7 @@
 """`GET /metrics` for Prometheus. Off by default: behind nginx, do not let the world read it."""
 
-from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -39,24 +38,36 @@ class Metrics(Plugin):
     def collect(self) -> Iterable["CounterMetricFamily"]:
         """Prometheus's families, made when asked for."""
         totals, store = self.services.totals, self.services.exchange.signatures
-        yield _family("gateway_exchanges", "Requests answered.", ("model", "status"), totals.exchanges)
-        yield _family("gateway_tokens", "Tokens, as billed.", ("model", "kind"), totals.tokens)
-        yield _family("gateway_milliseconds", "Sum of durations.", ("model",), totals.seconds)
         yield _family(
-            "gateway_upstream_calls", "Calls of Gemini, retries included.", ("model",), totals.attempts
+            "gateway_exchanges", "Requests answered.", ("model", "status"), totals.exchanges.items()
         )
-        yield _family("gateway_notes", "Fields not honoured, or repaired.", ("field",), totals.notes)
+        for name, told in _BY_MODEL.items():
+            sums = (((model,), getattr(found, name)) for model, found in totals.models.items())
+            yield _family(f"gateway_{name}", told, ("model",), sums)
+        notes = (((name,), count) for name, count in totals.notes.items())
+        yield _family("gateway_notes", "Fields not honoured, or repaired.", ("field",), notes)
+        adjusted = (((name,), count) for name, count in totals.adjusted.items())
         yield _family(
-            "gateway_adjusted", "Refused fields, changed for another attempt.", ("field",), totals.adjusted
+            "gateway_adjusted", "Refused fields, changed for another attempt.", ("field",), adjusted
         )
-        errors = Counter({(): getattr(store, "errors", 0)})
-        yield _family("gateway_state_errors", "Reads and writes of the state file that failed.", (), errors)
+        failed = [((), getattr(store, "errors", 0))]
+        yield _family("gateway_state_errors", "Reads and writes of the state file that failed.", (), failed)
 
 
-def _family(name: str, told: str, labels: tuple[str, ...], values: Counter[Any]) -> "CounterMetricFamily":
+_BY_MODEL = {
+    "attempts": "Calls of Gemini, retries included.",
+    "milliseconds": "Sum of durations.",
+    "prompt_tokens": "Tokens asked, as billed.",
+    "completion_tokens": "Tokens answered, thoughts included, as billed.",
+}
+
+
+def _family(
+    name: str, told: str, labels: tuple[str, ...], values: Iterable[tuple[tuple[object, ...], float]]
+) -> "CounterMetricFamily":
     from prometheus_client.core import CounterMetricFamily
 
     family = CounterMetricFamily(name, told, labels=labels)
-    for key, value in sorted(values.items()):
-        family.add_metric(key, value)
+    for key, value in sorted(values, key=str):
+        family.add_metric([str(label) for label in key], value)
     return family

@@ -94,13 +94,17 @@ class _Translation:
         config = _GenerationConfig(body, terms, self._channel, self._notes).done()
         if talk.resolution and config.media_resolution is None:
             config.media_resolution = talk.resolution
-        self._combine(tooling, config, talk)
-        self._locate(talk)
+        if tooling.functions or tooling.built_ins or config.response_mime_type is not None:
+            self._combine(tooling, config, talk)
+        if body.web_search_options is not None:
+            self._locate(talk)
         request = GenerateContentRequest(
             self._contents(talk),
             Content(talk.system) if talk.system and self._abilities.system else None,
-            self._tools(tooling),
-            self._tool_config(tooling),
+            self._tools(tooling) if tooling is not tools.NO_TOOLS or self._channel.options.tools else None,
+            self._tool_config(tooling)
+            if tooling is not tools.NO_TOOLS or self._channel.options.tool_config
+            else None,
             _safety(body, terms.safety, self._channel),
             config if config != _NO_CONFIG else None,
         )

@@ -91,15 +91,17 @@ def completion(events: Iterable[Event], envelope: Envelope, style: Style = _PLAI
     choices: list[openai.Choice] = []
     counts: list[UsageMetadata] = []
     for event in events:
-        match event:
-            case TurnStarted():
-                envelope.rename(event)
-            case TurnEnded():
-                counts.append(event.usage)
-            case Finished():
-                choices.append(_choice(event, said.get(event.index) or _Said(), envelope, style))
-            case _:
-                _say(event, said.setdefault(event.index, _Said()), style)
+        if isinstance(event, TurnStarted):
+            envelope.rename(event)
+        elif isinstance(event, TurnEnded):
+            counts.append(event.usage)
+        elif isinstance(event, Finished):
+            choices.append(_choice(event, said.get(event.index) or _Said(), envelope, style))
+        else:
+            mine = said.get(event.index)
+            if mine is None:
+                mine = said[event.index] = _Said()
+            _say(event, mine, style)
     answer = openai.ChatCompletion(
         envelope.id, envelope.created, envelope.model, choices, openai_usage(counts)
     )
@@ -314,6 +316,8 @@ def _google(
     end: Finished, cited: Citations | None, files: list[openai.FileOut], style: Style
 ) -> openai.Google | None:
     """What goes into Google's own channel, or None for nothing."""
+    if not (end.signature or end.message or files or (cited and style.grounding)):
+        return None
     google = openai.Google(end.signature or UNSET, finish_message=end.message or UNSET, files=files or UNSET)
     if cited is not None and style.grounding and cited.metadata:
         google.grounding_metadata = cited.metadata

@@ -80,6 +80,10 @@ class Tooling(Struct):
         return tools or None
 
 
+NO_TOOLS = Tooling([], {}, None, NO_CALLS, [])
+"""Of a request that has none; nobody changes it."""
+
+
 def gemini_name(name: str) -> str:
     """A function's name as Gemini takes it: a letter or `_` first, at most 64 characters."""
     name = _BAD_CHARACTER.sub("_", name)
@@ -98,7 +102,7 @@ def tooling(body: openai.ChatRequest, abilities: Abilities, *, search: bool) -> 
         or body.function_call
         or body.web_search_options
     ):
-        return Tooling([], {}, None, NO_CALLS, [])
+        return NO_TOOLS
     found = _Declarations(abilities)
     for i, tool in enumerate(body.tools or ()):
         found.tool(tool, f"tools[{i}]")
