@@ -10,7 +10,6 @@ from msgspec import Struct
 from gateway.errors import BadRequest, Unauthorized
 
 _KEY = re.compile(r"[!-~]{1,512}")
-_HEADERS = ("x-api-key", "x-goog-api-key")
 
 
 class Client(Struct, frozen=True):
@@ -25,7 +24,13 @@ class Client(Struct, frozen=True):
 
 def identify(headers: Mapping[str, str]) -> Client:
     """The client of a request. Raises Unauthorized without a usable key, BadRequest for two different ones."""
-    found: set[str] = {value for value in (_bearer(headers), *map(headers.get, _HEADERS)) if value}
+    get = headers.get
+    return _client(get("Authorization", ""), get("x-api-key"), get("x-goog-api-key"))
+
+
+@lru_cache(1024)
+def _client(authorization: str, *others: str | None) -> Client:
+    found = {value for value in (_bearer(authorization), *others) if value}
     if not found:
         raise Unauthorized(
             "You didn't provide an API key. Send your Gemini API key in an Authorization header "
@@ -40,13 +45,12 @@ def identify(headers: Mapping[str, str]) -> Client:
     return Client(key, scope[:8], scope)
 
 
-@lru_cache(1024)
 def digest(key: str) -> str:
     """SHA-256 in hex."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def _bearer(headers: Mapping[str, str]) -> str | None:
+def _bearer(authorization: str) -> str | None:
     """The token of `Authorization: Bearer` (RFC 6750); other schemes carry no key of ours."""
-    scheme, _, token = headers.get("Authorization", "").partition(" ")
+    scheme, _, token = authorization.partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None

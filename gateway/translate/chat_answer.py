@@ -1,7 +1,7 @@
 """Chat completions, the answer: a turn's events to one completion, or to chunks (translation.md C, D.3)."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -72,16 +72,16 @@ _PLAIN = Style()
 
 
 class _Said(Struct):
-    """One candidate's answer so far."""
+    """One candidate's answer so far; what few answers have begins as nothing."""
 
     texts: list[str] = msgspec.field(default_factory=list)
-    thoughts: list[str] = msgspec.field(default_factory=list)
-    calls: list[openai.ToolCall] = msgspec.field(default_factory=list)
-    images: list[openai.ImageOut] = msgspec.field(default_factory=list)
-    audio: list[MediaPart] = msgspec.field(default_factory=list)
-    files: list[openai.FileOut] = msgspec.field(default_factory=list)
-    inserted: list[tuple[int, int]] = msgspec.field(default_factory=list)
-    tokens: list[openai.TokenLogprob] = msgspec.field(default_factory=list)
+    thoughts: tuple[str, ...] = ()
+    calls: tuple[openai.ToolCall, ...] = ()
+    images: tuple[openai.ImageOut, ...] = ()
+    audio: tuple[MediaPart, ...] = ()
+    files: tuple[openai.FileOut, ...] = ()
+    inserted: tuple[tuple[int, int], ...] = ()
+    tokens: tuple[openai.TokenLogprob, ...] = ()
     citations: Citations | None = None
 
 
@@ -115,22 +115,22 @@ def _say(event: Event, said: _Said, style: Style) -> None:
         case TextDelta():
             said.texts.append(event.text)
             if event.logprobs is not None:
-                said.tokens += _logprobs(event.logprobs)
+                said.tokens += tuple(_logprobs(event.logprobs))
         case ThoughtDelta():
-            said.thoughts.append(event.text)
+            said.thoughts += (event.text,)
         case ToolCall():
-            said.calls.append(_tool_call(event, style.rules))
+            said.calls += (_tool_call(event, style.rules),)
         case CodePart():
             block = markdown(event)
             said.texts.append(block)
-            said.inserted.append((event.at, len(block)))
+            said.inserted += ((event.at, len(block)),)
         case MediaPart():
             if event.mime_type.startswith("audio/"):
-                said.audio.append(event)
+                said.audio += (event,)
             else:
-                said.images.append(_image(event, len(said.images)))
+                said.images += (_image(event, len(said.images)),)
         case FilePart():
-            said.files.append(openai.FileOut(event.uri, event.mime_type))
+            said.files += (openai.FileOut(event.uri, event.mime_type),)
         case Citations():
             said.citations = event
 
@@ -142,7 +142,7 @@ def _choice(end: Finished, said: _Said, envelope: Envelope, style: Style) -> ope
         content=None if silent else text,
         refusal=end.refusal,
         reasoning_content="".join(said.thoughts) or UNSET,
-        images=said.images or UNSET,
+        images=list(said.images) or UNSET,
         extra_content=_extra(_google(end, said.citations, said.files, style)),
     )
     if said.citations is not None:
@@ -157,8 +157,8 @@ def _choice(end: Finished, said: _Said, envelope: Envelope, style: Style) -> ope
         message.function_call = said.calls[0].function
         reason = "function_call" if end.reason == "tool_calls" else end.reason
     elif said.calls:
-        message.tool_calls = said.calls
-    logprobs = openai.Logprobs(said.tokens) if said.tokens else None
+        message.tool_calls = list(said.calls)
+    logprobs = openai.Logprobs(list(said.tokens)) if said.tokens else None
     return openai.Choice(end.index, message, reason, logprobs)
 
 
@@ -313,12 +313,14 @@ def _input(arguments: str) -> str:
 
 
 def _google(
-    end: Finished, cited: Citations | None, files: list[openai.FileOut], style: Style
+    end: Finished, cited: Citations | None, files: Sequence[openai.FileOut], style: Style
 ) -> openai.Google | None:
     """What goes into Google's own channel, or None for nothing."""
     if not (end.signature or end.message or files or (cited and style.grounding)):
         return None
-    google = openai.Google(end.signature or UNSET, finish_message=end.message or UNSET, files=files or UNSET)
+    google = openai.Google(
+        end.signature or UNSET, finish_message=end.message or UNSET, files=list(files) or UNSET
+    )
     if cited is not None and style.grounding and cited.metadata:
         google.grounding_metadata = cited.metadata
     if cited is not None and style.grounding and cited.url_context:

@@ -179,8 +179,9 @@ class TurnReader:
     def _insist(self) -> None:
         """Raise UnusableAnswer for an answer that holds nothing, for no reason of the client's."""
         states = self._candidates.values()
-        if any(state.said or state.call_ids for state in states):
-            return
+        for state in states:
+            if state.said or state.call_ids:
+                return
         causes = [state.finish or "STOP" for state in states]
         if all(cause == "STOP" or cause in _BROKEN for cause in causes):
             raise UnusableAnswer(causes[0] if causes else "no candidate")
