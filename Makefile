@@ -60,7 +60,7 @@ schema: dev  ## write config/gateway.schema.json
 	$(BIN)/python -m gateway schema > config/gateway.schema.json
 
 docs: dev  ## write docs/compatibility.md from the policy table
-	$(BIN)/python -c 'from gateway.translate.compat import markdown; print(markdown(), end="")' > docs/compatibility.md
+	$(BIN)/python -c 'from gateway.translate.surfaces import page; print(page(), end="")' > docs/compatibility.md
 
 bench: dev  ## requests per second beside nginx (needs Debian's wrk and nginx)
 	$(BIN)/python bench/run.py

@@ -8,7 +8,7 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from time import monotonic, time
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from aiohttp import web
 
@@ -22,10 +22,12 @@ from gateway.store.signatures import Signatures, SignaturesConfig
 from gateway.translate import adjust
 from gateway.translate.events import Event
 from gateway.translate.signatures import Signed
-from gateway.translate.stream import StreamTranslator, decode
+from gateway.translate.stream import StreamTranslator, decode, readable
 from gateway.translate.turn import TurnReader
 from gateway.upstream.client import GeminiClient
 from gateway.wire.gemini import GeminiCall
+
+T = TypeVar("T")
 
 _MOST_REMEDIES = 2
 """Adjustments of one request (translation.md J)."""
@@ -79,6 +81,23 @@ class Exchange:
         learnt = self._refusals.of(call.model, monotonic())
         if learnt:
             record.adjusted += adjust.prepare(call.request, learnt)
+
+    async def ask(
+        self, path: str, body: bytes | None, client: Client, record: Record, read: Callable[[bytes], T]
+    ) -> T:
+        """Another call's answer, decoded: embeddings, models, counts. Retried as any other."""
+        attempt = 0
+        while True:
+            attempt += 1
+            record.attempts += 1
+            try:
+                found = readable(await self._upstream.ask(path, body, client.key), read)
+            except GatewayError as error:
+                record.upstream_status = error.upstream_status or record.upstream_status
+                await self._pause(error, attempt)
+                continue
+            self._succeeded(record)
+            return found
 
     async def complete(
         self, call: GeminiCall, client: Client, record: Record, new: Callable[[], TurnReader]
@@ -217,7 +236,11 @@ class Exchange:
             attempts.settled = True
             return
         attempts.failures += 1
-        verdict = judge(error, attempts.failures, self._budget, self._retry, random.random())  # noqa: S311 - jitter
+        await self._pause(error, attempts.failures)
+
+    async def _pause(self, error: GatewayError, failures: int) -> None:
+        """Wait before another attempt, or raise the error."""
+        verdict = judge(error, failures, self._budget, self._retry, random.random())  # noqa: S311 - jitter
         if isinstance(verdict, Fail):
             raise verdict.error
         await asyncio.sleep(verdict.after)

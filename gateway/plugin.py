@@ -29,6 +29,8 @@ GROUP = "gateway.plugins"
 
 BUILT_IN = {
     "chat": "gateway.plugins.chat:Chat",
+    "embeddings": "gateway.plugins.embeddings:Embeddings",
+    "models": "gateway.plugins.models:Models",
     "health": "gateway.plugins.health:Health",
     "hello": "gateway.plugins.hello:Hello",
     "metrics": "gateway.plugins.metrics:Metrics",
@@ -136,7 +138,7 @@ def _entry_point(name: str) -> EntryPoint:
         return installed[name]
     known = sorted([*BUILT_IN, *installed])
     close = get_close_matches(name, known, 1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
+    hint = f"; did you mean {close[0]!r}?" if close else "."
     raise ValueError(f"no plugin {name!r} is installed{hint} Known: {', '.join(known)}")
 
 

@@ -32,6 +32,7 @@ class ModelsConfig(Struct, frozen=True, forbid_unknown_fields=True):
     default: Annotated[str, Meta(description="The chat model for names that match nothing.")] = (
         "gemini-flash-latest"
     )
+    embeddings: Annotated[str, Meta(description="The same for embeddings.")] = "gemini-embedding-001"
     prefixes: Annotated[
         tuple[str, ...],
         Meta(description="A name that starts with one of these is a Gemini model, used as it is."),
@@ -45,7 +46,7 @@ class ModelsConfig(Struct, frozen=True, forbid_unknown_fields=True):
     ] = "default"
 
     def __post_init__(self) -> None:
-        for name in (self.default, *self.aliases.values()):
+        for name in (self.default, self.embeddings, *self.aliases.values()):
             if not _SAFE_ID.fullmatch(name):
                 raise ValueError(f"{name!r} is not a model name")
 
@@ -70,20 +71,24 @@ class Catalog:
         self._config = config
         self._prefixes = tuple(config.prefixes)
 
-    def resolve(self, requested: str | None) -> ModelRoute:
-        """The model for a name, None meaning the default. Raises BadRequest or NotFound, both naming `model`."""
+    def resolve(self, requested: str | None, default: str | None = None) -> ModelRoute:
+        """The model for a name, None meaning the default of its kind (chat, when it is not given).
+
+        Raises BadRequest or NotFound, both naming `model`.
+        """
         config = self._config
+        default = default or config.default
         if not requested:
-            return ModelRoute(config.default)
+            return ModelRoute(default)
         if requested in config.aliases:
             return ModelRoute(config.aliases[requested])
         name = _without_namespace(requested)
         for suffix in _SEARCH:
             if name.endswith(suffix):
-                return ModelRoute(*self._named(name.removesuffix(suffix), requested), search=True)
-        return ModelRoute(*self._named(name, requested))
+                return ModelRoute(*self._named(name.removesuffix(suffix), requested, default), search=True)
+        return ModelRoute(*self._named(name, requested, default))
 
-    def _named(self, name: str, requested: str) -> tuple[str, bool]:
+    def _named(self, name: str, requested: str, default: str) -> tuple[str, bool]:
         """The model of a bare name, and whether it is another one."""
         config = self._config
         if name in config.aliases:
@@ -96,7 +101,7 @@ class Catalog:
                 code="model_not_found",
                 param="model",
             )
-        return config.default, True
+        return default, True
 
 
 def _without_namespace(name: str) -> str:

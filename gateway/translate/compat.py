@@ -103,8 +103,6 @@ CHAT: dict[str, Policy] = {
 }
 """`POST /v1/chat/completions`."""
 
-ENDPOINTS: dict[str, Mapping[str, Policy]] = {"POST /v1/chat/completions": CHAT}
-
 
 def review(fields: Mapping[str, Raw], table: Mapping[str, Policy], compat: Compat) -> list[str]:
     """Names of the sent fields that are not honoured. Raises UnsupportedParameter for what must not pass."""
@@ -127,8 +125,8 @@ def drop(name: str, why: str, notes: list[str], compat: Compat) -> None:
     notes.append(name)
 
 
-def markdown() -> str:
-    """The page of `docs/compatibility.md`."""
+def markdown(endpoints: Mapping[str, Mapping[str, Policy]]) -> str:
+    """The page of `docs/compatibility.md`: endpoint to its table."""
     lines = [
         "# What becomes of each field",
         "",
@@ -136,7 +134,7 @@ def markdown() -> str:
         "",
         *(f"- **{name}**: {meaning}" for name, meaning in TREATMENTS.items()),
     ]
-    for endpoint, table in ENDPOINTS.items():
+    for endpoint, table in endpoints.items():
         lines += ["", f"## {endpoint}", "", "| field | treatment | how |", "|---|---|---|"]
         lines += [f"| `{name}` | {policy.treatment} | {policy.how} |" for name, policy in table.items()]
     return "\n".join([*lines, ""])

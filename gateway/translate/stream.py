@@ -1,6 +1,7 @@
 """A stream's translation as a sans-IO machine: upstream bytes in, client bytes out, the same for every cut."""
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -10,6 +11,8 @@ from gateway.translate.signatures import Signed
 from gateway.translate.turn import TurnReader
 from gateway.wire.gemini import GenerateContentResponse, UsageMetadata, decode_response
 from gateway.wire.sse import SSEDecoder
+
+T = TypeVar("T")
 
 
 class Encoder(Protocol):
@@ -84,8 +87,13 @@ class StreamTranslator:
 
 def decode(payload: bytes) -> GenerateContentResponse:
     """One Gemini message. Raises UpstreamError for what is not one; it is never echoed."""
+    return readable(payload, decode_response)
+
+
+def readable(payload: bytes, read: Callable[[bytes], T]) -> T:
+    """Any of Gemini's messages, by its decoder. Raises UpstreamError for what is not one."""
     try:
-        return decode_response(payload)
+        return read(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UpstreamError(
             "the upstream sent something that is not a Gemini answer", code="upstream_bad_response"

@@ -69,16 +69,26 @@ class GeminiClient:
         with _foreign_errors():
             return Incoming(await self._post(call, key))
 
+    async def ask(self, path: str, body: bytes | None, key: str) -> bytes:
+        """The body of another call's 200: a POST with a body, else a GET. Raises GatewayError otherwise."""
+        with _foreign_errors():
+            async with await self._request(path, body, key) as response:
+                return await _read(response, MAX_BODY)
+
     async def _post(self, call: GeminiCall, key: str) -> aiohttp.ClientResponse:
-        assert self._session is not None, "used outside its context"  # noqa: S101
         body = (
             await asyncio.to_thread(encode_request, call.request)
             if call.heavy
             else encode_request(call.request)
         )
-        response = await self._session.post(
-            self._url(call.path),
-            data=body if len(body) < _WRITTEN_AT_ONCE else io.BytesIO(body),
+        return await self._request(call.path, body, key)
+
+    async def _request(self, path: str, body: bytes | None, key: str) -> aiohttp.ClientResponse:
+        assert self._session is not None, "used outside its context"  # noqa: S101
+        response = await self._session.request(
+            "GET" if body is None else "POST",
+            self._url(path),
+            data=body if body is None or len(body) < _WRITTEN_AT_ONCE else io.BytesIO(body),
             headers={"x-goog-api-key": key},
             proxy=self._config.proxy,
             # A redirect would carry the key to another host (robustness.md 0.2).

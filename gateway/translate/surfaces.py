@@ -1,0 +1,16 @@
+"""The policy tables of all surfaces, for the compatibility page and its test."""
+
+from collections.abc import Mapping
+
+from gateway.translate.compat import CHAT, Policy, markdown
+from gateway.translate.embeddings import EMBEDDINGS
+
+ENDPOINTS: dict[str, Mapping[str, Policy]] = {
+    "POST /v1/chat/completions": CHAT,
+    "POST /v1/embeddings": EMBEDDINGS,
+}
+
+
+def page() -> str:
+    """docs/compatibility.md."""
+    return markdown(ENDPOINTS)
