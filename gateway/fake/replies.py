@@ -1,13 +1,14 @@
 """What the emulator says: chosen by commands in the prompt, by a script, or else made from the prompt itself."""
 
-import hashlib
 import re
+from copy import deepcopy
 from typing import Any
 
 from msgspec import Struct
 
-from gateway.fake.contract import generation
-from gateway.fake.turns import Turn, turn
+from gateway.fake.chunks import bare, chunked
+from gateway.fake.contents import prompt
+from gateway.fake.turns import Turn, talk, turn
 
 COMMANDS = {
     "429": "429, the per-minute quota, with a RetryInfo of 34 seconds",
@@ -43,63 +44,46 @@ class Reply(Struct):
 
 def reply_to(model: str, request: dict[str, Any]) -> Reply:
     """The default reply to a request that was found good."""
-    prompt = _prompt(request)
-    found = _COMMAND.search(prompt)
-    command = found[1].strip() if found else ""
-    done = turn(model, request) if not command else None
-    if done is not None:
-        return Reply(_chunks(model, request, done, prompt))
+    found = _COMMAND.search(prompt(request))
+    if found is not None:
+        return _commanded(found[1].strip(), model, request)
+    return Reply(chunked(model, request, turn(model, request) or talk(request)))
+
+
+def _commanded(command: str, model: str, request: dict[str, Any]) -> Reply:
     if command in _FAILURES:
         status, name, message, details = _FAILURES[command]
-        return failure(status, name, message, _with_model(details, model))
+        return failure(status, name, message, _with_model(deepcopy(details), model))
     if command == "html 502":
         return Reply(status=502, body="<!DOCTYPE html>\n<title>Error 502 (Server Error)!!1</title>\n")
-    if command == "blocked":
-        return Reply([_usage({"promptFeedback": {"blockReason": "SAFETY"}}, model, prompt, "")])
-    if command == "empty":
-        return Reply([_usage({}, model, prompt, "")])
+    if command in ("blocked", "empty"):
+        fields = {"promptFeedback": {"blockReason": "SAFETY"}} if command == "blocked" else {}
+        return Reply([bare(fields, model, request)])
     verb, _, number = command.partition(" ")
-    reply = Reply(
-        _answer(model, request, prompt, int(number) if verb == "chunks" and number.isdecimal() else 3)
-    )
+    pieces = int(number) if verb == "chunks" and number.isdecimal() else 3
+    reply = Reply(chunked(model, request, talk(request), pieces))
     if verb == "slow" and number:
         reply.delay = min(float(number), 600.0)
+    return _broken_off(reply, command)
+
+
+def _broken_off(reply: Reply, command: str) -> Reply:
+    """The beginning only, for the commands that want that."""
+    if command not in ("safety", "cut", "cut clean", "error midstream"):
+        return reply
+    del reply.chunks[1:]
+    candidate = reply.chunks[0]["candidates"][0]
+    candidate.pop("finishReason", None)
     if command == "safety":
-        del reply.chunks[1:]
-        reply.chunks[0]["candidates"][0]["finishReason"] = "SAFETY"
-    if command in ("cut", "cut clean", "error midstream"):
+        candidate["finishReason"] = "SAFETY"
+    else:
         reply.ending = command
-        del reply.chunks[1:]
-        reply.chunks[0]["candidates"][0].pop("finishReason", None)
     return reply
 
 
-def _chunks(model: str, request: dict[str, Any], done: Turn, prompt: str) -> list[dict[str, Any]]:
-    """A turn in chunks: thoughts, then the rest, then the end; calls of one step share a chunk (D.2)."""
-    calls = [part for part in done.parts if "functionCall" in part]
-    groups = [[part] for part in done.parts if "functionCall" not in part] + ([calls] if calls else [])
-    chunks = [
-        {"content": {"parts": parts, "role": "model"}, "index": 0} for parts in [*groups, [{"text": ""}]]
-    ]
-    chunks[-1]["finishReason"] = "STOP"
-    if calls:
-        chunks[-1]["finishMessage"] = "Model generated function call(s)."
-    if done.grounding:
-        chunks[-1]["groundingMetadata"] = done.grounding
-    texts = "".join(part.get("text", "") for part in done.parts if not part.get("thought"))
-    if generation(request).get("responseLogprobs"):
-        chosen = [{"token": texts, "tokenId": 1, "logProbability": -0.1}]
-        chunks[0]["logprobsResult"] = {"chosenCandidates": chosen, "topCandidates": [{"candidates": chosen}]}
-    counted = [_usage({"candidates": [chunk]}, model, prompt, texts) for chunk in chunks]
-    for chunk in counted if done.thoughts else ():
-        chunk["usageMetadata"]["thoughtsTokenCount"] = done.thoughts
-        chunk["usageMetadata"]["totalTokenCount"] += done.thoughts
-    return counted
-
-
-def said(model: str, text: str, request: dict[str, Any]) -> Reply:
-    """A given text as a turn."""
-    return Reply(_turn(model, [text], _prompt(request), "STOP"))
+def said(model: str, parts: list[dict[str, Any]], finish: str, request: dict[str, Any]) -> Reply:
+    """Given parts as a turn; a text among them comes in one chunk."""
+    return Reply(chunked(model, request, Turn(deepcopy(parts), finish=finish), 1))
 
 
 def failure(status: int, name: str, message: str, details: list[dict[str, Any]] | None = None) -> Reply:
@@ -142,53 +126,3 @@ def _with_model(details: list[dict[str, Any]], model: str) -> list[dict[str, Any
         for violation in detail.get("violations", ()):
             violation["quotaDimensions"]["model"] = model
     return details
-
-
-def _prompt(request: dict[str, Any]) -> str:
-    """The text of the last turn."""
-    parts = (request.get("contents") or [{}])[-1].get("parts") or []
-    return "".join(part.get("text") or "" for part in parts)
-
-
-def _answer(model: str, request: dict[str, Any], prompt: str, pieces: int) -> list[dict[str, Any]]:
-    text = f"You said: {prompt}" + "".join(_seen(request))
-    config = request.get("generationConfig") or request.get("generation_config") or {}
-    for stop in config.get("stopSequences") or config.get("stop_sequences") or ():
-        text = text.partition(stop)[0]
-    limit = config.get("maxOutputTokens") or config.get("max_output_tokens")
-    finish = "STOP"
-    if limit and len(text) > 4 * limit:
-        text, finish = text[: 4 * limit], "MAX_TOKENS"
-    size = max(1, -(-len(text) // max(1, pieces)))
-    return _turn(model, [text[i : i + size] for i in range(0, len(text), size)] or [""], prompt, finish)
-
-
-def _seen(request: dict[str, Any]) -> list[str]:
-    """A line for each file of the last turn, which shows that it arrived."""
-    parts = (request.get("contents") or [{}])[-1].get("parts") or []
-    blobs = [part.get("inlineData") or part.get("inline_data") for part in parts]
-    return [
-        f" [{b.get('mimeType') or b.get('mime_type')}, {len(b.get('data', '')) * 3 // 4} bytes]"
-        for b in blobs
-        if b
-    ]
-
-
-def _turn(model: str, texts: list[str], prompt: str, finish: str) -> list[dict[str, Any]]:
-    chunks = []
-    for i in range(len(texts)):
-        candidate: dict[str, Any] = {"content": {"parts": [{"text": texts[i]}], "role": "model"}, "index": 0}
-        if i == len(texts) - 1:
-            candidate["finishReason"] = finish
-        chunks.append(_usage({"candidates": [candidate]}, model, prompt, "".join(texts[: i + 1])))
-    return chunks
-
-
-def _usage(chunk: dict[str, Any], model: str, prompt: str, text: str) -> dict[str, Any]:
-    """A chunk with its counts so far; about four bytes make a token."""
-    asked, told = -(-len(prompt.encode()) // 4), -(-len(text.encode()) // 4)
-    counts = {"promptTokenCount": asked, "totalTokenCount": asked + told}
-    if told:
-        counts["candidatesTokenCount"] = told
-    response_id = hashlib.sha256(f"{model}\0{prompt}".encode()).hexdigest()[:22]
-    return {**chunk, "usageMetadata": counts, "modelVersion": model, "responseId": response_id}

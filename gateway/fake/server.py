@@ -1,7 +1,6 @@
 """The emulator's HTTP side: Google's paths, keys, framing and pace."""
 
 import asyncio
-import re
 import sys
 from collections import deque
 from functools import partial
@@ -12,22 +11,17 @@ import msgspec
 from aiohttp import web
 from msgspec import Struct
 
-from gateway.fake.contract import Refusal, check, shaped
+from gateway.fake.access import against_key, against_model
+from gateway.fake.chunks import joined
+from gateway.fake.contract import check, shaped
+from gateway.fake.embeddings import batch_embedded, embedded
+from gateway.fake.models import MODELS, page, record
 from gateway.fake.refusals import refusal as refused_together
 from gateway.fake.replies import Reply
 from gateway.fake.script import Script, load_script
+from gateway.fake.status import Refusal, RefusedError
 
-MODELS = (
-    "gemini-2.0-flash", "gemini-2.5-flash", "gemini-2.5-flash-lite", "gemini-2.5-pro", "gemini-2.5-flash-image",
-    "gemini-3-flash-preview", "gemini-3.1-pro-preview", "gemini-3.1-flash-image", "gemini-3.5-flash",
-    "gemini-3.6-flash", "gemini-3.7-flash", "gemini-3.8-flash", "gemini-3.8-flash-tts", "gemini-flash-latest",
-    "gemini-flash-lite-latest", "gemini-pro-latest", "gemma-3-27b-it", "gemma-4-31b-it",
-)  # fmt: skip
-_BAD_KEY = re.compile(r"bad|invalid", re.I)
-_NO_KEY = (
-    "Method doesn't allow unregistered callers (callers without established identity). Please use API Key or "
-    "other form of API consumer identity to call this API."
-)
+_LARGEST_PAGE = 1000
 
 
 class Call(Struct):
@@ -49,11 +43,13 @@ def build_fake(script: Script | None = None, *, pace: float = 0.02) -> web.Appli
     emulator = _Emulator(script or Script([]), pace)
     app = web.Application(client_max_size=64 * 1024 * 1024)
     app[CALLS] = emulator.calls
-    version = "/{version:v1(?:beta|alpha)?}"
+    models = "/{version:v1(?:beta|alpha)?}/models"
+    model = models + "/{model:[^/:]+}"
     app.add_routes([
-        web.post(version + "/models/{model:[^/:]+}:{verb:generateContent|streamGenerateContent}", emulator.generate),
-        web.post(version + "/models/{model:[^/:]+}:countTokens", emulator.count_tokens),
-        web.get(version + "/models", emulator.list_models),
+        web.post(model + ":{verb:generateContent|streamGenerateContent}", emulator.generate),
+        web.post(model + ":{verb:countTokens|embedContent|batchEmbedContents}", emulator.measure),
+        web.get(models, emulator.list_models),
+        web.get(model, emulator.get_model),
     ])  # fmt: skip
     return app
 
@@ -80,40 +76,46 @@ class _Emulator:
         model, stream = request.match_info["model"], request.match_info["verb"].startswith("stream")
         call = Call(request.path, model, stream, {k.lower(): v for k, v in request.headers.items()}, None)
         self.calls.append(call)
-        try:
-            call.body = msgspec.json.decode(await request.read())
-        except msgspec.DecodeError:
-            call.body = None
-        refusal = _key_refusal(request) or _model_refusal(model) or check(model, call.body)
+        call.body = await _json_of(request)
+        refusal = against_key(request) or against_model(model, "generateContent") or check(model, call.body)
         if refusal is not None:
-            return _json(refusal.body(), refusal.code)
+            return _refused(refusal)
         understood = shaped(call.body)
         told = refused_together(model, understood)
         if told is not None:
-            return _json(Refusal(400, "INVALID_ARGUMENT", told).body(), 400)
+            return _refused(Refusal(400, "INVALID_ARGUMENT", told))
         try:
             return await self._answer(request, call, self._script.reply(model, understood))
         except (asyncio.CancelledError, ConnectionError):
             call.left = True
             raise
 
-    async def count_tokens(self, request: web.Request) -> web.Response:
-        """About four bytes a token, of whatever was sent."""
-        refusal = _key_refusal(request) or _model_refusal(request.match_info["model"])
+    async def measure(self, request: web.Request) -> web.Response:
+        """countTokens, at about four bytes a token of whatever was sent, and embeddings."""
+        model, verb = request.match_info["model"], request.match_info["verb"]
+        refusal = against_key(request) or against_model(model, verb)
         if refusal is not None:
-            return _json(refusal.body(), refusal.code)
-        return _json({"totalTokens": -(-len(await request.read()) // 4)}, 200)
+            return _refused(refusal)
+        body = await _json_of(request)
+        try:
+            return _json(_MEASURES[verb](model, body), 200)
+        except RefusedError as refused:
+            return _refused(refused.refusal)
 
     async def list_models(self, request: web.Request) -> web.Response:
         """All models, in Google's pages."""
-        if (refusal := _key_refusal(request)) is not None:
-            return _json(refusal.body(), refusal.code)
-        size, start = int(request.query.get("pageSize", 50)), int(request.query.get("pageToken", 0))
-        page = [{"name": f"models/{m}", "displayName": m, "inputTokenLimit": 1048576, "outputTokenLimit": 65536,
-                 "supportedGenerationMethods": ["generateContent", "countTokens"]}
-                for m in MODELS[start : start + size]]  # fmt: skip
-        more = {"nextPageToken": str(start + size)} if start + size < len(MODELS) else {}
-        return _json({"models": page, **more}, 200)
+        if (refusal := against_key(request)) is not None:
+            return _refused(refusal)
+        size, start = request.query.get("pageSize", "50"), request.query.get("pageToken", "0")
+        if not size.isdecimal() or not start.isdecimal():
+            return _refused(Refusal(400, "INVALID_ARGUMENT", "* ListModelsRequest: no such page"))
+        return _json(page(min(int(size) or 50, _LARGEST_PAGE), int(start)), 200)
+
+    async def get_model(self, request: web.Request) -> web.Response:
+        """One model's record."""
+        name = request.match_info["model"]
+        refusal = against_key(request) or (against_model(name, "") if name not in MODELS else None)
+        return _json(record(name), 200) if refusal is None else _refused(refusal)
 
     async def _answer(self, request: web.Request, call: Call, reply: Reply) -> web.StreamResponse:
         if reply.delay:
@@ -123,7 +125,9 @@ class _Emulator:
                 return web.Response(text=reply.body, status=reply.status, content_type="text/html")
             return _json(reply.body, reply.status)
         if not call.stream:
-            return _json(_joined(reply.chunks), 200)
+            whole = joined(reply.chunks)
+            error = whole.get("error")
+            return _json({"error": error}, error.get("code", 500)) if error else _json(whole, 200)
         return await self._stream(request, reply, sse=request.query.get("alt") == "sse")
 
     async def _stream(self, request: web.Request, reply: Reply, *, sse: bool) -> web.StreamResponse:
@@ -150,36 +154,25 @@ class _Emulator:
         return response
 
 
-def _key_refusal(request: web.Request) -> Refusal | None:
-    key = request.headers.get("x-goog-api-key") or request.query.get("key")
-    if not key:
-        return Refusal(403, "PERMISSION_DENIED", _NO_KEY)
-    if _BAD_KEY.search(key):
-        message = "API key not valid. Please pass a valid API key."
-        return Refusal(400, "INVALID_ARGUMENT", message, reason="API_KEY_INVALID")
-    return None
+def _counted(_: str, body: Any) -> dict[str, Any]:
+    shaped(body, "CountTokensRequest")
+    return {"totalTokens": -(-len(msgspec.json.encode(body)) // 4)}
 
 
-def _model_refusal(model: str) -> Refusal | None:
-    if model in MODELS:
+_MEASURES = {"countTokens": _counted, "embedContent": embedded, "batchEmbedContents": batch_embedded}
+
+
+async def _json_of(request: web.Request) -> Any:
+    """The body; None when it is no JSON."""
+    try:
+        return msgspec.json.decode(await request.read())
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return None
-    return Refusal(
-        404, "NOT_FOUND",
-        f"models/{model} is not found for API version v1beta, or is not supported for generateContent. Call "
-        "ListModels to see the list of available models and their supported methods.",
-    )  # fmt: skip
+
+
+def _refused(refusal: Refusal) -> web.Response:
+    return _json(refusal.body(), refusal.code)
 
 
 def _json(body: Any, status: int) -> web.Response:
     return web.Response(body=msgspec.json.encode(body), status=status, content_type="application/json")
-
-
-def _joined(chunks: list[dict[str, Any]]) -> dict[str, Any]:
-    """A stream's chunks as the one answer that generateContent gives."""
-    whole = dict(chunks[-1])
-    parts = [p for chunk in chunks for c in chunk.get("candidates", ()) for p in c["content"]["parts"]]
-    if whole.get("candidates"):
-        told = {k: v for chunk in chunks for c in chunk.get("candidates", ()) for k, v in c.items()}
-        kept = [part for part in parts if part != {"text": ""}] or parts
-        whole["candidates"] = [{**told, "content": {"parts": kept, "role": "model"}}]
-    return whole

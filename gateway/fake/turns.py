@@ -1,203 +1,157 @@
 """What the emulated model does besides talking: calls functions, fills schemas, thinks, searches, draws.
 
-All of it is chosen by the request: a prompt that names a declared function (or says "tool" or "weather") is answered
-with a call, a schema with its smallest instance. Everything is the same each time it is asked.
+All of it is chosen by the request (docs/emulator.md has the table), and the same request gets the same answer.
 """
 
-import base64
-import hashlib
 import json
 import re
 from typing import Any
 
 from msgspec import Struct
 
-from gateway.fake.contract import generation, last_turn, thinks
+from gateway.fake import media
+from gateway.fake.calls import calls_of
+from gateway.fake.contents import built_ins, generation, last_turn, prompt, results, told_before
+from gateway.fake.models import Model, model_of
+from gateway.fake.schemas import instance
 
-SIGNATURE = b"signed by the emulator: "
-_NUMBERS = {"two": 2, "three": 3, "four": 4}
-_STEPS = re.compile(r"\b(\d|two|three|four) steps\b", re.I)
-_CITY = re.compile(r"\bin ([A-Z]\w+)")
 _ONE_WORD = re.compile(r"single word (\w+)")
-_PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(16)).decode()
-_SOUND = base64.b64encode(bytes(480)).decode()
-_SAMPLES: dict[str, Any] = {"city": "Paris", "location": "Paris", "name": "Ada", "age": 36, "answer": "PONG"}
-"""What properties of these names hold, where their type allows it."""
-_BY_TYPE: dict[str, Any] = {"integer": 7, "number": 7.5, "boolean": True, "null": None, "string": "x"}
-_DEEPEST = 12
+_ONLY_JSON = re.compile(r"\bonly\b[^.\n]{0,30}\bJSON\b", re.I)
+_ANSWER = {"type": "object", "properties": {"answer": {"type": "string"}}}
 
 
 class Turn(Struct):
-    """The parts of an answer, and how many tokens were thought."""
+    """The parts of an answer, how many tokens were thought, and the candidate's other fields."""
 
     parts: list[dict[str, Any]]
     thoughts: int = 0
     grounding: dict[str, Any] | None = None
+    urls: dict[str, Any] | None = None
+    finish: str = "STOP"
+    varies: bool = False
+    """Several candidates say their numbers; else they are the same."""
 
 
 def turn(model: str, request: dict[str, Any]) -> Turn | None:
     """What this request makes the model do, or None when it just talks."""
-    found = _does(model, request)
-    if not generation(request).get("thinkingConfig", {}).get("includeThoughts") or not thinks(model):
+    able = model_of(model)
+    found = _does(able, request)
+    thinking = generation(request).get("thinkingConfig") or {}
+    thinks = able.thinking != "none" and thinking.get("thinkingBudget") != 0
+    if not thinking.get("includeThoughts") or not thinks:
         return found
-    found = found or Turn([{"text": f"You said: {_prompt(request)}"}])
+    found = found or talk(request)
     found.parts.insert(0, {"text": "**Thinking**\n\nHow to answer this.\n\n\n", "thought": True})
     found.thoughts = 12
     return found
 
 
-def _does(model: str, request: dict[str, Any]) -> Turn | None:
-    calls = _calls(model, request)
+def talk(request: dict[str, Any]) -> Turn:
+    """The prompt, said back, and the files that came with it."""
+    return Turn([{"text": f"You said: {prompt(request)}{media.listed(last_turn(request))}"}], varies=True)
+
+
+def _does(model: Model, request: dict[str, Any]) -> Turn | None:
+    calls = calls_of(model, request)
     if calls:
         return Turn(calls)
-    results = [part["functionResponse"] for part in last_turn(request) if "functionResponse" in part]
-    if results:
-        told = "; ".join(_told(result.get("response")) for result in results)
+    given = results(request)
+    told = _told(given)
+    wanted = _json_schema(request)
+    if wanted is not None:
+        value = instance(wanted, {"answer": told} if given else None)
+        bare = generation(request).get("responseMimeType") == "text/x.enum" and isinstance(value, str)
+        return Turn([{"text": value if bare else json.dumps(value, ensure_ascii=False)}])
+    if given:
         return Turn([{"text": f"The tool said: {told}"}])
-    if generation(request).get("responseMimeType") == "application/json":
-        return Turn([{"text": json.dumps(instance(_schema(request)), ensure_ascii=False)}])
     return _with_built_ins(model, request)
 
 
-def _with_built_ins(model: str, request: dict[str, Any]) -> Turn | None:
-    """Search, code, pictures and speech."""
-    tools = {name for tool in request.get("tools") or () for name in tool}
+def _with_built_ins(model: Model, request: dict[str, Any]) -> Turn | None:
+    """Search, pages, code, pictures and speech; files that are asked about; a word that is asked for."""
+    tools = built_ins(request)
     if "googleSearch" in tools:
         return _searched()
+    if "urlContext" in tools:
+        page = {
+            "retrievedUrl": "https://weather.example/",
+            "urlRetrievalStatus": "URL_RETRIEVAL_STATUS_SUCCESS",
+        }
+        return Turn([{"text": "The page says: sunny."}], urls={"urlMetadata": [page]})
     if "codeExecution" in tools:
         return Turn([
             {"executableCode": {"language": "PYTHON", "code": "print(6 * 7)"}},
             {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "42\n"}},
             {"text": "It is 42."},
         ])  # fmt: skip
-    if "tts" in model:
-        return Turn([{"inlineData": {"mimeType": "audio/L16;codec=pcm;rate=24000", "data": _SOUND}}])
-    if "image" in model:
-        return Turn([{"text": "Here it is."}, {"inlineData": {"mimeType": "image/png", "data": _PNG}}])
-    word = _ONE_WORD.search(_prompt(request))
+    if model.gives == (("AUDIO",),):
+        return Turn([media.SPEECH])
+    if "IMAGE" in model.gives[0]:
+        alone = generation(request).get("responseModalities") == ["IMAGE"]
+        return Turn([media.PICTURE] if alone else [{"text": "Here it is."}, media.PICTURE])
+    if media.asks_about_files(request):
+        return Turn([{"text": media.named(last_turn(request))}])
+    word = _ONE_WORD.search(prompt(request))
     return Turn([{"text": word[1]}]) if word else None
 
 
 def _searched() -> Turn:
-    """A grounded answer; its offsets are bytes, and a character of two stands before them."""
-    text = "Zürich is sunny."
-    segment = {"endIndex": len(text.encode()), "text": text}
+    """A grounded answer; its offsets are bytes, and a character of two stands before the second segment."""
+    first, second = "Zürich is sunny.", "Oslo is not."
+    begin = len(f"{first} ".encode())
+    segments = [
+        {"endIndex": len(first.encode()), "text": first},
+        {"startIndex": begin, "endIndex": begin + len(second), "text": second},
+    ]
+    sites = ("zurich", "oslo")
     return Turn(
-        [{"text": text}],
+        [{"text": f"{first} {second}"}],
         grounding={
             "webSearchQueries": ["weather"],
+            "searchEntryPoint": {"renderedContent": "<div>weather</div>"},
             "groundingChunks": [
-                {"web": {"uri": "https://weather.example/zurich", "title": "weather.example"}}
+                {"web": {"uri": f"https://weather.example/{site}", "title": "weather.example"}}
+                for site in sites
             ],
-            "groundingSupports": [{"segment": segment, "groundingChunkIndices": [0]}],
+            "groundingSupports": [
+                {"segment": segment, "groundingChunkIndices": [i]} for i, segment in enumerate(segments)
+            ],
         },
     )
 
 
-def _calls(model: str, request: dict[str, Any]) -> list[dict[str, Any]]:
-    """The calls of the next step, if there is one."""
-    declared = {
-        declaration["name"]: declaration
-        for tool in request.get("tools") or ()
-        for declaration in tool.get("functionDeclarations") or ()
-    }
-    config = (request.get("toolConfig") or {}).get("functionCallingConfig") or {}
-    allowed = config.get("allowedFunctionNames") or list(declared)
-    asked = _question(request)
-    done = _steps_done(request)
-    if not declared or config.get("mode") == "NONE" or done >= _steps_wanted(asked):
-        return []
-    named = [name for name in allowed if re.search(rf"\b{re.escape(name)}\b", asked)]
-    eager = config.get("mode") == "ANY" or re.search(r"\b(tool|weather)\b", asked, re.I)
-    wanted = named or (allowed[:1] if eager else [])
-    return [_call(model, declared[name], asked, done, i) for i, name in enumerate(wanted)]
+def _told(given: list[dict[str, Any]]) -> str:
+    """What functions responded, in the order they were called, and the files among it."""
+    told = [_value(part["functionResponse"].get("response")) for part in given if "functionResponse" in part]
+    files = media.named(given)
+    return "; ".join([*told, files] if files else told)
 
 
-def _call(model: str, declaration: dict[str, Any], asked: str, step: int, position: int) -> dict[str, Any]:
-    """One call; the first of a step is signed, from 3 on it has an id (translation.md B.6, C.5)."""
-    args = instance(
-        declaration.get("parametersJsonSchema") or declaration.get("parameters") or {"type": "object"}
-    )
-    city = _CITY.search(asked)
-    for key in ("city", "location"):
-        if city and isinstance(args, dict) and key in args:
-            args[key] = city[1]
-    seed = hashlib.sha256(f"{declaration['name']}{step}{position}".encode()).digest()
-    call: dict[str, Any] = {"name": declaration["name"], "args": args if isinstance(args, dict) else {}}
-    part: dict[str, Any] = {"functionCall": call}
-    if not model.startswith(("gemini-1", "gemini-2")):
-        call["id"] = base64.b32encode(seed)[:8].decode().lower()
-    if position == 0 and thinks(model):
-        part["thoughtSignature"] = base64.b64encode(SIGNATURE + seed[:12]).decode()
-    return part
-
-
-def _steps_done(request: dict[str, Any]) -> int:
-    """Steps of calls since the user last spoke."""
-    done = 0
-    for content in reversed(request.get("contents") or ()):
-        parts = content.get("parts") or ()
-        if content.get("role") != "model" and not any("functionResponse" in part for part in parts):
-            break
-        done += any("functionCall" in part for part in parts)
-    return done
-
-
-def _steps_wanted(asked: str) -> int:
-    found = _STEPS.search(asked)
-    if not found:
-        return 1
-    return int(found[1]) if found[1].isdecimal() else _NUMBERS[found[1].lower()]
-
-
-def _question(request: dict[str, Any]) -> str:
-    """What the user said last, in words."""
-    for content in reversed(request.get("contents") or ()):
-        text = "".join(part.get("text") or "" for part in content.get("parts") or ())
-        if content.get("role") != "model" and text:
-            return text
-    return ""
-
-
-def _prompt(request: dict[str, Any]) -> str:
-    return "".join(part.get("text") or "" for part in last_turn(request))
-
-
-def _told(response: Any) -> str:
+def _value(response: Any) -> str:
     if isinstance(response, dict) and len(response) == 1:
         response = next(iter(response.values()))
     return response if isinstance(response, str) else json.dumps(response, ensure_ascii=False)
 
 
-def _schema(request: dict[str, Any]) -> dict[str, Any]:
+def _json_schema(request: dict[str, Any]) -> Any:
+    """The schema that the answer must follow, given as a field or in words; None for free text."""
     config = generation(request)
-    found = config.get("responseJsonSchema") or config.get("responseSchema")
-    return found or {"type": "object", "properties": {"answer": {"type": "string"}}}
+    form = (config.get("responseFormat") or {}).get("text") or {}
+    if config.get("responseMimeType") in ("application/json", "text/x.enum"):
+        return config.get("responseJsonSchema") or config.get("responseSchema") or _ANSWER
+    if form.get("mimeType") in ("application/json", "APPLICATION_JSON"):
+        return form.get("schema") or _ANSWER
+    words = told_before(request)
+    return (_quoted(words) or _ANSWER) if _ONLY_JSON.search(words) else None
 
 
-def instance(schema: Any, root: Any = None, name: str = "", depth: int = 0) -> Any:
-    """The smallest value a schema allows, of either dialect."""
-    root = schema if root is None else root
-    if not isinstance(schema, dict) or depth > _DEEPEST:
-        return "x"
-    if "$ref" in schema:
-        target = (root.get("$defs") or {}).get(str(schema["$ref"]).rpartition("/")[2]) or {}
-        return instance(target, root, name, depth + 1)
-    if schema.get("enum"):
-        return schema["enum"][0]
-    for key in ("anyOf", "oneOf"):
-        if schema.get(key):
-            return instance(schema[key][0], root, name, depth + 1)
-    kind = str(schema.get("type") or ("object" if "properties" in schema else "string")).lower()
-    if kind == "object":
-        properties = schema.get("properties") or {}
-        wanted = schema.get("required") or list(properties)
-        return {key: instance(properties[key], root, key, depth + 1) for key in wanted if key in properties}
-    if kind == "array":
-        items = schema.get("items") or {}
-        return [instance(items, root, name, depth + 1) for _ in range(max(1, schema.get("minItems", 1)))]
-    sample = _SAMPLES.get(name)
-    if isinstance(sample, int if kind == "integer" else str) and kind in ("integer", "string"):
-        return sample
-    value = _BY_TYPE.get(kind, "x")
-    return max(value, schema.get("minimum", value)) if kind == "integer" else value
+def _quoted(words: str) -> Any:
+    """The first JSON Schema of an object that stands in words."""
+    for begin in re.finditer(r"\{", words):
+        try:
+            found, _ = json.JSONDecoder().raw_decode(words, begin.start())
+        except ValueError:
+            continue
+        if isinstance(found, dict) and found.keys() & {"properties", "$ref", "anyOf", "enum"}:
+            return found
+    return None

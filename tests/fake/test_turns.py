@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from gateway.fake.refusals import refusal
-from gateway.fake.turns import instance, turn
+from gateway.fake.schemas import instance
+from gateway.fake.turns import turn
 
 F3 = "gemini-3-flash-preview"
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}

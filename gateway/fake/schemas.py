@@ -1,0 +1,115 @@
+"""The smallest value that a JSON Schema, or a classic Schema, allows: for answers and arguments."""
+
+from typing import Any
+
+from msgspec import Struct
+
+SAMPLES: dict[str, Any] = {"city": "Paris", "location": "Paris", "name": "Ada", "age": 36, "answer": "PONG"}
+"""What properties of these names hold, where their type allows it."""
+_STRINGS = {
+    "date-time": "2026-01-01T00:00:00Z", "date": "2026-01-01", "time": "00:00:00Z", "email": "ada@example.org",
+    "uri": "https://example.org/", "uuid": "00000000-0000-4000-8000-000000000000",
+}  # fmt: skip
+_DEEPEST = 40
+
+
+class Filler(Struct):
+    """Fills one schema; `samples` are for its properties by name."""
+
+    root: Any
+    samples: dict[str, Any]
+
+    def value(self, schema: Any, name: str = "", seen: tuple[str, ...] = ()) -> Any:
+        """The value for a schema; `seen` are the references on the way, so that recursion ends."""
+        if not isinstance(schema, dict) or len(seen) > _DEEPEST:
+            return "x"
+        if "$ref" in schema:
+            return self.value(self._target(schema["$ref"]), name, (*seen, str(schema["$ref"])))
+        if "const" in schema:
+            return schema["const"]
+        if schema.get("enum"):
+            return schema["enum"][0]
+        for key in ("anyOf", "oneOf"):
+            if schema.get(key):
+                return self.value(_nearest(schema[key], seen), name, seen)
+        if schema.get("allOf"):
+            return self.value(_merged(schema), name, seen)
+        return self._typed(schema, _kind(schema), name, seen)
+
+    def _typed(self, schema: dict[str, Any], kind: str, name: str, seen: tuple[str, ...]) -> Any:
+        if kind == "object":
+            properties = schema.get("properties") or {}
+            wanted = schema.get("required") or ([] if _recursive(seen) else list(properties))
+            return {key: self.value(properties[key], key, seen) for key in wanted if key in properties}
+        if kind == "array":
+            return self._list(schema, name, seen)
+        sample = self.samples.get(name)
+        if kind == "integer" or kind == "number":
+            return _number(schema, sample, kind)
+        if kind == "string":
+            text = sample if isinstance(sample, str) else _STRINGS.get(schema.get("format", ""), "x")
+            return text.ljust(int(schema.get("minLength", 0)), "x")
+        return {"boolean": True, "null": None}.get(kind, "x")
+
+    def _list(self, schema: dict[str, Any], name: str, seen: tuple[str, ...]) -> list[Any]:
+        first = [self.value(item, name, seen) for item in schema.get("prefixItems") or ()]
+        least = int(schema.get("minItems", 0 if first or _recursive(seen) else 1))
+        items = schema.get("items") or {}
+        return first + [self.value(items, name, seen) for _ in range(len(first), least)]
+
+    def _target(self, ref: Any) -> Any:
+        """What a `#/…` points at; nothing where it points nowhere."""
+        found = self.root
+        for step in str(ref).removeprefix("#").strip("/").split("/") if ref != "#" else ():
+            key = step.replace("~1", "/").replace("~0", "~")
+            found = found.get(key, {}) if isinstance(found, dict) else {}
+        return found
+
+
+def instance(schema: Any, samples: dict[str, Any] | None = None) -> Any:
+    """The smallest value a schema allows, of either dialect."""
+    return Filler(schema, {**SAMPLES, **(samples or {})}).value(schema)
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    """The type, in small letters; of several the first that is not null."""
+    kind = schema.get("type")
+    if isinstance(kind, list):
+        kind = next((one for one in kind if one != "null"), "null")
+    return str(kind or ("object" if "properties" in schema else "string")).lower()
+
+
+def _nearest(branches: list[Any], seen: tuple[str, ...]) -> Any:
+    """The first branch, or within recursion the first that leads out of it."""
+    out = (b for b in branches if not (isinstance(b, dict) and str(b.get("$ref")) in seen))
+    return next(out, branches[0])
+
+
+def _recursive(seen: tuple[str, ...]) -> bool:
+    return len(set(seen)) < len(seen)
+
+
+def _merged(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema with the branches of its allOf laid into it."""
+    found = {key: value for key, value in schema.items() if key != "allOf"}
+    for branch in schema["allOf"]:
+        for key, value in branch.items():
+            both = key in ("properties", "required") and key in found
+            found[key] = (
+                (found[key] | value if isinstance(value, dict) else found[key] + value) if both else value
+            )
+    return found
+
+
+def _number(schema: dict[str, Any], sample: Any, kind: str) -> Any:
+    fits = isinstance(sample, int) and not isinstance(sample, bool)
+    value = sample if fits else 7 if kind == "integer" else 7.5
+    step = schema.get("multipleOf")
+    least, most = schema.get("minimum"), schema.get("maximum")
+    if "exclusiveMinimum" in schema:
+        least = schema["exclusiveMinimum"] + 1
+    if "exclusiveMaximum" in schema:
+        most = schema["exclusiveMaximum"] - 1
+    value = value if least is None else max(value, least)
+    value = value if most is None else min(value, most)
+    return step * -(-value // step) if step else value
