@@ -26,6 +26,7 @@ from gateway.translate.stream import StreamTranslator, decode, readable
 from gateway.translate.turn import TurnReader
 from gateway.upstream.client import GeminiClient
 from gateway.wire.gemini import GeminiCall
+from gateway.wire.gemini_lists import decode_count, encode_count
 
 T = TypeVar("T")
 
@@ -36,8 +37,9 @@ _MOST_REMEDIES = 2
 class Reply(Protocol):
     """The client's side of a stream."""
 
-    begun: bool
-    """Status and headers are out: an error can only be told inside the stream."""
+    @property
+    def begun(self) -> bool:
+        """Status and headers are out: an error can only be told inside the stream."""
 
     async def write(self, data: bytes) -> None: ...
     async def finish(self) -> web.StreamResponse: ...
@@ -70,6 +72,8 @@ class Exchange:
         self._refusals = Refusals()
         self.signatures: Signatures = MemorySignatures(SignaturesConfig())
         """Replaced at the start by what the configuration names."""
+        self.responses: Signatures = MemorySignatures(SignaturesConfig())
+        """Stored responses, in the same kind of store."""
         self._strict = strict
 
     async def stored(self, keys: Sequence[bytes]) -> dict[bytes, str]:
@@ -98,6 +102,12 @@ class Exchange:
                 continue
             self._succeeded(record)
             return found
+
+    async def count(self, call: GeminiCall, client: Client, record: Record) -> int:
+        """The tokens a call would bring (translation.md H.2)."""
+        name = call.path.partition(":")[0]
+        body = encode_count(name, call.request)
+        return (await self.ask(f"{name}:countTokens", body, client, record, decode_count)).total_tokens
 
     async def complete(
         self, call: GeminiCall, client: Client, record: Record, new: Callable[[], TurnReader]

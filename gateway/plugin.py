@@ -31,6 +31,7 @@ BUILT_IN = {
     "chat": "gateway.plugins.chat:Chat",
     "embeddings": "gateway.plugins.embeddings:Embeddings",
     "models": "gateway.plugins.models:Models",
+    "responses": "gateway.plugins.responses:Responses",
     "health": "gateway.plugins.health:Health",
     "hello": "gateway.plugins.hello:Hello",
     "metrics": "gateway.plugins.metrics:Metrics",

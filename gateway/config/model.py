@@ -124,4 +124,13 @@ class GatewayConfig(Struct, frozen=True, forbid_unknown_fields=True):
     ] = 300.0
     plugins: Annotated[
         dict[str, Any], Meta(description="What is served: plugin name to its options, in order.")
-    ] = field(default_factory=lambda: {"chat": {}, "embeddings": {}, "models": {}, "health": {}, "hello": {}})
+    ] = field(
+        default_factory=lambda: {
+            "chat": {},
+            "responses": {},
+            "embeddings": {},
+            "models": {},
+            "health": {},
+            "hello": {},
+        }
+    )

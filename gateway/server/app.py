@@ -20,7 +20,7 @@ from gateway.server.logs import Log
 from gateway.server.middleware import Around
 from gateway.server.reply import RECORD
 from gateway.store.memory import MemorySignatures
-from gateway.store.signatures import Signatures, StateConfig
+from gateway.store.signatures import Signatures, SignaturesConfig, StateConfig
 from gateway.store.sqlite import SqliteSignatures, state_path
 from gateway.totals import Totals
 from gateway.upstream.client import GeminiClient
@@ -61,24 +61,30 @@ def _open(
     """What lives as long as the application; the log goes last, having to tell of the others."""
 
     async def lifetime(_: web.Application) -> AsyncIterator[None]:
-        signatures = await asyncio.to_thread(_signatures, services.config.state, log, source)
-        services.exchange.signatures = signatures
+        state, exchange = services.config.state, services.exchange
+        exchange.signatures = await asyncio.to_thread(_store, state, state.signatures, "", log, source)
+        exchange.responses = await asyncio.to_thread(
+            _store, state, state.responses, ".responses", log, source
+        )
         async with upstream, services.media:
             yield
-        await signatures.close()
+        await exchange.signatures.close()
+        await exchange.responses.close()
         await log.close()
 
     return lifetime
 
 
-def _signatures(config: StateConfig, log: Log, source: Source) -> Signatures:
-    """The store of thought signatures. Raises ConfigError for a file that is not ours to write."""
+def _store(
+    config: StateConfig, bounds: SignaturesConfig, suffix: str, log: Log, source: Source
+) -> Signatures:
+    """One kind of state, in a file of its own. Raises ConfigError for a file that is not ours to write."""
     file = config.file or ("state.db" if os.environ.get("STATE_DIRECTORY") else None)
     if file is None:
-        return MemorySignatures(config.signatures)
-    path = state_path(file, os.environ)
+        return MemorySignatures(bounds)
+    path = state_path(file + suffix, os.environ)
     try:
-        return SqliteSignatures(path, config.signatures, lambda told: log.event("state", message=told))
+        return SqliteSignatures(path, bounds, lambda told: log.event("state", message=told))
     except ValueError as error:
         raise ConfigError((source.fault(("state", "file"), str(error)),)) from None
 

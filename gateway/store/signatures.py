@@ -59,3 +59,4 @@ class StateConfig(Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = None
     signatures: SignaturesConfig = SignaturesConfig()
+    responses: SignaturesConfig = SignaturesConfig()

@@ -29,7 +29,7 @@ from gateway.wire.openai_chat import ChunkChoice, Delta, encode
 from gateway.wire.sse import frame
 
 _DONE = frame(b"[DONE]")
-_MODEL = re.compile(r"[\w.@:/-]{1,128}", re.ASCII)  # it goes into a header too
+MODEL_NAME = re.compile(r"[\w.@:/-]{1,128}", re.ASCII)  # it goes into a header too
 _NO_PROBABILITY = -9999.0
 """OpenAI's own number for a token that was as good as impossible."""
 _TEXT_END = b'},"finish_reason":null,"logprobs":null}'
@@ -53,7 +53,7 @@ class Envelope(Struct):
         self.named = True
         if start.response_id:
             self.id = f"chatcmpl-{start.response_id}"
-        if start.model and _MODEL.fullmatch(start.model):
+        if start.model and MODEL_NAME.fullmatch(start.model):
             self.model = start.model.removeprefix("models/")
 
 
@@ -115,7 +115,7 @@ def _say(event: Event, said: _Said, style: Style) -> None:
         case TextDelta():
             said.texts.append(event.text)
             if event.logprobs is not None:
-                said.tokens += tuple(_logprobs(event.logprobs))
+                said.tokens += tuple(token_logprobs(event.logprobs))
         case ThoughtDelta():
             said.thoughts += (event.text,)
         case ToolCall():
@@ -212,7 +212,9 @@ class ChatStream:
 
     def _text(self, out: list[bytes], event: TextDelta) -> None:
         if event.logprobs is not None:
-            self._put(out, event.index, Delta(content=event.text), openai.Logprobs(_logprobs(event.logprobs)))
+            self._put(
+                out, event.index, Delta(content=event.text), openai.Logprobs(token_logprobs(event.logprobs))
+            )
         elif event.index in self._begun:
             # Most chunks of most streams: written out, they cost half of what two Structs and an encoder do.
             out += (
@@ -352,7 +354,7 @@ def _image(part: MediaPart, number: int) -> openai.ImageOut:
     return openai.ImageOut(openai.OutputURL(f"data:{part.mime_type};base64,{part.data}"), number)
 
 
-def _logprobs(result: LogprobsResult) -> list[openai.TokenLogprob]:
+def token_logprobs(result: LogprobsResult) -> list[openai.TokenLogprob]:
     """Position by position (translation.md C.4)."""
     tops = result.top_candidates or []
     found = []

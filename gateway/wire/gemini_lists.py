@@ -3,7 +3,7 @@
 import msgspec
 from msgspec import Struct
 
-from gateway.wire.gemini import Content, UsageMetadata
+from gateway.wire.gemini import Content, GenerateContentRequest, Tool, UsageMetadata
 
 
 class _Message(Struct, rename="camel", omit_defaults=True, gc=False):
@@ -48,7 +48,31 @@ class ModelPage(_Message):
     next_page_token: str | None = None
 
 
+class CountTokensResponse(_Message):
+    total_tokens: int = 0
+
+
+class _Counted(_Message):
+    """What is counted of a request: its words and tools, not how they are answered."""
+
+    model: str
+    contents: list[Content]
+    system_instruction: Content | None = None
+    tools: list[Tool] | None = None
+
+
+class _CountTokensRequest(_Message):
+    generate_content_request: _Counted
+
+
+def encode_count(name: str, request: GenerateContentRequest) -> bytes:
+    """A countTokens body for a request; `name` is `models/<id>`."""
+    counted = _Counted(name, request.contents, request.system_instruction, request.tools)
+    return encode(_CountTokensRequest(counted))
+
+
 encode = msgspec.json.Encoder().encode
+decode_count = msgspec.json.Decoder(CountTokensResponse).decode
 decode_embeddings = msgspec.json.Decoder(BatchEmbedContentsResponse).decode
 decode_page = msgspec.json.Decoder(ModelPage).decode
 decode_model = msgspec.json.Decoder(ModelRecord).decode
