@@ -106,7 +106,7 @@ def _routes(options: argparse.Namespace) -> int:
 
     for one in build_app(*load(options.config))[PLUGINS]:
         for route in one.routes:
-            print(f"{route.method:<8}{route.path:<40}{one.name}")
+            print(f"{route.method:<8}{route.path:<40} {one.name}")
     return 0
 
 

@@ -6,7 +6,7 @@ Three things are tried again before the first byte: failures that pass (`policy.
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from time import monotonic, time
 from typing import Protocol, TypeVar
 
@@ -24,7 +24,7 @@ from gateway.translate.events import Event
 from gateway.translate.signatures import Signed
 from gateway.translate.stream import StreamTranslator, decode, readable
 from gateway.translate.turn import TurnReader
-from gateway.upstream.client import GeminiClient
+from gateway.upstream.client import Forwarded, GeminiClient
 from gateway.wire.gemini import GeminiCall
 from gateway.wire.gemini_lists import decode_count, encode_count
 
@@ -102,6 +102,17 @@ class Exchange:
                 continue
             self._succeeded(record)
             return found
+
+    async def forward(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes | AsyncIterator[bytes] | None,
+        client: Client,
+    ) -> Forwarded:
+        """Pass a native call on, once."""
+        return await self._upstream.forward(method, path, headers, body, client.key)
 
     async def count(self, call: GeminiCall, client: Client, record: Record) -> int:
         """The tokens a call would bring (translation.md H.2)."""

@@ -130,6 +130,7 @@ class GatewayConfig(Struct, frozen=True, forbid_unknown_fields=True):
             "responses": {},
             "embeddings": {},
             "models": {},
+            "native": {},
             "health": {},
             "hello": {},
         }

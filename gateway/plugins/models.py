@@ -40,10 +40,20 @@ class Models(Plugin):
         ]
 
     async def all(self, request: web.Request) -> web.Response:
-        """The whole list."""
+        """The whole list; Google's own bytes for Google's own clients, who come with its header."""
+        if "x-goog-api-key" in request.headers and "Authorization" not in request.headers:
+            return await self._native(request)
         found = await self._listed(request)
         shape = models.anthropic_list if "anthropic-version" in request.headers else models.model_list
         return json_reply(openai_lists.encode(shape(found)), {})
+
+    async def _native(self, request: web.Request) -> web.Response:
+        """One page, as Google sent it."""
+        record, client = request[RECORD], identify(request.headers)
+        record.client = client.fingerprint
+        query = {k: v for k, v in request.rel_url.query.items() if k in ("pageSize", "pageToken")}
+        path = str(URL("models").with_query(query)) if query else "models"
+        return json_reply(await self.services.exchange.ask(path, None, client, record, bytes), {})
 
     async def one(self, request: web.Request) -> web.Response:
         """One model, by Google's name or an alias."""

@@ -70,11 +70,16 @@ async def read_body(request: web.Request) -> Body:
             status=415,
             code="unsupported_encoding",
         )
+    data = await read_whole(request)
+    return await asyncio.to_thread(parse, data) if len(data) > HEAVY else parse(data)
+
+
+async def read_whole(request: web.Request) -> bytes:
+    """The bytes a client sent. Raises TooLarge over `limits.body`."""
     try:
-        data = await request.read()
+        return await request.read()
     except web.HTTPRequestEntityTooLarge as error:
         raise TooLarge("the request body is larger than this gateway takes (limits.body)") from error
-    return await asyncio.to_thread(parse, data) if len(data) > HEAVY else parse(data)
 
 
 def parse(data: bytes) -> Body:

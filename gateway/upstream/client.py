@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+from collections.abc import AsyncIterator, Mapping
 from functools import lru_cache
 from types import TracebackType
 from typing import Self
@@ -75,6 +76,28 @@ class GeminiClient:
             async with await self._request(path, body, key) as response:
                 return await _read(response, MAX_BODY)
 
+    async def forward(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes | AsyncIterator[bytes] | None,
+        key: str,
+    ) -> "Forwarded":
+        """Any call, its answer as it comes, whatever its status. Raises GatewayError when none comes."""
+        assert self._session is not None, "used outside its context"  # noqa: S101
+        url = URL(self._config.base_url.rstrip("/") + path, encoded=True)
+        with _foreign_errors():
+            response = await self._session.request(
+                method,
+                url,
+                data=body,
+                headers={**headers, "x-goog-api-key": key},
+                proxy=self._config.proxy,
+                allow_redirects=False,
+            )
+        return Forwarded(response)
+
     async def _post(self, call: GeminiCall, key: str) -> aiohttp.ClientResponse:
         body = (
             await asyncio.to_thread(encode_request, call.request)
@@ -121,6 +144,15 @@ class Incoming:
         if not data:
             raise StopAsyncIteration
         return data
+
+
+class Forwarded(Incoming):
+    """An answer that is passed on, with its status and headers."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        super().__init__(response)
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> GatewayError:

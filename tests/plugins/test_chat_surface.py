@@ -88,7 +88,7 @@ async def test_a_wrong_method_is_a_405_that_says_what_is_right(
     [
         ("GET", "/", 200), ("HEAD", "/", 200), ("GET", "/favicon.ico", 200), ("POST", "/", 404),
         ("GET", "/v1", 404), ("GET", "/v1/unknown", 404), ("GET", "/files", 404), ("GET", "/x/embeddings", 404),
-        ("POST", "/v1/files", 404), ("GET", "/v1beta/models", 404), ("GET", "/%00%0d%0a/models", 404),
+        ("POST", "/v1/files", 404), ("GET", "/v1gamma/models", 404), ("GET", "/%00%0d%0a/models", 404),
     ],
 )  # fmt: skip
 async def test_hello_for_people_and_404_where_an_sdk_would_read_it(

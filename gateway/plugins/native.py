@@ -1,0 +1,173 @@
+"""Gemini's own API, passed through: no translation, our limits, our log, and the key never in a URL."""
+
+import re
+from collections.abc import AsyncIterator, Mapping
+
+import msgspec
+from aiohttp import web
+from multidict import CIMultiDict
+
+from gateway.errors import BadRequest, GatewayError
+from gateway.plugin import Plugin
+from gateway.policy.access import Client, identify
+from gateway.record import Record
+from gateway.server.reply import ERROR_REPLY, RECORD, json_reply, read_whole
+from gateway.translate import failure
+from gateway.translate.usage import merge
+from gateway.upstream.client import Forwarded
+from gateway.wire.gemini import UsageMetadata, decode_response
+from gateway.wire.sse import SSEDecoder
+
+_PATH = re.compile(r"/[A-Za-z0-9._~:/@-]*")
+_SENT = re.compile(r"content-type|accept|x-goog-(?!api-key)[a-z-]+|x-server-timeout", re.I)
+_RETURNED = re.compile(
+    r"content-type|x-goog-[a-z-]+|x-gemini-service-tier|retry-after|content-disposition", re.I
+)
+_UPLOAD_URL = "x-goog-upload-url"
+_STREAMED = "text/event-stream"
+_NO_CHAT = r"(?!(?:.*/)?chat/completions$)"
+"""Google's own OpenAI endpoint is ours to answer, too."""
+
+
+class Native(Plugin):
+    """`/v1beta/**`, `/v1alpha/**`, `/upload/**` and `/v1/models/{model}:{method}`, as google-genai calls them."""
+
+    def routes(self) -> list[web.RouteDef]:
+        paths = [
+            rf"/{{version:v1(?:beta|alpha)}}/{{tail:{_NO_CHAT}.+}}",
+            r"/upload/{version:v1(?:beta|alpha)?}/{tail:.+}",
+            r"/v1/models/{model:[^/:]+}:{verb:[A-Za-z]+}",
+        ]
+        methods = ("GET", "POST", "PATCH", "DELETE")
+        return [web.route(method, path, self.forward) for path in paths for method in methods]
+
+    async def forward(self, request: web.Request) -> web.StreamResponse:
+        """Pass one request on, and its answer back."""
+        request[ERROR_REPLY] = google_error
+        record = request[RECORD]
+        client = identify(_with_query_key(request))
+        record.client = client.fingerprint
+        path = request.rel_url.raw_path
+        if _PATH.fullmatch(path) is None or ".." in path:
+            raise BadRequest("not a path of Gemini's API")
+        record.model = _model(path)
+        with self.services.admission:
+            return await self._exchange(request, path, client, record)
+
+    async def _exchange(
+        self, request: web.Request, path: str, client: Client, record: Record
+    ) -> web.StreamResponse:
+        query = request.rel_url.query
+        kept = request.rel_url.with_query([(k, v) for k, v in query.items() if k != "key"]).raw_query_string
+        headers = {name: value for name, value in request.headers.items() if _SENT.fullmatch(name)}
+        record.attempts = 1
+        answer = await self.services.exchange.forward(
+            request.method,
+            f"{path}?{kept}" if kept else path,
+            headers,
+            await self._body(request, headers),
+            client,
+        )
+        async with answer:
+            record.upstream_status = answer.status
+            return await self._answer(request, answer, record)
+
+    async def _body(
+        self, request: web.Request, headers: dict[str, str]
+    ) -> bytes | AsyncIterator[bytes] | None:
+        """Uploads as they come, of the length they said; anything else whole, within `limits.body`."""
+        if not request.can_read_body:
+            return None
+        if not request.path.startswith("/upload/"):
+            return await read_whole(request)
+        if request.content_length is not None:
+            headers["Content-Length"] = str(request.content_length)
+        return request.content.iter_any()
+
+    async def _answer(self, request: web.Request, answer: Forwarded, record: Record) -> web.StreamResponse:
+        """Status, headers and bytes, as they come."""
+        headers = CIMultiDict(
+            {name: value for name, value in answer.headers.items() if _RETURNED.fullmatch(name)}
+        )
+        if _UPLOAD_URL in headers:
+            headers[_UPLOAD_URL] = _ours(request, headers[_UPLOAD_URL])
+        response = web.StreamResponse(status=answer.status, headers=headers)
+        if headers.get("Content-Type", "").startswith(_STREAMED):
+            response.headers.update({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        counting = _Counting(headers.get("Content-Type", ""))
+        await response.prepare(request)
+        async for piece in answer:
+            counting.feed(piece)
+            await response.write(piece)
+        await response.write_eof()
+        if record.model and answer.status == 200:
+            record.count(counting.close())
+        return response
+
+
+class _Counting:
+    """Reads the counts of an answer on its way; what it cannot read it lets pass."""
+
+    def __init__(self, content_type: str) -> None:
+        self._decoder = SSEDecoder() if "json" in content_type or _STREAMED in content_type else None
+        self._usage = UsageMetadata()
+
+    def feed(self, data: bytes) -> None:
+        if self._decoder is not None:
+            try:
+                self._take(self._decoder.feed(data))
+            except GatewayError:  # larger than any answer of words
+                self._decoder = None
+
+    def close(self) -> UsageMetadata:
+        if self._decoder is not None:
+            self._take(self._decoder.close())
+        return self._usage
+
+    def _take(self, payloads: list[bytes]) -> None:
+        for payload in payloads:
+            try:
+                found = decode_response(payload).usage_metadata
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                continue
+            if found is not None:
+                self._usage = merge(self._usage, found)
+
+
+def _with_query_key(request: web.Request) -> Mapping[str, str]:
+    """The headers, and the key of the query among them (design.md 1.1, 8: on this surface only)."""
+    key = request.rel_url.query.get("key")
+    if key is None or "x-goog-api-key" in request.headers:
+        return request.headers
+    return CIMultiDict([*request.headers.items(), ("x-goog-api-key", key)])
+
+
+def _model(path: str) -> str | None:
+    found = re.search(r"/models/([^/:]+):", path)
+    return found[1] if found else None
+
+
+def _ours(request: web.Request, url: str) -> str:
+    """An upload goes on through us: Google's host may be out of the client's reach."""
+    scheme = request.headers.get("X-Forwarded-Proto", request.scheme)
+    scheme = scheme if scheme in ("http", "https") else request.scheme
+    return re.sub(r"^https?://[^/]+", f"{scheme}://{request.host}", url)
+
+
+def google_error(error: GatewayError) -> web.Response:
+    """google.rpc.Status, as clients of this surface expect."""
+    name = _STATUS.get(error.status, "INTERNAL")
+    told = {"code": error.status, "message": failure.scrub(error.message), "status": name}
+    return json_reply(msgspec.json.encode({"error": told}), failure.retry_headers(error), error.status)
+
+
+_STATUS = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    413: "INVALID_ARGUMENT",
+    429: "RESOURCE_EXHAUSTED",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
