@@ -128,6 +128,7 @@ class GatewayConfig(Struct, frozen=True, forbid_unknown_fields=True):
         default_factory=lambda: {
             "chat": {},
             "responses": {},
+            "messages": {},
             "embeddings": {},
             "models": {},
             "native": {},
