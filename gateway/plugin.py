@@ -32,6 +32,7 @@ BUILT_IN = {
     "embeddings": "gateway.plugins.embeddings:Embeddings",
     "models": "gateway.plugins.models:Models",
     "responses": "gateway.plugins.responses:Responses",
+    "completions": "gateway.plugins.completions:Completions",
     "messages": "gateway.plugins.messages:Messages",
     "native": "gateway.plugins.native:Native",
     "health": "gateway.plugins.health:Health",

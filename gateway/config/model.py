@@ -129,6 +129,7 @@ class GatewayConfig(Struct, frozen=True, forbid_unknown_fields=True):
             "chat": {},
             "responses": {},
             "messages": {},
+            "completions": {},
             "embeddings": {},
             "models": {},
             "native": {},

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from gateway.translate.compat import CHAT, Policy, markdown
+from gateway.translate.completions import COMPLETIONS
 from gateway.translate.embeddings import EMBEDDINGS
 from gateway.translate.messages import MESSAGES
 from gateway.translate.responses import RESPONSES
@@ -11,6 +12,7 @@ ENDPOINTS: dict[str, Mapping[str, Policy]] = {
     "POST /v1/chat/completions": CHAT,
     "POST /v1/responses": RESPONSES,
     "POST /v1/messages": MESSAGES,
+    "POST /v1/completions": COMPLETIONS,
     "POST /v1/embeddings": EMBEDDINGS,
 }
 

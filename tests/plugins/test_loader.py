@@ -69,7 +69,7 @@ def faults(text: str) -> list[str]:
     ("text", "message"),
     [
         ("plugins: {helo: {}}", "g.yaml:1:17: no plugin 'helo' is installed; did you mean 'hello'?"),
-        ("plugins: {zzz: {}}", "g.yaml:1:16: no plugin 'zzz' is installed. Known: acme, chat, embeddings, health, hello,"),
+        ("plugins: {zzz: {}}", "g.yaml:1:16: no plugin 'zzz' is installed. Known: acme, chat, completions,"),
         ("plugins: {hello: {x: 1}}", "g.yaml:1:19: unknown key 'x' in plugins.hello."),
         ("plugins: {acme: {}}", "g.yaml:1:17: plugin 'acme' is not a subclass of gateway.plugin.Plugin"),
         ("plugins: {picky: {}}", "g.yaml:1:18: nothing here makes sense"),
