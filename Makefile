@@ -7,7 +7,7 @@ export PREFIX DESTDIR DOMAIN
 
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help dev demo run test check javascript fix golden schema docs bench lock install uninstall test-vps test-all clean
+.PHONY: help dev demo run test check javascript fix golden schema docs bench lock install uninstall test-vps test-clients test-all clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -80,6 +80,9 @@ uninstall:  ## as root: remove what install laid down; configuration stays
 
 test-vps: dev  ## install into a throw-away Debian with systemd and nginx, and use it over TLS
 	tests/vps/run.sh
+
+test-clients: dev  ## unmodified SDKs and agents against the gateway on its emulator (installs them, over a gigabyte)
+	tests/clients/run.sh
 
 test-all:  ## the tests on every Python from 3.11 to 3.13 that is found
 	@for version in 3.11 3.12 3.13; do \
