@@ -68,8 +68,7 @@ def _open(
         )
         async with upstream, services.media:
             yield
-        await exchange.signatures.close()
-        await exchange.responses.close()
+        await asyncio.gather(exchange.signatures.close(), exchange.responses.close())
         await log.close()
 
     return lifetime
@@ -83,8 +82,9 @@ def _store(
     if file is None:
         return MemorySignatures(bounds)
     path = state_path(file + suffix, os.environ)
+    noun = "stored responses" if suffix else "thought signatures"
     try:
-        return SqliteSignatures(path, bounds, lambda told: log.event("state", message=told))
+        return SqliteSignatures(path, bounds, lambda told: log.event("state", message=told), noun)
     except ValueError as error:
         raise ConfigError((source.fault(("state", "file"), str(error)),)) from None
 

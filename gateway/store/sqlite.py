@@ -69,8 +69,14 @@ class SqliteSignatures:
     wrote; any other trouble is told to `on_error`, once for each kind and from any thread, and memory serves on.
     """
 
-    def __init__(self, path: Path, config: SignaturesConfig, on_error: Callable[[str], None]) -> None:
-        self._faults = _Faults(path, on_error)
+    def __init__(
+        self,
+        path: Path,
+        config: SignaturesConfig,
+        on_error: Callable[[str], None],
+        noun: str = "thought signatures",
+    ) -> None:
+        self._faults = _Faults(path, on_error, noun)
         self._age = config.age
         self._room = min(_BACKLOG, config.bound)
         self._memory = MemorySignatures(config)
@@ -143,9 +149,10 @@ class SqliteSignatures:
 class _Faults:
     """Counts what goes wrong, and tells each kind once."""
 
-    def __init__(self, path: Path, on_error: Callable[[str], None]) -> None:
+    def __init__(self, path: Path, on_error: Callable[[str], None], noun: str) -> None:
         self._path = path
         self._on_error = on_error
+        self._noun = noun
         self._said: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
         self.count = 0
@@ -157,9 +164,7 @@ class _Faults:
             new = (what, str(why)) not in self._said
             self._said.add((what, str(why)))
         if new:
-            self._on_error(
-                f"{self._path}: thought signatures {what}: {str(why) or type(why).__name__}. {remedy}"
-            )
+            self._on_error(f"{self._path}: {self._noun} {what}: {str(why) or type(why).__name__}. {remedy}")
 
 
 class _Reader:

@@ -277,6 +277,24 @@ async def test_writes_that_fail_are_told_once_and_go_on_when_they_can(
     assert said[0].endswith("check free space, and that the directory is writable.")
 
 
+async def test_a_file_that_is_locked_at_the_start_is_used_later(
+    started: Open, path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "_BUSY", 0.0)
+    await started().close()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    store = started()
+    other.execute("ROLLBACK")
+    other.close()
+    await store.put({key(1): "s"}, 100.0)
+    await store.flush()
+
+    assert rows(path) == [(key(1), "s")]
+    assert len(said) == 1
+    assert "are kept in memory only: database is locked" in said[0]
+
+
 async def test_a_full_disk_fails_no_request(
     started: Open, path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
