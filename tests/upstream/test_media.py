@@ -208,8 +208,7 @@ async def test_i070_the_first_wall_stops_every_spelling_before_a_socket_is_made(
 
     for host in hosts():
         await refused(f"http://{host}/x.png", public=public)
-
-    assert asked == []
+        assert asked == [], host
 
 
 async def test_i070_the_first_wall_stops_redirects(server: Server) -> None:
@@ -232,8 +231,7 @@ async def test_i070_the_first_wall_stops_redirects(server: Server) -> None:
     ]:
         server.redirect("/r", target)
         await refused(f"{server.url}/r", allowed=allowed, public=public)
-
-    assert set(asked) == {"127.0.0.1"}
+        assert set(asked) == {"127.0.0.1"}, target
     assert set(server.seen) == {"/r"}
 
 
