@@ -122,12 +122,24 @@ class TooLarge(GatewayError):
     code = "request_too_large"
 
 
+class Quota(Struct, frozen=True):
+    """What a 429 of Google's says is spent (google.rpc.QuotaFailure.Violation)."""
+
+    id: str
+    """`quotaId`: "GenerateRequestsPerDayPerProjectPerModel-FreeTier"."""
+    model: str | None = None
+    """`quotaDimensions.model`."""
+    value: int | None = None
+    """`quotaValue`: what the project may have."""
+
+
 class RateLimited(GatewayError):
-    """Too much at once, by Google's count or by ours."""
+    """Too much at once, by Google's count (then `quotas` says which) or by ours."""
 
     status = 429
     type = "rate_limit_error"
     code = "rate_limit_exceeded"
+    quotas: tuple[Quota, ...] = ()
 
 
 class Draining(GatewayError):

@@ -17,6 +17,7 @@ from gateway.errors import (
     Forbidden,
     GatewayError,
     NotFound,
+    Quota,
     RateLimited,
     TooLarge,
     Unauthorized,
@@ -134,22 +135,34 @@ def from_status(status: int, told: gemini.ErrorStatus) -> GatewayError:
 def _rate_limited(told: gemini.ErrorStatus, details: list[dict[str, Any]]) -> RateLimited:
     """A 429: by the minute it pays to wait, by the day or without credit it does not."""
     violations = [v for d in details for v in _dicts(d.get("violations"))]
-    quota_ids = " ".join(str(v.get("quotaId", "")) for v in violations)
+    quotas = tuple(_quota(v) for v in violations)
     spent = (
-        "PerDay" in quota_ids
-        or any(str(v.get("quotaValue")) == "0" for v in violations)
+        any("PerDay" in quota.id or quota.value == 0 for quota in quotas)
         or re.search(r"credits are depleted|spending cap|credit balance", told.message, re.I) is not None
     )
     tokens = any("input_token" in str(v.get("quotaMetric", "")) for v in violations)
     delay = _retry_delay(details)
     hopeless = spent or (delay is not None and delay > _LONGEST_USEFUL_WAIT)
-    return RateLimited(
+    error = RateLimited(
         scrub(told.message),
         type="insufficient_quota" if spent else "tokens" if tokens else None,
         code="insufficient_quota" if spent else None,
         retry_after=delay,
         should_retry=False if hopeless else None,
         upstream_status=429,
+    )
+    error.quotas = quotas
+    return error
+
+
+def _quota(violation: dict[str, Any]) -> Quota:
+    """One violation, as far as it can be read; int64 travels as a text."""
+    dimensions, value = violation.get("quotaDimensions"), str(violation.get("quotaValue", ""))
+    model = dimensions.get("model") if isinstance(dimensions, dict) else None
+    return Quota(
+        str(violation.get("quotaId", "")),
+        str(model) if model else None,
+        int(value) if value.isascii() and value.isdigit() and len(value) < 19 else None,
     )
 
 

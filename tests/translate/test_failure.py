@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.errors import GatewayError, NotFound
+from gateway.errors import GatewayError, NotFound, Quota, RateLimited
 from gateway.translate import failure
 
 GOOGLE = "type.googleapis.com/google.rpc."
@@ -92,6 +92,26 @@ def test_an_upstream_refusal_becomes_ours(
 )
 def test_retry_headers_come_from_the_delay(delay: str, headers: dict[str, str]) -> None:
     assert headers == failure.retry_headers(failure.from_response(429, quota("PerMinute", delay)))
+
+
+@pytest.mark.parametrize(
+    ("value", "read"), [("10", 10), ("0", 0), ("-1", None), ("many", None), ("9" * 30, None), ("٣", None)]
+)
+def test_a_429_says_which_quota_is_spent(value: str, read: int | None) -> None:
+    error = failure.from_response(429, quota("GenerateRequestsPerDay", None, value))
+
+    assert isinstance(error, RateLimited)
+    assert error.quotas == (Quota("GenerateRequestsPerDay", None, read),)
+
+
+def test_a_quota_names_its_model() -> None:
+    violation = {"quotaId": "Q", "quotaDimensions": {"location": "global", "model": "gemini-2.5-pro"}}
+    told = [{"@type": GOOGLE + "QuotaFailure", "violations": [violation, {"quotaDimensions": "x"}]}]
+
+    error = failure.from_response(429, body(429, "spent", told))
+
+    assert isinstance(error, RateLimited)
+    assert error.quotas == (Quota("Q", "gemini-2.5-pro"), Quota(""))
 
 
 def test_a_spent_day_says_do_not_retry() -> None:
