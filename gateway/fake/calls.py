@@ -19,6 +19,7 @@ from gateway.fake.schemas import instance
 _NUMBERS = {"two": 2, "three": 3, "four": 4}
 _STEPS = re.compile(r"\b(\d|two|three|four) steps\b", re.I)
 _CITY = re.compile(r"\bin ([A-ZÀ-Þ][\w'-]*(?: [A-ZÀ-Þ][\w'-]*)*)")
+_COMMAND = re.compile(r"\bto run: (.+?)(?:\.\s|\.?$)")
 _EAGER = re.compile(r"\btool\b|weather", re.I)
 _FINAL = re.compile(r"final|answer|output|result", re.I)
 
@@ -56,9 +57,8 @@ def _call(
     model: Model, declaration: dict[str, Any], asked: str, step: bytes, position: int
 ) -> dict[str, Any]:
     """One call: the first of a step is signed, and each has an id, where the model does that."""
-    city = _CITY.search(asked)
     schema = declaration.get("parametersJsonSchema") or declaration.get("parameters") or {"type": "object"}
-    args = instance(schema, {"city": city[1], "location": city[1]} if city else None)
+    args = instance(schema, _samples(asked))
     call: dict[str, Any] = {"name": declaration["name"], "args": args if isinstance(args, dict) else {}}
     seed = hashlib.sha256(step + bytes([position % 256])).digest()
     if model.ids:
@@ -66,6 +66,13 @@ def _call(
     if position or not model.signs:
         return {"functionCall": call}
     return {"functionCall": call, "thoughtSignature": base64.b64encode(SIGNATURE + seed[:12]).decode()}
+
+
+def _samples(asked: str) -> dict[str, Any]:
+    """Arguments that the prompt gives: a city after "in", a command after "to run:"."""
+    city, command = _CITY.search(asked), _COMMAND.search(asked)
+    samples = {"city": city[1], "location": city[1]} if city else {}
+    return samples | ({"command": command[1], "cmd": command[1]} if command else {})
 
 
 def _steps_wanted(asked: str) -> int:

@@ -16,7 +16,7 @@ from gateway.fake.models import Model, model_of
 from gateway.fake.schemas import instance
 
 _ONE_WORD = re.compile(r"single word (\w+)")
-_ONLY_JSON = re.compile(r"\bonly\b[^.\n]{0,30}\bJSON\b", re.I)
+_ONLY_JSON = re.compile(r"\bonly\b[^.\n]{0,30}\bJSON\b|\bJSON response\b", re.I)
 _ANSWER = {"type": "object", "properties": {"answer": {"type": "string"}}}
 
 
@@ -138,7 +138,8 @@ def _json_schema(request: dict[str, Any]) -> Any:
     config = generation(request)
     form = (config.get("responseFormat") or {}).get("text") or {}
     if config.get("responseMimeType") in ("application/json", "text/x.enum"):
-        return config.get("responseJsonSchema") or config.get("responseSchema") or _ANSWER
+        given = config.get("responseJsonSchema") or config.get("responseSchema")
+        return given or _quoted(told_before(request)) or _ANSWER
     if form.get("mimeType") in ("application/json", "APPLICATION_JSON"):
         return form.get("schema") or _ANSWER
     words = told_before(request)

@@ -120,9 +120,12 @@ def from_status(status: int, told: gemini.ErrorStatus) -> GatewayError:
     meaning = meaning or _BY_STATUS.get(status)
     if meaning is None:
         meaning = _BY_STATUS[400] if 400 <= status < 500 else _BY_STATUS[502]
+    message = scrub(told.message) or f"The upstream answered {status}."
+    if meaning.error is Unauthorized:
+        message = f"Incorrect API key provided: {message}"  # OpenAI's words: LiteLLM knows the error by them
     param = meaning.param or (_violated_field(details) if meaning.error is BadRequest else None)
     return meaning.error(
-        scrub(told.message) or f"The upstream answered {status}.",
+        message,
         param=param,
         status=meaning.status,
         type=meaning.type,

@@ -155,3 +155,18 @@ def test_instances_of_schemas(schema: Any, expected: Any) -> None:
 def test_each_model_is_one_of_the_tables() -> None:
     assert [name for name in MODELS if model_of(name).name != name] == []
     assert model_of("gemini-9-next").thinking == "level"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "command"),
+    [
+        ("Use clock to run: echo SUNNY-42. Then report its output.", "echo SUNNY-42"),
+        ("clock to run: ls -l a.txt.", "ls -l a.txt"),
+        ("clock, please", "x"),
+    ],
+)
+def test_a_command_is_taken_from_the_prompt(prompt: str, command: str) -> None:
+    schema = {"type": "object", "properties": {"command": {"type": "string"}}, "required": ["command"]}
+    tools = [{"functionDeclarations": [{"name": "clock", "parametersJsonSchema": schema}]}]
+
+    assert called(request(user(prompt), tools=tools)) == [("clock", {"command": command})]

@@ -102,6 +102,16 @@ def test_other_things_it_does() -> None:
     assert turn(F3, asked("x")) is None
 
 
+@pytest.mark.parametrize("config", [{}, {"responseMimeType": "application/json"}])
+def test_a_schema_in_words_is_followed(config: Any) -> None:
+    words = 'Return the correct JSON response. {"properties": {"age": {"type": "integer"}}}'
+    instruction = {"parts": [{"text": words}]}
+    found = turn(F3, asked("Ada", systemInstruction=instruction, generationConfig=config))
+
+    assert found is not None
+    assert found.parts == [{"text": '{"age": 36}'}]
+
+
 @pytest.mark.parametrize(
     ("schema", "expected"),
     [

@@ -81,6 +81,13 @@ def test_an_upstream_refusal_becomes_ours(
     assert error.upstream_status == status
 
 
+def test_a_bad_key_is_told_in_openais_words() -> None:
+    """LiteLLM, and aider with it, takes a 401 for a bad request where these words are missing."""
+    error = failure.from_response(400, body(400, "API key not valid. Please pass a valid API key."))
+
+    assert error.message == "Incorrect API key provided: API key not valid. Please pass a valid API key."
+
+
 @pytest.mark.parametrize(
     ("delay", "headers"),
     [
