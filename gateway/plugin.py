@@ -4,7 +4,8 @@ Installed makes a plugin possible, named in the YAML makes it active, in that or
 decode its options, construct (no side effects), check(), routes(), lifespan in, serve, lifespan out.
 """
 
-from collections.abc import AsyncIterator, Iterable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -19,6 +20,7 @@ from gateway.errors import ConfigError, Fault
 from gateway.exchange import Exchange
 from gateway.policy.catalog import Catalog
 from gateway.policy.limits import Admission
+from gateway.record import Record
 from gateway.totals import Totals
 from gateway.translate.chat import Safety
 from gateway.translate.family import Families
@@ -54,6 +56,10 @@ class Services(Struct, frozen=True):
     media: MediaFetcher
     admission: Admission
     totals: Totals
+    finished: Callable[[Record, int], None]
+    """Ends a record of work with a status: it is counted and told in the log."""
+    running: set[asyncio.Task[Any]]
+    """Work in progress, each in its task: a drain waits for it, and ends what takes too long."""
 
 
 SERVICES: web.AppKey[Services] = web.AppKey("services", Services)

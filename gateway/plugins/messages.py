@@ -79,8 +79,6 @@ class Messages(Plugin):
         encoder = MessagesStream(_message(question.model))
 
         def translator(_: int) -> StreamTranslator:
-            nonlocal encoder
-            encoder = MessagesStream(_message(question.model))
             return StreamTranslator(_reader(question), encoder)
 
         def headers() -> dict[str, str]:

@@ -2,31 +2,51 @@
 
 import re
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
 
 import msgspec
 from aiohttp import web
+from msgspec import Meta, Struct
 
-from gateway.errors import BadRequest, GatewayError, NotFound
-from gateway.plugin import Plugin
+from gateway.errors import BadRequest, Draining, GatewayError, NotFound, RateLimited
+from gateway.plugin import Plugin, Services
+from gateway.plugins.response_run import STALE, Asked, ResponseRun
 from gateway.policy.access import Client, identify
-from gateway.question import Question, ask
+from gateway.question import ask
 from gateway.record import Record
 from gateway.server.ids import unique
 from gateway.server.reply import RECORD, StreamReply, json_reply, read_body
 from gateway.translate import compat, responses
-from gateway.translate.responses_answer import Object, ResponseStream, Wishes
+from gateway.translate.responses_answer import Object
 from gateway.translate.signatures import Keyring
-from gateway.translate.stream import StreamTranslator
-from gateway.translate.turn import TurnReader
 from gateway.wire import openai_responses as wire
 
 _AT = re.compile(r"messages\[(\d+)\]")
+_UNFINISHED = ("queued", "in_progress")
+_MIB = 2**20
 
 
 class Responses(Plugin):
     """`POST /v1/responses`, and what was stored."""
+
+    class Config(Struct, frozen=True, forbid_unknown_fields=True):
+        """Responses with `background: true`."""
+
+        background: Annotated[
+            int, Meta(ge=0, le=100_000, description="Made in the background at once; 0 refuses them.")
+        ] = 64
+        megabytes: Annotated[
+            int,
+            Meta(
+                ge=1, le=4096, description="Of events kept in memory, for who reads them with starting_after."
+            ),
+        ] = 64
+
+    def __init__(self, config: "Responses.Config", services: Services) -> None:
+        super().__init__(config, services)
+        self._runs: dict[bytes, ResponseRun] = {}
+        """In the background, now or lately, oldest first."""
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -38,44 +58,74 @@ class Responses(Plugin):
             web.post("/v1/responses/input_tokens", self.count),
         ]
 
+    async def lifespan(self, app: web.Application) -> AsyncIterator[None]:
+        """What is still being made at the end has failed."""
+        yield
+        for run in list(self._runs.values()):
+            await run.cancel(Draining.CANCELLED)
+
     async def create(self, request: web.Request) -> web.StreamResponse:
-        """Answer one request, whole or in events."""
+        """Answer one request: whole, in events, or later."""
         record = request[RECORD]
         client = identify(request.headers)
         record.client = client.fingerprint
         with self.services.admission:
-            body, question, items = await self._understand(request, client)
-            for call in question.calls:
+            asked = await self._understand(request, client)
+            for call in asked.question.calls:
                 self.services.exchange.prepare(call, record)
-            exchange = _Exchanged(self, body, question, client, items)
+            run = ResponseRun(asked, self.services, lambda found: self.keep(run.name, client, found))
+            if asked.body.background:
+                return await self._in_background(request, run, asked)
             if record.stream:
-                return await exchange.stream(request, record)
-            return await exchange.complete(record)
+                return await run.stream(request, record)
+            return await run.complete(record)
 
     async def count(self, request: web.Request) -> web.Response:
         """How many tokens a request would bring."""
         record, client = request[RECORD], identify(request.headers)
         record.client = client.fingerprint
-        _, question, _ = await self._understand(request, client)
-        tokens = await self.services.exchange.count(question.calls[0], client, record)
+        asked = await self._understand(request, client)
+        tokens = await self.services.exchange.count(asked.question.calls[0], client, record)
         return json_reply(wire.encode({"object": "response.input_tokens", "input_tokens": tokens}), {})
 
-    async def show(self, request: web.Request) -> web.Response:
-        """A stored response."""
-        stored = await self.stored(request.match_info["id"], identify(request.headers))
-        return json_reply(wire.encode(stored["response"]), {})
+    async def show(self, request: web.Request) -> web.StreamResponse:
+        """A stored response; with `stream=true` the events of one made in the background."""
+        client, name = identify(request.headers), request.match_info["id"]
+        run = self._runs.get(_key(name, client))
+        if request.query.get("stream", "").lower() in ("true", "1"):
+            if run is None:
+                await self.stored(name, client)
+                raise BadRequest("the events of this response are not kept (any more)", param="stream")
+            return await self._follow(request, run, _cursor(request))
+        response = run.response if run is not None else (await self.stored(name, client))["response"]
+        return json_reply(wire.encode(response), {})
 
     async def forget(self, request: web.Request) -> web.Response:
-        """Delete a stored response."""
+        """Delete a stored response; one that is still being made is stopped."""
         client, name = identify(request.headers), request.match_info["id"]
         await self.stored(name, client)
+        run = self._runs.pop(_key(name, client), None)
+        if run is not None:
+            await run.cancel()
         await self.keep(name, client, None)
         return json_reply(wire.encode({"id": name, "object": "response", "deleted": True}), {})
 
     async def cancel(self, request: web.Request) -> web.Response:
-        """Nothing runs in the background here."""
-        await self.stored(request.match_info["id"], identify(request.headers))
-        raise BadRequest("only background responses can be cancelled", code="invalid_value")
+        """Stop one that is made in the background; asked again, or too late, it answers what there is."""
+        client, name = identify(request.headers), request.match_info["id"]
+        response = (await self.stored(name, client))["response"]
+        if not response["background"]:
+            raise BadRequest("only background responses can be cancelled")
+        run = self._runs.get(_key(name, client))
+        if run is not None:
+            await run.cancel()
+            response = run.response
+        elif response["status"] in _UNFINISHED:
+            raise BadRequest(
+                "this response is made by another process of the gateway: please try again",
+                status=409, code="conflict", retry_after=1,
+            )  # fmt: skip
+        return json_reply(wire.encode(response), {})
 
     async def input_items(self, request: web.Request) -> web.Response:
         """What a stored response was asked."""
@@ -91,8 +141,7 @@ class Responses(Plugin):
         key = _key(name, client)
         text = (await self.services.exchange.responses.get([key], time.time())).get(key)
         if text:
-            found: Object = msgspec.json.decode(text)
-            return found
+            return _alive(msgspec.json.decode(text))
         told = f"Previous response with id '{name[:80]}' not found."
         if param is not None:
             raise BadRequest(told, param=param, code="previous_response_not_found")
@@ -103,120 +152,82 @@ class Responses(Plugin):
         text = msgspec.json.encode(found).decode() if found is not None else ""
         await self.services.exchange.responses.put({_key(name, client): text}, time.time())
 
-    async def _understand(
-        self, request: web.Request, client: Client
-    ) -> tuple[wire.ResponseRequest, Question, list[Any]]:
+    async def _in_background(
+        self, request: web.Request, run: ResponseRun, asked: Asked
+    ) -> web.StreamResponse:
+        """Begin one; answer with it as it is now, or with its events."""
+        if asked.body.store is False:
+            raise BadRequest("background responses are stored: `store` must not be false", param="store")
+        self._make_room()
+        record = request[RECORD]
+        self._runs[_key(run.name, asked.client)] = run
+        run.start(Record(record.request_id, "POST", "/v1/responses (background)", started=record.started,
+                         model=record.model, requested_model=record.requested_model, client=record.client,
+                         notes=record.notes))  # fmt: skip
+        if record.stream:
+            return await self._follow(request, run, -1)
+        return json_reply(wire.encode(run.response), run.headers(record))
+
+    def _make_room(self) -> None:
+        """Forget the events of what is done, oldest first. Raises RateLimited when too much is being made."""
+        done = [key for key, run in self._runs.items() if run.tape.ended]
+        room = self.config.megabytes * _MIB
+        most = self.config.background
+        while done and (len(self._runs) >= 2 * most or sum(r.tape.bytes for r in self._runs.values()) > room):
+            del self._runs[done.pop(0)]
+        if len(self._runs) - len(done) >= most or sum(r.tape.bytes for r in self._runs.values()) > room:
+            raise RateLimited(
+                f"This gateway makes {most} responses in the background at once (responses.background).",
+                code="gateway_overloaded",
+                retry_after=5,
+            )
+
+    async def _follow(self, request: web.Request, run: ResponseRun, after: int) -> web.StreamResponse:
+        """The events with numbers above `after`; a client that leaves does not stop what is made."""
+        record = request[RECORD]
+        async with StreamReply(request, lambda: run.headers(record), self.services.config.stream) as reply:
+            async for frames in run.tape.follow(after):
+                await reply.write(frames)
+            return await reply.finish()
+
+    async def _understand(self, request: web.Request, client: Client) -> Asked:
         """The body, the question, and all items so far, as they came."""
         record = request[RECORD]
         data = await read_body(request)
         body = data.decode(wire.decode_request)
         history: list[Any] = []
         if body.previous_response_id:
-            history = (await self.stored(body.previous_response_id, client, "previous_response_id"))["items"]
+            before = await self.stored(body.previous_response_id, client, "previous_response_id")
+            if before["response"]["status"] in _UNFINISHED:
+                raise BadRequest("the previous response is still being made", param="previous_response_id")
+            history = before["items"]
         notes = compat.review(data.fields, responses.RESPONSES, self.services.config.compat)
-        asked = responses.to_chat(body, msgspec.convert(history, list[wire.Item]))
+        chat = responses.to_chat(body, msgspec.convert(history, list[wire.Item]))
         try:
             question = await ask(
-                asked.body, client, record, self.services, [*notes, *asked.notes], heavy=data.heavy
+                chat.body, client, record, self.services, [*notes, *chat.notes], heavy=data.heavy
             )
         except GatewayError as error:
-            error.param = _origin(error.param, asked.origins)
+            error.param = _origin(error.param, chat.origins)
             raise
-        return body, question, [*history, *_items(data.fields.get("input"))]
+        return Asked(body, question, client, [*history, *_items(data.fields.get("input"))])
 
 
-class _Exchanged:
-    """One response on its way."""
-
-    def __init__(
-        self,
-        plugin: Responses,
-        body: wire.ResponseRequest,
-        question: Question,
-        client: Client,
-        items: list[Any],
-    ) -> None:
-        self._plugin = plugin
-        self._body = body
-        self._question = question
-        self._client = client
-        self._items = items
-        self._name = unique("resp_")
-        self._encoder = self._new_encoder()
-
-    def _new_encoder(self) -> ResponseStream:
-        wishes = Wishes(
-            self._question.style.rules, "reasoning.encrypted_content" in (self._body.include or ())
-        )
-        response = _response(self._name, self._body, self._question.model)
-        return ResponseStream(response, wishes, unique)
-
-    def _reader(self) -> TurnReader:
-        question = self._question
-        return TurnReader(lambda: unique("call_"), question.style.rules, question.keyring)
-
-    async def complete(self, record: Record) -> web.Response:
-        """The whole object."""
-        exchange = self._plugin.services.exchange
-        events = await exchange.complete(self._question.calls[0], self._client, record, self._reader)
-        self._encoder.encode(events)
-        await self._keep()
-        record.model = self._encoder.response["model"]
-        return json_reply(wire.encode(self._encoder.response), self._headers(record))
-
-    async def stream(self, request: web.Request, record: Record) -> web.StreamResponse:
-        """Its events."""
-
-        def translator(_: int) -> StreamTranslator:
-            self._encoder = self._new_encoder()
-            return StreamTranslator(self._reader(), self._encoder)
-
-        config = self._plugin.services.config.stream
-        async with StreamReply(request, lambda: self._headers(record), config) as reply:
-            storing = _Storing(reply, self)
-            exchange = self._plugin.services.exchange
-            return await exchange.stream(self._question.calls, self._client, storing, record, translator)
-
-    async def keep_when_done(self) -> None:
-        """Before the client hears that it is done: its next request may come at once."""
-        if self._encoder.done:
-            await self._keep()
-
-    async def _keep(self) -> None:
-        if self._body.store is False:
-            return
-        response = self._encoder.response
-        items = [*self._items, *response["output"]]
-        found = {"response": response, "input": self._items, "items": items}
-        await self._plugin.keep(self._name, self._client, found)
-
-    def _headers(self, record: Record) -> dict[str, str]:
-        model = self._encoder.response["model"]
-        record.model = model
-        notes: Sequence[str] = [*self._question.notes, *record.adjusted]
-        headers = {"x-gateway-model": model}
-        if notes:
-            headers["x-gateway-notes"] = ",".join(dict.fromkeys(notes))
-        return headers
+def _alive(stored: Object) -> Object:
+    """A response whose process has died while it was made has failed."""
+    response = stored["response"]
+    if response["status"] in _UNFINISHED and time.time() - stored.get("beat", 0) > STALE:
+        told = "The gateway was restarted while this response was made."
+        response.update(status="failed", error={"code": "server_error", "message": told})
+    return stored
 
 
-class _Storing:
-    """A reply that sees to the store before the last frame goes out."""
-
-    def __init__(self, reply: StreamReply, exchanged: _Exchanged) -> None:
-        self._reply = reply
-        self._exchanged = exchanged
-
-    @property
-    def begun(self) -> bool:
-        return self._reply.begun
-
-    async def write(self, data: bytes) -> None:
-        await self._exchanged.keep_when_done()
-        await self._reply.write(data)
-
-    async def finish(self) -> web.StreamResponse:
-        return await self._reply.finish()
+def _cursor(request: web.Request) -> int:
+    """`starting_after`: the number of the last event that is known. Raises BadRequest for another thing."""
+    given = request.query.get("starting_after", "-1")
+    if not re.fullmatch(r"-1|\d{1,9}", given, re.ASCII):
+        raise BadRequest("must be the sequence_number of an event", param="starting_after")
+    return int(given)
 
 
 def _key(name: str, client: Client) -> bytes:
@@ -241,39 +252,3 @@ def _origin(param: str | None, origins: list[str]) -> str | None:
     if param is None or found is None or int(found[1]) >= len(origins):
         return param
     return origins[int(found[1])] + param[found.end() :]
-
-
-def _response(name: str, body: wire.ResponseRequest, model: str) -> Object:
-    """The object before anything was said; every field that Open Responses requires (wire.md, surprise 9)."""
-    text = body.text.format if body.text is not None else None
-    return {
-        "id": name, "object": "response", "created_at": int(time.time()), "completed_at": None,
-        "status": "in_progress", "background": False, "error": None, "incomplete_details": None,
-        "instructions": body.instructions if isinstance(body.instructions, str) else None,
-        "max_output_tokens": body.max_output_tokens, "max_tool_calls": None, "model": model, "output": [],
-        "parallel_tool_calls": body.parallel_tool_calls is not False,
-        "previous_response_id": body.previous_response_id, "prompt_cache_key": None,
-        "reasoning": {"effort": body.reasoning.effort if body.reasoning else None,
-                      "summary": body.reasoning.summary if body.reasoning else None},
-        "safety_identifier": None, "service_tier": "default", "store": body.store is not False,
-        "temperature": 1.0 if body.temperature is None else body.temperature,
-        "frequency_penalty": 0.0, "presence_penalty": 0.0,
-        "text": {"format": _set(text) if text else {"type": "text"}, "verbosity": "medium"},
-        "tool_choice": body.tool_choice or "auto", "tools": [_echoed(tool) for tool in body.tools or ()],
-        "top_logprobs": body.top_logprobs or 0, "top_p": 1.0 if body.top_p is None else body.top_p,
-        "truncation": "disabled", "usage": None, "metadata": body.metadata or {},
-    }  # fmt: skip
-
-
-def _echoed(tool: wire.ResponseTool) -> Object:
-    """A tool as it is given back; a function needs all of its fields."""
-    if tool.type == "function":
-        return {"type": "function", "name": tool.name, "description": tool.description,
-                "parameters": tool.parameters, "strict": bool(tool.strict)}  # fmt: skip
-    return _set(tool)
-
-
-def _set(given: msgspec.Struct) -> Object:
-    """What was said of it, without what was not."""
-    found: Object = msgspec.to_builtins(given)
-    return {key: value for key, value in found.items() if value is not None}

@@ -14,6 +14,7 @@ from gateway.exchange import Exchange
 from gateway.plugin import SERVICES, Loaded, Services, load_plugins
 from gateway.policy.catalog import Catalog
 from gateway.policy.limits import Admission
+from gateway.record import Record
 from gateway.server import cors
 from gateway.server.lifecycle import DRAIN, Drain
 from gateway.server.logs import Log
@@ -33,6 +34,13 @@ PLUGINS: web.AppKey[list[Loaded]] = web.AppKey("plugins", list)
 def build_app(config: GatewayConfig, source: Source) -> web.Application:
     """The application a configuration asks for. Raises ConfigError, with places from `source`."""
     log, drain, totals = Log(), Drain(), Totals()
+
+    def finished(record: Record, status: int) -> None:
+        record.ended(status)
+        totals.add(record)
+        if config.logging.exchanges:
+            log.exchange(record)
+
     upstream, media = GeminiClient(config.upstream), MediaFetcher(config.media)
     exchange = Exchange(upstream, config.upstream.retry, strict=config.compat == "strict")
     services = Services(
@@ -44,8 +52,10 @@ def build_app(config: GatewayConfig, source: Source) -> web.Application:
         media=media,
         admission=Admission(config.limits.streams),
         totals=totals,
+        finished=finished,
+        running=drain.tasks,
     )
-    around = Around(log, drain, totals, config)
+    around = Around(log, services, config)
     app = web.Application(middlewares=[around], client_max_size=config.limits.body)
     app[SERVICES], app[DRAIN] = services, drain
     app[PLUGINS] = load_plugins(source, config, services)

@@ -10,13 +10,12 @@ from aiohttp.typedefs import Handler
 
 from gateway.config.model import GatewayConfig
 from gateway.errors import BadRequest, Draining, GatewayError, MethodNotAllowed, NotFound, TooLarge
+from gateway.plugin import Services
 from gateway.record import Record
 from gateway.server.cors import preflight
 from gateway.server.ids import unique
-from gateway.server.lifecycle import Drain
 from gateway.server.logs import Log
 from gateway.server.reply import ERROR_REPLY, RECORD, ErrorReply, error_reply
-from gateway.totals import Totals
 from gateway.translate.failure import scrub
 
 _REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
@@ -26,11 +25,10 @@ _CLIENT_GONE = 499
 class Around:
     """aiohttp's middleware as an object: what it needs is handed in once."""
 
-    def __init__(self, log: Log, drain: Drain, totals: Totals, config: GatewayConfig) -> None:
+    def __init__(self, log: Log, services: Services, config: GatewayConfig) -> None:
         self._log = log
-        self._totals = totals
-        self._drain = drain
-        self._log_exchanges = config.logging.exchanges
+        self._finished = services.finished
+        self._running = services.running
         self._open_to_all = "*" in config.cors.origins
 
     __middleware_version__ = 1
@@ -42,18 +40,15 @@ class Around:
         )
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a handler always runs in one
-        self._drain.tasks.add(task)
+        self._running.add(task)
         status = _CLIENT_GONE
         try:
             response = await self._guarded(request, handler, record)
             status = response.status
             return response
         finally:
-            self._drain.tasks.discard(task)
-            record.ended(status)
-            self._totals.add(record)
-            if self._log_exchanges:
-                self._log.exchange(record)
+            self._running.discard(task)
+            self._finished(record, status)
 
     async def _guarded(self, request: web.Request, handler: Handler, record: Record) -> web.StreamResponse:
         """The handler's answer, or the error it ended in."""

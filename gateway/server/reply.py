@@ -165,7 +165,9 @@ class StreamReply:
         await self._send(data)
 
     async def finish(self) -> web.StreamResponse:
-        """The end of the stream."""
+        """The end of the stream, of which perhaps nothing was left to say."""
+        if not self.begun:
+            await self._send(b"")
         await self._response.write_eof()
         return self._response
 

@@ -46,7 +46,9 @@ RESPONSES: dict[str, Policy] = {
     "google": Policy("mapped", "as in chat"),
     "extra_body": Policy("mapped", "as in chat"),
     "web_search_options": Policy("mapped", "as in chat"),
-    "background": Policy("dropped", "answers come at once"),
+    "background": Policy(
+        "emulated", "made while nobody waits; read it by its id, or its events by `starting_after`"
+    ),
     "conversation": Policy("dropped", "send the items, or previous_response_id"),
     "prompt": Policy("dropped", "prompt templates live with OpenAI"),
     "truncation": Policy("ignored", "Gemini truncates nothing", (*_NEUTRAL, "disabled")),
@@ -75,8 +77,6 @@ def to_chat(body: ResponseRequest, history: Sequence[Item]) -> Asked:
     for field, value in (("conversation", body.conversation), ("prompt", body.prompt)):
         if value is not None:
             raise UnsupportedParameter(RESPONSES[field].how, param=field)
-    if body.background:
-        raise UnsupportedParameter(RESPONSES["background"].how, param="background")
     writer = _Messages()
     writer.instructions(body.instructions)
     writer.items(history, "previous_response_id")

@@ -78,9 +78,16 @@ class ResponseStream:
         self._emit(out, "error", code=error.code, message=scrub(error.message), param=error.param)
         return b"".join(out)
 
+    def begin(self) -> bytes:
+        """The first frames, before there is anything to say."""
+        out: list[bytes] = []
+        self._begin(out)
+        return b"".join(out)
+
     def _begin(self, out: list[bytes]) -> None:
         if not self._begun:
             self._begun = True
+            self.response["status"] = "in_progress"
             self._emit(out, "response.created", response=self.response)
             self._emit(out, "response.in_progress", response=self.response)
 

@@ -103,7 +103,7 @@ def test_fields_find_their_place() -> None:
         ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0].id"),
         ({"input": [{"role": "user", "content": [{"type": "hologram"}]}]}, "input[0].content[0].type"),
         ({"tools": [{"type": "function"}]}, "tools[0].name"), ({"conversation": "c"}, "conversation"),
-        ({"background": True}, "background"), ({"prompt": {"id": "p"}}, "prompt"),
+        ({"prompt": {"id": "p"}}, "prompt"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_asked_names_its_field(fields: dict[str, Any], param: str) -> None:
