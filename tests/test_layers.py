@@ -8,6 +8,7 @@ ROOT = Path(__file__).parent.parent / "gateway"
 SHELL = {
     "upstream",
     "exchange",
+    "background",
     "record",
     "totals",
     "plugin",
