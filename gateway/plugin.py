@@ -36,6 +36,7 @@ BUILT_IN = {
     "responses": "gateway.plugins.responses:Responses",
     "completions": "gateway.plugins.completions:Completions",
     "messages": "gateway.plugins.messages:Messages",
+    "moderations": "gateway.plugins.moderations:Moderations",
     "native": "gateway.plugins.native:Native",
     "health": "gateway.plugins.health:Health",
     "hello": "gateway.plugins.hello:Hello",

@@ -19,13 +19,15 @@ def chunked(model: str, request: dict[str, Any], turn: Turn, pieces: int = 0) ->
     if turn.grounding is not None or "text" not in groups[-1][-1]:
         groups.append([{"text": ""}])
     count = int(generation(request).get("candidateCount") or 1)
-    chunks, told = [], ""
+    chunks, told, ratings = [], "", _ratings(request)
     for i, parts in enumerate(groups):
         told += "".join(part.get("text", "") for part in parts if not part.get("thought"))
         for index in range(count):
             candidate = _candidate(turn, parts, index, first=i == 0)
             if i == len(groups) - 1:
                 _finish(candidate, turn, finish)
+                if ratings:
+                    candidate["safetyRatings"] = ratings
             _likely(candidate, request)
             chunks.append(_usage({"candidates": [candidate]}, model, request, told * count, turn.thoughts))
     return chunks
@@ -49,6 +51,20 @@ def _finish(candidate: dict[str, Any], turn: Turn, finish: str) -> None:
         candidate["finishMessage"] = "Model generated function call(s)."
     if turn.grounding is not None:
         candidate["groundingMetadata"] = turn.grounding
+
+
+def _ratings(request: dict[str, Any]) -> list[dict[str, Any]]:
+    """A rating for each category that is set: HIGH where the prompt holds a word of its name, such as "hate"."""
+    categories = [str(setting.get("category")) for setting in request.get("safetySettings") or ()]
+    asked = prompt(request).upper()
+    return [
+        {"category": name, "probability": "HIGH" if _names(name) & set(asked.split()) else "NEGLIGIBLE"}
+        for name in categories
+    ]
+
+
+def _names(category: str) -> set[str]:
+    return set(category.removeprefix("HARM_CATEGORY_").split("_"))
 
 
 def _cut(config: dict[str, Any], turn: Turn) -> str:

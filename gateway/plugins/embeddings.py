@@ -1,11 +1,13 @@
 """OpenAI's embeddings, over Gemini's batches."""
 
 import asyncio
+from typing import Annotated
 
 from aiohttp import web
+from msgspec import Meta, Struct
 
 from gateway.errors import UpstreamError
-from gateway.plugin import Plugin
+from gateway.plugin import Plugin, Services
 from gateway.policy.access import Client, identify
 from gateway.record import Record
 from gateway.server.reply import RECORD, json_reply, read_body
@@ -18,6 +20,31 @@ _AT_ONCE = 4
 
 class Embeddings(Plugin):
     """`POST /v1/embeddings`."""
+
+    class Config(Struct, frozen=True, forbid_unknown_fields=True):
+        """What is done to texts and vectors."""
+
+        unit_length: Annotated[
+            bool,
+            Meta(
+                description="Bring vectors to length 1, as OpenAI's are; false leaves them as Google sent them."
+            ),
+        ] = True
+        tokens: Annotated[
+            str | None,
+            Meta(
+                description="tiktoken's name of the vocabulary of token arrays, such as cl100k_base; none refuses them."
+            ),
+        ] = None
+
+    def __init__(self, config: "Embeddings.Config", services: Services) -> None:
+        super().__init__(config, services)
+        self._tokens: embeddings.Tokens | None = None
+
+    def check(self) -> None:
+        """Raise ValueError when token arrays are to be read and cannot be."""
+        if self.config.tokens is not None:
+            self._tokens = _vocabulary(self.config.tokens)
 
     def routes(self) -> list[web.RouteDef]:
         return [web.post("/v1/embeddings", self.create), web.post("/embeddings", self.create)]
@@ -35,14 +62,16 @@ class Embeddings(Plugin):
             route = self.services.catalog.resolve(body.model, config.models.embeddings)
             record.model, record.requested_model = route.model, body.model
             record.notes = notes = [*notes, "model"] if route.substituted else notes
-            inputs = embeddings.texts(body)
+            inputs = embeddings.texts(body, self._tokens)
             batches = embeddings.to_gemini(body, inputs, route.model)
             answers = await self._embed(batches, route.model, client, record)
             if sum(len(answer.embeddings) for answer in answers) != len(inputs):
                 raise UpstreamError(
                     "the upstream sent fewer vectors than texts", code="upstream_bad_response"
                 )
-            found = embeddings.embedding_list(answers, inputs, route.model, body.encoding_format)
+            found = embeddings.embedding_list(
+                answers, inputs, route.model, body.encoding_format, unit_length=self.config.unit_length
+            )
             record.prompt_tokens = found.usage.prompt_tokens
             headers = {"x-gateway-model": route.model}
             if notes:
@@ -69,3 +98,29 @@ class Embeddings(Plugin):
                 return await exchange.ask(path, body, client, record, gemini_lists.decode_embeddings)
 
         return list(await asyncio.gather(*map(one, batches)))
+
+
+def _vocabulary(name: str) -> embeddings.Tokens:
+    """Reads token ids by tiktoken. Raises ValueError when it, or its table, cannot be had."""
+    try:
+        import tiktoken  # only who reads token arrays needs it
+    except ImportError:
+        raise ValueError(
+            "`tokens` needs the package tiktoken: pip install 'gemini-gateway[tokens]'"
+        ) from None
+    try:
+        encoding = tiktoken.get_encoding(name)
+    except ValueError as error:
+        raise ValueError(f"`tokens`: {str(error).splitlines()[0]}") from None
+    except OSError:
+        raise ValueError(
+            f"`tokens`: tiktoken cannot fetch its table of {name}: put it into TIKTOKEN_CACHE_DIR"
+        ) from None
+
+    def text(ids: list[int]) -> str:
+        try:
+            return encoding.decode(ids)
+        except (KeyError, OverflowError):
+            raise ValueError(f"an id is no token of {name}") from None
+
+    return text

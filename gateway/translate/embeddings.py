@@ -3,7 +3,7 @@
 import base64
 import math
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from gateway.errors import BadRequest
 from gateway.translate.compat import Policy
@@ -30,9 +30,14 @@ _UNIT = 1e-3
 """How far from 1 a vector's length may be before it is brought there."""
 
 EMBEDDINGS: dict[str, Policy] = {
-    "input": Policy("mapped", "a text, or a list of texts, 100 a call; token ids cannot be translated"),
+    "input": Policy(
+        "mapped",
+        "a text, or a list of texts, 100 a call; token ids as text where the operator allows it, else a 400",
+    ),
     "model": Policy("mapped", "URL path; other vendors' names become `models.embeddings`"),
-    "dimensions": Policy("mapped", "`outputDimensionality`; vectors are brought to unit length"),
+    "dimensions": Policy(
+        "mapped", "`outputDimensionality`; vectors are brought to unit length (`unit_length`)"
+    ),
     "encoding_format": Policy("emulated", "base64 of little-endian float32, the SDK's own default"),
     "task_type": Policy("mapped", "`taskType` (not OpenAI's)"),
     "title": Policy("mapped", "`title` (not OpenAI's)"),
@@ -43,28 +48,42 @@ EMBEDDINGS: dict[str, Policy] = {
 """`POST /v1/embeddings`."""
 
 
-def texts(body: EmbeddingRequest) -> list[str]:
-    """The inputs. Raises BadRequest for none, for empty ones, and for token ids."""
-    given = [body.input] if isinstance(body.input, str) else body.input
+Tokens = Callable[[list[int]], str]
+"""Turns token ids of another vendor back into text. Raises ValueError for one that is no token."""
+
+
+def texts(body: EmbeddingRequest, tokens: Tokens | None = None) -> list[str]:
+    """The inputs. Raises BadRequest for none, for empty ones, and for token ids that cannot be read."""
+    given: Sequence[str | int | list[int]] = [body.input] if isinstance(body.input, str) else body.input
+    ids = [one for one in given if isinstance(one, int)]
+    if ids and len(ids) == len(given):
+        given = [ids]
     if not given:
         raise BadRequest("at least one text is needed", param="input")
     if len(given) > MOST_INPUTS:
         raise BadRequest(f"at most {MOST_INPUTS} texts, got {len(given)}", param="input")
     found: list[str] = []
     for i, one in enumerate(given):
-        if not isinstance(one, str):
-            raise BadRequest(
-                "token arrays are not supported, because Gemini has other tokens: send texts "
-                "(LangChain: OpenAIEmbeddings(check_embedding_ctx_length=False))",
-                param="input",
-                code="invalid_type",
-            )
-        if not one:
-            raise BadRequest(
-                "an empty text has no embedding", param="input" if len(given) == 1 else f"input[{i}]"
-            )
-        found.append(one)
+        param = "input" if len(given) == 1 else f"input[{i}]"
+        text = one if isinstance(one, str) else _untokenized(one, tokens, param)
+        if not text:
+            raise BadRequest("an empty text has no embedding", param=param)
+        found.append(text)
     return found
+
+
+def _untokenized(ids: int | list[int], tokens: Tokens | None, param: str) -> str:
+    if tokens is None or isinstance(ids, int):
+        raise BadRequest(
+            "token arrays are not supported, because Gemini has other tokens: send texts "
+            "(LangChain: OpenAIEmbeddings(check_embedding_ctx_length=False))",
+            param="input",
+            code="invalid_type",
+        )
+    try:
+        return tokens(ids)
+    except ValueError as error:
+        raise BadRequest(str(error), param=param) from None
 
 
 def to_gemini(body: EmbeddingRequest, inputs: Sequence[str], model: str) -> list[BatchEmbedContentsRequest]:
@@ -85,11 +104,17 @@ def to_gemini(body: EmbeddingRequest, inputs: Sequence[str], model: str) -> list
 
 
 def embedding_list(
-    answers: Iterable[BatchEmbedContentsResponse], inputs: Sequence[str], model: str, encoding: str | None
+    answers: Iterable[BatchEmbedContentsResponse],
+    inputs: Sequence[str],
+    model: str,
+    encoding: str | None,
+    *,
+    unit_length: bool = True,
 ) -> EmbeddingList:
-    """All vectors, numbered through, of unit length as OpenAI's are."""
+    """All vectors, numbered through, of unit length as OpenAI's are, or as Google sent them."""
     found = list(answers)
-    vectors = [unit(embedding) for answer in found for embedding in answer.embeddings]
+    given = [embedding for answer in found for embedding in answer.embeddings]
+    vectors = [unit(embedding) if unit_length else embedding.values for embedding in given]
     base64_wanted = encoding == "base64"
     data = [Embedding(i, packed(v) if base64_wanted else v) for i, v in enumerate(vectors)]
     tokens = _tokens(found, inputs)

@@ -188,6 +188,7 @@ class UsageMetadata(_Message):
 
 class SafetyRating(_Message):
     category: str | int = ""
+    probability: str | int = ""
     blocked: bool = False
 
 
@@ -267,6 +268,7 @@ class Candidate(_Message):
 class PromptFeedback(_Message):
     block_reason: str | int | None = None
     block_reason_message: str | None = None
+    safety_ratings: list[SafetyRating] | None = None
 
 
 class ErrorStatus(_Message):

@@ -10,8 +10,10 @@ import aiohttp
 import aiohttp.web
 import openai
 import pytest
+import tiktoken
 from conftest import RawUpstream, Serve, whole
 
+from gateway.errors import ConfigError
 from gateway.translate.embeddings import packed
 
 
@@ -207,3 +209,64 @@ async def test_a_list_is_not_another_keys(
             assert response.status == 200
 
     assert len(raw_upstream.requests) == 2
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A vocabulary of four tokens, known to tiktoken like its own."""
+    ranks = {b"a": 0, b"b": 1, b"ab": 2, b"\xc3": 3}
+    encoding = tiktoken.Encoding("tiny", pat_str=".", mergeable_ranks=ranks, special_tokens={"<|end|>": 4})
+    monkeypatch.setitem(tiktoken.registry.ENCODINGS, "tiny", encoding)
+    return "plugins: {embeddings: {tokens: tiny}}"
+
+
+@pytest.mark.parametrize(
+    ("given", "texts"),
+    [([2, 0], ["aba"]), ([[0], [1, 2]], ["a", "bab"]), (["x", [0, 1]], ["x", "ab"]), ([[3]], ["\ufffd"])],
+)
+async def test_token_arrays_are_read_where_the_operator_allows_it(
+    http: aiohttp.ClientSession,
+    serve: Serve,
+    raw_upstream: RawUpstream,
+    tiny: str,
+    given: Any,
+    texts: list[str],
+) -> None:
+    raw_upstream.scripts = [vectors(*([1.0] for _ in texts))]
+    base = await serve(tiny, raw_upstream.url)
+    status, _, _ = await ask(http, base, input=given)
+
+    assert status == 200
+    asked = sent(raw_upstream)[0]["requests"]
+    assert [one["content"]["parts"][0]["text"] for one in asked] == texts
+
+
+@pytest.mark.parametrize(
+    ("given", "param", "told"),
+    [
+        ([[0], [99]], "input[1]", "no token of tiny"), ([-1], "input", "no token"), ([2**40], "input", "no token"),
+        ([[]], "input", "empty"), (["x", 1], "input", "token arrays"),
+    ],
+)  # fmt: skip
+async def test_tokens_that_are_none_are_named(
+    http: aiohttp.ClientSession, serve: Serve, tiny: str, given: Any, param: str, told: str
+) -> None:
+    status, _, answer = await ask(http, await serve(tiny), input=given)
+
+    assert (status, answer["error"]["param"]) == (400, param)
+    assert told in answer["error"]["message"]
+
+
+async def test_an_unknown_vocabulary_is_a_fault_of_the_configuration(serve: Serve) -> None:
+    with pytest.raises(ConfigError, match=r"test.yaml:2:.*Unknown encoding no_such"):
+        await serve("plugins: {embeddings: {tokens: no_such}}")
+
+
+async def test_vectors_stay_as_google_sent_them_when_told_so(
+    http: aiohttp.ClientSession, serve: Serve, raw_upstream: RawUpstream
+) -> None:
+    raw_upstream.scripts = [vectors([0.25, 0.25])]
+    base = await serve("plugins: {embeddings: {unit_length: false}}", raw_upstream.url)
+    _, _, found = await ask(http, base, input="x", encoding_format="float")
+
+    assert found["data"][0]["embedding"] == [0.25, 0.25]
