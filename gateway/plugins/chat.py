@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
 from typing import Annotated
 
 from aiohttp import web
@@ -13,7 +12,7 @@ from gateway.policy.access import Client, identify
 from gateway.question import Question, understand
 from gateway.record import Record
 from gateway.server.ids import unique
-from gateway.server.reply import RECORD, StreamReply, json_reply, read_body
+from gateway.server.reply import RECORD, StreamReply, answered_by, json_reply, read_body
 from gateway.translate.chat_answer import ChatStream, Envelope, completion
 from gateway.translate.stream import StreamTranslator
 from gateway.translate.turn import TurnReader
@@ -110,8 +109,4 @@ def _call_id() -> str:
 
 
 def _headers(question: Question, model: str, record: Record) -> dict[str, str]:
-    headers = {"x-gateway-model": model}
-    notes: Sequence[str] = [*question.notes, *record.adjusted] if record.adjusted else question.notes
-    if notes:
-        headers["x-gateway-notes"] = ",".join(dict.fromkeys(notes))
-    return headers
+    return answered_by(model, question.notes, record.adjusted)

@@ -11,7 +11,7 @@ from gateway.policy.access import Client, identify
 from gateway.question import Question, ask
 from gateway.record import Record
 from gateway.server.ids import unique
-from gateway.server.reply import RECORD, StreamReply, json_reply, read_body
+from gateway.server.reply import RECORD, StreamReply, answered_by, json_reply, read_body
 from gateway.translate import compat, completions
 from gateway.translate.chat_answer import Envelope
 from gateway.translate.completions import CompletionStream, completion
@@ -100,9 +100,6 @@ def _envelope(model: str) -> Envelope:
 
 def _headers(question: Question, model: str, record: Record) -> dict[str, str]:
     record.model = model
-    headers = {"x-gateway-model": model}
     # how little to think was our own wish, not the client's
     notes = [name for name in (*question.notes, *record.adjusted) if name != "reasoning_effort"]
-    if notes:
-        headers["x-gateway-notes"] = ",".join(dict.fromkeys(notes))
-    return headers
+    return answered_by(model, notes)

@@ -10,7 +10,7 @@ from gateway.errors import UpstreamError
 from gateway.plugin import Plugin, Services
 from gateway.policy.access import Client, identify
 from gateway.record import Record
-from gateway.server.reply import RECORD, json_reply, read_body
+from gateway.server.reply import RECORD, answered_by, json_reply, read_body
 from gateway.translate import compat, embeddings
 from gateway.wire import gemini_lists, openai_lists
 
@@ -73,10 +73,8 @@ class Embeddings(Plugin):
                 answers, inputs, route.model, body.encoding_format, unit_length=self.config.unit_length
             )
             record.prompt_tokens = found.usage.prompt_tokens
-            headers = {"x-gateway-model": route.model}
-            if notes:
-                headers["x-gateway-notes"] = ",".join(notes)
-            return json_reply(await asyncio.to_thread(openai_lists.encode, found), headers)
+            encoded = await asyncio.to_thread(openai_lists.encode, found)
+            return json_reply(encoded, answered_by(route.model, notes))
 
     async def _embed(
         self,

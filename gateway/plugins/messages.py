@@ -10,7 +10,15 @@ from gateway.policy.access import Client, identify
 from gateway.question import Question, ask
 from gateway.record import Record
 from gateway.server.ids import unique
-from gateway.server.reply import ERROR_REPLY, RECORD, ErrorReply, StreamReply, json_reply, read_body
+from gateway.server.reply import (
+    ERROR_REPLY,
+    RECORD,
+    ErrorReply,
+    StreamReply,
+    answered_by,
+    json_reply,
+    read_body,
+)
 from gateway.translate import compat, failure, messages
 from gateway.translate.messages_answer import OVERLOADED, MessagesStream, Object, error_object
 from gateway.translate.stream import StreamTranslator
@@ -115,11 +123,7 @@ def _message(model: str) -> Object:
 
 def _headers(question: Question, model: str, record: Record) -> dict[str, str]:
     record.model = model
-    headers = {"x-gateway-model": model, "request-id": record.request_id}
-    notes = [*question.notes, *record.adjusted]
-    if notes:
-        headers["x-gateway-notes"] = ",".join(dict.fromkeys(notes))
-    return headers
+    return {**answered_by(model, question.notes, record.adjusted), "request-id": record.request_id}
 
 
 def _origin(param: str | None, origins: list[str]) -> str | None:

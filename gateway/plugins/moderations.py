@@ -12,7 +12,7 @@ from gateway.policy.access import Client, identify
 from gateway.question import ask
 from gateway.record import Record
 from gateway.server.ids import unique
-from gateway.server.reply import RECORD, json_reply, read_body
+from gateway.server.reply import RECORD, answered_by, json_reply, read_body
 from gateway.translate import compat, moderations
 from gateway.wire import openai_chat as chat
 from gateway.wire import openai_moderations as wire
@@ -52,10 +52,7 @@ class Moderations(Plugin):
             results = await asyncio.gather(*(self._rate(one, client, record, places) for one in asked))
             record.model, record.requested_model, record.notes = self.config.model, body.model, notes or None
             answer = wire.Moderation(unique("modr-"), self.config.model, list(results))
-            headers = {"x-gateway-model": self.config.model}
-            if notes:
-                headers["x-gateway-notes"] = ",".join(notes)
-            return json_reply(wire.encode(answer), headers)
+            return json_reply(wire.encode(answer), answered_by(self.config.model, notes))
 
     async def _rate(
         self, asked: chat.ChatRequest, client: Client, record: Record, places: asyncio.Semaphore

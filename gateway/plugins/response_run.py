@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -16,7 +16,7 @@ from gateway.policy.access import Client
 from gateway.question import Question
 from gateway.record import Record
 from gateway.server.ids import unique
-from gateway.server.reply import StreamReply, json_reply
+from gateway.server.reply import StreamReply, answered_by, json_reply
 from gateway.translate.responses_answer import Object, ResponseStream, Wishes
 from gateway.translate.stream import StreamTranslator
 from gateway.translate.turn import TurnReader
@@ -92,11 +92,7 @@ class ResponseRun:
     def headers(self, record: Record) -> dict[str, str]:
         """The model that answers, and what was not honoured."""
         record.model = model = self.response["model"]
-        notes: Sequence[str] = [*self._asked.question.notes, *record.adjusted]
-        headers = {"x-gateway-model": model}
-        if notes:
-            headers["x-gateway-notes"] = ",".join(dict.fromkeys(notes))
-        return headers
+        return answered_by(model, self._asked.question.notes, record.adjusted)
 
     async def _in_background(self, record: Record) -> None:
         beats = asyncio.create_task(self._beat(), name=f"{self.name}-beat")

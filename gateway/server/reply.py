@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -114,6 +114,14 @@ def _invalid(error: msgspec.ValidationError) -> BadRequest:
 def json_reply(data: bytes, headers: Mapping[str, str], status: int = 200) -> web.Response:
     """A whole answer."""
     return web.Response(body=data, status=status, headers={"Content-Type": "application/json", **headers})
+
+
+def answered_by(model: str, notes: Iterable[str], adjusted: Iterable[str] = ()) -> dict[str, str]:
+    """Headers that tell which model answered, and which fields were not honoured, or only after a repair."""
+    told = dict.fromkeys([*notes, *adjusted])
+    return (
+        {"x-gateway-model": model, "x-gateway-notes": ",".join(told)} if told else {"x-gateway-model": model}
+    )
 
 
 def error_reply(error: GatewayError) -> web.Response:

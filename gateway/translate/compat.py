@@ -110,7 +110,7 @@ def review(fields: Mapping[str, Raw], table: Mapping[str, Policy], compat: Compa
     for name, raw in fields.items():
         policy = table.get(name)
         if policy is None:
-            notes.append(_printable(name))
+            notes.append(printable(name))
         elif policy.treatment in ("ignored", "dropped") and not _is_neutral(raw, policy):
             if policy.treatment == "dropped" and compat == "strict":
                 raise UnsupportedParameter(f"`{name}` cannot be honoured: {policy.how}", param=name)
@@ -147,7 +147,7 @@ def _is_neutral(raw: Raw, policy: Policy) -> bool:
     return any(type(value) is type(n) and value == n for n in policy.neutral)
 
 
-def _printable(name: str) -> str:
-    """A client's own field name, made fit for a header."""
+def printable(name: str) -> str:
+    """A client's own word, made fit for a header."""
     kept = "".join(c if c.isascii() and (c.isalnum() or c in "_-.") else "?" for c in name[:40])
     return kept or "?"

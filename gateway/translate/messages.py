@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.errors import BadRequest
-from gateway.translate.compat import Policy
+from gateway.translate.compat import Policy, printable
 from gateway.wire import openai_chat as chat
 from gateway.wire.anthropic import Block, Message, MessagesRequest, Tool
 
@@ -142,7 +142,7 @@ class _Messages:
             if block.type == "tool_result":
                 self.add(chat.Message("tool", _result(block, place), tool_call_id=block.tool_use_id), place)
             elif block.type.endswith("_tool_result"):
-                self.notes.append(f"messages.{block.type[:40]}")
+                self.notes.append(f"messages.{printable(block.type)}")
             else:
                 parts.append(_part(block, place))
         if parts:
@@ -163,7 +163,7 @@ class _Messages:
             elif block.type == "text":
                 texts.append(_part(block, place))
             else:
-                self.notes.append(f"messages.{block.type[:40]}")
+                self.notes.append(f"messages.{printable(block.type)}")
         message.content = texts or None
         message.tool_calls = calls or None
         if signature and texts:
@@ -243,7 +243,7 @@ def _tools(given: Sequence[Tool], notes: list[str]) -> list[chat.Tool]:
             function = chat.FunctionDefinition(tool.name, tool.description, schema, tool.strict)
             found.append(chat.Tool("function", function))
         else:
-            notes.append(f"tools.{kind[:40]}")
+            notes.append(f"tools.{printable(kind)}")
     return found
 
 

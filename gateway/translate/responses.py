@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.errors import BadRequest, UnsupportedParameter
-from gateway.translate.compat import Policy
+from gateway.translate.compat import Policy, printable
 from gateway.wire import openai_chat as chat
 from gateway.wire.openai_responses import Item, ItemPart, ResponseRequest, ResponseTool, ResponseToolChoice
 
@@ -173,7 +173,7 @@ class _Messages:
             case "item_reference":
                 raise BadRequest("items are not kept by their id: send the item itself", param=f"{at}.id")
             case other:
-                self.notes.append(f"input.{other[:40]}")
+                self.notes.append(f"input.{printable(other)}")
 
     def _message(self, item: Item, at: str) -> None:
         if not item.role:
@@ -276,7 +276,7 @@ class _Tools:
         elif tool.type in _HOSTED or tool.type.startswith("web_search"):
             self.found.append(chat.Tool(_HOSTED.get(tool.type, "web_search")))
         else:
-            self.notes.append(f"tools.{tool.type[:40]}")
+            self.notes.append(f"tools.{printable(tool.type)}")
 
     def _named(self, tool: ResponseTool, name: str) -> None:
         if tool.type == "custom":

@@ -2,22 +2,16 @@
 
 import asyncio
 import base64
-import copy
 import json
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
-import aiohttp
 import pytest
-from aiohttp import web
+from hostile import Bench, hostile, paths
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from gateway.config.model import GatewayConfig
-from gateway.config.source import Source
-from gateway.server.app import build_app
-from gateway.server.protocol import Runner
 from gateway.wire.openai_chat import ChatRequest
 
 BATCH = 100
@@ -61,25 +55,6 @@ SEED: dict[str, Any] = {
 }  # fmt: skip
 
 
-VALUES: list[Any] = [
-    None, True, False, 0, -1, 1, 2**31, 2**63, -(2**64), 10**400, 1.5, 1e308, float("nan"), float("inf"), "", " ", "x",
-    "\x00", "\ud800", "é\U0001f600", "a" * 5000, "{bad", "[1]", '{"a":1e999}', "[" * 150, "data:;base64,!!!",
-    "data:image/png;base64,A", "http://127.0.0.1/x.png", "https://[::1]/", "../../x", "\r\nx: y", [], [[]], {}, [None],
-    [{}], {"": ""}, {"$ref": "#"}, {"$ref": "#/$defs/A"}, {"type": "object", "properties": 5}, {"type": [1]},
-    {"anyOf": []}, {"allOf": [{"allOf": [{}]}]}, {"enum": []}, {"const": {"a": [1]}}, {"google": 5}, {"role": "user"},
-    {"role": "tool", "content": None}, {"type": "function"}, {"url": 5}, "__deep__",
-]  # fmt: skip
-
-
-def paths(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Every place in a body."""
-    if at:
-        yield at
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, inner in items:
-        yield from paths(inner, (*at, key))
-
-
 PATHS = sorted(paths(SEED), key=str)
 LIGHT = [
     "functions",
@@ -94,68 +69,6 @@ LIGHT = [
 """Fields whose absence lets more bodies through to the later steps."""
 
 
-def mutated(changes: list[tuple[tuple[Any, ...], Any]], without: set[str]) -> bytes:
-    body = {key: value for key, value in copy.deepcopy(SEED).items() if key not in without}
-    for path, value in changes:
-        spot: Any = body
-        for step in path[:-1]:
-            try:
-                spot = spot[step]
-            except (KeyError, IndexError, TypeError):
-                break
-        else:
-            if isinstance(spot, dict) or (
-                isinstance(spot, list) and isinstance(path[-1], int) and path[-1] < len(spot)
-            ):
-                spot[path[-1]] = copy.copy(value)
-    return json.dumps(body).encode().replace(b'"__deep__"', b"[" * 120 + b"]" * 120)
-
-
-def hostile(rolls: random.Random) -> bytes:
-    """The good body with one to three of its places spoilt."""
-    changes = [(rolls.choice(PATHS), rolls.choice(VALUES)) for _ in range(rolls.randint(1, 3))]
-    return mutated(changes, {name for name in LIGHT if rolls.random() < 0.5})
-
-
-async def _upstream(request: web.Request) -> web.Response:
-    answer = {"candidates": [{"content": {"parts": [{"text": "hi"}]}, "finishReason": "STOP"}]}
-    if "stream" in request.path:
-        text = b"data: " + json.dumps(answer).encode() + b"\r\n\r\n"
-        return web.Response(body=text, headers={"Content-Type": "text/event-stream"})
-    return web.json_response(answer)
-
-
-class Bench:
-    """A gateway, an upstream that takes everything, and a client, in a loop of their own."""
-
-    async def start(self) -> None:
-        app = web.Application(client_max_size=2**26)
-        app.router.add_post("/{path:.*}", _upstream)
-        self._upstream = web.AppRunner(app)
-        await self._upstream.setup()
-        await web.TCPSite(self._upstream, "127.0.0.1", 0).start()
-        url = f"http://127.0.0.1:{self._upstream.addresses[0][1]}"
-        text = f"{{upstream: {{base_url: '{url}'}}, logging: {{exchanges: false}}, media: {{fetch: false}}}}"
-        source = Source(text, "x", {})
-        self._gateway = Runner(build_app(source.decode(GatewayConfig), source))
-        await self._gateway.setup()
-        await web.TCPSite(self._gateway, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{self._gateway.addresses[0][1]}/v1/chat/completions"
-        self._http = aiohttp.ClientSession(headers={"Authorization": "Bearer k"})
-
-    async def stop(self) -> None:
-        await self._http.close()
-        await self._gateway.cleanup()
-        await self._upstream.cleanup()
-
-    async def send(self, body: bytes) -> tuple[int, bytes]:
-        async with self._http.post(self.url, data=body) as response:
-            return response.status, await response.read()
-
-    async def all(self, bodies: list[bytes]) -> list[tuple[int, bytes]]:
-        return [await self.send(body) for body in bodies]
-
-
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_twenty_thousand_hostile_bodies_are_never_our_fault(shard: int) -> None:
     loop = asyncio.new_event_loop()
@@ -168,7 +81,7 @@ def test_twenty_thousand_hostile_bodies_are_never_our_fault(shard: int) -> None:
     @given(st.integers(0, 2**64))
     def run(seed: int) -> None:
         rolls = random.Random(seed * SHARDS + shard)
-        bodies = [hostile(rolls) for _ in range(BATCH)]
+        bodies = [hostile(SEED, PATHS, LIGHT, rolls) for _ in range(BATCH)]
         for body, (status, answer) in zip(bodies, loop.run_until_complete(bench.all(bodies)), strict=True):
             statuses[status] = statuses.get(status, 0) + 1
             assert status in (200, 400), (status, answer[:300], body[:2000])

@@ -1,12 +1,11 @@
 """The Responses surface over HTTP, on the emulator."""
 
-import json
 from typing import Any
 
 import aiohttp
 import openai
 import pytest
-from conftest import Fake, RawUpstream, Serve, whole
+from conftest import Fake
 from pydantic import BaseModel
 
 F3 = "gemini-3-flash-preview"
@@ -159,25 +158,6 @@ async def test_a_failure_midstream_is_told_in_the_stream(http: aiohttp.ClientSes
 
     assert "event: response.failed" in text
     assert text.rstrip().rpartition("data: ")[2].startswith('{"type":"error"')
-
-
-async def test_a_tool_loop_goes_on_from_one_surface_to_another(
-    http: aiohttp.ClientSession, serve: Serve, raw_upstream: RawUpstream
-) -> None:
-    part = {"functionCall": {"name": "f", "args": {}, "id": "w71i0cbt"}, "thoughtSignature": "c2lnbg=="}
-    answer = {"candidates": [{"content": {"parts": [part]}, "finishReason": "STOP"}]}
-    text = {"candidates": [{"content": {"parts": [{"text": "hi"}]}, "finishReason": "STOP"}]}
-    raw_upstream.scripts = [whole(json.dumps(answer).encode()), whole(json.dumps(text).encode())]
-    base = await serve("", raw_upstream.url)
-    await post(http, base, model=F3, input="x")
-    messages = [{"role": "user", "content": "x"},
-                {"role": "assistant", "tool_calls": [{"id": "w71i0cbt", "type": "function",
-                                                      "function": {"name": "f", "arguments": "{}"}}]},
-                {"role": "tool", "tool_call_id": "w71i0cbt", "content": "1"}]  # fmt: skip
-    async with http.post(f"{base}/v1/chat/completions", json={"model": F3, "messages": messages}) as response:
-        assert response.status == 200
-
-    assert b'"thoughtSignature":"c2lnbg=="' in raw_upstream.requests[1]
 
 
 WRONG: list[Any] = [True, 5, 2.5, "text", [], ["x"], {}, {"x": 1}, None, [None], [{"type": "message"}]]
