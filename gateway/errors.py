@@ -10,6 +10,8 @@ GatewayError            500  server_error
 ├─ MethodNotAllowed     405  method_not_allowed
 ├─ TooLarge             413  request_too_large
 ├─ RateLimited          429  rate_limit_exceeded
+│  ├─ PoolExhausted          every project rests for this model
+│  └─ BudgetExceeded         insufficient_quota: a client's own budget is spent
 ├─ Draining             503  shutting_down
 └─ UpstreamError        502  bad_gateway
    ├─ UpstreamTimeout   504  upstream_timeout
@@ -142,6 +144,20 @@ class RateLimited(GatewayError):
     quotas: tuple[Quota, ...] = ()
 
 
+class PoolExhausted(RateLimited):
+    """No project is free for this model; `retry_after` says when the first will be."""
+
+
+class BudgetExceeded(RateLimited):
+    """A client's budget is spent; another attempt before it is renewed cannot help."""
+
+    type = "insufficient_quota"
+    code = "insufficient_quota"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, should_retry=False)
+
+
 class Draining(GatewayError):
     """The process is going down; another attempt reaches its successor."""
 
@@ -180,6 +196,16 @@ class UpstreamTruncated(UpstreamError):
     """A stream that ended without a finish reason (design.md 1.1, 2)."""
 
     code = "upstream_incomplete"
+
+
+class NoUsableKey(UpstreamError):
+    """Google refuses every key of the pool that might serve this model."""
+
+    status = 503
+    code = "no_usable_key"
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"No key of this gateway can be used for {model}.", should_retry=False)
 
 
 class UnusableAnswer(UpstreamError):
