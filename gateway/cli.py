@@ -1,4 +1,4 @@
-"""The command line: serve, check, routes, schema, translate, fake, demo."""
+"""The command line: serve, check, routes, schema, translate, keys, usage, fake, demo."""
 
 import argparse
 import sys
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gateway import __version__
 from gateway.errors import ConfigError, GatewayError
+from gateway.keys_cli import add_commands
 
 DEFAULT_CONFIG = Path("config/gateway.yaml")
 EX_CONFIG = 78
@@ -48,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     translate.add_argument(
         "file", type=Path, help="a chat request, or an answer of Gemini's; - is standard input"
     )
+    add_commands(commands, _command)
     fake = commands.add_parser("fake", help="serve the Gemini emulator")
     fake.set_defaults(command=_fake)
     fake.add_argument("--listen", metavar="HOST:PORT", type=_address, default=("127.0.0.1", 9090))

@@ -12,8 +12,10 @@ from typing import Protocol, TypeVar
 
 from aiohttp import web
 
+from gateway.attempt import Accounts, Attempt, Size
 from gateway.errors import Draining, GatewayError, UnusableAnswer
 from gateway.policy.access import Client
+from gateway.policy.affinity import affinity
 from gateway.policy.refusals import Refusals
 from gateway.policy.retry import Fail, RetryBudget, RetryConfig, judge
 from gateway.record import Record
@@ -21,15 +23,19 @@ from gateway.store.memory import MemorySignatures
 from gateway.store.signatures import Signatures, SignaturesConfig
 from gateway.translate import adjust
 from gateway.translate.events import Event
+from gateway.translate.family import Families
 from gateway.translate.signatures import Signed
 from gateway.translate.stream import StreamTranslator, decode, readable
 from gateway.translate.turn import TurnReader
 from gateway.upstream.client import Forwarded, GeminiClient
-from gateway.wire.gemini import GeminiCall
+from gateway.wire.gemini import GeminiCall, UsageMetadata, encode_json
 from gateway.wire.gemini_lists import decode_count, encode_count
 
 T = TypeVar("T")
 
+_UNSIZED = Size()
+_MOST_OUTPUT = 65_536
+"""Tokens that a model may write, where the table does not say."""
 _MOST_REMEDIES = 2
 """Adjustments of one request (translation.md J)."""
 
@@ -48,9 +54,14 @@ class Reply(Protocol):
 class _Attempts:
     """What one upstream call has been through."""
 
-    def __init__(self, call: GeminiCall, record: Record) -> None:
+    def __init__(self, call: GeminiCall, client: Client, record: Record, size: Size) -> None:
         self.call = call
+        self.client = client
         self.record = record
+        self.size = size
+        self.affinity = affinity(call, client) if client.id else b""
+        self.tried: list[str] = []
+        """Projects that were asked."""
         self.failures = 0
         self.remedies: list[str] = []
         self.settled = False
@@ -65,8 +76,18 @@ class _Attempts:
 class Exchange:
     """Carries calls through attempts; retry budget and learnt refusals are shared by all of them."""
 
-    def __init__(self, upstream: GeminiClient, retry: RetryConfig, *, strict: bool = False) -> None:
+    def __init__(
+        self,
+        upstream: GeminiClient,
+        retry: RetryConfig,
+        accounts: Accounts,
+        families: Families,
+        *,
+        strict: bool = False,
+    ) -> None:
         self._upstream = upstream
+        self.accounts = accounts
+        self._families = families
         self._retry = retry
         self._budget = RetryBudget()
         self._refusals = Refusals()
@@ -87,18 +108,30 @@ class Exchange:
             record.adjusted += adjust.prepare(call.request, learnt)
 
     async def ask(
-        self, path: str, body: bytes | None, client: Client, record: Record, read: Callable[[bytes], T]
+        self,
+        path: str,
+        body: bytes | None,
+        client: Client,
+        record: Record,
+        read: Callable[[bytes], T],
+        *,
+        usage: Callable[[T], UsageMetadata | None] = lambda _: None,
+        model: str = "",
     ) -> T:
         """Another call's answer, decoded: embeddings, models, counts. Retried as any other."""
-        attempt = 0
+        failures = 0
+        tried: list[str] = []
+        size = Size(len(body or b""))
         while True:
-            attempt += 1
+            failures += 1
             record.attempts += 1
             try:
-                found = readable(await self._upstream.ask(path, body, client.key), read)
+                async with self.accounts.attempt(client, record, model, tried, b"", size) as attempt:
+                    found = readable(await self._upstream.ask(path, body, attempt.key), read)
+                    attempt.usage = usage(found)
             except GatewayError as error:
                 record.upstream_status = error.upstream_status or record.upstream_status
-                await self._pause(error, attempt)
+                await self._pause(error, failures, client, model)
                 continue
             self._succeeded(record)
             return found
@@ -109,28 +142,33 @@ class Exchange:
         path: str,
         headers: Mapping[str, str],
         body: bytes | AsyncIterator[bytes] | None,
-        client: Client,
+        key: str,
     ) -> Forwarded:
         """Pass a native call on, once."""
-        return await self._upstream.forward(method, path, headers, body, client.key)
+        return await self._upstream.forward(method, path, headers, body, key)
 
     async def count(self, call: GeminiCall, client: Client, record: Record) -> int:
         """The tokens a call would bring (translation.md H.2)."""
         name = call.path.partition(":")[0]
         body = encode_count(name, call.request)
-        return (await self.ask(f"{name}:countTokens", body, client, record, decode_count)).total_tokens
+        found = await self.ask(f"{name}:countTokens", body, client, record, decode_count, model=call.model)
+        return found.total_tokens
 
     async def complete(
         self, call: GeminiCall, client: Client, record: Record, new: Callable[[], TurnReader]
     ) -> list[Event]:
         """The events of a whole answer. Raises GatewayError when no attempt brought one."""
-        attempts = _Attempts(call, record)
+        attempts = self._attempts(call, client, record)
         while True:
             attempts.begin()
             reader = new()
             try:
-                events = reader.feed(decode(await self._upstream.send(call, client.key)))
-                events += reader.close(whole=True, settle=attempts.settled)
+                async with self._attempt(attempts) as attempt:
+                    try:
+                        events = reader.feed(decode(await self._upstream.send(call, attempt.key)))
+                        events += reader.close(whole=True, settle=attempts.settled)
+                    finally:
+                        attempt.usage = reader.usage
             except GatewayError as error:
                 await self._again(error, attempts)
                 continue
@@ -193,12 +231,16 @@ class Exchange:
         new: Callable[[], StreamTranslator],
     ) -> None:
         """One call's stream to its end, tried again while nothing was said."""
-        attempts = _Attempts(call, record)
+        attempts = self._attempts(call, client, record)
         while True:
             attempts.begin()
             translator = new()
             try:
-                await self._relay(attempts, client, reply, translator)
+                async with self._attempt(attempts) as attempt:
+                    try:
+                        await self._relay(attempts, attempt.key, reply, translator)
+                    finally:
+                        attempt.usage = translator.usage
             except UnusableAnswer as error:
                 if not (attempts.said or attempts.settled):
                     await self._again(error, attempts)
@@ -214,11 +256,9 @@ class Exchange:
             record.count(translator.usage)
             return
 
-    async def _relay(
-        self, attempts: _Attempts, client: Client, reply: Reply, translator: StreamTranslator
-    ) -> None:
+    async def _relay(self, attempts: _Attempts, key: str, reply: Reply, translator: StreamTranslator) -> None:
         """One attempt: each upstream read becomes at most one write. Raises what the translator kept."""
-        async with await self._upstream.open(attempts.call, client.key) as incoming:
+        async with await self._upstream.open(attempts.call, key) as incoming:
             async for data in incoming:
                 out = translator.feed(data)
                 if translator.signed:
@@ -257,14 +297,42 @@ class Exchange:
             attempts.settled = True
             return
         attempts.failures += 1
-        await self._pause(error, attempts.failures)
+        await self._pause(error, attempts.failures, attempts.client, attempts.call.model)
 
-    async def _pause(self, error: GatewayError, failures: int) -> None:
+    async def _pause(self, error: GatewayError, failures: int, client: Client, model: str) -> None:
         """Wait before another attempt, or raise the error."""
-        verdict = judge(error, failures, self._budget, self._retry, random.random())  # noqa: S311 - jitter
+        elsewhere, error = self.accounts.elsewhere(error, client, model)
+        jitter = random.random()  # noqa: S311
+        verdict = judge(error, failures, self._budget, self._retry, jitter, elsewhere=elsewhere)
         if isinstance(verdict, Fail):
             raise verdict.error
         await asyncio.sleep(verdict.after)
+
+    def _attempts(self, call: GeminiCall, client: Client, record: Record) -> _Attempts:
+        return _Attempts(
+            call, client, record, self._size(call) if self.accounts.needs_size(client) else _UNSIZED
+        )
+
+    def _attempt(self, attempts: _Attempts) -> Attempt:
+        return self.accounts.attempt(
+            attempts.client,
+            attempts.record,
+            attempts.call.model,
+            attempts.tried,
+            attempts.affinity,
+            attempts.size,
+        )
+
+    def _size(self, call: GeminiCall) -> Size:
+        """What a call may bring at most; an answer is as long as was asked, or as the model can write."""
+        config = call.request.generation_config
+        output = config.max_output_tokens if config is not None else None
+        request = call.request
+        read = (request.system_instruction, request.tools, request.contents)
+        return Size(
+            len(encode_json(read)),
+            output or self._families.of(call.model).output_tokens or _MOST_OUTPUT,
+        )
 
     def _remedied(self, error: GatewayError, attempts: _Attempts) -> bool:
         """Change the request so that this refusal cannot come again."""

@@ -5,22 +5,29 @@ decode its options, construct (no side effects), check(), routes(), lifespan in,
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from time import time
 from typing import Any, ClassVar
 
 from aiohttp import web
 from msgspec import Struct
 
+from gateway.attempt import over
 from gateway.config.model import GatewayConfig
 from gateway.config.source import Source
-from gateway.errors import ConfigError, Fault
+from gateway.errors import ConfigError, Fault, RateLimited
 from gateway.exchange import Exchange
-from gateway.policy.catalog import Catalog
+from gateway.policy.access import Access, Client
+from gateway.policy.catalog import Catalog, ModelRoute
 from gateway.policy.limits import Admission
+from gateway.policy.windows import windows
 from gateway.record import Record
+from gateway.server.ids import unique
+from gateway.server.reply import RECORD
+from gateway.store.counters import Counters
 from gateway.totals import Totals
 from gateway.translate.chat import Safety
 from gateway.translate.family import Families
@@ -46,6 +53,10 @@ BUILT_IN = {
 """Resolved without a look at installed metadata, so they work from a checkout."""
 
 
+KEY_HEADERS: web.RequestKey[Mapping[str, str]] = web.RequestKey("key_headers", Mapping)
+"""Where the key of a request is, when not in its headers as they came: Google's own surface takes one in the query."""
+
+
 class Services(Struct, frozen=True):
     """What the application lends its plugins."""
 
@@ -61,6 +72,77 @@ class Services(Struct, frozen=True):
     """Ends a record of work with a status: it is counted and told in the log."""
     running: set[asyncio.Task[Any]]
     """Work in progress, each in its task: a drain waits for it, and ends what takes too long."""
+
+    access: Access
+    counters: Callable[[], Counters]
+    """What clients have used; a store that may be replaced at the start."""
+
+    def client(self, request: web.Request) -> Client:
+        """Who asks. Raises Unauthorized, or BadRequest for two different keys."""
+        client = self.access.identify(request.get(KEY_HEADERS, request.headers), time())
+        record = request[RECORD]
+        record.client, record.key = client.fingerprint, client.id or None
+        return client
+
+    def enter(self, request: web.Request, surface: str) -> "Entry":
+        """Let a request in: `async with services.enter(request, "chat") as client`. Raises what keeps it out."""
+        return Entry(self, request, surface)
+
+    def route(self, client: Client, requested: str | None, default: str | None = None) -> ModelRoute:
+        """The model a name means to this client. Raises BadRequest, Forbidden or NotFound, naming `model`."""
+        route = self.catalog.resolve(client.rules.model(requested) if requested else None, default)
+        client.rules.check(route.model)
+        return route
+
+
+class Entry:
+    """One request's place: who asks is known, and is within the gateway's limits and its own."""
+
+    def __init__(self, services: Services, request: web.Request, surface: str) -> None:
+        self._services = services
+        self._request = request
+        self._record = request[RECORD]
+        self._record.surface = surface
+        self._inside = ""
+
+    async def __aenter__(self) -> Client:
+        services = self._services
+        services.admission.enter()
+        try:
+            self._client = client = services.client(self._request)
+            if client.id:
+                await self._limited(client)
+        except BaseException:
+            await self._leave()
+            raise
+        return client
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._leave()
+
+    async def _leave(self) -> None:
+        self._services.admission.leave()
+        if self._inside:
+            await self._services.counters().leave(self._client.id, self._inside)
+
+    async def _limited(self, client: Client) -> None:
+        """Within the client's own limits, or RateLimited."""
+        counters, rules, now = self._services.counters(), client.rules, time()
+        if rules.streams is not None:
+            token = unique("in_")
+            if not await counters.enter(client.id, rules.streams, token, now):
+                raise RateLimited(
+                    f"Rate limit reached for this API key: {rules.streams} requests at once.",
+                    type="requests",
+                    retry_after=1,
+                )
+            self._inside = token
+        limits = windows(rules, "requests")
+        if limits:
+            taken = await counters.take(client.id, [(window, 1) for window in limits], now)
+            self._record.limits += taken.states
+            if taken.blocked is not None:
+                raise over(taken.blocked, taken.retry_after)
 
 
 SERVICES: web.AppKey[Services] = web.AppKey("services", Services)

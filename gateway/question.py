@@ -65,7 +65,7 @@ async def ask(
 ) -> Question:
     """A conversation from any surface that can be told as chat; `notes` are the surface's own so far."""
     keyring = Keyring(client.scope)
-    route = services.catalog.resolve(body.model)
+    route = services.route(client, body.model)
     record.model, record.requested_model, record.stream = route.model, body.model, bool(body.stream)
     terms = chat.Terms(
         route.model,
@@ -84,7 +84,11 @@ async def ask(
     substituted = ["model"] if route.substituted else []
     notes = list(dict.fromkeys([*notes, *translated.notes, *substituted]))
     record.notes = notes or None
-    calls = _calls(body, GeminiCall(route.model, translated.request, record.stream, heavy), services)
+    calls = _calls(
+        body,
+        GeminiCall(route.model, translated.request, record.stream, heavy, body.prompt_cache_key or ""),
+        services,
+    )
     style = Style(translated.rules, translated.audio_format, grounding, len(calls))
     options = body.stream_options
     return Question(calls, style, keyring, bool(options and options.include_usage), notes)

@@ -5,6 +5,7 @@ from time import monotonic
 from msgspec import Struct, field
 
 from gateway.errors import GatewayError
+from gateway.policy.windows import WindowState
 from gateway.wire.gemini import UsageMetadata
 
 
@@ -20,6 +21,12 @@ class Record(Struct, omit_defaults=True):
     stream: bool = False
     client: str | None = None
     """The key's fingerprint."""
+    key: str | None = None
+    """The id of an issued key."""
+    surface: str = ""
+    """The plugin that answered."""
+    project: str | None = None
+    """The Google project that was asked last, of the pool."""
     upstream_status: int | None = None
     attempts: int = 0
     first_byte_ms: float | None = None
@@ -35,6 +42,8 @@ class Record(Struct, omit_defaults=True):
 
     started: float = 0.0
     """On the monotonic clock."""
+    limits: tuple[WindowState, ...] = ()
+    """What is left of the client's own limits; told in headers, not in the log."""
 
     def first_byte(self) -> None:
         """Content is about to go out."""
@@ -45,6 +54,7 @@ class Record(Struct, omit_defaults=True):
         self.status = status
         self.duration_ms = _since(self.started)
         self.started = 0.0
+        self.limits = ()
 
     def failed(self, error: GatewayError) -> None:
         self.error = error.code

@@ -33,11 +33,13 @@ class Serve:
 
     def __init__(self) -> None:
         self._runners: list[Runner] = []
+        self.environ: dict[str, str] = {}
+        """What `{env: NAME}` finds."""
 
     async def __call__(self, text: str = "", upstream: str = "http://127.0.0.1:9") -> str:
         """The base URL of a running gateway."""
         source = Source(
-            f"upstream: {{base_url: '{upstream}', retry: {{backoff: 0}}}}\n{text}", "test.yaml", {}
+            f"upstream: {{base_url: '{upstream}', retry: {{backoff: 0}}}}\n{text}", "test.yaml", self.environ
         )
         runner = Runner(build_app(source.decode(GatewayConfig), source))
         await runner.setup()

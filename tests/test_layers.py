@@ -8,6 +8,7 @@ ROOT = Path(__file__).parent.parent / "gateway"
 SHELL = {
     "upstream",
     "exchange",
+    "attempt",
     "background",
     "record",
     "totals",
@@ -30,7 +31,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "server": {"errors", "wire", "translate", "policy", "store", "config", *SHELL},
     "fake": {"wire"},
     "demo": {"errors", "config", "fake", "server", *SHELL},
-    "cli": {"errors", "config", "fake", "demo", "server", *SHELL},
+    "keys_cli": {"errors", "policy", "store", "server", *SHELL},
+    "cli": {"errors", "keys_cli", "config", "fake", "demo", "server", *SHELL},
     "__main__": {"cli"},
 }
 PURE = {"errors", "wire", "translate", "policy"}

@@ -8,7 +8,11 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
+from gateway.config.secret import Secret
+from gateway.policy.access import AuthConfig
 from gateway.policy.catalog import ModelsConfig
+from gateway.policy.keypool import PoolConfig
+from gateway.policy.ledger import LedgerConfig
 from gateway.policy.limits import LimitsConfig
 from gateway.policy.media_url import MediaConfig
 from gateway.policy.retry import RetryConfig
@@ -95,6 +99,51 @@ class LoggingConfig(Struct, frozen=True, forbid_unknown_fields=True):
     ] = True
 
 
+class ProjectConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """One Google project of the operator's, with its keys."""
+
+    name: Annotated[str, Meta(pattern="^[a-z0-9-]{1,40}$", description="How logs and the ledger call it.")]
+    keys: Annotated[
+        tuple[Secret, ...],
+        Meta(min_length=1, description="Where its keys are: {env: NAME} or {credential: NAME}."),
+    ]
+    models: Annotated[
+        tuple[str, ...],
+        Meta(description="Patterns of the models it serves, such as gemini-2.5-*; none: all."),
+    ] = ()
+
+
+class PoolSection(PoolConfig, frozen=True, forbid_unknown_fields=True):
+    """Google projects whose keys serve the clients that hold a key of the gateway's."""
+
+    projects: tuple[ProjectConfig, ...] = ()
+
+
+class LedgerSection(LedgerConfig, frozen=True, forbid_unknown_fields=True):
+    """Where every call of Gemini is written down, with the clients' keys and budgets."""
+
+    password: Annotated[
+        Secret | None, Meta(description="PostgreSQL's password: {env: NAME} or {credential: NAME}.")
+    ] = None
+
+
+class AdminConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """A second listener, for who runs the gateway: keys, usage, the pool's state, metrics."""
+
+    token: Annotated[
+        Secret | None,
+        Meta(
+            description="Bearer token of the admin API: {env: NAME} or {credential: NAME}; none: only metrics."
+        ),
+    ] = None
+    host: Annotated[str, Meta(description="Address to listen on; keep it private.")] = "127.0.0.1"
+    port: Annotated[
+        Annotated[int, Meta(ge=0, le=65535)] | None,
+        Meta(description="TCP port; none and no `unix`: no admin listener."),
+    ] = None
+    unix: Annotated[str | None, Meta(description="Path of a unix socket instead of host and port.")] = None
+
+
 class GatewayConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Everything an operator can say; each section has defaults that work."""
 
@@ -116,6 +165,10 @@ class GatewayConfig(Struct, frozen=True, forbid_unknown_fields=True):
     limits: LimitsConfig = LimitsConfig()
     media: MediaConfig = MediaConfig()
     state: StateConfig = StateConfig()
+    auth: AuthConfig = AuthConfig()
+    pool: PoolSection = PoolSection()
+    ledger: LedgerSection = LedgerSection()
+    admin: AdminConfig = AdminConfig()
     stream: StreamConfig = StreamConfig()
     cors: CorsConfig = CorsConfig()
     logging: LoggingConfig = LoggingConfig()

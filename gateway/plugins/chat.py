@@ -8,7 +8,7 @@ from aiohttp import web
 from msgspec import Meta, Struct
 
 from gateway.plugin import Plugin
-from gateway.policy.access import Client, identify
+from gateway.policy.access import Client
 from gateway.question import Question, understand
 from gateway.record import Record
 from gateway.server.ids import unique
@@ -45,9 +45,7 @@ class Chat(Plugin):
     async def create(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
         record = request[RECORD]
-        client = identify(request.headers)
-        record.client = client.fingerprint
-        with self.services.admission:
+        async with self.services.enter(request, "chat") as client:
             question = await understand(
                 await read_body(request),
                 client,

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from gateway.errors import BadRequest
 from gateway.plugin import Plugin
-from gateway.policy.access import Client, identify
+from gateway.policy.access import Client
 from gateway.question import Question, ask
 from gateway.record import Record
 from gateway.server.ids import unique
@@ -30,9 +30,7 @@ class Completions(Plugin):
     async def create(self, request: web.Request) -> web.StreamResponse:
         """Answer one request: prompt p's choice k is number p * n + k."""
         record = request[RECORD]
-        client = identify(request.headers)
-        record.client = client.fingerprint
-        with self.services.admission:
+        async with self.services.enter(request, "completions") as client:
             data = await read_body(request)
             body = data.decode(wire.decode_request)
             notes = compat.review(data.fields, completions.COMPLETIONS, self.services.config.compat)

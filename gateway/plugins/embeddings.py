@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 
 from gateway.errors import UpstreamError
 from gateway.plugin import Plugin, Services
-from gateway.policy.access import Client, identify
+from gateway.policy.access import Client
 from gateway.record import Record
 from gateway.server.reply import RECORD, answered_by, json_reply, read_body
 from gateway.translate import compat, embeddings
@@ -52,14 +52,12 @@ class Embeddings(Plugin):
     async def create(self, request: web.Request) -> web.Response:
         """Answer one request."""
         record = request[RECORD]
-        client = identify(request.headers)
-        record.client = client.fingerprint
-        with self.services.admission:
+        async with self.services.enter(request, "embeddings") as client:
             data = await read_body(request)
             body = data.decode(openai_lists.decode_embedding_request)
             config = self.services.config
             notes = compat.review(data.fields, embeddings.EMBEDDINGS, config.compat)
-            route = self.services.catalog.resolve(body.model, config.models.embeddings)
+            route = self.services.route(client, body.model, config.models.embeddings)
             record.model, record.requested_model = route.model, body.model
             record.notes = notes = [*notes, "model"] if route.substituted else notes
             inputs = embeddings.texts(body, self._tokens)
@@ -93,7 +91,10 @@ class Embeddings(Plugin):
             async with places:
                 body = gemini_lists.encode(batch)
                 exchange = self.services.exchange
-                return await exchange.ask(path, body, client, record, gemini_lists.decode_embeddings)
+                return await exchange.ask(
+                    path, body, client, record, gemini_lists.decode_embeddings,
+                    usage=lambda answer: answer.usage_metadata, model=model,
+                )  # fmt: skip
 
         return list(await asyncio.gather(*map(one, batches)))
 

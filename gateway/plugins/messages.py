@@ -6,7 +6,7 @@ from aiohttp import web
 
 from gateway.errors import GatewayError
 from gateway.plugin import Plugin
-from gateway.policy.access import Client, identify
+from gateway.policy.access import Client
 from gateway.question import Question, ask
 from gateway.record import Record
 from gateway.server.ids import unique
@@ -42,9 +42,7 @@ class Messages(Plugin):
         """Answer one request, whole or in events."""
         request[ERROR_REPLY] = _errors(request[RECORD])
         record = request[RECORD]
-        client = identify(request.headers)
-        record.client = client.fingerprint
-        with self.services.admission:
+        async with self.services.enter(request, "messages") as client:
             question = await self._understand(request, client, counting=False)
             for call in question.calls:
                 self.services.exchange.prepare(call, record)
@@ -55,10 +53,9 @@ class Messages(Plugin):
     async def count(self, request: web.Request) -> web.Response:
         """How many tokens a request would bring."""
         request[ERROR_REPLY] = _errors(request[RECORD])
-        record, client = request[RECORD], identify(request.headers)
-        record.client = client.fingerprint
-        question = await self._understand(request, client, counting=True)
-        tokens = await self.services.exchange.count(question.calls[0], client, record)
+        async with self.services.enter(request, "messages") as client:
+            question = await self._understand(request, client, counting=True)
+            tokens = await self.services.exchange.count(question.calls[0], client, request[RECORD])
         return json_reply(anthropic.encode({"input_tokens": tokens}), {})
 
     async def _understand(self, request: web.Request, client: Client, *, counting: bool) -> Question:

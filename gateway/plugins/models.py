@@ -8,7 +8,7 @@ from yarl import URL
 
 from gateway.errors import NotFound
 from gateway.plugin import Plugin
-from gateway.policy.access import Client, identify
+from gateway.policy.access import Client
 from gateway.record import Record
 from gateway.server.reply import RECORD, json_reply
 from gateway.translate import models
@@ -49,8 +49,7 @@ class Models(Plugin):
 
     async def _native(self, request: web.Request) -> web.Response:
         """One page, as Google sent it."""
-        record, client = request[RECORD], identify(request.headers)
-        record.client = client.fingerprint
+        record, client = request[RECORD], self.services.client(request)
         query = {k: v for k, v in request.rel_url.query.items() if k in ("pageSize", "pageToken")}
         path = str(URL("models").with_query(query)) if query else "models"
         return json_reply(await self.services.exchange.ask(path, None, client, record, bytes), {})
@@ -73,15 +72,14 @@ class Models(Plugin):
 
     async def _listed(self, request: web.Request) -> list[openai_lists.Model]:
         """From memory while it is fresh; a key's list is never another's."""
-        record, client = request[RECORD], identify(request.headers)
-        record.client = client.fingerprint
+        record, client = request[RECORD], self.services.client(request)
         now = monotonic()
         kept = self._kept.get(client.scope)
         if kept is not None and now - kept[0] < self.config.seconds:
             return kept[1]
-        found = models.with_aliases(
-            map(models.model, await self._pages(client, record)), self.services.config.models.aliases
-        )
+        aliases = {**self.services.config.models.aliases, **client.rules.aliases}
+        found = models.with_aliases(map(models.model, await self._pages(client, record)), aliases)
+        found = [model for model in found if client.rules.allows(aliases.get(model.id, model.id))]
         if len(self._kept) >= _MOST_KEYS:
             self._kept.pop(next(iter(self._kept)))
         self._kept[client.scope] = now, found

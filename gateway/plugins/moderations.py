@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 
 from gateway.errors import GatewayError
 from gateway.plugin import Plugin
-from gateway.policy.access import Client, identify
+from gateway.policy.access import Client
 from gateway.question import ask
 from gateway.record import Record
 from gateway.server.ids import unique
@@ -41,9 +41,7 @@ class Moderations(Plugin):
     async def create(self, request: web.Request) -> web.Response:
         """Answer one request."""
         record = request[RECORD]
-        client = identify(request.headers)
-        record.client = client.fingerprint
-        with self.services.admission:
+        async with self.services.enter(request, "moderations") as client:
             data = await read_body(request)
             body = data.decode(wire.decode_request)
             notes = compat.review(data.fields, moderations.MODERATIONS, self.services.config.compat)
@@ -67,8 +65,9 @@ class Moderations(Plugin):
             exchange = self.services.exchange
             exchange.prepare(call, record)
             answer = await exchange.ask(
-                call.path, encode_request(call.request), client, record, decode_response
-            )
+                call.path, encode_request(call.request), client, record, decode_response,
+                usage=lambda answer: answer.usage_metadata, model=call.model,
+            )  # fmt: skip
             if answer.usage_metadata is not None:
                 record.count(answer.usage_metadata)
             return moderations.result(answer, self.config.flag)

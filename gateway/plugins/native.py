@@ -7,9 +7,10 @@ import msgspec
 from aiohttp import web
 from multidict import CIMultiDict
 
-from gateway.errors import BadRequest, GatewayError
-from gateway.plugin import Plugin
-from gateway.policy.access import Client, identify
+from gateway.attempt import Attempt, Size
+from gateway.errors import BadRequest, Forbidden, GatewayError
+from gateway.plugin import KEY_HEADERS, Plugin
+from gateway.policy.access import Client
 from gateway.record import Record
 from gateway.server.reply import ERROR_REPLY, RECORD, json_reply, read_whole
 from gateway.translate import failure
@@ -23,6 +24,8 @@ _SENT = re.compile(r"content-type|accept|x-goog-(?!api-key)[a-z-]+|x-server-time
 _RETURNED = re.compile(
     r"content-type|x-goog-[a-z-]+|x-gemini-service-tier|retry-after|content-disposition", re.I
 )
+_LISTS = re.compile(r"/v1(?:beta|alpha)?/models(?:/[^/:]+)?")
+_MOST_OUTPUT = 65_536
 _UPLOAD_URL = "x-goog-upload-url"
 _STREAMED = "text/event-stream"
 _NO_CHAT = r"(?!(?:.*/)?chat/completions$)"
@@ -44,14 +47,15 @@ class Native(Plugin):
     async def forward(self, request: web.Request) -> web.StreamResponse:
         """Pass one request on, and its answer back."""
         request[ERROR_REPLY] = google_error
+        request[KEY_HEADERS] = _with_query_key(request)
         record = request[RECORD]
-        client = identify(_with_query_key(request))
-        record.client = client.fingerprint
         path = request.rel_url.raw_path
         if _PATH.fullmatch(path) is None or ".." in path:
             raise BadRequest("not a path of Gemini's API")
-        record.model = _model(path)
-        with self.services.admission:
+        async with self.services.enter(request, "native") as client:
+            record.model = _model(path)
+            if client.id:
+                _check_issued(request.method, path, client)
             return await self._exchange(request, path, client, record)
 
     async def _exchange(
@@ -60,17 +64,18 @@ class Native(Plugin):
         query = request.rel_url.query
         kept = request.rel_url.with_query([(k, v) for k, v in query.items() if k != "key"]).raw_query_string
         headers = {name: value for name, value in request.headers.items() if _SENT.fullmatch(name)}
+        body = await self._body(request, headers)
+        size = Size(len(body) if isinstance(body, bytes) else 0, _MOST_OUTPUT)
         record.attempts = 1
-        answer = await self.services.exchange.forward(
-            request.method,
-            f"{path}?{kept}" if kept else path,
-            headers,
-            await self._body(request, headers),
-            client,
-        )
-        async with answer:
-            record.upstream_status = answer.status
-            return await self._answer(request, answer, record)
+        exchange = self.services.exchange
+        async with exchange.accounts.attempt(client, record, record.model or "", [], b"", size) as attempt:
+            target = f"{path}?{kept}" if kept else path
+            answer = await exchange.forward(request.method, target, headers, body, attempt.key)
+            async with answer:
+                record.upstream_status = answer.status
+                if client.id and answer.status >= 400:
+                    raise failure.from_response(answer.status, await answer.whole())
+                return await self._answer(request, answer, record, attempt)
 
     async def _body(
         self, request: web.Request, headers: dict[str, str]
@@ -84,7 +89,9 @@ class Native(Plugin):
             headers["Content-Length"] = str(request.content_length)
         return request.content.iter_any()
 
-    async def _answer(self, request: web.Request, answer: Forwarded, record: Record) -> web.StreamResponse:
+    async def _answer(
+        self, request: web.Request, answer: Forwarded, record: Record, attempt: Attempt
+    ) -> web.StreamResponse:
         """Status, headers and bytes, as they come."""
         headers = CIMultiDict(
             {name: value for name, value in answer.headers.items() if _RETURNED.fullmatch(name)}
@@ -101,7 +108,8 @@ class Native(Plugin):
             await response.write(piece)
         await response.write_eof()
         if record.model and answer.status == 200:
-            record.count(counting.close())
+            attempt.usage = counting.close()
+            record.count(attempt.usage)
         return response
 
 
@@ -140,6 +148,17 @@ def _with_query_key(request: web.Request) -> Mapping[str, str]:
     if key is None or "x-goog-api-key" in request.headers:
         return request.headers
     return CIMultiDict([*request.headers.items(), ("x-goog-api-key", key)])
+
+
+def _check_issued(method: str, path: str, client: Client) -> None:
+    """Files, caches and tunings belong to one Google project, and so to who has a key of it. Raises Forbidden."""
+    model = _model(path)
+    if model is None and not (method == "GET" and _LISTS.fullmatch(path)):
+        raise Forbidden(
+            "This needs a Gemini API key of your own: files and caches belong to a Google project.",
+            code="not_for_issued_keys",
+        )
+    client.rules.check(model or "")
 
 
 def _model(path: str) -> str | None:

@@ -180,7 +180,7 @@ def _response(name: str, body: wire.ResponseRequest, model: str) -> Object:
         "instructions": body.instructions if isinstance(body.instructions, str) else None,
         "max_output_tokens": body.max_output_tokens, "max_tool_calls": None, "model": model, "output": [],
         "parallel_tool_calls": body.parallel_tool_calls is not False,
-        "previous_response_id": body.previous_response_id, "prompt_cache_key": None,
+        "previous_response_id": body.previous_response_id, "prompt_cache_key": body.prompt_cache_key,
         "reasoning": {"effort": body.reasoning.effort if body.reasoning else None,
                       "summary": body.reasoning.summary if body.reasoning else None},
         "safety_identifier": None, "service_tier": "default", "store": body.store is not False,

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 from gateway.errors import BadRequest, Draining, GatewayError, NotFound, RateLimited
 from gateway.plugin import Plugin, Services
 from gateway.plugins.response_run import STALE, Asked, ResponseRun
-from gateway.policy.access import Client, identify
+from gateway.policy.access import Client
 from gateway.question import ask
 from gateway.record import Record
 from gateway.server.ids import unique
@@ -67,9 +67,7 @@ class Responses(Plugin):
     async def create(self, request: web.Request) -> web.StreamResponse:
         """Answer one request: whole, in events, or later."""
         record = request[RECORD]
-        client = identify(request.headers)
-        record.client = client.fingerprint
-        with self.services.admission:
+        async with self.services.enter(request, "responses") as client:
             asked = await self._understand(request, client)
             for call in asked.question.calls:
                 self.services.exchange.prepare(call, record)
@@ -82,15 +80,14 @@ class Responses(Plugin):
 
     async def count(self, request: web.Request) -> web.Response:
         """How many tokens a request would bring."""
-        record, client = request[RECORD], identify(request.headers)
-        record.client = client.fingerprint
-        asked = await self._understand(request, client)
-        tokens = await self.services.exchange.count(asked.question.calls[0], client, record)
+        async with self.services.enter(request, "responses") as client:
+            asked = await self._understand(request, client)
+            tokens = await self.services.exchange.count(asked.question.calls[0], client, request[RECORD])
         return json_reply(wire.encode({"object": "response.input_tokens", "input_tokens": tokens}), {})
 
     async def show(self, request: web.Request) -> web.StreamResponse:
         """A stored response; with `stream=true` the events of one made in the background."""
-        client, name = identify(request.headers), request.match_info["id"]
+        client, name = self.services.client(request), request.match_info["id"]
         run = self._runs.get(_key(name, client))
         if request.query.get("stream", "").lower() in ("true", "1"):
             if run is None:
@@ -102,7 +99,7 @@ class Responses(Plugin):
 
     async def forget(self, request: web.Request) -> web.Response:
         """Delete a stored response; one that is still being made is stopped."""
-        client, name = identify(request.headers), request.match_info["id"]
+        client, name = self.services.client(request), request.match_info["id"]
         await self.stored(name, client)
         run = self._runs.pop(_key(name, client), None)
         if run is not None:
@@ -112,7 +109,7 @@ class Responses(Plugin):
 
     async def cancel(self, request: web.Request) -> web.Response:
         """Stop one that is made in the background; asked again, or too late, it answers what there is."""
-        client, name = identify(request.headers), request.match_info["id"]
+        client, name = self.services.client(request), request.match_info["id"]
         response = (await self.stored(name, client))["response"]
         if not response["background"]:
             raise BadRequest("only background responses can be cancelled")
@@ -129,7 +126,7 @@ class Responses(Plugin):
 
     async def input_items(self, request: web.Request) -> web.Response:
         """What a stored response was asked."""
-        stored = await self.stored(request.match_info["id"], identify(request.headers))
+        stored = await self.stored(request.match_info["id"], self.services.client(request))
         items = stored["input"]
         ids = [item.get("id") for item in items]
         page = {"object": "list", "data": items, "has_more": False, "first_id": ids[0] if ids else None,

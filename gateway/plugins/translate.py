@@ -6,7 +6,6 @@ For whoever wonders where a field went. Off by default; `gateway translate FILE`
 from aiohttp import web
 
 from gateway.plugin import Plugin
-from gateway.policy.access import identify
 from gateway.preview import preview
 from gateway.server.reply import json_reply, read_body
 
@@ -19,5 +18,5 @@ class Translate(Plugin):
 
     async def translate(self, request: web.Request) -> web.Response:
         """A chat request to Gemini's URL and body, or Gemini's answer to a completion."""
-        client = identify(request.headers)
+        client = self.services.client(request)
         return json_reply(await preview(await read_body(request), client, self.services), {})

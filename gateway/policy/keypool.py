@@ -30,24 +30,9 @@ _MOST_LANES = 4096
 _HOPELESS = 60.0
 
 
-class ProjectConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """One Google project of the operator's, with its keys."""
-
-    name: Annotated[str, Meta(pattern="^[a-z0-9-]{1,40}$", description="How logs and the ledger call it.")]
-    keys: Annotated[
-        tuple[dict[str, str], ...],
-        Meta(min_length=1, description="Where its keys are: {env: NAME} or {credential: NAME}."),
-    ]
-    models: Annotated[
-        tuple[str, ...],
-        Meta(description="Patterns of the models it serves, such as gemini-2.5-*; none: all."),
-    ] = ()
-
-
 class PoolConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Google projects whose keys serve the clients that hold a key of the gateway's."""
 
-    projects: tuple[ProjectConfig, ...] = ()
     select: Annotated[
         Literal["least_in_flight", "round_robin"],
         Meta(description="Which of several free projects is taken, when no conversation is kept together."),

@@ -30,7 +30,8 @@ class Admission:
         self._limit = limit
         self.in_progress = 0
 
-    def __enter__(self) -> None:
+    def enter(self) -> None:
+        """Take a place."""
         if self.in_progress >= self._limit:
             raise RateLimited(
                 f"This gateway is serving {self._limit} requests already.",
@@ -39,5 +40,12 @@ class Admission:
             )
         self.in_progress += 1
 
-    def __exit__(self, *_: object) -> None:
+    def leave(self) -> None:
+        """Give a place back."""
         self.in_progress -= 1
+
+    def __enter__(self) -> None:
+        self.enter()
+
+    def __exit__(self, *_: object) -> None:
+        self.leave()

@@ -6,20 +6,25 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from aiohttp import web
 
+from gateway.attempt import Accounts
 from gateway.config.abilities import families
 from gateway.config.model import GatewayConfig
+from gateway.config.prices import prices
 from gateway.config.source import Source
 from gateway.errors import ConfigError
 from gateway.exchange import Exchange
 from gateway.plugin import SERVICES, Loaded, Services, load_plugins
+from gateway.policy.access import Access
 from gateway.policy.catalog import Catalog
 from gateway.policy.limits import Admission
+from gateway.policy.windows import limit_headers
 from gateway.record import Record
 from gateway.server import cors
 from gateway.server.lifecycle import DRAIN, Drain
 from gateway.server.logs import Log
 from gateway.server.middleware import Around
 from gateway.server.reply import RECORD
+from gateway.server.team import Team, key_pool, open_ledger
 from gateway.store.memory import MemorySignatures
 from gateway.store.signatures import Signatures, SignaturesConfig, StateConfig
 from gateway.store.sqlite import SqliteSignatures, state_path
@@ -42,11 +47,14 @@ def build_app(config: GatewayConfig, source: Source) -> web.Application:
             log.exchange(record)
 
     upstream, media = GeminiClient(config.upstream), MediaFetcher(config.media)
-    exchange = Exchange(upstream, config.upstream.retry, strict=config.compat == "strict")
+    known = families(config.abilities, source)
+    accounts = Accounts(key_pool(config, source), prices(config.ledger))
+    access = Access(config.auth, pooled=bool(accounts.pool))
+    exchange = Exchange(upstream, config.upstream.retry, accounts, known, strict=config.compat == "strict")
     services = Services(
         config=config,
         catalog=Catalog(config.models),
-        families=families(config.abilities, source),
+        families=known,
         safety=[SafetySetting(category, threshold) for category, threshold in config.safety.items()],
         exchange=exchange,
         media=media,
@@ -54,6 +62,8 @@ def build_app(config: GatewayConfig, source: Source) -> web.Application:
         totals=totals,
         finished=finished,
         running=drain.tasks,
+        access=access,
+        counters=lambda: accounts.counters,
     )
     around = Around(log, services, config)
     app = web.Application(middlewares=[around], client_max_size=config.limits.body)
@@ -72,13 +82,22 @@ def _open(
 
     async def lifetime(_: web.Application) -> AsyncIterator[None]:
         state, exchange = services.config.state, services.exchange
+
+        def tell(message: str) -> None:
+            log.event("team", message=message)
+
         exchange.signatures = await asyncio.to_thread(_store, state, state.signatures, "", log, source)
         exchange.responses = await asyncio.to_thread(
             _store, state, state.responses, ".responses", log, source
         )
-        async with upstream, services.media:
+        pool_store = await asyncio.to_thread(
+            _store, state, SignaturesConfig(hours=8760), ".pool", log, source
+        )
+        ledger = await asyncio.to_thread(open_ledger, services.config, source, tell)
+        team = Team(ledger, exchange.accounts, services.access, pool_store, tell)
+        async with upstream, services.media, team:
             yield
-        await asyncio.gather(exchange.signatures.close(), exchange.responses.close())
+        await asyncio.gather(exchange.signatures.close(), exchange.responses.close(), pool_store.close())
         await log.close()
 
     return lifetime
@@ -92,7 +111,9 @@ def _store(
     if file is None:
         return MemorySignatures(bounds)
     path = state_path(file + suffix, os.environ)
-    noun = "stored responses" if suffix else "thought signatures"
+    noun = {".responses": "stored responses", ".pool": "what the pool learnt"}.get(
+        suffix, "thought signatures"
+    )
     try:
         return SqliteSignatures(path, bounds, lambda told: log.event("state", message=told), noun)
     except ValueError as error:
@@ -123,6 +144,8 @@ def _finish_headers(drain: Drain) -> Callable[[web.Request, web.StreamResponse],
         record = request.get(RECORD)
         if record is not None:
             headers["x-request-id"] = record.request_id
+            if record.limits:
+                headers.update(limit_headers(record.limits))
         if drain.draining:
             response.force_close()
             headers["Connection"] = "close"  # aiohttp has written its own by now

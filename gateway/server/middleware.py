@@ -11,6 +11,7 @@ from aiohttp.typedefs import Handler
 from gateway.config.model import GatewayConfig
 from gateway.errors import BadRequest, Draining, GatewayError, MethodNotAllowed, NotFound, TooLarge
 from gateway.plugin import Services
+from gateway.policy.windows import limit_headers
 from gateway.record import Record
 from gateway.server.cors import preflight
 from gateway.server.ids import unique
@@ -45,6 +46,8 @@ class Around:
         try:
             response = await self._guarded(request, handler, record)
             status = response.status
+            if record.limits and not response.prepared:
+                response.headers.update(limit_headers(record.limits))
             return response
         finally:
             self._running.discard(task)

@@ -96,7 +96,7 @@ CHAT: dict[str, Policy] = {
     "moderation": Policy("ignored", "Gemini applies its own safety settings"),
     "verbosity": Policy("ignored", "no counterpart"),
     "prediction": Policy("ignored", "a latency hint without a counterpart"),
-    "prompt_cache_key": Policy("ignored", _IMPLICIT),
+    "prompt_cache_key": _mapped("keeps calls on one project of the pool, where Gemini's implicit cache is"),
     "prompt_cache_retention": Policy("ignored", _IMPLICIT),
     "prompt_cache_options": Policy("ignored", _IMPLICIT),
     "logit_bias": Policy("dropped", "Gemini has no counterpart"),

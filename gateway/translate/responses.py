@@ -56,7 +56,9 @@ RESPONSES: dict[str, Policy] = {
     "context_management": Policy("ignored", "no counterpart"),
     "user": Policy("ignored", "Gemini has no end-user id"),
     "safety_identifier": Policy("ignored", "Gemini has no end-user id"),
-    "prompt_cache_key": Policy("ignored", "Gemini caches implicitly"),
+    "prompt_cache_key": Policy(
+        "mapped", "keeps calls on one project of the pool, where Gemini's implicit cache is"
+    ),
     "prompt_cache_retention": Policy("ignored", "Gemini caches implicitly"),
     "prompt_cache_options": Policy("ignored", "Gemini caches implicitly"),
     "client_metadata": Policy("ignored", "nothing is stored"),
@@ -104,6 +106,7 @@ def to_chat(body: ResponseRequest, history: Sequence[Item]) -> Asked:
         parallel_tool_calls=body.parallel_tool_calls,
         reasoning=_reasoning(body),
         service_tier=body.service_tier,
+        prompt_cache_key=body.prompt_cache_key,
         google=body.google,
         extra_body=body.extra_body,
         web_search_options=body.web_search_options,

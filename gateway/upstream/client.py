@@ -154,6 +154,11 @@ class Forwarded(Incoming):
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
 
+    async def whole(self) -> bytes:
+        """All that is left of it, when it is not long."""
+        with _foreign_errors():
+            return await _read(self._response, _MAX_ERROR_BODY)
+
 
 async def _refusal(response: aiohttp.ClientResponse) -> GatewayError:
     """The error an answer stands for."""

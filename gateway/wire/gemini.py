@@ -295,7 +295,8 @@ class ErrorBody(Struct):
     error: ErrorStatus
 
 
-encode_request = msgspec.json.Encoder().encode
+encode_json = msgspec.json.Encoder().encode
+encode_request = encode_json
 decode_response = msgspec.json.Decoder(GenerateContentResponse).decode
 decode_grounding = msgspec.json.Decoder(GroundingMetadata).decode
 
@@ -309,6 +310,8 @@ class GeminiCall(Struct, frozen=True):
     stream: bool = False
     heavy: bool = False
     """Of many bytes: not to be encoded on the loop."""
+    cache_key: str = ""
+    """The client's name for what is alike in several calls (OpenAI's `prompt_cache_key`)."""
 
     @property
     def path(self) -> str:

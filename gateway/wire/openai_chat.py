@@ -269,6 +269,7 @@ class ChatRequest(Struct, gc=False):
     service_tier: str | None = None
     safety_settings: list[SafetySetting] | None = None
     cached_content: str | None = None
+    prompt_cache_key: str | None = None
     thinking_config: Json | None = None
     google: Json | None = None
     extra_body: ExtraBody | None = None

@@ -107,6 +107,7 @@ class ResponseRequest(Struct, gc=False):
     service_tier: str | None = None
     metadata: dict[str, Any] | None = None
     background: bool | None = None
+    prompt_cache_key: str | None = None
     conversation: Any = None
     prompt: Any = None
     google: Json | None = None

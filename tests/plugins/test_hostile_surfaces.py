@@ -37,7 +37,7 @@ RESPONSE: dict[str, Any] = {
               {"type": "web_search", "user_location": {"city": "Oslo"}}],
     "tool_choice": {"type": "allowed_tools", "mode": "auto", "name": "f", "tools": [{"type": "function", "name": "f"}]},
     "parallel_tool_calls": True, "include": ["reasoning.encrypted_content"], "previous_response_id": None,
-    "store": False, "service_tier": "auto", "metadata": {"a": "b"}, "background": False, "conversation": None,
+    "store": False, "service_tier": "auto", "prompt_cache_key": "k", "metadata": {"a": "b"}, "background": False, "conversation": None,
     "prompt": None, "google": GOOGLE, "extra_body": {"google": GOOGLE},
     "web_search_options": {"user_location": {"approximate": {"city": "Oslo"}}},
     "input": [

@@ -124,11 +124,11 @@ def test_only_what_may_end_differently_is_tried_again(
 
 def test_retries_must_be_earned() -> None:
     budget = RetryBudget()
-    spent = [budget.spend() for _ in range(12)]
+    spent = [budget.spend() for _ in range(22)]
     budget.earn()
     budget.earn()
 
-    assert spent == [True] * 10 + [False] * 2
+    assert spent == [True] * 20 + [False] * 2
     assert [budget.spend(), budget.spend()] == [True, False]
 
 

@@ -85,7 +85,7 @@ async def test_an_empty_stream_is_tried_again_and_then_a_502(
     )
 
     assert (status, json.loads(text)["error"]["code"]) == (502, "upstream_incomplete")
-    assert fake.calls == 3
+    assert fake.calls == 4
 
 
 @pytest.mark.parametrize("streamed", [True, False])

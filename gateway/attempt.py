@@ -1,0 +1,254 @@
+"""One upstream call's books: a key to make it with, its rows in the ledger, and what its end teaches the pool.
+
+A client with a Gemini key of its own is passed through: its calls touch no pool, and the ledger, where there is one,
+names no client for them.
+"""
+
+import asyncio
+import random
+import secrets
+from collections.abc import Callable
+from time import monotonic, time
+from types import TracebackType
+from typing import Protocol, Self
+
+from msgspec import Struct, structs
+
+from gateway.errors import GatewayError, RateLimited, UnusableAnswer
+from gateway.policy import keypool
+from gateway.policy.access import Client
+from gateway.policy.keypool import Change, KeyPool, Lease
+from gateway.policy.ledger import Counts, Intent, Outcome, Prices, Settlement, counts
+from gateway.policy.windows import Window, windows
+from gateway.record import Record
+from gateway.store.counters import Counters, MemoryCounters
+from gateway.wire.gemini import UsageMetadata
+
+_BYTES_A_TOKEN = 4
+_MOST_PROMPT = 2**21
+"""Tokens; no model reads more."""
+
+
+class Book(Protocol):
+    """Where attempts are written down (`store.ledger.Ledger`)."""
+
+    async def begin(self, intent: Intent) -> None: ...
+    async def settle(self, settlement: Settlement) -> None: ...
+    def note(self, settlement: Settlement) -> None: ...
+
+
+class Size(Struct, frozen=True):
+    """What a call may bring, before it is made."""
+
+    bytes: int = 0
+    output: int = 0
+    """Most tokens of the answer."""
+
+    @property
+    def prompt(self) -> int:
+        """Tokens, roughly."""
+        return min(_MOST_PROMPT, -(-self.bytes // _BYTES_A_TOKEN))
+
+    @property
+    def most(self) -> Counts:
+        """Tokens at most, for a budget: no language needs as many as one for two bytes of JSON."""
+        return Counts(prompt=min(_MOST_PROMPT, -(-self.bytes // 2)), completion=self.output)
+
+
+class Accounts:
+    """What attempts share: pool, ledger, prices and the clients' counts."""
+
+    def __init__(self, pool: KeyPool, prices: Prices) -> None:
+        self.pool = pool
+        self.prices = prices
+        self.ledger: Book | None = None
+        """Set at the start, where there is one."""
+        self.counters: Counters = MemoryCounters()
+        self.learnt: Callable[[list[Change]], None] = lambda _: None
+        """Told of what the pool learns, for the store and other machines."""
+
+    def needs_size(self, client: Client) -> bool:
+        """Whether it matters how much a call may bring."""
+        rules = client.rules
+        return bool(client.id) and bool(
+            rules.tokens_per_minute is not None
+            or rules.tokens_per_day is not None
+            or rules.dollars
+            or rules.tokens
+        )
+
+    def elsewhere(self, error: GatewayError, client: Client, model: str) -> tuple[bool, GatewayError]:
+        """Whether another key could be asked at once where one was at fault; if none, what the client is told.
+
+        Google's own words about a key of the pool are not for a client: its key is another.
+        """
+        if not client.id or not isinstance(keypool.outcome(error), keypool.Limited | keypool.Rejected):
+            return False, error
+        if error.upstream_status is None:
+            return False, error  # our own limits
+        try:
+            lease = self.pool.acquire(model, time())
+        except GatewayError as none_left:
+            return False, none_left
+        self.pool.settle(lease, keypool.Cancelled(), time(), 0.0)
+        return True, error
+
+    def attempt(
+        self, client: Client, record: Record, model: str, tried: list[str], affinity: bytes, size: Size
+    ) -> "Attempt":
+        """Open it with `async with`; `tried` gets the project that is asked."""
+        return Attempt(self, client, record, model, tried, affinity, size)
+
+
+class Attempt:
+    """A context: entering raises GatewayError when the call may not be made, leaving settles everything."""
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        client: Client,
+        record: Record,
+        model: str,
+        tried: list[str],
+        affinity: bytes,
+        size: Size,
+    ) -> None:
+        self.key = client.key
+        self.usage: UsageMetadata | None = None
+        """What Google has counted; set by whoever reads the answer."""
+        self.error: GatewayError | None = None
+        """A failure that does not leave the context as an exception."""
+        self._accounts = accounts
+        self._client = client
+        self._record = record
+        self._model = model
+        self._tried = tried
+        self._affinity = affinity
+        self._size = size
+        self._lease: Lease | None = None
+        self._intent = ""
+        self._tokens: list[tuple[Window, int]] = []
+        self._began = 0.0
+
+    async def __aenter__(self) -> Self:
+        self._began = monotonic()
+        accounts, client = self._accounts, self._client
+        client.rules.check(self._model)
+        if client.id:
+            await self._take_tokens()
+            try:
+                self._lend()
+            except BaseException:
+                await self._give_back(0)
+                raise
+        if accounts.ledger is not None:
+            await self._begin(accounts.ledger)
+        return self
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._lease is None and not self._intent:
+            return
+        failed = error if isinstance(error, GatewayError) else self.error
+        cancelled = isinstance(error, asyncio.CancelledError | GeneratorExit)
+        spent = counts(self.usage) if self.usage is not None else Counts()
+        if cancelled:  # who leaves before Google has counted pays for the prompt at least
+            spent = structs.replace(spent, prompt=max(spent.prompt, self._size.prompt))
+        self._teach(
+            failed, cancelled=cancelled, crashed=error is not None and failed is None, tokens=spent.total
+        )
+        if cancelled:
+            self._note(spent)
+            if self._tokens:
+                await asyncio.shield(self._give_back(spent.total))
+            return
+        await self._give_back(spent.total)
+        if self._intent and self._accounts.ledger is not None:
+            outcome: Outcome = "ok" if error is None and failed is None else "error"
+            status = 200 if outcome == "ok" else (failed.upstream_status or failed.status if failed else 500)
+            await self._accounts.ledger.settle(self._settlement(outcome, status, spent))
+
+    def _lend(self) -> None:
+        """A key from the pool. Raises PoolExhausted or NoUsableKey."""
+        pool, now = self._accounts.pool, time()
+        self._lease = lease = pool.acquire(
+            self._model, now, affinity=self._affinity, tried=self._tried, tokens=self._size.prompt
+        )
+        self.key = lease.key
+        self._tried.append(lease.project)
+        self._record.project = lease.project
+
+    async def _take_tokens(self) -> None:
+        """Count what the prompt will bring against the client's limits. Raises RateLimited."""
+        limits = windows(self._client.rules, "tokens")
+        if not limits:
+            return
+        wants = [(window, self._size.prompt) for window in limits]
+        taken = await self._accounts.counters.take(self._client.id, wants, time())
+        self._record.limits += taken.states
+        if taken.blocked is not None:
+            raise over(taken.blocked, taken.retry_after)
+        self._tokens = wants
+
+    async def _give_back(self, total: int) -> None:
+        """Put what was really used in place of what was taken."""
+        if self._tokens:
+            changes = [(window, total - taken) for window, taken in self._tokens]
+            await self._accounts.counters.correct(self._client.id, changes, time())
+
+    async def _begin(self, ledger: Book) -> None:
+        """The intent, with what the call may cost at most reserved. Raises BudgetExceeded, LedgerUnavailable."""
+        self._intent = secrets.token_hex(16)
+        lease, client, size = self._lease, self._client, self._size
+        budgets = client.rules.budgets
+        most = size.most if budgets else Counts()
+        intent = Intent(
+            self._intent, time(), self._record.request_id, client.id, lease.project if lease else "", self._model,
+            self._record.surface, self._accounts.prices.micros(self._model, most) if budgets else 0, most.total,
+            budgets,
+        )  # fmt: skip
+        try:
+            await ledger.begin(intent)
+        except BaseException:
+            # perhaps it is written all the same, later
+            self._note(Counts())
+            self._teach(None, cancelled=True, crashed=False, tokens=0)
+            await self._give_back(0)
+            raise
+
+    def _teach(self, failed: GatewayError | None, *, cancelled: bool, crashed: bool, tokens: int) -> None:
+        if self._lease is None:
+            return
+        end: keypool.Outcome
+        if cancelled:
+            end = keypool.Cancelled()
+        elif crashed:
+            end = keypool.Broken()
+        else:
+            blameless = failed is None or isinstance(failed, UnusableAnswer)
+            end = keypool.outcome(None if blameless else failed, tokens)
+        changes = self._accounts.pool.settle(self._lease, end, time(), random.random())  # noqa: S311 - jitter
+        if changes:
+            self._accounts.learnt(changes)
+
+    def _note(self, spent: Counts) -> None:
+        if self._intent and self._accounts.ledger is not None:
+            self._accounts.ledger.note(self._settlement("cancelled", 499, spent))
+
+    def _settlement(self, outcome: Outcome, status: int, spent: Counts) -> Settlement:
+        prices = self._accounts.prices
+        first = self._record.first_byte_ms
+        return Settlement(
+            self._intent, time(), outcome, status, spent, prices.micros(self._model, spent), prices.version,
+            outcome != "cancelled", int(first or 0), int((monotonic() - self._began) * 1000),
+        )  # fmt: skip
+
+
+def over(window: Window, retry_after: float) -> RateLimited:
+    """A client's own limit is reached."""
+    per = "minute" if window.seconds == 60 else "day"
+    return RateLimited(
+        f"Rate limit reached for this API key: {window.limit} {window.counted} per {per}.",
+        type=window.counted if window.counted == "tokens" else "requests",
+        retry_after=retry_after,
+        should_retry=False if retry_after > 60 else None,
+    )

@@ -1,0 +1,368 @@
+"""The ledger: intents and settlements in groups by one thread, budgets that are hard, keys that the gateway issued.
+
+A caller waits for the commit that holds its row, some milliseconds. A database that fails or hangs is waited for once,
+50 ms: from then on rows gather in memory until it is back, and only clients with a budget are refused, because nobody
+could say what they have left (robustness.md P13 to P17).
+"""
+
+import asyncio
+import json
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from time import monotonic
+
+import sqlalchemy as sa
+from msgspec import Struct
+
+from gateway.errors import BudgetExceeded, GatewayError
+from gateway.policy.ledger import Budget, Intent, LedgerConfig, Settlement
+from gateway.store.ledger_tables import attempt, budget, engine
+
+_PATIENCE = 0.05
+"""Seconds that a request waits for a commit."""
+_STRICT_PATIENCE = 2.0
+"""The same, of a request that may not go on without one."""
+_RETRY = 1.0
+"""Seconds between two tries of a database that fails."""
+_CLOSING = 5.0
+_AT_ONCE = 1000
+"""Rows of one transaction."""
+_PRUNED_AT_ONCE = 5000
+_FAILURES = (sa.exc.SQLAlchemyError, OSError)
+
+_SETTLE = (
+    attempt.update()
+    .where(attempt.c.id == sa.bindparam("row"), attempt.c.ended.is_(None))
+    .values({name: sa.bindparam(f"b_{name}") for name in (
+        "ended", "outcome", "status", "prompt", "cached", "tool_use", "completion", "thoughts", "prompt_image",
+        "prompt_video", "prompt_audio", "completion_image", "completion_audio", "micros", "first_byte_ms",
+        "duration_ms", "price", "exact",
+    )})
+)  # fmt: skip
+
+
+_HERE = [budget.c[name] == sa.bindparam(f"b_{name}") for name in ("client", "unit", "period", "start")]
+_N: sa.BindParameter[int] = sa.bindparam("n", type_=sa.BigInteger)
+_SET_ASIDE = (
+    budget.update()
+    .where(*_HERE, budget.c.spent + budget.c.reserved + _N <= sa.bindparam("most", type_=sa.BigInteger))
+    .values(reserved=budget.c.reserved + _N)
+)
+_KNOWN = sa.select(budget.c.client).where(*_HERE)
+_BEGUN = budget.insert().values(spent=0, reserved=0)
+_CHARGE = (
+    budget.update()
+    .where(*_HERE)
+    .values(
+        reserved=sa.case((budget.c.reserved + _N > 0, budget.c.reserved + _N), else_=0),
+        spent=budget.c.spent + sa.bindparam("cost", type_=sa.BigInteger),
+    )
+)
+
+
+class LedgerUnavailable(GatewayError):
+    """Nothing can be written down, and what was asked must be."""
+
+    status = 503
+    code = "ledger_unavailable"
+
+    def __init__(self) -> None:
+        super().__init__("This gateway cannot write to its ledger at the moment.", retry_after=5)
+
+
+class _Entry(Struct):
+    """A row on its way, and who waits for it."""
+
+    row: Intent | Settlement
+    done: "asyncio.Future[None] | None"
+
+
+class Ledger:
+    """Opening blocks and is meant for the start; `on_error` may be called from any thread, once for each trouble."""
+
+    def __init__(
+        self, url: str, password: str | None, config: LedgerConfig, on_error: Callable[[str], None]
+    ) -> None:
+        self.engine = engine(url, password)
+        self._config = config
+        self._writer = _Writer(self.engine, config, on_error)
+        self._closed = False
+        self._writer.start()
+
+    @property
+    def errors(self) -> int:
+        """Transactions that failed."""
+        return self._writer.errors
+
+    @property
+    def waiting(self) -> int:
+        """Rows that are not written yet."""
+        return self._writer.waiting
+
+    @property
+    def dropped(self) -> int:
+        """Rows that found no room while the database failed."""
+        return self._writer.dropped
+
+    async def begin(self, intent: Intent) -> None:
+        """Write an intent and reserve what it may cost. Raises BudgetExceeded, or LedgerUnavailable."""
+        strict = bool(intent.budgets) or self._config.on_failure == "stop"
+        if not await self._write(intent, strict=strict) and strict:
+            raise LedgerUnavailable
+
+    async def settle(self, settlement: Settlement) -> None:
+        """Write how it ended, and charge what it cost. Never raises; a second settlement changes nothing."""
+        await self._write(settlement, strict=False)
+
+    def note(self, settlement: Settlement) -> None:
+        """The same, for a caller that cannot wait."""
+        self._writer.put(_Entry(settlement, None))
+
+    async def close(self) -> None:
+        """Write what waits, for some seconds at most."""
+        if not self._closed:
+            self._closed = True
+            self._writer.queue.put(None)
+            await asyncio.to_thread(self._writer.join, _CLOSING)
+            self.engine.dispose()
+
+    async def _write(self, row: Intent | Settlement, *, strict: bool) -> bool:
+        """Whether it is committed; `strict` waits longer. Raises what the database said of the row itself."""
+        done = asyncio.get_running_loop().create_future()
+        if not self._writer.put(_Entry(row, done)) or (self._writer.stuck and not strict):
+            return False
+        try:
+            async with asyncio.timeout(_STRICT_PATIENCE if strict else _PATIENCE):
+                await done  # a client that leaves does not take its row with it
+        except TimeoutError:
+            self._writer.stuck = True
+            return False
+        return True
+
+
+class _Writer(threading.Thread):
+    """Takes all that waits, commits it together, looks again; None in the queue ends it."""
+
+    def __init__(self, made: sa.Engine, config: LedgerConfig, on_error: Callable[[str], None]) -> None:
+        super().__init__(name="ledger", daemon=True)
+        self.queue: SimpleQueue[_Entry | None] = SimpleQueue()
+        self.stuck = False
+        """Somebody has waited in vain; true until the next commit."""
+        self.errors = self.dropped = self.waiting = 0
+        self._engine = made
+        self._most = config.buffer
+        self._days = config.days
+        self._on_error = on_error
+        self._said: set[str] = set()
+        self._backlog: deque[_Entry] = deque()
+        self._pruned = float("-inf")
+
+    def put(self, entry: _Entry) -> bool:
+        """Queue one; false when there is no room left."""
+        if self.waiting >= self._most:
+            self.dropped += 1
+            return False
+        self.waiting += 1
+        self.queue.put(entry)
+        return True
+
+    def run(self) -> None:
+        going = True
+        while going:
+            going = self._take()
+            while self._backlog:
+                batch = [self._backlog.popleft() for _ in range(min(len(self._backlog), _AT_ONCE))]
+                if not self._commit(batch):
+                    self._backlog.extendleft(reversed(batch))
+                    break
+            if self._backlog and going:
+                self._wait()
+
+    def _take(self) -> bool:
+        """Wait for something, take all there is; false when that was the end."""
+        if not self._backlog:
+            entry = self.queue.get()
+            if entry is None:
+                return False
+            self._backlog.append(entry)
+        try:
+            while True:
+                entry = self.queue.get_nowait()
+                if entry is None:
+                    return False
+                self._backlog.append(entry)
+        except Empty:
+            return True
+
+    def _wait(self) -> None:
+        """Until the database may have recovered; what comes meanwhile need not wait for it."""
+        try:
+            entry = self.queue.get(timeout=_RETRY)
+        except Empty:
+            return
+        if entry is None:
+            self.queue.put(None)
+            return
+        self._backlog.append(entry)
+        self.stuck = True
+
+    def _commit(self, batch: list[_Entry]) -> bool:
+        refused: dict[int, BudgetExceeded] = {}
+        try:
+            with self._engine.begin() as connection:
+                self._write(connection, batch, refused)
+                self._prune(connection, batch)
+        except _FAILURES as error:
+            self.errors += 1
+            self.stuck = True
+            self._tell(error)
+            return False
+        self.stuck = False
+        self.waiting -= len(batch)
+        told = [(entry.done, refused.get(i)) for i, entry in enumerate(batch) if entry.done is not None]
+        if told:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                told[0][0].get_loop().call_soon_threadsafe(_resolve, told)
+        return True
+
+    def _write(
+        self, connection: sa.Connection, batch: list[_Entry], refused: dict[int, BudgetExceeded]
+    ) -> None:
+        """Intents first: a settlement may stand in the same batch as its intent."""
+        rows = []
+        for i, entry in enumerate(batch):
+            if isinstance(entry.row, Intent):
+                try:
+                    rows.append(_intent_row(entry.row, _reserve(connection, entry.row)))
+                except BudgetExceeded as error:
+                    refused[i] = error
+        if rows:
+            connection.execute(attempt.insert(), rows)
+        settlements = [entry.row for entry in batch if isinstance(entry.row, Settlement)]
+        if settlements:
+            _settle(connection, settlements)
+
+    def _prune(self, connection: sa.Connection, batch: list[_Entry]) -> None:
+        """Once an hour, some of what is too old."""
+        if monotonic() - self._pruned < 3600:
+            return
+        self._pruned = monotonic()
+        old = batch[-1].row.at - self._days * 86400
+        some = sa.select(attempt.c.id).where(attempt.c.at < old).limit(_PRUNED_AT_ONCE)
+        connection.execute(attempt.delete().where(attempt.c.id.in_(some)))
+
+    def _tell(self, error: Exception) -> None:
+        why = (
+            str(getattr(error, "orig", None) or error).splitlines()[0] if str(error) else type(error).__name__
+        )
+        if why not in self._said and len(self._said) < 100:
+            self._said.add(why)
+            self._on_error(f"the ledger cannot be written: {why}. Rows are kept in memory meanwhile.")
+
+
+def _resolve(told: "list[tuple[asyncio.Future[None], BudgetExceeded | None]]") -> None:
+    """In the loop: wake all who waited for one commit."""
+    for done, error in told:
+        if done.done():
+            continue
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+
+def _intent_row(intent: Intent, reserved: list[tuple[str, str, float, int]]) -> dict[str, object]:
+    return {
+        "id": intent.id, "at": intent.at, "request_id": intent.request_id, "client": intent.client,
+        "project": intent.project, "model": intent.model[:128], "surface": intent.surface,
+        "reserved": json.dumps(reserved) if reserved else "",
+    }  # fmt: skip
+
+
+def _reserve(connection: sa.Connection, intent: Intent) -> list[tuple[str, str, float, int]]:
+    """Set aside in every budget, or in none. Raises BudgetExceeded."""
+    found: list[tuple[str, str, float, int]] = []
+    for one in intent.budgets:
+        start = one.start(intent.at)
+        wanted = intent.reserve_micros if one.unit == "money" else intent.reserve_tokens
+        if not _set_aside(connection, intent.client, one, start, wanted):
+            for unit, period, begun, n in found:
+                _charge(connection, intent.client, (unit, period, begun), -n, 0)
+            raise BudgetExceeded(
+                f"The {one.unit} budget of this key ({one.period}) does not allow this request."
+            )
+        found.append((one.unit, one.period, start, wanted))
+    return found
+
+
+def _set_aside(connection: sa.Connection, client: str, one: Budget, start: float, wanted: int) -> bool:
+    """One statement decides, so that no two processes can both have the last of a budget."""
+    key = {"b_client": client, "b_unit": one.unit, "b_period": one.period, "b_start": start}
+    wish = {**key, "n": wanted, "most": one.limit}
+    if connection.execute(_SET_ASIDE, wish).rowcount:
+        return True
+    if wanted > one.limit or connection.execute(_KNOWN, key).first() is not None:
+        return False
+    with connection.begin_nested() as point:
+        try:
+            connection.execute(
+                _BEGUN, {"client": client, "unit": one.unit, "period": one.period, "start": start}
+            )
+        except sa.exc.IntegrityError:  # another process was quicker
+            point.rollback()
+    return bool(connection.execute(_SET_ASIDE, wish).rowcount)
+
+
+def _charge(
+    connection: sa.Connection, client: str, key: tuple[str, str, float], reserved: int, spent: int
+) -> None:
+    """Change a budget's sums; neither falls below zero."""
+    unit, period, start = key
+    change = {"n": reserved, "cost": max(0, spent)}
+    connection.execute(
+        _CHARGE, {"b_client": client, "b_unit": unit, "b_period": period, "b_start": start, **change}
+    )
+
+
+def _settle(connection: sa.Connection, settlements: Sequence[Settlement]) -> None:
+    ids = [one.id for one in settlements]
+    open_rows = sa.select(attempt.c.id, attempt.c.client, attempt.c.reserved).where(
+        attempt.c.id.in_(ids), attempt.c.ended.is_(None), attempt.c.reserved != ""
+    )
+    reserved = {row.id: (row.client, row.reserved) for row in connection.execute(open_rows)}
+    connection.execute(_SETTLE, [_settled_row(one) for one in settlements])
+    for one in settlements:
+        client, told = reserved.pop(one.id, ("", "[]"))
+        for unit, period, start, n in json.loads(told):
+            spent = one.micros if unit == "money" else one.counts.total
+            _charge(connection, client, (unit, period, start), -n, spent)
+
+
+def _settled_row(one: Settlement) -> dict[str, object]:
+    c = one.counts
+    return {
+        "row": one.id, "b_ended": one.at, "b_outcome": one.outcome, "b_status": one.status, "b_prompt": c.prompt,
+        "b_cached": c.cached, "b_tool_use": c.tool_use, "b_completion": c.completion, "b_thoughts": c.thoughts,
+        "b_prompt_image": c.prompt_image, "b_prompt_video": c.prompt_video, "b_prompt_audio": c.prompt_audio,
+        "b_completion_image": c.completion_image, "b_completion_audio": c.completion_audio, "b_micros": one.micros,
+        "b_first_byte_ms": one.first_byte_ms, "b_duration_ms": one.duration_ms, "b_price": one.price,
+        "b_exact": one.exact,
+    }  # fmt: skip
+
+
+def reconcile(made: sa.Engine, before: float, now: float) -> int:
+    """Attempts that began before a time and never ended are `unknown`, and have cost what was reserved for them."""
+    with made.begin() as connection:
+        lost = sa.select(attempt.c.id, attempt.c.client, attempt.c.reserved).where(
+            attempt.c.ended.is_(None), attempt.c.at < before
+        )
+        rows = connection.execute(lost).all()
+        for row in rows:
+            ended = attempt.update().where(attempt.c.id == row.id, attempt.c.ended.is_(None))
+            if connection.execute(ended.values(ended=now, outcome="unknown", exact=False)).rowcount:
+                for unit, period, start, n in json.loads(row.reserved or "[]"):
+                    _charge(connection, row.client, (unit, period, start), -n, n)
+    return len(rows)
