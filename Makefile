@@ -59,7 +59,8 @@ golden: dev  ## rewrite the expected halves of the golden files; read the diff
 schema: dev  ## write config/gateway.schema.json
 	$(BIN)/python -m gateway schema > config/gateway.schema.json
 
-docs: dev  ## write docs/compatibility.md from the policy table
+docs: dev  ## write docs/compatibility.md and docs/metrics.md from the code's own tables
+	$(BIN)/python -c 'from gateway.metrics import markdown; print(markdown(), end="")' > docs/metrics.md
 	$(BIN)/python -c 'from gateway.translate.surfaces import page; print(page(), end="")' > docs/compatibility.md
 
 bench: dev  ## requests per second beside nginx (needs Debian's wrk and nginx)

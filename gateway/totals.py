@@ -13,6 +13,9 @@ class ModelTotals(Struct):
     attempts: int = 0
     """Upstream calls."""
     milliseconds: float = 0.0
+    first_byte_milliseconds: float = 0.0
+    streams: int = 0
+    """Those that had a first byte."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
@@ -24,6 +27,8 @@ class Totals:
         self.exchanges: Counter[tuple[str, int]] = Counter()
         """By model and status."""
         self.models: dict[str, ModelTotals] = {}
+        self.errors: Counter[tuple[int, str]] = Counter()
+        """Failed exchanges by Gemini's status (0: it was not asked, or said nothing) and our code."""
         self.notes: Counter[str] = Counter()
         """Fields that were not honoured, or repaired."""
         self.adjusted: Counter[str] = Counter()
@@ -34,6 +39,8 @@ class Totals:
         # a failed one's model name is the client's own
         model = record.model or "" if record.status == 200 else ""
         self.exchanges[model, record.status] += 1
+        if record.error is not None:
+            self.errors[record.upstream_status or 0, record.error] += 1
         if not record.attempts:
             return
         totals = self.models.get(model)
@@ -41,6 +48,9 @@ class Totals:
             totals = self.models[model] = ModelTotals()
         totals.attempts += record.attempts
         totals.milliseconds += record.duration_ms
+        if record.first_byte_ms is not None:
+            totals.first_byte_milliseconds += record.first_byte_ms
+            totals.streams += 1
         totals.prompt_tokens += record.prompt_tokens or 0
         totals.completion_tokens += record.completion_tokens or 0
         if record.notes:

@@ -35,13 +35,16 @@ class Serve:
         self._runners: list[Runner] = []
         self.environ: dict[str, str] = {}
         """What `{env: NAME}` finds."""
+        self.app = web.Application()
+        """The one that was started last."""
 
     async def __call__(self, text: str = "", upstream: str = "http://127.0.0.1:9") -> str:
         """The base URL of a running gateway."""
         source = Source(
             f"upstream: {{base_url: '{upstream}', retry: {{backoff: 0}}}}\n{text}", "test.yaml", self.environ
         )
-        runner = Runner(build_app(source.decode(GatewayConfig), source))
+        self.app = build_app(source.decode(GatewayConfig), source)
+        runner = Runner(self.app)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         self._runners.append(runner)

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from msgspec import Struct
 
+from gateway import metrics
 from gateway.cli import main
 from gateway.config.model import GatewayConfig
 from gateway.config.schema import json_schema
@@ -93,3 +94,7 @@ def test_gateway_routes_lists_what_the_readme_lists(capsys: pytest.CaptureFixtur
 
     plugins = [line.split()[-1] for line in capsys.readouterr().out.splitlines()]
     assert set(plugins) == set(re.findall(r"^\| .* \| `(\w+)` \|", README, re.M))
+
+
+def test_the_page_of_metrics_says_what_is_counted() -> None:
+    assert (ROOT / "docs" / "metrics.md").read_text() == metrics.markdown()

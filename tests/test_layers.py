@@ -9,6 +9,7 @@ SHELL = {
     "upstream",
     "exchange",
     "attempt",
+    "metrics",
     "background",
     "record",
     "totals",

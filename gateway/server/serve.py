@@ -13,6 +13,8 @@ from msgspec.structs import replace
 
 from gateway.config.model import GatewayConfig, ListenConfig
 from gateway.config.source import Source, read_file
+from gateway.plugin import SERVICES
+from gateway.server.admin import Admin
 from gateway.server.app import build_app
 from gateway.server.lifecycle import (
     DRAIN,
@@ -74,13 +76,38 @@ async def _serve(app: web.Application, config: GatewayConfig, sockets: list[sock
         await runner.cleanup()
         print(f"cannot listen: {taken(error, config.listen)}", file=sys.stderr)
         return 1
+    try:
+        admin = await _admin(app, config)
+    except OSError as error:
+        await runner.cleanup()
+        print(f"cannot listen for the admin: {error.strerror or error}", file=sys.stderr)
+        return 1
     notify(f"READY=1\nSTATUS=serving on {where}")
     print(f"gateway: serving on {where}", file=sys.stderr)
     watchdog = asyncio.create_task(keep_watchdog_fed(os.environ), name="watchdog")
     await until_told_to_stop()
     await drain(runner, app[DRAIN], config.drain)
+    if admin is not None:
+        await admin.cleanup()
     watchdog.cancel()
     return 0
+
+
+async def _admin(app: web.Application, config: GatewayConfig) -> web.AppRunner | None:
+    """The admin listener, where the configuration wants one. Raises OSError when its address cannot be had."""
+    wanted = config.admin
+    if wanted.port is None and wanted.unix is None:
+        return None
+    runner = web.AppRunner(
+        Admin(lambda: app[SERVICES], wanted.token).app(), access_log=None, shutdown_timeout=1
+    )
+    await runner.setup()
+    if wanted.unix is not None:
+        await web.UnixSite(runner, wanted.unix).start()
+        os.chmod(wanted.unix, 0o660)
+    else:
+        await web.TCPSite(runner, wanted.host, wanted.port).start()
+    return runner
 
 
 async def _listen(runner: Runner, config: ListenConfig, sockets: list[socket.socket]) -> str:

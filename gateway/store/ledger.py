@@ -233,12 +233,13 @@ class _Writer(threading.Thread):
     ) -> None:
         """Intents first: a settlement may stand in the same batch as its intent."""
         rows = []
-        for i, entry in enumerate(batch):
-            if isinstance(entry.row, Intent):
-                try:
-                    rows.append(_intent_row(entry.row, _reserve(connection, entry.row)))
-                except BudgetExceeded as error:
-                    refused[i] = error
+        intents = [(i, entry.row) for i, entry in enumerate(batch) if isinstance(entry.row, Intent)]
+        # by client: two processes that touch the same budgets do it in one order, and cannot lock each other out
+        for i, row in sorted(intents, key=lambda one: one[1].client):
+            try:
+                rows.append(_intent_row(row, _reserve(connection, row)))
+            except BudgetExceeded as error:
+                refused[i] = error
         if rows:
             connection.execute(attempt.insert(), rows)
         settlements = [entry.row for entry in batch if isinstance(entry.row, Settlement)]
@@ -334,7 +335,7 @@ def _settle(connection: sa.Connection, settlements: Sequence[Settlement]) -> Non
     )
     reserved = {row.id: (row.client, row.reserved) for row in connection.execute(open_rows)}
     connection.execute(_SETTLE, [_settled_row(one) for one in settlements])
-    for one in settlements:
+    for one in sorted(settlements, key=lambda one: reserved.get(one.id, ("", ""))[0]):
         client, told = reserved.pop(one.id, ("", "[]"))
         for unit, period, start, n in json.loads(told):
             spent = one.micros if unit == "money" else one.counts.total

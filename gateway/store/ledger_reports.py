@@ -1,7 +1,6 @@
 """What the ledger tells: sums of calls, tokens and money by whatever is asked for. All functions block."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import msgspec
 import sqlalchemy as sa
@@ -10,7 +9,8 @@ from msgspec import Struct
 from gateway.policy.ledger import Budget
 from gateway.store.ledger_tables import attempt, budget
 
-By = Literal["client", "project", "model", "surface", "outcome"]
+BY = ("client", "project", "model", "surface", "outcome")
+"""What sums can be made by."""
 _UNGROUPED = {"client": "", "project": "", "model": "", "surface": "", "outcome": ""}
 
 
@@ -37,7 +37,7 @@ def usage(
     made: sa.Engine,
     since: float,
     until: float,
-    by: Sequence[By] = (),
+    by: Sequence[str] = (),
     bucket: int = 0,
     only: str | None = None,
 ) -> list[Usage]:
@@ -82,4 +82,4 @@ def spent(made: sa.Engine, client: str, budgets: Sequence[Budget], now: float) -
 
 
 def _sum(column: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
-    return sa.func.coalesce(sa.func.sum(column), 0)
+    return sa.func.coalesce(sa.cast(sa.func.sum(column), sa.BigInteger), 0)  # PostgreSQL sums to a decimal

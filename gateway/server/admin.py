@@ -1,0 +1,229 @@
+"""The second listener: issued keys, usage, the pool's state and metrics, for who runs the gateway.
+
+Everything but `/metrics` wants the admin token; the listener belongs on loopback, a unix socket or a private network.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from hmac import compare_digest
+from time import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from msgspec import Struct
+
+from gateway.config.secret import Secret
+from gateway.errors import BadRequest, GatewayError, NotFound, Unauthorized
+from gateway.metrics import exposition
+from gateway.plugin import Services
+from gateway.policy.access import Rules
+from gateway.server.reply import error_reply, json_reply, read_body
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+_BUCKETS = {"1m": 60, "1h": 3600, "1d": 86400}
+
+
+class NewKey(Struct, forbid_unknown_fields=True):
+    """Who a key is for, and what it may do."""
+
+    name: str
+    rules: Rules = Rules()
+    days: float | None = None
+    """Until it expires."""
+
+
+_decode_new = msgspec.json.Decoder(NewKey).decode
+_decode_rules = msgspec.json.Decoder(Rules).decode
+
+
+class Admin:
+    """The admin API over the services of one application."""
+
+    def __init__(self, services: Callable[[], Services], token: Secret | None) -> None:
+        self._services = services
+        self._token = token
+
+    def app(self) -> web.Application:
+        """An application of its own."""
+        app = web.Application(middlewares=[self._around])
+        app.add_routes([
+            web.get("/metrics", self.metrics),
+            web.get("/admin/keys", self.keys),
+            web.post("/admin/keys", self.issue),
+            web.put("/admin/keys/{id}/rules", self.change),
+            web.post("/admin/keys/{id}/rotate", self.rotate),
+            web.delete("/admin/keys/{id}", self.revoke),
+            web.get("/admin/pool", self.pool),
+            web.get("/admin/usage", self.usage),
+            web.get("/v1/organization/usage/completions", self.openai_usage),
+        ])  # fmt: skip
+        return app
+
+    @web.middleware
+    async def _around(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Who may, and errors in OpenAI's shape."""
+        try:
+            if request.path != "/metrics":
+                self._check(request)
+            return await handler(request)
+        except GatewayError as error:
+            return error_reply(error)
+        except web.HTTPException as error:
+            return error_reply(BadRequest(error.reason, status=error.status, code="invalid_request"))
+
+    def _check(self, request: web.Request) -> None:
+        given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+        if self._token is None:
+            raise Unauthorized("The admin API is off: give admin.token.")
+        if not compare_digest(given.encode(), self._token.reveal().encode()):
+            raise Unauthorized("Incorrect admin token provided.")
+
+    @property
+    def _engine(self) -> "Engine":
+        ledger = self._services().exchange.accounts.ledger
+        if ledger is None:
+            raise NotFound(
+                "This gateway keeps no ledger: give ledger.url, or pool.projects.", code="no_ledger"
+            )
+        made: Engine = ledger.engine  # type: ignore[attr-defined]  # the only book there is
+        return made
+
+    async def metrics(self, _: web.Request) -> web.Response:
+        """For Prometheus."""
+        return exposition(self._services())
+
+    async def keys(self, _: web.Request) -> web.Response:
+        """Issued keys, newest first, without their hashes."""
+        from gateway.store.client_keys import issued
+
+        found, now = await asyncio.to_thread(issued, self._engine), time()
+        told = [
+            {"id": key.id, "name": key.name, "created": key.created, "expires": key.expires,
+             "state": key.fault(now) or "good", "rules": msgspec.to_builtins(key.rules)}
+            for key in found
+        ]  # fmt: skip
+        return _json({"data": told})
+
+    async def issue(self, request: web.Request) -> web.Response:
+        """A new key, which this answer shows and nothing else ever will."""
+        from gateway.store.client_keys import issue
+
+        wanted, now = (await read_body(request)).decode(_decode_new), time()
+        expires = now + wanted.days * 86400 if wanted.days is not None else None
+        key_id, key = await asyncio.to_thread(issue, self._engine, wanted.name, wanted.rules, now, expires)
+        return _json({"id": key_id, "key": key}, 201)
+
+    async def change(self, request: web.Request) -> web.Response:
+        """Other rules, in place of all it had."""
+        from gateway.store.client_keys import change
+
+        rules = (await read_body(request)).decode(_decode_rules)
+        return _done(await asyncio.to_thread(change, self._engine, request.match_info["id"], rules))
+
+    async def rotate(self, request: web.Request) -> web.Response:
+        """Another key in place of this one, which ends at once."""
+        from gateway.store.client_keys import rotate
+
+        key = await asyncio.to_thread(rotate, self._engine, request.match_info["id"])
+        return _json({"key": key}) if key is not None else _done(False)
+
+    async def revoke(self, request: web.Request) -> web.Response:
+        """End a key."""
+        from gateway.store.client_keys import revoke
+
+        return _done(await asyncio.to_thread(revoke, self._engine, request.match_info["id"], time()))
+
+    async def pool(self, _: web.Request) -> web.Response:
+        """Projects and keys: ready, resting or refused, why and until when."""
+        states = self._services().exchange.accounts.pool.describe(time())
+        told = [
+            {**msgspec.to_builtins(state), "until": _iso(state.until) if state.until else None}
+            for state in states
+        ]
+        return _json({"data": told})
+
+    async def usage(self, request: web.Request) -> web.Response:
+        """Sums from the ledger: `since`, `until` (epoch), `by` (with commas), `bucket` (1m, 1h, 1d), `client`."""
+        return _json({"data": [msgspec.to_builtins(row) for row in await self._rows(request.query)]})
+
+    async def openai_usage(self, request: web.Request) -> web.Response:
+        """OpenAI's `/v1/organization/usage/completions`: a page of buckets."""
+        query = {
+            "since": request.query.get("start_time", "0"),
+            "bucket": request.query.get("bucket_width", "1d"),
+        }
+        if "end_time" in request.query:
+            query["until"] = request.query["end_time"]
+        names = {"model": "model", "api_key_id": "client", "project_id": "project"}
+        wanted = [one for given in request.query.getall("group_by", request.query.getall("group_by[]", []))
+                  for one in given.split(",")]  # fmt: skip
+        if unknown := [one for one in wanted if one not in names]:
+            raise BadRequest(f"{unknown[0]!r} is none of {', '.join(names)}", param="group_by")
+        query["by"] = ",".join(names[one] for one in wanted)
+        length = _BUCKETS.get(query["bucket"], 86400)
+        buckets: dict[float, list[dict[str, Any]]] = {}
+        for row in await self._rows(query):
+            grouped = {
+                field: getattr(row, column) if field in wanted else None for field, column in names.items()
+            }
+            buckets.setdefault(row.start, []).append({
+                "object": "organization.usage.completions.result", "input_tokens": row.prompt,
+                "output_tokens": row.completion, "input_cached_tokens": row.cached, "input_audio_tokens": 0,
+                "output_audio_tokens": 0, "num_model_requests": row.calls, "user_id": None, "batch": None, **grouped,
+            })  # fmt: skip
+        data = [
+            {
+                "object": "bucket",
+                "start_time": int(start),
+                "end_time": int(start + length),
+                "results": results,
+            }
+            for start, results in buckets.items()
+        ]
+        return _json({"object": "page", "data": data, "has_more": False, "next_page": None})
+
+    async def _rows(self, query: Mapping[str, str]) -> list[Any]:
+        from gateway.store.ledger_reports import BY, usage
+
+        by = [name for name in query.get("by", "").split(",") if name]
+        if unknown := [name for name in by if name not in BY]:
+            raise BadRequest(f"{unknown[0]!r} is none of {', '.join(BY)}", param="by")
+        bucket = query.get("bucket", "")
+        if bucket and bucket not in _BUCKETS:
+            raise BadRequest(f"one of {', '.join(_BUCKETS)}", param="bucket")
+        since, until = _seconds(query, "since", 0.0), _seconds(query, "until", time() + 1)
+        return await asyncio.to_thread(
+            usage,
+            self._engine,
+            since,
+            until,
+            by,
+            _BUCKETS.get(bucket, 0),
+            query.get("client"),
+        )
+
+
+def _seconds(query: Mapping[str, str], name: str, default: float) -> float:
+    try:
+        return float(query[name]) if name in query else default
+    except ValueError:
+        raise BadRequest("must be seconds since 1970", param=name) from None
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(min(at, 4e9), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _json(told: Any, status: int = 200) -> web.Response:
+    return json_reply(msgspec.json.encode(told), {}, status)
+
+
+def _done(done: bool) -> web.Response:
+    if not done:
+        raise NotFound("There is no such key that could be.", code="not_found")
+    return _json({"done": True})
