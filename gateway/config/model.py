@@ -127,6 +127,26 @@ class LedgerSection(LedgerConfig, frozen=True, forbid_unknown_fields=True):
     ] = None
 
 
+class StateSection(StateConfig, frozen=True, forbid_unknown_fields=True):
+    """What the gateway remembers between requests."""
+
+    redis: Annotated[
+        Annotated[str, Meta(pattern="^rediss?://[^@]*$|^unix://")] | None,
+        Meta(description="redis://host:6379/0, shared by all machines; its password is told below."),
+    ] = None
+    redis_password: Annotated[
+        Secret | None, Meta(description="Redis's password: {env: NAME} or {credential: NAME}.")
+    ] = None
+    machines: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1000,
+            description="Processes that share it: while it fails each has that part of a limit.",
+        ),
+    ] = 2
+
+
 class AdminConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """A second listener, for who runs the gateway: keys, usage, the pool's state, metrics."""
 
@@ -164,7 +184,7 @@ class GatewayConfig(Struct, frozen=True, forbid_unknown_fields=True):
     ] = "lenient"
     limits: LimitsConfig = LimitsConfig()
     media: MediaConfig = MediaConfig()
-    state: StateConfig = StateConfig()
+    state: StateSection = StateSection()
     auth: AuthConfig = AuthConfig()
     pool: PoolSection = PoolSection()
     ledger: LedgerSection = LedgerSection()

@@ -54,7 +54,7 @@ def windows(rules: Rules, counted: Counted) -> list[Window]:
 def weigh(wants: Sequence[tuple[Window, int, int, int]], now: float) -> Taken:
     """Decide on (window, used in the window before, used in this one, wanted) for each: all are allowed, or none.
 
-    Nothing is ever more than its window away, whatever the clock does.
+    Nothing is ever more than two of its windows away, whatever the clock does.
     """
     states, blocked, longest = [], None, 0.0
     for window, before, current, wanted in wants:
@@ -91,4 +91,4 @@ def _wait(window: Window, before: int, current: int, wanted: int, passed: float)
         return (1 - (room - current) / before - passed) * window.seconds
     left = 1 - passed
     fades = 1 - room / current if current and room > 0 else 1.0
-    return min(window.seconds, (left + fades) * window.seconds)
+    return (left + fades) * window.seconds

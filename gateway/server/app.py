@@ -3,6 +3,8 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -32,6 +34,9 @@ from gateway.totals import Totals
 from gateway.upstream.client import GeminiClient
 from gateway.upstream.media import MediaFetcher
 from gateway.wire.gemini import SafetySetting
+
+if TYPE_CHECKING:
+    from gateway.store.redis_state import Redis
 
 PLUGINS: web.AppKey[list[Loaded]] = web.AppKey("plugins", list)
 
@@ -86,21 +91,54 @@ def _open(
         def tell(message: str) -> None:
             log.event("team", message=message)
 
-        exchange.signatures = await asyncio.to_thread(_store, state, state.signatures, "", log, source)
-        exchange.responses = await asyncio.to_thread(
-            _store, state, state.responses, ".responses", log, source
-        )
-        pool_store = await asyncio.to_thread(
-            _store, state, SignaturesConfig(hours=8760), ".pool", log, source
-        )
-        ledger = await asyncio.to_thread(open_ledger, services.config, source, tell)
-        team = Team(ledger, exchange.accounts, services.access, pool_store, tell)
-        async with upstream, services.media, team:
+        config, accounts = services.config, exchange.accounts
+        shared = _redis(config, source, tell)
+        async with AsyncExitStack() as stack:
+            told = None
+            if shared is not None:
+                from gateway.store.redis_state import RedisCounters, RedisPool, RedisSignatures
+
+                await stack.enter_async_context(shared)
+                exchange.signatures = RedisSignatures(shared, state.signatures, "signature")
+                exchange.responses = RedisSignatures(shared, state.responses, "response")
+                accounts.counters = RedisCounters(shared, state.machines)
+                told = RedisPool(shared)
+            else:
+                exchange.signatures = await asyncio.to_thread(
+                    _store, state, state.signatures, "", log, source
+                )
+                exchange.responses = await asyncio.to_thread(
+                    _store, state, state.responses, ".responses", log, source
+                )
+            year = SignaturesConfig(hours=8760)
+            pool_store = await asyncio.to_thread(_store, state, year, ".pool", log, source)
+            ledger = await asyncio.to_thread(open_ledger, config, source, tell)
+            await stack.enter_async_context(upstream)
+            await stack.enter_async_context(services.media)
+            await stack.enter_async_context(Team(ledger, accounts, services.access, pool_store, told, tell))
             yield
-        await asyncio.gather(exchange.signatures.close(), exchange.responses.close(), pool_store.close())
+            await asyncio.gather(exchange.signatures.close(), exchange.responses.close())
+        await pool_store.close()
         await log.close()
 
     return lifetime
+
+
+def _redis(config: GatewayConfig, source: Source, tell: Callable[[str], None]) -> "Redis | None":
+    """What several machines share. Raises ConfigError for an address that cannot be, or a missing package."""
+    state = config.state
+    if state.redis is None:
+        return None
+    try:
+        from gateway.store.redis_state import Redis
+
+        password = state.redis_password.reveal() if state.redis_password is not None else None
+        return Redis(state.redis, password, tell)
+    except ImportError:
+        told = "`redis` needs the package redis: pip install 'gemini-gateway[team]'"
+    except ValueError as error:
+        told = str(error)
+    raise ConfigError((source.fault(("state", "redis"), told),))
 
 
 def _store(

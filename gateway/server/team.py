@@ -22,6 +22,7 @@ from gateway.store.signatures import Signatures
 
 if TYPE_CHECKING:
     from gateway.store.ledger import Ledger
+    from gateway.store.redis_state import RedisPool
 
 _POLL = 0.5
 """Seconds between two looks for changed keys: a revoked one is dead within a second, everywhere."""
@@ -91,8 +92,15 @@ class Team:
     """An async context: opened with the application."""
 
     def __init__(
-        self, ledger: "Ledger | None", accounts: Accounts, access: Access, pool_store: Signatures, tell: Tell
+        self,
+        ledger: "Ledger | None",
+        accounts: Accounts,
+        access: Access,
+        pool_store: Signatures,
+        shared: "RedisPool | None",
+        tell: Tell,
     ) -> None:
+        self._shared = shared
         self.ledger = ledger
         self._accounts = accounts
         self._access = access
@@ -101,6 +109,7 @@ class Team:
         self._revision = -1
         self._poll: asyncio.Task[None] | None = None
         self._saving: asyncio.Task[None] | None = None
+        self._telling: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         await self._recall()
@@ -110,11 +119,12 @@ class Team:
             self._accounts.ledger = self.ledger
             await asyncio.to_thread(self._reconcile)
             await self._refresh()
-            self._poll = asyncio.create_task(self._keep_fresh(), name="issued-keys")
+        if self.ledger is not None or self._shared is not None:
+            self._poll = asyncio.create_task(self._keep_fresh(), name="team")
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for task in (self._poll, self._saving):
+        for task in (self._poll, self._saving, self._telling):
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
@@ -136,6 +146,9 @@ class Team:
         said = ""
         while True:
             await asyncio.sleep(_POLL)
+            await self._hear()
+            if self.ledger is None:
+                continue
             try:
                 await self._refresh()
                 said = ""
@@ -154,8 +167,27 @@ class Team:
             self._access.issued = {key.hash: key for key in found}
             self._revision = now_at
 
-    def _remember(self, _: list[Change]) -> None:
-        """Something was learnt: keep all that holds, once for everything that comes in the next moment."""
+    async def _hear(self) -> None:
+        """What other machines' pools have learnt; entries that are over are taken away."""
+        if self._shared is None:
+            return
+        now, over = time(), []
+        for told in await self._shared.all():
+            try:
+                change = msgspec.json.decode(told, type=Change)
+            except msgspec.DecodeError:
+                continue
+            if change.until > now:
+                self._accounts.pool.apply(change, now)
+            else:
+                over.append(_name(change))
+        await self._shared.forget(over)
+
+    def _remember(self, changes: list[Change]) -> None:
+        """Something was learnt: tell it, and keep all that holds, once for everything of the next moment."""
+        if self._shared is not None:
+            told = {_name(change): msgspec.json.encode(change) for change in changes}
+            self._telling = asyncio.create_task(self._shared.tell(told), name="pool-told")
         if self._saving is None or self._saving.done():
             self._saving = asyncio.create_task(self._save(), name="pool-state")
 
@@ -171,6 +203,10 @@ class Team:
         if told and self._accounts.pool:
             for change in msgspec.json.decode(told, type=list[Change]):
                 self._accounts.pool.apply(change, now)
+
+
+def _name(change: Change) -> str:
+    return f"{change.project}/{change.key_id}/{change.model}"
 
 
 def _first_line(error: Exception) -> str:

@@ -1,0 +1,237 @@
+"""What machines share: on a real Redis where one is installed, and on a mad one that is made here."""
+
+import asyncio
+import random
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.policy.windows import Window
+from gateway.store.redis_state import Redis, RedisCounters, RedisPool, RedisSignatures
+from gateway.store.signatures import SignaturesConfig
+
+needs_redis = pytest.mark.skipif(shutil.which("redis-server") is None, reason="no redis-server on the PATH")
+NOW = 1_000_000_000.0
+MINUTE = Window("requests", 10, 60)
+
+
+class Server:
+    """A redis-server of our own."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as sock:
+            self.port = int(sock.getsockname()[1])
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._folder = folder
+        self.start()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self._folder)],
+            stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def stop(self) -> None:
+        with suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGCONT)
+            self.process.kill()
+        self.process.wait(10)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    found = Server(tmp_path)
+    yield found
+    found.stop()
+
+
+async def opened(url: str) -> tuple[Redis, list[str]]:
+    told: list[str] = []
+    shared = Redis(url, None, told.append)
+    await shared.__aenter__()
+    return shared, told
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(15):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def shared(server: Server) -> AsyncIterator[Redis]:
+    found, _ = await opened(server.url)
+    await until(lambda: not found.degraded)
+    yield found
+    await found.__aexit__()
+
+
+@needs_redis
+async def test_two_machines_share_a_limit(server: Server, shared: Redis) -> None:
+    other, _ = await opened(server.url)
+    counters = [RedisCounters(shared, 2), RedisCounters(other, 2)]
+    window = Window("requests", 100, 60)
+    found: list[Any] = []
+    for _ in range(15):
+        found += await asyncio.gather(*(counters[i % 2].take("c", [(window, 1)], NOW) for i in range(20)))
+    await other.__aexit__()
+
+    assert sum(one.blocked is None for one in found) == 100
+    assert all(0 < one.retry_after <= 120 for one in found if one.blocked)
+
+
+@needs_redis
+async def test_all_windows_or_none_and_corrections(shared: Redis) -> None:
+    counters = RedisCounters(shared, 2)
+    tokens = Window("tokens", 5, 60)
+    assert (await counters.take("c", [(MINUTE, 1), (tokens, 6)], NOW)).blocked == tokens
+    first = await counters.take("c", [(MINUTE, 10), (tokens, 5)], NOW)
+    assert [state.remaining for state in first.states] == [0, 0]
+    await counters.correct("c", [(tokens, -99), (MINUTE, -4)], NOW)
+    assert (await counters.take("c", [(MINUTE, 4), (tokens, 5)], NOW)).blocked is None
+    assert (await counters.take("c", [(MINUTE, 1)], NOW)).blocked == MINUTE
+    assert (await counters.take("c", [(MINUTE, 1)], NOW + 66)).blocked is None  # a tenth has faded
+
+
+@needs_redis
+async def test_places_are_shared_and_come_back(shared: Redis) -> None:
+    counters = RedisCounters(shared, 2)
+    assert [await counters.enter("c", 2, token, NOW) for token in "abc"] == [True, True, False]
+    await counters.leave("c", "a")
+    assert await counters.enter("c", 2, "d", NOW)
+    assert await counters.enter("c", 2, "e", NOW + 4000)  # whoever held them has died
+
+
+@needs_redis
+@pytest.mark.parametrize("kind", ["signature", "response"])
+async def test_signatures_are_found_by_other_machines(server: Server, shared: Redis, kind: str) -> None:
+    other, _ = await opened(server.url)
+    mine, theirs = (RedisSignatures(one, SignaturesConfig(), kind) for one in (shared, other))
+    await mine.put({b"k" * 16: "é", b"l" * 16: "x" * 1000}, NOW)
+
+    assert await theirs.get([b"k" * 16, b"m" * 16], NOW) == {b"k" * 16: "é"}
+    assert await mine.get([b"l" * 16], NOW) == {b"l" * 16: "x" * 1000}
+    await other.__aexit__()
+
+
+@needs_redis
+async def test_pools_tell_each_other(shared: Redis) -> None:
+    pool = RedisPool(shared)
+    await pool.tell({"a": b"1", "b": b"2"})
+    await pool.forget(["a"])
+    assert await pool.all() == [b"2"]
+
+
+@needs_redis
+@pytest.mark.parametrize("how", ["kill", "stop"])
+async def test_p24_p25_a_redis_that_is_gone_keeps_nobody_waiting_and_is_used_again(
+    server: Server, how: str
+) -> None:
+    shared, told = await opened(server.url)
+    await until(lambda: not shared.degraded)
+    told.clear()
+    counters = RedisCounters(shared, 2)
+    window = Window("requests", 20, 60)
+    if how == "kill":
+        server.stop()
+    else:
+        server.process.send_signal(signal.SIGSTOP)
+    loop = asyncio.get_running_loop()
+    begin = loop.time()
+    found = [await counters.take("c", [(window, 1)], NOW) for _ in range(200)]
+    took = loop.time() - begin
+
+    assert sum(one.blocked is None for one in found) == 10  # this machine's half
+    assert took < 5  # 200 calls, of which one waited 50 ms
+    assert shared.degraded
+    assert len(told) == 1
+    if how == "kill":
+        server.start()
+    else:
+        server.process.send_signal(signal.SIGCONT)
+    await until(lambda: not shared.degraded)
+    assert (await counters.take("d", [(window, 20)], NOW)).blocked is None
+    assert told[1] == "Redis is used again."
+    await shared.__aexit__()
+
+
+@needs_redis
+async def test_p28_a_flushed_redis_starts_anew(shared: Redis) -> None:
+    counters = RedisCounters(shared, 2)
+    await counters.take("c", [(MINUTE, 10)], NOW)
+    await shared.client.flushall()
+    await shared.client.script_flush()
+
+    assert (await counters.take("c", [(MINUTE, 10)], NOW)).blocked is None
+    assert not shared.degraded
+
+
+@needs_redis
+async def test_p30_calls_that_are_cut_off_never_get_anothers_answer(shared: Redis) -> None:
+    for i in range(50):
+        await shared.client.set(f"k{i}", str(i))
+    rolls, wrong, cut = random.Random(3), 0, 0
+
+    async def one(i: int) -> None:
+        nonlocal wrong
+        value = await shared.client.get(f"k{i}")
+        wrong += value != str(i).encode()
+
+    for _ in range(60):
+        tasks = [asyncio.create_task(one(rolls.randrange(50))) for _ in range(50)]
+        for _ in range(rolls.randrange(4)):
+            await asyncio.sleep(0)
+        for task in rolls.sample(tasks, 20):
+            cut += task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert cut > 500
+    assert wrong == 0
+
+
+ANSWERS = [
+    b"-LOADING Redis is loading the dataset in memory\r\n", b"-READONLY You can't write against a read only replica.\r\n",
+    b"-OOM command not allowed when used memory > 'maxmemory'.\r\n", b"-NOAUTH Authentication required.\r\n",
+    b"-MOVED 3999 127.0.0.1:6381\r\n", b"-BUSY Redis is busy running a script.\r\n",
+    b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n", b"\x00\xffgarbage\r\n", b"$5\r\nhello\r\n",
+    b"*2\r\n$1\r\nx\r\n", b"", b":7\r\n", b"*0\r\n",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+async def test_p27_a_mad_redis_is_no_reason_to_fail(answer: bytes) -> None:
+    async def mad(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(65536):
+            if not answer:
+                break
+            writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(mad, "127.0.0.1", 0)
+    shared, _ = await opened(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0")
+    counters = RedisCounters(shared, 2)
+    kept = RedisSignatures(shared, SignaturesConfig(), "signature")
+    await kept.put({b"k" * 16: "s"}, NOW)
+
+    assert await kept.get([b"k" * 16], NOW) == {b"k" * 16: "s"}
+    assert (await counters.take("c", [(MINUTE, 1)], NOW)).blocked is None
+    assert await counters.enter("c", 4, "t", NOW) in (True, False)
+    await counters.leave("c", "t")
+    assert isinstance(await RedisPool(shared).all(), list)
+    await shared.__aexit__()
+    server.close()
+
+
+async def test_p23_without_a_redis_it_starts_alone() -> None:
+    shared, told = await opened("redis://127.0.0.1:1/0")
+
+    assert shared.degraded
+    assert "not used" in told[0]
+    await shared.__aexit__()
