@@ -7,7 +7,7 @@ export PREFIX DESTDIR DOMAIN
 
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help dev demo run test check javascript fix golden schema docs bench lock install uninstall test-vps test-clients test-all clean
+.PHONY: help dev demo run test check javascript fix golden schema docs bench lock install uninstall test-vps test-clients test-cluster test-all clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -84,6 +84,9 @@ test-vps: dev  ## install into a throw-away Debian with systemd and nginx, and u
 
 test-clients: dev  ## unmodified SDKs and agents against the gateway on its emulator (installs them, over a gigabyte)
 	tests/clients/run.sh
+
+test-cluster: dev  ## two gateways on one Redis and one PostgreSQL (Debian's, started and ended here)
+	tests/cluster/run.sh
 
 test-all:  ## the tests on every Python from 3.11 to 3.13 that is found
 	@for version in 3.11 3.12 3.13; do \
