@@ -6,7 +6,6 @@ names no client for them.
 
 import asyncio
 import random
-import secrets
 from collections.abc import Callable
 from time import monotonic, time
 from types import TracebackType
@@ -21,6 +20,7 @@ from gateway.policy.keypool import Change, KeyPool, Lease
 from gateway.policy.ledger import Counts, Intent, Outcome, Prices, Settlement, counts
 from gateway.policy.windows import Window, windows
 from gateway.record import Record
+from gateway.server.ids import unique
 from gateway.store.counters import Counters, MemoryCounters
 from gateway.wire.gemini import UsageMetadata
 
@@ -197,7 +197,7 @@ class Attempt:
 
     async def _begin(self, ledger: Book) -> None:
         """The intent, with what the call may cost at most reserved. Raises BudgetExceeded, LedgerUnavailable."""
-        self._intent = secrets.token_hex(16)
+        self._intent = unique("")
         lease, client, size = self._lease, self._client, self._size
         budgets = client.rules.budgets
         most = size.most if budgets else Counts()
@@ -240,6 +240,7 @@ class Attempt:
         return Settlement(
             self._intent, time(), outcome, status, spent, prices.micros(self._model, spent), prices.version,
             outcome != "cancelled", int(first or 0), int((monotonic() - self._began) * 1000),
+            bool(self._client.rules.dollars or self._client.rules.tokens),
         )  # fmt: skip
 
 

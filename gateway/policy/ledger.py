@@ -91,6 +91,8 @@ class Settlement(Struct, frozen=True):
     """False when the client left before Google had counted."""
     first_byte_ms: int
     duration_ms: int
+    reserved: bool = True
+    """Something was set aside for it in a budget."""
 
 
 def whole(value: object) -> int:
