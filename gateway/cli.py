@@ -1,6 +1,8 @@
 """The command line: serve, check, routes, schema, translate, keys, usage, fake, demo."""
 
 import argparse
+import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,6 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EX_CONFIG
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # `gateway routes | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -35,7 +40,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     serve = _command(commands, "serve", _serve, "serve until SIGTERM")
     serve.add_argument("--listen", metavar="HOST:PORT", type=_address, help="instead of the file's `listen`")
-    serve.add_argument("--upstream", metavar="URL", help="instead of the file's `upstream.base_url`")
+    serve.add_argument(
+        "--upstream", metavar="URL", type=_web_address, help="instead of the file's `upstream.base_url`"
+    )
     _command(commands, "check", _check, "say what is wrong with a configuration, by file:line:column")
     _command(commands, "routes", _routes, "list what is served, and by which plugin")
     schema = commands.add_parser("schema", help="print the JSON Schema of the configuration")
@@ -81,6 +88,12 @@ def _address(text: str) -> tuple[str, int]:
     if not host or not port.isdecimal() or int(port) > 65535:
         raise argparse.ArgumentTypeError(f"expected HOST:PORT, got {text!r}")
     return host.strip("[]"), int(port)
+
+
+def _web_address(text: str) -> str:
+    if not re.fullmatch(r"https?://[^/?#@]+(/[^?#]*)?", text):
+        raise argparse.ArgumentTypeError(f"expected http(s)://HOST, got {text!r}")
+    return text
 
 
 # Commands import what they need themselves: `gateway schema` should not wait for an HTTP server.

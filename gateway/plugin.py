@@ -5,6 +5,7 @@ decode its options, construct (no side effects), check(), routes(), lifespan in,
 """
 
 import asyncio
+import traceback
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
@@ -192,11 +193,16 @@ def load_plugins(source: Source, config: GatewayConfig, services: Services) -> l
     for name in config.plugins:
         try:
             plugin = _load(name, source, services)
-            loaded.append(Loaded(name, plugin, tuple(plugin.routes())))
+            routes = tuple(plugin.routes())
+            web.Application().add_routes(routes)  # refuses what is no route, and paths that cannot be
+            loaded.append(Loaded(name, plugin, routes))
         except ConfigError as error:
             faults += error.faults
         except ValueError as error:
             faults.append(source.fault(("plugins", name), str(error)))
+        except Exception as error:  # noqa: BLE001 - whatever somebody else's code raises
+            told = f"plugin {name!r} failed: {type(error).__name__}: {error} ({_place(error)})"
+            faults.append(source.fault(("plugins", name), told))
     loaded.sort(key=lambda one: one.plugin.catch_all)
     faults += _clashes(loaded, source)
     if faults:
@@ -210,6 +216,12 @@ def _load(name: str, source: Source, services: Services) -> Plugin:
     plugin = cls(source.decode(cls.Config, at=("plugins", name)), services)
     plugin.check()
     return plugin
+
+
+def _place(error: BaseException) -> str:
+    """The innermost frame."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{frame.filename}:{frame.lineno}"
 
 
 def _find(name: str) -> type[Plugin]:

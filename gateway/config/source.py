@@ -151,6 +151,8 @@ class Source:
             return self.fault((*path, name), told, key=True)
         if missing := _MISSING.fullmatch(message):
             return self.fault(path, f"{where} needs {missing[1]!r}")
+        if message.startswith("Invalid enum value"):
+            message += f"; one of {', '.join(map(str, _literals(type_, path[len(at) :])))}"
         return self.fault(path, f"{where}: {_humanized(message)}")
 
 
@@ -204,15 +206,28 @@ def _child(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node, yaml.Nod
 
 def _fields(type_: Any, path: Path_) -> list[str]:
     """The keys that a Struct below `type_` knows."""
+    info = _below(type_, path)
+    return sorted(f.encode_name for f in info.fields) if isinstance(info, msgspec.inspect.StructType) else []
+
+
+def _literals(type_: Any, path: Path_) -> tuple[Any, ...]:
+    """The values that are allowed at a place."""
+    info = _below(type_, path)
+    return info.values if isinstance(info, msgspec.inspect.LiteralType) else ()
+
+
+def _below(type_: Any, path: Path_) -> msgspec.inspect.Type:
+    """What stands at a path of a type."""
     info = msgspec.inspect.type_info(type_)
     for step in path:
         info = _inner(info)
         if isinstance(info, msgspec.inspect.StructType):
             info = next((f.type for f in info.fields if f.encode_name == step), info)
-        elif isinstance(info, msgspec.inspect.ListType):
+        elif isinstance(info, msgspec.inspect.DictType):
+            info = info.value_type
+        elif isinstance(info, msgspec.inspect.ListType | msgspec.inspect.VarTupleType):
             info = info.item_type
-    info = _inner(info)
-    return sorted(f.encode_name for f in info.fields) if isinstance(info, msgspec.inspect.StructType) else []
+    return _inner(info)
 
 
 def _inner(info: msgspec.inspect.Type) -> msgspec.inspect.Type:

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections import deque
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,11 @@ def serve_fake(host: str, port: int, *, script: Path | None) -> int:
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1
-    web.run_app(app, host=host, port=port, access_log=None, print=partial(print, flush=True))
+    try:
+        web.run_app(app, host=host, port=port, access_log=None, print=partial(print, flush=True))
+    except OSError as error:
+        print(f"cannot listen on {host}:{port}: {error.strerror or error}", file=sys.stderr)
+        return 1
     return 0
 
 
@@ -135,6 +140,13 @@ class _Emulator:
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream" if sse else "application/json"}
         )
+        with suppress(ConnectionResetError):  # a client that has heard enough
+            return await self._pieces(request, response, reply, sse=sse)
+        return response
+
+    async def _pieces(
+        self, request: web.Request, response: web.StreamResponse, reply: Reply, *, sse: bool
+    ) -> web.StreamResponse:
         await response.prepare(request)
         chunks: list[Any] = list(reply.chunks)
         if reply.ending == "error midstream":

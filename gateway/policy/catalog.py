@@ -64,6 +64,16 @@ class ModelRoute(Struct, frozen=True):
     """The name asked for Google Search."""
 
 
+def alias_fault(config: ModelsConfig, name: str) -> str | None:
+    """Why an alias cannot be, or None."""
+    target = config.aliases[name]
+    if target in config.aliases:
+        return f"{target!r} is an alias itself: name the model"
+    if not target.startswith(tuple(config.prefixes)) and config.unknown != "forward":
+        return f"{target!r} begins with none of models.prefixes, so it is no model of Gemini's"
+    return None
+
+
 class Catalog:
     """Resolves requested names. Read-only; replaced as a whole when the configuration changes."""
 

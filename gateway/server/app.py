@@ -17,7 +17,7 @@ from gateway.errors import ConfigError
 from gateway.exchange import Exchange
 from gateway.plugin import SERVICES, Loaded, Services, load_plugins
 from gateway.policy.access import Access
-from gateway.policy.catalog import Catalog
+from gateway.policy.catalog import Catalog, alias_fault
 from gateway.policy.limits import Admission
 from gateway.policy.windows import limit_headers
 from gateway.record import Record
@@ -52,6 +52,7 @@ def build_app(config: GatewayConfig, source: Source) -> web.Application:
             log.exchange(record)
 
     upstream, media = GeminiClient(config.upstream), MediaFetcher(config.media)
+    _check(config, source)
     known = families(config.abilities, source)
     accounts = Accounts(key_pool(config, source), prices(config.ledger))
     access = Access(config.auth, pooled=bool(accounts.pool))
@@ -78,6 +79,20 @@ def build_app(config: GatewayConfig, source: Source) -> web.Application:
     _serve(app, app[PLUGINS], config)
     app.on_response_prepare.append(_finish_headers(drain))
     return app
+
+
+def _check(config: GatewayConfig, source: Source) -> None:
+    """What is well-formed and cannot work all the same. Raises ConfigError."""
+    faults = [
+        source.fault(("models", "aliases", name), f"models.aliases.{name}: {told}")
+        for name in config.models.aliases
+        if (told := alias_fault(config.models, name)) is not None
+    ]
+    if config.upstream.base_url.rstrip("/").endswith(("/v1", "/v1beta", "/v1alpha")):
+        told = "upstream.base_url: without the API version, which is upstream.api_version"
+        faults.append(source.fault(("upstream", "base_url"), told))
+    if faults:
+        raise ConfigError(tuple(faults))
 
 
 def _open(

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import sys
 import traceback
 from time import monotonic
 
@@ -21,6 +22,7 @@ from gateway.translate.failure import scrub
 
 _REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 _CLIENT_GONE = 499
+_MOST_FRAMES = 30
 
 
 class Around:
@@ -44,7 +46,14 @@ class Around:
         self._running.add(task)
         status = _CLIENT_GONE
         try:
-            response = await self._guarded(request, handler, record)
+            answered: object = await self._guarded(request, handler, record)
+            if isinstance(answered, web.StreamResponse):
+                response = answered
+            else:  # a plugin's handler without a `return`
+                name = getattr(handler, "__qualname__", "a handler")
+                told = f"the handler of {request.method} {request.path} returned {type(answered).__name__}"
+                self._log.event("crash", request_id=record.request_id, trace=told, handler=name)
+                response = self._failed(request, record)
             status = response.status
             if record.limits and not response.prepared:
                 response.headers.update(limit_headers(record.limits))
@@ -71,7 +80,15 @@ class Around:
             failed = Draining()
         except Exception:  # noqa: BLE001 - the last line of defence; the trace goes to the log
             self._log.event("crash", request_id=record.request_id, trace=_trace())
-            failed = GatewayError("The gateway made a mistake; its log knows more under this request's id.")
+            return self._failed(request, record)
+        record.failed(failed)
+        told: ErrorReply = request.get(ERROR_REPLY, error_reply)
+        return told(failed)
+
+    @staticmethod
+    def _failed(request: web.Request, record: Record) -> web.Response:
+        """Our own mistake, or a plugin's."""
+        failed = GatewayError("The gateway made a mistake; its log knows more under this request's id.")
         record.failed(failed)
         told: ErrorReply = request.get(ERROR_REPLY, error_reply)
         return told(failed)
@@ -95,7 +112,7 @@ def _of_http(error: web.HTTPException) -> GatewayError:
 
 
 def _trace() -> str:
-    """Where it happened: files, lines and the kind of exception, not its text, which may quote a client."""
-    lines = traceback.format_exc().splitlines()
-    kind = lines[-1].partition(":")[0]
-    return scrub("\n".join([*lines[-13:-1], kind]))
+    """Where it happened, innermost first: not the exception's text, which may quote a client."""
+    kind, _, trace = sys.exc_info()
+    frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(trace)]
+    return scrub("\n".join([kind.__name__ if kind is not None else "", *reversed(frames[-_MOST_FRAMES:])]))

@@ -40,6 +40,7 @@ class Protocol(RequestHandler):
             error = BadRequest(_MESSAGES.get(status, _MESSAGES[400]), status=status, code="invalid_request")
         response = error_reply(error)
         response.headers["Access-Control-Allow-Origin"] = "*"
+        response.headers["Server"] = "gemini-gateway"
         response.force_close()
         return response
 

@@ -39,7 +39,7 @@ def faults(text: str, type_: type[Any] = GatewayConfig) -> list[str]:
         ("? [1]\n: 2\n", "g.yaml:1:3: a key must be a plain text"),
         ("a: \x00\n", "g.yaml:1:1: unacceptable character #x0000: special characters are not allowed"),
         ("models:\n  aliases:\n    x: a b\n", "g.yaml:2:3: models: 'a b' is not a model name"),
-        ("compat: maybe\n", "g.yaml:1:9: compat: invalid enum value 'maybe'"),
+        ("compat: maybe\n", "g.yaml:1:9: compat: invalid enum value 'maybe'; one of lenient, strict"),
         ("cors:\n  origins: [x, 1]\n", "g.yaml:2:16: cors.origins.1: expected a text, got a whole number: put it in quotes"),
         ("&a listen: &b\n  port: *b\n", "g.yaml:1:12: aliases expand to more than a configuration"),
     ],

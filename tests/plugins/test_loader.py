@@ -11,12 +11,14 @@ import aiohttp
 import pytest
 from aiohttp import web
 from conftest import Serve
+from msgspec import Struct
 
 from gateway.config.model import GatewayConfig
 from gateway.config.source import Source
 from gateway.errors import ConfigError
 from gateway.plugin import Plugin
 from gateway.server.app import build_app
+from gateway.server.logs import Log
 
 ACME = Path(__file__).parent.parent / "acme_gateway"
 events: list[str] = []
@@ -48,11 +50,36 @@ class Picky(Plugin):
         raise ValueError("nothing here makes sense")
 
 
+class Wrong(Plugin):
+    """Wrong in as many ways as its option says."""
+
+    class Config(Struct, frozen=True):
+        how: str = ""
+
+    def check(self) -> None:
+        if self.config.how == "raises":
+            raise KeyError("never here")
+
+    def routes(self) -> Iterable[web.RouteDef]:
+        if self.config.how == "nothing":
+            return None  # type: ignore[return-value]  # that is the mistake
+        if self.config.how == "forgets":
+            return [web.get("/forgets", self.forgets), web.get("/breaks", self.breaks)]
+        return [web.get(self.config.how, self.forgets)]
+
+    async def forgets(self, request: web.Request) -> web.StreamResponse:
+        return None  # type: ignore[return-value]  # that is the mistake
+
+    async def breaks(self, request: web.Request) -> web.StreamResponse:
+        return web.json_response(await request.json())
+
+
 @pytest.fixture(autouse=True)
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     here = __name__
     points = [
-        EntryPoint(n.lower(), f"{here}:{n}", "gateway.plugins") for n in ("Rival", "Lively", "Picky", "ACME")
+        EntryPoint(n.lower(), f"{here}:{n}", "gateway.plugins")
+        for n in ("Rival", "Lively", "Picky", "Wrong", "ACME", "Missing")
     ]
     monkeypatch.setattr("gateway.plugin.entry_points", lambda group: points)
     monkeypatch.setitem(sys.modules, here, sys.modules[__name__])
@@ -74,10 +101,34 @@ def faults(text: str) -> list[str]:
         ("plugins: {acme: {}}", "g.yaml:1:17: plugin 'acme' is not a subclass of gateway.plugin.Plugin"),
         ("plugins: {picky: {}}", "g.yaml:1:18: nothing here makes sense"),
         ("plugins: {health: {}, rival: {}}", "g.yaml:1:23: plugin 'rival' claims GET /healthz, which belongs to 'health'"),
+        ("plugins: {wrong: {how: no}}", "g.yaml:1:18: path should be started with /"),
+        ('plugins: {wrong: {how: "/{x"}}', "g.yaml:1:18: Invalid path '/{x'"),
+        ("plugins: {wrong: {how: nothing}}", "g.yaml:1:18: plugin 'wrong' failed: TypeError: "),
+        ("plugins: {wrong: {how: raises}}", "g.yaml:1:18: plugin 'wrong' failed: KeyError: 'never here'"),
+        ("plugins: {missing: {}}", "g.yaml:1:20: plugin 'missing' failed: AttributeError: "),
+        ("models: {aliases: {a: b, b: a}}", "g.yaml:1:23: models.aliases.a: 'b' is an alias itself"),
+        ("models: {aliases: {a: gpt-9}}", "g.yaml:1:23: models.aliases.a: 'gpt-9' begins with none of"),
+        ("upstream: {base_url: 'http://x/v1beta'}", "g.yaml:1:22: upstream.base_url: without the API version"),
     ],
 )  # fmt: skip
 def test_a_mistake_has_its_place(text: str, message: str) -> None:
     assert faults(text)[0].startswith(message)
+
+
+async def test_a_handlers_mistake_is_a_500_and_the_log_knows_where(
+    http: aiohttp.ClientSession, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[dict[str, object]] = []
+    monkeypatch.setattr(Log, "event", lambda _, name, **fields: lines.append(fields))
+    base = await serve("plugins: {wrong: {how: forgets}}")
+    for path in ("forgets", "breaks"):
+        async with http.get(f"{base}/{path}", data=b"{secret") as response:
+            assert (response.status, (await response.json())["error"]["type"]) == (500, "server_error")
+
+    assert lines[0]["trace"] == "the handler of GET /forgets returned NoneType"
+    assert lines[0]["handler"] == "Wrong.forgets"
+    assert f"{__file__}:" in str(lines[1]["trace"])
+    assert "secret" not in str(lines)
 
 
 async def test_a_catch_all_answers_last_wherever_it_stands(http: aiohttp.ClientSession, serve: Serve) -> None:
@@ -130,6 +181,7 @@ def test_the_readmes_plugin_is_the_tested_one() -> None:
 
     for line in ("class Echo(Plugin):", "class Config(Struct, frozen=True, forbid_unknown_fields=True):",
                  'return [web.post(f"{self.config.prefix}/echo", self.echo)]',
-                 'return web.json_response({"you_said": await request.json()})'):  # fmt: skip
+                 "body = await read_body(request)  # what is no JSON object is a 400",
+                 'return web.json_response({"you_said": body.decode(msgspec.json.decode)})'):  # fmt: skip
         assert line in readme
         assert line in tested

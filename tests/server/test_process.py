@@ -261,7 +261,13 @@ def test_schema_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["serve", "--listen", "nonsense"], ["serve", "--listen", "h:99999"], []]
+    "arguments",
+    [
+        ["serve", "--listen", "nonsense"],
+        ["serve", "--listen", "h:99999"],
+        ["serve", "--upstream", "nope"],
+        [],
+    ],
 )
 def test_bad_arguments_are_told(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:

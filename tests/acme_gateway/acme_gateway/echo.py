@@ -1,9 +1,11 @@
 """The README's plugin."""
 
+import msgspec
 from aiohttp import web
 from msgspec import Struct
 
 from gateway.plugin import Plugin
+from gateway.server.reply import read_body
 
 
 class Echo(Plugin):
@@ -16,4 +18,5 @@ class Echo(Plugin):
         return [web.post(f"{self.config.prefix}/echo", self.echo)]
 
     async def echo(self, request: web.Request) -> web.Response:
-        return web.json_response({"you_said": await request.json()})
+        body = await read_body(request)  # what is no JSON object is a 400, larger than limits.body a 413
+        return web.json_response({"you_said": body.decode(msgspec.json.decode)})
