@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gateway import __version__
+from gateway.config.model import GatewayConfig
+from gateway.config.source import Source
 from gateway.errors import ConfigError, GatewayError
 from gateway.keys_cli import add_commands
 
@@ -102,8 +104,10 @@ def _web_address(text: str) -> str:
 def _serve(options: argparse.Namespace) -> int:
     from gateway.server.serve import load, serve
 
-    config, source = load(options.config, listen=options.listen, upstream=options.upstream)
-    return serve(config, source, ignore_inherited=options.listen is not None)
+    def again() -> tuple[GatewayConfig, Source]:
+        return load(options.config, listen=options.listen, upstream=options.upstream)
+
+    return serve(again, ignore_inherited=options.listen is not None)
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -66,7 +66,7 @@ async def _demo(host: str, port: int, *, once: bool) -> int:
             print(f"Serving on {base} until Ctrl-C.", flush=True)
             await until_told_to_stop()
     finally:
-        await drain(runner, app[DRAIN], 5)
+        await drain(runner, runner, app[DRAIN], 5)
         await upstream.cleanup()
     return 0
 

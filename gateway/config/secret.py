@@ -50,11 +50,13 @@ class Secret:
 
 
 def _credential(name: str, environ: Mapping[str, str]) -> str | None:
-    """A file of systemd's LoadCredential=."""
+    """A file of systemd's LoadCredential=, which names those of a whole folder `gateway_NAME` (systemd.exec(5))."""
     folder = environ.get("CREDENTIALS_DIRECTORY")
     if folder is None or "/" in name:
         return None
-    try:
-        return (Path(folder) / name).read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
-        return None
+    for file in (name, f"gateway_{name}"):
+        try:
+            return (Path(folder) / file).read_text("utf-8")
+        except (OSError, UnicodeDecodeError):
+            continue
+    return None

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from time import time
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -27,6 +28,7 @@ from gateway.server.logs import Log
 from gateway.server.middleware import Around
 from gateway.server.reply import RECORD
 from gateway.server.team import Team, key_pool, open_ledger
+from gateway.store.counters import MemoryCounters
 from gateway.store.memory import MemorySignatures
 from gateway.store.signatures import Signatures, SignaturesConfig, StateConfig
 from gateway.store.sqlite import SqliteSignatures, state_path
@@ -41,9 +43,12 @@ if TYPE_CHECKING:
 PLUGINS: web.AppKey[list[Loaded]] = web.AppKey("plugins", list)
 
 
-def build_app(config: GatewayConfig, source: Source) -> web.Application:
-    """The application a configuration asks for. Raises ConfigError, with places from `source`."""
-    log, drain, totals = Log(), Drain(), Totals()
+def build_app(config: GatewayConfig, source: Source, before: Services | None = None) -> web.Application:
+    """The application a configuration asks for. Raises ConfigError, with places from `source`.
+
+    At a reload `before` is what served until now: its counts go on, and so does what was only in its memory.
+    """
+    log, drain, totals = Log(), Drain(), before.totals if before is not None else Totals()
 
     def finished(record: Record, status: int) -> None:
         record.ended(status)
@@ -55,6 +60,8 @@ def build_app(config: GatewayConfig, source: Source) -> web.Application:
     _check(config, source)
     known = families(config.abilities, source)
     accounts = Accounts(key_pool(config, source), prices(config.ledger))
+    if before is not None:
+        _carry_over(before.exchange, accounts)
     access = Access(config.auth, pooled=bool(accounts.pool))
     exchange = Exchange(upstream, config.upstream.retry, accounts, known, strict=config.compat == "strict")
     services = Services(
@@ -75,7 +82,7 @@ def build_app(config: GatewayConfig, source: Source) -> web.Application:
     app = web.Application(middlewares=[around], client_max_size=config.limits.body)
     app[SERVICES], app[DRAIN] = services, drain
     app[PLUGINS] = load_plugins(source, config, services)
-    app.cleanup_ctx.append(_open(log, services, upstream, source))
+    app.cleanup_ctx.append(_open(log, services, upstream, source, before))
     _serve(app, app[PLUGINS], config)
     app.on_response_prepare.append(_finish_headers(drain))
     return app
@@ -95,8 +102,17 @@ def _check(config: GatewayConfig, source: Source) -> None:
         raise ConfigError(tuple(faults))
 
 
+def _carry_over(old: Exchange, accounts: Accounts) -> None:
+    """What pool and counters know of the clients and projects that are still there."""
+    now = time()
+    for change in old.accounts.pool.changes(now):
+        accounts.pool.apply(change, now)
+    if isinstance(old.accounts.counters, MemoryCounters):
+        accounts.counters = old.accounts.counters
+
+
 def _open(
-    log: Log, services: Services, upstream: GeminiClient, source: Source
+    log: Log, services: Services, upstream: GeminiClient, source: Source, before: Services | None
 ) -> Callable[[web.Application], AsyncIterator[None]]:
     """What lives as long as the application; the log goes last, having to tell of the others."""
 
@@ -118,6 +134,11 @@ def _open(
                 exchange.responses = RedisSignatures(shared, state.responses, "response")
                 accounts.counters = RedisCounters(shared, state.machines)
                 told = RedisPool(shared)
+            elif before is not None and _only_in_memory(before, state):
+                exchange.signatures, exchange.responses = (
+                    before.exchange.signatures,
+                    before.exchange.responses,
+                )
             else:
                 exchange.signatures = await asyncio.to_thread(
                     _store, state, state.signatures, "", log, source
@@ -137,6 +158,11 @@ def _open(
         await log.close()
 
     return lifetime
+
+
+def _only_in_memory(before: Services, state: StateConfig) -> bool:
+    """Whether signatures and responses were in memory alone, and shall be."""
+    return before.config.state == state and isinstance(before.exchange.signatures, MemorySignatures)
 
 
 def _redis(config: GatewayConfig, source: Source, tell: Callable[[str], None]) -> "Redis | None":

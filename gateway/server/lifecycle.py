@@ -66,23 +66,28 @@ async def until_told_to_stop() -> None:
     await stop.wait()
 
 
-async def drain(runner: web.AppRunner, state: Drain, limit: float) -> None:
+async def drain(front: web.AppRunner | None, runner: web.AppRunner, state: Drain, limit: float) -> None:
     """Stop listening, let requests end for `limit` seconds at most, then end the rest; a second signal hurries.
+
+    `front` owns the listening sockets; without one another application has taken over, and only this one's work ends.
 
     Answers carry `Connection: close` meanwhile: closing a kept-alive connection under a client that is about
     to use it would lose a request (robustness.md 0.6).
     """
     state.draining = True
-    notify("STOPPING=1")
-    for site in list(runner.sites):
-        await site.stop()
-    hurry = asyncio.ensure_future(until_told_to_stop())
+    if front is not None:
+        notify("STOPPING=1")
+        for site in list(front.sites):
+            await site.stop()
+    hurry = asyncio.ensure_future(until_told_to_stop() if front is not None else asyncio.Event().wait())
     await _until(lambda: not _connections(runner) or hurry.done(), min(limit, _IDLE_GRACE))
     await _until(lambda: not state.tasks or hurry.done(), limit)
     state.expire()
     await _until(lambda: not state.tasks, _LAST_WORDS)
     hurry.cancel()
     await runner.cleanup()
+    if front is not None and front is not runner:
+        await front.cleanup()
 
 
 async def _until(condition: Callable[[], bool], seconds: float) -> None:

@@ -49,9 +49,13 @@ class Protocol(RequestHandler):
 
 
 class Server(web.Server):
-    """Makes our protocol for each connection."""
+    """Makes our protocol for each connection; new ones are a successor's, once there is one."""
+
+    successor: "Server | None" = None
 
     def __call__(self) -> Protocol:
+        if self.successor is not None:
+            return self.successor()
         return Protocol(self, loop=self._loop, **self._kwargs)
 
 

@@ -4,29 +4,39 @@ import asyncio
 import errno
 import gc
 import os
+import signal
 import socket
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from aiohttp import web
 from msgspec.structs import replace
 
+from gateway.config.diff import changes
 from gateway.config.model import GatewayConfig, ListenConfig
 from gateway.config.source import Source, read_file
-from gateway.plugin import SERVICES
+from gateway.errors import ConfigError
+from gateway.plugin import SERVICES, Services
 from gateway.server.admin import Admin
 from gateway.server.app import build_app
 from gateway.server.lifecycle import (
     DRAIN,
+    Drain,
     drain,
     inherited_sockets,
     keep_watchdog_fed,
     notify,
     until_told_to_stop,
 )
-from gateway.server.protocol import Runner
+from gateway.server.protocol import Runner, Server
 
 _BACKLOG = 4096
+_FIXED = ("listen.", "admin.")
+"""What was opened at the start."""
+
+Load = Callable[[], tuple[GatewayConfig, Source]]
 
 
 def load(
@@ -42,13 +52,14 @@ def load(
     return config, source
 
 
-def serve(config: GatewayConfig, source: Source, *, ignore_inherited: bool) -> int:
-    """Serve until SIGTERM or SIGINT, then drain. The exit code."""
+def serve(again: Load, *, ignore_inherited: bool) -> int:
+    """Serve until SIGTERM or SIGINT, then drain. `again` reads the configuration, now and at each SIGHUP."""
+    config, source = again()
     app = build_app(config, source)
     sockets = [] if ignore_inherited else inherited_sockets(os.environ)
     _collect_seldom()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_serve(app, config, sockets))
+        return runner.run(_serve(Serving(config, app, again), sockets))
 
 
 def _collect_seldom() -> None:
@@ -67,40 +78,114 @@ def _loop_factory() -> "type[asyncio.AbstractEventLoop] | None":
     return uvloop.Loop
 
 
-async def _serve(app: web.Application, config: GatewayConfig, sockets: list[socket.socket]) -> int:
-    runner = Runner(app)
-    await runner.setup()
+class Serving:
+    """Listens, with the application of the day behind it: a reload puts another in its place, whole or not at all.
+
+    New connections are the new application's. The old one answers what it has begun, asks its clients to connect
+    anew, and ends.
+    """
+
+    def __init__(self, config: GatewayConfig, app: web.Application, again: Load) -> None:
+        self.config = config
+        self.app = app
+        self.front = Runner(web.Application())
+        """Owns the listening sockets, and has no application of its own."""
+        self._again = again
+        self._runner = Runner(app)
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._reloading = asyncio.Lock()
+
+    async def start(self, sockets: list[socket.socket]) -> str:
+        """Begin; where it listens, for people. Raises OSError, and ConfigError of what only opening shows."""
+        await self.front.setup()
+        await self._runner.setup()
+        self._stand_before(self._runner)
+        return await _listen(self.front, self.config.listen, sockets)
+
+    async def reload(self) -> None:
+        """Read the configuration again. What is wrong with it is told, and changes nothing."""
+        async with self._reloading:
+            notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+            try:
+                told = await self._swap()
+            except ConfigError as error:
+                told = f"reload: nothing was changed\n{error}"
+            except Exception as error:  # noqa: BLE001 - whatever opening brings about: the old one serves on
+                told = f"reload: nothing was changed: {type(error).__name__}: {error}"
+            print(told, file=sys.stderr)
+            notify("READY=1")
+
+    async def _swap(self) -> str:
+        config, source = await asyncio.to_thread(self._again)
+        app = build_app(config, source, self.app[SERVICES])
+        runner = Runner(app)
+        await runner.setup()
+        found = list(changes(self.config, config))
+        fixed = [one for one in found if one.startswith(_FIXED)]
+        self._stand_before(runner)
+        leaving, drained = self._runner, self.app[DRAIN]
+        self._leave(leaving, drained, self.config.drain)
+        self.config, self.app, self._runner = config, app, runner
+        lines = ["reload: done" if found else "reload: done; nothing differs", *(f"  {one}" for one in found)]
+        return "\n".join([*lines, *(f"  {one.partition(':')[0]} needs a restart" for one in fixed)])
+
+    async def stop(self) -> None:
+        """Drain the application of the day, and those that are still leaving."""
+        await drain(self.front, self._runner, self.app[DRAIN], self.config.drain)
+        for task in list(self._leaving):
+            task.cancel()
+        await asyncio.gather(*self._leaving, return_exceptions=True)
+
+    def _stand_before(self, runner: Runner) -> None:
+        assert isinstance(self.front.server, Server)  # noqa: S101 - our own runner makes it
+        assert isinstance(runner.server, Server)  # noqa: S101
+        self.front.server.successor = runner.server
+
+    def _leave(self, runner: Runner, state: Drain, limit: float) -> None:
+        task = asyncio.create_task(drain(None, runner, state, limit), name="leaving")
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+
+
+async def _serve(serving: Serving, sockets: list[socket.socket]) -> int:
+    config = serving.config
     try:
-        where = await _listen(runner, config.listen, sockets)
+        where = await serving.start(sockets)
     except OSError as error:
-        await runner.cleanup()
         print(f"cannot listen: {taken(error, config.listen)}", file=sys.stderr)
+        await serving.stop()
         return 1
     try:
-        admin = await _admin(app, config)
+        admin = await _admin(lambda: serving.app[SERVICES], config)
     except OSError as error:
-        await runner.cleanup()
         print(f"cannot listen for the admin: {error.strerror or error}", file=sys.stderr)
+        await serving.stop()
         return 1
     notify(f"READY=1\nSTATUS=serving on {where}")
     print(f"gateway: serving on {where}", file=sys.stderr)
     watchdog = asyncio.create_task(keep_watchdog_fed(os.environ), name="watchdog")
+    reloads: set[asyncio.Task[None]] = set()
+
+    def reload() -> None:
+        task = asyncio.ensure_future(serving.reload())
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
     await until_told_to_stop()
-    await drain(runner, app[DRAIN], config.drain)
+    await serving.stop()
     if admin is not None:
         await admin.cleanup()
     watchdog.cancel()
     return 0
 
 
-async def _admin(app: web.Application, config: GatewayConfig) -> web.AppRunner | None:
+async def _admin(services: Callable[[], Services], config: GatewayConfig) -> web.AppRunner | None:
     """The admin listener, where the configuration wants one. Raises OSError when its address cannot be had."""
     wanted = config.admin
     if wanted.port is None and wanted.unix is None:
         return None
-    runner = web.AppRunner(
-        Admin(lambda: app[SERVICES], wanted.token).app(), access_log=None, shutdown_timeout=1
-    )
+    runner = web.AppRunner(Admin(services, wanted.token).app(), access_log=None, shutdown_timeout=1)
     await runner.setup()
     if wanted.unix is not None:
         await web.UnixSite(runner, wanted.unix).start()

@@ -6,9 +6,11 @@ P29). A call that was cut off takes its connection with it, so that no answer ca
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
 
 import redis.asyncio
 from redis.exceptions import RedisError
@@ -28,7 +30,8 @@ _PROBE = 1.0
 """Seconds between two looks whether it is back."""
 _PLACE = 3600
 """Seconds that a place is held for a machine that may have died."""
-_FAILURES = (RedisError, OSError, TimeoutError, ValueError, TypeError, IndexError, UnicodeDecodeError)
+_MOST_OWED = 10_000
+_FAILURES = (RedisError, OSError, TimeoutError, ValueError, TypeError, IndexError, RecursionError)
 """All that a server gone, slow or mad brings about."""
 
 # Each window: KEYS[i] counts this one, KEYS[i + n] the one before; ARGV holds limit, wanted, share of the one before
@@ -72,8 +75,16 @@ class Redis:
         self, url: str, password: str | None, tell: Callable[[str], None], prefix: str = "gateway:"
     ) -> None:
         self.prefix = prefix
+        address = urlsplit(url)
+        try:
+            good = address.port is None or address.port > 0
+        except ValueError:
+            good = False
+        if not good or address.password is not None:
+            # redis-py's own message quotes the address, and with it perhaps a password
+            raise ValueError("redis: expected redis://HOST:PORT/NUMBER, the password as redis_password")
         pool = redis.asyncio.BlockingConnectionPool.from_url(
-            url, password=password, socket_timeout=1.0, socket_connect_timeout=1.0, retry=None, retry_on_error=[],
+            url, password=password, socket_timeout=None, socket_connect_timeout=None, retry=None, retry_on_error=[],
             max_connections=_CONNECTIONS, timeout=1, protocol=2,
         )  # fmt: skip
         self.client = redis.asyncio.Redis.from_pool(pool)
@@ -130,6 +141,7 @@ class RedisCounters:
     def __init__(self, shared: Redis, machines: int) -> None:
         self._redis = shared
         self._own = MemoryCounters(1 / machines)
+        self._owed: deque[tuple[str, str]] = deque(maxlen=_MOST_OWED)
         self._take = shared.client.register_script(_TAKE)
         self._correct = shared.client.register_script(_CORRECT)
         self._enter = shared.client.register_script(_ENTER)
@@ -152,12 +164,15 @@ class RedisCounters:
         for window, n in wants:
             left = 1 - (now / window.seconds - window.index(now))
             arguments += [window.limit, n, repr(left), 2 * window.seconds + 60]
-        found: Any = await self._redis.ask(lambda: self._take(keys, arguments), [])
-        if not isinstance(found, list) or len(found) != 2 * len(wants) + 1:
-            return await self._own.take(client, wants, now)
-        seen = [(w, int(found[2 * i + 1]), int(found[2 * i + 2]), n) for i, (w, n) in enumerate(wants)]
-        taken = weigh(seen, now)
-        return Taken(taken.states) if found[0] else taken
+
+        async def decide() -> Taken:  # what cannot be read is a failure as any other
+            found: Any = await self._take(keys, arguments)
+            seen = [(w, int(found[2 * i + 1]), int(found[2 * i + 2]), n) for i, (w, n) in enumerate(wants)]
+            taken = weigh(seen, now)
+            return Taken(taken.states) if int(found[0]) else taken
+
+        taken = await self._redis.ask(decide, None)
+        return taken if taken is not None else await self._own.take(client, wants, now)
 
     async def correct(self, client: str, wants: Wants, now: float) -> None:
         keys = [self._key(client, w.counted, w.seconds, w.index(now)) for w, _ in wants]
@@ -167,14 +182,37 @@ class RedisCounters:
         await self._own.correct(client, wants, now)
 
     async def enter(self, client: str, limit: int, token: str, now: float) -> bool:
+        await self._pay()
         key = self._inside(client)
         arguments: list[str | float] = [now, limit, now + _PLACE, token, _PLACE]
-        found: int | None = await self._redis.ask(lambda: self._enter([key], arguments), None)
-        return bool(found) if found is not None else await self._own.enter(client, limit, token, now)
+
+        async def place() -> bool:
+            return bool(int(await self._enter([key], arguments)))
+
+        try:
+            found = await self._redis.ask(place, None)
+        except asyncio.CancelledError:  # perhaps it was taken all the same
+            self._owed.append((key, token))
+            raise
+        return found if found is not None else await self._own.enter(client, limit, token, now)
 
     async def leave(self, client: str, token: str) -> None:
         await self._own.leave(client, token)
-        await self._redis.ask(lambda: self._done(self._redis.client.zrem(self._inside(client), token)), False)
+        self._owed.append((self._inside(client), token))
+        await self._pay()
+
+    async def _pay(self) -> None:
+        """Give back the places that are owed, those of a time without Redis included."""
+        while self._owed and not self._redis.degraded:
+            key, token = self._owed.popleft()
+            given = False
+            try:
+                given = await self._redis.ask(lambda: self._done(self._redis.client.zrem(key, token)), False)  # noqa: B023
+            finally:
+                if not given:
+                    self._owed.append((key, token))
+            if not given:
+                return
 
     async def close(self) -> None:
         """The connections are closed by who opened them."""

@@ -201,7 +201,8 @@ ANSWERS = [
     b"-OOM command not allowed when used memory > 'maxmemory'.\r\n", b"-NOAUTH Authentication required.\r\n",
     b"-MOVED 3999 127.0.0.1:6381\r\n", b"-BUSY Redis is busy running a script.\r\n",
     b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n", b"\x00\xffgarbage\r\n", b"$5\r\nhello\r\n",
-    b"*2\r\n$1\r\nx\r\n", b"", b":7\r\n", b"*0\r\n",
+    b"*2\r\n$1\r\nx\r\n", b"", b":7\r\n", b"*0\r\n", b"*3\r\n:1\r\n$-1\r\n$-1\r\n",
+    b"*3\r\n:1\r\n$1\r\nx\r\n$1\r\ny\r\n", b"*1\r\n" * 5000,
 ]  # fmt: skip
 
 
@@ -235,3 +236,44 @@ async def test_p23_without_a_redis_it_starts_alone() -> None:
     assert shared.degraded
     assert "not used" in told[0]
     await shared.__aexit__()
+
+
+@needs_redis
+async def test_a_client_that_leaves_is_heard_and_keeps_no_place(shared: Redis) -> None:
+    counters, cut = RedisCounters(shared, 2), 0
+    for i in range(200):
+        task = asyncio.create_task(counters.enter("c", 1, f"t{i}", NOW))
+        for _ in range(i % 7):
+            await asyncio.sleep(0)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            if await task:
+                await counters.leave("c", f"t{i}")
+            continue
+        cut += 1
+
+    assert cut > 20
+    assert await counters.enter("c", 1, "mine", NOW)
+
+
+@needs_redis
+async def test_places_of_a_time_without_redis_are_given_back(server: Server) -> None:
+    shared, _ = await opened(server.url)
+    await until(lambda: not shared.degraded)
+    counters = RedisCounters(shared, 2)
+    assert await counters.enter("c", 1, "a", NOW)
+    server.process.send_signal(signal.SIGSTOP)
+    await counters.leave("c", "a")
+    assert shared.degraded
+    server.process.send_signal(signal.SIGCONT)
+    await until(lambda: not shared.degraded)
+
+    assert await counters.enter("c", 1, "b", NOW)
+    await shared.__aexit__()
+
+
+@pytest.mark.parametrize("url", ["redis://:hush@127.0.0.1/0", "redis://127.0.0.1:hush/0"])
+def test_a_bad_address_is_told_without_a_password(url: str) -> None:
+    with pytest.raises(ValueError, match="expected redis://") as caught:
+        Redis(url, None, print)
+    assert "hush" not in str(caught.value)

@@ -1,0 +1,30 @@
+"""What changed from one configuration to the next, in words an operator can check; never a secret."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec import Struct, structs
+
+from gateway.config.secret import Secret
+
+_LONGEST = 60
+
+
+def changes(old: Any, new: Any, path: str = "") -> Iterator[str]:
+    """`models.default: 'a' -> 'b'`, one for each setting that differs."""
+    if isinstance(old, Struct) and type(old) is type(new):
+        for field in structs.fields(old):
+            below = f"{path}.{field.name}" if path else field.name
+            yield from changes(getattr(old, field.name), getattr(new, field.name), below)
+    elif isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted({*old, *new}, key=str):
+            yield from changes(old.get(key), new.get(key), f"{path}.{key}")
+    elif old != new:
+        yield f"{path}: {_shown(old)} -> {_shown(new)}"
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "none"
+    text = "****" if isinstance(value, Secret) else repr(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

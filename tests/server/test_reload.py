@@ -1,0 +1,96 @@
+"""SIGHUP: another configuration takes over whole, or nothing changes; requests under way do not notice."""
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from conftest import RawUpstream, chunked
+from test_process import BODY, EVENT, Gateway, config, ready, start  # noqa: F401 - `start` is a fixture
+
+from gateway.config.diff import changes
+from gateway.config.model import GatewayConfig
+from gateway.config.source import Source
+
+END = b'data: {"candidates":[{"content":{"parts":[{"text":"z"}]},"finishReason":"STOP"}]}\r\n\r\n'
+
+
+async def ask(http: aiohttp.ClientSession, base: str, model: str) -> tuple[int, Any]:
+    body = {"model": model, "messages": [{"role": "user", "content": "x"}], "stream": True}
+    async with http.post(f"{base}/v1/chat/completions", json=body) as response:
+        return response.status, await response.text()
+
+
+async def reloaded(gateway: Gateway) -> None:
+    assert gateway.process is not None
+    gateway.process.send_signal(signal.SIGHUP)
+    await gateway.told("RELOADING=1")
+    await gateway.told("READY=1")
+
+
+async def test_a_reload_changes_what_is_new_and_keeps_what_runs(
+    start: list[Gateway],  # noqa: F811
+    tmp_path: Path,
+    http: aiohttp.ClientSession,
+    raw_upstream: RawUpstream,
+) -> None:
+    whole = [*chunked(EVENT, END), b"0\r\n\r\n"]
+    raw_upstream.scripts = [[*chunked(EVENT), None], whole]
+    text = config(raw_upstream.url) + "models: {unknown: reject}\n"
+    gateway = Gateway(tmp_path, text)
+    start.append(gateway)
+    base = await ready(gateway)
+    async with http.post(
+        f"{base}/v1/chat/completions", json={**BODY, "model": "gemini-2.5-flash"}
+    ) as streaming:
+        assert b"data:" in await streaming.content.readline()
+        assert (await ask(http, base, "gpt-4o"))[0] == 404
+
+        (tmp_path / "gateway.yaml").write_text(text + "modles: {}\n")
+        await reloaded(gateway)
+        async with aiohttp.ClientSession(headers=http.headers) as fresh:
+            assert (await ask(fresh, base, "gpt-4o"))[0] == 404  # a bad file changes nothing
+
+        (tmp_path / "gateway.yaml").write_text(text.replace("reject", "default") + "limits: {choices: 3}\n")
+        await reloaded(gateway)
+        async with aiohttp.ClientSession(headers=http.headers) as fresh:
+            assert (await ask(fresh, base, "gpt-4o"))[0] == 200
+        assert (await ask(http, base, "gpt-4o"))[0] in (
+            200,
+            404,
+        )  # its connection is the old application's, once
+        assert (await ask(http, base, "gpt-4o"))[0] == 200
+        assert not streaming.content.at_eof()  # the stream of before goes on
+    assert gateway.process is not None
+    gateway.process.send_signal(signal.SIGTERM)
+    _, told = await asyncio.to_thread(gateway.process.communicate, None, 20)
+
+    assert gateway.process.returncode == 0
+    words = told.decode()
+    assert "reload: nothing was changed" in words
+    assert "gateway.yaml:5:1: unknown key 'modles' in the file; did you mean 'models'?" in words
+    assert "  models.unknown: 'reject' -> 'default'\n  limits.choices: 8 -> 3\n" in words.replace(
+        "\r", ""
+    ) or ("models.unknown: 'reject' -> 'default'" in words and "limits.choices: 8 -> 3" in words)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("", "", []),
+        ("drain: 5", "drain: 6", ["drain: 5.0 -> 6.0"]),
+        ("models: {aliases: {a: gemini-x}}", "models: {aliases: {b: gemini-x}}",
+         ["models.aliases.a: 'gemini-x' -> none", "models.aliases.b: none -> 'gemini-x'"]),
+        ("admin: {token: {env: A}}", "admin: {token: {env: B}}", ["admin.token: **** -> ****"]),
+        ("safety: {}", "cors: {origins: [" + "https://a.example, " * 9 + "]}", ["safety.HARM"]),
+    ],
+)  # fmt: skip
+def test_what_changed_is_told_without_secrets(old: str, new: str, told: list[str]) -> None:
+    environ = {"A": "one-secret", "B": "other-secret"}
+    found = list(changes(*(Source(text, "g.yaml", environ).decode(GatewayConfig) for text in (old, new))))
+
+    assert found == told or found[0].startswith(told[0])
+    assert "secret" not in "".join(found)
+    assert all(len(one) < 220 for one in found)
