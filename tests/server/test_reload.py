@@ -89,7 +89,8 @@ async def test_a_reload_changes_what_is_new_and_keeps_what_runs(
 )  # fmt: skip
 def test_what_changed_is_told_without_secrets(old: str, new: str, told: list[str]) -> None:
     environ = {"A": "one-secret", "B": "other-secret"}
-    found = list(changes(*(Source(text, "g.yaml", environ).decode(GatewayConfig) for text in (old, new))))
+    first, second = (Source(text, "g.yaml", environ).decode(GatewayConfig) for text in (old, new))
+    found = list(changes(first, second))
 
     assert found == told or found[0].startswith(told[0])
     assert "secret" not in "".join(found)
