@@ -1,9 +1,10 @@
 """OpenAI's Responses, over the same core as chat; what is stored is kept for the key that asked."""
 
+import asyncio
 import re
 import time
-from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -16,11 +17,13 @@ from gateway.policy.access import Client
 from gateway.question import ask
 from gateway.record import Record
 from gateway.server.ids import unique
-from gateway.server.reply import RECORD, StreamReply, json_reply, read_body
+from gateway.server.reply import RECORD, Body, StreamReply, json_reply, read_body
 from gateway.translate import compat, responses
 from gateway.translate.responses_answer import Object
 from gateway.translate.signatures import Keyring
 from gateway.wire import openai_responses as wire
+
+T = TypeVar("T")
 
 _AT = re.compile(r"messages\[(\d+)\]")
 _UNFINISHED = ("queued", "in_progress")
@@ -191,7 +194,7 @@ class Responses(Plugin):
         """The body, the question, and all items so far, as they came."""
         record = request[RECORD]
         data = await read_body(request)
-        body = data.decode(wire.decode_request)
+        body = await _worked(data, lambda: data.decode(wire.decode_request))
         history: list[Any] = []
         if body.previous_response_id:
             before = await self.stored(body.previous_response_id, client, "previous_response_id")
@@ -199,7 +202,7 @@ class Responses(Plugin):
                 raise BadRequest("the previous response is still being made", param="previous_response_id")
             history = before["items"]
         notes = compat.review(data.fields, responses.RESPONSES, self.services.config.compat)
-        chat = responses.to_chat(body, msgspec.convert(history, list[wire.Item]))
+        chat = await _worked(data, lambda: responses.to_chat(body, msgspec.convert(history, list[wire.Item])))
         try:
             question = await ask(
                 chat.body, client, record, self.services, [*notes, *chat.notes], heavy=data.heavy
@@ -207,7 +210,13 @@ class Responses(Plugin):
         except GatewayError as error:
             error.param = _origin(error.param, chat.origins)
             raise
-        return Asked(body, question, client, [*history, *_items(data.fields.get("input"))])
+        items = await _worked(data, lambda: _items(data.fields.get("input")))
+        return Asked(body, question, client, [*history, *items])
+
+
+async def _worked(data: Body, work: Callable[[], T]) -> T:
+    """What a heavy body needs is done in a thread, step by step, so that nobody else waits for it."""
+    return await asyncio.to_thread(work) if data.heavy else work()
 
 
 def _alive(stored: Object) -> Object:

@@ -1,5 +1,6 @@
 """Good bodies, spoilt in one to three places; and a gateway to send them to, in a loop of its own."""
 
+import asyncio
 import copy
 import json
 import random
@@ -81,7 +82,7 @@ class Bench:
     """A gateway, an upstream that takes everything, and a client, in a loop of their own."""
 
     def __init__(self, path: str = "/v1/chat/completions") -> None:
-        self._path = path
+        self.path = path
 
     async def start(self) -> None:
         app = web.Application(client_max_size=2**26)
@@ -96,7 +97,7 @@ class Bench:
         self._gateway = Runner(build_app(source.decode(GatewayConfig), source))
         await self._gateway.setup()
         await web.TCPSite(self._gateway, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{self._gateway.addresses[0][1]}{self._path}"
+        self.url = f"http://127.0.0.1:{self._gateway.addresses[0][1]}{self.path}"
         self._http = aiohttp.ClientSession(headers={"Authorization": "Bearer k"})
 
     async def stop(self) -> None:
@@ -110,3 +111,29 @@ class Bench:
 
     async def all(self, bodies: list[bytes]) -> list[tuple[int, bytes]]:
         return [await self.send(body) for body in bodies]
+
+
+async def longest_absence(bench: Bench, data: bytes) -> tuple[int, float]:
+    """Status, and the most seconds the loop was away while the body was worked on."""
+    longest = 0.0
+    loop = asyncio.get_running_loop()
+
+    async def probe() -> None:
+        nonlocal longest
+        while True:
+            before = loop.time()
+            await asyncio.sleep(0.001)
+            longest = max(longest, loop.time() - before - 0.001)
+
+    host, port = bench.url.split("/")[2].split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    head = f"POST {bench.path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\n"
+    writer.write(f"{head}Content-Length: {len(data)}\r\n\r\n".encode())
+    for i in range(0, len(data), 65536):
+        writer.write(data[i : i + 65536])
+        await writer.drain()
+    watching = asyncio.create_task(probe())
+    status = int((await reader.readline()).split()[1])
+    watching.cancel()
+    writer.close()
+    return status, longest

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from hostile import Bench, hostile, paths
+from hostile import Bench, hostile, longest_absence, paths
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -164,34 +164,8 @@ async def test_a_heavy_body_does_not_hold_the_loop(bench: Bench, name: str) -> N
     data = json.dumps({"model": "gemini-2.5-flash", **body}).encode()
     gc.collect()
     gc.freeze()
-    found = [await _longest_absence(bench, data) for _ in range(3)]
+    found = [await longest_absence(bench, data) for _ in range(3)]
     gc.unfreeze()
 
     assert {status for status, _ in found} == {expected}
     assert min(away for _, away in found) < 0.050
-
-
-async def _longest_absence(bench: Bench, data: bytes) -> tuple[int, float]:
-    """Status, and the most seconds the loop was away while the body was worked on."""
-    longest = 0.0
-    loop = asyncio.get_running_loop()
-
-    async def probe() -> None:
-        nonlocal longest
-        while True:
-            before = loop.time()
-            await asyncio.sleep(0.001)
-            longest = max(longest, loop.time() - before - 0.001)
-
-    host, port = bench.url.split("/")[2].split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    head = "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\n"
-    writer.write(f"{head}Content-Length: {len(data)}\r\n\r\n".encode())
-    for i in range(0, len(data), 65536):
-        writer.write(data[i : i + 65536])
-        await writer.drain()
-    watching = asyncio.create_task(probe())
-    status = int((await reader.readline()).split()[1])
-    watching.cancel()
-    writer.close()
-    return status, longest
