@@ -9,5 +9,7 @@ trap ended EXIT
 . tests/cluster/servers.sh
 echo "the ledger's tests on PostgreSQL"
 .venv/bin/python -m pytest -q tests/store/test_ledger.py
+echo "killed under load"
+.venv/bin/python tests/cluster/kill.py
 echo "two gateways"
 FOLDER=$folder .venv/bin/python tests/cluster/drive.py
