@@ -14,13 +14,13 @@ from typing import Protocol, Self
 from msgspec import Struct, structs
 
 from gateway.errors import GatewayError, RateLimited, UnusableAnswer
+from gateway.ids import unique
 from gateway.policy import keypool
 from gateway.policy.access import Client
 from gateway.policy.keypool import Change, KeyPool, Lease
 from gateway.policy.ledger import Counts, Intent, Outcome, Prices, Settlement, counts
 from gateway.policy.windows import Window, windows
 from gateway.record import Record
-from gateway.server.ids import unique
 from gateway.store.counters import Counters, MemoryCounters
 from gateway.wire.gemini import UsageMetadata
 

@@ -21,13 +21,12 @@ from gateway.config.model import GatewayConfig
 from gateway.config.source import Source
 from gateway.errors import ConfigError, Fault, RateLimited
 from gateway.exchange import Exchange
+from gateway.ids import unique
 from gateway.policy.access import Access, Client
 from gateway.policy.catalog import Catalog, ModelRoute
 from gateway.policy.limits import Admission
 from gateway.policy.windows import windows
-from gateway.record import Record
-from gateway.server.ids import unique
-from gateway.server.reply import RECORD
+from gateway.record import RECORD, Record
 from gateway.store.counters import Counters
 from gateway.totals import Totals
 from gateway.translate.chat import Safety

@@ -2,6 +2,7 @@
 
 from time import monotonic
 
+from aiohttp import web
 from msgspec import Struct, field
 
 from gateway.errors import GatewayError
@@ -66,6 +67,10 @@ class Record(Struct, omit_defaults=True):
         completion = (usage.candidates_token_count or 0) + (usage.thoughts_token_count or 0)
         self.prompt_tokens = (self.prompt_tokens or 0) + prompt
         self.completion_tokens = (self.completion_tokens or 0) + completion
+
+
+RECORD: web.RequestKey[Record] = web.RequestKey("record", Record)
+"""Where a request's record is."""
 
 
 def _since(start: float) -> float:

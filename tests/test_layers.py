@@ -18,7 +18,7 @@ SHELL = {
     "preview",
     "server.reply",
     "server.lifecycle",
-    "server.ids",
+    "ids",
 }
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),

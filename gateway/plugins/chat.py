@@ -7,12 +7,12 @@ from typing import Annotated
 from aiohttp import web
 from msgspec import Meta, Struct
 
+from gateway.ids import unique
 from gateway.plugin import Plugin
 from gateway.policy.access import Client
 from gateway.question import Question, understand
-from gateway.record import Record
-from gateway.server.ids import unique
-from gateway.server.reply import RECORD, StreamReply, answered_by, json_reply, read_body
+from gateway.record import RECORD, Record
+from gateway.server.reply import StreamReply, answered_by, json_reply, read_body
 from gateway.translate.chat_answer import ChatStream, Envelope, completion
 from gateway.translate.stream import StreamTranslator
 from gateway.translate.turn import TurnReader

@@ -6,12 +6,12 @@ import time
 from aiohttp import web
 
 from gateway.errors import BadRequest
+from gateway.ids import unique
 from gateway.plugin import Plugin
 from gateway.policy.access import Client
 from gateway.question import Question, ask
-from gateway.record import Record
-from gateway.server.ids import unique
-from gateway.server.reply import RECORD, StreamReply, answered_by, json_reply, read_body
+from gateway.record import RECORD, Record
+from gateway.server.reply import StreamReply, answered_by, json_reply, read_body
 from gateway.translate import compat, completions
 from gateway.translate.chat_answer import Envelope
 from gateway.translate.completions import CompletionStream, completion

@@ -9,8 +9,8 @@ from msgspec import Meta, Struct
 from gateway.errors import UpstreamError
 from gateway.plugin import Plugin, Services
 from gateway.policy.access import Client
-from gateway.record import Record
-from gateway.server.reply import RECORD, answered_by, json_reply, read_body
+from gateway.record import RECORD, Record
+from gateway.server.reply import answered_by, json_reply, read_body
 from gateway.translate import compat, embeddings
 from gateway.wire import gemini_lists, openai_lists
 

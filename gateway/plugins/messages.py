@@ -5,20 +5,12 @@ import re
 from aiohttp import web
 
 from gateway.errors import GatewayError
+from gateway.ids import unique
 from gateway.plugin import Plugin
 from gateway.policy.access import Client
 from gateway.question import Question, ask
-from gateway.record import Record
-from gateway.server.ids import unique
-from gateway.server.reply import (
-    ERROR_REPLY,
-    RECORD,
-    ErrorReply,
-    StreamReply,
-    answered_by,
-    json_reply,
-    read_body,
-)
+from gateway.record import RECORD, Record
+from gateway.server.reply import ERROR_REPLY, ErrorReply, StreamReply, answered_by, json_reply, read_body
 from gateway.translate import compat, failure, messages
 from gateway.translate.messages_answer import OVERLOADED, MessagesStream, Object, error_object
 from gateway.translate.stream import StreamTranslator

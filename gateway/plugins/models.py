@@ -9,8 +9,8 @@ from yarl import URL
 from gateway.errors import NotFound
 from gateway.plugin import Plugin
 from gateway.policy.access import Client
-from gateway.record import Record
-from gateway.server.reply import RECORD, json_reply
+from gateway.record import RECORD, Record
+from gateway.server.reply import json_reply
 from gateway.translate import models
 from gateway.wire import gemini_lists, openai_lists
 

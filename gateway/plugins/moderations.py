@@ -7,12 +7,12 @@ from aiohttp import web
 from msgspec import Meta, Struct
 
 from gateway.errors import GatewayError
+from gateway.ids import unique
 from gateway.plugin import Plugin
 from gateway.policy.access import Client
 from gateway.question import ask
-from gateway.record import Record
-from gateway.server.ids import unique
-from gateway.server.reply import RECORD, answered_by, json_reply, read_body
+from gateway.record import RECORD, Record
+from gateway.server.reply import answered_by, json_reply, read_body
 from gateway.translate import compat, moderations
 from gateway.wire import openai_chat as chat
 from gateway.wire import openai_moderations as wire

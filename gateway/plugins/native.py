@@ -11,8 +11,8 @@ from gateway.attempt import Attempt, Size
 from gateway.errors import BadRequest, Forbidden, GatewayError
 from gateway.plugin import KEY_HEADERS, Plugin
 from gateway.policy.access import Client
-from gateway.record import Record
-from gateway.server.reply import ERROR_REPLY, RECORD, json_reply, read_whole
+from gateway.record import RECORD, Record
+from gateway.server.reply import ERROR_REPLY, json_reply, read_whole
 from gateway.translate import failure
 from gateway.translate.usage import merge
 from gateway.upstream.client import Forwarded

@@ -11,11 +11,11 @@ from aiohttp import web
 from gateway.background import Tape
 from gateway.errors import GatewayError
 from gateway.exchange import Reply
+from gateway.ids import unique
 from gateway.plugin import Services
 from gateway.policy.access import Client
 from gateway.question import Question
 from gateway.record import Record
-from gateway.server.ids import unique
 from gateway.server.reply import StreamReply, answered_by, json_reply
 from gateway.translate.responses_answer import Object, ResponseStream, Wishes
 from gateway.translate.stream import StreamTranslator

@@ -11,13 +11,13 @@ from aiohttp import web
 from msgspec import Meta, Struct
 
 from gateway.errors import BadRequest, Draining, GatewayError, NotFound, RateLimited
+from gateway.ids import unique
 from gateway.plugin import Plugin, Services
 from gateway.plugins.response_run import STALE, Asked, ResponseRun
 from gateway.policy.access import Client
 from gateway.question import ask
-from gateway.record import Record
-from gateway.server.ids import unique
-from gateway.server.reply import RECORD, Body, StreamReply, json_reply, read_body
+from gateway.record import RECORD, Record
+from gateway.server.reply import Body, StreamReply, json_reply, read_body
 from gateway.translate import compat, responses
 from gateway.translate.responses_answer import Object
 from gateway.translate.signatures import Keyring

@@ -21,12 +21,11 @@ from gateway.policy.access import Access
 from gateway.policy.catalog import Catalog, alias_fault
 from gateway.policy.limits import Admission
 from gateway.policy.windows import limit_headers
-from gateway.record import Record
+from gateway.record import RECORD, Record
 from gateway.server import cors
 from gateway.server.lifecycle import DRAIN, Drain
 from gateway.server.logs import Log
 from gateway.server.middleware import Around
-from gateway.server.reply import RECORD
 from gateway.server.team import Team, key_pool, open_ledger
 from gateway.store.counters import MemoryCounters
 from gateway.store.memory import MemorySignatures

@@ -11,13 +11,13 @@ from aiohttp.typedefs import Handler
 
 from gateway.config.model import GatewayConfig
 from gateway.errors import BadRequest, Draining, GatewayError, MethodNotAllowed, NotFound, TooLarge
+from gateway.ids import unique
 from gateway.plugin import Services
 from gateway.policy.windows import limit_headers
-from gateway.record import Record
+from gateway.record import RECORD, Record
 from gateway.server.cors import preflight
-from gateway.server.ids import unique
 from gateway.server.logs import Log
-from gateway.server.reply import ERROR_REPLY, RECORD, ErrorReply, error_reply
+from gateway.server.reply import ERROR_REPLY, ErrorReply, error_reply
 from gateway.translate.failure import scrub
 
 _REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)

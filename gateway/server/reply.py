@@ -12,14 +12,12 @@ from msgspec import Raw
 
 from gateway.config.model import StreamConfig
 from gateway.errors import BadRequest, GatewayError, MethodNotAllowed, TooLarge
-from gateway.record import Record
+from gateway.record import RECORD
 from gateway.translate import failure
 from gateway.wire import shape
 from gateway.wire.sse import comment
 
 T = TypeVar("T")
-
-RECORD: web.RequestKey[Record] = web.RequestKey("record", Record)
 
 ErrorReply = Callable[[GatewayError], web.Response]
 ERROR_REPLY: web.RequestKey[ErrorReply] = web.RequestKey("error_reply", object)  # type: ignore[arg-type]  # a function
