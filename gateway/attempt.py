@@ -131,10 +131,12 @@ class Attempt:
         self._began = 0.0
 
     async def __aenter__(self) -> Self:
-        self._began = monotonic()
         accounts, client = self._accounts, self._client
-        client.rules.check(self._model)
+        if not client.id and accounts.ledger is None:
+            return self
+        self._began = monotonic()
         if client.id:
+            client.rules.check(self._model)
             await self._take_tokens()
             try:
                 self._lend()

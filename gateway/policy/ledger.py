@@ -17,6 +17,7 @@ from gateway.wire.gemini import ModalityTokens, UsageMetadata
 
 MOST = 2**53
 """The largest number that every JSON reader keeps exact."""
+_MOST_MODELS = 1000
 Outcome = Literal["ok", "error", "cancelled", "unknown"]
 Unit = Literal["money", "tokens"]
 Period = Literal["day", "month", "total"]
@@ -150,12 +151,18 @@ class Prices:
     def __init__(self, version: str, rows: Mapping[str, Price]) -> None:
         self.version = version
         self._rows = dict(rows)
+        self._known: dict[str, Price] = {}
         self._dearest = max(rows.values(), key=lambda row: (row.output, row.input), default=Price())
 
     def of(self, model: str) -> Price:
         """A model's price; that of the dearest for one that nobody has priced, so that no budget is outwitted."""
-        found = [row for pattern, row in self._rows.items() if fnmatchcase(model, pattern)]
-        return found[-1] if found else self._dearest
+        found = self._known.get(model)
+        if found is None:
+            rows = [row for pattern, row in self._rows.items() if fnmatchcase(model, pattern)]
+            found = rows[-1] if rows else self._dearest
+            if len(self._known) < _MOST_MODELS:  # names are the clients' to choose
+                self._known[model] = found
+        return found
 
     def micros(self, model: str, spent: Counts) -> int:
         """What a call cost, rounded up."""
