@@ -4,6 +4,7 @@ far as it still reaches into the last 60 seconds, so that no minute of any begin
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
 from msgspec import Struct
@@ -42,13 +43,17 @@ class Taken(Struct, frozen=True):
     retry_after: float = 0.0
 
 
-def windows(rules: Rules, counted: Counted) -> list[Window]:
+def windows(rules: Rules, counted: Counted) -> Sequence[Window]:
     """A client's windows."""
-    limits = {
-        60: rules.requests_per_minute if counted == "requests" else rules.tokens_per_minute,
-        86400: rules.requests_per_day if counted == "requests" else rules.tokens_per_day,
-    }
-    return [Window(counted, limit, seconds) for seconds, limit in limits.items() if limit is not None]
+    if counted == "requests":
+        return _windows(counted, rules.requests_per_minute, rules.requests_per_day)
+    return _windows(counted, rules.tokens_per_minute, rules.tokens_per_day)
+
+
+@lru_cache(1024)
+def _windows(counted: Counted, minute: int | None, day: int | None) -> tuple[Window, ...]:
+    limits = {60: minute, 86400: day}
+    return tuple(Window(counted, limit, seconds) for seconds, limit in limits.items() if limit is not None)
 
 
 def weigh(wants: Sequence[tuple[Window, int, int, int]], now: float) -> Taken:

@@ -108,4 +108,4 @@ def test_rules_become_windows_and_headers() -> None:
     assert headers["x-ratelimit-limit-requests"] == "5"
     assert headers["x-ratelimit-remaining-tokens"] == "8"
     assert headers["x-ratelimit-reset-requests"] == "40.000s"
-    assert windows(Rules(), "tokens") == []
+    assert windows(Rules(), "tokens") == ()
