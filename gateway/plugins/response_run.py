@@ -38,7 +38,9 @@ class Asked(msgspec.Struct, frozen=True):
     question: Question
     client: Client
     items: list[Any]
-    """All input so far, as it came."""
+    """All input so far, as it came; none when it is not stored."""
+    heavy: bool = False
+    """Of many bytes: not to be encoded on the loop."""
 
 
 class ResponseRun:

@@ -74,7 +74,9 @@ class Responses(Plugin):
             asked = await self._understand(request, client)
             for call in asked.question.calls:
                 self.services.exchange.prepare(call, record)
-            run = ResponseRun(asked, self.services, lambda found: self.keep(run.name, client, found))
+            run = ResponseRun(
+                asked, self.services, lambda found: self.keep(run.name, client, found, heavy=asked.heavy)
+            )
             if asked.body.background:
                 return await self._in_background(request, run, asked)
             if record.stream:
@@ -147,9 +149,10 @@ class Responses(Plugin):
             raise BadRequest(told, param=param, code="previous_response_not_found")
         raise NotFound(f"Response with id '{name[:80]}' not found.", code="response_not_found")
 
-    async def keep(self, name: str, client: Client, found: Object | None) -> None:
-        """Remember, or with None forget."""
-        text = msgspec.json.encode(found).decode() if found is not None else ""
+    async def keep(self, name: str, client: Client, found: Object | None, *, heavy: bool = False) -> None:
+        """Remember, or with None forget; a heavy one is told in a thread."""
+        encoded = await asyncio.to_thread(msgspec.json.encode, found) if heavy else msgspec.json.encode(found)
+        text = encoded.decode() if found is not None else ""
         await self.services.exchange.responses.put({_key(name, client): text}, time.time())
 
     async def _in_background(
@@ -210,8 +213,9 @@ class Responses(Plugin):
         except GatewayError as error:
             error.param = _origin(error.param, chat.origins)
             raise
-        items = await _worked(data, lambda: _items(data.fields.get("input")))
-        return Asked(body, question, client, [*history, *items])
+        # what is not stored need not be told again
+        items = [] if body.store is False else await _worked(data, lambda: _items(data.fields.get("input")))
+        return Asked(body, question, client, [*history, *items], data.heavy)
 
 
 async def _worked(data: Body, work: Callable[[], T]) -> T:
