@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from time import monotonic, sleep
+from time import monotonic
 
 import sqlalchemy as sa
 from msgspec import Struct
@@ -28,10 +28,8 @@ _STRICT_PATIENCE = 2.0
 _RETRY = 1.0
 """Seconds between two tries of a database that fails."""
 _CLOSING = 5.0
-_MANY = 4
-"""Rows of the last transaction that say more are on their way."""
-_GATHER = 0.002
-"""Seconds in which they gather."""
+_TURNS = 10
+"""Of the loop, in which rows gather: a commit costs as much as ten rows."""
 _AT_ONCE = 1000
 """Rows of one transaction."""
 _PRUNED_AT_ONCE = 5000
@@ -73,10 +71,11 @@ class LedgerUnavailable(GatewayError):
 
 
 class _Entry(Struct):
-    """A row on its way, and who waits for it."""
+    """A row on its way, and who waits for it: true once it is committed, false when that takes too long."""
 
     row: Intent | Settlement
-    done: "asyncio.Future[None] | None"
+    done: "asyncio.Future[bool] | None"
+    strict: bool = False
 
 
 class Ledger:
@@ -88,6 +87,8 @@ class Ledger:
         self.engine = engine(url, password)
         self._config = config
         self._writer = _Writer(self.engine, config, on_error)
+        self._gathered: list[_Entry] = []
+        """Rows of this turn of the loop: they go to the writer together, and one timer watches over them."""
         self._closed = False
         self._writer.start()
 
@@ -118,28 +119,51 @@ class Ledger:
 
     def note(self, settlement: Settlement) -> None:
         """The same, for a caller that cannot wait."""
-        self._writer.put(_Entry(settlement, None))
+        self._put(_Entry(settlement, None))
 
     async def close(self) -> None:
         """Write what waits, for some seconds at most."""
         if not self._closed:
             self._closed = True
+            self._writer.queue.put(self._gathered)
             self._writer.queue.put(None)
             await asyncio.to_thread(self._writer.join, _CLOSING)
             self.engine.dispose()
 
     async def _write(self, row: Intent | Settlement, *, strict: bool) -> bool:
         """Whether it is committed; `strict` waits longer. Raises what the database said of the row itself."""
-        done = asyncio.get_running_loop().create_future()
-        if not self._writer.put(_Entry(row, done)) or (self._writer.stuck and not strict):
+        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        if not self._put(_Entry(row, done, strict)) or (self._writer.stuck and not strict):
             return False
-        try:
-            async with asyncio.timeout(_STRICT_PATIENCE if strict else _PATIENCE):
-                await done  # a client that leaves does not take its row with it
-        except TimeoutError:
-            self._writer.stuck = True
+        return await done  # a client that leaves does not take its row with it
+
+    def _put(self, entry: _Entry) -> bool:
+        """Queue one; false when there is no room left."""
+        if not self._writer.reserve():
             return False
+        if not self._gathered:
+            asyncio.get_running_loop().call_soon(self._hand_over, _TURNS)
+        self._gathered.append(entry)
         return True
+
+    def _hand_over(self, turns: int) -> None:
+        """After some turns of the loop: they are quick when it is idle, and bring more rows when it is not."""
+        loop = asyncio.get_running_loop()
+        if turns:
+            loop.call_soon(self._hand_over, turns - 1)
+            return
+        rows, self._gathered = self._gathered, []
+        self._writer.queue.put(rows)
+        loop.call_later(_PATIENCE, self._give_up, [one for one in rows if not one.strict])
+        if strict := [one for one in rows if one.strict]:
+            loop.call_later(_STRICT_PATIENCE, self._give_up, strict)
+
+    def _give_up(self, rows: list[_Entry]) -> None:
+        """Nobody waits any longer for these; they are written all the same."""
+        for one in rows:
+            if one.done is not None and not one.done.done():
+                self._writer.stuck = True
+                one.done.set_result(False)
 
 
 class _Writer(threading.Thread):
@@ -147,10 +171,11 @@ class _Writer(threading.Thread):
 
     def __init__(self, made: sa.Engine, config: LedgerConfig, on_error: Callable[[str], None]) -> None:
         super().__init__(name="ledger", daemon=True)
-        self.queue: SimpleQueue[_Entry | None] = SimpleQueue()
+        self.queue: SimpleQueue[list[_Entry] | None] = SimpleQueue()
         self.stuck = False
         """Somebody has waited in vain; true until the next commit."""
-        self.errors = self.dropped = self.waiting = 0
+        self.errors = self.dropped = 0
+        self._taken = self._written = 0  # each is counted by one thread alone
         self._engine = made
         # in the driver's own words: SQLAlchemy's would cost half of a request's time on these two
         mark = "%s" if made.dialect.paramstyle in ("format", "pyformat") else "?"
@@ -163,17 +188,20 @@ class _Writer(threading.Thread):
         self._days = config.days
         self._on_error = on_error
         self._said: set[str] = set()
-        self._busy = False
         self._backlog: deque[_Entry] = deque()
         self._pruned = float("-inf")
 
-    def put(self, entry: _Entry) -> bool:
-        """Queue one; false when there is no room left."""
+    @property
+    def waiting(self) -> int:
+        """Rows on their way."""
+        return self._taken - self._written
+
+    def reserve(self) -> bool:
+        """Room for one more row; false when there is none."""
         if self.waiting >= self._most:
             self.dropped += 1
             return False
-        self.waiting += 1
-        self.queue.put(entry)
+        self._taken += 1
         return True
 
     def run(self) -> None:
@@ -190,32 +218,25 @@ class _Writer(threading.Thread):
 
     def _take(self) -> bool:
         """Wait for something, take all there is; false when that was the end."""
-        if not self._backlog:
-            entry = self.queue.get()
-            if entry is None:
-                return False
-            self._backlog.append(entry)
-            if self._busy:
-                sleep(_GATHER)
         try:
-            while True:
-                entry = self.queue.get_nowait()
-                if entry is None:
-                    return False
-                self._backlog.append(entry)
+            rows = self.queue.get(block=not self._backlog)
+            while rows is not None:
+                self._backlog.extend(rows)
+                rows = self.queue.get_nowait()
         except Empty:
             return True
+        return False
 
     def _wait(self) -> None:
         """Until the database may have recovered; what comes meanwhile need not wait for it."""
         try:
-            entry = self.queue.get(timeout=_RETRY)
+            rows = self.queue.get(timeout=_RETRY)
         except Empty:
             return
-        if entry is None:
+        if rows is None:
             self.queue.put(None)
             return
-        self._backlog.append(entry)
+        self._backlog.extend(rows)
         self.stuck = True
 
     def _commit(self, batch: list[_Entry]) -> bool:
@@ -230,8 +251,7 @@ class _Writer(threading.Thread):
             self._tell(error)
             return False
         self.stuck = False
-        self._busy = len(batch) >= _MANY
-        self.waiting -= len(batch)
+        self._written += len(batch)
         told = [(entry.done, refused.get(i)) for i, entry in enumerate(batch) if entry.done is not None]
         if told:
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more
@@ -275,7 +295,7 @@ class _Writer(threading.Thread):
             self._on_error(f"the ledger cannot be written: {why}. Rows are kept in memory meanwhile.")
 
 
-def _resolve(told: "list[tuple[asyncio.Future[None], BudgetExceeded | None]]") -> None:
+def _resolve(told: "list[tuple[asyncio.Future[bool], BudgetExceeded | None]]") -> None:
     """In the loop: wake all who waited for one commit."""
     for done, error in told:
         if done.done():
@@ -283,7 +303,7 @@ def _resolve(told: "list[tuple[asyncio.Future[None], BudgetExceeded | None]]") -
         if error is not None:
             done.set_exception(error)
         else:
-            done.set_result(None)
+            done.set_result(True)
 
 
 def _intent_row(intent: Intent, reserved: list[tuple[str, str, float, int]]) -> tuple[object, ...]:
