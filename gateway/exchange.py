@@ -13,9 +13,10 @@ from typing import Protocol, TypeVar
 from aiohttp import web
 
 from gateway.attempt import Accounts, Attempt, Size
-from gateway.errors import Draining, GatewayError, UnusableAnswer
+from gateway.errors import Draining, GatewayError, RateLimited, UnusableAnswer
 from gateway.policy.access import Client
 from gateway.policy.affinity import affinity
+from gateway.policy.fallback import passes_on
 from gateway.policy.refusals import Refusals
 from gateway.policy.retry import Fail, RetryBudget, RetryConfig, judge
 from gateway.record import Record
@@ -55,22 +56,31 @@ class _Attempts:
     """What one upstream call has been through."""
 
     def __init__(self, call: GeminiCall, client: Client, record: Record, size: Size) -> None:
-        self.call = call
         self.client = client
         self.record = record
+        self.said = False
+        """This call's content is out."""
+        self.other = False
+        """It is another model than the first that is asked now."""
+        self.ask(call, size)
+
+    def ask(self, call: GeminiCall, size: Size) -> None:
+        """From here on it is this call, about which nothing is known yet."""
+        self.call = call
         self.size = size
-        self.affinity = affinity(call, client) if client.id else b""
+        self.affinity = affinity(call, self.client) if self.client.id else b""
         self.tried: list[str] = []
         """Projects that were asked."""
         self.failures = 0
         self.remedies: list[str] = []
         self.settled = False
         """An answer without content was tried again once; the next is taken as it is."""
-        self.said = False
-        """This call's content is out."""
 
-    def begin(self) -> None:
+    def begin(self, reader: TurnReader) -> None:
+        """Another attempt, whose answer will be read by a reader of its own."""
         self.record.attempts += 1
+        if self.other:
+            reader.model = self.call.model
 
 
 class Exchange:
@@ -160,12 +170,12 @@ class Exchange:
         """The events of a whole answer. Raises GatewayError when no attempt brought one."""
         attempts = self._attempts(call, client, record)
         while True:
-            attempts.begin()
             reader = new()
+            attempts.begin(reader)
             try:
                 async with self._attempt(attempts) as attempt:
                     try:
-                        events = reader.feed(decode(await self._upstream.send(call, attempt.key)))
+                        events = reader.feed(decode(await self._upstream.send(attempts.call, attempt.key)))
                         events += reader.close(whole=True, settle=attempts.settled)
                     finally:
                         attempt.usage = reader.usage
@@ -233,8 +243,8 @@ class Exchange:
         """One call's stream to its end, tried again while nothing was said."""
         attempts = self._attempts(call, client, record)
         while True:
-            attempts.begin()
             translator = new()
+            attempts.begin(translator.reader)
             try:
                 async with self._attempt(attempts) as attempt:
                     try:
@@ -297,7 +307,28 @@ class Exchange:
             attempts.settled = True
             return
         attempts.failures += 1
-        await self._pause(error, attempts.failures, attempts.client, attempts.call.model)
+        try:
+            await self._pause(error, attempts.failures, attempts.client, attempts.call.model)
+        except GatewayError as last:
+            if not await self._passed_on(last, attempts):
+                raise
+
+    async def _passed_on(self, error: GatewayError, attempts: _Attempts) -> bool:
+        """Whether the next model of the chain is asked from now on. In an outage that is a retry like any other."""
+        instead = attempts.call.instead
+        if instead is None or not passes_on(error):
+            return False
+        if not isinstance(error, RateLimited) and not self._budget.spend():
+            return False
+        call = await instead()
+        if call is None:
+            return False
+        record = attempts.record
+        record.fallbacks = [*(record.fallbacks or ()), f"{attempts.call.model} {error.code}"]
+        self.prepare(call, record)
+        attempts.other = True
+        attempts.ask(call, self._size(call) if self.accounts.needs_size(attempts.client) else _UNSIZED)
+        return True
 
     async def _pause(self, error: GatewayError, failures: int, client: Client, model: str) -> None:
         """Wait before another attempt, or raise the error."""

@@ -4,10 +4,12 @@ Both the chat surface and the preview (`/v1/translate`) ask here, so that the pr
 """
 
 import asyncio
+from collections.abc import Sequence
+from functools import partial
 
 from msgspec import Struct, structs
 
-from gateway.errors import BadRequest
+from gateway.errors import BadRequest, GatewayError
 from gateway.plugin import Services
 from gateway.policy.access import Client
 from gateway.record import Record
@@ -78,20 +80,78 @@ async def ask(
         await services.exchange.stored(signatures.wanted(body, keyring)),
         await _fetched(body, services),
     )
-    translated = (
-        await asyncio.to_thread(chat.to_gemini, body, terms) if heavy else chat.to_gemini(body, terms)
-    )
+    wish = _Wish(body, terms, services, heavy)
+    translated = await wish.translated(route.model)
     substituted = ["model"] if route.substituted else []
     notes = list(dict.fromkeys([*notes, *translated.notes, *substituted]))
     record.notes = notes or None
-    calls = _calls(
-        body,
-        GeminiCall(route.model, translated.request, record.stream, heavy, body.prompt_cache_key or ""),
-        services,
-    )
+    chain = [name for name in services.catalog.fallbacks(route.model) if client.rules.allows(name)]
+    chained = _Chain(wish, translated, record, notes) if chain else None
+    count = _choices(body, services)
+    calls = [wish.call(route.model, translated, i) for i in range(count)]
+    if chained is not None:
+        calls = [
+            structs.replace(call, instead=partial(chained.next, chain, i)) for i, call in enumerate(calls)
+        ]
     style = Style(translated.rules, translated.audio_format, grounding, len(calls))
     options = body.stream_options
     return Question(calls, style, keyring, bool(options and options.include_usage), notes)
+
+
+class _Wish(Struct, frozen=True):
+    """A body and all that its translation depends on; the model is named when it is asked."""
+
+    body: openai.ChatRequest
+    terms: chat.Terms
+    services: Services
+    heavy: bool
+
+    async def translated(self, model: str) -> chat.Translated:
+        """Raises BadRequest for what this model cannot be asked."""
+        terms = self.terms
+        if model != terms.model:
+            terms = structs.replace(terms, model=model, abilities=self.services.families.of(model))
+        if self.heavy:
+            return await asyncio.to_thread(chat.to_gemini, self.body, terms)
+        return chat.to_gemini(self.body, terms)
+
+    def call(self, model: str, translated: chat.Translated, choice: int) -> GeminiCall:
+        """The call of one choice."""
+        request, body = translated.request, self.body
+        if choice:
+            request = structs.replace(request)
+            config = request.generation_config
+            if config is not None:
+                request.generation_config = structs.replace(config)
+                if config.seed is not None:  # or all the choices would be the same
+                    request.generation_config.seed = config.seed + choice
+        return GeminiCall(model, request, bool(body.stream), self.heavy, body.prompt_cache_key or "")
+
+
+class _Chain(Struct, frozen=True):
+    """The same, asked of other models (`models.fallbacks`): translated only when they are needed."""
+
+    wish: _Wish
+    first: chat.Translated
+    record: Record
+    notes: list[str]
+
+    async def next(self, models: Sequence[str], choice: int) -> GeminiCall | None:
+        """The call of the first of these that can be asked so, and whose answer would be read alike."""
+        for i, model in enumerate(models):
+            try:
+                found = await self.wish.translated(model)
+            except GatewayError:
+                continue
+            if (found.rules, found.audio_format) != (self.first.rules, self.first.audio_format):
+                continue
+            told = [*self.notes, *self.record.adjusted]
+            self.record.adjusted += [
+                name for name in dict.fromkeys([*found.notes, "model"]) if name not in told
+            ]
+            call = self.wish.call(model, found, choice)
+            return structs.replace(call, instead=partial(self.next, models[i + 1 :], choice))
+        return None
 
 
 async def _fetched(body: openai.ChatRequest, services: Services) -> parts.Media:
@@ -99,18 +159,9 @@ async def _fetched(body: openai.ChatRequest, services: Services) -> parts.Media:
     return await services.media.fetch(addresses) if addresses else {}
 
 
-def _calls(body: openai.ChatRequest, call: GeminiCall, services: Services) -> list[GeminiCall]:
+def _choices(body: openai.ChatRequest, services: Services) -> int:
     """One call for each choice: most models refuse to give several at once (translation.md A.2)."""
     n, most = body.n or 1, services.config.limits.choices
     if n > most:
         raise BadRequest(f"at most {most} choices, got {n}", param="n", code="unsupported_value")
-    calls = [call]
-    for i in range(1, n):
-        request = structs.replace(call.request)
-        config = request.generation_config
-        if config is not None:
-            request.generation_config = structs.replace(config)
-            if config.seed is not None:  # or all the choices would be the same
-                request.generation_config.seed = config.seed + i
-        calls.append(structs.replace(call, request=request))
-    return calls
+    return n

@@ -38,6 +38,8 @@ class Record(Struct, omit_defaults=True):
     """Fields that were not honoured, or only after a repair."""
     adjusted: list[str] = field(default_factory=list)
     """Fields that Gemini refused, and that were changed for another attempt."""
+    fallbacks: list[str] | None = None
+    """Models that were asked in vain, each with the code of its error."""
     error: str | None = None
     """The code of an error, also of one told inside a stream."""
 

@@ -1,6 +1,7 @@
 """Which model answers: the operator's aliases, prefixes and default (design.md decision 4 and 1.1, 4)."""
 
 import re
+from fnmatch import fnmatchcase
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -40,13 +41,21 @@ class ModelsConfig(Struct, frozen=True, forbid_unknown_fields=True):
     aliases: Annotated[
         dict[str, str], Meta(description="Other names for models, such as `gpt-4o: gemini-2.5-pro`.")
     ] = {}
+    fallbacks: Annotated[
+        dict[str, tuple[str, ...]],
+        Meta(
+            description="Models that are asked instead, in turn, when one is out of quota or fails; by name pattern, "
+            "the last that matches counts."
+        ),
+    ] = {}
     unknown: Annotated[
         Literal["default", "forward", "reject"],
         Meta(description="What a name that matches nothing becomes: the default model, itself, or a 404."),
     ] = "default"
 
     def __post_init__(self) -> None:
-        for name in (self.default, self.embeddings, *self.aliases.values()):
+        chains = (name for chain in self.fallbacks.values() for name in chain)
+        for name in (self.default, self.embeddings, *self.aliases.values(), *chains):
             if not _SAFE_ID.fullmatch(name):
                 raise ValueError(f"{name!r} is not a model name")
 
@@ -74,6 +83,16 @@ def alias_fault(config: ModelsConfig, name: str) -> str | None:
     return None
 
 
+def fallback_fault(config: ModelsConfig, pattern: str) -> str | None:
+    """Why a chain cannot be, or None."""
+    for name in config.fallbacks[pattern]:
+        if name in config.aliases:
+            return f"{name!r} is an alias: name the model"
+        if not name.startswith(tuple(config.prefixes)) and config.unknown != "forward":
+            return f"{name!r} begins with none of models.prefixes, so it is no model of Gemini's"
+    return None
+
+
 class Catalog:
     """Resolves requested names. Read-only; replaced as a whole when the configuration changes."""
 
@@ -97,6 +116,11 @@ class Catalog:
             if name.endswith(suffix):
                 return ModelRoute(*self._named(name.removesuffix(suffix), requested, default), search=True)
         return ModelRoute(*self._named(name, requested, default))
+
+    def fallbacks(self, model: str) -> tuple[str, ...]:
+        """The models that may answer in place of one, in turn; never itself."""
+        chains = [chain for pattern, chain in self._config.fallbacks.items() if fnmatchcase(model, pattern)]
+        return tuple(dict.fromkeys(name for name in chains[-1] if name != model)) if chains else ()
 
     def _named(self, name: str, requested: str, default: str) -> tuple[str, bool]:
         """The model of a bare name, and whether it is another one."""

@@ -18,7 +18,7 @@ from gateway.errors import ConfigError
 from gateway.exchange import Exchange
 from gateway.plugin import SERVICES, Loaded, Services, load_plugins
 from gateway.policy.access import Access
-from gateway.policy.catalog import Catalog, alias_fault
+from gateway.policy.catalog import Catalog, alias_fault, fallback_fault
 from gateway.policy.limits import Admission
 from gateway.policy.windows import limit_headers
 from gateway.record import RECORD, Record
@@ -93,6 +93,11 @@ def _check(config: GatewayConfig, source: Source) -> None:
         source.fault(("models", "aliases", name), f"models.aliases.{name}: {told}")
         for name in config.models.aliases
         if (told := alias_fault(config.models, name)) is not None
+    ]
+    faults += [
+        source.fault(("models", "fallbacks", pattern), f"models.fallbacks.{pattern}: {told}")
+        for pattern in config.models.fallbacks
+        if (told := fallback_fault(config.models, pattern)) is not None
     ]
     if config.upstream.base_url.rstrip("/").endswith(("/v1", "/v1beta", "/v1alpha")):
         told = "upstream.base_url: without the API version, which is upstream.api_version"
@@ -224,6 +229,8 @@ def _finish_headers(drain: Drain) -> Callable[[web.Request, web.StreamResponse],
             headers["x-request-id"] = record.request_id
             if record.limits:
                 headers.update(limit_headers(record.limits))
+            if record.fallbacks:
+                headers["x-gateway-fallback"] = ", ".join(record.fallbacks)
         if drain.draining:
             response.force_close()
             headers["Connection"] = "close"  # aiohttp has written its own by now

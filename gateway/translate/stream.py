@@ -31,7 +31,7 @@ class StreamTranslator:
 
     def __init__(self, reader: TurnReader, encoder: Encoder) -> None:
         self._decoder = SSEDecoder()
-        self._reader = reader
+        self.reader = reader
         self._encoder = encoder
         self.error: GatewayError | None = None
 
@@ -61,16 +61,16 @@ class StreamTranslator:
     @property
     def signed(self) -> list[Signed]:
         """Signatures to be stored before the client can use them; whoever does clears the list."""
-        return self._reader.signed
+        return self.reader.signed
 
     @property
     def usage(self) -> UsageMetadata:
         """The counts so far."""
-        return self._reader.usage
+        return self.reader.usage
 
     def _end(self, *, settle: bool) -> bytes:
         try:
-            return self._encoder.encode(self._reader.close(settle=settle))
+            return self._encoder.encode(self.reader.close(settle=settle))
         except GatewayError as error:
             self.error = error
             return b""
@@ -79,7 +79,7 @@ class StreamTranslator:
         events: list[Event] = []
         try:
             for payload in payloads:
-                events += self._reader.feed(decode(payload))
+                events += self.reader.feed(decode(payload))
         except GatewayError as error:
             self.error = error
         return self._encoder.encode(events) if events else b""

@@ -132,6 +132,8 @@ class TurnReader:
         """Merged counts so far."""
         self.signed: list[Signed] = []
         """Signatures that came and are not stored yet; whoever stores them clears the list."""
+        self.model: str | None = None
+        """The model that was asked, of an answer that names none."""
         self._block_reason: str | None = None
 
     def feed(self, response: GenerateContentResponse) -> list[Event]:
@@ -141,7 +143,7 @@ class TurnReader:
         events: list[Event] = []
         if not self._started:
             self._started = True
-            events.append(TurnStarted(response.response_id, response.model_version))
+            events.append(TurnStarted(response.response_id, response.model_version or self.model))
         if response.usage_metadata is not None:
             self.usage = merge(self.usage, response.usage_metadata)
         if response.prompt_feedback is not None:

@@ -4,6 +4,7 @@ Requests are written in full; of answers only what we use is declared, and anyth
 decoding. Arguments of function calls stay undecoded (`msgspec.Raw`): numbers pass through as they came.
 """
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -312,6 +313,8 @@ class GeminiCall(Struct, frozen=True):
     """Of many bytes: not to be encoded on the loop."""
     cache_key: str = ""
     """The client's name for what is alike in several calls (OpenAI's `prompt_cache_key`)."""
+    instead: "Callable[[], Awaitable[GeminiCall | None]] | None" = None
+    """The same for the next model of its chain (`models.fallbacks`); None when no other can be asked."""
 
     @property
     def path(self) -> str:
