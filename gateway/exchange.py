@@ -6,19 +6,23 @@ Three things are tried again before the first byte: failures that pass (`policy.
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from time import monotonic, time
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from aiohttp import web
+from msgspec import structs
 
 from gateway.attempt import Accounts, Attempt, Size
+from gateway.attempts import Attempts
 from gateway.errors import Draining, GatewayError, RateLimited, UnusableAnswer
 from gateway.policy.access import Client
-from gateway.policy.affinity import affinity
 from gateway.policy.fallback import passes_on
+from gateway.policy.hedge import Hedge, HedgeConfig, may_be_doubled
 from gateway.policy.refusals import Refusals
 from gateway.policy.retry import Fail, RetryBudget, RetryConfig, judge
+from gateway.race import Race
 from gateway.record import Record
 from gateway.store.memory import MemorySignatures
 from gateway.store.signatures import Signatures, SignaturesConfig
@@ -32,14 +36,6 @@ from gateway.upstream.client import Forwarded, GeminiClient
 from gateway.wire.gemini import GeminiCall, UsageMetadata, encode_json
 from gateway.wire.gemini_lists import decode_count, encode_count
 
-T = TypeVar("T")
-
-_UNSIZED = Size()
-_MOST_OUTPUT = 65_536
-"""Tokens that a model may write, where the table does not say."""
-_MOST_REMEDIES = 2
-"""Adjustments of one request (translation.md J)."""
-
 
 class Reply(Protocol):
     """The client's side of a stream."""
@@ -52,35 +48,13 @@ class Reply(Protocol):
     async def finish(self) -> web.StreamResponse: ...
 
 
-class _Attempts:
-    """What one upstream call has been through."""
+T = TypeVar("T")
 
-    def __init__(self, call: GeminiCall, client: Client, record: Record, size: Size) -> None:
-        self.client = client
-        self.record = record
-        self.said = False
-        """This call's content is out."""
-        self.other = False
-        """It is another model than the first that is asked now."""
-        self.ask(call, size)
-
-    def ask(self, call: GeminiCall, size: Size) -> None:
-        """From here on it is this call, about which nothing is known yet."""
-        self.call = call
-        self.size = size
-        self.affinity = affinity(call, self.client) if self.client.id else b""
-        self.tried: list[str] = []
-        """Projects that were asked."""
-        self.failures = 0
-        self.remedies: list[str] = []
-        self.settled = False
-        """An answer without content was tried again once; the next is taken as it is."""
-
-    def begin(self, reader: TurnReader) -> None:
-        """Another attempt, whose answer will be read by a reader of its own."""
-        self.record.attempts += 1
-        if self.other:
-            reader.model = self.call.model
+_UNSIZED = Size()
+_MOST_OUTPUT = 65_536
+"""Tokens that a model may write, where the table does not say."""
+_MOST_REMEDIES = 2
+"""Adjustments of one request (translation.md J)."""
 
 
 class Exchange:
@@ -90,6 +64,7 @@ class Exchange:
         self,
         upstream: GeminiClient,
         retry: RetryConfig,
+        hedge: HedgeConfig,
         accounts: Accounts,
         families: Families,
         *,
@@ -99,6 +74,7 @@ class Exchange:
         self.accounts = accounts
         self._families = families
         self._retry = retry
+        self._hedge = Hedge(hedge)
         self._budget = RetryBudget()
         self._refusals = Refusals()
         self.signatures: Signatures = MemorySignatures(SignaturesConfig())
@@ -169,13 +145,20 @@ class Exchange:
     ) -> list[Event]:
         """The events of a whole answer. Raises GatewayError when no attempt brought one."""
         attempts = self._attempts(call, client, record)
+        return await self._hedged(attempts, lambda one: self._whole(one, new))
+
+    async def _whole(self, attempts: Attempts, new: Callable[[], TurnReader]) -> list[Event]:
+        """One call's answer, tried again where that may help."""
+        record = attempts.record
         while True:
             reader = new()
             attempts.begin(reader)
             try:
                 async with self._attempt(attempts) as attempt:
                     try:
-                        events = reader.feed(decode(await self._upstream.send(attempts.call, attempt.key)))
+                        answer = await self._upstream.send(attempts.call, attempt.key)
+                        self._answered(attempts)
+                        events = reader.feed(decode(answer))
                         events += reader.close(whole=True, settle=attempts.settled)
                     finally:
                         attempt.usage = reader.usage
@@ -199,7 +182,7 @@ class Exchange:
         first = new(0)
         try:
             if len(calls) == 1:
-                await self._one(calls[0], client, reply, record, lambda: new(0))
+                await self._one(calls[0], client, reply, record, partial(new, 0))
             else:
                 await self._several(calls, client, reply, record, new)
         except GatewayError as error:
@@ -222,7 +205,7 @@ class Exchange:
     ) -> None:
         """All of them side by side; the first that fails ends the others."""
         tasks = [
-            asyncio.create_task(self._one(call, client, reply, record, lambda i=i: new(i)))  # type: ignore[misc]
+            asyncio.create_task(self._one(call, client, reply, record, partial(new, i)))
             for i, call in enumerate(calls)
         ]
         try:
@@ -240,8 +223,13 @@ class Exchange:
         record: Record,
         new: Callable[[], StreamTranslator],
     ) -> None:
-        """One call's stream to its end, tried again while nothing was said."""
+        """One call's stream to its end."""
         attempts = self._attempts(call, client, record)
+        await self._hedged(attempts, lambda one: self._streamed(one, reply, new))
+
+    async def _streamed(self, attempts: Attempts, reply: Reply, new: Callable[[], StreamTranslator]) -> None:
+        """The same, tried again while nothing was said."""
+        record = attempts.record
         while True:
             translator = new()
             attempts.begin(translator.reader)
@@ -266,10 +254,12 @@ class Exchange:
             record.count(translator.usage)
             return
 
-    async def _relay(self, attempts: _Attempts, key: str, reply: Reply, translator: StreamTranslator) -> None:
+    async def _relay(self, attempts: Attempts, key: str, reply: Reply, translator: StreamTranslator) -> None:
         """One attempt: each upstream read becomes at most one write. Raises what the translator kept."""
         async with await self._upstream.open(attempts.call, key) as incoming:
             async for data in incoming:
+                if attempts.race is not None:
+                    self._answered(attempts)
                 out = translator.feed(data)
                 if translator.signed:
                     await self._keep(translator.signed)
@@ -283,6 +273,39 @@ class Exchange:
             await reply.write(out)
         if translator.error is not None:
             raise translator.error
+
+    async def _hedged(self, attempts: Attempts, run: Callable[[Attempts], Coroutine[Any, Any, T]]) -> T:
+        """Run; after unusual silence once more beside it, on another project (`policy.hedge`)."""
+        call, client, record = attempts.call, attempts.client, attempts.record
+        if not (self._hedge and client.id and may_be_doubled(call)):
+            return await run(attempts)
+        race = attempts.race = Race[T]()
+
+        def beside() -> Coroutine[Any, Any, T] | None:
+            troubled = attempts.failures or attempts.remedies or attempts.settled or attempts.other
+            if troubled or not self.accounts.pool.others(call.model, attempts.tried, time()):
+                return None
+            if not self._hedge.spend():
+                return None
+            other = self._attempts(structs.replace(call, instead=None), client, record)
+            other.race, other.beside, other.tried = race, True, list(attempts.tried)
+            other.failures = self._retry.attempts  # its failure is no reason for a third
+            record.hedge = "lost"
+            return run(other)
+
+        return await race.run(run(attempts), self._hedge.delay(call.model, streamed=call.stream), beside)
+
+    def _answered(self, attempts: Attempts) -> None:
+        """Its first bytes are here: of two attempts this is the one."""
+        if attempts.race is None or attempts.race.decided:
+            return
+        attempts.race.decide()
+        silent = monotonic() - attempts.began
+        self._hedge.observe(attempts.call.model, silent, streamed=attempts.call.stream)
+        record = attempts.record
+        record.project = attempts.tried[-1]
+        if attempts.beside:
+            record.hedge = "won"
 
     async def _keep(self, signed: list[Signed]) -> None:
         """Store signatures under all their keys."""
@@ -298,7 +321,7 @@ class Exchange:
         record.failed(error)
         await reply.write(translator.fail(error))
 
-    async def _again(self, error: GatewayError, attempts: _Attempts) -> None:
+    async def _again(self, error: GatewayError, attempts: Attempts) -> None:
         """Make ready for another attempt, or raise the error."""
         attempts.record.upstream_status = error.upstream_status or attempts.record.upstream_status
         if self._remedied(error, attempts):
@@ -313,7 +336,7 @@ class Exchange:
             if not await self._passed_on(last, attempts):
                 raise
 
-    async def _passed_on(self, error: GatewayError, attempts: _Attempts) -> bool:
+    async def _passed_on(self, error: GatewayError, attempts: Attempts) -> bool:
         """Whether the next model of the chain is asked from now on. In an outage that is a retry like any other."""
         instead = attempts.call.instead
         if instead is None or not passes_on(error):
@@ -339,12 +362,12 @@ class Exchange:
             raise verdict.error
         await asyncio.sleep(verdict.after)
 
-    def _attempts(self, call: GeminiCall, client: Client, record: Record) -> _Attempts:
-        return _Attempts(
+    def _attempts(self, call: GeminiCall, client: Client, record: Record) -> Attempts:
+        return Attempts(
             call, client, record, self._size(call) if self.accounts.needs_size(client) else _UNSIZED
         )
 
-    def _attempt(self, attempts: _Attempts) -> Attempt:
+    def _attempt(self, attempts: Attempts) -> Attempt:
         return self.accounts.attempt(
             attempts.client,
             attempts.record,
@@ -365,7 +388,7 @@ class Exchange:
             output or self._families.of(call.model).output_tokens or _MOST_OUTPUT,
         )
 
-    def _remedied(self, error: GatewayError, attempts: _Attempts) -> bool:
+    def _remedied(self, error: GatewayError, attempts: Attempts) -> bool:
         """Change the request so that this refusal cannot come again."""
         if len(attempts.remedies) >= _MOST_REMEDIES:
             return False

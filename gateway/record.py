@@ -40,6 +40,8 @@ class Record(Struct, omit_defaults=True):
     """Fields that Gemini refused, and that were changed for another attempt."""
     fallbacks: list[str] | None = None
     """Models that were asked in vain, each with the code of its error."""
+    hedge: str | None = None
+    """A second project was asked beside the first, and answered sooner (`won`) or not (`lost`)."""
     error: str | None = None
     """The code of an error, also of one told inside a stream."""
 

@@ -40,9 +40,11 @@ class Serve:
 
     async def __call__(self, text: str = "", upstream: str = "http://127.0.0.1:9") -> str:
         """The base URL of a running gateway."""
-        source = Source(
-            f"upstream: {{base_url: '{upstream}', retry: {{backoff: 0}}}}\n{text}", "test.yaml", self.environ
-        )
+        return await self.text(f"upstream: {{base_url: '{upstream}', retry: {{backoff: 0}}}}\n{text}")
+
+    async def text(self, text: str) -> str:
+        """The same, of a whole configuration."""
+        source = Source(text, "test.yaml", self.environ)
         self.app = build_app(source.decode(GatewayConfig), source)
         runner = Runner(self.app)
         await runner.setup()

@@ -9,6 +9,8 @@ SHELL = {
     "upstream",
     "exchange",
     "attempt",
+    "attempts",
+    "race",
     "metrics",
     "background",
     "record",

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct, field
 from gateway.config.secret import Secret
 from gateway.policy.access import AuthConfig
 from gateway.policy.catalog import ModelsConfig
+from gateway.policy.hedge import HedgeConfig
 from gateway.policy.keypool import PoolConfig
 from gateway.policy.ledger import LedgerConfig
 from gateway.policy.limits import LimitsConfig
@@ -64,6 +65,7 @@ class UpstreamConfig(Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
     timeouts: TimeoutsConfig = TimeoutsConfig()
     retry: RetryConfig = RetryConfig()
+    hedge: HedgeConfig = HedgeConfig()
 
 
 class StreamConfig(Struct, frozen=True, forbid_unknown_fields=True):

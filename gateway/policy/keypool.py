@@ -243,6 +243,16 @@ class KeyPool:
         member = self._choose([m for m in free if m.name not in tried] or free, model, affinity)
         return self._lend(member, model, now)
 
+    def others(self, model: str, tried: Collection[str], now: float) -> bool:
+        """Whether a project that was not tried yet is free for a model."""
+        return any(
+            member.name not in tried
+            and member.serves(model)
+            and member.usable(now)
+            and not self._lane(member.name, model).wait(now, 0)
+            for member in self._members.values()
+        )
+
     def settle(self, lease: Lease, end: Outcome, now: float, jitter: float) -> list[Change]:
         """Learn from an attempt's end; `jitter` is from [0, 1). A lease settles once, whatever comes later."""
         if lease.number not in self._open:

@@ -62,7 +62,14 @@ def build_app(config: GatewayConfig, source: Source, before: Services | None = N
     if before is not None:
         _carry_over(before.exchange, accounts)
     access = Access(config.auth, pooled=bool(accounts.pool))
-    exchange = Exchange(upstream, config.upstream.retry, accounts, known, strict=config.compat == "strict")
+    exchange = Exchange(
+        upstream,
+        config.upstream.retry,
+        config.upstream.hedge,
+        accounts,
+        known,
+        strict=config.compat == "strict",
+    )
     services = Services(
         config=config,
         catalog=Catalog(config.models),

@@ -1,0 +1,48 @@
+"""What one upstream call has been through, over all the attempts that are made at it."""
+
+from time import monotonic
+from typing import Any
+
+from gateway.attempt import Size
+from gateway.policy.access import Client
+from gateway.policy.affinity import affinity
+from gateway.race import Race
+from gateway.record import Record
+from gateway.translate.turn import TurnReader
+from gateway.wire.gemini import GeminiCall
+
+
+class Attempts:
+    """What one upstream call has been through."""
+
+    def __init__(self, call: GeminiCall, client: Client, record: Record, size: Size) -> None:
+        self.client = client
+        self.record = record
+        self.said = False
+        """This call's content is out."""
+        self.race: Race[Any] | None = None
+        """Another attempt may be under way at the same time."""
+        self.beside = False
+        """This is that other attempt: it is made once."""
+        self.other = False
+        """It is another model than the first that is asked now."""
+        self.ask(call, size)
+
+    def ask(self, call: GeminiCall, size: Size) -> None:
+        """From here on it is this call, about which nothing is known yet."""
+        self.call = call
+        self.size = size
+        self.affinity = affinity(call, self.client) if self.client.id else b""
+        self.tried: list[str] = []
+        """Projects that were asked."""
+        self.failures = 0
+        self.remedies: list[str] = []
+        self.settled = False
+        """An answer without content was tried again once; the next is taken as it is."""
+
+    def begin(self, reader: TurnReader) -> None:
+        """Another attempt, whose answer will be read by a reader of its own."""
+        self.record.attempts += 1
+        self.began = monotonic()
+        if self.other:
+            reader.model = self.call.model
