@@ -68,9 +68,18 @@ class _Attempts:
         """An answer without content was tried again once; the next is taken as it is."""
         self.said = False
         """This call's content is out."""
+        self._read = 0.0
 
     def begin(self) -> None:
         self.record.attempts += 1
+        self._read = 0.0
+
+    def arrived(self) -> None:
+        """More of a stream came from upstream."""
+        now = monotonic()
+        if self._read:
+            self.record.chunk_gap(now - self._read)
+        self._read = now
 
 
 class Exchange:
@@ -260,6 +269,7 @@ class Exchange:
         """One attempt: each upstream read becomes at most one write. Raises what the translator kept."""
         async with await self._upstream.open(attempts.call, key) as incoming:
             async for data in incoming:
+                attempts.arrived()
                 out = translator.feed(data)
                 if translator.signed:
                     await self._keep(translator.signed)
