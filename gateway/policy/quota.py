@@ -20,12 +20,15 @@ def period(quota: Quota) -> float | None:
 
 
 def cause(error: GatewayError) -> str:
-    """Why a call of Gemini failed: our code; of a 429 `quota_per_minute` or `quota_per_day` where Google says it."""
+    """Why a call of Gemini failed: our code, but `quota_per_minute` or `quota_per_day` where Google says which.
+
+    A quota of nothing at all is no matter of minutes: `insufficient_quota`, as without credit.
+    """
     if isinstance(error, RateLimited):
         periods = {period(quota) for quota in error.quotas}
         if DAY in periods:
             return "quota_per_day"
-        if MINUTE in periods:
+        if MINUTE in periods and not any(quota.value == 0 for quota in error.quotas):
             return "quota_per_minute"
     return error.code or "unknown"
 
