@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway import __version__
 from gateway.metrics import FAMILIES, PROCESS
 from gateway.plugin import SERVICES
+from gateway.server.lag import LoopLag
 from gateway.totals import _GAPS, Totals
 
 DASHBOARD = json.loads((Path(__file__).parent.parent / "docs" / "grafana.json").read_text())
@@ -31,13 +32,14 @@ def event(text: str, reason: str | None = None) -> bytes:
 
 
 class Paced:
-    """An upstream whose reads arrive at times that are told; also the clock that shows them."""
+    """An upstream whose reads arrive at times that are told, call by call; also the clock that shows them."""
 
-    def __init__(self, *reads: tuple[float, bytes]) -> None:
+    def __init__(self, *calls: list[tuple[float, bytes]]) -> None:
         self.now = 1.0
-        self._reads = reads
+        self._calls = list(calls)
 
     async def open(self, *_: object) -> Self:
+        self._reads = self._calls.pop(0)
         return self
 
     async def __aenter__(self) -> Self:
@@ -73,7 +75,7 @@ def samples(family: Metric) -> dict[tuple[str, ...], float]:
 
 @pytest.fixture
 async def base(serve: Serve, raw_upstream: RawUpstream) -> str:
-    return await serve("plugins: {chat: {}, metrics: {}}\nlimits: {streams: 77}", raw_upstream.url)
+    return await serve("plugins: {chat: {}, metrics: {}}", raw_upstream.url)
 
 
 @pytest.fixture
@@ -112,17 +114,35 @@ async def test_a_histogram_is_told_as_prometheus_wants_it(
     assert (found["_bucket", "+Inf", "m"], found["_count", "m"], found["_sum", "m"]) == (3, 3, 1003.25)
 
 
-async def test_gauges_of_the_process(http: aiohttp.ClientSession, base: str) -> None:
-    found = await scrape(http, base)
+async def test_numbers_of_the_process(
+    http: aiohttp.ClientSession, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.server.logs._MOST_WAITING", 0)
+    monkeypatch.setattr(LoopLag, "largest", 0.25)
+    base = await serve("plugins: {hello: {}, metrics: {}}\nlimits: {streams: 77}")
+    async with http.get(base):
+        found = await scrape(http, base)
 
+    assert samples(found["gateway_log_dropped"]) == {("_total",): 1}
+    assert samples(found["gateway_loop_lag_seconds"]) == {("",): 0.25}
     assert samples(found["gateway_build_info"]) == {("", __version__): 1}
     assert samples(found["gateway_in_progress_limit"]) == {("",): 77}
     assert samples(found["process_resident_memory_bytes"])["",] > 2**20
 
 
+EMPTY = event("", "STOP")
+"""An answer that is asked for again."""
+
+
 @pytest.mark.parametrize(
-    ("times", "count", "longest"),
-    [((10.0, 10.5, 13.0, 13.25), 1, 2.5), ((10.0, 10.25), 1, 0.25), ((10.0,), 0, 0.0)],
+    ("calls", "count", "longest"),
+    [
+        ([[(10.0, event("a")), (10.5, event("b")), (13.0, event("c")), (13.25, event("d", "STOP"))]], 1, 2.5),
+        ([[(10.0, event("a")), (10.25, event("b", "STOP"))]], 1, 0.25),
+        ([[(10.0, event("a", "STOP"))]], 0, 0.0),
+        ([[(10.0, EMPTY)], [(50.0, event("a")), (50.5, event("b", "STOP"))]], 1, 0.5),
+    ],
+    ids=["of several", "of one", "of none", "not between calls"],
 )
 async def test_the_longest_gap_of_a_stream_is_observed_once(
     http: aiohttp.ClientSession,
@@ -130,12 +150,11 @@ async def test_the_longest_gap_of_a_stream_is_observed_once(
     serve: Serve,
     totals: Totals,
     monkeypatch: pytest.MonkeyPatch,
-    times: tuple[float, ...],
+    calls: list[list[tuple[float, bytes]]],
     count: int,
     longest: float,
 ) -> None:
-    reads = [(at, event("a")) for at in times[:-1]]
-    upstream = Paced(*reads, (times[-1], event("b", "STOP")))
+    upstream = Paced(*calls)
     monkeypatch.setattr(serve.app[SERVICES].exchange, "_upstream", upstream)
     monkeypatch.setattr("gateway.exchange.monotonic", lambda: upstream.now)
 
