@@ -19,6 +19,7 @@ from gateway.policy import keypool
 from gateway.policy.access import Client
 from gateway.policy.keypool import Change, KeyPool, Lease
 from gateway.policy.ledger import Counts, Intent, Outcome, Prices, Settlement, counts
+from gateway.policy.quota import cause
 from gateway.policy.windows import Window, windows
 from gateway.record import Record
 from gateway.store.counters import Counters, MemoryCounters
@@ -148,9 +149,11 @@ class Attempt:
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
+        failed = error if isinstance(error, GatewayError) else self.error
+        if failed is not None:
+            self._record.failures.append(cause(failed))
         if self._lease is None and not self._intent:
             return
-        failed = error if isinstance(error, GatewayError) else self.error
         cancelled = isinstance(error, asyncio.CancelledError | GeneratorExit)
         spent = counts(self.usage) if self.usage is not None else Counts()
         if cancelled:  # who leaves before Google has counted pays for the prompt at least

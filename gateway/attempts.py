@@ -26,6 +26,7 @@ class Attempts:
         """This is that other attempt: it is made once."""
         self.other = False
         """It is another model than the first that is asked now."""
+        self._read = 0.0
         self.ask(call, size)
 
     def ask(self, call: GeminiCall, size: Size) -> None:
@@ -44,5 +45,13 @@ class Attempts:
         """Another attempt, whose answer will be read by a reader of its own."""
         self.record.attempts += 1
         self.began = monotonic()
+        self._read = 0.0
         if self.other:
             reader.model = self.call.model
+
+    def arrived(self) -> None:
+        """More of a stream came from upstream."""
+        now = monotonic()
+        if self._read:
+            self.record.chunk_gap(now - self._read)
+        self._read = now

@@ -260,6 +260,7 @@ class Exchange:
             async for data in incoming:
                 if attempts.race is not None:
                     self._answered(attempts)
+                attempts.arrived()
                 out = translator.feed(data)
                 if translator.signed:
                     await self._keep(translator.signed)

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Literal
 from aiohttp import web
 from msgspec import Struct
 
+from gateway import __version__
 from gateway.plugin import Services
+from gateway.totals import Histogram
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
-Samples = Iterable[tuple[tuple[object, ...], float]]
-"""Label values and number."""
+Samples = Iterable[tuple[tuple[object, ...], float | Histogram]]
+"""Label values and number, or numbers."""
+Kind = Literal["counter", "gauge", "histogram"]
 
 
 class Family(Struct, frozen=True):
@@ -23,13 +26,22 @@ class Family(Struct, frozen=True):
     told: str
     labels: tuple[str, ...]
     samples: Callable[[Services], Samples]
-    kind: Literal["counter", "gauge"] = "counter"
+    kind: Kind = "counter"
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """What is asked for in PromQL, the usual one first."""
+        return tuple(self.name + suffix for suffix in _SUFFIXES[self.kind])
 
 
 def _by_model(name: str) -> Callable[[Services], Samples]:
     return lambda services: (
         ((model,), getattr(found, name)) for model, found in services.totals.models.items()
     )
+
+
+def _counted(name: str) -> Callable[[Services], Samples]:
+    return lambda services: (((key,), n) for key, n in getattr(services.totals, name).items())
 
 
 def _pool(services: Services) -> Samples:
@@ -49,20 +61,34 @@ def _ledger(name: str) -> Callable[[Services], Samples]:
 FAMILIES: tuple[Family, ...] = (
     Family("gateway_exchanges", "Requests answered.", ("model", "status"), lambda s: s.totals.exchanges.items()),
     Family("gateway_attempts", "Calls of Gemini, retries included.", ("model",), _by_model("attempts")),
-    Family("gateway_milliseconds", "Sum of durations.", ("model",), _by_model("milliseconds")),
-    Family("gateway_first_byte_milliseconds", "Sum of times to the first byte of streams.", ("model",),
-           _by_model("first_byte_milliseconds")),
-    Family("gateway_streams", "Streams that had a first byte.", ("model",), _by_model("streams")),
+    Family("gateway_duration_seconds", "How long requests took that asked Gemini.", ("model",),
+           _by_model("duration"), "histogram"),
+    Family("gateway_first_byte_seconds", "Times to the first byte of streams.", ("model",),
+           _by_model("first_byte"), "histogram"),
+    Family("gateway_chunk_gap_seconds",
+           "The longest time between two reads of each stream; a client that reads slowly makes it longer.",
+           ("model",), _by_model("chunk_gap"), "histogram"),
     Family("gateway_prompt_tokens", "Tokens asked, as billed.", ("model",), _by_model("prompt_tokens")),
     Family("gateway_completion_tokens", "Tokens answered, thoughts included, as billed.", ("model",),
            _by_model("completion_tokens")),
-    Family("gateway_upstream_errors", "Failed calls, by Gemini's status and our code.", ("status", "code"),
+    Family("gateway_errors", "Failed requests, by Gemini's status (0: none) and our code.", ("status", "code"),
            lambda s: s.totals.errors.items()),
-    Family("gateway_notes", "Fields not honoured, or repaired.", ("field",),
-           lambda s: (((name,), n) for name, n in s.totals.notes.items())),
-    Family("gateway_adjusted", "Refused fields, changed for another attempt.", ("field",),
-           lambda s: (((name,), n) for name, n in s.totals.adjusted.items())),
+    Family("gateway_upstream_errors",
+           "Failed calls of Gemini, those included that another attempt made good: `upstream_unreachable`,"
+           " `upstream_timeout`, `upstream_incomplete`, `quota_per_minute`, `quota_per_day`, or another code.",
+           ("cause",), _counted("failures")),
+    Family("gateway_notes", "Fields not honoured, or repaired; `other` where there are too many.", ("field",),
+           _counted("notes")),
+    Family("gateway_fallbacks", "Models given up for the next of their chain, by the code of the error.", ("code",),
+           lambda s: (((code,), n) for code, n in s.totals.fallbacks.items())),
+    Family("gateway_hedges", "Second projects asked beside a silent first, which won or lost.", ("outcome",),
+           lambda s: (((outcome,), n) for outcome, n in s.totals.hedges.items())),
+    Family("gateway_adjusted", "Refused fields, changed for another attempt.", ("field",), _counted("adjusted")),
+    Family("gateway_signature_dummies", "Histories sent with a dummy for a thought signature that is unknown.", (),
+           lambda s: [((), s.totals.dummies)]),
     Family("gateway_in_progress", "Requests in progress.", (), lambda s: [((), s.admission.in_progress)], "gauge"),
+    Family("gateway_in_progress_limit", "How many there may be: `limits.streams`.", (),
+           lambda s: [((), s.config.limits.streams)], "gauge"),
     Family("gateway_pool_resting", "1 for a key, or a project for a model, that is not used now; why.",
            ("project", "key", "model", "reason"), _pool, "gauge"),
     Family("gateway_pool_in_flight", "Calls of a project for a model.", ("project", "model"), _in_flight, "gauge"),
@@ -75,20 +101,36 @@ FAMILIES: tuple[Family, ...] = (
            lambda s: [((), getattr(s.counters(), "errors", 0))]),
     Family("gateway_shared_degraded", "1 while Redis is not used because it fails.", (),
            lambda s: [((), float(getattr(s.counters(), "degraded", False)))], "gauge"),
+    Family("gateway_log_dropped", "Lines of the log that were lost because nobody read.", (),
+           lambda s: [((), s.lines_dropped())]),
+    Family("gateway_loop_lag_seconds", "The most that the event loop was late in the last minute.", (),
+           lambda s: [((), s.lag.largest)], "gauge"),
+    Family("gateway_build_info", "1; the version is a label.", ("version",),
+           lambda _: [((__version__,), 1.0)], "gauge"),
 )  # fmt: skip
+PROCESS = (
+    "process_cpu_seconds_total",
+    "process_max_fds",
+    "process_open_fds",
+    "process_resident_memory_bytes",
+    "process_start_time_seconds",
+    "process_virtual_memory_bytes",
+)
+"""The process's own, as prometheus-client tells them on Linux."""
 
-
-_SUFFIX = {"counter": "_total", "gauge": ""}
+_SUFFIXES: dict[Kind, tuple[str, ...]] = {
+    "counter": ("_total",),
+    "gauge": ("",),
+    "histogram": ("", "_bucket", "_sum", "_count"),
+}
 
 
 def markdown() -> str:
     """docs/metrics.md."""
-    rows = (
-        f"| `{one.name}{_SUFFIX[one.kind]}` | {one.kind} | {', '.join(one.labels)} | {one.told} |"
-        for one in FAMILIES
-    )
+    rows = (f"| `{one.series[0]}` | {one.kind} | {', '.join(one.labels)} | {one.told} |" for one in FAMILIES)
     head = ["# Metrics", "", "Made by `make docs` from `gateway/metrics.py`; a test holds the two equal.", ""]
-    return "\n".join([*head, "| name | kind | labels | what |", "|---|---|---|---|", *rows, ""])
+    process = f"Of the process, on Linux: {', '.join(f'`{name}`' for name in PROCESS)}."
+    return "\n".join([*head, "| name | kind | labels | what |", "|---|---|---|---|", *rows, "", process, ""])
 
 
 class _Collector:
@@ -97,21 +139,36 @@ class _Collector:
 
     def collect(self) -> "Iterable[Metric]":
         """Prometheus's families, made when asked for."""
-        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+        return [_metric(one, self._services) for one in FAMILIES]
 
-        for one in FAMILIES:
-            kind = CounterMetricFamily if one.kind == "counter" else GaugeMetricFamily
-            family = kind(one.name, one.told, labels=one.labels)
-            for key, value in sorted(one.samples(self._services), key=str):
-                family.add_metric([str(label) for label in key], value)
-            yield family
+
+def _metric(one: Family, services: Services) -> "Metric":
+    from prometheus_client.core import Metric
+
+    metric = Metric(one.name, one.told, one.kind)
+    for key, value in sorted(one.samples(services), key=lambda sample: str(sample[0])):
+        labels = dict(zip(one.labels, map(str, key), strict=True))
+        if isinstance(value, Histogram):
+            _add_histogram(metric, labels, value)
+        else:
+            metric.add_sample(one.series[0], labels, value)
+    return metric
+
+
+def _add_histogram(metric: "Metric", labels: dict[str, str], found: Histogram) -> None:
+    counts = found.cumulative()
+    for bound, count in zip((*found.bounds, "+Inf"), counts, strict=True):
+        metric.add_sample(f"{metric.name}_bucket", {**labels, "le": str(bound)}, count)
+    metric.add_sample(f"{metric.name}_count", labels, counts[-1])
+    metric.add_sample(f"{metric.name}_sum", labels, found.sum)
 
 
 def exposition(services: Services) -> web.Response:
     """All metrics in Prometheus's text format."""
-    from prometheus_client import CollectorRegistry, generate_latest
+    from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
     registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
     registry.register(_Collector(services))
     headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
     return web.Response(body=generate_latest(registry), headers=headers)

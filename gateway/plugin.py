@@ -27,6 +27,7 @@ from gateway.policy.catalog import Catalog, ModelRoute
 from gateway.policy.limits import Admission
 from gateway.policy.windows import windows
 from gateway.record import RECORD, Record
+from gateway.server.lag import LoopLag
 from gateway.store.counters import Counters
 from gateway.totals import Totals
 from gateway.translate.chat import Safety
@@ -76,6 +77,9 @@ class Services(Struct, frozen=True):
     access: Access
     counters: Callable[[], Counters]
     """What clients have used; a store that may be replaced at the start."""
+    lines_dropped: Callable[[], int]
+    """Lines that the log has lost."""
+    lag: LoopLag
 
     def client(self, request: web.Request) -> Client:
         """Who asks. Raises Unauthorized, or BadRequest for two different keys."""

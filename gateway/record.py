@@ -31,6 +31,8 @@ class Record(Struct, omit_defaults=True):
     upstream_status: int | None = None
     attempts: int = 0
     first_byte_ms: float | None = None
+    chunk_gap_ms: float | None = None
+    """The longest time between two reads of a stream."""
     duration_ms: float = 0.0
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -42,6 +44,8 @@ class Record(Struct, omit_defaults=True):
     """Models that were asked in vain, each with the code of its error."""
     hedge: str | None = None
     """A second project was asked beside the first, and answered sooner (`won`) or not (`lost`)."""
+    failures: list[str] = field(default_factory=list)
+    """Why calls failed, also those that another attempt made good."""
     error: str | None = None
     """The code of an error, also of one told inside a stream."""
 
@@ -53,6 +57,11 @@ class Record(Struct, omit_defaults=True):
     def first_byte(self) -> None:
         """Content is about to go out."""
         self.first_byte_ms = _since(self.started)
+
+    def chunk_gap(self, seconds: float) -> None:
+        """Some time has passed between two reads of a stream."""
+        if self.chunk_gap_ms is None or seconds * 1000 > self.chunk_gap_ms:
+            self.chunk_gap_ms = round(seconds * 1000, 1)
 
     def ended(self, status: int) -> None:
         """The line can be written: only the differences to the start are news."""

@@ -1,23 +1,67 @@
 """What was counted since the start: sums over the records of exchanges, for whoever shows them (`metrics`)."""
 
+from bisect import bisect_left
 from collections import Counter
+from itertools import accumulate
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from gateway.record import Record
 
+_DURATIONS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0, 300.0)
+_FIRST_BYTES = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0)
+_GAPS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0)
+"""Upper bounds in seconds, each within its bucket."""
+_MOST_NOTES = 300
+"""Names of notes that are told apart: a client's unknown field is one."""
+_OTHER = "other"
+_UNSIGNED = "thought_signature"
+"""How translation notes a dummy in place of a thought signature."""
+
+
+class Histogram:
+    """Counts numbers by the first of some bounds that is not below them."""
+
+    __slots__ = ("_counts", "bounds", "sum")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.sum = 0.0
+        self._counts = [0] * (len(bounds) + 1)
+
+    def observe(self, value: float) -> None:
+        """One more number."""
+        self._counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value
+
+    def cumulative(self) -> list[int]:
+        """How many numbers are within each bound; the last one counts all."""
+        return list(accumulate(self._counts))
+
 
 class ModelTotals(Struct):
-    """Sums of one model's exchanges; tokens are as billed."""
+    """Sums of one model's exchanges; times are in seconds, tokens are as billed."""
 
     attempts: int = 0
     """Upstream calls."""
-    milliseconds: float = 0.0
-    first_byte_milliseconds: float = 0.0
-    streams: int = 0
-    """Those that had a first byte."""
+    duration: Histogram = field(default_factory=lambda: Histogram(_DURATIONS))
+    first_byte: Histogram = field(default_factory=lambda: Histogram(_FIRST_BYTES))
+    """Of streams that had one."""
+    chunk_gap: Histogram = field(default_factory=lambda: Histogram(_GAPS))
+    """The longest of each stream."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
+
+    def add(self, record: Record) -> None:
+        """One exchange that asked Gemini is over."""
+        self.attempts += record.attempts
+        self.duration.observe(record.duration_ms / 1000)
+        if record.first_byte_ms is not None:
+            self.first_byte.observe(record.first_byte_ms / 1000)
+        if record.chunk_gap_ms is not None:
+            self.chunk_gap.observe(record.chunk_gap_ms / 1000)
+        self.prompt_tokens += record.prompt_tokens or 0
+        self.completion_tokens += record.completion_tokens or 0
 
 
 class Totals:
@@ -29,15 +73,23 @@ class Totals:
         self.models: dict[str, ModelTotals] = {}
         self.errors: Counter[tuple[int, str]] = Counter()
         """Failed exchanges by Gemini's status (0: it was not asked, or said nothing) and our code."""
+        self.failures: Counter[str] = Counter()
+        """Failed calls by cause, also those that another attempt made good."""
         self.notes: Counter[str] = Counter()
         """Fields that were not honoured, or repaired."""
         self.adjusted: Counter[str] = Counter()
         """Fields that a model refused and that were changed for another attempt."""
+        self.fallbacks: Counter[str] = Counter()
+        """Models given up for the next of their chain, by the code of the error."""
+        self.hedges: Counter[str] = Counter()
+        """Second projects that were asked beside a silent first: `won` or `lost`."""
+        self.dummies = 0
+        """Histories that were sent with a dummy in place of a thought signature."""
 
     def add(self, record: Record) -> None:
         """One exchange is over."""
-        # a failed one's model name is the client's own
-        model = record.model or "" if record.status == 200 else ""
+        # a failed one's model name is the client's own, also where the failure was told inside a stream
+        model = record.model or "" if record.status == 200 and record.error is None else ""
         self.exchanges[model, record.status] += 1
         if record.error is not None:
             self.errors[record.upstream_status or 0, record.error] += 1
@@ -46,14 +98,21 @@ class Totals:
         totals = self.models.get(model)
         if totals is None:
             totals = self.models[model] = ModelTotals()
-        totals.attempts += record.attempts
-        totals.milliseconds += record.duration_ms
-        if record.first_byte_ms is not None:
-            totals.first_byte_milliseconds += record.first_byte_ms
-            totals.streams += 1
-        totals.prompt_tokens += record.prompt_tokens or 0
-        totals.completion_tokens += record.completion_tokens or 0
+        totals.add(record)
+        if record.failures:
+            self.failures.update(record.failures)
+        if record.fallbacks:
+            self.fallbacks.update(step.rpartition(" ")[2] for step in record.fallbacks)
+        if record.hedge is not None:
+            self.hedges[record.hedge] += 1
         if record.notes:
-            self.notes.update(record.notes)
+            self._note(record.notes)
         if record.adjusted:
             self.adjusted.update(record.adjusted)
+            self.dummies += _UNSIGNED in record.adjusted
+
+    def _note(self, names: list[str]) -> None:
+        for name in names:
+            known = name in self.notes or len(self.notes) < _MOST_NOTES
+            self.notes[name if known else _OTHER] += 1
+        self.dummies += _UNSIGNED in names

@@ -14,6 +14,7 @@ from aiohttp import web
 from conftest import Serve
 
 from gateway.errors import ConfigError
+from gateway.plugin import SERVICES
 from gateway.policy.access import Rules
 from gateway.policy.hedge import Hedge, HedgeConfig, may_be_doubled
 from gateway.race import Race
@@ -265,7 +266,7 @@ async def pooled(serve: Serve, tmp_path: Path, upstream: str) -> Pooled:
 
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_a_second_project_answers_for_a_silent_first(
-    pooled: Pooled, slow: Slow, streamed: bool
+    serve: Serve, pooled: Pooled, slow: Slow, streamed: bool
 ) -> None:
     slow.silent = 0
     await pooled.start("ab")
@@ -282,6 +283,7 @@ async def test_a_second_project_answers_for_a_silent_first(
     async with asyncio.timeout(5):
         while len([row for row in pooled.rows() if row[1] == "cancelled"]) < 1:
             await asyncio.sleep(0.01)
+    assert serve.app[SERVICES].totals.hedges == {"won": 1}
     outcomes = [row[1] for row in pooled.rows()]
     assert (outcomes.count("ok"), outcomes.count("cancelled")) == (5, 1)
     assert next(row[2] for row in pooled.rows() if row[1] == "cancelled") >= 0

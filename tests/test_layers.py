@@ -20,6 +20,7 @@ SHELL = {
     "preview",
     "server.reply",
     "server.lifecycle",
+    "server.lag",
     "ids",
 }
 MAY_IMPORT: dict[str, set[str]] = {

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from gateway.errors import Quota
+from gateway.errors import GatewayError, Quota, RateLimited
 
 DAY = 86400.0
 MINUTE = 60.0
@@ -17,6 +17,20 @@ def period(quota: Quota) -> float | None:
     if "PerDay" in quota.id:
         return DAY
     return MINUTE if "PerMinute" in quota.id or "PerSecond" in quota.id else None
+
+
+def cause(error: GatewayError) -> str:
+    """Why a call of Gemini failed: our code, but `quota_per_minute` or `quota_per_day` where Google says which.
+
+    A quota of nothing at all is no matter of minutes: `insufficient_quota`, as without credit.
+    """
+    if isinstance(error, RateLimited):
+        periods = {period(quota) for quota in error.quotas}
+        if DAY in periods:
+            return "quota_per_day"
+        if MINUTE in periods and not any(quota.value == 0 for quota in error.quotas):
+            return "quota_per_minute"
+    return error.code or "unknown"
 
 
 def midnight(now: float) -> float:

@@ -23,6 +23,7 @@ from gateway.policy.limits import Admission
 from gateway.policy.windows import limit_headers
 from gateway.record import RECORD, Record
 from gateway.server import cors
+from gateway.server.lag import LoopLag
 from gateway.server.lifecycle import DRAIN, Drain
 from gateway.server.logs import Log
 from gateway.server.middleware import Around
@@ -83,6 +84,8 @@ def build_app(config: GatewayConfig, source: Source, before: Services | None = N
         running=drain.tasks,
         access=access,
         counters=lambda: accounts.counters,
+        lines_dropped=lambda: log.dropped,
+        lag=LoopLag(),
     )
     around = Around(log, services, config)
     app = web.Application(middlewares=[around], client_max_size=config.limits.body)
@@ -160,6 +163,7 @@ def _open(
             year = SignaturesConfig(hours=8760)
             pool_store = await asyncio.to_thread(_store, state, year, ".pool", log, source)
             ledger = await asyncio.to_thread(open_ledger, config, source, tell)
+            await stack.enter_async_context(services.lag.sampling())
             await stack.enter_async_context(upstream)
             await stack.enter_async_context(services.media)
             await stack.enter_async_context(Team(ledger, accounts, services.access, pool_store, told, tell))

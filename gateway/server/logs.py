@@ -34,6 +34,9 @@ class Log:
         self._writer: threading.Thread | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.dropped = 0
+        """Lines, since the start."""
+        self._told = 0
+        """How many of them the log itself says."""
 
     def exchange(self, record: Record) -> None:
         """One exchange is over."""
@@ -84,9 +87,9 @@ class Log:
             await asyncio.sleep(0.005)  # a thread's end has no event
 
     def _take(self) -> bytes:
-        if self.dropped:
-            self._lines.append(_encoder.encode({"event": "log_lines_dropped", "count": self.dropped}))
-            self.dropped = 0
+        if news := self.dropped - self._told:
+            self._lines.append(_encoder.encode({"event": "log_lines_dropped", "count": news}))
+            self._told += news
         text = b"\n".join([*self._lines, b""])
         self._lines.clear()
         return text

@@ -7,14 +7,17 @@ from gateway.errors import (
     Draining,
     GatewayError,
     NotFound,
+    Quota,
     RateLimited,
     Unauthorized,
     UpstreamError,
     UpstreamTimeout,
+    UpstreamTruncated,
 )
 from gateway.policy.access import identify
 from gateway.policy.catalog import Catalog, ModelRoute, ModelsConfig
 from gateway.policy.limits import Admission
+from gateway.policy.quota import cause
 from gateway.policy.retry import Fail, Retry, RetryBudget, RetryConfig, judge
 
 ALIASES = {"gpt-4o": "gemini-2.5-pro"}
@@ -150,3 +153,32 @@ def test_places_are_limited_and_given_back() -> None:
 
     assert caught.value.retry_after == 1
     assert admission.in_progress == 0
+
+
+def limited(*quotas: Quota, code: str | None = None) -> RateLimited:
+    error = RateLimited("no", code=code, upstream_status=429)
+    error.quotas = quotas
+    return error
+
+
+MINUTELY, DAILY = Quota("GenerateRequestsPerMinutePerProject"), Quota("GenerateRequestsPerDayPerProject")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (UpstreamError("no", code="upstream_unreachable"), "upstream_unreachable"),
+        (UpstreamTimeout("no"), "upstream_timeout"),
+        (UpstreamTruncated("no"), "upstream_incomplete"),
+        (limited(), "rate_limit_exceeded"),
+        (limited(MINUTELY), "quota_per_minute"),
+        (limited(MINUTELY, DAILY, code="insufficient_quota"), "quota_per_day"),
+        (
+            limited(Quota(MINUTELY.id, value=0), code="insufficient_quota"),
+            "insufficient_quota",
+        ),  # no free tier
+        (limited(code="insufficient_quota"), "insufficient_quota"),  # no credit
+    ],
+)
+def test_a_failed_call_has_a_cause(error: GatewayError, told: str) -> None:
+    assert cause(error) == told

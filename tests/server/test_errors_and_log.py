@@ -134,12 +134,16 @@ async def test_lines_are_dropped_and_counted_when_nobody_reads(
 ) -> None:
     monkeypatch.setattr("gateway.server.logs._MOST_WAITING", 3)
     log = Log(pipe[1])
-    for i in range(5):
-        log.event("test", number=i)
-    await log.close()
-    lines = [json.loads(line) for line in os.read(pipe[0], 10_000).splitlines()]
+    told = []
+    for count in (5, 4, 3):
+        for i in range(count):
+            log.event("test", number=i)
+        await log.close()
+        lines = [json.loads(line) for line in os.read(pipe[0], 10_000).splitlines()]
+        told.append([line.get("number", line.get("count")) for line in lines])
 
-    assert [line.get("number", line.get("count")) for line in lines] == [0, 1, 2, 2]
+    assert told == [[0, 1, 2, 2], [0, 1, 2, 1], [0, 1, 2]]
+    assert log.dropped == 3
 
 
 async def test_lines_wait_while_the_reader_is_stopped_and_none_is_lost(

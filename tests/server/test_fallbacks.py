@@ -21,6 +21,7 @@ from gateway.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
+from gateway.plugin import SERVICES
 from gateway.policy.catalog import Catalog, ModelsConfig
 from gateway.policy.fallback import passes_on
 
@@ -154,6 +155,7 @@ async def test_where_all_fail_the_last_one_s_error_is_told(
 
     assert got == 429
     assert headers["x-gateway-fallback"].startswith(PRO)
+    assert serve.app[SERVICES].totals.fallbacks == {"overloaded": 2}
 
 
 async def test_messages_and_responses_fall_back_too(
