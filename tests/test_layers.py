@@ -13,6 +13,7 @@ SHELL = {
     "background",
     "record",
     "totals",
+    "tracing",
     "plugin",
     "question",
     "preview",
