@@ -35,6 +35,8 @@ _OPERATIONS = {
     "/embeddings": "embeddings",
 }
 """By a route's end: the names that the semantic conventions have for it."""
+_UNPROVEN = {400, 401, 403, 404}
+"""Answers of Google's after which a model's name may be any text of the client's."""
 
 Attributes = dict[str, str | int | float | bool]
 
@@ -84,7 +86,7 @@ class Tracing:
         span.end(time_ns())
 
     def _call(self, call: Call, operation: str | None, inside: Context) -> None:
-        name = f"{operation or 'call'} {call.model}".rstrip()
+        name = f"{operation or 'call'} {_proven(call)}".rstrip()
         told = _called(call, operation)
         span = self._tracer.start_span(name, inside, SpanKind.CLIENT, told, start_time=call.began)
         if call.outcome == "error":
@@ -123,14 +125,15 @@ def _told(record: Record, trace: Trace, method: str, operation: str | None) -> A
         "gateway.first_byte_ms": record.first_byte_ms,
     }
     if trace.calls:
-        found |= _model(operation, trace.calls[-1].model)
-        found["gen_ai.response.model"] = record.model if trace.calls[-1].outcome == "ok" else None
+        last = trace.calls[-1]
+        found |= _model(operation, last)
+        found["gen_ai.response.model"] = record.model if last.outcome == "ok" else None
     return _present(found)
 
 
 def _called(call: Call, operation: str | None) -> Attributes:
     return _present(
-        _model(operation, call.model)
+        _model(operation, call)
         | {
             "http.response.status_code": call.status,
             "error.type": call.error,
@@ -140,13 +143,17 @@ def _called(call: Call, operation: str | None) -> Attributes:
     )
 
 
-def _model(operation: str | None, model: str) -> dict[str, str | float | None]:
+def _model(operation: str | None, call: Call) -> dict[str, str | float | None]:
     return {
         "gen_ai.operation.name": operation,
         "gen_ai.provider.name": "gcp.gemini",
         "gen_ai.system": "gcp.gemini",  # its name until 2025, which tools still look for
-        "gen_ai.request.model": model or None,
+        "gen_ai.request.model": _proven(call) or None,
     }
+
+
+def _proven(call: Call) -> str:
+    return "" if call.status in _UNPROVEN else call.model
 
 
 def _present(found: dict[str, str | float | None]) -> Attributes:
