@@ -70,7 +70,7 @@ lock: dev  ## remake the locks from setup.cfg, with hashes
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
 	echo 'setuptools>=84' | $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 	  --upgrade --extra team setup.cfg - -o requirements.lock
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade --extra dev --extra team --extra tokens \
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade --extra dev --extra team --extra tokens --extra otel \
 	  -c requirements.lock setup.cfg -o requirements-dev.lock
 
 install:  ## as root: install under PREFIX with systemd units and an nginx site (DOMAIN=your.domain)

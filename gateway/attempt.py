@@ -7,7 +7,7 @@ names no client for them.
 import asyncio
 import random
 from collections.abc import Callable
-from time import monotonic, time
+from time import monotonic, time, time_ns
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -21,7 +21,7 @@ from gateway.policy.keypool import Change, KeyPool, Lease
 from gateway.policy.ledger import Counts, Intent, Outcome, Prices, Settlement, counts
 from gateway.policy.quota import cause
 from gateway.policy.windows import Window, windows
-from gateway.record import Record
+from gateway.record import Call, Record
 from gateway.store.counters import Counters, MemoryCounters
 from gateway.wire.gemini import UsageMetadata
 
@@ -98,7 +98,8 @@ class Accounts:
         self, client: Client, record: Record, model: str, tried: list[str], affinity: bytes, size: Size
     ) -> "Attempt":
         """Open it with `async with`; `tried` gets the project that is asked."""
-        return Attempt(self, client, record, model, tried, affinity, size)
+        kind = Attempt if record.trace is None else _TracedAttempt
+        return kind(self, client, record, model, tried, affinity, size)
 
 
 class Attempt:
@@ -119,6 +120,8 @@ class Attempt:
         """What Google has counted; set by whoever reads the answer."""
         self.error: GatewayError | None = None
         """A failure that does not leave the context as an exception."""
+        self.status = 200
+        """Google's own, where no error tells it."""
         self._accounts = accounts
         self._client = client
         self._record = record
@@ -247,6 +250,34 @@ class Attempt:
             outcome != "cancelled", int(first or 0), int((monotonic() - self._began) * 1000),
             bool(self._client.rules.dollars or self._client.rules.tokens),
         )  # fmt: skip
+
+
+class _TracedAttempt(Attempt):
+    """One that the request's trace tells of: from when the call may be made to the end of its answer."""
+
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
+        self._called = time_ns()
+        return self
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._record.trace is not None:
+            self._record.trace.calls.append(self._told(error))
+        await super().__aexit__(kind, error, trace)
+
+    def _told(self, error: BaseException | None) -> Call:
+        project = self._lease.project if self._lease is not None else None
+        return Call(self._model, project, self._called, time_ns(), *self._end(error or self.error))
+
+    def _end(self, failed: BaseException | None) -> tuple[Outcome, int | None, str | None]:
+        """Outcome, Google's status, and our code for an error."""
+        if isinstance(failed, asyncio.CancelledError | GeneratorExit):
+            return "cancelled", None, None
+        if isinstance(failed, GatewayError):
+            return "error", failed.upstream_status, failed.code
+        if failed is not None:
+            return "error", None, type(failed).__name__
+        return ("ok", self.status, None) if self.status < 400 else ("error", self.status, str(self.status))
 
 
 def over(window: Window, retry_after: float) -> RateLimited:

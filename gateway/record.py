@@ -1,13 +1,51 @@
 """What is remembered of one exchange while it lasts, for its line in the log: never a key, never content."""
 
-from time import monotonic
+from collections.abc import Callable
+from time import monotonic, time_ns
+from typing import NamedTuple, Self
 
 from aiohttp import web
 from msgspec import Struct, field
 
 from gateway.errors import GatewayError
+from gateway.policy.ledger import Outcome
 from gateway.policy.windows import WindowState
 from gateway.wire.gemini import UsageMetadata
+
+
+class Call(NamedTuple):
+    """One call of Gemini, for a trace; times are Unix nanoseconds."""
+
+    model: str
+    """Empty when it was about none."""
+    project: str | None
+    began: int
+    ended: int
+    outcome: Outcome
+    status: int | None
+    """Google's own."""
+    error: str | None
+    """Our code for what went wrong."""
+
+
+class Trace(Struct):
+    """What a request's spans need beside its record; there is one only while traces are wanted."""
+
+    tell: Callable[["Record", Self], None]
+    """Takes both when the request is over."""
+    route: str | None
+    """As it is registered: a path would be the client's own text."""
+    parent: str | None
+    """The `traceparent` header."""
+    began: int
+    """Unix nanoseconds."""
+    background: bool = False
+    """Work that goes on after its request was answered."""
+    calls: list[Call] = field(default_factory=list)
+
+    def after(self) -> "Trace":
+        """For what goes on in the background from now on."""
+        return Trace(self.tell, self.route, self.parent, time_ns(), background=True)
 
 
 class Record(Struct, omit_defaults=True):
@@ -53,6 +91,7 @@ class Record(Struct, omit_defaults=True):
     """On the monotonic clock."""
     limits: tuple[WindowState, ...] = ()
     """What is left of the client's own limits; told in headers, not in the log."""
+    trace: Trace | None = None
 
     def first_byte(self) -> None:
         """Content is about to go out."""
@@ -69,6 +108,9 @@ class Record(Struct, omit_defaults=True):
         self.duration_ms = _since(self.started)
         self.started = 0.0
         self.limits = ()
+        trace, self.trace = self.trace, None
+        if trace is not None:
+            trace.tell(self, trace)
 
     def failed(self, error: GatewayError) -> None:
         self.error = error.code

@@ -15,6 +15,7 @@ SHELL = {
     "background",
     "record",
     "totals",
+    "tracing",
     "plugin",
     "question",
     "preview",

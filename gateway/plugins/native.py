@@ -72,7 +72,7 @@ class Native(Plugin):
             target = f"{path}?{kept}" if kept else path
             answer = await exchange.forward(request.method, target, headers, body, attempt.key)
             async with answer:
-                record.upstream_status = answer.status
+                record.upstream_status = attempt.status = answer.status
                 if client.id and answer.status >= 400:
                     raise failure.from_response(answer.status, await answer.whole())
                 return await self._answer(request, answer, record, attempt)

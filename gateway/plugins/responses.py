@@ -166,7 +166,7 @@ class Responses(Plugin):
         self._runs[_key(run.name, asked.client)] = run
         run.start(Record(record.request_id, "POST", "/v1/responses (background)", started=record.started,
                          model=record.model, requested_model=record.requested_model, client=record.client,
-                         notes=record.notes))  # fmt: skip
+                         notes=record.notes, trace=record.trace and record.trace.after()))  # fmt: skip
         if record.stream:
             return await self._follow(request, run, -1)
         return json_reply(wire.encode(run.response), run.headers(record))

@@ -28,6 +28,7 @@ from gateway.server.lifecycle import DRAIN, Drain
 from gateway.server.logs import Log
 from gateway.server.middleware import Around
 from gateway.server.team import Team, key_pool, open_ledger
+from gateway.server.traces import open_tracing
 from gateway.store.counters import MemoryCounters
 from gateway.store.memory import MemorySignatures
 from gateway.store.signatures import Signatures, SignaturesConfig, StateConfig
@@ -92,6 +93,7 @@ def build_app(config: GatewayConfig, source: Source, before: Services | None = N
     app[SERVICES], app[DRAIN] = services, drain
     app[PLUGINS] = load_plugins(source, config, services)
     app.cleanup_ctx.append(_open(log, services, upstream, source, before))
+    app.cleanup_ctx.append(_traced(log, around))
     _serve(app, app[PLUGINS], config)
     app.on_response_prepare.append(_finish_headers(drain))
     return app
@@ -171,6 +173,20 @@ def _open(
             await asyncio.gather(exchange.signatures.close(), exchange.responses.close())
         await pool_store.close()
         await log.close()
+
+    return lifetime
+
+
+def _traced(log: Log, around: Around) -> Callable[[web.Application], AsyncIterator[None]]:
+    """Traces, where the environment asks for them; the last spans go out before the log ends."""
+
+    async def lifetime(_: web.Application) -> AsyncIterator[None]:
+        around.tracing = await asyncio.to_thread(
+            open_tracing, os.environ, lambda told: log.event("traces", message=told)
+        )
+        yield
+        if around.tracing is not None:
+            await around.tracing.close()
 
     return lifetime
 

@@ -5,6 +5,7 @@ import re
 import sys
 import traceback
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -20,6 +21,9 @@ from gateway.server.logs import Log
 from gateway.server.reply import ERROR_REPLY, ErrorReply, error_reply
 from gateway.translate.failure import scrub
 
+if TYPE_CHECKING:
+    from gateway.tracing import Tracing
+
 _REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 _CLIENT_GONE = 499
 _MOST_FRAMES = 30
@@ -33,6 +37,8 @@ class Around:
         self._finished = services.finished
         self._running = services.running
         self._open_to_all = "*" in config.cors.origins
+        self.tracing: Tracing | None = None
+        """Set at the start, where traces are wanted."""
 
     __middleware_version__ = 1
     """aiohttp's mark of a middleware that takes (request, handler)."""
@@ -41,6 +47,8 @@ class Around:
         record = request[RECORD] = Record(
             _request_id(request), request.method, request.path, started=monotonic()
         )
+        if self.tracing is not None:
+            record.trace = self.tracing.begin(_route(request), request.headers.get("traceparent"))
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a handler always runs in one
         self._running.add(task)
@@ -98,6 +106,12 @@ def _request_id(request: web.Request) -> str:
     """The caller's own id when it is fit for logs and headers, else a new one (robustness.md C41)."""
     given = request.headers.get("x-request-id", "")
     return given if _REQUEST_ID.fullmatch(given) else unique("req_")
+
+
+def _route(request: web.Request) -> str | None:
+    """The path as it is registered, without a client's own text; None where nothing is."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else None
 
 
 def _of_http(error: web.HTTPException) -> GatewayError:
