@@ -10,6 +10,7 @@ from gateway.race import Race
 from gateway.record import Record
 from gateway.translate.turn import TurnReader
 from gateway.wire.gemini import GeminiCall
+from gateway.wire.sse import SSEDecoder
 
 
 class Attempts:
@@ -26,6 +27,8 @@ class Attempts:
         """This is that other attempt: it is made once."""
         self.other = False
         """It is another model than the first that is asked now."""
+        self.key = b""
+        """Under which a whole answer is kept; none when nobody asked for that."""
         self._read = 0.0
         self.ask(call, size)
 
@@ -46,11 +49,20 @@ class Attempts:
         self.record.attempts += 1
         self.began = monotonic()
         self._read = 0.0
+        self.heard: list[bytes] = []
+        """What came of a stream that is to be kept."""
         if self.other:
             reader.model = self.call.model
 
-    def arrived(self) -> None:
+    def messages(self) -> list[bytes]:
+        """What was heard, message by message."""
+        decoder = SSEDecoder()
+        return decoder.feed(b"".join(self.heard)) + decoder.close()
+
+    def arrived(self, data: bytes) -> None:
         """More of a stream came from upstream."""
+        if self.key:
+            self.heard.append(data)
         now = monotonic()
         if self._read:
             self.record.chunk_gap(now - self._read)

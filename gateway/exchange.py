@@ -24,6 +24,7 @@ from gateway.policy.refusals import Refusals
 from gateway.policy.retry import Fail, RetryBudget, RetryConfig, judge
 from gateway.race import Race
 from gateway.record import Record
+from gateway.store.answers import Answers, answer_key
 from gateway.store.memory import MemorySignatures
 from gateway.store.signatures import Signatures, SignaturesConfig
 from gateway.translate import adjust
@@ -81,6 +82,8 @@ class Exchange:
         """Replaced at the start by what the configuration names."""
         self.responses: Signatures = MemorySignatures(SignaturesConfig())
         """Stored responses, in the same kind of store."""
+        self.answers = Answers(MemorySignatures(SignaturesConfig()))
+        """For who asks for the same again."""
         self._strict = strict
 
     async def stored(self, keys: Sequence[bytes]) -> dict[bytes, str]:
@@ -145,6 +148,12 @@ class Exchange:
     ) -> list[Event]:
         """The events of a whole answer. Raises GatewayError when no attempt brought one."""
         attempts = self._attempts(call, client, record)
+        if record.cache and (kept := await self._recalled(attempts)) is not None:
+            reader = new()
+            events = [event for message in kept for event in reader.feed(decode(message))]
+            events += reader.close(whole=True)
+            await self._keep(reader.signed)
+            return events
         return await self._hedged(attempts, lambda one: self._whole(one, new))
 
     async def _whole(self, attempts: Attempts, new: Callable[[], TurnReader]) -> list[Event]:
@@ -168,6 +177,8 @@ class Exchange:
             self._succeeded(record)
             record.count(reader.usage)
             await self._keep(reader.signed)
+            if attempts.key:
+                await self._remember(attempts, [answer])
             return events
 
     async def stream(
@@ -225,6 +236,14 @@ class Exchange:
     ) -> None:
         """One call's stream to its end."""
         attempts = self._attempts(call, client, record)
+        if record.cache and (kept := await self._recalled(attempts)) is not None:
+            translator = new()
+            out = (
+                translator.feed(b"".join(b"data: %s\n\n" % message for message in kept)) + translator.close()
+            )
+            await self._keep(translator.signed)
+            await reply.write(out)
+            return
         await self._hedged(attempts, lambda one: self._streamed(one, reply, new))
 
     async def _streamed(self, attempts: Attempts, reply: Reply, new: Callable[[], StreamTranslator]) -> None:
@@ -243,6 +262,7 @@ class Exchange:
                 if not (attempts.said or attempts.settled):
                     await self._again(error, attempts)
                     continue
+                attempts.settled = True
                 await reply.write(translator.settle())
             except GatewayError as error:
                 record.count(translator.usage)
@@ -252,6 +272,8 @@ class Exchange:
                 continue
             self._succeeded(record)
             record.count(translator.usage)
+            if attempts.key:
+                await self._remember(attempts, attempts.messages())
             return
 
     async def _relay(self, attempts: Attempts, key: str, reply: Reply, translator: StreamTranslator) -> None:
@@ -260,7 +282,7 @@ class Exchange:
             async for data in incoming:
                 if attempts.race is not None:
                     self._answered(attempts)
-                attempts.arrived()
+                attempts.arrived(data)
                 out = translator.feed(data)
                 if translator.signed:
                     await self._keep(translator.signed)
@@ -274,6 +296,22 @@ class Exchange:
             await reply.write(out)
         if translator.error is not None:
             raise translator.error
+
+    async def _recalled(self, attempts: Attempts) -> list[bytes] | None:
+        """What was answered before; else the answer of these attempts is to be kept."""
+        call, client, record = attempts.call, attempts.client, attempts.record
+        key = await asyncio.to_thread(answer_key, call, client) if call.heavy else answer_key(call, client)
+        kept = await self.answers.get(key, time())
+        if kept is None:
+            attempts.key = key
+        else:
+            record.cached = "hit"
+        return kept
+
+    async def _remember(self, attempts: Attempts, messages: list[bytes]) -> None:
+        """Keep a whole answer of the model that was asked; one with nothing in it had better come anew."""
+        if not (attempts.other or attempts.settled):
+            await self.answers.put(attempts.key, messages, attempts.record.cache, time())
 
     async def _hedged(self, attempts: Attempts, run: Callable[[Attempts], Coroutine[Any, Any, T]]) -> T:
         """Run; after unusual silence once more beside it, on another project (`policy.hedge`)."""
@@ -290,6 +328,7 @@ class Exchange:
                 return None
             other = self._attempts(structs.replace(call, instead=None), client, record)
             other.race, other.beside, other.tried = race, True, list(attempts.tried)
+            other.key = attempts.key
             other.failures = self._retry.attempts  # its failure is no reason for a third
             record.hedge = "lost"
             return run(other)

@@ -47,6 +47,9 @@ def add_commands(commands: Any, command: Callable[..., argparse.ArgumentParser])
 
 def _rules_of(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models", help="patterns of models it may ask, with commas")
+    parser.add_argument(
+        "--cache", type=float, metavar="SECONDS", help="keep answers for the same call so long"
+    )
     parser.add_argument("--alias", action="append", default=[], metavar="NAME=MODEL")
     for limit in _LIMITS:
         parser.add_argument(f"--{limit.replace('_', '-')}", type=int, metavar="N")
@@ -60,6 +63,8 @@ def rules(options: argparse.Namespace) -> Rules:
     given: dict[str, Any] = {
         name: getattr(options, name) for name in _LIMITS if getattr(options, name) is not None
     }
+    if options.cache is not None:
+        given["cache"] = options.cache
     if options.models:
         given["models"] = options.models.split(",")
     given["aliases"] = dict(pair.split("=", 1) for pair in options.alias)

@@ -83,6 +83,8 @@ FAMILIES: tuple[Family, ...] = (
            lambda s: (((code,), n) for code, n in s.totals.fallbacks.items())),
     Family("gateway_hedges", "Second projects asked beside a silent first, which won or lost.", ("outcome",),
            lambda s: (((outcome,), n) for outcome, n in s.totals.hedges.items())),
+    Family("gateway_cache", "Requests that asked for a kept answer, by what became of it.", ("outcome",),
+           lambda s: (((outcome,), n) for outcome, n in s.totals.cache.items())),
     Family("gateway_adjusted", "Refused fields, changed for another attempt.", ("field",), _counted("adjusted")),
     Family("gateway_signature_dummies", "Histories sent with a dummy for a thought signature that is unknown.", (),
            lambda s: [((), s.totals.dummies)]),

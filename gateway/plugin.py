@@ -28,6 +28,7 @@ from gateway.policy.limits import Admission
 from gateway.policy.windows import windows
 from gateway.record import RECORD, Record
 from gateway.server.lag import LoopLag
+from gateway.store.answers import HEADER, seconds
 from gateway.store.counters import Counters
 from gateway.totals import Totals
 from gateway.translate.chat import Safety
@@ -114,6 +115,10 @@ class Entry:
         services.admission.enter()
         try:
             self._client = client = services.client(self._request)
+            given = self._request.headers.get(HEADER)
+            if given is not None or client.rules.cache:
+                self._record.cache = seconds(given, client.rules.cache, services.config.cache.seconds)
+                self._record.cached = "miss" if self._record.cache else "off"
             if client.id:
                 await self._limited(client)
         except BaseException:

@@ -88,6 +88,8 @@ async def ask(
     chain = [name for name in services.catalog.fallbacks(route.model) if client.rules.allows(name)]
     chained = _Chain(wish, translated, record, notes) if chain else None
     count = _choices(body, services)
+    if count > 1 and record.cache:  # the choices of one answer must not be one and the same
+        record.cache, record.cached = 0.0, "off"
     calls = [wish.call(route.model, translated, i) for i in range(count)]
     if chained is not None:
         calls = [

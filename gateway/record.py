@@ -82,6 +82,8 @@ class Record(Struct, omit_defaults=True):
     """Models that were asked in vain, each with the code of its error."""
     hedge: str | None = None
     """A second project was asked beside the first, and answered sooner (`won`) or not (`lost`)."""
+    cached: str | None = None
+    """An answer that was kept served (`hit`), or none (`miss`, `off`), of who asked for it."""
     failures: list[str] = field(default_factory=list)
     """Why calls failed, also those that another attempt made good."""
     error: str | None = None
@@ -92,6 +94,8 @@ class Record(Struct, omit_defaults=True):
     limits: tuple[WindowState, ...] = ()
     """What is left of the client's own limits; told in headers, not in the log."""
     trace: Trace | None = None
+    cache: float = 0.0
+    """Seconds for which the answer may be kept, and an older one serve."""
 
     def first_byte(self) -> None:
         """Content is about to go out."""
@@ -108,6 +112,7 @@ class Record(Struct, omit_defaults=True):
         self.duration_ms = _since(self.started)
         self.started = 0.0
         self.limits = ()
+        self.cache = 0.0
         trace, self.trace = self.trace, None
         if trace is not None:
             trace.tell(self, trace)

@@ -83,6 +83,8 @@ class Totals:
         """Models given up for the next of their chain, by the code of the error."""
         self.hedges: Counter[str] = Counter()
         """Second projects that were asked beside a silent first: `won` or `lost`."""
+        self.cache: Counter[str] = Counter()
+        """Requests that asked for a kept answer: `hit`, `miss`, or `off` where there can be none."""
         self.dummies = 0
         """Histories that were sent with a dummy in place of a thought signature."""
 
@@ -93,6 +95,8 @@ class Totals:
         self.exchanges[model, record.status] += 1
         if record.error is not None:
             self.errors[record.upstream_status or 0, record.error] += 1
+        if record.cached is not None:
+            self.cache[record.cached] += 1
         if not record.attempts:
             return
         totals = self.models.get(model)

@@ -17,6 +17,7 @@ from gateway.policy.ledger import LedgerConfig
 from gateway.policy.limits import LimitsConfig
 from gateway.policy.media_url import MediaConfig
 from gateway.policy.retry import RetryConfig
+from gateway.store.answers import CacheConfig
 from gateway.store.signatures import StateConfig
 
 Seconds = Annotated[float, Meta(gt=0, le=86400)]
@@ -187,6 +188,7 @@ class GatewayConfig(Struct, frozen=True, forbid_unknown_fields=True):
     limits: LimitsConfig = LimitsConfig()
     media: MediaConfig = MediaConfig()
     state: StateSection = StateSection()
+    cache: CacheConfig = CacheConfig()
     auth: AuthConfig = AuthConfig()
     pool: PoolSection = PoolSection()
     ledger: LedgerSection = LedgerSection()

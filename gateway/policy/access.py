@@ -49,6 +49,8 @@ class Rules(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
     tokens_per_day: Count | None = None
     streams: Count | None = None
     """Requests at once."""
+    cache: Annotated[float, Meta(ge=0, le=31_536_000)] | None = None
+    """Seconds for which answers are kept and serve again, unless a request says otherwise."""
     dollars: dict[Period, Annotated[float, Meta(ge=0, le=1e9)]] = {}
     """Budgets in US dollars by period."""
     tokens: dict[Period, Count] = {}

@@ -29,6 +29,7 @@ from gateway.server.logs import Log
 from gateway.server.middleware import Around
 from gateway.server.team import Team, key_pool, open_ledger
 from gateway.server.traces import open_tracing
+from gateway.store.answers import HEADER, Answers, CacheConfig
 from gateway.store.counters import MemoryCounters
 from gateway.store.memory import MemorySignatures
 from gateway.store.signatures import Signatures, SignaturesConfig, StateConfig
@@ -148,12 +149,14 @@ def _open(
                 await stack.enter_async_context(shared)
                 exchange.signatures = RedisSignatures(shared, state.signatures, "signature")
                 exchange.responses = RedisSignatures(shared, state.responses, "response")
+                exchange.answers = Answers(RedisSignatures(shared, config.cache.bounds, "answer"))
                 accounts.counters = RedisCounters(shared, state.machines)
                 told = RedisPool(shared)
-            elif before is not None and _only_in_memory(before, state):
-                exchange.signatures, exchange.responses = (
+            elif before is not None and _only_in_memory(before, state, config.cache):
+                exchange.signatures, exchange.responses, exchange.answers = (
                     before.exchange.signatures,
                     before.exchange.responses,
+                    before.exchange.answers,
                 )
             else:
                 exchange.signatures = await asyncio.to_thread(
@@ -161,6 +164,9 @@ def _open(
                 )
                 exchange.responses = await asyncio.to_thread(
                     _store, state, state.responses, ".responses", log, source
+                )
+                exchange.answers = Answers(
+                    await asyncio.to_thread(_store, state, config.cache.bounds, ".answers", log, source)
                 )
             year = SignaturesConfig(hours=8760)
             pool_store = await asyncio.to_thread(_store, state, year, ".pool", log, source)
@@ -170,7 +176,9 @@ def _open(
             await stack.enter_async_context(services.media)
             await stack.enter_async_context(Team(ledger, accounts, services.access, pool_store, told, tell))
             yield
-            await asyncio.gather(exchange.signatures.close(), exchange.responses.close())
+            await asyncio.gather(
+                exchange.signatures.close(), exchange.responses.close(), exchange.answers.close()
+            )
         await pool_store.close()
         await log.close()
 
@@ -191,9 +199,11 @@ def _traced(log: Log, around: Around) -> Callable[[web.Application], AsyncIterat
     return lifetime
 
 
-def _only_in_memory(before: Services, state: StateConfig) -> bool:
+def _only_in_memory(before: Services, state: StateConfig, cache: CacheConfig) -> bool:
     """Whether signatures and responses were in memory alone, and shall be."""
-    return before.config.state == state and isinstance(before.exchange.signatures, MemorySignatures)
+    return ((before.config.state, before.config.cache) == (state, cache)) and isinstance(
+        before.exchange.signatures, MemorySignatures
+    )
 
 
 def _redis(config: GatewayConfig, source: Source, tell: Callable[[str], None]) -> "Redis | None":
@@ -221,9 +231,11 @@ def _store(
     if file is None:
         return MemorySignatures(bounds)
     path = state_path(file + suffix, os.environ)
-    noun = {".responses": "stored responses", ".pool": "what the pool learnt"}.get(
-        suffix, "thought signatures"
-    )
+    noun = {
+        ".responses": "stored responses",
+        ".answers": "kept answers",
+        ".pool": "what the pool learnt",
+    }.get(suffix, "thought signatures")
     try:
         return SqliteSignatures(path, bounds, lambda told: log.event("state", message=told), noun)
     except ValueError as error:
@@ -256,6 +268,8 @@ def _finish_headers(drain: Drain) -> Callable[[web.Request, web.StreamResponse],
             headers["x-request-id"] = record.request_id
             if record.limits:
                 headers.update(limit_headers(record.limits))
+            if record.cached is not None:
+                headers[HEADER] = record.cached
             if record.fallbacks:
                 headers["x-gateway-fallback"] = ", ".join(record.fallbacks)
         if drain.draining:
