@@ -20,6 +20,7 @@ from gateway.policy.refusals import Refusals
 from gateway.policy.retry import Fail, RetryBudget, RetryConfig, judge
 from gateway.record import Record
 from gateway.store.memory import MemorySignatures
+from gateway.store.pins import BOUNDS, Pins
 from gateway.store.signatures import Signatures, SignaturesConfig
 from gateway.translate import adjust
 from gateway.translate.events import Event
@@ -95,6 +96,8 @@ class Exchange:
         """Replaced at the start by what the configuration names."""
         self.responses: Signatures = MemorySignatures(SignaturesConfig())
         """Stored responses, in the same kind of store."""
+        self.pins = Pins(MemorySignatures(BOUNDS))
+        """Where the files and caches of issued keys are, too."""
         self._strict = strict
 
     async def stored(self, keys: Sequence[bytes]) -> dict[bytes, str]:
@@ -117,6 +120,7 @@ class Exchange:
         *,
         usage: Callable[[T], UsageMetadata | None] = lambda _: None,
         model: str = "",
+        project: str = "",
     ) -> T:
         """Another call's answer, decoded: embeddings, models, counts. Retried as any other."""
         failures = 0
@@ -126,12 +130,12 @@ class Exchange:
             failures += 1
             record.attempts += 1
             try:
-                async with self.accounts.attempt(client, record, model, tried, b"", size) as attempt:
+                async with self.accounts.attempt(client, record, model, tried, b"", size, project) as attempt:
                     found = readable(await self._upstream.ask(path, body, attempt.key), read)
                     attempt.usage = usage(found)
             except GatewayError as error:
                 record.upstream_status = error.upstream_status or record.upstream_status
-                await self._pause(error, failures, client, model)
+                await self._pause(error, failures, client, model, project)
                 continue
             self._succeeded(record)
             return found
@@ -151,7 +155,9 @@ class Exchange:
         """The tokens a call would bring (translation.md H.2)."""
         name = call.path.partition(":")[0]
         body = encode_count(name, call.request)
-        found = await self.ask(f"{name}:countTokens", body, client, record, decode_count, model=call.model)
+        found = await self.ask(
+            f"{name}:countTokens", body, client, record, decode_count, model=call.model, project=call.project
+        )
         return found.total_tokens
 
     async def complete(
@@ -297,11 +303,14 @@ class Exchange:
             attempts.settled = True
             return
         attempts.failures += 1
-        await self._pause(error, attempts.failures, attempts.client, attempts.call.model)
+        call = attempts.call
+        await self._pause(error, attempts.failures, attempts.client, call.model, call.project)
 
-    async def _pause(self, error: GatewayError, failures: int, client: Client, model: str) -> None:
+    async def _pause(
+        self, error: GatewayError, failures: int, client: Client, model: str, project: str
+    ) -> None:
         """Wait before another attempt, or raise the error."""
-        elsewhere, error = self.accounts.elsewhere(error, client, model)
+        elsewhere, error = self.accounts.elsewhere(error, client, model, project)
         jitter = random.random()  # noqa: S311
         verdict = judge(error, failures, self._budget, self._retry, jitter, elsewhere=elsewhere)
         if isinstance(verdict, Fail):
@@ -321,6 +330,7 @@ class Exchange:
             attempts.tried,
             attempts.affinity,
             attempts.size,
+            attempts.call.project,
         )
 
     def _size(self, call: GeminiCall) -> Size:

@@ -4,11 +4,13 @@ Both the chat surface and the preview (`/v1/translate`) ask here, so that the pr
 """
 
 import asyncio
+from time import time
 
 from msgspec import Struct, structs
 
 from gateway.errors import BadRequest
 from gateway.plugin import Services
+from gateway.policy import pins
 from gateway.policy.access import Client
 from gateway.record import Record
 from gateway.server.reply import Body
@@ -16,7 +18,7 @@ from gateway.translate import chat, compat, parts, signatures
 from gateway.translate.chat_answer import Style
 from gateway.translate.signatures import Keyring
 from gateway.wire import openai_chat as openai
-from gateway.wire.gemini import GeminiCall
+from gateway.wire.gemini import GeminiCall, GenerateContentRequest
 
 
 class Question(Struct, frozen=True):
@@ -84,11 +86,10 @@ async def ask(
     substituted = ["model"] if route.substituted else []
     notes = list(dict.fromkeys([*notes, *translated.notes, *substituted]))
     record.notes = notes or None
-    calls = _calls(
-        body,
-        GeminiCall(route.model, translated.request, record.stream, heavy, body.prompt_cache_key or ""),
-        services,
-    )
+    project = await _project(translated.request, client, services) if client.id else ""
+    cache_key = body.prompt_cache_key or ""
+    call = GeminiCall(route.model, translated.request, record.stream, heavy, cache_key, project)
+    calls = _calls(body, call, services)
     style = Style(translated.rules, translated.audio_format, grounding, len(calls))
     options = body.stream_options
     return Question(calls, style, keyring, bool(options and options.include_usage), notes)
@@ -97,6 +98,16 @@ async def ask(
 async def _fetched(body: openai.ChatRequest, services: Services) -> parts.Media:
     addresses = parts.remote_media(body)
     return await services.media.fetch(addresses) if addresses else {}
+
+
+async def _project(request: GenerateContentRequest, client: Client, services: Services) -> str:
+    """Where the files and the cache are that an issued key's request names; "" for none."""
+    names = pins.named(request)
+    return (
+        await services.exchange.pins.project(client.scope, dict(zip(names, names, strict=True)), time())
+        if names
+        else ""
+    )
 
 
 def _calls(body: openai.ChatRequest, call: GeminiCall, services: Services) -> list[GeminiCall]:

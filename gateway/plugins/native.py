@@ -1,15 +1,17 @@
 """Gemini's own API, passed through: no translation, our limits, our log, and the key never in a URL."""
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
+from time import time
 
 import msgspec
 from aiohttp import web
 from multidict import CIMultiDict
 
 from gateway.attempt import Attempt, Size
-from gateway.errors import BadRequest, Forbidden, GatewayError
+from gateway.errors import BadRequest, GatewayError
 from gateway.plugin import KEY_HEADERS, Plugin
+from gateway.plugins.native_issued import Errand, Sent, errand, made
 from gateway.policy.access import Client
 from gateway.record import RECORD, Record
 from gateway.server.reply import ERROR_REPLY, json_reply, read_whole
@@ -24,7 +26,6 @@ _SENT = re.compile(r"content-type|accept|x-goog-(?!api-key)[a-z-]+|x-server-time
 _RETURNED = re.compile(
     r"content-type|x-goog-[a-z-]+|x-gemini-service-tier|retry-after|content-disposition", re.I
 )
-_LISTS = re.compile(r"/v1(?:beta|alpha)?/models(?:/[^/:]+)?")
 _MOST_OUTPUT = 65_536
 _UPLOAD_URL = "x-goog-upload-url"
 _STREAMED = "text/event-stream"
@@ -54,8 +55,6 @@ class Native(Plugin):
             raise BadRequest("not a path of Gemini's API")
         async with self.services.enter(request, "native") as client:
             record.model = _model(path)
-            if client.id:
-                _check_issued(request.method, path, client)
             return await self._exchange(request, path, client, record)
 
     async def _exchange(
@@ -63,23 +62,48 @@ class Native(Plugin):
     ) -> web.StreamResponse:
         query = request.rel_url.query
         kept = request.rel_url.with_query([(k, v) for k, v in query.items() if k != "key"]).raw_query_string
-        headers = {name: value for name, value in request.headers.items() if _SENT.fullmatch(name)}
-        body = await self._body(request, headers)
-        size = Size(len(body) if isinstance(body, bytes) else 0, _MOST_OUTPUT)
+        headers = CIMultiDict(
+            {name: value for name, value in request.headers.items() if _SENT.fullmatch(name)}
+        )
+        told = Errand(await self._body(request, headers), record.model or "")
+        exchange, home = self.services.exchange, b""
+        if client.id:
+            uploads = query.getall("upload_id", [])
+            told = await errand(request.method, path, uploads, told.body, client, exchange.pins)
+            record.model, home = told.model or None, client.scope.encode()
+            if isinstance(told.body, bytes):
+                headers["Content-Type"] = "application/json"  # in protobuf, names could not be read
+        size = _size(told)
         record.attempts = 1
-        exchange = self.services.exchange
-        async with exchange.accounts.attempt(client, record, record.model or "", [], b"", size) as attempt:
+        async with exchange.accounts.attempt(
+            client, record, told.model, [], home if told.makes else b"", size, told.project
+        ) as attempt:
             target = f"{path}?{kept}" if kept else path
-            answer = await exchange.forward(request.method, target, headers, body, attempt.key)
+            answer = await exchange.forward(request.method, target, headers, told.body, attempt.key)
             async with answer:
                 record.upstream_status = answer.status
                 if client.id and answer.status >= 400:
                     raise failure.from_response(answer.status, await answer.whole())
+                if told.makes:
+                    return await self._made(request, answer, client, attempt)
+                if told.deletes:
+                    await exchange.pins.forget(client.scope, told.deletes, time())
                 return await self._answer(request, answer, record, attempt)
 
-    async def _body(
-        self, request: web.Request, headers: dict[str, str]
-    ) -> bytes | AsyncIterator[bytes] | None:
+    async def _made(
+        self, request: web.Request, answer: Forwarded, client: Client, attempt: Attempt
+    ) -> web.Response:
+        """The answer to a creation: where the new names are is known before the client has them."""
+        record, pins = request[RECORD], self.services.exchange.pins
+        data = await answer.whole()
+        names, usage = made(data, answer.headers.get(_UPLOAD_URL, ""))
+        await pins.keep(client.scope, names, record.project or "", time())
+        if record.model:
+            attempt.usage = usage
+            record.count(usage)
+        return web.Response(body=data, status=answer.status, headers=_returned(request, answer))
+
+    async def _body(self, request: web.Request, headers: CIMultiDict[str]) -> Sent:
         """Uploads as they come, of the length they said; anything else whole, within `limits.body`."""
         if not request.can_read_body:
             return None
@@ -93,11 +117,7 @@ class Native(Plugin):
         self, request: web.Request, answer: Forwarded, record: Record, attempt: Attempt
     ) -> web.StreamResponse:
         """Status, headers and bytes, as they come."""
-        headers = CIMultiDict(
-            {name: value for name, value in answer.headers.items() if _RETURNED.fullmatch(name)}
-        )
-        if _UPLOAD_URL in headers:
-            headers[_UPLOAD_URL] = _ours(request, headers[_UPLOAD_URL])
+        headers = _returned(request, answer)
         response = web.StreamResponse(status=answer.status, headers=headers)
         if headers.get("Content-Type", "").startswith(_STREAMED):
             response.headers.update({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
@@ -150,20 +170,25 @@ def _with_query_key(request: web.Request) -> Mapping[str, str]:
     return CIMultiDict([*request.headers.items(), ("x-goog-api-key", key)])
 
 
-def _check_issued(method: str, path: str, client: Client) -> None:
-    """Files, caches and tunings belong to one Google project, and so to who has a key of it. Raises Forbidden."""
-    model = _model(path)
-    if model is None and not (method == "GET" and _LISTS.fullmatch(path)):
-        raise Forbidden(
-            "This needs a Gemini API key of your own: files and caches belong to a Google project.",
-            code="not_for_issued_keys",
-        )
-    client.rules.check(model or "")
+def _size(told: Errand) -> Size:
+    """Only models spend tokens; what makes a cache has them read, and nothing written."""
+    read = len(told.body) if told.model and isinstance(told.body, bytes) else 0
+    return Size(read, _MOST_OUTPUT if told.model and not told.makes else 0)
 
 
 def _model(path: str) -> str | None:
     found = re.search(r"/models/([^/:]+):", path)
     return found[1] if found else None
+
+
+def _returned(request: web.Request, answer: Forwarded) -> CIMultiDict[str]:
+    """The headers that are the client's business."""
+    headers = CIMultiDict(
+        {name: value for name, value in answer.headers.items() if _RETURNED.fullmatch(name)}
+    )
+    if _UPLOAD_URL in headers:
+        headers[_UPLOAD_URL] = _ours(request, headers[_UPLOAD_URL])
+    return headers
 
 
 def _ours(request: web.Request, url: str) -> str:

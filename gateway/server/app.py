@@ -29,6 +29,7 @@ from gateway.server.middleware import Around
 from gateway.server.team import Team, key_pool, open_ledger
 from gateway.store.counters import MemoryCounters
 from gateway.store.memory import MemorySignatures
+from gateway.store.pins import BOUNDS, Pins
 from gateway.store.signatures import Signatures, SignaturesConfig, StateConfig
 from gateway.store.sqlite import SqliteSignatures, state_path
 from gateway.totals import Totals
@@ -131,12 +132,15 @@ def _open(
                 await stack.enter_async_context(shared)
                 exchange.signatures = RedisSignatures(shared, state.signatures, "signature")
                 exchange.responses = RedisSignatures(shared, state.responses, "response")
+                exchange.pins = Pins(RedisSignatures(shared, BOUNDS, "pin"))
                 accounts.counters = RedisCounters(shared, state.machines)
                 told = RedisPool(shared)
             elif before is not None and _only_in_memory(before, state):
-                exchange.signatures, exchange.responses = (
-                    before.exchange.signatures,
-                    before.exchange.responses,
+                old = before.exchange
+                exchange.signatures, exchange.responses, exchange.pins = (
+                    old.signatures,
+                    old.responses,
+                    old.pins,
                 )
             else:
                 exchange.signatures = await asyncio.to_thread(
@@ -145,6 +149,7 @@ def _open(
                 exchange.responses = await asyncio.to_thread(
                     _store, state, state.responses, ".responses", log, source
                 )
+                exchange.pins = Pins(await asyncio.to_thread(_store, state, BOUNDS, ".pins", log, source))
             year = SignaturesConfig(hours=8760)
             pool_store = await asyncio.to_thread(_store, state, year, ".pool", log, source)
             ledger = await asyncio.to_thread(open_ledger, config, source, tell)
@@ -152,7 +157,9 @@ def _open(
             await stack.enter_async_context(services.media)
             await stack.enter_async_context(Team(ledger, accounts, services.access, pool_store, told, tell))
             yield
-            await asyncio.gather(exchange.signatures.close(), exchange.responses.close())
+            await asyncio.gather(
+                exchange.signatures.close(), exchange.responses.close(), exchange.pins.close()
+            )
         await pool_store.close()
         await log.close()
 
@@ -189,13 +196,19 @@ def _store(
     if file is None:
         return MemorySignatures(bounds)
     path = state_path(file + suffix, os.environ)
-    noun = {".responses": "stored responses", ".pool": "what the pool learnt"}.get(
-        suffix, "thought signatures"
-    )
+    noun = _NOUNS[suffix]
     try:
         return SqliteSignatures(path, bounds, lambda told: log.event("state", message=told), noun)
     except ValueError as error:
         raise ConfigError((source.fault(("state", "file"), str(error)),)) from None
+
+
+_NOUNS = {
+    "": "thought signatures",
+    ".responses": "stored responses",
+    ".pins": "whose files are where",
+    ".pool": "what the pool learnt",
+}
 
 
 def _serve(app: web.Application, plugins: list[Loaded], config: GatewayConfig) -> None:

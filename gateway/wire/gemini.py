@@ -312,6 +312,8 @@ class GeminiCall(Struct, frozen=True):
     """Of many bytes: not to be encoded on the loop."""
     cache_key: str = ""
     """The client's name for what is alike in several calls (OpenAI's `prompt_cache_key`)."""
+    project: str = ""
+    """The Google project of the pool that has the files named here; "": any."""
 
     @property
     def path(self) -> str:

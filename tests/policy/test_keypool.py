@@ -254,10 +254,10 @@ def test_tried_projects_come_last_and_a_pinned_one_alone() -> None:
     found = pool("a", "b")
     assert {found.acquire(M, NOON, tried={"a"}).project for _ in range(5)} == {"b"}
     assert found.acquire(M, NOON, tried={"a", "b"}).project in "ab"
-    fail(found, limited(after=30), NOON, pinned="b")
+    fail(found, limited(after=30), NOON, only="b")
 
     with pytest.raises(PoolExhausted):
-        found.acquire(M, NOON, pinned="b")
+        found.acquire(M, NOON, only="b")
     assert found.acquire(M, NOON, tried={"a"}).project == "a"
 
 
