@@ -16,8 +16,6 @@ _FILE_URI = re.compile(
     r"(?:https://generativelanguage\.googleapis\.com/v1(?:beta|alpha)?/)?(files/[A-Za-z0-9_-]{1,128})"
 )
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_LONGEST = 100
-"""Characters of an odd name that are told."""
 _WORDS = (b"fileUri", b"file_uri", b"cachedContent", b"cached_content")
 _ESCAPED = re.compile(rb"\\u00[4-7]")
 """A letter, as nobody writes it who has nothing to hide."""
@@ -41,7 +39,7 @@ def file(uri: str) -> str:
     if found:
         return found[1]
     elsewhere = _ADDRESS.match(uri) and "generativelanguage" not in unquote(uri).lower()
-    return "" if elsewhere else uri[:_LONGEST]
+    return "" if elsewhere else uri
 
 
 def named(request: GenerateContentRequest) -> list[str]:
@@ -84,4 +82,4 @@ def references(body: object, at: str = "") -> Iterator[tuple[str, str]]:
 def _name(field: str, value: str) -> str:
     if field in ("fileUri", "file_uri"):
         return file(value)
-    return value[:_LONGEST] if field in ("cachedContent", "cached_content") else ""
+    return value if field in ("cachedContent", "cached_content") else ""

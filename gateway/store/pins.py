@@ -8,6 +8,8 @@ from gateway.store.signatures import Signatures, SignaturesConfig
 
 BOUNDS = SignaturesConfig(megabytes=16, hours=720)
 """About a hundred thousand names; a cache may be kept for longer than this, but seldom is."""
+_TOLD = 150
+"""Characters of a name, which may be odd and long."""
 _FILE_AGE = 48 * 3600
 """Seconds: then Google deletes a file, and its name may become another client's."""
 
@@ -28,8 +30,10 @@ class Pins:
         found: dict[str, str] = {}
         for name, field in names.items():
             until, _, project = kept.get(keys[name], "").partition(" ")
-            if not project or float(until) <= now:
-                raise NotFound(f"{name} does not exist, or belongs to another API key.", code="not_found")
+            if not until.isdecimal() or int(until) <= now:
+                raise NotFound(
+                    f"{name[:_TOLD]} does not exist, or belongs to another API key.", code="not_found"
+                )
             found.setdefault(project, field)
         if len(found) > 1:
             first, second = list(found.values())[:2]
