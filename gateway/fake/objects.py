@@ -45,24 +45,25 @@ class Objects:
         return None
 
     async def upload(self, request: web.Request) -> web.Response:
-        """Resumable: a start, then pieces with the `upload_id` that it gave; or all at once."""
-        if (refusal := against_key(request)) is not None:
+        """Resumable: a start, then pieces with the `upload_id` that it gave, for which no key is needed."""
+        number, command = request.query.get("upload_id"), request.headers.get("X-Goog-Upload-Command", "")
+        refusal = against_key(request) if number is None or _key(request) else None
+        if refusal is not None:
             return _told(refusal.body(), refusal.code)
         data = await request.read()
-        number, command = request.query.get("upload_id"), request.headers.get("X-Goog-Upload-Command", "")
         if number is None:
             if command != "start":
-                return self._add(request, "files", {"sizeBytes": str(len(data))})
+                return self._add(_key(request), "files", {"sizeBytes": str(len(data))})
             url = request.url.with_query(upload_id=self._begin(request, data), upload_protocol="resumable")
             return _told({}, 200, {"X-Goog-Upload-URL": str(url), "X-Goog-Upload-Status": "active"})
         owner, state = self._kept.get(f"upload/{number}", ("", {}))
-        if owner != _key(request):
+        if not owner or _key(request) not in ("", owner):
             return _told(_absent("upload").body(), 404)
         state["size"] += len(data)
         if "finalize" not in command:
             return _told({}, 200, {"X-Goog-Upload-Status": "active"})
         fields = {**state["file"], "sizeBytes": str(state["size"])}
-        return self._add(request, "files", fields, {"X-Goog-Upload-Status": "final"})
+        return self._add(owner, "files", fields, {"X-Goog-Upload-Status": "final"})
 
     async def create(self, request: web.Request) -> web.Response:
         """A file's record alone, or a cache."""
@@ -70,12 +71,12 @@ class Objects:
             return _told(refusal.body(), refusal.code)
         body = _decoded(await request.read())
         if request.match_info["kind"] == "files":
-            return self._add(request, "files", body.get("file") or {})
+            return self._add(_key(request), "files", _described(body))
         if (refusal := self.against(request, body)) is not None:
             return _told(refusal.body(), refusal.code)
         shown = {k: v for k, v in body.items() if k in ("model", "displayName", *_PATCHED)}
         tokens = {"totalTokenCount": -(-len(msgspec.json.encode(body)) // 4)}
-        return self._add(request, "cachedContents", {**shown, "usageMetadata": tokens})
+        return self._add(_key(request), "cachedContents", {**shown, "usageMetadata": tokens})
 
     async def everything(self, request: web.Request) -> web.Response:
         """All of one key's."""
@@ -101,24 +102,24 @@ class Objects:
 
     def _begin(self, request: web.Request, data: bytes) -> str:
         number = uuid4().hex
-        self._keep(request, f"upload/{number}", {"file": _decoded(data).get("file") or {}, "size": 0})
+        self._keep(_key(request), f"upload/{number}", {"file": _described(_decoded(data)), "size": 0})
         return number
 
     def _add(
-        self, request: web.Request, kind: str, fields: dict[str, Any], headers: dict[str, str] | None = None
+        self, owner: str, kind: str, fields: dict[str, Any], headers: dict[str, str] | None = None
     ) -> web.Response:
         name = f"{kind}/{uuid4().hex[:12]}"
         found = {**fields, "name": name, "createTime": _PAST, "expirationTime": _FUTURE}
         if kind == "files":
             found |= {"uri": _FILES_API + name, "state": "ACTIVE"}
             found.setdefault("mimeType", "application/octet-stream")
-        self._keep(request, name, found)
+        self._keep(owner, name, found)
         return _told({"file": found} if kind == "files" else found, 200, headers)
 
-    def _keep(self, request: web.Request, name: str, found: dict[str, Any]) -> None:
+    def _keep(self, owner: str, name: str, found: dict[str, Any]) -> None:
         while len(self._kept) >= _MOST:
             del self._kept[next(iter(self._kept))]
-        self._kept[name] = _key(request), found
+        self._kept[name] = owner, found
 
 
 def _named(body: Any) -> Iterator[str]:
@@ -142,6 +143,14 @@ def _absent(name: str) -> Refusal:
         return Refusal(403, "PERMISSION_DENIED", "CachedContent not found (or permission denied)")
     told = f"You do not have permission to access the File {name.partition('/')[2]} or it may not exist."
     return Refusal(403, "PERMISSION_DENIED", told)
+
+
+def _described(body: dict[str, Any]) -> dict[str, Any]:
+    """What a client says of a file, which SDKs write in snake_case."""
+    told = body.get("file") or {}
+    names = {"mime_type": "mimeType", "mimeType": "mimeType", "display_name": "displayName",
+             "displayName": "displayName"}  # fmt: skip
+    return {names[field]: value for field, value in told.items() if field in names}
 
 
 def _key(request: web.Request) -> str:

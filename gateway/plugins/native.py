@@ -9,9 +9,9 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from gateway.attempt import Attempt, Size
-from gateway.errors import BadRequest, GatewayError
-from gateway.plugin import KEY_HEADERS, Plugin
-from gateway.plugins.native_issued import Errand, Sent, errand, made
+from gateway.errors import BadRequest, GatewayError, NotFound
+from gateway.plugin import KEY_HEADERS, KNOWN, Plugin
+from gateway.plugins.native_issued import Errand, Sent, errand, made, upload_id
 from gateway.policy.access import Client
 from gateway.record import RECORD, Record
 from gateway.server.reply import ERROR_REPLY, json_reply, read_whole
@@ -34,28 +34,43 @@ _NO_CHAT = r"(?!(?:.*/)?chat/completions$)"
 
 
 class Native(Plugin):
-    """`/v1beta/**`, `/v1alpha/**`, `/upload/**` and `/v1/models/{model}:{method}`, as google-genai calls them."""
+    """`/v1beta/**`, `/v1alpha/**`, `/upload/**`, and of `/v1` what google-genai calls and is not OpenAI's."""
 
     def routes(self) -> list[web.RouteDef]:
         paths = [
             rf"/{{version:v1(?:beta|alpha)}}/{{tail:{_NO_CHAT}.+}}",
             r"/upload/{version:v1(?:beta|alpha)?}/{tail:.+}",
             r"/v1/models/{model:[^/:]+}:{verb:[A-Za-z]+}",
+            r"/v1/{tail:(?:files|cachedContents)(?:/.+)?}",
         ]
         methods = ("GET", "POST", "PATCH", "DELETE")
         return [web.route(method, path, self.forward) for path in paths for method in methods]
 
     async def forward(self, request: web.Request) -> web.StreamResponse:
         """Pass one request on, and its answer back."""
-        request[ERROR_REPLY] = google_error
         request[KEY_HEADERS] = _with_query_key(request)
         record = request[RECORD]
         path = request.rel_url.raw_path
+        if path.startswith("/v1/files") and "x-goog-api-key" not in request[KEY_HEADERS]:
+            # OpenAI's, which is not served
+            raise NotFound(f"Unknown request URL: {request.method} /v1/files")
+        request[ERROR_REPLY] = google_error
         if _PATH.fullmatch(path) is None or ".." in path:
             raise BadRequest("not a path of Gemini's API")
+        if path.startswith("/upload/") and not _has_key(request[KEY_HEADERS]):
+            await self._recognise(request)
         async with self.services.enter(request, "native") as client:
             record.model = _model(path)
             return await self._exchange(request, path, client, record)
+
+    async def _recognise(self, request: web.Request) -> None:
+        """Who goes on with an upload is who began it. Raises Unauthorized for an issued key that is revoked."""
+        number = ",".join(request.rel_url.query.getall("upload_id", []))
+        scope, project = await self.services.exchange.pins.upload(number, time())
+        if project:
+            request[KNOWN] = self.services.access.holder(scope, time())
+        elif scope:
+            request[KNOWN] = Client("", scope[:8], scope)
 
     async def _exchange(
         self, request: web.Request, path: str, client: Client, record: Record
@@ -84,11 +99,18 @@ class Native(Plugin):
                 record.upstream_status = answer.status
                 if client.id and answer.status >= 400:
                     raise failure.from_response(answer.status, await answer.whole())
-                if told.makes:
-                    return await self._made(request, answer, client, attempt)
                 if told.deletes:
                     await exchange.pins.forget(client.scope, told.deletes, time())
+                if _UPLOAD_URL in answer.headers:
+                    await self._begun(answer, client, record)
+                if told.makes:
+                    return await self._made(request, answer, client, attempt)
                 return await self._answer(request, answer, record, attempt)
+
+    async def _begun(self, answer: Forwarded, client: Client, record: Record) -> None:
+        """Whoever goes on with this upload may come without a key: its id is known to its client alone."""
+        number = upload_id(answer.headers[_UPLOAD_URL])
+        await self.services.exchange.pins.begin(client.scope, number, record.project or "", time())
 
     async def _made(
         self, request: web.Request, answer: Forwarded, client: Client, attempt: Attempt
@@ -96,7 +118,7 @@ class Native(Plugin):
         """The answer to a creation: where the new names are is known before the client has them."""
         record, pins = request[RECORD], self.services.exchange.pins
         data = await answer.whole()
-        names, usage = made(data, answer.headers.get(_UPLOAD_URL, ""))
+        names, usage = made(data)
         await pins.keep(client.scope, names, record.project or "", time())
         if record.model:
             attempt.usage = usage
@@ -160,6 +182,10 @@ class _Counting:
                 continue
             if found is not None:
                 self._usage = merge(self._usage, found)
+
+
+def _has_key(headers: Mapping[str, str]) -> bool:
+    return any(name in headers for name in ("Authorization", "x-api-key", "x-goog-api-key"))
 
 
 def _with_query_key(request: web.Request) -> Mapping[str, str]:

@@ -18,7 +18,7 @@ from gateway.errors import BadRequest, Forbidden
 from gateway.policy import pins
 from gateway.policy.access import Client
 from gateway.server.reply import HEAVY
-from gateway.store.pins import Pins
+from gateway.store.pins import Pins, absent
 from gateway.wire import shape
 from gateway.wire.gemini import UsageMetadata, encode_json
 
@@ -78,8 +78,10 @@ async def errand(
         project = await known.project(client.scope, {found[1]: found[1]}, time())
         return Errand(body, project=project, deletes=found[1] if method == "DELETE" else "")
     if method == "POST" and _FILES.fullmatch(path):
-        names = {_upload(",".join(uploads)): "upload_id"} if uploads else {}
-        return Errand(body, project=await known.project(client.scope, names, time()), makes=True)
+        scope, project = await known.upload(",".join(uploads), time()) if uploads else (client.scope, "")
+        if scope != client.scope:
+            raise absent("this upload")
+        return Errand(body, project=project, makes=True)
     if method == "POST" and _CACHES.fullmatch(path):
         return await _caching(body, client, known)
     if method == "GET" and _LISTS.fullmatch(path):
@@ -87,14 +89,18 @@ async def errand(
     raise _refusal(method, path)
 
 
-def made(answer: bytes, upload_url: str) -> tuple[list[str], UsageMetadata]:
-    """The names in a creation's answer, the upload's among them, and the tokens that were cached."""
-    names = [_upload(one) for one in parse_qs(urlsplit(upload_url).query).get("upload_id", ())]
+def upload_id(url: str) -> str:
+    """What an upload goes on with, of the address that Google gave."""
+    return ",".join(parse_qs(urlsplit(url).query).get("upload_id", ()))
+
+
+def made(answer: bytes) -> tuple[list[str], UsageMetadata]:
+    """The names in a creation's answer, and the tokens that were cached."""
     try:
         found = msgspec.json.decode(answer, type=_Made)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return names, UsageMetadata()
-    names += [name for name in (found.name, found.file.name) if pins.is_name(name)]
+        return [], UsageMetadata()
+    names = [name for name in (found.name, found.file.name) if pins.is_name(name)]
     return names, UsageMetadata(prompt_token_count=max(0, found.usage_metadata.total_token_count))
 
 
@@ -135,10 +141,6 @@ def _read(body: bytes) -> tuple[Any, dict[str, str]]:
 async def _worked(body: bytes, work: Any, *arguments: Any) -> Any:
     """A heavy body is looked through in a thread."""
     return await asyncio.to_thread(work, *arguments) if len(body) > HEAVY else work(*arguments)
-
-
-def _upload(number: str) -> str:
-    return f"upload/{number}"
 
 
 def _refusal(method: str, path: str) -> Forbidden:

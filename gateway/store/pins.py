@@ -29,11 +29,9 @@ class Pins:
         kept = await self.store.get(list(keys.values()), now) if keys else {}
         found: dict[str, str] = {}
         for name, field in names.items():
-            until, _, project = kept.get(keys[name], "").partition(" ")
-            if not until.isdecimal() or int(until) <= now:
-                raise NotFound(
-                    f"{name[:_TOLD]} does not exist, or belongs to another API key.", code="not_found"
-                )
+            project = _alive(kept.get(keys[name], ""), now)
+            if not project:
+                raise absent(name)
             found.setdefault(project, field)
         if len(found) > 1:
             first, second = list(found.values())[:2]
@@ -49,6 +47,16 @@ class Pins:
         if found:
             await self.store.put(found, now)
 
+    async def begin(self, scope: str, upload: str, project: str, now: float) -> None:
+        """Remember who began an upload, by its id, and where; "" is the client's own project."""
+        await self.store.put({pins.key("", upload): f"{now + _FILE_AGE:.0f} {scope} {project}"}, now)
+
+    async def upload(self, upload: str, now: float) -> tuple[str, str]:
+        """Scope and project of an upload that goes on, or nothing. Its id is a secret: as good as a key to it."""
+        key = pins.key("", upload)
+        scope, _, project = _alive((await self.store.get([key], now)).get(key, ""), now).partition(" ")
+        return scope, project
+
     async def forget(self, scope: str, name: str, now: float) -> None:
         """It was deleted."""
         await self.store.put({pins.key(scope, name): ""}, now)
@@ -56,6 +64,17 @@ class Pins:
     async def close(self) -> None:
         """As the store says."""
         await self.store.close()
+
+
+def absent(name: str) -> NotFound:
+    """Whether it is another client's is not told."""
+    return NotFound(f"{name[:_TOLD]} does not exist, or belongs to another API key.", code="not_found")
+
+
+def _alive(kept: str, now: float) -> str:
+    """What is kept until its time, else nothing."""
+    until, _, found = kept.partition(" ")
+    return found if until.isdecimal() and int(until) > now else ""
 
 
 def _age(name: str) -> float:

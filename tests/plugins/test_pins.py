@@ -1,5 +1,6 @@
 """Files and caches of issued keys: they are where they were made, and nobody else's."""
 
+import asyncio
 from pathlib import Path
 from time import time
 from typing import Any
@@ -48,7 +49,7 @@ class Pinned:
         """Status, decoded answer and headers."""
         url = path if path.startswith("http") else self.base + path
         async with (
-            aiohttp.ClientSession(headers={"x-goog-api-key": key}) as http,
+            aiohttp.ClientSession(headers={"x-goog-api-key": key} if key else {}) as http,
             http.request(method, url, json=body, **more) as response,
         ):
             return response.status, await response.json(content_type=None), response.headers
@@ -268,7 +269,7 @@ async def test_what_belongs_to_a_whole_project_is_refused(
     assert (status, answer["error"]["status"]) == (403, "PERMISSION_DENIED")
 
 
-async def test_an_upload_goes_on_only_for_who_began_it(team: Pinned) -> None:
+async def test_an_upload_goes_on_only_for_who_began_it(team: Pinned, tmp_path: Path) -> None:
     mine, other = team.issue(), team.issue()
     await team.start()
     start = {"X-Goog-Upload-Protocol": "resumable", "X-Goog-Upload-Command": "start"}
@@ -278,12 +279,24 @@ async def test_an_upload_goes_on_only_for_who_began_it(team: Pinned) -> None:
 
     assert (await team.call(other, "POST", url, data=b"x", headers=last))[0] == 404
     assert (await team.call(mine, "POST", url + "&upload_id=y", data=b"x", headers=last))[0] == 404
-    assert (await team.call(mine, "POST", url, data=b"x", headers=last))[0] == 200
+    assert (await team.call("", "POST", url.replace("_id=", "_id=y"), data=b"x", headers=last))[0] == 401
+    elsewhere = f"/v1beta/models/{M}:generateContent?{url.partition('?')[2]}"
+    assert (await team.call("", "POST", elsewhere, {"contents": contents()}))[0] == 401
+    assert (await team.call("", "POST", url, data=b"x", headers=last))[0] == 200
+    made = engine(f"{tmp_path}/ledger.db", None)
+    for one in client_keys.issued(made):
+        client_keys.revoke(made, one.id, time())
+    made.dispose()
+    async with asyncio.timeout(5):
+        while (await team.call("", "POST", url, data=b"x", headers=last))[0] != 401:
+            await asyncio.sleep(0.05)
 
 
 @pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning")
-async def test_googles_sdk_uploads_and_asks(team: Pinned, tmp_path: Path) -> None:
-    mine = team.issue()
+@pytest.mark.parametrize(("own", "absent"), [("", 404), ("AIza-own", 403)])
+async def test_googles_sdk_uploads_and_asks(team: Pinned, tmp_path: Path, own: str, absent: int) -> None:
+    """It goes on with its upload without a key, and asks for files below /v1."""
+    mine = own or team.issue()
     await team.start()
     (tmp_path / "note.txt").write_text("hello")
     options = types.HttpOptions(base_url=team.base)
@@ -299,7 +312,15 @@ async def test_googles_sdk_uploads_and_asks(team: Pinned, tmp_path: Path) -> Non
 
     assert all(answer.text for answer in answers)
     assert (got.name, got.size_bytes) == (file.name, 5)
-    assert caught.value.code == 404
+    assert caught.value.code == absent
+
+
+async def test_openais_files_are_not_googles(team: Pinned) -> None:
+    await team.start()
+    bearer = {"Authorization": "Bearer AIza-own"}
+    status, answer, _ = await team.call("", "GET", "/v1/files/file-abc", headers=bearer)
+
+    assert (status, answer["error"]["code"]) == (404, "unknown_url")
 
 
 async def test_who_has_a_key_of_googles_is_passed_through(team: Pinned, fake: Fake) -> None:
