@@ -108,25 +108,24 @@ async def _asking(model: str, body: Sent, client: Client, known: Pins) -> Errand
     client.rules.check(model)
     if not isinstance(body, bytes) or not await _worked(body, pins.may_name, body):
         return Errand(body, model)
-    read, names = await _worked(body, _read, body)
-    return Errand(encode_json(read), model, await known.project(client.scope, names, time()))
+    sent, _, names = await _worked(body, _read, body)
+    return Errand(sent, model, await known.project(client.scope, names, time()))
 
 
 async def _caching(body: Sent, client: Client, known: Pins) -> Errand:
     """A cache is of one model, and lies where the files are that it holds."""
     data = body if isinstance(body, bytes) else b""
-    read, names = await _worked(data, _read, data)
-    model = read.get("model") if isinstance(read, dict) else None
+    sent, model, names = await _worked(data, _read, data)
     if not isinstance(model, str):
         raise BadRequest("`model` is required", param="model", code="missing_required_parameter")
     model = model.removeprefix("models/")
     client.rules.check(model)
     project = await known.project(client.scope, names, time())
-    return Errand(encode_json(read), model, project, makes=True)
+    return Errand(sent, model, project, makes=True)
 
 
-def _read(body: bytes) -> tuple[Any, dict[str, str]]:
-    """A body, and the names in it with their fields. Raises BadRequest for what is no JSON."""
+def _read(body: bytes) -> tuple[bytes, Any, dict[str, str]]:
+    """A body told anew, its model, and the names in it with their fields. Raises BadRequest for what is no JSON."""
     shape.check(body)
     try:
         read = msgspec.json.decode(body)
@@ -135,7 +134,7 @@ def _read(body: bytes) -> tuple[Any, dict[str, str]]:
     names: dict[str, str] = {}
     for name, field in pins.references(read):
         names.setdefault(name, field)
-    return read, names
+    return encode_json(read), read.get("model") if isinstance(read, dict) else None, names
 
 
 async def _worked(body: bytes, work: Any, *arguments: Any) -> Any:
