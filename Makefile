@@ -7,7 +7,7 @@ export PREFIX DESTDIR DOMAIN
 
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help dev demo run test check javascript fix golden schema docs bench lock install uninstall test-vps test-clients test-cluster test-all clean
+.PHONY: help dev demo run test check javascript fix golden schema docs bench lock install uninstall test-vps test-clients test-cluster test-timed test-all clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -87,6 +87,9 @@ test-clients: dev  ## unmodified SDKs and agents against the gateway on its emul
 
 test-cluster: dev  ## two gateways on one Redis and one PostgreSQL (Debian's, started and ended here)
 	tests/cluster/run.sh
+
+test-timed: dev  ## how long heavy bodies keep the loop from everybody else (at most 50 ms)
+	$(BIN)/python -m pytest -m timed
 
 test-all:  ## the tests on every Python from 3.11 to 3.13 that is found
 	@for version in 3.11 3.12 3.13; do \

@@ -78,7 +78,9 @@ class Accounts:
             or rules.tokens
         )
 
-    def elsewhere(self, error: GatewayError, client: Client, model: str) -> tuple[bool, GatewayError]:
+    def elsewhere(
+        self, error: GatewayError, client: Client, model: str, project: str = ""
+    ) -> tuple[bool, GatewayError]:
         """Whether another key could be asked at once where one was at fault; if none, what the client is told.
 
         Google's own words about a key of the pool are not for a client: its key is another.
@@ -88,18 +90,25 @@ class Accounts:
         if error.upstream_status is None:
             return False, error  # our own limits
         try:
-            lease = self.pool.acquire(model, time())
+            lease = self.pool.acquire(model, time(), only=project)
         except GatewayError as none_left:
             return False, none_left
         self.pool.settle(lease, keypool.Cancelled(), time(), 0.0)
         return True, error
 
     def attempt(
-        self, client: Client, record: Record, model: str, tried: list[str], affinity: bytes, size: Size
+        self,
+        client: Client,
+        record: Record,
+        model: str,
+        tried: list[str],
+        affinity: bytes,
+        size: Size,
+        project: str = "",
     ) -> "Attempt":
-        """Open it with `async with`; `tried` gets the project that is asked."""
+        """Open it with `async with`; `tried` gets the project that is asked. `project`: no other may be."""
         kind = Attempt if record.trace is None else _TracedAttempt
-        return kind(self, client, record, model, tried, affinity, size)
+        return kind(self, client, record, model, tried, affinity, size, project)
 
 
 class Attempt:
@@ -114,6 +123,7 @@ class Attempt:
         tried: list[str],
         affinity: bytes,
         size: Size,
+        project: str = "",
     ) -> None:
         self.key = client.key
         self.usage: UsageMetadata | None = None
@@ -129,6 +139,7 @@ class Attempt:
         self._tried = tried
         self._affinity = affinity
         self._size = size
+        self._project = project
         self._lease: Lease | None = None
         self._intent = ""
         self._tokens: list[tuple[Window, int]] = []
@@ -176,10 +187,15 @@ class Attempt:
             await self._accounts.ledger.settle(self._settlement(outcome, status, spent))
 
     def _lend(self) -> None:
-        """A key from the pool. Raises PoolExhausted or NoUsableKey."""
+        """A key from the pool. Raises PoolExhausted or NoUsableKey; NotFound for a pinned project that is gone."""
         pool, now = self._accounts.pool, time()
         self._lease = lease = pool.acquire(
-            self._model, now, affinity=self._affinity, tried=self._tried, tokens=self._size.prompt
+            self._model,
+            now,
+            affinity=self._affinity,
+            only=self._project,
+            tried=self._tried,
+            tokens=self._size.prompt,
         )
         self.key = lease.key
         self._tried.append(lease.project)

@@ -24,9 +24,9 @@ from gateway.policy.refusals import Refusals
 from gateway.policy.retry import Fail, RetryBudget, RetryConfig, judge
 from gateway.race import Race
 from gateway.record import Record
-from gateway.store.answers import Answers, answer_key
-from gateway.store.memory import MemorySignatures
-from gateway.store.signatures import Signatures, SignaturesConfig
+from gateway.store.answers import CacheConfig, answer_key
+from gateway.store.signatures import StateConfig
+from gateway.store.stores import Stores
 from gateway.translate import adjust
 from gateway.translate.events import Event
 from gateway.translate.family import Families
@@ -78,17 +78,13 @@ class Exchange:
         self._hedge = Hedge(hedge)
         self._budget = RetryBudget()
         self._refusals = Refusals()
-        self.signatures: Signatures = MemorySignatures(SignaturesConfig())
+        self.stores = Stores(StateConfig(), CacheConfig())
         """Replaced at the start by what the configuration names."""
-        self.responses: Signatures = MemorySignatures(SignaturesConfig())
-        """Stored responses, in the same kind of store."""
-        self.answers = Answers(MemorySignatures(SignaturesConfig()))
-        """For who asks for the same again."""
         self._strict = strict
 
     async def stored(self, keys: Sequence[bytes]) -> dict[bytes, str]:
         """The signatures that are known under some keys."""
-        return await self.signatures.get(keys, time()) if keys else {}
+        return await self.stores.signatures.get(keys, time()) if keys else {}
 
     def prepare(self, call: GeminiCall, record: Record) -> None:
         """Leave out what the model is known to refuse."""
@@ -106,6 +102,7 @@ class Exchange:
         *,
         usage: Callable[[T], UsageMetadata | None] = lambda _: None,
         model: str = "",
+        project: str = "",
     ) -> T:
         """Another call's answer, decoded: embeddings, models, counts. Retried as any other."""
         failures = 0
@@ -115,12 +112,12 @@ class Exchange:
             failures += 1
             record.attempts += 1
             try:
-                async with self.accounts.attempt(client, record, model, tried, b"", size) as attempt:
+                async with self.accounts.attempt(client, record, model, tried, b"", size, project) as attempt:
                     found = readable(await self._upstream.ask(path, body, attempt.key), read)
                     attempt.usage = usage(found)
             except GatewayError as error:
                 record.upstream_status = error.upstream_status or record.upstream_status
-                await self._pause(error, failures, client, model)
+                await self._pause(error, failures, client, model, project)
                 continue
             self._succeeded(record)
             return found
@@ -140,7 +137,9 @@ class Exchange:
         """The tokens a call would bring (translation.md H.2)."""
         name = call.path.partition(":")[0]
         body = encode_count(name, call.request)
-        found = await self.ask(f"{name}:countTokens", body, client, record, decode_count, model=call.model)
+        found = await self.ask(
+            f"{name}:countTokens", body, client, record, decode_count, model=call.model, project=call.project
+        )
         return found.total_tokens
 
     async def complete(
@@ -301,7 +300,7 @@ class Exchange:
         """What was answered before; else the answer of these attempts is to be kept."""
         call, client, record = attempts.call, attempts.client, attempts.record
         key = await asyncio.to_thread(answer_key, call, client) if call.heavy else answer_key(call, client)
-        kept = await self.answers.get(key, time())
+        kept = await self.stores.answers.get(key, time())
         if kept is None:
             attempts.key = key
         else:
@@ -311,7 +310,7 @@ class Exchange:
     async def _remember(self, attempts: Attempts, messages: list[bytes]) -> None:
         """Keep a whole answer of the model that was asked; one with nothing in it had better come anew."""
         if not (attempts.other or attempts.settled):
-            await self.answers.put(attempts.key, messages, attempts.record.cache, time())
+            await self.stores.answers.put(attempts.key, messages, attempts.record.cache, time())
 
     async def _hedged(self, attempts: Attempts, run: Callable[[Attempts], Coroutine[Any, Any, T]]) -> T:
         """Run; after unusual silence once more beside it, on another project (`policy.hedge`)."""
@@ -322,7 +321,7 @@ class Exchange:
 
         def beside() -> Coroutine[Any, Any, T] | None:
             troubled = attempts.failures or attempts.remedies or attempts.settled or attempts.other
-            if troubled or not self.accounts.pool.others(call.model, attempts.tried, time()):
+            if troubled or call.project or not self.accounts.pool.others(call.model, attempts.tried, time()):
                 return None
             if not self._hedge.spend():
                 return None
@@ -352,7 +351,7 @@ class Exchange:
         if signed:
             found = {key: one.signature for one in signed for key in one.keys}
             signed.clear()
-            await self.signatures.put(found, time())
+            await self.stores.signatures.put(found, time())
 
     async def _tell(
         self, error: GatewayError, translator: StreamTranslator, reply: Reply, record: Record
@@ -370,8 +369,9 @@ class Exchange:
             attempts.settled = True
             return
         attempts.failures += 1
+        call = attempts.call
         try:
-            await self._pause(error, attempts.failures, attempts.client, attempts.call.model)
+            await self._pause(error, attempts.failures, attempts.client, call.model, call.project)
         except GatewayError as last:
             if not await self._passed_on(last, attempts):
                 raise
@@ -393,9 +393,11 @@ class Exchange:
         attempts.ask(call, self._size(call) if self.accounts.needs_size(attempts.client) else _UNSIZED)
         return True
 
-    async def _pause(self, error: GatewayError, failures: int, client: Client, model: str) -> None:
+    async def _pause(
+        self, error: GatewayError, failures: int, client: Client, model: str, project: str
+    ) -> None:
         """Wait before another attempt, or raise the error."""
-        elsewhere, error = self.accounts.elsewhere(error, client, model)
+        elsewhere, error = self.accounts.elsewhere(error, client, model, project)
         jitter = random.random()  # noqa: S311
         verdict = judge(error, failures, self._budget, self._retry, jitter, elsewhere=elsewhere)
         if isinstance(verdict, Fail):
@@ -415,6 +417,7 @@ class Exchange:
             attempts.tried,
             attempts.affinity,
             attempts.size,
+            attempts.call.project,
         )
 
     def _size(self, call: GeminiCall) -> Size:

@@ -95,7 +95,7 @@ FAMILIES: tuple[Family, ...] = (
            ("project", "key", "model", "reason"), _pool, "gauge"),
     Family("gateway_pool_in_flight", "Calls of a project for a model.", ("project", "model"), _in_flight, "gauge"),
     Family("gateway_state_errors", "Reads and writes of the state file that failed.", (),
-           lambda s: [((), getattr(s.exchange.signatures, "errors", 0))]),
+           lambda s: [((), getattr(s.exchange.stores.signatures, "errors", 0))]),
     Family("gateway_ledger_errors", "Transactions of the ledger that failed.", (), _ledger("errors")),
     Family("gateway_ledger_dropped", "Rows of the ledger that were lost.", (), _ledger("dropped")),
     Family("gateway_ledger_waiting", "Rows that are not written yet.", (), _ledger("waiting"), "gauge"),

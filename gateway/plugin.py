@@ -59,6 +59,10 @@ KEY_HEADERS: web.RequestKey[Mapping[str, str]] = web.RequestKey("key_headers", M
 """Where the key of a request is, when not in its headers as they came: Google's own surface takes one in the query."""
 
 
+KNOWN: web.RequestKey[Client] = web.RequestKey("known", Client)
+"""Who asks, where that is known without a key: Google's SDKs send none when they go on with an upload."""
+
+
 class Services(Struct, frozen=True):
     """What the application lends its plugins."""
 
@@ -84,7 +88,7 @@ class Services(Struct, frozen=True):
 
     def client(self, request: web.Request) -> Client:
         """Who asks. Raises Unauthorized, or BadRequest for two different keys."""
-        client = self.access.identify(request.get(KEY_HEADERS, request.headers), time())
+        client = request.get(KNOWN) or self.access.identify(request.get(KEY_HEADERS, request.headers), time())
         record = request[RECORD]
         record.client, record.key = client.fingerprint, client.id or None
         return client

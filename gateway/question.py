@@ -6,11 +6,13 @@ Both the chat surface and the preview (`/v1/translate`) ask here, so that the pr
 import asyncio
 from collections.abc import Sequence
 from functools import partial
+from time import time
 
 from msgspec import Struct, structs
 
 from gateway.errors import BadRequest, GatewayError
 from gateway.plugin import Services
+from gateway.policy import pins
 from gateway.policy.access import Client
 from gateway.record import Record
 from gateway.server.reply import Body
@@ -18,7 +20,7 @@ from gateway.translate import chat, compat, parts, signatures
 from gateway.translate.chat_answer import Style
 from gateway.translate.signatures import Keyring
 from gateway.wire import openai_chat as openai
-from gateway.wire.gemini import GeminiCall
+from gateway.wire.gemini import GeminiCall, GenerateContentRequest
 
 
 class Question(Struct, frozen=True):
@@ -82,15 +84,16 @@ async def ask(
     )
     wish = _Wish(body, terms, services, heavy)
     translated = await wish.translated(route.model)
+    project = await _project(translated.request, client, services) if client.id else ""
     substituted = ["model"] if route.substituted else []
     notes = list(dict.fromkeys([*notes, *translated.notes, *substituted]))
     record.notes = notes or None
     chain = [name for name in services.catalog.fallbacks(route.model) if client.rules.allows(name)]
-    chained = _Chain(wish, translated, record, notes) if chain else None
+    chained = _Chain(wish, translated, project, record, notes) if chain else None
     count = _choices(body, services)
     if count > 1 and record.cache:  # the choices of one answer must not be one and the same
         record.cache, record.cached = 0.0, "off"
-    calls = [wish.call(route.model, translated, i) for i in range(count)]
+    calls = [wish.call(route.model, translated, project, i) for i in range(count)]
     if chained is not None:
         calls = [
             structs.replace(call, instead=partial(chained.next, chain, i)) for i, call in enumerate(calls)
@@ -117,7 +120,7 @@ class _Wish(Struct, frozen=True):
             return await asyncio.to_thread(chat.to_gemini, self.body, terms)
         return chat.to_gemini(self.body, terms)
 
-    def call(self, model: str, translated: chat.Translated, choice: int) -> GeminiCall:
+    def call(self, model: str, translated: chat.Translated, project: str, choice: int) -> GeminiCall:
         """The call of one choice."""
         request, body = translated.request, self.body
         if choice:
@@ -127,7 +130,9 @@ class _Wish(Struct, frozen=True):
                 request.generation_config = structs.replace(config)
                 if config.seed is not None:  # or all the choices would be the same
                     request.generation_config.seed = config.seed + choice
-        return GeminiCall(model, request, bool(body.stream), self.heavy, body.prompt_cache_key or "")
+        return GeminiCall(
+            model, request, bool(body.stream), self.heavy, body.prompt_cache_key or "", project=project
+        )
 
 
 class _Chain(Struct, frozen=True):
@@ -135,6 +140,7 @@ class _Chain(Struct, frozen=True):
 
     wish: _Wish
     first: chat.Translated
+    project: str
     record: Record
     notes: list[str]
 
@@ -151,7 +157,7 @@ class _Chain(Struct, frozen=True):
             self.record.adjusted += [
                 name for name in dict.fromkeys([*found.notes, "model"]) if name not in told
             ]
-            call = self.wish.call(model, found, choice)
+            call = self.wish.call(model, found, self.project, choice)
             return structs.replace(call, instead=partial(self.next, models[i + 1 :], choice))
         return None
 
@@ -159,6 +165,16 @@ class _Chain(Struct, frozen=True):
 async def _fetched(body: openai.ChatRequest, services: Services) -> parts.Media:
     addresses = parts.remote_media(body)
     return await services.media.fetch(addresses) if addresses else {}
+
+
+async def _project(request: GenerateContentRequest, client: Client, services: Services) -> str:
+    """Where the files and the cache are that an issued key's request names; "" for none."""
+    names = pins.named(request)
+    if not names:
+        return ""
+    return await services.exchange.stores.pins.project(
+        client.scope, dict(zip(names, names, strict=True)), time()
+    )
 
 
 def _choices(body: openai.ChatRequest, services: Services) -> int:

@@ -17,6 +17,7 @@ from gateway.fake.chunks import joined
 from gateway.fake.contract import check, shaped
 from gateway.fake.embeddings import batch_embedded, embedded
 from gateway.fake.models import MODELS, page, record
+from gateway.fake.objects import Objects
 from gateway.fake.refusals import refusal as refused_together
 from gateway.fake.replies import Reply
 from gateway.fake.script import Script, load_script
@@ -51,6 +52,7 @@ def build_fake(script: Script | None = None, *, pace: float = 0.02) -> web.Appli
         web.post(model + ":{verb:countTokens|embedContent|batchEmbedContents}", emulator.measure),
         web.get(models, emulator.list_models),
         web.get(model, emulator.get_model),
+        *emulator.objects.routes(),
     ])  # fmt: skip
     return app
 
@@ -75,6 +77,7 @@ class _Emulator:
         self._script = script
         self._pace = pace
         self.calls: deque[Call] = deque(maxlen=1000)
+        self.objects = Objects()
 
     async def generate(self, request: web.Request) -> web.StreamResponse:
         """generateContent and streamGenerateContent."""
@@ -83,6 +86,7 @@ class _Emulator:
         self.calls.append(call)
         call.body = await _json_of(request)
         refusal = against_key(request) or against_model(model, "generateContent") or check(model, call.body)
+        refusal = refusal or self.objects.against(request, call.body)
         if refusal is not None:
             return _refused(refusal)
         understood = shaped(call.body)
@@ -102,6 +106,8 @@ class _Emulator:
         if refusal is not None:
             return _refused(refusal)
         body = await _json_of(request)
+        if (refusal := self.objects.against(request, body)) is not None:
+            return _refused(refusal)
         try:
             return _json(_MEASURES[verb](model, body), 200)
         except RefusedError as refused:

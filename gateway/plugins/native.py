@@ -1,15 +1,17 @@
 """Gemini's own API, passed through: no translation, our limits, our log, and the key never in a URL."""
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
+from time import time
 
 import msgspec
 from aiohttp import web
 from multidict import CIMultiDict
 
 from gateway.attempt import Attempt, Size
-from gateway.errors import BadRequest, Forbidden, GatewayError
-from gateway.plugin import KEY_HEADERS, Plugin
+from gateway.errors import BadRequest, GatewayError, NotFound
+from gateway.plugin import KEY_HEADERS, KNOWN, Plugin
+from gateway.plugins.native_issued import Errand, Sent, errand, made, upload_id
 from gateway.policy.access import Client
 from gateway.record import RECORD, Record
 from gateway.server.reply import ERROR_REPLY, json_reply, read_whole
@@ -24,7 +26,6 @@ _SENT = re.compile(r"content-type|accept|x-goog-(?!api-key)[a-z-]+|x-server-time
 _RETURNED = re.compile(
     r"content-type|x-goog-[a-z-]+|x-gemini-service-tier|retry-after|content-disposition", re.I
 )
-_LISTS = re.compile(r"/v1(?:beta|alpha)?/models(?:/[^/:]+)?")
 _MOST_OUTPUT = 65_536
 _UPLOAD_URL = "x-goog-upload-url"
 _STREAMED = "text/event-stream"
@@ -33,53 +34,98 @@ _NO_CHAT = r"(?!(?:.*/)?chat/completions$)"
 
 
 class Native(Plugin):
-    """`/v1beta/**`, `/v1alpha/**`, `/upload/**` and `/v1/models/{model}:{method}`, as google-genai calls them."""
+    """`/v1beta/**`, `/v1alpha/**`, `/upload/**`, and of `/v1` what google-genai calls and is not OpenAI's."""
 
     def routes(self) -> list[web.RouteDef]:
         paths = [
             rf"/{{version:v1(?:beta|alpha)}}/{{tail:{_NO_CHAT}.+}}",
             r"/upload/{version:v1(?:beta|alpha)?}/{tail:.+}",
             r"/v1/models/{model:[^/:]+}:{verb:[A-Za-z]+}",
+            r"/v1/{tail:(?:files|cachedContents)(?:/.+)?}",
         ]
         methods = ("GET", "POST", "PATCH", "DELETE")
         return [web.route(method, path, self.forward) for path in paths for method in methods]
 
     async def forward(self, request: web.Request) -> web.StreamResponse:
         """Pass one request on, and its answer back."""
-        request[ERROR_REPLY] = google_error
         request[KEY_HEADERS] = _with_query_key(request)
         record = request[RECORD]
         path = request.rel_url.raw_path
+        if path.startswith("/v1/files") and "x-goog-api-key" not in request[KEY_HEADERS]:
+            # OpenAI's, which is not served
+            raise NotFound(f"Unknown request URL: {request.method} /v1/files")
+        request[ERROR_REPLY] = google_error
         if _PATH.fullmatch(path) is None or ".." in path:
             raise BadRequest("not a path of Gemini's API")
+        if path.startswith("/upload/") and not _has_key(request[KEY_HEADERS]):
+            await self._recognise(request)
         async with self.services.enter(request, "native") as client:
             record.model = _model(path)
-            if client.id:
-                _check_issued(request.method, path, client)
             return await self._exchange(request, path, client, record)
+
+    async def _recognise(self, request: web.Request) -> None:
+        """Who goes on with an upload is who began it. Raises Unauthorized for an issued key that is revoked."""
+        number = ",".join(request.rel_url.query.getall("upload_id", []))
+        scope, project = await self.services.exchange.stores.pins.upload(number, time())
+        if project:
+            request[KNOWN] = self.services.access.holder(scope, time())
+        elif scope:
+            request[KNOWN] = Client("", scope[:8], scope)
 
     async def _exchange(
         self, request: web.Request, path: str, client: Client, record: Record
     ) -> web.StreamResponse:
         query = request.rel_url.query
         kept = request.rel_url.with_query([(k, v) for k, v in query.items() if k != "key"]).raw_query_string
-        headers = {name: value for name, value in request.headers.items() if _SENT.fullmatch(name)}
-        body = await self._body(request, headers)
-        size = Size(len(body) if isinstance(body, bytes) else 0, _MOST_OUTPUT)
+        headers = CIMultiDict(
+            {name: value for name, value in request.headers.items() if _SENT.fullmatch(name)}
+        )
+        told = Errand(await self._body(request, headers), record.model or "")
+        exchange, home = self.services.exchange, b""
+        if client.id:
+            uploads = query.getall("upload_id", [])
+            told = await errand(request.method, path, uploads, told.body, client, exchange.stores.pins)
+            record.model, home = told.model or None, client.scope.encode()
+            if isinstance(told.body, bytes):
+                headers["Content-Type"] = "application/json"  # in protobuf, names could not be read
+        size = _size(told)
         record.attempts = 1
-        exchange = self.services.exchange
-        async with exchange.accounts.attempt(client, record, record.model or "", [], b"", size) as attempt:
+        async with exchange.accounts.attempt(
+            client, record, told.model, [], home if told.makes else b"", size, told.project
+        ) as attempt:
             target = f"{path}?{kept}" if kept else path
-            answer = await exchange.forward(request.method, target, headers, body, attempt.key)
+            answer = await exchange.forward(request.method, target, headers, told.body, attempt.key)
             async with answer:
                 record.upstream_status = attempt.status = answer.status
                 if client.id and answer.status >= 400:
                     raise failure.from_response(answer.status, await answer.whole())
+                if told.deletes:
+                    await exchange.stores.pins.forget(client.scope, told.deletes, time())
+                if _UPLOAD_URL in answer.headers:
+                    await self._begun(answer, client, record)
+                if told.makes:
+                    return await self._made(request, answer, client, attempt)
                 return await self._answer(request, answer, record, attempt)
 
-    async def _body(
-        self, request: web.Request, headers: dict[str, str]
-    ) -> bytes | AsyncIterator[bytes] | None:
+    async def _begun(self, answer: Forwarded, client: Client, record: Record) -> None:
+        """Whoever goes on with this upload may come without a key: its id is known to its client alone."""
+        number = upload_id(answer.headers[_UPLOAD_URL])
+        await self.services.exchange.stores.pins.begin(client.scope, number, record.project or "", time())
+
+    async def _made(
+        self, request: web.Request, answer: Forwarded, client: Client, attempt: Attempt
+    ) -> web.Response:
+        """The answer to a creation: where the new names are is known before the client has them."""
+        record, pins = request[RECORD], self.services.exchange.stores.pins
+        data = await answer.whole()
+        names, usage = made(data)
+        await pins.keep(client.scope, names, record.project or "", time())
+        if record.model:
+            attempt.usage = usage
+            record.count(usage)
+        return web.Response(body=data, status=answer.status, headers=_returned(request, answer))
+
+    async def _body(self, request: web.Request, headers: CIMultiDict[str]) -> Sent:
         """Uploads as they come, of the length they said; anything else whole, within `limits.body`."""
         if not request.can_read_body:
             return None
@@ -93,11 +139,7 @@ class Native(Plugin):
         self, request: web.Request, answer: Forwarded, record: Record, attempt: Attempt
     ) -> web.StreamResponse:
         """Status, headers and bytes, as they come."""
-        headers = CIMultiDict(
-            {name: value for name, value in answer.headers.items() if _RETURNED.fullmatch(name)}
-        )
-        if _UPLOAD_URL in headers:
-            headers[_UPLOAD_URL] = _ours(request, headers[_UPLOAD_URL])
+        headers = _returned(request, answer)
         response = web.StreamResponse(status=answer.status, headers=headers)
         if headers.get("Content-Type", "").startswith(_STREAMED):
             response.headers.update({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
@@ -142,6 +184,10 @@ class _Counting:
                 self._usage = merge(self._usage, found)
 
 
+def _has_key(headers: Mapping[str, str]) -> bool:
+    return any(name in headers for name in ("Authorization", "x-api-key", "x-goog-api-key"))
+
+
 def _with_query_key(request: web.Request) -> Mapping[str, str]:
     """The headers, and the key of the query among them (design.md 1.1, 8: on this surface only)."""
     key = request.rel_url.query.get("key")
@@ -150,20 +196,25 @@ def _with_query_key(request: web.Request) -> Mapping[str, str]:
     return CIMultiDict([*request.headers.items(), ("x-goog-api-key", key)])
 
 
-def _check_issued(method: str, path: str, client: Client) -> None:
-    """Files, caches and tunings belong to one Google project, and so to who has a key of it. Raises Forbidden."""
-    model = _model(path)
-    if model is None and not (method == "GET" and _LISTS.fullmatch(path)):
-        raise Forbidden(
-            "This needs a Gemini API key of your own: files and caches belong to a Google project.",
-            code="not_for_issued_keys",
-        )
-    client.rules.check(model or "")
+def _size(told: Errand) -> Size:
+    """Only models spend tokens; what makes a cache has them read, and nothing written."""
+    read = len(told.body) if told.model and isinstance(told.body, bytes) else 0
+    return Size(read, _MOST_OUTPUT if told.model and not told.makes else 0)
 
 
 def _model(path: str) -> str | None:
     found = re.search(r"/models/([^/:]+):", path)
     return found[1] if found else None
+
+
+def _returned(request: web.Request, answer: Forwarded) -> CIMultiDict[str]:
+    """The headers that are the client's business."""
+    headers = CIMultiDict(
+        {name: value for name, value in answer.headers.items() if _RETURNED.fullmatch(name)}
+    )
+    if _UPLOAD_URL in headers:
+        headers[_UPLOAD_URL] = _ours(request, headers[_UPLOAD_URL])
+    return headers
 
 
 def _ours(request: web.Request, url: str) -> str:

@@ -141,7 +141,7 @@ class Responses(Plugin):
     async def stored(self, name: str, client: Client, param: str | None = None) -> Object:
         """What is kept under a response's id for this key. Raises NotFound, or BadRequest naming `param`."""
         key = _key(name, client)
-        text = (await self.services.exchange.responses.get([key], time.time())).get(key)
+        text = (await self.services.exchange.stores.responses.get([key], time.time())).get(key)
         if text:
             return _alive(msgspec.json.decode(text))
         told = f"Previous response with id '{name[:80]}' not found."
@@ -153,7 +153,7 @@ class Responses(Plugin):
         """Remember, or with None forget; a heavy one is told in a thread."""
         encoded = await asyncio.to_thread(msgspec.json.encode, found) if heavy else msgspec.json.encode(found)
         text = encoded.decode() if found is not None else ""
-        await self.services.exchange.responses.put({_key(name, client): text}, time.time())
+        await self.services.exchange.stores.responses.put({_key(name, client): text}, time.time())
 
     async def _in_background(
         self, request: web.Request, run: ResponseRun, asked: Asked

@@ -128,6 +128,11 @@ class Access:
             return self._issued(client, now)
         return client
 
+    def holder(self, key_id: str, now: float) -> Client:
+        """Who holds the issued key of an id. Raises Unauthorized when it cannot be used any more."""
+        found = next((text for text, one in self.issued.items() if one.id == key_id), "")
+        return self._issued(Client("", found[:8], found), now)
+
     def _issued(self, client: Client, now: float) -> Client:
         known = self.issued.get(client.scope)
         if known is None:

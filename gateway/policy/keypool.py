@@ -12,7 +12,16 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from gateway.errors import GatewayError, NoUsableKey, PoolExhausted, RateLimited, Unauthorized, UpstreamError
+from gateway.errors import (
+    Forbidden,
+    GatewayError,
+    NotFound,
+    NoUsableKey,
+    PoolExhausted,
+    RateLimited,
+    Unauthorized,
+    UpstreamError,
+)
 from gateway.policy.quota import DAY, Ceilings, midnight, period
 
 _SHORTEST, _LONGEST = 1.0, 3600.0
@@ -198,7 +207,7 @@ class _Member:
         self.turn = 0
 
     def serves(self, model: str) -> bool:
-        return not self.models or any(fnmatchcase(model, pattern) for pattern in self.models)
+        return not (self.models and model) or any(fnmatchcase(model, pattern) for pattern in self.models)
 
     def usable(self, now: float) -> list[_Key]:
         return [key for key in self.keys if not key.rest.wait(now)] if not self.rest.wait(now) else []
@@ -223,23 +232,24 @@ class KeyPool:
         now: float,
         *,
         affinity: bytes = b"",
-        pinned: str | None = None,
+        only: str = "",
         tried: Collection[str] = (),
         tokens: int = 0,
     ) -> Lease:
         """A key for one attempt, from a project that is free for this model.
 
-        Projects in `tried` are taken only when no other is free; `pinned` allows one alone (files and caches belong
-        to theirs). Raises PoolExhausted with the seconds to wait, or NoUsableKey when all keys are refused.
+        Projects in `tried` are taken only when no other is free; `only` allows one alone (files and caches belong
+        to theirs). Raises PoolExhausted with the seconds to wait, NoUsableKey when all keys are refused, and for
+        `only` NotFound when it is no longer here, Forbidden when it does not serve the model.
         """
-        members = [m for m in self._members.values() if m.serves(model) and pinned in (None, m.name)]
+        members = self._only(only, model) if only else self._serving(model)
         usable = [member for member in members if member.usable(now)]
         if not usable:
             raise NoUsableKey(model)
         waits = {member.name: self._lane(member.name, model).wait(now, tokens) for member in usable}
         free = [member for member in usable if not waits[member.name]]
         if not free:
-            raise _exhausted(min(waits.values()))
+            raise _exhausted(min(waits.values()), pinned=bool(only))
         member = self._choose([m for m in free if m.name not in tried] or free, model, affinity)
         return self._lend(member, model, now)
 
@@ -252,6 +262,24 @@ class KeyPool:
             and not self._lane(member.name, model).wait(now, 0)
             for member in self._members.values()
         )
+
+    def _serving(self, model: str) -> list[_Member]:
+        """Who may be asked; what is of no model goes first to who serves all of them."""
+        members = [member for member in self._members.values() if member.serves(model)]
+        return members if model else [m for m in members if not m.models] or members
+
+    def _only(self, name: str, model: str) -> list[_Member]:
+        member = self._members.get(name)
+        if member is None:
+            raise NotFound(
+                "The Google project that has these files is not in this gateway's pool any more.",
+                code="not_found",
+            )
+        if not member.serves(model):
+            raise Forbidden(
+                f"The Google project that has these files does not serve {model}.", code="model_not_allowed"
+            )
+        return [member]
 
     def settle(self, lease: Lease, end: Outcome, now: float, jitter: float) -> list[Change]:
         """Learn from an attempt's end; `jitter` is from [0, 1). A lease settles once, whatever comes later."""
@@ -318,8 +346,11 @@ class KeyPool:
         return lane
 
     def _choose(self, free: list[_Member], model: str, affinity: bytes) -> _Member:
-        """By rendezvous hashing for a conversation: it stays while its project is free, and few others move."""
-        if affinity and self._config.affinity:
+        """By rendezvous hashing for a conversation: it stays while its project is free, and few others move.
+
+        A client's files (calls of no model) always stay together: one request cannot name those of two projects.
+        """
+        if affinity and (self._config.affinity or not model):
             return max(free, key=lambda m: hashlib.sha256(affinity + m.name.encode()).digest())
         self._turn += 1
         turned = free[self._turn % len(free) :] + free[: self._turn % len(free)]
@@ -412,9 +443,10 @@ def _state(project: str, key_id: str, model: str, rest: _Rest, now: float, in_fl
     )
 
 
-def _exhausted(wait: float) -> PoolExhausted:
+def _exhausted(wait: float, *, pinned: bool) -> PoolExhausted:
+    whose = "The Google project that has these files" if pinned else "Every Google project of this gateway"
     return PoolExhausted(
-        "Every Google project of this gateway has spent its quota for this model.",
+        f"{whose} has spent its quota for this model.",
         retry_after=wait,
         should_retry=False if wait > _HOPELESS else None,
     )

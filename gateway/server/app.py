@@ -5,7 +5,6 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from time import time
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -27,20 +26,18 @@ from gateway.server.lag import LoopLag
 from gateway.server.lifecycle import DRAIN, Drain
 from gateway.server.logs import Log
 from gateway.server.middleware import Around
+from gateway.server.state import open_redis, own_store, own_stores, shared_stores
 from gateway.server.team import Team, key_pool, open_ledger
 from gateway.server.traces import open_tracing
-from gateway.store.answers import HEADER, Answers, CacheConfig
+from gateway.store.answers import HEADER
 from gateway.store.counters import MemoryCounters
-from gateway.store.memory import MemorySignatures
-from gateway.store.signatures import Signatures, SignaturesConfig, StateConfig
-from gateway.store.sqlite import SqliteSignatures, state_path
+from gateway.store.signatures import SignaturesConfig
 from gateway.totals import Totals
 from gateway.upstream.client import GeminiClient
 from gateway.upstream.media import MediaFetcher
 from gateway.wire.gemini import SafetySetting
 
-if TYPE_CHECKING:
-    from gateway.store.redis_state import Redis
+_A_YEAR = SignaturesConfig(hours=8760)
 
 PLUGINS: web.AppKey[list[Loaded]] = web.AppKey("plugins", list)
 
@@ -134,51 +131,35 @@ def _open(
     """What lives as long as the application; the log goes last, having to tell of the others."""
 
     async def lifetime(_: web.Application) -> AsyncIterator[None]:
-        state, exchange = services.config.state, services.exchange
+        config, exchange = services.config, services.exchange
+        accounts = exchange.accounts
 
         def tell(message: str) -> None:
             log.event("team", message=message)
 
-        config, accounts = services.config, exchange.accounts
-        shared = _redis(config, source, tell)
+        def tell_of_state(message: str) -> None:
+            log.event("state", message=message)
+
+        shared = open_redis(config, source, tell)
         async with AsyncExitStack() as stack:
             told = None
             if shared is not None:
-                from gateway.store.redis_state import RedisCounters, RedisPool, RedisSignatures
+                from gateway.store.redis_state import RedisCounters, RedisPool
 
                 await stack.enter_async_context(shared)
-                exchange.signatures = RedisSignatures(shared, state.signatures, "signature")
-                exchange.responses = RedisSignatures(shared, state.responses, "response")
-                exchange.answers = Answers(RedisSignatures(shared, config.cache.bounds, "answer"))
-                accounts.counters = RedisCounters(shared, state.machines)
+                exchange.stores = shared_stores(config, shared)
+                accounts.counters = RedisCounters(shared, config.state.machines)
                 told = RedisPool(shared)
-            elif before is not None and _only_in_memory(before, state, config.cache):
-                exchange.signatures, exchange.responses, exchange.answers = (
-                    before.exchange.signatures,
-                    before.exchange.responses,
-                    before.exchange.answers,
-                )
             else:
-                exchange.signatures = await asyncio.to_thread(
-                    _store, state, state.signatures, "", log, source
-                )
-                exchange.responses = await asyncio.to_thread(
-                    _store, state, state.responses, ".responses", log, source
-                )
-                exchange.answers = Answers(
-                    await asyncio.to_thread(_store, state, config.cache.bounds, ".answers", log, source)
-                )
-            year = SignaturesConfig(hours=8760)
-            pool_store = await asyncio.to_thread(_store, state, year, ".pool", log, source)
+                exchange.stores = await asyncio.to_thread(own_stores, config, source, tell_of_state, before)
+            pool_store = await asyncio.to_thread(own_store, config, "pool", _A_YEAR, source, tell_of_state)
             ledger = await asyncio.to_thread(open_ledger, config, source, tell)
             await stack.enter_async_context(services.lag.sampling())
             await stack.enter_async_context(upstream)
             await stack.enter_async_context(services.media)
             await stack.enter_async_context(Team(ledger, accounts, services.access, pool_store, told, tell))
             yield
-            await asyncio.gather(
-                exchange.signatures.close(), exchange.responses.close(), exchange.answers.close()
-            )
+            await exchange.stores.close()
         await pool_store.close()
         await log.close()
 
@@ -197,49 +178,6 @@ def _traced(log: Log, around: Around) -> Callable[[web.Application], AsyncIterat
             await around.tracing.close()
 
     return lifetime
-
-
-def _only_in_memory(before: Services, state: StateConfig, cache: CacheConfig) -> bool:
-    """Whether signatures and responses were in memory alone, and shall be."""
-    return ((before.config.state, before.config.cache) == (state, cache)) and isinstance(
-        before.exchange.signatures, MemorySignatures
-    )
-
-
-def _redis(config: GatewayConfig, source: Source, tell: Callable[[str], None]) -> "Redis | None":
-    """What several machines share. Raises ConfigError for an address that cannot be, or a missing package."""
-    state = config.state
-    if state.redis is None:
-        return None
-    try:
-        from gateway.store.redis_state import Redis
-
-        password = state.redis_password.reveal() if state.redis_password is not None else None
-        return Redis(state.redis, password, tell)
-    except ImportError:
-        told = "`redis` needs the package redis: pip install 'gemini-gateway[team]'"
-    except ValueError as error:
-        told = str(error)
-    raise ConfigError((source.fault(("state", "redis"), told),))
-
-
-def _store(
-    config: StateConfig, bounds: SignaturesConfig, suffix: str, log: Log, source: Source
-) -> Signatures:
-    """One kind of state, in a file of its own. Raises ConfigError for a file that is not ours to write."""
-    file = config.file or ("state.db" if os.environ.get("STATE_DIRECTORY") else None)
-    if file is None:
-        return MemorySignatures(bounds)
-    path = state_path(file + suffix, os.environ)
-    noun = {
-        ".responses": "stored responses",
-        ".answers": "kept answers",
-        ".pool": "what the pool learnt",
-    }.get(suffix, "thought signatures")
-    try:
-        return SqliteSignatures(path, bounds, lambda told: log.event("state", message=told), noun)
-    except ValueError as error:
-        raise ConfigError((source.fault(("state", "file"), str(error)),)) from None
 
 
 def _serve(app: web.Application, plugins: list[Loaded], config: GatewayConfig) -> None:

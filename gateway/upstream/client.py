@@ -84,7 +84,7 @@ class GeminiClient:
         body: bytes | AsyncIterator[bytes] | None,
         key: str,
     ) -> "Forwarded":
-        """Any call, its answer as it comes, whatever its status. Raises GatewayError when none comes."""
+        """Any call, its answer as it comes, whatever its status; without a key for "". Raises when none comes."""
         assert self._session is not None, "used outside its context"  # noqa: S101
         url = URL(self._config.base_url.rstrip("/") + path, encoded=True)
         with _foreign_errors():
@@ -92,7 +92,7 @@ class GeminiClient:
                 method,
                 url,
                 data=body,
-                headers={**headers, "x-goog-api-key": key},
+                headers={**headers, "x-goog-api-key": key} if key else headers,
                 proxy=self._config.proxy,
                 allow_redirects=False,
             )

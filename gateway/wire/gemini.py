@@ -315,6 +315,8 @@ class GeminiCall(Struct, frozen=True):
     """The client's name for what is alike in several calls (OpenAI's `prompt_cache_key`)."""
     instead: "Callable[[], Awaitable[GeminiCall | None]] | None" = None
     """The same for the next model of its chain (`models.fallbacks`); None when no other can be asked."""
+    project: str = ""
+    """The Google project of the pool that has the files named here; "": any."""
 
     @property
     def path(self) -> str:

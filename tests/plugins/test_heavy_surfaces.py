@@ -39,6 +39,14 @@ async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
 
 
 @pytest.mark.parametrize("name", BODIES)
+async def test_a_heavy_body_is_answered(bench: Bench, name: str) -> None:
+    _, expected, body = BODIES[name]
+
+    assert (await longest_absence(bench, json.dumps({"model": F3, **body}).encode()))[0] == expected
+
+
+@pytest.mark.timed
+@pytest.mark.parametrize("name", BODIES)
 async def test_a_heavy_body_does_not_hold_the_loop(bench: Bench, name: str) -> None:
     _, expected, body = BODIES[name]
     data = json.dumps({"model": F3, **body}).encode()

@@ -12,6 +12,7 @@ from gateway.errors import (
     BadRequest,
     Forbidden,
     GatewayError,
+    NotFound,
     NoUsableKey,
     PoolExhausted,
     Quota,
@@ -254,11 +255,42 @@ def test_tried_projects_come_last_and_a_pinned_one_alone() -> None:
     found = pool("a", "b")
     assert {found.acquire(M, NOON, tried={"a"}).project for _ in range(5)} == {"b"}
     assert found.acquire(M, NOON, tried={"a", "b"}).project in "ab"
-    fail(found, limited(after=30), NOON, pinned="b")
+    fail(found, limited(after=30), NOON, only="b")
 
     with pytest.raises(PoolExhausted):
-        found.acquire(M, NOON, pinned="b")
+        found.acquire(M, NOON, only="b")
     assert found.acquire(M, NOON, tried={"a"}).project == "a"
+
+
+def test_only_one_project_may_be_asked_or_it_is_told_why_not() -> None:
+    found = KeyPool(
+        [Project("a", ("k",), ("gemma-*",)), Project("b", ("l",)), Project("c", ("m",))], PoolConfig()
+    )
+    assert {found.acquire(M, NOON, only="c", affinity=b"%d" % i, tried=("c",)).project for i in range(9)} == {
+        "c"
+    }
+    fail(found, limited(Quota(PER_MINUTE), after=30), NOON, only="c")
+    fail(found, refused(), NOON, only="b")
+
+    with pytest.raises(PoolExhausted, match="has these files") as resting:
+        found.acquire(M, NOON, only="c")
+    assert resting.value.retry_after == pytest.approx(30)
+    with pytest.raises(NoUsableKey):
+        found.acquire(M, NOON, only="b")
+    with pytest.raises(Forbidden, match="does not serve"):
+        found.acquire(M, NOON, only="a")
+    with pytest.raises(NotFound):
+        found.acquire(M, NOON, only="d")
+
+
+def test_files_of_a_client_stay_together_where_all_models_are_served() -> None:
+    projects = [Project("a", ("k",), ("gemma-*",)), Project("b", ("l",)), Project("c", ("m",))]
+    found = KeyPool(projects, PoolConfig(affinity=False, select="round_robin"))
+    homes = [{found.acquire("", NOON, affinity=b"%d" % i).project for _ in range(5)} for i in range(20)]
+
+    assert {len(home) for home in homes} == {1}
+    assert set.union(*homes) == {"b", "c"}
+    assert KeyPool(projects[:1], PoolConfig()).acquire("", NOON).project == "a"
 
 
 def test_round_robin_takes_turns_and_patterns_choose_projects() -> None:

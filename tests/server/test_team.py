@@ -350,6 +350,9 @@ async def test_native_calls_of_an_issued_key(team: Team, google: Google) -> None
             assert (response.status, (await response.json())["error"]["status"]) == (403, "PERMISSION_DENIED")
         async with http.get(f"{team.base}/v1beta/files") as response:
             assert response.status == 403
+            assert "other clients" in (await response.json())["error"]["message"]
+        async with http.post(f"{team.base}/v1beta/tunedModels", json={}) as response:
+            assert response.status == 403
             assert "your own" in (await response.json())["error"]["message"]
         google.answers["AIza-a"] = lambda: refused(400, "API key not valid.")
         async with http.post(url, json={"contents": []}) as response:
