@@ -127,9 +127,11 @@ class Redis:
         while True:
             await asyncio.sleep(_PROBE)
             with suppress(*_FAILURES):
-                async with asyncio.timeout(_BUDGET * 4):
-                    # a write: a replica, a full or a loading server answers PING all the same
-                    await self.client.set(f"{self.prefix}probe", b"1", ex=60)
+                # the first may have to connect; the second must be as quick as any call, or it would fail again at once
+                for patience in (_BUDGET * 4, _BUDGET):
+                    async with asyncio.timeout(patience):
+                        # a write: a replica, a full or a loading server answers PING all the same
+                        await self.client.set(f"{self.prefix}probe", b"1", ex=60)
                 break
         self.degraded = False
         self._tell("Redis is used again.")

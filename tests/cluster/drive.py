@@ -228,6 +228,18 @@ async def redis_fails(client: Client) -> None:
         time.perf_counter() - begin <= 5,
         f"{time.perf_counter() - begin:.1f} s",
     )
+    command = ["redis-cli", "-u", REDIS_URL, "-r", "1000", "debug", "sleep", "0.2"]  # 200 ms for whoever asks
+    slow = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    first = await client.many(key, 20, at_once=2)
+    check(
+        "Redis slow: the first requests",
+        all(status == 200 for status, _ in first),
+        f"slowest {max(s for _, s in first) * 1000:.0f} ms",
+    )
+    await measured("slow", before)
+    slow.kill()
+    slow.wait(10)
+    await degraded(False)
     subprocess.run(["redis-cli", "-u", REDIS_URL, "flushall"], check=True, stdout=subprocess.DEVNULL)
     await measured("flushed", before)
     subprocess.run(

@@ -9,7 +9,7 @@ port() { .venv/bin/python -c 'import socket; s = socket.socket(); s.bind(("127.0
 as_postgres() { if [ "$(id -u)" = 0 ]; then setpriv --reuid postgres --regid postgres --clear-groups "$@"; else "$@"; fi; }
 pg=$(ls -d /usr/lib/postgresql/*/bin | tail -1)
 redis_port=$(port) pg_port=$(port)
-redis-server --port "$redis_port" --bind 127.0.0.1 --save "" --dir "$folder" >"$folder/redis.log" & REDIS_PID=$!
+redis-server --port "$redis_port" --bind 127.0.0.1 --enable-debug-command local --save "" --dir "$folder" >"$folder/redis.log" & REDIS_PID=$!
 mkdir "$folder/pg" && chmod 755 "$folder" && { [ "$(id -u)" != 0 ] || chown postgres "$folder/pg"; }
 as_postgres "$pg/initdb" -D "$folder/pg" -U gateway --auth=trust >"$folder/initdb.log"
 as_postgres "$pg/postgres" -D "$folder/pg" -p "$pg_port" -c listen_addresses=127.0.0.1 -c "unix_socket_directories=" \

@@ -230,6 +230,38 @@ async def test_p27_a_mad_redis_is_no_reason_to_fail(answer: bytes) -> None:
     server.close()
 
 
+@needs_redis
+async def test_p26_a_slow_redis_is_left_alone_until_it_is_quick(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.store.redis_state._PROBE", 0.01)
+    delay, probes = 0.055, 0
+
+    async def through(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal probes
+        theirs, ours = await asyncio.open_connection("127.0.0.1", server.port)
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            while data := await reader.read(65536):
+                probes += 1
+                await asyncio.sleep(delay)
+                ours.write(data)
+                writer.write(await theirs.read(65536))
+        ours.close()
+        writer.close()
+
+    proxy = await asyncio.start_server(through, "127.0.0.1", 0)
+    shared, told = await opened(f"redis://127.0.0.1:{proxy.sockets[0].getsockname()[1]}/0")
+    await until(lambda: probes >= 6)
+
+    assert shared.degraded
+    assert len(told) == 1
+    delay = 0
+    await until(lambda: not shared.degraded)
+    assert told[1:] == ["Redis is used again."]
+    await shared.__aexit__()
+    proxy.close()
+
+
 async def test_p23_without_a_redis_it_starts_alone() -> None:
     shared, told = await opened("redis://127.0.0.1:1/0")
 
