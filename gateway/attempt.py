@@ -128,6 +128,8 @@ class Attempt:
         self.key = client.key
         self.usage: UsageMetadata | None = None
         """What Google has counted; set by whoever reads the answer."""
+        self.searches = 0
+        """Google searches, as the answer tells of them; set by the same."""
         self.error: GatewayError | None = None
         """A failure that does not leave the context as an exception."""
         self.status = 200
@@ -170,6 +172,8 @@ class Attempt:
             return
         cancelled = isinstance(error, asyncio.CancelledError | GeneratorExit)
         spent = counts(self.usage) if self.usage is not None else Counts()
+        if self.searches:
+            spent = structs.replace(spent, searches=self.searches)
         if cancelled:  # who leaves before Google has counted pays for the prompt at least
             spent = structs.replace(spent, prompt=max(spent.prompt, self._size.prompt))
         self._teach(

@@ -169,7 +169,7 @@ class Exchange:
                         events = reader.feed(decode(answer))
                         events += reader.close(whole=True, settle=attempts.settled)
                     finally:
-                        attempt.usage = reader.usage
+                        attempt.usage, attempt.searches = reader.usage, reader.searches
             except GatewayError as error:
                 await self._again(error, attempts)
                 continue
@@ -256,7 +256,7 @@ class Exchange:
                     try:
                         await self._relay(attempts, attempt.key, reply, translator)
                     finally:
-                        attempt.usage = translator.usage
+                        attempt.usage, attempt.searches = translator.usage, translator.reader.searches
             except UnusableAnswer as error:
                 if not (attempts.said or attempts.settled):
                     await self._again(error, attempts)

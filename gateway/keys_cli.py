@@ -165,6 +165,7 @@ def _usage(options: argparse.Namespace) -> int:
         "cached",
         "completion",
         "thoughts",
+        "searches",
         "dollars",
     ]
     told = [

@@ -16,6 +16,7 @@ from gateway.policy.access import Client
 from gateway.record import RECORD, Record
 from gateway.server.reply import ERROR_REPLY, json_reply, read_whole
 from gateway.translate import failure
+from gateway.translate.grounding import searches
 from gateway.translate.usage import merge
 from gateway.upstream.client import Forwarded
 from gateway.wire.gemini import UsageMetadata, decode_response
@@ -150,7 +151,7 @@ class Native(Plugin):
             await response.write(piece)
         await response.write_eof()
         if record.model and answer.status == 200:
-            attempt.usage = counting.close()
+            attempt.usage, attempt.searches = counting.close(), searches(counting.grounding)
             record.count(attempt.usage)
         return response
 
@@ -161,6 +162,7 @@ class _Counting:
     def __init__(self, content_type: str) -> None:
         self._decoder = SSEDecoder() if "json" in content_type or _STREAMED in content_type else None
         self._usage = UsageMetadata()
+        self.grounding: list[msgspec.Raw] = []
 
     def feed(self, data: bytes) -> None:
         if self._decoder is not None:
@@ -177,11 +179,12 @@ class _Counting:
     def _take(self, payloads: list[bytes]) -> None:
         for payload in payloads:
             try:
-                found = decode_response(payload).usage_metadata
+                message = decode_response(payload)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 continue
-            if found is not None:
-                self._usage = merge(self._usage, found)
+            self.grounding += [c.grounding_metadata for c in message.candidates or () if c.grounding_metadata]
+            if message.usage_metadata is not None:
+                self._usage = merge(self._usage, message.usage_metadata)
 
 
 def _has_key(headers: Mapping[str, str]) -> bool:

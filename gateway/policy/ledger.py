@@ -70,6 +70,8 @@ class Counts(Struct, frozen=True):
     prompt_audio: int = 0
     completion_image: int = 0
     completion_audio: int = 0
+    searches: int = 0
+    """Google searches, which are billed beside the tokens."""
 
     @property
     def total(self) -> int:
@@ -138,6 +140,10 @@ class Price(Struct, frozen=True, forbid_unknown_fields=True):
     audio: Annotated[float, Meta(ge=0, le=1e6)] | None = None
     """Input that was heard; as input, where it is not said."""
     image_output: Annotated[float, Meta(ge=0, le=1e6)] | None = None
+    search: Annotated[float, Meta(ge=0, le=1e6)] | None = None
+    """Dollars for a thousand Google searches."""
+    grounded: Annotated[float, Meta(ge=0, le=1e6)] | None = None
+    """The same for a thousand calls that searched, however often."""
     over: Annotated[int, Meta(ge=1)] | None = None
     """Above so many prompt tokens the next three hold for the whole call."""
     input_over: Annotated[float, Meta(ge=0, le=1e6)] | None = None
@@ -181,6 +187,8 @@ class Prices:
             + (spent.completion - drawn + spent.thoughts) * output
             + drawn * _either(price.image_output, output)
         )  # a dollar for a million tokens is a millionth of one for each
+        if spent.searches:
+            dollars += 1000 * (spent.searches * (price.search or 0.0) + (price.grounded or 0.0))
         return whole(math.ceil(dollars - 1e-9))
 
 

@@ -173,8 +173,9 @@ class Admin:
             }
             buckets.setdefault(row.start, []).append({
                 "object": "organization.usage.completions.result", "input_tokens": row.prompt,
-                "output_tokens": row.completion, "input_cached_tokens": row.cached, "input_audio_tokens": 0,
-                "output_audio_tokens": 0, "num_model_requests": row.calls, "user_id": None, "batch": None, **grouped,
+                "output_tokens": row.completion, "input_cached_tokens": row.cached, "input_audio_tokens": row.heard,
+                "output_audio_tokens": row.spoken, "num_model_requests": row.calls, "user_id": None, "batch": None,
+                **grouped,
             })  # fmt: skip
         data = [
             {

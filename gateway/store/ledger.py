@@ -37,8 +37,8 @@ _FAILURES = (sa.exc.SQLAlchemyError, OSError)
 
 _SETTLED = (
     "ended", "outcome", "status", "prompt", "cached", "tool_use", "completion", "thoughts", "prompt_image",
-    "prompt_video", "prompt_audio", "completion_image", "completion_audio", "micros", "first_byte_ms", "duration_ms",
-    "price", "exact",
+    "prompt_video", "prompt_audio", "completion_image", "completion_audio", "searches", "micros", "first_byte_ms",
+    "duration_ms", "price", "exact",
 )  # fmt: skip
 _INTENDED = ("id", "at", "request_id", "client", "project", "model", "surface", "reserved")
 _HERE = [budget.c[name] == sa.bindparam(f"b_{name}") for name in ("client", "unit", "period", "start")]
@@ -378,8 +378,8 @@ def _settled_row(one: Settlement) -> tuple[object, ...]:
     c = one.counts
     return (
         one.at, one.outcome, one.status, c.prompt, c.cached, c.tool_use, c.completion, c.thoughts, c.prompt_image,
-        c.prompt_video, c.prompt_audio, c.completion_image, c.completion_audio, one.micros, one.first_byte_ms,
-        one.duration_ms, one.price, one.exact, one.id,
+        c.prompt_video, c.prompt_audio, c.completion_image, c.completion_audio, c.searches, one.micros,
+        one.first_byte_ms, one.duration_ms, one.price, one.exact, one.id,
     )  # fmt: skip
 
 

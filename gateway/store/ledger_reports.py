@@ -29,6 +29,11 @@ class Usage(Struct, frozen=True):
     completion: int
     """Thoughts included."""
     thoughts: int
+    heard: int
+    """Of the prompt, what was sound."""
+    spoken: int
+    """Of the completion, the same."""
+    searches: int
     micros: int
     """Millionths of a US dollar."""
 
@@ -51,6 +56,9 @@ def usage(
         "cached": _sum(c.cached),
         "completion": _sum(c.completion) + _sum(c.thoughts),
         "thoughts": _sum(c.thoughts),
+        "heard": _sum(c.prompt_audio),
+        "spoken": _sum(c.completion_audio),
+        "searches": _sum(c.searches),
         "micros": _sum(c.micros),
     }
     asked = (

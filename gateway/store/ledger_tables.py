@@ -8,7 +8,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-VERSION = 1
+VERSION = 2
 """Of the tables."""
 _BUSY = 2.0
 """Seconds that the writer waits for another process."""
@@ -34,7 +34,7 @@ attempt = sa.Table(
         sa.Column(name, sa.BigInteger)
         for name in (
             "prompt", "cached", "tool_use", "completion", "thoughts", "prompt_image", "prompt_video", "prompt_audio",
-            "completion_image", "completion_audio", "micros", "first_byte_ms", "duration_ms",
+            "completion_image", "completion_audio", "searches", "micros", "first_byte_ms", "duration_ms",
         )
     ),
     sa.Column("price", sa.String(32)),
@@ -76,7 +76,7 @@ about = sa.Table(
 )
 """`version` of these tables; `revision`, which each change of a client key raises."""
 
-_STEPS: Mapping[int, tuple[str, ...]] = {}
+_STEPS: Mapping[int, tuple[str, ...]] = {1: ("ALTER TABLE attempt ADD COLUMN searches BIGINT",)}
 """SQL that brings version n to n + 1."""
 
 
@@ -143,7 +143,9 @@ def _prepare(made: sa.Engine) -> None:
                 about.insert(), [{"name": "version", "value": VERSION}, {"name": "revision", "value": 0}]
             )
             return
-        version = connection.execute(sa.select(about.c.value).where(about.c.name == "version")).scalar_one()
+        # locked, so that of two machines that start at once only one changes the tables
+        asked = sa.select(about.c.value).where(about.c.name == "version").with_for_update()
+        version = connection.execute(asked).scalar_one()
         if version > VERSION:
             raise ValueError(
                 f"the ledger was written by a newer gateway: its tables are version {version}, this one knows {VERSION}"

@@ -3,9 +3,16 @@
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from msgspec import Struct
+import msgspec
+from msgspec import Raw, Struct
 
-from gateway.wire.gemini import CitationMetadata, GroundingChunk, GroundingMetadata, Segment
+from gateway.wire.gemini import (
+    CitationMetadata,
+    GroundingChunk,
+    GroundingMetadata,
+    Segment,
+    decode_grounding,
+)
 
 _BACKWARDS = 200
 """Bytes before the told place where a segment that is not there is looked for."""
@@ -18,6 +25,17 @@ class Citation(Struct, frozen=True, gc=False):
     end: int
     url: str
     title: str
+
+
+def searches(found: Iterable[Raw]) -> int:
+    """How many different searches the grounding of an answer tells of: they are billed beside its tokens."""
+    queries: set[str] = set()
+    for raw in found:
+        try:
+            queries.update(decode_grounding(raw).web_search_queries or ())
+        except (msgspec.DecodeError, RecursionError):
+            continue
+    return len(queries - {""})
 
 
 def of_grounding(metadata: GroundingMetadata, text: str) -> list[Citation]:

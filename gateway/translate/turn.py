@@ -25,7 +25,7 @@ from gateway.translate.events import (
     TurnEnded,
     TurnStarted,
 )
-from gateway.translate.grounding import Citation, of_grounding, of_recitation
+from gateway.translate.grounding import Citation, of_grounding, of_recitation, searches
 from gateway.translate.signatures import Keyring, Signed
 from gateway.translate.tools import NO_CALLS, CallRules
 from gateway.translate.usage import merge
@@ -173,6 +173,12 @@ class TurnReader:
                 events.append(_citations(index, state))
             events.append(self._finish(index, state))
         return [*events, TurnEnded(self.usage)]
+
+    @property
+    def searches(self) -> int:
+        """Google searches so far."""
+        found = [raw for state in self._candidates.values() for raw in state.grounding]
+        return searches(found) if found else 0
 
     @property
     def _complete(self) -> bool:

@@ -238,6 +238,7 @@ class GroundingSupport(_Message):
 class GroundingMetadata(_Message):
     grounding_chunks: list[GroundingChunk] | None = None
     grounding_supports: list[GroundingSupport] | None = None
+    web_search_queries: list[str] | None = None
 
 
 class CitationSource(_Message):

@@ -136,6 +136,26 @@ async def test_an_issued_key_is_served_from_the_pool_and_written_down(
     assert (row.client[:4], row.exact, row.micros > 0, row.status) == ("key_", True, True, 200)
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_searches_and_sound_are_written_down_and_priced(
+    team: Team, google: Google, streamed: bool
+) -> None:
+    found = json.loads(good().body)  # type: ignore[arg-type]
+    found["candidates"][0]["groundingMetadata"] = {"webSearchQueries": ["a", "b", "a", ""]}
+    found["usageMetadata"]["promptTokensDetails"] = [{"modality": "AUDIO", "tokenCount": 4}]
+    google.answers["AIza-a"] = lambda: web.json_response(found)
+    key = team.issue()
+    await team.start("a")
+    await team.ask(key, stream=streamed)
+
+    (row,) = team.rows()
+    assert (row.searches, row.prompt_audio, row.micros > 35_000) == (2, 4, True)
+    made = engine(str(team.file), None)
+    (told,) = usage(made, 0, time() + 9)
+    made.dispose()
+    assert (told.searches, told.heard, told.spoken) == (2, 4, 0)
+
+
 async def test_u40_a_spent_project_makes_way_and_is_left_alone(team: Team, google: Google) -> None:
     key = team.issue()
     await team.start("ab")

@@ -321,6 +321,23 @@ def test_p18_a_corrupt_file_is_moved_aside_and_a_newer_one_refused(tmp_path: Pat
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_an_older_ledger_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    engine(str(path), None).dispose()
+    with sqlite3.connect(path) as connection:
+        connection.execute("ALTER TABLE attempt DROP COLUMN searches")
+        connection.execute("UPDATE ledger SET value = 1 WHERE name = 'version'")
+    connection.close()
+    made = engine(str(path), None)
+    with made.connect() as found:
+        columns = {column["name"] for column in sa.inspect(found).get_columns("attempt")}
+        version = found.execute(sa.text("SELECT value FROM ledger WHERE name = 'version'")).scalar_one()
+    made.dispose()
+
+    assert columns == set(attempt.c.keys())
+    assert version == 2
+
+
 def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
     with sqlite3.connect(path) as connection:
@@ -371,10 +388,22 @@ def test_no_usage_lowers_a_total_or_a_price(calls: list[tuple[int | None, ...]])
         (Counts(thoughts=1), 4), (Counts(prompt=10, cached=10), 1), (Counts(prompt=10, prompt_audio=4), 18),
         (Counts(prompt=2_000_001), 6_000_003), (Counts(prompt=2_000_001, completion=1), 6_000_012),
         (Counts(completion=10, completion_image=4), 24 + 40), (Counts(tool_use=3), 3),
+        (Counts(searches=2), 2 * 14_000 + 35_000),
     ],
 )  # fmt: skip
 def test_what_calls_cost(spent_: Counts, micros: int) -> None:
-    row = Price(1, 4, cached=0.1, audio=3, image_output=10, over=2_000_000, input_over=3, output_over=9)
+    row = Price(
+        1,
+        4,
+        cached=0.1,
+        audio=3,
+        image_output=10,
+        over=2_000_000,
+        input_over=3,
+        output_over=9,
+        search=14,
+        grounded=35,
+    )
 
     assert Prices("v", {"gemini-*": row}).micros("gemini-x", spent_) == micros
 
