@@ -10,7 +10,7 @@ from aiohttp import web
 
 from gateway.attempt import Accounts
 from gateway.config.abilities import families
-from gateway.config.model import GatewayConfig
+from gateway.config.model import CorsConfig, GatewayConfig
 from gateway.config.prices import prices
 from gateway.config.source import Source
 from gateway.errors import ConfigError
@@ -93,7 +93,6 @@ def build_app(config: GatewayConfig, source: Source, before: Services | None = N
     app.cleanup_ctx.append(_open(log, services, upstream, source, before))
     app.cleanup_ctx.append(_traced(log, around))
     _serve(app, app[PLUGINS], config)
-    app.on_response_prepare.append(_finish_headers(drain))
     return app
 
 
@@ -185,20 +184,27 @@ def _serve(app: web.Application, plugins: list[Loaded], config: GatewayConfig) -
     named = [one for one in plugins if not one.plugin.catch_all]
     for one in named:
         app.add_routes(one.routes)
-    cors.serve_routes(app, config.cors)
+    theirs = cors.serve_routes(app, config.cors)
     app.router.add_route("OPTIONS", "/{preflight:.*}", cors.preflight)
     for one in plugins[len(named) :]:
         app.add_routes(one.routes)
     for one in plugins:
         app.cleanup_ctx.append(one.plugin.lifespan)
-    # After aiohttp-cors has had its say: it echoes the origin where everybody may come.
-    app.on_response_prepare.append(cors.allow_everywhere(config.cors))
+    app.on_response_prepare.append(_finish_headers(app[DRAIN], config.cors, theirs))
 
 
-def _finish_headers(drain: Drain) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
-    """What every answer carries: its request id, our name; and while draining, the wish to close."""
+def _finish_headers(
+    drain: Drain, origins: CorsConfig, theirs: cors.Signal
+) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """What every answer carries: CORS, its request id, our name; and while draining, the wish to close.
+
+    One signal for all of it, because aiohttp awaits each of them for each answer.
+    """
 
     async def finish(request: web.Request, response: web.StreamResponse) -> None:
+        if "Origin" in request.headers:
+            await theirs(request, response)
+        cors.allow(origins, request, response)
         headers = response.headers
         headers["Server"] = "gemini-gateway"
         record = request.get(RECORD)

@@ -8,10 +8,11 @@ from aiohttp import web
 from gateway.config.model import CorsConfig
 
 _ANY_METHOD = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+Signal = Callable[[web.Request, web.StreamResponse], Awaitable[object]]
 
 
-def serve_routes(app: web.Application, config: CorsConfig) -> None:
-    """Preflights and headers on every route registered so far, by aiohttp-cors."""
+def serve_routes(app: web.Application, config: CorsConfig) -> Signal:
+    """Preflights and headers on every route registered so far, by aiohttp-cors; what sets the headers is returned."""
     options = aiohttp_cors.ResourceOptions(
         allow_credentials=False, expose_headers="*", allow_headers="*", allow_methods="*", max_age=86400
     )
@@ -19,23 +20,20 @@ def serve_routes(app: web.Application, config: CorsConfig) -> None:
     for route in list(app.router.routes()):
         if route.method not in ("*", "HEAD", "OPTIONS"):
             cors.add(route)
+    theirs: Signal = app.on_response_prepare.pop()
+    return theirs
 
 
-def allow_everywhere(config: CorsConfig) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
-    """A signal that covers what aiohttp-cors cannot: errors, unknown paths, requests without an Origin."""
-    everybody = "*" in config.origins
-
-    async def allow(request: web.Request, response: web.StreamResponse) -> None:
-        headers = response.headers
-        if everybody:
-            headers["Access-Control-Allow-Origin"] = "*"
-            return
-        headers["Vary"] = "Origin"
-        origin = request.headers.get("Origin")
-        if origin in config.origins:
-            headers["Access-Control-Allow-Origin"] = origin
-
-    return allow
+def allow(config: CorsConfig, request: web.Request, response: web.StreamResponse) -> None:
+    """What aiohttp-cors cannot: errors, unknown paths, requests without an Origin; where it echoes one, the star."""
+    headers = response.headers
+    if "*" in config.origins:
+        headers["Access-Control-Allow-Origin"] = "*"
+        return
+    headers["Vary"] = "Origin"
+    origin = request.headers.get("Origin")
+    if origin in config.origins:
+        headers["Access-Control-Allow-Origin"] = origin
 
 
 async def preflight(request: web.Request) -> web.Response:
