@@ -153,7 +153,9 @@ class Exchange:
             events += reader.close(whole=True)
             await self._keep(reader.signed)
             return events
-        return await self._hedged(attempts, lambda one: self._whole(one, new))
+        if self._hedge:
+            return await self._hedged(attempts, lambda one: self._whole(one, new))
+        return await self._whole(attempts, new)
 
     async def _whole(self, attempts: Attempts, new: Callable[[], TurnReader]) -> list[Event]:
         """One call's answer, tried again where that may help."""
@@ -243,7 +245,10 @@ class Exchange:
             await self._keep(translator.signed)
             await reply.write(out)
             return
-        await self._hedged(attempts, lambda one: self._streamed(one, reply, new))
+        if self._hedge:
+            await self._hedged(attempts, lambda one: self._streamed(one, reply, new))
+        else:
+            await self._streamed(attempts, reply, new)
 
     async def _streamed(self, attempts: Attempts, reply: Reply, new: Callable[[], StreamTranslator]) -> None:
         """The same, tried again while nothing was said."""
@@ -315,7 +320,7 @@ class Exchange:
     async def _hedged(self, attempts: Attempts, run: Callable[[Attempts], Coroutine[Any, Any, T]]) -> T:
         """Run; after unusual silence once more beside it, on another project (`policy.hedge`)."""
         call, client, record = attempts.call, attempts.client, attempts.record
-        if not (self._hedge and client.id and may_be_doubled(call)):
+        if not (client.id and may_be_doubled(call)):
             return await run(attempts)
         race = attempts.race = Race[T]()
 
