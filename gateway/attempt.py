@@ -23,11 +23,14 @@ from gateway.policy.quota import cause
 from gateway.policy.windows import Window, windows
 from gateway.record import Call, Record
 from gateway.store.counters import Counters, MemoryCounters
-from gateway.wire.gemini import UsageMetadata
+from gateway.translate.family import Families
+from gateway.wire.gemini import GeminiCall, UsageMetadata, encode_json
 
 _BYTES_A_TOKEN = 4
 _MOST_PROMPT = 2**21
 """Tokens; no model reads more."""
+_MOST_OUTPUT = 65_536
+"""Tokens that a model may write, where the table does not say."""
 
 
 class Book(Protocol):
@@ -56,27 +59,37 @@ class Size(Struct, frozen=True):
         return Counts(prompt=min(_MOST_PROMPT, -(-self.bytes // 2)), completion=self.output)
 
 
+_UNSIZED = Size()
+
+
 class Accounts:
     """What attempts share: pool, ledger, prices and the clients' counts."""
 
-    def __init__(self, pool: KeyPool, prices: Prices) -> None:
+    def __init__(self, pool: KeyPool, prices: Prices, families: Families) -> None:
         self.pool = pool
         self.prices = prices
+        self._families = families
         self.ledger: Book | None = None
         """Set at the start, where there is one."""
         self.counters: Counters = MemoryCounters()
         self.learnt: Callable[[list[Change]], None] = lambda _: None
         """Told of what the pool learns, for the store and other machines."""
 
-    def needs_size(self, client: Client) -> bool:
-        """Whether it matters how much a call may bring."""
+    def size(self, call: GeminiCall, client: Client) -> Size:
+        """What a call may bring at most; an answer is as long as was asked, or as the model can write.
+
+        Nothing for a client of whom it does not matter: it costs an encoding.
+        """
         rules = client.rules
-        return bool(client.id) and bool(
-            rules.tokens_per_minute is not None
-            or rules.tokens_per_day is not None
-            or rules.dollars
-            or rules.tokens
-        )
+        limited = rules.tokens_per_minute is not None or rules.tokens_per_day is not None
+        if not client.id or not (limited or rules.dollars or rules.tokens):
+            return _UNSIZED
+        request = call.request
+        config = request.generation_config
+        output = config.max_output_tokens if config is not None else None
+        read = (request.system_instruction, request.tools, request.contents)
+        most = output or self._families.of(call.model).output_tokens or _MOST_OUTPUT
+        return Size(len(encode_json(read)), most)
 
     def elsewhere(
         self, error: GatewayError, client: Client, model: str, project: str = ""

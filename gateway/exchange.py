@@ -1,11 +1,9 @@
-"""One request's conversation with Gemini: call, judge, try again while nothing was sent, deliver.
+"""One request's conversation with Gemini: call, try again while nothing was sent (`retrial`), deliver.
 
-Three things are tried again before the first byte: failures that pass (`policy.retry`), refusals with a remedy
-(`translate.adjust`), and answers that hold nothing. Signatures are stored before the client can send them back.
+Signatures are stored before the client can send them back.
 """
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from time import monotonic, time
@@ -15,26 +13,22 @@ from aiohttp import web
 from msgspec import structs
 
 from gateway.attempt import Accounts, Attempt, Size
-from gateway.attempts import Attempts
-from gateway.errors import Draining, GatewayError, RateLimited, UnusableAnswer
+from gateway.errors import Draining, GatewayError, UnusableAnswer
 from gateway.policy.access import Client
-from gateway.policy.fallback import passes_on
 from gateway.policy.hedge import Hedge, HedgeConfig, may_be_doubled
-from gateway.policy.refusals import Refusals
-from gateway.policy.retry import Fail, RetryBudget, RetryConfig, judge
 from gateway.race import Race
 from gateway.record import Record
+from gateway.retrial import Retrial
 from gateway.store.answers import CacheConfig, answer_key
 from gateway.store.signatures import StateConfig
 from gateway.store.stores import Stores
-from gateway.translate import adjust
+from gateway.trail import Trail
 from gateway.translate.events import Event
-from gateway.translate.family import Families
 from gateway.translate.signatures import Signed
 from gateway.translate.stream import StreamTranslator, decode, readable
 from gateway.translate.turn import TurnReader
 from gateway.upstream.client import Forwarded, GeminiClient
-from gateway.wire.gemini import GeminiCall, UsageMetadata, encode_json
+from gateway.wire.gemini import GeminiCall, UsageMetadata
 from gateway.wire.gemini_lists import decode_count, encode_count
 
 
@@ -51,36 +45,19 @@ class Reply(Protocol):
 
 T = TypeVar("T")
 
-_UNSIZED = Size()
-_MOST_OUTPUT = 65_536
-"""Tokens that a model may write, where the table does not say."""
-_MOST_REMEDIES = 2
-"""Adjustments of one request (translation.md J)."""
-
 
 class Exchange:
-    """Carries calls through attempts; retry budget and learnt refusals are shared by all of them."""
+    """Carries calls through their attempts."""
 
     def __init__(
-        self,
-        upstream: GeminiClient,
-        retry: RetryConfig,
-        hedge: HedgeConfig,
-        accounts: Accounts,
-        families: Families,
-        *,
-        strict: bool = False,
+        self, upstream: GeminiClient, accounts: Accounts, retrial: Retrial, hedge: HedgeConfig
     ) -> None:
         self._upstream = upstream
         self.accounts = accounts
-        self._families = families
-        self._retry = retry
+        self._retrial = retrial
         self._hedge = Hedge(hedge)
-        self._budget = RetryBudget()
-        self._refusals = Refusals()
         self.stores = Stores(StateConfig(), CacheConfig())
         """Replaced at the start by what the configuration names."""
-        self._strict = strict
 
     async def stored(self, keys: Sequence[bytes]) -> dict[bytes, str]:
         """The signatures that are known under some keys."""
@@ -88,9 +65,7 @@ class Exchange:
 
     def prepare(self, call: GeminiCall, record: Record) -> None:
         """Leave out what the model is known to refuse."""
-        learnt = self._refusals.of(call.model, monotonic())
-        if learnt:
-            record.adjusted += adjust.prepare(call.request, learnt)
+        self._retrial.prepare(call, record)
 
     async def ask(
         self,
@@ -117,9 +92,9 @@ class Exchange:
                     attempt.usage = usage(found)
             except GatewayError as error:
                 record.upstream_status = error.upstream_status or record.upstream_status
-                await self._pause(error, failures, client, model, project)
+                await self._retrial.pause(error, failures, client, model, project)
                 continue
-            self._succeeded(record)
+            self._retrial.succeeded(record)
             return found
 
     async def forward(
@@ -146,40 +121,40 @@ class Exchange:
         self, call: GeminiCall, client: Client, record: Record, new: Callable[[], TurnReader]
     ) -> list[Event]:
         """The events of a whole answer. Raises GatewayError when no attempt brought one."""
-        attempts = self._attempts(call, client, record)
-        if record.cache and (kept := await self._recalled(attempts)) is not None:
+        trail = self._trail(call, client, record)
+        if record.cache and (kept := await self._recalled(trail)) is not None:
             reader = new()
             events = [event for message in kept for event in reader.feed(decode(message))]
             events += reader.close(whole=True)
             await self._keep(reader.signed)
             return events
         if self._hedge:
-            return await self._hedged(attempts, lambda one: self._whole(one, new))
-        return await self._whole(attempts, new)
+            return await self._hedged(trail, lambda one: self._whole(one, new))
+        return await self._whole(trail, new)
 
-    async def _whole(self, attempts: Attempts, new: Callable[[], TurnReader]) -> list[Event]:
+    async def _whole(self, trail: Trail, new: Callable[[], TurnReader]) -> list[Event]:
         """One call's answer, tried again where that may help."""
-        record = attempts.record
+        record = trail.record
         while True:
             reader = new()
-            attempts.begin(reader)
+            trail.begin(reader)
             try:
-                async with self._attempt(attempts) as attempt:
+                async with self._attempt(trail) as attempt:
                     try:
-                        answer = await self._upstream.send(attempts.call, attempt.key)
-                        self._answered(attempts)
+                        answer = await self._upstream.send(trail.call, attempt.key)
+                        self._answered(trail)
                         events = reader.feed(decode(answer))
-                        events += reader.close(whole=True, settle=attempts.settled)
+                        events += reader.close(whole=True, settle=trail.settled)
                     finally:
                         attempt.usage, attempt.searches = reader.usage, reader.searches
             except GatewayError as error:
-                await self._again(error, attempts)
+                await self._retrial.again(error, trail)
                 continue
-            self._succeeded(record)
+            self._retrial.succeeded(record)
             record.count(reader.usage)
             await self._keep(reader.signed)
-            if attempts.key:
-                await self._remember(attempts, [answer])
+            if trail.key:
+                await self._remember(trail, [answer])
             return events
 
     async def stream(
@@ -236,8 +211,8 @@ class Exchange:
         new: Callable[[], StreamTranslator],
     ) -> None:
         """One call's stream to its end."""
-        attempts = self._attempts(call, client, record)
-        if record.cache and (kept := await self._recalled(attempts)) is not None:
+        trail = self._trail(call, client, record)
+        if record.cache and (kept := await self._recalled(trail)) is not None:
             translator = new()
             out = (
                 translator.feed(b"".join(b"data: %s\n\n" % message for message in kept)) + translator.close()
@@ -246,109 +221,109 @@ class Exchange:
             await reply.write(out)
             return
         if self._hedge:
-            await self._hedged(attempts, lambda one: self._streamed(one, reply, new))
+            await self._hedged(trail, lambda one: self._streamed(one, reply, new))
         else:
-            await self._streamed(attempts, reply, new)
+            await self._streamed(trail, reply, new)
 
-    async def _streamed(self, attempts: Attempts, reply: Reply, new: Callable[[], StreamTranslator]) -> None:
+    async def _streamed(self, trail: Trail, reply: Reply, new: Callable[[], StreamTranslator]) -> None:
         """The same, tried again while nothing was said."""
-        record = attempts.record
+        record = trail.record
         while True:
             translator = new()
-            attempts.begin(translator.reader)
+            trail.begin(translator.reader)
             try:
-                async with self._attempt(attempts) as attempt:
+                async with self._attempt(trail) as attempt:
                     try:
-                        await self._relay(attempts, attempt.key, reply, translator)
+                        await self._relay(trail, attempt.key, reply, translator)
                     finally:
                         attempt.usage, attempt.searches = translator.usage, translator.reader.searches
             except UnusableAnswer as error:
-                if not (attempts.said or attempts.settled):
-                    await self._again(error, attempts)
+                if not (trail.said or trail.settled):
+                    await self._retrial.again(error, trail)
                     continue
-                attempts.settled = True
+                trail.settled = True
                 await reply.write(translator.settle())
             except GatewayError as error:
                 record.count(translator.usage)
-                if attempts.said:
+                if trail.said:
                     raise
-                await self._again(error, attempts)
+                await self._retrial.again(error, trail)
                 continue
-            self._succeeded(record)
+            self._retrial.succeeded(record)
             record.count(translator.usage)
-            if attempts.key:
-                await self._remember(attempts, attempts.messages())
+            if trail.key:
+                await self._remember(trail, trail.messages())
             return
 
-    async def _relay(self, attempts: Attempts, key: str, reply: Reply, translator: StreamTranslator) -> None:
+    async def _relay(self, trail: Trail, key: str, reply: Reply, translator: StreamTranslator) -> None:
         """One attempt: each upstream read becomes at most one write. Raises what the translator kept."""
-        async with await self._upstream.open(attempts.call, key) as incoming:
+        async with await self._upstream.open(trail.call, key) as incoming:
             async for data in incoming:
-                if attempts.race is not None:
-                    self._answered(attempts)
-                attempts.arrived(data)
+                if trail.race is not None:
+                    self._answered(trail)
+                trail.arrived(data)
                 out = translator.feed(data)
                 if translator.signed:
                     await self._keep(translator.signed)
                 if out:
-                    attempts.said = True
+                    trail.said = True
                     await reply.write(out)
                 if translator.error is not None:
                     raise translator.error
         if out := translator.close():
-            attempts.said = True
+            trail.said = True
             await reply.write(out)
         if translator.error is not None:
             raise translator.error
 
-    async def _recalled(self, attempts: Attempts) -> list[bytes] | None:
-        """What was answered before; else the answer of these attempts is to be kept."""
-        call, client, record = attempts.call, attempts.client, attempts.record
+    async def _recalled(self, trail: Trail) -> list[bytes] | None:
+        """What was answered before; else the answer that comes is to be kept."""
+        call, client, record = trail.call, trail.client, trail.record
         key = await asyncio.to_thread(answer_key, call, client) if call.heavy else answer_key(call, client)
         kept = await self.stores.answers.get(key, time())
         if kept is None:
-            attempts.key = key
+            trail.key = key
         else:
             record.cached = "hit"
         return kept
 
-    async def _remember(self, attempts: Attempts, messages: list[bytes]) -> None:
+    async def _remember(self, trail: Trail, messages: list[bytes]) -> None:
         """Keep a whole answer of the model that was asked; one with nothing in it had better come anew."""
-        if not (attempts.other or attempts.settled):
-            await self.stores.answers.put(attempts.key, messages, attempts.record.cache, time())
+        if not (trail.other or trail.settled):
+            await self.stores.answers.put(trail.key, messages, trail.record.cache, time())
 
-    async def _hedged(self, attempts: Attempts, run: Callable[[Attempts], Coroutine[Any, Any, T]]) -> T:
+    async def _hedged(self, trail: Trail, run: Callable[[Trail], Coroutine[Any, Any, T]]) -> T:
         """Run; after unusual silence once more beside it, on another project (`policy.hedge`)."""
-        call, client, record = attempts.call, attempts.client, attempts.record
+        call, client, record = trail.call, trail.client, trail.record
         if not (client.id and may_be_doubled(call)):
-            return await run(attempts)
-        race = attempts.race = Race[T]()
+            return await run(trail)
+        race = trail.race = Race[T]()
 
         def beside() -> Coroutine[Any, Any, T] | None:
-            troubled = attempts.failures or attempts.remedies or attempts.settled or attempts.other
-            if troubled or call.project or not self.accounts.pool.others(call.model, attempts.tried, time()):
+            troubled = trail.failures or trail.remedies or trail.settled or trail.other
+            if troubled or call.project or not self.accounts.pool.others(call.model, trail.tried, time()):
                 return None
             if not self._hedge.spend():
                 return None
-            other = self._attempts(structs.replace(call, instead=None), client, record)
-            other.race, other.beside, other.tried = race, True, list(attempts.tried)
-            other.key = attempts.key
-            other.failures = self._retry.attempts  # its failure is no reason for a third
+            other = self._trail(structs.replace(call, instead=None), client, record)
+            other.race, other.beside, other.tried = race, True, list(trail.tried)
+            other.key = trail.key
+            other.failures = self._retrial.most  # its failure is no reason for a third
             record.hedge = "lost"
             return run(other)
 
-        return await race.run(run(attempts), self._hedge.delay(call.model, streamed=call.stream), beside)
+        return await race.run(run(trail), self._hedge.delay(call.model, streamed=call.stream), beside)
 
-    def _answered(self, attempts: Attempts) -> None:
+    def _answered(self, trail: Trail) -> None:
         """Its first bytes are here: of two attempts this is the one."""
-        if attempts.race is None or attempts.race.decided:
+        if trail.race is None or trail.race.decided:
             return
-        attempts.race.decide()
-        silent = monotonic() - attempts.began
-        self._hedge.observe(attempts.call.model, silent, streamed=attempts.call.stream)
-        record = attempts.record
-        record.project = attempts.tried[-1]
-        if attempts.beside:
+        trail.race.decide()
+        silent = monotonic() - trail.began
+        self._hedge.observe(trail.call.model, silent, streamed=trail.call.stream)
+        record = trail.record
+        record.project = trail.tried[-1]
+        if trail.beside:
             record.hedge = "won"
 
     async def _keep(self, signed: list[Signed]) -> None:
@@ -365,92 +340,16 @@ class Exchange:
         record.failed(error)
         await reply.write(translator.fail(error))
 
-    async def _again(self, error: GatewayError, attempts: Attempts) -> None:
-        """Make ready for another attempt, or raise the error."""
-        attempts.record.upstream_status = error.upstream_status or attempts.record.upstream_status
-        if self._remedied(error, attempts):
-            return
-        if isinstance(error, UnusableAnswer):
-            attempts.settled = True
-            return
-        attempts.failures += 1
-        call = attempts.call
-        try:
-            await self._pause(error, attempts.failures, attempts.client, call.model, call.project)
-        except GatewayError as last:
-            if not await self._passed_on(last, attempts):
-                raise
+    def _trail(self, call: GeminiCall, client: Client, record: Record) -> Trail:
+        return Trail(call, client, record, self.accounts.size(call, client))
 
-    async def _passed_on(self, error: GatewayError, attempts: Attempts) -> bool:
-        """Whether the next model of the chain is asked from now on. In an outage that is a retry like any other."""
-        instead = attempts.call.instead
-        if instead is None or not passes_on(error):
-            return False
-        if not isinstance(error, RateLimited) and not self._budget.spend():
-            return False
-        call = await instead()
-        if call is None:
-            return False
-        record = attempts.record
-        record.fallbacks = [*(record.fallbacks or ()), f"{attempts.call.model} {error.code}"]
-        self.prepare(call, record)
-        attempts.other = True
-        attempts.ask(call, self._size(call) if self.accounts.needs_size(attempts.client) else _UNSIZED)
-        return True
-
-    async def _pause(
-        self, error: GatewayError, failures: int, client: Client, model: str, project: str
-    ) -> None:
-        """Wait before another attempt, or raise the error."""
-        elsewhere, error = self.accounts.elsewhere(error, client, model, project)
-        jitter = random.random()  # noqa: S311
-        verdict = judge(error, failures, self._budget, self._retry, jitter, elsewhere=elsewhere)
-        if isinstance(verdict, Fail):
-            raise verdict.error
-        await asyncio.sleep(verdict.after)
-
-    def _attempts(self, call: GeminiCall, client: Client, record: Record) -> Attempts:
-        return Attempts(
-            call, client, record, self._size(call) if self.accounts.needs_size(client) else _UNSIZED
-        )
-
-    def _attempt(self, attempts: Attempts) -> Attempt:
+    def _attempt(self, trail: Trail) -> Attempt:
         return self.accounts.attempt(
-            attempts.client,
-            attempts.record,
-            attempts.call.model,
-            attempts.tried,
-            attempts.affinity,
-            attempts.size,
-            attempts.call.project,
+            trail.client,
+            trail.record,
+            trail.call.model,
+            trail.tried,
+            trail.affinity,
+            trail.size,
+            trail.call.project,
         )
-
-    def _size(self, call: GeminiCall) -> Size:
-        """What a call may bring at most; an answer is as long as was asked, or as the model can write."""
-        config = call.request.generation_config
-        output = config.max_output_tokens if config is not None else None
-        request = call.request
-        read = (request.system_instruction, request.tools, request.contents)
-        return Size(
-            len(encode_json(read)),
-            output or self._families.of(call.model).output_tokens or _MOST_OUTPUT,
-        )
-
-    def _remedied(self, error: GatewayError, attempts: Attempts) -> bool:
-        """Change the request so that this refusal cannot come again."""
-        if len(attempts.remedies) >= _MOST_REMEDIES:
-            return False
-        remedy = adjust.remedy(error, attempts.remedies)
-        if remedy is None or (self._strict and not remedy.harmless):
-            return False
-        if not remedy.apply(attempts.call.request, error.message):
-            return False
-        attempts.remedies.append(remedy.feature)
-        attempts.record.adjusted.append(remedy.field)
-        if remedy.lasting:
-            self._refusals.learn(attempts.call.model, remedy.feature, monotonic())
-        return True
-
-    def _succeeded(self, record: Record) -> None:
-        record.upstream_status = 200
-        self._budget.earn()

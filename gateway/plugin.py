@@ -22,12 +22,12 @@ from gateway.config.source import Source
 from gateway.errors import ConfigError, Fault, RateLimited
 from gateway.exchange import Exchange
 from gateway.ids import unique
+from gateway.lag import LoopLag
 from gateway.policy.access import Access, Client
 from gateway.policy.catalog import Catalog, ModelRoute
 from gateway.policy.limits import Admission
 from gateway.policy.windows import windows
 from gateway.record import RECORD, Record
-from gateway.server.lag import LoopLag
 from gateway.store.answers import HEADER, seconds
 from gateway.store.counters import Counters
 from gateway.totals import Totals

@@ -9,7 +9,8 @@ SHELL = {
     "upstream",
     "exchange",
     "attempt",
-    "attempts",
+    "trail",
+    "retrial",
     "race",
     "metrics",
     "background",
@@ -21,7 +22,7 @@ SHELL = {
     "preview",
     "server.reply",
     "server.lifecycle",
-    "server.lag",
+    "lag",
     "ids",
 }
 MAY_IMPORT: dict[str, set[str]] = {

@@ -13,9 +13,9 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway import __version__
+from gateway.lag import LoopLag
 from gateway.metrics import FAMILIES, PROCESS
 from gateway.plugin import SERVICES
-from gateway.server.lag import LoopLag
 from gateway.totals import _GAPS, Totals
 
 DASHBOARD = json.loads((Path(__file__).parent.parent / "docs" / "grafana.json").read_text())
@@ -156,7 +156,7 @@ async def test_the_longest_gap_of_a_stream_is_observed_once(
 ) -> None:
     upstream = Paced(*calls)
     monkeypatch.setattr(serve.app[SERVICES].exchange, "_upstream", upstream)
-    monkeypatch.setattr("gateway.attempts.monotonic", lambda: upstream.now)
+    monkeypatch.setattr("gateway.trail.monotonic", lambda: upstream.now)
 
     assert await ask(http, base, stream=True) == 200
     gaps = totals.models["m"].chunk_gap

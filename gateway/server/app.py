@@ -15,14 +15,15 @@ from gateway.config.prices import prices
 from gateway.config.source import Source
 from gateway.errors import ConfigError
 from gateway.exchange import Exchange
+from gateway.lag import LoopLag
 from gateway.plugin import SERVICES, Loaded, Services, load_plugins
 from gateway.policy.access import Access
 from gateway.policy.catalog import Catalog, alias_fault, fallback_fault
 from gateway.policy.limits import Admission
 from gateway.policy.windows import limit_headers
 from gateway.record import RECORD, Record
+from gateway.retrial import Retrial
 from gateway.server import cors
-from gateway.server.lag import LoopLag
 from gateway.server.lifecycle import DRAIN, Drain
 from gateway.server.logs import Log
 from gateway.server.middleware import Around
@@ -58,18 +59,12 @@ def build_app(config: GatewayConfig, source: Source, before: Services | None = N
     upstream, media = GeminiClient(config.upstream), MediaFetcher(config.media)
     _check(config, source)
     known = families(config.abilities, source)
-    accounts = Accounts(key_pool(config, source), prices(config.ledger))
+    accounts = Accounts(key_pool(config, source), prices(config.ledger), known)
     if before is not None:
         _carry_over(before.exchange, accounts)
     access = Access(config.auth, pooled=bool(accounts.pool))
-    exchange = Exchange(
-        upstream,
-        config.upstream.retry,
-        config.upstream.hedge,
-        accounts,
-        known,
-        strict=config.compat == "strict",
-    )
+    retrial = Retrial(config.upstream.retry, accounts, strict=config.compat == "strict")
+    exchange = Exchange(upstream, accounts, retrial, config.upstream.hedge)
     services = Services(
         config=config,
         catalog=Catalog(config.models),

@@ -13,7 +13,7 @@ from gateway.wire.gemini import GeminiCall
 from gateway.wire.sse import SSEDecoder
 
 
-class Attempts:
+class Trail:
     """What one upstream call has been through."""
 
     def __init__(self, call: GeminiCall, client: Client, record: Record, size: Size) -> None:

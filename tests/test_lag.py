@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from conftest import Serve
 
-from gateway.server.lag import PERIOD, LoopLag
+from gateway.lag import PERIOD, LoopLag
 
 
 class Nights:

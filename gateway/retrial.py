@@ -1,0 +1,108 @@
+"""What becomes of a failed attempt, while nothing was said yet: adjusted, repeated, asked of another model, or told.
+
+Three things are tried again: failures that pass (`policy.retry`), refusals with a remedy (`translate.adjust`), and
+answers that hold nothing. What still fails goes to the next model of its chain, where there is one (`policy.fallback`).
+"""
+
+import asyncio
+import random
+from time import monotonic
+
+from gateway.attempt import Accounts
+from gateway.errors import GatewayError, RateLimited, UnusableAnswer
+from gateway.policy.access import Client
+from gateway.policy.fallback import passes_on
+from gateway.policy.refusals import Refusals
+from gateway.policy.retry import Fail, RetryBudget, RetryConfig, judge
+from gateway.record import Record
+from gateway.trail import Trail
+from gateway.translate import adjust
+from gateway.wire.gemini import GeminiCall
+
+_MOST_REMEDIES = 2
+"""Adjustments of one request (translation.md J)."""
+
+
+class Retrial:
+    """The retry budget and the learnt refusals are shared by all calls."""
+
+    def __init__(self, config: RetryConfig, accounts: Accounts, *, strict: bool) -> None:
+        self._retry = config
+        self._accounts = accounts
+        self._strict = strict
+        self._budget = RetryBudget()
+        self._refusals = Refusals()
+
+    @property
+    def most(self) -> int:
+        """Attempts at one call."""
+        return self._retry.attempts
+
+    def prepare(self, call: GeminiCall, record: Record) -> None:
+        """Leave out what the model is known to refuse."""
+        learnt = self._refusals.of(call.model, monotonic())
+        if learnt:
+            record.adjusted += adjust.prepare(call.request, learnt)
+
+    async def again(self, error: GatewayError, trail: Trail) -> None:
+        """Make ready for another attempt, or raise the error."""
+        trail.record.upstream_status = error.upstream_status or trail.record.upstream_status
+        if self._remedied(error, trail):
+            return
+        if isinstance(error, UnusableAnswer):
+            trail.settled = True
+            return
+        trail.failures += 1
+        call = trail.call
+        try:
+            await self.pause(error, trail.failures, trail.client, call.model, call.project)
+        except GatewayError as last:
+            if not await self._passed_on(last, trail):
+                raise
+
+    async def _passed_on(self, error: GatewayError, trail: Trail) -> bool:
+        """Whether the next model of the chain is asked from now on. In an outage that is a retry like any other."""
+        instead = trail.call.instead
+        if instead is None or not passes_on(error):
+            return False
+        if not isinstance(error, RateLimited) and not self._budget.spend():
+            return False
+        call = await instead()
+        if call is None:
+            return False
+        record = trail.record
+        record.fallbacks = [*(record.fallbacks or ()), f"{trail.call.model} {error.code}"]
+        self.prepare(call, record)
+        trail.other = True
+        trail.ask(call, self._accounts.size(call, trail.client))
+        return True
+
+    async def pause(
+        self, error: GatewayError, failures: int, client: Client, model: str, project: str
+    ) -> None:
+        """Wait before another attempt, or raise the error."""
+        elsewhere, error = self._accounts.elsewhere(error, client, model, project)
+        jitter = random.random()  # noqa: S311
+        verdict = judge(error, failures, self._budget, self._retry, jitter, elsewhere=elsewhere)
+        if isinstance(verdict, Fail):
+            raise verdict.error
+        await asyncio.sleep(verdict.after)
+
+    def _remedied(self, error: GatewayError, trail: Trail) -> bool:
+        """Change the request so that this refusal cannot come again."""
+        if len(trail.remedies) >= _MOST_REMEDIES:
+            return False
+        remedy = adjust.remedy(error, trail.remedies)
+        if remedy is None or (self._strict and not remedy.harmless):
+            return False
+        if not remedy.apply(trail.call.request, error.message):
+            return False
+        trail.remedies.append(remedy.feature)
+        trail.record.adjusted.append(remedy.field)
+        if remedy.lasting:
+            self._refusals.learn(trail.call.model, remedy.feature, monotonic())
+        return True
+
+    def succeeded(self, record: Record) -> None:
+        record.upstream_status = 200
+        self._budget.earn()
