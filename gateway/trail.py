@@ -8,6 +8,7 @@ from gateway.policy.access import Client
 from gateway.policy.affinity import affinity
 from gateway.race import Race
 from gateway.record import Record
+from gateway.store.answers import LARGEST
 from gateway.translate.turn import TurnReader
 from gateway.wire.gemini import GeminiCall
 from gateway.wire.sse import SSEDecoder
@@ -51,6 +52,7 @@ class Trail:
         self._read = 0.0
         self.heard: list[bytes] = []
         """What came of a stream that is to be kept."""
+        self._heard = 0
         if self.other:
             reader.model = self.call.model
 
@@ -63,6 +65,9 @@ class Trail:
         """More of a stream came from upstream."""
         if self.key:
             self.heard.append(data)
+            self._heard += len(data)
+            if self._heard > LARGEST:  # it will not be kept
+                self.key, self.heard = b"", []
         now = monotonic()
         if self._read:
             self.record.chunk_gap(now - self._read)

@@ -17,7 +17,7 @@ from gateway.store.signatures import Signatures, SignaturesConfig
 from gateway.wire.gemini import GeminiCall, decode_response, encode_json
 
 HEADER = "x-gateway-cache"
-_LARGEST = 2**20
+LARGEST = 2**20
 """Bytes of one answer."""
 _WHOLE = ("STOP", "MAX_TOKENS")
 
@@ -65,7 +65,7 @@ class Answers:
 
     async def put(self, key: bytes, messages: Sequence[bytes], seconds: float, now: float) -> None:
         """Keep an answer, if it is whole and not too large."""
-        if sum(map(len, messages)) > _LARGEST or not _whole(messages):
+        if sum(map(len, messages)) > LARGEST or not _whole(messages):
             return
         answer = [Raw(msgspec.json.format(message, indent=-1)) for message in messages]  # each on one line
         await self._store.put({key: _encode(_Kept(key.hex(), now + seconds, answer)).decode()}, now)

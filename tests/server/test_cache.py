@@ -158,6 +158,16 @@ async def test_a_stream_that_breaks_is_not_kept(
     assert (await ask(http, base, FOR_AN_HOUR))[1] == "miss"
 
 
+async def test_a_stream_too_large_to_be_kept_is_let_go_on_its_way(
+    http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.trail.LARGEST", 300)
+    raw_upstream.scripts = [events(answer("x" * 400)), one(answer())]
+    assert said((await ask(http, base, FOR_AN_HOUR, stream=True))[2]) == "x" * 400
+
+    assert (await ask(http, base, FOR_AN_HOUR))[1] == "miss"
+
+
 async def test_choices_of_one_answer_are_not_one_and_the_same(
     http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream
 ) -> None:
