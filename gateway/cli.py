@@ -13,7 +13,7 @@ from gateway.config.source import Source
 from gateway.errors import ConfigError, GatewayError
 from gateway.keys_cli import add_commands
 
-DEFAULT_CONFIG = Path("config/gateway.yaml")
+DEFAULT_CONFIG = Path(os.environ.get("GATEWAY_CONFIG", "config/gateway.yaml"))
 EX_CONFIG = 78
 """The exit code of sysexits.h for a configuration error; systemd shows it by name."""
 

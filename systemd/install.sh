@@ -3,12 +3,14 @@
 #   PREFIX   where the environment goes (/opt/gateway)   DOMAIN   the name nginx serves
 #   DESTDIR  lay the files down below it and touch nothing else: no environment, no systemd, no nginx
 set -eu
+umask 022  # the service is another user, whatever root keeps to itself
 cd "$(dirname "$0")/.."
 prefix=${PREFIX:-/opt/gateway}
 dest=${DESTDIR:-}
 domain=${DOMAIN:-$(hostname -f 2>/dev/null || hostname)}
 units=$dest/etc/systemd/system
 etc=$dest/etc/gateway
+bin=$dest/usr/local/bin
 site=$dest/etc/nginx/sites-available/gateway
 enabled=$dest/etc/nginx/sites-enabled/gateway
 
@@ -19,9 +21,9 @@ running() { live && [ -d /run/systemd/system ]; }
 
 if [ "${1:-}" = --uninstall ]; then
     if running; then
-        systemctl disable --now gateway.socket gateway@blue.service gateway@green.service 2>/dev/null || true
+        systemctl disable --now gateway.socket gateway-admin.socket gateway@blue.service gateway@green.service 2>/dev/null || true
     fi
-    rm -rf "$units/gateway.socket" "$units/gateway@.service" "$units/gateway@.service.d" "$site" "$enabled" "$dest$prefix/venv"
+    rm -rf "$bin/gateway" "$units/gateway-admin.socket" "$units/gateway.socket" "$units/gateway@.service" "$units/gateway@.service.d" "$site" "$enabled" "$dest$prefix/venv"
     rmdir "$dest$prefix" 2>/dev/null || true
     if running; then
         systemctl daemon-reload
@@ -44,7 +46,9 @@ install -d -m 755 "$etc" "$units/gateway@.service.d"
 install -d -m 700 "$etc/credentials" "$etc/tls"
 [ -e "$etc/gateway.yaml" ] || install -m 644 config/gateway.yaml "$etc/gateway.yaml"
 install -m 644 config/gateway.schema.json "$etc/gateway.schema.json"
-install -m 644 systemd/gateway.socket "$units/gateway.socket"
+install -m 644 systemd/gateway.socket systemd/gateway-admin.socket "$units/"
+install -d -m 755 "$bin"
+sed "s|@PREFIX@|$prefix|g" systemd/gateway.sh >"$bin/gateway" && chmod 755 "$bin/gateway"
 sed "s|@PREFIX@|$prefix|g" systemd/gateway@.service >"$units/gateway@.service"
 
 # Resolvers on private addresses must stay reachable through the unit's IP filter.
@@ -54,15 +58,15 @@ printf '[Service]\n# Resolvers of this machine, from /etc/resolv.conf. Add proxi
 
 if running; then
     systemctl daemon-reload
-    systemctl enable --quiet gateway.socket gateway@blue.service
-    systemctl start gateway.socket
+    systemctl enable --quiet gateway.socket gateway-admin.socket gateway@blue.service
+    systemctl start gateway.socket gateway-admin.socket
     systemctl restart gateway@blue.service
     echo "gateway@blue is $(systemctl is-active gateway@blue.service) on /run/gateway.sock, for https://$domain"
 fi
 
 body=33554432
-live && body=$("$prefix/venv/bin/python" -I -c 'from gateway.config.source import read_file; from gateway.config.model import GatewayConfig; from pathlib import Path
-print(read_file(Path("/etc/gateway/gateway.yaml")).decode(GatewayConfig).limits.body)')
+live && body=$("$prefix/venv/bin/python" -I -c 'from gateway.config.source import read_file; from gateway.policy.limits import LimitsConfig; from pathlib import Path
+print(read_file(Path("/etc/gateway/gateway.yaml")).decode(LimitsConfig, at=("limits",)).body)')
 if [ -d "$dest/etc/nginx" ] || ! live; then
     install -d "$(dirname "$site")" "$(dirname "$enabled")"
     sed -e "s|@DOMAIN@|$domain|g" -e "s|@BODY@|$body|g" config/nginx.conf >"$site"

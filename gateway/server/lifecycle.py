@@ -42,11 +42,23 @@ def notify(message: str) -> None:
         sock.sendto(message.encode(), "\0" + address[1:] if address.startswith("@") else address)
 
 
-def inherited_sockets(environ: Mapping[str, str]) -> list[socket.socket]:
-    """Listening sockets passed by systemd (sd_listen_fds(3)), none when they are meant for another process."""
-    if environ.get("LISTEN_PID") != str(os.getpid()):
-        return []
-    return [socket.socket(fileno=3 + i) for i in range(int(environ.get("LISTEN_FDS", "0")))]
+ADMIN = "admin"
+"""The name that systemd's socket unit gives the admin listener; any other is for clients."""
+
+
+def inherited_sockets(environ: Mapping[str, str]) -> tuple[list[socket.socket], list[socket.socket]]:
+    """Listening sockets passed by systemd (sd_listen_fds(3)), for clients and for the admin.
+
+    None when they are meant for another process.
+    """
+    clients: list[socket.socket] = []
+    admins: list[socket.socket] = []
+    if environ.get("LISTEN_PID") == str(os.getpid()):
+        names = environ.get("LISTEN_FDNAMES", "").split(":")
+        for i in range(int(environ.get("LISTEN_FDS", "0"))):
+            name = names[i] if i < len(names) else ""
+            (admins if name == ADMIN else clients).append(socket.socket(fileno=3 + i))
+    return clients, admins
 
 
 async def keep_watchdog_fed(environ: Mapping[str, str]) -> None:

@@ -56,10 +56,10 @@ def serve(again: Load, *, ignore_inherited: bool) -> int:
     """Serve until SIGTERM or SIGINT, then drain. `again` reads the configuration, now and at each SIGHUP."""
     config, source = again()
     app = build_app(config, source)
-    sockets = [] if ignore_inherited else inherited_sockets(os.environ)
+    clients, admins = ([], []) if ignore_inherited else inherited_sockets(os.environ)
     _collect_seldom()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_serve(Serving(config, app, again), sockets))
+        return runner.run(_serve(Serving(config, app, again), clients, admins))
 
 
 def _collect_seldom() -> None:
@@ -147,7 +147,7 @@ class Serving:
         task.add_done_callback(self._leaving.discard)
 
 
-async def _serve(serving: Serving, sockets: list[socket.socket]) -> int:
+async def _serve(serving: Serving, sockets: list[socket.socket], admins: list[socket.socket]) -> int:
     config = serving.config
     try:
         where = await serving.start(sockets)
@@ -156,7 +156,7 @@ async def _serve(serving: Serving, sockets: list[socket.socket]) -> int:
         await serving.stop()
         return 1
     try:
-        admin = await _admin(lambda: serving.app[SERVICES], config)
+        admin = await _admin(lambda: serving.app[SERVICES], config, admins)
     except OSError as error:
         print(f"cannot listen for the admin: {error.strerror or error}", file=sys.stderr)
         await serving.stop()
@@ -180,14 +180,19 @@ async def _serve(serving: Serving, sockets: list[socket.socket]) -> int:
     return 0
 
 
-async def _admin(services: Callable[[], Services], config: GatewayConfig) -> web.AppRunner | None:
+async def _admin(
+    services: Callable[[], Services], config: GatewayConfig, sockets: list[socket.socket]
+) -> web.AppRunner | None:
     """The admin listener, where the configuration wants one. Raises OSError when its address cannot be had."""
     wanted = config.admin
-    if wanted.port is None and wanted.unix is None:
+    if not sockets and wanted.port is None and wanted.unix is None:
         return None
     runner = web.AppRunner(Admin(services, wanted.token).app(), access_log=None, shutdown_timeout=1)
     await runner.setup()
-    if wanted.unix is not None:
+    if sockets:
+        for inherited in sockets:
+            await web.SockSite(runner, inherited).start()
+    elif wanted.unix is not None:
         await web.UnixSite(runner, wanted.unix).start()
         os.chmod(wanted.unix, 0o660)
     else:

@@ -102,12 +102,12 @@ def engine(url: str, password: str | None) -> sa.Engine:
 def _sqlite(path: Path) -> sa.Engine:
     """A file of ours alone from its first byte; one that is corrupt is moved aside (robustness.md P18)."""
     with suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        _create(path)
     if _corrupt(path):
         for suffix in ("-wal", "-shm", ""):
             with suppress(FileNotFoundError):
                 os.replace(f"{path}{suffix}", f"{path}.corrupt{suffix}")
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        _create(path)
     made = sa.create_engine(f"sqlite:///{path.absolute()}", connect_args={"timeout": _BUSY})
 
     @sa.event.listens_for(made, "connect")
@@ -121,6 +121,17 @@ def _sqlite(path: Path) -> sa.Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return made
+
+
+def _create(path: Path) -> None:
+    """An empty file for its owner alone; made by root it belongs to whom the folder does: the service."""
+    file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    try:
+        if os.geteuid() == 0:
+            folder = path.absolute().parent.stat()
+            os.fchown(file, folder.st_uid, folder.st_gid)
+    finally:
+        os.close(file)
 
 
 def _corrupt(path: Path) -> bool:

@@ -52,7 +52,7 @@ def test_the_sandbox_is_on(name: str) -> None:
 
 def test_both_instances_share_one_user_and_one_socket() -> None:
     assert value("User") == ["gateway"]
-    assert value("Sockets") == ["gateway.socket"]
+    assert value("Sockets") == ["gateway.socket gateway-admin.socket"]
     assert "Service=gateway@blue.service" in (ROOT / "systemd" / "gateway.socket").read_text()
 
 
@@ -76,7 +76,10 @@ def test_install_lays_files_down_below_destdir_and_removes_them(tmp_path: Path) 
         subprocess.run(["sh", "systemd/install.sh"], cwd=ROOT, env=environ, check=True, capture_output=True)
     unit = tmp_path / "etc/systemd/system/gateway@.service"
 
+    command = tmp_path / "usr/local/bin/gateway"
     assert "/opt/gateway/venv/bin/python" in unit.read_text()
+    assert "exec /opt/gateway/venv/bin/python -I -m gateway" in command.read_text()
+    assert command.stat().st_mode & 0o777 == 0o755
     assert "@" not in re.sub(r"gateway@|@system|@privileged|~@.*|@down|[\w.]+@", "", unit.read_text())
     assert "server_name gateway.test;" in (tmp_path / "etc/nginx/sites-available/gateway").read_text()
     (tmp_path / "etc/gateway/gateway.yaml").write_text("drain: 7\n")
@@ -84,4 +87,6 @@ def test_install_lays_files_down_below_destdir_and_removes_them(tmp_path: Path) 
         ["sh", "systemd/install.sh", "--uninstall"], cwd=ROOT, env=environ, check=True, capture_output=True
     )
     assert not unit.exists()
+    assert not command.exists()
+    assert list((tmp_path / "etc/systemd/system").iterdir()) == []
     assert (tmp_path / "etc/gateway/gateway.yaml").read_text() == "drain: 7\n"

@@ -149,20 +149,29 @@ async def test_an_inherited_socket_is_served(
 ) -> None:
     gateway = Gateway(tmp_path, config("http://127.0.0.1:9"))
     start.append(gateway)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        socket.create_server(("127.0.0.1", 0)) as admin,
+    ):
+        port, admin_port = listening.getsockname()[1], admin.getsockname()[1]
         handover = (
-            "import os, sys; os.dup2(int(sys.argv[1]), 3); os.set_inheritable(3, True);"
-            "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1');"
-            "os.execv(sys.argv[2], sys.argv[2:])"
+            "import os, sys; a, b = os.dup(int(sys.argv[1])), os.dup(int(sys.argv[2]));"
+            "os.dup2(a, 3); os.dup2(b, 4); os.set_inheritable(3, True); os.set_inheritable(4, True);"
+            "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='2', LISTEN_FDNAMES='http:admin');"
+            "os.execv(sys.argv[3], sys.argv[3:])"
         )
+        files = (listening.fileno(), admin.fileno())
         gateway.process = subprocess.Popen(
-            [sys.executable, "-c", handover, str(listening.fileno()), *gateway._arguments],
-            env=gateway._environ, cwd=ROOT, stderr=subprocess.PIPE, pass_fds=(listening.fileno(),),
+            [sys.executable, "-c", handover, *map(str, files), *gateway._arguments],
+            env=gateway._environ, cwd=ROOT, stderr=subprocess.PIPE, pass_fds=files,
         )  # fmt: skip
         assert "systemd" in await gateway.told("READY=1")
         async with http.get(f"http://127.0.0.1:{port}/healthz") as response:
             assert response.status == 200
+        async with http.get(f"http://127.0.0.1:{admin_port}/metrics") as response:
+            assert "gateway_in_progress" in await response.text()
+        async with http.get(f"http://127.0.0.1:{admin_port}/admin/pool") as response:
+            assert response.status == 401  # no admin.token is configured
 
 
 async def test_a_unix_socket_is_served(start: list[Gateway], tmp_path: Path) -> None:

@@ -41,6 +41,17 @@ def chat() -> None:
     print(f"unary and streamed: {len(times)} chunks over {times[-1] - times[0]:.2f} s")
 
 
+def team() -> None:
+    """Both issued keys are served from the pool: one of before the service had a ledger, one of after."""
+    wait_until_served()
+    for name in ("ada", "bob"):
+        key = Path(f"/root/{name}").read_text().strip()
+        member = openai.OpenAI(base_url="https://gateway.test/v1", api_key=key, max_retries=0)
+        answer = member.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": name}])
+        assert answer.choices[0].message.content == f"You said: {name}"
+    print("two members of a team, served from the pool")
+
+
 def wait_until_served() -> None:
     """After a boot nginx may be a moment behind."""
     end = time.monotonic() + 30
@@ -114,4 +125,4 @@ def load() -> None:
 
 
 if __name__ == "__main__":
-    {"chat": chat, "load": load, "begin": begin, "resume": resume}[sys.argv[1]]()
+    {"chat": chat, "load": load, "begin": begin, "resume": resume, "team": team}[sys.argv[1]]()

@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 vps=${VPS:-../shared/vps/vps}
 export VPS_NAME=gwtest
-trap '"$vps" down >/dev/null 2>&1 || true' EXIT
+trap '[ $? = 0 ] || inside journalctl --no-pager -n 20 -u gateway@blue.service || true; "$vps" down >/dev/null 2>&1 || true' EXIT
 inside() { "$vps" exec "$@"; }
 say() { echo "test-vps: $*"; }
 
@@ -52,13 +52,26 @@ client chat
 client resume
 inside bash -ec 'test "$(stat -c "%a" /var/lib/gateway/state.db)" = 600'
 
+say "a team: credentials, keys from root's shell, the admin socket, usage"
+inside bash -ec 'umask 077; printf AIzaCanaryPool >/etc/gateway/credentials/gemini-blue; printf hush-canary >/etc/gateway/credentials/admin-token
+sed -i "s|^  projects: \[\].*|  projects: [{name: blue, keys: [{credential: gemini-blue}]}]|; s|^  # token: .*|  token: {credential: admin-token}|" /etc/gateway/gateway.yaml
+gateway check && gateway keys add ada --requests-per-day 100 >/root/ada 2>/dev/null   # before the service has a ledger
+systemctl restart gateway@blue
+gateway keys add bob >/root/bob 2>/dev/null
+cd gateway && make install DOMAIN=gateway.test >/dev/null'
+client team
+inside bash -ec 'gateway usage --by client,project --format csv | grep ",blue,"
+admin() { curl -sf --unix-socket /run/gateway-admin.sock -H "Authorization: Bearer $1" "http://admin$2"; }
+admin hush-canary /admin/keys | grep -q ada && admin none /metrics | grep -q gateway_attempts_total && ! admin wrong /admin/keys
+test "$(stat -c "%a %U" /run/gateway-admin.sock)" = "600 root" && test "$(stat -c "%a" /var/lib/gateway/ledger.db)" = 600'
+
 say "exposure"
 score=$(inside systemd-analyze security --no-pager gateway@blue.service | sed -n 's/.*exposure level for gateway@blue.service: \([0-9.]*\).*/\1/p')
 echo "systemd-analyze security: $score"
 awk -v s="$score" 'BEGIN { exit !(s != "" && s <= 1.5) }'
 
 say "no key in any log"
-inside bash -ec '! { journalctl --no-pager; cat /var/log/nginx/*; } | grep -a "AIzaCanary"'
+inside bash -ec '! { journalctl --no-pager; cat /var/log/nginx/*; } | grep -aE "AIzaCanary|hush-canary|sk-gw-"'
 inside systemctl is-active gateway@blue gateway.socket
 say "make uninstall"
 inside bash -ec 'cd gateway && make uninstall && ! test -e /run/systemd/units/invocation:gateway@blue.service && test -e /etc/gateway/gateway.yaml'
