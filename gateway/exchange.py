@@ -94,7 +94,7 @@ class Exchange:
                 record.upstream_status = error.upstream_status or record.upstream_status
                 await self._retrial.pause(error, failures, client, model, project)
                 continue
-            self._retrial.succeeded(record)
+            self._retrial.succeeded(record, model)
             return found
 
     async def forward(
@@ -128,6 +128,8 @@ class Exchange:
             events += reader.close(whole=True)
             await self._keep(reader.signed)
             return events
+        if trail.call.instead is not None:
+            await self._retrial.begin(trail)
         if self._hedge:
             return await self._hedged(trail, lambda one: self._whole(one, new))
         return await self._whole(trail, new)
@@ -150,7 +152,7 @@ class Exchange:
             except GatewayError as error:
                 await self._retrial.again(error, trail)
                 continue
-            self._retrial.succeeded(record)
+            self._retrial.succeeded(record, trail.call.model)
             record.count(reader.usage)
             await self._keep(reader.signed)
             if trail.key:
@@ -220,6 +222,8 @@ class Exchange:
             await self._keep(translator.signed)
             await reply.write(out)
             return
+        if trail.call.instead is not None:
+            await self._retrial.begin(trail)
         if self._hedge:
             await self._hedged(trail, lambda one: self._streamed(one, reply, new))
         else:
@@ -249,7 +253,7 @@ class Exchange:
                     raise
                 await self._retrial.again(error, trail)
                 continue
-            self._retrial.succeeded(record)
+            self._retrial.succeeded(record, trail.call.model)
             record.count(translator.usage)
             if trail.key:
                 await self._remember(trail, trail.messages())

@@ -9,9 +9,9 @@ import random
 from time import monotonic
 
 from gateway.attempt import Accounts
-from gateway.errors import GatewayError, RateLimited, UnusableAnswer
+from gateway.errors import GatewayError, NoUsableKey, UnusableAnswer, UpstreamError
 from gateway.policy.access import Client
-from gateway.policy.fallback import passes_on
+from gateway.policy.fallback import Standing, passes_on
 from gateway.policy.refusals import Refusals
 from gateway.policy.retry import Fail, RetryBudget, RetryConfig, judge
 from gateway.record import Record
@@ -32,6 +32,7 @@ class Retrial:
         self._strict = strict
         self._budget = RetryBudget()
         self._refusals = Refusals()
+        self._standing = Standing()
 
     @property
     def most(self) -> int:
@@ -60,18 +61,30 @@ class Retrial:
             if not await self._passed_on(last, trail):
                 raise
 
+    async def begin(self, trail: Trail) -> None:
+        """Leave out models that fail and fail, where there are others to ask."""
+        while self._standing.resting(trail.call.model, monotonic()):
+            if not await self._next(trail, "resting"):
+                break
+
     async def _passed_on(self, error: GatewayError, trail: Trail) -> bool:
-        """Whether the next model of the chain is asked from now on. In an outage that is a retry like any other."""
-        instead = trail.call.instead
-        if instead is None or not passes_on(error):
+        """Whether the next model of the chain is asked from now on."""
+        if trail.call.instead is None or not passes_on(error):
             return False
-        if not isinstance(error, RateLimited) and not self._budget.spend():
-            return False
-        call = await instead()
+        if isinstance(error, UpstreamError) and not isinstance(error, NoUsableKey):
+            self._standing.failed(trail.call.model, monotonic())
+        found = await self._next(trail, error.code)
+        if found:
+            await self.begin(trail)
+        return found
+
+    async def _next(self, trail: Trail, why: str | None) -> bool:
+        """Go on with the next model; false when there is none that can be asked so."""
+        call = await trail.call.instead() if trail.call.instead is not None else None
         if call is None:
             return False
         record = trail.record
-        record.fallbacks = [*(record.fallbacks or ()), f"{trail.call.model} {error.code}"]
+        record.fallbacks = [*(record.fallbacks or ()), f"{trail.call.model} {why}"]
         self.prepare(call, record)
         trail.other = True
         trail.ask(call, self._accounts.size(call, trail.client))
@@ -103,6 +116,8 @@ class Retrial:
             self._refusals.learn(trail.call.model, remedy.feature, monotonic())
         return True
 
-    def succeeded(self, record: Record) -> None:
+    def succeeded(self, record: Record, model: str) -> None:
+        """A call was answered."""
         record.upstream_status = 200
         self._budget.earn()
+        self._standing.succeeded(model)

@@ -23,7 +23,7 @@ from gateway.errors import (
 )
 from gateway.plugin import SERVICES
 from gateway.policy.catalog import Catalog, ModelsConfig
-from gateway.policy.fallback import passes_on
+from gateway.policy.fallback import Standing, passes_on
 
 CHAIN = "models: {fallbacks: {gemini-3-pro-preview: [gemini-2.5-pro, gemini-2.5-flash]}}"
 PRO, OLD, FLASH = "gemini-3-pro-preview", "gemini-2.5-pro", "gemini-2.5-flash"
@@ -178,6 +178,63 @@ async def test_an_outage_of_all_models_is_no_storm(
         assert (await ask(http, base))[0] == 503
 
     assert len(models.asked) <= 1.2 * 200
+
+
+@pytest.mark.parametrize("status", [404, 503])
+async def test_a_lasting_failure_of_one_model_is_made_good_for_ever(
+    http: aiohttp.ClientSession, serve: Serve, models: Models, upstream: str, status: int
+) -> None:
+    models.statuses = {PRO: status}
+    base = await serve(CHAIN, upstream)
+    for _ in range(100):
+        got, headers, _ = await ask(http, base)
+        assert (got, headers["x-gateway-model"]) == (200, OLD)
+        assert headers["x-gateway-fallback"].startswith(PRO)
+
+    if status == 503:  # a model that fails and fails is left alone; one that is not there says so at once
+        assert models.asked.count(PRO) < 20
+
+
+async def test_a_model_that_has_recovered_is_asked_again(
+    http: aiohttp.ClientSession, serve: Serve, models: Models, upstream: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("gateway.retrial.monotonic", lambda: now)
+    models.statuses = {PRO: 503, OLD: 503}
+    base = await serve(CHAIN, upstream)
+    for _ in range(10):
+        await ask(http, base)
+    assert (await ask(http, base))[1]["x-gateway-fallback"] == f"{PRO} resting, {OLD} resting"
+    models.statuses = {}
+    now += 61
+
+    assert (await ask(http, base))[1]["x-gateway-model"] == PRO
+    assert "x-gateway-fallback" not in (await ask(http, base))[1]
+
+
+def test_how_long_a_model_is_left_alone() -> None:
+    standing = Standing()
+    rests = []
+    now = 0.0
+    for _ in range(12):
+        standing.failed("m", now)
+        begin = now
+        while standing.resting("m", now):
+            now += 0.5
+        rests.append(now - begin)
+    assert rests == [0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60, 60]
+    standing.succeeded("m")
+    standing.failed("m", now)
+    assert not standing.resting("m", now)
+
+
+def test_models_are_not_remembered_without_end() -> None:
+    standing = Standing()
+    for i in range(5000):
+        for _ in range(3):
+            standing.failed(f"gemini-{i}", 0.0)
+
+    assert len(standing._failures) == len(standing._until) == 1000
 
 
 @pytest.mark.parametrize(
