@@ -163,6 +163,7 @@ class Attempt:
     async def __aenter__(self) -> Self:
         accounts, client = self._accounts, self._client
         if not client.id and accounts.ledger is None:
+            self._record.attempts += 1
             return self
         self._began = monotonic()
         if client.id:
@@ -175,6 +176,7 @@ class Attempt:
                 raise
         if accounts.ledger is not None:
             await self._begin(accounts.ledger)
+        self._record.attempts += 1
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -85,7 +85,6 @@ class Exchange:
         size = Size(len(body or b""))
         while True:
             failures += 1
-            record.attempts += 1
             try:
                 async with self.accounts.attempt(client, record, model, tried, b"", size, project) as attempt:
                     found = readable(await self._upstream.ask(path, body, attempt.key), read)

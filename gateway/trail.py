@@ -47,7 +47,6 @@ class Trail:
 
     def begin(self, reader: TurnReader) -> None:
         """Another attempt, whose answer will be read by a reader of its own."""
-        self.record.attempts += 1
         self.began = monotonic()
         self._read = 0.0
         self.heard: list[bytes] = []

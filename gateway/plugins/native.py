@@ -90,7 +90,6 @@ class Native(Plugin):
             if isinstance(told.body, bytes):
                 headers["Content-Type"] = "application/json"  # in protobuf, names could not be read
         size = _size(told)
-        record.attempts = 1
         async with exchange.accounts.attempt(
             client, record, told.model, [], home if told.makes else b"", size, told.project
         ) as attempt:
