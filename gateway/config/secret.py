@@ -29,7 +29,7 @@ class Secret:
         else:
             raise ValueError(_HOW)
         if value is None:
-            raise ValueError(f"{kind} {name!r} does not exist")
+            raise ValueError(_absent(kind, str(name), environ))
         value = value.strip().removeprefix("\ufeff").strip()
         if not value or any(c.isspace() or not c.isprintable() for c in value):
             raise ValueError(f"{kind} {name!r} is empty, or holds blanks or control characters")
@@ -47,6 +47,18 @@ class Secret:
 
     def __hash__(self) -> int:
         return hash(self._value)
+
+
+def _absent(kind: str, name: str, environ: Mapping[str, str]) -> str:
+    if kind == "env":
+        return f"the environment variable {name!r} is not set"
+    folder = environ.get("CREDENTIALS_DIRECTORY")
+    if folder is None:
+        return (
+            f"credential {name!r} cannot be read: systemd sets CREDENTIALS_DIRECTORY; elsewhere set it to the folder "
+            "that holds the file"
+        )
+    return f"there is no credential {name!r} in {folder}"
 
 
 def _credential(name: str, environ: Mapping[str, str]) -> str | None:

@@ -1,7 +1,7 @@
 """Strict reading of the YAML: text to Structs, and for every fault its file, line and column.
 
 PyYAML composes the tree once; its node marks give the places. Scalars follow YAML 1.2's core rules, so that `no`
-and `1:30` stay text. One run reports one fault for each top-level section.
+and `1:30` stay text. One run reports every fault.
 """
 
 import os
@@ -9,7 +9,8 @@ import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from types import GenericAlias, NoneType, UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 import yaml
@@ -33,7 +34,7 @@ _WORDS: dict[str, object] = {
 _CORE_TAGS = tuple(
     f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "seq", "map")
 )
-_PLACE = re.compile(r" - at `(?:key in )?\$(.*)`$")
+_PLACE = re.compile(r" - at `(?:key in |key` in `)?\$(.*)`$")
 _STEP = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
 _MISSING = re.compile(r"Object missing required field `(.*)`")
@@ -57,11 +58,7 @@ class Source:
         for step in at:
             value = value.get(step) if isinstance(value, dict) else None
         value = {} if value is None else value
-        faults: list[Fault] = []
-        if not at:
-            faults = [f for name in value for f in self._try(type_, {name: value[name]}, at)]
-        if not faults:
-            faults = self._try(type_, value, at)
+        faults = self._faults(type_, value, at)
         if faults:
             raise ConfigError(tuple(faults))
         return msgspec.convert(value, type_, dec_hook=self._secret)
@@ -86,7 +83,7 @@ class Source:
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             place = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
-            raise ConfigError((Fault(self.file, *place, error.problem or str(error.context)),)) from None
+            raise ConfigError((Fault(self.file, *place, _composed(error)),)) from None
         except yaml.YAMLError as error:
             raise ConfigError((Fault(self.file, 1, 1, str(error).splitlines()[0]),)) from None
         except RecursionError:
@@ -123,6 +120,24 @@ class Source:
             lines[name] = key.start_mark.line + 1
         return found
 
+    def _faults(self, type_: Any, value: Any, at: Path_) -> list[Fault]:
+        """Every fault of a value: msgspec tells the first, so what is wrong as a whole is looked at in its parts."""
+        own = self._try(type_, value, at)
+        if not own:
+            return own
+        bare = _bare(type_)
+        parts = _parts(type_, value)
+        names: Any = GenericAlias(dict, (get_args(bare)[0], Any)) if get_origin(bare) is dict else Any
+        found: list[Fault] = []
+        for part, type_of_part, name in parts:
+            inner = self._faults(type_of_part, part, (*at, name))
+            found += inner or self._try(names, {name: part}, (*at, name))
+        if isinstance(bare, type) and issubclass(bare, msgspec.Struct) and isinstance(value, dict):
+            known = {name for _, _, name in parts}
+            unknown = {name: part for name, part in value.items() if name not in known}
+            found += [fault for name, part in unknown.items() for fault in self._try(bare, {name: part}, at)]
+        return found or own
+
     def _try(self, type_: type[Any], value: Any, at: Path_) -> list[Fault]:
         try:
             msgspec.convert(value, type_, dec_hook=self._secret)
@@ -147,7 +162,8 @@ class Source:
             known = _fields(type_, path[len(at) :])
             close = get_close_matches(name, known, 1)
             hint = f"; did you mean {close[0]!r}?" if close else "."
-            told = f"unknown key {name!r} in {where}{hint} Known: {', '.join(known)}"
+            listed = f"Known: {', '.join(known)}" if known else "There is nothing to say here."
+            told = f"unknown key {name!r} in {where}{hint} {listed}"
             return self.fault((*path, name), told, key=True)
         if missing := _MISSING.fullmatch(message):
             return self.fault(path, f"{where} needs {missing[1]!r}")
@@ -169,6 +185,41 @@ def read_file(path: Path) -> Source:
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise ConfigError((Fault(str(path), line, 1, "not UTF-8"),)) from None
+
+
+def _composed(error: yaml.MarkedYAMLError) -> str:
+    """What PyYAML says, as a person would."""
+    said = error.problem or str(error.context)
+    if "\\t" in said:
+        return "a tab: indent with spaces"
+    if said.startswith("expected <block end>"):
+        return "the indentation does not match that of the lines above"
+    return said
+
+
+def _bare(type_: Any) -> Any:
+    """Without annotations and `| None`."""
+    while get_origin(type_) is Annotated:
+        type_ = get_args(type_)[0]
+    if get_origin(type_) in (Union, UnionType):
+        rest = [one for one in get_args(type_) if one is not NoneType]
+        return _bare(rest[0]) if len(rest) == 1 else type_
+    return type_
+
+
+def _parts(type_: Any, value: Any) -> list[tuple[Any, Any, str | int]]:
+    """What a value is made of, as far as its type knows: part, type and name."""
+    bare = _bare(type_)
+    if isinstance(bare, type) and issubclass(bare, msgspec.Struct) and isinstance(value, dict):
+        hints = get_type_hints(bare, include_extras=True)
+        fields = {one.encode_name: hints[one.name] for one in msgspec.structs.fields(bare)}
+        return [(part, fields[name], name) for name, part in value.items() if name in fields]
+    inner = [one for one in get_args(bare) if one is not ...]
+    if get_origin(bare) is dict and isinstance(value, dict):
+        return [(part, inner[1], name) for name, part in value.items()]
+    if get_origin(bare) in (list, tuple) and isinstance(value, list) and len(inner) == 1:
+        return [(part, inner[0], i) for i, part in enumerate(value)]
+    return []
 
 
 def _steps(told: str) -> Path_:

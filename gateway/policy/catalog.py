@@ -85,12 +85,23 @@ def alias_fault(config: ModelsConfig, name: str) -> str | None:
 
 def fallback_fault(config: ModelsConfig, pattern: str) -> str | None:
     """Why a chain cannot be, or None."""
+    prefixes = tuple(config.prefixes)
+    if not _may_match(pattern, prefixes) and config.unknown != "forward":
+        return "begins with none of models.prefixes, so no model is called so: aliases are followed before"
     for name in config.fallbacks[pattern]:
+        if name == pattern:
+            return f"{name!r} names itself"
         if name in config.aliases:
             return f"{name!r} is an alias: name the model"
-        if not name.startswith(tuple(config.prefixes)) and config.unknown != "forward":
+        if not name.startswith(prefixes) and config.unknown != "forward":
             return f"{name!r} begins with none of models.prefixes, so it is no model of Gemini's"
     return None
+
+
+def _may_match(pattern: str, prefixes: tuple[str, ...]) -> bool:
+    """Whether a pattern can match a name that begins with one of some prefixes."""
+    sure = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
+    return sure.startswith(prefixes) or (sure != pattern and any(one.startswith(sure) for one in prefixes))
 
 
 class Catalog:

@@ -231,3 +231,9 @@ class LedgerConfig(Struct, frozen=True, forbid_unknown_fields=True):
             description="Dollars for a million tokens by model pattern, over the shipped table (prices.yaml)."
         ),
     ] = {}
+
+    def __post_init__(self) -> None:
+        if "://" in (self.url or "") and not str(self.url).startswith(("postgresql://", "postgres://")):
+            raise ValueError(
+                "`url` is no database that the ledger knows: postgresql://USER@HOST/NAME or a file"
+            )

@@ -65,12 +65,13 @@ def weigh(wants: Sequence[tuple[Window, int, int, int]], now: float) -> Taken:
     for window, before, current, wanted in wants:
         passed = min(1.0, max(0.0, now / window.seconds - window.index(now)))
         used = whole(before) * (1 - passed) + whole(current)
+        reset = (1 - passed) * window.seconds
         if used + wanted > window.limit:
-            wait = _wait(window, whole(before), whole(current), wanted, passed)
+            reset = wait = _wait(window, whole(before), whole(current), wanted, passed)
             if wait >= longest:
                 blocked, longest = window, wait
         left = max(0, math.floor(window.limit - used - wanted))
-        states.append(WindowState(window, left, (1 - passed) * window.seconds))
+        states.append(WindowState(window, left, reset))
     return Taken(tuple(states), blocked, longest)
 
 

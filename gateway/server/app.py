@@ -106,6 +106,14 @@ def _check(config: GatewayConfig, source: Source) -> None:
     if config.upstream.base_url.rstrip("/").endswith(("/v1", "/v1beta", "/v1alpha")):
         told = "upstream.base_url: without the API version, which is upstream.api_version"
         faults.append(source.fault(("upstream", "base_url"), told))
+    admin, listen = config.admin, config.listen
+    if (
+        admin.port
+        and not admin.unix
+        and not listen.unix
+        and (admin.host, admin.port) == (listen.host, listen.port)
+    ):
+        faults.append(source.fault(("admin", "port"), f"admin.port: {admin.port} is listen.port, too"))
     if faults:
         raise ConfigError(tuple(faults))
 
