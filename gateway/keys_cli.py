@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -25,7 +26,7 @@ def add_commands(commands: Any, command: Callable[..., argparse.ArgumentParser])
     actions = parent.add_subparsers(required=True, metavar="ACTION")
     made = command(actions, "add", _add, "issue a key: it is shown this once")
     made.add_argument("name", help="whose it is, for people")
-    made.add_argument("--days", type=float, help="until it expires")
+    made.add_argument("--days", type=_amount, help="until it expires")
     _rules_of(made)
     command(actions, "list", _list, "issued keys, newest first")
     for name, run, told in (
@@ -48,14 +49,14 @@ def add_commands(commands: Any, command: Callable[..., argparse.ArgumentParser])
 def _rules_of(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models", help="patterns of models it may ask, with commas")
     parser.add_argument(
-        "--cache", type=float, metavar="SECONDS", help="keep answers for the same call so long"
+        "--cache", type=_amount, metavar="SECONDS", help="keep answers for the same call so long"
     )
     parser.add_argument("--alias", action="append", default=[], metavar="NAME=MODEL")
     for limit in _LIMITS:
-        parser.add_argument(f"--{limit.replace('_', '-')}", type=int, metavar="N")
+        parser.add_argument(f"--{limit.replace('_', '-')}", type=_count, metavar="N")
     for period in _PERIODS:
-        parser.add_argument(f"--dollars-{period}", type=float, metavar="USD", help="a budget that is hard")
-        parser.add_argument(f"--budget-tokens-{period}", type=int, metavar="N", help="the same in tokens")
+        parser.add_argument(f"--dollars-{period}", type=_amount, metavar="USD", help="a budget that is hard")
+        parser.add_argument(f"--budget-tokens-{period}", type=_count, metavar="N", help="the same in tokens")
 
 
 def rules(options: argparse.Namespace) -> Rules:
@@ -67,6 +68,9 @@ def rules(options: argparse.Namespace) -> Rules:
         given["cache"] = options.cache
     if options.models:
         given["models"] = options.models.split(",")
+    for pair in options.alias:
+        if "=" not in pair:
+            raise ValueError(f"--alias {pair}: expected NAME=MODEL")
     given["aliases"] = dict(pair.split("=", 1) for pair in options.alias)
     for field, flag in (("dollars", "dollars"), ("tokens", "budget_tokens")):
         found = {period: getattr(options, f"{flag}_{period}") for period in _PERIODS}
@@ -74,7 +78,25 @@ def rules(options: argparse.Namespace) -> Rules:
     return msgspec.convert(given, Rules)
 
 
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"expected a whole number that is not negative, got {text!r}")
+    return int(text)
+
+
+def _amount(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number that is not negative, got {text!r}")
+    return found
+
+
 def _day(text: str) -> float:
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+        raise argparse.ArgumentTypeError(f"expected YYYY-MM-DD, got {text!r}")
     return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp()
 
 
@@ -96,12 +118,16 @@ def _add(options: argparse.Namespace) -> int:
 
     try:
         wanted = rules(options)
+        if not options.name.strip():
+            raise ValueError("a key needs a name, for people to know whose it is")
     except (ValueError, msgspec.ValidationError) as error:
         print(f"gateway keys: {error}", file=sys.stderr)
         return 2
     expires = time() + options.days * 86400 if options.days is not None else None
-    key_id, key = issue(_engine(options.config), options.name, wanted, time(), expires)
-    print(f"{key_id}: this key is shown once and kept nowhere", file=sys.stderr)
+    made = _engine(options.config)
+    key_id, key = issue(made, options.name, wanted, time(), expires)
+    where = made.url.render_as_string(hide_password=True)
+    print(f"{key_id}: this key is shown once and kept nowhere; its rules are in {where}", file=sys.stderr)
     print(key)
     return 0
 
@@ -142,7 +168,7 @@ def _change(options: argparse.Namespace) -> int:
 
 def _said(done: bool, key_id: str) -> int:
     if not done:
-        print(f"gateway keys: there is no key {key_id!r} that could be", file=sys.stderr)
+        print(f"gateway keys: there is no key {key_id!r}, or it has been revoked", file=sys.stderr)
     return 0 if done else 1
 
 

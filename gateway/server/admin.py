@@ -226,5 +226,5 @@ def _json(told: Any, status: int = 200) -> web.Response:
 
 def _done(done: bool) -> web.Response:
     if not done:
-        raise NotFound("There is no such key that could be.", code="not_found")
+        raise NotFound("There is no such key, or it has been revoked.", code="not_found")
     return _json({"done": True})

@@ -49,6 +49,7 @@ _SET_ASIDE = (
     .values(reserved=budget.c.reserved + _N)
 )
 _KNOWN = sa.select(budget.c.client).where(*_HERE)
+_USED = sa.select(budget.c.spent + budget.c.reserved).where(*_HERE)
 _BEGUN = budget.insert().values(spent=0, reserved=0)
 _CHARGE = (
     budget.update()
@@ -322,11 +323,26 @@ def _reserve(connection: sa.Connection, intent: Intent) -> list[tuple[str, str, 
         if not _set_aside(connection, intent.client, one, start, wanted):
             for unit, period, begun, n in found:
                 _charge(connection, intent.client, (unit, period, begun), -n, 0)
-            raise BudgetExceeded(
-                f"The {one.unit} budget of this key ({one.period}) does not allow this request."
-            )
+            raise BudgetExceeded(_refusal(connection, intent.client, one, start, wanted))
         found.append((one.unit, one.period, start, wanted))
     return found
+
+
+def _refusal(connection: sa.Connection, client: str, one: Budget, start: float, wanted: int) -> str:
+    """What is left, and what this would have taken at most."""
+    key = {"b_client": client, "b_unit": one.unit, "b_period": one.period, "b_start": start}
+    used = connection.execute(_USED, key).scalar() or 0
+    left, asked = (_amount(one, n) for n in (max(0, one.limit - used), wanted))
+    return (
+        f"This key's {one.unit} budget ({_amount(one, one.limit)}, {one.period}) has {left} left, and this request could take "
+        f"{asked}. A smaller max_tokens takes less."
+    )
+
+
+def _amount(one: Budget, n: int) -> str:
+    return (
+        f"{n / 1_000_000:.6f}".rstrip("0").rstrip(".") + " dollars" if one.unit == "money" else f"{n} tokens"
+    )
 
 
 def _set_aside(connection: sa.Connection, client: str, one: Budget, start: float, wanted: int) -> bool:

@@ -138,7 +138,7 @@ pool: {projects: [{name: a, keys: []}, {name: B!}]}
     ]  # fmt: skip
     assert told[0].startswith("g:3:33: ledger.prices.gemini-x.output: expected a number, got a text")
     assert "unknown key 'in' in ledger.prices.gemini-x" in told[1]
-    assert "safety.HARM_CATEGORY_X: invalid enum value 'BLOCK_SOME'; one of BLOCK_NONE" in told[5]
+    assert "safety.HARM_CATEGORY_X: invalid enum value 'BLOCK_SOME'; one of BLOCK_LOW_AND_ABOVE, " in told[5]
     assert (
         told[6] == "g:9:20: safety.HARM_categories: expected a text matching regex '^HARM_CATEGORY_[A-Z_]+$'"
     )
