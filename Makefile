@@ -29,7 +29,7 @@ demo: dev  ## show the gateway on its emulator, then serve on 127.0.0.1:8080 (ON
 	@$(BIN)/python -m gateway demo --listen 127.0.0.1:$(PORT) $(if $(ONCE),--once)
 
 run: dev  ## serve config/gateway.yaml against Google
-	@$(BIN)/python -m gateway serve --config config/gateway.yaml
+	@$(BIN)/python -m gateway serve --config config/gateway.yaml $(if $(filter command% environment%,$(origin PORT)),--listen 127.0.0.1:$(PORT))
 
 test: dev  ## run the tests
 	$(BIN)/python -m pytest

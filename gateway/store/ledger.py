@@ -334,8 +334,8 @@ def _refusal(connection: sa.Connection, client: str, one: Budget, start: float, 
     used = connection.execute(_USED, key).scalar() or 0
     left, asked = (_amount(one, n) for n in (max(0, one.limit - used), wanted))
     return (
-        f"This key's {one.unit} budget ({_amount(one, one.limit)}, {one.period}) has {left} left, and this request could take "
-        f"{asked}. A smaller max_tokens takes less."
+        f"This key's {one.unit} budget ({_amount(one, one.limit)}, {one.period}) has {left} left, and this request "
+        f"could take {asked}. A smaller max_tokens takes less."
     )
 
 
