@@ -232,13 +232,17 @@ async def test_p27_a_mad_redis_is_no_reason_to_fail(answer: bytes) -> None:
 
 @needs_redis
 async def test_p26_a_slow_redis_is_left_alone_until_it_is_quick(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+    server: Server, shared: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert not shared.degraded  # the server is up
+    await shared.__aexit__()
     monkeypatch.setattr("gateway.store.redis_state._PROBE", 0.01)
     delay, probes = 0.055, 0
+    ends: set[asyncio.StreamWriter] = set()
 
     async def through(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal probes
+        ends.add(writer)
         theirs, ours = await asyncio.open_connection("127.0.0.1", server.port)
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             while data := await reader.read(65536):
@@ -248,18 +252,20 @@ async def test_p26_a_slow_redis_is_left_alone_until_it_is_quick(
                 writer.write(await theirs.read(65536))
         ours.close()
         writer.close()
+        ends.discard(writer)
 
     proxy = await asyncio.start_server(through, "127.0.0.1", 0)
-    shared, told = await opened(f"redis://127.0.0.1:{proxy.sockets[0].getsockname()[1]}/0")
+    slow, told = await opened(f"redis://127.0.0.1:{proxy.sockets[0].getsockname()[1]}/0")
     await until(lambda: probes >= 6)
 
-    assert shared.degraded
+    assert slow.degraded
     assert len(told) == 1
     delay = 0
-    await until(lambda: not shared.degraded)
+    await until(lambda: not slow.degraded)
     assert told[1:] == ["Redis is used again."]
-    await shared.__aexit__()
+    await slow.__aexit__()
     proxy.close()
+    await until(lambda: not ends)
 
 
 async def test_p23_without_a_redis_it_starts_alone() -> None:
