@@ -87,6 +87,8 @@ class Serving:
 
     def __init__(self, config: GatewayConfig, app: web.Application, again: Load) -> None:
         self.config = config
+        self._opened = config
+        """What listens was opened by this one, whatever was read since."""
         self.app = app
         self.front = Runner(web.Application())
         """Owns the listening sockets, and has no application of its own."""
@@ -121,7 +123,7 @@ class Serving:
         runner = Runner(app)
         await runner.setup()
         found = list(changes(self.config, config))
-        fixed = [one for one in found if one.startswith(_FIXED)]
+        fixed = [one for one in changes(self._opened, config) if one.startswith(_FIXED)]
         self._stand_before(runner)
         leaving, drained = self._runner, self.app[DRAIN]
         self._leave(leaving, drained, self.config.drain)

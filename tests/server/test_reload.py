@@ -76,6 +76,26 @@ async def test_a_reload_changes_what_is_new_and_keeps_what_runs(
     ) or ("models.unknown: 'reject' -> 'default'" in words and "limits.choices: 8 -> 3" in words)
 
 
+async def test_what_listens_needs_a_restart_and_what_is_as_it_was_does_not(
+    start: list[Gateway],  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    text = config("http://127.0.0.1:9")
+    gateway = Gateway(tmp_path, text)
+    start.append(gateway)
+    await ready(gateway)
+    for changed in (text + "admin: {port: 1}\n", text):
+        (tmp_path / "gateway.yaml").write_text(changed)
+        await reloaded(gateway)
+    assert gateway.process is not None
+    gateway.process.send_signal(signal.SIGTERM)
+    _, told = await asyncio.to_thread(gateway.process.communicate, None, 20)
+
+    first, second = told.decode().split("reload: done")[1:]
+    assert "admin.port needs a restart" in first
+    assert "needs a restart" not in second
+
+
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
