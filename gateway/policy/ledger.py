@@ -100,6 +100,8 @@ class Settlement(Struct, frozen=True):
 
 def whole(value: object) -> int:
     """Any number as a count: 0 for what is none, and never below 0 nor above what JSON keeps exact."""
+    if type(value) is int and 0 <= value <= MOST:  # as nearly all are
+        return value
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
         return 0
     return int(min(max(value, 0), MOST))

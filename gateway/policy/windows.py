@@ -78,12 +78,12 @@ def weigh(wants: Sequence[tuple[Window, int, int, int]], now: float) -> Taken:
 def limit_headers(states: Sequence[WindowState]) -> dict[str, str]:
     """OpenAI's `x-ratelimit-*`: of what is counted by minute and by day, the window that will be full first."""
     headers: dict[str, str] = {}
+    # of one request's attempts the last one counts
+    last = {(state.window.counted, state.window.seconds): state for state in states}
     for counted in ("requests", "tokens"):
-        found = [state for state in states if state.window.counted == counted]
-        if found:
-            # of one request's attempts the last one counts
-            last = {state.window.seconds: state for state in found}.values()
-            tightest = min(last, key=lambda state: state.remaining)
+        minute, day = last.get((counted, 60)), last.get((counted, 86400))
+        tightest = day if minute is None or (day is not None and day.remaining < minute.remaining) else minute
+        if tightest is not None:
             headers[f"x-ratelimit-limit-{counted}"] = str(tightest.window.limit)
             headers[f"x-ratelimit-remaining-{counted}"] = str(tightest.remaining)
             headers[f"x-ratelimit-reset-{counted}"] = f"{tightest.reset:.3f}s"
