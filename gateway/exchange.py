@@ -143,7 +143,8 @@ class Exchange:
                 async with self._attempt(trail) as attempt:
                     try:
                         answer = await self._upstream.send(trail.call, attempt.key)
-                        self._answered(trail)
+                        if trail.race is not None:
+                            self._answered(trail)
                         events = reader.feed(decode(answer))
                         events += reader.close(whole=True, settle=trail.settled)
                     finally:
