@@ -283,7 +283,7 @@ class Attempt:
         return Settlement(
             self._intent, time(), outcome, status, spent, prices.micros(self._model, spent), prices.version,
             outcome != "cancelled", int(first or 0), int((monotonic() - self._began) * 1000),
-            bool(self._client.rules.dollars or self._client.rules.tokens),
+            bool(self._client.rules.dollars or self._client.rules.tokens), self._client.id,
         )  # fmt: skip
 
 

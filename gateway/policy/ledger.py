@@ -96,6 +96,8 @@ class Settlement(Struct, frozen=True):
     duration_ms: int
     reserved: bool = True
     """Something was set aside for it in a budget."""
+    client: str = ""
+    """As in its intent."""
 
 
 def whole(value: object) -> int:

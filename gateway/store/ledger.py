@@ -9,7 +9,7 @@ import asyncio
 import json
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from time import monotonic
@@ -18,8 +18,9 @@ import sqlalchemy as sa
 from msgspec import Struct
 
 from gateway.errors import BudgetExceeded, GatewayError
-from gateway.policy.ledger import Budget, Intent, LedgerConfig, Settlement
-from gateway.store.ledger_tables import attempt, budget, engine
+from gateway.policy.ledger import Intent, LedgerConfig, Settlement
+from gateway.store.ledger_budgets import Claim, charge, lock, release, reserve
+from gateway.store.ledger_tables import attempt, engine
 
 _PATIENCE = 0.05
 """Seconds that a request waits for a commit."""
@@ -41,24 +42,6 @@ _SETTLED = (
     "duration_ms", "price", "exact",
 )  # fmt: skip
 _INTENDED = ("id", "at", "request_id", "client", "project", "model", "surface", "reserved")
-_HERE = [budget.c[name] == sa.bindparam(f"b_{name}") for name in ("client", "unit", "period", "start")]
-_N: sa.BindParameter[int] = sa.bindparam("n", type_=sa.BigInteger)
-_SET_ASIDE = (
-    budget.update()
-    .where(*_HERE, budget.c.spent + budget.c.reserved + _N <= sa.bindparam("most", type_=sa.BigInteger))
-    .values(reserved=budget.c.reserved + _N)
-)
-_KNOWN = sa.select(budget.c.client).where(*_HERE)
-_USED = sa.select(budget.c.spent + budget.c.reserved).where(*_HERE)
-_BEGUN = budget.insert().values(spent=0, reserved=0)
-_CHARGE = (
-    budget.update()
-    .where(*_HERE)
-    .values(
-        reserved=sa.case((budget.c.reserved + _N > 0, budget.c.reserved + _N), else_=0),
-        spent=budget.c.spent + sa.bindparam("cost", type_=sa.BigInteger),
-    )
-)
 
 
 class LedgerUnavailable(GatewayError):
@@ -263,19 +246,19 @@ class _Writer(threading.Thread):
         self, connection: sa.Connection, batch: list[_Entry], refused: dict[int, BudgetExceeded]
     ) -> None:
         """Intents first: a settlement may stand in the same batch as its intent."""
+        lock(connection, (entry.row for entry in batch))
         rows = []
         intents = [(i, entry.row) for i, entry in enumerate(batch) if isinstance(entry.row, Intent)]
-        # by client: two processes that touch the same budgets do it in one order, and cannot lock each other out
-        for i, row in sorted(intents, key=lambda one: one[1].client):
-            try:
-                rows.append(_intent_row(row, _reserve(connection, row)))
-            except BudgetExceeded as error:
-                refused[i] = error
+        for i, row, claims in reserve(connection, intents):
+            if isinstance(claims, BudgetExceeded):
+                refused[i] = claims
+            else:
+                rows.append(_intent_row(row, claims))
         if rows:
             connection.exec_driver_sql(self._insert, rows)
         settlements = [entry.row for entry in batch if isinstance(entry.row, Settlement)]
         if settlements:
-            _release(connection, [one for one in settlements if one.reserved])
+            release(connection, [one for one in settlements if one.reserved])
             connection.exec_driver_sql(self._update, [_settled_row(one) for one in settlements])
 
     def _prune(self, connection: sa.Connection, batch: list[_Entry]) -> None:
@@ -307,87 +290,11 @@ def _resolve(told: "list[tuple[asyncio.Future[bool], BudgetExceeded | None]]") -
             done.set_result(True)
 
 
-def _intent_row(intent: Intent, reserved: list[tuple[str, str, float, int]]) -> tuple[object, ...]:
+def _intent_row(intent: Intent, reserved: list[Claim]) -> tuple[object, ...]:
     return (
         intent.id, intent.at, intent.request_id, intent.client, intent.project, intent.model[:128], intent.surface,
         json.dumps(reserved) if reserved else "",
     )  # fmt: skip
-
-
-def _reserve(connection: sa.Connection, intent: Intent) -> list[tuple[str, str, float, int]]:
-    """Set aside in every budget, or in none. Raises BudgetExceeded."""
-    found: list[tuple[str, str, float, int]] = []
-    for one in intent.budgets:
-        start = one.start(intent.at)
-        wanted = intent.reserve_micros if one.unit == "money" else intent.reserve_tokens
-        if not _set_aside(connection, intent.client, one, start, wanted):
-            for unit, period, begun, n in found:
-                _charge(connection, intent.client, (unit, period, begun), -n, 0)
-            raise BudgetExceeded(_refusal(connection, intent.client, one, start, wanted))
-        found.append((one.unit, one.period, start, wanted))
-    return found
-
-
-def _refusal(connection: sa.Connection, client: str, one: Budget, start: float, wanted: int) -> str:
-    """What is left, and what this would have taken at most."""
-    key = {"b_client": client, "b_unit": one.unit, "b_period": one.period, "b_start": start}
-    used = connection.execute(_USED, key).scalar() or 0
-    left, asked = (_amount(one, n) for n in (max(0, one.limit - used), wanted))
-    return (
-        f"This key's {one.unit} budget ({_amount(one, one.limit)}, {one.period}) has {left} left, and this request "
-        f"could take {asked}. A smaller max_tokens takes less."
-    )
-
-
-def _amount(one: Budget, n: int) -> str:
-    return (
-        f"{n / 1_000_000:.6f}".rstrip("0").rstrip(".") + " dollars" if one.unit == "money" else f"{n} tokens"
-    )
-
-
-def _set_aside(connection: sa.Connection, client: str, one: Budget, start: float, wanted: int) -> bool:
-    """One statement decides, so that no two processes can both have the last of a budget."""
-    key = {"b_client": client, "b_unit": one.unit, "b_period": one.period, "b_start": start}
-    wish = {**key, "n": wanted, "most": one.limit}
-    if connection.execute(_SET_ASIDE, wish).rowcount:
-        return True
-    if wanted > one.limit or connection.execute(_KNOWN, key).first() is not None:
-        return False
-    with connection.begin_nested() as point:
-        try:
-            connection.execute(
-                _BEGUN, {"client": client, "unit": one.unit, "period": one.period, "start": start}
-            )
-        except sa.exc.IntegrityError:  # another process was quicker
-            point.rollback()
-    return bool(connection.execute(_SET_ASIDE, wish).rowcount)
-
-
-def _charge(
-    connection: sa.Connection, client: str, key: tuple[str, str, float], reserved: int, spent: int
-) -> None:
-    """Change a budget's sums; neither falls below zero."""
-    unit, period, start = key
-    change = {"n": reserved, "cost": max(0, spent)}
-    connection.execute(
-        _CHARGE, {"b_client": client, "b_unit": unit, "b_period": period, "b_start": start, **change}
-    )
-
-
-def _release(connection: sa.Connection, settlements: Sequence[Settlement]) -> None:
-    """Give back what was set aside, and charge what it cost; of those that did not settle before."""
-    if not settlements:
-        return
-    ids = [one.id for one in settlements]
-    open_rows = sa.select(attempt.c.id, attempt.c.client, attempt.c.reserved).where(
-        attempt.c.id.in_(ids), attempt.c.ended.is_(None), attempt.c.reserved != ""
-    )
-    reserved = {row.id: (row.client, row.reserved) for row in connection.execute(open_rows)}
-    for one in sorted(settlements, key=lambda one: reserved.get(one.id, ("", ""))[0]):
-        client, told = reserved.pop(one.id, ("", "[]"))
-        for unit, period, start, n in json.loads(told):
-            spent = one.micros if unit == "money" else one.counts.total
-            _charge(connection, client, (unit, period, start), -n, spent)
 
 
 def _settled_row(one: Settlement) -> tuple[object, ...]:
@@ -410,5 +317,5 @@ def reconcile(made: sa.Engine, before: float, now: float) -> int:
             ended = attempt.update().where(attempt.c.id == row.id, attempt.c.ended.is_(None))
             if connection.execute(ended.values(ended=now, outcome="unknown", exact=False)).rowcount:
                 for unit, period, start, n in json.loads(row.reserved or "[]"):
-                    _charge(connection, row.client, (unit, period, start), -n, n)
+                    charge(connection, row.client, (unit, period, start), -n, n)
     return len(rows)

@@ -126,6 +126,36 @@ async def test_all_budgets_or_none(url: str) -> None:
         await one.ledger.begin(tomorrow)
 
 
+@pytest.mark.parametrize(("day", "passed"), [(10_000, 10), (500, 5), (50, 0)])
+async def test_what_comes_together_is_decided_as_if_it_came_one_by_one(
+    url: str, day: int, passed: int
+) -> None:
+    daily = Budget("tokens", "day", day)
+    async with Opened(url) as one:
+        begin = one.ledger.begin
+        found = await asyncio.gather(
+            *(begin(intent(i, TOTAL, daily, reserve=100)) for i in range(20)), return_exceptions=True
+        )
+        going = [i for i, result in enumerate(found) if result is None]
+        assert len(going) == passed
+        assert spent(one.ledger.engine, "key_a", [TOTAL, daily], 1e9) == [(0, 100 * passed)] * 2
+        await asyncio.gather(*(one.ledger.settle(settlement(i, tokens=i)) for i in going))
+        assert spent(one.ledger.engine, "key_a", [TOTAL, daily], 1e9) == [(sum(going), 0)] * 2
+
+
+async def test_a_midnight_between_two_calls_parts_them(url: str) -> None:
+    daily = Budget("tokens", "day", 100)
+    today, tomorrow = 1e9, 1e9 + 86400
+    async with Opened(url) as one:
+        found = await asyncio.gather(
+            *(one.ledger.begin(intent(i, daily, reserve=60, at=today + i % 2 * 86400)) for i in range(4)),
+            return_exceptions=True,
+        )
+        assert sum(result is None for result in found) == 2
+        for now in (today, tomorrow):
+            assert spent(one.ledger.engine, "key_a", [daily], now) == [(0, 60)]
+
+
 async def test_calls_of_a_dead_process_are_unknown_and_have_cost_what_was_reserved(url: str) -> None:
     async with Opened(url) as one:
         await one.ledger.begin(intent(1, TOTAL, reserve=100))
