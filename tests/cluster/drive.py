@@ -117,6 +117,12 @@ class Client:
             answer = await response.json()
             return response.status, answer, time.perf_counter() - begin
 
+    async def metric(self, machine: int, name: str) -> float:
+        url = f"http://127.0.0.1:{self._cluster.admins[machine]}/metrics"
+        async with self._http.get(url) as response:
+            lines = (await response.text()).splitlines()
+        return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
+
     async def many(self, key: str, count: int, at_once: int = 8) -> list[tuple[int, float]]:
         """Requests to both machines in turn."""
         places = asyncio.Semaphore(at_once)
@@ -149,6 +155,20 @@ async def budgets(client: Client) -> None:
     rows = await client.admin("GET", 1, f"/admin/usage?client={key_id}")
     spent = sum(row["prompt"] + row["completion"] for row in rows["data"])
     check("a budget of 4,000 tokens holds across both", 0.98 * 4000 <= spent <= 4000, (spent, dict(found)))
+
+
+async def many_budgets(client: Client) -> None:
+    """Several budgets of several clients, changed by both machines at once: nobody waits for nobody."""
+    rules: dict[str, Any] = {
+        "dollars": {"month": 1000, "day": 1000},
+        "tokens": {"total": 10**9, "day": 10**9},
+    }
+    keys = [(await client.issue(**rules))[1] for _ in range(4)]
+    found = await asyncio.gather(*(client.many(key, 300, at_once=16) for key in keys))
+    statuses = Counter(status for one in found for status, _ in one)
+    errors = [await client.metric(machine, "gateway_ledger_errors_total") for machine in (0, 1)]
+    good = set(statuses) == {200} and errors == [0, 0]
+    check("four clients' budgets on both at once", good, (dict(statuses), errors))
 
 
 async def revocation(client: Client) -> None:
@@ -264,7 +284,7 @@ async def main() -> int:
         await cluster.start()
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
             client = Client(http, cluster)
-            for step in (revocation, cooldown, budgets, limits, redis_fails):
+            for step in (revocation, cooldown, budgets, many_budgets, limits, redis_fails):
                 await step(client)
     finally:
         cluster.stop()
