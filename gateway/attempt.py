@@ -23,6 +23,7 @@ from gateway.policy.quota import cause
 from gateway.policy.windows import Window, windows
 from gateway.record import Call, Record
 from gateway.store.counters import Counters, MemoryCounters
+from gateway.totals import Totals
 from gateway.translate.family import Families
 from gateway.wire.gemini import GeminiCall, UsageMetadata, encode_json
 
@@ -65,9 +66,10 @@ _UNSIZED = Size()
 class Accounts:
     """What attempts share: pool, ledger, prices and the clients' counts."""
 
-    def __init__(self, pool: KeyPool, prices: Prices, families: Families) -> None:
+    def __init__(self, pool: KeyPool, prices: Prices, families: Families, totals: Totals) -> None:
         self.pool = pool
         self.prices = prices
+        self.totals = totals
         self._families = families
         self.ledger: Book | None = None
         """Set at the start, where there is one."""
@@ -163,7 +165,7 @@ class Attempt:
     async def __aenter__(self) -> Self:
         accounts, client = self._accounts, self._client
         if not client.id and accounts.ledger is None:
-            self._record.attempts += 1
+            self._counted()
             return self
         self._began = monotonic()
         if client.id:
@@ -176,13 +178,19 @@ class Attempt:
                 raise
         if accounts.ledger is not None:
             await self._begin(accounts.ledger)
-        self._record.attempts += 1
+        self._counted()
         return self
+
+    def _counted(self) -> None:
+        self._record.attempts += 1
+        self._accounts.totals.called(self._model)
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
         failed = error if isinstance(error, GatewayError) else self.error
         if failed is not None:
-            self._record.failures.append(cause(failed))
+            why = cause(failed)
+            self._record.failures.append(why)
+            self._accounts.totals.failed(self._model, why)
         if self._lease is None and not self._intent:
             return
         cancelled = isinstance(error, asyncio.CancelledError | GeneratorExit)

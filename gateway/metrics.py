@@ -60,7 +60,8 @@ def _ledger(name: str) -> Callable[[Services], Samples]:
 
 FAMILIES: tuple[Family, ...] = (
     Family("gateway_exchanges", "Requests answered.", ("model", "status"), lambda s: s.totals.exchanges.items()),
-    Family("gateway_attempts", "Calls of Gemini, retries included.", ("model",), _by_model("attempts")),
+    Family("gateway_attempts", "Calls of Gemini by the model that was asked, retries included.", ("model",),
+           lambda s: (((model,), n) for model, n in s.totals.calls.items())),
     Family("gateway_duration_seconds", "How long requests took that asked Gemini.", ("model",),
            _by_model("duration"), "histogram"),
     Family("gateway_first_byte_seconds", "Times to the first byte of streams.", ("model",),
@@ -76,7 +77,7 @@ FAMILIES: tuple[Family, ...] = (
     Family("gateway_upstream_errors",
            "Failed calls of Gemini, those included that another attempt made good: `upstream_unreachable`,"
            " `upstream_timeout`, `upstream_incomplete`, `quota_per_minute`, `quota_per_day`, or another code.",
-           ("cause",), _counted("failures")),
+           ("model", "cause"), lambda s: s.totals.failures.items()),
     Family("gateway_notes", "Fields not honoured, or repaired; `other` where there are too many.", ("field",),
            _counted("notes")),
     Family("gateway_fallbacks", "Models given up for the next of their chain, by the code of the error.", ("code",),

@@ -58,8 +58,9 @@ class Retrial:
         try:
             await self.pause(error, trail.failures, trail.client, call.model, call.project)
         except GatewayError as last:
+            trail.error = trail.error or last  # of a chain, the asked model's own is told
             if not await self._passed_on(last, trail):
-                raise
+                raise trail.error from None
 
     async def begin(self, trail: Trail) -> None:
         """Leave out models that fail and fail, where there are others to ask."""

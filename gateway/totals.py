@@ -14,6 +14,8 @@ _GAPS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0)
 """Upper bounds in seconds, each within its bucket."""
 _MOST_NOTES = 300
 """Names of notes that are told apart: a client's unknown field is one."""
+_MOST_MODELS = 300
+"""The same for models that were asked."""
 _OTHER = "other"
 _UNSIGNED = "thought_signature"
 """How translation notes a dummy in place of a thought signature."""
@@ -42,8 +44,6 @@ class Histogram:
 class ModelTotals(Struct):
     """Sums of one model's exchanges; times are in seconds, tokens are as billed."""
 
-    attempts: int = 0
-    """Upstream calls."""
     duration: Histogram = field(default_factory=lambda: Histogram(_DURATIONS))
     first_byte: Histogram = field(default_factory=lambda: Histogram(_FIRST_BYTES))
     """Of streams that had one."""
@@ -54,7 +54,6 @@ class ModelTotals(Struct):
 
     def add(self, record: Record) -> None:
         """One exchange that asked Gemini is over."""
-        self.attempts += record.attempts
         self.duration.observe(record.duration_ms / 1000)
         if record.first_byte_ms is not None:
             self.first_byte.observe(record.first_byte_ms / 1000)
@@ -73,8 +72,10 @@ class Totals:
         self.models: dict[str, ModelTotals] = {}
         self.errors: Counter[tuple[int, str]] = Counter()
         """Failed exchanges by Gemini's status (0: it was not asked, or said nothing) and our code."""
-        self.failures: Counter[str] = Counter()
-        """Failed calls by cause, also those that another attempt made good."""
+        self.calls: Counter[str] = Counter()
+        """Calls of Gemini by the model that was asked."""
+        self.failures: Counter[tuple[str, str]] = Counter()
+        """Those that failed, by model and cause; also those that another attempt made good."""
         self.notes: Counter[str] = Counter()
         """Fields that were not honoured, or repaired."""
         self.adjusted: Counter[str] = Counter()
@@ -87,6 +88,18 @@ class Totals:
         """Requests that asked for a kept answer: `hit`, `miss`, or `off` where there can be none."""
         self.dummies = 0
         """Histories that were sent with a dummy in place of a thought signature."""
+
+    def called(self, model: str) -> None:
+        """A model is asked, whatever comes of it."""
+        self.calls[self._known(model)] += 1
+
+    def failed(self, model: str, cause: str) -> None:
+        """A call came to nothing."""
+        self.failures[self._known(model), cause] += 1
+
+    def _known(self, model: str) -> str:
+        """The name as a label: clients may ask for anything that begins like a model."""
+        return model if model in self.calls or len(self.calls) < _MOST_MODELS else _OTHER
 
     def add(self, record: Record) -> None:
         """One exchange is over."""
@@ -103,8 +116,6 @@ class Totals:
         if totals is None:
             totals = self.models[model] = ModelTotals()
         totals.add(record)
-        if record.failures:
-            self.failures.update(record.failures)
         if record.fallbacks:
             self.fallbacks.update(step.rpartition(" ")[2] for step in record.fallbacks)
         if record.hedge is not None:

@@ -4,6 +4,7 @@ from time import monotonic
 from typing import Any
 
 from gateway.attempt import Size
+from gateway.errors import GatewayError
 from gateway.policy.access import Client
 from gateway.policy.affinity import affinity
 from gateway.race import Race
@@ -26,6 +27,8 @@ class Trail:
         """Another attempt may be under way at the same time."""
         self.beside = False
         """This is that other attempt: it is made once."""
+        self.error: GatewayError | None = None
+        """What the first model ended in that was given up."""
         self.other = False
         """It is another model than the first that is asked now."""
         self.key = b""

@@ -174,7 +174,11 @@ async def test_failed_calls_are_counted_also_when_another_attempt_makes_them_goo
     ]
 
     assert await ask(http, base) == 200
-    assert totals.failures == {"overloaded": 1, "upstream_incomplete": 1}
+    assert totals.failures == {
+        ("gemini-2.5-flash", "overloaded"): 1,
+        ("gemini-2.5-flash", "upstream_incomplete"): 1,
+    }
+    assert totals.calls == {"gemini-2.5-flash": 3}
     assert totals.errors == {}
 
 
@@ -185,8 +189,8 @@ async def test_an_upstream_out_of_reach_is_a_cause_of_its_own(
     assert await ask(http, base) == 502
 
     totals = serve.app[SERVICES].totals
-    assert list(totals.failures) == ["upstream_unreachable"]
-    assert totals.failures.total() == totals.models[""].attempts
+    assert list(totals.failures) == [("gemini-2.5-flash", "upstream_unreachable")]
+    assert totals.failures.total() == totals.calls.total()
     assert totals.errors == {(0, "upstream_unreachable"): 1}
 
 

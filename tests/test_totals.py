@@ -86,3 +86,13 @@ def test_the_longest_gap_is_kept(gaps: list[float], kept: float | None) -> None:
         made.chunk_gap(gap)
 
     assert made.chunk_gap_ms == kept
+
+
+def test_models_that_were_asked_are_told_apart_only_so_far() -> None:
+    totals = Totals()
+    for i in range(1000):
+        totals.called(f"gemini-{i}")
+        totals.failed(f"gemini-{i}", "not_found")
+
+    assert len(totals.calls) == len(totals.failures) == 301
+    assert totals.calls["other"] == totals.failures["other", "not_found"] == 700

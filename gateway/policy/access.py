@@ -7,7 +7,7 @@ own key never falls back to the pool.
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Annotated
@@ -112,6 +112,10 @@ class Client(Struct, frozen=True):
     rules: Rules = Rules()
 
 
+async def _nothing() -> None:
+    """Where no keys are issued."""
+
+
 class Access:
     """Knows the issued keys; replaced or updated as a whole when they change."""
 
@@ -120,6 +124,8 @@ class Access:
         self._pooled = pooled
         self.issued: Mapping[str, ClientKey] = {}
         """By the SHA-256 of the key."""
+        self.refresh: Callable[[], Awaitable[None]] = _nothing
+        """Looks for changed keys at once; set where they are kept."""
 
     def identify(self, headers: Mapping[str, str], now: float) -> Client:
         """The client of a request. Raises Unauthorized without a usable key, BadRequest for two different ones."""

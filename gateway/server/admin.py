@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from hmac import compare_digest
 from time import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from gateway.config.secret import Secret
 from gateway.errors import BadRequest, GatewayError, NotFound, Unauthorized
@@ -25,6 +25,7 @@ from gateway.server.reply import error_reply, json_reply, read_body
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+T = TypeVar("T")
 _BUCKETS = {"1m": 60, "1h": 3600, "1d": 86400}
 
 
@@ -33,7 +34,7 @@ class NewKey(Struct, forbid_unknown_fields=True):
 
     name: str
     rules: Rules = Rules()
-    days: float | None = None
+    days: Annotated[float, Meta(gt=0)] | None = None
     """Until it expires."""
 
 
@@ -109,13 +110,19 @@ class Admin:
         ]  # fmt: skip
         return _json({"data": told})
 
+    async def _changed(self, change: Callable[..., T], *arguments: Any) -> T:
+        """Change a key; when this is over, this process knows it (others within a second)."""
+        found = await asyncio.to_thread(change, self._engine, *arguments)
+        await self._services().access.refresh()
+        return found
+
     async def issue(self, request: web.Request) -> web.Response:
         """A new key, which this answer shows and nothing else ever will."""
         from gateway.store.client_keys import issue
 
         wanted, now = (await read_body(request)).decode(_decode_new), time()
         expires = now + wanted.days * 86400 if wanted.days is not None else None
-        key_id, key = await asyncio.to_thread(issue, self._engine, wanted.name, wanted.rules, now, expires)
+        key_id, key = await self._changed(issue, wanted.name, wanted.rules, now, expires)
         return _json({"id": key_id, "key": key}, 201)
 
     async def change(self, request: web.Request) -> web.Response:
@@ -123,20 +130,20 @@ class Admin:
         from gateway.store.client_keys import change
 
         rules = (await read_body(request)).decode(_decode_rules)
-        return _done(await asyncio.to_thread(change, self._engine, request.match_info["id"], rules))
+        return _done(await self._changed(change, request.match_info["id"], rules))
 
     async def rotate(self, request: web.Request) -> web.Response:
         """Another key in place of this one, which ends at once."""
         from gateway.store.client_keys import rotate
 
-        key = await asyncio.to_thread(rotate, self._engine, request.match_info["id"])
+        key = await self._changed(rotate, request.match_info["id"])
         return _json({"key": key}) if key is not None else _done(False)
 
     async def revoke(self, request: web.Request) -> web.Response:
         """End a key."""
         from gateway.store.client_keys import revoke
 
-        return _done(await asyncio.to_thread(revoke, self._engine, request.match_info["id"], time()))
+        return _done(await self._changed(revoke, request.match_info["id"], time()))
 
     async def pool(self, _: web.Request) -> web.Response:
         """Projects and keys: ready, resting or refused, why and until when."""

@@ -13,12 +13,13 @@ from gateway.config.abilities import families
 from gateway.config.model import CorsConfig, GatewayConfig
 from gateway.config.prices import prices
 from gateway.config.source import Source
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, Fault
 from gateway.exchange import Exchange
 from gateway.lag import LoopLag
 from gateway.plugin import SERVICES, Loaded, Services, load_plugins
 from gateway.policy.access import Access
 from gateway.policy.catalog import Catalog, alias_fault, fallback_fault
+from gateway.policy.keypool import KeyPool
 from gateway.policy.limits import Admission
 from gateway.policy.windows import limit_headers
 from gateway.record import RECORD, Record
@@ -34,6 +35,7 @@ from gateway.store.answers import HEADER
 from gateway.store.counters import MemoryCounters
 from gateway.store.signatures import SignaturesConfig
 from gateway.totals import Totals
+from gateway.translate.family import Families
 from gateway.upstream.client import GeminiClient
 from gateway.upstream.media import MediaFetcher
 from gateway.wire.gemini import SafetySetting
@@ -57,9 +59,8 @@ def build_app(config: GatewayConfig, source: Source, before: Services | None = N
             log.exchange(record)
 
     upstream, media = GeminiClient(config.upstream), MediaFetcher(config.media)
-    _check(config, source)
-    known = families(config.abilities, source)
-    accounts = Accounts(key_pool(config, source), prices(config.ledger), known)
+    known, pool = _checked(config, source)
+    accounts = Accounts(pool, prices(config.ledger), known, totals)
     if before is not None:
         _carry_over(before.exchange, accounts)
     access = Access(config.auth, pooled=bool(accounts.pool))
@@ -91,8 +92,25 @@ def build_app(config: GatewayConfig, source: Source, before: Services | None = N
     return app
 
 
-def _check(config: GatewayConfig, source: Source) -> None:
-    """What is well-formed and cannot work all the same. Raises ConfigError."""
+def _checked(config: GatewayConfig, source: Source) -> tuple[Families, KeyPool]:
+    """The model table and the pool. Raises ConfigError for all that is well-formed and cannot work all the same."""
+    faults = _misfits(config, source)
+    known, pool = Families({}), KeyPool([], config.pool)
+    try:
+        known = families(config.abilities, source)
+    except ConfigError as error:
+        faults += error.faults
+    try:
+        pool = key_pool(config, source)
+    except ConfigError as error:
+        faults += error.faults
+    if faults:
+        raise ConfigError(tuple(faults))
+    return known, pool
+
+
+def _misfits(config: GatewayConfig, source: Source) -> list[Fault]:
+    """What does not go together."""
     faults = [
         source.fault(("models", "aliases", name), f"models.aliases.{name}: {told}")
         for name in config.models.aliases
@@ -114,8 +132,7 @@ def _check(config: GatewayConfig, source: Source) -> None:
         and (admin.host, admin.port) == (listen.host, listen.port)
     ):
         faults.append(source.fault(("admin", "port"), f"admin.port: {admin.port} is listen.port, too"))
-    if faults:
-        raise ConfigError(tuple(faults))
+    return faults
 
 
 def _carry_over(old: Exchange, accounts: Accounts) -> None:

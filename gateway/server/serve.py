@@ -164,7 +164,7 @@ async def _serve(serving: Serving, sockets: list[socket.socket], admins: list[so
         await serving.stop()
         return 1
     notify(f"READY=1\nSTATUS=serving on {where}")
-    print(f"gateway: serving on {where}", file=sys.stderr)
+    print(f"gateway: serving on {where}" + (", and the admin" if admin is not None else ""), file=sys.stderr)
     watchdog = asyncio.create_task(keep_watchdog_fed(os.environ), name="watchdog")
     reloads: set[asyncio.Task[None]] = set()
 

@@ -117,6 +117,7 @@ class Team:
             self._accounts.learnt = self._remember
         if self.ledger is not None:
             self._accounts.ledger = self.ledger
+            self._access.refresh = self._refresh
             await asyncio.to_thread(self._reconcile)
             await self._refresh()
         if self.ledger is not None or self._shared is not None:
@@ -164,8 +165,9 @@ class Team:
         now_at = await asyncio.to_thread(client_keys.revision, made)
         if now_at != self._revision:
             found = await asyncio.to_thread(client_keys.issued, made)
-            self._access.issued = {key.hash: key for key in found}
-            self._revision = now_at
+            if now_at > self._revision:  # not overtaken by another look meanwhile
+                self._access.issued = {key.hash: key for key in found}
+                self._revision = now_at
 
     async def _hear(self) -> None:
         """What other machines' pools have learnt; entries that are over are taken away."""

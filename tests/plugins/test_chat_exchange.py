@@ -436,7 +436,7 @@ async def test_what_was_adjusted_is_counted(
     assert 'gateway_adjusted_total{field="frequency_penalty"} 1.0' in text
     assert 'gateway_notes_total{field="user"} 1.0' in text
     assert 'gateway_exchanges_total{model="m",status="200"} 1.0' in text
-    assert 'gateway_attempts_total{model="m"} 2.0' in text
+    assert 'gateway_attempts_total{model="gemini-2.0-flash"} 2.0' in text
 
 
 async def test_translate_shows_what_gemini_would_be_asked(http: aiohttp.ClientSession, base: str) -> None:

@@ -147,14 +147,16 @@ async def test_a_clients_own_fault_is_told_at_once(
     assert "x-gateway-fallback" not in headers
 
 
-async def test_where_all_fail_the_last_one_s_error_is_told(
+async def test_where_all_fail_the_asked_model_s_error_is_told(
     http: aiohttp.ClientSession, serve: Serve, models: Models, upstream: str
 ) -> None:
     models.statuses = {PRO: 503, OLD: 503, FLASH: 429}
     got, headers, _ = await ask(http, await serve(CHAIN, upstream))
 
-    assert got == 429
+    assert got == 503
     assert headers["x-gateway-fallback"].startswith(PRO)
+    totals = serve.app[SERVICES].totals
+    assert totals.calls == {model: models.asked.count(model) for model in (PRO, OLD, FLASH)}
     assert serve.app[SERVICES].totals.fallbacks == {"overloaded": 2}
 
 

@@ -474,9 +474,7 @@ async def test_keys_by_the_admin_api(team: Team, admin: Any) -> None:
     ) as response:
         assert response.status == 201
         made = await response.json()
-    async with asyncio.timeout(5):
-        while (await team.ask(made["key"]))[0] != 200:
-            await asyncio.sleep(0.05)
+    assert (await team.ask(made["key"]))[0] == 200
     async with admin.get("/admin/keys") as response:
         (shown,) = (await response.json())["data"]
     assert (shown["name"], shown["state"], shown["rules"]) == ("ada", "good", {"streams": 3})
@@ -485,12 +483,11 @@ async def test_keys_by_the_admin_api(team: Team, admin: Any) -> None:
         assert response.status == 200
     async with admin.post(f"/admin/keys/{made['id']}/rotate") as response:
         renewed = (await response.json())["key"]
-    async with asyncio.timeout(5):
-        while (await team.ask(renewed))[0] != 403:
-            await asyncio.sleep(0.05)
+    assert (await team.ask(renewed))[0] == 403
     assert (await team.ask(made["key"]))[0] == 401
     async with admin.delete(f"/admin/keys/{made['id']}") as response:
         assert response.status == 200
+    assert (await team.ask(renewed))[0] == 401
     async with admin.delete(f"/admin/keys/{made['id']}") as response:
         assert response.status == 404
 
@@ -498,9 +495,7 @@ async def test_keys_by_the_admin_api(team: Team, admin: Any) -> None:
 async def test_usage_pool_and_metrics_by_the_admin_api(team: Team, google: Google, admin: Any) -> None:
     async with admin.post("/admin/keys", json={"name": "ada"}) as response:
         made = await response.json()
-    async with asyncio.timeout(5):
-        while (await team.ask(made["key"]))[0] != 200:
-            await asyncio.sleep(0.05)
+    assert (await team.ask(made["key"]))[0] == 200
     google.answers["AIza-a"] = google.answers["AIza-b"] = lambda: spent("RequestsPerDay")
     await team.ask(made["key"])
     async with admin.get("/admin/usage", params={"by": "client,model,outcome", "bucket": "1d"}) as response:
@@ -520,7 +515,7 @@ async def test_usage_pool_and_metrics_by_the_admin_api(team: Team, google: Googl
         text = await response.text()
     assert 'gateway_pool_resting{key="",model="gemini-2.5-flash",project="a",reason="day"} 1.0' in text
     assert 'gateway_errors_total{code="rate_limit_exceeded",status="429"} 1.0' in text
-    assert 'gateway_upstream_errors_total{cause="quota_per_day"} 2.0' in text
+    assert 'gateway_upstream_errors_total{cause="quota_per_day",model="gemini-2.5-flash"} 2.0' in text
     assert "AIza" not in text
 
 
