@@ -312,7 +312,6 @@ class Exchange:
             other = self._trail(structs.replace(call, instead=None), client, record)
             other.race, other.beside, other.tried = race, True, list(trail.tried)
             other.key = trail.key
-            other.failures = self._retrial.most  # its failure is no reason for a third
             record.hedge = "lost"
             return run(other)
 
@@ -329,6 +328,7 @@ class Exchange:
         record.project = trail.tried[-1]
         if trail.beside:
             record.hedge = "won"
+            trail.beside = False  # alone from here on, it may be tried again as any other
 
     async def _keep(self, signed: list[Signed]) -> None:
         """Store signatures under all their keys."""

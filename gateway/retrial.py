@@ -34,11 +34,6 @@ class Retrial:
         self._refusals = Refusals()
         self._standing = Standing()
 
-    @property
-    def most(self) -> int:
-        """Attempts at one call."""
-        return self._retry.attempts
-
     def prepare(self, call: GeminiCall, record: Record) -> None:
         """Leave out what the model is known to refuse."""
         learnt = self._refusals.of(call.model, monotonic())
@@ -47,6 +42,8 @@ class Retrial:
 
     async def again(self, error: GatewayError, trail: Trail) -> None:
         """Make ready for another attempt, or raise the error."""
+        if trail.beside:  # its failure is no reason for a third
+            raise error
         trail.record.upstream_status = error.upstream_status or trail.record.upstream_status
         if self._remedied(error, trail):
             return

@@ -26,7 +26,7 @@ class Trail:
         self.race: Race[Any] | None = None
         """Another attempt may be under way at the same time."""
         self.beside = False
-        """This is that other attempt: it is made once."""
+        """This is that other attempt, and has not won: it is made once, and changes nothing of the request."""
         self.error: GatewayError | None = None
         """What the first model ended in that was given up."""
         self.other = False

@@ -191,6 +191,10 @@ class Slow:
         self.silent = 1
         self.keys: list[str] = []
         self.left = asyncio.Event()
+        self.refused = 0
+        """Calls that are refused, of those that are not silent."""
+        self.go = asyncio.Event()
+        """Ends the silence."""
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.keys.append(request.headers["x-goog-api-key"])
@@ -198,9 +202,17 @@ class Slow:
         if self.silent:
             self.silent -= 1
             try:
-                await asyncio.Event().wait()
+                await self.go.wait()
             finally:
                 self.left.set()
+        elif self.refused:
+            self.refused -= 1
+            told = {
+                "code": 400,
+                "message": "Penalty is not enabled for this model",
+                "status": "INVALID_ARGUMENT",
+            }
+            return web.json_response({"error": told}, status=400)
         found = {
             "candidates": [{"content": {"parts": [{"text": "hi"}]}, "finishReason": "STOP"}],
             "usageMetadata": {"promptTokenCount": 3, "candidatesTokenCount": 2},
@@ -287,6 +299,27 @@ async def test_a_second_project_answers_for_a_silent_first(
     outcomes = [row[1] for row in pooled.rows()]
     assert (outcomes.count("ok"), outcomes.count("cancelled")) == (5, 1)
     assert next(row[2] for row in pooled.rows() if row[1] == "cancelled") >= 0
+
+
+async def test_a_second_project_that_fails_changes_nothing_for_the_first(
+    serve: Serve, pooled: Pooled, slow: Slow
+) -> None:
+    slow.silent = 0
+    await pooled.start("ab")
+    for _ in range(4):
+        await pooled.ask(presence_penalty=1)
+    slow.silent, slow.refused = 1, 1
+    del slow.keys[:]
+    asked = asyncio.create_task(pooled.ask(presence_penalty=1))
+    async with asyncio.timeout(5):
+        while not [row for row in pooled.rows() if row[1] == "error"]:
+            await asyncio.sleep(0.01)
+    await pooled.ask()  # long enough for a third call, if one were made
+    slow.go.set()
+
+    assert (await asked)[0] == 200
+    assert len(slow.keys) == 3  # a refusal with a remedy is not tried a second time beside the first
+    assert serve.app[SERVICES].totals.hedges == {"lost": 1}
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,10 @@ class Answers:
         text = (await self._store.get([key], now)).get(key)
         if text is None:
             return None
-        kept = _decode(text)
+        try:
+            kept = _decode(text)
+        except msgspec.DecodeError:  # another program's, or another version's: not known
+            return None
         # a store that answers with another entry must not show one client what another asked (robustness.md S70)
         if kept.key != key.hex() or now >= kept.until:
             return None

@@ -109,7 +109,8 @@ class Ledger:
         """Write what waits, for some seconds at most."""
         if not self._closed:
             self._closed = True
-            self._writer.queue.put(self._gathered)
+            rows, self._gathered = self._gathered, []
+            self._writer.queue.put(rows)
             self._writer.queue.put(None)
             await asyncio.to_thread(self._writer.join, _CLOSING)
             self.engine.dispose()

@@ -75,4 +75,3 @@ encode = msgspec.json.Encoder().encode
 decode_count = msgspec.json.Decoder(CountTokensResponse).decode
 decode_embeddings = msgspec.json.Decoder(BatchEmbedContentsResponse).decode
 decode_page = msgspec.json.Decoder(ModelPage).decode
-decode_model = msgspec.json.Decoder(ModelRecord).decode

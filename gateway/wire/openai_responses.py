@@ -116,5 +116,4 @@ class ResponseRequest(Struct, gc=False):
 
 
 decode_request = msgspec.json.Decoder(ResponseRequest).decode
-decode_items = msgspec.json.Decoder(list[Item]).decode
 encode = msgspec.json.Encoder().encode

@@ -274,6 +274,15 @@ async def test_a_store_that_gives_another_entry_is_not_believed() -> None:
     assert await answers.get(other, time()) is None
 
 
+@pytest.mark.parametrize("text", ["", "no JSON", "[]", '{"key": 1}'])
+async def test_what_cannot_be_read_is_not_known(text: str) -> None:
+    store = MemorySignatures(SignaturesConfig())
+    key = answer_key(call(), client("a"))
+    await store.put({key: text}, 1000.0)
+
+    assert await Answers(store).get(key, 1000.0) is None
+
+
 async def test_an_answer_is_good_until_its_time_has_come() -> None:
     answers = Answers(MemorySignatures(SignaturesConfig()))
     key = answer_key(call(), client("a"))
