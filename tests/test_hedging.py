@@ -304,17 +304,18 @@ async def test_a_second_project_answers_for_a_silent_first(
 async def test_a_second_project_that_fails_changes_nothing_for_the_first(
     serve: Serve, pooled: Pooled, slow: Slow
 ) -> None:
+    fields = {"model": "gemini-2.0-flash", "presence_penalty": 1}
     slow.silent = 0
     await pooled.start("ab")
     for _ in range(4):
-        await pooled.ask(presence_penalty=1)
+        await pooled.ask(**fields)
     slow.silent, slow.refused = 1, 1
     del slow.keys[:]
-    asked = asyncio.create_task(pooled.ask(presence_penalty=1))
+    asked = asyncio.create_task(pooled.ask(**fields))
     async with asyncio.timeout(5):
         while not [row for row in pooled.rows() if row[1] == "error"]:
             await asyncio.sleep(0.01)
-    await pooled.ask()  # long enough for a third call, if one were made
+    await pooled.ask(**fields)  # long enough for a third call, if one were made
     slow.go.set()
 
     assert (await asked)[0] == 200
