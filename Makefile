@@ -54,14 +54,14 @@ fix: dev  ## format, and mend what the linter can
 	$(BIN)/ruff check --fix .
 
 golden: dev  ## rewrite the expected halves of the golden files; read the diff
-	GOLDEN=rewrite $(BIN)/python -m pytest tests/translate/test_golden.py
+	GOLDEN=rewrite $(BIN)/python -m pytest tests/plugins/chat/test_golden.py
 
 schema: dev  ## write config/gateway.schema.json
 	$(BIN)/python -m gateway schema > config/gateway.schema.json
 
 docs: dev  ## write docs/compatibility.md and docs/metrics.md from the code's own tables
-	$(BIN)/python -c 'from gateway.metrics import markdown; print(markdown(), end="")' > docs/metrics.md
-	$(BIN)/python -c 'from gateway.translate.surfaces import page; print(page(), end="")' > docs/compatibility.md
+	$(BIN)/python -c 'from gateway.observability.prometheus import markdown; print(markdown(), end="")' > docs/metrics.md
+	$(BIN)/python -c 'from gateway.cli.compatibility_page import page; print(page(), end="")' > docs/compatibility.md
 
 bench: dev  ## requests per second beside nginx (needs Debian's wrk and nginx)
 	$(BIN)/python bench/run.py

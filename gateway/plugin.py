@@ -16,41 +16,41 @@ from typing import Any, ClassVar
 from aiohttp import web
 from msgspec import Struct
 
-from gateway.attempt import over
-from gateway.config.model import GatewayConfig
+from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
+from gateway.conversation.translation import Safety
 from gateway.errors import ConfigError, Fault, RateLimited
-from gateway.exchange import Exchange
-from gateway.ids import unique
-from gateway.lag import LoopLag
+from gateway.exchange.attempt import over
+from gateway.exchange.exchange import Exchange
+from gateway.exchange.ids import unique
+from gateway.gemini.capabilities import CapabilityTable
+from gateway.observability.loop_lag import LoopLag
+from gateway.observability.request_log import REQUEST_LOG, RequestLog
+from gateway.observability.statistics import Statistics
 from gateway.policy.access import Access, Client
+from gateway.policy.admission import Admission
 from gateway.policy.catalog import Catalog, ModelRoute
-from gateway.policy.limits import Admission
-from gateway.policy.windows import windows
-from gateway.record import RECORD, Record
-from gateway.store.answers import HEADER, seconds
-from gateway.store.counters import Counters
-from gateway.totals import Totals
-from gateway.translate.chat import Safety
-from gateway.translate.family import Families
+from gateway.policy.rate_limits import windows
+from gateway.store.rate_counters import Counters
+from gateway.store.response_cache import HEADER, seconds
 from gateway.upstream.media import MediaFetcher
 
 GROUP = "gateway.plugins"
 """The entry point group third parties register under."""
 
 BUILT_IN = {
-    "chat": "gateway.plugins.chat:Chat",
-    "embeddings": "gateway.plugins.embeddings:Embeddings",
-    "models": "gateway.plugins.models:Models",
-    "responses": "gateway.plugins.responses:Responses",
-    "completions": "gateway.plugins.completions:Completions",
-    "messages": "gateway.plugins.messages:Messages",
-    "moderations": "gateway.plugins.moderations:Moderations",
-    "native": "gateway.plugins.native:Native",
+    "chat": "gateway.plugins.chat.routes:Chat",
+    "embeddings": "gateway.plugins.embeddings.routes:Embeddings",
+    "models": "gateway.plugins.models.routes:Models",
+    "responses": "gateway.plugins.responses.routes:Responses",
+    "completions": "gateway.plugins.completions.routes:Completions",
+    "messages": "gateway.plugins.messages.routes:Messages",
+    "moderations": "gateway.plugins.moderations.routes:Moderations",
+    "native": "gateway.plugins.native.routes:Native",
     "health": "gateway.plugins.health:Health",
     "hello": "gateway.plugins.hello:Hello",
     "metrics": "gateway.plugins.metrics:Metrics",
-    "translate": "gateway.plugins.translate:Translate",
+    "translate": "gateway.plugins.dry_run:Translate",
 }
 """Resolved without a look at installed metadata, so they work from a checkout."""
 
@@ -68,13 +68,13 @@ class Services(Struct, frozen=True):
 
     config: GatewayConfig
     catalog: Catalog
-    families: Families
+    capability_table: CapabilityTable
     safety: Safety
     exchange: Exchange
     media: MediaFetcher
     admission: Admission
-    totals: Totals
-    finished: Callable[[Record, int], None]
+    totals: Statistics
+    finished: Callable[[RequestLog, int], None]
     """Ends a record of work with a status: it is counted and told in the log."""
     running: set[asyncio.Task[Any]]
     """Work in progress, each in its task: a drain waits for it, and ends what takes too long."""
@@ -89,7 +89,7 @@ class Services(Struct, frozen=True):
     def client(self, request: web.Request) -> Client:
         """Who asks. Raises Unauthorized, or BadRequest for two different keys."""
         client = request.get(KNOWN) or self.access.identify(request.get(KEY_HEADERS, request.headers), time())
-        record = request[RECORD]
+        record = request[REQUEST_LOG]
         record.client, record.key = client.fingerprint, client.id or None
         return client
 
@@ -110,7 +110,7 @@ class Entry:
     def __init__(self, services: Services, request: web.Request, surface: str) -> None:
         self._services = services
         self._request = request
-        self._record = request[RECORD]
+        self._record = request[REQUEST_LOG]
         self._record.surface = surface
         self._inside = ""
 

@@ -1,61 +1,14 @@
-"""Fixtures: the real application on a free port, the emulator, and an upstream that sends what it is told."""
+"""Fixtures that every test may use."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
-from unittest.mock import Mock
 
 import aiohttp
-import aioresponses.core
 import pytest
 from aiohttp import web
 
-from gateway.config.model import GatewayConfig
-from gateway.config.source import Source
-from gateway.fake.server import CALLS, Call, build_fake
-from gateway.server.app import build_app
-from gateway.server.protocol import Runner
-
-
-class _ClientResponse(aiohttp.ClientResponse):
-    """aioresponses 0.7.9 does not know the argument that aiohttp 3.14 added."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("stream_writer", Mock(output_size=0))
-        super().__init__(*args, **kwargs)
-
-
-aioresponses.core.ClientResponse = _ClientResponse  # type: ignore[attr-defined]
-
-
-class Serve:
-    """Starts gateways in this process, as `gateway serve` would."""
-
-    def __init__(self) -> None:
-        self._runners: list[Runner] = []
-        self.environ: dict[str, str] = {}
-        """What `{env: NAME}` finds."""
-        self.app = web.Application()
-        """The one that was started last."""
-
-    async def __call__(self, text: str = "", upstream: str = "http://127.0.0.1:9") -> str:
-        """The base URL of a running gateway."""
-        return await self.text(f"upstream: {{base_url: '{upstream}', retry: {{backoff: 0}}}}\n{text}")
-
-    async def text(self, text: str) -> str:
-        """The same, of a whole configuration."""
-        source = Source(text, "test.yaml", self.environ)
-        self.app = build_app(source.decode(GatewayConfig), source)
-        runner = Runner(self.app)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self._runners.append(runner)
-        return f"http://127.0.0.1:{runner.addresses[0][1]}"
-
-    async def stop(self) -> None:
-        """Stop all of them."""
-        while self._runners:
-            await self._runners.pop().cleanup()
+from gateway.emulator.server import build_fake
+from tests.support.servers import Fake, RawUpstream, Serve
 
 
 @pytest.fixture
@@ -63,23 +16,6 @@ async def serve() -> AsyncIterator[Serve]:
     serving = Serve()
     yield serving
     await serving.stop()
-
-
-class Fake:
-    """The running emulator."""
-
-    def __init__(self, app: web.Application, url: str) -> None:
-        self._app = app
-        self.url = url
-
-    @property
-    def last(self) -> Call:
-        """What arrived last."""
-        return self._app[CALLS][-1]
-
-    @property
-    def calls(self) -> int:
-        return len(self._app[CALLS])
 
 
 @pytest.fixture
@@ -104,33 +40,6 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
-class RawUpstream:
-    """Answers each connection's first request with the next script: bytes to write, None to wait for ever."""
-
-    def __init__(self) -> None:
-        self.scripts: list[list[bytes | None]] = []
-        self.requests: list[bytes] = []
-        self.left = asyncio.Event()
-        """A client closed its connection while its script was waiting."""
-        self.url = ""
-
-    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = next(
-            (int(h[15:]) for h in head.lower().split(b"\r\n") if h.startswith(b"content-length:")), 0
-        )
-        self.requests.append(head + await reader.readexactly(length))
-        script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
-        for piece in script:
-            if piece is None:
-                await reader.read()
-                self.left.set()
-                break
-            writer.write(piece)
-            await writer.drain()
-        writer.close()
-
-
 @pytest.fixture
 async def raw_upstream() -> AsyncIterator[RawUpstream]:
     upstream = RawUpstream()
@@ -138,17 +47,3 @@ async def raw_upstream() -> AsyncIterator[RawUpstream]:
     upstream.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     yield upstream
     server.close()
-
-
-def chunked(*pieces: bytes, kind: bytes = b"text/event-stream") -> list[bytes | None]:
-    """A 200 whose body is still open."""
-    head = b"HTTP/1.1 200 OK\r\nContent-Type: " + kind + b"\r\nTransfer-Encoding: chunked\r\n\r\n"
-    return [head, *(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)]
-
-
-def whole(body: bytes, status: bytes = b"200 OK", kind: bytes = b"application/json") -> list[bytes | None]:
-    """A complete answer."""
-    return [
-        b"HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
-        % (status, kind, len(body), body)
-    ]

@@ -1,23 +1,22 @@
 """The pages say what the code does: settings, plugins, commands."""
 
 import re
-from pathlib import Path
 
 import msgspec
 import pytest
 import yaml
 from msgspec import Struct
 
-from gateway import metrics
-from gateway.cli import main
-from gateway.config.model import GatewayConfig
+from gateway.cli.main import main
 from gateway.config.schema import json_schema
+from gateway.config.sections import GatewayConfig
 from gateway.config.source import read_file
-from gateway.fake.replies import COMMANDS
-from gateway.fake.script import Rule
+from gateway.emulator.replies import COMMANDS
+from gateway.emulator.script import Rule
+from gateway.observability import prometheus as metrics
 from gateway.plugin import BUILT_IN
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 SHIPPED = ROOT / "config" / "gateway.yaml"
 

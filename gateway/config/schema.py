@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from gateway.config.model import GatewayConfig
 from gateway.config.secret import Secret
+from gateway.config.sections import GatewayConfig
 
 
 def _secret(kind: type) -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 from aiohttp import web
 
-from gateway.metrics import exposition
+from gateway.observability.prometheus import exposition
 from gateway.plugin import Plugin
 
 
 class Metrics(Plugin):
-    """What `gateway.metrics` collects, in Prometheus's text format."""
+    """What `gateway.observability.prometheus` collects, in Prometheus's text format."""
 
     def check(self) -> None:
         """Raise ValueError when the client library is missing."""

@@ -34,7 +34,7 @@ def passes_on(error: GatewayError) -> bool:
     )
 
 
-class Standing:
+class ModelBreaker:
     """Models that fail and fail: who has a chain asks the next one at once, and looks in again now and then.
 
     So an outage costs a call now and then instead of one for each request (design.md 1.1, 14), and no patience.
@@ -44,7 +44,7 @@ class Standing:
         self._failures: dict[str, int] = {}
         self._until: dict[str, float] = {}
 
-    def resting(self, model: str, now: float) -> bool:
+    def cooling_down(self, model: str, now: float) -> bool:
         """Whether a model is left alone."""
         return now < self._until.get(model, 0.0)
 
@@ -53,7 +53,7 @@ class Standing:
         if model not in self._failures and len(self._failures) >= _MOST:
             self.succeeded(next(iter(self._failures)))
         failures = self._failures[model] = self._failures.get(model, 0) + 1
-        if failures >= _PATIENCE and not self.resting(model, now):
+        if failures >= _PATIENCE and not self.cooling_down(model, now):
             self._until[model] = now + min(_LONGEST, _SHORTEST * 2 ** min(failures - _PATIENCE, 10))
 
     def succeeded(self, model: str) -> None:

@@ -22,7 +22,7 @@ from gateway.errors import (
     Unauthorized,
     UpstreamError,
 )
-from gateway.policy.quota import DAY, Ceilings, midnight, period
+from gateway.policy.google_quota import DAY, LearnedQuotas, midnight, period
 
 _SHORTEST, _LONGEST = 1.0, 3600.0
 """Seconds of a rest that Google asks for (robustness.md U41)."""
@@ -73,7 +73,7 @@ class Lease(Struct, frozen=True):
     at: float
 
 
-class Change(Struct, frozen=True):
+class PoolUpdate(Struct, frozen=True):
     """Something learnt that others should know: who rests for what (empty: everything of it), why, until when."""
 
     project: str
@@ -141,7 +141,7 @@ def outcome(error: GatewayError | None, tokens: int = 0) -> Outcome:
     return Broken() if isinstance(error, UpstreamError) else Ok(tokens)
 
 
-class _Rest:
+class _Cooldown:
     """A time of not being used; a clock that goes back does not lengthen it."""
 
     __slots__ = ("reason", "since", "until")
@@ -164,14 +164,14 @@ class _Rest:
         return max(0.0, self.until - now)
 
 
-class _Lane:
+class _ProjectModelState:
     """One project for one model."""
 
     __slots__ = ("ceilings", "ejections", "failures", "in_flight", "probing", "rest", "untold")
 
     def __init__(self) -> None:
-        self.rest = _Rest()
-        self.ceilings = Ceilings()
+        self.rest = _Cooldown()
+        self.ceilings = LearnedQuotas()
         self.in_flight = 0
         self.untold = 0
         """429s in a row that did not say which quota."""
@@ -194,7 +194,7 @@ class _Key:
     def __init__(self, text: str) -> None:
         self.text = text
         self.id = hashlib.sha256(text.encode()).hexdigest()[:8]
-        self.rest = _Rest()
+        self.rest = _Cooldown()
 
 
 class _Member:
@@ -203,7 +203,7 @@ class _Member:
     def __init__(self, project: Project) -> None:
         self.name, self.models = project.name, project.models
         self.keys = [_Key(text) for text in project.keys]
-        self.rest = _Rest()
+        self.rest = _Cooldown()
         self.turn = 0
 
     def serves(self, model: str) -> bool:
@@ -219,7 +219,7 @@ class KeyPool:
     def __init__(self, projects: Sequence[Project], config: PoolConfig) -> None:
         self._config = config
         self._members = {project.name: _Member(project) for project in projects}
-        self._lanes: dict[tuple[str, str], _Lane] = {}
+        self._lanes: dict[tuple[str, str], _ProjectModelState] = {}
         self._turn = self._lent = 0
         self._open: set[int] = set()
 
@@ -281,7 +281,7 @@ class KeyPool:
             )
         return [member]
 
-    def settle(self, lease: Lease, end: Outcome, now: float, jitter: float) -> list[Change]:
+    def settle(self, lease: Lease, end: Outcome, now: float, jitter: float) -> list[PoolUpdate]:
         """Learn from an attempt's end; `jitter` is from [0, 1). A lease settles once, whatever comes later."""
         if lease.number not in self._open:
             return []
@@ -302,7 +302,7 @@ class KeyPool:
                 return self._broken(lease, lane, now, jitter)
         return []
 
-    def apply(self, change: Change, now: float) -> None:
+    def apply(self, change: PoolUpdate, now: float) -> None:
         """A change that the store kept, or that another machine made. The longer rest wins."""
         member = self._members.get(change.project)
         if member is None:
@@ -316,10 +316,10 @@ class KeyPool:
             if key.id == change.key_id and not change.model:
                 key.rest.set(change.reason, now, until)
 
-    def changes(self, now: float) -> list[Change]:
+    def changes(self, now: float) -> list[PoolUpdate]:
         """All that holds now, for who keeps it."""
         return [
-            Change(one.project, one.key_id, one.model, one.reason, one.until)
+            PoolUpdate(one.project, one.key_id, one.model, one.reason, one.until)
             for one in self.describe(now)
             if one.until is not None
         ]
@@ -336,13 +336,13 @@ class KeyPool:
                 found.append(_state(project, "", model, lane.rest, now, lane.in_flight))
         return found
 
-    def _lane(self, project: str, model: str) -> _Lane:
+    def _lane(self, project: str, model: str) -> _ProjectModelState:
         lane = self._lanes.get((project, model))
         if lane is None:
             if len(self._lanes) >= _MOST_LANES:
                 idle = (k for k, one in self._lanes.items() if not one.in_flight)
                 self._lanes.pop(next(idle, next(iter(self._lanes))))
-            lane = self._lanes[project, model] = _Lane()
+            lane = self._lanes[project, model] = _ProjectModelState()
         return lane
 
     def _choose(self, free: list[_Member], model: str, affinity: bytes) -> _Member:
@@ -372,8 +372,8 @@ class KeyPool:
         return Lease(self._lent, member.name, key.text, key.id, model, now)
 
     def _limited(
-        self, lease: Lease, lane: _Lane, error: RateLimited, now: float, jitter: float
-    ) -> list[Change]:
+        self, lease: Lease, lane: _ProjectModelState, error: RateLimited, now: float, jitter: float
+    ) -> list[PoolUpdate]:
         """Per day: until midnight at Google. Per minute: as long as it says. Untold: longer each time."""
         periods = [period(quota) for quota in error.quotas]
         for quota in error.quotas:
@@ -391,28 +391,28 @@ class KeyPool:
         models = {lease.model, *(quota.model for quota in error.quotas if quota.model)}
         return [self._rest_lane(lease.project, model, reason, now, until) for model in sorted(models)]
 
-    def _rest_lane(self, project: str, model: str, reason: str, now: float, until: float) -> Change:
+    def _rest_lane(self, project: str, model: str, reason: str, now: float, until: float) -> PoolUpdate:
         self._lane(project, model).rest.set(reason, now, until)
-        return Change(project, "", model, reason, until)
+        return PoolUpdate(project, "", model, reason, until)
 
     def _forgive(self, lease: Lease) -> None:
         """A key that was refused once works again."""
         for key in self._members[lease.project].keys:
             if key.id == lease.key_id:
-                key.rest = _Rest()
+                key.rest = _Cooldown()
 
-    def _rejected(self, lease: Lease, reason: str, now: float) -> list[Change]:
+    def _rejected(self, lease: Lease, reason: str, now: float) -> list[PoolUpdate]:
         member = self._members[lease.project]
         if reason == "suspended":
             member.rest.set(reason, now, now + _SUSPENDED)
-            return [Change(member.name, "", "", reason, now + _SUSPENDED)]
+            return [PoolUpdate(member.name, "", "", reason, now + _SUSPENDED)]
         until = now + (_FOR_GOOD if reason == "leaked" else self._config.reprobe)
         for key in member.keys:
             if key.id == lease.key_id:
                 key.rest.set(reason, now, until)
-        return [Change(member.name, lease.key_id, "", reason, until)]
+        return [PoolUpdate(member.name, lease.key_id, "", reason, until)]
 
-    def _broken(self, lease: Lease, lane: _Lane, now: float, jitter: float) -> list[Change]:
+    def _broken(self, lease: Lease, lane: _ProjectModelState, now: float, jitter: float) -> list[PoolUpdate]:
         """Five failures in a row: a rest of 1, 2, 4 … 30 s, but never for the last that is free."""
         lane.failures += 1
         if not lane.probing and lane.failures < _FAILURES:
@@ -427,18 +427,22 @@ class KeyPool:
         return []  # what fails for us may work for others
 
 
-def _state(project: str, key_id: str, model: str, rest: _Rest, now: float, in_flight: int) -> KeyState:
-    resting = rest.wait(now) > 0
+def _state(project: str, key_id: str, model: str, rest: _Cooldown, now: float, in_flight: int) -> KeyState:
+    cooling_down = rest.wait(now) > 0
     state: Any = (
-        "ready" if not resting else "refused" if rest.reason in ("bad", "leaked", "suspended") else "resting"
+        "ready"
+        if not cooling_down
+        else "refused"
+        if rest.reason in ("bad", "leaked", "suspended")
+        else "resting"
     )
     return KeyState(
         project,
         key_id,
         model,
         state,
-        rest.reason if resting else "",
-        rest.until if resting else None,
+        rest.reason if cooling_down else "",
+        rest.until if cooling_down else None,
         in_flight,
     )
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from gateway.wire.gemini import ModalityTokens, UsageMetadata
+from gateway.gemini.wire import ModalityTokens, UsageMetadata
 
 MOST = 2**53
 """The largest number that every JSON reader keeps exact."""
@@ -56,7 +56,7 @@ class Intent(Struct, frozen=True):
     budgets: Sequence[Budget] = ()
 
 
-class Counts(Struct, frozen=True):
+class TokenCounts(Struct, frozen=True):
     """Tokens of one call as Google counted them, by kind and by modality."""
 
     prompt: int = 0
@@ -86,7 +86,7 @@ class Settlement(Struct, frozen=True):
     at: float
     outcome: Outcome
     status: int
-    counts: Counts
+    counts: TokenCounts
     micros: int
     price: str
     """The version of the prices."""
@@ -109,9 +109,9 @@ def whole(value: object) -> int:
     return int(min(max(value, 0), MOST))
 
 
-def counts(usage: UsageMetadata) -> Counts:
+def counts(usage: UsageMetadata) -> TokenCounts:
     """Google's counts, made safe to add up."""
-    return Counts(
+    return TokenCounts(
         prompt=whole(usage.prompt_token_count),
         cached=min(whole(usage.cached_content_token_count), whole(usage.prompt_token_count)),
         tool_use=whole(usage.tool_use_prompt_token_count),
@@ -174,7 +174,7 @@ class Prices:
                 self._known[model] = found
         return found
 
-    def micros(self, model: str, spent: Counts) -> int:
+    def micros(self, model: str, spent: TokenCounts) -> int:
         """What a call cost, rounded up."""
         price = self.of(model)
         dear = price.over is not None and spent.prompt > price.over

@@ -17,10 +17,10 @@ from msgspec import Meta, Struct
 
 from gateway.config.secret import Secret
 from gateway.errors import BadRequest, GatewayError, NotFound, Unauthorized
-from gateway.metrics import exposition
+from gateway.exchange.delivery import error_reply, json_reply, read_body
+from gateway.observability.prometheus import exposition
 from gateway.plugin import Services
 from gateway.policy.access import Rules
-from gateway.server.reply import error_reply, json_reply, read_body
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -100,7 +100,7 @@ class Admin:
 
     async def keys(self, _: web.Request) -> web.Response:
         """Issued keys, newest first, without their hashes."""
-        from gateway.store.client_keys import issued
+        from gateway.store.ledger.client_keys import issued
 
         found, now = await asyncio.to_thread(issued, self._engine), time()
         told = [
@@ -118,7 +118,7 @@ class Admin:
 
     async def issue(self, request: web.Request) -> web.Response:
         """A new key, which this answer shows and nothing else ever will."""
-        from gateway.store.client_keys import issue
+        from gateway.store.ledger.client_keys import issue
 
         wanted, now = (await read_body(request)).decode(_decode_new), time()
         expires = now + wanted.days * 86400 if wanted.days is not None else None
@@ -127,21 +127,21 @@ class Admin:
 
     async def change(self, request: web.Request) -> web.Response:
         """Other rules, in place of all it had."""
-        from gateway.store.client_keys import change
+        from gateway.store.ledger.client_keys import change
 
         rules = (await read_body(request)).decode(_decode_rules)
         return _done(await self._changed(change, request.match_info["id"], rules))
 
     async def rotate(self, request: web.Request) -> web.Response:
         """Another key in place of this one, which ends at once."""
-        from gateway.store.client_keys import rotate
+        from gateway.store.ledger.client_keys import rotate
 
         key = await self._changed(rotate, request.match_info["id"])
         return _json({"key": key}) if key is not None else _done(False)
 
     async def revoke(self, request: web.Request) -> web.Response:
         """End a key."""
-        from gateway.store.client_keys import revoke
+        from gateway.store.ledger.client_keys import revoke
 
         return _done(await self._changed(revoke, request.match_info["id"], time()))
 
@@ -196,7 +196,7 @@ class Admin:
         return _json({"object": "page", "data": data, "has_more": False, "next_page": None})
 
     async def _rows(self, query: Mapping[str, str]) -> list[Any]:
-        from gateway.store.ledger_reports import BY, usage
+        from gateway.store.ledger.reports import BY, usage
 
         by = [name for name in query.get("by", "").split(",") if name]
         if unknown := [name for name in by if name not in BY]:

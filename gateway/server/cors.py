@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import aiohttp_cors
 from aiohttp import web
 
-from gateway.config.model import CorsConfig
+from gateway.config.sections import CorsConfig
 
 _ANY_METHOD = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 Signal = Callable[[web.Request, web.StreamResponse], Awaitable[object]]

@@ -10,29 +10,29 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from gateway.config.model import GatewayConfig
+from gateway.config.sections import GatewayConfig
 from gateway.errors import BadRequest, Draining, GatewayError, MethodNotAllowed, NotFound, TooLarge
-from gateway.ids import unique
+from gateway.exchange.delivery import ERROR_REPLY, ErrorReply, error_reply
+from gateway.exchange.ids import unique
+from gateway.gemini.errors import scrub
+from gateway.observability.json_log import JsonLog
+from gateway.observability.request_log import REQUEST_LOG, RequestLog
 from gateway.plugin import Services
-from gateway.policy.windows import limit_headers
-from gateway.record import RECORD, Record
+from gateway.policy.rate_limits import limit_headers
 from gateway.server.cors import preflight
-from gateway.server.logs import Log
-from gateway.server.reply import ERROR_REPLY, ErrorReply, error_reply
-from gateway.translate.failure import scrub
 
 if TYPE_CHECKING:
-    from gateway.tracing import Tracing
+    from gateway.observability.tracing import Tracing
 
 _REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 _CLIENT_GONE = 499
 _MOST_FRAMES = 30
 
 
-class Around:
+class RequestMiddleware:
     """aiohttp's middleware as an object: what it needs is handed in once."""
 
-    def __init__(self, log: Log, services: Services, config: GatewayConfig) -> None:
+    def __init__(self, log: JsonLog, services: Services, config: GatewayConfig) -> None:
         self._log = log
         self._finished = services.finished
         self._running = services.running
@@ -44,7 +44,7 @@ class Around:
     """aiohttp's mark of a middleware that takes (request, handler)."""
 
     async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        record = request[RECORD] = Record(
+        record = request[REQUEST_LOG] = RequestLog(
             _request_id(request), request.method, request.path, started=monotonic()
         )
         if self.tracing is not None:
@@ -70,7 +70,9 @@ class Around:
             self._running.discard(task)
             self._finished(record, status)
 
-    async def _guarded(self, request: web.Request, handler: Handler, record: Record) -> web.StreamResponse:
+    async def _guarded(
+        self, request: web.Request, handler: Handler, record: RequestLog
+    ) -> web.StreamResponse:
         """The handler's answer, or the error it ended in."""
         try:
             return await handler(request)
@@ -94,7 +96,7 @@ class Around:
         return told(failed)
 
     @staticmethod
-    def _failed(request: web.Request, record: Record) -> web.Response:
+    def _failed(request: web.Request, record: RequestLog) -> web.Response:
         """Our own mistake, or a plugin's."""
         failed = GatewayError("The gateway made a mistake; its log knows more under this request's id.")
         record.failed(failed)

@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from gateway.errors import BadRequest, GatewayError
-from gateway.server.reply import error_reply
+from gateway.exchange.delivery import error_reply
 
 _MESSAGES = {
     400: "The request is not valid HTTP.",

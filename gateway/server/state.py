@@ -4,17 +4,17 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gateway.config.model import GatewayConfig
+from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.errors import ConfigError
 from gateway.plugin import Services
-from gateway.store.memory import MemorySignatures
-from gateway.store.signatures import Signatures, SignaturesConfig
-from gateway.store.sqlite import SqliteSignatures, state_path
-from gateway.store.stores import Stores
+from gateway.store.key_value import KeyValueStore, StoreLimits
+from gateway.store.memory import MemoryStore
+from gateway.store.sqlite import SqliteStore, state_path
+from gateway.store.state_stores import StateStores
 
 if TYPE_CHECKING:
-    from gateway.store.redis_state import Redis
+    from gateway.store.redis import Redis
 
 Tell = Callable[[str], None]
 
@@ -34,7 +34,7 @@ def open_redis(config: GatewayConfig, source: Source, tell: Tell) -> "Redis | No
     if state.redis is None:
         return None
     try:
-        from gateway.store.redis_state import Redis
+        from gateway.store.redis import Redis
 
         password = state.redis_password.reveal() if state.redis_password is not None else None
         return Redis(state.redis, password, tell)
@@ -45,33 +45,33 @@ def open_redis(config: GatewayConfig, source: Source, tell: Tell) -> "Redis | No
     raise ConfigError((source.fault(("state", "redis"), told),))
 
 
-def shared_stores(config: GatewayConfig, redis: "Redis") -> Stores:
+def shared_stores(config: GatewayConfig, redis: "Redis") -> StateStores:
     """Those of all machines."""
-    from gateway.store.redis_state import RedisSignatures
+    from gateway.store.redis import RedisStore
 
-    return Stores(config.state, config.cache, lambda kind, bounds: RedisSignatures(redis, bounds, kind))
+    return StateStores(config.state, config.cache, lambda kind, bounds: RedisStore(redis, bounds, kind))
 
 
-def own_stores(config: GatewayConfig, source: Source, tell: Tell, before: Services | None) -> Stores:
+def own_stores(config: GatewayConfig, source: Source, tell: Tell, before: Services | None) -> StateStores:
     """Those of this process; at a reload the same again, where they are only in memory. Blocks."""
     if before is not None and before.exchange.stores.only_in_memory:
         was = before.config
         if (was.state, was.cache) == (config.state, config.cache):
             return before.exchange.stores
-    return Stores(
+    return StateStores(
         config.state, config.cache, lambda kind, bounds: own_store(config, kind, bounds, source, tell)
     )
 
 
 def own_store(
-    config: GatewayConfig, kind: str, bounds: SignaturesConfig, source: Source, tell: Tell
-) -> Signatures:
+    config: GatewayConfig, kind: str, bounds: StoreLimits, source: Source, tell: Tell
+) -> KeyValueStore:
     """One kind, in a file of its own. Blocks. Raises ConfigError for a file that is not ours to write."""
     file = config.state.file or ("state.db" if os.environ.get("STATE_DIRECTORY") else None)
     if file is None:
-        return MemorySignatures(bounds)
+        return MemoryStore(bounds)
     suffix, noun = _FILES[kind]
     try:
-        return SqliteSignatures(state_path(file + suffix, os.environ), bounds, tell, noun)
+        return SqliteStore(state_path(file + suffix, os.environ), bounds, tell, noun)
     except ValueError as error:
         raise ConfigError((source.fault(("state", "file"), str(error)),)) from None

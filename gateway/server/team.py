@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Self
 
 import msgspec
 
-from gateway.attempt import Accounts
-from gateway.config.model import GatewayConfig
+from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.errors import ConfigError
+from gateway.exchange.attempt import CallAccounting
 from gateway.policy.access import Access
-from gateway.policy.keypool import Change, KeyPool, Project
-from gateway.store.signatures import Signatures
+from gateway.policy.keypool import KeyPool, PoolUpdate, Project
+from gateway.store.key_value import KeyValueStore
 
 if TYPE_CHECKING:
-    from gateway.store.ledger import Ledger
-    from gateway.store.redis_state import RedisPool
+    from gateway.store.ledger.writer import Ledger
+    from gateway.store.redis import RedisPool
 
 _POLL = 0.5
 """Seconds between two looks for changed keys: a revoked one is dead within a second, everywhere."""
@@ -50,7 +50,7 @@ def open_ledger(config: GatewayConfig, source: Source, tell: Tell) -> "Ledger | 
         return None
     password = config.ledger.password
     try:
-        from gateway.store.ledger import (
+        from gateway.store.ledger.writer import (
             Ledger,
         )  # with it comes SQLAlchemy: only who keeps a ledger waits for it
 
@@ -94,9 +94,9 @@ class Team:
     def __init__(
         self,
         ledger: "Ledger | None",
-        accounts: Accounts,
+        accounts: CallAccounting,
         access: Access,
-        pool_store: Signatures,
+        pool_store: KeyValueStore,
         shared: "RedisPool | None",
         tell: Tell,
     ) -> None:
@@ -135,7 +135,7 @@ class Team:
             await self.ledger.close()
 
     def _reconcile(self) -> None:
-        from gateway.store.ledger import reconcile
+        from gateway.store.ledger.writer import reconcile
 
         assert self.ledger is not None  # noqa: S101
         lost = reconcile(self.ledger.engine, time() - _LOST, time())
@@ -158,7 +158,7 @@ class Team:
                     self._tell(f"issued keys cannot be read: {said}. Those that were known are used.")
 
     async def _refresh(self) -> None:
-        from gateway.store import client_keys
+        from gateway.store.ledger import client_keys
 
         assert self.ledger is not None  # noqa: S101
         made = self.ledger.engine
@@ -176,7 +176,7 @@ class Team:
         now, over = time(), []
         for told in await self._shared.all():
             try:
-                change = msgspec.json.decode(told, type=Change)
+                change = msgspec.json.decode(told, type=PoolUpdate)
             except msgspec.DecodeError:
                 continue
             if change.until > now:
@@ -185,7 +185,7 @@ class Team:
                 over.append(_name(change))
         await self._shared.forget(over)
 
-    def _remember(self, changes: list[Change]) -> None:
+    def _remember(self, changes: list[PoolUpdate]) -> None:
         """Something was learnt: tell it, and keep all that holds, once for everything of the next moment."""
         if self._shared is not None:
             told = {_name(change): msgspec.json.encode(change) for change in changes}
@@ -203,11 +203,11 @@ class Team:
         now = time()
         told = (await self._store.get([_POOL], now)).get(_POOL)
         if told and self._accounts.pool:
-            for change in msgspec.json.decode(told, type=list[Change]):
+            for change in msgspec.json.decode(told, type=list[PoolUpdate]):
                 self._accounts.pool.apply(change, now)
 
 
-def _name(change: Change) -> str:
+def _name(change: PoolUpdate) -> str:
     return f"{change.project}/{change.key_id}/{change.model}"
 
 

@@ -6,7 +6,7 @@ Nothing here suspends, so that a caller pays no more for the interface than for 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
-from gateway.store.signatures import SignaturesConfig
+from gateway.store.key_value import StoreLimits
 
 _OVERHEAD = 120
 """Bytes that an entry costs beside its key and value: headers, a tuple, a slot in the dict."""
@@ -19,10 +19,10 @@ def cost(key: bytes, signature: str) -> int:
     return len(key) + len(signature) + _OVERHEAD
 
 
-class MemorySignatures:
+class MemoryStore:
     """Signatures as long as the process lives."""
 
-    def __init__(self, config: SignaturesConfig) -> None:
+    def __init__(self, config: StoreLimits) -> None:
         self._config = config
         self._kept: OrderedDict[bytes, tuple[str, float]] = OrderedDict()
         self.bytes = 0

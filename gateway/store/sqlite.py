@@ -14,8 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from gateway.store.memory import MemorySignatures, cost
-from gateway.store.signatures import SignaturesConfig
+from gateway.store.key_value import StoreLimits
+from gateway.store.memory import MemoryStore, cost
 
 _VERSION = 1
 """Of the schema, in `user_version`."""
@@ -62,7 +62,7 @@ def state_path(file: str, environ: Mapping[str, str]) -> Path:
     return Path(directory or Path.cwd()) / file
 
 
-class SqliteSignatures:
+class SqliteStore:
     """Signatures that outlive the process.
 
     Opening blocks and is meant for the start. Raises ValueError for a file that a newer gateway or another program
@@ -72,14 +72,14 @@ class SqliteSignatures:
     def __init__(
         self,
         path: Path,
-        config: SignaturesConfig,
+        config: StoreLimits,
         on_error: Callable[[str], None],
         noun: str = "thought signatures",
     ) -> None:
         self._faults = _Faults(path, on_error, noun)
         self._age = config.age
         self._room = min(_BACKLOG, config.bound)
-        self._memory = MemorySignatures(config)
+        self._memory = MemoryStore(config)
         self._reader = _Reader(path)
         self._writer = _Writer(path, config, self._faults, _open_first(path, self._faults))
         self._queued = 0
@@ -209,7 +209,7 @@ class _Writer(threading.Thread):
     """Writes all that is queued in one transaction, then looks again; None in the queue ends it."""
 
     def __init__(
-        self, path: Path, config: SignaturesConfig, faults: _Faults, connection: sqlite3.Connection | None
+        self, path: Path, config: StoreLimits, faults: _Faults, connection: sqlite3.Connection | None
     ) -> None:
         super().__init__(name="signatures", daemon=True)
         self.queue: SimpleQueue[list[Row] | Future[None] | None] = SimpleQueue()

@@ -11,10 +11,10 @@ import aiohttp
 from yarl import URL
 
 from gateway import __version__
-from gateway.config.model import UpstreamConfig
+from gateway.config.sections import UpstreamConfig
 from gateway.errors import GatewayError, UpstreamError, UpstreamTimeout, UpstreamTruncated
-from gateway.translate import failure
-from gateway.wire.gemini import GeminiCall, encode_request
+from gateway.gemini import errors as failure
+from gateway.gemini.wire import GeminiCall, encode_request
 
 MAX_BODY = 64 * 1024 * 1024
 """Bytes of a whole answer (robustness.md U30)."""

@@ -15,10 +15,10 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
+from gateway.conversation.parts import sniff
 from gateway.errors import BadRequest
-from gateway.policy.media_url import MediaConfig, check_url, is_public
-from gateway.translate.parts import sniff
-from gateway.wire.gemini import Blob
+from gateway.gemini.wire import Blob
+from gateway.policy.ssrf import MediaConfig, check_url, is_public
 
 _UNREACHABLE = "it cannot be reached"
 """One text for refused, closed, silent, unknown and not public: nobody may use us to look around."""

@@ -192,8 +192,8 @@ async def cooldown(client: Client) -> None:
     async with asyncio.timeout(10):
         while True:
             pool = (await client.admin("GET", 1, "/admin/pool"))["data"]
-            resting = {one["project"] for one in pool if one["model"] == model}
-            if resting == {"a", "b"}:
+            cooling_down = {one["project"] for one in pool if one["model"] == model}
+            if cooling_down == {"a", "b"}:
                 break
             await asyncio.sleep(0.02)
     other, answer, _ = await client.ask(key, 1, model=model)

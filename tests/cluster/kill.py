@@ -99,8 +99,8 @@ async def main() -> int:
             process.send_signal(signal.SIGKILL)
             process.wait(10)
             await loading
-        from gateway.store.ledger import reconcile
-        from gateway.store.ledger_tables import engine
+        from gateway.store.ledger.tables import engine
+        from gateway.store.ledger.writer import reconcile
 
         made = engine(str(folder / "ledger.db"), None)
         unknown = reconcile(made, time.time() + 1, time.time())

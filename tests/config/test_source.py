@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from gateway.config.model import GatewayConfig, ListenConfig
 from gateway.config.secret import Secret
+from gateway.config.sections import GatewayConfig, ListenConfig
 from gateway.config.source import Source, read_file
 from gateway.errors import ConfigError
 

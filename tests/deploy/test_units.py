@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli import _parser
-from gateway.config.model import GatewayConfig
+from gateway.cli.main import _parser
+from gateway.config.sections import GatewayConfig
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 UNIT = (ROOT / "systemd" / "gateway@.service").read_text()
 SITE = (ROOT / "config" / "nginx.conf").read_text()
 

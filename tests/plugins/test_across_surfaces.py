@@ -5,7 +5,8 @@ from typing import Any
 
 import aiohttp
 import pytest
-from conftest import RawUpstream, Serve, whole
+
+from tests.support.servers import RawUpstream, Serve, whole
 
 F3 = "gemini-3-flash-preview"
 CALLS = [

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from hostile import Bench, longest_absence
+
+from tests.support.hostile import Bench, longest_absence
 
 F3 = "gemini-3-flash-preview"
 PICTURE = "iVBO" * 5_000_000

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from hostile import Bench, hostile, longest_absence, paths
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from gateway.wire.openai_chat import ChatRequest
+from gateway.plugins.chat.wire import ChatRequest
+from tests.support.hostile import Bench, hostile, longest_absence, paths
 
 BATCH = 100
 BATCHES = 50

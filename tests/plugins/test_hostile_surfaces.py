@@ -11,13 +11,13 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 import pytest
-from hostile import Bench, hostile, paths
 
-from gateway.wire.anthropic import MessagesRequest
-from gateway.wire.openai_completions import CompletionRequest
-from gateway.wire.openai_lists import EmbeddingRequest
-from gateway.wire.openai_moderations import ModerationRequest
-from gateway.wire.openai_responses import ResponseRequest
+from gateway.plugins.completions.wire import CompletionRequest
+from gateway.plugins.embeddings.wire import EmbeddingRequest
+from gateway.plugins.messages.wire import MessagesRequest
+from gateway.plugins.moderations.wire import ModerationRequest
+from gateway.plugins.responses.wire import ResponseRequest
+from tests.support.hostile import Bench, hostile, paths
 
 BODIES = 2000
 PNG = "data:image/png;base64,iVBORw0KGgo="
@@ -175,7 +175,7 @@ def test_a_good_body_holds_every_field_that_is_read(surface: Surface) -> None:
     missing = {
         (found.__name__, field)
         for found in structs(surface.read)
-        if found.__name__ not in SHARED_WITH_CHAT and "openai_chat" not in found.__module__
+        if found.__name__ not in SHARED_WITH_CHAT and "plugins.chat" not in found.__module__
         for field in found.__struct_fields__
         if field not in known
     }

@@ -21,8 +21,8 @@ from gateway.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
-from gateway.policy.keypool import Cancelled, Change, KeyPool, Lease, Ok, PoolConfig, Project, outcome
-from gateway.policy.quota import midnight
+from gateway.policy.google_quota import midnight
+from gateway.policy.keypool import Cancelled, KeyPool, Lease, Ok, PoolConfig, PoolUpdate, Project, outcome
 
 NOON = datetime(2026, 11, 24, 20, tzinfo=UTC).timestamp()
 """Noon in California; midnight is 12 hours away."""
@@ -142,9 +142,9 @@ def test_a_suspended_project_rests_with_all_its_keys() -> None:
 
 def test_u40_the_other_project_serves_meanwhile_and_other_models_go_on() -> None:
     found = pool("a", "b")
-    resting = fail(found, limited(Quota(PER_MINUTE), after=34), NOON).project
+    cooling_down = fail(found, limited(Quota(PER_MINUTE), after=34), NOON).project
 
-    assert {found.acquire(M, NOON + i).project for i in range(10)} == {"a", "b"} - {resting}
+    assert {found.acquire(M, NOON + i).project for i in range(10)} == {"a", "b"} - {cooling_down}
     assert {found.acquire("gemini-2.5-pro", NOON).project for _ in range(4)} == {"a", "b"}
 
 
@@ -272,9 +272,9 @@ def test_only_one_project_may_be_asked_or_it_is_told_why_not() -> None:
     fail(found, limited(Quota(PER_MINUTE), after=30), NOON, only="c")
     fail(found, refused(), NOON, only="b")
 
-    with pytest.raises(PoolExhausted, match="has these files") as resting:
+    with pytest.raises(PoolExhausted, match="has these files") as cooling_down:
         found.acquire(M, NOON, only="c")
-    assert resting.value.retry_after == pytest.approx(30)
+    assert cooling_down.value.retry_after == pytest.approx(30)
     with pytest.raises(NoUsableKey):
         found.acquire(M, NOON, only="b")
     with pytest.raises(Forbidden, match="does not serve"):
@@ -321,8 +321,8 @@ def test_changes_rebuild_a_pool_and_strangers_are_ignored() -> None:
     for change in found.changes(NOON):
         again.apply(change, NOON)
         again.apply(change, NOON)
-    again.apply(Change("gone", "", M, "day", NOON + 99), NOON)
-    again.apply(Change("a", "nobody", "", "bad", NOON + 99), NOON)
+    again.apply(PoolUpdate("gone", "", M, "day", NOON + 99), NOON)
+    again.apply(PoolUpdate("a", "nobody", "", "bad", NOON + 99), NOON)
 
     assert again.changes(NOON) == found.changes(NOON)
     assert len(again.changes(NOON)) == 2

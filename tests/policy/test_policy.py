@@ -15,9 +15,9 @@ from gateway.errors import (
     UpstreamTruncated,
 )
 from gateway.policy.access import identify
+from gateway.policy.admission import Admission
 from gateway.policy.catalog import Catalog, ModelRoute, ModelsConfig
-from gateway.policy.limits import Admission
-from gateway.policy.quota import cause
+from gateway.policy.google_quota import cause
 from gateway.policy.retry import Fail, Retry, RetryBudget, RetryConfig, judge
 
 ALIASES = {"gpt-4o": "gemini-2.5-pro"}

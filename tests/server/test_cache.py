@@ -7,15 +7,15 @@ from typing import Any
 
 import aiohttp
 import pytest
-from conftest import RawUpstream, Serve, chunked, whole
 
 from gateway.errors import BadRequest
+from gateway.gemini.wire import GeminiCall, GenerateContentRequest, GenerationConfig
 from gateway.plugin import SERVICES
 from gateway.policy.access import Client, digest
-from gateway.store.answers import HEADER, Answers, answer_key, seconds
-from gateway.store.memory import MemorySignatures
-from gateway.store.signatures import SignaturesConfig
-from gateway.wire.gemini import GeminiCall, GenerateContentRequest, GenerationConfig
+from gateway.store.key_value import StoreLimits
+from gateway.store.memory import MemoryStore
+from gateway.store.response_cache import HEADER, ResponseCache, answer_key, seconds
+from tests.support.servers import RawUpstream, Serve, chunked, whole
 
 FOR_AN_HOUR = {HEADER: "3600"}
 ASKED = {"model": "gemini-2.5-flash", "messages": [{"role": "user", "content": "hello"}]}
@@ -161,7 +161,7 @@ async def test_a_stream_that_breaks_is_not_kept(
 async def test_a_stream_too_large_to_be_kept_is_let_go_on_its_way(
     http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.trail.LARGEST", 300)
+    monkeypatch.setattr("gateway.exchange.call_state.LARGEST", 300)
     raw_upstream.scripts = [events(answer("x" * 400)), one(answer())]
     assert said((await ask(http, base, FOR_AN_HOUR, stream=True))[2]) == "x" * 400
 
@@ -262,11 +262,11 @@ def client(key: str) -> Client:
 async def test_a_store_that_gives_another_entry_is_not_believed() -> None:
     """robustness.md S70: a cached value carries its own key."""
 
-    class Mixed(MemorySignatures):
+    class Mixed(MemoryStore):
         async def get(self, keys: Any, now: float) -> dict[bytes, str]:
             return dict.fromkeys(keys, next(iter(self._kept.values()))[0])
 
-    answers = Answers(Mixed(SignaturesConfig()))
+    answers = ResponseCache(Mixed(StoreLimits()))
     mine, other = answer_key(call(), client("a")), answer_key(call(), client("b"))
     await answers.put(mine, [json.dumps(answer()).encode()], 10, time())
 
@@ -276,15 +276,15 @@ async def test_a_store_that_gives_another_entry_is_not_believed() -> None:
 
 @pytest.mark.parametrize("text", ["", "no JSON", "[]", '{"key": 1}'])
 async def test_what_cannot_be_read_is_not_known(text: str) -> None:
-    store = MemorySignatures(SignaturesConfig())
+    store = MemoryStore(StoreLimits())
     key = answer_key(call(), client("a"))
     await store.put({key: text}, 1000.0)
 
-    assert await Answers(store).get(key, 1000.0) is None
+    assert await ResponseCache(store).get(key, 1000.0) is None
 
 
 async def test_an_answer_is_good_until_its_time_has_come() -> None:
-    answers = Answers(MemorySignatures(SignaturesConfig()))
+    answers = ResponseCache(MemoryStore(StoreLimits()))
     key = answer_key(call(), client("a"))
     await answers.put(key, [json.dumps(answer()).encode()], 10, 1000.0)
 
@@ -293,8 +293,8 @@ async def test_an_answer_is_good_until_its_time_has_come() -> None:
 
 
 async def test_what_is_kept_is_bounded() -> None:
-    store = MemorySignatures(SignaturesConfig(megabytes=1))
-    answers = Answers(store)
+    store = MemoryStore(StoreLimits(megabytes=1))
+    answers = ResponseCache(store)
     message = json.dumps(answer("x" * 10_000)).encode()
     for seed in range(500):
         await answers.put(answer_key(call(seed=seed), client("a")), [message], 10, 1000.0)

@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 from aiohttp import web
-from conftest import Fake, Serve
 
+from gateway.observability.json_log import JsonLog
+from gateway.observability.request_log import RequestLog
 from gateway.plugins.hello import Hello
-from gateway.record import Record
-from gateway.server.logs import Log
+from tests.support.servers import Fake, Serve
 
 CANARY = b"AIzaSyCanary0123456789"
 
@@ -55,7 +55,7 @@ async def test_a_crash_is_a_500_without_details_and_a_trace_in_the_log(
         raise RuntimeError(f"secret of {request.headers['Authorization']}")
 
     monkeypatch.setattr("gateway.plugins.hello._allowed_methods", broken)
-    monkeypatch.setattr(Log, "event", lambda _, name, **fields: lines.append({"event": name, **fields}))
+    monkeypatch.setattr(JsonLog, "event", lambda _, name, **fields: lines.append({"event": name, **fields}))
     async with http.get(gateway + "/x") as response:
         text = await response.text()
 
@@ -86,8 +86,8 @@ async def test_one_line_for_an_exchange_never_a_key_never_content(
     pipe: tuple[int, int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gateway.server.app.Log", lambda: Log(pipe[1]))
-    monkeypatch.setattr("gateway.server.logs._PAUSE", 0.0)
+    monkeypatch.setattr("gateway.server.application.JsonLog", lambda: JsonLog(pipe[1]))
+    monkeypatch.setattr("gateway.observability.json_log._PAUSE", 0.0)
     base = await serve("", fake.url)
     body = {
         "model": "gpt-4o",
@@ -118,8 +118,8 @@ async def test_the_error_told_inside_a_stream_is_in_the_line(
     pipe: tuple[int, int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gateway.server.app.Log", lambda: Log(pipe[1]))
-    monkeypatch.setattr("gateway.server.logs._PAUSE", 0.0)
+    monkeypatch.setattr("gateway.server.application.JsonLog", lambda: JsonLog(pipe[1]))
+    monkeypatch.setattr("gateway.observability.json_log._PAUSE", 0.0)
     base = await serve("", fake.url)
     body = {"messages": [{"role": "user", "content": "[[error midstream]]"}], "stream": True}
     async with http.post(base + "/v1/chat/completions", json=body) as response:
@@ -132,8 +132,8 @@ async def test_the_error_told_inside_a_stream_is_in_the_line(
 async def test_lines_are_dropped_and_counted_when_nobody_reads(
     pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.server.logs._MOST_WAITING", 3)
-    log = Log(pipe[1])
+    monkeypatch.setattr("gateway.observability.json_log._MOST_WAITING", 3)
+    log = JsonLog(pipe[1])
     told = []
     for count in (5, 4, 3):
         for i in range(count):
@@ -149,11 +149,11 @@ async def test_lines_are_dropped_and_counted_when_nobody_reads(
 async def test_lines_wait_while_the_reader_is_stopped_and_none_is_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gateway.server.logs._PAUSE", 0.0)
+    monkeypatch.setattr("gateway.observability.json_log._PAUSE", 0.0)
     reading, writing = os.pipe()
-    log = Log(writing)
+    log = JsonLog(writing)
     for i in range(400):  # more than a pipe holds
-        log.exchange(Record("id", "GET", "/" + "x" * 1000, requested_model="m" * 1000))
+        log.exchange(RequestLog("id", "GET", "/" + "x" * 1000, requested_model="m" * 1000))
         if i % 100 == 0:
             await asyncio.sleep(0.01)
     closing = asyncio.create_task(log.close())
@@ -170,7 +170,7 @@ async def test_lines_wait_while_the_reader_is_stopped_and_none_is_lost(
 async def test_a_closed_log_harms_nobody() -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    log = Log(writing)
+    log = JsonLog(writing)
     log.event("lost")
     await log.close()
     os.close(writing)

@@ -6,7 +6,6 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from conftest import Serve
 
 from gateway.errors import (
     BadRequest,
@@ -23,7 +22,8 @@ from gateway.errors import (
 )
 from gateway.plugin import SERVICES
 from gateway.policy.catalog import Catalog, ModelsConfig
-from gateway.policy.fallback import Standing, passes_on
+from gateway.policy.fallback import ModelBreaker, passes_on
+from tests.support.servers import Serve
 
 CHAIN = "models: {fallbacks: {gemini-3-pro-preview: [gemini-2.5-pro, gemini-2.5-flash]}}"
 PRO, OLD, FLASH = "gemini-3-pro-preview", "gemini-2.5-pro", "gemini-2.5-flash"
@@ -201,7 +201,7 @@ async def test_a_model_that_has_recovered_is_asked_again(
     http: aiohttp.ClientSession, serve: Serve, models: Models, upstream: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr("gateway.retrial.monotonic", lambda: now)
+    monkeypatch.setattr("gateway.exchange.recovery.monotonic", lambda: now)
     models.statuses = {PRO: 503, OLD: 503}
     base = await serve(CHAIN, upstream)
     for _ in range(10):
@@ -215,23 +215,23 @@ async def test_a_model_that_has_recovered_is_asked_again(
 
 
 def test_how_long_a_model_is_left_alone() -> None:
-    standing = Standing()
+    standing = ModelBreaker()
     rests = []
     now = 0.0
     for _ in range(12):
         standing.failed("m", now)
         begin = now
-        while standing.resting("m", now):
+        while standing.cooling_down("m", now):
             now += 0.5
         rests.append(now - begin)
     assert rests == [0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60, 60]
     standing.succeeded("m")
     standing.failed("m", now)
-    assert not standing.resting("m", now)
+    assert not standing.cooling_down("m", now)
 
 
 def test_models_are_not_remembered_without_end() -> None:
-    standing = Standing()
+    standing = ModelBreaker()
     for i in range(5000):
         for _ in range(3):
             standing.failed(f"gemini-{i}", 0.0)

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from conftest import RawUpstream, chunked
 
-from gateway.cli import main
+from gateway.cli.main import main
+from tests.support.paths import ROOT
+from tests.support.servers import RawUpstream, chunked
 
-ROOT = Path(__file__).parent.parent.parent
 BODY = {"messages": [{"role": "user", "content": "hello"}], "stream": True}
 EVENT = b'data: {"candidates":[{"content":{"parts":[{"text":"a"}]}}]}\r\n\r\n'
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import aiohttp
 import pytest
-from conftest import RawUpstream, chunked
-from test_process import BODY, EVENT, Gateway, config, ready, start  # noqa: F401 - `start` is a fixture
 
 from gateway.config.diff import changes
-from gateway.config.model import GatewayConfig
+from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
+from tests.server.test_process import BODY, EVENT, Gateway, config, ready, start  # noqa: F401 - `start` is a fixture
+from tests.support.servers import RawUpstream, chunked
 
 END = b'data: {"candidates":[{"content":{"parts":[{"text":"z"}]},"finishReason":"STOP"}]}\r\n\r\n'
 

@@ -5,7 +5,8 @@ import json
 
 import aiohttp
 import pytest
-from conftest import Fake, RawUpstream, Serve, chunked, whole
+
+from tests.support.servers import Fake, RawUpstream, Serve, chunked, whole
 
 BODY = {"messages": [{"role": "user", "content": "hello"}], "stream": True}
 

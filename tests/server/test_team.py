@@ -13,16 +13,16 @@ import aiohttp
 import pytest
 import sqlalchemy as sa
 from aiohttp import web
-from conftest import Serve
 
 from gateway.config.secret import Secret
 from gateway.errors import ConfigError
 from gateway.plugin import SERVICES
 from gateway.policy.access import Rules
 from gateway.server.admin import Admin
-from gateway.store import client_keys
-from gateway.store.ledger_reports import usage
-from gateway.store.ledger_tables import attempt, engine
+from gateway.store.ledger import client_keys
+from gateway.store.ledger.reports import usage
+from gateway.store.ledger.tables import attempt, engine
+from tests.support.servers import Serve
 
 GOOGLE = "type.googleapis.com/google.rpc."
 Answer = Callable[[], web.Response]

@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.store.memory import MemorySignatures, cost
-from gateway.store.signatures import Signatures, SignaturesConfig, StateConfig
+from gateway.store.key_value import KeyValueStore, StateConfig, StoreLimits
+from gateway.store.memory import MemoryStore, cost
 
-SMALL = SignaturesConfig(megabytes=1, hours=1)
+SMALL = StoreLimits(megabytes=1, hours=1)
 QUARTER = SMALL.bound // 4
 
 
@@ -23,7 +23,7 @@ def filling(size: int) -> str:
 
 
 async def test_what_was_put_is_found_by_its_key_alone() -> None:
-    store: Signatures = MemorySignatures(SMALL)
+    store: KeyValueStore = MemoryStore(SMALL)
     await store.put({key(1): "one", key(2): "two"}, 0.0)
 
     assert await store.get([key(2), key(3), key(1)], 1.0) == {key(1): "one", key(2): "two"}
@@ -31,7 +31,7 @@ async def test_what_was_put_is_found_by_its_key_alone() -> None:
 
 
 async def test_the_newest_signature_of_a_key_counts_and_is_counted_once() -> None:
-    store = MemorySignatures(SMALL)
+    store = MemoryStore(SMALL)
     await store.put({key(1): "old"}, 0.0)
     await store.put({key(1): "newer"}, 1.0)
 
@@ -40,7 +40,7 @@ async def test_the_newest_signature_of_a_key_counts_and_is_counted_once() -> Non
 
 
 async def test_bytes_are_bounded_and_the_least_recently_used_goes_first() -> None:
-    store = MemorySignatures(SMALL)
+    store = MemoryStore(SMALL)
     for number in range(4):
         await store.put({key(number): filling(QUARTER)}, 0.0)
     await store.get([key(0)], 0.0)
@@ -51,7 +51,7 @@ async def test_bytes_are_bounded_and_the_least_recently_used_goes_first() -> Non
 
 
 async def test_an_entry_bigger_than_a_quarter_is_not_kept_and_drives_nobody_out() -> None:
-    store = MemorySignatures(SMALL)
+    store = MemoryStore(SMALL)
     await store.put({key(1): "small"}, 0.0)
     await store.put({key(2): filling(QUARTER), key(3): filling(QUARTER + 1)}, 0.0)
 
@@ -59,12 +59,12 @@ async def test_an_entry_bigger_than_a_quarter_is_not_kept_and_drives_nobody_out(
 
 
 async def test_the_largest_signatures_known_fit_as_shipped() -> None:
-    assert MemorySignatures(SignaturesConfig()).fits(key(1), "A" * 1_500_000)
+    assert MemoryStore(StoreLimits()).fits(key(1), "A" * 1_500_000)
 
 
 @pytest.mark.parametrize(("seconds", "known"), [(0.0, True), (3600.0, True), (3600.1, False), (-60.0, True)])
 async def test_age_counts_from_when_it_came(seconds: float, known: bool) -> None:
-    store = MemorySignatures(SMALL)
+    store = MemoryStore(SMALL)
     await store.put({key(1): "s"}, 1000.0)
     await store.get([key(1)], 1500.0)
 
@@ -72,7 +72,7 @@ async def test_age_counts_from_when_it_came(seconds: float, known: bool) -> None
 
 
 async def test_an_old_one_costs_nothing_any_more() -> None:
-    store = MemorySignatures(SMALL)
+    store = MemoryStore(SMALL)
     await store.put({key(1): "asked for"}, 0.0)
     await store.put({key(2): "never asked for"}, 0.0)
     await store.get([key(1)], 4000.0)
@@ -82,7 +82,7 @@ async def test_an_old_one_costs_nothing_any_more() -> None:
 
 
 async def test_nothing_suspends() -> None:
-    store = MemorySignatures(SMALL)
+    store = MemoryStore(SMALL)
     calls: list[Coroutine[Any, Any, object]] = [
         store.put({key(1): "s"}, 0.0),
         store.get([key(1)], 0.0),

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from gateway.policy.windows import Window
-from gateway.store.redis_state import Redis, RedisCounters, RedisPool, RedisSignatures
-from gateway.store.signatures import SignaturesConfig
+from gateway.policy.rate_limits import Window
+from gateway.store.key_value import StoreLimits
+from gateway.store.redis import Redis, RedisCounters, RedisPool, RedisStore
 
 needs_redis = pytest.mark.skipif(shutil.which("redis-server") is None, reason="no redis-server on the PATH")
 NOW = 1_000_000_000.0
@@ -113,7 +113,7 @@ async def test_places_are_shared_and_come_back(shared: Redis) -> None:
 @pytest.mark.parametrize("kind", ["signature", "response"])
 async def test_signatures_are_found_by_other_machines(server: Server, shared: Redis, kind: str) -> None:
     other, _ = await opened(server.url)
-    mine, theirs = (RedisSignatures(one, SignaturesConfig(), kind) for one in (shared, other))
+    mine, theirs = (RedisStore(one, StoreLimits(), kind) for one in (shared, other))
     await mine.put({b"k" * 16: "é", b"l" * 16: "x" * 1000}, NOW)
 
     assert await theirs.get([b"k" * 16, b"m" * 16], NOW) == {b"k" * 16: "é"}
@@ -218,7 +218,7 @@ async def test_p27_a_mad_redis_is_no_reason_to_fail(answer: bytes) -> None:
     server = await asyncio.start_server(mad, "127.0.0.1", 0)
     shared, _ = await opened(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0")
     counters = RedisCounters(shared, 2)
-    kept = RedisSignatures(shared, SignaturesConfig(), "signature")
+    kept = RedisStore(shared, StoreLimits(), "signature")
     await kept.put({b"k" * 16: "s"}, NOW)
 
     assert await kept.get([b"k" * 16], NOW) == {b"k" * 16: "s"}
@@ -236,7 +236,7 @@ async def test_p26_a_slow_redis_is_left_alone_until_it_is_quick(
 ) -> None:
     assert not shared.degraded  # the server is up
     await shared.__aexit__()
-    monkeypatch.setattr("gateway.store.redis_state._PROBE", 0.01)
+    monkeypatch.setattr("gateway.store.redis._PROBE", 0.01)
     delay, probes = 0.055, 0
     ends: set[asyncio.StreamWriter] = set()
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from gateway.store import sqlite
-from gateway.store.signatures import Signatures, SignaturesConfig
-from gateway.store.sqlite import SqliteSignatures, state_path
+from gateway.store.key_value import KeyValueStore, StoreLimits
+from gateway.store.sqlite import SqliteStore, state_path
 
-SMALL = SignaturesConfig(megabytes=1, hours=1)
-Open = Callable[..., SqliteSignatures]
+SMALL = StoreLimits(megabytes=1, hours=1)
+Open = Callable[..., SqliteStore]
 
 
 def key(number: int) -> bytes:
@@ -36,10 +36,10 @@ def said() -> list[str]:
 @pytest.fixture
 async def started(path: Path, said: list[str]) -> AsyncIterator[Open]:
     """Opens stores on the same file and closes them in the end."""
-    stores: list[SqliteSignatures] = []
+    stores: list[SqliteStore] = []
 
-    def start(config: SignaturesConfig = SMALL, at: Path = path) -> SqliteSignatures:
-        stores.append(SqliteSignatures(at, config, said.append))
+    def start(config: StoreLimits = SMALL, at: Path = path) -> SqliteStore:
+        stores.append(SqliteStore(at, config, said.append))
         return stores[-1]
 
     yield start
@@ -59,13 +59,13 @@ def rows(
 
 
 async def test_a_signature_is_found_at_once_and_after_a_restart(started: Open, said: list[str]) -> None:
-    first: Signatures = started(SignaturesConfig())
+    first: KeyValueStore = started(StoreLimits())
     large = "B" * 1_500_000
     await first.put({key(1): "one", key(2): large}, 100.0)
     assert await first.get([key(1), key(2), key(3)], 100.0) == {key(1): "one", key(2): large}
     await first.close()
 
-    second = started(SignaturesConfig())
+    second = started(StoreLimits())
     assert await second.get([key(1), key(2), key(3)], 101.0) == {key(1): "one", key(2): large}
     assert (second.errors, said) == (0, [])
 
@@ -110,11 +110,11 @@ async def test_a_newer_signature_that_comes_during_a_read_wins(started: Open) ->
 KILLED = """
 import asyncio, sys
 from pathlib import Path
-from gateway.store.signatures import SignaturesConfig
-from gateway.store.sqlite import SqliteSignatures
+from gateway.store.key_value import StoreLimits
+from gateway.store.sqlite import SqliteStore
 
 async def main():
-    store = SqliteSignatures(Path(sys.argv[1]), SignaturesConfig(), print)
+    store = SqliteStore(Path(sys.argv[1]), StoreLimits(), print)
     for number in range(100):
         await store.put({number.to_bytes(16, "big"): f"signature {number}"}, 100.0)
     await store.flush()
@@ -172,7 +172,7 @@ async def test_bytes_are_bounded_and_the_oldest_go_first(started: Open, path: Pa
 
 
 async def test_a_lowered_bound_shrinks_the_file_at_the_start(started: Open, path: Path) -> None:
-    first = started(SignaturesConfig(megabytes=8))
+    first = started(StoreLimits(megabytes=8))
     await first.put({key(number): "A" * 100_000 for number in range(60)}, 100.0)
     await first.close()
     before = path.stat().st_size
@@ -400,7 +400,7 @@ def test_a_file_of_a_newer_gateway_is_refused_and_left_alone(path: Path) -> None
     with pytest.raises(
         ValueError, match=r"state\.db was written by a newer gateway: its schema is version 2, .* 1. Use"
     ):
-        SqliteSignatures(path, SMALL, print)
+        SqliteStore(path, SMALL, print)
     assert path.read_bytes() == before
 
 
@@ -409,7 +409,7 @@ def test_another_programs_database_is_refused_and_left_alone(path: Path) -> None
     before = path.read_bytes()
 
     with pytest.raises(ValueError, match=r"state\.db is another program's database; name another file\."):
-        SqliteSignatures(path, SMALL, print)
+        SqliteStore(path, SMALL, print)
     assert path.read_bytes() == before
 
 

@@ -6,10 +6,10 @@ import aiohttp
 import pytest
 from aioresponses import aioresponses
 
-from gateway.config.model import UpstreamConfig
+from gateway.config.sections import UpstreamConfig
 from gateway.errors import Unauthorized, UpstreamError, UpstreamTimeout, UpstreamTruncated
+from gateway.gemini.wire import GeminiCall, GenerateContentRequest
 from gateway.upstream.client import GeminiClient
-from gateway.wire.gemini import GeminiCall, GenerateContentRequest
 
 URL = "https://gemini.example/v1beta/models/gemini-2.5-flash:generateContent"
 CALL = GeminiCall("gemini-2.5-flash", GenerateContentRequest([]))

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
-from media_spellings import NOT_PUBLIC, hosts
 from yarl import URL
 
 from gateway.errors import BadRequest
-from gateway.policy.media_url import MediaConfig, check_url, is_public
+from gateway.policy.ssrf import MediaConfig, check_url, is_public
 from gateway.upstream.media import MediaFetcher
+from tests.support.media_spellings import NOT_PUBLIC, hosts
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
 FETCH = {"url": "messages[0].content[0].image_url.url"}

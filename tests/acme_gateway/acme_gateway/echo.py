@@ -4,8 +4,8 @@ import msgspec
 from aiohttp import web
 from msgspec import Struct
 
+from gateway.exchange.delivery import read_body
 from gateway.plugin import Plugin
-from gateway.server.reply import read_body
 
 
 class Echo(Plugin):

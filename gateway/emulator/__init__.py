@@ -1,0 +1,1 @@
+"""A Gemini emulator for tests and demos (`gateway fake`)."""

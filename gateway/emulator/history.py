@@ -1,0 +1,93 @@
+"""What Google wants of the turns: roles, the order and number of calls and results, signatures (B.2, B.6, J 1 to 8)."""
+
+import base64
+import binascii
+from typing import Any
+
+from gateway.emulator.models import Model
+from gateway.emulator.status import RefusedError
+
+Turns = list[dict[str, Any]]
+
+SIGNATURE = b"signed by the emulator: "
+"""What each signature given here begins with."""
+DUMMIES = ("skip_thought_signature_validator", "context_engineering_is_the_way_to_go")
+_CALL_FIRST = (
+    "Please ensure that function call turn comes immediately after a user turn or after a function response "
+    "turn."
+)
+_RESULT_FIRST = "Please ensure that function response turn comes immediately after a function call turn."
+_AS_MANY = (
+    "Please ensure that the number of function response parts is equal to the number of function call parts of the "
+    "function call turn."
+)
+_UNSIGNED = (
+    "Function call is missing a thought_signature in functionCall parts. This is required for tools to work correctly, "
+    "and missing thought_signature may lead to degraded model performance. Additional data, function call "
+    "`default_api:{name}` , position {position}. Please refer to "
+    "https://ai.google.dev/gemini-api/docs/thought-signatures for more details."
+)
+
+
+def check_turns(model: Model, contents: Turns) -> None:
+    """Raises RefusedError for turns in a form or an order that Google does not take."""
+    if not contents:
+        raise RefusedError("* GenerateContentRequest.contents: contents is not specified")
+    for i, content in enumerate(contents):
+        if content.get("role", "user") not in ("user", "model"):
+            raise RefusedError("Please use a valid role: user, model.")
+        if not content.get("parts"):
+            raise RefusedError(
+                f"* GenerateContentRequest.contents[{i}].parts: contents.parts must not be empty."
+            )
+    _check_calls(contents)
+    if contents[-1].get("role") == "model" and not model.prefill:
+        raise RefusedError("Requests ending with a model turn are not supported.")
+
+
+def _check_calls(contents: Turns) -> None:
+    """Calls follow users, results follow calls, as many as there were."""
+    due = 0
+    for i, content in enumerate(contents):
+        calls = sum("functionCall" in part for part in content["parts"])
+        results = sum("functionResponse" in part for part in content["parts"])
+        if calls and (i == 0 or contents[i - 1].get("role") == "model"):
+            raise RefusedError(_CALL_FIRST)
+        if results and not due:
+            raise RefusedError(_RESULT_FIRST)
+        if results != due:
+            raise RefusedError(_AS_MANY)
+        due = calls
+
+
+def against_signatures(model: Model, contents: Turns) -> str | None:
+    """Google's words when the first call of a step of the current turn is unsigned, or any signature is foreign."""
+    begun = _begin_of_turn(contents)
+    for i, content in enumerate(contents):
+        calls = [part for part in content.get("parts") or () if "functionCall" in part]
+        if any(not _ours(part["thoughtSignature"]) for part in calls if part.get("thoughtSignature")):
+            return "Thought signature is not valid"
+        if calls and i > begun and model.demands and not calls[0].get("thoughtSignature"):
+            return _UNSIGNED.format(name=calls[0]["functionCall"].get("name"), position=i + 1)
+    return None
+
+
+def _begin_of_turn(contents: Turns) -> int:
+    """Where the user last said something that is no function's response."""
+    for i in range(len(contents) - 1, -1, -1):
+        parts = contents[i].get("parts") or ()
+        if contents[i].get("role") != "model" and any("functionResponse" not in part for part in parts):
+            return i
+    return -1
+
+
+def _ours(signature: str) -> bool:
+    """Given here, or a dummy: as it is written, in either alphabet, or in base64."""
+    standard = signature.replace("-", "+").replace("_", "/")
+    if standard.replace("/", "_") in DUMMIES:
+        return True
+    try:
+        raw = base64.b64decode(standard + "==")
+    except (binascii.Error, ValueError):
+        return False
+    return raw.startswith(SIGNATURE) or raw.decode("latin-1") in DUMMIES

@@ -1,0 +1,128 @@
+"""What the emulator says: chosen by commands in the prompt, by a script, or else made from the prompt itself."""
+
+import re
+from copy import deepcopy
+from typing import Any
+
+from msgspec import Struct
+
+from gateway.emulator.chunks import bare, chunked
+from gateway.emulator.contents import prompt
+from gateway.emulator.turns import Turn, talk, turn
+
+COMMANDS = {
+    "429": "429, the per-minute quota, with a RetryInfo of 34 seconds",
+    "429 day": "429, the daily quota",
+    "500": "500 INTERNAL",
+    "503": "503, the model is overloaded",
+    "html 502": "502 with a front end's HTML page",
+    "blocked": "the prompt is blocked: promptFeedback and no candidate",
+    "safety": "a beginning, then finishReason SAFETY",
+    "cut": "the connection breaks in the middle of a stream",
+    "cut clean": "a stream that ends properly but without a finishReason",
+    "error midstream": "an error object inside a stream that began well",
+    "empty": "200 with neither candidates nor a reason",
+    "slow N": "N seconds of silence before the first byte",
+    "chunks N": "an answer in N chunks",
+}
+"""Written in the prompt between double brackets: `[[503]]`, `[[slow 5]]`."""
+
+_COMMAND = re.compile(r"\[\[([a-z0-9. ]+)\]\]")
+_GOOGLE = "type.googleapis.com/google.rpc"
+
+
+class Reply(Struct):
+    """One answer: chunks of a turn, or a status with a body; `ending` says how a stream goes wrong."""
+
+    chunks: list[dict[str, Any]] = []
+    status: int = 200
+    body: Any = None
+    delay: float = 0.0
+    """Seconds before the first byte."""
+    ending: str = ""
+
+
+def reply_to(model: str, request: dict[str, Any]) -> Reply:
+    """The default reply to a request that was found good."""
+    found = _COMMAND.search(prompt(request))
+    if found is not None:
+        return _commanded(found[1].strip(), model, request)
+    return Reply(chunked(model, request, turn(model, request) or talk(request)))
+
+
+def _commanded(command: str, model: str, request: dict[str, Any]) -> Reply:
+    if command in _FAILURES:
+        status, name, message, details = _FAILURES[command]
+        return failure(status, name, message, _with_model(deepcopy(details), model))
+    if command == "html 502":
+        return Reply(status=502, body="<!DOCTYPE html>\n<title>Error 502 (Server Error)!!1</title>\n")
+    if command in ("blocked", "empty"):
+        fields = {"promptFeedback": {"blockReason": "SAFETY"}} if command == "blocked" else {}
+        return Reply([bare(fields, model, request)])
+    verb, _, number = command.partition(" ")
+    pieces = int(number) if verb == "chunks" and number.isdecimal() else 3
+    reply = Reply(chunked(model, request, talk(request), pieces))
+    if verb == "slow" and number:
+        reply.delay = min(float(number), 600.0)
+    return _broken_off(reply, command)
+
+
+def _broken_off(reply: Reply, command: str) -> Reply:
+    """The beginning only, for the commands that want that."""
+    if command not in ("safety", "cut", "cut clean", "error midstream"):
+        return reply
+    del reply.chunks[1:]
+    candidate = reply.chunks[0]["candidates"][0]
+    candidate.pop("finishReason", None)
+    if command == "safety":
+        candidate["finishReason"] = "SAFETY"
+    else:
+        reply.ending = command
+    return reply
+
+
+def said(model: str, parts: list[dict[str, Any]], finish: str, request: dict[str, Any]) -> Reply:
+    """Given parts as a turn; a text among them comes in one chunk."""
+    return Reply(chunked(model, request, Turn(deepcopy(parts), finish=finish), 1))
+
+
+def failure(status: int, name: str, message: str, details: list[dict[str, Any]] | None = None) -> Reply:
+    """Google's error object as a reply."""
+    error: dict[str, Any] = {"code": status, "message": message, "status": name}
+    if details:
+        error["details"] = details
+    return Reply(status=status, body={"error": error})
+
+
+def _quota(quota: str, value: str, delay: str) -> list[dict[str, Any]]:
+    metric = "generativelanguage.googleapis.com/generate_content_free_tier_requests"
+    violation = {
+        "quotaMetric": metric,
+        "quotaId": quota,
+        "quotaDimensions": {"location": "global"},
+        "quotaValue": value,
+    }
+    return [
+        {"@type": f"{_GOOGLE}.QuotaFailure", "violations": [violation]},
+        {"@type": f"{_GOOGLE}.Help", "links": [{"description": "Learn more", "url": "https://ai.google.dev/gemini-api/docs/rate-limits"}]},
+        {"@type": f"{_GOOGLE}.RetryInfo", "retryDelay": delay},
+    ]  # fmt: skip
+
+
+_QUOTA_TEXT = "You exceeded your current quota, please check your plan and billing details."
+_FAILURES: dict[str, tuple[int, str, str, list[dict[str, Any]]]] = {
+    "429": (429, "RESOURCE_EXHAUSTED", _QUOTA_TEXT,
+            _quota("GenerateRequestsPerMinutePerProjectPerModel-FreeTier", "10", "34.074824224s")),
+    "429 day": (429, "RESOURCE_EXHAUSTED", _QUOTA_TEXT,
+                _quota("GenerateRequestsPerDayPerProjectPerModel-FreeTier", "250", "65205s")),
+    "500": (500, "INTERNAL", "An internal error has occurred. Please retry.", []),
+    "503": (503, "UNAVAILABLE", "The model is overloaded. Please try again later.", []),
+}  # fmt: skip
+
+
+def _with_model(details: list[dict[str, Any]], model: str) -> list[dict[str, Any]]:
+    """The quota's dimensions name the model it counts."""
+    for detail in details:
+        for violation in detail.get("violations", ()):
+            violation["quotaDimensions"]["model"] = model
+    return details

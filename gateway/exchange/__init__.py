@@ -1,0 +1,1 @@
+"""One request's calls of Gemini: attempts, recovery, hedging and delivery."""

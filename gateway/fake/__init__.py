@@ -1,1 +1,0 @@
-"""A Gemini emulator: `gateway fake`, the demo's and the tests' upstream."""

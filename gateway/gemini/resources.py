@@ -1,0 +1,77 @@
+"""Gemini's embeddings and model lists."""
+
+import msgspec
+from msgspec import Struct
+
+from gateway.gemini.wire import Content, GenerateContentRequest, Tool, UsageMetadata
+
+
+class _Message(Struct, rename="camel", omit_defaults=True, gc=False):
+    pass
+
+
+class EmbedContentRequest(_Message):
+    model: str
+    """`models/<id>`, the same as in the path."""
+    content: Content
+    output_dimensionality: int | None = None
+    task_type: str | None = None
+    title: str | None = None
+
+
+class BatchEmbedContentsRequest(_Message):
+    requests: list[EmbedContentRequest]
+
+
+class ContentEmbedding(_Message):
+    values: list[float] = []
+
+
+class BatchEmbedContentsResponse(_Message):
+    embeddings: list[ContentEmbedding] = []
+    usage_metadata: UsageMetadata | None = None
+
+
+class ModelRecord(_Message):
+    """One of Google's models; any field but the name may be missing."""
+
+    name: str
+    display_name: str | None = None
+    input_token_limit: int | None = None
+    output_token_limit: int | None = None
+    supported_generation_methods: list[str] | None = None
+    thinking: bool | None = None
+
+
+class ModelPage(_Message):
+    models: list[ModelRecord] = []
+    next_page_token: str | None = None
+
+
+class CountTokensResponse(_Message):
+    total_tokens: int = 0
+
+
+class _Counted(_Message):
+    """What is counted of a request: its words and tools, not how they are answered."""
+
+    model: str
+    contents: list[Content]
+    system_instruction: Content | None = None
+    tools: list[Tool] | None = None
+
+
+class _CountTokensRequest(_Message):
+    generate_content_request: _Counted
+
+
+def encode_count(name: str, request: GenerateContentRequest) -> bytes:
+    """A countTokens body for a request; `name` is `models/<id>`."""
+    counted = _Counted(name, request.contents, request.system_instruction, request.tools)
+    return encode(_CountTokensRequest(counted))
+
+
+encode = msgspec.json.Encoder().encode
+decode_count = msgspec.json.Decoder(CountTokensResponse).decode
+decode_embeddings = msgspec.json.Decoder(BatchEmbedContentsResponse).decode
+decode_page = msgspec.json.Decoder(ModelPage).decode

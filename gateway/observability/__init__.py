@@ -1,0 +1,1 @@
+"""Request log, statistics, metrics, traces."""

@@ -1,0 +1,383 @@
+"""Chat completions, the answer: a turn's events to one completion, or to chunks (translation.md C, D.3)."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from gateway.conversation import modalities as speech
+from gateway.conversation.tools import NO_CALLS, CallRules
+from gateway.errors import GatewayError
+from gateway.gemini import errors as failure
+from gateway.gemini.events import (
+    Citations,
+    CodePart,
+    Event,
+    FilePart,
+    Finished,
+    MediaPart,
+    TextDelta,
+    ThoughtDelta,
+    ToolCall,
+    TurnEnded,
+    TurnStarted,
+)
+from gateway.gemini.sse import frame
+from gateway.gemini.usage import openai_usage, service_tier
+from gateway.gemini.wire import LogprobsCandidate, LogprobsResult, UsageMetadata
+from gateway.plugins.chat import wire as openai
+from gateway.plugins.chat.wire import ChunkChoice, Delta, encode
+
+_DONE = frame(b"[DONE]")
+MODEL_NAME = re.compile(r"[\w.@:/-]{1,128}", re.ASCII)  # it goes into a header too
+_NO_PROBABILITY = -9999.0
+"""OpenAI's own number for a token that was as good as impossible."""
+_TEXT_END = b'},"finish_reason":null,"logprobs":null}'
+_AUDIO_LIFE = 3600
+"""Seconds; nothing is kept, but the field wants a time."""
+
+
+class Envelope(Struct):
+    """What every chunk of an answer shares; Gemini's own names replace id and model when they come."""
+
+    id: str
+    created: int
+    """Seconds since the epoch."""
+    model: str
+    named: bool = False
+
+    def rename(self, start: TurnStarted) -> None:
+        """Answer under the upstream's id and the name of the model that really answered (C.1)."""
+        if self.named:  # of several calls the first one names the answer
+            return
+        self.named = True
+        if start.response_id:
+            self.id = f"chatcmpl-{start.response_id}"
+        if start.model and MODEL_NAME.fullmatch(start.model):
+            self.model = start.model.removeprefix("models/")
+
+
+class AnswerOptions(Struct, frozen=True):
+    """How this request wants its answer."""
+
+    rules: CallRules = NO_CALLS
+    audio_format: str | None = None
+    grounding: bool = False
+    """Show Google's grounding metadata beside the annotations."""
+    calls: int = 1
+    """Upstream calls that one answer is made of (`n`)."""
+
+
+_PLAIN = AnswerOptions()
+
+
+class _Said(Struct):
+    """One candidate's answer so far; what few answers have begins as nothing."""
+
+    texts: list[str] = msgspec.field(default_factory=list)
+    thoughts: tuple[str, ...] = ()
+    calls: tuple[openai.ToolCall, ...] = ()
+    images: tuple[openai.ImageOut, ...] = ()
+    audio: tuple[MediaPart, ...] = ()
+    files: tuple[openai.FileOut, ...] = ()
+    inserted: tuple[tuple[int, int], ...] = ()
+    tokens: tuple[openai.TokenLogprob, ...] = ()
+    citations: Citations | None = None
+
+
+def completion(
+    events: Iterable[Event], envelope: Envelope, style: AnswerOptions = _PLAIN
+) -> openai.ChatCompletion:
+    """A whole turn, or several for `n`, as one answer."""
+    said: dict[int, _Said] = {}
+    choices: list[openai.Choice] = []
+    counts: list[UsageMetadata] = []
+    for event in events:
+        if isinstance(event, TurnStarted):
+            envelope.rename(event)
+        elif isinstance(event, TurnEnded):
+            counts.append(event.usage)
+        elif isinstance(event, Finished):
+            choices.append(_choice(event, said.get(event.index) or _Said(), envelope, style))
+        else:
+            mine = said.get(event.index)
+            if mine is None:
+                mine = said[event.index] = _Said()
+            _say(event, mine, style)
+    answer = openai.ChatCompletion(
+        envelope.id, envelope.created, envelope.model, choices, openai_usage(counts)
+    )
+    answer.service_tier = service_tier(counts)
+    return answer
+
+
+def _say(event: Event, said: _Said, style: AnswerOptions) -> None:
+    """One event's share of a message."""
+    match event:
+        case TextDelta():
+            said.texts.append(event.text)
+            if event.logprobs is not None:
+                said.tokens += tuple(token_logprobs(event.logprobs))
+        case ThoughtDelta():
+            said.thoughts += (event.text,)
+        case ToolCall():
+            said.calls += (_tool_call(event, style.rules),)
+        case CodePart():
+            block = markdown(event)
+            said.texts.append(block)
+            said.inserted += ((event.at, len(block)),)
+        case MediaPart():
+            if event.mime_type.startswith("audio/"):
+                said.audio += (event,)
+            else:
+                said.images += (_image(event, len(said.images)),)
+        case FilePart():
+            said.files += (openai.FileOut(event.uri, event.mime_type),)
+        case Citations():
+            said.citations = event
+
+
+def _choice(end: Finished, said: _Said, envelope: Envelope, style: AnswerOptions) -> openai.Choice:
+    text = "".join(said.texts)
+    silent = not text and (said.calls or said.audio or end.refusal)
+    message = openai.AssistantMessage(
+        content=None if silent else text,
+        refusal=end.refusal,
+        reasoning_content="".join(said.thoughts) or UNSET,
+        images=list(said.images) or UNSET,
+        extra_content=_extra(_google(end, said.citations, said.files, style)),
+    )
+    if said.citations is not None:
+        message.annotations = _annotations(said.citations, said.inserted) or UNSET
+    if said.audio:
+        data = speech.container(
+            [p.data for p in said.audio], said.audio[0].mime_type, style.audio_format or "wav"
+        )
+        message.audio = openai.AudioAnswer(f"audio_{envelope.id[-24:]}", envelope.created + _AUDIO_LIFE, data)
+    reason: openai.FinishReason = end.reason
+    if said.calls and style.rules.legacy:
+        message.function_call = said.calls[0].function
+        reason = "function_call" if end.reason == "tool_calls" else end.reason
+    elif said.calls:
+        message.tool_calls = list(said.calls)
+    logprobs = openai.Logprobs(list(said.tokens)) if said.tokens else None
+    return openai.Choice(end.index, message, reason, logprobs)
+
+
+class ChatStream:
+    """Events to chunk frames: role first, one finish chunk for each choice, usage if asked for, [DONE]."""
+
+    def __init__(self, envelope: Envelope, *, include_usage: bool, style: AnswerOptions = _PLAIN) -> None:
+        self._envelope = envelope
+        self._include_usage = include_usage
+        self._style = style
+        self._begun: set[int] = set()
+        self._calls: dict[int, int] = {}
+        self._images: dict[int, int] = {}
+        self._inserted: dict[int, list[tuple[int, int]]] = {}
+        self._cited: dict[int, Citations] = {}
+        self._files: dict[int, list[openai.FileOut]] = {}
+        self._counts: list[UsageMetadata] = []
+        self._head, self._tail = b"", b""
+        self._write_envelope()
+
+    def encode(self, events: list[Event]) -> bytes:
+        """The frames of some events, or b"" when no client needs to know of them."""
+        out: list[bytes] = []
+        for event in events:
+            match event:
+                case TextDelta():
+                    self._text(out, event)
+                case ThoughtDelta():
+                    self._put(out, event.index, Delta(reasoning_content=event.text))
+                case Finished():
+                    self._finish(out, event)
+                case TurnStarted():
+                    self._envelope.rename(event)
+                    self._write_envelope()
+                case TurnEnded():
+                    self._end(out, event)
+                case _:
+                    self._other(out, event)
+        return b"".join(out)
+
+    def fail(self, error: GatewayError) -> bytes:
+        """The frame that makes SDKs raise; nothing follows it, no [DONE] either (translation.md D.8)."""
+        return frame(failure.openai_error(error))
+
+    def _write_envelope(self) -> None:
+        """Encode once what all chunks share: the rest of a chunk is its one choice."""
+        e = self._envelope
+        shared = {"id": e.id, "object": "chat.completion.chunk", "created": e.created, "model": e.model}
+        self._head = b"data: " + encode(shared)[:-1] + b',"choices":['
+        self._tail = b'],"usage":null}\n\n' if self._include_usage else b"]}\n\n"
+
+    def _text(self, out: list[bytes], event: TextDelta) -> None:
+        if event.logprobs is not None:
+            self._put(
+                out, event.index, Delta(content=event.text), openai.Logprobs(token_logprobs(event.logprobs))
+            )
+        elif event.index in self._begun:
+            # Most chunks of most streams: written out, they cost half of what two Structs and an encoder do.
+            out += (
+                self._head,
+                b'{"index":%d,"delta":{"content":' % event.index,
+                encode(event.text),
+                _TEXT_END,
+                self._tail,
+            )
+        else:
+            self._put(out, event.index, Delta(content=event.text))
+
+    def _put(
+        self, out: list[bytes], index: int, delta: Delta, logprobs: openai.Logprobs | None = None
+    ) -> None:
+        if index not in self._begun:
+            self._begun.add(index)
+            self._chunk(out, ChunkChoice(index, Delta(role="assistant", content="", refusal=None)))
+        self._chunk(out, ChunkChoice(index, delta, None, logprobs))
+
+    def _chunk(self, out: list[bytes], choice: ChunkChoice) -> None:
+        out += (self._head, encode(choice), self._tail)
+
+    def _other(self, out: list[bytes], event: Event) -> None:
+        """The rarer events."""
+        match event:
+            case ToolCall():
+                self._call(out, event)
+            case CodePart():
+                block = markdown(event)
+                self._inserted.setdefault(event.index, []).append((event.at, len(block)))
+                self._put(out, event.index, Delta(content=block))
+            case MediaPart():
+                self._media(out, event)
+            case FilePart():
+                self._files.setdefault(event.index, []).append(openai.FileOut(event.uri, event.mime_type))
+            case Citations():
+                self._cited[event.index] = event
+                found = _annotations(event, self._inserted.get(event.index, ()))
+                if found:
+                    self._put(out, event.index, Delta(annotations=found))
+
+    def _call(self, out: list[bytes], event: ToolCall) -> None:
+        """With its index, which accumulators insist on, counted through the whole stream."""
+        call = _tool_call(event, self._style.rules)
+        call.index = self._calls.get(event.index, 0)
+        self._calls[event.index] = call.index + 1
+        if not self._style.rules.legacy:
+            self._put(out, event.index, Delta(tool_calls=[call]))
+        elif call.index == 0:
+            self._put(out, event.index, Delta(function_call=call.function))
+
+    def _media(self, out: list[bytes], event: MediaPart) -> None:
+        """An image at once and whole; sound as the samples come."""
+        if event.mime_type.startswith("audio/"):
+            e = self._envelope
+            piece = openai.AudioAnswer(f"audio_{e.id[-24:]}", e.created + _AUDIO_LIFE, event.data)
+            self._put(out, event.index, Delta(audio=piece))
+            return
+        number = self._images.get(event.index, 0)
+        self._images[event.index] = number + 1
+        self._put(out, event.index, Delta(images=[_image(event, number)]))
+
+    def _finish(self, out: list[bytes], end: Finished) -> None:
+        google = _google(end, self._cited.get(end.index), self._files.get(end.index, []), self._style)
+        told = Delta(extra_content=_extra(google), refusal=end.refusal or UNSET)
+        if end.index not in self._begun or end.refusal or google is not None:
+            self._put(out, end.index, told)
+        reason: openai.FinishReason = end.reason
+        if reason == "tool_calls" and self._style.rules.legacy:
+            reason = "function_call"
+        self._chunk(out, ChunkChoice(end.index, Delta(), reason))
+
+    def _end(self, out: list[bytes], end: TurnEnded) -> None:
+        """One of the answer's calls is over; with the last one the stream is."""
+        self._counts.append(end.usage)
+        if len(self._counts) < self._style.calls:
+            return
+        if self._include_usage:
+            usage = encode(openai_usage(self._counts))
+            out += (self._head, b'],"usage":', usage, b"}\n\n")
+        out.append(_DONE)
+
+
+def _tool_call(event: ToolCall, rules: CallRules) -> openai.ToolCall:
+    extra = _extra(openai.Google(event.signature)) if event.signature else UNSET
+    if event.name in rules.custom:
+        custom = openai.CustomCall(event.name, _input(event.arguments))
+        return openai.ToolCall(event.id, custom=custom, type="custom", extra_content=extra)
+    return openai.ToolCall(event.id, openai.FunctionCall(event.name, event.arguments), extra_content=extra)
+
+
+def _input(arguments: str) -> str:
+    """A custom tool's input, out of the one argument its function has."""
+    value = msgspec.json.decode(arguments)
+    found = value.get("input") if isinstance(value, dict) else None
+    return found if isinstance(found, str) else arguments
+
+
+def _google(
+    end: Finished, cited: Citations | None, files: Sequence[openai.FileOut], style: AnswerOptions
+) -> openai.Google | None:
+    """What goes into Google's own channel, or None for nothing."""
+    if not (end.signature or end.message or files or (cited and style.grounding)):
+        return None
+    google = openai.Google(
+        end.signature or UNSET, finish_message=end.message or UNSET, files=list(files) or UNSET
+    )
+    if cited is not None and style.grounding and cited.metadata:
+        google.grounding_metadata = cited.metadata
+    if cited is not None and style.grounding and cited.url_context:
+        google.url_context_metadata = cited.url_context
+    return google if google != _NOTHING else None
+
+
+_NOTHING = openai.Google()
+
+
+def _extra(google: openai.Google | None) -> openai.ExtraContent | UnsetType:
+    return openai.ExtraContent(google) if google is not None else UNSET
+
+
+def _annotations(cited: Citations, inserted: Iterable[tuple[int, int]]) -> list[openai.Annotation]:
+    """Offsets in what the client reads: code the model ran stands between Gemini's own texts (C.10.4)."""
+    places = list(inserted)
+
+    def shifted(offset: int) -> int:
+        return offset + sum(length for at, length in places if at <= offset) if offset else offset
+
+    return [
+        openai.Annotation(openai.UrlCitation(shifted(c.start), shifted(c.end), c.url, c.title))
+        for c in cited.found
+    ]
+
+
+def _image(part: MediaPart, number: int) -> openai.ImageOut:
+    return openai.ImageOut(openai.OutputURL(f"data:{part.mime_type};base64,{part.data}"), number)
+
+
+def token_logprobs(result: LogprobsResult) -> list[openai.TokenLogprob]:
+    """Position by position (translation.md C.4)."""
+    tops = result.top_candidates or []
+    found = []
+    for i, chosen in enumerate(result.chosen_candidates or ()):
+        others = tops[i].candidates or [] if i < len(tops) else []
+        likely = [openai.TopLogprob(c.token, _probability(c), list(c.token.encode())) for c in others]
+        found.append(
+            openai.TokenLogprob(chosen.token, _probability(chosen), list(chosen.token.encode()), likely)
+        )
+    return found
+
+
+def _probability(candidate: LogprobsCandidate) -> float:
+    """Absent is 0 in proto3: a certain token."""
+    value = candidate.log_probability
+    return max(_NO_PROBABILITY, value) if value is not None else 0.0
+
+
+def markdown(part: CodePart) -> str:
+    """Code the model ran, and what came of it, as fenced blocks (translation.md C.6)."""
+    if part.source is not None:
+        return f"\n```python\n{part.source}\n```\n"
+    return f"\n```\n{'Error: ' if part.failed else ''}{part.output or ''}\n```\n"

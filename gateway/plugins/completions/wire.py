@@ -1,0 +1,48 @@
+"""OpenAI's legacy completions: the request as far as it is read, and its answer."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from gateway.plugins.chat.wire import FinishReason, StreamOptions, Usage
+
+
+class CompletionRequest(Struct, gc=False):
+    prompt: str | list[str | int | list[int]] | None = None
+    model: str | None = None
+    suffix: str | None = None
+    echo: bool | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_tokens: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    n: Annotated[int, Meta(ge=1)] | None = None
+    best_of: Annotated[int, Meta(ge=1)] | None = None
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
+
+
+class CompletionChoice(Struct, gc=False):
+    text: str
+    index: int
+    finish_reason: FinishReason | None
+    logprobs: None = None
+
+
+class Completion(Struct, gc=False):
+    """The answer; chunks have the same type."""
+
+    id: str
+    created: int
+    model: str
+    choices: list[CompletionChoice]
+    usage: Usage | UnsetType | None = UNSET
+    object: Literal["text_completion"] = "text_completion"
+
+
+decode_request = msgspec.json.Decoder(CompletionRequest).decode
+encode = msgspec.json.Encoder().encode

@@ -1,0 +1,265 @@
+"""OpenAI's Responses, over the same core as chat; what is stored is kept for the key that asked."""
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta, Struct
+
+from gateway.conversation import field_policy as compat
+from gateway.errors import BadRequest, Draining, GatewayError, NotFound, RateLimited
+from gateway.exchange.delivery import Body, StreamReply, json_reply, read_body
+from gateway.exchange.ids import unique
+from gateway.exchange.preparation import ask
+from gateway.gemini.thought_signatures import SignatureKeys
+from gateway.observability.request_log import REQUEST_LOG, RequestLog
+from gateway.plugin import Plugin, Services
+from gateway.plugins.responses import request as responses
+from gateway.plugins.responses import wire
+from gateway.plugins.responses.background import STALE, Asked, ResponseRun
+from gateway.plugins.responses.response import Object
+from gateway.policy.access import Client
+
+T = TypeVar("T")
+
+_AT = re.compile(r"messages\[(\d+)\]")
+_UNFINISHED = ("queued", "in_progress")
+_MIB = 2**20
+
+
+class Responses(Plugin):
+    """`POST /v1/responses`, and what was stored."""
+
+    class Config(Struct, frozen=True, forbid_unknown_fields=True):
+        """Responses with `background: true`."""
+
+        background: Annotated[
+            int, Meta(ge=0, le=100_000, description="Made in the background at once; 0 refuses them.")
+        ] = 64
+        megabytes: Annotated[
+            int,
+            Meta(
+                ge=1, le=4096, description="Of events kept in memory, for who reads them with starting_after."
+            ),
+        ] = 64
+
+    def __init__(self, config: "Responses.Config", services: Services) -> None:
+        super().__init__(config, services)
+        self._runs: dict[bytes, ResponseRun] = {}
+        """In the background, now or lately, oldest first."""
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.post("/v1/responses", self.create),
+            web.get("/v1/responses/{id}", self.show),
+            web.delete("/v1/responses/{id}", self.forget),
+            web.post("/v1/responses/{id}/cancel", self.cancel),
+            web.get("/v1/responses/{id}/input_items", self.input_items),
+            web.post("/v1/responses/input_tokens", self.count),
+        ]
+
+    async def lifespan(self, app: web.Application) -> AsyncIterator[None]:
+        """What is still being made at the end has failed."""
+        yield
+        for run in list(self._runs.values()):
+            await run.cancel(Draining.CANCELLED)
+
+    async def create(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request: whole, in events, or later."""
+        record = request[REQUEST_LOG]
+        async with self.services.enter(request, "responses") as client:
+            asked = await self._understand(request, client)
+            for call in asked.question.calls:
+                self.services.exchange.prepare(call, record)
+            run = ResponseRun(
+                asked, self.services, lambda found: self.keep(run.name, client, found, heavy=asked.heavy)
+            )
+            if asked.body.background:
+                return await self._in_background(request, run, asked)
+            if record.stream:
+                return await run.stream(request, record)
+            return await run.complete(record)
+
+    async def count(self, request: web.Request) -> web.Response:
+        """How many tokens a request would bring."""
+        async with self.services.enter(request, "responses") as client:
+            asked = await self._understand(request, client)
+            tokens = await self.services.exchange.count(asked.question.calls[0], client, request[REQUEST_LOG])
+        return json_reply(wire.encode({"object": "response.input_tokens", "input_tokens": tokens}), {})
+
+    async def show(self, request: web.Request) -> web.StreamResponse:
+        """A stored response; with `stream=true` the events of one made in the background."""
+        client, name = self.services.client(request), request.match_info["id"]
+        run = self._runs.get(_key(name, client))
+        if request.query.get("stream", "").lower() in ("true", "1"):
+            if run is None:
+                await self.stored(name, client)
+                raise BadRequest("the events of this response are not kept (any more)", param="stream")
+            return await self._follow(request, run, _cursor(request))
+        response = run.response if run is not None else (await self.stored(name, client))["response"]
+        return json_reply(wire.encode(response), {})
+
+    async def forget(self, request: web.Request) -> web.Response:
+        """Delete a stored response; one that is still being made is stopped."""
+        client, name = self.services.client(request), request.match_info["id"]
+        await self.stored(name, client)
+        run = self._runs.pop(_key(name, client), None)
+        if run is not None:
+            await run.cancel()
+        await self.keep(name, client, None)
+        return json_reply(wire.encode({"id": name, "object": "response", "deleted": True}), {})
+
+    async def cancel(self, request: web.Request) -> web.Response:
+        """Stop one that is made in the background; asked again, or too late, it answers what there is."""
+        client, name = self.services.client(request), request.match_info["id"]
+        response = (await self.stored(name, client))["response"]
+        if not response["background"]:
+            raise BadRequest("only background responses can be cancelled")
+        run = self._runs.get(_key(name, client))
+        if run is not None:
+            await run.cancel()
+            response = run.response
+        elif response["status"] in _UNFINISHED:
+            raise BadRequest(
+                "this response is made by another process of the gateway: please try again",
+                status=409, code="conflict", retry_after=1,
+            )  # fmt: skip
+        return json_reply(wire.encode(response), {})
+
+    async def input_items(self, request: web.Request) -> web.Response:
+        """What a stored response was asked."""
+        stored = await self.stored(request.match_info["id"], self.services.client(request))
+        items = stored["input"]
+        ids = [item.get("id") for item in items]
+        page = {"object": "list", "data": items, "has_more": False, "first_id": ids[0] if ids else None,
+                "last_id": ids[-1] if ids else None}  # fmt: skip
+        return json_reply(wire.encode(page), {})
+
+    async def stored(self, name: str, client: Client, param: str | None = None) -> Object:
+        """What is kept under a response's id for this key. Raises NotFound, or BadRequest naming `param`."""
+        key = _key(name, client)
+        text = (await self.services.exchange.stores.responses.get([key], time.time())).get(key)
+        if text:
+            return _alive(msgspec.json.decode(text))
+        told = f"Previous response with id '{name[:80]}' not found."
+        if param is not None:
+            raise BadRequest(told, param=param, code="previous_response_not_found")
+        raise NotFound(f"Response with id '{name[:80]}' not found.", code="response_not_found")
+
+    async def keep(self, name: str, client: Client, found: Object | None, *, heavy: bool = False) -> None:
+        """Remember, or with None forget; a heavy one is told in a thread."""
+        encoded = await asyncio.to_thread(msgspec.json.encode, found) if heavy else msgspec.json.encode(found)
+        text = encoded.decode() if found is not None else ""
+        await self.services.exchange.stores.responses.put({_key(name, client): text}, time.time())
+
+    async def _in_background(
+        self, request: web.Request, run: ResponseRun, asked: Asked
+    ) -> web.StreamResponse:
+        """Begin one; answer with it as it is now, or with its events."""
+        if asked.body.store is False:
+            raise BadRequest("background responses are stored: `store` must not be false", param="store")
+        self._make_room()
+        record = request[REQUEST_LOG]
+        self._runs[_key(run.name, asked.client)] = run
+        run.start(RequestLog(record.request_id, "POST", "/v1/responses (background)", started=record.started,
+                         model=record.model, requested_model=record.requested_model, client=record.client,
+                         notes=record.notes, trace=record.trace and record.trace.after()))  # fmt: skip
+        if record.stream:
+            return await self._follow(request, run, -1)
+        return json_reply(wire.encode(run.response), run.headers(record))
+
+    def _make_room(self) -> None:
+        """Forget the events of what is done, oldest first. Raises RateLimited when too much is being made."""
+        done = [key for key, run in self._runs.items() if run.tape.ended]
+        room = self.config.megabytes * _MIB
+        most = self.config.background
+        while done and (len(self._runs) >= 2 * most or sum(r.tape.bytes for r in self._runs.values()) > room):
+            del self._runs[done.pop(0)]
+        if len(self._runs) - len(done) >= most or sum(r.tape.bytes for r in self._runs.values()) > room:
+            raise RateLimited(
+                f"This gateway makes {most} responses in the background at once (responses.background).",
+                code="gateway_overloaded",
+                retry_after=5,
+            )
+
+    async def _follow(self, request: web.Request, run: ResponseRun, after: int) -> web.StreamResponse:
+        """The events with numbers above `after`; a client that leaves does not stop what is made."""
+        record = request[REQUEST_LOG]
+        async with StreamReply(request, lambda: run.headers(record), self.services.config.stream) as reply:
+            async for frames in run.tape.follow(after):
+                await reply.write(frames)
+            return await reply.finish()
+
+    async def _understand(self, request: web.Request, client: Client) -> Asked:
+        """The body, the question, and all items so far, as they came."""
+        record = request[REQUEST_LOG]
+        data = await read_body(request)
+        body = await _worked(data, lambda: data.decode(wire.decode_request))
+        history: list[Any] = []
+        if body.previous_response_id:
+            before = await self.stored(body.previous_response_id, client, "previous_response_id")
+            if before["response"]["status"] in _UNFINISHED:
+                raise BadRequest("the previous response is still being made", param="previous_response_id")
+            history = before["items"]
+        notes = compat.review(data.fields, responses.RESPONSES, self.services.config.compat)
+        chat = await _worked(data, lambda: responses.to_chat(body, msgspec.convert(history, list[wire.Item])))
+        try:
+            question = await ask(
+                chat.body, client, record, self.services, [*notes, *chat.notes], heavy=data.heavy
+            )
+        except GatewayError as error:
+            error.param = _origin(error.param, chat.origins)
+            raise
+        # what is not stored need not be told again
+        items = [] if body.store is False else await _worked(data, lambda: _items(data.fields.get("input")))
+        return Asked(body, question, client, [*history, *items], data.heavy)
+
+
+async def _worked(data: Body, work: Callable[[], T]) -> T:
+    """What a heavy body needs is done in a thread, step by step, so that nobody else waits for it."""
+    return await asyncio.to_thread(work) if data.heavy else work()
+
+
+def _alive(stored: Object) -> Object:
+    """A response whose process has died while it was made has failed."""
+    response = stored["response"]
+    if response["status"] in _UNFINISHED and time.time() - stored.get("beat", 0) > STALE:
+        told = "The gateway was restarted while this response was made."
+        response.update(status="failed", error={"code": "server_error", "message": told})
+    return stored
+
+
+def _cursor(request: web.Request) -> int:
+    """`starting_after`: the number of the last event that is known. Raises BadRequest for another thing."""
+    given = request.query.get("starting_after", "-1")
+    if not re.fullmatch(r"-1|\d{1,9}", given, re.ASCII):
+        raise BadRequest("must be the sequence_number of an event", param="starting_after")
+    return int(given)
+
+
+def _key(name: str, client: Client) -> bytes:
+    return SignatureKeys(client.scope).call(name, "response", "{}")[0]
+
+
+def _items(given: msgspec.Raw | None) -> list[Any]:
+    """The input as items, also when it was a text."""
+    value = msgspec.json.decode(given) if given is not None else []
+    if isinstance(value, str):
+        value = [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": value}]}]
+    items = value if isinstance(value, list) else []
+    return [
+        {**item, "id": item.get("id") or unique("item_")} if isinstance(item, dict) else item
+        for item in items
+    ]
+
+
+def _origin(param: str | None, origins: list[str]) -> str | None:
+    """A message's path as the path of the item it came from."""
+    found = _AT.match(param or "")
+    if param is None or found is None or int(found[1]) >= len(origins):
+        return param
+    return origins[int(found[1])] + param[found.end() :]

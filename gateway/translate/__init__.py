@@ -1,1 +1,0 @@
-"""Between dialects and Gemini: pure functions and small state machines, bytes and Structs only."""

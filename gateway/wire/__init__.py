@@ -1,1 +1,0 @@
-"""What travels: typed messages and framing, for both sides."""

@@ -1,0 +1,172 @@
+"""When functions are called, which, with what; what comes back; and the values that schemas get."""
+
+from typing import Any
+
+import pytest
+
+from gateway.emulator.contract import check, shaped
+from gateway.emulator.models import MODELS, model_of
+from gateway.emulator.refusals import refusal
+from gateway.emulator.schemas import instance
+from gateway.emulator.turns import Turn
+from gateway.emulator.turns import turn as turn_or_none
+
+F3 = "gemini-3-flash-preview"
+CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+TOOLS = [{"functionDeclarations": [{"name": "clock", "parameters": {"type": "OBJECT"}},
+                                   {"name": "get_weather", "parametersJsonSchema": CITY},
+                                   {"name": "final_result", "parametersJsonSchema": {"type": "string"}}]}]  # fmt: skip
+PNG = {"inlineData": {"mimeType": "image/png", "data": "iVBORw0KGgo="}}
+
+
+def user(*parts: Any) -> dict[str, Any]:
+    return {"role": "user", "parts": [part if isinstance(part, dict) else {"text": part} for part in parts]}
+
+
+def result(name: str = "get_weather", **fields: Any) -> dict[str, Any]:
+    return {"functionResponse": {"name": name, "response": {"output": "SUNNY-42"}, **fields}}
+
+
+def request(*contents: dict[str, Any], mode: str = "", allowed: Any = None, **fields: Any) -> dict[str, Any]:
+    config = {"mode": mode, "allowedFunctionNames": allowed}
+    kept = {key: value for key, value in config.items() if value}
+    return {
+        "contents": list(contents),
+        "tools": TOOLS,
+        "toolConfig": {"functionCallingConfig": kept},
+        **fields,
+    }
+
+
+def turn(model: str, body: dict[str, Any]) -> Turn:
+    """For requests that get more than talk."""
+    found = turn_or_none(model, body)
+    assert found is not None
+    return found
+
+
+def called(body: dict[str, Any], model: str = F3) -> list[tuple[str, Any]]:
+    found = turn_or_none(model, body)
+    parts = [part["functionCall"] for part in found.parts if "functionCall" in part] if found else []
+    return [(call["name"], call["args"]) for call in parts]
+
+
+def test_the_likeliest_function_is_called() -> None:
+    assert called(request(user("Is the Weather nice in New York today?"))) == [("get_weather", {"city": "New York"})]  # fmt: skip
+    assert called(request(user("use a tool"))) == [("clock", {})]
+    assert called(request(user("hi"), mode="VALIDATED", allowed=["get_weather"])) == [("get_weather", {"city": "Paris"})]  # fmt: skip
+    assert called(request(user("call final_result"))) == [("final_result", {})]
+    assert called(request(user("call final_results"))) == []
+    assert called({"contents": []}) == []
+
+
+def test_a_forced_model_goes_on_calling_and_prefers_what_sounds_final() -> None:
+    step = turn(F3, request(user("the weather"), mode="ANY"))
+    history = (user("the weather"), {"role": "model", "parts": step.parts}, user(result()))
+
+    assert called(request(*history, mode="ANY")) == [("final_result", {})]
+    assert called(request(*history, mode="ANY", allowed=["clock"])) == [("clock", {})]
+    assert called(request(*history)) == []
+
+
+@pytest.mark.parametrize(
+    ("model", "named", "signed"),
+    [(F3, True, True), ("gemini-2.5-flash", False, True), ("gemini-2.0-flash", False, False), ("gemma-4-31b-it", False, False)],
+)  # fmt: skip
+def test_ids_and_signatures_are_the_familys(model: str, named: bool, signed: bool) -> None:
+    found = turn(model, request(user("clock and get_weather")))
+
+    assert [set(part) - {"functionCall"} for part in found.parts] == [{"thoughtSignature"} if signed else set(), set()]  # fmt: skip
+    ids = {part["functionCall"].get("id") for part in found.parts}
+    assert len(ids) == 2 if named else ids == {None}
+
+
+def test_calls_of_later_turns_have_other_ids() -> None:
+    ids = set()
+    contents: list[dict[str, Any]] = []
+    for _ in range(2):
+        contents.append(user("the weather, in two steps"))
+        for _ in range(2):
+            step = turn(F3, request(*contents))
+            ids.add(step.parts[0]["functionCall"]["id"])
+            contents += [{"role": "model", "parts": step.parts}, user(result())]
+        final = turn(F3, request(*contents))
+        assert final.parts == [{"text": "The tool said: SUNNY-42"}]
+        contents.append({"role": "model", "parts": final.parts})
+
+    assert len(ids) == 4
+    again = {"contents": [*contents, user("thanks")], "tools": TOOLS}
+    assert check(F3, again) is None
+    assert refusal(F3, shaped(again)) is None
+
+
+def test_files_among_results_are_named_and_start_no_new_turn() -> None:
+    """translation.md B.8: inside the response from 3 on, before that in a content of its own."""
+    call = {"role": "model", "parts": [{"functionCall": {"name": "get_weather"}}]}
+    inside = request(
+        user("get_weather"), call, user(result(parts=[PNG]), result(response={"a": 1, "b": "ü"}))
+    )
+    beside = request(user("get_weather, 2 steps"), call, user(result()), user("From get_weather:", PNG))
+
+    assert turn(F3, inside).parts == [
+        {"text": 'The tool said: SUNNY-42; {"a": 1, "b": "ü"}; IMAGE image/png 8 bytes'}
+    ]
+    assert called(beside) == [("get_weather", {"city": "Paris"})]
+    over = request(*beside["contents"], call, user(result()), user("From get_weather:", PNG))
+    assert turn(F3, over).parts == [{"text": "The tool said: SUNNY-42; IMAGE image/png 8 bytes"}]
+
+
+def test_json_mode_quotes_the_result_where_the_schema_has_an_answer() -> None:
+    call = {"role": "model", "parts": [{"functionCall": {"name": "get_weather"}}]}
+    body = request(user("get_weather"), call, user(result()), generationConfig={"responseMimeType": "application/json"})  # fmt: skip
+
+    assert turn(F3, body).parts == [{"text": '{"answer": "SUNNY-42"}'}]
+
+
+NODE: dict[str, Any] = {
+    "type": "object", "properties": {"value": {"type": "integer"}, "next": {"anyOf": [{"$ref": "#/$defs/Node"}, {"type": "null"}]},
+                                     "all": {"type": "array", "items": {"$ref": "#/$defs/Node"}}},
+    "required": ["value", "next", "all"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        ({"const": 5}, 5), ({"type": ["null", "boolean"]}, True), ({"type": ["null"]}, None), ({"type": "odd"}, "x"),
+        ({"allOf": [{"properties": {"a": {"const": 1}}, "required": ["a"]}, {"properties": {"b": {"const": 2}}, "required": ["b"]}]},
+         {"a": 1, "b": 2}),
+        ({"oneOf": [{"enum": [3, 4]}]}, 3), ({"type": "string", "minLength": 3}, "xxx"), ({"type": "string", "format": "date"}, "2026-01-01"),
+        ({"type": "integer", "maximum": 5}, 5), ({"type": "integer", "exclusiveMinimum": 7, "multipleOf": 5}, 10),
+        ({"type": "number", "exclusiveMaximum": 2}, 1), ({"properties": {"age": {"type": "number"}, "name": {"type": "boolean"}}},
+         {"age": 36, "name": True}),
+        ({"type": "array", "prefixItems": [{"const": 1}, {"const": 2}]}, [1, 2]), ({"type": "array", "minItems": 0}, []),
+        ({"$ref": "#/definitions/a~1b", "definitions": {"a/b": {"type": "boolean"}}}, True), ({"$ref": "#/$defs/none/x"}, "x"),
+        ({"$ref": "#"}, "x"), ({"$ref": "#/$defs/A/enum/0", "$defs": {"A": {"enum": ["b"]}}}, "x"),
+        ({"$ref": "#/$defs/Node", "$defs": {"Node": NODE}}, {"value": 7, "next": None, "all": [
+            {"value": 7, "next": None, "all": []}]}),
+        ({"type": "object", "properties": {"me": {"$ref": "#"}, "n": {"const": 1}}}, {"me": {"me": {}, "n": 1}, "n": 1}),
+    ],
+)  # fmt: skip
+def test_instances_of_schemas(schema: Any, expected: Any) -> None:
+    assert instance(schema) == expected
+
+
+def test_each_model_is_one_of_the_tables() -> None:
+    assert [name for name in MODELS if model_of(name).name != name] == []
+    assert model_of("gemini-9-next").thinking == "level"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "command"),
+    [
+        ("Use clock to run: echo SUNNY-42. Then report its output.", "echo SUNNY-42"),
+        ("clock to run: ls -l a.txt.", "ls -l a.txt"),
+        ("clock, please", "x"),
+    ],
+)
+def test_a_command_is_taken_from_the_prompt(prompt: str, command: str) -> None:
+    schema = {"type": "object", "properties": {"command": {"type": "string"}}, "required": ["command"]}
+    tools = [{"functionDeclarations": [{"name": "clock", "parametersJsonSchema": schema}]}]
+
+    assert called(request(user(prompt), tools=tools)) == [("clock", {"command": command})]

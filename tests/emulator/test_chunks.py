@@ -1,0 +1,165 @@
+"""Chunks of a stream and the answer they join to; what thoughts, files, searches and words in the prompt give."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from gateway.emulator.chunks import joined
+from gateway.emulator.media import PICTURE
+from gateway.emulator.replies import reply_to
+
+F3, F25, F20 = "gemini-3-flash-preview", "gemini-2.5-flash", "gemini-2.0-flash"
+
+
+def blob(mime: str, data: bytes = b"12345") -> dict[str, Any]:
+    return {"inlineData": {"mimeType": mime, "data": base64.urlsafe_b64encode(data).decode().rstrip("=")}}
+
+
+def chunks(model: str, *parts: Any, **fields: Any) -> list[dict[str, Any]]:
+    made = [part if isinstance(part, dict) else {"text": part} for part in parts]
+    return reply_to(model, {"contents": [{"role": "user", "parts": made}], **fields}).chunks
+
+
+def answer(model: str, *parts: Any, **fields: Any) -> dict[str, Any]:
+    found: dict[str, Any] = joined(chunks(model, *parts, **fields))["candidates"][0]
+    return found
+
+
+def text(model: str, *parts: Any, **fields: Any) -> str:
+    return "".join(part["text"] for part in answer(model, *parts, **fields)["content"]["parts"])
+
+
+def config(**fields: Any) -> dict[str, Any]:
+    return {"generationConfig": fields}
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ((blob("image/png", b"x" * 75), "What colour is this picture? One word."), "IMAGE image/png 75 bytes"),
+        ((blob("audio/wav"), ""), "AUDIO audio/wav 5 bytes"), ((blob("application/pdf"), "Read the PDF."), "PDF application/pdf 5 bytes"),
+        ((blob("text/csv"), blob("video/mp4")), "FILE text/csv 5 bytes; VIDEO video/mp4 5 bytes"),
+        (({"fileData": {"fileUri": "https://v.example", "mimeType": "video/mp4"}},), "VIDEO video/mp4 https://v.example"),
+        ((blob("image/png"), "hi"), "You said: hi [image/png, 5 bytes]"), (("a picture?",), "You said: a picture?"),
+        (("hi", {"fileData": {"fileUri": "https://v.example"}}), "You said: hi [file, https://v.example]"),
+        (("Reply with the single word PONG.",), "PONG"),
+    ],
+)  # fmt: skip
+def test_files_are_named(parts: tuple[Any, ...], expected: str) -> None:
+    assert text(F3, *parts) == expected
+
+
+WORDS = 'Answer only with a JSON value matching this JSON Schema: {bad {"a": 1} {"properties": {"name": {"type": "string"}}}'
+PERSON = {"type": "object", "properties": {"name": {"type": "string"}, "age": {"type": "integer"}}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        (config(responseMimeType="application/json"), {"answer": "PONG"}),
+        (config(responseMimeType="application/json", responseJsonSchema=PERSON), {"name": "Ada", "age": 36}),
+        (config(responseFormat={"text": {"mimeType": "APPLICATION_JSON", "schema": PERSON}}), {"name": "Ada", "age": 36}),
+        (config(responseFormat={"text": {"mimeType": "APPLICATION_JSON"}}), {"answer": "PONG"}),
+        ({"systemInstruction": {"parts": [{"text": WORDS}]}}, {"name": "Ada"}),
+        ({"systemInstruction": {"parts": [{"text": "Answer only in JSON."}]}}, {"answer": "PONG"}),
+    ],
+)  # fmt: skip
+def test_json_is_answered_where_a_field_or_words_ask_for_it(fields: dict[str, Any], expected: Any) -> None:
+    assert json.loads(text(F3, "x", **fields)) == expected
+
+
+def test_an_enum_is_a_bare_word() -> None:
+    assert text(F3, "x", **config(responseMimeType="text/x.enum", responseSchema={"type": "STRING", "enum": ["yes"]})) == "yes"  # fmt: skip
+    assert text(F3, "x", **config(responseMimeType="text/x.enum", responseJsonSchema={"enum": [1]})) == "1"
+
+
+def test_thoughts_come_first_and_are_counted() -> None:
+    first, *rest = chunks(F25, "hi there", **config(thinkingConfig={"includeThoughts": True}))
+    part = first["candidates"][0]["content"]["parts"][0]
+
+    assert (part["thought"], part["text"][:14]) == (True, "**Thinking**\n\n")
+    for chunk in (first, *rest):
+        counts = chunk["usageMetadata"]
+        assert counts["thoughtsTokenCount"] == 12
+        assert counts["totalTokenCount"] == counts["promptTokenCount"] + counts.get("candidatesTokenCount", 0) + 12  # fmt: skip
+    assert len(rest) == 3
+    off = chunks(F25, "hi", **config(thinkingConfig={"includeThoughts": True, "thinkingBudget": 0}))
+    assert "thoughtsTokenCount" not in off[-1]["usageMetadata"]
+
+
+def test_offsets_of_grounding_are_bytes_and_come_last() -> None:
+    found = chunks(F3, "x", tools=[{"googleSearch": {}}])
+    whole = joined(found)["candidates"][0]
+    said = whole["content"]["parts"][0]["text"].encode()
+
+    for support in whole["groundingMetadata"]["groundingSupports"]:
+        segment = support["segment"]
+        assert said[segment.get("startIndex", 0) : segment["endIndex"]].decode() == segment["text"]
+    assert [bool(chunk["candidates"][0]["groundingMetadata"]) for chunk in found] == [False] * (len(found) - 1) + [True]  # fmt: skip
+
+
+def test_pages_code_pictures_and_speech() -> None:
+    assert answer(F3, "x", tools=[{"urlContext": {}}])["urlContextMetadata"]["urlMetadata"][0]["urlRetrievalStatus"]  # fmt: skip
+    code = answer(F3, "x", tools=[{"codeExecution": {}}])["content"]["parts"]
+    assert [next(iter(part)) for part in code] == ["executableCode", "codeExecutionResult", "text"]
+    drawn = answer("gemini-3.1-flash-image", "x", **config(responseModalities=["IMAGE"]))["content"]["parts"]
+    assert drawn == [PICTURE]
+    assert base64.b64decode(PICTURE["inlineData"]["data"])[:4] == b"\x89PNG"
+    speech = answer("gemini-3.8-flash-tts", "x", **config(responseModalities=["AUDIO"]))["content"]["parts"]
+    assert speech[0]["inlineData"]["mimeType"] == "audio/L16;codec=pcm;rate=24000"
+
+
+def test_calls_of_a_step_share_a_chunk_before_the_last() -> None:
+    tools = [{"functionDeclarations": [{"name": "f"}, {"name": "g"}]}]
+    first, last = chunks(F3, "call f and g", tools=tools)
+
+    assert len(first["candidates"][0]["content"]["parts"]) == 2
+    assert last["candidates"][0]["content"]["parts"] == [{"text": ""}]
+    assert last["candidates"][0]["finishMessage"] == "Model generated function call(s)."
+
+
+def test_several_candidates_have_their_index_and_differ() -> None:
+    found = chunks(F20, "hi", **config(candidateCount=2))
+    whole = joined(found)
+
+    assert [candidate["index"] for candidate in whole["candidates"]] == [0, 1]
+    texts = [candidate["content"]["parts"][0]["text"] for candidate in whole["candidates"]]
+    assert texts == ["You said: hi", "You said: hi (2)"]
+    assert [chunk["candidates"][0]["index"] for chunk in found] == [0, 1] * 3
+
+
+def test_log_probabilities_stand_beside_each_word() -> None:
+    result = answer(F20, "hi", **config(responseLogprobs=True, logprobs=3))["logprobsResult"]
+    alone = answer(F20, "hi", **config(responseLogprobs=True))["logprobsResult"]
+
+    assert "".join(token["token"] for token in result["chosenCandidates"]) == "You said: hi"
+    assert [len(top["candidates"]) for top in result["topCandidates"]] == [3] * len(
+        result["chosenCandidates"]
+    )
+    assert len(alone["topCandidates"][0]["candidates"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([], {}), ([{}], {}), ([{"a": 1}, {"b": 2}], {"a": 1, "b": 2}),
+        ([{"candidates": [{"finishReason": "MALFORMED_FUNCTION_CALL"}]}, {"usageMetadata": {}}],
+         {"candidates": [{"finishReason": "MALFORMED_FUNCTION_CALL"}], "usageMetadata": {}}),
+        ([{"candidates": [{"content": {"parts": [{"text": "a"}]}}]}, {"candidates": [{"content": {}, "finishReason": "STOP"}]}],
+         {"candidates": [{"content": {"parts": [{"text": "a"}]}, "finishReason": "STOP"}]}),
+        ([{"candidates": [{"content": {"parts": [{"text": "a", "thought": True}]}}]}, {"candidates": [{"content": {"parts": [
+            {"text": "b", "thought": True}, {"text": "c"}]}}]}],
+         {"candidates": [{"content": {"parts": [{"text": "ab", "thought": True}, {"text": "c"}]}}]}),
+    ],
+)  # fmt: skip
+def test_any_chunks_join(given: list[Any], expected: Any) -> None:
+    assert joined(given) == expected
+
+
+def test_a_limit_ends_in_max_tokens_and_leaves_thoughts_alone() -> None:
+    found = answer(F25, "hi", **config(maxOutputTokens=1, thinkingConfig={"includeThoughts": True}))
+
+    assert [part["text"] for part in found["content"]["parts"]][1:] == ["You "]
+    assert found["finishReason"] == "MAX_TOKENS"

@@ -1,0 +1,347 @@
+"""A second project beside a silent first one: when, how often, who wins, and what the ledger says of it."""
+
+import asyncio
+import json
+from collections.abc import Coroutine
+from pathlib import Path
+from time import time
+from typing import Any
+
+import aiohttp
+import pytest
+import sqlalchemy as sa
+from aiohttp import web
+
+from gateway.errors import ConfigError
+from gateway.exchange.race import Race
+from gateway.gemini.wire import GeminiCall, GenerateContentRequest, GenerationConfig, Tool
+from gateway.plugin import SERVICES
+from gateway.policy.access import Rules
+from gateway.policy.hedging import Hedge, HedgeConfig, may_be_doubled
+from gateway.store.ledger import client_keys
+from gateway.store.ledger.tables import attempt, engine
+from tests.support.servers import Serve
+
+MODEL = "gemini-2.5-flash"
+
+
+def test_what_is_usual_is_learnt_and_bounded() -> None:
+    hedge = Hedge(HedgeConfig(share=0.1, soonest=2, latest=10))
+    assert hedge.delay(MODEL, streamed=True) == 10
+    for tenths in range(100):
+        hedge.observe(MODEL, tenths / 10, streamed=True)
+
+    assert hedge.delay(MODEL, streamed=True) == 9.5
+    assert hedge.delay(MODEL, streamed=False) == 10
+    for _ in range(128):
+        hedge.observe(MODEL, 0.1, streamed=True)
+    assert hedge.delay(MODEL, streamed=True) == 2
+    for _ in range(128):
+        hedge.observe(MODEL, 99, streamed=True)
+    assert hedge.delay(MODEL, streamed=True) == 10
+
+
+def test_extra_calls_are_a_part_of_all_calls() -> None:
+    hedge = Hedge(HedgeConfig(share=0.05))
+    assert not hedge.spend()
+    for _ in range(100):
+        hedge.observe(MODEL, 1, streamed=False)
+
+    assert [hedge.spend() for _ in range(6)].count(True) in (4, 5)  # a float's hundred twentieths
+    for _ in range(10_000):
+        hedge.observe(MODEL, 1, streamed=False)
+    assert sum(hedge.spend() for _ in range(50)) <= 10
+
+
+def test_models_without_end_are_not_remembered_without_end() -> None:
+    hedge = Hedge(HedgeConfig(share=0.05))
+    for i in range(3000):
+        hedge.observe(f"gemini-{i}", 1, streamed=False)
+
+    assert len(hedge._seen) == 1000
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        (GenerateContentRequest([]), True),
+        (GenerateContentRequest([], tools=[Tool(function_declarations=[])]), True),
+        (GenerateContentRequest([], tools=[Tool(google_search={})]), False),
+        (GenerateContentRequest([], tools=[Tool(function_declarations=[]), Tool(code_execution={})]), False),
+        (
+            GenerateContentRequest([], generation_config=GenerationConfig(response_modalities=["IMAGE"])),
+            False,
+        ),
+        (GenerateContentRequest([], generation_config=GenerationConfig(temperature=0)), True),
+    ],
+)
+def test_what_is_paid_for_each_is_never_doubled(request_: GenerateContentRequest, expected: bool) -> None:
+    assert may_be_doubled(GeminiCall(MODEL, request_)) is expected
+
+
+def test_bounds_that_cannot_be_are_refused() -> None:
+    with pytest.raises(ValueError, match="later than"):
+        HedgeConfig(soonest=31)
+
+
+async def value(result: str, wait: asyncio.Event, race: Race[str] | None = None) -> str:
+    await wait.wait()
+    if race is not None:
+        race.decide()
+        await asyncio.sleep(0)
+    if result.startswith("!"):
+        raise ValueError(result)
+    return result
+
+
+def event(ready: bool) -> asyncio.Event:
+    found = asyncio.Event()
+    if ready:
+        found.set()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("first", "first_ready", "second", "second_ready", "expected"),
+    [
+        ("a", True, "b", True, "a"),
+        ("a", False, "b", True, "b"),
+        ("!a", True, "b", True, "!a"),  # it has failed before the second began
+        ("a", False, None, True, "a"),
+    ],
+)
+async def test_a_race_ends_as_it_should(
+    first: str, first_ready: bool, second: str | None, second_ready: bool, expected: str
+) -> None:
+    began = event(first_ready)
+
+    def other() -> Coroutine[Any, Any, str] | None:
+        if second is None:
+            began.set()
+            return None
+        return value(second, event(second_ready))
+
+    if expected.startswith("!"):
+        with pytest.raises(ValueError, match=expected):
+            await Race[str]().run(value(first, began), 0, other)
+    else:
+        assert await Race[str]().run(value(first, began), 0.0, other) == expected
+
+
+@pytest.mark.parametrize(("second", "expected"), [("!b", "!a"), ("b", "b")])
+async def test_where_one_fails_the_other_may_still_answer(second: str, expected: str) -> None:
+    first, later = asyncio.Event(), asyncio.Event()
+
+    async def failing() -> str:
+        await first.wait()
+        later.set()
+        raise ValueError("!a")
+
+    def other() -> Coroutine[Any, Any, str]:
+        first.set()
+        return value(second, later)
+
+    if expected == "b":
+        assert await Race[str]().run(failing(), 0, other) == "b"
+    else:
+        with pytest.raises(ValueError, match="!a"):
+            await Race[str]().run(failing(), 0, other)
+
+
+async def test_who_has_decided_goes_on_alone_also_when_it_fails_later() -> None:
+    race = Race[str]()
+    begun = asyncio.Event()
+
+    def other() -> Coroutine[Any, Any, str]:
+        begun.set()
+        return value("b", event(False))
+
+    with pytest.raises(ValueError, match="!a"):
+        await race.run(value("!a", begun, race), 0, other)
+
+
+async def test_a_client_that_leaves_ends_both() -> None:
+    ended: list[str] = []
+
+    async def endless(name: str) -> str:
+        try:
+            return await value(name, event(False))
+        finally:
+            ended.append(name)
+
+    began = asyncio.Event()
+
+    def other() -> Coroutine[Any, Any, str]:
+        began.set()
+        return endless("b")
+
+    task = asyncio.create_task(Race[str]().run(endless("a"), 0, other))
+    await began.wait()
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert sorted(ended) == ["a", "b"]
+
+
+class Slow:
+    """An upstream whose first call keeps silent until it is left, and whose others answer."""
+
+    def __init__(self) -> None:
+        self.silent = 1
+        self.keys: list[str] = []
+        self.left = asyncio.Event()
+        self.refused = 0
+        """Calls that are refused, of those that are not silent."""
+        self.go = asyncio.Event()
+        """Ends the silence."""
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        self.keys.append(request.headers["x-goog-api-key"])
+        await request.read()
+        if self.silent:
+            self.silent -= 1
+            try:
+                await self.go.wait()
+            finally:
+                self.left.set()
+        elif self.refused:
+            self.refused -= 1
+            told = {
+                "code": 400,
+                "message": "Penalty is not enabled for this model",
+                "status": "INVALID_ARGUMENT",
+            }
+            return web.json_response({"error": told}, status=400)
+        found = {
+            "candidates": [{"content": {"parts": [{"text": "hi"}]}, "finishReason": "STOP"}],
+            "usageMetadata": {"promptTokenCount": 3, "candidatesTokenCount": 2},
+        }
+        if "stream" not in request.path:
+            return web.json_response(found)
+        body = b"data: " + json.dumps(found).encode() + b"\r\n\r\n"
+        return web.Response(body=body, headers={"Content-Type": "text/event-stream"})
+
+
+@pytest.fixture
+async def slow() -> Slow:
+    return Slow()
+
+
+@pytest.fixture
+async def upstream(slow: Slow) -> Any:
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", slow.answer)
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+class Pooled:
+    def __init__(self, serve: Serve, folder: Path, upstream: str) -> None:
+        self._serve, self._upstream = serve, upstream
+        self.file = folder / "ledger.db"
+        made = engine(str(self.file), None)
+        _, self.key = client_keys.issue(made, "x", Rules(), time(), None)
+        made.dispose()
+        self.base = ""
+
+    async def start(self, projects: str, share: float = 0.5, more: str = "") -> None:
+        self._serve.environ = {f"KEY_{name}": f"AIza-{name}" for name in projects}
+        listed = ", ".join(f"{{name: {one}, keys: [{{env: KEY_{one}}}]}}" for one in projects)
+        hedge = f"hedge: {{share: {share}, soonest: 0, latest: 0.02}}"
+        text = f"upstream: {{base_url: '{self._upstream}', {hedge}}}\npool: {{projects: [{listed}]}}\n"
+        self.base = await self._serve.text(f"{text}ledger: {{url: {self.file}}}\n{more}")
+
+    async def ask(self, **fields: Any) -> tuple[int, str]:
+        body = {"model": MODEL, "messages": [{"role": "user", "content": "hello"}], **fields}
+        async with (
+            aiohttp.ClientSession(headers={"Authorization": f"Bearer {self.key}"}) as http,
+            http.post(f"{self.base}/v1/chat/completions", json=body) as response,
+        ):
+            return response.status, await response.text()
+
+    def rows(self) -> list[tuple[str, str, int]]:
+        made = engine(str(self.file), None)
+        with made.connect() as connection:
+            found = connection.execute(sa.select(attempt).order_by(attempt.c.at)).all()
+        made.dispose()
+        return [(row.project, row.outcome, row.prompt) for row in found]
+
+
+@pytest.fixture
+async def pooled(serve: Serve, tmp_path: Path, upstream: str) -> Pooled:
+    return Pooled(serve, tmp_path, upstream)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_second_project_answers_for_a_silent_first(
+    serve: Serve, pooled: Pooled, slow: Slow, streamed: bool
+) -> None:
+    slow.silent = 0
+    await pooled.start("ab")
+    for _ in range(4):  # which earn what one costs
+        await pooled.ask(stream=streamed)
+    slow.silent = 1
+    del slow.keys[:]
+    status, text = await pooled.ask(stream=streamed)
+
+    assert status == 200
+    assert text.count('"hi"') == 1
+    assert len(set(slow.keys)) == 2
+    await asyncio.wait_for(slow.left.wait(), 5)
+    async with asyncio.timeout(5):
+        while len([row for row in pooled.rows() if row[1] == "cancelled"]) < 1:
+            await asyncio.sleep(0.01)
+    assert serve.app[SERVICES].totals.hedges == {"won": 1}
+    outcomes = [row[1] for row in pooled.rows()]
+    assert (outcomes.count("ok"), outcomes.count("cancelled")) == (5, 1)
+    assert next(row[2] for row in pooled.rows() if row[1] == "cancelled") >= 0
+
+
+async def test_a_second_project_that_fails_changes_nothing_for_the_first(
+    serve: Serve, pooled: Pooled, slow: Slow
+) -> None:
+    fields = {"model": "gemini-2.0-flash", "presence_penalty": 1}
+    slow.silent = 0
+    await pooled.start("ab")
+    for _ in range(4):
+        await pooled.ask(**fields)
+    slow.silent, slow.refused = 1, 1
+    del slow.keys[:]
+    asked = asyncio.create_task(pooled.ask(**fields))
+    async with asyncio.timeout(5):
+        while not [row for row in pooled.rows() if row[1] == "error"]:
+            await asyncio.sleep(0.01)
+    await pooled.ask(**fields)  # long enough for a third call, if one were made
+    slow.go.set()
+
+    assert (await asked)[0] == 200
+    assert len(slow.keys) == 3  # a refusal with a remedy is not tried a second time beside the first
+    assert serve.app[SERVICES].totals.hedges == {"lost": 1}
+
+
+@pytest.mark.parametrize(
+    ("projects", "share", "tools"), [("a", 0.5, False), ("ab", 0, False), ("ab", 0.5, True)]
+)
+async def test_nobody_is_asked_twice_without_need(
+    pooled: Pooled, slow: Slow, projects: str, share: float, tools: bool
+) -> None:
+    slow.silent = 0
+    await pooled.start(projects, share)
+    for _ in range(4):
+        await pooled.ask()
+    del slow.keys[:]
+    slow.silent = 1
+    asked = asyncio.create_task(pooled.ask(**({"web_search_options": {}} if tools else {})))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asked, 0.2)
+
+    assert len(slow.keys) == 1
+
+
+async def test_a_mistake_is_told_with_its_place(serve: Serve) -> None:
+    with pytest.raises(ConfigError, match=r"test.yaml:1:\d+: .*share"):
+        await serve.text("upstream: {hedge: {share: 2}}")

@@ -1,0 +1,149 @@
+"""Google's errors in OpenAI's terms: rows of translation.md E.2, vectors 110 to 115."""
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.errors import GatewayError, NotFound, Quota, RateLimited
+from gateway.gemini import errors as failure
+
+GOOGLE = "type.googleapis.com/google.rpc."
+
+
+def body(code: int, message: str, details: list[dict[str, Any]] | None = None) -> bytes:
+    return json.dumps(
+        {"error": {"code": code, "message": message, "status": "X", "details": details or []}}
+    ).encode()
+
+
+def quota(quota_id: str, delay: str | None, value: str = "10", metric: str = "requests") -> bytes:
+    details: list[dict[str, Any]] = [
+        {
+            "@type": GOOGLE + "QuotaFailure",
+            "violations": [{"quotaId": quota_id, "quotaValue": value, "quotaMetric": metric}, "x"],
+        }
+    ]
+    details += [{"@type": GOOGLE + "RetryInfo", "retryDelay": delay}] if delay else []
+    return body(429, "You exceeded your current quota", details)
+
+
+BAD_KEY = [{"@type": GOOGLE + "ErrorInfo", "reason": "API_KEY_INVALID"}]
+FIELD = [{"@type": GOOGLE + "BadRequest", "fieldViolations": [{"field": "contents[0]"}]}]
+
+ROWS: list[tuple[str, int, bytes, int, str, str | None, str | None]] = [
+    ("a bad value", 400, body(400, "no", FIELD), 400, "invalid_request_error", "invalid_value", "contents[0]"),
+    ("I.110 a bad key", 400, body(400, "API key not valid."), 401, "invalid_request_error", "invalid_api_key", None),
+    ("a bad key by its reason", 400, body(400, "no", BAD_KEY), 401, "invalid_request_error", "invalid_api_key", None),
+    ("I.113 too long", 400, body(400, "The input token count (12) exceeds the maximum number of tokens allowed (9)."),
+     400, "invalid_request_error", "context_length_exceeded", "messages"),
+    ("a region", 400, body(400, "User location is not supported for the API use."), 400, "request_forbidden",
+     "unsupported_country_region_territory", None),
+    ("an oversize body", 400, body(400, "Request payload size exceeds the limit"), 413, "invalid_request_error",
+     "request_too_large", None),
+    ("401", 401, body(401, "no"), 401, "invalid_request_error", "invalid_api_key", None),
+    ("a leaked key", 403, body(403, "Your API key was reported as leaked."), 403, "permission_denied_error",
+     "permission_denied", None),
+    ("a cache of others", 403, body(403, "CachedContent not found (or permission denied)"), 403,
+     "invalid_request_error", "cached_content_not_found", None),
+    ("I.111 an unknown model, in an array", 404,
+     b"[" + body(404, "models/x is not found for API version v1beta") + b"]", 404, "invalid_request_error",
+     "model_not_found", "model"),
+    ("an unknown file", 404, body(404, "gone"), 404, "invalid_request_error", "not_found", None),
+    ("a conflict", 409, body(409, "no"), 409, "invalid_request_error", "conflict", None),
+    ("cancelled", 499, body(499, "no"), 500, "server_error", "upstream_cancelled", None),
+    ("500", 500, body(500, "no"), 500, "server_error", "internal_error", None),
+    ("501", 501, body(501, "no"), 400, "invalid_request_error", "unsupported", None),
+    ("I.114 a page", 502, b"<html>", 502, "server_error", "bad_gateway", None),
+    ("I.114 overloaded", 503, body(503, "overloaded"), 503, "server_error", "overloaded", None),
+    ("504", 504, body(504, "no"), 504, "server_error", "timeout", None),
+    ("an odd 5xx", 599, b"[]", 502, "server_error", "bad_gateway", None),
+    ("an odd 4xx", 418, b"", 400, "invalid_request_error", "invalid_value", None),
+    ("per minute", 429, quota("GenerateRequestsPerMinute", "34.07s"), 429, "rate_limit_error",
+     "rate_limit_exceeded", None),
+    ("tokens per minute", 429, quota("PerMinute", "1s", metric="x/input_token_count"), 429, "tokens",
+     "rate_limit_exceeded", None),
+    ("per day", 429, quota("GenerateRequestsPerDay", "65205s"), 429, "insufficient_quota", "insufficient_quota", None),
+    ("no free tier", 429, quota("PerMinute", None, "0"), 429, "insufficient_quota", "insufficient_quota", None),
+    ("no credit", 429, body(429, "Your prepayment credits are depleted."), 429, "insufficient_quota",
+     "insufficient_quota", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
+def test_an_upstream_refusal_becomes_ours(
+    row: tuple[str, int, bytes, int, str, str | None, str | None],
+) -> None:
+    _, status, answer, *expected = row
+    error = failure.from_response(status, answer)
+
+    assert expected == [error.status, error.type, error.code, error.param]
+    assert error.upstream_status == status
+
+
+def test_a_bad_key_is_told_in_openais_words() -> None:
+    """LiteLLM, and aider with it, takes a 401 for a bad request where these words are missing."""
+    error = failure.from_response(400, body(400, "API key not valid. Please pass a valid API key."))
+
+    assert error.message == "Incorrect API key provided: API key not valid. Please pass a valid API key."
+
+
+@pytest.mark.parametrize(
+    ("delay", "headers"),
+    [
+        ("34.07s", {"retry-after": "35", "retry-after-ms": "34070"}),  # I.112
+        ("0.8s", {"retry-after": "1", "retry-after-ms": "800"}),
+        ("90s", {"retry-after": "90", "retry-after-ms": "90000", "x-should-retry": "false"}),
+        ("soon", {}),
+    ],
+)
+def test_retry_headers_come_from_the_delay(delay: str, headers: dict[str, str]) -> None:
+    assert headers == failure.retry_headers(failure.from_response(429, quota("PerMinute", delay)))
+
+
+@pytest.mark.parametrize(
+    ("value", "read"), [("10", 10), ("0", 0), ("-1", None), ("many", None), ("9" * 30, None), ("٣", None)]
+)
+def test_a_429_says_which_quota_is_spent(value: str, read: int | None) -> None:
+    error = failure.from_response(429, quota("GenerateRequestsPerDay", None, value))
+
+    assert isinstance(error, RateLimited)
+    assert error.quotas == (Quota("GenerateRequestsPerDay", None, read),)
+
+
+def test_a_quota_names_its_model() -> None:
+    violation = {"quotaId": "Q", "quotaDimensions": {"location": "global", "model": "gemini-2.5-pro"}}
+    told = [{"@type": GOOGLE + "QuotaFailure", "violations": [violation, {"quotaDimensions": "x"}]}]
+
+    error = failure.from_response(429, body(429, "spent", told))
+
+    assert isinstance(error, RateLimited)
+    assert error.quotas == (Quota("Q", "gemini-2.5-pro"), Quota(""))
+
+
+def test_a_spent_day_says_do_not_retry() -> None:
+    error = failure.from_response(429, quota("PerDay", None))
+
+    assert failure.retry_headers(error) == {"x-should-retry": "false"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["key AIzaSyA1234567890123456789012345678901234 leaked", "AQ.Ab8RN6abcdefghijklmnop", "x?key=hush&y=1"],
+)
+def test_keys_are_scrubbed_from_messages(text: str) -> None:  # I.115
+    shown = json.loads(failure.openai_error(GatewayError(text)))["error"]["message"]
+
+    assert "****" in shown
+    assert not any(secret in shown for secret in ("AIza", "AQ.", "hush"))
+
+
+def test_an_error_body_has_its_four_keys() -> None:
+    error = json.loads(failure.openai_error(NotFound("no", param="model")))["error"]
+
+    assert error == {
+        "message": "no",
+        "type": "invalid_request_error",
+        "param": "model",
+        "code": "unknown_url",
+    }

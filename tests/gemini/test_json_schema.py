@@ -1,0 +1,192 @@
+"""Cleaning JSON Schema: a row for each keyword of translation.md A.3, and what must hold for any input."""
+
+import copy
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.errors import BadRequest
+from gateway.gemini.json_schema import sanitize, strictest
+from gateway.gemini.openapi_schema import classic
+
+NULL = {"type": "null"}
+A = {"type": "object", "properties": {"n": {"type": "integer"}}}
+TREE = {"type": "object", "properties": {"left": {"$ref": "#/$defs/Tree"}}}
+
+ROWS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("I.29 as it is", {**A, "required": ["n"], "additionalProperties": False},
+     {**A, "required": ["n"], "additionalProperties": False}),
+    ("I.30 $schema and const", {"$schema": "x", "properties": {"k": {"const": "x"}}},
+     {"type": "object", "properties": {"k": {"enum": ["x"], "type": "string"}}}),
+    ("annotations go", {"type": "string", "$comment": "c", "examples": ["e"], "readOnly": True, "deprecated": True},
+     {"type": "string"}),
+    ("conditions go", {"type": "object", "if": {}, "then": {}, "not": {}, "patternProperties": {"a": {}}},
+     {"type": "object"}),
+    ("const null", {"const": None}, NULL),
+    ("const number", {"const": 5}, {"enum": [5], "type": "integer"}),
+    ("I.33 exclusiveMinimum of an integer", {"type": "integer", "exclusiveMinimum": 0}, {"type": "integer", "minimum": 1}),
+    ("exclusiveMaximum of a number", {"type": "number", "exclusiveMaximum": 2.5},
+     {"type": "number", "maximum": 2.5, "description": "Must be less than 2.5."}),
+    ("exclusiveMinimum as a flag of draft 4", {"type": "integer", "minimum": 3, "exclusiveMinimum": True},
+     {"type": "integer", "minimum": 3}),
+    ("allOf of one", {"allOf": [{"type": "string"}], "description": "d"}, {"type": "string", "description": "d"}),
+    ("allOf of many", {"allOf": [{"properties": {"a": {"type": "string"}}, "required": ["a"]},
+                                 {"properties": {"b": {}}, "required": ["b"]}]},
+     {"type": "object", "properties": {"b": {}, "a": {"type": "string"}}, "required": ["a", "b"]}),
+    ("allOf with a reference", {"allOf": [{"$ref": "#/$defs/A"}], "description": "d", "$defs": {"A": A}},
+     {**A, "description": "d"}),
+    ("format that is known", {"type": "string", "format": "date-time"}, {"type": "string", "format": "date-time"}),
+    ("format that is not", {"type": "string", "format": "email", "description": "An address"},
+     {"type": "string", "description": "An address (Format: email)"}),
+    ("format of a number", {"type": "integer", "format": "int64"}, {"type": "integer", "format": "int64"}),
+    ("format of a number that is not known", {"type": "integer", "format": "uint8"}, {"type": "integer"}),
+    ("constraints stay", {"type": "string", "pattern": "^a", "minLength": 1, "default": "a"},
+     {"type": "string", "pattern": "^a", "minLength": 1, "default": "a"}),
+    ("I.31 a reference with a sibling",
+     {"type": "object", "properties": {"a": {"$ref": "#/$defs/A", "description": "d"}}, "$defs": {"A": A}},
+     {"type": "object", "properties": {"a": {**A, "description": "d"}}}),
+    ("a reference alone stays", {"type": "object", "properties": {"a": {"$ref": "#/$defs/A"}}, "$defs": {"A": A, "B": {}}},
+     {"type": "object", "properties": {"a": {"$ref": "#/$defs/A"}}, "$defs": {"A": A}}),
+    ("I.32 definitions", {"type": "object", "properties": {"a": {"$ref": "#/definitions/A"}}, "definitions": {"A": A}},
+     {"type": "object", "properties": {"a": {"$ref": "#/$defs/A"}}, "$defs": {"A": A}}),
+    ("a tree", {"$ref": "#/$defs/Tree", "$defs": {"Tree": TREE}},
+     {"$ref": "#/$defs/Tree", "$defs": {"Tree": TREE}}),
+    ("a tree with a sibling drops it", {"$ref": "#/$defs/Tree", "title": "t", "$defs": {"Tree": TREE}},
+     {"$ref": "#/$defs/Tree", "$defs": {"Tree": TREE}}),
+    ("a reference to nothing", {"$ref": "#/$defs/No", "type": "string"}, {"type": "string"}),
+    ("a pointer into the schema", {"properties": {"a": {"type": "string"}, "b": {"$ref": "#/properties/a"}}},
+     {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "string"}}}),
+    ("a pointer at itself", {"properties": {"b": {"$ref": "#/properties/b"}}}, {"type": "object", "properties": {"b": {}}}),
+    ("the root", {"type": "object", "properties": {"a": {"$ref": "#"}}}, {"type": "object", "properties": {"a": {"$ref": "#"}}}),
+    ("true and false", {"properties": {"a": True, "b": False}}, {"type": "object", "properties": {"a": {}}}),
+    ("enum with an empty text", {"enum": ["", "a"]}, {"enum": ["a"], "type": "string"}),
+    ("enum with null", {"enum": ["a", None], "description": "d"},
+     {"description": "d", "anyOf": [{"enum": ["a"], "type": "string"}, NULL]}),
+    ("enum of nothing but null", {"enum": [None]}, NULL),
+    ("types", {"type": ["string", "null"], "minLength": 2, "description": "d"},
+     {"description": "d", "anyOf": [{"type": "string", "minLength": 2}, NULL]}),
+    ("types with an enum", {"type": ["string", "integer"], "enum": ["a", 1]},
+     {"anyOf": [{"type": "string", "enum": ["a"]}, {"type": "integer", "enum": [1]}]}),
+    ("a list of one type", {"type": ["string"]}, {"type": "string"}),
+    ("types in capitals", {"type": "STRING"}, {"type": "string"}),
+    ("nullable", {"type": "string", "nullable": True, "title": "t"}, {"title": "t", "anyOf": [{"type": "string"}, NULL]}),
+    ("nullable alternatives", {"anyOf": [{"type": "string"}], "nullable": True}, {"anyOf": [{"type": "string"}, NULL]}),
+    ("oneOf", {"oneOf": [{"type": "string"}, False, NULL]}, {"anyOf": [{"type": "string"}, NULL]}),
+    ("tuples of old", {"type": "array", "items": [{"type": "string"}]}, {"type": "array", "prefixItems": [{"type": "string"}]}),
+    ("open objects", {"type": "object", "additionalProperties": {"type": "string", "$comment": "x"}},
+     {"type": "object", "additionalProperties": {"type": "string"}}),
+    ("names that look like keywords",
+     {"properties": {"pattern": {"type": "string"}, "const": {"const": 1}, "$ref": {"type": "string"}, "type": {}}},
+     {"type": "object", "properties": {"pattern": {"type": "string"}, "const": {"enum": [1], "type": "integer"},
+                                       "$ref": {"type": "string"}, "type": {}}}),
+    ("data that looks like a schema", {"type": "object", "default": {"$ref": "#/x", "const": 1}, "enum": [{"const": 1}]},
+     {"type": "object", "default": {"$ref": "#/x", "const": 1}, "enum": [{"const": 1}]}),
+    ("zod's integers", {"type": "integer", "minimum": -9007199254740991, "maximum": 9007199254740991},
+     {"type": "integer", "minimum": -9007199254740991, "maximum": 9007199254740991}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("schema", "expected"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
+def test_a_schema_is_cleaned(schema: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert sanitize(schema, tool=True) == expected
+
+
+@pytest.mark.parametrize(
+    ("schema", "place"),
+    [
+        ({"properties": 5}, "the schema: properties"),
+        ({"properties": {"a": {"items": 5}}}, "properties.a.items"),
+        ({"anyOf": {}}, "anyOf must be a list"),
+        ({"allOf": 1}, "allOf must be a list"),
+        ({"$ref": 5}, "$ref must be a text"),
+        ({"anyOf": [5]}, "anyOf[0]"),
+    ],
+)
+def test_what_is_no_schema_is_told_with_its_place(schema: dict[str, Any], place: str) -> None:
+    with pytest.raises(BadRequest) as caught:
+        sanitize(schema, tool=False)
+
+    assert place in caught.value.message
+
+
+def test_references_that_multiply_do_not_explode() -> None:
+    definitions = {
+        f"D{i}": {"properties": {x: {"$ref": f"#/$defs/D{i + 1}", "title": x} for x in "ab"}}
+        for i in range(30)
+    }
+    with pytest.raises(BadRequest, match="too large"):
+        sanitize({"$ref": "#/$defs/D0", "title": "t", "$defs": definitions}, tool=True)
+
+
+def test_a_schema_nested_too_deeply_is_refused() -> None:
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(150):
+        schema = {"type": "array", "items": schema}
+    with pytest.raises(BadRequest, match="levels deep"):
+        sanitize(schema, tool=True)
+
+
+def test_the_order_of_keys_is_told_where_it_must_be() -> None:
+    assert sanitize({"properties": {"b": {}, "a": {}}}, tool=False, ordered=True)["propertyOrdering"] == [
+        "b",
+        "a",
+    ]
+
+
+def test_constraints_in_words() -> None:
+    found = strictest(
+        {"type": "object", "properties": {"a": {"type": "string", "minLength": 3, "description": "An a."}}}
+    )
+
+    assert found["properties"]["a"] == {"type": "string", "description": "An a. (Constraint: minLength 3)"}
+    assert strictest(found) == found
+
+
+KEYWORDS = ["type", "properties", "items", "anyOf", "allOf", "oneOf", "enum", "const", "$ref", "$defs", "definitions",
+            "required", "format", "description", "nullable", "exclusiveMinimum", "minLength", "additionalProperties",
+            "default", "prefixItems", "a", "b", "$schema", "not"]  # fmt: skip
+VALUES = st.sampled_from([None, True, False, 1, 2.5, "", "string", "object", "#/$defs/a", "#/$defs/b", "#", "a", "email",
+                          ["string", "null"], "#/properties/a"])  # fmt: skip
+SCHEMAS = st.recursive(VALUES, lambda inner: st.lists(inner, max_size=3)
+                       | st.dictionaries(st.sampled_from(KEYWORDS), inner, max_size=5), max_leaves=25)  # fmt: skip
+
+
+@given(st.dictionaries(st.sampled_from(KEYWORDS), SCHEMAS, max_size=6))
+def test_any_object_is_cleaned_or_refused_and_never_changed(schema: dict[str, Any]) -> None:  # I.34
+    before = copy.deepcopy(schema)
+    try:
+        cleaned = sanitize(schema, tool=True)
+        assert sanitize(cleaned, tool=True) == cleaned
+        json.dumps([strictest(cleaned), classic(cleaned)])
+    except BadRequest:
+        pass
+    assert schema == before
+
+
+CLASSIC: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"type": ["string", "null"]}, {"type": "STRING", "nullable": True}),  # I.37
+    ({"anyOf": [{"type": "integer"}, NULL]}, {"type": "INTEGER", "nullable": True}),  # I.37
+    ({"enum": [1, 2], "type": "integer"}, {"type": "STRING", "format": "enum", "enum": ["1", "2"]}),  # I.37
+    ({"type": ["string", "integer", "null"]}, {"anyOf": [{"type": "STRING"}, {"type": "INTEGER"}], "nullable": True}),
+    ({"oneOf": [{"type": "string"}, {"type": "boolean"}]}, {"anyOf": [{"type": "STRING"}, {"type": "BOOLEAN"}]}),
+    ({"const": True}, {"type": "STRING", "format": "enum", "enum": ["true"]}),
+    ({"enum": ["a", None, ""]}, {"type": "STRING", "format": "enum", "enum": ["a"], "nullable": True}),
+    ({"type": "array"}, {"type": "ARRAY", "items": {"type": "STRING"}}),
+    ({"type": "array", "items": {"type": "number", "format": "float"}},
+     {"type": "ARRAY", "items": {"type": "NUMBER", "format": "float"}}),
+    ({"type": "object"}, {"type": "STRING", "description": "JSON object"}),
+    ({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a", "b"], "additionalProperties": False},
+     {"type": "OBJECT", "properties": {"a": {"type": "STRING"}}, "required": ["a"]}),
+    ({"properties": {"a": {"$ref": "#/$defs/A"}}, "$defs": {"A": {"type": "string", "format": "email"}}},
+     {"type": "OBJECT", "properties": {"a": {"type": "STRING"}}}),
+    ({"$ref": "#/$defs/T", "$defs": {"T": {"properties": {"t": {"$ref": "#/$defs/T"}}}}},
+     {"type": "OBJECT", "properties": {"t": {"type": "OBJECT", "description": "A T as above"}}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("schema", "expected"), CLASSIC, ids=lambda v: json.dumps(v)[:50])
+def test_the_older_schema(schema: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert classic(schema) == expected

@@ -1,0 +1,232 @@
+"""What Prometheus reads, and the dashboard that asks for it."""
+
+import json
+import re
+from collections.abc import AsyncIterator
+from typing import Any, Self
+
+import aiohttp
+import pytest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway import __version__
+from gateway.observability.loop_lag import LoopLag
+from gateway.observability.prometheus import FAMILIES, PROCESS
+from gateway.observability.statistics import _GAPS, Statistics
+from gateway.plugin import SERVICES
+from tests.support.paths import ROOT
+from tests.support.servers import RawUpstream, Serve, chunked, whole
+
+DASHBOARD = json.loads((ROOT / "docs" / "grafana.json").read_text())
+ASKED = {"model": "gemini-2.5-flash", "messages": [{"role": "user", "content": "go"}]}
+
+
+def answer(text: str, reason: str | None = None) -> bytes:
+    candidate = {"content": {"parts": [{"text": text}], "role": "model"}, "finishReason": reason}
+    return json.dumps({"candidates": [candidate], "modelVersion": "m"}).encode()
+
+
+def event(text: str, reason: str | None = None) -> bytes:
+    return b"data: " + answer(text, reason) + b"\r\n\r\n"
+
+
+class Paced:
+    """An upstream whose reads arrive at times that are told, call by call; also the clock that shows them."""
+
+    def __init__(self, *calls: list[tuple[float, bytes]]) -> None:
+        self.now = 1.0
+        self._calls = list(calls)
+
+    async def open(self, *_: object) -> Self:
+        self._reads = self._calls.pop(0)
+        return self
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for at, data in self._reads:
+            self.now = at
+            yield data
+
+
+async def ask(http: aiohttp.ClientSession, base: str, **fields: Any) -> int:
+    async with http.post(f"{base}/v1/chat/completions", json={**ASKED, **fields}) as response:
+        await response.read()
+        return response.status
+
+
+async def scrape(http: aiohttp.ClientSession, base: str) -> dict[str, Metric]:
+    async with http.get(f"{base}/metrics") as response:
+        text = await response.text()
+    return {family.name: family for family in text_string_to_metric_families(text)}
+
+
+def samples(family: Metric) -> dict[tuple[str, ...], float]:
+    """By the end of its name and its labels' values, sorted by label."""
+    return {
+        (one.name.removeprefix(family.name), *(value for _, value in sorted(one.labels.items()))): one.value
+        for one in family.samples
+    }
+
+
+@pytest.fixture
+async def base(serve: Serve, raw_upstream: RawUpstream) -> str:
+    return await serve("plugins: {chat: {}, metrics: {}}", raw_upstream.url)
+
+
+@pytest.fixture
+def totals(base: str, serve: Serve) -> Statistics:
+    return serve.app[SERVICES].totals
+
+
+async def test_the_exposition_holds_the_families_of_the_table(
+    http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream
+) -> None:
+    raw_upstream.scripts = [[*chunked(event("hi", "STOP")), b"0\r\n\r\n"]]
+    await ask(http, base, stream=True)
+    found = await scrape(http, base)
+
+    assert {name: one.type for name, one in found.items() if name.startswith("gateway_")} == {
+        one.name: one.kind for one in FAMILIES
+    }
+    for one in FAMILIES:
+        assert {sample.name for sample in found[one.name].samples} <= set(one.series)
+        assert all(set(sample.labels) - {"le"} == set(one.labels) for sample in found[one.name].samples)
+    assert {sample.name for one in found.values() for sample in one.samples} >= set(PROCESS)
+
+
+async def test_a_histogram_is_told_as_prometheus_wants_it(
+    http: aiohttp.ClientSession, base: str, totals: Statistics, raw_upstream: RawUpstream
+) -> None:
+    raw_upstream.scripts = [whole(answer("hi", "STOP"))]
+    await ask(http, base)
+    gaps = totals.models["m"].chunk_gap
+    for value in (0.25, 3.0, 1000.0):
+        gaps.observe(value)
+    found = samples((await scrape(http, base))["gateway_chunk_gap_seconds"])
+
+    buckets = {bound: found["_bucket", str(bound), "m"] for bound in _GAPS}
+    assert buckets == {bound: (bound >= 0.25) + (bound >= 3) for bound in _GAPS}
+    assert (found["_bucket", "+Inf", "m"], found["_count", "m"], found["_sum", "m"]) == (3, 3, 1003.25)
+
+
+async def test_numbers_of_the_process(
+    http: aiohttp.ClientSession, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.observability.json_log._MOST_WAITING", 0)
+    monkeypatch.setattr(LoopLag, "largest", 0.25)
+    base = await serve("plugins: {hello: {}, metrics: {}}\nlimits: {streams: 77}")
+    async with http.get(base):
+        found = await scrape(http, base)
+
+    assert samples(found["gateway_log_dropped"]) == {("_total",): 1}
+    assert samples(found["gateway_loop_lag_seconds"]) == {("",): 0.25}
+    assert samples(found["gateway_build_info"]) == {("", __version__): 1}
+    assert samples(found["gateway_in_progress_limit"]) == {("",): 77}
+    assert samples(found["process_resident_memory_bytes"])["",] > 2**20
+
+
+EMPTY = event("", "STOP")
+"""An answer that is asked for again."""
+
+
+@pytest.mark.parametrize(
+    ("calls", "count", "longest"),
+    [
+        ([[(10.0, event("a")), (10.5, event("b")), (13.0, event("c")), (13.25, event("d", "STOP"))]], 1, 2.5),
+        ([[(10.0, event("a")), (10.25, event("b", "STOP"))]], 1, 0.25),
+        ([[(10.0, event("a", "STOP"))]], 0, 0.0),
+        ([[(10.0, EMPTY)], [(50.0, event("a")), (50.5, event("b", "STOP"))]], 1, 0.5),
+    ],
+    ids=["of several", "of one", "of none", "not between calls"],
+)
+async def test_the_longest_gap_of_a_stream_is_observed_once(
+    http: aiohttp.ClientSession,
+    base: str,
+    serve: Serve,
+    totals: Statistics,
+    monkeypatch: pytest.MonkeyPatch,
+    calls: list[list[tuple[float, bytes]]],
+    count: int,
+    longest: float,
+) -> None:
+    upstream = Paced(*calls)
+    monkeypatch.setattr(serve.app[SERVICES].exchange, "_upstream", upstream)
+    monkeypatch.setattr("gateway.exchange.call_state.monotonic", lambda: upstream.now)
+
+    assert await ask(http, base, stream=True) == 200
+    gaps = totals.models["m"].chunk_gap
+    assert (gaps.cumulative()[-1], gaps.sum) == (count, longest)
+
+
+async def test_failed_calls_are_counted_also_when_another_attempt_makes_them_good(
+    http: aiohttp.ClientSession, base: str, totals: Statistics, raw_upstream: RawUpstream
+) -> None:
+    overloaded = json.dumps({"error": {"code": 503, "message": "busy", "status": "UNAVAILABLE"}}).encode()
+    raw_upstream.scripts = [
+        whole(overloaded, b"503 Unavailable"),
+        chunked(event("cut")),
+        whole(answer("hi", "STOP")),
+    ]
+
+    assert await ask(http, base) == 200
+    assert totals.failures == {
+        ("gemini-2.5-flash", "overloaded"): 1,
+        ("gemini-2.5-flash", "upstream_incomplete"): 1,
+    }
+    assert totals.calls == {"gemini-2.5-flash": 3}
+    assert totals.errors == {}
+
+
+async def test_an_upstream_out_of_reach_is_a_cause_of_its_own(
+    http: aiohttp.ClientSession, serve: Serve
+) -> None:
+    base = await serve("", "http://127.0.0.1:9")
+    assert await ask(http, base) == 502
+
+    totals = serve.app[SERVICES].totals
+    assert list(totals.failures) == [("gemini-2.5-flash", "upstream_unreachable")]
+    assert totals.failures.total() == totals.calls.total()
+    assert totals.errors == {(0, "upstream_unreachable"): 1}
+
+
+async def test_a_dummy_for_a_lost_signature_is_counted(
+    http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream
+) -> None:
+    raw_upstream.scripts = [whole(answer("hi", "STOP"))]
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    said = [
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": "1"},
+    ]
+    await ask(http, base, model="gemini-3-flash-preview", messages=[*ASKED["messages"], *said])
+
+    assert samples((await scrape(http, base))["gateway_signature_dummies"]) == {("_total",): 1}
+
+
+PANELS = DASHBOARD["panels"]
+SERIES = {name for one in FAMILIES for name in (one.series if one.kind != "histogram" else one.series[1:])}
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=[one["title"] for one in PANELS])
+def test_a_panel_asks_for_what_there_is_and_says_in_which_unit(panel: dict[str, Any]) -> None:
+    asked = [
+        name for one in panel["targets"] for name in re.findall(r"\b(?:gateway|process)_\w+", one["expr"])
+    ]
+
+    assert panel["title"]
+    assert panel["fieldConfig"]["defaults"]["unit"]
+    assert asked
+    assert set(asked) <= SERIES | set(PROCESS)
+
+
+def test_the_dashboard_may_be_imported_anywhere() -> None:
+    (source, *_) = DASHBOARD["templating"]["list"]
+
+    assert (source["type"], source["name"]) == ("datasource", "datasource")
+    assert {one["datasource"]["uid"] for one in PANELS} == {"${datasource}"}
+    assert len({one["id"] for one in PANELS}) == len(PANELS)

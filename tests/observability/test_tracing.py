@@ -1,0 +1,466 @@
+"""Traces: what spans a request leaves, what they never hold, and when there are none."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+from threading import Event
+from time import time
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Sampler
+from opentelemetry.trace import SpanKind, StatusCode
+
+from gateway.observability.json_log import JsonLog
+from gateway.observability.open_tracing import open_tracing
+from gateway.observability.tracing import Tracing
+from gateway.policy.access import Rules
+from gateway.store.ledger import client_keys
+from gateway.store.ledger.tables import engine
+from tests.support.servers import RawUpstream, Serve, chunked, whole
+
+MODEL = "gemini-2.5-flash"
+CONTENT = "a-secret-of-the-clients"
+ANSWER = {
+    "candidates": [
+        {"content": {"parts": [{"text": CONTENT}], "role": "model"}, "finishReason": "STOP", "index": 0}
+    ],
+    "usageMetadata": {"promptTokenCount": 3, "candidatesTokenCount": 2, "totalTokenCount": 5},
+    "modelVersion": f"{MODEL}-001",
+    "responseId": "r",
+}
+OK = whole(json.dumps(ANSWER).encode())
+STREAMED = [*chunked(b"data: " + json.dumps(ANSWER).encode() + b"\r\n\r\n"), b"0\r\n\r\n"]
+TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+
+def failing(status: bytes) -> list[bytes | None]:
+    error = {"code": int(status[:3]), "message": f"no {CONTENT}", "status": "X"}
+    return whole(json.dumps({"error": error}).encode(), status)
+
+
+class Traced:
+    """A gateway whose spans stay in memory."""
+
+    def __init__(self, serve: Serve, http: aiohttp.ClientSession, upstream: RawUpstream) -> None:
+        self._serve = serve
+        self._http = http
+        self._upstream = upstream
+        self.exporter = InMemorySpanExporter()
+        self.key = ""
+        self._config = ""
+
+    def pooled(self, projects: str, folder: Path) -> str:
+        """Serve from these projects; a key that was issued."""
+        for name in projects:
+            self._serve.environ[f"KEY_{name}"] = f"AIzaSyOfProject-{name}"
+        listed = ", ".join(f"{{name: {one}, keys: [{{env: KEY_{one}}}]}}" for one in projects)
+        self._config = f"pool: {{projects: [{listed}]}}\nledger: {{url: {folder}/ledger.db}}"
+        made = engine(f"{folder}/ledger.db", None)
+        _, self.key = client_keys.issue(made, "x", Rules(), time(), None)
+        made.dispose()
+        return self.key
+
+    async def ask(self, *scripts: list[bytes | None], **more: Any) -> int:
+        """The status of one chat request."""
+        return await self.post("/v1/chat/completions", *scripts, **more)
+
+    async def post(
+        self,
+        path: str,
+        *scripts: list[bytes | None],
+        key: str = "test-key",
+        method: str = "POST",
+        headers: dict[str, str] | None = None,
+        **body: Any,
+    ) -> int:
+        """The status of one request, which Google answers with the scripts."""
+        self._upstream.scripts = list(scripts)
+        base = await self._serve(self._config, self._upstream.url)
+        question = {"model": MODEL, "messages": [{"role": "user", "content": CONTENT}], **body}
+        sent = {"Authorization": f"Bearer {key}", **(headers or {})}
+        async with self._http.request(method, base + path, json=question, headers=sent) as response:
+            await response.read()
+            return response.status
+
+    async def spans(self) -> list[ReadableSpan]:
+        """All of them: the gateway is stopped for it. The request's own is the last."""
+        await self._serve.stop()
+        return list(self.exporter.get_finished_spans())
+
+
+@pytest.fixture
+def sampler() -> Sampler | None:
+    return None
+
+
+@pytest.fixture
+def traced(
+    serve: Serve,
+    http: aiohttp.ClientSession,
+    raw_upstream: RawUpstream,
+    monkeypatch: pytest.MonkeyPatch,
+    sampler: Sampler | None,
+) -> Traced:
+    found = Traced(serve, http, raw_upstream)
+    provider = TracerProvider(sampler, shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(found.exporter))
+    monkeypatch.setattr("gateway.server.application.open_tracing", lambda *_: Tracing(provider))
+    return found
+
+
+def told(span: ReadableSpan) -> dict[str, Any]:
+    return dict(span.attributes or {})
+
+
+async def test_a_request_is_a_span_and_its_call_one_below(traced: Traced) -> None:
+    assert await traced.ask(OK, headers={"x-request-id": "mine-1"}) == 200
+    call, request = await traced.spans()
+
+    assert (request.name, request.kind, request.parent) == (
+        "POST /v1/chat/completions",
+        SpanKind.SERVER,
+        None,
+    )
+    assert told(request) == {
+        "http.request.method": "POST",
+        "http.route": "/v1/chat/completions",
+        "http.response.status_code": 200,
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "gcp.gemini",
+        "gen_ai.system": "gcp.gemini",
+        "gen_ai.request.model": MODEL,
+        "gen_ai.response.model": f"{MODEL}-001",
+        "gen_ai.usage.input_tokens": 3,
+        "gen_ai.usage.output_tokens": 2,
+        "gateway.request_id": "mine-1",
+        "gateway.attempts": 1,
+        "gateway.stream": False,
+    }
+    assert (call.name, call.kind) == (f"chat {MODEL}", SpanKind.CLIENT)
+    assert told(call) == {
+        "http.response.status_code": 200,
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "gcp.gemini",
+        "gen_ai.system": "gcp.gemini",
+        "gen_ai.request.model": MODEL,
+        "gateway.outcome": "ok",
+    }
+    assert call.parent is not None
+    assert request.context is not None
+    assert (call.parent.trace_id, call.parent.span_id) == (request.context.trace_id, request.context.span_id)
+    times = [request.start_time, call.start_time, call.end_time, request.end_time]
+    assert times == sorted(times, key=lambda ns: ns or 0)
+
+
+async def test_a_streamed_one_tells_its_first_byte(traced: Traced) -> None:
+    await traced.ask(STREAMED, stream=True)
+    call, request = await traced.spans()
+
+    assert told(request)["gateway.stream"] is True
+    assert told(request)["gateway.first_byte_ms"] > 0
+    assert told(request)["gen_ai.usage.output_tokens"] == 2
+    assert told(call)["gateway.outcome"] == "ok"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_each_attempt_is_a_span_with_its_project(traced: Traced, tmp_path: Path, stream: bool) -> None:
+    key = traced.pooled("ab", tmp_path)
+    await traced.ask(failing(b"503 Unavailable"), STREAMED if stream else OK, key=key, stream=stream)
+    first, second, request = await traced.spans()
+
+    assert told(request)["gateway.attempts"] == 2
+    assert told(request)["gateway.project"] == told(second)["gateway.project"]
+    assert {told(first)["gateway.project"], told(second)["gateway.project"]} == {"a", "b"}
+    assert (told(first)["gateway.outcome"], told(second)["gateway.outcome"]) == ("error", "ok")
+    assert (told(first)["http.response.status_code"], told(first)["error.type"]) == (503, "overloaded")
+    assert (first.status.status_code, second.status.status_code) == (StatusCode.ERROR, StatusCode.UNSET)
+    assert request.status.status_code is StatusCode.UNSET
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "error", "mark"),
+    [
+        (failing(b"500 Internal"), 500, "internal_error", StatusCode.ERROR),
+        (failing(b"404 Not Found"), 404, "not_found", StatusCode.UNSET),
+    ],
+)
+async def test_a_failed_one_tells_why(
+    traced: Traced, answer: list[bytes | None], status: int, error: str, mark: StatusCode
+) -> None:
+    assert await traced.ask(answer) == status
+    *_, call, request = await traced.spans()
+
+    assert (told(request)["error.type"], told(request)["http.response.status_code"]) == (error, status)
+    assert "gen_ai.response.model" not in told(request)
+    assert request.status.status_code is mark
+    assert (told(call)["error.type"], call.status.status_code) == (error, StatusCode.ERROR)
+
+
+async def test_a_stream_that_breaks_is_an_error_in_spite_of_its_status(traced: Traced) -> None:
+    half = json.dumps({**ANSWER, "candidates": [{"content": {"parts": [{"text": "x"}]}}]}).encode()
+    assert await traced.ask([*chunked(b"data: " + half + b"\r\n\r\n"), b"0\r\n\r\n"], stream=True) == 200
+    call, request = await traced.spans()
+
+    assert told(request)["error.type"] == told(call)["error.type"] == "upstream_incomplete"
+    assert request.status.status_code is StatusCode.ERROR
+
+
+async def test_a_client_that_leaves(traced: Traced, raw_upstream: RawUpstream) -> None:
+    asking = asyncio.create_task(traced.ask([*STREAMED[:-1], None], stream=True))
+    while not raw_upstream.requests:
+        await asyncio.sleep(0.001)
+    asking.cancel()
+    await raw_upstream.left.wait()
+    call, request = await traced.spans()
+
+    assert told(call)["gateway.outcome"] == "cancelled"
+    assert (told(request)["error.type"], request.status.status_code) == ("499", StatusCode.UNSET)
+
+
+async def test_the_parent_is_the_clients(traced: Traced, raw_upstream: RawUpstream) -> None:
+    sent = {"traceparent": f"00-{TRACE}-{SPAN}-01", "tracestate": f"x={CONTENT}"}
+    await traced.ask(OK, headers=sent)
+    call, request = await traced.spans()
+
+    assert request.parent is not None
+    assert (request.parent.trace_id, request.parent.span_id) == (int(TRACE, 16), int(SPAN, 16))
+    assert call.context is not None
+    assert call.context.trace_id == int(TRACE, 16)
+    assert not call.context.trace_state
+    assert b"traceparent" not in raw_upstream.requests[0].lower()
+    assert TRACE.encode() not in raw_upstream.requests[0]
+
+
+async def test_a_parent_that_was_not_sampled_is_obeyed(traced: Traced) -> None:
+    await traced.ask(OK, headers={"traceparent": f"00-{TRACE}-{SPAN}-00"})
+
+    assert await traced.spans() == []
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "x",
+        f"00-{TRACE}-{SPAN}",
+        f"00-{TRACE.upper()}-{SPAN}-01",
+        f"00-{'0' * 32}-{SPAN}-01",
+        f"ff-{TRACE}-{SPAN}-01",
+        f"01-{TRACE}-{SPAN}-01-{'x' * 600}",
+    ],
+)
+async def test_a_malformed_parent_is_none(traced: Traced, header: str) -> None:
+    assert await traced.ask(OK, headers={"traceparent": header}) == 200
+    *_, request = await traced.spans()
+
+    assert request.parent is None
+
+
+@pytest.mark.parametrize("sampler", [ALWAYS_OFF])
+async def test_what_is_not_sampled_makes_no_spans(traced: Traced) -> None:
+    assert await traced.ask(OK) == 200
+
+    assert await traced.spans() == []
+
+
+async def test_nothing_of_the_client_is_told(traced: Traced, tmp_path: Path) -> None:
+    secret = {"user": CONTENT, "metadata": {CONTENT: CONTENT}, "stop": [CONTENT]}
+    await traced.ask(OK, key=traced.pooled("a", tmp_path), **secret)
+    await traced.ask(failing(b"400 Bad Request"), key=traced.key, **secret)
+    await traced.post(f"/v1/{CONTENT}/chat/completions", OK, key=CONTENT, model=CONTENT)
+    await traced.post(f"/{CONTENT}?key={CONTENT}", OK)
+    await traced.post("/healthz", OK, method="PROPFIND")
+    await traced.post(f"/v1beta/models/{CONTENT}:generateContent", failing(b"404 Not Found"))
+    found = await traced.spans()
+
+    assert [span.name for span in found if span.kind is SpanKind.SERVER] == [
+        "POST /v1/chat/completions",
+        "POST /v1/chat/completions",
+        "POST /{prefix}/chat/completions",
+        "POST /{path}",
+        "HTTP /{path}",
+        "POST /{version}/{tail}",
+    ]
+    text = "".join(span.to_json() for span in found).lower()
+    for forbidden in (CONTENT, "propfind", traced.key.lower(), "aizasy", "test-key"):
+        assert forbidden not in text
+
+
+async def test_other_surfaces_have_their_own_operations(traced: Traced) -> None:
+    vector = whole(json.dumps({"embeddings": [{"values": [1.0]}]}).encode())
+    await traced.post("/v1/embeddings", vector, model="gemini-embedding-001", input="x")
+    await traced.post("/v1/completions", OK, prompt="x")
+    await traced.post(f"/v1beta/models/{MODEL}:generateContent", OK, contents=[])
+    await traced.post(f"/v1beta/models/{MODEL}:generateContent", failing(b"400 Bad Request"))
+    found = await traced.spans()
+
+    assert [(span.name, told(span).get("gen_ai.operation.name")) for span in found] == [
+        ("embeddings gemini-embedding-001", "embeddings"),
+        ("POST /v1/embeddings", "embeddings"),
+        (f"text_completion {MODEL}", "text_completion"),
+        ("POST /v1/completions", "text_completion"),
+        (f"call {MODEL}", None),
+        ("POST /{version}/{tail}", None),
+        ("call", None),
+        ("POST /{version}/{tail}", None),
+    ]
+    assert (told(found[-2])["gateway.outcome"], told(found[-2])["http.response.status_code"]) == (
+        "error",
+        400,
+    )
+    assert told(found[-1])["error.type"] == "400"
+
+
+async def test_what_goes_on_in_the_background_has_a_span_of_its_own(traced: Traced) -> None:
+    parent = {"traceparent": f"00-{TRACE}-{SPAN}-01"}
+    await traced.post("/v1/responses", STREAMED, headers=parent, input="x", background=True)
+    while len(traced.exporter.get_finished_spans()) < 3:
+        await asyncio.sleep(0.001)
+    found = {span.kind: span for span in await traced.spans()}
+
+    assert told(found[SpanKind.SERVER])["gateway.attempts"] == 0
+    assert told(found[SpanKind.INTERNAL])["gateway.attempts"] == 1
+    assert {span.context.trace_id for span in found.values() if span.context} == {int(TRACE, 16)}
+    inside = found[SpanKind.CLIENT].parent
+    assert inside is not None
+    assert inside == found[SpanKind.INTERNAL].context
+
+
+async def test_what_is_left_is_exported_at_the_end(
+    serve: Serve,
+    http: aiohttp.ClientSession,
+    raw_upstream: RawUpstream,
+    monkeypatch: pytest.MonkeyPatch,
+    aiohttp_server: Any,
+) -> None:
+    got: list[tuple[str | None, ExportTraceServiceRequest]] = []
+
+    async def collect(request: web.Request) -> web.Response:
+        got.append(
+            (request.headers.get("x-team"), ExportTraceServiceRequest.FromString(await request.read()))
+        )
+        return web.Response()
+
+    collector = web.Application()
+    collector.router.add_post("/v1/traces", collect)
+    monkeypatch.setenv(
+        "OTEL_EXPORTER_OTLP_ENDPOINT", str((await aiohttp_server(collector)).make_url("")).rstrip("/")
+    )
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-team=blue")
+    await Traced(serve, http, raw_upstream).ask(OK)
+    await serve.stop()
+    (team, sent), *_ = got
+
+    resource = {one.key: one.value.string_value for one in sent.resource_spans[0].resource.attributes}
+    names = [span.name for span in sent.resource_spans[0].scope_spans[0].spans]
+    assert (team, resource["service.name"]) == ("blue", "gemini-gateway")
+    assert sorted(names) == ["POST /v1/chat/completions", f"chat {MODEL}"]
+
+
+async def test_a_collector_that_hangs_is_left_alone() -> None:
+    hanging, provider = Event(), TracerProvider(shutdown_on_exit=False)
+    provider.shutdown = hanging.wait  # type: ignore[method-assign, assignment]
+    await Tracing(provider, patience=0.01).close()
+
+    assert not hanging.is_set()
+    hanging.set()
+
+
+ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        {"OTEL_SERVICE_NAME": "x"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": ""},
+        {**ENDPOINT, "OTEL_TRACES_EXPORTER": "none"},
+        {**ENDPOINT, "OTEL_SDK_DISABLED": "True"},
+    ],
+)
+def test_nobody_asked(environ: dict[str, str]) -> None:
+    said: list[str] = []
+
+    assert open_tracing(environ, said.append) is None
+    assert said == []
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        (
+            {"OTEL_TRACES_EXPORTER": "console"},
+            "there are no traces: OTEL_TRACES_EXPORTER can only be otlp here",
+        ),
+        (
+            {**ENDPOINT, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
+            "there are no traces: OTEL_EXPORTER_OTLP_PROTOCOL can only be http/protobuf here",
+        ),
+        (
+            {**ENDPOINT, "OTEL_BSP_MAX_QUEUE_SIZE": "-1"},
+            "there are no traces: max_queue_size must be a positive integer.",
+        ),
+    ],
+)
+def test_what_cannot_be_is_told(monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], said: str) -> None:
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    heard: list[str] = []
+
+    assert open_tracing(environ, heard.append) is None
+    assert heard == [said]
+
+
+@pytest.mark.parametrize("package", ["opentelemetry", "opentelemetry.sdk.trace", "opentelemetry.exporter"])
+async def test_asked_for_without_the_package_is_a_line_in_the_log(
+    serve: Serve,
+    http: aiohttp.ClientSession,
+    raw_upstream: RawUpstream,
+    monkeypatch: pytest.MonkeyPatch,
+    package: str,
+) -> None:
+    lines: list[dict[str, object]] = []
+    monkeypatch.setattr(JsonLog, "event", lambda _, name, **fields: lines.append({"event": name, **fields}))
+    for name in list(sys.modules):
+        if name == "gateway.observability.tracing" or name.startswith(package + "."):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "otlp")
+
+    assert await Traced(serve, http, raw_upstream).ask(OK) == 200
+    (line,) = lines
+    assert line["event"] == "traces"
+    assert str(line["message"]).startswith("traces need the package opentelemetry")
+    assert str(line["message"]).endswith("pip install 'gemini-gateway[otel]'")
+
+
+def test_when_nobody_asks_nothing_of_it_is_imported() -> None:
+    ask = (
+        "import sys, gateway.server.application, gateway.observability.open_tracing as t; t.open_tracing({}, print);"
+        " print([name for name in sys.modules if name.startswith(('opentelemetry', 'gateway.observability.tracing'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "[]\n"
+
+
+def test_the_sdks_complaints_are_told_without_headers(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**ENDPOINT, "OTEL_EXPORTER_OTLP_HEADERS": "a secret without a name"}.items():
+        monkeypatch.setenv(name, value)
+    said: list[str] = []
+    tracing = open_tracing(ENDPOINT, said.append)
+
+    assert tracing is not None
+    tracing._provider.shutdown()
+    assert said[0].startswith("Header format invalid!")
+    assert "secret" not in "".join(said)

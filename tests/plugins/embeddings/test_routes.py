@@ -1,0 +1,272 @@
+"""Embeddings and model lists over HTTP, against an upstream that says what it is told."""
+
+import base64
+import json
+import math
+import struct
+from typing import Any
+
+import aiohttp
+import aiohttp.web
+import openai
+import pytest
+import tiktoken
+
+from gateway.errors import ConfigError
+from gateway.plugins.embeddings.translation import packed
+from tests.support.servers import RawUpstream, Serve, whole
+
+
+@pytest.fixture
+async def base(serve: Serve, raw_upstream: RawUpstream) -> str:
+    return await serve("models: {aliases: {gpt-4o: gemini-2.5-pro}}", raw_upstream.url)
+
+
+def ok(answer: object) -> list[bytes | None]:
+    return whole(json.dumps(answer).encode())
+
+
+def vectors(*values: list[float], **fields: Any) -> list[bytes | None]:
+    return ok({"embeddings": [{"values": v} for v in values], **fields})
+
+
+def sent(upstream: RawUpstream) -> list[Any]:
+    return [json.loads(request.partition(b"\r\n\r\n")[2]) for request in upstream.requests]
+
+
+async def ask(http: aiohttp.ClientSession, base: str, **body: Any) -> tuple[int, Any, Any]:
+    async with http.post(f"{base}/v1/embeddings", json=body) as response:
+        return response.status, response.headers, await response.json()
+
+
+def test_i117_base64_of_two_numbers() -> None:
+    assert packed([1.0, -2.0]) == "AACAPwAAAMA="
+
+
+async def test_the_sdk_gets_floats_through_its_base64(base: str, raw_upstream: RawUpstream) -> None:
+    raw_upstream.scripts = [vectors([0.6, 0.8], usageMetadata={"promptTokenCount": 3})]
+    async with openai.AsyncOpenAI(base_url=f"{base}/v1", api_key="k", max_retries=0) as sdk:
+        found = await sdk.embeddings.create(model="gemini-embedding-2", input="hi")
+
+    assert found.data[0].embedding == pytest.approx([0.6, 0.8])
+    assert found.usage.total_tokens == 3
+    assert b"/v1beta/models/gemini-embedding-2:batchEmbedContents" in raw_upstream.requests[0]
+
+
+async def test_i118_a_hundred_and_fifty_texts_are_two_calls_in_order(
+    http: aiohttp.ClientSession, serve: Serve, aiohttp_server: Any
+) -> None:
+    sizes: list[int] = []
+
+    async def embed(request: aiohttp.web.Request) -> aiohttp.web.Response:
+        requests = (await request.json())["requests"]
+        sizes.append(len(requests))
+        values = [{"values": [float(one["content"]["parts"][0]["text"]), 0.0]} for one in requests]
+        return aiohttp.web.json_response({"embeddings": values})
+
+    app = aiohttp.web.Application()
+    app.router.add_post("/{path:.*}", embed)
+    server = await aiohttp_server(app)
+    base = await serve("", str(server.make_url("")).rstrip("/"))
+    texts = [str(i) for i in range(1, 151)]
+    _, _, found = await ask(http, base, model="gemini-embedding-001", input=texts, encoding_format="float")
+
+    assert sorted(sizes) == [50, 100]
+    assert [one["index"] for one in found["data"]] == list(range(150))
+    assert all(one["embedding"] == [1.0, 0.0] for one in found["data"])
+    assert found["usage"]["prompt_tokens"] == 150
+
+
+async def test_i119_a_shortened_vector_gets_length_one(
+    http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream
+) -> None:
+    raw_upstream.scripts = [vectors([0.5677 / math.sqrt(768)] * 768)]
+    _, _, found = await ask(http, base, model="gemini-embedding-001", input="x", dimensions=768)
+
+    assert math.hypot(*found["data"][0]["embedding"]) == pytest.approx(1, abs=1e-6)
+    assert sent(raw_upstream)[0]["requests"][0]["outputDimensionality"] == 768
+
+
+async def test_a_vector_of_zeros_stays(
+    http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream
+) -> None:
+    raw_upstream.scripts = [vectors([0.0, 0.0])]
+    _, _, found = await ask(http, base, input="abcdefgh", encoding_format="base64")
+
+    assert struct.unpack("<2f", base64.b64decode(found["data"][0]["embedding"])) == (0, 0)
+    assert found["usage"] == {"prompt_tokens": 2, "total_tokens": 2}
+
+
+async def test_names_of_others_become_the_default(
+    http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream
+) -> None:
+    raw_upstream.scripts = [vectors([1.0])]
+    _, headers, found = await ask(
+        http, base, model="text-embedding-3-small", input=["x"], task_type="RETRIEVAL_QUERY", user="u",
+        extra_body={"google": {"title": "t"}},
+    )  # fmt: skip
+
+    request = sent(raw_upstream)[0]["requests"][0]
+    assert (found["model"], headers["x-gateway-notes"]) == ("gemini-embedding-001", "user,model")
+    assert (request["model"], request["taskType"], request["title"]) == (
+        "models/gemini-embedding-001", "RETRIEVAL_QUERY", "t",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "param", "told"),
+    [
+        ([[1, 2, 3]], "input", "check_embedding_ctx_length=False"), ([1, 2], "input", "token arrays"),  # I.120
+        ([], "input", "at least one"), ("", "input", "empty"), (["a", ""], "input[1]", "empty"),
+        (["x"] * 2049, "input", "at most 2048"), (5, "input", "Expected"), ([{}], "input[0]", "Expected"),
+    ],
+)  # fmt: skip
+async def test_what_cannot_be_embedded_is_a_400(
+    http: aiohttp.ClientSession, base: str, given: Any, param: str, told: str
+) -> None:
+    status, _, found = await ask(http, base, model="gemini-embedding-001", input=given)
+
+    assert (status, found["error"]["param"]) == (400, param)
+    assert told in found["error"]["message"]
+
+
+async def test_fewer_vectors_than_texts_are_a_502(
+    http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream
+) -> None:
+    raw_upstream.scripts = [vectors([1.0])]
+
+    assert (await ask(http, base, input=["a", "b"]))[0] == 502
+
+
+async def test_a_passing_failure_is_tried_again(
+    http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream
+) -> None:
+    overloaded = {"error": {"code": 503, "message": "overloaded", "status": "UNAVAILABLE"}}
+    raw_upstream.scripts = [
+        whole(json.dumps(overloaded).encode(), b"503 Service Unavailable"),
+        vectors([1.0]),
+    ]
+
+    assert (await ask(http, base, input="a"))[0] == 200
+
+
+PAGES = [
+    {"models": [{"name": "models/gemini-2.5-pro", "displayName": "Pro", "inputTokenLimit": 10, "thinking": True}],
+     "nextPageToken": "n"},
+    {"models": [{"name": "models/gemini-embedding-001"}]},
+]  # fmt: skip
+
+
+async def test_i116_two_pages_are_one_list(
+    http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream
+) -> None:
+    raw_upstream.scripts = [ok(page) for page in PAGES]
+    async with http.get(f"{base}/v1/models") as response:
+        found = await response.json()
+    async with http.get(f"{base}/models") as response:
+        assert await response.json() == found
+
+    assert [one["id"] for one in found["data"]] == ["gemini-2.5-pro", "gemini-embedding-001", "gpt-4o"]
+    assert found["data"][0]["context_window"] == 10
+    assert all(isinstance(one["created"], int) for one in found["data"])
+    assert [request.split()[1] for request in raw_upstream.requests] == [
+        b"/v1beta/models?pageSize=1000", b"/v1beta/models?pageSize=1000&pageToken=n",
+    ]  # fmt: skip
+
+
+async def test_one_model_by_any_spelling_and_an_unknown_one(
+    http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream
+) -> None:
+    raw_upstream.scripts = [ok(page) for page in PAGES]
+    for name in ("gemini-2.5-pro", "models/gemini-2.5-pro", "google/gemini-2.5-pro"):
+        async with http.get(f"{base}/v1/models/{name}") as response:
+            assert (await response.json())["id"] == "gemini-2.5-pro"
+    async with http.get(f"{base}/v1/models/gpt-9") as response:
+        assert (response.status, (await response.json())["error"]["code"]) == (404, "model_not_found")
+
+
+async def test_anthropics_clients_get_anthropics_shape(
+    http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream
+) -> None:
+    raw_upstream.scripts = [ok(page) for page in PAGES]
+    headers = {"anthropic-version": "2023-06-01"}
+    async with http.get(f"{base}/v1/models", headers=headers) as response:
+        found = await response.json()
+    async with http.get(f"{base}/v1/models/gemini-2.5-pro", headers=headers) as response:
+        assert await response.json() == found["data"][0]
+
+    assert found["data"][0]["type"] == "model"
+    assert found["data"][0]["display_name"] == "Pro"
+    assert (found["first_id"], found["last_id"], found["has_more"]) == ("gemini-2.5-pro", "gpt-4o", False)
+
+
+async def test_a_list_is_not_another_keys(
+    http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream
+) -> None:
+    raw_upstream.scripts = [ok(PAGES[1])]
+    for key in ("a", "b", "a"):
+        async with http.get(f"{base}/v1/models", headers={"Authorization": f"Bearer {key}"}) as response:
+            assert response.status == 200
+
+    assert len(raw_upstream.requests) == 2
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A vocabulary of four tokens, known to tiktoken like its own."""
+    ranks = {b"a": 0, b"b": 1, b"ab": 2, b"\xc3": 3}
+    encoding = tiktoken.Encoding("tiny", pat_str=".", mergeable_ranks=ranks, special_tokens={"<|end|>": 4})
+    monkeypatch.setitem(tiktoken.registry.ENCODINGS, "tiny", encoding)
+    return "plugins: {embeddings: {tokens: tiny}}"
+
+
+@pytest.mark.parametrize(
+    ("given", "texts"),
+    [([2, 0], ["aba"]), ([[0], [1, 2]], ["a", "bab"]), (["x", [0, 1]], ["x", "ab"]), ([[3]], ["\ufffd"])],
+)
+async def test_token_arrays_are_read_where_the_operator_allows_it(
+    http: aiohttp.ClientSession,
+    serve: Serve,
+    raw_upstream: RawUpstream,
+    tiny: str,
+    given: Any,
+    texts: list[str],
+) -> None:
+    raw_upstream.scripts = [vectors(*([1.0] for _ in texts))]
+    base = await serve(tiny, raw_upstream.url)
+    status, _, _ = await ask(http, base, input=given)
+
+    assert status == 200
+    asked = sent(raw_upstream)[0]["requests"]
+    assert [one["content"]["parts"][0]["text"] for one in asked] == texts
+
+
+@pytest.mark.parametrize(
+    ("given", "param", "told"),
+    [
+        ([[0], [99]], "input[1]", "no token of tiny"), ([-1], "input", "no token"), ([2**40], "input", "no token"),
+        ([[]], "input", "empty"), (["x", 1], "input", "token arrays"),
+    ],
+)  # fmt: skip
+async def test_tokens_that_are_none_are_named(
+    http: aiohttp.ClientSession, serve: Serve, tiny: str, given: Any, param: str, told: str
+) -> None:
+    status, _, answer = await ask(http, await serve(tiny), input=given)
+
+    assert (status, answer["error"]["param"]) == (400, param)
+    assert told in answer["error"]["message"]
+
+
+async def test_an_unknown_vocabulary_is_a_fault_of_the_configuration(serve: Serve) -> None:
+    with pytest.raises(ConfigError, match=r"test.yaml:2:.*Unknown encoding no_such"):
+        await serve("plugins: {embeddings: {tokens: no_such}}")
+
+
+async def test_vectors_stay_as_google_sent_them_when_told_so(
+    http: aiohttp.ClientSession, serve: Serve, raw_upstream: RawUpstream
+) -> None:
+    raw_upstream.scripts = [vectors([0.25, 0.25])]
+    base = await serve("plugins: {embeddings: {unit_length: false}}", raw_upstream.url)
+    _, _, found = await ask(http, base, input="x", encoding_format="float")
+
+    assert found["data"][0]["embedding"] == [0.25, 0.25]

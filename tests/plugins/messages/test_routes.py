@@ -1,0 +1,144 @@
+"""The Messages surface over HTTP, on the emulator."""
+
+import json
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.support.servers import Fake
+
+F3 = "gemini-3-flash-preview"
+TOOL = {"name": "get_weather", "input_schema": {
+    "type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}  # fmt: skip
+USER = {"role": "user", "content": "hi"}
+
+
+async def post(http: aiohttp.ClientSession, base: str, path: str = "", **body: Any) -> tuple[int, Any, Any]:
+    body = {"model": F3, "max_tokens": 500, "messages": [USER], **body}
+    async with http.post(f"{base}/v1/messages{path}", json=body) as response:
+        return response.status, response.headers, await response.json()
+
+
+async def test_an_answer(http: aiohttp.ClientSession, gateway: str) -> None:
+    status, headers, found = await post(http, gateway, metadata={"user_id": "u"})
+
+    assert status == 200
+    assert found["content"] == [{"type": "text", "text": "You said: hi"}]
+    assert (found["type"], found["role"], found["stop_reason"], found["model"]) == (
+        "message",
+        "assistant",
+        "end_turn",
+        F3,
+    )
+    assert found["usage"]["input_tokens"] > 0
+    assert headers["x-gateway-notes"] == "metadata"
+
+
+@pytest.mark.parametrize("keeps_thoughts", [True, False])
+async def test_a_tool_loop(
+    http: aiohttp.ClientSession, gateway: str, fake: Fake, keeps_thoughts: bool
+) -> None:
+    messages: list[Any] = [{"role": "user", "content": "Use get_weather in Oslo, in 3 steps."}]
+    for _ in range(3):
+        _, _, found = await post(http, gateway, messages=messages, tools=[TOOL])
+        assert found["stop_reason"] == "tool_use"
+        (use,) = [block for block in found["content"] if block["type"] == "tool_use"]
+        assert use["input"] == {"city": "Oslo"}
+        kept = found["content"] if keeps_thoughts else [use]
+        result = {"type": "tool_result", "tool_use_id": use["id"], "content": "SUNNY-42"}
+        messages += [{"role": "assistant", "content": kept}, {"role": "user", "content": [result]}]
+    _, _, found = await post(http, gateway, messages=messages, tools=[TOOL])
+
+    assert found["content"][0]["text"] == "The tool said: SUNNY-42"
+    sent = [
+        p["thoughtSignature"] for c in fake.last.body["contents"] for p in c["parts"] if "functionCall" in p
+    ]
+    assert "skip_thought_signature_validator" not in sent
+
+
+async def test_a_stream(http: aiohttp.ClientSession, gateway: str) -> None:
+    body = {
+        "model": F3,
+        "max_tokens": 500,
+        "messages": [USER],
+        "stream": True,
+        "thinking": {"type": "adaptive"},
+    }
+    async with http.post(f"{gateway}/v1/messages", json=body) as response:
+        text = await response.text()
+
+    events = [json.loads(line[6:]) for line in text.split("\n") if line.startswith("data: ")]
+    assert [line[7:] for line in text.split("\n") if line.startswith("event: ")] == [
+        e["type"] for e in events
+    ]
+    deltas = [e["delta"] for e in events if e["type"] == "content_block_delta"]
+    assert deltas[0]["type"] == "thinking_delta"
+    assert "".join(d.get("text", "") for d in deltas) == "You said: hi"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "status", "kind"),
+    [
+        ("[[429]]", 429, "rate_limit_error"),
+        ("[[503]]", 529, "overloaded_error"),
+        ("[[500]]", 500, "api_error"),
+    ],
+)
+async def test_i123_failures_are_anthropics(
+    http: aiohttp.ClientSession, gateway: str, prompt: str, status: int, kind: str
+) -> None:
+    found_status, headers, found = await post(http, gateway, messages=[{"role": "user", "content": prompt}])
+
+    assert (found_status, found["type"], found["error"]["type"]) == (status, "error", kind)
+    assert found["request_id"] == headers["x-request-id"]
+
+
+async def test_mistakes_are_told_in_anthropics_way(http: aiohttp.ClientSession, gateway: str) -> None:
+    status, _, found = await post(http, gateway, max_tokens=None)
+    assert (status, found["error"]["message"]) == (400, "max_tokens: Field required")
+    image = {"type": "image", "source": {"type": "url", "url": "ftp://x"}}
+    status, _, found = await post(http, gateway, system="s", messages=[{"role": "user", "content": [image]}])
+    assert (status, found["error"]["type"]) == (400, "invalid_request_error")
+    assert found["error"]["message"].startswith("messages.0.content.0.image_url.url: ")
+
+
+async def test_a_failure_midstream_is_an_error_event(http: aiohttp.ClientSession, gateway: str) -> None:
+    body = {
+        "model": F3,
+        "max_tokens": 5,
+        "stream": True,
+        "messages": [{"role": "user", "content": "[[error midstream]]"}],
+    }
+    async with http.post(f"{gateway}/v1/messages", json=body) as response:
+        text = await response.text()
+
+    assert text.rstrip().rpartition("event: ")[2].startswith("error\n")
+    assert '"overloaded_error"' in text
+
+
+async def test_tokens_are_counted(http: aiohttp.ClientSession, gateway: str) -> None:
+    status, _, found = await post(http, gateway, "/count_tokens", max_tokens=None, tools=[TOOL], system="s")
+
+    assert status == 200
+    assert found["input_tokens"] > 0
+
+
+WRONG: list[Any] = [True, 5, 2.5, "text", [], ["x"], {}, {"x": 1}, None, [None], [{"type": "text"}]]
+
+
+async def test_no_wrong_type_is_our_fault(http: aiohttp.ClientSession, gateway: str) -> None:
+    from gateway.plugins.messages.wire import Block, MessagesRequest
+
+    for field in MessagesRequest.__struct_fields__:
+        for value in WRONG:
+            status, _, answer = await post(http, gateway, **{field: value, "stream": False})
+            assert status in (200, 400), (field, value, answer)
+    for field in Block.__struct_fields__:
+        for kind in ("text", "image", "tool_use", "tool_result", "thinking", "document"):
+            for value in WRONG:
+                block = {"type": kind, "id": "a", "name": "f", "tool_use_id": "a", field: value}
+                for role in ("user", "assistant"):
+                    messages = [{"role": role, "content": [block]}]
+                    status, _, answer = await post(http, gateway, messages=messages)
+                    assert status in (200, 400), (field, value, answer)

@@ -1,0 +1,336 @@
+"""Files and caches of issued keys: they are where they were made, and nobody else's."""
+
+import asyncio
+from pathlib import Path
+from time import time
+from typing import Any
+
+import aiohttp
+import pytest
+from google import genai
+from google.genai import types
+
+from gateway.policy.access import Rules
+from gateway.store.ledger import client_keys
+from gateway.store.ledger.tables import engine
+from tests.support.servers import Fake, Serve
+
+M = "gemini-2.5-flash"
+GOOGLE = "https://generativelanguage.googleapis.com/v1beta/"
+
+
+class Pinned:
+    """A gateway with projects of the emulator, whose keys are named as they are."""
+
+    def __init__(self, serve: Serve, folder: Path, fake: Fake) -> None:
+        serve.environ = {f"KEY_{name.upper()}": f"AIza-{name}" for name in "ab"}
+        self._serve, self._folder, self._fake = serve, folder, fake
+        self.base = ""
+
+    async def start(self, projects: str = "ab") -> None:
+        """Start, or start again, with the same state; nothing but a pin keeps calls together."""
+        await self._serve.stop()
+        listed = ", ".join(f"{{name: {one}, keys: [{{env: KEY_{one.upper()}}}]}}" for one in projects)
+        self.base = await self._serve(
+            f"pool: {{projects: [{listed}], select: round_robin, affinity: false}}\n"
+            f"ledger: {{url: {self._folder}/ledger.db}}\nstate: {{file: {self._folder}/state.db}}\n",
+            self._fake.url,
+        )
+
+    def issue(self, **rules: Any) -> str:
+        made = engine(f"{self._folder}/ledger.db", None)
+        _, key = client_keys.issue(made, "x", Rules(**rules), time(), None)
+        made.dispose()
+        return key
+
+    async def call(
+        self, key: str, method: str, path: str, body: Any = None, **more: Any
+    ) -> tuple[int, Any, Any]:
+        """Status, decoded answer and headers."""
+        url = path if path.startswith("http") else self.base + path
+        async with (
+            aiohttp.ClientSession(headers={"x-goog-api-key": key} if key else {}) as http,
+            http.request(method, url, json=body, **more) as response,
+        ):
+            return response.status, await response.json(content_type=None), response.headers
+
+    async def upload(self, key: str) -> str:
+        """A new file's name, uploaded as the SDKs do it."""
+        start = {"X-Goog-Upload-Protocol": "resumable", "X-Goog-Upload-Command": "start"}
+        _, _, headers = await self.call(key, "POST", "/upload/v1beta/files", {"file": {}}, headers=start)
+        url = headers["X-Goog-Upload-URL"]
+        assert url.startswith(self.base)
+        more = {"X-Goog-Upload-Command": "upload"}
+        assert (await self.call(key, "POST", url, data=b"abc", headers=more))[0] == 200
+        last = {"X-Goog-Upload-Command": "upload, finalize"}
+        _, answer, _ = await self.call(key, "POST", url, data=b"defg", headers=last)
+        assert answer["file"]["sizeBytes"] == "7"
+        return str(answer["file"]["name"])
+
+    async def cache(self, key: str, *files: str) -> tuple[int, Any, Any]:
+        return await self.call(
+            key, "POST", "/v1beta/cachedContents", {"model": f"models/{M}", "contents": contents(*files)}
+        )
+
+    async def generate(
+        self, key: str, *files: str, text: str = "hi", verb: str = "generateContent", **more: Any
+    ) -> Any:
+        return await self.call(
+            key, "POST", f"/v1beta/models/{M}:{verb}", {"contents": contents(*files, text=text), **more}
+        )
+
+    async def chat(self, key: str, *files: str, **more: Any) -> tuple[int, Any, Any]:
+        parts = [
+            {"type": "text", "text": "hi"},
+            *({"type": "file", "file": {"file_id": one}} for one in files),
+        ]
+        body = {"model": M, "messages": [{"role": "user", "content": parts}], **more}
+        return await self.call(key, "POST", "/v1/chat/completions", body)
+
+    def key(self) -> str:
+        """The project's key that was used last."""
+        return self._fake.last.headers["x-goog-api-key"]
+
+
+def contents(*files: str, text: str = "hi") -> list[Any]:
+    named = [{"fileData": {"fileUri": GOOGLE + one if "://" not in one else one}} for one in files]
+    return [{"role": "user", "parts": [{"text": text}, *named]}]
+
+
+@pytest.fixture
+async def team(serve: Serve, tmp_path: Path, fake: Fake) -> Pinned:
+    return Pinned(serve, tmp_path, fake)
+
+
+async def test_a_file_is_used_where_it_was_uploaded_also_after_a_restart(team: Pinned, fake: Fake) -> None:
+    mine = team.issue()
+    await team.start()
+    name = await team.upload(mine)
+    keys = set()
+    for _ in range(10):
+        assert (await team.generate(mine, name))[0] == 200
+        keys.add(team.key())
+    await team.start()
+    assert (await team.generate(mine, name, verb="streamGenerateContent"))[0] == 200
+    keys.add(team.key())
+    assert (await team.chat(mine, name))[0] == 200
+    keys.add(team.key())
+    for verb in ("countTokens", "generateContent"):
+        assert (await team.generate(mine, name, verb=verb))[0] == 200
+    status, answer, _ = await team.call(mine, "GET", f"/v1beta/{name}")
+
+    assert len(keys) == 1
+    assert (status, answer["name"]) == (200, name)
+    free = set()
+    for _ in range(2):
+        await team.generate(mine)
+        free.add(team.key())
+    assert len(free) == 2
+
+
+async def test_other_files_of_one_client_lie_beside_the_first(team: Pinned) -> None:
+    mine = team.issue()
+    await team.start()
+    names = [await team.upload(mine) for _ in range(4)]
+
+    assert (await team.generate(mine, *names))[0] == 200
+
+
+async def test_what_another_client_made_is_not_there(team: Pinned, fake: Fake) -> None:
+    mine, other = team.issue(), team.issue()
+    await team.start("a")
+    name = await team.upload(mine)
+    cached = (await team.cache(mine, name))[1]["name"]
+    asked = fake.calls
+    answers = [await team.call(other, method, f"/v1beta/{one}") for method in ("GET", "DELETE", "PATCH")
+               for one in (name, cached)]  # fmt: skip
+    answers += [await team.generate(other, name), await team.generate(other, cachedContent=cached)]
+    answers += [await team.generate(other, cached_content=cached), await team.cache(other, name)]
+    chats = [await team.chat(other, name), await team.chat(other, google={"cached_content": cached})]
+
+    assert [(status, answer["error"]["status"]) for status, answer, _ in answers] == [(404, "NOT_FOUND")] * 10
+    assert [(status, answer["error"]["code"]) for status, answer, _ in chats] == [(404, "not_found")] * 2
+    assert fake.calls == asked
+    assert (await team.call(mine, "GET", f"/v1beta/{name}"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    [
+        "{}?x=1", "{}:download", "HTTPS://Generativelanguage.googleapis.com/v1beta/{}", " " + GOOGLE + "{}",
+        "https://generativelanguage.googleapis.com:443/v1beta/{}", "https://gener%61tivelanguage.googleapis.com/v1beta/{}",
+        "http://generativelanguage.googleapis.com/v1beta/{}", "//generativelanguage.googleapis.com/v1beta/{}",
+    ],
+)  # fmt: skip
+async def test_odd_spellings_reach_nothing(team: Pinned, fake: Fake, spelt: str) -> None:
+    mine = team.issue()
+    await team.start("a")
+    name = await team.upload(mine)
+    body = {"contents": [{"role": "user", "parts": [{"file_data": {"file_uri": spelt.format(name)}}]}]}
+    status, _, _ = await team.call(mine, "POST", f"/v1beta/models/{M}:generateContent", body)
+
+    assert (status, fake.calls) == (404, 0)
+
+
+async def test_google_reads_what_was_looked_through(team: Pinned, fake: Fake) -> None:
+    mine, other = team.issue(), team.issue()
+    await team.start("a")
+    name = await team.upload(mine)
+    theirs = f'"contents":[{{"role":"user","parts":[{{"fileData":{{"fileUri":"{GOOGLE}{name}"}}}}]}}]'
+    own = '"contents":[{"role":"user","parts":[{"text":"hi"}]}]'
+    url = f"/v1beta/models/{M}:generateContent"
+    json = {"Content-Type": "application/json"}
+    twice = await team.call(other, "POST", url, data=f"{{{theirs},{own}}}".encode(), headers=json)
+    assert int(fake.last.headers["content-length"]) < len(theirs)  # only what was read is told on
+    escaped = theirs.replace("fileUri", "file\\u0055ri")
+    hidden = await team.call(other, "POST", url, data=f"{{{escaped}}}".encode(), headers=json)
+    broken = await team.call(other, "POST", url, data=f"{{{theirs},}}".encode(), headers=json)
+    plain = await team.call(
+        other, "POST", url, data=f"{{{own}}}".encode(), headers={"content-type": "application/x-protobuf"}
+    )
+
+    assert (twice[0], hidden[0], broken[0], plain[0]) == (200, 404, 400, 200)
+    assert fake.calls == 2
+    assert fake.last.headers["content-type"] == "application/json"
+
+
+async def test_while_its_project_rests_no_other_is_asked(team: Pinned, fake: Fake) -> None:
+    mine = team.issue()
+    await team.start()
+    name = await team.upload(mine)
+    assert (await team.generate(mine, name, text="[[429]]"))[0] == 429
+    asked = fake.calls
+    for status, answer, headers in (await team.generate(mine, name), await team.chat(mine, name)):
+        assert status == 429
+        assert 25 <= int(headers["retry-after"]) <= 38
+        assert "has these files" in answer["error"]["message"]
+
+    assert fake.calls == asked
+    assert (await team.generate(mine))[0] == 200
+
+
+async def test_names_of_two_projects_and_of_one_that_is_gone(team: Pinned, fake: Fake) -> None:
+    mine = team.issue()
+    await team.start("a")
+    first = await team.upload(mine)
+    await team.start("b")
+    second = await team.upload(mine)
+    gone = await team.generate(mine, first)
+    await team.start("ab")
+    asked = fake.calls
+    native, chat = await team.generate(mine, first, second), await team.chat(mine, first, second)
+
+    assert (gone[0], "not in this gateway's pool" in gone[1]["error"]["message"]) == (404, True)
+    assert (native[0], chat[0], native[1]["error"]["status"]) == (400, 400, "INVALID_ARGUMENT")
+    for i in (1, 2):
+        assert f"contents[0].parts[{i}].fileData.fileUri" in native[1]["error"]["message"]
+    assert first in chat[1]["error"]["message"]
+    assert second in chat[1]["error"]["message"]
+    assert fake.calls == asked
+    assert [(await team.generate(mine, one))[0] for one in (first, second)] == [200, 200]
+
+
+async def test_a_cache_lies_where_its_files_are_until_it_is_deleted(team: Pinned, fake: Fake) -> None:
+    mine = team.issue(models=("gemini-2.5-*",))
+    await team.start()
+    name = await team.upload(mine)
+    status, answer, _ = await team.cache(mine, name)
+    cached = answer["name"]
+    assert (status, cached.startswith("cachedContents/")) == (200, True)
+    for _ in range(4):
+        assert (await team.generate(mine, name, cachedContent=cached))[0] == 200
+        assert (await team.chat(mine, google={"cached_content": cached}))[0] == 200
+    assert (await team.call(mine, "PATCH", f"/v1beta/{cached}", {"ttl": "60s"}))[1]["ttl"] == "60s"
+    assert (await team.call(mine, "DELETE", f"/v1beta/{cached}"))[0] == 200
+    asked = fake.calls
+
+    assert (await team.generate(mine, cachedContent=cached))[0] == 404
+    assert fake.calls == asked
+    other = {"model": "models/gemini-3-pro", "contents": contents()}
+    assert (await team.call(mine, "POST", "/v1beta/cachedContents", other))[0] == 403
+    assert (await team.call(mine, "POST", "/v1beta/cachedContents", {"contents": []}))[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1beta/files"), ("GET", "/v1beta/cachedContents"), ("GET", "/v1beta/tunedModels"),
+        ("POST", "/v1beta/files:register"), ("POST", f"/v1beta/models/{M}:batchGenerateContent"),
+        ("GET", "/v1beta/batches/x"), ("POST", "/upload/v1beta/fileSearchStores/x:uploadToFileSearchStore"),
+    ],
+)  # fmt: skip
+async def test_what_belongs_to_a_whole_project_is_refused(
+    team: Pinned, fake: Fake, method: str, path: str
+) -> None:
+    mine = team.issue()
+    await team.start()
+    status, answer, _ = await team.call(mine, method, path, {} if method == "POST" else None)
+
+    assert (status, answer["error"]["status"]) == (403, "PERMISSION_DENIED")
+
+
+async def test_an_upload_goes_on_only_for_who_began_it(team: Pinned, tmp_path: Path) -> None:
+    mine, other = team.issue(), team.issue()
+    await team.start()
+    start = {"X-Goog-Upload-Protocol": "resumable", "X-Goog-Upload-Command": "start"}
+    _, _, headers = await team.call(mine, "POST", "/upload/v1beta/files", {"file": {}}, headers=start)
+    url = headers["X-Goog-Upload-URL"]
+    last = {"X-Goog-Upload-Command": "upload, finalize"}
+
+    assert (await team.call(other, "POST", url, data=b"x", headers=last))[0] == 404
+    assert (await team.call(mine, "POST", url + "&upload_id=y", data=b"x", headers=last))[0] == 404
+    assert (await team.call("", "POST", url.replace("_id=", "_id=y"), data=b"x", headers=last))[0] == 401
+    elsewhere = f"/v1beta/models/{M}:generateContent?{url.partition('?')[2]}"
+    assert (await team.call("", "POST", elsewhere, {"contents": contents()}))[0] == 401
+    assert (await team.call("", "POST", url, data=b"x", headers=last))[0] == 200
+    made = engine(f"{tmp_path}/ledger.db", None)
+    for one in client_keys.issued(made):
+        client_keys.revoke(made, one.id, time())
+    made.dispose()
+    async with asyncio.timeout(5):
+        while (await team.call("", "POST", url, data=b"x", headers=last))[0] != 401:
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning")
+@pytest.mark.parametrize(("own", "absent"), [("", 404), ("AIza-own", 403)])
+async def test_googles_sdk_uploads_and_asks(team: Pinned, tmp_path: Path, own: str, absent: int) -> None:
+    """It goes on with its upload without a key, and asks for files below /v1."""
+    mine = own or team.issue()
+    await team.start()
+    (tmp_path / "note.txt").write_text("hello")
+    options = types.HttpOptions(base_url=team.base)
+    async with genai.Client(api_key=mine, http_options=options).aio as sdk:
+        file = await sdk.files.upload(file=tmp_path / "note.txt")
+        assert file.name
+        asked: Any = ["What is in this file?", file]
+        answers = [await sdk.models.generate_content(model=M, contents=asked) for _ in range(4)]
+        got = await sdk.files.get(name=file.name)
+        await sdk.files.delete(name=file.name)
+        with pytest.raises(genai.errors.ClientError) as caught:
+            await sdk.files.get(name=file.name)
+
+    assert all(answer.text for answer in answers)
+    assert (got.name, got.size_bytes) == (file.name, 5)
+    assert caught.value.code == absent
+
+
+async def test_openais_files_are_not_googles(team: Pinned) -> None:
+    await team.start()
+    bearer = {"Authorization": "Bearer AIza-own"}
+    status, answer, _ = await team.call("", "GET", "/v1/files/file-abc", headers=bearer)
+
+    assert (status, answer["error"]["code"]) == (404, "unknown_url")
+
+
+async def test_who_has_a_key_of_googles_is_passed_through(team: Pinned, fake: Fake) -> None:
+    await team.start()
+    name = await team.upload("AIza-own")
+    answers = [await team.generate("AIza-own", name), await team.chat("AIza-own", name)]
+    answers += [
+        await team.generate("AIza-own", "files/unknown"),
+        await team.call("AIza-own", "GET", "/v1beta/files"),
+    ]
+
+    assert [status for status, _, _ in answers] == [200] * 4
+    assert team.key() == "AIza-own"

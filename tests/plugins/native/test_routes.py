@@ -1,0 +1,116 @@
+"""Gemini's own API through the gateway: bytes as they are, the key in its header, errors in Google's shape."""
+
+import json
+from typing import Any
+
+import aiohttp
+import aiohttp.web
+import pytest
+
+from tests.support.servers import Fake, Serve
+
+BODY = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
+MODEL = "gemini-3-flash-preview"
+
+
+@pytest.mark.parametrize(
+    "path", [f"/v1beta/models/{MODEL}:generateContent", f"/v1/models/{MODEL}:generateContent"]
+)
+@pytest.mark.parametrize("where", ["header", "bearer", "query"])
+async def test_an_answer_comes_as_it_is(gateway: str, fake: Fake, path: str, where: str) -> None:
+    headers = {"header": {"x-goog-api-key": "k"}, "bearer": {"Authorization": "Bearer k"}, "query": {}}[where]
+    url = f"{gateway}{path}" + ("?key=k" if where == "query" else "")
+    async with aiohttp.ClientSession() as session, session.post(url, json=BODY, headers=headers) as response:
+        answer = await response.json()
+
+    assert response.status == 200
+    assert "You said: hi" in json.dumps(answer)
+    assert fake.last.headers["x-goog-api-key"] == "k"
+    assert fake.last.path.startswith(path.split("?")[0])
+    assert fake.last.body == BODY
+
+
+async def test_a_stream_comes_as_it_is(http: aiohttp.ClientSession, gateway: str) -> None:
+    url = f"{gateway}/v1beta/models/{MODEL}:streamGenerateContent?alt=sse"
+    async with http.post(url, json=BODY) as response:
+        text = await response.text()
+
+    assert response.headers["Content-Type"].startswith("text/event-stream")
+    assert text.count("data: ") > 1
+    assert "\r\n\r\n" in text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "name"),
+    [
+        ("POST", "/v1beta/models/gemini-9:generateContent", 404, "NOT_FOUND"),
+        ("GET", "/v1beta/../secret", 404, None), ("POST", "/v1beta/x%2e%2e/models", 400, "INVALID_ARGUMENT"),
+    ],
+)  # fmt: skip
+async def test_failures_are_googles(
+    http: aiohttp.ClientSession, gateway: str, method: str, path: str, status: int, name: str | None
+) -> None:
+    async with http.request(method, gateway + path, json=BODY) as response:
+        if name is not None:
+            assert (response.status, (await response.json())["error"]["status"]) == (status, name)
+
+
+async def test_without_a_key_google_would_not_be_asked(gateway: str, fake: Fake) -> None:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{gateway}/v1beta/models/{MODEL}:generateContent", json=BODY) as response,
+    ):
+        assert (response.status, (await response.json())["error"]["code"]) == (401, 401)
+    assert fake.calls == 0
+
+
+async def test_googles_list_for_googles_clients(gateway: str) -> None:
+    async with aiohttp.ClientSession(headers={"x-goog-api-key": "k"}) as session:
+        for path in ("/v1/models?pageSize=2", "/v1beta/models?pageSize=2"):
+            async with session.get(gateway + path) as response:
+                found = await response.json()
+                assert found["models"][0]["name"].startswith("models/")
+                assert len(found["models"]) == 2
+                assert found["nextPageToken"]
+
+
+async def test_openais_path_below_is_still_ours(http: aiohttp.ClientSession, gateway: str) -> None:
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}]}
+    async with http.post(f"{gateway}/v1beta/openai/chat/completions", json=body) as response:
+        assert (await response.json())["object"] == "chat.completion"
+
+
+async def test_uploads_go_on_through_us(
+    http: aiohttp.ClientSession, serve: Serve, aiohttp_server: Any
+) -> None:
+    seen: list[tuple[str, str, bytes, str | None]] = []
+
+    async def upload(request: aiohttp.web.Request) -> aiohttp.web.Response:
+        data = await request.read()
+        seen.append(
+            (
+                request.path,
+                request.headers.get("X-Goog-Upload-Command", ""),
+                data,
+                request.headers.get("Content-Length"),
+            )
+        )
+        headers = {"X-Goog-Upload-URL": "https://generativelanguage.googleapis.com/upload/v1beta/files?upload_id=x",
+                   "Set-Cookie": "a=b"}  # fmt: skip
+        return aiohttp.web.json_response({"file": {"name": "files/a"}}, headers=headers)
+
+    app = aiohttp.web.Application()
+    app.router.add_post("/{path:.*}", upload)
+    server = await aiohttp_server(app)
+    base = await serve("", str(server.make_url("")).rstrip("/"))
+    start = {"X-Goog-Upload-Protocol": "resumable", "X-Goog-Upload-Command": "start"}
+    async with http.post(f"{base}/upload/v1beta/files", json={"file": {}}, headers=start) as response:
+        url = response.headers["X-Goog-Upload-URL"]
+        assert "Set-Cookie" not in response.headers
+    async with http.post(
+        url, data=b"x" * 100_000, headers={"X-Goog-Upload-Command": "upload, finalize"}
+    ) as response:
+        assert (await response.json())["file"]["name"] == "files/a"
+
+    assert url.startswith(f"{base}/upload/v1beta/files?")
+    assert (seen[1][1], len(seen[1][2]), seen[1][3]) == ("upload, finalize", 100_000, "100000")

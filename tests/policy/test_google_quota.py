@@ -1,0 +1,51 @@
+"""Every 429 on record, as the pool reads it: how long the project rests for that model."""
+
+import gzip
+import json
+from typing import Any
+
+import pytest
+
+from gateway.errors import PoolExhausted, RateLimited
+from gateway.gemini import errors as failure
+from gateway.policy.google_quota import DAY, midnight
+from gateway.policy.keypool import KeyPool, PoolConfig, Project, outcome
+from tests.support.paths import ROOT
+
+CORPUS = ROOT.parent / "shared" / "replay" / "corpus.jsonl.gz"
+NOW = 1_780_000_000.0
+
+
+def recorded() -> list[Any]:
+    if not CORPUS.exists():
+        return []
+    with gzip.open(CORPUS, "rt") as lines:
+        return [found for found in map(json.loads, lines) if found.get("status") == 429]
+
+
+@pytest.mark.skipif(not CORPUS.exists(), reason="no recordings beside this checkout")
+@pytest.mark.parametrize("one", recorded(), ids=lambda one: str(one.get("id", ""))[-60:])
+def test_a_recorded_429_rests_the_project_as_long_as_it_says(one: Any) -> None:
+    given = one["response"]
+    error = failure.from_response(
+        429, given.encode() if isinstance(given, str) else json.dumps(given).encode()
+    )
+    assert isinstance(error, RateLimited)
+    pool = KeyPool([Project("a", ("k",))], PoolConfig())
+    pool.settle(pool.acquire("m", NOW), outcome(error), NOW, 0.0)
+    with pytest.raises(PoolExhausted) as caught:
+        pool.acquire("m", NOW)
+    rest = caught.value.retry_after
+    assert rest is not None
+
+    by_day = (
+        any("PerDay" in quota.id or quota.value == 0 for quota in error.quotas)
+        or error.code == "insufficient_quota"
+    )
+    if by_day:
+        assert rest == pytest.approx(midnight(NOW) - NOW)
+        assert rest <= DAY + 3600
+    elif error.retry_after is not None:
+        assert rest == pytest.approx(min(3600, max(1, error.retry_after)))
+    else:
+        assert 1 <= rest <= 60
