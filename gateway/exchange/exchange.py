@@ -63,9 +63,9 @@ class Exchange:
         """The signatures that are known under some keys."""
         return await self.stores.signatures.get(keys, time()) if keys else {}
 
-    def prepare(self, call: GeminiCall, record: RequestLog) -> None:
-        """Leave out what the model is known to refuse."""
-        self._retrial.prepare(call, record)
+    def prepare(self, call: GeminiCall, record: RequestLog) -> GeminiCall:
+        """Return the call without what the model is known to refuse."""
+        return self._retrial.prepare(call, record)
 
     async def ask(
         self,

@@ -96,7 +96,8 @@ async def ask(
     count = _choices(body, services)
     if count > 1 and record.cache:  # the choices of one answer must not be one and the same
         record.cache, record.cached = 0.0, "off"
-    calls = [wish.call(route.model, translated, project, i) for i in range(count)]
+    first = services.exchange.prepare(wish.call(route.model, translated, project, 0), record)
+    calls = [first, *(_choice(first, i) for i in range(1, count))]
     if chained is not None:
         calls = [
             structs.replace(call, instead=partial(chained.next, chain, i)) for i, call in enumerate(calls)
@@ -126,16 +127,19 @@ class ChatTranslation(Struct, frozen=True):
     def call(self, model: str, translated: chat.Translated, project: str, choice: int) -> GeminiCall:
         """The call of one choice."""
         request, body = translated.request, self.body
-        if choice:
-            request = structs.replace(request)
-            config = request.generation_config
-            if config is not None:
-                request.generation_config = structs.replace(config)
-                if config.seed is not None:  # or all the choices would be the same
-                    request.generation_config.seed = config.seed + choice
-        return GeminiCall(
+        call = GeminiCall(
             model, request, bool(body.stream), self.heavy, body.prompt_cache_key or "", project=project
         )
+        return _choice(call, choice)
+
+
+def _choice(call: GeminiCall, number: int) -> GeminiCall:
+    """Return the call of another choice: its seed differs, or all the choices would be the same."""
+    config = call.request.generation_config
+    if not number or config is None or config.seed is None:
+        return call
+    config = structs.replace(config, seed=config.seed + number)
+    return structs.replace(call, request=structs.replace(call.request, generation_config=config))
 
 
 class FallbackPlan(Struct, frozen=True):

@@ -8,6 +8,8 @@ import asyncio
 import random
 from time import monotonic
 
+from msgspec import structs
+
 from gateway.errors import GatewayError, NoUsableKey, UnusableAnswer, UpstreamError
 from gateway.exchange.attempt import CallAccounting
 from gateway.exchange.call_state import CallState
@@ -34,11 +36,14 @@ class Recovery:
         self._refusals = LearnedRefusals()
         self._standing = ModelBreaker()
 
-    def prepare(self, call: GeminiCall, record: RequestLog) -> None:
-        """Leave out what the model is known to refuse."""
-        learnt = self._refusals.of(call.model, monotonic())
-        if learnt:
-            record.adjusted += adjust.prepare(call.request, learnt)
+    def prepare(self, call: GeminiCall, record: RequestLog) -> GeminiCall:
+        """Return the call without what the model is known to refuse."""
+        learned = self._refusals.of(call.model, monotonic())
+        if not learned:
+            return call
+        request, fields = adjust.prepare(call.request, learned)
+        record.adjusted += fields
+        return structs.replace(call, request=request) if fields else call
 
     async def again(self, error: GatewayError, trail: CallState) -> None:
         """Make ready for another attempt, or raise the error."""
@@ -83,7 +88,7 @@ class Recovery:
             return False
         record = trail.record
         record.fallbacks = [*(record.fallbacks or ()), f"{trail.call.model} {why}"]
-        self.prepare(call, record)
+        call = self.prepare(call, record)
         trail.other = True
         trail.ask(call, self._accounts.size(call, trail.client))
         return True
@@ -106,8 +111,10 @@ class Recovery:
         remedy = adjust.remedy(error, trail.remedies)
         if remedy is None or (self._strict and not remedy.harmless):
             return False
-        if not remedy.apply(trail.call.request, error.message):
+        request = remedy.apply(trail.call.request, error.message)
+        if request is None:
             return False
+        trail.call = structs.replace(trail.call, request=request)
         trail.remedies.append(remedy.feature)
         trail.record.adjusted.append(remedy.field)
         if remedy.lasting:

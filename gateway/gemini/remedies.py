@@ -1,263 +1,314 @@
-"""What Gemini refused, and the request without it: one row for each refusal with a remedy (translation.md J).
+"""Remedies for Gemini's refusals: one row for each refusal that another request can avoid.
 
-A remedy changes the request and says whether it did; the same remedy, remembered for a model, is applied before
-the next request is sent. Remedies that only repair are for strict mode too; the others change the answer.
+A remedy never changes a request: it returns a new one, or None when it has nothing to change. A lasting remedy is
+remembered for the model and applied before the next request is sent. A harmless remedy repairs the request without
+changing what the client asked for, so it is allowed in strict mode, too.
 """
 
 import re
 from collections.abc import Callable, Collection
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from gateway.conversation import translation as chat
 from gateway.errors import BadRequest, GatewayError, UnusableAnswer
-from gateway.gemini import json_schema as schema
-from gateway.gemini import openapi_schema as classic_schema
-from gateway.gemini import thought_signatures as signatures
-from gateway.gemini.wire import Content, FunctionDeclaration, GenerateContentRequest, Part, ToolConfig
+from gateway.gemini import json_schema, openapi_schema, thought_signatures
+from gateway.gemini.rewrites import instructed, json_instruction, maps_json_format, without_json_mode
+from gateway.gemini.wire import (
+    Content,
+    FunctionDeclaration,
+    GenerateContentRequest,
+    GenerationConfig,
+    Part,
+    Tool,
+    ToolConfig,
+)
 
 Request = GenerateContentRequest
+Apply = Callable[[Request, str], Request | None]
+"""Takes the request and Gemini's message; returns the new request, or None when nothing changes."""
+
 _LEAST_BUDGET = 128
+"""The smallest thinking budget of models that always think (https://ai.google.dev/gemini-api/docs/thinking)."""
 
 
 class Remedy(Struct, frozen=True):
-    """`field` is the client's field it does not honour; `lasting` ones are remembered for the model."""
+    """One refusal and what avoids it."""
 
     feature: str
+    """The name under which a lasting remedy is remembered."""
     refusal: re.Pattern[str]
-    apply: Callable[[Request, str], bool]
+    """What Gemini's message says."""
+    apply: Apply
     field: str
+    """The part of Gemini's request that is not honoured then, as a key of the request's field origins."""
     lasting: bool = True
     harmless: bool = False
 
 
 def remedy(error: GatewayError, tried: Collection[str]) -> Remedy | None:
-    """The remedy for a refusal, or None; each is tried once for a request."""
+    """Return the remedy for a refusal, or None. Each is tried once for a request."""
     if isinstance(error, UnusableAnswer):
         return BY_FEATURE["signature_missing"] if error.cause == "MISSING_THOUGHT_SIGNATURE" else None
     if not isinstance(error, BadRequest) or error.upstream_status != 400:
         return None
-    found = (r for r in REMEDIES if r.feature not in tried and r.refusal.search(error.message))
-    return next(found, None)
+    matching = (row for row in REMEDIES if row.feature not in tried and row.refusal.search(error.message))
+    return next(matching, None)
 
 
-def _sign(request: Request, _: str) -> bool:
-    """The dummy on each step's first call that has no signature."""
-    changed = False
-    for content in request.contents:
-        first = next((part for part in content.parts or () if part.function_call is not None), None)
-        if first is not None and not first.thought_signature:
-            first.thought_signature = signatures.DUMMY
-            changed = True
-    return changed
+def prepare(request: Request, learned: Collection[str]) -> tuple[Request, list[str]]:
+    """Apply what a model has refused before. Return the request, and the fields that it no longer honours."""
+    fields = []
+    for row in REMEDIES:
+        if row.feature in learned and (changed := row.apply(request, "")) is not None:
+            request = changed
+            fields.append(row.field)
+    return request, fields
 
 
-def _sign_anew(request: Request, told: str) -> bool:
-    """No signature but the dummy: one of them is corrupt or another project's."""
-    changed = False
-    for content in request.contents:
-        for part in content.parts or ():
-            if part.thought_signature and part.thought_signature != signatures.DUMMY:
-                part.thought_signature = None
-                changed = True
-    return _sign(request, told) or changed
+def _with_config(request: Request, config: GenerationConfig | None) -> Request | None:
+    """Return the request with another generationConfig, or None when it is the same."""
+    if config is None or config is request.generation_config:
+        return None
+    return structs.replace(request, generation_config=config)
 
 
-def _end_with_user(request: Request, _: str) -> bool:
+def _json_mode(request: Request) -> GenerationConfig | None:
+    """Return the generationConfig when it asks for JSON mode."""
+    config = request.generation_config
+    return config if config is not None and config.response_mime_type is not None else None
+
+
+def _with_parts(request: Request, change: Callable[[list[Part]], list[Part]]) -> Request | None:
+    """Return the request with the parts of each turn changed, or None when all stay as they are."""
+    contents = [
+        content
+        if (parts := change(content.parts or [])) == (content.parts or [])
+        else Content(parts, content.role)
+        for content in request.contents
+    ]
+    return structs.replace(request, contents=contents) if contents != request.contents else None
+
+
+def _signed(parts: list[Part]) -> list[Part]:
+    """Return the parts with the dummy on the first call, when it has no signature."""
+    for i, part in enumerate(parts):
+        if part.function_call is not None:
+            if part.thought_signature:
+                return parts
+            signed = structs.replace(part, thought_signature=thought_signatures.DUMMY)
+            return [*parts[:i], signed, *parts[i + 1 :]]
+    return parts
+
+
+def _sign(request: Request, _: str) -> Request | None:
+    """Put the dummy on each step's first call that has no signature."""
+    return _with_parts(request, _signed)
+
+
+def _sign_anew(request: Request, _: str) -> Request | None:
+    """Take away every signature but the dummy: one of them is corrupt, or another project's."""
+
+    def unsigned(part: Part) -> Part:
+        if part.thought_signature in (None, "", thought_signatures.DUMMY):
+            return part
+        return structs.replace(part, thought_signature=None)
+
+    return _with_parts(request, lambda parts: _signed([unsigned(part) for part in parts]))
+
+
+def _end_with_user(request: Request, _: str) -> Request | None:
     if request.contents[-1].role != "model":
-        return False
-    request.contents.append(Content([Part(text="Continue.")], "user"))
-    return True
+        return None
+    return structs.replace(request, contents=[*request.contents, Content([Part(text="Continue.")], "user")])
 
 
-def _json_in_words(request: Request, _: str) -> bool:
-    config = request.generation_config
-    if config is None or config.response_mime_type is None:
-        return False
-    system = list(request.system_instruction.parts or ()) if request.system_instruction else []
-    chat.json_in_words(config, system, beside_tools=bool(request.tools))
-    request.system_instruction = Content(system)
-    return True
+def _json_in_words(request: Request, _: str) -> Request | None:
+    config = _json_mode(request)
+    if config is None:
+        return None
+    system = request.system_instruction.parts or [] if request.system_instruction is not None else []
+    words = json_instruction(config, beside_tools=bool(request.tools))
+    return structs.replace(
+        request,
+        system_instruction=Content([*system, words]),
+        generation_config=without_json_mode(config),
+    )
 
 
-def _no_json(request: Request, _: str) -> bool:
-    config = request.generation_config
-    if config is None or config.response_mime_type is None:
-        return False
-    chat.json_in_words(config, None)
-    return True
+def _no_json(request: Request, _: str) -> Request | None:
+    config = _json_mode(request)
+    return _with_config(request, without_json_mode(config)) if config is not None else None
 
 
-def _maps_format(request: Request, _: str) -> bool:
-    config = request.generation_config
-    if config is None or config.response_mime_type is None:
-        return False
-    wanted = {"mimeType": "APPLICATION_JSON", "schema": config.response_json_schema or config.response_schema}
-    chat.json_in_words(config, None)
-    config.response_format = {"text": {key: value for key, value in wanted.items() if value is not None}}
-    return True
+def _maps_format(request: Request, _: str) -> Request | None:
+    config = _json_mode(request)
+    return _with_config(request, maps_json_format(config)) if config is not None else None
 
 
-def _no_built_ins(request: Request, _: str) -> bool:
-    kept = [tool for tool in request.tools or () if tool.function_declarations]
-    if not kept or len(kept) == len(request.tools or ()):
-        return False
-    request.tools = kept
-    if request.tool_config is not None:
-        request.tool_config.include_server_side_tool_invocations = None
-    return True
+def _no_built_ins(request: Request, _: str) -> Request | None:
+    tools = request.tools or []
+    kept = [tool for tool in tools if tool.function_declarations]
+    if not kept or len(kept) == len(tools):
+        return None
+    config = request.tool_config
+    if config is not None:
+        config = structs.replace(config, include_server_side_tool_invocations=None)
+    return structs.replace(request, tools=kept, tool_config=config)
 
 
-def _server_side(value: bool | None) -> Callable[[Request, str], bool]:
-    def apply(request: Request, _: str) -> bool:
+def _server_side(value: bool | None) -> Apply:
+    """Return a remedy that sets includeServerSideToolInvocations."""
+
+    def apply(request: Request, _: str) -> Request | None:
         config = request.tool_config or ToolConfig()
         if config.include_server_side_tool_invocations == value:
-            return False
-        config.include_server_side_tool_invocations = value
-        request.tool_config = config
-        return True
+            return None
+        config = structs.replace(config, include_server_side_tool_invocations=value)
+        return structs.replace(request, tool_config=config)
 
     return apply
 
 
-def _no_calling_config(request: Request, _: str) -> bool:
-    changed = request.tool_config is not None and request.tool_config.function_calling_config is not None
-    if request.tool_config is not None:
-        request.tool_config.function_calling_config = None
-    return changed
+def _no_calling_config(request: Request, _: str) -> Request | None:
+    config = request.tool_config
+    if config is None or config.function_calling_config is None:
+        return None
+    return structs.replace(request, tool_config=structs.replace(config, function_calling_config=None))
 
 
-def _only_cached(request: Request, _: str) -> bool:
-    changed = bool(request.system_instruction or request.tools or request.tool_config)
-    request.system_instruction = request.tools = request.tool_config = None
-    return changed
+def _only_cached(request: Request, _: str) -> Request | None:
+    if not (request.system_instruction or request.tools or request.tool_config):
+        return None
+    return structs.replace(request, system_instruction=None, tools=None, tool_config=None)
 
 
-def _instruct_in_words(request: Request, _: str) -> bool:
+def _instruct_in_words(request: Request, _: str) -> Request | None:
     if request.system_instruction is None:
-        return False
-    request.contents = chat.instructed(request.contents, list(request.system_instruction.parts or ()))
-    request.system_instruction = None
-    return True
+        return None
+    contents = instructed(request.contents, request.system_instruction.parts or [])
+    return structs.replace(request, contents=contents, system_instruction=None)
 
 
-def _without(*fields: str) -> Callable[[Request, str], bool]:
-    """Take fields out of generationConfig."""
+def _without(*fields: str) -> Apply:
+    """Return a remedy that takes fields out of generationConfig."""
 
-    def apply(request: Request, _: str) -> bool:
+    def apply(request: Request, _: str) -> Request | None:
         config = request.generation_config
-        changed = config is not None and any(getattr(config, field) is not None for field in fields)
-        for field in fields if config is not None else ():
-            setattr(config, field, None)
-        return changed
+        if config is None or all(getattr(config, field) is None for field in fields):
+            return None
+        return _with_config(request, structs.replace(config, **dict.fromkeys(fields)))
 
     return apply
 
 
-def _more_thinking(request: Request, _: str) -> bool:
-    """The least a model that always thinks can do."""
+def _more_thinking(request: Request, _: str) -> Request | None:
+    """Ask a model that always thinks for the least that it can do."""
     config = request.generation_config
     thinking = config.thinking_config if config is not None else None
-    if thinking is None:
-        return False
+    if config is None or thinking is None:
+        return None
     if thinking.thinking_level == "MINIMAL":
-        thinking.thinking_level = "LOW"
-        return True
-    if thinking.thinking_budget == 0:
-        thinking.thinking_budget = _LEAST_BUDGET
-        return True
-    return False
+        thinking = structs.replace(thinking, thinking_level="LOW")
+    elif thinking.thinking_budget == 0:
+        thinking = structs.replace(thinking, thinking_budget=_LEAST_BUDGET)
+    else:
+        return None
+    return _with_config(request, structs.replace(config, thinking_config=thinking))
 
 
-def _accepted_modalities(request: Request, told: str) -> bool:
-    """One of the combinations the refusal lists, if it has what was asked for."""
+def _accepted_modalities(request: Request, message: str) -> Request | None:
+    """Ask for one of the combinations that the refusal lists, if it holds what was asked for."""
     config = request.generation_config
     wanted = set(config.response_modalities or ()) if config is not None else set()
-    for line in told.partition("accepts the following combination")[2].splitlines():
+    for line in message.partition("accepts the following combination")[2].splitlines():
         offered = re.findall(r"[A-Z]{4,}", line)
-        if config is not None and offered and wanted <= set(offered) and wanted != set(offered):
-            config.response_modalities = offered
-            return True
-    return False
+        if config is not None and offered and wanted < set(offered):
+            return _with_config(request, structs.replace(config, response_modalities=offered))
+    return None
 
 
-def _drop_tier(request: Request, _: str) -> bool:
-    changed = request.service_tier is not None
-    request.service_tier = None
-    return changed
+def _drop_tier(request: Request, _: str) -> Request | None:
+    return structs.replace(request, service_tier=None) if request.service_tier is not None else None
 
 
-def _drop_category(request: Request, told: str) -> bool:
-    """The safety category the refusal points at, by number or by name (design.md 1.1, 7)."""
+def _drop_category(request: Request, message: str) -> Request | None:
+    """Drop the safety category that the refusal points at, by number or by name."""
     settings = request.safety_settings or []
-    number = re.search(r"safety_settings\[(\d+)\]", told)
+    number = re.search(r"safety_settings\[(\d+)\]", message)
     kept = [
         setting
         for i, setting in enumerate(settings)
-        if not (number and i == int(number[1])) and setting.category not in told
+        if not (number and i == int(number[1])) and setting.category not in message
     ]
-    request.safety_settings = kept or None
-    return len(kept) < len(settings)
+    return structs.replace(request, safety_settings=kept or None) if len(kept) < len(settings) else None
 
 
-def _strictest_schemas(request: Request, _: str) -> bool:
-    """Constraints into words: the keywords that some models do not know."""
-    return _each_schema(request, schema.strictest)
+def _strictest_schemas(request: Request, _: str) -> Request | None:
+    """Tell constraints in words: some models do not know their keywords."""
 
+    def stricter(function: FunctionDeclaration) -> FunctionDeclaration:
+        schema = function.parameters_json_schema
+        if schema is None:
+            return function
+        return structs.replace(function, parameters_json_schema=json_schema.strictest(schema))
 
-def _classic_schemas(request: Request, _: str) -> bool:
-    """The older Schema fields instead of JSON Schema."""
-    changed = False
-    for function in _functions(request):
-        if function.parameters_json_schema is not None:
-            function.parameters = classic_schema.classic(function.parameters_json_schema)
-            function.parameters_json_schema = None
-            changed = True
     config = request.generation_config
     if config is not None and config.response_json_schema is not None:
-        config.response_schema = classic_schema.classic(config.response_json_schema)
-        config.response_json_schema = None
-        changed = True
-    return changed
+        schema = json_schema.strictest(config.response_json_schema)
+        config = structs.replace(config, response_json_schema=schema)
+    return _with_schemas(request, stricter, config)
 
 
-def _each_schema(request: Request, change: Callable[[dict[str, object]], dict[str, object]]) -> bool:
-    changed = False
-    for function in _functions(request):
-        before = function.parameters_json_schema
-        if before is not None:
-            function.parameters_json_schema = change(before)
-            changed = changed or function.parameters_json_schema != before
+def _classic_schemas(request: Request, _: str) -> Request | None:
+    """Use the older Schema fields instead of JSON Schema."""
+
+    def classic(function: FunctionDeclaration) -> FunctionDeclaration:
+        schema = function.parameters_json_schema
+        if schema is None:
+            return function
+        parameters = openapi_schema.classic(schema)
+        return structs.replace(function, parameters=parameters, parameters_json_schema=None)
+
     config = request.generation_config
     if config is not None and config.response_json_schema is not None:
-        before = config.response_json_schema
-        config.response_json_schema = change(before)
-        changed = changed or config.response_json_schema != before
-    return changed
+        schema = openapi_schema.classic(config.response_json_schema)
+        config = structs.replace(config, response_schema=schema, response_json_schema=None)
+    return _with_schemas(request, classic, config)
 
 
-def _functions(request: Request) -> list[FunctionDeclaration]:
-    return [function for tool in request.tools or () for function in tool.function_declarations or ()]
+def _with_schemas(
+    request: Request,
+    change: Callable[[FunctionDeclaration], FunctionDeclaration],
+    config: GenerationConfig | None,
+) -> Request | None:
+    """Return the request with changed declarations and another config, or None when nothing differs."""
+    tools = [
+        _with_functions(tool, [change(f) for f in tool.function_declarations or ()])
+        for tool in request.tools or ()
+    ]
+    changed = structs.replace(request, tools=tools or None, generation_config=config)
+    return changed if changed != request else None
 
 
-def _first_of_each_name(request: Request, _: str) -> bool:
+def _with_functions(tool: Tool, functions: list[FunctionDeclaration]) -> Tool:
+    return structs.replace(tool, function_declarations=functions) if tool.function_declarations else tool
+
+
+def _first_of_each_name(request: Request, _: str) -> Request | None:
+    """Keep the first declaration of each name."""
     seen: set[str] = set()
-    changed = False
+    tools = []
     for tool in request.tools or ():
         kept = []
         for function in tool.function_declarations or ():
             if function.name not in seen:
                 kept.append(function)
-            changed = changed or function.name in seen
             seen.add(function.name)
-        if tool.function_declarations is not None:
-            tool.function_declarations = kept
-    return changed
+        tools.append(_with_functions(tool, kept))
+    return structs.replace(request, tools=tools) if tools and tools != request.tools else None
 
 
-def _row(
-    feature: str, refusal: str, apply: Callable[[Request, str], bool], field: str, **how: bool
-) -> Remedy:
+def _row(feature: str, refusal: str, apply: Apply, field: str, **how: bool) -> Remedy:
     return Remedy(feature, re.compile(refusal, re.I), apply, field, **how)
 
 
@@ -304,8 +355,3 @@ REMEDIES: tuple[Remedy, ...] = (
 )  # fmt: skip
 
 BY_FEATURE = {row.feature: row for row in REMEDIES}
-
-
-def prepare(request: Request, learnt: Collection[str]) -> list[str]:
-    """Apply what a model has refused before; the fields that are not honoured for it."""
-    return [row.field for row in REMEDIES if row.feature in learnt and row.apply(request, "")]

@@ -47,8 +47,6 @@ async def request_preview(body: Body, client: Client, services: Services) -> byt
     """JSON: url, model, notes, and Gemini's body; several bodies for `n`. Raises GatewayError as the chat would."""
     record = RequestLog("", "", "")
     question = await prepare_body(body, client, record, services)
-    for call in question.calls:
-        services.exchange.prepare(call, record)
     upstream = services.config.upstream
     shown = {
         "url": f"{upstream.base_url.rstrip('/')}/{upstream.api_version}/{question.calls[0].path}",

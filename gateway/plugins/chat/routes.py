@@ -54,8 +54,6 @@ class Chat(Plugin):
                 thoughts=self.config.thoughts,
                 grounding=self.config.grounding,
             )
-            for call in question.calls:
-                self.services.exchange.prepare(call, record)
             if record.stream:
                 return await self._stream(request, question, client)
             return await self._complete(question, client, record)

@@ -46,8 +46,6 @@ class Completions(Plugin):
                 for prompt in prompts
             ]
             calls = [call for question in questions for call in question.calls]
-            for call in calls:
-                self.services.exchange.prepare(call, record)
             echoes = [prompt if body.echo else "" for prompt in prompts for _ in range(n)]
             if record.stream:
                 return await self._stream(request, questions[0], calls, echoes, client)

@@ -38,8 +38,6 @@ class Messages(Plugin):
         record = request[REQUEST_LOG]
         async with self.services.enter(request, "messages") as client:
             question = await self._understand(request, client, counting=False)
-            for call in question.calls:
-                self.services.exchange.prepare(call, record)
             if record.stream:
                 return await self._stream(request, question, client)
             return await self._complete(question, client, record)

@@ -64,7 +64,6 @@ class Moderations(Plugin):
                 raise
             call = question.calls[0]
             exchange = self.services.exchange
-            exchange.prepare(call, record)
             answer = await exchange.ask(
                 call.path, encode_request(call.request), client, record, decode_response,
                 usage=lambda answer: answer.usage_metadata, model=call.model,

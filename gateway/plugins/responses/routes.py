@@ -73,8 +73,6 @@ class Responses(Plugin):
         record = request[REQUEST_LOG]
         async with self.services.enter(request, "responses") as client:
             asked = await self._understand(request, client)
-            for call in asked.question.calls:
-                self.services.exchange.prepare(call, record)
             run = ResponseRun(
                 asked, self.services, lambda found: self.keep(run.name, client, found, heavy=asked.heavy)
             )
