@@ -1,4 +1,4 @@
-"""Everything that can go wrong, drawn once.
+"""Every error of the gateway, and its rendering as OpenAI's error object.
 
 GatewayError            500  server_error
 ├─ BadRequest           400  invalid_request_error
@@ -10,27 +10,36 @@ GatewayError            500  server_error
 ├─ MethodNotAllowed     405  method_not_allowed
 ├─ TooLarge             413  request_too_large
 ├─ RateLimited          429  rate_limit_exceeded
-│  ├─ PoolExhausted          every project rests for this model
+│  ├─ PoolExhausted          every project is cooling down for this model
 │  └─ BudgetExceeded         insufficient_quota: a client's own budget is spent
 ├─ Draining             503  shutting_down
 └─ UpstreamError        502  bad_gateway
    ├─ UpstreamTimeout   504  upstream_timeout
-   ├─ UpstreamRejected       an upstream answer that we cannot blame on the client
+   ├─ UpstreamRejected       an upstream error that the client did not cause
    ├─ UpstreamTruncated      upstream_incomplete: a stream ended without a finish reason
-   └─ UnusableAnswer         upstream_unusable: an answer with nothing in it, for no reason of the client's
+   ├─ NoUsableKey       503  no_usable_key: Google refuses every key of the pool
+   └─ UnusableAnswer         upstream_unusable: an empty answer that the client did not cause
 ConfigError                  at start only; every fault carries file, line and column
 
-A class knows its status, type and code; `translate.failure` alone renders them for a dialect.
+`type`, `code` and `param` are those of OpenAI's error object
+(https://platform.openai.com/docs/guides/error-codes). Surfaces of another dialect render the same fields in their own
+body.
 """
 
+import math
+import re
+
+import msgspec
 from msgspec import Struct
+
+_KEY = re.compile(r"AIza[\w-]{20,}|AQ\.[\w-]{16,}|(?<=key=)[^\s&\"']+|(?<=api_key:)[^\s&\"']+")
 
 
 class GatewayError(Exception):
-    """A failure a client may see. `message` is shown as it is: it must hold no secret.
+    """An error that a client may see. `message` is sent to the client: it must hold no secret.
 
-    `param` is the JSON path of the offending field; `retry_after` is in seconds; `should_retry` tells
-    the official SDKs outright (`x-should-retry`); `upstream_status` is Google's own status, for the log.
+    `param` is the JSON path of the offending field. `retry_after` is in seconds. `should_retry` becomes the header
+    `x-should-retry`, which OpenAI's and Anthropic's SDKs obey. `upstream_status` is Google's HTTP status, for the log.
     """
 
     status = 500
@@ -61,7 +70,7 @@ class GatewayError(Exception):
 
 
 class BadRequest(GatewayError):
-    """The client's mistake; `param` says where."""
+    """An invalid request; `param` names the field."""
 
     status = 400
     type = "invalid_request_error"
@@ -69,7 +78,7 @@ class BadRequest(GatewayError):
 
 
 class UnsupportedParameter(BadRequest):
-    """A field that is understood but cannot be honoured."""
+    """A known field that the gateway or the model cannot honour."""
 
     code = "unsupported_parameter"
 
@@ -81,7 +90,10 @@ class ContextTooLong(BadRequest):
 
 
 class Unauthorized(GatewayError):
-    """No key, or one that is refused (design.md 1.1, 8: OpenAI's own type and code)."""
+    """A missing or refused API key.
+
+    OpenAI answers `invalid_request_error` with the code `invalid_api_key`, not `authentication_error`.
+    """
 
     status = 401
     type = "invalid_request_error"
@@ -89,7 +101,7 @@ class Unauthorized(GatewayError):
 
 
 class Forbidden(GatewayError):
-    """A good key that may not do this."""
+    """A valid key without the permission for this request."""
 
     status = 403
     type = "permission_denied_error"
@@ -97,7 +109,7 @@ class Forbidden(GatewayError):
 
 
 class NotFound(GatewayError):
-    """No such URL, model or object."""
+    """An unknown URL, model or object."""
 
     status = 404
     type = "invalid_request_error"
@@ -105,7 +117,7 @@ class NotFound(GatewayError):
 
 
 class MethodNotAllowed(GatewayError):
-    """A known path, asked in the wrong way; `allow` lists the right ones."""
+    """A known path with the wrong HTTP method; `allow` lists the right ones."""
 
     status = 405
     type = "invalid_request_error"
@@ -117,7 +129,7 @@ class MethodNotAllowed(GatewayError):
 
 
 class TooLarge(GatewayError):
-    """A body over `limits.body`."""
+    """A request body over `limits.body`."""
 
     status = 413
     type = "invalid_request_error"
@@ -125,18 +137,18 @@ class TooLarge(GatewayError):
 
 
 class Quota(Struct, frozen=True):
-    """What a 429 of Google's says is spent (google.rpc.QuotaFailure.Violation)."""
+    """A spent quota that Google's 429 names (google.rpc.QuotaFailure.Violation)."""
 
     id: str
     """`quotaId`: "GenerateRequestsPerDayPerProjectPerModel-FreeTier"."""
     model: str | None = None
     """`quotaDimensions.model`."""
     value: int | None = None
-    """`quotaValue`: what the project may have."""
+    """`quotaValue`: the project's limit."""
 
 
 class RateLimited(GatewayError):
-    """Too much at once, by Google's count (then `quotas` says which) or by ours."""
+    """Too many requests or tokens. `quotas` lists Google's spent quotas; it is empty for the gateway's own limits."""
 
     status = 429
     type = "rate_limit_error"
@@ -145,11 +157,11 @@ class RateLimited(GatewayError):
 
 
 class PoolExhausted(RateLimited):
-    """No project is free for this model; `retry_after` says when the first will be."""
+    """Every project of the pool is cooling down for this model; `retry_after` is the time until the first is free."""
 
 
 class BudgetExceeded(RateLimited):
-    """A client's budget is spent; another attempt before it is renewed cannot help."""
+    """A client's budget is spent. A retry cannot succeed before the budget's period ends."""
 
     type = "insufficient_quota"
     code = "insufficient_quota"
@@ -159,47 +171,47 @@ class BudgetExceeded(RateLimited):
 
 
 class Draining(GatewayError):
-    """The process is going down; another attempt reaches its successor."""
+    """The process is shutting down; a retry reaches its successor."""
 
     status = 503
     code = "shutting_down"
 
     CANCELLED = "draining"
-    """The message of a cancellation that means this, so that a client leaving is told apart."""
+    """Message of the task cancellation at shutdown; a client's disconnect cancels without it."""
 
     def __init__(self) -> None:
         super().__init__("The gateway is restarting; please try again.", retry_after=1)
 
 
 class UpstreamError(GatewayError):
-    """Google, or the way to it, failed."""
+    """Google, or the network to it, failed."""
 
     status = 502
     code = "bad_gateway"
 
 
 class UpstreamTimeout(UpstreamError):
-    """Google kept silent for longer than configured."""
+    """Google sent nothing for longer than the configured timeout."""
 
     status = 504
     code = "upstream_timeout"
 
 
 class UpstreamRejected(UpstreamError):
-    """Google refused in a way that is not the client's doing."""
+    """Google returned an error that the client did not cause."""
 
     status = 500
     code = "internal_error"
 
 
 class UpstreamTruncated(UpstreamError):
-    """A stream that ended without a finish reason (design.md 1.1, 2)."""
+    """A stream ended without a finish reason: the answer is incomplete."""
 
     code = "upstream_incomplete"
 
 
 class NoUsableKey(UpstreamError):
-    """Google refuses every key of the pool that might serve this model."""
+    """Google refuses every key of the pool that may serve this model."""
 
     status = 503
     code = "no_usable_key"
@@ -209,12 +221,12 @@ class NoUsableKey(UpstreamError):
 
 
 class UnusableAnswer(UpstreamError):
-    """An answer with nothing in it: empty, or a call the model garbled. `cause` is Gemini's word for it."""
+    """An empty answer or a malformed function call. `cause` is Gemini's finish reason."""
 
     code = "upstream_unusable"
 
     def __init__(self, cause: str) -> None:
-        super().__init__(f"The model's answer holds nothing: {cause}.", upstream_status=200)
+        super().__init__(f"The model returned an empty response: {cause}.", upstream_status=200)
         self.cause = cause
 
 
@@ -231,8 +243,48 @@ class Fault(Struct, frozen=True):
 
 
 class ConfigError(Exception):
-    """A configuration that cannot be used, with each fault found."""
+    """An invalid configuration, with every fault."""
 
     def __init__(self, faults: tuple[Fault, ...]) -> None:
         super().__init__("\n".join(map(str, faults)))
         self.faults = faults
+
+
+class ErrorObject(Struct, gc=False):
+    """OpenAI's error object. All four keys are always present, as in OpenAI's own answers."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class _ErrorBody(Struct, gc=False):
+    error: ErrorObject
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def scrub(text: str) -> str:
+    """Return the text with everything that looks like a Gemini key replaced: Google echoes keys in some errors."""
+    return _KEY.sub("****", text)
+
+
+def openai_error(error: GatewayError) -> bytes:
+    """Return the error as an OpenAI error body, its message scrubbed of keys."""
+    return _encode(_ErrorBody(ErrorObject(scrub(error.message), error.type, error.param, error.code)))
+
+
+def retry_headers(error: GatewayError) -> dict[str, str]:
+    """Return the headers that tell OpenAI's and Anthropic's SDKs whether and when to retry.
+
+    Both SDKs read `x-should-retry` first, then `retry-after-ms`, then `retry-after` (seconds).
+    """
+    headers: dict[str, str] = {}
+    if error.should_retry is not None:
+        headers["x-should-retry"] = str(error.should_retry).lower()
+    if error.retry_after is not None:
+        headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
+        headers["retry-after-ms"] = str(int(error.retry_after * 1000))
+    return headers

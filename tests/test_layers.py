@@ -142,10 +142,8 @@ PENDING: set[str] = {
     "gateway.exchange.preparation imports gateway.plugin: against the order",
     "gateway.exchange.preparation imports gateway.plugins.chat.response: against the order",
     "gateway.exchange.preparation imports gateway.plugins.chat.wire: against the order",
-    "gateway.gemini.errors imports gateway.plugins.chat.wire: against the order",
     "gateway.gemini.remedies imports gateway.conversation.translation: against the order",
     "gateway.gemini.thought_signatures imports gateway.plugins.chat.wire: against the order",
-    "gateway.gemini.turn_reader imports gateway.conversation.tools: against the order",
     "gateway.gemini.usage imports gateway.plugins.chat.wire: against the order",
     "gateway.observability.prometheus imports gateway.plugin: against the order",
     "gateway.plugins.completions.routes imports gateway.plugins.chat.response: another plugin",
@@ -235,4 +233,4 @@ def test_files_and_functions_hold_one_idea() -> None:
     assert [entry for entry in long if entry not in PENDING_LONG] == []
 
 
-PENDING_LONG: set[str] = {"gateway.policy.keypool: 461 lines", "gateway.plugins.chat.wire: 465 lines"}
+PENDING_LONG: set[str] = {"gateway.policy.keypool: 461 lines", "gateway.plugins.chat.wire: 452 lines"}

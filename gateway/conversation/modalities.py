@@ -1,9 +1,5 @@
 """What a model answers in besides text: images and speech (translation.md A.7, C.8, H.4)."""
 
-import base64
-import re
-import struct
-
 from gateway.errors import BadRequest, UnsupportedParameter
 from gateway.gemini.capabilities import Capabilities
 from gateway.gemini.wire import GenerationConfig
@@ -16,8 +12,6 @@ VOICES = {
 }  # fmt: skip
 """OpenAI's voices to Gemini's; any other name is taken for one of Gemini's own."""
 _KNOWN = ("text", "image", "audio")
-_RATE = re.compile(r"rate=(\d{4,6})")
-_DEFAULT_RATE = 24000
 
 
 def ask(body: ChatRequest, abilities: Capabilities, config: GenerationConfig) -> None:
@@ -57,19 +51,3 @@ def wanted_format(body: ChatRequest, abilities: Capabilities) -> str | None:
     if "audio" not in abilities.output:
         return None
     return "pcm16" if body.audio is not None and body.audio.format in ("pcm16", "pcm") else "wav"
-
-
-def container(samples: list[str], mime_type: str, kind: str) -> str:
-    """Base64 pieces of 16-bit mono samples, joined and packed; base64 again."""
-    data = b"".join(base64.b64decode(piece) for piece in samples)
-    if kind == "pcm16":
-        return base64.b64encode(data).decode()
-    found = _RATE.search(mime_type)
-    rate = int(found[1]) if found else _DEFAULT_RATE
-    return base64.b64encode(wav_header(len(data), rate) + data).decode()
-
-
-def wav_header(size: int, rate: int) -> bytes:
-    """RIFF's 44 bytes for 16-bit mono samples."""
-    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, rate * 2, 2, 16)
-    return struct.pack("<4sI4s", b"RIFF", 36 + size, b"WAVE") + form + struct.pack("<4sI", b"data", size)

@@ -9,6 +9,7 @@ from msgspec import Struct
 from gateway.errors import BadRequest, UnsupportedParameter
 from gateway.gemini import json_schema as schema
 from gateway.gemini import wire as gemini
+from gateway.gemini.call_names import NO_CALLS, CallRules
 from gateway.gemini.capabilities import Capabilities
 from gateway.plugins.chat import wire as openai
 
@@ -33,31 +34,6 @@ _BUILT_INS = {
 """What vendors call Gemini's own tools (translation.md A.4.4)."""
 _KEYS = ("google_search", "url_context", "code_execution", "google_maps")
 _INPUT = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
-
-
-class CallRules(Struct, frozen=True):
-    """What an answer's calls must be turned back into."""
-
-    names: Mapping[str, str] = {}
-    """The name Gemini knows to the client's own, where they differ."""
-    declared: frozenset[str] = frozenset()
-    custom: frozenset[str] = frozenset()
-    """Client names of custom tools, whose input is a text."""
-    legacy: bool = False
-    """`functions`: one `function_call` instead of `tool_calls`."""
-    single: bool = False
-    """`parallel_tool_calls: false`: only the first call counts."""
-
-    def own_name(self, name: str) -> str:
-        """The client's name for a called function; models sometimes put `default_api.` before it."""
-        if name not in self.declared:
-            for prefix in ("default_api.", "default_api:"):
-                if name.startswith(prefix) and name[len(prefix) :] in self.declared:
-                    name = name[len(prefix) :]
-        return self.names.get(name, name)
-
-
-NO_CALLS = CallRules()
 
 
 class Tooling(Struct):

@@ -15,9 +15,10 @@ from gateway.conversation.field_policy import Compat
 from gateway.conversation.google_options import Channel
 from gateway.conversation.history import Context, Conversation, conversation
 from gateway.conversation.parts import Media
-from gateway.conversation.tools import CallRules, Tooling
+from gateway.conversation.tools import Tooling
 from gateway.errors import BadRequest, UnsupportedParameter
 from gateway.gemini import json_schema as schema
+from gateway.gemini.call_names import CallRules
 from gateway.gemini.capabilities import Capabilities
 from gateway.gemini.thought_signatures import SignatureKeys, Stored
 from gateway.gemini.wire import (

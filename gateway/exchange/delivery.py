@@ -11,8 +11,14 @@ from aiohttp import web
 from msgspec import Raw
 
 from gateway.config.sections import StreamConfig
-from gateway.errors import BadRequest, GatewayError, MethodNotAllowed, TooLarge
-from gateway.gemini import errors as failure
+from gateway.errors import (
+    BadRequest,
+    GatewayError,
+    MethodNotAllowed,
+    TooLarge,
+    openai_error,
+    retry_headers,
+)
 from gateway.gemini import json_shape as shape
 from gateway.gemini.sse import comment
 from gateway.observability.request_log import REQUEST_LOG
@@ -124,10 +130,10 @@ def answered_by(model: str, notes: Iterable[str], adjusted: Iterable[str] = ()) 
 
 def error_reply(error: GatewayError) -> web.Response:
     """OpenAI's error object with the headers its SDKs obey (translation.md E.3)."""
-    headers = failure.retry_headers(error)
+    headers = retry_headers(error)
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = error.allow
-    return json_reply(failure.openai_error(error), headers, error.status)
+    return json_reply(openai_error(error), headers, error.status)
 
 
 class StreamReply:

@@ -3,7 +3,6 @@
 No message leaves without its keys scrubbed: Google echoes them in some refusals.
 """
 
-import math
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -24,11 +23,10 @@ from gateway.errors import (
     UpstreamError,
     UpstreamRejected,
     UpstreamTimeout,
+    scrub,
 )
 from gateway.gemini import wire as gemini
-from gateway.plugins.chat import wire as openai_chat
 
-_KEY = re.compile(r"AIza[\w-]{20,}|AQ\.[\w-]{16,}|(?<=key=)[^\s&\"']+|(?<=api_key:)[^\s&\"']+")
 _DELAY = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
 _LONGEST_USEFUL_WAIT = 60.0
 """Seconds; older SDKs answer a longer one with their own, shorter back-off (translation.md E.3)."""
@@ -190,25 +188,3 @@ def _retry_delay(details: list[dict[str, Any]]) -> float | None:
         if found:
             return float(found[1])
     return None
-
-
-def scrub(text: str) -> str:
-    """The text with anything that looks like a key replaced."""
-    return _KEY.sub("****", text)
-
-
-def openai_error(error: GatewayError) -> bytes:
-    """OpenAI's error object: four keys, always, and always an object (translation.md E.4)."""
-    detail = openai_chat.ErrorDetail(scrub(error.message), error.type, error.param, error.code)
-    return openai_chat.encode(openai_chat.ErrorBody(detail))
-
-
-def retry_headers(error: GatewayError) -> dict[str, str]:
-    """What the official SDKs obey, in their order of precedence (translation.md E.3)."""
-    headers: dict[str, str] = {}
-    if error.should_retry is not None:
-        headers["x-should-retry"] = str(error.should_retry).lower()
-    if error.retry_after is not None:
-        headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
-        headers["retry-after-ms"] = str(int(error.retry_after * 1000))
-    return headers

@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from gateway.conversation.tools import NO_CALLS, CallRules
 from gateway.errors import UnusableAnswer, UpstreamTruncated
 from gateway.gemini import errors as failure
+from gateway.gemini.call_names import NO_CALLS, CallRules
 from gateway.gemini.events import (
     Citations,
     CodePart,

@@ -11,10 +11,9 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gateway.config.sections import GatewayConfig
-from gateway.errors import BadRequest, Draining, GatewayError, MethodNotAllowed, NotFound, TooLarge
+from gateway.errors import BadRequest, Draining, GatewayError, MethodNotAllowed, NotFound, TooLarge, scrub
 from gateway.exchange.delivery import ERROR_REPLY, ErrorReply, error_reply
 from gateway.exchange.ids import unique
-from gateway.gemini.errors import scrub
 from gateway.observability.json_log import JsonLog
 from gateway.observability.request_log import REQUEST_LOG, RequestLog
 from gateway.plugin import Services

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from gateway.conversation import modalities as speech
-from gateway.conversation.tools import NO_CALLS, CallRules
-from gateway.errors import GatewayError
-from gateway.gemini import errors as failure
+from gateway.errors import GatewayError, openai_error
+from gateway.gemini.audio import encode_audio
+from gateway.gemini.call_names import NO_CALLS, CallRules
+from gateway.gemini.code_markdown import code_markdown
 from gateway.gemini.events import (
     Citations,
     CodePart,
@@ -124,7 +124,7 @@ def _say(event: Event, said: _Said, style: AnswerOptions) -> None:
         case ToolCall():
             said.calls += (_tool_call(event, style.rules),)
         case CodePart():
-            block = markdown(event)
+            block = code_markdown(event)
             said.texts.append(block)
             said.inserted += ((event.at, len(block)),)
         case MediaPart():
@@ -151,7 +151,7 @@ def _choice(end: Finished, said: _Said, envelope: Envelope, style: AnswerOptions
     if said.citations is not None:
         message.annotations = _annotations(said.citations, said.inserted) or UNSET
     if said.audio:
-        data = speech.container(
+        data = encode_audio(
             [p.data for p in said.audio], said.audio[0].mime_type, style.audio_format or "wav"
         )
         message.audio = openai.AudioAnswer(f"audio_{envelope.id[-24:]}", envelope.created + _AUDIO_LIFE, data)
@@ -204,7 +204,7 @@ class ChatStream:
 
     def fail(self, error: GatewayError) -> bytes:
         """The frame that makes SDKs raise; nothing follows it, no [DONE] either (translation.md D.8)."""
-        return frame(failure.openai_error(error))
+        return frame(openai_error(error))
 
     def _write_envelope(self) -> None:
         """Encode once what all chunks share: the rest of a chunk is its one choice."""
@@ -247,7 +247,7 @@ class ChatStream:
             case ToolCall():
                 self._call(out, event)
             case CodePart():
-                block = markdown(event)
+                block = code_markdown(event)
                 self._inserted.setdefault(event.index, []).append((event.at, len(block)))
                 self._put(out, event.index, Delta(content=block))
             case MediaPart():
@@ -374,10 +374,3 @@ def _probability(candidate: LogprobsCandidate) -> float:
     """Absent is 0 in proto3: a certain token."""
     value = candidate.log_probability
     return max(_NO_PROBABILITY, value) if value is not None else 0.0
-
-
-def markdown(part: CodePart) -> str:
-    """Code the model ran, and what came of it, as fenced blocks (translation.md C.6)."""
-    if part.source is not None:
-        return f"\n```python\n{part.source}\n```\n"
-    return f"\n```\n{'Error: ' if part.failed else ''}{part.output or ''}\n```\n"

@@ -448,18 +448,5 @@ class ChunkChoice(Struct, gc=False):
     logprobs: Logprobs | None = None
 
 
-class ErrorDetail(Struct, gc=False):
-    """All four keys, always (translation.md 0.7)."""
-
-    message: str
-    type: str
-    param: str | None
-    code: str | None
-
-
-class ErrorBody(Struct, gc=False):
-    error: ErrorDetail
-
-
 decode_request = msgspec.json.Decoder(ChatRequest).decode
 encode = msgspec.json.Encoder().encode

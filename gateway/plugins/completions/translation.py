@@ -3,14 +3,14 @@
 from collections.abc import Iterable
 
 from gateway.conversation.field_policy import Policy
-from gateway.errors import BadRequest, GatewayError
-from gateway.gemini import errors as failure
+from gateway.errors import BadRequest, GatewayError, openai_error
+from gateway.gemini.code_markdown import code_markdown
 from gateway.gemini.events import CodePart, Event, Finished, TextDelta, TurnEnded, TurnStarted
 from gateway.gemini.sse import frame
 from gateway.gemini.usage import openai_usage
 from gateway.gemini.wire import UsageMetadata
 from gateway.plugins.chat import wire as chat
-from gateway.plugins.chat.response import Envelope, markdown
+from gateway.plugins.chat.response import Envelope
 from gateway.plugins.chat.wire import FinishReason
 from gateway.plugins.completions.wire import Completion, CompletionChoice, CompletionRequest, encode
 
@@ -83,7 +83,7 @@ def completion(events: Iterable[Event], envelope: Envelope, echoes: list[str]) -
             case TextDelta():
                 texts.setdefault(event.index, []).append(event.text)
             case CodePart():
-                texts.setdefault(event.index, []).append(markdown(event))
+                texts.setdefault(event.index, []).append(code_markdown(event))
             case Finished():
                 ends[event.index] = _reason(event)
             case TurnEnded():
@@ -115,7 +115,7 @@ class CompletionStream:
                 case TextDelta():
                     out.append(self._chunk(event.index, event.text))
                 case CodePart():
-                    out.append(self._chunk(event.index, markdown(event)))
+                    out.append(self._chunk(event.index, code_markdown(event)))
                 case Finished():
                     out.append(self._chunk(event.index, "", _reason(event)))
                 case TurnEnded():
@@ -124,7 +124,7 @@ class CompletionStream:
 
     def fail(self, error: GatewayError) -> bytes:
         """The frame that makes SDKs raise."""
-        return frame(failure.openai_error(error))
+        return frame(openai_error(error))
 
     def _chunk(self, index: int, text: str, reason: FinishReason | None = None) -> bytes:
         text = self._echoes.pop(index, "") + text

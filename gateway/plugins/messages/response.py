@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from gateway.errors import GatewayError
-from gateway.gemini.errors import scrub
+from gateway.errors import GatewayError, scrub
+from gateway.gemini.code_markdown import code_markdown
 from gateway.gemini.events import (
     Citations,
     CodePart,
@@ -23,7 +23,7 @@ from gateway.gemini.events import (
 )
 from gateway.gemini.usage import openai_usage
 from gateway.gemini.wire import UsageMetadata
-from gateway.plugins.chat.response import MODEL_NAME, markdown
+from gateway.plugins.chat.response import MODEL_NAME
 from gateway.plugins.messages.wire import encode
 
 Object = dict[str, Any]
@@ -75,7 +75,7 @@ class MessagesStream:
             case TextDelta():
                 self._text(out, event.text)
             case CodePart():
-                self._text(out, markdown(event))
+                self._text(out, code_markdown(event))
             case ThoughtDelta():
                 self._thought(out, event.text)
             case ToolCall():

@@ -5,11 +5,10 @@ import re
 from aiohttp import web
 
 from gateway.conversation import field_policy as compat
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, retry_headers
 from gateway.exchange.delivery import ERROR_REPLY, ErrorReply, StreamReply, answered_by, json_reply, read_body
 from gateway.exchange.ids import unique
 from gateway.exchange.preparation import PreparedChat, ask
-from gateway.gemini import errors as failure
 from gateway.gemini.stream_translator import StreamTranslator
 from gateway.gemini.turn_reader import TurnReader
 from gateway.observability.request_log import REQUEST_LOG, RequestLog
@@ -98,7 +97,7 @@ def _errors(record: RequestLog) -> ErrorReply:
     def reply(error: GatewayError) -> web.Response:
         body = {"type": "error", "error": error_object(error), "request_id": record.request_id}
         status = OVERLOADED if error.status == 503 else error.status
-        return json_reply(anthropic.encode(body), failure.retry_headers(error), status)
+        return json_reply(anthropic.encode(body), retry_headers(error), status)
 
     return reply
 

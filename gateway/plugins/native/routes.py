@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 from multidict import CIMultiDict
 
-from gateway.errors import BadRequest, GatewayError, NotFound
+from gateway.errors import BadRequest, GatewayError, NotFound, retry_headers, scrub
 from gateway.exchange.attempt import Attempt, CostEstimate
 from gateway.exchange.delivery import ERROR_REPLY, json_reply, read_whole
 from gateway.gemini import errors as failure
@@ -229,8 +229,8 @@ def _ours(request: web.Request, url: str) -> str:
 def google_error(error: GatewayError) -> web.Response:
     """google.rpc.Status, as clients of this surface expect."""
     name = _STATUS.get(error.status, "INTERNAL")
-    told = {"code": error.status, "message": failure.scrub(error.message), "status": name}
-    return json_reply(msgspec.json.encode({"error": told}), failure.retry_headers(error), error.status)
+    told = {"code": error.status, "message": scrub(error.message), "status": name}
+    return json_reply(msgspec.json.encode({"error": told}), retry_headers(error), error.status)
 
 
 _STATUS = {

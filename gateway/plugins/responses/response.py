@@ -9,9 +9,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from gateway.conversation.tools import CallRules
-from gateway.errors import GatewayError, RateLimited
-from gateway.gemini.errors import scrub
+from gateway.errors import GatewayError, RateLimited, scrub
+from gateway.gemini.call_names import CallRules
 from gateway.gemini.events import (
     Citations,
     CodePart,

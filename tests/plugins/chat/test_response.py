@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Raw
 
-from gateway.conversation.tools import CallRules
+from gateway.gemini.call_names import CallRules
 from gateway.gemini.events import (
     Citations,
     CodePart,

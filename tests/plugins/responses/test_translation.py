@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.conversation.tools import CallRules
 from gateway.errors import BadRequest, RateLimited, UnsupportedParameter
+from gateway.gemini.call_names import CallRules
 from gateway.gemini.stream_translator import StreamTranslator
 from gateway.gemini.turn_reader import TurnReader
 from gateway.plugins.chat.wire import ChatRequest
