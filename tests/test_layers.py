@@ -142,7 +142,6 @@ PENDING: set[str] = {
     "gateway.exchange.preparation imports gateway.plugin: against the order",
     "gateway.exchange.preparation imports gateway.plugins.chat.response: against the order",
     "gateway.exchange.preparation imports gateway.plugins.chat.wire: against the order",
-    "gateway.gemini.remedies imports gateway.conversation.translation: against the order",
     "gateway.gemini.thought_signatures imports gateway.plugins.chat.wire: against the order",
     "gateway.gemini.usage imports gateway.plugins.chat.wire: against the order",
     "gateway.observability.prometheus imports gateway.plugin: against the order",
