@@ -82,8 +82,8 @@ uninstall:  ## as root: remove what install laid down; configuration stays
 test-vps: dev  ## install into a throw-away Debian with systemd and nginx, and use it over TLS
 	tests/vps/run.sh
 
-test-clients: dev  ## unmodified SDKs and agents against the gateway on its emulator (installs them, over a gigabyte)
-	tests/clients/run.sh
+test-clients: dev  ## unmodified SDKs and agents on the emulator (installs 2.5 GB; DRIVERS="openai_py codex_cli": some)
+	tests/clients/run.sh $(DRIVERS)
 
 test-cluster: dev  ## two gateways on one Redis and one PostgreSQL (Debian's, started and ended here)
 	tests/cluster/run.sh

@@ -1,24 +1,58 @@
 #!/usr/bin/env bash
-# make test-clients: unmodified SDKs and agents against the gateway on its emulator.
-# Their drivers and their installer lie beside the checkout (../shared/clients); CLIENTS names where they are kept.
+# run.sh [DRIVER...]: unmodified SDKs and agents against the gateway on its emulator (make test-clients). See README.md.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-drivers=${DRIVERS:-../shared/clients}
-export CLIENTS=${CLIENTS:-${XDG_CACHE_HOME:-$HOME/.cache}/gateway-clients}
-export ANTHROPIC_LOG=
-[ -d "$CLIENTS" ] || "$drivers/install.sh" "$CLIENTS" all
-folder=$(mktemp -d)
-trap 'kill $fake $gateway 2>/dev/null || true; rm -rf "$folder"' EXIT
-port() { .venv/bin/python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
-up=$(port) gw=$(port)
-# The drivers expect a 404 for a model that does not exist; shipped, such a name becomes the default model.
-sed 's/unknown: default/unknown: reject/' config/gateway.yaml > "$folder/gateway.yaml"
-.venv/bin/python -m gateway fake --listen "127.0.0.1:$up" >"$folder/fake.log" 2>&1 & fake=$!
-.venv/bin/python -m gateway serve --config "$folder/gateway.yaml" --listen "127.0.0.1:$gw" \
-  --upstream "http://127.0.0.1:$up" 2>"$folder/gateway.log" & gateway=$!
-for _ in $(seq 100); do (exec 3<>"/dev/tcp/127.0.0.1/$gw") 2>/dev/null && break; sleep 0.1; done
-export BASE_URL=http://127.0.0.1:$gw/v1 API_KEY=sk-good MODEL=${MODEL:-gemini-3.5-flash} SPEC=${SPEC:-../shared/replay/specs/openai.json}
+here=tests/clients
+python=.venv/bin/python
+clients=${CLIENTS:-${XDG_CACHE_HOME:-$HOME/.cache}/gateway-clients}
+[ $# -gt 0 ] || mapfile -t all < <(awk '!/^#/ { print $1 }' $here/clients.txt)
+drivers=("${@:-${all[@]}}")
+logs=$(mktemp -d)
+fake= gateway=
+stop() { for pid in $gateway $fake; do kill "$pid" 2>/dev/null || true; done; }
+trap stop EXIT
+
+free_port() { $python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+
+wait_for() {
+  for _ in $(seq 200); do (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return; sleep 0.1; done
+  echo "nothing listens on port $1; the logs: $logs" >&2
+  return 1
+}
+
+start_gateway() {
+  local upstream_port port
+  upstream_port=$(free_port)
+  $python -m gateway fake --listen "127.0.0.1:$upstream_port" > "$logs/emulator.log" 2>&1 & fake=$!
+  wait_for "$upstream_port"
+  port=$(free_port)
+  # The drivers expect a 404 for a model that does not exist. As shipped, such a name becomes the default model.
+  sed 's/unknown: default/unknown: reject/' config/gateway.yaml > "$logs/gateway.yaml"
+  $python -m gateway serve --config "$logs/gateway.yaml" --listen "127.0.0.1:$port" \
+    --upstream "http://127.0.0.1:$upstream_port" > "$logs/gateway.log" 2>&1 & gateway=$!
+  wait_for "$port"
+  export BASE_URL=http://127.0.0.1:$port/v1
+}
+
+run_driver() {
+  export CLIENT_DIR=$clients/$1
+  case $1 in
+    *_js) timeout 300 node "$here/$1.mjs" ;;
+    *_cli) timeout 600 $python -m "tests.clients.$1" ;;
+    *_py) timeout 300 "$CLIENT_DIR/bin/python" -m "tests.clients.$1" ;;
+  esac
+}
+
 code=0
-"$drivers/run_all.sh" "${@:-all}" | tee "$folder/out" || code=$?
-echo "$(grep -c ^PASS "$folder/out") passed, $(grep -c ^FAIL "$folder/out") failed, $(grep -c ^SKIP "$folder/out") skipped"
+$here/install.sh "$clients" "${drivers[@]}" | tee "$logs/results" || code=$?
+[ -n "${BASE_URL:-}" ] || start_gateway
+export PYTHONDONTWRITEBYTECODE=1 DO_NOT_TRACK=1
+for driver in "${drivers[@]}"; do
+  [ -e "$clients/$driver/.installed" ] || continue
+  echo "== $driver"
+  run_driver "$driver" 2> "$logs/$driver.log" | tee -a "$logs/results" || code=1
+done
+count() { grep -c "^$1 " "$logs/results" || true; }
+echo "$(count PASS) passed, $(count FAIL) failed, $(count SKIP) skipped"
+if [ $code = 0 ]; then rm -rf "$logs"; else echo "the logs: $logs"; fi
 exit $code

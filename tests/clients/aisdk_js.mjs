@@ -1,0 +1,109 @@
+// Vercel AI SDK: its providers for OpenAI (chat and responses), OpenAI-compatible servers, Anthropic and Google.
+import {
+  API_KEY, BAD_KEY, BASE_URL, CHAT_PROMPT, EMBED_MODEL, IMAGE_PROMPT, MODEL, PNG_B64, ROOT_URL, SCHEMA_PROMPT,
+  TOOL_PROMPT, TOOL_RESULT, excerpt, expectError, isParis, load, need, person, prefixed, run, toolNote,
+} from "./common.mjs";
+
+globalThis.AI_SDK_LOG_WARNINGS = false;
+const ai = await load("ai");
+const { z } = await load("zod");
+const { createOpenAI } = await load("@ai-sdk/openai");
+const { createOpenAICompatible } = await load("@ai-sdk/openai-compatible");
+const { createAnthropic } = await load("@ai-sdk/anthropic");
+const { createGoogleGenerativeAI } = await load("@ai-sdk/google");
+
+const compatible = (apiKey) =>
+  createOpenAICompatible({ name: "gateway", baseURL: BASE_URL, apiKey, includeUsage: true, supportsStructuredOutputs: true });
+const maxRetries = 0;
+const stopWhen = ai.stepCountIs(3);
+
+// The checks on one provider; connect makes its model for a key. A bad key's status differs on Google's surface.
+function suite(connect, badKeyStatus = 401) {
+  const model = connect(API_KEY);
+
+  async function chat() {
+    const answer = await ai.generateText({ model, prompt: CHAT_PROMPT, maxRetries });
+    need(answer.usage.totalTokens, "no usage");
+    return excerpt(answer.text);
+  }
+
+  // streamText reports an error to onError only.
+  async function streamed(options) {
+    let failure;
+    const onError = ({ error }) => {
+      failure = error;
+    };
+    const answer = ai.streamText({ model, maxRetries, onError, ...options });
+    const deltas = [];
+    for await (const delta of answer.textStream) deltas.push(delta);
+    if (failure) throw failure;
+    need((await answer.usage).totalTokens, "no usage");
+    return deltas;
+  }
+
+  async function stream() {
+    const deltas = await streamed({ prompt: CHAT_PROMPT });
+    need(deltas.join(""), "no text");
+    return `${deltas.length} deltas`;
+  }
+
+  function weather() {
+    const calls = [];
+    const execute = async (value) => {
+      calls.push(value);
+      return TOOL_RESULT;
+    };
+    const tool = ai.tool({ description: "Weather", inputSchema: z.object({ city: z.string() }), execute });
+    return [calls, { get_weather: tool }];
+  }
+
+  async function tools() {
+    const [calls, tools] = weather();
+    const answer = await ai.generateText({ model, prompt: TOOL_PROMPT, tools, stopWhen, maxRetries });
+    need(isParis(calls[0]?.city), { calls });
+    return toolNote(answer.text);
+  }
+
+  async function streamTools() {
+    const [calls, tools] = weather();
+    const deltas = await streamed({ prompt: TOOL_PROMPT, tools, stopWhen });
+    need(isParis(calls[0]?.city), { calls });
+    return toolNote(deltas.join(""));
+  }
+
+  async function structured() {
+    const schema = z.object({ name: z.string(), age: z.number().int() });
+    return person((await ai.generateObject({ model, schema, prompt: SCHEMA_PROMPT, maxRetries })).object);
+  }
+
+  async function image() {
+    const picture = { type: "image", image: Buffer.from(PNG_B64, "base64"), mediaType: "image/png" };
+    const messages = [{ role: "user", content: [{ type: "text", text: IMAGE_PROMPT }, picture] }];
+    return excerpt((await ai.generateText({ model, messages, maxRetries })).text);
+  }
+
+  function badkey() {
+    const call = () => ai.generateText({ model: connect(BAD_KEY), prompt: "x", maxRetries });
+    return expectError(call, (error) => ai.APICallError.isInstance(error), badKeyStatus);
+  }
+
+  return { chat, stream, tools, stream_tools: streamTools, structured, image, badkey };
+}
+
+async function embeddings() {
+  const model = compatible(API_KEY).textEmbeddingModel(EMBED_MODEL);
+  const answer = await ai.embedMany({ model, values: ["a", "b"] });
+  need(answer.embeddings.length === 2, `${answer.embeddings.length} vectors`);
+  return `${answer.embeddings[0].length} dimensions`;
+}
+
+const google = (apiKey) => createGoogleGenerativeAI({ baseURL: `${ROOT_URL}/v1beta`, apiKey })(MODEL);
+await run("ai-sdk", {
+  ...prefixed("compatible", suite((apiKey) => compatible(apiKey)(MODEL))),
+  ...prefixed("chat", suite((apiKey) => createOpenAI({ baseURL: BASE_URL, apiKey }).chat(MODEL))),
+  ...prefixed("responses", suite((apiKey) => createOpenAI({ baseURL: BASE_URL, apiKey }).responses(MODEL))),
+  ...prefixed("anthropic", suite((apiKey) => createAnthropic({ baseURL: BASE_URL, apiKey })(MODEL))),
+  // Google's own answer to a key that does not exist is a 400, and this surface answers as Google does.
+  ...prefixed("google", suite(google, 400)),
+  embeddings,
+});

@@ -1,0 +1,57 @@
+// @anthropic-ai/sdk: messages.
+import {
+  API_KEY, BAD_KEY, CHAT_PROMPT, IMAGE_PROMPT, MODEL, PERSON_SCHEMA, PNG_B64, ROOT_URL, SCHEMA_PROMPT, TOOL_PROMPT,
+  TOOL_RESULT, WEATHER_PARAMETERS, excerpt, expectError, isParis, load, need, person, run, toolNote,
+} from "./common.mjs";
+
+const { default: Anthropic } = await load("@anthropic-ai/sdk");
+const connect = (apiKey) => new Anthropic({ baseURL: ROOT_URL, apiKey, maxRetries: 0 });
+const client = connect(API_KEY);
+const body = { model: MODEL, max_tokens: 1000 };
+const tools = [{ name: "get_weather", description: "Weather", input_schema: WEATHER_PARAMETERS }];
+const user = (content) => [{ role: "user", content }];
+const textOf = (message) => message.content.filter((block) => block.type === "text").map((block) => block.text).join("");
+
+async function chat() {
+  const message = await client.messages.create({ ...body, system: "Be terse.", messages: user(CHAT_PROMPT) });
+  need(message.stop_reason === "end_turn", message);
+  return excerpt(textOf(message));
+}
+
+async function stream() {
+  const events = client.messages.stream({ ...body, messages: user(CHAT_PROMPT) });
+  let count = 0;
+  events.on("text", () => count++);
+  const message = await events.finalMessage();
+  need(count && textOf(message), message);
+  need(message.usage.output_tokens, message);
+  return `${count} deltas`;
+}
+
+async function toolUse() {
+  const first = await client.messages.create({ ...body, tools, messages: user(TOOL_PROMPT) });
+  const block = first.content.find((item) => item.type === "tool_use");
+  need(isParis(block?.input.city), first);
+  need(first.stop_reason === "tool_use", first);
+  const result = { type: "tool_result", tool_use_id: block.id, content: TOOL_RESULT };
+  const messages = [...user(TOOL_PROMPT), { role: "assistant", content: first.content }, ...user([result])];
+  return toolNote(textOf(await client.messages.create({ ...body, tools, messages })));
+}
+
+async function structured() {
+  const output_config = { format: { type: "json_schema", schema: PERSON_SCHEMA } };
+  return person(JSON.parse(textOf(await client.messages.create({ ...body, messages: user(SCHEMA_PROMPT), output_config }))));
+}
+
+async function image() {
+  const source = { type: "base64", media_type: "image/png", data: PNG_B64 };
+  const content = [{ type: "text", text: IMAGE_PROMPT }, { type: "image", source }];
+  return excerpt(textOf(await client.messages.create({ ...body, messages: user(content) })));
+}
+
+function badkey() {
+  const call = () => connect(BAD_KEY).messages.create({ ...body, messages: user("x") });
+  return expectError(call, (error) => error instanceof Anthropic.AuthenticationError);
+}
+
+await run("anthropic-node", { chat, stream, tools: toolUse, structured, image, badkey });

@@ -1,0 +1,90 @@
+"""Claude Code in its print mode (`claude -p`): the Messages API."""
+
+import json
+from typing import Any
+
+from tests.clients import cli, common
+
+JSON = ("--output-format", "json")
+EVENTS = ("--output-format", "stream-json", "--verbose")
+
+
+def ask(*arguments: str, key: str = common.API_KEY, stdin: str = "") -> cli.Result:
+    """Run Claude Code without retries, updates and reports."""
+    environ = {
+        "ANTHROPIC_BASE_URL": common.ROOT_URL,
+        "ANTHROPIC_API_KEY": key,
+        "ANTHROPIC_MODEL": common.MODEL,
+        "ANTHROPIC_DEFAULT_HAIKU_MODEL": common.MODEL,
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        "CLAUDE_CODE_MAX_RETRIES": "0",
+        "DISABLE_AUTOUPDATER": "1",
+        "DISABLE_ERROR_REPORTING": "1",
+        "IS_SANDBOX": "1",  # it runs as root, too
+    }
+    return cli.execute("claude", ["-p", *arguments], environ, stdin)
+
+
+def final(result: cli.Result) -> dict[str, Any]:
+    """Return the last event, the run's result. Raises AssertionError if it has none or an error."""
+    events = [event for event in cli.json_lines(result.stdout) if event.get("type") == "result"]
+    assert events, cli.output_end(result)
+    assert not events[-1]["is_error"], cli.output_end(result)
+    return events[-1]
+
+
+def chat_stream() -> str:
+    event = final(ask(*JSON, common.CHAT_PROMPT))
+    assert event["usage"]["output_tokens"], event["usage"]
+    return common.excerpt(event["result"])
+
+
+def tools() -> str:
+    prompt = f"Use the tool Bash to run: echo {common.TOOL_RESULT}. Then report its output."
+    result = ask("--allowedTools", "Bash", *EVENTS, prompt)
+    blocks = [
+        block
+        for event in cli.json_lines(result.stdout)
+        if event.get("type") == "user"
+        for block in event["message"]["content"]
+        if isinstance(block, dict) and block.get("type") == "tool_result"
+    ]
+    assert blocks, f"no tool ran: {cli.output_end(result)}"
+    assert not blocks[0].get("is_error"), blocks[0]
+    assert final(result)["result"], "no text after the tool's result"
+    return f"the tool's result: {str(blocks[0]['content'])[:40]!r}"
+
+
+def structured() -> str:
+    result = ask(*JSON, "--json-schema", json.dumps(common.PERSON_SCHEMA), common.SCHEMA_PROMPT)
+    return cli.person(final(result).get("structured_output"))
+
+
+def image() -> str:
+    source = {"type": "base64", "media_type": "image/png", "data": common.PNG_B64}
+    content = [{"type": "text", "text": common.IMAGE_PROMPT}, {"type": "image", "source": source}]
+    message = {
+        "type": "user",
+        "session_id": "",
+        "parent_tool_use_id": None,
+        "message": {"role": "user", "content": content},
+    }
+    result = ask("--input-format", "stream-json", *EVENTS, stdin=json.dumps(message) + "\n")
+    return common.excerpt(final(result)["result"])
+
+
+def badkey() -> str:
+    return cli.expect_401(ask("x", key=common.BAD_KEY))
+
+
+if __name__ == "__main__":
+    cli.run(
+        "claude-code",
+        {
+            "chat_stream": chat_stream,
+            "tools": tools,
+            "structured": structured,
+            "image": image,
+            "badkey": badkey,
+        },
+    )

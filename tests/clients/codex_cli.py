@@ -1,0 +1,92 @@
+"""Codex CLI in its exec mode: the Responses API, streamed, with its own tools and `store: false`."""
+
+import json
+from typing import Any
+
+from tests.clients import cli, common
+
+CONFIG = f"""
+model = "{common.MODEL}"
+model_provider = "gateway"
+check_for_update_on_startup = false
+[analytics]
+enabled = false
+[features]
+plugins = false
+apps = false
+[model_providers.gateway]
+name = "gateway"
+base_url = "{common.BASE_URL}"
+env_key = "API_KEY"
+wire_api = "responses"
+request_max_retries = 0
+stream_max_retries = 0
+"""
+
+
+def ask(prompt: str, *options: str, key: str = common.API_KEY) -> cli.Result:
+    """Run Codex with one message; it prints its events as JSON lines."""
+    config = cli.HOME / ".codex" / "config.toml"
+    config.parent.mkdir(exist_ok=True)
+    config.write_text(CONFIG)
+    arguments = ["exec", "--skip-git-repo-check", "--json", *options, "--", prompt]
+    return cli.execute("codex", arguments, {"API_KEY": key})
+
+
+def items(result: cli.Result, kind: str) -> list[dict[str, Any]]:
+    """Return the completed items of one type."""
+    events = cli.json_lines(result.stdout)
+    completed = [event["item"] for event in events if event.get("type") == "item.completed"]
+    return [item for item in completed if item.get("type") == kind]
+
+
+def answer(result: cli.Result) -> str:
+    """Return the text of the last message. Raises AssertionError if there is none."""
+    messages = items(result, "agent_message")
+    assert messages, f"no message: {cli.output_end(result)}"
+    text: str = messages[-1]["text"]
+    return text
+
+
+def chat_stream() -> str:
+    result = ask(common.CHAT_PROMPT)
+    turns = [event for event in cli.json_lines(result.stdout) if event.get("type") == "turn.completed"]
+    assert any(turn["usage"]["input_tokens"] for turn in turns), f"no usage: {cli.output_end(result)}"
+    return common.excerpt(answer(result))
+
+
+def tools() -> str:
+    prompt = f"Use the tool exec_command to run: echo {common.TOOL_RESULT}. Then report its output."
+    result = ask(prompt)
+    commands = items(result, "command_execution")
+    assert commands, f"no command ran: {cli.output_end(result)}"
+    assert commands[0]["exit_code"] == 0, commands[0]
+    assert answer(result), "no text after the tool's result"
+    return f"ran {commands[0]['command'][-40:]}"
+
+
+def structured() -> str:
+    schema = cli.FOLDER / "schema.json"
+    schema.write_text(json.dumps(common.PERSON_SCHEMA))
+    return cli.person(json.loads(answer(ask(common.SCHEMA_PROMPT, "--output-schema", str(schema)))))
+
+
+def image() -> str:
+    return common.excerpt(answer(ask(common.IMAGE_PROMPT, "-i", str(cli.IMAGE))))
+
+
+def badkey() -> str:
+    return cli.expect_401(ask("x", key=common.BAD_KEY))
+
+
+if __name__ == "__main__":
+    cli.run(
+        "codex",
+        {
+            "chat_stream": chat_stream,
+            "tools": tools,
+            "structured": structured,
+            "image": image,
+            "badkey": badkey,
+        },
+    )

@@ -1,0 +1,103 @@
+// Settings, prompts and the report of results that the JavaScript drivers share; the same contract as common.py.
+import { createRequire } from "node:module";
+import path from "node:path";
+import { pathToFileURL } from "node:url";
+
+const environ = process.env;
+export const BASE_URL = environ.BASE_URL.replace(/\/$/, "");
+export const ROOT_URL = BASE_URL.replace(/\/v1$/, "");
+export const API_KEY = environ.API_KEY || "sk-good";
+export const BAD_KEY = environ.BAD_KEY || "sk-bad-key";
+export const MODEL = environ.MODEL || "gemini-3.5-flash";
+export const EMBED_MODEL = environ.EMBED_MODEL || "gemini-embedding-001";
+
+// Eight by eight pixels of red.
+export const PNG_B64 =
+  "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAEklEQVR4nGP4z8CAFWEXHbQSACj/P8Fu7N9hAAAAAElFTkSuQmCC";
+export const PNG_URI = `data:image/png;base64,${PNG_B64}`;
+
+export const CHAT_PROMPT = "Reply with the single word PONG.";
+export const TOOL_PROMPT = "What is the weather in Paris? Use the get_weather tool, then answer in one sentence.";
+export const TOOL_RESULT = "SUNNY-42";
+export const SCHEMA_PROMPT = "Extract: Ada is 36 years old.";
+export const IMAGE_PROMPT = "What colour is this picture? One word.";
+export const WEATHER_PARAMETERS = {
+  type: "object",
+  properties: { city: { type: "string" } },
+  required: ["city"],
+  additionalProperties: false,
+};
+export const PERSON_SCHEMA = {
+  type: "object",
+  properties: { name: { type: "string" }, age: { type: "integer" } },
+  required: ["name", "age"],
+  additionalProperties: false,
+};
+
+// Throws an error with the message or the value if the condition does not hold.
+export function need(condition, message) {
+  if (!condition) throw new Error(typeof message === "string" ? message : JSON.stringify(message));
+}
+
+// The start of an answer as a note.
+export function excerpt(text) {
+  need(text, "no text");
+  return JSON.stringify(text.slice(0, 40));
+}
+
+// A note on the answer that followed a tool's result.
+export function toolNote(text) {
+  need(text, "no text after the tool's result");
+  return text.includes(TOOL_RESULT) ? "the answer quotes the tool's result" : `the answer: ${excerpt(text)}`;
+}
+
+// A note on an object of PERSON_SCHEMA.
+export function person(value) {
+  need(value.name && Number.isInteger(value.age), value);
+  return JSON.stringify(value);
+}
+
+export const isParis = (city) => /paris/i.test(city);
+
+// Packages are looked up in CLIENT_DIR, where install.sh put them, and not beside the driver.
+const { resolve } = createRequire(path.join(environ.CLIENT_DIR, "driver.js"));
+export async function load(name) {
+  return await import(pathToFileURL(resolve(name)).href);
+}
+
+// Calls, and returns a note on the error; throws if there is none or it is another one.
+export async function expectError(call, isRight, status = 401) {
+  let error;
+  try {
+    await call();
+  } catch (caught) {
+    error = caught;
+  }
+  need(error, "no error raised");
+  need(isRight(error), `raised ${error.constructor.name}: ${String(error.message).slice(0, 150)}`);
+  const code = error.status ?? error.statusCode ?? status;
+  need(code === status, `status ${code}`);
+  return `${error.constructor.name} ${code}`;
+}
+
+// The checks with a prefix before each name.
+export function prefixed(prefix, checks) {
+  return Object.fromEntries(Object.entries(checks).map(([name, check]) => [`${prefix}_${name}`, check]));
+}
+
+// Prints a line for each check, and exits with 1 if any failed. ONLY names the checks to run, with commas.
+export async function run(client, checks) {
+  const only = new Set((environ.ONLY || "").split(",").filter(Boolean));
+  let failed = false;
+  for (const [name, check] of Object.entries(checks)) {
+    if (only.size && !only.has(name)) continue;
+    try {
+      console.log(`PASS ${client} ${name}: ${await check()}`);
+    } catch (error) {
+      failed = true;
+      console.error(error);
+      console.log(`FAIL ${client} ${name}: ${error?.name}: ${String(error?.message).replace(/\s+/g, " ").slice(0, 300)}`);
+    }
+  }
+  process.exit(failed ? 1 : 0);
+}

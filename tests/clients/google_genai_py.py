@@ -1,0 +1,128 @@
+"""google-genai (Python): the native Gemini surface."""
+
+from google import genai
+from google.genai import errors, types
+from pydantic import BaseModel
+
+from tests.clients.common import (
+    API_KEY,
+    BAD_KEY,
+    CHAT_PROMPT,
+    EMBED_MODEL,
+    IMAGE_PROMPT,
+    MODEL,
+    PNG,
+    ROOT_URL,
+    SCHEMA_PROMPT,
+    TOOL_PROMPT,
+    TOOL_RESULT,
+    excerpt,
+    expect_error,
+    is_paris,
+    run,
+    tool_note,
+)
+
+
+class Person(BaseModel):
+    """What SCHEMA_PROMPT asks for."""
+
+    name: str
+    age: int
+
+
+def connect(key: str) -> genai.Client:
+    """Return a client of the gateway."""
+    return genai.Client(
+        api_key=key, vertexai=False, http_options=types.HttpOptions(base_url=ROOT_URL, timeout=60_000)
+    )
+
+
+CLIENT = connect(API_KEY)
+
+
+def models() -> str:
+    count = len(list(CLIENT.models.list()))
+    assert count, "no models"
+    return f"{count} models"
+
+
+def chat() -> str:
+    config = types.GenerateContentConfig(system_instruction="Be terse.", temperature=0)
+    return excerpt(CLIENT.models.generate_content(model=MODEL, contents=CHAT_PROMPT, config=config).text)
+
+
+def stream() -> str:
+    texts = [
+        chunk.text or "" for chunk in CLIENT.models.generate_content_stream(model=MODEL, contents=CHAT_PROMPT)
+    ]
+    assert "".join(texts), "no text"
+    return f"{len(texts)} chunks"
+
+
+def tools() -> str:
+    cities = []
+
+    def get_weather(city: str) -> str:
+        """Weather for a city."""
+        cities.append(city)
+        return TOOL_RESULT
+
+    config = types.GenerateContentConfig(tools=[get_weather])
+    answer = CLIENT.models.generate_content(model=MODEL, contents=TOOL_PROMPT, config=config)
+    assert cities, "the tool was not called"
+    assert is_paris(cities[0]), cities
+    return tool_note(answer.text)
+
+
+def structured() -> str:
+    config = types.GenerateContentConfig(response_mime_type="application/json", response_schema=Person)
+    answer = CLIENT.models.generate_content(model=MODEL, contents=SCHEMA_PROMPT, config=config)
+    assert isinstance(answer.parsed, Person), answer.text
+    return repr(answer.parsed)
+
+
+def image() -> str:
+    part = types.Part.from_bytes(data=PNG, mime_type="image/png")
+    return excerpt(CLIENT.models.generate_content(model=MODEL, contents=[IMAGE_PROMPT, part]).text)
+
+
+def count_tokens() -> str:
+    count = CLIENT.models.count_tokens(model=MODEL, contents="hi").total_tokens
+    assert count, count
+    return str(count)
+
+
+def embeddings() -> str:
+    vectors = CLIENT.models.embed_content(model=EMBED_MODEL, contents="a").embeddings
+    assert vectors, "no embeddings"
+    assert vectors[0].values, vectors
+    return f"{len(vectors[0].values)} dimensions"
+
+
+def badkey() -> str:
+    """Google's own answer to a key that does not exist is a 400, and this surface answers as Google does."""
+    client = connect(BAD_KEY)  # without a reference the client is collected, and closes itself
+    return expect_error(
+        lambda: client.models.generate_content(model=MODEL, contents="x"),
+        errors.ClientError,
+        status=400,
+        message="API key not valid. Please pass a valid API key.",
+    )
+
+
+if __name__ == "__main__":
+    run(
+        "google-genai",
+        {
+            "models": models,
+            "chat": chat,
+            "stream": stream,
+            "tools": tools,
+            "structured": structured,
+            "image": image,
+            "count_tokens": count_tokens,
+            "embeddings": embeddings,
+            "badkey": badkey,
+        },
+    )

@@ -1,0 +1,259 @@
+"""openai (Python): chat completions, responses, embeddings, models."""
+
+import json
+
+import openai
+from openai.types.chat import ChatCompletionFunctionToolParam, ChatCompletionMessageParam
+from openai.types.responses import FunctionToolParam, ResponseFunctionToolCall
+from pydantic import BaseModel
+
+from tests.clients.common import (
+    API_KEY,
+    BAD_KEY,
+    BASE_URL,
+    CHAT_PROMPT,
+    EMBED_MODEL,
+    IMAGE_PROMPT,
+    MODEL,
+    PNG_URI,
+    SCHEMA_PROMPT,
+    TOOL_PROMPT,
+    TOOL_RESULT,
+    WEATHER_PARAMETERS,
+    excerpt,
+    expect_error,
+    is_paris,
+    run,
+    tool_note,
+)
+
+CLIENT = openai.OpenAI(base_url=BASE_URL, api_key=API_KEY, max_retries=0, timeout=60)
+CHAT_TOOL: ChatCompletionFunctionToolParam = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "Weather for a city",
+        "parameters": WEATHER_PARAMETERS,
+        "strict": True,
+    },
+}
+RESPONSES_TOOL: FunctionToolParam = {
+    "type": "function",
+    "name": "get_weather",
+    "description": "Weather for a city",
+    "parameters": WEATHER_PARAMETERS,
+    "strict": True,
+}
+
+
+class Person(BaseModel):
+    """What SCHEMA_PROMPT asks for."""
+
+    name: str
+    age: int
+
+
+def user(text: str) -> list[ChatCompletionMessageParam]:
+    """Return a conversation of one user message."""
+    return [{"role": "user", "content": text}]
+
+
+def models() -> str:
+    ids = [model.id for model in CLIENT.models.list()]
+    assert ids, "no models"
+    assert CLIENT.models.retrieve(ids[0]).id == ids[0]
+    return f"{len(ids)} models"
+
+
+def chat() -> str:
+    answer = CLIENT.chat.completions.create(
+        model=MODEL, messages=user(CHAT_PROMPT), temperature=0, max_completion_tokens=500
+    )
+    assert answer.choices[0].finish_reason == "stop", answer.choices[0].finish_reason
+    usage = answer.usage
+    assert usage, "no usage"
+    assert usage.prompt_tokens > 0, usage
+    assert usage.total_tokens >= usage.prompt_tokens + usage.completion_tokens, usage
+    return excerpt(answer.choices[0].message.content)
+
+
+def stream() -> str:
+    text, finish, usage, count = "", None, None, 0
+    for chunk in CLIENT.chat.completions.create(
+        model=MODEL, messages=user(CHAT_PROMPT), stream=True, stream_options={"include_usage": True}
+    ):
+        count += 1
+        usage = chunk.usage or usage
+        for choice in chunk.choices:
+            text += choice.delta.content or ""
+            finish = choice.finish_reason or finish
+    assert text, "no text"
+    assert finish == "stop", finish
+    assert usage, "no usage"
+    assert usage.total_tokens, usage
+    return f"{count} chunks"
+
+
+def tools() -> str:
+    messages = user(TOOL_PROMPT)
+    first = CLIENT.chat.completions.create(
+        model=MODEL, messages=messages, tools=[CHAT_TOOL], tool_choice="auto"
+    )
+    message = first.choices[0].message
+    assert message.tool_calls, "no tool call"
+    assert first.choices[0].finish_reason == "tool_calls", first.choices[0].finish_reason
+    call = message.tool_calls[0]
+    assert call.type == "function", call
+    assert call.function.name == "get_weather", call
+    assert is_paris(json.loads(call.function.arguments)["city"]), call
+    messages += [message, {"role": "tool", "tool_call_id": call.id, "content": TOOL_RESULT}]  # type: ignore[list-item]  # the SDK takes its own messages back
+    answer = CLIENT.chat.completions.create(model=MODEL, messages=messages, tools=[CHAT_TOOL])
+    return tool_note(answer.choices[0].message.content)
+
+
+def stream_tools() -> str:
+    with CLIENT.chat.completions.stream(
+        model=MODEL, messages=user(TOOL_PROMPT), tools=[CHAT_TOOL], tool_choice="required"
+    ) as events:
+        message = events.get_final_completion().choices[0].message
+    assert message.tool_calls, "no tool call"
+    arguments = message.tool_calls[0].function.arguments
+    assert is_paris(json.loads(arguments)["city"]), arguments
+    return arguments
+
+
+def structured() -> str:
+    answer = CLIENT.chat.completions.parse(model=MODEL, messages=user(SCHEMA_PROMPT), response_format=Person)
+    person = answer.choices[0].message.parsed
+    assert isinstance(person, Person), person
+    return repr(person)
+
+
+def image() -> str:
+    answer = CLIENT.chat.completions.create(
+        model=MODEL,
+        messages=[
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": IMAGE_PROMPT},
+                    {"type": "image_url", "image_url": {"url": PNG_URI, "detail": "low"}},
+                ],
+            }
+        ],
+    )
+    return excerpt(answer.choices[0].message.content)
+
+
+def badkey() -> str:
+    client = CLIENT.with_options(api_key=BAD_KEY)
+    return expect_error(
+        lambda: client.chat.completions.create(model=MODEL, messages=user("x")), openai.AuthenticationError
+    )
+
+
+def badmodel() -> str:
+    return expect_error(
+        lambda: CLIENT.chat.completions.create(model="no-such-model", messages=user("x")),
+        openai.NotFoundError,
+        status=404,
+    )
+
+
+def embeddings() -> str:
+    """Without `encoding_format` the SDK asks for base64 and decodes it itself."""
+    vectors = CLIENT.embeddings.create(model=EMBED_MODEL, input=["a", "b"]).data
+    assert len(vectors) == 2, len(vectors)
+    assert isinstance(vectors[0].embedding[0], float), vectors[0].embedding[0]
+    return f"{len(vectors[0].embedding)} dimensions"
+
+
+def embeddings_dimensions() -> str:
+    """Gemini takes 128 to 3072 (https://ai.google.dev/gemini-api/docs/embeddings)."""
+    answer = CLIENT.embeddings.create(model=EMBED_MODEL, input="a", encoding_format="float", dimensions=256)
+    assert len(answer.data[0].embedding) == 256, len(answer.data[0].embedding)
+    return "256 dimensions"
+
+
+def responses() -> str:
+    answer = CLIENT.responses.create(model=MODEL, input=CHAT_PROMPT, instructions="Be terse.")
+    assert answer.status == "completed", answer.status
+    return excerpt(answer.output_text)
+
+
+def responses_stream() -> str:
+    text, types = "", []
+    for event in CLIENT.responses.create(model=MODEL, input=CHAT_PROMPT, stream=True):
+        types.append(event.type)
+        if event.type == "response.output_text.delta":
+            text += event.delta
+    assert text, "no text"
+    assert (types[0], types[-1]) == ("response.created", "response.completed"), types
+    return f"{len(types)} events"
+
+
+def responses_tools() -> str:
+    first = CLIENT.responses.create(model=MODEL, input=TOOL_PROMPT, tools=[RESPONSES_TOOL])
+    call = next((item for item in first.output if isinstance(item, ResponseFunctionToolCall)), None)
+    assert call, "no function call"
+    answer = CLIENT.responses.create(
+        model=MODEL,
+        previous_response_id=first.id,
+        tools=[RESPONSES_TOOL],
+        input=[{"type": "function_call_output", "call_id": call.call_id, "output": TOOL_RESULT}],
+    )
+    return tool_note(answer.output_text)
+
+
+def responses_structured() -> str:
+    person = CLIENT.responses.parse(model=MODEL, input=SCHEMA_PROMPT, text_format=Person).output_parsed
+    assert isinstance(person, Person), person
+    return repr(person)
+
+
+def responses_image() -> str:
+    answer = CLIENT.responses.create(
+        model=MODEL,
+        input=[
+            {
+                "role": "user",
+                "content": [
+                    {"type": "input_text", "text": IMAGE_PROMPT},
+                    {"type": "input_image", "image_url": PNG_URI, "detail": "auto"},
+                ],
+            }
+        ],
+    )
+    return excerpt(answer.output_text)
+
+
+def responses_retrieve() -> str:
+    answer = CLIENT.responses.create(model=MODEL, input=CHAT_PROMPT, store=True)
+    assert CLIENT.responses.retrieve(answer.id).id == answer.id
+    CLIENT.responses.delete(answer.id)
+    return answer.id[:12]
+
+
+if __name__ == "__main__":
+    run(
+        "openai-python",
+        {
+            "models": models,
+            "chat": chat,
+            "stream": stream,
+            "tools": tools,
+            "stream_tools": stream_tools,
+            "structured": structured,
+            "image": image,
+            "badkey": badkey,
+            "badmodel": badmodel,
+            "embeddings": embeddings,
+            "embeddings_dimensions": embeddings_dimensions,
+            "responses": responses,
+            "responses_stream": responses_stream,
+            "responses_tools": responses_tools,
+            "responses_structured": responses_structured,
+            "responses_image": responses_image,
+            "responses_retrieve": responses_retrieve,
+        },
+    )
