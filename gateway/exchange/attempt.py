@@ -16,6 +16,7 @@ from msgspec import Struct, structs
 from gateway.errors import GatewayError, RateLimited, UnusableAnswer
 from gateway.exchange.ids import unique
 from gateway.gemini.capabilities import CapabilityTable
+from gateway.gemini.usage import TokenCounts, token_counts
 from gateway.gemini.wire import GeminiCall, UsageMetadata, encode_json
 from gateway.observability.request_log import Call, RequestLog
 from gateway.observability.statistics import Statistics
@@ -23,7 +24,7 @@ from gateway.policy import keypool
 from gateway.policy.access import Client
 from gateway.policy.google_quota import cause
 from gateway.policy.keypool import KeyPool, Lease, PoolUpdate
-from gateway.policy.ledger import Intent, Outcome, Prices, Settlement, TokenCounts, counts
+from gateway.policy.ledger import Intent, Outcome, Prices, Settlement
 from gateway.policy.rate_limits import Window, windows
 from gateway.store.rate_counters import Counters, MemoryCounters
 
@@ -196,7 +197,7 @@ class Attempt:
         if self._lease is None and not self._intent:
             return
         cancelled = isinstance(error, asyncio.CancelledError | GeneratorExit)
-        spent = counts(self.usage) if self.usage is not None else TokenCounts()
+        spent = token_counts(self.usage) if self.usage is not None else TokenCounts()
         if self.searches:
             spent = structs.replace(spent, searches=self.searches)
         if cancelled:  # who leaves before Google has counted pays for the prompt at least

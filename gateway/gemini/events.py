@@ -9,7 +9,8 @@ from typing import Literal
 from msgspec import Raw, Struct
 
 from gateway.gemini.grounding import Citation
-from gateway.gemini.wire import LogprobsResult, UsageMetadata
+from gateway.gemini.usage import TokenCounts
+from gateway.gemini.wire import LogprobsResult
 
 Reason = Literal["stop", "length", "tool_calls", "content_filter"]
 
@@ -97,9 +98,11 @@ class Finished(Struct, frozen=True, gc=False):
 
 
 class TurnEnded(Struct, frozen=True, gc=False):
-    """The end of the whole answer, with its merged counts."""
+    """The end of the whole answer, with its tokens."""
 
-    usage: UsageMetadata
+    counts: TokenCounts
+    service_tier: str | int | None = None
+    """Gemini's tier that answered, such as `flex`."""
 
 
 Event = (

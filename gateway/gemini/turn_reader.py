@@ -28,7 +28,7 @@ from gateway.gemini.events import (
 )
 from gateway.gemini.grounding import Citation, of_grounding, of_recitation, searches
 from gateway.gemini.thought_signatures import SignatureKeys, Signed
-from gateway.gemini.usage import merge
+from gateway.gemini.usage import merge, token_counts
 from gateway.gemini.wire import (
     NO_JSON,
     Candidate,
@@ -160,7 +160,7 @@ class TurnReader:
         """
         if self._block_reason is not None and not self._candidates:
             refusal = f"Request blocked by Gemini: {self._block_reason}"
-            return [Finished(self._base, "content_filter", refusal), TurnEnded(self.usage)]
+            return [Finished(self._base, "content_filter", refusal), self._ended()]
         if not whole and not self._complete:
             raise UpstreamTruncated("upstream stream ended before completion")
         if not settle:
@@ -172,7 +172,10 @@ class TurnReader:
             if state.grounding or state.citations or state.url_context:
                 events.append(_citations(index, state))
             events.append(self._finish(index, state))
-        return [*events, TurnEnded(self.usage)]
+        return [*events, self._ended()]
+
+    def _ended(self) -> TurnEnded:
+        return TurnEnded(token_counts(self.usage), self.usage.service_tier)
 
     @property
     def searches(self) -> int:

@@ -1,107 +1,151 @@
-"""Gemini's token counts, merged over a stream and told in OpenAI's terms (translation.md C.11, D.7)."""
+"""The gateway's one definition of tokens: Gemini's `usageMetadata` as counts that are safe to add up.
+
+Every surface, the request log, the metrics and the ledger use `TokenCounts`, so that they agree on each call.
+`usageMetadata` is documented at https://ai.google.dev/api/generate-content#UsageMetadata.
+"""
 
 from collections.abc import Sequence
 
-from msgspec import UNSET, UnsetType
+from msgspec import Struct, structs
 
 from gateway.gemini.wire import ModalityTokens, UsageMetadata
-from gateway.plugins.chat.wire import CompletionTokensDetails, PromptTokensDetails, Usage
 
-_MODALITIES = {"TEXT": 1, "IMAGE": 2, "VIDEO": 3, "AUDIO": 4, "DOCUMENT": 5}
-"""By name, or by number from servers that print enums so."""
-_TIERS = {"standard": "default", "flex": "flex", "priority": "priority"}
+MOST_TOKENS = 2**48
+"""The largest count. Sums of 32 such counts stay exact in JSON readers that use doubles (2**53)."""
 
-
-def merge(earlier: UsageMetadata, later: UsageMetadata) -> UsageMetadata:
-    """The later counts, with what they leave out taken from the earlier ones. Chunks are never summed."""
-    # Once per chunk of every stream: spelt out, it costs a fifth of a loop over the fields.
-    if later.prompt_token_count is None:
-        later.prompt_token_count = earlier.prompt_token_count
-    if later.candidates_token_count is None:
-        later.candidates_token_count = earlier.candidates_token_count
-    if later.thoughts_token_count is None:
-        later.thoughts_token_count = earlier.thoughts_token_count
-    if later.tool_use_prompt_token_count is None:
-        later.tool_use_prompt_token_count = earlier.tool_use_prompt_token_count
-    if later.cached_content_token_count is None:
-        later.cached_content_token_count = earlier.cached_content_token_count
-    if later.total_token_count is None:
-        later.total_token_count = earlier.total_token_count
-    if later.prompt_tokens_details is None:
-        later.prompt_tokens_details = earlier.prompt_tokens_details
-    if later.candidates_tokens_details is None:
-        later.candidates_tokens_details = earlier.candidates_tokens_details
-    if later.service_tier is None:
-        later.service_tier = earlier.service_tier
-    return later
+_MODALITIES = {
+    "TEXT": "text", "IMAGE": "image", "VIDEO": "video", "AUDIO": "audio", "DOCUMENT": "text",
+    "1": "text", "2": "image", "3": "video", "4": "audio", "5": "text",
+}  # fmt: skip
+"""By name, or by the number in v1beta's proto, for servers that print enums so. Documents count as text."""
 
 
-def openai_usage(calls: Sequence[UsageMetadata]) -> Usage:
-    """OpenAI's usage: thoughts are completion, tool use is prompt, and prompt + completion = total.
+class TokenCounts(Struct, frozen=True):
+    """Tokens of one call. Every count is between 0 and MOST_TOKENS."""
 
-    Of several calls for one answer the prompt counts once and the completions are summed (translation.md A.2).
+    prompt: int = 0
+    """Of the request, cached ones included; without `tool_use`."""
+    cached: int = 0
+    """Of `prompt`; never more."""
+    tool_use: int = 0
+    """Input that Google's own tools added, such as search results."""
+    completion: int = 0
+    """Of the visible answer."""
+    thoughts: int = 0
+    prompt_text: int = 0
+    prompt_image: int = 0
+    prompt_video: int = 0
+    prompt_audio: int = 0
+    completion_image: int = 0
+    completion_audio: int = 0
+    searches: int = 0
+    """Google searches, which are billed beside the tokens."""
+
+    @property
+    def input(self) -> int:
+        """Billed input: prompt and tool use."""
+        return self.prompt + self.tool_use
+
+    @property
+    def output(self) -> int:
+        """Billed output: answer and thoughts."""
+        return self.completion + self.thoughts
+
+    @property
+    def total(self) -> int:
+        """Billed tokens, input and output."""
+        return self.input + self.output
+
+
+def token_counts(usage: UsageMetadata) -> TokenCounts:
+    """Return the tokens of one call, whatever Google sent.
+
+    Missing and negative counts are 0, and larger ones than MOST_TOKENS are cut. Where neither candidates nor thoughts
+    were counted, the completion is the rest of the total: `{promptTokenCount: 10, totalTokenCount: 110}` is 100.
+    """
+    prompt = _count(usage.prompt_token_count)
+    tool_use = _count(usage.tool_use_prompt_token_count)
+    completion = _count(usage.candidates_token_count)
+    thoughts = _count(usage.thoughts_token_count)
+    if usage.candidates_token_count is None and not thoughts:
+        completion = max(0, _count(usage.total_token_count) - prompt - tool_use)
+    counts = TokenCounts(
+        prompt, min(prompt, _count(usage.cached_content_token_count)), tool_use, completion, thoughts
+    )
+    if usage.prompt_tokens_details or usage.candidates_tokens_details:
+        return _with_modalities(counts, usage)
+    return counts
+
+
+def answer_counts(calls: Sequence[TokenCounts]) -> TokenCounts:
+    """Return the tokens of one answer that several calls made (`n` choices), as its client sees them.
+
+    The prompt counts once, as OpenAI counts it, and the outputs are summed. The log, the metrics and the ledger count
+    each call by itself instead, because Google bills the prompt of every call.
     """
     if len(calls) == 1:
-        return _usage(calls[0])
+        return calls[0]
     if not calls:
-        return _usage(UsageMetadata())
-    found = [_usage(call) for call in calls]
-    first = found[0]
-    first.completion_tokens = sum(usage.completion_tokens for usage in found)
-    first.total_tokens = first.prompt_tokens + first.completion_tokens
-    details = first.completion_tokens_details
-    details.reasoning_tokens = sum(u.completion_tokens_details.reasoning_tokens for u in found)
-    details.audio_tokens = sum(u.completion_tokens_details.audio_tokens for u in found)
-    return first
-
-
-def service_tier(calls: Sequence[UsageMetadata]) -> str | UnsetType:
-    """OpenAI's name of the tier that answered (translation.md C.1)."""
-    tier = calls[0].service_tier if calls else None
-    return _TIERS.get(str(tier).lower(), UNSET) if tier is not None else UNSET
-
-
-def _usage(counts: UsageMetadata) -> Usage:
-    prompt = _count(counts.prompt_token_count) + _count(counts.tool_use_prompt_token_count)
-    thoughts = _count(counts.thoughts_token_count)
-    completion = _count(counts.candidates_token_count) + thoughts
-    if counts.candidates_token_count is None and not thoughts:
-        completion = max(0, _count(counts.total_token_count) - prompt)
-    return Usage(
-        prompt,
-        completion,
-        prompt + completion,
-        _prompt_details(counts),
-        CompletionTokensDetails(
-            thoughts,
-            _tokens(counts.candidates_tokens_details, "AUDIO"),
-            image_tokens=_tokens(counts.candidates_tokens_details, "IMAGE") or UNSET,
-        ),
+        return TokenCounts()
+    return structs.replace(
+        calls[0],
+        completion=sum(call.completion for call in calls),
+        thoughts=sum(call.thoughts for call in calls),
+        completion_image=sum(call.completion_image for call in calls),
+        completion_audio=sum(call.completion_audio for call in calls),
     )
 
 
-def _prompt_details(counts: UsageMetadata) -> PromptTokensDetails:
-    """By modality; a document's tokens are text (translation.md C.11)."""
-    cached = _count(counts.cached_content_token_count)
-    details = counts.prompt_tokens_details
-    if not details:
-        return PromptTokensDetails(cached)
-    return PromptTokensDetails(
-        cached,
-        _tokens(details, "AUDIO"),
-        _tokens(details, "TEXT") + _tokens(details, "DOCUMENT") or UNSET,
-        _tokens(details, "IMAGE") or UNSET,
-        _tokens(details, "VIDEO") or UNSET,
+def merge(earlier: UsageMetadata, later: UsageMetadata) -> UsageMetadata:
+    """Return the later counts of a stream, with the earlier ones where they are missing.
+
+    Counts are cumulative, so chunks are never summed; any field may be missing from any chunk (recorded traffic).
+    """
+    # Spelt out, because this runs for every chunk of every stream: a loop over the fields costs five times as much.
+    return UsageMetadata(
+        earlier.prompt_token_count if later.prompt_token_count is None else later.prompt_token_count,
+        earlier.candidates_token_count
+        if later.candidates_token_count is None
+        else later.candidates_token_count,
+        earlier.thoughts_token_count if later.thoughts_token_count is None else later.thoughts_token_count,
+        earlier.tool_use_prompt_token_count
+        if later.tool_use_prompt_token_count is None
+        else later.tool_use_prompt_token_count,
+        earlier.cached_content_token_count
+        if later.cached_content_token_count is None
+        else later.cached_content_token_count,
+        earlier.total_token_count if later.total_token_count is None else later.total_token_count,
+        earlier.prompt_tokens_details if later.prompt_tokens_details is None else later.prompt_tokens_details,
+        earlier.candidates_tokens_details
+        if later.candidates_tokens_details is None
+        else later.candidates_tokens_details,
+        earlier.service_tier if later.service_tier is None else later.service_tier,
     )
 
 
 def _count(value: int | None) -> int:
-    """A count that never lowers a total, whatever was sent (robustness.md S27)."""
-    return max(0, value or 0)
+    """Return a count that never lowers a sum."""
+    return min(MOST_TOKENS, max(0, value or 0))
 
 
-def _tokens(details: list[ModalityTokens] | None, modality: str) -> int:
-    if not details:
-        return 0
-    names = (modality, _MODALITIES[modality])
-    return sum(_count(d.token_count) for d in details if d.modality in names)
+def _with_modalities(counts: TokenCounts, usage: UsageMetadata) -> TokenCounts:
+    prompt = _by_modality(usage.prompt_tokens_details)
+    completion = _by_modality(usage.candidates_tokens_details)
+    return structs.replace(
+        counts,
+        prompt_text=prompt.get("text", 0),
+        prompt_image=prompt.get("image", 0),
+        prompt_video=prompt.get("video", 0),
+        prompt_audio=prompt.get("audio", 0),
+        completion_image=completion.get("image", 0),
+        completion_audio=completion.get("audio", 0),
+    )
+
+
+def _by_modality(details: Sequence[ModalityTokens] | None) -> dict[str, int]:
+    sums: dict[str, int] = {}
+    for detail in details or ():
+        name = _MODALITIES.get(str(detail.modality))
+        if name is not None:
+            sums[name] = _count(sums.get(name, 0) + _count(detail.token_count))
+    return sums

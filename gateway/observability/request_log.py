@@ -8,6 +8,7 @@ from aiohttp import web
 from msgspec import Struct, field
 
 from gateway.errors import GatewayError
+from gateway.gemini.usage import token_counts
 from gateway.gemini.wire import UsageMetadata
 from gateway.policy.ledger import Outcome
 from gateway.policy.rate_limits import WindowState
@@ -122,11 +123,10 @@ class RequestLog(Struct, omit_defaults=True):
         self.upstream_status = error.upstream_status or self.upstream_status
 
     def count(self, usage: UsageMetadata) -> None:
-        """Add the tokens of a call, as they are billed; thoughts count as completion."""
-        prompt = (usage.prompt_token_count or 0) + (usage.tool_use_prompt_token_count or 0)
-        completion = (usage.candidates_token_count or 0) + (usage.thoughts_token_count or 0)
-        self.prompt_tokens = (self.prompt_tokens or 0) + prompt
-        self.completion_tokens = (self.completion_tokens or 0) + completion
+        """Add the tokens of one call, as the ledger counts them."""
+        counts = token_counts(usage)
+        self.prompt_tokens = (self.prompt_tokens or 0) + counts.input
+        self.completion_tokens = (self.completion_tokens or 0) + counts.output
 
 
 REQUEST_LOG: web.RequestKey[RequestLog] = web.RequestKey("record", RequestLog)

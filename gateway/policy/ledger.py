@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from gateway.gemini.wire import ModalityTokens, UsageMetadata
+from gateway.gemini.usage import TokenCounts
 
 MOST = 2**53
 """The largest number that every JSON reader keeps exact."""
@@ -21,8 +21,6 @@ _MOST_MODELS = 1000
 Outcome = Literal["ok", "error", "cancelled", "unknown"]
 Unit = Literal["money", "tokens"]
 Period = Literal["day", "month", "total"]
-
-_MODALITIES = {"IMAGE": "image", "VIDEO": "video", "AUDIO": "audio", "2": "image", "3": "video", "4": "audio"}
 
 
 class Budget(Struct, frozen=True):
@@ -56,29 +54,6 @@ class Intent(Struct, frozen=True):
     budgets: Sequence[Budget] = ()
 
 
-class TokenCounts(Struct, frozen=True):
-    """Tokens of one call as Google counted them, by kind and by modality."""
-
-    prompt: int = 0
-    cached: int = 0
-    """Of the prompt."""
-    tool_use: int = 0
-    completion: int = 0
-    thoughts: int = 0
-    prompt_image: int = 0
-    prompt_video: int = 0
-    prompt_audio: int = 0
-    completion_image: int = 0
-    completion_audio: int = 0
-    searches: int = 0
-    """Google searches, which are billed beside the tokens."""
-
-    @property
-    def total(self) -> int:
-        """All that is billed."""
-        return self.prompt + self.tool_use + self.completion + self.thoughts
-
-
 class Settlement(Struct, frozen=True):
     """How a call ended."""
 
@@ -107,30 +82,6 @@ def whole(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
         return 0
     return int(min(max(value, 0), MOST))
-
-
-def counts(usage: UsageMetadata) -> TokenCounts:
-    """Google's counts, made safe to add up."""
-    return TokenCounts(
-        prompt=whole(usage.prompt_token_count),
-        cached=min(whole(usage.cached_content_token_count), whole(usage.prompt_token_count)),
-        tool_use=whole(usage.tool_use_prompt_token_count),
-        completion=whole(usage.candidates_token_count),
-        thoughts=whole(usage.thoughts_token_count),
-        **_by_modality("prompt", usage.prompt_tokens_details, ("image", "video", "audio")),
-        **_by_modality("completion", usage.candidates_tokens_details, ("image", "audio")),
-    )
-
-
-def _by_modality(
-    kind: str, details: Sequence[ModalityTokens] | None, known: tuple[str, ...]
-) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for one in details or ():
-        name = _MODALITIES.get(str(one.modality))
-        if name in known:
-            found[f"{kind}_{name}"] = whole(found.get(f"{kind}_{name}", 0) + whole(one.token_count))
-    return found
 
 
 class Price(Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,19 +1,15 @@
 """Whole answers, counts, and the policy table."""
 
 import json
-from typing import Any, cast
+from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from msgspec import Raw
 
 from gateway.conversation import field_policy as compat
 from gateway.errors import UnsupportedParameter
 from gateway.gemini.stream_translator import decode
 from gateway.gemini.turn_reader import TurnReader
-from gateway.gemini.usage import merge, openai_usage
-from gateway.gemini.wire import UsageMetadata
 from gateway.plugins.chat.response import Envelope, completion
 from gateway.plugins.chat.wire import encode
 
@@ -57,52 +53,12 @@ def test_a_call_without_id_and_arguments_gets_both() -> None:  # I.84
     assert choice["finish_reason"] == "tool_calls"
 
 
-@pytest.mark.parametrize(
-    ("counts", "expected"),
-    [
-        ((17, 228, 102, 412, 759, None), (119, 640, 759, 0)),  # I.85
-        ((3520, 10, None, None, 3530, 3512), (3520, 10, 3530, 3512)),  # I.86
-        ((5, None, None, None, 12, None), (5, 7, 12, 0)),
-        ((None, None, None, None, None, None), (0, 0, 0, 0)),
-    ],
-)
-def test_counts_add_up_as_google_bills_them(
-    counts: tuple[int | None, ...], expected: tuple[int, int, int, int]
-) -> None:
-    names = ("prompt", "candidates", "tool_use_prompt", "thoughts", "total", "cached_content")
-    told = {f"{n}_token_count": c for n, c in zip(names, counts, strict=True)}
-    usage = openai_usage([UsageMetadata(**cast("dict[str, Any]", told))])
-
-    found = (
-        usage.prompt_tokens,
-        usage.completion_tokens,
-        usage.total_tokens,
-        usage.prompt_tokens_details.cached_tokens,
-    )
-    assert found == expected
-
-
-@given(st.lists(st.none() | st.integers(-(2**63), 2**63), min_size=6, max_size=6))
-def test_no_counts_break_the_sum_or_go_below_zero(counts: list[int | None]) -> None:
-    usage = openai_usage([UsageMetadata(*cast("list[Any]", counts))])
-
-    assert usage.prompt_tokens + usage.completion_tokens == usage.total_tokens
-    assert min(usage.prompt_tokens, usage.completion_tokens) >= 0
-
-
 def test_sound_is_counted_apart() -> None:
     data = turn(
         [{"text": "x"}], usageMetadata={"promptTokensDetails": [{"modality": "AUDIO", "tokenCount": 7}]}
     )
 
     assert answered(data)["usage"]["prompt_tokens_details"]["audio_tokens"] == 7
-
-
-def test_counts_that_later_chunks_leave_out_are_kept() -> None:
-    everything = UsageMetadata(1, 2, 3, 4, 5, 6, [], [])
-
-    assert merge(everything, UsageMetadata()) == everything
-    assert merge(UsageMetadata(), UsageMetadata(1, 2, 3, 4, 5, 6, [], [])) == everything
 
 
 def test_a_blocked_prompt_is_a_refusal() -> None:  # I.87

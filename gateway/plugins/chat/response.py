@@ -24,8 +24,8 @@ from gateway.gemini.events import (
     TurnStarted,
 )
 from gateway.gemini.sse import frame
-from gateway.gemini.usage import openai_usage, service_tier
-from gateway.gemini.wire import LogprobsCandidate, LogprobsResult, UsageMetadata
+from gateway.gemini.usage import TokenCounts, answer_counts
+from gateway.gemini.wire import LogprobsCandidate, LogprobsResult
 from gateway.plugins.chat import wire as openai
 from gateway.plugins.chat.wire import ChunkChoice, Delta, encode
 
@@ -33,6 +33,8 @@ _DONE = frame(b"[DONE]")
 MODEL_NAME = re.compile(r"[\w.@:/-]{1,128}", re.ASCII)  # it goes into a header too
 _NO_PROBABILITY = -9999.0
 """OpenAI's own number for a token that was as good as impossible."""
+_TIERS = {"standard": "default", "flex": "flex", "priority": "priority"}
+"""Gemini's service tiers to OpenAI's."""
 _TEXT_END = b'},"finish_reason":null,"logprobs":null}'
 _AUDIO_LIFE = 3600
 """Seconds; nothing is kept, but the field wants a time."""
@@ -92,12 +94,14 @@ def completion(
     """A whole turn, or several for `n`, as one answer."""
     said: dict[int, _Said] = {}
     choices: list[openai.Choice] = []
-    counts: list[UsageMetadata] = []
+    counts: list[TokenCounts] = []
+    tier: str | int | None = None
     for event in events:
         if isinstance(event, TurnStarted):
             envelope.rename(event)
         elif isinstance(event, TurnEnded):
-            counts.append(event.usage)
+            tier = tier if counts else event.service_tier
+            counts.append(event.counts)
         elif isinstance(event, Finished):
             choices.append(_choice(event, said.get(event.index) or _Said(), envelope, style))
         else:
@@ -106,9 +110,9 @@ def completion(
                 mine = said[event.index] = _Said()
             _say(event, mine, style)
     answer = openai.ChatCompletion(
-        envelope.id, envelope.created, envelope.model, choices, openai_usage(counts)
+        envelope.id, envelope.created, envelope.model, choices, usage(answer_counts(counts))
     )
-    answer.service_tier = service_tier(counts)
+    answer.service_tier = _TIERS.get(str(tier).lower(), UNSET)
     return answer
 
 
@@ -178,7 +182,7 @@ class ChatStream:
         self._inserted: dict[int, list[tuple[int, int]]] = {}
         self._cited: dict[int, Citations] = {}
         self._files: dict[int, list[openai.FileOut]] = {}
-        self._counts: list[UsageMetadata] = []
+        self._counts: list[TokenCounts] = []
         self._head, self._tail = b"", b""
         self._write_envelope()
 
@@ -293,13 +297,32 @@ class ChatStream:
 
     def _end(self, out: list[bytes], end: TurnEnded) -> None:
         """One of the answer's calls is over; with the last one the stream is."""
-        self._counts.append(end.usage)
+        self._counts.append(end.counts)
         if len(self._counts) < self._style.calls:
             return
         if self._include_usage:
-            usage = encode(openai_usage(self._counts))
-            out += (self._head, b'],"usage":', usage, b"}\n\n")
+            counts = answer_counts(self._counts)
+            out += (self._head, b'],"usage":', encode(usage(counts)), b"}\n\n")
         out.append(_DONE)
+
+
+def usage(counts: TokenCounts) -> openai.Usage:
+    """Return OpenAI's usage: tool use is prompt, thoughts are completion, and prompt + completion = total."""
+    return openai.Usage(
+        counts.input,
+        counts.output,
+        counts.total,
+        openai.PromptTokensDetails(
+            counts.cached,
+            counts.prompt_audio,
+            counts.prompt_text or UNSET,
+            counts.prompt_image or UNSET,
+            counts.prompt_video or UNSET,
+        ),
+        openai.CompletionTokensDetails(
+            counts.thoughts, counts.completion_audio, image_tokens=counts.completion_image or UNSET
+        ),
+    )
 
 
 def _tool_call(event: ToolCall, rules: CallRules) -> openai.ToolCall:

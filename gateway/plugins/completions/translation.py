@@ -2,17 +2,26 @@
 
 from collections.abc import Iterable
 
+from msgspec import UNSET
+
 from gateway.conversation.field_policy import Policy
 from gateway.errors import BadRequest, GatewayError, openai_error
 from gateway.gemini.code_markdown import code_markdown
 from gateway.gemini.events import CodePart, Event, Finished, TextDelta, TurnEnded, TurnStarted
 from gateway.gemini.sse import frame
-from gateway.gemini.usage import openai_usage
-from gateway.gemini.wire import UsageMetadata
+from gateway.gemini.usage import TokenCounts, answer_counts
 from gateway.plugins.chat import wire as chat
 from gateway.plugins.chat.response import Envelope
 from gateway.plugins.chat.wire import FinishReason
-from gateway.plugins.completions.wire import Completion, CompletionChoice, CompletionRequest, encode
+from gateway.plugins.completions.wire import (
+    Completion,
+    CompletionChoice,
+    CompletionRequest,
+    CompletionTokensDetails,
+    PromptTokensDetails,
+    Usage,
+    encode,
+)
 
 COMPLETIONS: dict[str, Policy] = {
     "model": Policy("mapped", "URL path, as in chat"),
@@ -75,7 +84,7 @@ def completion(events: Iterable[Event], envelope: Envelope, echoes: list[str]) -
     """All turns as one answer; `echoes` holds what stands before each choice's text."""
     texts: dict[int, list[str]] = {}
     ends: dict[int, FinishReason] = {}
-    counts: list[UsageMetadata] = []
+    counts: list[TokenCounts] = []
     for event in events:
         match event:
             case TurnStarted():
@@ -87,12 +96,14 @@ def completion(events: Iterable[Event], envelope: Envelope, echoes: list[str]) -
             case Finished():
                 ends[event.index] = _reason(event)
             case TurnEnded():
-                counts.append(event.usage)
+                counts.append(event.counts)
     choices = [
         CompletionChoice(echoes[i] + "".join(texts.get(i, ())), i, reason)
         for i, reason in sorted(ends.items())
     ]
-    return Completion(_name(envelope), envelope.created, envelope.model, choices, openai_usage(counts))
+    return Completion(
+        _name(envelope), envelope.created, envelope.model, choices, usage(answer_counts(counts))
+    )
 
 
 class CompletionStream:
@@ -103,7 +114,7 @@ class CompletionStream:
         self._echoes = dict(enumerate(echoes))
         self._include_usage = include_usage
         self._left = calls
-        self._counts: list[UsageMetadata] = []
+        self._counts: list[TokenCounts] = []
 
     def encode(self, events: list[Event]) -> bytes:
         """The frames of some events."""
@@ -134,15 +145,26 @@ class CompletionStream:
         e = self._envelope
         chunk = Completion(_name(e), e.created, e.model, choices)
         if self._include_usage:
-            chunk.usage = None if choices else openai_usage(self._counts)
+            chunk.usage = None if choices else usage(answer_counts(self._counts))
         return frame(encode(chunk))
 
     def _end(self, end: TurnEnded) -> bytes:
-        self._counts.append(end.usage)
+        self._counts.append(end.counts)
         self._left -= 1
         if self._left:
             return b""
         return (self._frame([]) if self._include_usage else b"") + frame(b"[DONE]")
+
+
+def usage(counts: TokenCounts) -> Usage:
+    """Return OpenAI's usage: tool use is prompt, thoughts are completion, and prompt + completion = total."""
+    return Usage(
+        counts.input,
+        counts.output,
+        counts.total,
+        PromptTokensDetails(counts.cached, text_tokens=counts.prompt_text or UNSET),
+        CompletionTokensDetails(counts.thoughts),
+    )
 
 
 def _reason(end: Finished) -> FinishReason:

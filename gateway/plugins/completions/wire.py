@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from gateway.plugins.chat.wire import FinishReason, StreamOptions, Usage
+from gateway.plugins.chat.wire import FinishReason, StreamOptions
 
 
 class CompletionRequest(Struct, gc=False):
@@ -31,6 +31,29 @@ class CompletionChoice(Struct, gc=False):
     index: int
     finish_reason: FinishReason | None
     logprobs: None = None
+
+
+class PromptTokensDetails(Struct, gc=False):
+    cached_tokens: int = 0
+    audio_tokens: int = 0
+    text_tokens: int | UnsetType = UNSET
+
+
+class CompletionTokensDetails(Struct, gc=False):
+    reasoning_tokens: int = 0
+    audio_tokens: int = 0
+    accepted_prediction_tokens: int = 0
+    rejected_prediction_tokens: int = 0
+
+
+class Usage(Struct, gc=False):
+    """Tokens; prompt + completion = total."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptTokensDetails
+    completion_tokens_details: CompletionTokensDetails
 
 
 class Completion(Struct, gc=False):

@@ -13,6 +13,7 @@ from gateway.gemini.resources import (
     ContentEmbedding,
     EmbedContentRequest,
 )
+from gateway.gemini.usage import token_counts
 from gateway.gemini.wire import Content, Part
 from gateway.plugins.embeddings.wire import (
     Embedding,
@@ -139,5 +140,5 @@ def _tokens(answers: Iterable[BatchEmbedContentsResponse], inputs: Sequence[str]
     """What Gemini counted; older models count nothing, so about four bytes make a token."""
     counted = [answer.usage_metadata for answer in answers]
     if counted and all(usage is not None and usage.prompt_token_count is not None for usage in counted):
-        return sum(usage.prompt_token_count or 0 for usage in counted if usage is not None)
+        return sum(token_counts(usage).input for usage in counted if usage is not None)
     return sum(-(-len(text.encode()) // 4) for text in inputs)

@@ -21,8 +21,7 @@ from gateway.gemini.events import (
     TurnEnded,
     TurnStarted,
 )
-from gateway.gemini.usage import openai_usage
-from gateway.gemini.wire import UsageMetadata
+from gateway.gemini.usage import TokenCounts
 from gateway.plugins.chat.response import MODEL_NAME
 from gateway.plugins.messages.wire import encode
 
@@ -85,7 +84,7 @@ class MessagesStream:
             case Finished():
                 self._finished(out, event)
             case TurnEnded():
-                counts = usage(event.usage)
+                counts = usage(event.counts)
                 self.message["usage"] = counts
                 told = {"stop_reason": self.message["stop_reason"], "stop_sequence": None}
                 self._emit(out, "message_delta", delta=told, usage=counts)
@@ -158,15 +157,13 @@ class MessagesStream:
         self.message["stop_reason"] = _REASONS[end.reason]
 
 
-def usage(counts: UsageMetadata) -> Object:
-    """Anthropic's input tokens leave the cached ones out."""
-    found = openai_usage([counts])
-    cached = min(found.prompt_tokens_details.cached_tokens, found.prompt_tokens)
+def usage(counts: TokenCounts) -> Object:
+    """Return Anthropic's usage, whose input tokens leave the cached ones out."""
     return {
-        "input_tokens": found.prompt_tokens - cached,
+        "input_tokens": counts.input - counts.cached,
         "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": cached,
-        "output_tokens": found.completion_tokens,
+        "cache_read_input_tokens": counts.cached,
+        "output_tokens": counts.output,
     }
 
 

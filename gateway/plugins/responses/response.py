@@ -23,9 +23,8 @@ from gateway.gemini.events import (
     TurnEnded,
     TurnStarted,
 )
-from gateway.gemini.usage import openai_usage
+from gateway.gemini.usage import TokenCounts
 from gateway.plugins.chat.response import MODEL_NAME, token_logprobs
-from gateway.plugins.chat.wire import Usage
 from gateway.plugins.responses.request import seal
 from gateway.plugins.responses.wire import encode
 
@@ -268,23 +267,20 @@ class ResponseStream:
         self.response["incomplete_details"] = {"reason": why} if why else None
 
     def _ended(self, out: list[bytes], end: TurnEnded) -> None:
-        self.response["usage"] = usage(openai_usage([end.usage]))
+        self.response["usage"] = usage(end.counts)
         self.response["completed_at"] = self.response["created_at"]
         self.done = True
         self._emit(out, f"response.{self.response['status']}", response=self.response)
 
 
-def usage(counts: Usage) -> Object:
-    """Responses' names for the same counts."""
+def usage(counts: TokenCounts) -> Object:
+    """Return the usage of OpenAI's Responses API: tool use is input, thoughts are output."""
     return {
-        "input_tokens": counts.prompt_tokens,
-        "input_tokens_details": {
-            "cached_tokens": counts.prompt_tokens_details.cached_tokens,
-            "cache_write_tokens": 0,
-        },
-        "output_tokens": counts.completion_tokens,
-        "output_tokens_details": {"reasoning_tokens": counts.completion_tokens_details.reasoning_tokens},
-        "total_tokens": counts.total_tokens,
+        "input_tokens": counts.input,
+        "input_tokens_details": {"cached_tokens": counts.cached, "cache_write_tokens": 0},
+        "output_tokens": counts.output,
+        "output_tokens_details": {"reasoning_tokens": counts.thoughts},
+        "total_tokens": counts.total,
     }
 
 

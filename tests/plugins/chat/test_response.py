@@ -18,10 +18,10 @@ from gateway.gemini.events import (
     TurnEnded,
 )
 from gateway.gemini.grounding import Citation
-from gateway.gemini.wire import UsageMetadata
+from gateway.gemini.usage import TokenCounts
 from gateway.plugins.chat.response import AnswerOptions, ChatStream, Envelope
 
-END = TurnEnded(UsageMetadata(1, 2, total_token_count=3))
+END = TurnEnded(TokenCounts(prompt=1, completion=2))
 
 
 def chunks(*events: Event, style: AnswerOptions | None = None) -> list[Any]:

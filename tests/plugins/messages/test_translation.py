@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gateway.errors import BadRequest
 from gateway.gemini.stream_translator import StreamTranslator
 from gateway.gemini.turn_reader import TurnReader
-from gateway.gemini.wire import UsageMetadata
+from gateway.gemini.usage import TokenCounts
 from gateway.plugins.messages.request import to_chat
 from gateway.plugins.messages.response import MessagesStream, usage
 from gateway.plugins.messages.wire import MessagesRequest
@@ -132,9 +132,7 @@ def test_what_cannot_be_asked_names_its_field(fields: dict[str, Any], param: str
 
 
 def test_i123_cached_tokens_are_counted_apart() -> None:
-    found = usage(
-        UsageMetadata(prompt_token_count=100, cached_content_token_count=60, candidates_token_count=5)
-    )
+    found = usage(TokenCounts(prompt=100, cached=60, completion=5))
 
     assert (found["input_tokens"], found["cache_read_input_tokens"], found["output_tokens"]) == (40, 60, 5)
 

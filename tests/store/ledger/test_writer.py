@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import BudgetExceeded
+from gateway.gemini.usage import TokenCounts, token_counts
 from gateway.gemini.wire import ModalityTokens, UsageMetadata
 from gateway.policy.access import Rules
 from gateway.policy.ledger import (
@@ -27,8 +28,6 @@ from gateway.policy.ledger import (
     Price,
     Prices,
     Settlement,
-    TokenCounts,
-    counts,
     whole,
 )
 from gateway.store.ledger import client_keys
@@ -406,7 +405,7 @@ def test_no_usage_lowers_a_total_or_a_price(calls: list[tuple[int | None, ...]])
     tokens = money = 0
     for prompt, completion, thoughts, cached, heard in calls:
         details = [ModalityTokens("AUDIO", heard or 0), ModalityTokens(4, 3)]
-        found = counts(UsageMetadata(prompt, completion, thoughts, None, cached, None, details))
+        found = token_counts(UsageMetadata(prompt, completion, thoughts, None, cached, None, details))
         assert found.total >= 0
         assert prices.micros("x", found) >= 0
         tokens, money = tokens + found.total, money + prices.micros("x", found)

@@ -1,0 +1,101 @@
+"""Token counts of one call, of a stream's chunks, and of several calls for one answer."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.gemini.usage import MOST_TOKENS, TokenCounts, answer_counts, merge, token_counts
+from gateway.gemini.wire import ModalityTokens, UsageMetadata
+
+COUNT = st.none() | st.integers(-(2**70), 2**70)
+USAGE = st.builds(
+    UsageMetadata,
+    *[COUNT] * 6,
+    st.none()
+    | st.lists(st.builds(ModalityTokens, st.sampled_from(["AUDIO", "IMAGE", 4, "NEW"]), st.integers())),
+)
+
+
+@pytest.mark.parametrize(
+    ("usage", "counts"),
+    [
+        (UsageMetadata(), TokenCounts()),
+        (UsageMetadata(17, 228, 412, 102, None, 759), TokenCounts(17, 0, 102, 228, 412)),
+        (UsageMetadata(3520, 10, None, None, 3512, 3530), TokenCounts(3520, 3512, 0, 10, 0)),
+        (UsageMetadata(10, total_token_count=110), TokenCounts(10, 0, 0, 100)),
+        (
+            UsageMetadata(10, tool_use_prompt_token_count=30, total_token_count=110),
+            TokenCounts(10, 0, 30, 70),
+        ),
+        (UsageMetadata(10, thoughts_token_count=7, total_token_count=110), TokenCounts(10, 0, 0, 0, 7)),
+        (UsageMetadata(10, 0, total_token_count=110), TokenCounts(10)),
+        (UsageMetadata(10, total_token_count=4), TokenCounts(10)),
+        (UsageMetadata(10, cached_content_token_count=11), TokenCounts(10, 10)),
+        (UsageMetadata(-10, -1, -1, -1, -1, -1), TokenCounts()),
+        (UsageMetadata(2**70, 1), TokenCounts(MOST_TOKENS, 0, 0, 1)),
+    ],
+)
+def test_counts_of_a_call(usage: UsageMetadata, counts: TokenCounts) -> None:
+    assert token_counts(usage) == counts
+
+
+def test_sums_are_what_is_billed() -> None:
+    counts = TokenCounts(prompt=10, cached=4, tool_use=3, completion=20, thoughts=7)
+
+    assert (counts.input, counts.output, counts.total) == (13, 27, 40)
+
+
+@pytest.mark.parametrize(
+    ("modality", "prompt", "completion"),
+    [
+        ("TEXT", {"prompt_text": 7}, {}),
+        ("DOCUMENT", {"prompt_text": 7}, {}),
+        ("IMAGE", {"prompt_image": 7}, {"completion_image": 7}),
+        ("VIDEO", {"prompt_video": 7}, {}),
+        ("AUDIO", {"prompt_audio": 7}, {"completion_audio": 7}),
+        (2, {"prompt_image": 7}, {"completion_image": 7}),
+        (4, {"prompt_audio": 7}, {"completion_audio": 7}),
+        ("HOLOGRAM", {}, {}),
+    ],
+)
+def test_counts_by_modality(modality: str | int, prompt: dict[str, int], completion: dict[str, int]) -> None:
+    details = [ModalityTokens(modality, 3), ModalityTokens(modality, -9), ModalityTokens(modality, 4)]
+
+    assert token_counts(UsageMetadata(prompt_tokens_details=details)) == TokenCounts(**prompt)
+    assert token_counts(UsageMetadata(candidates_tokens_details=details)) == TokenCounts(**completion)
+
+
+@given(USAGE)
+def test_every_count_is_in_bounds_and_cached_ones_are_of_the_prompt(usage: UsageMetadata) -> None:
+    counts = token_counts(usage)
+
+    assert all(0 <= getattr(counts, name) <= MOST_TOKENS for name in counts.__struct_fields__)
+    assert counts.cached <= counts.prompt
+    assert counts.input + counts.output == counts.total
+
+
+def test_an_answer_of_several_calls_has_one_prompt() -> None:
+    calls = [
+        TokenCounts(10, 4, 1, 20, 5, 6, 7, 8, 9, 1, 2),
+        TokenCounts(10, 0, 0, 30, 6, 1, 1, 1, 1, 3, 4),
+    ]
+
+    assert answer_counts(calls) == TokenCounts(10, 4, 1, 50, 11, 6, 7, 8, 9, 4, 6)
+    assert answer_counts(calls[:1]) == calls[0]
+    assert answer_counts([]) == TokenCounts()
+
+
+EVERYTHING = UsageMetadata(
+    1, 2, 3, 4, 5, 6, [ModalityTokens("TEXT", 1)], [ModalityTokens("AUDIO", 2)], "flex"
+)
+
+
+def test_counts_that_later_chunks_leave_out_are_kept() -> None:
+    assert merge(EVERYTHING, UsageMetadata()) == EVERYTHING
+
+
+@given(st.builds(UsageMetadata, *[st.integers(0, 9)] * 6, st.just([]), st.just([]), st.just("priority")))
+def test_later_counts_replace_earlier_ones(later: UsageMetadata) -> None:
+
+    assert merge(EVERYTHING, later) == later
+    assert merge(UsageMetadata(), later) == later
