@@ -65,7 +65,7 @@ if running; then
 fi
 
 body=33554432
-live && body=$("$prefix/venv/bin/python" -I -c 'from gateway.config.source import read_file; from gateway.policy.limits import LimitsConfig; from pathlib import Path
+live && body=$("$prefix/venv/bin/python" -I -c 'from gateway.config.source import read_file; from gateway.policy.admission import LimitsConfig; from pathlib import Path
 print(read_file(Path("/etc/gateway/gateway.yaml")).decode(LimitsConfig, at=("limits",)).body)')
 if [ -d "$dest/etc/nginx" ] || ! live; then
     install -d "$(dirname "$site")" "$(dirname "$enabled")"

@@ -2,12 +2,14 @@
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from gateway.cli.main import _parser
 from gateway.config.sections import GatewayConfig
+from gateway.policy.admission import LimitsConfig
 from tests.support.paths import ROOT
 
 UNIT = (ROOT / "systemd" / "gateway@.service").read_text()
@@ -90,3 +92,13 @@ def test_install_lays_files_down_below_destdir_and_removes_them(tmp_path: Path) 
     assert not command.exists()
     assert list((tmp_path / "etc/systemd/system").iterdir()) == []
     assert (tmp_path / "etc/gateway/gateway.yaml").read_text() == "drain: 7\n"
+
+
+def test_the_installer_reads_the_body_limit_from_the_configuration() -> None:
+    code = re.findall(r"-I -c '(from gateway.*?)'\)", (ROOT / "systemd" / "install.sh").read_text(), re.S)
+    assert len(code) == 1
+    command = [sys.executable, "-c", code[0].replace("/etc/gateway", str(ROOT / "config"))]
+
+    result = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+
+    assert int(result.stdout) == LimitsConfig().body

@@ -1,18 +1,23 @@
 #!/usr/bin/env bash
-# make test-vps: installs this checkout into a throw-away Debian with systemd and nginx, and uses it over TLS.
+# make test-vps: install this checkout into a throw-away Debian with systemd and nginx, and use it over TLS. See README.md.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-vps=${VPS:-../shared/vps/vps}
-export VPS_NAME=gwtest
-trap '[ $? = 0 ] || inside journalctl --no-pager -n 20 -u gateway@blue.service || true; "$vps" down >/dev/null 2>&1 || true' EXIT
-inside() { "$vps" exec "$@"; }
+server=tests/vps/server.sh
+export VPS_NAME=gateway-test
+inside() { $server exec "$@"; }
 say() { echo "test-vps: $*"; }
-
-"$vps" up
+finish() {
+  [ "$1" = 0 ] || inside journalctl --no-pager -n 20 -u gateway@blue.service || true
+  $server down || true
+  rm -rf "$bundle"
+}
+[ "$($server status)" = down ] || { echo "a server named $VPS_NAME is up: $server down" >&2; exit 2; }
 bundle=$(mktemp -d)
+trap 'finish $?' EXIT
+
+$server up
 git ls-files -co --exclude-standard -z | xargs -0 tar cf - | tar xf - -C "$bundle"
-"$vps" put "$bundle" /root/gateway
-rm -rf "$bundle"
+$server put "$bundle" /root/gateway
 
 say "a throw-away CA for gateway.test"
 inside bash -ec 'mkdir -p /etc/gateway/tls && cd /etc/gateway/tls
@@ -23,7 +28,7 @@ openssl x509 -req -in csr.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -
 
 say "make install, twice"
 inside bash -ec 'cd gateway && make install DOMAIN=gateway.test && make install DOMAIN=gateway.test'
-# The emulator stands where Google stands, on loopback, which the unit may not reach otherwise.
+# The emulator takes Google's place on loopback, which the unit may not reach as installed.
 inside bash -ec 'cat >/etc/systemd/system/fake.service <<U
 [Service]
 ExecStart=/opt/gateway/venv/bin/python -I -m gateway fake --listen 127.0.0.1:9091
@@ -45,11 +50,11 @@ sleep 2
 for _ in 1 2; do inside systemctl restart gateway@blue; sleep 1; done
 wait "$load"
 
-say "a reboot, with a tool call before it and its result after it"
-client begin
-"$vps" reboot
+say "a reboot between a tool's call and its result"
+client call
+$server reboot
 client chat
-client resume
+client result
 inside bash -ec 'test "$(stat -c "%a" /var/lib/gateway/state.db)" = 600'
 
 say "a team: credentials, keys from root's shell, the admin socket, usage"
@@ -73,6 +78,7 @@ awk -v s="$score" 'BEGIN { exit !(s != "" && s <= 1.5) }'
 say "no key in any log"
 inside bash -ec '! { journalctl --no-pager; cat /var/log/nginx/*; } | grep -aE "AIzaCanary|hush-canary|sk-gw-"'
 inside systemctl is-active gateway@blue gateway.socket
+
 say "make uninstall"
 inside bash -ec 'cd gateway && make uninstall && ! test -e /run/systemd/units/invocation:gateway@blue.service && test -e /etc/gateway/gateway.yaml'
 say passed
