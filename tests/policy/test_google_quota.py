@@ -1,8 +1,6 @@
 """Every 429 on record, as the pool reads it: how long the project rests for that model."""
 
-import gzip
 import json
-from typing import Any
 
 import pytest
 
@@ -10,25 +8,16 @@ from gateway.errors import PoolExhausted, RateLimited
 from gateway.gemini import errors as failure
 from gateway.policy.google_quota import DAY, midnight
 from gateway.policy.keypool import KeyPool, PoolConfig, Project, outcome
-from tests.support.paths import ROOT
+from tests.support.corpus import Record, recorded
 
-CORPUS = ROOT.parent / "shared" / "replay" / "corpus.jsonl.gz"
 NOW = 1_780_000_000.0
 
 
-def recorded() -> list[Any]:
-    if not CORPUS.exists():
-        return []
-    with gzip.open(CORPUS, "rt") as lines:
-        return [found for found in map(json.loads, lines) if found.get("status") == 429]
-
-
-@pytest.mark.skipif(not CORPUS.exists(), reason="no recordings beside this checkout")
-@pytest.mark.parametrize("one", recorded(), ids=lambda one: str(one.get("id", ""))[-60:])
-def test_a_recorded_429_rests_the_project_as_long_as_it_says(one: Any) -> None:
-    given = one["response"]
+@pytest.mark.parametrize("record", recorded(lambda record: record["status"] == 429))
+def test_a_recorded_429_rests_the_project_as_long_as_it_says(record: Record) -> None:
+    response = record["response"]
     error = failure.from_response(
-        429, given.encode() if isinstance(given, str) else json.dumps(given).encode()
+        429, response.encode() if isinstance(response, str) else json.dumps(response).encode()
     )
     assert isinstance(error, RateLimited)
     pool = KeyPool([Project("a", ("k",))], PoolConfig())
