@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from gateway.conversation.field_policy import CHAT, Policy, markdown
 from gateway.plugins.completions.translation import COMPLETIONS
-from gateway.plugins.embeddings.translation import EMBEDDINGS
+from gateway.plugins.embeddings.fields import EMBEDDINGS
 from gateway.plugins.messages.request import MESSAGES
 from gateway.plugins.moderations.translation import MODERATIONS
 from gateway.plugins.responses.request import RESPONSES

@@ -1,15 +1,15 @@
-"""OpenAI's embeddings and model lists."""
+"""OpenAI's embeddings messages (https://platform.openai.com/docs/api-reference/embeddings)."""
 
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import Meta, Struct
 
 TokenIds = list[int]
 
 
 class EmbeddingExtras(Struct, gc=False):
-    """Gemini's own options, at the top or under `extra_body.google`."""
+    """Gemini's options, sent at the top level, under `google`, or under `extra_body.google`."""
 
     task_type: str | None = None
     title: str | None = None
@@ -49,40 +49,5 @@ class EmbeddingList(Struct, gc=False):
     object: Literal["list"] = "list"
 
 
-class Model(Struct, gc=False):
-    """A model; the fields after `owned_by` are ours, and harmless."""
-
-    id: str
-    created: int
-    owned_by: str = "google"
-    object: Literal["model"] = "model"
-    display_name: str | UnsetType = UNSET
-    context_window: int | UnsetType = UNSET
-    max_output_tokens: int | UnsetType = UNSET
-    supported_generation_methods: list[str] | UnsetType = UNSET
-    thinking: bool | UnsetType = UNSET
-
-
-class ModelList(Struct, gc=False):
-    data: list[Model]
-    object: Literal["list"] = "list"
-
-
-class AnthropicModel(Struct, gc=False):
-    """The same in Anthropic's shape, for clients that say `anthropic-version`."""
-
-    id: str
-    display_name: str
-    created_at: str
-    type: Literal["model"] = "model"
-
-
-class AnthropicModelList(Struct, gc=False):
-    data: list[AnthropicModel]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool = False
-
-
-decode_embedding_request = msgspec.json.Decoder(EmbeddingRequest).decode
+decode_request = msgspec.json.Decoder(EmbeddingRequest).decode
 encode = msgspec.json.Encoder().encode

@@ -1,4 +1,4 @@
-"""Model records as OpenAI lists them, and as Anthropic does (translation.md F.1)."""
+"""Google's model records in OpenAI's and Anthropic's shapes."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -6,17 +6,17 @@ from datetime import UTC, datetime
 from msgspec import UNSET
 
 from gateway.gemini.resources import ModelRecord
-from gateway.plugins.embeddings.wire import AnthropicModel, AnthropicModelList, Model, ModelList
+from gateway.plugins.models.wire import AnthropicModel, AnthropicModelList, Model, ModelList
 
-_UNDATED = 1733961600
-"""Google dates no model; OpenAI's field must be a number. The day Gemini 2 came."""
+_CREATED = 1733961600
+"""The release day of Gemini 2.0. OpenAI's `created` must be a number, and Google's records have no date."""
 
 
 def model(record: ModelRecord) -> Model:
-    """One of Google's models, without the prefix of its name."""
+    """Return Google's record in OpenAI's shape, its id without the `models/` prefix."""
     return Model(
         record.name.removeprefix("models/"),
-        _UNDATED,
+        _CREATED,
         display_name=record.display_name or UNSET,
         context_window=record.input_token_limit or UNSET,
         max_output_tokens=record.output_token_limit or UNSET,
@@ -26,22 +26,21 @@ def model(record: ModelRecord) -> Model:
 
 
 def with_aliases(models: Iterable[Model], aliases: Mapping[str, str]) -> list[Model]:
-    """Google's models, and after them the operator's other names for them."""
-    found = list(models)
-    known = {one.id for one in found}
-    return found + [Model(name, _UNDATED, owned_by="gateway") for name in aliases if name not in known]
+    """Return the models, followed by one entry for each alias that is not the id of a model."""
+    listed = list(models)
+    ids = {entry.id for entry in listed}
+    return listed + [Model(name, _CREATED, owned_by="gateway") for name in aliases if name not in ids]
 
 
-def model_list(models: list[Model]) -> ModelList:
-    return ModelList(models)
+def anthropic_model(entry: Model) -> AnthropicModel:
+    """Return a model in Anthropic's shape; the id stands in for a missing display name."""
+    created = datetime.fromtimestamp(entry.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return AnthropicModel(entry.id, entry.display_name or entry.id, created)
 
 
-def anthropic_model(one: Model) -> AnthropicModel:
-    created = datetime.fromtimestamp(one.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return AnthropicModel(one.id, one.display_name or one.id, created)
-
-
-def anthropic_list(models: list[Model]) -> AnthropicModelList:
-    """In one page: clients are content with it."""
-    data = [anthropic_model(one) for one in models]
+def model_list(models: list[Model], *, anthropic: bool) -> ModelList | AnthropicModelList:
+    """Return the list that the client's SDK expects."""
+    if not anthropic:
+        return ModelList(models)
+    data = [anthropic_model(entry) for entry in models]
     return AnthropicModelList(data, data[0].id if data else None, data[-1].id if data else None)

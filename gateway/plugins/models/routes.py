@@ -1,101 +1,103 @@
-"""The models a key may use: Google's own list, all pages of it, and the operator's aliases."""
+"""OpenAI's and Anthropic's model lists: Google's models that the key may use, and the operator's aliases."""
 
 from time import monotonic
+from typing import Annotated, Any
 
 from aiohttp import web
-from msgspec import Struct
+from msgspec import Meta, Struct
 from yarl import URL
 
 from gateway.errors import NotFound
 from gateway.exchange.delivery import json_reply
-from gateway.gemini import resources as gemini_lists
+from gateway.gemini.resources import ModelRecord, decode_page
 from gateway.observability.request_log import REQUEST_LOG, RequestLog
-from gateway.plugin import Plugin
-from gateway.plugins.embeddings import wire as openai_lists
-from gateway.plugins.models import response as models
+from gateway.plugin import Plugin, Services
+from gateway.plugins.models.response import anthropic_model, model, model_list, with_aliases
+from gateway.plugins.models.wire import Model, encode
 from gateway.policy.access import Client
 
-_MOST_PAGES = 20
-_MOST_KEYS = 1000
+_MAX_PAGES = 20
+_MAX_CACHED_KEYS = 1000
+_PAGE_SIZE = "1000"
+"""Google's maximum; its default is 50 (https://ai.google.dev/api/models#method:-models.list)."""
 
 
 class Models(Plugin):
-    """`GET /v1/models` and `GET /v1/models/{id}`; Anthropic's shape for who says `anthropic-version`."""
+    """`GET /v1/models` and `GET /v1/models/{id}`, in Anthropic's shape for requests with `anthropic-version`."""
 
     class Config(Struct, frozen=True, forbid_unknown_fields=True):
-        """How long a list is good."""
+        """Options of `plugins.models`."""
 
-        seconds: float = 300.0
+        seconds: Annotated[float, Meta(description="Seconds for which a key's model list is cached.")] = 300.0
 
-    def __init__(self, config: "Models.Config", services: object) -> None:
-        super().__init__(config, services)  # type: ignore[arg-type]  # as the loader hands them in
-        self._kept: dict[str, tuple[float, list[openai_lists.Model]]] = {}
+    def __init__(self, config: Any, services: Services) -> None:
+        super().__init__(config, services)
+        self._cache: dict[str, tuple[float, list[Model]]] = {}
+        """Time and list by the client's scope: one key's list is never shown to another."""
 
     def routes(self) -> list[web.RouteDef]:
-        """An id may hold slashes: `models/x`, `google/x`."""
+        """Return the list and the lookup. An id may contain slashes, as in `models/x` or `google/x`."""
         return [
-            web.get("/v1/models", self.all),
-            web.get("/models", self.all),
-            web.get("/v1/models/{id:.+}", self.one),
-            web.get("/models/{id:.+}", self.one),
+            web.get("/v1/models", self.list_models),
+            web.get("/models", self.list_models),
+            web.get("/v1/models/{id:.+}", self.show_model),
+            web.get("/models/{id:.+}", self.show_model),
         ]
 
-    async def all(self, request: web.Request) -> web.Response:
-        """The whole list; Google's own bytes for Google's own clients, who come with its header."""
+    async def list_models(self, request: web.Request) -> web.Response:
+        """Answer with the whole list, or with Google's own bytes for clients that send `x-goog-api-key`."""
         if "x-goog-api-key" in request.headers and "Authorization" not in request.headers:
-            return await self._native(request)
-        found = await self._listed(request)
-        shape = models.anthropic_list if "anthropic-version" in request.headers else models.model_list
-        return json_reply(openai_lists.encode(shape(found)), {})
+            return await self._google_page(request)
+        models = await self._models(request)
+        return json_reply(encode(model_list(models, anthropic="anthropic-version" in request.headers)), {})
 
-    async def _native(self, request: web.Request) -> web.Response:
-        """One page, as Google sent it."""
-        record, client = request[REQUEST_LOG], self.services.client(request)
-        query = {k: v for k, v in request.rel_url.query.items() if k in ("pageSize", "pageToken")}
-        path = str(URL("models").with_query(query)) if query else "models"
-        return json_reply(await self.services.exchange.ask(path, None, client, record, bytes), {})
-
-    async def one(self, request: web.Request) -> web.Response:
-        """One model, by Google's name or an alias."""
+    async def show_model(self, request: web.Request) -> web.Response:
+        """Answer with one model by Google's id or an alias. Raises NotFound."""
         name = request.match_info["id"]
         for namespace in ("models/", "google/", "gemini/"):
             name = name.removeprefix(namespace)
-        for found in await self._listed(request):
-            if found.id == name:
+        for entry in await self._models(request):
+            if entry.id == name:
                 anthropic = "anthropic-version" in request.headers
-                shown = models.anthropic_model(found) if anthropic else found
-                return json_reply(openai_lists.encode(shown), {})
+                return json_reply(encode(anthropic_model(entry) if anthropic else entry), {})
         raise NotFound(
             f"The model `{name[:80]}` does not exist or you do not have access to it.",
             code="model_not_found",
             param="model",
         )
 
-    async def _listed(self, request: web.Request) -> list[openai_lists.Model]:
-        """From memory while it is fresh; a key's list is never another's."""
+    async def _google_page(self, request: web.Request) -> web.Response:
+        """Answer with one page as Google sent it."""
+        record, client = request[REQUEST_LOG], self.services.client(request)
+        query = {k: v for k, v in request.rel_url.query.items() if k in ("pageSize", "pageToken")}
+        path = str(URL("models").with_query(query)) if query else "models"
+        return json_reply(await self.services.exchange.ask(path, None, client, record, bytes), {})
+
+    async def _models(self, request: web.Request) -> list[Model]:
+        """Return the models this client may use, from the cache while the entry is fresh."""
         record, client = request[REQUEST_LOG], self.services.client(request)
         now = monotonic()
-        kept = self._kept.get(client.scope)
-        if kept is not None and now - kept[0] < self.config.seconds:
-            return kept[1]
+        cached = self._cache.get(client.scope)
+        if cached is not None and now - cached[0] < self.config.seconds:
+            return cached[1]
         aliases = {**self.services.config.models.aliases, **client.rules.aliases}
-        found = models.with_aliases(map(models.model, await self._pages(client, record)), aliases)
-        found = [model for model in found if client.rules.allows(aliases.get(model.id, model.id))]
-        if len(self._kept) >= _MOST_KEYS:
-            self._kept.pop(next(iter(self._kept)))
-        self._kept[client.scope] = now, found
-        return found
+        models = with_aliases(map(model, await self._records(client, record)), aliases)
+        models = [entry for entry in models if client.rules.allows(aliases.get(entry.id, entry.id))]
+        if len(self._cache) >= _MAX_CACHED_KEYS:
+            self._cache.pop(next(iter(self._cache)))
+        self._cache[client.scope] = now, models
+        return models
 
-    async def _pages(self, client: Client, record: RequestLog) -> list[gemini_lists.ModelRecord]:
-        """Google's pages, of which the first has fifty unless more are asked for (translation.md F.1)."""
-        found: list[gemini_lists.ModelRecord] = []
+    async def _records(self, client: Client, record: RequestLog) -> list[ModelRecord]:
+        """Fetch all pages of Google's list."""
+        records: list[ModelRecord] = []
         token = ""
-        for _ in range(_MOST_PAGES):
-            query = {"pageSize": "1000", **({"pageToken": token} if token else {})}
+        for _ in range(_MAX_PAGES):
+            query = {"pageSize": _PAGE_SIZE, **({"pageToken": token} if token else {})}
             path = str(URL("models").with_query(query))
-            page = await self.services.exchange.ask(path, None, client, record, gemini_lists.decode_page)
-            found += page.models
+            page = await self.services.exchange.ask(path, None, client, record, decode_page)
+            records += page.models
             token = page.next_page_token or ""
             if not token:
                 break
-        return found
+        return records

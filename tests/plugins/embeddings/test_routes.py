@@ -13,7 +13,7 @@ import pytest
 import tiktoken
 
 from gateway.errors import ConfigError
-from gateway.plugins.embeddings.translation import packed
+from gateway.plugins.embeddings.response import packed
 from tests.support.servers import RawUpstream, Serve, whole
 
 
@@ -244,7 +244,7 @@ async def test_token_arrays_are_read_where_the_operator_allows_it(
 @pytest.mark.parametrize(
     ("given", "param", "told"),
     [
-        ([[0], [99]], "input[1]", "no token of tiny"), ([-1], "input", "no token"), ([2**40], "input", "no token"),
+        ([[0], [99]], "input[1]", "not a token of tiny"), ([-1], "input", "not a token"), ([2**40], "input", "not a token"),
         ([[]], "input", "empty"), (["x", 1], "input", "token arrays"),
     ],
 )  # fmt: skip

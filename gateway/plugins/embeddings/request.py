@@ -1,0 +1,70 @@
+"""OpenAI's embeddings request as batches for Gemini."""
+
+from collections.abc import Callable, Sequence
+
+from gateway.errors import BadRequest
+from gateway.gemini.resources import BatchEmbedContentsRequest, EmbedContentRequest
+from gateway.gemini.wire import Content, Part
+from gateway.plugins.embeddings.wire import EmbeddingExtras, EmbeddingRequest
+
+BATCH = 100
+"""Requests in one `batchEmbedContents` call; Gemini answers 400 "at most 100 requests can be in one batch" to more."""
+MAX_INPUTS = 2048
+"""OpenAI's limit for the `input` array (https://platform.openai.com/docs/api-reference/embeddings/create)."""
+
+Detokenizer = Callable[[list[int]], str]
+"""Decodes token ids of another vendor to text. Raises ValueError for an id that is not in the vocabulary."""
+
+
+def texts(body: EmbeddingRequest, detokenize: Detokenizer | None = None) -> list[str]:
+    """Return the texts of a request.
+
+    Raises BadRequest for an empty list, more than 2,048 inputs, an empty text, and token ids that cannot be decoded.
+    """
+    inputs: Sequence[str | int | list[int]] = [body.input] if isinstance(body.input, str) else body.input
+    ids = [item for item in inputs if isinstance(item, int)]
+    if ids and len(ids) == len(inputs):
+        inputs = [ids]
+    if not inputs:
+        raise BadRequest("`input` must contain at least one text", param="input")
+    if len(inputs) > MAX_INPUTS:
+        raise BadRequest(f"`input` may contain at most {MAX_INPUTS} texts, got {len(inputs)}", param="input")
+    result: list[str] = []
+    for i, item in enumerate(inputs):
+        param = "input" if len(inputs) == 1 else f"input[{i}]"
+        text = item if isinstance(item, str) else _detokenized(item, detokenize, param)
+        if not text:
+            raise BadRequest("input cannot be an empty string", param=param)
+        result.append(text)
+    return result
+
+
+def _detokenized(ids: int | list[int], detokenize: Detokenizer | None, param: str) -> str:
+    if detokenize is None or isinstance(ids, int):
+        raise BadRequest(
+            "token arrays are not supported, because Gemini has another vocabulary: send texts "
+            "(LangChain: OpenAIEmbeddings(check_embedding_ctx_length=False))",
+            param="input",
+            code="invalid_type",
+        )
+    try:
+        return detokenize(ids)
+    except ValueError as error:
+        raise BadRequest(str(error), param=param) from None
+
+
+def to_gemini(body: EmbeddingRequest, inputs: Sequence[str], model: str) -> list[BatchEmbedContentsRequest]:
+    """Return batches of at most 100 texts each, in the order of the texts."""
+    nested = body.extra_body.google if body.extra_body is not None else None
+    extras = nested or body.google or EmbeddingExtras()
+    requests = [
+        EmbedContentRequest(
+            f"models/{model}",
+            Content([Part(text=text)]),
+            body.dimensions,
+            extras.task_type or body.task_type,
+            extras.title or body.title,
+        )
+        for text in inputs
+    ]
+    return [BatchEmbedContentsRequest(requests[i : i + BATCH]) for i in range(0, len(requests), BATCH)]
