@@ -1,15 +1,13 @@
-"""The contract of plugins, and the loader. Built-in endpoint families use this and nothing else.
+"""The contract between the gateway and its plugins; docs/plugins.md explains it with a tested example.
 
-Installed makes a plugin possible, named in the YAML makes it active, in that order (design.md 2.8). Life cycle:
-decode its options, construct (no side effects), check(), routes(), lifespan in, serve, lifespan out.
+A plugin is installed as an entry point of the group `gateway.plugins` and activated by its name under `plugins` in the
+YAML. Life cycle: its options are decoded, the class is constructed (without side effects), `check()` and `routes()` are
+called, and `lifespan()` surrounds the time in which it serves.
 """
 
 import asyncio
-import traceback
+import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from difflib import get_close_matches
-from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from time import time
 from typing import Any, ClassVar
 
@@ -17,14 +15,14 @@ from aiohttp import web
 from msgspec import Struct
 
 from gateway.config.sections import GatewayConfig
-from gateway.config.source import Source
 from gateway.conversation.translation import Safety
-from gateway.errors import ConfigError, Fault, RateLimited
+from gateway.errors import RateLimited
 from gateway.exchange.attempt import over
+from gateway.exchange.delivery import Body
 from gateway.exchange.exchange import Exchange
 from gateway.exchange.ids import unique
 from gateway.gemini.capabilities import CapabilityTable
-from gateway.observability.loop_lag import LoopLag
+from gateway.observability.prometheus import MetricSources
 from gateway.observability.request_log import REQUEST_LOG, RequestLog
 from gateway.observability.statistics import Statistics
 from gateway.policy.access import Access, Client
@@ -34,26 +32,6 @@ from gateway.policy.rate_limits import windows
 from gateway.store.rate_counters import Counters
 from gateway.store.response_cache import HEADER, seconds
 from gateway.upstream.media import MediaFetcher
-
-GROUP = "gateway.plugins"
-"""The entry point group third parties register under."""
-
-BUILT_IN = {
-    "chat": "gateway.plugins.chat.routes:Chat",
-    "embeddings": "gateway.plugins.embeddings.routes:Embeddings",
-    "models": "gateway.plugins.models.routes:Models",
-    "responses": "gateway.plugins.responses.routes:Responses",
-    "completions": "gateway.plugins.completions.routes:Completions",
-    "messages": "gateway.plugins.messages.routes:Messages",
-    "moderations": "gateway.plugins.moderations.routes:Moderations",
-    "native": "gateway.plugins.native.routes:Native",
-    "health": "gateway.plugins.health:Health",
-    "hello": "gateway.plugins.hello:Hello",
-    "metrics": "gateway.plugins.metrics:Metrics",
-    "translate": "gateway.plugins.dry_run:Translate",
-}
-"""Resolved without a look at installed metadata, so they work from a checkout."""
-
 
 KEY_HEADERS: web.RequestKey[Mapping[str, str]] = web.RequestKey("key_headers", Mapping)
 """Where the key of a request is, when not in its headers as they came: Google's own surface takes one in the query."""
@@ -82,9 +60,12 @@ class Services(Struct, frozen=True):
     access: Access
     counters: Callable[[], Counters]
     """What clients have used; a store that may be replaced at the start."""
-    lines_dropped: Callable[[], int]
-    """Lines that the log has lost."""
-    lag: LoopLag
+    metrics: MetricSources
+    """What Prometheus's metrics are read from."""
+    draining: Callable[[], bool]
+    """Whether the process accepts no new work because it is about to stop."""
+    plugins: Mapping[str, "Plugin"]
+    """The active plugins by name; filled once all are constructed."""
 
     def client(self, request: web.Request) -> Client:
         """Who asks. Raises Unauthorized, or BadRequest for two different keys."""
@@ -162,111 +143,61 @@ SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
 
 
 class NoOptions(Struct, frozen=True, forbid_unknown_fields=True):
-    """For plugins that have nothing to configure."""
+    """Options of a plugin that has none."""
+
+
+class DryRun(Struct, frozen=True):
+    """The Gemini calls that a request would cause."""
+
+    model: str
+    path: str
+    """Path below the API version, such as `models/gemini-2.5-flash:generateContent`."""
+    bodies: list[Any]
+    """One request body for each choice, encodable as JSON."""
+    notes: list[str]
+    """Fields that would not be honoured."""
 
 
 class Plugin:
-    """One family of endpoints. Subclass it, name the class as an entry point, name it in the YAML."""
+    """Base class of plugins: one family of endpoints each."""
 
     Config: ClassVar[type[Struct]] = NoOptions
-    """A frozen Struct: the plugin's options, decoded strictly from its section."""
+    """Frozen Struct into which the plugin's section of the YAML is decoded; unknown keys are errors."""
 
     catch_all: ClassVar[bool] = False
-    """Answers what nobody else does: registered last, whatever its place in the file."""
+    """Whether the routes are registered after those of all other plugins, whatever the order in the YAML."""
+
+    name: str = ""
+    """The plugin's name in the YAML. Set by the loader after construction."""
+
+    logger: logging.Logger = logging.getLogger("gateway.plugins")
+    """Logger `gateway.plugins.<name>`, whose records become lines of the JSON log. Set with `name`."""
 
     def __init__(self, config: Any, services: Services) -> None:
         self.config = config
         self.services = services
 
     def check(self) -> None:
-        """Raise ValueError when the options make no sense together."""
+        """Raise ValueError if the options contradict each other or something they need is missing."""
 
     def routes(self) -> Iterable[web.RouteDef]:
-        """What this plugin answers. Nobody else may claim the same method and path."""
+        """Return the routes. It is an error if another plugin claims the same method and path."""
         return ()
 
     async def lifespan(self, app: web.Application) -> AsyncIterator[None]:
         """Set up, `yield` once, tear down."""
         yield
 
+    async def dry_run(self, body: Body, client: Client) -> DryRun | None:
+        """Return what `body` would ask Gemini, without asking. None if the plugin does not translate requests.
 
-class Loaded(Struct, frozen=True):
-    """A plugin in place."""
+        Raises GatewayError as the endpoint would.
+        """
+        return None
 
-    name: str
-    plugin: Plugin
-    routes: tuple[web.RouteDef, ...]
+    def render(self, answer: bytes) -> bytes | None:
+        """Return the client's response to one Gemini answer. None if the plugin does not translate answers.
 
-
-def load_plugins(source: Source, config: GatewayConfig, services: Services) -> list[Loaded]:
-    """The plugins the file names, catch-alls last. Raises ConfigError with a place for each fault."""
-    loaded: list[Loaded] = []
-    faults: list[Fault] = []
-    for name in config.plugins:
-        try:
-            plugin = _load(name, source, services)
-            routes = tuple(plugin.routes())
-            web.Application().add_routes(routes)  # refuses what is no route, and paths that cannot be
-            loaded.append(Loaded(name, plugin, routes))
-        except ConfigError as error:
-            faults += error.faults
-        except ValueError as error:
-            faults.append(source.fault(("plugins", name), str(error)))
-        except Exception as error:  # noqa: BLE001 - whatever somebody else's code raises
-            told = f"plugin {name!r} failed: {type(error).__name__}: {error} ({_place(error)})"
-            faults.append(source.fault(("plugins", name), told))
-    loaded.sort(key=lambda one: one.plugin.catch_all)
-    faults += _clashes(loaded, source)
-    if faults:
-        raise ConfigError(tuple(faults))
-    return loaded
-
-
-def _load(name: str, source: Source, services: Services) -> Plugin:
-    """One plugin, checked. Raises ValueError or ConfigError."""
-    cls = _find(name)
-    plugin = cls(source.decode(cls.Config, at=("plugins", name)), services)
-    plugin.check()
-    return plugin
-
-
-def _place(error: BaseException) -> str:
-    """The innermost frame."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{frame.filename}:{frame.lineno}"
-
-
-def _find(name: str) -> type[Plugin]:
-    if name in BUILT_IN:
-        module, _, attribute = BUILT_IN[name].partition(":")
-        found = getattr(import_module(module), attribute)
-    else:
-        found = _entry_point(name).load()
-    if not (isinstance(found, type) and issubclass(found, Plugin)):
-        raise ValueError(  # noqa: TRY004 - a fault of the configuration, which is told with its place
-            f"plugin {name!r} is not a subclass of gateway.plugin.Plugin"
-        )
-    return found
-
-
-def _entry_point(name: str) -> EntryPoint:
-    installed = {point.name: point for point in entry_points(group=GROUP)}
-    if name in installed:
-        return installed[name]
-    known = sorted([*BUILT_IN, *installed])
-    close = get_close_matches(name, known, 1)
-    hint = f"; did you mean {close[0]!r}?" if close else "."
-    raise ValueError(f"no plugin {name!r} is installed{hint} Known: {', '.join(known)}")
-
-
-def _clashes(loaded: list[Loaded], source: Source) -> Iterable[Fault]:
-    """aiohttp would let the first of two equal routes win in silence."""
-    owners: dict[tuple[str, str], str] = {}
-    for one in loaded:
-        for route in one.routes:
-            owner = owners.setdefault((route.method, route.path), one.name)
-            if owner != one.name:
-                message = (
-                    f"plugin {one.name!r} claims {route.method} {route.path}, which belongs to {owner!r}"
-                )
-                yield source.fault(("plugins", one.name), message, key=True)
+        Raises BadRequest if `answer` is not one.
+        """
+        return None

@@ -14,7 +14,7 @@ from gateway.config.source import read_file
 from gateway.emulator.replies import COMMANDS
 from gateway.emulator.script import Rule
 from gateway.observability import prometheus as metrics
-from gateway.plugin import BUILT_IN
+from gateway.server.plugin_loader import BUILT_IN
 from tests.support.paths import ROOT
 
 README = (ROOT / "README.md").read_text()

@@ -82,7 +82,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
         EntryPoint(n.lower(), f"{here}:{n}", "gateway.plugins")
         for n in ("Rival", "Lively", "Picky", "Wrong", "ACME", "Missing")
     ]
-    monkeypatch.setattr("gateway.plugin.entry_points", lambda group: points)
+    monkeypatch.setattr("gateway.server.plugin_loader.entry_points", lambda group: points)
     monkeypatch.setitem(sys.modules, here, sys.modules[__name__])
 
 
@@ -96,14 +96,14 @@ def faults(text: str) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("plugins: {helo: {}}", "g.yaml:1:17: no plugin 'helo' is installed; did you mean 'hello'?"),
-        ("plugins: {zzz: {}}", "g.yaml:1:16: no plugin 'zzz' is installed. Known: acme, chat, completions,"),
+        ("plugins: {helo: {}}", "g.yaml:1:17: plugin 'helo': not installed; did you mean 'hello'?"),
+        ("plugins: {zzz: {}}", "g.yaml:1:16: plugin 'zzz': not installed. Known: acme, chat, completions,"),
         ("plugins: {hello: {x: 1}}", "g.yaml:1:19: unknown key 'x' in plugins.hello."),
-        ("plugins: {acme: {}}", "g.yaml:1:17: plugin 'acme' is not a subclass of gateway.plugin.Plugin"),
-        ("plugins: {picky: {}}", "g.yaml:1:18: nothing here makes sense"),
+        ("plugins: {acme: {}}", "g.yaml:1:17: plugin 'acme': not a subclass of gateway.plugin.Plugin"),
+        ("plugins: {picky: {}}", "g.yaml:1:18: plugin 'picky': nothing here makes sense"),
         ("plugins: {health: {}, rival: {}}", "g.yaml:1:23: plugin 'rival' claims GET /healthz, which belongs to 'health'"),
-        ("plugins: {wrong: {how: no}}", "g.yaml:1:18: path should be started with /"),
-        ('plugins: {wrong: {how: "/{x"}}', "g.yaml:1:18: Invalid path '/{x'"),
+        ("plugins: {wrong: {how: no}}", "g.yaml:1:18: plugin 'wrong': path should be started with /"),
+        ('plugins: {wrong: {how: "/{x"}}', "g.yaml:1:18: plugin 'wrong': Invalid path '/{x'"),
         ("plugins: {wrong: {how: nothing}}", "g.yaml:1:18: plugin 'wrong' failed: TypeError: "),
         ("plugins: {wrong: {how: raises}}", "g.yaml:1:18: plugin 'wrong' failed: KeyError: 'never here'"),
         ("plugins: {missing: {}}", "g.yaml:1:20: plugin 'missing' failed: AttributeError: "),

@@ -103,7 +103,7 @@ def _day(text: str) -> float:
 def _engine(path: Path) -> Any:
     """The ledger's database of a configuration. Raises ConfigError when there is none."""
     from gateway.server.serving import load
-    from gateway.server.team import open_ledger
+    from gateway.server.stores import open_ledger
 
     config, source = load(path)
     ledger = open_ledger(config, source, lambda told: print(told, file=sys.stderr))

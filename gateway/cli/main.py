@@ -137,13 +137,26 @@ def _schema(options: argparse.Namespace) -> int:
 
 
 def _translate(options: argparse.Namespace) -> int:
-    from gateway.plugins.preview import preview_file
+    import asyncio
+
+    import msgspec
+
+    from gateway.exchange.delivery import parse
+    from gateway.plugin import SERVICES
+    from gateway.plugins.dry_run import preview
+    from gateway.policy.access import Client, digest
     from gateway.server.application import build_app
     from gateway.server.serving import load
 
     try:
         data = sys.stdin.buffer.read() if str(options.file) == "-" else options.file.read_bytes()
-        sys.stdout.write(preview_file(data, build_app(*load(options.config))))
+        services = build_app(*load(options.config))[SERVICES]
+
+        async def run() -> bytes:
+            async with services.media:  # remote files of the request are fetched
+                return await preview(parse(data), Client("", "", digest("")), services)
+
+        print(msgspec.json.format(asyncio.run(run()), indent=2).decode())
     except GatewayError as error:
         place = f"{error.param}: " if error.param else ""
         print(f"{options.file}: {place}{error.message}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""How late the event loop is: everybody waits that long, whoever is to blame."""
+"""Event-loop lag: the delay that a blocking callback causes for every request."""
 
 import asyncio
 from collections import deque
@@ -8,14 +8,14 @@ from time import monotonic
 
 PERIOD = 0.5
 """Seconds between samples."""
-_REMEMBERED = 60.0
-"""Seconds; Prometheus looks more often."""
+_WINDOW = 60.0
+"""Seconds for which a sample counts; longer than Prometheus's usual scrape interval."""
 
 
 class LoopLag:
-    """Sleeps a while and looks how much longer it took. `clock` and `sleep` are in seconds."""
+    """Sampler that compares each sleep with its intended length. `clock` and `sleep` are in seconds."""
 
-    # the loop's own time stands still while a callback runs, and uvloop's is in whole milliseconds
+    # Not loop.time(): it stands still while a callback runs, and uvloop's has a resolution of 1 ms.
     def __init__(
         self,
         clock: Callable[[], float] = monotonic,
@@ -24,16 +24,16 @@ class LoopLag:
         self._clock = clock
         self._sleep = sleep
         self._samples: deque[tuple[float, float]] = deque()
-        """When, and how late."""
+        """Time and lag of each sample, in seconds."""
 
     @property
     def largest(self) -> float:
-        """Seconds, at most, in the last minute."""
+        """Maximum lag in the last minute, in seconds."""
         return max((lag for _, lag in self._samples), default=0.0)
 
     @asynccontextmanager
     async def sampling(self) -> AsyncIterator[None]:
-        """Sample as long as the context is open."""
+        """Sample while the context is open."""
         task = asyncio.create_task(self.sample(), name="loop lag")
         try:
             yield
@@ -42,11 +42,11 @@ class LoopLag:
             await asyncio.gather(task, return_exceptions=True)
 
     async def sample(self) -> None:
-        """Until cancelled."""
+        """Sample until cancelled."""
         while True:
             began = self._clock()
             await self._sleep(PERIOD)
             now = self._clock()
             self._samples.append((now, max(0.0, now - began - PERIOD)))
-            while self._samples[0][0] < now - _REMEMBERED:
+            while self._samples[0][0] < now - _WINDOW:
                 self._samples.popleft()

@@ -1,4 +1,4 @@
-"""What the gateway counts, told to Prometheus: the table of metrics, from which docs/metrics.md is made."""
+"""Prometheus metrics: the table of metrics, its text exposition, and docs/metrics.md, which is generated from it."""
 
 from collections.abc import Callable, Iterable
 from time import time
@@ -8,107 +8,137 @@ from aiohttp import web
 from msgspec import Struct
 
 from gateway import __version__
-from gateway.observability.statistics import Histogram
-from gateway.plugin import Services
+from gateway.observability.loop_lag import LoopLag
+from gateway.observability.statistics import Histogram, Statistics
+from gateway.policy.admission import Admission
+from gateway.policy.keypool import KeyPool
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
 Samples = Iterable[tuple[tuple[object, ...], float | Histogram]]
-"""Label values and number, or numbers."""
+"""Label values, and a number or a histogram."""
 Kind = Literal["counter", "gauge", "histogram"]
 
 
+class MetricSources(Struct, frozen=True):
+    """What the metrics are read from. The functions return what is in use at the time of a scrape, or None."""
+
+    statistics: Statistics
+    admission: Admission
+    limit: int
+    """`limits.streams`."""
+    pool: KeyPool
+    loop_lag: LoopLag
+    ledger: Callable[[], object]
+    """`errors`, `dropped` and `waiting` are read from it."""
+    state: Callable[[], object]
+    """`errors` is read from it."""
+    shared: Callable[[], object]
+    """`errors` and `degraded` are read from it."""
+    lines_dropped: Callable[[], int]
+
+
 class Family(Struct, frozen=True):
-    """One metric: what it is called, what it tells, its labels, and where its numbers come from."""
+    """One metric: its name, help text, labels, and the function that reads its samples."""
 
     name: str
-    told: str
+    help: str
     labels: tuple[str, ...]
-    samples: Callable[[Services], Samples]
+    samples: Callable[[MetricSources], Samples]
     kind: Kind = "counter"
 
     @property
     def series(self) -> tuple[str, ...]:
-        """What is asked for in PromQL, the usual one first."""
+        """Names of the time series, the most used first."""
         return tuple(self.name + suffix for suffix in _SUFFIXES[self.kind])
 
 
-def _by_model(name: str) -> Callable[[Services], Samples]:
-    return lambda services: (
-        ((model,), getattr(found, name)) for model, found in services.totals.models.items()
+def _by_model(name: str) -> Callable[[MetricSources], Samples]:
+    """Read an attribute of each model's statistics."""
+    return lambda sources: (
+        ((model,), getattr(totals, name)) for model, totals in sources.statistics.models.items()
     )
 
 
-def _counted(name: str) -> Callable[[Services], Samples]:
-    return lambda services: (((key,), n) for key, n in getattr(services.totals, name).items())
+def _by_key(name: str) -> Callable[[MetricSources], Samples]:
+    """Read a counter whose keys are single label values."""
+    return lambda sources: (((key,), n) for key, n in getattr(sources.statistics, name).items())
 
 
-def _pool(services: Services) -> Samples:
-    for one in services.exchange.accounts.pool.describe(time()):
-        yield (one.project, one.key_id, one.model, one.reason), float(one.state != "ready")
+def _by_keys(name: str) -> Callable[[MetricSources], Samples]:
+    """Read a counter whose keys are tuples of label values."""
+    return lambda sources: getattr(sources.statistics, name).items()
 
 
-def _in_flight(services: Services) -> Samples:
-    states = services.exchange.accounts.pool.describe(time())
-    return (((one.project, one.model), float(one.in_flight)) for one in states if one.model)
+def _attribute(source: str, name: str) -> Callable[[MetricSources], Samples]:
+    """Read a number from a store; 0 where it has none, such as a store in memory."""
+    return lambda sources: [((), float(getattr(getattr(sources, source)(), name, 0)))]
 
 
-def _ledger(name: str) -> Callable[[Services], Samples]:
-    return lambda services: [((), float(getattr(services.exchange.accounts.ledger, name, 0)))]
+def _pool(sources: MetricSources) -> Samples:
+    for state in sources.pool.describe(time()):
+        yield (state.project, state.key_id, state.model, state.reason), float(state.state != "ready")
+
+
+def _in_flight(sources: MetricSources) -> Samples:
+    states = sources.pool.describe(time())
+    return (((state.project, state.model), float(state.in_flight)) for state in states if state.model)
 
 
 FAMILIES: tuple[Family, ...] = (
-    Family("gateway_exchanges", "Requests answered.", ("model", "status"), lambda s: s.totals.exchanges.items()),
-    Family("gateway_attempts", "Calls of Gemini by the model that was asked, retries included.", ("model",),
-           lambda s: (((model,), n) for model, n in s.totals.calls.items())),
-    Family("gateway_duration_seconds", "How long requests took that asked Gemini.", ("model",),
+    Family("gateway_exchanges", "Requests answered.", ("model", "status"), _by_keys("exchanges")),
+    Family("gateway_attempts", "Calls of Gemini by requested model, including retries.", ("model",),
+           _by_key("calls")),
+    Family("gateway_duration_seconds", "Duration of requests that called Gemini.", ("model",),
            _by_model("duration"), "histogram"),
-    Family("gateway_first_byte_seconds", "Times to the first byte of streams.", ("model",),
+    Family("gateway_first_byte_seconds", "Time to the first byte of streamed answers.", ("model",),
            _by_model("first_byte"), "histogram"),
     Family("gateway_chunk_gap_seconds",
-           "The longest time between two reads of each stream; a client that reads slowly makes it longer.",
+           "Longest time between two reads of each stream. A client that reads slowly makes it longer.",
            ("model",), _by_model("chunk_gap"), "histogram"),
-    Family("gateway_prompt_tokens", "Tokens asked, as billed.", ("model",), _by_model("prompt_tokens")),
-    Family("gateway_completion_tokens", "Tokens answered, thoughts included, as billed.", ("model",),
+    Family("gateway_prompt_tokens", "Input tokens, as billed.", ("model",), _by_model("prompt_tokens")),
+    Family("gateway_completion_tokens", "Output tokens, as billed, including thoughts.", ("model",),
            _by_model("completion_tokens")),
-    Family("gateway_errors", "Failed requests, by Gemini's status (0: none) and our code.", ("status", "code"),
-           lambda s: s.totals.errors.items()),
+    Family("gateway_errors", "Failed requests by Gemini's HTTP status (0: none) and the gateway's error code.",
+           ("status", "code"), _by_keys("errors")),
     Family("gateway_upstream_errors",
-           "Failed calls of Gemini, those included that another attempt made good: `upstream_unreachable`,"
+           "Failed calls of Gemini, including those that a retry recovered: `upstream_unreachable`,"
            " `upstream_timeout`, `upstream_incomplete`, `quota_per_minute`, `quota_per_day`, or another code.",
-           ("model", "cause"), lambda s: s.totals.failures.items()),
-    Family("gateway_notes", "Fields not honoured, or repaired; `other` where there are too many.", ("field",),
-           _counted("notes")),
-    Family("gateway_fallbacks", "Models given up for the next of their chain, by the code of the error.", ("code",),
-           lambda s: (((code,), n) for code, n in s.totals.fallbacks.items())),
-    Family("gateway_hedges", "Second projects asked beside a silent first, which won or lost.", ("outcome",),
-           lambda s: (((outcome,), n) for outcome, n in s.totals.hedges.items())),
-    Family("gateway_cache", "Requests that asked for a kept answer, by what became of it.", ("outcome",),
-           lambda s: (((outcome,), n) for outcome, n in s.totals.cache.items())),
-    Family("gateway_adjusted", "Refused fields, changed for another attempt.", ("field",), _counted("adjusted")),
-    Family("gateway_signature_dummies", "Histories sent with a dummy for a thought signature that is unknown.", (),
-           lambda s: [((), s.totals.dummies)]),
+           ("model", "cause"), _by_keys("failures")),
+    Family("gateway_notes", "Request fields that were not honoured, or honoured after a repair."
+           " Names beyond the first 300 are counted as `other`.", ("field",), _by_key("notes")),
+    Family("gateway_fallbacks", "Models replaced by the next of `models.fallbacks`, by error code.", ("code",),
+           _by_key("fallbacks")),
+    Family("gateway_hedges", "Hedged requests by outcome: the second project answered first (`won`) or not (`lost`).",
+           ("outcome",), _by_key("hedges")),
+    Family("gateway_cache", "Requests that asked for a cached answer, by result: `hit`, `miss` or `off`.",
+           ("outcome",), _by_key("cache")),
+    Family("gateway_adjusted", "Request fields that Gemini refused and that were changed for another attempt.",
+           ("field",), _by_key("adjusted")),
+    Family("gateway_signature_dummies", "Requests sent with Google's placeholder for an unknown thought signature.",
+           (), lambda s: [((), s.statistics.dummies)]),
     Family("gateway_in_progress", "Requests in progress.", (), lambda s: [((), s.admission.in_progress)], "gauge"),
-    Family("gateway_in_progress_limit", "How many there may be: `limits.streams`.", (),
-           lambda s: [((), s.config.limits.streams)], "gauge"),
-    Family("gateway_pool_resting", "1 for a key, or a project for a model, that is not used now; why.",
+    Family("gateway_in_progress_limit", "Maximum of requests in progress: `limits.streams`.", (),
+           lambda s: [((), s.limit)], "gauge"),
+    Family("gateway_pool_resting", "1 for a key, or a project and model, that is cooling down or disabled.",
            ("project", "key", "model", "reason"), _pool, "gauge"),
-    Family("gateway_pool_in_flight", "Calls of a project for a model.", ("project", "model"), _in_flight, "gauge"),
-    Family("gateway_state_errors", "Reads and writes of the state file that failed.", (),
-           lambda s: [((), getattr(s.exchange.stores.signatures, "errors", 0))]),
-    Family("gateway_ledger_errors", "Transactions of the ledger that failed.", (), _ledger("errors")),
-    Family("gateway_ledger_dropped", "Rows of the ledger that were lost.", (), _ledger("dropped")),
-    Family("gateway_ledger_waiting", "Rows that are not written yet.", (), _ledger("waiting"), "gauge"),
-    Family("gateway_shared_errors", "Calls of Redis that failed.", (),
-           lambda s: [((), getattr(s.counters(), "errors", 0))]),
-    Family("gateway_shared_degraded", "1 while Redis is not used because it fails.", (),
-           lambda s: [((), float(getattr(s.counters(), "degraded", False)))], "gauge"),
-    Family("gateway_log_dropped", "Lines of the log that were lost because nobody read.", (),
+    Family("gateway_pool_in_flight", "Calls in progress by project and model.", ("project", "model"),
+           _in_flight, "gauge"),
+    Family("gateway_state_errors", "Failed reads and writes of the state store.", (),
+           _attribute("state", "errors")),
+    Family("gateway_ledger_errors", "Failed transactions of the ledger.", (), _attribute("ledger", "errors")),
+    Family("gateway_ledger_dropped", "Rows that the ledger lost.", (), _attribute("ledger", "dropped")),
+    Family("gateway_ledger_waiting", "Rows that are not yet written to the ledger.", (),
+           _attribute("ledger", "waiting"), "gauge"),
+    Family("gateway_shared_errors", "Failed calls of Redis.", (), _attribute("shared", "errors")),
+    Family("gateway_shared_degraded", "1 while Redis is bypassed because it fails.", (),
+           _attribute("shared", "degraded"), "gauge"),
+    Family("gateway_log_dropped", "Log lines dropped because standard error was not read.", (),
            lambda s: [((), s.lines_dropped())]),
-    Family("gateway_loop_lag_seconds", "The most that the event loop was late in the last minute.", (),
-           lambda s: [((), s.lag.largest)], "gauge"),
-    Family("gateway_build_info", "1; the version is a label.", ("version",),
+    Family("gateway_loop_lag_seconds", "Maximum delay of the event loop in the last minute.", (),
+           lambda s: [((), s.loop_lag.largest)], "gauge"),
+    Family("gateway_build_info", "Always 1; the label is the version.", ("version",),
            lambda _: [((__version__,), 1.0)], "gauge"),
 )  # fmt: skip
 PROCESS = (
@@ -119,7 +149,7 @@ PROCESS = (
     "process_start_time_seconds",
     "process_virtual_memory_bytes",
 )
-"""The process's own, as prometheus-client tells them on Linux."""
+"""Metrics of the process, which prometheus-client collects on Linux."""
 
 _SUFFIXES: dict[Kind, tuple[str, ...]] = {
     "counter": ("_total",),
@@ -129,49 +159,58 @@ _SUFFIXES: dict[Kind, tuple[str, ...]] = {
 
 
 def markdown() -> str:
-    """docs/metrics.md."""
-    rows = (f"| `{one.series[0]}` | {one.kind} | {', '.join(one.labels)} | {one.told} |" for one in FAMILIES)
-    head = ["# Metrics", "", "Made by `make docs` from `gateway/metrics.py`; a test holds the two equal.", ""]
+    """Return docs/metrics.md."""
+    rows = (f"| `{f.series[0]}` | {f.kind} | {', '.join(f.labels)} | {f.help} |" for f in FAMILIES)
+    head = [
+        "# Metrics",
+        "",
+        "Generated by `make docs` from `gateway/observability/prometheus.py`; do not edit.",
+        "",
+    ]
     process = f"Of the process, on Linux: {', '.join(f'`{name}`' for name in PROCESS)}."
-    return "\n".join([*head, "| name | kind | labels | what |", "|---|---|---|---|", *rows, "", process, ""])
+    return "\n".join(
+        [*head, "| name | type | labels | meaning |", "|---|---|---|---|", *rows, "", process, ""]
+    )
 
 
 class _Collector:
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    """Collector of the gateway's metrics, as prometheus-client's registry expects it."""
+
+    def __init__(self, sources: MetricSources) -> None:
+        self._sources = sources
 
     def collect(self) -> "Iterable[Metric]":
-        """Prometheus's families, made when asked for."""
-        return [_metric(one, self._services) for one in FAMILIES]
+        """Return all families with the samples of this moment."""
+        return [_metric(family, self._sources) for family in FAMILIES]
 
 
-def _metric(one: Family, services: Services) -> "Metric":
+def _metric(family: Family, sources: MetricSources) -> "Metric":
     from prometheus_client.core import Metric
 
-    metric = Metric(one.name, one.told, one.kind)
-    for key, value in sorted(one.samples(services), key=lambda sample: str(sample[0])):
-        labels = dict(zip(one.labels, map(str, key), strict=True))
+    metric = Metric(family.name, family.help, family.kind)
+    for key, value in sorted(family.samples(sources), key=lambda sample: str(sample[0])):
+        labels = dict(zip(family.labels, map(str, key), strict=True))
         if isinstance(value, Histogram):
             _add_histogram(metric, labels, value)
         else:
-            metric.add_sample(one.series[0], labels, value)
+            metric.add_sample(family.series[0], labels, value)
     return metric
 
 
-def _add_histogram(metric: "Metric", labels: dict[str, str], found: Histogram) -> None:
-    counts = found.cumulative()
-    for bound, count in zip((*found.bounds, "+Inf"), counts, strict=True):
+def _add_histogram(metric: "Metric", labels: dict[str, str], histogram: Histogram) -> None:
+    counts = histogram.cumulative()
+    for bound, count in zip((*histogram.bounds, "+Inf"), counts, strict=True):
         metric.add_sample(f"{metric.name}_bucket", {**labels, "le": str(bound)}, count)
     metric.add_sample(f"{metric.name}_count", labels, counts[-1])
-    metric.add_sample(f"{metric.name}_sum", labels, found.sum)
+    metric.add_sample(f"{metric.name}_sum", labels, histogram.sum)
 
 
-def exposition(services: Services) -> web.Response:
-    """All metrics in Prometheus's text format."""
+def exposition(sources: MetricSources) -> web.Response:
+    """Return all metrics in Prometheus's text format."""
     from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
-    registry.register(_Collector(services))
+    registry.register(_Collector(sources))
     headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
     return web.Response(body=generate_latest(registry), headers=headers)

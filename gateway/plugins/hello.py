@@ -1,4 +1,4 @@
-"""What nobody else answers: `hello` for people, honest errors where an SDK would read it (design.md 1.1, 9)."""
+"""Answers for paths that no other plugin serves: `hello` in a browser, an API error for an SDK."""
 
 import re
 
@@ -13,13 +13,15 @@ API_NOUNS = frozenset({
     "moderations", "realtime", "responses", "speech", "threads", "transcriptions", "translate",
     "translations", "uploads", "vector_stores", "videos",
 })  # fmt: skip
-"""A path that ends in one of these belongs to an API, whatever stands before it."""
+"""Last path segments of API endpoints, under any prefix."""
 
 _VERSION = re.compile(r"v1[a-z]*")
+_MAX_PATH = 80
+"""Characters of a path that an error message repeats."""
 
 
 class Hello(Plugin):
-    """Every other path."""
+    """All other paths."""
 
     catch_all = True
 
@@ -27,23 +29,23 @@ class Hello(Plugin):
         return [web.route("*", "/{path:.*}", self.greet)]
 
     async def greet(self, request: web.Request) -> web.Response:
-        """`hello`, or 404, or 405 with what is allowed."""
+        """Answer `hello`. Raises MethodNotAllowed on paths of other methods, NotFound on API paths."""
         allowed = await _allowed_methods(request)
         if allowed:
             raise MethodNotAllowed(frozenset(allowed))
         if is_api_path(request.path) or request.method not in ("GET", "HEAD"):
-            raise NotFound(f"Unknown request URL: {request.method} {_shown(request.path)}.")
+            raise NotFound(f"Unknown request URL: {request.method} {_printable(request.path)}.")
         return web.Response(text="hello")
 
 
 def is_api_path(path: str) -> bool:
-    """Whether a client would parse what it gets here."""
+    """Return whether a client of this path expects JSON."""
     segments = [segment for segment in path.split("/") if segment]
     return any(_VERSION.fullmatch(s) for s in segments) or (bool(segments) and segments[-1] in API_NOUNS)
 
 
 async def _allowed_methods(request: web.Request) -> set[str]:
-    """Methods that other resources take on this path; OPTIONS alone is everywhere, and means nothing."""
+    """Return the methods that other resources allow on this path; none if there is only the OPTIONS catch-all."""
     allowed: set[str] = set()
     for resource in request.app.router.resources():
         if resource is not request.match_info.route.resource:
@@ -51,6 +53,6 @@ async def _allowed_methods(request: web.Request) -> set[str]:
     return allowed if allowed - {"OPTIONS"} else set()
 
 
-def _shown(path: str) -> str:
-    """The path as far as it is safe to repeat."""
-    return re.sub(r"[^\w/.:@-]", "?", path[:80], flags=re.ASCII)
+def _printable(path: str) -> str:
+    """Return the path, shortened, without characters that are unsafe in a message."""
+    return re.sub(r"[^\w/.:@-]", "?", path[:_MAX_PATH], flags=re.ASCII)

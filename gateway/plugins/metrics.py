@@ -1,4 +1,4 @@
-"""`GET /metrics` for Prometheus. Off by default: the admin listener has it, out of the world's sight."""
+"""`GET /metrics` for Prometheus, off by default: the admin listener serves the same on a private address."""
 
 from aiohttp import web
 
@@ -7,20 +7,20 @@ from gateway.plugin import Plugin
 
 
 class Metrics(Plugin):
-    """What `gateway.observability.prometheus` collects, in Prometheus's text format."""
+    """`GET /metrics` on the public listener."""
 
     def check(self) -> None:
-        """Raise ValueError when the client library is missing."""
+        """Raise ValueError if prometheus-client is not installed."""
         try:
-            import prometheus_client  # noqa: F401 - only who serves metrics needs it
+            import prometheus_client  # noqa: F401 - an optional dependency
         except ImportError:
             raise ValueError(
-                "`metrics` needs the package prometheus-client: pip install 'gemini-gateway[team]'"
+                "`metrics` needs the package prometheus-client: in a checkout, pip install '.[team]'"
             ) from None
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/metrics", self.show)]
 
     async def show(self, _: web.Request) -> web.Response:
-        """All of them."""
-        return exposition(self.services)
+        """Answer with all metrics."""
+        return exposition(self.services.metrics)

@@ -96,7 +96,7 @@ class Admin:
 
     async def metrics(self, _: web.Request) -> web.Response:
         """For Prometheus."""
-        return exposition(self._services())
+        return exposition(self._services().metrics)
 
     async def keys(self, _: web.Request) -> web.Response:
         """Issued keys, newest first, without their hashes."""

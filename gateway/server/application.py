@@ -1,4 +1,4 @@
-"""Composes the application: services, plugins, CORS, middleware. Imports no plugin: they are found by name."""
+"""The aiohttp application: services, plugins, middleware, CORS. Plugins are imported by name only."""
 
 import asyncio
 import os
@@ -9,10 +9,12 @@ from time import time
 from aiohttp import web
 
 from gateway.config.capabilities import capability_table
+from gateway.config.consistency import contradictions
+from gateway.config.key_pool import key_pool
 from gateway.config.prices import prices
-from gateway.config.sections import CorsConfig, GatewayConfig
+from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
-from gateway.errors import ConfigError, Fault
+from gateway.errors import ConfigError
 from gateway.exchange.attempt import CallAccounting
 from gateway.exchange.exchange import Exchange
 from gateway.exchange.recovery import Recovery
@@ -21,19 +23,22 @@ from gateway.gemini.wire import SafetySetting
 from gateway.observability.json_log import JsonLog
 from gateway.observability.loop_lag import LoopLag
 from gateway.observability.open_tracing import open_tracing
+from gateway.observability.prometheus import MetricSources
 from gateway.observability.request_log import REQUEST_LOG, RequestLog
 from gateway.observability.statistics import Statistics
-from gateway.plugin import SERVICES, Loaded, Services, load_plugins
+from gateway.plugin import SERVICES, Plugin, Services
 from gateway.policy.access import Access
 from gateway.policy.admission import Admission
-from gateway.policy.catalog import Catalog, alias_fault, fallback_fault
+from gateway.policy.catalog import Catalog
 from gateway.policy.keypool import KeyPool
 from gateway.policy.rate_limits import limit_headers
-from gateway.server import cors
+from gateway.server.cors import Cors
+from gateway.server.issued_keys import IssuedKeys
 from gateway.server.lifecycle import DRAIN, Drain
 from gateway.server.middleware import RequestMiddleware
-from gateway.server.state import open_redis, own_store, own_stores, shared_stores
-from gateway.server.team import Team, key_pool, open_ledger
+from gateway.server.plugin_loader import Loaded, load_plugins
+from gateway.server.pool_state import PoolState
+from gateway.server.stores import open_ledger, open_redis, own_store, own_stores, shared_stores
 from gateway.store.key_value import StoreLimits
 from gateway.store.rate_counters import MemoryCounters
 from gateway.store.response_cache import HEADER
@@ -46,11 +51,44 @@ PLUGINS: web.AppKey[list[Loaded]] = web.AppKey("plugins", list)
 
 
 def build_app(config: GatewayConfig, source: Source, before: Services | None = None) -> web.Application:
-    """The application a configuration asks for. Raises ConfigError, with places from `source`.
+    """Return the application for a configuration. Raises ConfigError with the places of faults in `source`.
 
-    At a reload `before` is what served until now: its counts go on, and so does what was only in its memory.
+    At a reload, `before` are the services in use: their statistics continue, and so does what is only in memory.
     """
-    log, drain, totals = JsonLog(), Drain(), before.totals if before is not None else Statistics()
+    log, drain, cors = JsonLog(), Drain(), Cors(config.cors)
+    upstream = GeminiClient(config.upstream)
+    active: dict[str, Plugin] = {}
+    services = _services(config, source, before, upstream, log, drain, active)
+    middleware = RequestMiddleware(log, services, cors)
+    app = web.Application(middlewares=[middleware], client_max_size=config.limits.body)
+    app[SERVICES], app[DRAIN] = services, drain
+    app[PLUGINS] = load_plugins(source, config, services)
+    active.update((entry.name, entry.plugin) for entry in app[PLUGINS])
+    app.cleanup_ctx.append(_open(log, services, upstream, source, before))
+    app.cleanup_ctx.append(_traced(log, middleware))
+    _add_routes(app, app[PLUGINS], cors)
+    app.on_response_prepare.append(_finish_headers(drain, cors))
+    return app
+
+
+def _services(
+    config: GatewayConfig,
+    source: Source,
+    before: Services | None,
+    upstream: GeminiClient,
+    log: JsonLog,
+    drain: Drain,
+    active: dict[str, Plugin],
+) -> Services:
+    """Build what the plugins share, without opening anything."""
+    totals = before.totals if before is not None else Statistics()
+    table, pool = _checked(config, source)
+    accounts = CallAccounting(pool, prices(config.ledger), table, totals)
+    if before is not None:
+        _carry_over(before.exchange, accounts)
+    recovery = Recovery(config.upstream.retry, accounts, strict=config.compat == "strict")
+    exchange = Exchange(upstream, accounts, recovery, config.upstream.hedge)
+    admission = Admission(config.limits.streams)
 
     def finished(record: RequestLog, status: int) -> None:
         record.ended(status)
@@ -58,46 +96,48 @@ def build_app(config: GatewayConfig, source: Source, before: Services | None = N
         if config.logging.exchanges:
             log.exchange(record)
 
-    upstream, media = GeminiClient(config.upstream), MediaFetcher(config.media)
-    known, pool = _checked(config, source)
-    accounts = CallAccounting(pool, prices(config.ledger), known, totals)
-    if before is not None:
-        _carry_over(before.exchange, accounts)
-    access = Access(config.auth, pooled=bool(accounts.pool))
-    retrial = Recovery(config.upstream.retry, accounts, strict=config.compat == "strict")
-    exchange = Exchange(upstream, accounts, retrial, config.upstream.hedge)
-    services = Services(
+    return Services(
         config=config,
         catalog=Catalog(config.models),
-        capability_table=known,
+        capability_table=table,
         safety=[SafetySetting(category, threshold) for category, threshold in config.safety.items()],
         exchange=exchange,
-        media=media,
-        admission=Admission(config.limits.streams),
+        media=MediaFetcher(config.media),
+        admission=admission,
         totals=totals,
         finished=finished,
         running=drain.tasks,
-        access=access,
+        access=Access(config.auth, pooled=bool(pool)),
         counters=lambda: accounts.counters,
-        lines_dropped=lambda: log.dropped,
-        lag=LoopLag(),
+        metrics=_metric_sources(config, exchange, admission, log),
+        draining=lambda: drain.draining,
+        plugins=active,
     )
-    around = RequestMiddleware(log, services, config)
-    app = web.Application(middlewares=[around], client_max_size=config.limits.body)
-    app[SERVICES], app[DRAIN] = services, drain
-    app[PLUGINS] = load_plugins(source, config, services)
-    app.cleanup_ctx.append(_open(log, services, upstream, source, before))
-    app.cleanup_ctx.append(_traced(log, around))
-    _serve(app, app[PLUGINS], config)
-    return app
+
+
+def _metric_sources(
+    config: GatewayConfig, exchange: Exchange, admission: Admission, log: JsonLog
+) -> MetricSources:
+    accounts = exchange.accounts
+    return MetricSources(
+        statistics=accounts.totals,
+        admission=admission,
+        limit=config.limits.streams,
+        pool=accounts.pool,
+        loop_lag=LoopLag(),
+        ledger=lambda: accounts.ledger,
+        state=lambda: exchange.stores.signatures,
+        shared=lambda: accounts.counters,
+        lines_dropped=lambda: log.dropped,
+    )
 
 
 def _checked(config: GatewayConfig, source: Source) -> tuple[CapabilityTable, KeyPool]:
-    """The model table and the pool. Raises ConfigError for all that is well-formed and cannot work all the same."""
-    faults = _misfits(config, source)
-    known, pool = CapabilityTable({}), KeyPool([], config.pool)
+    """Return the capability table and the key pool. Raises ConfigError with all faults of valid values."""
+    faults = contradictions(config, source)
+    table, pool = CapabilityTable({}), KeyPool([], config.pool)
     try:
-        known = capability_table(config.abilities, source)
+        table = capability_table(config.abilities, source)
     except ConfigError as error:
         faults += error.faults
     try:
@@ -106,40 +146,14 @@ def _checked(config: GatewayConfig, source: Source) -> tuple[CapabilityTable, Ke
         faults += error.faults
     if faults:
         raise ConfigError(tuple(faults))
-    return known, pool
-
-
-def _misfits(config: GatewayConfig, source: Source) -> list[Fault]:
-    """What does not go together."""
-    faults = [
-        source.fault(("models", "aliases", name), f"models.aliases.{name}: {told}")
-        for name in config.models.aliases
-        if (told := alias_fault(config.models, name)) is not None
-    ]
-    faults += [
-        source.fault(("models", "fallbacks", pattern), f"models.fallbacks.{pattern}: {told}")
-        for pattern in config.models.fallbacks
-        if (told := fallback_fault(config.models, pattern)) is not None
-    ]
-    if config.upstream.base_url.rstrip("/").endswith(("/v1", "/v1beta", "/v1alpha")):
-        told = "upstream.base_url: without the API version, which is upstream.api_version"
-        faults.append(source.fault(("upstream", "base_url"), told))
-    admin, listen = config.admin, config.listen
-    if (
-        admin.port
-        and not admin.unix
-        and not listen.unix
-        and (admin.host, admin.port) == (listen.host, listen.port)
-    ):
-        faults.append(source.fault(("admin", "port"), f"admin.port: {admin.port} is listen.port, too"))
-    return faults
+    return table, pool
 
 
 def _carry_over(old: Exchange, accounts: CallAccounting) -> None:
-    """What pool and counters know of the clients and projects that are still there."""
+    """Copy cooldowns of projects and counters of clients that still exist."""
     now = time()
-    for change in old.accounts.pool.changes(now):
-        accounts.pool.apply(change, now)
+    for update in old.accounts.pool.changes(now):
+        accounts.pool.apply(update, now)
     if isinstance(old.accounts.counters, MemoryCounters):
         accounts.counters = old.accounts.counters
 
@@ -147,36 +161,39 @@ def _carry_over(old: Exchange, accounts: CallAccounting) -> None:
 def _open(
     log: JsonLog, services: Services, upstream: GeminiClient, source: Source, before: Services | None
 ) -> Callable[[web.Application], AsyncIterator[None]]:
-    """What lives as long as the application; the log goes last, having to tell of the others."""
+    """Open what lives as long as the application. The log closes last, because the others report to it."""
 
     async def lifetime(_: web.Application) -> AsyncIterator[None]:
         config, exchange = services.config, services.exchange
         accounts = exchange.accounts
 
-        def tell(message: str) -> None:
+        def report_team(message: str) -> None:
             log.event("team", message=message)
 
-        def tell_of_state(message: str) -> None:
+        def report_state(message: str) -> None:
             log.event("state", message=message)
 
-        shared = open_redis(config, source, tell)
+        redis = open_redis(config, source, report_team)
         async with AsyncExitStack() as stack:
-            told = None
-            if shared is not None:
+            shared_pool = None
+            if redis is not None:
                 from gateway.store.redis import RedisCounters, RedisPool
 
-                await stack.enter_async_context(shared)
-                exchange.stores = shared_stores(config, shared)
-                accounts.counters = RedisCounters(shared, config.state.machines)
-                told = RedisPool(shared)
+                await stack.enter_async_context(redis)
+                exchange.stores = shared_stores(config, redis)
+                accounts.counters = RedisCounters(redis, config.state.machines)
+                shared_pool = RedisPool(redis)
             else:
-                exchange.stores = await asyncio.to_thread(own_stores, config, source, tell_of_state, before)
-            pool_store = await asyncio.to_thread(own_store, config, "pool", _A_YEAR, source, tell_of_state)
-            ledger = await asyncio.to_thread(open_ledger, config, source, tell)
-            await stack.enter_async_context(services.lag.sampling())
+                exchange.stores = await asyncio.to_thread(own_stores, config, source, report_state, before)
+            pool_store = await asyncio.to_thread(own_store, config, "pool", _A_YEAR, source, report_state)
+            ledger = await asyncio.to_thread(open_ledger, config, source, report_team)
+            await stack.enter_async_context(services.metrics.loop_lag.sampling())
             await stack.enter_async_context(upstream)
             await stack.enter_async_context(services.media)
-            await stack.enter_async_context(Team(ledger, accounts, services.access, pool_store, told, tell))
+            if ledger is not None:
+                accounts.ledger = ledger
+                await stack.enter_async_context(IssuedKeys(ledger, services.access, report_team))
+            await stack.enter_async_context(PoolState(accounts, pool_store, shared_pool))
             yield
             await exchange.stores.close()
         await pool_store.close()
@@ -185,46 +202,39 @@ def _open(
     return lifetime
 
 
-def _traced(log: JsonLog, around: RequestMiddleware) -> Callable[[web.Application], AsyncIterator[None]]:
-    """Traces, where the environment asks for them; the last spans go out before the log ends."""
+def _traced(log: JsonLog, middleware: RequestMiddleware) -> Callable[[web.Application], AsyncIterator[None]]:
+    """Open tracing if the environment configures it. It closes before the log."""
 
     async def lifetime(_: web.Application) -> AsyncIterator[None]:
-        around.tracing = await asyncio.to_thread(
-            open_tracing, os.environ, lambda told: log.event("traces", message=told)
+        middleware.tracing = await asyncio.to_thread(
+            open_tracing, os.environ, lambda message: log.event("traces", message=message)
         )
         yield
-        if around.tracing is not None:
-            await around.tracing.close()
+        if middleware.tracing is not None:
+            await middleware.tracing.close()
 
     return lifetime
 
 
-def _serve(app: web.Application, plugins: list[Loaded], config: GatewayConfig) -> None:
-    """Routes in order, CORS on them, then what catches the rest."""
-    named = [one for one in plugins if not one.plugin.catch_all]
-    for one in named:
-        app.add_routes(one.routes)
-    theirs = cors.serve_routes(app, config.cors)
-    app.router.add_route("OPTIONS", "/{preflight:.*}", cors.preflight)
-    for one in plugins[len(named) :]:
-        app.add_routes(one.routes)
-    for one in plugins:
-        app.cleanup_ctx.append(one.plugin.lifespan)
-    app.on_response_prepare.append(_finish_headers(app[DRAIN], config.cors, theirs))
+def _add_routes(app: web.Application, plugins: list[Loaded], cors: Cors) -> None:
+    """Register the plugins' routes, CORS on them, then the catch-alls, and the plugins' lifespans."""
+    specific = [entry for entry in plugins if not entry.plugin.catch_all]
+    for entry in specific:
+        app.add_routes(entry.routes)
+    cors.add_to(app)
+    for entry in plugins[len(specific) :]:
+        app.add_routes(entry.routes)
+    for entry in plugins:
+        app.cleanup_ctx.append(entry.plugin.lifespan)
 
 
-def _finish_headers(
-    drain: Drain, origins: CorsConfig, theirs: cors.Signal
-) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
-    """What every answer carries: CORS, its request id, our name; and while draining, the wish to close.
+def _finish_headers(drain: Drain, cors: Cors) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """Return the signal that adds the headers of every response.
 
-    One signal for all of it, because aiohttp awaits each of them for each answer.
+    One signal for all headers, because aiohttp awaits each of them for each response.
     """
 
     async def finish(request: web.Request, response: web.StreamResponse) -> None:
-        if "Origin" in request.headers:
-            await theirs(request, response)
-        cors.allow(origins, request, response)
         headers = response.headers
         headers["Server"] = "gemini-gateway"
         record = request.get(REQUEST_LOG)
@@ -238,6 +248,7 @@ def _finish_headers(
                 headers["x-gateway-fallback"] = ", ".join(record.fallbacks)
         if drain.draining:
             response.force_close()
-            headers["Connection"] = "close"  # aiohttp has written its own by now
+            headers["Connection"] = "close"  # aiohttp has set its own value before this signal
+        await cors.finish(request, response)  # last, because it lists the headers that pages may read
 
     return finish

@@ -1,4 +1,9 @@
-"""CORS on every answer (design.md 1.1, 10): aiohttp-cors for the registered routes, a signal for the rest."""
+"""Cross-origin resource sharing (Fetch standard, https://fetch.spec.whatwg.org/#http-cors-protocol).
+
+aiohttp-cors answers preflights of registered routes and lists the exposed headers. The rest is here: errors, unknown
+paths, and requests without `Origin`, on which some clients expect `Access-Control-Allow-Origin: *`, too. Credentials
+are never allowed.
+"""
 
 from collections.abc import Awaitable, Callable
 
@@ -7,44 +12,76 @@ from aiohttp import web
 
 from gateway.config.sections import CorsConfig
 
-_ANY_METHOD = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
-Signal = Callable[[web.Request, web.StreamResponse], Awaitable[object]]
+_MAX_AGE = 86400
+"""Seconds for which a browser may cache a preflight; Firefox allows no more (MDN, Access-Control-Max-Age)."""
+_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+_HEADERS = "*, Authorization"
+"""A wildcard does not cover Authorization (https://fetch.spec.whatwg.org/#cors-non-wildcard-request-header-name)."""
+_ALLOW_ORIGIN = "Access-Control-Allow-Origin"
 
 
-def serve_routes(app: web.Application, config: CorsConfig) -> Signal:
-    """Preflights and headers on every route registered so far, by aiohttp-cors; what sets the headers is returned."""
-    options = aiohttp_cors.ResourceOptions(
-        allow_credentials=False, expose_headers="*", allow_headers="*", allow_methods="*", max_age=86400
-    )
-    cors = aiohttp_cors.setup(app, defaults=dict.fromkeys(config.origins, options))
-    for route in list(app.router.routes()):
-        if route.method not in ("*", "HEAD", "OPTIONS"):
-            cors.add(route)
-    theirs: Signal = app.on_response_prepare.pop()
-    return theirs
+def allow_any_origin(response: web.StreamResponse) -> None:
+    """Let every page read a response, for answers that are written without a configuration."""
+    response.headers[_ALLOW_ORIGIN] = "*"
 
 
-def allow(config: CorsConfig, request: web.Request, response: web.StreamResponse) -> None:
-    """What aiohttp-cors cannot: errors, unknown paths, requests without an Origin; where it echoes one, the star."""
-    headers = response.headers
-    if "*" in config.origins:
-        headers["Access-Control-Allow-Origin"] = "*"
-        return
-    headers["Vary"] = "Origin"
-    origin = request.headers.get("Origin")
-    if origin in config.origins:
-        headers["Access-Control-Allow-Origin"] = origin
+class Cors:
+    """CORS of one application."""
+
+    def __init__(self, config: CorsConfig) -> None:
+        self._origins = frozenset(config.origins)
+        self._any = "*" in self._origins
+        self._expose: Callable[[web.Request, web.StreamResponse], Awaitable[object]] | None = None
+
+    def add_to(self, app: web.Application) -> None:
+        """Enable CORS on the routes registered so far, and answer OPTIONS on all other paths."""
+        options = aiohttp_cors.ResourceOptions(
+            allow_credentials=False,
+            expose_headers="*",
+            allow_headers="*",
+            allow_methods="*",
+            max_age=_MAX_AGE,
+        )
+        cors = aiohttp_cors.setup(app, defaults=dict.fromkeys(self._origins, options))
+        for route in list(app.router.routes()):
+            if route.method not in ("*", "HEAD", "OPTIONS"):
+                cors.add(route)
+        self._expose = app.on_response_prepare.pop()  # `finish` calls it: one signal per response is faster
+        app.router.add_route("OPTIONS", "/{preflight:.*}", self._preflight)
+
+    async def finish(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Add the CORS headers to a response that is about to be sent."""
+        origin = request.headers.get("Origin")
+        if origin is not None and self._expose is not None:
+            await self._expose(request, response)
+        if self._any:
+            allow_any_origin(response)  # in place of the origin, which aiohttp-cors repeats
+            return
+        _vary_by_origin(response)
+        if origin in self._origins:
+            response.headers[_ALLOW_ORIGIN] = origin
+
+    async def preflight_instead_of_error(self, request: web.Request) -> web.Response | None:
+        """Return the answer for a preflight that aiohttp-cors refused, or None if the refusal stands.
+
+        aiohttp-cors requires `Origin` and a method that is served. Where every origin is allowed, neither matters.
+        """
+        return await self._preflight(request) if request.method == "OPTIONS" and self._any else None
+
+    async def _preflight(self, request: web.Request) -> web.Response:
+        requested = request.headers.get("Access-Control-Request-Headers", "")
+        return web.Response(
+            status=204,
+            headers={
+                "Access-Control-Allow-Methods": _METHODS,
+                "Access-Control-Allow-Headers": requested or _HEADERS,
+                "Access-Control-Max-Age": str(_MAX_AGE),
+            },
+        )
 
 
-async def preflight(request: web.Request) -> web.Response:
-    """`OPTIONS` on any path: what aiohttp-cors does not answer itself."""
-    asked = request.headers.get("Access-Control-Request-Headers", "")
-    return web.Response(
-        status=204,
-        headers={
-            "Access-Control-Allow-Methods": _ANY_METHOD,
-            # A star does not cover Authorization (Fetch standard, CORS-safelisting), so echo when asked.
-            "Access-Control-Allow-Headers": asked or "*, Authorization",
-            "Access-Control-Max-Age": "86400",
-        },
-    )
+def _vary_by_origin(response: web.StreamResponse) -> None:
+    """Add `Origin` to `Vary` (RFC 9110, 12.5.5), keeping the names that are there."""
+    names = [name.strip() for value in response.headers.getall("Vary", ()) for name in value.split(",")]
+    if not {"*", "origin"} & {name.lower() for name in names}:
+        response.headers["Vary"] = ", ".join([*filter(None, names), "Origin"])

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from gateway.config.sections import GatewayConfig
 from gateway.errors import BadRequest, Draining, GatewayError, MethodNotAllowed, NotFound, TooLarge, scrub
 from gateway.exchange.delivery import ERROR_REPLY, ErrorReply, error_reply
 from gateway.exchange.ids import unique
@@ -18,7 +17,7 @@ from gateway.observability.json_log import JsonLog
 from gateway.observability.request_log import REQUEST_LOG, RequestLog
 from gateway.plugin import Services
 from gateway.policy.rate_limits import limit_headers
-from gateway.server.cors import preflight
+from gateway.server.cors import Cors
 
 if TYPE_CHECKING:
     from gateway.observability.tracing import Tracing
@@ -31,11 +30,11 @@ _MOST_FRAMES = 30
 class RequestMiddleware:
     """aiohttp's middleware as an object: what it needs is handed in once."""
 
-    def __init__(self, log: JsonLog, services: Services, config: GatewayConfig) -> None:
+    def __init__(self, log: JsonLog, services: Services, cors: Cors) -> None:
         self._log = log
         self._finished = services.finished
         self._running = services.running
-        self._open_to_all = "*" in config.cors.origins
+        self._cors = cors
         self.tracing: Tracing | None = None
         """Set at the start, where traces are wanted."""
 
@@ -80,8 +79,9 @@ class RequestMiddleware:
         except web.HTTPException as error:
             if error.status < 400:
                 raise
-            if request.method == "OPTIONS" and self._open_to_all:
-                return await preflight(request)  # aiohttp-cors wants an Origin and a known method
+            preflight = await self._cors.preflight_instead_of_error(request)
+            if preflight is not None:
+                return preflight
             failed = _of_http(error)
         except asyncio.CancelledError as cancelled:
             if cancelled.args != (Draining.CANCELLED,):

@@ -1,6 +1,7 @@
-"""Errors below the application: what aiohttp's parser refuses, answered in OpenAI's shape (design.md 1.1, 11).
+"""HTTP errors below the application, answered in OpenAI's error format.
 
-Stock aiohttp would send a text page that echoes the offending line, and log it; a key may stand in either.
+aiohttp's own answer to a request that its parser refuses repeats the offending line and logs it. The line may
+contain a key.
 """
 
 from typing import Any
@@ -10,6 +11,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from gateway.errors import BadRequest, GatewayError
 from gateway.exchange.delivery import error_reply
+from gateway.server.cors import allow_any_origin
 
 _MESSAGES = {
     400: "The request is not valid HTTP.",
@@ -20,7 +22,7 @@ _MESSAGES = {
 
 
 class Protocol(RequestHandler):
-    """aiohttp's connection handler with our own words."""
+    """aiohttp's connection handler with error answers that repeat nothing."""
 
     __slots__ = ()
 
@@ -31,25 +33,25 @@ class Protocol(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer without repeating what was received, and close."""
+        """Return the error response and close the connection. Raises ConnectionError if an answer has begun."""
         if request.writer.output_size > 0:
             raise ConnectionError("an answer has begun: the connection can only be closed")
         if status >= 500:
-            error = GatewayError("The gateway could not answer this request.")
+            error = GatewayError("Internal gateway error.")
         else:
             error = BadRequest(_MESSAGES.get(status, _MESSAGES[400]), status=status, code="invalid_request")
         response = error_reply(error)
-        response.headers["Access-Control-Allow-Origin"] = "*"
+        allow_any_origin(response)
         response.headers["Server"] = "gemini-gateway"
         response.force_close()
         return response
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
-        """Say nothing: tracebacks of parser errors quote the client's bytes."""
+        """Log nothing: tracebacks of parser errors contain the client's bytes."""
 
 
 class Server(web.Server):
-    """Makes our protocol for each connection; new ones are a successor's, once there is one."""
+    """Server that creates a Protocol for each connection, or passes new connections on to its successor."""
 
     successor: "Server | None" = None
 
@@ -60,15 +62,16 @@ class Server(web.Server):
 
 
 class Runner(web.AppRunner):
-    """aiohttp's runner with our server; cancels a handler when its client leaves (robustness.md 0.1)."""
+    """aiohttp's runner with our server. A handler is cancelled when its client disconnects."""
 
     def __init__(self, app: web.Application) -> None:
         super().__init__(
             app,
             handler_cancellation=True,
             access_log=None,
-            keepalive_timeout=75,  # longer than nginx's own, so that nginx never meets a closing door
-            shutdown_timeout=1,  # what had to end has ended: see lifecycle.drain
+            # Longer than in config/nginx.conf: nginx must not reuse a connection that is being closed.
+            keepalive_timeout=75,
+            shutdown_timeout=1,  # lifecycle.drain has waited for requests before
         )
 
     async def _make_server(self) -> Server:

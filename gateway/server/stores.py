@@ -1,7 +1,8 @@
-"""Where what is remembered between requests is kept: in memory, in SQLite files, or in a Redis that machines share."""
+"""Stores that the configuration names: state in memory, SQLite or Redis, and the ledger's database."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.config.sections import GatewayConfig
@@ -14,22 +15,27 @@ from gateway.store.sqlite import SqliteStore, state_path
 from gateway.store.state_stores import StateStores
 
 if TYPE_CHECKING:
+    from gateway.store.ledger.writer import Ledger
     from gateway.store.redis import Redis
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
+"""Writes a message to the log."""
 
 _FILES = {
     "signature": ("", "thought signatures"),
     "response": (".responses", "stored responses"),
-    "answer": (".answers", "kept answers"),
-    "pin": (".pins", "whose files are where"),
-    "pool": (".pool", "what the pool learnt"),
+    "answer": (".answers", "cached answers"),
+    "pin": (".pins", "owners of files"),
+    "pool": (".pool", "cooldowns of the key pool"),
 }
-"""What follows the file's name, and what is lost without it."""
+"""By kind: the suffix of its file, and its name in messages."""
 
 
-def open_redis(config: GatewayConfig, source: Source, tell: Tell) -> "Redis | None":
-    """What several machines share. Raises ConfigError for an address that cannot be, or a missing package."""
+def open_redis(config: GatewayConfig, source: Source, report: Report) -> "Redis | None":
+    """Return the Redis of `state.redis`, not yet connected, or None.
+
+    Raises ConfigError for an invalid address or a missing package.
+    """
     state = config.state
     if state.redis is None:
         return None
@@ -37,41 +43,78 @@ def open_redis(config: GatewayConfig, source: Source, tell: Tell) -> "Redis | No
         from gateway.store.redis import Redis
 
         password = state.redis_password.reveal() if state.redis_password is not None else None
-        return Redis(state.redis, password, tell)
+        return Redis(state.redis, password, report)
     except ImportError:
-        told = "`redis` needs the package redis: pip install 'gemini-gateway[team]'"
+        message = "`redis` needs the package redis: in a checkout, pip install '.[team]'"
     except ValueError as error:
-        told = str(error)
-    raise ConfigError((source.fault(("state", "redis"), told),))
+        message = str(error)
+    raise ConfigError((source.fault(("state", "redis"), message),))
 
 
 def shared_stores(config: GatewayConfig, redis: "Redis") -> StateStores:
-    """Those of all machines."""
+    """Return the stores that all machines share."""
     from gateway.store.redis import RedisStore
 
-    return StateStores(config.state, config.cache, lambda kind, bounds: RedisStore(redis, bounds, kind))
+    return StateStores(config.state, config.cache, lambda kind, limits: RedisStore(redis, limits, kind))
 
 
-def own_stores(config: GatewayConfig, source: Source, tell: Tell, before: Services | None) -> StateStores:
-    """Those of this process; at a reload the same again, where they are only in memory. Blocks."""
+def own_stores(config: GatewayConfig, source: Source, report: Report, before: Services | None) -> StateStores:
+    """Return the stores of this process. Blocks.
+
+    At a reload, the stores of `before` are kept if they are in memory and their settings are unchanged.
+    """
     if before is not None and before.exchange.stores.only_in_memory:
-        was = before.config
-        if (was.state, was.cache) == (config.state, config.cache):
+        old = before.config
+        if (old.state, old.cache) == (config.state, config.cache):
             return before.exchange.stores
     return StateStores(
-        config.state, config.cache, lambda kind, bounds: own_store(config, kind, bounds, source, tell)
+        config.state, config.cache, lambda kind, limits: own_store(config, kind, limits, source, report)
     )
 
 
 def own_store(
-    config: GatewayConfig, kind: str, bounds: StoreLimits, source: Source, tell: Tell
+    config: GatewayConfig, kind: str, limits: StoreLimits, source: Source, report: Report
 ) -> KeyValueStore:
-    """One kind, in a file of its own. Blocks. Raises ConfigError for a file that is not ours to write."""
+    """Return the store of one kind: a file of its own, or memory. Blocks.
+
+    Raises ConfigError for a file that cannot be used.
+    """
     file = config.state.file or ("state.db" if os.environ.get("STATE_DIRECTORY") else None)
     if file is None:
-        return MemoryStore(bounds)
+        return MemoryStore(limits)
     suffix, noun = _FILES[kind]
     try:
-        return SqliteStore(state_path(file + suffix, os.environ), bounds, tell, noun)
+        return SqliteStore(state_path(file + suffix, os.environ), limits, report, noun)
     except ValueError as error:
         raise ConfigError((source.fault(("state", "file"), str(error)),)) from None
+
+
+def ledger_url(config: GatewayConfig, environ: Mapping[str, str]) -> str | None:
+    """Return the ledger's database URL or file. Default with a pool: `ledger.db` in systemd's state directory."""
+    url = config.ledger.url or ("ledger.db" if config.pool.projects else None)
+    if url is None or "://" in url:
+        return url
+    directory = environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    return str(Path(directory or Path.cwd()) / url)
+
+
+def open_ledger(config: GatewayConfig, source: Source, report: Report) -> "Ledger | None":
+    """Return the configured ledger, or None. Blocks. Raises ConfigError if it cannot be opened."""
+    url = ledger_url(config, os.environ)
+    if url is None:
+        return None
+    password = config.ledger.password
+    try:
+        from gateway.store.ledger.writer import Ledger  # imports SQLAlchemy, which takes long
+
+        return Ledger(url, password.reveal() if password is not None else None, config.ledger, report)
+    except ImportError as error:
+        message = f"the ledger needs the package {error.name}: in a checkout, pip install '.[team]'"
+    except Exception as error:  # noqa: BLE001 - database drivers raise exceptions of their own
+        message = f"the ledger cannot be opened: {first_line(error)}"
+    raise ConfigError((source.fault(("ledger", "url"), message),)) from None
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of a database error, without SQLAlchemy's own wrapping."""
+    return (str(getattr(error, "orig", None) or error).splitlines() or [type(error).__name__])[0]

@@ -7,13 +7,14 @@ from typing import Annotated
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from gateway.exchange.delivery import StreamReply, answered_by, json_reply, read_body
+from gateway.errors import BadRequest, UpstreamError
+from gateway.exchange.delivery import Body, StreamReply, answered_by, json_reply, read_body
 from gateway.exchange.ids import unique
 from gateway.exchange.preparation import PreparedChat, prepare_body
-from gateway.gemini.stream_translator import StreamTranslator
+from gateway.gemini.stream_translator import StreamTranslator, decode
 from gateway.gemini.turn_reader import TurnReader
 from gateway.observability.request_log import REQUEST_LOG, RequestLog
-from gateway.plugin import Plugin
+from gateway.plugin import DryRun, Plugin
 from gateway.plugins.chat import wire as openai
 from gateway.plugins.chat.response import ChatStream, Envelope, completion
 from gateway.policy.access import Client
@@ -57,6 +58,24 @@ class Chat(Plugin):
             if record.stream:
                 return await self._stream(request, question, client)
             return await self._complete(question, client, record)
+
+    async def dry_run(self, body: Body, client: Client) -> DryRun:
+        """Return the Gemini calls for a chat request. Raises GatewayError as `create` would."""
+        record = RequestLog("", "", "")
+        question = await prepare_body(body, client, record, self.services)
+        notes = list(dict.fromkeys([*question.notes, *record.adjusted]))
+        return DryRun(
+            question.model, question.calls[0].path, [call.request for call in question.calls], notes
+        )
+
+    def render(self, answer: bytes) -> bytes:
+        """Return the chat completion for a Gemini answer. Raises BadRequest if it is not one."""
+        reader = TurnReader(lambda: "call_preview")
+        try:
+            events = reader.feed(decode(answer)) + reader.close(whole=True, settle=True)
+        except UpstreamError as error:  # here the client sent it, not Google
+            raise BadRequest(error.message) from None
+        return openai.encode(completion(events, Envelope("chatcmpl-preview", int(time.time()), "unknown")))
 
     async def _complete(self, question: PreparedChat, client: Client, record: RequestLog) -> web.Response:
         exchange = self.services.exchange

@@ -1,0 +1,120 @@
+"""Plugin loader: find the plugins that the YAML names, construct and check them, refuse routes that clash."""
+
+import logging
+import traceback
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+
+from aiohttp import web
+from msgspec import Struct
+
+from gateway.config.sections import GatewayConfig
+from gateway.config.source import Source
+from gateway.errors import ConfigError, Fault
+from gateway.plugin import Plugin, Services
+
+GROUP = "gateway.plugins"
+"""Entry point group of third-party plugins."""
+
+BUILT_IN = {
+    "chat": "gateway.plugins.chat.routes:Chat",
+    "embeddings": "gateway.plugins.embeddings.routes:Embeddings",
+    "models": "gateway.plugins.models.routes:Models",
+    "responses": "gateway.plugins.responses.routes:Responses",
+    "completions": "gateway.plugins.completions.routes:Completions",
+    "messages": "gateway.plugins.messages.routes:Messages",
+    "moderations": "gateway.plugins.moderations.routes:Moderations",
+    "native": "gateway.plugins.native.routes:Native",
+    "health": "gateway.plugins.health:Health",
+    "hello": "gateway.plugins.hello:Hello",
+    "metrics": "gateway.plugins.metrics:Metrics",
+    "translate": "gateway.plugins.dry_run:Translate",
+}
+"""Built-in plugins, found without installed metadata, so that they work from a checkout."""
+
+
+class Loaded(Struct, frozen=True):
+    """A constructed plugin and its routes."""
+
+    name: str
+    plugin: Plugin
+    routes: tuple[web.RouteDef, ...]
+
+
+def load_plugins(source: Source, config: GatewayConfig, services: Services) -> list[Loaded]:
+    """Return the plugins that the YAML names, catch-alls last.
+
+    Raises ConfigError with one fault per plugin, each at its place in the file and naming the plugin.
+    """
+    loaded: list[Loaded] = []
+    faults: list[Fault] = []
+    for name in config.plugins:
+        try:
+            plugin = _load(name, source, services)
+            routes = tuple(plugin.routes())
+            web.Application().add_routes(routes)  # raises for what is not a route, and for invalid paths
+            loaded.append(Loaded(name, plugin, routes))
+        except ConfigError as error:
+            faults += error.faults
+        except ValueError as error:
+            faults.append(source.fault(("plugins", name), f"plugin {name!r}: {error}"))
+        except Exception as error:  # noqa: BLE001 - third-party code may raise anything
+            message = f"plugin {name!r} failed: {type(error).__name__}: {error} ({_place(error)})"
+            faults.append(source.fault(("plugins", name), message))
+    loaded.sort(key=lambda entry: entry.plugin.catch_all)
+    faults += _clashes(loaded, source)
+    if faults:
+        raise ConfigError(tuple(faults))
+    return loaded
+
+
+def _load(name: str, source: Source, services: Services) -> Plugin:
+    """Return one constructed and checked plugin. Raises ValueError or ConfigError."""
+    cls = _find(name)
+    plugin = cls(source.decode(cls.Config, at=("plugins", name)), services)
+    plugin.name, plugin.logger = name, logging.getLogger(f"{GROUP}.{name}")
+    plugin.check()
+    return plugin
+
+
+def _place(error: BaseException) -> str:
+    """Return file and line of the innermost frame."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{frame.filename}:{frame.lineno}"
+
+
+def _find(name: str) -> type[Plugin]:
+    """Import the class of a plugin. Raises ValueError for an unknown name, or if it is not a Plugin."""
+    if name in BUILT_IN:
+        module, _, attribute = BUILT_IN[name].partition(":")
+        cls = getattr(import_module(module), attribute)
+    else:
+        cls = _entry_point(name).load()
+    if not (isinstance(cls, type) and issubclass(cls, Plugin)):
+        raise ValueError("not a subclass of gateway.plugin.Plugin")  # noqa: TRY004 - reported with its place
+    return cls
+
+
+def _entry_point(name: str) -> EntryPoint:
+    installed = {point.name: point for point in entry_points(group=GROUP)}
+    if name in installed:
+        return installed[name]
+    known = sorted([*BUILT_IN, *installed])
+    close = get_close_matches(name, known, 1)
+    hint = f"; did you mean {close[0]!r}?" if close else "."
+    raise ValueError(f"not installed{hint} Known: {', '.join(known)}")
+
+
+def _clashes(loaded: Iterable[Loaded], source: Source) -> Iterator[Fault]:
+    """Yield a fault for each route that two plugins claim; aiohttp would silently use the first."""
+    owners: dict[tuple[str, str], str] = {}
+    for entry in loaded:
+        for route in entry.routes:
+            owner = owners.setdefault((route.method, route.path), entry.name)
+            if owner != entry.name:
+                message = (
+                    f"plugin {entry.name!r} claims {route.method} {route.path}, which belongs to {owner!r}"
+                )
+                yield source.fault(("plugins", entry.name), message, key=True)

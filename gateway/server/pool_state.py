@@ -1,0 +1,88 @@
+"""State of the key pool beyond the process: stored across restarts, and shared by machines with one Redis."""
+
+import asyncio
+from time import time
+from typing import TYPE_CHECKING, Self
+
+import msgspec
+
+from gateway.exchange.attempt import CallAccounting
+from gateway.policy.keypool import PoolUpdate
+from gateway.store.key_value import KeyValueStore
+
+if TYPE_CHECKING:
+    from gateway.store.redis import RedisPool
+
+_POLL = 0.5
+"""Seconds between two looks at what other machines have learnt."""
+_KEY = b"pool\0" * 3 + b"\0"
+"""Key of the pool's only entry in its store, 16 bytes as the store demands."""
+
+
+class PoolState:
+    """Async context that restores the pool's cooldowns, saves each change, and exchanges them with other machines."""
+
+    def __init__(self, accounts: CallAccounting, store: KeyValueStore, shared: "RedisPool | None") -> None:
+        self._accounts = accounts
+        self._store = store
+        self._shared = shared
+        self._poll: asyncio.Task[None] | None = None
+        self._saving: asyncio.Task[None] | None = None
+        self._publishing: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        await self._restore()
+        if self._accounts.pool:
+            self._accounts.learnt = self._changed
+        if self._shared is not None:
+            self._poll = asyncio.create_task(self._keep_fresh(self._shared), name="pool of other machines")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in (self._poll, self._saving, self._publishing):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        if self._accounts.pool:
+            await self._save()
+
+    def _changed(self, updates: list[PoolUpdate]) -> None:
+        """Publish updates, and save the whole state unless a save is pending."""
+        if self._shared is not None:
+            entries = {_name(update): msgspec.json.encode(update) for update in updates}
+            self._publishing = asyncio.create_task(self._shared.tell(entries), name="pool updates")
+        if self._saving is None or self._saving.done():
+            self._saving = asyncio.create_task(self._save(), name="pool state")
+
+    async def _keep_fresh(self, shared: "RedisPool") -> None:
+        """Apply the updates of other machines until cancelled, and delete expired ones."""
+        while True:
+            await asyncio.sleep(_POLL)
+            now, expired = time(), []
+            for entry in await shared.all():
+                try:
+                    update = msgspec.json.decode(entry, type=PoolUpdate)
+                except msgspec.DecodeError:
+                    continue
+                if update.until > now:
+                    self._accounts.pool.apply(update, now)
+                else:
+                    expired.append(_name(update))
+            await shared.forget(expired)
+
+    async def _save(self) -> None:
+        now = time()
+        state = msgspec.json.encode(self._accounts.pool.changes(now)).decode()
+        await self._store.put({_KEY: state}, now)
+
+    async def _restore(self) -> None:
+        """Apply what an earlier process saved."""
+        now = time()
+        state = (await self._store.get([_KEY], now)).get(_KEY)
+        if state and self._accounts.pool:
+            for update in msgspec.json.decode(state, type=list[PoolUpdate]):
+                self._accounts.pool.apply(update, now)
+
+
+def _name(update: PoolUpdate) -> str:
+    return f"{update.project}/{update.key_id}/{update.model}"

@@ -1,0 +1,160 @@
+"""CORS as a browser sees it: preflights, exposed headers, restricted origins, `Vary`."""
+
+from collections.abc import Iterable
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
+from multidict import CIMultiDict
+
+from gateway.config.sections import CorsConfig
+from gateway.plugin import Plugin
+from gateway.server.cors import Cors
+from gateway.server.plugin_loader import BUILT_IN
+from tests.support.servers import Serve
+
+CHAT, UNKNOWN = "/v1/chat/completions", "/nowhere/at/all"
+GOOD, ALSO_GOOD, BAD = "https://good.example", "https://also.example", "https://bad.example"
+TWO_ORIGINS = f"cors: {{origins: ['{GOOD}', '{ALSO_GOOD}']}}"
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+
+def preflight_from(origin: str, **headers: str) -> dict[str, str]:
+    """Return the headers of a browser's preflight for a POST."""
+    return {"Origin": origin, "Access-Control-Request-Method": "POST", **headers}
+
+
+def names(header: str) -> set[str]:
+    return {name.strip() for name in header.split(",")}
+
+
+@pytest.mark.parametrize("headers", [{}, preflight_from(BAD)], ids=["bare", "from a page"])
+async def test_options_of_an_unknown_path_allows_every_method_for_a_day(
+    http: aiohttp.ClientSession, serve: Serve, headers: dict[str, str]
+) -> None:
+    base = await serve()
+    async with http.options(base + UNKNOWN, headers=headers) as response:
+        assert response.status == 204
+        assert names(response.headers["Access-Control-Allow-Methods"]) == METHODS
+        assert response.headers["Access-Control-Max-Age"] == "86400"
+        assert response.headers["Access-Control-Allow-Origin"] == "*"
+
+
+async def test_options_without_an_origin_is_answered_on_a_registered_path(
+    http: aiohttp.ClientSession, serve: Serve
+) -> None:
+    base = await serve()
+    async with http.options(base + CHAT) as response:
+        assert response.status == 204
+        assert names(response.headers["Access-Control-Allow-Methods"]) == METHODS
+
+
+async def test_a_preflight_of_a_registered_path_may_be_cached_for_a_day(
+    http: aiohttp.ClientSession, serve: Serve
+) -> None:
+    base = await serve()
+    async with http.options(base + CHAT, headers=preflight_from(GOOD)) as response:
+        assert response.status == 200
+        assert response.headers["Access-Control-Max-Age"] == "86400"
+        assert response.headers["Access-Control-Allow-Methods"] == "POST"
+
+
+async def test_requested_headers_are_allowed_and_authorization_is_named_when_none_are(
+    http: aiohttp.ClientSession, serve: Serve
+) -> None:
+    base = await serve()
+    wanted = {"Access-Control-Request-Headers": "authorization, x-stainless-os"}
+    async with http.options(base + UNKNOWN, headers=wanted) as response:
+        assert response.headers["Access-Control-Allow-Headers"] == "authorization, x-stainless-os"
+    async with http.options(base + UNKNOWN) as response:
+        assert names(response.headers["Access-Control-Allow-Headers"]) == {"*", "Authorization"}
+
+
+@pytest.mark.parametrize("origin", [GOOD, ALSO_GOOD])
+@pytest.mark.parametrize(("path", "status"), [(CHAT, 200), (UNKNOWN, 204)])
+async def test_a_preflight_from_each_allowed_origin_succeeds(
+    http: aiohttp.ClientSession, serve: Serve, origin: str, path: str, status: int
+) -> None:
+    base = await serve(TWO_ORIGINS)
+    wanted = preflight_from(origin, **{"Access-Control-Request-Headers": "authorization"})
+    async with http.options(base + path, headers=wanted) as response:
+        assert response.status == status
+        assert response.headers["Access-Control-Allow-Origin"] == origin
+        assert "POST" in names(response.headers["Access-Control-Allow-Methods"])
+        assert names(response.headers["Access-Control-Allow-Headers"].lower()) == {"authorization"}
+        assert "Access-Control-Allow-Credentials" not in response.headers
+
+
+@pytest.mark.parametrize(("path", "status"), [(CHAT, 403), (UNKNOWN, 204)])
+async def test_a_preflight_from_another_origin_names_no_origin(
+    http: aiohttp.ClientSession, serve: Serve, path: str, status: int
+) -> None:
+    base = await serve(TWO_ORIGINS)
+    async with http.options(base + path, headers=preflight_from(BAD)) as response:
+        assert response.status == status
+        assert "Access-Control-Allow-Origin" not in response.headers
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [(GOOD, GOOD), (ALSO_GOOD, ALSO_GOOD), (BAD, None), (None, None)],
+)
+@pytest.mark.parametrize("path", ["/healthz", UNKNOWN])
+async def test_answers_name_the_origin_if_it_is_allowed_and_vary_by_it_always(
+    http: aiohttp.ClientSession, serve: Serve, path: str, origin: str | None, allowed: str | None
+) -> None:
+    base = await serve(TWO_ORIGINS)
+    async with http.get(base + path, headers={"Origin": origin} if origin else {}) as response:
+        assert response.headers.get("Access-Control-Allow-Origin") == allowed
+        assert response.headers["Vary"] == "Origin"
+
+
+class Varying(Plugin):
+    """A plugin whose answers depend on a header of their own."""
+
+    def routes(self) -> Iterable[web.RouteDef]:
+        return [web.get("/varying", self.answer)]
+
+    async def answer(self, _: web.Request) -> web.Response:
+        return web.Response(headers={"Vary": "Accept-Language"})
+
+
+async def test_vary_keeps_what_a_handler_has_set(
+    http: aiohttp.ClientSession, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(BUILT_IN, "varying", f"{__name__}:Varying")
+    base = await serve(f"{TWO_ORIGINS}\nplugins: {{varying: {{}}}}")
+    async with http.get(base + "/varying", headers={"Origin": GOOD}) as response:
+        assert response.headers.getall("Vary") == ["Accept-Language, Origin"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ([], ["Origin"]),
+        (["Accept"], ["Accept, Origin"]),
+        (["Accept", "Cookie"], ["Accept, Cookie, Origin"]),
+        (["origin, Accept"], ["origin, Accept"]),
+        (["*"], ["*"]),
+    ],
+)
+async def test_origin_is_added_to_vary_once(before: list[str], after: list[str]) -> None:
+    response = web.Response(headers=CIMultiDict([("Vary", value) for value in before]))
+    await Cors(CorsConfig(origins=(GOOD,))).finish(make_mocked_request("GET", "/"), response)
+
+    assert response.headers.getall("Vary") == after
+
+
+async def test_answers_to_any_origin_do_not_vary(http: aiohttp.ClientSession, serve: Serve) -> None:
+    base = await serve()
+    async with http.get(base + "/healthz", headers={"Origin": BAD}) as response:
+        assert response.headers["Access-Control-Allow-Origin"] == "*"
+        assert "Vary" not in response.headers
+
+
+async def test_pages_may_read_every_header_of_the_gateway(http: aiohttp.ClientSession, serve: Serve) -> None:
+    base = await serve()
+    async with http.get(base + "/healthz", headers={"Origin": GOOD}) as response:
+        exposed = names(response.headers["Access-Control-Expose-Headers"].lower())
+        assert "x-request-id" in exposed
