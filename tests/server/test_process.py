@@ -259,7 +259,7 @@ def test_check_says_what_is_wrong_and_where(tmp_path: Path, capsys: pytest.Captu
     file.write_text("plugins:\n  chat: {}\n  helo: {}\n")
 
     assert main(["check", "--config", str(file)]) == 78
-    assert f"{file}:3:9: no plugin 'helo' is installed; did you mean 'hello'?" in capsys.readouterr().err
+    assert f"{file}:3:9: plugin 'helo': not installed; did you mean 'hello'?" in capsys.readouterr().err
     file.write_text("")
     assert main(["check", "--config", str(file)]) == 0
 
