@@ -146,7 +146,7 @@ class Exchange:
                         if trail.race is not None:
                             self._answered(trail)
                         events = reader.feed(decode(answer))
-                        events += reader.close(whole=True, settle=trail.settled)
+                        events += reader.close(whole=True, accept_empty=trail.settled)
                     finally:
                         attempt.usage, attempt.searches = reader.usage, reader.searches
             except GatewayError as error:
@@ -246,7 +246,7 @@ class Exchange:
                     await self._retrial.again(error, trail)
                     continue
                 trail.settled = True
-                await reply.write(translator.settle())
+                await reply.write(translator.accept_empty())
             except GatewayError as error:
                 record.count(translator.usage)
                 if trail.said:

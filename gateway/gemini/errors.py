@@ -1,6 +1,7 @@
-"""Gemini's errors as ours, and ours in each dialect's body: the only place that knows both (translation.md E).
+"""Google's error answers as the gateway's errors.
 
-No message leaves without its keys scrubbed: Google echoes them in some refusals.
+Google answers errors as google.rpc.Status with details such as RetryInfo and QuotaFailure
+(https://cloud.google.com/apis/design/errors, https://ai.google.dev/gemini-api/docs/troubleshooting).
 """
 
 import re
@@ -25,15 +26,16 @@ from gateway.errors import (
     UpstreamTimeout,
     scrub,
 )
-from gateway.gemini import wire as gemini
+from gateway.gemini.wire import ErrorBody, ErrorStatus
 
 _DELAY = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
+_NO_CREDIT = re.compile(r"credits are depleted|spending cap|credit balance", re.I)
 _LONGEST_USEFUL_WAIT = 60.0
-"""Seconds; older SDKs answer a longer one with their own, shorter back-off (translation.md E.3)."""
+"""Seconds. Older OpenAI SDKs ignore a longer `retry-after` and use their own, shorter back-off."""
 
 
 class _Meaning(Struct, frozen=True):
-    """What one refusal means to a client."""
+    """The error that stands for one of Google's; None keeps the class's own value."""
 
     error: type[GatewayError]
     code: str | None = None
@@ -42,7 +44,7 @@ class _Meaning(Struct, frozen=True):
     param: str | None = None
 
 
-_BY_MESSAGE: tuple[tuple[int, re.Pattern[str], _Meaning], ...] = (
+_MESSAGES: tuple[tuple[int, re.Pattern[str], _Meaning], ...] = (
     (
         400,
         re.compile(r"API key not valid|API key expired|API Key not found|API_KEY_INVALID", re.I),
@@ -70,9 +72,9 @@ _BY_MESSAGE: tuple[tuple[int, re.Pattern[str], _Meaning], ...] = (
         _Meaning(NotFound, "model_not_found", param="model"),
     ),
 )
-"""Refusals whose message says more than their status (translation.md E.2, J)."""
+"""Errors whose message says more than their HTTP status. The patterns are Google's own error texts."""
 
-_BY_STATUS: dict[int, _Meaning] = {
+_STATUSES: dict[int, _Meaning] = {
     400: _Meaning(BadRequest),
     401: _Meaning(Unauthorized),
     403: _Meaning(Forbidden),
@@ -88,40 +90,35 @@ _BY_STATUS: dict[int, _Meaning] = {
     504: _Meaning(UpstreamTimeout, "timeout"),
 }
 
-_decode_one = msgspec.json.Decoder(gemini.ErrorBody).decode
-_decode_many = msgspec.json.Decoder(list[gemini.ErrorBody]).decode
+_decode_body = msgspec.json.Decoder(ErrorBody).decode
+_decode_bodies = msgspec.json.Decoder(list[ErrorBody]).decode
 
 
 def from_response(status: int, body: bytes) -> GatewayError:
-    """An upstream answer other than 200 as ours; the body may be an object, an array or a page."""
-    for decode in (_decode_one, _decode_many):
-        try:
-            found = decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            continue
-        if isinstance(found, list):
-            if not found:
-                break
-            found = found[0]
-        return from_status(status, found.error)
+    """Return the error for an upstream answer other than 200.
+
+    `body` is Google's error object, an array of one (as streams without `alt=sse` answer), or any other page.
+    """
     return from_status(
-        status, gemini.ErrorStatus(message=f"The upstream answered {status} without a reason.")
+        status, _read(body) or ErrorStatus(message=f"The upstream answered {status} without a reason.")
     )
 
 
-def from_status(status: int, told: gemini.ErrorStatus) -> GatewayError:
-    """A google.rpc.Status as ours, with the HTTP status it came with (or its own code, inside a 200)."""
-    details = told.details or []
-    told_text = f"{told.message} {' '.join(_reasons(details))}"
+def from_status(status: int, answer: ErrorStatus) -> GatewayError:
+    """Return the error for a google.rpc.Status. `status` is the HTTP status, or the Status's own code inside a 200."""
+    details = answer.details or []
     if status == 429:
-        return _rate_limited(told, details)
-    meaning = next((m for s, pattern, m in _BY_MESSAGE if s == status and pattern.search(told_text)), None)
-    meaning = meaning or _BY_STATUS.get(status)
+        return _rate_limited(answer, details)
+    text = f"{answer.message} {' '.join(_reasons(details))}"
+    meaning = next((m for s, pattern, m in _MESSAGES if s == status and pattern.search(text)), None)
+    meaning = meaning or _STATUSES.get(status)
     if meaning is None:
-        meaning = _BY_STATUS[400] if 400 <= status < 500 else _BY_STATUS[502]
-    message = scrub(told.message) or f"The upstream answered {status}."
+        meaning = _STATUSES[400] if 400 <= status < 500 else _STATUSES[502]
+    message = scrub(answer.message) or f"The upstream answered {status}."
     if meaning.error is Unauthorized:
-        message = f"Incorrect API key provided: {message}"  # OpenAI's words: LiteLLM knows the error by them
+        message = (
+            f"Incorrect API key provided: {message}"  # OpenAI's words, by which LiteLLM detects the error
+        )
     param = meaning.param or (_violated_field(details) if meaning.error is BadRequest else None)
     return meaning.error(
         message,
@@ -134,19 +131,31 @@ def from_status(status: int, told: gemini.ErrorStatus) -> GatewayError:
     )
 
 
-def _rate_limited(told: gemini.ErrorStatus, details: list[dict[str, Any]]) -> RateLimited:
-    """A 429: by the minute it pays to wait, by the day or without credit it does not."""
+def _read(body: bytes) -> ErrorStatus | None:
+    try:
+        return _decode_body(body).error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        bodies = _decode_bodies(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return bodies[0].error if bodies else None
+
+
+def _rate_limited(answer: ErrorStatus, details: list[dict[str, Any]]) -> RateLimited:
+    """Return the error for a 429. A retry helps with limits per minute, not with those per day or without credit."""
     violations = [v for d in details for v in _dicts(d.get("violations"))]
     quotas = tuple(_quota(v) for v in violations)
     spent = (
         any("PerDay" in quota.id or quota.value == 0 for quota in quotas)
-        or re.search(r"credits are depleted|spending cap|credit balance", told.message, re.I) is not None
+        or _NO_CREDIT.search(answer.message) is not None
     )
     tokens = any("input_token" in str(v.get("quotaMetric", "")) for v in violations)
     delay = _retry_delay(details)
     hopeless = spent or (delay is not None and delay > _LONGEST_USEFUL_WAIT)
     error = RateLimited(
-        scrub(told.message),
+        scrub(answer.message),
         type="insufficient_quota" if spent else "tokens" if tokens else None,
         code="insufficient_quota" if spent else None,
         retry_after=delay,
@@ -158,7 +167,7 @@ def _rate_limited(told: gemini.ErrorStatus, details: list[dict[str, Any]]) -> Ra
 
 
 def _quota(violation: dict[str, Any]) -> Quota:
-    """One violation, as far as it can be read; int64 travels as a text."""
+    """Return a violation's quota. `quotaValue` is an int64, which proto3 JSON writes as text."""
     dimensions, value = violation.get("quotaDimensions"), str(violation.get("quotaValue", ""))
     model = dimensions.get("model") if isinstance(dimensions, dict) else None
     return Quota(
@@ -173,18 +182,20 @@ def _dicts(value: object) -> Iterable[dict[str, Any]]:
 
 
 def _reasons(details: list[dict[str, Any]]) -> Iterable[str]:
+    """Return the reasons of google.rpc.ErrorInfo, such as API_KEY_INVALID."""
     return (str(d["reason"]) for d in details if "reason" in d)
 
 
 def _violated_field(details: list[dict[str, Any]]) -> str | None:
+    """Return the first field of google.rpc.BadRequest."""
     fields = (v.get("field") for d in details for v in _dicts(d.get("fieldViolations")))
     return next((str(f) for f in fields if f), None)
 
 
 def _retry_delay(details: list[dict[str, Any]]) -> float | None:
-    """Seconds of the first RetryInfo, or None when there is none that makes sense."""
+    """Return the seconds of the first google.rpc.RetryInfo, or None if there is no readable one."""
     for detail in details:
-        found = _DELAY.fullmatch(str(detail.get("retryDelay", "")))
-        if found:
-            return float(found[1])
+        delay = _DELAY.fullmatch(str(detail.get("retryDelay", "")))
+        if delay:
+            return float(delay[1])
     return None

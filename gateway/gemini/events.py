@@ -1,7 +1,6 @@
-"""What happens in a Gemini turn, in the order it happens: the vocabulary between reader and encoders.
+"""Events of a Gemini answer, the vocabulary between `turn_reader` and the encoder of each dialect.
 
-`translate.turn` produces these, once for unary answers and streams alike; each dialect has one encoder.
-`index` counts candidates from 0.
+Unary answers and streams give the same events, in the order of the answer. `index` counts candidates from 0.
 """
 
 from typing import Literal
@@ -16,14 +15,14 @@ Reason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
 class TurnStarted(Struct, frozen=True, gc=False):
-    """The first sign of an answer; either name may be missing."""
+    """The start of an answer; either name may be missing."""
 
     response_id: str | None
     model: str | None
 
 
 class TextDelta(Struct, frozen=True, gc=False):
-    """A piece of the answer; the text may be empty when only its log-probabilities are news."""
+    """A piece of the answer. The text is empty where only log-probabilities came."""
 
     index: int
     text: str
@@ -38,18 +37,18 @@ class ThoughtDelta(Struct, frozen=True, gc=False):
 
 
 class ToolCall(Struct, frozen=True, gc=False):
-    """A whole function call; Gemini never sends one in pieces on this API."""
+    """A whole function call; `generateContent` never streams a call in pieces."""
 
     index: int
     id: str
     name: str
     arguments: str
-    """A JSON object as text, as it came."""
+    """A JSON object as compact text, its numbers unchanged."""
     signature: str | None = None
 
 
 class MediaPart(Struct, frozen=True, gc=False):
-    """Inline bytes of the answer: an image, or sound."""
+    """Inline bytes of the answer: an image or audio."""
 
     index: int
     mime_type: str
@@ -58,7 +57,7 @@ class MediaPart(Struct, frozen=True, gc=False):
 
 
 class FilePart(Struct, frozen=True, gc=False):
-    """A file of the answer that Google keeps."""
+    """A file of the answer that Google stores."""
 
     index: int
     uri: str
@@ -66,35 +65,37 @@ class FilePart(Struct, frozen=True, gc=False):
 
 
 class CodePart(Struct, frozen=True, gc=False):
-    """Code the model ran (`source`), or what came of it (`output`)."""
+    """Code that the model ran (`source`), or its result (`output`)."""
 
     index: int
     source: str | None = None
     output: str | None = None
     failed: bool = False
     at: int = 0
-    """Code points of text before it."""
+    """Code points of answer text before it."""
 
 
 class Citations(Struct, frozen=True, gc=False):
-    """What the text rests on, told when all of it is in; the metadata as it came, for clients that show it."""
+    """Sources of a candidate's text, emitted once the text is complete."""
 
     index: int
-    found: list[Citation]
+    citations: list[Citation]
     metadata: Raw
+    """groundingMetadata as Google sent it, for clients that ask for it."""
     url_context: Raw
+    """urlContextMetadata as Google sent it."""
 
 
 class Finished(Struct, frozen=True, gc=False):
-    """The end of one candidate, emitted when the whole answer is in."""
+    """The end of one candidate, emitted once the whole answer is complete."""
 
     index: int
     reason: Reason
     refusal: str | None = None
     signature: str | None = None
-    """Of a text part, to be sent back with the text."""
+    """Thought signature of a text part, which clients should send back with the text."""
     message: str | None = None
-    """Gemini's words on an answer it could not finish."""
+    """Gemini's finishMessage of an answer that it could not complete."""
 
 
 class TurnEnded(Struct, frozen=True, gc=False):

@@ -16,17 +16,17 @@ T = TypeVar("T")
 
 
 class Encoder(Protocol):
-    """What a dialect brings: how its clients are told of events, and of a failure."""
+    """A dialect's encoder: events, or an error in mid-stream, as bytes for the client."""
 
     def encode(self, events: list[Event]) -> bytes: ...
     def fail(self, error: GatewayError) -> bytes: ...
 
 
 class StreamTranslator:
-    """SSEDecoder, decode, TurnReader, encoder.
+    """SSE decoder, JSON decoder, turn reader and encoder in one.
 
-    Nothing raises: a failure is kept in `error`, because what came before it must still reach the client (or,
-    when nothing was sent yet, because the caller may try again).
+    No method raises. An error is kept in `error`, because the bytes before it must still reach the client, or because
+    the caller may try again while nothing was sent.
     """
 
     def __init__(self, reader: TurnReader, encoder: Encoder) -> None:
@@ -36,7 +36,7 @@ class StreamTranslator:
         self.error: GatewayError | None = None
 
     def feed(self, data: bytes) -> bytes:
-        """Bytes for the client; b"" until there is something to say."""
+        """Return bytes for the client; b"" while there are none."""
         try:
             payloads = self._decoder.feed(data)
         except GatewayError as error:
@@ -45,32 +45,32 @@ class StreamTranslator:
         return self._translate(payloads)
 
     def close(self) -> bytes:
-        """The upstream ended: last event, usage, [DONE]; or `error` is set."""
+        """Return the last bytes after the end of the upstream, or set `error`."""
         out = self._translate(self._decoder.close())
-        return out if self.error is not None else out + self._end(settle=False)
+        return out if self.error is not None else out + self._end(accept_empty=False)
 
-    def settle(self) -> bytes:
-        """After UnusableAnswer: take the answer as it is."""
+    def accept_empty(self) -> bytes:
+        """Return the last bytes of an answer that `close` called unusable, without another attempt."""
         self.error = None
-        return self._end(settle=True)
+        return self._end(accept_empty=True)
 
     def fail(self, error: GatewayError) -> bytes:
-        """The frame that tells of a failure once bytes went out."""
+        """Return the dialect's error frame, for an error after bytes were sent."""
         return self._encoder.fail(error)
 
     @property
     def signed(self) -> list[Signed]:
-        """Signatures to be stored before the client can use them; whoever does clears the list."""
+        """Signatures to store before the client can use them. The caller clears the list."""
         return self.reader.signed
 
     @property
     def usage(self) -> UsageMetadata:
-        """The counts so far."""
+        """Counts so far."""
         return self.reader.usage
 
-    def _end(self, *, settle: bool) -> bytes:
+    def _end(self, *, accept_empty: bool) -> bytes:
         try:
-            return self._encoder.encode(self.reader.close(settle=settle))
+            return self._encoder.encode(self.reader.close(accept_empty=accept_empty))
         except GatewayError as error:
             self.error = error
             return b""
@@ -86,12 +86,12 @@ class StreamTranslator:
 
 
 def decode(payload: bytes) -> GenerateContentResponse:
-    """One Gemini message. Raises UpstreamError for what is not one; it is never echoed."""
+    """Return a decoded Gemini message. Raises UpstreamError, which never quotes the payload, for any other."""
     return readable(payload, decode_response)
 
 
 def readable(payload: bytes, read: Callable[[bytes], T]) -> T:
-    """Any of Gemini's messages, by its decoder. Raises UpstreamError for what is not one."""
+    """Return the payload as `read` decodes it. Raises UpstreamError where it cannot."""
     try:
         return read(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -1,8 +1,8 @@
-"""From Gemini's answer, whole or in chunks, to the events of a turn.
+"""Gemini's answer, whole or in chunks, read into the events of a turn.
 
-The difficult things are settled here once for every dialect: thought or text, calls and their ids, STOP that
-means `tool_calls` because a call came earlier, counts that arrive cumulatively, blocked prompts, streams that
-end early (translation.md C.2, C.3, C.9, D.2, D.6).
+Every dialect relies on what is decided here: thought or text, calls and their ids, the finish reason `tool_calls` that
+Gemini does not have, cumulative token counts, blocked prompts, and streams that end early. The fields are documented at
+https://ai.google.dev/api/generate-content#v1beta.GenerateContentResponse.
 """
 
 from collections.abc import Callable
@@ -10,8 +10,8 @@ from collections.abc import Callable
 import msgspec
 
 from gateway.errors import UnusableAnswer, UpstreamTruncated
-from gateway.gemini import errors as failure
 from gateway.gemini.call_names import NO_CALLS, CallRules
+from gateway.gemini.errors import from_status
 from gateway.gemini.events import (
     Citations,
     CodePart,
@@ -55,7 +55,7 @@ REASONS: dict[str, Reason] = {
     "IMAGE_PROHIBITED_CONTENT": "content_filter",
     "IMAGE_RECITATION": "content_filter",
 }
-"""finishReason to finish_reason (translation.md C.2); any other name means `stop`."""
+"""finishReason to OpenAI's finish_reason; any other name means `stop`."""
 
 _BROKEN = frozenset(
     {
@@ -66,10 +66,10 @@ _BROKEN = frozenset(
         "MISSING_THOUGHT_SIGNATURE",
     }
 )
-"""The model stumbled: worth another attempt while nothing was said (translation.md C.2)."""
+"""The model failed to write a valid answer. Another attempt is worth it while nothing was sent to the client."""
 
 _UNKNOWN_CAUSE = frozenset({"OTHER", "ESCALATION", "PUP_LIMITED_DISABLED"})
-"""Reasons that are a filter's doing when nothing at all was said."""
+"""Reasons that mean a filter when the answer is empty."""
 
 _NUMBERED = {
     1: "STOP",
@@ -84,35 +84,42 @@ _NUMBERED = {
     10: "MALFORMED_FUNCTION_CALL",
     11: "IMAGE_SAFETY",
 }
-"""The enum's numbers in v1beta's proto, for servers that print them."""
+"""Numbers of the enum in v1beta's proto, for servers that print them."""
 
 _CODE_OK = ("OUTCOME_OK", 1)
 
 
 class _CandidateState:
-    """What must be remembered of one candidate until it ends."""
+    """Parts of one candidate that its last events need."""
 
-    __slots__ = ("blocked", "call_ids", "citations", "finish", "grounding", "message", "said", "signature",
+    __slots__ = ("blocked", "call_ids", "citations", "finish", "grounding", "has_content", "message", "signature",
                  "texts", "url_context")  # fmt: skip
 
     def __init__(self) -> None:
-        self.said = False
+        self.has_content = False
+        """It has text, media, files or code; calls are not counted."""
         self.texts: list[str] = []
         self.call_ids: set[str] = set()
         self.finish: str | None = None
         self.message: str | None = None
         self.signature: str | None = None
+        """The last signature of a text part."""
         self.blocked: list[str] = []
+        """Harm categories that blocked it."""
         self.grounding: list[msgspec.Raw] = []
         self.citations: list[CitationMetadata] = []
         self.url_context = NO_JSON
 
+    @property
+    def is_empty(self) -> bool:
+        return not (self.has_content or self.call_ids)
+
 
 class TurnReader:
-    """Gemini chunks to events.
+    """Reader of one answer.
 
-    `new_id` makes an id for a call that came without one; `rules` turn calls back into the client's; `keyring`
-    makes the keys under which `signed` parts are to be stored; `base` is added to every candidate's index.
+    `new_id` makes an id for a call that came without one. `rules` turn calls back into the client's. `keyring` makes
+    the store keys of `signed` parts. `base` is added to every candidate's index.
     """
 
     def __init__(
@@ -129,17 +136,17 @@ class TurnReader:
         self._started = False
         self._candidates: dict[int, _CandidateState] = {}
         self.usage = UsageMetadata()
-        """Merged counts so far."""
+        """Counts so far, merged."""
         self.signed: list[Signed] = []
-        """Signatures that came and are not stored yet; whoever stores them clears the list."""
+        """Signatures that are not stored yet. The caller stores them and clears the list."""
         self.model: str | None = None
-        """The model that was asked, of an answer that names none."""
+        """The requested model, for answers that name none."""
         self._block_reason: str | None = None
 
     def feed(self, response: GenerateContentResponse) -> list[Event]:
-        """The events of one chunk. Raises GatewayError for an error told inside a 200 (translation.md D.8)."""
+        """Return the events of one chunk. Raises GatewayError for an error object inside a 200."""
         if response.error is not None:
-            raise failure.from_status(response.error.code, response.error)
+            raise from_status(response.error.code, response.error)
         events: list[Event] = []
         if not self._started:
             self._started = True
@@ -152,19 +159,19 @@ class TurnReader:
             self._read(position, candidate, events)
         return events
 
-    def close(self, *, whole: bool = False, settle: bool = False) -> list[Event]:
-        """The last events. Raises UpstreamTruncated for a stream without a finish reason.
+    def close(self, *, whole: bool = False, accept_empty: bool = False) -> list[Event]:
+        """Return the last events.
 
-        `whole` says that all of a unary answer was read: there a missing reason means `stop`. An answer without
-        anything in it raises UnusableAnswer, unless `settle` says that it is to be taken as it is.
+        Raises UpstreamTruncated for a stream without a finish reason; in a unary answer (`whole`) a missing reason
+        means `stop`. Raises UnusableAnswer for an empty answer, unless `accept_empty`.
         """
         if self._block_reason is not None and not self._candidates:
             refusal = f"Request blocked by Gemini: {self._block_reason}"
             return [Finished(self._base, "content_filter", refusal), self._ended()]
         if not whole and not self._complete:
             raise UpstreamTruncated("upstream stream ended before completion")
-        if not settle:
-            self._insist()
+        if not accept_empty:
+            self._check_not_empty()
         if not self._candidates:
             self._candidates[self._base] = _CandidateState()
         events: list[Event] = []
@@ -180,18 +187,18 @@ class TurnReader:
     @property
     def searches(self) -> int:
         """Google searches so far."""
-        found = [raw for state in self._candidates.values() for raw in state.grounding]
-        return searches(found) if found else 0
+        metadata = [raw for state in self._candidates.values() for raw in state.grounding]
+        return searches(metadata) if metadata else 0
 
     @property
     def _complete(self) -> bool:
         return bool(self._candidates) and all(c.finish is not None for c in self._candidates.values())
 
-    def _insist(self) -> None:
-        """Raise UnusableAnswer for an answer that holds nothing, for no reason of the client's."""
+    def _check_not_empty(self) -> None:
+        """Raise UnusableAnswer for an empty answer that was neither filtered nor cut off."""
         states = self._candidates.values()
         for state in states:
-            if state.said or state.call_ids:
+            if not state.is_empty:
                 return
         causes = [state.finish or "STOP" for state in states]
         if all(cause == "STOP" or cause in _BROKEN for cause in causes):
@@ -209,7 +216,7 @@ class TurnReader:
         if candidate.content is not None:
             for part in candidate.content.parts or ():
                 if part.text and not part.thought and part.thought_signature is None:  # most parts are this
-                    state.said = True
+                    state.has_content = True
                     state.texts.append(part.text)
                     events.append(TextDelta(index, part.text))
                     continue
@@ -230,14 +237,14 @@ class TurnReader:
             state.url_context = candidate.url_context_metadata
 
     def _part(self, index: int, part: Part, state: _CandidateState) -> Event | None:
-        """One part's event; None for what nobody is told (empty text, end markers, unknown kinds)."""
+        """Return a part's event, or None for parts without one: empty text, end markers, unknown kinds."""
         if part.text is not None:
             if part.thought:
                 return ThoughtDelta(index, part.text) if part.text else None
             state.signature = part.thought_signature or state.signature
             if not part.text:
                 return None
-            state.said = True
+            state.has_content = True
             state.texts.append(part.text)
             return TextDelta(index, part.text)
         if part.function_call is not None:
@@ -245,14 +252,14 @@ class TurnReader:
         if part.inline_data is not None:
             return self._media(index, part, state)
         if part.executable_code is not None:
-            state.said = True
+            state.has_content = True
             return CodePart(index, source=part.executable_code.code, at=sum(map(len, state.texts)))
         if part.code_execution_result is not None:
             result = part.code_execution_result
             failed = result.outcome not in _CODE_OK
             return CodePart(index, output=result.output, failed=failed, at=sum(map(len, state.texts)))
         if part.file_data is not None:
-            state.said = True
+            state.has_content = True
             return FilePart(index, part.file_data.file_uri, part.file_data.mime_type)
         return None
 
@@ -260,9 +267,7 @@ class TurnReader:
         call = part.function_call
         assert call is not None  # noqa: S101 - only the type checker needs to be told
         if self._rules.single and state.call_ids:
-            return (
-                None  # `parallel_tool_calls: false`; the signature sits on the first (translation.md A.5.4)
-            )
+            return None  # of parallel calls only the first has a thought signature
         call_id = call.id if call.id and call.id not in state.call_ids else self._new_id()
         state.call_ids.add(call_id)
         name, arguments = self._rules.own_name(call.name), _compact(call.args)
@@ -273,9 +278,9 @@ class TurnReader:
     def _media(self, index: int, part: Part, state: _CandidateState) -> MediaPart | None:
         blob = part.inline_data
         assert blob is not None  # noqa: S101 - only the type checker needs to be told
-        if part.thought:  # an interim image (translation.md C.3)
+        if part.thought:  # a draft that image models make before the final image
             return None
-        state.said = True
+        state.has_content = True
         if part.thought_signature and self._keyring is not None:
             self.signed.append(Signed(self._keyring.image(blob.data), part.thought_signature))
         return MediaPart(index, blob.mime_type, blob.data)
@@ -283,12 +288,11 @@ class TurnReader:
     def _finish(self, index: int, state: _CandidateState) -> Finished:
         cause = state.finish or "STOP"
         reason = REASONS.get(cause, "stop")
-        said = state.said or bool(state.call_ids)
-        if cause in _UNKNOWN_CAUSE and not said:
+        if cause in _UNKNOWN_CAUSE and state.is_empty:
             reason = "content_filter"
-        if reason == "content_filter" and not said:
-            told = ", ".join([cause, *state.blocked])
-            return Finished(index, reason, f"Answer blocked by Gemini: {told}", state.signature)
+        if reason == "content_filter" and state.is_empty:
+            causes = ", ".join([cause, *state.blocked])
+            return Finished(index, reason, f"Answer blocked by Gemini: {causes}", state.signature)
         if state.call_ids and reason == "stop":
             reason = "tool_calls"
         message = state.message if cause in _BROKEN else None
@@ -296,7 +300,7 @@ class TurnReader:
 
 
 def _attach(candidate: Candidate, index: int, events: list[Event]) -> None:
-    """Log-probabilities go with the text they came with (translation.md C.4)."""
+    """Add log-probabilities to the text of the same chunk, or as an event without text."""
     last = events[-1] if events else None
     if isinstance(last, TextDelta) and last.index == index:
         events[-1] = TextDelta(index, last.text, candidate.logprobs_result)
@@ -305,22 +309,22 @@ def _attach(candidate: Candidate, index: int, events: list[Event]) -> None:
 
 
 def _citations(index: int, state: _CandidateState) -> Citations:
-    """Everything cited, in the whole text; the fullest metadata stands for all."""
+    """Return all citations of the whole text, with the longest of the grounding metadata that chunks brought."""
     text = "".join(state.texts)
-    found: list[Citation] = []
+    citations: list[Citation] = []
     for raw in state.grounding:
         try:
-            found += of_grounding(decode_grounding(raw), text)
+            citations += of_grounding(decode_grounding(raw), text)
         except (msgspec.DecodeError, RecursionError):
-            continue  # a shape nobody has seen yet costs the annotations, not the answer
+            continue  # an unknown shape costs the annotations, not the answer
     for metadata in state.citations:
-        found += of_recitation(metadata, text)
-    fullest = max(state.grounding, key=len, default=NO_JSON)
-    return Citations(index, list(dict.fromkeys(found)), fullest, state.url_context)
+        citations += of_recitation(metadata, text)
+    longest = max(state.grounding, key=len, default=NO_JSON)
+    return Citations(index, list(dict.fromkeys(citations)), longest, state.url_context)
 
 
 def _compact(args: msgspec.Raw) -> str:
-    """The JSON object as it came, numbers untouched, without the blanks of a pretty printer."""
+    """Return the arguments without white space. Numbers keep their digits, which decoding would not guarantee."""
     if not args or bytes(args) == b"null":
         return "{}"
     return msgspec.json.format(bytes(args), indent=-1).decode()

@@ -16,7 +16,7 @@ from gateway.plugins.chat.wire import encode
 
 def answered(gemini: dict[str, Any]) -> dict[str, Any]:
     reader = TurnReader(lambda: "call_new")
-    events = reader.feed(decode(json.dumps(gemini).encode())) + reader.close(whole=True, settle=True)
+    events = reader.feed(decode(json.dumps(gemini).encode())) + reader.close(whole=True, accept_empty=True)
     found: dict[str, Any] = json.loads(encode(completion(events, Envelope("chatcmpl-x", 1, "asked"))))
     return found
 

@@ -372,7 +372,7 @@ def _annotations(cited: Citations, inserted: Iterable[tuple[int, int]]) -> list[
 
     return [
         openai.Annotation(openai.UrlCitation(shifted(c.start), shifted(c.end), c.url, c.title))
-        for c in cited.found
+        for c in cited.citations
     ]
 
 

@@ -72,7 +72,7 @@ class Chat(Plugin):
         """Return the chat completion for a Gemini answer. Raises BadRequest if it is not one."""
         reader = TurnReader(lambda: "call_preview")
         try:
-            events = reader.feed(decode(answer)) + reader.close(whole=True, settle=True)
+            events = reader.feed(decode(answer)) + reader.close(whole=True, accept_empty=True)
         except UpstreamError as error:  # here the client sent it, not Google
             raise BadRequest(error.message) from None
         return openai.encode(completion(events, Envelope("chatcmpl-preview", int(time.time()), "unknown")))

@@ -144,7 +144,7 @@ class MessagesStream:
         block = self._open
         if block is None or block["type"] != "text":
             return
-        for cited in event.found:
+        for cited in event.citations:
             told = {"type": "web_search_result_location", "url": cited.url, "title": cited.title,
                     "encrypted_index": "", "cited_text": block["text"][cited.start : cited.end]}  # fmt: skip
             block.setdefault("citations", []).append(told)

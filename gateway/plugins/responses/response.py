@@ -231,7 +231,7 @@ class ResponseStream:
         """Into the message that is still open; the search itself is an item after it."""
         item = self._open
         if item is not None and item["type"] == "message":
-            for i, cited in enumerate(event.found):
+            for i, cited in enumerate(event.citations):
                 annotation = {"type": "url_citation", "start_index": cited.start, "end_index": cited.end,
                               "url": cited.url, "title": cited.title}  # fmt: skip
                 item["content"][0]["annotations"].append(annotation)
