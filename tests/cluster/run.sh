@@ -1,15 +1,22 @@
 #!/usr/bin/env bash
-# make test-cluster: two gateway processes on one real Redis and one real PostgreSQL, all of them ours and ended by id.
+# make test-cluster: the ledger on PostgreSQL, a gateway that is killed, and two gateways with one Redis and one PostgreSQL.
+# The servers are Debian's, started here on free ports and ended by their ids.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+python=.venv/bin/python
 folder=$(mktemp -d)
-ended() { kill -CONT "$REDIS_PID" 2>/dev/null || true; kill "$REDIS_PID" "$PG_PID" 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$folder"; }
 REDIS_PID= PG_PID=
-trap ended EXIT
+stop() {
+  kill -CONT $REDIS_PID 2>/dev/null || true
+  kill $REDIS_PID $PG_PID 2>/dev/null || true
+  wait || true
+  rm -rf "$folder"
+}
+trap stop EXIT
 . tests/cluster/servers.sh
 echo "the ledger's tests on PostgreSQL"
-.venv/bin/python -m pytest -q tests/store/test_ledger.py
-echo "killed under load"
-.venv/bin/python tests/cluster/kill.py
+$python -m pytest -q tests/store/ledger
+echo "kills under load"
+$python -m tests.cluster.kills
 echo "two gateways"
-FOLDER=$folder .venv/bin/python tests/cluster/drive.py
+FOLDER=$folder $python -m tests.cluster.two_gateways
