@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from gateway.errors import ConfigError
-from gateway.policy.access import Rules
+from gateway.policy.client_rules import Rules
 
 _PERIODS = ("day", "month", "total")
 _LIMITS = ("requests_per_minute", "requests_per_day", "tokens_per_minute", "tokens_per_day", "streams")

@@ -3,7 +3,8 @@
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.errors import ConfigError, Fault
-from gateway.policy.keypool import KeyPool, Project
+from gateway.policy.keypool import KeyPool
+from gateway.policy.pool_projects import Project
 
 
 def key_pool(config: GatewayConfig, source: Source) -> KeyPool:

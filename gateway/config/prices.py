@@ -4,7 +4,8 @@ from importlib.resources import files
 
 import yaml
 
-from gateway.policy.ledger import LedgerConfig, Prices, price_rows
+from gateway.policy.ledger import LedgerConfig
+from gateway.policy.pricing import Prices, price_rows
 
 
 def prices(config: LedgerConfig) -> Prices:

@@ -20,11 +20,12 @@ from gateway.gemini.usage import TokenCounts, token_counts
 from gateway.gemini.wire import GeminiCall, UsageMetadata, encode_json
 from gateway.observability.request_log import Call, RequestLog
 from gateway.observability.statistics import Statistics
-from gateway.policy import keypool
+from gateway.policy import call_outcome
 from gateway.policy.access import Client
 from gateway.policy.google_quota import cause
 from gateway.policy.keypool import KeyPool, Lease, PoolUpdate
-from gateway.policy.ledger import Intent, Outcome, Prices, Settlement
+from gateway.policy.ledger import Intent, Outcome, Settlement
+from gateway.policy.pricing import Prices
 from gateway.policy.rate_limits import Window, windows
 from gateway.store.rate_counters import Counters, MemoryCounters
 
@@ -103,7 +104,9 @@ class CallAccounting:
 
         Google's own words about a key of the pool are not for a client: its key is another.
         """
-        if not client.id or not isinstance(keypool.outcome(error), keypool.Limited | keypool.Rejected):
+        if not client.id or not isinstance(
+            call_outcome.outcome(error), call_outcome.Limited | call_outcome.Rejected
+        ):
             return False, error
         if error.upstream_status is None:
             return False, error  # our own limits
@@ -111,7 +114,7 @@ class CallAccounting:
             lease = self.pool.acquire(model, time(), only=project)
         except GatewayError as none_left:
             return False, none_left
-        self.pool.settle(lease, keypool.Cancelled(), time(), 0.0)
+        self.pool.settle(lease, call_outcome.Cancelled(), time(), 0.0)
         return True, error
 
     def attempt(
@@ -272,14 +275,14 @@ class Attempt:
     def _teach(self, failed: GatewayError | None, *, cancelled: bool, crashed: bool, tokens: int) -> None:
         if self._lease is None:
             return
-        end: keypool.Outcome
+        end: call_outcome.Outcome
         if cancelled:
-            end = keypool.Cancelled()
+            end = call_outcome.Cancelled()
         elif crashed:
-            end = keypool.Broken()
+            end = call_outcome.Broken()
         else:
             blameless = failed is None or isinstance(failed, UnusableAnswer)
-            end = keypool.outcome(None if blameless else failed, tokens)
+            end = call_outcome.outcome(None if blameless else failed, tokens)
         changes = self._accounts.pool.settle(self._lease, end, time(), random.random())  # noqa: S311 - jitter
         if changes:
             self._accounts.learnt(changes)

@@ -1,1 +1,1 @@
-"""Decisions: pure rules over what they are given; the clock, where one is needed, is an argument."""
+"""Policies: pure decisions on the arguments given. Where a decision depends on the time, the time is an argument."""

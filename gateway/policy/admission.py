@@ -1,4 +1,4 @@
-"""How much at once: bounds that keep one process healthy."""
+"""Admission control: limits that keep one process healthy."""
 
 from typing import Annotated
 
@@ -8,33 +8,40 @@ from gateway.errors import RateLimited
 
 
 class LimitsConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """Bounds of one process."""
+    """Limits of one process."""
 
     body: Annotated[
         int,
-        Meta(ge=1024, le=2**30, description="Largest request body in bytes; `make install` tells nginx too."),
+        Meta(
+            ge=1024,
+            le=2**30,
+            description="Largest request body in bytes; `make install` sets it in nginx too.",
+        ),
     ] = 32 * 1024 * 1024
     streams: Annotated[
         int,
-        Meta(ge=1, description="Requests in progress at once, streamed or not; one more is answered 429."),
+        Meta(ge=1, description="Most requests in progress, streamed or not; further ones are answered 429."),
     ] = 4096
     choices: Annotated[
-        int, Meta(ge=1, le=128, description="Most choices of one answer (`n`); each is a call of its own.")
+        int,
+        Meta(
+            ge=1, le=128, description="Most choices of one answer (`n`); each is a separate call of Gemini."
+        ),
     ] = 8
 
 
 class Admission:
-    """Counts requests in progress: `with admission:` holds a place, or raises RateLimited when none is free."""
+    """Counter of requests in progress. `with admission:` holds a place; RateLimited is raised when none is free."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self.in_progress = 0
 
     def enter(self) -> None:
-        """Take a place."""
+        """Take a place. Raises RateLimited when none is free."""
         if self.in_progress >= self._limit:
             raise RateLimited(
-                f"This gateway is serving {self._limit} requests already.",
+                f"The gateway is overloaded: {self._limit} requests are in progress. Please try again later.",
                 code="gateway_overloaded",
                 retry_after=1,
             )

@@ -1,4 +1,4 @@
-"""Which model answers: the operator's aliases, prefixes and default (design.md decision 4 and 1.1, 4)."""
+"""Model catalog: which Gemini model answers for a requested name, by the operator's aliases, prefixes and default."""
 
 import re
 from fnmatch import fnmatchcase
@@ -30,13 +30,15 @@ PREFIXES = (
 class ModelsConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Which Gemini model answers for which requested name."""
 
-    default: Annotated[str, Meta(description="The chat model for names that match nothing.")] = (
+    default: Annotated[str, Meta(description="Chat model for names that match no alias and no prefix.")] = (
         "gemini-flash-latest"
     )
-    embeddings: Annotated[str, Meta(description="The same for embeddings.")] = "gemini-embedding-001"
+    embeddings: Annotated[
+        str, Meta(description="Embedding model for names that match no alias and no prefix.")
+    ] = "gemini-embedding-001"
     prefixes: Annotated[
         tuple[str, ...],
-        Meta(description="A name that starts with one of these is a Gemini model, used as it is."),
+        Meta(description="Beginnings of names that are Gemini models and used unchanged."),
     ] = PREFIXES
     aliases: Annotated[
         dict[str, str], Meta(description="Other names for models, such as `gpt-4o: gemini-2.5-pro`.")
@@ -44,13 +46,15 @@ class ModelsConfig(Struct, frozen=True, forbid_unknown_fields=True):
     fallbacks: Annotated[
         dict[str, tuple[str, ...]],
         Meta(
-            description="Models that are asked instead, in turn, when one is out of quota or fails; by name pattern, "
-            "the last that matches counts."
+            description="Models to call in turn when one is out of quota or fails, by name pattern; "
+            "the last pattern that matches applies."
         ),
     ] = {}
     unknown: Annotated[
         Literal["default", "forward", "reject"],
-        Meta(description="What a name that matches nothing becomes: the default model, itself, or a 404."),
+        Meta(
+            description="For names that match nothing: use the default model, forward the name, or answer 404."
+        ),
     ] = "default"
 
     def __post_init__(self) -> None:
@@ -61,60 +65,62 @@ class ModelsConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _SEARCH = (":search", "-search-preview")
-"""The ancestor's suffixes: the same model, with Google Search (translation.md K)."""
+"""Suffixes of OpenAI's search models (`gpt-4o-search-preview`), and a short form: the model with Google Search."""
 
 
 class ModelRoute(Struct, frozen=True):
-    """The model that will be asked; `substituted` when it is not the one the client named."""
+    """The model to call. `substituted` is true when the client named another one."""
 
     model: str
     substituted: bool = False
     search: bool = False
-    """The name asked for Google Search."""
+    """Whether the requested name asks for Google Search."""
 
 
 def alias_fault(config: ModelsConfig, name: str) -> str | None:
-    """Why an alias cannot be, or None."""
+    """Return the fault of an alias in the configuration, or None."""
     target = config.aliases[name]
     if target in config.aliases:
-        return f"{target!r} is an alias itself: name the model"
+        return f"{target!r} is an alias itself; name the model"
     if not target.startswith(tuple(config.prefixes)) and config.unknown != "forward":
-        return f"{target!r} begins with none of models.prefixes, so it is no model of Gemini's"
+        return f"{target!r} begins with none of models.prefixes, so it is not a Gemini model"
     return None
 
 
 def fallback_fault(config: ModelsConfig, pattern: str) -> str | None:
-    """Why a chain cannot be, or None."""
+    """Return the fault of a chain of fallbacks in the configuration, or None."""
     prefixes = tuple(config.prefixes)
     if not _may_match(pattern, prefixes) and config.unknown != "forward":
-        return "begins with none of models.prefixes, so no model is called so: aliases are followed before"
+        return "begins with none of models.prefixes, so it matches no model; aliases are resolved before"
     for name in config.fallbacks[pattern]:
         if name == pattern:
-            return f"{name!r} names itself"
+            return f"{name!r} is its own fallback"
         if name in config.aliases:
-            return f"{name!r} is an alias: name the model"
+            return f"{name!r} is an alias; name the model"
         if not name.startswith(prefixes) and config.unknown != "forward":
-            return f"{name!r} begins with none of models.prefixes, so it is no model of Gemini's"
+            return f"{name!r} begins with none of models.prefixes, so it is not a Gemini model"
     return None
 
 
 def _may_match(pattern: str, prefixes: tuple[str, ...]) -> bool:
-    """Whether a pattern can match a name that begins with one of some prefixes."""
-    sure = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
-    return sure.startswith(prefixes) or (sure != pattern and any(one.startswith(sure) for one in prefixes))
+    """Return whether a pattern can match a name that begins with one of the prefixes."""
+    literal = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
+    return literal.startswith(prefixes) or (
+        literal != pattern and any(prefix.startswith(literal) for prefix in prefixes)
+    )
 
 
 class Catalog:
-    """Resolves requested names. Read-only; replaced as a whole when the configuration changes."""
+    """Resolves model names. Immutable; replaced as a whole when the configuration changes."""
 
     def __init__(self, config: ModelsConfig) -> None:
         self._config = config
         self._prefixes = tuple(config.prefixes)
 
     def resolve(self, requested: str | None, default: str | None = None) -> ModelRoute:
-        """The model for a name, None meaning the default of its kind (chat, when it is not given).
+        """Return the model for a requested name. Without a name it is `default`, or else the default for chat.
 
-        Raises BadRequest or NotFound, both naming `model`.
+        Raises BadRequest or NotFound with `param` "model".
         """
         config = self._config
         default = default or config.default
@@ -129,12 +135,12 @@ class Catalog:
         return ModelRoute(*self._named(name, requested, default))
 
     def fallbacks(self, model: str) -> tuple[str, ...]:
-        """The models that may answer in place of one, in turn; never itself."""
+        """Return the models to call in turn when `model` fails, without itself."""
         chains = [chain for pattern, chain in self._config.fallbacks.items() if fnmatchcase(model, pattern)]
         return tuple(dict.fromkeys(name for name in chains[-1] if name != model)) if chains else ()
 
     def _named(self, name: str, requested: str, default: str) -> tuple[str, bool]:
-        """The model of a bare name, and whether it is another one."""
+        """Return the model for a name without namespace, and whether another model is substituted."""
         config = self._config
         if name in config.aliases:
             return config.aliases[name], False
@@ -142,7 +148,7 @@ class Catalog:
             return _safe(name), False
         if config.unknown == "reject":
             raise NotFound(
-                f"The model `{requested[:80]}` does not exist here; `models.aliases` can give it a meaning.",
+                f"The model `{requested[:80]}` does not exist or you do not have access to it.",
                 code="model_not_found",
                 param="model",
             )
@@ -156,9 +162,11 @@ def _without_namespace(name: str) -> str:
 
 
 def _safe(name: str) -> str:
-    """The name, fit for a URL path (translation.md A.1: nothing else may get there)."""
+    """Return the name if it is safe in a URL path, where it is put unescaped. Raises BadRequest otherwise."""
     if not _SAFE_ID.fullmatch(name) or ".." in name:
         raise BadRequest(
-            "not a model name: letters, digits and `._@-` only", param="model", code="invalid_value"
+            "Invalid model name: only letters, digits and `._@-` are allowed.",
+            param="model",
+            code="invalid_value",
         )
     return name

@@ -1,6 +1,7 @@
-"""When a call is given to the next model of its chain (`models.fallbacks`): only before the first byte, like a retry.
+"""When a call is passed to the next model of its chain (`models.fallbacks`).
 
-What is the client's own doing, or its own limit, would end the same with any model.
+This happens only before the first byte of the answer, as retries do. Errors that are due to the client, or to the
+client's own limits, would be the same with any model.
 """
 
 from gateway.errors import (
@@ -12,22 +13,26 @@ from gateway.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
+from gateway.policy.bounded import BoundedMapping
+from gateway.policy.breaker import Breaker
 
-_PATIENCE = 3
-"""Failures in a row, before a model with others to ask instead is left alone."""
+_FAILURES = 3
+"""Failed requests in a row before a model that has fallbacks is not called for a while."""
 _SHORTEST, _LONGEST = 1.0, 60.0
-"""Seconds of that; they double with every failure that follows."""
-_MOST = 1000
-"""Models: their names are the clients' own."""
+"""Seconds of that."""
+_MAX_MODELS = 1000
+"""Model names are chosen by clients."""
 
 
 def passes_on(error: GatewayError) -> bool:
-    """Whether another model may answer where this one could not."""
+    """Return whether another model may answer where this one failed."""
     if isinstance(error, BudgetExceeded | UnusableAnswer):
         return False
-    if isinstance(error, RateLimited):  # Google's count or the pool's; a client's own limit has no upstream
+    if isinstance(error, RateLimited):  # of Google's quotas; a client's own limit has no upstream status
         return error.upstream_status is not None or isinstance(error, PoolExhausted)
-    if isinstance(error, UpstreamTimeout):  # our own time-outs have used up the client's patience
+    if isinstance(
+        error, UpstreamTimeout
+    ):  # after the gateway's own timeout the client has waited long enough
         return error.upstream_status is not None
     return isinstance(error, UpstreamError) or (
         error.code == "model_not_found" and error.upstream_status is not None
@@ -35,28 +40,23 @@ def passes_on(error: GatewayError) -> bool:
 
 
 class ModelBreaker:
-    """Models that fail and fail: who has a chain asks the next one at once, and looks in again now and then.
-
-    So an outage costs a call now and then instead of one for each request (design.md 1.1, 14), and no patience.
-    """
+    """Circuit breakers by model: a failing model that has fallbacks is called now and then, not for every request."""
 
     def __init__(self) -> None:
-        self._failures: dict[str, int] = {}
-        self._until: dict[str, float] = {}
+        self._breakers: BoundedMapping[str, Breaker] = BoundedMapping(_MAX_MODELS)
 
     def cooling_down(self, model: str, now: float) -> bool:
-        """Whether a model is left alone."""
-        return now < self._until.get(model, 0.0)
+        """Return whether the model is to be skipped."""
+        breaker = self._breakers.get(model)
+        return breaker is not None and breaker.is_open(now)
 
     def failed(self, model: str, now: float) -> None:
-        """All attempts of one request failed, by the model's or Google's doing."""
-        if model not in self._failures and len(self._failures) >= _MOST:
-            self.succeeded(next(iter(self._failures)))
-        failures = self._failures[model] = self._failures.get(model, 0) + 1
-        if failures >= _PATIENCE and not self.cooling_down(model, now):
-            self._until[model] = now + min(_LONGEST, _SHORTEST * 2 ** min(failures - _PATIENCE, 10))
+        """Record that all attempts of one request failed because of the model or of Google."""
+        breaker = self._breakers.get(model)
+        if breaker is None:
+            breaker = self._breakers[model] = Breaker(_FAILURES, _SHORTEST, _LONGEST)
+        breaker.failed(now)
 
     def succeeded(self, model: str) -> None:
-        """It has answered."""
-        self._failures.pop(model, None)
-        self._until.pop(model, None)
+        """Record that the model answered."""
+        self._breakers.pop(model, None)

@@ -1,7 +1,7 @@
-"""Files and cached contents exist in one Google project only: what names them in a request, and whose they are.
+"""References to files and cached contents in requests. Both exist in one Google project only.
 
-A name is `files/abc` or `cachedContents/xyz`. Whatever is spelt so oddly that Google might read a file's name where we
-read none counts as a name that nobody has: a client must not reach what another has made.
+A name is `files/abc` or `cachedContents/xyz`. A spelling that Google might read as a file's name, but that is not
+understood here, counts as a name that nobody owns: a client must not reach another client's file.
 """
 
 import hashlib
@@ -15,37 +15,37 @@ _NAME = re.compile(r"(?:files|cachedContents)/[A-Za-z0-9_-]{1,128}")
 _FILE_URI = re.compile(
     r"(?:https://generativelanguage\.googleapis\.com/v1(?:beta|alpha)?/)?(files/[A-Za-z0-9_-]{1,128})"
 )
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_WORDS = (b"fileUri", b"file_uri", b"cachedContent", b"cached_content")
-_ESCAPED = re.compile(rb"\\u00[4-7]")
-"""A letter, as nobody writes it who has nothing to hide."""
-_FREE = ("args", "response")
-"""What a function is called with, and what it answered, is the client's own."""
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_FIELDS = (b"fileUri", b"file_uri", b"cachedContent", b"cached_content")
+_ESCAPED_LETTER = re.compile(rb"\\u00[4-7]")
+"""An escaped ASCII letter, with which a field's name could be hidden. Encoders do not write it."""
+_FREE_FORM = ("args", "response")
+"""Arguments and result of a function: their fields have no meaning for Google."""
 
 
 def is_name(text: str) -> bool:
-    """Whether Google could have given this name."""
+    """Return whether a text has the form of a name that Google gives."""
     return _NAME.fullmatch(text) is not None
 
 
 def key(scope: str, name: str) -> bytes:
-    """Where the project of one client's file or cache is kept (16 bytes)."""
+    """Return the 16-byte key under which the owner of a client's file or cached content is stored."""
     return hashlib.blake2b(f"{scope}\0{name}".encode(), digest_size=16, key=b"pin").digest()
 
 
 def file(uri: str) -> str:
-    """The file that a `fileUri` names; "" for an address elsewhere, such as YouTube's."""
-    found = _FILE_URI.fullmatch(uri)
-    if found:
-        return found[1]
-    elsewhere = _ADDRESS.match(uri) and "generativelanguage" not in unquote(uri).lower()
-    return "" if elsewhere else uri
+    """Return the name of the file that a `fileUri` refers to, or "" for a URL elsewhere, such as YouTube's."""
+    match = _FILE_URI.fullmatch(uri)
+    if match:
+        return match[1]
+    is_elsewhere = _SCHEME.match(uri) and "generativelanguage" not in unquote(uri).lower()
+    return "" if is_elsewhere else uri
 
 
 def named(request: GenerateContentRequest) -> list[str]:
-    """The files and the cached content that a request of our own making names."""
-    found = [name for uri in _uris(request) if (name := file(uri))]
-    return [*found, request.cached_content] if request.cached_content else found
+    """Return the names of the files and of the cached content that a request refers to."""
+    names = [name for uri in _uris(request) if (name := file(uri))]
+    return [*names, request.cached_content] if request.cached_content else names
 
 
 def _uris(request: GenerateContentRequest) -> Iterator[str]:
@@ -60,12 +60,14 @@ def _uris(request: GenerateContentRequest) -> Iterator[str]:
 
 
 def may_name(body: bytes) -> bool:
-    """Whether a JSON body may name a file or a cache: quick, and never wrong when it says no."""
-    return any(word in body for word in _WORDS) or (b"\\u00" in body and bool(_ESCAPED.search(body)))
+    """Return whether a JSON body may refer to a file or a cached content. False is certain; True may be wrong."""
+    return any(field in body for field in _FIELDS) or (
+        b"\\u00" in body and bool(_ESCAPED_LETTER.search(body))
+    )
 
 
 def references(body: object, at: str = "") -> Iterator[tuple[str, str]]:
-    """Every name in a decoded body of Gemini's API, with its path; fields in camelCase or snake_case."""
+    """Yield each name in a decoded request of Gemini's API with its path. Fields may be in camelCase or snake_case."""
     if isinstance(body, list):
         for i, item in enumerate(body):
             yield from references(item, f"{at}[{i}]")
@@ -73,7 +75,7 @@ def references(body: object, at: str = "") -> Iterator[tuple[str, str]]:
         for field, value in body.items():
             path = f"{at}.{field}" if at else field
             if not isinstance(value, str):
-                if field not in _FREE:
+                if field not in _FREE_FORM:
                     yield from references(value, path)
             elif name := _name(field, value):
                 yield name, path

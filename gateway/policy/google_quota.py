@@ -1,4 +1,7 @@
-"""What Google's quotas mean: their periods, when a day of theirs ends, and ceilings learnt from what a 429 said."""
+"""Google's quotas: their windows, when a day ends, and limits learnt from 429s.
+
+Quotas per day are reset at midnight Pacific time (https://ai.google.dev/gemini-api/docs/rate-limits).
+"""
 
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -8,21 +11,24 @@ from gateway.errors import GatewayError, Quota, RateLimited
 DAY = 86400.0
 MINUTE = 60.0
 _PACIFIC = ZoneInfo("America/Los_Angeles")
-_BELIEVED = DAY
-"""Seconds that a ceiling is believed; tiers change."""
+_LIFE = DAY
+"""Seconds for which a learnt limit is used: a project may move to a higher tier."""
 
 
 def period(quota: Quota) -> float | None:
-    """Seconds of a quota's window, by its id; None for one that does not say."""
+    """Return the seconds of a quota's window by its id, or None when the id names none.
+
+    Ids are such as `GenerateRequestsPerDayPerProjectPerModel-FreeTier`.
+    """
     if "PerDay" in quota.id:
         return DAY
     return MINUTE if "PerMinute" in quota.id or "PerSecond" in quota.id else None
 
 
 def cause(error: GatewayError) -> str:
-    """Why a call of Gemini failed: our code, but `quota_per_minute` or `quota_per_day` where Google says which.
+    """Return why a call failed: `quota_per_minute` or `quota_per_day` if Google names the quota, else the error code.
 
-    A quota of nothing at all is no matter of minutes: `insufficient_quota`, as without credit.
+    A quota of 0 keeps its code, `insufficient_quota`: it does not recover within a minute.
     """
     if isinstance(error, RateLimited):
         periods = {period(quota) for quota in error.quotas}
@@ -34,14 +40,13 @@ def cause(error: GatewayError) -> str:
 
 
 def midnight(now: float) -> float:
-    """When quotas per day begin anew: the next midnight in California, 23 to 25 hours apart when clocks change."""
-    here = datetime.fromtimestamp(now, _PACIFIC)
-    tomorrow = datetime.combine(here.date() + timedelta(days=1), datetime.min.time(), _PACIFIC)
-    return tomorrow.timestamp()
+    """Return the next midnight in California, 23 to 25 hours after the last because of daylight saving time."""
+    today = datetime.fromtimestamp(now, _PACIFIC).date()
+    return datetime.combine(today + timedelta(days=1), datetime.min.time(), _PACIFIC).timestamp()
 
 
 class _Window:
-    """What was used since a window began."""
+    """Use since a window began."""
 
     __slots__ = ("ends", "requests", "started", "tokens")
 
@@ -49,8 +54,8 @@ class _Window:
         self.started = self.ends = 0.0
         self.requests = self.tokens = 0
 
-    def turn(self, now: float, length: float) -> None:
-        """Begin anew when it is over, or when the clock went back."""
+    def renew(self, now: float, length: float) -> None:
+        """Begin a new window if this one is over, or if the clock was set back."""
         if self.started <= now < self.ends:
             return
         self.started = now
@@ -59,42 +64,45 @@ class _Window:
 
 
 class LearnedQuotas:
-    """Counts one project's use of one model, against the limits that a 429 has told: so that the next is avoided."""
+    """One project's use of one model, compared with the limits that 429s have named, to avoid the next 429."""
 
-    __slots__ = ("_known", "_windows")
+    __slots__ = ("_limits", "_windows")
 
     def __init__(self) -> None:
-        self._known: dict[tuple[float, bool], tuple[int, float]] = {}
-        """Limit and when it was told, by window length and whether it counts tokens."""
+        self._limits: dict[tuple[float, bool], tuple[int, float]] = {}
+        """Limit and the time it was learnt, by the window's seconds and whether it counts tokens."""
         self._windows = {MINUTE: _Window(), DAY: _Window()}
 
     def begin(self, now: float) -> None:
-        """A request goes out."""
+        """Count a request."""
         for length, window in self._windows.items():
-            window.turn(now, length)
+            window.renew(now, length)
             window.requests += 1
 
     def spend(self, now: float, tokens: int) -> None:
-        """Its tokens are known."""
+        """Count the tokens of a request."""
         for length, window in self._windows.items():
-            window.turn(now, length)
+            window.renew(now, length)
             window.tokens += max(0, tokens)
 
     def learn(self, quota: Quota, now: float) -> None:
-        """Google told a limit."""
+        """Remember the limit that a 429 named."""
         length = period(quota)
         if length is not None and quota.value:
-            self._known[length, "Token" in quota.id] = quota.value, now
+            self._limits[length, "Token" in quota.id] = quota.value, now
 
     def wait(self, now: float, tokens: int) -> float:
-        """Seconds until one more request, of so many tokens, is within all that is known."""
+        """Return the seconds until one more request of so many tokens is within all known limits.
+
+        A request that exceeds a limit alone is let through when its window is empty.
+        """
         longest = 0.0
-        for (length, counts_tokens), (limit, told) in list(self._known.items()):
-            if not 0 <= now - told < _BELIEVED:
-                del self._known[length, counts_tokens]
+        for (length, counts_tokens), (limit, learnt_at) in list(self._limits.items()):
+            if not 0 <= now - learnt_at < _LIFE:
+                del self._limits[length, counts_tokens]
                 continue
             window = self._windows[length]
-            window.turn(now, length)
+            window.renew(now, length)
             used = window.tokens + tokens if counts_tokens else window.requests + 1
             if used > limit and (window.tokens or window.requests):
                 longest = max(longest, window.ends - now)

@@ -1,69 +1,74 @@
-"""When a second project is asked for the same: the first keeps silent for longer than this model usually does.
+"""Hedged requests: when to make a second attempt on another project while the first has not answered.
 
-Learnt from what came before, bounded by the operator, and paid from a budget that every call earns a little of, so
-that a slow day does not double itself. Never after a failure: that is what retries are for (field.md 4, 8).
+A hedge is made when a call has been silent for longer than 95 of 100 earlier calls of its model, as in "The Tail at
+Scale" (Dean and Barroso, 2013, https://research.google/pubs/the-tail-at-scale/). Each call earns a part of a hedge, so
+that a slow upstream is not given twice the load. A failed call is not hedged but retried.
 """
 
-from collections import OrderedDict, deque
+from collections import deque
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from gateway.gemini.wire import GeminiCall, Tool
+from gateway.policy.bounded import BoundedMapping
 
-_USUAL = 0.95
-_ENOUGH = 20
-"""Observations, before they say what is usual."""
-_REMEMBERED = 128
-_MOST_MODELS = 1000
-_MOST_SAVED = 10.0
+_QUANTILE = 0.95
+_MIN_OBSERVATIONS = 20
+"""Observations of a model before its quantile is used."""
+_MAX_OBSERVATIONS = 128
+_MAX_MODELS = 1000
+_MAX_SAVED = 10.0
+"""Hedges that can be saved up."""
 
 
 class HedgeConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """A second attempt on another project of the pool, when the first keeps silent for unusually long."""
+    """A second attempt on another project of the pool, when the first is silent for unusually long."""
 
     share: Annotated[
-        float, Meta(ge=0, le=0.5, description="Extra calls at most, as a part of all calls; 0 is off.")
+        float, Meta(ge=0, le=0.5, description="Largest share of extra calls among all calls; 0 is off.")
     ] = 0.0
-    soonest: Annotated[float, Meta(ge=0, le=600, description="Seconds of silence at least.")] = 1.0
+    soonest: Annotated[
+        float, Meta(ge=0, le=600, description="Shortest silence in seconds before a second attempt.")
+    ] = 1.0
     latest: Annotated[
-        float, Meta(gt=0, le=600, description="Seconds at most; also while little is known of a model.")
+        float,
+        Meta(
+            gt=0, le=600, description="Longest silence in seconds; also used until a model has been observed."
+        ),
     ] = 30.0
 
     def __post_init__(self) -> None:
         if self.soonest > self.latest:
-            raise ValueError("`soonest` is later than `latest`")
+            raise ValueError("`soonest` must not be greater than `latest`")
 
 
 class Hedge:
-    """What is usual, and how many extra calls have been earned."""
+    """Observed silence by model, and the budget of hedges."""
 
     def __init__(self, config: HedgeConfig) -> None:
         self._config = config
-        self._seen: OrderedDict[tuple[str, bool], deque[float]] = OrderedDict()
+        self._observed: BoundedMapping[tuple[str, bool], deque[float]] = BoundedMapping(_MAX_MODELS)
         self._saved = 0.0
 
     def __bool__(self) -> bool:
         return self._config.share > 0
 
     def delay(self, model: str, *, streamed: bool) -> float:
-        """Seconds of silence after which another project is asked."""
-        seen = self._seen.get((model, streamed), ())
-        if len(seen) < _ENOUGH:
+        """Return the seconds of silence after which another project is asked."""
+        observed = self._observed.get((model, streamed), ())
+        if len(observed) < _MIN_OBSERVATIONS:
             return self._config.latest
-        usual = sorted(seen)[int(len(seen) * _USUAL)]
+        usual = sorted(observed)[int(len(observed) * _QUANTILE)]
         return min(self._config.latest, max(self._config.soonest, usual))
 
     def observe(self, model: str, seconds: float, *, streamed: bool) -> None:
-        """So long a call was silent before it answered."""
-        key = model, streamed
-        if key not in self._seen and len(self._seen) >= _MOST_MODELS:
-            self._seen.popitem(last=False)
-        self._seen.setdefault(key, deque(maxlen=_REMEMBERED)).append(seconds)
-        self._saved = min(_MOST_SAVED, self._saved + self._config.share)
+        """Record the silence of a call before its answer began, and earn a part of a hedge."""
+        self._observed.setdefault((model, streamed), deque(maxlen=_MAX_OBSERVATIONS)).append(seconds)
+        self._saved = min(_MAX_SAVED, self._saved + self._config.share)
 
     def spend(self) -> bool:
-        """Take one extra call; false when none is earned."""
+        """Take one hedge from the budget. Return False when there is none."""
         if self._saved < 1:
             return False
         self._saved -= 1
@@ -71,10 +76,10 @@ class Hedge:
 
 
 def may_be_doubled(call: GeminiCall) -> bool:
-    """Whether a second call of the same does nothing but cost tokens: searches, code and pictures are paid for each."""
+    """Return whether a second call costs only tokens. Searches, code execution and images are billed per call."""
     request = call.request
     config = request.generation_config
-    drawn = config is not None and bool(config.response_modalities)
-    return not drawn and all(
+    has_media_output = config is not None and bool(config.response_modalities)
+    return not has_media_output and all(
         tool == Tool(function_declarations=tool.function_declarations) for tool in request.tools or ()
     )

@@ -1,65 +1,57 @@
-"""Which key of the operator's own Google projects a call is made with, and what is learnt from how it ended.
+"""Key pool: choose the key and the Google project for each call, and learn from how the call ended.
 
-Quotas count per project and model, not per key (field.md 4.1): a 429 rests one project for one model, for as long as
-Google says. Nothing here waits or asks a clock: `now` is the wall clock in seconds since 1970, because what is learnt
-outlives the process, and a clock that jumps never makes a rest longer than it was (robustness.md P19).
+Google counts quotas per project and model, not per key (https://ai.google.dev/gemini-api/docs/rate-limits), so a 429
+cools down one project for one model. Nothing here waits or reads a clock: `now` is the wall clock in seconds since
+1970, because what is learnt is stored and outlives the process.
 """
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
-from fnmatch import fnmatchcase
-from typing import Annotated, Any, Literal
+from collections.abc import Collection, Sequence
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from gateway.errors import (
-    Forbidden,
-    GatewayError,
-    NotFound,
-    NoUsableKey,
-    PoolExhausted,
-    RateLimited,
-    Unauthorized,
-    UpstreamError,
+from gateway.errors import Forbidden, NotFound, NoUsableKey, PoolExhausted, RateLimited
+from gateway.policy.bounded import BoundedMapping
+from gateway.policy.call_outcome import Broken, Limited, Ok, Outcome, Rejected
+from gateway.policy.cooldown import Cooldown
+from gateway.policy.google_quota import DAY, midnight, period
+from gateway.policy.pool_projects import (
+    KeyState,
+    PoolKey,
+    PoolProject,
+    Project,
+    ProjectModelState,
+    key_state,
 )
-from gateway.policy.google_quota import DAY, LearnedQuotas, midnight, period
 
 _SHORTEST, _LONGEST = 1.0, 3600.0
-"""Seconds of a rest that Google asks for (robustness.md U41)."""
-_UNTOLD = 60.0
-"""Seconds for a per-minute quota without a RetryInfo."""
+"""Bounds in seconds of a cooldown that Google asks for (google.rpc.RetryInfo)."""
+_QUOTA_MINUTE = 60.0
+"""Seconds of cooldown for a quota per minute without a RetryInfo, and at most for a 429 that gives no details."""
 _FOR_GOOD = 10 * 365 * DAY
 _SUSPENDED = 3600.0
-_LEAST_PROBE = 60.0
-"""Seconds between two tries of a key that was refused (U38)."""
-_FAILURES = 5
-"""In a row, before a project rests for a model."""
-_MOST_LANES = 4096
-"""Model names are the clients' own."""
-_HOPELESS = 60.0
+_MIN_REPROBE = 60.0
+"""Seconds at least between two trials of a key that Google refuses."""
+_MAX_STATES = 4096
+"""States of projects for models; model names are chosen by clients."""
+_LONG_WAIT = 60.0
+"""Seconds above which the official SDKs are told not to retry by themselves."""
 
 
 class PoolConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """Google projects whose keys serve the clients that hold a key of the gateway's."""
+    """Google projects whose keys serve clients that hold a key issued by this gateway."""
 
     select: Annotated[
         Literal["least_in_flight", "round_robin"],
-        Meta(description="Which of several free projects is taken, when no conversation is kept together."),
+        Meta(description="How to choose among free projects when no conversation is kept on one."),
     ] = "least_in_flight"
     affinity: Annotated[
-        bool, Meta(description="Keep a conversation on one project, so that Gemini's implicit cache works.")
+        bool, Meta(description="Keep a conversation on one project, so that Gemini's implicit caching works.")
     ] = True
     reprobe: Annotated[
-        float, Meta(ge=_LEAST_PROBE, le=DAY, description="Seconds until a refused key is tried once more.")
+        float, Meta(ge=_MIN_REPROBE, le=DAY, description="Seconds until a refused key is tried once more.")
     ] = 3600.0
-
-
-class Project(Struct, frozen=True):
-    """A project with its keys revealed."""
-
-    name: str
-    keys: tuple[str, ...]
-    models: tuple[str, ...] = ()
 
 
 class Lease(Struct, frozen=True):
@@ -74,7 +66,10 @@ class Lease(Struct, frozen=True):
 
 
 class PoolUpdate(Struct, frozen=True):
-    """Something learnt that others should know: who rests for what (empty: everything of it), why, until when."""
+    """A cooldown to store and to share with other machines.
+
+    It concerns a project for `model`, or the key `key_id`, or, with both empty, the whole project.
+    """
 
     project: str
     key_id: str
@@ -83,148 +78,21 @@ class PoolUpdate(Struct, frozen=True):
     until: float
 
 
-class KeyState(Struct, frozen=True):
-    """What an operator is shown of one key, or of one project for one model."""
-
-    project: str
-    key_id: str
-    model: str
-    state: Literal["ready", "resting", "refused"]
-    reason: str
-    until: float | None
-    in_flight: int
-
-
-class Ok(Struct, frozen=True):
-    """It went well, or failed by the client's doing; `tokens` were spent."""
-
-    tokens: int = 0
-
-
-class Limited(Struct, frozen=True):
-    """A 429."""
-
-    error: RateLimited
-
-
-class Rejected(Struct, frozen=True):
-    """The key itself was refused."""
-
-    reason: Literal["bad", "leaked", "suspended"]
-
-
-class Broken(Struct, frozen=True):
-    """Google, or the way to it, failed."""
-
-
-class Cancelled(Struct, frozen=True):
-    """The client left: nothing was learnt."""
-
-
-Outcome = Ok | Limited | Rejected | Broken | Cancelled
-
-
-def outcome(error: GatewayError | None, tokens: int = 0) -> Outcome:
-    """What an attempt's end says about its key (robustness.md U35 to U42)."""
-    if error is None:
-        return Ok(tokens)
-    if isinstance(error, RateLimited):
-        return Limited(error)
-    told = error.message.lower()
-    if "reported as leaked" in told:
-        return Rejected("leaked")
-    if "suspended" in told and error.upstream_status == 403:
-        return Rejected("suspended")
-    if isinstance(error, Unauthorized):
-        return Rejected("bad")
-    # any other 403 is about a model, a file or a cache: the key is good
-    return Broken() if isinstance(error, UpstreamError) else Ok(tokens)
-
-
-class _Cooldown:
-    """A time of not being used; a clock that goes back does not lengthen it."""
-
-    __slots__ = ("reason", "since", "until")
-
-    def __init__(self) -> None:
-        self.reason, self.since, self.until = "", 0.0, 0.0
-
-    def set(self, reason: str, now: float, until: float) -> bool:
-        """Rest, unless a longer one is on; whether that is news."""
-        if until <= now or (self.wait(now) > 0 and until <= self.until):
-            return False
-        self.reason, self.since, self.until = reason, now, until
-        return True
-
-    def wait(self, now: float) -> float:
-        """Seconds that are left."""
-        if now < self.since:
-            self.until -= self.since - now
-            self.since = now
-        return max(0.0, self.until - now)
-
-
-class _ProjectModelState:
-    """One project for one model."""
-
-    __slots__ = ("ceilings", "ejections", "failures", "in_flight", "probing", "rest", "untold")
-
-    def __init__(self) -> None:
-        self.rest = _Cooldown()
-        self.ceilings = LearnedQuotas()
-        self.in_flight = 0
-        self.untold = 0
-        """429s in a row that did not say which quota."""
-        self.failures = 0
-        self.ejections = 0
-        self.probing = False
-        """After a rest for failures: one call at a time until one goes well."""
-
-    def wait(self, now: float, tokens: int) -> float:
-        """Seconds until another call may be made."""
-        rest = max(self.rest.wait(now), self.ceilings.wait(now, tokens))
-        return rest if rest or not (self.probing and self.in_flight) else 1.0
-
-
-class _Key:
-    """One key of a project."""
-
-    __slots__ = ("id", "rest", "text")
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.id = hashlib.sha256(text.encode()).hexdigest()[:8]
-        self.rest = _Cooldown()
-
-
-class _Member:
-    """A project in the pool."""
-
-    def __init__(self, project: Project) -> None:
-        self.name, self.models = project.name, project.models
-        self.keys = [_Key(text) for text in project.keys]
-        self.rest = _Cooldown()
-        self.turn = 0
-
-    def serves(self, model: str) -> bool:
-        return not (self.models and model) or any(fnmatchcase(model, pattern) for pattern in self.models)
-
-    def usable(self, now: float) -> list[_Key]:
-        return [key for key in self.keys if not key.rest.wait(now)] if not self.rest.wait(now) else []
-
-
 class KeyPool:
-    """Lends keys. Plain and synchronous: one process's view, to which others' changes are applied."""
+    """Lends keys. Synchronous and local to the process; updates of other processes are applied to it."""
 
     def __init__(self, projects: Sequence[Project], config: PoolConfig) -> None:
         self._config = config
-        self._members = {project.name: _Member(project) for project in projects}
-        self._lanes: dict[tuple[str, str], _ProjectModelState] = {}
-        self._turn = self._lent = 0
+        self._projects = {project.name: PoolProject(project) for project in projects}
+        self._states: BoundedMapping[tuple[str, str], ProjectModelState] = BoundedMapping(
+            _MAX_STATES, keep=lambda state: state.in_flight > 0
+        )
+        self._turn = self._leases = 0
         self._open: set[int] = set()
+        """Numbers of the leases that have not ended."""
 
     def __bool__(self) -> bool:
-        return bool(self._members)
+        return bool(self._projects)
 
     def acquire(
         self,
@@ -236,226 +104,202 @@ class KeyPool:
         tried: Collection[str] = (),
         tokens: int = 0,
     ) -> Lease:
-        """A key for one attempt, from a project that is free for this model.
+        """Lend a key for one attempt, from a project that is free for a model.
 
-        Projects in `tried` are taken only when no other is free; `only` allows one alone (files and caches belong
-        to theirs). Raises PoolExhausted with the seconds to wait, NoUsableKey when all keys are refused, and for
-        `only` NotFound when it is no longer here, Forbidden when it does not serve the model.
+        Projects in `tried` are chosen only when no other is free. `only` names the one project allowed, because files
+        and cached contents belong to a project. `tokens` is the size of the prompt. Raises PoolExhausted with the
+        seconds to wait, and NoUsableKey when Google refuses all keys. With `only` it raises NotFound for a project
+        that is no longer in the pool, and Forbidden for one that does not serve the model.
         """
-        members = self._only(only, model) if only else self._serving(model)
-        usable = [member for member in members if member.usable(now)]
+        candidates = [self._only(only, model)] if only else self._serving(model)
+        usable = [project for project in candidates if project.usable_keys(now)]
         if not usable:
             raise NoUsableKey(model)
-        waits = {member.name: self._lane(member.name, model).wait(now, tokens) for member in usable}
-        free = [member for member in usable if not waits[member.name]]
+        waits = {project.name: self._state(project.name, model).wait(now, tokens) for project in usable}
+        free = [project for project in usable if not waits[project.name]]
         if not free:
             raise _exhausted(min(waits.values()), pinned=bool(only))
-        member = self._choose([m for m in free if m.name not in tried] or free, model, affinity)
-        return self._lend(member, model, now)
+        untried = [project for project in free if project.name not in tried]
+        return self._lend(self._choose(untried or free, model, affinity), model, now)
 
     def others(self, model: str, tried: Collection[str], now: float) -> bool:
-        """Whether a project that was not tried yet is free for a model."""
+        """Return whether a project outside `tried` is free for a model."""
         return any(
-            member.name not in tried
-            and member.serves(model)
-            and member.usable(now)
-            and not self._lane(member.name, model).wait(now, 0)
-            for member in self._members.values()
+            project.name not in tried
+            and project.serves(model)
+            and project.usable_keys(now)
+            and not self._state(project.name, model).wait(now, 0)
+            for project in self._projects.values()
         )
 
-    def _serving(self, model: str) -> list[_Member]:
-        """Who may be asked; what is of no model goes first to who serves all of them."""
-        members = [member for member in self._members.values() if member.serves(model)]
-        return members if model else [m for m in members if not m.models] or members
-
-    def _only(self, name: str, model: str) -> list[_Member]:
-        member = self._members.get(name)
-        if member is None:
-            raise NotFound(
-                "The Google project that has these files is not in this gateway's pool any more.",
-                code="not_found",
-            )
-        if not member.serves(model):
-            raise Forbidden(
-                f"The Google project that has these files does not serve {model}.", code="model_not_allowed"
-            )
-        return [member]
-
     def settle(self, lease: Lease, end: Outcome, now: float, jitter: float) -> list[PoolUpdate]:
-        """Learn from an attempt's end; `jitter` is from [0, 1). A lease settles once, whatever comes later."""
+        """End a lease and learn from the outcome. Return what other machines should know.
+
+        `jitter` is a random number from [0, 1). Only the first call for a lease has an effect.
+        """
         if lease.number not in self._open:
             return []
         self._open.discard(lease.number)
-        lane = self._lane(lease.project, lease.model)
-        lane.in_flight = max(0, lane.in_flight - 1)
+        state = self._state(lease.project, lease.model)
+        state.in_flight = max(0, state.in_flight - 1)
         match end:
             case Ok(tokens):
-                lane.untold = lane.failures = lane.ejections = 0
-                lane.probing = False
-                lane.ceilings.spend(now, tokens)
-                self._forgive(lease)
+                state.vague_limits = 0
+                state.breaker.succeeded()
+                state.quotas.spend(now, tokens)
+                for key in self._keys(lease.project, lease.key_id):
+                    key.cooldown = Cooldown()
             case Limited(error):
-                return self._limited(lease, lane, error, now, jitter)
+                return self._limited(lease, state, error, now, jitter)
             case Rejected(reason):
                 return self._rejected(lease, reason, now)
             case Broken():
-                return self._broken(lease, lane, now, jitter)
+                # the last free project is never taken out; and what fails here may work for other machines
+                others = self.others(lease.model, (lease.project,), now)
+                state.breaker.failed(now, jitter, may_open=others)
         return []
 
-    def apply(self, change: PoolUpdate, now: float) -> None:
-        """A change that the store kept, or that another machine made. The longer rest wins."""
-        member = self._members.get(change.project)
-        if member is None:
+    def apply(self, update: PoolUpdate, now: float) -> None:
+        """Start a cooldown that was stored or that another machine reported. A longer one that is running stays."""
+        project = self._projects.get(update.project)
+        if project is None:
             return
-        until = min(change.until, now + _FOR_GOOD)
-        if change.model:
-            self._lane(change.project, change.model).rest.set(change.reason, now, until)
-        elif not change.key_id:
-            member.rest.set(change.reason, now, until)
-        for key in member.keys:
-            if key.id == change.key_id and not change.model:
-                key.rest.set(change.reason, now, until)
+        if update.model:
+            cooldowns = [self._state(update.project, update.model).quota_cooldown]
+        elif update.key_id:
+            cooldowns = [key.cooldown for key in self._keys(update.project, update.key_id)]
+        else:
+            cooldowns = [project.cooldown]
+        for cooldown in cooldowns:
+            cooldown.start(update.reason, now, min(update.until, now + _FOR_GOOD))
 
     def changes(self, now: float) -> list[PoolUpdate]:
-        """All that holds now, for who keeps it."""
+        """Return all cooldowns that are running, to be stored."""
         return [
-            PoolUpdate(one.project, one.key_id, one.model, one.reason, one.until)
-            for one in self.describe(now)
-            if one.until is not None
+            PoolUpdate(state.project, state.key_id, state.model, state.reason, state.until)
+            for state in self.describe(now)
+            if state.until is not None
         ]
 
     def describe(self, now: float) -> list[KeyState]:
-        """Projects and keys, and the models for which a project rests or works."""
-        found: list[KeyState] = []
-        for member in self._members.values():
-            if member.rest.wait(now):
-                found.append(_state(member.name, "", "", member.rest, now, 0))
-            found += [_state(member.name, key.id, "", key.rest, now, 0) for key in member.keys]
-        for (project, model), lane in self._lanes.items():
-            if lane.in_flight or lane.rest.wait(now):
-                found.append(_state(project, "", model, lane.rest, now, lane.in_flight))
-        return found
+        """Return the state of projects and keys, and of models for which a project cools down or has calls."""
+        result = [state for project in self._projects.values() for state in project.describe(now)]
+        for (project, model), state in self._states.items():
+            cooldown = state.cooldown(now)
+            if state.in_flight or cooldown.remaining(now):
+                result.append(key_state(project, "", model, cooldown, now, state.in_flight))
+        return result
 
-    def _lane(self, project: str, model: str) -> _ProjectModelState:
-        lane = self._lanes.get((project, model))
-        if lane is None:
-            if len(self._lanes) >= _MOST_LANES:
-                idle = (k for k, one in self._lanes.items() if not one.in_flight)
-                self._lanes.pop(next(idle, next(iter(self._lanes))))
-            lane = self._lanes[project, model] = _ProjectModelState()
-        return lane
+    def _serving(self, model: str) -> list[PoolProject]:
+        """Return the projects that serve a model. Calls of no model prefer projects that serve all models."""
+        projects = [project for project in self._projects.values() if project.serves(model)]
+        return projects if model else [p for p in projects if not p.models] or projects
 
-    def _choose(self, free: list[_Member], model: str, affinity: bytes) -> _Member:
-        """By rendezvous hashing for a conversation: it stays while its project is free, and few others move.
+    def _only(self, name: str, model: str) -> PoolProject:
+        project = self._projects.get(name)
+        if project is None:
+            raise NotFound(
+                "The Google project that holds these files is no longer in this gateway's pool. Upload them again.",
+                code="not_found",
+            )
+        if not project.serves(model):
+            raise Forbidden(
+                f"The Google project that holds these files does not serve {model}.", code="model_not_allowed"
+            )
+        return project
 
-        A client's files (calls of no model) always stay together: one request cannot name those of two projects.
+    def _keys(self, project: str, key_id: str) -> list[PoolKey]:
+        return [key for key in self._projects[project].keys if key.id == key_id]
+
+    def _state(self, project: str, model: str) -> ProjectModelState:
+        state = self._states.get((project, model))
+        if state is None:
+            state = self._states[project, model] = ProjectModelState()
+        return state
+
+    def _choose(self, free: list[PoolProject], model: str, affinity: bytes) -> PoolProject:
+        """Choose by rendezvous hashing for a conversation, so that it stays where Gemini has cached its prefix.
+
+        Files of a client (calls of no model) always stay together: one request cannot use files of two projects.
         """
         if affinity and (self._config.affinity or not model):
-            return max(free, key=lambda m: hashlib.sha256(affinity + m.name.encode()).digest())
+            return max(free, key=lambda project: hashlib.sha256(affinity + project.name.encode()).digest())
         self._turn += 1
-        turned = free[self._turn % len(free) :] + free[: self._turn % len(free)]
+        start = self._turn % len(free)
+        rotated = free[start:] + free[:start]
         if self._config.select == "round_robin":
-            return turned[0]
-        return min(turned, key=lambda m: self._lane(m.name, model).in_flight)
+            return rotated[0]
+        return min(rotated, key=lambda project: self._state(project.name, model).in_flight)
 
-    def _lend(self, member: _Member, model: str, now: float) -> Lease:
-        keys = member.usable(now)
-        member.turn += 1
-        key = keys[member.turn % len(keys)]
-        if key.rest.reason == "bad":  # a probe: no other call may try it before this one has ended
-            key.rest.set("bad", now, now + self._config.reprobe)
-        lane = self._lane(member.name, model)
-        lane.in_flight += 1
-        lane.ceilings.begin(now)
-        self._lent += 1
-        self._open.add(self._lent)
-        return Lease(self._lent, member.name, key.text, key.id, model, now)
+    def _lend(self, project: PoolProject, model: str, now: float) -> Lease:
+        key = project.next_key(now)
+        if key.cooldown.reason == "bad":  # a trial: no other call may use the key before this one has ended
+            key.cooldown.start("bad", now, now + self._config.reprobe)
+        state = self._state(project.name, model)
+        state.in_flight += 1
+        state.quotas.begin(now)
+        self._leases += 1
+        self._open.add(self._leases)
+        return Lease(self._leases, project.name, key.text, key.id, model, now)
 
     def _limited(
-        self, lease: Lease, lane: _ProjectModelState, error: RateLimited, now: float, jitter: float
+        self, lease: Lease, state: ProjectModelState, error: RateLimited, now: float, jitter: float
     ) -> list[PoolUpdate]:
-        """Per day: until midnight at Google. Per minute: as long as it says. Untold: longer each time."""
-        periods = [period(quota) for quota in error.quotas]
+        """Cool down after a 429.
+
+        A quota per day lasts until midnight in California, a quota per minute as long as Google says. A 429 without
+        details lasts longer each time, with full jitter.
+        """
         for quota in error.quotas:
-            lane.ceilings.learn(quota, now)
-        spent = error.code == "insufficient_quota"
-        asked = error.retry_after
-        if DAY in periods or any(quota.value == 0 for quota in error.quotas) or spent:
-            reason, until = "day", midnight(now)
-        elif any(periods) or asked is not None:
-            rest = min(_LONGEST, max(_SHORTEST, asked if asked is not None else _UNTOLD))
-            reason, until = "minute", now + rest * (1 + jitter / 10)
-        else:
-            lane.untold += 1
-            reason, until = "limited", now + max(_SHORTEST, jitter * min(_UNTOLD, 2.0**lane.untold))
+            state.quotas.learn(quota, now)
+        reason, until = _limit(error, now, jitter)
+        if not reason:
+            state.vague_limits += 1
+            reason = "limited"
+            until = now + max(_SHORTEST, jitter * min(_QUOTA_MINUTE, 2.0**state.vague_limits))
         models = {lease.model, *(quota.model for quota in error.quotas if quota.model)}
-        return [self._rest_lane(lease.project, model, reason, now, until) for model in sorted(models)]
-
-    def _rest_lane(self, project: str, model: str, reason: str, now: float, until: float) -> PoolUpdate:
-        self._lane(project, model).rest.set(reason, now, until)
-        return PoolUpdate(project, "", model, reason, until)
-
-    def _forgive(self, lease: Lease) -> None:
-        """A key that was refused once works again."""
-        for key in self._members[lease.project].keys:
-            if key.id == lease.key_id:
-                key.rest = _Cooldown()
+        updates = [PoolUpdate(lease.project, "", model, reason, until) for model in sorted(models)]
+        for update in updates:
+            self._state(lease.project, update.model).quota_cooldown.start(reason, now, until)
+        return updates
 
     def _rejected(self, lease: Lease, reason: str, now: float) -> list[PoolUpdate]:
-        member = self._members[lease.project]
+        """Cool down the project when it is suspended, the key when Google refuses it."""
         if reason == "suspended":
-            member.rest.set(reason, now, now + _SUSPENDED)
-            return [PoolUpdate(member.name, "", "", reason, now + _SUSPENDED)]
-        until = now + (_FOR_GOOD if reason == "leaked" else self._config.reprobe)
-        for key in member.keys:
-            if key.id == lease.key_id:
-                key.rest.set(reason, now, until)
-        return [PoolUpdate(member.name, lease.key_id, "", reason, until)]
-
-    def _broken(self, lease: Lease, lane: _ProjectModelState, now: float, jitter: float) -> list[PoolUpdate]:
-        """Five failures in a row: a rest of 1, 2, 4 … 30 s, but never for the last that is free."""
-        lane.failures += 1
-        if not lane.probing and lane.failures < _FAILURES:
-            return []
-        others = (m for m in self._members.values() if m.name != lease.project and m.serves(lease.model))
-        if not any(m.usable(now) and not self._lane(m.name, lease.model).wait(now, 0) for m in others):
-            return []
-        until = now + min(30.0, 2.0**lane.ejections) * (1 + jitter / 10)
-        lane.ejections = min(lane.ejections + 1, 5)
-        lane.probing = True
-        lane.rest.set("failing", now, until)
-        return []  # what fails for us may work for others
+            update = PoolUpdate(lease.project, "", "", reason, now + _SUSPENDED)
+        else:
+            until = now + (_FOR_GOOD if reason == "leaked" else self._config.reprobe)
+            update = PoolUpdate(lease.project, lease.key_id, "", reason, until)
+        self.apply(update, now)
+        return [update]
 
 
-def _state(project: str, key_id: str, model: str, rest: _Cooldown, now: float, in_flight: int) -> KeyState:
-    cooling_down = rest.wait(now) > 0
-    state: Any = (
-        "ready"
-        if not cooling_down
-        else "refused"
-        if rest.reason in ("bad", "leaked", "suspended")
-        else "resting"
-    )
-    return KeyState(
-        project,
-        key_id,
-        model,
-        state,
-        rest.reason if cooling_down else "",
-        rest.until if cooling_down else None,
-        in_flight,
-    )
+def _limit(error: RateLimited, now: float, jitter: float) -> tuple[str, float]:
+    """Return the reason and the end of the cooldown that a 429 asks for; an empty reason when it gives no details.
+
+    `insufficient_quota` and a quota of 0 (a model without free tier) do not end within minutes.
+    """
+    periods = [period(quota) for quota in error.quotas]
+    if (
+        DAY in periods
+        or any(quota.value == 0 for quota in error.quotas)
+        or error.code == "insufficient_quota"
+    ):
+        return "day", midnight(now)
+    if any(periods) or error.retry_after is not None:
+        seconds = _QUOTA_MINUTE if error.retry_after is None else error.retry_after
+        return "minute", now + min(_LONGEST, max(_SHORTEST, seconds)) * (1 + jitter / 10)
+    return "", 0.0
 
 
 def _exhausted(wait: float, *, pinned: bool) -> PoolExhausted:
-    whose = "The Google project that has these files" if pinned else "Every Google project of this gateway"
-    return PoolExhausted(
-        f"{whose} has spent its quota for this model.",
-        retry_after=wait,
-        should_retry=False if wait > _HOPELESS else None,
+    projects = (
+        "The Google project that holds these files has"
+        if pinned
+        else "All Google projects of this gateway have"
     )
-
-
-def soonest(states: Iterable[KeyState]) -> float | None:
-    """When the first of some is ready again."""
-    return min((state.until for state in states if state.until is not None), default=None)
+    return PoolExhausted(
+        f"{projects} used up the quota for this model.",
+        retry_after=wait,
+        should_retry=False if wait > _LONG_WAIT else None,
+    )

@@ -1,5 +1,8 @@
-"""How much a client may ask in a minute and in a day, by sliding windows: what was used in the window before counts as
-far as it still reaches into the last 60 seconds, so that no minute of any beginning holds much more than the limit.
+"""Rate limits of clients per minute and per day, by sliding windows.
+
+The use in the previous window counts as far as that window overlaps the last 60 seconds (or the last day), so that a
+minute that begins anywhere holds little more than the limit
+(https://blog.cloudflare.com/counting-things-a-lot-of-different-things/).
 """
 
 import math
@@ -9,26 +12,26 @@ from typing import Literal
 
 from msgspec import Struct
 
-from gateway.policy.access import Rules
-from gateway.policy.ledger import whole
+from gateway.policy.client_rules import Rules
+from gateway.policy.counts import as_count
 
 Counted = Literal["requests", "tokens"]
 
 
 class Window(Struct, frozen=True):
-    """A limit: so many of something in so many seconds."""
+    """A limit: so many requests or tokens in so many seconds."""
 
     counted: Counted
     limit: int
     seconds: int
 
     def index(self, now: float) -> int:
-        """The number of the window that holds `now`."""
+        """Return the number of the window that contains `now`."""
         return math.floor(now / self.seconds)
 
 
 class WindowState(Struct, frozen=True):
-    """What is left, for `x-ratelimit-*`; `reset` is in seconds."""
+    """What is left of a limit, for the `x-ratelimit-*` headers. `reset` is in seconds."""
 
     window: Window
     remaining: int
@@ -36,7 +39,7 @@ class WindowState(Struct, frozen=True):
 
 
 class Taken(Struct, frozen=True):
-    """Whether something was allowed; if not, which window refused it and how many seconds to wait."""
+    """Result of taking from limits: `blocked` is None, or the window that has no room for `retry_after` seconds."""
 
     states: tuple[WindowState, ...]
     blocked: Window | None = None
@@ -44,7 +47,7 @@ class Taken(Struct, frozen=True):
 
 
 def windows(rules: Rules, counted: Counted) -> Sequence[Window]:
-    """A client's windows."""
+    """Return the limits that a client's rules set."""
     if counted == "requests":
         return _windows(counted, rules.requests_per_minute, rules.requests_per_day)
     return _windows(counted, rules.tokens_per_minute, rules.tokens_per_day)
@@ -57,28 +60,31 @@ def _windows(counted: Counted, minute: int | None, day: int | None) -> tuple[Win
 
 
 def weigh(wants: Sequence[tuple[Window, int, int, int]], now: float) -> Taken:
-    """Decide on (window, used in the window before, used in this one, wanted) for each: all are allowed, or none.
+    """Decide on (window, use in the previous window, use in this one, wanted) for each: all are allowed, or none.
 
-    Nothing is ever more than two of its windows away, whatever the clock does.
+    `retry_after` and `reset` are at most twice the window's seconds, even if the clock jumps.
     """
     states, blocked, longest = [], None, 0.0
     for window, before, current, wanted in wants:
-        passed = min(1.0, max(0.0, now / window.seconds - window.index(now)))
-        used = whole(before) * (1 - passed) + whole(current)
-        reset = (1 - passed) * window.seconds
+        elapsed = min(1.0, max(0.0, now / window.seconds - window.index(now)))
+        used = as_count(before) * (1 - elapsed) + as_count(current)
+        reset = (1 - elapsed) * window.seconds
         if used + wanted > window.limit:
-            reset = wait = _wait(window, whole(before), whole(current), wanted, passed)
+            reset = wait = _wait(window, as_count(before), as_count(current), wanted, elapsed)
             if wait >= longest:
                 blocked, longest = window, wait
-        left = max(0, math.floor(window.limit - used - wanted))
-        states.append(WindowState(window, left, reset))
+        remaining = max(0, math.floor(window.limit - used - wanted))
+        states.append(WindowState(window, remaining, reset))
     return Taken(tuple(states), blocked, longest)
 
 
 def limit_headers(states: Sequence[WindowState]) -> dict[str, str]:
-    """OpenAI's `x-ratelimit-*`: of what is counted by minute and by day, the window that will be full first."""
+    """Return OpenAI's `x-ratelimit-*` headers, which describe the minute or the day, whichever has less left.
+
+    https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers
+    """
     headers: dict[str, str] = {}
-    # of one request's attempts the last one counts
+    # the states of all attempts of a request, in order: the last one counts
     last = {(state.window.counted, state.window.seconds): state for state in states}
     for counted in ("requests", "tokens"):
         minute, day = last.get((counted, 60)), last.get((counted, 86400))
@@ -90,11 +96,13 @@ def limit_headers(states: Sequence[WindowState]) -> dict[str, str]:
     return headers
 
 
-def _wait(window: Window, before: int, current: int, wanted: int, passed: float) -> float:
-    """Seconds until `wanted` fits: while this window lasts the one before fades; after it, this one does."""
+def _wait(window: Window, before: int, current: int, wanted: int, elapsed: float) -> float:
+    """Return the seconds until `wanted` fits.
+
+    The use of the previous window fades until this window ends; then the use of this one fades.
+    """
     room = window.limit - wanted
     if room >= current and before:
-        return (1 - (room - current) / before - passed) * window.seconds
-    left = 1 - passed
-    fades = 1 - room / current if current and room > 0 else 1.0
-    return (left + fades) * window.seconds
+        return (1 - (room - current) / before - elapsed) * window.seconds
+    faded = 1 - room / current if current and room > 0 else 1.0
+    return (1 - elapsed + faded) * window.seconds

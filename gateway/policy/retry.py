@@ -1,7 +1,9 @@
-"""When a failed call is tried again (design.md 1.1, 14).
+"""When a failed upstream call is repeated.
 
-Only before the first byte went to the client, at most four attempts, and only while successes have earned it:
-in a total outage the retries must not become a storm of their own.
+Only before the first byte went to the client, at most four attempts, and only from a budget that successes earn, so
+that retries do not multiply the load in an outage (https://sre.google/sre-book/handling-overload/, "retry budget").
+The backoff is exponential with full jitter
+(https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
 """
 
 from typing import Annotated
@@ -11,37 +13,39 @@ from msgspec import Meta, Struct
 from gateway.errors import GatewayError, NoUsableKey, RateLimited, UpstreamError, UpstreamTimeout
 
 _EARNED = 0.5
-"""Retries that one success pays for."""
-_BUCKET = 20.0
-"""Retries that may be saved up; also what a fresh process starts with."""
-_WORTH_WAITING = 4.0
-"""Seconds of `retryDelay` that are better spent here than in the client."""
+"""Retries that one success earns."""
+_CAPACITY = 20.0
+"""Retries that can be saved up; also what a process starts with."""
+_MAX_DELAY = 4.0
+"""Seconds of a `retryDelay` that the gateway waits itself; longer ones are left to the client."""
 
 
 class RetryConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """How failed upstream calls are repeated before anything was sent to the client."""
 
-    attempts: Annotated[int, Meta(ge=1, le=4, description="Calls for one request, the first included.")] = 4
+    attempts: Annotated[
+        int, Meta(ge=1, le=4, description="Most calls for one request, the first included.")
+    ] = 4
     backoff: Annotated[
         float, Meta(ge=0, le=10, description="Seconds before the first retry; doubles, with full jitter.")
     ] = 0.25
 
 
 class RetryBudget:
-    """Tokens that successes earn and retries spend."""
+    """Retries that may be made: successes earn them, retries spend them."""
 
     def __init__(self) -> None:
-        self._tokens = _BUCKET
+        self._retries = _CAPACITY
 
     def earn(self) -> None:
-        """A call succeeded."""
-        self._tokens = min(_BUCKET, self._tokens + _EARNED)
+        """Record a successful call."""
+        self._retries = min(_CAPACITY, self._retries + _EARNED)
 
     def spend(self) -> bool:
-        """Take one retry; false when there is none to take."""
-        if self._tokens < 1:
+        """Take one retry from the budget. Return False when there is none."""
+        if self._retries < 1:
             return False
-        self._tokens -= 1
+        self._retries -= 1
         return True
 
 
@@ -52,7 +56,7 @@ class Retry(Struct, frozen=True):
 
 
 class Fail(Struct, frozen=True):
-    """Tell the client."""
+    """Answer the client with this error."""
 
     error: GatewayError
 
@@ -69,26 +73,28 @@ def judge(
     *,
     elsewhere: bool = False,
 ) -> Verdict:
-    """What to do after attempt number `attempt` (from 1) failed. `jitter` is a random number from [0, 1).
+    """Decide what follows the failure of attempt number `attempt` (from 1). `jitter` is a random number from [0, 1).
 
-    `elsewhere`: it was one key's or one project's fault, and another can be asked at once. That costs nothing of the
-    budget, because whoever is at fault rests.
+    `elsewhere` says that the failure concerns one key or project and that another is free. Such a retry is immediate
+    and takes nothing from the budget, because the key or project cools down.
     """
     if elsewhere and attempt < config.attempts:
         return Retry(0.0)
-    if attempt >= config.attempts or not _passes(error) or not budget.spend():
+    if attempt >= config.attempts or not _is_transient(error) or not budget.spend():
         return Fail(error)
     if error.retry_after is not None:
         return Retry(error.retry_after)
     return Retry(jitter * config.backoff * 2 ** (attempt - 1))
 
 
-def _passes(error: GatewayError) -> bool:
-    """Whether another attempt may end differently."""
-    if error.retry_after is not None and error.retry_after > _WORTH_WAITING:
+def _is_transient(error: GatewayError) -> bool:
+    """Return whether another attempt may end differently."""
+    if error.retry_after is not None and error.retry_after > _MAX_DELAY:
         return False
     if isinstance(error, RateLimited):
         return error.retry_after is not None and error.should_retry is not False
-    if isinstance(error, UpstreamTimeout):
-        return error.upstream_status is not None  # our own time-outs have used up the client's patience
+    if isinstance(
+        error, UpstreamTimeout
+    ):  # after the gateway's own timeout the client has waited long enough
+        return error.upstream_status is not None
     return isinstance(error, UpstreamError) and not isinstance(error, NoUsableKey)

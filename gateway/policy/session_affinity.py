@@ -1,4 +1,8 @@
-"""Which conversation a call belongs to: what begins alike stays on one project, where Gemini has cached it."""
+"""Which conversation a call belongs to, so that calls with the same beginning stay on one project.
+
+Gemini's implicit caching reuses a common prefix within a project
+(https://ai.google.dev/gemini-api/docs/caching#implicit-caching).
+"""
 
 import hashlib
 
@@ -11,8 +15,12 @@ _encode = msgspec.json.Encoder().encode
 
 
 def affinity(call: GeminiCall, client: Client) -> bytes:
-    """A digest of the client, the model and the stable prefix: instructions, tools and the first content."""
+    """Return a digest of the client, the model, and the client's cache key or else the beginning of the request.
+
+    The beginning is the system instruction, the tools and the first content: later turns do not change it.
+    """
     request = call.request
-    prefix = (request.system_instruction, request.tools, request.contents[:1])
-    told = f"{client.id}\0{call.cache_key}\0{call.model}\0".encode()
-    return hashlib.sha256(told if call.cache_key else told + _encode(prefix)).digest()[:16]
+    digest = hashlib.sha256(f"{client.id}\0{call.cache_key}\0{call.model}\0".encode())
+    if not call.cache_key:
+        digest.update(_encode((request.system_instruction, request.tools, request.contents[:1])))
+    return digest.digest()[:16]

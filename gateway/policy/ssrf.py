@@ -1,6 +1,8 @@
-"""Which addresses may be fetched for a client: the first two walls against SSRF (robustness.md 2.5).
+"""Protection against server-side request forgery: which URLs and addresses may be fetched for a client.
 
-The client names a URL and the gateway fetches it, so it must not lead into the network the gateway stands in.
+A client names a URL and the gateway fetches it, so the URL must not reach the gateway's own network. The URL is checked
+before its host is resolved (`check_url`), and each resolved address again (`is_public`), as OWASP advises:
+https://cheatsheetseries.owasp.org/cheatsheets/Server_Side_Request_Forgery_Prevention_Cheat_Sheet.html
 """
 
 import ipaddress
@@ -12,28 +14,33 @@ from yarl import URL
 
 
 class MediaConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """Files that messages point at by a web address."""
+    """Download of media that messages refer to by URL."""
 
     fetch: Annotated[
-        bool, Meta(description="Fetch them; else only data: URLs and files that Google has are understood.")
+        bool,
+        Meta(description="Download http(s) URLs; otherwise only data: URLs and Gemini files are accepted."),
     ] = True
     schemes: Annotated[
-        tuple[Literal["https", "http"], ...], Meta(min_length=1, description="What addresses may begin with.")
+        tuple[Literal["https", "http"], ...], Meta(min_length=1, description="URL schemes that are accepted.")
     ] = ("https", "http")
-    bytes: Annotated[int, Meta(ge=1024, le=2**28, description="Largest file.")] = 20 * 2**20
-    seconds: Annotated[
-        float, Meta(gt=0, le=300, description="Patience with one file, redirects included.")
-    ] = 10.0
-    redirects: Annotated[int, Meta(ge=0, le=10, description="Followed at most, each looked at anew.")] = 5
-    concurrent: Annotated[int, Meta(ge=1, le=256, description="Fetched at once, by the whole process.")] = 16
+    bytes: Annotated[int, Meta(ge=1024, le=2**28, description="Largest file in bytes.")] = 20 * 2**20
+    seconds: Annotated[float, Meta(gt=0, le=300, description="Timeout for one file, redirects included.")] = (
+        10.0
+    )
+    redirects: Annotated[
+        int, Meta(ge=0, le=10, description="Most redirects that are followed; each URL is checked again.")
+    ] = 5
+    concurrent: Annotated[
+        int, Meta(ge=1, le=256, description="Most downloads at the same time in one process.")
+    ] = 16
 
 
-_LONGEST = 2048
+_MAX_LENGTH = 2048
 _PORTS = {"https": 443, "http": 80}
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+")
 _PRIVATE_NAMES = ("localhost", "local", "internal", "intranet", "lan", "home", "corp", "arpa")
-"""Last labels that never name a public host."""
+"""Top-level names that are not public (RFC 6762 appendix G, RFC 6761, and the ICANN reservation of `internal`)."""
 
 _REFUSED = tuple(
     ipaddress.ip_network(text)
@@ -43,59 +50,60 @@ _REFUSED = tuple(
         "5f00::/16", "fe80::/10", "fc00::/7",
     )
 )  # fmt: skip
-"""Not public, although Python or some release of it says so."""
+"""Networks that are not public although `ipaddress.is_global` is true for them in some releases of Python.
+
+The IANA registries of special-purpose addresses, and 168.63.129.16, an address of the host in Azure.
+"""
 
 
 def check_url(text: str, schemes: tuple[str, ...]) -> URL:
-    """The first wall: an address whose very spelling is harmless. Raises ValueError with what is wrong with it."""
-    if len(text) > _LONGEST:
-        raise ValueError(f"longer than {_LONGEST} characters")
+    """Return a URL that is safe to resolve. Raises ValueError with the fault of the URL."""
+    if len(text) > _MAX_LENGTH:
+        raise ValueError(f"the URL is longer than {_MAX_LENGTH} characters")
     if any(ord(character) <= 32 or ord(character) == 127 for character in text) or "\\" in text:
-        raise ValueError("it holds characters that no URL has")
+        raise ValueError("the URL contains invalid characters")
     try:
         url = URL(text)
         host, port = url.host or "", url.port
     except (ValueError, UnicodeError):
-        raise ValueError("not a URL") from None
+        raise ValueError("not a valid URL") from None
     if url.scheme not in schemes:
-        raise ValueError(f"it must begin with {' or '.join(f'{s}://' for s in schemes)}")
+        raise ValueError(f"the URL must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
     if url.user is not None or url.password is not None or "@" in url.raw_authority:
-        raise ValueError("it must hold no user name")
+        raise ValueError("the URL must not contain a user name or password")
     if port != _PORTS[url.scheme]:
-        raise ValueError("only the usual port may be asked")
+        raise ValueError("the URL must not name a port other than the default of its scheme")
     if "%" in url.raw_authority or (not host.isascii() and not (url.raw_host or "").isascii()):
-        raise ValueError("not the name of a host")
+        raise ValueError("the host name is invalid")
     _check_host((url.raw_host or "").lower())
     return url
 
 
 def _check_host(host: str) -> None:
-    """A public name with a dot in it, or a public address written the usual way."""
+    """Raise ValueError unless the host is a public name with a dot, or a public address in standard notation."""
     if ":" in host or _is_number(host):
         try:
             public = is_public(host)
         except ValueError:
             public = False
         if not public:
-            raise ValueError("not a public address")
+            raise ValueError("the address is not public")
         return
     labels = host.rstrip(".").split(".")
     if len(labels) < 2 or len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
-        raise ValueError("not the name of a public host")
+        raise ValueError("the host name is not public")
     if labels[-1] in _PRIVATE_NAMES:
-        raise ValueError("not the name of a public host")
+        raise ValueError("the host name is not public")
 
 
 def _is_number(host: str) -> bool:
-    """Whether some resolver may take the name for an IPv4 address, as inet_aton does."""
+    """Return whether a resolver may read the name as an IPv4 address, as inet_aton reads `127.1` and `0x7f000001`."""
     return _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]) is not None
 
 
 def is_public(address: str) -> bool:
-    """The second wall: whether an address belongs to the open Internet. Raises ValueError for no address."""
-    found = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
-        found = found.ipv4_mapped
-    return found.is_global and not any(
-        found in network for network in _REFUSED if network.version == found.version
-    )
+    """Return whether an address belongs to the public Internet. Raises ValueError for text that is no address."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
+    return ip.is_global and not any(ip in network for network in _REFUSED if network.version == ip.version)

@@ -20,7 +20,7 @@ from gateway.errors import BadRequest, GatewayError, NotFound, Unauthorized
 from gateway.exchange.delivery import error_reply, json_reply, read_body
 from gateway.observability.prometheus import exposition
 from gateway.plugin import Services
-from gateway.policy.access import Rules
+from gateway.policy.client_rules import Rules
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

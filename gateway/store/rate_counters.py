@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Protocol
 
-from gateway.policy.ledger import whole
+from gateway.policy.counts import as_count
 from gateway.policy.rate_limits import Taken, Window, weigh
 
 _MOST_CLIENTS = 10_000
@@ -86,7 +86,7 @@ class MemoryCounters:
             mine = self._used.setdefault(client, {})
             key, index = (window.counted, window.seconds), window.index(now)
             newest = mine.get(key, (index, 0, 0))[0]
-            mine[key] = newest if newest == index + 1 else index, whole(current + n), before
+            mine[key] = newest if newest == index + 1 else index, as_count(current + n), before
         self._used.move_to_end(client)
         if len(self._used) > _MOST_CLIENTS:
             self._used.popitem(last=False)

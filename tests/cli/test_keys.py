@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.main import main
-from gateway.policy.access import Rules
+from gateway.policy.client_rules import Rules
 from gateway.store.ledger.client_keys import issued
 from gateway.store.ledger.tables import engine
 

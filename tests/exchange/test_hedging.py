@@ -14,74 +14,13 @@ from aiohttp import web
 
 from gateway.errors import ConfigError
 from gateway.exchange.race import Race
-from gateway.gemini.wire import GeminiCall, GenerateContentRequest, GenerationConfig, Tool
 from gateway.plugin import SERVICES
-from gateway.policy.access import Rules
-from gateway.policy.hedging import Hedge, HedgeConfig, may_be_doubled
+from gateway.policy.client_rules import Rules
 from gateway.store.ledger import client_keys
 from gateway.store.ledger.tables import attempt, engine
 from tests.support.servers import Serve
 
 MODEL = "gemini-2.5-flash"
-
-
-def test_what_is_usual_is_learnt_and_bounded() -> None:
-    hedge = Hedge(HedgeConfig(share=0.1, soonest=2, latest=10))
-    assert hedge.delay(MODEL, streamed=True) == 10
-    for tenths in range(100):
-        hedge.observe(MODEL, tenths / 10, streamed=True)
-
-    assert hedge.delay(MODEL, streamed=True) == 9.5
-    assert hedge.delay(MODEL, streamed=False) == 10
-    for _ in range(128):
-        hedge.observe(MODEL, 0.1, streamed=True)
-    assert hedge.delay(MODEL, streamed=True) == 2
-    for _ in range(128):
-        hedge.observe(MODEL, 99, streamed=True)
-    assert hedge.delay(MODEL, streamed=True) == 10
-
-
-def test_extra_calls_are_a_part_of_all_calls() -> None:
-    hedge = Hedge(HedgeConfig(share=0.05))
-    assert not hedge.spend()
-    for _ in range(100):
-        hedge.observe(MODEL, 1, streamed=False)
-
-    assert [hedge.spend() for _ in range(6)].count(True) in (4, 5)  # a float's hundred twentieths
-    for _ in range(10_000):
-        hedge.observe(MODEL, 1, streamed=False)
-    assert sum(hedge.spend() for _ in range(50)) <= 10
-
-
-def test_models_without_end_are_not_remembered_without_end() -> None:
-    hedge = Hedge(HedgeConfig(share=0.05))
-    for i in range(3000):
-        hedge.observe(f"gemini-{i}", 1, streamed=False)
-
-    assert len(hedge._seen) == 1000
-
-
-@pytest.mark.parametrize(
-    ("request_", "expected"),
-    [
-        (GenerateContentRequest([]), True),
-        (GenerateContentRequest([], tools=[Tool(function_declarations=[])]), True),
-        (GenerateContentRequest([], tools=[Tool(google_search={})]), False),
-        (GenerateContentRequest([], tools=[Tool(function_declarations=[]), Tool(code_execution={})]), False),
-        (
-            GenerateContentRequest([], generation_config=GenerationConfig(response_modalities=["IMAGE"])),
-            False,
-        ),
-        (GenerateContentRequest([], generation_config=GenerationConfig(temperature=0)), True),
-    ],
-)
-def test_what_is_paid_for_each_is_never_doubled(request_: GenerateContentRequest, expected: bool) -> None:
-    assert may_be_doubled(GeminiCall(MODEL, request_)) is expected
-
-
-def test_bounds_that_cannot_be_are_refused() -> None:
-    with pytest.raises(ValueError, match="later than"):
-        HedgeConfig(soonest=31)
 
 
 async def value(result: str, wait: asyncio.Event, race: Race[str] | None = None) -> str:

@@ -22,7 +22,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from gateway.observability.json_log import JsonLog
 from gateway.observability.open_tracing import open_tracing
 from gateway.observability.tracing import Tracing
-from gateway.policy.access import Rules
+from gateway.policy.client_rules import Rules
 from gateway.store.ledger import client_keys
 from gateway.store.ledger.tables import engine
 from tests.support.servers import RawUpstream, Serve, chunked, whole

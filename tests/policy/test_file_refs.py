@@ -1,13 +1,9 @@
-"""Names in requests, and whose they are for how long."""
+"""References to files and cached contents in requests."""
 
 import pytest
 
-from gateway.errors import NotFound
-from gateway.policy import file_refs as pins
-from gateway.store.file_owners import BOUNDS, FileOwners
-from gateway.store.memory import MemoryStore
+from gateway.policy import file_refs
 
-NOW = 1_800_000_000.0
 FILE = "https://generativelanguage.googleapis.com/v1beta/files/abc-1"
 
 
@@ -20,7 +16,7 @@ FILE = "https://generativelanguage.googleapis.com/v1beta/files/abc-1"
     ],
 )  # fmt: skip
 def test_a_uri_names_a_file_or_something_elsewhere(uri: str, name: str) -> None:
-    assert pins.file(uri) == name
+    assert file_refs.file(uri) == name
 
 
 def test_references_are_found_at_any_depth_with_their_paths() -> None:
@@ -34,7 +30,7 @@ def test_references_are_found_at_any_depth_with_their_paths() -> None:
         "tools": [{"functionDeclarations": [{"parameters": {"properties": {"fileUri": {"type": "STRING"}}}}]}],
     }  # fmt: skip
 
-    assert list(pins.references(body)) == [
+    assert list(file_refs.references(body)) == [
         ("cachedContents/x", "cachedContent"),
         ("files/abc-1", "contents[0].parts[1].file_data.file_uri"),
         ("files/b", "contents[0].parts[3].functionResponse.parts[0].fileData.fileUri"),
@@ -49,17 +45,4 @@ def test_references_are_found_at_any_depth_with_their_paths() -> None:
     ],
 )  # fmt: skip
 def test_most_bodies_need_not_be_read(body: bytes, may: bool) -> None:
-    assert pins.may_name(body) is may
-
-
-async def test_a_file_is_known_for_two_days_and_a_cache_for_longer() -> None:
-    kept = FileOwners(MemoryStore(BOUNDS))
-    await kept.keep("me", ["files/a", "cachedContents/b"], "blue", NOW)
-    later = NOW + 48 * 3600
-
-    assert await kept.project("me", {"files/a": "x", "cachedContents/b": "y"}, later - 1) == "blue"
-    assert await kept.project("me", {"cachedContents/b": "y"}, later) == "blue"
-    assert await kept.project("me", {}, later) == ""
-    for scope, name, now in (("me", "files/a", later), ("you", "files/a", NOW), ("me", "files/b", NOW)):
-        with pytest.raises(NotFound):
-            await kept.project(scope, {name: "x"}, now)
+    assert file_refs.may_name(body) is may

@@ -1,24 +1,116 @@
-"""Every 429 on record, as the pool reads it: how long the project rests for that model."""
+"""Google's quotas: windows, days, learnt limits, and every recorded 429 as the key pool reads it."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
-from gateway.errors import PoolExhausted, RateLimited
-from gateway.gemini import errors as failure
-from gateway.policy.google_quota import DAY, midnight
-from gateway.policy.keypool import KeyPool, PoolConfig, Project, outcome
+from gateway.errors import (
+    GatewayError,
+    PoolExhausted,
+    Quota,
+    RateLimited,
+    UpstreamError,
+    UpstreamTimeout,
+    UpstreamTruncated,
+)
+from gateway.gemini import errors
+from gateway.policy.call_outcome import outcome
+from gateway.policy.google_quota import DAY, MINUTE, LearnedQuotas, cause, midnight, period
+from gateway.policy.keypool import KeyPool, PoolConfig
+from gateway.policy.pool_projects import Project
 from tests.support.corpus import Record, recorded
 
 NOW = 1_780_000_000.0
 
 
+def limited(*quotas: Quota, code: str | None = None) -> RateLimited:
+    error = RateLimited("no", code=code, upstream_status=429)
+    error.quotas = quotas
+    return error
+
+
+MINUTELY, DAILY = Quota("GenerateRequestsPerMinutePerProject"), Quota("GenerateRequestsPerDayPerProject")
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (UpstreamError("no", code="upstream_unreachable"), "upstream_unreachable"),
+        (UpstreamTimeout("no"), "upstream_timeout"),
+        (UpstreamTruncated("no"), "upstream_incomplete"),
+        (limited(), "rate_limit_exceeded"),
+        (limited(MINUTELY), "quota_per_minute"),
+        (limited(MINUTELY, DAILY, code="insufficient_quota"), "quota_per_day"),
+        (
+            limited(Quota(MINUTELY.id, value=0), code="insufficient_quota"),
+            "insufficient_quota",
+        ),  # no free tier
+        (limited(code="insufficient_quota"), "insufficient_quota"),  # no credit
+    ],
+)
+def test_a_failed_call_has_a_cause(error: GatewayError, expected: str) -> None:
+    assert cause(error) == expected
+
+
+@pytest.mark.parametrize(
+    ("quota_id", "seconds"),
+    [
+        ("GenerateRequestsPerDayPerProjectPerModel-FreeTier", DAY),
+        ("GenerateContentInputTokensPerModelPerMinute-FreeTier", MINUTE),
+        ("RequestsPerSecond", MINUTE),
+        ("Concurrent", None),
+    ],
+)
+def test_the_window_of_a_quota(quota_id: str, seconds: float | None) -> None:
+    assert period(Quota(quota_id)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("day", "hours"), [((2026, 3, 8), 23), ((2026, 11, 1), 25), ((2026, 7, 1), 24), ((2026, 12, 31), 24)]
+)
+def test_a_day_at_google_ends_at_midnight_in_california(day: tuple[int, int, int], hours: int) -> None:
+    begin = midnight(datetime(*day, 1, tzinfo=UTC).timestamp())  # in the evening of the day before, there
+
+    assert midnight(begin + 1) - begin == hours * 3600
+    assert midnight(begin - 1) == begin
+
+
+def test_a_limit_that_a_429_named_blocks_until_the_window_ends() -> None:
+    quotas = LearnedQuotas()
+    quotas.learn(Quota(MINUTELY.id, value=2), NOW)
+    assert quotas.wait(NOW, 0) == 0
+    quotas.begin(NOW)
+    quotas.begin(NOW + 5)
+
+    assert quotas.wait(NOW + 10, 0) == 50
+    assert quotas.wait(NOW + 60, 0) == 0
+
+
+def test_tokens_count_those_that_are_wanted_too_unless_the_window_is_empty() -> None:
+    quotas = LearnedQuotas()
+    quotas.learn(Quota("InputTokensPerMinute", value=100), NOW)
+    assert quotas.wait(NOW, 5000) == 0
+    quotas.begin(NOW)
+    quotas.spend(NOW, 60)
+
+    assert [quotas.wait(NOW, tokens) for tokens in (40, 41)] == [0, 60]
+
+
+def test_a_limit_is_forgotten_after_a_day() -> None:
+    quotas = LearnedQuotas()
+    quotas.learn(Quota(MINUTELY.id, value=1), NOW)
+    for now in (NOW + DAY - 1, NOW + DAY):
+        quotas.begin(now)
+
+    assert quotas.wait(NOW + DAY - 1, 0) > 0
+    assert quotas.wait(NOW + DAY, 0) == 0
+
+
 @pytest.mark.parametrize("record", recorded(lambda record: record["status"] == 429))
-def test_a_recorded_429_rests_the_project_as_long_as_it_says(record: Record) -> None:
-    response = record["response"]
-    error = failure.from_response(
-        429, response.encode() if isinstance(response, str) else json.dumps(response).encode()
-    )
+def test_a_recorded_429_cools_the_project_down_as_long_as_it_says(record: Record) -> None:
+    body = record["response"]
+    error = errors.from_response(429, body.encode() if isinstance(body, str) else json.dumps(body).encode())
     assert isinstance(error, RateLimited)
     pool = KeyPool([Project("a", ("k",))], PoolConfig())
     pool.settle(pool.acquire("m", NOW), outcome(error), NOW, 0.0)

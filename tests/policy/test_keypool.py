@@ -1,4 +1,4 @@
-"""The pool, row by row of robustness.md U35 to U46: (event, time) and then who is asked next, or how long to wait."""
+"""The key pool: after an event at a time, which project is used next, or how long to wait."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -21,8 +21,9 @@ from gateway.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
-from gateway.policy.google_quota import midnight
-from gateway.policy.keypool import Cancelled, KeyPool, Lease, Ok, PoolConfig, PoolUpdate, Project, outcome
+from gateway.policy.call_outcome import Cancelled, Ok, outcome
+from gateway.policy.keypool import KeyPool, Lease, PoolConfig, PoolUpdate
+from gateway.policy.pool_projects import Project
 
 NOON = datetime(2026, 11, 24, 20, tzinfo=UTC).timestamp()
 """Noon in California; midnight is 12 hours away."""
@@ -47,295 +48,437 @@ def refused(message: str = "API key not valid.", status: int = 400) -> Unauthori
     return Unauthorized(message, upstream_status=status)
 
 
-def fail(found: KeyPool, error: GatewayError, now: float, model: str = M, **fields: Any) -> Lease:
-    """One attempt that ends so; its lease."""
-    lease = found.acquire(model, now, **fields)
-    found.settle(lease, outcome(error), now, 0.0)
+def fail(
+    keys: KeyPool, error: GatewayError, now: float, model: str = M, jitter: float = 0.0, **fields: Any
+) -> Lease:
+    """Make one attempt that ends with an error. Return its lease."""
+    lease = keys.acquire(model, now, **fields)
+    keys.settle(lease, outcome(error), now, jitter)
     return lease
 
 
-def wait(found: KeyPool, now: float, model: str = M) -> float:
+def succeed(keys: KeyPool, now: float, model: str = M, **fields: Any) -> Lease:
+    """Make one attempt that succeeds. Return its lease."""
+    lease = keys.acquire(model, now, **fields)
+    keys.settle(lease, Ok(), now, 0.0)
+    return lease
+
+
+def wait(keys: KeyPool, now: float, model: str = M) -> float:
+    """Return the seconds that a client is told to wait."""
     with pytest.raises(PoolExhausted) as caught:
-        found.acquire(model, now)
+        keys.acquire(model, now)
     assert caught.value.retry_after is not None
     return caught.value.retry_after
 
 
-ROWS: list[tuple[str, GatewayError, float]] = [
-    ("U35 the client's mistake", BadRequest("no", upstream_status=400), 0),
-    (
-        "U35 a model that this project may not use",
-        Forbidden("no access to the model", upstream_status=403),
-        0,
-    ),
-    ("U40 RetryInfo of 34 s", limited(Quota(PER_MINUTE), after=34), 34),
-    ("U40 a per-minute quota without RetryInfo", limited(Quota(PER_MINUTE)), 60),
-    ("U41 RetryInfo alone", limited(after=7), 7),
-    ("U41 less than a second", limited(after=0.2), 1),
-    ("U41 absurdly long", limited(after=1e9), 3600),
-    ("U41 negative", limited(after=-1), 1),
-    ("U41 nothing told: short", limited(), 1),
-    ("U42 per day: until midnight in California", limited(Quota(PER_DAY), after=17), 12 * 3600),
-    ("U42 no free tier for this model", limited(Quota(PER_MINUTE, value=0), after=17), 12 * 3600),
-    ("U42 no credit left", limited(code="insufficient_quota"), 12 * 3600),
-    ("U44 one 503", UpstreamError("overloaded", status=503), 0),
+def cooldowns(keys: KeyPool, now: float) -> dict[tuple[str, str], tuple[str, float]]:
+    """Return reason and seconds left of each cooldown, by project and model or key id."""
+    return {
+        (state.project, state.model or state.key_id): (state.reason, round(state.until - now, 3))
+        for state in keys.describe(now)
+        if state.until is not None
+    }
+
+
+ROWS: list[tuple[str, GatewayError, float, str]] = [
+    ("the client's mistake", BadRequest("no", upstream_status=400), 0, ""),
+    ("a model without access", Forbidden("no access to the model", upstream_status=403), 0, ""),
+    ("`suspended` in an error that is not a 403", BadRequest("suspended", upstream_status=400), 0, ""),
+    ("RetryInfo of 34 s", limited(Quota(PER_MINUTE), after=34), 34, "minute"),
+    ("a quota per minute without RetryInfo", limited(Quota(PER_MINUTE)), 60, "minute"),
+    ("RetryInfo alone", limited(after=7), 7, "minute"),
+    ("less than a second", limited(after=0.2), 1, "minute"),
+    ("longer than an hour", limited(after=1e9), 3600, "minute"),
+    ("a negative delay", limited(after=-1), 1, "minute"),
+    ("no details", limited(), 1, "limited"),
+    ("a quota per day: until midnight in California", limited(Quota(PER_DAY), after=17), 12 * 3600, "day"),
+    ("a model without free tier", limited(Quota(PER_MINUTE, value=0), after=17), 12 * 3600, "day"),
+    ("no credit left", limited(code="insufficient_quota"), 12 * 3600, "day"),
+    ("one 503", UpstreamError("overloaded", upstream_status=503), 0, ""),
 ]
 
 
-@pytest.mark.parametrize(("name", "error", "rest"), ROWS, ids=[row[0] for row in ROWS])
-def test_how_long_a_project_rests(name: str, error: GatewayError, rest: float) -> None:
-    found = pool("a")
-    fail(found, error, NOON)
+@pytest.mark.parametrize(("name", "error", "seconds", "reason"), ROWS, ids=[row[0] for row in ROWS])
+def test_how_long_a_project_cools_down_and_why(
+    name: str, error: GatewayError, seconds: float, reason: str
+) -> None:
+    keys = pool("a")
+    fail(keys, error, NOON)
 
-    if rest:
-        assert wait(found, NOON) == pytest.approx(rest)
-        assert wait(found, NOON + rest - 0.5) == pytest.approx(0.5)
-    assert found.acquire(M, NOON + rest + 0.001).project == "a"
-
-
-def test_u36_a_refused_key_makes_way_for_another() -> None:
-    found = pool("a", keys=2)
-    first = fail(found, refused(), NOON)
-    others = {found.acquire(M, NOON + i).key for i in range(10)}
-
-    assert first.key not in others
-    assert len(others) == 1
-
-
-def test_u36_a_refused_key_is_tried_once_more_after_its_time_and_no_oftener() -> None:
-    found = pool("a", reprobe=60.0)
-    fail(found, refused(), NOON)
-    for second in range(0, 60, 7):
-        with pytest.raises(NoUsableKey):
-            found.acquire(M, NOON + second)
-    probe = found.acquire(M, NOON + 61)
-    with pytest.raises(NoUsableKey):  # U38: one probe a minute, also while it is under way
-        found.acquire(M, NOON + 62)
-    found.settle(probe, Ok(), NOON + 63, 0.0)
-
-    assert found.acquire(M, NOON + 64).project == "a"
-
-
-def test_u37_a_leaked_key_is_out_for_good_also_after_a_restart() -> None:
-    found = pool("a")
-    lease = found.acquire(M, NOON)
-    leaked = Forbidden("Your API key was reported as leaked.", upstream_status=403)
-    changes = found.settle(lease, outcome(leaked), NOON, 0.0)
-    again = pool("a")
-    for change in changes:
-        again.apply(change, NOON + 5)
-
-    for one in (found, again):
-        with pytest.raises(NoUsableKey):
-            one.acquire(M, NOON + 365 * 86400)
-    assert [(state.state, state.reason) for state in again.describe(NOON + 5)] == [("refused", "leaked")]
-
-
-def test_a_suspended_project_rests_with_all_its_keys() -> None:
-    found = pool("a", "b", keys=3)
-    error = Forbidden("Consumer 'x' has been suspended.", upstream_status=403)
-    first = fail(found, error, NOON)
-
-    assert {found.acquire(M, NOON + i).project for i in range(9)} == {"a", "b"} - {first.project}
-    assert first.project in {found.acquire(M, NOON + 3601 + i).project for i in range(9)}
-
-
-def test_u40_the_other_project_serves_meanwhile_and_other_models_go_on() -> None:
-    found = pool("a", "b")
-    cooling_down = fail(found, limited(Quota(PER_MINUTE), after=34), NOON).project
-
-    assert {found.acquire(M, NOON + i).project for i in range(10)} == {"a", "b"} - {cooling_down}
-    assert {found.acquire("gemini-2.5-pro", NOON).project for _ in range(4)} == {"a", "b"}
-
-
-def test_a_quota_rests_the_model_it_names_and_the_name_that_was_asked() -> None:
-    found = pool("a")
-    fail(found, limited(Quota(PER_DAY, "gemini-3.5-flash")), NOON, "gemini-flash-latest")
-
-    assert wait(found, NOON, "gemini-flash-latest") == wait(found, NOON, "gemini-3.5-flash") == 12 * 3600
-
-
-def test_u43_the_soonest_is_told() -> None:
-    found = pool("a", "b")
-    fail(found, limited(Quota(PER_MINUTE), after=50), NOON)
-    fail(found, limited(Quota(PER_MINUTE), after=20), NOON)
-
-    assert wait(found, NOON + 5) == pytest.approx(15)
-    with pytest.raises(PoolExhausted) as caught:
-        found.acquire(M, NOON + 5)
-    assert caught.value.should_retry is None
-    fail(found, limited(Quota(PER_DAY)), NOON + 21)
-    assert wait(found, NOON + 22) == pytest.approx(28)
-
-
-def test_u44_failures_in_a_row_rest_one_project_but_never_the_last() -> None:
-    found = pool("a", "b")
-    for i in range(40):
-        fail(found, UpstreamTimeout("slow", upstream_status=504), NOON + i / 100)
-
-    assert found.acquire(M, NOON + 1).project in "ab"  # somebody is always asked
-
-
-def test_u45_after_its_rest_a_failing_project_gets_one_call_at_a_time_until_one_goes_well() -> None:
-    found = pool("a", "b")
-    leases = [found.acquire(M, NOON) for _ in range(10)]
-    for lease in leases:
-        if lease.project == "a":
-            found.settle(lease, outcome(UpstreamError("x", status=503)), NOON, 0.0)
-        else:
-            found.settle(lease, Ok(), NOON, 0.0)
-    assert {found.acquire(M, NOON + 0.5).project for _ in range(4)} == {"b"}
-    probes = [found.acquire(M, NOON + 2) for _ in range(6)]
-    assert [lease.project for lease in probes].count("a") == 1
-    found.settle(next(lease for lease in probes if lease.project == "a"), Ok(), NOON + 2, 0.0)
-
-    assert [found.acquire(M, NOON + 3).project for _ in range(6)].count("a") > 1
-
-
-def test_untold_limits_rest_longer_each_time_and_a_success_forgets_them() -> None:
-    found = pool("a")
-    now, rests = NOON, []
-    for _ in range(7):
-        lease = found.acquire(M, now)
-        found.settle(lease, outcome(limited()), now, 0.999)
-        rests.append(round(wait(found, now)))
-        now += rests[-1] + 1
-    found.settle(found.acquire(M, now), Ok(), now, 0.0)
-    found.settle(found.acquire(M, now), outcome(limited()), now, 0.999)
-
-    assert rests == [2, 4, 8, 16, 32, 60, 60]
-    assert round(wait(found, now)) == 2
+    assert cooldowns(keys, NOON) == ({("a", M): (reason, seconds)} if seconds else {})
+    if seconds:
+        assert wait(keys, NOON) == pytest.approx(seconds)
+        assert wait(keys, NOON + seconds - 0.5) == pytest.approx(0.5)
+    assert keys.acquire(M, NOON + seconds + 0.001).project == "a"
 
 
 @pytest.mark.parametrize(
-    ("day", "hours"), [((2026, 3, 8), 23), ((2026, 11, 1), 25), ((2026, 7, 1), 24), ((2026, 12, 31), 24)]
+    ("error", "seconds"),
+    [(limited(after=20), 21), (limited(Quota(PER_MINUTE)), 63), (limited(Quota(PER_DAY)), 12 * 3600)],
 )
-def test_a_day_at_google_ends_at_midnight_in_california(day: tuple[int, int, int], hours: int) -> None:
-    begin = midnight(datetime(*day, 1, tzinfo=UTC).timestamp())  # the evening before, there
+def test_jitter_lengthens_a_cooldown_by_a_tenth_at_most_but_no_day(
+    error: GatewayError, seconds: float
+) -> None:
+    keys = pool("a")
+    fail(keys, error, NOON, jitter=0.5)
 
-    assert midnight(begin + 1) - begin == hours * 3600
-    assert midnight(begin - 1) == begin
+    assert wait(keys, NOON) == pytest.approx(seconds)
 
 
-def test_ceilings_that_a_429_told_are_not_run_into_again() -> None:
-    found = pool("a")
-    fail(found, limited(Quota(PER_MINUTE, value=3), after=1), NOON)
+def test_a_refused_key_makes_way_for_the_project_s_others() -> None:
+    keys = pool("a", keys=2)
+    first = fail(keys, refused(), NOON)
+
+    assert {keys.acquire(M, NOON + i).key for i in range(10)} == {"a-0", "a-1"} - {first.key}
+    assert cooldowns(keys, NOON) == {("a", first.key_id): ("bad", 3600)}
+
+
+def test_a_refused_key_is_tried_once_after_its_time_and_by_one_call_only() -> None:
+    keys = pool("a", reprobe=60.0)
+    fail(keys, refused(), NOON)
+    for second in range(0, 60, 7):
+        with pytest.raises(NoUsableKey):
+            keys.acquire(M, NOON + second)
+    trial = keys.acquire(M, NOON + 61)
+    with pytest.raises(NoUsableKey):
+        keys.acquire(M, NOON + 62)
+    keys.settle(trial, Ok(), NOON + 63, 0.0)
+
+    assert keys.acquire(M, NOON + 64).project == "a"
+
+
+def test_a_leaked_key_is_out_for_ten_years_also_after_a_restart() -> None:
+    keys = pool("a")
+    lease = keys.acquire(M, NOON)
+    leaked = Forbidden("Your API key was reported as leaked.", upstream_status=403)
+    updates = keys.settle(lease, outcome(leaked), NOON, 0.0)
+    restarted = pool("a")
+    for update in updates:
+        restarted.apply(update, NOON + 5)
+
+    for one in (keys, restarted):
+        with pytest.raises(NoUsableKey):
+            one.acquire(M, NOON + 365 * 86400)
+    assert [(state.state, state.reason) for state in restarted.describe(NOON + 5)] == [("refused", "leaked")]
+
+
+def test_a_suspended_project_cools_down_for_an_hour_with_all_its_keys() -> None:
+    keys = pool("a", "b", keys=3)
+    suspended = Forbidden("Consumer 'projects/1' has been suspended.", upstream_status=403)
+    lease = keys.acquire(M, NOON)
+    updates = keys.settle(lease, outcome(suspended), NOON, 0.0)
+    other = "ab".replace(lease.project, "")
+
+    assert updates == [PoolUpdate(lease.project, "", "", "suspended", NOON + 3600)]
+    assert cooldowns(keys, NOON) == {(lease.project, ""): ("suspended", 3600)}
+    assert {keys.acquire(M, NOON + 3599).project for _ in range(9)} == {other}
+    assert lease.project in {keys.acquire(M, NOON + 3601).project for _ in range(9)}
+
+
+def test_a_spent_quota_concerns_one_project_and_one_model() -> None:
+    keys = pool("a", "b")
+    spent = fail(keys, limited(Quota(PER_MINUTE), after=34), NOON).project
+
+    assert {keys.acquire(M, NOON + i).project for i in range(10)} == {"a", "b"} - {spent}
+    assert {keys.acquire("gemini-2.5-pro", NOON).project for _ in range(4)} == {"a", "b"}
+
+
+def test_a_quota_concerns_the_model_it_names_and_the_model_that_was_called() -> None:
+    keys = pool("a")
+    fail(keys, limited(Quota(PER_DAY, "gemini-3.5-flash")), NOON, "gemini-flash-latest")
+
+    assert wait(keys, NOON, "gemini-flash-latest") == wait(keys, NOON, "gemini-3.5-flash") == 12 * 3600
+
+
+def test_a_client_is_told_the_shortest_wait() -> None:
+    keys = pool("a", "b")
+    fail(keys, limited(Quota(PER_MINUTE), after=50), NOON)
+    fail(keys, limited(Quota(PER_MINUTE), after=20), NOON)
+    assert wait(keys, NOON + 5) == pytest.approx(15)
+    fail(keys, limited(Quota(PER_DAY)), NOON + 21)
+    assert wait(keys, NOON + 22) == pytest.approx(28)
+
+
+@pytest.mark.parametrize(("seconds", "should_retry"), [(60, None), (61, False), (3600, False)])
+def test_sdks_are_told_not_to_retry_when_it_takes_longer_than_a_minute(
+    seconds: float, should_retry: bool | None
+) -> None:
+    keys = pool("a")
+    fail(keys, limited(after=seconds), NOON)
+    with pytest.raises(PoolExhausted) as caught:
+        keys.acquire(M, NOON)
+
+    assert caught.value.should_retry is should_retry
+
+
+def test_a_shorter_cooldown_does_not_replace_a_longer_one() -> None:
+    keys = pool("a")
+    leases = [keys.acquire(M, NOON) for _ in range(3)]
+    for lease, seconds in zip(leases, (20, 50, 30), strict=True):
+        keys.settle(lease, outcome(limited(after=seconds)), NOON, 0.0)
+    assert wait(keys, NOON) == pytest.approx(50)
+    keys.apply(PoolUpdate("a", "", M, "minute", NOON + 40), NOON)
+    assert wait(keys, NOON) == pytest.approx(50)
+    keys.apply(PoolUpdate("a", "", M, "day", NOON + 60), NOON)
+    assert cooldowns(keys, NOON) == {("a", M): ("day", 60)}
+
+
+FAILURE = UpstreamError("overloaded", upstream_status=503)
+
+
+def fail_in_a_row(keys: KeyPool, times: int, now: float, **fields: Any) -> None:
+    for _ in range(times):
+        fail(keys, FAILURE, now, only="a", **fields)
+
+
+def test_five_failures_in_a_row_take_a_project_out_for_twice_as_long_each_time() -> None:
+    keys, now, seconds = pool("a", "b"), NOON, []
+    fail_in_a_row(keys, 4, now)
+    assert cooldowns(keys, now) == {}
+    for _ in range(7):
+        fail_in_a_row(keys, 1, now)
+        ((reason, left),) = cooldowns(keys, now).values()
+        assert reason == "failing"
+        assert {keys.acquire(M, now, tried=("b",)).project for _ in range(3)} == {"b"}
+        seconds.append(left)
+        now += left
+
+    assert seconds == [1, 2, 4, 8, 16, 30, 30]
+
+
+def test_a_success_starts_the_count_of_failures_again() -> None:
+    keys = pool("a", "b")
+    for _ in range(3):
+        fail_in_a_row(keys, 4, NOON)
+        succeed(keys, NOON, only="a")
+    assert cooldowns(keys, NOON) == {}
+    fail_in_a_row(keys, 5, NOON)
+    assert cooldowns(keys, NOON) == {("a", M): ("failing", 1)}
+    succeed(keys, NOON + 1, only="a")
+    fail_in_a_row(keys, 5, NOON + 1)
+    assert cooldowns(keys, NOON + 1) == {("a", M): ("failing", 1)}
+
+
+def test_jitter_lengthens_the_cooldown_of_a_failing_project() -> None:
+    keys = pool("a", "b")
+    fail_in_a_row(keys, 5, NOON, jitter=0.5)
+
+    assert cooldowns(keys, NOON) == {("a", M): ("failing", 1.05)}
+
+
+def test_the_last_free_project_is_never_taken_out_for_failures() -> None:
+    keys = pool("a", "b")
+    fail(keys, limited(Quota(PER_DAY)), NOON, only="b")
+    fail_in_a_row(keys, 40, NOON)
+    assert keys.acquire(M, NOON + 1).project == "a"
+    assert ("a", M) not in cooldowns(keys, NOON + 1)
+
+
+def test_after_its_cooldown_a_failing_project_gets_one_call_at_a_time_until_one_succeeds() -> None:
+    keys = pool("a", "b")
+    fail_in_a_row(keys, 5, NOON)
+    assert {keys.acquire(M, NOON + 0.5).project for _ in range(4)} == {"b"}
+    trials = [lease for lease in (keys.acquire(M, NOON + 2) for _ in range(6)) if lease.project == "a"]
+    assert len(trials) == 1
+    keys.settle(trials[0], Ok(), NOON + 2, 0.0)
+
+    assert [keys.acquire(M, NOON + 3).project for _ in range(6)].count("a") > 1
+
+
+def test_limits_without_details_take_longer_each_time_and_a_success_forgets_them() -> None:
+    keys = pool("a")
+    now, waits = NOON, []
+    for _ in range(7):
+        fail(keys, limited(), now, jitter=0.999)
+        waits.append(round(wait(keys, now)))
+        now += waits[-1] + 1
+    succeed(keys, now)
+    fail(keys, limited(), now, jitter=0.999)
+
+    assert waits == [2, 4, 8, 16, 32, 60, 60]
+    assert round(wait(keys, now)) == 2
+
+
+def test_a_limit_that_a_429_named_is_not_exceeded_again() -> None:
+    keys = pool("a")
+    fail(keys, limited(Quota(PER_MINUTE, value=3), after=1), NOON)
     later = NOON + 120
     for i in range(3):
-        found.settle(found.acquire(M, later + i), Ok(10), later + i, 0.0)
+        succeed(keys, later + i)
 
-    assert wait(found, later + 10) == pytest.approx(50)
-    assert found.acquire(M, later + 60.5).project in "ab"
+    assert wait(keys, later + 10) == pytest.approx(50)
+    assert keys.acquire(M, later + 60.5).project == "a"
 
 
-def test_token_ceilings_count_what_was_spent() -> None:
-    found = pool("a")
-    fail(found, limited(Quota(TOKENS, value=1000), after=1), NOON)
+def test_a_limit_of_tokens_counts_what_was_used_and_what_is_wanted() -> None:
+    keys = pool("a")
+    fail(keys, limited(Quota(TOKENS, value=1000), after=1), NOON)
     later = NOON + 120
-    found.settle(found.acquire(M, later, tokens=5000), Ok(900), later, 0.0)  # alone in its window: let it try
+    keys.settle(keys.acquire(M, later, tokens=5000), Ok(900), later, 0.0)  # alone in its window: let it try
 
     with pytest.raises(PoolExhausted):
-        found.acquire(M, later + 1, tokens=200)
-    assert found.acquire(M, later + 1, tokens=50).project in "ab"
+        keys.acquire(M, later + 1, tokens=200)
+    assert keys.acquire(M, later + 1, tokens=50).project == "a"
 
 
-def test_a_conversation_stays_with_its_project_while_that_is_free() -> None:
-    found = pool("a", "b", "c", "d")
-    homes = {i: found.acquire(M, NOON, affinity=b"%d" % i).project for i in range(40)}
-    assert len(set(homes.values())) == 4
-    assert {i: found.acquire(M, NOON, affinity=b"%d" % i).project for i in range(40)} == homes
-    fail(found, limited(Quota(PER_MINUTE), after=30), NOON, affinity=b"0")
-    moved = {i: found.acquire(M, NOON, affinity=b"%d" % i).project for i in range(40)}
+def test_the_project_with_the_fewest_calls_in_flight_is_chosen() -> None:
+    keys = pool("a", "b", "c")
+    for project in "aac":
+        keys.acquire(M, NOON, only=project)
 
-    assert all(moved[i] == home for i, home in homes.items() if home != homes[0])
-    assert homes[0] not in moved.values()
+    assert [succeed(keys, NOON).project for _ in range(5)] == ["b"] * 5
+    keys.acquire(M, NOON, only="b")
+    assert {succeed(keys, NOON).project for _ in range(6)} == {"b", "c"}
 
 
-def test_tried_projects_come_last_and_a_pinned_one_alone() -> None:
-    found = pool("a", "b")
-    assert {found.acquire(M, NOON, tried={"a"}).project for _ in range(5)} == {"b"}
-    assert found.acquire(M, NOON, tried={"a", "b"}).project in "ab"
-    fail(found, limited(after=30), NOON, only="b")
+def test_keys_of_a_project_take_turns() -> None:
+    keys = pool("a", keys=3)
+    used = [succeed(keys, NOON).key for _ in range(6)]
 
-    with pytest.raises(PoolExhausted):
-        found.acquire(M, NOON, only="b")
-    assert found.acquire(M, NOON, tried={"a"}).project == "a"
+    assert sorted(used[:3]) == ["a-0", "a-1", "a-2"]
+    assert used[3:] == used[:3]
 
 
-def test_only_one_project_may_be_asked_or_it_is_told_why_not() -> None:
-    found = KeyPool(
+def test_round_robin_ignores_calls_in_flight() -> None:
+    keys = pool("a", "b", "c", select="round_robin")
+    for _ in range(3):
+        keys.acquire(M, NOON, only="b")
+
+    assert [keys.acquire(M, NOON).project for _ in range(6)] == ["b", "c", "a", "b", "c", "a"]
+
+
+def test_patterns_decide_which_projects_serve_a_model() -> None:
+    keys = KeyPool([Project("a", ("k",), ("gemini-2*",)), Project("b", ("l",), ("gemma-*",))], PoolConfig())
+
+    assert keys.acquire("gemma-3", NOON).project == "b"
+    with pytest.raises(NoUsableKey):
+        keys.acquire("imagen-4", NOON)
+
+
+def test_a_conversation_stays_on_its_project_while_that_is_free() -> None:
+    keys = pool("a", "b", "c", "d")
+
+    def homes() -> dict[int, str]:
+        return {i: succeed(keys, NOON, affinity=b"%d" % i).project for i in range(40)}
+
+    before = homes()
+    assert set(before.values()) == {"a", "b", "c", "d"}
+    assert homes() == before
+    fail(keys, limited(Quota(PER_MINUTE), after=30), NOON, affinity=b"0")
+    after = homes()
+
+    assert all(after[i] == home for i, home in before.items() if home != before[0])
+    assert before[0] not in after.values()
+
+
+def test_tried_projects_are_chosen_last() -> None:
+    keys = pool("a", "b")
+    assert {succeed(keys, NOON, tried={"a"}).project for _ in range(5)} == {"b"}
+    assert {succeed(keys, NOON, tried={"a", "b"}).project for _ in range(5)} == {"a", "b"}
+    fail(keys, limited(after=30), NOON, only="b")
+
+    assert keys.acquire(M, NOON, tried={"a"}).project == "a"
+
+
+def test_others_are_free_projects_with_a_usable_key_that_serve_the_model() -> None:
+    keys = KeyPool(
+        [Project("a", ("k",)), Project("b", ("l",)), Project("c", ("m",), ("gemma-*",))], PoolConfig()
+    )
+    assert keys.others(M, {"a"}, NOON)
+    assert not keys.others(M, {"a", "b"}, NOON)
+    assert keys.others("gemma-3", {"a", "b"}, NOON)
+    fail(keys, limited(after=30), NOON, only="b")
+    assert not keys.others(M, {"a"}, NOON)
+    assert keys.others(M, {"a"}, NOON + 31)
+    fail(keys, refused(), NOON + 31, only="b")
+    assert not keys.others(M, {"a"}, NOON + 32)
+
+
+def test_a_request_with_files_is_tied_to_their_project() -> None:
+    keys = KeyPool(
         [Project("a", ("k",), ("gemma-*",)), Project("b", ("l",)), Project("c", ("m",))], PoolConfig()
     )
-    assert {found.acquire(M, NOON, only="c", affinity=b"%d" % i, tried=("c",)).project for i in range(9)} == {
-        "c"
-    }
-    fail(found, limited(Quota(PER_MINUTE), after=30), NOON, only="c")
-    fail(found, refused(), NOON, only="b")
+    homes = [keys.acquire(M, NOON, only="c", affinity=b"%d" % i, tried=("c",)).project for i in range(9)]
+    assert set(homes) == {"c"}
+    fail(keys, limited(Quota(PER_MINUTE), after=30), NOON, only="c")
+    fail(keys, refused(), NOON, only="b")
 
-    with pytest.raises(PoolExhausted, match="has these files") as cooling_down:
-        found.acquire(M, NOON, only="c")
-    assert cooling_down.value.retry_after == pytest.approx(30)
+    with pytest.raises(PoolExhausted, match="holds these files") as caught:
+        keys.acquire(M, NOON, only="c")
+    assert caught.value.retry_after == pytest.approx(30)
     with pytest.raises(NoUsableKey):
-        found.acquire(M, NOON, only="b")
+        keys.acquire(M, NOON, only="b")
     with pytest.raises(Forbidden, match="does not serve"):
-        found.acquire(M, NOON, only="a")
-    with pytest.raises(NotFound):
-        found.acquire(M, NOON, only="d")
+        keys.acquire(M, NOON, only="a")
+    with pytest.raises(NotFound, match="no longer"):
+        keys.acquire(M, NOON, only="d")
 
 
-def test_files_of_a_client_stay_together_where_all_models_are_served() -> None:
+def test_files_of_a_client_stay_together_on_a_project_that_serves_all_models() -> None:
     projects = [Project("a", ("k",), ("gemma-*",)), Project("b", ("l",)), Project("c", ("m",))]
-    found = KeyPool(projects, PoolConfig(affinity=False, select="round_robin"))
-    homes = [{found.acquire("", NOON, affinity=b"%d" % i).project for _ in range(5)} for i in range(20)]
+    keys = KeyPool(projects, PoolConfig(affinity=False, select="round_robin"))
+    homes = [{keys.acquire("", NOON, affinity=b"%d" % i).project for _ in range(5)} for i in range(20)]
 
     assert {len(home) for home in homes} == {1}
     assert set.union(*homes) == {"b", "c"}
     assert KeyPool(projects[:1], PoolConfig()).acquire("", NOON).project == "a"
 
 
-def test_round_robin_takes_turns_and_patterns_choose_projects() -> None:
-    found = pool("a", "b", "c", select="round_robin")
-    assert [found.acquire(M, NOON).project for _ in range(6)] == ["b", "c", "a", "b", "c", "a"]
-    mixed = KeyPool([Project("a", ("k",), ("gemini-2*",)), Project("b", ("l",), ("gemma-*",))], PoolConfig())
-    assert mixed.acquire("gemma-3", NOON).project == "b"
-    with pytest.raises(NoUsableKey):
-        mixed.acquire("imagen-4", NOON)
-
-
 @pytest.mark.parametrize("jump", [-3600.0, 3600.0, -86400.0, 86400.0 * 400])
-def test_p19_a_clock_that_jumps_lengthens_no_rest(jump: float) -> None:
-    found = pool("a")
-    fail(found, limited(Quota(PER_MINUTE, value=5), after=34), NOON)
+def test_a_clock_that_jumps_lengthens_no_cooldown(jump: float) -> None:
+    keys = pool("a")
+    fail(keys, limited(Quota(PER_MINUTE, value=5), after=34), NOON)
     now = NOON + jump
-    rests = [state.until - now for state in found.describe(now) if state.until is not None]
 
-    assert all(0 < rest <= 34 for rest in rests)
-    assert found.acquire(M, now + 61).project == "a"
+    assert [left for _, left in cooldowns(keys, now).values()] == ([34] if jump < 0 else [])
+    assert keys.acquire(M, now + 61).project == "a"
 
 
-def test_changes_rebuild_a_pool_and_strangers_are_ignored() -> None:
-    found = pool("a", "b", keys=2)
-    fail(found, limited(Quota(PER_DAY)), NOON)
-    fail(found, refused(), NOON, "gemma-3")
-    again = pool("a", "b", keys=2)
-    for change in found.changes(NOON):
-        again.apply(change, NOON)
-        again.apply(change, NOON)
-    again.apply(PoolUpdate("gone", "", M, "day", NOON + 99), NOON)
-    again.apply(PoolUpdate("a", "nobody", "", "bad", NOON + 99), NOON)
+def test_updates_rebuild_a_pool_and_those_of_unknown_projects_and_keys_are_ignored() -> None:
+    keys = pool("a", "b", keys=2)
+    fail(keys, limited(Quota(PER_DAY)), NOON)
+    fail(keys, refused(), NOON, "gemma-3")
+    rebuilt = pool("a", "b", keys=2)
+    for update in keys.changes(NOON):
+        rebuilt.apply(update, NOON)
+        rebuilt.apply(update, NOON)
+    rebuilt.apply(PoolUpdate("gone", "", M, "day", NOON + 99), NOON)
+    rebuilt.apply(PoolUpdate("a", "unknown", "", "bad", NOON + 99), NOON)
 
-    assert again.changes(NOON) == found.changes(NOON)
-    assert len(again.changes(NOON)) == 2
+    assert rebuilt.changes(NOON) == keys.changes(NOON)
+    assert len(rebuilt.changes(NOON)) == 2
+
+
+def test_an_update_lasts_ten_years_at_most() -> None:
+    keys = pool("a")
+    keys.apply(PoolUpdate("a", "", M, "day", NOON + 1e12), NOON)
+    ten_years = 10 * 365 * 86400
+
+    assert cooldowns(keys, NOON) == {("a", M): ("day", ten_years)}
+    assert keys.acquire(M, NOON + ten_years + 1).project == "a"
+
+
+def test_models_with_calls_in_flight_are_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.policy.keypool._MAX_STATES", 3)
+    keys = pool("a")
+    keys.acquire("busy", NOON)
+    fail(keys, limited(after=30), NOON, "spent")
+    for i in range(5):
+        succeed(keys, NOON, f"model-{i}")
+
+    assert [(state.model, state.in_flight) for state in keys.describe(NOON) if state.model] == [("busy", 1)]
 
 
 def test_a_lease_settles_once() -> None:
-    found = pool("a")
-    lease = found.acquire(M, NOON)
-    found.settle(lease, Cancelled(), NOON, 0.0)
-    found.settle(lease, outcome(limited(after=50)), NOON, 0.0)
+    keys = pool("a")
+    lease = keys.acquire(M, NOON)
+    keys.settle(lease, Cancelled(), NOON, 0.0)
+    keys.settle(lease, outcome(limited(after=50)), NOON, 0.0)
 
-    assert found.acquire(M, NOON).project in "ab"
-    assert [state.in_flight for state in found.describe(NOON) if state.model] == [1]
+    assert cooldowns(keys, NOON) == {}
+    assert keys.acquire(M, NOON).project == "a"
+    assert [state.in_flight for state in keys.describe(NOON) if state.model] == [1]
 
 
 ERRORS: Sequence[GatewayError | None] = [
@@ -346,22 +489,22 @@ ERRORS: Sequence[GatewayError | None] = [
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.floats(-4000, 4000), st.booleans()), max_size=60))
-def test_whatever_happens_it_lends_or_says_why_and_counts_right(
+def test_any_sequence_of_events_lends_keys_or_tells_the_wait_and_counts_right(
     events: list[tuple[int, float, bool]],
 ) -> None:
-    found = pool("a", "b", "c", keys=2)
+    keys = pool("a", "b", "c", keys=2)
     now, held = NOON, []
     for kind, passed, keep in events:
         now += passed
         try:
-            lease = found.acquire(M, now, tokens=kind)
+            lease = keys.acquire(M, now, tokens=kind)
         except (PoolExhausted, NoUsableKey) as error:
             assert error.retry_after is None or 0 < error.retry_after <= 25 * 3600  # noqa: PT017
             continue
         if keep:
             held.append(lease)
         else:
-            found.settle(lease, outcome(ERRORS[kind], kind), now, kind / 10)
+            keys.settle(lease, outcome(ERRORS[kind], kind), now, kind / 10)
 
-    in_flight = sum(state.in_flight for state in found.describe(now))
+    in_flight = sum(state.in_flight for state in keys.describe(now))
     assert in_flight == len(held)

@@ -1,4 +1,4 @@
-"""The first wall: spellings. The second one's rule: addresses."""
+"""URLs that may be fetched by their spelling, and addresses that are public."""
 
 import ipaddress
 from collections.abc import Iterator
@@ -44,11 +44,11 @@ def test_public_addresses_pass(url: str) -> None:
         ("https://user@example.com/", "user name"), ("https://a:b@example.com/", "user name"),
         ("https://example.com:8080/", "port"), ("https://example.com:80/", "port"), ("https://exa%6dple.com/", "host"),
         ("https://example.com/\r\nx: y", "characters"), ("https://exa mple.com/", "characters"),
-        ("https://example.com\\@evil.example/", "characters"), ("https://localhost/", "public host"),
-        ("https://a.localhost/", "public host"), ("https://db.internal/", "public host"), ("https://-a.example/", "public host"),
+        ("https://example.com\\@evil.example/", "characters"), ("https://localhost/", "host name is not public"),
+        ("https://a.localhost/", "host name is not public"), ("https://db.internal/", "host name is not public"), ("https://-a.example/", "host name is not public"),
         ("https:///x", "host"), ("https://", "host"), ("//example.com", "begin"), ("x", "begin"),
-        ("https://" + "a" * 3000, "longer"), ("https://[::1/", "not a URL"), ("https://example.com:99999/", "not a URL"),
-        ("https://" + "a" * 64 + ".example/", "public host"), ("https://\u2488.example/", "public host"),
+        ("https://" + "a" * 3000, "longer"), ("https://[::1/", "not a valid URL"), ("https://example.com:99999/", "not a valid URL"),
+        ("https://" + "a" * 64 + ".example/", "host name is not public"), ("https://\u2488.example/", "host name is not public"),
     ],
 )  # fmt: skip
 def test_other_urls_are_refused_with_a_reason(url: str, reason: str) -> None:
@@ -66,8 +66,8 @@ def special() -> Iterator[str]:
         "127.0.0.0/8",
         "100.64.0.0/10",
     ):
-        found = ipaddress.ip_network(network)
-        yield from (str(found[0]), str(found[-1]), str(found[found.num_addresses // 2]))
+        block = ipaddress.ip_network(network)
+        yield from (str(block[0]), str(block[-1]), str(block[block.num_addresses // 2]))
 
 
 @pytest.mark.parametrize("address", sorted(set(special())))

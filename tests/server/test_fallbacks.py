@@ -8,21 +8,9 @@ import pytest
 from aiohttp import web
 
 from gateway.errors import (
-    BadRequest,
-    BudgetExceeded,
     ConfigError,
-    GatewayError,
-    NotFound,
-    NoUsableKey,
-    PoolExhausted,
-    RateLimited,
-    UnusableAnswer,
-    UpstreamError,
-    UpstreamTimeout,
 )
 from gateway.plugin import SERVICES
-from gateway.policy.catalog import Catalog, ModelsConfig
-from gateway.policy.fallback import ModelBreaker, passes_on
 from tests.support.servers import Serve
 
 CHAIN = "models: {fallbacks: {gemini-3-pro-preview: [gemini-2.5-pro, gemini-2.5-flash]}}"
@@ -212,63 +200,6 @@ async def test_a_model_that_has_recovered_is_asked_again(
 
     assert (await ask(http, base))[1]["x-gateway-model"] == PRO
     assert "x-gateway-fallback" not in (await ask(http, base))[1]
-
-
-def test_how_long_a_model_is_left_alone() -> None:
-    standing = ModelBreaker()
-    rests = []
-    now = 0.0
-    for _ in range(12):
-        standing.failed("m", now)
-        begin = now
-        while standing.cooling_down("m", now):
-            now += 0.5
-        rests.append(now - begin)
-    assert rests == [0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60, 60]
-    standing.succeeded("m")
-    standing.failed("m", now)
-    assert not standing.cooling_down("m", now)
-
-
-def test_models_are_not_remembered_without_end() -> None:
-    standing = ModelBreaker()
-    for i in range(5000):
-        for _ in range(3):
-            standing.failed(f"gemini-{i}", 0.0)
-
-    assert len(standing._failures) == len(standing._until) == 1000
-
-
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (RateLimited("x", upstream_status=429), True),
-        (PoolExhausted("x", retry_after=1), True),
-        (NoUsableKey("m"), True),
-        (UpstreamError("x", upstream_status=503), True),
-        (UpstreamError("x"), True),
-        (UpstreamTimeout("x", upstream_status=504), True),
-        (UpstreamTimeout("x"), False),
-        (NotFound("x", code="model_not_found", upstream_status=404), True),
-        (NotFound("x", code="model_not_found"), False),
-        (NotFound("x", code="not_found", upstream_status=404), False),
-        (RateLimited("x"), False),
-        (BudgetExceeded("x"), False),
-        (UnusableAnswer("x"), False),
-        (BadRequest("x", upstream_status=400), False),
-    ],
-)
-def test_which_failures_are_a_model_s(error: GatewayError, expected: bool) -> None:
-    assert passes_on(error) is expected
-
-
-def test_of_the_patterns_that_match_the_last_counts_and_no_model_follows_itself() -> None:
-    chains = {"gemini-3-*": ("gemini-2.5-pro",), "gemini-3-pro*": ("gemini-3-pro-x", "gemini-2.5-flash")}
-    catalog = Catalog(ModelsConfig(fallbacks=chains))
-
-    assert catalog.fallbacks("gemini-3-flash") == ("gemini-2.5-pro",)
-    assert catalog.fallbacks("gemini-3-pro-x") == ("gemini-2.5-flash",)
-    assert catalog.fallbacks("gemini-2.5-pro") == ()
 
 
 @pytest.mark.parametrize(

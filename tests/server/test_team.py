@@ -17,7 +17,7 @@ from aiohttp import web
 from gateway.config.secret import Secret
 from gateway.errors import ConfigError
 from gateway.plugin import SERVICES
-from gateway.policy.access import Rules
+from gateway.policy.client_rules import Rules
 from gateway.server.admin import Admin
 from gateway.store.ledger import client_keys
 from gateway.store.ledger.reports import usage
@@ -425,9 +425,9 @@ def _bearer(key: str) -> dict[str, str]:
         ("pool: {projects: [{name: a, keys: []}]}", "keys"),
         ("pool: {projects: [{name: a, keys: [AIza-secret]}]}", "never stands in this file"),
         ("pool: {projects: [{name: a, keys: [{env: NOWHERE}]}]}", "is not set"),
-        ("ledger: {url: 'mysql://x/y'}", "no database that the ledger knows"),
+        ("ledger: {url: 'mysql://x/y'}", "must be postgresql:"),
         ("admin: {port: 8080, token: {env: KEY_A}}", "is also listen.port"),
-        ("models: {fallbacks: {gemini-2.5-pro: [gemini-2.5-pro]}}", "names itself"),
+        ("models: {fallbacks: {gemini-2.5-pro: [gemini-2.5-pro]}}", "is its own fallback"),
         ("models: {fallbacks: {gpt-4o: [gemini-2.5-pro]}}", "begins with none of models.prefixes"),
         ("auth: {passthrough: false}", "pool.projects must list at least one project"),
         ("ledger: {url: /nowhere/at/all/ledger.db}", "cannot be opened"),

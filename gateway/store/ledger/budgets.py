@@ -11,7 +11,8 @@ from itertools import groupby
 import sqlalchemy as sa
 
 from gateway.errors import BudgetExceeded
-from gateway.policy.ledger import Budget, Intent, Settlement
+from gateway.policy.budgets import Budget
+from gateway.policy.ledger import Intent, Settlement
 from gateway.store.ledger.tables import attempt, budget
 
 Claim = tuple[str, str, float, int]

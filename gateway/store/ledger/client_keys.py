@@ -5,7 +5,8 @@ import secrets
 import msgspec
 import sqlalchemy as sa
 
-from gateway.policy.access import ISSUED, ClientKey, Rules, digest
+from gateway.policy.access import ISSUED, ClientKey, digest
+from gateway.policy.client_rules import Rules
 from gateway.store.ledger.tables import about, client_key
 
 

@@ -6,7 +6,7 @@ import msgspec
 import sqlalchemy as sa
 from msgspec import Struct
 
-from gateway.policy.ledger import Budget
+from gateway.policy.budgets import Budget
 from gateway.store.ledger.tables import attempt, budget
 
 BY = ("client", "project", "model", "surface", "outcome")

@@ -10,7 +10,7 @@ import pytest
 from google import genai
 from google.genai import types
 
-from gateway.policy.access import Rules
+from gateway.policy.client_rules import Rules
 from gateway.store.ledger import client_keys
 from gateway.store.ledger.tables import engine
 from tests.support.servers import Fake, Serve
@@ -203,7 +203,7 @@ async def test_while_its_project_rests_no_other_is_asked(team: Pinned, fake: Fak
     for status, answer, headers in (await team.generate(mine, name), await team.chat(mine, name)):
         assert status == 429
         assert 25 <= int(headers["retry-after"]) <= 38
-        assert "has these files" in answer["error"]["message"]
+        assert "holds these files" in answer["error"]["message"]
 
     assert fake.calls == asked
     assert (await team.generate(mine))[0] == 200
@@ -220,7 +220,7 @@ async def test_names_of_two_projects_and_of_one_that_is_gone(team: Pinned, fake:
     asked = fake.calls
     native, chat = await team.generate(mine, first, second), await team.chat(mine, first, second)
 
-    assert (gone[0], "not in this gateway's pool" in gone[1]["error"]["message"]) == (404, True)
+    assert (gone[0], "no longer in this gateway's pool" in gone[1]["error"]["message"]) == (404, True)
     assert (native[0], chat[0], native[1]["error"]["status"]) == (400, 400, "INVALID_ARGUMENT")
     for i in (1, 2):
         assert f"contents[0].parts[{i}].fileData.fileUri" in native[1]["error"]["message"]

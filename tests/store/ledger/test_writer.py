@@ -13,23 +13,12 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gateway.errors import BudgetExceeded
-from gateway.gemini.usage import TokenCounts, token_counts
-from gateway.gemini.wire import ModalityTokens, UsageMetadata
-from gateway.policy.access import Rules
-from gateway.policy.ledger import (
-    MOST,
-    Budget,
-    Intent,
-    LedgerConfig,
-    Price,
-    Prices,
-    Settlement,
-    whole,
-)
+from gateway.gemini.usage import TokenCounts
+from gateway.policy.budgets import Budget
+from gateway.policy.client_rules import Rules
+from gateway.policy.ledger import Intent, LedgerConfig, Settlement
 from gateway.store.ledger import client_keys
 from gateway.store.ledger.reports import spent, usage
 from gateway.store.ledger.tables import attempt, engine
@@ -387,68 +376,3 @@ async def test_old_rows_go(tmp_path: Path) -> None:
         await two.ledger.begin(intent(2, at=time()))
         rows = two.rows()
     assert [int(row.id, 16) for row in rows] == [2]
-
-
-WILD = st.one_of(
-    st.integers(), st.floats(allow_nan=True), st.none(), st.text(max_size=3), st.booleans(), st.just(2**63)
-)
-
-
-@given(WILD)
-def test_any_number_is_a_count(value: object) -> None:
-    assert 0 <= whole(value) <= MOST
-
-
-@given(st.lists(st.tuples(*[st.one_of(st.none(), st.integers(-(2**70), 2**70))] * 5), max_size=20))
-def test_no_usage_lowers_a_total_or_a_price(calls: list[tuple[int | None, ...]]) -> None:
-    prices = Prices("v", {"*": Price(input=1, output=2, cached=0.1, audio=3)})
-    tokens = money = 0
-    for prompt, completion, thoughts, cached, heard in calls:
-        details = [ModalityTokens("AUDIO", heard or 0), ModalityTokens(4, 3)]
-        found = token_counts(UsageMetadata(prompt, completion, thoughts, None, cached, None, details))
-        assert found.total >= 0
-        assert prices.micros("x", found) >= 0
-        tokens, money = tokens + found.total, money + prices.micros("x", found)
-    assert tokens >= 0
-    assert money >= 0
-
-
-@pytest.mark.parametrize(
-    ("spent_", "micros"),
-    [
-        (TokenCounts(prompt=1_000_000), 1_000_000), (TokenCounts(completion=1_000_000), 4_000_000), (TokenCounts(), 0),
-        (TokenCounts(thoughts=1), 4), (TokenCounts(prompt=10, cached=10), 1), (TokenCounts(prompt=10, prompt_audio=4), 18),
-        (TokenCounts(prompt=2_000_001), 6_000_003), (TokenCounts(prompt=2_000_001, completion=1), 6_000_012),
-        (TokenCounts(completion=10, completion_image=4), 24 + 40), (TokenCounts(tool_use=3), 3),
-        (TokenCounts(searches=2), 2 * 14_000 + 35_000),
-    ],
-)  # fmt: skip
-def test_what_calls_cost(spent_: TokenCounts, micros: int) -> None:
-    row = Price(
-        1,
-        4,
-        cached=0.1,
-        audio=3,
-        image_output=10,
-        over=2_000_000,
-        input_over=3,
-        output_over=9,
-        search=14,
-        grounded=35,
-    )
-
-    assert Prices("v", {"gemini-*": row}).micros("gemini-x", spent_) == micros
-
-
-def test_a_model_without_a_price_costs_as_much_as_the_dearest() -> None:
-    prices = Prices("v", {"cheap": Price(1, 1), "dear*": Price(5, 9), "dearest": Price(5, 10)})
-
-    assert [prices.of(name).output for name in ("cheap", "dearer", "dearest", "nobody")] == [1, 9, 10, 10]
-
-
-@pytest.mark.parametrize(
-    ("period", "now", "start"),
-    [("total", 1e9, 0.0), ("day", 1_000_000_000, 999_993_600), ("month", 1_000_000_000, 999_302_400)],
-)
-def test_when_budgets_are_renewed(period: Any, now: float, start: float) -> None:
-    assert Budget("money", period, 1).start(now) == start

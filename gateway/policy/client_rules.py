@@ -1,0 +1,57 @@
+"""Rules of an issued key: the models, rates and budgets of its holder."""
+
+from fnmatch import fnmatchcase
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from gateway.errors import Forbidden
+from gateway.policy.budgets import Budget, Period
+
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+
+
+class Rules(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What the holder of an issued key may do. A rule that is not set does not limit."""
+
+    models: tuple[str, ...] = ()
+    """Name patterns of the models that may be used, compared after aliases are resolved."""
+    aliases: dict[str, str] = {}
+    """Model names of this client, by alias."""
+    requests_per_minute: Count | None = None
+    requests_per_day: Count | None = None
+    tokens_per_minute: Count | None = None
+    tokens_per_day: Count | None = None
+    streams: Count | None = None
+    """Requests in progress."""
+    cache: Annotated[float, Meta(ge=0, le=31_536_000)] | None = None
+    """Seconds for which answers are cached, unless a request sets `x-gateway-cache`."""
+    dollars: dict[Period, Annotated[float, Meta(ge=0, le=1e9)]] = {}
+    """Budgets in US dollars by period."""
+    tokens: dict[Period, Count] = {}
+    """Budgets in tokens by period."""
+
+    @property
+    def budgets(self) -> list[Budget]:
+        """All budgets, in the ledger's units."""
+        money = [
+            Budget("money", period, round(dollars * 1_000_000)) for period, dollars in self.dollars.items()
+        ]
+        return money + [Budget("tokens", period, tokens) for period, tokens in self.tokens.items()]
+
+    def model(self, name: str) -> str:
+        """Return the model that a requested name stands for."""
+        return self.aliases.get(name, name)
+
+    def allows(self, model: str) -> bool:
+        """Return whether a model may be used."""
+        return not self.models or any(fnmatchcase(model, pattern) for pattern in self.models)
+
+    def check(self, model: str) -> None:
+        """Raise Forbidden for a model that may not be used; "" stands for a call of no model."""
+        if model and not self.allows(model):
+            raise Forbidden(
+                f"This API key does not have access to the model `{model}`.",
+                param="model",
+                code="model_not_allowed",
+            )

@@ -1,0 +1,122 @@
+"""State of the pool's Google projects: their keys, and what is known of each project for each model."""
+
+import hashlib
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from msgspec import Struct
+
+from gateway.policy.breaker import Breaker
+from gateway.policy.cooldown import Cooldown
+from gateway.policy.google_quota import LearnedQuotas
+
+_FAILURES = 5
+"""Failures in a row before a project cools down for a model."""
+_SHORTEST, _LONGEST = 1.0, 30.0
+"""Seconds of that cooldown."""
+_HALF_OPEN_WAIT = 1.0
+"""Seconds to wait while the one trial call of a half-open breaker is in flight."""
+_REFUSALS = ("bad", "leaked", "suspended")
+"""Reasons for which Google refuses a key."""
+
+
+class Project(Struct, frozen=True):
+    """A Google project with its keys in plain text. `models` are name patterns; empty means all models."""
+
+    name: str
+    keys: tuple[str, ...]
+    models: tuple[str, ...] = ()
+
+
+class KeyState(Struct, frozen=True):
+    """State of a key, of a project for one model, or of a whole project, as operators see it."""
+
+    project: str
+    key_id: str
+    model: str
+    state: Literal["ready", "resting", "refused"]
+    reason: str
+    until: float | None
+    in_flight: int
+
+
+class ProjectModelState:
+    """State of one project for one model: quotas, failures and calls in flight."""
+
+    __slots__ = ("breaker", "in_flight", "quota_cooldown", "quotas", "vague_limits")
+
+    def __init__(self) -> None:
+        self.quota_cooldown = Cooldown()
+        self.quotas = LearnedQuotas()
+        self.breaker = Breaker(_FAILURES, _SHORTEST, _LONGEST)
+        self.in_flight = 0
+        self.vague_limits = 0
+        """429s in a row that named no quota and no delay."""
+
+    def cooldown(self, now: float) -> Cooldown:
+        """Return the longer of the cooldowns for a spent quota and for failures."""
+        return max(self.quota_cooldown, self.breaker.cooldown, key=lambda cooldown: cooldown.remaining(now))
+
+    def wait(self, now: float, tokens: int) -> float:
+        """Return the seconds until a call with a prompt of so many tokens may be made, 0.0 for now.
+
+        After a cooldown for failures, one call at a time is let through until one succeeds.
+        """
+        seconds = max(self.cooldown(now).remaining(now), self.quotas.wait(now, tokens))
+        return seconds or (_HALF_OPEN_WAIT if self.breaker.tripped and self.in_flight else 0.0)
+
+
+class PoolKey:
+    """One API key of a project."""
+
+    __slots__ = ("cooldown", "id", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.id = hashlib.sha256(text.encode()).hexdigest()[:8]
+        """Names the key in logs and metrics without revealing it."""
+        self.cooldown = Cooldown()
+
+
+class PoolProject:
+    """One project of the pool with its keys."""
+
+    def __init__(self, project: Project) -> None:
+        self.name, self.models = project.name, project.models
+        self.keys = [PoolKey(text) for text in project.keys]
+        self.cooldown = Cooldown()
+        self._leases = 0
+
+    def serves(self, model: str) -> bool:
+        """Return whether the operator lets the project serve a model; "" stands for calls of no model."""
+        return not (self.models and model) or any(fnmatchcase(model, pattern) for pattern in self.models)
+
+    def usable_keys(self, now: float) -> list[PoolKey]:
+        """Return the keys that are not cooling down."""
+        if self.cooldown.remaining(now):
+            return []
+        return [key for key in self.keys if not key.cooldown.remaining(now)]
+
+    def next_key(self, now: float) -> PoolKey:
+        """Return the usable keys in turn. There must be one."""
+        keys = self.usable_keys(now)
+        self._leases += 1
+        return keys[self._leases % len(keys)]
+
+    def describe(self, now: float) -> Iterable[KeyState]:
+        """Yield the state of the project, if it is cooling down, and of each key."""
+        if self.cooldown.remaining(now):
+            yield key_state(self.name, "", "", self.cooldown, now)
+        for key in self.keys:
+            yield key_state(self.name, key.id, "", key.cooldown, now)
+
+
+def key_state(
+    project: str, key_id: str, model: str, cooldown: Cooldown, now: float, in_flight: int = 0
+) -> KeyState:
+    """Return the state that a cooldown means."""
+    if not cooldown.remaining(now):
+        return KeyState(project, key_id, model, "ready", "", None, in_flight)
+    state: Literal["resting", "refused"] = "refused" if cooldown.reason in _REFUSALS else "resting"
+    return KeyState(project, key_id, model, state, cooldown.reason, cooldown.until, in_flight)

@@ -1,0 +1,100 @@
+"""Authentication: keys in headers, and issued keys."""
+
+import pytest
+
+from gateway.errors import BadRequest, GatewayError, Unauthorized
+from gateway.policy.access import Access, AuthConfig, Client, ClientKey, digest, identify
+from gateway.policy.client_rules import Rules
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": "Bearer k"},
+        {"Authorization": "bearer  k"},
+        {"x-api-key": "k"},
+        {"x-goog-api-key": "k"},
+        {"Authorization": "Bearer k", "x-api-key": "k"},
+    ],
+)
+def test_the_key_is_found_in_any_header(headers: dict[str, str]) -> None:
+    client = identify(headers)
+
+    assert client.key == "k"
+    assert len(client.fingerprint) == 8
+    assert client.fingerprint != "k"
+
+
+@pytest.mark.parametrize(
+    ("headers", "error"),
+    [
+        ({}, Unauthorized),
+        ({"Authorization": "Basic a2V5"}, Unauthorized),
+        ({"Authorization": "Bearer "}, Unauthorized),
+        ({"Authorization": "Bearer a b"}, Unauthorized),
+        ({"Authorization": "Bearer é"}, Unauthorized),
+        ({"Authorization": "Bearer " + "k" * 513}, Unauthorized),
+        ({"Authorization": "Bearer a", "x-api-key": "b"}, BadRequest),
+    ],
+)
+def test_no_usable_key_is_refused(headers: dict[str, str], error: type[GatewayError]) -> None:
+    with pytest.raises(error):
+        identify(headers)
+
+
+ISSUED_KEY, NOW = "sk-gw-secret", 1000.0
+
+
+def access(*, passthrough: bool = True, expires: float | None = None, revoked: float | None = None) -> Access:
+    result = Access(AuthConfig(passthrough=passthrough), pooled=True)
+    rules = Rules(models=("gemini-*",))
+    key = ClientKey("key_1", "ada", digest(ISSUED_KEY), 0.0, expires, revoked, rules)
+    result.issued = {key.hash: key}
+    return result
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+def test_an_issued_key_stands_for_its_id_and_rules_and_is_never_passed_on() -> None:
+    client = access().identify(bearer(ISSUED_KEY), NOW)
+
+    assert client == Client("", digest(ISSUED_KEY)[:8], "key_1", "key_1", Rules(models=("gemini-*",)))
+    assert access().holder("key_1", NOW) == client
+
+
+@pytest.mark.parametrize(
+    ("times", "message"),
+    [
+        ({"revoked": NOW}, "Incorrect API key provided: it is revoked."),
+        ({"expires": NOW}, "Incorrect API key provided: it is expired."),
+        ({"revoked": NOW + 1, "expires": NOW + 1}, None),
+    ],
+)
+def test_a_revoked_or_expired_key_is_refused(times: dict[str, float], message: str | None) -> None:
+    if message is None:
+        assert access(**times).identify(bearer(ISSUED_KEY), NOW).id == "key_1"  # type: ignore[arg-type]
+        return
+    for refused in (lambda a: a.identify(bearer(ISSUED_KEY), NOW), lambda a: a.holder("key_1", NOW)):
+        with pytest.raises(Unauthorized) as caught:
+            refused(access(**times))  # type: ignore[arg-type, no-untyped-call]
+        assert caught.value.message == message
+
+
+@pytest.mark.parametrize(("key", "passthrough"), [("sk-gw-other", True), ("AIza-own", False)])
+def test_an_unknown_key_is_refused_in_openai_s_words(key: str, passthrough: bool) -> None:
+    with pytest.raises(Unauthorized) as caught:
+        access(passthrough=passthrough).identify(bearer(key), NOW)
+
+    assert (caught.value.message, caught.value.code) == ("Incorrect API key provided.", "invalid_api_key")
+
+
+def test_a_gemini_key_is_passed_through() -> None:
+    assert access().identify(bearer("AIza-own"), NOW) == identify(bearer("AIza-own"))
+    assert identify(bearer("AIza-own")).key == "AIza-own"
+
+
+def test_no_client_holds_an_unknown_id() -> None:
+    with pytest.raises(Unauthorized):
+        access().holder("key_2", NOW)

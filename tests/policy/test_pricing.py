@@ -1,0 +1,59 @@
+"""Prices of models and costs of calls."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.gemini.usage import TokenCounts, token_counts
+from gateway.gemini.wire import ModalityTokens, UsageMetadata
+from gateway.policy.pricing import Price, Prices, price_rows
+
+ROW = Price(
+    1, 4, cached=0.1, audio=3, image_output=10, over=2_000_000, input_over=3, output_over=9, search=14, grounded=35
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("spent", "micros"),
+    [
+        (TokenCounts(prompt=1_000_000), 1_000_000), (TokenCounts(completion=1_000_000), 4_000_000), (TokenCounts(), 0),
+        (TokenCounts(thoughts=1), 4), (TokenCounts(prompt=10, cached=10), 1), (TokenCounts(prompt=10, prompt_audio=4), 18),
+        (TokenCounts(prompt=2_000_001), 6_000_003), (TokenCounts(prompt=2_000_001, completion=1), 6_000_012),
+        (TokenCounts(completion=10, completion_image=4), 24 + 40), (TokenCounts(tool_use=3), 3),
+        (TokenCounts(searches=2), 2 * 14_000 + 35_000),
+    ],
+)  # fmt: skip
+def test_cost_of_a_call(spent: TokenCounts, micros: int) -> None:
+    assert Prices("v", {"gemini-*": ROW}).micros("gemini-x", spent) == micros
+
+
+def test_the_last_matching_pattern_applies() -> None:
+    prices = Prices("v", {"gemini-*": Price(1, 1), "gemini-3-*": Price(2, 2)})
+
+    assert [prices.of(model).output for model in ("gemini-2.5-pro", "gemini-3-pro")] == [1, 2]
+
+
+def test_an_unknown_model_has_the_highest_price() -> None:
+    prices = Prices("v", {"cheap": Price(1, 1), "dear*": Price(5, 9), "dearest": Price(5, 10)})
+
+    assert [prices.of(name).output for name in ("cheap", "dearer", "dearest", "unknown")] == [1, 9, 10, 10]
+
+
+@given(st.lists(st.tuples(*[st.one_of(st.none(), st.integers(-(2**70), 2**70))] * 5), max_size=20))
+def test_no_usage_lowers_a_total_or_a_cost(calls: list[tuple[int | None, ...]]) -> None:
+    prices = Prices("v", {"*": Price(input=1, output=2, cached=0.1, audio=3)})
+    tokens, micros = [0], [0]
+    for prompt, completion, thoughts, cached, audio in calls:
+        details = [ModalityTokens("AUDIO", audio or 0), ModalityTokens(4, 3)]
+        spent = token_counts(UsageMetadata(prompt, completion, thoughts, None, cached, None, details))
+        tokens.append(tokens[-1] + spent.total)
+        micros.append(micros[-1] + prices.micros("x", spent))
+
+    assert tokens == sorted(tokens)
+    assert micros == sorted(micros)
+
+
+def test_an_invalid_row_is_reported_with_its_pattern() -> None:
+    assert price_rows({"gemini-*": {"input": 1, "output": 2}}) == {"gemini-*": Price(1, 2)}
+    with pytest.raises(ValueError, match=r"gemini-\*: .*outptu"):
+        price_rows({"gemini-*": {"outptu": 2}})
