@@ -79,13 +79,13 @@ install:  ## as root: install under PREFIX with systemd units and an nginx site 
 uninstall:  ## as root: remove what install laid down; configuration stays
 	@sh systemd/install.sh --uninstall
 
-test-vps: dev  ## install into a throw-away Debian with systemd and nginx, and use it over TLS
+test-vps: dev  ## as root: install into a throw-away Debian with systemd and nginx, and use it over TLS
 	tests/vps/run.sh
 
 test-clients: dev  ## unmodified SDKs and agents on the emulator (installs 2.5 GB; DRIVERS="openai_py codex_cli": some)
 	tests/clients/run.sh $(DRIVERS)
 
-test-cluster: dev  ## two gateways on one Redis and one PostgreSQL (Debian's, started and ended here)
+test-cluster: dev  ## gateways on one Redis and one PostgreSQL, and killed ones (Debian's servers, started and ended here)
 	tests/cluster/run.sh
 
 test-timed: dev  ## how long heavy bodies keep the loop from everybody else (at most 50 ms)

@@ -1,4 +1,4 @@
-"""What aiohttp costs without a gateway: the smallest relay, as a second yardstick beside nginx."""
+"""The smallest relay in aiohttp: what its server and client cost without a gateway. Arguments: port, upstream URL."""
 
 import sys
 from collections.abc import AsyncIterator
@@ -12,8 +12,8 @@ SESSION: web.AppKey[aiohttp.ClientSession] = web.AppKey("session", aiohttp.Clien
 
 async def _relay(request: web.Request) -> web.Response:
     body = await request.read()
-    async with request.app[SESSION].post(sys.argv[2], data=body, headers={"x-goog-api-key": "k"}) as answer:
-        return web.Response(body=await answer.read(), content_type="application/json")
+    async with request.app[SESSION].post(sys.argv[2], data=body, headers={"x-goog-api-key": "k"}) as response:
+        return web.Response(body=await response.read(), content_type="application/json")
 
 
 async def _session(app: web.Application) -> AsyncIterator[None]:
@@ -23,6 +23,7 @@ async def _session(app: web.Application) -> AsyncIterator[None]:
 
 
 def main() -> None:
+    """Serve until terminated."""
     app = web.Application()
     app.router.add_post("/v1/chat/completions", _relay)
     app.cleanup_ctx.append(_session)

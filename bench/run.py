@@ -1,7 +1,10 @@
-"""`make bench`: the gateway beside nginx on the same load in one run, as ratios (house rule: speed lives here).
+"""Compares the gateway with nginx under the same load (make bench), and prints ratios.
 
-Core 0 serves (the gateway, nginx, a bare aiohttp relay, in turn), core 1 holds wrk and the fake upstream. Each
-figure is the median of the rounds. Loopback only; every child is ended by its id.
+Requests per second depend on the machine; their ratio to nginx's on the same two cores depends on it much less. Core 0
+runs the servers under test (nginx, the gateway, a bare aiohttp relay, the gateway of a team), which are asked in turn;
+core 1 runs wrk and the upstream. Each figure is the median of the rounds.
+
+Needs wrk, nginx and taskset (Debian: apt-get install wrk nginx util-linux) and two cores.
 """
 
 import argparse
@@ -48,19 +51,21 @@ function done(summary, latency)
 end
 """
 
-TEAM = """
+TEAM_CONFIG = """
 pool: {{projects: [{{name: a, keys: [{{env: BENCH_KEY}}]}}]}}
 ledger: {{url: {folder}/ledger.db}}
 admin: {{port: {admin}, token: {{env: BENCH_KEY}}}}
 """
-"""Everything that serving a team costs: issued keys, limits, a durable ledger, metrics."""
+"""A gateway with issued keys, their limits, a durable ledger, and metrics."""
 
 Figures = dict[str, float]
-TEAM_SHARE = 0.70
-"""Of the pass-through figure, with all of that on."""
-TARGETS = {"unary": 0.12, "streamed": 0.05}
-MOST_RSS_MB = 70
-MOST_START = 2.5
+"""wrk's `rps` (requests per second), `p50` and `p99` (milliseconds), and `failed` (answers)."""
+MIN_TEAM_SHARE = 0.70
+"""A team's requests per second as a share of those without its features."""
+MIN_SHARE_OF_NGINX = {"unary": 0.12, "streamed": 0.05}
+MAX_RSS_MB = 70
+MAX_START = 2.5
+"""Seconds until READY, as a multiple of `python -c "import aiohttp"`."""
 
 
 class Bench:
@@ -74,7 +79,7 @@ class Bench:
         self.key = "k"
 
     def start(self) -> subprocess.Popen[bytes]:
-        """Start everything; the gateway's process."""
+        """Start all servers, and return the gateway's process."""
         ports = self.ports
         conf = self.folder / "nginx.conf"
         conf.write_text(NGINX.format(folder=self.folder, upstream=ports["upstream"], port=ports["nginx"]))
@@ -86,7 +91,7 @@ class Bench:
         gateway = self._spawn(0, *gateway_command(ports["gateway"], url))
         os.environ["BENCH_KEY"] = "AIza-bench"
         team = self.folder / "team.yaml"
-        team.write_text(TEAM.format(folder=self.folder, admin=_free_port()))
+        team.write_text(TEAM_CONFIG.format(folder=self.folder, admin=_free_port()))
         issue = [sys.executable, "-m", "gateway", "keys", "add", "bench", "--config", str(team),
                  "--requests-per-minute", "1000000000", "--tokens-per-day", "1000000000000"]  # fmt: skip
         self.key = subprocess.run(issue, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
@@ -96,13 +101,14 @@ class Bench:
         return gateway
 
     def stop(self) -> None:
+        """End all servers."""
         for child in self._children:
             child.terminate()
         for child in self._children:
             child.wait(20)
 
     def load(self, server: str, *, streamed: bool) -> Figures:
-        """One wrk run. Raises RuntimeError when an answer failed: then there is no figure."""
+        """Return the figures of one wrk run. Raises RuntimeError if an answer failed."""
         body = {
             "model": "gemini-2.5-flash",
             "stream": streamed,
@@ -139,9 +145,9 @@ class Bench:
             str(script),
             url,
         ]
-        shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         figures: Figures = json.loads(
-            next(line[5:] for line in shown.splitlines() if line.startswith("JSON "))
+            next(line[5:] for line in output.splitlines() if line.startswith("JSON "))
         )
         return figures
 
@@ -157,18 +163,19 @@ class Bench:
 
 
 def gateway_command(port: int, upstream: str, config: str = "config/gateway.yaml") -> Sequence[str]:
+    """Return the command that serves on a port of loopback."""
     serve = ("-m", "gateway", "serve", "--config", config)
     return (sys.executable, *serve, "--listen", f"127.0.0.1:{port}", "--upstream", upstream)
 
 
 def memory(process: subprocess.Popen[bytes], field: str) -> float:
-    """Megabytes from /proc: VmRSS now, VmHWM at most."""
+    """Return a field of /proc/PID/status in megabytes: VmRSS is the resident memory, VmHWM its peak."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith(field))
 
 
 def start_ratio(folder: Path, rounds: int) -> tuple[float, float]:
-    """Seconds to READY, and as a multiple of `python -c 'import aiohttp'`; medians, alternating."""
+    """Return the median seconds until READY=1 (sd_notify(3)), and the same in imports of aiohttp."""
     ready, imports = [], []
     for i in range(rounds):
         begin = time.perf_counter()
@@ -192,39 +199,45 @@ def start_ratio(folder: Path, rounds: int) -> tuple[float, float]:
 
 
 def compare(bench: Bench, rounds: int, *, streamed: bool) -> dict[str, Figures]:
-    """Median figures of each server, taken in turn."""
+    """Return the median figures of each server; the servers are asked in turn."""
     servers = ("nginx", "gateway", "team") if streamed else ("nginx", "gateway", "bare", "team")
     runs: dict[str, list[Figures]] = {server: [] for server in servers}
     for _ in range(rounds):
         for server in servers:
             runs[server].append(bench.load(server, streamed=streamed))
     return {
-        server: {key: statistics.median(figures[key] for figures in all_) for key in ("rps", "p50", "p99")}
-        for server, all_ in runs.items()
+        server: {key: statistics.median(figures[key] for figures in rounds_) for key in ("rps", "p50", "p99")}
+        for server, rounds_ in runs.items()
     }
 
 
-def report(kind: str, found: dict[str, Figures]) -> bool:
-    nginx, gateway = found["nginx"], found["gateway"]
-    for server, figures in found.items():
+def report(kind: str, medians: dict[str, Figures]) -> bool:
+    """Print the figures of one kind of load; return whether they meet the targets."""
+    nginx, gateway = medians["nginx"], medians["gateway"]
+    for server, figures in medians.items():
         print(
             f"{kind:<9}{server:<9}{figures['rps']:>9.0f}/s {figures['rps'] / nginx['rps']:>7.3f} of nginx"
             f"   p50 {figures['p50']:>7.2f} ms ({figures['p50'] / nginx['p50']:.1f} x)"
             f"   p99 {figures['p99']:>7.2f} ms ({figures['p99'] / nginx['p99']:.1f} x)"
         )
-    share = found["team"]["rps"] / gateway["rps"]
-    good = _verdict(f"{kind}, a team's share of pass-through", share, TEAM_SHARE, least=True)
-    return _verdict(f"{kind} ratio", gateway["rps"] / nginx["rps"], TARGETS[kind], least=True) and good
+    share = medians["team"]["rps"] / gateway["rps"]
+    team = _at_least(f"{kind}: a team's share of the gateway's requests", share, MIN_TEAM_SHARE)
+    ratio = gateway["rps"] / nginx["rps"]
+    return _at_least(f"{kind}: share of nginx's requests", ratio, MIN_SHARE_OF_NGINX[kind]) and team
 
 
-def _verdict(name: str, value: float, bound: float, *, least: bool = False) -> bool:
-    good = value >= bound if least else value <= bound
-    print(f"{'PASS' if good else 'MISS'}  {name} {value:.3f}, {'at least' if least else 'at most'} {bound}")
-    return good
+def _at_least(name: str, value: float, bound: float) -> bool:
+    print(f"{'PASS' if value >= bound else 'MISS'}  {name} {value:.3f}, at least {bound}")
+    return value >= bound
+
+
+def _at_most(name: str, value: float, bound: float) -> bool:
+    print(f"{'PASS' if value <= bound else 'MISS'}  {name} {value:.3f}, at most {bound}")
+    return value <= bound
 
 
 def _free_port() -> int:
-    """Below the range from which outgoing connections take theirs, so that none of them is in the way."""
+    """Return a free port below the range of outgoing connections, which could take it before the server listens."""
     for port in random.sample(range(20_000, 30_000), 100):
         try:
             socket.create_server(("127.0.0.1", port)).close()
@@ -247,15 +260,18 @@ def _wait_for(port: int) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=5)
+    """Return the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="runs of wrk for each server (default 3)")
+    parser.add_argument("--seconds", type=int, default=5, help="length of a run (default 5)")
     parser.add_argument("--gate", action="store_true", help="exit 1 when a target is missed")
     options = parser.parse_args()
     missing = [tool for tool in ("wrk", "nginx", "taskset") if shutil.which(tool) is None]
     if missing:
         print(
-            f"{' and '.join(missing)} missing. On Debian: apt-get install wrk nginx util-linux",
+            f"{' and '.join(missing)}: not found. On Debian: apt-get install wrk nginx util-linux",
             file=sys.stderr,
         )
         return 2
@@ -264,18 +280,18 @@ def main() -> int:
         folder.chmod(0o755)
         seconds, ratio = start_ratio(folder, max(5, options.rounds))
         print(f"READY after {seconds:.2f} s")
-        good = [_verdict("start, in imports of aiohttp", ratio, MOST_START)]
+        passed = [_at_most("start, in imports of aiohttp", ratio, MAX_START)]
         bench = Bench(folder, options.seconds)
         try:
             gateway = bench.start()
-            good.append(_verdict("RSS idle, MB", memory(gateway, "VmRSS"), MOST_RSS_MB))
+            passed.append(_at_most("RSS idle, MB", memory(gateway, "VmRSS"), MAX_RSS_MB))
             for streamed in (False, True):
-                found = compare(bench, options.rounds, streamed=streamed)
-                good.append(report("streamed" if streamed else "unary", found))
+                medians = compare(bench, options.rounds, streamed=streamed)
+                passed.append(report("streamed" if streamed else "unary", medians))
             print(f"RSS peak {memory(gateway, 'VmHWM'):.0f} MB")
         finally:
             bench.stop()
-    return int(options.gate and not all(good))
+    return int(options.gate and not all(passed))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A fake Gemini fast enough not to matter: a bare protocol that writes prepared bytes, one write an answer."""
+"""A Gemini that costs next to nothing: it answers each request with one write of prepared bytes. Argument: port."""
 
 import asyncio
 import sys
@@ -9,35 +9,35 @@ _NAMES = '"modelVersion":"gemini-2.5-flash","responseId":"Y2hhdC1iZW5jaA"'
 
 
 def _message(text: str, count: int, finish: str) -> bytes:
-    """One Gemini answer or chunk; about 230 bytes with a short text."""
+    """Return an answer or a chunk; about 230 bytes with a short text."""
     candidate = f'{{"content":{{"parts":[{{"text":"{text}"}}],"role":"model"}},"index":0{finish}}}'
     return f'{{"candidates":[{candidate}],{_USAGE % (count, 12 + count)},{_NAMES}}}'.encode()
 
 
-def _answer(body: bytes, kind: str) -> bytes:
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n{len(body):x}\r\n"
+def _response(body: bytes, content_type: str) -> bytes:
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n\r\n{len(body):x}\r\n"
     return head.encode() + body + b"\r\n0\r\n\r\n"
 
 
 _STOP = ',"finishReason":"STOP"'
-UNARY = _answer(_message("a few words of an answer, " * 19, 80, _STOP), "application/json; charset=UTF-8")
+UNARY = _response(_message("a few words of an answer, " * 19, 80, _STOP), "application/json; charset=UTF-8")
 _EVENTS = (_message(f"word {i:03} of many", i, _STOP if i == 99 else "") for i in range(100))
-STREAM = _answer(b"".join(b"data: " + event + b"\r\n\r\n" for event in _EVENTS), "text/event-stream")
+STREAM = _response(b"".join(b"data: " + event + b"\r\n\r\n" for event in _EVENTS), "text/event-stream")
 
 
 class Upstream(asyncio.Protocol):
-    """Finds the end of each request and answers it."""
+    """HTTP/1.1 as far as it is needed: requests with Content-Length, also pipelined."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's own is none by name
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's transport is no subclass
         self._data = b""
 
     def data_received(self, data: bytes) -> None:
         self._data += data
         while (end := self._data.find(b"\r\n\r\n")) >= 0:
             head = self._data[:end].lower()
-            at = head.find(b"content-length:")
-            length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+            start = head.find(b"content-length:")
+            length = int(head[start + 15 :].split(b"\r\n", 1)[0]) if start >= 0 else 0
             if len(self._data) < end + 4 + length:
                 return
             self._data = self._data[end + 4 + length :]
@@ -45,6 +45,7 @@ class Upstream(asyncio.Protocol):
 
 
 async def serve(port: int) -> None:
+    """Serve until terminated."""
     server = await asyncio.get_running_loop().create_server(Upstream, "127.0.0.1", port)
     await server.serve_forever()
 
