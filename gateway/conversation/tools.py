@@ -195,7 +195,7 @@ def _parameters(given: Mapping[str, Any] | None, at: str, abilities: Capabilitie
     if given.get("type", "object") not in ("object", ["object"], "OBJECT"):
         raise BadRequest("the parameters of a function are an object", param=at)
     try:
-        cleaned = schema.sanitize(given, tool=True, ordered=abilities.ordered)
+        cleaned = schema.sanitize(given, ordered=abilities.ordered)
     except BadRequest as error:
         raise BadRequest(error.message, param=at) from None
     cleaned.setdefault("type", "object")

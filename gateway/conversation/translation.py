@@ -380,7 +380,7 @@ def _response_format(
     if described.schema:
         at = "response_format.json_schema.schema"
         try:
-            cleaned = schema.sanitize(described.schema, tool=False, ordered=abilities.ordered)
+            cleaned = schema.sanitize(described.schema, ordered=abilities.ordered)
         except BadRequest as error:
             raise BadRequest(error.message, param=at) from None
         if described.description and "description" not in cleaned:
