@@ -1,7 +1,7 @@
-"""What a model can do: rows of one data file, each a name pattern and the abilities it changes (translation.md G).
+"""Capabilities of models, by name patterns.
 
-All rows that match a name apply, in order; the first, `*`, holds the newest rules, so that ids nobody knows yet
-get them. The rows are `gateway/config/models.yaml`; the operator's `abilities` come after them.
+The rows are `gateway/config/models.yaml`, followed by the operator's `abilities`. All rows whose pattern matches apply,
+in order. The first row, `*`, holds the rules of the newest models, so that new ids work before the table knows them.
 """
 
 import re
@@ -14,48 +14,51 @@ import msgspec
 from msgspec import Struct
 
 Level = Literal["minimal", "low", "medium", "high"]
+_MOST_KNOWN = 1000
+"""Models that are remembered; clients choose their names."""
 Rows = Mapping[str, Mapping[str, Any]]
 
 
 class Capabilities(Struct, frozen=True, forbid_unknown_fields=True):
-    """One model's. Defaults are those of the newest text models."""
+    """Capabilities of one model. The defaults are those of the newest text models."""
 
     thinking: Literal["none", "budget", "level"] = "level"
-    """How depth is asked for; `none` for models that do not think."""
+    """The field that sets the depth of thinking; `none` for models that do not think."""
     levels: tuple[Level, ...] = ("low", "medium", "high")
     budget: tuple[int, int] = (128, 24576)
-    """Least and most thinking tokens."""
+    """Smallest and largest thinkingBudget, in tokens."""
     thinking_off: bool = False
-    """A budget of 0 is taken."""
+    """A thinkingBudget of 0 is accepted and turns thinking off."""
     system: bool = True
-    """systemInstruction is taken."""
+    """systemInstruction is accepted."""
     json_mode: bool = True
     json_with_tools: bool = True
     ordered: bool = False
-    """Keeps the order of a schema's keys only when told by propertyOrdering."""
+    """Keeps the order of a schema's properties only with propertyOrdering."""
     functions: bool = True
     builtins_with_functions: bool = True
     search: bool = True
     validated: bool = True
     """Function calling mode VALIDATED."""
     signatures: bool = True
-    """The first call of each step must carry a thought signature."""
+    """The first call of each step needs a thought signature."""
     prefill: bool = False
     """A request may end with a model turn."""
     penalties: bool = False
     logprobs: bool = False
     response_media: bool = True
-    """Media inside a functionResponse."""
+    """Media inside a functionResponse is accepted."""
     part_resolution: bool = True
-    """mediaResolution on a part; else for the whole request."""
+    """mediaResolution is accepted for each part; else only for the whole request."""
     output: tuple[Literal["text", "image", "audio", "video"], ...] = ("text",)
     temperature: float = 2.0
-    """The most that is taken."""
+    """The highest accepted value."""
     output_tokens: int | None = None
+    """The longest answer, where it is known."""
 
 
 class CapabilityTable:
-    """The table. Raises ValueError for a row that cannot be."""
+    """Capabilities by model. Raises ValueError, with the pattern, for an invalid row."""
 
     def __init__(self, rows: Rows) -> None:
         self._rows = [(re.compile(glob(pattern)), changes) for pattern, changes in rows.items()]
@@ -66,21 +69,21 @@ class CapabilityTable:
                 raise ValueError(f"{pattern}: {problem}")
 
     def of(self, model: str) -> Capabilities:
-        """The abilities of a model id, also of one that nobody knows."""
-        found = self._known.get(model)
-        if found is None:
+        """Return the capabilities of any model id."""
+        capabilities = self._known.get(model)
+        if capabilities is None:
             merged: dict[str, Any] = {}
             for pattern, changes in self._rows:
                 if pattern.match(model):
                     merged.update(changes)
-            found = msgspec.convert(merged, Capabilities)
-            if len(self._known) < 1000:  # names are the clients' to choose
-                self._known[model] = found
-        return found
+            capabilities = msgspec.convert(merged, Capabilities)
+            if len(self._known) < _MOST_KNOWN:
+                self._known[model] = capabilities
+        return capabilities
 
 
 def fault_of(changes: Mapping[str, Any]) -> str | None:
-    """What is wrong with a row, in words, or None."""
+    """Return the mistake in a row, in words, or None."""
     known = Capabilities.__struct_fields__
     for name, value in changes.items():
         if name not in known:

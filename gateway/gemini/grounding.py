@@ -1,4 +1,8 @@
-"""Where an answer's text comes from: Gemini's byte offsets as code points of the message (translation.md C.10)."""
+"""Sources of an answer: Gemini's grounding and citation metadata as citations of the text.
+
+Gemini's segments are byte offsets of the UTF-8 text (https://ai.google.dev/api/generate-content#Segment); citations
+here count code points, as OpenAI's `url_citation` does.
+"""
 
 from collections.abc import Iterable
 from urllib.parse import urlsplit
@@ -15,11 +19,11 @@ from gateway.gemini.wire import (
 )
 
 _BACKWARDS = 200
-"""Bytes before the told place where a segment that is not there is looked for."""
+"""Bytes before a segment's start from which its text is searched for, if the offsets are wrong."""
 
 
 class Citation(Struct, frozen=True, gc=False):
-    """Code points of the text, the end exclusive; a source that supports nothing in particular has 0, 0."""
+    """A source and the code points of the text that it supports, the end exclusive; 0, 0 for none in particular."""
 
     start: int
     end: int
@@ -27,10 +31,10 @@ class Citation(Struct, frozen=True, gc=False):
     title: str
 
 
-def searches(found: Iterable[Raw]) -> int:
-    """How many different searches the grounding of an answer tells of: they are billed beside its tokens."""
+def searches(metadata: Iterable[Raw]) -> int:
+    """Return the number of different Google searches in groundingMetadata; they are billed beside the tokens."""
     queries: set[str] = set()
-    for raw in found:
+    for raw in metadata:
         try:
             queries.update(decode_grounding(raw).web_search_queries or ())
         except (msgspec.DecodeError, RecursionError):
@@ -39,31 +43,30 @@ def searches(found: Iterable[Raw]) -> int:
 
 
 def of_grounding(metadata: GroundingMetadata, text: str) -> list[Citation]:
-    """One citation for each support and source, in their order."""
+    """Return a citation for each pair of support and source, in their order."""
     sources = [_source(chunk) for chunk in metadata.grounding_chunks or ()]
-    place = _Places(text)
-    found = [
-        Citation(*place.of(support.segment), *source)
-        for support in metadata.grounding_supports or ()
+    if not metadata.grounding_supports:
+        return [Citation(0, 0, *source) for source in dict.fromkeys(sources) if source is not None]
+    offsets = _Offsets(text)
+    return [
+        Citation(*offsets.of(support.segment), *source)
+        for support in metadata.grounding_supports
         for source in _cited(support.grounding_chunk_indices or (), sources)
     ]
-    if not metadata.grounding_supports:
-        found = [Citation(0, 0, *source) for source in dict.fromkeys(sources) if source is not None]
-    return found
 
 
 def of_recitation(metadata: CitationMetadata, text: str) -> list[Citation]:
-    """Text recited from elsewhere; the unit of these offsets is not documented, and taken for bytes."""
-    place = _Places(text)
+    """Return the citations of recited text. The unit of their offsets is not documented; bytes are assumed."""
+    offsets = _Offsets(text)
     return [
-        Citation(*place.of(Segment(source.start_index, source.end_index)), _quoted(source.uri), "")
+        Citation(*offsets.of(Segment(source.start_index, source.end_index)), _quoted(source.uri), "")
         for source in metadata.citation_sources or ()
         if source.uri
     ]
 
 
 def _source(chunk: GroundingChunk) -> tuple[str, str] | None:
-    """(url, title), or None for a chunk without an address."""
+    """Return the URL and title of a chunk, or None for one without a URL."""
     source = chunk.web or chunk.maps or chunk.retrieved_context
     if source is None or not source.uri:
         return None
@@ -71,8 +74,11 @@ def _source(chunk: GroundingChunk) -> tuple[str, str] | None:
 
 
 def _cited(indices: Iterable[int], sources: list[tuple[str, str] | None]) -> Iterable[tuple[str, str]]:
-    found = (sources[i] for i in indices if 0 <= i < len(sources))
-    return (source for source in found if source is not None)
+    """Yield the sources at some indices, without those that do not exist."""
+    for index in indices:
+        source = sources[index] if 0 <= index < len(sources) else None
+        if source is not None:
+            yield source
 
 
 def _quoted(uri: str) -> str:
@@ -86,23 +92,22 @@ def _host(uri: str) -> str:
         return ""
 
 
-class _Places:
+class _Offsets:
     """Byte offsets of one text as code points."""
 
     def __init__(self, text: str) -> None:
-        self._text = text
         self._data = text.encode(errors="surrogatepass")
 
     def of(self, segment: Segment | None) -> tuple[int, int]:
-        """(start, end); where the told bytes are not the told text, where that text stands."""
+        """Return start and end; if the segment's text is not at its offsets, those where it is."""
         if segment is None:
             return 0, 0
         start, end = max(0, segment.start_index), max(0, segment.end_index)
-        told = segment.text.encode(errors="surrogatepass")
-        if told and self._data[start:end] != told:
-            found = self._data.find(told, max(0, start - _BACKWARDS))
-            if found >= 0:
-                start, end = found, found + len(told)
+        text = segment.text.encode(errors="surrogatepass")
+        if text and self._data[start:end] != text:
+            position = self._data.find(text, max(0, start - _BACKWARDS))
+            if position >= 0:
+                start, end = position, position + len(text)
         return self._characters(start), self._characters(end)
 
     def _characters(self, offset: int) -> int:

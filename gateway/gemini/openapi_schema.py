@@ -1,10 +1,14 @@
-"""JSON Schema as Gemini's older Schema, for models that refuse the newer fields (translation.md A.3)."""
+"""JSON Schema as Gemini's older Schema, for models that refuse `parametersJsonSchema` or `responseJsonSchema`.
+
+The older fields `parameters` and `responseSchema` take a part of OpenAPI 3.0 (https://ai.google.dev/api/caching#Schema).
+"""
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
 Schema = dict[str, Any]
+Definitions = Mapping[str, Any]
 
 _KEPT = frozenset(
     (
@@ -17,44 +21,61 @@ _FORMATS = {
     "NUMBER": {"float", "double"},
     "INTEGER": {"int32", "int64"},
 }
-_ANYTHING: Schema = {"type": "STRING"}
 _DEEPEST = 100
 _REF = re.compile(r"#/(?:\$defs|definitions)/(.+)")
 
 
 def classic(schema: Mapping[str, Any]) -> Schema:
-    """The nearest Schema there is; whatever it has no word for is left out."""
+    """Return the nearest older Schema; keywords without an equivalent are left out."""
     definitions = schema.get("$defs")
     return _convert(schema, definitions if isinstance(definitions, Mapping) else {}, ())
 
 
-def _convert(schema: Mapping[str, Any], definitions: Mapping[str, Any], above: tuple[str, ...]) -> Schema:
-    """One schema; `above` names the definitions it is part of, so that a circle ends as an open object."""
+def _convert(schema: Mapping[str, Any], definitions: Definitions, above: tuple[str, ...]) -> Schema:
+    """Return one converted schema; `above` names the definitions around it, so that a circle ends as an object."""
     ref = schema.get("$ref")
     if isinstance(ref, str):
-        found = _REF.fullmatch(ref)
-        name = found[1] if found else ""
+        match = _REF.fullmatch(ref)
+        name = match[1] if match else ""
         target = definitions.get(name)
         if name in above or not isinstance(target, Mapping) or len(above) > _DEEPEST:
             return {"type": "OBJECT", "description": f"A {name or 'value'} as above"}
-        return _convert(
-            {**target, **{k: v for k, v in schema.items() if k != "$ref"}}, definitions, (*above, name)
-        )
+        beside = {key: value for key, value in schema.items() if key != "$ref"}
+        return _convert({**target, **beside}, definitions, (*above, name))
     out = {key: value for key, value in schema.items() if key in _KEPT}
-    _alternatives(out, schema, definitions, above)
-    _type(out, schema)
-    _enum(out, schema)
-    _parts(out, schema, definitions, above)
-    kind = out.get("type", "")
-    if schema.get("format") in _FORMATS.get(kind, ()):
+    _add_alternatives(out, schema, definitions, above)
+    _add_type(out, schema)
+    _add_enum(out, schema)
+    _add_properties(out, schema, definitions, above)
+    _add_items(out, schema, definitions, above)
+    if schema.get("format") in _FORMATS.get(out.get("type", ""), ()):
         out.setdefault("format", schema["format"])
     return out
 
 
-def _type(out: Schema, schema: Mapping[str, Any]) -> None:
-    """One type in capitals; null is a flag, several types are alternatives."""
-    given = schema.get("type")
-    names = [str(name).upper() for name in (given if isinstance(given, list) else [given] if given else [])]
+def _add_alternatives(
+    out: Schema, schema: Mapping[str, Any], definitions: Definitions, above: tuple[str, ...]
+) -> None:
+    """Add anyOf without null, which becomes a flag; a single alternative replaces anyOf."""
+    branches = schema.get("anyOf") or schema.get("oneOf")
+    if not isinstance(branches, list):
+        return
+    kept = [b for b in branches if isinstance(b, Mapping) and str(b.get("type")).lower() != "null"]
+    if len(kept) < len(branches):
+        out["nullable"] = True
+    converted = [_convert(branch, definitions, above) for branch in kept]
+    if len(converted) == 1:
+        for key, value in converted[0].items():
+            out.setdefault(key, value)
+    elif converted:
+        out["anyOf"] = converted
+
+
+def _add_type(out: Schema, schema: Mapping[str, Any]) -> None:
+    """Add the type in capitals; null becomes a flag, several types become anyOf."""
+    value = schema.get("type")
+    types = value if isinstance(value, list) else [value] if value else []
+    names = [str(name).upper() for name in types]
     if "NULL" in names:
         out["nullable"] = True
         names.remove("NULL")
@@ -64,26 +85,8 @@ def _type(out: Schema, schema: Mapping[str, Any]) -> None:
         out["anyOf"] = [{"type": name} for name in names]
 
 
-def _alternatives(
-    out: Schema, schema: Mapping[str, Any], definitions: Mapping[str, Any], above: tuple[str, ...]
-) -> None:
-    """anyOf without its null; a single one left stands for itself."""
-    given = schema.get("anyOf") or schema.get("oneOf")
-    if not isinstance(given, list):
-        return
-    kept = [one for one in given if isinstance(one, Mapping) and str(one.get("type")).lower() != "null"]
-    if len(kept) < len(given):
-        out["nullable"] = True
-    converted = [_convert(one, definitions, above) for one in kept]
-    if len(converted) == 1:
-        for key, value in converted[0].items():
-            out.setdefault(key, value)
-    elif converted:
-        out["anyOf"] = converted
-
-
-def _enum(out: Schema, schema: Mapping[str, Any]) -> None:
-    """Texts only: numbers become texts."""
+def _add_enum(out: Schema, schema: Mapping[str, Any]) -> None:
+    """Add enum or const as an enum of strings, the only kind there is."""
     values = [schema["const"]] if "const" in schema else schema.get("enum")
     if not isinstance(values, list):
         return
@@ -99,15 +102,15 @@ def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _parts(
-    out: Schema, schema: Mapping[str, Any], definitions: Mapping[str, Any], above: tuple[str, ...]
+def _add_properties(
+    out: Schema, schema: Mapping[str, Any], definitions: Definitions, above: tuple[str, ...]
 ) -> None:
-    """Properties and items, which the older field insists on."""
+    """Add properties; an object without any becomes a string (`should be non-empty for OBJECT type`)."""
     properties = schema.get("properties")
     if isinstance(properties, Mapping) and properties:
         out["type"] = "OBJECT"
         out["properties"] = {
-            name: _convert(_mapping(one), definitions, above) for name, one in properties.items()
+            name: _convert(_mapping(inner), definitions, above) for name, inner in properties.items()
         }
         required = [name for name in schema.get("required") or () if name in properties]
         if required:
@@ -115,10 +118,17 @@ def _parts(
     elif out.get("type") == "OBJECT":
         out["type"] = "STRING"
         out["description"] = f"{out.get('description') or ''} JSON object".strip()
-    if out.get("type") == "ARRAY":
-        out["items"] = _convert(_mapping(schema.get("items")), definitions, above) or dict(_ANYTHING)
-        if not out["items"].keys() & {"type", "anyOf"}:
-            out["items"]["type"] = "STRING"
+
+
+def _add_items(
+    out: Schema, schema: Mapping[str, Any], definitions: Definitions, above: tuple[str, ...]
+) -> None:
+    """Add the items of an array, which must have a type (`items: missing field`, `schema must have a type`)."""
+    if out.get("type") != "ARRAY":
+        return
+    out["items"] = _convert(_mapping(schema.get("items")), definitions, above)
+    if not out["items"].keys() & {"type", "anyOf"}:
+        out["items"]["type"] = "STRING"
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

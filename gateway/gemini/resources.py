@@ -1,4 +1,7 @@
-"""Gemini's embeddings and model lists."""
+"""Messages of Gemini's embeddings, model list and countTokens.
+
+Documented at https://ai.google.dev/api/embeddings, https://ai.google.dev/api/models and https://ai.google.dev/api/tokens.
+"""
 
 import msgspec
 from msgspec import Struct
@@ -12,7 +15,7 @@ class _Message(Struct, rename="camel", omit_defaults=True, gc=False):
 
 class EmbedContentRequest(_Message):
     model: str
-    """`models/<id>`, the same as in the path."""
+    """`models/<id>`, as in the path."""
     content: Content
     output_dimensionality: int | None = None
     task_type: str | None = None
@@ -33,7 +36,7 @@ class BatchEmbedContentsResponse(_Message):
 
 
 class ModelRecord(_Message):
-    """One of Google's models; any field but the name may be missing."""
+    """A model of Google's list; any field but the name may be missing."""
 
     name: str
     display_name: str | None = None
@@ -53,7 +56,7 @@ class CountTokensResponse(_Message):
 
 
 class _Counted(_Message):
-    """What is counted of a request: its words and tools, not how they are answered."""
+    """The parts of a request that have tokens: without its generation config."""
 
     model: str
     contents: list[Content]
@@ -66,7 +69,7 @@ class _CountTokensRequest(_Message):
 
 
 def encode_count(name: str, request: GenerateContentRequest) -> bytes:
-    """A countTokens body for a request; `name` is `models/<id>`."""
+    """Return the countTokens body for a request; `name` is `models/<id>`."""
     counted = _Counted(name, request.contents, request.system_instruction, request.tools)
     return encode(_CountTokensRequest(counted))
 

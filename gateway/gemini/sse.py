@@ -1,8 +1,8 @@
-"""Server-sent events, both ways: bytes in any pieces to payloads, a payload to a frame.
+"""Server-sent events: a decoder of byte streams, and an encoder of frames.
 
-Follows the event stream format of the HTML standard (section 9.2.6) and is liberal where servers are
-(translation.md D.1): any line end, comments, a BOM, `data:` over several lines, a missing last blank line,
-bare JSON without `data:`, and a whole JSON array where a stream was asked for.
+The decoder follows the HTML standard, section 9.2.6 (https://html.spec.whatwg.org/multipage/server-sent-events.html):
+any line end, comments, a BOM, `data:` over several lines. It also takes what compatible servers send: a missing last
+blank line, bare JSON without `data:`, and one JSON array in place of a stream.
 """
 
 import msgspec
@@ -10,26 +10,26 @@ import msgspec
 from gateway.errors import UpstreamError
 
 MAX_EVENT = 32 * 1024 * 1024
-"""Bytes of one unfinished event before we stop believing in it (robustness.md U22)."""
+"""The largest event, in bytes. An image of the answer is one event."""
 
 _BOM = b"\xef\xbb\xbf"
 _ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class SSEDecoder:
-    """Payloads of the events in a byte stream, the same ones for every cut of the input."""
+    """Decoder of the events in a byte stream; every cut of the input gives the same payloads."""
 
     def __init__(self, limit: int = MAX_EVENT) -> None:
         self._limit = limit
         self._pieces: list[bytes] = []  # of an unfinished line
         self._size = 0
         self._started = False
-        self._bare_json = False  # the whole body is JSON, not a stream of events
-        self._data: list[bytes] = []  # lines of an unfinished event
-        self._bare: list[bytes] = []  # JSON lines without `data:`
+        self._bare_json = False  # the body is JSON instead of events
+        self._data: list[bytes] = []  # `data:` lines of an unfinished event
+        self._bare: list[bytes] = []  # its lines without `data:`
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Take bytes, give the payloads they complete. Raises UpstreamError when an event outgrows the limit."""
+        """Return the payloads that these bytes complete. Raises UpstreamError for an event over the limit."""
         self._size += len(data)
         if not self._started or self._bare_json or (b"\n" not in data and b"\r" not in data):
             self._pieces.append(data)
@@ -39,7 +39,7 @@ class SSEDecoder:
             data = b""
         if self._pieces:
             data = b"".join([*self._pieces, data])
-        # A CR at the very end may be half of a CRLF: it waits for what follows.
+        # A CR at the end of the data may be half of a CRLF, so it is kept for the next call.
         end = max(data.rfind(b"\n"), data.rfind(b"\r", 0, len(data) - 1)) + 1
         self._pieces = [data[end:]] if end < len(data) else []
         payloads = self._lines(data[:end])
@@ -48,7 +48,7 @@ class SSEDecoder:
         return payloads
 
     def close(self) -> list[bytes]:
-        """What the end of the input completes: an event without its blank line, or a JSON body."""
+        """Return the payloads that the end of the input completes: an event without a blank line, or a JSON body."""
         rest = b"".join(self._pieces)
         self._pieces = []
         if self._bare_json:
@@ -56,12 +56,11 @@ class SSEDecoder:
         return [*self._lines(rest), *self._lines(b"\n")]
 
     def _lines(self, text: bytes) -> list[bytes]:
-        """The events that whole lines complete. bytes.splitlines knows the same three line ends as the standard."""
+        """Return the payloads that whole lines complete; bytes.splitlines knows the line ends of the standard."""
         if text.startswith(b"data: ") and text.endswith(b"\r\n\r\n") and not self._data and not self._bare:
             events = text[6:-4].split(b"\r\n\r\ndata: ")
-            if (
-                len(events) * 2 == text.count(b"\n") == text.count(b"\r")
-            ):  # as Google sends them, one line each
+            # The form that Google sends, one line for each event: no loop over lines is needed.
+            if len(events) * 2 == text.count(b"\n") == text.count(b"\r"):
                 return events
         payloads: list[bytes] = []
         for line in text.splitlines():
@@ -76,7 +75,7 @@ class SSEDecoder:
         return payloads
 
     def _start(self) -> bool:
-        """Drop a BOM and see what kind of body begins; false until that is known."""
+        """Remove a BOM and detect a JSON body. Return whether a stream of events has started."""
         head = b"".join(self._pieces)
         if len(head) < len(_BOM) and _BOM.startswith(head):
             return False
@@ -95,7 +94,7 @@ class SSEDecoder:
 
 
 def _json_payloads(body: bytes) -> list[bytes]:
-    """The elements of a JSON array, or the body itself when it is anything else."""
+    """Return the elements of a JSON array, or the body itself if it is anything else."""
     body = body.strip()
     if not body.startswith(b"["):
         return [body] if body else []
@@ -106,12 +105,12 @@ def _json_payloads(body: bytes) -> list[bytes]:
 
 
 def frame(data: bytes, event: str | None = None) -> bytes:
-    """One event around a payload without line ends; `event` is one of our own names, never a client's."""
+    """Return a payload as an event. Neither payload nor event name may contain a line end."""
     if event is None:
         return b"data: " + data + b"\n\n"
     return b"event: " + event.encode() + b"\ndata: " + data + b"\n\n"
 
 
 def comment(text: str) -> bytes:
-    """A line that clients ignore, which keeps connections alive (translation.md D.9)."""
+    """Return a comment, which clients ignore; proxies see a live connection."""
     return b": " + text.encode() + b"\n\n"

@@ -31,8 +31,10 @@ from gateway.gemini.thought_signatures import SignatureKeys, Signed
 from gateway.gemini.usage import merge, token_counts
 from gateway.gemini.wire import (
     NO_JSON,
+    Blob,
     Candidate,
     CitationMetadata,
+    FunctionCall,
     GenerateContentResponse,
     Part,
     PromptFeedback,
@@ -248,9 +250,9 @@ class TurnReader:
             state.texts.append(part.text)
             return TextDelta(index, part.text)
         if part.function_call is not None:
-            return self._call(index, part, state) if part.function_call.name else None
+            return self._call(index, part.function_call, part.thought_signature, state)
         if part.inline_data is not None:
-            return self._media(index, part, state)
+            return self._media(index, part.inline_data, part, state)
         if part.executable_code is not None:
             state.has_content = True
             return CodePart(index, source=part.executable_code.code, at=sum(map(len, state.texts)))
@@ -263,21 +265,21 @@ class TurnReader:
             return FilePart(index, part.file_data.file_uri, part.file_data.mime_type)
         return None
 
-    def _call(self, index: int, part: Part, state: _CandidateState) -> ToolCall | None:
-        call = part.function_call
-        assert call is not None  # noqa: S101 - only the type checker needs to be told
+    def _call(
+        self, index: int, call: FunctionCall, signature: str | None, state: _CandidateState
+    ) -> ToolCall | None:
+        if not call.name:
+            return None
         if self._rules.single and state.call_ids:
             return None  # of parallel calls only the first has a thought signature
         call_id = call.id if call.id and call.id not in state.call_ids else self._new_id()
         state.call_ids.add(call_id)
         name, arguments = self._rules.own_name(call.name), _compact(call.args)
-        if part.thought_signature and self._keyring is not None:
-            self.signed.append(Signed(self._keyring.call(call_id, name, arguments), part.thought_signature))
-        return ToolCall(index, call_id, name, arguments, part.thought_signature)
+        if signature and self._keyring is not None:
+            self.signed.append(Signed(self._keyring.call(call_id, name, arguments), signature))
+        return ToolCall(index, call_id, name, arguments, signature)
 
-    def _media(self, index: int, part: Part, state: _CandidateState) -> MediaPart | None:
-        blob = part.inline_data
-        assert blob is not None  # noqa: S101 - only the type checker needs to be told
+    def _media(self, index: int, blob: Blob, part: Part, state: _CandidateState) -> MediaPart | None:
         if part.thought:  # a draft that image models make before the final image
             return None
         state.has_content = True
