@@ -1,5 +1,6 @@
-"""`gateway demo`: the gateway on its embedded emulator, one unary and one streamed answer, and how to go on."""
+"""`gateway demo`: the gateway on its emulator, one complete and one streamed answer, and commands to try next."""
 
+import argparse
 import asyncio
 import json
 import sys
@@ -8,19 +9,20 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from gateway.cli.arguments import address
 from gateway.config.sections import GatewayConfig, ListenConfig, UpstreamConfig
 from gateway.config.source import Source
 from gateway.emulator.server import CALLS, build_fake
 from gateway.server.application import build_app
 from gateway.server.lifecycle import DRAIN, drain, until_told_to_stop
+from gateway.server.listeners import refusal
 from gateway.server.protocol import Runner
-from gateway.server.serving import taken
 
 _MODEL = "gemini-flash-latest"
 _HEADERS = {"Authorization": "Bearer demo-key"}
 
-_HOW_TO = """
-Ask it yourself:
+_NEXT = """
+Try it yourself:
 
   curl {base}/chat/completions -H 'Authorization: Bearer demo-key' \\
     -d '{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello!"}}]}}'
@@ -35,33 +37,44 @@ or with the openai SDK:
 """
 
 
-def demo(host: str, port: int, *, once: bool) -> int:
-    """Serve the demonstration; with `once` end after the calls. The exit code."""
-    return asyncio.run(_demo(host, port, once=once))
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--listen",
+        metavar="HOST:PORT",
+        type=address,
+        default=("127.0.0.1", 8080),
+        help="address to listen on (default: 127.0.0.1:8080)",
+    )
+    parser.add_argument("--once", action="store_true", help="exit after the answers instead of serving on")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Show the answers, then serve until SIGTERM or SIGINT unless `--once` is given."""
+    return asyncio.run(_demo(*options.listen, once=options.once))
 
 
 async def _demo(host: str, port: int, *, once: bool) -> int:
-    fake = build_fake()
-    upstream = web.AppRunner(fake, access_log=None)
+    emulator = build_fake()
+    upstream = web.AppRunner(emulator, access_log=None)
     await upstream.setup()
     await web.TCPSite(upstream, "127.0.0.1", 0).start()
-    address = f"http://127.0.0.1:{upstream.addresses[0][1]}"
+    upstream_url = f"http://127.0.0.1:{upstream.addresses[0][1]}"
     listen = ListenConfig(host=host, port=port)
-    config = GatewayConfig(listen=listen, upstream=UpstreamConfig(base_url=address))
+    config = GatewayConfig(listen=listen, upstream=UpstreamConfig(base_url=upstream_url))
     app = build_app(config, Source("", "demo"))
     runner = Runner(app)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()
     except OSError as error:
-        print(f"cannot listen: {taken(error, listen)}", file=sys.stderr)
+        print(f"cannot listen: {refusal(error, listen)}", file=sys.stderr)
         await runner.cleanup()
         await upstream.cleanup()
         return 1
     base = f"http://{host}:{runner.addresses[0][1]}/v1"
     try:
-        await _show(base, fake)
-        print(_HOW_TO.format(base=base, model=_MODEL))
+        await _show(base, emulator)
+        print(_NEXT.format(base=base, model=_MODEL))
         if not once:
             print(f"Serving on {base} until Ctrl-C.", flush=True)
             await until_told_to_stop()
@@ -71,8 +84,8 @@ async def _demo(host: str, port: int, *, once: bool) -> int:
     return 0
 
 
-async def _show(base: str, fake: web.Application) -> None:
-    """Both answers and the request that reached Gemini."""
+async def _show(base: str, emulator: web.Application) -> None:
+    """Print both answers and the request that the emulator received."""
     body: dict[str, Any] = {
         "model": _MODEL,
         "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Say hello."}],
@@ -82,7 +95,9 @@ async def _show(base: str, fake: web.Application) -> None:
         async with session.post(f"{base}/chat/completions", json=body) as response:
             response.raise_for_status()
             print(f"One answer:\n{json.dumps(await response.json(), indent=2, ensure_ascii=False)}\n")
-        print(f"What Gemini was asked:\n{json.dumps(fake[CALLS][-1].body, indent=2, ensure_ascii=False)}\n")
+        print(
+            f"The request to Gemini:\n{json.dumps(emulator[CALLS][-1].body, indent=2, ensure_ascii=False)}\n"
+        )
         async with session.post(f"{base}/chat/completions", json={**body, "stream": True}) as response:
             response.raise_for_status()
-            print(f"The same, streamed:\n{(await response.read()).decode()}")
+            print(f"Another answer, streamed:\n{(await response.read()).decode()}")

@@ -1,115 +1,127 @@
-"""`gateway keys` and `gateway usage`: what an operator does with the ledger from a shell."""
+"""`gateway keys`: issue, list, change, rotate and revoke clients' keys."""
 
 import argparse
-import csv
-import re
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from time import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from gateway.cli.arguments import add_config, amount, count
+from gateway.config.load import load
 from gateway.errors import ConfigError
 from gateway.policy.client_rules import Rules
+from gateway.server.stores import open_ledger
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 _PERIODS = ("day", "month", "total")
-_LIMITS = ("requests_per_minute", "requests_per_day", "tokens_per_minute", "tokens_per_day", "streams")
-_BY = ("client", "project", "model", "surface", "outcome")
+_LIMITS = {
+    "requests_per_minute": "requests in any minute",
+    "requests_per_day": "requests in any 24 hours",
+    "tokens_per_minute": "tokens in any minute",
+    "tokens_per_day": "tokens in any 24 hours",
+    "streams": "requests in progress at once",
+}
 
 
-def add_commands(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
-    """`keys add|list|revoke|rotate|rules` and `usage`."""
-    parent = commands.add_parser("keys", help="issue keys to clients, list and revoke them")
-    actions = parent.add_subparsers(required=True, metavar="ACTION")
-    made = command(actions, "add", _add, "issue a key: it is shown this once")
-    made.add_argument("name", help="whose it is, for people")
-    made.add_argument("--days", type=_amount, help="until it expires")
-    _rules_of(made)
-    command(actions, "list", _list, "issued keys, newest first")
-    for name, run, told in (
-        ("revoke", _revoke, "end a key, on every machine within a second"),
-        ("rotate", _rotate, "another key in place of an old one, which ends at once; rules and budgets stay"),
-    ):
-        command(actions, name, run, told).add_argument("id")
-    changed = command(actions, "rules", _change, "give a key other rules, in place of all it had")
-    changed.add_argument("id")
-    _rules_of(changed)
-    report = command(commands, "usage", _usage, "sums of calls, tokens and money from the ledger")
-    report.add_argument("--since", type=_day, help="YYYY-MM-DD, UTC; the last 30 days when it is not said")
-    report.add_argument("--until", type=_day, help="YYYY-MM-DD, not included")
-    report.add_argument("--by", default="client,model", help=f"of {', '.join(_BY)}; client,model")
-    report.add_argument("--bucket", choices=("hour", "day"), help="sums for each")
-    report.add_argument("--client", help="only this key's id")
-    report.add_argument("--format", choices=("table", "csv", "json"), default="table")
-
-
-def _rules_of(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--models", help="patterns of models it may ask, with commas")
-    parser.add_argument(
-        "--cache", type=_amount, metavar="SECONDS", help="keep answers for the same call so long"
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the actions add, list, revoke, rotate and rules."""
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    add = _action(actions, "add", _add, "issue a key and print it; it cannot be shown again")
+    add.add_argument("name", help="display name of the key")
+    add.add_argument("--days", type=amount, metavar="N", help="days until the key expires (default: never)")
+    _add_rules(add)
+    _action(actions, "list", _list, "list keys, newest first")
+    revoke = _action(actions, "revoke", _revoke, "revoke a key; every machine refuses it within a second")
+    rotate = _action(
+        actions,
+        "rotate",
+        _rotate,
+        "replace a key by a new one, which keeps its rules and budgets; the old one ends at once",
     )
-    parser.add_argument("--alias", action="append", default=[], metavar="NAME=MODEL")
-    for limit in _LIMITS:
-        parser.add_argument(f"--{limit.replace('_', '-')}", type=_count, metavar="N")
+    rules = _action(actions, "rules", _rules, "replace all rules of a key")
+    for sub_parser in (revoke, rotate, rules):
+        sub_parser.add_argument("id", help="id of the key, as `gateway keys list` shows it")
+    _add_rules(rules)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the action. Raises ConfigError without a ledger."""
+    action: Callable[[argparse.Namespace], int] = options.action
+    return action(options)
+
+
+def _action(actions: Any, name: str, action: Callable[..., int], text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = actions.add_parser(
+        name, help=text, description=f"{text[0].upper()}{text[1:]}."
+    )
+    add_config(parser)
+    parser.set_defaults(action=action)
+    return parser
+
+
+def _add_rules(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--models", metavar="PATTERNS", help="comma-separated patterns of allowed models (default: all)"
+    )
+    parser.add_argument(
+        "--cache",
+        type=amount,
+        metavar="SECONDS",
+        help="cache answers to identical requests for so long (default: only if a request asks for it)",
+    )
+    parser.add_argument(
+        "--alias",
+        action="append",
+        default=[],
+        metavar="NAME=MODEL",
+        help="another name for a model; repeatable",
+    )
+    for limit, text in _LIMITS.items():
+        parser.add_argument(
+            f"--{limit.replace('_', '-')}", type=count, metavar="N", help=f"maximum of {text}"
+        )
     for period in _PERIODS:
-        parser.add_argument(f"--dollars-{period}", type=_amount, metavar="USD", help="a budget that is hard")
-        parser.add_argument(f"--budget-tokens-{period}", type=_count, metavar="N", help="the same in tokens")
+        when = "in total" if period == "total" else f"per {period} (UTC)"
+        parser.add_argument(
+            f"--dollars-{period}", type=amount, metavar="USD", help=f"hard budget in US dollars {when}"
+        )
+        parser.add_argument(
+            f"--budget-tokens-{period}", type=count, metavar="N", help=f"hard budget in tokens {when}"
+        )
 
 
-def rules(options: argparse.Namespace) -> Rules:
-    """The rules that a command line gives. Raises ValueError for what cannot be."""
-    given: dict[str, Any] = {
+def rules_of(options: argparse.Namespace) -> Rules:
+    """Return the rules of a command line. Raises ValueError or msgspec.ValidationError for invalid ones."""
+    fields: dict[str, Any] = {
         name: getattr(options, name) for name in _LIMITS if getattr(options, name) is not None
     }
     if options.cache is not None:
-        given["cache"] = options.cache
+        fields["cache"] = options.cache
     if options.models:
-        given["models"] = options.models.split(",")
+        fields["models"] = options.models.split(",")
     for pair in options.alias:
         if "=" not in pair:
             raise ValueError(f"--alias {pair}: expected NAME=MODEL")
-    given["aliases"] = dict(pair.split("=", 1) for pair in options.alias)
-    for field, flag in (("dollars", "dollars"), ("tokens", "budget_tokens")):
-        found = {period: getattr(options, f"{flag}_{period}") for period in _PERIODS}
-        given[field] = {period: value for period, value in found.items() if value is not None}
-    return msgspec.convert(given, Rules)
+    fields["aliases"] = dict(pair.split("=", 1) for pair in options.alias)
+    for field, option in (("dollars", "dollars"), ("tokens", "budget_tokens")):
+        budgets = {period: getattr(options, f"{option}_{period}") for period in _PERIODS}
+        fields[field] = {period: value for period, value in budgets.items() if value is not None}
+    return msgspec.convert(fields, Rules)
 
 
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()):
-        raise argparse.ArgumentTypeError(f"expected a whole number that is not negative, got {text!r}")
-    return int(text)
-
-
-def _amount(text: str) -> float:
-    try:
-        found = float(text)
-    except ValueError:
-        found = -1.0
-    if not 0 <= found < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a number that is not negative, got {text!r}")
-    return found
-
-
-def _day(text: str) -> float:
-    if not re.fullmatch(r"\d{4}-\d\d-\d\d", text):
-        raise argparse.ArgumentTypeError(f"expected YYYY-MM-DD, got {text!r}")
-    return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp()
-
-
-def _engine(path: Path) -> Any:
-    """The ledger's database of a configuration. Raises ConfigError when there is none."""
-    from gateway.server.serving import load
-    from gateway.server.stores import open_ledger
-
+def ledger_engine(path: Path) -> "Engine":
+    """Return the database of the ledger that a configuration names. Raises ConfigError if it names none."""
     config, source = load(path)
-    ledger = open_ledger(config, source, lambda told: print(told, file=sys.stderr))
+    ledger = open_ledger(config, source, lambda message: print(message, file=sys.stderr))
     if ledger is None:
-        told = "there is no ledger to keep keys in: give ledger.url, or pool.projects"
-        raise ConfigError((source.fault(("ledger", "url"), told),))
+        message = "keys and usage are in the ledger, and this configuration has none: set ledger.url or pool.projects"
+        raise ConfigError((source.fault(("ledger", "url"), message),))
     return ledger.engine
 
 
@@ -117,17 +129,17 @@ def _add(options: argparse.Namespace) -> int:
     from gateway.store.ledger.client_keys import issue
 
     try:
-        wanted = rules(options)
+        rules = rules_of(options)
         if not options.name.strip():
-            raise ValueError("a key needs a name, for people to know whose it is")
+            raise ValueError("the name of a key cannot be empty")
     except (ValueError, msgspec.ValidationError) as error:
         print(f"gateway keys: {error}", file=sys.stderr)
         return 2
     expires = time() + options.days * 86400 if options.days is not None else None
-    made = _engine(options.config)
-    key_id, key = issue(made, options.name, wanted, time(), expires)
-    where = made.url.render_as_string(hide_password=True)
-    print(f"{key_id}: this key is shown once and kept nowhere; its rules are in {where}", file=sys.stderr)
+    engine = ledger_engine(options.config)
+    key_id, key = issue(engine, options.name, rules, time(), expires)
+    database = engine.url.render_as_string(hide_password=True)
+    print(f"{key_id}: the key cannot be shown again; its hash and rules are in {database}", file=sys.stderr)
     print(key)
     return 0
 
@@ -136,85 +148,41 @@ def _list(options: argparse.Namespace) -> int:
     from gateway.store.ledger.client_keys import issued
 
     now = time()
-    for key in issued(_engine(options.config)):
-        state = key.fault(now) or "good"
-        told = msgspec.json.encode(key.rules).decode()
-        print(
-            f"{key.id}  {datetime.fromtimestamp(key.created, UTC):%Y-%m-%d}  {state:<8} {key.name:<20} {told}"
-        )
+    for key in issued(ledger_engine(options.config)):
+        created = datetime.fromtimestamp(key.created, UTC)
+        rules = msgspec.json.encode(key.rules).decode()
+        print(f"{key.id}  {created:%Y-%m-%d}  {key.fault(now) or 'good':<8} {key.name:<20} {rules}")
     return 0
 
 
 def _revoke(options: argparse.Namespace) -> int:
     from gateway.store.ledger.client_keys import revoke
 
-    return _said(revoke(_engine(options.config), options.id, time()), options.id)
+    return _result(revoke(ledger_engine(options.config), options.id, time()), options.id)
 
 
 def _rotate(options: argparse.Namespace) -> int:
     from gateway.store.ledger.client_keys import rotate
 
-    key = rotate(_engine(options.config), options.id)
+    key = rotate(ledger_engine(options.config), options.id)
     if key is not None:
         print(key)
-    return _said(key is not None, options.id)
+    return _result(key is not None, options.id)
 
 
-def _change(options: argparse.Namespace) -> int:
+def _rules(options: argparse.Namespace) -> int:
     from gateway.store.ledger.client_keys import change
 
-    return _said(change(_engine(options.config), options.id, rules(options)), options.id)
+    try:
+        rules = rules_of(options)
+    except (ValueError, msgspec.ValidationError) as error:
+        print(f"gateway keys: {error}", file=sys.stderr)
+        return 2
+    return _result(change(ledger_engine(options.config), options.id, rules), options.id)
 
 
-def _said(done: bool, key_id: str) -> int:
+def _result(done: bool, key_id: str) -> int:
+    """Return the exit code, 1 with a message if there is no such key."""
     if not done:
         print(f"gateway keys: there is no key {key_id!r}, or it has been revoked", file=sys.stderr)
     return 0 if done else 1
-
-
-def _usage(options: argparse.Namespace) -> int:
-    from gateway.store.ledger.reports import usage
-
-    by = [name for name in options.by.split(",") if name]
-    if unknown := [name for name in by if name not in _BY]:
-        print(f"gateway usage: --by {unknown[0]}: one of {', '.join(_BY)}", file=sys.stderr)
-        return 2
-    until = options.until or time() + 1
-    since = options.since or (datetime.fromtimestamp(until, UTC) - timedelta(days=30)).timestamp()
-    bucket = {"hour": 3600, "day": 86400}.get(options.bucket or "", 0)
-    rows = usage(_engine(options.config), since, until, by, bucket, options.client)
-    columns = [
-        *(["start"] if bucket else []),
-        *by,
-        "calls",
-        "prompt",
-        "cached",
-        "completion",
-        "thoughts",
-        "searches",
-        "dollars",
-    ]
-    told = [
-        {
-            **{name: getattr(row, name) for name in columns if name not in ("start", "dollars")},
-            "start": datetime.fromtimestamp(row.start, UTC).strftime("%Y-%m-%dT%H:%MZ"),
-            "dollars": round(row.micros / 1e6, 6),
-        }
-        for row in rows
-    ]
-    _print(columns, [{name: row[name] for name in columns} for row in told], options.format)
-    return 0
-
-
-def _print(columns: list[str], rows: list[dict[str, Any]], form: str) -> None:
-    if form == "json":
-        print(msgspec.json.format(msgspec.json.encode(rows)).decode())
-    elif form == "csv":
-        writer = csv.DictWriter(sys.stdout, columns)
-        writer.writeheader()
-        writer.writerows(rows)
-    else:
-        cells = [columns, *([str(row[name]) for name in columns] for row in rows)]
-        widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
-        for line in cells:
-            print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())

@@ -1,4 +1,4 @@
-"""Life and death of the process: telling systemd, and letting requests in progress end (robustness.md 5)."""
+"""Start and stop of the process: systemd's protocols and the drain of requests in progress."""
 
 import asyncio
 import os
@@ -11,21 +11,24 @@ from aiohttp import web
 from gateway.errors import Draining
 
 _IDLE_GRACE = 2.0
-"""Seconds in which keep-alive connections meet `Connection: close` instead of a closed door."""
-_LAST_WORDS = 5.0
-"""Seconds for error frames to reach clients whose requests are cut."""
+"""Seconds in which clients of kept-alive connections can receive `Connection: close` before they are closed."""
+_ERROR_GRACE = 5.0
+"""Seconds for error events to reach clients whose streams are cut."""
+
+ADMIN = "admin"
+"""FileDescriptorName= of the admin listener's socket unit; sockets of any other name are for clients."""
 
 
 class Drain:
-    """Whether the process is going down, and what it still has to do."""
+    """Whether an application is stopping, and its requests in progress."""
 
     def __init__(self) -> None:
         self.draining = False
         self.tasks: set[asyncio.Task[object]] = set()
-        """Requests in progress, each in its task."""
+        """One task per request, and background work."""
 
     def expire(self) -> None:
-        """End what is left; streams tell their clients (robustness.md P04)."""
+        """Cancel what is left; streams end with an error event."""
         for task in self.tasks:
             task.cancel(Draining.CANCELLED)
 
@@ -34,7 +37,7 @@ DRAIN: web.AppKey[Drain] = web.AppKey("drain", Drain)
 
 
 def notify(message: str) -> None:
-    """Tell systemd (sd_notify(3)); without systemd there is nobody to tell."""
+    """Send a message to systemd (sd_notify(3)). Does nothing outside systemd."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return
@@ -42,14 +45,10 @@ def notify(message: str) -> None:
         sock.sendto(message.encode(), "\0" + address[1:] if address.startswith("@") else address)
 
 
-ADMIN = "admin"
-"""The name that systemd's socket unit gives the admin listener; any other is for clients."""
-
-
 def inherited_sockets(environ: Mapping[str, str]) -> tuple[list[socket.socket], list[socket.socket]]:
-    """Listening sockets passed by systemd (sd_listen_fds(3)), for clients and for the admin.
+    """Return systemd's listening sockets (sd_listen_fds(3)): those for clients, and those for the admin API.
 
-    None when they are meant for another process.
+    Both lists are empty if the sockets are meant for another process.
     """
     clients: list[socket.socket] = []
     admins: list[socket.socket] = []
@@ -62,7 +61,7 @@ def inherited_sockets(environ: Mapping[str, str]) -> tuple[list[socket.socket], 
 
 
 async def keep_watchdog_fed(environ: Mapping[str, str]) -> None:
-    """Tell systemd every third of WatchdogSec that the event loop turns; returns at once without a watchdog."""
+    """Notify systemd's watchdog three times per WatchdogSec, until cancelled. Returns at once without a watchdog."""
     microseconds = int(environ.get("WATCHDOG_USEC", "0"))
     while microseconds:
         notify("WATCHDOG=1")
@@ -79,12 +78,12 @@ async def until_told_to_stop() -> None:
 
 
 async def drain(front: web.AppRunner | None, runner: web.AppRunner, state: Drain, limit: float) -> None:
-    """Stop listening, let requests end for `limit` seconds at most, then end the rest; a second signal hurries.
+    """Stop listening, wait `limit` seconds at most for requests, then cancel the rest. A second signal skips the wait.
 
-    `front` owns the listening sockets; without one another application has taken over, and only this one's work ends.
+    `front` owns the listening sockets. It is None after a reload: the sockets stay open for the new application.
 
-    Answers carry `Connection: close` meanwhile: closing a kept-alive connection under a client that is about
-    to use it would lose a request (robustness.md 0.6).
+    Answers carry `Connection: close` meanwhile. Closing an idle connection at once would lose a request that the
+    client is just sending on it (RFC 9112, 9.6).
     """
     state.draining = True
     if front is not None:
@@ -95,7 +94,7 @@ async def drain(front: web.AppRunner | None, runner: web.AppRunner, state: Drain
     await _until(lambda: not _connections(runner) or hurry.done(), min(limit, _IDLE_GRACE))
     await _until(lambda: not state.tasks or hurry.done(), limit)
     state.expire()
-    await _until(lambda: not state.tasks, _LAST_WORDS)
+    await _until(lambda: not state.tasks, _ERROR_GRACE)
     hurry.cancel()
     await runner.cleanup()
     if front is not None and front is not runner:
@@ -103,10 +102,10 @@ async def drain(front: web.AppRunner | None, runner: web.AppRunner, state: Drain
 
 
 async def _until(condition: Callable[[], bool], seconds: float) -> None:
-    """Wait for a condition, looking twenty times a second, for some seconds at most."""
+    """Poll a condition twenty times per second, for some seconds at most."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
-    while not condition() and loop.time() < end:  # noqa: ASYNC110 - what is awaited has no event of its own
+    while not condition() and loop.time() < end:  # noqa: ASYNC110 - no event exists for these conditions
         await asyncio.sleep(0.05)
 
 

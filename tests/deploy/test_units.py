@@ -1,4 +1,4 @@
-"""The units and the nginx site, read as text: what must be in them is in them (design.md 1.1, 17; robustness.md 5, 6)."""
+"""Text of the systemd units and the nginx site."""
 
 import re
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.main import _parser
+from gateway.cli.main import parser
 from gateway.config.sections import GatewayConfig
 from gateway.policy.admission import LimitsConfig
 from tests.support.paths import ROOT
@@ -37,7 +37,7 @@ def test_private_addresses_are_denied() -> None:
 def test_the_commands_of_the_unit_exist() -> None:
     for command in (*value("ExecStartPre"), *value("ExecStart")):
         arguments = command.partition(" -m gateway ")[2].split()
-        assert _parser().parse_args(arguments).config == Path("/etc/gateway/gateway.yaml")
+        assert parser(arguments).parse_args(arguments).config == Path("/etc/gateway/gateway.yaml")
 
 
 def test_systemd_waits_longer_than_the_drain() -> None:

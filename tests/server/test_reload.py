@@ -11,7 +11,7 @@ import pytest
 from gateway.config.diff import changes
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
-from tests.server.test_process import BODY, EVENT, Gateway, config, ready, start  # noqa: F401 - `start` is a fixture
+from tests.server.test_serving import BODY, EVENT, Gateway, config, ready, start  # noqa: F401 - `start` is a fixture
 from tests.support.servers import RawUpstream, chunked
 
 END = b'data: {"candidates":[{"content":{"parts":[{"text":"z"}]},"finishReason":"STOP"}]}\r\n\r\n'
