@@ -62,9 +62,6 @@ async def _serve(switcher: AppSwitcher, clients: list[socket.socket], admins: li
         print(f"cannot listen for admin requests: {error.strerror or error}", file=sys.stderr)
         await switcher.stop()
         return 1
-    notify(f"READY=1\nSTATUS=serving on {address}")
-    print(f"gateway: serving on {address}" + (", and the admin API" if admin else ""), file=sys.stderr)
-    watchdog = asyncio.create_task(keep_watchdog_fed(os.environ), name="watchdog")
     reloads: set[asyncio.Task[None]] = set()
 
     def reload() -> None:
@@ -72,7 +69,11 @@ async def _serve(switcher: AppSwitcher, clients: list[socket.socket], admins: li
         reloads.add(task)
         task.add_done_callback(reloads.discard)
 
+    # Before READY=1: the default action of a SIGHUP that follows it at once would end the process.
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
+    notify(f"READY=1\nSTATUS=serving on {address}")
+    print(f"gateway: serving on {address}" + (", and the admin API" if admin else ""), file=sys.stderr)
+    watchdog = asyncio.create_task(keep_watchdog_fed(os.environ), name="watchdog")
     await until_told_to_stop()
     await switcher.stop()
     if admin is not None:
