@@ -80,7 +80,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     here = __name__
     points = [
         EntryPoint(n.lower(), f"{here}:{n}", "gateway.plugins")
-        for n in ("Rival", "Lively", "Picky", "Wrong", "ACME", "Missing")
+        for n in ("Rival", "Lively", "Picky", "Wrong", "Talkative", "ACME", "Missing")
     ]
     monkeypatch.setattr("gateway.server.plugin_loader.entry_points", lambda group: points)
     monkeypatch.setitem(sys.modules, here, sys.modules[__name__])
@@ -146,6 +146,31 @@ async def test_without_hello_unknown_paths_are_errors(http: aiohttp.ClientSessio
             (405, "method_not_allowed"),
         )
         assert (wrong.status, (await wrong.json())["error"]["code"]) == (405, "method_not_allowed")
+
+
+class Talkative(Plugin):
+    """Logs what it does."""
+
+    def routes(self) -> Iterable[web.RouteDef]:
+        return [web.get("/talk", self.answer)]
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.logger.info("answering %s", request.path)
+        return web.Response(text=self.name)
+
+
+async def test_what_a_plugin_logs_is_a_line_with_its_name(
+    http: aiohttp.ClientSession, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[dict[str, object]] = []
+    monkeypatch.setattr(JsonLog, "event", lambda _, name, **fields: lines.append({"event": name, **fields}))
+    base = await serve("plugins: {talkative: {}}")
+    async with http.get(base + "/talk") as response:
+        assert await response.text() == "talkative"
+
+    assert lines == [
+        {"event": "log", "logger": "gateway.plugins.talkative", "level": "info", "message": "answering /talk"}
+    ]
 
 
 async def test_a_plugin_lives_as_long_as_the_application(serve: Serve) -> None:

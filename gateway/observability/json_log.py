@@ -1,71 +1,98 @@
-"""One JSON line for each exchange, on standard error, where journald reads.
+"""Log of JSON lines on standard error, which systemd's journal reads.
 
-Lines are gathered and written by a thread: a stopped reader costs lines, which are counted, never a request
-(robustness.md P14).
+Lines are queued, and written by a thread. A reader that stops costs lines, which are counted; it never delays a
+request. The standard library's `logging` is connected by LogHandler, so that lines of plugins and libraries have the
+same form.
 """
 
 import asyncio
+import logging
 import os
+import re
 import threading
 import time
+import traceback
 from collections import deque
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import msgspec
 
+from gateway.errors import scrub
 from gateway.observability.request_log import RequestLog
 
 _STDERR = 2
 _PAUSE = 0.1
-"""Seconds in which lines gather before they are written at once."""
-_MOST_WAITING = 10_000
-_LAST_PATIENCE = 1.0
-_LONGEST_FIELD = 256
+"""Seconds for which lines are gathered before they are written together."""
+_MAX_QUEUED = 10_000
+"""Lines; more are dropped."""
+_CLOSE_TIMEOUT = 1.0
+"""Seconds that closing waits for a reader that does not read."""
+_MAX_FIELD = 256
+"""Characters of a field that holds a client's text."""
+_MAX_MESSAGE = 2000
+"""Characters of a `logging` message."""
+_MAX_FRAMES = 30
+
+_SECRET = re.compile(r"sk-gw-[\w-]+|(?<=bearer )[!-~]+|(?<=://)[^\s/@]+(?=@)", re.IGNORECASE)
+"""Issued keys, bearer tokens, and the user and password of a URL; `scrub` knows Google's keys."""
 
 _encoder = msgspec.json.Encoder()
 
 
 class JsonLog:
-    """Takes records at any time; writes to a file descriptor without ever blocking the loop."""
+    """Queue of log lines for a file descriptor. Its methods never block and may be called from any thread."""
 
     def __init__(self, fd: int = _STDERR) -> None:
         self._fd = fd
         self._lines: deque[bytes] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._writer: threading.Thread | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.dropped = 0
-        """Lines, since the start."""
-        self._told = 0
-        """How many of them the log itself says."""
+        """Lines dropped since the start."""
+        self._reported = 0
+        """Dropped lines that a `log_lines_dropped` line has counted."""
 
     def exchange(self, record: RequestLog) -> None:
-        """One exchange is over."""
-        record.path = _shortened(record.path)
-        record.requested_model = _shortened(record.requested_model or "") or None
+        """Add the line of a finished request."""
+        record.path = _shortened(record.path, _MAX_FIELD)
+        record.requested_model = _shortened(record.requested_model or "", _MAX_FIELD) or None
         self._add(b'{"time":%.3f,"event":"exchange",' % time.time() + _encoder.encode(record)[1:])
 
     def event(self, name: str, **fields: object) -> None:
-        """Something an operator should know of."""
+        """Add a line of another kind."""
         head = {"time": round(time.time(), 3), "event": name}
         self._add(_encoder.encode(head | fields))
 
     async def close(self) -> None:
-        """Write what is left; a reader that stays stopped is not waited for."""
+        """Write the queued lines. Waits for a reader for a second at most."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         await self._written()
         self._start_writing()
         await self._written()
+        self._loop = None
 
     def _add(self, line: bytes) -> None:
-        if len(self._lines) >= _MOST_WAITING:
+        if len(self._lines) >= _MAX_QUEUED:
             self.dropped += 1
             return
         self._lines.append(line)
-        if self._timer is None:
-            with suppress(RuntimeError):  # of another thread: it goes with the next line
-                self._timer = asyncio.get_running_loop().call_later(_PAUSE, self._flush)
+        if self._timer is not None:
+            return
+        try:
+            self._loop = asyncio.get_running_loop()
+            self._timer = self._loop.call_later(_PAUSE, self._flush)
+        except RuntimeError:  # another thread, or no loop: then close() writes the line
+            if self._loop is not None:
+                with suppress(RuntimeError):  # the loop has been closed meanwhile
+                    self._loop.call_soon_threadsafe(self._schedule)
+
+    def _schedule(self) -> None:
+        if self._timer is None and self._loop is not None:
+            self._timer = self._loop.call_later(_PAUSE, self._flush)
 
     def _flush(self) -> None:
         self._timer = None
@@ -75,32 +102,99 @@ class JsonLog:
             self._start_writing()
 
     def _start_writing(self) -> None:
-        """In a thread of its own: one that nobody waits for at exit, should the reader be stopped."""
+        """Write in a daemon thread: the process can exit while a stopped reader blocks it."""
         self._writer = threading.Thread(target=_write, args=(self._fd, self._take()), daemon=True)
         self._writer.start()
 
     async def _written(self) -> None:
         """Wait for the writer, for a second at most."""
         loop = asyncio.get_running_loop()
-        end = loop.time() + _LAST_PATIENCE
+        end = loop.time() + _CLOSE_TIMEOUT
         while self._writer is not None and self._writer.is_alive() and loop.time() < end:  # noqa: ASYNC110
-            await asyncio.sleep(0.005)  # a thread's end has no event
+            await asyncio.sleep(0.005)  # the end of a thread has no event
 
     def _take(self) -> bytes:
-        if news := self.dropped - self._told:
+        """Return the queued lines, and a line about those dropped since the last one."""
+        if news := self.dropped - self._reported:
             self._lines.append(_encoder.encode({"event": "log_lines_dropped", "count": news}))
-            self._told += news
-        text = b"\n".join([*self._lines, b""])
-        self._lines.clear()
-        return text
+            self._reported += news
+        lines: list[bytes] = []
+        while self._lines:  # other threads may add lines meanwhile
+            lines.append(self._lines.popleft())
+        return b"\n".join([*lines, b""])
+
+
+class LogHandler(logging.Handler):
+    """Handler of the standard library's `logging` that adds each record as a `log` line.
+
+    A line has the logger, the level, the message (shortened, without keys) and, for an exception, its type and the
+    place of each frame. The exception's own text is left out, because it may quote a client.
+    """
+
+    def __init__(self, log: JsonLog) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Add a line for the record. Never raises."""
+        fields: dict[str, object] = {"logger": record.name, "level": record.levelname.lower()}
+        try:
+            message = record.getMessage()
+        except Exception as error:  # noqa: BLE001 - arguments that do not fit the format, or their own __str__
+            message = f"{str(record.msg)[:_MAX_FIELD]} (cannot be formatted: {type(error).__name__})"
+        fields["message"] = _without_secrets(_shortened(message, _MAX_MESSAGE))
+        if record.exc_info is not None and record.exc_info[1] is not None:
+            fields["trace"] = _without_secrets(trace_of(record.exc_info[1]))
+        self._log.event("log", **fields)
+
+
+_handlers: list[LogHandler] = []
+"""One for each running application, the newest last."""
+
+
+@contextmanager
+def captured_logging(log: JsonLog) -> Iterator[None]:
+    """Send records of all loggers to `log`: of plugins from INFO, of libraries from WARNING.
+
+    At a reload two applications overlap; each record goes to the newest that still runs.
+    """
+    logging.getLogger("gateway.plugins").setLevel(logging.INFO)
+    handler = LogHandler(log)
+    _handlers.append(handler)
+    _connect_newest()
+    try:
+        yield
+    finally:
+        _handlers.remove(handler)
+        _connect_newest()
+
+
+def _connect_newest() -> None:
+    root = logging.getLogger()
+    for handler in [entry for entry in root.handlers if isinstance(entry, LogHandler)]:
+        root.removeHandler(handler)
+    if _handlers:
+        root.addHandler(_handlers[-1])
+
+
+def trace_of(error: BaseException) -> str:
+    """Return the exception's type and the place of each frame, innermost first. Its text may quote a client."""
+    frames = [
+        f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)
+    ]
+    return "\n".join([type(error).__name__, *reversed(frames[-_MAX_FRAMES:])])
 
 
 def _write(fd: int, data: bytes) -> None:
-    """All of it; when nobody can read any more there is no better place to say so."""
+    """Write all of it. An error is ignored: there is no other place to report it."""
     with suppress(OSError):
         while data:
             data = data[os.write(fd, data) :]
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= _LONGEST_FIELD else text[:_LONGEST_FIELD] + "…"
+def _without_secrets(text: str) -> str:
+    return _SECRET.sub("****", scrub(text))
+
+
+def _shortened(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[:limit] + "…"

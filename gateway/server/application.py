@@ -20,7 +20,7 @@ from gateway.exchange.exchange import Exchange
 from gateway.exchange.recovery import Recovery
 from gateway.gemini.capabilities import CapabilityTable
 from gateway.gemini.wire import SafetySetting
-from gateway.observability.json_log import JsonLog
+from gateway.observability.json_log import JsonLog, captured_logging
 from gateway.observability.loop_lag import LoopLag
 from gateway.observability.open_tracing import open_tracing
 from gateway.observability.prometheus import MetricSources
@@ -175,6 +175,7 @@ def _open(
 
         redis = open_redis(config, source, report_team)
         async with AsyncExitStack() as stack:
+            stack.enter_context(captured_logging(log))
             shared_pool = None
             if redis is not None:
                 from gateway.store.redis import RedisCounters, RedisPool

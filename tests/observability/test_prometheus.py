@@ -117,7 +117,7 @@ async def test_a_histogram_is_told_as_prometheus_wants_it(
 async def test_numbers_of_the_process(
     http: aiohttp.ClientSession, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.observability.json_log._MOST_WAITING", 0)
+    monkeypatch.setattr("gateway.observability.json_log._MAX_QUEUED", 0)
     monkeypatch.setattr(LoopLag, "largest", 0.25)
     base = await serve("plugins: {hello: {}, metrics: {}}\nlimits: {streams: 77}")
     async with http.get(base):

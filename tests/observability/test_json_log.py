@@ -1,0 +1,176 @@
+"""Lines of the JSON log: bounded, counted when dropped, and those of the standard library's `logging`."""
+
+import asyncio
+import json
+import logging
+import os
+import threading
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from gateway.observability.json_log import JsonLog, LogHandler, captured_logging
+from gateway.observability.request_log import RequestLog
+
+
+@pytest.fixture
+async def pipe() -> AsyncIterator[tuple[int, int]]:
+    reading, writing = os.pipe()
+    yield reading, writing
+    os.close(reading)
+    os.close(writing)
+
+
+async def test_lines_are_dropped_and_counted_when_nobody_reads(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.observability.json_log._MAX_QUEUED", 3)
+    log = JsonLog(pipe[1])
+    told = []
+    for count in (5, 4, 3):
+        for i in range(count):
+            log.event("test", number=i)
+        await log.close()
+        lines = [json.loads(line) for line in os.read(pipe[0], 10_000).splitlines()]
+        told.append([line.get("number", line.get("count")) for line in lines])
+
+    assert told == [[0, 1, 2, 2], [0, 1, 2, 1], [0, 1, 2]]
+    assert log.dropped == 3
+
+
+async def test_lines_wait_while_the_reader_is_stopped_and_none_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.observability.json_log._PAUSE", 0.0)
+    reading, writing = os.pipe()
+    log = JsonLog(writing)
+    for i in range(400):  # more than a pipe holds
+        log.exchange(RequestLog("id", "GET", "/" + "x" * 1000, requested_model="m" * 1000))
+        if i % 100 == 0:
+            await asyncio.sleep(0.01)
+    closing = asyncio.create_task(log.close())
+    data = b""
+    while data.count(b"\n") < 400:
+        data += await asyncio.to_thread(os.read, reading, 65536)
+    await closing
+    os.close(reading)
+    os.close(writing)
+
+    assert all(len(line) < 1000 for line in data.splitlines())
+
+
+async def test_a_closed_log_harms_nobody() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    log = JsonLog(writing)
+    log.event("lost")
+    await log.close()
+    os.close(writing)
+
+    assert log.dropped == 0
+
+
+async def lines_of(log: JsonLog, pipe: tuple[int, int]) -> list[dict[str, Any]]:
+    """Return what the log has written once it is closed."""
+    await log.close()
+    return [json.loads(line) for line in os.read(pipe[0], 100_000).splitlines()]
+
+
+async def test_a_record_of_logging_is_a_line(pipe: tuple[int, int]) -> None:
+    log = JsonLog(pipe[1])
+    with captured_logging(log):
+        logging.getLogger("gateway.plugins.acme").info("fetched %d rows", 3)
+        logging.getLogger("some.library").warning("slow")
+        logging.getLogger("some.library").info("a library's INFO is not logged")
+    logging.getLogger("gateway.plugins.acme").info("after the end")
+    lines = await lines_of(log, pipe)
+
+    assert [{key: value for key, value in line.items() if key != "time"} for line in lines] == [
+        {"event": "log", "logger": "gateway.plugins.acme", "level": "info", "message": "fetched 3 rows"},
+        {"event": "log", "logger": "some.library", "level": "warning", "message": "slow"},
+    ]
+
+
+GOOGLE, ISSUED = "AIza" + "x" * 35, "sk-gw-abc-123"
+
+
+@pytest.mark.parametrize(
+    ("message", "logged"),
+    [
+        (f"key {GOOGLE} refused", "key **** refused"),
+        ("key AQ." + "x" * 30, "key ****"),
+        (f"{ISSUED}: expired", "****: expired"),
+        ("Authorization: Bearer abc.def!", "Authorization: Bearer ****"),
+        ("postgresql://me:secret@10.0.0.5/db fails", "postgresql://****@10.0.0.5/db fails"),
+        ("https://example.com/a@b", "https://example.com/a@b"),
+        ("x" * 5000, "x" * 2000 + "…"),
+    ],
+)
+async def test_a_message_is_shortened_and_has_no_secrets(
+    pipe: tuple[int, int], message: str, logged: str
+) -> None:
+    log = JsonLog(pipe[1])
+    LogHandler(log).handle(logging.makeLogRecord({"msg": message}))
+
+    assert [line["message"] for line in await lines_of(log, pipe)] == [logged]
+
+
+async def test_an_exception_is_its_type_and_its_frames(pipe: tuple[int, int]) -> None:
+    log = JsonLog(pipe[1])
+    with captured_logging(log):
+        try:
+            raise KeyError("a client's text")
+        except KeyError:
+            logging.getLogger("gateway.plugins.acme").exception("failed")
+    (line,) = await lines_of(log, pipe)
+
+    assert line["level"] == "error"
+    assert line["trace"].startswith(f"KeyError\n{__file__}:")
+    assert "client" not in line["trace"]
+
+
+async def test_a_message_that_cannot_be_formatted_is_still_a_line(pipe: tuple[int, int]) -> None:
+    log = JsonLog(pipe[1])
+    LogHandler(log).handle(logging.makeLogRecord({"msg": "%d rows", "args": ("many",)}))
+
+    assert [line["message"] for line in await lines_of(log, pipe)] == [
+        "%d rows (cannot be formatted: TypeError)"
+    ]
+
+
+async def test_a_thread_may_log_and_its_line_is_written_without_another(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.observability.json_log._PAUSE", 0.0)
+    log = JsonLog(pipe[1])
+    log.event("first")
+    assert b'"first"' in await asyncio.to_thread(os.read, pipe[0], 10_000)
+    thread = threading.Thread(target=log.event, args=("second",))
+    thread.start()
+    second = await asyncio.wait_for(asyncio.to_thread(os.read, pipe[0], 10_000), 10)
+    thread.join()
+    await log.close()
+
+    assert json.loads(second)["event"] == "second"
+
+
+@pytest.mark.parametrize("old_ends_first", [True, False])
+async def test_of_two_applications_the_newest_that_runs_has_the_lines(
+    pipe: tuple[int, int], old_ends_first: bool
+) -> None:
+    old, new = JsonLog(pipe[1]), JsonLog(pipe[1])
+    logger = logging.getLogger("gateway.plugins.acme")
+    first, second = captured_logging(old), captured_logging(new)
+    first.__enter__()
+    second.__enter__()
+    logger.info("both run")
+    (first if old_ends_first else second).__exit__(None, None, None)
+    logger.info("one runs")
+    (second if old_ends_first else first).__exit__(None, None, None)
+    logger.info("none runs")
+    of_new = [line["message"] for line in await lines_of(new, pipe)]
+    of_old = [line["message"] for line in await lines_of(old, pipe)] if not old_ends_first else []
+
+    assert of_new == (["both run", "one runs"] if old_ends_first else ["both run"])
+    assert of_old == ([] if old_ends_first else ["one runs"])
