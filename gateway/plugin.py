@@ -7,121 +7,174 @@ called, and `lifespan()` surrounds the time in which it serves.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from time import time
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from aiohttp import web
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway.config.sections import GatewayConfig
 from gateway.conversation.translation import Safety
 from gateway.errors import RateLimited
-from gateway.exchange.attempt import over
-from gateway.exchange.delivery import Body
+from gateway.exchange.accounting import limit_reached
+from gateway.exchange.context import CONTEXT, RequestContext
+from gateway.exchange.delivery import ERROR_RENDERER, Delivery, ErrorRenderer
 from gateway.exchange.exchange import Exchange
 from gateway.exchange.ids import unique
+from gateway.exchange.request_body import Body
 from gateway.gemini.capabilities import CapabilityTable
 from gateway.observability.prometheus import MetricSources
-from gateway.observability.request_log import REQUEST_LOG, RequestLog
 from gateway.observability.statistics import Statistics
 from gateway.policy.access import Access, Client
 from gateway.policy.admission import Admission
 from gateway.policy.catalog import Catalog, ModelRoute
 from gateway.policy.rate_limits import windows
 from gateway.store.rate_counters import Counters
-from gateway.store.response_cache import HEADER, seconds
+from gateway.store.response_cache import HEADER as CACHE_HEADER
+from gateway.store.response_cache import seconds
 from gateway.upstream.media import MediaFetcher
 
+if TYPE_CHECKING:
+    from gateway.observability.tracing import Tracing
+
 KEY_HEADERS: web.RequestKey[Mapping[str, str]] = web.RequestKey("key_headers", Mapping)
-"""Where the key of a request is, when not in its headers as they came: Google's own surface takes one in the query."""
+"""Set by surfaces that take a key from elsewhere than the headers: Google's API allows it in the query."""
+
+KNOWN_CLIENT: web.RequestKey[Client] = web.RequestKey("known_client", Client)
+"""Set where the client is known without a key: Google's SDKs send none when they continue an upload."""
 
 
-KNOWN: web.RequestKey[Client] = web.RequestKey("known", Client)
-"""Who asks, where that is known without a key: Google's SDKs send none when they go on with an upload."""
+class Opened(Struct, frozen=True):
+    """What needs open stores, sessions and files."""
+
+    exchange: Exchange
+    delivery: Delivery
+    tracing: "Tracing | None"
+    refresh_keys: Callable[[], Awaitable[None]]
+    """Loads the issued keys at once after a change."""
 
 
-class Services(Struct, frozen=True):
-    """What the application lends its plugins."""
+class Services(Struct):
+    """What the application lends its plugins.
+
+    Plugins are constructed, and their routes registered, before the stores are open: aiohttp takes no routes after its
+    start, and `gateway check` builds the application without opening anything. The application therefore calls `open`
+    once, when stores, ledger and sessions are open: before the plugins' lifespans and the first request. Until then
+    `exchange`, `delivery`, `counters` and `opened` raise RuntimeError; nothing else changes after construction.
+    """
 
     config: GatewayConfig
     catalog: Catalog
     capability_table: CapabilityTable
     safety: Safety
-    exchange: Exchange
     media: MediaFetcher
     admission: Admission
-    totals: Statistics
-    finished: Callable[[RequestLog, int], None]
-    """Ends a record of work with a status: it is counted and told in the log."""
+    statistics: Statistics
+    finished: Callable[[RequestContext, int], None]
+    """Ends a request or background work with a status: it is counted, logged and traced."""
     running: set[asyncio.Task[Any]]
-    """Work in progress, each in its task: a drain waits for it, and ends what takes too long."""
-
+    """Tasks of work in progress. A drain waits for them, and ends those that take too long."""
     access: Access
-    counters: Callable[[], Counters]
-    """What clients have used; a store that may be replaced at the start."""
     metrics: MetricSources
     """What Prometheus's metrics are read from."""
     draining: Callable[[], bool]
     """Whether the process accepts no new work because it is about to stop."""
     plugins: Mapping[str, "Plugin"]
     """The active plugins by name; filled once all are constructed."""
+    _opened: Opened | None = None
 
-    def client(self, request: web.Request) -> Client:
-        """Who asks. Raises Unauthorized, or BadRequest for two different keys."""
-        client = request.get(KNOWN) or self.access.identify(request.get(KEY_HEADERS, request.headers), time())
-        record = request[REQUEST_LOG]
-        record.client, record.key = client.fingerprint, client.id or None
-        return client
+    def open(self, opened: Opened) -> None:
+        """Take what is open from now on."""
+        self._opened = opened
 
-    def enter(self, request: web.Request, surface: str) -> "Entry":
-        """Let a request in: `async with services.enter(request, "chat") as client`. Raises what keeps it out."""
-        return Entry(self, request, surface)
+    @property
+    def opened(self) -> Opened:
+        """What needs open stores. Raises RuntimeError before `open`."""
+        if self._opened is None:
+            raise RuntimeError("the application has not been started")
+        return self._opened
+
+    @property
+    def exchange(self) -> Exchange:
+        """Asks Gemini."""
+        return self.opened.exchange
+
+    @property
+    def delivery(self) -> Delivery:
+        """Sends the answers of generating surfaces."""
+        return self.opened.delivery
+
+    @property
+    def counters(self) -> Counters:
+        """What clients have used of their limits."""
+        return self.exchange.accounting.counters
+
+    def identify(self, request: web.Request) -> RequestContext:
+        """Return the request's context with its client. Raises Unauthorized, or BadRequest for two different keys."""
+        known = request.get(KNOWN_CLIENT)
+        client = known or self.access.identify(request.get(KEY_HEADERS, request.headers), time())
+        context = request[CONTEXT] = structs.replace(request[CONTEXT], client=client)
+        return context
+
+    def enter(self, request: web.Request, surface: str, errors: ErrorRenderer | None = None) -> "Entry":
+        """Admit a request: `async with services.enter(request, "chat") as context`.
+
+        `errors` writes errors in the surface's format; OpenAI's without it. Entering raises GatewayError for a client
+        that is unknown, or a limit that is reached.
+        """
+        return Entry(self, request, surface, errors)
 
     def route(self, client: Client, requested: str | None, default: str | None = None) -> ModelRoute:
-        """The model a name means to this client. Raises BadRequest, Forbidden or NotFound, naming `model`."""
+        """Return the model that a name stands for. Raises BadRequest, Forbidden or NotFound, naming `model`."""
         route = self.catalog.resolve(client.rules.model(requested) if requested else None, default)
         client.rules.check(route.model)
         return route
 
 
 class Entry:
-    """One request's place: who asks is known, and is within the gateway's limits and its own."""
+    """One request's admission: its client is known and within its own limits and the gateway's."""
 
-    def __init__(self, services: Services, request: web.Request, surface: str) -> None:
+    def __init__(
+        self, services: Services, request: web.Request, surface: str, errors: ErrorRenderer | None
+    ) -> None:
         self._services = services
         self._request = request
-        self._record = request[REQUEST_LOG]
-        self._record.surface = surface
-        self._inside = ""
+        self._context = request[CONTEXT] = structs.replace(request[CONTEXT], surface=surface)
+        if errors is not None:
+            request[ERROR_RENDERER] = errors
+        self._token = ""
+        """Names the request among the client's concurrent ones."""
 
-    async def __aenter__(self) -> Client:
-        services = self._services
+    async def __aenter__(self) -> RequestContext:
+        services, request = self._services, self._request
         services.admission.enter()
         try:
-            self._client = client = services.client(self._request)
-            given = self._request.headers.get(HEADER)
-            if given is not None or client.rules.cache:
-                self._record.cache = seconds(given, client.rules.cache, services.config.cache.seconds)
-                self._record.cached = "miss" if self._record.cache else "off"
+            self._context = context = services.identify(request)
+            client = context.client
+            header = request.headers.get(CACHE_HEADER)
+            if header is not None or client.rules.cache:
+                cache = seconds(header, client.rules.cache, services.config.cache.seconds)
+                context.report.cached = "miss" if cache else "off"
+                self._context = request[CONTEXT] = structs.replace(context, cache=cache)
             if client.id:
-                await self._limited(client)
+                await self._take_limits(client)
         except BaseException:
             await self._leave()
             raise
-        return client
+        return self._context
 
     async def __aexit__(self, *_: object) -> None:
         await self._leave()
 
     async def _leave(self) -> None:
         self._services.admission.leave()
-        if self._inside:
-            await self._services.counters().leave(self._client.id, self._inside)
+        if self._token:
+            await self._services.counters.leave(self._context.client.id, self._token)
 
-    async def _limited(self, client: Client) -> None:
-        """Within the client's own limits, or RateLimited."""
-        counters, rules, now = self._services.counters(), client.rules, time()
+    async def _take_limits(self, client: Client) -> None:
+        """Count the request against the client's own limits. Raises RateLimited."""
+        counters, rules, now = self._services.counters, client.rules, time()
         if rules.streams is not None:
             token = unique("in_")
             if not await counters.enter(client.id, rules.streams, token, now):
@@ -130,13 +183,13 @@ class Entry:
                     type="requests",
                     retry_after=1,
                 )
-            self._inside = token
+            self._token = token
         limits = windows(rules, "requests")
         if limits:
             taken = await counters.take(client.id, [(window, 1) for window in limits], now)
-            self._record.limits += taken.states
+            self._context.report.limits += taken.states
             if taken.blocked is not None:
-                raise over(taken.blocked, taken.retry_after)
+                raise limit_reached(taken.blocked, taken.retry_after)
 
 
 SERVICES: web.AppKey[Services] = web.AppKey("services", Services)

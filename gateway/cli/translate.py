@@ -10,11 +10,11 @@ import msgspec
 from gateway.cli.arguments import add_config
 from gateway.config.load import load
 from gateway.errors import GatewayError
-from gateway.exchange.delivery import parse
+from gateway.exchange.request_body import parse
 from gateway.plugin import SERVICES, Services
 from gateway.plugins.dry_run import preview
 from gateway.policy.access import Client, digest
-from gateway.server.application import build_app
+from gateway.server.application import build_app, open_in_memory
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +27,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         data = sys.stdin.buffer.read() if str(options.file) == "-" else options.file.read_bytes()
         services = build_app(*load(options.config))[SERVICES]
+        open_in_memory(services)
         print(msgspec.json.format(asyncio.run(_preview(data, services)), indent=2).decode())
     except GatewayError as error:
         place = f"{error.param}: " if error.param else ""

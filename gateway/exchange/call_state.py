@@ -1,76 +1,80 @@
-"""What one upstream call has been through, over all the attempts that are made at it."""
+"""State of one upstream call over all the attempts that are made at it."""
 
 from time import monotonic
 from typing import Any
 
 from gateway.errors import GatewayError
-from gateway.exchange.attempt import CostEstimate
+from gateway.exchange.accounting import CallAccounting, Target
+from gateway.exchange.context import RequestContext
+from gateway.exchange.fallback import Choice
 from gateway.exchange.race import Race
-from gateway.gemini.sse import SSEDecoder
+from gateway.gemini.call import GeminiCall
+from gateway.gemini.stream_translator import StreamTranslator
 from gateway.gemini.turn_reader import TurnReader
-from gateway.gemini.wire import GeminiCall
-from gateway.observability.request_log import RequestLog
-from gateway.policy.access import Client
 from gateway.policy.session_affinity import affinity
-from gateway.store.response_cache import LARGEST
+from gateway.store.response_cache import LARGEST, answer_key
 
 
 class CallState:
-    """What one upstream call has been through."""
+    """One call: what is asked now, and what the attempts at it have shown. No other call shares it.
 
-    def __init__(self, call: GeminiCall, client: Client, record: RequestLog, size: CostEstimate) -> None:
-        self.client = client
-        self.record = record
-        self.said = False
-        """This call's content is out."""
+    Making one encodes the request; for a heavy call that is done in a thread.
+    """
+
+    def __init__(self, choice: Choice, context: RequestContext, accounting: CallAccounting) -> None:
+        self.context = context
+        self.report = context.report
+        self.choice = choice
+        self.next_fallback = 0
+        """Position in the choice's fallback plan."""
+        self.has_output = False
+        """Content of this call has been sent to the client."""
         self.race: Race[Any] | None = None
-        """Another attempt may be under way at the same time."""
-        self.beside = False
-        """This is that other attempt, and has not won: it is made once, and changes nothing of the request."""
-        self.error: GatewayError | None = None
-        """What the first model ended in that was given up."""
-        self.other = False
-        """It is another model than the first that is asked now."""
-        self.key = b""
-        """Under which a whole answer is kept; none when nobody asked for that."""
-        self._read = 0.0
-        self.ask(call, size)
+        """Set while another attempt may run at the same time."""
+        self.is_hedge = False
+        """This is that other attempt and has not won. It is made once, and the request is not changed for it."""
+        self.is_fallback = False
+        """Another model than the requested one is asked now."""
+        self.first_error: GatewayError | None = None
+        """The error of the model that was given up first."""
+        self.cache_key = b""
+        """The key under which the answer is kept; empty when it is not."""
+        self._accounting = accounting
+        cached = context.cache and choice.cacheable
+        self.wanted_key = answer_key(choice.call, context.client) if cached else b""
+        """The call's key in the response cache; empty when the client does not want it."""
+        self.ask(choice.call)
 
-    def ask(self, call: GeminiCall, size: CostEstimate) -> None:
-        """From here on it is this call, about which nothing is known yet."""
+    def ask(self, call: GeminiCall) -> None:
+        """Ask this call from now on. Nothing is known about it yet."""
+        client = self.context.client
         self.call = call
-        self.size = size
-        self.affinity = affinity(call, self.client) if self.client.id else b""
-        self.tried: list[str] = []
-        """Projects that were asked."""
+        self.target = Target(call.model, project=call.project)
+        if client.id:
+            self.target.cost = self._accounting.estimate(call, client)
+            self.target.affinity = affinity(call, client)
+        if call.heavy:
+            call.encode()
         self.failures = 0
         self.remedies: list[str] = []
-        self.settled = False
-        """An answer without content was tried again once; the next is taken as it is."""
+        self.accept_empty = False
+        """An answer without content was tried again once; the next one is accepted."""
 
     def begin(self, reader: TurnReader) -> None:
-        """Another attempt, whose answer will be read by a reader of its own."""
+        """Begin another attempt, whose answer gets a reader of its own."""
         self.began = monotonic()
-        self._read = 0.0
-        self.heard: list[bytes] = []
-        """What came of a stream that is to be kept."""
-        self._heard = 0
-        if self.other:
+        self._last_read = 0.0
+        self._bytes_read = 0
+        if self.is_fallback:
             reader.model = self.call.model
 
-    def messages(self) -> list[bytes]:
-        """What was heard, message by message."""
-        decoder = SSEDecoder()
-        return decoder.feed(b"".join(self.heard)) + decoder.close()
-
-    def arrived(self, data: bytes) -> None:
-        """More of a stream came from upstream."""
-        if self.key:
-            self.heard.append(data)
-            self._heard += len(data)
-            if self._heard > LARGEST:  # it will not be kept
-                self.key, self.heard = b"", []
+    def arrived(self, data: bytes, translator: StreamTranslator) -> None:
+        """Note a read of a stream. An answer that is too large is not kept."""
+        if self.cache_key:
+            self._bytes_read += len(data)
+            if self._bytes_read > LARGEST:
+                self.cache_key, translator.messages = b"", None
         now = monotonic()
-        if self._read:
-            self.record.chunk_gap(now - self._read)
-        self._read = now
+        if self._last_read:
+            self.report.add_chunk_gap(now - self._last_read)
+        self._last_read = now

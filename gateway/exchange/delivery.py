@@ -1,39 +1,33 @@
-"""Reading a body and writing an answer: what every surface needs of HTTP."""
+"""Writes answers and errors to the client: in one way for every surface, whole or streamed.
+
+A surface brings an `Answer`, which knows its format, and an `ErrorRenderer`. Status, headers, keep-alive comments and
+the choice between a whole answer and a stream are here.
+"""
 
 import asyncio
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping, MutableMapping
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Protocol, Self
 
-import msgspec
 from aiohttp import web
-from msgspec import Raw
 
 from gateway.config.sections import StreamConfig
-from gateway.errors import (
-    BadRequest,
-    GatewayError,
-    MethodNotAllowed,
-    TooLarge,
-    openai_error,
-    retry_headers,
-)
-from gateway.gemini import json_shape as shape
+from gateway.errors import GatewayError, MethodNotAllowed, openai_error, retry_headers
+from gateway.exchange.context import CONTEXT, RequestContext
+from gateway.exchange.exchange import Exchange, Reply
+from gateway.exchange.fallback import Choice
+from gateway.gemini.events import Event
 from gateway.gemini.sse import comment
-from gateway.observability.request_log import REQUEST_LOG
+from gateway.gemini.stream_translator import Encoder, StreamTranslator
+from gateway.gemini.turn_reader import TurnReader
+from gateway.policy.rate_limits import limit_headers
+from gateway.store.response_cache import HEADER as CACHE_HEADER
 
-T = TypeVar("T")
+ErrorRenderer = Callable[[GatewayError, str], tuple[int, bytes]]
+"""Takes an error and the request's id; returns the HTTP status and the body in a surface's format."""
 
-ErrorReply = Callable[[GatewayError], web.Response]
-ERROR_REPLY: web.RequestKey[ErrorReply] = web.RequestKey("error_reply", object)  # type: ignore[arg-type]  # a function
-"""How this request's surface tells an error, where it is not in OpenAI's way."""
-
-_PATH = re.compile(r" - at `(\$|key in \$)(.*)`$")
-_ENCODINGS = ("", "identity")
-HEAVY = 128 * 1024
-"""Bytes of a body that is looked through in a thread, so that nobody else waits for it."""
-_decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+ERROR_RENDERER: web.RequestKey[ErrorRenderer] = web.RequestKey("error_renderer", object)  # type: ignore[arg-type]  # a function
+"""Set by surfaces whose errors are not in OpenAI's format."""
 
 STREAM_HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
@@ -42,120 +36,149 @@ STREAM_HEADERS = {
 }
 
 
-class Body(msgspec.Struct, frozen=True):
-    """A JSON object as it came: its bytes, and its fields undecoded."""
-
-    data: bytes
-    fields: dict[str, Raw]
+class Answer(Protocol):
+    """One answer in a surface's format, under way to the client. Made anew for each request."""
 
     @property
-    def heavy(self) -> bool:
-        """Too much to be translated on the loop."""
-        return len(self.data) > HEAVY
+    def choices(self) -> list[Choice]:
+        """The calls of Gemini that the answer is made of."""
 
-    def decode(self, decoder: Callable[[bytes], T]) -> T:
-        """Typed. Raises BadRequest with the path of the first field that is wrong."""
-        try:
-            return decoder(self.data)
-        except msgspec.ValidationError as error:
-            raise _invalid(error) from None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise _not_json() from None
+    @property
+    def model(self) -> str:
+        """The model that answers: the one that was asked until Gemini names it."""
+
+    def reader(self, choice: int) -> TurnReader:
+        """Return a reader for the call of one choice. Each attempt gets a new one."""
+
+    def encoder(self) -> Encoder:
+        """Return what writes events as frames of a stream."""
+
+    async def whole(self, events: list[Event]) -> bytes:
+        """Return the body of a whole answer."""
+
+    def reply(self, reply: Reply) -> Reply:
+        """Return the client's side of a stream, perhaps wrapped."""
+
+    def headers(self, context: RequestContext) -> dict[str, str]:
+        """Return the headers of the answer; usually `answer_headers`."""
 
 
-async def read_body(request: web.Request) -> Body:
-    """The JSON object a client sent, whatever its Content-Type says.
+class Delivery:
+    """Sends the answers of the generating surfaces."""
 
-    Raises TooLarge over `limits.body`, BadRequest for anything that is not a JSON object.
-    """
-    if request.headers.get("Content-Encoding", "").lower() not in _ENCODINGS:
-        raise BadRequest(
-            "send the body as it is: no Content-Encoding is understood",
-            status=415,
-            code="unsupported_encoding",
+    def __init__(self, exchange: Exchange, config: StreamConfig) -> None:
+        self._exchange = exchange
+        self._config = config
+
+    async def send(self, request: web.Request, context: RequestContext, answer: Answer) -> web.StreamResponse:
+        """Ask Gemini and return the answer, whole or streamed as the client asked. Raises GatewayError."""
+        if context.report.stream:
+            return await self._stream(request, context, answer)
+        events = await self._exchange.complete(answer.choices, context, answer.reader)
+        body = await answer.whole(events)
+        return json_response(body, _headers(context, answer))
+
+    async def _stream(
+        self, request: web.Request, context: RequestContext, answer: Answer
+    ) -> web.StreamResponse:
+        reply = StreamReply(request, context, lambda: _headers(context, answer), self._config)
+        async with reply:
+            return await self.stream_to(answer.reply(reply), context, answer)
+
+    async def stream_to(self, reply: Reply, context: RequestContext, answer: Answer) -> web.StreamResponse:
+        """Stream an answer to any reply, also to one without a client."""
+        encoder = answer.encoder()
+        return await self._exchange.stream(
+            answer.choices, context, reply, lambda choice: StreamTranslator(answer.reader(choice), encoder)
         )
-    data = await read_whole(request)
-    return await asyncio.to_thread(parse, data) if len(data) > HEAVY else parse(data)
+
+    async def follow(
+        self,
+        request: web.Request,
+        context: RequestContext,
+        frames: AsyncIterable[bytes],
+        headers: Callable[[], Mapping[str, str]],
+    ) -> web.StreamResponse:
+        """Send frames that somebody else makes, with the keep-alive comments of any stream."""
+        async with StreamReply(request, context, headers, self._config) as reply:
+            async for data in frames:
+                await reply.write(data)
+            return await reply.finish()
 
 
-async def read_whole(request: web.Request) -> bytes:
-    """The bytes a client sent. Raises TooLarge over `limits.body`."""
-    try:
-        return await request.read()
-    except web.HTTPRequestEntityTooLarge as error:
-        raise TooLarge("the request body is larger than this gateway takes (limits.body)") from error
+def json_response(body: bytes, headers: Mapping[str, str], status: int = 200) -> web.Response:
+    """Return a JSON answer."""
+    return web.Response(body=body, status=status, headers={"Content-Type": "application/json", **headers})
 
 
-def parse(data: bytes) -> Body:
-    """A JSON object, looked over before it is decoded. Raises BadRequest for anything else."""
-    shape.check(data)
-    try:
-        return Body(data, _decode_fields(data))
-    except msgspec.ValidationError:
-        raise BadRequest("the request body must be a JSON object", code="invalid_type") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise _not_json() from None
+def _headers(context: RequestContext, answer: Answer) -> dict[str, str]:
+    context.report.model = answer.model
+    return answer.headers(context)
 
 
-def _not_json() -> BadRequest:
-    return BadRequest("the request body is not valid JSON", code="invalid_json")
+def answer_headers(model: str, notes: Iterable[str], adjusted: Iterable[str] = ()) -> dict[str, str]:
+    """Return the headers that name the model, and the fields that were not honoured or only after a repair."""
+    names = dict.fromkeys([*notes, *adjusted])
+    if names:
+        return {"x-gateway-model": model, "x-gateway-notes": ",".join(names)}
+    return {"x-gateway-model": model}
 
 
-def _invalid(error: msgspec.ValidationError) -> BadRequest:
-    """msgspec's message holds the path: `Expected `int`, got `str` - at `$.n``."""
-    message = str(error)
-    found = _PATH.search(message)
-    path = found[2].lstrip(".") if found else ""
-    message = message[: found.start()] if found else message
-    missing = re.match(r"Object missing required field `(\w+)`", message)
-    if missing:
-        param = f"{path}.{missing[1]}" if path else missing[1]
-        return BadRequest(f"`{param}` is required", param=param, code="missing_required_parameter")
-    code = "invalid_type" if message.startswith("Expected") and "got" in message else "invalid_value"
-    return BadRequest(f"{path or 'body'}: {message[:300]}", param=path or None, code=code)
+def add_gateway_headers(headers: MutableMapping[str, str], context: RequestContext) -> None:
+    """Add what every answer of a request carries, errors included: its id, limits, cache result, fallbacks."""
+    report = context.report
+    headers["x-request-id"] = context.request_id
+    if report.limits:
+        headers.update(limit_headers(report.limits))
+    if report.cached is not None:
+        headers[CACHE_HEADER] = report.cached
+    if report.fallbacks:
+        headers["x-gateway-fallback"] = ", ".join(report.fallbacks)
 
 
-def json_reply(data: bytes, headers: Mapping[str, str], status: int = 200) -> web.Response:
-    """A whole answer."""
-    return web.Response(body=data, status=status, headers={"Content-Type": "application/json", **headers})
-
-
-def answered_by(model: str, notes: Iterable[str], adjusted: Iterable[str] = ()) -> dict[str, str]:
-    """Headers that tell which model answered, and which fields were not honoured, or only after a repair."""
-    told = dict.fromkeys([*notes, *adjusted])
-    return (
-        {"x-gateway-model": model, "x-gateway-notes": ",".join(told)} if told else {"x-gateway-model": model}
-    )
-
-
-def error_reply(error: GatewayError) -> web.Response:
-    """OpenAI's error object with the headers its SDKs obey (translation.md E.3)."""
+def error_response(
+    error: GatewayError, render: ErrorRenderer | None = None, request_id: str = ""
+) -> web.Response:
+    """Return an error in a surface's format, OpenAI's without one, with the headers that SDKs obey."""
+    status, body = render(error, request_id) if render is not None else (error.status, openai_error(error))
     headers = retry_headers(error)
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = error.allow
-    return json_reply(openai_error(error), headers, error.status)
+    return json_response(body, headers, status)
+
+
+def fail(request: web.Request, error: GatewayError) -> web.Response:
+    """Record the error that ended a request, and return it in the format of the request's surface."""
+    context = request[CONTEXT]
+    context.report.fail(error)
+    return error_response(error, request.get(ERROR_RENDERER), context.request_id)
 
 
 class StreamReply:
-    """A streamed answer: headers wait for the first content or for the grace to pass, then silence is kept alive.
+    """A streamed answer. Its headers wait for the first content or the grace period; then silence is kept alive.
 
-    An async context manager. A timer does the waiting, so a quick stream costs no task (design.md 1.1, 1).
+    An async context manager. A timer of the loop does the waiting, so that a quick stream needs no task.
     """
 
     def __init__(
-        self, request: web.Request, headers: Callable[[], Mapping[str, str]], config: StreamConfig
+        self,
+        request: web.Request,
+        context: RequestContext,
+        headers: Callable[[], Mapping[str, str]],
+        config: StreamConfig,
     ) -> None:
         self._request = request
+        self._context = context
         self._headers = headers
         self._response = web.StreamResponse(headers=STREAM_HEADERS)
         self._config = config
         self._loop = asyncio.get_running_loop()
         self._last_write = self._loop.time()
         self._writing = False
-        self._pulse: asyncio.Task[None] | None = None
+        self._keep_alive: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.begun = False
-        self.said = False
+        self._has_content = False
 
     async def __aenter__(self) -> Self:
         self._timer = self._loop.call_later(self._config.first_byte_grace, self._tick)
@@ -166,26 +189,26 @@ class StreamReply:
     ) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        if self._pulse is not None:
-            self._pulse.cancel()
+        if self._keep_alive is not None:
+            self._keep_alive.cancel()
 
     async def write(self, data: bytes) -> None:
-        """Content for the client; the first brings the headers with it. Waits for a slow reader."""
-        if not self.said:
-            self.said = True
-            self._request[REQUEST_LOG].first_byte()
+        """Send content, the first time after the headers. Waits for a slow reader."""
+        if not self._has_content:
+            self._has_content = True
+            self._context.first_byte()
         await self._send(data)
 
     async def finish(self) -> web.StreamResponse:
-        """The end of the stream, of which perhaps nothing was left to say."""
+        """End the stream. The headers are sent even when there was no content."""
         if not self.begun:
             await self._send(b"")
         await self._response.write_eof()
         return self._response
 
     async def _send(self, data: bytes) -> None:
-        # prepare() does not suspend before the headers are in the transport's buffer, and asked twice it
-        # answers at once: the timer's comment and the content cannot get between them.
+        # prepare() does not suspend before the headers are in the transport's buffer, and a second call
+        # returns at once: the timer's comment and the content cannot get between them.
         if not self.begun:
             self.begun = True
             self._response.headers.update(self._headers())
@@ -196,14 +219,14 @@ class StreamReply:
         self._writing = False
 
     def _tick(self) -> None:
-        """Silence: send a comment. Or a client that does not read: cut it off (aiohttp has no write timeout)."""
+        """Send a comment into silence. Cut off a client that does not read: aiohttp has no write timeout."""
         idle = self._loop.time() - self._last_write
         wait = self._config.keep_alive
         if self._writing:
             if idle >= self._config.write_timeout and self._request.transport is not None:
                 self._request.transport.abort()
         elif not self.begun or idle >= wait:
-            self._pulse = self._loop.create_task(self._send(comment("keep-alive")), name="keep-alive")
+            self._keep_alive = self._loop.create_task(self._send(comment("keep-alive")), name="keep-alive")
         else:
             wait -= idle
         self._timer = self._loop.call_later(wait, self._tick)

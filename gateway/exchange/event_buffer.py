@@ -1,4 +1,4 @@
-"""Answers that are made while nobody waits: their frames are kept in order, for whoever comes to read them."""
+"""Frames of an answer that is made in the background, in order, for whoever reads them later."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,10 +7,10 @@ from aiohttp import web
 
 
 class EventBuffer:
-    """A reply (`exchange.Reply`) without a client: frames by number, from 0; the number is `sequence_number`."""
+    """A reply (`exchange.Reply`) without a client. Frames are numbered from 0, as OpenAI's `sequence_number` is."""
 
     begun = True
-    """Every failure is told inside the stream."""
+    """Every failure is written into the stream."""
 
     def __init__(self) -> None:
         self.bytes = 0
@@ -19,34 +19,34 @@ class EventBuffer:
         self._news = asyncio.Event()
 
     async def write(self, data: bytes) -> None:
-        """Some whole frames."""
+        """Add some whole frames."""
         self._frames += [frame + b"\n\n" for frame in data.split(b"\n\n") if frame]
         self.bytes += len(data)
-        self._tell()
+        self._wake()
 
     async def finish(self) -> web.StreamResponse:
-        """The stream is complete; there is no client to answer."""
+        """Return an empty response: there is no client to answer."""
         return web.StreamResponse()
 
     def end(self) -> None:
-        """Nothing follows."""
+        """Say that no frame follows."""
         self.ended = True
-        self._tell()
+        self._wake()
 
     async def follow(self, after: int) -> AsyncIterator[bytes]:
-        """The frames with higher numbers, those that are still to come included."""
-        at = after + 1
+        """Yield the frames with higher numbers, also those that are still to come."""
+        position = after + 1
         while True:
             news = self._news
-            if at < len(self._frames):
-                found = b"".join(self._frames[at:])
-                at = len(self._frames)
-                yield found
+            if position < len(self._frames):
+                data = b"".join(self._frames[position:])
+                position = len(self._frames)
+                yield data
             elif self.ended:
                 return
             else:
                 await news.wait()
 
-    def _tell(self) -> None:
+    def _wake(self) -> None:
         self._news.set()
         self._news = asyncio.Event()

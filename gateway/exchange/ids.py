@@ -1,4 +1,4 @@
-"""Names that never repeat: a random beginning for the process, then a counter; no system call for each."""
+"""Process-unique ids that need no system call each: a random prefix for the process, then a counter."""
 
 import secrets
 from itertools import count
@@ -8,5 +8,5 @@ _numbers = count(1)
 
 
 def unique(prefix: str) -> str:
-    """`prefix` and 24 hexadecimal digits."""
+    """Return `prefix` and 24 hexadecimal digits."""
     return f"{prefix}{_PROCESS}{next(_numbers):012x}"

@@ -1,4 +1,4 @@
-"""Two attempts at the same: whichever has something to say first goes on alone, the other ends at once."""
+"""Two attempts at the same call: the first that has an answer continues alone, the other is cancelled."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -15,7 +15,7 @@ class Race(Generic[T]):
         self.decided = False
 
     def decide(self) -> None:
-        """The attempt that is running now has won. Called before it says anything."""
+        """Let the attempt of the current task win. It calls this before it sends anything to the client."""
         if self.decided:
             return
         self.decided = True
@@ -30,14 +30,17 @@ class Race(Generic[T]):
         delay: float,
         second: Callable[[], Coroutine[Any, Any, T] | None],
     ) -> T:
-        """The winner's result, or the error of the first when both fail. `second` may decline to be run."""
+        """Run `first`, and what `second` returns when `first` is silent for `delay` seconds.
+
+        Return the winner's result. Raise the error of `first` when both fail. `second` may return None for no attempt.
+        """
         self._tasks = [asyncio.create_task(first)]
         try:
             await asyncio.wait(self._tasks, timeout=delay)
             if not self.decided and not self._tasks[0].done():
-                other = second()
-                if other is not None:
-                    self._tasks.append(asyncio.create_task(other))
+                hedge = second()
+                if hedge is not None:
+                    self._tasks.append(asyncio.create_task(hedge))
             return await self._winner()
         finally:
             for task in self._tasks:

@@ -1,128 +1,145 @@
-"""What becomes of a failed attempt, while nothing was said yet: adjusted, repeated, asked of another model, or told.
+"""Decides what follows a failed attempt while nothing was sent to the client.
 
-Three things are tried again: failures that pass (`policy.retry`), refusals with a remedy (`translate.adjust`), and
-answers that hold nothing. What still fails goes to the next model of its chain, where there is one (`policy.fallback`).
+Three failures are tried again: those that pass by themselves (`policy.retry`), refusals that another request avoids
+(`gemini.remedies`), and answers without content. What still fails goes to the next model of the request's fallback
+plan, if there is one (`policy.fallback`).
 """
 
 import asyncio
 import random
 from time import monotonic
 
-from msgspec import structs
-
 from gateway.errors import GatewayError, NoUsableKey, UnusableAnswer, UpstreamError
-from gateway.exchange.attempt import CallAccounting
+from gateway.exchange.accounting import CallAccounting, Target
 from gateway.exchange.call_state import CallState
-from gateway.gemini import remedies as adjust
-from gateway.gemini.wire import GeminiCall
-from gateway.observability.request_log import RequestLog
-from gateway.policy.access import Client
+from gateway.exchange.context import RequestContext
+from gateway.exchange.offload import offload
+from gateway.exchange.report import ExchangeReport
+from gateway.gemini import remedies
+from gateway.gemini.call import GeminiCall
+from gateway.gemini.remedies import Remedy
 from gateway.policy.fallback import ModelBreaker, passes_on
 from gateway.policy.learned_refusals import LearnedRefusals
 from gateway.policy.retry import Fail, RetryBudget, RetryConfig, judge
 
 _MOST_REMEDIES = 2
-"""Adjustments of one request (translation.md J)."""
+"""Remedies for one call."""
 
 
 class Recovery:
-    """The retry budget and the learnt refusals are shared by all calls."""
+    """Retries, remedies and fallbacks. All calls share the retry budget and the learned refusals."""
 
-    def __init__(self, config: RetryConfig, accounts: CallAccounting, *, strict: bool) -> None:
-        self._retry = config
-        self._accounts = accounts
+    def __init__(self, config: RetryConfig, accounting: CallAccounting, *, strict: bool) -> None:
+        self._config = config
+        self._accounting = accounting
         self._strict = strict
         self._budget = RetryBudget()
         self._refusals = LearnedRefusals()
-        self._standing = ModelBreaker()
+        self._breaker = ModelBreaker()
 
-    def prepare(self, call: GeminiCall, record: RequestLog) -> GeminiCall:
-        """Return the call without what the model is known to refuse."""
+    def prepare(self, call: GeminiCall, report: ExchangeReport) -> GeminiCall:
+        """Return the call without what its model is known to refuse."""
         learned = self._refusals.of(call.model, monotonic())
         if not learned:
             return call
-        request, fields = adjust.prepare(call.request, learned)
-        record.adjusted += fields
-        return structs.replace(call, request=request) if fields else call
+        request, fields = remedies.prepare(call.request, learned)
+        report.adjusted += fields
+        return call.with_request(request) if fields else call
 
-    async def again(self, error: GatewayError, trail: CallState) -> None:
-        """Make ready for another attempt, or raise the error."""
-        if trail.beside:  # its failure is no reason for a third
-            raise error
-        trail.record.upstream_status = error.upstream_status or trail.record.upstream_status
-        if self._remedied(error, trail):
-            return
-        if isinstance(error, UnusableAnswer):
-            trail.settled = True
-            return
-        trail.failures += 1
-        call = trail.call
-        try:
-            await self.pause(error, trail.failures, trail.client, call.model, call.project)
-        except GatewayError as last:
-            trail.error = trail.error or last  # of a chain, the asked model's own is told
-            if not await self._passed_on(last, trail):
-                raise trail.error from None
-
-    async def begin(self, trail: CallState) -> None:
-        """Leave out models that fail and fail, where there are others to ask."""
-        while self._standing.cooling_down(trail.call.model, monotonic()):
-            if not await self._next(trail, "resting"):
+    async def begin(self, state: CallState) -> None:
+        """Skip models that have failed repeatedly, while the fallback plan has others."""
+        while self._breaker.cooling_down(state.call.model, monotonic()):
+            if not await self._fall_back(state, "resting"):
                 break
 
-    async def _passed_on(self, error: GatewayError, trail: CallState) -> bool:
-        """Whether the next model of the chain is asked from now on."""
-        if trail.call.instead is None or not passes_on(error):
-            return False
-        if isinstance(error, UpstreamError) and not isinstance(error, NoUsableKey):
-            self._standing.failed(trail.call.model, monotonic())
-        found = await self._next(trail, error.code)
-        if found:
-            await self.begin(trail)
-        return found
-
-    async def _next(self, trail: CallState, why: str | None) -> bool:
-        """Go on with the next model; false when there is none that can be asked so."""
-        call = await trail.call.instead() if trail.call.instead is not None else None
-        if call is None:
-            return False
-        record = trail.record
-        record.fallbacks = [*(record.fallbacks or ()), f"{trail.call.model} {why}"]
-        call = self.prepare(call, record)
-        trail.other = True
-        trail.ask(call, self._accounts.size(call, trail.client))
-        return True
+    async def after(self, error: GatewayError, state: CallState) -> None:
+        """Make the call ready for another attempt, or raise the error for the client."""
+        if state.is_hedge:  # its failure is no reason for a third attempt
+            raise error
+        report = state.report
+        report.upstream_status = error.upstream_status or report.upstream_status
+        if await self._remedied(error, state):
+            return
+        if isinstance(error, UnusableAnswer):
+            state.accept_empty = True
+            return
+        state.failures += 1
+        try:
+            await self.pause(error, state.failures, state.context, state.target)
+        except GatewayError as last:
+            state.first_error = (
+                state.first_error or last
+            )  # the client is told the requested model's own error
+            if not await self._passed_on(last, state):
+                raise state.first_error from None
 
     async def pause(
-        self, error: GatewayError, failures: int, client: Client, model: str, project: str
+        self, error: GatewayError, failures: int, context: RequestContext, target: Target
     ) -> None:
-        """Wait before another attempt, or raise the error."""
-        elsewhere, error = self._accounts.elsewhere(error, client, model, project)
+        """Wait before another attempt, or raise the error for the client."""
+        elsewhere, error = self._accounting.try_elsewhere(error, context.client, target.model, target.project)
         jitter = random.random()  # noqa: S311
-        verdict = judge(error, failures, self._budget, self._retry, jitter, elsewhere=elsewhere)
+        verdict = judge(error, failures, self._budget, self._config, jitter, elsewhere=elsewhere)
         if isinstance(verdict, Fail):
             raise verdict.error
         await asyncio.sleep(verdict.after)
 
-    def _remedied(self, error: GatewayError, trail: CallState) -> bool:
-        """Change the request so that this refusal cannot come again."""
-        if len(trail.remedies) >= _MOST_REMEDIES:
+    def succeeded(self, report: ExchangeReport, model: str) -> None:
+        """Note that a call was answered."""
+        report.upstream_status = 200
+        self._budget.earn()
+        self._breaker.succeeded(model)
+
+    async def _passed_on(self, error: GatewayError, state: CallState) -> bool:
+        """Return whether the next model of the plan is asked from now on."""
+        if state.choice.fallbacks is None or not passes_on(error):
             return False
-        remedy = adjust.remedy(error, trail.remedies)
-        if remedy is None or (self._strict and not remedy.harmless):
+        if isinstance(error, UpstreamError) and not isinstance(error, NoUsableKey):
+            self._breaker.failed(state.call.model, monotonic())
+        if not await self._fall_back(state, error.code):
             return False
-        request = remedy.apply(trail.call.request, error.message)
-        if request is None:
-            return False
-        trail.call = structs.replace(trail.call, request=request)
-        trail.remedies.append(remedy.feature)
-        trail.record.adjusted.append(remedy.field)
-        if remedy.lasting:
-            self._refusals.learn(trail.call.model, remedy.feature, monotonic())
+        await self.begin(state)
         return True
 
-    def succeeded(self, record: RequestLog, model: str) -> None:
-        """A call was answered."""
-        record.upstream_status = 200
-        self._budget.earn()
-        self._standing.succeeded(model)
+    async def _fall_back(self, state: CallState, why: str | None) -> bool:
+        """Ask the next model of the plan from now on. Return False when no other can be asked."""
+        plan, report = state.choice.fallbacks, state.report
+        substitute = await plan.next(state.next_fallback) if plan is not None else None
+        if plan is None or substitute is None:
+            return False
+        known = [*plan.notes, *report.adjusted]
+        report.adjusted += [name for name in dict.fromkeys([*substitute.notes, "model"]) if name not in known]
+        report.fallbacks = [*(report.fallbacks or ()), f"{state.call.model} {why}"]
+        call = self.prepare(substitute.call.for_choice(state.choice.number), report)
+        state.next_fallback, state.is_fallback = substitute.position, True
+        await offload(call.heavy, lambda: state.ask(call))
+        return True
+
+    async def _remedied(self, error: GatewayError, state: CallState) -> bool:
+        """Ask another request from now on that avoids this refusal. Return False when there is none."""
+        if len(state.remedies) >= _MOST_REMEDIES:
+            return False
+        remedy = remedies.remedy(error, state.remedies)
+        if remedy is None or (self._strict and not remedy.harmless):
+            return False
+        call = state.call
+        changed = await offload(call.heavy, lambda: _apply(remedy, call, error.message))
+        if changed is None:
+            return False
+        state.call = changed
+        state.remedies.append(remedy.feature)
+        state.report.adjusted.append(remedy.field)
+        if remedy.lasting:
+            self._refusals.learn(call.model, remedy.feature, monotonic())
+        return True
+
+
+def _apply(remedy: Remedy, call: GeminiCall, message: str) -> GeminiCall | None:
+    """Return the call that avoids a refusal, encoded already when it is heavy."""
+    request = remedy.apply(call.request, message)
+    if request is None:
+        return None
+    changed = call.with_request(request)
+    if call.heavy:
+        changed.encode()
+    return changed

@@ -34,6 +34,8 @@ class StreamTranslator:
         self.reader = reader
         self._encoder = encoder
         self.error: GatewayError | None = None
+        self.messages: list[bytes] | None = None
+        """Gemini's messages as they came; a list makes the translator keep them."""
 
     def feed(self, data: bytes) -> bytes:
         """Return bytes for the client; b"" while there are none."""
@@ -77,6 +79,8 @@ class StreamTranslator:
 
     def _translate(self, payloads: list[bytes]) -> bytes:
         events: list[Event] = []
+        if self.messages is not None:
+            self.messages += payloads
         try:
             for payload in payloads:
                 events += self.reader.feed(decode(payload))

@@ -193,6 +193,12 @@ class TurnReader:
         return searches(metadata) if metadata else 0
 
     @property
+    def is_complete(self) -> bool:
+        """Whether the last candidate ended by itself or at its token limit."""
+        states = list(self._candidates.values())
+        return bool(states) and states[-1].finish in ("STOP", "MAX_TOKENS")
+
+    @property
     def _complete(self) -> bool:
         return bool(self._candidates) and all(c.finish is not None for c in self._candidates.values())
 

@@ -4,7 +4,6 @@ Requests are written in full; of answers only what we use is declared, and anyth
 decoding. Arguments of function calls stay undecoded (`msgspec.Raw`): numbers pass through as they came.
 """
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -301,26 +300,3 @@ encode_json = msgspec.json.Encoder().encode
 encode_request = encode_json
 decode_response = msgspec.json.Decoder(GenerateContentResponse).decode
 decode_grounding = msgspec.json.Decoder(GroundingMetadata).decode
-
-
-class GeminiCall(Struct, frozen=True):
-    """One call of a model: everything the upstream needs but the key."""
-
-    model: str
-    """An id that is safe in a URL: checked by whoever resolved it."""
-    request: GenerateContentRequest
-    stream: bool = False
-    heavy: bool = False
-    """Of many bytes: not to be encoded on the loop."""
-    cache_key: str = ""
-    """The client's name for what is alike in several calls (OpenAI's `prompt_cache_key`)."""
-    instead: "Callable[[], Awaitable[GeminiCall | None]] | None" = None
-    """The same for the next model of its chain (`models.fallbacks`); None when no other can be asked."""
-    project: str = ""
-    """The Google project of the pool that has the files named here; "": any."""
-
-    @property
-    def path(self) -> str:
-        """Below the API version; SSE has to be asked for (translation.md 0.1)."""
-        name = self.model if self.model.startswith("tunedModels/") else f"models/{self.model}"
-        return f"{name}:streamGenerateContent?alt=sse" if self.stream else f"{name}:generateContent"

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import msgspec
+from msgspec import structs
 
 from gateway.errors import scrub
 from gateway.observability.request_log import RequestLog
@@ -56,8 +57,10 @@ class JsonLog:
 
     def exchange(self, record: RequestLog) -> None:
         """Add the line of a finished request."""
-        record.path = _shortened(record.path, _MAX_FIELD)
-        record.requested_model = _shortened(record.requested_model or "", _MAX_FIELD) or None
+        requested = record.requested_model or ""
+        if len(record.path) > _MAX_FIELD or len(requested) > _MAX_FIELD:
+            shown = _shortened(requested, _MAX_FIELD) or None
+            record = structs.replace(record, path=_shortened(record.path, _MAX_FIELD), requested_model=shown)
         self._add(b'{"time":%.3f,"event":"exchange",' % time.time() + _encoder.encode(record)[1:])
 
     def event(self, name: str, **fields: object) -> None:

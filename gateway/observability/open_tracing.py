@@ -1,4 +1,7 @@
-"""Whether traces are wanted: OpenTelemetry's own variables say so, and nothing else (no section of the file)."""
+"""Opens tracing when OpenTelemetry's standard environment variables ask for it. The YAML has no section for it.
+
+The variables: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
+"""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -12,31 +15,29 @@ _KNOWN = {
     "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
     "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf",
 }
-"""The one value of a variable that can be followed."""
+"""The only supported value of a variable."""
 
 
-def open_tracing(environ: Mapping[str, str], tell: Callable[[str], None]) -> "Tracing | None":
-    """Traces if the environment asks for them, else None. Blocks. `tell` gets what stands in the way."""
-    if not _asked(environ):
+def open_tracing(environ: Mapping[str, str], report: Callable[[str], None]) -> "Tracing | None":
+    """Return traces if the environment asks for them, else None. Blocks. `report` takes the reason for no traces."""
+    if not _wanted(environ):
         return None
     for name, value in _KNOWN.items():
         if environ.get(name, "").strip().lower() not in ("", value):
-            tell(f"there are no traces: {name} can only be {value} here")
+            report(f"no traces: {name} must be {value}")
             return None
     try:
-        from gateway.observability.tracing import (
-            exporting,
-        )  # with it comes OpenTelemetry: only who traces waits for it
+        from gateway.observability.tracing import exporting  # imports OpenTelemetry, which takes long
 
-        return exporting(tell)
+        return exporting(report)
     except ImportError as error:
-        tell(f"traces need the package {error.name}: pip install 'gemini-gateway[otel]'")
-    except Exception as error:  # noqa: BLE001 - whatever the SDK raises of variables: the gateway serves without
-        tell(f"there are no traces: {error}")
+        report(f"traces need the package {error.name}: in a checkout, pip install '.[otel]'")
+    except Exception as error:  # noqa: BLE001 - the SDK raises many kinds for variables; the gateway serves without
+        report(f"no traces: {error}")
     return None
 
 
-def _asked(environ: Mapping[str, str]) -> bool:
+def _wanted(environ: Mapping[str, str]) -> bool:
     if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return False
     exporter = environ.get("OTEL_TRACES_EXPORTER", "").strip().lower()

@@ -7,7 +7,8 @@ import msgspec
 from aiohttp import web
 
 from gateway.errors import BadRequest
-from gateway.exchange.delivery import Body, json_reply, read_body
+from gateway.exchange.delivery import json_response
+from gateway.exchange.request_body import Body, read_body
 from gateway.plugin import Plugin, Services
 from gateway.policy.access import Client
 
@@ -30,8 +31,8 @@ class Translate(Plugin):
 
     async def translate(self, request: web.Request) -> web.Response:
         """Answer with Gemini's URL and body for a chat request, or with the completion for a Gemini answer."""
-        client = self.services.client(request)
-        return json_reply(await preview(await read_body(request), client, self.services), {})
+        client = self.services.identify(request).client
+        return json_response(await preview(await read_body(request), client, self.services), {})
 
 
 async def preview(body: Body, client: Client, services: Services) -> bytes:

@@ -7,7 +7,7 @@ key never falls back to the pool.
 
 import hashlib
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Annotated
 
@@ -67,10 +67,6 @@ class Client(Struct, frozen=True):
     rules: Rules = Rules()
 
 
-async def _no_refresh() -> None:
-    """Stand in for `Access.refresh` where no keys are issued."""
-
-
 class Access:
     """The issued keys that are accepted, and whether other keys are."""
 
@@ -79,8 +75,6 @@ class Access:
         self._pooled = pooled
         self.issued: Mapping[str, ClientKey] = {}
         """By the SHA-256 of the key. Replaced as a whole when keys change."""
-        self.refresh: Callable[[], Awaitable[None]] = _no_refresh
-        """Reads the issued keys again; set where they are stored."""
 
     def identify(self, headers: Mapping[str, str], now: float) -> Client:
         """Return the client of a request.

@@ -10,7 +10,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from gateway.gemini.wire import GeminiCall, Tool
+from gateway.gemini.call import GeminiCall
+from gateway.gemini.wire import Tool
 from gateway.policy.bounded import BoundedMapping
 
 _QUANTILE = 0.95

@@ -8,7 +8,7 @@ import hashlib
 
 import msgspec
 
-from gateway.gemini.wire import GeminiCall
+from gateway.gemini.call import GeminiCall
 from gateway.policy.access import Client
 
 _encode = msgspec.json.Encoder().encode

@@ -17,7 +17,8 @@ from msgspec import Meta, Struct
 
 from gateway.config.secret import Secret
 from gateway.errors import BadRequest, GatewayError, NotFound, Unauthorized
-from gateway.exchange.delivery import error_reply, json_reply, read_body
+from gateway.exchange.delivery import error_response, json_response
+from gateway.exchange.request_body import read_body
 from gateway.observability.prometheus import exposition
 from gateway.plugin import Services
 from gateway.policy.client_rules import Rules
@@ -73,9 +74,9 @@ class Admin:
                 self._check(request)
             return await handler(request)
         except GatewayError as error:
-            return error_reply(error)
+            return error_response(error)
         except web.HTTPException as error:
-            return error_reply(BadRequest(error.reason, status=error.status, code="invalid_request"))
+            return error_response(BadRequest(error.reason, status=error.status, code="invalid_request"))
 
     def _check(self, request: web.Request) -> None:
         given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
@@ -86,7 +87,7 @@ class Admin:
 
     @property
     def _engine(self) -> "Engine":
-        ledger = self._services().exchange.accounts.ledger
+        ledger = self._services().exchange.accounting.ledger
         if ledger is None:
             raise NotFound(
                 "This gateway keeps no ledger: give ledger.url, or pool.projects.", code="no_ledger"
@@ -113,7 +114,7 @@ class Admin:
     async def _changed(self, change: Callable[..., T], *arguments: Any) -> T:
         """Change a key; when this is over, this process knows it (others within a second)."""
         found = await asyncio.to_thread(change, self._engine, *arguments)
-        await self._services().access.refresh()
+        await self._services().opened.refresh_keys()
         return found
 
     async def issue(self, request: web.Request) -> web.Response:
@@ -147,7 +148,7 @@ class Admin:
 
     async def pool(self, _: web.Request) -> web.Response:
         """Projects and keys: ready, resting or refused, why and until when."""
-        states = self._services().exchange.accounts.pool.describe(time())
+        states = self._services().exchange.accounting.pool.describe(time())
         told = [
             {**msgspec.to_builtins(state), "until": _iso(state.until) if state.until else None}
             for state in states
@@ -228,7 +229,7 @@ def _iso(at: float) -> str:
 
 
 def _json(told: Any, status: int = 200) -> web.Response:
-    return json_reply(msgspec.json.encode(told), {}, status)
+    return json_response(msgspec.json.encode(told), {}, status)
 
 
 def _done(done: bool) -> web.Response:

@@ -15,8 +15,11 @@ from gateway.config.prices import prices
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.errors import ConfigError
-from gateway.exchange.attempt import CallAccounting
+from gateway.exchange.accounting import CallAccounting, LedgerWriter
+from gateway.exchange.context import CONTEXT, RequestContext
+from gateway.exchange.delivery import Delivery, add_gateway_headers
 from gateway.exchange.exchange import Exchange
+from gateway.exchange.hedging import Hedging
 from gateway.exchange.recovery import Recovery
 from gateway.gemini.capabilities import CapabilityTable
 from gateway.gemini.wire import SafetySetting
@@ -24,14 +27,13 @@ from gateway.observability.json_log import JsonLog, captured_logging
 from gateway.observability.loop_lag import LoopLag
 from gateway.observability.open_tracing import open_tracing
 from gateway.observability.prometheus import MetricSources
-from gateway.observability.request_log import REQUEST_LOG, RequestLog
 from gateway.observability.statistics import Statistics
-from gateway.plugin import SERVICES, Plugin, Services
+from gateway.plugin import SERVICES, Opened, Plugin, Services
 from gateway.policy.access import Access
 from gateway.policy.admission import Admission
 from gateway.policy.catalog import Catalog
-from gateway.policy.keypool import KeyPool
-from gateway.policy.rate_limits import limit_headers
+from gateway.policy.hedging import Hedge
+from gateway.policy.keypool import KeyPool, PoolUpdate
 from gateway.server.cors import Cors
 from gateway.server.issued_keys import IssuedKeys
 from gateway.server.lifecycle import DRAIN, Drain
@@ -40,8 +42,8 @@ from gateway.server.plugin_loader import Loaded, load_plugins
 from gateway.server.pool_state import PoolState
 from gateway.server.stores import open_ledger, open_redis, own_store, own_stores, shared_stores
 from gateway.store.key_value import StoreLimits
-from gateway.store.rate_counters import MemoryCounters
-from gateway.store.response_cache import HEADER
+from gateway.store.rate_counters import Counters, MemoryCounters
+from gateway.store.state_stores import StateStores
 from gateway.upstream.client import GeminiClient
 from gateway.upstream.media import MediaFetcher
 
@@ -56,80 +58,77 @@ def build_app(config: GatewayConfig, source: Source, before: Services | None = N
     At a reload, `before` are the services in use: their statistics continue, and so does what is only in memory.
     """
     log, drain, cors = JsonLog(), Drain(), Cors(config.cors)
-    upstream = GeminiClient(config.upstream)
     active: dict[str, Plugin] = {}
-    services = _services(config, source, before, upstream, log, drain, active)
+    services = _services(config, source, before, log, drain, active)
     middleware = RequestMiddleware(log, services, cors)
     app = web.Application(middlewares=[middleware], client_max_size=config.limits.body)
     app[SERVICES], app[DRAIN] = services, drain
     app[PLUGINS] = load_plugins(source, config, services)
     active.update((entry.name, entry.plugin) for entry in app[PLUGINS])
-    app.cleanup_ctx.append(_open(log, services, upstream, source, before))
-    app.cleanup_ctx.append(_traced(log, middleware))
+    app.cleanup_ctx.append(_open(log, services, source, before))
     _add_routes(app, app[PLUGINS], cors)
     app.on_response_prepare.append(_finish_headers(drain, cors))
     return app
+
+
+def open_in_memory(services: Services) -> None:
+    """Open services for work without a server: nothing is stored, and Gemini cannot be asked."""
+    config = services.config
+    stores, counters = StateStores(config.state, config.cache), MemoryCounters()
+    exchange = _exchange(services, GeminiClient(config.upstream), stores, counters)
+    services.open(Opened(exchange, Delivery(exchange, config.stream), None, _no_keys))
 
 
 def _services(
     config: GatewayConfig,
     source: Source,
     before: Services | None,
-    upstream: GeminiClient,
     log: JsonLog,
     drain: Drain,
     active: dict[str, Plugin],
 ) -> Services:
     """Build what the plugins share, without opening anything."""
-    totals = before.totals if before is not None else Statistics()
+    statistics = before.statistics if before is not None else Statistics()
     table, pool = _checked(config, source)
-    accounts = CallAccounting(pool, prices(config.ledger), table, totals)
     if before is not None:
-        _carry_over(before.exchange, accounts)
-    recovery = Recovery(config.upstream.retry, accounts, strict=config.compat == "strict")
-    exchange = Exchange(upstream, accounts, recovery, config.upstream.hedge)
+        _keep_cooldowns(before.metrics.pool, pool)
     admission = Admission(config.limits.streams)
 
-    def finished(record: RequestLog, status: int) -> None:
-        record.ended(status)
-        totals.add(record)
+    def finished(context: RequestContext, status: int) -> None:
+        record = context.log(status)
+        statistics.add(record)
         if config.logging.exchanges:
             log.exchange(record)
+        tracing = services.opened.tracing
+        if context.trace is not None and tracing is not None:
+            tracing.end(record, context.trace, context.report.calls)
 
-    return Services(
+    services = Services(
         config=config,
         catalog=Catalog(config.models),
         capability_table=table,
         safety=[SafetySetting(category, threshold) for category, threshold in config.safety.items()],
-        exchange=exchange,
         media=MediaFetcher(config.media),
         admission=admission,
-        totals=totals,
+        statistics=statistics,
         finished=finished,
         running=drain.tasks,
         access=Access(config.auth, pooled=bool(pool)),
-        counters=lambda: accounts.counters,
-        metrics=_metric_sources(config, exchange, admission, log),
+        metrics=MetricSources(
+            statistics=statistics,
+            admission=admission,
+            limit=config.limits.streams,
+            pool=pool,
+            loop_lag=LoopLag(),
+            ledger=lambda: services.exchange.accounting.ledger,
+            state=lambda: services.exchange.stores.signatures,
+            shared=lambda: services.counters,
+            lines_dropped=lambda: log.dropped,
+        ),
         draining=lambda: drain.draining,
         plugins=active,
     )
-
-
-def _metric_sources(
-    config: GatewayConfig, exchange: Exchange, admission: Admission, log: JsonLog
-) -> MetricSources:
-    accounts = exchange.accounts
-    return MetricSources(
-        statistics=accounts.totals,
-        admission=admission,
-        limit=config.limits.streams,
-        pool=accounts.pool,
-        loop_lag=LoopLag(),
-        ledger=lambda: accounts.ledger,
-        state=lambda: exchange.stores.signatures,
-        shared=lambda: accounts.counters,
-        lines_dropped=lambda: log.dropped,
-    )
+    return services
 
 
 def _checked(config: GatewayConfig, source: Source) -> tuple[CapabilityTable, KeyPool]:
@@ -149,72 +148,103 @@ def _checked(config: GatewayConfig, source: Source) -> tuple[CapabilityTable, Ke
     return table, pool
 
 
-def _carry_over(old: Exchange, accounts: CallAccounting) -> None:
-    """Copy cooldowns of projects and counters of clients that still exist."""
+def _keep_cooldowns(old: KeyPool, new: KeyPool) -> None:
+    """Copy the cooldowns of projects that still exist."""
     now = time()
-    for update in old.accounts.pool.changes(now):
-        accounts.pool.apply(update, now)
-    if isinstance(old.accounts.counters, MemoryCounters):
-        accounts.counters = old.accounts.counters
+    for update in old.changes(now):
+        new.apply(update, now)
 
 
 def _open(
-    log: JsonLog, services: Services, upstream: GeminiClient, source: Source, before: Services | None
+    log: JsonLog, services: Services, source: Source, before: Services | None
 ) -> Callable[[web.Application], AsyncIterator[None]]:
     """Open what lives as long as the application. The log closes last, because the others report to it."""
 
     async def lifetime(_: web.Application) -> AsyncIterator[None]:
-        config, exchange = services.config, services.exchange
-        accounts = exchange.accounts
-
-        def report_team(message: str) -> None:
-            log.event("team", message=message)
-
-        def report_state(message: str) -> None:
-            log.event("state", message=message)
-
-        redis = open_redis(config, source, report_team)
         async with AsyncExitStack() as stack:
+            stack.push_async_callback(log.close)
             stack.enter_context(captured_logging(log))
-            shared_pool = None
-            if redis is not None:
-                from gateway.store.redis import RedisCounters, RedisPool
-
-                await stack.enter_async_context(redis)
-                exchange.stores = shared_stores(config, redis)
-                accounts.counters = RedisCounters(redis, config.state.machines)
-                shared_pool = RedisPool(redis)
-            else:
-                exchange.stores = await asyncio.to_thread(own_stores, config, source, report_state, before)
-            pool_store = await asyncio.to_thread(own_store, config, "pool", _A_YEAR, source, report_state)
-            ledger = await asyncio.to_thread(open_ledger, config, source, report_team)
-            await stack.enter_async_context(services.metrics.loop_lag.sampling())
-            await stack.enter_async_context(upstream)
-            await stack.enter_async_context(services.media)
-            if ledger is not None:
-                accounts.ledger = ledger
-                await stack.enter_async_context(IssuedKeys(ledger, services.access, report_team))
-            await stack.enter_async_context(PoolState(accounts, pool_store, shared_pool))
+            services.open(await _opened(stack, log, services, source, before))
             yield
-            await exchange.stores.close()
-        await pool_store.close()
-        await log.close()
 
     return lifetime
 
 
-def _traced(log: JsonLog, middleware: RequestMiddleware) -> Callable[[web.Application], AsyncIterator[None]]:
-    """Open tracing if the environment configures it. It closes before the log."""
+async def _opened(
+    stack: AsyncExitStack, log: JsonLog, services: Services, source: Source, before: Services | None
+) -> Opened:
+    """Open tracing, stores, ledger and sessions on the stack, and build the exchange on them."""
 
-    async def lifetime(_: web.Application) -> AsyncIterator[None]:
-        middleware.tracing = await asyncio.to_thread(
-            open_tracing, os.environ, lambda message: log.event("traces", message=message)
-        )
-        yield
-        if middleware.tracing is not None:
-            await middleware.tracing.close()
+    def report_team(message: str) -> None:
+        log.event("team", message=message)
 
-    return lifetime
+    def report_state(message: str) -> None:
+        log.event("state", message=message)
+
+    config, enter = services.config, stack.enter_async_context
+    upstream = GeminiClient(config.upstream)
+    tracing = await asyncio.to_thread(
+        open_tracing, os.environ, lambda message: log.event("traces", message=message)
+    )
+    if tracing is not None:
+        stack.push_async_callback(tracing.close)
+    pool_store = await asyncio.to_thread(own_store, config, "pool", _A_YEAR, source, report_state)
+    stack.push_async_callback(pool_store.close)
+    counters, shared_pool = _memory_counters(before), None
+    redis = open_redis(config, source, report_team)
+    if redis is not None:
+        from gateway.store.redis import RedisCounters, RedisPool
+
+        await enter(redis)
+        stores = shared_stores(config, redis)
+        counters, shared_pool = RedisCounters(redis, config.state.machines), RedisPool(redis)
+    else:
+        stores = await asyncio.to_thread(own_stores, config, source, report_state, before)
+    stack.push_async_callback(stores.close)
+    ledger = await asyncio.to_thread(open_ledger, config, source, report_team)
+    await enter(services.metrics.loop_lag.sampling())
+    await enter(upstream)
+    await enter(services.media)
+    refresh_keys = _no_keys
+    if ledger is not None:
+        refresh_keys = (await enter(IssuedKeys(ledger, services.access, report_team))).refresh
+    pool_state = await enter(PoolState(services.metrics.pool, pool_store, shared_pool))
+    exchange = _exchange(services, upstream, stores, counters, ledger, pool_state.changed)
+    return Opened(exchange, Delivery(exchange, config.stream), tracing, refresh_keys)
+
+
+def _exchange(
+    services: Services,
+    upstream: GeminiClient,
+    stores: StateStores,
+    counters: Counters,
+    ledger: LedgerWriter | None = None,
+    on_pool_update: Callable[[list[PoolUpdate]], None] = lambda _: None,
+) -> Exchange:
+    config, metrics = services.config, services.metrics
+    accounting = CallAccounting(
+        metrics.pool,
+        prices(config.ledger),
+        services.capability_table,
+        services.statistics,
+        counters,
+        ledger,
+        on_pool_update,
+    )
+    recovery = Recovery(config.upstream.retry, accounting, strict=config.compat == "strict")
+    hedging = Hedging(Hedge(config.upstream.hedge), accounting)
+    return Exchange(upstream, accounting, recovery, hedging, stores)
+
+
+def _memory_counters(before: Services | None) -> Counters:
+    """Return the counters in memory of the services before a reload, or new ones."""
+    if before is not None and isinstance(before.counters, MemoryCounters):
+        return before.counters
+    return MemoryCounters()
+
+
+async def _no_keys() -> None:
+    """Refresh nothing: without a ledger there are no issued keys."""
 
 
 def _add_routes(app: web.Application, plugins: list[Loaded], cors: Cors) -> None:
@@ -238,15 +268,9 @@ def _finish_headers(drain: Drain, cors: Cors) -> Callable[[web.Request, web.Stre
     async def finish(request: web.Request, response: web.StreamResponse) -> None:
         headers = response.headers
         headers["Server"] = "gemini-gateway"
-        record = request.get(REQUEST_LOG)
-        if record is not None:
-            headers["x-request-id"] = record.request_id
-            if record.limits:
-                headers.update(limit_headers(record.limits))
-            if record.cached is not None:
-                headers[HEADER] = record.cached
-            if record.fallbacks:
-                headers["x-gateway-fallback"] = ", ".join(record.fallbacks)
+        context = request.get(CONTEXT)
+        if context is not None:
+            add_gateway_headers(headers, context)
         if drain.draining:
             response.force_close()
             headers["Connection"] = "close"  # aiohttp has set its own value before this signal

@@ -27,7 +27,6 @@ class IssuedKeys:
         self._poll: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._access.refresh = self.refresh
         await asyncio.to_thread(self._reconcile)
         await self.refresh()
         self._poll = asyncio.create_task(self._keep_fresh(), name="issued keys")

@@ -1,133 +1,116 @@
-"""Around every request: its id and record, its errors in the client's dialect, its line in the log."""
+"""Gives every request its id and context, turns errors into responses, and ends it with its log line."""
 
 import asyncio
 import re
 import sys
 import traceback
 from time import monotonic
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gateway.errors import BadRequest, Draining, GatewayError, MethodNotAllowed, NotFound, TooLarge, scrub
-from gateway.exchange.delivery import ERROR_REPLY, ErrorReply, error_reply
+from gateway.exchange.context import CONTEXT, RequestContext
+from gateway.exchange.delivery import fail
 from gateway.exchange.ids import unique
+from gateway.exchange.report import ExchangeReport
+from gateway.exchange.request_body import TOO_LARGE
 from gateway.observability.json_log import JsonLog
-from gateway.observability.request_log import REQUEST_LOG, RequestLog
 from gateway.plugin import Services
-from gateway.policy.rate_limits import limit_headers
 from gateway.server.cors import Cors
-
-if TYPE_CHECKING:
-    from gateway.observability.tracing import Tracing
 
 _REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 _CLIENT_GONE = 499
+"""nginx's status for a client that closed the connection."""
+_INTERNAL_ERROR = "Internal gateway error; see the gateway's log for this request id."
 _MOST_FRAMES = 30
 
 
 class RequestMiddleware:
-    """aiohttp's middleware as an object: what it needs is handed in once."""
+    """aiohttp middleware around every request."""
 
     def __init__(self, log: JsonLog, services: Services, cors: Cors) -> None:
         self._log = log
-        self._finished = services.finished
-        self._running = services.running
+        self._services = services
         self._cors = cors
-        self.tracing: Tracing | None = None
-        """Set at the start, where traces are wanted."""
 
     __middleware_version__ = 1
     """aiohttp's mark of a middleware that takes (request, handler)."""
 
     async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        record = request[REQUEST_LOG] = RequestLog(
-            _request_id(request), request.method, request.path, started=monotonic()
+        services = self._services
+        tracing = services.opened.tracing
+        trace = None
+        if tracing is not None:
+            trace = tracing.begin(_route(request), request.headers.get("traceparent"))
+        request[CONTEXT] = RequestContext(
+            _request_id(request), request.method, request.path, monotonic(), ExchangeReport(), trace
         )
-        if self.tracing is not None:
-            record.trace = self.tracing.begin(_route(request), request.headers.get("traceparent"))
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a handler always runs in one
-        self._running.add(task)
+        services.running.add(task)
         status = _CLIENT_GONE
         try:
-            answered: object = await self._guarded(request, handler, record)
-            if isinstance(answered, web.StreamResponse):
-                response = answered
-            else:  # a plugin's handler without a `return`
-                name = getattr(handler, "__qualname__", "a handler")
-                told = f"the handler of {request.method} {request.path} returned {type(answered).__name__}"
-                self._log.event("crash", request_id=record.request_id, trace=told, handler=name)
-                response = self._failed(request, record)
+            response = await self._guarded(request, handler)
             status = response.status
-            if record.limits and not response.prepared:
-                response.headers.update(limit_headers(record.limits))
             return response
         finally:
-            self._running.discard(task)
-            self._finished(record, status)
+            services.running.discard(task)
+            services.finished(request[CONTEXT], status)
 
-    async def _guarded(
-        self, request: web.Request, handler: Handler, record: RequestLog
-    ) -> web.StreamResponse:
-        """The handler's answer, or the error it ended in."""
+    async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Return the handler's response, or the one for the error that it raised."""
         try:
-            return await handler(request)
+            response: object = await handler(request)
         except GatewayError as error:
-            failed = error
+            return fail(request, error)
         except web.HTTPException as error:
             if error.status < 400:
                 raise
             preflight = await self._cors.preflight_instead_of_error(request)
-            if preflight is not None:
-                return preflight
-            failed = _of_http(error)
+            return preflight if preflight is not None else fail(request, _of_http(error))
         except asyncio.CancelledError as cancelled:
             if cancelled.args != (Draining.CANCELLED,):
                 raise
-            failed = Draining()
+            return fail(request, Draining())
         except Exception:  # noqa: BLE001 - the last line of defence; the trace goes to the log
-            self._log.event("crash", request_id=record.request_id, trace=_trace())
-            return self._failed(request, record)
-        record.failed(failed)
-        told: ErrorReply = request.get(ERROR_REPLY, error_reply)
-        return told(failed)
+            return self._crashed(request, _trace())
+        if isinstance(response, web.StreamResponse):
+            return response
+        message = f"the handler of {request.method} {request.path} returned {type(response).__name__}"
+        return self._crashed(request, message, handler=getattr(handler, "__qualname__", "a handler"))
 
-    @staticmethod
-    def _failed(request: web.Request, record: RequestLog) -> web.Response:
-        """Our own mistake, or a plugin's."""
-        failed = GatewayError("The gateway made a mistake; its log knows more under this request's id.")
-        record.failed(failed)
-        told: ErrorReply = request.get(ERROR_REPLY, error_reply)
-        return told(failed)
+    def _crashed(self, request: web.Request, trace: str, **fields: str) -> web.Response:
+        """Log a fault of the gateway or of a plugin, and return the response for it."""
+        self._log.event("crash", request_id=request[CONTEXT].request_id, trace=trace, **fields)
+        return fail(request, GatewayError(_INTERNAL_ERROR))
 
 
 def _request_id(request: web.Request) -> str:
-    """The caller's own id when it is fit for logs and headers, else a new one (robustness.md C41)."""
-    given = request.headers.get("x-request-id", "")
-    return given if _REQUEST_ID.fullmatch(given) else unique("req_")
+    """Return the client's `x-request-id` if it is fit for logs and headers, else a new id."""
+    sent = request.headers.get("x-request-id", "")
+    return sent if _REQUEST_ID.fullmatch(sent) else unique("req_")
 
 
 def _route(request: web.Request) -> str | None:
-    """The path as it is registered, without a client's own text; None where nothing is."""
+    """Return the path as it is registered, without the client's own text; None for an unknown path."""
     resource = request.match_info.route.resource
     return resource.canonical if resource is not None else None
 
 
 def _of_http(error: web.HTTPException) -> GatewayError:
-    """aiohttp's own refusals in our words."""
+    """Return the gateway's error for one of aiohttp's."""
     if isinstance(error, web.HTTPMethodNotAllowed):
         return MethodNotAllowed(frozenset(error.allowed_methods))
     if isinstance(error, web.HTTPNotFound):
         return NotFound("Unknown request URL.")
     if isinstance(error, web.HTTPRequestEntityTooLarge):
-        return TooLarge("the request body is larger than this gateway takes (limits.body)")
+        return TooLarge(TOO_LARGE)
     return BadRequest(error.reason, status=error.status, code="invalid_request")
 
 
 def _trace() -> str:
-    """Where it happened, innermost first: not the exception's text, which may quote a client."""
+    """Return the stack, innermost frame first. The exception's text is left out: it may quote a client."""
     kind, _, trace = sys.exc_info()
     frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(trace)]
     return scrub("\n".join([kind.__name__ if kind is not None else "", *reversed(frames[-_MOST_FRAMES:])]))

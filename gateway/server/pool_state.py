@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 import msgspec
 
-from gateway.exchange.attempt import CallAccounting
-from gateway.policy.keypool import PoolUpdate
+from gateway.policy.keypool import KeyPool, PoolUpdate
 from gateway.store.key_value import KeyValueStore
 
 if TYPE_CHECKING:
@@ -22,8 +21,8 @@ _KEY = b"pool\0" * 3 + b"\0"
 class PoolState:
     """Async context that restores the pool's cooldowns, saves each change, and exchanges them with other machines."""
 
-    def __init__(self, accounts: CallAccounting, store: KeyValueStore, shared: "RedisPool | None") -> None:
-        self._accounts = accounts
+    def __init__(self, pool: KeyPool, store: KeyValueStore, shared: "RedisPool | None") -> None:
+        self._pool = pool
         self._store = store
         self._shared = shared
         self._poll: asyncio.Task[None] | None = None
@@ -32,8 +31,6 @@ class PoolState:
 
     async def __aenter__(self) -> Self:
         await self._restore()
-        if self._accounts.pool:
-            self._accounts.learnt = self._changed
         if self._shared is not None:
             self._poll = asyncio.create_task(self._keep_fresh(self._shared), name="pool of other machines")
         return self
@@ -43,10 +40,10 @@ class PoolState:
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
-        if self._accounts.pool:
+        if self._pool:
             await self._save()
 
-    def _changed(self, updates: list[PoolUpdate]) -> None:
+    def changed(self, updates: list[PoolUpdate]) -> None:
         """Publish updates, and save the whole state unless a save is pending."""
         if self._shared is not None:
             entries = {_name(update): msgspec.json.encode(update) for update in updates}
@@ -65,23 +62,23 @@ class PoolState:
                 except msgspec.DecodeError:
                     continue
                 if update.until > now:
-                    self._accounts.pool.apply(update, now)
+                    self._pool.apply(update, now)
                 else:
                     expired.append(_name(update))
             await shared.forget(expired)
 
     async def _save(self) -> None:
         now = time()
-        state = msgspec.json.encode(self._accounts.pool.changes(now)).decode()
+        state = msgspec.json.encode(self._pool.changes(now)).decode()
         await self._store.put({_KEY: state}, now)
 
     async def _restore(self) -> None:
         """Apply what an earlier process saved."""
         now = time()
         state = (await self._store.get([_KEY], now)).get(_KEY)
-        if state and self._accounts.pool:
+        if state and self._pool:
             for update in msgspec.json.decode(state, type=list[PoolUpdate]):
-                self._accounts.pool.apply(update, now)
+                self._pool.apply(update, now)
 
 
 def _name(update: PoolUpdate) -> str:

@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from gateway.errors import BadRequest, GatewayError
-from gateway.exchange.delivery import error_reply
+from gateway.exchange.delivery import error_response
 from gateway.server.cors import allow_any_origin
 
 _MESSAGES = {
@@ -40,7 +40,7 @@ class Protocol(RequestHandler):
             error = GatewayError("Internal gateway error.")
         else:
             error = BadRequest(_MESSAGES.get(status, _MESSAGES[400]), status=status, code="invalid_request")
-        response = error_reply(error)
+        response = error_response(error)
         allow_any_origin(response)
         response.headers["Server"] = "gemini-gateway"
         response.force_close()

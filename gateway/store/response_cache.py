@@ -12,14 +12,13 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from gateway.errors import BadRequest
-from gateway.gemini.wire import GeminiCall, decode_response, encode_json
+from gateway.gemini.call import GeminiCall
 from gateway.policy.access import Client
 from gateway.store.key_value import KeyValueStore, StoreLimits
 
 HEADER = "x-gateway-cache"
 LARGEST = 2**20
 """Bytes of one answer."""
-_WHOLE = ("STOP", "MAX_TOKENS")
 
 
 class CacheConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -67,8 +66,8 @@ class ResponseCache:
         return [bytes(message) for message in kept.answer]
 
     async def put(self, key: bytes, messages: Sequence[bytes], seconds: float, now: float) -> None:
-        """Keep an answer, if it is whole and not too large."""
-        if sum(map(len, messages)) > LARGEST or not _whole(messages):
+        """Keep a complete answer, unless it is too large. `seconds` is how long it may be used."""
+        if sum(map(len, messages)) > LARGEST:
             return
         answer = [Raw(msgspec.json.format(message, indent=-1)) for message in messages]  # each on one line
         await self._store.put({key: _encode(_Kept(key.hex(), now + seconds, answer)).decode()}, now)
@@ -78,9 +77,10 @@ class ResponseCache:
 
 
 def answer_key(call: GeminiCall, client: Client) -> bytes:
-    """Who asks whom for what; whether it is streamed makes no difference."""
-    told = f"{client.scope}\0{call.model}\0".encode()
-    return hashlib.sha256(told + encode_json(call.request)).digest()[:16]
+    """Return a digest of the client, the model and the request. Whether it is streamed makes no difference."""
+    digest = hashlib.sha256(f"{client.scope}\0{call.model}\0".encode())
+    digest.update(call.encode())
+    return digest.digest()[:16]
 
 
 def seconds(given: str | None, rule: float | None, most: float) -> float:
@@ -93,8 +93,3 @@ def seconds(given: str | None, rule: float | None, most: float) -> float:
     if not (given.isascii() and given.isdecimal()) or len(given) > 12:
         raise BadRequest(f"{HEADER} is a number of seconds, or `off`", param=HEADER, code="invalid_value")
     return min(float(given), most)
-
-
-def _whole(messages: Sequence[bytes]) -> bool:
-    ends = [one.finish_reason for message in messages for one in decode_response(message).candidates or ()]
-    return bool(ends) and ends[-1] in _WHOLE

@@ -1,6 +1,5 @@
 """Calls to Gemini over one ClientSession, and aiohttp's exceptions turned into ours: here and nowhere else."""
 
-import asyncio
 import io
 from collections.abc import AsyncIterator, Mapping
 from functools import lru_cache
@@ -14,7 +13,7 @@ from gateway import __version__
 from gateway.config.sections import UpstreamConfig
 from gateway.errors import GatewayError, UpstreamError, UpstreamTimeout, UpstreamTruncated
 from gateway.gemini import errors as failure
-from gateway.gemini.wire import GeminiCall, encode_request
+from gateway.gemini.call import GeminiCall
 
 MAX_BODY = 64 * 1024 * 1024
 """Bytes of a whole answer (robustness.md U30)."""
@@ -99,12 +98,7 @@ class GeminiClient:
         return Forwarded(response)
 
     async def _post(self, call: GeminiCall, key: str) -> aiohttp.ClientResponse:
-        body = (
-            await asyncio.to_thread(encode_request, call.request)
-            if call.heavy
-            else encode_request(call.request)
-        )
-        return await self._request(call.path, body, key)
+        return await self._request(call.path, call.encode(), key)
 
     async def _request(self, path: str, body: bytes | None, key: str) -> aiohttp.ClientResponse:
         assert self._session is not None, "used outside its context"  # noqa: S101

@@ -234,7 +234,7 @@ async def test_a_second_project_answers_for_a_silent_first(
     async with asyncio.timeout(5):
         while len([row for row in pooled.rows() if row[1] == "cancelled"]) < 1:
             await asyncio.sleep(0.01)
-    assert serve.app[SERVICES].totals.hedges == {"won": 1}
+    assert serve.app[SERVICES].statistics.hedges == {"won": 1}
     outcomes = [row[1] for row in pooled.rows()]
     assert (outcomes.count("ok"), outcomes.count("cancelled")) == (5, 1)
     assert next(row[2] for row in pooled.rows() if row[1] == "cancelled") >= 0
@@ -259,7 +259,7 @@ async def test_a_second_project_that_fails_changes_nothing_for_the_first(
 
     assert (await asked)[0] == 200
     assert len(slow.keys) == 3  # a refusal with a remedy is not tried a second time beside the first
-    assert serve.app[SERVICES].totals.hedges == {"lost": 1}
+    assert serve.app[SERVICES].statistics.hedges == {"lost": 1}
 
 
 @pytest.mark.parametrize(

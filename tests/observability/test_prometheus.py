@@ -80,7 +80,7 @@ async def base(serve: Serve, raw_upstream: RawUpstream) -> str:
 
 @pytest.fixture
 def totals(base: str, serve: Serve) -> Statistics:
-    return serve.app[SERVICES].totals
+    return serve.app[SERVICES].statistics
 
 
 async def test_the_exposition_holds_the_families_of_the_table(
@@ -188,7 +188,7 @@ async def test_an_upstream_out_of_reach_is_a_cause_of_its_own(
     base = await serve("", "http://127.0.0.1:9")
     assert await ask(http, base) == 502
 
-    totals = serve.app[SERVICES].totals
+    totals = serve.app[SERVICES].statistics
     assert list(totals.failures) == [("gemini-2.5-flash", "upstream_unreachable")]
     assert totals.failures.total() == totals.calls.total()
     assert totals.errors == {(0, "upstream_unreachable"): 1}

@@ -369,7 +369,7 @@ async def test_what_is_left_is_exported_at_the_end(
 async def test_a_collector_that_hangs_is_left_alone() -> None:
     hanging, provider = Event(), TracerProvider(shutdown_on_exit=False)
     provider.shutdown = hanging.wait  # type: ignore[method-assign, assignment]
-    await Tracing(provider, patience=0.01).close()
+    await Tracing(provider, timeout=0.01).close()
 
     assert not hanging.is_set()
     hanging.set()
@@ -400,15 +400,15 @@ def test_nobody_asked(environ: dict[str, str]) -> None:
     [
         (
             {"OTEL_TRACES_EXPORTER": "console"},
-            "there are no traces: OTEL_TRACES_EXPORTER can only be otlp here",
+            "no traces: OTEL_TRACES_EXPORTER must be otlp",
         ),
         (
             {**ENDPOINT, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
-            "there are no traces: OTEL_EXPORTER_OTLP_PROTOCOL can only be http/protobuf here",
+            "no traces: OTEL_EXPORTER_OTLP_PROTOCOL must be http/protobuf",
         ),
         (
             {**ENDPOINT, "OTEL_BSP_MAX_QUEUE_SIZE": "-1"},
-            "there are no traces: max_queue_size must be a positive integer.",
+            "no traces: max_queue_size must be a positive integer.",
         ),
     ],
 )
@@ -441,7 +441,7 @@ async def test_asked_for_without_the_package_is_a_line_in_the_log(
     (line,) = lines
     assert line["event"] == "traces"
     assert str(line["message"]).startswith("traces need the package opentelemetry")
-    assert str(line["message"]).endswith("pip install 'gemini-gateway[otel]'")
+    assert str(line["message"]).endswith("in a checkout, pip install '.[otel]'")
 
 
 def test_when_nobody_asks_nothing_of_it_is_imported() -> None:

@@ -142,7 +142,7 @@ class Gateway:
 
     def metrics(self) -> tuple[int, int]:
         """Return the sums of input and output over all models."""
-        models = self._serve.app[SERVICES].totals.models.values()
+        models = self._serve.app[SERVICES].statistics.models.values()
         return sum(m.prompt_tokens for m in models), sum(m.completion_tokens for m in models)
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from gateway.gemini.wire import GeminiCall, GenerateContentRequest, GenerationConfig, Tool
+from gateway.gemini.call import GeminiCall
+from gateway.gemini.wire import GenerateContentRequest, GenerationConfig, Tool
 from gateway.policy.hedging import Hedge, HedgeConfig, may_be_doubled
 
 MODEL = "gemini-2.5-flash"

@@ -2,7 +2,8 @@
 
 import pytest
 
-from gateway.gemini.wire import Content, GeminiCall, GenerateContentRequest, Part
+from gateway.gemini.call import GeminiCall
+from gateway.gemini.wire import Content, GenerateContentRequest, Part
 from gateway.policy.access import Client
 from gateway.policy.session_affinity import affinity
 

@@ -9,7 +9,8 @@ import aiohttp
 import pytest
 
 from gateway.errors import BadRequest
-from gateway.gemini.wire import GeminiCall, GenerateContentRequest, GenerationConfig
+from gateway.gemini.call import GeminiCall
+from gateway.gemini.wire import GenerateContentRequest, GenerationConfig
 from gateway.plugin import SERVICES
 from gateway.policy.access import Client, digest
 from gateway.store.key_value import StoreLimits
@@ -73,8 +74,10 @@ async def test_the_same_is_asked_once_streamed_or_not(
     assert [(status, outcome) for status, outcome, _ in told] == [(200, "miss"), (200, "hit"), (200, "hit")]
     assert {said(text) for _, _, text in told} == {"Grüße, Welt"}
     assert len(raw_upstream.requests) == 1
-    assert serve.app[SERVICES].totals.cache == {"miss": 1, "hit": 2}
-    assert serve.app[SERVICES].totals.models["m"].completion_tokens == 2  # what was kept is not billed again
+    assert serve.app[SERVICES].statistics.cache == {"miss": 1, "hit": 2}
+    assert (
+        serve.app[SERVICES].statistics.models["m"].completion_tokens == 2
+    )  # what was kept is not billed again
 
 
 async def test_an_answer_is_told_by_another_surface_in_its_own_way(

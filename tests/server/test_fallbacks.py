@@ -143,9 +143,9 @@ async def test_where_all_fail_the_asked_model_s_error_is_told(
 
     assert got == 503
     assert headers["x-gateway-fallback"].startswith(PRO)
-    totals = serve.app[SERVICES].totals
+    totals = serve.app[SERVICES].statistics
     assert totals.calls == {model: models.asked.count(model) for model in (PRO, OLD, FLASH)}
-    assert serve.app[SERVICES].totals.fallbacks == {"overloaded": 2}
+    assert serve.app[SERVICES].statistics.fallbacks == {"overloaded": 2}
 
 
 async def test_messages_and_responses_fall_back_too(

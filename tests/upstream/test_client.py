@@ -8,7 +8,8 @@ from aioresponses import aioresponses
 
 from gateway.config.sections import UpstreamConfig
 from gateway.errors import Unauthorized, UpstreamError, UpstreamTimeout, UpstreamTruncated
-from gateway.gemini.wire import GeminiCall, GenerateContentRequest
+from gateway.gemini.call import GeminiCall
+from gateway.gemini.wire import GenerateContentRequest
 from gateway.upstream.client import GeminiClient
 
 URL = "https://gemini.example/v1beta/models/gemini-2.5-flash:generateContent"

@@ -8,20 +8,20 @@ from msgspec import Meta, Struct
 
 from gateway.conversation.field_policy import review
 from gateway.errors import UpstreamError
-from gateway.exchange.delivery import answered_by, json_reply, read_body
+from gateway.exchange.context import RequestContext
+from gateway.exchange.delivery import answer_headers, json_response
+from gateway.exchange.request_body import read_body
 from gateway.gemini.resources import (
     BatchEmbedContentsRequest,
     BatchEmbedContentsResponse,
     decode_embeddings,
 )
 from gateway.gemini.resources import encode as encode_batch
-from gateway.observability.request_log import REQUEST_LOG, RequestLog
 from gateway.plugin import Plugin, Services
 from gateway.plugins.embeddings.fields import EMBEDDINGS
 from gateway.plugins.embeddings.request import Detokenizer, texts, to_gemini
 from gateway.plugins.embeddings.response import embedding_list
 from gateway.plugins.embeddings.wire import decode_request, encode
-from gateway.policy.access import Client
 
 _CONCURRENT_BATCHES = 4
 """Batches of one request that are sent at the same time."""
@@ -58,18 +58,17 @@ class Embeddings(Plugin):
 
     async def create(self, request: web.Request) -> web.Response:
         """Answer one request."""
-        record = request[REQUEST_LOG]
-        async with self.services.enter(request, "embeddings") as client:
+        async with self.services.enter(request, "embeddings") as context:
             data = await read_body(request)
             body = data.decode(decode_request)
             config = self.services.config
             notes = review(data.fields, EMBEDDINGS, config.compat)
-            route = self.services.route(client, body.model, config.models.embeddings)
-            record.model, record.requested_model = route.model, body.model
-            record.notes = notes = [*notes, "model"] if route.substituted else notes
+            route = self.services.route(context.client, body.model, config.models.embeddings)
+            notes = [*notes, "model"] if route.substituted else notes
+            context.report.describe(route.model, body.model, notes=notes)
             inputs = texts(body, self._detokenize)
             batches = to_gemini(body, inputs, route.model)
-            answers = await self._embed(batches, route.model, client, record)
+            answers = await self._embed(batches, route.model, context)
             if sum(len(answer.embeddings) for answer in answers) != len(inputs):
                 raise UpstreamError(
                     "Gemini returned fewer vectors than texts were sent", code="upstream_bad_response"
@@ -77,12 +76,12 @@ class Embeddings(Plugin):
             result = embedding_list(
                 answers, inputs, route.model, body.encoding_format, unit_length=self.config.unit_length
             )
-            record.prompt_tokens = result.usage.prompt_tokens
+            context.report.prompt_tokens = result.usage.prompt_tokens
             encoded = await asyncio.to_thread(encode, result)
-            return json_reply(encoded, answered_by(route.model, notes))
+            return json_response(encoded, answer_headers(route.model, notes))
 
     async def _embed(
-        self, batches: list[BatchEmbedContentsRequest], model: str, client: Client, record: RequestLog
+        self, batches: list[BatchEmbedContentsRequest], model: str, context: RequestContext
     ) -> list[BatchEmbedContentsResponse]:
         """Send all batches, a few at a time. Return the answers in the order of the batches."""
         places = asyncio.Semaphore(_CONCURRENT_BATCHES)
@@ -91,7 +90,7 @@ class Embeddings(Plugin):
         async def send(batch: BatchEmbedContentsRequest) -> BatchEmbedContentsResponse:
             async with places:
                 return await self.services.exchange.ask(
-                    path, encode_batch(batch), client, record, decode_embeddings,
+                    path, encode_batch(batch), context, decode_embeddings,
                     usage=lambda answer: answer.usage_metadata, model=model,
                 )  # fmt: skip
 

@@ -4,19 +4,22 @@ import re
 
 from aiohttp import web
 
-from gateway.conversation import field_policy as compat
-from gateway.errors import GatewayError, retry_headers
-from gateway.exchange.delivery import ERROR_REPLY, ErrorReply, StreamReply, answered_by, json_reply, read_body
+from gateway.conversation import field_policy
+from gateway.errors import GatewayError
+from gateway.exchange.context import RequestContext
+from gateway.exchange.delivery import answer_headers, json_response
+from gateway.exchange.exchange import Reply
+from gateway.exchange.fallback import Choice
 from gateway.exchange.ids import unique
-from gateway.exchange.preparation import PreparedChat, ask
-from gateway.gemini.stream_translator import StreamTranslator
+from gateway.exchange.offload import offload
+from gateway.exchange.preparation import PreparedChat, prepare
+from gateway.exchange.request_body import read_body
+from gateway.gemini.events import Event
 from gateway.gemini.turn_reader import TurnReader
-from gateway.observability.request_log import REQUEST_LOG, RequestLog
 from gateway.plugin import Plugin
 from gateway.plugins.messages import request as messages
 from gateway.plugins.messages import wire as anthropic
 from gateway.plugins.messages.response import OVERLOADED, MessagesStream, Object, error_object
-from gateway.policy.access import Client
 
 _AT = re.compile(r"messages\[(\d+)\]")
 _STEP = re.compile(r"\[(\d+)\]")
@@ -33,81 +36,78 @@ class Messages(Plugin):
 
     async def create(self, request: web.Request) -> web.StreamResponse:
         """Answer one request, whole or in events."""
-        request[ERROR_REPLY] = _errors(request[REQUEST_LOG])
-        record = request[REQUEST_LOG]
-        async with self.services.enter(request, "messages") as client:
-            question = await self._understand(request, client, counting=False)
-            if record.stream:
-                return await self._stream(request, question, client)
-            return await self._complete(question, client, record)
+        async with self.services.enter(request, "messages", render_error) as context:
+            prepared = await self._prepare(request, context, counting=False)
+            return await self.services.delivery.send(request, context, MessageAnswer(prepared))
 
     async def count(self, request: web.Request) -> web.Response:
-        """How many tokens a request would bring."""
-        request[ERROR_REPLY] = _errors(request[REQUEST_LOG])
-        async with self.services.enter(request, "messages") as client:
-            question = await self._understand(request, client, counting=True)
-            tokens = await self.services.exchange.count(question.calls[0], client, request[REQUEST_LOG])
-        return json_reply(anthropic.encode({"input_tokens": tokens}), {})
+        """Return the input tokens of a request."""
+        async with self.services.enter(request, "messages", render_error) as context:
+            prepared = await self._prepare(request, context, counting=True)
+            tokens = await self.services.exchange.count(prepared.call, context)
+        return json_response(anthropic.encode({"input_tokens": tokens}), {})
 
-    async def _understand(self, request: web.Request, client: Client, *, counting: bool) -> PreparedChat:
+    async def _prepare(
+        self, request: web.Request, context: RequestContext, *, counting: bool
+    ) -> PreparedChat:
         data = await read_body(request)
-        body = data.decode(anthropic.decode_request)
-        notes = compat.review(data.fields, messages.MESSAGES, self.services.config.compat)
-        asked = messages.to_chat(body, counting=counting)
+        body = await offload(data.heavy, lambda: data.decode(anthropic.decode_request))
+        notes = field_policy.review(data.fields, messages.MESSAGES, self.services.config.compat)
+        chat = await offload(data.heavy, lambda: messages.to_chat(body, counting=counting))
         try:
-            return await ask(
-                asked.body,
-                client,
-                request[REQUEST_LOG],
-                self.services,
-                [*notes, *asked.notes],
-                heavy=data.heavy,
-            )
+            return await prepare(chat.body, context, self.services, [*notes, *chat.notes], heavy=data.heavy)
         except GatewayError as error:
-            error.param = _origin(error.param, asked.origins)
+            error.param = _origin(error.param, chat.origins)
             raise
 
-    async def _complete(self, question: PreparedChat, client: Client, record: RequestLog) -> web.Response:
-        exchange = self.services.exchange
-        events = await exchange.complete(question.calls[0], client, record, lambda: _reader(question))
-        encoder = MessagesStream(_message(question.model))
-        encoder.encode(events)
-        model = encoder.message["model"]
-        return json_reply(anthropic.encode(encoder.message), _headers(question, model, record))
 
-    async def _stream(
-        self, request: web.Request, question: PreparedChat, client: Client
-    ) -> web.StreamResponse:
-        record = request[REQUEST_LOG]
-        encoder = MessagesStream(_message(question.model))
+class MessageAnswer:
+    """A message under way to the client."""
 
-        def translator(_: int) -> StreamTranslator:
-            return StreamTranslator(_reader(question), encoder)
+    def __init__(self, prepared: PreparedChat) -> None:
+        self._prepared = prepared
+        self._encoder = MessagesStream(_message(prepared.model))
 
-        def headers() -> dict[str, str]:
-            return _headers(question, encoder.message["model"], record)
+    @property
+    def choices(self) -> list[Choice]:
+        return self._prepared.choices
 
-        async with StreamReply(request, headers, self.services.config.stream) as reply:
-            return await self.services.exchange.stream(question.calls, client, reply, record, translator)
+    @property
+    def model(self) -> str:
+        model: str = self._encoder.message["model"]
+        return model
+
+    def reader(self, choice: int) -> TurnReader:
+        return TurnReader(_call_id, self._prepared.style.rules, self._prepared.keyring, choice)
+
+    def encoder(self) -> MessagesStream:
+        return self._encoder
+
+    async def whole(self, events: list[Event]) -> bytes:
+        self._encoder.encode(events)
+        return anthropic.encode(self._encoder.message)
+
+    def reply(self, reply: Reply) -> Reply:
+        return reply
+
+    def headers(self, context: RequestContext) -> dict[str, str]:
+        headers = answer_headers(self.model, self._prepared.notes, context.report.adjusted)
+        headers["request-id"] = context.request_id
+        return headers
 
 
-def _errors(record: RequestLog) -> ErrorReply:
-    """Anthropic's error object, with its request id."""
-
-    def reply(error: GatewayError) -> web.Response:
-        body = {"type": "error", "error": error_object(error), "request_id": record.request_id}
-        status = OVERLOADED if error.status == 503 else error.status
-        return json_reply(anthropic.encode(body), retry_headers(error), status)
-
-    return reply
+def render_error(error: GatewayError, request_id: str) -> tuple[int, bytes]:
+    """Return Anthropic's status and error object."""
+    body = {"type": "error", "error": error_object(error), "request_id": request_id}
+    return OVERLOADED if error.status == 503 else error.status, anthropic.encode(body)
 
 
-def _reader(question: PreparedChat) -> TurnReader:
-    return TurnReader(lambda: unique("toolu_"), question.style.rules, question.keyring)
+def _call_id() -> str:
+    return unique("toolu_")
 
 
 def _message(model: str) -> Object:
-    """The object before anything was said."""
+    """Return the object before it has content."""
     return {
         "id": unique("msg_"), "type": "message", "role": "assistant", "model": model, "content": [],
         "stop_reason": None, "stop_sequence": None,
@@ -116,14 +116,9 @@ def _message(model: str) -> Object:
     }  # fmt: skip
 
 
-def _headers(question: PreparedChat, model: str, record: RequestLog) -> dict[str, str]:
-    record.model = model
-    return {**answered_by(model, question.notes, record.adjusted), "request-id": record.request_id}
-
-
 def _origin(param: str | None, origins: list[str]) -> str | None:
-    """A chat message's path as Anthropic's path of the block it came from."""
-    found = _AT.match(param or "")
-    if param is None or found is None or int(found[1]) >= len(origins):
+    """Return a chat message's path as Anthropic's path of the block that it came from."""
+    message = _AT.match(param or "")
+    if param is None or message is None or int(message[1]) >= len(origins):
         return param
-    return origins[int(found[1])] + _STEP.sub(r".\1", param[found.end() :])
+    return origins[int(message[1])] + _STEP.sub(r".\1", param[message.end() :])

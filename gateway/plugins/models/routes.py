@@ -8,13 +8,12 @@ from msgspec import Meta, Struct
 from yarl import URL
 
 from gateway.errors import NotFound
-from gateway.exchange.delivery import json_reply
+from gateway.exchange.context import RequestContext
+from gateway.exchange.delivery import json_response
 from gateway.gemini.resources import ModelRecord, decode_page
-from gateway.observability.request_log import REQUEST_LOG, RequestLog
 from gateway.plugin import Plugin, Services
 from gateway.plugins.models.response import anthropic_model, model, model_list, with_aliases
 from gateway.plugins.models.wire import Model, encode
-from gateway.policy.access import Client
 
 _MAX_PAGES = 20
 _MAX_CACHED_KEYS = 1000
@@ -49,7 +48,7 @@ class Models(Plugin):
         if "x-goog-api-key" in request.headers and "Authorization" not in request.headers:
             return await self._google_page(request)
         models = await self._models(request)
-        return json_reply(encode(model_list(models, anthropic="anthropic-version" in request.headers)), {})
+        return json_response(encode(model_list(models, anthropic="anthropic-version" in request.headers)), {})
 
     async def show_model(self, request: web.Request) -> web.Response:
         """Answer with one model by Google's id or an alias. Raises NotFound."""
@@ -59,7 +58,7 @@ class Models(Plugin):
         for entry in await self._models(request):
             if entry.id == name:
                 anthropic = "anthropic-version" in request.headers
-                return json_reply(encode(anthropic_model(entry) if anthropic else entry), {})
+                return json_response(encode(anthropic_model(entry) if anthropic else entry), {})
         raise NotFound(
             f"The model `{name[:80]}` does not exist or you do not have access to it.",
             code="model_not_found",
@@ -68,34 +67,35 @@ class Models(Plugin):
 
     async def _google_page(self, request: web.Request) -> web.Response:
         """Answer with one page as Google sent it."""
-        record, client = request[REQUEST_LOG], self.services.client(request)
+        context = self.services.identify(request)
         query = {k: v for k, v in request.rel_url.query.items() if k in ("pageSize", "pageToken")}
         path = str(URL("models").with_query(query)) if query else "models"
-        return json_reply(await self.services.exchange.ask(path, None, client, record, bytes), {})
+        return json_response(await self.services.exchange.ask(path, None, context, bytes), {})
 
     async def _models(self, request: web.Request) -> list[Model]:
         """Return the models this client may use, from the cache while the entry is fresh."""
-        record, client = request[REQUEST_LOG], self.services.client(request)
+        context = self.services.identify(request)
+        client = context.client
         now = monotonic()
         cached = self._cache.get(client.scope)
         if cached is not None and now - cached[0] < self.config.seconds:
             return cached[1]
         aliases = {**self.services.config.models.aliases, **client.rules.aliases}
-        models = with_aliases(map(model, await self._records(client, record)), aliases)
+        models = with_aliases(map(model, await self._records(context)), aliases)
         models = [entry for entry in models if client.rules.allows(aliases.get(entry.id, entry.id))]
         if len(self._cache) >= _MAX_CACHED_KEYS:
             self._cache.pop(next(iter(self._cache)))
         self._cache[client.scope] = now, models
         return models
 
-    async def _records(self, client: Client, record: RequestLog) -> list[ModelRecord]:
+    async def _records(self, context: RequestContext) -> list[ModelRecord]:
         """Fetch all pages of Google's list."""
         records: list[ModelRecord] = []
         token = ""
         for _ in range(_MAX_PAGES):
             query = {"pageSize": _PAGE_SIZE, **({"pageToken": token} if token else {})}
             path = str(URL("models").with_query(query))
-            page = await self.services.exchange.ask(path, None, client, record, decode_page)
+            page = await self.services.exchange.ask(path, None, context, decode_page)
             records += page.models
             token = page.next_page_token or ""
             if not token:

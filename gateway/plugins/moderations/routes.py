@@ -1,4 +1,4 @@
-"""OpenAI's moderations, by Gemini's own safety ratings. Off by default: each input is a call that is billed."""
+"""OpenAI's moderations by Gemini's safety ratings. Off by default: each input is a call that Google bills."""
 
 import asyncio
 from typing import Annotated
@@ -6,28 +6,28 @@ from typing import Annotated
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from gateway.conversation import field_policy as compat
+from gateway.conversation import field_policy
 from gateway.errors import GatewayError
-from gateway.exchange.delivery import answered_by, json_reply, read_body
+from gateway.exchange.context import RequestContext
+from gateway.exchange.delivery import answer_headers, json_response
 from gateway.exchange.ids import unique
-from gateway.exchange.preparation import ask
-from gateway.gemini.wire import decode_response, encode_request
-from gateway.observability.request_log import REQUEST_LOG, RequestLog
+from gateway.exchange.preparation import prepare
+from gateway.exchange.request_body import read_body
+from gateway.gemini.wire import decode_response
 from gateway.plugin import Plugin
 from gateway.plugins.chat import wire as chat
 from gateway.plugins.moderations import translation as moderations
 from gateway.plugins.moderations import wire
-from gateway.policy.access import Client
 
 _AT_ONCE = 4
-"""Inputs of one request under way together."""
+"""Inputs of one request that are rated at the same time."""
 
 
 class Moderations(Plugin):
     """`POST /v1/moderations`."""
 
     class Config(Struct, frozen=True, forbid_unknown_fields=True):
-        """Who rates, and from when on."""
+        """Which model rates, and what is flagged."""
 
         model: Annotated[str, Meta(description="The model that is asked, whatever the client names.")] = (
             "gemini-2.5-flash-lite"
@@ -41,33 +41,31 @@ class Moderations(Plugin):
 
     async def create(self, request: web.Request) -> web.Response:
         """Answer one request."""
-        record = request[REQUEST_LOG]
-        async with self.services.enter(request, "moderations") as client:
+        async with self.services.enter(request, "moderations") as context:
             data = await read_body(request)
             body = data.decode(wire.decode_request)
-            notes = compat.review(data.fields, moderations.MODERATIONS, self.services.config.compat)
-            asked = moderations.questions(body, self.config.model)
+            notes = field_policy.review(data.fields, moderations.MODERATIONS, self.services.config.compat)
+            inputs = moderations.questions(body, self.config.model)
             places = asyncio.Semaphore(_AT_ONCE)
-            results = await asyncio.gather(*(self._rate(one, client, record, places) for one in asked))
-            record.model, record.requested_model, record.notes = self.config.model, body.model, notes or None
+            results = await asyncio.gather(*(self._rate(chat, context, places) for chat in inputs))
+            context.report.describe(self.config.model, body.model, notes=notes)
             answer = wire.Moderation(unique("modr-"), self.config.model, list(results))
-            return json_reply(wire.encode(answer), answered_by(self.config.model, notes))
+            return json_response(wire.encode(answer), answer_headers(self.config.model, notes))
 
     async def _rate(
-        self, asked: chat.ChatRequest, client: Client, record: RequestLog, places: asyncio.Semaphore
+        self, body: chat.ChatRequest, context: RequestContext, places: asyncio.Semaphore
     ) -> wire.ModerationResult:
         async with places:
             try:
-                question = await ask(asked, client, record, self.services, [])
+                prepared = await prepare(body, context, self.services, [])
             except GatewayError as error:
                 error.param = (error.param or "input").replace("messages[0].content", "input")
                 raise
-            call = question.calls[0]
-            exchange = self.services.exchange
-            answer = await exchange.ask(
-                call.path, encode_request(call.request), client, record, decode_response,
+            call = prepared.call
+            answer = await self.services.exchange.ask(
+                call.path, call.encode(), context, decode_response,
                 usage=lambda answer: answer.usage_metadata, model=call.model,
             )  # fmt: skip
             if answer.usage_metadata is not None:
-                record.count(answer.usage_metadata)
+                context.report.add_tokens(answer.usage_metadata)
             return moderations.result(answer, self.config.flag)

@@ -4,7 +4,6 @@ Models any project may; files and caches are in one project, so what makes them 
 what names them goes where they are.
 """
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
 from time import time
@@ -15,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.errors import BadRequest, Forbidden
-from gateway.exchange.delivery import HEAVY
+from gateway.exchange.offload import HEAVY, offload
 from gateway.gemini import json_shape as shape
 from gateway.gemini.wire import UsageMetadata, encode_json
 from gateway.policy import file_refs as pins
@@ -106,16 +105,16 @@ def made(answer: bytes) -> tuple[list[str], UsageMetadata]:
 
 async def _asking(model: str, body: Sent, client: Client, known: FileOwners) -> NativeCall:
     client.rules.check(model)
-    if not isinstance(body, bytes) or not await _worked(body, pins.may_name, body):
+    if not isinstance(body, bytes) or not await offload(len(body) > HEAVY, lambda: pins.may_name(body)):
         return NativeCall(body, model)
-    sent, _, names = await _worked(body, _read, body)
+    sent, _, names = await offload(len(body) > HEAVY, lambda: _read(body))
     return NativeCall(sent, model, await known.project(client.scope, names, time()))
 
 
 async def _caching(body: Sent, client: Client, known: FileOwners) -> NativeCall:
     """A cache is of one model, and lies where the files are that it holds."""
     data = body if isinstance(body, bytes) else b""
-    sent, model, names = await _worked(data, _read, data)
+    sent, model, names = await offload(len(data) > HEAVY, lambda: _read(data))
     if not isinstance(model, str):
         raise BadRequest("`model` is required", param="model", code="missing_required_parameter")
     model = model.removeprefix("models/")
@@ -130,16 +129,11 @@ def _read(body: bytes) -> tuple[bytes, Any, dict[str, str]]:
     try:
         read = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise BadRequest("the request body is not valid JSON", code="invalid_json") from None
+        raise BadRequest("The request body is not valid JSON.", code="invalid_json") from None
     names: dict[str, str] = {}
     for name, field in pins.references(read):
         names.setdefault(name, field)
     return encode_json(read), read.get("model") if isinstance(read, dict) else None, names
-
-
-async def _worked(body: bytes, work: Any, *arguments: Any) -> Any:
-    """A heavy body is looked through in a thread."""
-    return await asyncio.to_thread(work, *arguments) if len(body) > HEAVY else work(*arguments)
 
 
 def _refusal(method: str, path: str) -> Forbidden:

@@ -8,16 +8,18 @@ import msgspec
 from aiohttp import web
 from multidict import CIMultiDict
 
-from gateway.errors import BadRequest, GatewayError, NotFound, retry_headers, scrub
-from gateway.exchange.attempt import Attempt, CostEstimate
-from gateway.exchange.delivery import ERROR_REPLY, json_reply, read_whole
+from gateway.errors import BadRequest, GatewayError, NotFound, scrub
+from gateway.exchange.accounting import CostEstimate, Target
+from gateway.exchange.attempt import Attempt
+from gateway.exchange.context import RequestContext
+from gateway.exchange.delivery import ERROR_RENDERER
+from gateway.exchange.request_body import read_bytes
 from gateway.gemini import errors as failure
 from gateway.gemini.grounding import searches
 from gateway.gemini.sse import SSEDecoder
 from gateway.gemini.usage import merge
 from gateway.gemini.wire import UsageMetadata, decode_response
-from gateway.observability.request_log import REQUEST_LOG, RequestLog
-from gateway.plugin import KEY_HEADERS, KNOWN, Plugin
+from gateway.plugin import KEY_HEADERS, KNOWN_CLIENT, Plugin
 from gateway.plugins.native.issued_keys import NativeCall, Sent, made, native_call, upload_id
 from gateway.policy.access import Client
 from gateway.upstream.client import Forwarded
@@ -50,79 +52,74 @@ class Native(Plugin):
     async def forward(self, request: web.Request) -> web.StreamResponse:
         """Pass one request on, and its answer back."""
         request[KEY_HEADERS] = _with_query_key(request)
-        record = request[REQUEST_LOG]
         path = request.rel_url.raw_path
         if path.startswith("/v1/files") and "x-goog-api-key" not in request[KEY_HEADERS]:
             # OpenAI's, which is not served
             raise NotFound(f"Unknown request URL: {request.method} /v1/files")
-        request[ERROR_REPLY] = google_error
+        request[ERROR_RENDERER] = render_error
         if _PATH.fullmatch(path) is None or ".." in path:
             raise BadRequest("not a path of Gemini's API")
         if path.startswith("/upload/") and not _has_key(request[KEY_HEADERS]):
             await self._recognise(request)
-        async with self.services.enter(request, "native") as client:
-            record.model = _model(path)
-            return await self._exchange(request, path, client, record)
+        async with self.services.enter(request, "native") as context:
+            return await self._exchange(request, path, context)
 
     async def _recognise(self, request: web.Request) -> None:
         """Who goes on with an upload is who began it. Raises Unauthorized for an issued key that is revoked."""
         number = ",".join(request.rel_url.query.getall("upload_id", []))
         scope, project = await self.services.exchange.stores.pins.upload(number, time())
         if project:
-            request[KNOWN] = self.services.access.holder(scope, time())
+            request[KNOWN_CLIENT] = self.services.access.holder(scope, time())
         elif scope:
-            request[KNOWN] = Client("", scope[:8], scope)
+            request[KNOWN_CLIENT] = Client("", scope[:8], scope)
 
-    async def _exchange(
-        self, request: web.Request, path: str, client: Client, record: RequestLog
-    ) -> web.StreamResponse:
+    async def _exchange(self, request: web.Request, path: str, context: RequestContext) -> web.StreamResponse:
+        client, model = context.client, _model(path)
+        context.report.describe(model, None)
         query = request.rel_url.query
         kept = request.rel_url.with_query([(k, v) for k, v in query.items() if k != "key"]).raw_query_string
         headers = CIMultiDict(
             {name: value for name, value in request.headers.items() if _SENT.fullmatch(name)}
         )
-        told = NativeCall(await self._body(request, headers), record.model or "")
+        call = NativeCall(await self._body(request, headers), model or "")
         exchange, home = self.services.exchange, b""
         if client.id:
             uploads = query.getall("upload_id", [])
-            told = await native_call(request.method, path, uploads, told.body, client, exchange.stores.pins)
-            record.model, home = told.model or None, client.scope.encode()
-            if isinstance(told.body, bytes):
-                headers["Content-Type"] = "application/json"  # in protobuf, names could not be read
-        size = _size(told)
-        async with exchange.accounts.attempt(
-            client, record, told.model, [], home if told.makes else b"", size, told.project
-        ) as attempt:
-            target = f"{path}?{kept}" if kept else path
-            answer = await exchange.forward(request.method, target, headers, told.body, attempt.key)
-            async with answer:
-                record.upstream_status = attempt.status = answer.status
+            call = await native_call(request.method, path, uploads, call.body, client, exchange.stores.pins)
+            context.report.describe(call.model or None, None)
+            home = client.scope.encode()
+            if isinstance(call.body, bytes):
+                headers["Content-Type"] = "application/json"  # names in protobuf could not be read
+        target = Target(call.model, _cost(call), home if call.makes else b"", call.project)
+        async with exchange.attempt(context, target) as attempt:
+            url = f"{path}?{kept}" if kept else path
+            async with await exchange.forward(attempt, request.method, url, headers, call.body) as answer:
                 if client.id and answer.status >= 400:
                     raise failure.from_response(answer.status, await answer.whole())
-                if told.deletes:
-                    await exchange.stores.pins.forget(client.scope, told.deletes, time())
+                if call.deletes:
+                    await exchange.stores.pins.forget(client.scope, call.deletes, time())
                 if _UPLOAD_URL in answer.headers:
-                    await self._begun(answer, client, record)
-                if told.makes:
-                    return await self._made(request, answer, client, attempt)
-                return await self._answer(request, answer, record, attempt)
+                    await self._begun(answer, context)
+                if call.makes:
+                    return await self._made(request, answer, context, attempt)
+                return await self._answer(request, answer, attempt, counted=bool(call.model))
 
-    async def _begun(self, answer: Forwarded, client: Client, record: RequestLog) -> None:
+    async def _begun(self, answer: Forwarded, context: RequestContext) -> None:
         """Whoever goes on with this upload may come without a key: its id is known to its client alone."""
         number = upload_id(answer.headers[_UPLOAD_URL])
-        await self.services.exchange.stores.pins.begin(client.scope, number, record.project or "", time())
+        scope, project = context.client.scope, context.report.project or ""
+        await self.services.exchange.stores.pins.begin(scope, number, project, time())
 
     async def _made(
-        self, request: web.Request, answer: Forwarded, client: Client, attempt: Attempt
+        self, request: web.Request, answer: Forwarded, context: RequestContext, attempt: Attempt
     ) -> web.Response:
         """The answer to a creation: where the new names are is known before the client has them."""
-        record, pins = request[REQUEST_LOG], self.services.exchange.stores.pins
+        report, pins = context.report, self.services.exchange.stores.pins
         data = await answer.whole()
         names, usage = made(data)
-        await pins.keep(client.scope, names, record.project or "", time())
-        if record.model:
-            attempt.usage = usage
-            record.count(usage)
+        await pins.keep(context.client.scope, names, report.project or "", time())
+        if report.model:
+            attempt.count(usage)
         return web.Response(body=data, status=answer.status, headers=_returned(request, answer))
 
     async def _body(self, request: web.Request, headers: CIMultiDict[str]) -> Sent:
@@ -130,13 +127,13 @@ class Native(Plugin):
         if not request.can_read_body:
             return None
         if not request.path.startswith("/upload/"):
-            return await read_whole(request)
+            return await read_bytes(request)
         if request.content_length is not None:
             headers["Content-Length"] = str(request.content_length)
         return request.content.iter_any()
 
     async def _answer(
-        self, request: web.Request, answer: Forwarded, record: RequestLog, attempt: Attempt
+        self, request: web.Request, answer: Forwarded, attempt: Attempt, *, counted: bool
     ) -> web.StreamResponse:
         """Status, headers and bytes, as they come."""
         headers = _returned(request, answer)
@@ -149,9 +146,8 @@ class Native(Plugin):
             counting.feed(piece)
             await response.write(piece)
         await response.write_eof()
-        if record.model and answer.status == 200:
-            attempt.usage, attempt.searches = counting.close(), searches(counting.grounding)
-            record.count(attempt.usage)
+        if counted and answer.status == 200:
+            attempt.count(counting.close(), searches(counting.grounding))
         return response
 
 
@@ -198,10 +194,10 @@ def _with_query_key(request: web.Request) -> Mapping[str, str]:
     return CIMultiDict([*request.headers.items(), ("x-goog-api-key", key)])
 
 
-def _size(told: NativeCall) -> CostEstimate:
-    """Only models spend tokens; what makes a cache has them read, and nothing written."""
-    read = len(told.body) if told.model and isinstance(told.body, bytes) else 0
-    return CostEstimate(read, _MOST_OUTPUT if told.model and not told.makes else 0)
+def _cost(call: NativeCall) -> CostEstimate:
+    """Return an estimate. Only calls of models spend tokens; creating a cache spends prompt tokens only."""
+    read = len(call.body) if call.model and isinstance(call.body, bytes) else 0
+    return CostEstimate(read, _MOST_OUTPUT if call.model and not call.makes else 0)
 
 
 def _model(path: str) -> str | None:
@@ -226,11 +222,11 @@ def _ours(request: web.Request, url: str) -> str:
     return re.sub(r"^https?://[^/]+", f"{scheme}://{request.host}", url)
 
 
-def google_error(error: GatewayError) -> web.Response:
-    """google.rpc.Status, as clients of this surface expect."""
+def render_error(error: GatewayError, _: str) -> tuple[int, bytes]:
+    """Return the HTTP status and Google's error object (google.rpc.Status)."""
     name = _STATUS.get(error.status, "INTERNAL")
-    told = {"code": error.status, "message": scrub(error.message), "status": name}
-    return json_reply(msgspec.json.encode({"error": told}), retry_headers(error), error.status)
+    status = {"code": error.status, "message": scrub(error.message), "status": name}
+    return error.status, msgspec.json.encode({"error": status})
 
 
 _STATUS = {

@@ -1,4 +1,4 @@
-"""One response on its way: asked, told whole or in events, kept for later, or made in the background."""
+"""One response under way: whole, in events, or made in the background; and stored for later."""
 
 import asyncio
 import time
@@ -9,56 +9,55 @@ import msgspec
 from aiohttp import web
 
 from gateway.errors import GatewayError
-from gateway.exchange.delivery import StreamReply, answered_by, json_reply
+from gateway.exchange.context import RequestContext
+from gateway.exchange.delivery import answer_headers
 from gateway.exchange.event_buffer import EventBuffer
 from gateway.exchange.exchange import Reply
+from gateway.exchange.fallback import Choice
 from gateway.exchange.ids import unique
 from gateway.exchange.preparation import PreparedChat
-from gateway.gemini.stream_translator import StreamTranslator
+from gateway.gemini.events import Event
 from gateway.gemini.turn_reader import TurnReader
-from gateway.observability.request_log import RequestLog
 from gateway.plugin import Services
 from gateway.plugins.responses import wire
 from gateway.plugins.responses.response import Object, ResponseOptions, ResponseStream
-from gateway.policy.access import Client
 
-_BEAT = 15.0
+_HEARTBEAT = 15.0
 """Seconds between two signs of life of a response that is made in the background."""
-STALE = 4 * _BEAT
+STALE = 4 * _HEARTBEAT
 """Seconds without a sign of life after which its process must be dead."""
 
-Keep = Callable[[Object], Awaitable[None]]
-"""Stores what is worth storing of a response: `response`, `input`, `items` (input and output), `beat` (epoch)."""
+Store = Callable[[Object], Awaitable[None]]
+"""Stores what is kept of a response: `response`, `input`, `items` (input and output), `beat` (Unix seconds)."""
 
 
-class Asked(msgspec.Struct, frozen=True):
-    """A request, understood."""
+class PreparedResponse(msgspec.Struct, frozen=True):
+    """A request that is ready to be asked."""
 
     body: wire.ResponseRequest
-    question: PreparedChat
-    client: Client
+    prepared: PreparedChat
     items: list[Any]
-    """All input so far, as it came; none when it is not stored."""
+    """The whole input so far, as the client sent it; empty when it is not stored."""
     heavy: bool = False
-    """Of many bytes: not to be encoded on the loop."""
+    """So many bytes that they are encoded in a thread."""
 
 
 class ResponseRun:
-    """Makes one response."""
+    """A response under way (`delivery.Answer`)."""
 
-    def __init__(self, asked: Asked, services: Services, keep: Keep) -> None:
+    def __init__(self, asked: PreparedResponse, services: Services, store: Store) -> None:
         self._asked = asked
         self._services = services
-        self._store = keep
+        self._store = store
         self.name = unique("resp_")
         wanted = "reasoning.encrypted_content" in (asked.body.include or ())
         self._encoder = ResponseStream(
-            _response(self.name, asked.body, asked.question.model),
-            ResponseOptions(asked.question.style.rules, wanted),
+            _response(self.name, asked.body, asked.prepared.model),
+            ResponseOptions(asked.prepared.style.rules, wanted),
             unique,
         )
-        self.tape = EventBuffer()
-        """What was said so far, of a response in the background."""
+        self.buffer = EventBuffer()
+        """The events so far of a response in the background."""
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -66,80 +65,72 @@ class ResponseRun:
         """The object as far as it is made."""
         return self._encoder.response
 
-    async def complete(self, record: RequestLog) -> web.Response:
-        """The whole object."""
-        question, client = self._asked.question, self._asked.client
-        events = await self._services.exchange.complete(question.calls[0], client, record, self._reader)
+    @property
+    def choices(self) -> list[Choice]:
+        return self._asked.prepared.choices
+
+    @property
+    def model(self) -> str:
+        model: str = self.response["model"]
+        return model
+
+    def reader(self, choice: int) -> TurnReader:
+        prepared = self._asked.prepared
+        return TurnReader(_call_id, prepared.style.rules, prepared.keyring, choice)
+
+    def encoder(self) -> ResponseStream:
+        return self._encoder
+
+    async def whole(self, events: list[Event]) -> bytes:
         self._encoder.encode(events)
-        await self._keep()
-        return json_reply(wire.encode(self.response), self.headers(record))
+        await self._save()
+        return wire.encode(self.response)
 
-    async def stream(self, request: web.Request, record: RequestLog) -> web.StreamResponse:
-        """Its events."""
-        async with StreamReply(request, lambda: self.headers(record), self._services.config.stream) as reply:
-            return await self._say(reply, record)
+    def reply(self, reply: Reply) -> Reply:
+        return _Storing(reply, self._save_when_done)
 
-    def start(self, record: RequestLog) -> None:
-        """Make it in the background; a drain of the process waits for it, too."""
-        self._task = asyncio.create_task(self._in_background(record), name=self.name)
+    def headers(self, context: RequestContext) -> dict[str, str]:
+        return answer_headers(self.model, self._asked.prepared.notes, context.report.adjusted)
+
+    def start(self, context: RequestContext) -> None:
+        """Make the response in the background. A drain of the process waits for it, too."""
+        self._task = asyncio.create_task(self._in_background(context), name=self.name)
         self._services.running.add(self._task)
         self._task.add_done_callback(self._services.running.discard)
 
     async def cancel(self, why: str | None = None) -> None:
-        """Stop what is made in the background; returns when it has stopped."""
+        """Stop what is made in the background; return when it has stopped."""
         if self._task is not None:
             self._task.cancel(why)
             await asyncio.wait([self._task])
 
-    def headers(self, record: RequestLog) -> dict[str, str]:
-        """The model that answers, and what was not honoured."""
-        record.model = model = self.response["model"]
-        return answered_by(model, self._asked.question.notes, record.adjusted)
-
-    async def _in_background(self, record: RequestLog) -> None:
-        beats = asyncio.create_task(self._beat(), name=f"{self.name}-beat")
+    async def _in_background(self, context: RequestContext) -> None:
+        heartbeat = asyncio.create_task(self._beat(), name=f"{self.name}-beat")
         try:
             with self._services.admission:
-                await self.tape.write(self._encoder.begin())
-                await self._say(self.tape, record)
-        except GatewayError as error:  # no place is free, now that its turn has come
-            await self.tape.write(self._encoder.fail(error))
+                await self.buffer.write(self._encoder.begin())
+                await self._services.delivery.stream_to(self.reply(self.buffer), context, self)
+        except GatewayError as error:  # the gateway is full by now
+            await self.buffer.write(self._encoder.fail(error))
         except asyncio.CancelledError:
             self.response["status"] = "cancelled"
         finally:
-            beats.cancel()
-            await self._keep()
-            self.tape.end()
-            self._services.finished(record, 200)
+            heartbeat.cancel()
+            await self._save()
+            self.buffer.end()
+            self._services.finished(context, 200)
 
     async def _beat(self) -> None:
         while True:
-            await self._keep()
-            await asyncio.sleep(_BEAT)
+            await self._save()
+            await asyncio.sleep(_HEARTBEAT)
 
-    async def _say(self, reply: Reply, record: RequestLog) -> web.StreamResponse:
-        question = self._asked.question
-        return await self._services.exchange.stream(
-            question.calls,
-            self._asked.client,
-            _Storing(reply, self._keep_when_done),
-            record,
-            self._translator,
-        )
-
-    def _translator(self, _: int) -> StreamTranslator:
-        return StreamTranslator(self._reader(), self._encoder)
-
-    def _reader(self) -> TurnReader:
-        question = self._asked.question
-        return TurnReader(lambda: unique("call_"), question.style.rules, question.keyring)
-
-    async def _keep_when_done(self) -> None:
-        """Before the client hears that it is done: its next request may come at once."""
+    async def _save_when_done(self) -> None:
+        """Store the response before the client sees its end: the next request may refer to it at once."""
         if self._encoder.done:
-            await self._keep()
+            await self._save()
 
-    async def _keep(self) -> None:
+    async def _save(self) -> None:
         if self._asked.body.store is False:
             return
         response, items = self.response, self._asked.items
@@ -153,19 +144,23 @@ class ResponseRun:
         )
 
 
-class _Storing:
-    """A reply that sees to the store before the last frame goes out."""
+def _call_id() -> str:
+    return unique("call_")
 
-    def __init__(self, reply: Reply, keep_when_done: Callable[[], Awaitable[None]]) -> None:
+
+class _Storing:
+    """A reply that stores the response before it sends the last frame."""
+
+    def __init__(self, reply: Reply, save_when_done: Callable[[], Awaitable[None]]) -> None:
         self._reply = reply
-        self._keep_when_done = keep_when_done
+        self._save_when_done = save_when_done
 
     @property
     def begun(self) -> bool:
         return self._reply.begun
 
     async def write(self, data: bytes) -> None:
-        await self._keep_when_done()
+        await self._save_when_done()
         await self._reply.write(data)
 
     async def finish(self) -> web.StreamResponse:
@@ -173,7 +168,7 @@ class _Storing:
 
 
 def _response(name: str, body: wire.ResponseRequest, model: str) -> Object:
-    """The object before anything was said; every field that Open Responses requires (wire.md, surprise 9)."""
+    """Return the object before it has output, with every field that the Open Responses specification requires."""
     text = body.text.format if body.text is not None else None
     return {
         "id": name, "object": "response", "created_at": int(time.time()), "completed_at": None,
@@ -196,14 +191,14 @@ def _response(name: str, body: wire.ResponseRequest, model: str) -> Object:
 
 
 def _echoed(tool: wire.ResponseTool) -> Object:
-    """A tool as it is given back; a function needs all of its fields."""
+    """Return a tool as the answer repeats it. A function has all of its fields."""
     if tool.type == "function":
         return {"type": "function", "name": tool.name, "description": tool.description,
                 "parameters": tool.parameters, "strict": bool(tool.strict)}  # fmt: skip
     return _set(tool)
 
 
-def _set(given: msgspec.Struct) -> Object:
-    """What was said of it, without what was not."""
-    found: Object = msgspec.to_builtins(given)
-    return {key: value for key, value in found.items() if value is not None}
+def _set(value: msgspec.Struct) -> Object:
+    """Return the fields that are set."""
+    fields: Object = msgspec.to_builtins(value)
+    return {name: field for name, field in fields.items() if field is not None}

@@ -1,30 +1,29 @@
 """OpenAI's Responses, over the same core as chat; what is stored is kept for the key that asked."""
 
-import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Callable
-from typing import Annotated, Any, TypeVar
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
 
 import msgspec
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from gateway.conversation import field_policy as compat
+from gateway.conversation import field_policy
 from gateway.errors import BadRequest, Draining, GatewayError, NotFound, RateLimited
-from gateway.exchange.delivery import Body, StreamReply, json_reply, read_body
+from gateway.exchange.context import RequestContext
+from gateway.exchange.delivery import json_response
 from gateway.exchange.ids import unique
-from gateway.exchange.preparation import ask
+from gateway.exchange.offload import offload
+from gateway.exchange.preparation import prepare
+from gateway.exchange.request_body import read_body
 from gateway.gemini.thought_signatures import SignatureKeys
-from gateway.observability.request_log import REQUEST_LOG, RequestLog
 from gateway.plugin import Plugin, Services
 from gateway.plugins.responses import request as responses
 from gateway.plugins.responses import wire
-from gateway.plugins.responses.background import STALE, Asked, ResponseRun
+from gateway.plugins.responses.background import STALE, PreparedResponse, ResponseRun
 from gateway.plugins.responses.response import Object
 from gateway.policy.access import Client
-
-T = TypeVar("T")
 
 _AT = re.compile(r"messages\[(\d+)\]")
 _UNFINISHED = ("queued", "in_progress")
@@ -70,50 +69,48 @@ class Responses(Plugin):
 
     async def create(self, request: web.Request) -> web.StreamResponse:
         """Answer one request: whole, in events, or later."""
-        record = request[REQUEST_LOG]
-        async with self.services.enter(request, "responses") as client:
-            asked = await self._understand(request, client)
+        async with self.services.enter(request, "responses") as context:
+            client, asked = context.client, await self._prepare(request, context)
             run = ResponseRun(
-                asked, self.services, lambda found: self.keep(run.name, client, found, heavy=asked.heavy)
+                asked, self.services, lambda kept: self.keep(run.name, client, kept, heavy=asked.heavy)
             )
             if asked.body.background:
-                return await self._in_background(request, run, asked)
-            if record.stream:
-                return await run.stream(request, record)
-            return await run.complete(record)
+                return await self._in_background(request, context, run, asked)
+            return await self.services.delivery.send(request, context, run)
 
     async def count(self, request: web.Request) -> web.Response:
         """How many tokens a request would bring."""
-        async with self.services.enter(request, "responses") as client:
-            asked = await self._understand(request, client)
-            tokens = await self.services.exchange.count(asked.question.calls[0], client, request[REQUEST_LOG])
-        return json_reply(wire.encode({"object": "response.input_tokens", "input_tokens": tokens}), {})
+        async with self.services.enter(request, "responses") as context:
+            asked = await self._prepare(request, context)
+            tokens = await self.services.exchange.count(asked.prepared.call, context)
+        return json_response(wire.encode({"object": "response.input_tokens", "input_tokens": tokens}), {})
 
     async def show(self, request: web.Request) -> web.StreamResponse:
         """A stored response; with `stream=true` the events of one made in the background."""
-        client, name = self.services.client(request), request.match_info["id"]
+        context, name = self.services.identify(request), request.match_info["id"]
+        client = context.client
         run = self._runs.get(_key(name, client))
         if request.query.get("stream", "").lower() in ("true", "1"):
             if run is None:
                 await self.stored(name, client)
                 raise BadRequest("the events of this response are not kept (any more)", param="stream")
-            return await self._follow(request, run, _cursor(request))
+            return await self._follow(request, context, run, _cursor(request))
         response = run.response if run is not None else (await self.stored(name, client))["response"]
-        return json_reply(wire.encode(response), {})
+        return json_response(wire.encode(response), {})
 
     async def forget(self, request: web.Request) -> web.Response:
         """Delete a stored response; one that is still being made is stopped."""
-        client, name = self.services.client(request), request.match_info["id"]
+        client, name = self.services.identify(request).client, request.match_info["id"]
         await self.stored(name, client)
         run = self._runs.pop(_key(name, client), None)
         if run is not None:
             await run.cancel()
         await self.keep(name, client, None)
-        return json_reply(wire.encode({"id": name, "object": "response", "deleted": True}), {})
+        return json_response(wire.encode({"id": name, "object": "response", "deleted": True}), {})
 
     async def cancel(self, request: web.Request) -> web.Response:
         """Stop one that is made in the background; asked again, or too late, it answers what there is."""
-        client, name = self.services.client(request), request.match_info["id"]
+        client, name = self.services.identify(request).client, request.match_info["id"]
         response = (await self.stored(name, client))["response"]
         if not response["background"]:
             raise BadRequest("only background responses can be cancelled")
@@ -126,16 +123,16 @@ class Responses(Plugin):
                 "this response is made by another process of the gateway: please try again",
                 status=409, code="conflict", retry_after=1,
             )  # fmt: skip
-        return json_reply(wire.encode(response), {})
+        return json_response(wire.encode(response), {})
 
     async def input_items(self, request: web.Request) -> web.Response:
         """What a stored response was asked."""
-        stored = await self.stored(request.match_info["id"], self.services.client(request))
+        stored = await self.stored(request.match_info["id"], self.services.identify(request).client)
         items = stored["input"]
         ids = [item.get("id") for item in items]
         page = {"object": "list", "data": items, "has_more": False, "first_id": ids[0] if ids else None,
                 "last_id": ids[-1] if ids else None}  # fmt: skip
-        return json_reply(wire.encode(page), {})
+        return json_response(wire.encode(page), {})
 
     async def stored(self, name: str, client: Client, param: str | None = None) -> Object:
         """What is kept under a response's id for this key. Raises NotFound, or BadRequest naming `param`."""
@@ -148,78 +145,74 @@ class Responses(Plugin):
             raise BadRequest(told, param=param, code="previous_response_not_found")
         raise NotFound(f"Response with id '{name[:80]}' not found.", code="response_not_found")
 
-    async def keep(self, name: str, client: Client, found: Object | None, *, heavy: bool = False) -> None:
-        """Remember, or with None forget; a heavy one is told in a thread."""
-        encoded = await asyncio.to_thread(msgspec.json.encode, found) if heavy else msgspec.json.encode(found)
-        text = encoded.decode() if found is not None else ""
+    async def keep(self, name: str, client: Client, kept: Object | None, *, heavy: bool = False) -> None:
+        """Store a response, or with None forget it. A heavy one is encoded in a thread."""
+        encoded = await offload(heavy, lambda: msgspec.json.encode(kept))
+        text = encoded.decode() if kept is not None else ""
         await self.services.exchange.stores.responses.put({_key(name, client): text}, time.time())
 
     async def _in_background(
-        self, request: web.Request, run: ResponseRun, asked: Asked
+        self, request: web.Request, context: RequestContext, run: ResponseRun, asked: PreparedResponse
     ) -> web.StreamResponse:
-        """Begin one; answer with it as it is now, or with its events."""
+        """Begin a response; answer with it as it is now, or with its events."""
         if asked.body.store is False:
             raise BadRequest("background responses are stored: `store` must not be false", param="store")
         self._make_room()
-        record = request[REQUEST_LOG]
-        self._runs[_key(run.name, asked.client)] = run
-        run.start(RequestLog(record.request_id, "POST", "/v1/responses (background)", started=record.started,
-                         model=record.model, requested_model=record.requested_model, client=record.client,
-                         notes=record.notes, trace=record.trace and record.trace.after()))  # fmt: skip
-        if record.stream:
-            return await self._follow(request, run, -1)
-        return json_reply(wire.encode(run.response), run.headers(record))
+        self._runs[_key(run.name, context.client)] = run
+        run.start(context.in_background("/v1/responses (background)"))
+        if context.report.stream:
+            return await self._follow(request, context, run, -1)
+        return json_response(wire.encode(run.response), run.headers(context))
 
     def _make_room(self) -> None:
         """Forget the events of what is done, oldest first. Raises RateLimited when too much is being made."""
-        done = [key for key, run in self._runs.items() if run.tape.ended]
+        done = [key for key, run in self._runs.items() if run.buffer.ended]
         room = self.config.megabytes * _MIB
         most = self.config.background
-        while done and (len(self._runs) >= 2 * most or sum(r.tape.bytes for r in self._runs.values()) > room):
+        while done and (
+            len(self._runs) >= 2 * most or sum(r.buffer.bytes for r in self._runs.values()) > room
+        ):
             del self._runs[done.pop(0)]
-        if len(self._runs) - len(done) >= most or sum(r.tape.bytes for r in self._runs.values()) > room:
+        if len(self._runs) - len(done) >= most or sum(r.buffer.bytes for r in self._runs.values()) > room:
             raise RateLimited(
                 f"This gateway makes {most} responses in the background at once (responses.background).",
                 code="gateway_overloaded",
                 retry_after=5,
             )
 
-    async def _follow(self, request: web.Request, run: ResponseRun, after: int) -> web.StreamResponse:
-        """The events with numbers above `after`; a client that leaves does not stop what is made."""
-        record = request[REQUEST_LOG]
-        async with StreamReply(request, lambda: run.headers(record), self.services.config.stream) as reply:
-            async for frames in run.tape.follow(after):
-                await reply.write(frames)
-            return await reply.finish()
+    async def _follow(
+        self, request: web.Request, context: RequestContext, run: ResponseRun, after: int
+    ) -> web.StreamResponse:
+        """Send the events with numbers above `after`. A client that leaves does not stop the response."""
+        return await self.services.delivery.follow(
+            request, context, run.buffer.follow(after), lambda: run.headers(context)
+        )
 
-    async def _understand(self, request: web.Request, client: Client) -> Asked:
-        """The body, the question, and all items so far, as they came."""
-        record = request[REQUEST_LOG]
-        data = await read_body(request)
-        body = await _worked(data, lambda: data.decode(wire.decode_request))
+    async def _prepare(self, request: web.Request, context: RequestContext) -> PreparedResponse:
+        """Prepare a request, with all items so far as they came."""
+        client, data = context.client, await read_body(request)
+        body = await offload(data.heavy, lambda: data.decode(wire.decode_request))
         history: list[Any] = []
         if body.previous_response_id:
             before = await self.stored(body.previous_response_id, client, "previous_response_id")
             if before["response"]["status"] in _UNFINISHED:
                 raise BadRequest("the previous response is still being made", param="previous_response_id")
             history = before["items"]
-        notes = compat.review(data.fields, responses.RESPONSES, self.services.config.compat)
-        chat = await _worked(data, lambda: responses.to_chat(body, msgspec.convert(history, list[wire.Item])))
+        notes = field_policy.review(data.fields, responses.RESPONSES, self.services.config.compat)
+        chat = await offload(
+            data.heavy, lambda: responses.to_chat(body, msgspec.convert(history, list[wire.Item]))
+        )
         try:
-            question = await ask(
-                chat.body, client, record, self.services, [*notes, *chat.notes], heavy=data.heavy
+            prepared = await prepare(
+                chat.body, context, self.services, [*notes, *chat.notes], heavy=data.heavy
             )
         except GatewayError as error:
             error.param = _origin(error.param, chat.origins)
             raise
-        # what is not stored need not be told again
-        items = [] if body.store is False else await _worked(data, lambda: _items(data.fields.get("input")))
-        return Asked(body, question, client, [*history, *items], data.heavy)
-
-
-async def _worked(data: Body, work: Callable[[], T]) -> T:
-    """What a heavy body needs is done in a thread, step by step, so that nobody else waits for it."""
-    return await asyncio.to_thread(work) if data.heavy else work()
+        if body.store is False:
+            return PreparedResponse(body, prepared, [], data.heavy)
+        items = await offload(data.heavy, lambda: _items(data.fields.get("input")))
+        return PreparedResponse(body, prepared, [*history, *items], data.heavy)
 
 
 def _alive(stored: Object) -> Object:

@@ -1,0 +1,141 @@
+"""What all upstream calls share: key pool, ledger, prices, client limits, and the estimate of a call's cost.
+
+A client with a Gemini key of its own is passed through: its calls use no key of the pool, and the ledger, if there is
+one, records them without a client.
+"""
+
+from collections.abc import Callable
+from time import time
+from typing import Protocol
+
+from msgspec import Struct, field, structs
+
+from gateway.errors import GatewayError, RateLimited
+from gateway.gemini.call import GeminiCall
+from gateway.gemini.capabilities import CapabilityTable
+from gateway.gemini.usage import TokenCounts
+from gateway.gemini.wire import encode_json
+from gateway.observability.statistics import Statistics
+from gateway.policy import call_outcome
+from gateway.policy.access import Client
+from gateway.policy.keypool import KeyPool, PoolUpdate
+from gateway.policy.ledger import Intent, Settlement
+from gateway.policy.pricing import Prices
+from gateway.policy.rate_limits import Window
+from gateway.store.rate_counters import Counters
+
+_BYTES_PER_TOKEN = 4
+_MOST_PROMPT = 2**21
+"""Tokens. No model reads more."""
+_MOST_OUTPUT = 65_536
+"""Tokens that a model may write where the capability table does not say."""
+_LONG_WAIT = 60
+"""Seconds from which on an SDK should not wait for a limit by itself."""
+
+
+class LedgerWriter(Protocol):
+    """Ledger interface that attempts use (`store.ledger.writer.Ledger`)."""
+
+    async def begin(self, intent: Intent) -> None: ...
+    async def settle(self, settlement: Settlement) -> None: ...
+    def note(self, settlement: Settlement) -> None: ...
+
+
+class CostEstimate(Struct, frozen=True):
+    """Upper estimate of a call's tokens, before the call is made."""
+
+    bytes: int = 0
+    """Bytes of the request."""
+    output: int = 0
+    """Most tokens of the answer."""
+
+    @property
+    def prompt(self) -> int:
+        """Prompt tokens, roughly."""
+        return min(_MOST_PROMPT, -(-self.bytes // _BYTES_PER_TOKEN))
+
+    @property
+    def most(self) -> TokenCounts:
+        """Most tokens, for a budget. No language needs more than one token for two bytes of JSON."""
+        return TokenCounts(prompt=min(_MOST_PROMPT, -(-self.bytes // 2)), completion=self.output)
+
+
+UNKNOWN_COST = CostEstimate()
+
+
+class Target(Struct):
+    """What an attempt is made at: a model, and what decides which key is used for it."""
+
+    model: str
+    """Empty when the call names none."""
+    cost: CostEstimate = UNKNOWN_COST
+    affinity: bytes = b""
+    """Digest of the conversation; calls with the same digest prefer the same project."""
+    project: str = ""
+    """The only project that may be asked; "" for any."""
+    tried: list[str] = field(default_factory=list)
+    """Projects that have been asked, in order. Attempts add to it."""
+
+
+class CallAccounting(Struct, frozen=True):
+    """What attempts share: pool, prices, statistics, ledger and the clients' rate counters."""
+
+    pool: KeyPool
+    prices: Prices
+    capability_table: CapabilityTable
+    statistics: Statistics
+    counters: Counters
+    ledger: LedgerWriter | None = None
+    on_pool_update: Callable[[list[PoolUpdate]], None] = lambda _: None
+    """Called with what the pool learned, for its store and for other machines."""
+
+    def estimate(self, call: GeminiCall, client: Client) -> CostEstimate:
+        """Return the most that a call can cost: its own limit of output tokens counts, or the model's.
+
+        UNKNOWN_COST for a client without token limits and budgets, for whom nothing depends on it.
+        """
+        rules = client.rules
+        limited = rules.tokens_per_minute is not None or rules.tokens_per_day is not None
+        if not client.id or not (limited or rules.dollars or rules.tokens):
+            return UNKNOWN_COST
+        config = call.request.generation_config
+        output = config.max_output_tokens if config is not None else None
+        most = output or self.capability_table.of(call.model).output_tokens or _MOST_OUTPUT
+        return CostEstimate(_prompt_bytes(call), most)
+
+    def try_elsewhere(
+        self, error: GatewayError, client: Client, model: str, project: str = ""
+    ) -> tuple[bool, GatewayError]:
+        """Return whether another key of the pool can be asked at once, and the error for the client if not.
+
+        Google's words about a key of the pool are not for a client: they are replaced by the pool's own error.
+        """
+        if not client.id or not isinstance(
+            call_outcome.outcome(error), call_outcome.Limited | call_outcome.Rejected
+        ):
+            return False, error
+        if error.upstream_status is None:
+            return False, error  # the gateway's own limits
+        try:
+            lease = self.pool.acquire(model, time(), only=project)
+        except GatewayError as no_key_left:
+            return False, no_key_left
+        self.pool.settle(lease, call_outcome.Cancelled(), time(), 0.0)
+        return True, error
+
+
+def _prompt_bytes(call: GeminiCall) -> int:
+    """Return the bytes of instructions, tools and contents: those of the body without the settings."""
+    settings = structs.replace(call.request, contents=[], system_instruction=None, tools=None)
+    return len(call.encode()) - len(encode_json(settings))
+
+
+def limit_reached(window: Window, retry_after: float) -> RateLimited:
+    """Return the error for a client that has reached one of its own limits. `retry_after` is in seconds."""
+    per = "minute" if window.seconds == 60 else "day"
+    return RateLimited(
+        f"Rate limit reached for this API key: {window.limit} {window.counted} per {per}.",
+        type=window.counted if window.counted == "tokens" else "requests",
+        retry_after=retry_after,
+        should_retry=False if retry_after > _LONG_WAIT else None,
+    )

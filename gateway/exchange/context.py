@@ -1,0 +1,88 @@
+"""Facts about one request that hold for all its calls."""
+
+from time import monotonic
+
+from aiohttp import web
+from msgspec import Struct, structs
+
+from gateway.exchange.report import ExchangeReport
+from gateway.observability.request_log import RequestLog, Trace
+from gateway.policy.access import Client
+
+NOBODY = Client("", "")
+"""The client of a request whose key is not known yet."""
+
+
+class RequestContext(Struct, frozen=True):
+    """One request: who sent it, its identifiers, and the report that its calls are collected in.
+
+    It is immutable. When more is known, a new context takes its place under `CONTEXT`; all of them share the report.
+    """
+
+    request_id: str
+    method: str
+    path: str
+    started: float
+    """On the monotonic clock."""
+    report: ExchangeReport
+    trace: Trace | None = None
+    surface: str = ""
+    """The plugin that answers."""
+    client: Client = NOBODY
+    cache: float = 0.0
+    """Seconds for which the answer may be kept and an earlier one may be used; 0 for neither."""
+
+    def first_byte(self) -> None:
+        """Record that content is about to be sent."""
+        self.report.first_byte_ms = _milliseconds_since(self.started)
+
+    def in_background(self, path: str) -> "RequestContext":
+        """Return the context of work that continues after this request was answered, with a report of its own."""
+        report = self.report
+        own = ExchangeReport(report.model, report.requested_model, notes=report.notes)
+        trace = self.trace.after() if self.trace is not None else None
+        return structs.replace(self, path=path, report=own, trace=trace, cache=0.0)
+
+    def log(self, status: int) -> RequestLog:
+        """Return the log record of a request that has ended with an HTTP status."""
+        client, report, gap = self.client, self.report, self.report.chunk_gap
+        return RequestLog(
+            self.request_id,
+            self.method,
+            self.path,
+            status,
+            report.model,
+            report.requested_model or None,
+            report.stream,
+            client.fingerprint or None,
+            client.id or None,
+            self.surface,
+            report.project,
+            report.upstream_status,
+            report.attempts,
+            report.first_byte_ms,
+            round(gap * 1000, 1) if gap is not None else None,
+            _milliseconds_since(self.started),
+            report.prompt_tokens,
+            report.completion_tokens,
+            report.notes,
+            report.adjusted,
+            report.fallbacks,
+            report.hedge,
+            report.cached,
+            report.failures,
+            report.error,
+        )
+
+
+def dry_context(client: Client) -> RequestContext:
+    """Return a context for work that no request asked for and that calls nothing."""
+    return RequestContext("", "", "", monotonic(), ExchangeReport(), client=client)
+
+
+CONTEXT: web.RequestKey[RequestContext] = web.RequestKey("context", RequestContext)
+"""Where a request's context is."""
+
+
+def _milliseconds_since(start: float) -> float:
+    return round((monotonic() - start) * 1000, 1)

@@ -1,0 +1,15 @@
+"""Work that would keep the event loop busy is done in a thread."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+HEAVY = 128 * 1024
+"""Bytes of a body from which on its decoding, translation and encoding are done in a thread."""
+
+
+async def offload(heavy: bool, work: Callable[[], T]) -> T:
+    """Return what `work` returns. Heavy work runs in a thread, so that other requests do not wait for it."""
+    return await asyncio.to_thread(work) if heavy else work()

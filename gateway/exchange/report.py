@@ -1,0 +1,74 @@
+"""What happened to one request, collected while it runs. Only `gateway.exchange` writes to it."""
+
+from msgspec import Struct, field
+
+from gateway.errors import GatewayError
+from gateway.gemini.usage import token_counts
+from gateway.gemini.wire import UsageMetadata
+from gateway.observability.request_log import UpstreamCall
+from gateway.policy.rate_limits import WindowState
+
+
+class ExchangeReport(Struct):
+    """The mutable part of a request. `RequestContext.log` turns it into the log line at the end."""
+
+    model: str | None = None
+    """The model that is asked, later the one that answered."""
+    requested_model: str | None = None
+    """The client's own name of the model."""
+    stream: bool = False
+    notes: list[str] | None = None
+    """Fields of the client's request that are not honoured."""
+    project: str | None = None
+    """The project of the key pool that was asked last."""
+    upstream_status: int | None = None
+    attempts: int = 0
+    first_byte_ms: float | None = None
+    """Milliseconds from the request's start to the first content."""
+    chunk_gap: float | None = None
+    """The longest time between two reads of a stream, in seconds."""
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    adjusted: list[str] = field(default_factory=list)
+    """Fields that Gemini refused and that were changed for another attempt."""
+    fallbacks: list[str] | None = None
+    """Models that failed and were replaced, each as `model code`."""
+    hedge: str | None = None
+    """Result of a second attempt on another project: `won` or `lost`."""
+    cached: str | None = None
+    """Result of the response cache: `hit`, `miss` or `off`."""
+    failures: list[str] = field(default_factory=list)
+    """Causes of failed calls, also of those that a later attempt repaired."""
+    error: str | None = None
+    """Code of an error that was written into a stream."""
+    limits: tuple[WindowState, ...] = ()
+    """What is left of the client's own limits."""
+    calls: list[UpstreamCall] = field(default_factory=list)
+    """The calls of Gemini, for a trace. Empty when the request is not traced."""
+
+    def describe(
+        self,
+        model: str | None,
+        requested: str | None,
+        *,
+        stream: bool = False,
+        notes: list[str] | None = None,
+    ) -> None:
+        """Record what the client asked for."""
+        self.model, self.requested_model, self.stream, self.notes = model, requested, stream, notes or None
+
+    def add_tokens(self, usage: UsageMetadata) -> None:
+        """Add the tokens of one call, as the ledger counts them."""
+        counts = token_counts(usage)
+        self.prompt_tokens = (self.prompt_tokens or 0) + counts.input
+        self.completion_tokens = (self.completion_tokens or 0) + counts.output
+
+    def add_chunk_gap(self, seconds: float) -> None:
+        """Keep the longest time between two reads of a stream."""
+        if self.chunk_gap is None or seconds > self.chunk_gap:
+            self.chunk_gap = seconds
+
+    def fail(self, error: GatewayError) -> None:
+        """Record the error that ends the request."""
+        self.error = error.code
+        self.upstream_status = error.upstream_status or self.upstream_status

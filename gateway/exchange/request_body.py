@@ -1,0 +1,95 @@
+"""Reads a request's JSON body."""
+
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+from aiohttp import web
+from msgspec import Raw
+
+from gateway.errors import BadRequest, TooLarge
+from gateway.exchange.offload import HEAVY, offload
+from gateway.gemini import json_shape
+
+T = TypeVar("T")
+
+TOO_LARGE = "The request body is larger than `limits.body` allows."
+_PATH = re.compile(r" - at `(\$|key in \$)(.*)`$")
+_MISSING = re.compile(r"Object missing required field `(\w+)`")
+_LONGEST_MESSAGE = 300
+_ENCODINGS = ("", "identity")
+_decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+
+
+class Body(msgspec.Struct, frozen=True):
+    """A JSON object as it was received: its bytes, and its fields undecoded."""
+
+    data: bytes
+    fields: dict[str, Raw]
+
+    @property
+    def heavy(self) -> bool:
+        """Whether the body is so large that it is worked on in a thread."""
+        return len(self.data) > HEAVY
+
+    def decode(self, decoder: Callable[[bytes], T]) -> T:
+        """Return the decoded body. Raises BadRequest with the path of the first field that is wrong."""
+        try:
+            return decoder(self.data)
+        except msgspec.ValidationError as error:
+            raise _invalid(error) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise _not_json() from None
+
+
+async def read_body(request: web.Request) -> Body:
+    """Return the JSON object that a client sent, whatever its Content-Type says.
+
+    Raises TooLarge over `limits.body`, and BadRequest for anything that is not a JSON object.
+    """
+    if request.headers.get("Content-Encoding", "").lower() not in _ENCODINGS:
+        raise BadRequest(
+            "Content-Encoding is not supported: send the body uncompressed.",
+            status=415,
+            code="unsupported_encoding",
+        )
+    data = await read_bytes(request)
+    return await offload(len(data) > HEAVY, lambda: parse(data))
+
+
+async def read_bytes(request: web.Request) -> bytes:
+    """Return the bytes that a client sent. Raises TooLarge over `limits.body`."""
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge as error:
+        raise TooLarge(TOO_LARGE) from error
+
+
+def parse(data: bytes) -> Body:
+    """Return a JSON object whose shape has been checked. Raises BadRequest for anything else."""
+    json_shape.check(data)
+    try:
+        return Body(data, _decode_fields(data))
+    except msgspec.ValidationError:
+        raise BadRequest("The request body must be a JSON object.", code="invalid_type") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise _not_json() from None
+
+
+def _not_json() -> BadRequest:
+    return BadRequest("The request body is not valid JSON.", code="invalid_json")
+
+
+def _invalid(error: msgspec.ValidationError) -> BadRequest:
+    """Return the client's error. msgspec's message ends in the path: `Expected `int`, got `str` - at `$.n``."""
+    message = str(error)
+    end = _PATH.search(message)
+    path = end[2].lstrip(".") if end else ""
+    message = message[: end.start()] if end else message
+    missing = _MISSING.match(message)
+    if missing:
+        param = f"{path}.{missing[1]}" if path else missing[1]
+        return BadRequest(f"`{param}` is required", param=param, code="missing_required_parameter")
+    code = "invalid_type" if message.startswith("Expected") and "got" in message else "invalid_value"
+    return BadRequest(f"{path or 'body'}: {message[:_LONGEST_MESSAGE]}", param=path or None, code=code)

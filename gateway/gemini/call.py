@@ -1,0 +1,50 @@
+"""One call of a model."""
+
+from msgspec import Struct, structs
+
+from gateway.gemini.wire import GenerateContentRequest, encode_request
+
+
+class GeminiCall(Struct, frozen=True):
+    """One call of a model: everything that the upstream needs but the key.
+
+    A call never changes. `with_request` and `for_choice` return another call; calls may share one request.
+    """
+
+    model: str
+    """An id that is safe in a URL; whoever resolved it has checked it."""
+    request: GenerateContentRequest
+    stream: bool = False
+    heavy: bool = False
+    """So many bytes that they are encoded in a thread."""
+    cache_key: str = ""
+    """The client's name for calls that begin alike (OpenAI's `prompt_cache_key`)."""
+    project: str = ""
+    """The project of the key pool that holds the files named in the request; "" for any."""
+    encoded: bytes = b""
+    """What `encode` has made; empty before."""
+
+    @property
+    def path(self) -> str:
+        """The path below the API version. Gemini streams server-sent events only when `alt=sse` asks for them."""
+        name = self.model if self.model.startswith("tunedModels/") else f"models/{self.model}"
+        return f"{name}:streamGenerateContent?alt=sse" if self.stream else f"{name}:generateContent"
+
+    def encode(self) -> bytes:
+        """Return the request as JSON. It is encoded once and kept."""
+        if not self.encoded:
+            # a cache in a frozen struct: the bytes are a function of the request
+            structs.force_setattr(self, "encoded", encode_request(self.request))
+        return self.encoded
+
+    def with_request(self, request: GenerateContentRequest) -> "GeminiCall":
+        """Return the same call with another request."""
+        return structs.replace(self, request=request, encoded=b"")
+
+    def for_choice(self, number: int) -> "GeminiCall":
+        """Return the call of another choice (OpenAI's `n`). Only the seed differs, or all choices would be alike."""
+        config = self.request.generation_config
+        if not number or config is None or config.seed is None:
+            return self
+        config = structs.replace(config, seed=config.seed + number)
+        return self.with_request(structs.replace(self.request, generation_config=config))
