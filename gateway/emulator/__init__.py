@@ -1,1 +1,1 @@
-"""A Gemini emulator for tests and demos (`gateway fake`)."""
+"""Gemini emulator for tests and demos (`gateway fake`); it shares no code with the gateway."""

@@ -1,7 +1,7 @@
-"""Which functions the emulated model calls next, with what arguments, ids and signatures (A.5, B.6, C.5).
+"""Function calls of the emulated model, with their arguments, ids and thought signatures.
 
-A prompt that names declared functions gets calls of them, one that says "weather" or "tool" a call of the likeliest,
-`in 3 steps` three steps before the final text. Mode ANY always calls, NONE never.
+A prompt that names declared functions gets calls of them. One with "weather" or "tool" gets a call of the best match.
+`in 3 steps` in the prompt means three steps of calls before the final text. Mode ANY always calls, NONE never.
 """
 
 import base64
@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
-from gateway.emulator.contents import calling_config, functions, question, steps_done
 from gateway.emulator.history import SIGNATURE
 from gateway.emulator.models import Model
-from gateway.emulator.schemas import instance
+from gateway.emulator.request import calling_config, functions, question, steps_done
+from gateway.emulator.sample_values import sample_value
 
 _NUMBERS = {"two": 2, "three": 3, "four": 4}
 _STEPS = re.compile(r"\b(\d|two|three|four) steps\b", re.I)
@@ -25,58 +25,58 @@ _FINAL = re.compile(r"final|answer|output|result", re.I)
 
 
 def calls_of(model: Model, request: dict[str, Any]) -> list[dict[str, Any]]:
-    """The functionCall parts of the next step; none when it is time to talk."""
+    """Return the functionCall parts of the next step; none if the answer is text."""
     declared = {str(declaration.get("name")): declaration for declaration in functions(request)}
     step = hashlib.sha256(msgspec.json.encode(request.get("contents"))).digest()
-    asked = question(request)
-    wanted = _wanted(request, list(declared), asked)
-    return [_call(model, declared[name], asked, step, i) for i, name in enumerate(wanted)]
+    words = question(request)
+    names = _called_names(request, list(declared), words)
+    return [_call(model, declared[name], words, step, i) for i, name in enumerate(names)]
 
 
-def _wanted(request: dict[str, Any], declared: list[str], asked: str) -> list[str]:
+def _called_names(request: dict[str, Any], declared: list[str], words: str) -> list[str]:
     config = calling_config(request)
     mode, named = config.get("mode"), config.get("allowedFunctionNames")
     allowed = named or declared
     if not declared or mode == "NONE":
         return []
-    mentioned = [name for name in allowed if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", asked)]
-    if steps_done(request) < _steps_wanted(asked):
-        eager = mode == "ANY" or named or _EAGER.search(asked)
-        return mentioned or ([_likeliest(allowed, asked)] if eager else [])
+    mentioned = [name for name in allowed if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", words)]
+    if steps_done(request) < _steps_wanted(words):
+        eager = mode == "ANY" or named or _EAGER.search(words)
+        return mentioned or ([_best_match(allowed, words)] if eager else [])
     if mode == "ANY":
         return [next(filter(_FINAL.search, allowed), (mentioned or allowed)[0])]
     return []
 
 
-def _likeliest(allowed: list[str], asked: str) -> str:
-    fitting = (name for name in allowed if "weather" in name.lower() and "weather" in asked.lower())
+def _best_match(allowed: list[str], words: str) -> str:
+    fitting = (name for name in allowed if "weather" in name.lower() and "weather" in words.lower())
     return next(fitting, allowed[0])
 
 
 def _call(
-    model: Model, declaration: dict[str, Any], asked: str, step: bytes, position: int
+    model: Model, declaration: dict[str, Any], words: str, step: bytes, position: int
 ) -> dict[str, Any]:
-    """One call: the first of a step is signed, and each has an id, where the model does that."""
+    """Return one call. The first of a step is signed and every call has an id, as the model does."""
     schema = declaration.get("parametersJsonSchema") or declaration.get("parameters") or {"type": "object"}
-    args = instance(schema, _samples(asked))
+    args = sample_value(schema, _samples(words))
     call: dict[str, Any] = {"name": declaration["name"], "args": args if isinstance(args, dict) else {}}
     seed = hashlib.sha256(step + bytes([position % 256])).digest()
-    if model.ids:
+    if model.call_ids:
         call["id"] = base64.b32encode(seed)[:8].decode().lower()
-    if position or not model.signs:
+    if position or not model.signs_calls:
         return {"functionCall": call}
     return {"functionCall": call, "thoughtSignature": base64.b64encode(SIGNATURE + seed[:12]).decode()}
 
 
-def _samples(asked: str) -> dict[str, Any]:
-    """Arguments that the prompt gives: a city after "in", a command after "to run:"."""
-    city, command = _CITY.search(asked), _COMMAND.search(asked)
+def _samples(words: str) -> dict[str, Any]:
+    """Return arguments from the prompt: a city after "in", a command after "to run:"."""
+    city, command = _CITY.search(words), _COMMAND.search(words)
     samples = {"city": city[1], "location": city[1]} if city else {}
     return samples | ({"command": command[1], "cmd": command[1]} if command else {})
 
 
-def _steps_wanted(asked: str) -> int:
-    found = _STEPS.search(asked)
-    if not found:
+def _steps_wanted(words: str) -> int:
+    match = _STEPS.search(words)
+    if not match:
         return 1
-    return int(found[1]) if found[1].isdecimal() else _NUMBERS[found[1].lower()]
+    return int(match[1]) if match[1].isdecimal() else _NUMBERS[match[1].lower()]

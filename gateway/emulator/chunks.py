@@ -1,35 +1,37 @@
-"""A turn as Google sends it: candidates in chunks with counts so far, or joined into one (translation.md D.2)."""
+"""A turn as the chunks that Google streams, with cumulative counts, or as the one unary answer."""
 
 import hashlib
 import re
 from typing import Any
 
-from gateway.emulator.contents import generation, prompt
+from gateway.emulator.request import generation, prompt
 from gateway.emulator.turns import Turn
 
 Chunk = dict[str, Any]
 _LEAST = 4
-"""Characters that stay together, unless a number of chunks is asked for."""
+"""The smallest piece of text, in characters, unless the prompt sets the number of chunks."""
 
 
 def chunked(model: str, request: dict[str, Any], turn: Turn, pieces: int = 0) -> list[Chunk]:
-    """The chunks of a stream. `pieces` is how many a text is cut into; three, or fewer for a short one."""
+    """Return the chunks of a stream. Texts are cut into `pieces`; 0 means three, or fewer for a short one."""
     finish = _cut(generation(request), turn)
     groups = _groups(turn.parts, pieces)
     if turn.grounding is not None or "text" not in groups[-1][-1]:
         groups.append([{"text": ""}])
     count = int(generation(request).get("candidateCount") or 1)
-    chunks, told, ratings = [], "", _ratings(request)
+    chunks, text, ratings = [], "", _ratings(request)
     for i, parts in enumerate(groups):
-        told += "".join(part.get("text", "") for part in parts if not part.get("thought"))
+        text += "".join(part.get("text", "") for part in parts if not part.get("thought"))
         for index in range(count):
             candidate = _candidate(turn, parts, index, first=i == 0)
             if i == len(groups) - 1:
                 _finish(candidate, turn, finish)
                 if ratings:
                     candidate["safetyRatings"] = ratings
-            _likely(candidate, request)
-            chunks.append(_usage({"candidates": [candidate]}, model, request, told * count, turn.thoughts))
+            _add_logprobs(candidate, request)
+            chunks.append(
+                _with_usage({"candidates": [candidate]}, model, request, text * count, turn.thoughts)
+            )
     return chunks
 
 
@@ -54,21 +56,21 @@ def _finish(candidate: dict[str, Any], turn: Turn, finish: str) -> None:
 
 
 def _ratings(request: dict[str, Any]) -> list[dict[str, Any]]:
-    """A rating for each category that is set: HIGH where the prompt holds a word of its name, such as "hate"."""
+    """Return a rating for each category of safetySettings: HIGH if a word of its name is in the prompt ("hate")."""
     categories = [str(setting.get("category")) for setting in request.get("safetySettings") or ()]
-    asked = prompt(request).upper()
+    words = set(prompt(request).upper().split())
     return [
-        {"category": name, "probability": "HIGH" if _names(name) & set(asked.split()) else "NEGLIGIBLE"}
+        {"category": name, "probability": "HIGH" if _words_of(name) & words else "NEGLIGIBLE"}
         for name in categories
     ]
 
 
-def _names(category: str) -> set[str]:
+def _words_of(category: str) -> set[str]:
     return set(category.removeprefix("HARM_CATEGORY_").split("_"))
 
 
 def _cut(config: dict[str, Any], turn: Turn) -> str:
-    """Ends the text at the first stop sequence or the limit; the finish reason."""
+    """Cut the text at the first stop sequence and at the token limit; return the finish reason."""
     finish, left = turn.finish, 4 * (config.get("maxOutputTokens") or 1 << 40)
     for part in turn.parts:
         if "text" not in part or part.get("thought"):
@@ -82,7 +84,7 @@ def _cut(config: dict[str, Any], turn: Turn) -> str:
 
 
 def _groups(parts: list[dict[str, Any]], pieces: int) -> list[list[dict[str, Any]]]:
-    """Parts that share a chunk: all calls; else each alone, and a text in pieces."""
+    """Return the parts of each chunk: all calls together, each other part alone, and texts in pieces."""
     groups: list[list[dict[str, Any]]] = []
     for part in parts:
         if "functionCall" in part and groups and "functionCall" in groups[-1][-1]:
@@ -99,8 +101,8 @@ def _pieces(text: str, pieces: int) -> list[str]:
     return [text[i : i + size] for i in range(0, len(text), size)] or [""]
 
 
-def _likely(candidate: dict[str, Any], request: dict[str, Any]) -> None:
-    """Log-probabilities of the words in this chunk, with as many alternatives as were asked for."""
+def _add_logprobs(candidate: dict[str, Any], request: dict[str, Any]) -> None:
+    """Add log-probabilities of the words in this chunk, with `logprobs` alternatives."""
     config = generation(request)
     texts = [part.get("text", "") for part in candidate["content"]["parts"] if not part.get("thought")]
     tokens = re.findall(r"\s*\S+\s*", "".join(texts))
@@ -114,16 +116,16 @@ def _likely(candidate: dict[str, Any], request: dict[str, Any]) -> None:
     candidate["avgLogprobs"] = -0.1
     candidate["logprobsResult"] = {
         "chosenCandidates": chosen,
-        "topCandidates": [{"candidates": [one, *others]} for one in chosen],
+        "topCandidates": [{"candidates": [token, *others]} for token in chosen],
     }
 
 
-def _usage(chunk: Chunk, model: str, request: dict[str, Any], text: str, thoughts: int = 0) -> Chunk:
-    """A chunk with its counts so far; about four bytes make a token."""
-    asked, told = -(-len(prompt(request).encode()) // 4), -(-len(text.encode()) // 4)
-    counts = {"promptTokenCount": asked, "totalTokenCount": asked + told + thoughts}
-    if told:
-        counts["candidatesTokenCount"] = told
+def _with_usage(chunk: Chunk, model: str, request: dict[str, Any], text: str, thoughts: int = 0) -> Chunk:
+    """Return a chunk with counts of all text so far; four bytes make a token."""
+    prompt_tokens, text_tokens = -(-len(prompt(request).encode()) // 4), -(-len(text.encode()) // 4)
+    counts = {"promptTokenCount": prompt_tokens, "totalTokenCount": prompt_tokens + text_tokens + thoughts}
+    if text_tokens:
+        counts["candidatesTokenCount"] = text_tokens
     if thoughts:
         counts["thoughtsTokenCount"] = thoughts
     response_id = hashlib.sha256(f"{model}\0{prompt(request)}".encode()).hexdigest()[:22]
@@ -131,12 +133,12 @@ def _usage(chunk: Chunk, model: str, request: dict[str, Any], text: str, thought
 
 
 def bare(fields: Chunk, model: str, request: dict[str, Any]) -> Chunk:
-    """A chunk without a candidate, with the prompt's counts."""
-    return _usage(fields, model, request, "")
+    """Return a chunk without a candidate, with the prompt's counts."""
+    return _with_usage(fields, model, request, "")
 
 
 def joined(chunks: list[Chunk]) -> Chunk:
-    """A stream's chunks as the one answer that generateContent gives; a single one is that already."""
+    """Return the unary answer that a stream's chunks join to; a single chunk is returned as it is."""
     if len(chunks) < 2:
         return chunks[0] if chunks else {}
     whole = {key: value for chunk in chunks for key, value in chunk.items()}
@@ -150,24 +152,23 @@ def joined(chunks: list[Chunk]) -> Chunk:
 
 
 def _join(whole: dict[str, Any], piece: dict[str, Any]) -> None:
-    before, likely = whole.get("content"), whole.get("logprobsResult")
+    before, logprobs = whole.get("content"), whole.get("logprobsResult")
     whole.update(piece)
     if before is not None:
         parts = [*(before.get("parts") or ()), *((piece.get("content") or {}).get("parts") or ())]
         whole["content"] = {**before, "parts": _merged(parts)}
-    if likely and "logprobsResult" in piece:
-        both = (likely, piece["logprobsResult"])
-        whole["logprobsResult"] = {key: [one for some in both for one in some[key]] for key in likely}
+    if logprobs and "logprobsResult" in piece:
+        whole["logprobsResult"] = {key: logprobs[key] + piece["logprobsResult"][key] for key in logprobs}
 
 
 def _merged(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Neighbouring texts of one kind as one part, as unary answers have them."""
-    found: list[dict[str, Any]] = []
+    """Join neighbouring texts of one kind, as unary answers have them."""
+    merged: list[dict[str, Any]] = []
     for part in parts:
-        if part == {"text": ""} and found:
+        if part == {"text": ""} and merged:
             continue
-        if found and part.keys() <= {"text", "thought"} and part.keys() == found[-1].keys():
-            found[-1] = {**part, "text": found[-1]["text"] + part["text"]}
+        if merged and part.keys() <= {"text", "thought"} and part.keys() == merged[-1].keys():
+            merged[-1] = {**part, "text": merged[-1]["text"] + part["text"]}
         else:
-            found.append(part)
-    return found
+            merged.append(part)
+    return merged

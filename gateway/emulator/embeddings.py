@@ -1,25 +1,25 @@
-"""Embeddings that mean nothing but are the same each time, and what Google refuses to embed (translation.md F.3)."""
+"""Embeddings: vectors made from a hash of the text, and Google's refusals (https://ai.google.dev/api/embeddings)."""
 
 import hashlib
 import math
 from typing import Any
 
-from gateway.emulator.contents import text_of
-from gateway.emulator.contract import shaped
-from gateway.emulator.status import RefusedError
+from gateway.emulator.errors import RefusedError
+from gateway.emulator.messages import decode
+from gateway.emulator.request import text_of
 
 _FULL = 3072
-_MOST = 100
+_MOST_REQUESTS = 100
 
 
 def batch_embedded(model: str, body: Any) -> dict[str, Any]:
-    """The answer of batchEmbedContents. Raises RefusedError."""
-    requests = shaped(body, "BatchEmbedContentsRequest").get("requests") or []
+    """Return the answer of batchEmbedContents. Raises RefusedError."""
+    requests = decode(body, "BatchEmbedContentsRequest").get("requests") or []
     if not requests:
         raise RefusedError("* BatchEmbedContentsRequest.requests: requests must not be empty")
-    if len(requests) > _MOST:
+    if len(requests) > _MOST_REQUESTS:
         raise RefusedError(
-            f"* BatchEmbedContentsRequest.requests: at most {_MOST} requests can be in one batch"
+            f"* BatchEmbedContentsRequest.requests: at most {_MOST_REQUESTS} requests can be in one batch"
         )
     for i, request in enumerate(requests):
         if request.get("model") != f"models/{model}":
@@ -28,13 +28,13 @@ def batch_embedded(model: str, body: Any) -> dict[str, Any]:
 
 
 def embedded(model: str, body: Any) -> dict[str, Any]:
-    """The answer of embedContent. Raises RefusedError."""
-    request = shaped(body, "EmbedContentRequest")
+    """Return the answer of embedContent. Raises RefusedError."""
+    request = decode(body, "EmbedContentRequest")
     return {"embedding": _embedding(model, request), **_usage(model, [request])}
 
 
 def vector(text: str, size: int, *, cut: bool) -> list[float]:
-    """A unit vector made from a text; a cut one is the beginning of the full one, and shorter than 1."""
+    """Return a unit vector for a text; with `cut`, the beginning of the full one, whose length is below 1."""
     raw = hashlib.shake_256(text.encode("utf-8", "replace")).digest(2 * _FULL)
     values = [int.from_bytes(raw[i : i + 2], "big") / 32768 - 1 for i in range(0, 2 * _FULL, 2)]
     length = math.hypot(*(values if cut else values[:size]))
@@ -55,7 +55,7 @@ def _embedding(model: str, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _usage(model: str, requests: list[dict[str, Any]]) -> dict[str, Any]:
-    """The older model counts nothing, as recorded."""
+    """Return usageMetadata; gemini-embedding-001 sends none (recorded traffic)."""
     if model.endswith("-001"):
         return {}
     size = sum(len(text_of(request["content"]["parts"]).encode()) for request in requests)

@@ -1,17 +1,22 @@
-"""What Google wants of the turns: roles, the order and number of calls and results, signatures (B.2, B.6, J 1 to 8)."""
+"""Rules on the turns of a request: roles, the order and number of calls and results, thought signatures.
+
+The words are those of recorded errors; signatures are described at
+https://ai.google.dev/gemini-api/docs/thought-signatures.
+"""
 
 import base64
 import binascii
 from typing import Any
 
+from gateway.emulator.errors import RefusedError
 from gateway.emulator.models import Model
-from gateway.emulator.status import RefusedError
 
 Turns = list[dict[str, Any]]
 
 SIGNATURE = b"signed by the emulator: "
-"""What each signature given here begins with."""
+"""The beginning of every signature that the emulator makes."""
 DUMMIES = ("skip_thought_signature_validator", "context_engineering_is_the_way_to_go")
+"""Texts that Google accepts in place of a signature."""
 _CALL_FIRST = (
     "Please ensure that function call turn comes immediately after a user turn or after a function response "
     "turn."
@@ -30,7 +35,7 @@ _UNSIGNED = (
 
 
 def check_turns(model: Model, contents: Turns) -> None:
-    """Raises RefusedError for turns in a form or an order that Google does not take."""
+    """Raise RefusedError for turns in a form or an order that Google refuses."""
     if not contents:
         raise RefusedError("* GenerateContentRequest.contents: contents is not specified")
     for i, content in enumerate(contents):
@@ -46,7 +51,7 @@ def check_turns(model: Model, contents: Turns) -> None:
 
 
 def _check_calls(contents: Turns) -> None:
-    """Calls follow users, results follow calls, as many as there were."""
+    """Check that calls follow user turns, and that each call turn is followed by as many results."""
     due = 0
     for i, content in enumerate(contents):
         calls = sum("functionCall" in part for part in content["parts"])
@@ -60,20 +65,20 @@ def _check_calls(contents: Turns) -> None:
         due = calls
 
 
-def against_signatures(model: Model, contents: Turns) -> str | None:
-    """Google's words when the first call of a step of the current turn is unsigned, or any signature is foreign."""
-    begun = _begin_of_turn(contents)
+def signature_refusal(model: Model, contents: Turns) -> str | None:
+    """Return Google's message for a signature of another origin, or an unsigned first call of the current turn."""
+    current = _current_turn(contents)
     for i, content in enumerate(contents):
         calls = [part for part in content.get("parts") or () if "functionCall" in part]
-        if any(not _ours(part["thoughtSignature"]) for part in calls if part.get("thoughtSignature")):
+        if any(not _is_known(part["thoughtSignature"]) for part in calls if part.get("thoughtSignature")):
             return "Thought signature is not valid"
-        if calls and i > begun and model.demands and not calls[0].get("thoughtSignature"):
+        if calls and i > current and model.requires_signatures and not calls[0].get("thoughtSignature"):
             return _UNSIGNED.format(name=calls[0]["functionCall"].get("name"), position=i + 1)
     return None
 
 
-def _begin_of_turn(contents: Turns) -> int:
-    """Where the user last said something that is no function's response."""
+def _current_turn(contents: Turns) -> int:
+    """Return the index of the last user content that is more than function responses; -1 if there is none."""
     for i in range(len(contents) - 1, -1, -1):
         parts = contents[i].get("parts") or ()
         if contents[i].get("role") != "model" and any("functionResponse" not in part for part in parts):
@@ -81,8 +86,8 @@ def _begin_of_turn(contents: Turns) -> int:
     return -1
 
 
-def _ours(signature: str) -> bool:
-    """Given here, or a dummy: as it is written, in either alphabet, or in base64."""
+def _is_known(signature: str) -> bool:
+    """Return whether the emulator made the signature, or it is a dummy: as text, or in either base64 alphabet."""
     standard = signature.replace("-", "+").replace("_", "/")
     if standard.replace("/", "_") in DUMMIES:
         return True

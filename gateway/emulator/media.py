@@ -1,4 +1,4 @@
-"""Files: those of the prompt, named by kind and size, and those that image and speech models answer with."""
+"""Files: descriptions of those in the prompt, and the image and speech that models answer."""
 
 import base64
 import re
@@ -6,7 +6,7 @@ import struct
 import zlib
 from typing import Any
 
-from gateway.emulator.contents import blobs, last_turn, prompt
+from gateway.emulator.request import blobs, last_turn, prompt
 
 _ABOUT = re.compile(
     r"\b(picture|image|photo|colou?r|audio|sound|recording|document|pdf|file|video)s?\b", re.I
@@ -14,7 +14,7 @@ _ABOUT = re.compile(
 
 
 def _png() -> bytes:
-    """One red pixel."""
+    """Return a PNG of one red pixel."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -34,22 +34,22 @@ SPEECH = _inline("audio/L16;codec=pcm;rate=24000", bytes(480))
 
 
 def asks_about_files(request: dict[str, Any]) -> bool:
-    """Files came, with no words or with words about them."""
-    asked = prompt(request)
-    return any(True for _ in blobs(last_turn(request))) and (not asked.strip() or bool(_ABOUT.search(asked)))
+    """Return whether the last turn has files, and no words but those about files."""
+    words = prompt(request)
+    return any(True for _ in blobs(last_turn(request))) and (not words.strip() or bool(_ABOUT.search(words)))
 
 
-def named(parts: list[dict[str, Any]]) -> str:
-    """Each file's kind, type and size, or its address."""
-    return "; ".join(_name(blob) for blob in blobs(parts))
+def descriptions(parts: list[dict[str, Any]]) -> str:
+    """Return each file's kind, MIME type and size or URI."""
+    return "; ".join(_description(blob) for blob in blobs(parts))
 
 
-def listed(parts: list[dict[str, Any]]) -> str:
-    """The files in brackets, to follow the words they came with."""
-    return "".join(f" [{_size(blob)}]" for blob in blobs(parts))
+def bracketed(parts: list[dict[str, Any]]) -> str:
+    """Return the files in brackets, to be written after the words of the prompt."""
+    return "".join(f" [{_type_and_size(blob)}]" for blob in blobs(parts))
 
 
-def _name(blob: dict[str, Any]) -> str:
+def _description(blob: dict[str, Any]) -> str:
     mime = blob.get("mimeType") or ""
     kind, _, form = mime.partition("/")
     word = "PDF" if form == "pdf" else kind.upper() if kind in ("image", "audio", "video") else "FILE"
@@ -63,8 +63,8 @@ def _content(blob: dict[str, Any]) -> str:
     return f"{len(data) * 3 // 4} bytes"
 
 
-def _size(blob: dict[str, Any]) -> str:
-    """As ever: of inline data the padding counts too."""
+def _type_and_size(blob: dict[str, Any]) -> str:
+    """Return MIME type and size; the size of inline data includes the base64 padding."""
     if "fileUri" in blob:
         return f"{blob.get('mimeType') or 'file'}, {blob['fileUri']}"
     return f"{blob.get('mimeType')}, {len(blob.get('data') or '') * 3 // 4} bytes"

@@ -1,6 +1,6 @@
-"""The emulated models: what each can do, by pattern, and the records that Google lists (translation.md F.1, G).
+"""The emulated models: their capabilities by pattern, and the records of models.list (https://ai.google.dev/api/models).
 
-The table is the emulator's own, on purpose: the gateway's table of abilities is what it is there to test.
+The table is the emulator's own, so that tests find mistakes in the gateway's table.
 """
 
 import re
@@ -11,72 +11,72 @@ from msgspec import Struct, structs
 
 
 class Model(Struct, frozen=True):
-    """One model's abilities; the defaults are those of the newest text models, and of unknown names."""
+    """Capabilities of one model. The defaults are those of the newest text models and of unknown names."""
 
     name: str = ""
     thinking: str = "level"
-    """`none`, `budget` or `level`: how it is told to think."""
+    """The thinkingConfig field that it takes: `none`, `budget` or `level`."""
     levels: tuple[str, ...] = ("LOW", "MEDIUM", "HIGH")
     budget: tuple[int, int] = (1, 32768)
-    off: bool = False
-    """It may be told not to think: budget 0."""
-    ids: bool = True
-    """Its calls have ids."""
-    signs: bool = True
+    thinking_off: bool = False
+    """A thinkingBudget of 0 is accepted."""
+    call_ids: bool = True
+    """Its function calls have ids."""
+    signs_calls: bool = True
     """It signs the first call of each step."""
-    demands: bool = True
-    """It wants that signature back (translation.md B.6)."""
-    together: bool = True
-    """JSON mode beside tools, built-in tools beside functions."""
-    json: bool = True
+    requires_signatures: bool = True
+    """It refuses a history without that signature."""
+    combines_tools: bool = True
+    """It accepts JSON mode together with tools, and built-in tools together with functions."""
+    json_mode: bool = True
     functions: bool = True
     system: bool = True
     prefill: bool = False
-    """A request may end with a turn of its own."""
-    candidates: bool = False
-    """More than one."""
+    """A request may end with a model turn."""
+    several_candidates: bool = False
+    """A candidateCount over 1 is accepted."""
     penalties: bool = False
     logprobs: bool = False
     temperature: float = 2
-    takes: tuple[str, ...] = ("image", "audio", "video", "application")
-    """Kinds of files, by the first half of their mime type."""
-    gives: tuple[tuple[str, ...], ...] = (("TEXT",),)
-    """Combinations of responseModalities; the first is its own choice."""
-    context: int = 1048576
-    longest: int = 65536
-    embeds: bool = False
+    inputs: tuple[str, ...] = ("image", "audio", "video", "application")
+    """First halves of the MIME types of accepted files."""
+    outputs: tuple[tuple[str, ...], ...] = (("TEXT",),)
+    """Accepted combinations of responseModalities; the first is the default."""
+    input_tokens: int = 1048576
+    output_tokens: int = 65536
+    embeddings: bool = False
 
 
 _SECOND = {
-    "thinking": "none", "ids": False, "demands": False, "together": False, "prefill": True, "candidates": True,
-    "logprobs": True,
+    "thinking": "none", "call_ids": False, "requires_signatures": False, "combines_tools": False, "prefill": True,
+    "several_candidates": True, "logprobs": True,
 }  # fmt: skip
-_MINIMAL = {"levels": ("MINIMAL", "LOW", "MEDIUM", "HIGH"), "off": True}
+_MINIMAL = {"levels": ("MINIMAL", "LOW", "MEDIUM", "HIGH"), "thinking_off": True}
 _ROWS: tuple[tuple[str, dict[str, Any]], ...] = (
-    (r"gemini-[12]\.", {**_SECOND, "signs": False, "penalties": True, "longest": 8192}),
-    (r"gemini-2\.5", {"thinking": "budget", "signs": True, "longest": 65536}),
+    (r"gemini-[12]\.", {**_SECOND, "signs_calls": False, "penalties": True, "output_tokens": 8192}),
+    (r"gemini-2\.5", {"thinking": "budget", "signs_calls": True, "output_tokens": 65536}),
     (r"gemini-2\.5-pro", {"budget": (128, 32768)}),
-    (r"gemini-2\.5-flash", {"budget": (1, 24576), "off": True, "penalties": False}),
+    (r"gemini-2\.5-flash", {"budget": (1, 24576), "thinking_off": True, "penalties": False}),
     (r"gemini-2\.5-flash-lite", {"budget": (512, 24576)}),
     (r"gemini-(3|3\.[0-5])-", {"prefill": True}),
     (r"gemini-(3|3\.[156])-flash", _MINIMAL),
     (r"gemini-3-pro", {"levels": ("LOW", "HIGH")}),
-    (r"gemini-4", {"longest": 1048576}),
-    (r".*-image", {"json": False, "functions": False, "temperature": 1, "takes": ("image", "application"),
-                   "gives": (("TEXT", "IMAGE"), ("IMAGE",)), "context": 131072, "longest": 32768}),
+    (r"gemini-4", {"output_tokens": 1048576}),
+    (r".*-image", {"json_mode": False, "functions": False, "temperature": 1, "inputs": ("image", "application"),
+                   "outputs": (("TEXT", "IMAGE"), ("IMAGE",)), "input_tokens": 131072, "output_tokens": 32768}),
     (r"gemini-(2\.5-flash|3-pro)-image", {"thinking": "none"}),
     (r"gemini-3\.1-flash-image", {"levels": ("MINIMAL", "HIGH")}),
-    (r".*-tts", {"json": False, "functions": False, "thinking": "none", "takes": (), "gives": (("AUDIO",),),
-                 "context": 8192, "longest": 16384}),
-    (r"gemma-", {**_SECOND, "signs": False, "penalties": True, "together": True, "takes": ("image", "application"),
-                 "context": 262144, "longest": 32768}),
-    (r"gemma-[123]", {"json": False, "functions": False, "system": False, "together": False, "takes": ("image",),
-                      "context": 131072, "longest": 8192}),
+    (r".*-tts", {"json_mode": False, "functions": False, "thinking": "none", "inputs": (), "outputs": (("AUDIO",),),
+                 "input_tokens": 8192, "output_tokens": 16384}),
+    (r"gemma-", {**_SECOND, "signs_calls": False, "penalties": True, "combines_tools": True,
+                 "inputs": ("image", "application"), "input_tokens": 262144, "output_tokens": 32768}),
+    (r"gemma-[123]", {"json_mode": False, "functions": False, "system": False, "combines_tools": False,
+                      "inputs": ("image",), "input_tokens": 131072, "output_tokens": 8192}),
     (r"gemma-4", {"thinking": "level", **_MINIMAL}),
-    (r"gemini-embedding-", {"embeds": True, "context": 8192, "longest": 1}),
-    (r"gemini-embedding-001", {"context": 2048}),
+    (r"gemini-embedding-", {"embeddings": True, "input_tokens": 8192, "output_tokens": 1}),
+    (r"gemini-embedding-001", {"input_tokens": 2048}),
 )  # fmt: skip
-"""All rows that match a name's beginning apply, in order."""
+"""All rows whose pattern matches the beginning of a name apply, in order."""
 
 MODELS = (
     "gemini-2.0-flash", "gemini-2.0-flash-lite", "gemini-2.5-flash", "gemini-2.5-flash-lite", "gemini-2.5-pro",
@@ -91,31 +91,32 @@ MODELS = (
 
 @lru_cache(maxsize=256)
 def model_of(name: str) -> Model:
-    """The abilities of a name, also of one that nobody knows."""
-    found: dict[str, Any] = {}
+    """Return the capabilities of any model name."""
+    merged: dict[str, Any] = {}
     for pattern, changes in _ROWS:
         if re.match(pattern, name):
-            found.update(changes)
-    return structs.replace(Model(name), **found)
+            merged.update(changes)
+    return structs.replace(Model(name), **merged)
 
 
 def record(name: str) -> dict[str, Any]:
-    """What models.get tells of a model."""
+    """Return a model's record, the answer of models.get."""
     model = model_of(name)
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "name": f"models/{name}", "version": "001", "displayName": name.replace("-", " ").title(),
-        "description": f"The emulator's {name}", "inputTokenLimit": model.context, "outputTokenLimit": model.longest,
+        "description": f"The emulator's {name}", "inputTokenLimit": model.input_tokens,
+        "outputTokenLimit": model.output_tokens,
     }  # fmt: skip
-    if model.embeds:
-        return {**told, "supportedGenerationMethods": ["embedContent", "countTokens"]}
+    if model.embeddings:
+        return {**fields, "supportedGenerationMethods": ["embedContent", "countTokens"]}
     methods = ["generateContent", "countTokens", "createCachedContent", "batchGenerateContent"]
-    told |= {"supportedGenerationMethods": methods, "temperature": 1, "topP": 0.95, "topK": 64}
-    told["maxTemperature"] = model.temperature
-    return {**told, "thinking": True} if model.thinking != "none" else told
+    fields |= {"supportedGenerationMethods": methods, "temperature": 1, "topP": 0.95, "topK": 64}
+    fields["maxTemperature"] = model.temperature
+    return {**fields, "thinking": True} if model.thinking != "none" else fields
 
 
 def page(size: int, start: int) -> dict[str, Any]:
-    """One page of the list; no token on the last."""
-    found = {"models": [record(name) for name in MODELS[start : start + size]]}
+    """Return a page of models.list; the last one has no token."""
+    models = [record(name) for name in MODELS[start : start + size]]
     more = {"nextPageToken": str(start + size)} if start + size < len(MODELS) else {}
-    return {**found, **more}
+    return {"models": models, **more}

@@ -1,4 +1,4 @@
-"""What the emulator says: chosen by commands in the prompt, by a script, or else made from the prompt itself."""
+"""Replies of the emulator: provoked by commands in the prompt, or made from the request."""
 
 import re
 from copy import deepcopy
@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.emulator.chunks import bare, chunked
-from gateway.emulator.contents import prompt
+from gateway.emulator.request import prompt
 from gateway.emulator.turns import Turn, talk, turn
 
 COMMANDS = {
@@ -25,14 +25,14 @@ COMMANDS = {
     "slow N": "N seconds of silence before the first byte",
     "chunks N": "an answer in N chunks",
 }
-"""Written in the prompt between double brackets: `[[503]]`, `[[slow 5]]`."""
+"""Commands are written in the prompt in double brackets: `[[503]]`, `[[slow 5]]`."""
 
 _COMMAND = re.compile(r"\[\[([a-z0-9. ]+)\]\]")
 _GOOGLE = "type.googleapis.com/google.rpc"
 
 
 class Reply(Struct):
-    """One answer: chunks of a turn, or a status with a body; `ending` says how a stream goes wrong."""
+    """One answer: chunks of a turn, or a status with a body. `ending` is the command that breaks a stream."""
 
     chunks: list[dict[str, Any]] = []
     status: int = 200
@@ -43,10 +43,10 @@ class Reply(Struct):
 
 
 def reply_to(model: str, request: dict[str, Any]) -> Reply:
-    """The default reply to a request that was found good."""
-    found = _COMMAND.search(prompt(request))
-    if found is not None:
-        return _commanded(found[1].strip(), model, request)
+    """Return the reply to a valid request."""
+    command = _COMMAND.search(prompt(request))
+    if command is not None:
+        return _commanded(command[1].strip(), model, request)
     return Reply(chunked(model, request, turn(model, request) or talk(request)))
 
 
@@ -68,7 +68,7 @@ def _commanded(command: str, model: str, request: dict[str, Any]) -> Reply:
 
 
 def _broken_off(reply: Reply, command: str) -> Reply:
-    """The beginning only, for the commands that want that."""
+    """Cut a reply to its first chunk, for the commands that need that."""
     if command not in ("safety", "cut", "cut clean", "error midstream"):
         return reply
     del reply.chunks[1:]
@@ -81,13 +81,13 @@ def _broken_off(reply: Reply, command: str) -> Reply:
     return reply
 
 
-def said(model: str, parts: list[dict[str, Any]], finish: str, request: dict[str, Any]) -> Reply:
-    """Given parts as a turn; a text among them comes in one chunk."""
+def parts_reply(model: str, parts: list[dict[str, Any]], finish: str, request: dict[str, Any]) -> Reply:
+    """Return these parts as a reply; each text is one chunk."""
     return Reply(chunked(model, request, Turn(deepcopy(parts), finish=finish), 1))
 
 
 def failure(status: int, name: str, message: str, details: list[dict[str, Any]] | None = None) -> Reply:
-    """Google's error object as a reply."""
+    """Return Google's error object as a reply."""
     error: dict[str, Any] = {"code": status, "message": message, "status": name}
     if details:
         error["details"] = details
@@ -121,7 +121,7 @@ _FAILURES: dict[str, tuple[int, str, str, list[dict[str, Any]]]] = {
 
 
 def _with_model(details: list[dict[str, Any]], model: str) -> list[dict[str, Any]]:
-    """The quota's dimensions name the model it counts."""
+    """Add the model to the dimensions of each quota."""
     for detail in details:
         for violation in detail.get("violations", ()):
             violation["quotaDimensions"]["model"] = model

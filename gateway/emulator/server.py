@@ -1,4 +1,4 @@
-"""The emulator's HTTP side: Google's paths, keys, framing and pace."""
+"""HTTP server of the emulator: Google's paths, keys, stream framing and pace."""
 
 import asyncio
 import sys
@@ -12,22 +12,22 @@ import msgspec
 from aiohttp import web
 from msgspec import Struct
 
-from gateway.emulator.access import against_key, against_model
+from gateway.emulator import model_rules
 from gateway.emulator.chunks import joined
-from gateway.emulator.contract import check, shaped
 from gateway.emulator.embeddings import batch_embedded, embedded
-from gateway.emulator.models import MODELS, page, record
-from gateway.emulator.objects import Objects
-from gateway.emulator.refusals import refusal as refused_together
+from gateway.emulator.errors import Refusal, RefusedError, key_refusal, model_refusal
+from gateway.emulator.files_api import FilesApi
+from gateway.emulator.messages import decode
+from gateway.emulator.models import page, record
 from gateway.emulator.replies import Reply
 from gateway.emulator.script import Script, load_script
-from gateway.emulator.status import Refusal, RefusedError
+from gateway.emulator.validation import validate
 
 _LARGEST_PAGE = 1000
 
 
 class Call(Struct):
-    """A request that arrived. `left` when its client went away before the end."""
+    """A received request. `left` is set if the client disconnects before the end of the answer."""
 
     path: str
     model: str
@@ -38,10 +38,11 @@ class Call(Struct):
 
 
 CALLS: web.AppKey[deque[Call]] = web.AppKey("calls", deque)
+"""The last 1000 calls, for tests."""
 
 
 def build_fake(script: Script | None = None, *, pace: float = 0.02) -> web.Application:
-    """The emulator; `pace` is the seconds between the chunks of a stream."""
+    """Return the emulator as an application; `pace` is the seconds between the chunks of a stream."""
     emulator = _Emulator(script or Script([]), pace)
     app = web.Application(client_max_size=64 * 1024 * 1024)
     app[CALLS] = emulator.calls
@@ -52,13 +53,13 @@ def build_fake(script: Script | None = None, *, pace: float = 0.02) -> web.Appli
         web.post(model + ":{verb:countTokens|embedContent|batchEmbedContents}", emulator.measure),
         web.get(models, emulator.list_models),
         web.get(model, emulator.get_model),
-        *emulator.objects.routes(),
+        *emulator.files.routes(),
     ])  # fmt: skip
     return app
 
 
 def serve_fake(host: str, port: int, *, script: Path | None) -> int:
-    """Serve until Ctrl-C. The exit code."""
+    """Serve until Ctrl-C, and return the exit code."""
     try:
         app = build_fake(load_script(script) if script else None)
     except ValueError as error:
@@ -77,45 +78,47 @@ class _Emulator:
         self._script = script
         self._pace = pace
         self.calls: deque[Call] = deque(maxlen=1000)
-        self.objects = Objects()
+        self.files = FilesApi()
 
     async def generate(self, request: web.Request) -> web.StreamResponse:
-        """generateContent and streamGenerateContent."""
+        """Answer generateContent and streamGenerateContent."""
         model, stream = request.match_info["model"], request.match_info["verb"].startswith("stream")
         call = Call(request.path, model, stream, {k.lower(): v for k, v in request.headers.items()}, None)
         self.calls.append(call)
         call.body = await _json_of(request)
-        refusal = against_key(request) or against_model(model, "generateContent") or check(model, call.body)
-        refusal = refusal or self.objects.against(request, call.body)
+        refusal = (
+            key_refusal(request) or model_refusal(model, "generateContent") or validate(model, call.body)
+        )
+        refusal = refusal or self.files.refusal(request, call.body)
         if refusal is not None:
             return _refused(refusal)
-        understood = shaped(call.body)
-        told = refused_together(model, understood)
-        if told is not None:
-            return _refused(Refusal(400, "INVALID_ARGUMENT", told))
+        body = decode(call.body)
+        message = model_rules.refusal(model, body)
+        if message is not None:
+            return _refused(Refusal(400, "INVALID_ARGUMENT", message))
         try:
-            return await self._answer(request, call, self._script.reply(model, understood))
+            return await self._answer(request, call, self._script.reply(model, body))
         except (asyncio.CancelledError, ConnectionError):
             call.left = True
             raise
 
     async def measure(self, request: web.Request) -> web.Response:
-        """countTokens, at about four bytes a token of whatever was sent, and embeddings."""
+        """Answer countTokens, with a token for each four bytes of the body, and the embedding methods."""
         model, verb = request.match_info["model"], request.match_info["verb"]
-        refusal = against_key(request) or against_model(model, verb)
+        refusal = key_refusal(request) or model_refusal(model, verb)
         if refusal is not None:
             return _refused(refusal)
         body = await _json_of(request)
-        if (refusal := self.objects.against(request, body)) is not None:
+        if (refusal := self.files.refusal(request, body)) is not None:
             return _refused(refusal)
         try:
-            return _json(_MEASURES[verb](model, body), 200)
+            return _json(_METHODS[verb](model, body), 200)
         except RefusedError as refused:
             return _refused(refused.refusal)
 
     async def list_models(self, request: web.Request) -> web.Response:
-        """All models, in Google's pages."""
-        if (refusal := against_key(request)) is not None:
+        """Answer models.list, in pages."""
+        if (refusal := key_refusal(request)) is not None:
             return _refused(refusal)
         size, start = request.query.get("pageSize", "50"), request.query.get("pageToken", "0")
         if not size.isdecimal() or not start.isdecimal():
@@ -123,9 +126,9 @@ class _Emulator:
         return _json(page(min(int(size) or 50, _LARGEST_PAGE), int(start)), 200)
 
     async def get_model(self, request: web.Request) -> web.Response:
-        """One model's record."""
+        """Answer models.get."""
         name = request.match_info["model"]
-        refusal = against_key(request) or (against_model(name, "") if name not in MODELS else None)
+        refusal = key_refusal(request) or model_refusal(name, "")
         return _json(record(name), 200) if refusal is None else _refused(refusal)
 
     async def _answer(self, request: web.Request, call: Call, reply: Reply) -> web.StreamResponse:
@@ -142,15 +145,15 @@ class _Emulator:
         return await self._stream(request, reply, sse=request.query.get("alt") == "sse")
 
     async def _stream(self, request: web.Request, reply: Reply, *, sse: bool) -> web.StreamResponse:
-        """SSE with Google's CRLF, or without alt=sse one JSON array in pieces."""
+        """Stream the chunks: events with CRLF as Google sends them, or without `alt=sse` one JSON array."""
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream" if sse else "application/json"}
         )
-        with suppress(ConnectionResetError):  # a client that has heard enough
-            return await self._pieces(request, response, reply, sse=sse)
+        with suppress(ConnectionResetError):  # the client disconnected
+            return await self._write_chunks(request, response, reply, sse=sse)
         return response
 
-    async def _pieces(
+    async def _write_chunks(
         self, request: web.Request, response: web.StreamResponse, reply: Reply, *, sse: bool
     ) -> web.StreamResponse:
         await response.prepare(request)
@@ -172,16 +175,16 @@ class _Emulator:
         return response
 
 
-def _counted(_: str, body: Any) -> dict[str, Any]:
-    shaped(body, "CountTokensRequest")
+def _count_tokens(_: str, body: Any) -> dict[str, Any]:
+    decode(body, "CountTokensRequest")
     return {"totalTokens": -(-len(msgspec.json.encode(body)) // 4)}
 
 
-_MEASURES = {"countTokens": _counted, "embedContent": embedded, "batchEmbedContents": batch_embedded}
+_METHODS = {"countTokens": _count_tokens, "embedContent": embedded, "batchEmbedContents": batch_embedded}
 
 
 async def _json_of(request: web.Request) -> Any:
-    """The body; None when it is no JSON."""
+    """Return the decoded body, or None if it is not JSON."""
     try:
         return msgspec.json.decode(await request.read())
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):

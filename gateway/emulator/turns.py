@@ -1,6 +1,6 @@
-"""What the emulated model does besides talking: calls functions, fills schemas, thinks, searches, draws.
+"""Turns of the emulated model: calls, JSON of a schema, thoughts, search results, code, images and speech.
 
-All of it is chosen by the request (docs/emulator.md has the table), and the same request gets the same answer.
+The request alone decides (the table is in docs/emulator.md), so the same request gets the same answer.
 """
 
 import json
@@ -11,9 +11,9 @@ from msgspec import Struct
 
 from gateway.emulator import media
 from gateway.emulator.calls import calls_of
-from gateway.emulator.contents import built_ins, generation, last_turn, prompt, results, told_before
 from gateway.emulator.models import Model, model_of
-from gateway.emulator.schemas import instance
+from gateway.emulator.request import built_ins, generation, instructions, last_turn, prompt, results
+from gateway.emulator.sample_values import sample_value
 
 _ONE_WORD = re.compile(r"single word (\w+)")
 _ONLY_JSON = re.compile(r"\bonly\b[^.\n]{0,30}\bJSON\b|\bJSON response\b", re.I)
@@ -21,7 +21,7 @@ _ANSWER = {"type": "object", "properties": {"answer": {"type": "string"}}}
 
 
 class Turn(Struct):
-    """The parts of an answer, how many tokens were thought, and the candidate's other fields."""
+    """Parts of an answer, the number of thought tokens, and the candidate's other fields."""
 
     parts: list[dict[str, Any]]
     thoughts: int = 0
@@ -29,46 +29,46 @@ class Turn(Struct):
     urls: dict[str, Any] | None = None
     finish: str = "STOP"
     varies: bool = False
-    """Several candidates say their numbers; else they are the same."""
+    """Candidates after the first end with their number; else all are the same."""
 
 
 def turn(model: str, request: dict[str, Any]) -> Turn | None:
-    """What this request makes the model do, or None when it just talks."""
-    able = model_of(model)
-    found = _does(able, request)
+    """Return the turn that a request asks for, or None for one that only gets talk."""
+    capabilities = model_of(model)
+    result = _requested_turn(capabilities, request)
     thinking = generation(request).get("thinkingConfig") or {}
-    thinks = able.thinking != "none" and thinking.get("thinkingBudget") != 0
+    thinks = capabilities.thinking != "none" and thinking.get("thinkingBudget") != 0
     if not thinking.get("includeThoughts") or not thinks:
-        return found
-    found = found or talk(request)
-    found.parts.insert(0, {"text": "**Thinking**\n\nHow to answer this.\n\n\n", "thought": True})
-    found.thoughts = 12
-    return found
+        return result
+    result = result or talk(request)
+    result.parts.insert(0, {"text": "**Thinking**\n\nHow to answer this.\n\n\n", "thought": True})
+    result.thoughts = 12
+    return result
 
 
 def talk(request: dict[str, Any]) -> Turn:
-    """The prompt, said back, and the files that came with it."""
-    return Turn([{"text": f"You said: {prompt(request)}{media.listed(last_turn(request))}"}], varies=True)
+    """Return the prompt as the answer, with the files that came with it."""
+    return Turn([{"text": f"You said: {prompt(request)}{media.bracketed(last_turn(request))}"}], varies=True)
 
 
-def _does(model: Model, request: dict[str, Any]) -> Turn | None:
+def _requested_turn(model: Model, request: dict[str, Any]) -> Turn | None:
     calls = calls_of(model, request)
     if calls:
         return Turn(calls)
-    given = results(request)
-    told = _told(given)
-    wanted = _json_schema(request)
-    if wanted is not None:
-        value = instance(wanted, {"answer": told} if given else None)
+    responses = results(request)
+    summary = _summary(responses)
+    schema = _json_schema(request)
+    if schema is not None:
+        value = sample_value(schema, {"answer": summary} if responses else None)
         bare = generation(request).get("responseMimeType") == "text/x.enum" and isinstance(value, str)
         return Turn([{"text": value if bare else json.dumps(value, ensure_ascii=False)}])
-    if given:
-        return Turn([{"text": f"The tool said: {told}"}])
+    if responses:
+        return Turn([{"text": f"The tool said: {summary}"}])
     return _with_built_ins(model, request)
 
 
 def _with_built_ins(model: Model, request: dict[str, Any]) -> Turn | None:
-    """Search, pages, code, pictures and speech; files that are asked about; a word that is asked for."""
+    """Return the turn of a search, page, code, image or speech, of a question about files, or of one requested word."""
     tools = built_ins(request)
     if "googleSearch" in tools:
         return _searched()
@@ -84,19 +84,19 @@ def _with_built_ins(model: Model, request: dict[str, Any]) -> Turn | None:
             {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "42\n"}},
             {"text": "It is 42."},
         ])  # fmt: skip
-    if model.gives == (("AUDIO",),):
+    if model.outputs == (("AUDIO",),):
         return Turn([media.SPEECH])
-    if "IMAGE" in model.gives[0]:
+    if "IMAGE" in model.outputs[0]:
         alone = generation(request).get("responseModalities") == ["IMAGE"]
         return Turn([media.PICTURE] if alone else [{"text": "Here it is."}, media.PICTURE])
     if media.asks_about_files(request):
-        return Turn([{"text": media.named(last_turn(request))}])
+        return Turn([{"text": media.descriptions(last_turn(request))}])
     word = _ONE_WORD.search(prompt(request))
     return Turn([{"text": word[1]}]) if word else None
 
 
 def _searched() -> Turn:
-    """A grounded answer; its offsets are bytes, and a character of two stands before the second segment."""
+    """Return a grounded answer. Its offsets are bytes; the first segment has a two-byte character."""
     first, second = "Zürich is sunny.", "Oslo is not."
     begin = len(f"{first} ".encode())
     segments = [
@@ -120,11 +120,13 @@ def _searched() -> Turn:
     )
 
 
-def _told(given: list[dict[str, Any]]) -> str:
-    """What functions responded, in the order they were called, and the files among it."""
-    told = [_value(part["functionResponse"].get("response")) for part in given if "functionResponse" in part]
-    files = media.named(given)
-    return "; ".join([*told, files] if files else told)
+def _summary(parts: list[dict[str, Any]]) -> str:
+    """Return the responses of functions, in the order of the calls, and the files among them."""
+    values = [
+        _value(part["functionResponse"].get("response")) for part in parts if "functionResponse" in part
+    ]
+    files = media.descriptions(parts)
+    return "; ".join([*values, files] if files else values)
 
 
 def _value(response: Any) -> str:
@@ -134,25 +136,25 @@ def _value(response: Any) -> str:
 
 
 def _json_schema(request: dict[str, Any]) -> Any:
-    """The schema that the answer must follow, given as a field or in words; None for free text."""
+    """Return the schema for the answer, from a field or from words; None for free text."""
     config = generation(request)
     form = (config.get("responseFormat") or {}).get("text") or {}
     if config.get("responseMimeType") in ("application/json", "text/x.enum"):
-        given = config.get("responseJsonSchema") or config.get("responseSchema")
-        return given or _quoted(told_before(request)) or _ANSWER
+        schema = config.get("responseJsonSchema") or config.get("responseSchema")
+        return schema or _quoted_schema(instructions(request)) or _ANSWER
     if form.get("mimeType") in ("application/json", "APPLICATION_JSON"):
         return form.get("schema") or _ANSWER
-    words = told_before(request)
-    return (_quoted(words) or _ANSWER) if _ONLY_JSON.search(words) else None
+    words = instructions(request)
+    return (_quoted_schema(words) or _ANSWER) if _ONLY_JSON.search(words) else None
 
 
-def _quoted(words: str) -> Any:
-    """The first JSON Schema of an object that stands in words."""
+def _quoted_schema(words: str) -> Any:
+    """Return the first JSON Schema that is written in the words."""
     for begin in re.finditer(r"\{", words):
         try:
-            found, _ = json.JSONDecoder().raw_decode(words, begin.start())
+            value, _ = json.JSONDecoder().raw_decode(words, begin.start())
         except ValueError:
             continue
-        if isinstance(found, dict) and found.keys() & {"properties", "$ref", "anyOf", "enum"}:
-            return found
+        if isinstance(value, dict) and value.keys() & {"properties", "$ref", "anyOf", "enum"}:
+            return value
     return None

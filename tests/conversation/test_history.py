@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from gateway.config.capabilities import shipped
 from gateway.conversation import translation as chat
-from gateway.emulator.contract import check, shaped
-from gateway.emulator.refusals import refusal
+from gateway.emulator.messages import decode
+from gateway.emulator.model_rules import refusal
+from gateway.emulator.validation import validate
 from gateway.gemini import wire as gemini
 from gateway.gemini.capabilities import CapabilityTable
 from gateway.gemini.thought_signatures import SignatureKeys
@@ -57,8 +58,8 @@ def translated(model: str, messages: list[dict[str, Any]], **fields: Any) -> Any
 def test_no_history_meets_an_ordering_refusal(model: str, messages: list[dict[str, Any]]) -> None:
     found = translated(model, messages)
 
-    assert check(model, found) is None
-    told = refusal(model, shaped(found))
+    assert validate(model, found) is None
+    told = refusal(model, decode(found))
     assert told is None or "not valid" in told  # a signature the client made up is Google's to judge
 
 

@@ -1,21 +1,26 @@
-"""When functions are called, which, with what; what comes back; and the values that schemas get."""
+"""When functions are called, with what arguments, ids and signatures."""
 
 from typing import Any
 
 import pytest
 
-from gateway.emulator.contract import check, shaped
-from gateway.emulator.models import MODELS, model_of
-from gateway.emulator.refusals import refusal
-from gateway.emulator.schemas import instance
+from gateway.emulator.messages import decode
+from gateway.emulator.model_rules import refusal
 from gateway.emulator.turns import Turn
 from gateway.emulator.turns import turn as turn_or_none
+from gateway.emulator.validation import validate
 
 F3 = "gemini-3-flash-preview"
+
+
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+
+
 TOOLS = [{"functionDeclarations": [{"name": "clock", "parameters": {"type": "OBJECT"}},
                                    {"name": "get_weather", "parametersJsonSchema": CITY},
                                    {"name": "final_result", "parametersJsonSchema": {"type": "string"}}]}]  # fmt: skip
+
+
 PNG = {"inlineData": {"mimeType": "image/png", "data": "iVBORw0KGgo="}}
 
 
@@ -96,8 +101,8 @@ def test_calls_of_later_turns_have_other_ids() -> None:
 
     assert len(ids) == 4
     again = {"contents": [*contents, user("thanks")], "tools": TOOLS}
-    assert check(F3, again) is None
-    assert refusal(F3, shaped(again)) is None
+    assert validate(F3, again) is None
+    assert refusal(F3, decode(again)) is None
 
 
 def test_files_among_results_are_named_and_start_no_new_turn() -> None:
@@ -121,40 +126,6 @@ def test_json_mode_quotes_the_result_where_the_schema_has_an_answer() -> None:
     body = request(user("get_weather"), call, user(result()), generationConfig={"responseMimeType": "application/json"})  # fmt: skip
 
     assert turn(F3, body).parts == [{"text": '{"answer": "SUNNY-42"}'}]
-
-
-NODE: dict[str, Any] = {
-    "type": "object", "properties": {"value": {"type": "integer"}, "next": {"anyOf": [{"$ref": "#/$defs/Node"}, {"type": "null"}]},
-                                     "all": {"type": "array", "items": {"$ref": "#/$defs/Node"}}},
-    "required": ["value", "next", "all"],
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("schema", "expected"),
-    [
-        ({"const": 5}, 5), ({"type": ["null", "boolean"]}, True), ({"type": ["null"]}, None), ({"type": "odd"}, "x"),
-        ({"allOf": [{"properties": {"a": {"const": 1}}, "required": ["a"]}, {"properties": {"b": {"const": 2}}, "required": ["b"]}]},
-         {"a": 1, "b": 2}),
-        ({"oneOf": [{"enum": [3, 4]}]}, 3), ({"type": "string", "minLength": 3}, "xxx"), ({"type": "string", "format": "date"}, "2026-01-01"),
-        ({"type": "integer", "maximum": 5}, 5), ({"type": "integer", "exclusiveMinimum": 7, "multipleOf": 5}, 10),
-        ({"type": "number", "exclusiveMaximum": 2}, 1), ({"properties": {"age": {"type": "number"}, "name": {"type": "boolean"}}},
-         {"age": 36, "name": True}),
-        ({"type": "array", "prefixItems": [{"const": 1}, {"const": 2}]}, [1, 2]), ({"type": "array", "minItems": 0}, []),
-        ({"$ref": "#/definitions/a~1b", "definitions": {"a/b": {"type": "boolean"}}}, True), ({"$ref": "#/$defs/none/x"}, "x"),
-        ({"$ref": "#"}, "x"), ({"$ref": "#/$defs/A/enum/0", "$defs": {"A": {"enum": ["b"]}}}, "x"),
-        ({"$ref": "#/$defs/Node", "$defs": {"Node": NODE}}, {"value": 7, "next": None, "all": [
-            {"value": 7, "next": None, "all": []}]}),
-        ({"type": "object", "properties": {"me": {"$ref": "#"}, "n": {"const": 1}}}, {"me": {"me": {}, "n": 1}, "n": 1}),
-    ],
-)  # fmt: skip
-def test_instances_of_schemas(schema: Any, expected: Any) -> None:
-    assert instance(schema) == expected
-
-
-def test_each_model_is_one_of_the_tables() -> None:
-    assert [name for name in MODELS if model_of(name).name != name] == []
-    assert model_of("gemini-9-next").thinking == "level"
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,13 @@
-"""Chunks of a stream and the answer they join to; what thoughts, files, searches and words in the prompt give."""
+"""Chunks of a stream, and the answer that they join to."""
 
-import base64
-import json
 from typing import Any
 
 import pytest
 
 from gateway.emulator.chunks import joined
-from gateway.emulator.media import PICTURE
 from gateway.emulator.replies import reply_to
 
 F3, F25, F20 = "gemini-3-flash-preview", "gemini-2.5-flash", "gemini-2.0-flash"
-
-
-def blob(mime: str, data: bytes = b"12345") -> dict[str, Any]:
-    return {"inlineData": {"mimeType": mime, "data": base64.urlsafe_b64encode(data).decode().rstrip("=")}}
 
 
 def chunks(model: str, *parts: Any, **fields: Any) -> list[dict[str, Any]]:
@@ -27,52 +20,8 @@ def answer(model: str, *parts: Any, **fields: Any) -> dict[str, Any]:
     return found
 
 
-def text(model: str, *parts: Any, **fields: Any) -> str:
-    return "".join(part["text"] for part in answer(model, *parts, **fields)["content"]["parts"])
-
-
 def config(**fields: Any) -> dict[str, Any]:
     return {"generationConfig": fields}
-
-
-@pytest.mark.parametrize(
-    ("parts", "expected"),
-    [
-        ((blob("image/png", b"x" * 75), "What colour is this picture? One word."), "IMAGE image/png 75 bytes"),
-        ((blob("audio/wav"), ""), "AUDIO audio/wav 5 bytes"), ((blob("application/pdf"), "Read the PDF."), "PDF application/pdf 5 bytes"),
-        ((blob("text/csv"), blob("video/mp4")), "FILE text/csv 5 bytes; VIDEO video/mp4 5 bytes"),
-        (({"fileData": {"fileUri": "https://v.example", "mimeType": "video/mp4"}},), "VIDEO video/mp4 https://v.example"),
-        ((blob("image/png"), "hi"), "You said: hi [image/png, 5 bytes]"), (("a picture?",), "You said: a picture?"),
-        (("hi", {"fileData": {"fileUri": "https://v.example"}}), "You said: hi [file, https://v.example]"),
-        (("Reply with the single word PONG.",), "PONG"),
-    ],
-)  # fmt: skip
-def test_files_are_named(parts: tuple[Any, ...], expected: str) -> None:
-    assert text(F3, *parts) == expected
-
-
-WORDS = 'Answer only with a JSON value matching this JSON Schema: {bad {"a": 1} {"properties": {"name": {"type": "string"}}}'
-PERSON = {"type": "object", "properties": {"name": {"type": "string"}, "age": {"type": "integer"}}}
-
-
-@pytest.mark.parametrize(
-    ("fields", "expected"),
-    [
-        (config(responseMimeType="application/json"), {"answer": "PONG"}),
-        (config(responseMimeType="application/json", responseJsonSchema=PERSON), {"name": "Ada", "age": 36}),
-        (config(responseFormat={"text": {"mimeType": "APPLICATION_JSON", "schema": PERSON}}), {"name": "Ada", "age": 36}),
-        (config(responseFormat={"text": {"mimeType": "APPLICATION_JSON"}}), {"answer": "PONG"}),
-        ({"systemInstruction": {"parts": [{"text": WORDS}]}}, {"name": "Ada"}),
-        ({"systemInstruction": {"parts": [{"text": "Answer only in JSON."}]}}, {"answer": "PONG"}),
-    ],
-)  # fmt: skip
-def test_json_is_answered_where_a_field_or_words_ask_for_it(fields: dict[str, Any], expected: Any) -> None:
-    assert json.loads(text(F3, "x", **fields)) == expected
-
-
-def test_an_enum_is_a_bare_word() -> None:
-    assert text(F3, "x", **config(responseMimeType="text/x.enum", responseSchema={"type": "STRING", "enum": ["yes"]})) == "yes"  # fmt: skip
-    assert text(F3, "x", **config(responseMimeType="text/x.enum", responseJsonSchema={"enum": [1]})) == "1"
 
 
 def test_thoughts_come_first_and_are_counted() -> None:
@@ -98,17 +47,6 @@ def test_offsets_of_grounding_are_bytes_and_come_last() -> None:
         segment = support["segment"]
         assert said[segment.get("startIndex", 0) : segment["endIndex"]].decode() == segment["text"]
     assert [bool(chunk["candidates"][0]["groundingMetadata"]) for chunk in found] == [False] * (len(found) - 1) + [True]  # fmt: skip
-
-
-def test_pages_code_pictures_and_speech() -> None:
-    assert answer(F3, "x", tools=[{"urlContext": {}}])["urlContextMetadata"]["urlMetadata"][0]["urlRetrievalStatus"]  # fmt: skip
-    code = answer(F3, "x", tools=[{"codeExecution": {}}])["content"]["parts"]
-    assert [next(iter(part)) for part in code] == ["executableCode", "codeExecutionResult", "text"]
-    drawn = answer("gemini-3.1-flash-image", "x", **config(responseModalities=["IMAGE"]))["content"]["parts"]
-    assert drawn == [PICTURE]
-    assert base64.b64decode(PICTURE["inlineData"]["data"])[:4] == b"\x89PNG"
-    speech = answer("gemini-3.8-flash-tts", "x", **config(responseModalities=["AUDIO"]))["content"]["parts"]
-    assert speech[0]["inlineData"]["mimeType"] == "audio/L16;codec=pcm;rate=24000"
 
 
 def test_calls_of_a_step_share_a_chunk_before_the_last() -> None:

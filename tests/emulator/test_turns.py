@@ -1,15 +1,21 @@
-"""What the emulated model does besides talking, and what it refuses to combine."""
+"""Turns of the emulated model besides talk."""
 
+import json
 from typing import Any
 
 import pytest
 
-from gateway.emulator.refusals import refusal
-from gateway.emulator.schemas import instance
+from gateway.emulator.chunks import joined
+from gateway.emulator.model_rules import refusal
+from gateway.emulator.replies import reply_to
 from gateway.emulator.turns import turn
 
 F3 = "gemini-3-flash-preview"
+
+
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+
+
 TOOLS = [{"functionDeclarations": [{"name": "get_weather", "parametersJsonSchema": CITY}, {"name": "g"}]}]
 
 
@@ -112,84 +118,45 @@ def test_a_schema_in_words_is_followed(config: Any) -> None:
     assert found.parts == [{"text": '{"age": 36}'}]
 
 
-@pytest.mark.parametrize(
-    ("schema", "expected"),
-    [
-        ({"type": "OBJECT", "properties": {"name": {"type": "STRING"}, "age": {"type": "INTEGER"}}}, {"name": "Ada", "age": 36}),
-        ({"$ref": "#/$defs/A", "$defs": {"A": {"enum": ["b"]}}}, "b"),
-        ({"anyOf": [{"type": "array", "items": {"type": "number"}, "minItems": 2}]}, [7.5, 7.5]),
-        ({"type": "integer", "minimum": 50}, 50), ({"type": "boolean"}, True), ({"type": "null"}, None), (True, "x"),
-        ({"type": "object", "properties": {"a": {}, "b": {}}, "required": ["b", "c"]}, {"b": "x"}),
-    ],
-)  # fmt: skip
-def test_the_smallest_instance(schema: Any, expected: Any) -> None:
-    assert instance(schema) == expected
+def chunks(model: str, *parts: Any, **fields: Any) -> list[dict[str, Any]]:
+    made = [part if isinstance(part, dict) else {"text": part} for part in parts]
+    return reply_to(model, {"contents": [{"role": "user", "parts": made}], **fields}).chunks
 
 
-JSON = {"responseMimeType": "application/json"}
-SEARCH: dict[str, Any] = {"googleSearch": {}}
+def answer(model: str, *parts: Any, **fields: Any) -> dict[str, Any]:
+    found: dict[str, Any] = joined(chunks(model, *parts, **fields))["candidates"][0]
+    return found
 
 
-@pytest.mark.parametrize(
-    ("model", "fields", "told"),
-    [
-        ("gemini-2.5-flash", {"generationConfig": JSON, "tools": TOOLS}, "Function calling with a response mime type"),
-        ("gemini-2.5-flash", {"generationConfig": JSON, "tools": [SEARCH]}, "Tool use with a response mime type"),
-        (F3, {"generationConfig": JSON, "tools": TOOLS, "toolConfig": mode("ANY")}, "Forced function calling"),
-        (F3, {"tools": [*TOOLS, SEARCH]}, "include_server_side_tool_invocations"),
-        ("gemini-2.5-flash", {"tools": [*TOOLS, SEARCH]}, "Tool use with function calling is unsupported"),
-        ("gemini-2.5-flash", {"toolConfig": {"includeServerSideToolInvocations": True}}, "context circulation"),
-        (F3, {"toolConfig": mode("AUTO")}, "config is set without"),
-        (F3, {"cachedContent": "cachedContents/a", "tools": TOOLS}, "cached content"),
-        (F3, {"tools": [TOOLS[0], TOOLS[0]]}, "Duplicate"),
-        (F3, {"tools": [{"functionDeclarations": [{"name": "1a"}]}]}, "Invalid function name"),
-        (F3, {"generationConfig": {"responseLogprobs": True}}, "Logprobs"),
-        ("gemma-3-27b-it", {"generationConfig": JSON}, "JSON mode"),
-        ("gemma-3-27b-it", {"systemInstruction": {"parts": [{"text": "x"}]}}, "Developer instruction"),
-        ("gemini-2.0-flash", {"generationConfig": {"thinkingConfig": {"thinkingBudget": 1}}}, "Thinking is not enabled"),
-        ("gemini-3.8-flash", {"generationConfig": {"thinkingConfig": {"thinkingLevel": "MINIMAL"}}}, "MINIMAL"),
-        ("gemini-2.5-pro", {"generationConfig": {"thinkingConfig": {"thinkingBudget": 0}}}, "Budget 0"),
-        ("gemini-2.5-pro", {"generationConfig": {"thinkingConfig": {"thinkingBudget": 5}}}, "out of range"),
-        (F3, {"generationConfig": {"responseModalities": ["IMAGE"]}}, "modalities"),
-        ("gemini-3.8-flash-tts", {}, "modalities"),
-    ],
-)  # fmt: skip
-def test_what_does_not_go_together_is_refused(model: str, fields: dict[str, Any], told: str) -> None:
-    found = refusal(model, asked("x", **fields))
-
-    assert found is not None
-    assert told in found
+def text(model: str, *parts: Any, **fields: Any) -> str:
+    return "".join(part["text"] for part in answer(model, *parts, **fields)["content"]["parts"])
 
 
-def _step(signature: str | None) -> list[dict[str, Any]]:
-    part: dict[str, Any] = {"functionCall": {"name": "f"}}
-    if signature:
-        part["thoughtSignature"] = signature
-    return [
-        user("x"),
-        {"role": "model", "parts": [part]},
-        {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {}}}]},
-    ]
+def config(**fields: Any) -> dict[str, Any]:
+    return {"generationConfig": fields}
+
+
+WORDS = 'Answer only with a JSON value matching this JSON Schema: {bad {"a": 1} {"properties": {"name": {"type": "string"}}}'
+
+
+PERSON = {"type": "object", "properties": {"name": {"type": "string"}, "age": {"type": "integer"}}}
 
 
 @pytest.mark.parametrize(
-    ("signature", "told"),
+    ("fields", "expected"),
     [
-        (None, "missing a thought_signature"), ("bm90IG91cnM=", "not valid"), ("!", "not valid"),
-        ("skip_thought_signature_validator", None),
-        ("c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I=", None),
+        (config(responseMimeType="application/json"), {"answer": "PONG"}),
+        (config(responseMimeType="application/json", responseJsonSchema=PERSON), {"name": "Ada", "age": 36}),
+        (config(responseFormat={"text": {"mimeType": "APPLICATION_JSON", "schema": PERSON}}), {"name": "Ada", "age": 36}),
+        (config(responseFormat={"text": {"mimeType": "APPLICATION_JSON"}}), {"answer": "PONG"}),
+        ({"systemInstruction": {"parts": [{"text": WORDS}]}}, {"name": "Ada"}),
+        ({"systemInstruction": {"parts": [{"text": "Answer only in JSON."}]}}, {"answer": "PONG"}),
     ],
 )  # fmt: skip
-def test_signatures_are_looked_at(signature: str | None, told: str | None) -> None:
-    found = refusal(F3, {"contents": _step(signature)})
-
-    assert (told in found) if told and found else found is None
-    assert (found is None) == (told is None)
+def test_json_is_answered_where_a_field_or_words_ask_for_it(fields: dict[str, Any], expected: Any) -> None:
+    assert json.loads(text(F3, "x", **fields)) == expected
 
 
-def test_earlier_turns_and_older_models_need_no_signature() -> None:
-    assert (
-        refusal(F3, {"contents": [*_step(None), {"role": "model", "parts": [{"text": "a"}]}, user("b")]})
-        is None
-    )
-    assert refusal("gemini-2.5-flash", {"contents": _step(None)}) is None
+def test_an_enum_is_a_bare_word() -> None:
+    assert text(F3, "x", **config(responseMimeType="text/x.enum", responseSchema={"type": "STRING", "enum": ["yes"]})) == "yes"  # fmt: skip
+    assert text(F3, "x", **config(responseMimeType="text/x.enum", responseJsonSchema={"enum": [1]})) == "1"

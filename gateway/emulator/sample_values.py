@@ -1,11 +1,11 @@
-"""The smallest value that a JSON Schema, or a classic Schema, allows: for answers and arguments."""
+"""The smallest value that a JSON Schema or an older Schema allows, for answers and arguments."""
 
 from typing import Any
 
 from msgspec import Struct
 
 SAMPLES: dict[str, Any] = {"city": "Paris", "location": "Paris", "name": "Ada", "age": 36, "answer": "PONG"}
-"""What properties of these names hold, where their type allows it."""
+"""Values of properties by name, where their type allows it."""
 _STRINGS = {
     "date-time": "2026-01-01T00:00:00Z", "date": "2026-01-01", "time": "00:00:00Z", "email": "ada@example.org",
     "uri": "https://example.org/", "uuid": "00000000-0000-4000-8000-000000000000",
@@ -13,14 +13,14 @@ _STRINGS = {
 _DEEPEST = 40
 
 
-class Filler(Struct):
-    """Fills one schema; `samples` are for its properties by name."""
+class _Filler(Struct):
+    """Values for one schema; `samples` are values of properties by name."""
 
     root: Any
     samples: dict[str, Any]
 
     def value(self, schema: Any, name: str = "", seen: tuple[str, ...] = ()) -> Any:
-        """The value for a schema; `seen` are the references on the way, so that recursion ends."""
+        """Return the value for a schema; `seen` are the references on the way, so that recursion ends."""
         if not isinstance(schema, dict) or len(seen) > _DEEPEST:
             return "x"
         if "$ref" in schema:
@@ -58,29 +58,29 @@ class Filler(Struct):
         return first + [self.value(items, name, seen) for _ in range(len(first), least)]
 
     def _target(self, ref: Any) -> Any:
-        """What a `#/…` points at; nothing where it points nowhere."""
-        found = self.root
+        """Return the target of a JSON pointer, or an empty schema if there is none."""
+        target = self.root
         for step in str(ref).removeprefix("#").strip("/").split("/") if ref != "#" else ():
             key = step.replace("~1", "/").replace("~0", "~")
-            found = found.get(key, {}) if isinstance(found, dict) else {}
-        return found
+            target = target.get(key, {}) if isinstance(target, dict) else {}
+        return target
 
 
-def instance(schema: Any, samples: dict[str, Any] | None = None) -> Any:
-    """The smallest value a schema allows, of either dialect."""
-    return Filler(schema, {**SAMPLES, **(samples or {})}).value(schema)
+def sample_value(schema: Any, samples: dict[str, Any] | None = None) -> Any:
+    """Return the smallest value that a schema of either dialect allows."""
+    return _Filler(schema, {**SAMPLES, **(samples or {})}).value(schema)
 
 
 def _kind(schema: dict[str, Any]) -> str:
-    """The type, in small letters; of several the first that is not null."""
+    """Return the type in lower case; of several types the first that is not null."""
     kind = schema.get("type")
     if isinstance(kind, list):
-        kind = next((one for one in kind if one != "null"), "null")
+        kind = next((name for name in kind if name != "null"), "null")
     return str(kind or ("object" if "properties" in schema else "string")).lower()
 
 
 def _nearest(branches: list[Any], seen: tuple[str, ...]) -> Any:
-    """The first branch, or within recursion the first that leads out of it."""
+    """Return the first branch that is no reference on the way here, or else the first one."""
     out = (b for b in branches if not (isinstance(b, dict) and str(b.get("$ref")) in seen))
     return next(out, branches[0])
 
@@ -90,15 +90,15 @@ def _recursive(seen: tuple[str, ...]) -> bool:
 
 
 def _merged(schema: dict[str, Any]) -> dict[str, Any]:
-    """A schema with the branches of its allOf laid into it."""
-    found = {key: value for key, value in schema.items() if key != "allOf"}
+    """Return a schema with the branches of its allOf merged into it."""
+    merged = {key: value for key, value in schema.items() if key != "allOf"}
     for branch in schema["allOf"]:
         for key, value in branch.items():
-            both = key in ("properties", "required") and key in found
-            found[key] = (
-                (found[key] | value if isinstance(value, dict) else found[key] + value) if both else value
-            )
-    return found
+            if key in ("properties", "required") and key in merged:
+                merged[key] = merged[key] | value if isinstance(value, dict) else merged[key] + value
+            else:
+                merged[key] = value
+    return merged
 
 
 def _number(schema: dict[str, Any], sample: Any, kind: str) -> Any:

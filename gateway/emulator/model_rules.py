@@ -1,18 +1,18 @@
-"""What Google refuses although each field is well-formed: combinations, and what a model lacks (translation.md J).
+"""Rules on combinations of valid fields, and on what each model lacks.
 
-Each rule looks at the model and the request; what it finds, if anything, is put into its message. Where the catalogue
-has no words for a rule (budgets, levels of older models, allowedFunctionNames) they are ours.
+A rule is a test of model and request, and Google's message (recorded errors). A true result of the test refuses the
+request and is inserted into the message as `{value}`. Where there is no record (budgets, levels of older models,
+allowedFunctionNames) the words are the emulator's.
 """
 
 import re
 from collections.abc import Callable
 from typing import Any
 
-from gateway.emulator.contents import built_ins, calling_config, functions, generation, input_kinds
-from gateway.emulator.history import against_signatures
+from gateway.emulator.history import signature_refusal
 from gateway.emulator.models import Model, model_of
+from gateway.emulator.request import Request, built_ins, calling_config, functions, generation, input_kinds
 
-Request = dict[str, Any]
 Rule = tuple[Callable[[Model, Request], object], str]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}")
@@ -61,8 +61,8 @@ def _undeclared(_: Model, request: Request) -> str | None:
 
 
 def _thinking(request: Request) -> dict[str, Any]:
-    found: dict[str, Any] = generation(request).get("thinkingConfig") or {}
-    return found
+    config: dict[str, Any] = generation(request).get("thinkingConfig") or {}
+    return config
 
 
 def _level(model: Model, request: Request) -> str | None:
@@ -75,31 +75,31 @@ def _budget(model: Model, request: Request) -> str | None:
     budget = _thinking(request).get("thinkingBudget")
     if budget in (None, -1, 0) or least <= budget <= most:
         return None
-    least = 0 if model.off else least
+    least = 0 if model.thinking_off else least
     return f"{budget} is out of range for this model. Please choose a value between {least} and {most}"
 
 
 def _foreign_input(model: Model, request: Request) -> str | None:
-    kinds = [kind for kind in input_kinds(request) if kind not in (*model.takes, "text")]
+    kinds = [kind for kind in input_kinds(request) if kind not in (*model.inputs, "text")]
     names = {"application": "Document"}
     return names.get(kinds[0], kinds[0].capitalize()) if kinds else None
 
 
 def _modalities(model: Model, request: Request) -> str | None:
-    """Silence means the model's own choice; but of speech models AUDIO must be asked for."""
-    own = ["TEXT"] if "AUDIO" in model.gives[0] else list(model.gives[0])
-    wanted = generation(request).get("responseModalities") or own
-    if set(wanted) in [set(combination) for combination in model.gives]:
+    """Return the message for refused modalities. The default is the model's first combination, but TEXT for speech."""
+    own = ["TEXT"] if "AUDIO" in model.outputs[0] else list(model.outputs[0])
+    requested = generation(request).get("responseModalities") or own
+    if set(requested) in [set(combination) for combination in model.outputs]:
         return None
-    lines = "".join(f"\n* {', '.join(combination)}" for combination in model.gives)
+    lines = "".join(f"\n* {', '.join(combination)}" for combination in model.outputs)
     return (
-        f"({', '.join(wanted)}) is not supported by the model. models/{model.name} accepts the following "
+        f"({', '.join(requested)}) is not supported by the model. models/{model.name} accepts the following "
         f"combination of response modalities:{lines}"
     )
 
 
 _INVALID_NAME = (
-    "* GenerateContentRequest.{found}.name: Invalid function name. Must start with a letter or an underscore. Must be "
+    "* GenerateContentRequest.{value}.name: Invalid function name. Must start with a letter or an underscore. Must be "
     "alphameric (a-z, A-Z, 0-9), underscores (_), dots (.), colons (:) or dashes (-), with a maximum length of 128."
 )
 
@@ -107,41 +107,42 @@ RULES: tuple[Rule, ...] = (
     (lambda m, r: not m.system and r.get("systemInstruction"),
      "Developer instruction is not enabled for models/{model}"),
     (lambda m, r: not m.functions and functions(r), "Function calling is not enabled for models/{model}"),
-    (lambda m, r: not m.json and _json(r), "JSON mode is not enabled for models/{model}"),
-    (_foreign_input, "{found} input modality is not enabled for models/{model}"),
-    (lambda m, r: not m.together and _json(r) and functions(r), "Function calling with " + _JSON),
+    (lambda m, r: not m.json_mode and _json(r), "JSON mode is not enabled for models/{model}"),
+    (_foreign_input, "{value} input modality is not enabled for models/{model}"),
+    (lambda m, r: not m.combines_tools and _json(r) and functions(r), "Function calling with " + _JSON),
     (lambda _, r: _json(r) and "googleMaps" in built_ins(r), "Google Maps tool with " + _JSON),
-    (lambda m, r: not m.together and _json(r) and built_ins(r), "Tool use with " + _JSON),
+    (lambda m, r: not m.combines_tools and _json(r) and built_ins(r), "Tool use with " + _JSON),
     (lambda _, r: _json(r) and calling_config(r).get("mode") == "ANY",
      "Forced function calling (ANY mode) with " + _JSON),
-    (lambda m, r: not m.together and _flag(r), "Tool call context circulation is not enabled for models/{model}"),
-    (lambda m, r: not m.together and built_ins(r) and functions(r), "Tool use with function calling is unsupported"),
+    (lambda m, r: not m.combines_tools and _flag(r), "Tool call context circulation is not enabled for models/{model}"),
+    (lambda m, r: not m.combines_tools and built_ins(r) and functions(r),
+     "Tool use with function calling is unsupported"),
     (lambda _, r: built_ins(r) and functions(r) and not _flag(r),
      "Please enable tool_config.include_server_side_tool_invocations to use Built-in tools with Function calling."),
     (_config_alone, "Function calling config is set without function_declarations"),
     (_cached, "Tool config, tools and system instruction should not be set in the request when using cached content."),
-    (_duplicate, "Duplicate function declaration found: {found}"),
+    (_duplicate, "Duplicate function declaration found: {value}"),
     (_badly_named,
      _INVALID_NAME),
     (_not_allowed, "allowed_function_names may be set only when the function calling mode is ANY or VALIDATED"),
-    (_undeclared, "allowed_function_names: {found} is not among the function declarations"),
+    (_undeclared, "allowed_function_names: {value} is not among the function declarations"),
     (lambda m, r: not m.logprobs and generation(r).get("responseLogprobs"),
      "Logprobs is not enabled for models/{model}"),
     (lambda m, r: m.thinking == "none" and _thinking(r), "Thinking is not enabled for models/{model}"),
     (lambda m, r: m.thinking == "budget" and "thinkingLevel" in _thinking(r),
      "Thinking level is not supported for this model."),
-    (_level, "Thinking level {found} is not supported for this model."),
-    (lambda m, r: not m.off and _thinking(r).get("thinkingBudget") == 0,
+    (_level, "Thinking level {value} is not supported for this model."),
+    (lambda m, r: not m.thinking_off and _thinking(r).get("thinkingBudget") == 0,
      "Budget 0 is invalid. This model only works in thinking mode."),
-    (_budget, "The thinking budget {found}."),
-    (_modalities, "The requested combination of response modalities {found}\n"),
+    (_budget, "The thinking budget {value}."),
+    (_modalities, "The requested combination of response modalities {value}\n"),
 )  # fmt: skip
 
 
 def refusal(model: str, request: Request) -> str | None:
-    """Google's words against a well-formed request, or None."""
-    able = model_of(model)
-    for rule, message in RULES:
-        if found := rule(able, request):
-            return message.format(found=found, model=model)
-    return against_signatures(able, request.get("contents") or [])
+    """Return Google's message against a valid request, or None."""
+    capabilities = model_of(model)
+    for test, message in RULES:
+        if value := test(capabilities, request):
+            return message.format(value=value, model=model)
+    return signature_refusal(capabilities, request.get("contents") or [])

@@ -1,18 +1,26 @@
-"""The rest of Google's refusals, each with its model and its words (translation.md J), and what passes beside them."""
+"""Combinations of valid fields that Google refuses, and what each model lacks."""
 
-import base64
 from typing import Any
 
 import pytest
 
-from gateway.emulator.history import SIGNATURE
-from gateway.emulator.refusals import RULES, refusal
+from gateway.emulator.model_rules import RULES, refusal
 
 F3, F25 = "gemini-3-flash-preview", "gemini-2.5-flash"
+
+
 FUNCTIONS: dict[str, Any] = {"functionDeclarations": [{"name": "f"}]}
+
+
 JSON = {"responseMimeType": "application/json"}
+
+
 SEARCH: dict[str, Any] = {"googleSearch": {}}
+
+
 FLAG = {"includeServerSideToolInvocations": True}
+
+
 PNG = {"inlineData": {"mimeType": "image/png", "data": "AAAA"}}
 
 
@@ -98,51 +106,40 @@ def test_each_message_is_said_once() -> None:
     assert len({message for _, message in RULES}) == len(RULES)
 
 
-def _steps(*signatures: str | None) -> dict[str, Any]:
-    """A user's turn and a step of one call for each signature."""
-    contents: list[dict[str, Any]] = [{"role": "user", "parts": [{"text": "x"}]}]
-    for signature in signatures:
-        part: dict[str, Any] = {"functionCall": {"name": "f"}}
-        contents += [
-            {"role": "model", "parts": [part | ({"thoughtSignature": signature} if signature else {})]},
-            {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {}}}]},
-        ]
-    return {"contents": contents}
+TOOLS = [{"functionDeclarations": [{"name": "get_weather"}, {"name": "g"}]}]
 
 
-OURS = base64.b64encode(SIGNATURE + b"abc").decode()
+def mode(name: str, *allowed: str) -> dict[str, Any]:
+    config = {"mode": name, **({"allowedFunctionNames": list(allowed)} if allowed else {})}
+    return {"functionCallingConfig": config}
 
 
 @pytest.mark.parametrize(
-    ("signatures", "told"),
+    ("model", "fields", "told"),
     [
-        ((OURS, OURS), None), ((OURS.replace("+", "-").replace("/", "_").rstrip("="),), None),
-        (("skip_thought_signature_validator", "context_engineering_is_the_way_to_go"), None),
-        (("skip/thought/signature/validator",), None), ((OURS, "AAAA"), "Thought signature is not valid"), (("A",), "not valid"),
-        ((OURS, None), ("Function call is missing a thought_signature in functionCall parts. This is required for tools to work "
-         "correctly, and missing thought_signature may lead to degraded model performance. Additional data, function call "
-         "`default_api:f` , position 4. Please refer to https://ai.google.dev/gemini-api/docs/thought-signatures for more details.")),
+        ("gemini-2.5-flash", {"generationConfig": JSON, "tools": TOOLS}, "Function calling with a response mime type"),
+        ("gemini-2.5-flash", {"generationConfig": JSON, "tools": [SEARCH]}, "Tool use with a response mime type"),
+        (F3, {"generationConfig": JSON, "tools": TOOLS, "toolConfig": mode("ANY")}, "Forced function calling"),
+        (F3, {"tools": [*TOOLS, SEARCH]}, "include_server_side_tool_invocations"),
+        ("gemini-2.5-flash", {"tools": [*TOOLS, SEARCH]}, "Tool use with function calling is unsupported"),
+        ("gemini-2.5-flash", {"toolConfig": {"includeServerSideToolInvocations": True}}, "context circulation"),
+        (F3, {"toolConfig": mode("AUTO")}, "config is set without"),
+        (F3, {"cachedContent": "cachedContents/a", "tools": TOOLS}, "cached content"),
+        (F3, {"tools": [TOOLS[0], TOOLS[0]]}, "Duplicate"),
+        (F3, {"tools": [{"functionDeclarations": [{"name": "1a"}]}]}, "Invalid function name"),
+        (F3, {"generationConfig": {"responseLogprobs": True}}, "Logprobs"),
+        ("gemma-3-27b-it", {"generationConfig": JSON}, "JSON mode"),
+        ("gemma-3-27b-it", {"systemInstruction": {"parts": [{"text": "x"}]}}, "Developer instruction"),
+        ("gemini-2.0-flash", {"generationConfig": {"thinkingConfig": {"thinkingBudget": 1}}}, "Thinking is not enabled"),
+        ("gemini-3.8-flash", {"generationConfig": {"thinkingConfig": {"thinkingLevel": "MINIMAL"}}}, "MINIMAL"),
+        ("gemini-2.5-pro", {"generationConfig": {"thinkingConfig": {"thinkingBudget": 0}}}, "Budget 0"),
+        ("gemini-2.5-pro", {"generationConfig": {"thinkingConfig": {"thinkingBudget": 5}}}, "out of range"),
+        (F3, {"generationConfig": {"responseModalities": ["IMAGE"]}}, "modalities"),
+        ("gemini-3.8-flash-tts", {}, "modalities"),
     ],
 )  # fmt: skip
-def test_each_step_of_the_current_turn_is_signed(
-    signatures: tuple[str | None, ...], told: str | None
-) -> None:
-    found = refusal(F3, _steps(*signatures))
+def test_what_does_not_go_together_is_refused(model: str, fields: dict[str, Any], told: str) -> None:
+    found = refusal(model, asked(**fields))
 
-    assert told in found if told and found else found is told
-
-
-def test_only_the_first_of_parallel_calls_is_signed() -> None:
-    request = _steps(OURS)
-    request["contents"][1]["parts"].append({"functionCall": {"name": "g"}})
-
-    assert refusal(F3, request) is None
-    request["contents"][1]["parts"].reverse()
-    assert "default_api:g" in str(refusal(F3, request))
-
-
-def test_a_history_without_a_user_is_all_of_the_current_turn() -> None:
-    request = _steps(None)
-    del request["contents"][0]
-
-    assert "position 1" in str(refusal(F3, request))
+    assert found is not None
+    assert told in found

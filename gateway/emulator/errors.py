@@ -1,0 +1,69 @@
+"""Google's error answers, and the errors for keys and models that a request may not use."""
+
+import re
+from typing import Any
+
+from aiohttp import web
+from msgspec import Struct
+
+from gateway.emulator.models import MODELS, model_of
+
+_RPC = "type.googleapis.com/google.rpc"
+_BAD_KEY = re.compile(r"bad|invalid", re.I)
+_NO_KEY = (
+    "Method doesn't allow unregistered callers (callers without established identity). Please use API Key or "
+    "other form of API consumer identity to call this API."
+)
+
+
+class Refusal(Struct, frozen=True):
+    """A google.rpc.Status: HTTP code, status name and message, with the field or the reason it names."""
+
+    code: int
+    status: str
+    message: str
+    field: str | None = None
+    reason: str | None = None
+
+    def body(self) -> dict[str, Any]:
+        """Return the JSON body that Google sends."""
+        error: dict[str, Any] = {"code": self.code, "message": self.message, "status": self.status}
+        if self.field is not None:
+            violation = {"field": self.field, "description": self.message}
+            error["details"] = [{"@type": f"{_RPC}.BadRequest", "fieldViolations": [violation]}]
+        if self.reason is not None:
+            info = {"reason": self.reason, "domain": "googleapis.com"}
+            error["details"] = [{"@type": f"{_RPC}.ErrorInfo", **info}]
+        return {"error": error}
+
+
+class RefusedError(Exception):
+    """An exception that carries a refusal, by default a 400."""
+
+    def __init__(
+        self, message: str, field: str | None = None, code: int = 400, status: str = "INVALID_ARGUMENT"
+    ) -> None:
+        self.refusal = Refusal(code, status, message, field)
+
+
+def key_refusal(request: web.Request) -> Refusal | None:
+    """Return the refusal of a missing key, or of one that contains `bad` or `invalid`."""
+    key = request.headers.get("x-goog-api-key") or request.query.get("key")
+    if not key:
+        return Refusal(403, "PERMISSION_DENIED", _NO_KEY)
+    if _BAD_KEY.search(key):
+        message = "API key not valid. Please pass a valid API key."
+        return Refusal(400, "INVALID_ARGUMENT", message, reason="API_KEY_INVALID")
+    return None
+
+
+def model_refusal(model: str, verb: str) -> Refusal | None:
+    """Return the refusal of an unknown model, or of one that does not support the method; `""` is models.get."""
+    embedding = verb in ("embedContent", "batchEmbedContents")
+    if model in MODELS and (verb in ("", "countTokens") or model_of(model).embeddings == embedding):
+        return None
+    return Refusal(
+        404, "NOT_FOUND",
+        f"models/{model} is not found for API version v1beta, or is not supported for {verb or 'GetModel'}. Call "
+        "ListModels to see the list of available models and their supported methods.",
+    )  # fmt: skip

@@ -1,0 +1,94 @@
+"""Files and cached contents: created, read, changed and deleted by their owner alone."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.support.servers import Fake
+
+OWNER = {"x-goog-api-key": "owner"}
+OTHER = {"x-goog-api-key": "other"}
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+async def send(
+    http: aiohttp.ClientSession, method: str, url: str, headers: dict[str, str], **body: Any
+) -> tuple[int, Any]:
+    async with http.request(method, url, headers=headers, **body) as response:
+        return response.status, await response.json()
+
+
+async def upload(http: aiohttp.ClientSession, fake: Fake) -> dict[str, Any]:
+    """Upload five bytes in two pieces, the second without a key."""
+    start = {**OWNER, "X-Goog-Upload-Command": "start"}
+    fields = {"file": {"mime_type": "text/plain", "display_name": "d", "name": "ignored"}}
+    async with http.post(f"{fake.url}/upload/v1beta/files", headers=start, json=fields) as response:
+        url = response.headers["X-Goog-Upload-URL"]
+        assert response.headers["X-Goog-Upload-Status"] == "active"
+    async with http.post(url, headers={"X-Goog-Upload-Command": "upload"}, data=b"abc") as response:
+        assert await response.json() == {}
+    async with http.post(url, headers={"X-Goog-Upload-Command": "upload, finalize"}, data=b"de") as response:
+        assert response.headers["X-Goog-Upload-Status"] == "final"
+        file: dict[str, Any] = (await response.json())["file"]
+    return file
+
+
+async def test_a_resumable_upload_makes_a_file(http: aiohttp.ClientSession, fake: Fake) -> None:
+    file = await upload(http, fake)
+
+    assert (file["sizeBytes"], file["mimeType"], file["displayName"]) == ("5", "text/plain", "d")
+    assert (file["state"], file["uri"].rpartition("/v1beta/")[2]) == ("ACTIVE", file["name"])
+    assert await send(http, "GET", f"{fake.url}/v1beta/{file['name']}", OWNER) == (200, file)
+    assert await send(http, "GET", f"{fake.url}/v1beta/files", OWNER) == (200, {"files": [file]})
+
+
+async def test_a_file_belongs_to_its_key(http: aiohttp.ClientSession, fake: Fake) -> None:
+    name = (await upload(http, fake))["name"]
+
+    for method in ("GET", "PATCH", "DELETE"):
+        status, answer = await send(http, method, f"{fake.url}/v1beta/{name}", OTHER, json={})
+        assert (status, answer["error"]["status"]) == (403, "PERMISSION_DENIED")
+    assert await send(http, "GET", f"{fake.url}/v1beta/files", OTHER) == (200, {})
+    prompt = {"contents": [{"parts": [{"fileData": {"fileUri": name}}]}]}
+    url = f"{fake.url}/v1beta/models/gemini-2.5-flash:generateContent"
+    assert (await send(http, "POST", url, OTHER, json=prompt))[0] == 403
+    assert (await send(http, "POST", url, OWNER, json=prompt))[0] == 200
+
+
+async def test_a_deleted_file_is_gone(http: aiohttp.ClientSession, fake: Fake) -> None:
+    url = f"{fake.url}/v1beta/{(await upload(http, fake))['name']}"
+
+    assert await send(http, "DELETE", url, OWNER) == (200, {})
+    assert (await send(http, "GET", url, OWNER))[0] == 403
+
+
+async def test_an_unknown_upload_is_refused(http: aiohttp.ClientSession, fake: Fake) -> None:
+    status, _ = await send(http, "POST", f"{fake.url}/upload/v1beta/files?upload_id=1", OWNER, data=b"x")
+
+    assert status == 404
+
+
+async def test_a_cache_has_its_tokens_and_a_new_end(http: aiohttp.ClientSession, fake: Fake) -> None:
+    body = {"model": "models/m", "ttl": "60s", "contents": [{"parts": [{"text": "hello"}]}]}
+    status, cache = await send(http, "POST", f"{fake.url}/v1beta/cachedContents", OWNER, json=body)
+
+    assert (status, cache["model"], cache["ttl"]) == (200, "models/m", "60s")
+    assert cache["usageMetadata"]["totalTokenCount"] > 0
+    changed = await send(
+        http, "PATCH", f"{fake.url}/v1beta/{cache['name']}", OWNER, json={"ttl": "9s", "model": "x"}
+    )
+    assert changed == (200, {**cache, "ttl": "9s"})
+    status, answer = await send(http, "GET", f"{fake.url}/v1beta/{cache['name']}", OTHER)
+    assert answer["error"]["message"] == "CachedContent not found (or permission denied)"
+
+
+@pytest.mark.parametrize("path", ["upload/v1beta/files", "v1beta/files", "v1beta/cachedContents"])
+async def test_a_key_is_needed(http: aiohttp.ClientSession, fake: Fake, path: str) -> None:
+    assert (await send(http, "POST", f"{fake.url}/{path}", {}, json={}))[0] == 403

@@ -1,0 +1,61 @@
+"""Files of the prompt, and the files that models answer."""
+
+import base64
+from typing import Any
+
+import pytest
+
+from gateway.emulator.chunks import joined
+from gateway.emulator.media import PICTURE
+from gateway.emulator.replies import reply_to
+
+F3, F25, F20 = "gemini-3-flash-preview", "gemini-2.5-flash", "gemini-2.0-flash"
+
+
+def blob(mime: str, data: bytes = b"12345") -> dict[str, Any]:
+    return {"inlineData": {"mimeType": mime, "data": base64.urlsafe_b64encode(data).decode().rstrip("=")}}
+
+
+def chunks(model: str, *parts: Any, **fields: Any) -> list[dict[str, Any]]:
+    made = [part if isinstance(part, dict) else {"text": part} for part in parts]
+    return reply_to(model, {"contents": [{"role": "user", "parts": made}], **fields}).chunks
+
+
+def answer(model: str, *parts: Any, **fields: Any) -> dict[str, Any]:
+    found: dict[str, Any] = joined(chunks(model, *parts, **fields))["candidates"][0]
+    return found
+
+
+def text(model: str, *parts: Any, **fields: Any) -> str:
+    return "".join(part["text"] for part in answer(model, *parts, **fields)["content"]["parts"])
+
+
+def config(**fields: Any) -> dict[str, Any]:
+    return {"generationConfig": fields}
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ((blob("image/png", b"x" * 75), "What colour is this picture? One word."), "IMAGE image/png 75 bytes"),
+        ((blob("audio/wav"), ""), "AUDIO audio/wav 5 bytes"), ((blob("application/pdf"), "Read the PDF."), "PDF application/pdf 5 bytes"),
+        ((blob("text/csv"), blob("video/mp4")), "FILE text/csv 5 bytes; VIDEO video/mp4 5 bytes"),
+        (({"fileData": {"fileUri": "https://v.example", "mimeType": "video/mp4"}},), "VIDEO video/mp4 https://v.example"),
+        ((blob("image/png"), "hi"), "You said: hi [image/png, 5 bytes]"), (("a picture?",), "You said: a picture?"),
+        (("hi", {"fileData": {"fileUri": "https://v.example"}}), "You said: hi [file, https://v.example]"),
+        (("Reply with the single word PONG.",), "PONG"),
+    ],
+)  # fmt: skip
+def test_files_are_named(parts: tuple[Any, ...], expected: str) -> None:
+    assert text(F3, *parts) == expected
+
+
+def test_pages_code_pictures_and_speech() -> None:
+    assert answer(F3, "x", tools=[{"urlContext": {}}])["urlContextMetadata"]["urlMetadata"][0]["urlRetrievalStatus"]  # fmt: skip
+    code = answer(F3, "x", tools=[{"codeExecution": {}}])["content"]["parts"]
+    assert [next(iter(part)) for part in code] == ["executableCode", "codeExecutionResult", "text"]
+    drawn = answer("gemini-3.1-flash-image", "x", **config(responseModalities=["IMAGE"]))["content"]["parts"]
+    assert drawn == [PICTURE]
+    assert base64.b64decode(PICTURE["inlineData"]["data"])[:4] == b"\x89PNG"
+    speech = answer("gemini-3.8-flash-tts", "x", **config(responseModalities=["AUDIO"]))["content"]["parts"]
+    assert speech[0]["inlineData"]["mimeType"] == "audio/L16;codec=pcm;rate=24000"

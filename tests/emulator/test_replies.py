@@ -1,0 +1,31 @@
+"""Replies to commands in the prompt."""
+
+from typing import Any
+
+import pytest
+
+from gateway.emulator.replies import COMMANDS, reply_to
+
+
+def user(text: str = "hi") -> dict[str, Any]:
+    return {"role": "user", "parts": [{"text": text}]}
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_each_command_changes_the_reply(command: str) -> None:
+    told = reply_to("gemini-2.5-flash", {"contents": [user(f"[[{command.replace('N', '2')}]]")]})
+    plain = reply_to("gemini-2.5-flash", {"contents": [user("x")]})
+
+    assert (told.status, told.delay, told.ending, len(told.chunks), [set(c) for c in told.chunks], str(told.chunks[-1:])[-9:]) != (
+        plain.status, plain.delay, plain.ending, len(plain.chunks), [set(c) for c in plain.chunks], "")  # fmt: skip
+
+
+def test_limits_and_stops_of_the_request_are_honoured() -> None:
+    config = {"maxOutputTokens": 2, "stopSequences": ["!"]}
+    short = reply_to("m", {"contents": [user("abcdefgh")], "generationConfig": config})
+    stopped = reply_to("m", {"contents": [user("ab!cd")], "generationConfig": {"stopSequences": ["!"]}})
+
+    assert short.chunks[-1]["candidates"][0]["finishReason"] == "MAX_TOKENS"
+    assert (
+        "".join(c["candidates"][0]["content"]["parts"][0]["text"] for c in stopped.chunks) == "You said: ab"
+    )
