@@ -1,1 +1,1 @@
-"""One YAML file to frozen Structs, strictly, with a place for every fault."""
+"""Configuration: one YAML file, decoded strictly into frozen Structs."""

@@ -1,4 +1,4 @@
-"""The model table: the shipped rows, and the operator's after them."""
+"""Capability table of the models: the shipped rows, followed by those of `abilities`."""
 
 from importlib.resources import files
 
@@ -8,17 +8,17 @@ from gateway.config.source import Source
 from gateway.errors import ConfigError
 from gateway.gemini.capabilities import CapabilityTable, Rows, fault_of
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where libyaml is
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # with libyaml ten times as fast
 
 
 def shipped() -> Rows:
-    """The rows of `models.yaml`."""
+    """Return the rows of `models.yaml`."""
     rows: Rows = yaml.load((files("gateway.config") / "models.yaml").read_text(), Loader=_LOADER)  # noqa: S506 - both are safe
     return rows
 
 
 def capability_table(overrides: Rows, source: Source) -> CapabilityTable:
-    """The whole table. Raises ConfigError with the place of each override that cannot be."""
+    """Return the whole table. Raises ConfigError with the place of each invalid override."""
     problems = {pattern: fault_of(changes) for pattern, changes in overrides.items()}
     faults = tuple(
         source.fault(("abilities", pattern), f"abilities.{pattern}: {problem}")

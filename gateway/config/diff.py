@@ -1,4 +1,4 @@
-"""What changed from one configuration to the next, in words an operator can check; never a secret."""
+"""Differences between two configurations, without secrets."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,11 +7,12 @@ from msgspec import Struct, structs
 
 from gateway.config.secret import Secret
 
-_LONGEST = 60
+_MAX_VALUE = 60
+"""Characters of a value that are shown."""
 
 
 def changes(old: Any, new: Any, path: str = "") -> Iterator[str]:
-    """`models.default: 'a' -> 'b'`, one for each setting that differs."""
+    """Yield a line such as `models.default: 'a' -> 'b'` for each setting that differs."""
     if isinstance(old, Struct) and type(old) is type(new):
         for field in structs.fields(old):
             below = f"{path}.{field.name}" if path else field.name
@@ -27,4 +28,4 @@ def _shown(value: Any) -> str:
     if value is None:
         return "none"
     text = "****" if isinstance(value, Secret) else repr(value)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return text if len(text) <= _MAX_VALUE else f"{text[: _MAX_VALUE - 1]}…"

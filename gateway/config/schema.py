@@ -1,4 +1,4 @@
-"""The JSON Schema of the configuration, for editors and for the reference in the README."""
+"""JSON Schema of the configuration, for editors."""
 
 import json
 from typing import Any
@@ -10,17 +10,17 @@ from gateway.config.sections import GatewayConfig
 
 
 def _secret(kind: type) -> dict[str, Any]:
-    """A reference to where a secret stands. Raises NotImplementedError, msgspec's own word, for other types."""
+    """Return the schema of a Secret. Raises NotImplementedError, as msgspec expects, for other types."""
     if kind is not Secret:
         raise NotImplementedError(kind)
-    places = [
+    references = [
         {"required": [name], "properties": {name: {"type": "string"}}} for name in ("env", "credential")
     ]
-    return {"type": "object", "minProperties": 1, "maxProperties": 1, "oneOf": places}
+    return {"type": "object", "minProperties": 1, "maxProperties": 1, "oneOf": references}
 
 
 def json_schema() -> str:
-    """What `gateway schema` prints and `config/gateway.schema.json` holds."""
+    """Return the schema, the content of config/gateway.schema.json."""
     schema: dict[str, Any] = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "gateway.yaml",

@@ -1,15 +1,15 @@
-"""Secrets stand outside the file: in the environment, or in a credential that systemd hands over."""
+"""Secrets, read from environment variables or from systemd credentials (systemd.exec(5), LoadCredential=)."""
 
 from collections.abc import Mapping
 from hmac import compare_digest
 from pathlib import Path
 from typing import Any
 
-_HOW = "write {env: NAME} or {credential: NAME}; a secret never stands in this file"
+_HOW = "expected {env: NAME} or {credential: NAME}; secrets are not written in this file"
 
 
 class Secret:
-    """A text that does not show itself."""
+    """A text that `repr` does not show."""
 
     __slots__ = ("_value",)
 
@@ -17,26 +17,29 @@ class Secret:
         self._value = value
 
     @classmethod
-    def read(cls, told: Any, environ: Mapping[str, str]) -> "Secret":
-        """From `{env: NAME}` or `{credential: NAME}`. Raises ValueError, never with the value."""
-        if not isinstance(told, dict) or len(told) != 1:
+    def read(cls, value: Any, environ: Mapping[str, str]) -> "Secret":
+        """Return the secret that `{env: NAME}` or `{credential: NAME}` refers to.
+
+        Raises ValueError if it is missing or malformed; the message does not contain the secret.
+        """
+        if not isinstance(value, dict) or len(value) != 1:
             raise ValueError(_HOW)
-        ((kind, name),) = told.items()
+        ((kind, name),) = value.items()
         if kind == "env":
-            value = environ.get(str(name))
+            text = environ.get(str(name))
         elif kind == "credential":
-            value = _credential(str(name), environ)
+            text = _credential(str(name), environ)
         else:
             raise ValueError(_HOW)
-        if value is None:
+        if text is None:
             raise ValueError(_absent(kind, str(name), environ))
-        value = value.strip().removeprefix("\ufeff").strip()
-        if not value or any(c.isspace() or not c.isprintable() for c in value):
-            raise ValueError(f"{kind} {name!r} is empty, or holds blanks or control characters")
-        return cls(value)
+        text = text.strip().removeprefix("\ufeff").strip()
+        if not text or any(c.isspace() or not c.isprintable() for c in text):
+            raise ValueError(f"{kind} {name!r} is empty, or contains blanks or control characters")
+        return cls(text)
 
     def reveal(self) -> str:
-        """The text itself, for the one place that sends it."""
+        """Return the text."""
         return self._value
 
     def __repr__(self) -> str:
@@ -55,14 +58,17 @@ def _absent(kind: str, name: str, environ: Mapping[str, str]) -> str:
     folder = environ.get("CREDENTIALS_DIRECTORY")
     if folder is None:
         return (
-            f"credential {name!r} cannot be read: systemd sets CREDENTIALS_DIRECTORY; elsewhere set it to the folder "
-            "that holds the file"
+            f"credential {name!r} cannot be read: CREDENTIALS_DIRECTORY is not set. systemd sets it; elsewhere, set it to "
+            "the folder of the file"
         )
     return f"there is no credential {name!r} in {folder}"
 
 
 def _credential(name: str, environ: Mapping[str, str]) -> str | None:
-    """A file of systemd's LoadCredential=, which names those of a whole folder `gateway_NAME` (systemd.exec(5))."""
+    """Return the content of a credential, or None.
+
+    systemd names the files of a folder that is loaded as `gateway` `gateway_NAME` (systemd.exec(5), LoadCredential=).
+    """
     folder = environ.get("CREDENTIALS_DIRECTORY")
     if folder is None or "/" in name:
         return None

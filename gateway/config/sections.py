@@ -1,7 +1,8 @@
-"""The whole configuration: one Struct for each section of the YAML.
+"""The configuration: one Struct per section of the YAML.
 
-Sections of pure parts are defined beside the classes they configure and composed here. The shell's (listening,
-the upstream connection, CORS, logging) stand here themselves, because this layer must not import the shell.
+Sections of policies and stores are defined beside what they configure and composed here. Those of higher layers
+(listeners, upstream, streams, CORS, logging) are defined here, because the configuration must not import them.
+Descriptions, ranges and defaults appear in config/gateway.schema.json and docs/configuration.md.
 """
 
 from typing import Annotated, Any, Literal
@@ -24,7 +25,7 @@ Seconds = Annotated[float, Meta(gt=0, le=86400)]
 Threshold = Literal["BLOCK_NONE", "OFF", "BLOCK_ONLY_HIGH", "BLOCK_MEDIUM_AND_ABOVE", "BLOCK_LOW_AND_ABOVE"]
 Category = Annotated[str, Meta(pattern="^HARM_CATEGORY_[A-Z_]+$")]
 
-ANCESTOR_SAFETY: dict[str, Threshold] = {
+DEFAULT_SAFETY: dict[str, Threshold] = {
     "HARM_CATEGORY_HATE_SPEECH": "BLOCK_NONE",
     "HARM_CATEGORY_SEXUALLY_EXPLICIT": "BLOCK_NONE",
     "HARM_CATEGORY_DANGEROUS_CONTENT": "BLOCK_NONE",
@@ -34,35 +35,40 @@ ANCESTOR_SAFETY: dict[str, Threshold] = {
 
 
 class ListenConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where clients connect. A socket inherited from systemd is used instead, when there is one."""
+    """Address for clients. Sockets inherited from systemd take its place."""
 
-    host: Annotated[str, Meta(description="Address to listen on; keep loopback behind nginx.")] = "127.0.0.1"
-    port: Annotated[int, Meta(ge=0, le=65535, description="TCP port; 0 takes a free one.")] = 8080
-    unix: Annotated[
-        str | None, Meta(description="Path of a unix socket to listen on instead of host and port.")
-    ] = None
+    host: Annotated[
+        str, Meta(description="Address to listen on; keep the loopback address behind a reverse proxy.")
+    ] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535, description="TCP port; 0 selects a free one.")] = 8080
+    unix: Annotated[str | None, Meta(description="Path of a Unix socket, in place of host and port.")] = None
 
 
 class TimeoutsConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """Patience with the upstream, in seconds."""
+    """Timeouts for Gemini, in seconds."""
 
-    connect: Annotated[Seconds, Meta(description="To open a connection, TLS included.")] = 10.0
-    idle: Annotated[Seconds, Meta(description="Of silence while an answer is awaited or streamed.")] = 300.0
+    connect: Annotated[Seconds, Meta(description="Seconds to open a connection, including TLS.")] = 10.0
+    idle: Annotated[
+        Seconds, Meta(description="Seconds without any data while an answer is awaited or streamed.")
+    ] = 300.0
 
 
 class UpstreamConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """Gemini's own API, and the way to it."""
+    """Gemini's API: address, timeouts, retries and hedging."""
 
     base_url: Annotated[
         str,
-        Meta(pattern="^https?://[^/?#@]+(/[^?#]*)?$", description="Scheme and host, no API version."),
+        Meta(
+            pattern="^https?://[^/?#@]+(/[^?#]*)?$",
+            description="Scheme and host of Gemini's API, without the API version.",
+        ),
     ] = "https://generativelanguage.googleapis.com"
-    api_version: Annotated[str, Meta(pattern="^v1(alpha|beta)?$", description="v1, v1alpha or v1beta.")] = (
-        "v1beta"
-    )
+    api_version: Annotated[
+        str, Meta(pattern="^v1(alpha|beta)?$", description="API version: v1, v1alpha or v1beta.")
+    ] = "v1beta"
     proxy: Annotated[
         Annotated[str, Meta(pattern="^https?://")] | None,
-        Meta(description="HTTP proxy for the way to Gemini."),
+        Meta(description="HTTP proxy for calls of Gemini."),
     ] = None
     timeouts: TimeoutsConfig = TimeoutsConfig()
     retry: RetryConfig = RetryConfig()
@@ -70,120 +76,137 @@ class UpstreamConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StreamConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """How streams are kept alive, in seconds."""
+    """Timing of streamed answers, in seconds."""
 
     first_byte_grace: Annotated[
         Seconds,
         Meta(
-            description="Wait this long for real content before answering 200, so that failures keep their status."
+            description="Seconds to wait for content before answering 200, so that an early failure has its own status."
         ),
     ] = 25.0
     keep_alive: Annotated[
-        Seconds, Meta(description="Silence before a comment is sent to keep proxies patient.")
+        Seconds,
+        Meta(
+            description="Seconds of silence after which a comment is sent, so that proxies keep the connection open."
+        ),
     ] = 15.0
     write_timeout: Annotated[
-        Seconds, Meta(description="A client that reads nothing for this long is cut off.")
+        Seconds, Meta(description="Seconds after which a client that reads nothing is disconnected.")
     ] = 60.0
 
 
 class CorsConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which web pages may call the gateway from a browser. Credentials are never allowed."""
+    """Cross-origin requests from browsers. Credentials are never allowed."""
 
     origins: Annotated[
-        tuple[str, ...], Meta(description='Origins such as "https://chat.example"; "*" is everybody.')
+        tuple[str, ...], Meta(description='Allowed origins, such as "https://chat.example"; "*" allows all.')
     ] = ("*",)
 
 
 class LoggingConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """What is written to standard error."""
+    """Log on standard error."""
 
     exchanges: Annotated[
-        bool, Meta(description="One JSON line for each exchange; never a key, never content.")
+        bool, Meta(description="Write one JSON line per request, without keys and content.")
     ] = True
 
 
 class ProjectConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """One Google project of the operator's, with its keys."""
+    """A Google project and its API keys. Quotas are per project."""
 
-    name: Annotated[str, Meta(pattern="^[a-z0-9-]{1,40}$", description="How logs and the ledger call it.")]
+    name: Annotated[
+        str, Meta(pattern="^[a-z0-9-]{1,40}$", description="Name of the project in logs and in the ledger.")
+    ]
     keys: Annotated[
         tuple[Secret, ...],
-        Meta(min_length=1, description="Where its keys are: {env: NAME} or {credential: NAME}."),
+        Meta(min_length=1, description="API keys of the project, each as {env: NAME} or {credential: NAME}."),
     ]
     models: Annotated[
         tuple[str, ...],
-        Meta(description="Patterns of the models it serves, such as gemini-2.5-*; none: all."),
+        Meta(description="Patterns of the models it serves, such as gemini-2.5-*; empty: all."),
     ] = ()
 
 
 class PoolSection(PoolConfig, frozen=True, forbid_unknown_fields=True):
-    """Google projects whose keys serve the clients that hold a key of the gateway's."""
+    """Google projects that serve clients with issued keys."""
 
-    projects: tuple[ProjectConfig, ...] = ()
+    projects: Annotated[
+        tuple[ProjectConfig, ...], Meta(description="Google projects of your own, each with its API keys.")
+    ] = ()
 
 
 class LedgerSection(LedgerConfig, frozen=True, forbid_unknown_fields=True):
-    """Where every call of Gemini is written down, with the clients' keys and budgets."""
+    """Database of Gemini calls, issued keys and budgets. Enabled by a URL or by a pool."""
 
     password: Annotated[
-        Secret | None, Meta(description="PostgreSQL's password: {env: NAME} or {credential: NAME}.")
+        Secret | None, Meta(description="Password for PostgreSQL, as {env: NAME} or {credential: NAME}.")
     ] = None
 
 
 class StateSection(StateConfig, frozen=True, forbid_unknown_fields=True):
-    """What the gateway remembers between requests."""
+    """State between requests: thought signatures, stored responses, cached answers, owners of files."""
 
     redis: Annotated[
         Annotated[str, Meta(pattern="^rediss?://[^@]*$|^unix://")] | None,
-        Meta(description="redis://host:6379/0, shared by all machines; its password is told below."),
+        Meta(
+            description="Redis that all machines share, such as redis://10.0.0.5:6379/0, without a password."
+        ),
     ] = None
     redis_password: Annotated[
-        Secret | None, Meta(description="Redis's password: {env: NAME} or {credential: NAME}.")
+        Secret | None, Meta(description="Password for Redis, as {env: NAME} or {credential: NAME}.")
     ] = None
     machines: Annotated[
         int,
         Meta(
             ge=1,
             le=1000,
-            description="Processes that share it: while it fails each has that part of a limit.",
+            description="Processes that share Redis. While it fails, each enforces its fraction of every limit.",
         ),
     ] = 2
 
 
 class AdminConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """A second listener, for who runs the gateway: keys, usage, the pool's state, metrics."""
+    """Second listener for operators: issued keys, usage, state of the pool, metrics."""
 
     token: Annotated[
         Secret | None,
         Meta(
-            description="Bearer token of the admin API: {env: NAME} or {credential: NAME}; none: only metrics."
+            description="Bearer token, as {env: NAME} or {credential: NAME}. Without it, only /metrics is served."
         ),
     ] = None
     host: Annotated[str, Meta(description="Address to listen on; keep it private.")] = "127.0.0.1"
     port: Annotated[
         Annotated[int, Meta(ge=0, le=65535)] | None,
-        Meta(description="TCP port; none and no `unix`: no admin listener."),
+        Meta(description="TCP port. Without `port` and `unix` there is no admin listener."),
     ] = None
-    unix: Annotated[str | None, Meta(description="Path of a unix socket instead of host and port.")] = None
+    unix: Annotated[str | None, Meta(description="Path of a Unix socket, in place of host and port.")] = None
 
 
 class GatewayConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything an operator can say; each section has defaults that work."""
+    """The whole file. Every section and key is optional."""
 
     listen: ListenConfig = ListenConfig()
     upstream: UpstreamConfig = UpstreamConfig()
     models: ModelsConfig = ModelsConfig()
     abilities: Annotated[
         dict[str, dict[str, Any]],
-        Meta(description="What models can do, by name pattern, over the shipped table (config/models.yaml)."),
+        Meta(
+            description="Capabilities of models by name pattern, over the shipped table (gateway/config/models.yaml)."
+        ),
     ] = {}
     safety: Annotated[
         dict[Category, Threshold],
-        Meta(description="Harm category to threshold, sent with every request; `{}` leaves it to Gemini."),
-    ] = field(default_factory=lambda: dict(ANCESTOR_SAFETY))
+        Meta(
+            description="Threshold per harm category, unless the client sets its own. "
+            "{} leaves all to Gemini's defaults."
+        ),
+    ] = field(default_factory=lambda: dict(DEFAULT_SAFETY))
     compat: Annotated[
         Literal["lenient", "strict"],
-        Meta(description="What becomes of fields that cannot be honoured: a note in the answer, or a 400."),
+        Meta(
+            description="Treatment of request fields that Gemini has no counterpart for: `lenient` notes them in a "
+            "header, `strict` answers 400 to those that would change the answer."
+        ),
     ] = "lenient"
     limits: LimitsConfig = LimitsConfig()
     media: MediaConfig = MediaConfig()
@@ -197,10 +220,12 @@ class GatewayConfig(Struct, frozen=True, forbid_unknown_fields=True):
     cors: CorsConfig = CorsConfig()
     logging: LoggingConfig = LoggingConfig()
     drain: Annotated[
-        Seconds, Meta(description="Seconds that requests in progress may take to end after SIGTERM.")
+        Seconds,
+        Meta(description="Seconds for requests in progress to end after SIGTERM, before they are cancelled."),
     ] = 300.0
     plugins: Annotated[
-        dict[str, Any], Meta(description="What is served: plugin name to its options, in order.")
+        dict[str, Any],
+        Meta(description="Active plugins: name and options of each, in order of registration."),
     ] = field(
         default_factory=lambda: {
             "chat": {},

@@ -1,7 +1,7 @@
-"""Strict reading of the YAML: text to Structs, and for every fault its file, line and column.
+"""Strict decoding of the YAML into Structs, with file, line and column for every fault.
 
-PyYAML composes the tree once; its node marks give the places. Scalars follow YAML 1.2's core rules, so that `no`
-and `1:30` stay text. One run reports every fault.
+PyYAML composes the tree; the marks of its nodes are the places. Scalars follow the core schema of YAML 1.2
+(https://yaml.org/spec/1.2.2/#103-core-schema), so that `no` and `1:30` stay text. One run reports all faults.
 """
 
 import os
@@ -23,7 +23,7 @@ Path_ = tuple[str | int, ...]
 
 MAX_BYTES = 1024 * 1024
 MAX_NODES = 10_000
-"""Nodes with aliases expanded: more is a bomb (robustness.md S73)."""
+"""Nodes after expansion of aliases; nested aliases could otherwise expand a small file without bound."""
 
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -43,7 +43,7 @@ _KINDS = {"str": "a text", "int": "a whole number", "float": "a number", "bool":
 
 
 class Source:
-    """One file, composed: decodes sections and knows where everything stands."""
+    """A YAML file: its data, and the place of every value."""
 
     def __init__(self, text: str, file: str, environ: Mapping[str, str] | None = None) -> None:
         self.file = file
@@ -53,7 +53,10 @@ class Source:
         self.data: dict[str, Any] = self._plain(self._root, ()) if self._root is not None else {}
 
     def decode(self, type_: type[T], at: Path_ = ()) -> T:
-        """The value at a path, typed; an absent or empty one is `type_`'s defaults. Raises ConfigError."""
+        """Return the value at a path as `type_`, whose defaults stand for an absent value.
+
+        Raises ConfigError with all faults of the value.
+        """
         value: Any = self.data
         for step in at:
             value = value.get(step) if isinstance(value, dict) else None
@@ -64,16 +67,16 @@ class Source:
         return msgspec.convert(value, type_, dec_hook=self._secret)
 
     def fault(self, path: Path_, message: str, *, key: bool = False) -> Fault:
-        """A fault at a path: at its value, or at its key, or at what is nearest above."""
+        """Return a fault at the value of a path, or at its key; for a missing path, at the nearest parent."""
         node: yaml.Node | None = self._root
         mark = node.start_mark if node is not None else None
         for depth, step in enumerate(path):
-            found = _child(node, step)
-            if found is None:
+            child = _child(node, step)
+            if child is None:
                 break
             at_key = key and depth == len(path) - 1
-            mark = (found[0] if at_key else found[1]).start_mark
-            node = found[1]
+            mark = (child[0] if at_key else child[1]).start_mark
+            node = child[1]
         line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
         return Fault(self.file, line, column, message)
 
@@ -93,12 +96,12 @@ class Source:
         raise ConfigError((_fault(self.file, root, "expected a mapping of sections"),))
 
     def _plain(self, node: yaml.Node, above: tuple[yaml.Node, ...]) -> Any:
-        """A node as plain data. Raises ConfigError for duplicates, foreign tags and bombs."""
+        """Return a node as plain data. Raises ConfigError for duplicate keys, other tags and endless expansion."""
         self._nodes += 1
-        if self._nodes > MAX_NODES or any(node is one for one in above):
-            raise ConfigError((_fault(self.file, node, "aliases expand to more than a configuration"),))
+        if self._nodes > MAX_NODES or any(node is parent for parent in above):
+            raise ConfigError((_fault(self.file, node, f"aliases expand to more than {MAX_NODES} nodes"),))
         if node.tag not in _CORE_TAGS and not node.tag.startswith("tag:yaml.org,2002:timestamp"):
-            raise ConfigError((_fault(self.file, node, f"the tag {node.tag!r} has no meaning here"),))
+            raise ConfigError((_fault(self.file, node, f"the tag {node.tag!r} is not supported"),))
         if isinstance(node, yaml.ScalarNode):
             return _scalar(node)
         above = (*above, node)
@@ -107,36 +110,36 @@ class Source:
         return self._mapping(node, above)
 
     def _mapping(self, node: yaml.Node, above: tuple[yaml.Node, ...]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        result: dict[str, Any] = {}
         lines: dict[str, int] = {}
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise ConfigError((_fault(self.file, key, "a key must be a plain text"),))
+                raise ConfigError((_fault(self.file, key, "a key must be a plain scalar"),))
             name = key.value
-            if name in found:
-                message = f"{name!r} stands here twice: also in line {lines[name]}"
+            if name in result:
+                message = f"duplicate key {name!r}: also in line {lines[name]}"
                 raise ConfigError((_fault(self.file, key, message),))
-            found[name] = self._plain(value, above)
+            result[name] = self._plain(value, above)
             lines[name] = key.start_mark.line + 1
-        return found
+        return result
 
     def _faults(self, type_: Any, value: Any, at: Path_) -> list[Fault]:
-        """Every fault of a value: msgspec tells the first, so what is wrong as a whole is looked at in its parts."""
+        """Return all faults of a value. msgspec reports only the first, so each part is tried alone."""
         own = self._try(type_, value, at)
         if not own:
             return own
         bare = _bare(type_)
         parts = _parts(type_, value)
         names: Any = GenericAlias(dict, (get_args(bare)[0], Any)) if get_origin(bare) is dict else Any
-        found: list[Fault] = []
+        faults: list[Fault] = []
         for part, type_of_part, name in parts:
             inner = self._faults(type_of_part, part, (*at, name))
-            found += inner or self._try(names, {name: part}, (*at, name))
+            faults += inner or self._try(names, {name: part}, (*at, name))
         if isinstance(bare, type) and issubclass(bare, msgspec.Struct) and isinstance(value, dict):
             known = {name for _, _, name in parts}
             unknown = {name: part for name, part in value.items() if name not in known}
-            found += [fault for name, part in unknown.items() for fault in self._try(bare, {name: part}, at)]
-        return found or own
+            faults += [fault for name, part in unknown.items() for fault in self._try(bare, {name: part}, at)]
+        return faults or own
 
     def _try(self, type_: type[Any], value: Any, at: Path_) -> list[Fault]:
         try:
@@ -148,10 +151,10 @@ class Source:
     def _secret(self, type_: type[Any], value: Any) -> Any:
         if type_ is Secret:
             return Secret.read(value, self._environ)
-        raise NotImplementedError(type_)  # msgspec's own word for a type nobody can decode
+        raise NotImplementedError(type_)  # as msgspec expects of a hook for a type it does not decode
 
     def _explain(self, error: msgspec.ValidationError, type_: type[Any], at: Path_) -> Fault:
-        """msgspec's message, with its path turned into a place and its words into ours."""
+        """Return msgspec's error as a fault: its path as a place, its message in terms of YAML."""
         message = str(error)
         place = _PLACE.search(message)
         message = message[: place.start()] if place else message
@@ -162,9 +165,9 @@ class Source:
             known = _fields(type_, path[len(at) :])
             close = get_close_matches(name, known, 1)
             hint = f"; did you mean {close[0]!r}?" if close else "."
-            listed = f"Known: {', '.join(known)}" if known else "There is nothing to say here."
-            told = f"unknown key {name!r} in {where}{hint} {listed}"
-            return self.fault((*path, name), told, key=True)
+            listed = f"Known: {', '.join(known)}" if known else "It has no keys."
+            explained = f"unknown key {name!r} in {where}{hint} {listed}"
+            return self.fault((*path, name), explained, key=True)
         if missing := _MISSING.fullmatch(message):
             return self.fault(path, f"{where} needs {missing[1]!r}")
         if message.startswith("Invalid enum value"):
@@ -173,7 +176,7 @@ class Source:
 
 
 def read_file(path: Path) -> Source:
-    """A file as a Source. Raises ConfigError when it cannot be read or composed."""
+    """Return a file as a Source. Raises ConfigError if it cannot be read or is not YAML."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -188,33 +191,33 @@ def read_file(path: Path) -> Source:
 
 
 def _composed(error: yaml.MarkedYAMLError) -> str:
-    """What PyYAML says, as a person would."""
-    said = error.problem or str(error.context)
-    if "\\t" in said:
+    """Return PyYAML's message, in plain words for the two most frequent mistakes."""
+    problem = error.problem or str(error.context)
+    if "\\t" in problem:
         return "a tab: indent with spaces"
-    if said.startswith("expected <block end>"):
+    if problem.startswith("expected <block end>"):
         return "the indentation does not match that of the lines above"
-    return said
+    return problem
 
 
 def _bare(type_: Any) -> Any:
-    """Without annotations and `| None`."""
+    """Return a type without `Annotated` and `| None`."""
     while get_origin(type_) is Annotated:
         type_ = get_args(type_)[0]
     if get_origin(type_) in (Union, UnionType):
-        rest = [one for one in get_args(type_) if one is not NoneType]
+        rest = [member for member in get_args(type_) if member is not NoneType]
         return _bare(rest[0]) if len(rest) == 1 else type_
     return type_
 
 
 def _parts(type_: Any, value: Any) -> list[tuple[Any, Any, str | int]]:
-    """What a value is made of, as far as its type knows: part, type and name."""
+    """Return part, type and name of each part of a mapping or list that the type describes."""
     bare = _bare(type_)
     if isinstance(bare, type) and issubclass(bare, msgspec.Struct) and isinstance(value, dict):
         hints = get_type_hints(bare, include_extras=True)
-        fields = {one.encode_name: hints[one.name] for one in msgspec.structs.fields(bare)}
+        fields = {field.encode_name: hints[field.name] for field in msgspec.structs.fields(bare)}
         return [(part, fields[name], name) for name, part in value.items() if name in fields]
-    inner = [one for one in get_args(bare) if one is not ...]
+    inner = [member for member in get_args(bare) if member is not ...]
     if get_origin(bare) is dict and isinstance(value, dict):
         return [(part, inner[1], name) for name, part in value.items()]
     if get_origin(bare) in (list, tuple) and isinstance(value, list) and len(inner) == 1:
@@ -222,13 +225,13 @@ def _parts(type_: Any, value: Any) -> list[tuple[Any, Any, str | int]]:
     return []
 
 
-def _steps(told: str) -> Path_:
-    """msgspec's `.a[0].b` as steps; the key of a mapping's value is `...` to it, and to us."""
-    return tuple(int(index) if index.isdecimal() else name or index for name, index in _STEP.findall(told))
+def _steps(path: str) -> Path_:
+    """Return the steps of msgspec's `.a[0].b`. It writes `[...]` for the key of a mapping."""
+    return tuple(int(index) if index.isdecimal() else name or index for name, index in _STEP.findall(path))
 
 
 def _scalar(node: yaml.ScalarNode) -> object:
-    """By YAML 1.2's core schema; quoted and block scalars are always text."""
+    """Return a scalar's value by YAML 1.2's core schema; quoted and block scalars are text."""
     text: str = node.value
     if node.style is not None:
         return text
@@ -246,7 +249,7 @@ def _fault(file: str, node: yaml.Node, message: str) -> Fault:
 
 
 def _child(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node, yaml.Node] | None:
-    """(key, value) below a node; a list's item is its own key."""
+    """Return (key, value) below a node; an item of a list is its own key."""
     if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
         return node.value[step], node.value[step]
     if isinstance(node, yaml.MappingNode):
@@ -256,19 +259,19 @@ def _child(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node, yaml.Nod
 
 
 def _fields(type_: Any, path: Path_) -> list[str]:
-    """The keys that a Struct below `type_` knows."""
+    """Return the keys of the Struct at a path of a type."""
     info = _below(type_, path)
     return sorted(f.encode_name for f in info.fields) if isinstance(info, msgspec.inspect.StructType) else []
 
 
 def _literals(type_: Any, path: Path_) -> tuple[Any, ...]:
-    """The values that are allowed at a place."""
+    """Return the values of the Literal at a path of a type."""
     info = _below(type_, path)
     return info.values if isinstance(info, msgspec.inspect.LiteralType) else ()
 
 
 def _below(type_: Any, path: Path_) -> msgspec.inspect.Type:
-    """What stands at a path of a type."""
+    """Return the type at a path of a type."""
     info = msgspec.inspect.type_info(type_)
     for step in path:
         info = _inner(info)
@@ -282,7 +285,7 @@ def _below(type_: Any, path: Path_) -> msgspec.inspect.Type:
 
 
 def _inner(info: msgspec.inspect.Type) -> msgspec.inspect.Type:
-    """Without annotations and `| None`."""
+    """Return an inspected type without metadata and `| None`."""
     while isinstance(info, msgspec.inspect.Metadata):
         info = info.type
     if isinstance(info, msgspec.inspect.UnionType):
@@ -291,9 +294,9 @@ def _inner(info: msgspec.inspect.Type) -> msgspec.inspect.Type:
 
 
 def _humanized(message: str) -> str:
-    """`Expected `int`, got `str`` as a person would say it."""
-    said = re.sub(r"`(\w+)`", lambda m: _KINDS.get(m[1], m[0]), message)
-    said = said[:1].lower() + said[1:]
-    if "expected a text, got a" in said or "expected a text, got true" in said:
-        said += ": put it in quotes"
-    return said
+    """Return msgspec's message with YAML's kinds in place of Python's types."""
+    text = re.sub(r"`(\w+)`", lambda m: _KINDS.get(m[1], m[0]), message)
+    text = text[:1].lower() + text[1:]
+    if "expected a text, got a" in text or "expected a text, got true" in text:
+        text += ": put it in quotes"
+    return text

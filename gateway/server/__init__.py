@@ -1,1 +1,1 @@
-"""The HTTP side: application, middleware, replies, life cycle, log."""
+"""HTTP server: application, middleware, plugins, CORS, admin API, process."""

@@ -1,6 +1,6 @@
-"""The second listener: issued keys, usage, the pool's state and metrics, for who runs the gateway.
+"""Admin API on a listener of its own: issued keys, usage, state of the pool, metrics.
 
-Everything but `/metrics` wants the admin token; the listener belongs on loopback, a unix socket or a private network.
+All but `/metrics` require the admin token. The listener belongs on loopback, a Unix socket or a private network.
 """
 
 import asyncio
@@ -28,15 +28,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _BUCKETS = {"1m": 60, "1h": 3600, "1d": 86400}
+"""Values of `bucket_width` (https://platform.openai.com/docs/api-reference/usage/completions), in seconds."""
+_DAY = 86400
 
 
 class NewKey(Struct, forbid_unknown_fields=True):
-    """Who a key is for, and what it may do."""
+    """Body of `POST /admin/keys`."""
 
     name: str
     rules: Rules = Rules()
     days: Annotated[float, Meta(gt=0)] | None = None
-    """Until it expires."""
+    """Days until the key expires; None: never."""
 
 
 _decode_new = msgspec.json.Decoder(NewKey).decode
@@ -44,15 +46,15 @@ _decode_rules = msgspec.json.Decoder(Rules).decode
 
 
 class Admin:
-    """The admin API over the services of one application."""
+    """Admin API. `services` returns those of the current application, which a reload replaces."""
 
     def __init__(self, services: Callable[[], Services], token: Secret | None) -> None:
         self._services = services
         self._token = token
 
     def app(self) -> web.Application:
-        """An application of its own."""
-        app = web.Application(middlewares=[self._around])
+        """Return the application of the admin listener."""
+        app = web.Application(middlewares=[self._guard])
         app.add_routes([
             web.get("/metrics", self.metrics),
             web.get("/admin/keys", self.keys),
@@ -67,8 +69,8 @@ class Admin:
         return app
 
     @web.middleware
-    async def _around(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Who may, and errors in OpenAI's shape."""
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Check the token, and answer errors in OpenAI's format."""
         try:
             if request.path != "/metrics":
                 self._check(request)
@@ -79,88 +81,93 @@ class Admin:
             return error_response(BadRequest(error.reason, status=error.status, code="invalid_request"))
 
     def _check(self, request: web.Request) -> None:
-        given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
         if self._token is None:
-            raise Unauthorized("The admin API is off: give admin.token.")
-        if not compare_digest(given.encode(), self._token.reveal().encode()):
+            raise Unauthorized("The admin API is disabled: admin.token is not set.")
+        if not compare_digest(token.encode(), self._token.reveal().encode()):
             raise Unauthorized("Incorrect admin token provided.")
 
     @property
     def _engine(self) -> "Engine":
         ledger = self._services().exchange.accounting.ledger
         if ledger is None:
-            raise NotFound(
-                "This gateway keeps no ledger: give ledger.url, or pool.projects.", code="no_ledger"
-            )
-        made: Engine = ledger.engine  # type: ignore[attr-defined]  # the only book there is
-        return made
+            raise NotFound("This gateway has no ledger: set ledger.url or pool.projects.", code="no_ledger")
+        engine: Engine = ledger.engine  # type: ignore[attr-defined]  # store.ledger.Ledger is the only implementation
+        return engine
 
     async def metrics(self, _: web.Request) -> web.Response:
-        """For Prometheus."""
+        """Answer with all metrics, in Prometheus's text format."""
         return exposition(self._services().metrics)
 
     async def keys(self, _: web.Request) -> web.Response:
-        """Issued keys, newest first, without their hashes."""
+        """List issued keys, newest first, without their hashes."""
         from gateway.store.ledger.client_keys import issued
 
-        found, now = await asyncio.to_thread(issued, self._engine), time()
-        told = [
+        keys, now = await asyncio.to_thread(issued, self._engine), time()
+        data = [
             {"id": key.id, "name": key.name, "created": key.created, "expires": key.expires,
              "state": key.fault(now) or "good", "rules": msgspec.to_builtins(key.rules)}
-            for key in found
+            for key in keys
         ]  # fmt: skip
-        return _json({"data": told})
+        return _json({"data": data})
 
     async def _changed(self, change: Callable[..., T], *arguments: Any) -> T:
-        """Change a key; when this is over, this process knows it (others within a second)."""
-        found = await asyncio.to_thread(change, self._engine, *arguments)
+        """Change keys in the database, and load them into this process; others poll every half second."""
+        result = await asyncio.to_thread(change, self._engine, *arguments)
         await self._services().opened.refresh_keys()
-        return found
+        return result
 
     async def issue(self, request: web.Request) -> web.Response:
-        """A new key, which this answer shows and nothing else ever will."""
+        """Issue a key. Only this response contains it."""
         from gateway.store.ledger.client_keys import issue
 
-        wanted, now = (await read_body(request)).decode(_decode_new), time()
-        expires = now + wanted.days * 86400 if wanted.days is not None else None
-        key_id, key = await self._changed(issue, wanted.name, wanted.rules, now, expires)
+        body, now = (await read_body(request)).decode(_decode_new), time()
+        expires = now + body.days * _DAY if body.days is not None else None
+        key_id, key = await self._changed(issue, body.name, body.rules, now, expires)
         return _json({"id": key_id, "key": key}, 201)
 
     async def change(self, request: web.Request) -> web.Response:
-        """Other rules, in place of all it had."""
+        """Replace all rules of a key."""
         from gateway.store.ledger.client_keys import change
 
         rules = (await read_body(request)).decode(_decode_rules)
         return _done(await self._changed(change, request.match_info["id"], rules))
 
     async def rotate(self, request: web.Request) -> web.Response:
-        """Another key in place of this one, which ends at once."""
+        """Replace a key by a new one; the old one ends at once."""
         from gateway.store.ledger.client_keys import rotate
 
         key = await self._changed(rotate, request.match_info["id"])
         return _json({"key": key}) if key is not None else _done(False)
 
     async def revoke(self, request: web.Request) -> web.Response:
-        """End a key."""
+        """Revoke a key."""
         from gateway.store.ledger.client_keys import revoke
 
         return _done(await self._changed(revoke, request.match_info["id"], time()))
 
     async def pool(self, _: web.Request) -> web.Response:
-        """Projects and keys: ready, resting or refused, why and until when."""
+        """List projects and keys: ready, cooling down or rejected, with reason and end."""
         states = self._services().exchange.accounting.pool.describe(time())
-        told = [
+        data = [
             {**msgspec.to_builtins(state), "until": _iso(state.until) if state.until else None}
             for state in states
         ]
-        return _json({"data": told})
+        return _json({"data": data})
 
     async def usage(self, request: web.Request) -> web.Response:
-        """Sums from the ledger: `since`, `until` (epoch), `by` (with commas), `bucket` (1m, 1h, 1d), `client`."""
+        """Return sums of the ledger.
+
+        Query: `since` and `until` in seconds since 1970, `by` as comma-separated columns, `bucket` as 1m, 1h or 1d,
+        `client` as the id of a key.
+        """
         return _json({"data": [msgspec.to_builtins(row) for row in await self._rows(request.query)]})
 
     async def openai_usage(self, request: web.Request) -> web.Response:
-        """OpenAI's `/v1/organization/usage/completions`: a page of buckets."""
+        """Return usage as OpenAI does, all buckets in one page.
+
+        https://platform.openai.com/docs/api-reference/usage/completions
+        """
         query = {
             "since": request.query.get("start_time", "0"),
             "bucket": request.query.get("bucket_width", "1d"),
@@ -168,16 +175,16 @@ class Admin:
         if "end_time" in request.query:
             query["until"] = request.query["end_time"]
         names = {"model": "model", "api_key_id": "client", "project_id": "project"}
-        wanted = [one for given in request.query.getall("group_by", request.query.getall("group_by[]", []))
-                  for one in given.split(",")]  # fmt: skip
-        if unknown := [one for one in wanted if one not in names]:
-            raise BadRequest(f"{unknown[0]!r} is none of {', '.join(names)}", param="group_by")
-        query["by"] = ",".join(names[one] for one in wanted)
-        length = _BUCKETS.get(query["bucket"], 86400)
+        values = request.query.getall("group_by", request.query.getall("group_by[]", []))
+        fields = [field for value in values for field in value.split(",")]
+        if unknown := [field for field in fields if field not in names]:
+            raise BadRequest(f"{unknown[0]!r} is not one of {', '.join(names)}", param="group_by")
+        query["by"] = ",".join(names[field] for field in fields)
+        length = _BUCKETS.get(query["bucket"], _DAY)
         buckets: dict[float, list[dict[str, Any]]] = {}
         for row in await self._rows(query):
             grouped = {
-                field: getattr(row, column) if field in wanted else None for field, column in names.items()
+                field: getattr(row, column) if field in fields else None for field, column in names.items()
             }
             buckets.setdefault(row.start, []).append({
                 "object": "organization.usage.completions.result", "input_tokens": row.prompt,
@@ -201,10 +208,10 @@ class Admin:
 
         by = [name for name in query.get("by", "").split(",") if name]
         if unknown := [name for name in by if name not in BY]:
-            raise BadRequest(f"{unknown[0]!r} is none of {', '.join(BY)}", param="by")
+            raise BadRequest(f"{unknown[0]!r} is not one of {', '.join(BY)}", param="by")
         bucket = query.get("bucket", "")
         if bucket and bucket not in _BUCKETS:
-            raise BadRequest(f"one of {', '.join(_BUCKETS)}", param="bucket")
+            raise BadRequest(f"`bucket` must be one of {', '.join(_BUCKETS)}", param="bucket")
         since, until = _seconds(query, "since", 0.0), _seconds(query, "until", time() + 1)
         return await asyncio.to_thread(
             usage,
@@ -221,18 +228,18 @@ def _seconds(query: Mapping[str, str], name: str, default: float) -> float:
     try:
         return float(query[name]) if name in query else default
     except ValueError:
-        raise BadRequest("must be seconds since 1970", param=name) from None
+        raise BadRequest(f"`{name}` must be seconds since 1970", param=name) from None
 
 
 def _iso(at: float) -> str:
     return datetime.fromtimestamp(min(at, 4e9), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _json(told: Any, status: int = 200) -> web.Response:
-    return json_response(msgspec.json.encode(told), {}, status)
+def _json(value: Any, status: int = 200) -> web.Response:
+    return json_response(msgspec.json.encode(value), {}, status)
 
 
 def _done(done: bool) -> web.Response:
     if not done:
-        raise NotFound("There is no such key, or it has been revoked.", code="not_found")
+        raise NotFound("No such API key, or it has been revoked.", code="not_found")
     return _json({"done": True})

@@ -1,1 +1,1 @@
-"""The way to Gemini: the only place that opens connections."""
+"""Connections to Gemini, and to servers of files that messages link to."""

@@ -1,4 +1,4 @@
-"""Calls to Gemini over one ClientSession, and aiohttp's exceptions turned into ours: here and nowhere else."""
+"""HTTP client for Gemini. The only place that converts aiohttp's exceptions into GatewayError."""
 
 import io
 from collections.abc import AsyncIterator, Mapping
@@ -16,10 +16,10 @@ from gateway.gemini import errors as failure
 from gateway.gemini.call import GeminiCall
 
 MAX_BODY = 64 * 1024 * 1024
-"""Bytes of a whole answer (robustness.md U30)."""
+"""Bytes of an answer that is read as a whole."""
 _MAX_ERROR_BODY = 256 * 1024
 _WRITTEN_AT_ONCE = 2**20
-"""Bytes; larger bodies go out in pieces, so that nobody else waits for them."""
+"""Bytes; a larger body is sent in pieces, because one write of it would block the event loop."""
 _KNOWN_TYPES = ("application/json", "text/event-stream")
 _API_CLIENT = f"gemini-gateway/{__version__}"
 
@@ -27,13 +27,13 @@ _HEADERS = {
     "Content-Type": "application/json",
     "User-Agent": _API_CLIENT,
     "x-goog-api-client": _API_CLIENT,
-    # Compressed events would sit in a decoder's window; on a VPS the bytes cost nothing.
+    # A decompressor may hold back events until its window is full.
     "Accept-Encoding": "identity",
 }
 
 
 class GeminiClient:
-    """Sends calls. An async context manager: the session lives as long as the application."""
+    """Client for Gemini's API. An async context manager that owns the session."""
 
     def __init__(self, config: UpstreamConfig) -> None:
         self._config = config
@@ -44,9 +44,9 @@ class GeminiClient:
     async def __aenter__(self) -> Self:
         timeouts = self._config.timeouts
         self._session = aiohttp.ClientSession(
-            # Admission is ours to limit (robustness.md 0.10): a full connector would wait in silence.
+            # No limit here: Admission limits requests with an error, a full connector would let them wait.
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=30, keepalive_timeout=50),
-            # Not `connect`: that one arms a timer for a pooled connection too.
+            # `sock_connect`, not `connect`, which also starts a timer for pooled connections.
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect, sock_read=timeouts.idle),
             headers=_HEADERS,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -59,19 +59,22 @@ class GeminiClient:
             await self._session.close()
 
     async def send(self, call: GeminiCall, key: str) -> bytes:
-        """The whole body of a 200. Raises GatewayError for everything else."""
-        with _foreign_errors():
+        """Return the whole body of a 200. Raises GatewayError for anything else."""
+        with _converted_errors():
             async with await self._post(call, key) as response:
                 return await _read(response, MAX_BODY)
 
     async def open(self, call: GeminiCall, key: str) -> "Incoming":
-        """A 200 whose body is still to come. Raises GatewayError for everything else."""
-        with _foreign_errors():
+        """Return a 200 whose body is yet to be read. Raises GatewayError for anything else."""
+        with _converted_errors():
             return Incoming(await self._post(call, key))
 
     async def ask(self, path: str, body: bytes | None, key: str) -> bytes:
-        """The body of another call's 200: a POST with a body, else a GET. Raises GatewayError otherwise."""
-        with _foreign_errors():
+        """Return the body of a 200, to a POST if there is a body, otherwise to a GET.
+
+        Raises GatewayError for anything else.
+        """
+        with _converted_errors():
             async with await self._request(path, body, key) as response:
                 return await _read(response, MAX_BODY)
 
@@ -83,10 +86,13 @@ class GeminiClient:
         body: bytes | AsyncIterator[bytes] | None,
         key: str,
     ) -> "Forwarded":
-        """Any call, its answer as it comes, whatever its status; without a key for "". Raises when none comes."""
+        """Return the answer to any call, whatever its status. An empty key sends no key header.
+
+        Raises GatewayError if there is no answer.
+        """
         assert self._session is not None, "used outside its context"  # noqa: S101
         url = URL(self._config.base_url.rstrip("/") + path, encoded=True)
-        with _foreign_errors():
+        with _converted_errors():
             response = await self._session.request(
                 method,
                 url,
@@ -108,7 +114,7 @@ class GeminiClient:
             data=body if body is None or len(body) < _WRITTEN_AT_ONCE else io.BytesIO(body),
             headers={"x-goog-api-key": key},
             proxy=self._config.proxy,
-            # A redirect would carry the key to another host (robustness.md 0.2).
+            # A redirect would send the key to another host.
             allow_redirects=False,
         )
         if response.status == 200 and response.content_type in _KNOWN_TYPES:
@@ -118,7 +124,7 @@ class GeminiClient:
 
 
 class Incoming:
-    """A streamed answer: iterate its bytes as they come, within `async with`, which closes the connection."""
+    """Streamed answer: an async iterator of bytes within `async with`, which closes the connection."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
@@ -133,7 +139,7 @@ class Incoming:
         return self
 
     async def __anext__(self) -> bytes:
-        with _foreign_errors():
+        with _converted_errors():
             data = await self._response.content.readany()
         if not data:
             raise StopAsyncIteration
@@ -141,7 +147,7 @@ class Incoming:
 
 
 class Forwarded(Incoming):
-    """An answer that is passed on, with its status and headers."""
+    """Streamed answer with its status and headers."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         super().__init__(response)
@@ -149,13 +155,13 @@ class Forwarded(Incoming):
         self.headers: Mapping[str, str] = response.headers
 
     async def whole(self) -> bytes:
-        """All that is left of it, when it is not long."""
-        with _foreign_errors():
+        """Return the rest of the body. Raises UpstreamError if it is larger than 256 KiB."""
+        with _converted_errors():
             return await _read(self._response, _MAX_ERROR_BODY)
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> GatewayError:
-    """The error an answer stands for."""
+    """Return the error for an answer that is not a usable 200."""
     status = response.status
     if status < 400:
         return UpstreamError(
@@ -179,8 +185,8 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
     return b"".join(pieces)
 
 
-class _foreign_errors:  # noqa: N801 - reads as the statement it is
-    """Turns aiohttp's exceptions into ours (robustness.md 3.1). Messages name no address and no key."""
+class _converted_errors:  # noqa: N801 - used as a statement
+    """Context that converts aiohttp's exceptions into GatewayError. Messages contain no address and no key."""
 
     def __enter__(self) -> None:
         pass

@@ -1,7 +1,9 @@
-"""Fetches the files that messages point at, behind three walls against SSRF (robustness.md 2.5).
+"""Download of files that messages link to, with three checks against server-side request forgery.
 
-What may be asked (`policy.media_url.check_url`, for each redirect anew), whom the socket may reach (`is_public`, on
-the address that is dialled, so that a name whose answer changes gains nothing), and what may come back.
+1. The URL, and that of each redirect (`policy.ssrf.check_url`).
+2. The address that the socket connects to (`is_public`), so that a DNS answer that changes gains nothing.
+3. The type and the size of the response.
+See https://cheatsheetseries.owasp.org/cheatsheets/Server_Side_Request_Forgery_Prevention_Cheat_Sheet.html.
 """
 
 import asyncio
@@ -21,14 +23,14 @@ from gateway.gemini.wire import Blob
 from gateway.policy.ssrf import MediaConfig, check_url, is_public
 
 _UNREACHABLE = "it cannot be reached"
-"""One text for refused, closed, silent, unknown and not public: nobody may use us to look around."""
+"""The same text for refused, closed, unknown and private addresses: it must not reveal the network."""
 _TYPES = re.compile(
     r"image/(png|jpeg|jpg|webp|gif|bmp|heic|heif)|application/(pdf|json)|text/(plain|csv|html|xml|css|rtf|javascript)"
     r"|audio/[\w.+-]{1,40}|video/[\w.+-]{1,40}"
 )
-_UNTOLD = ("application/octet-stream", "binary/octet-stream", "")
+_UNSPECIFIED = ("application/octet-stream", "binary/octet-stream", "")
 _ALIASES = {"image/jpg": "image/jpeg"}
-_WITH_MAGIC = (
+_SNIFFED = (
     "image/png",
     "image/jpeg",
     "image/webp",
@@ -37,22 +39,23 @@ _WITH_MAGIC = (
     "image/heic",
     "application/pdf",
 )
-_OFF_THE_LOOP = 256 * 1024
+_HEAVY = 256 * 1024
+"""Bytes from which base64 is encoded in a thread."""
 _PIECE = 64 * 1024
 
 AddressInfo = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]
 
 
 class _Refused(OSError):
-    """The socket wall: this address is not ours to reach."""
+    """The address is not public."""
 
 
 class _Failure(Exception):
-    """Why a file did not come, in words for the client."""
+    """A download failed; the text is for the client."""
 
 
 class MediaFetcher:
-    """An async context manager; `resolver` and `public` can be replaced, for tests on loopback."""
+    """Downloader. An async context manager. `resolver`, `public` and `allowed` are replaced in tests on loopback."""
 
     def __init__(
         self,
@@ -91,15 +94,18 @@ class MediaFetcher:
             await self._session.close()
 
     async def fetch(self, urls: Mapping[str, str]) -> dict[str, Blob]:
-        """Address to file; `urls` has the JSON path that names each. Raises BadRequest for the first that fails."""
-        found = await asyncio.gather(*(self._one(url, path) for url, path in urls.items()))
-        return dict(zip(urls, found, strict=True))
+        """Return the file of each URL. `urls` maps a URL to the JSON path that contains it.
 
-    async def _one(self, url: str, path: str) -> Blob:
+        Raises BadRequest for the first that fails, with its path as `param`.
+        """
+        files = await asyncio.gather(*(self._download(url, path) for url, path in urls.items()))
+        return dict(zip(urls, files, strict=True))
+
+    async def _download(self, url: str, path: str) -> Blob:
         try:
             if not self._config.fetch:
                 raise _Failure(
-                    "this gateway fetches no files (media.fetch): send the file itself as a data: URL"
+                    "this gateway does not download files (media.fetch): send the file as a data: URL"
                 )
             async with self._places, asyncio.timeout(self._config.seconds):
                 return await self._follow(url)
@@ -108,11 +114,11 @@ class MediaFetcher:
         except (aiohttp.ClientError, OSError, TimeoutError, UnicodeError, ValueError):
             reason = _UNREACHABLE
         raise BadRequest(
-            f"the file at {url[:300]} could not be fetched: {reason}", param=path, code="invalid_image_url"
+            f"the file at {url[:300]} could not be downloaded: {reason}", param=path, code="invalid_image_url"
         )
 
     async def _follow(self, address: str) -> Blob:
-        """One file, through its redirects."""
+        """Return one file, following redirects. Raises _Failure."""
         assert self._session is not None, "used outside its context"  # noqa: S101
         for _ in range(self._config.redirects + 1):
             url = self._check(address)
@@ -132,43 +138,43 @@ class MediaFetcher:
             raise _Failure(str(error)) from None
 
     async def _read(self, response: aiohttp.ClientResponse) -> Blob:
-        """The body, within its bounds and of a kind that Gemini reads."""
-        most = self._config.bytes
-        if (response.content_length or 0) > most:
-            raise _Failure(f"it is larger than {most} bytes")
+        """Return the body. Raises _Failure if it is too large or of a type that Gemini does not read."""
+        limit = self._config.bytes
+        if (response.content_length or 0) > limit:
+            raise _Failure(f"it is larger than {limit} bytes")
         pieces, size = [], 0
         async for piece in response.content.iter_chunked(_PIECE):
             size += len(piece)
-            if size > most:
-                raise _Failure(f"it is larger than {most} bytes")
+            if size > limit:
+                raise _Failure(f"it is larger than {limit} bytes")
             pieces.append(piece)
         data = b"".join(pieces)
         mime = media_type(response.headers.get("Content-Type", ""), data)
         return Blob(mime, await _encoded(data))
 
     def _socket(self, info: AddressInfo) -> socket.socket:
-        """The second wall: a socket for a public address, and for no other."""
+        """Return a socket for a public address. Raises _Refused for any other."""
         family, kind, protocol, _, address = info
         if not self._public(str(address[0])):
             raise _Refused("not a public address")
         return socket.socket(family, kind, protocol)
 
 
-def media_type(told: str, data: bytes) -> str:
-    """The third wall: the type, told by the server and not denied by the bytes. Raises _Failure for another."""
-    mime = told.partition(";")[0].strip().lower()
+def media_type(header: str, data: bytes) -> str:
+    """Return the type that the server states and the bytes confirm. Raises _Failure for any other."""
+    mime = header.partition(";")[0].strip().lower()
     seen = sniff(base64.b64encode(data[:24]).decode()) if data else ""
-    if mime in _UNTOLD:
+    if mime in _UNSPECIFIED:
         mime = seen
     mime = _ALIASES.get(mime, mime)
     if not data or _TYPES.fullmatch(mime) is None:
-        raise _Failure("it is not a file of a kind that Gemini reads")
-    if mime in _WITH_MAGIC and not seen:
-        raise _Failure("its bytes are not what its type says")
-    return seen if mime in _WITH_MAGIC else mime
+        raise _Failure("its type is not one that Gemini reads")
+    if mime in _SNIFFED and not seen:
+        raise _Failure("its bytes do not match its type")
+    return seen if mime in _SNIFFED else mime
 
 
 async def _encoded(data: bytes) -> str:
-    if len(data) > _OFF_THE_LOOP:
+    if len(data) > _HEAVY:
         return (await asyncio.to_thread(base64.b64encode, data)).decode()
     return base64.b64encode(data).decode()

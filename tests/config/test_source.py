@@ -29,19 +29,19 @@ def faults(text: str, type_: type[Any] = GatewayConfig) -> list[str]:
         ("listen:\n  port: 99999\n", "g.yaml:2:9: listen.port: expected a whole number <= 65535"),
         ("listen:\n  host: 1\n", "g.yaml:2:9: listen.host: expected a text, got a whole number: put it in quotes"),
         ("listen: 5\n", "g.yaml:1:9: listen: expected a mapping, got a whole number"),
-        ("a: 1\na: 2\n", "g.yaml:2:1: 'a' stands here twice: also in line 1"),
-        ("listen:\n  port: 1\n  port: 2\n", "g.yaml:3:3: 'port' stands here twice: also in line 2"),
-        ("listen: !!python/object:os.system x\n", "g.yaml:1:9: the tag 'tag:yaml.org,2002:python/object:os.system' has no meaning here"),
+        ("a: 1\na: 2\n", "g.yaml:2:1: duplicate key 'a': also in line 1"),
+        ("listen:\n  port: 1\n  port: 2\n", "g.yaml:3:3: duplicate key 'port': also in line 2"),
+        ("listen: !!python/object:os.system x\n", "g.yaml:1:9: the tag 'tag:yaml.org,2002:python/object:os.system' is not supported"),
         ("listen: {\n", "g.yaml:2:1: expected the node content, but found '<stream end>'"),
         ("\tlisten: 1\n", "g.yaml:1:1: a tab: indent with spaces"),
         ("- 1\n", "g.yaml:1:1: expected a mapping of sections"),
         ("a: 1\n---\nb: 2\n", "g.yaml:2:1: but found another document"),
-        ("? [1]\n: 2\n", "g.yaml:1:3: a key must be a plain text"),
+        ("? [1]\n: 2\n", "g.yaml:1:3: a key must be a plain scalar"),
         ("a: \x00\n", "g.yaml:1:1: unacceptable character #x0000: special characters are not allowed"),
         ("models:\n  aliases:\n    x: a b\n", "g.yaml:2:3: models: 'a b' is not a model name"),
         ("compat: maybe\n", "g.yaml:1:9: compat: invalid enum value 'maybe'; one of lenient, strict"),
         ("cors:\n  origins: [x, 1]\n", "g.yaml:2:16: cors.origins.1: expected a text, got a whole number: put it in quotes"),
-        ("&a listen: &b\n  port: *b\n", "g.yaml:1:12: aliases expand to more than a configuration"),
+        ("&a listen: &b\n  port: *b\n", "g.yaml:1:12: aliases expand to more than 10000 nodes"),
     ],
 )  # fmt: skip
 def test_a_fault_has_its_place(text: str, message: str) -> None:
@@ -145,28 +145,15 @@ pool: {projects: [{name: a, keys: []}, {name: B!}]}
     assert "models.aliases.gpt-4o: expected a text" in told[7]
 
 
-def test_a_secret_comes_from_a_credential(tmp_path: Path) -> None:
-    (tmp_path / "gemini").write_text("hush\r\n")
-    (tmp_path / "binary").write_bytes(b"\xff")
-    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
-
-    assert Secret.read({"credential": "gemini"}, environ) == Secret("hush")
-    for name in ("missing", "../gemini", "binary"):
-        with pytest.raises(ValueError, match=f"there is no credential '{name}' in {tmp_path}"):
-            Secret.read({"credential": name}, environ)
-    with pytest.raises(ValueError, match="systemd sets CREDENTIALS_DIRECTORY"):
-        Secret.read({"credential": "gemini"}, {})
-
-
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("sk-literal", "write {env: NAME}"),
-        ("{env: A, credential: B}", "write {env: NAME}"),
-        ("{file: x}", "write {env: NAME}"),
+        ("sk-literal", "expected {env: NAME}"),
+        ("{env: A, credential: B}", "expected {env: NAME}"),
+        ("{file: x}", "expected {env: NAME}"),
         ("{env: NOPE}", "the environment variable 'NOPE' is not set"),
         ("{env: EMPTY}", "is empty"),
-        ("{env: BROKEN}", "holds blanks"),
+        ("{env: BROKEN}", "contains blanks"),
     ],
 )
 def test_a_bad_secret_is_a_fault_without_its_value(value: str, message: str) -> None:

@@ -423,7 +423,7 @@ def _bearer(key: str) -> dict[str, str]:
         ),
         ("pool: {projects: [{name: A!, keys: [{env: KEY_A}]}]}", "name"),
         ("pool: {projects: [{name: a, keys: []}]}", "keys"),
-        ("pool: {projects: [{name: a, keys: [AIza-secret]}]}", "never stands in this file"),
+        ("pool: {projects: [{name: a, keys: [AIza-secret]}]}", "secrets are not written in this file"),
         ("pool: {projects: [{name: a, keys: [{env: NOWHERE}]}]}", "is not set"),
         ("ledger: {url: 'mysql://x/y'}", "must be postgresql:"),
         ("admin: {port: 8080, token: {env: KEY_A}}", "is also listen.port"),
@@ -528,7 +528,7 @@ async def test_usage_pool_and_metrics_by_the_admin_api(team: Team, google: Googl
         ("GET", "/v1/organization/usage/completions?group_by=user_id", None, 400, "user_id"),
         ("POST", "/admin/keys", {"nam": "x"}, 400, "nam"), ("POST", "/admin/keys", {"name": "x", "rules": {"models": 5}}, 400, "models"),
         ("GET", "/admin/nothing", None, 404, "Not Found"), ("PUT", "/admin/keys", None, 405, "Method"),
-        ("DELETE", "/admin/keys/key_x", None, 404, "no such key"),
+        ("DELETE", "/admin/keys/key_x", None, 404, "No such API key"),
     ],
 )  # fmt: skip
 async def test_the_admins_mistakes_are_told(

@@ -94,7 +94,7 @@ async def refused(url: str, config: MediaConfig | None = None, **walls: Any) -> 
     error = caught.value
     assert (error.status, error.param, error.code) == (400, "at", "invalid_image_url")
     assert url[:300] in error.message  # I.71
-    return error.message.rpartition("could not be fetched: ")[2]
+    return error.message.rpartition("could not be downloaded: ")[2]
 
 
 OPEN: dict[str, Any] = {"allowed": anything, "public": everybody}
@@ -283,6 +283,6 @@ async def test_the_third_wall_keeps_out_what_is_no_media(server: Server, kind: s
     server.answers["/x"] = lambda _: web.Response(body=body, headers={"Content-Type": kind} if kind else {})
 
     assert await refused(f"{server.url}/x", **OPEN) in (
-        "it is not a file of a kind that Gemini reads",
-        "its bytes are not what its type says",
+        "its type is not one that Gemini reads",
+        "its bytes do not match its type",
     )

@@ -1,0 +1,29 @@
+"""Values that are valid alone and contradict each other."""
+
+import pytest
+
+from gateway.config.consistency import contradictions
+from gateway.config.sections import GatewayConfig
+from gateway.config.source import Source
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("", []),
+        ("models: {aliases: {a: gemini-x}, fallbacks: {gemini-x: [gemini-y]}}", []),
+        ("models: {aliases: {a: b, b: gemini-x}}", ["1:23"]),
+        ("models: {fallbacks: {gemini-x: [gemini-x]}}", ["1:32"]),
+        ("upstream: {base_url: 'http://x/v1beta/'}", ["1:22"]),
+        ("upstream: {base_url: 'http://x/gemini'}", []),
+        ("admin: {port: 8080}", ["1:15"]),
+        ("admin: {port: 8080, host: 10.0.0.1}", []),
+        ("admin: {port: 8080, unix: /run/x}", []),
+        ("listen: {unix: /run/x}\nadmin: {port: 8080}", []),
+    ],
+)
+def test_each_contradiction_has_its_place(text: str, places: list[str]) -> None:
+    source = Source(text, "g.yaml", {})
+    faults = contradictions(source.decode(GatewayConfig), source)
+
+    assert [f"{fault.line}:{fault.column}" for fault in faults] == places

@@ -1,0 +1,28 @@
+"""Differences between two configurations."""
+
+import pytest
+
+from gateway.config.diff import changes
+from gateway.config.sections import GatewayConfig
+from gateway.config.source import Source
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("", "", []),
+        ("drain: 5", "drain: 6", ["drain: 5.0 -> 6.0"]),
+        ("models: {aliases: {a: gemini-x}}", "models: {aliases: {b: gemini-x}}",
+         ["models.aliases.a: 'gemini-x' -> none", "models.aliases.b: none -> 'gemini-x'"]),
+        ("admin: {token: {env: A}}", "admin: {token: {env: B}}", ["admin.token: **** -> ****"]),
+        ("safety: {}", "cors: {origins: [" + "https://a.example, " * 9 + "]}", ["safety.HARM"]),
+    ],
+)  # fmt: skip
+def test_each_difference_is_a_line_without_secrets(old: str, new: str, expected: list[str]) -> None:
+    environ = {"A": "one-secret", "B": "other-secret"}
+    first, second = (Source(text, "g.yaml", environ).decode(GatewayConfig) for text in (old, new))
+    lines = list(changes(first, second))
+
+    assert lines == expected or lines[0].startswith(expected[0])
+    assert "secret" not in "".join(lines)
+    assert all(len(line) < 220 for line in lines)

@@ -1,0 +1,27 @@
+"""Secrets by reference."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.config.secret import Secret
+
+
+def test_a_secret_comes_from_a_credential(tmp_path: Path) -> None:
+    (tmp_path / "gemini").write_text("hush\r\n")
+    (tmp_path / "binary").write_bytes(b"\xff")
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+
+    assert Secret.read({"credential": "gemini"}, environ) == Secret("hush")
+    for name in ("missing", "../gemini", "binary"):
+        with pytest.raises(ValueError, match=f"there is no credential '{name}' in {tmp_path}"):
+            Secret.read({"credential": name}, environ)
+    with pytest.raises(ValueError, match="CREDENTIALS_DIRECTORY is not set"):
+        Secret.read({"credential": "gemini"}, {})
+
+
+def test_a_secret_is_not_shown() -> None:
+    secret = Secret("hush")
+
+    assert "hush" not in f"{secret} {secret!r} {[secret]}"
+    assert secret.reveal() == "hush"
