@@ -58,8 +58,8 @@ def _absent(kind: str, name: str, environ: Mapping[str, str]) -> str:
     folder = environ.get("CREDENTIALS_DIRECTORY")
     if folder is None:
         return (
-            f"credential {name!r} cannot be read: CREDENTIALS_DIRECTORY is not set. systemd sets it; elsewhere, set it to "
-            "the folder of the file"
+            f"credential {name!r} cannot be read: CREDENTIALS_DIRECTORY is not set. systemd sets it; elsewhere, "
+            "set it to the folder of the file"
         )
     return f"there is no credential {name!r} in {folder}"
 
