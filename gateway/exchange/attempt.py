@@ -59,9 +59,8 @@ class Attempt:
         self.status = self._report.upstream_status = status
 
     def count(self, usage: UsageMetadata, searches: int = 0) -> None:
-        """Note Google's counts of a call that is passed on."""
+        """Note Google's counts of a call, also of one that fails later."""
         self.usage, self.searches = usage, searches
-        self._report.add_tokens(usage)
 
     async def __aenter__(self) -> Self:
         ledger, client = self._accounting.ledger, self._client
@@ -92,10 +91,12 @@ class Attempt:
             why = cause(failed)
             self._report.failures.append(why)
             self._accounting.statistics.failed(self._target.model, why)
-        if self._lease is None and not self._intent:
-            return
         cancelled = isinstance(error, asyncio.CancelledError | GeneratorExit)
         spent = self._spent(cancelled=cancelled)
+        if spent.total or (self.usage is not None and error is None):
+            self._report.add_tokens(spent)
+        if self._lease is None and not self._intent:
+            return
         self._report_to_pool(
             failed, cancelled=cancelled, crashed=error is not None and failed is None, tokens=spent.total
         )

@@ -97,7 +97,8 @@ class Exchange:
             try:
                 async with open_attempt(self.accounting, context, target) as attempt:
                     answer = readable(await self._upstream.ask(path, body, attempt.key), read)
-                    attempt.usage = usage(answer)
+                    if (counts := usage(answer)) is not None:
+                        attempt.count(counts)
             except GatewayError as error:
                 report.upstream_status = error.upstream_status or report.upstream_status
                 await self._recovery.pause(error, failures, context, target)
@@ -192,12 +193,11 @@ class Exchange:
                         events = reader.feed(decode(answer))
                         events += reader.close(whole=True, accept_empty=state.accept_empty)
                     finally:
-                        attempt.usage, attempt.searches = reader.usage, reader.searches
+                        attempt.count(reader.usage, reader.searches)
             except GatewayError as error:
                 await self._recovery.after(error, state)
                 continue
             self._recovery.succeeded(state.report, state.call.model)
-            state.report.add_tokens(reader.usage)
             await self._store_signatures(reader.signed)
             if state.cache_key:
                 await self._cache_put(state, [answer], reader)
@@ -244,7 +244,7 @@ class Exchange:
                     try:
                         await self._relay(state, attempt.key, reply, translator)
                     finally:
-                        attempt.usage, attempt.searches = translator.usage, translator.reader.searches
+                        attempt.count(translator.usage, translator.reader.searches)
             except UnusableAnswer as error:
                 if not (state.has_output or state.accept_empty):
                     await self._recovery.after(error, state)
@@ -252,13 +252,11 @@ class Exchange:
                 state.accept_empty = True
                 await reply.write(translator.accept_empty())
             except GatewayError as error:
-                state.report.add_tokens(translator.usage)
                 if state.has_output:
                     raise
                 await self._recovery.after(error, state)
                 continue
             self._recovery.succeeded(state.report, state.call.model)
-            state.report.add_tokens(translator.usage)
             if state.cache_key:
                 await self._cache_put(state, translator.messages or [], translator.reader)
             return

@@ -3,8 +3,7 @@
 from msgspec import Struct, field
 
 from gateway.errors import GatewayError
-from gateway.gemini.usage import token_counts
-from gateway.gemini.wire import UsageMetadata
+from gateway.gemini.usage import TokenCounts
 from gateway.observability.request_log import UpstreamCall
 from gateway.policy.rate_limits import WindowState
 
@@ -57,9 +56,8 @@ class ExchangeReport(Struct):
         """Record what the client asked for."""
         self.model, self.requested_model, self.stream, self.notes = model, requested, stream, notes or None
 
-    def add_tokens(self, usage: UsageMetadata) -> None:
-        """Add the tokens of one call, as the ledger counts them."""
-        counts = token_counts(usage)
+    def add_tokens(self, counts: TokenCounts) -> None:
+        """Add the tokens of one call, the same as the ledger's."""
         self.prompt_tokens = (self.prompt_tokens or 0) + counts.input
         self.completion_tokens = (self.completion_tokens or 0) + counts.output
 

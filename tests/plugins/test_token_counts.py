@@ -267,3 +267,29 @@ async def test_of_several_calls_the_client_pays_one_prompt(
         while len(gateway.log) < 2:
             await asyncio.sleep(0.001)
     assert [(line.prompt_tokens, line.completion_tokens) for line in gateway.log] == [(30, 18)] * 2
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_an_attempt_that_is_repeated_is_counted_everywhere(
+    gateway: Gateway, http: aiohttp.ClientSession, raw_upstream: RawUpstream, streamed: bool
+) -> None:
+    """Google bills an empty answer too; the client is told of the answer that it gets."""
+    counts = {"promptTokenCount": 10, "candidatesTokenCount": 5}
+    empty, good = {"candidates": [{"finishReason": "STOP"}]}, {"candidates": [CANDIDATE]}
+    bodies = [json.dumps({**answer, "usageMetadata": counts}).encode() for answer in (empty, good)]
+    raw_upstream.scripts = [
+        whole(b"data: %s\r\n\r\n" % body, kind=b"text/event-stream") if streamed else whole(body)
+        for body in bodies
+    ]
+    path, body = SURFACES["chat"]
+    async with http.post(gateway.url + path, json={"model": MODEL, "stream": streamed, **body}) as response:
+        text = await response.text()
+
+    (usage,) = [usage for usage in usage_objects(text, streamed=streamed) if usage]
+    assert of_openai(usage) == Tokens(10, 5, 0, 0)
+    assert await gateway.settled(2) == [Tokens(10, 5, 0, 0)] * 2
+    async with asyncio.timeout(10):
+        while not gateway.log:
+            await asyncio.sleep(0.001)
+    assert (gateway.log[0].prompt_tokens, gateway.log[0].completion_tokens) == (20, 10)
+    assert gateway.metrics() == (20, 10)

@@ -66,6 +66,4 @@ class Moderations(Plugin):
                 call.path, call.encode(), context, decode_response,
                 usage=lambda answer: answer.usage_metadata, model=call.model,
             )  # fmt: skip
-            if answer.usage_metadata is not None:
-                context.report.add_tokens(answer.usage_metadata)
             return moderations.result(answer, self.config.flag)
