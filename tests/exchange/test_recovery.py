@@ -1,0 +1,246 @@
+"""Recovery: every remedy with one choice and with several, whole and streamed; and no request is ever changed in place."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from msgspec import Struct
+
+from gateway.gemini.call import GeminiCall
+from gateway.gemini.remedies import REMEDIES
+from gateway.gemini.wire import encode_request
+from gateway.upstream.client import GeminiClient
+from tests.support.servers import Serve
+
+F2, F25, F3 = "gemini-2.0-flash", "gemini-2.5-flash", "gemini-3-flash-preview"
+USER = {"role": "user", "content": "go"}
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
+JSON = {"response_format": {"type": "json_object"}}
+MODALITIES = (
+    "The requested combination of response modalities (IMAGE) is not supported by the model. models/X accepts the"
+    " following combination of response modalities:\n* IMAGE, TEXT"
+)
+
+
+def called(**call: Any) -> list[dict[str, Any]]:
+    """A history with one tool call and its result."""
+    call = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}, **call}
+    return [
+        USER,
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "1"},
+    ]
+
+
+class Case(Struct):
+    """A remedy's request, Gemini's message, and the text that Gemini refuses to find, or to miss, in a body."""
+
+    message: str
+    fields: dict[str, Any]
+    refused: str = ""
+    required: str = ""
+
+    def refuses(self, body: str) -> bool:
+        return (self.refused in body) if self.refused else (self.required not in body)
+
+
+CASES: dict[str, Case] = {
+    "signature_missing": Case(
+        "Function call is missing a thought_signature in functionCall parts.",
+        {"model": F25, "messages": called(), "tools": [TOOL]}, required="thoughtSignature"),
+    "signature_invalid": Case(
+        "Thought signature is not valid.",
+        {"model": F25, "tools": [TOOL],
+         "messages": called(extra_content={"google": {"thought_signature": "c2lnbmVk"}})},
+        refused="c2lnbmVk"),
+    "prefill": Case(
+        "Requests ending with a model turn are not supported.",
+        {"messages": [USER, {"role": "assistant", "content": "It"}]}, required="Continue."),
+    "forced_json": Case(
+        "Forced function calling (ANY mode) with a response mime type: 'application/json' is unsupported",
+        {"model": F3, **JSON}, refused="responseMimeType"),
+    "maps_json": Case(
+        "Google Maps tool with a response mime type: 'application/json' is unsupported", {"model": F3, **JSON},
+        refused="responseMimeType"),
+    "json_with_tools": Case(
+        "Function calling with a response mime type: 'application/json' is unsupported",
+        {"model": F3, "tools": [TOOL], **JSON}, refused="responseMimeType"),
+    "json_mode": Case("JSON mode is not enabled for this model", JSON, refused="responseMimeType"),
+    "built_ins": Case(
+        "Tool use with function calling is unsupported", {"model": F3, "web_search_options": {}, "tools": [TOOL]},
+        refused="googleSearch"),
+    "server_side_on": Case(
+        "Please enable tool_config.include_server_side_tool_invocations", {"model": F25, "tools": [TOOL]},
+        required="includeServerSideToolInvocations"),
+    "server_side_off": Case(
+        "Tool call context circulation is not enabled", {"model": F3, "web_search_options": {}, "tools": [TOOL]},
+        refused="includeServerSideToolInvocations"),
+    "calling_config": Case(
+        "Function calling config is set without function_declarations",
+        {"model": F3, "tool_choice": "required", "tools": [TOOL]}, refused="functionCallingConfig"),
+    "cached_content": Case(
+        "Tool config, tools and system instruction should not be set in the request when using cached content.",
+        {"messages": [{"role": "system", "content": "s"}, USER]}, refused="systemInstruction"),
+    "duplicates": Case(
+        "Duplicate function declaration found: f",
+        {"tools": [TOOL], "google": {"tools": [{"functionDeclarations": [{"name": "f", "description": "again"}]}]}},
+        refused="again"),
+    "candidates": Case(
+        "Multiple candidates is not enabled for this model",
+        {"google": {"generation_config": {"candidate_count": 2}}}, refused="candidateCount"),
+    "penalties": Case(
+        "Penalty is not enabled for this model", {"model": F2, "presence_penalty": 1}, refused="presencePenalty"),
+    "logprobs": Case("Logprobs is not enabled for models/x", {"model": F2, "logprobs": True}, refused="responseLogprobs"),
+    "system": Case(
+        "Developer instruction is not enabled for models/x",
+        {"messages": [{"role": "system", "content": "s"}, USER]}, refused="systemInstruction"),
+    "modalities": Case(MODALITIES, {"google": {"response_modalities": ["IMAGE"]}}, refused='["IMAGE"]'),
+    "thinking_least": Case(
+        "Thinking level MINIMAL is not supported for this model.", {"model": F3, "reasoning_effort": "minimal"},
+        refused="MINIMAL"),
+    "thinking": Case("Thinking is not enabled for models/x", {"reasoning_effort": "low"}, refused="thinkingConfig"),
+    "service_tier": Case("service_tier is not supported", {"service_tier": "flex"}, refused="serviceTier"),
+    "safety": Case(
+        "Invalid value at 'safety_settings[4].category', \"HARM_CATEGORY_CIVIC_INTEGRITY\"", {},
+        refused="CIVIC_INTEGRITY"),
+    "json_schema": Case(
+        'Invalid JSON payload received. Unknown name "parametersJsonSchema" at \'tools[0]\': Cannot find field.',
+        {"tools": [{"type": "function", "function": {"name": "f", "parameters": {
+            "type": "object", "properties": {"a": {"type": "string"}}}}}]}, refused="parametersJsonSchema"),
+    "schema": Case(
+        "Invalid value at 'generation_config.response_json_schema'",
+        {"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {
+            "type": "object", "properties": {"a": {"type": "string", "minLength": 3}}}}}}, refused='"minLength"'),
+}  # fmt: skip
+
+
+class Refusing:
+    """An upstream that refuses what a case says, and answers all else. It holds the first calls until all are there."""
+
+    def __init__(self) -> None:
+        self.case = Case("", {}, required="")
+        self.together = 1
+        self.bodies: list[str] = []
+        self._all_here = asyncio.Event()
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        body = json.dumps(await request.json(), separators=(",", ":"))
+        self.bodies.append(body)
+        if len(self.bodies) >= self.together:
+            self._all_here.set()
+        await self._all_here.wait()
+        if self.case.refuses(body):
+            error = {"code": 400, "message": self.case.message, "status": "INVALID_ARGUMENT"}
+            return web.json_response({"error": error}, status=400)
+        candidate = {"content": {"parts": [{"text": "hi"}]}, "finishReason": "STOP"}
+        answer = {"candidates": [candidate], "usageMetadata": {"promptTokenCount": 3}}
+        if "stream" not in request.path:
+            return web.json_response(answer)
+        text = b"data: " + json.dumps(answer).encode() + b"\r\n\r\n"
+        return web.Response(body=text, headers={"Content-Type": "text/event-stream"})
+
+
+@pytest.fixture
+async def refusing() -> Refusing:
+    return Refusing()
+
+
+@pytest.fixture
+async def base(serve: Serve, refusing: Refusing, aiohttp_server: Any) -> str:
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", refusing.answer)
+    server = await aiohttp_server(app)
+    return await serve("", f"http://127.0.0.1:{server.port}")
+
+
+@pytest.fixture
+def unchanged(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[[], int]]:
+    """Watch every call that is sent. The result says how many were sent, once it has found none of them changed."""
+    sent: list[tuple[GeminiCall, bytes]] = []
+
+    def watch(name: str) -> None:
+        original = getattr(GeminiClient, name)
+
+        async def watched(client: GeminiClient, call: GeminiCall, key: str) -> Any:
+            sent.append((call, encode_request(call.request)))
+            return await original(client, call, key)
+
+        monkeypatch.setattr(GeminiClient, name, watched)
+
+    def check() -> int:
+        for call, before in sent:
+            assert encode_request(call.request) == before == call.encode()
+        return len(sent)
+
+    watch("send")
+    watch("open")
+    return check  # type: ignore[return-value]
+
+
+async def ask(http: aiohttp.ClientSession, base: str, **fields: Any) -> tuple[int, Any, str]:
+    body = {"model": F25, "messages": [USER], **fields}
+    headers = {"Authorization": "Bearer test-key"}
+    async with http.post(f"{base}/v1/chat/completions", json=body, headers=headers) as response:
+        return response.status, response.headers, await response.text()
+
+
+def test_every_remedy_has_a_case() -> None:
+    assert set(CASES) == {remedy.feature for remedy in REMEDIES}
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("n", [1, 2, 3])
+@pytest.mark.parametrize("feature", CASES)
+async def test_a_remedy_repairs_each_choice(
+    http: aiohttp.ClientSession,
+    base: str,
+    refusing: Refusing,
+    unchanged: Callable[[], int],
+    feature: str,
+    n: int,
+    stream: bool,
+) -> None:
+    refusing.case, refusing.together = CASES[feature], n
+    status, headers, text = await ask(http, base, n=n, stream=stream, **CASES[feature].fields)
+
+    assert status == 200, text
+    assert text.count('"hi"') == n
+    assert [CASES[feature].refuses(body) for body in refusing.bodies] == [True] * n + [False] * n
+    assert headers["x-gateway-notes"]
+    assert unchanged() == 2 * n
+
+
+async def test_what_is_learned_spares_each_choice_the_refusal(
+    http: aiohttp.ClientSession, base: str, refusing: Refusing, unchanged: Callable[[], int]
+) -> None:
+    refusing.case, fields = CASES["thinking_least"], CASES["thinking_least"].fields
+    await ask(http, base, **fields)
+    del refusing.bodies[:]
+    status, headers, _ = await ask(http, base, n=3, **fields)
+
+    assert (status, headers["x-gateway-notes"]) == (200, "reasoning_effort")
+    assert len(refusing.bodies) == 3
+    assert unchanged() == 5
+
+
+async def test_choices_without_a_seed_are_one_call_that_is_encoded_once(
+    http: aiohttp.ClientSession, base: str, monkeypatch: pytest.MonkeyPatch, refusing: Refusing
+) -> None:
+    calls: list[GeminiCall] = []
+    original = GeminiClient.send
+
+    async def send(client: GeminiClient, call: GeminiCall, key: str) -> bytes:
+        calls.append(call)
+        return await original(client, call, key)
+
+    monkeypatch.setattr(GeminiClient, "send", send)
+    await ask(http, base, n=3)
+    assert len({id(call.encode()) for call in calls}) == 1
+
+    del calls[:]
+    await ask(http, base, n=3, seed=5)
+    assert len({call.encode() for call in calls}) == 3
