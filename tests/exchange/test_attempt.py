@@ -1,0 +1,212 @@
+"""One attempt: the key it leases, what it writes into the ledger, and what it tells the pool and the report."""
+
+import asyncio
+from contextlib import nullcontext
+from time import monotonic
+from typing import Any
+
+import pytest
+from msgspec import Struct, field, structs
+
+from gateway.errors import GatewayError, UpstreamError
+from gateway.exchange.accounting import CallAccounting, CostEstimate, Target, limit_reached
+from gateway.exchange.attempt import open_attempt
+from gateway.exchange.context import RequestContext
+from gateway.exchange.report import ExchangeReport
+from gateway.gemini.call import GeminiCall
+from gateway.gemini.capabilities import CapabilityTable
+from gateway.gemini.wire import Content, GenerateContentRequest, GenerationConfig, Part, UsageMetadata
+from gateway.observability.request_log import Trace
+from gateway.observability.statistics import Statistics
+from gateway.policy.access import Client
+from gateway.policy.client_rules import Rules
+from gateway.policy.keypool import KeyPool, PoolConfig, PoolUpdate
+from gateway.policy.ledger import Intent, Settlement
+from gateway.policy.pool_projects import Project
+from gateway.policy.pricing import Prices
+from gateway.policy.rate_limits import Window
+from gateway.store.rate_counters import MemoryCounters
+
+MODEL = "gemini-2.5-flash"
+USAGE = UsageMetadata(prompt_token_count=10, candidates_token_count=5)
+
+
+class Ledger(Struct):
+    """A ledger that remembers what it was told."""
+
+    begun: list[Intent] = field(default_factory=list)
+    settled: list[Settlement] = field(default_factory=list)
+    noted: list[Settlement] = field(default_factory=list)
+    error: Exception | None = None
+
+    async def begin(self, intent: Intent) -> None:
+        self.begun.append(intent)
+        if self.error is not None:
+            raise self.error
+
+    async def settle(self, settlement: Settlement) -> None:
+        self.settled.append(settlement)
+
+    def note(self, settlement: Settlement) -> None:
+        self.noted.append(settlement)
+
+
+class Setup(Struct):
+    ledger: Ledger
+    learned: list[PoolUpdate]
+    accounting: CallAccounting
+
+    def context(
+        self, rules: Rules | None = None, *, own_key: bool = False, traced: bool = False
+    ) -> RequestContext:
+        issued = Client("", "f", "key_1", "key_1", rules or Rules())
+        client = Client("AQ.own", "f", "s") if own_key else issued
+        trace = Trace(None, None, 1) if traced else None
+        return RequestContext("req_1", "POST", "/", monotonic(), ExchangeReport(), trace, "chat", client)
+
+
+@pytest.fixture
+def setup() -> Setup:
+    ledger = Ledger()
+    learned: list[PoolUpdate] = []
+    pool = KeyPool([Project("a", ("AQ.a",)), Project("b", ("AQ.b",))], PoolConfig())
+    accounting = CallAccounting(
+        pool, Prices("v", {}), CapabilityTable({}), Statistics(), MemoryCounters(), ledger, learned.extend
+    )
+    return Setup(ledger, learned, accounting)
+
+
+async def test_a_success_is_settled_and_nothing_is_learned(setup: Setup) -> None:
+    context, target = setup.context(), Target(MODEL)
+    async with open_attempt(setup.accounting, context, target) as attempt:
+        attempt.usage, attempt.searches = USAGE, 2
+        assert attempt.key in ("AQ.a", "AQ.b")
+
+    (intent,), (settlement,) = setup.ledger.begun, setup.ledger.settled
+    assert (intent.client, intent.surface, intent.model) == ("key_1", "chat", MODEL)
+    assert target.tried == [intent.project] == [context.report.project]
+    assert (settlement.outcome, settlement.status, settlement.counts.total, settlement.counts.searches) == (
+        "ok", 200, 15, 2,
+    )  # fmt: skip
+    assert (context.report.attempts, context.report.failures, setup.learned) == (1, [], [])
+
+
+async def test_a_failure_is_settled_counted_and_told_to_the_pool(setup: Setup) -> None:
+    context, target = setup.context(), Target(MODEL)
+    error = GatewayError(
+        "Resource has been exhausted", status=429, code="rate_limit_exceeded", upstream_status=429
+    )
+    with pytest.raises(GatewayError):
+        async with open_attempt(setup.accounting, context, target):
+            raise error
+
+    (settlement,) = setup.ledger.settled
+    assert (settlement.outcome, settlement.status) == ("error", 429)
+    assert len(context.report.failures) == 1
+    assert [name for name, _ in setup.accounting.statistics.failures] == [MODEL]
+
+
+async def test_a_second_attempt_asks_another_project(setup: Setup) -> None:
+    target = Target(MODEL)
+    for _ in range(2):
+        async with open_attempt(setup.accounting, setup.context(), target):
+            pass
+
+    assert sorted(target.tried) == ["a", "b"]
+
+
+async def test_if_the_client_leaves_the_estimated_prompt_is_charged(setup: Setup) -> None:
+    with pytest.raises(asyncio.CancelledError):
+        async with open_attempt(setup.accounting, setup.context(), Target(MODEL, CostEstimate(400, 7))):
+            raise asyncio.CancelledError
+
+    (settlement,) = setup.ledger.noted
+    assert (settlement.outcome, settlement.status, settlement.counts.prompt) == ("cancelled", 499, 100)
+    assert setup.ledger.settled == []
+
+
+async def test_a_ledger_that_refuses_leaves_no_lease(setup: Setup) -> None:
+    setup.ledger.error = UpstreamError("full", code="x")
+    context = setup.context()
+    with pytest.raises(UpstreamError):
+        async with open_attempt(setup.accounting, context, Target(MODEL)):
+            pytest.fail("entered")
+
+    assert len(setup.ledger.noted) == 1
+    assert context.report.attempts == 0
+    assert [state.in_flight for state in setup.accounting.pool.describe(0.0) if state.in_flight] == []
+
+
+async def test_a_clients_own_key_uses_no_pool(setup: Setup) -> None:
+    accounting = structs.replace(setup.accounting, ledger=None)
+    context, target = setup.context(own_key=True), Target(MODEL)
+    async with open_attempt(accounting, context, target) as attempt:
+        assert attempt.key == "AQ.own"
+
+    assert (target.tried, context.report.project, context.report.attempts) == ([], None, 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "expected"),
+    [
+        (None, 200, ("ok", 200, None)),
+        (None, 404, ("error", 404, "404")),
+        (UpstreamError("x", code="overloaded", upstream_status=503), 200, ("error", 503, "overloaded")),
+        (ValueError("x"), 200, ("error", None, "ValueError")),
+        (asyncio.CancelledError(), 200, ("cancelled", None, None)),
+    ],
+)
+async def test_a_traced_attempt_is_a_call_in_the_report(
+    setup: Setup, error: BaseException | None, status: int, expected: tuple[str, int | None, str | None]
+) -> None:
+    context = setup.context(traced=True)
+    with pytest.raises(type(error)) if error is not None else nullcontext():
+        async with open_attempt(setup.accounting, context, Target(MODEL)) as attempt:
+            attempt.status = status
+            if error is not None:
+                raise error
+
+    (call,) = context.report.calls
+    assert (call.outcome, call.status, call.error) == expected
+    assert (call.model, call.project) == (MODEL, context.report.project)
+    assert call.began <= call.ended
+
+
+def big_call(**config: Any) -> GeminiCall:
+    settings = GenerationConfig(**config)
+    request = GenerateContentRequest([Content([Part(text="x" * 4000)], "user")], generation_config=settings)
+    return GeminiCall(MODEL, request)
+
+
+@pytest.mark.parametrize(
+    ("rules", "known"),
+    [(Rules(), False), (Rules(tokens_per_minute=5), True), (Rules(tokens_per_day=5), True),
+     (Rules(dollars={"day": 1.0}), True), (Rules(tokens={"day": 5}), True), (Rules(requests_per_day=5), False)],
+)  # fmt: skip
+def test_a_cost_is_estimated_only_where_something_depends_on_it(
+    setup: Setup, rules: Rules, known: bool
+) -> None:
+    estimate = setup.accounting.estimate(big_call(), Client("", "f", "k", "k", rules))
+
+    assert (1000 <= estimate.prompt <= 1020) is known
+    assert setup.accounting.estimate(big_call(), Client("AQ.own", "f", "s")).prompt == 0
+
+
+def test_settings_are_no_prompt_and_the_clients_limit_is_the_most(setup: Setup) -> None:
+    client = Client("", "f", "k", "k", Rules(tokens_per_minute=5))
+    schema = {"type": "object", "description": "y" * 5000}
+    small = setup.accounting.estimate(big_call(), client)
+    large = setup.accounting.estimate(big_call(response_json_schema=schema, max_output_tokens=9), client)
+
+    assert large.prompt == small.prompt
+    assert (small.output, large.output) == (65_536, 9)
+    assert large.most.prompt >= 2 * large.prompt - 1
+
+
+@pytest.mark.parametrize(("seconds", "per"), [(60, "minute"), (86_400, "day")])
+@pytest.mark.parametrize(("wait", "should_retry"), [(30.0, None), (61.0, False)])
+def test_a_limit_names_itself(seconds: int, per: str, wait: float, should_retry: bool | None) -> None:
+    error = limit_reached(Window("tokens", 7, seconds), wait)
+
+    assert error.message == f"Rate limit reached for this API key: 7 tokens per {per}."
+    assert (error.type, error.retry_after, error.should_retry) == ("tokens", wait, should_retry)
