@@ -59,9 +59,8 @@ golden: dev  ## rewrite the expected halves of the golden files; read the diff
 schema: dev  ## write config/gateway.schema.json
 	$(BIN)/python -m gateway schema > config/gateway.schema.json
 
-docs: dev  ## write docs/compatibility.md and docs/metrics.md from the code's own tables
-	$(BIN)/python -c 'from gateway.observability.prometheus import markdown; print(markdown(), end="")' > docs/metrics.md
-	$(BIN)/python -c 'from gateway.cli.compatibility_page import page; print(page(), end="")' > docs/compatibility.md
+docs: dev  ## write the generated pages of docs/
+	$(BIN)/python -m gateway.cli.pages
 
 bench: dev  ## requests per second beside nginx (needs Debian's wrk and nginx)
 	$(BIN)/python bench/run.py

@@ -15,6 +15,7 @@ import traceback
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import NamedTuple
 
 import msgspec
 from msgspec import structs
@@ -37,6 +38,26 @@ _MAX_FRAMES = 30
 
 _SECRET = re.compile(r"sk-gw-[\w-]+|(?<=bearer )[!-~]+|(?<=://)[^\s/@]+(?=@)", re.IGNORECASE)
 """Issued keys, bearer tokens, and the user and password of a URL; `scrub` knows Google's keys."""
+
+
+class Event(NamedTuple):
+    """A kind of line beside those of requests."""
+
+    name: str
+    fields: tuple[str, ...]
+    meaning: str
+
+
+EVENTS = (
+    Event("log", ("logger", "level", "message", "trace"),
+          "A record of Python's `logging`, from a plugin (`gateway.plugins.NAME`) or a library."),
+    Event("crash", ("request_id", "trace", "handler"),
+          "An unexpected exception in a handler: its type and the place of each frame, without its text."),
+    Event("team", ("message",), "Trouble with the ledger, issued keys or Redis."),
+    Event("state", ("message",), "Trouble with a state file."),
+    Event("traces", ("message",), "Trouble with OpenTelemetry."),
+    Event("log_lines_dropped", ("count",), "Lines that were dropped because standard error was not read."),
+)  # fmt: skip
 
 _encoder = msgspec.json.Encoder()
 

@@ -44,14 +44,19 @@ class RequestLog(Struct, frozen=True, omit_defaults=True):
     """Log record of one request. The order of the fields is their order in the log line; times are milliseconds."""
 
     request_id: str
+    """The client's `x-request-id`, or a new id."""
     method: str
+    """HTTP method."""
     path: str
+    """Path of the URL, without its query, shortened."""
     status: int = 0
+    """HTTP status of the answer; 499 if the client disconnected before it."""
     model: str | None = None
     """The model that answered, or that was asked."""
     requested_model: str | None = None
     """The client's own name of the model."""
     stream: bool = False
+    """Whether the client asked for a stream."""
     client: str | None = None
     """Fingerprint of the client's key: the first 8 hex digits of its SHA-256."""
     key: str | None = None
@@ -69,8 +74,11 @@ class RequestLog(Struct, frozen=True, omit_defaults=True):
     chunk_gap_ms: float | None = None
     """The longest time between two reads of a stream."""
     duration_ms: float = 0.0
+    """Time until the answer was complete."""
     prompt_tokens: int | None = None
+    """Input tokens, as billed."""
     completion_tokens: int | None = None
+    """Output tokens, as billed, including thoughts."""
     notes: list[str] | None = None
     """Fields of the client's request that were not honoured."""
     adjusted: list[str] = []

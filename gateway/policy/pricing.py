@@ -25,6 +25,7 @@ class Price(Struct, frozen=True, forbid_unknown_fields=True):
     """Prices of one model, in US dollars for a million tokens."""
 
     input: Dollars = 0.0
+    """Text, image and video input."""
     output: Dollars = 0.0
     """Thoughts included."""
     cached: Dollars | None = None
@@ -40,8 +41,11 @@ class Price(Struct, frozen=True, forbid_unknown_fields=True):
     over: Annotated[int, Meta(ge=1)] | None = None
     """Prompt tokens above which the next three prices apply to the whole call."""
     input_over: Dollars | None = None
+    """Input above `over`."""
     output_over: Dollars | None = None
+    """Output above `over`."""
     cached_over: Dollars | None = None
+    """Cached input above `over`."""
 
 
 class Prices:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway.cli.compatibility_page import ENDPOINTS, page
+from gateway.cli.pages.compatibility import ENDPOINTS, page
 from gateway.conversation import field_policy as compat
 from gateway.plugins.chat.wire import ChatRequest
 from tests.support.corpus import openai_schemas

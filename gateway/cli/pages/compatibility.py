@@ -1,4 +1,4 @@
-"""The policy tables of all surfaces, for the compatibility page and its test."""
+"""docs/compatibility.md: treatment of every request field of every endpoint, from the plugins' tables."""
 
 from collections.abc import Mapping
 
@@ -20,5 +20,5 @@ ENDPOINTS: dict[str, Mapping[str, Policy]] = {
 
 
 def page() -> str:
-    """docs/compatibility.md."""
+    """Return docs/compatibility.md."""
     return markdown(ENDPOINTS)

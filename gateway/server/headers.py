@@ -1,0 +1,74 @@
+"""HTTP headers that the gateway reads or sets; docs/log-and-headers.md is generated from this table."""
+
+from typing import Literal, NamedTuple
+
+Direction = Literal["request", "response", "upstream"]
+"""From the client; to the client; to Gemini or to a server of remote files."""
+
+
+class Header(NamedTuple):
+    """One header and its meaning in one direction."""
+
+    name: str
+    direction: Direction
+    meaning: str
+
+
+HEADERS: tuple[Header, ...] = (
+    Header("Authorization", "request", "`Bearer KEY`: an issued key, or a Gemini key with `auth.passthrough`. Other schemes are ignored. On the admin listener, the admin token."),
+    Header("x-api-key", "request", "The same key, as Anthropic's SDKs send it."),
+    Header("x-goog-api-key", "request", "The same key, as Google's SDKs send it. Two different keys in one request are a 400."),
+    Header("x-request-id", "request", "Id of the request, used in the log and the answer. Up to 64 of the characters `A-Za-z0-9_.:-`; any other value is replaced."),
+    Header("x-gateway-cache", "request", "Seconds for which the answer may be cached and a cached one served, up to `cache.seconds`; `off` disables it for this request."),
+    Header("traceparent", "request", "Parent span (W3C Trace Context), if tracing is configured."),
+    Header("Content-Encoding", "request", "Anything but `identity` is a 415."),
+    Header("anthropic-version", "request", "Selects Anthropic's format for the model list."),
+    Header("Origin", "request", "Selects the CORS headers."),
+    Header("Access-Control-Request-Headers", "request", "Repeated in the answer to a preflight."),
+    Header("X-Forwarded-Proto", "request", "Scheme of upload URLs that the `native` plugin returns."),
+    Header("x-request-id", "response", "Id of the request, the client's own or a new one; `request_id` in the log."),
+    Header("request-id", "response", "The same in answers of the Messages API, as Anthropic's SDKs expect it."),
+    Header("x-gateway-model", "response", "Model that answered."),
+    Header("x-gateway-notes", "response", "Comma-separated request fields that were not honoured, or honoured after a repair."),
+    Header("x-gateway-cache", "response", "`hit`, `miss` or `off`, if the client or its key asked for the cache."),
+    Header("x-gateway-fallback", "response", "Models of `models.fallbacks` that failed before this one, each with its error code."),
+    Header("x-should-retry", "response", "Whether OpenAI's and Anthropic's SDKs should retry an error."),
+    Header("retry-after", "response", "Seconds until a retry makes sense (RFC 9110, 10.2.3)."),
+    Header("retry-after-ms", "response", "The same in milliseconds, which OpenAI's SDKs prefer."),
+    Header("x-ratelimit-limit-requests", "response", "Requests allowed per minute or day, whichever has less left."),
+    Header("x-ratelimit-remaining-requests", "response", "Requests left in that window."),
+    Header("x-ratelimit-reset-requests", "response", "Time until that window is free again, such as `12.500s`."),
+    Header("x-ratelimit-limit-tokens", "response", "The same for tokens."),
+    Header("x-ratelimit-remaining-tokens", "response", "The same for tokens."),
+    Header("x-ratelimit-reset-tokens", "response", "The same for tokens."),
+    Header("Allow", "response", "Methods of the path, with a 405."),
+    Header("Content-Type", "response", "`application/json`, `text/event-stream; charset=utf-8`, or Google's own."),
+    Header("Cache-Control", "response", "`no-store` on streams."),
+    Header("X-Accel-Buffering", "response", "`no` on streams, so that nginx passes each event on at once."),
+    Header("Connection", "response", "`close` while the process drains."),
+    Header("Server", "response", "`gemini-gateway`."),
+    Header("Vary", "response", "`Origin` is added if `cors.origins` is restricted."),
+    Header("Access-Control-Allow-Origin", "response", "`*`, or the client's origin if `cors.origins` lists it."),
+    Header("Access-Control-Expose-Headers", "response", "All headers of the answer, for requests with `Origin`."),
+    Header("Access-Control-Allow-Methods", "response", "In answers to preflights."),
+    Header("Access-Control-Allow-Headers", "response", "In answers to preflights: the requested names."),
+    Header("Access-Control-Max-Age", "response", "In answers to preflights: `86400`."),
+    Header("x-goog-upload-url", "response", "From `native`: Google's upload URL, with the gateway's host."),
+    Header("x-goog-api-key", "upstream", "Key of the client or of the pool. No URL contains one."),
+    Header("x-goog-api-client", "upstream", "`gemini-gateway/VERSION`."),
+    Header("User-Agent", "upstream", "The same; without the version to servers of remote files."),
+    Header("Content-Type", "upstream", "`application/json`, or the client's own from `native`."),
+    Header("Content-Length", "upstream", "Of uploads by `native`, as the client states it."),
+    Header("Accept-Encoding", "upstream", "`identity`: a decompressor could hold back events."),
+)  # fmt: skip
+
+
+def markdown() -> list[str]:
+    """Return the tables of the page, one for each direction."""
+    titles = {"request": "Request headers", "response": "Response headers", "upstream": "Headers to Gemini"}
+    lines: list[str] = []
+    for direction, title in titles.items():
+        lines += [f"## {title}", "", "| header | meaning |", "|---|---|"]
+        lines += [f"| `{h.name}` | {h.meaning} |" for h in HEADERS if h.direction == direction]
+        lines.append("")
+    return lines
