@@ -50,13 +50,15 @@ def _without_strings(data: bytes) -> bytes:
 
 def _deeper_than(limit: int, bare: bytes) -> bool:
     """Return whether brackets are left after `limit` rounds that each remove the innermost pairs."""
-    brackets = bare.translate(None, _NO_BRACKETS)
+    brackets = bare.translate(_AS_BRACES, _NO_BRACKETS)
     for _ in range(limit):
-        fewer = brackets.replace(b"{}", b"").replace(b"[]", b"")
+        fewer = brackets.replace(b"{}", b"")
         if len(fewer) == len(brackets):
             return False  # none left, or unbalanced, which the decoder reports
         brackets = fewer
     return bool(brackets)
 
 
+_AS_BRACES = bytes.maketrans(b"[]", b"{}")
+"""One kind of brackets: with two, a round would remove an object and the array around it."""
 _NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))

@@ -71,11 +71,3 @@ def test_mistakes_are_told_with_their_place() -> None:
     assert "unknown ability 'thinkin'; did you mean 'thinking'?" in first
     assert second.startswith("x.yaml:4:")
     assert "budget: Expected `array`" in second
-
-
-def test_names_without_end_do_not_fill_the_memory() -> None:
-    table = CapabilityTable({"*": {}})
-    for number in range(1500):
-        table.of(f"gemini-{number}")
-
-    assert len(table._known) == 1000

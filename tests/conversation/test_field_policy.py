@@ -1,11 +1,14 @@
 """The policy table against OpenAI's own description, against the Struct that is decoded, and against its page."""
 
+import json
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
 from gateway.cli.pages.compatibility import ENDPOINTS, page
 from gateway.conversation import field_policy as compat
+from gateway.errors import UnsupportedParameter
 from gateway.plugins.chat.wire import ChatRequest
 from tests.support.corpus import openai_schemas
 from tests.support.paths import ROOT
@@ -97,3 +100,34 @@ def test_a_table_row_has_no_stray_column() -> None:
 @pytest.mark.parametrize("name", ["user", "metadata", "store"])
 def test_harmless_fields_are_ignored(name: str) -> None:
     assert compat.CHAT[name].treatment == "ignored"
+
+
+def raw(**fields: Any) -> dict[str, Raw]:
+    return {name: Raw(json.dumps(value).encode()) for name, value in fields.items()}
+
+
+def test_what_asks_for_nothing_is_never_noted() -> None:  # I.14, partly
+    sent = raw(tools=[], logit_bias={}, response_format={"type": "text"}, modalities=["text"], n=2, store=False,
+               service_tier="auto", web_search_options=None, parallel_tool_calls=True, top_logprobs=0)  # fmt: skip
+
+    assert compat.review(sent, compat.CHAT, "strict") == []
+
+
+def test_harmless_and_unknown_fields_are_notes_in_both_modes() -> None:
+    sent = {**raw(user="u", metadata={"a": "b"}), "weird\r\nname": Raw(b"1"), "": Raw(b"1")}
+
+    assert compat.review(sent, compat.CHAT, "strict") == ["user", "metadata", "weird??name", "?"]
+
+
+def test_what_changes_the_answer_is_a_note_or_a_400() -> None:
+    sent = raw(logit_bias={"1": 2})
+
+    assert compat.review(sent, compat.CHAT, "lenient") == ["logit_bias"]
+    with pytest.raises(UnsupportedParameter) as caught:
+        compat.review(sent, compat.CHAT, "strict")
+    assert caught.value.param == "logit_bias"
+
+
+def test_a_mapped_field_that_a_model_refuses_is_a_400_in_strict_mode() -> None:
+    with pytest.raises(UnsupportedParameter):
+        compat.drop("presence_penalty", "no", [], "strict")

@@ -1,129 +1,327 @@
-"""Whole answers, counts, and the policy table."""
+"""Answers and chunks of Gemini, read into events."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from msgspec import Raw
 
-from gateway.conversation import field_policy as compat
-from gateway.errors import UnsupportedParameter
+from gateway.errors import GatewayError, UnusableAnswer, UpstreamTruncated
+from gateway.gemini.call_names import CallRules
+from gateway.gemini.events import (
+    Citations,
+    CodePart,
+    Event,
+    FilePart,
+    Finished,
+    MediaPart,
+    TextDelta,
+    ThoughtDelta,
+    ToolCall,
+    TurnEnded,
+    TurnStarted,
+)
+from gateway.gemini.grounding import Citation
 from gateway.gemini.stream_translator import decode
+from gateway.gemini.thought_signatures import SignatureKeys
 from gateway.gemini.turn_reader import TurnReader
-from gateway.plugins.chat.response import Envelope, completion
-from gateway.plugins.chat.wire import encode
+from gateway.gemini.usage import TokenCounts
+
+CALL = {"functionCall": {"name": "f", "args": {"a": 1.50}}}
 
 
-def answered(gemini: dict[str, Any]) -> dict[str, Any]:
-    reader = TurnReader(lambda: "call_new")
-    events = reader.feed(decode(json.dumps(gemini).encode())) + reader.close(whole=True, accept_empty=True)
-    found: dict[str, Any] = json.loads(encode(completion(events, Envelope("chatcmpl-x", 1, "asked"))))
-    return found
+def reader(**options: Any) -> TurnReader:
+    numbers: Iterator[int] = iter(range(100))
+    return TurnReader(lambda: f"call_{next(numbers)}", **options)
 
 
-def turn(parts: list[dict[str, Any]] | None, finish: str | None = "STOP", **more: Any) -> dict[str, Any]:
-    content = {"role": "model"} if parts is None else {"role": "model", "parts": parts}
-    return {"candidates": [{"content": content, "finishReason": finish}], **more}
+def chunk(*parts: dict[str, Any], **candidate: Any) -> dict[str, Any]:
+    return {"candidates": [{"content": {"role": "model", "parts": list(parts)}, **candidate}]}
 
 
-def test_thoughts_and_texts_are_told_apart() -> None:  # I.82
-    found = answered(turn([{"text": "T", "thought": True}, {"text": "A"}, {"text": "B"}]))
-
-    message = found["choices"][0]["message"]
-    assert (message["content"], message["reasoning_content"]) == ("AB", "T")
-
-
-def test_tokens_eaten_by_thoughts_leave_an_empty_answer() -> None:  # I.83
-    counts = {"promptTokenCount": 15, "thoughtsTokenCount": 2, "totalTokenCount": 17}
-    found = answered(turn(None, "MAX_TOKENS", usageMetadata=counts))
-
-    assert found["choices"][0]["message"]["content"] == ""
-    assert found["choices"][0]["finish_reason"] == "length"
-    assert found["usage"]["total_tokens"] == 17
-    assert found["usage"]["completion_tokens_details"]["reasoning_tokens"] == 2
+def streamed(*chunks: dict[str, Any], by: TurnReader | None = None) -> list[Event]:
+    """Return the events of a stream, without the first one."""
+    by = by or reader()
+    events: list[Event] = []
+    for message in chunks:
+        events += by.feed(decode(json.dumps(message).encode()))
+    return [event for event in events + by.close() if not isinstance(event, TurnStarted)]
 
 
-def test_a_call_without_id_and_arguments_gets_both() -> None:  # I.84
-    choice = answered(turn([{"functionCall": {"name": "f", "args": None}}]))["choices"][0]
+def whole(
+    message: dict[str, Any], *, accept_empty: bool = False, by: TurnReader | None = None
+) -> list[Event]:
+    """Return the events of a unary answer, without the first one."""
+    by = by or reader()
+    events = by.feed(decode(json.dumps(message).encode()))
+    events += by.close(whole=True, accept_empty=accept_empty)
+    return [event for event in events if not isinstance(event, TurnStarted)]
 
-    assert choice["message"]["content"] is None
-    assert choice["message"]["tool_calls"] == [
-        {"id": "call_new", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+
+def finished(events: list[Event]) -> Finished:
+    (event,) = [event for event in events if isinstance(event, Finished)]
+    return event
+
+
+def test_the_answer_starts_once_with_its_names() -> None:
+    first = {**chunk({"text": "a"}), "responseId": "r", "modelVersion": "gemini-x"}
+    by = reader()
+    by.model = "asked"
+
+    (start, text) = by.feed(decode(json.dumps(first).encode()))
+    assert (start, text) == (TurnStarted("r", "gemini-x"), TextDelta(0, "a"))
+    assert by.feed(decode(json.dumps(chunk({"text": "b"})).encode())) == [TextDelta(0, "b")]
+
+
+def test_an_answer_without_a_model_has_the_requested_one() -> None:
+    by = reader()
+    by.model = "asked"
+
+    assert by.feed(decode(b"{}")) == [TurnStarted(None, "asked")]
+
+
+def test_thoughts_and_text_are_separate() -> None:
+    events = whole(chunk({"text": "T", "thought": True}, {"text": "A"}, {"text": ""}, {"text": "B"}))
+
+    assert events[:3] == [ThoughtDelta(0, "T"), TextDelta(0, "A"), TextDelta(0, "B")]
+
+
+def test_calls_have_compact_arguments_with_their_numbers_unchanged() -> None:
+    raw = b'{"candidates":[{"content":{"parts":[{"functionCall":{"name":"f","id":"x","args":{ "a" : 1.50 }}}]}}]}'
+    events = reader().feed(decode(raw))
+
+    assert events[1:] == [ToolCall(0, "x", "f", '{"a":1.50}')]
+
+
+def test_calls_get_an_id_where_it_is_missing_or_repeated() -> None:
+    parts = [
+        {"functionCall": {"name": "f", **extra}} for extra in ({}, {"id": "x"}, {"id": "x"}, {"args": None})
     ]
-    assert choice["finish_reason"] == "tool_calls"
+    calls = [event for event in whole(chunk(*parts)) if isinstance(event, ToolCall)]
+
+    assert [(call.id, call.arguments) for call in calls] == [
+        ("call_0", "{}"), ("x", "{}"), ("call_1", "{}"), ("call_2", "{}"),
+    ]  # fmt: skip
 
 
-def test_sound_is_counted_apart() -> None:
-    data = turn(
-        [{"text": "x"}], usageMetadata={"promptTokensDetails": [{"modality": "AUDIO", "tokenCount": 7}]}
+def test_calls_have_the_clients_names() -> None:
+    rules = CallRules({"f": "my f"}, frozenset({"f"}))
+    (call, *_) = whole(chunk({"functionCall": {"name": "default_api.f"}}), by=reader(rules=rules))
+
+    assert isinstance(call, ToolCall)
+    assert call.name == "my f"
+
+
+def test_without_parallel_calls_only_the_first_counts() -> None:
+    events = whole(chunk(CALL, CALL), by=reader(rules=CallRules(single=True)))
+
+    assert [type(event) for event in events] == [ToolCall, Finished, TurnEnded]
+
+
+def test_a_call_without_a_name_is_no_event() -> None:
+    assert [type(event) for event in whole(chunk({"functionCall": {}}, {"text": "a"}))] == [
+        TextDelta, Finished, TurnEnded,
+    ]  # fmt: skip
+
+
+def test_stop_after_a_call_means_tool_calls() -> None:
+    events = streamed(chunk(CALL), chunk({"text": ""}, finishReason="STOP"))
+
+    assert finished(events).reason == "tool_calls"
+
+
+def test_signatures_of_calls_and_images_are_kept_for_the_store() -> None:
+    keys = SignatureKeys("scope")
+    by = reader(keyring=keys)
+    image = {"inlineData": {"mimeType": "image/png", "data": "AA=="}}
+    events = whole(
+        chunk(
+            {**CALL, "thoughtSignature": "S1"},
+            {**image, "thoughtSignature": "S2"},
+            {"text": "a", "thoughtSignature": "S3"},
+        ),
+        by=by,
     )
 
-    assert answered(data)["usage"]["prompt_tokens_details"]["audio_tokens"] == 7
+    assert [(signed.keys, signed.signature) for signed in by.signed] == [
+        (keys.call("call_0", "f", '{"a":1.5}'), "S1"), (keys.image("AA=="), "S2"),
+    ]  # fmt: skip
+    assert isinstance(events[0], ToolCall)
+    assert events[0].signature == "S1"
+    assert finished(events).signature == "S3"
 
 
-def test_a_blocked_prompt_is_a_refusal() -> None:  # I.87
-    choice = answered({"promptFeedback": {"blockReason": "SAFETY"}})["choices"][0]
+def test_media_files_and_code() -> None:
+    image = {"inlineData": {"mimeType": "image/png", "data": "AA=="}}
+    events = whole(chunk(
+        {"text": "ab"}, {**image, "thought": True}, image, {"fileData": {"fileUri": "u", "mimeType": "m"}},
+        {"executableCode": {"code": "1"}}, {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "o"}},
+        {"codeExecutionResult": {"outcome": "OUTCOME_FAILED", "output": "e"}}, {"hologram": 1},
+    ))  # fmt: skip
 
-    assert choice["finish_reason"] == "content_filter"
-    assert choice["message"]["content"] is None
-    assert choice["message"]["refusal"] == "Request blocked by Gemini: SAFETY"
+    assert events[1:6] == [
+        MediaPart(0, "image/png", "AA=="), FilePart(0, "u", "m"), CodePart(0, source="1", at=2),
+        CodePart(0, output="o", at=2), CodePart(0, output="e", failed=True, at=2),
+    ]  # fmt: skip
+    assert [type(event) for event in events[6:]] == [Finished, TurnEnded]
 
 
 @pytest.mark.parametrize(
     ("reason", "expected"),
-    [("NEW_THING", "stop"), ("PROHIBITED_CONTENT", "content_filter"), ("MALFORMED_FUNCTION_CALL", "stop"),
-     (None, "stop"), (1, "stop"), (99, "stop"), ("OTHER", "stop")],
+    [("STOP", "stop"), ("MAX_TOKENS", "length"), ("SAFETY", "content_filter"), ("PROHIBITED_CONTENT", "content_filter"),
+     ("IMAGE_SAFETY", "content_filter"), ("MALFORMED_FUNCTION_CALL", "stop"), ("NEW_THING", "stop"), (None, "stop"),
+     (1, "stop"), (2, "length"), (3, "content_filter"), (99, "stop"), ("OTHER", "stop")],
 )  # fmt: skip
-def test_every_finish_reason_is_one_of_openais(reason: Any, expected: str) -> None:  # I.88
-    assert answered(turn([{"text": "x"}], reason))["choices"][0]["finish_reason"] == expected
+def test_every_finish_reason_is_one_of_openais(reason: Any, expected: str) -> None:
+    event = finished(whole(chunk({"text": "x"}, finishReason=reason)))
+
+    assert (event.reason, event.refusal) == (expected, None)
 
 
-def test_code_signatures_and_unknown_parts() -> None:
-    parts: list[dict[str, Any]] = [
-        {"executableCode": {"code": "1"}},
-        {"text": "", "thoughtSignature": "S"},
-        {"hologram": 1},
+@pytest.mark.parametrize(
+    ("candidate", "refusal"),
+    [
+        ({"finishReason": "SAFETY", "safetyRatings": [{"category": "HARM_CATEGORY_HARASSMENT", "blocked": True},
+                                                      {"category": "HARM_CATEGORY_HATE_SPEECH"}]},
+         "Answer blocked by Gemini: SAFETY, HARM_CATEGORY_HARASSMENT"),
+        ({"finishReason": "OTHER"}, "Answer blocked by Gemini: OTHER"),
+    ],
+)  # fmt: skip
+def test_an_empty_filtered_answer_is_a_refusal(candidate: dict[str, Any], refusal: str) -> None:
+    event = finished(whole({"candidates": [candidate]}))
+
+    assert (event.reason, event.refusal) == ("content_filter", refusal)
+
+
+@pytest.mark.parametrize(
+    ("feedback", "reason"),
+    [({"blockReason": "SAFETY"}, "SAFETY"), ({"blockReason": "OTHER", "blockReasonMessage": "why"}, "why")],
+)
+def test_a_blocked_prompt_is_a_refusal(feedback: dict[str, Any], reason: str) -> None:
+    events = streamed(
+        {"promptFeedback": feedback, "usageMetadata": {"promptTokenCount": 4}}, by=reader(base=2)
+    )
+
+    assert events == [
+        Finished(2, "content_filter", f"Request blocked by Gemini: {reason}"), TurnEnded(TokenCounts(4)),
+    ]  # fmt: skip
+
+
+def test_feedback_beside_an_answer_is_no_block() -> None:
+    events = whole({**chunk({"text": "x"}), "promptFeedback": {"blockReason": "SAFETY"}})
+
+    assert finished(events) == Finished(0, "stop")
+
+
+def test_a_stream_without_a_finish_reason_is_truncated() -> None:
+    for chunks in ([chunk({"text": "a"})], []):
+        with pytest.raises(UpstreamTruncated, match="ended before completion"):
+            streamed(*chunks)
+
+
+@pytest.mark.parametrize(
+    ("message", "cause"),
+    [
+        ({}, "no candidate"),
+        ({"candidates": [{"finishReason": "STOP"}]}, "STOP"),
+        (chunk({"text": "T", "thought": True}, finishReason="STOP"), "STOP"),
+        ({"candidates": [{"finishReason": "MALFORMED_FUNCTION_CALL"}]}, "MALFORMED_FUNCTION_CALL"),
+        ({"candidates": [{"finishReason": 10}]}, "MALFORMED_FUNCTION_CALL"),
+    ],
+)
+def test_an_empty_answer_is_unusable_until_it_is_accepted(message: dict[str, Any], cause: str) -> None:
+    with pytest.raises(UnusableAnswer) as caught:
+        whole(message)
+
+    assert caught.value.cause == cause
+    assert finished(whole(message, accept_empty=True)).reason == "stop"
+
+
+@pytest.mark.parametrize("reason", ["MAX_TOKENS", "SAFETY", "OTHER"])
+def test_an_empty_answer_with_a_reason_is_an_answer(reason: str) -> None:
+    assert whole({"candidates": [{"finishReason": reason}]})[-1] == TurnEnded(TokenCounts())
+
+
+def test_a_broken_answer_brings_geminis_message() -> None:
+    event = finished(whole(chunk({"text": "x"}, finishReason="MALFORMED_FUNCTION_CALL", finishMessage="bad")))
+    usual = finished(
+        whole(chunk(CALL, finishReason="STOP", finishMessage="Model generated function call(s)."))
+    )
+
+    assert (event.message, usual.message) == ("bad", None)
+
+
+def test_an_error_inside_a_200_is_raised() -> None:
+    error = {"error": {"code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE"}}
+    with pytest.raises(GatewayError) as caught:
+        streamed(chunk({"text": "a"}), error)
+
+    assert (caught.value.status, caught.value.code) == (503, "overloaded")
+
+
+def test_candidates_are_numbered_from_the_base() -> None:
+    message = {"candidates": [
+        {"content": {"parts": [{"text": "a"}]}, "finishReason": "STOP"},
+        {"content": {"parts": [{"text": "b"}]}, "finishReason": "MAX_TOKENS", "index": 1},
+    ]}  # fmt: skip
+
+    assert streamed(message, by=reader(base=4))[:4] == [
+        TextDelta(4, "a"), TextDelta(5, "b"), Finished(4, "stop"), Finished(5, "length"),
+    ]  # fmt: skip
+
+
+def test_log_probabilities_go_with_the_text_of_their_chunk() -> None:
+    likely = {"chosenCandidates": [{"token": "a", "logProbability": -0.5}]}
+    text, alone = streamed(chunk({"text": "a"}, logprobsResult=likely),
+                           {"candidates": [{"logprobsResult": likely, "finishReason": "STOP"}]})[:2]  # fmt: skip
+
+    assert isinstance(text, TextDelta)
+    assert isinstance(alone, TextDelta)
+    assert (text.text, alone.text) == ("a", "")
+    assert text.logprobs is not None
+    assert text.logprobs == alone.logprobs
+    assert text.logprobs.chosen_candidates is not None
+    assert text.logprobs.chosen_candidates[0].log_probability == -0.5
+
+
+def test_sources_come_at_the_end_in_the_whole_text() -> None:
+    first = {"groundingChunks": [{"web": {"uri": "https://a.example", "title": "A"}}],
+             "groundingSupports": [{"segment": {"endIndex": 3, "text": "a b"}, "groundingChunkIndices": [0]}],
+             "webSearchQueries": ["q", "r"]}  # fmt: skip
+    cited = {"citationSources": [{"startIndex": 1, "endIndex": 2, "uri": "https://c.example"}]}
+    by = reader()
+    events = streamed(
+        chunk({"text": "a"}, groundingMetadata=first),
+        chunk(
+            {"text": " b"},
+            finishReason="STOP",
+            groundingMetadata={},
+            citationMetadata=cited,
+            urlContextMetadata={"u": 1},
+        ),
+        by=by,
+    )
+
+    (sources,) = [event for event in events if isinstance(event, Citations)]
+    assert sources.citations == [
+        Citation(0, 3, "https://a.example", "A"),
+        Citation(1, 2, "https://c.example", ""),
     ]
-    message = answered(turn(parts))["choices"][0]["message"]
-
-    assert message["content"] == "\n```python\n1\n```\n"
-    assert message["extra_content"] == {"google": {"thought_signature": "S"}}
-
-
-def test_an_answer_without_anything_is_an_empty_one() -> None:
-    found = answered({})
-
-    assert (found["choices"][0]["message"]["content"], found["choices"][0]["finish_reason"]) == ("", "stop")
-    assert found["id"] == "chatcmpl-x"
-    assert found["model"] == "asked"
+    assert json.loads(bytes(sources.metadata)) == first
+    assert json.loads(bytes(sources.url_context)) == {"u": 1}
+    assert by.searches == 2
 
 
-def raw(**fields: Any) -> dict[str, Raw]:
-    return {name: Raw(json.dumps(value).encode()) for name, value in fields.items()}
+def test_grounding_of_an_unknown_shape_costs_the_annotations_only() -> None:
+    events = whole(chunk({"text": "a"}, groundingMetadata={"groundingChunks": 5}))
+
+    assert [type(event) for event in events] == [TextDelta, Citations, Finished, TurnEnded]
 
 
-def test_what_asks_for_nothing_is_never_noted() -> None:  # I.14, partly
-    sent = raw(tools=[], logit_bias={}, response_format={"type": "text"}, modalities=["text"], n=2, store=False,
-               service_tier="auto", web_search_options=None, parallel_tool_calls=True, top_logprobs=0)  # fmt: skip
+def test_counts_of_a_stream_are_merged() -> None:
+    events = streamed(
+        {**chunk({"text": "a"}), "usageMetadata": {"promptTokenCount": 3, "serviceTier": "flex"}},
+        {**chunk({"text": "b"}, finishReason="STOP"), "usageMetadata": {"candidatesTokenCount": 2}},
+    )
 
-    assert compat.review(sent, compat.CHAT, "strict") == []
-
-
-def test_harmless_and_unknown_fields_are_notes_in_both_modes() -> None:
-    sent = {**raw(user="u", metadata={"a": "b"}), "weird\r\nname": Raw(b"1"), "": Raw(b"1")}
-
-    assert compat.review(sent, compat.CHAT, "strict") == ["user", "metadata", "weird??name", "?"]
-
-
-def test_what_changes_the_answer_is_a_note_or_a_400() -> None:
-    sent = raw(logit_bias={"1": 2})
-
-    assert compat.review(sent, compat.CHAT, "lenient") == ["logit_bias"]
-    with pytest.raises(UnsupportedParameter) as caught:
-        compat.review(sent, compat.CHAT, "strict")
-    assert caught.value.param == "logit_bias"
-
-
-def test_a_mapped_field_that_a_model_refuses_is_a_400_in_strict_mode() -> None:
-    with pytest.raises(UnsupportedParameter):
-        compat.drop("presence_penalty", "no", [], "strict")
+    assert events[-1] == TurnEnded(TokenCounts(3, completion=2), "flex")

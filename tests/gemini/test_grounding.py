@@ -1,0 +1,93 @@
+"""Grounding and recitation as citations, and the number of billed searches."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Raw
+
+from gateway.gemini.grounding import Citation, of_grounding, of_recitation, searches
+from gateway.gemini.wire import CitationMetadata, GroundingMetadata
+
+TEXT = "Zürich is sunny. Oslo is not."
+WEB = [{"web": {"uri": "https://z.example/a b", "title": "Z"}}, {"maps": {"uri": "https://o.example/x"}}]
+
+
+def grounding(
+    supports: list[dict[str, Any]] | None, chunks: list[dict[str, Any]] | None = None
+) -> GroundingMetadata:
+    fields = {"groundingChunks": WEB if chunks is None else chunks, "groundingSupports": supports}
+    return msgspec.convert(fields, GroundingMetadata)
+
+
+def support(start: int, end: int, *indices: int, text: str = "") -> dict[str, Any]:
+    segment = {"startIndex": start, "endIndex": end, "text": text}
+    return {"segment": segment, "groundingChunkIndices": list(indices)}
+
+
+def test_byte_offsets_become_code_points() -> None:
+    second = support(18, 30, 1, text="Oslo is not.")
+    found = of_grounding(grounding([support(0, 17, 0), second]), TEXT)
+
+    assert [TEXT[citation.start : citation.end] for citation in found] == ["Zürich is sunny.", "Oslo is not."]
+    assert [citation.url for citation in found] == ["https://z.example/a%20b", "https://o.example/x"]
+    assert [citation.title for citation in found] == ["Z", "o.example"]
+
+
+def test_a_text_that_is_not_at_its_offsets_is_searched_for() -> None:
+    (right,) = of_grounding(grounding([support(3, 9, 0, text="Oslo")]), TEXT)
+    (unknown,) = of_grounding(grounding([support(0, 17, 0, text="Bergen")]), TEXT)
+
+    assert TEXT[right.start : right.end] == "Oslo"
+    assert (unknown.start, unknown.end) == (0, 16)
+
+
+def test_each_support_has_a_citation_for_each_of_its_sources() -> None:
+    found = of_grounding(grounding([support(0, 17, 0, 1, 7, -1)]), TEXT)
+
+    assert [citation.title for citation in found] == ["Z", "o.example"]
+
+
+def test_without_supports_each_source_counts_once_for_nothing_in_particular() -> None:
+    chunks = [*WEB, WEB[0], {"web": {"uri": ""}}, {}, {"retrievedContext": {"uri": "http://[", "title": ""}}]
+
+    assert of_grounding(grounding(None, chunks), TEXT) == [
+        Citation(0, 0, "https://z.example/a%20b", "Z"),
+        Citation(0, 0, "https://o.example/x", "o.example"),
+        Citation(0, 0, "http://[", ""),
+    ]
+
+
+def test_a_support_without_a_segment_is_for_nothing_in_particular() -> None:
+    assert of_grounding(grounding([{"groundingChunkIndices": [0]}]), TEXT)[0].end == 0
+
+
+def test_recited_text_is_cited_with_its_place() -> None:
+    sources = [{"startIndex": 0, "endIndex": 7, "uri": "https://r.example/a b"}, {"endIndex": 3}]
+    found = of_recitation(msgspec.convert({"citationSources": sources}, CitationMetadata), TEXT)
+
+    assert found == [Citation(0, 6, "https://r.example/a%20b", "")]
+    assert of_recitation(CitationMetadata(), TEXT) == []
+
+
+@pytest.mark.parametrize(
+    ("metadata", "number"),
+    [
+        ([], 0),
+        ([b"{}"], 0),
+        ([b'{"webSearchQueries":["a","b","a",""]}', b'{"webSearchQueries":["b","c"]}'], 3),
+        ([b'{"webSearchQueries":5}', b'{"webSearchQueries":["a"]}'], 1),
+    ],
+)
+def test_different_searches_are_counted(metadata: list[bytes], number: int) -> None:
+    assert searches(map(Raw, metadata)) == number
+
+
+@given(st.text(), st.integers(-5, 50), st.integers(-5, 50), st.text(max_size=3))
+def test_any_segment_lies_in_the_text(text: str, start: int, end: int, words: str) -> None:
+    (citation,) = of_grounding(grounding([support(start, end, 0, text=words)]), text)
+
+    assert 0 <= citation.start <= len(text)
+    assert 0 <= citation.end <= len(text)

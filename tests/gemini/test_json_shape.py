@@ -1,0 +1,89 @@
+"""Limits on JSON before it is decoded, compared with what a decoder finds."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.errors import BadRequest
+from gateway.gemini.json_shape import MOST_LEVELS, MOST_MARKS, check
+
+
+def nested(levels: int, value: Any = 1) -> Any:
+    for i in range(levels):
+        value = [value] if i % 2 else {"a": value}
+    return value
+
+
+@pytest.mark.parametrize("levels", [0, 1, MOST_LEVELS - 1, MOST_LEVELS])
+def test_so_many_levels_are_accepted(levels: int) -> None:
+    check(json.dumps(nested(levels)).encode())
+
+
+@pytest.mark.parametrize("levels", [MOST_LEVELS + 1, 1000, 100_000])
+def test_more_levels_are_refused(levels: int) -> None:
+    data = b"[" * levels + b"1" + b"]" * levels
+    with pytest.raises(BadRequest, match="nested more than 100 levels deep") as caught:
+        check(data)
+
+    assert caught.value.code == "invalid_json"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        json.dumps(list(range(MOST_MARKS - 1))).encode(),
+        json.dumps("[{,:" * MOST_MARKS).encode(),
+        json.dumps({"a": '"[\\' * MOST_MARKS}).encode(),
+        json.dumps([{"text": "[[[{{{"} for _ in range(MOST_LEVELS * 10)]).encode(),
+        b"",
+        b"]]]" * 200,
+    ],
+    ids=["numbers", "marks in a string", "escapes in a string", "many strings", "nothing", "unbalanced"],
+)
+def test_few_values_are_accepted(data: bytes) -> None:
+    check(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        json.dumps(list(range(MOST_MARKS + 1))).encode(),
+        json.dumps([""] * (MOST_MARKS + 1)).encode(),
+        json.dumps({str(i): {} for i in range(MOST_MARKS // 2)}).encode(),
+        b"[" + b"{}," * MOST_MARKS + b"{}]",
+    ],
+    ids=["numbers", "strings", "members", "objects"],
+)
+def test_many_values_are_refused(data: bytes) -> None:
+    with pytest.raises(BadRequest, match="holds more than 300000 values") as caught:
+        check(data)
+
+    assert caught.value.code == "invalid_json"
+
+
+JSON = st.recursive(
+    st.text(alphabet='ab"\\[]{},:', max_size=6) | st.integers() | st.none(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(alphabet='"\\[{', max_size=3), inner),
+)
+
+
+@settings(max_examples=200)
+@given(JSON, st.integers(0, MOST_LEVELS + 40))
+def test_levels_are_those_of_the_decoder(value: Any, levels: int) -> None:
+    value = nested(levels, value)
+    data = json.dumps(value).encode()
+
+    if depth(value) <= MOST_LEVELS:
+        check(data)
+    else:
+        with pytest.raises(BadRequest, match="levels deep"):
+            check(data)
+
+
+def depth(value: Any) -> int:
+    if isinstance(value, dict):
+        return 1 + max(map(depth, value.values()), default=0)
+    return 1 + max(map(depth, value), default=0) if isinstance(value, list) else 0
