@@ -176,7 +176,7 @@ class Exchange:
         if choice.fallbacks is not None:
             await self._recovery.begin(state)
         if self._hedging:
-            return await self._hedging.run(state, lambda one: self._complete_with_retry(one, number, new))
+            return await self._hedging.run(state, lambda attempt: self._complete_with_retry(attempt, number, new))
         return await self._complete_with_retry(state, number, new)
 
     async def _complete_with_retry(self, state: CallState, number: int, new: NewReader) -> list[Event]:
@@ -226,7 +226,7 @@ class Exchange:
         if choice.fallbacks is not None:
             await self._recovery.begin(state)
         if self._hedging:
-            await self._hedging.run(state, lambda one: self._stream_with_retry(one, number, reply, new))
+            await self._hedging.run(state, lambda attempt: self._stream_with_retry(attempt, number, reply, new))
         else:
             await self._stream_with_retry(state, number, reply, new)
 

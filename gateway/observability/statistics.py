@@ -1,4 +1,4 @@
-"""What was counted since the start: sums over the records of exchanges, for whoever shows them (`metrics`)."""
+"""Sums over all requests since the start, from which Prometheus's metrics are made."""
 
 from bisect import bisect_left
 from collections import Counter
@@ -11,18 +11,18 @@ from gateway.observability.request_log import RequestLog
 _DURATIONS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0, 300.0)
 _FIRST_BYTES = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0)
 _GAPS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0)
-"""Upper bounds in seconds, each within its bucket."""
-_MOST_NOTES = 300
-"""Names of notes that are told apart: a client's unknown field is one."""
-_MOST_MODELS = 300
-"""The same for models that were asked."""
+"""Upper bounds of the buckets in seconds; a bound belongs to its bucket."""
+_MAX_NOTES = 300
+"""Different notes that are counted by name. A client's unknown field is a note, so that there is no other limit."""
+_MAX_MODELS = 300
+"""Different models whose calls are counted by name."""
 _OTHER = "other"
 _UNSIGNED = "thought_signature"
-"""How translation notes a dummy in place of a thought signature."""
+"""The note for a placeholder that was sent in place of a thought signature."""
 
 
 class Histogram:
-    """Counts numbers by the first of some bounds that is not below them."""
+    """Counts numbers by bucket."""
 
     __slots__ = ("_counts", "bounds", "sum")
 
@@ -32,28 +32,28 @@ class Histogram:
         self._counts = [0] * (len(bounds) + 1)
 
     def observe(self, value: float) -> None:
-        """One more number."""
+        """Count a number in the first bucket whose bound is not below it."""
         self._counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
 
     def cumulative(self) -> list[int]:
-        """How many numbers are within each bound; the last one counts all."""
+        """Return how many numbers are within each bound; the last entry counts all."""
         return list(accumulate(self._counts))
 
 
 class ModelStatistics(Struct):
-    """Sums of one model's exchanges; times are in seconds, tokens are as billed."""
+    """Sums of one model's requests. Times are in seconds, tokens are as billed."""
 
     duration: Histogram = field(default_factory=lambda: Histogram(_DURATIONS))
     first_byte: Histogram = field(default_factory=lambda: Histogram(_FIRST_BYTES))
-    """Of streams that had one."""
+    """Time to the first content of a stream."""
     chunk_gap: Histogram = field(default_factory=lambda: Histogram(_GAPS))
-    """The longest of each stream."""
+    """The longest time between two reads of each stream."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
     def add(self, record: RequestLog) -> None:
-        """One exchange that asked Gemini is over."""
+        """Add a request that called Gemini."""
         self.duration.observe(record.duration_ms / 1000)
         if record.first_byte_ms is not None:
             self.first_byte.observe(record.first_byte_ms / 1000)
@@ -64,46 +64,46 @@ class ModelStatistics(Struct):
 
 
 class Statistics:
-    """Labels never hold what a client may make up without end."""
+    """Counters of the process. The number of labels is bounded, whatever clients send."""
 
     def __init__(self) -> None:
         self.exchanges: Counter[tuple[str, int]] = Counter()
-        """By model and status."""
+        """Requests by model and status."""
         self.models: dict[str, ModelStatistics] = {}
         self.errors: Counter[tuple[int, str]] = Counter()
-        """Failed exchanges by Gemini's status (0: it was not asked, or said nothing) and our code."""
+        """Failed requests by Gemini's status (0 when there was none) and the gateway's code."""
         self.calls: Counter[str] = Counter()
         """Calls of Gemini by the model that was asked."""
         self.failures: Counter[tuple[str, str]] = Counter()
-        """Those that failed, by model and cause; also those that another attempt made good."""
+        """Failed calls by model and cause, also those that a later attempt repaired."""
         self.notes: Counter[str] = Counter()
-        """Fields that were not honoured, or repaired."""
+        """Requests by field that was not honoured."""
         self.adjusted: Counter[str] = Counter()
-        """Fields that a model refused and that were changed for another attempt."""
+        """Requests by field that Gemini refused and that was changed for another attempt."""
         self.fallbacks: Counter[str] = Counter()
-        """Models given up for the next of their chain, by the code of the error."""
+        """Models that failed and were replaced, by the code of the error."""
         self.hedges: Counter[str] = Counter()
-        """Second projects that were asked beside a silent first: `won` or `lost`."""
+        """Second attempts on another project, by result: `won` or `lost`."""
         self.cache: Counter[str] = Counter()
-        """Requests that asked for a kept answer: `hit`, `miss`, or `off` where there can be none."""
+        """Requests that asked for the response cache, by result: `hit`, `miss` or `off`."""
         self.dummies = 0
-        """Histories that were sent with a dummy in place of a thought signature."""
+        """Requests whose history was sent with a placeholder in place of a thought signature."""
 
     def called(self, model: str) -> None:
-        """A model is asked, whatever comes of it."""
+        """Count a call of a model."""
         self.calls[self._known(model)] += 1
 
     def failed(self, model: str, cause: str) -> None:
-        """A call came to nothing."""
+        """Count a failed call."""
         self.failures[self._known(model), cause] += 1
 
     def _known(self, model: str) -> str:
-        """The name as a label: clients may ask for anything that begins like a model."""
-        return model if model in self.calls or len(self.calls) < _MOST_MODELS else _OTHER
+        """Return the model's name as a label. Clients may ask for any name, so that their number is bounded."""
+        return model if model in self.calls or len(self.calls) < _MAX_MODELS else _OTHER
 
     def add(self, record: RequestLog) -> None:
-        """One exchange is over."""
-        # a failed one's model name is the client's own, also where the failure was told inside a stream
+        """Add a request that has ended."""
+        # the model of a failed request may be any text of the client's, also when the failure was inside a stream
         model = record.model or "" if record.status == 200 and record.error is None else ""
         self.exchanges[model, record.status] += 1
         if record.error is not None:
@@ -112,10 +112,10 @@ class Statistics:
             self.cache[record.cached] += 1
         if not record.attempts:
             return
-        totals = self.models.get(model)
-        if totals is None:
-            totals = self.models[model] = ModelStatistics()
-        totals.add(record)
+        sums = self.models.get(model)
+        if sums is None:
+            sums = self.models[model] = ModelStatistics()
+        sums.add(record)
         if record.fallbacks:
             self.fallbacks.update(step.rpartition(" ")[2] for step in record.fallbacks)
         if record.hedge is not None:
@@ -128,6 +128,6 @@ class Statistics:
 
     def _note(self, names: list[str]) -> None:
         for name in names:
-            known = name in self.notes or len(self.notes) < _MOST_NOTES
+            known = name in self.notes or len(self.notes) < _MAX_NOTES
             self.notes[name if known else _OTHER] += 1
         self.dummies += _UNSIGNED in names

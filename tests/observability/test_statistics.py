@@ -9,7 +9,7 @@ from gateway.observability.statistics import (
     _DURATIONS,
     _FIRST_BYTES,
     _GAPS,
-    _MOST_NOTES,
+    _MAX_NOTES,
     Histogram,
     Statistics,
 )
@@ -68,12 +68,12 @@ def test_only_success_makes_a_models_name_a_label(failed: RequestLog) -> None:
 def test_made_up_fields_are_one_label_in_the_end() -> None:
     totals = Statistics()
     totals.add(record(notes=["user"]))
-    totals.add(record(notes=[f"x{i}" for i in range(2 * _MOST_NOTES)]))
+    totals.add(record(notes=[f"x{i}" for i in range(2 * _MAX_NOTES)]))
     totals.add(record(notes=["user", "late"]))
 
-    assert len(totals.notes) == _MOST_NOTES + 1
+    assert len(totals.notes) == _MAX_NOTES + 1
     assert totals.notes["user"] == 2
-    assert totals.notes["other"] == _MOST_NOTES + 2
+    assert totals.notes["other"] == _MAX_NOTES + 2
 
 
 def test_dummies_are_counted_when_first_sent_and_when_sent_after_a_refusal() -> None:

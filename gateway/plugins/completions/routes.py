@@ -53,7 +53,7 @@ class CompletionAnswer:
     """A legacy completion under way to the client."""
 
     def __init__(self, prepared: list[PreparedChat], echoes: list[str]) -> None:
-        self.choices: list[Choice] = [choice for one in prepared for choice in one.choices]
+        self.choices: list[Choice] = [choice for chat in prepared for choice in chat.choices]
         self._first = prepared[0]
         self._echoes = echoes
         self._envelope = Envelope(unique("chatcmpl-"), int(time.time()), self._first.model)

@@ -140,9 +140,9 @@ class Responses(Plugin):
         text = (await self.services.exchange.stores.responses.get([key], time.time())).get(key)
         if text:
             return _alive(msgspec.json.decode(text))
-        told = f"Previous response with id '{name[:80]}' not found."
         if param is not None:
-            raise BadRequest(told, param=param, code="previous_response_not_found")
+            message = f"Previous response with id '{name[:80]}' not found."
+            raise BadRequest(message, param=param, code="previous_response_not_found")
         raise NotFound(f"Response with id '{name[:80]}' not found.", code="response_not_found")
 
     async def keep(self, name: str, client: Client, kept: Object | None, *, heavy: bool = False) -> None:
@@ -219,26 +219,26 @@ def _alive(stored: Object) -> Object:
     """A response whose process has died while it was made has failed."""
     response = stored["response"]
     if response["status"] in _UNFINISHED and time.time() - stored.get("beat", 0) > STALE:
-        told = "The gateway was restarted while this response was made."
-        response.update(status="failed", error={"code": "server_error", "message": told})
+        message = "The gateway was restarted while this response was made."
+        response.update(status="failed", error={"code": "server_error", "message": message})
     return stored
 
 
 def _cursor(request: web.Request) -> int:
     """`starting_after`: the number of the last event that is known. Raises BadRequest for another thing."""
-    given = request.query.get("starting_after", "-1")
-    if not re.fullmatch(r"-1|\d{1,9}", given, re.ASCII):
+    number = request.query.get("starting_after", "-1")
+    if not re.fullmatch(r"-1|\d{1,9}", number, re.ASCII):
         raise BadRequest("must be the sequence_number of an event", param="starting_after")
-    return int(given)
+    return int(number)
 
 
 def _key(name: str, client: Client) -> bytes:
     return SignatureKeys(client.scope).call(name, "response", "{}")[0]
 
 
-def _items(given: msgspec.Raw | None) -> list[Any]:
+def _items(data: msgspec.Raw | None) -> list[Any]:
     """The input as items, also when it was a text."""
-    value = msgspec.json.decode(given) if given is not None else []
+    value = msgspec.json.decode(data) if data is not None else []
     if isinstance(value, str):
         value = [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": value}]}]
     items = value if isinstance(value, list) else []
@@ -250,7 +250,7 @@ def _items(given: msgspec.Raw | None) -> list[Any]:
 
 def _origin(param: str | None, origins: list[str]) -> str | None:
     """A message's path as the path of the item it came from."""
-    found = _AT.match(param or "")
-    if param is None or found is None or int(found[1]) >= len(origins):
+    message = _AT.match(param or "")
+    if param is None or message is None or int(message[1]) >= len(origins):
         return param
-    return origins[int(found[1])] + param[found.end() :]
+    return origins[int(message[1])] + param[message.end() :]
