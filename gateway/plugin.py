@@ -8,15 +8,16 @@ called, and `lifespan()` surrounds the time in which it serves.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from time import time
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from aiohttp import web
 from msgspec import Struct, structs
 
 from gateway.config.sections import GatewayConfig
 from gateway.conversation.translation import Safety
-from gateway.errors import RateLimited
+from gateway.errors import GatewayError, RateLimited
 from gateway.exchange.accounting import limit_reached
 from gateway.exchange.context import CONTEXT, RequestContext
 from gateway.exchange.delivery import ERROR_RENDERER, Delivery, ErrorRenderer
@@ -45,23 +46,18 @@ KNOWN_CLIENT: web.RequestKey[Client] = web.RequestKey("known_client", Client)
 """Set where the client is known without a key: Google's SDKs send none when they continue an upload."""
 
 
-class Opened(Struct, frozen=True):
-    """What needs open stores, sessions and files."""
-
-    exchange: Exchange
-    delivery: Delivery
-    tracing: "Tracing | None"
-    refresh_keys: Callable[[], Awaitable[None]]
-    """Loads the issued keys at once after a change."""
+async def _no_keys() -> None:
+    """Refresh nothing: without a ledger there are no issued keys."""
 
 
-class Services(Struct):
+@dataclass(eq=False)
+class Services:
     """What the application lends its plugins.
 
     Plugins are constructed, and their routes registered, before the stores are open: aiohttp takes no routes after its
     start, and `gateway check` builds the application without opening anything. The application therefore calls `open`
     once, when stores, ledger and sessions are open: before the plugins' lifespans and the first request. Until then
-    `exchange`, `delivery`, `counters` and `opened` raise RuntimeError; nothing else changes after construction.
+    the attributes that `open` sets raise RuntimeError. Nothing else changes after construction.
     """
 
     config: GatewayConfig
@@ -82,39 +78,43 @@ class Services(Struct):
     """Whether the process accepts no new work because it is about to stop."""
     plugins: Mapping[str, "Plugin"]
     """The active plugins by name; filled once all are constructed."""
-    _opened: Opened | None = None
+    exchange: Exchange = field(init=False)
+    """Asks Gemini."""
+    delivery: Delivery = field(init=False)
+    """Sends the answers of generating surfaces."""
+    counters: Counters = field(init=False)
+    """What clients have used of their limits."""
+    tracing: "Tracing | None" = field(init=False)
+    refresh_keys: Callable[[], Awaitable[None]] = field(init=False)
+    """Loads the issued keys at once after a change."""
 
-    def open(self, opened: Opened) -> None:
+    def open(
+        self,
+        exchange: Exchange,
+        tracing: "Tracing | None" = None,
+        refresh_keys: Callable[[], Awaitable[None]] = _no_keys,
+    ) -> None:
         """Take what is open from now on."""
-        self._opened = opened
+        self.exchange, self.tracing, self.refresh_keys = exchange, tracing, refresh_keys
+        self.delivery = Delivery(exchange, self.config.stream)
+        self.counters = exchange.accounting.counters
 
-    @property
-    def opened(self) -> Opened:
-        """What needs open stores. Raises RuntimeError before `open`."""
-        if self._opened is None:
-            raise RuntimeError("the application has not been started")
-        return self._opened
+    def __getattr__(self, name: str) -> NoReturn:
+        """Explain an attribute that is not there. Python calls this only for such ones."""
+        if name in self.__dataclass_fields__:
+            raise RuntimeError(f"services.{name} can be used from the plugin's lifespan on, not before")
+        raise AttributeError(f"services have no attribute {name!r}")
 
-    @property
-    def exchange(self) -> Exchange:
-        """Asks Gemini."""
-        return self.opened.exchange
-
-    @property
-    def delivery(self) -> Delivery:
-        """Sends the answers of generating surfaces."""
-        return self.opened.delivery
-
-    @property
-    def counters(self) -> Counters:
-        """What clients have used of their limits."""
-        return self.exchange.accounting.counters
-
-    def identify(self, request: web.Request) -> RequestContext:
+    def identify(self, request: web.Request, surface: str = "") -> RequestContext:
         """Return the request's context with its client. Raises Unauthorized, or BadRequest for two different keys."""
-        known = request.get(KNOWN_CLIENT)
-        client = known or self.access.identify(request.get(KEY_HEADERS, request.headers), time())
-        context = request[CONTEXT] = structs.replace(request[CONTEXT], client=client)
+        context = request[CONTEXT]
+        try:
+            known = request.get(KNOWN_CLIENT)
+            client = known or self.access.identify(request.get(KEY_HEADERS, request.headers), time())
+        except GatewayError:
+            request[CONTEXT] = structs.replace(context, surface=surface)  # for the log line
+            raise
+        context = request[CONTEXT] = structs.replace(context, client=client, surface=surface)
         return context
 
     def enter(self, request: web.Request, surface: str, errors: ErrorRenderer | None = None) -> "Entry":
@@ -140,7 +140,8 @@ class Entry:
     ) -> None:
         self._services = services
         self._request = request
-        self._context = request[CONTEXT] = structs.replace(request[CONTEXT], surface=surface)
+        self._context = request[CONTEXT]
+        self._surface = surface
         if errors is not None:
             request[ERROR_RENDERER] = errors
         self._token = ""
@@ -148,9 +149,13 @@ class Entry:
 
     async def __aenter__(self) -> RequestContext:
         services, request = self._services, self._request
-        services.admission.enter()
         try:
-            self._context = context = services.identify(request)
+            services.admission.enter()
+        except BaseException:
+            request[CONTEXT] = structs.replace(self._context, surface=self._surface)
+            raise
+        try:
+            self._context = context = services.identify(request, self._surface)
             client = context.client
             header = request.headers.get(CACHE_HEADER)
             if header is not None or client.rules.cache:

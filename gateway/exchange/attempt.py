@@ -12,8 +12,7 @@ from gateway.errors import GatewayError, UnusableAnswer
 from gateway.exchange.accounting import CallAccounting, LedgerWriter, Target, limit_reached
 from gateway.exchange.context import RequestContext
 from gateway.exchange.ids import unique
-from gateway.gemini.usage import TokenCounts, token_counts
-from gateway.gemini.wire import UsageMetadata
+from gateway.gemini.usage import TokenCounts
 from gateway.observability.request_log import UpstreamCall
 from gateway.policy import call_outcome
 from gateway.policy.google_quota import cause
@@ -23,6 +22,7 @@ from gateway.policy.rate_limits import Window, windows
 
 _CANCELLED_STATUS = 499
 """Status in the ledger of a call whose client has left."""
+_NOTHING = TokenCounts()
 
 
 def open_attempt(accounting: CallAccounting, context: RequestContext, target: Target) -> "Attempt":
@@ -36,8 +36,8 @@ class Attempt:
 
     def __init__(self, accounting: CallAccounting, context: RequestContext, target: Target) -> None:
         self.key = context.client.key
-        self.usage: UsageMetadata | None = None
-        """Google's token counts. The reader of the answer sets it."""
+        self.counts: TokenCounts | None = None
+        """Google's token counts, once they are known."""
         self.searches = 0
         """Google searches in the answer. The reader of the answer sets it."""
         self.error: GatewayError | None = None
@@ -58,9 +58,9 @@ class Attempt:
         """Note Google's status of a call that is passed on."""
         self.status = self._report.upstream_status = status
 
-    def count(self, usage: UsageMetadata, searches: int = 0) -> None:
+    def count(self, counts: TokenCounts, searches: int = 0) -> None:
         """Note Google's counts of a call, also of one that fails later."""
-        self.usage, self.searches = usage, searches
+        self.counts, self.searches = counts, searches
 
     async def __aenter__(self) -> Self:
         ledger, client = self._accounting.ledger, self._client
@@ -93,7 +93,7 @@ class Attempt:
             self._accounting.statistics.failed(self._target.model, why)
         cancelled = isinstance(error, asyncio.CancelledError | GeneratorExit)
         spent = self._spent(cancelled=cancelled)
-        if spent.total or (self.usage is not None and error is None):
+        if (self.counts is not None and error is None) or spent.total:
             self._report.add_tokens(spent)
         if self._lease is None and not self._intent:
             return
@@ -113,7 +113,7 @@ class Attempt:
 
     def _spent(self, *, cancelled: bool) -> TokenCounts:
         """Return the tokens to charge. If the client left before Google's counts, charge the estimated prompt."""
-        spent = token_counts(self.usage) if self.usage is not None else TokenCounts()
+        spent = self.counts if self.counts is not None else _NOTHING
         if self.searches:
             spent = structs.replace(spent, searches=self.searches)
         if cancelled:
@@ -158,7 +158,7 @@ class Attempt:
         self._intent = unique("")
         lease, client, target, prices = self._lease, self._client, self._target, self._accounting.prices
         budgets = client.rules.budgets
-        most = target.cost.most if budgets else TokenCounts()
+        most = target.cost.most if budgets else _NOTHING
         intent = Intent(
             self._intent, time(), self._context.request_id, client.id, lease.project if lease else "", target.model,
             self._context.surface, prices.micros(target.model, most) if budgets else 0, most.total, budgets,
@@ -167,7 +167,7 @@ class Attempt:
             await ledger.begin(intent)
         except BaseException:
             # the writer may still have it in its queue and write it later
-            self._note(TokenCounts())
+            self._note(_NOTHING)
             self._report_to_pool(None, cancelled=True, crashed=False, tokens=0)
             await self._correct_tokens(0)
             raise

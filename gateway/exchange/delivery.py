@@ -59,7 +59,7 @@ class Answer(Protocol):
     def reply(self, reply: Reply) -> Reply:
         """Return the client's side of a stream, perhaps wrapped."""
 
-    def headers(self, context: RequestContext) -> dict[str, str]:
+    def headers(self, model: str, context: RequestContext) -> dict[str, str]:
         """Return the headers of the answer; usually `answer_headers`."""
 
 
@@ -112,8 +112,8 @@ def json_response(body: bytes, headers: Mapping[str, str], status: int = 200) ->
 
 
 def _headers(context: RequestContext, answer: Answer) -> dict[str, str]:
-    context.report.model = answer.model
-    return answer.headers(context)
+    context.report.model = model = answer.model
+    return answer.headers(model, context)
 
 
 def answer_headers(model: str, notes: Iterable[str], adjusted: Iterable[str] = ()) -> dict[str, str]:

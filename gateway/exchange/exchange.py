@@ -27,6 +27,7 @@ from gateway.gemini.resources import decode_count, encode_count
 from gateway.gemini.stream_translator import StreamTranslator, decode, readable
 from gateway.gemini.thought_signatures import Signed
 from gateway.gemini.turn_reader import TurnReader
+from gateway.gemini.usage import token_counts
 from gateway.gemini.wire import UsageMetadata
 from gateway.store.state_stores import StateStores
 from gateway.upstream.client import Forwarded, GeminiClient
@@ -58,7 +59,7 @@ class Exchange:
         upstream: GeminiClient,
         accounting: CallAccounting,
         recovery: Recovery,
-        hedging: Hedging,
+        hedging: Hedging | None,
         stores: StateStores,
     ) -> None:
         self._upstream = upstream
@@ -98,7 +99,7 @@ class Exchange:
                 async with open_attempt(self.accounting, context, target) as attempt:
                     answer = readable(await self._upstream.ask(path, body, attempt.key), read)
                     if (counts := usage(answer)) is not None:
-                        attempt.count(counts)
+                        attempt.count(token_counts(counts))
             except GatewayError as error:
                 report.upstream_status = error.upstream_status or report.upstream_status
                 await self._recovery.pause(error, failures, context, target)
@@ -126,7 +127,7 @@ class Exchange:
     async def count(self, call: GeminiCall, context: RequestContext) -> int:
         """Return the prompt tokens of a call, by Gemini's countTokens."""
         name = call.path.partition(":")[0]
-        body = await offload(call.heavy, lambda: encode_count(name, call.request))
+        body = await offload(call.heavy, encode_count, name, call.request)
         answer = await self.ask(
             f"{name}:countTokens", body, context, decode_count, model=call.model, project=call.project
         )
@@ -166,7 +167,7 @@ class Exchange:
         self, choice: Choice, number: int, context: RequestContext, new: NewReader
     ) -> list[Event]:
         """Return the events of one call's answer, kept or new."""
-        state = await offload(choice.call.heavy, lambda: CallState(choice, context, self.accounting))
+        state = await offload(choice.call.heavy, CallState, choice, context, self.accounting)
         if state.wanted_key and (messages := await self._cache_get(state)) is not None:
             reader = new(number)
             events = [event for message in messages for event in reader.feed(decode(message))]
@@ -175,8 +176,10 @@ class Exchange:
             return events
         if choice.fallbacks is not None:
             await self._recovery.begin(state)
-        if self._hedging:
-            return await self._hedging.run(state, lambda attempt: self._complete_with_retry(attempt, number, new))
+        if self._hedging is not None:
+            return await self._hedging.run(
+                state, lambda attempt: self._complete_with_retry(attempt, number, new)
+            )
         return await self._complete_with_retry(state, number, new)
 
     async def _complete_with_retry(self, state: CallState, number: int, new: NewReader) -> list[Event]:
@@ -188,12 +191,12 @@ class Exchange:
                 async with open_attempt(self.accounting, state.context, state.target) as attempt:
                     try:
                         answer = await self._upstream.send(state.call, attempt.key)
-                        if state.race is not None:
+                        if self._hedging is not None:
                             self._hedging.answered(state)
                         events = reader.feed(decode(answer))
                         events += reader.close(whole=True, accept_empty=state.accept_empty)
                     finally:
-                        attempt.count(reader.usage, reader.searches)
+                        attempt.count(reader.counts, reader.searches)
             except GatewayError as error:
                 await self._recovery.after(error, state)
                 continue
@@ -215,7 +218,7 @@ class Exchange:
         self, choice: Choice, number: int, context: RequestContext, reply: Reply, new: NewTranslator
     ) -> None:
         """Relay one call's stream to its end, kept or new."""
-        state = await offload(choice.call.heavy, lambda: CallState(choice, context, self.accounting))
+        state = await offload(choice.call.heavy, CallState, choice, context, self.accounting)
         if state.wanted_key and (messages := await self._cache_get(state)) is not None:
             translator = new(number)
             out = translator.feed(b"".join(b"data: %s\n\n" % message for message in messages))
@@ -225,8 +228,10 @@ class Exchange:
             return
         if choice.fallbacks is not None:
             await self._recovery.begin(state)
-        if self._hedging:
-            await self._hedging.run(state, lambda attempt: self._stream_with_retry(attempt, number, reply, new))
+        if self._hedging is not None:
+            await self._hedging.run(
+                state, lambda attempt: self._stream_with_retry(attempt, number, reply, new)
+            )
         else:
             await self._stream_with_retry(state, number, reply, new)
 
@@ -244,7 +249,7 @@ class Exchange:
                     try:
                         await self._relay(state, attempt.key, reply, translator)
                     finally:
-                        attempt.count(translator.usage, translator.reader.searches)
+                        attempt.count(translator.reader.counts, translator.reader.searches)
             except UnusableAnswer as error:
                 if not (state.has_output or state.accept_empty):
                     await self._recovery.after(error, state)
@@ -265,7 +270,7 @@ class Exchange:
         """Relay one attempt: each upstream read becomes at most one write. Raises the translator's error."""
         async with await self._upstream.open(state.call, key) as incoming:
             async for data in incoming:
-                if state.race is not None:
+                if self._hedging is not None:
                     self._hedging.answered(state)
                 state.arrived(data, translator)
                 out = translator.feed(data)

@@ -24,9 +24,6 @@ class Hedging:
         self._hedge = hedge
         self._accounting = accounting
 
-    def __bool__(self) -> bool:
-        return bool(self._hedge)
-
     async def run(self, state: CallState, attempt: Callable[[CallState], Coroutine[Any, Any, T]]) -> T:
         """Run a call's attempts, and after unusual silence one more beside them."""
         call = state.call

@@ -40,11 +40,6 @@ class PreparedChat(Struct, frozen=True):
         """The call of the first choice."""
         return self.choices[0].call
 
-    @property
-    def model(self) -> str:
-        """The model that is asked."""
-        return self.call.model
-
 
 async def prepare_body(
     data: Body,
@@ -55,7 +50,7 @@ async def prepare_body(
     grounding: bool = False,
 ) -> PreparedChat:
     """Prepare a chat body. Raises GatewayError naming the field that cannot be asked."""
-    body = await offload(data.heavy, lambda: data.decode(openai.decode_request))
+    body = await offload(data.heavy, data.decode, openai.decode_request)
     notes = field_policy.review(data.fields, field_policy.CHAT, services.config.compat)
     return await prepare(
         body, context, services, notes, heavy=data.heavy, thoughts=thoughts, grounding=grounding
@@ -121,7 +116,7 @@ class ChatTranslation(Struct, frozen=True):
         terms = self.terms
         if model != terms.model:
             terms = structs.replace(terms, model=model, abilities=self.services.capability_table.of(model))
-        return await offload(self.heavy, lambda: chat.to_gemini(self.body, terms))
+        return await offload(self.heavy, chat.to_gemini, self.body, terms)
 
     async def for_model(self, first: chat.Translated, project: str, model: str) -> Translated | None:
         """Return the request for a fallback model, if its answer is read as the first model's answer is."""

@@ -112,7 +112,7 @@ class Recovery:
         report.fallbacks = [*(report.fallbacks or ()), f"{state.call.model} {why}"]
         call = self.prepare(substitute.call.for_choice(state.choice.number), report)
         state.next_fallback, state.is_fallback = substitute.position, True
-        await offload(call.heavy, lambda: state.ask(call))
+        await offload(call.heavy, state.ask, call)
         return True
 
     async def _remedied(self, error: GatewayError, state: CallState) -> bool:
@@ -123,7 +123,7 @@ class Recovery:
         if remedy is None or (self._strict and not remedy.harmless):
             return False
         call = state.call
-        changed = await offload(call.heavy, lambda: _apply(remedy, call, error.message))
+        changed = await offload(call.heavy, _apply, remedy, call, error.message)
         if changed is None:
             return False
         state.call = changed

@@ -55,7 +55,7 @@ async def read_body(request: web.Request) -> Body:
             code="unsupported_encoding",
         )
     data = await read_bytes(request)
-    return await offload(len(data) > HEAVY, lambda: parse(data))
+    return await offload(len(data) > HEAVY, parse, data)
 
 
 async def read_bytes(request: web.Request) -> bytes:

@@ -28,7 +28,7 @@ from gateway.gemini.events import (
 )
 from gateway.gemini.grounding import Citation, of_grounding, of_recitation, searches
 from gateway.gemini.thought_signatures import SignatureKeys, Signed
-from gateway.gemini.usage import merge, token_counts
+from gateway.gemini.usage import TokenCounts, merge, token_counts
 from gateway.gemini.wire import (
     NO_JSON,
     Blob,
@@ -138,7 +138,8 @@ class TurnReader:
         self._started = False
         self._candidates: dict[int, _CandidateState] = {}
         self.usage = UsageMetadata()
-        """Counts so far, merged."""
+        """Google's counts so far, merged."""
+        self._counts: TokenCounts | None = None
         self.signed: list[Signed] = []
         """Signatures that are not stored yet. The caller stores them and clears the list."""
         self.model: str | None = None
@@ -155,6 +156,7 @@ class TurnReader:
             events.append(TurnStarted(response.response_id, response.model_version or self.model))
         if response.usage_metadata is not None:
             self.usage = merge(self.usage, response.usage_metadata)
+            self._counts = None
         if response.prompt_feedback is not None:
             self._note_block(response.prompt_feedback)
         for position, candidate in enumerate(response.candidates or ()):
@@ -184,7 +186,14 @@ class TurnReader:
         return [*events, self._ended()]
 
     def _ended(self) -> TurnEnded:
-        return TurnEnded(token_counts(self.usage), self.usage.service_tier)
+        return TurnEnded(self.counts, self.usage.service_tier)
+
+    @property
+    def counts(self) -> TokenCounts:
+        """Token counts so far."""
+        if self._counts is None:
+            self._counts = token_counts(self.usage)
+        return self._counts
 
     @property
     def searches(self) -> int:

@@ -2,9 +2,10 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, ItemsView, Iterator, MutableMapping, ValuesView
-from typing import TypeVar
+from typing import TypeVar, overload
 
 K = TypeVar("K")
+T = TypeVar("T")
 V = TypeVar("V")
 
 
@@ -39,6 +40,17 @@ class BoundedMapping(MutableMapping[K, V]):
         value = self._entries[key]
         self._entries.move_to_end(key)
         return value
+
+    @overload
+    def get(self, key: K, default: None = None, /) -> V | None: ...
+    @overload
+    def get(self, key: K, default: V | T, /) -> V | T: ...
+    def get(self, key: K, default: object = None, /) -> object:
+        """Return the value of a key, or the default. The inherited method is slower: it catches KeyError."""
+        if key not in self._entries:
+            return default
+        self._entries.move_to_end(key)
+        return self._entries[key]
 
     def __contains__(self, key: object) -> bool:
         return key in self._entries

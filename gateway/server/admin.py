@@ -114,7 +114,7 @@ class Admin:
     async def _changed(self, change: Callable[..., T], *arguments: Any) -> T:
         """Change keys in the database, and load them into this process; others poll every half second."""
         result = await asyncio.to_thread(change, self._engine, *arguments)
-        await self._services().opened.refresh_keys()
+        await self._services().refresh_keys()
         return result
 
     async def issue(self, request: web.Request) -> web.Response:

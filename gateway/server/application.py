@@ -17,7 +17,7 @@ from gateway.config.source import Source
 from gateway.errors import ConfigError
 from gateway.exchange.accounting import CallAccounting, LedgerWriter
 from gateway.exchange.context import CONTEXT, RequestContext
-from gateway.exchange.delivery import Delivery, add_gateway_headers
+from gateway.exchange.delivery import add_gateway_headers
 from gateway.exchange.exchange import Exchange
 from gateway.exchange.hedging import Hedging
 from gateway.exchange.recovery import Recovery
@@ -28,7 +28,7 @@ from gateway.observability.loop_lag import LoopLag
 from gateway.observability.open_tracing import open_tracing
 from gateway.observability.prometheus import MetricSources
 from gateway.observability.statistics import Statistics
-from gateway.plugin import SERVICES, Opened, Plugin, Services
+from gateway.plugin import SERVICES, Plugin, Services
 from gateway.policy.access import Access
 from gateway.policy.admission import Admission
 from gateway.policy.catalog import Catalog
@@ -76,7 +76,7 @@ def open_in_memory(services: Services) -> None:
     config = services.config
     stores, counters = StateStores(config.state, config.cache), MemoryCounters()
     exchange = _exchange(services, GeminiClient(config.upstream), stores, counters)
-    services.open(Opened(exchange, Delivery(exchange, config.stream), None, _no_keys))
+    services.open(exchange)
 
 
 def _services(
@@ -99,9 +99,8 @@ def _services(
         statistics.add(record)
         if config.logging.exchanges:
             log.exchange(record)
-        tracing = services.opened.tracing
-        if context.trace is not None and tracing is not None:
-            tracing.end(record, context.trace, context.report.calls)
+        if context.trace is not None and services.tracing is not None:
+            services.tracing.end(record, context.trace, context.report.calls)
 
     services = Services(
         config=config,
@@ -164,16 +163,16 @@ def _open(
         async with AsyncExitStack() as stack:
             stack.push_async_callback(log.close)
             stack.enter_context(captured_logging(log))
-            services.open(await _opened(stack, log, services, source, before))
+            await _open_services(stack, log, services, source, before)
             yield
 
     return lifetime
 
 
-async def _opened(
+async def _open_services(
     stack: AsyncExitStack, log: JsonLog, services: Services, source: Source, before: Services | None
-) -> Opened:
-    """Open tracing, stores, ledger and sessions on the stack, and build the exchange on them."""
+) -> None:
+    """Open tracing, stores, ledger and sessions on the stack, and the services with the exchange built on them."""
 
     def report_team(message: str) -> None:
         log.event("team", message=message)
@@ -205,12 +204,15 @@ async def _opened(
     await enter(services.metrics.loop_lag.sampling())
     await enter(upstream)
     await enter(services.media)
-    refresh_keys = _no_keys
+    keys = None
     if ledger is not None:
-        refresh_keys = (await enter(IssuedKeys(ledger, services.access, report_team))).refresh
+        keys = await enter(IssuedKeys(ledger, services.access, report_team))
     pool_state = await enter(PoolState(services.metrics.pool, pool_store, shared_pool))
     exchange = _exchange(services, upstream, stores, counters, ledger, pool_state.changed)
-    return Opened(exchange, Delivery(exchange, config.stream), tracing, refresh_keys)
+    if keys is None:
+        services.open(exchange, tracing)
+    else:
+        services.open(exchange, tracing, keys.refresh)
 
 
 def _exchange(
@@ -232,7 +234,8 @@ def _exchange(
         on_pool_update,
     )
     recovery = Recovery(config.upstream.retry, accounting, strict=config.compat == "strict")
-    hedging = Hedging(Hedge(config.upstream.hedge), accounting)
+    hedge = Hedge(config.upstream.hedge)
+    hedging = Hedging(hedge, accounting) if hedge else None
     return Exchange(upstream, accounting, recovery, hedging, stores)
 
 
@@ -241,10 +244,6 @@ def _memory_counters(before: Services | None) -> Counters:
     if before is not None and isinstance(before.counters, MemoryCounters):
         return before.counters
     return MemoryCounters()
-
-
-async def _no_keys() -> None:
-    """Refresh nothing: without a ledger there are no issued keys."""
 
 
 def _add_routes(app: web.Application, plugins: list[Loaded], cors: Cors) -> None:

@@ -39,7 +39,7 @@ class RequestMiddleware:
 
     async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         services = self._services
-        tracing = services.opened.tracing
+        tracing = services.tracing
         trace = None
         if tracing is not None:
             trace = tracing.begin(_route(request), request.headers.get("traceparent"))

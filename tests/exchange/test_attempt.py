@@ -15,6 +15,7 @@ from gateway.exchange.context import RequestContext
 from gateway.exchange.report import ExchangeReport
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.capabilities import CapabilityTable
+from gateway.gemini.usage import token_counts
 from gateway.gemini.wire import Content, GenerateContentRequest, GenerationConfig, Part, UsageMetadata
 from gateway.observability.request_log import Trace
 from gateway.observability.statistics import Statistics
@@ -79,7 +80,7 @@ def setup() -> Setup:
 async def test_a_success_is_settled_and_nothing_is_learned(setup: Setup) -> None:
     context, target = setup.context(), Target(MODEL)
     async with open_attempt(setup.accounting, context, target) as attempt:
-        attempt.usage, attempt.searches = USAGE, 2
+        attempt.count(token_counts(USAGE), 2)
         assert attempt.key in ("AQ.a", "AQ.b")
 
     (intent,), (settlement,) = setup.ledger.begun, setup.ledger.settled

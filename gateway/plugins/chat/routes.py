@@ -11,7 +11,6 @@ from gateway.errors import BadRequest, UpstreamError
 from gateway.exchange.context import RequestContext, dry_context
 from gateway.exchange.delivery import answer_headers
 from gateway.exchange.exchange import Reply
-from gateway.exchange.fallback import Choice
 from gateway.exchange.ids import unique
 from gateway.exchange.preparation import PreparedChat, prepare_body
 from gateway.exchange.request_body import Body, read_body
@@ -65,7 +64,7 @@ class Chat(Plugin):
         prepared = await prepare_body(body, context, self.services)
         notes = list(dict.fromkeys([*prepared.notes, *context.report.adjusted]))
         requests = [choice.call.request for choice in prepared.choices]
-        return DryRun(prepared.model, prepared.call.path, requests, notes)
+        return DryRun(prepared.call.model, prepared.call.path, requests, notes)
 
     def render(self, answer: bytes) -> bytes:
         """Return the chat completion for a Gemini answer. Raises BadRequest if it is not one."""
@@ -81,12 +80,9 @@ class ChatAnswer:
     """A chat completion under way to the client."""
 
     def __init__(self, prepared: PreparedChat) -> None:
+        self.choices = prepared.choices
         self._prepared = prepared
-        self._envelope = Envelope(unique("chatcmpl-"), int(time.time()), prepared.model)
-
-    @property
-    def choices(self) -> list[Choice]:
-        return self._prepared.choices
+        self._envelope = Envelope(unique("chatcmpl-"), int(time.time()), prepared.call.model)
 
     @property
     def model(self) -> str:
@@ -105,8 +101,8 @@ class ChatAnswer:
     def reply(self, reply: Reply) -> Reply:
         return reply
 
-    def headers(self, context: RequestContext) -> dict[str, str]:
-        return answer_headers(self.model, self._prepared.notes, context.report.adjusted)
+    def headers(self, model: str, context: RequestContext) -> dict[str, str]:
+        return answer_headers(model, self._prepared.notes, context.report.adjusted)
 
 
 def _call_id() -> str:

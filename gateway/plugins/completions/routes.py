@@ -56,7 +56,7 @@ class CompletionAnswer:
         self.choices: list[Choice] = [choice for chat in prepared for choice in chat.choices]
         self._first = prepared[0]
         self._echoes = echoes
-        self._envelope = Envelope(unique("chatcmpl-"), int(time.time()), self._first.model)
+        self._envelope = Envelope(unique("chatcmpl-"), int(time.time()), self._first.call.model)
 
     @property
     def model(self) -> str:
@@ -79,10 +79,10 @@ class CompletionAnswer:
     def reply(self, reply: Reply) -> Reply:
         return reply
 
-    def headers(self, context: RequestContext) -> dict[str, str]:
+    def headers(self, model: str, context: RequestContext) -> dict[str, str]:
         # the client did not ask for little reasoning: the translation did
         names = [*self._first.notes, *context.report.adjusted]
-        return answer_headers(self.model, [name for name in names if name != "reasoning_effort"])
+        return answer_headers(model, [name for name in names if name != "reasoning_effort"])
 
 
 def _call_id() -> str:

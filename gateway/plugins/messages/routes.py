@@ -9,7 +9,6 @@ from gateway.errors import GatewayError
 from gateway.exchange.context import RequestContext
 from gateway.exchange.delivery import answer_headers, json_response
 from gateway.exchange.exchange import Reply
-from gateway.exchange.fallback import Choice
 from gateway.exchange.ids import unique
 from gateway.exchange.offload import offload
 from gateway.exchange.preparation import PreparedChat, prepare
@@ -51,7 +50,7 @@ class Messages(Plugin):
         self, request: web.Request, context: RequestContext, *, counting: bool
     ) -> PreparedChat:
         data = await read_body(request)
-        body = await offload(data.heavy, lambda: data.decode(anthropic.decode_request))
+        body = await offload(data.heavy, data.decode, anthropic.decode_request)
         notes = field_policy.review(data.fields, messages.MESSAGES, self.services.config.compat)
         chat = await offload(data.heavy, lambda: messages.to_chat(body, counting=counting))
         try:
@@ -65,12 +64,9 @@ class MessageAnswer:
     """A message under way to the client."""
 
     def __init__(self, prepared: PreparedChat) -> None:
+        self.choices = prepared.choices
         self._prepared = prepared
-        self._encoder = MessagesStream(_message(prepared.model))
-
-    @property
-    def choices(self) -> list[Choice]:
-        return self._prepared.choices
+        self._encoder = MessagesStream(_message(prepared.call.model))
 
     @property
     def model(self) -> str:
@@ -90,8 +86,8 @@ class MessageAnswer:
     def reply(self, reply: Reply) -> Reply:
         return reply
 
-    def headers(self, context: RequestContext) -> dict[str, str]:
-        headers = answer_headers(self.model, self._prepared.notes, context.report.adjusted)
+    def headers(self, model: str, context: RequestContext) -> dict[str, str]:
+        headers = answer_headers(model, self._prepared.notes, context.report.adjusted)
         headers["request-id"] = context.request_id
         return headers
 

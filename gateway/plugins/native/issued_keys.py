@@ -105,16 +105,16 @@ def made(answer: bytes) -> tuple[list[str], UsageMetadata]:
 
 async def _asking(model: str, body: Sent, client: Client, known: FileOwners) -> NativeCall:
     client.rules.check(model)
-    if not isinstance(body, bytes) or not await offload(len(body) > HEAVY, lambda: pins.may_name(body)):
+    if not isinstance(body, bytes) or not await offload(len(body) > HEAVY, pins.may_name, body):
         return NativeCall(body, model)
-    sent, _, names = await offload(len(body) > HEAVY, lambda: _read(body))
+    sent, _, names = await offload(len(body) > HEAVY, _read, body)
     return NativeCall(sent, model, await known.project(client.scope, names, time()))
 
 
 async def _caching(body: Sent, client: Client, known: FileOwners) -> NativeCall:
     """A cache is of one model, and lies where the files are that it holds."""
     data = body if isinstance(body, bytes) else b""
-    sent, model, names = await offload(len(data) > HEAVY, lambda: _read(data))
+    sent, model, names = await offload(len(data) > HEAVY, _read, data)
     if not isinstance(model, str):
         raise BadRequest("`model` is required", param="model", code="missing_required_parameter")
     model = model.removeprefix("models/")

@@ -17,7 +17,7 @@ from gateway.exchange.request_body import read_bytes
 from gateway.gemini import errors as failure
 from gateway.gemini.grounding import searches
 from gateway.gemini.sse import SSEDecoder
-from gateway.gemini.usage import merge
+from gateway.gemini.usage import merge, token_counts
 from gateway.gemini.wire import UsageMetadata, decode_response
 from gateway.plugin import KEY_HEADERS, KNOWN_CLIENT, Plugin
 from gateway.plugins.native.issued_keys import NativeCall, Sent, made, native_call, upload_id
@@ -119,7 +119,7 @@ class Native(Plugin):
         names, usage = made(data)
         await pins.keep(context.client.scope, names, report.project or "", time())
         if report.model:
-            attempt.count(usage)
+            attempt.count(token_counts(usage))
         return web.Response(body=data, status=answer.status, headers=_returned(request, answer))
 
     async def _body(self, request: web.Request, headers: CIMultiDict[str]) -> Sent:
@@ -147,7 +147,7 @@ class Native(Plugin):
             await response.write(piece)
         await response.write_eof()
         if counted and answer.status == 200:
-            attempt.count(counting.close(), searches(counting.grounding))
+            attempt.count(token_counts(counting.close()), searches(counting.grounding))
         return response
 
 

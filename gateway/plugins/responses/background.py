@@ -13,7 +13,6 @@ from gateway.exchange.context import RequestContext
 from gateway.exchange.delivery import answer_headers
 from gateway.exchange.event_buffer import EventBuffer
 from gateway.exchange.exchange import Reply
-from gateway.exchange.fallback import Choice
 from gateway.exchange.ids import unique
 from gateway.exchange.preparation import PreparedChat
 from gateway.gemini.events import Event
@@ -46,13 +45,14 @@ class ResponseRun:
     """A response under way (`delivery.Answer`)."""
 
     def __init__(self, asked: PreparedResponse, services: Services, store: Store) -> None:
+        self.choices = asked.prepared.choices
         self._asked = asked
         self._services = services
         self._store = store
         self.name = unique("resp_")
         wanted = "reasoning.encrypted_content" in (asked.body.include or ())
         self._encoder = ResponseStream(
-            _response(self.name, asked.body, asked.prepared.model),
+            _response(self.name, asked.body, asked.prepared.call.model),
             ResponseOptions(asked.prepared.style.rules, wanted),
             unique,
         )
@@ -64,10 +64,6 @@ class ResponseRun:
     def response(self) -> Object:
         """The object as far as it is made."""
         return self._encoder.response
-
-    @property
-    def choices(self) -> list[Choice]:
-        return self._asked.prepared.choices
 
     @property
     def model(self) -> str:
@@ -89,8 +85,8 @@ class ResponseRun:
     def reply(self, reply: Reply) -> Reply:
         return _Storing(reply, self._save_when_done)
 
-    def headers(self, context: RequestContext) -> dict[str, str]:
-        return answer_headers(self.model, self._asked.prepared.notes, context.report.adjusted)
+    def headers(self, model: str, context: RequestContext) -> dict[str, str]:
+        return answer_headers(model, self._asked.prepared.notes, context.report.adjusted)
 
     def start(self, context: RequestContext) -> None:
         """Make the response in the background. A drain of the process waits for it, too."""

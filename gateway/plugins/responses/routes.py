@@ -147,7 +147,7 @@ class Responses(Plugin):
 
     async def keep(self, name: str, client: Client, kept: Object | None, *, heavy: bool = False) -> None:
         """Store a response, or with None forget it. A heavy one is encoded in a thread."""
-        encoded = await offload(heavy, lambda: msgspec.json.encode(kept))
+        encoded = await offload(heavy, msgspec.json.encode, kept)
         text = encoded.decode() if kept is not None else ""
         await self.services.exchange.stores.responses.put({_key(name, client): text}, time.time())
 
@@ -162,7 +162,7 @@ class Responses(Plugin):
         run.start(context.in_background("/v1/responses (background)"))
         if context.report.stream:
             return await self._follow(request, context, run, -1)
-        return json_response(wire.encode(run.response), run.headers(context))
+        return json_response(wire.encode(run.response), run.headers(run.model, context))
 
     def _make_room(self) -> None:
         """Forget the events of what is done, oldest first. Raises RateLimited when too much is being made."""
@@ -185,13 +185,13 @@ class Responses(Plugin):
     ) -> web.StreamResponse:
         """Send the events with numbers above `after`. A client that leaves does not stop the response."""
         return await self.services.delivery.follow(
-            request, context, run.buffer.follow(after), lambda: run.headers(context)
+            request, context, run.buffer.follow(after), lambda: run.headers(run.model, context)
         )
 
     async def _prepare(self, request: web.Request, context: RequestContext) -> PreparedResponse:
         """Prepare a request, with all items so far as they came."""
         client, data = context.client, await read_body(request)
-        body = await offload(data.heavy, lambda: data.decode(wire.decode_request))
+        body = await offload(data.heavy, data.decode, wire.decode_request)
         history: list[Any] = []
         if body.previous_response_id:
             before = await self.stored(body.previous_response_id, client, "previous_response_id")
@@ -211,7 +211,7 @@ class Responses(Plugin):
             raise
         if body.store is False:
             return PreparedResponse(body, prepared, [], data.heavy)
-        items = await offload(data.heavy, lambda: _items(data.fields.get("input")))
+        items = await offload(data.heavy, _items, data.fields.get("input"))
         return PreparedResponse(body, prepared, [*history, *items], data.heavy)
 
 
