@@ -45,14 +45,14 @@ def request(*contents: dict[str, Any], mode: str = "", allowed: Any = None, **fi
 
 def turn(model: str, body: dict[str, Any]) -> Turn:
     """For requests that get more than talk."""
-    found = turn_or_none(model, body)
-    assert found is not None
-    return found
+    result = turn_or_none(model, body)
+    assert result is not None
+    return result
 
 
 def called(body: dict[str, Any], model: str = F3) -> list[tuple[str, Any]]:
-    found = turn_or_none(model, body)
-    parts = [part["functionCall"] for part in found.parts if "functionCall" in part] if found else []
+    result = turn_or_none(model, body)
+    parts = [part["functionCall"] for part in result.parts if "functionCall" in part] if result else []
     return [(call["name"], call["args"]) for call in parts]
 
 
@@ -78,11 +78,11 @@ def test_a_forced_model_goes_on_calling_and_prefers_what_sounds_final() -> None:
     ("model", "named", "signed"),
     [(F3, True, True), ("gemini-2.5-flash", False, True), ("gemini-2.0-flash", False, False), ("gemma-4-31b-it", False, False)],
 )  # fmt: skip
-def test_ids_and_signatures_are_the_familys(model: str, named: bool, signed: bool) -> None:
-    found = turn(model, request(user("clock and get_weather")))
+def test_ids_and_signatures_are_the_models(model: str, named: bool, signed: bool) -> None:
+    parts = turn(model, request(user("clock and get_weather"))).parts
 
-    assert [set(part) - {"functionCall"} for part in found.parts] == [{"thoughtSignature"} if signed else set(), set()]  # fmt: skip
-    ids = {part["functionCall"].get("id") for part in found.parts}
+    assert [set(part) - {"functionCall"} for part in parts] == [{"thoughtSignature"} if signed else set(), set()]  # fmt: skip
+    ids = {part["functionCall"].get("id") for part in parts}
     assert len(ids) == 2 if named else ids == {None}
 
 
@@ -106,7 +106,7 @@ def test_calls_of_later_turns_have_other_ids() -> None:
 
 
 def test_files_among_results_are_named_and_start_no_new_turn() -> None:
-    """translation.md B.8: inside the response from 3 on, before that in a content of its own."""
+    """Models from 3 on take files inside the response; before that they come in a content of their own."""
     call = {"role": "model", "parts": [{"functionCall": {"name": "get_weather"}}]}
     inside = request(
         user("get_weather"), call, user(result(parts=[PNG]), result(response={"a": 1, "b": "ü"}))

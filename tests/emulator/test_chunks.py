@@ -5,23 +5,9 @@ from typing import Any
 import pytest
 
 from gateway.emulator.chunks import joined
-from gateway.emulator.replies import reply_to
+from tests.support.emulator import answer, chunks, config
 
 F3, F25, F20 = "gemini-3-flash-preview", "gemini-2.5-flash", "gemini-2.0-flash"
-
-
-def chunks(model: str, *parts: Any, **fields: Any) -> list[dict[str, Any]]:
-    made = [part if isinstance(part, dict) else {"text": part} for part in parts]
-    return reply_to(model, {"contents": [{"role": "user", "parts": made}], **fields}).chunks
-
-
-def answer(model: str, *parts: Any, **fields: Any) -> dict[str, Any]:
-    found: dict[str, Any] = joined(chunks(model, *parts, **fields))["candidates"][0]
-    return found
-
-
-def config(**fields: Any) -> dict[str, Any]:
-    return {"generationConfig": fields}
 
 
 def test_thoughts_come_first_and_are_counted() -> None:
@@ -39,14 +25,14 @@ def test_thoughts_come_first_and_are_counted() -> None:
 
 
 def test_offsets_of_grounding_are_bytes_and_come_last() -> None:
-    found = chunks(F3, "x", tools=[{"googleSearch": {}}])
-    whole = joined(found)["candidates"][0]
+    stream = chunks(F3, "x", tools=[{"googleSearch": {}}])
+    whole = joined(stream)["candidates"][0]
     said = whole["content"]["parts"][0]["text"].encode()
 
     for support in whole["groundingMetadata"]["groundingSupports"]:
         segment = support["segment"]
         assert said[segment.get("startIndex", 0) : segment["endIndex"]].decode() == segment["text"]
-    assert [bool(chunk["candidates"][0]["groundingMetadata"]) for chunk in found] == [False] * (len(found) - 1) + [True]  # fmt: skip
+    assert [bool(chunk["candidates"][0]["groundingMetadata"]) for chunk in stream] == [False] * (len(stream) - 1) + [True]  # fmt: skip
 
 
 def test_calls_of_a_step_share_a_chunk_before_the_last() -> None:
@@ -59,13 +45,13 @@ def test_calls_of_a_step_share_a_chunk_before_the_last() -> None:
 
 
 def test_several_candidates_have_their_index_and_differ() -> None:
-    found = chunks(F20, "hi", **config(candidateCount=2))
-    whole = joined(found)
+    stream = chunks(F20, "hi", **config(candidateCount=2))
+    whole = joined(stream)
 
     assert [candidate["index"] for candidate in whole["candidates"]] == [0, 1]
     texts = [candidate["content"]["parts"][0]["text"] for candidate in whole["candidates"]]
     assert texts == ["You said: hi", "You said: hi (2)"]
-    assert [chunk["candidates"][0]["index"] for chunk in found] == [0, 1] * 3
+    assert [chunk["candidates"][0]["index"] for chunk in stream] == [0, 1] * 3
 
 
 def test_log_probabilities_stand_beside_each_word() -> None:
@@ -80,7 +66,7 @@ def test_log_probabilities_stand_beside_each_word() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("chunks_", "expected"),
     [
         ([], {}), ([{}], {}), ([{"a": 1}, {"b": 2}], {"a": 1, "b": 2}),
         ([{"candidates": [{"finishReason": "MALFORMED_FUNCTION_CALL"}]}, {"usageMetadata": {}}],
@@ -92,12 +78,12 @@ def test_log_probabilities_stand_beside_each_word() -> None:
          {"candidates": [{"content": {"parts": [{"text": "ab", "thought": True}, {"text": "c"}]}}]}),
     ],
 )  # fmt: skip
-def test_any_chunks_join(given: list[Any], expected: Any) -> None:
-    assert joined(given) == expected
+def test_any_chunks_join(chunks_: list[Any], expected: Any) -> None:
+    assert joined(chunks_) == expected
 
 
 def test_a_limit_ends_in_max_tokens_and_leaves_thoughts_alone() -> None:
-    found = answer(F25, "hi", **config(maxOutputTokens=1, thinkingConfig={"includeThoughts": True}))
+    candidate = answer(F25, "hi", **config(maxOutputTokens=1, thinkingConfig={"includeThoughts": True}))
 
-    assert [part["text"] for part in found["content"]["parts"]][1:] == ["You "]
-    assert found["finishReason"] == "MAX_TOKENS"
+    assert [part["text"] for part in candidate["content"]["parts"]][1:] == ["You "]
+    assert candidate["finishReason"] == "MAX_TOKENS"

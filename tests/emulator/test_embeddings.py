@@ -20,12 +20,12 @@ async def test_embeddings_are_the_same_each_time(served: Served) -> None:
     old, new = f"{base}/gemini-embedding-001", f"{base}/gemini-embedding-2"
 
     _, both = await call("POST", f"{old}:batchEmbedContents", {"requests": [embed("a"), embed("b", taskType="CLUSTERING")]})  # fmt: skip
-    _, one = await call("POST", f"{old}:embedContent", embed("a"))
+    _, single = await call("POST", f"{old}:embedContent", embed("a"))
     _, short = await call("POST", f"{old}:embedContent", embed("a", outputDimensionality=768))
     _, newer = await call("POST", f"{new}:embedContent", embed("a", outputDimensionality=768))
 
-    a, b = (found["values"] for found in both["embeddings"])
-    assert one == {"embedding": {"values": a}}
+    a, b = (embedding["values"] for embedding in both["embeddings"])
+    assert single == {"embedding": {"values": a}}
     assert a != b
     assert short["embedding"]["values"] == a[:768]
     assert math.hypot(*a) == pytest.approx(1)
@@ -50,7 +50,7 @@ async def test_embeddings_are_the_same_each_time(served: Served) -> None:
 async def test_what_cannot_be_embedded_is_refused(
     served: Served, path: str, body: Any, status: int, message: str
 ) -> None:
-    found, answer = await call("POST", f"{await served()}/{path}", body)
+    got, answer = await call("POST", f"{await served()}/{path}", body)
 
-    assert found == status
+    assert got == status
     assert message in answer["error"]["message"]

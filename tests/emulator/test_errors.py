@@ -8,7 +8,7 @@ from tests.support.servers import Fake
 
 
 @pytest.mark.parametrize(
-    ("headers", "path", "status", "told"),
+    ("headers", "path", "status", "message"),
     [
         ({}, "models/gemini-2.5-flash:generateContent", 403, "unregistered callers"),
         ({"x-goog-api-key": "bad"}, "models/gemini-2.5-flash:generateContent", 400, "API_KEY_INVALID"),
@@ -16,10 +16,10 @@ from tests.support.servers import Fake
     ],
 )
 async def test_keys_and_models_are_checked(
-    http: aiohttp.ClientSession, fake: Fake, headers: dict[str, str], path: str, status: int, told: str
+    http: aiohttp.ClientSession, fake: Fake, headers: dict[str, str], path: str, status: int, message: str
 ) -> None:
     async with http.post(f"{fake.url}/v1beta/{path}", data="{", headers=headers) as response:
-        assert (response.status, told in await response.text()) == (status, True)
+        assert (response.status, message in await response.text()) == (status, True)
 
 
 def test_a_refusal_is_a_google_status() -> None:

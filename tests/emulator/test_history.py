@@ -27,7 +27,7 @@ OURS = base64.b64encode(SIGNATURE + b"abc").decode()
 
 
 @pytest.mark.parametrize(
-    ("signatures", "told"),
+    ("signatures", "message"),
     [
         ((OURS, OURS), None), ((OURS.replace("+", "-").replace("/", "_").rstrip("="),), None),
         (("skip_thought_signature_validator", "context_engineering_is_the_way_to_go"), None),
@@ -38,11 +38,11 @@ OURS = base64.b64encode(SIGNATURE + b"abc").decode()
     ],
 )  # fmt: skip
 def test_each_step_of_the_current_turn_is_signed(
-    signatures: tuple[str | None, ...], told: str | None
+    signatures: tuple[str | None, ...], message: str | None
 ) -> None:
-    found = refusal(F3, _steps(*signatures))
+    refused = refusal(F3, _steps(*signatures))
 
-    assert told in found if told and found else found is told
+    assert refused is None if message is None else message in str(refused)
 
 
 def test_only_the_first_of_parallel_calls_is_signed() -> None:
@@ -77,18 +77,17 @@ def _step(signature: str | None) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("signature", "told"),
+    ("signature", "message"),
     [
         (None, "missing a thought_signature"), ("bm90IG91cnM=", "not valid"), ("!", "not valid"),
         ("skip_thought_signature_validator", None),
         ("c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I=", None),
     ],
 )  # fmt: skip
-def test_signatures_are_looked_at(signature: str | None, told: str | None) -> None:
-    found = refusal(F3, {"contents": _step(signature)})
+def test_signatures_are_checked(signature: str | None, message: str | None) -> None:
+    refused = refusal(F3, {"contents": _step(signature)})
 
-    assert (told in found) if told and found else found is None
-    assert (found is None) == (told is None)
+    assert refused is None if message is None else message in str(refused)
 
 
 def test_earlier_turns_and_older_models_need_no_signature() -> None:

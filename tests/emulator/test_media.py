@@ -5,33 +5,14 @@ from typing import Any
 
 import pytest
 
-from gateway.emulator.chunks import joined
 from gateway.emulator.media import PICTURE
-from gateway.emulator.replies import reply_to
+from tests.support.emulator import answer, config, text
 
 F3, F25, F20 = "gemini-3-flash-preview", "gemini-2.5-flash", "gemini-2.0-flash"
 
 
 def blob(mime: str, data: bytes = b"12345") -> dict[str, Any]:
     return {"inlineData": {"mimeType": mime, "data": base64.urlsafe_b64encode(data).decode().rstrip("=")}}
-
-
-def chunks(model: str, *parts: Any, **fields: Any) -> list[dict[str, Any]]:
-    made = [part if isinstance(part, dict) else {"text": part} for part in parts]
-    return reply_to(model, {"contents": [{"role": "user", "parts": made}], **fields}).chunks
-
-
-def answer(model: str, *parts: Any, **fields: Any) -> dict[str, Any]:
-    found: dict[str, Any] = joined(chunks(model, *parts, **fields))["candidates"][0]
-    return found
-
-
-def text(model: str, *parts: Any, **fields: Any) -> str:
-    return "".join(part["text"] for part in answer(model, *parts, **fields)["content"]["parts"])
-
-
-def config(**fields: Any) -> dict[str, Any]:
-    return {"generationConfig": fields}
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,6 @@ def tool(**fields: Any) -> dict[str, Any]:
 
 
 def test_all_fields_of_the_reference_are_known() -> None:
-    """translation.md 0.2 to 0.6, and none of 0.4."""
     parts: list[dict[str, Any]] = [
         {"inline_data": {"mime_type": "image/png", "data": "iVBORw0KGgo"}, "mediaResolution": {"level": "MEDIA_RESOLUTION_LOW"}},
         {"fileData": {"fileUri": "https://x.example", "mimeType": "video/mp4"}, "videoMetadata": {"fps": 1, "startOffset": "1s", "endOffset": "2s"}},

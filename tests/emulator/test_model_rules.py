@@ -33,12 +33,12 @@ def thinking(**fields: Any) -> dict[str, Any]:
 
 
 def calling(mode: str | None, *allowed: str) -> dict[str, Any]:
-    found = {"mode": mode, "allowedFunctionNames": list(allowed)}
-    return {"functionCallingConfig": {key: value for key, value in found.items() if value}}
+    config = {"mode": mode, "allowedFunctionNames": list(allowed)}
+    return {"functionCallingConfig": {key: value for key, value in config.items() if value}}
 
 
 @pytest.mark.parametrize(
-    ("model", "request_", "told"),
+    ("model", "request_", "message"),
     [
         (F25, asked(generationConfig=JSON, tools=[FUNCTIONS]),
          "Function calling with a response mime type: 'application/json' is unsupported"),
@@ -76,11 +76,10 @@ def calling(mode: str | None, *allowed: str) -> dict[str, Any]:
         ("gemini-3.1-flash-image", asked(generationConfig={"responseModalities": ["TEXT"]}), "\n* TEXT, IMAGE\n* IMAGE\n"),
     ],
 )  # fmt: skip
-def test_refused(model: str, request_: dict[str, Any], told: str) -> None:
-    found = refusal(model, request_)
+def test_refused(model: str, request_: dict[str, Any], message: str) -> None:
+    refused = refusal(model, request_)
 
-    assert found is not None
-    assert told in found
+    assert message in str(refused)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +114,7 @@ def mode(name: str, *allowed: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("model", "fields", "told"),
+    ("model", "fields", "message"),
     [
         ("gemini-2.5-flash", {"generationConfig": JSON, "tools": TOOLS}, "Function calling with a response mime type"),
         ("gemini-2.5-flash", {"generationConfig": JSON, "tools": [SEARCH]}, "Tool use with a response mime type"),
@@ -138,8 +137,7 @@ def mode(name: str, *allowed: str) -> dict[str, Any]:
         ("gemini-3.8-flash-tts", {}, "modalities"),
     ],
 )  # fmt: skip
-def test_what_does_not_go_together_is_refused(model: str, fields: dict[str, Any], told: str) -> None:
-    found = refusal(model, asked(**fields))
+def test_what_does_not_go_together_is_refused(model: str, fields: dict[str, Any], message: str) -> None:
+    refused = refusal(model, asked(**fields))
 
-    assert found is not None
-    assert told in found
+    assert message in str(refused)

@@ -13,10 +13,10 @@ def user(text: str = "hi") -> dict[str, Any]:
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_each_command_changes_the_reply(command: str) -> None:
-    told = reply_to("gemini-2.5-flash", {"contents": [user(f"[[{command.replace('N', '2')}]]")]})
+    reply = reply_to("gemini-2.5-flash", {"contents": [user(f"[[{command.replace('N', '2')}]]")]})
     plain = reply_to("gemini-2.5-flash", {"contents": [user("x")]})
 
-    assert (told.status, told.delay, told.ending, len(told.chunks), [set(c) for c in told.chunks], str(told.chunks[-1:])[-9:]) != (
+    assert (reply.status, reply.delay, reply.ending, len(reply.chunks), [set(c) for c in reply.chunks], str(reply.chunks[-1:])[-9:]) != (
         plain.status, plain.delay, plain.ending, len(plain.chunks), [set(c) for c in plain.chunks], "")  # fmt: skip
 
 

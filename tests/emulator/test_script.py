@@ -21,8 +21,8 @@ def test_rules_apply_in_order_and_run_out() -> None:
     ])  # fmt: skip
 
     def reply(prompt: str, model: str = "gemini-x") -> str:
-        made = script.reply(model, {"contents": [user(prompt)]})
-        return json.dumps([made.status, made.chunks])
+        answer = script.reply(model, {"contents": [user(prompt)]})
+        return json.dumps([answer.status, answer.chunks])
 
     assert "once" in reply("a")
     assert "You " in reply("a")
@@ -68,9 +68,9 @@ async def test_scripted_rules_follow_each_other(served: Served) -> None:
         return await call("POST", f"{base}:{verb}", {"contents": [{"parts": [{"text": prompt}]}]})
 
     assert (await ask("malformed"))[1]["candidates"][0]["finishReason"] == "MALFORMED_FUNCTION_CALL"
-    given = (await ask("parts"))[1]["candidates"][0]
-    assert given["content"]["parts"] == [{"text": "a"}, {"functionCall": {"name": "f"}}]
-    assert given["finishReason"] == "OTHER"
+    candidate = (await ask("parts"))[1]["candidates"][0]
+    assert candidate["content"]["parts"] == [{"text": "a"}, {"functionCall": {"name": "f"}}]
+    assert candidate["finishReason"] == "OTHER"
     assert await ask("unsigned") == (200, {"candidates": [{"finishReason": "MISSING_THOUGHT_SIGNATURE"}]})
     assert await ask("unsigned") == (200, {})
     assert (await ask("unsigned"))[1]["candidates"][0]["finishReason"] == "STOP"

@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from gateway.emulator.chunks import joined
 from gateway.emulator.model_rules import refusal
-from gateway.emulator.replies import reply_to
 from gateway.emulator.turns import turn
+from tests.support.emulator import config, text
 
 F3 = "gemini-3-flash-preview"
 
@@ -33,8 +32,8 @@ def mode(name: str, *allowed: str) -> dict[str, Any]:
 
 
 def calls(model: str, request: dict[str, Any]) -> list[Any]:
-    found = turn(model, request)
-    return [part["functionCall"]["name"] for part in found.parts if "functionCall" in part] if found else []
+    result = turn(model, request)
+    return [part["functionCall"]["name"] for part in result.parts if "functionCall" in part] if result else []
 
 
 @pytest.mark.parametrize(
@@ -51,7 +50,7 @@ def test_functions_are_called_when_they_are_asked_for(prompt: str, config: Any, 
     assert calls(F3, request) == expected
 
 
-def test_calls_are_signed_and_named_as_their_family_does() -> None:
+def test_calls_are_signed_and_named_as_their_model_does() -> None:
     request = asked("get_weather in Oslo and g", tools=TOOLS)
     first, second = turn(F3, request).parts  # type: ignore[union-attr]
     (old, _) = turn("gemini-2.0-flash", request).parts  # type: ignore[union-attr]
@@ -86,9 +85,9 @@ def test_steps_go_on_until_there_were_enough() -> None:
 
 def test_other_things_it_does() -> None:
     def parts(model: str, **fields: Any) -> list[Any]:
-        found = turn(model, asked("x", **fields))
-        assert found is not None
-        return found.parts
+        result = turn(model, asked("x", **fields))
+        assert result is not None
+        return result.parts
 
     assert parts(F3, generationConfig={"responseMimeType": "application/json"}) == [
         {"text": '{"answer": "PONG"}'}
@@ -112,28 +111,10 @@ def test_other_things_it_does() -> None:
 def test_a_schema_in_words_is_followed(config: Any) -> None:
     words = 'Return the correct JSON response. {"properties": {"age": {"type": "integer"}}}'
     instruction = {"parts": [{"text": words}]}
-    found = turn(F3, asked("Ada", systemInstruction=instruction, generationConfig=config))
+    result = turn(F3, asked("Ada", systemInstruction=instruction, generationConfig=config))
 
-    assert found is not None
-    assert found.parts == [{"text": '{"age": 36}'}]
-
-
-def chunks(model: str, *parts: Any, **fields: Any) -> list[dict[str, Any]]:
-    made = [part if isinstance(part, dict) else {"text": part} for part in parts]
-    return reply_to(model, {"contents": [{"role": "user", "parts": made}], **fields}).chunks
-
-
-def answer(model: str, *parts: Any, **fields: Any) -> dict[str, Any]:
-    found: dict[str, Any] = joined(chunks(model, *parts, **fields))["candidates"][0]
-    return found
-
-
-def text(model: str, *parts: Any, **fields: Any) -> str:
-    return "".join(part["text"] for part in answer(model, *parts, **fields)["content"]["parts"])
-
-
-def config(**fields: Any) -> dict[str, Any]:
-    return {"generationConfig": fields}
+    assert result is not None
+    assert result.parts == [{"text": '{"age": 36}'}]
 
 
 WORDS = 'Answer only with a JSON value matching this JSON Schema: {bad {"a": 1} {"properties": {"name": {"type": "string"}}}'

@@ -49,9 +49,9 @@ def test_a_pattern_matches_the_whole_name() -> None:
     ],
 )
 def test_a_mistake_is_described(changes: dict[str, Any], fault: str | None) -> None:
-    found = fault_of(changes)
+    problem = fault_of(changes)
 
-    assert found is None if fault is None else str(found).startswith(fault)
+    assert problem is None if fault is None else str(problem).startswith(fault)
 
 
 def test_a_table_with_a_mistake_names_its_pattern() -> None:

@@ -1,4 +1,4 @@
-"""Google's errors in OpenAI's terms: rows of translation.md E.2, vectors 110 to 115."""
+"""Google's error answers as the gateway's errors, a row for each status and message."""
 
 import json
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import Quota, RateLimited, retry_headers
-from gateway.gemini import errors as failure
+from gateway.gemini.errors import from_response
 
 GOOGLE = "type.googleapis.com/google.rpc."
 
@@ -33,9 +33,9 @@ FIELD = [{"@type": GOOGLE + "BadRequest", "fieldViolations": [{"field": "content
 
 ROWS: list[tuple[str, int, bytes, int, str, str | None, str | None]] = [
     ("a bad value", 400, body(400, "no", FIELD), 400, "invalid_request_error", "invalid_value", "contents[0]"),
-    ("I.110 a bad key", 400, body(400, "API key not valid."), 401, "invalid_request_error", "invalid_api_key", None),
+    ("a bad key", 400, body(400, "API key not valid."), 401, "invalid_request_error", "invalid_api_key", None),
     ("a bad key by its reason", 400, body(400, "no", BAD_KEY), 401, "invalid_request_error", "invalid_api_key", None),
-    ("I.113 too long", 400, body(400, "The input token count (12) exceeds the maximum number of tokens allowed (9)."),
+    ("too long", 400, body(400, "The input token count (12) exceeds the maximum number of tokens allowed (9)."),
      400, "invalid_request_error", "context_length_exceeded", "messages"),
     ("a region", 400, body(400, "User location is not supported for the API use."), 400, "request_forbidden",
      "unsupported_country_region_territory", None),
@@ -46,7 +46,7 @@ ROWS: list[tuple[str, int, bytes, int, str, str | None, str | None]] = [
      "permission_denied", None),
     ("a cache of others", 403, body(403, "CachedContent not found (or permission denied)"), 403,
      "invalid_request_error", "cached_content_not_found", None),
-    ("I.111 an unknown model, in an array", 404,
+    ("an unknown model, in an array", 404,
      b"[" + body(404, "models/x is not found for API version v1beta") + b"]", 404, "invalid_request_error",
      "model_not_found", "model"),
     ("an unknown file", 404, body(404, "gone"), 404, "invalid_request_error", "not_found", None),
@@ -54,8 +54,8 @@ ROWS: list[tuple[str, int, bytes, int, str, str | None, str | None]] = [
     ("cancelled", 499, body(499, "no"), 500, "server_error", "upstream_cancelled", None),
     ("500", 500, body(500, "no"), 500, "server_error", "internal_error", None),
     ("501", 501, body(501, "no"), 400, "invalid_request_error", "unsupported", None),
-    ("I.114 a page", 502, b"<html>", 502, "server_error", "bad_gateway", None),
-    ("I.114 overloaded", 503, body(503, "overloaded"), 503, "server_error", "overloaded", None),
+    ("a page", 502, b"<html>", 502, "server_error", "bad_gateway", None),
+    ("overloaded", 503, body(503, "overloaded"), 503, "server_error", "overloaded", None),
     ("504", 504, body(504, "no"), 504, "server_error", "timeout", None),
     ("an odd 5xx", 599, b"[]", 502, "server_error", "bad_gateway", None),
     ("an odd 4xx", 418, b"", 400, "invalid_request_error", "invalid_value", None),
@@ -75,7 +75,7 @@ def test_an_upstream_refusal_becomes_ours(
     row: tuple[str, int, bytes, int, str, str | None, str | None],
 ) -> None:
     _, status, answer, *expected = row
-    error = failure.from_response(status, answer)
+    error = from_response(status, answer)
 
     assert expected == [error.status, error.type, error.code, error.param]
     assert error.upstream_status == status
@@ -83,7 +83,7 @@ def test_an_upstream_refusal_becomes_ours(
 
 def test_a_bad_key_is_told_in_openais_words() -> None:
     """LiteLLM, and aider with it, takes a 401 for a bad request where these words are missing."""
-    error = failure.from_response(400, body(400, "API key not valid. Please pass a valid API key."))
+    error = from_response(400, body(400, "API key not valid. Please pass a valid API key."))
 
     assert error.message == "Incorrect API key provided: API key not valid. Please pass a valid API key."
 
@@ -91,21 +91,21 @@ def test_a_bad_key_is_told_in_openais_words() -> None:
 @pytest.mark.parametrize(
     ("delay", "headers"),
     [
-        ("34.07s", {"retry-after": "35", "retry-after-ms": "34070"}),  # I.112
+        ("34.07s", {"retry-after": "35", "retry-after-ms": "34070"}),
         ("0.8s", {"retry-after": "1", "retry-after-ms": "800"}),
         ("90s", {"retry-after": "90", "retry-after-ms": "90000", "x-should-retry": "false"}),
         ("soon", {}),
     ],
 )
 def test_retry_headers_come_from_the_delay(delay: str, headers: dict[str, str]) -> None:
-    assert headers == retry_headers(failure.from_response(429, quota("PerMinute", delay)))
+    assert headers == retry_headers(from_response(429, quota("PerMinute", delay)))
 
 
 @pytest.mark.parametrize(
     ("value", "read"), [("10", 10), ("0", 0), ("-1", None), ("many", None), ("9" * 30, None), ("٣", None)]
 )
 def test_a_429_says_which_quota_is_spent(value: str, read: int | None) -> None:
-    error = failure.from_response(429, quota("GenerateRequestsPerDay", None, value))
+    error = from_response(429, quota("GenerateRequestsPerDay", None, value))
 
     assert isinstance(error, RateLimited)
     assert error.quotas == (Quota("GenerateRequestsPerDay", None, read),)
@@ -113,15 +113,15 @@ def test_a_429_says_which_quota_is_spent(value: str, read: int | None) -> None:
 
 def test_a_quota_names_its_model() -> None:
     violation = {"quotaId": "Q", "quotaDimensions": {"location": "global", "model": "gemini-2.5-pro"}}
-    told = [{"@type": GOOGLE + "QuotaFailure", "violations": [violation, {"quotaDimensions": "x"}]}]
+    details = [{"@type": GOOGLE + "QuotaFailure", "violations": [violation, {"quotaDimensions": "x"}]}]
 
-    error = failure.from_response(429, body(429, "spent", told))
+    error = from_response(429, body(429, "spent", details))
 
     assert isinstance(error, RateLimited)
     assert error.quotas == (Quota("Q", "gemini-2.5-pro"), Quota(""))
 
 
 def test_a_spent_day_says_do_not_retry() -> None:
-    error = failure.from_response(429, quota("PerDay", None))
+    error = from_response(429, quota("PerDay", None))
 
     assert retry_headers(error) == {"x-should-retry": "false"}

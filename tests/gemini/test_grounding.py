@@ -29,11 +29,14 @@ def support(start: int, end: int, *indices: int, text: str = "") -> dict[str, An
 
 def test_byte_offsets_become_code_points() -> None:
     second = support(18, 30, 1, text="Oslo is not.")
-    found = of_grounding(grounding([support(0, 17, 0), second]), TEXT)
+    citations = of_grounding(grounding([support(0, 17, 0), second]), TEXT)
 
-    assert [TEXT[citation.start : citation.end] for citation in found] == ["Zürich is sunny.", "Oslo is not."]
-    assert [citation.url for citation in found] == ["https://z.example/a%20b", "https://o.example/x"]
-    assert [citation.title for citation in found] == ["Z", "o.example"]
+    assert [TEXT[citation.start : citation.end] for citation in citations] == [
+        "Zürich is sunny.",
+        "Oslo is not.",
+    ]
+    assert [citation.url for citation in citations] == ["https://z.example/a%20b", "https://o.example/x"]
+    assert [citation.title for citation in citations] == ["Z", "o.example"]
 
 
 def test_a_text_that_is_not_at_its_offsets_is_searched_for() -> None:
@@ -45,9 +48,9 @@ def test_a_text_that_is_not_at_its_offsets_is_searched_for() -> None:
 
 
 def test_each_support_has_a_citation_for_each_of_its_sources() -> None:
-    found = of_grounding(grounding([support(0, 17, 0, 1, 7, -1)]), TEXT)
+    citations = of_grounding(grounding([support(0, 17, 0, 1, 7, -1)]), TEXT)
 
-    assert [citation.title for citation in found] == ["Z", "o.example"]
+    assert [citation.title for citation in citations] == ["Z", "o.example"]
 
 
 def test_without_supports_each_source_counts_once_for_nothing_in_particular() -> None:
@@ -66,9 +69,9 @@ def test_a_support_without_a_segment_is_for_nothing_in_particular() -> None:
 
 def test_recited_text_is_cited_with_its_place() -> None:
     sources = [{"startIndex": 0, "endIndex": 7, "uri": "https://r.example/a b"}, {"endIndex": 3}]
-    found = of_recitation(msgspec.convert({"citationSources": sources}, CitationMetadata), TEXT)
+    citations = of_recitation(msgspec.convert({"citationSources": sources}, CitationMetadata), TEXT)
 
-    assert found == [Citation(0, 6, "https://r.example/a%20b", "")]
+    assert citations == [Citation(0, 6, "https://r.example/a%20b", "")]
     assert of_recitation(CitationMetadata(), TEXT) == []
 
 

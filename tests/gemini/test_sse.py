@@ -37,8 +37,8 @@ STREAMS: dict[str, tuple[bytes, list[bytes]]] = {
 def read(stream: bytes, cuts: list[int]) -> list[bytes]:
     decoder = SSEDecoder()
     edges = [0, *sorted(cut % (len(stream) + 1) for cut in cuts), len(stream)]
-    found = [p for a, b in pairwise(edges) for p in decoder.feed(stream[a:b])]
-    return found + decoder.close()
+    payloads = [p for a, b in pairwise(edges) for p in decoder.feed(stream[a:b])]
+    return payloads + decoder.close()
 
 
 @pytest.mark.parametrize("name", STREAMS)
