@@ -7,12 +7,13 @@ called, and `lifespan()` surrounds the time in which it serves.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from time import time
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from msgspec import Struct, structs
 
 from gateway.config.sections import GatewayConfig
@@ -31,6 +32,9 @@ from gateway.policy.access import Access, Client
 from gateway.policy.admission import Admission
 from gateway.policy.catalog import Catalog, ModelRoute
 from gateway.policy.rate_limits import windows
+from gateway.store.file_owners import FileOwners
+from gateway.store.key_value import KeyValueStore, StoreLimits
+from gateway.store.memory import MemoryStore
 from gateway.store.rate_counters import Counters
 from gateway.store.response_cache import HEADER as CACHE_HEADER
 from gateway.store.response_cache import seconds
@@ -46,8 +50,13 @@ KNOWN_CLIENT: web.RequestKey[Client] = web.RequestKey("known_client", Client)
 """Set where the client is known without a key: Google's SDKs send none when they continue an upload."""
 
 
-async def _no_keys() -> None:
+async def no_keys() -> None:
     """Refresh nothing: without a ledger there are no issued keys."""
+
+
+async def _memory_store(_: str, limits: StoreLimits) -> KeyValueStore:
+    """Return a store in memory, for work without a server."""
+    return MemoryStore(limits)
 
 
 @dataclass(eq=False)
@@ -87,15 +96,28 @@ class Services:
     tracing: "Tracing | None" = field(init=False)
     refresh_keys: Callable[[], Awaitable[None]] = field(init=False)
     """Loads the issued keys at once after a change."""
+    file_owners: FileOwners = field(init=False)
+    """Which Google project has a client's files and cached contents."""
+    stored_responses: KeyValueStore = field(init=False)
+    """Responses that `previous_response_id` can name."""
+    open_store: Callable[[str, StoreLimits], Awaitable[KeyValueStore]] = field(init=False)
+    """Opens a key-value store of a plugin's own, where `state` keeps its data: Redis, SQLite or memory.
+
+    To be called in `lifespan`, with the plugin's name. The application closes the store. What is in memory is lost at a
+    restart and at a reload.
+    """
 
     def open(
         self,
         exchange: Exchange,
         tracing: "Tracing | None" = None,
-        refresh_keys: Callable[[], Awaitable[None]] = _no_keys,
+        refresh_keys: Callable[[], Awaitable[None]] = no_keys,
+        open_store: Callable[[str, StoreLimits], Awaitable[KeyValueStore]] = _memory_store,
     ) -> None:
         """Take what is open from now on."""
         self.exchange, self.tracing, self.refresh_keys = exchange, tracing, refresh_keys
+        self.open_store = open_store
+        self.file_owners, self.stored_responses = exchange.stores.pins, exchange.stores.responses
         self.delivery = Delivery(exchange, self.config.stream)
         self.counters = exchange.accounting.counters
 
@@ -104,6 +126,18 @@ class Services:
         if name in self.__dataclass_fields__:
             raise RuntimeError(f"services.{name} can be used from the plugin's lifespan on, not before")
         raise AttributeError(f"services have no attribute {name!r}")
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run work in the background. A drain waits for it, and cancels what takes too long. A failure is logged."""
+        task = asyncio.create_task(work, name=name)
+        self.running.add(task)
+        task.add_done_callback(self.running.discard)
+        task.add_done_callback(_log_failure)
+        return task
+
+    def holder(self, key_id: str) -> Client:
+        """Return the client of an issued key. Raises Unauthorized if the key is revoked or expired."""
+        return self.access.holder(key_id, time())
 
     def identify(self, request: web.Request, surface: str = "") -> RequestContext:
         """Return the request's context with its client. Raises Unauthorized, or BadRequest for two different keys."""
@@ -130,6 +164,11 @@ class Services:
         route = self.catalog.resolve(client.rules.model(requested) if requested else None, default)
         client.rules.check(route.model)
         return route
+
+
+def _log_failure(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logging.getLogger("gateway.plugins").error("task %s failed", task.get_name(), exc_info=error)
 
 
 class Entry:
@@ -245,6 +284,14 @@ class Plugin:
     async def lifespan(self, app: web.Application) -> AsyncIterator[None]:
         """Set up, `yield` once, tear down."""
         yield
+
+    async def around(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Handle every request of the gateway, whichever plugin serves it; `await handler(request)` continues.
+
+        Override it to refuse requests (raise GatewayError), to change headers of the response, or to measure. Plugins
+        that override it are called in the order of the YAML, the first outermost.
+        """
+        return await handler(request)
 
     async def dry_run(self, body: Body, client: Client) -> DryRun | None:
         """Return what `body` would ask Gemini, without asking. None if the plugin does not translate requests.

@@ -85,7 +85,9 @@ def test_the_script_in_the_emulators_page_loads() -> None:
 def test_the_python_in_the_readme_is_valid() -> None:
     blocks = re.findall(r"```python\n(.*?)```", README, re.S)
 
-    assert [compile(block, "README.md", "exec") is not None for block in blocks] == [True] * 3
+    for block in blocks:
+        compile(block, "README.md", "exec")
+    assert len(blocks) == 2
 
 
 def test_gateway_routes_lists_what_the_readme_lists(capsys: pytest.CaptureFixture[str]) -> None:

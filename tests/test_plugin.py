@@ -1,5 +1,6 @@
 """The plugin contract: what a third party relies on, and what a mistake is told."""
 
+import asyncio
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from gateway.errors import ConfigError
 from gateway.observability.json_log import JsonLog
 from gateway.plugin import Plugin
 from gateway.server.application import build_app
+from gateway.server.lifecycle import DRAIN
 from tests.support.paths import TESTS
 from tests.support.servers import Serve
 
@@ -80,7 +82,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     here = __name__
     points = [
         EntryPoint(n.lower(), f"{here}:{n}", "gateway.plugins")
-        for n in ("Rival", "Lively", "Picky", "Wrong", "Talkative", "ACME", "Missing")
+        for n in ("Rival", "Lively", "Picky", "Wrong", "Talkative", "Busy", "ACME", "Missing")
     ]
     monkeypatch.setattr("gateway.server.plugin_loader.entry_points", lambda group: points)
     monkeypatch.setitem(sys.modules, here, sys.modules[__name__])
@@ -97,7 +99,7 @@ def faults(text: str) -> list[str]:
     ("text", "message"),
     [
         ("plugins: {helo: {}}", "g.yaml:1:17: plugin 'helo': not installed; did you mean 'hello'?"),
-        ("plugins: {zzz: {}}", "g.yaml:1:16: plugin 'zzz': not installed. Known: acme, chat, completions,"),
+        ("plugins: {zzz: {}}", "g.yaml:1:16: plugin 'zzz': not installed. Known: acme, busy, chat, completions,"),
         ("plugins: {hello: {x: 1}}", "g.yaml:1:19: unknown key 'x' in plugins.hello."),
         ("plugins: {acme: {}}", "g.yaml:1:17: plugin 'acme': not a subclass of gateway.plugin.Plugin"),
         ("plugins: {picky: {}}", "g.yaml:1:18: plugin 'picky': nothing here makes sense"),
@@ -201,13 +203,48 @@ def test_a_third_partys_plugin_is_installed_and_serves(tmp_path: Path) -> None:
     assert done.stdout.split() == ["POST", "/x/echo", "acme_echo"]
 
 
-def test_the_readmes_plugin_is_the_tested_one() -> None:
-    readme = (ACME.parent.parent / "README.md").read_text()
-    tested = (ACME / "acme_gateway" / "echo.py").read_text()
+class Busy(Plugin):
+    """Starts work that outlives its request."""
 
-    for line in ("class Echo(Plugin):", "class Config(Struct, frozen=True, forbid_unknown_fields=True):",
-                 'return [web.post(f"{self.config.prefix}/echo", self.echo)]',
-                 "body = await read_body(request)  # what is no JSON object is a 400",
-                 'return web.json_response({"you_said": body.decode(msgspec.json.decode)})'):  # fmt: skip
-        assert line in readme
-        assert line in tested
+    def routes(self) -> Iterable[web.RouteDef]:
+        return [web.post("/work", self.start), web.post("/fail", self.fail)]
+
+    async def start(self, request: web.Request) -> web.Response:
+        self.services.spawn(self._work(), "work")
+        return web.Response(text=str(len(self.services.running)))
+
+    async def fail(self, request: web.Request) -> web.Response:
+        task = self.services.spawn(self._fail(), "hopeless")
+        await asyncio.wait([task])
+        return web.Response()
+
+    async def _work(self) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            events.append("cancelled")
+
+    async def _fail(self) -> None:
+        raise KeyError("a client's text")
+
+
+async def test_background_work_is_waited_for_and_its_failure_is_logged(
+    http: aiohttp.ClientSession, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events.clear()
+    lines: list[dict[str, object]] = []
+    monkeypatch.setattr(JsonLog, "event", lambda _, name, **fields: lines.append(fields))
+    base = await serve("plugins: {busy: {}}")
+    async with http.post(base + "/work") as response:
+        assert await response.text() == "2"  # the request and the work
+    async with http.post(base + "/fail") as response:
+        assert response.status == 200
+    serve.app[DRAIN].expire()
+    while serve.app[DRAIN].tasks:
+        await asyncio.sleep(0)
+
+    assert events == ["cancelled"]
+    assert [(line["logger"], line["level"], line["message"]) for line in lines] == [
+        ("gateway.plugins", "error", "task hopeless failed")
+    ]
+    assert "client" not in str(lines)

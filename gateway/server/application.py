@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from time import time
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from gateway.config.capabilities import capability_table
 from gateway.config.consistency import contradictions
@@ -28,7 +29,7 @@ from gateway.observability.loop_lag import LoopLag
 from gateway.observability.open_tracing import open_tracing
 from gateway.observability.prometheus import MetricSources
 from gateway.observability.statistics import Statistics
-from gateway.plugin import SERVICES, Plugin, Services
+from gateway.plugin import SERVICES, Plugin, Services, no_keys
 from gateway.policy.access import Access
 from gateway.policy.admission import Admission
 from gateway.policy.catalog import Catalog
@@ -40,8 +41,8 @@ from gateway.server.lifecycle import DRAIN, Drain
 from gateway.server.middleware import RequestMiddleware
 from gateway.server.plugin_loader import Loaded, load_plugins
 from gateway.server.pool_state import PoolState
-from gateway.server.stores import open_ledger, open_redis, own_store, own_stores, shared_stores
-from gateway.store.key_value import StoreLimits
+from gateway.server.stores import open_ledger, open_redis, own_store, own_stores, plugin_store, shared_stores
+from gateway.store.key_value import KeyValueStore, StoreLimits
 from gateway.store.rate_counters import Counters, MemoryCounters
 from gateway.store.state_stores import StateStores
 from gateway.upstream.client import GeminiClient
@@ -65,10 +66,23 @@ def build_app(config: GatewayConfig, source: Source, before: Services | None = N
     app[SERVICES], app[DRAIN] = services, drain
     app[PLUGINS] = load_plugins(source, config, services)
     active.update((entry.name, entry.plugin) for entry in app[PLUGINS])
+    app.middlewares.extend(
+        _hook(plugin) for plugin in active.values() if type(plugin).around is not Plugin.around
+    )
     app.cleanup_ctx.append(_open(log, services, source, before))
     _add_routes(app, app[PLUGINS], cors)
     app.on_response_prepare.append(_finish_headers(drain, cors))
     return app
+
+
+def _hook(plugin: Plugin) -> Middleware:
+    """Return a plugin's `around` as a middleware."""
+
+    @web.middleware
+    async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
+        return await plugin.around(request, handler)
+
+    return around
 
 
 def open_in_memory(services: Services) -> None:
@@ -209,10 +223,13 @@ async def _open_services(
         keys = await enter(IssuedKeys(ledger, services.access, report_team))
     pool_state = await enter(PoolState(services.metrics.pool, pool_store, shared_pool))
     exchange = _exchange(services, upstream, stores, counters, ledger, pool_state.changed)
-    if keys is None:
-        services.open(exchange, tracing)
-    else:
-        services.open(exchange, tracing, keys.refresh)
+
+    async def open_store(name: str, limits: StoreLimits) -> KeyValueStore:
+        store = await asyncio.to_thread(plugin_store, config, name, limits, source, report_state, redis)
+        stack.push_async_callback(store.close)
+        return store
+
+    services.open(exchange, tracing, keys.refresh if keys is not None else no_keys, open_store)
 
 
 def _exchange(

@@ -79,10 +79,35 @@ def own_store(
 
     Raises ConfigError for a file that cannot be used.
     """
+    suffix, noun = _FILES[kind]
+    return _file_or_memory(config, suffix, noun, limits, source, report)
+
+
+def plugin_store(
+    config: GatewayConfig,
+    name: str,
+    limits: StoreLimits,
+    source: Source,
+    report: Report,
+    redis: "Redis | None",
+) -> KeyValueStore:
+    """Return a store for a plugin: in Redis if the configuration names one, else a file of its own, or memory.
+
+    Blocks. Raises ConfigError for a file that cannot be used.
+    """
+    if redis is not None:
+        from gateway.store.redis import RedisStore
+
+        return RedisStore(redis, limits, f"plugin-{name}")
+    return _file_or_memory(config, f".plugin-{name}", f"data of the plugin {name!r}", limits, source, report)
+
+
+def _file_or_memory(
+    config: GatewayConfig, suffix: str, noun: str, limits: StoreLimits, source: Source, report: Report
+) -> KeyValueStore:
     file = config.state.file or ("state.db" if os.environ.get("STATE_DIRECTORY") else None)
     if file is None:
         return MemoryStore(limits)
-    suffix, noun = _FILES[kind]
     try:
         return SqliteStore(state_path(file + suffix, os.environ), limits, report, noun)
     except ValueError as error:

@@ -67,9 +67,9 @@ class Native(Plugin):
     async def _recognise(self, request: web.Request) -> None:
         """Who goes on with an upload is who began it. Raises Unauthorized for an issued key that is revoked."""
         number = ",".join(request.rel_url.query.getall("upload_id", []))
-        scope, project = await self.services.exchange.stores.pins.upload(number, time())
+        scope, project = await self.services.file_owners.upload(number, time())
         if project:
-            request[KNOWN_CLIENT] = self.services.access.holder(scope, time())
+            request[KNOWN_CLIENT] = self.services.holder(scope)
         elif scope:
             request[KNOWN_CLIENT] = Client("", scope[:8], scope)
 
@@ -85,7 +85,9 @@ class Native(Plugin):
         exchange, home = self.services.exchange, b""
         if client.id:
             uploads = query.getall("upload_id", [])
-            call = await native_call(request.method, path, uploads, call.body, client, exchange.stores.pins)
+            call = await native_call(
+                request.method, path, uploads, call.body, client, self.services.file_owners
+            )
             context.report.describe(call.model or None, None)
             home = client.scope.encode()
             if isinstance(call.body, bytes):
@@ -97,7 +99,7 @@ class Native(Plugin):
                 if client.id and answer.status >= 400:
                     raise failure.from_response(answer.status, await answer.whole())
                 if call.deletes:
-                    await exchange.stores.pins.forget(client.scope, call.deletes, time())
+                    await self.services.file_owners.forget(client.scope, call.deletes, time())
                 if _UPLOAD_URL in answer.headers:
                     await self._begun(answer, context)
                 if call.makes:
@@ -108,13 +110,13 @@ class Native(Plugin):
         """Whoever goes on with this upload may come without a key: its id is known to its client alone."""
         number = upload_id(answer.headers[_UPLOAD_URL])
         scope, project = context.client.scope, context.report.project or ""
-        await self.services.exchange.stores.pins.begin(scope, number, project, time())
+        await self.services.file_owners.begin(scope, number, project, time())
 
     async def _made(
         self, request: web.Request, answer: Forwarded, context: RequestContext, attempt: Attempt
     ) -> web.Response:
         """The answer to a creation: where the new names are is known before the client has them."""
-        report, pins = context.report, self.services.exchange.stores.pins
+        report, pins = context.report, self.services.file_owners
         data = await answer.whole()
         names, usage = made(data)
         await pins.keep(context.client.scope, names, report.project or "", time())

@@ -90,9 +90,7 @@ class ResponseRun:
 
     def start(self, context: RequestContext) -> None:
         """Make the response in the background. A drain of the process waits for it, too."""
-        self._task = asyncio.create_task(self._in_background(context), name=self.name)
-        self._services.running.add(self._task)
-        self._task.add_done_callback(self._services.running.discard)
+        self._task = self._services.spawn(self._in_background(context), self.name)
 
     async def cancel(self, why: str | None = None) -> None:
         """Stop what is made in the background; return when it has stopped."""

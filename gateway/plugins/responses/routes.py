@@ -137,7 +137,7 @@ class Responses(Plugin):
     async def stored(self, name: str, client: Client, param: str | None = None) -> Object:
         """What is kept under a response's id for this key. Raises NotFound, or BadRequest naming `param`."""
         key = _key(name, client)
-        text = (await self.services.exchange.stores.responses.get([key], time.time())).get(key)
+        text = (await self.services.stored_responses.get([key], time.time())).get(key)
         if text:
             return _alive(msgspec.json.decode(text))
         if param is not None:
@@ -149,7 +149,7 @@ class Responses(Plugin):
         """Store a response, or with None forget it. A heavy one is encoded in a thread."""
         encoded = await offload(heavy, msgspec.json.encode, kept)
         text = encoded.decode() if kept is not None else ""
-        await self.services.exchange.stores.responses.put({_key(name, client): text}, time.time())
+        await self.services.stored_responses.put({_key(name, client): text}, time.time())
 
     async def _in_background(
         self, request: web.Request, context: RequestContext, run: ResponseRun, asked: PreparedResponse

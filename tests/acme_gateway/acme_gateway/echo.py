@@ -1,4 +1,4 @@
-"""The README's plugin."""
+"""A minimal plugin: one route and one option."""
 
 import msgspec
 from aiohttp import web
@@ -9,7 +9,7 @@ from gateway.plugin import Plugin
 
 
 class Echo(Plugin):
-    """Answer with what was sent."""
+    """Answer with the request's body."""
 
     class Config(Struct, frozen=True, forbid_unknown_fields=True):
         prefix: str = "/acme"
@@ -18,5 +18,5 @@ class Echo(Plugin):
         return [web.post(f"{self.config.prefix}/echo", self.echo)]
 
     async def echo(self, request: web.Request) -> web.Response:
-        body = await read_body(request)  # what is no JSON object is a 400, larger than limits.body a 413
+        body = await read_body(request)  # raises BadRequest (400) or TooLarge (413)
         return web.json_response({"you_said": body.decode(msgspec.json.decode)})

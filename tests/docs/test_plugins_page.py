@@ -1,0 +1,140 @@
+"""docs/plugins.md: its examples are tested files, and its lists are what the built-in plugins use."""
+
+import ast
+import re
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint
+
+import aiohttp
+import pytest
+
+from gateway.observability.json_log import JsonLog
+from gateway.plugin import Services
+from tests.support.paths import ROOT, TESTS
+from tests.support.servers import Fake, RawUpstream, Serve, whole
+
+PAGE = (ROOT / "docs" / "plugins.md").read_text("utf-8")
+ACME = TESTS / "acme_gateway"
+EXAMPLES = (
+    "acme_gateway/echo.py",
+    "acme_gateway/tokens.py",
+    "acme_gateway/teams.py",
+    "setup.cfg",
+    "pyproject.toml",
+)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_each_example_of_the_page_is_a_file(name: str) -> None:
+    assert (ACME / name).read_text("utf-8") in PAGE
+
+
+def listed(heading: str) -> list[str]:
+    """Return the first column of the table below a heading."""
+    section = PAGE.partition(f"\n### {heading}\n")[2].partition("\n## ")[0].partition("\n### ")[0]
+    return re.findall(r"^\| `([\w.]+)[^`]*` \|", section, re.M)
+
+
+def trees() -> Iterator[ast.Module]:
+    """Yield the modules of the built-in plugins."""
+    for path in (ROOT / "gateway" / "plugins").rglob("*.py"):
+        yield ast.parse(path.read_text("utf-8"))
+
+
+def imports() -> Iterator[tuple[str, str]]:
+    """Yield module and name of what the built-in plugins import from the gateway outside their own folders."""
+    for tree in trees():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("gateway."):
+                for alias in node.names:
+                    as_module = f"{node.module}.{alias.name}"
+                    is_module = (ROOT / (as_module.replace(".", "/") + ".py")).exists()
+                    yield (as_module, "") if is_module else (node.module, alias.name)
+
+
+def test_built_in_plugins_import_what_the_page_lists_and_nothing_else() -> None:
+    imported = {module for module, _ in imports() if not module.startswith("gateway.plugins.")}
+    for_others = {"gateway.store.key_value"}  # what `open_store` returns; the built-in plugins have no store
+
+    assert sorted(imported - set(listed("Modules"))) == [], "document them in docs/plugins.md, or do without"
+    assert sorted(set(listed("Modules")) - imported - for_others) == []
+
+
+def test_built_in_plugins_import_no_private_name() -> None:
+    assert [f"{module}.{name}" for module, name in imports() if name.startswith("_")] == []
+
+
+def test_built_in_plugins_use_the_listed_members_of_services() -> None:
+    used = {
+        node.attr
+        for tree in trees()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("self.services", "self._services", "services")
+    }  # fmt: skip
+
+    assert sorted(used - set(listed("`self.services`"))) == []
+    assert [name for name in listed("`self.services`") if name not in Services.__dataclass_fields__ and not hasattr(Services, name)] == []  # fmt: skip
+
+
+@pytest.fixture
+def acme(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Install the examples, as their setup.cfg declares them."""
+    points = [
+        EntryPoint(name, place, "gateway.plugins")
+        for name, place in re.findall(r"^    (acme_\w+) = (\S+)$", (ACME / "setup.cfg").read_text(), re.M)
+    ]
+    monkeypatch.setattr("gateway.server.plugin_loader.entry_points", lambda group: points)
+    monkeypatch.syspath_prepend(str(ACME))
+
+
+@pytest.mark.usefixtures("acme")
+async def test_the_echo_answers(http: aiohttp.ClientSession, serve: Serve) -> None:
+    base = await serve("plugins: {acme_echo: {prefix: /x}}")
+    async with http.post(base + "/x/echo", json={"a": 1}) as response:
+        assert await response.json() == {"you_said": {"a": 1}}
+    async with http.post(base + "/x/echo", data=b"no JSON") as response:
+        assert response.status == 400
+
+
+@pytest.mark.usefixtures("acme")
+async def test_tokens_are_counted_once_and_then_stored(
+    http: aiohttp.ClientSession, serve: Serve, raw_upstream: RawUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[dict[str, object]] = []
+    monkeypatch.setattr(JsonLog, "event", lambda _, name, **fields: lines.append(fields))
+    raw_upstream.scripts = [whole(b'{"totalTokens": 3}')]
+    base = await serve("plugins: {acme_tokens: {hours: 1}}", raw_upstream.url)
+    counts = []
+    for _ in range(2):
+        async with http.post(
+            base + "/acme/tokens", json={"text": "one two three", "model": "gpt-4o"}
+        ) as response:
+            assert response.headers["x-gateway-model"] == "gemini-flash-latest"
+            counts.append((await response.json())["tokens"])
+    async with http.post(base + "/acme/tokens", json={"text": ""}) as response:
+        assert (response.status, (await response.json())["error"]["param"]) == (400, "text")
+    await serve.stop()
+
+    assert counts == [3, 3]
+    assert [request.partition(b" HTTP")[0] for request in raw_upstream.requests] == [
+        b"POST /v1beta/models/gemini-flash-latest:countTokens"
+    ]
+    assert lines == [{"logger": "gateway.plugins.acme_tokens", "level": "info", "message": "closing"}]
+
+
+@pytest.mark.usefixtures("acme")
+async def test_a_hook_is_around_every_request(http: aiohttp.ClientSession, serve: Serve, fake: Fake) -> None:
+    base = await serve("plugins: {acme_teams: {teams: [blue]}, chat: {}, health: {}}", fake.url)
+    body = {"messages": [{"role": "user", "content": "hi"}]}
+    found = []
+    for path, team in (
+        ("/v1/chat/completions", "blue"),
+        ("/v1/chat/completions", "red"),
+        ("/v1/nowhere", "red"),
+    ):
+        async with http.post(base + path, json=body, headers={"x-acme-team": team}) as response:
+            found.append((response.status, "x-request-id" in response.headers))
+    async with http.get(base + "/healthz") as response:
+        found.append((response.status, True))
+
+    assert found == [(200, True), (403, True), (403, True), (200, True)]
