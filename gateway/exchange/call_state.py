@@ -1,7 +1,10 @@
 """State of one upstream call over all the attempts that are made at it."""
 
+from copy import copy
 from time import monotonic
 from typing import Any
+
+from msgspec import structs
 
 from gateway.errors import GatewayError
 from gateway.exchange.accounting import CallAccounting, Target
@@ -59,6 +62,15 @@ class CallState:
         self.remedies: list[str] = []
         self.accept_empty = False
         """An answer without content was tried again once; the next one is accepted."""
+
+    def beside(self) -> "CallState":
+        """Return the state of a second attempt at the call. The two share the race, and what nobody changes."""
+        hedge = copy(self)
+        hedge.is_hedge = True
+        hedge.choice = structs.replace(self.choice, fallbacks=None)
+        hedge.target = structs.replace(self.target, tried=list(self.target.tried))
+        hedge.remedies = list(self.remedies)
+        return hedge
 
     def begin(self, reader: TurnReader) -> None:
         """Begin another attempt, whose answer gets a reader of its own."""

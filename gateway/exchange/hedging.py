@@ -7,8 +7,6 @@ from collections.abc import Callable, Coroutine
 from time import monotonic, time
 from typing import Any, TypeVar
 
-from msgspec import structs
-
 from gateway.exchange.accounting import CallAccounting
 from gateway.exchange.call_state import CallState
 from gateway.exchange.race import Race
@@ -35,7 +33,7 @@ class Hedging:
             if not self._worthwhile(state) or not self._hedge.spend():
                 return None
             state.report.hedge = "lost"
-            return attempt(self._beside(state))
+            return attempt(state.beside())
 
         return await race.run(attempt(state), self._hedge.delay(call.model, streamed=call.stream), second)
 
@@ -58,12 +56,3 @@ class Hedging:
         if troubled or target.project:
             return False
         return bool(self._accounting.pool.others(target.model, target.tried, time()))
-
-    def _beside(self, state: CallState) -> CallState:
-        """Return the state of the second attempt. It shares only what nobody changes."""
-        choice = structs.replace(state.choice, call=state.call, fallbacks=None, cacheable=False)
-        hedge = CallState(choice, state.context, self._accounting)
-        hedge.race, hedge.is_hedge = state.race, True
-        hedge.target.tried = list(state.target.tried)
-        hedge.cache_key = state.cache_key
-        return hedge

@@ -1,0 +1,123 @@
+"""State of one call: what a second attempt shares with the first, and which streams are kept."""
+
+from time import monotonic
+
+import pytest
+from msgspec import structs
+
+from gateway.errors import GatewayError
+from gateway.exchange import call_state
+from gateway.exchange.accounting import CallAccounting
+from gateway.exchange.call_state import CallState
+from gateway.exchange.context import RequestContext
+from gateway.exchange.fallback import Choice, FallbackPlan, Translated
+from gateway.exchange.report import ExchangeReport
+from gateway.gemini.call import GeminiCall
+from gateway.gemini.capabilities import CapabilityTable
+from gateway.gemini.events import Event
+from gateway.gemini.stream_translator import StreamTranslator
+from gateway.gemini.turn_reader import TurnReader
+from gateway.gemini.wire import Content, GenerateContentRequest, Part
+from gateway.observability.statistics import Statistics
+from gateway.policy.access import Client
+from gateway.policy.keypool import KeyPool, PoolConfig
+from gateway.policy.pricing import Prices
+from gateway.store.rate_counters import MemoryCounters
+
+CALL = GeminiCall("m", GenerateContentRequest([Content([Part(text="hi")], "user")]))
+
+
+async def no_model(_: str) -> Translated | None:
+    return None
+
+
+def state(*, cache: float = 0.0, own_key: bool = False, **fields: object) -> CallState:
+    client = Client("AQ.own", "f", "s") if own_key else Client("", "f", "key_1", "key_1")
+    context = RequestContext("r", "POST", "/", monotonic(), ExchangeReport(), client=client, cache=cache)
+    pool = KeyPool([], PoolConfig())
+    accounting = CallAccounting(pool, Prices("v", {}), CapabilityTable({}), Statistics(), MemoryCounters())
+    choice = structs.replace(Choice(CALL, fallbacks=FallbackPlan(["n"], no_model, [])), **fields)
+    return CallState(choice, context, accounting)
+
+
+class Silent:
+    """An encoder that writes nothing."""
+
+    def encode(self, events: list[Event]) -> bytes:
+        return b""
+
+    def fail(self, error: GatewayError) -> bytes:
+        return b""
+
+
+def test_a_second_attempt_changes_nothing_of_the_first() -> None:
+    first = state()
+    first.target.tried.append("a")
+    first.cache_key = b"k"
+    hedge = first.beside()
+    hedge.target.tried.append("b")
+    hedge.remedies.append("thinking")
+    hedge.failures += 1
+
+    assert (first.target.tried, first.remedies, first.failures, first.is_hedge) == (["a"], [], 0, False)
+    assert (hedge.target.tried, hedge.is_hedge, hedge.choice.fallbacks) == (["a", "b"], True, None)
+    assert first.choice.fallbacks is not None
+    assert (hedge.target.affinity, hedge.cache_key, hedge.call) == (first.target.affinity, b"k", CALL)
+
+
+def test_only_a_call_of_the_pool_belongs_to_a_conversation() -> None:
+    assert len(state().target.affinity) == 16
+    assert state(own_key=True).target.affinity == b""
+
+
+@pytest.mark.parametrize(
+    ("cache", "cacheable", "wanted"), [(0.0, True, False), (60.0, True, True), (60.0, False, False)]
+)
+def test_a_kept_answer_is_looked_for_only_where_it_is_wanted(
+    cache: float, cacheable: bool, wanted: bool
+) -> None:
+    assert bool(state(cache=cache, cacheable=cacheable).wanted_key) is wanted
+
+
+def test_a_heavy_call_is_encoded_when_its_state_is_made() -> None:
+    heavy = structs.replace(CALL, heavy=True, encoded=b"")
+    state(call=heavy, own_key=True)
+
+    assert heavy.encoded == CALL.encode()
+
+
+def test_a_stream_that_is_too_large_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(call_state, "LARGEST", 10)
+    current, translator = state(), StreamTranslator(TurnReader(str), Silent())
+    current.cache_key, translator.messages = b"k", []
+    current.begin(translator.reader)
+    current.arrived(b"x" * 10, translator)
+    assert (current.cache_key, translator.messages) == (b"k", [])
+    current.arrived(b"x", translator)
+
+    assert current.cache_key == b""
+    assert translator.messages is None
+
+
+def test_a_fallbacks_answer_has_the_fallbacks_name() -> None:
+    current, first, second = state(), TurnReader(str), TurnReader(str)
+    current.begin(first)
+    current.is_fallback = True
+    current.ask(structs.replace(CALL, model="n"))
+    current.begin(second)
+
+    assert (first.model, second.model) == (None, "n")
+
+
+def test_gaps_are_between_reads_of_one_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(call_state, "monotonic", lambda: now[0])
+    current, translator = state(), StreamTranslator(TurnReader(str), Silent())
+    for attempt in range(2):
+        now[0] += 50
+        current.begin(translator.reader)
+        for _ in range(3):
+            now[0] += 1 + attempt
+            current.arrived(b"x", translator)
+
+    assert current.report.chunk_gap == 2
