@@ -38,8 +38,6 @@ class Attempt:
         self.key = context.client.key
         self.counts: TokenCounts | None = None
         """Google's token counts, once they are known."""
-        self.searches = 0
-        """Google searches in the answer. The reader of the answer sets it."""
         self.error: GatewayError | None = None
         """A failure that does not leave the context as an exception."""
         self.status = 200
@@ -58,9 +56,9 @@ class Attempt:
         """Note Google's status of a call that is passed on."""
         self.status = self._report.upstream_status = status
 
-    def count(self, counts: TokenCounts, searches: int = 0) -> None:
+    def count(self, counts: TokenCounts) -> None:
         """Note Google's counts of a call, also of one that fails later."""
-        self.counts, self.searches = counts, searches
+        self.counts = counts
 
     async def __aenter__(self) -> Self:
         ledger, client = self._accounting.ledger, self._client
@@ -114,8 +112,6 @@ class Attempt:
     def _spent(self, *, cancelled: bool) -> TokenCounts:
         """Return the tokens to charge. If the client left before Google's counts, charge the estimated prompt."""
         spent = self.counts if self.counts is not None else _NOTHING
-        if self.searches:
-            spent = structs.replace(spent, searches=self.searches)
         if cancelled:
             spent = structs.replace(spent, prompt=max(spent.prompt, self._target.cost.prompt))
         return spent

@@ -196,7 +196,7 @@ class Exchange:
                         events = reader.feed(decode(answer))
                         events += reader.close(whole=True, accept_empty=state.accept_empty)
                     finally:
-                        attempt.count(reader.counts, reader.searches)
+                        attempt.count(reader.counts)
             except GatewayError as error:
                 await self._recovery.after(error, state)
                 continue
@@ -249,7 +249,7 @@ class Exchange:
                     try:
                         await self._relay(state, attempt.key, reply, translator)
                     finally:
-                        attempt.count(translator.reader.counts, translator.reader.searches)
+                        attempt.count(translator.reader.counts)
             except UnusableAnswer as error:
                 if not (state.has_output or state.accept_empty):
                     await self._recovery.after(error, state)

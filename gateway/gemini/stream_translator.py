@@ -10,7 +10,7 @@ from gateway.gemini.events import Event
 from gateway.gemini.sse import SSEDecoder
 from gateway.gemini.thought_signatures import Signed
 from gateway.gemini.turn_reader import TurnReader
-from gateway.gemini.wire import GenerateContentResponse, UsageMetadata, decode_response
+from gateway.gemini.wire import GenerateContentResponse, decode_response
 
 T = TypeVar("T")
 
@@ -64,11 +64,6 @@ class StreamTranslator:
     def signed(self) -> list[Signed]:
         """Signatures to store before the client can use them. The caller clears the list."""
         return self.reader.signed
-
-    @property
-    def usage(self) -> UsageMetadata:
-        """Counts so far."""
-        return self.reader.usage
 
     def _end(self, *, accept_empty: bool) -> bytes:
         try:

@@ -137,9 +137,10 @@ class TurnReader:
         self._base = base
         self._started = False
         self._candidates: dict[int, _CandidateState] = {}
-        self.usage = UsageMetadata()
-        """Google's counts so far, merged."""
+        self._usage = UsageMetadata()
+        """Merged so far."""
         self._counts: TokenCounts | None = None
+        """The counts of `_usage` and of all grounding, once they are asked for."""
         self.signed: list[Signed] = []
         """Signatures that are not stored yet. The caller stores them and clears the list."""
         self.model: str | None = None
@@ -155,7 +156,7 @@ class TurnReader:
             self._started = True
             events.append(TurnStarted(response.response_id, response.model_version or self.model))
         if response.usage_metadata is not None:
-            self.usage = merge(self.usage, response.usage_metadata)
+            self._usage = merge(self._usage, response.usage_metadata)
             self._counts = None
         if response.prompt_feedback is not None:
             self._note_block(response.prompt_feedback)
@@ -172,7 +173,7 @@ class TurnReader:
         if self._block_reason is not None and not self._candidates:
             refusal = f"Request blocked by Gemini: {self._block_reason}"
             return [Finished(self._base, "content_filter", refusal), self._ended()]
-        if not whole and not self._complete:
+        if not whole and not self._all_finished:
             raise UpstreamTruncated("upstream stream ended before completion")
         if not accept_empty:
             self._check_not_empty()
@@ -186,20 +187,15 @@ class TurnReader:
         return [*events, self._ended()]
 
     def _ended(self) -> TurnEnded:
-        return TurnEnded(self.counts, self.usage.service_tier)
+        return TurnEnded(self.counts, self._usage.service_tier)
 
     @property
     def counts(self) -> TokenCounts:
-        """Token counts so far."""
+        """Tokens and Google searches so far."""
         if self._counts is None:
-            self._counts = token_counts(self.usage)
+            grounding = [raw for state in self._candidates.values() for raw in state.grounding]
+            self._counts = token_counts(self._usage, searches(grounding) if grounding else 0)
         return self._counts
-
-    @property
-    def searches(self) -> int:
-        """Google searches so far."""
-        metadata = [raw for state in self._candidates.values() for raw in state.grounding]
-        return searches(metadata) if metadata else 0
 
     @property
     def is_complete(self) -> bool:
@@ -208,7 +204,7 @@ class TurnReader:
         return bool(states) and states[-1].finish in ("STOP", "MAX_TOKENS")
 
     @property
-    def _complete(self) -> bool:
+    def _all_finished(self) -> bool:
         return bool(self._candidates) and all(c.finish is not None for c in self._candidates.values())
 
     def _check_not_empty(self) -> None:
@@ -248,6 +244,7 @@ class TurnReader:
             state.blocked += [str(r.category) for r in candidate.safety_ratings or () if r.blocked]
         if candidate.grounding_metadata:
             state.grounding.append(candidate.grounding_metadata)
+            self._counts = None
         if candidate.citation_metadata is not None:
             state.citations.append(candidate.citation_metadata)
         if candidate.url_context_metadata:

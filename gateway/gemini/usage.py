@@ -57,8 +57,8 @@ class TokenCounts(Struct, frozen=True):
         return self.input + self.output
 
 
-def token_counts(usage: UsageMetadata) -> TokenCounts:
-    """Return the tokens of one call, whatever Google sent.
+def token_counts(usage: UsageMetadata, searches: int = 0) -> TokenCounts:
+    """Return the tokens of one call, whatever Google sent, with the number of its searches.
 
     Missing and negative counts are 0, and larger ones than MOST_TOKENS are cut. Where neither candidates nor thoughts
     were counted, the completion is the rest of the total: `{promptTokenCount: 10, totalTokenCount: 110}` is 100.
@@ -69,9 +69,8 @@ def token_counts(usage: UsageMetadata) -> TokenCounts:
     thoughts = _count(usage.thoughts_token_count)
     if usage.candidates_token_count is None and not thoughts:
         completion = max(0, _count(usage.total_token_count) - prompt - tool_use)
-    counts = TokenCounts(
-        prompt, min(prompt, _count(usage.cached_content_token_count)), tool_use, completion, thoughts
-    )
+    cached = min(prompt, _count(usage.cached_content_token_count))
+    counts = TokenCounts(prompt, cached, tool_use, completion, thoughts, searches=searches)
     if usage.prompt_tokens_details or usage.candidates_tokens_details:
         return _with_modalities(counts, usage)
     return counts

@@ -80,7 +80,7 @@ def setup() -> Setup:
 async def test_a_success_is_settled_and_nothing_is_learned(setup: Setup) -> None:
     context, target = setup.context(), Target(MODEL)
     async with open_attempt(setup.accounting, context, target) as attempt:
-        attempt.count(token_counts(USAGE), 2)
+        attempt.count(token_counts(USAGE, 2))
         assert attempt.key in ("AQ.a", "AQ.b")
 
     (intent,), (settlement,) = setup.ledger.begun, setup.ledger.settled

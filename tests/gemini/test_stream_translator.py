@@ -12,7 +12,7 @@ from gateway.gemini.events import Event, TextDelta
 from gateway.gemini.stream_translator import StreamTranslator, decode, readable
 from gateway.gemini.thought_signatures import SignatureKeys
 from gateway.gemini.turn_reader import TurnReader
-from gateway.gemini.wire import UsageMetadata
+from gateway.gemini.usage import TokenCounts
 
 
 class Names:
@@ -53,7 +53,7 @@ def test_every_cut_gives_the_same_bytes(cuts: list[int]) -> None:
 
     assert machine.error is None
     assert out.decode() == "<TurnStarted>Zürich!<Finished><TurnEnded>"
-    assert machine.usage == UsageMetadata(3)
+    assert machine.reader.counts == TokenCounts(3)
 
 
 def test_an_error_comes_after_what_was_read_before_it() -> None:

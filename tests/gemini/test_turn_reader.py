@@ -309,7 +309,7 @@ def test_sources_come_at_the_end_in_the_whole_text() -> None:
     ]
     assert json.loads(bytes(sources.metadata)) == first
     assert json.loads(bytes(sources.url_context)) == {"u": 1}
-    assert by.searches == 2
+    assert by.counts.searches == 2
 
 
 def test_grounding_of_an_unknown_shape_costs_the_annotations_only() -> None:

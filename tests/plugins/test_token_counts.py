@@ -16,7 +16,7 @@ from gateway.observability.json_log import JsonLog
 from gateway.observability.request_log import RequestLog
 from gateway.plugin import SERVICES
 from gateway.store.ledger.tables import attempt, engine
-from tests.support.servers import RawUpstream, Serve, whole
+from tests.support.servers import RawUpstream, Serve, chunked, whole
 
 MODEL = "gemini-2.5-flash"
 CANDIDATE: Any = {"content": {"parts": [{"text": "hi"}]}, "finishReason": "STOP"}
@@ -293,3 +293,20 @@ async def test_an_attempt_that_is_repeated_is_counted_everywhere(
             await asyncio.sleep(0.001)
     assert (gateway.log[0].prompt_tokens, gateway.log[0].completion_tokens) == (20, 10)
     assert gateway.metrics() == (20, 10)
+
+
+async def test_counts_before_a_disconnect_are_settled_on_the_native_surface(
+    gateway: Gateway, http: aiohttp.ClientSession, raw_upstream: RawUpstream
+) -> None:
+    """Google sends counts with every chunk, and bills them although the client has left."""
+    event = {
+        "candidates": [{"content": {"parts": [{"text": "hi"}]}}],
+        "usageMetadata": {"promptTokenCount": 1000, "candidatesTokenCount": 2},
+    }
+    raw_upstream.scripts = [[*chunked(b"data: %s\r\n\r\n" % json.dumps(event).encode()), None]]
+    url = f"{gateway.url}/v1beta/models/{MODEL}:streamGenerateContent?alt=sse"
+    async with http.post(url, json={"contents": [{"parts": [{"text": "x"}]}]}) as response:
+        assert b"usageMetadata" in await response.content.readline()
+
+    assert await gateway.settled(1) == [Tokens(1000, 2, 0, 0)]
+    assert gateway.rows[-1].outcome == "cancelled"

@@ -17,7 +17,7 @@ from gateway.exchange.request_body import read_bytes
 from gateway.gemini import errors as failure
 from gateway.gemini.grounding import searches
 from gateway.gemini.sse import SSEDecoder
-from gateway.gemini.usage import merge, token_counts
+from gateway.gemini.usage import TokenCounts, merge, token_counts
 from gateway.gemini.wire import UsageMetadata, decode_response
 from gateway.plugin import KEY_HEADERS, KNOWN_CLIENT, Plugin
 from gateway.plugins.native.issued_keys import NativeCall, Sent, made, native_call, upload_id
@@ -144,22 +144,24 @@ class Native(Plugin):
             response.headers.update({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         counting = _Counting(headers.get("Content-Type", ""))
         await response.prepare(request)
-        async for piece in answer:
-            counting.feed(piece)
-            await response.write(piece)
-        await response.write_eof()
-        if counted and answer.status == 200:
-            attempt.count(token_counts(counting.close()), searches(counting.grounding))
+        try:
+            async for piece in answer:
+                counting.feed(piece)
+                await response.write(piece)
+            await response.write_eof()
+        finally:  # also when the client disconnects: Google bills what it has counted
+            if counted and answer.status == 200:
+                attempt.count(counting.close())
         return response
 
 
 class _Counting:
-    """Reads the counts of an answer on its way; what it cannot read it lets pass."""
+    """Reader of the counts in an answer that is passed on; it ignores what it cannot read."""
 
     def __init__(self, content_type: str) -> None:
         self._decoder = SSEDecoder() if "json" in content_type or _STREAMED in content_type else None
         self._usage = UsageMetadata()
-        self.grounding: list[msgspec.Raw] = []
+        self._grounding: list[msgspec.Raw] = []
 
     def feed(self, data: bytes) -> None:
         if self._decoder is not None:
@@ -168,10 +170,11 @@ class _Counting:
             except GatewayError:  # larger than any answer of words
                 self._decoder = None
 
-    def close(self) -> UsageMetadata:
+    def close(self) -> TokenCounts:
+        """Return the counts of what was read."""
         if self._decoder is not None:
             self._take(self._decoder.close())
-        return self._usage
+        return token_counts(self._usage, searches(self._grounding))
 
     def _take(self, payloads: list[bytes]) -> None:
         for payload in payloads:
@@ -179,7 +182,9 @@ class _Counting:
                 message = decode_response(payload)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 continue
-            self.grounding += [c.grounding_metadata for c in message.candidates or () if c.grounding_metadata]
+            self._grounding += [
+                c.grounding_metadata for c in message.candidates or () if c.grounding_metadata
+            ]
             if message.usage_metadata is not None:
                 self._usage = merge(self._usage, message.usage_metadata)
 
