@@ -53,7 +53,7 @@ def execute(
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=120,
         check=False,
     )
     print(f"--- {program} {' '.join(arguments)[:200]}: {result.returncode}", file=sys.stderr)

@@ -75,7 +75,7 @@ export async function expectError(call, isRight, status = 401) {
   }
   need(error, "no error raised");
   need(isRight(error), `raised ${error.constructor.name}: ${String(error.message).slice(0, 150)}`);
-  const code = error.status ?? error.statusCode ?? status;
+  const code = error.status ?? error.statusCode;
   need(code === status, `status ${code}`);
   return `${error.constructor.name} ${code}`;
 }
