@@ -89,7 +89,7 @@ class Bench:
         bare = f"{url}/v1beta/models/gemini-2.5-flash:generateContent"
         self._spawn(0, sys.executable, HERE / "bare.py", ports["bare"], bare)
         gateway = self._spawn(0, *gateway_command(ports["gateway"], url))
-        os.environ["BENCH_KEY"] = "AIza-bench"
+        os.environ["BENCH_KEY"] = "AQ.bench"
         team = self.folder / "team.yaml"
         team.write_text(TEAM_CONFIG.format(folder=self.folder, admin=_free_port()))
         issue = [sys.executable, "-m", "gateway", "keys", "add", "bench", "--config", str(team),

@@ -15,7 +15,7 @@ from tests.cluster.processes import free_port, reachable
 MODEL = "gemini-2.5-flash"
 MACHINES = (0, 1)
 ADMIN_TOKEN = "hush"
-ENVIRON = {**os.environ, "KEY_A": "AIza-a", "KEY_B": "AIza-b", "TOKEN": ADMIN_TOKEN}
+ENVIRON = {**os.environ, "KEY_A": "AQ.a", "KEY_B": "AQ.b", "TOKEN": ADMIN_TOKEN}
 CONFIG = """
 pool: {{projects: [{{name: a, keys: [{{env: KEY_A}}]}}, {{name: b, keys: [{{env: KEY_B}}]}}]}}
 ledger: {{url: "{ledger}"}}

@@ -24,7 +24,7 @@ RATE = 500
 SECONDS = 1.5
 """Of load for each kill, which comes after four fifths of it."""
 GATEWAY = [sys.executable, "-m", "gateway"]
-ENVIRON = {**os.environ, "KEY": "AIza-a"}
+ENVIRON = {**os.environ, "KEY": "AQ.a"}
 CONFIG = """
 upstream: {{base_url: "http://127.0.0.1:{upstream}"}}
 pool: {{projects: [{{name: a, keys: [{{env: KEY}}]}}]}}

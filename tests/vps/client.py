@@ -14,7 +14,7 @@ from openai.types.chat import (
     ChatCompletionMessageParam,
 )
 
-KEY = "AIzaCanaryCanaryCanaryCanaryCanary"
+KEY = "AQ.CanaryCanaryCanaryCanaryCanary"
 """run.sh looks for it in the logs."""
 MODEL = "gemini-2.5-flash"
 THINKING_MODEL = "gemini-3-flash-preview"

@@ -58,7 +58,7 @@ client result
 inside bash -ec 'test "$(stat -c "%a" /var/lib/gateway/state.db)" = 600'
 
 say "a team: credentials, keys from root's shell, the admin socket, usage"
-inside bash -ec 'umask 077; printf AIzaCanaryPool >/etc/gateway/credentials/gemini-blue; printf hush-canary >/etc/gateway/credentials/admin-token
+inside bash -ec 'umask 077; printf AQ.CanaryPool >/etc/gateway/credentials/gemini-blue; printf hush-canary >/etc/gateway/credentials/admin-token
 sed -i "s|^  projects: \[\].*|  projects: [{name: blue, keys: [{credential: gemini-blue}]}]|; s|^  # token: .*|  token: {credential: admin-token}|" /etc/gateway/gateway.yaml
 gateway check && gateway keys add ada --requests-per-day 100 >/root/ada 2>/dev/null   # before the service has a ledger
 systemctl restart gateway@blue
@@ -76,7 +76,7 @@ echo "systemd-analyze security: $score"
 awk -v s="$score" 'BEGIN { exit !(s != "" && s <= 1.5) }'
 
 say "no key in any log"
-inside bash -ec '! { journalctl --no-pager; cat /var/log/nginx/*; } | grep -aE "AIzaCanary|hush-canary|sk-gw-"'
+inside bash -ec '! { journalctl --no-pager; cat /var/log/nginx/*; } | grep -aE "AQ\.Canary|hush-canary|sk-gw-"'
 inside systemctl is-active gateway@blue gateway.socket
 
 say "make uninstall"
