@@ -117,7 +117,7 @@ class Services:
         """Take what is open from now on."""
         self.exchange, self.tracing, self.refresh_keys = exchange, tracing, refresh_keys
         self.open_store = open_store
-        self.file_owners, self.stored_responses = exchange.stores.pins, exchange.stores.responses
+        self.file_owners, self.stored_responses = exchange.stores.file_owners, exchange.stores.responses
         self.delivery = Delivery(exchange, self.config.stream)
         self.counters = exchange.accounting.counters
 

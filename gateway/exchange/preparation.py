@@ -146,7 +146,7 @@ async def _project(request: GenerateContentRequest, client: Client, services: Se
     names = file_refs.named(request)
     if not names:
         return ""
-    return await services.exchange.stores.pins.project(
+    return await services.exchange.stores.file_owners.project(
         client.scope, dict(zip(names, names, strict=True)), time()
     )
 

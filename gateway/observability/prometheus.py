@@ -1,6 +1,6 @@
 """Prometheus metrics: the table of metrics, its text exposition, and docs/metrics.md, which is generated from it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from time import time
 from typing import TYPE_CHECKING, Literal
 
@@ -32,8 +32,8 @@ class MetricSources(Struct, frozen=True):
     loop_lag: LoopLag
     ledger: Callable[[], object]
     """`errors`, `dropped` and `waiting` are read from it."""
-    state: Callable[[], object]
-    """`errors` is read from it."""
+    state_errors: Callable[[], Mapping[str, int]]
+    """Failed reads and writes by store."""
     shared: Callable[[], object]
     """`errors` and `degraded` are read from it."""
     lines_dropped: Callable[[], int]
@@ -125,8 +125,8 @@ FAMILIES: tuple[Family, ...] = (
            ("project", "key", "model", "reason"), _pool, "gauge"),
     Family("gateway_pool_in_flight", "Calls in progress by project and model.", ("project", "model"),
            _in_flight, "gauge"),
-    Family("gateway_state_errors", "Failed reads and writes of the state store.", (),
-           _attribute("state", "errors")),
+    Family("gateway_state_errors", "Failed reads and writes of each store of state.", ("store",),
+           lambda sources: (((store,), n) for store, n in sources.state_errors().items())),
     Family("gateway_ledger_errors", "Failed transactions of the ledger.", (), _attribute("ledger", "errors")),
     Family("gateway_ledger_dropped", "Rows that the ledger lost.", (), _attribute("ledger", "dropped")),
     Family("gateway_ledger_waiting", "Rows that are not yet written to the ledger.", (),

@@ -41,14 +41,12 @@ from gateway.server.lifecycle import DRAIN, Drain
 from gateway.server.middleware import RequestMiddleware
 from gateway.server.plugin_loader import Loaded, load_plugins
 from gateway.server.pool_state import PoolState
-from gateway.server.stores import open_ledger, open_redis, own_store, own_stores, plugin_store, shared_stores
+from gateway.server.stores import open_ledger, open_redis, open_stores, plugin_store
 from gateway.store.key_value import KeyValueStore, StoreLimits
 from gateway.store.rate_counters import Counters, MemoryCounters
 from gateway.store.state_stores import StateStores
 from gateway.upstream.client import GeminiClient
 from gateway.upstream.media import MediaFetcher
-
-_A_YEAR = StoreLimits(hours=8760)
 
 PLUGINS: web.AppKey[list[Loaded]] = web.AppKey("plugins", list)
 
@@ -134,7 +132,7 @@ def _services(
             pool=pool,
             loop_lag=LoopLag(),
             ledger=lambda: services.exchange.accounting.ledger,
-            state=lambda: services.exchange.stores.signatures,
+            state_errors=lambda: services.exchange.stores.errors(),
             shared=lambda: services.counters,
             lines_dropped=lambda: log.dropped,
         ),
@@ -201,18 +199,14 @@ async def _open_services(
     )
     if tracing is not None:
         stack.push_async_callback(tracing.close)
-    pool_store = await asyncio.to_thread(own_store, config, "pool", _A_YEAR, source, report_state)
-    stack.push_async_callback(pool_store.close)
     counters, shared_pool = _memory_counters(before), None
     redis = open_redis(config, source, report_team)
     if redis is not None:
-        from gateway.store.redis import RedisCounters, RedisPool
+        from gateway.store.redis import RedisCounters, RedisPoolUpdates
 
         await enter(redis)
-        stores = shared_stores(config, redis)
-        counters, shared_pool = RedisCounters(redis, config.state.machines), RedisPool(redis)
-    else:
-        stores = await asyncio.to_thread(own_stores, config, source, report_state, before)
+        counters, shared_pool = RedisCounters(redis, config.state.machines), RedisPoolUpdates(redis)
+    stores = await asyncio.to_thread(open_stores, config, source, report_state, redis, before)
     stack.push_async_callback(stores.close)
     ledger = await asyncio.to_thread(open_ledger, config, source, report_team)
     await enter(services.metrics.loop_lag.sampling())
@@ -221,7 +215,7 @@ async def _open_services(
     keys = None
     if ledger is not None:
         keys = await enter(IssuedKeys(ledger, services.access, report_team))
-    pool_state = await enter(PoolState(services.metrics.pool, pool_store, shared_pool))
+    pool_state = await enter(PoolState(services.metrics.pool, stores.pool, shared_pool))
     exchange = _exchange(services, upstream, stores, counters, ledger, pool_state.changed)
 
     async def open_store(name: str, limits: StoreLimits) -> KeyValueStore:

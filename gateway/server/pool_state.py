@@ -10,7 +10,7 @@ from gateway.policy.keypool import KeyPool, PoolUpdate
 from gateway.store.key_value import KeyValueStore
 
 if TYPE_CHECKING:
-    from gateway.store.redis import RedisPool
+    from gateway.store.redis import RedisPoolUpdates
 
 _POLL = 0.5
 """Seconds between two looks at what other machines have learnt."""
@@ -21,7 +21,7 @@ _KEY = b"pool\0" * 3 + b"\0"
 class PoolState:
     """Async context that restores the pool's cooldowns, saves each change, and exchanges them with other machines."""
 
-    def __init__(self, pool: KeyPool, store: KeyValueStore, shared: "RedisPool | None") -> None:
+    def __init__(self, pool: KeyPool, store: KeyValueStore, shared: "RedisPoolUpdates | None") -> None:
         self._pool = pool
         self._store = store
         self._shared = shared
@@ -47,11 +47,11 @@ class PoolState:
         """Publish updates, and save the whole state unless a save is pending."""
         if self._shared is not None:
             entries = {_name(update): msgspec.json.encode(update) for update in updates}
-            self._publishing = asyncio.create_task(self._shared.tell(entries), name="pool updates")
+            self._publishing = asyncio.create_task(self._shared.publish(entries), name="pool updates")
         if self._saving is None or self._saving.done():
             self._saving = asyncio.create_task(self._save(), name="pool state")
 
-    async def _keep_fresh(self, shared: "RedisPool") -> None:
+    async def _keep_fresh(self, shared: "RedisPoolUpdates") -> None:
         """Apply the updates of other machines until cancelled, and delete expired ones."""
         while True:
             await asyncio.sleep(_POLL)

@@ -9,10 +9,10 @@ from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.errors import ConfigError
 from gateway.plugin import Services
-from gateway.store.key_value import KeyValueStore, StoreLimits
+from gateway.store.key_value import KeyValueStore, StoreKind, StoreLimits
 from gateway.store.memory import MemoryStore
 from gateway.store.sqlite import SqliteStore, state_path
-from gateway.store.state_stores import StateStores
+from gateway.store.state_stores import POOL, StateStores
 
 if TYPE_CHECKING:
     from gateway.store.ledger.writer import Ledger
@@ -20,15 +20,6 @@ if TYPE_CHECKING:
 
 Report = Callable[[str], None]
 """Writes a message to the log."""
-
-_FILES = {
-    "signature": ("", "thought signatures"),
-    "response": (".responses", "stored responses"),
-    "answer": (".answers", "cached answers"),
-    "pin": (".pins", "owners of files"),
-    "pool": (".pool", "cooldowns of the key pool"),
-}
-"""By kind: the suffix of its file, and its name in messages."""
 
 
 def open_redis(config: GatewayConfig, source: Source, report: Report) -> "Redis | None":
@@ -51,36 +42,23 @@ def open_redis(config: GatewayConfig, source: Source, report: Report) -> "Redis 
     raise ConfigError((source.fault(("state", "redis"), message),))
 
 
-def shared_stores(config: GatewayConfig, redis: "Redis") -> StateStores:
-    """Return the stores that all machines share."""
-    from gateway.store.redis import RedisStore
+def open_stores(
+    config: GatewayConfig, source: Source, report: Report, redis: "Redis | None", before: Services | None
+) -> StateStores:
+    """Return the stores of state: in Redis, in files, or in memory. Blocks.
 
-    return StateStores(config.state, config.cache, lambda kind, limits: RedisStore(redis, limits, kind))
-
-
-def own_stores(config: GatewayConfig, source: Source, report: Report, before: Services | None) -> StateStores:
-    """Return the stores of this process. Blocks.
-
-    At a reload, the stores of `before` are kept if they are in memory and their settings are unchanged.
+    The pool's state is always local, because machines exchange it by updates. At a reload, the stores of `before` are
+    kept if they are in memory and their settings are unchanged. Raises ConfigError for a file that cannot be used.
     """
-    if before is not None and before.exchange.stores.only_in_memory:
+    if redis is None and before is not None and before.exchange.stores.only_in_memory:
         old = before.config
         if (old.state, old.cache) == (config.state, config.cache):
             return before.exchange.stores
-    return StateStores(
-        config.state, config.cache, lambda kind, limits: own_store(config, kind, limits, source, report)
-    )
 
+    def make(kind: StoreKind, limits: StoreLimits) -> KeyValueStore:
+        return _open_store(config, source, report, None if kind == POOL else redis, kind, limits)
 
-def own_store(
-    config: GatewayConfig, kind: str, limits: StoreLimits, source: Source, report: Report
-) -> KeyValueStore:
-    """Return the store of one kind: a file of its own, or memory. Blocks.
-
-    Raises ConfigError for a file that cannot be used.
-    """
-    suffix, noun = _FILES[kind]
-    return _file_or_memory(config, suffix, noun, limits, source, report)
+    return StateStores(config.state, config.cache, make)
 
 
 def plugin_store(
@@ -95,21 +73,30 @@ def plugin_store(
 
     Blocks. Raises ConfigError for a file that cannot be used.
     """
+    kind = StoreKind(
+        f"plugin-{name}", f"data of the plugin {name!r}", f".plugin-{name}", f"plugin-{name}", changes=True
+    )
+    return _open_store(config, source, report, redis, kind, limits)
+
+
+def _open_store(
+    config: GatewayConfig,
+    source: Source,
+    report: Report,
+    redis: "Redis | None",
+    kind: StoreKind,
+    limits: StoreLimits,
+) -> KeyValueStore:
+    """Return the store of one kind: in Redis, in a file of its own, or in memory."""
     if redis is not None:
         from gateway.store.redis import RedisStore
 
-        return RedisStore(redis, limits, f"plugin-{name}")
-    return _file_or_memory(config, f".plugin-{name}", f"data of the plugin {name!r}", limits, source, report)
-
-
-def _file_or_memory(
-    config: GatewayConfig, suffix: str, noun: str, limits: StoreLimits, source: Source, report: Report
-) -> KeyValueStore:
+        return RedisStore(redis, limits, kind)
     file = config.state.file or ("state.db" if os.environ.get("STATE_DIRECTORY") else None)
     if file is None:
         return MemoryStore(limits)
     try:
-        return SqliteStore(state_path(file + suffix, os.environ), limits, report, noun)
+        return SqliteStore(state_path(file + kind.file_suffix, os.environ), limits, report, kind.noun)
     except ValueError as error:
         raise ConfigError((source.fault(("state", "file"), str(error)),)) from None
 

@@ -1,1 +1,1 @@
-"""State that outlives a request: small async interfaces, kept in memory or in a SQLite file."""
+"""State that outlives a request, behind small async interfaces: in memory, in SQLite, in Redis, and the ledger."""

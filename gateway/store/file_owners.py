@@ -1,81 +1,80 @@
-"""Which Google project has a client's files and cached contents, kept as long as Google keeps them."""
+"""Owners of files and cached contents: which Google project holds a client's file, for as long as Google keeps it."""
 
 from collections.abc import Iterable, Mapping
 
 from gateway.errors import BadRequest, NotFound
-from gateway.policy import file_refs as pins
+from gateway.policy import file_refs
 from gateway.store.key_value import KeyValueStore, StoreLimits
 
-BOUNDS = StoreLimits(megabytes=16, hours=720)
-"""About a hundred thousand names; a cache may be kept for longer than this, but seldom is."""
-_TOLD = 150
-"""Characters of a name, which may be odd and long."""
+LIMITS = StoreLimits(megabytes=16, hours=720)
+"""About a hundred thousand names. A cached content may live for longer than 30 days, but seldom does."""
+_MAX_NAME = 150
+"""Characters of a name in a message; a client may send anything as a name."""
 _FILE_AGE = 48 * 3600
-"""Seconds: then Google deletes a file, and its name may become another client's."""
+"""Seconds after which Google deletes a file (https://ai.google.dev/gemini-api/docs/files)."""
 
 
 class FileOwners:
-    """Projects by name, each client's own: what another client made is not found."""
+    """Projects by client and name. A client finds only what it made itself."""
 
     def __init__(self, store: KeyValueStore) -> None:
-        self.store = store
+        self._store = store
 
     async def project(self, scope: str, names: Mapping[str, str], now: float) -> str:
-        """The one project of some names, each with the field it stands in; "" for no names.
+        """Return the one project that holds all names, or "" without names. `names` gives the field of each name.
 
         Raises NotFound for a name that is not this client's, BadRequest for names of two projects.
         """
-        keys = {name: pins.key(scope, name) for name in names}
-        kept = await self.store.get(list(keys.values()), now) if keys else {}
-        found: dict[str, str] = {}
+        keys = {name: file_refs.key(scope, name) for name in names}
+        entries = await self._store.get(list(keys.values()), now) if keys else {}
+        fields: dict[str, str] = {}
+        """A field of each project."""
         for name, field in names.items():
-            project = _alive(kept.get(keys[name], ""), now)
+            project = _unless_expired(entries.get(keys[name], ""), now)
             if not project:
                 raise absent(name)
-            found.setdefault(project, field)
-        if len(found) > 1:
-            first, second = list(found.values())[:2]
+            fields.setdefault(project, field)
+        if len(fields) > 1:
+            first, second = list(fields.values())[:2]
             raise BadRequest(
-                f"{first} and {second} belong to different Google projects, and no call reaches both: "
-                "upload one of them again."
+                f"{first} and {second} belong to different Google projects and cannot be used in one request. "
+                "Upload one of them again."
             )
-        return next(iter(found), "")
+        return next(iter(fields), "")
 
     async def keep(self, scope: str, names: Iterable[str], project: str, now: float) -> None:
-        """Remember where something was made."""
-        found = {pins.key(scope, name): f"{now + _age(name):.0f} {project}" for name in names}
-        if found:
-            await self.store.put(found, now)
+        """Store the project in which a client made files or cached contents."""
+        entries = {file_refs.key(scope, name): f"{now + _age(name):.0f} {project}" for name in names}
+        if entries:
+            await self._store.put(entries, now)
 
     async def begin(self, scope: str, upload: str, project: str, now: float) -> None:
-        """Remember who began an upload, by its id, and where; "" is the client's own project."""
-        await self.store.put({pins.key("", upload): f"{now + _FILE_AGE:.0f} {scope} {project}"}, now)
+        """Store who began an upload, by the upload's id. `project` is "" for the client's own project."""
+        await self._store.put({file_refs.key("", upload): f"{now + _FILE_AGE:.0f} {scope} {project}"}, now)
 
     async def upload(self, upload: str, now: float) -> tuple[str, str]:
-        """Scope and project of an upload that goes on, or nothing. Its id is a secret: as good as a key to it."""
-        key = pins.key("", upload)
-        scope, _, project = _alive((await self.store.get([key], now)).get(key, ""), now).partition(" ")
+        """Return scope and project of an upload, or two empty strings. The id of an upload is a secret, like a key."""
+        key = file_refs.key("", upload)
+        scope, _, project = _unless_expired((await self._store.get([key], now)).get(key, ""), now).partition(
+            " "
+        )
         return scope, project
 
     async def forget(self, scope: str, name: str, now: float) -> None:
-        """It was deleted."""
-        await self.store.put({pins.key(scope, name): ""}, now)
-
-    async def close(self) -> None:
-        """As the store says."""
-        await self.store.close()
+        """Delete the owner of a file or cached content that was deleted."""
+        await self._store.put({file_refs.key(scope, name): ""}, now)
 
 
 def absent(name: str) -> NotFound:
-    """Whether it is another client's is not told."""
-    return NotFound(f"{name[:_TOLD]} does not exist, or belongs to another API key.", code="not_found")
+    """Return the error for a name that does not exist or is another client's, which must not be told apart."""
+    return NotFound(f"{name[:_MAX_NAME]} does not exist, or belongs to another API key.", code="not_found")
 
 
-def _alive(kept: str, now: float) -> str:
-    """What is kept until its time, else nothing."""
-    until, _, found = kept.partition(" ")
-    return found if until.isdecimal() and int(until) > now else ""
+def _unless_expired(entry: str, now: float) -> str:
+    """Return the text after an entry's end time, or "" when the time is over."""
+    until, _, text = entry.partition(" ")
+    return text if until.isdecimal() and int(until) > now else ""
 
 
 def _age(name: str) -> float:
-    return BOUNDS.age if name.startswith("cachedContents/") else _FILE_AGE
+    return LIMITS.age if name.startswith("cachedContents/") else _FILE_AGE

@@ -1,82 +1,82 @@
-"""Thought signatures in this process: the most recently used ones, bounded in bytes and age.
+"""Key-value store in memory, bounded in bytes and age; the least recently used entries are removed first.
 
-Nothing here suspends, so that a caller pays no more for the interface than for a dict.
+Its methods never suspend, so that a call costs little more than a look-up in a dict.
 """
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
+from gateway.policy.bounded import BoundedMapping
 from gateway.store.key_value import StoreLimits
 
 _OVERHEAD = 120
-"""Bytes that an entry costs beside its key and value: headers, a tuple, a slot in the dict."""
+"""Bytes of an entry besides its key and value: object headers, a tuple, a slot of the dict."""
 _LARGEST = 4
-"""One entry may take this part of the whole, so that a single giant cannot drive out all others."""
+"""An entry may take one fourth of the bound, so that one does not remove all others."""
 
 
-def cost(key: bytes, signature: str) -> int:
-    """Bytes of an entry; a signature is base64, one byte to the character."""
-    return len(key) + len(signature) + _OVERHEAD
+def cost(key: bytes, value: str) -> int:
+    """Return the bytes that an entry takes. Values are mostly ASCII, one byte a character."""
+    return len(key) + len(value) + _OVERHEAD
 
 
 class MemoryStore:
-    """Signatures as long as the process lives."""
+    """Texts that live as long as the process."""
 
-    def __init__(self, config: StoreLimits) -> None:
-        self._config = config
-        self._kept: OrderedDict[bytes, tuple[str, float]] = OrderedDict()
-        self.bytes = 0
-        """What is kept, by `cost`."""
+    errors = 0
+
+    def __init__(self, limits: StoreLimits) -> None:
+        self._limits = limits
+        self._entries: BoundedMapping[bytes, tuple[str, float]] = BoundedMapping(
+            limits.bound, size=lambda key, entry: cost(key, entry[0])
+        )
+
+    @property
+    def size(self) -> int:
+        """Bytes that all entries take."""
+        return self._entries.total
 
     def __contains__(self, key: bytes) -> bool:
-        return key in self._kept
+        return key in self._entries
 
     async def get(self, keys: Sequence[bytes], now: float) -> dict[bytes, str]:
-        """Those that are known and not too old; they count as used."""
-        found = {}
+        """Return the entries that exist and are not too old. They count as used."""
+        result = {}
         for key in keys:
-            entry = self._kept.get(key)
+            entry = self._entries.get(key)
             if entry is None:
                 continue
-            if self._old(entry[1], now):
-                self._drop(key)
+            if self._is_old(entry[1], now):
+                del self._entries[key]
             else:
-                self._kept.move_to_end(key)
-                found[key] = entry[0]
-        return found
+                result[key] = entry[0]
+        return result
 
-    async def put(self, found: Mapping[bytes, str], now: float) -> None:
-        """Remember all that are not too big."""
-        for key, signature in found.items():
-            self.keep(key, signature, now)
+    async def put(self, entries: Mapping[bytes, str], now: float) -> None:
+        """Store entries that are not too large."""
+        for key, value in entries.items():
+            self.keep(key, value, now)
         self._expire(now)
 
     async def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: memory needs no closing."""
 
-    def fits(self, key: bytes, signature: str) -> bool:
-        """Whether one is small enough to be kept."""
-        return cost(key, signature) <= self._config.bound // _LARGEST
+    def fits(self, key: bytes, value: str) -> bool:
+        """Return whether an entry is small enough to be kept."""
+        return cost(key, value) <= self._limits.bound // _LARGEST
 
-    def keep(self, key: bytes, signature: str, at: float) -> None:
-        """Remember one that came at `at`, in place of the least recently used."""
-        if key in self._kept:
-            self._drop(key)
-        if not self.fits(key, signature):
-            return
-        self._kept[key] = signature, at
-        self.bytes += cost(key, signature)
-        while self.bytes > self._config.bound:
-            self._drop(next(iter(self._kept)))
+    def keep(self, key: bytes, value: str, at: float) -> None:
+        """Store an entry of the time `at`, if it is small enough; in any case remove an older one of the same key."""
+        self._entries.pop(key, None)
+        if self.fits(key, value):
+            self._entries[key] = value, at
 
     def _expire(self, now: float) -> None:
-        """Drop old ones from the least recently used end; one that hides behind a younger follows it soon."""
-        while self._kept and self._old(next(iter(self._kept.values()))[1], now):
-            self._drop(next(iter(self._kept)))
+        """Remove old entries from the least recently used end. An old one behind a younger one is removed later."""
+        while self._entries:
+            key, (_, at) = next(iter(self._entries.items()))
+            if not self._is_old(at, now):
+                break
+            del self._entries[key]
 
-    def _old(self, at: float, now: float) -> bool:
-        return now - at > self._config.age
-
-    def _drop(self, key: bytes) -> None:
-        signature, _ = self._kept.pop(key)
-        self.bytes -= cost(key, signature)
+    def _is_old(self, at: float, now: float) -> bool:
+        return now - at > self._limits.age

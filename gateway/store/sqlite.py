@@ -1,32 +1,32 @@
-"""Thought signatures in a SQLite file: memory in front, one writer thread behind.
+"""Key-value store in a SQLite file, with memory in front and one thread that writes.
 
-A signature is in memory at once and on disk a moment later; a request never waits for a write, and no failure of the
-disk fails one. Several processes (blue and green) share one file, and a new one finds what the old one knew.
+An entry is in memory at once and on disk a moment later. A request never waits for a write, and no failure of the disk
+fails a request. Several processes (blue and green) share one file, and a new one finds what the old one stored.
 """
 
 import asyncio
-import os
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
 from pathlib import Path
-from queue import Empty, SimpleQueue
 
+from gateway.store.group_commit import GroupCommit
 from gateway.store.key_value import StoreLimits
 from gateway.store.memory import MemoryStore, cost
+from gateway.store.sqlite_file import connect, create, ensure, use_wal
 
 _VERSION = 1
 """Of the schema, in `user_version`."""
 _SCHEMA = (
-    # the value stands last: SQLite reads the columns before it without walking through its pages
+    # the value stands last: SQLite reads the columns before it without reading its pages
     """CREATE TABLE signature (id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, at REAL NOT NULL,
        size INTEGER NOT NULL, value TEXT NOT NULL)""",
-    # both bounds are kept by this index alone
+    # serves both limits, age and size, without the table
     "CREATE INDEX signature_age ON signature (at, size)",
     f"PRAGMA user_version = {_VERSION}",
 )
+"""The table is named after the first kind of state that was stored."""
 _PUT = "INSERT OR REPLACE INTO signature (key, at, size, value) VALUES (?, ?, ?, ?)"
 _GET = "SELECT key, at, value FROM signature WHERE at >= ? AND key IN ({})"
 _EXPIRE = "DELETE FROM signature WHERE at < ?"
@@ -36,134 +36,138 @@ _SHRINK = (
     " FROM signature) WHERE total > ?)"
 )
 
-_BUSY = 2.0
-"""Seconds to wait for another process that writes."""
 _CLOSING = 5.0
 """Seconds that the last writes may take."""
 _BACKLOG = 64 * 2**20
 """Bytes that may wait for the disk."""
 _SLACK = 8
-"""The file is pruned after each such part of its bound was written, and by that part below its bound."""
-_AT_ONCE = 500
-"""Keys in one query; old builds of SQLite take 999 parameters."""
+"""The file is pruned after each eighth of its bound was written, to an eighth below its bound."""
+_MAX_KEYS = 500
+"""Keys in one query; builds of SQLite before 3.32 take 999 parameters."""
 _WAL_LIMIT = 16 * 2**20
-"""Bytes that the write-ahead log is cut back to after it has grown."""
+"""Bytes to which the write-ahead log is cut back after it has grown."""
 
 _FAILURES = (sqlite3.Error, OSError, ValueError, MemoryError)
-"""All that a broken disk, a locked file or a foreign schema raise."""
+"""Raised for a failing disk, a locked file and a foreign schema."""
 
 Row = tuple[bytes, float, int, str]
-"""Key, when it came, bytes, signature."""
+"""Key, time, bytes, value."""
 
 
 def state_path(file: str, environ: Mapping[str, str]) -> Path:
-    """Where `state.file` is: an absolute path as it is, others below systemd's STATE_DIRECTORY or the working one."""
-    directory = environ.get("STATE_DIRECTORY", "").partition(":")[0]  # systemd joins several by colons
+    """Return the path of `state.file`: a relative one is below systemd's STATE_DIRECTORY or the working directory."""
+    directory = environ.get("STATE_DIRECTORY", "").partition(":")[
+        0
+    ]  # systemd.exec(5): several are joined by colons
     return Path(directory or Path.cwd()) / file
 
 
 class SqliteStore:
-    """Signatures that outlive the process.
+    """Texts that outlive the process.
 
-    Opening blocks and is meant for the start. Raises ValueError for a file that a newer gateway or another program
-    wrote; any other trouble is told to `on_error`, once for each kind and from any thread, and memory serves on.
+    Opening blocks and is meant for the start. Raises ValueError for a file of a newer gateway or of another program.
+    Other failures are reported to `on_error`, from any thread and each message once, and memory serves on.
+    `noun` names the entries in messages.
     """
 
     def __init__(
         self,
         path: Path,
-        config: StoreLimits,
+        limits: StoreLimits,
         on_error: Callable[[str], None],
         noun: str = "thought signatures",
     ) -> None:
-        self._faults = _Faults(path, on_error, noun)
-        self._age = config.age
-        self._room = min(_BACKLOG, config.bound)
-        self._memory = MemoryStore(config)
+        self._failures = _Failures(path, on_error, noun)
+        self._age = limits.age
+        self._room = min(_BACKLOG, limits.bound)
+        self._memory = MemoryStore(limits)
         self._reader = _Reader(path)
-        self._writer = _Writer(path, config, self._faults, _open_first(path, self._faults))
+        self._writer = _Writer(path, limits, self._failures, _open_first(path, self._failures))
         self._queued = 0
         self._closed = False
-        self._writer.start()
 
     @property
     def errors(self) -> int:
-        """Reads and writes that failed so far."""
-        return self._faults.count
+        """Reads and writes that have failed."""
+        return self._failures.count
 
     async def get(self, keys: Sequence[bytes], now: float) -> dict[bytes, str]:
-        """From memory, and what is not there from the file."""
-        found = await self._memory.get(keys, now)
-        missing = [key for key in keys if key not in found]
+        """Return entries from memory, and those that are missing there from the file."""
+        entries = await self._memory.get(keys, now)
+        missing = [key for key in keys if key not in entries]
         if not missing or self._closed:
-            return found
-        for key, at, signature in await asyncio.to_thread(self._read, missing, now - self._age):
-            if key not in self._memory:  # else a newer one came while the file was read
-                self._memory.keep(key, signature, at)
-            found[key] = signature
-        return found
+            return entries
+        for key, at, value in await asyncio.to_thread(self._read, missing, now - self._age):
+            if key not in self._memory:  # else a newer entry was put during the read
+                self._memory.keep(key, value, at)
+            entries[key] = value
+        return entries
 
-    async def put(self, found: Mapping[bytes, str], now: float) -> None:
-        """Into memory at once; into the file with the next commit."""
-        await self._memory.put(found, now)
-        rows: list[Row] = [(k, now, cost(k, s), s) for k, s in found.items() if self._memory.fits(k, s)]
+    async def put(self, entries: Mapping[bytes, str], now: float) -> None:
+        """Store entries in memory at once, and in the file with the next commit."""
+        await self._memory.put(entries, now)
+        rows: list[Row] = [
+            (key, now, cost(key, value), value)
+            for key, value in entries.items()
+            if self._memory.fits(key, value)
+        ]
         size = sum(row[2] for row in rows)
         if not rows or self._closed:
             return
         if self._queued + size - self._writer.settled > self._room:
-            self._faults.add(
-                "are not written", "the disk is too slow", "They are in memory; use a faster disk."
+            self._failures.add(
+                "are not written", "the disk is too slow", "They are kept in memory. Use a faster disk."
             )
             return
         self._queued += size
-        self._writer.queue.put(rows)
+        self._writer.thread.put(rows)
 
     async def flush(self) -> None:
         """Wait until all that was put is in the file, or has failed."""
         if not self._closed:
             done: Future[None] = Future()
-            self._writer.queue.put(done)
+            self._writer.thread.put(done)
             await asyncio.wrap_future(done)
 
     async def close(self) -> None:
-        """Write what waits, for at most five seconds; from then on only memory answers."""
+        """Write what is queued, for at most five seconds. From then on the store is only in memory."""
         if not self._closed:
             self._closed = True
-            self._writer.queue.put(None)
-            await asyncio.to_thread(self._join)
+            await asyncio.to_thread(self._end)
 
-    def _join(self) -> None:
-        self._writer.join(_CLOSING)
-        if self._writer.is_alive():
-            self._faults.add("of the last moments may be lost", "the disk did not answer", "Check the disk.")
+    def _end(self) -> None:
+        if not self._writer.thread.end(_CLOSING):
+            self._failures.add(
+                "of the last moments may be lost", "the disk did not respond", "Check the disk."
+            )
         self._reader.close()
 
     def _read(self, keys: list[bytes], since: float) -> list[tuple[bytes, float, str]]:
         try:
             return self._reader.read(keys, since)
         except _FAILURES as error:
-            self._faults.add("cannot be read", error, "Check that the file is there and readable.")
+            self._failures.add("cannot be read", error, "Check that the file exists and is readable.")
             return []
 
 
-class _Faults:
-    """Counts what goes wrong, and tells each kind once."""
+class _Failures:
+    """Counter of failures that reports each message once."""
 
     def __init__(self, path: Path, on_error: Callable[[str], None], noun: str) -> None:
         self._path = path
         self._on_error = on_error
         self._noun = noun
-        self._said: set[tuple[str, str]] = set()
+        self._reported: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
         self.count = 0
 
     def add(self, what: str, why: Exception | str, remedy: str) -> None:
-        """May be called from any thread."""
+        """Count a failure. May be called from any thread."""
         with self._lock:
             self.count += 1
-            new = (what, str(why)) not in self._said
-            self._said.add((what, str(why)))
-        if new:
+            is_new = (what, str(why)) not in self._reported
+            self._reported.add((what, str(why)))
+        if is_new:
             self._on_error(f"{self._path}: {self._noun} {what}: {str(why) or type(why).__name__}. {remedy}")
 
 
@@ -176,89 +180,76 @@ class _Reader:
         self._connection: sqlite3.Connection | None = None
 
     def read(self, keys: list[bytes], since: float) -> list[tuple[bytes, float, str]]:
-        """Those that came at `since` or later. After a failure the next call opens the file anew."""
+        """Return entries of the time `since` or later. After a failure the next call opens the file again."""
         with self._lock:
             try:
-                self._connection = self._connection or _connect(self._path)
+                self._connection = self._connection or connect(self._path)
                 return self._select(self._connection, keys, since)
             except _FAILURES:
-                self._let_go()
+                self._disconnect()
                 raise
 
     def _select(
         self, connection: sqlite3.Connection, keys: list[bytes], since: float
     ) -> list[tuple[bytes, float, str]]:
         rows: list[tuple[bytes, float, str]] = []
-        for start in range(0, len(keys), _AT_ONCE):
-            some = keys[start : start + _AT_ONCE]
+        for start in range(0, len(keys), _MAX_KEYS):
+            some = keys[start : start + _MAX_KEYS]
             rows += connection.execute(_GET.format(",".join("?" * len(some))), (since, *some))
         return rows
 
     def close(self) -> None:
-        """After the reads under way."""
+        """Close the connection after the read in progress."""
         with self._lock:
-            self._let_go()
+            self._disconnect()
 
-    def _let_go(self) -> None:
+    def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
 
-class _Writer(threading.Thread):
-    """Writes all that is queued in one transaction, then looks again; None in the queue ends it."""
+class _Writer:
+    """Writes rows in a thread, and wakes those who wait for a flush."""
 
     def __init__(
-        self, path: Path, config: StoreLimits, faults: _Faults, connection: sqlite3.Connection | None
+        self, path: Path, limits: StoreLimits, failures: _Failures, connection: sqlite3.Connection | None
     ) -> None:
-        super().__init__(name="signatures", daemon=True)
-        self.queue: SimpleQueue[list[Row] | Future[None] | None] = SimpleQueue()
         self.settled = 0
-        """Bytes written or given up; only this thread counts it, so it needs no lock."""
+        """Bytes written or given up. Only the thread changes it, so that it needs no lock."""
         self._path = path
-        self._config = config
-        self._faults = faults
+        self._limits = limits
+        self._failures = failures
         self._connection = connection
-        self._unpruned = config.bound
+        self._unpruned = limits.bound
+        self.thread: GroupCommit[list[Row] | Future[None]] = GroupCommit(
+            "state", self._commit, self._disconnect
+        )
+        self.thread.start()
+        if connection is not None:
+            self.thread.put([])  # prunes
 
-    def run(self) -> None:
-        if self._connection is not None:
-            self._attempt([])
-        while self._turn():
-            pass
-        self._let_go()
-
-    def _turn(self) -> bool:
-        """One round; false when it was the last. What it wrote is free when it returns."""
-        items = self._take()
-        rows = [row for item in items if isinstance(item, list) for row in item]
-        if rows:
+    def _commit(self, items: list[list[Row] | Future[None]]) -> None:
+        batches = [item for item in items if isinstance(item, list)]
+        rows = [row for batch in batches for row in batch]
+        if batches:
             self._attempt(rows)
         self.settled += sum(row[2] for row in rows)
         for item in items:
             if isinstance(item, Future) and item.set_running_or_notify_cancel():
                 item.set_result(None)
-        return None not in items
-
-    def _take(self) -> list[list[Row] | Future[None] | None]:
-        """Wait for something; take all there is."""
-        items = [self.queue.get()]
-        with suppress(Empty):
-            while True:
-                items.append(self.queue.get_nowait())
-        return items
 
     def _attempt(self, rows: list[Row]) -> None:
-        """Write; after a failure the connection is closed, which rolls back, and the next rows open another."""
+        """Write rows. After a failure the connection is closed, which rolls back, and the next rows open another."""
         try:
             self._connection = self._connection or _open(self._path)
             self._write(self._connection, rows)
         except _FAILURES as error:
-            self._let_go()
-            self._faults.add(
+            self._disconnect()
+            self._failures.add(
                 "cannot be written",
                 error,
-                "They are kept in memory meanwhile; check free space, and that the directory is writable.",
+                "They are kept in memory. Check free space, and that the directory is writable.",
             )
 
     def _write(self, connection: sqlite3.Connection, rows: list[Row]) -> None:
@@ -266,98 +257,79 @@ class _Writer(threading.Thread):
         connection.execute("BEGIN IMMEDIATE")
         connection.executemany(_PUT, rows)
         if rows:
-            connection.execute(_EXPIRE, (rows[-1][1] - self._config.age,))
-        if self._unpruned > self._config.bound // _SLACK:
+            connection.execute(_EXPIRE, (rows[-1][1] - self._limits.age,))
+        if self._unpruned > self._limits.bound // _SLACK:
             self._shrink(connection)
         connection.execute("COMMIT")
-        if not rows:  # at the start: a bound that was lowered gives its pages back
+        if not rows:  # at the start: if the bound was lowered, the file gets smaller
             connection.executescript("PRAGMA incremental_vacuum")  # execute() would stop after one page
 
     def _shrink(self, connection: sqlite3.Connection) -> None:
-        """Oldest first."""
-        room = self._config.bound - self._config.bound // _SLACK
+        """Delete the oldest entries beyond the bound."""
+        room = self._limits.bound - self._limits.bound // _SLACK
         if connection.execute(_TOTAL).fetchone()[0] > room:
             connection.execute(_SHRINK, (room,))
         self._unpruned = 0
 
-    def _let_go(self) -> None:
+    def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
 
-def _open_first(path: Path, faults: _Faults) -> sqlite3.Connection | None:
-    """At the start: a corrupt file is moved aside, and one that cannot be opened now is tried again later."""
+def _open_first(path: Path, failures: _Failures) -> sqlite3.Connection | None:
+    """Open the file at the start. Return None if that fails now; it is tried again with the first write."""
     try:
-        try:
-            return _open(path, check=True)
-        except sqlite3.DatabaseError as error:
-            # exactly this class is "not a database" and "malformed"; subclasses are locks, space and permissions
-            if type(error) is not sqlite3.DatabaseError:
-                raise
-            _move_aside(path)
-            faults.add("were lost", error, f"The file is now {path.name}.corrupt, and a new one was begun.")
-            return _open(path)
+        error = ensure(path)
+        if error is not None:
+            failures.add("were lost", error, f"The file is now {path.name}.corrupt, and a new one was begun.")
+        return _open(path)
     except (sqlite3.Error, OSError) as error:
-        faults.add(
-            "are kept in memory only", error, "Make the directory exist and be writable for the gateway."
+        failures.add(
+            "are kept in memory only", error, "The directory must exist and be writable for the gateway."
         )
         return None
 
 
-def _move_aside(path: Path) -> None:
-    """The log goes first: a new file must never meet the old one's."""
-    for suffix in ("-wal", "-shm", ""):
-        with suppress(FileNotFoundError):
-            os.replace(f"{path}{suffix}", f"{path}.corrupt{suffix}")
+def _open(path: Path) -> sqlite3.Connection:
+    """Return a connection to a file with our table, which is created if it is missing.
 
-
-def _open(path: Path, *, check: bool = False) -> sqlite3.Connection:
-    """A connection to a file that has our tables. Raises sqlite3.Error, OSError, or ValueError for a foreign file."""
-    # O_EXCL: the file is ours alone from its first byte (SQLite gives its log the same mode), and one that exists is
-    # not touched, because closing a second descriptor drops this process's locks (sqlite.org/howtocorrupt.html, 2.2)
-    with suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    connection = _connect(path)
+    Raises sqlite3.Error and OSError, and ValueError for a file of a newer gateway or of another program.
+    """
+    create(path)
+    connection = connect(path)
     try:
         _prepare(connection, path)
-        if check and (said := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-            raise sqlite3.DatabaseError(said)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    """Never creates a file: SQLite would make it readable for everybody. Its users see to the threads."""
-    uri = f"{path.absolute().as_uri()}?mode=rw"
-    return sqlite3.connect(uri, uri=True, timeout=_BUSY, isolation_level=None, check_same_thread=False)
-
-
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    if not _ready(connection, path):
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # counts only before the first page is written
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
+    if not _is_ready(connection, path):
+        connection.execute(
+            "PRAGMA auto_vacuum = INCREMENTAL"
+        )  # has an effect before the first page is written
+    use_wal(connection)
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT}")
     connection.execute("BEGIN IMMEDIATE")
-    if not _ready(connection, path):  # asked again: another process may have been quicker
+    if not _is_ready(connection, path):  # asked again: another process may have been quicker
         for statement in _SCHEMA:
             connection.execute(statement)
     connection.execute("COMMIT")
 
 
-def _ready(connection: sqlite3.Connection, path: Path) -> bool:
-    """Whether our tables are there; false for an empty file, ValueError for a foreign one."""
-    # tables first: they and their version are committed together, perhaps just now
+def _is_ready(connection: sqlite3.Connection, path: Path) -> bool:
+    """Return whether our table exists; False for an empty file. Raises ValueError for a foreign one."""
+    # tables first: they are committed together with their version, perhaps just now
     tables = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > _VERSION:
         raise ValueError(
-            f"{path} was written by a newer gateway: its schema is version {version}, this one knows {_VERSION}. "
-            "Use the newer gateway, or name another file."
+            f"{path} was written by a newer gateway: its schema has version {version}, and this gateway supports "
+            f"{_VERSION}. Use the newer gateway, or name another file."
         )
     if tables and not version:
-        raise ValueError(f"{path} is another program's database; name another file.")
+        raise ValueError(f"{path} is another program's database. Name another file.")
     return bool(version)

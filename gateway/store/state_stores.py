@@ -1,48 +1,64 @@
-"""All that is remembered between requests: each kind in a store of its own, all of one make."""
+"""State that is kept between requests: each kind in a key-value store of its own."""
 
 import asyncio
 from collections.abc import Callable
-from typing import Literal
 
-from gateway.store.file_owners import BOUNDS, FileOwners
-from gateway.store.key_value import KeyValueStore, StateConfig, StoreLimits
+from gateway.store.file_owners import LIMITS as FILE_OWNER_LIMITS
+from gateway.store.file_owners import FileOwners
+from gateway.store.key_value import KeyValueStore, StateConfig, StoreKind, StoreLimits
 from gateway.store.memory import MemoryStore
 from gateway.store.response_cache import CacheConfig, ResponseCache
 
-Kind = Literal["signature", "response", "answer", "pin"]
+SIGNATURES = StoreKind("signatures", "thought signatures", "", "signature")
+RESPONSES = StoreKind("responses", "stored responses", ".responses", "response", changes=True)
+ANSWERS = StoreKind("answers", "cached answers", ".answers", "answer")
+FILE_OWNERS = StoreKind("file_owners", "owners of files", ".pins", "pin")
+POOL = StoreKind("pool", "cooldowns of the key pool", ".pool", "pool")
+
+_POOL_LIMITS = StoreLimits(megabytes=1, hours=8760)
+"""One small entry; a year, because a leaked key stays refused."""
+
+Make = Callable[[StoreKind, StoreLimits], KeyValueStore]
+"""Returns the store of one kind. May block."""
 
 
-def in_memory(_: Kind, bounds: StoreLimits) -> KeyValueStore:
-    """As long as the process lives."""
-    return MemoryStore(bounds)
+def in_memory(_: StoreKind, limits: StoreLimits) -> KeyValueStore:
+    """Return a store that lives as long as the process."""
+    return MemoryStore(limits)
 
 
 class StateStores:
-    """`make` makes the store of one kind; it may block."""
+    """All stores of state. Creating them may block."""
 
-    def __init__(
-        self,
-        state: StateConfig,
-        cache: CacheConfig,
-        make: Callable[[Kind, StoreLimits], KeyValueStore] = in_memory,
-    ) -> None:
-        self.signatures = make("signature", state.signatures)
-        """Thought signatures, for clients that drop them."""
-        self.responses = make("response", state.responses)
-        """Of /v1/responses, for `previous_response_id`."""
-        self._answers = make("answer", cache.bounds)
-        self.answers = ResponseCache(self._answers)
-        """For who asks for the same again."""
-        self._pins = make("pin", BOUNDS)
-        self.pins = FileOwners(self._pins)
-        """Where the files and caches of issued keys are."""
+    def __init__(self, state: StateConfig, cache: CacheConfig, make: Make = in_memory) -> None:
+        limits = {
+            SIGNATURES: state.signatures,
+            RESPONSES: state.responses,
+            ANSWERS: cache.limits,
+            FILE_OWNERS: FILE_OWNER_LIMITS,
+            POOL: _POOL_LIMITS,
+        }
+        self._stores = {kind: make(kind, kind_limits) for kind, kind_limits in limits.items()}
+        self.signatures = self._stores[SIGNATURES]
+        """Thought signatures, for clients that do not send them back."""
+        self.responses = self._stores[RESPONSES]
+        """Responses of /v1/responses, for `previous_response_id`."""
+        self.answers = ResponseCache(self._stores[ANSWERS])
+        """Cached answers, for clients that ask for caching."""
+        self.file_owners = FileOwners(self._stores[FILE_OWNERS])
+        """Projects and owners of files and cached contents of issued keys."""
+        self.pool = self._stores[POOL]
+        """Cooldowns of the key pool."""
 
     @property
     def only_in_memory(self) -> bool:
-        """Nothing of it outlives the process."""
-        return isinstance(self.signatures, MemoryStore)
+        """Whether nothing outlives the process."""
+        return all(isinstance(store, MemoryStore) for store in self._stores.values())
+
+    def errors(self) -> dict[str, int]:
+        """Return the failed reads and writes of each store, by its name."""
+        return {kind.name: store.errors for kind, store in self._stores.items()}
 
     async def close(self) -> None:
-        """Make what was put last as safe as it can be made, and let go."""
-        every = (self.signatures, self.responses, self._answers, self._pins)
-        await asyncio.gather(*(store.close() for store in every))
+        """Finish pending writes of all stores."""
+        await asyncio.gather(*(store.close() for store in self._stores.values()))

@@ -7,7 +7,7 @@ import pytest
 from gateway.cli.main import main
 from gateway.policy.client_rules import Rules
 from gateway.store.ledger.client_keys import issued
-from gateway.store.ledger.tables import engine
+from gateway.store.ledger.tables import open_engine
 
 Capture = pytest.CaptureFixture[str]
 
@@ -20,7 +20,7 @@ def config(tmp_path: Path) -> str:
 
 
 def rules(tmp_path: Path) -> Rules:
-    made = engine(str(tmp_path / "ledger.db"), None)
+    made = open_engine(str(tmp_path / "ledger.db"), None)
     (key,) = issued(made)
     made.dispose()
     return key.rules

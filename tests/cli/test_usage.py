@@ -8,7 +8,7 @@ import pytest
 from gateway.cli.main import main
 from gateway.cli.usage import COLUMNS
 from gateway.store.ledger.reports import BY
-from gateway.store.ledger.tables import engine
+from gateway.store.ledger.tables import open_engine
 
 Capture = pytest.CaptureFixture[str]
 
@@ -22,7 +22,7 @@ def config(tmp_path: Path) -> str:
 
 @pytest.mark.parametrize("form", ["table", "csv", "json"])
 def test_usage_in_three_forms(config: str, tmp_path: Path, capsys: Capture, form: str) -> None:
-    made = engine(str(tmp_path / "ledger.db"), None)
+    made = open_engine(str(tmp_path / "ledger.db"), None)
     with made.begin() as connection:
         row = "('1', 1700000000, 'r', 'key_a', 'blue', 'gemini-x', 'chat', '', 10, 5, 1500000, 'ok')"
         columns = "id, at, request_id, client, project, model, surface, reserved, prompt, completion, micros, outcome"

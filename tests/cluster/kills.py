@@ -14,7 +14,7 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
-from gateway.store.ledger.tables import engine
+from gateway.store.ledger.tables import open_engine
 from gateway.store.ledger.writer import reconcile
 from tests.cluster.processes import free_port, reachable
 
@@ -108,7 +108,7 @@ async def kill_under_load(config: Path) -> list[str]:
 
 def report(ledger: Path, answered: list[str], calls: int) -> bool:
     """Print what the ledger has of the answers and calls; return whether it has them all."""
-    database = engine(str(ledger), None)
+    database = open_engine(str(ledger), None)
     reconciled = reconcile(database, time.time() + 1, time.time())
     database.dispose()
     connection = sqlite3.connect(ledger)

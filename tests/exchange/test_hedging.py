@@ -15,7 +15,7 @@ from gateway.errors import ConfigError
 from gateway.plugin import SERVICES
 from gateway.policy.client_rules import Rules
 from gateway.store.ledger import client_keys
-from gateway.store.ledger.tables import attempt, engine
+from gateway.store.ledger.tables import attempt, open_engine
 from tests.support.servers import Serve
 
 MODEL = "gemini-2.5-flash"
@@ -80,7 +80,7 @@ class Pooled:
     def __init__(self, serve: Serve, folder: Path, upstream: str) -> None:
         self._serve, self._upstream = serve, upstream
         self.file = folder / "ledger.db"
-        made = engine(str(self.file), None)
+        made = open_engine(str(self.file), None)
         _, self.key = client_keys.issue(made, "x", Rules(), time(), None)
         made.dispose()
         self.base = ""
@@ -101,7 +101,7 @@ class Pooled:
             return response.status, await response.text()
 
     def rows(self) -> list[tuple[str, str, int]]:
-        made = engine(str(self.file), None)
+        made = open_engine(str(self.file), None)
         with made.connect() as connection:
             found = connection.execute(sa.select(attempt).order_by(attempt.c.at)).all()
         made.dispose()

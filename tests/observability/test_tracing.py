@@ -24,7 +24,7 @@ from gateway.observability.open_tracing import open_tracing
 from gateway.observability.tracing import Tracing
 from gateway.policy.client_rules import Rules
 from gateway.store.ledger import client_keys
-from gateway.store.ledger.tables import engine
+from gateway.store.ledger.tables import open_engine
 from tests.support.servers import RawUpstream, Serve, chunked, whole
 
 MODEL = "gemini-2.5-flash"
@@ -64,7 +64,7 @@ class Traced:
             self._serve.environ[f"KEY_{name}"] = f"AIzaSyOfProject-{name}"
         listed = ", ".join(f"{{name: {one}, keys: [{{env: KEY_{one}}}]}}" for one in projects)
         self._config = f"pool: {{projects: [{listed}]}}\nledger: {{url: {folder}/ledger.db}}"
-        made = engine(f"{folder}/ledger.db", None)
+        made = open_engine(f"{folder}/ledger.db", None)
         _, self.key = client_keys.issue(made, "x", Rules(), time(), None)
         made.dispose()
         return self.key

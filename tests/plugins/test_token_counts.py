@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from gateway.observability.json_log import JsonLog
 from gateway.observability.request_log import RequestLog
 from gateway.plugin import SERVICES
-from gateway.store.ledger.tables import attempt, engine
+from gateway.store.ledger.tables import attempt, open_engine
 from tests.support.servers import RawUpstream, Serve, chunked, whole
 
 MODEL = "gemini-2.5-flash"
@@ -122,7 +122,7 @@ class Gateway:
 
     async def settled(self, calls: int) -> list[Tokens]:
         """Return the ledger's new rows, once there are so many."""
-        database = engine(str(self._ledger), None)
+        database = open_engine(str(self._ledger), None)
         try:
             async with asyncio.timeout(10):
                 while True:

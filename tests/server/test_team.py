@@ -21,7 +21,7 @@ from gateway.policy.client_rules import Rules
 from gateway.server.admin import Admin
 from gateway.store.ledger import client_keys
 from gateway.store.ledger.reports import usage
-from gateway.store.ledger.tables import attempt, engine
+from gateway.store.ledger.tables import attempt, open_engine
 from tests.support.servers import Serve
 
 GOOGLE = "type.googleapis.com/google.rpc."
@@ -91,7 +91,7 @@ class Team:
 
     def issue(self, **rules: Any) -> str:
         """A new key; call it before `start`, or wait for it to be known."""
-        made = engine(str(self.file), None)
+        made = open_engine(str(self.file), None)
         _, key = client_keys.issue(made, "x", Rules(**rules), time(), None)
         made.dispose()
         return key
@@ -106,7 +106,7 @@ class Team:
             return response.status, response.headers, text if fields.get("stream") else json.loads(text)
 
     def rows(self) -> list[Any]:
-        made = engine(str(self.file), None)
+        made = open_engine(str(self.file), None)
         with made.connect() as connection:
             found = connection.execute(sa.select(attempt).order_by(attempt.c.at)).all()
         made.dispose()
@@ -157,7 +157,7 @@ async def test_searches_and_sound_are_written_down_and_priced(
 
     (row,) = await team.settled()
     assert (row.searches, row.prompt_audio, row.micros > 35_000) == (2, 4, True)
-    made = engine(str(team.file), None)
+    made = open_engine(str(team.file), None)
     (told,) = usage(made, 0, time() + 9)
     made.dispose()
     assert (told.searches, told.heard, told.spoken) == (2, 4, 0)
@@ -249,7 +249,7 @@ async def test_what_the_pool_learnt_survives_a_restart(team: Team, google: Googl
 async def test_keys_revoked_expired_and_rotated(team: Team) -> None:
     key, other = team.issue(), team.issue()
     await team.start("a")
-    made = engine(str(team.file), None)
+    made = open_engine(str(team.file), None)
     ids = {one.hash: one.id for one in client_keys.issued(made)}
     assert (await team.ask(key))[0] == 200
     renewed = client_keys.rotate(made, next(iter(ids.values())))
@@ -445,7 +445,7 @@ async def test_usage_adds_up(team: Team) -> None:
     await team.start("a")
     for _ in range(3):
         await team.ask(key)
-    made = engine(str(team.file), None)
+    made = open_engine(str(team.file), None)
     by_model = usage(made, 0, time() + 10, ["model"])
     by_day = usage(made, 0, time() + 10, ["client", "surface"], 86400)
     nothing = usage(made, 0, 1)

@@ -3,14 +3,14 @@
 import pytest
 
 from gateway.errors import NotFound
-from gateway.store.file_owners import BOUNDS, FileOwners
+from gateway.store.file_owners import LIMITS, FileOwners
 from gateway.store.memory import MemoryStore
 
 NOW = 1_800_000_000.0
 
 
 async def test_a_file_is_known_for_two_days_and_a_cache_for_longer() -> None:
-    kept = FileOwners(MemoryStore(BOUNDS))
+    kept = FileOwners(MemoryStore(LIMITS))
     await kept.keep("me", ["files/a", "cachedContents/b"], "blue", NOW)
     later = NOW + 48 * 3600
 

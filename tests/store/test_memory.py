@@ -1,12 +1,11 @@
-"""Signatures in memory: bounded in bytes and age, the least recently used go first."""
+"""Entries in memory: bounded in bytes and age, the least recently used go first."""
 
 from collections.abc import Coroutine
 from typing import Any
 
-import msgspec
 import pytest
 
-from gateway.store.key_value import KeyValueStore, StateConfig, StoreLimits
+from gateway.store.key_value import KeyValueStore, StoreLimits
 from gateway.store.memory import MemoryStore, cost
 
 SMALL = StoreLimits(megabytes=1, hours=1)
@@ -18,7 +17,7 @@ def key(number: int) -> bytes:
 
 
 def filling(size: int) -> str:
-    """A signature that costs so many bytes with its key."""
+    """A value that costs so many bytes with its key."""
     return "A" * (size - cost(key(0), ""))
 
 
@@ -30,13 +29,13 @@ async def test_what_was_put_is_found_by_its_key_alone() -> None:
     await store.close()
 
 
-async def test_the_newest_signature_of_a_key_counts_and_is_counted_once() -> None:
+async def test_the_newest_entry_of_a_key_counts_and_is_counted_once() -> None:
     store = MemoryStore(SMALL)
     await store.put({key(1): "old"}, 0.0)
     await store.put({key(1): "newer"}, 1.0)
 
     assert await store.get([key(1)], 1.0) == {key(1): "newer"}
-    assert store.bytes == cost(key(1), "newer") == 16 + 5 + 120
+    assert store.size == cost(key(1), "newer") == 16 + 5 + 120
 
 
 async def test_bytes_are_bounded_and_the_least_recently_used_goes_first() -> None:
@@ -47,7 +46,7 @@ async def test_bytes_are_bounded_and_the_least_recently_used_goes_first() -> Non
     await store.put({key(4): "one too many"}, 0.0)
 
     assert [number for number in range(5) if key(number) in store] == [0, 2, 3, 4]
-    assert store.bytes <= SMALL.bound
+    assert store.size <= SMALL.bound
 
 
 async def test_an_entry_bigger_than_a_quarter_is_not_kept_and_drives_nobody_out() -> None:
@@ -78,7 +77,7 @@ async def test_an_old_one_costs_nothing_any_more() -> None:
     await store.get([key(1)], 4000.0)
     await store.put({key(3): "s"}, 4000.0)
 
-    assert store.bytes == cost(key(3), "s")
+    assert store.size == cost(key(3), "s")
 
 
 async def test_nothing_suspends() -> None:
@@ -91,25 +90,3 @@ async def test_nothing_suspends() -> None:
     for call in calls:
         with pytest.raises(StopIteration):
             call.send(None)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        '{"signatures": {"megabytes": 0}}',
-        '{"signatures": {"megabytes": 4097}}',
-        '{"signatures": {"hours": 0}}',
-        '{"signatures": {"hours": 8761}}',
-        '{"signatures": {"days": 3}}',
-        '{"files": "x"}',
-    ],
-)
-def test_a_config_out_of_bounds_is_refused(text: str) -> None:
-    with pytest.raises(msgspec.ValidationError):
-        msgspec.json.decode(text, type=StateConfig)
-
-
-def test_the_shipped_config_keeps_64_mib_for_three_days_in_memory() -> None:
-    config = msgspec.json.decode("{}", type=StateConfig)
-
-    assert (config.file, config.signatures.bound, config.signatures.age) == (None, 67_108_864, 259_200.0)

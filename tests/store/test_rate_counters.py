@@ -58,7 +58,7 @@ async def test_a_share_of_every_limit() -> None:
 
 
 async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.store.rate_counters._MOST_CLIENTS", 3)
+    monkeypatch.setattr("gateway.store.rate_counters._MAX_CLIENTS", 3)
     counters = MemoryCounters()
     for client in "abcd":
         await counters.take(client, [(MINUTE, 10)], NOW)

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from gateway.policy.rate_limits import Window
-from gateway.store.key_value import StoreLimits
-from gateway.store.redis import Redis, RedisCounters, RedisPool, RedisStore
+from gateway.store.key_value import StoreKind, StoreLimits
+from gateway.store.redis import Redis, RedisCounters, RedisPoolUpdates, RedisStore
+from gateway.store.state_stores import RESPONSES, SIGNATURES
 
 needs_redis = pytest.mark.skipif(shutil.which("redis-server") is None, reason="no redis-server on the PATH")
 NOW = 1_000_000_000.0
@@ -112,8 +113,8 @@ async def test_places_are_shared_and_come_back(shared: Redis) -> None:
 
 
 @needs_redis
-@pytest.mark.parametrize("kind", ["signature", "response"])
-async def test_signatures_are_found_by_other_machines(server: Server, shared: Redis, kind: str) -> None:
+@pytest.mark.parametrize("kind", [SIGNATURES, RESPONSES])
+async def test_signatures_are_found_by_other_machines(server: Server, shared: Redis, kind: StoreKind) -> None:
     other, _ = await opened(server.url)
     mine, theirs = (RedisStore(one, StoreLimits(), kind) for one in (shared, other))
     await mine.put({b"k" * 16: "é", b"l" * 16: "x" * 1000}, NOW)
@@ -125,8 +126,8 @@ async def test_signatures_are_found_by_other_machines(server: Server, shared: Re
 
 @needs_redis
 async def test_pools_tell_each_other(shared: Redis) -> None:
-    pool = RedisPool(shared)
-    await pool.tell({"a": b"1", "b": b"2"})
+    pool = RedisPoolUpdates(shared)
+    await pool.publish({"a": b"1", "b": b"2"})
     await pool.forget(["a"])
     assert await pool.all() == [b"2"]
 
@@ -220,14 +221,14 @@ async def test_p27_a_mad_redis_is_no_reason_to_fail(answer: bytes) -> None:
     server = await asyncio.start_server(mad, "127.0.0.1", 0)
     shared, _ = await opened(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0")
     counters = RedisCounters(shared, 2)
-    kept = RedisStore(shared, StoreLimits(), "signature")
+    kept = RedisStore(shared, StoreLimits(), SIGNATURES)
     await kept.put({b"k" * 16: "s"}, NOW)
 
     assert await kept.get([b"k" * 16], NOW) == {b"k" * 16: "s"}
     assert (await counters.take("c", [(MINUTE, 1)], NOW)).blocked is None
     assert await counters.enter("c", 4, "t", NOW) in (True, False)
     await counters.leave("c", "t")
-    assert isinstance(await RedisPool(shared).all(), list)
+    assert isinstance(await RedisPoolUpdates(shared).all(), list)
     await shared.__aexit__()
     server.close()
 

@@ -1,4 +1,4 @@
-"""Signatures on disk: they survive restarts, two processes share them, and no trouble of the disk fails a request."""
+"""Entries in a SQLite file: they survive restarts, processes share them, and no failure of the disk fails a request."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.store import sqlite
+from gateway.store import sqlite, sqlite_file
 from gateway.store.key_value import KeyValueStore, StoreLimits
 from gateway.store.sqlite import SqliteStore, state_path
 
@@ -28,18 +28,18 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def said() -> list[str]:
+def reported() -> list[str]:
     """What stores reported."""
     return []
 
 
 @pytest.fixture
-async def started(path: Path, said: list[str]) -> AsyncIterator[Open]:
+async def started(path: Path, reported: list[str]) -> AsyncIterator[Open]:
     """Opens stores on the same file and closes them in the end."""
     stores: list[SqliteStore] = []
 
     def start(config: StoreLimits = SMALL, at: Path = path) -> SqliteStore:
-        stores.append(SqliteStore(at, config, said.append))
+        stores.append(SqliteStore(at, config, reported.append))
         return stores[-1]
 
     yield start
@@ -58,7 +58,7 @@ def rows(
         connection.close()
 
 
-async def test_a_signature_is_found_at_once_and_after_a_restart(started: Open, said: list[str]) -> None:
+async def test_a_signature_is_found_at_once_and_after_a_restart(started: Open, reported: list[str]) -> None:
     first: KeyValueStore = started(StoreLimits())
     large = "B" * 1_500_000
     await first.put({key(1): "one", key(2): large}, 100.0)
@@ -67,7 +67,7 @@ async def test_a_signature_is_found_at_once_and_after_a_restart(started: Open, s
 
     second = started(StoreLimits())
     assert await second.get([key(1), key(2), key(3)], 101.0) == {key(1): "one", key(2): large}
-    assert (second.errors, said) == (0, [])
+    assert (second.errors, reported) == (0, [])
 
 
 async def test_two_processes_share_one_file(started: Open) -> None:
@@ -223,7 +223,7 @@ async def test_a_name_with_question_mark_and_space_is_a_name(started: Open, tmp_
 
 
 async def test_a_place_that_cannot_be_written_leaves_memory(
-    started: Open, tmp_path: Path, said: list[str]
+    started: Open, tmp_path: Path, reported: list[str]
 ) -> None:
     (tmp_path / "file").touch()
     store = started(at=tmp_path / "file" / "state.db")
@@ -233,13 +233,13 @@ async def test_a_place_that_cannot_be_written_leaves_memory(
 
     assert await store.get([key(0), key(1), key(2), key(3)], 100.0) == {key(n): "s" for n in range(3)}
     assert store.errors == 5, "the opening, three writes, one read"
-    assert [text.partition(": thought ")[2][:30] for text in said] == [
+    assert [text.partition(": thought ")[2][:30] for text in reported] == [
         "signatures are kept in memory ",
         "signatures cannot be written: ",
         "signatures cannot be read: una",
     ]
-    assert "state.db: thought signatures are kept in memory only: [Errno 20] Not a directory" in said[0]
-    assert said[0].endswith("Make the directory exist and be writable for the gateway.")
+    assert "state.db: thought signatures are kept in memory only: [Errno 20] Not a directory" in reported[0]
+    assert reported[0].endswith("The directory must exist and be writable for the gateway.")
 
 
 async def test_a_directory_that_appears_later_is_used(started: Open, tmp_path: Path) -> None:
@@ -252,9 +252,9 @@ async def test_a_directory_that_appears_later_is_used(started: Open, tmp_path: P
 
 
 async def test_writes_that_fail_are_told_once_and_go_on_when_they_can(
-    started: Open, path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+    started: Open, path: Path, reported: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "_BUSY", 0.0)
+    monkeypatch.setattr("gateway.store.sqlite_file.BUSY", 0.0)
     store = started()
     await store.flush()
     other = sqlite3.connect(path, isolation_level=None)
@@ -270,17 +270,17 @@ async def test_writes_that_fail_are_told_once_and_go_on_when_they_can(
     assert rows(path) == [(key(2), "s")]
     assert set(await store.get([key(0), key(1), key(2)], 100.0)) == {key(0), key(1), key(2)}
     assert store.errors == 2
-    assert len(said) == 1
-    assert said[0].startswith(
+    assert len(reported) == 1
+    assert reported[0].startswith(
         f"{path}: thought signatures cannot be written: database is locked. They are kept in"
     )
-    assert said[0].endswith("check free space, and that the directory is writable.")
+    assert reported[0].endswith("Check free space, and that the directory is writable.")
 
 
 async def test_a_file_that_is_locked_at_the_start_is_used_later(
-    started: Open, path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+    started: Open, path: Path, reported: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "_BUSY", 0.0)
+    monkeypatch.setattr("gateway.store.sqlite_file.BUSY", 0.0)
     await started().close()
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -291,21 +291,21 @@ async def test_a_file_that_is_locked_at_the_start_is_used_later(
     await store.flush()
 
     assert rows(path) == [(key(1), "s")]
-    assert len(said) == 1
-    assert "are kept in memory only: database is locked" in said[0]
+    assert len(reported) == 1
+    assert "are kept in memory only: database is locked" in reported[0]
 
 
 async def test_a_full_disk_fails_no_request(
-    started: Open, path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+    started: Open, path: Path, reported: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connect = sqlite._connect
+    connect = sqlite_file.connect
 
     def connect_to_a_small_disk(at: Path) -> sqlite3.Connection:
         connection = connect(at)
         connection.execute("PRAGMA max_page_count = 20")
         return connection
 
-    monkeypatch.setattr(sqlite, "_connect", connect_to_a_small_disk)
+    monkeypatch.setattr(sqlite, "connect", connect_to_a_small_disk)
     store = started()
     await store.put({key(1): "fits"}, 100.0)
     await store.flush()
@@ -314,11 +314,11 @@ async def test_a_full_disk_fails_no_request(
 
     assert len((await store.get([key(1), key(2)], 100.0))[key(2)]) == 200_000
     assert store.errors == 1
-    assert "cannot be written: database or disk is full." in said[0]
+    assert "cannot be written: database or disk is full." in reported[0]
     assert rows(path) == [(key(1), "fits")]
 
 
-async def test_a_table_that_is_gone_fails_no_request(started: Open, path: Path, said: list[str]) -> None:
+async def test_a_table_that_is_gone_fails_no_request(started: Open, path: Path, reported: list[str]) -> None:
     store = started()
     await store.flush()
     rows(path, "DROP TABLE signature")
@@ -327,10 +327,10 @@ async def test_a_table_that_is_gone_fails_no_request(started: Open, path: Path, 
 
     assert await store.get([key(1), key(2)], 100.0) == {key(1): "s"}
     assert store.errors == 2
-    assert ["no such table" in text for text in said] == [True, True]
+    assert ["no such table" in text for text in reported] == [True, True]
 
 
-async def test_a_backlog_is_bounded_and_told(started: Open, path: Path, said: list[str]) -> None:
+async def test_a_backlog_is_bounded_and_told(started: Open, path: Path, reported: list[str]) -> None:
     store = started()
     await store.flush()
     other = sqlite3.connect(path, isolation_level=None)
@@ -341,8 +341,8 @@ async def test_a_backlog_is_bounded_and_told(started: Open, path: Path, said: li
     other.close()
 
     assert store.errors == 2, "five times 200 kB wait; two more would be over a MiB"
-    assert said == [
-        f"{path}: thought signatures are not written: the disk is too slow. They are in memory; use a faster disk."
+    assert reported == [
+        f"{path}: thought signatures are not written: the disk is too slow. They are kept in memory. Use a faster disk."
     ]
     await store.flush()
     await store.put({key(8): "goes on"}, 107.0)
@@ -366,7 +366,7 @@ def _cut_off(path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [_no_database, _overwritten, _cut_off])
 async def test_a_corrupt_file_is_moved_aside_and_a_new_one_begun(
-    started: Open, path: Path, said: list[str], damage: Callable[[Path], None]
+    started: Open, path: Path, reported: list[str], damage: Callable[[Path], None]
 ) -> None:
     first = started()
     await first.put({key(number): "A" * 20_000 for number in range(9)}, 100.0)
@@ -380,17 +380,9 @@ async def test_a_corrupt_file_is_moved_aside_and_a_new_one_begun(
     assert rows(path) == [(key(20), "new")]
     assert path.with_name("state.db.corrupt").read_bytes() == damaged
     assert path.stat().st_mode & 0o777 == 0o600
-    assert second.errors == len(said) == 1
-    assert said[0].startswith(f"{path}: thought signatures were lost: ")
-    assert said[0].endswith(". The file is now state.db.corrupt, and a new one was begun.")
-
-
-def test_the_log_goes_with_the_corrupt_file(path: Path) -> None:
-    for suffix in ("", "-wal"):
-        path.with_name(f"state.db{suffix}").touch()
-    sqlite._move_aside(path)
-
-    assert sorted(file.name for file in path.parent.iterdir()) == ["state.db.corrupt", "state.db.corrupt-wal"]
+    assert second.errors == len(reported) == 1
+    assert reported[0].startswith(f"{path}: thought signatures were lost: ")
+    assert reported[0].endswith(". The file is now state.db.corrupt, and a new one was begun.")
 
 
 def test_a_file_of_a_newer_gateway_is_refused_and_left_alone(path: Path) -> None:
@@ -398,7 +390,7 @@ def test_a_file_of_a_newer_gateway_is_refused_and_left_alone(path: Path) -> None
     before = path.read_bytes()
 
     with pytest.raises(
-        ValueError, match=r"state\.db was written by a newer gateway: its schema is version 2, .* 1. Use"
+        ValueError, match=r"state\.db was written by a newer gateway: its schema has version 2, .* 1\. Use"
     ):
         SqliteStore(path, SMALL, print)
     assert path.read_bytes() == before
@@ -408,7 +400,7 @@ def test_another_programs_database_is_refused_and_left_alone(path: Path) -> None
     rows(path, "CREATE TABLE invoices (id)")
     before = path.read_bytes()
 
-    with pytest.raises(ValueError, match=r"state\.db is another program's database; name another file\."):
+    with pytest.raises(ValueError, match=r"state\.db is another program's database\. Name another file\."):
         SqliteStore(path, SMALL, print)
     assert path.read_bytes() == before
 
@@ -425,7 +417,7 @@ async def test_after_closing_memory_answers(started: Open, path: Path) -> None:
 
 
 async def test_closing_does_not_wait_for_ever(
-    started: Open, path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+    started: Open, path: Path, reported: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "_CLOSING", 0.0)
     store = started()
@@ -436,10 +428,10 @@ async def test_closing_does_not_wait_for_ever(
     await store.close()
     other.execute("ROLLBACK")
     other.close()
-    store._writer.join()
+    store._writer.thread.join()
 
-    assert said == [
-        f"{path}: thought signatures of the last moments may be lost: the disk did not answer. Check the disk."
+    assert reported == [
+        f"{path}: thought signatures of the last moments may be lost: the disk did not respond. Check the disk."
     ]
     assert rows(path) == [(key(1), "s")], "the thread went on meanwhile"
 

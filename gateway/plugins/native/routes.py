@@ -116,10 +116,10 @@ class Native(Plugin):
         self, request: web.Request, answer: Forwarded, context: RequestContext, attempt: Attempt
     ) -> web.Response:
         """The answer to a creation: where the new names are is known before the client has them."""
-        report, pins = context.report, self.services.file_owners
+        report, file_owners = context.report, self.services.file_owners
         data = await answer.whole()
         names, usage = made(data)
-        await pins.keep(context.client.scope, names, report.project or "", time())
+        await file_owners.keep(context.client.scope, names, report.project or "", time())
         if report.model:
             attempt.count(token_counts(usage))
         return web.Response(body=data, status=answer.status, headers=_returned(request, answer))

@@ -1,1 +1,1 @@
-"""The ledger: a row for each call of Gemini, client keys and budgets."""
+"""The ledger: a row for each call of Gemini, issued keys, and budgets, in SQLite or PostgreSQL."""

@@ -1,7 +1,7 @@
-"""Budgets in the ledger's database: set aside before a call, charged after it. All functions block.
+"""Budgets in the ledger's database: reserved before a call, charged after it. All functions block.
 
-What comes together is decided together, client by client: one statement for each budget while there is room for all,
-and each request for itself where there is not.
+Calls of one client that come together are decided together: one statement for each budget if there is room for all of
+them, else each call by itself.
 """
 
 import json
@@ -16,158 +16,163 @@ from gateway.policy.ledger import Intent, Settlement
 from gateway.store.ledger.tables import attempt, budget
 
 Claim = tuple[str, str, float, int]
-"""Set aside for one call: unit, period, its start, and how much."""
+"""What a call reserves in one budget: unit, period, start of the period, amount."""
 
-_HERE = [budget.c[name] == sa.bindparam(f"b_{name}") for name in ("client", "unit", "period", "start")]
-_N: sa.BindParameter[int] = sa.bindparam("n", type_=sa.BigInteger)
-_SET_ASIDE = (
+_ROW = [budget.c[name] == sa.bindparam(f"b_{name}") for name in ("client", "unit", "period", "start")]
+_AMOUNT: sa.BindParameter[int] = sa.bindparam("amount", type_=sa.BigInteger)
+_RESERVE = (
     budget.update()
-    .where(*_HERE, budget.c.spent + budget.c.reserved + _N <= sa.bindparam("most", type_=sa.BigInteger))
-    .values(reserved=budget.c.reserved + _N)
+    .where(*_ROW, budget.c.spent + budget.c.reserved + _AMOUNT <= sa.bindparam("most", type_=sa.BigInteger))
+    .values(reserved=budget.c.reserved + _AMOUNT)
 )
-_KNOWN = sa.select(budget.c.client).where(*_HERE)
-_USED = sa.select(budget.c.spent + budget.c.reserved).where(*_HERE)
-_BEGUN = budget.insert().values(spent=0, reserved=0)
+_EXISTS = sa.select(budget.c.client).where(*_ROW)
+_USED = sa.select(budget.c.spent + budget.c.reserved).where(*_ROW)
+_CREATE = budget.insert().values(spent=0, reserved=0)
 _CHARGE = (
     budget.update()
-    .where(*_HERE)
+    .where(*_ROW)
     .values(
-        reserved=sa.case((budget.c.reserved + _N > 0, budget.c.reserved + _N), else_=0),
+        reserved=sa.case((budget.c.reserved + _AMOUNT > 0, budget.c.reserved + _AMOUNT), else_=0),
         spent=budget.c.spent + sa.bindparam("cost", type_=sa.BigInteger),
     )
 )
 
 
 def lock(connection: sa.Connection, rows: Iterable[Intent | Settlement]) -> None:
-    """Take hold of every budget that these rows change, in one order: no two processes can then wait for each other.
+    """Lock all budgets that these rows change, in one order, so that no two processes wait for each other.
 
-    SQLite has one writer at a time anyway.
+    SQLite needs no locks: it has one writer at a time.
     """
     clients = {row.client for row in rows if (row.budgets if isinstance(row, Intent) else row.reserved)}
     if clients and connection.dialect.name != "sqlite":
         c = budget.c
-        mine = sa.select(c.client).where(c.client.in_(sorted(clients)))
-        connection.execute(mine.order_by(c.client, c.unit, c.period, c.start).with_for_update()).all()
+        locked = sa.select(c.client).where(c.client.in_(sorted(clients)))
+        connection.execute(locked.order_by(c.client, c.unit, c.period, c.start).with_for_update()).all()
 
 
 def reserve(
     connection: sa.Connection, intents: Sequence[tuple[int, Intent]]
 ) -> Iterator[tuple[int, Intent, list[Claim] | BudgetExceeded]]:
-    """What was set aside for each of some numbered intents, or why it cannot be."""
-    for client, found in groupby(sorted(intents, key=lambda one: one[1].client), lambda one: one[1].client):
-        group = list(found)
-        claims = [_claims(row) for _, row in group]
-        if len(group) > 1 and _together(connection, client, claims):
-            for (i, row), claimed in zip(group, claims, strict=True):
-                yield i, row, [claim for claim, _ in claimed]
+    """Reserve budgets for numbered intents. Yield for each what was reserved, or why it is refused."""
+
+    def client_of(numbered: tuple[int, Intent]) -> str:
+        return numbered[1].client
+
+    for client, group in groupby(sorted(intents, key=client_of), client_of):
+        numbered = list(group)
+        claims = [_claims(intent) for _, intent in numbered]
+        if len(numbered) > 1 and _reserve_all(connection, client, claims):
+            for (i, intent), claimed in zip(numbered, claims, strict=True):
+                yield i, intent, [claim for claim, _ in claimed]
             continue
-        for i, row in group:
+        for i, intent in numbered:
             try:
-                yield i, row, _reserve(connection, row)
+                yield i, intent, _reserve_one(connection, intent)
             except BudgetExceeded as error:
-                yield i, row, error
+                yield i, intent, error
 
 
 def _claims(intent: Intent) -> list[tuple[Claim, Budget]]:
-    return [
-        (
-            (one.unit, one.period, one.start(intent.at),
-             intent.reserve_micros if one.unit == "money" else intent.reserve_tokens),
-            one,
-        )
-        for one in intent.budgets
-    ]  # fmt: skip
+    amounts = {"money": intent.reserve_micros, "tokens": intent.reserve_tokens}
+    return [((b.unit, b.period, b.start(intent.at), amounts[b.unit]), b) for b in intent.budgets]
 
 
-def _together(connection: sa.Connection, client: str, claims: list[list[tuple[Claim, Budget]]]) -> bool:
-    """Set aside for all of one client's calls at once, or for none."""
+def _reserve_all(connection: sa.Connection, client: str, claims: list[list[tuple[Claim, Budget]]]) -> bool:
+    """Reserve for all of one client's calls, or for none. Return whether it was done."""
     sums: dict[tuple[Budget, float], int] = {}
     for claimed in claims:
-        for (_, _, start, n), one in claimed:
-            sums[one, start] = sums.get((one, start), 0) + n
-    done: list[tuple[str, str, float, int]] = []
-    for (one, start), n in sums.items():
-        if not _set_aside(connection, client, one, start, n):
-            for unit, period, begun, taken in done:
-                charge(connection, client, (unit, period, begun), -taken, 0)
+        for (_, _, start, amount), limit in claimed:
+            sums[limit, start] = sums.get((limit, start), 0) + amount
+    done: list[Claim] = []
+    for (limit, start), amount in sums.items():
+        if not _reserve_amount(connection, client, limit, start, amount):
+            _undo(connection, client, done)
             return False
-        done.append((one.unit, one.period, start, n))
+        done.append((limit.unit, limit.period, start, amount))
     return True
 
 
-def _reserve(connection: sa.Connection, intent: Intent) -> list[Claim]:
-    """Set aside in every budget, or in none. Raises BudgetExceeded."""
-    found: list[Claim] = []
-    for (unit, period, start, wanted), one in _claims(intent):
-        if not _set_aside(connection, intent.client, one, start, wanted):
-            for taken_unit, taken_period, begun, n in found:
-                charge(connection, intent.client, (taken_unit, taken_period, begun), -n, 0)
-            raise BudgetExceeded(_refusal(connection, intent.client, one, start, wanted))
-        found.append((unit, period, start, wanted))
-    return found
+def _reserve_one(connection: sa.Connection, intent: Intent) -> list[Claim]:
+    """Reserve in every budget of a call, or in none. Raises BudgetExceeded."""
+    done: list[Claim] = []
+    for claim, limit in _claims(intent):
+        _, _, start, amount = claim
+        if not _reserve_amount(connection, intent.client, limit, start, amount):
+            _undo(connection, intent.client, done)
+            raise BudgetExceeded(_refusal(connection, intent.client, limit, start, amount))
+        done.append(claim)
+    return done
 
 
-def _refusal(connection: sa.Connection, client: str, one: Budget, start: float, wanted: int) -> str:
-    """What is left, and what this would have taken at most."""
-    key = {"b_client": client, "b_unit": one.unit, "b_period": one.period, "b_start": start}
-    used = connection.execute(_USED, key).scalar() or 0
-    left, asked = (_amount(one, n) for n in (max(0, one.limit - used), wanted))
+def _undo(connection: sa.Connection, client: str, claims: list[Claim]) -> None:
+    for unit, period, start, amount in claims:
+        charge(connection, client, (unit, period, start), -amount, 0)
+
+
+def _refusal(connection: sa.Connection, client: str, limit: Budget, start: float, wanted: int) -> str:
+    """Return the message for a client: what is left, and what the call may cost."""
+    used = connection.execute(_USED, _row_key(client, limit, start)).scalar() or 0
+    left, most = (_amount(limit, n) for n in (max(0, limit.limit - used), wanted))
     return (
-        f"This key's {one.unit} budget ({_amount(one, one.limit)}, {one.period}) has {left} left, and this request "
-        f"could take {asked}. A smaller max_tokens takes less."
+        f"You exceeded this API key's {limit.unit} budget ({_amount(limit, limit.limit)}, {limit.period}): "
+        f"{left} left, and this request may take {most}. Set a smaller max_tokens, or ask the gateway's operator."
     )
 
 
-def _amount(one: Budget, n: int) -> str:
-    return (
-        f"{n / 1_000_000:.6f}".rstrip("0").rstrip(".") + " dollars" if one.unit == "money" else f"{n} tokens"
-    )
+def _amount(limit: Budget, amount: int) -> str:
+    if limit.unit == "tokens":
+        return f"{amount} tokens"
+    return f"{amount / 1_000_000:.6f}".rstrip("0").rstrip(".") + " dollars"
 
 
-def _set_aside(connection: sa.Connection, client: str, one: Budget, start: float, wanted: int) -> bool:
-    """One statement decides, so that no two processes can both have the last of a budget."""
-    key = {"b_client": client, "b_unit": one.unit, "b_period": one.period, "b_start": start}
-    wish = {**key, "n": wanted, "most": one.limit}
-    if connection.execute(_SET_ASIDE, wish).rowcount:
+def _row_key(client: str, limit: Budget, start: float) -> dict[str, object]:
+    return {"b_client": client, "b_unit": limit.unit, "b_period": limit.period, "b_start": start}
+
+
+def _reserve_amount(connection: sa.Connection, client: str, limit: Budget, start: float, amount: int) -> bool:
+    """Reserve by a single statement, so that no two processes both get the last of a budget."""
+    key = _row_key(client, limit, start)
+    values = {**key, "amount": amount, "most": limit.limit}
+    if connection.execute(_RESERVE, values).rowcount:
         return True
-    if wanted > one.limit or connection.execute(_KNOWN, key).first() is not None:
+    if amount > limit.limit or connection.execute(_EXISTS, key).first() is not None:
         return False
-    with connection.begin_nested() as point:
+    with connection.begin_nested() as savepoint:
         try:
             connection.execute(
-                _BEGUN, {"client": client, "unit": one.unit, "period": one.period, "start": start}
+                _CREATE, {"client": client, "unit": limit.unit, "period": limit.period, "start": start}
             )
         except sa.exc.IntegrityError:  # another process was quicker
-            point.rollback()
-    return bool(connection.execute(_SET_ASIDE, wish).rowcount)
+            savepoint.rollback()
+    return bool(connection.execute(_RESERVE, values).rowcount)
 
 
 def charge(
     connection: sa.Connection, client: str, key: tuple[str, str, float], reserved: int, spent: int
 ) -> None:
-    """Change a budget's sums; neither falls below zero."""
+    """Add to what is reserved and spent of a budget, given by unit, period and start. Neither falls below zero."""
     unit, period, start = key
-    change = {"n": reserved, "cost": max(0, spent)}
+    change = {"amount": reserved, "cost": max(0, spent)}
     connection.execute(
         _CHARGE, {"b_client": client, "b_unit": unit, "b_period": period, "b_start": start, **change}
     )
 
 
 def release(connection: sa.Connection, settlements: Sequence[Settlement]) -> None:
-    """Give back what was set aside, and charge what it cost; of those that did not settle before."""
+    """Give back what calls reserved and charge what they cost, unless they were settled before."""
     if not settlements:
         return
-    ids = [one.id for one in settlements]
-    open_rows = sa.select(attempt.c.id, attempt.c.client, attempt.c.reserved).where(
+    ids = [settlement.id for settlement in settlements]
+    unsettled = sa.select(attempt.c.id, attempt.c.client, attempt.c.reserved).where(
         attempt.c.id.in_(ids), attempt.c.ended.is_(None), attempt.c.reserved != ""
     )
-    reserved = {row.id: (row.client, row.reserved) for row in connection.execute(open_rows)}
+    claims = {row.id: (row.client, row.reserved) for row in connection.execute(unsettled)}
     sums: dict[tuple[str, tuple[str, str, float]], tuple[int, int]] = {}
-    for one in settlements:
-        client, told = reserved.pop(one.id, ("", "[]"))
-        for unit, period, start, n in json.loads(told):
-            spent = max(0, one.micros if unit == "money" else one.counts.total)
-            back, cost = sums.get((client, (unit, period, start)), (0, 0))
-            sums[client, (unit, period, start)] = back - n, cost + spent
-    for (client, key), (back, cost) in sorted(sums.items()):
-        charge(connection, client, key, back, cost)
+    for settlement in settlements:
+        client, reserved = claims.pop(settlement.id, ("", "[]"))
+        for unit, period, start, amount in json.loads(reserved):
+            cost = max(0, settlement.micros if unit == "money" else settlement.counts.total)
+            back, spent = sums.get((client, (unit, period, start)), (0, 0))
+            sums[client, (unit, period, start)] = back - amount, spent + cost
+    for (client, key), (back, spent) in sorted(sums.items()):
+        charge(connection, client, key, back, spent)

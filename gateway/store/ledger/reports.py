@@ -1,4 +1,4 @@
-"""What the ledger tells: sums of calls, tokens and money by whatever is asked for. All functions block."""
+"""Reports from the ledger: sums of calls, tokens and money. All functions block."""
 
 from collections.abc import Sequence
 
@@ -10,12 +10,12 @@ from gateway.policy.budgets import Budget
 from gateway.store.ledger.tables import attempt, budget
 
 BY = ("client", "project", "model", "surface", "outcome")
-"""What sums can be made by."""
-_UNGROUPED = {"client": "", "project": "", "model": "", "surface": "", "outcome": ""}
+"""Columns that sums can be grouped by."""
+_UNGROUPED = dict.fromkeys(BY, "")
 
 
 class Usage(Struct, frozen=True):
-    """Sums over some calls. Absent groupings are empty; `start` is the bucket's, or that of the whole time."""
+    """Sums over a group of calls. Columns that are not grouped by are ""; `start` is that of the bucket."""
 
     start: float
     client: str
@@ -25,28 +25,33 @@ class Usage(Struct, frozen=True):
     outcome: str | None
     calls: int
     prompt: int
+    """Tool use included."""
     cached: int
     completion: int
     """Thoughts included."""
     thoughts: int
     heard: int
-    """Of the prompt, what was sound."""
+    """Audio tokens of the prompt."""
     spoken: int
-    """Of the completion, the same."""
+    """Audio tokens of the completion."""
     searches: int
     micros: int
     """Millionths of a US dollar."""
 
 
 def usage(
-    made: sa.Engine,
+    engine: sa.Engine,
     since: float,
     until: float,
     by: Sequence[str] = (),
     bucket: int = 0,
     only: str | None = None,
 ) -> list[Usage]:
-    """Sums of the calls that began between two times, by some columns and by buckets of so many seconds (0: one)."""
+    """Return sums of the calls that began from `since` and before `until`, in seconds since 1970.
+
+    They are grouped by the columns `by` (of BY) and by buckets of so many seconds, 0 for one bucket. `only` is the id
+    of the only client to report.
+    """
     c = attempt.c
     start = sa.func.floor(c.at / bucket) * bucket if bucket else sa.literal(since)
     keys = [c[name] for name in by]
@@ -61,32 +66,35 @@ def usage(
         "searches": _sum(c.searches),
         "micros": _sum(c.micros),
     }
-    asked = (
+    query = (
         sa.select(start.label("start"), *keys, *(value.label(name) for name, value in sums.items()))
         .where(c.at >= since, c.at < until)
         .group_by(*(["start"] if bucket else []), *keys)
         .order_by("start" if bucket else sa.literal_column("1"), *keys)
     )
     if only is not None:
-        asked = asked.where(c.client == only)
-    with made.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        rows = connection.execute(asked).mappings().all()
+        query = query.where(c.client == only)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        rows = connection.execute(query).mappings().all()
     return [msgspec.convert({**_UNGROUPED, **row}, Usage, strict=False) for row in rows if row["calls"]]
 
 
-def spent(made: sa.Engine, client: str, budgets: Sequence[Budget], now: float) -> list[tuple[int, int]]:
-    """What was spent and is reserved of each budget, in its unit."""
+def spent(engine: sa.Engine, client: str, budgets: Sequence[Budget], now: float) -> list[tuple[int, int]]:
+    """Return what is spent and what is reserved of each budget in its current period, in its unit."""
     c = budget.c
-    found = []
-    with made.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        for one in budgets:
+    result = []
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for limit in budgets:
             row = connection.execute(
                 sa.select(c.spent, c.reserved).where(
-                    c.client == client, c.unit == one.unit, c.period == one.period, c.start == one.start(now)
+                    c.client == client,
+                    c.unit == limit.unit,
+                    c.period == limit.period,
+                    c.start == limit.start(now),
                 )
             ).first()
-            found.append((row.spent, row.reserved) if row is not None else (0, 0))
-    return found
+            result.append((row.spent, row.reserved) if row is not None else (0, 0))
+    return result
 
 
 def _sum(column: sa.ColumnElement[int]) -> sa.ColumnElement[int]:

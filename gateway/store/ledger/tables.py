@@ -1,17 +1,15 @@
-"""The ledger's tables, for SQLite and PostgreSQL alike, and the steps from one version of them to the next."""
+"""Tables of the ledger for SQLite and PostgreSQL, and the steps from each version to the next."""
 
-import os
 import sqlite3
 from collections.abc import Mapping
-from contextlib import closing, suppress
 from pathlib import Path
 
 import sqlalchemy as sa
 
+from gateway.store import sqlite_file
+
 VERSION = 2
 """Of the tables."""
-_BUSY = 2.0
-"""Seconds that the writer waits for another process."""
 
 metadata = sa.MetaData()
 
@@ -42,7 +40,7 @@ attempt = sa.Table(
     sa.Index("attempt_at", "at"),
     sa.Index("attempt_client_at", "client", "at"),
 )  # fmt: skip
-"""One row for each upstream call. `reserved` is JSON: `[[unit, period, start, n]]`, set aside in those budgets."""
+"""One row for each upstream call. `reserved` is JSON: `[[unit, period, start, amount]]`, by budget."""
 
 client_key = sa.Table(
     "client_key",
@@ -55,7 +53,7 @@ client_key = sa.Table(
     sa.Column("revoked", sa.Float),
     sa.Column("rules", sa.Text, nullable=False),
 )
-"""Keys that the gateway issued: their SHA-256, never themselves."""
+"""Issued keys, by their SHA-256; the keys themselves are not stored. `rules` is JSON."""
 
 budget = sa.Table(
     "budget",
@@ -67,6 +65,7 @@ budget = sa.Table(
     sa.Column("spent", sa.BigInteger, nullable=False),
     sa.Column("reserved", sa.BigInteger, nullable=False),
 )
+"""What a client has spent and reserved in one period of a budget."""
 
 about = sa.Table(
     "ledger",
@@ -74,92 +73,72 @@ about = sa.Table(
     sa.Column("name", sa.String(20), primary_key=True),
     sa.Column("value", sa.BigInteger, nullable=False),
 )
-"""`version` of these tables; `revision`, which each change of a client key raises."""
+"""`version` of these tables, and `revision`, which each change of an issued key raises."""
 
 _STEPS: Mapping[int, tuple[str, ...]] = {1: ("ALTER TABLE attempt ADD COLUMN searches BIGINT",)}
-"""SQL that brings version n to n + 1."""
+"""SQL statements that turn version n into version n + 1."""
 
 
-def engine(url: str, password: str | None) -> sa.Engine:
-    """Connections to a database, tables made or brought up to date. Raises ValueError, sqlalchemy's and OS errors."""
+def open_engine(url: str, password: str | None) -> sa.Engine:
+    """Return an engine for a postgresql:// URL or a SQLite file. Tables are created or upgraded. Blocks.
+
+    Raises ValueError for a database of a newer gateway or of another program, and errors of SQLAlchemy, the driver and
+    the operating system.
+    """
     if url.startswith(("postgresql://", "postgres://")):
-        target = sa.make_url(url).set(drivername="postgresql+psycopg")
+        address = sa.make_url(url).set(drivername="postgresql+psycopg")
         if password is not None:
-            target = target.set(password=password)
-        made = sa.create_engine(
-            target, pool_size=2, max_overflow=2, pool_pre_ping=True, connect_args={"connect_timeout": 5}
+            address = address.set(password=password)
+        engine = sa.create_engine(
+            address, pool_size=2, max_overflow=2, pool_pre_ping=True, connect_args={"connect_timeout": 5}
         )
     else:
-        made = _sqlite(Path(url))
+        engine = _sqlite(Path(url))
     try:
-        _prepare(made)
+        _prepare(engine)
     except BaseException:
-        made.dispose()
+        engine.dispose()
         raise
-    return made
+    return engine
 
 
 def _sqlite(path: Path) -> sa.Engine:
-    """A file of ours alone from its first byte; one that is corrupt is moved aside (robustness.md P18)."""
-    with suppress(FileExistsError):
-        _create(path)
-    if _corrupt(path):
-        for suffix in ("-wal", "-shm", ""):
-            with suppress(FileNotFoundError):
-                os.replace(f"{path}{suffix}", f"{path}.corrupt{suffix}")
-        _create(path)
-    made = sa.create_engine(f"sqlite:///{path.absolute()}", connect_args={"timeout": _BUSY})
+    sqlite_file.ensure(path)
 
-    @sa.event.listens_for(made, "connect")
-    def _connected(connection: sqlite3.Connection, _: object) -> None:
-        connection.isolation_level = None  # BEGIN is ours to say: sqlite3's own comes too late
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
+    def connect() -> sqlite3.Connection:
+        connection = sqlite_file.connect(path)
+        sqlite_file.use_wal(connection)
+        return connection
 
-    @sa.event.listens_for(made, "begin")
+    engine = sa.create_engine(f"sqlite:///{path.absolute()}", creator=connect)
+
+    @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection.exec_driver_sql(
+            "BEGIN IMMEDIATE"
+        )  # sqlite3's own BEGIN comes with the first write, too late
 
-    return made
-
-
-def _create(path: Path) -> None:
-    """An empty file for its owner alone; made by root it belongs to whom the folder does: the service."""
-    file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    try:
-        if os.geteuid() == 0:
-            folder = path.absolute().parent.stat()
-            os.fchown(file, folder.st_uid, folder.st_gid)
-    finally:
-        os.close(file)
+    return engine
 
 
-def _corrupt(path: Path) -> bool:
-    try:
-        with closing(sqlite3.connect(path, timeout=_BUSY)) as connection:
-            return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok")
-    except sqlite3.DatabaseError as error:
-        # exactly this class is "not a database" and "malformed"; subclasses are locks, space and permissions
-        return type(error) is sqlite3.DatabaseError
-
-
-def _prepare(made: sa.Engine) -> None:
-    with made.begin() as connection:
-        known = sa.inspect(connection).get_table_names()
-        if "ledger" not in known:
-            if "attempt" in known or "client_key" in known:
-                raise ValueError("this is another program's database; name another in ledger.url")
+def _prepare(engine: sa.Engine) -> None:
+    with engine.begin() as connection:
+        tables = sa.inspect(connection).get_table_names()
+        if "ledger" not in tables:
+            if "attempt" in tables or "client_key" in tables:
+                raise ValueError("this is another program's database; name another one in ledger.url")
             metadata.create_all(connection)
             connection.execute(
                 about.insert(), [{"name": "version", "value": VERSION}, {"name": "revision", "value": 0}]
             )
             return
         # locked, so that of two machines that start at once only one changes the tables
-        asked = sa.select(about.c.value).where(about.c.name == "version").with_for_update()
-        version = connection.execute(asked).scalar_one()
+        query = sa.select(about.c.value).where(about.c.name == "version").with_for_update()
+        version = connection.execute(query).scalar_one()
         if version > VERSION:
             raise ValueError(
-                f"the ledger was written by a newer gateway: its tables are version {version}, this one knows {VERSION}"
+                f"the ledger was written by a newer gateway: its tables have version {version}, "
+                f"this gateway supports {VERSION}"
             )
         for step in range(version, VERSION):
             for statement in _STEPS[step]:

@@ -1,17 +1,15 @@
-"""The ledger: intents and settlements in groups by one thread, budgets that are hard, keys that the gateway issued.
+"""The ledger: writes intents and settlements in groups, in one thread, and enforces budgets.
 
-A caller waits for the commit that holds its row, some milliseconds. A database that fails or hangs is waited for once,
-50 ms: from then on rows gather in memory until it is back, and only clients with a budget are refused, because nobody
-could say what they have left (robustness.md P13 to P17).
+A caller waits for the commit that contains its row, some milliseconds. When the database fails or hangs, one call waits
+50 ms; from then on rows gather in memory until the database is back, and only clients with a budget are refused,
+because what they have left is unknown.
 """
 
 import asyncio
 import json
-import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from queue import Empty, SimpleQueue
 from time import monotonic
 
 import sqlalchemy as sa
@@ -19,21 +17,27 @@ from msgspec import Struct
 
 from gateway.errors import BudgetExceeded, GatewayError
 from gateway.policy.ledger import Intent, LedgerConfig, Settlement
+from gateway.store.group_commit import GroupCommit
 from gateway.store.ledger.budgets import Claim, charge, lock, release, reserve
-from gateway.store.ledger.tables import attempt, engine
+from gateway.store.ledger.tables import attempt, open_engine
 
-_PATIENCE = 0.05
+_WAIT = 0.05
 """Seconds that a request waits for a commit."""
-_STRICT_PATIENCE = 2.0
-"""The same, of a request that may not go on without one."""
+_STRICT_WAIT = 2.0
+"""Seconds that a request waits if it must not go on without a commit."""
 _RETRY = 1.0
 """Seconds between two tries of a database that fails."""
 _CLOSING = 5.0
+"""Seconds that the last writes may take."""
 _TURNS = 10
-"""Of the loop, in which rows gather: a commit costs as much as ten rows."""
-_AT_ONCE = 1000
+"""Turns of the event loop in which rows gather: a commit costs as much as ten rows."""
+_MAX_ROWS = 1000
 """Rows of one transaction."""
-_PRUNED_AT_ONCE = 5000
+_MAX_PRUNED = 5000
+"""Old rows deleted by one transaction."""
+_PRUNE_INTERVAL = 3600.0
+_MAX_MESSAGES = 100
+"""Different messages that are reported."""
 _FAILURES = (sa.exc.SQLAlchemyError, OSError)
 
 _SETTLED = (
@@ -45,17 +49,19 @@ _INTENDED = ("id", "at", "request_id", "client", "project", "model", "surface", 
 
 
 class LedgerUnavailable(GatewayError):
-    """Nothing can be written down, and what was asked must be."""
+    """The ledger cannot be written, and the request must not go on without it."""
 
     status = 503
     code = "ledger_unavailable"
 
     def __init__(self) -> None:
-        super().__init__("This gateway cannot write to its ledger at the moment.", retry_after=5)
+        super().__init__(
+            "The gateway cannot write to its ledger at the moment. Please try again later.", retry_after=5
+        )
 
 
 class _Entry(Struct):
-    """A row on its way, and who waits for it: true once it is committed, false when that takes too long."""
+    """A row to be written. `done` becomes True when it is committed, False when that takes too long."""
 
     row: Intent | Settlement
     done: "asyncio.Future[bool] | None"
@@ -63,22 +69,24 @@ class _Entry(Struct):
 
 
 class Ledger:
-    """Opening blocks and is meant for the start; `on_error` may be called from any thread, once for each trouble."""
+    """Ledger of one process. Opening blocks and is meant for the start.
+
+    `on_error` may be called from any thread, once for each message.
+    """
 
     def __init__(
         self, url: str, password: str | None, config: LedgerConfig, on_error: Callable[[str], None]
     ) -> None:
-        self.engine = engine(url, password)
+        self.engine = open_engine(url, password)
         self._config = config
         self._writer = _Writer(self.engine, config, on_error)
         self._gathered: list[_Entry] = []
-        """Rows of this turn of the loop: they go to the writer together, and one timer watches over them."""
+        """Entries of these turns of the loop: they go to the writer together, and share one timer."""
         self._closed = False
-        self._writer.start()
 
     @property
     def errors(self) -> int:
-        """Transactions that failed."""
+        """Transactions that have failed."""
         return self._writer.errors
 
     @property
@@ -88,42 +96,41 @@ class Ledger:
 
     @property
     def dropped(self) -> int:
-        """Rows that found no room while the database failed."""
+        """Rows that were lost because the buffer was full."""
         return self._writer.dropped
 
     async def begin(self, intent: Intent) -> None:
-        """Write an intent and reserve what it may cost. Raises BudgetExceeded, or LedgerUnavailable."""
+        """Write an intent and reserve what the call may cost. Raises BudgetExceeded or LedgerUnavailable."""
         strict = bool(intent.budgets) or self._config.on_failure == "stop"
         if not await self._write(intent, strict=strict) and strict:
             raise LedgerUnavailable
 
     async def settle(self, settlement: Settlement) -> None:
-        """Write how it ended, and charge what it cost. Never raises; a second settlement changes nothing."""
+        """Write how a call ended and charge its cost. Never raises; only the first settlement has an effect."""
         await self._write(settlement, strict=False)
 
     def note(self, settlement: Settlement) -> None:
-        """The same, for a caller that cannot wait."""
+        """Settle without waiting."""
         self._put(_Entry(settlement, None))
 
     async def close(self) -> None:
-        """Write what waits, for some seconds at most."""
+        """Write what is waiting, for at most five seconds."""
         if not self._closed:
             self._closed = True
-            rows, self._gathered = self._gathered, []
-            self._writer.queue.put(rows)
-            self._writer.queue.put(None)
-            await asyncio.to_thread(self._writer.join, _CLOSING)
+            self._writer.thread.put(self._gathered)
+            self._gathered = []
+            await asyncio.to_thread(self._writer.thread.end, _CLOSING)
             self.engine.dispose()
 
     async def _write(self, row: Intent | Settlement, *, strict: bool) -> bool:
-        """Whether it is committed; `strict` waits longer. Raises what the database said of the row itself."""
+        """Return whether a row was committed in time. Raises BudgetExceeded if the row was refused."""
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         if not self._put(_Entry(row, done, strict)) or (self._writer.stuck and not strict):
             return False
-        return await done  # a client that leaves does not take its row with it
+        return await done  # if the client disconnects, the row is written all the same
 
     def _put(self, entry: _Entry) -> bool:
-        """Queue one; false when there is no room left."""
+        """Queue an entry. Return False if the buffer is full."""
         if not self._writer.reserve():
             return False
         if not self._gathered:
@@ -132,157 +139,132 @@ class Ledger:
         return True
 
     def _hand_over(self, turns: int) -> None:
-        """After some turns of the loop: they are quick when it is idle, and bring more rows when it is not."""
+        """Hand entries to the writer after some turns of the loop, which are short if the loop is idle."""
         loop = asyncio.get_running_loop()
         if turns:
             loop.call_soon(self._hand_over, turns - 1)
             return
-        rows, self._gathered = self._gathered, []
-        self._writer.queue.put(rows)
-        loop.call_later(_PATIENCE, self._give_up, [one for one in rows if not one.strict])
-        if strict := [one for one in rows if one.strict]:
-            loop.call_later(_STRICT_PATIENCE, self._give_up, strict)
+        entries, self._gathered = self._gathered, []
+        self._writer.thread.put(entries)
+        loop.call_later(_WAIT, self._give_up, [entry for entry in entries if not entry.strict])
+        if strict := [entry for entry in entries if entry.strict]:
+            loop.call_later(_STRICT_WAIT, self._give_up, strict)
 
-    def _give_up(self, rows: list[_Entry]) -> None:
-        """Nobody waits any longer for these; they are written all the same."""
-        for one in rows:
-            if one.done is not None and not one.done.done():
+    def _give_up(self, entries: list[_Entry]) -> None:
+        """Stop waiting for entries. They are written all the same."""
+        for entry in entries:
+            if entry.done is not None and not entry.done.done():
                 self._writer.stuck = True
-                one.done.set_result(False)
+                entry.done.set_result(False)
 
 
-class _Writer(threading.Thread):
-    """Takes all that waits, commits it together, looks again; None in the queue ends it."""
+class _Writer:
+    """Commits entries in a thread, and keeps them while the database fails."""
 
-    def __init__(self, made: sa.Engine, config: LedgerConfig, on_error: Callable[[str], None]) -> None:
-        super().__init__(name="ledger", daemon=True)
-        self.queue: SimpleQueue[list[_Entry] | None] = SimpleQueue()
+    def __init__(self, engine: sa.Engine, config: LedgerConfig, on_error: Callable[[str], None]) -> None:
         self.stuck = False
-        """Somebody has waited in vain; true until the next commit."""
+        """A request has waited in vain; True until the next commit."""
         self.errors = self.dropped = 0
-        self._taken = self._written = 0  # each is counted by one thread alone
-        self._engine = made
-        # in the driver's own words: SQLAlchemy's would cost half of a request's time on these two
-        mark = "%s" if made.dialect.paramstyle in ("format", "pyformat") else "?"
-        self._insert = (
-            f"INSERT INTO attempt ({', '.join(_INTENDED)}) VALUES ({', '.join([mark] * len(_INTENDED))})"  # noqa: S608 - names of ours
-        )
+        self._taken = self._written = 0  # each is changed by one thread only
+        self._engine = engine
+        # plain SQL: SQLAlchemy's own would take half of a request's time for these two
+        mark = "%s" if engine.dialect.paramstyle in ("format", "pyformat") else "?"
+        marks = ", ".join([mark] * len(_INTENDED))
+        self._insert = f"INSERT INTO attempt ({', '.join(_INTENDED)}) VALUES ({marks})"  # noqa: S608 - constant names
         changes = ", ".join(f"{name} = {mark}" for name in _SETTLED)
         self._update = f"UPDATE attempt SET {changes} WHERE id = {mark} AND ended IS NULL"  # noqa: S608
-        self._most = config.buffer
+        self._buffer = config.buffer
         self._days = config.days
         self._on_error = on_error
-        self._said: set[str] = set()
+        self._reported: set[str] = set()
         self._backlog: deque[_Entry] = deque()
         self._pruned = float("-inf")
+        self.thread: GroupCommit[list[_Entry]] = GroupCommit("ledger", self._commit)
+        self.thread.start()
 
     @property
     def waiting(self) -> int:
-        """Rows on their way."""
+        """Rows that are not written yet."""
         return self._taken - self._written
 
     def reserve(self) -> bool:
-        """Room for one more row; false when there is none."""
-        if self.waiting >= self._most:
+        """Take room for one more row. Return False if there is none."""
+        if self.waiting >= self._buffer:
             self.dropped += 1
             return False
         self._taken += 1
         return True
 
-    def run(self) -> None:
-        going = True
-        while going:
-            going = self._take()
-            while self._backlog:
-                batch = [self._backlog.popleft() for _ in range(min(len(self._backlog), _AT_ONCE))]
-                if not self._commit(batch):
-                    self._backlog.extendleft(reversed(batch))
-                    break
-            if self._backlog and going:
-                self._wait()
+    def _commit(self, batches: list[list[_Entry]]) -> float | None:
+        """Write all entries, old ones first. Return the seconds to the next try if the database fails."""
+        for entries in batches:
+            self._backlog.extend(entries)
+        while self._backlog:
+            some = [self._backlog.popleft() for _ in range(min(len(self._backlog), _MAX_ROWS))]
+            if not self._transaction(some):
+                self._backlog.extendleft(reversed(some))
+                return _RETRY
+        return None
 
-    def _take(self) -> bool:
-        """Wait for something, take all there is; false when that was the end."""
-        try:
-            rows = self.queue.get(block=not self._backlog)
-            while rows is not None:
-                self._backlog.extend(rows)
-                rows = self.queue.get_nowait()
-        except Empty:
-            return True
-        return False
-
-    def _wait(self) -> None:
-        """Until the database may have recovered; what comes meanwhile need not wait for it."""
-        try:
-            rows = self.queue.get(timeout=_RETRY)
-        except Empty:
-            return
-        if rows is None:
-            self.queue.put(None)
-            return
-        self._backlog.extend(rows)
-        self.stuck = True
-
-    def _commit(self, batch: list[_Entry]) -> bool:
+    def _transaction(self, entries: list[_Entry]) -> bool:
+        """Write entries and wake those who wait for them. Return False if the database fails."""
         refused: dict[int, BudgetExceeded] = {}
         try:
             with self._engine.begin() as connection:
-                self._write(connection, batch, refused)
-                self._prune(connection, batch)
+                self._write(connection, entries, refused)
+                self._prune(connection, entries)
         except _FAILURES as error:
             self.errors += 1
             self.stuck = True
-            self._tell(error)
+            self._report(error)
             return False
         self.stuck = False
-        self._written += len(batch)
-        told = [(entry.done, refused.get(i)) for i, entry in enumerate(batch) if entry.done is not None]
-        if told:
-            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                told[0][0].get_loop().call_soon_threadsafe(_resolve, told)
+        self._written += len(entries)
+        results = [(entry.done, refused.get(i)) for i, entry in enumerate(entries) if entry.done is not None]
+        if results:
+            with suppress(RuntimeError):  # the loop is closed: no one waits any more
+                results[0][0].get_loop().call_soon_threadsafe(_resolve, results)
         return True
 
     def _write(
-        self, connection: sa.Connection, batch: list[_Entry], refused: dict[int, BudgetExceeded]
+        self, connection: sa.Connection, entries: list[_Entry], refused: dict[int, BudgetExceeded]
     ) -> None:
-        """Intents first: a settlement may stand in the same batch as its intent."""
-        lock(connection, (entry.row for entry in batch))
+        """Write intents first: a settlement may stand in the same transaction as its intent."""
+        lock(connection, (entry.row for entry in entries))
         rows = []
-        intents = [(i, entry.row) for i, entry in enumerate(batch) if isinstance(entry.row, Intent)]
-        for i, row, claims in reserve(connection, intents):
+        intents = [(i, entry.row) for i, entry in enumerate(entries) if isinstance(entry.row, Intent)]
+        for i, intent, claims in reserve(connection, intents):
             if isinstance(claims, BudgetExceeded):
                 refused[i] = claims
             else:
-                rows.append(_intent_row(row, claims))
+                rows.append(_intent_row(intent, claims))
         if rows:
             connection.exec_driver_sql(self._insert, rows)
-        settlements = [entry.row for entry in batch if isinstance(entry.row, Settlement)]
+        settlements = [entry.row for entry in entries if isinstance(entry.row, Settlement)]
         if settlements:
-            release(connection, [one for one in settlements if one.reserved])
-            connection.exec_driver_sql(self._update, [_settled_row(one) for one in settlements])
+            release(connection, [settlement for settlement in settlements if settlement.reserved])
+            connection.exec_driver_sql(self._update, list(map(_settled_row, settlements)))
 
-    def _prune(self, connection: sa.Connection, batch: list[_Entry]) -> None:
-        """Once an hour, some of what is too old."""
-        if monotonic() - self._pruned < 3600:
+    def _prune(self, connection: sa.Connection, entries: list[_Entry]) -> None:
+        """Once an hour, delete some of the rows that are too old."""
+        if monotonic() - self._pruned < _PRUNE_INTERVAL:
             return
         self._pruned = monotonic()
-        old = batch[-1].row.at - self._days * 86400
-        some = sa.select(attempt.c.id).where(attempt.c.at < old).limit(_PRUNED_AT_ONCE)
+        oldest = entries[-1].row.at - self._days * 86400
+        some = sa.select(attempt.c.id).where(attempt.c.at < oldest).limit(_MAX_PRUNED)
         connection.execute(attempt.delete().where(attempt.c.id.in_(some)))
 
-    def _tell(self, error: Exception) -> None:
-        why = (
-            str(getattr(error, "orig", None) or error).splitlines()[0] if str(error) else type(error).__name__
-        )
-        if why not in self._said and len(self._said) < 100:
-            self._said.add(why)
-            self._on_error(f"the ledger cannot be written: {why}. Rows are kept in memory meanwhile.")
+    def _report(self, error: Exception) -> None:
+        text = str(getattr(error, "orig", None) or error)
+        why = text.splitlines()[0] if text else type(error).__name__
+        if why not in self._reported and len(self._reported) < _MAX_MESSAGES:
+            self._reported.add(why)
+            self._on_error(f"The ledger cannot be written: {why}. Rows are kept in memory until it can.")
 
 
-def _resolve(told: "list[tuple[asyncio.Future[bool], BudgetExceeded | None]]") -> None:
-    """In the loop: wake all who waited for one commit."""
-    for done, error in told:
+def _resolve(results: "list[tuple[asyncio.Future[bool], BudgetExceeded | None]]") -> None:
+    """Wake all who wait for one commit. Runs in the event loop."""
+    for done, error in results:
         if done.done():
             continue
         if error is not None:
@@ -298,25 +280,28 @@ def _intent_row(intent: Intent, reserved: list[Claim]) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _settled_row(one: Settlement) -> tuple[object, ...]:
-    c = one.counts
+def _settled_row(settlement: Settlement) -> tuple[object, ...]:
+    s, c = settlement, settlement.counts
     return (
-        one.at, one.outcome, one.status, c.prompt, c.cached, c.tool_use, c.completion, c.thoughts, c.prompt_image,
-        c.prompt_video, c.prompt_audio, c.completion_image, c.completion_audio, c.searches, one.micros,
-        one.first_byte_ms, one.duration_ms, one.price, one.exact, one.id,
+        s.at, s.outcome, s.status, c.prompt, c.cached, c.tool_use, c.completion, c.thoughts, c.prompt_image,
+        c.prompt_video, c.prompt_audio, c.completion_image, c.completion_audio, c.searches, s.micros,
+        s.first_byte_ms, s.duration_ms, s.price, s.exact, s.id,
     )  # fmt: skip
 
 
-def reconcile(made: sa.Engine, before: float, now: float) -> int:
-    """Attempts that began before a time and never ended are `unknown`, and have cost what was reserved for them."""
-    with made.begin() as connection:
-        lost = sa.select(attempt.c.id, attempt.c.client, attempt.c.reserved).where(
-            attempt.c.ended.is_(None), attempt.c.at < before
-        )
-        rows = connection.execute(lost).all()
+def reconcile(engine: sa.Engine, before: float, now: float) -> int:
+    """Settle the calls that began before a time and have no end: their process died. Return their number. Blocks.
+
+    Their outcome is `unknown`, and they cost what was reserved for them.
+    """
+    unsettled = sa.select(attempt.c.id, attempt.c.client, attempt.c.reserved).where(
+        attempt.c.ended.is_(None), attempt.c.at < before
+    )
+    with engine.begin() as connection:
+        rows = connection.execute(unsettled).all()
         for row in rows:
-            ended = attempt.update().where(attempt.c.id == row.id, attempt.c.ended.is_(None))
-            if connection.execute(ended.values(ended=now, outcome="unknown", exact=False)).rowcount:
-                for unit, period, start, n in json.loads(row.reserved or "[]"):
-                    charge(connection, row.client, (unit, period, start), -n, n)
+            end = attempt.update().where(attempt.c.id == row.id, attempt.c.ended.is_(None))
+            if connection.execute(end.values(ended=now, outcome="unknown", exact=False)).rowcount:
+                for unit, period, start, amount in json.loads(row.reserved or "[]"):
+                    charge(connection, row.client, (unit, period, start), -amount, amount)
     return len(rows)

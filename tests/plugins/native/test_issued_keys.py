@@ -12,7 +12,7 @@ from google.genai import types
 
 from gateway.policy.client_rules import Rules
 from gateway.store.ledger import client_keys
-from gateway.store.ledger.tables import engine
+from gateway.store.ledger.tables import open_engine
 from tests.support.servers import Fake, Serve
 
 M = "gemini-2.5-flash"
@@ -38,7 +38,7 @@ class Pinned:
         )
 
     def issue(self, **rules: Any) -> str:
-        made = engine(f"{self._folder}/ledger.db", None)
+        made = open_engine(f"{self._folder}/ledger.db", None)
         _, key = client_keys.issue(made, "x", Rules(**rules), time(), None)
         made.dispose()
         return key
@@ -283,7 +283,7 @@ async def test_an_upload_goes_on_only_for_who_began_it(team: Pinned, tmp_path: P
     elsewhere = f"/v1beta/models/{M}:generateContent?{url.partition('?')[2]}"
     assert (await team.call("", "POST", elsewhere, {"contents": contents()}))[0] == 401
     assert (await team.call("", "POST", url, data=b"x", headers=last))[0] == 200
-    made = engine(f"{tmp_path}/ledger.db", None)
+    made = open_engine(f"{tmp_path}/ledger.db", None)
     for one in client_keys.issued(made):
         client_keys.revoke(made, one.id, time())
     made.dispose()

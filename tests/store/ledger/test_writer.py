@@ -21,7 +21,7 @@ from gateway.policy.client_rules import Rules
 from gateway.policy.ledger import Intent, LedgerConfig, Settlement
 from gateway.store.ledger import client_keys
 from gateway.store.ledger.reports import spent, usage
-from gateway.store.ledger.tables import attempt, engine
+from gateway.store.ledger.tables import attempt, open_engine
 from gateway.store.ledger.writer import Ledger, LedgerUnavailable, reconcile
 from tests.support.paths import ROOT
 
@@ -317,7 +317,7 @@ def test_p10_kill_9_under_load_loses_nothing_that_was_acknowledged(tmp_path: Pat
             if len(line.split()) == 2:
                 sign, number = line.split()
                 (begun if sign == "+" else settled).add(int(number))
-    made = engine(str(path), None)
+    made = open_engine(str(path), None)
     reconcile(made, 2e9, 2e9)
     with made.connect() as connection:
         rows = {int(row.id, 16): row.outcome for row in connection.execute(sa.select(attempt))}
@@ -332,24 +332,24 @@ def test_p10_kill_9_under_load_loses_nothing_that_was_acknowledged(tmp_path: Pat
 def test_p18_a_corrupt_file_is_moved_aside_and_a_newer_one_refused(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     path.write_bytes(b"this is no database" * 1000)
-    engine(str(path), None).dispose()
+    open_engine(str(path), None).dispose()
     assert (tmp_path / "ledger.db.corrupt").exists()
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE ledger SET value = 99 WHERE name = 'version'")
     connection.close()
     with pytest.raises(ValueError, match="newer gateway"):
-        engine(str(path), None)
+        open_engine(str(path), None)
     assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_an_older_ledger_is_brought_up_to_date(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
-    engine(str(path), None).dispose()
+    open_engine(str(path), None).dispose()
     with sqlite3.connect(path) as connection:
         connection.execute("ALTER TABLE attempt DROP COLUMN searches")
         connection.execute("UPDATE ledger SET value = 1 WHERE name = 'version'")
     connection.close()
-    made = engine(str(path), None)
+    made = open_engine(str(path), None)
     with made.connect() as found:
         columns = {column["name"] for column in sa.inspect(found).get_columns("attempt")}
         version = found.execute(sa.text("SELECT value FROM ledger WHERE name = 'version'")).scalar_one()
@@ -365,7 +365,7 @@ def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
         connection.execute("CREATE TABLE attempt (a)")
     connection.close()
     with pytest.raises(ValueError, match="another program"):
-        engine(str(path), None)
+        open_engine(str(path), None)
 
 
 async def test_old_rows_go(tmp_path: Path) -> None:

@@ -1,0 +1,75 @@
+"""SQLite files: created readable for their owner alone, replaced when corrupt, and opened in WAL mode."""
+
+import os
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+
+BUSY = 2.0
+"""Seconds to wait for another process that writes."""
+
+
+def ensure(path: Path) -> sqlite3.DatabaseError | None:
+    """Create a file if there is none, and replace a corrupt one. Return why it was replaced, or None.
+
+    A corrupt file is kept as `NAME.corrupt`. Raises sqlite3.Error and OSError for a file that cannot be opened now.
+    """
+    create(path)
+    try:
+        with closing(connect(path)) as connection:
+            result = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if result == "ok":
+                return None
+            error = sqlite3.DatabaseError(result)
+    except sqlite3.DatabaseError as caught:
+        # exactly this class stands for SQLITE_NOTADB and SQLITE_CORRUPT; subclasses stand for locks, space, permissions
+        if type(caught) is not sqlite3.DatabaseError:
+            raise
+        error = caught
+    move_aside(path)
+    create(path)
+    return error
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open an existing file. Transactions are begun explicitly, and callers see to the use by several threads.
+
+    SQLite never creates the file here: it would be readable for everybody.
+    """
+    uri = f"{path.absolute().as_uri()}?mode=rw"
+    return sqlite3.connect(uri, uri=True, timeout=BUSY, isolation_level=None, check_same_thread=False)
+
+
+def use_wal(connection: sqlite3.Connection) -> None:
+    """Let readers and a writer work at once; a commit then survives a crash of the process, though not of the machine.
+
+    https://www.sqlite.org/wal.html, https://www.sqlite.org/pragma.html#pragma_synchronous
+    """
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def create(path: Path) -> None:
+    """Create an empty file for its owner alone, unless it exists. SQLite gives its log the same permissions.
+
+    When root creates it (`gateway keys`), it belongs to the owner of the directory, which is the service.
+    """
+    # O_EXCL: an existing file is not opened, because closing any descriptor of it drops this process's locks
+    # (https://www.sqlite.org/howtocorrupt.html, section 2.2)
+    try:
+        file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        return
+    try:
+        if os.geteuid() == 0:
+            directory = path.absolute().parent.stat()
+            os.fchown(file, directory.st_uid, directory.st_gid)
+    finally:
+        os.close(file)
+
+
+def move_aside(path: Path) -> None:
+    """Rename a file to `NAME.corrupt`. Its log goes first: a new file must never meet the old one's log."""
+    for suffix in ("-wal", "-shm", ""):
+        with suppress(FileNotFoundError):
+            os.replace(f"{path}{suffix}", f"{path}.corrupt{suffix}")
