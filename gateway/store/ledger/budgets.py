@@ -113,9 +113,10 @@ def _refusal(connection: sa.Connection, client: str, limit: Budget, start: float
     """Return the message for a client: what is left, and what the call may cost."""
     used = connection.execute(_USED, _row_key(client, limit, start)).scalar() or 0
     left, most = (_amount(limit, n) for n in (max(0, limit.limit - used), wanted))
+    budget_name = f"{limit.unit.removesuffix('s')} budget ({_amount(limit, limit.limit)}, {limit.period})"
     return (
-        f"You exceeded this API key's {limit.unit} budget ({_amount(limit, limit.limit)}, {limit.period}): "
-        f"{left} left, and this request may take {most}. Set a smaller max_tokens, or ask the gateway's operator."
+        f"You exceeded this API key's {budget_name}: {left} left, and this request may take {most}. "
+        "Set a smaller max_tokens, or ask the gateway's operator."
     )
 
 
