@@ -1,0 +1,111 @@
+"""Requests of Gemini's API: headers that are passed on, and what an issued key permits.
+
+Any project can answer for a model. Files and cached contents are in one project, so calls that name them must go there,
+and calls that create them must be noted. What belongs to a whole project is not for the holders of issued keys.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+from msgspec import Struct
+from multidict import CIMultiDict
+
+from gateway.errors import BadRequest, Forbidden
+from gateway.gemini.json_shape import check
+from gateway.gemini.wire import encode_json
+from gateway.policy.file_refs import references
+
+_PATH = re.compile(r"/[A-Za-z0-9._~:/@-]*")
+_HEADERS = re.compile(r"content-type|accept|x-goog-(?!api-key)[a-z-]+|x-server-timeout", re.IGNORECASE)
+_MODEL = re.compile(r"/models/([^/:]+):")
+_VERSION = r"/v1(?:beta|alpha)?"
+_LISTS = re.compile(_VERSION + r"/models(?:/[^/:]+)?")
+_CALLS = re.compile(
+    _VERSION
+    + r"/models/([^/:]+):(?:generateContent|streamGenerateContent|countTokens|embedContent|batchEmbedContents|predict)"
+)
+"""Without the methods that start a batch or an operation: its result belongs to the project."""
+_RESOURCE = re.compile(_VERSION + r"/((?:files|cachedContents)/[A-Za-z0-9_-]+)(?::download)?")
+_FILES = re.compile(rf"(?:/upload)?{_VERSION}/files")
+_CACHES = re.compile(_VERSION + r"/cachedContents")
+
+Kind = Literal["model", "resource", "upload", "cache", "list"]
+
+
+class Permitted(Struct, frozen=True):
+    """What a request with an issued key does."""
+
+    kind: Kind
+    name: str = ""
+    """Id of the model, or name of the file or cached content."""
+
+
+class NamedBody(Struct, frozen=True):
+    """A JSON body that was decoded to find names, and encoded again: Google must not read other names in it."""
+
+    data: bytes
+    model: Any
+    """The field `model`, of any type."""
+    names: dict[str, str]
+    """Name of each file and cached content, with the path of the first field that contains it."""
+
+
+def check_path(path: str) -> None:
+    """Raise BadRequest for a path that cannot be one of Gemini's API."""
+    if _PATH.fullmatch(path) is None or ".." in path:
+        raise BadRequest("Invalid path for Gemini's API.")
+
+
+def model_of(path: str) -> str:
+    """Return the id of the model in a path, or ""."""
+    match = _MODEL.search(path)
+    return match[1] if match else ""
+
+
+def passed_on(headers: Mapping[str, str]) -> CIMultiDict[str]:
+    """Return the headers that Google is sent. Keys are not among them."""
+    return CIMultiDict({name: value for name, value in headers.items() if _HEADERS.fullmatch(name)})
+
+
+def permitted(method: str, path: str) -> Permitted:
+    """Return what a request does. Raises Forbidden for what an issued key does not permit."""
+    if method == "POST" and (match := _CALLS.fullmatch(path)):
+        return Permitted("model", match[1])
+    if method in ("GET", "PATCH", "DELETE") and (match := _RESOURCE.fullmatch(path)):
+        return Permitted("resource", match[1])
+    if method == "POST" and _FILES.fullmatch(path):
+        return Permitted("upload")
+    if method == "POST" and _CACHES.fullmatch(path):
+        return Permitted("cache")
+    if method == "GET" and _LISTS.fullmatch(path):
+        return Permitted("list")
+    if method == "GET" and (_FILES.fullmatch(path) or _CACHES.fullmatch(path)):
+        message = (
+            "Files and cached contents of other clients are in the same Google project: get each by its name."
+        )
+    else:
+        message = (
+            "This method needs a Gemini API key of your own, because it belongs to a whole Google project."
+        )
+    raise Forbidden(message, code="not_for_issued_keys")
+
+
+def named_body(data: bytes) -> NamedBody:
+    """Decode a body and find the names in it. Raises BadRequest if it is not JSON."""
+    check(data)
+    try:
+        body = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise BadRequest("The request body is not valid JSON.", code="invalid_json") from None
+    names: dict[str, str] = {}
+    for name, field in references(body):
+        names.setdefault(name, field)
+    return NamedBody(encode_json(body), body.get("model") if isinstance(body, dict) else None, names)
+
+
+def upload_id(url: str) -> str:
+    """Return the `upload_id` of an upload URL, by which the upload continues."""
+    return ",".join(parse_qs(urlsplit(url).query).get("upload_id", ()))

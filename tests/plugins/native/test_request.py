@@ -1,0 +1,106 @@
+"""What an issued key permits of Gemini's API, which headers Google is sent, and the names in a body."""
+
+import json
+
+import pytest
+
+from gateway.errors import BadRequest, Forbidden
+from gateway.plugins.native.request import (
+    Permitted,
+    check_path,
+    model_of,
+    named_body,
+    passed_on,
+    permitted,
+    upload_id,
+)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [
+        ("POST", "/v1beta/models/gemini-x:generateContent", Permitted("model", "gemini-x")),
+        ("POST", "/v1/models/gemini-x:embedContent", Permitted("model", "gemini-x")),
+        ("GET", "/v1beta/files/abc", Permitted("resource", "files/abc")),
+        ("GET", "/v1beta/files/abc:download", Permitted("resource", "files/abc")),
+        ("DELETE", "/v1beta/cachedContents/c-1", Permitted("resource", "cachedContents/c-1")),
+        ("POST", "/upload/v1beta/files", Permitted("upload")),
+        ("POST", "/v1beta/files", Permitted("upload")),
+        ("POST", "/v1beta/cachedContents", Permitted("cache")),
+        ("GET", "/v1beta/models", Permitted("list")),
+        ("GET", "/v1beta/models/gemini-x", Permitted("list")),
+    ],
+)
+def test_a_request_of_an_issued_key_is_permitted(method: str, path: str, expected: Permitted) -> None:
+    assert permitted(method, path) == expected
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "message"),
+    [
+        ("GET", "/v1beta/files", "get each by its name"),
+        ("GET", "/v1beta/cachedContents", "get each by its name"),
+        ("POST", "/v1beta/models/gemini-x:batchGenerateContent", "a Gemini API key of your own"),
+        ("POST", "/v1beta/models/gemini-x:predictLongRunning", "a Gemini API key of your own"),
+        ("GET", "/v1beta/operations/1", "a Gemini API key of your own"),
+        ("POST", "/v1beta/files/abc", "a Gemini API key of your own"),
+        ("GET", "/v1beta/files/abc/more", "a Gemini API key of your own"),
+        ("PUT", "/v1beta/cachedContents/c", "a Gemini API key of your own"),
+    ],
+)
+def test_what_belongs_to_a_whole_project_is_not(method: str, path: str, message: str) -> None:
+    with pytest.raises(Forbidden, match=message):
+        permitted(method, path)
+
+
+def test_google_is_sent_no_key_and_no_cookie() -> None:
+    sent = passed_on({
+        "Content-Type": "application/json", "accept": "*/*", "X-Goog-Upload-Command": "start", "X-Server-Timeout": "9",
+        "x-goog-api-key": "AQ.secret", "Authorization": "Bearer AQ.secret", "Cookie": "a=b", "X-Goog-Api-Key": "AQ.secret",
+    })  # fmt: skip
+
+    assert {name.lower() for name in sent} == {
+        "content-type",
+        "accept",
+        "x-goog-upload-command",
+        "x-server-timeout",
+    }
+
+
+@pytest.mark.parametrize("path", ["/v1beta/../x", "/v1beta/models/a%2fb", "/v1beta/models/a b", "/v1beta/é"])
+def test_an_odd_path_is_refused(path: str) -> None:
+    with pytest.raises(BadRequest):
+        check_path(path)
+
+
+def test_names_in_a_body_are_found_with_their_fields() -> None:
+    uri = "https://generativelanguage.googleapis.com/v1beta/files/abc"
+    body = {"model": "models/m", "contents": [{"parts": [{"fileData": {"fileUri": uri}}]}], "cachedContent": "cachedContents/c"}  # fmt: skip
+    found = named_body(json.dumps(body).encode())
+
+    assert found.names == {
+        "files/abc": "contents[0].parts[0].fileData.fileUri",
+        "cachedContents/c": "cachedContent",
+    }
+    assert found.model == "models/m"
+    assert json.loads(found.data) == body
+
+
+def test_of_two_equal_keys_google_reads_the_one_that_was_checked() -> None:
+    found = named_body(b'{"cachedContent": "cachedContents/mine", "cachedContent": "cachedContents/other"}')
+
+    assert list(found.names) == ["cachedContents/other"]
+    assert json.loads(found.data) == {"cachedContent": "cachedContents/other"}
+    assert b"mine" not in found.data
+
+
+def test_a_body_that_is_not_json_is_refused() -> None:
+    with pytest.raises(BadRequest, match="not valid JSON"):
+        named_body(b"{")
+
+
+def test_the_model_and_the_upload_are_found_in_the_url() -> None:
+    assert model_of("/v1beta/models/gemini-x:generateContent") == "gemini-x"
+    assert model_of("/v1beta/files/abc") == ""
+    assert upload_id("https://x/upload/v1beta/files?key=k&upload_id=u-1&a=b") == "u-1"
+    assert upload_id("https://x/upload") == ""

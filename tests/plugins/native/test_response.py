@@ -1,0 +1,83 @@
+"""What the client is sent of Google's answer, and the tokens that are read on its way."""
+
+import json
+
+import pytest
+
+from gateway.errors import BadRequest, GatewayError
+from gateway.gemini.usage import TokenCounts
+from gateway.plugins.native.response import UsageReader, created, render_error, returned
+
+EVENT = b'data: {"candidates":[{"content":{"parts":[{"text":"a"}]}}],"usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":%d}}\r\n\r\n'  # fmt: skip
+
+
+def test_headers_are_passed_on_and_an_upload_continues_through_the_gateway() -> None:
+    headers = {
+        "Content-Type": "application/json", "X-Goog-Upload-Url": "https://upload.google.example/upload?upload_id=1",
+        "Retry-After": "5", "Set-Cookie": "a=b", "Transfer-Encoding": "chunked", "Server": "ESF",
+    }  # fmt: skip
+
+    assert dict(returned(headers, "https://gateway.example")) == {
+        "Content-Type": "application/json",
+        "x-goog-upload-url": "https://gateway.example/upload?upload_id=1",
+        "Retry-After": "5",
+    }
+
+
+@pytest.mark.parametrize(
+    ("answer", "names", "prompt"),
+    [
+        ({"file": {"name": "files/abc"}}, ["files/abc"], 0),
+        ({"name": "cachedContents/c", "usageMetadata": {"totalTokenCount": 9}}, ["cachedContents/c"], 9),
+        ({"name": "cachedContents/c", "usageMetadata": {"totalTokenCount": -9}}, ["cachedContents/c"], 0),
+        ({"name": "operations/1"}, [], 0),
+        (["files/abc"], [], 0),
+    ],
+)
+def test_the_names_of_what_was_created(answer: object, names: list[str], prompt: int) -> None:
+    assert created(json.dumps(answer).encode()) == (names, TokenCounts(prompt=prompt))
+
+
+def test_tokens_of_a_stream_are_its_last_counts() -> None:
+    reader = UsageReader("text/event-stream")
+    stream = EVENT % 1 + EVENT % 5
+    for i in range(0, len(stream), 7):
+        reader.feed(stream[i : i + 7])
+
+    assert reader.close() == TokenCounts(prompt=3, completion=5)
+
+
+def test_tokens_of_a_whole_answer() -> None:
+    reader = UsageReader("application/json; charset=UTF-8")
+    reader.feed(b'{"usageMetadata": {"promptTokenCount": 4, ')
+    reader.feed(b'"thoughtsTokenCount": 2}}')
+
+    assert reader.close() == TokenCounts(prompt=4, thoughts=2)
+
+
+@pytest.mark.parametrize(("kind", "data"), [("image/png", b"\x89PNG"), ("application/json", b"{no JSON"), ("text/event-stream", b"data: [1]\n\n")])  # fmt: skip
+def test_what_cannot_be_read_has_no_tokens(kind: str, data: bytes) -> None:
+    reader = UsageReader(kind)
+    reader.feed(data)
+
+    assert reader.close() == TokenCounts()
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "name"),
+    [
+        (BadRequest("no"), 400, "INVALID_ARGUMENT"),
+        (GatewayError("no"), 500, "INTERNAL"),
+        (GatewayError("no", status=429), 429, "RESOURCE_EXHAUSTED"),
+    ],
+)
+def test_an_error_is_a_google_rpc_status(error: GatewayError, status: int, name: str) -> None:
+    code, body = render_error(error, "")
+
+    assert (code, json.loads(body)) == (status, {"error": {"code": status, "message": "no", "status": name}})
+
+
+def test_an_error_holds_no_key() -> None:
+    _, body = render_error(BadRequest("bad key AQ." + "x" * 30), "")
+
+    assert b"AQ." not in body
