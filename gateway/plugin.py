@@ -7,7 +7,7 @@ called, and `lifespan()` surrounds the time in which it serves.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import time
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
@@ -17,15 +17,17 @@ from aiohttp.typedefs import Handler
 from msgspec import Struct, structs
 
 from gateway.config.sections import GatewayConfig
-from gateway.conversation.translation import Safety
+from gateway.conversation.field_policy import FieldPolicies
 from gateway.errors import GatewayError, RateLimited
 from gateway.exchange.accounting import limit_reached
 from gateway.exchange.context import CONTEXT, RequestContext
 from gateway.exchange.delivery import ERROR_RENDERER, Delivery, ErrorRenderer
 from gateway.exchange.exchange import Exchange
 from gateway.exchange.ids import unique
+from gateway.exchange.preparation import Preparation
 from gateway.exchange.request_body import Body
 from gateway.gemini.capabilities import CapabilityTable
+from gateway.gemini.wire import SafetySetting
 from gateway.observability.prometheus import MetricSources
 from gateway.observability.statistics import Statistics
 from gateway.policy.access import Access, Client
@@ -72,7 +74,8 @@ class Services:
     config: GatewayConfig
     catalog: Catalog
     capability_table: CapabilityTable
-    safety: Safety
+    safety: Sequence[SafetySetting]
+    """The configured thresholds."""
     media: MediaFetcher
     admission: Admission
     statistics: Statistics
@@ -89,6 +92,8 @@ class Services:
     """The active plugins by name; filled once all are constructed."""
     exchange: Exchange = field(init=False)
     """Asks Gemini."""
+    preparation: Preparation = field(init=False)
+    """Turns conversations into calls of Gemini."""
     delivery: Delivery = field(init=False)
     """Sends the answers of generating surfaces."""
     counters: Counters = field(init=False)
@@ -118,6 +123,14 @@ class Services:
         self.exchange, self.tracing, self.refresh_keys = exchange, tracing, refresh_keys
         self.open_store = open_store
         self.file_owners, self.stored_responses = exchange.stores.file_owners, exchange.stores.responses
+        self.preparation = Preparation(
+            exchange,
+            self.catalog,
+            self.capability_table,
+            self.safety,
+            self.media,
+            self.config.limits.choices,
+        )
         self.delivery = Delivery(exchange, self.config.stream)
         self.counters = exchange.accounting.counters
 
@@ -126,6 +139,11 @@ class Services:
         if name in self.__dataclass_fields__:
             raise RuntimeError(f"services.{name} can be used from the plugin's lifespan on, not before")
         raise AttributeError(f"services have no attribute {name!r}")
+
+    @property
+    def strict(self) -> bool:
+        """Whether a field that would change the answer is refused instead of noted (`compat: strict`)."""
+        return self.config.compat == "strict"
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run work in the background. A drain waits for it, and cancels what takes too long. A failure is logged."""
@@ -161,9 +179,7 @@ class Services:
 
     def route(self, client: Client, requested: str | None, default: str | None = None) -> ModelRoute:
         """Return the model that a name stands for. Raises BadRequest, Forbidden or NotFound, naming `model`."""
-        route = self.catalog.resolve(client.rules.model(requested) if requested else None, default)
-        client.rules.check(route.model)
-        return route
+        return self.catalog.route(client.rules, requested, default)
 
 
 def _log_failure(task: "asyncio.Task[None]") -> None:
@@ -260,6 +276,9 @@ class Plugin:
 
     Config: ClassVar[type[Struct]] = NoOptions
     """Frozen Struct into which the plugin's section of the YAML is decoded; unknown keys are errors."""
+
+    fields: ClassVar[FieldPolicies] = {}
+    """Policy of each request field by endpoint, such as `POST /v1/chat/completions`; docs/compatibility.md lists it."""
 
     catch_all: ClassVar[bool] = False
     """Whether the routes are registered after those of all other plugins, whatever the order in the YAML."""

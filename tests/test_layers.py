@@ -131,41 +131,11 @@ def circles(sources: dict[str, str]) -> list[str]:
     return result
 
 
-PENDING: set[str] = {
-    "gateway.conversation.google_options imports gateway.plugins.chat.wire: against the order",
-    "gateway.conversation.history imports gateway.plugins.chat.wire: against the order",
-    "gateway.conversation.modalities imports gateway.plugins.chat.wire: against the order",
-    "gateway.conversation.parts imports gateway.plugins.chat.wire: against the order",
-    "gateway.conversation.reasoning imports gateway.plugins.chat.wire: against the order",
-    "gateway.conversation.tools imports gateway.plugins.chat.wire: against the order",
-    "gateway.conversation.translation imports gateway.plugins.chat.wire: against the order",
-    "gateway.exchange.preparation imports gateway.plugin: against the order",
-    "gateway.exchange.preparation imports gateway.plugins.chat.response: against the order",
-    "gateway.exchange.preparation imports gateway.plugins.chat.wire: against the order",
-    "gateway.gemini.thought_signatures imports gateway.plugins.chat.wire: against the order",
-    "gateway.plugins.completions.routes imports gateway.plugins.chat.response: another plugin",
-    "gateway.plugins.completions.translation imports gateway.plugins.chat.response: another plugin",
-    "gateway.plugins.completions.translation imports gateway.plugins.chat.wire: another plugin",
-    "gateway.plugins.completions.wire imports gateway.plugins.chat.wire: another plugin",
-    "gateway.plugins.messages.request imports gateway.plugins.chat.wire: another plugin",
-    "gateway.plugins.messages.response imports gateway.plugins.chat.response: another plugin",
-    "gateway.plugins.messages.wire imports gateway.plugins.chat.wire: another plugin",
-    "gateway.plugins.moderations.routes imports gateway.plugins.chat.wire: another plugin",
-    "gateway.plugins.moderations.translation imports gateway.plugins.chat.wire: another plugin",
-    "gateway.plugins.moderations.wire imports gateway.plugins.chat.wire: another plugin",
-    "gateway.plugins.responses.request imports gateway.plugins.chat.wire: another plugin",
-    "gateway.plugins.responses.response imports gateway.plugins.chat.response: another plugin",
-    "gateway.plugins.responses.wire imports gateway.plugins.chat.wire: another plugin",
-}
-"""Known faults of the move; each is to go."""
-
-
 def test_imports_follow_the_order() -> None:
     sources = modules()
     wrong = [fault for module, text in sources.items() for fault in faults(module, text, set(sources))]
 
-    assert sorted(set(wrong) - PENDING) == []
-    assert sorted(PENDING - set(wrong)) == []
+    assert wrong == []
 
 
 def test_no_module_imports_itself_through_others() -> None:
@@ -220,7 +190,4 @@ def test_files_and_functions_hold_one_idea() -> None:
                 if lines > MOST_LINES_OF_A_FUNCTION:
                     long.append(f"{name}.{node.name}: {lines} lines")
 
-    assert [entry for entry in long if entry not in PENDING_LONG] == []
-
-
-PENDING_LONG: set[str] = {"gateway.plugins.chat.wire: 452 lines"}
+    assert long == []

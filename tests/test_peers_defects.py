@@ -6,18 +6,15 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gateway.config.capabilities import shipped
-from gateway.conversation import field_policy as compat
-from gateway.conversation import translation as chat
 from gateway.errors import BadRequest
 from gateway.gemini import wire as gemini
-from gateway.gemini.capabilities import CapabilityTable
 from gateway.gemini.stream_translator import StreamTranslator
 from gateway.gemini.turn_reader import TurnReader
+from gateway.plugins.chat.fields import CHAT
 from gateway.plugins.chat.response import AnswerOptions, ChatStream, Envelope, completion
-from gateway.plugins.chat.wire import decode_request, encode
+from gateway.plugins.chat.wire import encode
+from tests.support.chat import gemini_body
 
-FAMILIES = CapabilityTable(shipped())
 USER = {"role": "user", "content": "go"}
 TOOL = {"type": "function", "function": {"name": "f"}}
 
@@ -25,11 +22,7 @@ TOOL = {"type": "function", "function": {"name": "f"}}
 def asked(**body: Any) -> Any:
     """The Gemini body of a chat request."""
     body.setdefault("messages", [USER])
-    model = body.get("model", "gemini-2.5-flash")
-    done = chat.to_gemini(
-        decode_request(json.dumps(body)), chat.TranslationContext(model, FAMILIES.of(model))
-    )
-    return json.loads(gemini.encode_request(done.request))
+    return gemini_body(body)
 
 
 def candidate(*parts: dict[str, Any], reason: str | None = None, **fields: Any) -> dict[str, Any]:
@@ -184,11 +177,7 @@ def test_row_12_counts_are_read_in_streams_with_thoughts_and_search_beside_funct
 
 
 def test_row_13_openais_own_fields_stay_here() -> None:
-    sent = {
-        name: {} if name == "metadata" else "x"
-        for name in compat.CHAT
-        if compat.CHAT[name].treatment == "ignored"
-    }
+    sent = {name: {} if name == "metadata" else "x" for name in CHAT if CHAT[name].treatment == "ignored"}
 
     assert set(asked(**sent)) == {"contents"}
 

@@ -1,305 +1,31 @@
-"""A conversation as Gemini takes it: no history a client can send may meet Gemini's ordering refusals.
+"""History: the turns of a conversation as Gemini takes them.
 
-Roles become `user` and `model`; the answers to an assistant's calls follow it at once, in the order of the calls,
-whatever came between; what is missing is made up, what has no call becomes text (translation.md B).
+Gemini refuses a history whose turns are out of order ("Please ensure that function call turn comes immediately after a
+user turn or after a function response turn", "... number of function response parts is equal to the number of
+function call parts"). So the results of a step's calls follow it at once, in the order of the calls, whatever came
+between. A missing result is written as an error, and a result without a call becomes text.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, field, structs
 
-from gateway.conversation import parts
-from gateway.conversation.parts import Media
+from gateway.conversation.notes import Notes
+from gateway.conversation.parts import AnyPart, Attachment, Media, with_resolution
 from gateway.conversation.tools import gemini_name
 from gateway.errors import BadRequest
-from gateway.gemini import thought_signatures as signatures
+from gateway.gemini import thought_signatures
 from gateway.gemini.capabilities import Capabilities
-from gateway.gemini.thought_signatures import SignatureKeys, Stored
+from gateway.gemini.thought_signatures import SignatureKeys, StoredSignatures
 from gateway.gemini.wire import Content, FunctionCall, FunctionResponse, FunctionResponsePart, Part
-from gateway.plugins.chat import wire as openai
 
 _NO_RESULT = Raw(b'{"error":"no result was provided"}')
 _CONTINUE = "Continue."
 _DEEPEST = 100
-"""Levels of nesting that Google's JSON parser takes (translation.md B.7)."""
+"""Levels of nesting that Google's JSON parser takes."""
 _RESPONSE_MEDIA = ("image/png", "image/jpeg", "image/webp", "application/pdf", "text/plain")
-
-
-class Context(Struct, frozen=True):
-    """What a conversation's translation depends on."""
-
-    abilities: Capabilities
-    keyring: SignatureKeys
-    stored: Stored = {}
-    """Signatures the store knew."""
-    media: Media = {}
-    """Remote files that were fetched, by address."""
-    names: Mapping[str, str] = {}
-    """The client's function names to those that are sent."""
-    strict: bool = False
-
-
-class Conversation(Struct):
-    """Instructions, turns, and the notes of what had to be repaired."""
-
-    system: list[Part]
-    contents: list[Content]
-    notes: list[str]
-    resolution: str | None = None
-    """mediaResolution for the whole request, for models that know none for a part."""
-
-
-Place = tuple[int, int]
-"""A call: the index of its message, and its position there."""
-
-
-def conversation(messages: list[openai.Message], context: Context) -> Conversation:
-    """Everything in its place. Raises BadRequest with the path of what cannot be."""
-    writer = _Writer(context)
-    answers, orphans = _pair(messages)
-    answered = False
-    for i, message in enumerate(messages):
-        at = f"messages[{i}]"
-        match message.role:
-            case "user":
-                writer.user(message, at)
-            case "assistant":
-                answered = True
-                writer.assistant(message, i, at, messages, answers)
-            case "system" | "developer":
-                texts = _text_parts(message, at)
-                if answered:
-                    writer.add("user", texts)
-                else:
-                    writer.system += texts
-            case "tool" | "function":
-                if i in orphans:
-                    writer.orphan(message, at)
-            case other:
-                raise BadRequest(
-                    f"unknown role {other[:40]!r}; known: system, developer, user, assistant, tool, function",
-                    param=f"{at}.role",
-                )
-    return writer.done()
-
-
-def _pair(messages: list[openai.Message]) -> tuple[dict[Place, int], set[int]]:
-    """Each call's result message, the last one winning, and the results that belong to no call.
-
-    A result belongs to the nearest call before it of its id, or of its name where there is no id.
-    """
-    by_id: dict[str, Place] = {}
-    by_name: dict[str, Place] = {}
-    answers: dict[Place, int] = {}
-    orphans: set[int] = set()
-    for i, message in enumerate(messages):
-        if message.role == "assistant":
-            for j, call in enumerate(_calls(message)):
-                if call.id:
-                    by_id[signatures.split_id(call.id)[0]] = (i, j)
-                by_name[_called(call)[0]] = (i, j)
-        elif message.role in ("tool", "function"):
-            call_id = signatures.split_id(message.tool_call_id or "")[0]
-            place = by_id.get(call_id) if call_id else by_name.get(message.name or "")
-            if place is None:
-                orphans.add(i)
-            else:
-                answers[place] = i
-    return answers, orphans
-
-
-def _calls(message: openai.Message) -> list[openai.CallIn]:
-    if message.tool_calls:
-        return message.tool_calls
-    if message.function_call is not None:
-        return [openai.CallIn(function=message.function_call)]
-    return []
-
-
-def _called(call: openai.CallIn) -> tuple[str, str]:
-    """Name and arguments, as a JSON text."""
-    if call.custom is not None:
-        return call.custom.name, signatures.custom_arguments(call.custom.input)
-    if call.function is not None:
-        return call.function.name, signatures.arguments_text(call.function.arguments)
-    return "", ""
-
-
-class _Writer:
-    """Writes turns, one after another, and joins neighbours of one role."""
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self.system: list[Part] = []
-        self._contents: list[Content] = []
-        self._notes: list[str] = []
-        self._resolutions: list[str] = []
-
-    def add(self, role: str, found: list[Part]) -> None:
-        """A turn, or more of the last one; text never joins the answers of functions (B.2.2)."""
-        if not found:
-            return
-        last = self._contents[-1] if self._contents else None
-        if last is not None and last.role == role and last.parts and last.parts[-1].function_response is None:
-            last.parts += found
-        else:
-            self._contents.append(Content(found, role))
-
-    def user(self, message: openai.Message, at: str) -> None:
-        content = message.content
-        if content is None:
-            raise BadRequest("a user message needs content", param=f"{at}.content")
-        if isinstance(content, str):
-            self.add("user", [Part(text=content)])
-            return
-        found = [self._part(part, f"{at}.content[{j}]") for j, part in enumerate(content)]
-        if found and not any(part.text is not None for part in found):
-            found.append(Part(text=""))  # some models want a text beside a picture (B.3)
-        self.add("user", found)
-
-    def assistant(
-        self,
-        message: openai.Message,
-        i: int,
-        at: str,
-        messages: list[openai.Message],
-        answers: dict[Place, int],
-    ) -> None:
-        """An answer; and the results of its calls right after it, in their order (B.2.4, B.2.5)."""
-        found = self._said(message, at)
-        calls = _calls(message)
-        written = [self._call(call, message, j, at) for j, call in enumerate(calls)]
-        if written and self._context.abilities.signatures and not written[0].thought_signature:
-            written[0].thought_signature = signatures.DUMMY
-            self._notes.append("thought_signature")
-        self.add("model", [*found, *written])
-        if written:
-            self._results(i, written, messages, answers)
-
-    def orphan(self, message: openai.Message, at: str) -> None:
-        """A result without a call is still worth reading (B.2.7)."""
-        texts = "".join(part.text or "" for part in _text_parts(message, at))
-        name = message.tool_call_id or message.name or "unknown"
-        self._notes.append("messages.tool_call_id")
-        self.add("user", [Part(text=f"Tool result ({name}): {texts}")])
-
-    def done(self) -> Conversation:
-        contents = self._contents or [Content([Part(text="")], "user")]
-        if contents[0].role == "model":
-            contents.insert(0, Content([Part(text="")], "user"))
-        if contents[-1].role == "model" and not self._context.abilities.prefill:
-            contents.append(Content([Part(text=_CONTINUE)], "user"))
-        resolution = max(self._resolutions, key=_RESOLUTIONS.index, default=None)
-        return Conversation(self.system, contents, self._notes, resolution)
-
-    def _part(self, part: openai.ContentPart, at: str) -> Part:
-        found = parts.user_part(part, at, self._context.media)
-        level = parts.resolution(part)
-        if level is not None and self._context.abilities.part_resolution:
-            found.media_resolution = parts.media_resolution(level)
-        elif level is not None:
-            self._resolutions.append(level)
-        return found
-
-    def _said(self, message: openai.Message, at: str) -> list[Part]:
-        """Text and images of an answer; its thoughts are not sent back (B.5)."""
-        found = _answer_texts(message, at)
-        signature = signatures.of_text(message)
-        if signature and not found and message.content == "" and not message.tool_calls:
-            found = [Part(text="")]
-        if signature and found:
-            found[-1].thought_signature = signature
-        for j, image in enumerate(message.images or ()):
-            if image.image_url is not None and image.image_url.url[:5].lower() == "data:":
-                blob = parts.data_url(image.image_url.url, f"{at}.images[{j}].image_url.url")
-                key = self._context.keyring.image(image.image_url.url.rpartition(",")[2])[0]
-                found.append(Part(inline_data=blob, thought_signature=self._context.stored.get(key)))
-        return found
-
-    def _call(self, call: openai.CallIn, message: openai.Message, j: int, at: str) -> Part:
-        name, arguments = _called(call)
-        where = f"{at}.tool_calls[{j}].function" if message.tool_calls else f"{at}.function_call"
-        if not name:
-            raise BadRequest("a call needs the name of its function", param=f"{where}.name")
-        args = self._arguments(arguments, f"{where}.arguments")
-        call_id = signatures.split_id(call.id or "")[0]
-        signature = signatures.of_call(call, message, j) or self._kept(call)
-        sent = self._context.names.get(name) or gemini_name(name)
-        return Part(function_call=FunctionCall(sent, args, call_id or None), thought_signature=signature)
-
-    def _kept(self, call: openai.CallIn) -> str | None:
-        stored = self._context.stored
-        if not stored:
-            return None
-        return next(
-            (stored[key] for key in signatures.call_keys(call, self._context.keyring) if key in stored), None
-        )
-
-    def _arguments(self, text: str, at: str) -> Raw:
-        """A JSON object as it is; what is none is wrapped, so that the agent can go on (design.md 1.1, 6)."""
-        if not text.strip():
-            return Raw(b"{}")
-        if isinstance(_decoded(text), dict):
-            return signatures.as_raw(text)
-        if self._context.strict:
-            raise BadRequest("not a JSON object", param=at)
-        self._notes.append("tool_calls.function.arguments")
-        return Raw(msgspec.json.encode({"_raw": text}))
-
-    def _results(
-        self, i: int, calls: list[Part], messages: list[openai.Message], answers: dict[Place, int]
-    ) -> None:
-        """One content with a response for each call; media a response cannot hold follow in another."""
-        responses: list[Part] = []
-        beside: list[Part] = []
-        for j, part in enumerate(calls):
-            call = part.function_call
-            assert call is not None  # noqa: S101 - they were written as calls just now
-            k = answers.get((i, j))
-            if k is None:
-                self._notes.append("messages.tool_calls")
-                response = FunctionResponse(call.name, _NO_RESULT, call.id)
-            else:
-                response = self._result(messages[k], f"messages[{k}]", call, beside)
-            responses.append(Part(function_response=response))
-        self._contents.append(Content(responses, "user"))
-        self.add("user", beside)
-
-    def _result(
-        self, message: openai.Message, at: str, call: FunctionCall, beside: list[Part]
-    ) -> FunctionResponse:
-        """One function's response (B.7, B.8); media go into it where the model takes them there."""
-        content = message.content
-        if content is None or isinstance(content, str):
-            return FunctionResponse(call.name, response_of(content or ""), call.id)
-        texts: list[str] = []
-        inside: list[FunctionResponsePart] = []
-        outside: list[Part] = []
-        for j, part in enumerate(content):
-            text = parts.text_of(part, f"{at}.content[{j}]")
-            if text is not None:
-                texts.append(text)
-                continue
-            media = self._part(part, f"{at}.content[{j}]")
-            if self._fits(media):
-                inside.append(FunctionResponsePart(media.inline_data, media.file_data))
-            else:
-                outside.append(media)
-        text = "".join(texts)
-        if outside:
-            beside += [Part(text=f"Attachment of tool result {call.name}:"), *outside]
-        if not text and (inside or outside):
-            text = "See the attached file(s)."
-        return FunctionResponse(call.name, response_of(text), call.id, inside or None)
-
-    def _fits(self, media: Part) -> bool:
-        if not self._context.abilities.response_media:
-            return False
-        found = media.inline_data or media.file_data
-        return found is not None and (found.mime_type or "image/png") in _RESPONSE_MEDIA
-
-
+"""Types that a functionResponse may hold (https://ai.google.dev/gemini-api/docs/function-calling#multimodal)."""
 _RESOLUTIONS = (
     "MEDIA_RESOLUTION_LOW",
     "MEDIA_RESOLUTION_MEDIUM",
@@ -308,11 +34,253 @@ _RESOLUTIONS = (
 )
 
 
+class Call(Struct, frozen=True, gc=False):
+    """A function call of an earlier answer."""
+
+    id: str
+    name: str
+    """The client's name of the function."""
+    arguments: str
+    """A JSON text, as the client sent it."""
+    at: str
+    arguments_at: str
+    signature: str | None = None
+
+
+class Turn(Struct, gc=False):
+    """Something that was said by `system`, `user` or `model`; a model's turn may end with calls."""
+
+    role: str
+    parts: list[AnyPart]
+    at: str
+    calls: list[Call] = field(default_factory=list)
+
+
+class Result(Struct, frozen=True, gc=False):
+    """What a function answered."""
+
+    call_id: str
+    name: str
+    """The function's name, for dialects without ids."""
+    parts: list[AnyPart]
+    at: str
+    error: bool = False
+
+
+Item = Turn | Result
+
+
+class HistoryContext(Struct, frozen=True):
+    """What the writing of a history depends on besides its turns."""
+
+    capabilities: Capabilities
+    keys: SignatureKeys
+    stored: StoredSignatures = {}
+    media: Media = {}
+    names: Mapping[str, str] = {}
+    """The client's function names to those that are sent."""
+
+
+class History(Struct):
+    """Instructions and turns for Gemini."""
+
+    system: list[Part]
+    contents: list[Content]
+    paths: list[str]
+    """Where the client said each content; empty for one that the gateway added."""
+    resolution: str | None = None
+    """mediaResolution of the whole request, for models that take none for a part."""
+
+
+def write(items: Sequence[Item], context: HistoryContext, notes: Notes) -> History:
+    """Return a history that Gemini takes. Raises BadRequest with the path of what it cannot be repaired."""
+    writer = _Writer(context, notes)
+    results, orphans = _pair(items)
+    answered = False
+    for i, item in enumerate(items):
+        if isinstance(item, Result):
+            if i in orphans:
+                writer.orphan(item)
+        elif item.role == "model":
+            answered = True
+            writer.model(item, [results.get((i, j)) for j in range(len(item.calls))])
+        elif item.role == "user" or answered:  # an instruction after an answer is said where it stands
+            writer.add("user", writer.resolved(item.parts), item.at)
+        else:
+            writer.system += writer.resolved(item.parts)
+    return writer.finish()
+
+
+def _pair(items: Sequence[Item]) -> tuple[dict[tuple[int, int], Result], set[int]]:
+    """Return the result of each call by turn and position, the last of several, and the results without a call.
+
+    A result belongs to the nearest call before it with its id, or with its name where it has no id.
+    """
+    by_id: dict[str, tuple[int, int]] = {}
+    by_name: dict[str, tuple[int, int]] = {}
+    results: dict[tuple[int, int], Result] = {}
+    orphans: set[int] = set()
+    for i, item in enumerate(items):
+        if isinstance(item, Result):
+            place = by_id.get(item.call_id) if item.call_id else by_name.get(item.name)
+            if place is None:
+                orphans.add(i)
+            else:
+                results[place] = item
+            continue
+        for j, call in enumerate(item.calls):
+            if call.id:
+                by_id[call.id] = i, j
+            by_name[call.name] = i, j
+    return results, orphans
+
+
+class _Writer:
+    """Writes turns one after another and joins neighbours of one role."""
+
+    def __init__(self, context: HistoryContext, notes: Notes) -> None:
+        self._context = context
+        self._notes = notes
+        self.system: list[Part] = []
+        self._contents: list[Content] = []
+        self._paths: list[str] = []
+        self._resolutions: list[str] = []
+
+    def add(self, role: str, parts: list[Part], at: str) -> None:
+        """Add a turn, or extend the last one. Text never joins function responses: Gemini refuses the mixture."""
+        if not parts:
+            return
+        last = self._contents[-1] if self._contents else None
+        if last is not None and last.role == role and last.parts and last.parts[-1].function_response is None:
+            last.parts.extend(parts)  # a list that this writer has made
+        else:
+            self._append(Content(parts, role), at)
+
+    def model(self, turn: Turn, results: Sequence[Result | None]) -> None:
+        """Add a model's turn, and the results of its calls right after it."""
+        parts = self.resolved(turn.parts)
+        calls = [self._call(call) for call in turn.calls]
+        if calls and self._context.capabilities.signatures and not calls[0].thought_signature:
+            calls[0] = structs.replace(calls[0], thought_signature=thought_signatures.DUMMY)
+            self._notes.add(f"{turn.calls[0].at}.thought_signature")
+        self.add("model", parts + calls, turn.at)
+        if calls:
+            self._results(turn, calls, results)
+
+    def orphan(self, result: Result) -> None:
+        """Add a result without a call as text of the user."""
+        texts = "".join(part.text or "" for part in self.resolved(result.parts))
+        self._notes.add(result.at)
+        name = result.call_id or result.name or "unknown"
+        self.add("user", [Part(text=f"Tool result ({name}): {texts}")], result.at)
+
+    def resolved(self, parts: Sequence[AnyPart]) -> list[Part]:
+        """Return the parts with fetched files, stored signatures and resolutions."""
+        return [self._resolved(part) if isinstance(part, Attachment) else part for part in parts]
+
+    def _resolved(self, attachment: Attachment) -> Part:
+        part = attachment.resolved(self._context.media)
+        level = attachment.resolution
+        if level is not None and self._context.capabilities.part_resolution:
+            part = with_resolution(part, level)
+        elif level is not None:
+            self._resolutions.append(level)
+        if attachment.lookup and self._context.stored:
+            (key,) = self._context.keys.image(attachment.lookup)
+            part = structs.replace(part, thought_signature=self._context.stored.get(key))
+        return part
+
+    def finish(self) -> History:
+        """Return the history; Gemini wants it to begin with the user, and most models to end so."""
+        if not self._contents:
+            self._append(Content([Part(text="")], "user"), "")
+        if self._contents[0].role == "model":
+            self._contents.insert(0, Content([Part(text="")], "user"))
+            self._paths.insert(0, "")
+        if self._contents[-1].role == "model" and not self._context.capabilities.prefill:
+            self._append(Content([Part(text=_CONTINUE)], "user"), "")
+        resolution = max(self._resolutions, key=_RESOLUTIONS.index, default=None)
+        return History(self.system, self._contents, self._paths, resolution)
+
+    def _append(self, content: Content, at: str) -> None:
+        self._contents.append(content)
+        self._paths.append(at)
+
+    def _call(self, call: Call) -> Part:
+        arguments = self._arguments(call)
+        name = self._context.names.get(call.name) or gemini_name(call.name)
+        signature = call.signature or self._stored_signature(call)
+        return Part(function_call=FunctionCall(name, arguments, call.id or None), thought_signature=signature)
+
+    def _stored_signature(self, call: Call) -> str | None:
+        stored = self._context.stored
+        if not stored:
+            return None
+        keys = self._context.keys.call(call.id, call.name, call.arguments)
+        return next((stored[key] for key in keys if key in stored), None)
+
+    def _arguments(self, call: Call) -> Raw:
+        """Return a JSON object as it is; wrap anything else, so that the agent can go on. Strict mode refuses it."""
+        text = call.arguments
+        if not text.strip():
+            return Raw(b"{}")
+        if isinstance(_decoded(text), dict):
+            return Raw(text.encode())
+        if self._notes.strict:
+            raise BadRequest("Invalid arguments: expected a JSON object.", param=call.arguments_at)
+        self._notes.add(call.arguments_at)
+        return Raw(msgspec.json.encode({"_raw": text}))
+
+    def _results(self, turn: Turn, calls: Sequence[Part], results: Sequence[Result | None]) -> None:
+        """Add one content with a response for each call; media that a response cannot hold follow in another."""
+        responses: list[Part] = []
+        beside: list[Part] = []
+        for call, part, result in zip(turn.calls, calls, results, strict=True):
+            name = part.function_call.name if part.function_call is not None else ""
+            if result is None:
+                self._notes.add(call.at)
+                response = FunctionResponse(name, _NO_RESULT, call.id or None)
+            else:
+                response = self._response(result, name, call.id or None, beside)
+            responses.append(Part(function_response=response))
+        first = next((result.at for result in results if result is not None), turn.at)
+        self._append(Content(responses, "user"), first)
+        self.add("user", beside, first)
+
+    def _response(
+        self, result: Result, name: str, call_id: str | None, beside: list[Part]
+    ) -> FunctionResponse:
+        """Return one function's response, with its media where the model takes them there."""
+        texts: list[str] = []
+        inside: list[FunctionResponsePart] = []
+        outside: list[Part] = []
+        for part in self.resolved(result.parts):
+            if part.text is not None:
+                texts.append(part.text)
+            elif self._fits(part):
+                inside.append(FunctionResponsePart(part.inline_data, part.file_data))
+            else:
+                outside.append(part)
+        text = "".join(texts)
+        if outside:
+            beside += [Part(text=f"Attachment of tool result {name}:"), *outside]
+        if not text and (inside or outside):
+            text = "See the attached file(s)."
+        response = Raw(msgspec.json.encode({"error": text})) if result.error else response_of(text)
+        return FunctionResponse(name, response, call_id, inside or None)
+
+    def _fits(self, part: Part) -> bool:
+        if not self._context.capabilities.response_media:
+            return False
+        media = part.inline_data or part.file_data
+        return media is not None and (media.mime_type or "image/png") in _RESPONSE_MEDIA
+
+
 def response_of(text: str) -> Raw:
-    """A tool's text as the object Gemini wants: an object as it is, anything else under `output` (B.7)."""
+    """Return a tool's text as the object that Gemini wants: an object as it is, anything else under `output`."""
     value = _decoded(text)
     if isinstance(value, dict):
-        return signatures.as_raw(text)
+        return Raw(text.encode())
     if value is _NOT_JSON:
         return Raw(b'{"output":' + msgspec.json.encode(text) + b"}")
     return Raw(b'{"output":' + text.encode() + b"}")
@@ -322,7 +290,7 @@ _NOT_JSON = object()
 
 
 def _decoded(text: str) -> object:
-    """The value of a JSON text, or _NOT_JSON; also for what Google's parser would not take."""
+    """Return the value of a JSON text, or _NOT_JSON; also for what is nested deeper than Google's parser takes."""
     try:
         value = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError):
@@ -336,46 +304,10 @@ def _too_deep(value: object) -> bool:
     for _ in range(_DEEPEST):
         level = [
             inner
-            for one in level
-            if isinstance(one, dict | list)
-            for inner in (one.values() if isinstance(one, dict) else one)
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
         ]
         if not level:
             return False
     return True
-
-
-def _text_parts(message: openai.Message, at: str) -> list[Part]:
-    """Of a message that holds text only, and nothing of an empty one."""
-    content = message.content
-    if content is None or isinstance(content, str):
-        return [Part(text=content)] if content else []
-    found = []
-    for j, part in enumerate(content):
-        text = parts.text_of(part, f"{at}.content[{j}]")
-        if text is None:
-            raise BadRequest(f"a {message.role} message holds text only", param=f"{at}.content[{j}].type")
-        found.append(Part(text=text))
-    return [part for part in found if part.text]
-
-
-def _answer_texts(message: openai.Message, at: str) -> list[Part]:
-    content = message.content
-    if content is None or (content == "" and message.tool_calls):
-        return [Part(text=message.refusal)] if message.refusal else []
-    if isinstance(content, str):
-        return [Part(text=content)]
-    found = []
-    for j, part in enumerate(content):
-        text = parts.text_of(part, f"{at}.content[{j}]")
-        if text is None and part.type not in _THOUGHTS:
-            raise BadRequest(
-                f"unknown content part type {part.type[:40]!r} in an assistant message",
-                param=f"{at}.content[{j}].type",
-            )
-        if text is not None:
-            found.append(Part(text=text))
-    return found
-
-
-_THOUGHTS = ("thinking", "redacted_thinking", "reasoning")

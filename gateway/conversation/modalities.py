@@ -1,53 +1,75 @@
-"""What a model answers in besides text: images and speech (translation.md A.7, C.8, H.4)."""
+"""Modalities: images and speech that a client asks for beside text, and the generationConfig for them."""
 
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from gateway.conversation.invalid import missing, unsupported_value
 from gateway.errors import BadRequest, UnsupportedParameter
 from gateway.gemini.capabilities import Capabilities
-from gateway.gemini.wire import GenerationConfig
-from gateway.plugins.chat.wire import ChatRequest
 
 VOICES = {
     "alloy": "Kore", "ash": "Iapetus", "ballad": "Algieba", "cedar": "Achird", "coral": "Sulafat",
     "echo": "Charon", "fable": "Umbriel", "marin": "Despina", "nova": "Kore", "onyx": "Orus",
     "sage": "Vindemiatrix", "shimmer": "Achernar", "verse": "Puck",
 }  # fmt: skip
-"""OpenAI's voices to Gemini's; any other name is taken for one of Gemini's own."""
+"""OpenAI's voices to Gemini's. Any other name is taken for one of Gemini's own
+(https://ai.google.dev/gemini-api/docs/speech-generation#voices)."""
 _KNOWN = ("text", "image", "audio")
 
 
-def ask(body: ChatRequest, abilities: Capabilities, config: GenerationConfig) -> None:
-    """responseModalities and speechConfig. Raises BadRequest for what the model cannot make."""
-    if not body.modalities and abilities.output == ("text",):
-        return
-    wanted = [name.lower() for name in body.modalities or ()]
-    strange = next((name for name in wanted if name not in _KNOWN), None)
-    if strange is not None:
-        raise BadRequest(f"unknown modality {strange[:40]!r}; known: {', '.join(_KNOWN)}", param="modalities")
-    if "audio" in abilities.output:
-        config.response_modalities = ["AUDIO"]
-        config.speech_config = {"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": _voice(body)}}}
-    elif "audio" in wanted:
+class ModalityRequest(Struct, frozen=True, gc=False):
+    """What a client wants its answer to be made of."""
+
+    names: Sequence[str] = ()
+    """`text`, `image`, `audio`."""
+    has_audio: bool = False
+    """The client says how speech should sound."""
+    voice: object = None
+    audio_format: str | None = None
+    at: str = "modalities"
+    audio_at: str = "audio"
+
+
+def modality_fields(wanted: ModalityRequest, capabilities: Capabilities) -> dict[str, Any]:
+    """Return responseModalities and speechConfig. Raises BadRequest for what the model cannot make."""
+    if not wanted.names and "audio" not in capabilities.output:
+        return {}
+    names = [name.lower() for name in wanted.names]
+    unknown = next((name for name in names if name not in _KNOWN), None)
+    if unknown is not None:
+        raise unsupported_value(unknown, _KNOWN, wanted.at)
+    if "audio" in capabilities.output:
+        if "audio" in names and not wanted.has_audio:
+            raise missing(wanted.audio_at)
+        voice = {"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": _voice(wanted)}}}
+        return {"response_modalities": ["AUDIO"], "speech_config": voice}
+    if "audio" in names:
         raise UnsupportedParameter(
-            "this model does not speak; ask one whose name has `tts`",
-            param="modalities",
+            "This model does not generate audio; use a model whose name contains 'tts'.",
+            param=wanted.at,
             code="unsupported_value",
         )
-    elif "image" in wanted:
-        config.response_modalities = ["TEXT", "IMAGE"] if "text" in wanted or len(wanted) == 1 else ["IMAGE"]
+    if "image" not in names:
+        return {}
+    with_text = "text" in names or len(names) == 1
+    return {"response_modalities": ["TEXT", "IMAGE"] if with_text else ["IMAGE"]}
 
 
-def _voice(body: ChatRequest) -> str:
-    if body.modalities and "audio" in body.modalities and body.audio is None:
-        raise BadRequest("`audio` is required when `modalities` has audio", param="audio")
-    voice = body.audio.voice if body.audio is not None else None
-    if voice is None:
-        return VOICES["alloy"]
-    if not isinstance(voice, str):
-        raise BadRequest("custom voices are not known here; give a name", param="audio.voice")
-    return VOICES.get(voice.lower(), voice[:1].upper() + voice[1:].lower())
-
-
-def wanted_format(body: ChatRequest, abilities: Capabilities) -> str | None:
-    """The audio format to answer in: Gemini's samples as they are, or in a WAV file."""
-    if "audio" not in abilities.output:
+def audio_format(wanted: ModalityRequest, capabilities: Capabilities) -> str | None:
+    """Return the format to answer in: Gemini's samples as they are, or in a WAV file; None for no audio."""
+    if "audio" not in capabilities.output:
         return None
-    return "pcm16" if body.audio is not None and body.audio.format in ("pcm16", "pcm") else "wav"
+    return "pcm16" if wanted.audio_format in ("pcm16", "pcm") else "wav"
+
+
+def _voice(wanted: ModalityRequest) -> str:
+    name = wanted.voice
+    if name is None:
+        return VOICES["alloy"]
+    if not isinstance(name, str):
+        raise BadRequest(
+            "Custom voices are not supported; give the name of a voice.", param=f"{wanted.audio_at}.voice"
+        )
+    return VOICES.get(name.lower(), name[:1].upper() + name[1:].lower())

@@ -1,19 +1,23 @@
-"""Parts of a message: text, images, sound and files, given in the request or by address (translation.md B.3, B.4)."""
+"""Parts of a turn: text, images, sound, video and files, inline or by address.
+
+A surface makes parts while it walks its own request, and names the path of each value that may be wrong. A remote
+file becomes an `Attachment`: it is fetched before the conversation is translated for a model.
+"""
 
 import base64
 import binascii
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from urllib.parse import unquote_to_bytes
 
 import msgspec
+from msgspec import Struct, structs
 
 from gateway.errors import BadRequest
 from gateway.gemini.wire import Blob, FileData, MediaResolution, Part
-from gateway.plugins.chat.wire import ChatRequest, ContentPart, FileInput, ImageURL, InputAudio
 
 Media = Mapping[str, Blob]
-"""Files that were fetched, by address."""
+"""Fetched files by address."""
 
 _DATA_URL = re.compile(r"data:([^,;]*)((?:;[^,;]*)*),", re.I)
 _FILES_API = "https://generativelanguage.googleapis.com/v1beta/files/"
@@ -22,6 +26,7 @@ _YOUTUBE = re.compile(
     r"https?://(?:www\.|m\.)?(?:youtube\.com/(?:watch\?|shorts/|embed/|live/)|youtu\.be/)\S+", re.I
 )
 _WEB = re.compile(r"https?://", re.I)
+_AUDIO_FORMAT = re.compile(r"[a-z0-9.+-]{1,32}")
 
 _AUDIO_TYPES = {
     "wav": "audio/wav",
@@ -34,7 +39,7 @@ _AUDIO_TYPES = {
     "aiff": "audio/aiff",
     "pcm16": "audio/L16;rate=24000",
 }
-"""`input_audio.format` to MIME type; others become audio/<format>, as the ancestor did."""
+"""Audio format to MIME type; any other format becomes audio/<format>."""
 
 _EXTENSIONS = {
     "pdf": "application/pdf", "txt": "text/plain", "md": "text/plain", "csv": "text/csv", "html": "text/html",
@@ -65,205 +70,167 @@ _DETAILS = {
 }
 
 
-def text_of(part: ContentPart, at: str) -> str | None:
-    """The text of a textual part, or None for another kind. `at` is the part's JSON path."""
-    if part.type in ("text", "input_text", "output_text"):
-        if part.text is None:
-            raise BadRequest(
-                "a text part needs `text`", param=f"{at}.text", code="missing_required_parameter"
-            )
-        return part.text
-    if part.type == "refusal":
-        return part.refusal or ""
-    return None
+class Attachment(Struct, frozen=True, gc=False):
+    """A part that is complete only when its file is fetched, a model is known, or the store has been asked."""
+
+    part: Part
+    url: str = ""
+    """The address to fetch; the part has no data until then."""
+    at: str = ""
+    """Where the client gave the address."""
+    mime_type: str = ""
+    """What the client says the file is; it wins over what the server says."""
+    resolution: str | None = None
+    """The mediaResolution that the client asked for."""
+    lookup: str = ""
+    """Base64 of an image of an earlier answer: its thought signature may be in the store."""
+
+    def resolved(self, media: Media) -> Part:
+        """Return the part with its fetched file."""
+        if not self.url:
+            return self.part
+        blob = media[self.url]
+        return structs.replace(self.part, inline_data=Blob(self.mime_type or blob.mime_type, blob.data))
 
 
-def user_part(part: ContentPart, at: str, media: Media) -> Part:
-    """One part of a user message. Raises BadRequest naming the path of what cannot be."""
-    text = text_of(part, at)
-    if text is not None:
-        return Part(text=text)
-    convert = _CONVERTERS.get(part.type)
-    if convert is None:
-        known = ", ".join(["text", *_CONVERTERS])
-        raise BadRequest(f"unknown content part type {part.type[:40]!r}; known: {known}", param=f"{at}.type")
-    found = convert(part, at, media)
-    if part.video_metadata:
-        spelt = {camel(key): value for key, value in part.video_metadata.items()}
-        found.video_metadata = msgspec.Raw(msgspec.json.encode(spelt))
-    return found
+AnyPart = Part | Attachment
+
+
+def text(value: str) -> Part:
+    """Return a text part."""
+    return Part(text=value)
+
+
+def at_url(url: str, at: str, mime_type: str | None = None, detail: str | None = None) -> AnyPart:
+    """Return the part for an address: a data: URL, a file Google keeps, a YouTube video, or a page to fetch.
+
+    `detail` is OpenAI's word for an image's resolution. Raises BadRequest naming `at` for any other address.
+    """
+    part, remote = _at_url(url, at, mime_type)
+    resolution = _DETAILS.get(detail.lower()) if detail else None
+    if remote or resolution:
+        return Attachment(part, url if remote else "", at, mime_type or "", resolution)
+    return part
+
+
+def _at_url(url: str, at: str, mime_type: str | None) -> tuple[Part, bool]:
+    """Return the part, and whether its file must be fetched."""
+    if url[:5].lower() == "data:":
+        blob = data_url(url, at)
+        return Part(inline_data=Blob(mime_type, blob.data) if mime_type else blob), False
+    if _YOUTUBE.fullmatch(url):
+        return Part(file_data=FileData(url, mime_type or "video/mp4")), False
+    if url.startswith((_FILES_API, "gs://")):
+        return Part(file_data=FileData(url, mime_type)), False
+    if _WEB.match(url):
+        return Part(), True
+    raise BadRequest(
+        "Invalid URL: expected a data: URL or an https:// address.", param=at, code="invalid_image_url"
+    )
+
+
+def audio(data: str, audio_format: str | None, at: str, format_at: str) -> Part:
+    """Return the part for base64 audio, or for a data: URL that holds it."""
+    if data[:5].lower() == "data:":
+        return Part(inline_data=data_url(data, at))
+    kind = (audio_format or "wav").lower()
+    if _AUDIO_FORMAT.fullmatch(kind) is None:
+        raise BadRequest("Invalid audio format: expected a name such as 'wav' or 'mp3'.", param=format_at)
+    return Part(inline_data=Blob(_AUDIO_TYPES.get(kind, f"audio/{kind}"), clean_base64(data, at)))
+
+
+def file_data(data: str, at: str, mime_type: str | None, filename: str | None) -> AnyPart:
+    """Return the part for a file in the request: base64, a data: URL, or an address."""
+    if ":" in data[:8]:
+        return at_url(data, at, mime_type)
+    return Part(inline_data=Blob(mime_type or _named_type(filename), clean_base64(data, at)))
+
+
+def base64_file(data: str, mime_type: str, at: str) -> Part:
+    """Return the part for base64 bytes; without a MIME type their first bytes must show it. Raises BadRequest."""
+    data = clean_base64(data, at)
+    mime_type = mime_type.strip().lower() or sniff(data)
+    if not mime_type:
+        raise BadRequest("The file names no media type, and its bytes show none.", param=at)
+    return Part(inline_data=Blob(_ALIASES.get(mime_type, mime_type), data))
+
+
+def file_id(identifier: str, at: str, mime_type: str | None) -> AnyPart:
+    """Return the part for an uploaded file: `files/abc`, `file-abc`, or an address."""
+    name = _FILE_NAME.fullmatch(identifier)
+    if name:
+        return Part(file_data=FileData(_FILES_API + name[1], mime_type))
+    return at_url(identifier, at, mime_type)
+
+
+def with_video_metadata(part: AnyPart, metadata: Mapping[str, object]) -> AnyPart:
+    """Return the part with Gemini's videoMetadata (start, end, frame rate), keys in either spelling."""
+    encoded = msgspec.Raw(msgspec.json.encode({camel(key): value for key, value in metadata.items()}))
+    if isinstance(part, Attachment):
+        return structs.replace(part, part=structs.replace(part.part, video_metadata=encoded))
+    return structs.replace(part, video_metadata=encoded)
+
+
+def earlier_image(url: str, at: str) -> Attachment | None:
+    """Return the part for an image of an earlier answer, or None for one that is not inline."""
+    if url[:5].lower() != "data:":
+        return None
+    return Attachment(Part(inline_data=data_url(url, at)), at=at, lookup=url.rpartition(",")[2])
+
+
+def with_resolution(part: Part, level: str) -> Part:
+    """Return the part with a mediaResolution of its own."""
+    return structs.replace(part, media_resolution=MediaResolution(level))
 
 
 def camel(name: str) -> str:
-    """snake_case to camelCase; camelCase stays."""
+    """Return a snake_case name in camelCase; camelCase stays."""
     head, *rest = name.split("_")
     return head + "".join(word[:1].upper() + word[1:] for word in rest)
 
 
-def resolution(part: ContentPart) -> str | None:
-    """The mediaResolution an image's `detail` asks for."""
-    if isinstance(part.image_url, ImageURL) and part.image_url.detail:
-        return _DETAILS.get(part.image_url.detail.lower())
-    return None
-
-
-def media_resolution(level: str) -> MediaResolution:
-    return MediaResolution(level)
-
-
-def remote_media(body: ChatRequest) -> dict[str, str]:
-    """What must be fetched before the request can be translated: address to the JSON path that names it."""
-    found: dict[str, str] = {}
-    for i, message in enumerate(body.messages):
-        if isinstance(message.content, list):
-            for j, part in enumerate(message.content):
-                for url, path in _addresses(part, f"messages[{i}].content[{j}]"):
-                    found.setdefault(url, path)
-    return found
-
-
-def _addresses(part: ContentPart, at: str) -> Iterator[tuple[str, str]]:
-    for field in ("image_url", "video_url"):
-        given = getattr(part, field)
-        if given is not None and part.type == field:
-            url = given.url if isinstance(given, ImageURL) else given
-            if _must_be_fetched(url):
-                yield url, f"{at}.{field}" + (".url" if isinstance(given, ImageURL) else "")
-    if part.file is not None and part.type == "file":
-        for field in ("file_data", "file_id"):
-            url = getattr(part.file, field) or ""
-            if _must_be_fetched(url):
-                yield url, f"{at}.file.{field}"
-
-
-def _must_be_fetched(url: str) -> bool:
-    return bool(_WEB.match(url)) and not url.startswith(_FILES_API) and not _YOUTUBE.fullmatch(url)
-
-
-def _image(part: ContentPart, at: str, media: Media) -> Part:
-    return _by_url(part.image_url, f"{at}.image_url", "an image", part, media)
-
-
-def _video(part: ContentPart, at: str, media: Media) -> Part:
-    return _by_url(part.video_url, f"{at}.video_url", "a video", part, media)
-
-
-def _by_url(given: ImageURL | str | None, where: str, what: str, part: ContentPart, media: Media) -> Part:
-    if given is None:
-        field = where.rpartition(".")[2]
-        raise BadRequest(f"{what} part needs `{field}`", param=where, code="missing_required_parameter")
-    if isinstance(given, str):
-        return address(given, where, media, part.mime_type)
-    return address(given.url, f"{where}.url", media, given.format or part.mime_type)
-
-
-def address(url: str, where: str, media: Media, mime: str | None = None) -> Part:
-    """A data: URL, a file Google knows, a video on YouTube, or what was fetched (translation.md B.4)."""
-    if url[:5].lower() == "data:":
-        blob = data_url(url, where)
-        return Part(inline_data=Blob(mime, blob.data) if mime else blob)
-    if _YOUTUBE.fullmatch(url):
-        return Part(file_data=FileData(url, mime or "video/mp4"))
-    if url.startswith((_FILES_API, "gs://")):
-        return Part(file_data=FileData(url, mime))
-    fetched = media.get(url)
-    if fetched is not None:
-        return Part(inline_data=Blob(mime or fetched.mime_type, fetched.data))
-    raise BadRequest(
-        "not an address that can be read: expected a data: URL or https://",
-        param=where,
-        code="invalid_image_url",
-    )
-
-
-def _audio(part: ContentPart, at: str, _: Media) -> Part:
-    audio: InputAudio | None = part.input_audio
-    if audio is None:
-        raise BadRequest(
-            "an audio part needs `input_audio`", param=f"{at}.input_audio", code="missing_required_parameter"
-        )
-    where = f"{at}.input_audio.data"
-    if audio.data[:5].lower() == "data:":
-        return Part(inline_data=data_url(audio.data, where))
-    kind = (audio.format or "wav").lower()
-    if re.fullmatch(r"[a-z0-9.+-]{1,32}", kind) is None:
-        raise BadRequest("not the name of an audio format", param=f"{at}.input_audio.format")
-    return Part(inline_data=Blob(_AUDIO_TYPES.get(kind, f"audio/{kind}"), clean_base64(audio.data, where)))
-
-
-def _file(part: ContentPart, at: str, media: Media) -> Part:
-    """A file in the request, or one that was uploaded before."""
-    file = part.file
-    if file is None:
-        raise BadRequest("a file part needs `file`", param=f"{at}.file", code="missing_required_parameter")
-    mime = file.format or file.mime_type
-    if file.file_data:
-        where = f"{at}.file.file_data"
-        if ":" in file.file_data[:8]:
-            return address(file.file_data, where, media, mime)
-        return Part(inline_data=Blob(mime or _named_type(file), clean_base64(file.file_data, where)))
-    if not file.file_id:
-        raise BadRequest(
-            "a file part needs `file_data` or `file_id`",
-            param=f"{at}.file",
-            code="missing_required_parameter",
-        )
-    name = _FILE_NAME.fullmatch(file.file_id)
-    if name:
-        return Part(file_data=FileData(_FILES_API + name[1], mime))
-    return address(file.file_id, f"{at}.file.file_id", media, mime)
-
-
-def _named_type(file: FileInput) -> str:
-    """The MIME type a file's name tells; PDF when it tells none (translation.md B.3)."""
-    extension = (file.filename or "").rpartition(".")[2].lower()
+def _named_type(filename: str | None) -> str:
+    """Return the MIME type by a file name's extension; PDF when it has none that is known."""
+    extension = (filename or "").rpartition(".")[2].lower()
     return _EXTENSIONS.get(extension, "application/pdf")
 
 
-_CONVERTERS: dict[str, Callable[[ContentPart, str, Media], Part]] = {
-    "image_url": _image,
-    "input_audio": _audio,
-    "file": _file,
-    "video_url": _video,
-}
-
-
-def data_url(url: str, where: str) -> Blob:
-    """The bytes of a data: URL, base64 or percent-encoded (RFC 2397), with their MIME type."""
+def data_url(url: str, at: str) -> Blob:
+    """Return the bytes of a data: URL, base64 or percent-encoded (RFC 2397), with their MIME type."""
     head = _DATA_URL.match(url)
     if head is None:
         raise BadRequest(
-            "not a data: URL: expected data:<type>;base64,<data>", param=where, code="invalid_image_url"
+            "Invalid data: URL: expected data:<type>;base64,<data>.", param=at, code="invalid_image_url"
         )
     if ";base64" in head[2].lower():
-        data = clean_base64(url[head.end() :], where)
+        data = clean_base64(url[head.end() :], at)
     else:
         data = base64.b64encode(unquote_to_bytes(url[head.end() :])).decode()
-    mime = head[1].strip().lower() or sniff(data)
-    if not mime:
+    mime_type = head[1].strip().lower() or sniff(data)
+    if not mime_type:
         raise BadRequest(
-            "the data: URL names no type and its bytes tell none", param=where, code="invalid_image_url"
+            "Invalid data: URL: it names no media type, and its bytes show none.",
+            param=at,
+            code="invalid_image_url",
         )
-    return Blob(_ALIASES.get(mime, mime), data)
+    return Blob(_ALIASES.get(mime_type, mime_type), data)
 
 
-def clean_base64(data: str, where: str) -> str:
-    """Standard-alphabet, padded base64; blanks and the URL-safe alphabet are forgiven (B.4.1)."""
-    if not data:
-        raise BadRequest("holds no bytes", param=where, code="invalid_base64")
-    if _is_base64(data):
+def clean_base64(data: str, at: str) -> str:
+    """Return standard-alphabet, padded base64. Blanks, missing padding and the URL-safe alphabet are accepted."""
+    if data and _is_base64(data):
         return data
     data = "".join(data.split()).replace("-", "+").replace("_", "/")
     data += "=" * (-len(data) % 4)
     if not data:
-        raise BadRequest("holds no bytes", param=where, code="invalid_base64")
+        raise BadRequest("Invalid base64: there is no data.", param=at, code="invalid_base64")
     if not _is_base64(data):
-        raise BadRequest("not valid base64", param=where, code="invalid_base64")
+        raise BadRequest("Invalid base64.", param=at, code="invalid_base64")
     return data
 
 
 _BLOCK = 2**20
-"""Characters that are looked at in one go: between two blocks other threads have their turn."""
+"""Characters that are checked at once; other threads run between two blocks."""
 
 
 def _is_base64(data: str) -> bool:
@@ -278,7 +245,7 @@ def _is_base64(data: str) -> bool:
 
 
 def sniff(data: str) -> str:
-    """The type that the first bytes of base64 data tell, or ""."""
+    """Return the MIME type that the first bytes of base64 data show, or ""."""
     head = base64.b64decode(data[:32])
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "image/webp"

@@ -1,99 +1,91 @@
-"""How much a model thinks: OpenAI's effort and its vendors' spellings to thinkingConfig (translation.md A.6)."""
+"""Reasoning: how much a client wants a model to think, and the thinkingConfig for it."""
 
-from gateway.errors import BadRequest
+from msgspec import Struct
+
+from gateway.conversation.invalid import unsupported_value
+from gateway.conversation.notes import Notes
 from gateway.gemini.capabilities import Capabilities, Level
 from gateway.gemini.wire import ThinkingConfig
-from gateway.plugins.chat.wire import AnthropicThinking, ChatRequest, OpenRouterReasoning
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _ORDER: tuple[Level, ...] = ("minimal", "low", "medium", "high")
 _BUDGETS = {"minimal": 512, "low": 1024, "medium": 8192, "high": 24576}
-"""Google's own compatibility endpoint uses these for low, medium and high."""
+"""Effort to thinking tokens; Google's compatibility endpoint uses the same for low, medium and high
+(https://ai.google.dev/gemini-api/docs/openai#thinking)."""
 _LEFT_FOR_TEXT = 256
-"""Tokens of a small `max_tokens` that thinking must leave over."""
+"""Tokens of a small output limit that thinking must leave for the answer."""
 
 
-class ReasoningRequest:
-    """What was asked for, in whichever spelling."""
+class ReasoningRequest(Struct, frozen=True, gc=False):
+    """What a client asks for. Nothing of it means the model's own default."""
 
-    def __init__(self, body: ChatRequest) -> None:
-        self.field = "reasoning_effort"
-        self.effort = body.reasoning_effort
-        self.budget: int | None = None
-        self.show: bool | None = None
-        if self.effort is None and body.reasoning is not None:
-            self._openrouter(body.reasoning)
-        elif self.effort is None and body.thinking is not None:
-            self._anthropic(body.thinking)
-        if self.effort is not None and self.effort not in EFFORTS:
-            raise BadRequest(
-                f"unknown effort {self.effort[:40]!r}; known: {', '.join(EFFORTS)}", param=self.field
-            )
+    effort: str | None = None
+    """One of EFFORTS."""
+    budget: int | None = None
+    """Thinking tokens."""
+    show: bool | None = None
+    """Return thought summaries; None shows them unless the effort is `none`."""
+    at: str | None = None
+    """The client's field; None when the gateway asks on its own behalf, which is never noted."""
 
     @property
-    def asked(self) -> bool:
-        return self.effort is not None or self.budget is not None or self.show is not None
+    def is_empty(self) -> bool:
+        return self.effort is None and self.budget is None and self.show is None
 
-    def _openrouter(self, reasoning: OpenRouterReasoning) -> None:
-        self.field = "reasoning.effort"
-        self.effort, self.budget = reasoning.effort, reasoning.max_tokens
-        self.show = False if reasoning.exclude else None
-        if reasoning.enabled is False:
-            self.effort = "none"
-        elif reasoning.enabled and self.effort is None and self.budget is None:
-            self.show = not reasoning.exclude
 
-    def _anthropic(self, thinking: AnthropicThinking) -> None:
-        if thinking.type == "disabled":
-            self.effort = "none"
-        elif thinking.type in ("enabled", "adaptive"):
-            self.budget = thinking.budget_tokens
-            self.show = True
+def checked(effort: str | None, at: str) -> str | None:
+    """Return the effort. Raises BadRequest for one that is not known."""
+    if effort is not None and effort not in EFFORTS:
+        raise unsupported_value(effort, EFFORTS, at)
+    return effort
 
 
 def thinking_config(
-    wish: ReasoningRequest, abilities: Capabilities, most_output: int | None
+    wanted: ReasoningRequest, model: str, capabilities: Capabilities, most_output: int | None, notes: Notes
 ) -> ThinkingConfig | None:
-    """The depth this model understands; None for nothing asked, or for a model that does not think."""
-    if not wish.asked or abilities.thinking == "none":
+    """Return the thinking that this model understands, or None for nothing asked or a model that cannot think.
+
+    Raises UnsupportedParameter in strict mode when the model cannot think.
+    """
+    if wanted.is_empty:
         return None
-    config = ThinkingConfig(include_thoughts=_shown(wish))
-    if abilities.thinking == "level":
-        config.thinking_level = _level(wish, abilities)
+    if capabilities.thinking == "none":
+        if wanted.effort != "none" and wanted.at is not None:
+            notes.drop(wanted.at, f"{model} does not think.")
+        return None
+    show = wanted.show if wanted.show is not None else wanted.effort != "none"
+    if capabilities.thinking == "level":
+        config = ThinkingConfig(include_thoughts=show, thinking_level=_level(wanted, capabilities))
     else:
-        config.thinking_budget = _budget(wish, abilities, most_output)
+        config = ThinkingConfig(
+            include_thoughts=show, thinking_budget=_budget(wanted, capabilities, most_output)
+        )
+    if wanted.at is not None and _is_clamped(wanted, config):
+        notes.add(wanted.at)
     return config
 
 
-def clamped(wish: ReasoningRequest, config: ThinkingConfig) -> bool:
-    """Whether the model thinks noticeably more or less than was asked for."""
-    if wish.effort is None:
-        return config.thinking_budget is not None and config.thinking_budget != wish.budget
+def _is_clamped(wanted: ReasoningRequest, config: ThinkingConfig) -> bool:
+    """Return whether the model thinks noticeably more or less than was asked for."""
+    if wanted.effort is None:
+        return config.thinking_budget is not None and config.thinking_budget != wanted.budget
     if config.thinking_level is not None:
-        return (
-            wish.effort in _ORDER and config.thinking_level.lower() != wish.effort
-        ) or wish.effort == "none"
-    return wish.effort == "none" and config.thinking_budget != 0
+        level = config.thinking_level.lower()
+        return (wanted.effort in _ORDER and level != wanted.effort) or wanted.effort == "none"
+    return wanted.effort == "none" and config.thinking_budget != 0
 
 
-def _shown(wish: ReasoningRequest) -> bool:
-    if wish.show is not None:
-        return wish.show
-    return wish.effort != "none"
-
-
-def _level(wish: ReasoningRequest, abilities: Capabilities) -> str | None:
-    if wish.effort is not None:
-        return level_for(wish.effort, abilities.levels)
-    if wish.budget is None:
+def _level(wanted: ReasoningRequest, capabilities: Capabilities) -> str | None:
+    if wanted.effort is not None:
+        return level_for(wanted.effort, capabilities.levels)
+    if wanted.budget is None:
         return None
-    return level_for(
-        "low" if wish.budget < 2048 else "medium" if wish.budget < 16384 else "high", abilities.levels
-    )
+    effort = "low" if wanted.budget < 2048 else "medium" if wanted.budget < 16384 else "high"
+    return level_for(effort, capabilities.levels)
 
 
 def level_for(effort: str, levels: tuple[Level, ...]) -> str:
-    """The nearest level there is: `none` is the least of them, `medium` rather more than less."""
+    """Return the nearest level: the lowest for `none`, rather more than less for `medium`."""
     if effort in ("xhigh", "max"):
         effort = "high"
     if effort in ("none", "minimal"):
@@ -108,18 +100,18 @@ def level_for(effort: str, levels: tuple[Level, ...]) -> str:
     return min(levels, key=distance).upper()
 
 
-def _budget(wish: ReasoningRequest, abilities: Capabilities, most_output: int | None) -> int | None:
-    least, most = abilities.budget
-    if wish.budget is not None:
-        budget = wish.budget
-    elif wish.effort is None:
+def _budget(wanted: ReasoningRequest, capabilities: Capabilities, most_output: int | None) -> int | None:
+    least, most = capabilities.budget
+    if wanted.budget is not None:
+        budget = wanted.budget
+    elif wanted.effort is None:
         return None
-    elif wish.effort in ("none", "minimal") and not abilities.thinking_off:
+    elif wanted.effort in ("none", "minimal") and not capabilities.thinking_off:
         return least
-    elif wish.effort == "none":
+    elif wanted.effort == "none":
         return 0
     else:
-        budget = _BUDGETS.get(wish.effort, most)
+        budget = _BUDGETS.get(wanted.effort, most)
     if most_output is not None:
         budget = min(budget, most_output - _LEFT_FOR_TEXT)
     return min(max(budget, least), most)

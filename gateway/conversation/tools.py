@@ -1,24 +1,26 @@
-"""Tools: what the model may call, and what must be undone in its answer (translation.md A.4, A.5)."""
+"""Tools: what a client declares, and the declarations that a model takes."""
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
-from msgspec import Struct
+import msgspec
+from msgspec import Struct, field
 
+from gateway.conversation.invalid import missing, too_long
+from gateway.conversation.notes import Notes
+from gateway.conversation.parts import camel
 from gateway.errors import BadRequest, UnsupportedParameter
-from gateway.gemini import json_schema as schema
-from gateway.gemini import wire as gemini
+from gateway.gemini import json_schema, wire
 from gateway.gemini.call_names import NO_CALLS, CallRules
 from gateway.gemini.capabilities import Capabilities
-from gateway.plugins.chat import wire as openai
 
 MOST_FUNCTIONS = 512
-"""Gemini's documented ceiling (translation.md A.4)."""
+"""Gemini's limit (https://ai.google.dev/api/caching#Tool)."""
 _BAD_CHARACTER = re.compile(r"[^A-Za-z0-9_.:-]")
 _LONGEST_NAME = 64
 
-_BUILT_INS = {
+BUILT_INS = {
     "web_search": "google_search",
     "web_search_preview": "google_search",
     "google_search": "google_search",
@@ -31,247 +33,230 @@ _BUILT_INS = {
     "google_maps": "google_maps",
     "googleMaps": "google_maps",
 }
-"""What vendors call Gemini's own tools (translation.md A.4.4)."""
-_KEYS = ("google_search", "url_context", "code_execution", "google_maps")
-_INPUT = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
+"""Names that vendors use for Gemini's own tools, and the field of Gemini's `Tool` for each."""
+_TEXT_INPUT = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
+"""The parameters of a custom tool: one text."""
+
+ChoiceMode = Literal["auto", "none", "required", "allowed"]
+
+
+class FunctionTool(Struct, frozen=True, gc=False):
+    """A function that a client declares."""
+
+    name: str
+    """The client's own name."""
+    sent: str
+    """The name that Gemini gets."""
+    description: str | None
+    schema: Mapping[str, Any] | None
+    at: str
+    schema_at: str
+    strict: bool = False
+    custom: bool = False
+    """Its input is a text."""
+
+
+class Choice(Struct, frozen=True, gc=False):
+    """Which tools the model may or must call. `allowed` means any of `names`, or none."""
+
+    mode: ChoiceMode
+    at: str
+    names: tuple[str, ...] | None = None
+    """Client names of the functions to choose among; None is all."""
+    built_in: bool = False
+    """A built-in tool is asked for by name: Gemini cannot be forced to use one."""
 
 
 class Tooling(Struct):
-    """The request's tools as Gemini takes them."""
+    """A request's tools as one model takes them."""
 
-    functions: list[gemini.FunctionDeclaration]
-    built_ins: dict[str, dict[str, Any]]
-    """Field of gemini.Tool to its options."""
-    choice: gemini.FunctionCallingConfig | None
-    rules: CallRules
-    notes: list[str]
+    functions: list[wire.FunctionDeclaration] = field(default_factory=list)
+    built_ins: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Field of Gemini's `Tool` to its options."""
+    choice: wire.FunctionCallingConfig | None = None
+    rules: CallRules = NO_CALLS
 
-    def objects(self) -> list[gemini.Tool] | None:
-        """One Tool for all functions, one for each built-in (translation.md 0.6)."""
-        tools = [gemini.Tool(function_declarations=self.functions)] if self.functions else []
-        for name, options in self.built_ins.items():
-            tool = gemini.Tool()
-            setattr(tool, name, options)
-            tools.append(tool)
-        return tools or None
+    def objects(self) -> list[wire.Tool]:
+        """Return one Tool for all functions, and one for each built-in: Gemini refuses two kinds in one Tool."""
+        tools = [wire.Tool(function_declarations=self.functions)] if self.functions else []
+        return [
+            *tools,
+            *(msgspec.convert({camel(name): options}, wire.Tool) for name, options in self.built_ins.items()),
+        ]
 
 
-NO_TOOLS = Tooling([], {}, None, NO_CALLS, [])
-"""Of a request that has none; nobody changes it."""
+class ToolBox:
+    """Collects the tools that a client declares; of two functions with one name the first counts."""
+
+    def __init__(self, notes: Notes) -> None:
+        self._notes = notes
+        self.functions: dict[str, FunctionTool] = {}
+        """By the client's name."""
+        self._sent: set[str] = set()
+        self.built_ins: dict[str, dict[str, Any]] = {}
+        self.built_ins_at = ""
+        self.at = ""
+        """The field that declares the functions."""
+        self.choice: Choice | None = None
+        self.legacy = False
+        self.single = False
+
+    def __bool__(self) -> bool:
+        return bool(self.functions or self.built_ins or self.choice)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The client's names to the names that Gemini gets."""
+        return {name: tool.sent for name, tool in self.functions.items()}
+
+    def function(
+        self,
+        name: str,
+        description: str | None,
+        schema: Mapping[str, Any] | None,
+        at: str,
+        schema_at: str,
+        *,
+        strict: bool = False,
+        custom: bool = False,
+    ) -> None:
+        """Declare a function; `at` is its path, `schema_at` that of its parameters. Raises BadRequest for no name."""
+        if not name:
+            raise missing(f"{at}.name")
+        if name in self.functions:
+            self._notes.add(at)
+            return
+        sent = self._free_name(name)
+        self._sent.add(sent)
+        self.functions[name] = FunctionTool(name, sent, description, schema, at, schema_at, strict, custom)
+        self.at = self.at or at.partition("[")[0].partition(".")[0]
+
+    def custom(
+        self, name: str, description: str | None, input_format: Mapping[str, Any] | None, at: str
+    ) -> None:
+        """Declare a custom tool: a function of one text. A grammar becomes a part of its description."""
+        words = description or ""
+        grammar = (input_format or {}).get("grammar") or input_format or {}
+        if isinstance(grammar, dict) and isinstance(grammar.get("definition"), str):
+            words += (
+                f"\nThe input must match this {grammar.get('syntax', '')} grammar:\n{grammar['definition']}"
+            )
+        self.function(name, words or None, _TEXT_INPUT, at, at, custom=True)
+
+    def built_in(self, name: str, options: Mapping[str, Any], at: str) -> None:
+        """Switch on one of Gemini's own tools; `name` is the field of Gemini's `Tool`."""
+        self.built_ins[name] = dict(options)
+        self.built_ins_at = self.built_ins_at or at
+
+    def _free_name(self, name: str) -> str:
+        sent, number = gemini_name(name), 2
+        while sent in self._sent:
+            sent = f"{gemini_name(name)[: _LONGEST_NAME - 4]}_{number}"
+            number += 1
+        return sent
+
+    def tooling(self, capabilities: Capabilities, notes: Notes) -> Tooling:
+        """Return the tools as a model takes them. Raises BadRequest with the path of what it cannot."""
+        functions = list(self.functions.values())
+        if len(functions) > MOST_FUNCTIONS:
+            raise too_long(self.at, MOST_FUNCTIONS, len(functions))
+        if functions and not capabilities.functions:
+            raise UnsupportedParameter("This model cannot call functions.", param=self.at)
+        choice, allowed = _calling_config(self, capabilities, notes)
+        return Tooling(
+            [
+                _declaration(tool, capabilities)
+                for tool in functions
+                if allowed is None or tool.name in allowed
+            ],
+            dict(self.built_ins),
+            choice,
+            CallRules(
+                {tool.sent: tool.name for tool in functions if tool.sent != tool.name},
+                frozenset(tool.sent for tool in functions),
+                frozenset(tool.name for tool in functions if tool.custom),
+                self.legacy,
+                self.single,
+            ),
+        )
 
 
 def gemini_name(name: str) -> str:
-    """A function's name as Gemini takes it: a letter or `_` first, at most 64 characters."""
+    """Return a function's name as Gemini takes it: a letter or `_` first, at most 64 characters."""
     name = _BAD_CHARACTER.sub("_", name)
     if not (name[0].isalpha() or name[0] == "_"):
         name = f"_{name}"
     return name[:_LONGEST_NAME]
 
 
-def tooling(body: openai.ChatRequest, abilities: Capabilities, *, search: bool) -> Tooling:
-    """Everything callable. `search` comes from the model's name. Raises BadRequest with the field's path."""
-    if not (
-        search
-        or body.tools
-        or body.functions
-        or body.tool_choice
-        or body.function_call
-        or body.web_search_options
-    ):
-        return NO_TOOLS
-    found = _Declarations(abilities)
-    for i, tool in enumerate(body.tools or ()):
-        found.tool(tool, f"tools[{i}]")
-    for i, function in enumerate(body.functions or ()):
-        found.function(function, f"functions[{i}]", f"functions[{i}].parameters")
-    if len(found.functions) > MOST_FUNCTIONS:
-        raise BadRequest(f"at most {MOST_FUNCTIONS} functions, got {len(found.functions)}", param="tools")
-    if search or body.web_search_options is not None:
-        found.built_ins["google_search"] = {}
-    if not abilities.functions and found.functions:
-        raise UnsupportedParameter(
-            "this model cannot call functions", param="tools" if body.tools else "functions"
-        )
-    legacy = body.tools is None and body.functions is not None
-    choice = _choice(body, found)
-    rules = CallRules(
-        {sent: own for own, sent in found.sent.items() if sent != own},
-        frozenset(found.sent.values()),
-        frozenset(found.custom),
-        legacy,
-        body.parallel_tool_calls is False,
-    )
-    return Tooling(list(found.functions.values()), found.built_ins, choice, rules, found.notes)
+def _declaration(tool: FunctionTool, capabilities: Capabilities) -> wire.FunctionDeclaration:
+    return wire.FunctionDeclaration(tool.sent, tool.description, _parameters(tool, capabilities))
 
 
-class _Declarations:
-    """Collects declarations, the first of each name, under names Gemini takes."""
-
-    def __init__(self, abilities: Capabilities) -> None:
-        self.abilities = abilities
-        self.functions: dict[str, gemini.FunctionDeclaration] = {}
-        self.sent: dict[str, str] = {}
-        """The client's name to the one that is sent."""
-        self.custom: set[str] = set()
-        self.built_ins: dict[str, dict[str, Any]] = {}
-        self.strict = False
-        self.notes: list[str] = []
-
-    def tool(self, tool: openai.Tool, at: str) -> None:
-        """One entry of `tools`."""
-        if tool.type == "function" or (tool.type is None and tool.function is not None):
-            if tool.function is None:
-                raise _missing(f"{at}.function")
-            self.function(tool.function, f"{at}.function", f"{at}.function.parameters")
-        elif tool.type == "custom":
-            if tool.custom is None:
-                raise _missing(f"{at}.custom")
-            self._custom(tool.custom, at)
-        elif tool.type is None:
-            self._keyed_built_in(tool, at)
-        elif tool.type in _BUILT_INS:
-            name = _BUILT_INS[tool.type]
-            self.built_ins[name] = getattr(tool, name) or getattr(tool, f"{name}_camel") or {}
-        else:
-            known = ", ".join(["function", "custom", *_BUILT_INS])
-            raise BadRequest(f"unknown tool type {tool.type[:40]!r}; known: {known}", param=f"{at}.type")
-
-    def function(self, function: openai.FunctionDefinition, at: str, parameters_at: str) -> None:
-        """One function; a second one of the same name is left out (translation.md A.4.1)."""
-        sent = self._name(function.name, at)
-        if sent is None:
-            return
-        self.strict = self.strict or bool(function.strict)
-        parameters = _parameters(function.parameters, parameters_at, self.abilities)
-        self.functions[sent] = gemini.FunctionDeclaration(sent, function.description, parameters)
-
-    def _custom(self, custom: openai.CustomDefinition, at: str) -> None:
-        """A function of one text; a grammar is told in words."""
-        sent = self._name(custom.name, f"{at}.custom")
-        if sent is None:
-            return
-        words = custom.description or ""
-        grammar = (custom.format or {}).get("grammar") or custom.format or {}
-        if isinstance(grammar, dict) and isinstance(grammar.get("definition"), str):
-            words += (
-                f"\nThe input must match this {grammar.get('syntax', '')} grammar:\n{grammar['definition']}"
-            )
-        self.custom.add(custom.name)
-        self.functions[sent] = gemini.FunctionDeclaration(sent, words or None, dict(_INPUT))
-
-    def _keyed_built_in(self, tool: openai.Tool, at: str) -> None:
-        """Google's own spelling: the tool's name is the key."""
-        options = {name: getattr(tool, name) for name in _KEYS}
-        camel = {name: getattr(tool, f"{name}_camel") for name in _KEYS}
-        found = {name: options[name] if options[name] is not None else camel[name] for name in _KEYS}
-        chosen = {name: value for name, value in found.items() if value is not None}
-        if not chosen:
-            raise _missing(f"{at}.type")
-        self.built_ins.update(chosen)
-
-    def _name(self, name: str, at: str) -> str | None:
-        if not name:
-            raise BadRequest("a function needs a name", param=f"{at}.name")
-        if name in self.sent:
-            self.notes.append("tools")
-            return None
-        sent = gemini_name(name)
-        number = 2
-        while sent in self.functions:
-            sent = f"{gemini_name(name)[: _LONGEST_NAME - 4]}_{number}"
-            number += 1
-        self.sent[name] = sent
-        return sent
-
-
-def _missing(param: str) -> BadRequest:
-    return BadRequest(f"`{param}` is required", param=param, code="missing_required_parameter")
-
-
-def _parameters(given: Mapping[str, Any] | None, at: str, abilities: Capabilities) -> dict[str, Any] | None:
-    """A function's schema, or None for a function without parameters (translation.md A.4.1)."""
-    if not given:
+def _parameters(tool: FunctionTool, capabilities: Capabilities) -> dict[str, Any] | None:
+    """Return a function's schema, or None for a function without parameters: Gemini refuses an empty object."""
+    schema = tool.schema
+    if not schema:
         return None
-    if given.get("type", "object") not in ("object", ["object"], "OBJECT"):
-        raise BadRequest("the parameters of a function are an object", param=at)
+    if schema.get("type", "object") not in ("object", ["object"], "OBJECT"):
+        raise BadRequest(
+            f"Invalid schema for function '{tool.name[:_LONGEST_NAME]}': schema must be a JSON Schema of "
+            "'type: \"object\"'.",
+            param=tool.schema_at,
+            code="invalid_function_parameters",
+        )
     try:
-        cleaned = schema.sanitize(given, ordered=abilities.ordered)
+        cleaned = json_schema.sanitize(schema, ordered=capabilities.ordered)
     except BadRequest as error:
-        raise BadRequest(error.message, param=at) from None
+        raise BadRequest(error.message, param=tool.schema_at) from None
     cleaned.setdefault("type", "object")
     return cleaned if cleaned.get("properties") or (len(cleaned) > 1 and "$ref" in cleaned) else None
 
 
-def _choice(body: openai.ChatRequest, found: _Declarations) -> gemini.FunctionCallingConfig | None:
-    """tool_choice, or the older function_call, in Gemini's modes (translation.md A.5)."""
-    field, wanted = "tool_choice", body.tool_choice
-    if wanted is None and body.function_call is not None:
-        field = "function_call"
-        wanted = _as_choice(body.function_call)
-    auto = "VALIDATED" if found.strict and found.abilities.validated else "AUTO"
-    if not found.functions:
-        _without_functions(wanted, field, found)
-        return None
-    if wanted is None:
-        return gemini.FunctionCallingConfig(auto) if auto == "VALIDATED" else None
-    if isinstance(wanted, str):
-        modes = {"auto": auto, "none": "NONE", "required": "ANY", "any": "ANY"}
-        if wanted not in modes:
-            raise BadRequest(f"unknown choice {wanted[:40]!r}; known: {', '.join(modes)}", param=field)
-        return gemini.FunctionCallingConfig(modes[wanted])
-    return _named(wanted, field, found, auto)
+def _calling_config(
+    box: ToolBox, capabilities: Capabilities, notes: Notes
+) -> tuple[wire.FunctionCallingConfig | None, Sequence[str] | None]:
+    """Return functionCallingConfig, and the only functions to declare where the model has no other way to limit."""
+    choice = box.choice
+    if not box.functions:
+        _choose_without_functions(box, notes)
+        return None, None
+    strict = any(tool.strict for tool in box.functions.values())
+    auto = "VALIDATED" if strict and capabilities.validated else "AUTO"
+    if choice is None:
+        return (wire.FunctionCallingConfig(auto) if auto == "VALIDATED" else None), None
+    if choice.built_in:
+        notes.add(choice.at)
+        return wire.FunctionCallingConfig(auto), None
+    names = [_sent(name, choice, box) for name in choice.names] if choice.names is not None else None
+    if choice.mode == "allowed":
+        if capabilities.validated:
+            return wire.FunctionCallingConfig("VALIDATED", names), None
+        return wire.FunctionCallingConfig("AUTO"), choice.names
+    mode = {"auto": auto, "none": "NONE", "required": "ANY"}[choice.mode]
+    return wire.FunctionCallingConfig(mode, names), None
 
 
-def _as_choice(call: str | openai.ToolName) -> str | openai.ToolChoice:
-    return call if isinstance(call, str) else openai.ToolChoice(type="function", function=call)
+def _choose_without_functions(box: ToolBox, notes: Notes) -> None:
+    """Refuse or note a choice without functions.
 
-
-def _without_functions(wanted: str | openai.ToolChoice | None, field: str, found: _Declarations) -> None:
-    """A config alone is a 400 upstream; built-in tools cannot be forced."""
-    if wanted in (None, "auto", "none"):
+    Gemini refuses it: "Function calling config is set without function_declarations".
+    """
+    choice = box.choice
+    if choice is None or (choice.mode in ("auto", "none") and not choice.built_in):
         return
-    if not found.built_ins:
-        raise BadRequest(f"{field} is only allowed when tools are specified", param=field)
-    found.notes.append(field)
+    if not box.built_ins:
+        raise BadRequest(
+            f"Invalid value for '{choice.at}': '{choice.at}' is only allowed when 'tools' are specified.",
+            param=choice.at,
+        )
+    notes.add(choice.at)
 
 
-def _named(
-    choice: openai.ToolChoice, field: str, found: _Declarations, auto: str
-) -> gemini.FunctionCallingConfig | None:
-    if choice.type == "allowed_tools" or choice.allowed_tools is not None:
-        allowed = choice.allowed_tools or openai.AllowedTools(choice.tools or [], choice.mode or "auto")
-        names = [_sent(_name_of(tool), field, found) for tool in allowed.tools]
-        return _allowed(names, allowed.mode, field, found)
-    name = _name_of(choice)
-    if name is None and choice.type in _BUILT_INS:
-        found.notes.append(field)
-        return gemini.FunctionCallingConfig(auto)
-    return gemini.FunctionCallingConfig("ANY", [_sent(name, field, found)])
-
-
-def _allowed(
-    names: list[str], mode: str, field: str, found: _Declarations
-) -> gemini.FunctionCallingConfig | None:
-    if mode not in ("auto", "required"):
-        raise BadRequest(f"unknown mode {mode[:40]!r}; known: auto, required", param=field)
-    if not names:
-        raise BadRequest("allowed_tools names no tool", param=field)
-    if mode == "required":
-        return gemini.FunctionCallingConfig("ANY", names)
-    if found.abilities.validated:
-        return gemini.FunctionCallingConfig("VALIDATED", names)
-    for name in [name for name in found.functions if name not in names]:
-        del found.functions[name]
-    return gemini.FunctionCallingConfig("AUTO")
-
-
-def _name_of(tool: openai.ToolChoice | openai.NamedTool) -> str | None:
-    nested = tool.function or tool.custom
-    return nested.name if nested is not None else tool.name
-
-
-def _sent(name: str | None, field: str, found: _Declarations) -> str:
-    if name is None or name not in found.sent:
-        told = "names no function" if name is None else f"names {name[:64]!r}, which is not among the tools"
-        raise BadRequest(f"{field} {told}", param=field)
-    return found.sent[name]
+def _sent(name: str, choice: Choice, box: ToolBox) -> str:
+    tool = box.functions.get(name)
+    if tool is None:
+        raise BadRequest(
+            f"Invalid value for '{choice.at}': no tool is named '{name[:_LONGEST_NAME]}'.", param=choice.at
+        )
+    return tool.sent

@@ -66,7 +66,7 @@ class RequestContext(Struct, frozen=True):
             report.prompt_tokens,
             report.completion_tokens,
             report.notes,
-            report.adjusted,
+            [*report.adjusted, *report.adjusted_own],
             report.fallbacks,
             report.hedge,
             report.cached,

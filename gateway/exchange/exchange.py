@@ -102,6 +102,8 @@ class Exchange:
                         attempt.count(token_counts(counts))
             except GatewayError as error:
                 report.upstream_status = error.upstream_status or report.upstream_status
+                if error.upstream_status is not None and error.param != "model":
+                    error.param = None  # a field of Google's request, which the client has not seen
                 await self._recovery.pause(error, failures, context, target)
                 continue
             self._recovery.succeeded(report, model)

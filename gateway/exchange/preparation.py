@@ -1,39 +1,56 @@
-"""Prepares a request that is told as chat: resolves the model, fetches what it names, translates it into calls.
+"""Prepares a conversation for Gemini: resolves the model, fetches remote files, and translates it into calls."""
 
-The surfaces and the dry run (`/v1/translate`) prepare requests here, so that the dry run shows what would be sent.
-"""
-
+from collections.abc import Sequence
 from functools import partial
 from time import time
 
 from msgspec import Struct, structs
 
-from gateway.conversation import field_policy, parts
-from gateway.conversation import translation as chat
+from gateway.conversation.builder import ConversationBuilder
+from gateway.conversation.notes import distinct
+from gateway.conversation.translation import Translation, TranslationContext, translate
 from gateway.errors import BadRequest, GatewayError
 from gateway.exchange.context import RequestContext
+from gateway.exchange.exchange import Exchange
 from gateway.exchange.fallback import Choice, FallbackPlan, Translated
 from gateway.exchange.offload import offload
-from gateway.exchange.request_body import Body
-from gateway.gemini import thought_signatures as signatures
 from gateway.gemini.call import GeminiCall
+from gateway.gemini.call_names import CallRules
+from gateway.gemini.capabilities import CapabilityTable
 from gateway.gemini.thought_signatures import SignatureKeys
-from gateway.gemini.wire import GenerateContentRequest
-from gateway.plugin import Services
-from gateway.plugins.chat import wire as openai
-from gateway.plugins.chat.response import AnswerOptions
+from gateway.gemini.wire import GenerateContentRequest, SafetySetting
 from gateway.policy import file_refs
 from gateway.policy.access import Client
+from gateway.policy.catalog import Catalog, ModelRoute
+from gateway.upstream.media import MediaFetcher
 
 
-class PreparedChat(Struct, frozen=True):
-    """A request as calls of Gemini, and what is needed to write its answer."""
+class RequestOptions(Struct, frozen=True):
+    """What a request says beside its conversation."""
+
+    model: str | None
+    """The client's own name of the model."""
+    stream: bool = False
+    choices: int = 1
+    """Answers to the same conversation (OpenAI's `n`). Each is a call: most models refuse candidateCount above 1."""
+    choices_at: str = "n"
+    cache_key: str = ""
+    """The client's name for calls that begin alike (OpenAI's `prompt_cache_key`)."""
+    heavy: bool = False
+    """So many bytes that the request is translated and encoded in a thread."""
+    show_thoughts: bool = False
+    """Ask for thought summaries even when the client did not."""
+
+
+class PreparedRequest(Struct, frozen=True):
+    """A request as calls of Gemini, and what is needed to read its answer."""
 
     choices: list[Choice]
-    style: AnswerOptions
-    keyring: SignatureKeys
-    include_usage: bool
+    rules: CallRules
+    audio_format: str | None
+    keys: SignatureKeys
     notes: list[str]
+    """The client's fields that are not honoured, by its own paths."""
 
     @property
     def call(self) -> GeminiCall:
@@ -41,119 +58,126 @@ class PreparedChat(Struct, frozen=True):
         return self.choices[0].call
 
 
-async def prepare_body(
-    data: Body,
-    context: RequestContext,
-    services: Services,
-    *,
-    thoughts: bool = False,
-    grounding: bool = False,
-) -> PreparedChat:
-    """Prepare a chat body. Raises GatewayError naming the field that cannot be asked."""
-    body = await offload(data.heavy, data.decode, openai.decode_request)
-    notes = field_policy.review(data.fields, field_policy.CHAT, services.config.compat)
-    return await prepare(
-        body, context, services, notes, heavy=data.heavy, thoughts=thoughts, grounding=grounding
-    )
+class Preparation:
+    """Prepares the conversations of all surfaces."""
 
+    def __init__(
+        self,
+        exchange: Exchange,
+        catalog: Catalog,
+        capabilities: CapabilityTable,
+        safety: Sequence[SafetySetting],
+        media: MediaFetcher,
+        most_choices: int,
+    ) -> None:
+        self._exchange = exchange
+        self._catalog = catalog
+        self._capabilities = capabilities
+        self._safety = safety
+        self._media = media
+        self._most_choices = most_choices
 
-async def prepare(
-    body: openai.ChatRequest,
-    context: RequestContext,
-    services: Services,
-    notes: list[str],
-    *,
-    heavy: bool = False,
-    thoughts: bool = False,
-    grounding: bool = False,
-) -> PreparedChat:
-    """Prepare a request of any surface that can be told as chat. `notes` are the surface's own so far."""
-    client, report, exchange = context.client, context.report, services.exchange
-    keyring = SignatureKeys(client.scope)
-    route = services.route(client, body.model)
-    report.describe(route.model, body.model, stream=bool(body.stream))
-    terms = chat.TranslationContext(
-        route.model,
-        services.capability_table.of(route.model),
-        services.safety,
-        services.config.compat,
-        route.search,
-        thoughts,
-        keyring,
-        await exchange.stored_signatures(signatures.wanted(body, keyring)),
-        await _fetched(body, services),
-    )
-    translation = ChatTranslation(body, terms, services, heavy)
-    translated = await translation.translated(route.model)
-    project = await _project(translated.request, client, services) if client.id else ""
-    substituted = ["model"] if route.substituted else []
-    notes = list(dict.fromkeys([*notes, *translated.notes, *substituted]))
-    report.notes = notes or None
-    models = [name for name in services.catalog.fallbacks(route.model) if client.rules.allows(name)]
-    plan = None
-    if models:
-        plan = FallbackPlan(models, partial(translation.for_model, translated, project), notes)
-    count = _choice_count(body, services)
-    if count > 1 and context.cache:
-        report.cached = "off"
-    first = exchange.prepare(translation.call(route.model, translated, project), report)
-    choices = [Choice(first.for_choice(i), i, plan, count == 1) for i in range(count)]
-    style = AnswerOptions(translated.rules, translated.audio_format, grounding, count)
-    options = body.stream_options
-    return PreparedChat(choices, style, keyring, bool(options and options.include_usage), notes)
-
-
-class ChatTranslation(Struct, frozen=True):
-    """A body and what its translation depends on, apart from the model."""
-
-    body: openai.ChatRequest
-    terms: chat.TranslationContext
-    services: Services
-    heavy: bool
-
-    async def translated(self, model: str) -> chat.Translated:
-        """Return the request for a model. Raises BadRequest for what the model cannot be asked."""
-        terms = self.terms
-        if model != terms.model:
-            terms = structs.replace(terms, model=model, abilities=self.services.capability_table.of(model))
-        return await offload(self.heavy, chat.to_gemini, self.body, terms)
-
-    async def for_model(self, first: chat.Translated, project: str, model: str) -> Translated | None:
-        """Return the request for a fallback model, if its answer is read as the first model's answer is."""
-        try:
-            translated = await self.translated(model)
-        except GatewayError:
-            return None
-        if (translated.rules, translated.audio_format) != (first.rules, first.audio_format):
-            return None
-        return Translated(self.call(model, translated, project), translated.notes)
-
-    def call(self, model: str, translated: chat.Translated, project: str) -> GeminiCall:
-        """Return the call of the first choice."""
-        body = self.body
-        return GeminiCall(
-            model, translated.request, bool(body.stream), self.heavy, body.prompt_cache_key or "", project
+    async def prepare(
+        self, conversation: ConversationBuilder, options: RequestOptions, context: RequestContext
+    ) -> PreparedRequest:
+        """Return the calls for a conversation. Raises GatewayError naming the client's field that cannot be."""
+        if options.choices > self._most_choices:
+            raise BadRequest(
+                f"Invalid '{options.choices_at}': this gateway allows at most {self._most_choices} choices, "
+                f"but the request asks for {options.choices}.",
+                param=options.choices_at,
+                code="unsupported_value",
+            )
+        client, report = context.client, context.report
+        route = self._catalog.route(client.rules, options.model)
+        report.describe(route.model, options.model, stream=options.stream)
+        translator = _Translator(
+            conversation,
+            options,
+            await self._context(conversation, options, route, client),
+            self._capabilities,
+        )
+        translation = await translator.translate(route.model)
+        project = await self._project(translation.request, client) if client.id else ""
+        notes = distinct([*translation.notes, *(["model"] if route.substituted else [])])
+        report.notes = notes or None
+        plan = self._fallbacks(translator, translation, project, route, client, notes)
+        first = self._exchange.prepare(translator.call(route.model, translation, project), report)
+        if options.choices > 1 and context.cache:
+            report.cached = "off"  # the choices of one answer must differ
+        choices = [Choice(first.for_choice(i), i, plan, options.choices == 1) for i in range(options.choices)]
+        return PreparedRequest(
+            choices, translation.rules, translation.audio_format, translator.context.keys, notes
         )
 
+    async def _context(
+        self, conversation: ConversationBuilder, options: RequestOptions, route: ModelRoute, client: Client
+    ) -> TranslationContext:
+        keys = SignatureKeys(client.scope)
+        addresses = conversation.remote_media()
+        return TranslationContext(
+            route.model,
+            self._capabilities.of(route.model),
+            self._safety,
+            route.search,
+            options.show_thoughts,
+            keys,
+            await self._exchange.stored_signatures(conversation.unsigned(keys)),
+            await self._media.fetch(addresses) if addresses else {},
+        )
 
-async def _fetched(body: openai.ChatRequest, services: Services) -> parts.Media:
-    addresses = parts.remote_media(body)
-    return await services.media.fetch(addresses) if addresses else {}
+    def _fallbacks(
+        self,
+        translator: "_Translator",
+        first: Translation,
+        project: str,
+        route: ModelRoute,
+        client: Client,
+        notes: list[str],
+    ) -> FallbackPlan | None:
+        models = [name for name in self._catalog.fallbacks(route.model) if client.rules.allows(name)]
+        if not models:
+            return None
+        return FallbackPlan(models, partial(translator.for_model, first, project), notes)
+
+    async def _project(self, request: GenerateContentRequest, client: Client) -> str:
+        """Return the project that holds the files and caches an issued key's request names; "" for none."""
+        names = file_refs.named(request)
+        if not names:
+            return ""
+        owners = self._exchange.stores.file_owners
+        return await owners.project(client.scope, dict(zip(names, names, strict=True)), time())
 
 
-async def _project(request: GenerateContentRequest, client: Client, services: Services) -> str:
-    """Return the project that holds the files and caches an issued key's request names; "" for none."""
-    names = file_refs.named(request)
-    if not names:
-        return ""
-    return await services.exchange.stores.file_owners.project(
-        client.scope, dict(zip(names, names, strict=True)), time()
-    )
+class _Translator(Struct, frozen=True):
+    """A conversation and what its translation depends on, apart from the model."""
 
+    conversation: ConversationBuilder
+    options: RequestOptions
+    context: TranslationContext
+    capabilities: CapabilityTable
 
-def _choice_count(body: openai.ChatRequest, services: Services) -> int:
-    """Return OpenAI's `n`. Each choice is a call: most Gemini models refuse a candidateCount above 1."""
-    n, most = body.n or 1, services.config.limits.choices
-    if n > most:
-        raise BadRequest(f"at most {most} choices, got {n}", param="n", code="unsupported_value")
-    return n
+    async def translate(self, model: str) -> Translation:
+        """Return the translation for a model. Raises BadRequest for what the model cannot be asked."""
+        context = self.context
+        if model != context.model:
+            context = structs.replace(context, model=model, capabilities=self.capabilities.of(model))
+        return await offload(self.options.heavy, translate, self.conversation, context)
+
+    async def for_model(self, first: Translation, project: str, model: str) -> Translated | None:
+        """Return the call of a fallback model, if its answer is read as the first model's answer is."""
+        try:
+            translation = await self.translate(model)
+        except GatewayError:
+            return None
+        if (translation.rules, translation.audio_format) != (first.rules, first.audio_format):
+            return None
+        return Translated(self.call(model, translation, project), translation.notes)
+
+    def call(self, model: str, translation: Translation, project: str) -> GeminiCall:
+        """Return the call of the first choice."""
+        options = self.options
+        return GeminiCall(
+            model, translation.request, options.stream, options.heavy, options.cache_key, project,
+            translation.origins,
+        )  # fmt: skip

@@ -43,7 +43,7 @@ class Recovery:
         if not learned:
             return call
         request, fields = remedies.prepare(call.request, learned)
-        report.adjusted += fields
+        report.adjust(fields, call.origins)
         return call.with_request(request) if fields else call
 
     async def begin(self, state: CallState) -> None:
@@ -58,6 +58,8 @@ class Recovery:
             raise error
         report = state.report
         report.upstream_status = error.upstream_status or report.upstream_status
+        if error.upstream_status is not None:  # Google names its own field, the client gets its own
+            error.param = state.call.origins.path(error.param)
         if await self._remedied(error, state):
             return
         if isinstance(error, UnusableAnswer):
@@ -128,7 +130,7 @@ class Recovery:
             return False
         state.call = changed
         state.remedies.append(remedy.feature)
-        state.report.adjusted.append(remedy.field)
+        state.report.adjust(remedy.fields, call.origins, remedy.detail)
         if remedy.lasting:
             self._refusals.learn(call.model, remedy.feature, monotonic())
         return True

@@ -1,8 +1,11 @@
 """What happened to one request, collected while it runs. Only `gateway.exchange` writes to it."""
 
+from collections.abc import Sequence
+
 from msgspec import Struct, field
 
 from gateway.errors import GatewayError
+from gateway.gemini.call import Origins
 from gateway.gemini.usage import TokenCounts
 from gateway.observability.request_log import UpstreamCall
 from gateway.policy.rate_limits import WindowState
@@ -29,7 +32,9 @@ class ExchangeReport(Struct):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     adjusted: list[str] = field(default_factory=list)
-    """Fields that Gemini refused and that were changed for another attempt."""
+    """The client's fields that Gemini refused and that were changed for another attempt."""
+    adjusted_own: list[str] = field(default_factory=list)
+    """Gemini's fields of the same kind that the client did not send, such as a configured safety threshold."""
     fallbacks: list[str] | None = None
     """Models that failed and were replaced, each as `model code`."""
     hedge: str | None = None
@@ -55,6 +60,13 @@ class ExchangeReport(Struct):
     ) -> None:
         """Record what the client asked for."""
         self.model, self.requested_model, self.stream, self.notes = model, requested, stream, notes or None
+
+    def adjust(self, fields: Sequence[str], origins: Origins, detail: str = "") -> None:
+        """Record Gemini's fields that were changed for another attempt, by the client's paths where it sent them."""
+        paths = [f"{path}.{detail}" if detail else path for path in origins.of(fields)]
+        self.adjusted += [path for path in paths if path not in self.adjusted]
+        if fields and not paths:
+            self.adjusted_own.append(fields[0])
 
     def add_tokens(self, counts: TokenCounts) -> None:
         """Add the tokens of one call, the same as the ledger's."""

@@ -1,8 +1,34 @@
 """One call of a model."""
 
+from collections.abc import Iterable
+from typing import Protocol
+
 from msgspec import Struct, structs
 
 from gateway.gemini.wire import GenerateContentRequest, encode_request
+
+
+class Origins(Protocol):
+    """Where the fields of a Gemini request come from: the client's paths by Gemini's names in snake_case."""
+
+    def of(self, names: Iterable[str]) -> list[str]:
+        """Return the client's paths of some of Gemini's fields; none for a field that the client did not send."""
+
+    def path(self, google_path: str | None) -> str | None:
+        """Return the client's path for a path that Google names in an error."""
+
+
+class _NoOrigins:
+    """Origins of a request that no client has written."""
+
+    def of(self, names: Iterable[str]) -> list[str]:
+        return []
+
+    def path(self, google_path: str | None) -> str | None:
+        return None
+
+
+NO_ORIGINS: Origins = _NoOrigins()
 
 
 class GeminiCall(Struct, frozen=True):
@@ -21,6 +47,7 @@ class GeminiCall(Struct, frozen=True):
     """The client's name for calls that begin alike (OpenAI's `prompt_cache_key`)."""
     project: str = ""
     """The project of the key pool that holds the files named in the request; "" for any."""
+    origins: Origins = NO_ORIGINS
     encoded: bytes = b""
     """What `encode` has made; empty before."""
 

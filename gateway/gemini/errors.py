@@ -53,7 +53,7 @@ _MESSAGES: tuple[tuple[int, re.Pattern[str], _Meaning], ...] = (
     (
         400,
         re.compile(r"input token count .*exceeds the maximum number of tokens", re.I),
-        _Meaning(ContextTooLong, param="messages"),
+        _Meaning(ContextTooLong, param="contents"),
     ),
     (
         400,

@@ -39,10 +39,12 @@ class Remedy(Struct, frozen=True):
     refusal: re.Pattern[str]
     """What Gemini's message says."""
     apply: Apply
-    field: str
-    """The part of Gemini's request that is not honoured then, as a key of the request's field origins."""
+    fields: tuple[str, ...]
+    """Gemini's fields that are not honoured then, in snake_case."""
     lasting: bool = True
     harmless: bool = False
+    detail: str = ""
+    """The part of the field that is changed, where the field alone says too little."""
 
 
 def remedy(error: GatewayError, tried: Collection[str]) -> Remedy | None:
@@ -56,12 +58,12 @@ def remedy(error: GatewayError, tried: Collection[str]) -> Remedy | None:
 
 
 def prepare(request: Request, learned: Collection[str]) -> tuple[Request, list[str]]:
-    """Apply what a model has refused before. Return the request, and the fields that it no longer honours."""
-    fields = []
+    """Apply what a model has refused before. Return the request, and Gemini's fields that it no longer honours."""
+    fields: list[str] = []
     for row in REMEDIES:
         if row.feature in learned and (changed := row.apply(request, "")) is not None:
             request = changed
-            fields.append(row.field)
+            fields += row.fields
     return request, fields
 
 
@@ -308,50 +310,65 @@ def _first_of_each_name(request: Request, _: str) -> Request | None:
     return structs.replace(request, tools=tools) if tools and tools != request.tools else None
 
 
-def _row(feature: str, refusal: str, apply: Apply, field: str, **how: bool) -> Remedy:
-    return Remedy(feature, re.compile(refusal, re.I), apply, field, **how)
+_JSON = ("response_mime_type", "response_json_schema")
+_SCHEMAS = ("tools", "response_json_schema")
+
+
+def _row(
+    feature: str,
+    refusal: str,
+    apply: Apply,
+    *fields: str,
+    lasting: bool = True,
+    harmless: bool = False,
+    detail: str = "",
+) -> Remedy:
+    return Remedy(feature, re.compile(refusal, re.I), apply, fields, lasting, harmless, detail)
 
 
 REMEDIES: tuple[Remedy, ...] = (
-    _row("signature_missing", r"missing a thought_signature", _sign, "thought_signature",
-         lasting=False, harmless=True),
+    _row("signature_missing", r"missing a thought_signature", _sign, "contents",
+         lasting=False, harmless=True, detail="thought_signature"),
     _row("signature_invalid", r"thought.?signature is not valid|thought_signature.*Base64 decoding failed",
-         _sign_anew, "thought_signature", lasting=False, harmless=True),
-    _row("prefill", r"ending with a model turn are not supported", _end_with_user, "messages", harmless=True),
-    _row("forced_json", r"Forced function calling .* with a response mime type", _no_json, "response_format",
+         _sign_anew, "contents", lasting=False, harmless=True, detail="thought_signature"),
+    _row("prefill", r"ending with a model turn are not supported", _end_with_user, "contents", harmless=True),
+    _row("forced_json", r"Forced function calling .* with a response mime type", _no_json, *_JSON,
          lasting=False),
-    _row("maps_json", r"Google Maps tool with a response mime type", _maps_format, "response_format",
+    _row("maps_json", r"Google Maps tool with a response mime type", _maps_format, *_JSON,
          lasting=False, harmless=True),
     _row("json_with_tools", r"(Function calling|Tool use) with a response mime type", _json_in_words,
-         "response_format", lasting=False),
-    _row("json_mode", r"JSON mode is not enabled", _json_in_words, "response_format"),
+         *_JSON, lasting=False),
+    _row("json_mode", r"JSON mode is not enabled", _json_in_words, *_JSON),
     _row("built_ins", r"Tool use with function calling is unsupported", _no_built_ins, "tools", lasting=False),
     _row("server_side_on", r"enable tool_config.include_server_side_tool_invocations", _server_side(True), "tools",
          lasting=False, harmless=True),
     _row("server_side_off", r"Tool call context circulation is not enabled", _server_side(None), "tools",
          lasting=False, harmless=True),
-    _row("calling_config", r"Function calling config is set without", _no_calling_config, "tool_choice",
+    _row("calling_config", r"Function calling config is set without", _no_calling_config, "tool_config",
          lasting=False),
-    _row("cached_content", r"should not be set in the request when using cached content", _only_cached, "tools",
+    _row("cached_content", r"should not be set in the request when using cached content", _only_cached,
+         "system_instruction", "tools", "tool_config",
          lasting=False),
     _row("duplicates", r"Duplicate function declaration", _first_of_each_name, "tools", lasting=False),
-    _row("candidates", r"Multiple candidates is not enabled", _without("candidate_count"), "n"),
+    _row("candidates", r"Multiple candidates is not enabled", _without("candidate_count"), "candidate_count"),
     _row("penalties", r"Penalty is not enabled", _without("presence_penalty", "frequency_penalty"),
-         "frequency_penalty"),
-    _row("logprobs", r"Logprobs is not enabled", _without("response_logprobs", "logprobs"), "logprobs"),
-    _row("system", r"Developer instruction is not enabled", _instruct_in_words, "messages", harmless=True),
-    _row("modalities", r"combination of response modalities", _accepted_modalities, "modalities", lasting=False),
+         "presence_penalty", "frequency_penalty"),
+    _row("logprobs", r"Logprobs is not enabled", _without("response_logprobs", "logprobs"),
+         "response_logprobs", "logprobs"),
+    _row("system", r"Developer instruction is not enabled", _instruct_in_words, "system_instruction", harmless=True),
+    _row("modalities", r"combination of response modalities", _accepted_modalities,
+         "response_modalities", lasting=False),
     _row("thinking_least", r"Thinking level MINIMAL is not supported|Budget 0 is invalid", _more_thinking,
-         "reasoning_effort"),
+         "thinking_config"),
     _row("thinking", r"Thinking (level|budget|config)? ?(is|are) not (enabled|supported)", _without("thinking_config"),
-         "reasoning_effort"),
+         "thinking_config"),
     _row("service_tier", r"service.?tier", _drop_tier, "service_tier"),
     _row("safety", r"safety_settings\[\d+\]|HARM_CATEGORY_\w+", _drop_category, "safety_settings"),
     _row("json_schema", r"Unknown name \"(parameters|response)_?json_?schema\"", _classic_schemas,
-         "tools", harmless=True),
+         *_SCHEMAS, harmless=True),
     _row("schema", r"Unknown name .*schema|Proto field is not repeating|items: missing field"
          r"|non-empty for OBJECT|schema must have a type|response_(json_)?schema", _strictest_schemas,
-         "response_format", lasting=False),
+         *_SCHEMAS, lasting=False),
 )  # fmt: skip
 
 BY_FEATURE = {row.feature: row for row in REMEDIES}

@@ -1,7 +1,8 @@
-"""Gemini's messages, as far as we write or read them (translation.md 0.2 to 0.6).
+"""Gemini's messages, as far as the gateway writes or reads them (https://ai.google.dev/api/generate-content).
 
-Requests are written in full; of answers only what we use is declared, and anything else is skipped while
-decoding. Arguments of function calls stay undecoded (`msgspec.Raw`): numbers pass through as they came.
+Requests are declared in full. Of answers only the fields that are used are declared; decoding skips all others. The
+arguments of function calls stay undecoded (`msgspec.Raw`), so numbers pass through as they came. Every message is
+immutable: whoever wants another makes another.
 """
 
 from typing import Any
@@ -10,60 +11,60 @@ import msgspec
 from msgspec import Raw, Struct
 
 NO_JSON = Raw()
-"""An absent field of free form; msgspec takes no `Raw | None`."""
+"""An absent field of any shape; msgspec does not accept `Raw | None`."""
 
 
-class _Message(Struct, rename="camel", omit_defaults=True, gc=False):
-    """camelCase on the wire, absent fields absent. Trees without cycles: the collector need not know them."""
+class _Message(Struct, rename="camel", omit_defaults=True, frozen=True, gc=False):
+    """A message: camelCase on the wire, no absent fields. It holds no cycles, so the collector skips it."""
 
 
-class Blob(_Message):
+class Blob(_Message, frozen=True):
     mime_type: str = ""
     data: str = ""
-    """Base64, standard alphabet."""
+    """Base64 in the standard alphabet."""
 
 
-class FileData(_Message):
+class FileData(_Message, frozen=True):
     file_uri: str
     mime_type: str | None = None
 
 
-class FunctionCall(_Message):
+class FunctionCall(_Message, frozen=True):
     name: str = ""
     args: Raw = NO_JSON
     id: str | None = None
 
 
-class FunctionResponsePart(_Message):
-    """Media beside a function's response; Gemini 3 and newer (translation.md B.8)."""
+class FunctionResponsePart(_Message, frozen=True):
+    """Media inside a function's response; Gemini 3 and newer accept it."""
 
     inline_data: Blob | None = None
     file_data: FileData | None = None
 
 
-class FunctionResponse(_Message):
+class FunctionResponse(_Message, frozen=True):
     name: str
     response: Raw | dict[str, Any]
     id: str | None = None
     parts: list[FunctionResponsePart] | None = None
 
 
-class ExecutableCode(_Message):
+class ExecutableCode(_Message, frozen=True):
     code: str = ""
     language: str = ""
 
 
-class CodeExecutionResult(_Message):
+class CodeExecutionResult(_Message, frozen=True):
     outcome: str | int = ""
     output: str = ""
 
 
-class MediaResolution(_Message):
+class MediaResolution(_Message, frozen=True):
     level: str
 
 
-class Part(_Message):
-    """Exactly one data field, and modifiers (translation.md 0.5)."""
+class Part(_Message, frozen=True):
+    """One part of a turn: exactly one data field, and modifiers."""
 
     text: str | None = None
     inline_data: Blob | None = None
@@ -78,39 +79,39 @@ class Part(_Message):
     video_metadata: Raw = NO_JSON
 
 
-class Content(_Message):
-    """One turn. Role is `user` or `model`, absent in a systemInstruction."""
+class Content(_Message, frozen=True):
+    """One turn. The role is `user` or `model`; a systemInstruction has none."""
 
     parts: list[Part] | None = None
     role: str | None = None
 
 
-class SafetySetting(_Message):
+class SafetySetting(_Message, frozen=True):
     category: str
     threshold: str
 
 
-class FunctionDeclaration(_Message):
+class FunctionDeclaration(_Message, frozen=True):
     name: str
     description: str | None = None
     parameters_json_schema: dict[str, Any] | None = None
     parameters: dict[str, Any] | None = None
-    """The classic Schema: only when a model refused the JSON Schema."""
+    """The older OpenAPI Schema, for models that refuse `parametersJsonSchema`."""
 
 
-class FunctionCallingConfig(_Message):
+class FunctionCallingConfig(_Message, frozen=True):
     mode: str
     allowed_function_names: list[str] | None = None
 
 
-class ToolConfig(_Message):
+class ToolConfig(_Message, frozen=True):
     function_calling_config: FunctionCallingConfig | None = None
     retrieval_config: dict[str, Any] | None = None
     include_server_side_tool_invocations: bool | None = None
 
 
-class Tool(_Message):
-    """One for all functions, one for each built-in; an empty object switches a built-in on (0.6)."""
+class Tool(_Message, frozen=True):
+    """One tool: all functions, or one built-in tool. An empty object switches a built-in tool on."""
 
     function_declarations: list[FunctionDeclaration] | None = None
     google_search: dict[str, Any] | None = None
@@ -123,13 +124,13 @@ class Tool(_Message):
     mcp_servers: list[Any] | None = None
 
 
-class ThinkingConfig(_Message):
+class ThinkingConfig(_Message, frozen=True):
     include_thoughts: bool | None = None
     thinking_budget: int | None = None
     thinking_level: str | None = None
 
 
-class GenerationConfig(_Message):
+class GenerationConfig(_Message, frozen=True):
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
@@ -154,7 +155,7 @@ class GenerationConfig(_Message):
     enable_enhanced_civic_answers: bool | None = None
 
 
-class GenerateContentRequest(_Message):
+class GenerateContentRequest(_Message, frozen=True):
     contents: list[Content]
     system_instruction: Content | None = None
     tools: list[Tool] | None = None
@@ -167,13 +168,13 @@ class GenerateContentRequest(_Message):
     store: bool | None = None
 
 
-class ModalityTokens(_Message):
+class ModalityTokens(_Message, frozen=True):
     modality: str | int = ""
     token_count: int = 0
 
 
-class UsageMetadata(_Message):
-    """Cumulative over a stream; any field may be missing from any chunk (translation.md D.7)."""
+class UsageMetadata(_Message, frozen=True):
+    """Token counts. They are cumulative over a stream, and any chunk may leave out any of them."""
 
     prompt_token_count: int | None = None
     candidates_token_count: int | None = None
@@ -186,94 +187,94 @@ class UsageMetadata(_Message):
     service_tier: str | int | None = None
 
 
-class SafetyRating(_Message):
+class SafetyRating(_Message, frozen=True):
     category: str | int = ""
     probability: str | int = ""
     blocked: bool = False
 
 
-class LogprobsCandidate(_Message):
+class LogprobsCandidate(_Message, frozen=True):
     token: str = ""
     log_probability: float | None = None
 
 
-class TopCandidates(_Message):
+class TopCandidates(_Message, frozen=True):
     candidates: list[LogprobsCandidate] | None = None
 
 
-class LogprobsResult(_Message):
-    """Position by position: the token that was chosen, and what else was likely."""
+class LogprobsResult(_Message, frozen=True):
+    """The chosen token and the likeliest candidates, by position."""
 
     chosen_candidates: list[LogprobsCandidate] | None = None
     top_candidates: list[TopCandidates] | None = None
 
 
-class Source(_Message):
-    """Where a grounding chunk comes from: the web, a map, or a file store."""
+class Source(_Message, frozen=True):
+    """The source of a grounding chunk: the web, a map, or a file store."""
 
     uri: str = ""
     title: str = ""
 
 
-class GroundingChunk(_Message):
+class GroundingChunk(_Message, frozen=True):
     web: Source | None = None
     maps: Source | None = None
     retrieved_context: Source | None = None
 
 
-class Segment(_Message):
-    """Bytes of the UTF-8 text; a start of 0 is left out (translation.md C.10)."""
+class Segment(_Message, frozen=True):
+    """Byte offsets in the UTF-8 text. Google leaves out a start of 0 (proto3 default)."""
 
     start_index: int = 0
     end_index: int = 0
     text: str = ""
 
 
-class GroundingSupport(_Message):
+class GroundingSupport(_Message, frozen=True):
     segment: Segment | None = None
     grounding_chunk_indices: list[int] | None = None
 
 
-class GroundingMetadata(_Message):
+class GroundingMetadata(_Message, frozen=True):
     grounding_chunks: list[GroundingChunk] | None = None
     grounding_supports: list[GroundingSupport] | None = None
     web_search_queries: list[str] | None = None
 
 
-class CitationSource(_Message):
-    """Text recited from somewhere; its offsets are bytes too."""
+class CitationSource(_Message, frozen=True):
+    """Text that the model recited; the offsets are bytes, too."""
 
     start_index: int = 0
     end_index: int = 0
     uri: str = ""
 
 
-class CitationMetadata(_Message):
+class CitationMetadata(_Message, frozen=True):
     citation_sources: list[CitationSource] | None = None
 
 
-class Candidate(_Message):
+class Candidate(_Message, frozen=True):
     content: Content | None = None
     finish_reason: str | int | None = None
-    """A name, or its number from servers that print enums so."""
+    """The name, or the number of the enum from servers that print numbers."""
     finish_message: str | None = None
     index: int | None = None
     safety_ratings: list[SafetyRating] | None = None
     grounding_metadata: Raw = NO_JSON
-    """Undecoded: clients that ask get it as it came."""
+    """Undecoded, because some clients get it unchanged."""
     citation_metadata: CitationMetadata | None = None
     url_context_metadata: Raw = NO_JSON
     logprobs_result: LogprobsResult | None = None
 
 
-class PromptFeedback(_Message):
+class PromptFeedback(_Message, frozen=True):
     block_reason: str | int | None = None
     block_reason_message: str | None = None
     safety_ratings: list[SafetyRating] | None = None
 
 
-class ErrorStatus(_Message):
-    """google.rpc.Status (translation.md E.1); `details` are of many kinds."""
+class ErrorStatus(_Message, frozen=True):
+    """google.rpc.Status (https://cloud.google.com/apis/design/errors); `details` have many shapes."""
 
     code: int = 0
     message: str = ""
@@ -281,8 +282,8 @@ class ErrorStatus(_Message):
     details: list[dict[str, Any]] | None = None
 
 
-class GenerateContentResponse(_Message):
-    """One answer, or one event of a stream. `error` appears inside a 200 (translation.md D.8)."""
+class GenerateContentResponse(_Message, frozen=True):
+    """One answer, or one event of a stream. `error` can appear inside a 200 (recorded traffic)."""
 
     candidates: list[Candidate] | None = None
     prompt_feedback: PromptFeedback | None = None

@@ -6,6 +6,7 @@ from itertools import accumulate
 
 from msgspec import Struct, field
 
+from gateway.conversation.notes import kind
 from gateway.observability.request_log import RequestLog
 
 _DURATIONS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0, 300.0)
@@ -17,8 +18,8 @@ _MAX_NOTES = 300
 _MAX_MODELS = 300
 """Different models whose calls are counted by name."""
 _OTHER = "other"
-_UNSIGNED = "thought_signature"
-"""The note for a placeholder that was sent in place of a thought signature."""
+_DUMMY = ".thought_signature"
+"""End of the note for a placeholder that was sent in place of a thought signature."""
 
 
 class Histogram:
@@ -121,13 +122,13 @@ class Statistics:
         if record.hedge is not None:
             self.hedges[record.hedge] += 1
         if record.notes:
-            self._note(record.notes)
+            self._count(record.notes, self.notes)
         if record.adjusted:
-            self.adjusted.update(record.adjusted)
-            self.dummies += _UNSIGNED in record.adjusted
+            self._count(record.adjusted, self.adjusted)
 
-    def _note(self, names: list[str]) -> None:
-        for name in names:
-            known = name in self.notes or len(self.notes) < _MAX_NOTES
-            self.notes[name if known else _OTHER] += 1
-        self.dummies += _UNSIGNED in names
+    def _count(self, paths: list[str], counter: Counter[str]) -> None:
+        """Count fields without their indexes. Clients choose the names, so that their number is bounded."""
+        for path in paths:
+            name = kind(path)
+            counter[name if name in counter or len(counter) < _MAX_NOTES else _OTHER] += 1
+        self.dummies += any(path.endswith(_DUMMY) for path in paths)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from gateway.errors import BadRequest, NotFound
+from gateway.policy.client_rules import Rules
 
 _SAFE_ID = re.compile(r"(?:tunedModels/)?[A-Za-z0-9][A-Za-z0-9._@-]*")
 _NAMESPACES = ("models/", "google/", "gemini/")
@@ -133,6 +134,12 @@ class Catalog:
             if name.endswith(suffix):
                 return ModelRoute(*self._named(name.removesuffix(suffix), requested, default), search=True)
         return ModelRoute(*self._named(name, requested, default))
+
+    def route(self, rules: Rules, requested: str | None, default: str | None = None) -> ModelRoute:
+        """Return the model that a name stands for to a client. Raises BadRequest, Forbidden or NotFound for `model`."""
+        route = self.resolve(rules.model(requested) if requested else None, default)
+        rules.check(route.model)
+        return route
 
     def fallbacks(self, model: str) -> tuple[str, ...]:
         """Return the models to call in turn when `model` fails, without itself."""

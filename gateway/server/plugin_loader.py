@@ -72,7 +72,7 @@ def load_plugins(source: Source, config: GatewayConfig, services: Services) -> l
 
 def _load(name: str, source: Source, services: Services) -> Plugin:
     """Return one constructed and checked plugin. Raises ValueError or ConfigError."""
-    cls = _find(name)
+    cls = find_plugin(name)
     plugin = cls(source.decode(cls.Config, at=("plugins", name)), services)
     plugin.name, plugin.logger = name, logging.getLogger(f"{GROUP}.{name}")
     plugin.check()
@@ -85,7 +85,7 @@ def _place(error: BaseException) -> str:
     return f"{frame.filename}:{frame.lineno}"
 
 
-def _find(name: str) -> type[Plugin]:
+def find_plugin(name: str) -> type[Plugin]:
     """Import the class of a plugin. Raises ValueError for an unknown name, or if it is not a Plugin."""
     if name in BUILT_IN:
         module, _, attribute = BUILT_IN[name].partition(":")

@@ -42,7 +42,7 @@ def test_an_answer_is_shown_as_a_client_gets_it(tmp_path: Path, capsys: pytest.C
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ('{"messages": [{"role": "king"}]}', "messages[0].role: unknown role"),
+        ('{"messages": [{"role": "king"}]}', "messages[0].role: Invalid value: 'king'."),
         ("{", "not valid JSON"),
         ("{}", "messages: expected"),
     ],

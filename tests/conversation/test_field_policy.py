@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
-from gateway.cli.pages.compatibility import ENDPOINTS, page
-from gateway.conversation import field_policy as compat
+from gateway.cli.pages.compatibility import endpoints, page
+from gateway.conversation.field_policy import TREATMENTS, review
+from gateway.conversation.notes import Notes
 from gateway.errors import UnsupportedParameter
+from gateway.plugins.chat.fields import CHAT
 from gateway.plugins.chat.wire import ChatRequest
 from tests.support.corpus import openai_schemas
 from tests.support.paths import ROOT
@@ -64,7 +66,7 @@ def properties(schema: dict[str, Any], schemas: dict[str, Any]) -> set[str]:
 
 
 def test_each_field_of_openais_description_has_an_entry() -> None:
-    assert [name for name in FROZEN if name not in compat.CHAT] == []
+    assert [name for name in FROZEN if name not in CHAT] == []
 
 
 def test_the_frozen_fields_are_those_of_openais_description() -> None:
@@ -74,16 +76,14 @@ def test_the_frozen_fields_are_those_of_openais_description() -> None:
 
 
 def test_exactly_the_fields_that_are_read_are_honoured() -> None:
-    honoured = {
-        name for name, policy in compat.CHAT.items() if policy.treatment not in ("ignored", "dropped")
-    }
+    honoured = {name for name, policy in CHAT.items() if policy.treatment not in ("ignored", "dropped")}
 
     assert honoured == set(ChatRequest.__struct_fields__)
 
 
 def test_each_entry_says_how() -> None:
-    assert [name for name, policy in compat.CHAT.items() if not policy.how] == []
-    assert {policy.treatment for policy in compat.CHAT.values()} == set(compat.TREATMENTS)
+    assert [name for name, policy in CHAT.items() if not policy.how] == []
+    assert {policy.treatment for policy in CHAT.values()} == set(TREATMENTS)
 
 
 def test_the_page_says_what_the_table_says() -> None:
@@ -94,40 +94,42 @@ def test_a_table_row_has_no_stray_column() -> None:
     rows = [line for line in page().splitlines() if line.startswith("| `")]
 
     assert [row for row in rows if row.count("|") != 4] == []
-    assert len(rows) == sum(map(len, ENDPOINTS.values()))
+    assert len(rows) == sum(map(len, endpoints().values()))
 
 
 @pytest.mark.parametrize("name", ["user", "metadata", "store"])
 def test_harmless_fields_are_ignored(name: str) -> None:
-    assert compat.CHAT[name].treatment == "ignored"
+    assert CHAT[name].treatment == "ignored"
 
 
 def raw(**fields: Any) -> dict[str, Raw]:
     return {name: Raw(json.dumps(value).encode()) for name, value in fields.items()}
 
 
-def test_what_asks_for_nothing_is_never_noted() -> None:  # I.14, partly
+def noted(sent: dict[str, Raw], *, strict: bool = False) -> list[str]:
+    notes = Notes(strict=strict)
+    review(sent, CHAT, notes)
+    return notes.distinct()
+
+
+def test_a_value_that_asks_for_nothing_is_never_noted() -> None:
     sent = raw(tools=[], logit_bias={}, response_format={"type": "text"}, modalities=["text"], n=2, store=False,
                service_tier="auto", web_search_options=None, parallel_tool_calls=True, top_logprobs=0)  # fmt: skip
 
-    assert compat.review(sent, compat.CHAT, "strict") == []
+    assert noted(sent, strict=True) == []
 
 
-def test_harmless_and_unknown_fields_are_notes_in_both_modes() -> None:
+@pytest.mark.parametrize("strict", [False, True])
+def test_harmless_and_unknown_fields_are_notes_in_both_modes(strict: bool) -> None:
     sent = {**raw(user="u", metadata={"a": "b"}), "weird\r\nname": Raw(b"1"), "": Raw(b"1")}
 
-    assert compat.review(sent, compat.CHAT, "strict") == ["user", "metadata", "weird??name", "?"]
+    assert noted(sent, strict=strict) == ["user", "metadata", "weird??name", "?"]
 
 
-def test_what_changes_the_answer_is_a_note_or_a_400() -> None:
+def test_a_field_that_changes_the_answer_is_a_note_or_a_400() -> None:
     sent = raw(logit_bias={"1": 2})
 
-    assert compat.review(sent, compat.CHAT, "lenient") == ["logit_bias"]
+    assert noted(sent) == ["logit_bias"]
     with pytest.raises(UnsupportedParameter) as caught:
-        compat.review(sent, compat.CHAT, "strict")
+        noted(sent, strict=True)
     assert caught.value.param == "logit_bias"
-
-
-def test_a_mapped_field_that_a_model_refuses_is_a_400_in_strict_mode() -> None:
-    with pytest.raises(UnsupportedParameter):
-        compat.drop("presence_penalty", "no", [], "strict")

@@ -210,7 +210,7 @@ async def test_a_remedy_repairs_each_choice(
     assert status == 200, text
     assert text.count('"hi"') == n
     assert [CASES[feature].refuses(body) for body in refusing.bodies] == [True] * n + [False] * n
-    assert headers["x-gateway-notes"]
+    assert ("x-gateway-notes" in headers) is (feature != "safety")  # these thresholds are the operator's
     assert unchanged() == 2 * n
 
 

@@ -36,7 +36,7 @@ ROWS: list[tuple[str, int, bytes, int, str, str | None, str | None]] = [
     ("a bad key", 400, body(400, "API key not valid."), 401, "invalid_request_error", "invalid_api_key", None),
     ("a bad key by its reason", 400, body(400, "no", BAD_KEY), 401, "invalid_request_error", "invalid_api_key", None),
     ("too long", 400, body(400, "The input token count (12) exceeds the maximum number of tokens allowed (9)."),
-     400, "invalid_request_error", "context_length_exceeded", "messages"),
+     400, "invalid_request_error", "context_length_exceeded", "contents"),
     ("a region", 400, body(400, "User location is not supported for the API use."), 400, "request_forbidden",
      "unsupported_country_region_territory", None),
     ("an oversize body", 400, body(400, "Request payload size exceeds the limit"), 413, "invalid_request_error",

@@ -52,7 +52,7 @@ def test_what_a_model_refused_is_left_out_before_it_is_asked() -> None:
 
     prepared, fields = remedies.prepare(request, {"prefill", "penalties"})
 
-    assert fields == ["messages"]
+    assert fields == ["contents"]
     assert prepared.contents[-1].role == "user"
     assert encode_request(request) == before
 

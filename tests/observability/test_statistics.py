@@ -78,8 +78,8 @@ def test_made_up_fields_are_one_label_in_the_end() -> None:
 
 def test_dummies_are_counted_when_first_sent_and_when_sent_after_a_refusal() -> None:
     totals = Statistics()
-    totals.add(record(notes=["thought_signature", "user"]))
-    totals.add(record(adjusted=["thought_signature"]))
+    totals.add(record(notes=["messages[1].tool_calls[0].thought_signature", "user"]))
+    totals.add(record(adjusted=["input.thought_signature"]))
     totals.add(record(notes=["user"], adjusted=["user"]))
 
     assert totals.dummies == 2

@@ -1,24 +1,14 @@
-"""docs/compatibility.md: treatment of every request field of every endpoint, from the plugins' tables."""
+"""docs/compatibility.md: the treatment of every request field of every endpoint, from the built-in plugins."""
 
-from collections.abc import Mapping
+from gateway.conversation.field_policy import FieldPolicies, markdown
+from gateway.server.plugin_loader import BUILT_IN, find_plugin
 
-from gateway.conversation.field_policy import CHAT, Policy, markdown
-from gateway.plugins.completions.translation import COMPLETIONS
-from gateway.plugins.embeddings.fields import EMBEDDINGS
-from gateway.plugins.messages.request import MESSAGES
-from gateway.plugins.moderations.translation import MODERATIONS
-from gateway.plugins.responses.request import RESPONSES
 
-ENDPOINTS: dict[str, Mapping[str, Policy]] = {
-    "POST /v1/chat/completions": CHAT,
-    "POST /v1/responses": RESPONSES,
-    "POST /v1/messages": MESSAGES,
-    "POST /v1/completions": COMPLETIONS,
-    "POST /v1/embeddings": EMBEDDINGS,
-    "POST /v1/moderations": MODERATIONS,
-}
+def endpoints() -> FieldPolicies:
+    """Return the field policies of each endpoint."""
+    return {endpoint: table for name in BUILT_IN for endpoint, table in find_plugin(name).fields.items()}
 
 
 def page() -> str:
-    """Return docs/compatibility.md."""
-    return markdown(ENDPOINTS)
+    """Return the text of docs/compatibility.md."""
+    return markdown(endpoints())

@@ -1,4 +1,4 @@
-"""Chat completions, the answer: a turn's events to one completion, or to chunks (translation.md C, D.3)."""
+"""Chat completions, the answer: the events of a turn as one completion, or as chunks of a stream."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -30,18 +30,18 @@ from gateway.plugins.chat import wire as openai
 from gateway.plugins.chat.wire import ChunkChoice, Delta, encode
 
 _DONE = frame(b"[DONE]")
-MODEL_NAME = re.compile(r"[\w.@:/-]{1,128}", re.ASCII)  # it goes into a header too
+MODEL_NAME = re.compile(r"[\w.@:/-]{1,128}", re.ASCII)  # it is also sent in a header
 _NO_PROBABILITY = -9999.0
-"""OpenAI's own number for a token that was as good as impossible."""
+"""OpenAI's number for a token that is very unlikely."""
 _TIERS = {"standard": "default", "flex": "flex", "priority": "priority"}
-"""Gemini's service tiers to OpenAI's."""
+"""Gemini's service tier to OpenAI's."""
 _TEXT_END = b'},"finish_reason":null,"logprobs":null}'
 _AUDIO_LIFE = 3600
-"""Seconds; nothing is kept, but the field wants a time."""
+"""Seconds until `expires_at`; audio is not stored, but the field is required."""
 
 
 class Envelope(Struct):
-    """What every chunk of an answer shares; Gemini's own names replace id and model when they come."""
+    """The fields that all chunks of an answer share. Gemini's id and model replace the first ones."""
 
     id: str
     created: int
@@ -50,8 +50,8 @@ class Envelope(Struct):
     named: bool = False
 
     def rename(self, start: TurnStarted) -> None:
-        """Answer under the upstream's id and the name of the model that really answered (C.1)."""
-        if self.named:  # of several calls the first one names the answer
+        """Take the upstream's id, and the name of the model that answers."""
+        if self.named:  # with `n`, the first call names the answer
             return
         self.named = True
         if start.response_id:
@@ -61,21 +61,21 @@ class Envelope(Struct):
 
 
 class AnswerOptions(Struct, frozen=True):
-    """How this request wants its answer."""
+    """Options of an answer that depend on its request."""
 
     rules: CallRules = NO_CALLS
     audio_format: str | None = None
     grounding: bool = False
-    """Show Google's grounding metadata beside the annotations."""
+    """Return Google's grounding metadata beside the annotations."""
     calls: int = 1
-    """Upstream calls that one answer is made of (`n`)."""
+    """Number of upstream calls that the answer is made of (`n`)."""
 
 
 _PLAIN = AnswerOptions()
 
 
 class _Said(Struct):
-    """One candidate's answer so far; what few answers have begins as nothing."""
+    """One candidate's answer so far. Parts that few answers have start as empty tuples."""
 
     texts: list[str] = msgspec.field(default_factory=list)
     thoughts: tuple[str, ...] = ()
@@ -91,7 +91,7 @@ class _Said(Struct):
 def completion(
     events: Iterable[Event], envelope: Envelope, style: AnswerOptions = _PLAIN
 ) -> openai.ChatCompletion:
-    """A whole turn, or several for `n`, as one answer."""
+    """Return a whole turn, or several for `n`, as one completion."""
     said: dict[int, _Said] = {}
     choices: list[openai.Choice] = []
     counts: list[TokenCounts] = []
@@ -117,7 +117,7 @@ def completion(
 
 
 def _say(event: Event, said: _Said, style: AnswerOptions) -> None:
-    """One event's share of a message."""
+    """Add one event to a message."""
     match event:
         case TextDelta():
             said.texts.append(event.text)
@@ -170,7 +170,7 @@ def _choice(end: Finished, said: _Said, envelope: Envelope, style: AnswerOptions
 
 
 class ChatStream:
-    """Events to chunk frames: role first, one finish chunk for each choice, usage if asked for, [DONE]."""
+    """Encodes events as chunks: the role first, a finish chunk for each choice, usage if requested, `[DONE]`."""
 
     def __init__(self, envelope: Envelope, *, include_usage: bool, style: AnswerOptions = _PLAIN) -> None:
         self._envelope = envelope
@@ -187,7 +187,7 @@ class ChatStream:
         self._write_envelope()
 
     def encode(self, events: list[Event]) -> bytes:
-        """The frames of some events, or b"" when no client needs to know of them."""
+        """Return the frames of some events; b"" when the client sees none of them."""
         out: list[bytes] = []
         for event in events:
             match event:
@@ -207,11 +207,11 @@ class ChatStream:
         return b"".join(out)
 
     def fail(self, error: GatewayError) -> bytes:
-        """The frame that makes SDKs raise; nothing follows it, no [DONE] either (translation.md D.8)."""
+        """Return the frame that makes SDKs raise an error. Nothing may follow it, not even `[DONE]`."""
         return frame(openai_error(error))
 
     def _write_envelope(self) -> None:
-        """Encode once what all chunks share: the rest of a chunk is its one choice."""
+        """Encode the shared fields once; the rest of a chunk is its choice."""
         e = self._envelope
         shared = {"id": e.id, "object": "chat.completion.chunk", "created": e.created, "model": e.model}
         self._head = b"data: " + encode(shared)[:-1] + b',"choices":['
@@ -223,7 +223,7 @@ class ChatStream:
                 out, event.index, Delta(content=event.text), openai.Logprobs(token_logprobs(event.logprobs))
             )
         elif event.index in self._begun:
-            # Most chunks of most streams: written out, they cost half of what two Structs and an encoder do.
+            # Most chunks are like this. Joining bytes costs half as much as two Structs and an encoder.
             out += (
                 self._head,
                 b'{"index":%d,"delta":{"content":' % event.index,
@@ -246,7 +246,7 @@ class ChatStream:
         out += (self._head, encode(choice), self._tail)
 
     def _other(self, out: list[bytes], event: Event) -> None:
-        """The rarer events."""
+        """Encode the rarer events."""
         match event:
             case ToolCall():
                 self._call(out, event)
@@ -260,12 +260,12 @@ class ChatStream:
                 self._files.setdefault(event.index, []).append(openai.FileOut(event.uri, event.mime_type))
             case Citations():
                 self._cited[event.index] = event
-                found = _annotations(event, self._inserted.get(event.index, ()))
-                if found:
-                    self._put(out, event.index, Delta(annotations=found))
+                annotations = _annotations(event, self._inserted.get(event.index, ()))
+                if annotations:
+                    self._put(out, event.index, Delta(annotations=annotations))
 
     def _call(self, out: list[bytes], event: ToolCall) -> None:
-        """With its index, which accumulators insist on, counted through the whole stream."""
+        """Encode a call with its index in the stream, by which SDKs accumulate calls."""
         call = _tool_call(event, self._style.rules)
         call.index = self._calls.get(event.index, 0)
         self._calls[event.index] = call.index + 1
@@ -275,7 +275,7 @@ class ChatStream:
             self._put(out, event.index, Delta(function_call=call.function))
 
     def _media(self, out: list[bytes], event: MediaPart) -> None:
-        """An image at once and whole; sound as the samples come."""
+        """Encode an image as a whole, and audio sample by sample."""
         if event.mime_type.startswith("audio/"):
             e = self._envelope
             piece = openai.AudioAnswer(f"audio_{e.id[-24:]}", e.created + _AUDIO_LIFE, event.data)
@@ -287,16 +287,16 @@ class ChatStream:
 
     def _finish(self, out: list[bytes], end: Finished) -> None:
         google = _google(end, self._cited.get(end.index), self._files.get(end.index, []), self._style)
-        told = Delta(extra_content=_extra(google), refusal=end.refusal or UNSET)
+        delta = Delta(extra_content=_extra(google), refusal=end.refusal or UNSET)
         if end.index not in self._begun or end.refusal or google is not None:
-            self._put(out, end.index, told)
+            self._put(out, end.index, delta)
         reason: openai.FinishReason = end.reason
         if reason == "tool_calls" and self._style.rules.legacy:
             reason = "function_call"
         self._chunk(out, ChunkChoice(end.index, Delta(), reason))
 
     def _end(self, out: list[bytes], end: TurnEnded) -> None:
-        """One of the answer's calls is over; with the last one the stream is."""
+        """Note the end of one upstream call. The last one ends the stream."""
         self._counts.append(end.counts)
         if len(self._counts) < self._style.calls:
             return
@@ -334,16 +334,16 @@ def _tool_call(event: ToolCall, rules: CallRules) -> openai.ToolCall:
 
 
 def _input(arguments: str) -> str:
-    """A custom tool's input, out of the one argument its function has."""
+    """Return a custom tool's input: the one argument of its function."""
     value = msgspec.json.decode(arguments)
-    found = value.get("input") if isinstance(value, dict) else None
-    return found if isinstance(found, str) else arguments
+    text = value.get("input") if isinstance(value, dict) else None
+    return text if isinstance(text, str) else arguments
 
 
 def _google(
     end: Finished, cited: Citations | None, files: Sequence[openai.FileOut], style: AnswerOptions
 ) -> openai.Google | None:
-    """What goes into Google's own channel, or None for nothing."""
+    """Return the content of `extra_content.google`, or None."""
     if not (end.signature or end.message or files or (cited and style.grounding)):
         return None
     google = openai.Google(
@@ -364,7 +364,7 @@ def _extra(google: openai.Google | None) -> openai.ExtraContent | UnsetType:
 
 
 def _annotations(cited: Citations, inserted: Iterable[tuple[int, int]]) -> list[openai.Annotation]:
-    """Offsets in what the client reads: code the model ran stands between Gemini's own texts (C.10.4)."""
+    """Return annotations with offsets in the client's text, where executed code stands between Gemini's texts."""
     places = list(inserted)
 
     def shifted(offset: int) -> int:
@@ -377,23 +377,23 @@ def _annotations(cited: Citations, inserted: Iterable[tuple[int, int]]) -> list[
 
 
 def _image(part: MediaPart, number: int) -> openai.ImageOut:
-    return openai.ImageOut(openai.OutputURL(f"data:{part.mime_type};base64,{part.data}"), number)
+    return openai.ImageOut({"url": f"data:{part.mime_type};base64,{part.data}"}, number)
 
 
 def token_logprobs(result: LogprobsResult) -> list[openai.TokenLogprob]:
-    """Position by position (translation.md C.4)."""
+    """Return the log probabilities of each position."""
     tops = result.top_candidates or []
-    found = []
+    positions = []
     for i, chosen in enumerate(result.chosen_candidates or ()):
         others = tops[i].candidates or [] if i < len(tops) else []
         likely = [openai.TopLogprob(c.token, _probability(c), list(c.token.encode())) for c in others]
-        found.append(
+        positions.append(
             openai.TokenLogprob(chosen.token, _probability(chosen), list(chosen.token.encode()), likely)
         )
-    return found
+    return positions
 
 
 def _probability(candidate: LogprobsCandidate) -> float:
-    """Absent is 0 in proto3: a certain token."""
+    """Return a log probability. Proto3 leaves out 0, which is a certain token."""
     value = candidate.log_probability
     return max(_NO_PROBABILITY, value) if value is not None else 0.0

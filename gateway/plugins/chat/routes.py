@@ -2,24 +2,29 @@
 
 import time
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from aiohttp import web
 from msgspec import Meta, Struct
 
+from gateway.conversation.builder import ConversationBuilder
+from gateway.conversation.field_policy import FieldPolicies, review
 from gateway.errors import BadRequest, UpstreamError
 from gateway.exchange.context import RequestContext, dry_context
 from gateway.exchange.delivery import answer_headers
 from gateway.exchange.exchange import Reply
 from gateway.exchange.ids import unique
-from gateway.exchange.preparation import PreparedChat, prepare_body
+from gateway.exchange.offload import offload
+from gateway.exchange.preparation import PreparedRequest, RequestOptions
 from gateway.exchange.request_body import Body, read_body
 from gateway.gemini.events import Event
 from gateway.gemini.stream_translator import decode
 from gateway.gemini.turn_reader import TurnReader
 from gateway.plugin import DryRun, Plugin
-from gateway.plugins.chat import wire as openai
-from gateway.plugins.chat.response import ChatStream, Envelope, completion
+from gateway.plugins.chat.fields import CHAT
+from gateway.plugins.chat.request import conversation
+from gateway.plugins.chat.response import AnswerOptions, ChatStream, Envelope, completion
+from gateway.plugins.chat.wire import ChatRequest, decode_request, encode
 from gateway.policy.access import Client
 
 SUFFIX = "/chat/completions"
@@ -38,6 +43,8 @@ class Chat(Plugin):
             bool, Meta(description="Show Google's grounding metadata beside the annotations.")
         ] = False
 
+    fields: ClassVar[FieldPolicies] = {f"POST /v1{SUFFIX}": CHAT}
+
     def routes(self) -> list[web.RouteDef]:
         """Return the two usual paths, which are found at once, and any prefix before them."""
         return [
@@ -49,19 +56,13 @@ class Chat(Plugin):
     async def create(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
         async with self.services.enter(request, "chat") as context:
-            prepared = await prepare_body(
-                await read_body(request),
-                context,
-                self.services,
-                thoughts=self.config.thoughts,
-                grounding=self.config.grounding,
-            )
-            return await self.services.delivery.send(request, context, ChatAnswer(prepared))
+            answer = await self._prepare(await read_body(request), context)
+            return await self.services.delivery.send(request, context, answer)
 
     async def dry_run(self, body: Body, client: Client) -> DryRun:
         """Return the Gemini calls for a chat request. Raises GatewayError as `create` would."""
         context = dry_context(client)
-        prepared = await prepare_body(body, context, self.services)
+        prepared = (await self._prepare(body, context)).prepared
         notes = list(dict.fromkeys([*prepared.notes, *context.report.adjusted]))
         requests = [choice.call.request for choice in prepared.choices]
         return DryRun(prepared.call.model, prepared.call.path, requests, notes)
@@ -73,15 +74,38 @@ class Chat(Plugin):
             events = reader.feed(decode(answer)) + reader.close(whole=True, accept_empty=True)
         except UpstreamError as error:  # here the client sent it, not Google
             raise BadRequest(error.message) from None
-        return openai.encode(completion(events, Envelope("chatcmpl-preview", int(time.time()), "unknown")))
+        return encode(completion(events, Envelope("chatcmpl-preview", int(time.time()), "unknown")))
+
+    async def _prepare(self, data: Body, context: RequestContext) -> "ChatAnswer":
+        body, recorded = await offload(data.heavy, self._read, data)
+        options = RequestOptions(
+            body.model,
+            bool(body.stream),
+            body.n or 1,
+            cache_key=body.prompt_cache_key or "",
+            heavy=data.heavy,
+            show_thoughts=self.config.thoughts,
+        )
+        prepared = await self.services.preparation.prepare(recorded, options, context)
+        include_usage = bool(body.stream_options and body.stream_options.include_usage)
+        return ChatAnswer(prepared, include_usage=include_usage, grounding=self.config.grounding)
+
+    def _read(self, data: Body) -> tuple[ChatRequest, ConversationBuilder]:
+        """Return a body, and what it says. Raises BadRequest with the path of what is wrong."""
+        body = data.decode(decode_request)
+        recorded = conversation(body, strict=self.services.strict)
+        review(data.fields, CHAT, recorded.notes)
+        return body, recorded
 
 
 class ChatAnswer:
     """A chat completion under way to the client."""
 
-    def __init__(self, prepared: PreparedChat) -> None:
+    def __init__(self, prepared: PreparedRequest, *, include_usage: bool, grounding: bool) -> None:
         self.choices = prepared.choices
-        self._prepared = prepared
+        self.prepared = prepared
+        self._include_usage = include_usage
+        self._style = AnswerOptions(prepared.rules, prepared.audio_format, grounding, len(prepared.choices))
         self._envelope = Envelope(unique("chatcmpl-"), int(time.time()), prepared.call.model)
 
     @property
@@ -89,20 +113,19 @@ class ChatAnswer:
         return self._envelope.model
 
     def reader(self, choice: int) -> TurnReader:
-        return TurnReader(_call_id, self._prepared.style.rules, self._prepared.keyring, choice)
+        return TurnReader(_call_id, self.prepared.rules, self.prepared.keys, choice)
 
     def encoder(self) -> ChatStream:
-        prepared = self._prepared
-        return ChatStream(self._envelope, include_usage=prepared.include_usage, style=prepared.style)
+        return ChatStream(self._envelope, include_usage=self._include_usage, style=self._style)
 
     async def whole(self, events: Iterable[Event]) -> bytes:
-        return openai.encode(completion(events, self._envelope, self._prepared.style))
+        return encode(completion(events, self._envelope, self._style))
 
     def reply(self, reply: Reply) -> Reply:
         return reply
 
     def headers(self, model: str, context: RequestContext) -> dict[str, str]:
-        return answer_headers(model, self._prepared.notes, context.report.adjusted)
+        return answer_headers(model, self.prepared.notes, context.report.adjusted)
 
 
 def _call_id() -> str:

@@ -1,8 +1,8 @@
 """OpenAI's chat completions: the request as far as it is read, the answer and its chunks.
 
-Only fields that mean something upstream are declared; what a client sends beyond them is judged by name in
-`translate.compat`. Null means absent for every optional field, since SDKs send explicit nulls. Fields of other
-vendors that carry a thought signature are declared where those vendors put them (translation.md B.6).
+Only fields that mean something to Gemini are declared; the field policies judge all others by name. Null means absent
+for every optional field, because SDKs send explicit nulls. Fields in which other vendors keep a thought signature are
+declared where those vendors put them.
 """
 
 from typing import Annotated, Any, Literal
@@ -18,7 +18,7 @@ class ImageURL(Struct, gc=False):
     url: str
     detail: str | None = None
     format: str | None = None
-    """LiteLLM's: the MIME type, when neither the address nor the answer tells it."""
+    """LiteLLM's field: the MIME type, for an address that does not show it."""
 
 
 class InputAudio(Struct, gc=False):
@@ -53,14 +53,14 @@ class GoogleExtra(Struct, gc=False):
 
 
 class ExtraIn(Struct, gc=False):
-    """Google's own channel, as a client sends it back."""
+    """Google's extension of a message, as a client sends it back."""
 
     google: GoogleExtra | None = None
     vertex: GoogleExtra | None = None
 
 
 class ProviderFields(Struct, gc=False):
-    """LiteLLM's place for signatures."""
+    """LiteLLM's place for thought signatures."""
 
     thought_signature: str | None = None
     thought_signatures: list[str] | None = None
@@ -79,7 +79,7 @@ class CalledCustom(Struct, gc=False):
 
 
 class CallIn(Struct, gc=False):
-    """A call of an earlier answer, with a signature in any of the places clients keep it."""
+    """A call of an earlier answer, with its thought signature in any place where clients keep it."""
 
     id: str | None = None
     type: str | None = None
@@ -92,7 +92,7 @@ class CallIn(Struct, gc=False):
 
 
 class ReasoningDetail(Struct, gc=False):
-    """OpenRouter's: `reasoning.encrypted` carries a call's signature."""
+    """OpenRouter's field: the type `reasoning.encrypted` carries a call's thought signature."""
 
     type: str | None = None
     data: str | None = None
@@ -100,7 +100,7 @@ class ReasoningDetail(Struct, gc=False):
 
 
 class ImageIn(Struct, gc=False):
-    """An image of an earlier answer, in the shape we gave it."""
+    """An image of an earlier answer, in the shape of `ImageOut`."""
 
     image_url: ImageURL | None = None
 
@@ -124,7 +124,7 @@ class StreamOptions(Struct, gc=False):
 
 
 class SafetySetting(Struct, gc=False):
-    """The ancestor's extension: Gemini's own setting, sent by the client."""
+    """Gemini's own safety setting, as an extension of the request."""
 
     category: str
     threshold: str
@@ -144,7 +144,7 @@ class CustomDefinition(Struct, gc=False):
 
 
 class Tool(Struct, gc=False):
-    """A function, a custom tool, or a vendor's name for one of Gemini's built-in tools (translation.md A.4)."""
+    """A function, a custom tool, or a vendor's name for one of Gemini's built-in tools."""
 
     type: str | None = None
     function: FunctionDefinition | None = None
@@ -160,7 +160,7 @@ class Tool(Struct, gc=False):
 
 
 class NamedTool(Struct, gc=False):
-    """A tool by name, nested as chat has it or flat as Responses has it."""
+    """A tool by name, nested (Chat Completions) or flat (Responses)."""
 
     type: str | None = None
     name: str | None = None
@@ -232,7 +232,7 @@ class OpenRouterReasoning(Struct, gc=False):
 
 
 class ExtraBody(Struct, gc=False):
-    """The literal key of the same name, as Google documents it."""
+    """The literal key `extra_body`, which some SDKs send (https://ai.google.dev/gemini-api/docs/openai#extra-body)."""
 
     google: Json | None = None
 
@@ -295,7 +295,7 @@ class CompletionTokensDetails(Struct, gc=False):
 
 
 class Usage(Struct, gc=False):
-    """Tokens; prompt + completion = total (translation.md C.11)."""
+    """Token counts; prompt + completion = total."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -307,7 +307,7 @@ class Usage(Struct, gc=False):
 class FunctionCall(Struct, gc=False):
     name: str
     arguments: str
-    """A JSON text, always whole."""
+    """A complete JSON text."""
 
 
 class CustomCall(Struct, gc=False):
@@ -321,7 +321,7 @@ class FileOut(Struct, gc=False):
 
 
 class Google(Struct, gc=False):
-    """What OpenAI's API has no word for (translation.md B.6, C.2, C.10)."""
+    """Fields of Gemini's answer that OpenAI's API does not have."""
 
     thought_signature: str | UnsetType = UNSET
     grounding_metadata: Raw | UnsetType = UNSET
@@ -340,12 +340,12 @@ class ToolCall(Struct, gc=False):
     custom: CustomCall | UnsetType = UNSET
     type: Literal["function", "custom"] = "function"
     index: int | UnsetType = UNSET
-    """In chunks only, where accumulators insist on it (translation.md D.3)."""
+    """In chunks only: SDKs accumulate calls by it."""
     extra_content: ExtraContent | UnsetType = UNSET
 
 
 class UrlCitation(Struct, gc=False):
-    """Offsets are code points of the whole message; the end is exclusive."""
+    """A citation. Offsets are code points of the whole message; the end is exclusive."""
 
     start_index: int
     end_index: int
@@ -358,14 +358,11 @@ class Annotation(Struct, gc=False):
     type: Literal["url_citation"] = "url_citation"
 
 
-class OutputURL(Struct, gc=False):
-    url: str
-
-
 class ImageOut(Struct, gc=False):
-    """OpenRouter's and LiteLLM's shape of a generated image."""
+    """A generated image, in the shape of OpenRouter and LiteLLM."""
 
-    image_url: OutputURL
+    image_url: dict[str, str]
+    """`url`: a data: URL."""
     index: int
     type: Literal["image_url"] = "image_url"
 
@@ -440,7 +437,7 @@ class Delta(Struct, gc=False):
 
 
 class ChunkChoice(Struct, gc=False):
-    """What changes from chunk to chunk; the envelope around it is the same for a whole stream."""
+    """The part of a chunk that changes; the envelope around it is the same for a whole stream."""
 
     index: int
     delta: Delta

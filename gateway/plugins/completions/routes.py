@@ -1,30 +1,35 @@
-"""OpenAI's legacy completions, over chat."""
+"""OpenAI's legacy completions: each prompt is a conversation of one turn."""
 
 import time
 from collections.abc import Iterable
+from typing import ClassVar
 
 from aiohttp import web
 
-from gateway.conversation import field_policy
+from gateway.conversation.builder import ConversationBuilder
+from gateway.conversation.field_policy import FieldPolicies, review
 from gateway.errors import BadRequest
 from gateway.exchange.context import RequestContext
 from gateway.exchange.delivery import answer_headers
 from gateway.exchange.exchange import Reply
 from gateway.exchange.fallback import Choice
 from gateway.exchange.ids import unique
-from gateway.exchange.preparation import PreparedChat, prepare
-from gateway.exchange.request_body import read_body
+from gateway.exchange.offload import offload
+from gateway.exchange.preparation import PreparedRequest, RequestOptions
+from gateway.exchange.request_body import Body, read_body
 from gateway.gemini.events import Event
 from gateway.gemini.turn_reader import TurnReader
 from gateway.plugin import Plugin
-from gateway.plugins.chat.response import Envelope
-from gateway.plugins.completions import translation as completions
 from gateway.plugins.completions import wire
-from gateway.plugins.completions.translation import CompletionStream, completion
+from gateway.plugins.completions.fields import COMPLETIONS
+from gateway.plugins.completions.request import conversation, prompts
+from gateway.plugins.completions.response import CompletionStream, Envelope, completion
 
 
 class Completions(Plugin):
     """`POST /v1/completions`, whole and streamed."""
+
+    fields: ClassVar[FieldPolicies] = {"POST /v1/completions": COMPLETIONS}
 
     def routes(self) -> list[web.RouteDef]:
         return [web.post("/v1/completions", self.create), web.post("/completions", self.create)]
@@ -33,30 +38,46 @@ class Completions(Plugin):
         """Answer one request. Choice k of prompt p is number p * n + k, as in OpenAI's API."""
         async with self.services.enter(request, "completions") as context:
             data = await read_body(request)
-            body = data.decode(wire.decode_request)
-            notes = field_policy.review(data.fields, completions.COMPLETIONS, self.services.config.compat)
-            prompts = completions.prompts(body)
-            n, most = body.n or 1, self.services.config.limits.choices
-            if len(prompts) * n > most:
+            body = await offload(data.heavy, data.decode, wire.decode_request)
+            texts, n = prompts(body), body.n or 1
+            if len(texts) * n > (most := self.services.config.limits.choices):
                 raise BadRequest(
-                    f"at most {most} choices, got {len(prompts) * n}", param="n", code="unsupported_value"
+                    f"Invalid 'n': this gateway allows at most {most} choices of all prompts together, "
+                    f"but the request asks for {len(texts) * n}.",
+                    param="n" if body.n is not None else "prompt",
+                    code="unsupported_value",
                 )
+            options = RequestOptions(body.model, bool(body.stream), n, heavy=data.heavy)
             prepared = [
-                await prepare(completions.to_chat(body, prompt), context, self.services, notes)
-                for prompt in prompts
+                await self.services.preparation.prepare(recorded, options, context)
+                for recorded in await offload(data.heavy, self._read, data, body, texts)
             ]
-            echoes = [prompt if body.echo else "" for prompt in prompts for _ in range(n)]
-            return await self.services.delivery.send(request, context, CompletionAnswer(prepared, echoes))
+            echoes = [text if body.echo else "" for text in texts for _ in range(n)]
+            include_usage = bool(body.stream_options and body.stream_options.include_usage)
+            answer = CompletionAnswer(prepared, echoes, include_usage=include_usage)
+            return await self.services.delivery.send(request, context, answer)
+
+    def _read(self, data: Body, body: wire.CompletionRequest, texts: list[str]) -> list[ConversationBuilder]:
+        """Return a conversation for each prompt. Raises BadRequest with the path of what is wrong."""
+        several = isinstance(body.prompt, list)
+        strict = self.services.strict
+        recorded = [
+            conversation(body, text, f"prompt[{i}]" if several else "prompt", strict=strict)
+            for i, text in enumerate(texts)
+        ]
+        review(data.fields, COMPLETIONS, recorded[0].notes)
+        return recorded
 
 
 class CompletionAnswer:
     """A legacy completion under way to the client."""
 
-    def __init__(self, prepared: list[PreparedChat], echoes: list[str]) -> None:
-        self.choices: list[Choice] = [choice for chat in prepared for choice in chat.choices]
+    def __init__(self, prepared: list[PreparedRequest], echoes: list[str], *, include_usage: bool) -> None:
+        self.choices: list[Choice] = [choice for prompt in prepared for choice in prompt.choices]
         self._first = prepared[0]
         self._echoes = echoes
-        self._envelope = Envelope(unique("chatcmpl-"), int(time.time()), self._first.call.model)
+        self._include_usage = include_usage
+        self._envelope = Envelope(unique("cmpl-"), int(time.time()), self._first.call.model)
 
     @property
     def model(self) -> str:
@@ -69,7 +90,7 @@ class CompletionAnswer:
         return CompletionStream(
             self._envelope,
             self._echoes,
-            include_usage=self._first.include_usage,
+            include_usage=self._include_usage,
             calls=len(self.choices),
         )
 
@@ -80,9 +101,7 @@ class CompletionAnswer:
         return reply
 
     def headers(self, model: str, context: RequestContext) -> dict[str, str]:
-        # the client did not ask for little reasoning: the translation did
-        names = [*self._first.notes, *context.report.adjusted]
-        return answer_headers(model, [name for name in names if name != "reasoning_effort"])
+        return answer_headers(model, self._first.notes, context.report.adjusted)
 
 
 def _call_id() -> str:

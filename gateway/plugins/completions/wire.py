@@ -1,11 +1,18 @@
-"""OpenAI's legacy completions: the request as far as it is read, and its answer."""
+"""OpenAI's legacy completions: the fields of the request that are read, and the answer.
+
+See https://platform.openai.com/docs/api-reference/completions.
+"""
 
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from gateway.plugins.chat.wire import FinishReason, StreamOptions
+FinishReason = Literal["stop", "length", "content_filter"]
+
+
+class StreamOptions(Struct, gc=False):
+    include_usage: bool | None = None
 
 
 class CompletionRequest(Struct, gc=False):

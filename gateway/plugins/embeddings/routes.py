@@ -1,12 +1,13 @@
 """OpenAI's embeddings endpoint over Gemini's `batchEmbedContents`."""
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from gateway.conversation.field_policy import review
+from gateway.conversation.field_policy import FieldPolicies, review
+from gateway.conversation.notes import Notes
 from gateway.errors import UpstreamError
 from gateway.exchange.context import RequestContext
 from gateway.exchange.delivery import answer_headers, json_response
@@ -53,6 +54,8 @@ class Embeddings(Plugin):
         if self.config.tokens is not None:
             self._detokenize = _detokenizer(self.config.tokens)
 
+    fields: ClassVar[FieldPolicies] = {"POST /v1/embeddings": EMBEDDINGS}
+
     def routes(self) -> list[web.RouteDef]:
         return [web.post("/v1/embeddings", self.create), web.post("/embeddings", self.create)]
 
@@ -62,9 +65,10 @@ class Embeddings(Plugin):
             data = await read_body(request)
             body = data.decode(decode_request)
             config = self.services.config
-            notes = review(data.fields, EMBEDDINGS, config.compat)
+            noted = Notes(strict=self.services.strict)
+            review(data.fields, EMBEDDINGS, noted)
             route = self.services.route(context.client, body.model, config.models.embeddings)
-            notes = [*notes, "model"] if route.substituted else notes
+            notes = [*noted.distinct(), *(["model"] if route.substituted else [])]
             context.report.describe(route.model, body.model, notes=notes)
             inputs = texts(body, self._detokenize)
             batches = to_gemini(body, inputs, route.model)

@@ -1,22 +1,42 @@
-"""Anthropic's Messages, the request: blocks to the messages of a chat (translation.md H.2).
+"""Messages, the request: walk Anthropic's blocks and record them with the conversation builder.
 
-As with Responses, history repair, tools and schemas are the same work for every surface; each signature keeps its
-place, so nothing is lost on the way.
+Every path is in Anthropic's spelling: `messages.0.content.1.source.data`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
-from msgspec import Struct
+from msgspec import structs
 
-from gateway.conversation.field_policy import Policy, printable
-from gateway.errors import BadRequest
-from gateway.plugins.chat import wire as chat
-from gateway.plugins.messages.wire import Block, Message, MessagesRequest, Tool
+from gateway.conversation import parts
+from gateway.conversation.builder import ConversationBuilder
+from gateway.conversation.generation import OutputFormat, Sampling
+from gateway.conversation.google_options import google_options
+from gateway.conversation.invalid import missing, unsupported_value
+from gateway.conversation.parts import AnyPart
+from gateway.conversation.tools import Choice, ChoiceMode
+from gateway.gemini.thought_signatures import split_id
+from gateway.gemini.wire import Part
+from gateway.plugins.messages.wire import (
+    Block,
+    BlockSource,
+    Json,
+    Message,
+    MessagesRequest,
+    OutputConfig,
+    Thinking,
+    Tool,
+    ToolChoice,
+)
 
-_HOSTED = (("web_search", "web_search"), ("code_execution", "code_execution"), ("web_fetch", "url_context"))
-"""Beginnings of Anthropic's dated tool types, and Gemini's tool for each."""
-_CLIENT_SIDE: dict[str, chat.Json] = {
+_ROLES = ("user", "assistant")
+_BLOCK_TYPES = ("text", "image", "document", "tool_result")
+_RESULT_BLOCK_TYPES = ("text", "image", "document")
+_SOURCE_TYPES = ("base64", "url", "file", "text", "content")
+_THOUGHTS = ("thinking", "redacted_thinking")
+_HOSTED = {"web_search": "google_search", "code_execution": "code_execution", "web_fetch": "url_context"}
+"""How Anthropic's dated tool types begin, and the field of Gemini's `Tool` for each."""
+_CLIENT_SIDE: Mapping[str, Json] = {
     "bash": {"type": "object", "properties": {"command": {"type": "string"}, "restart": {"type": "boolean"}}},
     "text_editor": {
         "type": "object",
@@ -29,230 +49,231 @@ _CLIENT_SIDE: dict[str, chat.Json] = {
         "required": ["command", "path"],
     },
 }  # fmt: skip
-"""Tools the client runs itself, with the schema that Anthropic's models know by heart."""
-_CHOICES = {"auto": "auto", "any": "required", "none": "none"}
-
-MESSAGES: dict[str, Policy] = {
-    "model": Policy("mapped", "URL path, as in chat"),
-    "messages": Policy(
-        "mapped", "`contents`: text, images, documents, tool use and results; thoughts are left out"
-    ),
-    "system": Policy("mapped", "`systemInstruction`"),
-    "max_tokens": Policy("clamped", "`maxOutputTokens`; required"),
-    "stream": Policy("mapped", "named events"),
-    "temperature": Policy("clamped", "the same number"),
-    "top_p": Policy("mapped", "`topP`"),
-    "top_k": Policy("mapped", "`topK`"),
-    "stop_sequences": Policy("mapped", "`stopSequences`, at most 5; which one was hit is not told"),
-    "thinking": Policy("clamped", "a budget, or a level, as the model has it; thoughts are shown"),
-    "output_config": Policy("mapped", "`effort` and `format`, as in chat"),
-    "tools": Policy(
-        "mapped", "functions; web search, web fetch and code execution as Gemini's own; others a note"
-    ),
-    "tool_choice": Policy(
-        "mapped", "auto, any, tool, none; `disable_parallel_tool_use` keeps the first call"
-    ),
-    "google": Policy("mapped", "as in chat"),
-    "extra_body": Policy("mapped", "as in chat"),
-    "metadata": Policy("ignored", "Gemini has no end-user id"),
-    "service_tier": Policy("ignored", "the default tier answers", (None, "auto", "standard_only")),
-    "container": Policy("ignored", "no counterpart"),
-    "context_management": Policy("ignored", "no counterpart"),
-    "cache_control": Policy("ignored", "Gemini caches implicitly"),
-    "mcp_servers": Policy("dropped", "no counterpart"),
-}
-"""`POST /v1/messages`."""
+"""Tools that the client runs and Anthropic's API gets without a schema: it is part of their models
+(https://docs.anthropic.com/en/docs/agents-and-tools/tool-use/text-editor-tool)."""
+_CHOICES: Mapping[str, ChoiceMode] = {"auto": "auto", "any": "required", "none": "none"}
+_NAMES: Mapping[str, str] = {"max_output_tokens": "max_tokens", "stop_sequences": "stop_sequences"}
 
 
-class Asked(Struct, frozen=True):
-    """The chat that means the same; where each of its messages came from; what has no meaning here."""
+def conversation(body: MessagesRequest, *, strict: bool, counting: bool = False) -> ConversationBuilder:
+    """Return what a Messages request says. Raises BadRequest with Anthropic's path of what cannot be understood.
 
-    body: chat.ChatRequest
-    origins: list[str]
-    notes: list[str]
-
-
-def to_chat(body: MessagesRequest, *, counting: bool = False) -> Asked:
-    """A Messages body as a chat. Raises BadRequest with Anthropic's path of the field."""
+    `max_tokens` is required, except for `counting` tokens.
+    """
     if body.max_tokens is None and not counting:
-        raise BadRequest("max_tokens: Field required", param="max_tokens", code="missing_required_parameter")
-    writer = _Messages()
+        raise missing("max_tokens")
+    builder = ConversationBuilder("messages", strict=strict)
     if body.system:
-        texts = body.system if isinstance(body.system, str) else [_part(b, "system") for b in body.system]
-        writer.add(chat.Message("system", texts), "system")
+        builder.system(_instruction(body.system, "system"), "system")
     for i, message in enumerate(body.messages):
-        writer.message(message, f"messages.{i}")
-    notes = list(writer.notes)
-    choice = body.tool_choice
-    asked = chat.ChatRequest(
-        writer.messages,
-        body.model,
-        body.stream,
-        temperature=body.temperature,
-        top_p=body.top_p,
-        top_k=body.top_k,
-        stop=body.stop_sequences,
-        max_completion_tokens=body.max_tokens,
-        response_format=_format(body),
-        tools=_tools(body.tools or (), notes) or None,
-        tool_choice=_choice(body),
-        parallel_tool_calls=False if choice is not None and choice.disable_parallel_tool_use else None,
-        reasoning_effort=body.output_config.effort if body.output_config else None,
-        thinking=body.thinking,
-        google=body.google,
-        extra_body=body.extra_body,
+        _message(builder, message, f"messages.{i}")
+    for i, tool in enumerate(body.tools or ()):
+        _tool(builder, tool, f"tools.{i}")
+    if body.tool_choice is not None:
+        _choose(builder, body.tool_choice, body.tools or ())
+    builder.sample(
+        Sampling(
+            temperature=body.temperature,
+            top_p=body.top_p,
+            top_k=body.top_k,
+            max_output_tokens=body.max_tokens,
+            stop_sequences=body.stop_sequences or (),
+        ),
+        _NAMES,
     )
-    if asked.reasoning_effort is not None and body.thinking is not None and body.thinking.type != "disabled":
-        asked.reasoning = chat.OpenRouterReasoning(asked.reasoning_effort, enabled=True)
-        asked.reasoning_effort = None
-    return Asked(asked, writer.origins, notes)
+    _think(builder, body.thinking, body.output_config)
+    _format(builder, body.output_config)
+    builder.options(google_options(body.google, body.extra_body.google if body.extra_body else None))
+    return builder
 
 
-class _Messages:
-    """Blocks, one message after another."""
-
-    def __init__(self) -> None:
-        self.messages: list[chat.Message] = []
-        self.origins: list[str] = []
-        self.notes: list[str] = []
-
-    def add(self, message: chat.Message, at: str) -> None:
-        self.messages.append(message)
-        self.origins.append(at)
-
-    def message(self, message: Message, at: str) -> None:
-        content = message.content
-        match message.role:
-            case "user" | "system" if isinstance(content, str):
-                self.add(chat.Message(message.role, content), at)
-            case "assistant" if isinstance(content, str):
-                self.add(chat.Message("assistant", content), at)
-            case "user" | "system":
-                self._user(message.role, content, at)  # type: ignore[arg-type]  # a text was taken above
-            case "assistant":
-                self._assistant(content, at)  # type: ignore[arg-type]
-            case other:
-                raise BadRequest(f"unknown role {other[:40]!r}; known: user, assistant", param=f"{at}.role")
-
-    def _user(self, role: str, blocks: list[Block], at: str) -> None:
-        """Results first, each a message of its own; then what the user says."""
-        parts: list[chat.ContentPart] = []
-        for i, block in enumerate(blocks):
-            place = f"{at}.content.{i}"
-            if block.type == "tool_result":
-                self.add(chat.Message("tool", _result(block, place), tool_call_id=block.tool_use_id), place)
-            elif block.type.endswith("_tool_result"):
-                self.notes.append(f"messages.{printable(block.type)}")
-            else:
-                parts.append(_part(block, place))
-        if parts:
-            self.add(chat.Message(role, parts), at)
-
-    def _assistant(self, blocks: list[Block], at: str) -> None:
-        message = chat.Message("assistant", [])
-        texts: list[chat.ContentPart] = []
-        calls: list[chat.CallIn] = []
-        signature: str | None = None
-        for i, block in enumerate(blocks):
-            place = f"{at}.content.{i}"
-            if block.type in ("thinking", "redacted_thinking"):
-                signature = block.signature or block.data or signature
-            elif block.type == "tool_use":
-                calls.append(_call(block, signature, place))
-                signature = None
-            elif block.type == "text":
-                texts.append(_part(block, place))
-            else:
-                self.notes.append(f"messages.{printable(block.type)}")
-        message.content = texts or None
-        message.tool_calls = calls or None
-        if signature and texts:
-            message.extra_content = chat.ExtraIn(chat.GoogleExtra(signature))
-        self.add(message, at)
+def _message(builder: ConversationBuilder, message: Message, at: str) -> None:
+    match message.role:
+        case "user":
+            _user(builder, message.content, at)
+        case "assistant":
+            _assistant(builder, message.content, at)
+        case "system":
+            builder.system(_instruction(message.content, f"{at}.content"), at)
+        case other:
+            raise unsupported_value(other, _ROLES, f"{at}.role")
 
 
-def _call(block: Block, signature: str | None, at: str) -> chat.CallIn:
-    if not block.name:
-        raise BadRequest(
-            "a tool_use block needs a name", param=f"{at}.name", code="missing_required_parameter"
-        )
-    call = chat.CallIn(block.id, "function", chat.CalledFunction(block.name, block.input or {}))
-    if signature:
-        call.extra_content = chat.ExtraIn(chat.GoogleExtra(signature))
-    return call
+def _instruction(content: str | Sequence[Block], at: str) -> str | list[Part]:
+    """Return the texts of an instruction, which may hold nothing else."""
+    if isinstance(content, str):
+        return content
+    texts = []
+    for i, block in enumerate(content):
+        for part in _parts(block, f"{at}.{i}", ("text",)):
+            if not isinstance(part, Part) or part.text is None:
+                raise unsupported_value(block.type, ("text",), f"{at}.{i}.type")
+            texts.append(part)
+    return texts
 
 
-def _result(block: Block, at: str) -> str | list[chat.ContentPart]:
-    """A result's content; an error is told as one."""
-    content = block.content
-    if isinstance(content, list):
-        parts = [_part(inner, f"{at}.content.{i}") for i, inner in enumerate(content)]
-        if not block.is_error:
-            return parts
-        content = "".join(part.text or "" for part in parts)
-    text = content if isinstance(content, str) else msgspec.json.encode(content or "").decode()
-    if block.is_error:
-        return msgspec.json.encode({"error": text}).decode()
-    return text if content is not None else ""
-
-
-def _part(block: Block, at: str) -> chat.ContentPart:
-    """A text, an image or a document."""
-    if block.type == "text":
-        return chat.ContentPart("text", text=block.text or "")
-    if block.type not in ("image", "document") or block.source is None:
-        raise BadRequest(f"unknown block type {block.type[:40]!r}", param=f"{at}.type")
-    source = block.source
-    if source.type == "base64":
-        kind = source.media_type or ("application/pdf" if block.type == "document" else "")
-        url = f"data:{kind};base64,{source.data or ''}"
-    elif source.type == "url" and source.url:
-        url = source.url
-    elif source.type == "file" and source.file_id:
-        return chat.ContentPart("file", file=chat.FileInput(file_id=source.file_id))
-    elif source.type == "text":
-        return chat.ContentPart("text", text=source.data or "")
-    elif source.type == "content":
-        inner = source.content if isinstance(source.content, list) else []
-        text = source.content if isinstance(source.content, str) else "".join(b.text or "" for b in inner)
-        return chat.ContentPart("text", text=text)
-    else:
-        raise BadRequest(f"unknown source type {source.type[:40]!r}", param=f"{at}.source.type")
-    if block.type == "image":
-        return chat.ContentPart("image_url", image_url=chat.ImageURL(url))
-    return chat.ContentPart("file", file=chat.FileInput(url))
-
-
-def _format(body: MessagesRequest) -> chat.ResponseFormat | None:
-    wanted = body.output_config.format if body.output_config is not None else None
-    if wanted is None or wanted.type != "json_schema":
-        return None
-    return chat.ResponseFormat("json_schema", chat.JsonSchemaFormat("output", schema=wanted.schema))
-
-
-def _tools(given: Sequence[Tool], notes: list[str]) -> list[chat.Tool]:
-    found = []
-    for tool in given:
-        kind = tool.type or "custom"
-        hosted = next((ours for theirs, ours in _HOSTED if kind.startswith(theirs)), None)
-        known = next((schema for name, schema in _CLIENT_SIDE.items() if kind.startswith(name)), None)
-        if hosted is not None:
-            found.append(chat.Tool(hosted))
-        elif kind == "custom" or tool.input_schema is not None or known is not None:
-            schema = tool.input_schema or known
-            function = chat.FunctionDefinition(tool.name, tool.description, schema, tool.strict)
-            found.append(chat.Tool("function", function))
+def _user(builder: ConversationBuilder, content: str | Sequence[Block], at: str) -> None:
+    """Record the results, then what the user says beside them."""
+    if isinstance(content, str):
+        builder.turn("user", content, at)
+        return
+    said: list[AnyPart] = []
+    for i, block in enumerate(content):
+        place = f"{at}.content.{i}"
+        if block.type == "tool_result":
+            answer = _result(block, f"{place}.content")
+            builder.result(block.tool_use_id, answer, place, error=bool(block.is_error))
+        elif block.type.endswith("_tool_result"):  # of a tool that Anthropic ran
+            builder.notes.add(place)
         else:
-            notes.append(f"tools.{printable(kind)}")
-    return found
+            said += _parts(block, place, _BLOCK_TYPES)
+    if said:
+        builder.turn("user", said, at)
 
 
-def _choice(body: MessagesRequest) -> str | chat.ToolChoice | None:
-    choice = body.tool_choice
-    if choice is None or not body.tools:
-        return None
+def _result(block: Block, at: str) -> str | list[AnyPart]:
+    content = block.content
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return [
+            part
+            for i, inner in enumerate(content)
+            for part in _parts(inner, f"{at}.{i}", _RESULT_BLOCK_TYPES)
+        ]
+    return msgspec.json.encode(content).decode() if content else ""
+
+
+def _assistant(builder: ConversationBuilder, content: str | Sequence[Block], at: str) -> None:
+    """Record the texts of an earlier answer, then its calls; Gemini takes no thoughts in a history.
+
+    A thinking block carries the signature of the call after it, or else of the answer's text.
+    """
+    if isinstance(content, str):
+        builder.turn("model", content, at)
+        return
+    texts: list[AnyPart] = []
+    calls: list[tuple[Block, str | None, str]] = []
+    signature: str | None = None
+    for i, block in enumerate(content):
+        place = f"{at}.content.{i}"
+        if block.type in _THOUGHTS:
+            signature = block.signature or block.data or signature
+        elif block.type == "tool_use":
+            calls.append((block, signature, place))
+            signature = None
+        elif block.type == "text":
+            texts.append(Part(text=block.text or ""))
+        else:
+            builder.notes.add(place)
+    if signature and texts and isinstance(last := texts[-1], Part):
+        texts[-1] = structs.replace(last, thought_signature=signature)
+    builder.turn("model", texts, at)
+    for call, signed, place in calls:
+        _call(builder, call, signed, place)
+
+
+def _call(builder: ConversationBuilder, block: Block, signature: str | None, at: str) -> None:
+    if not block.name:
+        raise missing(f"{at}.name")
+    arguments = msgspec.json.encode(block.input or {}).decode()
+    signature = signature or split_id(block.id or "")[1]
+    builder.call(block.id, block.name, arguments, signature, at, f"{at}.input")
+
+
+def _parts(block: Block, at: str, known: Sequence[str]) -> list[AnyPart]:
+    """Return the parts of a text, an image or a document."""
+    if block.type == "text":
+        return [Part(text=block.text or "")]
+    if block.type not in ("image", "document"):
+        raise unsupported_value(block.type, known, f"{at}.type")
+    if block.source is None:
+        raise missing(f"{at}.source")
+    if block.source.type == "content":
+        return _content_source(block.source.content or "", f"{at}.source.content")
+    return [_source(block.source, f"{at}.source", "application/pdf" if block.type == "document" else "")]
+
+
+def _content_source(content: str | Sequence[Block], at: str) -> list[AnyPart]:
+    """Return a document that is made of blocks; one of texts only is one text."""
+    if isinstance(content, str):
+        return [Part(text=content)]
+    if all(block.type == "text" for block in content):
+        return [Part(text="".join(block.text or "" for block in content))]
+    return [part for i, block in enumerate(content) for part in _parts(block, f"{at}.{i}", ("text", "image"))]
+
+
+def _source(source: BlockSource, at: str, default_type: str) -> AnyPart:
+    match source.type:
+        case "base64":
+            return parts.base64_file(source.data or "", source.media_type or default_type, f"{at}.data")
+        case "url":
+            if not source.url:
+                raise missing(f"{at}.url")
+            return parts.at_url(source.url, f"{at}.url")
+        case "file":
+            if not source.file_id:
+                raise missing(f"{at}.file_id")
+            return parts.file_id(source.file_id, f"{at}.file_id", None)
+        case "text":
+            return Part(text=source.data or "")
+        case other:
+            raise unsupported_value(other, _SOURCE_TYPES, f"{at}.type")
+
+
+def _tool(builder: ConversationBuilder, tool: Tool, at: str) -> None:
+    """Declare a function, or switch on Gemini's tool of the same kind; any other is noted."""
+    kind = tool.type or "custom"
+    hosted = _hosted(tool)
+    schema = tool.input_schema or next((s for name, s in _CLIENT_SIDE.items() if kind.startswith(name)), None)
+    if hosted is not None:
+        builder.tools.built_in(hosted, {}, at)
+    elif kind == "custom" or schema is not None:
+        builder.tools.function(
+            tool.name, tool.description, schema, at, f"{at}.input_schema", strict=bool(tool.strict)
+        )
+    else:
+        builder.notes.add(at)
+
+
+def _hosted(tool: Tool) -> str | None:
+    return next((field for name, field in _HOSTED.items() if (tool.type or "").startswith(name)), None)
+
+
+def _choose(builder: ConversationBuilder, choice: ToolChoice, tools: Sequence[Tool]) -> None:
+    builder.tools.single = bool(choice.disable_parallel_tool_use)
+    if not tools:
+        return
     if choice.type == "tool":
-        return chat.ToolChoice("function", choice.name)
-    if choice.type not in _CHOICES:
-        raise BadRequest(f"unknown choice {choice.type[:40]!r}", param="tool_choice.type")
-    return _CHOICES[choice.type]
+        if not choice.name:
+            raise missing("tool_choice.name")
+        if any(tool.name == choice.name and _hosted(tool) for tool in tools):
+            builder.choose(Choice("auto", "tool_choice", built_in=True))
+        else:
+            builder.choose(Choice("required", "tool_choice.name", (choice.name,)))
+    elif choice.type in _CHOICES:
+        builder.choose(Choice(_CHOICES[choice.type], "tool_choice"))
+    else:
+        raise unsupported_value(choice.type, (*_CHOICES, "tool"), "tool_choice.type")
+
+
+def _think(builder: ConversationBuilder, thinking: Thinking | None, config: OutputConfig | None) -> None:
+    """Take the effort, else the thinking; thoughts are shown unless there are to be none."""
+    if config is not None and config.effort is not None:
+        builder.think("output_config.effort", effort=config.effort)
+    elif thinking is not None and thinking.type == "disabled":
+        builder.think("thinking", effort="none")
+    elif thinking is not None and thinking.type in ("enabled", "adaptive"):
+        at = "thinking" if thinking.budget_tokens is None else "thinking.budget_tokens"
+        builder.think(at, budget=thinking.budget_tokens, show=True)
+
+
+def _format(builder: ConversationBuilder, config: OutputConfig | None) -> None:
+    wanted = config.format if config is not None else None
+    if wanted is None:
+        return
+    if wanted.type == "json_schema":
+        at = "output_config.format"
+        builder.format(OutputFormat(at, wanted.schema, None, f"{at}.schema"))
+    else:
+        builder.notes.drop("output_config.format.type", "Only 'json_schema' is supported.")

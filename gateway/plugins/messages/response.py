@@ -1,9 +1,10 @@
-"""Anthropic's Messages, the answer: a turn's events to content blocks, and to the named events that build them.
+"""Messages, the answer: a turn's events to content blocks, and to the named events that build them.
 
-A thinking block stays open until the part comes that its signature belongs to, or something else does
-(translation.md H.2). Unary answers are the last state of the same builder.
+A unary answer is the last state of the same encoder. A thinking block stays open until something else comes, because
+the signature of the part after it belongs into it (https://docs.anthropic.com/en/docs/build-with-claude/streaming).
 """
 
+import re
 from typing import Any
 
 import msgspec
@@ -14,7 +15,9 @@ from gateway.gemini.events import (
     Citations,
     CodePart,
     Event,
+    FilePart,
     Finished,
+    MediaPart,
     TextDelta,
     ThoughtDelta,
     ToolCall,
@@ -22,7 +25,6 @@ from gateway.gemini.events import (
     TurnStarted,
 )
 from gateway.gemini.usage import TokenCounts
-from gateway.plugins.chat.response import MODEL_NAME
 from gateway.plugins.messages.wire import encode
 
 Object = dict[str, Any]
@@ -31,24 +33,32 @@ _TYPES = {
     400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error",
     413: "request_too_large", 429: "rate_limit_error", 503: "overloaded_error", 504: "timeout_error",
 }  # fmt: skip
+"""HTTP status to Anthropic's error type (https://docs.anthropic.com/en/api/errors)."""
 OVERLOADED = 529
-"""Anthropic's own status for what Google calls 503."""
+"""Anthropic's status for what Google calls 503."""
+_INDEX = re.compile(r"\[(\d+)\]")
+_MODEL_NAME = re.compile(r"[\w.@:/-]{1,128}", re.ASCII)
+"""A name that may stand in a header."""
 
 
 class MessagesStream:
-    """Events to frames; `message` is the object they build."""
+    """Encodes events as frames; `message` is the object that they build."""
 
     def __init__(self, message: Object) -> None:
         self.message = message
         self._begun = False
         self._open: Object | None = None
+        self._texts: list[str] = []
+        """Gemini's own text, which offsets of citations count."""
+        self._left_out: set[str] = set()
+        """MIME types of media that the answer could not hold."""
 
     def encode(self, events: list[Event]) -> bytes:
-        """The frames of some events."""
+        """Return the frames of some events."""
         out: list[bytes] = []
         for event in events:
             if isinstance(event, TurnStarted):
-                if event.model and MODEL_NAME.fullmatch(event.model):
+                if event.model and _MODEL_NAME.fullmatch(event.model):
                     self.message["model"] = event.model.removeprefix("models/")
                 continue
             self._begin(out)
@@ -56,7 +66,7 @@ class MessagesStream:
         return b"".join(out)
 
     def fail(self, error: GatewayError) -> bytes:
-        """The one frame that tells of a failure."""
+        """Return the frame of an error, which ends the stream."""
         out: list[bytes] = []
         self._emit(out, "error", error=error_object(error))
         return b"".join(out)
@@ -72,22 +82,27 @@ class MessagesStream:
     def _event(self, out: list[bytes], event: Event) -> None:
         match event:
             case TextDelta():
+                self._texts.append(event.text)
                 self._text(out, event.text)
             case CodePart():
                 self._text(out, code_markdown(event))
+            case MediaPart():
+                self._media(out, event.mime_type)
+            case FilePart():
+                self._text(out, f"\n[File: {event.uri}]\n")
             case ThoughtDelta():
                 self._thought(out, event.text)
             case ToolCall():
                 self._call(out, event)
             case Citations():
-                self._cited(out, event)
+                self._cite(out, event)
             case Finished():
                 self._finished(out, event)
             case TurnEnded():
                 counts = usage(event.counts)
                 self.message["usage"] = counts
-                told = {"stop_reason": self.message["stop_reason"], "stop_sequence": None}
-                self._emit(out, "message_delta", delta=told, usage=counts)
+                delta = {"stop_reason": self.message["stop_reason"], "stop_sequence": None}
+                self._emit(out, "message_delta", delta=delta, usage=counts)
                 self._emit(out, "message_stop")
 
     @property
@@ -110,7 +125,7 @@ class MessagesStream:
         self._emit(out, "content_block_delta", index=self._index, delta={"type": kind, **fields})
 
     def _of(self, out: list[bytes], kind: str, **fields: Any) -> Object:
-        """The open block, if it is of this kind; else a new one."""
+        """Return the open block if it is of this kind, else a new one."""
         if self._open is not None and self._open["type"] == kind:
             return self._open
         return self._opened(out, {"type": kind, **fields})
@@ -125,8 +140,18 @@ class MessagesStream:
         self._delta(out, "thinking_delta", thinking=text)
         block["thinking"] += text
 
+    def _media(self, out: list[bytes], mime_type: str) -> None:
+        """Name media that are left out, once for each type: speech comes in many pieces.
+
+        An assistant's turn has no block for an image or audio in Anthropic's API, a stream's headers are sent before
+        its media come, and bytes in a text would return, and be paid for, with the history of the next request.
+        """
+        if mime_type not in self._left_out:
+            self._left_out.add(mime_type)
+            self._text(out, f"\n[Left out: {mime_type}. The Messages API has no content block for it.]\n")
+
     def _sign(self, out: list[bytes], signature: str) -> None:
-        """In the thinking block before the part it belongs to, an empty one if there is none."""
+        """Put a signature into the thinking block before its part, an empty one if there is none."""
         block = self._of(out, "thinking", thinking="", signature="")
         self._delta(out, "signature_delta", signature=signature)
         block["signature"] = signature
@@ -139,16 +164,22 @@ class MessagesStream:
         block["input"] = msgspec.Raw(event.arguments.encode())
         self._close(out)
 
-    def _cited(self, out: list[bytes], event: Citations) -> None:
-        """Into the text that is still open, with the words they are about."""
+    def _cite(self, out: list[bytes], event: Citations) -> None:
+        """Add citations to the text that is still open, each with the words that it is about."""
         block = self._open
         if block is None or block["type"] != "text":
             return
+        text = "".join(self._texts)
         for cited in event.citations:
-            told = {"type": "web_search_result_location", "url": cited.url, "title": cited.title,
-                    "encrypted_index": "", "cited_text": block["text"][cited.start : cited.end]}  # fmt: skip
-            block.setdefault("citations", []).append(told)
-            self._delta(out, "citations_delta", citation=told)
+            citation = {
+                "type": "web_search_result_location",
+                "url": cited.url,
+                "title": cited.title,
+                "encrypted_index": "",
+                "cited_text": text[cited.start : cited.end],
+            }
+            block.setdefault("citations", []).append(citation)
+            self._delta(out, "citations_delta", citation=citation)
 
     def _finished(self, out: list[bytes], end: Finished) -> None:
         if end.refusal is not None:
@@ -168,9 +199,34 @@ def usage(counts: TokenCounts) -> Object:
 
 
 def error_object(error: GatewayError) -> Object:
-    """Anthropic's kind and words for an error."""
-    message = scrub(error.message)
-    if error.param and not message.startswith(error.param):
-        message = f"{error.param}: {message}"
+    """Return Anthropic's error object; its message begins with the path of the field, as Anthropic's do."""
     kind = _TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "api_error")
-    return {"type": kind, "message": message}
+    return {"type": kind, "message": _error_message(error)}
+
+
+_WORDS = (
+    (re.compile(r"^Invalid value: '.*?'\. Supported values are: (.*)\."), r"Input should be \1"),
+    (
+        re.compile(
+            r"^Invalid '.*?': array too long\. Expected an array with maximum length (\d+), "
+            r"but got an array with length (\d+) instead\."
+        ),
+        r"List should have at most \1 items after validation, not \2",
+    ),
+    (re.compile(r"^Unknown parameter: '.*?'\."), "Extra inputs are not permitted."),
+    (re.compile(r"^(?:Unsupported parameter: |Invalid value for |Invalid )'.*?'[.:] "), ""),
+)
+"""OpenAI's words, which the conversation builder uses, and Anthropic's, which are pydantic's."""
+
+
+def _error_message(error: GatewayError) -> str:
+    message = scrub(error.message)
+    if error.param is None:
+        return message
+    path = _INDEX.sub(r".\1", error.param)
+    if error.code == "missing_required_parameter":
+        return f"{path}: Field required"
+    message = message.replace(error.param, path)
+    for pattern, words in _WORDS:
+        message = pattern.sub(words, message, count=1)
+    return message if message.startswith(path) else f"{path}: {message}"

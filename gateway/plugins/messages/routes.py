@@ -1,31 +1,32 @@
-"""Anthropic's Messages, over the same core as chat."""
+"""Anthropic's Messages API."""
 
-import re
+from typing import ClassVar
 
 from aiohttp import web
 
-from gateway.conversation import field_policy
+from gateway.conversation.builder import ConversationBuilder
+from gateway.conversation.field_policy import FieldPolicies, review
 from gateway.errors import GatewayError
 from gateway.exchange.context import RequestContext
 from gateway.exchange.delivery import answer_headers, json_response
 from gateway.exchange.exchange import Reply
 from gateway.exchange.ids import unique
 from gateway.exchange.offload import offload
-from gateway.exchange.preparation import PreparedChat, prepare
-from gateway.exchange.request_body import read_body
+from gateway.exchange.preparation import PreparedRequest, RequestOptions
+from gateway.exchange.request_body import Body, read_body
 from gateway.gemini.events import Event
 from gateway.gemini.turn_reader import TurnReader
 from gateway.plugin import Plugin
-from gateway.plugins.messages import request as messages
 from gateway.plugins.messages import wire as anthropic
+from gateway.plugins.messages.fields import MESSAGES
+from gateway.plugins.messages.request import conversation
 from gateway.plugins.messages.response import OVERLOADED, MessagesStream, Object, error_object
-
-_AT = re.compile(r"messages\[(\d+)\]")
-_STEP = re.compile(r"\[(\d+)\]")
 
 
 class Messages(Plugin):
     """`POST /v1/messages` and `/v1/messages/count_tokens`."""
+
+    fields: ClassVar[FieldPolicies] = {"POST /v1/messages": MESSAGES}
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -48,22 +49,24 @@ class Messages(Plugin):
 
     async def _prepare(
         self, request: web.Request, context: RequestContext, *, counting: bool
-    ) -> PreparedChat:
+    ) -> PreparedRequest:
         data = await read_body(request)
-        body = await offload(data.heavy, data.decode, anthropic.decode_request)
-        notes = field_policy.review(data.fields, messages.MESSAGES, self.services.config.compat)
-        chat = await offload(data.heavy, lambda: messages.to_chat(body, counting=counting))
-        try:
-            return await prepare(chat.body, context, self.services, [*notes, *chat.notes], heavy=data.heavy)
-        except GatewayError as error:
-            error.param = _origin(error.param, chat.origins)
-            raise
+        body, recorded = await offload(data.heavy, self._read, data, counting)
+        options = RequestOptions(body.model, bool(body.stream), heavy=data.heavy)
+        return await self.services.preparation.prepare(recorded, options, context)
+
+    def _read(self, data: Body, counting: bool) -> tuple[anthropic.MessagesRequest, ConversationBuilder]:
+        """Return a body, and what it says. Raises BadRequest with the path of what is wrong."""
+        body = data.decode(anthropic.decode_request)
+        recorded = conversation(body, strict=self.services.strict, counting=counting)
+        review(data.fields, MESSAGES, recorded.notes)
+        return body, recorded
 
 
 class MessageAnswer:
     """A message under way to the client."""
 
-    def __init__(self, prepared: PreparedChat) -> None:
+    def __init__(self, prepared: PreparedRequest) -> None:
         self.choices = prepared.choices
         self._prepared = prepared
         self._encoder = MessagesStream(_message(prepared.call.model))
@@ -74,7 +77,7 @@ class MessageAnswer:
         return model
 
     def reader(self, choice: int) -> TurnReader:
-        return TurnReader(_call_id, self._prepared.style.rules, self._prepared.keyring, choice)
+        return TurnReader(_call_id, self._prepared.rules, self._prepared.keys, choice)
 
     def encoder(self) -> MessagesStream:
         return self._encoder
@@ -110,11 +113,3 @@ def _message(model: str) -> Object:
         "usage": {"input_tokens": 0, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0,
                   "output_tokens": 0},
     }  # fmt: skip
-
-
-def _origin(param: str | None, origins: list[str]) -> str | None:
-    """Return a chat message's path as Anthropic's path of the block that it came from."""
-    message = _AT.match(param or "")
-    if param is None or message is None or int(message[1]) >= len(origins):
-        return param
-    return origins[int(message[1])] + _STEP.sub(r".\1", param[message.end() :])

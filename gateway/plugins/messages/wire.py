@@ -1,14 +1,15 @@
-"""Anthropic's Messages: the request as far as it is read. Answers are plain objects (translate.messages_answer).
+"""Anthropic's Messages: the fields of the request that are read (https://docs.anthropic.com/en/api/messages).
 
-Blocks are of many types; one Struct holds the fields of all, and `type` says which of them count.
+Blocks are of many types. One Struct holds the fields of all, and `type` says which of them count. Answers are plain
+objects, see `response`.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
 
-from gateway.plugins.chat.wire import AnthropicThinking, ExtraBody, Json
+Json = dict[str, Any]
 
 
 class BlockSource(Struct, gc=False):
@@ -21,12 +22,11 @@ class BlockSource(Struct, gc=False):
 
 
 class Block(Struct, gc=False):
-    """Text, an image, a document, a tool's use or result, a thought …"""
+    """A text, an image, a document, a tool's use or result, a thought."""
 
     type: str
     text: str | None = None
     source: BlockSource | None = None
-    title: str | None = None
     id: str | None = None
     name: str | None = None
     input: Json | None = None
@@ -67,6 +67,17 @@ class OutputConfig(Struct, gc=False):
     format: OutputFormat | None = None
 
 
+class Thinking(Struct, gc=False):
+    type: str | None = None
+    budget_tokens: int | None = None
+
+
+class ExtraBody(Struct, gc=False):
+    """The literal key `extra_body`, which some SDKs send."""
+
+    google: Json | None = None
+
+
 class MessagesRequest(Struct, gc=False):
     messages: Annotated[list[Message], Meta(min_length=1)]
     model: str | None = None
@@ -77,7 +88,7 @@ class MessagesRequest(Struct, gc=False):
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
     top_k: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
     stop_sequences: list[str] | None = None
-    thinking: AnthropicThinking | None = None
+    thinking: Thinking | None = None
     output_config: OutputConfig | None = None
     tools: list[Tool] | None = None
     tool_choice: ToolChoice | None = None

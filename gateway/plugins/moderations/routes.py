@@ -1,23 +1,25 @@
 """OpenAI's moderations by Gemini's safety ratings. Off by default: each input is a call that Google bills."""
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from gateway.conversation import field_policy
-from gateway.errors import GatewayError
+from gateway.conversation.builder import ConversationBuilder
+from gateway.conversation.field_policy import FieldPolicies, review
+from gateway.conversation.notes import Notes
 from gateway.exchange.context import RequestContext
 from gateway.exchange.delivery import answer_headers, json_response
 from gateway.exchange.ids import unique
-from gateway.exchange.preparation import prepare
+from gateway.exchange.preparation import RequestOptions
 from gateway.exchange.request_body import read_body
 from gateway.gemini.wire import decode_response
 from gateway.plugin import Plugin
-from gateway.plugins.chat import wire as chat
-from gateway.plugins.moderations import translation as moderations
 from gateway.plugins.moderations import wire
+from gateway.plugins.moderations.fields import MODERATIONS
+from gateway.plugins.moderations.request import conversations
+from gateway.plugins.moderations.response import result
 
 _AT_ONCE = 4
 """Inputs of one request that are rated at the same time."""
@@ -36,6 +38,8 @@ class Moderations(Plugin):
             wire.Probability, Meta(description="Flagged from this probability of Gemini's on.")
         ] = "MEDIUM"
 
+    fields: ClassVar[FieldPolicies] = {"POST /v1/moderations": MODERATIONS}
+
     def routes(self) -> list[web.RouteDef]:
         return [web.post("/v1/moderations", self.create), web.post("/moderations", self.create)]
 
@@ -44,26 +48,24 @@ class Moderations(Plugin):
         async with self.services.enter(request, "moderations") as context:
             data = await read_body(request)
             body = data.decode(wire.decode_request)
-            notes = field_policy.review(data.fields, moderations.MODERATIONS, self.services.config.compat)
-            inputs = moderations.questions(body, self.config.model)
+            notes = Notes(strict=self.services.strict)
+            review(data.fields, MODERATIONS, notes)
             places = asyncio.Semaphore(_AT_ONCE)
-            results = await asyncio.gather(*(self._rate(chat, context, places) for chat in inputs))
-            context.report.describe(self.config.model, body.model, notes=notes)
+            results = await asyncio.gather(
+                *(self._rate(recorded, context, places) for recorded in conversations(body))
+            )
+            context.report.describe(self.config.model, body.model, notes=notes.distinct())
             answer = wire.Moderation(unique("modr-"), self.config.model, list(results))
-            return json_response(wire.encode(answer), answer_headers(self.config.model, notes))
+            return json_response(wire.encode(answer), answer_headers(self.config.model, notes.distinct()))
 
     async def _rate(
-        self, body: chat.ChatRequest, context: RequestContext, places: asyncio.Semaphore
+        self, recorded: ConversationBuilder, context: RequestContext, places: asyncio.Semaphore
     ) -> wire.ModerationResult:
         async with places:
-            try:
-                prepared = await prepare(body, context, self.services, [])
-            except GatewayError as error:
-                error.param = (error.param or "input").replace("messages[0].content", "input")
-                raise
-            call = prepared.call
+            options = RequestOptions(self.config.model)
+            call = (await self.services.preparation.prepare(recorded, options, context)).call
             answer = await self.services.exchange.ask(
                 call.path, call.encode(), context, decode_response,
                 usage=lambda answer: answer.usage_metadata, model=call.model,
             )  # fmt: skip
-            return moderations.result(answer, self.config.flag)
+            return result(answer, self.config.flag)

@@ -14,12 +14,12 @@ from gateway.exchange.delivery import answer_headers
 from gateway.exchange.event_buffer import EventBuffer
 from gateway.exchange.exchange import Reply
 from gateway.exchange.ids import unique
-from gateway.exchange.preparation import PreparedChat
+from gateway.exchange.preparation import PreparedRequest
 from gateway.gemini.events import Event
 from gateway.gemini.turn_reader import TurnReader
 from gateway.plugin import Services
 from gateway.plugins.responses import wire
-from gateway.plugins.responses.response import Object, ResponseOptions, ResponseStream
+from gateway.plugins.responses.response import Object, ResponseOptions, ResponseStream, new_response
 
 _HEARTBEAT = 15.0
 """Seconds between two signs of life of a response that is made in the background."""
@@ -34,7 +34,7 @@ class PreparedResponse(msgspec.Struct, frozen=True):
     """A request that is ready to be asked."""
 
     body: wire.ResponseRequest
-    prepared: PreparedChat
+    prepared: PreparedRequest
     items: list[Any]
     """The whole input so far, as the client sent it; empty when it is not stored."""
     heavy: bool = False
@@ -52,9 +52,10 @@ class ResponseRun:
         self.name = unique("resp_")
         wanted = "reasoning.encrypted_content" in (asked.body.include or ())
         self._encoder = ResponseStream(
-            _response(self.name, asked.body, asked.prepared.call.model),
-            ResponseOptions(asked.prepared.style.rules, wanted),
+            new_response(self.name, asked.body, asked.prepared.call.model, int(time.time())),
+            ResponseOptions(asked.prepared.rules, wanted),
             unique,
+            lambda: int(time.time()),
         )
         self.buffer = EventBuffer()
         """The events so far of a response in the background."""
@@ -72,7 +73,7 @@ class ResponseRun:
 
     def reader(self, choice: int) -> TurnReader:
         prepared = self._asked.prepared
-        return TurnReader(_call_id, prepared.style.rules, prepared.keyring, choice)
+        return TurnReader(_call_id, prepared.rules, prepared.keys, choice)
 
     def encoder(self) -> ResponseStream:
         return self._encoder
@@ -159,40 +160,3 @@ class _Storing:
 
     async def finish(self) -> web.StreamResponse:
         return await self._reply.finish()
-
-
-def _response(name: str, body: wire.ResponseRequest, model: str) -> Object:
-    """Return the object before it has output, with every field that the Open Responses specification requires."""
-    text = body.text.format if body.text is not None else None
-    return {
-        "id": name, "object": "response", "created_at": int(time.time()), "completed_at": None,
-        "status": "queued" if body.background else "in_progress", "background": bool(body.background), "error": None,
-        "incomplete_details": None,
-        "instructions": body.instructions if isinstance(body.instructions, str) else None,
-        "max_output_tokens": body.max_output_tokens, "max_tool_calls": None, "model": model, "output": [],
-        "parallel_tool_calls": body.parallel_tool_calls is not False,
-        "previous_response_id": body.previous_response_id, "prompt_cache_key": body.prompt_cache_key,
-        "reasoning": {"effort": body.reasoning.effort if body.reasoning else None,
-                      "summary": body.reasoning.summary if body.reasoning else None},
-        "safety_identifier": None, "service_tier": "default", "store": body.store is not False,
-        "temperature": 1.0 if body.temperature is None else body.temperature,
-        "frequency_penalty": 0.0, "presence_penalty": 0.0,
-        "text": {"format": _set(text) if text else {"type": "text"}, "verbosity": "medium"},
-        "tool_choice": body.tool_choice or "auto", "tools": [_echoed(tool) for tool in body.tools or ()],
-        "top_logprobs": body.top_logprobs or 0, "top_p": 1.0 if body.top_p is None else body.top_p,
-        "truncation": "disabled", "usage": None, "metadata": body.metadata or {},
-    }  # fmt: skip
-
-
-def _echoed(tool: wire.ResponseTool) -> Object:
-    """Return a tool as the answer repeats it. A function has all of its fields."""
-    if tool.type == "function":
-        return {"type": "function", "name": tool.name, "description": tool.description,
-                "parameters": tool.parameters, "strict": bool(tool.strict)}  # fmt: skip
-    return _set(tool)
-
-
-def _set(value: msgspec.Struct) -> Object:
-    """Return the fields that are set."""
-    fields: Object = msgspec.to_builtins(value)
-    return {name: field for name, field in fields.items() if field is not None}

@@ -1,161 +1,102 @@
-"""Responses, the request: items to the messages of a chat (translation.md H.1).
+"""Responses, the request: walk OpenAI's items and tell the conversation builder what they say."""
 
-The two APIs of OpenAI say the same in other words, and history repair, tools and schemas are the same work for
-both; so a response is asked for as a chat, with every signature in its place, and only its answer is told apart.
-"""
-
-import base64
-import binascii
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
-from msgspec import Struct
 
-from gateway.conversation.field_policy import Policy, printable
+from gateway.conversation import parts
+from gateway.conversation.builder import ConversationBuilder
+from gateway.conversation.generation import OutputFormat, Sampling
+from gateway.conversation.google_options import google_options
+from gateway.conversation.invalid import missing, unsupported_value
+from gateway.conversation.parts import AnyPart
+from gateway.conversation.tools import Choice
 from gateway.errors import BadRequest, UnsupportedParameter
-from gateway.plugins.chat import wire as chat
-from gateway.plugins.responses.wire import Item, ItemPart, ResponseRequest, ResponseTool, ResponseToolChoice
+from gateway.gemini.thought_signatures import split_id
+from gateway.gemini.wire import Part
+from gateway.plugins.responses.signatures import unseal
+from gateway.plugins.responses.wire import (
+    Item,
+    ItemPart,
+    Reasoning,
+    ResponseRequest,
+    ResponseTool,
+    ResponseToolChoice,
+    TextFormat,
+    WebSearchOptions,
+)
 
-_SEAL = "gsig1:"
-_SEARCH = ("web_search", "web_search_preview")
-_HOSTED = {"code_interpreter": "code_interpreter", **dict.fromkeys(_SEARCH, "web_search")}
-_NEUTRAL: tuple[object, ...] = (None, False, [], {}, "")
-
-RESPONSES: dict[str, Policy] = {
-    "model": Policy("mapped", "URL path, as in chat"),
-    "input": Policy(
-        "mapped", "`contents`: messages, calls, outputs, reasoning; hosted tools' items are left out"
-    ),
-    "instructions": Policy("mapped", "`systemInstruction`"),
-    "stream": Policy("mapped", "every event, with `sequence_number`"),
-    "stream_options": Policy("mapped", "obfuscation is optional and left out"),
-    "max_output_tokens": Policy("clamped", "`maxOutputTokens`"),
-    "temperature": Policy("clamped", "as in chat"),
-    "top_p": Policy("mapped", "`topP`"),
-    "top_logprobs": Policy("mapped", "where the model gives them"),
-    "reasoning": Policy("clamped", "`effort` as in chat; a `summary` asks for thought summaries"),
-    "text": Policy("mapped", "`format` as in chat; the verbosity has no counterpart"),
-    "tools": Policy("mapped", "functions, custom tools, web search, code interpreter; others are a note"),
-    "tool_choice": Policy("mapped", "as in chat; hosted tools cannot be forced"),
-    "parallel_tool_calls": Policy("emulated", "false keeps the first call of an answer"),
-    "include": Policy("mapped", "`reasoning.encrypted_content`, `message.output_text.logprobs`"),
-    "previous_response_id": Policy("emulated", "from the gateway's own store"),
-    "store": Policy("emulated", "kept in the gateway's store, as long as `state.responses` says"),
-    "service_tier": Policy("mapped", "as in chat"),
-    "metadata": Policy("emulated", "given back in the response"),
-    "google": Policy("mapped", "as in chat"),
-    "extra_body": Policy("mapped", "as in chat"),
-    "web_search_options": Policy("mapped", "as in chat"),
-    "background": Policy(
-        "emulated", "made while nobody waits; read it by its id, or its events by `starting_after`"
-    ),
-    "conversation": Policy("dropped", "send the items, or previous_response_id"),
-    "prompt": Policy("dropped", "prompt templates live with OpenAI"),
-    "truncation": Policy("ignored", "Gemini truncates nothing", (*_NEUTRAL, "disabled")),
-    "max_tool_calls": Policy("ignored", "no counterpart"),
-    "context_management": Policy("ignored", "no counterpart"),
-    "user": Policy("ignored", "Gemini has no end-user id"),
-    "safety_identifier": Policy("ignored", "Gemini has no end-user id"),
-    "prompt_cache_key": Policy(
-        "mapped", "keeps calls on one project of the pool, where Gemini's implicit cache is"
-    ),
-    "prompt_cache_retention": Policy("ignored", "Gemini caches implicitly"),
-    "prompt_cache_options": Policy("ignored", "Gemini caches implicitly"),
-    "client_metadata": Policy("ignored", "nothing is stored"),
+HISTORY = "previous_response_id"
+LOGPROBS = "message.output_text.logprobs"
+"""The value of `include` that asks for log-probabilities."""
+_ROLES = ("user", "assistant", "system", "developer")
+_TEXTS = ("input_text", "output_text", "text", "summary_text")
+_TEXT_TYPES = (*_TEXTS, "refusal")
+_PART_TYPES = (*_TEXT_TYPES, "input_image", "input_file", "input_audio")
+_CHOICES = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
+_INSTEAD = {
+    "conversation": "Send the items of the conversation, or 'previous_response_id'.",
+    "prompt": "Send the text of the prompt as 'instructions' or 'input'.",
 }
-"""`POST /v1/responses`."""
+"""What to send in place of objects that OpenAI keeps."""
+_FORMATS = ("text", "json_object", "json_schema")
 
 
-class Asked(Struct, frozen=True):
-    """The chat that means the same; where each of its messages came from; what has no meaning here."""
+def conversation(body: ResponseRequest, history: Sequence[Item], *, strict: bool) -> ConversationBuilder:
+    """Return what a request says; `history` are the items of the response before it.
 
-    body: chat.ChatRequest
-    origins: list[str]
-    notes: list[str]
-
-
-def to_chat(body: ResponseRequest, history: Sequence[Item]) -> Asked:
-    """A Responses body, after the items of the response before it. Raises BadRequest with the field's path."""
+    Raises BadRequest with the path of what cannot be understood.
+    """
     for field, value in (("conversation", body.conversation), ("prompt", body.prompt)):
         if value is not None:
-            raise UnsupportedParameter(RESPONSES[field].how, param=field)
-    writer = _Messages()
-    writer.instructions(body.instructions)
-    writer.items(history, "previous_response_id")
-    if isinstance(body.input, str):
-        writer.add(chat.Message("user", body.input), "input")
-    else:
-        writer.items(body.input or (), "input")
-    if not writer.messages:
-        raise BadRequest("`input` is required", param="input", code="missing_required_parameter")
-    tools = _Tools(body.tools or [])
-    asked = chat.ChatRequest(
-        writer.messages,
-        body.model,
-        body.stream,
-        temperature=body.temperature,
-        top_p=body.top_p,
-        max_completion_tokens=body.max_output_tokens,
-        logprobs=True
-        if body.top_logprobs or "message.output_text.logprobs" in (body.include or ())
-        else None,
-        top_logprobs=body.top_logprobs,
-        response_format=_format(body),
-        tools=tools.found or None,
-        tool_choice=tools.choice(body.tool_choice),
-        parallel_tool_calls=body.parallel_tool_calls,
-        reasoning=_reasoning(body),
-        service_tier=body.service_tier,
-        prompt_cache_key=body.prompt_cache_key,
-        google=body.google,
-        extra_body=body.extra_body,
-        web_search_options=body.web_search_options,
+            raise UnsupportedParameter(f"Unsupported parameter: '{field}'. {_INSTEAD[field]}", param=field)
+    builder = ConversationBuilder("input", strict=strict)
+    _say(builder, body, history)
+    _tools(builder, body)
+    _sample(builder, body)
+    if body.reasoning is not None:
+        _think(builder, body.reasoning)
+    if body.text is not None and body.text.format is not None:
+        _format(builder, body.text.format)
+    builder.service_tier = body.service_tier
+    builder.options(
+        google_options(body.google, body.extra_body.google if body.extra_body is not None else None)
     )
-    return Asked(asked, writer.origins, [*writer.notes, *tools.notes])
+    return builder
 
 
-def seal(signature: str, call_id: str) -> str:
-    """A signature as `encrypted_content`: opaque to the client, and told from OpenAI's own."""
-    told = msgspec.json.encode({"sig": signature, "call_id": call_id})
-    return _SEAL + base64.b64encode(told).decode()
+def _say(builder: ConversationBuilder, body: ResponseRequest, history: Sequence[Item]) -> None:
+    reader = _ItemReader(builder)
+    if isinstance(body.instructions, str):
+        builder.system(body.instructions, "instructions")
+    else:
+        reader.read(body.instructions or (), "instructions")
+    reader.read(history, HISTORY)
+    if isinstance(body.input, str):
+        builder.turn("user", body.input, "input")
+    else:
+        reader.read(body.input or (), "input")
+    if not builder.items:
+        raise missing("input")
 
 
-def unseal(content: str) -> str | None:
-    """The signature of an `encrypted_content` that is ours."""
-    if not content.startswith(_SEAL):
-        return None
-    try:
-        found = msgspec.json.decode(base64.b64decode(content.removeprefix(_SEAL), validate=True))
-    except (binascii.Error, msgspec.DecodeError, ValueError):
-        return None
-    signature = found.get("sig") if isinstance(found, dict) else None
-    return signature if isinstance(signature, str) else None
+def _below(at: str, step: str) -> str:
+    """Return a path below another. Stored items are not in the client's body: only the field that names them is."""
+    return at if at == HISTORY else at + step
 
 
-class _Messages:
-    """Items, one after another, as messages; calls in a row are one message."""
+class _ItemReader:
+    """Reads items one after another. A reasoning item's signature belongs to the call or message that follows."""
 
-    def __init__(self) -> None:
-        self.messages: list[chat.Message] = []
-        self.origins: list[str] = []
-        self.notes: list[str] = []
+    def __init__(self, builder: ConversationBuilder) -> None:
+        self._builder = builder
         self._signature: str | None = None
-        self._calling = False
 
-    def add(self, message: chat.Message, at: str) -> None:
-        self._calling = False
-        self.messages.append(message)
-        self.origins.append(at)
-
-    def instructions(self, given: str | list[Item] | None) -> None:
-        if isinstance(given, str):
-            self.add(chat.Message("system", given), "instructions")
-        else:
-            self.items(given or (), "instructions")
-
-    def items(self, items: Sequence[Item], at: str) -> None:
+    def read(self, items: Sequence[Item], at: str) -> None:
+        """Read a list of items; `at` is its path. Raises BadRequest."""
         for i, item in enumerate(items):
-            self._item(item, f"{at}[{i}]")
+            self._item(item, _below(at, f"[{i}]"))
 
     def _item(self, item: Item, at: str) -> None:
         match item.type or "message":
@@ -164,144 +105,247 @@ class _Messages:
             case "function_call" | "custom_tool_call":
                 self._call(item, at)
             case "function_call_output" | "custom_tool_call_output":
-                output = _content(item.output, f"{at}.output")
-                self.add(chat.Message("tool", output, tool_call_id=item.call_id), at)
+                self._builder.result(item.call_id, _output(item.output, _below(at, ".output")), at)
             case "reasoning":
                 self._signature = unseal(item.encrypted_content or "") or self._signature
             case "image_generation_call":
-                url = chat.ImageURL(f"data:image/png;base64,{item.result or ''}")
-                self.add(
-                    chat.Message("assistant", "", images=[chat.ImageIn(url)] if item.result else None), at
-                )
+                self._image(item, at)
             case "item_reference":
-                raise BadRequest("items are not kept by their id: send the item itself", param=f"{at}.id")
-            case other:
-                self.notes.append(f"input.{printable(other)}")
+                raise BadRequest(
+                    f"Item with id '{(item.id or '')[:40]}' not found. Items are not kept by their id: send the "
+                    "item itself.",
+                    param=_below(at, ".id"),
+                )
+            case _:
+                self._builder.notes.add(_below(at, ".type"))
 
     def _message(self, item: Item, at: str) -> None:
-        if not item.role:
-            raise BadRequest("a message needs a role", param=f"{at}.role", code="missing_required_parameter")
-        message = chat.Message(item.role, _content(item.content, f"{at}.content"))
-        if item.role == "assistant" and self._signature:
-            message.extra_content = _extra(self._signature)
-            self._signature = None
-        self.add(message, at)
+        inside = _below(at, ".content")
+        match item.role:
+            case "user":
+                content = item.content
+                said = content or "" if not isinstance(content, list) else _parts(content, inside)
+                self._builder.turn("user", said, at)
+            case "assistant":
+                self._builder.turn("model", self._signed(_texts(item, inside)), at)
+            case "system" | "developer":
+                self._builder.system(_texts(item, inside), at)
+            case None | "":
+                raise missing(_below(at, ".role"))
+            case role:
+                raise unsupported_value(role, _ROLES, _below(at, ".role"))
+
+    def _signed(self, texts: list[Part]) -> list[Part]:
+        """Return an earlier answer with the signature of its last text."""
+        signature = self._take_signature()
+        if signature is None or not texts:
+            return texts
+        return [*texts[:-1], Part(text=texts[-1].text, thought_signature=signature)]
 
     def _call(self, item: Item, at: str) -> None:
         if not item.name:
-            raise BadRequest("a call needs the name of its function", param=f"{at}.name")
-        call = chat.CallIn(item.call_id)
+            raise missing(_below(at, ".name"))
         if item.type == "custom_tool_call":
-            call.custom = chat.CalledCustom(item.name, item.input or "")
+            arguments = msgspec.json.encode(
+                {"input": item.input or ""}
+            ).decode()  # the function it is upstream
+            arguments_at = _below(at, ".input")
         else:
-            call.function = chat.CalledFunction(item.name, item.arguments)
-        if self._signature:
-            call.extra_content = _extra(self._signature)
-            self._signature = None
-        if self._calling:
-            last = self.messages[-1]
-            last.tool_calls = [*(last.tool_calls or ()), call]
-        else:
-            self.add(chat.Message("assistant", None, tool_calls=[call]), at)
-            self._calling = True
+            arguments, arguments_at = item.arguments or "", _below(at, ".arguments")
+        signature = self._take_signature() or split_id(item.call_id or "")[1]
+        self._builder.call(item.call_id, item.name, arguments, signature, at, arguments_at)
+
+    def _image(self, item: Item, at: str) -> None:
+        """Say an image of an earlier answer, if the client kept its bytes."""
+        url = f"data:image/png;base64,{item.result}" if item.result else ""
+        image = parts.earlier_image(url, _below(at, ".result"))
+        self._builder.turn("model", [Part(text=""), *([image] if image is not None else [])], at)
+
+    def _take_signature(self) -> str | None:
+        signature, self._signature = self._signature, None
+        return signature
 
 
-def _extra(signature: str) -> chat.ExtraIn:
-    return chat.ExtraIn(chat.GoogleExtra(signature))
+def _output(output: str | Sequence[ItemPart] | Mapping[str, Any] | None, at: str) -> str | list[AnyPart]:
+    """Return a function's output: a text, parts, or an object as its JSON text."""
+    if output is None or isinstance(output, str):
+        return output or ""
+    if isinstance(output, Mapping):
+        return msgspec.json.encode(output).decode()
+    return _parts(output, at)
 
 
-def _content(given: object, at: str) -> str | list[chat.ContentPart]:
-    """A content or an output: a text, parts, or an object that a client put there."""
-    if given is None:
-        return ""
-    if isinstance(given, str):
-        return given
-    if isinstance(given, dict):
-        return msgspec.json.encode(given).decode()
-    return [_part(part, f"{at}[{i}]") for i, part in enumerate(given)] if isinstance(given, list) else ""
+def _parts(content: Sequence[ItemPart], at: str) -> list[AnyPart]:
+    return [_part(part, _below(at, f"[{i}]")) for i, part in enumerate(content)]
 
 
-def _part(part: ItemPart, at: str) -> chat.ContentPart:
+def _part(part: ItemPart, at: str) -> AnyPart:
+    """Return one part of a user's message or of an output."""
+    text = _text(part, at)
+    if text is not None:
+        return Part(text=text)
     match part.type:
         case "input_image":
-            if part.image_url is None:
-                return chat.ContentPart("file", file=chat.FileInput(file_id=part.file_id))
-            return chat.ContentPart("image_url", image_url=chat.ImageURL(part.image_url, part.detail))
+            return _image(part, at)
         case "input_file":
-            file = chat.FileInput(part.file_data or part.file_url, part.file_id, part.filename)
-            return chat.ContentPart("file", file=file)
-        case "input_audio":
-            return chat.ContentPart("input_audio", input_audio=part.input_audio)
-        case "refusal":
-            return chat.ContentPart("refusal", refusal=part.refusal)
-        case "input_text" | "output_text" | "text" | "summary_text":
-            return chat.ContentPart("text", text=part.text)
-        case other:
-            raise BadRequest(f"unknown content type {other[:40]!r}", param=f"{at}.type")
+            return _file(part, at)
+        case _:
+            audio = part.input_audio
+            if audio is None:
+                raise missing(_below(at, ".input_audio"))
+            inside = _below(at, ".input_audio")
+            return parts.audio(audio.data, audio.format, _below(inside, ".data"), _below(inside, ".format"))
 
 
-def _format(body: ResponseRequest) -> chat.ResponseFormat | None:
-    wanted = body.text.format if body.text is not None else None
-    if wanted is None or wanted.type == "text":
-        return None
-    described = chat.JsonSchemaFormat(wanted.name, wanted.description, wanted.schema, wanted.strict)
-    return chat.ResponseFormat(wanted.type, described if wanted.type == "json_schema" else None)
+def _text(part: ItemPart, at: str) -> str | None:
+    """Return the text of a textual part, or None for another kind. Raises BadRequest for an unknown one."""
+    if part.type not in _PART_TYPES:
+        raise unsupported_value(part.type, _PART_TYPES, _below(at, ".type"))
+    if part.type in _TEXTS and part.text is None:
+        raise missing(_below(at, ".text"))
+    return part.text if part.type in _TEXTS else part.refusal or "" if part.type == "refusal" else None
 
 
-def _reasoning(body: ResponseRequest) -> chat.OpenRouterReasoning | None:
-    """The effort; thoughts are shown when a summary is asked for."""
-    wanted = body.reasoning
-    if wanted is None:
-        return None
-    summary = wanted.summary or wanted.generate_summary
-    if wanted.effort is None and summary is None:
-        return None
-    return chat.OpenRouterReasoning(wanted.effort, exclude=summary is None, enabled=True)
+def _image(part: ItemPart, at: str) -> AnyPart:
+    if part.image_url is not None:
+        return parts.at_url(part.image_url, _below(at, ".image_url"), None, part.detail)
+    if not part.file_id:
+        raise _none_of(at, "image_url", "file_id")
+    return parts.file_id(part.file_id, _below(at, ".file_id"), None)
 
 
-class _Tools:
-    """Flat tools as chat's; the types that cannot be run are notes (wire.md, surprise 4)."""
+def _file(part: ItemPart, at: str) -> AnyPart:
+    if part.file_data:
+        return parts.file_data(part.file_data, _below(at, ".file_data"), None, part.filename)
+    if part.file_url:
+        return parts.at_url(part.file_url, _below(at, ".file_url"))
+    if not part.file_id:
+        raise _none_of(at, "file_data", "file_url", "file_id")
+    return parts.file_id(part.file_id, _below(at, ".file_id"), None)
 
-    def __init__(self, given: list[ResponseTool]) -> None:
-        self.found: list[chat.Tool] = []
-        self.notes: list[str] = []
-        for i, tool in enumerate(given):
-            self._add(tool, f"tools[{i}]")
 
-    def _add(self, tool: ResponseTool, at: str) -> None:
-        if tool.type in ("function", "custom"):
-            if not tool.name:
-                raise BadRequest("a tool needs a name", param=f"{at}.name", code="missing_required_parameter")
-            self._named(tool, tool.name)
-        elif tool.type == "namespace":
+def _none_of(at: str, *fields: str) -> BadRequest:
+    names = " or ".join(f"'{_below(at, f'.{field}')}'" for field in fields)
+    return BadRequest(f"Missing required parameter: {names}.", param=at, code="missing_required_parameter")
+
+
+def _texts(item: Item, at: str) -> list[Part]:
+    """Return the texts of a message that may hold nothing else. Raises BadRequest for another part."""
+    if not isinstance(item.content, list):
+        return [Part(text=item.content or "")]
+    texts = []
+    for i, part in enumerate(item.content):
+        inside = _below(at, f"[{i}]")
+        text = _text(part, inside)
+        if text is None:
+            raise unsupported_value(part.type, _TEXT_TYPES, _below(inside, ".type"))
+        texts.append(Part(text=text))
+    return texts
+
+
+def _tools(builder: ConversationBuilder, body: ResponseRequest) -> None:
+    tools = builder.tools
+    for i, tool in enumerate(body.tools or ()):
+        _tool(builder, tool, f"tools[{i}]")
+    usable = bool(tools)
+    if body.web_search_options is not None:
+        _search(builder, body.web_search_options)
+    tools.single = body.parallel_tool_calls is False
+    if body.tool_choice is not None and (usable or body.tool_choice == "required"):
+        _choose(builder, body.tool_choice)
+
+
+def _tool(builder: ConversationBuilder, tool: ResponseTool, at: str) -> None:
+    """Declare a tool. A hosted tool that Gemini does not have is noted."""
+    name = tool.name or ""
+    match tool.type:
+        case "function":
+            builder.tools.function(
+                name, tool.description, tool.parameters, at, f"{at}.parameters", strict=bool(tool.strict)
+            )
+        case "custom":
+            builder.tools.custom(name, tool.description, tool.format, at)
+        case "namespace":  # Codex groups the tools of one MCP server
             for i, inner in enumerate(tool.tools or ()):
-                self._add(inner, f"{at}.tools[{i}]")
-        elif tool.type in _HOSTED or tool.type.startswith("web_search"):
-            self.found.append(chat.Tool(_HOSTED.get(tool.type, "web_search")))
-        else:
-            self.notes.append(f"tools.{printable(tool.type)}")
+                _tool(builder, inner, f"{at}.tools[{i}]")
+        case "code_interpreter":
+            builder.tools.built_in("code_execution", {}, at)
+        case kind if kind.startswith("web_search"):  # also web_search_preview, and both with a date
+            builder.tools.built_in("google_search", {}, at)
+        case _:
+            builder.notes.add(f"{at}.type")
 
-    def _named(self, tool: ResponseTool, name: str) -> None:
-        if tool.type == "custom":
-            self.found.append(
-                chat.Tool("custom", custom=chat.CustomDefinition(name, tool.description, tool.format))
-            )
+
+def _search(builder: ConversationBuilder, options: WebSearchOptions) -> None:
+    builder.tools.built_in("google_search", {}, "web_search_options")
+    place = options.user_location.approximate if options.user_location is not None else None
+    if place is not None:
+        where = (place.city, place.region, place.country)
+        builder.locate("web_search_options.user_location", where, place.timezone)
+
+
+def _choose(builder: ConversationBuilder, wanted: str | ResponseToolChoice) -> None:
+    at = "tool_choice"
+    if isinstance(wanted, str):
+        mode = _CHOICES.get(wanted)
+        if mode is None:
+            raise unsupported_value(wanted, ("none", "auto", "required"), at)
+        builder.choose(Choice(mode, at))  # type: ignore[arg-type]  # one of the modes, by the table
+    elif wanted.type == "allowed_tools":
+        _allow(builder, wanted)
+    elif wanted.type not in ("function", "custom"):
+        builder.notes.add(at)  # a hosted tool cannot be forced
+    elif not wanted.name:
+        raise missing(f"{at}.name")
+    else:
+        builder.choose(Choice("required", at, (wanted.name,)))
+
+
+def _allow(builder: ConversationBuilder, wanted: ResponseToolChoice) -> None:
+    mode = wanted.mode or "auto"
+    if mode not in ("auto", "required"):
+        raise unsupported_value(mode, ("auto", "required"), "tool_choice.mode")
+    if not wanted.tools:
+        raise missing("tool_choice.tools")
+    for i, tool in enumerate(wanted.tools):
+        if not tool.name:
+            raise missing(f"tool_choice.tools[{i}].name")
+    names = tuple(tool.name or "" for tool in wanted.tools)
+    builder.choose(Choice("allowed" if mode == "auto" else "required", "tool_choice", names))
+
+
+def _sample(builder: ConversationBuilder, body: ResponseRequest) -> None:
+    included = LOGPROBS in (body.include or ())
+    builder.sample(
+        Sampling(
+            temperature=body.temperature,
+            top_p=body.top_p,
+            max_output_tokens=body.max_output_tokens,
+            response_logprobs=included or bool(body.top_logprobs),
+            logprobs=body.top_logprobs,
+        ),
+        {"response_logprobs": "include" if included else "top_logprobs"},
+    )
+
+
+def _think(builder: ConversationBuilder, wanted: Reasoning) -> None:
+    """Take the effort. Thoughts are shown only when a summary is asked for, as OpenAI does."""
+    summary = wanted.summary or wanted.generate_summary
+    if wanted.effort is not None:
+        builder.think("reasoning.effort", effort=wanted.effort, show=None if summary else False)
+    elif summary:
+        builder.think("reasoning.summary" if wanted.summary else "reasoning.generate_summary", show=True)
+
+
+def _format(builder: ConversationBuilder, wanted: TextFormat) -> None:
+    match wanted.type:
+        case "text":
             return
-        function = chat.FunctionDefinition(name, tool.description, tool.parameters, tool.strict)
-        self.found.append(chat.Tool("function", function))
-
-    def choice(self, wanted: str | ResponseToolChoice | None) -> str | chat.ToolChoice | None:
-        """Nothing to choose among is nothing chosen."""
-        if not self.found:
-            return None if wanted != "required" else "required"
-        if wanted is None or isinstance(wanted, str):
-            return wanted
-        if wanted.type == "allowed_tools":
-            allowed = [chat.NamedTool(tool.type, tool.name) for tool in wanted.tools or ()]
-            return chat.ToolChoice(
-                "allowed_tools", allowed_tools=chat.AllowedTools(allowed, wanted.mode or "auto")
+        case "json_object":
+            builder.format(OutputFormat("text.format"))
+        case "json_schema":
+            builder.format(
+                OutputFormat("text.format", wanted.schema, wanted.description, "text.format.schema")
             )
-        if wanted.type in ("function", "custom"):
-            return chat.ToolChoice(wanted.type, wanted.name)
-        self.notes.append("tool_choice")
-        return None
+        case other:
+            raise unsupported_value(other, _FORMATS, "text.format.type")

@@ -1,8 +1,10 @@
-"""Responses, the answer: a turn's events to output items, and to the named events that build them (translation.md H.1).
+"""Responses, the answer: the events of a turn become output items, and the named events that build them
+(https://platform.openai.com/docs/api-reference/responses-streaming).
 
-Unary answers are the last state of the same builder, so that both ways cannot differ.
+A unary answer is the last state of the same encoder, so the two cannot differ.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -24,42 +26,58 @@ from gateway.gemini.events import (
     TurnStarted,
 )
 from gateway.gemini.usage import TokenCounts
-from gateway.plugins.chat.response import MODEL_NAME, token_logprobs
-from gateway.plugins.responses.request import seal
-from gateway.plugins.responses.wire import encode
+from gateway.gemini.wire import LogprobsCandidate, LogprobsResult
+from gateway.plugins.responses.signatures import seal
+from gateway.plugins.responses.wire import ResponseRequest, ResponseTool, encode
 
 Object = dict[str, Any]
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
+_TIERS = {"standard": "default", "flex": "flex", "priority": "priority"}
+"""Gemini's service tiers to OpenAI's."""
+_MODEL_NAME = re.compile(r"[\w.@:/-]{1,128}", re.ASCII)
+"""A model's name that may stand in a header."""
+_NO_PROBABILITY = -9999.0
+"""The number that OpenAI gives for a token that was as good as impossible."""
 
 
 class ResponseOptions(Struct, frozen=True):
-    """What this request wants of its answer."""
+    """What a request asks of its answer."""
 
     rules: CallRules
     encrypted: bool = False
-    """`include: reasoning.encrypted_content`: signatures go out, as reasoning items."""
+    """`include` has `reasoning.encrypted_content`: signatures are returned in reasoning items."""
 
 
 class ResponseStream:
-    """Events to frames; `response` is the object they build."""
+    """Encodes events as frames and builds `response` from them.
 
-    def __init__(self, response: Object, wishes: ResponseOptions, new_id: Callable[[str], str]) -> None:
+    `new_id` makes an id with a prefix; `now` returns seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        response: Object,
+        options: ResponseOptions,
+        new_id: Callable[[str], str],
+        now: Callable[[], int],
+    ) -> None:
         self.response = response
         self.done = False
         """The last event is encoded."""
-        self._wishes = wishes
+        self._options = options
         self._new_id = new_id
+        self._now = now
         self._sequence = 0
         self._begun = False
         self._open: Object | None = None
         self._texts: list[str] = []
 
     def encode(self, events: list[Event]) -> bytes:
-        """The frames of some events."""
+        """Return the frames of some events."""
         out: list[bytes] = []
         for event in events:
             if isinstance(event, TurnStarted):
-                if event.model and MODEL_NAME.fullmatch(event.model):
+                if event.model and _MODEL_NAME.fullmatch(event.model):
                     self.response["model"] = event.model.removeprefix("models/")
                 continue
             self._begin(out)
@@ -67,7 +85,7 @@ class ResponseStream:
         return b"".join(out)
 
     def fail(self, error: GatewayError) -> bytes:
-        """The response failed: nothing follows."""
+        """Return the frames of a failure; nothing follows them."""
         out: list[bytes] = []
         self._begin(out)
         code = "rate_limit_exceeded" if isinstance(error, RateLimited) else "server_error"
@@ -77,7 +95,7 @@ class ResponseStream:
         return b"".join(out)
 
     def begin(self) -> bytes:
-        """The first frames, before there is anything to say."""
+        """Return the first frames, before Gemini has answered."""
         out: list[bytes] = []
         self._begin(out)
         return b"".join(out)
@@ -105,7 +123,7 @@ class ResponseStream:
             case CodePart():
                 self._code(out, event)
             case MediaPart():
-                self._image(out, event)
+                self._media(out, event)
             case Citations():
                 self._cited(out, event)
             case Finished():
@@ -113,7 +131,7 @@ class ResponseStream:
             case TurnEnded():
                 self._ended(out, event)
 
-    # One item is open at a time; whatever is of another kind closes it.
+    # One item is open at a time; an event of another kind closes it.
 
     @property
     def _index(self) -> int:
@@ -163,7 +181,7 @@ class ResponseStream:
     def _text(self, out: list[bytes], event: TextDelta) -> None:
         item = self._message(out)
         self._texts.append(event.text)
-        tokens = token_logprobs(event.logprobs) if event.logprobs is not None else []
+        tokens = _token_logprobs(event.logprobs) if event.logprobs is not None else []
         item["content"][0]["logprobs"] += tokens
         self._emit(out, "response.output_text.delta", item_id=item["id"], output_index=self._index, content_index=0,
                    delta=event.text, logprobs=tokens)  # fmt: skip
@@ -181,23 +199,23 @@ class ResponseStream:
                    summary_index=0, delta=text)  # fmt: skip
 
     def _call(self, out: list[bytes], event: ToolCall) -> None:
-        if event.signature and self._wishes.encrypted:
+        if event.signature and self._options.encrypted:
             sealed = seal(event.signature, event.id)
             self._opened(out, {"id": self._new_id("rs_"), "type": "reasoning", "summary": [],
                                "encrypted_content": sealed})  # fmt: skip
-        custom = event.name in self._wishes.rules.custom
+        custom = event.name in self._options.rules.custom
         key, kind = ("input", "custom_tool_call") if custom else ("arguments", "function_call")
-        value = _input(event.arguments) if custom else event.arguments
+        value = _custom_input(event.arguments) if custom else event.arguments
         item = self._opened(out, {
             "id": self._new_id("ctc_" if custom else "fc_"), "type": kind, "call_id": event.id, "name": event.name,
             key: "", "status": "in_progress",
         })  # fmt: skip
         at = {"item_id": item["id"], "output_index": self._index}
-        said = "response.custom_tool_call_input" if custom else "response.function_call_arguments"
-        self._emit(out, f"{said}.delta", **at, delta=value)
+        event_name = "response.custom_tool_call_input" if custom else "response.function_call_arguments"
+        self._emit(out, f"{event_name}.delta", **at, delta=value)
         item[key] = value
         done = {key: value} if custom else {"name": event.name, key: value}
-        self._emit(out, f"{said}.done", **at, **done)
+        self._emit(out, f"{event_name}.done", **at, **done)
         self._close(out)
 
     def _code(self, out: list[bytes], event: CodePart) -> None:
@@ -217,7 +235,10 @@ class ResponseStream:
             self._emit(out, "response.code_interpreter_call.completed", **at)
             self._close(out)
 
-    def _image(self, out: list[bytes], event: MediaPart) -> None:
+    def _media(self, out: list[bytes], event: MediaPart) -> None:
+        """Add an image. Sound and video are left out: OpenAI's schema has no output item or content part for them."""
+        if event.mime_type.startswith(("audio/", "video/")):
+            return
         item = self._opened(out, {"id": self._new_id("ig_"), "type": "image_generation_call", "status": "in_progress",
                                   "result": None})  # fmt: skip
         at = {"item_id": item["id"], "output_index": self._index}
@@ -228,12 +249,12 @@ class ResponseStream:
         self._close(out)
 
     def _cited(self, out: list[bytes], event: Citations) -> None:
-        """Into the message that is still open; the search itself is an item after it."""
+        """Annotate the message that is still open; the search is an item of its own after it."""
         item = self._open
         if item is not None and item["type"] == "message":
-            for i, cited in enumerate(event.citations):
-                annotation = {"type": "url_citation", "start_index": cited.start, "end_index": cited.end,
-                              "url": cited.url, "title": cited.title}  # fmt: skip
+            for i, citation in enumerate(event.citations):
+                annotation = {"type": "url_citation", "start_index": citation.start, "end_index": citation.end,
+                              "url": citation.url, "title": citation.title}  # fmt: skip
                 item["content"][0]["annotations"].append(annotation)
                 self._emit(out, "response.output_text.annotation.added", item_id=item["id"],
                            output_index=self._index, content_index=0, annotation_index=i,
@@ -262,13 +283,17 @@ class ResponseStream:
             self._open = None
             item.update(status="completed", content=[part])
             self._emit(out, "response.output_item.done", output_index=self._index, item=item)
-        why = _INCOMPLETE.get(end.reason)
-        self.response["status"] = "incomplete" if why else "completed"
-        self.response["incomplete_details"] = {"reason": why} if why else None
+        reason = _INCOMPLETE.get(end.reason)
+        self.response["status"] = "incomplete" if reason else "completed"
+        self.response["incomplete_details"] = {"reason": reason} if reason else None
 
     def _ended(self, out: list[bytes], end: TurnEnded) -> None:
         self.response["usage"] = usage(end.counts)
-        self.response["completed_at"] = self.response["created_at"]
+        if self.response["status"] == "completed":  # OpenAI: only present when the status is completed
+            self.response["completed_at"] = self._now()
+        tier = _TIERS.get(str(end.service_tier).lower())
+        if tier is not None:
+            self.response["service_tier"] = tier
         self.done = True
         self._emit(out, f"response.{self.response['status']}", response=self.response)
 
@@ -284,17 +309,75 @@ def usage(counts: TokenCounts) -> Object:
     }
 
 
-def _input(arguments: str) -> str:
+def new_response(response_id: str, body: ResponseRequest, model: str, created: int) -> Object:
+    """Return the response before anything was said, with all fields that OpenAI's schema requires.
+
+    `created` is in seconds since the epoch.
+    """
+    text = body.text.format if body.text is not None else None
+    reasoning = body.reasoning
+    return {
+        "id": response_id, "object": "response", "created_at": created, "completed_at": None,
+        "status": "queued" if body.background else "in_progress", "background": bool(body.background), "error": None,
+        "incomplete_details": None,
+        "instructions": body.instructions if isinstance(body.instructions, str) else None,
+        "max_output_tokens": body.max_output_tokens, "max_tool_calls": None, "model": model, "output": [],
+        "parallel_tool_calls": body.parallel_tool_calls is not False,
+        "previous_response_id": body.previous_response_id, "prompt_cache_key": body.prompt_cache_key,
+        "reasoning": {"effort": reasoning.effort if reasoning is not None else None,
+                      "summary": reasoning.summary if reasoning is not None else None},
+        "safety_identifier": None, "service_tier": "default", "store": body.store is not False,
+        "temperature": 1.0 if body.temperature is None else body.temperature,
+        "frequency_penalty": 0.0, "presence_penalty": 0.0,
+        "text": {"format": {"type": "text"} if text is None else {"type": text.type, **msgspec.to_builtins(text)},
+                 "verbosity": "medium"},
+        "tool_choice": msgspec.to_builtins(body.tool_choice or "auto"),
+        "tools": [_echoed(tool) for tool in body.tools or ()],
+        "top_logprobs": body.top_logprobs or 0, "top_p": 1.0 if body.top_p is None else body.top_p,
+        "truncation": "disabled", "usage": None, "metadata": body.metadata or {},
+    }  # fmt: skip
+
+
+def _echoed(tool: ResponseTool) -> Object:
+    """Return a tool as the response repeats it. OpenAI's schema requires all fields of a function."""
+    if tool.type == "function":
+        return {"type": "function", "name": tool.name, "description": tool.description,
+                "parameters": tool.parameters, "strict": bool(tool.strict)}  # fmt: skip
+    fields: Object = msgspec.to_builtins(tool)
+    return fields
+
+
+def _custom_input(arguments: str) -> str:
+    """Return a custom tool's text: the one argument of the function that Gemini called."""
     value = msgspec.json.decode(arguments)
-    found = value.get("input") if isinstance(value, dict) else None
-    return found if isinstance(found, str) else arguments
+    text = value.get("input") if isinstance(value, dict) else None
+    return text if isinstance(text, str) else arguments
 
 
 def _queries(metadata: msgspec.Raw) -> list[str]:
-    """What was searched for."""
+    """Return the search queries of groundingMetadata."""
     try:
-        found = msgspec.json.decode(metadata) if metadata else {}
+        value = msgspec.json.decode(metadata) if metadata else {}
     except msgspec.DecodeError:
         return []
-    queries = found.get("webSearchQueries") if isinstance(found, dict) else None
-    return [query for query in queries or () if isinstance(query, str) and query]
+    queries = value.get("webSearchQueries") if isinstance(value, dict) else None
+    if not isinstance(queries, list):
+        return []
+    return [query for query in queries if isinstance(query, str) and query]
+
+
+def _token_logprobs(result: LogprobsResult) -> list[Object]:
+    """Return each chosen token with its probability and the likeliest others."""
+    tops = result.top_candidates or []
+    tokens = []
+    for i, chosen in enumerate(result.chosen_candidates or ()):
+        others = tops[i].candidates or [] if i < len(tops) else []
+        tokens.append({**_logprob(chosen), "top_logprobs": [_logprob(other) for other in others]})
+    return tokens
+
+
+def _logprob(candidate: LogprobsCandidate) -> Object:
+    """Return a token. Google leaves out the 0 of a certain one (proto3 default)."""
+    value = candidate.log_probability
+    probability = max(_NO_PROBABILITY, value) if value is not None else 0.0
+    return {"token": candidate.token, "logprob": probability, "bytes": list(candidate.token.encode())}

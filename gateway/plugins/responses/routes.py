@@ -3,29 +3,30 @@
 import re
 import time
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from gateway.conversation import field_policy
-from gateway.errors import BadRequest, Draining, GatewayError, NotFound, RateLimited
+from gateway.conversation.builder import ConversationBuilder
+from gateway.conversation.field_policy import FieldPolicies, review
+from gateway.errors import BadRequest, Draining, NotFound, RateLimited
 from gateway.exchange.context import RequestContext
 from gateway.exchange.delivery import json_response
 from gateway.exchange.ids import unique
 from gateway.exchange.offload import offload
-from gateway.exchange.preparation import prepare
-from gateway.exchange.request_body import read_body
+from gateway.exchange.preparation import RequestOptions
+from gateway.exchange.request_body import Body, read_body
 from gateway.gemini.thought_signatures import SignatureKeys
 from gateway.plugin import Plugin, Services
-from gateway.plugins.responses import request as responses
 from gateway.plugins.responses import wire
 from gateway.plugins.responses.background import STALE, PreparedResponse, ResponseRun
+from gateway.plugins.responses.fields import RESPONSES
+from gateway.plugins.responses.request import conversation
 from gateway.plugins.responses.response import Object
 from gateway.policy.access import Client
 
-_AT = re.compile(r"messages\[(\d+)\]")
 _UNFINISHED = ("queued", "in_progress")
 _MIB = 2**20
 
@@ -50,6 +51,8 @@ class Responses(Plugin):
         super().__init__(config, services)
         self._runs: dict[bytes, ResponseRun] = {}
         """In the background, now or lately, oldest first."""
+
+    fields: ClassVar[FieldPolicies] = {"POST /v1/responses": RESPONSES}
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -140,8 +143,8 @@ class Responses(Plugin):
         text = (await self.services.stored_responses.get([key], time.time())).get(key)
         if text:
             return _alive(msgspec.json.decode(text))
+        message = f"Previous response with id '{name[:80]}' not found."
         if param is not None:
-            message = f"Previous response with id '{name[:80]}' not found."
             raise BadRequest(message, param=param, code="previous_response_not_found")
         raise NotFound(f"Response with id '{name[:80]}' not found.", code="response_not_found")
 
@@ -198,21 +201,22 @@ class Responses(Plugin):
             if before["response"]["status"] in _UNFINISHED:
                 raise BadRequest("the previous response is still being made", param="previous_response_id")
             history = before["items"]
-        notes = field_policy.review(data.fields, responses.RESPONSES, self.services.config.compat)
-        chat = await offload(
-            data.heavy, lambda: responses.to_chat(body, msgspec.convert(history, list[wire.Item]))
+        recorded = await offload(data.heavy, self._read, data, body, history)
+        options = RequestOptions(
+            body.model, bool(body.stream), cache_key=body.prompt_cache_key or "", heavy=data.heavy
         )
-        try:
-            prepared = await prepare(
-                chat.body, context, self.services, [*notes, *chat.notes], heavy=data.heavy
-            )
-        except GatewayError as error:
-            error.param = _origin(error.param, chat.origins)
-            raise
+        prepared = await self.services.preparation.prepare(recorded, options, context)
         if body.store is False:
             return PreparedResponse(body, prepared, [], data.heavy)
         items = await offload(data.heavy, _items, data.fields.get("input"))
         return PreparedResponse(body, prepared, [*history, *items], data.heavy)
+
+    def _read(self, data: Body, body: wire.ResponseRequest, history: list[Any]) -> ConversationBuilder:
+        """Return what a body says after its history. Raises BadRequest with the path of what is wrong."""
+        items = msgspec.convert(history, list[wire.Item])
+        recorded = conversation(body, items, strict=self.services.strict)
+        review(data.fields, RESPONSES, recorded.notes)
+        return recorded
 
 
 def _alive(stored: Object) -> Object:
@@ -246,11 +250,3 @@ def _items(data: msgspec.Raw | None) -> list[Any]:
         {**item, "id": item.get("id") or unique("item_")} if isinstance(item, dict) else item
         for item in items
     ]
-
-
-def _origin(param: str | None, origins: list[str]) -> str | None:
-    """A message's path as the path of the item it came from."""
-    message = _AT.match(param or "")
-    if param is None or message is None or int(message[1]) >= len(origins):
-        return param
-    return origins[int(message[1])] + param[message.end() :]

@@ -1,6 +1,7 @@
-"""OpenAI's Responses: the request as far as it is read. Answers are plain objects (translate.responses_answer).
+"""OpenAI's Responses: the request, as far as it is read
+(https://platform.openai.com/docs/api-reference/responses/create).
 
-Items are of many types; one Struct holds the fields of all, and `type` says which of them count.
+Items have many types. One Struct holds the fields of all of them, and `type` says which count.
 """
 
 from typing import Annotated, Any
@@ -8,11 +9,16 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from gateway.plugins.chat.wire import ExtraBody, InputAudio, Json, StreamOptions, WebSearchOptions
+Json = dict[str, Any]
 
 
-class ItemPart(Struct, gc=False):
-    """One part of a message's or a result's content."""
+class InputAudio(Struct, frozen=True, gc=False):
+    data: str
+    format: str | None = None
+
+
+class ItemPart(Struct, frozen=True, gc=False):
+    """One part of the content of a message or of a result."""
 
     type: str
     text: str | None = None
@@ -26,8 +32,8 @@ class ItemPart(Struct, gc=False):
     input_audio: InputAudio | None = None
 
 
-class Item(Struct, gc=False):
-    """A message, a call, a call's output, a reasoning item …"""
+class Item(Struct, frozen=True, gc=False):
+    """A message, a call, the output of a call, or a reasoning item."""
 
     type: str | None = None
     role: str | None = None
@@ -42,13 +48,13 @@ class Item(Struct, gc=False):
     result: str | None = None
 
 
-class Reasoning(Struct, gc=False):
+class Reasoning(Struct, frozen=True, gc=False):
     effort: str | None = None
     summary: str | None = None
     generate_summary: str | None = None
 
 
-class TextFormat(Struct, gc=False):
+class TextFormat(Struct, frozen=True, omit_defaults=True, gc=False):
     type: str = "text"
     name: str | None = None
     description: str | None = None
@@ -56,13 +62,13 @@ class TextFormat(Struct, gc=False):
     strict: bool | None = None
 
 
-class TextOptions(Struct, gc=False):
+class TextOptions(Struct, frozen=True, gc=False):
     format: TextFormat | None = None
     verbosity: str | None = None
 
 
-class ResponseTool(Struct, gc=False):
-    """Flat, unlike chat's; a `namespace` holds tools of its own (Codex)."""
+class ResponseTool(Struct, frozen=True, omit_defaults=True, gc=False):
+    """A tool with its fields beside `type`; a `namespace` holds further tools."""
 
     type: str
     name: str | None = None
@@ -74,24 +80,47 @@ class ResponseTool(Struct, gc=False):
     user_location: Json | None = None
 
 
-class ToolRef(Struct, gc=False):
+class ToolRef(Struct, frozen=True, omit_defaults=True, gc=False):
     type: str | None = None
     name: str | None = None
 
 
-class ResponseToolChoice(Struct, gc=False):
+class ResponseToolChoice(Struct, frozen=True, omit_defaults=True, gc=False):
     type: str | None = None
     name: str | None = None
     mode: str | None = None
     tools: list[ToolRef] | None = None
 
 
-class ResponseRequest(Struct, gc=False):
+class ApproximateLocation(Struct, frozen=True, gc=False):
+    city: str | None = None
+    region: str | None = None
+    country: str | None = None
+    timezone: str | None = None
+
+
+class UserLocation(Struct, frozen=True, gc=False):
+    approximate: ApproximateLocation | None = None
+
+
+class WebSearchOptions(Struct, frozen=True, gc=False):
+    """The field of chat completions, which some clients send here, too."""
+
+    user_location: UserLocation | None = None
+
+
+class ExtraBody(Struct, frozen=True, gc=False):
+    """The literal key `extra_body` that some SDKs send (https://ai.google.dev/gemini-api/docs/openai#extra-body)."""
+
+    google: Json | None = None
+
+
+class ResponseRequest(Struct, frozen=True, gc=False):
     input: str | list[Item] | None = None
     model: str | None = None
     instructions: str | list[Item] | None = None
     stream: bool | None = None
-    stream_options: StreamOptions | None = None
+    stream_options: Json | None = None
     max_output_tokens: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None

@@ -15,15 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.capabilities import shipped
-from gateway.conversation import translation as chat
 from gateway.errors import GatewayError
 from gateway.gemini import wire as gemini
-from gateway.gemini.capabilities import CapabilityTable
 from gateway.gemini.stream_translator import StreamTranslator
 from gateway.gemini.turn_reader import TurnReader
 from gateway.plugins.chat.response import AnswerOptions, ChatStream, Envelope, completion
-from gateway.plugins.chat.wire import decode_request, encode
+from gateway.plugins.chat.wire import encode
+from tests.support.chat import translation
 from tests.support.paths import GOLDEN
 
 FOLDER = GOLDEN
@@ -31,7 +29,6 @@ RULE = "\n-----\n"
 REQUESTS = sorted((FOLDER / "chat").glob("*.golden"))
 TURNS = sorted((FOLDER / "chat_turn").glob("*.golden"))
 STREAMS = sorted((FOLDER / "chat_stream").glob("*.golden"))
-FAMILIES = CapabilityTable(shipped())
 
 
 def halves(file: Path) -> tuple[str, str]:
@@ -46,14 +43,9 @@ def compare(file: Path, above: str, below: str, found: str) -> None:
         assert found == below
 
 
-def understood(request: str) -> chat.Translated:
-    model = json.loads(request).get("model", "gemini-2.5-flash")
-    return chat.to_gemini(decode_request(request), chat.TranslationContext(model, FAMILIES.of(model)))
-
-
 def translated(request: str) -> str:
     try:
-        done = understood(request)
+        done = translation(request)
     except GatewayError as error:
         return f"{error.status} {error.code} {error.param}: {error.message}\n"
     except msgspec.ValidationError as error:
@@ -64,7 +56,7 @@ def translated(request: str) -> str:
 
 
 def answered(request: str, answer: str) -> str:
-    done = understood(request)
+    done = translation(request)
     numbers = iter(range(100))
     reader = TurnReader(lambda: f"call_{next(numbers)}", done.rules)
     events = reader.feed(gemini.decode_response(answer)) + reader.close(whole=True, accept_empty=True)

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from gateway.gemini.events import Event
 from gateway.gemini.stream_translator import StreamTranslator, decode
 from gateway.gemini.turn_reader import TurnReader
-from gateway.plugins.chat.response import Envelope
-from gateway.plugins.completions.translation import CompletionStream, completion
+from gateway.plugins.completions.response import CompletionStream, Envelope, completion
 from tests.support.paths import GOLDEN
 
 STREAMS = sorted((GOLDEN / "chat_stream").glob("*.golden"))
@@ -24,7 +23,7 @@ def events_of(file: Path) -> list[bytes]:
 
 def frames(stream: bytes, cuts: list[int]) -> tuple[bytes, bool]:
     """What the client gets, and whether it ended well."""
-    encoder = CompletionStream(Envelope("chatcmpl-x", 1, "asked"), ["echo "], include_usage=True, calls=1)
+    encoder = CompletionStream(Envelope("cmpl-x", 1, "asked"), ["echo "], include_usage=True, calls=1)
     translator = StreamTranslator(TurnReader(lambda: "call"), encoder)
     out = b""
     for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True):
@@ -54,7 +53,7 @@ def test_the_chunks_make_up_the_whole_answer(file: Path) -> None:
         return
     reader = TurnReader(lambda: "call")
     events: list[Event] = [event for one in events_of(file) for event in reader.feed(decode(one))]
-    whole = completion([*events, *reader.close()], Envelope("chatcmpl-x", 1, "asked"), ["echo "] * 8)
+    whole = completion([*events, *reader.close()], Envelope("cmpl-x", 1, "asked"), ["echo "] * 8)
     chunks = [json.loads(line[6:]) for line in out.split(b"\n\n") if line and line != b"data: [DONE]"]
 
     told = "".join(choice["text"] for chunk in chunks for choice in chunk["choices"] if choice["index"] == 0)

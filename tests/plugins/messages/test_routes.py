@@ -100,7 +100,7 @@ async def test_mistakes_are_told_in_anthropics_way(http: aiohttp.ClientSession, 
     image = {"type": "image", "source": {"type": "url", "url": "ftp://x"}}
     status, _, found = await post(http, gateway, system="s", messages=[{"role": "user", "content": [image]}])
     assert (status, found["error"]["type"]) == (400, "invalid_request_error")
-    assert found["error"]["message"].startswith("messages.0.content.0.image_url.url: ")
+    assert found["error"]["message"].startswith("messages.0.content.0.source.url: ")
 
 
 async def test_a_failure_midstream_is_an_error_event(http: aiohttp.ClientSession, gateway: str) -> None:

@@ -1,0 +1,174 @@
+"""The conversation builder: what a client says, recorded in Gemini's terms.
+
+A surface walks its own request once and says here what it reads, each time with `at`, the path in the client's own
+request. The builder knows no dialect. What it has recorded can be translated for any model (`translation`), and every
+error and note then names the client's own field.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from gateway.conversation.generation import OutputFormat, Sampling
+from gateway.conversation.google_options import NOTHING, GoogleOptions
+from gateway.conversation.history import Call, Item, Result, Turn
+from gateway.conversation.modalities import ModalityRequest
+from gateway.conversation.notes import Notes
+from gateway.conversation.parts import AnyPart, Attachment
+from gateway.conversation.reasoning import ReasoningRequest, checked
+from gateway.conversation.tools import Choice, ToolBox
+from gateway.gemini.thought_signatures import SignatureKeys, split_id
+from gateway.gemini.wire import Part, SafetySetting
+
+NO_SAMPLING = Sampling()
+NO_REASONING = ReasoningRequest()
+NO_MODALITIES = ModalityRequest()
+
+
+class ConversationBuilder:
+    """Records one conversation. `root` is the field that holds its turns; `strict` refuses what cannot be honoured."""
+
+    def __init__(self, root: str, *, strict: bool = False) -> None:
+        self.root = root
+        self.notes = Notes(strict=strict)
+        self.items: list[Item] = []
+        self.attachments: list[Attachment] = []
+        """Parts that wait for a file or the store."""
+        self.calls: list[Call] = []
+        self.tools = ToolBox(self.notes)
+        self.sampling = NO_SAMPLING
+        self.names: Mapping[str, str] = {}
+        """Field of generationConfig to the client's path, where the names differ."""
+        self.reasoning = NO_REASONING
+        self.output_format: OutputFormat | None = None
+        self.modalities = NO_MODALITIES
+        self.location: tuple[str, str] | None = None
+        """Where the user is, in words, and the field that says so."""
+        self.safety: list[SafetySetting] = []
+        self.google: GoogleOptions = NOTHING
+        self.service_tier: str | None = None
+        self._step: Turn | None = None
+
+    @property
+    def instruction_at(self) -> str | None:
+        """Where the client gave its first instruction."""
+        return next(
+            (item.at for item in self.items if isinstance(item, Turn) and item.role == "system"), None
+        )
+
+    def system(self, parts: str | Sequence[Part], at: str) -> None:
+        """Say an instruction. Empty texts say nothing."""
+        texts = [Part(text=parts)] if isinstance(parts, str) else parts
+        kept: list[AnyPart] = [part for part in texts if part.text]
+        if kept:
+            self._turn("system", kept, at)
+
+    def turn(self, role: str, parts: str | Sequence[AnyPart], at: str) -> None:
+        """Say something as `user` or `model`. Calls that follow a model's turn belong to it."""
+        said: list[AnyPart] = [Part(text=parts)] if isinstance(parts, str) else list(parts)
+        if role == "user" and said and not isinstance(parts, str) and not any(map(_has_text, said)):
+            said.append(Part(text=""))  # some models refuse a picture without any text beside it
+        turn = self._turn(role, said, at)
+        self._step = turn if role == "model" else None
+
+    def call(
+        self,
+        call_id: str | None,
+        name: str,
+        arguments: str,
+        signature: str | None,
+        at: str,
+        arguments_at: str,
+    ) -> None:
+        """Record a call of the model's last turn; without one before it, the call begins a turn."""
+        if self._step is None:
+            self._step = self._turn("model", [], at)
+        call = Call(split_id(call_id or "")[0], name, arguments, at, arguments_at, signature)
+        self._step.calls.append(call)
+        self.calls.append(call)
+
+    def result(
+        self,
+        call_id: str | None,
+        parts: str | Sequence[AnyPart],
+        at: str,
+        *,
+        name: str = "",
+        error: bool = False,
+    ) -> None:
+        """Record a function's result, for the call of that id or, without an id, of that name."""
+        said: list[AnyPart] = [Part(text=parts)] if isinstance(parts, str) else list(parts)
+        self._keep_attachments(said)
+        self._step = None
+        self.items.append(Result(split_id(call_id or "")[0], name, said, at, error))
+
+    def choose(self, choice: Choice) -> None:
+        """Say which tools the model may or must call."""
+        self.tools.choice = choice
+
+    def think(
+        self,
+        at: str | None,
+        *,
+        effort: str | None = None,
+        budget: int | None = None,
+        show: bool | None = None,
+    ) -> None:
+        """Say how much to think. `at` is None when the gateway asks on its own behalf. Raises BadRequest."""
+        self.reasoning = ReasoningRequest(checked(effort, at or ""), budget, show, at)
+
+    def format(self, wanted: OutputFormat) -> None:
+        """Ask for JSON."""
+        self.output_format = wanted
+
+    def sample(self, sampling: Sampling, names: Mapping[str, str]) -> None:
+        """Say how to choose tokens; `names` maps Gemini's fields to the client's where they differ."""
+        self.sampling, self.names = sampling, names
+
+    def locate(self, at: str, place: Sequence[str | None], timezone: str | None) -> None:
+        """Say where the user is. Gemini takes coordinates only, so the place becomes words."""
+        where = ", ".join(name for name in place if name)
+        if where:
+            self.location = f"The user is located in {where}" + (f" ({timezone})." if timezone else "."), at
+        elif timezone:
+            self.location = f"The user's time zone is {timezone}.", at
+
+    def options(self, google: GoogleOptions) -> None:
+        """Take Gemini's own options. Unknown ones are noted, or refused in strict mode."""
+        self.google = google
+        for path in google.unknown:
+            self.notes.drop(path, "Gemini has no such option.")
+
+    def remote_media(self) -> dict[str, str]:
+        """Return the addresses to fetch, each with the path that names it first."""
+        addresses: dict[str, str] = {}
+        for attachment in self.attachments:
+            if attachment.url:
+                addresses.setdefault(attachment.url, attachment.at)
+        return addresses
+
+    def unsigned(self, keys: SignatureKeys) -> list[bytes]:
+        """Return the store's keys of calls and images that came back without their signature."""
+        return [key for group in self._unsigned(keys) for key in group]
+
+    def _unsigned(self, keys: SignatureKeys) -> Iterator[Sequence[bytes]]:
+        for call in self.calls:
+            if call.signature is None:
+                yield keys.call(call.id, call.name, call.arguments)
+        for attachment in self.attachments:
+            if attachment.lookup:
+                yield keys.image(attachment.lookup)
+
+    def _turn(self, role: str, parts: list[AnyPart], at: str) -> Turn:
+        self._keep_attachments(parts)
+        self._step = None
+        turn = Turn(role, parts, at)
+        self.items.append(turn)
+        return turn
+
+    def _keep_attachments(self, parts: Sequence[AnyPart]) -> None:
+        for part in parts:
+            if isinstance(part, Attachment):
+                self.attachments.append(part)
+
+
+def _has_text(part: AnyPart) -> bool:
+    return isinstance(part, Part) and part.text is not None

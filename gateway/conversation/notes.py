@@ -1,0 +1,53 @@
+"""Notes: the fields of a request that are not honoured, or only after a repair, by the client's own path."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from gateway.errors import UnsupportedParameter
+
+_INDEX = re.compile(r"\[\d+\]|\.\d+(?=\.|$)")
+_UNPRINTABLE = re.compile(r"[^A-Za-z0-9_.\[\]-]")
+_LONGEST_NAME = 40
+
+
+class Notes:
+    """The notes of one request. In strict mode a field that would change the answer is refused instead."""
+
+    def __init__(self, *, strict: bool = False, noted: Iterable[str] = ()) -> None:
+        self.strict = strict
+        self._paths = list(noted)
+
+    def add(self, at: str) -> None:
+        """Note a field."""
+        self._paths.append(at)
+
+    def drop(self, at: str, why: str) -> None:
+        """Note a field that cannot be honoured. Raises UnsupportedParameter in strict mode."""
+        if self.strict:
+            raise UnsupportedParameter(f"Unsupported parameter: '{at}'. {why}", param=at)
+        self._paths.append(at)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def distinct(self) -> list[str]:
+        """Return the paths in order, the first of those that differ only in their indexes."""
+        return distinct(self._paths)
+
+
+def distinct(paths: Iterable[str]) -> list[str]:
+    """Return the paths in order, the first of those that differ only in their indexes."""
+    kinds: dict[str, str] = {}
+    for path in paths:
+        kinds.setdefault(kind(path), path)
+    return list(kinds.values())
+
+
+def kind(path: str) -> str:
+    """Return a path without its indexes: `messages[3].tool_calls[0]` and `messages.3` name kinds of fields."""
+    return _INDEX.sub("", path)
+
+
+def printable(name: str) -> str:
+    """Return a client's own word as it may stand in a header."""
+    return _UNPRINTABLE.sub("?", name[:_LONGEST_NAME]) or "?"

@@ -1,0 +1,418 @@
+"""Chat completions, the request: walk OpenAI's messages and tell the conversation builder what they say."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from gateway.conversation import parts
+from gateway.conversation.builder import ConversationBuilder
+from gateway.conversation.generation import OutputFormat, Sampling
+from gateway.conversation.google_options import google_options
+from gateway.conversation.invalid import missing, unsupported_value
+from gateway.conversation.modalities import ModalityRequest
+from gateway.conversation.parts import AnyPart
+from gateway.conversation.tools import BUILT_INS, Choice
+from gateway.errors import BadRequest
+from gateway.gemini.wire import Part
+from gateway.gemini.wire import SafetySetting as GeminiSafetySetting
+from gateway.plugins.chat import signatures
+from gateway.plugins.chat.wire import (
+    CallIn,
+    ChatRequest,
+    ContentPart,
+    FileInput,
+    FunctionDefinition,
+    ImageURL,
+    Message,
+    NamedTool,
+    ResponseFormat,
+    Tool,
+    ToolChoice,
+)
+
+_ROLES = ("system", "developer", "user", "assistant", "tool", "function")
+_PART_TYPES = ("text", "image_url", "input_audio", "file", "video_url")
+_TEXTS = ("text", "input_text", "output_text")
+_THOUGHTS = ("thinking", "redacted_thinking", "reasoning")
+"""Parts of an earlier answer that are not sent back: Gemini takes no thoughts in a history."""
+_KEYED_BUILT_INS = ("google_search", "url_context", "code_execution", "google_maps")
+_CHOICES = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
+
+
+def conversation(body: ChatRequest, *, strict: bool) -> ConversationBuilder:
+    """Return what a chat request says. Raises BadRequest with the path of what cannot be understood."""
+    builder = ConversationBuilder("messages", strict=strict)
+    for i, message in enumerate(body.messages):
+        _message(builder, message, f"messages[{i}]")
+    if body.tools or body.functions or body.tool_choice or body.function_call or body.web_search_options:
+        _tools(builder, body)
+    builder.sample(
+        Sampling(
+            temperature=body.temperature,
+            top_p=body.top_p,
+            top_k=body.top_k,
+            max_output_tokens=body.max_completion_tokens or body.max_tokens,
+            stop_sequences=[body.stop] if isinstance(body.stop, str) else body.stop or (),
+            seed=body.seed,
+            presence_penalty=body.presence_penalty,
+            frequency_penalty=body.frequency_penalty,
+            response_logprobs=bool(body.logprobs),
+            logprobs=body.top_logprobs,
+        ),
+        _LIMIT if body.max_completion_tokens else _OLD_LIMIT,
+    )
+    if body.top_logprobs is not None and not body.logprobs:
+        raise BadRequest("'top_logprobs' requires 'logprobs' to be true.", param="top_logprobs")
+    _think(builder, body)
+    if body.response_format is not None:
+        _format(builder, body.response_format)
+    if body.modalities or body.audio:
+        _modalities(builder, body)
+    if body.safety_settings:
+        builder.safety += [GeminiSafetySetting(s.category, s.threshold) for s in body.safety_settings]
+    builder.service_tier = body.service_tier
+    builder.options(
+        google_options(
+            body.google,
+            body.extra_body.google if body.extra_body is not None else None,
+            cached_content=body.cached_content,
+            thinking_config=body.thinking_config,
+        )
+    )
+    return builder
+
+
+_LIMIT: Mapping[str, str] = {"max_output_tokens": "max_completion_tokens"}
+_OLD_LIMIT: Mapping[str, str] = {"max_output_tokens": "max_tokens"}
+
+
+def _message(builder: ConversationBuilder, message: Message, at: str) -> None:
+    match message.role:
+        case "user":
+            _user(builder, message, at)
+        case "assistant":
+            _assistant(builder, message, at)
+        case "system" | "developer":
+            builder.system(_texts_only(message, at), at)
+        case "tool" | "function":
+            builder.result(message.tool_call_id, _result_parts(message, at), at, name=message.name or "")
+        case other:
+            raise unsupported_value(other, _ROLES, f"{at}.role")
+
+
+def _user(builder: ConversationBuilder, message: Message, at: str) -> None:
+    content = message.content
+    if content is None:
+        raise missing(f"{at}.content")
+    if isinstance(content, str):
+        builder.turn("user", content, at)
+    else:
+        builder.turn("user", _parts(content, at), at)
+
+
+def _result_parts(message: Message, at: str) -> str | list[AnyPart]:
+    content = message.content
+    return content or "" if content is None or isinstance(content, str) else _parts(content, at)
+
+
+def _parts(content: Sequence[ContentPart], at: str) -> list[AnyPart]:
+    return [_part(part, f"{at}.content[{i}]") for i, part in enumerate(content)]
+
+
+def _part(part: ContentPart, at: str) -> AnyPart:
+    """Return one part of a user's message or of a result."""
+    text = _text(part, at)
+    if text is not None:
+        return Part(text=text)
+    match part.type:
+        case "image_url":
+            result = _by_url(part.image_url, f"{at}.image_url", part.mime_type)
+        case "video_url":
+            result = _by_url(part.video_url, f"{at}.video_url", part.mime_type)
+        case "input_audio":
+            result = _audio(part, at)
+        case "file":
+            result = _file(part.file, f"{at}.file")
+        case other:
+            raise unsupported_value(other, _PART_TYPES, f"{at}.type")
+    return parts.with_video_metadata(result, part.video_metadata) if part.video_metadata else result
+
+
+def _text(part: ContentPart, at: str) -> str | None:
+    """Return the text of a textual part, or None for another kind."""
+    if part.type in _TEXTS:
+        if part.text is None:
+            raise missing(f"{at}.text")
+        return part.text
+    return part.refusal or "" if part.type == "refusal" else None
+
+
+def _by_url(value: ImageURL | str | None, at: str, mime_type: str | None) -> AnyPart:
+    if value is None:
+        raise missing(at)
+    if isinstance(value, str):
+        return parts.at_url(value, at, mime_type)
+    return parts.at_url(value.url, f"{at}.url", value.format or mime_type, value.detail)
+
+
+def _audio(part: ContentPart, at: str) -> AnyPart:
+    audio = part.input_audio
+    if audio is None:
+        raise missing(f"{at}.input_audio")
+    return parts.audio(audio.data, audio.format, f"{at}.input_audio.data", f"{at}.input_audio.format")
+
+
+def _file(file: FileInput | None, at: str) -> AnyPart:
+    """Return a file that is in the request, or one that was uploaded before."""
+    if file is None:
+        raise missing(at)
+    mime_type = file.format or file.mime_type
+    if file.file_data:
+        return parts.file_data(file.file_data, f"{at}.file_data", mime_type, file.filename)
+    if not file.file_id:
+        raise BadRequest(
+            f"Missing required parameter: '{at}.file_data' or '{at}.file_id'.",
+            param=at,
+            code="missing_required_parameter",
+        )
+    return parts.file_id(file.file_id, f"{at}.file_id", mime_type)
+
+
+def _texts_only(message: Message, at: str) -> list[Part]:
+    """Return the texts of an instruction, which may hold nothing else."""
+    content = message.content
+    if content is None or isinstance(content, str):
+        return [Part(text=content or "")]
+    texts = []
+    for i, part in enumerate(content):
+        text = _text(part, f"{at}.content[{i}]")
+        if text is None:
+            raise BadRequest(
+                f"Invalid value: '{part.type[:40]}'. A {message.role} message takes text only.",
+                param=f"{at}.content[{i}].type",
+            )
+        texts.append(Part(text=text))
+    return texts
+
+
+def _assistant(builder: ConversationBuilder, message: Message, at: str) -> None:
+    """Tell text and images of an earlier answer, then its calls."""
+    said: list[AnyPart] = list(_answer_texts(message, at))
+    signature = signatures.of_text(message)
+    if signature and not said and message.content == "" and not message.tool_calls:
+        said = [Part(text="")]
+    if signature and said and isinstance(last := said[-1], Part):
+        said[-1] = Part(text=last.text, thought_signature=signature)
+    for i, image in enumerate(message.images or ()):
+        if image.image_url is not None:
+            part = parts.earlier_image(image.image_url.url, f"{at}.images[{i}].image_url.url")
+            said += [part] if part is not None else []
+    builder.turn("model", said, at)
+    for i, call in enumerate(message.tool_calls or ()):
+        _call(builder, call, message, i, f"{at}.tool_calls[{i}]")
+    if not message.tool_calls and message.function_call is not None:
+        _call(builder, CallIn(function=message.function_call), message, 0, at)
+
+
+def _answer_texts(message: Message, at: str) -> list[Part]:
+    content = message.content
+    if content is None or (content == "" and message.tool_calls):
+        return [Part(text=message.refusal)] if message.refusal else []
+    if isinstance(content, str):
+        return [Part(text=content)]
+    texts = []
+    for i, part in enumerate(content):
+        text = _text(part, f"{at}.content[{i}]")
+        if text is None and part.type not in _THOUGHTS:
+            raise BadRequest(
+                f"Invalid value: '{part.type[:40]}'. An assistant message takes text only.",
+                param=f"{at}.content[{i}].type",
+            )
+        if text is not None:
+            texts.append(Part(text=text))
+    return texts
+
+
+def _call(builder: ConversationBuilder, call: CallIn, message: Message, position: int, at: str) -> None:
+    legacy = not message.tool_calls
+    inside = (
+        f"{at}.function_call" if legacy else f"{at}.custom" if call.custom is not None else f"{at}.function"
+    )
+    name, arguments = "", ""
+    if call.custom is not None:
+        name = call.custom.name
+        arguments = msgspec.json.encode(
+            {"input": call.custom.input}
+        ).decode()  # as the function it is upstream
+    elif call.function is not None:
+        name, arguments = call.function.name, _arguments_text(call.function.arguments)
+    if not name:
+        raise missing(f"{inside}.name")
+    builder.call(
+        call.id,
+        name,
+        arguments,
+        signatures.of_call(call, message, position),
+        f"{at}.function_call" if legacy else at,
+        f"{inside}.arguments",
+    )
+
+
+def _arguments_text(arguments: object) -> str:
+    """Return arguments as a JSON text, also from clients that send the object itself."""
+    if isinstance(arguments, str):
+        return arguments
+    return msgspec.json.encode(arguments or {}).decode()
+
+
+def _tools(builder: ConversationBuilder, body: ChatRequest) -> None:
+    tools = builder.tools
+    for i, tool in enumerate(body.tools or ()):
+        _tool(builder, tool, f"tools[{i}]")
+    for i, function in enumerate(body.functions or ()):
+        _function(builder, function, f"functions[{i}]")
+    if body.web_search_options is not None:
+        tools.built_in("google_search", {}, "web_search_options")
+        location = body.web_search_options.user_location
+        place = location.approximate if location is not None else None
+        if place is not None:
+            where = (place.city, place.region, place.country)
+            builder.locate("web_search_options.user_location", where, place.timezone)
+    tools.legacy = body.tools is None and body.functions is not None
+    tools.single = body.parallel_tool_calls is False
+    if body.tool_choice is not None:
+        _choose(builder, body.tool_choice, "tool_choice")
+    elif body.function_call is not None:
+        call = body.function_call
+        choice = call if isinstance(call, str) else ToolChoice(type="function", function=call)
+        _choose(builder, choice, "function_call")
+
+
+def _tool(builder: ConversationBuilder, tool: Tool, at: str) -> None:
+    if tool.type == "function" or (tool.type is None and tool.function is not None):
+        if tool.function is None:
+            raise missing(f"{at}.function")
+        _function(builder, tool.function, f"{at}.function")
+    elif tool.type == "custom":
+        if tool.custom is None:
+            raise missing(f"{at}.custom")
+        builder.tools.custom(tool.custom.name, tool.custom.description, tool.custom.format, f"{at}.custom")
+    elif tool.type is None:
+        _keyed_built_ins(builder, tool, at)
+    elif tool.type in BUILT_INS:
+        name = BUILT_INS[tool.type]
+        builder.tools.built_in(name, getattr(tool, name) or getattr(tool, f"{name}_camel") or {}, at)
+    else:
+        raise unsupported_value(tool.type, ("function", "custom", *BUILT_INS), f"{at}.type")
+
+
+def _function(builder: ConversationBuilder, function: FunctionDefinition, at: str) -> None:
+    builder.tools.function(
+        function.name,
+        function.description,
+        function.parameters,
+        at,
+        f"{at}.parameters",
+        strict=bool(function.strict),
+    )
+
+
+def _keyed_built_ins(builder: ConversationBuilder, tool: Tool, at: str) -> None:
+    """Take Google's own spelling, where the tool's name is the key."""
+    named = False
+    for name in _KEYED_BUILT_INS:
+        options = getattr(tool, name)
+        options = options if options is not None else getattr(tool, f"{name}_camel")
+        if options is not None:
+            builder.tools.built_in(name, options, at)
+            named = True
+    if not named:
+        raise missing(f"{at}.type")
+
+
+def _choose(builder: ConversationBuilder, wanted: str | ToolChoice, at: str) -> None:
+    if isinstance(wanted, str):
+        mode = _CHOICES.get(wanted)
+        if mode is None:
+            raise unsupported_value(wanted, _CHOICES, at)
+        builder.choose(Choice(mode, at))  # type: ignore[arg-type]  # one of the modes, by the table
+        return
+    if wanted.type == "allowed_tools" or wanted.allowed_tools is not None:
+        _allow(builder, wanted, at)
+        return
+    name = _name_of(wanted)
+    if name is None and wanted.type in BUILT_INS:
+        builder.choose(Choice("auto", at, built_in=True))
+        return
+    if name is None:
+        raise missing(f"{at}.function.name")
+    builder.choose(Choice("required", at, (name,)))
+
+
+def _allow(builder: ConversationBuilder, wanted: ToolChoice, at: str) -> None:
+    allowed = wanted.allowed_tools
+    tools = allowed.tools if allowed is not None else wanted.tools or []
+    mode = allowed.mode if allowed is not None else wanted.mode or "auto"
+    names = tuple(name for tool in tools if (name := _name_of(tool)) is not None)
+    inside = f"{at}.allowed_tools" if allowed is not None else at
+    if mode not in ("auto", "required"):
+        raise unsupported_value(mode, ("auto", "required"), f"{inside}.mode")
+    if len(names) < len(tools) or not names:
+        raise missing(f"{inside}.tools" if not tools else f"{inside}.tools[{len(names)}].name")
+    builder.choose(Choice("allowed" if mode == "auto" else "required", at, names))
+
+
+def _name_of(tool: ToolChoice | NamedTool) -> str | None:
+    nested = tool.function or tool.custom
+    return nested.name if nested is not None else tool.name
+
+
+def _think(builder: ConversationBuilder, body: ChatRequest) -> None:
+    """Take OpenAI's effort, else OpenRouter's `reasoning`, else Anthropic's `thinking`."""
+    if body.reasoning_effort is not None:
+        builder.think("reasoning_effort", effort=body.reasoning_effort)
+    elif body.reasoning is not None:
+        wanted = body.reasoning
+        effort, show = wanted.effort, False if wanted.exclude else None
+        at = "reasoning.effort" if wanted.effort is not None else "reasoning"
+        if wanted.enabled is False:
+            effort = "none"
+        elif wanted.enabled and effort is None and wanted.max_tokens is None:
+            show = not wanted.exclude
+        builder.think(at, effort=effort, budget=wanted.max_tokens, show=show)
+    elif body.thinking is not None and body.thinking.type == "disabled":
+        builder.think("thinking", effort="none")
+    elif body.thinking is not None and body.thinking.type in ("enabled", "adaptive"):
+        builder.think("thinking", budget=body.thinking.budget_tokens, show=True)
+
+
+def _format(builder: ConversationBuilder, wanted: ResponseFormat) -> None:
+    match wanted.type:
+        case "text":
+            return
+        case "json_object":
+            builder.format(OutputFormat("response_format"))
+        case "json_schema":
+            described = wanted.json_schema
+            if described is None:
+                raise missing("response_format.json_schema")
+            builder.format(
+                OutputFormat(
+                    "response_format",
+                    described.schema,
+                    described.description,
+                    "response_format.json_schema.schema",
+                )
+            )
+        case other:
+            raise unsupported_value(other, ("text", "json_object", "json_schema"), "response_format.type")
+
+
+def _modalities(builder: ConversationBuilder, body: ChatRequest) -> None:
+    audio = body.audio
+    builder.modalities = ModalityRequest(
+        body.modalities or (),
+        audio is not None,
+        audio.voice if audio is not None else None,
+        audio.format if audio is not None else None,
+    )
