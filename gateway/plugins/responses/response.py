@@ -1,7 +1,7 @@
-"""Responses, the answer: the events of a turn become output items, and the named events that build them
-(https://platform.openai.com/docs/api-reference/responses-streaming).
+"""Responses, the answer: the events of a turn become output items, and the named events that build them.
 
-A unary answer is the last state of the same encoder, so the two cannot differ.
+The events are those of https://platform.openai.com/docs/api-reference/responses-streaming. A unary answer is the last
+state of the same encoder, so the two cannot differ.
 """
 
 import re

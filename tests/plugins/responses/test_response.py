@@ -1,0 +1,118 @@
+"""Responses, the answer, beyond the golden files: times, failures, and the frames before an answer."""
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.errors import BadRequest, RateLimited, UpstreamError
+from gateway.gemini.events import Finished, TextDelta, TurnEnded, TurnStarted
+from gateway.gemini.usage import TokenCounts
+from gateway.plugins.responses.response import new_response
+from tests.support.responses import CREATED, ENDED, Answer, body_of
+
+END = TurnEnded(TokenCounts())
+
+
+def events(frames: bytes) -> list[Any]:
+    return [json.loads(line[6:]) for line in frames.decode().split("\n") if line.startswith("data: ")]
+
+
+def test_a_response_is_created_before_it_is_answered() -> None:
+    encoder = Answer({"input": "x", "background": True}).encoder
+    assert encoder.response["status"] == "queued"
+
+    begun = events(encoder.begin())
+    later = events(encoder.encode([TextDelta(0, "hi")]))
+
+    assert [event["type"] for event in begun] == ["response.created", "response.in_progress"]
+    assert begun[0]["response"]["status"] == "in_progress"
+    assert later[0]["sequence_number"] == 2
+
+
+def test_completed_at_is_the_end_and_only_of_a_completed_response() -> None:
+    complete, cut, failed = (Answer({"input": "x"}).encoder for _ in range(3))
+    complete.encode([TextDelta(0, "x"), Finished(0, "stop"), END])
+    cut.encode([TextDelta(0, "x"), Finished(0, "length"), END])
+    failed.fail(UpstreamError("broken"))
+
+    assert (complete.response["created_at"], complete.response["completed_at"]) == (CREATED, ENDED)
+    assert [encoder.response["completed_at"] for encoder in (cut, failed)] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("tier", "expected"),
+    [
+        ("flex", "flex"),
+        ("PRIORITY", "priority"),
+        ("standard", "default"),
+        (None, "default"),
+        (3, "default"),
+        ("odd", "default"),
+    ],
+)
+def test_the_service_tier_is_the_one_that_answered(tier: str | int | None, expected: str) -> None:
+    encoder = Answer({"input": "x", "service_tier": "flex"}).encoder
+    encoder.encode([TextDelta(0, "x"), Finished(0, "stop"), TurnEnded(TokenCounts(), tier)])
+
+    assert encoder.response["service_tier"] == expected
+
+
+def test_done_is_told_with_the_last_event() -> None:
+    encoder = Answer({"input": "x"}).encoder
+    encoder.encode([TextDelta(0, "x"), Finished(0, "stop")])
+    assert not encoder.done
+
+    encoder.encode([END])
+    assert encoder.done
+
+
+def test_a_failure_ends_the_stream_with_its_code_and_without_keys() -> None:
+    encoder = Answer({"input": "x"}).encoder
+    failed, error = events(encoder.fail(RateLimited("slow down, AIza" + "x" * 35)))[-2:]
+
+    assert failed["response"]["status"] == "failed"
+    assert failed["response"]["error"]["code"] == "rate_limit_exceeded"
+    assert (error["type"], error["code"]) == ("error", "rate_limit_exceeded")
+    assert "AIzaxxx" not in failed["response"]["error"]["message"] + error["message"]
+
+
+def test_another_failure_is_a_server_error_and_names_its_field() -> None:
+    failed, error = events(Answer({"input": "x"}).encoder.fail(BadRequest("no", param="input[0]")))[-2:]
+
+    assert failed["response"]["error"]["code"] == "server_error"
+    assert (error["code"], error["param"]) == ("invalid_value", "input[0]")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("models/gemini-x", "gemini-x"), ("gemini-x", "gemini-x"), ("bad\r\nname", "asked"), (None, "asked")],
+)
+def test_the_model_is_the_one_that_answered(name: str | None, expected: str) -> None:
+    encoder = Answer({"input": "x"}).encoder
+    encoder.encode([TurnStarted("r1", name)])
+
+    assert encoder.response["model"] == expected
+
+
+def test_tools_and_their_choice_are_repeated_without_nulls() -> None:
+    allowed = {
+        "type": "allowed_tools",
+        "mode": "auto",
+        "tools": [{"type": "function", "name": "f"}, {"type": "web_search"}],
+    }
+    request = {
+        "input": "x",
+        "tool_choice": allowed,
+        "tools": [
+            {"type": "function", "name": "f"},
+            {"type": "namespace", "name": "n", "tools": [{"type": "custom", "name": "c"}]},
+        ],
+    }
+    response = json.loads(json.dumps(new_response("resp_1", body_of(request), "m", 1)))
+
+    assert response["tool_choice"] == allowed
+    assert response["tools"] == [
+        {"type": "function", "name": "f", "description": None, "parameters": None, "strict": False},
+        {"type": "namespace", "name": "n", "tools": [{"type": "custom", "name": "c"}]},
+    ]

@@ -1,0 +1,83 @@
+"""Responses requests translated, and Gemini's answers encoded, without a server."""
+
+import json
+from collections.abc import Sequence
+from itertools import count
+from typing import Any
+
+import msgspec
+
+from gateway.config.capabilities import shipped
+from gateway.conversation.translation import Translation, TranslationContext, translate
+from gateway.gemini.capabilities import CapabilityTable
+from gateway.gemini.stream_translator import StreamTranslator
+from gateway.gemini.thought_signatures import SignatureKeys
+from gateway.gemini.turn_reader import TurnReader
+from gateway.gemini.wire import Blob, encode_request
+from gateway.plugins.responses.request import conversation
+from gateway.plugins.responses.response import ResponseOptions, ResponseStream, new_response
+from gateway.plugins.responses.wire import Item, ResponseRequest, decode_request
+
+TABLE = CapabilityTable(shipped())
+CREATED = 1_700_000_000
+ENDED = CREATED + 5
+PICTURE = Blob("image/png", "iVBORw0KGgo=")
+"""The file behind every address."""
+
+Request = str | dict[str, Any]
+
+
+def body_of(request: Request) -> ResponseRequest:
+    """Return the decoded request."""
+    return decode_request(json.dumps(request) if isinstance(request, dict) else request)
+
+
+def translation(
+    request: Request, history: Sequence[dict[str, Any]] = (), *, strict: bool = False
+) -> Translation:
+    """Return the translation of a request for the model that it names; `history` are the stored items before it."""
+    body = body_of(request)
+    model = body.model or "gemini-2.5-flash"
+    builder = conversation(body, msgspec.convert(history, list[Item]), strict=strict)
+    media = dict.fromkeys(builder.remote_media(), PICTURE)
+    return translate(
+        builder, TranslationContext(model, TABLE.of(model), keys=SignatureKeys("k"), media=media)
+    )
+
+
+def gemini_body(request: Request, history: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+    """Return the Gemini request as JSON."""
+    body: dict[str, Any] = json.loads(encode_request(translation(request, history).request))
+    return body
+
+
+class Answer:
+    """The answer to one request, in the making. Its ids are numbers and its times are fixed."""
+
+    def __init__(self, request: Request) -> None:
+        body, numbers = body_of(request), count()
+        rules = translation(request).rules
+        encrypted = "reasoning.encrypted_content" in (body.include or ())
+        self.reader = TurnReader(lambda: f"call_{next(numbers)}", rules)
+        self.encoder = ResponseStream(
+            new_response("resp_x", body, body.model or "asked", CREATED),
+            ResponseOptions(rules, encrypted),
+            lambda prefix: f"{prefix}{next(numbers)}",
+            lambda: ENDED,
+        )
+
+    def stream(self, pieces: Sequence[bytes]) -> bytes:
+        """Return all frames for a stream of Google's that arrives in these pieces."""
+        translator = StreamTranslator(self.reader, self.encoder)
+        out = b""
+        for piece in pieces:
+            if translator.error is None:
+                out += translator.feed(piece)
+        if translator.error is None:
+            out += translator.close()
+        return out if translator.error is None else out + translator.fail(translator.error)
+
+
+def sse(lines: str) -> bytes:
+    """Return JSON lines as Google frames them."""
+    return b"".join(b"data: " + line.encode() + b"\r\n\r\n" for line in lines.split("\n") if line)
