@@ -27,7 +27,7 @@ F3 = "gemini-3-flash-preview"
 
 RESPONSE: dict[str, Any] = {
     "model": F3, "instructions": [{"role": "system", "content": "s"}], "stream": False, "max_output_tokens": 50,
-    "stream_options": {"include_usage": True}, "temperature": 1, "top_p": 0.5, "top_logprobs": 1,
+    "stream_options": {"include_obfuscation": False}, "temperature": 1, "top_p": 0.5, "top_logprobs": 1,
     "reasoning": {"effort": "low", "summary": "auto", "generate_summary": "auto"},
     "text": {"format": {"type": "json_schema", "name": "n", "description": "d", "schema": SCHEMA, "strict": True},
              "verbosity": "low"},

@@ -1,6 +1,7 @@
 """OpenAI's Responses: the request, as far as it is read.
 
-The fields are those of https://platform.openai.com/docs/api-reference/responses/create. Items have many types: one Struct holds the fields of all of them, and `type` says which count.
+The fields are those of https://platform.openai.com/docs/api-reference/responses/create. Items have many types: one
+Struct holds the fields of all of them, and `type` says which count.
 """
 
 from typing import Annotated, Any

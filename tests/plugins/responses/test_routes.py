@@ -145,6 +145,25 @@ async def test_a_mistake_names_the_item(http: aiohttp.ClientSession, gateway: st
     assert (status, answer["error"]["param"]) == (400, "input[0].content[0].image_url")
 
 
+async def test_notes_name_the_clients_fields_and_history_its_id(
+    http: aiohttp.ClientSession, gateway: str
+) -> None:
+    call = {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"}
+    _, first = await post(http, gateway, model=F3, input=[{"role": "user", "content": "hi"}, call])
+    body = {
+        "model": F3, "input": "and?", "previous_response_id": first["id"], "tools": [TOOL, {"type": "mcp"}], "user": "u",
+    }  # fmt: skip
+    async with http.post(f"{gateway}/v1/responses", json=body) as response:
+        notes = response.headers["x-gateway-notes"].split(",")
+
+    assert set(notes) == {
+        "tools[1].type",
+        "user",
+        "previous_response_id",
+        "previous_response_id.thought_signature",
+    }
+
+
 async def test_tokens_are_counted(http: aiohttp.ClientSession, gateway: str) -> None:
     status, answer = await post(http, gateway, "/input_tokens", model=F3, input="hello there")
 
