@@ -1,4 +1,4 @@
-# Every target builds .venv when it is missing or older than the locks. Needs: make, python3 (3.11+), python3-venv.
+# Targets build .venv if it is missing or older than the locks. Requires make, python3 (3.11 or newer) and python3-venv.
 
 PYTHON ?= python3
 PORT ?= 8080
@@ -12,7 +12,7 @@ BIN := .venv/bin
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
-dev: .venv/.made  ## build .venv with everything needed to work on the gateway
+dev: .venv/.made  ## build .venv with all development dependencies
 
 .venv/.made: requirements-dev.lock setup.cfg
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -25,23 +25,23 @@ dev: .venv/.made  ## build .venv with everything needed to work on the gateway
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: dev  ## show the gateway on its emulator, then serve on 127.0.0.1:8080 (ONCE=1: end after the calls)
+demo: dev  ## answer two requests on the emulator, then serve on 127.0.0.1:8080 (ONCE=1: exit after the answers)
 	@$(BIN)/python -m gateway demo --listen 127.0.0.1:$(PORT) $(if $(ONCE),--once)
 
-run: dev  ## serve config/gateway.yaml against Google
+run: dev  ## serve config/gateway.yaml with Google as upstream
 	@$(BIN)/python -m gateway serve --config config/gateway.yaml $(if $(filter command% environment%,$(origin PORT)),--listen 127.0.0.1:$(PORT))
 
 test: dev  ## run the tests
 	$(BIN)/python -m pytest
 
-javascript: tests/javascript/node_modules/.made  ## install the JavaScript SDKs that the tests drive, where Node 20 is found
+javascript: tests/javascript/node_modules/.made  ## install the JavaScript SDKs for the tests, if Node 20 is available
 
 tests/javascript/node_modules/.made: tests/javascript/package-lock.json
 	@if command -v npm >/dev/null && [ "$$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ]; \
 	  then cd tests/javascript && npm ci --no-audit --no-fund --loglevel=error && touch node_modules/.made; \
-	  else echo "no npm with Node 20: the JavaScript SDKs are left out"; fi
+	  else echo "npm with Node 20 not found: tests with the JavaScript SDKs are skipped"; fi
 
-check: dev javascript  ## what CI runs: format, lint, types, schema, tests with coverage
+check: dev javascript  ## run what CI runs: format, lint, types, schema, tests with coverage
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -49,11 +49,11 @@ check: dev javascript  ## what CI runs: format, lint, types, schema, tests with 
 	$(BIN)/python -m gateway check --config config/gateway.yaml
 	$(BIN)/python -m pytest --cov --cov-report=term
 
-fix: dev  ## format, and mend what the linter can
+fix: dev  ## format the code and apply the linter's fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-golden: dev  ## rewrite the expected halves of the golden files; read the diff
+golden: dev  ## rewrite the expected parts of the golden files; review the diff
 	GOLDEN=rewrite $(BIN)/python -m pytest tests/plugins/chat/test_golden.py
 
 schema: dev  ## write config/gateway.schema.json
@@ -62,20 +62,20 @@ schema: dev  ## write config/gateway.schema.json
 docs: dev  ## write the generated pages of docs/
 	$(BIN)/python -m gateway.cli.pages
 
-bench: dev  ## requests per second beside nginx (needs Debian's wrk and nginx)
+bench: dev  ## measure requests per second, compared with nginx (requires wrk and nginx)
 	$(BIN)/python bench/run.py
 
-lock: dev  ## remake the locks from setup.cfg, with hashes
+lock: dev  ## write the lock files from setup.cfg, with hashes
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
 	echo 'setuptools>=84' | $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 	  --upgrade --extra team setup.cfg - -o requirements.lock
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade --extra dev --extra team --extra tokens --extra otel \
 	  -c requirements.lock setup.cfg -o requirements-dev.lock
 
-install:  ## as root: install under PREFIX with systemd units and an nginx site (DOMAIN=your.domain)
+install:  ## as root: install below PREFIX, with systemd units and an nginx site (DOMAIN=your.domain)
 	@sh systemd/install.sh
 
-uninstall:  ## as root: remove what install laid down; configuration stays
+uninstall:  ## as root: remove what install created, except the configuration
 	@sh systemd/install.sh --uninstall
 
 test-vps: dev  ## as root: install into a throw-away Debian with systemd and nginx, and use it over TLS
@@ -87,10 +87,10 @@ test-clients: dev  ## unmodified SDKs and agents on the emulator (installs 2.5 G
 test-cluster: dev  ## gateways on one Redis and one PostgreSQL, and killed ones (Debian's servers, started and ended here)
 	tests/cluster/run.sh
 
-test-timed: dev  ## how long heavy bodies keep the loop from everybody else (at most 50 ms)
+test-timed: dev  ## check that large bodies block the event loop for 50 ms at most
 	$(BIN)/python -m pytest -m timed
 
-test-all:  ## the tests on every Python from 3.11 to 3.13 that is found
+test-all:  ## run the tests on each installed Python from 3.11 to 3.13
 	@for version in 3.11 3.12 3.13; do \
 	  command -v python$$version >/dev/null && python$$version -V >/dev/null 2>&1 || { echo "python$$version: not found, skipped"; continue; }; \
 	  folder=$$(mktemp -d) && python$$version -m venv $$folder && \

@@ -1,5 +1,5 @@
 #!/bin/sh
-# `gateway keys`, `gateway usage`, `gateway check`: the command line with what the service has.
+# The command line with the configuration, state and credentials of the service: `gateway keys`, `gateway usage` ...
 export GATEWAY_CONFIG="${GATEWAY_CONFIG:-/etc/gateway/gateway.yaml}"
 export STATE_DIRECTORY="${STATE_DIRECTORY:-/var/lib/gateway}"
 export CREDENTIALS_DIRECTORY="${CREDENTIALS_DIRECTORY:-/etc/gateway/credentials}"

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Installs the gateway from this checkout, or with --uninstall removes it. Called by make; safe to run again.
-#   PREFIX   where the environment goes (/opt/gateway)   DOMAIN   the name nginx serves
-#   DESTDIR  lay the files down below it and touch nothing else: no environment, no systemd, no nginx
+# Install the gateway from this checkout, or remove it with --uninstall. Called by make. It can be run again.
+#   PREFIX   directory of the Python environment (/opt/gateway)   DOMAIN   server name in nginx
+#   DESTDIR  write the files below it, without an environment and without changes to systemd and nginx
 set -eu
-umask 022  # the service is another user, whatever root keeps to itself
+umask 022  # the service runs as another user, and must read the files whatever umask root has
 cd "$(dirname "$0")/.."
 prefix=${PREFIX:-/opt/gateway}
 dest=${DESTDIR:-}
@@ -17,7 +17,7 @@ enabled=$dest/etc/nginx/sites-enabled/gateway
 die() { echo "install: $*" >&2; exit 1; }
 live() { [ -z "$dest" ]; }
 running() { live && [ -d /run/systemd/system ]; }
-[ -n "$dest" ] || [ "$(id -u)" = 0 ] || die "run it as root, or with DESTDIR=... to lay files down elsewhere"
+[ -n "$dest" ] || [ "$(id -u)" = 0 ] || die "run it as root, or with DESTDIR=... to write the files elsewhere"
 
 if [ "${1:-}" = --uninstall ]; then
     if running; then
@@ -29,7 +29,7 @@ if [ "${1:-}" = --uninstall ]; then
         systemctl daemon-reload
         systemctl reload nginx 2>/dev/null || true
     fi
-    echo "removed; the configuration stays in /etc/gateway"
+    echo "removed; the configuration is still in /etc/gateway"
     exit 0
 fi
 
@@ -38,8 +38,9 @@ if live; then
     python3 -c 'import ensurepip, venv' 2>/dev/null || die "Python's venv module is missing: apt-get install python3-venv"
     [ -x "$prefix/venv/bin/python" ] || python3 -m venv "$prefix/venv"
     "$prefix/venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+    "$prefix/venv/bin/pip" uninstall --quiet --yes gemini-gateway 2>/dev/null || true  # the distribution's earlier name
     "$prefix/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --no-build-isolation --force-reinstall .
-    rm -rf build gemini_gateway.egg-info
+    rm -rf build gemini_openai_gateway.egg-info
 fi
 
 install -d -m 755 "$etc" "$units/gateway@.service.d"
@@ -51,9 +52,9 @@ install -d -m 755 "$bin"
 sed "s|@PREFIX@|$prefix|g" systemd/gateway.sh >"$bin/gateway" && chmod 755 "$bin/gateway"
 sed "s|@PREFIX@|$prefix|g" systemd/gateway@.service >"$units/gateway@.service"
 
-# Resolvers on private addresses must stay reachable through the unit's IP filter.
+# Resolvers on private addresses must be reachable through the unit's IP filter.
 resolvers=$(awk '$1 == "nameserver" {print $2}' /etc/resolv.conf 2>/dev/null | tr '\n' ' ' || true)
-printf '[Service]\n# Resolvers of this machine, from /etc/resolv.conf. Add proxies and state servers on private addresses here.\nIPAddressAllow=%s\n' \
+printf '[Service]\n# Resolvers of this machine, from /etc/resolv.conf. Add proxies, Redis and databases on private addresses here.\nIPAddressAllow=%s\n' \
     "$resolvers" >"$units/gateway@.service.d/10-addresses.conf"
 
 if running; then
@@ -73,13 +74,13 @@ if [ -d "$dest/etc/nginx" ] || ! live; then
     if [ -e "$etc/tls/fullchain.pem" ] && [ -e "$etc/tls/privkey.pem" ]; then
         ln -sf /etc/nginx/sites-available/gateway "$enabled"
         if running; then
-            nginx -t -q || die "nginx refuses its configuration; the gateway itself is installed"
+            nginx -t -q || die "nginx rejects its configuration; the gateway itself is installed"
             systemctl reload-or-restart nginx
         fi
     else
-        echo "no certificate yet: put fullchain.pem and privkey.pem (or links to them) into /etc/gateway/tls and run it again."
+        echo "no certificate: put fullchain.pem and privkey.pem (or links to them) into /etc/gateway/tls and run this again."
         echo "to get one:  certbot certonly --webroot -w /var/www/html -d $domain"
     fi
 else
-    echo "nginx is not installed: the gateway listens on /run/gateway.sock only (apt-get install nginx, then run it again)"
+    echo "nginx is not installed: the gateway listens only on /run/gateway.sock (apt-get install nginx, then run this again)"
 fi
