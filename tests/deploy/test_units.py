@@ -102,14 +102,3 @@ def test_the_installer_reads_the_body_limit_from_the_configuration() -> None:
     result = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
 
     assert int(result.stdout) == LimitsConfig().body
-
-
-def test_nginx_gets_the_limit_of_the_configuration(tmp_path: Path) -> None:
-    script = (ROOT / "systemd" / "install.sh").read_text()
-    (code,) = re.findall(r"-I -c '(from gateway[^']+)'", script)
-    config = tmp_path / "gateway.yaml"
-    config.write_text("limits: {body: 4096}\n")
-    code = code.replace("/etc/gateway/gateway.yaml", str(config))
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-
-    assert done.stdout == "4096\n"
