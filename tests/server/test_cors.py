@@ -12,11 +12,12 @@ from gateway.config.sections import CorsConfig
 from gateway.plugin import Plugin
 from gateway.server.cors import Cors
 from gateway.server.plugin_loader import BUILT_IN
-from tests.support.servers import Serve
+from tests.support.servers import Fake, Serve
 
 CHAT, UNKNOWN = "/v1/chat/completions", "/nowhere/at/all"
 GOOD, ALSO_GOOD, BAD = "https://good.example", "https://also.example", "https://bad.example"
 TWO_ORIGINS = f"cors: {{origins: ['{GOOD}', '{ALSO_GOOD}']}}"
+HELLO = {"model": "gemini-2.5-flash", "messages": [{"role": "user", "content": "hello"}]}
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
@@ -158,3 +159,51 @@ async def test_pages_may_read_every_header_of_the_gateway(http: aiohttp.ClientSe
     async with http.get(base + "/healthz", headers={"Origin": GOOD}) as response:
         exposed = names(response.headers["Access-Control-Expose-Headers"].lower())
         assert "x-request-id" in exposed
+
+
+@pytest.mark.parametrize("path", ["/", "/v1/chat/completions", "/v1/unknown", "/healthz", "/any/where"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Origin": "https://page.example"},
+        {"Origin": "https://page.example", "Access-Control-Request-Method": "POST",
+         "Access-Control-Request-Headers": "authorization, x-stainless-os"},
+    ],
+)  # fmt: skip
+async def test_options_on_any_path_is_allowed_to_everybody(
+    http: aiohttp.ClientSession, gateway: str, path: str, headers: dict[str, str]
+) -> None:
+    async with http.options(gateway + path, headers=headers) as response:
+        assert response.status in (200, 204)
+        assert response.headers["Access-Control-Allow-Origin"] == "*"
+        assert "Access-Control-Allow-Credentials" not in response.headers
+        allowed = response.headers.get("Access-Control-Allow-Headers", "").lower()
+        assert "Access-Control-Request-Method" not in headers or "authorization" in allowed
+
+
+async def test_every_answer_may_be_read_by_any_page(http: aiohttp.ClientSession, gateway: str) -> None:
+    origin = {"Origin": "https://page.example"}
+    for body in (HELLO, {}, {**HELLO, "stream": True}):
+        async with http.post(gateway + "/v1/chat/completions", json=body, headers=origin) as response:
+            assert response.headers["Access-Control-Allow-Origin"] == "*"
+    async with http.post(gateway + "/v1/chat/completions", json=HELLO, headers=origin) as response:
+        assert "x-gateway-model" in response.headers["Access-Control-Expose-Headers"].lower()
+
+
+async def test_restricted_origins_are_named_and_others_are_not(
+    http: aiohttp.ClientSession, serve: Serve, fake: Fake
+) -> None:
+    base = await serve("cors: {origins: ['https://good.example']}", fake.url)
+    for path in ("/v1/chat/completions", "/", "/v1/unknown"):
+        for origin, expected in (
+            ("https://good.example", "https://good.example"),
+            ("https://bad.example", None),
+        ):
+            async with http.post(base + path, json=HELLO, headers={"Origin": origin}) as response:
+                assert response.headers.get("Access-Control-Allow-Origin") == expected
+                assert "Origin" in response.headers["Vary"]
+    preflight = {"Origin": "https://bad.example", "Access-Control-Request-Method": "POST"}
+    async with http.options(base + "/v1/chat/completions", headers=preflight) as response:
+        assert response.status == 403
+        assert (await response.json())["error"]["code"] == "invalid_request"

@@ -438,27 +438,3 @@ async def test_what_was_adjusted_is_counted(
     assert 'gateway_notes_total{field="user"} 1.0' in text
     assert 'gateway_exchanges_total{model="m",status="200"} 1.0' in text
     assert 'gateway_attempts_total{model="gemini-2.0-flash"} 2.0' in text
-
-
-async def test_translate_shows_what_gemini_would_be_asked(http: aiohttp.ClientSession, base: str) -> None:
-    body = {"model": "gemini-2.5-flash", "messages": [USER], "user": "u", "n": 2}
-    async with http.post(f"{base}/v1/translate", json=body) as response:
-        shown = await response.json()
-
-    assert shown["url"].endswith("/v1beta/models/gemini-2.5-flash:generateContent")
-    assert shown["body"]["contents"] == [{"role": "user", "parts": [{"text": "go"}]}]
-    assert shown["notes"] == ["user"]
-    assert len(shown["bodies"]) == 2
-
-
-async def test_translate_turns_an_answer_around(http: aiohttp.ClientSession, base: str) -> None:
-    async with http.post(f"{base}/v1/translate", json=gemini([{"text": "hi"}])) as response:
-        assert (await response.json())["choices"][0]["message"]["content"] == "hi"
-
-
-@pytest.mark.parametrize("body", [{"neither": 1}, {"candidates": 5}])
-async def test_translate_says_what_it_expects(
-    http: aiohttp.ClientSession, base: str, body: dict[str, Any]
-) -> None:
-    async with http.post(f"{base}/v1/translate", json=body) as response:
-        assert response.status == 400

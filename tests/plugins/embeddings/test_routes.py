@@ -13,7 +13,6 @@ import pytest
 import tiktoken
 
 from gateway.errors import ConfigError
-from gateway.plugins.embeddings.response import packed
 from tests.support.servers import RawUpstream, Serve, whole
 
 
@@ -37,10 +36,6 @@ def sent(upstream: RawUpstream) -> list[Any]:
 async def ask(http: aiohttp.ClientSession, base: str, **body: Any) -> tuple[int, Any, Any]:
     async with http.post(f"{base}/v1/embeddings", json=body) as response:
         return response.status, response.headers, await response.json()
-
-
-def test_i117_base64_of_two_numbers() -> None:
-    assert packed([1.0, -2.0]) == "AACAPwAAAMA="
 
 
 async def test_the_sdk_gets_floats_through_its_base64(base: str, raw_upstream: RawUpstream) -> None:
@@ -148,67 +143,6 @@ async def test_a_passing_failure_is_tried_again(
     ]
 
     assert (await ask(http, base, input="a"))[0] == 200
-
-
-PAGES = [
-    {"models": [{"name": "models/gemini-2.5-pro", "displayName": "Pro", "inputTokenLimit": 10, "thinking": True}],
-     "nextPageToken": "n"},
-    {"models": [{"name": "models/gemini-embedding-001"}]},
-]  # fmt: skip
-
-
-async def test_i116_two_pages_are_one_list(
-    http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream
-) -> None:
-    raw_upstream.scripts = [ok(page) for page in PAGES]
-    async with http.get(f"{base}/v1/models") as response:
-        found = await response.json()
-    async with http.get(f"{base}/models") as response:
-        assert await response.json() == found
-
-    assert [one["id"] for one in found["data"]] == ["gemini-2.5-pro", "gemini-embedding-001", "gpt-4o"]
-    assert found["data"][0]["context_window"] == 10
-    assert all(isinstance(one["created"], int) for one in found["data"])
-    assert [request.split()[1] for request in raw_upstream.requests] == [
-        b"/v1beta/models?pageSize=1000", b"/v1beta/models?pageSize=1000&pageToken=n",
-    ]  # fmt: skip
-
-
-async def test_one_model_by_any_spelling_and_an_unknown_one(
-    http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream
-) -> None:
-    raw_upstream.scripts = [ok(page) for page in PAGES]
-    for name in ("gemini-2.5-pro", "models/gemini-2.5-pro", "google/gemini-2.5-pro"):
-        async with http.get(f"{base}/v1/models/{name}") as response:
-            assert (await response.json())["id"] == "gemini-2.5-pro"
-    async with http.get(f"{base}/v1/models/gpt-9") as response:
-        assert (response.status, (await response.json())["error"]["code"]) == (404, "model_not_found")
-
-
-async def test_anthropics_clients_get_anthropics_shape(
-    http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream
-) -> None:
-    raw_upstream.scripts = [ok(page) for page in PAGES]
-    headers = {"anthropic-version": "2023-06-01"}
-    async with http.get(f"{base}/v1/models", headers=headers) as response:
-        found = await response.json()
-    async with http.get(f"{base}/v1/models/gemini-2.5-pro", headers=headers) as response:
-        assert await response.json() == found["data"][0]
-
-    assert found["data"][0]["type"] == "model"
-    assert found["data"][0]["display_name"] == "Pro"
-    assert (found["first_id"], found["last_id"], found["has_more"]) == ("gemini-2.5-pro", "gpt-4o", False)
-
-
-async def test_a_list_is_not_another_keys(
-    http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream
-) -> None:
-    raw_upstream.scripts = [ok(PAGES[1])]
-    for key in ("a", "b", "a"):
-        async with http.get(f"{base}/v1/models", headers={"Authorization": f"Bearer {key}"}) as response:
-            assert response.status == 200
-
-    assert len(raw_upstream.requests) == 2
 
 
 @pytest.fixture

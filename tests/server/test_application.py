@@ -4,128 +4,17 @@ import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import Callable
-from pathlib import Path
 from time import time
-from typing import Any
 
 import aiohttp
 import pytest
-import sqlalchemy as sa
 from aiohttp import web
 
-from gateway.config.secret import Secret
 from gateway.errors import ConfigError
-from gateway.plugin import SERVICES
-from gateway.policy.client_rules import Rules
-from gateway.server.admin import Admin
-from gateway.store.ledger import client_keys
 from gateway.store.ledger.reports import usage
-from gateway.store.ledger.tables import attempt, open_engine
+from gateway.store.ledger.tables import open_engine
 from tests.support.servers import Serve
-
-GOOGLE = "type.googleapis.com/google.rpc."
-Answer = Callable[[], web.Response]
-"""What Google answers to a key."""
-
-
-def good(text: str = "hi", prompt: int = 10, completion: int = 5) -> web.Response:
-    counts = {"promptTokenCount": prompt, "candidatesTokenCount": completion}
-    candidate = {"content": {"parts": [{"text": text}]}, "finishReason": "STOP"}
-    return web.json_response(
-        {"candidates": [candidate], "usageMetadata": counts, "modelVersion": "gemini-2.5-flash"}
-    )
-
-
-def refused(status: int, message: str = "no", **details: Any) -> web.Response:
-    found = [{"@type": GOOGLE + kind, **fields} for kind, fields in details.items()]
-    return web.json_response({"error": {"code": status, "message": message, "details": found}}, status=status)
-
-
-def spent(quota: str = "RequestsPerMinute", delay: str = "30s") -> web.Response:
-    return refused(429, QuotaFailure={"violations": [{"quotaId": quota}]}, RetryInfo={"retryDelay": delay})
-
-
-class Google:
-    """An upstream that answers each key as it is told, and counts."""
-
-    def __init__(self) -> None:
-        self.answers: dict[str, Answer] = {}
-        self.calls: Counter[str] = Counter()
-        self.hold = asyncio.Event()
-        self.hold.set()
-        self.bodies: list[Any] = []
-
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        key = request.headers["x-goog-api-key"]
-        self.calls[key] += 1
-        self.bodies.append(await request.json() if request.can_read_body else None)
-        await self.hold.wait()
-        found: web.Response = self.answers.get(key, good)()
-        if "stream" in request.path and found.status == 200:
-            assert isinstance(found.body, bytes)
-            data = b"data: " + found.body + b"\r\n\r\n"
-            return web.Response(body=data, headers={"Content-Type": "text/event-stream"})
-        return found
-
-
-@pytest.fixture
-async def google() -> Google:
-    return Google()
-
-
-class Team:
-    """A gateway with three projects, and its ledger."""
-
-    def __init__(self, serve: Serve, folder: Path, upstream: str) -> None:
-        serve.environ = {f"KEY_{name.upper()}": f"AIza-{name}" for name in "abc"}
-        self._serve = serve
-        self._upstream = upstream
-        self.file = folder / "ledger.db"
-        self.config = f"ledger: {{url: {self.file}}}\nstate: {{file: {folder}/state.db}}\n"
-        self.base = ""
-
-    async def start(self, projects: str = "abc", more: str = "") -> None:
-        listed = ", ".join(f"{{name: {one}, keys: [{{env: KEY_{one.upper()}}}]}}" for one in projects)
-        self.base = await self._serve(f"pool: {{projects: [{listed}]}}\n{self.config}{more}", self._upstream)
-
-    def issue(self, **rules: Any) -> str:
-        """A new key; call it before `start`, or wait for it to be known."""
-        made = open_engine(str(self.file), None)
-        _, key = client_keys.issue(made, "x", Rules(**rules), time(), None)
-        made.dispose()
-        return key
-
-    async def ask(self, key: str, model: str = "gemini-2.5-flash", **fields: Any) -> tuple[int, Any, Any]:
-        body = {"model": model, "messages": [{"role": "user", "content": "hello"}], **fields}
-        async with (
-            aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as http,
-            http.post(f"{self.base}/v1/chat/completions", json=body) as response,
-        ):
-            text = await response.text()
-            return response.status, response.headers, text if fields.get("stream") else json.loads(text)
-
-    def rows(self) -> list[Any]:
-        made = open_engine(str(self.file), None)
-        with made.connect() as connection:
-            found = connection.execute(sa.select(attempt).order_by(attempt.c.at)).all()
-        made.dispose()
-        return list(found)
-
-    async def settled(self) -> list[Any]:
-        """The same, once all have ended: on a busy machine nobody waits for the last commit."""
-        async with asyncio.timeout(10):
-            while any(row.ended is None for row in self.rows()):
-                await asyncio.sleep(0.01)
-        return self.rows()
-
-
-@pytest.fixture
-async def team(serve: Serve, tmp_path: Path, google: Google, aiohttp_server: Any) -> Team:
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", google.answer)
-    server = await aiohttp_server(app)
-    return Team(serve, tmp_path, str(server.make_url("")).rstrip("/"))
+from tests.support.team import Google, Team, good, refused, spent
 
 
 @pytest.mark.parametrize("streamed", [False, True])
@@ -231,36 +120,6 @@ async def test_without_passthrough_only_issued_keys_come_in(team: Team, google: 
     assert (await team.ask("AIza-own"))[0] == 401
     assert (await team.ask(key))[0] == 200
     assert google.calls == {"AIza-a": 1}
-
-
-async def test_what_the_pool_learnt_survives_a_restart(team: Team, google: Google, serve: Serve) -> None:
-    key = team.issue()
-    await team.start("a")
-    google.answers["AIza-a"] = lambda: spent("RequestsPerDay")
-    assert (await team.ask(key))[2]["error"]["code"] == "rate_limit_exceeded"
-    await serve.stop()
-    await team.start("a")
-    google.answers.clear()
-
-    assert (await team.ask(key))[0] == 429
-    assert google.calls == {"AIza-a": 1}
-
-
-async def test_keys_revoked_expired_and_rotated(team: Team) -> None:
-    key, other = team.issue(), team.issue()
-    await team.start("a")
-    made = open_engine(str(team.file), None)
-    ids = {one.hash: one.id for one in client_keys.issued(made)}
-    assert (await team.ask(key))[0] == 200
-    renewed = client_keys.rotate(made, next(iter(ids.values())))
-    assert client_keys.revoke(made, list(ids.values())[1], time())
-    made.dispose()
-    assert renewed is not None
-
-    async with asyncio.timeout(5):  # known within a second; a loaded machine may take longer
-        while (await team.ask(key))[0] == 200 or (await team.ask(other))[0] == 200:
-            await asyncio.sleep(0.05)
-    assert (await team.ask(renewed))[0] == 200
 
 
 async def test_models_and_aliases_are_the_clients_own(team: Team) -> None:
@@ -456,90 +315,3 @@ async def test_usage_adds_up(team: Team) -> None:
     ]
     assert [(row.surface, row.calls, row.start % 86400) for row in by_day] == [("chat", 3, 0)]
     assert nothing == []
-
-
-@pytest.fixture
-async def admin(team: Team, serve: Serve, aiohttp_client: Any) -> Any:
-    """The admin API of a running team."""
-    await team.start("ab")
-    serve.environ["TOKEN"] = "hush"
-    return await aiohttp_client(
-        Admin(lambda: serve.app[SERVICES], Secret("hush")).app(), headers={"Authorization": "Bearer hush"}
-    )
-
-
-async def test_keys_by_the_admin_api(team: Team, admin: Any) -> None:
-    async with admin.post(
-        "/admin/keys", json={"name": "ada", "rules": {"streams": 3}, "days": 2}
-    ) as response:
-        assert response.status == 201
-        made = await response.json()
-    assert (await team.ask(made["key"]))[0] == 200
-    async with admin.get("/admin/keys") as response:
-        (shown,) = (await response.json())["data"]
-    assert (shown["name"], shown["state"], shown["rules"]) == ("ada", "good", {"streams": 3})
-    assert made["key"] not in str(shown)
-    async with admin.put(f"/admin/keys/{made['id']}/rules", json={"models": ["none"]}) as response:
-        assert response.status == 200
-    async with admin.post(f"/admin/keys/{made['id']}/rotate") as response:
-        renewed = (await response.json())["key"]
-    assert (await team.ask(renewed))[0] == 403
-    assert (await team.ask(made["key"]))[0] == 401
-    async with admin.delete(f"/admin/keys/{made['id']}") as response:
-        assert response.status == 200
-    assert (await team.ask(renewed))[0] == 401
-    async with admin.delete(f"/admin/keys/{made['id']}") as response:
-        assert response.status == 404
-
-
-async def test_usage_pool_and_metrics_by_the_admin_api(team: Team, google: Google, admin: Any) -> None:
-    async with admin.post("/admin/keys", json={"name": "ada"}) as response:
-        made = await response.json()
-    assert (await team.ask(made["key"]))[0] == 200
-    google.answers["AIza-a"] = google.answers["AIza-b"] = lambda: spent("RequestsPerDay")
-    await team.ask(made["key"])
-    async with admin.get("/admin/usage", params={"by": "client,model,outcome", "bucket": "1d"}) as response:
-        rows = (await response.json())["data"]
-    assert [(row["client"], row["outcome"], row["calls"]) for row in rows] == [
-        (made["id"], "error", 2), (made["id"], "ok", 1),
-    ]  # fmt: skip
-    async with admin.get("/admin/pool") as response:
-        states = (await response.json())["data"]
-    assert {(one["project"], one["reason"]) for one in states if one["model"]} == {("a", "day"), ("b", "day")}
-    query = [("start_time", "0"), ("group_by[]", "model"), ("group_by[]", "api_key_id")]
-    async with admin.get("/v1/organization/usage/completions", params=query) as response:
-        page = await response.json()
-    (bucket,) = page["data"]
-    assert (bucket["results"][0]["num_model_requests"], bucket["results"][0]["api_key_id"]) == (3, made["id"])
-    async with admin.get("/metrics", headers={"Authorization": ""}) as response:
-        text = await response.text()
-    assert 'gateway_pool_resting{key="",model="gemini-2.5-flash",project="a",reason="day"} 1.0' in text
-    assert 'gateway_errors_total{code="rate_limit_exceeded",status="429"} 1.0' in text
-    assert 'gateway_upstream_errors_total{cause="quota_per_day",model="gemini-2.5-flash"} 2.0' in text
-    assert "AIza" not in text
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "body", "status", "told"),
-    [
-        ("GET", "/admin/usage?by=nobody", None, 400, "nobody"),
-        ("GET", "/admin/usage?since=yesterday", None, 400, "since"),
-        ("GET", "/admin/usage?bucket=1y", None, 400, "1m, 1h, 1d"),
-        ("GET", "/v1/organization/usage/completions?group_by=user_id", None, 400, "user_id"),
-        ("POST", "/admin/keys", {"nam": "x"}, 400, "nam"), ("POST", "/admin/keys", {"name": "x", "rules": {"models": 5}}, 400, "models"),
-        ("GET", "/admin/nothing", None, 404, "Not Found"), ("PUT", "/admin/keys", None, 405, "Method"),
-        ("DELETE", "/admin/keys/key_x", None, 404, "No such API key"),
-    ],
-)  # fmt: skip
-async def test_the_admins_mistakes_are_told(
-    admin: Any, method: str, path: str, body: Any, status: int, told: str
-) -> None:
-    async with admin.request(method, path, json=body) as response:
-        assert response.status == status
-        assert told in json.dumps((await response.json())["error"])
-
-
-async def test_the_admin_api_wants_its_token(admin: Any) -> None:
-    for given in ("", "Bearer wrong", "hush "):
-        async with admin.get("/admin/keys", headers={"Authorization": given}) as response:
-            assert response.status == (200 if given == "hush " else 401)

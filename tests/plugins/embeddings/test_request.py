@@ -1,0 +1,71 @@
+"""OpenAI's embeddings request as batches."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.errors import BadRequest
+from gateway.plugins.embeddings.request import BATCH, texts, to_gemini
+from gateway.plugins.embeddings.wire import EmbeddingRequest, decode_request
+
+
+def request(**fields: Any) -> EmbeddingRequest:
+    return decode_request(msgspec.json.encode(fields))
+
+
+def test_texts_are_batched_in_their_order() -> None:
+    body = request(input=[f"text {i}" for i in range(BATCH + 1)], dimensions=8)
+    batches = to_gemini(body, texts(body), "m")
+
+    assert [len(batch.requests) for batch in batches] == [BATCH, 1]
+    (last,) = batches[1].requests
+    assert (last.model, last.output_dimensionality) == ("models/m", 8)
+    assert last.content.parts is not None
+    assert last.content.parts[0].text == f"text {BATCH}"
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"task_type": "A", "title": "t"}, ("A", "t")),
+        ({"google": {"task_type": "B"}, "task_type": "A", "title": "t"}, ("B", "t")),
+        ({"extra_body": {"google": {"task_type": "C"}}, "google": {"task_type": "B"}}, ("C", None)),
+        ({}, (None, None)),
+    ],
+)
+def test_googles_options_are_read_from_three_places(
+    fields: dict[str, Any], expected: tuple[Any, Any]
+) -> None:
+    body = request(input="x", **fields)
+    (batch,) = to_gemini(body, texts(body), "m")
+
+    assert (batch.requests[0].task_type, batch.requests[0].title) == expected
+
+
+def words(ids: list[int]) -> str:
+    if -1 in ids:
+        raise ValueError("an id is not a token of tiny")
+    return "".join("abcd"[i] for i in ids)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [([0, 1], ["ab"]), ([[0], [1, 2]], ["a", "bc"]), (["x", [3]], ["x", "d"]), ("x", ["x"])],
+)
+def test_token_ids_become_text(given: Any, expected: list[str]) -> None:
+    assert texts(request(input=given), words) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "param", "message"),
+    [
+        ([], "input", "at least one"), (["a"] * 2049, "input", "at most 2048"), (["a", ""], "input[1]", "empty"),
+        ("", "input", "empty"), ([[0], [-1]], "input[1]", "not a token"), ([0, "x"], "input", "token arrays"),
+    ],
+)  # fmt: skip
+def test_mistakes_name_their_place(given: Any, param: str, message: str) -> None:
+    with pytest.raises(BadRequest, match=message) as caught:
+        texts(request(input=given), words)
+
+    assert caught.value.param == param

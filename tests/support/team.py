@@ -1,0 +1,110 @@
+"""A gateway with a pool of projects and a ledger, in front of an upstream that answers each key as it is told."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from time import time
+from typing import Any
+
+import aiohttp
+import sqlalchemy as sa
+from aiohttp import web
+
+from gateway.policy.client_rules import Rules
+from gateway.store.ledger import client_keys
+from gateway.store.ledger.tables import attempt, open_engine
+from tests.support.servers import Serve
+
+GOOGLE = "type.googleapis.com/google.rpc."
+
+
+Answer = Callable[[], web.Response]
+"""What Google answers to a key."""
+
+
+def good(text: str = "hi", prompt: int = 10, completion: int = 5) -> web.Response:
+    counts = {"promptTokenCount": prompt, "candidatesTokenCount": completion}
+    candidate = {"content": {"parts": [{"text": text}]}, "finishReason": "STOP"}
+    return web.json_response(
+        {"candidates": [candidate], "usageMetadata": counts, "modelVersion": "gemini-2.5-flash"}
+    )
+
+
+def refused(status: int, message: str = "no", **details: Any) -> web.Response:
+    found = [{"@type": GOOGLE + kind, **fields} for kind, fields in details.items()]
+    return web.json_response({"error": {"code": status, "message": message, "details": found}}, status=status)
+
+
+def spent(quota: str = "RequestsPerMinute", delay: str = "30s") -> web.Response:
+    return refused(429, QuotaFailure={"violations": [{"quotaId": quota}]}, RetryInfo={"retryDelay": delay})
+
+
+class Google:
+    """An upstream that answers each key as it is told, and counts."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Answer] = {}
+        self.calls: Counter[str] = Counter()
+        self.hold = asyncio.Event()
+        self.hold.set()
+        self.bodies: list[Any] = []
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        key = request.headers["x-goog-api-key"]
+        self.calls[key] += 1
+        self.bodies.append(await request.json() if request.can_read_body else None)
+        await self.hold.wait()
+        found: web.Response = self.answers.get(key, good)()
+        if "stream" in request.path and found.status == 200:
+            assert isinstance(found.body, bytes)
+            data = b"data: " + found.body + b"\r\n\r\n"
+            return web.Response(body=data, headers={"Content-Type": "text/event-stream"})
+        return found
+
+
+class Team:
+    """A gateway with three projects, and its ledger."""
+
+    def __init__(self, serve: Serve, folder: Path, upstream: str) -> None:
+        serve.environ = {f"KEY_{name.upper()}": f"AIza-{name}" for name in "abc"}
+        self._serve = serve
+        self._upstream = upstream
+        self.file = folder / "ledger.db"
+        self.config = f"ledger: {{url: {self.file}}}\nstate: {{file: {folder}/state.db}}\n"
+        self.base = ""
+
+    async def start(self, projects: str = "abc", more: str = "") -> None:
+        listed = ", ".join(f"{{name: {one}, keys: [{{env: KEY_{one.upper()}}}]}}" for one in projects)
+        self.base = await self._serve(f"pool: {{projects: [{listed}]}}\n{self.config}{more}", self._upstream)
+
+    def issue(self, **rules: Any) -> str:
+        """A new key; call it before `start`, or wait for it to be known."""
+        made = open_engine(str(self.file), None)
+        _, key = client_keys.issue(made, "x", Rules(**rules), time(), None)
+        made.dispose()
+        return key
+
+    async def ask(self, key: str, model: str = "gemini-2.5-flash", **fields: Any) -> tuple[int, Any, Any]:
+        body = {"model": model, "messages": [{"role": "user", "content": "hello"}], **fields}
+        async with (
+            aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as http,
+            http.post(f"{self.base}/v1/chat/completions", json=body) as response,
+        ):
+            text = await response.text()
+            return response.status, response.headers, text if fields.get("stream") else json.loads(text)
+
+    def rows(self) -> list[Any]:
+        made = open_engine(str(self.file), None)
+        with made.connect() as connection:
+            found = connection.execute(sa.select(attempt).order_by(attempt.c.at)).all()
+        made.dispose()
+        return list(found)
+
+    async def settled(self) -> list[Any]:
+        """The same, once all have ended: on a busy machine nobody waits for the last commit."""
+        async with asyncio.timeout(10):
+            while any(row.ended is None for row in self.rows()):
+                await asyncio.sleep(0.01)
+        return self.rows()
