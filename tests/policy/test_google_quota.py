@@ -116,17 +116,17 @@ def test_a_recorded_429_cools_the_project_down_as_long_as_it_says(record: Record
     pool.settle(pool.acquire("m", NOW), outcome(error), NOW, 0.0)
     with pytest.raises(PoolExhausted) as caught:
         pool.acquire("m", NOW)
-    rest = caught.value.retry_after
-    assert rest is not None
+    seconds = caught.value.retry_after
+    assert seconds is not None
 
     by_day = (
         any("PerDay" in quota.id or quota.value == 0 for quota in error.quotas)
         or error.code == "insufficient_quota"
     )
     if by_day:
-        assert rest == pytest.approx(midnight(NOW) - NOW)
-        assert rest <= DAY + 3600
+        assert seconds == pytest.approx(midnight(NOW) - NOW)
+        assert seconds <= DAY + 3600
     elif error.retry_after is not None:
-        assert rest == pytest.approx(min(3600, max(1, error.retry_after)))
+        assert seconds == pytest.approx(min(3600, max(1, error.retry_after)))
     else:
-        assert 1 <= rest <= 60
+        assert 1 <= seconds <= 60

@@ -157,9 +157,9 @@ def test_a_leaked_key_is_out_for_ten_years_also_after_a_restart() -> None:
     for update in updates:
         restarted.apply(update, NOON + 5)
 
-    for one in (keys, restarted):
+    for each in (keys, restarted):
         with pytest.raises(NoUsableKey):
-            one.acquire(M, NOON + 365 * 86400)
+            each.acquire(M, NOON + 365 * 86400)
     assert [(state.state, state.reason) for state in restarted.describe(NOON + 5)] == [("refused", "leaked")]
 
 

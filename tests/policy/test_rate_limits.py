@@ -1,7 +1,5 @@
 """Sliding windows: what they let through, how long they block, and the headers that describe them."""
 
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,7 +49,7 @@ def test_the_last_state_of_a_window_and_the_tighter_window_make_the_headers() ->
 
 @given(st.lists(st.floats(0, 20), min_size=1, max_size=200), st.integers(1, 20))
 def test_no_minute_of_any_beginning_holds_much_more_than_the_limit(pauses: list[float], limit: int) -> None:
-    """In the worst case, a burst before a full one, a sliding window lets through what has faded of the one before."""
+    """A burst after a full window gets what has faded of the previous one, so twice the limit is the worst case."""
     window, now = Window("requests", limit, 60), NOW
     used: dict[int, int] = {}
     admitted: list[float] = []
@@ -81,9 +79,9 @@ def test_any_counts_give_a_sensible_answer(before: int, current: int, wanted: in
 
 def test_rules_become_windows_and_headers() -> None:
     rules = Rules(requests_per_minute=5, requests_per_day=50, tokens_per_day=9)
-    found: Any = weigh([(w, 0, 0, 1) for w in [*windows(rules, "requests"), *windows(rules, "tokens")]], NOW)
+    limits = [*windows(rules, "requests"), *windows(rules, "tokens")]
+    headers = limit_headers(weigh([(window, 0, 0, 1) for window in limits], NOW).states)
 
-    headers = limit_headers(found.states)
     assert headers["x-ratelimit-limit-requests"] == "5"
     assert headers["x-ratelimit-remaining-tokens"] == "8"
     assert headers["x-ratelimit-reset-requests"] == "40.000s"

@@ -1,4 +1,4 @@
-"""Limits by sliding windows, in one process."""
+"""Counters of one process."""
 
 import pytest
 
@@ -14,7 +14,7 @@ async def test_the_last_place_is_refused_with_the_time_to_wait() -> None:
     counters = MemoryCounters()
     taken = [await counters.take("a", [(MINUTE, 1), (DAY, 1)], NOW) for _ in range(12)]
 
-    assert [one.blocked for one in taken] == [None] * 10 + [MINUTE] * 2
+    assert [result.blocked for result in taken] == [None] * 10 + [MINUTE] * 2
     assert [state.remaining for state in taken[3].states] == [6, 26]
     later = NOW + taken[-1].retry_after
     assert (await counters.take("a", [(MINUTE, 1)], later + 0.01)).blocked is None
@@ -37,7 +37,7 @@ async def test_corrections_never_fall_below_nothing() -> None:
 
 
 @pytest.mark.parametrize("jump", [-3600.0, -86400.0, 3600.0, 86400.0])
-async def test_p19_a_clock_that_jumps_keeps_nobody_out_longer_than_a_window(jump: float) -> None:
+async def test_a_clock_that_jumps_blocks_no_client_for_longer_than_two_windows(jump: float) -> None:
     counters = MemoryCounters()
     await counters.take("a", [(MINUTE, 10)], NOW)
     await counters.take("a", [(MINUTE, 10)], NOW + jump)

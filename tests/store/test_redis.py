@@ -1,4 +1,4 @@
-"""What machines share: on a real Redis where one is installed, and on a mad one that is made here."""
+"""State that machines share: on a real Redis if one is installed, and on a server that answers nonsense."""
 
 import asyncio
 import random
@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
+from configparser import ConfigParser
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from gateway.policy.rate_limits import Window
 from gateway.store.key_value import StoreKind, StoreLimits
 from gateway.store.redis import Redis, RedisCounters, RedisPoolUpdates, RedisStore
 from gateway.store.state_stores import RESPONSES, SIGNATURES
+from tests.support.paths import ROOT
 
 needs_redis = pytest.mark.skipif(shutil.which("redis-server") is None, reason="no redis-server on the PATH")
 NOW = 1_000_000_000.0
@@ -48,16 +50,16 @@ class Server:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    found = Server(tmp_path)
-    yield found
-    found.stop()
+    result = Server(tmp_path)
+    yield result
+    result.stop()
 
 
 async def opened(url: str) -> tuple[Redis, list[str]]:
-    told: list[str] = []
-    shared = Redis(url, None, told.append)
+    messages: list[str] = []
+    shared = Redis(url, None, messages.append)
     await shared.__aenter__()
-    return shared, told
+    return shared, messages
 
 
 async def until(condition: Any) -> None:
@@ -70,10 +72,10 @@ async def until(condition: Any) -> None:
 async def shared(server: Server, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Redis]:
     """A connection whose calls may take seconds: the machine that runs the tests may be busy."""
     monkeypatch.setattr("gateway.store.redis._BUDGET", 5.0)
-    found, _ = await opened(server.url)
-    await until(lambda: not found.degraded)
-    yield found
-    await found.__aexit__()
+    result, _ = await opened(server.url)
+    await until(lambda: not result.degraded)
+    yield result
+    await result.__aexit__()
 
 
 @needs_redis
@@ -81,13 +83,13 @@ async def test_two_machines_share_a_limit(server: Server, shared: Redis) -> None
     other, _ = await opened(server.url)
     counters = [RedisCounters(shared, 2), RedisCounters(other, 2)]
     window = Window("requests", 100, 60)
-    found: list[Any] = []
+    results: list[Any] = []
     for _ in range(15):
-        found += await asyncio.gather(*(counters[i % 2].take("c", [(window, 1)], NOW) for i in range(20)))
+        results += await asyncio.gather(*(counters[i % 2].take("c", [(window, 1)], NOW) for i in range(20)))
     await other.__aexit__()
 
-    assert sum(one.blocked is None for one in found) == 100
-    assert all(0 < one.retry_after <= 120 for one in found if one.blocked)
+    assert sum(result.blocked is None for result in results) == 100
+    assert all(0 < result.retry_after <= 120 for result in results if result.blocked)
 
 
 @needs_redis
@@ -114,9 +116,9 @@ async def test_places_are_shared_and_come_back(shared: Redis) -> None:
 
 @needs_redis
 @pytest.mark.parametrize("kind", [SIGNATURES, RESPONSES])
-async def test_signatures_are_found_by_other_machines(server: Server, shared: Redis, kind: StoreKind) -> None:
+async def test_entries_are_read_by_other_machines(server: Server, shared: Redis, kind: StoreKind) -> None:
     other, _ = await opened(server.url)
-    mine, theirs = (RedisStore(one, StoreLimits(), kind) for one in (shared, other))
+    mine, theirs = (RedisStore(machine, StoreLimits(), kind) for machine in (shared, other))
     await mine.put({b"k" * 16: "é", b"l" * 16: "x" * 1000}, NOW)
 
     assert await theirs.get([b"k" * 16, b"m" * 16], NOW) == {b"k" * 16: "é"}
@@ -125,7 +127,7 @@ async def test_signatures_are_found_by_other_machines(server: Server, shared: Re
 
 
 @needs_redis
-async def test_pools_tell_each_other(shared: Redis) -> None:
+async def test_pools_exchange_updates(shared: Redis) -> None:
     pool = RedisPoolUpdates(shared)
     await pool.publish({"a": b"1", "b": b"2"})
     await pool.forget(["a"])
@@ -134,12 +136,10 @@ async def test_pools_tell_each_other(shared: Redis) -> None:
 
 @needs_redis
 @pytest.mark.parametrize("how", ["kill", "stop"])
-async def test_p24_p25_a_redis_that_is_gone_keeps_nobody_waiting_and_is_used_again(
-    server: Server, how: str
-) -> None:
-    shared, told = await opened(server.url)
+async def test_a_redis_that_is_gone_keeps_no_call_waiting_and_is_used_again(server: Server, how: str) -> None:
+    shared, messages = await opened(server.url)
     await until(lambda: not shared.degraded)
-    told.clear()
+    messages.clear()
     counters = RedisCounters(shared, 2)
     window = Window("requests", 20, 60)
     if how == "kill":
@@ -148,25 +148,25 @@ async def test_p24_p25_a_redis_that_is_gone_keeps_nobody_waiting_and_is_used_aga
         server.process.send_signal(signal.SIGSTOP)
     loop = asyncio.get_running_loop()
     begin = loop.time()
-    found = [await counters.take("c", [(window, 1)], NOW) for _ in range(200)]
+    results = [await counters.take("c", [(window, 1)], NOW) for _ in range(200)]
     took = loop.time() - begin
 
-    assert sum(one.blocked is None for one in found) == 10  # this machine's half
+    assert sum(result.blocked is None for result in results) == 10  # this machine's half
     assert took < 5  # 200 calls, of which one waited 50 ms
     assert shared.degraded
-    assert len(told) == 1
+    assert len(messages) == 1
     if how == "kill":
         server.start()
     else:
         server.process.send_signal(signal.SIGCONT)
     await until(lambda: not shared.degraded)
     assert (await counters.take("d", [(window, 20)], NOW)).blocked is None
-    assert told[1] == "Redis is used again."
+    assert messages[1] == "Redis is used again."
     await shared.__aexit__()
 
 
 @needs_redis
-async def test_p28_a_flushed_redis_starts_anew(shared: Redis) -> None:
+async def test_a_flushed_redis_starts_from_zero(shared: Redis) -> None:
     counters = RedisCounters(shared, 2)
     await counters.take("c", [(MINUTE, 10)], NOW)
     await shared.client.flushall()
@@ -177,18 +177,18 @@ async def test_p28_a_flushed_redis_starts_anew(shared: Redis) -> None:
 
 
 @needs_redis
-async def test_p30_calls_that_are_cut_off_never_get_anothers_answer(shared: Redis) -> None:
+async def test_cancelled_calls_never_get_the_answer_of_another(shared: Redis) -> None:
     for i in range(50):
         await shared.client.set(f"k{i}", str(i))
     rolls, wrong, cut = random.Random(3), 0, 0
 
-    async def one(i: int) -> None:
+    async def read(i: int) -> None:
         nonlocal wrong
         value = await shared.client.get(f"k{i}")
         wrong += value != str(i).encode()
 
     for _ in range(60):
-        tasks = [asyncio.create_task(one(rolls.randrange(50))) for _ in range(50)]
+        tasks = [asyncio.create_task(read(rolls.randrange(50))) for _ in range(50)]
         for _ in range(rolls.randrange(4)):
             await asyncio.sleep(0)
         for task in rolls.sample(tasks, 20):
@@ -210,31 +210,62 @@ ANSWERS = [
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
-async def test_p27_a_mad_redis_is_no_reason_to_fail(answer: bytes) -> None:
-    async def mad(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def test_nonsense_answers_fail_no_call(answer: bytes) -> None:
+    async def answer_nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while await reader.read(65536):
             if not answer:
                 break
             writer.write(answer)
         writer.close()
 
-    server = await asyncio.start_server(mad, "127.0.0.1", 0)
+    server = await asyncio.start_server(answer_nonsense, "127.0.0.1", 0)
     shared, _ = await opened(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0")
     counters = RedisCounters(shared, 2)
-    kept = RedisStore(shared, StoreLimits(), SIGNATURES)
-    await kept.put({b"k" * 16: "s"}, NOW)
+    store = RedisStore(shared, StoreLimits(), SIGNATURES)
+    await store.put({b"k" * 16: "s"}, NOW)
 
-    assert await kept.get([b"k" * 16], NOW) == {b"k" * 16: "s"}
+    assert await store.get([b"k" * 16], NOW) == {b"k" * 16: "s"}
     assert (await counters.take("c", [(MINUTE, 1)], NOW)).blocked is None
-    assert await counters.enter("c", 4, "t", NOW) in (True, False)
+    assert await counters.enter("c", 4, "t", NOW)
     await counters.leave("c", "t")
-    assert isinstance(await RedisPoolUpdates(shared).all(), list)
+    assert {type(value) for value in await RedisPoolUpdates(shared).all()} <= {bytes}
     await shared.__aexit__()
     server.close()
 
 
+async def test_a_failure_is_counted_once_for_the_store_it_concerns() -> None:
+    async def answer_pings(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(b"+PONG\r\n" if b"PING" in data else b"-ERR no\r\n" * data.count(b"CLIENT"))
+            if b"MGET" in data:
+                writer.write(b"-LOADING no\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(answer_pings, "127.0.0.1", 0)
+    shared, messages = await opened(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0")
+    signatures, responses = (RedisStore(shared, StoreLimits(), kind) for kind in (SIGNATURES, RESPONSES))
+    await responses.get([b"k" * 16], NOW)
+    await signatures.get([b"k" * 16], NOW)  # not asked any more
+
+    assert (signatures.errors, responses.errors, RedisCounters(shared, 2).errors) == (0, 1, 1)
+    assert messages == [
+        "Redis is not used: no. Until it is back, each process has its share of the limits.",
+    ]
+    await shared.__aexit__()
+    server.close()
+
+
+def test_the_scripts_are_package_data() -> None:
+    config = ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    patterns = config["options.package_data"]["gateway"].split(",")
+    packaged = {path for pattern in patterns for path in (ROOT / "gateway").glob(pattern.strip())}
+
+    assert {path.stem for path in packaged if path.suffix == ".lua"} == {"take", "correct", "enter"}
+
+
 @needs_redis
-async def test_p26_a_slow_redis_is_left_alone_until_it_is_quick(
+async def test_a_slow_redis_is_not_used_until_it_is_quick(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ready, _ = await opened(server.url)
@@ -259,29 +290,29 @@ async def test_p26_a_slow_redis_is_left_alone_until_it_is_quick(
         ends.discard(writer)
 
     proxy = await asyncio.start_server(through, "127.0.0.1", 0)
-    slow, told = await opened(f"redis://127.0.0.1:{proxy.sockets[0].getsockname()[1]}/0")
+    slow, messages = await opened(f"redis://127.0.0.1:{proxy.sockets[0].getsockname()[1]}/0")
     await until(lambda: probes >= 6)
 
     assert slow.degraded
-    assert len(told) == 1
+    assert len(messages) == 1
     delay = 0
     await until(lambda: not slow.degraded)
-    assert told[1:] == ["Redis is used again."]
+    assert messages[1:] == ["Redis is used again."]
     await slow.__aexit__()
     proxy.close()
     await until(lambda: not ends)
 
 
-async def test_p23_without_a_redis_it_starts_alone() -> None:
-    shared, told = await opened("redis://127.0.0.1:1/0")
+async def test_without_a_redis_the_process_starts_alone() -> None:
+    shared, messages = await opened("redis://127.0.0.1:1/0")
 
     assert shared.degraded
-    assert "not used" in told[0]
+    assert "not used" in messages[0]
     await shared.__aexit__()
 
 
 @needs_redis
-async def test_a_client_that_leaves_is_heard_and_keeps_no_place(shared: Redis) -> None:
+async def test_a_client_that_disconnects_keeps_no_place(shared: Redis) -> None:
     counters, cut = RedisCounters(shared, 2), 0
     for i in range(200):
         task = asyncio.create_task(counters.enter("c", 1, f"t{i}", NOW))
@@ -299,7 +330,7 @@ async def test_a_client_that_leaves_is_heard_and_keeps_no_place(shared: Redis) -
 
 
 @needs_redis
-async def test_places_of_a_time_without_redis_are_given_back(server: Server) -> None:
+async def test_places_left_while_redis_was_gone_are_given_back(server: Server) -> None:
     shared, _ = await opened(server.url)
     await until(lambda: not shared.degraded)
     counters = RedisCounters(shared, 2)
@@ -315,7 +346,7 @@ async def test_places_of_a_time_without_redis_are_given_back(server: Server) -> 
 
 
 @pytest.mark.parametrize("url", ["redis://:hush@127.0.0.1/0", "redis://127.0.0.1:hush/0"])
-def test_a_bad_address_is_told_without_a_password(url: str) -> None:
+def test_an_invalid_address_is_reported_without_its_password(url: str) -> None:
     with pytest.raises(ValueError, match="expected redis://") as caught:
         Redis(url, None, print)
     assert "hush" not in str(caught.value)

@@ -29,13 +29,13 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def reported() -> list[str]:
-    """What stores reported."""
+    """Messages that stores reported."""
     return []
 
 
 @pytest.fixture
 async def started(path: Path, reported: list[str]) -> AsyncIterator[Open]:
-    """Opens stores on the same file and closes them in the end."""
+    """Open stores on the same file, and close them in the end."""
     stores: list[SqliteStore] = []
 
     def start(config: StoreLimits = SMALL, at: Path = path) -> SqliteStore:
@@ -50,7 +50,7 @@ async def started(path: Path, reported: list[str]) -> AsyncIterator[Open]:
 def rows(
     path: Path, question: str = "SELECT key, value FROM signature ORDER BY id"
 ) -> list[tuple[object, ...]]:
-    """What is in the file, asked by a stranger."""
+    """Return what is in the file, read by another connection."""
     connection = sqlite3.connect(path)
     try:
         return connection.execute(question).fetchall()
@@ -132,8 +132,8 @@ async def test_kill_9_after_a_flush_loses_nothing(started: Open, path: Path) -> 
         assert child.stdout.readline() == "flushed\n"
         child.kill()
 
-    found = await started().get([key(number) for number in range(100)], 101.0)
-    assert found == {key(number): f"signature {number}" for number in range(100)}
+    entries = await started().get([key(number) for number in range(100)], 101.0)
+    assert entries == {key(number): f"signature {number}" for number in range(100)}
 
 
 async def test_a_thousand_puts_at_once_are_all_kept(started: Open, path: Path) -> None:
@@ -145,7 +145,7 @@ async def test_a_thousand_puts_at_once_are_all_kept(started: Open, path: Path) -
     assert await started().get(list(everything), 100.0) == everything, "also in more than one query"
 
 
-async def test_old_ones_are_neither_found_nor_kept(started: Open, path: Path) -> None:
+async def test_old_entries_are_neither_returned_nor_kept(started: Open, path: Path) -> None:
     first = started()
     await first.put({key(1): "old"}, 100.0)
     await first.close()
@@ -182,7 +182,7 @@ async def test_a_lowered_bound_shrinks_the_file_at_the_start(started: Open, path
     assert before > 6_000_000 > 1_100_000 > path.stat().st_size
 
 
-async def test_one_bigger_than_a_quarter_is_not_written(started: Open, path: Path) -> None:
+async def test_an_entry_larger_than_a_quarter_is_not_written(started: Open, path: Path) -> None:
     store = started()
     await store.put({key(1): "A" * (SMALL.bound // 4), key(2): "small"}, 100.0)
     await store.close()
@@ -214,7 +214,7 @@ async def test_the_file_is_opened_as_designed(started: Open, path: Path) -> None
     assert rows(path, "PRAGMA user_version") == [(1,)]
 
 
-async def test_a_name_with_question_mark_and_space_is_a_name(started: Open, tmp_path: Path) -> None:
+async def test_a_file_name_may_contain_characters_of_urls(started: Open, tmp_path: Path) -> None:
     store = started(at=tmp_path / "a b?mode=memory#%41.db")
     await store.put({key(1): "s"}, 100.0)
     await store.close()
@@ -222,7 +222,7 @@ async def test_a_name_with_question_mark_and_space_is_a_name(started: Open, tmp_
     assert [file.name for file in tmp_path.iterdir()] == ["a b?mode=memory#%41.db"]
 
 
-async def test_a_place_that_cannot_be_written_leaves_memory(
+async def test_without_a_writable_directory_memory_serves(
     started: Open, tmp_path: Path, reported: list[str]
 ) -> None:
     (tmp_path / "file").touch()
@@ -251,7 +251,7 @@ async def test_a_directory_that_appears_later_is_used(started: Open, tmp_path: P
     assert rows(tmp_path / "later" / "state.db") == [(key(1), "s")]
 
 
-async def test_writes_that_fail_are_told_once_and_go_on_when_they_can(
+async def test_writes_that_fail_are_reported_once_and_go_on_when_they_can(
     started: Open, path: Path, reported: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.store.sqlite_file.BUSY", 0.0)
@@ -330,7 +330,7 @@ async def test_a_table_that_is_gone_fails_no_request(started: Open, path: Path, 
     assert ["no such table" in text for text in reported] == [True, True]
 
 
-async def test_a_backlog_is_bounded_and_told(started: Open, path: Path, reported: list[str]) -> None:
+async def test_a_backlog_is_bounded_and_reported(started: Open, path: Path, reported: list[str]) -> None:
     store = started()
     await store.flush()
     other = sqlite3.connect(path, isolation_level=None)
@@ -385,7 +385,7 @@ async def test_a_corrupt_file_is_moved_aside_and_a_new_one_begun(
     assert reported[0].endswith(". The file is now state.db.corrupt, and a new one was begun.")
 
 
-def test_a_file_of_a_newer_gateway_is_refused_and_left_alone(path: Path) -> None:
+def test_a_file_of_a_newer_gateway_is_refused_and_unchanged(path: Path) -> None:
     rows(path, "PRAGMA user_version = 2")
     before = path.read_bytes()
 
@@ -396,7 +396,7 @@ def test_a_file_of_a_newer_gateway_is_refused_and_left_alone(path: Path) -> None
     assert path.read_bytes() == before
 
 
-def test_another_programs_database_is_refused_and_left_alone(path: Path) -> None:
+def test_another_program_s_database_is_refused_and_unchanged(path: Path) -> None:
     rows(path, "CREATE TABLE invoices (id)")
     before = path.read_bytes()
 
@@ -416,7 +416,7 @@ async def test_after_closing_memory_answers(started: Open, path: Path) -> None:
     assert rows(path) == []
 
 
-async def test_closing_does_not_wait_for_ever(
+async def test_closing_does_not_wait_forever(
     started: Open, path: Path, reported: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "_CLOSING", 0.0)
@@ -436,7 +436,7 @@ async def test_closing_does_not_wait_for_ever(
     assert rows(path) == [(key(1), "s")], "the thread went on meanwhile"
 
 
-async def test_a_flush_that_is_cancelled_stops_nobody(started: Open, path: Path) -> None:
+async def test_a_cancelled_flush_stops_no_write(started: Open, path: Path) -> None:
     store = started()
     await store.put({key(1): "s"}, 100.0)
     waiting = asyncio.create_task(store.flush())

@@ -18,19 +18,19 @@ def used(ledger: OpenLedger, *budgets: Budget, now: float = AT) -> list[tuple[in
 
 
 async def test_two_hundred_calls_of_two_processes_at_once_do_not_overspend(url: str) -> None:
-    async with OpenLedger(url) as one, OpenLedger(url) as other:
-        ledgers = (one.ledger, other.ledger)
+    async with OpenLedger(url) as opened, OpenLedger(url) as other:
+        ledgers = (opened.ledger, other.ledger)
         results = await asyncio.gather(
             *(ledgers[i % 2].begin(intent(i, TOTAL, reserve=100)) for i in range(200)), return_exceptions=True
         )
         admitted = [i for i, result in enumerate(results) if result is None]
         assert len(admitted) == 10
         assert {type(result) for result in results} == {type(None), BudgetExceeded}
-        assert used(one, TOTAL) == [(0, 1000)]
+        assert used(opened, TOTAL) == [(0, 1000)]
         for i in admitted:
-            await one.ledger.settle(settlement(i, tokens=30))
-        await one.written()
-        assert used(one, TOTAL) == [(300, 0)]
+            await opened.ledger.settle(settlement(i, tokens=30))
+        await opened.written()
+        assert used(opened, TOTAL) == [(300, 0)]
         await other.ledger.begin(intent(500, TOTAL, reserve=700))
         with pytest.raises(BudgetExceeded):
             await other.ledger.begin(intent(501, TOTAL, reserve=1))
@@ -38,12 +38,12 @@ async def test_two_hundred_calls_of_two_processes_at_once_do_not_overspend(url: 
 
 async def test_a_call_reserves_in_all_of_its_budgets_or_in_none(url: str) -> None:
     money = Budget("money", "day", 50)
-    async with OpenLedger(url) as one:
+    async with OpenLedger(url) as opened:
         with pytest.raises(BudgetExceeded, match="money budget"):
-            await one.ledger.begin(intent(1, TOTAL, money, reserve=60))
-        assert used(one, TOTAL, money) == [(0, 0), (0, 0)]
-        await one.ledger.begin(intent(2, TOTAL, money, reserve=50))
-        await one.ledger.begin(intent(3, money, reserve=50, at=AT + 86400))
+            await opened.ledger.begin(intent(1, TOTAL, money, reserve=60))
+        assert used(opened, TOTAL, money) == [(0, 0), (0, 0)]
+        await opened.ledger.begin(intent(2, TOTAL, money, reserve=50))
+        await opened.ledger.begin(intent(3, money, reserve=50, at=AT + 86400))
 
 
 @pytest.mark.parametrize(
@@ -56,10 +56,10 @@ async def test_a_call_reserves_in_all_of_its_budgets_or_in_none(url: str) -> Non
 async def test_the_message_says_what_is_left(
     url: str, budget: Budget, reserve: int, limit: str, left: str, wanted: str
 ) -> None:
-    async with OpenLedger(url) as one:
-        await one.ledger.begin(intent(1, budget, reserve=reserve))
+    async with OpenLedger(url) as opened:
+        await opened.ledger.begin(intent(1, budget, reserve=reserve))
         with pytest.raises(BudgetExceeded) as caught:
-            await one.ledger.begin(intent(2, budget, reserve=reserve))
+            await opened.ledger.begin(intent(2, budget, reserve=reserve))
 
     assert caught.value.message.startswith(
         f"You exceeded this API key's {limit}: {left} left, and this request may take {wanted}."
@@ -72,25 +72,25 @@ async def test_calls_that_come_together_are_decided_as_if_they_came_one_by_one(
     url: str, day: int, admitted: int
 ) -> None:
     daily = Budget("tokens", "day", day)
-    async with OpenLedger(url) as one:
-        begin = one.ledger.begin
+    async with OpenLedger(url) as opened:
+        begin = opened.ledger.begin
         results = await asyncio.gather(
             *(begin(intent(i, TOTAL, daily, reserve=100)) for i in range(20)), return_exceptions=True
         )
         going = [i for i, result in enumerate(results) if result is None]
         assert len(going) == admitted
-        assert used(one, TOTAL, daily) == [(0, 100 * admitted)] * 2
-        await asyncio.gather(*(one.ledger.settle(settlement(i, tokens=i)) for i in going))
-        await one.written()
-        assert used(one, TOTAL, daily) == [(sum(going), 0)] * 2
+        assert used(opened, TOTAL, daily) == [(0, 100 * admitted)] * 2
+        await asyncio.gather(*(opened.ledger.settle(settlement(i, tokens=i)) for i in going))
+        await opened.written()
+        assert used(opened, TOTAL, daily) == [(sum(going), 0)] * 2
 
 
 async def test_calls_before_and_after_midnight_use_different_budgets(url: str) -> None:
     daily = Budget("tokens", "day", 100)
-    async with OpenLedger(url) as one:
+    async with OpenLedger(url) as opened:
         results = await asyncio.gather(
-            *(one.ledger.begin(intent(i, daily, reserve=60, at=AT + i % 2 * 86400)) for i in range(4)),
+            *(opened.ledger.begin(intent(i, daily, reserve=60, at=AT + i % 2 * 86400)) for i in range(4)),
             return_exceptions=True,
         )
         assert [type(result) for result in results].count(BudgetExceeded) == 2
-        assert [used(one, daily, now=now) for now in (AT, AT + 86400)] == [[(0, 60)], [(0, 60)]]
+        assert [used(opened, daily, now=now) for now in (AT, AT + 86400)] == [[(0, 60)], [(0, 60)]]

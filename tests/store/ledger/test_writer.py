@@ -23,99 +23,99 @@ TOTAL = Budget("tokens", "total", 1000)
 
 
 async def test_a_call_has_one_row_and_settles_once(url: str) -> None:
-    async with OpenLedger(url) as one:
-        await one.ledger.begin(intent(1))
-        assert [row.outcome for row in await one.rows()] == [None]
-        await one.ledger.settle(settlement(1))
-        await one.ledger.settle(settlement(1, tokens=999, outcome="error"))
-        await one.ledger.settle(settlement(404))
-        (row,) = await one.rows()
+    async with OpenLedger(url) as opened:
+        await opened.ledger.begin(intent(1))
+        assert [row.outcome for row in await opened.rows()] == [None]
+        await opened.ledger.settle(settlement(1))
+        await opened.ledger.settle(settlement(1, tokens=999, outcome="error"))
+        await opened.ledger.settle(settlement(404))
+        (row,) = await opened.rows()
 
     assert (row.outcome, row.prompt, row.micros, row.project) == ("ok", 10, 7, "blue")
-    assert one.messages == []
+    assert opened.messages == []
 
 
 async def test_a_settlement_that_nobody_waits_for_is_written(url: str) -> None:
-    async with OpenLedger(url) as one:
-        await one.ledger.begin(intent(1, TOTAL, reserve=100))
-        one.ledger.note(settlement(1, tokens=30))
-        (row,) = await one.rows()
-        assert spent(one.ledger.engine, CLIENT, [TOTAL], AT) == [(30, 0)]
+    async with OpenLedger(url) as opened:
+        await opened.ledger.begin(intent(1, TOTAL, reserve=100))
+        opened.ledger.note(settlement(1, tokens=30))
+        (row,) = await opened.rows()
+        assert spent(opened.ledger.engine, CLIENT, [TOTAL], AT) == [(30, 0)]
 
     assert row.outcome == "ok"
 
 
 async def test_closing_writes_what_is_waiting(url: str) -> None:
-    async with OpenLedger(url) as one:
-        await one.ledger.begin(intent(1))
-        one.ledger.note(settlement(1))
-    async with OpenLedger(url) as two:
-        assert [row.outcome for row in two.rows_now()] == ["ok"]
+    async with OpenLedger(url) as opened:
+        await opened.ledger.begin(intent(1))
+        opened.ledger.note(settlement(1))
+    async with OpenLedger(url) as reopened:
+        assert [row.outcome for row in reopened.rows_now()] == ["ok"]
 
 
 async def test_calls_of_a_dead_process_are_unknown_and_cost_what_was_reserved(url: str) -> None:
-    async with OpenLedger(url) as one:
-        await one.ledger.begin(intent(1, TOTAL, reserve=100))
-        await one.ledger.begin(intent(2, TOTAL, reserve=100, at=AT + 500))
-        assert reconcile(one.ledger.engine, AT + 100, AT + 600) == 1
-        assert spent(one.ledger.engine, CLIENT, [TOTAL], AT) == [(100, 100)]
-        assert [row.outcome for row in await one.rows()] == ["unknown", None]
-        await one.ledger.settle(settlement(1))  # too late
-        assert [row.outcome for row in await one.rows()] == ["unknown", None]
+    async with OpenLedger(url) as opened:
+        await opened.ledger.begin(intent(1, TOTAL, reserve=100))
+        await opened.ledger.begin(intent(2, TOTAL, reserve=100, at=AT + 500))
+        assert reconcile(opened.ledger.engine, AT + 100, AT + 600) == 1
+        assert spent(opened.ledger.engine, CLIENT, [TOTAL], AT) == [(100, 100)]
+        assert [row.outcome for row in await opened.rows()] == ["unknown", None]
+        await opened.ledger.settle(settlement(1))  # too late
+        assert [row.outcome for row in await opened.rows()] == ["unknown", None]
 
 
 async def test_a_locked_database_keeps_only_clients_with_a_budget_waiting(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
-    async with OpenLedger(str(path)) as one:
-        await one.ledger.begin(intent(0))
-        await one.written()
+    async with OpenLedger(str(path)) as opened:
+        await opened.ledger.begin(intent(0))
+        await opened.written()
         with closing(sqlite3.connect(path, isolation_level=None)) as backup:
             backup.execute("BEGIN EXCLUSIVE")
             for i in range(1, 50):
-                await one.ledger.begin(intent(i))
-                await one.ledger.settle(settlement(i))
+                await opened.ledger.begin(intent(i))
+                await opened.ledger.settle(settlement(i))
             with pytest.raises(LedgerUnavailable):
-                await one.ledger.begin(intent(90, TOTAL, reserve=1))
-            assert one.ledger.waiting > 90
+                await opened.ledger.begin(intent(90, TOTAL, reserve=1))
+            assert opened.ledger.waiting > 90
             backup.execute("ROLLBACK")
-        assert len(await one.rows()) == 51
-        await one.ledger.begin(intent(100))
+        assert len(await opened.rows()) == 51
+        await opened.ledger.begin(intent(100))
 
-    assert one.ledger.errors >= 1
-    assert [message.partition(":")[0] for message in one.messages] == ["The ledger cannot be written"]
-    assert "locked" in one.messages[0]
+    assert opened.ledger.errors >= 1
+    assert [message.partition(":")[0] for message in opened.messages] == ["The ledger cannot be written"]
+    assert "locked" in opened.messages[0]
 
 
 async def test_while_nothing_can_be_written_rows_wait_up_to_the_bound(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
-    async with OpenLedger(str(path), buffer=100) as one:
+    async with OpenLedger(str(path), buffer=100) as opened:
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("ALTER TABLE attempt RENAME TO elsewhere")  # every write fails from now on
             for i in range(150):
-                await one.ledger.begin(intent(i))
-            assert (one.ledger.waiting, one.ledger.dropped) == (100, 50)
+                await opened.ledger.begin(intent(i))
+            assert (opened.ledger.waiting, opened.ledger.dropped) == (100, 50)
             other.execute("ALTER TABLE elsewhere RENAME TO attempt")
-        assert len(await one.rows()) == 100
+        assert len(await opened.rows()) == 100
 
 
 async def test_an_operator_can_choose_to_stop(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
-    async with OpenLedger(str(path), on_failure="stop") as one:
+    async with OpenLedger(str(path), on_failure="stop") as opened:
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("DROP TABLE attempt")
         with pytest.raises(LedgerUnavailable) as caught:
-            await one.ledger.begin(intent(1))
+            await opened.ledger.begin(intent(1))
 
     assert (caught.value.status, caught.value.retry_after) == (503, 5)
 
 
 async def test_old_rows_are_deleted(tmp_path: Path) -> None:
     path = str(tmp_path / "ledger.db")
-    async with OpenLedger(path) as one:
-        await one.ledger.begin(intent(1, at=time() - 100 * 86400))
-    async with OpenLedger(path, days=90) as two:
-        await two.ledger.begin(intent(2, at=time()))
-        rows = await two.rows()
+    async with OpenLedger(path) as opened:
+        await opened.ledger.begin(intent(1, at=time() - 100 * 86400))
+    async with OpenLedger(path, days=90) as reopened:
+        await reopened.ledger.begin(intent(2, at=time()))
+        rows = await reopened.rows()
 
     assert [int(row.id, 16) for row in rows] == [2]
 
@@ -134,14 +134,14 @@ import asyncio, resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 from tests.support.ledgers import OpenLedger, intent
 async def main():
-    async with OpenLedger(sys.argv[1]) as one:
+    async with OpenLedger(sys.argv[1]) as opened:
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
         for i in range(3000):
-            await one.ledger.begin(intent(i))
-        while not one.ledger.errors:
+            await opened.ledger.begin(intent(i))
+        while not opened.ledger.errors:
             await asyncio.sleep(0.01)
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        print(len(await one.rows()))
+        print(len(await opened.rows()))
 asyncio.run(main())
 """
 
@@ -162,10 +162,10 @@ async def call(ledger, i):
     if await ledger._write(settlement(i), strict=True):
         print("=", i, flush=True)
 async def main():
-    async with OpenLedger(sys.argv[1]) as one:
+    async with OpenLedger(sys.argv[1]) as opened:
         tasks = set()
         for i in range(int(sys.argv[2]), 10**9):
-            task = asyncio.create_task(call(one.ledger, i))
+            task = asyncio.create_task(call(opened.ledger, i))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
             await asyncio.sleep(0.002)
