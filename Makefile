@@ -54,7 +54,7 @@ fix: dev  ## format the code and apply the linter's fixes
 	$(BIN)/ruff check --fix .
 
 golden: dev  ## rewrite the expected parts of the golden files; review the diff
-	GOLDEN=rewrite $(BIN)/python -m pytest tests/plugins/chat/test_golden.py
+	GOLDEN=rewrite $(BIN)/python -m pytest tests/plugins/*/test_golden.py
 
 schema: dev  ## write config/gateway.schema.json
 	$(BIN)/python -m gateway schema > config/gateway.schema.json

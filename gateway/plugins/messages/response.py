@@ -205,7 +205,8 @@ def error_object(error: GatewayError) -> Object:
 
 
 _WORDS = (
-    (re.compile(r"^Invalid value: '.*?'\. Supported values are: (.*)\."), r"Input should be \1"),
+    (re.compile(r"^Invalid value: '.*?'\. Supported values are: ('.*')\."), r"Input should be \1"),
+    (re.compile(r"^(Input should be '.*'), ('[^']*')$"), r"\1 or \2"),
     (
         re.compile(
             r"^Invalid '.*?': array too long\. Expected an array with maximum length (\d+), "

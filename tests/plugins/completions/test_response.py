@@ -1,4 +1,4 @@
-"""Legacy completions, streamed: the same frames for every cut of the stream, and the same text as the whole answer."""
+"""Legacy completions, the answer: the chunks of a stream make up the unary answer, on every stream of chat's goldens."""
 
 import json
 from pathlib import Path
@@ -7,55 +7,53 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.gemini.events import Event
+from gateway.gemini.events import Event, TurnStarted
 from gateway.gemini.stream_translator import StreamTranslator, decode
 from gateway.gemini.turn_reader import TurnReader
 from gateway.plugins.completions.response import CompletionStream, Envelope, completion
-from tests.support.paths import GOLDEN
+from tests.support import goldens
 
-STREAMS = sorted((GOLDEN / "chat_stream").glob("*.golden"))
-
-
-def events_of(file: Path) -> list[bytes]:
-    told = file.read_bytes().decode().partition("\n-----\n")[0]
-    return [line.encode() for line in told.split("\n") if line]
+STREAMS = goldens.files("chat_stream")
 
 
-def frames(stream: bytes, cuts: list[int]) -> tuple[bytes, bool]:
-    """What the client gets, and whether it ended well."""
+def lines_of(file: Path) -> list[bytes]:
+    return [line.encode() for line in goldens.inputs(file)[0].split("\n") if line]
+
+
+def stream(file: Path, cuts: list[int]) -> bytes:
     encoder = CompletionStream(Envelope("cmpl-x", 1, "asked"), ["echo "], include_usage=True, calls=1)
     translator = StreamTranslator(TurnReader(lambda: "call"), encoder)
-    out = b""
-    for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True):
-        out += translator.feed(stream[a:b]) if translator.error is None else b""
-    out += translator.close() if translator.error is None else b""
-    if translator.error is not None:
-        return out + translator.fail(translator.error), False
-    return out, True
-
-
-def sse(file: Path) -> bytes:
-    return b"".join(b"data: " + event + b"\r\n\r\n" for event in events_of(file))
+    return goldens.streamed(translator, goldens.sse(goldens.inputs(file)[0]), cuts)
 
 
 @given(st.sampled_from(STREAMS), st.lists(st.integers(0, 4000), max_size=10))
 def test_a_stream_cut_anywhere_gives_the_same_frames(file: Path, cuts: list[int]) -> None:
-    stream = sse(file)
-
-    assert frames(stream, sorted(cut % (len(stream) + 1) for cut in cuts)) == frames(stream, [])
+    assert stream(file, cuts) == stream(file, [])
 
 
-@pytest.mark.parametrize("file", STREAMS, ids=lambda f: f.stem)
+@pytest.mark.parametrize("file", STREAMS, ids=lambda file: file.stem)
 def test_the_chunks_make_up_the_whole_answer(file: Path) -> None:
-    out, good = frames(sse(file), [])
-    if not good:
+    out = stream(file, [])
+    if not out.endswith(b"data: [DONE]\n\n"):
         assert b'data: {"error"' in out
         return
     reader = TurnReader(lambda: "call")
-    events: list[Event] = [event for one in events_of(file) for event in reader.feed(decode(one))]
+    events: list[Event] = [event for line in lines_of(file) for event in reader.feed(decode(line))]
     whole = completion([*events, *reader.close()], Envelope("cmpl-x", 1, "asked"), ["echo "] * 8)
     chunks = [json.loads(line[6:]) for line in out.split(b"\n\n") if line and line != b"data: [DONE]"]
 
-    told = "".join(choice["text"] for chunk in chunks for choice in chunk["choices"] if choice["index"] == 0)
-    assert told == whole.choices[0].text
+    texts = [choice["text"] for chunk in chunks for choice in chunk["choices"] if choice["index"] == 0]
+    assert "".join(texts) == whole.choices[0].text
     assert chunks[-1]["usage"]["total_tokens"] == whole.usage.total_tokens  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [("models/gemini-2.5-pro", "gemini-2.5-pro"), ("evil\r\nX: 1", "asked"), (None, "asked")],
+)
+def test_the_first_call_names_the_answer(name: str | None, model: str) -> None:
+    envelope = Envelope("cmpl-x", 1, "asked")
+    envelope.rename(TurnStarted("r1", name))
+    envelope.rename(TurnStarted("r2", "models/another"))
+
+    assert (envelope.id, envelope.model) == ("cmpl-r1", model)

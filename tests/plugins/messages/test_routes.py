@@ -6,6 +6,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from gateway.plugins.messages.wire import Block, MessagesRequest
 from tests.support.servers import Fake
 
 F3 = "gemini-3-flash-preview"
@@ -21,17 +22,17 @@ async def post(http: aiohttp.ClientSession, base: str, path: str = "", **body: A
 
 
 async def test_an_answer(http: aiohttp.ClientSession, gateway: str) -> None:
-    status, headers, found = await post(http, gateway, metadata={"user_id": "u"})
+    status, headers, answer = await post(http, gateway, metadata={"user_id": "u"})
 
     assert status == 200
-    assert found["content"] == [{"type": "text", "text": "You said: hi"}]
-    assert (found["type"], found["role"], found["stop_reason"], found["model"]) == (
+    assert answer["content"] == [{"type": "text", "text": "You said: hi"}]
+    assert (answer["type"], answer["role"], answer["stop_reason"], answer["model"]) == (
         "message",
         "assistant",
         "end_turn",
         F3,
     )
-    assert found["usage"]["input_tokens"] > 0
+    assert answer["usage"]["input_tokens"] > 0
     assert headers["x-gateway-notes"] == "metadata"
 
 
@@ -41,16 +42,16 @@ async def test_a_tool_loop(
 ) -> None:
     messages: list[Any] = [{"role": "user", "content": "Use get_weather in Oslo, in 3 steps."}]
     for _ in range(3):
-        _, _, found = await post(http, gateway, messages=messages, tools=[TOOL])
-        assert found["stop_reason"] == "tool_use"
-        (use,) = [block for block in found["content"] if block["type"] == "tool_use"]
+        _, _, answer = await post(http, gateway, messages=messages, tools=[TOOL])
+        assert answer["stop_reason"] == "tool_use"
+        (use,) = [block for block in answer["content"] if block["type"] == "tool_use"]
         assert use["input"] == {"city": "Oslo"}
-        kept = found["content"] if keeps_thoughts else [use]
+        kept = answer["content"] if keeps_thoughts else [use]
         result = {"type": "tool_result", "tool_use_id": use["id"], "content": "SUNNY-42"}
         messages += [{"role": "assistant", "content": kept}, {"role": "user", "content": [result]}]
-    _, _, found = await post(http, gateway, messages=messages, tools=[TOOL])
+    _, _, answer = await post(http, gateway, messages=messages, tools=[TOOL])
 
-    assert found["content"][0]["text"] == "The tool said: SUNNY-42"
+    assert answer["content"][0]["text"] == "The tool said: SUNNY-42"
     sent = [
         p["thoughtSignature"] for c in fake.last.body["contents"] for p in c["parts"] if "functionCall" in p
     ]
@@ -85,22 +86,48 @@ async def test_a_stream(http: aiohttp.ClientSession, gateway: str) -> None:
         ("[[500]]", 500, "api_error"),
     ],
 )
-async def test_i123_failures_are_anthropics(
+async def test_failures_are_anthropics(
     http: aiohttp.ClientSession, gateway: str, prompt: str, status: int, kind: str
 ) -> None:
-    found_status, headers, found = await post(http, gateway, messages=[{"role": "user", "content": prompt}])
+    answer_status, headers, answer = await post(http, gateway, messages=[{"role": "user", "content": prompt}])
 
-    assert (found_status, found["type"], found["error"]["type"]) == (status, "error", kind)
-    assert found["request_id"] == headers["x-request-id"]
+    assert (answer_status, answer["type"], answer["error"]["type"]) == (status, "error", kind)
+    assert answer["request_id"] == headers["x-request-id"]
 
 
-async def test_mistakes_are_told_in_anthropics_way(http: aiohttp.ClientSession, gateway: str) -> None:
-    status, _, found = await post(http, gateway, max_tokens=None)
-    assert (status, found["error"]["message"]) == (400, "max_tokens: Field required")
-    image = {"type": "image", "source": {"type": "url", "url": "ftp://x"}}
-    status, _, found = await post(http, gateway, system="s", messages=[{"role": "user", "content": [image]}])
-    assert (status, found["error"]["type"]) == (400, "invalid_request_error")
-    assert found["error"]["message"].startswith("messages.0.content.0.source.url: ")
+FTP = {"type": "image", "source": {"type": "url", "url": "ftp://x"}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"max_tokens": None}, "max_tokens: Field required"),
+        ({"messages": [{"role": "user"}]}, "messages.0.content: Field required"),
+        ({"messages": [USER, {"role": "user", "content": 5}]}, "messages.1.content: "),
+        ({"temperature": "hot"}, "temperature: "),
+        ({"system": "s", "messages": [{"role": "user", "content": [FTP]}]}, "messages.0.content.0.source.url: "),
+        ({"messages": [{"role": "king", "content": "x"}]}, "messages.0.role: Input should be 'user' or 'assistant'"),
+    ],
+)  # fmt: skip
+async def test_an_error_begins_with_its_field(
+    http: aiohttp.ClientSession, gateway: str, fields: dict[str, Any], message: str
+) -> None:
+    status, _, answer = await post(http, gateway, **fields)
+
+    assert (status, answer["error"]["type"]) == (400, "invalid_request_error")
+    assert answer["error"]["message"].startswith(message)
+
+
+async def test_a_note_names_the_block_that_is_not_used(http: aiohttp.ClientSession, gateway: str) -> None:
+    content = [{"type": "text", "text": "x"}, {"type": "server_tool_use", "id": "s", "name": "web_search"}]
+    _, headers, _ = await post(
+        http,
+        gateway,
+        messages=[USER, {"role": "assistant", "content": content}, USER],
+        metadata={"user_id": "u"},
+    )
+
+    assert headers["x-gateway-notes"] == "metadata,messages.1.content.1"
 
 
 async def test_a_failure_midstream_is_an_error_event(http: aiohttp.ClientSession, gateway: str) -> None:
@@ -118,18 +145,16 @@ async def test_a_failure_midstream_is_an_error_event(http: aiohttp.ClientSession
 
 
 async def test_tokens_are_counted(http: aiohttp.ClientSession, gateway: str) -> None:
-    status, _, found = await post(http, gateway, "/count_tokens", max_tokens=None, tools=[TOOL], system="s")
+    status, _, answer = await post(http, gateway, "/count_tokens", max_tokens=None, tools=[TOOL], system="s")
 
     assert status == 200
-    assert found["input_tokens"] > 0
+    assert answer["input_tokens"] > 0
 
 
 WRONG: list[Any] = [True, 5, 2.5, "text", [], ["x"], {}, {"x": 1}, None, [None], [{"type": "text"}]]
 
 
 async def test_no_wrong_type_is_our_fault(http: aiohttp.ClientSession, gateway: str) -> None:
-    from gateway.plugins.messages.wire import Block, MessagesRequest
-
     for field in MessagesRequest.__struct_fields__:
         for value in WRONG:
             status, _, answer = await post(http, gateway, **{field: value, "stream": False})

@@ -1,0 +1,191 @@
+"""Messages, the request: what golden files cannot show, and the paths of errors and notes."""
+
+import re
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.conversation.builder import ConversationBuilder
+from gateway.errors import BadRequest, UnsupportedParameter
+from gateway.gemini.thought_signatures import SignatureKeys
+from gateway.plugins.messages.request import conversation
+from gateway.plugins.messages.wire import MessagesRequest
+from tests.support.goldens import translated
+
+USER = {"role": "user", "content": "hi"}
+MODELS = ("gemini-2.5-flash", "gemini-3-flash-preview", "gemini-2.0-flash", "gemma-3-27b-it")
+
+
+def built(*, strict: bool = False, counting: bool = False, **fields: Any) -> ConversationBuilder:
+    body = {"max_tokens": 5, "messages": [USER], **fields}
+    return conversation(msgspec.convert(body, MessagesRequest), strict=strict, counting=counting)
+
+
+def refused(*, strict: bool = False, **fields: Any) -> BadRequest:
+    with pytest.raises(BadRequest) as caught:
+        translated(built(strict=strict, **fields), fields.get("model", MODELS[0]))
+    return caught.value
+
+
+def test_counting_needs_no_max_tokens() -> None:
+    conversation = built(max_tokens=None, counting=True)
+
+    assert translated(conversation, "gemini-2.5-flash").request.generation_config is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"output_config": {"format": {"type": "xml"}}}, "output_config.format.type"),
+        ({"google": {"nope": 1}}, "google.nope"),
+        ({"thinking": {"type": "enabled", "budget_tokens": 9}, "model": "gemini-2.0-flash"}, "thinking.budget_tokens"),
+        ({"output_config": {"effort": "high"}, "model": "gemini-2.0-flash"}, "output_config.effort"),
+    ],
+)  # fmt: skip
+def test_strict_mode_refuses_what_it_would_note(fields: dict[str, Any], param: str) -> None:
+    error = refused(strict=True, **fields)
+
+    assert (type(error), error.param) == (UnsupportedParameter, param)
+    assert translated(built(**fields), fields.get("model", MODELS[0])).notes == [param]
+
+
+def test_more_messages_than_the_limit_are_refused() -> None:
+    assert refused(messages=[USER] * 10_001).param == "messages"
+
+
+def test_more_tools_than_gemini_takes_are_refused() -> None:
+    assert refused(tools=[{"name": f"f{i}"} for i in range(513)]).param == "tools"
+
+
+def test_a_schema_that_is_nested_too_deeply_is_refused_by_its_field() -> None:
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(200):
+        schema = {"type": "object", "properties": {"x": schema}}
+
+    assert refused(tools=[{"name": "f", "input_schema": schema}]).param == "tools.0.input_schema"
+    wanted = {"format": {"type": "json_schema", "schema": schema}}
+    assert refused(output_config=wanted).param == "output_config.format.schema"
+
+
+def test_a_remote_file_is_fetched_once_and_named_by_its_first_block() -> None:
+    image = {"type": "image", "source": {"type": "url", "url": "https://a.example/x.png"}}
+    conversation = built(messages=[{"role": "user", "content": [image, image]}])
+
+    assert conversation.remote_media() == {"https://a.example/x.png": "messages.0.content.0.source.url"}
+
+
+def test_an_unsigned_call_asks_the_store() -> None:
+    call = {"type": "tool_use", "id": "a", "name": "f", "input": {"x": 1}}
+    thought = {"type": "thinking", "thinking": "", "signature": "S"}
+    keys = SignatureKeys("k")
+
+    unsigned = built(messages=[USER, {"role": "assistant", "content": [call]}])
+    assert unsigned.unsigned(keys) == list(keys.call("a", "f", '{"x":1}'))
+    signed = built(messages=[USER, {"role": "assistant", "content": [thought, call]}])
+    assert signed.unsigned(keys) == []
+
+
+def test_a_signature_in_an_id_is_taken_from_it() -> None:
+    """LiteLLM appends a call's signature to its id."""
+    call = {"type": "tool_use", "id": "a__thought__S", "name": "f"}
+    request = translated(built(messages=[{"role": "assistant", "content": [call]}]), MODELS[1]).request
+    part = request.contents[1].parts[0]  # type: ignore[index]
+
+    assert part.thought_signature == "S"
+    assert part.function_call is not None
+    assert part.function_call.id == "a"
+
+
+def test_gemini_s_fields_lead_back_to_anthropic_s() -> None:
+    origins = translated(
+        built(
+            system="s", stop_sequences=["x"], top_k=3, tools=[{"name": "f"}], tool_choice={"type": "any"},
+            thinking={"type": "enabled", "budget_tokens": 2000}, messages=[USER, {"role": "assistant", "content": "x"}],
+        ),
+        "gemini-2.5-flash",
+    ).origins  # fmt: skip
+
+    assert origins.path("generation_config.max_output_tokens") == "max_tokens"
+    assert origins.path("generation_config.stop_sequences") == "stop_sequences"
+    assert origins.path("generation_config.thinking_config.thinking_budget") == "thinking.budget_tokens"
+    assert origins.path("system_instruction") == "system"
+    assert origins.path("tools[0].function_declarations[0].name") == "tools"
+    assert origins.path("tool_config") == "tool_choice"
+    assert origins.path("contents[1].parts[0]") == "messages.1"
+
+
+def exists(path: str, body: Any) -> bool:
+    """Return whether a path, or for a missing field its parent, is in a body."""
+    steps = re.sub(r"\[(\d+)\]", r".\1", path).split(".")
+    value = body
+    for i, step in enumerate(steps):
+        if isinstance(value, list) and step.isdigit() and int(step) < len(value):
+            value = value[int(step)]
+        elif isinstance(value, dict) and step in value:
+            value = value[step]
+        else:
+            return i > 0 and i == len(steps) - 1
+    return True
+
+
+SOURCES = st.sampled_from([
+    {"type": "base64", "media_type": "image/png", "data": "AAAA"}, {"type": "base64", "data": "!"},
+    {"type": "base64"}, {"type": "url", "url": "ftp://x"}, {"type": "url"}, {"type": "url", "url": "gs://b/x.png"},
+    {"type": "file"}, {"type": "text", "data": "x"}, {"type": "zip"},
+    {"type": "content", "content": [{"type": "hologram"}]},
+])  # fmt: skip
+FLAT_BLOCKS = st.one_of(
+    st.sampled_from([
+        {"type": "text", "text": "x"}, {"type": "thinking", "thinking": "t", "signature": "S"}, {"type": "image"},
+        {"type": "tool_use", "id": "a", "name": "f", "input": {}}, {"type": "tool_use", "id": "b", "name": "g"},
+        {"type": "tool_use", "id": "c"}, {"type": "server_tool_use"}, {"type": "web_search_tool_result"},
+        {"type": "tool_result", "tool_use_id": "a", "content": "1"}, {"type": "hologram"},
+    ]),
+    st.builds(lambda kind, source: {"type": kind, "source": source}, st.sampled_from(["image", "document"]), SOURCES),
+)  # fmt: skip
+BLOCKS = st.one_of(
+    FLAT_BLOCKS,
+    st.builds(lambda inner: {"type": "tool_result", "tool_use_id": "b", "content": inner}, st.lists(FLAT_BLOCKS)),
+)  # fmt: skip
+CONTENT = st.one_of(st.just("x"), st.lists(BLOCKS, max_size=4))
+TOOLS = st.lists(
+    st.sampled_from([
+        {"name": "f"}, {"name": "f", "input_schema": {"type": "string"}}, {"name": ""}, {"name": "m", "type": "memory"},
+        {"name": "web_search", "type": "web_search_20250305"}, {"name": "bash", "type": "bash_20250124"},
+    ]),
+    max_size=3,
+)  # fmt: skip
+OPTIONS = st.fixed_dictionaries({}, optional={
+    "system": CONTENT,
+    "tools": TOOLS,
+    "tool_choice": st.sampled_from([{"type": "any"}, {"type": "tool", "name": "f"}, {"type": "tool"}, {"type": "x"}]),
+    "thinking": st.sampled_from([{"type": "enabled", "budget_tokens": 10**6}, {"type": "disabled"}]),
+    "output_config": st.sampled_from([
+        {"effort": "none"}, {"effort": "x"}, {"format": {"type": "json_schema", "schema": {"type": "object"}}},
+        {"format": {"type": "x"}},
+    ]),
+    "stop_sequences": st.lists(st.just("x"), max_size=6),
+    "max_tokens": st.sampled_from([1, 10**6]),
+    "google": st.sampled_from([{"nope": 1}, {"tools": [{"nope": 1}]}, {"cached_content": "cachedContents/a"}]),
+})  # fmt: skip
+MESSAGES = st.lists(
+    st.builds(lambda role, content: {"role": role, "content": content},
+              st.sampled_from(["user", "assistant", "system"]), CONTENT),
+    min_size=1, max_size=4,
+)  # fmt: skip
+
+
+@given(st.sampled_from(MODELS), MESSAGES, OPTIONS, st.booleans())
+def test_every_error_and_note_names_a_field_that_was_sent(
+    model: str, messages: list[Any], options: dict[str, Any], strict: bool
+) -> None:
+    body = {"max_tokens": 5, "messages": messages, **options}
+    try:
+        notes = translated(built(strict=strict, **body), model).notes
+    except BadRequest as error:
+        notes = [error.param or ""]
+
+    assert [path for path in notes if not exists(path, body)] == []

@@ -1,0 +1,81 @@
+"""Messages, the answer: usage, errors in Anthropic's words, and the name of the model."""
+
+import pytest
+
+from gateway.conversation.invalid import missing, too_long, unsupported_value
+from gateway.errors import BadRequest, GatewayError, RateLimited, UnsupportedParameter, UpstreamError
+from gateway.gemini.events import MediaPart, TurnStarted
+from gateway.gemini.usage import TokenCounts
+from gateway.plugins.messages.response import MessagesStream, error_object, usage
+
+
+def test_cached_tokens_are_counted_apart() -> None:
+    counts = usage(TokenCounts(prompt=100, cached=60, completion=5))
+
+    assert counts == {
+        "input_tokens": 40,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": 60,
+        "output_tokens": 5,
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (missing("max_tokens"), "max_tokens: Field required"),
+        (unsupported_value("x", ("a",), "tool_choice.type"), "tool_choice.type: Input should be 'a'"),
+        (unsupported_value("x", ("a", "b", "c"), "p"), "p: Input should be 'a', 'b' or 'c'"),
+        (too_long("stop_sequences", 5, 6), "stop_sequences: List should have at most 5 items after validation, not 6"),
+        (UnsupportedParameter("Unsupported parameter: 'thinking'. It cannot.", param="thinking"), "thinking: It cannot."),
+        (BadRequest("Invalid value for 'tool_choice.name': no tool is named 'f'.", param="tool_choice.name"),
+         "tool_choice.name: no tool is named 'f'."),
+        (BadRequest("Unknown parameter: 'google.tools[0].x'. Known: y.", param="google.tools[0].x"),
+         "google.tools.0.x: Extra inputs are not permitted. Known: y."),
+        (BadRequest("messages[0].content: Expected `str`", param="messages[0].content"),
+         "messages.0.content: Expected `str`"),
+        (BadRequest("Invalid base64.", param="messages.0.content.1.source.data"),
+         "messages.0.content.1.source.data: Invalid base64."),
+        (BadRequest("the request body is not valid JSON"), "the request body is not valid JSON"),
+    ],
+)  # fmt: skip
+def test_an_error_begins_with_its_field_and_speaks_as_anthropic_does(
+    error: GatewayError, message: str
+) -> None:
+    assert error_object(error) == {"type": "invalid_request_error", "message": message}
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (RateLimited("slow down"), "rate_limit_error"),
+        (UpstreamError("overloaded", status=503), "overloaded_error"),
+        (UpstreamError("too late", status=504), "timeout_error"),
+        (UpstreamError("broken"), "api_error"),
+        (BadRequest("no", status=415), "invalid_request_error"),
+    ],
+)
+def test_an_error_has_anthropic_s_type(error: GatewayError, kind: str) -> None:
+    assert error_object(error)["type"] == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [("models/gemini-2.5-pro", "gemini-2.5-pro"), ("evil\r\nX: 1", "asked"), (None, "asked"), ("x" * 129, "asked")],
+)  # fmt: skip
+def test_the_model_that_answers_is_named_if_its_name_fits_a_header(name: str | None, model: str) -> None:
+    encoder = MessagesStream({"model": "asked", "content": [], "stop_reason": None})
+    encoder.encode([TurnStarted("r", name)])
+
+    assert encoder.message["model"] == model
+
+
+def test_left_out_media_are_named_once_for_each_type() -> None:
+    encoder = MessagesStream({"model": "asked", "content": [], "stop_reason": None})
+    kinds = ("image/png", "audio/wav", "image/png")
+    encoder.encode([MediaPart(0, kind, "AAAA") for kind in kinds])
+
+    (block,) = encoder.message["content"]
+    assert block["type"] == "text"
+    assert [block["text"].count(kind) for kind in ("image/png", "audio/wav")] == [1, 1]
+    assert "AAAA" not in block["text"]

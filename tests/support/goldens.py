@@ -1,0 +1,83 @@
+"""Golden files: input, a rule, and the expected output. `GOLDEN=rewrite` writes the output anew; read the diff."""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from gateway.config.capabilities import shipped
+from gateway.conversation.builder import ConversationBuilder
+from gateway.conversation.translation import Translation, TranslationContext, translate
+from gateway.gemini.capabilities import CapabilityTable
+from gateway.gemini.stream_translator import StreamTranslator
+from gateway.gemini.thought_signatures import SignatureKeys
+from gateway.gemini.wire import encode_request
+from tests.support.paths import GOLDEN
+
+RULE = "\n-----\n"
+_TABLE = CapabilityTable(shipped())
+
+
+def files(folder: str) -> list[Path]:
+    """Return the golden files of a folder."""
+    return sorted((GOLDEN / folder).glob("*.golden"))
+
+
+def inputs(file: Path) -> list[str]:
+    """Return the sections of a golden file without the last one, the expected output."""
+    return file.read_bytes().decode().split(RULE)[:-1]
+
+
+def check(file: Path, output: str) -> None:
+    """Compare an output with the expected one, or write it when `GOLDEN=rewrite`."""
+    text = RULE.join([*inputs(file), output])
+    if os.environ.get("GOLDEN") == "rewrite":
+        file.write_bytes(text.encode())
+    else:
+        assert text == file.read_bytes().decode()
+
+
+def pretty(value: str | bytes) -> str:
+    """Return a JSON text, indented."""
+    return json.dumps(json.loads(value), indent=1, ensure_ascii=False) + "\n"
+
+
+def translated(conversation: ConversationBuilder, model: str) -> Translation:
+    """Return the translation of a conversation for a model."""
+    return translate(conversation, TranslationContext(model, _TABLE.of(model), keys=SignatureKeys("k")))
+
+
+def report(translation: Translation) -> str:
+    """Return the notes and the Gemini body of a translation."""
+    notes = f"notes: {', '.join(translation.notes)}\n" if translation.notes else ""
+    return notes + pretty(encode_request(translation.request))
+
+
+def sse(lines: str) -> bytes:
+    """Return lines of JSON framed as Google's server-sent events."""
+    return b"".join(b"data: " + line.encode() + b"\r\n\r\n" for line in lines.split("\n") if line)
+
+
+def streamed(translator: StreamTranslator, stream: bytes, cuts: Sequence[int] = ()) -> bytes:
+    """Return a client's stream; the upstream's arrives in pieces that end at the cuts."""
+    edges = [0, *sorted(cut % (len(stream) + 1) for cut in cuts), len(stream)]
+    out = b""
+    for start, end in pairwise(edges):
+        if translator.error is None:
+            out += translator.feed(stream[start:end])
+    if translator.error is None:
+        out += translator.close()
+    return out if translator.error is None else out + translator.fail(translator.error)
+
+
+def numbered(prefix: str) -> Callable[[], str]:
+    """Return a source of ids: `prefix0`, `prefix1`, …"""
+    numbers: Iterator[int] = iter(range(1000))
+    return lambda: f"{prefix}{next(numbers)}"
+
+
+def model_of(body: Any) -> str:
+    """Return the model that a body names, or the one that golden files leave out."""
+    return body.model or "gemini-2.5-flash"
