@@ -36,6 +36,8 @@ _SOURCE_TYPES = ("base64", "url", "file", "text", "content")
 _THOUGHTS = ("thinking", "redacted_thinking")
 _HOSTED = {"web_search": "google_search", "code_execution": "code_execution", "web_fetch": "url_context"}
 """How Anthropic's dated tool types begin, and the field of Gemini's `Tool` for each."""
+_HOSTED_OPTIONS = ("allowed_domains", "blocked_domains", "user_location")
+"""Options of hosted tools that would change the answer."""
 _CLIENT_SIDE: Mapping[str, Json] = {
     "bash": {"type": "object", "properties": {"command": {"type": "string"}, "restart": {"type": "boolean"}}},
     "text_editor": {
@@ -228,6 +230,9 @@ def _tool(builder: ConversationBuilder, tool: Tool, at: str) -> None:
     schema = tool.input_schema or next((s for name, s in _CLIENT_SIDE.items() if kind.startswith(name)), None)
     if hosted is not None:
         builder.tools.built_in(hosted, {}, at)
+        for option in _HOSTED_OPTIONS:
+            if getattr(tool, option):
+                builder.notes.drop(f"{at}.{option}", "Gemini's tool has no such option.")
     elif kind == "custom" or schema is not None:
         builder.tools.function(
             tool.name, tool.description, schema, at, f"{at}.input_schema", strict=bool(tool.strict)

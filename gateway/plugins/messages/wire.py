@@ -44,11 +44,16 @@ class Message(Struct, gc=False):
 
 
 class Tool(Struct, gc=False):
+    """A function, or by its dated type one of Anthropic's own tools."""
+
     name: str
     type: str | None = None
     description: str | None = None
     input_schema: Json | None = None
     strict: bool | None = None
+    allowed_domains: list[str] | None = None
+    blocked_domains: list[str] | None = None
+    user_location: Json | None = None
 
 
 class ToolChoice(Struct, gc=False):
