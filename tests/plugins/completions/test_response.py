@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.gemini.events import Event, TurnStarted
+from gateway.gemini.events import Event, Finished, TextDelta, TurnEnded, TurnStarted
 from gateway.gemini.stream_translator import StreamTranslator, decode
 from gateway.gemini.turn_reader import TurnReader
+from gateway.gemini.usage import TokenCounts
 from gateway.plugins.completions.response import CompletionStream, Envelope, completion
 from tests.support import goldens
 
@@ -57,3 +58,13 @@ def test_the_first_call_names_the_answer(name: str | None, model: str) -> None:
     envelope.rename(TurnStarted("r2", "models/another"))
 
     assert (envelope.id, envelope.model) == ("cmpl-r1", model)
+
+
+def test_usage_and_the_end_follow_the_last_call() -> None:
+    encoder = CompletionStream(Envelope("cmpl-x", 1, "asked"), ["", ""], include_usage=True, calls=2)
+    end = [Finished(0, "stop"), TurnEnded(TokenCounts(prompt=3, completion=2))]
+
+    assert b"[DONE]" not in encoder.encode([TextDelta(0, "a"), *end])
+    out = encoder.encode([TextDelta(1, "b"), *end])
+    assert out.endswith(b"data: [DONE]\n\n")
+    assert b'"completion_tokens":4' in out
