@@ -170,6 +170,8 @@ class _Writer:
     def orphan(self, result: Result) -> None:
         """Add a result without a call as text of the user."""
         texts = "".join(part.text or "" for part in self.resolved(result.parts))
+        if result.error:
+            texts = msgspec.json.encode({"error": texts}).decode()
         self._notes.add(result.at)
         name = result.call_id or result.name or "unknown"
         self.add("user", [Part(text=f"Tool result ({name}): {texts}")], result.at)

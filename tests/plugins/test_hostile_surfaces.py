@@ -62,7 +62,8 @@ MESSAGE: dict[str, Any] = {
     "stop_sequences": ["x"], "thinking": {"type": "enabled", "budget_tokens": 1024},
     "output_config": {"effort": "low", "format": {"type": "json_schema", "schema": SCHEMA}},
     "tools": [{"name": "f", "type": "custom", "description": "d", "input_schema": SCHEMA, "strict": True},
-              {"type": "web_search_20250305", "name": "web_search"}],
+              {"type": "web_search_20250305", "name": "web_search", "allowed_domains": ["a.example"],
+               "blocked_domains": [], "user_location": {"type": "approximate", "city": "Oslo"}}],
     "tool_choice": {"type": "auto", "name": "f", "disable_parallel_tool_use": True},
     "google": GOOGLE, "extra_body": {"google": GOOGLE}, "system": [{"type": "text", "text": "s"}],
     "messages": [
