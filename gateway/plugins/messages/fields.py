@@ -13,11 +13,14 @@ MESSAGES: dict[str, Policy] = {
     "temperature": Policy("clamped", "the same number"),
     "top_p": Policy("mapped", "`topP`"),
     "top_k": Policy("mapped", "`topK`"),
-    "stop_sequences": Policy("mapped", "`stopSequences`, at most 5; which one was hit is not told"),
+    "stop_sequences": Policy(
+        "mapped", "`stopSequences`, at most 5; the answer does not say which one was hit"
+    ),
     "thinking": Policy("clamped", "a budget, or a level, as the model has it; thoughts are shown"),
     "output_config": Policy("mapped", "`effort` and `format`, as in chat"),
     "tools": Policy(
-        "mapped", "functions; web search, web fetch and code execution as Gemini's own; others a note"
+        "mapped",
+        "functions; web search, web fetch and code execution as Gemini's own; others are left out with a note",
     ),
     "tool_choice": Policy(
         "mapped", "auto, any, tool, none; `disable_parallel_tool_use` keeps the first call"

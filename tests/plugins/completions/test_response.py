@@ -62,7 +62,7 @@ def test_the_first_call_names_the_answer(name: str | None, model: str) -> None:
 
 def test_usage_and_the_end_follow_the_last_call() -> None:
     encoder = CompletionStream(Envelope("cmpl-x", 1, "asked"), ["", ""], include_usage=True, calls=2)
-    end = [Finished(0, "stop"), TurnEnded(TokenCounts(prompt=3, completion=2))]
+    end: list[Event] = [Finished(0, "stop"), TurnEnded(TokenCounts(prompt=3, completion=2))]
 
     assert b"[DONE]" not in encoder.encode([TextDelta(0, "a"), *end])
     out = encoder.encode([TextDelta(1, "b"), *end])
