@@ -52,7 +52,7 @@ def gemini_body(request: Request, history: Sequence[dict[str, Any]] = ()) -> dic
 
 
 class Answer:
-    """The answer to one request, in the making. Its ids are numbers and its times are fixed."""
+    """The answer to one request. Its ids are numbers, and its times are fixed."""
 
     def __init__(self, request: Request) -> None:
         body, numbers = body_of(request), count()

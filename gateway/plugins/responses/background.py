@@ -1,4 +1,4 @@
-"""One response under way: whole, in events, or made in the background; and stored for later."""
+"""One response in progress: whole, in events or in the background, and stored for later requests."""
 
 import asyncio
 import time
@@ -22,19 +22,19 @@ from gateway.plugins.responses import wire
 from gateway.plugins.responses.response import Object, ResponseOptions, ResponseStream, new_response
 
 _HEARTBEAT = 15.0
-"""Seconds between two signs of life of a response that is made in the background."""
+"""Seconds between two heartbeats of a background response."""
 STALE = 4 * _HEARTBEAT
-"""Seconds without a sign of life after which its process must be dead."""
+"""Seconds without a heartbeat after which the process that makes a response is taken for dead."""
 
 Store = Callable[[Object], Awaitable[None]]
-"""Stores what is kept of a response: `response`, `input`, `items` (input and output), `beat` (Unix seconds)."""
+"""Stores a response with its input: `response`, `input`, `items` (input and output), `beat` (Unix seconds)."""
 
 
 class PreparedResponse(msgspec.Struct, frozen=True):
-    """A request that is ready to be asked."""
+    """A request that is ready to be sent."""
 
     body: wire.ResponseRequest
-    prepared: PreparedRequest
+    request: PreparedRequest
     items: list[Any]
     """The whole input so far, as the client sent it; empty when it is not stored."""
     heavy: bool = False
@@ -42,18 +42,18 @@ class PreparedResponse(msgspec.Struct, frozen=True):
 
 
 class ResponseRun:
-    """A response under way (`delivery.Answer`)."""
+    """A response in progress (`delivery.Answer`)."""
 
-    def __init__(self, asked: PreparedResponse, services: Services, store: Store) -> None:
-        self.choices = asked.prepared.choices
-        self._asked = asked
+    def __init__(self, prepared: PreparedResponse, services: Services, store: Store) -> None:
+        self.choices = prepared.request.choices
+        self._prepared = prepared
         self._services = services
         self._store = store
         self.name = unique("resp_")
-        wanted = "reasoning.encrypted_content" in (asked.body.include or ())
+        wanted = "reasoning.encrypted_content" in (prepared.body.include or ())
         self._encoder = ResponseStream(
-            new_response(self.name, asked.body, asked.prepared.call.model, int(time.time())),
-            ResponseOptions(asked.prepared.rules, wanted),
+            new_response(self.name, prepared.body, prepared.request.call.model, int(time.time())),
+            ResponseOptions(prepared.request.rules, wanted),
             unique,
             lambda: int(time.time()),
         )
@@ -63,7 +63,7 @@ class ResponseRun:
 
     @property
     def response(self) -> Object:
-        """The object as far as it is made."""
+        """The response object so far."""
         return self._encoder.response
 
     @property
@@ -72,8 +72,8 @@ class ResponseRun:
         return model
 
     def reader(self, choice: int) -> TurnReader:
-        prepared = self._asked.prepared
-        return TurnReader(_call_id, prepared.rules, prepared.keys, choice)
+        request = self._prepared.request
+        return TurnReader(_call_id, request.rules, request.keys, choice)
 
     def encoder(self) -> ResponseStream:
         return self._encoder
@@ -87,14 +87,14 @@ class ResponseRun:
         return _Storing(reply, self._save_when_done)
 
     def headers(self, model: str, context: RequestContext) -> dict[str, str]:
-        return answer_headers(model, self._asked.prepared.notes, context.report.adjusted)
+        return answer_headers(model, self._prepared.request.notes, context.report.adjusted)
 
     def start(self, context: RequestContext) -> None:
         """Make the response in the background. A drain of the process waits for it, too."""
         self._task = self._services.spawn(self._in_background(context), self.name)
 
     async def cancel(self, why: str | None = None) -> None:
-        """Stop what is made in the background; return when it has stopped."""
+        """Cancel a background response; return when it has stopped."""
         if self._task is not None:
             self._task.cancel(why)
             await asyncio.wait([self._task])
@@ -126,9 +126,9 @@ class ResponseRun:
             await self._save()
 
     async def _save(self) -> None:
-        if self._asked.body.store is False:
+        if self._prepared.body.store is False:
             return
-        response, items = self.response, self._asked.items
+        response, items = self.response, self._prepared.items
         await self._store(
             {
                 "response": response,

@@ -1,4 +1,4 @@
-"""OpenAI's Responses, over the same core as chat; what is stored is kept for the key that asked."""
+"""OpenAI's Responses API. Stored responses can be read only with the key that created them."""
 
 import re
 import time
@@ -32,25 +32,30 @@ _MIB = 2**20
 
 
 class Responses(Plugin):
-    """`POST /v1/responses`, and what was stored."""
+    """`POST /v1/responses`, and the stored responses."""
 
     class Config(Struct, frozen=True, forbid_unknown_fields=True):
-        """Responses with `background: true`."""
+        """Limits of responses with `background: true`."""
 
         background: Annotated[
-            int, Meta(ge=0, le=100_000, description="Made in the background at once; 0 refuses them.")
+            int,
+            Meta(
+                ge=0,
+                le=100_000,
+                description="Responses in progress in the background at once; 0 refuses them.",
+            ),
         ] = 64
         megabytes: Annotated[
             int,
             Meta(
-                ge=1, le=4096, description="Of events kept in memory, for who reads them with starting_after."
+                ge=1, le=4096, description="Memory for the events of background responses (starting_after)."
             ),
         ] = 64
 
     def __init__(self, config: "Responses.Config", services: Services) -> None:
         super().__init__(config, services)
         self._runs: dict[bytes, ResponseRun] = {}
-        """In the background, now or lately, oldest first."""
+        """Background responses in progress, and finished ones whose events are still in memory; oldest first."""
 
     fields: ClassVar[FieldPolicies] = {"POST /v1/responses": RESPONSES}
 
@@ -65,44 +70,48 @@ class Responses(Plugin):
         ]
 
     async def lifespan(self, app: web.Application) -> AsyncIterator[None]:
-        """What is still being made at the end has failed."""
+        """Cancel the responses that are still in progress when the gateway stops."""
         yield
         for run in list(self._runs.values()):
             await run.cancel(Draining.CANCELLED)
 
     async def create(self, request: web.Request) -> web.StreamResponse:
-        """Answer one request: whole, in events, or later."""
+        """Answer one request: with a response, with its events, or in the background."""
         async with self.services.enter(request, "responses") as context:
-            client, asked = context.client, await self._prepare(request, context)
+            client, prepared = context.client, await self._prepare(request, context)
             run = ResponseRun(
-                asked, self.services, lambda kept: self.keep(run.name, client, kept, heavy=asked.heavy)
+                prepared, self.services, lambda kept: self.keep(run.name, client, kept, heavy=prepared.heavy)
             )
-            if asked.body.background:
-                return await self._in_background(request, context, run, asked)
+            if prepared.body.background:
+                return await self._in_background(request, context, run, prepared)
             return await self.services.delivery.send(request, context, run)
 
     async def count(self, request: web.Request) -> web.Response:
-        """How many tokens a request would bring."""
+        """Return the input tokens of a request."""
         async with self.services.enter(request, "responses") as context:
-            asked = await self._prepare(request, context)
-            tokens = await self.services.exchange.count(asked.prepared.call, context)
+            prepared = await self._prepare(request, context)
+            tokens = await self.services.exchange.count(prepared.request.call, context)
         return json_response(wire.encode({"object": "response.input_tokens", "input_tokens": tokens}), {})
 
     async def show(self, request: web.Request) -> web.StreamResponse:
-        """A stored response; with `stream=true` the events of one made in the background."""
+        """Return a stored response; with `stream=true`, the events of a background response."""
         context, name = self.services.identify(request), request.match_info["id"]
         client = context.client
         run = self._runs.get(_key(name, client))
         if request.query.get("stream", "").lower() in ("true", "1"):
             if run is None:
                 await self.stored(name, client)
-                raise BadRequest("the events of this response are not kept (any more)", param="stream")
+                raise BadRequest(
+                    "The events of this response are not available. They are kept for background responses, "
+                    "until their memory is needed.",
+                    param="stream",
+                )
             return await self._follow(request, context, run, _cursor(request))
         response = run.response if run is not None else (await self.stored(name, client))["response"]
         return json_response(wire.encode(response), {})
 
     async def forget(self, request: web.Request) -> web.Response:
-        """Delete a stored response; one that is still being made is stopped."""
+        """Delete a stored response; one in progress is cancelled."""
         client, name = self.services.identify(request).client, request.match_info["id"]
         await self.stored(name, client)
         run = self._runs.pop(_key(name, client), None)
@@ -112,24 +121,24 @@ class Responses(Plugin):
         return json_response(wire.encode({"id": name, "object": "response", "deleted": True}), {})
 
     async def cancel(self, request: web.Request) -> web.Response:
-        """Stop one that is made in the background; asked again, or too late, it answers what there is."""
+        """Cancel a background response, and return it. One that has ended is returned as it is."""
         client, name = self.services.identify(request).client, request.match_info["id"]
         response = (await self.stored(name, client))["response"]
         if not response["background"]:
-            raise BadRequest("only background responses can be cancelled")
+            raise BadRequest("Only responses created with 'background' set to true can be cancelled.")
         run = self._runs.get(_key(name, client))
         if run is not None:
             await run.cancel()
             response = run.response
         elif response["status"] in _UNFINISHED:
             raise BadRequest(
-                "this response is made by another process of the gateway: please try again",
+                "Another process of the gateway makes this response. Try again.",
                 status=409, code="conflict", retry_after=1,
             )  # fmt: skip
         return json_response(wire.encode(response), {})
 
     async def input_items(self, request: web.Request) -> web.Response:
-        """What a stored response was asked."""
+        """Return the input of a stored response, in one page."""
         stored = await self.stored(request.match_info["id"], self.services.identify(request).client)
         items = stored["input"]
         ids = [item.get("id") for item in items]
@@ -138,7 +147,7 @@ class Responses(Plugin):
         return json_response(wire.encode(page), {})
 
     async def stored(self, name: str, client: Client, param: str | None = None) -> Object:
-        """What is kept under a response's id for this key. Raises NotFound, or BadRequest naming `param`."""
+        """Return what is stored under a response's id for this key. Raises NotFound, or BadRequest naming `param`."""
         key = _key(name, client)
         text = (await self.services.stored_responses.get([key], time.time())).get(key)
         if text:
@@ -155,11 +164,11 @@ class Responses(Plugin):
         await self.services.stored_responses.put({_key(name, client): text}, time.time())
 
     async def _in_background(
-        self, request: web.Request, context: RequestContext, run: ResponseRun, asked: PreparedResponse
+        self, request: web.Request, context: RequestContext, run: ResponseRun, prepared: PreparedResponse
     ) -> web.StreamResponse:
-        """Begin a response; answer with it as it is now, or with its events."""
-        if asked.body.store is False:
-            raise BadRequest("background responses are stored: `store` must not be false", param="store")
+        """Start a background response; return it as it is now, or its events."""
+        if prepared.body.store is False:
+            raise BadRequest("Invalid 'store': a background response must be stored.", param="store")
         self._make_room()
         self._runs[_key(run.name, context.client)] = run
         run.start(context.in_background("/v1/responses (background)"))
@@ -168,7 +177,7 @@ class Responses(Plugin):
         return json_response(wire.encode(run.response), run.headers(run.model, context))
 
     def _make_room(self) -> None:
-        """Forget the events of what is done, oldest first. Raises RateLimited when too much is being made."""
+        """Drop the events of finished responses, oldest first. Raises RateLimited at a limit of the configuration."""
         done = [key for key, run in self._runs.items() if run.buffer.ended]
         room = self.config.megabytes * _MIB
         most = self.config.background
@@ -178,7 +187,8 @@ class Responses(Plugin):
             del self._runs[done.pop(0)]
         if len(self._runs) - len(done) >= most or sum(r.buffer.bytes for r in self._runs.values()) > room:
             raise RateLimited(
-                f"This gateway makes {most} responses in the background at once (responses.background).",
+                f"Too many background responses are in progress. The limit is {most} responses, with "
+                f"{self.config.megabytes} MiB of events.",
                 code="gateway_overloaded",
                 retry_after=5,
             )
@@ -192,14 +202,14 @@ class Responses(Plugin):
         )
 
     async def _prepare(self, request: web.Request, context: RequestContext) -> PreparedResponse:
-        """Prepare a request, with all items so far as they came."""
+        """Prepare a request. Its items, and those of the responses before it, are kept as the client sent them."""
         client, data = context.client, await read_body(request)
         body = await offload(data.heavy, data.decode, wire.decode_request)
         history: list[Any] = []
         if body.previous_response_id:
             before = await self.stored(body.previous_response_id, client, "previous_response_id")
             if before["response"]["status"] in _UNFINISHED:
-                raise BadRequest("the previous response is still being made", param="previous_response_id")
+                raise BadRequest("The previous response is still in progress.", param="previous_response_id")
             history = before["items"]
         recorded = await offload(data.heavy, self._read, data, body, history)
         options = RequestOptions(
@@ -220,19 +230,21 @@ class Responses(Plugin):
 
 
 def _alive(stored: Object) -> Object:
-    """A response whose process has died while it was made has failed."""
+    """Return what is stored. A response in progress without a recent heartbeat has failed: its process has died."""
     response = stored["response"]
     if response["status"] in _UNFINISHED and time.time() - stored.get("beat", 0) > STALE:
-        message = "The gateway was restarted while this response was made."
+        message = "The gateway was restarted while this response was in progress."
         response.update(status="failed", error={"code": "server_error", "message": message})
     return stored
 
 
 def _cursor(request: web.Request) -> int:
-    """`starting_after`: the number of the last event that is known. Raises BadRequest for another thing."""
+    """Return `starting_after`, the number of the last event that the client has. Raises BadRequest for no number."""
     number = request.query.get("starting_after", "-1")
     if not re.fullmatch(r"-1|\d{1,9}", number, re.ASCII):
-        raise BadRequest("must be the sequence_number of an event", param="starting_after")
+        raise BadRequest(
+            "Invalid 'starting_after': expected the sequence_number of an event.", param="starting_after"
+        )
     return int(number)
 
 
@@ -241,7 +253,7 @@ def _key(name: str, client: Client) -> bytes:
 
 
 def _items(data: msgspec.Raw | None) -> list[Any]:
-    """The input as items, also when it was a text."""
+    """Return the input as items with ids; a text is a user's message."""
     value = msgspec.json.decode(data) if data is not None else []
     if isinstance(value, str):
         value = [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": value}]}]

@@ -1,4 +1,4 @@
-"""Responses that are made while nobody waits: polled, followed from any event, cancelled, outlived."""
+"""Background responses over HTTP: polled, followed from an event, cancelled, and left over by a dead process."""
 
 import json
 from pathlib import Path
@@ -16,8 +16,8 @@ HANGING = [*chunked(BEGIN), None]
 
 
 async def begin(http: aiohttp.ClientSession, base: str, **body: Any) -> Any:
-    asked = {"model": F3, "input": "hello there", "background": True, **body}
-    async with http.post(f"{base}/v1/responses", json=asked) as response:
+    request = {"model": F3, "input": "hello there", "background": True, **body}
+    async with http.post(f"{base}/v1/responses", json=request) as response:
         assert response.status == 200, await response.text()
         return await response.json()
 
@@ -28,40 +28,42 @@ async def get(http: aiohttp.ClientSession, base: str, name: str, **query: Any) -
 
 
 async def events(http: aiohttp.ClientSession, base: str, name: str, **query: Any) -> list[Any]:
-    """All of them; ends with the response."""
-    asked = {"stream": "true", **query}
-    async with http.get(f"{base}/v1/responses/{name}", params=asked) as response:
+    """Return all events of a response, as it goes on."""
+    request = {"stream": "true", **query}
+    async with http.get(f"{base}/v1/responses/{name}", params=request) as response:
         assert response.content_type == "text/event-stream", await response.text()
         text = await response.text()
     return [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: ")]
 
 
 async def first(http: aiohttp.ClientSession, url: str, body: Any) -> Any:
-    """The first event of a new response's stream, from which the client then goes away."""
+    """Return the first event of a new response's stream, and disconnect."""
     async with http.post(url, json=body) as response:
         await response.content.readuntil(b"data: ")
         return json.loads(await response.content.readline())
 
 
-async def test_it_is_made_while_nobody_waits(http: aiohttp.ClientSession, gateway: str) -> None:
-    made = await begin(http, gateway)
-    told = await events(http, gateway, made["id"])
-    _, final = await get(http, gateway, made["id"])
+async def test_a_background_response_is_queued_then_completed(
+    http: aiohttp.ClientSession, gateway: str
+) -> None:
+    created = await begin(http, gateway)
+    followed = await events(http, gateway, created["id"])
+    _, final = await get(http, gateway, created["id"])
 
-    assert (made["status"], made["background"], made["output"]) == ("queued", True, [])
-    assert [event["sequence_number"] for event in told] == list(range(len(told)))
-    assert [told[0]["type"], told[1]["type"]] == ["response.created", "response.in_progress"]
-    assert told[-1]["response"] == final
+    assert (created["status"], created["background"], created["output"]) == ("queued", True, [])
+    assert [event["sequence_number"] for event in followed] == list(range(len(followed)))
+    assert [event["type"] for event in followed[:2]] == ["response.created", "response.in_progress"]
+    assert followed[-1]["response"] == final
     assert final["output"][0]["content"][0]["text"] == "You said: hello there"
     assert final["usage"]["output_tokens"] > 0
 
 
 async def test_events_go_on_after_a_cursor(http: aiohttp.ClientSession, gateway: str) -> None:
     name = (await begin(http, gateway))["id"]
-    told = await events(http, gateway, name)
+    followed = await events(http, gateway, name)
 
-    for after in (-1, 0, 3, len(told) - 1, 5000):
-        assert await events(http, gateway, name, starting_after=str(after)) == told[after + 1 :]
+    for after in (-1, 0, 3, len(followed) - 1, 5000):
+        assert await events(http, gateway, name, starting_after=str(after)) == followed[after + 1 :]
 
 
 async def test_a_client_that_leaves_its_stream_finds_the_rest(
@@ -78,17 +80,17 @@ async def test_a_client_that_leaves_its_stream_finds_the_rest(
 
 async def test_the_sdk_polls_and_resumes(gateway: str) -> None:
     async with openai.AsyncOpenAI(base_url=f"{gateway}/v1", api_key="k", max_retries=0) as client:
-        made = await client.responses.create(model=F3, input="hi", background=True)
-        rest = await client.responses.retrieve(made.id, stream=True, starting_after=1)
+        created = await client.responses.create(model=F3, input="hi", background=True)
+        rest = await client.responses.retrieve(created.id, stream=True, starting_after=1)
         numbers = [event.sequence_number async for event in rest]
-        final = await client.responses.retrieve(made.id)
+        final = await client.responses.retrieve(created.id)
 
     assert numbers == list(range(2, 2 + len(numbers)))
     assert (final.status, final.output_text) == ("completed", "You said: hi")
 
 
 @pytest.mark.parametrize("how", ["cancel", "delete"])
-async def test_it_is_stopped(
+async def test_a_background_response_is_cancelled_or_deleted(
     http: aiohttp.ClientSession, serve: Serve, raw_upstream: RawUpstream, how: str
 ) -> None:
     raw_upstream.scripts = [HANGING]
@@ -112,12 +114,12 @@ async def test_it_is_stopped(
         assert (status, answers[0]["deleted"]) == (404, True)
 
 
-async def test_a_failure_is_kept(http: aiohttp.ClientSession, gateway: str) -> None:
+async def test_a_failed_response_is_stored(http: aiohttp.ClientSession, gateway: str) -> None:
     name = (await begin(http, gateway, input="[[500]]"))["id"]
-    told = await events(http, gateway, name)
+    followed = await events(http, gateway, name)
     _, final = await get(http, gateway, name)
 
-    assert [event["type"] for event in told][-2:] == ["response.failed", "error"]
+    assert [event["type"] for event in followed][-2:] == ["response.failed", "error"]
     assert (final["status"], final["error"]["code"]) == ("failed", "server_error")
 
 
@@ -125,15 +127,15 @@ async def test_a_failure_is_kept(http: aiohttp.ClientSession, gateway: str) -> N
     ("body", "param"),
     [({"store": False}, "store"), ({"background": "yes"}, "background"), ({"background": 1}, "background")],
 )
-async def test_what_cannot_be_is_refused(
+async def test_an_invalid_request_names_its_field(
     http: aiohttp.ClientSession, gateway: str, body: Any, param: str
 ) -> None:
-    asked = {"model": F3, "input": "x", "background": True, **body}
-    async with http.post(f"{gateway}/v1/responses", json=asked) as response:
+    request = {"model": F3, "input": "x", "background": True, **body}
+    async with http.post(f"{gateway}/v1/responses", json=request) as response:
         assert (response.status, (await response.json())["error"]["param"]) == (400, param)
 
 
-async def test_only_its_own_key_finds_it(http: aiohttp.ClientSession, gateway: str) -> None:
+async def test_another_key_does_not_find_the_response(http: aiohttp.ClientSession, gateway: str) -> None:
     name = (await begin(http, gateway))["id"]
     async with aiohttp.ClientSession(headers={"Authorization": "Bearer other"}) as other:
         assert (await get(other, gateway, name))[0] == 404
@@ -167,7 +169,7 @@ async def test_no_more_at_once_than_the_operator_allows(
         assert (await response.json())["error"]["param"] == "previous_response_id"
 
 
-async def test_a_process_that_dies_fails_what_it_made(
+async def test_a_response_of_a_dead_process_has_failed(
     http: aiohttp.ClientSession,
     serve: Serve,
     raw_upstream: RawUpstream,
@@ -184,13 +186,13 @@ async def test_a_process_that_dies_fails_what_it_made(
         assert response.status == 409
     monkeypatch.setattr(
         "gateway.plugins.responses.routes.STALE", -1.0
-    )  # as if its last sign of life were long ago
+    )  # as if the last heartbeat were long ago
     shown = (await get(http, other, name))[1]
 
     assert (shown["status"], shown["error"]["code"]) == ("failed", "server_error")
 
 
-async def test_what_is_made_when_the_process_ends_has_failed(
+async def test_a_response_in_progress_at_the_end_of_the_process_has_failed(
     http: aiohttp.ClientSession, serve: Serve, raw_upstream: RawUpstream, tmp_path: Path
 ) -> None:
     raw_upstream.scripts = [HANGING]

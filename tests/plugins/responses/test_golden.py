@@ -66,12 +66,13 @@ def test_a_request_becomes_its_gemini_body(file: Path) -> None:
 @pytest.mark.parametrize("file", TURNS, ids=lambda file: file.stem)
 def test_an_answer_becomes_a_response(file: Path) -> None:
     request, answer, expected = sections(file)
-    made = Answer(request)
-    made.encoder.encode(
-        made.reader.feed(gemini.decode_response(answer)) + made.reader.close(whole=True, accept_empty=True)
+    result = Answer(request)
+    result.encoder.encode(
+        result.reader.feed(gemini.decode_response(answer))
+        + result.reader.close(whole=True, accept_empty=True)
     )
 
-    compare(file, [request, answer], expected, indented(msgspec.json.encode(made.encoder.response)))
+    compare(file, [request, answer], expected, indented(msgspec.json.encode(result.encoder.response)))
 
 
 @pytest.mark.parametrize("file", STREAMS, ids=lambda file: file.stem)

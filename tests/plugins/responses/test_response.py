@@ -58,7 +58,7 @@ def test_the_service_tier_is_the_one_that_answered(tier: str | int | None, expec
     assert encoder.response["service_tier"] == expected
 
 
-def test_done_is_told_with_the_last_event() -> None:
+def test_done_is_set_by_the_last_event() -> None:
     encoder = Answer({"input": "x"}).encoder
     encoder.encode([TextDelta(0, "x"), Finished(0, "stop")])
     assert not encoder.done

@@ -26,10 +26,10 @@ async def post(http: aiohttp.ClientSession, base: str, path: str = "", **body: A
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_a_tool_loop_by_previous_response(gateway: str, fake: Fake, streamed: bool) -> None:
     async with sdk(gateway) as client:
-        asked: dict[str, Any] = {"input": "Use get_weather in Oslo, in 2 steps."}
+        turn: dict[str, Any] = {"input": "Use get_weather in Oslo, in 2 steps."}
         previous = None
         for _ in range(2):
-            fields: Any = {"model": F3, "tools": [TOOL], "previous_response_id": previous, **asked}
+            fields: Any = {"model": F3, "tools": [TOOL], "previous_response_id": previous, **turn}
             if streamed:
                 async with client.responses.stream(**fields) as events:
                     async for _event in events:
@@ -38,11 +38,11 @@ async def test_a_tool_loop_by_previous_response(gateway: str, fake: Fake, stream
             else:
                 answer = await client.responses.create(**fields)
             (call,) = [item for item in answer.output if item.type == "function_call"]
-            asked = {
+            turn = {
                 "input": [{"type": "function_call_output", "call_id": call.call_id, "output": "SUNNY-42"}]
             }
             previous = answer.id
-        final = await client.responses.create(model=F3, tools=[TOOL], previous_response_id=previous, **asked)
+        final = await client.responses.create(model=F3, tools=[TOOL], previous_response_id=previous, **turn)
 
     assert final.output_text == "The tool said: SUNNY-42"
     signatures = [
@@ -92,13 +92,13 @@ async def test_parse_and_reasoning(gateway: str) -> None:
     assert message.content[0].annotations  # type: ignore[union-attr]
 
 
-async def test_what_is_stored_can_be_read_and_deleted_by_its_key_alone(
+async def test_a_stored_response_is_read_and_deleted_by_its_own_key_alone(
     http: aiohttp.ClientSession, gateway: str
 ) -> None:
-    _, made = await post(http, gateway, model=F3, input="hi", metadata={"a": "b"})
-    url = f"{gateway}/v1/responses/{made['id']}"
+    _, created = await post(http, gateway, model=F3, input="hi", metadata={"a": "b"})
+    url = f"{gateway}/v1/responses/{created['id']}"
     async with http.get(url) as response:
-        assert await response.json() == made
+        assert await response.json() == created
     async with http.get(f"{url}/input_items") as response:
         assert (await response.json())["data"][0]["content"][0]["text"] == "hi"
     async with http.get(url, headers={"Authorization": "Bearer other"}) as response:
@@ -109,12 +109,12 @@ async def test_what_is_stored_can_be_read_and_deleted_by_its_key_alone(
         assert (await response.json())["deleted"] is True
     async with http.get(url) as response:
         assert response.status == 404
-    assert made["metadata"] == {"a": "b"}
+    assert created["metadata"] == {"a": "b"}
 
 
-async def test_nothing_is_kept_when_it_should_not_be(http: aiohttp.ClientSession, gateway: str) -> None:
-    _, made = await post(http, gateway, model=F3, input="hi", store=False)
-    async with http.get(f"{gateway}/v1/responses/{made['id']}") as response:
+async def test_store_false_stores_nothing(http: aiohttp.ClientSession, gateway: str) -> None:
+    _, created = await post(http, gateway, model=F3, input="hi", store=False)
+    async with http.get(f"{gateway}/v1/responses/{created['id']}") as response:
         assert response.status == 404
 
 
@@ -171,7 +171,7 @@ async def test_tokens_are_counted(http: aiohttp.ClientSession, gateway: str) -> 
     assert answer["input_tokens"] > 0
 
 
-async def test_a_failure_midstream_is_told_in_the_stream(http: aiohttp.ClientSession, gateway: str) -> None:
+async def test_a_failure_midstream_is_an_event(http: aiohttp.ClientSession, gateway: str) -> None:
     body = {"model": F3, "input": "[[error midstream]]", "stream": True}
     async with http.post(f"{gateway}/v1/responses", json=body) as response:
         text = await response.text()
