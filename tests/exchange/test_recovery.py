@@ -124,6 +124,8 @@ class Refusing:
     def __init__(self) -> None:
         self.case = Case("", {}, required="")
         self.together = 1
+        self.down = ""
+        """A model that fails."""
         self.bodies: list[str] = []
         self._all_here = asyncio.Event()
 
@@ -133,6 +135,9 @@ class Refusing:
         if len(self.bodies) >= self.together:
             self._all_here.set()
         await self._all_here.wait()
+        if self.down and self.down in request.path:
+            error = {"code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE"}
+            return web.json_response({"error": error}, status=503)
         if self.case.refuses(body):
             error = {"code": 400, "message": self.case.message, "status": "INVALID_ARGUMENT"}
             return web.json_response({"error": error}, status=400)
@@ -154,7 +159,8 @@ async def base(serve: Serve, refusing: Refusing, aiohttp_server: Any) -> str:
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", refusing.answer)
     server = await aiohttp_server(app)
-    return await serve("", f"http://127.0.0.1:{server.port}")
+    fallbacks = f"models: {{fallbacks: {{{F25}: [{F2}]}}}}"
+    return await serve(fallbacks, f"http://127.0.0.1:{server.port}")
 
 
 @pytest.fixture
@@ -244,3 +250,18 @@ async def test_choices_without_a_seed_are_one_call_that_is_encoded_once(
     del calls[:]
     await ask(http, base, n=3, seed=5)
     assert len({call.encode() for call in calls}) == 3
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+async def test_each_choice_falls_back_and_is_repaired_by_itself(
+    http: aiohttp.ClientSession, base: str, refusing: Refusing, unchanged: Callable[[], int], stream: bool
+) -> None:
+    refusing.case, refusing.down, refusing.together = CASES["penalties"], F25, 2
+    fields = {"n": 2, "seed": 7, "presence_penalty": 1, "max_completion_tokens": 100}
+    status, headers, text = await ask(http, base, stream=stream, **fields)
+
+    assert (status, text.count('"hi"')) == (200, 2), text
+    assert headers["x-gateway-fallback"].split(", ")[0] == f"{F25} overloaded"
+    answered = [json.loads(body) for body in refusing.bodies if "presencePenalty" not in body]
+    assert sorted(body["generationConfig"]["seed"] for body in answered[-2:]) == [7, 8]
+    assert unchanged() == len(refusing.bodies)
