@@ -10,7 +10,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import time
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -61,6 +61,18 @@ async def _memory_store(_: str, limits: StoreLimits) -> KeyValueStore:
     return MemoryStore(limits)
 
 
+class _NotOpen:
+    """An attribute of `Services` before `open`. A descriptor, because `__getattr__` would slow down all attributes."""
+
+    def __get__(self, instance: object, _: type) -> Self:
+        if instance is None:
+            return self
+        raise RuntimeError("this service can be used from a plugin's lifespan on, not before")
+
+
+_NOT_OPEN: Any = _NotOpen()
+
+
 @dataclass(eq=False)
 class Services:
     """What the application lends its plugins.
@@ -90,22 +102,23 @@ class Services:
     """Whether the process accepts no new work because it is about to stop."""
     plugins: Mapping[str, "Plugin"]
     """The active plugins by name; filled once all are constructed."""
-    exchange: Exchange = field(init=False)
+    exchange: Exchange = field(init=False, default=_NOT_OPEN)
     """Asks Gemini."""
-    preparation: Preparation = field(init=False)
+    preparation: Preparation = field(init=False, default=_NOT_OPEN)
     """Turns conversations into calls of Gemini."""
-    delivery: Delivery = field(init=False)
+    delivery: Delivery = field(init=False, default=_NOT_OPEN)
     """Sends the answers of generating surfaces."""
-    counters: Counters = field(init=False)
+    counters: Counters = field(init=False, default=_NOT_OPEN)
     """What clients have used of their limits."""
-    tracing: "Tracing | None" = field(init=False)
-    refresh_keys: Callable[[], Awaitable[None]] = field(init=False)
+    tracing: "Tracing | None" = field(init=False, default=_NOT_OPEN)
+    """Exports traces, where the environment asks for them."""
+    refresh_keys: Callable[[], Awaitable[None]] = field(init=False, default=_NOT_OPEN)
     """Loads the issued keys at once after a change."""
-    file_owners: FileOwners = field(init=False)
+    file_owners: FileOwners = field(init=False, default=_NOT_OPEN)
     """Which Google project has a client's files and cached contents."""
-    stored_responses: KeyValueStore = field(init=False)
+    stored_responses: KeyValueStore = field(init=False, default=_NOT_OPEN)
     """Responses that `previous_response_id` can name."""
-    open_store: Callable[[str, StoreLimits], Awaitable[KeyValueStore]] = field(init=False)
+    open_store: Callable[[str, StoreLimits], Awaitable[KeyValueStore]] = field(init=False, default=_NOT_OPEN)
     """Opens a key-value store of a plugin's own, where `state` keeps its data: Redis, SQLite or memory.
 
     To be called in `lifespan`, with the plugin's name. The application closes the store. What is in memory is lost at a
@@ -133,12 +146,6 @@ class Services:
         )
         self.delivery = Delivery(exchange, self.config.stream)
         self.counters = exchange.accounting.counters
-
-    def __getattr__(self, name: str) -> NoReturn:
-        """Explain an attribute that is not there. Python calls this only for such ones."""
-        if name in self.__dataclass_fields__:
-            raise RuntimeError(f"services.{name} can be used from the plugin's lifespan on, not before")
-        raise AttributeError(f"services have no attribute {name!r}")
 
     @property
     def strict(self) -> bool:

@@ -17,8 +17,8 @@ from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.errors import ConfigError
 from gateway.observability.json_log import JsonLog
-from gateway.plugin import Plugin
-from gateway.server.application import build_app
+from gateway.plugin import SERVICES, Plugin
+from gateway.server.application import build_app, open_in_memory
 from gateway.server.lifecycle import DRAIN
 from tests.support.paths import TESTS
 from tests.support.servers import Serve
@@ -248,3 +248,14 @@ async def test_background_work_is_waited_for_and_its_failure_is_logged(
         ("gateway.plugins", "error", "task hopeless failed")
     ]
     assert "client" not in str(lines)
+
+
+def test_what_is_open_only_later_says_so() -> None:
+    source = Source("plugins: {hello: {}}", "test.yaml", {})
+    services = build_app(source.decode(GatewayConfig), source)[SERVICES]
+
+    for name in ("exchange", "delivery", "counters", "tracing", "refresh_keys"):
+        with pytest.raises(RuntimeError, match="from a plugin's lifespan on"):
+            getattr(services, name)
+    open_in_memory(services)
+    assert services.counters is services.exchange.accounting.counters
