@@ -20,20 +20,20 @@ async def post(http: aiohttp.ClientSession, base: str, **body: Any) -> tuple[int
 
 async def test_a_prompt_is_completed(gateway: str) -> None:
     async with sdk(gateway) as client:
-        found = await client.completions.create(model=MODEL, prompt="hi", echo=True, max_tokens=50)
+        answer = await client.completions.create(model=MODEL, prompt="hi", echo=True, max_tokens=50)
 
-    assert found.choices[0].text == "hiYou said: hi"
-    assert (found.object, found.choices[0].finish_reason) == ("text_completion", "stop")
-    assert found.usage is not None
-    assert found.usage.total_tokens > 0
+    assert answer.choices[0].text == "hiYou said: hi"
+    assert (answer.object, answer.choices[0].finish_reason) == ("text_completion", "stop")
+    assert answer.usage is not None
+    assert answer.usage.total_tokens > 0
 
 
 async def test_prompts_times_n_are_numbered_through(gateway: str) -> None:
     async with sdk(gateway) as client:
-        found = await client.completions.create(model=MODEL, prompt=["a", "b"], n=2)
+        answer = await client.completions.create(model=MODEL, prompt=["a", "b"], n=2)
 
-    assert [choice.index for choice in found.choices] == [0, 1, 2, 3]
-    assert [choice.text[:11] for choice in found.choices] == ["You said: a"] * 2 + ["You said: b"] * 2
+    assert [choice.index for choice in answer.choices] == [0, 1, 2, 3]
+    assert [choice.text[:11] for choice in answer.choices] == ["You said: a"] * 2 + ["You said: b"] * 2
 
 
 async def test_a_stream_echoes_once_and_ends_with_its_counts(gateway: str) -> None:
@@ -59,9 +59,9 @@ async def test_a_stream_echoes_once_and_ends_with_its_counts(gateway: str) -> No
 async def test_what_cannot_be_completed_names_its_field(
     http: aiohttp.ClientSession, gateway: str, fields: dict[str, Any], param: str
 ) -> None:
-    status, _, found = await post(http, gateway, **fields)
+    status, _, answer = await post(http, gateway, **fields)
 
-    assert (status, found["error"]["param"]) == (400, param)
+    assert (status, answer["error"]["param"]) == (400, param)
 
 
 async def test_a_suffix_is_asked_for_in_words_and_old_logprobs_are_a_note(

@@ -20,13 +20,13 @@ async def ask(http: aiohttp.ClientSession, base: str, **body: Any) -> tuple[int,
 async def test_the_sdk_reads_one_result_for_each_text(serve: Serve, fake: Fake) -> None:
     base = await serve(ON, fake.url)
     async with openai.AsyncOpenAI(base_url=f"{base}/v1", api_key="k", max_retries=0) as sdk:
-        found = await sdk.moderations.create(model="omni-moderation-latest", input=["hi", "some hate here"])
+        answer = await sdk.moderations.create(model="omni-moderation-latest", input=["hi", "some hate here"])
 
-    assert [one.flagged for one in found.results] == [False, True]
-    assert found.results[1].categories.hate is True
-    assert found.results[1].category_scores.hate == 0.9
-    assert found.results[1].categories.violence is False
-    assert found.model == "gemini-2.5-flash-lite"
+    assert [result.flagged for result in answer.results] == [False, True]
+    assert answer.results[1].categories.hate is True
+    assert answer.results[1].category_scores.hate == 0.9
+    assert answer.results[1].categories.violence is False
+    assert answer.model == "gemini-2.5-flash-lite"
     assert fake.calls == 2
     assert {s["threshold"] for s in fake.last.body["safetySettings"]} == {"BLOCK_NONE"}
     assert fake.last.body["generationConfig"]["maxOutputTokens"] == 1
