@@ -20,9 +20,9 @@ def config(tmp_path: Path) -> str:
 
 
 def rules(tmp_path: Path) -> Rules:
-    made = open_engine(str(tmp_path / "ledger.db"), None)
-    (key,) = issued(made)
-    made.dispose()
+    engine = open_engine(str(tmp_path / "ledger.db"), None)
+    (key,) = issued(engine)
+    engine.dispose()
     return key.rules
 
 
@@ -66,7 +66,7 @@ def test_a_key_from_its_birth_to_its_end(config: str, tmp_path: Path, capsys: Ca
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["keys", "add", "ada", "--alias", "x"], "--alias x: expected NAME=MODEL"),
         (
@@ -81,14 +81,16 @@ def test_a_key_from_its_birth_to_its_end(config: str, tmp_path: Path, capsys: Ca
         (["keys", "add", " "], "the name of a key cannot be empty"),
     ],
 )
-def test_rules_that_cannot_be_are_told(config: str, capsys: Capture, arguments: list[str], told: str) -> None:
+def test_rules_that_cannot_be_are_told(
+    config: str, capsys: Capture, arguments: list[str], message: str
+) -> None:
     try:
         code: object = main([*arguments, "--config", config])
     except SystemExit as ended:  # argparse's own way out
         code = ended.code
 
     assert code == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_without_a_ledger_there_are_no_keys(tmp_path: Path, capsys: Capture) -> None:

@@ -40,7 +40,7 @@ def test_an_answer_is_shown_as_a_client_gets_it(tmp_path: Path, capsys: pytest.C
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ('{"messages": [{"role": "king"}]}', "messages[0].role: Invalid value: 'king'."),
         ("{", "not valid JSON"),
@@ -48,10 +48,10 @@ def test_an_answer_is_shown_as_a_client_gets_it(tmp_path: Path, capsys: pytest.C
     ],
 )
 def test_a_mistake_is_told_with_its_place(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, told: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, message: str
 ) -> None:
     assert run(tmp_path, text) == 1
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_a_file_that_is_not_there_is_told(capsys: pytest.CaptureFixture[str]) -> None:

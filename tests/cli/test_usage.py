@@ -22,12 +22,12 @@ def config(tmp_path: Path) -> str:
 
 @pytest.mark.parametrize("form", ["table", "csv", "json"])
 def test_usage_in_three_forms(config: str, tmp_path: Path, capsys: Capture, form: str) -> None:
-    made = open_engine(str(tmp_path / "ledger.db"), None)
-    with made.begin() as connection:
+    engine = open_engine(str(tmp_path / "ledger.db"), None)
+    with engine.begin() as connection:
         row = "('1', 1700000000, 'r', 'key_a', 'blue', 'gemini-x', 'chat', '', 10, 5, 1500000, 'ok')"
         columns = "id, at, request_id, client, project, model, surface, reserved, prompt, completion, micros, outcome"
         connection.exec_driver_sql(f"INSERT INTO attempt ({columns}) VALUES {row}")
-    made.dispose()
+    engine.dispose()
     asked = ["usage", "--config", config, "--since", "2023-11-14", "--until", "2023-11-15", "--format", form]
     assert main([*asked, "--by", "client,model", "--bucket", "day"]) == 0
     out = capsys.readouterr().out

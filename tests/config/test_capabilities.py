@@ -12,12 +12,12 @@ TABLE = CapabilityTable(shipped())
 
 @pytest.mark.parametrize("model", ["gemini-9-ultra", "something-else", "gemini-flash-latest", "gemini-4.2-x"])
 def test_a_name_nobody_knows_gets_the_newest_rules(model: str) -> None:
-    found = TABLE.of(model)
+    result = TABLE.of(model)
 
-    assert (found.thinking, found.signatures, found.prefill, found.penalties, found.logprobs) == (
+    assert (result.thinking, result.signatures, result.prefill, result.penalties, result.logprobs) == (
         "level", True, False, False, False,
     )  # fmt: skip
-    assert "minimal" not in found.levels
+    assert "minimal" not in result.levels
 
 
 @pytest.mark.parametrize(
@@ -40,9 +40,9 @@ def test_a_name_nobody_knows_gets_the_newest_rules(model: str) -> None:
     ],
 )
 def test_known_models_have_their_rows(model: str, expected: dict[str, object]) -> None:
-    found = TABLE.of(model)
+    result = TABLE.of(model)
 
-    assert {name: getattr(found, name) for name in expected} == expected
+    assert {name: getattr(result, name) for name in expected} == expected
 
 
 def test_each_pattern_of_the_table_says_something() -> None:
@@ -53,11 +53,11 @@ def test_each_pattern_of_the_table_says_something() -> None:
 def test_the_operator_has_the_last_word() -> None:
     text = "abilities:\n  gemini-3-flash*: {search: false}\n  gemini-9*: {thinking: budget, budget: [1, 2]}\n"
     source = Source(text, "x.yaml", {})
-    found = capability_table(source.data["abilities"], source)
+    result = capability_table(source.data["abilities"], source)
 
-    assert not found.of("gemini-3-flash-preview").search
-    assert found.of("gemini-9-x").budget == (1, 2)
-    assert found.of("gemini-3-flash-preview").levels[0] == "minimal"
+    assert not result.of("gemini-3-flash-preview").search
+    assert result.of("gemini-9-x").budget == (1, 2)
+    assert result.of("gemini-3-flash-preview").levels[0] == "minimal"
 
 
 def test_mistakes_are_told_with_their_place() -> None:

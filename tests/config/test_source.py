@@ -49,10 +49,10 @@ def test_a_fault_has_its_place(text: str, message: str) -> None:
 
 
 def test_one_run_reports_each_section() -> None:
-    found = faults("listen: {port: x}\ncompat: y\nmodles: {}\n")
+    result = faults("listen: {port: x}\ncompat: y\nmodles: {}\n")
 
-    assert [line[:10] for line in found] == ["g.yaml:1:1", "g.yaml:2:9", "g.yaml:3:1"]
-    assert "did you mean 'models'?" in found[2]
+    assert [line[:10] for line in result] == ["g.yaml:1:1", "g.yaml:2:9", "g.yaml:3:1"]
+    assert "did you mean 'models'?" in result[2]
 
 
 def test_a_bomb_of_aliases_is_refused() -> None:
@@ -131,18 +131,18 @@ pool: {projects: [{name: a, keys: []}, {name: B!}]}
     with pytest.raises(ConfigError) as caught:
         Source(text, "g", {}).decode(GatewayConfig)
 
-    told = [str(fault) for fault in caught.value.faults]
-    assert [line.partition(" ")[0] for line in told] == [
+    lines = [str(fault) for fault in caught.value.faults]
+    assert [line.partition(" ")[0] for line in lines] == [
         "g:3:33:", "g:3:16:", "g:4:23:", "g:5:15:", "g:6:9:", "g:8:20:", "g:9:20:", "g:10:27:", "g:10:40:", "g:10:67:",
         "g:11:35:", "g:11:47:",
     ]  # fmt: skip
-    assert told[0].startswith("g:3:33: ledger.prices.gemini-x.output: expected a number, got a text")
-    assert "unknown key 'in' in ledger.prices.gemini-x" in told[1]
-    assert "safety.HARM_CATEGORY_X: invalid enum value 'BLOCK_SOME'; one of BLOCK_LOW_AND_ABOVE, " in told[5]
+    assert lines[0].startswith("g:3:33: ledger.prices.gemini-x.output: expected a number, got a text")
+    assert "unknown key 'in' in ledger.prices.gemini-x" in lines[1]
+    assert "safety.HARM_CATEGORY_X: invalid enum value 'BLOCK_SOME'; one of BLOCK_LOW_AND_ABOVE, " in lines[5]
     assert (
-        told[6] == "g:9:20: safety.HARM_categories: expected a text matching regex '^HARM_CATEGORY_[A-Z_]+$'"
+        lines[6] == "g:9:20: safety.HARM_categories: expected a text matching regex '^HARM_CATEGORY_[A-Z_]+$'"
     )
-    assert "models.aliases.gpt-4o: expected a text" in told[7]
+    assert "models.aliases.gpt-4o: expected a text" in lines[7]
 
 
 @pytest.mark.parametrize(

@@ -27,15 +27,15 @@ async def test_lines_are_dropped_and_counted_when_nobody_reads(
 ) -> None:
     monkeypatch.setattr("gateway.observability.json_log._MAX_QUEUED", 3)
     log = JsonLog(pipe[1])
-    told = []
+    expected = []
     for count in (5, 4, 3):
         for i in range(count):
             log.event("test", number=i)
         await log.close()
         lines = [json.loads(line) for line in os.read(pipe[0], 10_000).splitlines()]
-        told.append([line.get("number", line.get("count")) for line in lines])
+        expected.append([line.get("number", line.get("count")) for line in lines])
 
-    assert told == [[0, 1, 2, 2], [0, 1, 2, 1], [0, 1, 2]]
+    assert expected == [[0, 1, 2, 2], [0, 1, 2, 1], [0, 1, 2]]
     assert log.dropped == 3
 
 

@@ -68,8 +68,11 @@ async def scrape(http: aiohttp.ClientSession, base: str) -> dict[str, Metric]:
 def samples(family: Metric) -> dict[tuple[str, ...], float]:
     """By the end of its name and its labels' values, sorted by label."""
     return {
-        (one.name.removeprefix(family.name), *(value for _, value in sorted(one.labels.items()))): one.value
-        for one in family.samples
+        (
+            entry.name.removeprefix(family.name),
+            *(value for _, value in sorted(entry.labels.items())),
+        ): entry.value
+        for entry in family.samples
     }
 
 
@@ -88,15 +91,15 @@ async def test_the_exposition_holds_the_families_of_the_table(
 ) -> None:
     raw_upstream.scripts = [[*chunked(event("hi", "STOP")), b"0\r\n\r\n"]]
     await ask(http, base, stream=True)
-    found = await scrape(http, base)
+    result = await scrape(http, base)
 
-    assert {name: one.type for name, one in found.items() if name.startswith("gateway_")} == {
-        one.name: one.kind for one in FAMILIES
+    assert {name: entry.type for name, entry in result.items() if name.startswith("gateway_")} == {
+        entry.name: entry.kind for entry in FAMILIES
     }
-    for one in FAMILIES:
-        assert {sample.name for sample in found[one.name].samples} <= set(one.series)
-        assert all(set(sample.labels) - {"le"} == set(one.labels) for sample in found[one.name].samples)
-    assert {sample.name for one in found.values() for sample in one.samples} >= set(PROCESS)
+    for entry in FAMILIES:
+        assert {sample.name for sample in result[entry.name].samples} <= set(entry.series)
+        assert all(set(sample.labels) - {"le"} == set(entry.labels) for sample in result[entry.name].samples)
+    assert {sample.name for entry in result.values() for sample in entry.samples} >= set(PROCESS)
 
 
 async def test_a_histogram_is_told_as_prometheus_wants_it(
@@ -107,11 +110,11 @@ async def test_a_histogram_is_told_as_prometheus_wants_it(
     gaps = totals.models["m"].chunk_gap
     for value in (0.25, 3.0, 1000.0):
         gaps.observe(value)
-    found = samples((await scrape(http, base))["gateway_chunk_gap_seconds"])
+    result = samples((await scrape(http, base))["gateway_chunk_gap_seconds"])
 
-    buckets = {bound: found["_bucket", str(bound), "m"] for bound in _GAPS}
+    buckets = {bound: result["_bucket", str(bound), "m"] for bound in _GAPS}
     assert buckets == {bound: (bound >= 0.25) + (bound >= 3) for bound in _GAPS}
-    assert (found["_bucket", "+Inf", "m"], found["_count", "m"], found["_sum", "m"]) == (3, 3, 1003.25)
+    assert (result["_bucket", "+Inf", "m"], result["_count", "m"], result["_sum", "m"]) == (3, 3, 1003.25)
 
 
 async def test_numbers_of_the_process(
@@ -121,13 +124,13 @@ async def test_numbers_of_the_process(
     monkeypatch.setattr(LoopLag, "largest", 0.25)
     base = await serve("plugins: {hello: {}, metrics: {}}\nlimits: {streams: 77}")
     async with http.get(base):
-        found = await scrape(http, base)
+        result = await scrape(http, base)
 
-    assert samples(found["gateway_log_dropped"]) == {("_total",): 1}
-    assert samples(found["gateway_loop_lag_seconds"]) == {("",): 0.25}
-    assert samples(found["gateway_build_info"]) == {("", __version__): 1}
-    assert samples(found["gateway_in_progress_limit"]) == {("",): 77}
-    assert samples(found["process_resident_memory_bytes"])["",] > 2**20
+    assert samples(result["gateway_log_dropped"]) == {("_total",): 1}
+    assert samples(result["gateway_loop_lag_seconds"]) == {("",): 0.25}
+    assert samples(result["gateway_build_info"]) == {("", __version__): 1}
+    assert samples(result["gateway_in_progress_limit"]) == {("",): 77}
+    assert samples(result["process_resident_memory_bytes"])["",] > 2**20
 
 
 EMPTY = event("", "STOP")
@@ -209,13 +212,15 @@ async def test_a_dummy_for_a_lost_signature_is_counted(
 
 
 PANELS = DASHBOARD["panels"]
-SERIES = {name for one in FAMILIES for name in (one.series if one.kind != "histogram" else one.series[1:])}
+SERIES = {
+    name for entry in FAMILIES for name in (entry.series if entry.kind != "histogram" else entry.series[1:])
+}
 
 
-@pytest.mark.parametrize("panel", PANELS, ids=[one["title"] for one in PANELS])
+@pytest.mark.parametrize("panel", PANELS, ids=[entry["title"] for entry in PANELS])
 def test_a_panel_asks_for_what_there_is_and_says_in_which_unit(panel: dict[str, Any]) -> None:
     asked = [
-        name for one in panel["targets"] for name in re.findall(r"\b(?:gateway|process)_\w+", one["expr"])
+        name for entry in panel["targets"] for name in re.findall(r"\b(?:gateway|process)_\w+", entry["expr"])
     ]
 
     assert panel["title"]
@@ -228,5 +233,5 @@ def test_the_dashboard_may_be_imported_anywhere() -> None:
     (source, *_) = DASHBOARD["templating"]["list"]
 
     assert (source["type"], source["name"]) == ("datasource", "datasource")
-    assert {one["datasource"]["uid"] for one in PANELS} == {"${datasource}"}
-    assert len({one["id"] for one in PANELS}) == len(PANELS)
+    assert {entry["datasource"]["uid"] for entry in PANELS} == {"${datasource}"}
+    assert len({entry["id"] for entry in PANELS}) == len(PANELS)

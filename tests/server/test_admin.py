@@ -27,44 +27,50 @@ async def test_keys_by_the_admin_api(team: Team, admin: Any) -> None:
         "/admin/keys", json={"name": "ada", "rules": {"streams": 3}, "days": 2}
     ) as response:
         assert response.status == 201
-        made = await response.json()
-    assert (await team.ask(made["key"]))[0] == 200
+        created = await response.json()
+    assert (await team.ask(created["key"]))[0] == 200
     async with admin.get("/admin/keys") as response:
         (shown,) = (await response.json())["data"]
     assert (shown["name"], shown["state"], shown["rules"]) == ("ada", "good", {"streams": 3})
-    assert made["key"] not in str(shown)
-    async with admin.put(f"/admin/keys/{made['id']}/rules", json={"models": ["none"]}) as response:
+    assert created["key"] not in str(shown)
+    async with admin.put(f"/admin/keys/{created['id']}/rules", json={"models": ["none"]}) as response:
         assert response.status == 200
-    async with admin.post(f"/admin/keys/{made['id']}/rotate") as response:
+    async with admin.post(f"/admin/keys/{created['id']}/rotate") as response:
         renewed = (await response.json())["key"]
     assert (await team.ask(renewed))[0] == 403
-    assert (await team.ask(made["key"]))[0] == 401
-    async with admin.delete(f"/admin/keys/{made['id']}") as response:
+    assert (await team.ask(created["key"]))[0] == 401
+    async with admin.delete(f"/admin/keys/{created['id']}") as response:
         assert response.status == 200
     assert (await team.ask(renewed))[0] == 401
-    async with admin.delete(f"/admin/keys/{made['id']}") as response:
+    async with admin.delete(f"/admin/keys/{created['id']}") as response:
         assert response.status == 404
 
 
 async def test_usage_pool_and_metrics_by_the_admin_api(team: Team, google: Google, admin: Any) -> None:
     async with admin.post("/admin/keys", json={"name": "ada"}) as response:
-        made = await response.json()
-    assert (await team.ask(made["key"]))[0] == 200
+        created = await response.json()
+    assert (await team.ask(created["key"]))[0] == 200
     google.answers["AIza-a"] = google.answers["AIza-b"] = lambda: spent("RequestsPerDay")
-    await team.ask(made["key"])
+    await team.ask(created["key"])
     async with admin.get("/admin/usage", params={"by": "client,model,outcome", "bucket": "1d"}) as response:
         rows = (await response.json())["data"]
     assert [(row["client"], row["outcome"], row["calls"]) for row in rows] == [
-        (made["id"], "error", 2), (made["id"], "ok", 1),
+        (created["id"], "error", 2), (created["id"], "ok", 1),
     ]  # fmt: skip
     async with admin.get("/admin/pool") as response:
         states = (await response.json())["data"]
-    assert {(one["project"], one["reason"]) for one in states if one["model"]} == {("a", "day"), ("b", "day")}
+    assert {(entry["project"], entry["reason"]) for entry in states if entry["model"]} == {
+        ("a", "day"),
+        ("b", "day"),
+    }
     query = [("start_time", "0"), ("group_by[]", "model"), ("group_by[]", "api_key_id")]
     async with admin.get("/v1/organization/usage/completions", params=query) as response:
         page = await response.json()
     (bucket,) = page["data"]
-    assert (bucket["results"][0]["num_model_requests"], bucket["results"][0]["api_key_id"]) == (3, made["id"])
+    assert (bucket["results"][0]["num_model_requests"], bucket["results"][0]["api_key_id"]) == (
+        3,
+        created["id"],
+    )
     async with admin.get("/metrics", headers={"Authorization": ""}) as response:
         text = await response.text()
     assert 'gateway_pool_resting{key="",model="gemini-2.5-flash",project="a",reason="day"} 1.0' in text
@@ -74,7 +80,7 @@ async def test_usage_pool_and_metrics_by_the_admin_api(team: Team, google: Googl
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "body", "status", "told"),
+    ("method", "path", "body", "status", "message"),
     [
         ("GET", "/admin/usage?by=nobody", None, 400, "nobody"),
         ("GET", "/admin/usage?since=yesterday", None, 400, "since"),
@@ -86,14 +92,14 @@ async def test_usage_pool_and_metrics_by_the_admin_api(team: Team, google: Googl
     ],
 )  # fmt: skip
 async def test_the_admins_mistakes_are_told(
-    admin: Any, method: str, path: str, body: Any, status: int, told: str
+    admin: Any, method: str, path: str, body: Any, status: int, message: str
 ) -> None:
     async with admin.request(method, path, json=body) as response:
         assert response.status == status
-        assert told in json.dumps((await response.json())["error"])
+        assert message in json.dumps((await response.json())["error"])
 
 
 async def test_the_admin_api_wants_its_token(admin: Any) -> None:
-    for given in ("", "Bearer wrong", "hush "):
-        async with admin.get("/admin/keys", headers={"Authorization": given}) as response:
-            assert response.status == (200 if given == "hush " else 401)
+    for value in ("", "Bearer wrong", "hush "):
+        async with admin.get("/admin/keys", headers={"Authorization": value}) as response:
+            assert response.status == (200 if value == "hush " else 401)

@@ -36,20 +36,20 @@ async def test_an_issued_key_is_served_from_the_pool_and_written_down(
 async def test_searches_and_sound_are_written_down_and_priced(
     team: Team, google: Google, streamed: bool
 ) -> None:
-    found = json.loads(good().body)  # type: ignore[arg-type]
-    found["candidates"][0]["groundingMetadata"] = {"webSearchQueries": ["a", "b", "a", ""]}
-    found["usageMetadata"]["promptTokensDetails"] = [{"modality": "AUDIO", "tokenCount": 4}]
-    google.answers["AIza-a"] = lambda: web.json_response(found)
+    result = json.loads(good().body)  # type: ignore[arg-type]
+    result["candidates"][0]["groundingMetadata"] = {"webSearchQueries": ["a", "b", "a", ""]}
+    result["usageMetadata"]["promptTokensDetails"] = [{"modality": "AUDIO", "tokenCount": 4}]
+    google.answers["AIza-a"] = lambda: web.json_response(result)
     key = team.issue()
     await team.start("a")
     await team.ask(key, stream=streamed)
 
     (row,) = await team.settled()
     assert (row.searches, row.prompt_audio, row.micros > 35_000) == (2, 4, True)
-    made = open_engine(str(team.file), None)
-    (told,) = usage(made, 0, time() + 9)
-    made.dispose()
-    assert (told.searches, told.heard, told.spoken) == (2, 4, 0)
+    engine = open_engine(str(team.file), None)
+    (row,) = usage(engine, 0, time() + 9)
+    engine.dispose()
+    assert (row.searches, row.heard, row.spoken) == (2, 4, 0)
 
 
 async def test_u40_a_spent_project_makes_way_and_is_left_alone(team: Team, google: Google) -> None:
@@ -107,8 +107,8 @@ async def test_u39_a_clients_own_key_never_meets_the_pool(team: Team, google: Go
 
 async def test_an_issued_key_never_reaches_google(team: Team, google: Google) -> None:
     await team.start("a")
-    for given in ("sk-gw-unknown", "sk-gw-"):
-        status, _, answer = await team.ask(given)
+    for sent in ("sk-gw-unknown", "sk-gw-"):
+        status, _, answer = await team.ask(sent)
         assert (status, answer["error"]["code"]) == (401, "invalid_api_key")
     assert google.calls == {}
 
@@ -125,12 +125,12 @@ async def test_without_passthrough_only_issued_keys_come_in(team: Team, google: 
 async def test_models_and_aliases_are_the_clients_own(team: Team) -> None:
     key = team.issue(models=("gemini-2.5-*",), aliases={"fast": "gemini-2.5-flash", "big": "gemini-3-pro"})
     await team.start("a")
-    found = {
+    result = {
         model: await team.ask(key, model) for model in ("fast", "gemini-2.5-pro", "big", "gemini-3-flash")
     }
 
-    assert [status for status, _, _ in found.values()] == [200, 200, 403, 403]
-    assert found["big"][2]["error"]["code"] == "model_not_allowed"
+    assert [status for status, _, _ in result.values()] == [200, 200, 403, 403]
+    assert result["big"][2]["error"]["code"] == "model_not_allowed"
 
 
 async def test_limits_are_told_and_kept(team: Team) -> None:
@@ -256,13 +256,13 @@ async def test_6_one_clients_responses_and_signatures_are_not_anothers(team: Tea
         url = f"{team.base}/v1/responses"
         async with http.post(
             url, json={"model": "gemini-2.5-flash", "input": "x"}, headers=_bearer(mine)
-        ) as made:
-            name = (await made.json())["id"]
-        found = []
+        ) as response:
+            name = (await response.json())["id"]
+        result = []
         for key in (mine, other, "AIza-own"):
             async with http.get(f"{url}/{name}", headers=_bearer(key)) as shown:
-                found.append(shown.status)
-    assert found == [200, 404, 404]
+                result.append(shown.status)
+    assert result == [200, 404, 404]
 
 
 def _bearer(key: str) -> dict[str, str]:
@@ -270,7 +270,7 @@ def _bearer(key: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("config", "told"),
+    ("config", "message"),
     [
         (
             "pool: {projects: [{name: a, keys: [{env: KEY_A}]}, {name: a, keys: [{env: KEY_B}]}]}",
@@ -293,8 +293,10 @@ def _bearer(key: str) -> dict[str, str]:
         ("ledger: {prices: {x: {inputs: 1}}}", "inputs"),
     ],
 )
-async def test_mistakes_are_told_with_their_place(team: Team, serve: Serve, config: str, told: str) -> None:
-    with pytest.raises(ConfigError, match=rf"test.yaml:2:\d+: .*{told}") as caught:
+async def test_mistakes_are_told_with_their_place(
+    team: Team, serve: Serve, config: str, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"test.yaml:2:\d+: .*{message}") as caught:
         await serve(config)
     assert "AIza-secret" not in str(caught.value)
 
@@ -304,11 +306,11 @@ async def test_usage_adds_up(team: Team) -> None:
     await team.start("a")
     for _ in range(3):
         await team.ask(key)
-    made = open_engine(str(team.file), None)
-    by_model = usage(made, 0, time() + 10, ["model"])
-    by_day = usage(made, 0, time() + 10, ["client", "surface"], 86400)
-    nothing = usage(made, 0, 1)
-    made.dispose()
+    engine = open_engine(str(team.file), None)
+    by_model = usage(engine, 0, time() + 10, ["model"])
+    by_day = usage(engine, 0, time() + 10, ["client", "surface"], 86400)
+    nothing = usage(engine, 0, 1)
+    engine.dispose()
 
     assert [(row.model, row.calls, row.prompt, row.completion) for row in by_model] == [
         ("gemini-2.5-flash", 3, 30, 15)

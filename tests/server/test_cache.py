@@ -22,12 +22,12 @@ def answer(text: str = "hi", reason: str = "STOP", **fields: Any) -> dict[str, A
     return {"candidates": [candidate], "usageMetadata": usage, "modelVersion": "m", "responseId": "r"}
 
 
-def one(found: object) -> list[bytes | None]:
-    return whole(json.dumps(found, indent=2).encode())  # as Google does: over several lines
+def entry(result: object) -> list[bytes | None]:
+    return whole(json.dumps(result, indent=2).encode())  # as Google does: over several lines
 
 
-def events(*found: object) -> list[bytes | None]:
-    return [*chunked(*(b"data: " + json.dumps(each).encode() + b"\r\n\r\n" for each in found)), b"0\r\n\r\n"]
+def events(*result: object) -> list[bytes | None]:
+    return [*chunked(*(b"data: " + json.dumps(each).encode() + b"\r\n\r\n" for each in result)), b"0\r\n\r\n"]
 
 
 async def ask(
@@ -61,11 +61,15 @@ async def test_the_same_is_asked_once_streamed_or_not(
 ) -> None:
     half, rest = answer("Grüße, ", ""), answer("Welt")
     del half["candidates"][0]["finishReason"]
-    raw_upstream.scripts = [events(half, rest) if first else one(answer("Grüße, Welt"))]
-    told = [await ask(http, base, FOR_AN_HOUR, stream=streamed) for streamed in (first, second, second)]
+    raw_upstream.scripts = [events(half, rest) if first else entry(answer("Grüße, Welt"))]
+    message = [await ask(http, base, FOR_AN_HOUR, stream=streamed) for streamed in (first, second, second)]
 
-    assert [(status, outcome) for status, outcome, _ in told] == [(200, "miss"), (200, "hit"), (200, "hit")]
-    assert {said(text) for _, _, text in told} == {"Grüße, Welt"}
+    assert [(status, outcome) for status, outcome, _ in message] == [
+        (200, "miss"),
+        (200, "hit"),
+        (200, "hit"),
+    ]
+    assert {said(text) for _, _, text in message} == {"Grüße, Welt"}
     assert len(raw_upstream.requests) == 1
     assert serve.app[SERVICES].statistics.cache == {"miss": 1, "hit": 2}
     assert (
@@ -76,7 +80,7 @@ async def test_the_same_is_asked_once_streamed_or_not(
 async def test_an_answer_is_told_by_another_surface_in_its_own_way(
     http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream
 ) -> None:
-    raw_upstream.scripts = [one(answer())]
+    raw_upstream.scripts = [entry(answer())]
     await ask(http, base, FOR_AN_HOUR, max_tokens=50)
     _, outcome, text = await ask(http, base, FOR_AN_HOUR, "messages", max_tokens=50)
 
@@ -88,7 +92,7 @@ async def test_an_answer_is_told_by_another_surface_in_its_own_way(
 async def test_nothing_is_kept_for_who_did_not_ask(
     http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream, headers: dict[str, str]
 ) -> None:
-    raw_upstream.scripts = [one(answer())]
+    raw_upstream.scripts = [entry(answer())]
     for _ in range(2):
         assert (await ask(http, base, headers))[1] == ("off" if headers else None)
 
@@ -108,7 +112,7 @@ async def test_nothing_is_kept_for_who_did_not_ask(
 async def test_another_request_is_another(
     http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream, other: dict[str, Any]
 ) -> None:
-    raw_upstream.scripts = [one(answer())]
+    raw_upstream.scripts = [entry(answer())]
     await ask(http, base, FOR_AN_HOUR)
 
     assert (await ask(http, base, FOR_AN_HOUR, **other))[1] == "miss"
@@ -117,7 +121,7 @@ async def test_another_request_is_another(
 async def test_another_client_is_another(
     http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream
 ) -> None:
-    raw_upstream.scripts = [one(answer())]
+    raw_upstream.scripts = [entry(answer())]
     await ask(http, base, FOR_AN_HOUR)
 
     for key in ("test-kez", "test-key2", "test-ke"):
@@ -137,7 +141,7 @@ async def test_another_client_is_another(
 async def test_only_whole_answers_are_kept(
     http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream, bad: Any, streamed: bool
 ) -> None:
-    raw_upstream.scripts = [events(bad) if streamed else one(bad)]
+    raw_upstream.scripts = [events(bad) if streamed else entry(bad)]
     assert (await ask(http, base, FOR_AN_HOUR, stream=streamed))[0] == 200
 
     assert (await ask(http, base, FOR_AN_HOUR, stream=streamed))[1] == "miss"
@@ -148,7 +152,7 @@ async def test_a_stream_that_breaks_is_not_kept(
 ) -> None:
     half = answer("half")
     del half["candidates"][0]["finishReason"]
-    raw_upstream.scripts = [events(half), one(answer())]
+    raw_upstream.scripts = [events(half), entry(answer())]
     await ask(http, base, FOR_AN_HOUR, stream=True)
 
     assert (await ask(http, base, FOR_AN_HOUR))[1] == "miss"
@@ -158,7 +162,7 @@ async def test_a_stream_too_large_to_be_kept_is_let_go_on_its_way(
     http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.exchange.call_state.LARGEST", 300)
-    raw_upstream.scripts = [events(answer("x" * 400)), one(answer())]
+    raw_upstream.scripts = [events(answer("x" * 400)), entry(answer())]
     assert said((await ask(http, base, FOR_AN_HOUR, stream=True))[2]) == "x" * 400
 
     assert (await ask(http, base, FOR_AN_HOUR))[1] == "miss"
@@ -167,7 +171,7 @@ async def test_a_stream_too_large_to_be_kept_is_let_go_on_its_way(
 async def test_choices_of_one_answer_are_not_one_and_the_same(
     http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream
 ) -> None:
-    raw_upstream.scripts = [one(answer("a")), one(answer("b"))]
+    raw_upstream.scripts = [entry(answer("a")), entry(answer("b"))]
     _, outcome, text = await ask(http, base, FOR_AN_HOUR, n=2)
 
     assert outcome == "off"
@@ -178,16 +182,16 @@ async def test_a_signature_is_known_again_after_a_kept_answer(
     http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream
 ) -> None:
     call = {"functionCall": {"name": "f", "args": {}}, "thoughtSignature": "c2lnbg=="}
-    raw_upstream.scripts = [one(answer("", content={"parts": [call], "role": "model"}))]
+    raw_upstream.scripts = [entry(answer("", content={"parts": [call], "role": "model"}))]
     tools = [{"type": "function", "function": {"name": "f"}}]
     await ask(http, base, FOR_AN_HOUR, tools=tools)
     _, outcome, text = await ask(http, base, FOR_AN_HOUR, tools=tools)
-    (made,) = json.loads(text)["choices"][0]["message"]["tool_calls"]
-    made.pop("extra_content", None)
+    (created,) = json.loads(text)["choices"][0]["message"]["tool_calls"]
+    created.pop("extra_content", None)
     history = [
         *ASKED["messages"],
-        {"role": "assistant", "tool_calls": [made]},
-        {"role": "tool", "tool_call_id": made["id"], "content": "1"},
+        {"role": "assistant", "tool_calls": [created]},
+        {"role": "tool", "tool_call_id": created["id"], "content": "1"},
     ]
     await ask(http, base, {}, tools=tools, messages=history, model="gemini-3-pro-preview")
 
@@ -198,7 +202,7 @@ async def test_a_signature_is_known_again_after_a_kept_answer(
 async def test_the_operator_s_bound_wins(
     http: aiohttp.ClientSession, serve: Serve, raw_upstream: RawUpstream
 ) -> None:
-    raw_upstream.scripts = [one(answer())]
+    raw_upstream.scripts = [entry(answer())]
     base = await serve("cache: {seconds: 0}", raw_upstream.url)
 
     assert (await ask(http, base, FOR_AN_HOUR))[1] == "off"
@@ -207,7 +211,7 @@ async def test_the_operator_s_bound_wins(
 async def test_answers_outlive_a_restart_with_a_file(
     http: aiohttp.ClientSession, serve: Serve, raw_upstream: RawUpstream, tmp_path: Path
 ) -> None:
-    raw_upstream.scripts = [one(answer())]
+    raw_upstream.scripts = [entry(answer())]
     config = f"state: {{file: {tmp_path}/state.db}}"
     await ask(http, await serve(config, raw_upstream.url), FOR_AN_HOUR)
     await serve.stop()

@@ -38,9 +38,9 @@ class Models:
         status = self.statuses.get(model, 200)
         if status != 200:
             details = [QUOTA] if status == 429 else []
-            told = f"models/{model} is not found for API version v1beta" if status == 404 else "no"
+            expected = f"models/{model} is not found for API version v1beta" if status == 404 else "no"
             return web.json_response(
-                {"error": {"code": status, "message": told, "details": details}}, status=status
+                {"error": {"code": status, "message": expected, "details": details}}, status=status
             )
         message: dict[str, Any] = {
             "candidates": [{"content": {"parts": [{"text": f"by {model}"}]}, "finishReason": "STOP"}]
@@ -203,7 +203,7 @@ async def test_a_model_that_has_recovered_is_asked_again(
 
 
 @pytest.mark.parametrize(
-    ("models_section", "told"),
+    ("models_section", "expected"),
     [
         ("fallbacks: {gemini-3-*: [fast]}, aliases: {fast: gemini-2.5-flash}", "'fast' is an alias"),
         ("fallbacks: {gemini-3-*: [gpt-4o]}", "'gpt-4o' begins with none of models.prefixes"),
@@ -211,8 +211,8 @@ async def test_a_model_that_has_recovered_is_asked_again(
     ],
 )
 async def test_a_chain_that_cannot_be_is_named_with_its_place(
-    serve: Serve, models_section: str, told: str
+    serve: Serve, models_section: str, expected: str
 ) -> None:
-    with pytest.raises(ConfigError, match=told) as failed:
+    with pytest.raises(ConfigError, match=expected) as failed:
         await serve(f"models: {{{models_section}}}")
     assert "test.yaml:2:" in str(failed.value)

@@ -11,12 +11,12 @@ from tests.support.team import Team
 async def test_keys_revoked_expired_and_rotated(team: Team) -> None:
     key, other = team.issue(), team.issue()
     await team.start("a")
-    made = open_engine(str(team.file), None)
-    ids = {one.hash: one.id for one in client_keys.issued(made)}
+    engine = open_engine(str(team.file), None)
+    ids = {entry.hash: entry.id for entry in client_keys.issued(engine)}
     assert (await team.ask(key))[0] == 200
-    renewed = client_keys.rotate(made, next(iter(ids.values())))
-    assert client_keys.revoke(made, list(ids.values())[1], time())
-    made.dispose()
+    renewed = client_keys.rotate(engine, next(iter(ids.values())))
+    assert client_keys.revoke(engine, list(ids.values())[1], time())
+    engine.dispose()
     assert renewed is not None
 
     async with asyncio.timeout(5):  # known within a second; a loaded machine may take longer

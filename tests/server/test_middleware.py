@@ -34,9 +34,9 @@ async def test_a_crash_is_a_500_without_details_and_a_trace_in_the_log(
 
 
 async def test_a_request_id_is_kept_when_it_is_fit_to_be(http: aiohttp.ClientSession, gateway: str) -> None:
-    for given, kept in (("abc-1", True), ("x" * 65, False), ("a b", False)):
-        async with http.get(gateway + "/", headers={"x-request-id": given}) as response:
-            assert (response.headers["x-request-id"] == given) is kept
+    for value, kept in (("abc-1", True), ("x" * 65, False), ("a b", False)):
+        async with http.get(gateway + "/", headers={"x-request-id": value}) as response:
+            assert (response.headers["x-request-id"] == value) is kept
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ async def ask(http: aiohttp.ClientSession, base: str, model: str) -> tuple[int, 
 async def reloaded(gateway: Gateway) -> None:
     assert gateway.process is not None
     gateway.process.send_signal(signal.SIGHUP)
-    await gateway.told("RELOADING=1")
-    await gateway.told("READY=1")
+    await gateway.notified("RELOADING=1")
+    await gateway.notified("READY=1")
 
 
 async def test_a_reload_changes_what_is_new_and_keeps_what_runs(
@@ -61,10 +61,10 @@ async def test_a_reload_changes_what_is_new_and_keeps_what_runs(
         assert not streaming.content.at_eof()  # the stream of before goes on
     assert gateway.process is not None
     gateway.process.send_signal(signal.SIGTERM)
-    _, told = await asyncio.to_thread(gateway.process.communicate, None, 20)
+    _, message = await asyncio.to_thread(gateway.process.communicate, None, 20)
 
     assert gateway.process.returncode == 0
-    words = told.decode()
+    words = message.decode()
     assert "reload: nothing was changed" in words
     assert "gateway.yaml:5:1: unknown key 'modles' in the file; did you mean 'models'?" in words
     assert "  models.unknown: 'reject' -> 'default'\n  limits.choices: 8 -> 3\n" in words.replace(
@@ -85,8 +85,8 @@ async def test_what_listens_needs_a_restart_and_what_is_as_it_was_does_not(
         await reloaded(gateway)
     assert gateway.process is not None
     gateway.process.send_signal(signal.SIGTERM)
-    _, told = await asyncio.to_thread(gateway.process.communicate, None, 20)
+    _, message = await asyncio.to_thread(gateway.process.communicate, None, 20)
 
-    first, second = told.decode().split("reload: done")[1:]
+    first, second = message.decode().split("reload: done")[1:]
     assert "admin.port needs a restart" in first
     assert "needs a restart" not in second

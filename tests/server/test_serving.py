@@ -50,7 +50,7 @@ class Gateway:
         )
         return self.process
 
-    async def told(self, expected: str) -> str:
+    async def notified(self, expected: str) -> str:
         """The first message to systemd that holds a text."""
         while True:
             message = (await asyncio.to_thread(self.notify.recv, 1000)).decode()
@@ -68,8 +68,8 @@ class Gateway:
 async def start(tmp_path: Path) -> AsyncIterator[list[Gateway]]:
     started: list[Gateway] = []
     yield started
-    for one in started:
-        one.close()
+    for entry in started:
+        entry.close()
 
 
 def config(upstream: str, drain: float = 20) -> str:
@@ -78,7 +78,7 @@ def config(upstream: str, drain: float = 20) -> str:
 
 async def ready(gateway: Gateway) -> str:
     gateway.start()
-    return (await gateway.told("READY=1")).rpartition("serving on ")[2]
+    return (await gateway.notified("READY=1")).rpartition("serving on ")[2]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ async def test_sigterm_lets_a_stream_end_or_tells_it_why_not(
     gateway = Gateway(tmp_path, config(raw_upstream.url, drain))
     start.append(gateway)
     base = await ready(gateway)
-    await gateway.told("WATCHDOG=1")
+    await gateway.notified("WATCHDOG=1")
     raw_upstream.scripts = [[*chunked(EVENT), None]]
     if not hurry and drain > 1:
         raw_upstream.scripts = [
@@ -110,7 +110,7 @@ async def test_sigterm_lets_a_stream_end_or_tells_it_why_not(
         await response.content.readuntil(b'"content":"a"')
         assert gateway.process is not None
         gateway.process.send_signal(signal.SIGTERM)
-        await gateway.told("STOPPING=1")
+        await gateway.notified("STOPPING=1")
         if hurry:
             await asyncio.sleep(0.2)
             gateway.process.send_signal(signal.SIGTERM)
@@ -164,7 +164,7 @@ async def test_an_inherited_socket_is_served(
             [sys.executable, "-c", handover, *map(str, files), *gateway._arguments],
             env=gateway._environ, cwd=ROOT, stderr=subprocess.PIPE, pass_fds=files,
         )  # fmt: skip
-        assert "systemd" in await gateway.told("READY=1")
+        assert "systemd" in await gateway.notified("READY=1")
         async with http.get(f"http://127.0.0.1:{port}/healthz") as response:
             assert response.status == 200
         async with http.get(f"http://127.0.0.1:{admin_port}/metrics") as response:

@@ -46,9 +46,9 @@ async def test_bytes_cut_inside_characters_and_line_ends_change_nothing(
     for size in (1, 7):
         pieces = [data[i : i + size] for i in range(0, len(data), size)]
         raw_upstream.scripts = [[*chunked(*pieces), END]]
-        _, found = await stream(http, base)
+        _, result = await stream(http, base)
         texts = [
-            json.loads(line[6:])["choices"][0]["delta"].get("content") for line in found.split("\n\n")[:-2]
+            json.loads(line[6:])["choices"][0]["delta"].get("content") for line in result.split("\n\n")[:-2]
         ]
         assert texts == ["", "😀", "b", None]
     assert "😀" in expected

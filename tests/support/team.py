@@ -33,8 +33,10 @@ def good(text: str = "hi", prompt: int = 10, completion: int = 5) -> web.Respons
 
 
 def refused(status: int, message: str = "no", **details: Any) -> web.Response:
-    found = [{"@type": GOOGLE + kind, **fields} for kind, fields in details.items()]
-    return web.json_response({"error": {"code": status, "message": message, "details": found}}, status=status)
+    result = [{"@type": GOOGLE + kind, **fields} for kind, fields in details.items()]
+    return web.json_response(
+        {"error": {"code": status, "message": message, "details": result}}, status=status
+    )
 
 
 def spent(quota: str = "RequestsPerMinute", delay: str = "30s") -> web.Response:
@@ -56,12 +58,12 @@ class Google:
         self.calls[key] += 1
         self.bodies.append(await request.json() if request.can_read_body else None)
         await self.hold.wait()
-        found: web.Response = self.answers.get(key, good)()
-        if "stream" in request.path and found.status == 200:
-            assert isinstance(found.body, bytes)
-            data = b"data: " + found.body + b"\r\n\r\n"
+        result: web.Response = self.answers.get(key, good)()
+        if "stream" in request.path and result.status == 200:
+            assert isinstance(result.body, bytes)
+            data = b"data: " + result.body + b"\r\n\r\n"
             return web.Response(body=data, headers={"Content-Type": "text/event-stream"})
-        return found
+        return result
 
 
 class Team:
@@ -76,14 +78,14 @@ class Team:
         self.base = ""
 
     async def start(self, projects: str = "abc", more: str = "") -> None:
-        listed = ", ".join(f"{{name: {one}, keys: [{{env: KEY_{one.upper()}}}]}}" for one in projects)
+        listed = ", ".join(f"{{name: {entry}, keys: [{{env: KEY_{entry.upper()}}}]}}" for entry in projects)
         self.base = await self._serve(f"pool: {{projects: [{listed}]}}\n{self.config}{more}", self._upstream)
 
     def issue(self, **rules: Any) -> str:
         """A new key; call it before `start`, or wait for it to be known."""
-        made = open_engine(str(self.file), None)
-        _, key = client_keys.issue(made, "x", Rules(**rules), time(), None)
-        made.dispose()
+        engine = open_engine(str(self.file), None)
+        _, key = client_keys.issue(engine, "x", Rules(**rules), time(), None)
+        engine.dispose()
         return key
 
     async def ask(self, key: str, model: str = "gemini-2.5-flash", **fields: Any) -> tuple[int, Any, Any]:
@@ -96,11 +98,11 @@ class Team:
             return response.status, response.headers, text if fields.get("stream") else json.loads(text)
 
     def rows(self) -> list[Any]:
-        made = open_engine(str(self.file), None)
-        with made.connect() as connection:
-            found = connection.execute(sa.select(attempt).order_by(attempt.c.at)).all()
-        made.dispose()
-        return list(found)
+        engine = open_engine(str(self.file), None)
+        with engine.connect() as connection:
+            result = connection.execute(sa.select(attempt).order_by(attempt.c.at)).all()
+        engine.dispose()
+        return list(result)
 
     async def settled(self) -> list[Any]:
         """The same, once all have ended: on a busy machine nobody waits for the last commit."""

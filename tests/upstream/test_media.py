@@ -35,8 +35,8 @@ class Server:
         answer = self.answers.get(request.path)
         if answer is None:
             return web.Response(body=PNG, content_type="image/png")
-        found = answer(request)
-        response: web.StreamResponse = await found if asyncio.iscoroutine(found) else found
+        result = answer(request)
+        response: web.StreamResponse = await result if asyncio.iscoroutine(result) else result
         return response
 
     def redirect(self, path: str, location: str) -> None:
@@ -45,15 +45,15 @@ class Server:
 
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
-    found = Server()
+    result = Server()
     app = web.Application()
-    app.router.add_get("/{path:.*}", found.handle)
+    app.router.add_get("/{path:.*}", result.handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    found.port = runner.addresses[0][1]
-    found.url = f"http://127.0.0.1:{found.port}"
-    yield found
+    result.port = runner.addresses[0][1]
+    result.url = f"http://127.0.0.1:{result.port}"
+    yield result
     await runner.cleanup()
 
 
@@ -116,9 +116,9 @@ async def test_a_large_file_is_encoded_off_the_loop(server: Server) -> None:
 
 async def test_several_files_come_at_once(server: Server) -> None:
     async with MediaFetcher(MediaConfig(), **OPEN) as fetcher:
-        found = await fetcher.fetch({f"{server.url}/{i}": "at" for i in range(20)})
+        result = await fetcher.fetch({f"{server.url}/{i}": "at" for i in range(20)})
 
-    assert len(found) == len(server.seen) == 20
+    assert len(result) == len(server.seen) == 20
 
 
 async def test_redirects_are_followed_and_looked_at(server: Server) -> None:

@@ -50,22 +50,22 @@ def words(ids: list[int]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("values", "expected"),
     [([0, 1], ["ab"]), ([[0], [1, 2]], ["a", "bc"]), (["x", [3]], ["x", "d"]), ("x", ["x"])],
 )
-def test_token_ids_become_text(given: Any, expected: list[str]) -> None:
-    assert texts(request(input=given), words) == expected
+def test_token_ids_become_text(values: Any, expected: list[str]) -> None:
+    assert texts(request(input=values), words) == expected
 
 
 @pytest.mark.parametrize(
-    ("given", "param", "message"),
+    ("values", "param", "message"),
     [
         ([], "input", "at least one"), (["a"] * 2049, "input", "at most 2048"), (["a", ""], "input[1]", "empty"),
         ("", "input", "empty"), ([[0], [-1]], "input[1]", "not a token"), ([0, "x"], "input", "token arrays"),
     ],
 )  # fmt: skip
-def test_mistakes_name_their_place(given: Any, param: str, message: str) -> None:
+def test_mistakes_name_their_place(values: Any, param: str, message: str) -> None:
     with pytest.raises(BadRequest, match=message) as caught:
-        texts(request(input=given), words)
+        texts(request(input=values), words)
 
     assert caught.value.param == param

@@ -41,10 +41,10 @@ async def ask(http: aiohttp.ClientSession, base: str, **body: Any) -> tuple[int,
 async def test_the_sdk_gets_floats_through_its_base64(base: str, raw_upstream: RawUpstream) -> None:
     raw_upstream.scripts = [vectors([0.6, 0.8], usageMetadata={"promptTokenCount": 3})]
     async with openai.AsyncOpenAI(base_url=f"{base}/v1", api_key="k", max_retries=0) as sdk:
-        found = await sdk.embeddings.create(model="gemini-embedding-2", input="hi")
+        result = await sdk.embeddings.create(model="gemini-embedding-2", input="hi")
 
-    assert found.data[0].embedding == pytest.approx([0.6, 0.8])
-    assert found.usage.total_tokens == 3
+    assert result.data[0].embedding == pytest.approx([0.6, 0.8])
+    assert result.usage.total_tokens == 3
     assert b"/v1beta/models/gemini-embedding-2:batchEmbedContents" in raw_upstream.requests[0]
 
 
@@ -56,7 +56,7 @@ async def test_i118_a_hundred_and_fifty_texts_are_two_calls_in_order(
     async def embed(request: aiohttp.web.Request) -> aiohttp.web.Response:
         requests = (await request.json())["requests"]
         sizes.append(len(requests))
-        values = [{"values": [float(one["content"]["parts"][0]["text"]), 0.0]} for one in requests]
+        values = [{"values": [float(entry["content"]["parts"][0]["text"]), 0.0]} for entry in requests]
         return aiohttp.web.json_response({"embeddings": values})
 
     app = aiohttp.web.Application()
@@ -64,21 +64,21 @@ async def test_i118_a_hundred_and_fifty_texts_are_two_calls_in_order(
     server = await aiohttp_server(app)
     base = await serve("", str(server.make_url("")).rstrip("/"))
     texts = [str(i) for i in range(1, 151)]
-    _, _, found = await ask(http, base, model="gemini-embedding-001", input=texts, encoding_format="float")
+    _, _, result = await ask(http, base, model="gemini-embedding-001", input=texts, encoding_format="float")
 
     assert sorted(sizes) == [50, 100]
-    assert [one["index"] for one in found["data"]] == list(range(150))
-    assert all(one["embedding"] == [1.0, 0.0] for one in found["data"])
-    assert found["usage"]["prompt_tokens"] == 150
+    assert [entry["index"] for entry in result["data"]] == list(range(150))
+    assert all(entry["embedding"] == [1.0, 0.0] for entry in result["data"])
+    assert result["usage"]["prompt_tokens"] == 150
 
 
 async def test_i119_a_shortened_vector_gets_length_one(
     http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream
 ) -> None:
     raw_upstream.scripts = [vectors([0.5677 / math.sqrt(768)] * 768)]
-    _, _, found = await ask(http, base, model="gemini-embedding-001", input="x", dimensions=768)
+    _, _, result = await ask(http, base, model="gemini-embedding-001", input="x", dimensions=768)
 
-    assert math.hypot(*found["data"][0]["embedding"]) == pytest.approx(1, abs=1e-6)
+    assert math.hypot(*result["data"][0]["embedding"]) == pytest.approx(1, abs=1e-6)
     assert sent(raw_upstream)[0]["requests"][0]["outputDimensionality"] == 768
 
 
@@ -86,30 +86,30 @@ async def test_a_vector_of_zeros_stays(
     http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream
 ) -> None:
     raw_upstream.scripts = [vectors([0.0, 0.0])]
-    _, _, found = await ask(http, base, input="abcdefgh", encoding_format="base64")
+    _, _, result = await ask(http, base, input="abcdefgh", encoding_format="base64")
 
-    assert struct.unpack("<2f", base64.b64decode(found["data"][0]["embedding"])) == (0, 0)
-    assert found["usage"] == {"prompt_tokens": 2, "total_tokens": 2}
+    assert struct.unpack("<2f", base64.b64decode(result["data"][0]["embedding"])) == (0, 0)
+    assert result["usage"] == {"prompt_tokens": 2, "total_tokens": 2}
 
 
 async def test_names_of_others_become_the_default(
     http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream
 ) -> None:
     raw_upstream.scripts = [vectors([1.0])]
-    _, headers, found = await ask(
+    _, headers, result = await ask(
         http, base, model="text-embedding-3-small", input=["x"], task_type="RETRIEVAL_QUERY", user="u",
         extra_body={"google": {"title": "t"}},
     )  # fmt: skip
 
     request = sent(raw_upstream)[0]["requests"][0]
-    assert (found["model"], headers["x-gateway-notes"]) == ("gemini-embedding-001", "user,model")
+    assert (result["model"], headers["x-gateway-notes"]) == ("gemini-embedding-001", "user,model")
     assert (request["model"], request["taskType"], request["title"]) == (
         "models/gemini-embedding-001", "RETRIEVAL_QUERY", "t",
     )  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("given", "param", "told"),
+    ("value", "param", "message"),
     [
         ([[1, 2, 3]], "input", "check_embedding_ctx_length=False"), ([1, 2], "input", "token arrays"),  # I.120
         ([], "input", "at least one"), ("", "input", "empty"), (["a", ""], "input[1]", "empty"),
@@ -117,12 +117,12 @@ async def test_names_of_others_become_the_default(
     ],
 )  # fmt: skip
 async def test_what_cannot_be_embedded_is_a_400(
-    http: aiohttp.ClientSession, base: str, given: Any, param: str, told: str
+    http: aiohttp.ClientSession, base: str, value: Any, param: str, message: str
 ) -> None:
-    status, _, found = await ask(http, base, model="gemini-embedding-001", input=given)
+    status, _, result = await ask(http, base, model="gemini-embedding-001", input=value)
 
-    assert (status, found["error"]["param"]) == (400, param)
-    assert told in found["error"]["message"]
+    assert (status, result["error"]["param"]) == (400, param)
+    assert message in result["error"]["message"]
 
 
 async def test_fewer_vectors_than_texts_are_a_502(
@@ -155,7 +155,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.mark.parametrize(
-    ("given", "texts"),
+    ("value", "texts"),
     [([2, 0], ["aba"]), ([[0], [1, 2]], ["a", "bab"]), (["x", [0, 1]], ["x", "ab"]), ([[3]], ["\ufffd"])],
 )
 async def test_token_arrays_are_read_where_the_operator_allows_it(
@@ -163,32 +163,32 @@ async def test_token_arrays_are_read_where_the_operator_allows_it(
     serve: Serve,
     raw_upstream: RawUpstream,
     tiny: str,
-    given: Any,
+    value: Any,
     texts: list[str],
 ) -> None:
     raw_upstream.scripts = [vectors(*([1.0] for _ in texts))]
     base = await serve(tiny, raw_upstream.url)
-    status, _, _ = await ask(http, base, input=given)
+    status, _, _ = await ask(http, base, input=value)
 
     assert status == 200
     asked = sent(raw_upstream)[0]["requests"]
-    assert [one["content"]["parts"][0]["text"] for one in asked] == texts
+    assert [entry["content"]["parts"][0]["text"] for entry in asked] == texts
 
 
 @pytest.mark.parametrize(
-    ("given", "param", "told"),
+    ("value", "param", "message"),
     [
         ([[0], [99]], "input[1]", "not a token of tiny"), ([-1], "input", "not a token"), ([2**40], "input", "not a token"),
         ([[]], "input", "empty"), (["x", 1], "input", "token arrays"),
     ],
 )  # fmt: skip
 async def test_tokens_that_are_none_are_named(
-    http: aiohttp.ClientSession, serve: Serve, tiny: str, given: Any, param: str, told: str
+    http: aiohttp.ClientSession, serve: Serve, tiny: str, value: Any, param: str, message: str
 ) -> None:
-    status, _, answer = await ask(http, await serve(tiny), input=given)
+    status, _, answer = await ask(http, await serve(tiny), input=value)
 
     assert (status, answer["error"]["param"]) == (400, param)
-    assert told in answer["error"]["message"]
+    assert message in answer["error"]["message"]
 
 
 async def test_an_unknown_vocabulary_is_a_fault_of_the_configuration(serve: Serve) -> None:
@@ -201,6 +201,6 @@ async def test_vectors_stay_as_google_sent_them_when_told_so(
 ) -> None:
     raw_upstream.scripts = [vectors([0.25, 0.25])]
     base = await serve("plugins: {embeddings: {unit_length: false}}", raw_upstream.url)
-    _, _, found = await ask(http, base, input="x", encoding_format="float")
+    _, _, result = await ask(http, base, input="x", encoding_format="float")
 
-    assert found["data"][0]["embedding"] == [0.25, 0.25]
+    assert result["data"][0]["embedding"] == [0.25, 0.25]

@@ -29,13 +29,13 @@ async def test_i116_two_pages_are_one_list(
 ) -> None:
     raw_upstream.scripts = [ok(page) for page in PAGES]
     async with http.get(f"{base}/v1/models") as response:
-        found = await response.json()
+        result = await response.json()
     async with http.get(f"{base}/models") as response:
-        assert await response.json() == found
+        assert await response.json() == result
 
-    assert [one["id"] for one in found["data"]] == ["gemini-2.5-pro", "gemini-embedding-001", "gpt-4o"]
-    assert found["data"][0]["context_window"] == 10
-    assert all(isinstance(one["created"], int) for one in found["data"])
+    assert [entry["id"] for entry in result["data"]] == ["gemini-2.5-pro", "gemini-embedding-001", "gpt-4o"]
+    assert result["data"][0]["context_window"] == 10
+    assert all(isinstance(entry["created"], int) for entry in result["data"])
     assert [request.split()[1] for request in raw_upstream.requests] == [
         b"/v1beta/models?pageSize=1000", b"/v1beta/models?pageSize=1000&pageToken=n",
     ]  # fmt: skip
@@ -58,13 +58,13 @@ async def test_anthropics_clients_get_anthropics_shape(
     raw_upstream.scripts = [ok(page) for page in PAGES]
     headers = {"anthropic-version": "2023-06-01"}
     async with http.get(f"{base}/v1/models", headers=headers) as response:
-        found = await response.json()
+        result = await response.json()
     async with http.get(f"{base}/v1/models/gemini-2.5-pro", headers=headers) as response:
-        assert await response.json() == found["data"][0]
+        assert await response.json() == result["data"][0]
 
-    assert found["data"][0]["type"] == "model"
-    assert found["data"][0]["display_name"] == "Pro"
-    assert (found["first_id"], found["last_id"], found["has_more"]) == ("gemini-2.5-pro", "gpt-4o", False)
+    assert result["data"][0]["type"] == "model"
+    assert result["data"][0]["display_name"] == "Pro"
+    assert (result["first_id"], result["last_id"], result["has_more"]) == ("gemini-2.5-pro", "gpt-4o", False)
 
 
 async def test_a_list_is_not_another_keys(

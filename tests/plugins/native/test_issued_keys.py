@@ -30,7 +30,7 @@ class Pinned:
     async def start(self, projects: str = "ab") -> None:
         """Start, or start again, with the same state; nothing but a pin keeps calls together."""
         await self._serve.stop()
-        listed = ", ".join(f"{{name: {one}, keys: [{{env: KEY_{one.upper()}}}]}}" for one in projects)
+        listed = ", ".join(f"{{name: {entry}, keys: [{{env: KEY_{entry.upper()}}}]}}" for entry in projects)
         self.base = await self._serve(
             f"pool: {{projects: [{listed}], select: round_robin, affinity: false}}\n"
             f"ledger: {{url: {self._folder}/ledger.db}}\nstate: {{file: {self._folder}/state.db}}\n",
@@ -38,9 +38,9 @@ class Pinned:
         )
 
     def issue(self, **rules: Any) -> str:
-        made = open_engine(f"{self._folder}/ledger.db", None)
-        _, key = client_keys.issue(made, "x", Rules(**rules), time(), None)
-        made.dispose()
+        engine = open_engine(f"{self._folder}/ledger.db", None)
+        _, key = client_keys.issue(engine, "x", Rules(**rules), time(), None)
+        engine.dispose()
         return key
 
     async def call(
@@ -82,7 +82,7 @@ class Pinned:
     async def chat(self, key: str, *files: str, **more: Any) -> tuple[int, Any, Any]:
         parts = [
             {"type": "text", "text": "hi"},
-            *({"type": "file", "file": {"file_id": one}} for one in files),
+            *({"type": "file", "file": {"file_id": entry}} for entry in files),
         ]
         body = {"model": M, "messages": [{"role": "user", "content": parts}], **more}
         return await self.call(key, "POST", "/v1/chat/completions", body)
@@ -93,7 +93,7 @@ class Pinned:
 
 
 def contents(*files: str, text: str = "hi") -> list[Any]:
-    named = [{"fileData": {"fileUri": GOOGLE + one if "://" not in one else one}} for one in files]
+    named = [{"fileData": {"fileUri": GOOGLE + entry if "://" not in entry else entry}} for entry in files]
     return [{"role": "user", "parts": [{"text": text}, *named]}]
 
 
@@ -142,8 +142,8 @@ async def test_what_another_client_made_is_not_there(team: Pinned, fake: Fake) -
     name = await team.upload(mine)
     cached = (await team.cache(mine, name))[1]["name"]
     asked = fake.calls
-    answers = [await team.call(other, method, f"/v1beta/{one}") for method in ("GET", "DELETE", "PATCH")
-               for one in (name, cached)]  # fmt: skip
+    answers = [await team.call(other, method, f"/v1beta/{entry}") for method in ("GET", "DELETE", "PATCH")
+               for entry in (name, cached)]  # fmt: skip
     answers += [await team.generate(other, name), await team.generate(other, cachedContent=cached)]
     answers += [await team.generate(other, cached_content=cached), await team.cache(other, name)]
     chats = [await team.chat(other, name), await team.chat(other, google={"cached_content": cached})]
@@ -227,7 +227,7 @@ async def test_names_of_two_projects_and_of_one_that_is_gone(team: Pinned, fake:
     assert first in chat[1]["error"]["message"]
     assert second in chat[1]["error"]["message"]
     assert fake.calls == asked
-    assert [(await team.generate(mine, one))[0] for one in (first, second)] == [200, 200]
+    assert [(await team.generate(mine, entry))[0] for entry in (first, second)] == [200, 200]
 
 
 async def test_a_cache_lies_where_its_files_are_until_it_is_deleted(team: Pinned, fake: Fake) -> None:
@@ -283,10 +283,10 @@ async def test_an_upload_goes_on_only_for_who_began_it(team: Pinned, tmp_path: P
     elsewhere = f"/v1beta/models/{M}:generateContent?{url.partition('?')[2]}"
     assert (await team.call("", "POST", elsewhere, {"contents": contents()}))[0] == 401
     assert (await team.call("", "POST", url, data=b"x", headers=last))[0] == 200
-    made = open_engine(f"{tmp_path}/ledger.db", None)
-    for one in client_keys.issued(made):
-        client_keys.revoke(made, one.id, time())
-    made.dispose()
+    engine = open_engine(f"{tmp_path}/ledger.db", None)
+    for entry in client_keys.issued(engine):
+        client_keys.revoke(engine, entry.id, time())
+    engine.dispose()
     async with asyncio.timeout(5):
         while (await team.call("", "POST", url, data=b"x", headers=last))[0] != 401:
             await asyncio.sleep(0.05)

@@ -76,22 +76,22 @@ def test_an_odd_path_is_refused(path: str) -> None:
 def test_names_in_a_body_are_found_with_their_fields() -> None:
     uri = "https://generativelanguage.googleapis.com/v1beta/files/abc"
     body = {"model": "models/m", "contents": [{"parts": [{"fileData": {"fileUri": uri}}]}], "cachedContent": "cachedContents/c"}  # fmt: skip
-    found = named_body(json.dumps(body).encode())
+    result = named_body(json.dumps(body).encode())
 
-    assert found.names == {
+    assert result.names == {
         "files/abc": "contents[0].parts[0].fileData.fileUri",
         "cachedContents/c": "cachedContent",
     }
-    assert found.model == "models/m"
-    assert json.loads(found.data) == body
+    assert result.model == "models/m"
+    assert json.loads(result.data) == body
 
 
 def test_of_two_equal_keys_google_reads_the_one_that_was_checked() -> None:
-    found = named_body(b'{"cachedContent": "cachedContents/mine", "cachedContent": "cachedContents/other"}')
+    result = named_body(b'{"cachedContent": "cachedContents/mine", "cachedContent": "cachedContents/other"}')
 
-    assert list(found.names) == ["cachedContents/other"]
-    assert json.loads(found.data) == {"cachedContent": "cachedContents/other"}
-    assert b"mine" not in found.data
+    assert list(result.names) == ["cachedContents/other"]
+    assert json.loads(result.data) == {"cachedContent": "cachedContents/other"}
+    assert b"mine" not in result.data
 
 
 def test_a_body_that_is_not_json_is_refused() -> None:

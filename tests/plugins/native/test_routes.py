@@ -68,10 +68,10 @@ async def test_googles_list_for_googles_clients(gateway: str) -> None:
     async with aiohttp.ClientSession(headers={"x-goog-api-key": "k"}) as session:
         for path in ("/v1/models?pageSize=2", "/v1beta/models?pageSize=2"):
             async with session.get(gateway + path) as response:
-                found = await response.json()
-                assert found["models"][0]["name"].startswith("models/")
-                assert len(found["models"]) == 2
-                assert found["nextPageToken"]
+                result = await response.json()
+                assert result["models"][0]["name"].startswith("models/")
+                assert len(result["models"]) == 2
+                assert result["nextPageToken"]
 
 
 async def test_openais_path_below_is_still_ours(http: aiohttp.ClientSession, gateway: str) -> None:
