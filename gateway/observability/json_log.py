@@ -168,7 +168,7 @@ class LogHandler(logging.Handler):
             message = f"{str(record.msg)[:_MAX_FIELD]} (cannot be formatted: {type(error).__name__})"
         fields["message"] = _without_secrets(_shortened(message, _MAX_MESSAGE))
         if record.exc_info is not None and record.exc_info[1] is not None:
-            fields["trace"] = _without_secrets(trace_of(record.exc_info[1]))
+            fields["trace"] = trace_of(record.exc_info[1])
         self._log.event("log", **fields)
 
 
@@ -206,7 +206,7 @@ def trace_of(error: BaseException) -> str:
     frames = [
         f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)
     ]
-    return "\n".join([type(error).__name__, *reversed(frames[-_MAX_FRAMES:])])
+    return scrub("\n".join([type(error).__name__, *reversed(frames[-_MAX_FRAMES:])]))
 
 
 def _write(fd: int, data: bytes) -> None:

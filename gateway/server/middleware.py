@@ -2,20 +2,18 @@
 
 import asyncio
 import re
-import sys
-import traceback
 from time import monotonic
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from gateway.errors import BadRequest, Draining, GatewayError, MethodNotAllowed, NotFound, TooLarge, scrub
+from gateway.errors import BadRequest, Draining, GatewayError, MethodNotAllowed, NotFound, TooLarge
 from gateway.exchange.context import CONTEXT, RequestContext
 from gateway.exchange.delivery import fail
 from gateway.exchange.ids import unique
 from gateway.exchange.report import ExchangeReport
 from gateway.exchange.request_body import TOO_LARGE
-from gateway.observability.json_log import JsonLog
+from gateway.observability.json_log import JsonLog, trace_of
 from gateway.plugin import Services
 from gateway.server.cors import Cors
 
@@ -23,7 +21,6 @@ _REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 _CLIENT_GONE = 499
 """nginx's status for a client that closed the connection."""
 _INTERNAL_ERROR = "Internal gateway error; see the gateway's log for this request id."
-_MOST_FRAMES = 30
 
 
 class RequestMiddleware:
@@ -73,8 +70,8 @@ class RequestMiddleware:
             if cancelled.args != (Draining.CANCELLED,):
                 raise
             return fail(request, Draining())
-        except Exception:  # noqa: BLE001 - the last line of defence; the trace goes to the log
-            return self._crashed(request, _trace())
+        except Exception as error:  # noqa: BLE001 - the last line of defence; the trace goes to the log
+            return self._crashed(request, trace_of(error))
         if isinstance(response, web.StreamResponse):
             return response
         message = f"the handler of {request.method} {request.path} returned {type(response).__name__}"
@@ -107,10 +104,3 @@ def _of_http(error: web.HTTPException) -> GatewayError:
     if isinstance(error, web.HTTPRequestEntityTooLarge):
         return TooLarge(TOO_LARGE)
     return BadRequest(error.reason, status=error.status, code="invalid_request")
-
-
-def _trace() -> str:
-    """Return the stack, innermost frame first. The exception's text is left out: it may quote a client."""
-    kind, _, trace = sys.exc_info()
-    frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(trace)]
-    return scrub("\n".join([kind.__name__ if kind is not None else "", *reversed(frames[-_MOST_FRAMES:])]))

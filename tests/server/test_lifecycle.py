@@ -1,0 +1,67 @@
+"""systemd's protocols and the drain."""
+
+import asyncio
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import Draining
+from gateway.server.lifecycle import Drain, inherited_sockets, keep_watchdog_fed, notify
+
+
+@pytest.fixture
+def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> socket.socket:
+    """A socket that receives what systemd would."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    listener.bind(str(tmp_path / "notify"))
+    listener.settimeout(10)
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    return listener
+
+
+def test_a_message_reaches_systemd(systemd: socket.socket) -> None:
+    with systemd:
+        notify("READY=1")
+        assert systemd.recv(100) == b"READY=1"
+
+
+def test_an_abstract_socket_begins_with_an_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"gateway-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind("\0" + name)
+        listener.settimeout(10)
+        monkeypatch.setenv("NOTIFY_SOCKET", "@" + name)
+        notify("STOPPING=1")
+        assert listener.recv(100) == b"STOPPING=1"
+
+
+async def test_the_watchdog_is_fed_three_times_in_its_period(systemd: socket.socket) -> None:
+    with systemd:
+        task = asyncio.create_task(keep_watchdog_fed({"WATCHDOG_USEC": "30000"}))
+        messages = [await asyncio.to_thread(systemd.recv, 100) for _ in range(3)]
+        task.cancel()
+
+    assert messages == [b"WATCHDOG=1"] * 3
+
+
+async def test_without_a_watchdog_nothing_is_fed() -> None:
+    await asyncio.wait_for(keep_watchdog_fed({}), 1)
+
+
+def test_sockets_for_another_process_are_not_taken() -> None:
+    assert inherited_sockets({"LISTEN_PID": str(os.getpid() + 1), "LISTEN_FDS": "2"}) == ([], [])
+    assert inherited_sockets({}) == ([], [])
+
+
+async def test_what_is_left_after_the_drain_is_cancelled_as_a_drain() -> None:
+    drain = Drain()
+    task = asyncio.create_task(asyncio.Event().wait())
+    drain.tasks.add(task)
+    await asyncio.sleep(0)
+    drain.expire()
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await task
+
+    assert caught.value.args == (Draining.CANCELLED,)
