@@ -51,6 +51,16 @@ def test_a_success_closes_it_and_starts_the_count_again() -> None:
     assert open_for(breaker, 100.0) == 1
 
 
+def test_the_time_is_bounded_however_often_it_opens() -> None:
+    breaker, now = Breaker(1, 1.0, 60.0), 0.0
+    for _ in range(2000):
+        breaker.failed(now)
+        now += 60
+
+    breaker.failed(now)
+    assert open_for(breaker, now) == 60
+
+
 def test_jitter_lengthens_by_a_tenth_at_most() -> None:
     seconds = []
     for jitter in (0.0, 0.5, 1.0):

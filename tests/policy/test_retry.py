@@ -13,18 +13,19 @@ from gateway.errors import (
 )
 from gateway.policy.retry import Fail, Retry, RetryBudget, RetryConfig, judge
 
-CONFIG = RetryConfig(attempts=3, backoff=1)
+CONFIG = RetryConfig(attempts=3, backoff=2)
 
 
 @pytest.mark.parametrize(
     ("error", "attempt", "after"),
     [
-        (UpstreamError("reset"), 1, 0.5),
-        (UpstreamError("reset"), 2, 1.0),
+        (UpstreamError("reset"), 1, 1.0),
+        (UpstreamError("reset"), 2, 2.0),
         (UpstreamError("reset"), 3, None),
         (UpstreamError("busy", retry_after=2.0), 1, 2.0),
-        (UpstreamError("busy", retry_after=30.0), 1, None),
-        (UpstreamTimeout("504 of theirs", upstream_status=504), 1, 0.5),
+        (UpstreamError("busy", retry_after=4.0), 1, 4.0),
+        (UpstreamError("busy", retry_after=4.1), 1, None),
+        (UpstreamTimeout("504 of theirs", upstream_status=504), 1, 1.0),
         (UpstreamTimeout("our patience"), 1, None),
         (RateLimited("minute", retry_after=3.0), 1, 3.0),
         (RateLimited("minute", retry_after=34.0), 1, None),
@@ -71,3 +72,7 @@ def test_elsewhere_an_attempt_is_immediate_and_free() -> None:
     assert judge(error, 3, budget, CONFIG, 0.5, elsewhere=True) == Fail(error)
 
     assert [budget.spend() for _ in range(21)].count(True) == 20
+
+
+def test_defaults() -> None:
+    assert RetryConfig() == RetryConfig(attempts=4, backoff=0.25)

@@ -1,5 +1,9 @@
 """All stores of state: each by its kind, and errors by name."""
 
+from collections.abc import Mapping, Sequence
+
+import pytest
+
 from gateway.store.key_value import KeyValueStore, StateConfig, StoreKind, StoreLimits
 from gateway.store.memory import MemoryStore
 from gateway.store.response_cache import CacheConfig
@@ -47,8 +51,23 @@ async def test_each_kind_has_a_store_limits_a_file_and_a_key_prefix_of_its_own()
     assert (limits["signatures"], limits["answers"]) == (StoreLimits(1, 2), StoreLimits(3, 2))
 
 
-def test_in_memory_or_not() -> None:
-    class Elsewhere(MemoryStore):
-        pass
+class Elsewhere:
+    """A store that is not in memory."""
+
+    errors = 0
+
+    async def get(self, keys: Sequence[bytes], now: float) -> dict[bytes, str]:
+        return {}
+
+    async def put(self, entries: Mapping[bytes, str], now: float) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+@pytest.mark.parametrize("elsewhere", ["signatures", "pool"])
+def test_one_store_elsewhere_is_enough_to_outlive_the_process(elsewhere: str) -> None:
+    def make(kind: StoreKind, limits: StoreLimits) -> KeyValueStore:
+        return Elsewhere() if kind.name == elsewhere else MemoryStore(limits)
 
     assert StateStores(StateConfig(), CacheConfig()).only_in_memory
+    assert not StateStores(StateConfig(), CacheConfig(), make).only_in_memory
