@@ -8,6 +8,7 @@ from importlib.metadata import EntryPoint
 import aiohttp
 import pytest
 from aiohttp import web
+from msgspec import Struct
 
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
@@ -35,7 +36,8 @@ class Lively(Plugin):
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     here = __name__
     points = [
-        EntryPoint(n.lower(), f"{here}:{n}", "gateway.plugins") for n in ("Lively", "Talkative", "Busy")
+        EntryPoint(n.lower(), f"{here}:{n}", "gateway.plugins")
+        for n in ("Lively", "Talkative", "Unready", "Busy")
     ]
     monkeypatch.setattr("gateway.server.plugin_loader.entry_points", lambda group: points)
     monkeypatch.setitem(sys.modules, here, sys.modules[__name__])
@@ -75,6 +77,31 @@ async def test_a_plugin_lives_as_long_as_the_application(serve: Serve) -> None:
     await runner.cleanup()
 
     assert events == ["in", "out"]
+
+
+class Unready(Plugin):
+    """Fails to start, or has a lifespan that is none."""
+
+    class Config(Struct, frozen=True):
+        how: str = ""
+
+    async def lifespan(self, app: web.Application) -> AsyncIterator[None]:
+        if self.config.how == "raises":
+            raise OSError("no database")
+        if self.config.how == "yields":
+            yield
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("raises", "plugin 'unready' failed to start: OSError: no database"),
+        ("", "plugin 'unready' failed to start: Stop"),
+    ],
+)
+async def test_a_failure_at_the_start_names_the_plugin(serve: Serve, how: str, message: str) -> None:
+    with pytest.raises(RuntimeError, match=message):
+        await serve(f"plugins: {{unready: {{how: '{how}'}}}}")
 
 
 class Busy(Plugin):

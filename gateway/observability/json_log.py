@@ -166,6 +166,8 @@ class LogHandler(logging.Handler):
             message = record.getMessage()
         except Exception as error:  # noqa: BLE001 - arguments that do not fit the format, or their own __str__
             message = f"{str(record.msg)[:_MAX_FIELD]} (cannot be formatted: {type(error).__name__})"
+        if record.name == "asyncio":  # its further lines show exceptions, whose text may quote a client
+            message = message.partition("\n")[0]
         fields["message"] = _without_secrets(_shortened(message, _MAX_MESSAGE))
         if record.exc_info is not None and record.exc_info[1] is not None:
             fields["trace"] = trace_of(record.exc_info[1])

@@ -266,7 +266,25 @@ def _add_routes(app: web.Application, plugins: list[Loaded], cors: Cors) -> None
     for entry in plugins[len(specific) :]:
         app.add_routes(entry.routes)
     for entry in plugins:
-        app.cleanup_ctx.append(entry.plugin.lifespan)
+        app.cleanup_ctx.append(_lifespan(entry))
+
+
+def _lifespan(entry: Loaded) -> Callable[[web.Application], AsyncIterator[None]]:
+    """Return a plugin's lifespan; an exception at its start names the plugin."""
+
+    async def lifespan(app: web.Application) -> AsyncIterator[None]:
+        try:
+            generator = aiter(entry.plugin.lifespan(app))
+            await anext(generator)
+        except ConfigError:
+            raise
+        except Exception as error:
+            message = f"plugin {entry.name!r} failed to start: {type(error).__name__}: {error}"
+            raise RuntimeError(message) from error
+        yield
+        await anext(generator, None)
+
+    return lifespan
 
 
 def _finish_headers(drain: Drain, cors: Cors) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:

@@ -130,6 +130,17 @@ async def test_an_exception_is_its_type_and_its_frames(pipe: tuple[int, int]) ->
     assert "client" not in line["trace"]
 
 
+async def test_of_a_lost_exception_its_text_is_not_logged(pipe: tuple[int, int]) -> None:
+    log = JsonLog(pipe[1])
+    with captured_logging(log):
+        context = {"message": "Task exception was never retrieved", "exception": KeyError("a client's text")}
+        asyncio.get_running_loop().call_exception_handler({**context, "task": object()})
+    (line,) = await lines_of(log, pipe)
+
+    assert (line["logger"], line["message"]) == ("asyncio", "Task exception was never retrieved")
+    assert "client" not in str(line)
+
+
 async def test_a_message_that_cannot_be_formatted_is_still_a_line(pipe: tuple[int, int]) -> None:
     log = JsonLog(pipe[1])
     LogHandler(log).handle(logging.makeLogRecord({"msg": "%d rows", "args": ("many",)}))
