@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
@@ -131,6 +132,19 @@ async def test_numbers_of_the_process(
     assert samples(result["gateway_build_info"]) == {("", __version__): 1}
     assert samples(result["gateway_in_progress_limit"]) == {("",): 77}
     assert samples(result["process_resident_memory_bytes"])["",] > 2**20
+
+
+async def test_failures_of_state_are_counted_by_store(
+    http: aiohttp.ClientSession, serve: Serve, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    base = await serve(f"plugins: {{metrics: {{}}}}\nstate: {{file: {tmp_path}/file/state.db}}")
+    await serve.app[SERVICES].exchange.stores.responses.get([b"k" * 16], 0.0)
+    result = await scrape(http, base)
+
+    opened = {("_total", name): 1 for name in ("signatures", "answers", "file_owners")}
+    read = {("_total", name): 2 for name in ("responses", "pool")}  # the pool is read at the start
+    assert samples(result["gateway_state_errors"]) == opened | read
 
 
 EMPTY = event("", "STOP")
