@@ -1,4 +1,4 @@
-"""`gateway translate`: a request as Gemini would get it, an answer as a client would, and mistakes by name."""
+"""`gateway translate`: requests, answers, and mistakes with their place."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""The model table: patterns in order, the newest rules for names nobody knows, and the operator's last word."""
+"""The capability table: order of patterns, defaults for unknown names, overrides."""
 
 import pytest
 

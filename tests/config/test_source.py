@@ -1,4 +1,4 @@
-"""Every mistake in a file, with its place, in words."""
+"""Decoding of the YAML: every mistake has its place and a plain message."""
 
 from contextlib import suppress
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A team on one pool: issued keys, projects that run out, limits, budgets, and the rows that tell of it."""
+"""The whole application with a pool: issued keys, exhausted projects, limits, budgets, and the ledger's rows."""
 
 import asyncio
 import json
@@ -52,7 +52,7 @@ async def test_searches_and_sound_are_written_down_and_priced(
     assert (row.searches, row.heard, row.spoken) == (2, 4, 0)
 
 
-async def test_u40_a_spent_project_makes_way_and_is_left_alone(team: Team, google: Google) -> None:
+async def test_a_spent_project_makes_way_and_is_left_alone(team: Team, google: Google) -> None:
     key = team.issue()
     await team.start("ab")
     google.answers["AIza-a"] = google.answers["AIza-b"] = lambda: spent()
@@ -62,12 +62,12 @@ async def test_u40_a_spent_project_makes_way_and_is_left_alone(team: Team, googl
     assert first == 429
     assert google.calls == {"AIza-a": 1, "AIza-b": 1}
     status, headers, answer = await team.ask(key)
-    assert (status, answer["error"]["code"]) == (429, "rate_limit_exceeded")  # U43: the soonest is told
+    assert (status, answer["error"]["code"]) == (429, "rate_limit_exceeded")  # the project that is free first
     assert 25 <= int(headers["retry-after"]) <= 34
     assert sum(google.calls.values()) == 2
 
 
-async def test_u36_a_refused_key_costs_one_more_attempt_and_nobody_hears_of_it(
+async def test_a_refused_key_costs_one_more_attempt_and_nobody_hears_of_it(
     team: Team, google: Google
 ) -> None:
     key = team.issue()
@@ -79,9 +79,7 @@ async def test_u36_a_refused_key_costs_one_more_attempt_and_nobody_hears_of_it(
     assert google.calls["AIza-a"] <= 1
 
 
-async def test_u38_when_all_are_refused_that_is_our_fault_and_not_asked_again(
-    team: Team, google: Google
-) -> None:
+async def test_when_all_are_refused_that_is_our_fault_and_not_asked_again(team: Team, google: Google) -> None:
     key = team.issue()
     await team.start("ab")
     google.answers["AIza-a"] = google.answers["AIza-b"] = lambda: refused(
@@ -94,7 +92,7 @@ async def test_u38_when_all_are_refused_that_is_our_fault_and_not_asked_again(
     assert google.calls == {"AIza-a": 1, "AIza-b": 1}
 
 
-async def test_u39_a_clients_own_key_never_meets_the_pool(team: Team, google: Google) -> None:
+async def test_a_clients_own_key_never_meets_the_pool(team: Team, google: Google) -> None:
     await team.start("ab")
     google.answers["AIza-own"] = lambda: spent()
     status, headers, _ = await team.ask("AIza-own")
@@ -172,7 +170,7 @@ async def test_no_more_at_once_than_allowed(team: Team, google: Google) -> None:
     assert (await team.ask(key))[0] == 200
 
 
-async def test_5_a_budget_for_ten_lets_ten_through_of_two_hundred(team: Team, google: Google) -> None:
+async def test_a_budget_for_ten_lets_ten_through_of_two_hundred(team: Team, google: Google) -> None:
     google.answers["AIza-a"] = lambda: good(prompt=20, completion=60)
     key = team.issue(tokens={"total": 800})
     await team.start("a", "limits: {streams: 1000}")
@@ -202,9 +200,7 @@ async def test_who_leaves_early_pays_for_the_prompt(team: Team, google: Google) 
     google.hold.set()
 
 
-async def test_2_random_faults_are_hidden_and_a_storm_makes_none_of_its_own(
-    team: Team, google: Google
-) -> None:
+async def test_random_faults_are_hidden_and_a_storm_makes_none_of_its_own(team: Team, google: Google) -> None:
     key = team.issue()
     await team.start("abc")
     rolls = random.Random(5)
@@ -249,7 +245,7 @@ async def test_native_calls_of_an_issued_key(team: Team, google: Google) -> None
     ]  # fmt: skip
 
 
-async def test_6_one_clients_responses_and_signatures_are_not_anothers(team: Team) -> None:
+async def test_one_clients_responses_and_signatures_are_not_anothers(team: Team) -> None:
     mine, other = team.issue(), team.issue()
     await team.start("a")
     async with aiohttp.ClientSession() as http:

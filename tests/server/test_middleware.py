@@ -1,4 +1,4 @@
-"""Below and around the application: parser errors, crashes, the log."""
+"""Request ids, crashes, and the log line of each request."""
 
 import asyncio
 import json

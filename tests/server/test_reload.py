@@ -1,4 +1,4 @@
-"""SIGHUP: another configuration takes over whole, or nothing changes; requests under way do not notice."""
+"""Reload by SIGHUP: the new configuration applies as a whole or not at all; requests in progress continue."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""The process: systemd's protocol, sockets, draining, exit codes."""
+"""The process of `gateway serve`: readiness, sockets, drain, exit codes."""
 
 import asyncio
 import os

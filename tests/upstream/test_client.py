@@ -1,4 +1,4 @@
-"""Calls to Gemini, whole answers, by aioresponses: what is sent, and what comes of each answer."""
+"""Calls of Gemini with aioresponses: what is sent, and the result of each answer."""
 
 from collections.abc import AsyncIterator
 

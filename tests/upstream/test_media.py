@@ -1,4 +1,4 @@
-"""Fetching remote files: what comes, what does not, and that each wall stands alone."""
+"""Download of remote files, and each of the three checks against SSRF alone."""
 
 import asyncio
 import base64
@@ -22,7 +22,7 @@ FETCH = {"url": "messages[0].content[0].image_url.url"}
 
 
 class Server:
-    """Answers on loopback, and remembers what it was asked."""
+    """Server on loopback that records the requested paths."""
 
     def __init__(self) -> None:
         self.seen: list[str] = []
@@ -73,27 +73,27 @@ class Resolver(AbstractResolver):
 
 
 def anything(text: str, _: tuple[str, ...]) -> URL:
-    """A first wall that is not there."""
+    """Accept every URL."""
     return URL(text)
 
 
 def everybody(_: str) -> bool:
-    """A second wall that is not there."""
+    """Accept every address."""
     return True
 
 
-async def fetch(url: str, config: MediaConfig | None = None, **walls: Any) -> Any:
-    async with MediaFetcher(config or MediaConfig(seconds=2), **walls) as fetcher:
+async def fetch(url: str, config: MediaConfig | None = None, **checks: Any) -> Any:
+    async with MediaFetcher(config or MediaConfig(seconds=2), **checks) as fetcher:
         return (await fetcher.fetch({url: "at"}))[url]
 
 
-async def refused(url: str, config: MediaConfig | None = None, **walls: Any) -> str:
+async def refused(url: str, config: MediaConfig | None = None, **checks: Any) -> str:
     """The reason."""
     with pytest.raises(BadRequest) as caught:
-        await fetch(url, config, **walls)
+        await fetch(url, config, **checks)
     error = caught.value
     assert (error.status, error.param, error.code) == (400, "at", "invalid_image_url")
-    assert url[:300] in error.message  # I.71
+    assert url[:300] in error.message
     return error.message.rpartition("could not be downloaded: ")[2]
 
 
@@ -196,10 +196,10 @@ async def test_types_that_gemini_reads(server: Server, kind: str, body: bytes, e
     assert (await fetch(f"{server.url}/x", **OPEN)).mime_type == expected
 
 
-# The first wall alone.
+# The check of URLs alone.
 
 
-async def test_i070_the_first_wall_stops_every_spelling_before_a_socket_is_made() -> None:
+async def test_the_check_of_urls_refuses_every_spelling_before_a_socket_is_made() -> None:
     asked: list[str] = []
 
     def public(address: str) -> bool:
@@ -211,7 +211,7 @@ async def test_i070_the_first_wall_stops_every_spelling_before_a_socket_is_made(
         assert asked == [], host
 
 
-async def test_i070_the_first_wall_stops_redirects(server: Server) -> None:
+async def test_the_check_of_urls_refuses_redirects(server: Server) -> None:
     asked: list[str] = []
 
     def allowed(text: str, schemes: tuple[str, ...]) -> URL:
@@ -235,18 +235,18 @@ async def test_i070_the_first_wall_stops_redirects(server: Server) -> None:
     assert set(server.seen) == {"/r"}
 
 
-# The second wall alone.
+# The check of addresses alone.
 
 
 @pytest.mark.parametrize("address", NOT_PUBLIC)
-async def test_the_second_wall_stops_names_that_lead_inside(server: Server, address: str) -> None:
+async def test_the_check_of_addresses_refuses_names_of_private_hosts(server: Server, address: str) -> None:
     url = f"http://evil.example:{server.port}/x"
     reason = await refused(url, allowed=anything, resolver=Resolver(address))
 
     assert (reason, server.seen) == ("it cannot be reached", [])
 
 
-async def test_the_second_wall_stops_literals_and_redirects(server: Server) -> None:
+async def test_the_check_of_addresses_refuses_literals_and_redirects(server: Server) -> None:
     assert await refused(f"{server.url}/x", allowed=anything) == "it cannot be reached"
     assert (
         await refused(f"http://[::ffff:127.0.0.1]:{server.port}/", allowed=anything) == "it cannot be reached"
@@ -271,7 +271,7 @@ async def test_a_name_whose_answer_changes_gains_nothing(server: Server) -> None
     assert server.seen == []
 
 
-# The third wall alone.
+# The check of types alone.
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,9 @@ async def test_a_name_whose_answer_changes_gains_nothing(server: Server) -> None
     [("text/x-secret", b"x"), ("image/svg+xml", b"<svg/>"), ("image/png", b"<html>"), ("application/pdf", b"root:x:0:0"),
      ("application/octet-stream", b"root:x:0:0"), ("", b"root"), ("image/png", b""), ("multipart/x-mixed-replace", b"x")],
 )  # fmt: skip
-async def test_the_third_wall_keeps_out_what_is_no_media(server: Server, kind: str, body: bytes) -> None:
+async def test_the_check_of_types_refuses_what_gemini_does_not_read(
+    server: Server, kind: str, body: bytes
+) -> None:
     server.answers["/x"] = lambda _: web.Response(body=body, headers={"Content-Type": kind} if kind else {})
 
     assert await refused(f"{server.url}/x", **OPEN) in (

@@ -11,7 +11,7 @@ from gateway.gemini.wire import UsageMetadata
 from gateway.plugins.embeddings.response import embedding_list, packed, unit
 
 
-def test_i117_base64_of_two_numbers() -> None:
+def test_base64_of_two_numbers() -> None:
     assert packed([1.0, -2.0]) == "AACAPwAAAMA="
 
 

@@ -48,7 +48,7 @@ async def test_the_sdk_gets_floats_through_its_base64(base: str, raw_upstream: R
     assert b"/v1beta/models/gemini-embedding-2:batchEmbedContents" in raw_upstream.requests[0]
 
 
-async def test_i118_a_hundred_and_fifty_texts_are_two_calls_in_order(
+async def test_a_hundred_and_fifty_texts_are_two_calls_in_order(
     http: aiohttp.ClientSession, serve: Serve, aiohttp_server: Any
 ) -> None:
     sizes: list[int] = []
@@ -72,7 +72,7 @@ async def test_i118_a_hundred_and_fifty_texts_are_two_calls_in_order(
     assert result["usage"]["prompt_tokens"] == 150
 
 
-async def test_i119_a_shortened_vector_gets_length_one(
+async def test_a_shortened_vector_gets_length_one(
     http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream
 ) -> None:
     raw_upstream.scripts = [vectors([0.5677 / math.sqrt(768)] * 768)]
@@ -111,7 +111,7 @@ async def test_names_of_others_become_the_default(
 @pytest.mark.parametrize(
     ("value", "param", "message"),
     [
-        ([[1, 2, 3]], "input", "check_embedding_ctx_length=False"), ([1, 2], "input", "token arrays"),  # I.120
+        ([[1, 2, 3]], "input", "check_embedding_ctx_length=False"), ([1, 2], "input", "token arrays"),
         ([], "input", "at least one"), ("", "input", "empty"), (["a", ""], "input[1]", "empty"),
         (["x"] * 2049, "input", "at most 2048"), (5, "input", "Expected"), ([{}], "input[0]", "Expected"),
     ],

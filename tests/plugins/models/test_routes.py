@@ -24,7 +24,7 @@ def ok(answer: object) -> list[bytes | None]:
     return whole(json.dumps(answer).encode())
 
 
-async def test_i116_two_pages_are_one_list(
+async def test_two_pages_are_one_list(
     http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream
 ) -> None:
     raw_upstream.scripts = [ok(page) for page in PAGES]
