@@ -33,7 +33,9 @@ class ConversationBuilder:
         self.attachments: list[Attachment] = []
         """Parts that wait for a file or the store."""
         self.calls: list[Call] = []
-        self.tools = ToolBox(self.notes)
+        self.has_results = False
+        self.declared: ToolBox | None = None
+        """The tools, once there are any."""
         self.sampling = NO_SAMPLING
         self.names: Mapping[str, str] = {}
         """Field of generationConfig to the client's path, where the names differ."""
@@ -46,6 +48,13 @@ class ConversationBuilder:
         self.google: GoogleOptions = NOTHING
         self.service_tier: str | None = None
         self._step: Turn | None = None
+
+    @property
+    def tools(self) -> ToolBox:
+        """The tools that the client declares."""
+        if self.declared is None:
+            self.declared = ToolBox(self.notes)
+        return self.declared
 
     @property
     def instruction_at(self) -> str | None:
@@ -98,6 +107,7 @@ class ConversationBuilder:
         said: list[AnyPart] = [Part(text=parts)] if isinstance(parts, str) else list(parts)
         self._keep_attachments(said)
         self._step = None
+        self.has_results = True
         self.items.append(Result(split_id(call_id or "")[0], name, said, at, error))
 
     def choose(self, choice: Choice) -> None:

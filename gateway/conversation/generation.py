@@ -1,7 +1,7 @@
 """Sampling and output format: what a client asks for, and the generationConfig that a model takes."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from msgspec import Struct
 
@@ -17,7 +17,6 @@ _INT32 = 2**31
 _PENALTY_CEILING = 1.99
 """Gemini's range of penalties is [-2, 2): it refuses 2."""
 JSON = "application/json"
-Number = TypeVar("Number", int, float)
 
 NAMES: Mapping[str, str] = {
     "max_output_tokens": "max_output_tokens",
@@ -52,87 +51,78 @@ class OutputFormat(Struct, frozen=True, gc=False):
     schema_at: str = ""
 
 
-class SamplingWriter:
-    """Brings one request's sampling into the range that a model takes, with a note for what changes."""
+class SamplingLimits(Struct, frozen=True):
+    """What a model takes, and how to name a field that it does not take as it is."""
 
-    def __init__(
-        self,
-        sampling: Sampling,
-        names: Mapping[str, str],
-        model: str,
-        capabilities: Capabilities,
-        notes: Notes,
-    ) -> None:
-        self._sampling = sampling
-        self._names = names
-        self._model = model
-        self._capabilities = capabilities
-        self._notes = notes
+    model: str
+    capabilities: Capabilities
+    names: Mapping[str, str]
+    notes: Notes
 
-    def fields(self) -> dict[str, Any]:
-        """Return the fields of generationConfig. Raises UnsupportedParameter in strict mode."""
-        sampling = self._sampling
-        fields: dict[str, Any] = {
-            "temperature": self._at_most("temperature", sampling.temperature, self._capabilities.temperature),
-            "top_p": sampling.top_p,
-            "top_k": sampling.top_k,
-            "max_output_tokens": self._at_most(
-                "max_output_tokens", sampling.max_output_tokens, self._capabilities.output_tokens
-            ),
-            "seed": self._seed(sampling.seed),
-        }
-        if sampling.stop_sequences:
-            fields["stop_sequences"] = self._stops(sampling.stop_sequences)
-        if sampling.presence_penalty:
-            fields["presence_penalty"] = self._penalty("presence_penalty", sampling.presence_penalty)
-        if sampling.frequency_penalty:
-            fields["frequency_penalty"] = self._penalty("frequency_penalty", sampling.frequency_penalty)
-        if sampling.response_logprobs:
-            self._logprobs(fields)
-        return fields
-
-    def _at(self, field: str) -> str:
-        return self._names.get(field) or NAMES.get(field, field)
-
-    def _at_most(self, field: str, value: Number | None, limit: Number | None) -> Number | None:
-        if value is None or limit is None or value <= limit:
-            return value
-        self._notes.add(self._at(field))
-        return limit
-
-    def _seed(self, seed: int | None) -> int | None:
-        """Fold a seed into Gemini's int32, the same way each time."""
-        if seed is None or -_INT32 <= seed < _INT32:
-            return seed
-        self._notes.add(self._at("seed"))
-        return seed % _INT32
-
-    def _stops(self, stops: Sequence[str]) -> list[str] | None:
-        kept = [stop for stop in stops if stop]
-        if len(kept) > MOST_STOPS:
-            raise too_long(self._at("stop_sequences"), MOST_STOPS, len(kept))
-        return kept or None
-
-    def _penalty(self, field: str, value: float) -> float | None:
-        if self._capabilities.penalties:
-            return min(value, _PENALTY_CEILING)
-        self._notes.drop(self._at(field), f"{self._model} does not support penalties.")
-        return None
-
-    def _logprobs(self, fields: dict[str, Any]) -> None:
-        if not self._capabilities.logprobs:
-            self._notes.drop(
-                self._at("response_logprobs"), f"{self._model} does not return log probabilities."
-            )
-            return
-        fields["response_logprobs"] = True
-        fields["logprobs"] = self._sampling.logprobs or None  # some models refuse 0
+    def at(self, field: str) -> str:
+        """Return the client's path of a field."""
+        return self.names.get(field) or NAMES.get(field, field)
 
 
-def format_fields(wanted: OutputFormat | None, capabilities: Capabilities) -> dict[str, Any]:
+def sampling_fields(sampling: Sampling, limits: SamplingLimits) -> dict[str, Any]:
+    """Return the sampling fields of generationConfig, in the model's range, with a note for each change.
+
+    Raises UnsupportedParameter in strict mode for a field that the model does not take at all.
+    """
+    capabilities, notes = limits.capabilities, limits.notes
+    fields: dict[str, Any] = {}
+    temperature, most_tokens, seed = sampling.temperature, sampling.max_output_tokens, sampling.seed
+    if temperature is not None and temperature > capabilities.temperature:
+        notes.add(limits.at("temperature"))
+        temperature = capabilities.temperature
+    if most_tokens is not None and most_tokens > (capabilities.output_tokens or most_tokens):
+        notes.add(limits.at("max_output_tokens"))
+        most_tokens = capabilities.output_tokens
+    if seed is not None and not -_INT32 <= seed < _INT32:  # fold it, the same way each time
+        notes.add(limits.at("seed"))
+        seed %= _INT32
+    fields["temperature"], fields["max_output_tokens"], fields["seed"] = temperature, most_tokens, seed
+    fields["top_p"], fields["top_k"] = sampling.top_p, sampling.top_k
+    if sampling.stop_sequences:
+        fields["stop_sequences"] = _stops(sampling.stop_sequences, limits)
+    if sampling.presence_penalty or sampling.frequency_penalty:
+        fields |= _penalties(sampling, limits)
+    if sampling.response_logprobs:
+        fields |= _logprobs(sampling, limits)
+    return fields
+
+
+def _stops(stops: Sequence[str], limits: SamplingLimits) -> list[str] | None:
+    """Return the stop sequences without empty ones, which Gemini refuses."""
+    kept = [stop for stop in stops if stop]
+    if len(kept) > MOST_STOPS:
+        raise too_long(limits.at("stop_sequences"), MOST_STOPS, len(kept))
+    return kept or None
+
+
+def _penalties(sampling: Sampling, limits: SamplingLimits) -> dict[str, float]:
+    penalties = {
+        name: value
+        for name in ("presence_penalty", "frequency_penalty")
+        if (value := getattr(sampling, name))
+    }
+    if limits.capabilities.penalties:
+        return {name: min(value, _PENALTY_CEILING) for name, value in penalties.items()}
+    for name in penalties:
+        limits.notes.drop(limits.at(name), f"{limits.model} does not support penalties.")
+    return {}
+
+
+def _logprobs(sampling: Sampling, limits: SamplingLimits) -> dict[str, Any]:
+    if limits.capabilities.logprobs:
+        # some models refuse a count of 0
+        return {"response_logprobs": True, "logprobs": sampling.logprobs or None}
+    limits.notes.drop(limits.at("response_logprobs"), f"{limits.model} does not return log probabilities.")
+    return {}
+
+
+def format_fields(wanted: OutputFormat, capabilities: Capabilities) -> dict[str, Any]:
     """Return the fields of generationConfig for JSON output. Raises BadRequest for a schema that cannot be."""
-    if wanted is None:
-        return {}
     if not wanted.schema:
         return {"response_mime_type": JSON}
     try:

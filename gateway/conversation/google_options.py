@@ -54,9 +54,6 @@ class GoogleOptions(Struct, frozen=True):
     unknown: tuple[str, ...] = ()
     """Paths of options that Gemini does not have."""
 
-    def __bool__(self) -> bool:
-        return bool(self.paths)
-
     def at(self, name: str) -> str:
         """Return the client's path of an option."""
         return self.paths.get(name, f"google.{name}")

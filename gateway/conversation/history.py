@@ -79,6 +79,8 @@ class HistoryContext(Struct, frozen=True):
     media: Media = {}
     names: Mapping[str, str] = {}
     """The client's function names to those that are sent."""
+    has_calls: bool = True
+    """The history has calls or results."""
 
 
 class History(Struct):
@@ -95,7 +97,7 @@ class History(Struct):
 def write(items: Sequence[Item], context: HistoryContext, notes: Notes) -> History:
     """Return a history that Gemini takes. Raises BadRequest with the path of what it cannot be repaired."""
     writer = _Writer(context, notes)
-    results, orphans = _pair(items)
+    results, orphans = _pair(items) if context.has_calls else ({}, set())
     answered = False
     for i, item in enumerate(items):
         if isinstance(item, Result):
@@ -177,8 +179,8 @@ class _Writer:
         self.add("user", [Part(text=f"Tool result ({name}): {texts}")], result.at)
 
     def resolved(self, parts: Sequence[AnyPart]) -> list[Part]:
-        """Return the parts with fetched files, stored signatures and resolutions."""
-        return [self._resolved(part) if isinstance(part, Attachment) else part for part in parts]
+        """Return a new list of the parts with fetched files, stored signatures and resolutions."""
+        return [part if type(part) is Part else self._resolved(part) for part in parts]  # type: ignore[arg-type]
 
     def _resolved(self, attachment: Attachment) -> Part:
         part = attachment.resolved(self._context.media)

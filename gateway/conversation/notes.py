@@ -1,7 +1,7 @@
 """Notes: the fields of a request that are not honoured, or only after a repair, by the client's own path."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from gateway.errors import UnsupportedParameter
 
@@ -35,8 +35,10 @@ class Notes:
         return distinct(self._paths)
 
 
-def distinct(paths: Iterable[str]) -> list[str]:
+def distinct(paths: Sequence[str]) -> list[str]:
     """Return the paths in order, the first of those that differ only in their indexes."""
+    if not paths:
+        return []
     kinds: dict[str, str] = {}
     for path in paths:
         kinds.setdefault(kind(path), path)

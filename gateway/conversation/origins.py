@@ -75,7 +75,9 @@ def _sampling(conversation: ConversationBuilder) -> dict[str, str]:
 
 
 def _tools(conversation: ConversationBuilder) -> dict[str, str]:
-    tools = conversation.tools
+    tools = conversation.declared
+    if tools is None:
+        return {}
     fields = {"tools": at} if (at := tools.at or tools.built_ins_at) else {}
     if tools.choice is not None:
         fields["tool_config"] = tools.choice.at

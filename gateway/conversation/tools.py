@@ -85,6 +85,10 @@ class Tooling(Struct):
         ]
 
 
+NO_TOOLING = Tooling()
+"""The tools of a request that has none. It is shared, so nobody may change it."""
+
+
 class ToolBox:
     """Collects the tools that a client declares; of two functions with one name the first counts."""
 

@@ -6,8 +6,9 @@ from typing import Any
 from msgspec import Struct, structs
 
 from gateway.conversation import history
-from gateway.conversation.builder import ConversationBuilder
-from gateway.conversation.generation import JSON, SamplingWriter, format_fields
+from gateway.conversation.builder import NO_MODALITIES, NO_REASONING, ConversationBuilder
+from gateway.conversation.generation import JSON, SamplingLimits, format_fields, sampling_fields
+from gateway.conversation.google_options import NOTHING
 from gateway.conversation.history import History, HistoryContext
 from gateway.conversation.invalid import too_long
 from gateway.conversation.modalities import audio_format, modality_fields
@@ -15,7 +16,7 @@ from gateway.conversation.notes import Notes
 from gateway.conversation.origins import FieldOrigins
 from gateway.conversation.parts import Media
 from gateway.conversation.reasoning import thinking_config
-from gateway.conversation.tools import Tooling
+from gateway.conversation.tools import NO_TOOLING, Tooling
 from gateway.gemini.call_names import CallRules
 from gateway.gemini.capabilities import Capabilities
 from gateway.gemini.rewrites import instructed, json_instruction, maps_json_format, without_json_mode
@@ -33,6 +34,7 @@ from gateway.gemini.wire import (
 
 MOST_TURNS = 10_000
 _TIERS = {"default": "standard", "flex": "flex", "priority": "priority", "fast": "priority"}
+_TEXT_ONLY = ("text",)
 _NO_TOOL_CONFIG = ToolConfig()
 _NO_CONFIG = GenerationConfig()
 
@@ -83,10 +85,16 @@ class _Translator:
     def translate(self) -> Translation:
         conversation, context = self._conversation, self._context
         tooling = self._tooling()
+        declared = conversation.declared
         turns = history.write(
             conversation.items,
             HistoryContext(
-                self._capabilities, context.keys, context.stored, context.media, conversation.tools.names
+                self._capabilities,
+                context.keys,
+                context.stored,
+                context.media,
+                declared.names if declared is not None else {},
+                bool(conversation.calls) or conversation.has_results,
             ),
             self._notes,
         )
@@ -98,30 +106,39 @@ class _Translator:
         request = GenerateContentRequest(
             self._contents(turns),
             Content(turns.system) if turns.system and self._capabilities.system else None,
-            self._tools(tooling) or None,
-            self._tool_config(tooling),
+            None if tooling is NO_TOOLING and self._google is NOTHING else self._tools(tooling) or None,
+            None if tooling is NO_TOOLING and self._google is NOTHING else self._tool_config(tooling),
             self._safety(),
             config if config != _NO_CONFIG else None,
         )
-        request = self._with_top_level(request)
+        if self._google is not NOTHING or conversation.service_tier is not None:
+            request = self._with_top_level(request)
         return Translation(
             request,
             self._notes.distinct(),
             tooling.rules,
-            audio_format(conversation.modalities, self._capabilities),
+            audio_format(conversation.modalities, self._capabilities)
+            if self._capabilities.output != _TEXT_ONLY
+            else None,
             FieldOrigins(conversation, turns.paths),
         )
 
     def _tooling(self) -> Tooling:
-        box = self._conversation.tools
-        tooling = box.tooling(self._capabilities, self._notes) if box else Tooling()
+        box = self._conversation.declared
+        if box:
+            tooling = box.tooling(self._capabilities, self._notes)
+        elif self._context.search:
+            tooling = Tooling()
+        else:
+            return NO_TOOLING
         if self._context.search:
             tooling.built_ins["google_search"] = {}
         return tooling
 
     def _combine(self, tooling: Tooling, config: GenerationConfig, turns: History) -> GenerationConfig:
         """Leave out what this model does not take together."""
-        at = self._conversation.tools.built_ins_at or "model"
+        declared = self._conversation.declared
+        at = (declared.built_ins_at if declared is not None else "") or "model"
         if "google_search" in tooling.built_ins and not self._capabilities.search:
             del tooling.built_ins["google_search"]
             self._notes.drop(at, "This model cannot search.")
@@ -158,7 +175,7 @@ class _Translator:
         return [*tooling.objects(), *self._google.tools()]
 
     def _tool_config(self, tooling: Tooling) -> ToolConfig | None:
-        native = self._google.tool_config() if self._google else {}
+        native = self._google.tool_config()
         if not native and not tooling.functions:
             return None
         config = ToolConfig(
@@ -185,7 +202,7 @@ class _Translator:
         options, asked = self._google.options, self._conversation.service_tier
         tier = options.service_tier or _TIERS.get(asked or "")
         changes: dict[str, Any] = {"service_tier": tier} if tier not in (None, "standard") else {}
-        if self._google:
+        if self._google is not NOTHING:
             changes |= {"labels": options.labels, "store": options.store}
             changes["cached_content"] = self._google.cached_content()
         if changes.get("cached_content") is not None:
@@ -198,28 +215,28 @@ class _Translator:
 
     def _generation_config(self, turns: History) -> GenerationConfig:
         conversation, capabilities = self._conversation, self._capabilities
-        writer = SamplingWriter(
-            conversation.sampling, conversation.names, self._context.model, capabilities, self._notes
-        )
-        fields = writer.fields()
-        fields |= format_fields(conversation.output_format, capabilities)
+        limits = SamplingLimits(self._context.model, capabilities, conversation.names, self._notes)
+        fields = sampling_fields(conversation.sampling, limits)
+        if conversation.output_format is not None:
+            fields |= format_fields(conversation.output_format, capabilities)
         fields["thinking_config"] = self._thinking(fields["max_output_tokens"])
-        fields |= modality_fields(conversation.modalities, capabilities)
-        if self._google:
+        if conversation.modalities is not NO_MODALITIES or capabilities.output != _TEXT_ONLY:
+            fields |= modality_fields(conversation.modalities, capabilities)
+        if self._google is not NOTHING:
             fields["top_k"] = self._google.options.top_k or fields["top_k"]
             fields |= self._google.generation_fields()
         if turns.resolution is not None:
             fields.setdefault("media_resolution", turns.resolution)
-        if self._google:
+        if self._google is not NOTHING:
             fields |= self._google.native_generation_fields()
         return GenerationConfig(**fields)
 
     def _thinking(self, most_output: int | None) -> ThinkingConfig | None:
-        own = self._google.thinking() if self._google else None
+        own = self._google.thinking() if self._google is not NOTHING else None
         if own is not None:
             return own
         wanted, context = self._conversation.reasoning, self._context
-        if wanted.is_empty:
+        if wanted is NO_REASONING or wanted.is_empty:
             show = context.show_thoughts and self._capabilities.thinking != "none"
             return ThinkingConfig(include_thoughts=True) if show else None
         return thinking_config(wanted, context.model, self._capabilities, most_output, self._notes)

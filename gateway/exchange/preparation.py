@@ -7,7 +7,7 @@ from time import time
 from msgspec import Struct, structs
 
 from gateway.conversation.builder import ConversationBuilder
-from gateway.conversation.notes import distinct
+from gateway.conversation.parts import Media
 from gateway.conversation.translation import Translation, TranslationContext, translate
 from gateway.errors import BadRequest, GatewayError
 from gateway.exchange.context import RequestContext
@@ -17,7 +17,7 @@ from gateway.exchange.offload import offload
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.call_names import CallRules
 from gateway.gemini.capabilities import CapabilityTable
-from gateway.gemini.thought_signatures import SignatureKeys
+from gateway.gemini.thought_signatures import SignatureKeys, StoredSignatures
 from gateway.gemini.wire import GenerateContentRequest, SafetySetting
 from gateway.policy import file_refs
 from gateway.policy.access import Client
@@ -99,7 +99,7 @@ class Preparation:
         )
         translation = await translator.translate(route.model)
         project = await self._project(translation.request, client) if client.id else ""
-        notes = distinct([*translation.notes, *(["model"] if route.substituted else [])])
+        notes = [*translation.notes, "model"] if route.substituted else translation.notes
         report.notes = notes or None
         plan = self._fallbacks(translator, translation, project, route, client, notes)
         first = self._exchange.prepare(translator.call(route.model, translation, project), report)
@@ -114,16 +114,15 @@ class Preparation:
         self, conversation: ConversationBuilder, options: RequestOptions, route: ModelRoute, client: Client
     ) -> TranslationContext:
         keys = SignatureKeys(client.scope)
-        addresses = conversation.remote_media()
+        stored: StoredSignatures = {}
+        media: Media = {}
+        if conversation.calls or conversation.attachments:
+            stored = await self._exchange.stored_signatures(conversation.unsigned(keys))
+        if conversation.attachments and (addresses := conversation.remote_media()):
+            media = await self._media.fetch(addresses)
+        capabilities = self._capabilities.of(route.model)
         return TranslationContext(
-            route.model,
-            self._capabilities.of(route.model),
-            self._safety,
-            route.search,
-            options.show_thoughts,
-            keys,
-            await self._exchange.stored_signatures(conversation.unsigned(keys)),
-            await self._media.fetch(addresses) if addresses else {},
+            route.model, capabilities, self._safety, route.search, options.show_thoughts, keys, stored, media
         )
 
     def _fallbacks(
@@ -135,7 +134,8 @@ class Preparation:
         client: Client,
         notes: list[str],
     ) -> FallbackPlan | None:
-        models = [name for name in self._catalog.fallbacks(route.model) if client.rules.allows(name)]
+        chain = self._catalog.fallbacks(route.model)
+        models = [name for name in chain if client.rules.allows(name)] if chain else []
         if not models:
             return None
         return FallbackPlan(models, partial(translator.for_model, first, project), notes)

@@ -63,7 +63,8 @@ def conversation(body: ChatRequest, *, strict: bool) -> ConversationBuilder:
     )
     if body.top_logprobs is not None and not body.logprobs:
         raise BadRequest("'top_logprobs' requires 'logprobs' to be true.", param="top_logprobs")
-    _think(builder, body)
+    if body.reasoning_effort or body.reasoning or body.thinking:
+        _think(builder, body)
     if body.response_format is not None:
         _format(builder, body.response_format)
     if body.modalities or body.audio:
@@ -71,14 +72,15 @@ def conversation(body: ChatRequest, *, strict: bool) -> ConversationBuilder:
     if body.safety_settings:
         builder.safety += [GeminiSafetySetting(s.category, s.threshold) for s in body.safety_settings]
     builder.service_tier = body.service_tier
-    builder.options(
-        google_options(
-            body.google,
-            body.extra_body.google if body.extra_body is not None else None,
-            cached_content=body.cached_content,
-            thinking_config=body.thinking_config,
+    if body.google or body.extra_body or body.cached_content or body.thinking_config:
+        builder.options(
+            google_options(
+                body.google,
+                body.extra_body.google if body.extra_body is not None else None,
+                cached_content=body.cached_content,
+                thinking_config=body.thinking_config,
+            )
         )
-    )
     return builder
 
 
