@@ -64,18 +64,22 @@ class ConversationBuilder:
         )
 
     def system(self, parts: str | Sequence[Part], at: str) -> None:
-        """Say an instruction. Empty texts say nothing."""
+        """Record an instruction. Empty texts are left out."""
         texts = [Part(text=parts)] if isinstance(parts, str) else parts
         kept: list[AnyPart] = [part for part in texts if part.text]
         if kept:
             self._turn("system", kept, at)
 
     def turn(self, role: str, parts: str | Sequence[AnyPart], at: str) -> None:
-        """Say something as `user` or `model`. Calls that follow a model's turn belong to it."""
-        said: list[AnyPart] = [Part(text=parts)] if isinstance(parts, str) else list(parts)
-        if role == "user" and said and not isinstance(parts, str) and not any(map(_has_text, said)):
-            said.append(Part(text=""))  # some models refuse a picture without any text beside it
-        turn = self._turn(role, said, at)
+        """Record a turn of `user` or `model`. Calls that follow a model's turn belong to it."""
+        if isinstance(parts, str):
+            turn = self._turn(role, [Part(text=parts)], at)
+        else:
+            said = list(parts)
+            self._keep_attachments(said)
+            if role == "user" and said and not any(map(_has_text, said)):
+                said.append(Part(text=""))  # some models refuse a picture without any text beside it
+            turn = self._turn(role, said, at)
         self._step = turn if role == "model" else None
 
     def call(
@@ -111,7 +115,7 @@ class ConversationBuilder:
         self.items.append(Result(split_id(call_id or "")[0], name, said, at, error))
 
     def choose(self, choice: Choice) -> None:
-        """Say which tools the model may or must call."""
+        """Record which tools the model may or must call."""
         self.tools.choice = choice
 
     def think(
@@ -122,19 +126,19 @@ class ConversationBuilder:
         budget: int | None = None,
         show: bool | None = None,
     ) -> None:
-        """Say how much to think. `at` is None when the gateway asks on its own behalf. Raises BadRequest."""
+        """Record how much to think. `at` is None when the gateway asks on its own behalf. Raises BadRequest."""
         self.reasoning = ReasoningRequest(checked(effort, at or ""), budget, show, at)
 
     def format(self, wanted: OutputFormat) -> None:
-        """Ask for JSON."""
+        """Record the JSON format of the answer."""
         self.output_format = wanted
 
     def sample(self, sampling: Sampling, names: Mapping[str, str]) -> None:
-        """Say how to choose tokens; `names` maps Gemini's fields to the client's where they differ."""
+        """Record how to choose tokens. `names` maps Gemini's fields to the client's, where they differ."""
         self.sampling, self.names = sampling, names
 
     def locate(self, at: str, place: Sequence[str | None], timezone: str | None) -> None:
-        """Say where the user is. Gemini takes coordinates only, so the place becomes words."""
+        """Record where the user is. Gemini takes coordinates only, so the place becomes words."""
         where = ", ".join(name for name in place if name)
         if where:
             self.location = f"The user is located in {where}" + (f" ({timezone})." if timezone else "."), at
@@ -142,7 +146,7 @@ class ConversationBuilder:
             self.location = f"The user's time zone is {timezone}.", at
 
     def options(self, google: GoogleOptions) -> None:
-        """Take Gemini's own options. Unknown ones are noted, or refused in strict mode."""
+        """Record Gemini's own options. Unknown ones are noted, or refused in strict mode."""
         self.google = google
         for path in google.unknown:
             self.notes.drop(path, "Gemini has no such option.")
@@ -168,7 +172,6 @@ class ConversationBuilder:
                 yield keys.image(attachment.lookup)
 
     def _turn(self, role: str, parts: list[AnyPart], at: str) -> Turn:
-        self._keep_attachments(parts)
         self._step = None
         turn = Turn(role, parts, at)
         self.items.append(turn)

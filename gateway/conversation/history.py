@@ -81,6 +81,7 @@ class HistoryContext(Struct, frozen=True):
     """The client's function names to those that are sent."""
     has_calls: bool = True
     """The history has calls or results."""
+    has_attachments: bool = True
 
 
 class History(Struct):
@@ -147,6 +148,7 @@ class _Writer:
         self._contents: list[Content] = []
         self._paths: list[str] = []
         self._resolutions: list[str] = []
+        self._plain = not context.has_attachments
 
     def add(self, role: str, parts: list[Part], at: str) -> None:
         """Add a turn, or extend the last one. Text never joins function responses: Gemini refuses the mixture."""
@@ -180,6 +182,8 @@ class _Writer:
 
     def resolved(self, parts: Sequence[AnyPart]) -> list[Part]:
         """Return a new list of the parts with fetched files, stored signatures and resolutions."""
+        if self._plain:
+            return list(parts)  # type: ignore[arg-type]  # there are no attachments
         return [part if type(part) is Part else self._resolved(part) for part in parts]  # type: ignore[arg-type]
 
     def _resolved(self, attachment: Attachment) -> Part:

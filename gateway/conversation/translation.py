@@ -95,6 +95,7 @@ class _Translator:
                 context.media,
                 declared.names if declared is not None else {},
                 bool(conversation.calls) or conversation.has_results,
+                bool(conversation.attachments),
             ),
             self._notes,
         )

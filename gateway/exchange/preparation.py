@@ -91,13 +91,19 @@ class Preparation:
         client, report = context.client, context.report
         route = self._catalog.route(client.rules, options.model)
         report.describe(route.model, options.model, stream=options.stream)
-        translator = _Translator(
-            conversation,
-            options,
-            await self._context(conversation, options, route, client),
-            self._capabilities,
+        keys = SignatureKeys(client.scope)
+        stored: StoredSignatures = {}
+        media: Media = {}
+        if conversation.calls or conversation.attachments:
+            stored = await self._exchange.stored_signatures(conversation.unsigned(keys))
+            if addresses := conversation.remote_media():
+                media = await self._media.fetch(addresses)
+        capabilities = self._capabilities.of(route.model)
+        translation_context = TranslationContext(
+            route.model, capabilities, self._safety, route.search, options.show_thoughts, keys, stored, media
         )
-        translation = await translator.translate(route.model)
+        translator = _Translator(conversation, options, translation_context, self._capabilities)
+        translation = await offload(options.heavy, translate, conversation, translation_context)
         project = await self._project(translation.request, client) if client.id else ""
         notes = [*translation.notes, "model"] if route.substituted else translation.notes
         report.notes = notes or None
@@ -106,24 +112,7 @@ class Preparation:
         if options.choices > 1 and context.cache:
             report.cached = "off"  # the choices of one answer must differ
         choices = [Choice(first.for_choice(i), i, plan, options.choices == 1) for i in range(options.choices)]
-        return PreparedRequest(
-            choices, translation.rules, translation.audio_format, translator.context.keys, notes
-        )
-
-    async def _context(
-        self, conversation: ConversationBuilder, options: RequestOptions, route: ModelRoute, client: Client
-    ) -> TranslationContext:
-        keys = SignatureKeys(client.scope)
-        stored: StoredSignatures = {}
-        media: Media = {}
-        if conversation.calls or conversation.attachments:
-            stored = await self._exchange.stored_signatures(conversation.unsigned(keys))
-        if conversation.attachments and (addresses := conversation.remote_media()):
-            media = await self._media.fetch(addresses)
-        capabilities = self._capabilities.of(route.model)
-        return TranslationContext(
-            route.model, capabilities, self._safety, route.search, options.show_thoughts, keys, stored, media
-        )
+        return PreparedRequest(choices, translation.rules, translation.audio_format, keys, notes)
 
     def _fallbacks(
         self,

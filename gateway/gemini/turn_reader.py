@@ -28,7 +28,7 @@ from gateway.gemini.events import (
 )
 from gateway.gemini.grounding import Citation, of_grounding, of_recitation, searches
 from gateway.gemini.thought_signatures import SignatureKeys, Signed
-from gateway.gemini.usage import TokenCounts, merge, token_counts
+from gateway.gemini.usage import NO_USAGE, TokenCounts, merge, token_counts
 from gateway.gemini.wire import (
     NO_JSON,
     Blob,
@@ -38,7 +38,6 @@ from gateway.gemini.wire import (
     GenerateContentResponse,
     Part,
     PromptFeedback,
-    UsageMetadata,
     decode_grounding,
 )
 
@@ -137,7 +136,7 @@ class TurnReader:
         self._base = base
         self._started = False
         self._candidates: dict[int, _CandidateState] = {}
-        self._usage = UsageMetadata()
+        self._usage = NO_USAGE
         """Merged so far."""
         self._counts: TokenCounts | None = None
         """The counts of `_usage` and of all grounding, once they are asked for."""

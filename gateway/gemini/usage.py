@@ -95,11 +95,17 @@ def answer_counts(calls: Sequence[TokenCounts]) -> TokenCounts:
     )
 
 
+NO_USAGE = UsageMetadata()
+"""The counts of an answer before Google has sent any."""
+
+
 def merge(earlier: UsageMetadata, later: UsageMetadata) -> UsageMetadata:
     """Return the later counts of a stream, with the earlier ones where they are missing.
 
     Counts are cumulative, so chunks are never summed; any field may be missing from any chunk (recorded traffic).
     """
+    if earlier is NO_USAGE:
+        return later
     # Spelt out, because this runs for every chunk of every stream: a loop over the fields costs five times as much.
     return UsageMetadata(
         earlier.prompt_token_count if later.prompt_token_count is None else later.prompt_token_count,

@@ -143,6 +143,8 @@ class Catalog:
 
     def fallbacks(self, model: str) -> tuple[str, ...]:
         """Return the models to call in turn when `model` fails, without itself."""
+        if not self._config.fallbacks:
+            return ()
         chains = [chain for pattern, chain in self._config.fallbacks.items() if fnmatchcase(model, pattern)]
         return tuple(dict.fromkeys(name for name in chains[-1] if name != model)) if chains else ()
 

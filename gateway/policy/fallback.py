@@ -59,4 +59,5 @@ class ModelBreaker:
 
     def succeeded(self, model: str) -> None:
         """Record that the model answered."""
-        self._breakers.pop(model, None)
+        if self._breakers:
+            self._breakers.pop(model, None)

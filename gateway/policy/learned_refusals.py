@@ -5,6 +5,7 @@ from gateway.policy.bounded import BoundedMapping
 LIFE = 3600.0
 """Seconds until a refused feature is tried again: Google adds features to models."""
 _MAX_MODELS = 1000
+_NOTHING: frozenset[str] = frozenset()
 
 
 class LearnedRefusals:
@@ -19,4 +20,6 @@ class LearnedRefusals:
 
     def of(self, model: str, now: float) -> frozenset[str]:
         """Return the features that the model refused within the last hour."""
-        return frozenset(feature for feature, until in self._until.get(model, {}).items() if until > now)
+        if not (refused := self._until.get(model)):
+            return _NOTHING
+        return frozenset(feature for feature, until in refused.items() if until > now)
