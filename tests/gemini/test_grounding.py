@@ -41,9 +41,11 @@ def test_byte_offsets_become_code_points() -> None:
 
 def test_a_text_that_is_not_at_its_offsets_is_searched_for() -> None:
     (right,) = of_grounding(grounding([support(3, 9, 0, text="Oslo")]), TEXT)
+    (begin,) = of_grounding(grounding([support(3, 9, 0, text="Zürich")]), TEXT)
     (unknown,) = of_grounding(grounding([support(0, 17, 0, text="Bergen")]), TEXT)
 
     assert TEXT[right.start : right.end] == "Oslo"
+    assert (begin.start, begin.end) == (0, 6)
     assert (unknown.start, unknown.end) == (0, 16)
 
 
@@ -64,7 +66,9 @@ def test_without_supports_each_source_counts_once_for_nothing_in_particular() ->
 
 
 def test_a_support_without_a_segment_is_for_nothing_in_particular() -> None:
-    assert of_grounding(grounding([{"groundingChunkIndices": [0]}]), TEXT)[0].end == 0
+    (citation,) = of_grounding(grounding([{"groundingChunkIndices": [0]}]), TEXT)
+
+    assert (citation.start, citation.end) == (0, 0)
 
 
 def test_recited_text_is_cited_with_its_place() -> None:

@@ -325,3 +325,56 @@ def test_counts_of_a_stream_are_merged() -> None:
     )
 
     assert events[-1] == TurnEnded(TokenCounts(3, completion=2), "flex")
+
+
+@pytest.mark.parametrize(
+    ("number", "name"),
+    [(3, "SAFETY"), (4, "RECITATION"), (5, "OTHER"), (6, "LANGUAGE"), (7, "BLOCKLIST"), (8, "PROHIBITED_CONTENT"),
+     (9, "SPII"), (11, "IMAGE_SAFETY")],
+)  # fmt: skip
+def test_numbers_of_finish_reasons_mean_their_names(number: int, name: str) -> None:
+    event = finished(whole({"candidates": [{"finishReason": number}]}))
+
+    assert event.refusal == f"Answer blocked by Gemini: {name}"
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"text": "a", "thoughtSignature": "S"},
+        {"inlineData": {"mimeType": "image/png", "data": "AA=="}},
+        {"fileData": {"fileUri": "u"}},
+        {"executableCode": {"code": "1"}},
+        {**CALL, "thoughtSignature": "S"},
+    ],
+    ids=lambda part: next(iter(part)),
+)
+def test_an_answer_of_any_single_part_is_not_empty(part: dict[str, Any]) -> None:
+    events = streamed(chunk(part, finishReason="STOP"))
+
+    assert [type(event) for event in events[1:]] == [Finished, TurnEnded]
+
+
+def test_an_empty_stream_is_unusable() -> None:
+    with pytest.raises(UnusableAnswer):
+        streamed({"candidates": [{"finishReason": "STOP"}]})
+
+
+def test_a_numbered_outcome_of_code_is_read() -> None:
+    parts = [{"codeExecutionResult": {"outcome": outcome, "output": "o"}} for outcome in (1, 2)]
+    results = [event for event in whole(chunk({"text": "x"}, *parts)) if isinstance(event, CodePart)]
+
+    assert [result.failed for result in results] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("reason", "complete"), [("STOP", True), ("MAX_TOKENS", True), ("SAFETY", False), (None, False)]
+)
+def test_an_answer_is_complete_by_its_last_candidates_reason(reason: str | None, complete: bool) -> None:
+    by = reader()
+    assert not by.is_complete
+    first = {"content": {"parts": [{"text": "a"}]}, "finishReason": "OTHER", "index": 0}
+    last = {"content": {"parts": [{"text": "b"}]}, "finishReason": reason, "index": 1}
+    by.feed(decode(json.dumps({"candidates": [first, last]}).encode()))
+
+    assert by.is_complete is complete
