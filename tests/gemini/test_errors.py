@@ -93,6 +93,7 @@ def test_a_bad_key_is_told_in_openais_words() -> None:
     [
         ("34.07s", {"retry-after": "35", "retry-after-ms": "34070"}),
         ("0.8s", {"retry-after": "1", "retry-after-ms": "800"}),
+        ("60s", {"retry-after": "60", "retry-after-ms": "60000"}),
         ("90s", {"retry-after": "90", "retry-after-ms": "90000", "x-should-retry": "false"}),
         ("soon", {}),
     ],
@@ -102,7 +103,16 @@ def test_retry_headers_come_from_the_delay(delay: str, headers: dict[str, str]) 
 
 
 @pytest.mark.parametrize(
-    ("value", "read"), [("10", 10), ("0", 0), ("-1", None), ("many", None), ("9" * 30, None), ("٣", None)]
+    ("value", "read"),
+    [
+        ("10", 10),
+        ("0", 0),
+        ("-1", None),
+        ("many", None),
+        ("9" * 18, 10**18 - 1),
+        ("9" * 19, None),
+        ("٣", None),
+    ],
 )
 def test_a_429_says_which_quota_is_spent(value: str, read: int | None) -> None:
     error = from_response(429, quota("GenerateRequestsPerDay", None, value))

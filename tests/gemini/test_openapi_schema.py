@@ -20,6 +20,7 @@ ROWS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"type": "array", "items": {"type": "number", "format": "float"}},
      {"type": "ARRAY", "items": {"type": "NUMBER", "format": "float"}}),
     ({"type": "object"}, {"type": "STRING", "description": "JSON object"}),
+    ({"type": "object", "properties": {}, "description": "d"}, {"type": "STRING", "description": "d JSON object"}),
     ({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a", "b"], "additionalProperties": False},
      {"type": "OBJECT", "properties": {"a": {"type": "STRING"}}, "required": ["a"]}),
     ({"properties": {"a": {"$ref": "#/$defs/A"}}, "$defs": {"A": {"type": "string", "format": "email"}}},

@@ -20,6 +20,7 @@ STREAMS: dict[str, tuple[bytes, list[bytes]]] = {
     "comments and other fields": (b": hi\n\nevent: x\nid: 1\ndata: " + A + b"\nretry: 5\n\n", [A]),
     "no space after the colon": (b"data:" + A + b"\n\n", [A]),
     "data over two lines": (b'data: {"a":\ndata: 1}\n\n', [b'{"a":\n1}']),
+    "data over two lines with CRLF": (b'data: {"a":\r\ndata: 1}\r\n\r\n', [b'{"a":\n1}']),
     "no last blank line": (b"data: " + A + b"\n\ndata: " + B, [A, B]),
     "no last line end of a CR": (b"data: " + A + b"\r", [A]),
     "blank lines between": (b"\n\n\ndata: " + A + b"\n\n\n\n", [A]),
