@@ -302,6 +302,8 @@ def _finish_headers(drain: Drain, cors: Cors) -> Callable[[web.Request, web.Stre
         if drain.draining:
             response.force_close()
             headers["Connection"] = "close"  # aiohttp has set its own value before this signal
-        await cors.finish(request, response)  # last, because it lists the headers that pages may read
+        if "Origin" in request.headers:
+            await cors.expose(request, response)  # lists the headers that are set by now
+        cors.allow(request, response)
 
     return finish

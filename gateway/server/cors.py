@@ -46,18 +46,21 @@ class Cors:
         for route in list(app.router.routes()):
             if route.method not in ("*", "HEAD", "OPTIONS"):
                 cors.add(route)
-        self._expose = app.on_response_prepare.pop()  # `finish` calls it: one signal per response is faster
+        self._expose = app.on_response_prepare.pop()  # `expose` calls it: one signal per response is faster
         app.router.add_route("OPTIONS", "/{preflight:.*}", self._preflight)
 
-    async def finish(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Add the CORS headers to a response that is about to be sent."""
-        origin = request.headers.get("Origin")
-        if origin is not None and self._expose is not None:
+    async def expose(self, request: web.Request, response: web.StreamResponse) -> None:
+        """List the headers of a response that the page may read. For requests with `Origin`, before `allow`."""
+        if self._expose is not None:
             await self._expose(request, response)
+
+    def allow(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Add the allowed origin to a response."""
         if self._any:
             allow_any_origin(response)  # in place of the origin, which aiohttp-cors repeats
             return
         _vary_by_origin(response)
+        origin = request.headers.get("Origin")
         if origin in self._origins:
             response.headers[_ALLOW_ORIGIN] = origin
 
