@@ -2,21 +2,19 @@
 
 import asyncio
 from contextlib import nullcontext
-from time import monotonic
-from typing import Any
+from time import monotonic, time
 
 import pytest
 from msgspec import Struct, field, structs
 
-from gateway.errors import GatewayError, UpstreamError
-from gateway.exchange.accounting import CallAccounting, CostEstimate, Target, limit_reached
+from gateway.errors import Forbidden, GatewayError, RateLimited, UpstreamError
+from gateway.exchange.accounting import CallAccounting, CostEstimate, Target
 from gateway.exchange.attempt import open_attempt
 from gateway.exchange.context import RequestContext
 from gateway.exchange.report import ExchangeReport
-from gateway.gemini.call import GeminiCall
 from gateway.gemini.capabilities import CapabilityTable
 from gateway.gemini.usage import token_counts
-from gateway.gemini.wire import Content, GenerateContentRequest, GenerationConfig, Part, UsageMetadata
+from gateway.gemini.wire import UsageMetadata
 from gateway.observability.request_log import Trace
 from gateway.observability.statistics import Statistics
 from gateway.policy.access import Client
@@ -25,7 +23,6 @@ from gateway.policy.keypool import KeyPool, PoolConfig, PoolUpdate
 from gateway.policy.ledger import Intent, Settlement
 from gateway.policy.pool_projects import Project
 from gateway.policy.pricing import Prices
-from gateway.policy.rate_limits import Window
 from gateway.store.rate_counters import MemoryCounters
 
 MODEL = "gemini-2.5-flash"
@@ -173,41 +170,35 @@ async def test_a_traced_attempt_is_a_call_in_the_report(
     assert call.began <= call.ended
 
 
-def big_call(**config: Any) -> GeminiCall:
-    settings = GenerationConfig(**config)
-    request = GenerateContentRequest([Content([Part(text="x" * 4000)], "user")], generation_config=settings)
-    return GeminiCall(MODEL, request)
+async def test_tokens_are_taken_by_estimate_and_corrected_by_googles_counts(setup: Setup) -> None:
+    context = setup.context(Rules(tokens_per_minute=100))
+    async with open_attempt(setup.accounting, context, Target(MODEL, CostEstimate(240))) as attempt:
+        attempt.count(token_counts(USAGE))
+    async with open_attempt(setup.accounting, context, Target(MODEL, CostEstimate(320))):
+        pass
+    assert [state.remaining for state in context.report.limits] == [40, 5]
+
+    with pytest.raises(RateLimited):
+        async with open_attempt(setup.accounting, context, Target(MODEL, CostEstimate(400))):
+            pytest.fail("entered")
+    assert context.report.attempts == 2
+    assert [state.in_flight for state in setup.accounting.pool.describe(time()) if state.in_flight] == []
 
 
-@pytest.mark.parametrize(
-    ("rules", "known"),
-    [(Rules(), False), (Rules(tokens_per_minute=5), True), (Rules(tokens_per_day=5), True),
-     (Rules(dollars={"day": 1.0}), True), (Rules(tokens={"day": 5}), True), (Rules(requests_per_day=5), False)],
-)  # fmt: skip
-def test_a_cost_is_estimated_only_where_something_depends_on_it(
-    setup: Setup, rules: Rules, known: bool
-) -> None:
-    estimate = setup.accounting.estimate(big_call(), Client("", "f", "k", "k", rules))
+async def test_without_a_key_the_tokens_are_given_back(setup: Setup) -> None:
+    context = setup.context(Rules(tokens_per_minute=100))
+    with pytest.raises(GatewayError):
+        async with open_attempt(setup.accounting, context, Target(MODEL, CostEstimate(400), project="gone")):
+            pytest.fail("entered")
+    async with open_attempt(setup.accounting, context, Target(MODEL, CostEstimate(400))):
+        pass
 
-    assert (1000 <= estimate.prompt <= 1020) is known
-    assert setup.accounting.estimate(big_call(), Client("AQ.own", "f", "s")).prompt == 0
+    assert context.report.attempts == 1
 
 
-def test_settings_are_no_prompt_and_the_clients_limit_is_the_most(setup: Setup) -> None:
-    client = Client("", "f", "k", "k", Rules(tokens_per_minute=5))
-    schema = {"type": "object", "description": "y" * 5000}
-    small = setup.accounting.estimate(big_call(), client)
-    large = setup.accounting.estimate(big_call(response_json_schema=schema, max_output_tokens=9), client)
+async def test_a_model_that_the_key_may_not_use_is_not_asked(setup: Setup) -> None:
+    with pytest.raises(Forbidden):
+        async with open_attempt(setup.accounting, setup.context(Rules(models=("gemma-*",))), Target(MODEL)):
+            pytest.fail("entered")
 
-    assert large.prompt == small.prompt
-    assert (small.output, large.output) == (65_536, 9)
-    assert large.most.prompt >= 2 * large.prompt - 1
-
-
-@pytest.mark.parametrize(("seconds", "per"), [(60, "minute"), (86_400, "day")])
-@pytest.mark.parametrize(("wait", "should_retry"), [(30.0, None), (61.0, False)])
-def test_a_limit_names_itself(seconds: int, per: str, wait: float, should_retry: bool | None) -> None:
-    error = limit_reached(Window("tokens", 7, seconds), wait)
-
-    assert error.message == f"Rate limit reached for this API key: 7 tokens per {per}."
-    assert (error.type, error.retry_after, error.should_retry) == ("tokens", wait, should_retry)
+    assert setup.ledger.begun == []

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 from msgspec import Struct
 
+from gateway.exchange.offload import HEAVY
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.remedies import REMEDIES
 from gateway.gemini.wire import encode_request
@@ -126,6 +127,9 @@ class Refusing:
         self.together = 1
         self.down = ""
         """A model that fails."""
+        self.later: list[str] = []
+        """Messages of the next refusals, whatever is asked."""
+        self.url = ""
         self.bodies: list[str] = []
         self._all_here = asyncio.Event()
 
@@ -138,8 +142,9 @@ class Refusing:
         if self.down and self.down in request.path:
             error = {"code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE"}
             return web.json_response({"error": error}, status=503)
-        if self.case.refuses(body):
-            error = {"code": 400, "message": self.case.message, "status": "INVALID_ARGUMENT"}
+        if self.later or self.case.refuses(body):
+            message = self.later.pop(0) if self.later else self.case.message
+            error = {"code": 400, "message": message, "status": "INVALID_ARGUMENT"}
             return web.json_response({"error": error}, status=400)
         candidate = {"content": {"parts": [{"text": "hi"}]}, "finishReason": "STOP"}
         answer = {"candidates": [candidate], "usageMetadata": {"promptTokenCount": 3}}
@@ -160,7 +165,8 @@ async def base(serve: Serve, refusing: Refusing, aiohttp_server: Any) -> str:
     app.router.add_route("*", "/{path:.*}", refusing.answer)
     server = await aiohttp_server(app)
     fallbacks = f"models: {{fallbacks: {{{F25}: [{F2}]}}}}"
-    return await serve(fallbacks, f"http://127.0.0.1:{server.port}")
+    refusing.url = f"http://127.0.0.1:{server.port}"
+    return await serve(fallbacks, refusing.url)
 
 
 @pytest.fixture
@@ -265,3 +271,62 @@ async def test_each_choice_falls_back_and_is_repaired_by_itself(
     answered = [json.loads(body) for body in refusing.bodies if "presencePenalty" not in body]
     assert sorted(body["generationConfig"]["seed"] for body in answered[-2:]) == [7, 8]
     assert unchanged() == len(refusing.bodies)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+async def test_a_heavy_request_is_repaired_as_well(
+    http: aiohttp.ClientSession, base: str, refusing: Refusing, unchanged: Callable[[], int], stream: bool
+) -> None:
+    refusing.case, refusing.together = CASES["system"], 2
+    messages = [{"role": "system", "content": "s"}, {"role": "user", "content": "x" * (HEAVY + 1)}]
+    status, _, text = await ask(http, base, n=2, stream=stream, messages=messages)
+
+    assert (status, text.count('"hi"')) == (200, 2), text[:500]
+    assert unchanged() == 4
+
+
+async def test_a_remedy_that_has_nothing_to_change_leaves_the_clients_error(
+    http: aiohttp.ClientSession, base: str, refusing: Refusing
+) -> None:
+    refusing.case = Case(CASES["penalties"].message, {}, refused="contents")
+    status, _, text = await ask(http, base)
+
+    assert (status, len(refusing.bodies)) == (400, 1)
+    assert CASES["penalties"].message in text
+
+
+async def test_a_call_gets_two_remedies_and_no_third(
+    http: aiohttp.ClientSession, base: str, refusing: Refusing
+) -> None:
+    messages = (
+        "Penalty is not enabled",
+        "Developer instruction is not enabled",
+        "service_tier is not supported",
+    )
+    refusing.later = list(messages)
+    status, _, text = await ask(
+        http, base, model=F2, presence_penalty=1, service_tier="flex",
+        messages=[{"role": "system", "content": "s"}, USER],
+    )  # fmt: skip
+
+    assert (status, len(refusing.bodies)) == (400, 3)
+    assert messages[2] in text
+    last = json.loads(refusing.bodies[2])
+    assert "systemInstruction" not in last
+    assert "presencePenalty" not in last["generationConfig"]
+    assert last["serviceTier"]
+
+
+@pytest.mark.parametrize(
+    ("feature", "status"),
+    [("signature_missing", 200), ("system", 200), ("thinking", 400), ("json_mode", 400)],
+)
+async def test_strict_mode_allows_only_harmless_remedies(
+    http: aiohttp.ClientSession, serve: Serve, base: str, refusing: Refusing, feature: str, status: int
+) -> None:
+    strict = await serve("compat: strict", refusing.url)
+    refusing.case = CASES[feature]
+    calls = 2 if status == 200 else 1
+
+    assert (await ask(http, strict, **CASES[feature].fields))[0] == status
+    assert len(refusing.bodies) == calls

@@ -1,0 +1,105 @@
+"""What attempts share: estimates of a call's cost, other keys of the pool, and a client's own limits."""
+
+from time import time
+from typing import Any
+
+import pytest
+
+from gateway.errors import BadRequest, Forbidden, GatewayError, RateLimited
+from gateway.exchange.accounting import CallAccounting, limit_reached
+from gateway.gemini.call import GeminiCall
+from gateway.gemini.capabilities import CapabilityTable
+from gateway.gemini.wire import Content, GenerateContentRequest, GenerationConfig, Part
+from gateway.observability.statistics import Statistics
+from gateway.policy.access import Client
+from gateway.policy.client_rules import Rules
+from gateway.policy.keypool import KeyPool, PoolConfig
+from gateway.policy.pool_projects import Project
+from gateway.policy.pricing import Prices
+from gateway.policy.rate_limits import Window
+from gateway.store.rate_counters import MemoryCounters
+
+MODEL = "gemini-2.5-flash"
+ISSUED = Client("", "f", "key_1", "key_1")
+OWN = Client("AQ.own", "f", "s")
+
+
+@pytest.fixture
+def accounting() -> CallAccounting:
+    pool = KeyPool([Project("a", ("AQ.a",)), Project("b", ("AQ.b",))], PoolConfig())
+    return CallAccounting(pool, Prices("v", {}), CapabilityTable({}), Statistics(), MemoryCounters())
+
+
+def big_call(**config: Any) -> GeminiCall:
+    settings = GenerationConfig(**config)
+    request = GenerateContentRequest([Content([Part(text="x" * 4000)], "user")], generation_config=settings)
+    return GeminiCall(MODEL, request)
+
+
+@pytest.mark.parametrize(
+    ("rules", "known"),
+    [(Rules(), False), (Rules(tokens_per_minute=5), True), (Rules(tokens_per_day=5), True),
+     (Rules(dollars={"day": 1.0}), True), (Rules(tokens={"day": 5}), True), (Rules(requests_per_day=5), False)],
+)  # fmt: skip
+def test_a_cost_is_estimated_only_where_something_depends_on_it(
+    accounting: CallAccounting, rules: Rules, known: bool
+) -> None:
+    estimate = accounting.estimate(big_call(), Client("", "f", "k", "k", rules))
+
+    assert (1000 <= estimate.prompt <= 1020) is known
+    assert accounting.estimate(big_call(), OWN).prompt == 0
+
+
+def test_settings_are_no_prompt_and_the_clients_limit_is_the_most(accounting: CallAccounting) -> None:
+    client = Client("", "f", "k", "k", Rules(tokens_per_minute=5))
+    schema = {"type": "object", "description": "y" * 5000}
+    small = accounting.estimate(big_call(), client)
+    large = accounting.estimate(big_call(response_json_schema=schema, max_output_tokens=9), client)
+
+    assert large.prompt == small.prompt
+    assert (small.output, large.output) == (65_536, 9)
+    assert large.most.prompt >= 2 * large.prompt - 1
+
+
+@pytest.mark.parametrize(("seconds", "per"), [(60, "minute"), (86_400, "day")])
+@pytest.mark.parametrize(("wait", "should_retry"), [(30.0, None), (61.0, False)])
+def test_a_limit_names_itself(seconds: int, per: str, wait: float, should_retry: bool | None) -> None:
+    error = limit_reached(Window("tokens", 7, seconds), wait)
+
+    assert error.message == f"Rate limit reached for this API key: 7 tokens per {per}."
+    assert (error.type, error.retry_after, error.should_retry) == ("tokens", wait, should_retry)
+
+
+def limited() -> RateLimited:
+    return RateLimited("Resource has been exhausted", upstream_status=429)
+
+
+def test_a_limited_key_leaves_the_others(accounting: CallAccounting) -> None:
+    error = limited()
+
+    assert accounting.try_elsewhere(error, ISSUED, MODEL) == (True, error)
+    assert [state.in_flight for state in accounting.pool.describe(time()) if state.in_flight] == []
+
+
+@pytest.mark.parametrize(
+    ("client", "error"),
+    [
+        (OWN, limited()),
+        (ISSUED, BadRequest("no", upstream_status=400)),
+        (ISSUED, RateLimited("the client's own limit")),
+    ],
+    ids=["own key", "no fault of the key", "own limit"],
+)
+def test_where_no_key_is_at_fault_the_error_is_the_clients(
+    accounting: CallAccounting, client: Client, error: GatewayError
+) -> None:
+    assert accounting.try_elsewhere(error, client, MODEL) == (False, error)
+
+
+def test_without_another_key_the_pools_error_replaces_googles(accounting: CallAccounting) -> None:
+    refused = Forbidden("API key AQ.a is suspended", upstream_status=403)
+    elsewhere, error = accounting.try_elsewhere(refused, ISSUED, MODEL, project="gone")
+
+    assert not elsewhere
+    assert error is not refused
+    assert "suspended" not in error.message
