@@ -16,7 +16,7 @@ from gateway.errors import (
 )
 from gateway.gemini import errors
 from gateway.policy.call_outcome import outcome
-from gateway.policy.google_quota import DAY, MINUTE, LearnedQuotas, cause, midnight, period
+from gateway.policy.google_quota import DAY, LearnedQuotas, cause, midnight, period
 from gateway.policy.keypool import KeyPool, PoolConfig
 from gateway.policy.pool_projects import Project
 from tests.support.corpus import Record, recorded
@@ -56,9 +56,9 @@ def test_a_failed_call_has_a_cause(error: GatewayError, expected: str) -> None:
 @pytest.mark.parametrize(
     ("quota_id", "seconds"),
     [
-        ("GenerateRequestsPerDayPerProjectPerModel-FreeTier", DAY),
-        ("GenerateContentInputTokensPerModelPerMinute-FreeTier", MINUTE),
-        ("RequestsPerSecond", MINUTE),
+        ("GenerateRequestsPerDayPerProjectPerModel-FreeTier", 86400),
+        ("GenerateContentInputTokensPerModelPerMinute-FreeTier", 60),
+        ("RequestsPerSecond", 60),
         ("Concurrent", None),
     ],
 )
@@ -78,10 +78,10 @@ def test_a_day_at_google_ends_at_midnight_in_california(day: tuple[int, int, int
 
 def test_a_limit_that_a_429_named_blocks_until_the_window_ends() -> None:
     quotas = LearnedQuotas()
-    quotas.learn(Quota(MINUTELY.id, value=2), NOW)
-    assert quotas.wait(NOW, 0) == 0
-    quotas.begin(NOW)
-    quotas.begin(NOW + 5)
+    quotas.learn(Quota(MINUTELY.id, value=3), NOW)
+    for seconds in (0, 4, 5):
+        assert quotas.wait(NOW + seconds, 0) == 0
+        quotas.begin(NOW + seconds)
 
     assert quotas.wait(NOW + 10, 0) == 50
     assert quotas.wait(NOW + 60, 0) == 0
@@ -93,8 +93,22 @@ def test_tokens_count_those_that_are_wanted_too_unless_the_window_is_empty() -> 
     assert quotas.wait(NOW, 5000) == 0
     quotas.begin(NOW)
     quotas.spend(NOW, 60)
+    quotas.spend(NOW, -5)
+    quotas.spend(NOW, 0)
 
     assert [quotas.wait(NOW, tokens) for tokens in (40, 41)] == [0, 60]
+
+
+@pytest.mark.parametrize(
+    "quota", [Quota(MINUTELY.id), Quota(MINUTELY.id, value=0), Quota("Concurrent", value=1)]
+)
+def test_a_quota_without_a_window_or_a_limit_teaches_nothing(quota: Quota) -> None:
+    quotas = LearnedQuotas()
+    quotas.learn(quota, NOW)
+    for _ in range(5):
+        quotas.begin(NOW)
+
+    assert quotas.wait(NOW, 0) == 0
 
 
 def test_a_limit_is_forgotten_after_a_day() -> None:

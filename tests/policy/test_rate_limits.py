@@ -16,7 +16,7 @@ MINUTE, DAY = Window("requests", 10, 60), Window("requests", 30, 86400)
     ("before", "current", "wanted", "remaining", "wait"),
     [
         (0, 0, 1, 9, 0), (0, 9, 1, 0, 0), (0, 10, 1, 0, 46), (15, 0, 1, 0, 4), (15, 0, 0, 0, 0), (12, 2, 1, 0, 5),
-        (0, 20, 1, 0, 73), (0, 0, 11, 0, 100),
+        (0, 20, 1, 0, 73), (0, 0, 11, 0, 100), (9, 1, 1, 2, 0),
     ],
 )  # fmt: skip
 def test_the_previous_minute_counts_as_far_as_it_overlaps(
