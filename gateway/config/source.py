@@ -19,7 +19,7 @@ from gateway.config.secret import Secret
 from gateway.errors import ConfigError, Fault
 
 T = TypeVar("T")
-Path_ = tuple[str | int, ...]
+YamlPath = tuple[str | int, ...]
 
 MAX_BYTES = 1024 * 1024
 MAX_NODES = 10_000
@@ -52,7 +52,7 @@ class Source:
         self._root: yaml.MappingNode | None = self._compose(text)
         self.data: dict[str, Any] = self._plain(self._root, ()) if self._root is not None else {}
 
-    def decode(self, type_: type[T], at: Path_ = ()) -> T:
+    def decode(self, type_: type[T], at: YamlPath = ()) -> T:
         """Return the value at a path as `type_`, whose defaults stand for an absent value.
 
         Raises ConfigError with all faults of the value.
@@ -66,7 +66,7 @@ class Source:
             raise ConfigError(tuple(faults))
         return msgspec.convert(value, type_, dec_hook=self._secret)
 
-    def fault(self, path: Path_, message: str, *, key: bool = False) -> Fault:
+    def fault(self, path: YamlPath, message: str, *, key: bool = False) -> Fault:
         """Return a fault at the value of a path, or at its key; for a missing path, at the nearest parent."""
         node: yaml.Node | None = self._root
         mark = node.start_mark if node is not None else None
@@ -123,7 +123,7 @@ class Source:
             lines[name] = key.start_mark.line + 1
         return result
 
-    def _faults(self, type_: Any, value: Any, at: Path_) -> list[Fault]:
+    def _faults(self, type_: Any, value: Any, at: YamlPath) -> list[Fault]:
         """Return all faults of a value. msgspec reports only the first, so each part is tried alone."""
         own = self._try(type_, value, at)
         if not own:
@@ -141,7 +141,7 @@ class Source:
             faults += [fault for name, part in unknown.items() for fault in self._try(bare, {name: part}, at)]
         return faults or own
 
-    def _try(self, type_: type[Any], value: Any, at: Path_) -> list[Fault]:
+    def _try(self, type_: type[Any], value: Any, at: YamlPath) -> list[Fault]:
         try:
             msgspec.convert(value, type_, dec_hook=self._secret)
         except msgspec.ValidationError as error:
@@ -153,7 +153,7 @@ class Source:
             return Secret.read(value, self._environ)
         raise NotImplementedError(type_)  # as msgspec expects of a hook for a type it does not decode
 
-    def _explain(self, error: msgspec.ValidationError, type_: type[Any], at: Path_) -> Fault:
+    def _explain(self, error: msgspec.ValidationError, type_: type[Any], at: YamlPath) -> Fault:
         """Return msgspec's error as a fault: its path as a place, its message in terms of YAML."""
         message = str(error)
         place = _PLACE.search(message)
@@ -225,7 +225,7 @@ def _parts(type_: Any, value: Any) -> list[tuple[Any, Any, str | int]]:
     return []
 
 
-def _steps(path: str) -> Path_:
+def _steps(path: str) -> YamlPath:
     """Return the steps of msgspec's `.a[0].b`. It writes `[...]` for the key of a mapping."""
     return tuple(int(index) if index.isdecimal() else name or index for name, index in _STEP.findall(path))
 
@@ -258,19 +258,19 @@ def _child(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node, yaml.Nod
     return None
 
 
-def _fields(type_: Any, path: Path_) -> list[str]:
+def _fields(type_: Any, path: YamlPath) -> list[str]:
     """Return the keys of the Struct at a path of a type."""
     info = _below(type_, path)
     return sorted(f.encode_name for f in info.fields) if isinstance(info, msgspec.inspect.StructType) else []
 
 
-def _literals(type_: Any, path: Path_) -> tuple[Any, ...]:
+def _literals(type_: Any, path: YamlPath) -> tuple[Any, ...]:
     """Return the values of the Literal at a path of a type."""
     info = _below(type_, path)
     return info.values if isinstance(info, msgspec.inspect.LiteralType) else ()
 
 
-def _below(type_: Any, path: Path_) -> msgspec.inspect.Type:
+def _below(type_: Any, path: YamlPath) -> msgspec.inspect.Type:
     """Return the type at a path of a type."""
     info = msgspec.inspect.type_info(type_)
     for step in path:

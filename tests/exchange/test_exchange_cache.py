@@ -1,4 +1,4 @@
-"""Kept answers: for who asks, exactly the same call, nobody else's, and only whole ones."""
+"""The response cache over HTTP: only on request, per client, for equal calls and complete answers."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Streams over sockets: when headers go, keep-alive, failures, leaving clients, retries."""
+"""Streams over sockets: time of the headers, keep-alive, failures, disconnects, retries."""
 
 import asyncio
 import json

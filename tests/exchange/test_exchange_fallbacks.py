@@ -1,4 +1,4 @@
-"""Chains of models: who is asked instead, how it is asked, and what the client hears of it."""
+"""Fallback models over HTTP: the order of calls, their translation, and what the client is told."""
 
 import json
 from typing import Any
