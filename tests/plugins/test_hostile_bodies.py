@@ -1,7 +1,6 @@
 """Bodies nobody would send by mistake: every one is answered with a 400 that says where, or is simply fine."""
 
 import asyncio
-import base64
 import gc
 import json
 import random
@@ -13,6 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from gateway.plugins.chat.wire import ChatRequest
+from tests.support.bodies import CHAT
 from tests.support.hostile import Bench, hostile, longest_absence, paths
 
 BATCH = 100
@@ -20,43 +20,7 @@ BATCHES = 50
 SHARDS = 4
 """4 times 50 times 100 bodies: the 20,000 of each run."""
 
-PNG = "data:image/png;base64," + base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
-SCHEMA = {"type": "object", "properties": {"a": {"$ref": "#/$defs/A"}, "b": {"enum": ["x", None]}},
-          "$defs": {"A": {"type": "object", "properties": {"a": {"$ref": "#/$defs/A"}}}}}  # fmt: skip
-SEED: dict[str, Any] = {
-    "model": "gemini-3-flash-preview", "stream": False, "stream_options": {"include_usage": True}, "temperature": 1,
-    "top_p": 0.5, "top_k": 3, "n": 1, "seed": 5, "stop": ["a"], "max_tokens": 10, "max_completion_tokens": 10,
-    "presence_penalty": 0, "frequency_penalty": 0, "logprobs": True, "top_logprobs": 2, "logit_bias": {"1": 2},
-    "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": SCHEMA}},
-    "tools": [{"type": "function", "function": {"name": "f", "description": "d", "parameters": SCHEMA, "strict": True}},
-              {"type": "custom", "custom": {"name": "c", "format": {"type": "text"}}}, {"google_search": {}}],
-    "tool_choice": {"type": "function", "function": {"name": "f"}}, "parallel_tool_calls": True,
-    "functions": [{"name": "g"}], "function_call": {"name": "g"}, "reasoning_effort": "low",
-    "reasoning": {"effort": "low"}, "thinking": {"type": "enabled", "budget_tokens": 5}, "modalities": ["text"],
-    "audio": {"voice": "alloy", "format": "wav"}, "service_tier": "auto", "safety_settings": [],
-    "web_search_options": {"user_location": {"approximate": {"city": "Oslo"}}}, "cached_content": "cachedContents/a",
-    "google": {"thinking_config": {"thinking_level": "low"}, "generation_config": {"topK": 4}, "tools": []},
-    "thinking_config": {"include_thoughts": True}, "extra_body": {"google": {"media_resolution": "low"}},
-    "messages": [
-        {"role": "system", "content": [{"type": "text", "text": "s"}]},
-        {"role": "user", "content": [
-            {"type": "text", "text": "hi"}, {"type": "image_url", "image_url": {"url": PNG, "detail": "low"}},
-            {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}},
-            {"type": "file", "file": {"file_data": "data:application/pdf;base64,JVBERg==", "filename": "a.pdf"}},
-            {"type": "video_url", "video_url": {"url": "https://youtu.be/x"}, "video_metadata": {"fps": 1}}]},
-        {"role": "assistant", "content": "t", "tool_calls": [
-            {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{\"a\":1}"},
-             "extra_content": {"google": {"thought_signature": "c2ln"}}},
-            {"id": "c2", "type": "custom", "custom": {"name": "c", "input": "x"}}],
-         "images": [{"image_url": {"url": PNG}}], "reasoning_details": [{"type": "reasoning.encrypted", "data": "x"}]},
-        {"role": "tool", "tool_call_id": "c1", "content": "1"},
-        {"role": "tool", "tool_call_id": "c2", "content": [{"type": "text", "text": "1"}]},
-        {"role": "user", "content": "and?"},
-    ],
-}  # fmt: skip
-
-
-PATHS = sorted(paths(SEED), key=str)
+PATHS = sorted(paths(CHAT), key=str)
 LIGHT = [
     "functions",
     "function_call",
@@ -82,7 +46,7 @@ def test_twenty_thousand_hostile_bodies_are_never_our_fault(shard: int) -> None:
     @given(st.integers(0, 2**64))
     def run(seed: int) -> None:
         rolls = random.Random(seed * SHARDS + shard)
-        bodies = [hostile(SEED, PATHS, LIGHT, rolls) for _ in range(BATCH)]
+        bodies = [hostile(CHAT, PATHS, LIGHT, rolls) for _ in range(BATCH)]
         for body, (status, answer) in zip(bodies, loop.run_until_complete(bench.all(bodies)), strict=True):
             statuses[status] = statuses.get(status, 0) + 1
             assert status in (200, 400), (status, answer[:300], body[:2000])

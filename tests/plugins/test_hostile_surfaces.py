@@ -17,85 +17,10 @@ from gateway.plugins.embeddings.wire import EmbeddingRequest
 from gateway.plugins.messages.wire import MessagesRequest
 from gateway.plugins.moderations.wire import ModerationRequest
 from gateway.plugins.responses.wire import ResponseRequest
+from tests.support.bodies import COMPLETION, EMBEDDING, F3, MESSAGE, MODERATION, RESPONSE
 from tests.support.hostile import Bench, hostile, paths
 
 BODIES = 2000
-PNG = "data:image/png;base64,iVBORw0KGgo="
-SCHEMA = {"type": "object", "properties": {"a": {"$ref": "#/$defs/A"}}, "$defs": {"A": {"enum": ["x", None]}}}
-GOOGLE = {"thinking_config": {"thinking_level": "low"}, "generation_config": {"topK": 4}, "tools": []}
-F3 = "gemini-3-flash-preview"
-
-RESPONSE: dict[str, Any] = {
-    "model": F3, "instructions": [{"role": "system", "content": "s"}], "stream": False, "max_output_tokens": 50,
-    "stream_options": {"include_obfuscation": False}, "temperature": 1, "top_p": 0.5, "top_logprobs": 1,
-    "reasoning": {"effort": "low", "summary": "auto", "generate_summary": "auto"},
-    "text": {"format": {"type": "json_schema", "name": "n", "description": "d", "schema": SCHEMA, "strict": True},
-             "verbosity": "low"},
-    "tools": [{"type": "function", "name": "f", "description": "d", "parameters": SCHEMA, "strict": False},
-              {"type": "custom", "name": "c", "format": {"type": "text"}},
-              {"type": "namespace", "name": "ns", "tools": [{"type": "function", "name": "g", "parameters": {}}]},
-              {"type": "web_search", "user_location": {"city": "Oslo"}}],
-    "tool_choice": {"type": "allowed_tools", "mode": "auto", "name": "f", "tools": [{"type": "function", "name": "f"}]},
-    "parallel_tool_calls": True, "include": ["reasoning.encrypted_content"], "previous_response_id": None,
-    "store": False, "service_tier": "auto", "prompt_cache_key": "k", "metadata": {"a": "b"}, "background": False, "conversation": None,
-    "prompt": None, "google": GOOGLE, "extra_body": {"google": GOOGLE},
-    "web_search_options": {"user_location": {"approximate": {
-        "city": "Oslo", "region": "Oslo", "country": "NO", "timezone": "Europe/Oslo"}}},
-    "input": [
-        {"type": "message", "id": "m1", "role": "user", "content": [
-            {"type": "input_text", "text": "hi"}, {"type": "input_image", "image_url": PNG, "detail": "low"},
-            {"type": "input_file", "file_data": "data:application/pdf;base64,JVBERg==", "filename": "a.pdf",
-             "file_id": None, "file_url": None},
-            {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}]},
-        {"type": "reasoning", "id": "r1", "encrypted_content": "x"},
-        {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"},
-        {"type": "function_call_output", "call_id": "c1", "output": [{"type": "input_text", "text": "1"}]},
-        {"type": "custom_tool_call", "call_id": "c2", "name": "c", "input": "x"},
-        {"type": "custom_tool_call_output", "call_id": "c2", "output": "1"},
-        {"type": "image_generation_call", "id": "i1", "result": "iVBORw0KGgo="},
-        {"type": "message", "role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]},
-        {"role": "user", "content": "and?"},
-    ],
-}  # fmt: skip
-MESSAGE: dict[str, Any] = {
-    "model": F3, "max_tokens": 50, "stream": False, "temperature": 1, "top_p": 0.5, "top_k": 3,
-    "stop_sequences": ["x"], "thinking": {"type": "enabled", "budget_tokens": 1024},
-    "output_config": {"effort": "low", "format": {"type": "json_schema", "schema": SCHEMA}},
-    "tools": [{"name": "f", "type": "custom", "description": "d", "input_schema": SCHEMA, "strict": True},
-              {"type": "web_search_20250305", "name": "web_search", "allowed_domains": ["a.example"],
-               "blocked_domains": [], "user_location": {"type": "approximate", "city": "Oslo"}}],
-    "tool_choice": {"type": "auto", "name": "f", "disable_parallel_tool_use": True},
-    "google": GOOGLE, "extra_body": {"google": GOOGLE}, "system": [{"type": "text", "text": "s"}],
-    "messages": [
-        {"role": "user", "content": [
-            {"type": "text", "text": "hi"},
-            {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}},
-            {"type": "image", "source": {"type": "url", "url": "https://generativelanguage.googleapis.com/v1beta/files/x"}},
-            {"type": "document", "title": "t", "source": {"type": "content", "content": "x", "file_id": None}}]},
-        {"role": "assistant", "content": [
-            {"type": "thinking", "thinking": "t", "signature": "c2ln"}, {"type": "redacted_thinking", "data": "x"},
-            {"type": "tool_use", "id": "u1", "name": "f", "input": {"a": 1}}]},
-        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "u1", "is_error": False,
-                                      "content": [{"type": "text", "text": "1"}]}]},
-    ],
-}  # fmt: skip
-COMPLETION: dict[str, Any] = {
-    "model": F3, "prompt": ["x", "y"], "suffix": "z", "echo": True, "stream": False, "max_tokens": 5,
-    "stream_options": {"include_usage": True}, "temperature": 1, "top_p": 0.5, "n": 1, "best_of": 1, "seed": 4,
-    "stop": ["a"], "presence_penalty": 0, "frequency_penalty": 0, "logprobs": 1, "user": "u",
-}  # fmt: skip
-EMBEDDING: dict[str, Any] = {
-    "model": "gemini-embedding-001", "input": ["x", "y"], "dimensions": 256, "encoding_format": "float",
-    "task_type": "CLUSTERING", "title": "t", "google": {"task_type": "CLUSTERING", "title": "t"},
-    "extra_body": {"google": {"task_type": "CLUSTERING"}}, "user": "u",
-}  # fmt: skip
-MODERATION: dict[str, Any] = {
-    "model": "omni-moderation-latest",
-    "input": [
-        {"type": "text", "text": "x"},
-        {"type": "image_url", "image_url": {"url": PNG, "detail": "low"}},
-    ],
-}
 
 
 def openai_error(answer: Any) -> str:

@@ -99,15 +99,15 @@ class Bench:
         await self._gateway.setup()
         await web.TCPSite(self._gateway, "127.0.0.1", 0).start()
         self.url = f"http://127.0.0.1:{self._gateway.addresses[0][1]}{self.path}"
-        self._http = aiohttp.ClientSession(headers={"Authorization": "Bearer k"})
+        self.http = aiohttp.ClientSession(headers={"Authorization": "Bearer k"})
 
     async def stop(self) -> None:
-        await self._http.close()
+        await self.http.close()
         await self._gateway.cleanup()
         await self._upstream.cleanup()
 
     async def send(self, body: bytes) -> tuple[int, bytes]:
-        async with self._http.post(self.url, data=body) as response:
+        async with self.http.post(self.url, data=body) as response:
             return response.status, await response.read()
 
     async def all(self, bodies: list[bytes]) -> list[tuple[int, bytes]]:

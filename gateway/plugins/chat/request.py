@@ -248,6 +248,8 @@ def _call(builder: ConversationBuilder, call: CallIn, message: Message, position
         ).decode()  # as the function it is upstream
     elif call.function is not None:
         name, arguments = call.function.name, _arguments_text(call.function.arguments)
+    if call.custom is None and call.function is None:
+        raise missing(inside)
     if not name:
         raise missing(f"{inside}.name")
     builder.call(
@@ -347,7 +349,7 @@ def _choose(builder: ConversationBuilder, wanted: str | ToolChoice, at: str) -> 
         builder.choose(Choice("auto", at, built_in=True))
         return
     if name is None:
-        raise missing(f"{at}.function.name")
+        raise missing(f"{at}.function")
     builder.choose(Choice("required", at, (name,)))
 
 

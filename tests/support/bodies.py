@@ -1,0 +1,122 @@
+"""A good request body of each surface, with every field that the surface reads."""
+
+from typing import Any
+
+PNG = "data:image/png;base64,iVBORw0KGgo="
+SCHEMA = {"type": "object", "properties": {"a": {"$ref": "#/$defs/A"}}, "$defs": {"A": {"enum": ["x", None]}}}
+GOOGLE = {"thinking_config": {"thinking_level": "low"}, "generation_config": {"topK": 4}, "tools": []}
+F3 = "gemini-3-flash-preview"
+
+RESPONSE: dict[str, Any] = {
+    "model": F3, "instructions": [{"role": "system", "content": "s"}], "stream": False, "max_output_tokens": 50,
+    "stream_options": {"include_obfuscation": False}, "temperature": 1, "top_p": 0.5, "top_logprobs": 1,
+    "reasoning": {"effort": "low", "summary": "auto", "generate_summary": "auto"},
+    "text": {"format": {"type": "json_schema", "name": "n", "description": "d", "schema": SCHEMA, "strict": True},
+             "verbosity": "low"},
+    "tools": [{"type": "function", "name": "f", "description": "d", "parameters": SCHEMA, "strict": False},
+              {"type": "custom", "name": "c", "format": {"type": "text"}},
+              {"type": "namespace", "name": "ns", "tools": [{"type": "function", "name": "g", "parameters": {}}]},
+              {"type": "web_search", "user_location": {"city": "Oslo"}}],
+    "tool_choice": {"type": "allowed_tools", "mode": "auto", "name": "f", "tools": [{"type": "function", "name": "f"}]},
+    "parallel_tool_calls": True, "include": ["reasoning.encrypted_content"], "previous_response_id": None,
+    "store": False, "service_tier": "auto", "prompt_cache_key": "k", "metadata": {"a": "b"}, "background": False, "conversation": None,
+    "prompt": None, "google": GOOGLE, "extra_body": {"google": GOOGLE},
+    "web_search_options": {"user_location": {"approximate": {
+        "city": "Oslo", "region": "Oslo", "country": "NO", "timezone": "Europe/Oslo"}}},
+    "input": [
+        {"type": "message", "id": "m1", "role": "user", "content": [
+            {"type": "input_text", "text": "hi"}, {"type": "input_image", "image_url": PNG, "detail": "low"},
+            {"type": "input_file", "file_data": "data:application/pdf;base64,JVBERg==", "filename": "a.pdf",
+             "file_id": None, "file_url": None},
+            {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}]},
+        {"type": "reasoning", "id": "r1", "encrypted_content": "x"},
+        {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c1", "output": [{"type": "input_text", "text": "1"}]},
+        {"type": "custom_tool_call", "call_id": "c2", "name": "c", "input": "x"},
+        {"type": "custom_tool_call_output", "call_id": "c2", "output": "1"},
+        {"type": "image_generation_call", "id": "i1", "result": "iVBORw0KGgo="},
+        {"type": "message", "role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]},
+        {"role": "user", "content": "and?"},
+    ],
+}  # fmt: skip
+MESSAGE: dict[str, Any] = {
+    "model": F3, "max_tokens": 50, "stream": False, "temperature": 1, "top_p": 0.5, "top_k": 3,
+    "stop_sequences": ["x"], "thinking": {"type": "enabled", "budget_tokens": 1024},
+    "output_config": {"effort": "low", "format": {"type": "json_schema", "schema": SCHEMA}},
+    "tools": [{"name": "f", "type": "custom", "description": "d", "input_schema": SCHEMA, "strict": True},
+              {"type": "web_search_20250305", "name": "web_search", "allowed_domains": ["a.example"],
+               "blocked_domains": [], "user_location": {"type": "approximate", "city": "Oslo"}}],
+    "tool_choice": {"type": "auto", "name": "f", "disable_parallel_tool_use": True},
+    "google": GOOGLE, "extra_body": {"google": GOOGLE}, "system": [{"type": "text", "text": "s"}],
+    "messages": [
+        {"role": "user", "content": [
+            {"type": "text", "text": "hi"},
+            {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}},
+            {"type": "image", "source": {"type": "url", "url": "https://generativelanguage.googleapis.com/v1beta/files/x"}},
+            {"type": "document", "title": "t", "source": {"type": "content", "content": "x", "file_id": None}}]},
+        {"role": "assistant", "content": [
+            {"type": "thinking", "thinking": "t", "signature": "c2ln"}, {"type": "redacted_thinking", "data": "x"},
+            {"type": "tool_use", "id": "u1", "name": "f", "input": {"a": 1}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "u1", "is_error": False,
+                                      "content": [{"type": "text", "text": "1"}]}]},
+    ],
+}  # fmt: skip
+COMPLETION: dict[str, Any] = {
+    "model": F3, "prompt": ["x", "y"], "suffix": "z", "echo": True, "stream": False, "max_tokens": 5,
+    "stream_options": {"include_usage": True}, "temperature": 1, "top_p": 0.5, "n": 1, "best_of": 1, "seed": 4,
+    "stop": ["a"], "presence_penalty": 0, "frequency_penalty": 0, "logprobs": 1, "user": "u",
+}  # fmt: skip
+EMBEDDING: dict[str, Any] = {
+    "model": "gemini-embedding-001", "input": ["x", "y"], "dimensions": 256, "encoding_format": "float",
+    "task_type": "CLUSTERING", "title": "t", "google": {"task_type": "CLUSTERING", "title": "t"},
+    "extra_body": {"google": {"task_type": "CLUSTERING"}}, "user": "u",
+}  # fmt: skip
+MODERATION: dict[str, Any] = {
+    "model": "omni-moderation-latest",
+    "input": [
+        {"type": "text", "text": "x"},
+        {"type": "image_url", "image_url": {"url": PNG, "detail": "low"}},
+    ],
+}
+CHAT_SCHEMA = {"type": "object", "properties": {"a": {"$ref": "#/$defs/A"}, "b": {"enum": ["x", None]}},
+               "$defs": {"A": {"type": "object", "properties": {"a": {"$ref": "#/$defs/A"}}}}}  # fmt: skip
+CHAT: dict[str, Any] = {
+    "model": "gemini-3-flash-preview", "stream": False, "stream_options": {"include_usage": True}, "temperature": 1,
+    "top_p": 0.5, "top_k": 3, "n": 1, "seed": 5, "stop": ["a"], "max_tokens": 10, "max_completion_tokens": 10,
+    "presence_penalty": 0, "frequency_penalty": 0, "logprobs": True, "top_logprobs": 2, "logit_bias": {"1": 2},
+    "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": CHAT_SCHEMA}},
+    "tools": [{"type": "function", "function": {"name": "f", "description": "d", "parameters": CHAT_SCHEMA, "strict": True}},
+              {"type": "custom", "custom": {"name": "c", "format": {"type": "text"}}}, {"google_search": {}}],
+    "tool_choice": {"type": "function", "function": {"name": "f"}}, "parallel_tool_calls": True,
+    "functions": [{"name": "g"}], "function_call": {"name": "g"}, "reasoning_effort": "low",
+    "reasoning": {"effort": "low"}, "thinking": {"type": "enabled", "budget_tokens": 5}, "modalities": ["text"],
+    "audio": {"voice": "alloy", "format": "wav"}, "service_tier": "auto", "safety_settings": [],
+    "web_search_options": {"user_location": {"approximate": {"city": "Oslo"}}}, "cached_content": "cachedContents/a",
+    "google": {"thinking_config": {"thinking_level": "low"}, "generation_config": {"topK": 4}, "tools": []},
+    "thinking_config": {"include_thoughts": True}, "extra_body": {"google": {"media_resolution": "low"}},
+    "messages": [
+        {"role": "system", "content": [{"type": "text", "text": "s"}]},
+        {"role": "user", "content": [
+            {"type": "text", "text": "hi"}, {"type": "image_url", "image_url": {"url": PNG, "detail": "low"}},
+            {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}},
+            {"type": "file", "file": {"file_data": "data:application/pdf;base64,JVBERg==", "filename": "a.pdf"}},
+            {"type": "video_url", "video_url": {"url": "https://youtu.be/x"}, "video_metadata": {"fps": 1}}]},
+        {"role": "assistant", "content": "t", "tool_calls": [
+            {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{\"a\":1}"},
+             "extra_content": {"google": {"thought_signature": "c2ln"}}},
+            {"id": "c2", "type": "custom", "custom": {"name": "c", "input": "x"}}],
+         "images": [{"image_url": {"url": PNG}}], "reasoning_details": [{"type": "reasoning.encrypted", "data": "x"}]},
+        {"role": "tool", "tool_call_id": "c1", "content": "1"},
+        {"role": "tool", "tool_call_id": "c2", "content": [{"type": "text", "text": "1"}]},
+        {"role": "user", "content": "and?"},
+    ],
+}  # fmt: skip
+
+BODIES: dict[str, dict[str, Any]] = {
+    "/v1/chat/completions": CHAT,
+    "/v1/responses": RESPONSE,
+    "/v1/messages": MESSAGE,
+    "/v1/completions": COMPLETION,
+    "/v1/embeddings": EMBEDDING,
+    "/v1/moderations": MODERATION,
+}
