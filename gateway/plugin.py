@@ -75,7 +75,7 @@ _NOT_OPEN: Any = _NotOpen()
 
 @dataclass(eq=False)
 class Services:
-    """What the application lends its plugins.
+    """Shared objects that the application lends its plugins.
 
     Plugins are constructed, and their routes registered, before the stores are open: aiohttp takes no routes after its
     start, and `gateway check` builds the application without opening anything. The application therefore calls `open`
@@ -97,9 +97,9 @@ class Services:
     """Tasks of work in progress. A drain waits for them, and ends those that take too long."""
     access: Access
     metrics: MetricSources
-    """What Prometheus's metrics are read from."""
+    """Sources of Prometheus's metrics."""
     draining: Callable[[], bool]
-    """Whether the process accepts no new work because it is about to stop."""
+    """Returns whether the process is about to stop and accepts no new work."""
     plugins: Mapping[str, "Plugin"]
     """The active plugins by name; filled once all are constructed."""
     exchange: Exchange = field(init=False, default=_NOT_OPEN)
@@ -109,7 +109,7 @@ class Services:
     delivery: Delivery = field(init=False, default=_NOT_OPEN)
     """Sends the answers of generating surfaces."""
     counters: Counters = field(init=False, default=_NOT_OPEN)
-    """What clients have used of their limits."""
+    """Clients' use of their limits."""
     tracing: "Tracing | None" = field(init=False, default=_NOT_OPEN)
     """Exports traces, where the environment asks for them."""
     refresh_keys: Callable[[], Awaitable[None]] = field(init=False, default=_NOT_OPEN)

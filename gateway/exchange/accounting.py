@@ -1,4 +1,4 @@
-"""What all upstream calls share: key pool, ledger, prices, client limits, and the estimate of a call's cost.
+"""Shared parts of all upstream calls: key pool, ledger, prices, client limits, and the estimate of a call's cost.
 
 A client with a Gemini key of its own is passed through: its calls use no key of the pool, and the ledger, if there is
 one, records them without a client.
@@ -64,7 +64,7 @@ UNKNOWN_COST = CostEstimate()
 
 
 class Target(Struct):
-    """What an attempt is made at: a model, and what decides which key is used for it."""
+    """Target of an attempt: the model, and the facts that decide which key is used for it."""
 
     model: str
     """Empty when the call names none."""
@@ -78,7 +78,7 @@ class Target(Struct):
 
 
 class CallAccounting(Struct, frozen=True):
-    """What attempts share: pool, prices, statistics, ledger and the clients' rate counters."""
+    """Pool, prices, statistics, ledger and the clients' rate counters, shared by all attempts."""
 
     pool: KeyPool
     prices: Prices

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Sequence
 from time import monotonic, time, time_ns
 from types import TracebackType
 from typing import Self
@@ -34,23 +35,24 @@ def open_attempt(accounting: CallAccounting, context: RequestContext, target: Ta
 class Attempt:
     """One upstream call. Entering raises GatewayError when the call may not be made; leaving settles everything."""
 
+    counts: TokenCounts | None = None
+    """Google's token counts, once they are known."""
+    status = 200
+    """Google's status, where no error has one."""
+    _lease: Lease | None = None
+    _intent = ""
+    """The id of the call in the ledger."""
+    _taken: Sequence[tuple[Window, int]] = ()
+    """Tokens that were counted against the client's limits."""
+    _began = 0.0
+
     def __init__(self, accounting: CallAccounting, context: RequestContext, target: Target) -> None:
         self.key = context.client.key
-        self.counts: TokenCounts | None = None
-        """Google's token counts, once they are known."""
-        self.error: GatewayError | None = None
-        """A failure that does not leave the context as an exception."""
-        self.status = 200
-        """Google's status, where no error has one."""
         self._accounting = accounting
         self._client = context.client
         self._context = context
         self._report = context.report
         self._target = target
-        self._lease: Lease | None = None
-        self._intent = ""
-        self._taken: list[tuple[Window, int]] = []
-        self._began = 0.0
 
     def answered(self, status: int) -> None:
         """Note Google's status of a call that is passed on."""
@@ -84,7 +86,7 @@ class Attempt:
         self._accounting.statistics.called(self._target.model)
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
-        failed = error if isinstance(error, GatewayError) else self.error
+        failed = error if isinstance(error, GatewayError) else None
         if failed is not None:
             why = cause(failed)
             self._report.failures.append(why)
@@ -210,7 +212,7 @@ class _TracedAttempt(Attempt):
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
         project = self._lease.project if self._lease is not None else None
-        end = self._end(error or self.error)
+        end = self._end(error)
         call = UpstreamCall(self._target.model, project, self._called, time_ns(), *end)
         self._report.calls.append(call)
         await super().__aexit__(kind, error, trace)

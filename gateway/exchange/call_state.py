@@ -24,28 +24,30 @@ class CallState:
     Making one encodes the request; for a heavy call that is done in a thread.
     """
 
+    next_fallback = 0
+    """Position in the choice's fallback plan."""
+    has_output = False
+    """Content of this call has been sent to the client."""
+    race: Race[Any] | None = None
+    """Set while another attempt may run at the same time."""
+    is_hedge = False
+    """This is that other attempt and has not won. It is made once, and the request is not changed for it."""
+    is_fallback = False
+    """Another model than the requested one is asked now."""
+    first_error: GatewayError | None = None
+    """The error of the model that was given up first."""
+    cache_key = b""
+    """The key under which the answer is kept; empty when it is not."""
+    wanted_key = b""
+    """The call's key in the response cache; empty when the client does not want it."""
+
     def __init__(self, choice: Choice, context: RequestContext, accounting: CallAccounting) -> None:
         self.context = context
         self.report = context.report
         self.choice = choice
-        self.next_fallback = 0
-        """Position in the choice's fallback plan."""
-        self.has_output = False
-        """Content of this call has been sent to the client."""
-        self.race: Race[Any] | None = None
-        """Set while another attempt may run at the same time."""
-        self.is_hedge = False
-        """This is that other attempt and has not won. It is made once, and the request is not changed for it."""
-        self.is_fallback = False
-        """Another model than the requested one is asked now."""
-        self.first_error: GatewayError | None = None
-        """The error of the model that was given up first."""
-        self.cache_key = b""
-        """The key under which the answer is kept; empty when it is not."""
         self._accounting = accounting
-        cached = context.cache and choice.cacheable
-        self.wanted_key = answer_key(choice.call, context.client) if cached else b""
-        """The call's key in the response cache; empty when the client does not want it."""
+        if context.cache and choice.cacheable:
+            self.wanted_key = answer_key(choice.call, context.client)
         self.ask(choice.call)
 
     def ask(self, call: GeminiCall) -> None:

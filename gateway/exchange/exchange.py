@@ -38,7 +38,7 @@ class Reply(Protocol):
 
     @property
     def begun(self) -> bool:
-        """Whether status and headers are sent: an error can then only be written into the stream."""
+        """True once status and headers are sent. An error can then only be written into the stream."""
 
     async def write(self, data: bytes) -> None: ...
     async def finish(self) -> web.StreamResponse: ...

@@ -21,7 +21,7 @@ class Substitute(Struct, frozen=True):
     call: GeminiCall
     notes: Sequence[str]
     position: int
-    """Where the search for another one goes on."""
+    """Position in the plan at which the search for another model continues."""
 
 
 class FallbackPlan(Struct, frozen=True):

@@ -50,7 +50,7 @@ class Hedging:
             state.is_hedge = False  # it is alone from now on and may be tried again as any other
 
     def _worthwhile(self, state: CallState) -> bool:
-        """Whether nothing has gone wrong so far, and another project can be asked."""
+        """Return whether nothing has gone wrong so far, and another project can be asked."""
         troubled = state.failures or state.remedies or state.accept_empty or state.is_fallback
         target = state.target
         if troubled or target.project:

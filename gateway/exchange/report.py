@@ -1,4 +1,4 @@
-"""What happened to one request, collected while it runs. Only `gateway.exchange` writes to it."""
+"""Report of one request, collected while it runs. Only `gateway.exchange` writes to it."""
 
 from collections.abc import Sequence
 
@@ -46,7 +46,7 @@ class ExchangeReport(Struct):
     error: str | None = None
     """Code of an error that was written into a stream."""
     limits: tuple[WindowState, ...] = ()
-    """What is left of the client's own limits."""
+    """State of the client's own limits, for the `x-ratelimit-*` headers."""
     calls: list[UpstreamCall] = field(default_factory=list)
     """The calls of Gemini, for a trace. Empty when the request is not traced."""
 

@@ -30,7 +30,7 @@ class Body(msgspec.Struct, frozen=True):
 
     @property
     def heavy(self) -> bool:
-        """Whether the body is so large that it is worked on in a thread."""
+        """True for a body so large that it is decoded and translated in a thread."""
         return len(self.data) > HEAVY
 
     def decode(self, decoder: Callable[[bytes], T]) -> T:

@@ -49,7 +49,7 @@ class GeminiCall(Struct, frozen=True):
     """The project of the key pool that holds the files named in the request; "" for any."""
     origins: Origins = NO_ORIGINS
     encoded: bytes = b""
-    """What `encode` has made; empty before."""
+    """Result of `encode`; empty before its first call."""
 
     @property
     def path(self) -> str:

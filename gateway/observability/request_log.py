@@ -24,7 +24,7 @@ class UpstreamCall(NamedTuple):
 
 
 class Trace(Struct, frozen=True):
-    """What a request's spans need beside its log record. Present only while traces are exported."""
+    """Facts that a request's spans need beside its log record. Present only while traces are exported."""
 
     route: str | None
     """The path as it is registered; the path that was requested is the client's own text."""
