@@ -97,9 +97,9 @@ def _route(request: web.Request) -> str | None:
 
 def _of_http(error: web.HTTPException) -> GatewayError:
     """Return the gateway's error for one of aiohttp's."""
-    if isinstance(error, web.HTTPMethodNotAllowed):
+    if isinstance(error, web.HTTPMethodNotAllowed) and error.allowed_methods != {"OPTIONS"}:
         return MethodNotAllowed(frozenset(error.allowed_methods))
-    if isinstance(error, web.HTTPNotFound):
+    if isinstance(error, web.HTTPNotFound | web.HTTPMethodNotAllowed):  # OPTIONS is answered on every path
         return NotFound("Unknown request URL.")
     if isinstance(error, web.HTTPRequestEntityTooLarge):
         return TooLarge(TOO_LARGE)
