@@ -75,7 +75,7 @@ _NOT_OPEN: Any = _NotOpen()
 
 @dataclass(eq=False)
 class Services:
-    """Shared objects that the application lends its plugins.
+    """Services that the application provides to its plugins; docs/plugins.md lists the public ones.
 
     Plugins are constructed, and their routes registered, before the stores are open: aiohttp takes no routes after its
     start, and `gateway check` builds the application without opening anything. The application therefore calls `open`
@@ -103,26 +103,26 @@ class Services:
     plugins: Mapping[str, "Plugin"]
     """The active plugins by name; filled once all are constructed."""
     exchange: Exchange = field(init=False, default=_NOT_OPEN)
-    """Asks Gemini."""
+    """Calls of Gemini."""
     preparation: Preparation = field(init=False, default=_NOT_OPEN)
     """Turns conversations into calls of Gemini."""
     delivery: Delivery = field(init=False, default=_NOT_OPEN)
-    """Sends the answers of generating surfaces."""
+    """Delivery of generated answers, whole or streamed."""
     counters: Counters = field(init=False, default=_NOT_OPEN)
     """Clients' use of their limits."""
     tracing: "Tracing | None" = field(init=False, default=_NOT_OPEN)
     """Exports traces, where the environment asks for them."""
     refresh_keys: Callable[[], Awaitable[None]] = field(init=False, default=_NOT_OPEN)
-    """Loads the issued keys at once after a change."""
+    """Load the issued keys, after a change of them by this process."""
     file_owners: FileOwners = field(init=False, default=_NOT_OPEN)
     """Which Google project has a client's files and cached contents."""
     stored_responses: KeyValueStore = field(init=False, default=_NOT_OPEN)
     """Responses that `previous_response_id` can name."""
     open_store: Callable[[str, StoreLimits], Awaitable[KeyValueStore]] = field(init=False, default=_NOT_OPEN)
-    """Opens a key-value store of a plugin's own, where `state` keeps its data: Redis, SQLite or memory.
+    """Open a key-value store for a plugin, in Redis, SQLite or memory as `state` says.
 
-    To be called in `lifespan`, with the plugin's name. The application closes the store. What is in memory is lost at a
-    restart and at a reload.
+    Call it in `lifespan`, with the plugin's name. The application closes the store. A store in memory is empty after a
+    restart and after a reload.
     """
 
     def open(
@@ -132,7 +132,7 @@ class Services:
         refresh_keys: Callable[[], Awaitable[None]] = no_keys,
         open_store: Callable[[str, StoreLimits], Awaitable[KeyValueStore]] = _memory_store,
     ) -> None:
-        """Take what is open from now on."""
+        """Bind what has been opened."""
         self.exchange, self.tracing, self.refresh_keys = exchange, tracing, refresh_keys
         self.open_store = open_store
         self.file_owners, self.stored_responses = exchange.stores.file_owners, exchange.stores.responses

@@ -22,7 +22,7 @@ Kind = Literal["counter", "gauge", "histogram"]
 
 
 class MetricSources(Struct, frozen=True):
-    """What the metrics are read from. The functions return what is in use at the time of a scrape, or None."""
+    """Sources of the metrics. The functions are called at each scrape."""
 
     statistics: Statistics
     admission: Admission
