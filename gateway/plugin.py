@@ -115,7 +115,7 @@ class Services:
     refresh_keys: Callable[[], Awaitable[None]] = field(init=False, default=_NOT_OPEN)
     """Load the issued keys, after a change of them by this process."""
     file_owners: FileOwners = field(init=False, default=_NOT_OPEN)
-    """Which Google project has a client's files and cached contents."""
+    """The Google project of each client's files and cached contents."""
     stored_responses: KeyValueStore = field(init=False, default=_NOT_OPEN)
     """Responses that `previous_response_id` can name."""
     open_store: Callable[[str, StoreLimits], Awaitable[KeyValueStore]] = field(init=False, default=_NOT_OPEN)

@@ -1,4 +1,4 @@
-"""What other gateways got wrong (field.md 1.4), a test for each row, named after it."""
+"""Defects seen in other gateways, each with a test named after it."""
 
 import json
 from typing import Any

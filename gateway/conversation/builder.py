@@ -43,7 +43,7 @@ class ConversationBuilder:
         self.output_format: OutputFormat | None = None
         self.modalities = NO_MODALITIES
         self.location: tuple[str, str] | None = None
-        """Where the user is, in words, and the field that says so."""
+        """The user's location in words, and the path of the field that gives it."""
         self.safety: list[SafetySetting] = []
         self.google: GoogleOptions = NOTHING
         self.service_tier: str | None = None
@@ -58,7 +58,7 @@ class ConversationBuilder:
 
     @property
     def instruction_at(self) -> str | None:
-        """Where the client gave its first instruction."""
+        """The path of the client's first instruction, or None."""
         return next(
             (item.at for item in self.items if isinstance(item, Turn) and item.role == "system"), None
         )

@@ -28,7 +28,7 @@ NAMES: Mapping[str, str] = {
 
 
 class Sampling(Struct, frozen=True, gc=False):
-    """How a client wants tokens to be chosen, by Gemini's names."""
+    """Sampling options of a request, by Gemini's names."""
 
     temperature: float | None = None
     top_p: float | None = None
@@ -52,7 +52,7 @@ class OutputFormat(Struct, frozen=True, gc=False):
 
 
 class SamplingLimits(Struct, frozen=True):
-    """What a model takes, and how to name a field that it does not take as it is."""
+    """The limits of one model, and the client's names for fields that exceed them."""
 
     model: str
     capabilities: Capabilities

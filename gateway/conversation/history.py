@@ -57,7 +57,7 @@ class Turn(Struct, gc=False):
 
 
 class Result(Struct, frozen=True, gc=False):
-    """What a function answered."""
+    """The result of a function."""
 
     call_id: str
     name: str
@@ -71,7 +71,7 @@ Item = Turn | Result
 
 
 class HistoryContext(Struct, frozen=True):
-    """What the writing of a history depends on besides its turns."""
+    """Everything besides the turns that a written history depends on."""
 
     capabilities: Capabilities
     keys: SignatureKeys
@@ -90,7 +90,7 @@ class History(Struct):
     system: list[Part]
     contents: list[Content]
     paths: list[str]
-    """Where the client said each content; empty for one that the gateway added."""
+    """The client's path of each content; empty for one that the gateway added."""
     resolution: str | None = None
     """mediaResolution of the whole request, for models that take none for a part."""
 

@@ -20,7 +20,7 @@ _KNOWN = ("text", "image", "audio")
 
 
 class ModalityRequest(Struct, frozen=True, gc=False):
-    """What a client wants its answer to be made of."""
+    """The modalities that a client asks for."""
 
     names: Sequence[str] = ()
     """`text`, `image`, `audio`."""

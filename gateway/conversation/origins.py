@@ -21,7 +21,7 @@ class FieldOrigins:
     def __init__(self, conversation: ConversationBuilder, contents: Sequence[str]) -> None:
         self._conversation = conversation
         self._contents = contents
-        """Where the client said each content."""
+        """The client's path of each content."""
 
     @cached_property
     def fields(self) -> Mapping[str, str]:

@@ -77,9 +77,9 @@ class Attachment(Struct, frozen=True, gc=False):
     url: str = ""
     """The address to fetch; the part has no data until then."""
     at: str = ""
-    """Where the client gave the address."""
+    """The path of the address in the client's request."""
     mime_type: str = ""
-    """What the client says the file is; it wins over what the server says."""
+    """The MIME type that the client gives; it wins over the server's."""
     resolution: str | None = None
     """The mediaResolution that the client asked for."""
     lookup: str = ""

@@ -17,7 +17,7 @@ _LEFT_FOR_TEXT = 256
 
 
 class ReasoningRequest(Struct, frozen=True, gc=False):
-    """What a client asks for. Nothing of it means the model's own default."""
+    """The reasoning that a client asks for. Without any field, the model's default applies."""
 
     effort: str | None = None
     """One of EFFORTS."""

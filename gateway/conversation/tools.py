@@ -57,7 +57,7 @@ class FunctionTool(Struct, frozen=True, gc=False):
 
 
 class Choice(Struct, frozen=True, gc=False):
-    """Which tools the model may or must call. `allowed` means any of `names`, or none."""
+    """The tools that the model may or must call. `allowed` means any of `names`, or none."""
 
     mode: ChoiceMode
     at: str

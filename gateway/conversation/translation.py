@@ -40,7 +40,7 @@ _NO_CONFIG = GenerationConfig()
 
 
 class TranslationContext(Struct, frozen=True):
-    """What a translation depends on besides the conversation."""
+    """Everything besides the conversation that a translation depends on."""
 
     model: str
     capabilities: Capabilities

@@ -81,7 +81,7 @@ def dry_context(client: Client) -> RequestContext:
 
 
 CONTEXT: web.RequestKey[RequestContext] = web.RequestKey("context", RequestContext)
-"""Where a request's context is."""
+"""The key of a request's context."""
 
 
 def _milliseconds_since(start: float) -> float:

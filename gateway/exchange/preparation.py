@@ -26,7 +26,7 @@ from gateway.upstream.media import MediaFetcher
 
 
 class RequestOptions(Struct, frozen=True):
-    """What a request says beside its conversation."""
+    """The options of a request beside its conversation."""
 
     model: str | None
     """The client's own name of the model."""

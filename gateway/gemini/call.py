@@ -9,7 +9,7 @@ from gateway.gemini.wire import GenerateContentRequest, encode_request
 
 
 class Origins(Protocol):
-    """Where the fields of a Gemini request come from: the client's paths by Gemini's names in snake_case."""
+    """The origins of a Gemini request's fields: the client's paths by Gemini's names in snake_case."""
 
     def of(self, names: Iterable[str]) -> list[str]:
         """Return the client's paths of some of Gemini's fields; none for a field that the client did not send."""

@@ -37,7 +37,7 @@ class Remedy(Struct, frozen=True):
     feature: str
     """The name under which a lasting remedy is remembered."""
     refusal: re.Pattern[str]
-    """What Gemini's message says."""
+    """A pattern of Gemini's message."""
     apply: Apply
     fields: tuple[str, ...]
     """Gemini's fields that are not honoured then, in snake_case."""

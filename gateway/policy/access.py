@@ -27,7 +27,7 @@ _NO_KEY = (
 
 
 class AuthConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which API keys are accepted."""
+    """The API keys that are accepted."""
 
     passthrough: Annotated[
         bool, Meta(description="Accept clients' own Gemini keys, and pass them through to Google.")

@@ -10,7 +10,7 @@ Period = Literal["day", "month", "total"]
 
 
 class Budget(Struct, frozen=True):
-    """What a client may spend in a period, in millionths of a US dollar or in tokens."""
+    """The limit of a client's spending in a period, in millionths of a US dollar or in tokens."""
 
     unit: Unit
     period: Period

@@ -1,4 +1,4 @@
-"""What the end of an upstream call says about the key and the project that it was made with."""
+"""Outcomes of upstream calls, as far as they concern the key and the project."""
 
 from typing import Literal
 

@@ -29,7 +29,7 @@ PREFIXES = (
 
 
 class ModelsConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which Gemini model answers for which requested name."""
+    """The mapping of requested names to Gemini's models."""
 
     default: Annotated[str, Meta(description="Chat model for names that match no alias and no prefix.")] = (
         "gemini-flash-latest"

@@ -12,7 +12,7 @@ Count = Annotated[int, Meta(ge=0, le=2**53)]
 
 
 class Rules(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What the holder of an issued key may do. A rule that is not set does not limit."""
+    """The rules of an issued key. A rule that is not set does not limit."""
 
     models: tuple[str, ...] = ()
     """Name patterns of the models that may be used, compared after aliases are resolved."""

@@ -1,4 +1,4 @@
-"""When a call is passed to the next model of its chain (`models.fallbacks`).
+"""Rules for passing a call to the next model of its chain (`models.fallbacks`).
 
 This happens only before the first byte of the answer, as retries do. Errors that are due to the client, or to the
 client's own limits, would be the same with any model.

@@ -33,7 +33,7 @@ class Intent(Struct, frozen=True):
 
 
 class Settlement(Struct, frozen=True):
-    """How a call ended and what it cost."""
+    """The end of a call, and its cost."""
 
     id: str
     """As in the intent."""

@@ -31,7 +31,7 @@ class Window(Struct, frozen=True):
 
 
 class WindowState(Struct, frozen=True):
-    """What is left of a limit, for the `x-ratelimit-*` headers. `reset` is in seconds."""
+    """The rest of a limit, for the `x-ratelimit-*` headers. `reset` is in seconds."""
 
     window: Window
     remaining: int

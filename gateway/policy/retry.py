@@ -1,4 +1,4 @@
-"""When a failed upstream call is repeated.
+"""Rules for repeating a failed upstream call.
 
 Only before the first byte went to the client, at most four attempts, and only from a budget that successes earn, so
 that retries do not multiply the load in an outage (https://sre.google/sre-book/handling-overload/, "retry budget").
@@ -21,7 +21,7 @@ _MAX_DELAY = 4.0
 
 
 class RetryConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """How failed upstream calls are repeated before anything was sent to the client."""
+    """Retries of failed upstream calls, before anything was sent to the client."""
 
     attempts: Annotated[
         int, Meta(ge=1, le=4, description="Most calls for one request, the first included.")

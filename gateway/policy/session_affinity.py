@@ -1,4 +1,4 @@
-"""Which conversation a call belongs to, so that calls with the same beginning stay on one project.
+"""Session affinity: calls with the same beginning stay on one project.
 
 Gemini's implicit caching reuses a common prefix within a project
 (https://ai.google.dev/gemini-api/docs/caching#implicit-caching).

@@ -43,7 +43,7 @@ class StoreKind(Struct, frozen=True):
 
 
 class StoreLimits(Struct, frozen=True, forbid_unknown_fields=True):
-    """How much of one kind of state is kept, and for how long."""
+    """Limits of one kind of state: its size and its age."""
 
     megabytes: Annotated[
         int,

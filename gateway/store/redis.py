@@ -262,7 +262,7 @@ class RedisStore:
 
 
 class RedisPoolUpdates:
-    """What the machines' key pools have learnt: one hash, which each machine reads every half second."""
+    """The updates of all machines' key pools: one hash, which each machine reads every half second."""
 
     def __init__(self, shared: Redis) -> None:
         self._redis = shared

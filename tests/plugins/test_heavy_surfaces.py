@@ -1,4 +1,4 @@
-"""Heavy bodies on the other surfaces: the loop is never away for long (design.md 1.1, 12)."""
+"""Heavy bodies on every surface: the event loop is never held for long."""
 
 import gc
 import json

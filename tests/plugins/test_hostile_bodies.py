@@ -129,7 +129,7 @@ async def test_a_heavy_body_is_answered(bench: Bench, name: str) -> None:
 @pytest.mark.timed
 @pytest.mark.parametrize("name", HEAVY)
 async def test_a_heavy_body_does_not_hold_the_loop(bench: Bench, name: str) -> None:
-    """How long the loop was away (design.md 1.1, 12): `make test-timed`, because a clock depends on the machine.
+    """Time for which the loop was held: `make test-timed`, because a clock depends on the machine.
 
     The best of three: what holds the loop does so each time, another process on this core does not. The collector
     is frozen as `gateway serve` does it, or it would walk through all that other tests have left.

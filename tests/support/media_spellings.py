@@ -1,4 +1,4 @@
-"""Ways to write an address inside the network, for the walls to stand against (robustness.md 2.5)."""
+"""Spellings of addresses that are not public, for the tests of SSRF protection."""
 
 import ipaddress
 from collections.abc import Iterator

@@ -34,7 +34,7 @@ class Chat(Plugin):
     """`POST …/chat/completions`, whole and streamed."""
 
     class Config(Struct, frozen=True, forbid_unknown_fields=True):
-        """What answers contain."""
+        """Options of `plugins.chat`."""
 
         thoughts: Annotated[
             bool, Meta(description="Ask for thought summaries even when the client did not.")

@@ -35,7 +35,7 @@ _RESULT_BLOCK_TYPES = ("text", "image", "document")
 _SOURCE_TYPES = ("base64", "url", "file", "text", "content")
 _THOUGHTS = ("thinking", "redacted_thinking")
 _HOSTED = {"web_search": "google_search", "code_execution": "code_execution", "web_fetch": "url_context"}
-"""How Anthropic's dated tool types begin, and the field of Gemini's `Tool` for each."""
+"""Prefixes of Anthropic's dated tool types, and the field of Gemini's `Tool` for each."""
 _HOSTED_OPTIONS = ("allowed_domains", "blocked_domains", "user_location")
 """Options of hosted tools that would change the answer."""
 _CLIENT_SIDE: Mapping[str, Json] = {

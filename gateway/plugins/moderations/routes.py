@@ -29,7 +29,7 @@ class Moderations(Plugin):
     """`POST /v1/moderations`."""
 
     class Config(Struct, frozen=True, forbid_unknown_fields=True):
-        """Which model rates, and what is flagged."""
+        """Options of `plugins.moderations`."""
 
         model: Annotated[str, Meta(description="The model that is asked, whatever the client names.")] = (
             "gemini-2.5-flash-lite"

@@ -36,7 +36,7 @@ Kind = Literal["model", "resource", "upload", "cache", "list"]
 
 
 class Permitted(Struct, frozen=True):
-    """What a request with an issued key does."""
+    """The effect of a request with an issued key."""
 
     kind: Kind
     name: str = ""

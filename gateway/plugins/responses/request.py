@@ -39,7 +39,7 @@ _INSTEAD = {
     "conversation": "Send the items of the conversation, or 'previous_response_id'.",
     "prompt": "Send the text of the prompt as 'instructions' or 'input'.",
 }
-"""What to send in place of objects that OpenAI keeps."""
+"""Alternatives to objects that OpenAI stores."""
 _FORMATS = ("text", "json_object", "json_schema")
 
 

@@ -41,7 +41,7 @@ _NO_PROBABILITY = -9999.0
 
 
 class ResponseOptions(Struct, frozen=True):
-    """What a request asks of its answer."""
+    """Options of an answer that depend on its request."""
 
     rules: CallRules
     encrypted: bool = False

@@ -16,7 +16,7 @@ from gateway.policy.ledger import Intent, Settlement
 from gateway.store.ledger.tables import attempt, budget
 
 Claim = tuple[str, str, float, int]
-"""What a call reserves in one budget: unit, period, start of the period, amount."""
+"""The reservation of a call in one budget: unit, period, start of the period, amount."""
 
 _ROW = [budget.c[name] == sa.bindparam(f"b_{name}") for name in ("client", "unit", "period", "start")]
 _AMOUNT: sa.BindParameter[int] = sa.bindparam("amount", type_=sa.BigInteger)

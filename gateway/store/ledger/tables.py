@@ -65,7 +65,7 @@ budget = sa.Table(
     sa.Column("spent", sa.BigInteger, nullable=False),
     sa.Column("reserved", sa.BigInteger, nullable=False),
 )
-"""What a client has spent and reserved in one period of a budget."""
+"""A client's spending and reservations in one period of a budget."""
 
 about = sa.Table(
     "ledger",

@@ -1,7 +1,6 @@
 """Golden files: a request and the Gemini body it becomes; a Gemini answer or stream and what the client sees.
 
-`GOLDEN=rewrite` writes the expected parts anew and leaves the diff to the reader. Names begin with the vector of
-translation.md section I they hold.
+`GOLDEN=rewrite` writes the expected parts anew; the reader judges the diff.
 """
 
 import json
