@@ -57,7 +57,7 @@ class Answer(Protocol):
         """Return the body of a whole answer."""
 
     def reply(self, reply: Reply) -> Reply:
-        """Return the client's side of a stream, perhaps wrapped."""
+        """Return the client's side of a stream: `reply` itself, or a reply around it."""
 
     def headers(self, model: str, context: RequestContext) -> dict[str, str]:
         """Return the headers of the answer; usually `answer_headers`."""
@@ -99,7 +99,7 @@ class Delivery:
         frames: AsyncIterable[bytes],
         headers: Callable[[], Mapping[str, str]],
     ) -> web.StreamResponse:
-        """Send frames that somebody else makes, with the keep-alive comments of any stream."""
+        """Send frames from another source, with the keep-alive comments of any stream."""
         async with StreamReply(request, context, headers, self._config) as reply:
             async for data in frames:
                 await reply.write(data)

@@ -80,7 +80,7 @@ class Preparation:
     async def prepare(
         self, conversation: ConversationBuilder, options: RequestOptions, context: RequestContext
     ) -> PreparedRequest:
-        """Return the calls for a conversation. Raises GatewayError naming the client's field that cannot be."""
+        """Return the calls for a conversation. Raises GatewayError naming the client's field at fault."""
         if options.choices > self._most_choices:
             raise BadRequest(
                 f"Invalid '{options.choices_at}': this gateway allows at most {self._most_choices} choices, "
