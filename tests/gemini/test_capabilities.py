@@ -65,3 +65,19 @@ def test_client_chosen_names_do_not_fill_the_memory() -> None:
         table.of(f"gemini-{number}")
 
     assert len(table._known) == 1000
+
+
+def test_the_defaults_are_those_of_the_newest_text_models() -> None:
+    defaults = Capabilities()
+    flags = {name for name in defaults.__struct_fields__ if getattr(defaults, name) is True}
+
+    assert flags == {
+        "system", "json_mode", "json_with_tools", "functions", "builtins_with_functions", "search", "validated",
+        "signatures", "response_media", "part_resolution",
+    }  # fmt: skip
+    assert (defaults.thinking, defaults.levels, defaults.budget) == (
+        "level",
+        ("low", "medium", "high"),
+        (128, 24576),
+    )
+    assert (defaults.output, defaults.temperature, defaults.output_tokens) == (("text",), 2.0, None)

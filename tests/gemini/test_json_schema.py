@@ -121,12 +121,25 @@ def test_references_that_multiply_do_not_explode() -> None:
         sanitize({"$ref": "#/$defs/D0", "title": "t", "$defs": definitions})
 
 
-def test_a_schema_nested_too_deeply_is_refused() -> None:
+NESTS: dict[str, Any] = {
+    "properties": lambda inner: {"properties": {"a": inner}},
+    "items": lambda inner: {"items": inner},
+    "additionalProperties": lambda inner: {"additionalProperties": inner},
+    "anyOf": lambda inner: {"anyOf": [inner]},
+    "prefixItems": lambda inner: {"prefixItems": [inner]},
+    "allOf": lambda inner: {"allOf": [inner]},
+}
+
+
+@pytest.mark.parametrize("keyword", NESTS)
+def test_a_schema_is_at_most_100_levels_deep(keyword: str) -> None:
     schema: dict[str, Any] = {"type": "string"}
-    for _ in range(150):
-        schema = {"type": "array", "items": schema}
+    for _ in range(100):
+        schema = NESTS[keyword](schema)
+    sanitize(schema)
+
     with pytest.raises(BadRequest, match="levels deep"):
-        sanitize(schema)
+        sanitize(NESTS[keyword](schema))
 
 
 def test_property_ordering_is_added_where_it_is_needed() -> None:
