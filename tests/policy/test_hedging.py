@@ -67,3 +67,17 @@ def test_what_is_billed_per_call_is_never_doubled(request_: GenerateContentReque
 def test_contradicting_bounds_are_refused() -> None:
     with pytest.raises(ValueError, match="must not be greater"):
         HedgeConfig(soonest=31)
+
+
+def test_it_is_off_by_default_and_both_bounds_may_be_equal() -> None:
+    assert HedgeConfig() == HedgeConfig(share=0.0, soonest=1.0, latest=30.0)
+    assert not Hedge(HedgeConfig())
+    assert Hedge(HedgeConfig(share=0.01, soonest=5, latest=5))
+
+
+def test_two_calls_earn_one_hedge_at_a_share_of_a_half() -> None:
+    hedge = Hedge(HedgeConfig(share=0.5))
+    for _ in range(2):
+        hedge.observe(MODEL, 1, streamed=False)
+
+    assert [hedge.spend(), hedge.spend()] == [True, False]

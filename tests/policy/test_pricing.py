@@ -20,11 +20,27 @@ ROW = Price(
         (TokenCounts(thoughts=1), 4), (TokenCounts(prompt=10, cached=10), 1), (TokenCounts(prompt=10, prompt_audio=4), 18),
         (TokenCounts(prompt=2_000_001), 6_000_003), (TokenCounts(prompt=2_000_001, completion=1), 6_000_012),
         (TokenCounts(completion=10, completion_image=4), 24 + 40), (TokenCounts(tool_use=3), 3),
-        (TokenCounts(searches=2), 2 * 14_000 + 35_000),
+        (TokenCounts(searches=2), 2 * 14_000 + 35_000), (TokenCounts(prompt=2_000_000), 2_000_000),
+        (TokenCounts(prompt=10, cached=8, prompt_audio=6), 7), (TokenCounts(prompt=10, cached=4, tool_use=2), 9),
+        (TokenCounts(completion=3, completion_image=9, thoughts=1), 34),
     ],
 )  # fmt: skip
 def test_cost_of_a_call(spent: TokenCounts, micros: int) -> None:
     assert Prices("v", {"gemini-*": ROW}).micros("gemini-x", spent) == micros
+
+
+def test_cached_tokens_of_a_long_prompt_have_their_own_price() -> None:
+    long, short = TokenCounts(prompt=1001, cached=1001), TokenCounts(prompt=1000, cached=1000)
+    row = Price(1, 4, cached=0.1, over=1000, input_over=3, cached_over=0.5)
+
+    assert [Prices("v", {"*": row}).micros("m", spent) for spent in (long, short)] == [501, 100]
+    row = Price(1, 4, cached=0.1, over=1000, input_over=3)
+    assert Prices("v", {"*": row}).micros("m", long) == 101
+    assert Prices("v", {"*": Price(1, 4, over=1000, input_over=3)}).micros("m", long) == 3003
+
+
+def test_without_prices_calls_are_free() -> None:
+    assert Prices("v", {}).micros("m", TokenCounts(prompt=9, completion=9, searches=1)) == 0
 
 
 def test_the_last_matching_pattern_applies() -> None:
