@@ -7,7 +7,7 @@ from gateway.conversation import parts
 from gateway.conversation.builder import ConversationBuilder
 from gateway.conversation.translation import TranslationContext, translate
 from gateway.gemini.wire import encode_request
-from tests.support.chat import TABLE
+from tests.support.models import TABLE
 
 
 def contents(builder: ConversationBuilder, model: str = "gemini-3-flash-preview") -> Any:

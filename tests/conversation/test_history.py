@@ -19,7 +19,8 @@ from gateway.gemini.thought_signatures import SignatureKeys
 from gateway.gemini.wire import Part
 from gateway.plugins.chat.request import conversation
 from gateway.plugins.chat.wire import decode_request
-from tests.support.chat import TABLE, gemini_body, translation
+from tests.support.chat import gemini_body, translation
+from tests.support.models import TABLE
 
 MODELS = [
     "gemini-2.0-flash",

@@ -3,15 +3,12 @@
 import json
 from typing import Any
 
-from gateway.config.capabilities import shipped
 from gateway.conversation.translation import Translation, TranslationContext, translate
-from gateway.gemini.capabilities import CapabilityTable
 from gateway.gemini.thought_signatures import SignatureKeys
 from gateway.gemini.wire import encode_request
 from gateway.plugins.chat.request import conversation
 from gateway.plugins.chat.wire import decode_request
-
-TABLE = CapabilityTable(shipped())
+from tests.support.models import TABLE
 
 
 def translation(

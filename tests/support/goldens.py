@@ -7,17 +7,18 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from gateway.config.capabilities import shipped
+from msgspec import ValidationError
+
 from gateway.conversation.builder import ConversationBuilder
 from gateway.conversation.translation import Translation, TranslationContext, translate
-from gateway.gemini.capabilities import CapabilityTable
+from gateway.errors import GatewayError
 from gateway.gemini.stream_translator import StreamTranslator
 from gateway.gemini.thought_signatures import SignatureKeys
 from gateway.gemini.wire import encode_request
+from tests.support.models import TABLE
 from tests.support.paths import GOLDEN
 
 RULE = "\n-----\n"
-_TABLE = CapabilityTable(shipped())
 
 
 def files(folder: str) -> list[Path]:
@@ -46,13 +47,23 @@ def pretty(value: str | bytes) -> str:
 
 def translated(conversation: ConversationBuilder, model: str) -> Translation:
     """Return the translation of a conversation for a model."""
-    return translate(conversation, TranslationContext(model, _TABLE.of(model), keys=SignatureKeys("k")))
+    return translate(conversation, TranslationContext(model, TABLE.of(model), keys=SignatureKeys("k")))
 
 
 def report(translation: Translation) -> str:
     """Return the notes and the Gemini body of a translation."""
     notes = f"notes: {', '.join(translation.notes)}\n" if translation.notes else ""
     return notes + pretty(encode_request(translation.request))
+
+
+def report_or_error(translation: Callable[[], Translation]) -> str:
+    """Return the report of a translation, or the error of one that raises, as OpenAI's clients see it."""
+    try:
+        return report(translation())
+    except GatewayError as error:
+        return f"{error.status} {error.code} {error.param}: {error.message}\n"
+    except ValidationError as error:
+        return f"400 {error}\n"
 
 
 def sse(lines: str) -> bytes:

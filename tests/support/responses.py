@@ -7,9 +7,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.config.capabilities import shipped
 from gateway.conversation.translation import Translation, TranslationContext, translate
-from gateway.gemini.capabilities import CapabilityTable
 from gateway.gemini.stream_translator import StreamTranslator
 from gateway.gemini.thought_signatures import SignatureKeys
 from gateway.gemini.turn_reader import TurnReader
@@ -17,8 +15,9 @@ from gateway.gemini.wire import Blob, encode_request
 from gateway.plugins.responses.request import conversation
 from gateway.plugins.responses.response import ResponseOptions, ResponseStream, new_response
 from gateway.plugins.responses.wire import Item, ResponseRequest, decode_request
+from tests.support import goldens
+from tests.support.models import TABLE
 
-TABLE = CapabilityTable(shipped())
 CREATED = 1_700_000_000
 ENDED = CREATED + 5
 PICTURE = Blob("image/png", "iVBORw0KGgo=")
@@ -66,18 +65,6 @@ class Answer:
             lambda: ENDED,
         )
 
-    def stream(self, pieces: Sequence[bytes]) -> bytes:
-        """Return all frames for a stream of Google's that arrives in these pieces."""
-        translator = StreamTranslator(self.reader, self.encoder)
-        out = b""
-        for piece in pieces:
-            if translator.error is None:
-                out += translator.feed(piece)
-        if translator.error is None:
-            out += translator.close()
-        return out if translator.error is None else out + translator.fail(translator.error)
-
-
-def sse(lines: str) -> bytes:
-    """Return JSON lines as Google frames them."""
-    return b"".join(b"data: " + line.encode() + b"\r\n\r\n" for line in lines.split("\n") if line)
+    def stream(self, upstream: bytes, cuts: Sequence[int] = ()) -> bytes:
+        """Return all frames for a stream of Google's that arrives in pieces that end at the cuts."""
+        return goldens.streamed(StreamTranslator(self.reader, self.encoder), upstream, cuts)

@@ -14,8 +14,9 @@ from gateway.gemini.thought_signatures import SignatureKeys
 from gateway.plugins.responses.request import HISTORY, conversation
 from gateway.plugins.responses.signatures import seal
 from gateway.plugins.responses.wire import Item
+from tests.support.models import TABLE
 from tests.support.paths import GOLDEN
-from tests.support.responses import TABLE, body_of, gemini_body, translation
+from tests.support.responses import body_of, gemini_body, translation
 
 F3 = "gemini-3-flash-preview"
 FUNCTION = {
