@@ -1,0 +1,35 @@
+"""CONTRIBUTING.md: its recipes name few files, all of which exist, and its commands are the Makefile's."""
+
+import re
+
+import pytest
+
+from tests.support.paths import ROOT
+
+PAGE = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+RECIPES = dict(re.findall(r"^## Recipe: (.+?)\n(.*?)(?=^## )", PAGE, re.M | re.S))
+MOST_FILES = 8
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_touches_few_files_and_those_that_are_not_new_exist(name: str) -> None:
+    files = re.findall(r"^\| `(.+?)`( \(new\))? \|", RECIPES[name], re.M)
+
+    assert 1 < len(files) <= MOST_FILES
+    assert [file for file, new in files if (ROOT / file).exists() is bool(new)] == []
+
+
+def test_there_are_four_recipes() -> None:
+    assert len(RECIPES) == 4
+
+
+def test_each_target_is_in_the_makefile() -> None:
+    targets = set(re.findall(r"^([a-z-]+):.*?## ", (ROOT / "Makefile").read_text("utf-8"), re.M))
+
+    assert set(re.findall(r"(?:^|`)make ([a-z-]+)", PAGE, re.M)) - targets == set()
+
+
+def test_each_path_of_the_page_exists() -> None:
+    paths = re.findall(r"`((?:gateway|tests|docs|config)/[\w./-]+)`(?! \(new\))", PAGE)
+
+    assert [path for path in paths if not (ROOT / path).exists()] == []
