@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct, structs
 
-from gateway.conversation.invalid import unsupported_value
+from gateway.conversation.invalid import place_of, undecodable, unsupported_value
 from gateway.conversation.parts import camel
 from gateway.errors import BadRequest
 from gateway.gemini import wire
@@ -163,12 +163,10 @@ def _converted(values: Mapping[str, Any], paths: Mapping[str, str]) -> Options:
     try:
         return msgspec.convert(values, Options)
     except msgspec.ValidationError as error:
-        text, _, place = str(error).partition(" - at `$.")
-        name, dot, rest = place.rstrip("`").partition(".")
+        text, place = place_of(error)
+        name, dot, rest = place.partition(".")
         name, bracket, index = name.partition("[")
-        raise BadRequest(
-            text, param=paths[name] + bracket + index + dot + rest, code="invalid_type"
-        ) from None
+        raise undecodable(text, paths[name] + bracket + index + dot + rest) from None
 
 
 def snake(name: str) -> str:
@@ -195,5 +193,5 @@ def message(content: Mapping[str, Any], kind: type[T], at: str) -> T:
     try:
         return msgspec.convert(camel_keys(content), kind)
     except msgspec.ValidationError as error:
-        text, _, place = str(error).partition(" - at `$")
-        raise BadRequest(text, param=at + place.rstrip("`"), code="invalid_type") from None
+        text, place = place_of(error)
+        raise undecodable(text, f"{at}.{place}" if place else at) from None

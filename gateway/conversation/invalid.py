@@ -1,11 +1,30 @@
 """Errors about a field of the client's request, in the words of OpenAI's API."""
 
+import re
 from collections.abc import Iterable
+
+import msgspec
 
 from gateway.errors import BadRequest
 
 _LONGEST = 40
 """Characters of a client's value that an error repeats."""
+_LONGEST_MESSAGE = 300
+_PLACE = re.compile(r" - at `(\$|key in \$)(.*)`$")
+"""The end of a message of msgspec: the path of the value, below `$`."""
+_MISSING = re.compile(r"Object missing required field `(\w+)`")
+_TYPE = re.compile(r"Expected `([a-z| ]+)`, got `([a-z]+)`$")
+_LIMIT = re.compile(r"Expected `(int|float)` (>=|<=|>|<) (\S+)$")
+_KINDS = {
+    "str": "a string",
+    "int": "an integer",
+    "float": "a decimal",
+    "bool": "a boolean",
+    "array": "an array",
+    "object": "an object",
+    "null": "null",
+}
+"""msgspec's names of JSON types, and OpenAI's."""
 
 
 def missing(param: str) -> BadRequest:
@@ -33,3 +52,60 @@ def too_long(param: str, most: int, length: int) -> BadRequest:
         param=param,
         code="array_above_max_length",
     )
+
+
+def empty_array(param: str) -> BadRequest:
+    """Return the error for an array without items."""
+    return BadRequest(
+        f"Invalid '{param}': empty array. Expected an array with minimum length 1, "
+        "but got an empty array instead.",
+        param=param,
+        code="empty_array",
+    )
+
+
+def place_of(error: msgspec.ValidationError) -> tuple[str, str]:
+    """Return msgspec's message without its place, and the path of the value; "" is the whole."""
+    message = str(error)
+    place = _PLACE.search(message)
+    if place is None:
+        return message, ""
+    return message[: place.start()], place[2].lstrip(".")
+
+
+def undecodable(message: str, param: str) -> BadRequest:
+    """Return the error for a value that msgspec cannot decode; `message` is msgspec's, without the place."""
+    if field := _MISSING.match(message):
+        return missing(f"{param}.{field[1]}" if param else field[1])
+    if types := _TYPE.match(message):
+        expected = [_KINDS.get(kind, kind) for kind in types[1].split(" | ") if kind != "null"]
+        return BadRequest(
+            f"Invalid type for '{param or 'body'}': expected {_either(expected)}, "
+            f"but got {_KINDS.get(types[2], types[2])} instead.",
+            param=param or None,
+            code="invalid_type",
+        )
+    if limit := _LIMIT.match(message):
+        kind = "integer" if limit[1] == "int" else "decimal"
+        low = limit[2].startswith(">")
+        bound = limit[3].removesuffix(".0")
+        return BadRequest(
+            f"Invalid '{param}': {kind} {'below minimum' if low else 'above maximum'} value. "
+            f"Expected a value {limit[2]} {bound}.",
+            param=param,
+            code=f"{kind}_{'below_min' if low else 'above_max'}_value",
+        )
+    if message == "Expected `array` of length >= 1":
+        return empty_array(param)
+    return BadRequest(
+        f"Invalid value for '{param or 'body'}': {message[:_LONGEST_MESSAGE]}", param=param or None
+    )
+
+
+def _either(kinds: list[str]) -> str:
+    """Return `a`, `one of a or b`, or `one of a, b, or c`, as OpenAI's API lists types."""
+    if len(kinds) < 2:
+        return kinds[0] if kinds else "null"
+    if len(kinds) == 2:
+        return f"one of {kinds[0]} or {kinds[1]}"
+    return f"one of {', '.join(kinds[:-1])}, or {kinds[-1]}"

@@ -1,6 +1,5 @@
 """Reads a request's JSON body."""
 
-import re
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -8,6 +7,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Raw
 
+from gateway.conversation.invalid import place_of, undecodable
 from gateway.errors import BadRequest, TooLarge
 from gateway.exchange.offload import HEAVY, offload
 from gateway.gemini import json_shape
@@ -15,9 +15,6 @@ from gateway.gemini import json_shape
 T = TypeVar("T")
 
 TOO_LARGE = "The request body is larger than `limits.body` allows."
-_PATH = re.compile(r" - at `(\$|key in \$)(.*)`$")
-_MISSING = re.compile(r"Object missing required field `(\w+)`")
-_LONGEST_MESSAGE = 300
 _ENCODINGS = ("", "identity")
 _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 
@@ -38,7 +35,7 @@ class Body(msgspec.Struct, frozen=True):
         try:
             return decoder(self.data)
         except msgspec.ValidationError as error:
-            raise _invalid(error) from None
+            raise undecodable(*place_of(error)) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise _not_json() from None
 
@@ -79,17 +76,3 @@ def parse(data: bytes) -> Body:
 
 def _not_json() -> BadRequest:
     return BadRequest("The request body is not valid JSON.", code="invalid_json")
-
-
-def _invalid(error: msgspec.ValidationError) -> BadRequest:
-    """Return the client's error. msgspec's message ends in the path: `Expected `int`, got `str` - at `$.n``."""
-    message = str(error)
-    end = _PATH.search(message)
-    path = end[2].lstrip(".") if end else ""
-    message = message[: end.start()] if end else message
-    missing = _MISSING.match(message)
-    if missing:
-        param = f"{path}.{missing[1]}" if path else missing[1]
-        return BadRequest(f"`{param}` is required", param=param, code="missing_required_parameter")
-    code = "invalid_type" if message.startswith("Expected") and "got" in message else "invalid_value"
-    return BadRequest(f"{path or 'body'}: {message[:_LONGEST_MESSAGE]}", param=path or None, code=code)

@@ -1,27 +1,89 @@
-"""Errors about a field say what is wrong, where, and what would be right, in OpenAI's words."""
+"""Errors about a field are told in the words of OpenAI's API."""
 
-from gateway.conversation.invalid import missing, too_long, unsupported_value
+from typing import Annotated
+
+import msgspec
+import pytest
+from msgspec import Meta, Struct
+
+from gateway.conversation.invalid import (
+    empty_array,
+    missing,
+    place_of,
+    too_long,
+    undecodable,
+    unsupported_value,
+)
 
 
-def test_a_missing_parameter_is_named() -> None:
-    error = missing("tools[0].name")
-
-    assert error.message == "Missing required parameter: 'tools[0].name'."
-    assert (error.status, error.param, error.code) == (400, "tools[0].name", "missing_required_parameter")
+class Inner(Struct):
+    name: str
 
 
-def test_the_supported_values_are_listed_and_a_long_value_is_cut() -> None:
-    error = unsupported_value("x" * 41, ("low", "high"), "effort")
+class Body(Struct):
+    text: str | list[int] | None = None
+    count: Annotated[int, Meta(ge=1, le=5)] | None = None
+    share: Annotated[float, Meta(ge=0, le=2)] | None = None
+    items: Annotated[list[Inner], Meta(min_length=1)] | None = None
+    counts: dict[str, int] | None = None
 
-    assert error.message == f"Invalid value: '{'x' * 40}'. Supported values are: 'low', 'high'."
-    assert (error.status, error.param, error.code) == (400, "effort", "invalid_value")
+
+@pytest.mark.parametrize(
+    ("body", "param", "code", "message"),
+    [
+        (b'{"text": {}}', "text", "invalid_type",
+         "Invalid type for 'text': expected one of a string or an array, but got an object instead."),
+        (b'{"text": [1, "x"]}', "text[1]", "invalid_type",
+         "Invalid type for 'text[1]': expected an integer, but got a string instead."),
+        (b'{"count": true}', "count", "invalid_type",
+         "Invalid type for 'count': expected an integer, but got a boolean instead."),
+        (b'{"count": 0}', "count", "integer_below_min_value",
+         "Invalid 'count': integer below minimum value. Expected a value >= 1."),
+        (b'{"share": 2.5}', "share", "decimal_above_max_value",
+         "Invalid 'share': decimal above maximum value. Expected a value <= 2."),
+        (b'{"items": []}', "items", "empty_array",
+         "Invalid 'items': empty array. Expected an array with minimum length 1, but got an empty array instead."),
+        (b'{"items": [{}]}', "items[0].name", "missing_required_parameter",
+         "Missing required parameter: 'items[0].name'."),
+        (b'{"counts": {"a": "b"}}', "counts[...]", "invalid_type",
+         "Invalid type for 'counts[...]': expected an integer, but got a string instead."),
+        (b"[]", None, "invalid_type", "Invalid type for 'body': expected an object, but got an array instead."),
+    ],
+)  # fmt: skip
+def test_a_value_that_cannot_be_decoded_is_named(
+    body: bytes, param: str | None, code: str, message: str
+) -> None:
+    with pytest.raises(msgspec.ValidationError) as caught:
+        msgspec.json.decode(body, type=Body)
+
+    error = undecodable(*place_of(caught.value))
+
+    assert (error.param, error.code, error.message) == (param, code, message)
 
 
-def test_an_error_about_a_long_array_says_both_lengths() -> None:
-    error = too_long("stop", 5, 6)
+def test_other_messages_of_msgspec_are_repeated() -> None:
+    error = undecodable("Invalid RFC3339 encoded datetime", "at")
 
-    assert error.message == (
-        "Invalid 'stop': array too long. Expected an array with maximum length 5, "
-        "but got an array with length 6 instead."
+    assert (error.param, error.code) == ("at", "invalid_value")
+    assert error.message == "Invalid value for 'at': Invalid RFC3339 encoded datetime"
+
+
+def test_three_types_are_listed_with_commas() -> None:
+    error = undecodable("Expected `str | int | array | null`, got `object`", "input")
+
+    assert "expected one of a string, an integer, or an array, but got an object" in error.message
+
+
+def test_a_clients_value_is_repeated_in_part() -> None:
+    error = unsupported_value("x" * 100, ("a", "b"), "tools[0].type")
+
+    assert error.message == f"Invalid value: '{'x' * 40}'. Supported values are: 'a', 'b'."
+    assert (error.param, error.code, error.status) == ("tools[0].type", "invalid_value", 400)
+
+
+def test_arrays_and_absent_fields() -> None:
+    assert missing("input").message == "Missing required parameter: 'input'."
+    assert too_long("stop", 5, 6).message.endswith(
+        "with maximum length 5, but got an array with length 6 instead."
     )
-    assert (error.status, error.param, error.code) == (400, "stop", "array_above_max_length")
+    assert empty_array("prompt").code == "empty_array"

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from gateway.conversation.builder import ConversationBuilder
 from gateway.conversation.generation import Sampling
+from gateway.conversation.invalid import empty_array
 from gateway.errors import BadRequest
 from gateway.plugins.completions.wire import CompletionRequest
 
@@ -18,12 +19,7 @@ def prompts(body: CompletionRequest) -> list[str]:
     if not isinstance(body.prompt, list):
         return [body.prompt or ""]
     if not body.prompt:
-        raise BadRequest(
-            "Invalid 'prompt': empty array. Expected an array with minimum length 1, "
-            "but got an empty array instead.",
-            param="prompt",
-            code="empty_array",
-        )
+        raise empty_array("prompt")
     texts = [text for text in body.prompt if isinstance(text, str)]
     if len(texts) < len(body.prompt):
         raise BadRequest(

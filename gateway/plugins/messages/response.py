@@ -215,6 +215,22 @@ _WORDS = (
         r"List should have at most \1 items after validation, not \2",
     ),
     (re.compile(r"^Unknown parameter: '.*?'\."), "Extra inputs are not permitted."),
+    (
+        re.compile(r"^Invalid type for '.*?': expected (?:one of )?(.*), but got .* instead\."),
+        r"Input should be \1",
+    ),
+    (
+        re.compile(r"^Invalid '.*?': \w+ \w+ minimum value\. Expected a value >= (\S+)\."),
+        r"Input should be greater than or equal to \1",
+    ),
+    (
+        re.compile(r"^Invalid '.*?': \w+ \w+ maximum value\. Expected a value <= (\S+)\."),
+        r"Input should be less than or equal to \1",
+    ),
+    (
+        re.compile(r"^Invalid '.*?': empty array\. .*"),
+        "List should have at least 1 item after validation, not 0",
+    ),
     (re.compile(r"^(?:Unsupported parameter: |Invalid value for |Invalid )'.*?'[.:] "), ""),
 )
 """OpenAI's words, which the conversation builder uses, and Anthropic's, which are pydantic's."""

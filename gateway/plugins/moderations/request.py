@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from gateway.conversation import parts
 from gateway.conversation.builder import ConversationBuilder
 from gateway.conversation.generation import Sampling
-from gateway.conversation.invalid import missing, too_long, unsupported_value
+from gateway.conversation.invalid import empty_array, missing, too_long, unsupported_value
 from gateway.conversation.parts import AnyPart
-from gateway.errors import BadRequest
 from gateway.gemini.wire import Part, SafetySetting
 from gateway.plugins.moderations.wire import HARMS, InputPart, ModerationRequest
 
@@ -23,11 +22,7 @@ def conversations(body: ModerationRequest) -> list[ConversationBuilder]:
     if isinstance(body.input, str):
         return [_conversation(body.input, "input")]
     if not body.input:
-        raise BadRequest(
-            "Invalid 'input': empty array. Expected an array with minimum length 1, but got an empty array instead.",
-            param="input",
-            code="empty_array",
-        )
+        raise empty_array("input")
     if len(body.input) > MOST_INPUTS:
         raise too_long("input", MOST_INPUTS, len(body.input))
     texts = [item for item in body.input if isinstance(item, str)]

@@ -5,7 +5,7 @@ from time import time
 
 from msgspec import Struct
 
-from gateway.errors import BadRequest
+from gateway.conversation.invalid import missing
 from gateway.exchange.offload import HEAVY, offload
 from gateway.plugins.native.request import named_body, permitted
 from gateway.policy.access import Client
@@ -64,7 +64,7 @@ async def _cache_call(body: Payload, client: Client, owners: FileOwners) -> Nati
     data = body if isinstance(body, bytes) else b""
     read = await offload(len(data) > HEAVY, named_body, data)
     if not isinstance(read.model, str):
-        raise BadRequest("`model` is required", param="model", code="missing_required_parameter")
+        raise missing("model")
     model = read.model.removeprefix("models/")
     client.rules.check(model)
     project = await owners.project(client.scope, read.names, time())

@@ -113,7 +113,7 @@ async def test_names_of_others_become_the_default(
     [
         ([[1, 2, 3]], "input", "check_embedding_ctx_length=False"), ([1, 2], "input", "token arrays"),
         ([], "input", "at least one"), ("", "input", "empty"), (["a", ""], "input[1]", "empty"),
-        (["x"] * 2049, "input", "at most 2048"), (5, "input", "Expected"), ([{}], "input[0]", "Expected"),
+        (["x"] * 2049, "input", "at most 2048"), (5, "input", "expected"), ([{}], "input[0]", "expected"),
     ],
 )  # fmt: skip
 async def test_what_cannot_be_embedded_is_a_400(
