@@ -48,7 +48,7 @@ def test_unknown_options_are_listed_by_their_paths() -> None:
     ],
 )
 def test_a_value_of_the_wrong_type_is_refused_at_its_place(google: dict[str, Any], path: str) -> None:
-    with pytest.raises(BadRequest, match="Expected") as caught:
+    with pytest.raises(BadRequest, match="expected") as caught:
         google_options(google)
 
     assert (caught.value.param, caught.value.code) == (path, "invalid_type")
