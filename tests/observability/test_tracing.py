@@ -1,9 +1,7 @@
-"""Traces: what spans a request leaves, what they never hold, and when there are none."""
+"""Traces: the spans of a request, what they never hold, and the end of the exporter."""
 
 import asyncio
 import json
-import subprocess
-import sys
 from pathlib import Path
 from threading import Event
 from time import time
@@ -20,7 +18,6 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Sampler
 from opentelemetry.trace import SpanKind, StatusCode
 
 from gateway.observability.json_log import JsonLog
-from gateway.observability.open_tracing import open_tracing
 from gateway.observability.tracing import Tracing
 from gateway.policy.client_rules import Rules
 from gateway.store.ledger import client_keys
@@ -110,14 +107,14 @@ def traced(
     monkeypatch: pytest.MonkeyPatch,
     sampler: Sampler | None,
 ) -> Traced:
-    found = Traced(serve, http, raw_upstream)
+    traced = Traced(serve, http, raw_upstream)
     provider = TracerProvider(sampler, shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(found.exporter))
+    provider.add_span_processor(SimpleSpanProcessor(traced.exporter))
     monkeypatch.setattr("gateway.server.application.open_tracing", lambda *_: Tracing(provider))
-    return found
+    return traced
 
 
-def told(span: ReadableSpan) -> dict[str, Any]:
+def described(span: ReadableSpan) -> dict[str, Any]:
     return dict(span.attributes or {})
 
 
@@ -130,7 +127,7 @@ async def test_a_request_is_a_span_and_its_call_one_below(traced: Traced) -> Non
         SpanKind.SERVER,
         None,
     )
-    assert told(request) == {
+    assert described(request) == {
         "http.request.method": "POST",
         "http.route": "/v1/chat/completions",
         "http.response.status_code": 200,
@@ -146,7 +143,7 @@ async def test_a_request_is_a_span_and_its_call_one_below(traced: Traced) -> Non
         "gateway.stream": False,
     }
     assert (call.name, call.kind) == (f"chat {MODEL}", SpanKind.CLIENT)
-    assert told(call) == {
+    assert described(call) == {
         "http.response.status_code": 200,
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": "gcp.gemini",
@@ -161,14 +158,14 @@ async def test_a_request_is_a_span_and_its_call_one_below(traced: Traced) -> Non
     assert times == sorted(times, key=lambda ns: ns or 0)
 
 
-async def test_a_streamed_one_tells_its_first_byte(traced: Traced) -> None:
+async def test_the_span_of_a_stream_has_its_first_byte(traced: Traced) -> None:
     await traced.ask(STREAMED, stream=True)
     call, request = await traced.spans()
 
-    assert told(request)["gateway.stream"] is True
-    assert told(request)["gateway.first_byte_ms"] > 0
-    assert told(request)["gen_ai.usage.output_tokens"] == 2
-    assert told(call)["gateway.outcome"] == "ok"
+    assert described(request)["gateway.stream"] is True
+    assert described(request)["gateway.first_byte_ms"] > 0
+    assert described(request)["gen_ai.usage.output_tokens"] == 2
+    assert described(call)["gateway.outcome"] == "ok"
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -177,11 +174,14 @@ async def test_each_attempt_is_a_span_with_its_project(traced: Traced, tmp_path:
     await traced.ask(failing(b"503 Unavailable"), STREAMED if stream else OK, key=key, stream=stream)
     first, second, request = await traced.spans()
 
-    assert told(request)["gateway.attempts"] == 2
-    assert told(request)["gateway.project"] == told(second)["gateway.project"]
-    assert {told(first)["gateway.project"], told(second)["gateway.project"]} == {"a", "b"}
-    assert (told(first)["gateway.outcome"], told(second)["gateway.outcome"]) == ("error", "ok")
-    assert (told(first)["http.response.status_code"], told(first)["error.type"]) == (503, "overloaded")
+    assert described(request)["gateway.attempts"] == 2
+    assert described(request)["gateway.project"] == described(second)["gateway.project"]
+    assert {described(first)["gateway.project"], described(second)["gateway.project"]} == {"a", "b"}
+    assert (described(first)["gateway.outcome"], described(second)["gateway.outcome"]) == ("error", "ok")
+    assert (described(first)["http.response.status_code"], described(first)["error.type"]) == (
+        503,
+        "overloaded",
+    )
     assert (first.status.status_code, second.status.status_code) == (StatusCode.ERROR, StatusCode.UNSET)
     assert request.status.status_code is StatusCode.UNSET
 
@@ -193,16 +193,19 @@ async def test_each_attempt_is_a_span_with_its_project(traced: Traced, tmp_path:
         (failing(b"404 Not Found"), 404, "not_found", StatusCode.UNSET),
     ],
 )
-async def test_a_failed_one_tells_why(
+async def test_the_span_of_a_failed_request_has_its_error(
     traced: Traced, answer: list[bytes | None], status: int, error: str, mark: StatusCode
 ) -> None:
     assert await traced.ask(answer) == status
     *_, call, request = await traced.spans()
 
-    assert (told(request)["error.type"], told(request)["http.response.status_code"]) == (error, status)
-    assert "gen_ai.response.model" not in told(request)
+    assert (described(request)["error.type"], described(request)["http.response.status_code"]) == (
+        error,
+        status,
+    )
+    assert "gen_ai.response.model" not in described(request)
     assert request.status.status_code is mark
-    assert (told(call)["error.type"], call.status.status_code) == (error, StatusCode.ERROR)
+    assert (described(call)["error.type"], call.status.status_code) == (error, StatusCode.ERROR)
 
 
 async def test_a_stream_that_breaks_is_an_error_in_spite_of_its_status(traced: Traced) -> None:
@@ -210,7 +213,7 @@ async def test_a_stream_that_breaks_is_an_error_in_spite_of_its_status(traced: T
     assert await traced.ask([*chunked(b"data: " + half + b"\r\n\r\n"), b"0\r\n\r\n"], stream=True) == 200
     call, request = await traced.spans()
 
-    assert told(request)["error.type"] == told(call)["error.type"] == "upstream_incomplete"
+    assert described(request)["error.type"] == described(call)["error.type"] == "upstream_incomplete"
     assert request.status.status_code is StatusCode.ERROR
 
 
@@ -222,8 +225,8 @@ async def test_a_client_that_leaves(traced: Traced, raw_upstream: RawUpstream) -
     await raw_upstream.left.wait()
     call, request = await traced.spans()
 
-    assert told(call)["gateway.outcome"] == "cancelled"
-    assert (told(request)["error.type"], request.status.status_code) == ("499", StatusCode.UNSET)
+    assert described(call)["gateway.outcome"] == "cancelled"
+    assert (described(request)["error.type"], request.status.status_code) == ("499", StatusCode.UNSET)
 
 
 async def test_the_parent_is_the_clients(traced: Traced, raw_upstream: RawUpstream) -> None:
@@ -266,13 +269,13 @@ async def test_a_malformed_parent_is_none(traced: Traced, header: str) -> None:
 
 
 @pytest.mark.parametrize("sampler", [ALWAYS_OFF])
-async def test_what_is_not_sampled_makes_no_spans(traced: Traced) -> None:
+async def test_a_request_that_is_not_sampled_makes_no_spans(traced: Traced) -> None:
     assert await traced.ask(OK) == 200
 
     assert await traced.spans() == []
 
 
-async def test_nothing_of_the_client_is_told(traced: Traced, tmp_path: Path) -> None:
+async def test_spans_hold_nothing_that_the_client_sent(traced: Traced, tmp_path: Path) -> None:
     secret = {"user": CONTENT, "metadata": {CONTENT: CONTENT}, "stop": [CONTENT]}
     await traced.ask(OK, key=traced.pooled("a", tmp_path), **secret)
     await traced.ask(failing(b"400 Bad Request"), key=traced.key, **secret)
@@ -280,9 +283,9 @@ async def test_nothing_of_the_client_is_told(traced: Traced, tmp_path: Path) -> 
     await traced.post(f"/{CONTENT}?key={CONTENT}", OK)
     await traced.post("/healthz", OK, method="PROPFIND")
     await traced.post(f"/v1beta/models/{CONTENT}:generateContent", failing(b"404 Not Found"))
-    found = await traced.spans()
+    spans = await traced.spans()
 
-    assert [span.name for span in found if span.kind is SpanKind.SERVER] == [
+    assert [span.name for span in spans if span.kind is SpanKind.SERVER] == [
         "POST /v1/chat/completions",
         "POST /v1/chat/completions",
         "POST /{prefix}/chat/completions",
@@ -290,7 +293,7 @@ async def test_nothing_of_the_client_is_told(traced: Traced, tmp_path: Path) -> 
         "HTTP /{path}",
         "POST /{version}/{tail}",
     ]
-    text = "".join(span.to_json() for span in found).lower()
+    text = "".join(span.to_json() for span in spans).lower()
     for forbidden in (CONTENT, "propfind", traced.key.lower(), "aizasy", "test-key"):
         assert forbidden not in text
 
@@ -301,9 +304,9 @@ async def test_other_surfaces_have_their_own_operations(traced: Traced) -> None:
     await traced.post("/v1/completions", OK, prompt="x")
     await traced.post(f"/v1beta/models/{MODEL}:generateContent", OK, contents=[])
     await traced.post(f"/v1beta/models/{MODEL}:generateContent", failing(b"400 Bad Request"))
-    found = await traced.spans()
+    spans = await traced.spans()
 
-    assert [(span.name, told(span).get("gen_ai.operation.name")) for span in found] == [
+    assert [(span.name, described(span).get("gen_ai.operation.name")) for span in spans] == [
         ("embeddings gemini-embedding-001", "embeddings"),
         ("POST /v1/embeddings", "embeddings"),
         (f"text_completion {MODEL}", "text_completion"),
@@ -313,29 +316,29 @@ async def test_other_surfaces_have_their_own_operations(traced: Traced) -> None:
         ("call", None),
         ("POST /{version}/{tail}", None),
     ]
-    assert (told(found[-2])["gateway.outcome"], told(found[-2])["http.response.status_code"]) == (
+    assert (described(spans[-2])["gateway.outcome"], described(spans[-2])["http.response.status_code"]) == (
         "error",
         400,
     )
-    assert told(found[-1])["error.type"] == "400"
+    assert described(spans[-1])["error.type"] == "400"
 
 
-async def test_what_goes_on_in_the_background_has_a_span_of_its_own(traced: Traced) -> None:
+async def test_work_in_the_background_has_a_span_of_its_own(traced: Traced) -> None:
     parent = {"traceparent": f"00-{TRACE}-{SPAN}-01"}
     await traced.post("/v1/responses", STREAMED, headers=parent, input="x", background=True)
     while len(traced.exporter.get_finished_spans()) < 3:
         await asyncio.sleep(0.001)
-    found = {span.kind: span for span in await traced.spans()}
+    by_kind = {span.kind: span for span in await traced.spans()}
 
-    assert told(found[SpanKind.SERVER])["gateway.attempts"] == 0
-    assert told(found[SpanKind.INTERNAL])["gateway.attempts"] == 1
-    assert {span.context.trace_id for span in found.values() if span.context} == {int(TRACE, 16)}
-    inside = found[SpanKind.CLIENT].parent
+    assert described(by_kind[SpanKind.SERVER])["gateway.attempts"] == 0
+    assert described(by_kind[SpanKind.INTERNAL])["gateway.attempts"] == 1
+    assert {span.context.trace_id for span in by_kind.values() if span.context} == {int(TRACE, 16)}
+    inside = by_kind[SpanKind.CLIENT].parent
     assert inside is not None
-    assert inside == found[SpanKind.INTERNAL].context
+    assert inside == by_kind[SpanKind.INTERNAL].context
 
 
-async def test_what_is_left_is_exported_at_the_end(
+async def test_the_last_spans_are_exported_at_the_end(
     serve: Serve,
     http: aiohttp.ClientSession,
     raw_upstream: RawUpstream,
@@ -375,92 +378,12 @@ async def test_a_collector_that_hangs_is_left_alone() -> None:
     hanging.set()
 
 
-ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
-
-
-@pytest.mark.parametrize(
-    "environ",
-    [
-        {},
-        {"OTEL_SERVICE_NAME": "x"},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT": ""},
-        {**ENDPOINT, "OTEL_TRACES_EXPORTER": "none"},
-        {**ENDPOINT, "OTEL_SDK_DISABLED": "True"},
-    ],
-)
-def test_nobody_asked(environ: dict[str, str]) -> None:
-    said: list[str] = []
-
-    assert open_tracing(environ, said.append) is None
-    assert said == []
-
-
-@pytest.mark.parametrize(
-    ("environ", "said"),
-    [
-        (
-            {"OTEL_TRACES_EXPORTER": "console"},
-            "no traces: OTEL_TRACES_EXPORTER must be otlp",
-        ),
-        (
-            {**ENDPOINT, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
-            "no traces: OTEL_EXPORTER_OTLP_PROTOCOL must be http/protobuf",
-        ),
-        (
-            {**ENDPOINT, "OTEL_BSP_MAX_QUEUE_SIZE": "-1"},
-            "no traces: max_queue_size must be a positive integer.",
-        ),
-    ],
-)
-def test_what_cannot_be_is_told(monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], said: str) -> None:
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
-    heard: list[str] = []
-
-    assert open_tracing(environ, heard.append) is None
-    assert heard == [said]
-
-
-@pytest.mark.parametrize("package", ["opentelemetry", "opentelemetry.sdk.trace", "opentelemetry.exporter"])
-async def test_asked_for_without_the_package_is_a_line_in_the_log(
-    serve: Serve,
-    http: aiohttp.ClientSession,
-    raw_upstream: RawUpstream,
-    monkeypatch: pytest.MonkeyPatch,
-    package: str,
+async def test_tracing_that_cannot_begin_is_a_line_in_the_log(
+    serve: Serve, http: aiohttp.ClientSession, raw_upstream: RawUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines: list[dict[str, object]] = []
     monkeypatch.setattr(JsonLog, "event", lambda _, name, **fields: lines.append({"event": name, **fields}))
-    for name in list(sys.modules):
-        if name == "gateway.observability.tracing" or name.startswith(package + "."):
-            monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, package, None)
-    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "otlp")
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "console")
 
     assert await Traced(serve, http, raw_upstream).ask(OK) == 200
-    (line,) = lines
-    assert line["event"] == "traces"
-    assert str(line["message"]).startswith("traces need the package opentelemetry")
-    assert str(line["message"]).endswith("in a checkout, pip install '.[otel]'")
-
-
-def test_when_nobody_asks_nothing_of_it_is_imported() -> None:
-    ask = (
-        "import sys, gateway.server.application, gateway.observability.open_tracing as t; t.open_tracing({}, print);"
-        " print([name for name in sys.modules if name.startswith(('opentelemetry', 'gateway.observability.tracing'))])"
-    )
-    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
-
-    assert done.stdout == "[]\n"
-
-
-def test_the_sdks_complaints_are_told_without_headers(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {**ENDPOINT, "OTEL_EXPORTER_OTLP_HEADERS": "a secret without a name"}.items():
-        monkeypatch.setenv(name, value)
-    said: list[str] = []
-    tracing = open_tracing(ENDPOINT, said.append)
-
-    assert tracing is not None
-    tracing._provider.shutdown()
-    assert said[0].startswith("Header format invalid!")
-    assert "secret" not in "".join(said)
+    assert lines == [{"event": "traces", "message": "no traces: OTEL_TRACES_EXPORTER must be otlp"}]
