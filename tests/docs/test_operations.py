@@ -1,0 +1,70 @@
+"""docs/operations.md: its table of errors has every code that the gateway answers with, and none else."""
+
+import ast
+import re
+from collections.abc import Iterator
+
+from gateway.observability import prometheus
+from tests.support.paths import ROOT
+
+PAGE = (ROOT / "docs" / "operations.md").read_text("utf-8")
+FROM_NGINX = {"gateway_down"}
+NOT_IN_OPENAI_ERRORS = {"https_required"}
+
+
+def _texts(node: ast.expr | None) -> Iterator[str]:
+    if isinstance(node, ast.IfExp):
+        yield from (*_texts(node.body), *_texts(node.orelse))
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+
+
+def codes(source: str) -> set[str]:
+    """Return the error codes of a module: `code` of classes, `code=` of calls, and Google's meanings."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ClassDef):
+            for line in node.body:
+                targets = line.targets if isinstance(line, ast.Assign) else [getattr(line, "target", None)]
+                if any(isinstance(target, ast.Name) and target.id == "code" for target in targets):
+                    found.update(_texts(getattr(line, "value", None)))
+        elif isinstance(node, ast.keyword) and node.arg == "code":
+            found.update(_texts(node.value))
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "_Meaning" and len(node.args) > 1:
+            found.update(_texts(node.args[1]))
+    return found
+
+
+def test_each_code_of_an_error_is_in_the_table_and_none_else() -> None:
+    section = PAGE.partition("\n## Errors\n")[2].partition("\n### ")[0]
+    listed = {
+        code
+        for row in re.findall(r"^\| [\d, ]+ \| ([^|]+) \|", section, re.M)
+        for code in re.findall(r"`(\w+)`", row)
+    }
+    answered = {
+        code
+        for path in (ROOT / "gateway").rglob("*.py")
+        if "emulator" not in path.parts
+        for code in codes(path.read_text("utf-8"))
+        if re.fullmatch("[a-z0-9_]+", code)
+    }
+
+    assert sorted(answered - listed) == []
+    assert sorted(listed - answered - FROM_NGINX) == []
+
+
+def test_nginx_answers_with_the_code_that_the_page_names() -> None:
+    site = (ROOT / "config" / "nginx.conf").read_text("utf-8")
+
+    assert set(re.findall(r'"code":"(\w+)"', site)) == FROM_NGINX | NOT_IN_OPENAI_ERRORS
+
+
+def test_each_metric_of_the_page_exists() -> None:
+    known = set(re.findall(r"`(gateway_\w+)`", prometheus.markdown()))
+
+    section = PAGE.partition("\n## Metrics\n")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`(gateway_\w+)`", section))
+
+    assert len(named) > 5
+    assert named - known == set()
