@@ -76,7 +76,8 @@ class ConversationBuilder:
             turn = self._turn(role, [Part(text=parts)], at)
         else:
             said = list(parts)
-            self._keep_attachments(said)
+            if said:
+                self._keep_attachments(said)
             if role == "user" and said and not any(map(_has_text, said)):
                 said.append(Part(text=""))  # some models refuse a picture without any text beside it
             turn = self._turn(role, said, at)
@@ -108,8 +109,11 @@ class ConversationBuilder:
         error: bool = False,
     ) -> None:
         """Record a function's result, for the call of that id or, without an id, of that name."""
-        said: list[AnyPart] = [Part(text=parts)] if isinstance(parts, str) else list(parts)
-        self._keep_attachments(said)
+        if isinstance(parts, str):
+            said: list[AnyPart] = [Part(text=parts)]
+        else:
+            said = list(parts)
+            self._keep_attachments(said)
         self._step = None
         self.has_results = True
         self.items.append(Result(split_id(call_id or "")[0], name, said, at, error))

@@ -158,7 +158,8 @@ class _Writer:
         if last is not None and last.role == role and last.parts and last.parts[-1].function_response is None:
             last.parts.extend(parts)  # a list that this writer has made
         else:
-            self._append(Content(parts, role), at)
+            self._contents.append(Content(parts, role))
+            self._paths.append(at)
 
     def model(self, turn: Turn, results: Sequence[Result | None]) -> None:
         """Add a model's turn, and the results of its calls right after it."""
@@ -251,7 +252,7 @@ class _Writer:
             else:
                 response = self._response(result, name, call.id or None, beside)
             responses.append(Part(function_response=response))
-        first = next((result.at for result in results if result is not None), turn.at)
+        first = results[0].at if results[0] is not None else turn.at
         self._append(Content(responses, "user"), first)
         self.add("user", beside, first)
 
