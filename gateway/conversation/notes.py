@@ -7,6 +7,7 @@ from gateway.errors import UnsupportedParameter
 
 _INDEX = re.compile(r"\[\d+\]|\.\d+(?=\.|$)")
 _UNPRINTABLE = re.compile(r"[^A-Za-z0-9_.\[\]-]")
+_UNPRINTABLE_TYPE = re.compile(r"[^A-Za-z0-9_.-]")
 _LONGEST_NAME = 40
 
 
@@ -20,6 +21,10 @@ class Notes:
     def add(self, at: str) -> None:
         """Note a field."""
         self._paths.append(at)
+
+    def add_type(self, at: str, kind: str) -> None:
+        """Note an item, a block or a tool whose type cannot be used: `tools[1].type=mcp`."""
+        self._paths.append(f"{at}.type={_UNPRINTABLE_TYPE.sub('?', kind[:_LONGEST_NAME])}")
 
     def drop(self, at: str, why: str) -> None:
         """Note a field that cannot be honoured. Raises UnsupportedParameter in strict mode."""

@@ -44,3 +44,11 @@ def test_lenient_mode_notes_what_strict_mode_refuses() -> None:
 )
 def test_a_clients_word_is_safe_in_a_header(name: str, expected: str) -> None:
     assert printable(name) == expected
+
+
+def test_a_type_that_cannot_be_used_is_part_of_its_note() -> None:
+    notes = Notes()
+    for i, kind_of_tool in enumerate(["mcp", "shell", "mcp", "a[1]\r\nb"]):
+        notes.add_type(f"tools[{i}]", kind_of_tool)
+
+    assert notes.distinct() == ["tools[0].type=mcp", "tools[1].type=shell", "tools[3].type=a?1???b"]

@@ -142,7 +142,7 @@ async def test_a_wrong_value_anywhere_is_told_by_a_path_of_the_body(bench: Bench
                 status, answer, notes = await ask(bench, sent)
                 assert status in (200, 400), (path, value, answer)
                 noted += len(notes)
-                wrong += [(path, value, note) for note in notes if not is_path(note, sent)]
+                wrong += [(path, value, note) for note in notes if not is_path(note.partition("=")[0], sent)]
                 if status == 400:
                     refused += 1
                     field = named_field(bench.path, answer)

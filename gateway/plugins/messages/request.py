@@ -126,7 +126,7 @@ def _user(builder: ConversationBuilder, content: str | Sequence[Block], at: str)
             answer = _result(block, f"{place}.content")
             builder.result(block.tool_use_id, answer, place, error=bool(block.is_error))
         elif block.type.endswith("_tool_result"):  # of a tool that Anthropic ran
-            builder.notes.add(place)
+            builder.notes.add_type(place, block.type)
         else:
             said += _parts(block, place, _BLOCK_TYPES)
     if said:
@@ -167,7 +167,7 @@ def _assistant(builder: ConversationBuilder, content: str | Sequence[Block], at:
         elif block.type == "text":
             texts.append(Part(text=block.text or ""))
         else:
-            builder.notes.add(place)
+            builder.notes.add_type(place, block.type)
     if signature and texts and isinstance(last := texts[-1], Part):
         texts[-1] = structs.replace(last, thought_signature=signature)
     builder.turn("model", texts, at)
@@ -238,7 +238,7 @@ def _tool(builder: ConversationBuilder, tool: Tool, at: str) -> None:
             tool.name, tool.description, schema, at, f"{at}.input_schema", strict=bool(tool.strict)
         )
     else:
-        builder.notes.add(at)
+        builder.notes.add_type(at, kind)
 
 
 def _hosted(tool: Tool) -> str | None:

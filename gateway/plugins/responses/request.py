@@ -117,7 +117,7 @@ class _ItemReader:
                     param=_below(at, ".id"),
                 )
             case _:
-                self._builder.notes.add(_below(at, ".type"))
+                self._builder.notes.add_type(at, item.type or "")
 
     def _message(self, item: Item, at: str) -> None:
         inside = _below(at, ".content")
@@ -273,7 +273,7 @@ def _tool(builder: ConversationBuilder, tool: ResponseTool, at: str) -> None:
         case kind if kind.startswith("web_search"):  # also web_search_preview, and both with a date
             builder.tools.built_in("google_search", {}, at)
         case _:
-            builder.notes.add(f"{at}.type")
+            builder.notes.add_type(at, tool.type)
 
 
 def _search(builder: ConversationBuilder, options: WebSearchOptions) -> None:

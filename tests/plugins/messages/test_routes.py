@@ -127,7 +127,7 @@ async def test_a_note_names_the_block_that_is_not_used(http: aiohttp.ClientSessi
         metadata={"user_id": "u"},
     )
 
-    assert headers["x-gateway-notes"] == "messages.1.content.1,metadata"
+    assert headers["x-gateway-notes"] == "messages.1.content.1.type=server_tool_use,metadata"
 
 
 async def test_a_failure_midstream_is_an_error_event(http: aiohttp.ClientSession, gateway: str) -> None:

@@ -157,7 +157,7 @@ async def test_notes_name_the_clients_fields_and_history_its_id(
         notes = response.headers["x-gateway-notes"].split(",")
 
     assert set(notes) == {
-        "tools[1].type",
+        "tools[1].type=mcp",
         "user",
         "previous_response_id",
         "previous_response_id.thought_signature",
