@@ -1,7 +1,8 @@
-"""Histories of every kind become turns that Gemini takes."""
+"""Histories become turns that Gemini takes: calls with their results, in an order that it accepts."""
 
 import base64
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -9,14 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.conversation.builder import ConversationBuilder
-from gateway.conversation.history import response_of
+from gateway.conversation.history import Call, History, HistoryContext, Item, Result, Turn, response_of, write
+from gateway.conversation.notes import Notes
+from gateway.conversation.parts import AnyPart
 from gateway.conversation.translation import TranslationContext, translate
 from gateway.emulator.messages import decode
 from gateway.emulator.model_rules import refusal
 from gateway.emulator.validation import validate
 from gateway.errors import BadRequest
+from gateway.gemini.capabilities import Capabilities
 from gateway.gemini.thought_signatures import SignatureKeys
-from gateway.gemini.wire import Part
+from gateway.gemini.wire import Blob, Part, encode_json
 from gateway.plugins.chat.request import conversation
 from gateway.plugins.chat.wire import decode_request
 from tests.support.chat import gemini_body, translation
@@ -56,19 +60,19 @@ def translated(model: str, messages: list[dict[str, Any]], **fields: Any) -> Any
 @settings(max_examples=1500, deadline=None)
 @given(st.sampled_from(MODELS), st.lists(MESSAGES, min_size=1, max_size=8))
 def test_no_history_meets_an_ordering_refusal(model: str, messages: list[dict[str, Any]]) -> None:
-    found = translated(model, messages)
+    body = translated(model, messages)
 
-    assert validate(model, found) is None
-    told = refusal(model, decode(found))
-    assert told is None or "not valid" in told  # a signature the client made up is Google's to judge
+    assert validate(model, body) is None
+    reason = refusal(model, decode(body))
+    assert reason is None or "not valid" in reason  # a signature the client made up is Google's to judge
 
 
 @given(st.lists(MESSAGES, min_size=1, max_size=6))
 def test_every_text_of_the_user_arrives_once_and_in_order(messages: list[dict[str, Any]]) -> None:
     numbered = [{**m, "content": f"<{i}>"} if m["role"] == "user" else m for i, m in enumerate(messages)]
-    found = translated("gemini-2.5-flash", numbered)
+    body = translated("gemini-2.5-flash", numbered)
 
-    texts = [part.get("text", "") for content in found["contents"] for part in content["parts"]]
+    texts = [part.get("text", "") for content in body["contents"] for part in content["parts"]]
     expected = [m["content"] for m in numbered if m["role"] == "user"]
     assert [text for text in texts if text.startswith("<")] == expected
 
@@ -189,10 +193,12 @@ def test_the_last_of_several_results_counts() -> None:
     assert body["contents"][2]["parts"][0]["functionResponse"]["response"] == {"output": "second"}
 
 
-@pytest.mark.parametrize(("depth", "is_json"), [(60, True), (99, True), (101, False)])
-def test_a_result_is_nested_as_deep_as_googles_parser_takes(depth: int, is_json: bool) -> None:
+@pytest.mark.parametrize(("depth", "is_json"), [(60, True), (99, True), (100, True), (101, False)])
+@pytest.mark.parametrize("leaf", ["1", '"[{"', "[]"])
+def test_a_result_is_nested_as_deep_as_googles_parser_takes(depth: int, is_json: bool, leaf: str) -> None:
     """A result that is nested deeper than 100 levels is sent as text."""
-    text = '{"a":' * depth + "1" + "}" * depth
+    depth -= leaf == "[]"
+    text = '{"a":' * depth + leaf + "}" * depth
 
     response = json.loads(bytes(response_of(text)))
 
@@ -217,3 +223,243 @@ def test_media_of_a_result_stand_where_gemini_takes_them(mime_type: str | None, 
 
     assert ("parts" in body["contents"][2]["parts"][0]["functionResponse"]) is inside
     assert len(body["contents"]) == (3 if inside else 4)
+
+
+ABLE = Capabilities(signatures=False)
+SIGNED = Capabilities()
+
+
+def user(text: str, at: str = "u") -> Turn:
+    return Turn("user", [Part(text=text)], at)
+
+
+def model(text: str = "", at: str = "m", calls: Sequence[Call] = ()) -> Turn:
+    return Turn("model", [Part(text=text)] if text else [], at, list(calls))
+
+
+def called(call_id: str, name: str = "f", arguments: str = "{}", signature: str | None = None) -> Call:
+    at = f"call {call_id or name}"
+    return Call(call_id, name, arguments, at, f"{at} arguments", signature)
+
+
+def result(call_id: str, *parts: AnyPart | str, name: str = "", error: bool = False) -> Result:
+    own: list[AnyPart] = [Part(text=part) if isinstance(part, str) else part for part in parts]
+    return Result(call_id, name, own, f"result {call_id or name}", error)
+
+
+def written(
+    *items: Item, capabilities: Capabilities = ABLE, names: Mapping[str, str] | None = None
+) -> tuple[History, Any, list[str]]:
+    """Return a history, its contents as JSON, and the notes."""
+    notes = Notes()
+    history = write(items, HistoryContext(capabilities, KEYS, names=names or {}), notes)
+    return history, json.loads(encode_json(history.contents)), list(notes)
+
+
+def responses(contents: Any) -> list[Any]:
+    """Return all function responses, as (id, response)."""
+    parts = [
+        part["functionResponse"]
+        for content in contents
+        for part in content["parts"]
+        if "functionResponse" in part
+    ]
+    return [(part.get("id"), part["response"]) for part in parts]
+
+
+def test_a_result_belongs_to_the_nearest_call_before_it_with_its_id() -> None:
+    _, contents, notes = written(
+        user("go"),
+        model(calls=[called("c1")]),
+        result("c1", "first"),
+        model(calls=[called("c1")]),
+        result("c1", "second"),
+    )
+
+    assert responses(contents) == [("c1", {"output": "first"}), ("c1", {"output": "second"})]
+    assert notes == []
+
+
+def test_a_result_without_an_id_belongs_to_the_nearest_call_of_its_name() -> None:
+    _, contents, _ = written(
+        user("go"),
+        model(calls=[called("", "f"), called("", "g")]),
+        result("", "one", name="f"),
+        result("", "two", name="g"),
+        model(calls=[called("", "f")]),
+        result("", "three", name="f"),
+    )
+
+    assert responses(contents) == [(None, {"output": text}) for text in ("one", "two", "three")]
+
+
+def test_a_call_without_a_result_gets_an_error_and_a_note() -> None:
+    history, contents, notes = written(
+        user("go"), model(calls=[called("c1"), called("c2")]), result("c2", "ok")
+    )
+
+    assert responses(contents) == [("c1", {"error": "no result was provided"}), ("c2", {"output": "ok"})]
+    assert notes == ["call c1"]
+    assert history.paths == ["u", "m", "result c2"]
+
+
+def test_calls_without_any_result_have_the_path_of_their_turn() -> None:
+    assert written(user("go"), model(calls=[called("c1")]))[0].paths == ["u", "m", "m"]
+
+
+@pytest.mark.parametrize(("error", "text"), [(False, "oh"), (True, '{"error":"oh"}')])
+@pytest.mark.parametrize(("call_id", "name", "word"), [("x", "f", "x"), ("", "g", "g"), ("", "", "unknown")])
+def test_a_result_without_a_call_is_text_and_noted(
+    call_id: str, name: str, word: str, error: bool, text: str
+) -> None:
+    orphan = result(call_id, "oh", name=name, error=error)
+
+    _, contents, notes = written(model("hi", calls=[called("c1")]), result("c1", "ok"), orphan)
+
+    assert contents[-1] == {"role": "user", "parts": [{"text": f"Tool result ({word}): {text}"}]}
+    assert notes == [orphan.at]
+
+
+@pytest.mark.parametrize(
+    ("text", "response"),
+    [
+        ('{"a":1.0}', b'{"a":1.0}'),
+        ("[1, 2]", b'{"output":[1, 2]}'),
+        ("null", b'{"output":null}'),
+        ("12345678901234567890123", b'{"output":12345678901234567890123}'),
+        ("NaN", b'{"output":"NaN"}'),
+        ("plain", b'{"output":"plain"}'),
+        ("", b'{"output":""}'),
+    ],
+)
+def test_a_result_is_an_object_and_keeps_its_own_spelling(text: str, response: bytes) -> None:
+    assert bytes(response_of(text)) == response
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sent", "noted"),
+    [
+        ("", b"{}", False),
+        (" \n", b"{}", False),
+        ('{"a": 1.0}', b'{"a": 1.0}', False),
+        ("[1]", b'{"_raw":"[1]"}', True),
+        ("null", b'{"_raw":"null"}', True),
+        ("{bad", b'{"_raw":"{bad"}', True),
+    ],
+)
+def test_arguments_are_an_object(arguments: str, sent: bytes, noted: bool) -> None:
+    history, _, notes = written(
+        user("go"), model(calls=[called("c1", arguments=arguments)]), result("c1", "ok")
+    )
+
+    call = (history.contents[1].parts or [])[0].function_call
+    assert call is not None
+    assert bytes(call.args) == sent
+    assert notes == (["call c1 arguments"] if noted else [])
+
+
+def test_a_call_of_an_undeclared_function_has_a_name_that_gemini_takes() -> None:
+    _, contents, _ = written(
+        user("go"),
+        model(calls=[called("c1", "1 tool"), called("c2", "known")]),
+        result("c1", "ok"),
+        result("c2", "ok"),
+        names={"known": "known_2"},
+    )
+
+    for content, kind in ((contents[1], "functionCall"), (contents[2], "functionResponse")):
+        assert [part[kind]["name"] for part in content["parts"]] == ["_1_tool", "known_2"]
+
+
+def test_the_first_call_of_each_step_is_signed_where_the_model_wants_it() -> None:
+    items: list[Item] = [
+        user("go"),
+        model(calls=[called("c1"), called("c2")]),
+        result("c1", "ok"),
+        result("c2", "ok"),
+        model(calls=[called("c3", signature="S"), called("c4")]),
+        result("c3", "ok"),
+        result("c4", "ok"),
+    ]
+    _, contents, notes = written(*items, capabilities=SIGNED)
+
+    signatures = [[part.get("thoughtSignature") for part in contents[i]["parts"]] for i in (1, 3)]
+    assert signatures == [["skip_thought_signature_validator", None], ["S", None]]
+    assert notes == ["call c1.thought_signature"]
+    assert written(*items)[2] == []
+
+
+@pytest.mark.parametrize("prefill", [False, True])
+def test_a_history_begins_with_the_user_and_may_end_with_the_model(prefill: bool) -> None:
+    history, contents, _ = written(model("hi"), capabilities=Capabilities(prefill=prefill))
+
+    expected = [("user", ""), ("model", "hi")] + [("user", "Continue.")] * (not prefill)
+    assert [(content["role"], content["parts"][0]["text"]) for content in contents] == expected
+    assert history.paths == ["", "m"] + [""] * (not prefill)
+
+
+def test_an_empty_history_is_an_empty_text_of_the_user() -> None:
+    assert written()[1] == [{"role": "user", "parts": [{"text": ""}]}]
+
+
+def test_neighbours_of_one_role_are_joined_at_the_first_ones_place() -> None:
+    history, contents, _ = written(
+        user("a", "u1"), user("b", "u2"), model("c", "m1"), model("d", "m2"), user("e", "u3")
+    )
+
+    assert [[part["text"] for part in content["parts"]] for content in contents] == [
+        ["a", "b"],
+        ["c", "d"],
+        ["e"],
+    ]
+    assert history.paths == ["u1", "m1", "u3"]
+
+
+def test_an_instruction_after_an_answer_is_said_where_it_stands() -> None:
+    system = [Turn("system", [Part(text=text)], "s") for text in ("first", "second")]
+
+    history, contents, _ = written(system[0], user("a"), model("b"), system[1])
+
+    assert [part.text for part in history.system] == ["first"]
+    assert contents[2] == {"role": "user", "parts": [{"text": "second"}]}
+
+
+PICTURE = Part(inline_data=Blob("image/png", PNG))
+
+
+def test_media_of_a_result_are_inside_its_response_where_the_model_takes_them() -> None:
+    items: list[Item] = [user("go"), model(calls=[called("c1")]), result("c1", "a map", PICTURE)]
+
+    _, inside, _ = written(*items)
+    _, outside, _ = written(*items, capabilities=Capabilities(signatures=False, response_media=False))
+
+    assert inside[2]["parts"][0]["functionResponse"]["parts"] == [
+        {"inlineData": {"mimeType": "image/png", "data": PNG}}
+    ]
+    assert len(inside) == 3
+    assert "parts" not in outside[2]["parts"][0]["functionResponse"]
+    assert outside[3]["role"] == "user"
+    assert outside[3]["parts"] == [
+        {"text": "Attachment of tool result f:"},
+        {"inlineData": {"mimeType": "image/png", "data": PNG}},
+    ]
+
+
+@pytest.mark.parametrize("response_media", [False, True])
+@pytest.mark.parametrize(("text", "output"), [("", "See the attached file(s)."), ("a map", "a map")])
+def test_a_result_of_media_alone_says_so(response_media: bool, text: str, output: str) -> None:
+    own = [text, PICTURE] if text else [PICTURE]
+    _, contents, _ = written(
+        user("go"),
+        model(calls=[called("c1")]),
+        result("c1", *own),
+        capabilities=Capabilities(signatures=False, response_media=response_media),
+    )
+
+    assert responses(contents) == [("c1", {"output": output})]
+
+
+def test_a_failed_call_is_an_error() -> None:
+    _, contents, _ = written(user("go"), model(calls=[called("c1")]), result("c1", '{"a":1}', error=True))
+
+    assert responses(contents) == [("c1", {"error": '{"a":1}'})]

@@ -70,6 +70,10 @@ def test_a_web_page_is_fetched_and_the_clients_type_wins_over_the_servers() -> N
     assert typed.resolved({url: blob}) == Part(inline_data=Blob("image/png", "AA=="))
 
 
+def test_a_part_that_waits_for_a_model_only_needs_no_file() -> None:
+    assert Attachment(Part(text="x"), resolution="MEDIA_RESOLUTION_LOW").resolved({}) == Part(text="x")
+
+
 @pytest.mark.parametrize("url", ["ftp://x.example/a", "file:///etc/passwd", "/a.png", "", "javascript:1", "xhttps://x"])  # fmt: skip
 def test_any_other_address_is_refused_at_its_place(url: str) -> None:
     with pytest.raises(BadRequest) as caught:
@@ -153,6 +157,7 @@ def test_the_clients_type_wins_over_that_of_a_data_url() -> None:
         (b"%PDF-1.7", "application/pdf"),
         (b"RIFF\x00\x00\x00\x00WEBPVP8 ", "image/webp"),
         (b"RIFF\x00\x00\x00\x00WAVEfmt ", ""),
+        (b"RIFX\x00\x00\x00\x00WEBPVP8 ", ""),
         (b"\x00\x00\x00\x18ftypheic", "image/heic"),
         (b"\x00\x00\x00\x18ftypmif1", "image/heic"),
         (b"\x00\x00\x00\x18ftypisom", ""),
@@ -199,6 +204,12 @@ def test_broken_base64_is_refused_at_its_place(data: str) -> None:
         clean_base64(data, "here")
 
     assert (caught.value.param, caught.value.code) == ("here", "invalid_base64")
+
+
+@pytest.mark.parametrize("block", [2**20, 2**21])
+def test_padding_stands_only_at_the_end(block: int) -> None:
+    with pytest.raises(BadRequest):
+        clean_base64("A" * (block - 2) + "==" + "AAAA", "at")
 
 
 @pytest.mark.parametrize("place", [5, 2**20 + 1, 2**21 + 5])
