@@ -252,7 +252,7 @@ class _Writer:
             else:
                 response = self._response(result, name, call.id or None, beside)
             responses.append(Part(function_response=response))
-        first = results[0].at if results[0] is not None else turn.at
+        first = (results[0] or next(filter(None, results), turn)).at
         self._append(Content(responses, "user"), first)
         self.add("user", beside, first)
 
