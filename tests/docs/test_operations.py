@@ -23,18 +23,18 @@ def _texts(node: ast.expr | None) -> Iterator[str]:
 
 def codes(source: str) -> set[str]:
     """Return the error codes of a module, as patterns: `code` of classes, `code=` of calls, Google's meanings."""
-    found: set[str] = set()
+    result: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ClassDef):
             for line in node.body:
                 targets = line.targets if isinstance(line, ast.Assign) else [getattr(line, "target", None)]
                 if any(isinstance(target, ast.Name) and target.id == "code" for target in targets):
-                    found.update(_texts(getattr(line, "value", None)))
+                    result.update(_texts(getattr(line, "value", None)))
         elif isinstance(node, ast.keyword) and node.arg == "code":
-            found.update(_texts(node.value))
+            result.update(_texts(node.value))
         elif isinstance(node, ast.Call) and ast.unparse(node.func) == "_Meaning" and len(node.args) > 1:
-            found.update(_texts(node.args[1]))
-    return found
+            result.update(_texts(node.args[1]))
+    return result
 
 
 def test_each_code_of_an_error_is_in_the_table_and_none_else() -> None:
