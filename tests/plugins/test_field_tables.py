@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from gateway.cli.pages.compatibility import endpoints, page
+from gateway.cli.pages.compatibility import endpoints
 from gateway.conversation.field_policy import Policy, review
 from gateway.conversation.notes import Notes
 from gateway.errors import UnsupportedParameter
@@ -103,10 +103,3 @@ def test_a_harmless_field_is_a_note_in_both_modes(
     table: Table, fields: dict[str, Any], notes: list[str], strict: bool
 ) -> None:
     assert noted(table, strict=strict, **fields) == notes
-
-
-def test_a_table_row_has_no_stray_column() -> None:
-    rows = [line for line in page().splitlines() if line.startswith("| `")]
-
-    assert [row for row in rows if row.count("|") != 4] == []
-    assert len(rows) == sum(map(len, endpoints().values()))

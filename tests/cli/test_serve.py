@@ -1,0 +1,53 @@
+"""`gateway serve`: what the command line hands to the server; tests/server/test_serving.py runs it as a process."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.cli.main import main
+from gateway.config.sections import GatewayConfig
+
+Read = Callable[[], tuple[GatewayConfig, Any]]
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Read, bool]]:
+    """Calls of the server, which returns 7 in place of serving."""
+    calls: list[tuple[Read, bool]] = []
+
+    def serve(read: Read, *, ignore_inherited: bool) -> int:
+        calls.append((read, ignore_inherited))
+        return 7
+
+    monkeypatch.setattr("gateway.cli.serve.serve", serve)
+    return calls
+
+
+def test_the_file_is_read_anew_each_time(tmp_path: Path, served: list[tuple[Read, bool]]) -> None:
+    file = tmp_path / "g.yaml"
+    file.write_text("drain: 5\n")
+
+    assert main(["serve", "--config", str(file)]) == 7
+    ((read, ignore_inherited),) = served
+    assert ignore_inherited is False
+    assert read()[0].drain == 5
+    file.write_text("drain: 6\n")
+    assert read()[0].drain == 6
+
+
+def test_an_address_on_the_command_line_wins_over_the_file_and_over_systemd(
+    tmp_path: Path, served: list[tuple[Read, bool]]
+) -> None:
+    file = tmp_path / "g.yaml"
+    file.write_text("listen: {port: 1}\n")
+
+    main(["serve", "--config", str(file), "--listen", "[::1]:2", "--upstream", "http://up.example"])
+
+    ((read, ignore_inherited),) = served
+    config, source = read()
+    assert (config.listen.host, config.listen.port) == ("::1", 2)
+    assert config.upstream.base_url == "http://up.example"
+    assert ignore_inherited is True
+    assert source.file == str(file)
