@@ -39,6 +39,7 @@ def inline(part: AnyPart) -> tuple[str, bytes]:
 )
 def test_a_youtube_video_is_a_file_that_google_fetches(url: str) -> None:
     assert parts.at_url(url, "at") == Part(file_data=FileData(url, "video/mp4"))
+    assert parts.at_url(url, "at", "video/webm") == Part(file_data=FileData(url, "video/webm"))
 
 
 @pytest.mark.parametrize(
