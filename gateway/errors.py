@@ -10,7 +10,7 @@ GatewayError            500  server_error
 ├─ MethodNotAllowed     405  method_not_allowed
 ├─ TooLarge             413  request_too_large
 ├─ RateLimited          429  rate_limit_exceeded
-│  ├─ PoolExhausted          every project is cooling down for this model
+│  ├─ PoolExhausted          no project is free for this model
 │  └─ BudgetExceeded         insufficient_quota: a client's own budget is spent
 ├─ Draining             503  shutting_down
 └─ UpstreamError        502  bad_gateway
@@ -157,7 +157,7 @@ class RateLimited(GatewayError):
 
 
 class PoolExhausted(RateLimited):
-    """Every project of the pool is cooling down for this model; `retry_after` is the time until the first is free."""
+    """No project of the pool is free for this model; `retry_after` is the time until the first is."""
 
 
 class BudgetExceeded(RateLimited):
@@ -211,13 +211,19 @@ class UpstreamTruncated(UpstreamError):
 
 
 class NoUsableKey(UpstreamError):
-    """Google refuses every key of the pool that may serve this model."""
+    """No key can be used: no project serves the model, or Google refuses all keys or has suspended their projects."""
 
     status = 503
     code = "no_usable_key"
 
-    def __init__(self, model: str) -> None:
-        super().__init__(f"No key of this gateway can be used for {model}.", should_retry=False)
+    def __init__(self, model: str, *, served: bool = True) -> None:
+        purpose = f" for {model}" if model else ""
+        super().__init__(
+            f"No key of this gateway can be used{purpose}: Google refuses all keys, or has suspended their projects."
+            if served
+            else f"No Google project of this gateway serves {model}.",
+            should_retry=False,
+        )
 
 
 class UnusableAnswer(UpstreamError):

@@ -103,11 +103,12 @@ class CallAccounting(Struct, frozen=True):
         most = output or self.capability_table.of(call.model).output_tokens or _MOST_OUTPUT
         return CostEstimate(_prompt_bytes(call), most)
 
-    def try_elsewhere(
+    def probe_pool(
         self, error: GatewayError, client: Client, model: str, project: str = ""
     ) -> tuple[bool, GatewayError]:
-        """Return whether another key of the pool can be asked at once, and the error for the client if not.
+        """Lease a key and cancel the lease. Return whether that worked, and the error for the client if not.
 
+        It works if the call can be made again at once, with another key or project.
         Google's words about a key of the pool are not for a client: they are replaced by the pool's own error.
         """
         if not client.id or not isinstance(

@@ -102,13 +102,13 @@ class Preparation:
         translation_context = TranslationContext(
             route.model, capabilities, self._safety, route.search, options.show_thoughts, keys, stored, media
         )
-        translator = _Translator(conversation, options, translation_context, self._capabilities)
+        call_builder = _CallBuilder(conversation, options, translation_context, self._capabilities)
         translation = await offload(options.heavy, translate, conversation, translation_context)
         project = await self._project(translation.request, client) if client.id else ""
         notes = [*translation.notes, "model"] if route.substituted else translation.notes
         report.notes = notes or None
-        plan = self._fallbacks(translator, translation, project, route, client, notes)
-        first = self._exchange.prepare(translator.call(route.model, translation, project), report)
+        plan = self._fallbacks(call_builder, translation, project, route, client, notes)
+        first = self._exchange.prepare(call_builder.call(route.model, translation, project), report)
         if options.choices > 1 and context.cache:
             report.cached = "off"  # the choices of one answer must differ
         choices = [Choice(first.for_choice(i), i, plan, options.choices == 1) for i in range(options.choices)]
@@ -116,7 +116,7 @@ class Preparation:
 
     def _fallbacks(
         self,
-        translator: "_Translator",
+        call_builder: "_CallBuilder",
         first: Translation,
         project: str,
         route: ModelRoute,
@@ -127,7 +127,7 @@ class Preparation:
         models = [name for name in chain if client.rules.allows(name)] if chain else []
         if not models:
             return None
-        return FallbackPlan(models, partial(translator.for_model, first, project), notes)
+        return FallbackPlan(models, partial(call_builder.for_model, first, project), notes)
 
     async def _project(self, request: GenerateContentRequest, client: Client) -> str:
         """Return the project that holds the files and caches an issued key's request names; "" for none."""
@@ -138,7 +138,7 @@ class Preparation:
         return await owners.project(client.scope, dict(zip(names, names, strict=True)), time())
 
 
-class _Translator(Struct, frozen=True):
+class _CallBuilder(Struct, frozen=True):
     """A conversation and what its translation depends on, apart from the model."""
 
     conversation: ConversationBuilder

@@ -49,7 +49,7 @@ class Recovery:
     async def begin(self, state: CallState) -> None:
         """Skip models that have failed repeatedly, while the fallback plan has others."""
         while self._breaker.cooling_down(state.call.model, monotonic()):
-            if not await self._fall_back(state, "resting"):
+            if not await self._fall_back(state, "cooling_down"):
                 break
 
     async def after(self, error: GatewayError, state: CallState) -> None:
@@ -79,7 +79,7 @@ class Recovery:
         self, error: GatewayError, failures: int, context: RequestContext, target: Target
     ) -> None:
         """Wait before another attempt, or raise the error for the client."""
-        elsewhere, error = self._accounting.try_elsewhere(error, context.client, target.model, target.project)
+        elsewhere, error = self._accounting.probe_pool(error, context.client, target.model, target.project)
         jitter = random.random()  # noqa: S311
         verdict = judge(error, failures, self._budget, self._config, jitter, elsewhere=elsewhere)
         if isinstance(verdict, Fail):

@@ -36,7 +36,7 @@ class ExchangeReport(Struct):
     adjusted_own: list[str] = field(default_factory=list)
     """Gemini's fields of the same kind that the client did not send, such as a configured safety threshold."""
     fallbacks: list[str] | None = None
-    """Models that failed and were replaced, each as `model code`."""
+    """Models that were replaced, each as `model code`. The code is `cooling_down` for one that was skipped."""
     hedge: str | None = None
     """Result of a second attempt on another project: `won` or `lost`."""
     cached: str | None = None

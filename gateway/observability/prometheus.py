@@ -108,7 +108,8 @@ FAMILIES: tuple[Family, ...] = (
            ("model", "cause"), _by_keys("failures")),
     Family("gateway_notes", "Request fields that were not honoured, or honoured after a repair."
            " Names beyond the first 300 are counted as `other`.", ("field",), _by_key("notes")),
-    Family("gateway_fallbacks", "Models replaced by the next of `models.fallbacks`, by error code.", ("code",),
+    Family("gateway_fallbacks", "Models replaced by the next of `models.fallbacks`, by error code or"
+           " `cooling_down`.", ("code",),
            _by_key("fallbacks")),
     Family("gateway_hedges", "Hedged requests by outcome: the second project answered first (`won`) or not (`lost`).",
            ("outcome",), _by_key("hedges")),
@@ -121,7 +122,7 @@ FAMILIES: tuple[Family, ...] = (
     Family("gateway_in_progress", "Requests in progress.", (), lambda s: [((), s.admission.in_progress)], "gauge"),
     Family("gateway_in_progress_limit", "Maximum of requests in progress: `limits.streams`.", (),
            lambda s: [((), s.limit)], "gauge"),
-    Family("gateway_pool_resting", "1 for a key, or a project and model, that is cooling down or disabled.",
+    Family("gateway_pool_cooling_down", "1 for a key, or a project and model, that is cooling down or refused.",
            ("project", "key", "model", "reason"), _pool, "gauge"),
     Family("gateway_pool_in_flight", "Calls in progress by project and model.", ("project", "model"),
            _in_flight, "gauge"),

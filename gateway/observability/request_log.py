@@ -84,7 +84,7 @@ class RequestLog(Struct, frozen=True, omit_defaults=True):
     adjusted: list[str] = []
     """Fields that Gemini refused and that were changed for another attempt."""
     fallbacks: list[str] | None = None
-    """Models that failed and were replaced, each with the code of its error."""
+    """Models that failed and were replaced, each with the code of its error, or `cooling_down`."""
     hedge: str | None = None
     """Result of a second attempt on another project: `won` or `lost`."""
     cached: str | None = None

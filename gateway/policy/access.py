@@ -27,7 +27,7 @@ _NO_KEY = (
 
 
 class AuthConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """The API keys that are accepted."""
+    """Whether clients may bring Gemini keys of their own."""
 
     passthrough: Annotated[
         bool, Meta(description="Accept clients' own Gemini keys, and pass them through to Google.")

@@ -6,6 +6,9 @@ time is over and until a success closes it). https://martinfowler.com/bliki/Circ
 
 from gateway.policy.cooldown import Cooldown
 
+FAILING = "failing"
+"""Reason of a breaker's cooldowns."""
+
 
 class Breaker:
     """Opens after `threshold` failures in a row, for `shortest` seconds, and twice as long each time it opens again."""
@@ -40,7 +43,12 @@ class Breaker:
         if may_open and (self.tripped or self.failures >= self._threshold):
             seconds = min(self._longest, self._shortest * 2.0 ** min(self._openings, 30)) * (1 + jitter / 10)
             self._openings += 1
-            self.cooldown.start("failing", now, now + seconds)
+            self.cooldown.start(FAILING, now, now + seconds)
+
+    def restore(self, now: float, until: float) -> None:
+        """Open until a time, as a breaker that this one replaces was."""
+        self._openings = max(1, self._openings)
+        self.cooldown.start(FAILING, now, until)
 
     def succeeded(self) -> None:
         """Close: the count of failures starts again."""

@@ -26,7 +26,7 @@ class Rejected(Struct, frozen=True):
 
 
 class Broken(Struct, frozen=True):
-    """Google, or the network on the way to it, failed."""
+    """Google or the network on the way to it failed, or the attempt ended with an unexpected exception."""
 
 
 class Cancelled(Struct, frozen=True):

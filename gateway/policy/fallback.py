@@ -18,8 +18,8 @@ from gateway.policy.breaker import Breaker
 
 _FAILURES = 3
 """Failed requests in a row before a model that has fallbacks is not called for a while."""
-_SHORTEST, _LONGEST = 1.0, 60.0
-"""Seconds of that."""
+_OPEN_FIRST, _OPEN_LONGEST = 1.0, 60.0
+"""Seconds for which a model's breaker opens: the first time, and at most."""
 _MAX_MODELS = 1000
 """Model names are chosen by clients."""
 
@@ -54,7 +54,7 @@ class ModelBreaker:
         """Record that all attempts of one request failed because of the model or of Google."""
         breaker = self._breakers.get(model)
         if breaker is None:
-            breaker = self._breakers[model] = Breaker(_FAILURES, _SHORTEST, _LONGEST)
+            breaker = self._breakers[model] = Breaker(_FAILURES, _OPEN_FIRST, _OPEN_LONGEST)
         breaker.failed(now)
 
     def succeeded(self, model: str) -> None:

@@ -16,9 +16,9 @@ _LIFE = DAY
 
 
 def period(quota: Quota) -> float | None:
-    """Return the seconds of a quota's window by its id, or None when the id names none.
+    """Return DAY for a quota per day, MINUTE for one per minute or second, else None.
 
-    Ids are such as `GenerateRequestsPerDayPerProjectPerModel-FreeTier`.
+    The id says so. Ids are such as `GenerateRequestsPerDayPerProjectPerModel-FreeTier`.
     """
     if "PerDay" in quota.id:
         return DAY
@@ -28,7 +28,7 @@ def period(quota: Quota) -> float | None:
 def cause(error: GatewayError) -> str:
     """Return why a call failed: `quota_per_minute` or `quota_per_day` if Google names the quota, else the error code.
 
-    A quota of 0 keeps its code, `insufficient_quota`: it does not recover within a minute.
+    A quota of 0 per minute keeps its code, `insufficient_quota`: it does not recover within a minute.
     """
     if isinstance(error, RateLimited):
         periods = {period(quota) for quota in error.quotas}

@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 
 from gateway.errors import Forbidden, NotFound, NoUsableKey, PoolExhausted, RateLimited
 from gateway.policy.bounded import BoundedMapping
+from gateway.policy.breaker import FAILING
 from gateway.policy.call_outcome import Broken, Limited, Ok, Outcome, Rejected
 from gateway.policy.cooldown import Cooldown
 from gateway.policy.google_quota import DAY, midnight, period
@@ -22,11 +23,12 @@ from gateway.policy.pool_projects import (
     PoolProject,
     Project,
     ProjectModelState,
-    key_state,
 )
 
-_SHORTEST, _LONGEST = 1.0, 3600.0
-"""Bounds in seconds of a cooldown that Google asks for (google.rpc.RetryInfo)."""
+_MIN_COOLDOWN = 1.0
+"""Seconds that a cooldown after a 429 lasts at least."""
+_MAX_RETRY_DELAY = 3600.0
+"""Seconds that count, at most, of the delay that a 429 names (google.rpc.RetryInfo), before jitter."""
 _QUOTA_MINUTE = 60.0
 """Seconds of cooldown for a quota per minute without a RetryInfo, and at most for a 429 that gives no details."""
 _FOR_GOOD = 10 * 365 * DAY
@@ -108,17 +110,19 @@ class KeyPool:
 
         Projects in `tried` are chosen only when no other is free. `only` names the one project allowed, because files
         and cached contents belong to a project. `tokens` is the size of the prompt. Raises PoolExhausted with the
-        seconds to wait, and NoUsableKey when Google refuses all keys. With `only` it raises NotFound for a project
-        that is no longer in the pool, and Forbidden for one that does not serve the model.
+        seconds to wait, and NoUsableKey when no project serves the model or Google refuses all keys. With `only` it
+        raises NotFound for a project that is no longer in the pool, and Forbidden for one that does not serve the
+        model.
         """
         candidates = [self._only(only, model)] if only else self._serving(model)
         usable = [project for project in candidates if project.usable_keys(now)]
         if not usable:
-            raise NoUsableKey(model)
+            raise NoUsableKey(model, served=bool(candidates))
         waits = {project.name: self._state(project.name, model).wait(now, tokens) for project in usable}
         free = [project for project in usable if not waits[project.name]]
         if not free:
-            raise _exhausted(min(waits.values()), pinned=bool(only))
+            spent = {self._state(project.name, model).quota_wait(now, tokens) > 0 for project in usable}
+            raise _exhausted(model, min(waits.values()), spent, pinned=bool(only))
         untried = [project for project in free if project.name not in tried]
         return self._lend(self._choose(untried or free, model, affinity), model, now)
 
@@ -164,6 +168,10 @@ class KeyPool:
         project = self._projects.get(update.project)
         if project is None:
             return
+        until = min(update.until, now + _FOR_GOOD)
+        if update.model and update.reason == FAILING:
+            self._state(update.project, update.model).breaker.restore(now, until)
+            return
         if update.model:
             cooldowns = [self._state(update.project, update.model).quota_cooldown]
         elif update.key_id:
@@ -171,24 +179,28 @@ class KeyPool:
         else:
             cooldowns = [project.cooldown]
         for cooldown in cooldowns:
-            cooldown.start(update.reason, now, min(update.until, now + _FOR_GOOD))
+            cooldown.start(update.reason, now, until)
 
     def changes(self, now: float) -> list[PoolUpdate]:
-        """Return all cooldowns that are running, to be stored."""
-        return [
-            PoolUpdate(state.project, state.key_id, state.model, state.reason, state.until)
-            for state in self.describe(now)
+        """Return all cooldowns that are running, to be stored. Learned limits are not among them."""
+        updates = [
+            PoolUpdate(state.project, state.key_id, "", state.reason, state.until)
+            for project in self._projects.values()
+            for state in project.describe(now)
             if state.until is not None
+        ]
+        return updates + [
+            PoolUpdate(name, "", model, cooldown.reason, cooldown.until)
+            for (name, model), state in self._states.items()
+            for cooldown in (state.quota_cooldown, state.breaker.cooldown)
+            if cooldown.remaining(now)
         ]
 
     def describe(self, now: float) -> list[KeyState]:
-        """Return the state of projects and keys, and of models for which a project cools down or has calls."""
+        """Return the state of projects and keys, and of models for which a project is not free or has calls."""
         result = [state for project in self._projects.values() for state in project.describe(now)]
-        for (project, model), state in self._states.items():
-            cooldown = state.cooldown(now)
-            if state.in_flight or cooldown.remaining(now):
-                result.append(key_state(project, "", model, cooldown, now, state.in_flight))
-        return result
+        states = [state.describe(name, model, now) for (name, model), state in self._states.items()]
+        return result + [state for state in states if state.in_flight or state.state != "ready"]
 
     def _serving(self, model: str) -> list[PoolProject]:
         """Return the projects that serve a model. Calls of no model prefer projects that serve all models."""
@@ -245,10 +257,9 @@ class KeyPool:
     def _limited(
         self, lease: Lease, state: ProjectModelState, error: RateLimited, now: float, jitter: float
     ) -> list[PoolUpdate]:
-        """Cool down after a 429.
+        """Learn a 429's limits, cool the project down for the models that it concerns, and return the updates.
 
-        A quota per day lasts until midnight in California, a quota per minute as long as Google says. A 429 without
-        details lasts longer each time, with full jitter.
+        Without details the time is random (full jitter), and its bound doubles with each such 429 in a row.
         """
         for quota in error.quotas:
             state.quotas.learn(quota, now)
@@ -256,7 +267,7 @@ class KeyPool:
         if not reason:
             state.vague_limits += 1
             reason = "limited"
-            until = now + max(_SHORTEST, jitter * min(_QUOTA_MINUTE, 2.0**state.vague_limits))
+            until = now + max(_MIN_COOLDOWN, jitter * min(_QUOTA_MINUTE, 2.0**state.vague_limits))
         models = {lease.model, *(quota.model for quota in error.quotas if quota.model)}
         updates = [PoolUpdate(lease.project, "", model, reason, until) for model in sorted(models)]
         for update in updates:
@@ -288,18 +299,22 @@ def _limit(error: RateLimited, now: float, jitter: float) -> tuple[str, float]:
         return "day", midnight(now)
     if any(periods) or error.retry_after is not None:
         seconds = _QUOTA_MINUTE if error.retry_after is None else error.retry_after
-        return "minute", now + min(_LONGEST, max(_SHORTEST, seconds)) * (1 + jitter / 10)
+        return "minute", now + min(_MAX_RETRY_DELAY, max(_MIN_COOLDOWN, seconds)) * (1 + jitter / 10)
     return "", 0.0
 
 
-def _exhausted(wait: float, *, pinned: bool) -> PoolExhausted:
-    projects = (
-        "The Google project that holds these files has"
+def _exhausted(model: str, wait: float, spent: Collection[bool], *, pinned: bool) -> PoolExhausted:
+    """Return the error for a model that no project is free for. `spent`: whether projects wait for quota or not."""
+    projects, have, are = (
+        ("The Google project that holds these files", "has", "is")
         if pinned
-        else "All Google projects of this gateway have"
+        else ("All Google projects of this gateway", "have", "are")
     )
+    quota = f"{have} used up the quota" + (f" for {model}" if model else "")
+    failures = f"{are} cooling down after failed calls"
+    causes = [text for text, is_cause in ((quota, True in spent), (failures, False in spent)) if is_cause]
     return PoolExhausted(
-        f"{projects} used up the quota for this model.",
+        f"{projects} {' or '.join(causes)}.",
         retry_after=wait,
         should_retry=False if wait > _LONG_WAIT else None,
     )

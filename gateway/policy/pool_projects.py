@@ -13,12 +13,14 @@ from gateway.policy.google_quota import LearnedQuotas
 
 _FAILURES = 5
 """Failures in a row before a project cools down for a model."""
-_SHORTEST, _LONGEST = 1.0, 30.0
-"""Seconds of that cooldown."""
+_OPEN_FIRST, _OPEN_LONGEST = 1.0, 30.0
+"""Seconds for which a project's breaker opens for a model: the first time, and at most."""
 _HALF_OPEN_WAIT = 1.0
 """Seconds to wait while the one trial call of a half-open breaker is in flight."""
 _REFUSALS = ("bad", "leaked", "suspended")
 """Reasons for which Google refuses a key."""
+_LEARNED_LIMIT = "learned_limit"
+"""Reason for which a project is not used while it has used up a limit that a 429 named."""
 
 
 class Project(Struct, frozen=True):
@@ -35,7 +37,7 @@ class KeyState(Struct, frozen=True):
     project: str
     key_id: str
     model: str
-    state: Literal["ready", "resting", "refused"]
+    state: Literal["ready", "cooling_down", "refused"]
     reason: str
     until: float | None
     in_flight: int
@@ -49,7 +51,7 @@ class ProjectModelState:
     def __init__(self) -> None:
         self.quota_cooldown = Cooldown()
         self.quotas = LearnedQuotas()
-        self.breaker = Breaker(_FAILURES, _SHORTEST, _LONGEST)
+        self.breaker = Breaker(_FAILURES, _OPEN_FIRST, _OPEN_LONGEST)
         self.in_flight = 0
         self.vague_limits = 0
         """429s in a row that named no quota and no delay."""
@@ -58,12 +60,24 @@ class ProjectModelState:
         """Return the longer of the cooldowns for a spent quota and for failures."""
         return max(self.quota_cooldown, self.breaker.cooldown, key=lambda cooldown: cooldown.remaining(now))
 
+    def quota_wait(self, now: float, tokens: int) -> float:
+        """Return the seconds until a prompt of so many tokens is within the quotas, as far as they are known."""
+        return max(self.quota_cooldown.remaining(now), self.quotas.wait(now, tokens))
+
+    def describe(self, project: str, model: str, now: float) -> KeyState:
+        """Return the state as operators see it. A learned limit counts if it lasts longer than the cooldowns."""
+        cooldown, seconds = self.cooldown(now), self.quotas.wait(now, 0)
+        if seconds > cooldown.remaining(now):
+            cooldown = Cooldown()
+            cooldown.start(_LEARNED_LIMIT, now, now + seconds)
+        return key_state(project, "", model, cooldown, now, self.in_flight)
+
     def wait(self, now: float, tokens: int) -> float:
         """Return the seconds until a call with a prompt of so many tokens may be made, 0.0 for now.
 
         After a cooldown for failures, one call at a time is let through until one succeeds.
         """
-        seconds = max(self.cooldown(now).remaining(now), self.quotas.wait(now, tokens))
+        seconds = max(self.quota_wait(now, tokens), self.breaker.cooldown.remaining(now))
         return seconds or (_HALF_OPEN_WAIT if self.breaker.tripped and self.in_flight else 0.0)
 
 
@@ -118,5 +132,5 @@ def key_state(
     """Return the state that a cooldown means."""
     if not cooldown.remaining(now):
         return KeyState(project, key_id, model, "ready", "", None, in_flight)
-    state: Literal["resting", "refused"] = "refused" if cooldown.reason in _REFUSALS else "resting"
+    state: Literal["cooling_down", "refused"] = "refused" if cooldown.reason in _REFUSALS else "cooling_down"
     return KeyState(project, key_id, model, state, cooldown.reason, cooldown.until, in_flight)

@@ -147,7 +147,7 @@ class Admin:
         return _done(await self._changed(revoke, request.match_info["id"], time()))
 
     async def pool(self, _: web.Request) -> web.Response:
-        """List projects and keys: ready, cooling down or rejected, with reason and end."""
+        """List projects and keys: ready, cooling down or refused, with reason and end."""
         states = self._services().exchange.accounting.pool.describe(time())
         data = [
             {**msgspec.to_builtins(state), "until": _iso(state.until) if state.until else None}

@@ -43,7 +43,8 @@ HEADERS: tuple[Header, ...] = (
     Header("x-gateway-cache", "response",
            "`hit`, `miss` or `off`, if the client or its key asked for the cache."),
     Header("x-gateway-fallback", "response",
-           "Models of `models.fallbacks` that failed before this one, each with its error code."),
+           "Models of `models.fallbacks` that failed before this one, each with its error code, or"
+           " `cooling_down` for one that was skipped."),
     Header("x-should-retry", "response", "Whether OpenAI's and Anthropic's SDKs should retry an error."),
     Header("retry-after", "response", "Seconds until a retry makes sense (RFC 9110, 10.2.3)."),
     Header("retry-after-ms", "response", "The same in milliseconds, which OpenAI's SDKs prefer."),

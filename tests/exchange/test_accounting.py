@@ -77,7 +77,7 @@ def limited() -> RateLimited:
 def test_a_limited_key_leaves_the_others(accounting: CallAccounting) -> None:
     error = limited()
 
-    assert accounting.try_elsewhere(error, ISSUED, MODEL) == (True, error)
+    assert accounting.probe_pool(error, ISSUED, MODEL) == (True, error)
     assert [state.in_flight for state in accounting.pool.describe(time()) if state.in_flight] == []
 
 
@@ -93,12 +93,12 @@ def test_a_limited_key_leaves_the_others(accounting: CallAccounting) -> None:
 def test_where_no_key_is_at_fault_the_error_is_the_clients(
     accounting: CallAccounting, client: Client, error: GatewayError
 ) -> None:
-    assert accounting.try_elsewhere(error, client, MODEL) == (False, error)
+    assert accounting.probe_pool(error, client, MODEL) == (False, error)
 
 
 def test_without_another_key_the_pools_error_replaces_googles(accounting: CallAccounting) -> None:
     refused = Forbidden("API key AQ.a is suspended", upstream_status=403)
-    elsewhere, error = accounting.try_elsewhere(refused, ISSUED, MODEL, project="gone")
+    elsewhere, error = accounting.probe_pool(refused, ISSUED, MODEL, project="gone")
 
     assert not elsewhere
     assert error is not refused

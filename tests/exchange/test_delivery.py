@@ -51,14 +51,14 @@ def test_every_answer_has_its_id_and_what_the_report_says() -> None:
     assert headers == {"x-request-id": "req_1"}
 
     told = context()
-    told.report.cached, told.report.fallbacks = "hit", ["a overloaded", "b resting"]
+    told.report.cached, told.report.fallbacks = "hit", ["a overloaded", "b cooling_down"]
     told.report.limits = (WindowState(Window("requests", 5, 60), 4, 12.0),)
     add_gateway_headers(headers, told)
 
     assert headers == {
         "x-request-id": "req_1",
         "x-gateway-cache": "hit",
-        "x-gateway-fallback": "a overloaded, b resting",
+        "x-gateway-fallback": "a overloaded, b cooling_down",
         "x-ratelimit-limit-requests": "5",
         "x-ratelimit-remaining-requests": "4",
         "x-ratelimit-reset-requests": "12.000s",

@@ -194,7 +194,7 @@ async def test_a_model_that_has_recovered_is_asked_again(
     base = await serve(CHAIN, upstream)
     for _ in range(10):
         await ask(http, base)
-    assert (await ask(http, base))[1]["x-gateway-fallback"] == f"{PRO} resting, {OLD} resting"
+    assert (await ask(http, base))[1]["x-gateway-fallback"] == f"{PRO} cooling_down, {OLD} cooling_down"
     models.statuses = {}
     now += 61
 

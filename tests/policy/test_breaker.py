@@ -17,6 +17,14 @@ def test_it_opens_after_so_many_failures_in_a_row() -> None:
     assert states == [False, False, False, False, False, True]
 
 
+def test_a_restored_breaker_is_open_and_then_half_open() -> None:
+    breaker = Breaker(3, 1.0, 60.0)
+    breaker.restore(100.0, 104.0)
+    assert (breaker.tripped, open_for(breaker, 100.0), breaker.is_open(104.0)) == (True, 4, False)
+    breaker.failed(104.0)
+    assert open_for(breaker, 104.0) == 2
+
+
 def test_each_failure_after_its_time_opens_it_for_twice_as_long_up_to_a_bound() -> None:
     breaker, now, seconds = Breaker(1, 1.0, 60.0), 100.0, []
     for _ in range(9):

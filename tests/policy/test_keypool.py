@@ -200,6 +200,26 @@ def test_a_client_is_told_the_shortest_wait() -> None:
     assert wait(keys, NOON + 22) == pytest.approx(28)
 
 
+def test_a_client_is_told_whether_quota_or_failures_keep_the_projects_out() -> None:
+    keys, messages = pool("a", "b"), []
+    for reasons in (("failing", "failing"), ("failing", "minute"), ("minute", "minute")):
+        for project, reason in zip("ab", reasons, strict=True):
+            keys.apply(PoolUpdate(project, "", M, reason, NOON + 9), NOON)
+        with pytest.raises(PoolExhausted) as caught:
+            keys.acquire(M, NOON)
+        messages.append(caught.value.message)
+    with pytest.raises(PoolExhausted) as caught:
+        keys.acquire(M, NOON, only="a")
+
+    projects = "All Google projects of this gateway"
+    assert messages == [
+        f"{projects} are cooling down after failed calls.",
+        f"{projects} have used up the quota for {M} or are cooling down after failed calls.",
+        f"{projects} have used up the quota for {M}.",
+    ]
+    assert caught.value.message == f"The Google project that holds these files has used up the quota for {M}."
+
+
 @pytest.mark.parametrize(("seconds", "should_retry"), [(60, None), (61, False), (3600, False)])
 def test_sdks_are_told_not_to_retry_when_it_takes_longer_than_a_minute(
     seconds: float, should_retry: bool | None
@@ -286,6 +306,16 @@ def test_after_its_cooldown_a_failing_project_gets_one_call_at_a_time_until_one_
     assert [keys.acquire(M, NOON + 3).project for _ in range(6)].count("a") > 1
 
 
+def test_a_rebuilt_pool_tries_a_failing_project_with_one_call_at_a_time() -> None:
+    keys, rebuilt = pool("a", "b"), pool("a", "b")
+    fail_in_a_row(keys, 5, NOON)
+    for update in keys.changes(NOON):
+        rebuilt.apply(update, NOON)
+    assert cooldowns(rebuilt, NOON) == {("a", M): ("failing", 1)}
+
+    assert [rebuilt.acquire(M, NOON + 2).project for _ in range(6)].count("a") == 1
+
+
 def test_limits_without_details_take_longer_each_time_and_a_success_forgets_them() -> None:
     keys = pool("a")
     now, waits = NOON, []
@@ -309,6 +339,16 @@ def test_a_limit_that_a_429_named_is_not_exceeded_again() -> None:
 
     assert wait(keys, later + 10) == pytest.approx(50)
     assert keys.acquire(M, later + 60.5).project == "a"
+
+
+def test_a_learned_limit_is_shown_while_it_keeps_a_project_out_and_is_not_stored() -> None:
+    keys = pool("a")
+    fail(keys, limited(Quota(PER_MINUTE, value=1), after=1), NOON)
+    assert cooldowns(keys, NOON) == {("a", M): ("learned_limit", 60)}
+    assert wait(keys, NOON + 1) == pytest.approx(59)
+    assert [(update.reason, update.until - NOON) for update in keys.changes(NOON)] == [("minute", 1)]
+    assert keys.changes(NOON + 1) == []
+    assert cooldowns(keys, NOON + 60) == {}
 
 
 def test_a_limit_of_tokens_counts_what_was_used_and_what_is_wanted() -> None:
@@ -352,8 +392,18 @@ def test_patterns_decide_which_projects_serve_a_model() -> None:
     keys = KeyPool([Project("a", ("k",), ("gemini-2*",)), Project("b", ("l",), ("gemma-*",))], PoolConfig())
 
     assert keys.acquire("gemma-3", NOON).project == "b"
-    with pytest.raises(NoUsableKey):
+    with pytest.raises(NoUsableKey, match=r"No Google project of this gateway serves imagen-4\.$"):
         keys.acquire("imagen-4", NOON)
+
+
+@pytest.mark.parametrize(("model", "purpose"), [(M, f" for {M}"), ("", "")])
+def test_where_all_keys_are_refused_the_message_says_so(model: str, purpose: str) -> None:
+    keys = pool("a")
+    fail(keys, refused(), NOON, model)
+    with pytest.raises(
+        NoUsableKey, match=f"^No key of this gateway can be used{purpose}: Google refuses all keys"
+    ):
+        keys.acquire(model, NOON)
 
 
 def test_a_conversation_stays_on_its_project_while_that_is_free() -> None:

@@ -32,7 +32,7 @@ def test_no_key_of_a_project_that_cools_down_is_usable() -> None:
 
 @pytest.mark.parametrize(
     ("reason", "state"),
-    [("bad", "refused"), ("leaked", "refused"), ("suspended", "refused"), ("day", "resting"), ("failing", "resting")],
+    [("bad", "refused"), ("leaked", "refused"), ("suspended", "refused"), ("day", "cooling_down"), ("failing", "cooling_down")],
 )  # fmt: skip
 def test_what_operators_see(reason: str, state: str) -> None:
     cooldown = Cooldown()

@@ -73,7 +73,7 @@ async def test_usage_pool_and_metrics_by_the_admin_api(team: Team, google: Googl
     )
     async with admin.get("/metrics", headers={"Authorization": ""}) as response:
         text = await response.text()
-    assert 'gateway_pool_resting{key="",model="gemini-2.5-flash",project="a",reason="day"} 1.0' in text
+    assert 'gateway_pool_cooling_down{key="",model="gemini-2.5-flash",project="a",reason="day"} 1.0' in text
     assert 'gateway_errors_total{code="rate_limit_exceeded",status="429"} 1.0' in text
     assert 'gateway_upstream_errors_total{cause="quota_per_day",model="gemini-2.5-flash"} 2.0' in text
     assert "AIza" not in text
