@@ -4,11 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import aiohttp
+import hypothesis
 import pytest
 from aiohttp import web
 
 from gateway.emulator.server import build_fake
 from tests.support.servers import Fake, RawUpstream, Serve
+
+hypothesis.settings.register_profile("gateway", deadline=None)  # a clock depends on the machine
+hypothesis.settings.load_profile("gateway")
 
 
 @pytest.fixture

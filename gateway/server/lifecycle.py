@@ -86,11 +86,12 @@ async def drain(front: web.AppRunner | None, runner: web.AppRunner, state: Drain
     client is just sending on it (RFC 9112, 9.6).
     """
     state.draining = True
+    hurry = asyncio.ensure_future(until_told_to_stop() if front is not None else asyncio.Event().wait())
+    await asyncio.sleep(0)  # so that a second signal is heard from STOPPING=1 on
     if front is not None:
         notify("STOPPING=1")
         for site in list(front.sites):
             await site.stop()
-    hurry = asyncio.ensure_future(until_told_to_stop() if front is not None else asyncio.Event().wait())
     await _until(lambda: not _connections(runner) or hurry.done(), min(limit, _IDLE_GRACE))
     await _until(lambda: not state.tasks or hurry.done(), limit)
     state.expire()

@@ -11,6 +11,7 @@ import pytest
 from gateway.emulator.server import serve_fake
 from tests.support.emulator import KEY, Served, call
 from tests.support.servers import Fake
+from tests.support.waiting import eventually
 
 HI = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
 
@@ -71,10 +72,7 @@ async def test_a_disconnect_during_a_slow_reply_is_recorded(http: aiohttp.Client
     slow = {"contents": [user("[[slow 60]]")]}
     asking_task = asyncio.ensure_future(http.post(url, json=slow, headers={"x-goog-api-key": "k"}))
 
-    async with asyncio.timeout(10):
-        while not fake.calls:
-            await asyncio.sleep(0.01)
-        assert not fake.last.left
-        asking_task.cancel()
-        while not fake.last.left:
-            await asyncio.sleep(0.01)
+    await eventually(lambda: fake.calls)
+    assert not fake.last.left
+    asking_task.cancel()
+    await eventually(lambda: fake.last.left)

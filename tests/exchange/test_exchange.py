@@ -6,7 +6,10 @@ import json
 import aiohttp
 import pytest
 
+from gateway.observability.json_log import JsonLog
+from gateway.observability.request_log import RequestLog
 from tests.support.servers import Fake, RawUpstream, Serve, chunked, whole
+from tests.support.waiting import eventually
 
 BODY = {"messages": [{"role": "user", "content": "hello"}], "stream": True}
 
@@ -178,7 +181,7 @@ async def test_silence_is_kept_alive_and_a_late_failure_is_a_frame(
     async with http.post(base + "/v1/chat/completions", json=BODY) as response:
         assert response.status == 200
         assert await response.content.readexactly(28) == b": keep-alive\n\n" * 2
-    await asyncio.wait_for(raw_upstream.left.wait(), 5)
+    await eventually(raw_upstream.left.is_set)
 
 
 async def test_a_failure_after_the_grace_is_told_in_the_stream(
@@ -211,16 +214,19 @@ async def test_the_upstream_call_ends_when_the_client_leaves(
         b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\nContent-Length: %d\r\n\r\n%s"
         % (len(body), body)
     )
-    while not raw_upstream.requests:
-        await asyncio.sleep(0)
+    await eventually(lambda: raw_upstream.requests)
     if streamed and len(script) > 1:
         await reader.readuntil(b'"content":"a"')
     writer.close()
 
-    await asyncio.wait_for(raw_upstream.left.wait(), 5)
+    await eventually(raw_upstream.left.is_set)
 
 
-async def test_a_client_that_reads_nothing_is_cut_off(serve: Serve, raw_upstream: RawUpstream) -> None:
+async def test_a_client_that_reads_nothing_is_cut_off(
+    serve: Serve, raw_upstream: RawUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log: list[RequestLog] = []
+    monkeypatch.setattr(JsonLog, "exchange", lambda _, record: log.append(record))
     base = await serve(
         "stream: {first_byte_grace: 0.1, keep_alive: 0.1, write_timeout: 0.2}", raw_upstream.url
     )
@@ -233,17 +239,7 @@ async def test_a_client_that_reads_nothing_is_cut_off(serve: Serve, raw_upstream
         % (len(body), body)
     )
     writer.transport.pause_reading()  # type: ignore[attr-defined]
-    while not raw_upstream.requests:
-        await asyncio.sleep(0)
-
-    async def upstream_is_done() -> None:
-        while not raw_upstream.left.is_set():
-            await asyncio.sleep(0.01)
-
-    # The upstream's own writes stall too, so its end shows as a broken connection or as a client that left.
-    done = asyncio.create_task(upstream_is_done())
-    await asyncio.wait({done}, timeout=1)
-    done.cancel()
+    await eventually(lambda: log)
     writer.transport.resume_reading()  # type: ignore[attr-defined]
     with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
         await asyncio.wait_for(reader.readexactly(40_000_000), 20)

@@ -23,6 +23,7 @@ from gateway.policy.client_rules import Rules
 from gateway.store.ledger import client_keys
 from gateway.store.ledger.tables import open_engine
 from tests.support.servers import RawUpstream, Serve, chunked, whole
+from tests.support.waiting import eventually
 
 MODEL = "gemini-2.5-flash"
 CONTENT = "a-secret-of-the-clients"
@@ -219,10 +220,9 @@ async def test_a_stream_that_breaks_is_an_error_in_spite_of_its_status(traced: T
 
 async def test_a_client_that_leaves(traced: Traced, raw_upstream: RawUpstream) -> None:
     asking = asyncio.create_task(traced.ask([*STREAMED[:-1], None], stream=True))
-    while not raw_upstream.requests:
-        await asyncio.sleep(0.001)
+    await eventually(lambda: raw_upstream.requests)
     asking.cancel()
-    await raw_upstream.left.wait()
+    await eventually(raw_upstream.left.is_set)
     call, request = await traced.spans()
 
     assert described(call)["gateway.outcome"] == "cancelled"
@@ -326,8 +326,7 @@ async def test_other_surfaces_have_their_own_operations(traced: Traced) -> None:
 async def test_work_in_the_background_has_a_span_of_its_own(traced: Traced) -> None:
     parent = {"traceparent": f"00-{TRACE}-{SPAN}-01"}
     await traced.post("/v1/responses", STREAMED, headers=parent, input="x", background=True)
-    while len(traced.exporter.get_finished_spans()) < 3:
-        await asyncio.sleep(0.001)
+    await eventually(lambda: len(traced.exporter.get_finished_spans()) >= 3)
     by_kind = {span.kind: span for span in await traced.spans()}
 
     assert described(by_kind[SpanKind.SERVER])["gateway.attempts"] == 0

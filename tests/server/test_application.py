@@ -15,6 +15,7 @@ from gateway.store.ledger.reports import usage
 from gateway.store.ledger.tables import open_engine
 from tests.support.servers import Serve
 from tests.support.team import Google, Team, good, refused, spent
+from tests.support.waiting import eventually
 
 
 @pytest.mark.parametrize("streamed", [False, True])
@@ -159,10 +160,7 @@ async def test_no_more_at_once_than_allowed(team: Team, google: Google) -> None:
     await team.start("a")
     google.hold.clear()
     tasks = [asyncio.create_task(team.ask(key)) for _ in range(5)]
-    done, waiting = await asyncio.wait(tasks, timeout=5, return_when=asyncio.FIRST_COMPLETED)
-    while len(done) < 3:
-        more, waiting = await asyncio.wait(waiting, timeout=5, return_when=asyncio.FIRST_COMPLETED)
-        done |= more
+    await eventually(lambda: sum(task.done() for task in tasks) >= 3)
     google.hold.set()
     answers = await asyncio.gather(*tasks)
 
@@ -188,12 +186,9 @@ async def test_who_leaves_early_pays_for_the_prompt(team: Team, google: Google) 
     await team.start("a")
     google.hold.clear()
     task = asyncio.create_task(team.ask(key))
-    async with asyncio.timeout(5):
-        while not google.calls:
-            await asyncio.sleep(0.01)
-        task.cancel()
-        while not [row for row in team.rows() if row.outcome == "cancelled"]:
-            await asyncio.sleep(0.01)
+    await eventually(lambda: google.calls)
+    task.cancel()
+    await eventually(lambda: [row for row in team.rows() if row.outcome == "cancelled"])
     (row,) = team.rows()
 
     assert (row.exact, row.prompt > 0) == (False, True)

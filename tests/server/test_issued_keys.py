@@ -19,7 +19,7 @@ async def test_keys_revoked_expired_and_rotated(team: Team) -> None:
     engine.dispose()
     assert renewed is not None
 
-    async with asyncio.timeout(5):  # known within a second; a loaded machine may take longer
+    async with asyncio.timeout(30):  # known within a second; a loaded machine may take longer
         while (await team.ask(key))[0] == 200 or (await team.ask(other))[0] == 200:
             await asyncio.sleep(0.05)
     assert (await team.ask(renewed))[0] == 200

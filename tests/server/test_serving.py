@@ -15,6 +15,7 @@ import pytest
 from gateway.cli.main import main
 from tests.support.paths import ROOT
 from tests.support.servers import RawUpstream, chunked
+from tests.support.waiting import eventually
 
 BODY = {"messages": [{"role": "user", "content": "hello"}], "stream": True}
 EVENT = b'data: {"candidates":[{"content":{"parts":[{"text":"a"}]}}]}\r\n\r\n'
@@ -112,7 +113,6 @@ async def test_sigterm_lets_a_stream_end_or_tells_it_why_not(
         gateway.process.send_signal(signal.SIGTERM)
         await gateway.notified("STOPPING=1")
         if hurry:
-            await asyncio.sleep(0.2)
             gateway.process.send_signal(signal.SIGTERM)
         rest = await response.text()
     code = await asyncio.to_thread(gateway.process.wait, 20)
@@ -132,8 +132,7 @@ async def test_a_unary_request_cut_by_the_drain_is_a_503(
     asking = asyncio.create_task(
         http.post(base + "/v1/chat/completions", json={**BODY, "stream": False}).__aenter__()
     )
-    while not raw_upstream.requests:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: raw_upstream.requests)
     assert gateway.process is not None
     gateway.process.send_signal(signal.SIGTERM)
     response = await asking

@@ -19,6 +19,7 @@ from gateway.store.key_value import StoreKind, StoreLimits
 from gateway.store.redis import Redis, RedisCounters, RedisPoolUpdates, RedisStore
 from gateway.store.state_stores import RESPONSES, SIGNATURES
 from tests.support.paths import ROOT
+from tests.support.waiting import eventually
 
 needs_redis = pytest.mark.skipif(shutil.which("redis-server") is None, reason="no redis-server on the PATH")
 NOW = 1_000_000_000.0
@@ -62,18 +63,12 @@ async def opened(url: str) -> tuple[Redis, list[str]]:
     return shared, messages
 
 
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(15):
-        while not condition():
-            await asyncio.sleep(0.02)
-
-
 @pytest.fixture
 async def shared(server: Server, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Redis]:
     """A connection whose calls may take seconds: the machine that runs the tests may be busy."""
     monkeypatch.setattr("gateway.store.redis._BUDGET", 5.0)
     result, _ = await opened(server.url)
-    await until(lambda: not result.degraded)
+    await eventually(lambda: not result.degraded)
     yield result
     await result.__aexit__()
 
@@ -138,7 +133,7 @@ async def test_pools_exchange_updates(shared: Redis) -> None:
 @pytest.mark.parametrize("how", ["kill", "stop"])
 async def test_a_redis_that_is_gone_keeps_no_call_waiting_and_is_used_again(server: Server, how: str) -> None:
     shared, messages = await opened(server.url)
-    await until(lambda: not shared.degraded)
+    await eventually(lambda: not shared.degraded)
     messages.clear()
     counters = RedisCounters(shared, 2)
     window = Window("requests", 20, 60)
@@ -159,7 +154,7 @@ async def test_a_redis_that_is_gone_keeps_no_call_waiting_and_is_used_again(serv
         server.start()
     else:
         server.process.send_signal(signal.SIGCONT)
-    await until(lambda: not shared.degraded)
+    await eventually(lambda: not shared.degraded)
     assert (await counters.take("d", [(window, 20)], NOW)).blocked is None
     assert messages[1] == "Redis is used again."
     await shared.__aexit__()
@@ -269,7 +264,7 @@ async def test_a_slow_redis_is_not_used_until_it_is_quick(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ready, _ = await opened(server.url)
-    await until(lambda: not ready.degraded)  # the server is up
+    await eventually(lambda: not ready.degraded)  # the server is up
     await ready.__aexit__()
     monkeypatch.setattr("gateway.store.redis._PROBE", 0.01)
     delay, probes = 0.055, 0
@@ -291,16 +286,16 @@ async def test_a_slow_redis_is_not_used_until_it_is_quick(
 
     proxy = await asyncio.start_server(through, "127.0.0.1", 0)
     slow, messages = await opened(f"redis://127.0.0.1:{proxy.sockets[0].getsockname()[1]}/0")
-    await until(lambda: probes >= 6)
+    await eventually(lambda: probes >= 6)
 
     assert slow.degraded
     assert len(messages) == 1
     delay = 0
-    await until(lambda: not slow.degraded)
+    await eventually(lambda: not slow.degraded)
     assert messages[1:] == ["Redis is used again."]
     await slow.__aexit__()
     proxy.close()
-    await until(lambda: not ends)
+    await eventually(lambda: not ends)
 
 
 async def test_without_a_redis_the_process_starts_alone() -> None:
@@ -332,14 +327,14 @@ async def test_a_client_that_disconnects_keeps_no_place(shared: Redis) -> None:
 @needs_redis
 async def test_places_left_while_redis_was_gone_are_given_back(server: Server) -> None:
     shared, _ = await opened(server.url)
-    await until(lambda: not shared.degraded)
+    await eventually(lambda: not shared.degraded)
     counters = RedisCounters(shared, 2)
     assert await counters.enter("c", 1, "a", NOW)
     server.process.send_signal(signal.SIGSTOP)
     await counters.leave("c", "a")
     assert shared.degraded
     server.process.send_signal(signal.SIGCONT)
-    await until(lambda: not shared.degraded)
+    await eventually(lambda: not shared.degraded)
 
     assert await counters.enter("c", 1, "b", NOW)
     await shared.__aexit__()

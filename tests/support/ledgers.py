@@ -1,6 +1,5 @@
 """Ledgers for tests: on SQLite, and on PostgreSQL where GATEWAY_TEST_POSTGRES names a database."""
 
-import asyncio
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from gateway.policy.budgets import Budget
 from gateway.policy.ledger import Intent, LedgerConfig, Outcome, Settlement
 from gateway.store.ledger.tables import attempt
 from gateway.store.ledger.writer import Ledger
+from tests.support.waiting import eventually
 
 POSTGRES = os.environ.get("GATEWAY_TEST_POSTGRES")
 """URL of a database that may be emptied; `make test-cluster` provides one."""
@@ -66,9 +66,7 @@ class OpenLedger:
 
     async def written(self) -> None:
         """Wait until all rows are committed: on a busy machine, calls do not wait for the last commit."""
-        async with asyncio.timeout(20):
-            while self.ledger.waiting:
-                await asyncio.sleep(0.01)
+        await eventually(lambda: not self.ledger.waiting)
 
     async def rows(self) -> list[Any]:
         """Return all rows, once they are committed."""

@@ -16,6 +16,7 @@ from gateway.policy.client_rules import Rules
 from gateway.store.ledger import client_keys
 from gateway.store.ledger.tables import attempt, open_engine
 from tests.support.servers import Serve
+from tests.support.waiting import eventually
 
 GOOGLE = "type.googleapis.com/google.rpc."
 
@@ -105,8 +106,6 @@ class Team:
         return list(result)
 
     async def settled(self) -> list[Any]:
-        """The same, once all have ended: on a busy machine nobody waits for the last commit."""
-        async with asyncio.timeout(10):
-            while any(row.ended is None for row in self.rows()):
-                await asyncio.sleep(0.01)
+        """Return the ledger's rows once all calls have ended: an answer does not wait for the last commit."""
+        await eventually(lambda: all(row.ended is not None for row in self.rows()))
         return self.rows()
