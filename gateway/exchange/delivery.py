@@ -10,13 +10,16 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from aiohttp import web
+from msgspec import Struct
 
 from gateway.config.sections import StreamConfig
 from gateway.errors import GatewayError, MethodNotAllowed, openai_error, retry_headers
 from gateway.exchange.context import CONTEXT, RequestContext
 from gateway.exchange.exchange import Exchange, Reply
 from gateway.exchange.fallback import Choice
-from gateway.gemini.events import Event
+from gateway.exchange.ids import unique
+from gateway.exchange.preparation import PreparedRequest
+from gateway.gemini.events import Event, TextDelta, TurnStarted
 from gateway.gemini.sse import comment
 from gateway.gemini.stream_translator import Encoder, StreamTranslator
 from gateway.gemini.turn_reader import TurnReader
@@ -63,6 +66,21 @@ class Answer(Protocol):
         """Return the headers of the answer; usually `answer_headers`."""
 
 
+class WholeAnswer(Struct, frozen=True):
+    """A whole answer for a surface that does not stream."""
+
+    events: list[Event]
+    model: str
+    """The model that answered, also when it is a fallback."""
+    headers: dict[str, str]
+    """`x-gateway-model` and `x-gateway-notes`."""
+
+    @property
+    def text(self) -> str:
+        """The text of all choices, without thoughts."""
+        return "".join(event.text for event in self.events if isinstance(event, TextDelta))
+
+
 class Delivery:
     """Sends the answers of the generating surfaces."""
 
@@ -77,6 +95,17 @@ class Delivery:
         events = await self._exchange.complete(answer.choices, context, answer.reader)
         body = await answer.whole(events)
         return json_response(body, _headers(context, answer))
+
+    async def ask(self, prepared: PreparedRequest, context: RequestContext) -> WholeAnswer:
+        """Ask Gemini for a whole answer, which the caller sends. Raises GatewayError."""
+        events = await self._exchange.complete(
+            prepared.choices,
+            context,
+            lambda choice: TurnReader(_call_id, prepared.rules, prepared.keys, choice),
+        )
+        named = (event.model for event in events if isinstance(event, TurnStarted) and event.model)
+        context.report.model = model = next(named, prepared.call.model)
+        return WholeAnswer(events, model, answer_headers(model, prepared.notes, context.report.adjusted))
 
     async def _stream(
         self, request: web.Request, context: RequestContext, answer: Answer
@@ -104,6 +133,10 @@ class Delivery:
             async for data in frames:
                 await reply.write(data)
             return await reply.finish()
+
+
+def _call_id() -> str:
+    return unique("call_")
 
 
 def json_response(body: bytes, headers: Mapping[str, str], status: int = 200) -> web.Response:

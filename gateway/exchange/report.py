@@ -1,4 +1,7 @@
-"""Report of one request, collected while it runs. Only `gateway.exchange` writes to it."""
+"""Report of one request, collected while it runs.
+
+The exchange fills it in. A plugin that calls Gemini without a conversation calls `describe`.
+"""
 
 from collections.abc import Sequence
 

@@ -15,7 +15,7 @@ Reason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
 class TurnStarted(Struct, frozen=True, gc=False):
-    """The start of an answer; either name may be missing."""
+    """The start of an answer. The id is Gemini's; the model is the one that answers, safe for a header."""
 
     response_id: str | None
     model: str | None

@@ -5,6 +5,7 @@ Gemini does not have, cumulative token counts, blocked prompts, and streams that
 https://ai.google.dev/api/generate-content#v1beta.GenerateContentResponse.
 """
 
+import re
 from collections.abc import Callable
 
 import msgspec
@@ -89,6 +90,9 @@ _NUMBERED = {
 
 _CODE_OK = ("OUTCOME_OK", 1)
 
+_MODEL_NAME = re.compile(r"(?:models/)?([\w.@:/-]{1,128})", re.ASCII)
+"""A name that may stand in a header: Google's words go to the client there."""
+
 
 class _CandidateState:
     """Parts of one candidate that its last events need."""
@@ -153,7 +157,8 @@ class TurnReader:
         events: list[Event] = []
         if not self._started:
             self._started = True
-            events.append(TurnStarted(response.response_id, response.model_version or self.model))
+            name = _MODEL_NAME.fullmatch(response.model_version or "")
+            events.append(TurnStarted(response.response_id, name[1] if name else self.model))
         if response.usage_metadata is not None:
             self._usage = merge(self._usage, response.usage_metadata)
             self._counts = None

@@ -19,6 +19,7 @@ EXAMPLES = (
     "acme_gateway/echo.py",
     "acme_gateway/tokens.py",
     "acme_gateway/teams.py",
+    "acme_gateway/ping.py",
     "setup.cfg",
     "pyproject.toml",
 )
@@ -120,6 +121,31 @@ async def test_tokens_are_counted_once_and_then_stored(
         b"POST /v1beta/models/gemini-flash-latest:countTokens"
     ]
     assert lines == [{"logger": "gateway.plugins.acme_tokens", "level": "info", "message": "closing"}]
+
+
+@pytest.mark.usefixtures("acme")
+async def test_ping_says_which_model_answered_and_what_was_not_honoured(
+    http: aiohttp.ClientSession, serve: Serve, fake: Fake
+) -> None:
+    fallbacks = "models: {fallbacks: {gemini-gone: [gemini-2.0-flash]}}"
+    base = await serve(f"plugins: {{acme_ping: {{}}}}\n{fallbacks}", fake.url)
+    body = {"text": "hi", "model": "gemini-gone", "tempo": 3}
+    async with http.post(base + "/v1/ping", json=body) as response:
+        answer = await response.json()
+        headers = response.headers
+
+    assert (response.status, answer["model"]) == (200, "gemini-2.0-flash")
+    assert answer["pong"]
+    assert headers["x-gateway-model"] == "gemini-2.0-flash"
+    assert headers["x-gateway-notes"] == "tempo,model"
+
+
+@pytest.mark.usefixtures("acme")
+@pytest.mark.parametrize("text", ["", 5, None])
+async def test_ping_names_a_wrong_field(http: aiohttp.ClientSession, serve: Serve, text: object) -> None:
+    base = await serve("plugins: {acme_ping: {}}")
+    async with http.post(base + "/ping", json={"text": text}) as response:
+        assert (response.status, (await response.json())["error"]["param"]) == (400, "text")
 
 
 @pytest.mark.usefixtures("acme")

@@ -80,6 +80,26 @@ def test_an_answer_without_a_model_has_the_requested_one() -> None:
     assert by.feed(decode(b"{}")) == [TurnStarted(None, "asked")]
 
 
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("models/gemini-2.5-pro", "gemini-2.5-pro"),
+        ("tuned/a.b@c:1", "tuned/a.b@c:1"),
+        ("x" * 128, "x" * 128),
+        ("x" * 129, "asked"),
+        ("evil\r\nX: 1", "asked"),
+        ("gemini-x\n", "asked"),
+        ("g\u00e9mini", "asked"),
+        ("", "asked"),
+    ],
+)
+def test_a_model_s_name_fits_a_header(name: str, model: str) -> None:
+    by = reader()
+    by.model = "asked"
+
+    assert by.feed(decode(json.dumps({"modelVersion": name}).encode())) == [TurnStarted(None, model)]
+
+
 def test_thoughts_and_text_are_separate() -> None:
     events = whole(chunk({"text": "T", "thought": True}, {"text": "A"}, {"text": ""}, {"text": "B"}))
 

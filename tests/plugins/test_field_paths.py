@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.server.plugin_loader import BUILT_IN, find_plugin
-from tests.support.bodies import BODIES
+from tests.support.bodies import BODIES, LEAST
 from tests.support.hostile import Bench, paths
 
 WRONG: list[Any] = [
@@ -97,16 +97,6 @@ def variants(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield {name: value for name, value in body.items() if name not in LIGHT}
 
 
-LEAST: dict[str, dict[str, Any]] = {
-    "/v1/chat/completions": {"messages": [{"role": "user", "content": "x"}]},
-    "/v1/responses": {"input": "x"},
-    "/v1/messages": {"messages": [{"role": "user", "content": "x"}], "max_tokens": 5},
-    "/v1/completions": {"prompt": "x"},
-    "/v1/embeddings": {"input": "x"},
-    "/v1/moderations": {"input": "x"},
-}
-
-
 def named_field(surface: str, answer: dict[str, Any]) -> str | None:
     """Return the field that an error names: OpenAI has `param` for it, Anthropic begins the message with it."""
     if surface != "/v1/messages":
@@ -130,6 +120,16 @@ async def ask(bench: Bench, body: dict[str, Any]) -> tuple[int, dict[str, Any], 
         text = await response.text()
         answer = json.loads(text) if response.content_type == "application/json" else {}
         return response.status, answer, notes.split(",") if notes else []
+
+
+def test_each_built_in_surface_has_a_body_with_its_fields() -> None:
+    """`tests/support/bodies.py` is where a new surface joins the generated tests."""
+    tables = {end: table for name in BUILT_IN for end, table in find_plugin(name).fields.items()}
+    mapped = [
+        (end, name) for end, table in tables.items() for name in table if table[name].treatment == "mapped"
+    ]
+    assert {f"POST {path}" for path in BODIES} == {f"POST {path}" for path in LEAST} == set(tables)
+    assert [(end, name) for end, name in mapped if name not in BODIES[end.removeprefix("POST ")]] == []
 
 
 async def test_a_wrong_value_anywhere_is_told_by_a_path_of_the_body(bench: Bench) -> None:

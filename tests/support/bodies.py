@@ -88,6 +88,7 @@ CHAT: dict[str, Any] = {
     "tools": [{"type": "function", "function": {"name": "f", "description": "d", "parameters": CHAT_SCHEMA, "strict": True}},
               {"type": "custom", "custom": {"name": "c", "format": {"type": "text"}}}, {"google_search": {}}],
     "tool_choice": {"type": "function", "function": {"name": "f"}}, "parallel_tool_calls": True,
+    "prompt_cache_key": "k",
     "functions": [{"name": "g"}], "function_call": {"name": "g"}, "reasoning_effort": "low",
     "reasoning": {"effort": "low"}, "thinking": {"type": "enabled", "budget_tokens": 5}, "modalities": ["text"],
     "audio": {"voice": "alloy", "format": "wav"}, "service_tier": "auto", "safety_settings": [],
@@ -120,3 +121,14 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/embeddings": EMBEDDING,
     "/v1/moderations": MODERATION,
 }
+"""A body of each surface with every field that it reads."""
+
+LEAST: dict[str, dict[str, Any]] = {
+    "/v1/chat/completions": {"messages": [{"role": "user", "content": "x"}]},
+    "/v1/responses": {"input": "x"},
+    "/v1/messages": {"messages": [{"role": "user", "content": "x"}], "max_tokens": 5},
+    "/v1/completions": {"prompt": "x"},
+    "/v1/embeddings": {"input": "x"},
+    "/v1/moderations": {"input": "x"},
+}
+"""The least that each surface takes."""

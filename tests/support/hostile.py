@@ -14,6 +14,7 @@ from aiohttp import web
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.server.application import build_app
+from gateway.server.plugin_loader import BUILT_IN, find_plugin
 from gateway.server.protocol import Runner
 
 Path = tuple[Any, ...]
@@ -63,7 +64,8 @@ def hostile(
     return mutated(seed, changes, {name for name in light if rolls.random() < 0.5})
 
 
-SERVED = ("chat", "responses", "messages", "completions", "embeddings", "moderations", "health", "hello")
+SERVED = [*(name for name in BUILT_IN if find_plugin(name).fields), "health", "hello"]
+"""Every built-in plugin with request fields."""
 
 
 async def _upstream(request: web.Request) -> web.Response:

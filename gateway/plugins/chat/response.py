@@ -1,6 +1,5 @@
 """Chat completions, the answer: the events of a turn as one completion, or as chunks of a stream."""
 
-import re
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -30,7 +29,6 @@ from gateway.plugins.chat import wire as openai
 from gateway.plugins.chat.wire import ChunkChoice, Delta, encode
 
 _DONE = frame(b"[DONE]")
-MODEL_NAME = re.compile(r"[\w.@:/-]{1,128}", re.ASCII)  # it is also sent in a header
 _NO_PROBABILITY = -9999.0
 """OpenAI's number for a token that is very unlikely."""
 _TIERS = {"standard": "default", "flex": "flex", "priority": "priority"}
@@ -56,8 +54,8 @@ class Envelope(Struct):
         self.named = True
         if start.response_id:
             self.id = f"chatcmpl-{start.response_id}"
-        if start.model and MODEL_NAME.fullmatch(start.model):
-            self.model = start.model.removeprefix("models/")
+        if start.model:
+            self.model = start.model
 
 
 class AnswerOptions(Struct, frozen=True):

@@ -1,6 +1,5 @@
 """Legacy completions, the answer: a turn's events to one completion, or to chunks of the same type."""
 
-import re
 from collections.abc import Iterable
 
 from msgspec import UNSET, Struct
@@ -20,9 +19,6 @@ from gateway.plugins.completions.wire import (
     encode,
 )
 
-_MODEL_NAME = re.compile(r"[\w.@:/-]{1,128}", re.ASCII)
-"""A name that may stand in a header."""
-
 
 class Envelope(Struct):
     """The fields that all chunks of an answer share. Gemini's own names replace id and model when they come."""
@@ -40,8 +36,8 @@ class Envelope(Struct):
         self.named = True
         if start.response_id:
             self.id = f"cmpl-{start.response_id}"
-        if start.model and _MODEL_NAME.fullmatch(start.model):
-            self.model = start.model.removeprefix("models/")
+        if start.model:
+            self.model = start.model
 
 
 def completion(events: Iterable[Event], envelope: Envelope, echoes: list[str]) -> Completion:

@@ -37,8 +37,6 @@ _TYPES = {
 OVERLOADED = 529
 """Anthropic's status for what Google calls 503."""
 _INDEX = re.compile(r"\[(\d+)\]")
-_MODEL_NAME = re.compile(r"[\w.@:/-]{1,128}", re.ASCII)
-"""A name that may stand in a header."""
 
 
 class MessagesStream:
@@ -58,8 +56,8 @@ class MessagesStream:
         out: list[bytes] = []
         for event in events:
             if isinstance(event, TurnStarted):
-                if event.model and _MODEL_NAME.fullmatch(event.model):
-                    self.message["model"] = event.model.removeprefix("models/")
+                if event.model:
+                    self.message["model"] = event.model
                 continue
             self._begin(out)
             self._event(out, event)

@@ -4,7 +4,6 @@ The events are those of https://platform.openai.com/docs/api-reference/responses
 state of the same encoder, so the two cannot differ.
 """
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -34,8 +33,6 @@ Object = dict[str, Any]
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 _TIERS = {"standard": "default", "flex": "flex", "priority": "priority"}
 """Gemini's service tiers to OpenAI's."""
-_MODEL_NAME = re.compile(r"[\w.@:/-]{1,128}", re.ASCII)
-"""A model's name that may stand in a header."""
 _NO_PROBABILITY = -9999.0
 """The number that OpenAI gives for a token that was as good as impossible."""
 
@@ -77,8 +74,8 @@ class ResponseStream:
         out: list[bytes] = []
         for event in events:
             if isinstance(event, TurnStarted):
-                if event.model and _MODEL_NAME.fullmatch(event.model):
-                    self.response["model"] = event.model.removeprefix("models/")
+                if event.model:
+                    self.response["model"] = event.model
                 continue
             self._begin(out)
             self._event(out, event)

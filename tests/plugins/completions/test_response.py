@@ -50,12 +50,12 @@ def test_the_chunks_make_up_the_whole_answer(file: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "model"),
-    [("models/gemini-2.5-pro", "gemini-2.5-pro"), ("evil\r\nX: 1", "asked"), (None, "asked")],
+    [("gemini-2.5-pro", "gemini-2.5-pro"), (None, "asked")],
 )
 def test_the_first_call_names_the_answer(name: str | None, model: str) -> None:
     envelope = Envelope("cmpl-x", 1, "asked")
     envelope.rename(TurnStarted("r1", name))
-    envelope.rename(TurnStarted("r2", "models/another"))
+    envelope.rename(TurnStarted("r2", "another"))
 
     assert (envelope.id, envelope.model) == ("cmpl-r1", model)
 

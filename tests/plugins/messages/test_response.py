@@ -61,9 +61,9 @@ def test_an_error_has_anthropic_s_type(error: GatewayError, kind: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "model"),
-    [("models/gemini-2.5-pro", "gemini-2.5-pro"), ("evil\r\nX: 1", "asked"), (None, "asked"), ("x" * 129, "asked")],
-)  # fmt: skip
-def test_the_model_that_answers_is_named_if_its_name_fits_a_header(name: str | None, model: str) -> None:
+    [("gemini-2.5-pro", "gemini-2.5-pro"), (None, "asked")],
+)
+def test_the_model_that_answers_is_named(name: str | None, model: str) -> None:
     encoder = MessagesStream({"model": "asked", "content": [], "stop_reason": None})
     encoder.encode([TurnStarted("r", name)])
 

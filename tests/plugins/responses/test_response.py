@@ -86,7 +86,7 @@ def test_another_failure_is_a_server_error_and_names_its_field() -> None:
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("models/gemini-x", "gemini-x"), ("gemini-x", "gemini-x"), ("bad\r\nname", "asked"), (None, "asked")],
+    [("gemini-x", "gemini-x"), (None, "asked")],
 )
 def test_the_model_is_the_one_that_answered(name: str | None, expected: str) -> None:
     encoder = Answer({"input": "x"}).encoder
