@@ -73,7 +73,8 @@ def _add_rules(parser: argparse.ArgumentParser) -> None:
         "--cache",
         type=amount,
         metavar="SECONDS",
-        help="cache answers to identical requests for so long (default: only if a request asks for it)",
+        help="cache answers to identical requests for so long, at most cache.seconds"
+        " (default: only if a request asks for it)",
     )
     parser.add_argument(
         "--alias",

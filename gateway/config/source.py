@@ -90,7 +90,9 @@ class Source:
         except yaml.YAMLError as error:
             raise ConfigError((Fault(self.file, 1, 1, str(error).splitlines()[0]),)) from None
         except RecursionError:
-            raise ConfigError((Fault(self.file, 1, 1, "nested too deeply"),)) from None
+            raise ConfigError(
+                (Fault(self.file, 1, 1, "nested too deeply to be read (somewhere in the file)"),)
+            ) from None
         if root is None or isinstance(root, yaml.MappingNode):
             return root
         raise ConfigError((_fault(self.file, root, "expected a mapping of sections"),))
@@ -226,7 +228,10 @@ def _parts(type_: Any, value: Any) -> list[tuple[Any, Any, str | int]]:
 
 
 def _steps(path: str) -> YamlPath:
-    """Return the steps of msgspec's `.a[0].b`. It writes `[...]` for the key of a mapping."""
+    """Return the steps of msgspec's `.a[0].b`.
+
+    msgspec writes `[...]` for the key of a mapping, which becomes the step `...`.
+    """
     return tuple(int(index) if index.isdecimal() else name or index for name, index in _STEP.findall(path))
 
 

@@ -153,7 +153,11 @@ class ConversationBuilder:
         """Record Gemini's own options. Unknown ones are noted, or refused in strict mode."""
         self.google = google
         for path in google.unknown:
-            self.notes.drop(path, "Gemini has no such option.")
+            self.notes.drop(
+                path,
+                "This gateway knows no such option. Put fields of generationConfig into"
+                f" '{google.at('generation_config')}'.",
+            )
 
     def remote_media(self) -> dict[str, str]:
         """Return the addresses to fetch, each with the path that names it first."""

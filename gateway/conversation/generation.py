@@ -7,7 +7,6 @@ from msgspec import Struct
 
 from gateway.conversation.invalid import too_long
 from gateway.conversation.notes import Notes
-from gateway.errors import BadRequest
 from gateway.gemini import json_schema
 from gateway.gemini.capabilities import Capabilities
 
@@ -125,10 +124,7 @@ def format_fields(wanted: OutputFormat, capabilities: Capabilities) -> dict[str,
     """Return the fields of generationConfig for JSON output. Raises BadRequest for a schema that cannot be."""
     if not wanted.schema:
         return {"response_mime_type": JSON}
-    try:
-        cleaned = json_schema.sanitize(wanted.schema, ordered=capabilities.ordered)
-    except BadRequest as error:
-        raise BadRequest(error.message, param=wanted.schema_at) from None
+    cleaned = json_schema.sanitize(wanted.schema, wanted.schema_at, ordered=capabilities.ordered)
     if wanted.description and "description" not in cleaned:
         cleaned["description"] = wanted.description
     return {"response_mime_type": JSON, "response_json_schema": cleaned}

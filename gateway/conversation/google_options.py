@@ -52,7 +52,7 @@ class GoogleOptions(Struct, frozen=True):
     paths: Mapping[str, str] = {}
     """Option name to the client's path."""
     unknown: tuple[str, ...] = ()
-    """Paths of options that Gemini does not have."""
+    """Paths of options that this gateway does not know."""
 
     def at(self, name: str) -> str:
         """Return the client's path of an option."""
@@ -72,7 +72,10 @@ class GoogleOptions(Struct, frozen=True):
         return structs.replace(config, thinking_level=config.thinking_level.upper())
 
     def cached_content(self) -> str | None:
-        """Return the full name of cached content, from a full or a bare one."""
+        """Return the full name of cached content, from a full or a bare one. None without one.
+
+        Raises BadRequest for any other form.
+        """
         value = self.options.cached_content
         if value is None:
             return None

@@ -86,7 +86,7 @@ class Attachment(Struct, frozen=True, gc=False):
     """Base64 of an image of an earlier answer: its thought signature may be in the store."""
 
     def resolved(self, media: Media) -> Part:
-        """Return the part with its fetched file."""
+        """Return the part with its fetched file, or the part as it is when there is nothing to fetch."""
         if not self.url:
             return self.part
         blob = media[self.url]
@@ -125,7 +125,9 @@ def _at_url(url: str, at: str, mime_type: str | None) -> tuple[Part, bool]:
     if _WEB.match(url):
         return Part(), True
     raise BadRequest(
-        "Invalid URL: expected a data: URL or an https:// address.", param=at, code="invalid_image_url"
+        "Invalid URL: expected a data: URL, an http:// or https:// address, or a file that Google keeps.",
+        param=at,
+        code="invalid_image_url",
     )
 
 

@@ -209,10 +209,7 @@ def _parameters(tool: FunctionTool, capabilities: Capabilities) -> dict[str, Any
             param=tool.schema_at,
             code="invalid_function_parameters",
         )
-    try:
-        cleaned = json_schema.sanitize(schema, ordered=capabilities.ordered)
-    except BadRequest as error:
-        raise BadRequest(error.message, param=tool.schema_at) from None
+    cleaned = json_schema.sanitize(schema, tool.schema_at, ordered=capabilities.ordered)
     cleaned.setdefault("type", "object")
     return cleaned if cleaned.get("properties") or (len(cleaned) > 1 and "$ref" in cleaned) else None
 

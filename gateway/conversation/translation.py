@@ -137,15 +137,18 @@ class _Translator:
         return tooling
 
     def _combine(self, tooling: Tooling, config: GenerationConfig, turns: History) -> GenerationConfig:
-        """Leave out what this model does not take together."""
+        """Return the settings after what the model does not take together, or not at all, is left out of `tooling`.
+
+        JSON that has no mode here is asked for in an instruction, which is added to `turns`.
+        """
         declared = self._conversation.declared
         at = (declared.built_ins_at if declared is not None else "") or "model"
         if "google_search" in tooling.built_ins and not self._capabilities.search:
             del tooling.built_ins["google_search"]
-            self._notes.drop(at, "This model cannot search.")
+            self._notes.drop(at, f"{self._context.model} cannot search.")
         if tooling.functions and tooling.built_ins and not self._capabilities.builtins_with_functions:
             tooling.built_ins.clear()
-            self._notes.drop(at, "This model takes no built-in tools beside functions.")
+            self._notes.drop(at, f"{self._context.model} takes no built-in tools beside functions.")
         return self._json_beside(tooling, config, turns) if config.response_mime_type == JSON else config
 
     def _json_beside(self, tooling: Tooling, config: GenerationConfig, turns: History) -> GenerationConfig:
@@ -157,7 +160,8 @@ class _Translator:
             wanted = self._conversation.output_format
             at = wanted.at if wanted is not None else self._google.at("generation_config")
             self._notes.drop(
-                at, "The model has no JSON mode here; the instruction asks for the schema in words."
+                at,
+                f"{self._context.model} has no JSON mode here; the instruction asks for the schema in words.",
             )
             turns.system.append(json_instruction(config, beside_tools=bool(tooling.functions)))
             return without_json_mode(config)

@@ -34,7 +34,7 @@ class EventBuffer:
         self._wake()
 
     async def follow(self, after: int) -> AsyncIterator[bytes]:
-        """Yield the frames with higher numbers, also those that are still to come."""
+        """Yield the frames after number `after`, those ready at once joined, until the last one has come."""
         position = after + 1
         while True:
             news = self._news

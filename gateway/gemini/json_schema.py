@@ -21,6 +21,8 @@ from gateway.gemini.schema_references import (
 Schema = dict[str, Any]
 
 _DEEPEST = 100
+_LONGEST_PLACE = 100
+"""Characters of a place inside a schema that an error repeats."""
 _MOST_SCHEMAS = 10_000
 """Schemas in the result; inlined references can multiply without end."""
 _TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
@@ -57,24 +59,28 @@ _PYTHON_TYPES: tuple[tuple[type, str], ...] = (
 )  # fmt: skip
 
 
-def sanitize(schema: Mapping[str, Any], *, ordered: bool = False) -> Schema:
+def sanitize(schema: Mapping[str, Any], param: str, *, ordered: bool = False) -> Schema:
     """Return a cleaned copy of a schema for `parametersJsonSchema` or `responseJsonSchema`.
 
-    `ordered` adds `propertyOrdering`. Raises BadRequest with the place inside the schema.
+    `param` is the schema's path in the client's request; `ordered` adds `propertyOrdering`. Raises BadRequest whose
+    message has the path of what is wrong.
     """
-    return _Cleaner(schema, ordered=ordered).clean()
+    return _Cleaner(schema, param, ordered=ordered).clean()
 
 
 def strictest(schema: Mapping[str, Any]) -> Schema:
     """Return a cleaned schema whose constraints are moved into the descriptions, for models that refuse them."""
-    return _Cleaner(schema, in_words=True).clean()
+    return _Cleaner(schema, "schema", in_words=True).clean()
 
 
 class _Cleaner:
-    """The cleaning of one schema."""
+    """Cleans one schema of what Gemini does not take; `in_words` moves constraints into descriptions."""
 
-    def __init__(self, root: Mapping[str, Any], *, ordered: bool = False, in_words: bool = False) -> None:
+    def __init__(
+        self, root: Mapping[str, Any], param: str, *, ordered: bool = False, in_words: bool = False
+    ) -> None:
         self._root = root
+        self._param = param
         self._ordered = ordered
         self._in_words = in_words
         self._schemas = 0
@@ -92,17 +98,23 @@ class _Cleaner:
             cleaned["$defs"] = definitions
         return cleaned
 
+    def _invalid(self, at: str, fault: str) -> BadRequest:
+        return BadRequest(f"Invalid '{_join(self._param, at[:_LONGEST_PLACE])}': {fault}.", param=self._param)
+
     def _clean(self, schema: object, at: str, depth: int) -> Schema:
         """Return a cleaned subschema; `at` is its place, such as `properties.a.items`."""
         self._schemas += 1
         if self._schemas > _MOST_SCHEMAS:
-            raise BadRequest("the schema is too large once its references are inlined")
+            raise BadRequest(
+                f"Invalid '{self._param}': more than {_MOST_SCHEMAS} schemas once its references are inlined.",
+                param=self._param,
+            )
         if depth > _DEEPEST:
-            raise BadRequest(f"{at[:100]}: nested more than {_DEEPEST} levels deep")
+            raise self._invalid(at, f"nested more than {_DEEPEST} levels deep")
         if schema is True:
             return {}
         if not isinstance(schema, Mapping):
-            raise BadRequest(f"{at or 'the schema'}: a schema must be an object")
+            raise self._invalid(at, "expected a schema, which is an object")
         if "$ref" in schema:
             return self._reference(schema, at, depth)
         out: Schema = {}
@@ -125,21 +137,21 @@ class _Cleaner:
                     out[key] = [name for name in value if isinstance(name, str)]
             case "items":
                 if isinstance(value, list):  # tuples before draft 2020-12
-                    self._branches(out, "prefixItems", value, at, depth)
+                    self._branches(out, "prefixItems", value, _join(at, key), depth)
                 elif value is not False:
                     out[key] = self._clean(value, _join(at, key), depth + 1)
             case "additionalProperties":
                 out[key] = value if isinstance(value, bool) else self._clean(value, _join(at, key), depth + 1)
             case "prefixItems" | "anyOf":
-                self._branches(out, key, value, at, depth)
+                self._branches(out, key, value, _join(at, key), depth)
             case "oneOf":  # Gemini reads it as anyOf
-                self._branches(out, "anyOf", value, at, depth)
+                self._branches(out, "anyOf", value, _join(at, key), depth)
             case _ if key in _KEPT:
                 out[key] = copy.deepcopy(value)
 
     def _properties(self, out: Schema, value: object, at: str, depth: int) -> None:
         if not isinstance(value, Mapping):
-            raise BadRequest(f"{at or 'the schema'}: properties must be an object")
+            raise self._invalid(_join(at, "properties"), "expected an object")
         out["properties"] = {
             name: self._clean(inner, _join(at, f"properties.{name}"), depth + 1)
             for name, inner in value.items()
@@ -147,13 +159,11 @@ class _Cleaner:
         }
 
     def _branches(self, out: Schema, key: str, value: object, at: str, depth: int) -> None:
-        """Add a keyword that holds a list of schemas."""
+        """Add a keyword that holds a list of schemas; `at` is the list's place."""
         if not isinstance(value, list):
-            raise BadRequest(f"{at or 'the schema'}: {key} must be a list")
+            raise self._invalid(at, "expected an array")
         cleaned = [
-            self._clean(inner, _join(at, f"{key}[{i}]"), depth + 1)
-            for i, inner in enumerate(value)
-            if inner is not False
+            self._clean(inner, f"{at}[{i}]", depth + 1) for i, inner in enumerate(value) if inner is not False
         ]
         if cleaned:
             out[key] = [*out.get(key, ()), *cleaned]
@@ -182,7 +192,7 @@ class _Cleaner:
         """
         ref = schema["$ref"]
         if not isinstance(ref, str):
-            raise BadRequest(f"{at or 'the schema'}: $ref must be a string")
+            raise self._invalid(_join(at, "$ref"), "expected a string")
         beside = {k: v for k, v in schema.items() if not k.startswith("$") and k != "definitions"}
         name = definition_name(ref)
         if name is not None and name in self._definitions:
@@ -201,7 +211,7 @@ class _Cleaner:
     def _merge_all(self, out: Schema, value: object, at: str, depth: int) -> None:
         """Merge the schemas of allOf; the first value of a keyword wins, properties and required are united."""
         if not isinstance(value, list):
-            raise BadRequest(f"{at or 'the schema'}: allOf must be a list")
+            raise self._invalid(_join(at, "allOf"), "expected an array")
         for i, inner in enumerate(value):
             cleaned = self._clean(self._resolved(inner), _join(at, f"allOf[{i}]"), depth + 1)
             for key, added in cleaned.items():
@@ -337,4 +347,4 @@ def _mapping(schema: object) -> Mapping[str, Any]:
 
 
 def _join(at: str, step: str) -> str:
-    return f"{at}.{step}" if at else step
+    return f"{at}.{step}" if at and step else at or step

@@ -159,7 +159,7 @@ def _no_built_ins(request: Request, _: str) -> Request | None:
 
 
 def _server_side(value: bool | None) -> Apply:
-    """Return a remedy that sets includeServerSideToolInvocations."""
+    """Return a change that sets includeServerSideToolInvocations, or with None removes it."""
 
     def apply(request: Request, _: str) -> Request | None:
         config = request.tool_config or ToolConfig()

@@ -89,7 +89,9 @@ class SSEDecoder:
     def _check_size(self) -> None:
         if self._size > self._limit:
             raise UpstreamError(
-                f"an upstream event is larger than {self._limit} bytes", code="upstream_bad_response"
+                f"Gemini sent one event of more than {self._limit / 2**20:g} MiB, which the gateway does not relay."
+                " Ask for less or smaller media.",
+                code="upstream_bad_response",
             )
 
 

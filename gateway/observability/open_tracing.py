@@ -33,7 +33,7 @@ def open_tracing(environ: Mapping[str, str], report: Callable[[str], None]) -> "
     except ImportError as error:
         report(f"traces need the package {error.name}: in a checkout, pip install '.[otel]'")
     except Exception as error:  # noqa: BLE001 - the SDK raises many kinds for variables; the gateway serves without
-        report(f"no traces: {error}")
+        report(f"no traces: OpenTelemetry refused the OTEL_* variables: {type(error).__name__}: {error}")
     return None
 
 

@@ -16,6 +16,7 @@ from aiohttp.typedefs import Handler
 from msgspec import Meta, Struct
 
 from gateway.config.secret import Secret
+from gateway.conversation.invalid import unsupported_value
 from gateway.errors import BadRequest, GatewayError, NotFound, Unauthorized
 from gateway.exchange.delivery import error_response, json_response
 from gateway.exchange.request_body import read_body
@@ -178,7 +179,7 @@ class Admin:
         values = request.query.getall("group_by", request.query.getall("group_by[]", []))
         fields = [field for value in values for field in value.split(",")]
         if unknown := [field for field in fields if field not in names]:
-            raise BadRequest(f"{unknown[0]!r} is not one of {', '.join(names)}", param="group_by")
+            raise unsupported_value(unknown[0], names, "group_by")
         query["by"] = ",".join(names[field] for field in fields)
         length = _BUCKETS.get(query["bucket"], _DAY)
         buckets: dict[float, list[dict[str, Any]]] = {}
@@ -208,10 +209,10 @@ class Admin:
 
         by = [name for name in query.get("by", "").split(",") if name]
         if unknown := [name for name in by if name not in BY]:
-            raise BadRequest(f"{unknown[0]!r} is not one of {', '.join(BY)}", param="by")
+            raise unsupported_value(unknown[0], BY, "by")
         bucket = query.get("bucket", "")
         if bucket and bucket not in _BUCKETS:
-            raise BadRequest(f"`bucket` must be one of {', '.join(_BUCKETS)}", param="bucket")
+            raise unsupported_value(bucket, _BUCKETS, "bucket")
         since, until = _seconds(query, "since", 0.0), _seconds(query, "until", time() + 1)
         return await asyncio.to_thread(
             usage,
@@ -228,7 +229,7 @@ def _seconds(query: Mapping[str, str], name: str, default: float) -> float:
     try:
         return float(query[name]) if name in query else default
     except ValueError:
-        raise BadRequest(f"`{name}` must be seconds since 1970", param=name) from None
+        raise BadRequest(f"Invalid '{name}': expected seconds since 1970.", param=name) from None
 
 
 def _iso(at: float) -> str:

@@ -101,8 +101,11 @@ class Redis:
         if not self.degraded:
             self._breaker.failed(asyncio.get_running_loop().time())
             why = (str(error).splitlines() or [""])[0][:200] or type(error).__name__
+            if isinstance(error, TimeoutError):
+                why = f"no answer within {_BUDGET * 1000:.0f} ms"
             self._report(
-                f"Redis is not used: {why}. Until it is back, each process has its share of the limits."
+                f"Redis (state.redis) is not used: {why}. Until it is back, each process has its share of the limits,"
+                " and cooldowns are not shared."
             )
             self._probing = asyncio.create_task(self._probe(), name="redis-probe")
 

@@ -91,25 +91,31 @@ ROWS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("schema", "expected"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
 def test_a_schema_is_cleaned(schema: dict[str, Any], expected: dict[str, Any]) -> None:
-    assert sanitize(schema) == expected
+    assert sanitize(schema, "f") == expected
 
 
 @pytest.mark.parametrize(
-    ("schema", "place"),
+    ("schema", "message"),
     [
-        ({"properties": 5}, "the schema: properties"),
-        ({"properties": {"a": {"items": 5}}}, "properties.a.items"),
-        ({"anyOf": {}}, "anyOf must be a list"),
-        ({"allOf": 1}, "allOf must be a list"),
-        ({"$ref": 5}, "$ref must be a string"),
-        ({"anyOf": [5]}, "anyOf[0]"),
+        ({"properties": 5}, "Invalid 'f.properties': expected an object."),
+        (
+            {"properties": {"a": {"items": 5}}},
+            "Invalid 'f.properties.a.items': expected a schema, which is an object.",
+        ),
+        ({"anyOf": {}}, "Invalid 'f.anyOf': expected an array."),
+        ({"oneOf": {}}, "Invalid 'f.oneOf': expected an array."),
+        ({"allOf": 1}, "Invalid 'f.allOf': expected an array."),
+        ({"$ref": 5}, "Invalid 'f.$ref': expected a string."),
+        ({"anyOf": [5]}, "Invalid 'f.anyOf[0]': expected a schema, which is an object."),
+        ({"oneOf": [5]}, "Invalid 'f.oneOf[0]': expected a schema, which is an object."),
+        ({"items": [5]}, "Invalid 'f.items[0]': expected a schema, which is an object."),
     ],
 )
-def test_an_invalid_schema_is_refused_with_its_place(schema: dict[str, Any], place: str) -> None:
+def test_an_invalid_schema_is_refused_with_its_place(schema: dict[str, Any], message: str) -> None:
     with pytest.raises(BadRequest) as caught:
-        sanitize(schema)
+        sanitize(schema, "f")
 
-    assert place in caught.value.message
+    assert (caught.value.message, caught.value.param) == (message, "f")
 
 
 def test_references_that_multiply_do_not_explode() -> None:
@@ -117,8 +123,8 @@ def test_references_that_multiply_do_not_explode() -> None:
         f"D{i}": {"properties": {x: {"$ref": f"#/$defs/D{i + 1}", "title": x} for x in "ab"}}
         for i in range(30)
     }
-    with pytest.raises(BadRequest, match="too large"):
-        sanitize({"$ref": "#/$defs/D0", "title": "t", "$defs": definitions})
+    with pytest.raises(BadRequest, match="more than 10000 schemas"):
+        sanitize({"$ref": "#/$defs/D0", "title": "t", "$defs": definitions}, "f")
 
 
 NESTS: dict[str, Any] = {
@@ -136,14 +142,14 @@ def test_a_schema_is_at_most_100_levels_deep(keyword: str) -> None:
     schema: dict[str, Any] = {"type": "string"}
     for _ in range(100):
         schema = NESTS[keyword](schema)
-    sanitize(schema)
+    sanitize(schema, "f")
 
     with pytest.raises(BadRequest, match="levels deep"):
-        sanitize(NESTS[keyword](schema))
+        sanitize(NESTS[keyword](schema), "f")
 
 
 def test_property_ordering_is_added_where_it_is_needed() -> None:
-    assert sanitize({"properties": {"b": {}, "a": {}}}, ordered=True)["propertyOrdering"] == [
+    assert sanitize({"properties": {"b": {}, "a": {}}}, "f", ordered=True)["propertyOrdering"] == [
         "b",
         "a",
     ]
@@ -171,8 +177,8 @@ SCHEMAS = st.recursive(VALUES, lambda inner: st.lists(inner, max_size=3)
 def test_any_object_is_cleaned_or_refused_and_never_changed(schema: dict[str, Any]) -> None:
     before = copy.deepcopy(schema)
     try:
-        cleaned = sanitize(schema)
-        assert sanitize(cleaned) == cleaned
+        cleaned = sanitize(schema, "f")
+        assert sanitize(cleaned, "f") == cleaned
         json.dumps([strictest(cleaned), classic(cleaned)])
     except BadRequest:
         pass

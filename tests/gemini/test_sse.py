@@ -75,15 +75,15 @@ def test_three_megabytes_in_one_line_pass() -> None:
     assert read(b"data: " + image + b"\r\n\r\n", list(range(0, 3_000_000, 65536))) == [image]
 
 
-@pytest.mark.parametrize(
-    "stream", [b"data: 345678901", b"data: a\ndata: b\ndata: cdefghi\n", b"[" + b"1" * 10]
-)
-def test_an_event_without_end_is_cut(stream: bytes) -> None:
-    decoder = SSEDecoder(limit=8)
-    decoder.feed(stream[:8])
+@pytest.mark.parametrize("start", [b"data: ", b"data: a\ndata: b\ndata: ", b"["])
+def test_an_event_without_end_is_cut(start: bytes) -> None:
+    limit = 2**20
+    stream = start + b"1" * (limit + 1) + b"\n"
+    decoder = SSEDecoder(limit)
+    decoder.feed(stream[:limit])
 
-    with pytest.raises(UpstreamError, match="larger than 8 bytes"):
-        decoder.feed(stream[8:])
+    with pytest.raises(UpstreamError, match="one event of more than 1 MiB"):
+        decoder.feed(stream[limit:])
 
 
 def test_frames_are_what_clients_parse() -> None:

@@ -44,7 +44,7 @@ def test_an_environment_that_does_not_ask_gets_no_traces(environ: dict[str, str]
         ),
         (
             {**ENDPOINT, "OTEL_BSP_MAX_QUEUE_SIZE": "-1"},
-            "no traces: max_queue_size must be a positive integer.",
+            "no traces: OpenTelemetry refused the OTEL_* variables: ValueError: max_queue_size must be a positive integer.",
         ),
     ],
 )  # fmt: skip

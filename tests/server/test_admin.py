@@ -84,8 +84,8 @@ async def test_usage_pool_and_metrics_by_the_admin_api(team: Team, google: Googl
     [
         ("GET", "/admin/usage?by=nobody", None, 400, "nobody"),
         ("GET", "/admin/usage?since=yesterday", None, 400, "since"),
-        ("GET", "/admin/usage?bucket=1y", None, 400, "1m, 1h, 1d"),
-        ("GET", "/v1/organization/usage/completions?group_by=user_id", None, 400, "user_id"),
+        ("GET", "/admin/usage?bucket=1y", None, 400, "'1m', '1h', '1d'"),
+        ("GET", "/v1/organization/usage/completions?group_by=user_id", None, 400, "Invalid value: 'user_id'. Supported values are: 'model', 'api_key_id', 'project_id'."),
         ("POST", "/admin/keys", {"nam": "x"}, 400, "nam"), ("POST", "/admin/keys", {"name": "x", "rules": {"models": 5}}, 400, "models"),
         ("GET", "/admin/nothing", None, 404, "Not Found"), ("PUT", "/admin/keys", None, 405, "Method"),
         ("DELETE", "/admin/keys/key_x", None, 404, "No such API key"),

@@ -244,7 +244,10 @@ async def test_a_failure_is_counted_once_for_the_store_it_concerns() -> None:
 
     assert (signatures.errors, responses.errors, RedisCounters(shared, 2).errors) == (0, 1, 1)
     assert messages == [
-        "Redis is not used: no. Until it is back, each process has its share of the limits.",
+        (
+            "Redis (state.redis) is not used: no. Until it is back, each process has its share of the limits,"
+            " and cooldowns are not shared."
+        ),
     ]
     await shared.__aexit__()
     server.close()

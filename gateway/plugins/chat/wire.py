@@ -144,7 +144,7 @@ class CustomDefinition(Struct, gc=False):
 
 
 class Tool(Struct, gc=False):
-    """A function, a custom tool, or a vendor's name for one of Gemini's built-in tools."""
+    """A function, a custom tool, or a built-in tool of Gemini's, named by `type` or by Google's own key."""
 
     type: str | None = None
     function: FunctionDefinition | None = None

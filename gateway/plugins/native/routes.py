@@ -51,8 +51,11 @@ class Native(Plugin):
         request[KEY_HEADERS] = _with_query_key(request)
         path = request.rel_url.raw_path
         if path.startswith("/v1/files") and "x-goog-api-key" not in request[KEY_HEADERS]:
-            # OpenAI's files API, which is not served, has the same path.
-            raise NotFound(f"Unknown request URL: {request.method} /v1/files")
+            # OpenAI's files API has the same path
+            raise NotFound(
+                f"Unknown request URL: {request.method} {path[:100]}. OpenAI's files API is not served."
+                " Gemini's is, with the key in `x-goog-api-key`."
+            )
         request[ERROR_RENDERER] = render_error
         check_path(path)
         if path.startswith("/upload/") and not _has_key(request[KEY_HEADERS]):

@@ -29,7 +29,10 @@ def revoke(engine: sa.Engine, key_id: str, now: float) -> bool:
 
 
 def rotate(engine: sa.Engine, key_id: str) -> str | None:
-    """Replace a key. Return the new one, or None if there is none to replace. Id, rules and budgets stay."""
+    """Replace a key. Return the new one, or None if there is none, or it was revoked.
+
+    Id, name, rules, budgets and expiry stay.
+    """
     key = _new()
     return key if _update(engine, key_id, hash=digest(key)) else None
 

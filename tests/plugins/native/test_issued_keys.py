@@ -321,6 +321,10 @@ async def test_openais_files_are_not_googles(team: Pinned) -> None:
     status, answer, _ = await team.call("", "GET", "/v1/files/file-abc", headers=bearer)
 
     assert (status, answer["error"]["code"]) == (404, "unknown_url")
+    assert answer["error"]["message"] == (
+        "Unknown request URL: GET /v1/files/file-abc. OpenAI's files API is not served."
+        " Gemini's is, with the key in `x-goog-api-key`."
+    )
 
 
 async def test_who_has_a_key_of_googles_is_passed_through(team: Pinned, fake: Fake) -> None:
