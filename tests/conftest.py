@@ -1,7 +1,9 @@
 """Fixtures that every test may use."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import hypothesis
@@ -9,10 +11,37 @@ import pytest
 from aiohttp import web
 
 from gateway.emulator.server import build_fake
+from gateway.observability.json_log import JsonLog
+from gateway.observability.request_log import RequestLog
 from tests.support.servers import Fake, RawUpstream, Serve
 
 hypothesis.settings.register_profile("gateway", deadline=None)  # a clock depends on the machine
 hypothesis.settings.load_profile("gateway")
+
+
+@pytest.fixture
+def event_lines(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Lines of the log beside those of requests, as they are written."""
+    lines: list[dict[str, Any]] = []
+    monkeypatch.setattr(JsonLog, "event", lambda _, name, **fields: lines.append({"event": name, **fields}))
+    return lines
+
+
+@pytest.fixture
+def request_lines(monkeypatch: pytest.MonkeyPatch) -> list[RequestLog]:
+    """Log records of requests, as they are written."""
+    records: list[RequestLog] = []
+    monkeypatch.setattr(JsonLog, "exchange", lambda _, record: records.append(record))
+    return records
+
+
+@pytest.fixture
+async def pipe() -> AsyncIterator[tuple[int, int]]:
+    """The two ends of a pipe: to read, and to write."""
+    reading, writing = os.pipe()
+    yield reading, writing
+    os.close(reading)
+    os.close(writing)
 
 
 @pytest.fixture

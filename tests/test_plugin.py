@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Iterable
 from importlib.metadata import EntryPoint
+from typing import Any
 
 import aiohttp
 import pytest
@@ -12,7 +13,6 @@ from msgspec import Struct
 
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
-from gateway.observability.json_log import JsonLog
 from gateway.plugin import SERVICES, Plugin
 from gateway.server.application import build_app, open_in_memory
 from gateway.server.lifecycle import DRAIN
@@ -55,15 +55,13 @@ class Talkative(Plugin):
 
 
 async def test_what_a_plugin_logs_is_a_line_with_its_name(
-    http: aiohttp.ClientSession, serve: Serve, monkeypatch: pytest.MonkeyPatch
+    http: aiohttp.ClientSession, serve: Serve, event_lines: list[dict[str, Any]]
 ) -> None:
-    lines: list[dict[str, object]] = []
-    monkeypatch.setattr(JsonLog, "event", lambda _, name, **fields: lines.append({"event": name, **fields}))
     base = await serve("plugins: {talkative: {}}")
     async with http.get(base + "/talk") as response:
         assert await response.text() == "talkative"
 
-    assert lines == [
+    assert event_lines == [
         {"event": "log", "logger": "gateway.plugins.talkative", "level": "info", "message": "answering /talk"}
     ]
 
@@ -130,11 +128,9 @@ class Busy(Plugin):
 
 
 async def test_background_work_is_waited_for_and_its_failure_is_logged(
-    http: aiohttp.ClientSession, serve: Serve, monkeypatch: pytest.MonkeyPatch
+    http: aiohttp.ClientSession, serve: Serve, event_lines: list[dict[str, Any]]
 ) -> None:
     events.clear()
-    lines: list[dict[str, object]] = []
-    monkeypatch.setattr(JsonLog, "event", lambda _, name, **fields: lines.append(fields))
     base = await serve("plugins: {busy: {}}")
     async with http.post(base + "/work") as response:
         assert await response.text() == "2"  # the request and the work
@@ -145,10 +141,10 @@ async def test_background_work_is_waited_for_and_its_failure_is_logged(
         await asyncio.sleep(0)
 
     assert events == ["cancelled"]
-    assert [(line["logger"], line["level"], line["message"]) for line in lines] == [
+    assert [(line["logger"], line["level"], line["message"]) for line in event_lines] == [
         ("gateway.plugins", "error", "task hopeless failed")
     ]
-    assert "client" not in str(lines)
+    assert "client" not in str(event_lines)
 
 
 def test_what_is_open_only_later_says_so() -> None:

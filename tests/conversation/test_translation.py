@@ -134,13 +134,13 @@ def test_functions_win_over_built_in_tools_where_a_model_does_not_take_both() ->
     builder = with_function(said())
     builder.tools.built_in("google_search", {}, "tools[1]")
 
-    both, one = translated(builder), translated(builder, APART)
+    both, apart = translated(builder), translated(builder, APART)
 
     assert (len(both.request.tools or ()), both.notes) == (2, [])
-    assert (len(one.request.tools or ()), one.notes) == (1, ["tools[1]"])
+    assert (len(apart.request.tools or ()), apart.notes) == (1, ["tools[1]"])
     assert both.request.tool_config is not None
     assert both.request.tool_config.include_server_side_tool_invocations is True
-    assert one.request.tool_config is None
+    assert apart.request.tool_config is None
 
 
 def format_of(capabilities: Capabilities, builder: ConversationBuilder) -> tuple[Any, Any, list[str]]:

@@ -4,11 +4,11 @@ import ast
 import re
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
+from typing import Any
 
 import aiohttp
 import pytest
 
-from gateway.observability.json_log import JsonLog
 from gateway.plugin import Services
 from tests.support.paths import ROOT, TESTS
 from tests.support.servers import Fake, RawUpstream, Serve, whole
@@ -99,10 +99,8 @@ async def test_the_echo_answers(http: aiohttp.ClientSession, serve: Serve) -> No
 
 @pytest.mark.usefixtures("acme")
 async def test_tokens_are_counted_once_and_then_stored(
-    http: aiohttp.ClientSession, serve: Serve, raw_upstream: RawUpstream, monkeypatch: pytest.MonkeyPatch
+    http: aiohttp.ClientSession, serve: Serve, raw_upstream: RawUpstream, event_lines: list[dict[str, Any]]
 ) -> None:
-    lines: list[dict[str, object]] = []
-    monkeypatch.setattr(JsonLog, "event", lambda _, name, **fields: lines.append(fields))
     raw_upstream.scripts = [whole(b'{"totalTokens": 3}')]
     base = await serve("plugins: {acme_tokens: {hours: 1}}", raw_upstream.url)
     counts = []
@@ -120,7 +118,9 @@ async def test_tokens_are_counted_once_and_then_stored(
     assert [request.partition(b" HTTP")[0] for request in raw_upstream.requests] == [
         b"POST /v1beta/models/gemini-flash-latest:countTokens"
     ]
-    assert lines == [{"logger": "gateway.plugins.acme_tokens", "level": "info", "message": "closing"}]
+    assert event_lines == [
+        {"event": "log", "logger": "gateway.plugins.acme_tokens", "level": "info", "message": "closing"}
+    ]
 
 
 @pytest.mark.usefixtures("acme")
@@ -152,15 +152,15 @@ async def test_ping_names_a_wrong_field(http: aiohttp.ClientSession, serve: Serv
 async def test_a_hook_is_around_every_request(http: aiohttp.ClientSession, serve: Serve, fake: Fake) -> None:
     base = await serve("plugins: {acme_teams: {teams: [blue]}, chat: {}, health: {}}", fake.url)
     body = {"messages": [{"role": "user", "content": "hi"}]}
-    found = []
+    answers = []
     for path, team in (
         ("/v1/chat/completions", "blue"),
         ("/v1/chat/completions", "red"),
         ("/v1/nowhere", "red"),
     ):
         async with http.post(base + path, json=body, headers={"x-acme-team": team}) as response:
-            found.append((response.status, "x-request-id" in response.headers))
+            answers.append((response.status, "x-request-id" in response.headers))
     async with http.get(base + "/healthz") as response:
-        found.append((response.status, True))
+        answers.append((response.status, True))
 
-    assert found == [(200, True), (403, True), (403, True), (200, True)]
+    assert answers == [(200, True), (403, True), (403, True), (200, True)]

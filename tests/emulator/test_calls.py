@@ -9,6 +9,7 @@ from gateway.emulator.model_rules import refusal
 from gateway.emulator.turns import Turn
 from gateway.emulator.turns import turn as turn_or_none
 from gateway.emulator.validation import validate
+from tests.support.emulator import user
 
 F3 = "gemini-3-flash-preview"
 
@@ -22,10 +23,6 @@ TOOLS = [{"functionDeclarations": [{"name": "clock", "parameters": {"type": "OBJ
 
 
 PNG = {"inlineData": {"mimeType": "image/png", "data": "iVBORw0KGgo="}}
-
-
-def user(*parts: Any) -> dict[str, Any]:
-    return {"role": "user", "parts": [part if isinstance(part, dict) else {"text": part} for part in parts]}
 
 
 def result(name: str = "get_weather", **fields: Any) -> dict[str, Any]:

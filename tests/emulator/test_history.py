@@ -7,6 +7,7 @@ import pytest
 
 from gateway.emulator.history import SIGNATURE
 from gateway.emulator.model_rules import refusal
+from tests.support.emulator import user
 
 F3 = "gemini-3-flash-preview"
 
@@ -59,10 +60,6 @@ def test_a_history_without_a_user_is_all_of_the_current_turn() -> None:
     del request["contents"][0]
 
     assert "position 1" in str(refusal(F3, request))
-
-
-def user(text: str) -> dict[str, Any]:
-    return {"role": "user", "parts": [{"text": text}]}
 
 
 def _step(signature: str | None) -> list[dict[str, Any]]:

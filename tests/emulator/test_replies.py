@@ -1,14 +1,9 @@
 """Replies to commands in the prompt."""
 
-from typing import Any
-
 import pytest
 
 from gateway.emulator.replies import COMMANDS, reply_to
-
-
-def user(text: str = "hi") -> dict[str, Any]:
-    return {"role": "user", "parts": [{"text": text}]}
+from tests.support.emulator import user
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))

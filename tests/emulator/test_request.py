@@ -5,13 +5,10 @@ from typing import Any
 import pytest
 
 from gateway.emulator import request as read
+from tests.support.emulator import user
 
 PNG = {"inlineData": {"mimeType": "image/png", "data": "AA=="}}
 CALL = {"role": "model", "parts": [{"functionCall": {"name": "f"}}]}
-
-
-def user(*parts: Any) -> dict[str, Any]:
-    return {"role": "user", "parts": [{"text": p} if isinstance(p, str) else p for p in parts]}
 
 
 def result(value: str, **fields: Any) -> dict[str, Any]:

@@ -7,11 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.emulator.script import Answer, Match, Rule, Script, load_script
-from tests.support.emulator import Served, call
-
-
-def user(text: str = "hi") -> dict[str, Any]:
-    return {"role": "user", "parts": [{"text": text}]}
+from tests.support.emulator import Served, call, user
 
 
 def test_rules_apply_in_order_and_run_out() -> None:

@@ -9,19 +9,15 @@ import aiohttp
 import pytest
 
 from gateway.emulator.server import serve_fake
-from tests.support.emulator import KEY, Served, call
+from tests.support.emulator import KEY, Served, call, user
 from tests.support.servers import Fake
 from tests.support.waiting import eventually
 
 HI = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
 
 
-def user(text: str = "hi") -> dict[str, Any]:
-    return {"role": "user", "parts": [{"text": text}]}
-
-
 def asking(**more: Any) -> dict[str, Any]:
-    return {"contents": [user()], **more}
+    return {"contents": [user("hi")], **more}
 
 
 async def test_tokens_are_counted(served: Served) -> None:

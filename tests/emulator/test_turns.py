@@ -7,7 +7,7 @@ import pytest
 
 from gateway.emulator.model_rules import refusal
 from gateway.emulator.turns import turn
-from tests.support.emulator import config, text
+from tests.support.emulator import config, text, user
 
 F3 = "gemini-3-flash-preview"
 
@@ -16,10 +16,6 @@ CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required"
 
 
 TOOLS = [{"functionDeclarations": [{"name": "get_weather", "parametersJsonSchema": CITY}, {"name": "g"}]}]
-
-
-def user(text: str) -> dict[str, Any]:
-    return {"role": "user", "parts": [{"text": text}]}
 
 
 def asked(text: str, **fields: Any) -> dict[str, Any]:

@@ -5,16 +5,13 @@ from typing import Any
 import pytest
 
 from gateway.emulator.validation import validate
+from tests.support.emulator import user
 
 F25 = "gemini-2.5-flash"
 
 
-def user(text: str = "hi") -> dict[str, Any]:
-    return {"role": "user", "parts": [{"text": text}]}
-
-
 def asking(**more: Any) -> dict[str, Any]:
-    return {"contents": [user()], **more}
+    return {"contents": [user("hi")], **more}
 
 
 def config(**fields: Any) -> dict[str, Any]:
@@ -102,7 +99,7 @@ RESULT = {"role": "user", "parts": [{"functionResponse": {"name": "f", "response
         ({"contents": [{"role": "user", "parts": []}]}, "contents.parts must not be empty"),
         ({"contents": [CALL, RESULT]}, "function call turn comes immediately after a user turn"),
         ({"contents": [RESULT]}, "function response turn comes immediately after"),
-        ({"contents": [user(), CALL, user()]}, "number of function response parts"),
+        ({"contents": [user("hi"), CALL, user("hi")]}, "number of function response parts"),
     ],
 )
 def test_google_would_refuse_it(body: Any, message: str) -> None:
@@ -115,7 +112,7 @@ def test_google_would_refuse_it(body: Any, message: str) -> None:
 
 def test_rules_differ_by_model() -> None:
     several = asking(generationConfig={"candidateCount": 2})
-    prefill = {"contents": [user(), {"role": "model", "parts": [{"text": "I"}]}]}
+    prefill = {"contents": [user("hi"), {"role": "model", "parts": [{"text": "I"}]}]}
 
     assert validate("gemini-2.0-flash", several) is None
     assert validate("gemini-3.8-flash", several) is not None
@@ -126,7 +123,7 @@ def test_rules_differ_by_model() -> None:
 def test_good_requests_pass_in_both_spellings() -> None:
     config = {"max_output_tokens": 5, "responseJsonSchema": {"anything": 1}, "temperature": 1}
     body = {
-        "contents": [user(), CALL, RESULT],
+        "contents": [user("hi"), CALL, RESULT],
         "generation_config": config,
         "system_instruction": {"parts": [{"text": "x"}]},
     }

@@ -50,10 +50,10 @@ def test_every_answer_has_its_id_and_what_the_report_says() -> None:
     add_gateway_headers(headers, context())
     assert headers == {"x-request-id": "req_1"}
 
-    told = context()
-    told.report.cached, told.report.fallbacks = "hit", ["a overloaded", "b cooling_down"]
-    told.report.limits = (WindowState(Window("requests", 5, 60), 4, 12.0),)
-    add_gateway_headers(headers, told)
+    reported = context()
+    reported.report.cached, reported.report.fallbacks = "hit", ["a overloaded", "b cooling_down"]
+    reported.report.limits = (WindowState(Window("requests", 5, 60), 4, 12.0),)
+    add_gateway_headers(headers, reported)
 
     assert headers == {
         "x-request-id": "req_1",

@@ -6,7 +6,6 @@ import json
 import aiohttp
 import pytest
 
-from gateway.observability.json_log import JsonLog
 from gateway.observability.request_log import RequestLog
 from tests.support.servers import Fake, RawUpstream, Serve, chunked, whole
 from tests.support.waiting import eventually
@@ -223,10 +222,8 @@ async def test_the_upstream_call_ends_when_the_client_leaves(
 
 
 async def test_a_client_that_reads_nothing_is_cut_off(
-    serve: Serve, raw_upstream: RawUpstream, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, raw_upstream: RawUpstream, request_lines: list[RequestLog]
 ) -> None:
-    log: list[RequestLog] = []
-    monkeypatch.setattr(JsonLog, "exchange", lambda _, record: log.append(record))
     base = await serve(
         "stream: {first_byte_grace: 0.1, keep_alive: 0.1, write_timeout: 0.2}", raw_upstream.url
     )
@@ -239,7 +236,7 @@ async def test_a_client_that_reads_nothing_is_cut_off(
         % (len(body), body)
     )
     writer.transport.pause_reading()  # type: ignore[attr-defined]
-    await eventually(lambda: log)
+    await eventually(lambda: request_lines)
     writer.transport.resume_reading()  # type: ignore[attr-defined]
     with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
         await asyncio.wait_for(reader.readexactly(40_000_000), 20)

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.plugin import SERVICES
 from gateway.store.response_cache import HEADER
+from tests.support.frames import frames
 from tests.support.servers import RawUpstream, Serve, chunked, whole
 
 FOR_AN_HOUR = {HEADER: "3600"}
@@ -45,8 +46,7 @@ def said(text: str) -> str:
     """The content of an answer, streamed or not."""
     if not text.startswith("data:"):
         return str(json.loads(text)["choices"][0]["message"]["content"])
-    chunks = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: {")]
-    return "".join(c["choices"][0]["delta"].get("content") or "" for c in chunks if c["choices"])
+    return "".join(c["choices"][0]["delta"].get("content") or "" for c in frames(text) if c["choices"])
 
 
 @pytest.fixture

@@ -45,19 +45,19 @@ class Slow:
                 self.left.set()
         elif self.refused:
             self.refused -= 1
-            told = {
+            error = {
                 "code": 400,
                 "message": "Penalty is not enabled for this model",
                 "status": "INVALID_ARGUMENT",
             }
-            return web.json_response({"error": told}, status=400)
-        found = {
+            return web.json_response({"error": error}, status=400)
+        answer = {
             "candidates": [{"content": {"parts": [{"text": "hi"}]}, "finishReason": "STOP"}],
             "usageMetadata": {"promptTokenCount": 3, "candidatesTokenCount": 2},
         }
         if "stream" not in request.path:
-            return web.json_response(found)
-        body = b"data: " + json.dumps(found).encode() + b"\r\n\r\n"
+            return web.json_response(answer)
+        body = b"data: " + json.dumps(answer).encode() + b"\r\n\r\n"
         return web.Response(body=body, headers={"Content-Type": "text/event-stream"})
 
 
@@ -81,14 +81,14 @@ class Pooled:
     def __init__(self, serve: Serve, folder: Path, upstream: str) -> None:
         self._serve, self._upstream = serve, upstream
         self.file = folder / "ledger.db"
-        made = open_engine(str(self.file), None)
-        _, self.key = client_keys.issue(made, "x", Rules(), time(), None)
-        made.dispose()
+        engine = open_engine(str(self.file), None)
+        _, self.key = client_keys.issue(engine, "x", Rules(), time(), None)
+        engine.dispose()
         self.base = ""
 
     async def start(self, projects: str, share: float = 0.5, more: str = "") -> None:
         self._serve.environ = {f"KEY_{name}": f"AIza-{name}" for name in projects}
-        listed = ", ".join(f"{{name: {one}, keys: [{{env: KEY_{one}}}]}}" for one in projects)
+        listed = ", ".join(f"{{name: {name}, keys: [{{env: KEY_{name}}}]}}" for name in projects)
         hedge = f"hedge: {{share: {share}, soonest: 0, latest: 0.02}}"
         text = f"upstream: {{base_url: '{self._upstream}', {hedge}}}\npool: {{projects: [{listed}]}}\n"
         self.base = await self._serve.text(f"{text}ledger: {{url: {self.file}}}\n{more}")
@@ -149,7 +149,7 @@ async def test_a_second_project_that_fails_changes_nothing_for_the_first(
     del slow.keys[:]
     asked = asyncio.create_task(pooled.ask(**fields))
     await eventually(lambda: [row for row in pooled.rows() if row[1] == "error"])
-    await pooled.ask(**fields)  # long enough for a third call, if one were made
+    await pooled.ask(**fields)  # long enough for a third call, if one were engine
     slow.go.set()
 
     assert (await asked)[0] == 200

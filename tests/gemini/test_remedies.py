@@ -35,12 +35,12 @@ def test_each_feature_has_one_row() -> None:
 
 
 def test_only_a_refusal_of_the_upstream_has_a_remedy() -> None:
-    told = "Penalty is not enabled for this model"
+    message = "Penalty is not enabled for this model"
 
-    assert remedies.remedy(BadRequest(told, upstream_status=400), []) is remedies.BY_FEATURE["penalties"]
-    assert remedies.remedy(BadRequest(told, upstream_status=400), ["penalties"]) is None
-    assert remedies.remedy(BadRequest(told), []) is None
-    assert remedies.remedy(UpstreamError(told, upstream_status=400), []) is None
+    assert remedies.remedy(BadRequest(message, upstream_status=400), []) is remedies.BY_FEATURE["penalties"]
+    assert remedies.remedy(BadRequest(message, upstream_status=400), ["penalties"]) is None
+    assert remedies.remedy(BadRequest(message), []) is None
+    assert remedies.remedy(UpstreamError(message, upstream_status=400), []) is None
     assert remedies.remedy(UnusableAnswer("STOP"), []) is None
 
 

@@ -5,21 +5,12 @@ import json
 import logging
 import os
 import threading
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from gateway.observability.json_log import JsonLog, LogHandler, captured_logging
 from gateway.observability.request_log import RequestLog
-
-
-@pytest.fixture
-async def pipe() -> AsyncIterator[tuple[int, int]]:
-    reading, writing = os.pipe()
-    yield reading, writing
-    os.close(reading)
-    os.close(writing)
 
 
 async def test_lines_are_dropped_and_counted_when_nobody_reads(

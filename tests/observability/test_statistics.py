@@ -47,11 +47,11 @@ def test_milliseconds_become_seconds_by_model() -> None:
     totals = Statistics()
     totals.add(record(duration_ms=1500.0, first_byte_ms=250.0, chunk_gap_ms=125.0))
     totals.add(record(duration_ms=500.0))
-    found = totals.models["m"]
+    counts = totals.models["m"]
 
-    assert (found.duration.sum, found.duration.cumulative()[-1]) == (2.0, 2)
-    assert (found.first_byte.sum, found.first_byte.cumulative()[-1]) == (0.25, 1)
-    assert (found.chunk_gap.sum, found.chunk_gap.cumulative()[-1]) == (0.125, 1)
+    assert (counts.duration.sum, counts.duration.cumulative()[-1]) == (2.0, 2)
+    assert (counts.first_byte.sum, counts.first_byte.cumulative()[-1]) == (0.25, 1)
+    assert (counts.chunk_gap.sum, counts.chunk_gap.cumulative()[-1]) == (0.125, 1)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,6 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Sampler
 from opentelemetry.trace import SpanKind, StatusCode
 
-from gateway.observability.json_log import JsonLog
 from gateway.observability.tracing import Tracing
 from gateway.policy.client_rules import Rules
 from gateway.store.ledger import client_keys
@@ -60,11 +59,11 @@ class Traced:
         """Serve from these projects; a key that was issued."""
         for name in projects:
             self._serve.environ[f"KEY_{name}"] = f"AIzaSyOfProject-{name}"
-        listed = ", ".join(f"{{name: {one}, keys: [{{env: KEY_{one}}}]}}" for one in projects)
+        listed = ", ".join(f"{{name: {name}, keys: [{{env: KEY_{name}}}]}}" for name in projects)
         self._config = f"pool: {{projects: [{listed}]}}\nledger: {{url: {folder}/ledger.db}}"
-        made = open_engine(f"{folder}/ledger.db", None)
-        _, self.key = client_keys.issue(made, "x", Rules(), time(), None)
-        made.dispose()
+        engine = open_engine(f"{folder}/ledger.db", None)
+        _, self.key = client_keys.issue(engine, "x", Rules(), time(), None)
+        engine.dispose()
         return self.key
 
     async def ask(self, *scripts: list[bytes | None], **more: Any) -> int:
@@ -362,7 +361,10 @@ async def test_the_last_spans_are_exported_at_the_end(
     await serve.stop()
     (team, sent), *_ = got
 
-    resource = {one.key: one.value.string_value for one in sent.resource_spans[0].resource.attributes}
+    resource = {
+        attribute.key: attribute.value.string_value
+        for attribute in sent.resource_spans[0].resource.attributes
+    }
     names = [span.name for span in sent.resource_spans[0].scope_spans[0].spans]
     assert (team, resource["service.name"]) == ("blue", "gemini-gateway")
     assert sorted(names) == ["POST /v1/chat/completions", f"chat {MODEL}"]
@@ -378,11 +380,13 @@ async def test_a_collector_that_hangs_is_left_alone() -> None:
 
 
 async def test_tracing_that_cannot_begin_is_a_line_in_the_log(
-    serve: Serve, http: aiohttp.ClientSession, raw_upstream: RawUpstream, monkeypatch: pytest.MonkeyPatch
+    serve: Serve,
+    http: aiohttp.ClientSession,
+    raw_upstream: RawUpstream,
+    event_lines: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    lines: list[dict[str, object]] = []
-    monkeypatch.setattr(JsonLog, "event", lambda _, name, **fields: lines.append({"event": name, **fields}))
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "console")
 
     assert await Traced(serve, http, raw_upstream).ask(OK) == 200
-    assert lines == [{"event": "traces", "message": "no traces: OTEL_TRACES_EXPORTER must be otlp"}]
+    assert event_lines == [{"event": "traces", "message": "no traces: OTEL_TRACES_EXPORTER must be otlp"}]

@@ -55,15 +55,15 @@ async def test_signatures_are_kept(
     second: str,
     streamed: bool,
 ) -> None:
-    calls, text = answer(*CALLS), answer({"text": "done"})
+    calls, done = answer(*CALLS), answer({"text": "done"})
     begun = whole(b"data: " + calls + b"\r\n\r\n", kind=b"text/event-stream") if streamed else whole(calls)
-    raw_upstream.scripts = [begun, whole(text)]
+    raw_upstream.scripts = [begun, whole(done)]
     base = await serve("", raw_upstream.url)
     path, body, _ = LOOP[first]
     async with http.post(base + path, json={"model": F3, "stream": streamed, **body}) as response:
-        told = await response.text()
+        text = await response.text()
         assert response.status == 200
-    assert "w71i0cbt" in told
+    assert "w71i0cbt" in text
     path, _, body = LOOP[second]
     async with http.post(base + path, json={"model": F3, **body}) as response:
         assert response.status == 200, await response.text()

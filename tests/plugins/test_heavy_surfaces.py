@@ -33,10 +33,10 @@ BODIES: dict[str, tuple[str, int, Any]] = {
 
 @pytest.fixture
 async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
-    found = Bench(BODIES[request.node.callspec.params["name"]][0])
-    await found.start()
-    yield found
-    await found.stop()
+    bench = Bench(BODIES[request.node.callspec.params["name"]][0])
+    await bench.start()
+    yield bench
+    await bench.stop()
 
 
 @pytest.mark.parametrize("name", BODIES)
@@ -53,8 +53,8 @@ async def test_a_heavy_body_does_not_hold_the_loop(bench: Bench, name: str) -> N
     data = json.dumps({"model": F3, **body}).encode()
     gc.collect()
     gc.freeze()
-    found = [await longest_absence(bench, data) for _ in range(5)]
+    measured = [await longest_absence(bench, data) for _ in range(5)]
     gc.unfreeze()
 
-    assert {status for status, _ in found} == {expected}
-    assert min(away for _, away in found) < 0.050
+    assert {status for status, _ in measured} == {expected}
+    assert min(away for _, away in measured) < 0.050

@@ -64,10 +64,10 @@ def test_twenty_thousand_hostile_bodies_are_never_our_fault(shard: int) -> None:
 
 @pytest.fixture
 async def bench() -> AsyncIterator[Bench]:
-    found = Bench()
-    await found.start()
-    yield found
-    await found.stop()
+    bench = Bench()
+    await bench.start()
+    yield bench
+    await bench.stop()
 
 
 WRONG: list[Any] = [True, 5, 2.5, "text", [], ["x"], {}, {"x": 1}]
@@ -93,7 +93,7 @@ async def test_a_wrong_type_names_its_field(bench: Bench, field: str) -> None:
     [b"", b"[]", b"{", b"null", b'{"messages":NaN}', b"\xff\xfe", b'{"a":"\xed\xa0\x80"}', b"[" * 500_000,
      b'{"messages":' + b"[" * 101 + b"]" * 101 + b"}", b'{"a":' * 5000 + b"1" + b"}" * 5000],
 )  # fmt: skip
-async def test_what_is_no_json_object_is_a_400(bench: Bench, body: bytes) -> None:  # I.17
+async def test_what_is_no_json_object_is_a_400(bench: Bench, body: bytes) -> None:
     assert (await bench.send(body))[0] == 400
 
 
@@ -138,8 +138,8 @@ async def test_a_heavy_body_does_not_hold_the_loop(bench: Bench, name: str) -> N
     data = json.dumps({"model": "gemini-2.5-flash", **body}).encode()
     gc.collect()
     gc.freeze()
-    found = [await longest_absence(bench, data) for _ in range(3)]
+    measured = [await longest_absence(bench, data) for _ in range(3)]
     gc.unfreeze()
 
-    assert {status for status, _ in found} == {expected}
-    assert min(away for _, away in found) < 0.050
+    assert {status for status, _ in measured} == {expected}
+    assert min(away for _, away in measured) < 0.050

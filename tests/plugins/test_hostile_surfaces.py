@@ -69,10 +69,10 @@ def surface(request: pytest.FixtureRequest) -> Surface:
 
 @pytest.fixture
 async def bench(request: pytest.FixtureRequest, surface: Surface) -> AsyncIterator[Bench]:
-    found = Bench(next(path for path, one in SURFACES.items() if one is surface))
-    await found.start()
-    yield found
-    await found.stop()
+    bench = Bench(next(path for path, value in SURFACES.items() if value is surface))
+    await bench.start()
+    yield bench
+    await bench.stop()
 
 
 def structs(kind: Any) -> Iterator[type[msgspec.Struct]]:
@@ -80,13 +80,13 @@ def structs(kind: Any) -> Iterator[type[msgspec.Struct]]:
     seen: set[Any] = set()
     waiting = [kind]
     while waiting:
-        one = waiting.pop()
-        if get_origin(one) is not None or get_args(one):
-            waiting += get_args(one)
-        elif isinstance(one, type) and issubclass(one, msgspec.Struct) and one not in seen:
-            seen.add(one)
-            yield one
-            waiting += get_type_hints(one).values()
+        struct = waiting.pop()
+        if get_origin(struct) is not None or get_args(struct):
+            waiting += get_args(struct)
+        elif isinstance(struct, type) and issubclass(struct, msgspec.Struct) and struct not in seen:
+            seen.add(struct)
+            yield struct
+            waiting += get_type_hints(struct).values()
 
 
 def keys(value: Any) -> set[str]:
@@ -96,9 +96,9 @@ def keys(value: Any) -> set[str]:
 def test_a_good_body_holds_every_field_that_is_read(surface: Surface) -> None:
     known = keys(surface.body) | {"summary", "content"}
     missing = {
-        (found.__name__, field)
-        for found in structs(surface.read)
-        for field in found.__struct_fields__
+        (struct.__name__, field)
+        for struct in structs(surface.read)
+        for field in struct.__struct_fields__
         if field not in known
     }
 
@@ -137,8 +137,8 @@ async def test_a_wrong_type_names_its_field(bench: Bench, surface: Surface) -> N
             status, answer = await bench.send(json.dumps({**surface.least, field: value}).encode())
             assert status in (200, 400), (field, value, status, answer)
             if status == 400:
-                told = surface.error(json.loads(answer))
-                assert field in told or "google" in told, (field, value, told)
+                message = surface.error(json.loads(answer))
+                assert field in message or "google" in message, (field, value, message)
 
 
 @pytest.mark.parametrize(

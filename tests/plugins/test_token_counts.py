@@ -12,7 +12,6 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.observability.json_log import JsonLog
 from gateway.observability.request_log import RequestLog
 from gateway.plugin import SERVICES
 from gateway.store.ledger.tables import attempt, open_engine
@@ -149,11 +148,9 @@ class Gateway:
 
 @pytest.fixture
 async def gateway(
-    serve: Serve, raw_upstream: RawUpstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, raw_upstream: RawUpstream, tmp_path: Path, request_lines: list[RequestLog]
 ) -> Gateway:
-    log: list[RequestLog] = []
-    monkeypatch.setattr(JsonLog, "exchange", lambda _, record: log.append(record))
-    result = Gateway(serve, raw_upstream, tmp_path / "ledger.db", log)
+    result = Gateway(serve, raw_upstream, tmp_path / "ledger.db", request_lines)
     await result.start()
     return result
 

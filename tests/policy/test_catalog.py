@@ -14,7 +14,7 @@ ALIASES = {"gpt-4o": "gemini-2.5-pro"}
         (None, ModelRoute("gemini-flash-latest")),
         ("", ModelRoute("gemini-flash-latest")),
         ("gemini-2.5-pro", ModelRoute("gemini-2.5-pro")),
-        ("models/gemini-2.5-flash", ModelRoute("gemini-2.5-flash")),  # I.16
+        ("models/gemini-2.5-flash", ModelRoute("gemini-2.5-flash")),
         ("google/gemini-2.5-flash", ModelRoute("gemini-2.5-flash")),
         ("tunedModels/mine-1", ModelRoute("tunedModels/mine-1")),
         ("gpt-4o", ModelRoute("gemini-2.5-pro")),

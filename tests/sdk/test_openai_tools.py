@@ -73,8 +73,8 @@ async def test_streamed_calls_accumulate(gateway: str) -> None:
             pass
         message = (await stream.get_final_completion()).choices[0].message
 
-    found = [json.loads(call.function.arguments) for call in message.tool_calls or []]
-    assert found == [{"city": "Oslo"}, {"city": "Oslo"}]
+    arguments = [json.loads(call.function.arguments) for call in message.tool_calls or []]
+    assert arguments == [{"city": "Oslo"}, {"city": "Oslo"}]
 
 
 class Person(BaseModel):

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -15,7 +16,6 @@ from msgspec import Struct
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.errors import ConfigError
-from gateway.observability.json_log import JsonLog
 from gateway.plugin import Plugin
 from gateway.server.application import build_app
 from tests.support.paths import TESTS
@@ -107,19 +107,17 @@ def test_a_mistake_has_its_place(text: str, message: str) -> None:
 
 
 async def test_a_handlers_mistake_is_a_500_and_the_log_knows_where(
-    http: aiohttp.ClientSession, serve: Serve, monkeypatch: pytest.MonkeyPatch
+    http: aiohttp.ClientSession, serve: Serve, event_lines: list[dict[str, Any]]
 ) -> None:
-    lines: list[dict[str, object]] = []
-    monkeypatch.setattr(JsonLog, "event", lambda _, name, **fields: lines.append(fields))
     base = await serve("plugins: {wrong: {how: forgets}}")
     for path in ("forgets", "breaks"):
         async with http.get(f"{base}/{path}", data=b"{secret") as response:
             assert (response.status, (await response.json())["error"]["type"]) == (500, "server_error")
 
-    assert lines[0]["trace"] == "the handler of GET /forgets returned NoneType"
-    assert lines[0]["handler"] == "Wrong.forgets"
-    assert f"{__file__}:" in str(lines[1]["trace"])
-    assert "secret" not in str(lines)
+    assert event_lines[0]["trace"] == "the handler of GET /forgets returned NoneType"
+    assert event_lines[0]["handler"] == "Wrong.forgets"
+    assert f"{__file__}:" in str(event_lines[1]["trace"])
+    assert "secret" not in str(event_lines)
 
 
 async def test_a_catch_all_answers_last_wherever_it_stands(http: aiohttp.ClientSession, serve: Serve) -> None:

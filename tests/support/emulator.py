@@ -46,3 +46,8 @@ def text(model: str, *parts: Any, **fields: Any) -> str:
 def config(**fields: Any) -> dict[str, Any]:
     """Return the field generationConfig."""
     return {"generationConfig": fields}
+
+
+def user(*parts: Any) -> dict[str, Any]:
+    """Return a user's turn; a string is a text part."""
+    return {"role": "user", "parts": [{"text": part} if isinstance(part, str) else part for part in parts]}

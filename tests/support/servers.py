@@ -1,6 +1,7 @@
 """Servers for tests: the real application on a free port, the emulator, and a scripted upstream."""
 
 import asyncio
+import json
 from typing import Any
 from unittest.mock import Mock
 
@@ -112,3 +113,8 @@ def whole(body: bytes, status: bytes = b"200 OK", kind: bytes = b"application/js
         b"HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
         % (status, kind, len(body), body)
     ]
+
+
+def ok(answer: object) -> list[bytes | None]:
+    """Return a complete 200 with an answer as JSON."""
+    return whole(json.dumps(answer).encode())

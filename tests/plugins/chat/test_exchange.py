@@ -7,7 +7,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.support.servers import RawUpstream, Serve, chunked, whole
+from tests.support.frames import frames
+from tests.support.servers import RawUpstream, Serve, chunked, ok, whole
 from tests.support.waiting import eventually
 
 F3 = "gemini-3-flash-preview"
@@ -28,10 +29,6 @@ def gemini(parts: list[dict[str, Any]], reason: str | None = "STOP", **fields: A
         "responseId": "r",
         **fields,
     }
-
-
-def ok(answer: object) -> list[bytes | None]:
-    return whole(json.dumps(answer).encode())
 
 
 def refused(message: str, status: bytes = b"400 Bad Request", **fields: Any) -> list[bytes | None]:
@@ -57,10 +54,6 @@ async def ask(
         return response.status, response.headers, text if body.get("stream") else json.loads(text)
 
 
-def chunks(text: str) -> list[Any]:
-    return [json.loads(line[6:]) for line in text.split("\n") if line.startswith("data: {")]
-
-
 @pytest.fixture
 async def base(serve: Serve, raw_upstream: RawUpstream) -> str:
     return await serve("plugins: {chat: {}, metrics: {}, translate: {}, hello: {}}", raw_upstream.url)
@@ -69,7 +62,7 @@ async def base(serve: Serve, raw_upstream: RawUpstream) -> str:
 TEXT = ok(gemini([{"text": "hi"}]))
 
 
-async def test_i011_two_choices_are_two_calls(
+async def test_two_choices_are_two_calls(
     http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream
 ) -> None:
     raw_upstream.scripts = [TEXT]
@@ -90,7 +83,7 @@ async def test_of_two_choices_a_failed_one_fails_the_answer(
     assert (await ask(http, base, model="gemini-2.5-flash", n=2))[0] == 400
 
 
-async def test_i027_a_refused_thinking_level_is_lowered_and_remembered(
+async def test_a_refused_thinking_level_is_lowered_and_remembered(
     http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream
 ) -> None:
     raw_upstream.scripts = [refused("Thinking level MINIMAL is not supported for this model."), TEXT]
@@ -204,7 +197,7 @@ async def test_strict_mode_changes_no_answer(
     ids=["nothing", "no candidate", "no part", "no text", "malformed", "unexpected"],
 )  # fmt: skip
 @pytest.mark.parametrize("stream", [False, True])
-async def test_i088_an_answer_that_holds_nothing_is_asked_for_once_more(
+async def test_an_answer_that_holds_nothing_is_asked_for_once_more(
     http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream, empty: dict[str, Any], stream: bool
 ) -> None:
     said = gemini([{"text": "hi"}])
@@ -219,7 +212,7 @@ async def test_i088_an_answer_that_holds_nothing_is_asked_for_once_more(
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_i088_malformed_twice_is_an_empty_stop(
+async def test_malformed_twice_is_an_empty_stop(
     http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream, stream: bool
 ) -> None:
     broken = gemini([], "MALFORMED_FUNCTION_CALL")
@@ -229,9 +222,9 @@ async def test_i088_malformed_twice_is_an_empty_stop(
 
     assert (status, len(raw_upstream.requests)) == (200, 2)
     if stream:
-        found = chunks(answer)
-        assert found[-1]["choices"][0]["finish_reason"] == "stop"
-        assert found[-2]["choices"][0]["delta"]["extra_content"]["google"]["finish_message"]
+        received = frames(answer)
+        assert received[-1]["choices"][0]["finish_reason"] == "stop"
+        assert received[-2]["choices"][0]["delta"]["extra_content"]["google"]["finish_message"]
         assert answer.endswith("data: [DONE]\n\n")
     else:
         assert answer["choices"][0]["message"]["content"] == ""
@@ -298,15 +291,15 @@ async def second_turn(http: aiohttp.ClientSession, base: str, key: str, call: di
 
 
 def signature(body: dict[str, Any]) -> str | None:
-    found: str | None = body["contents"][1]["parts"][0].get("thoughtSignature")
-    return found
+    received: str | None = body["contents"][1]["parts"][0].get("thoughtSignature")
+    return received
 
 
 DUMMY = "skip_thought_signature_validator"
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_i079_a_dropped_signature_comes_from_the_store_for_the_same_key_only(
+async def test_a_dropped_signature_comes_from_the_store_for_the_same_key_only(
     http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream, stream: bool
 ) -> None:
     raw_upstream.scripts = [events(gemini([CALL])) if stream else ok(gemini([CALL])), TEXT]
@@ -348,17 +341,17 @@ async def test_an_images_signature_comes_back_from_the_store(
     assert bodies(raw_upstream)[1]["contents"][1]["parts"][-1]["thoughtSignature"] == "big"
 
 
-async def test_i101_an_event_of_three_megabytes_passes(
+async def test_an_event_of_three_megabytes_passes(
     http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream
 ) -> None:
     data = "A" * 3_000_000
     raw_upstream.scripts = [events(gemini([{"inlineData": {"mimeType": "image/png", "data": data}}]))]
     _, _, text = await ask(http, base, model="gemini-2.5-flash-image", stream=True)
 
-    assert chunks(text)[1]["choices"][0]["delta"]["images"][0]["image_url"]["url"].endswith(data)
+    assert frames(text)[1]["choices"][0]["delta"]["images"][0]["image_url"]["url"].endswith(data)
 
 
-async def test_i104_a_429_before_the_first_event_is_a_429(
+async def test_a_429_before_the_first_event_is_a_429(
     http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream
 ) -> None:
     raw_upstream.scripts = [refused("slow down", b"429 Too Many Requests")]
@@ -368,22 +361,22 @@ async def test_i104_a_429_before_the_first_event_is_a_429(
     assert json.loads(text)["error"]["code"] == "rate_limit_exceeded"
 
 
-async def test_i108_two_streams_have_one_role_and_one_end_each(
+async def test_two_streams_have_one_role_and_one_end_each(
     http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream
 ) -> None:
     raw_upstream.scripts = [events(gemini([{"text": "a"}], None), gemini([{"text": "b"}]))]
     options: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
     _, _, text = await ask(http, base, model="gemini-2.5-flash", n=2, **options)
 
-    found = chunks(text)
+    received = frames(text)
     for index in (0, 1):
-        mine = [c["choices"][0] for c in found if c["choices"] and c["choices"][0]["index"] == index]
+        mine = [c["choices"][0] for c in received if c["choices"] and c["choices"][0]["index"] == index]
         assert [c["delta"].get("role") for c in mine].count("assistant") == 1
         assert "".join(c["delta"].get("content", "") for c in mine) == "ab"
         assert [c["finish_reason"] for c in mine if c["finish_reason"]] == ["stop"]
     assert text.count("[DONE]") == 1
-    assert len({c["id"] for c in found}) == 1
-    assert found[-1]["usage"]["completion_tokens"] == 4
+    assert len({c["id"] for c in received}) == 1
+    assert received[-1]["usage"]["completion_tokens"] == 4
 
 
 async def test_of_two_streams_a_broken_one_ends_both(
@@ -393,11 +386,11 @@ async def test_of_two_streams_a_broken_one_ends_both(
     raw_upstream.scripts = [cut]
     _, _, text = await ask(http, base, model="gemini-2.5-flash", n=2, stream=True)
 
-    assert chunks(text)[-1]["error"]["code"] == "upstream_incomplete"
+    assert frames(text)[-1]["error"]["code"] == "upstream_incomplete"
     assert "[DONE]" not in text
 
 
-async def test_i109_an_array_instead_of_events_gives_the_same_chunks(
+async def test_an_array_instead_of_events_gives_the_same_chunks(
     http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream
 ) -> None:
     said = [gemini([{"text": "a"}], None), gemini([{"text": "b"}])]
@@ -405,7 +398,7 @@ async def test_i109_an_array_instead_of_events_gives_the_same_chunks(
     first = await ask(http, base, model="gemini-2.5-flash", stream=True)
     second = await ask(http, base, model="gemini-2.5-flash", stream=True)
 
-    created = chunks(first[2])[0]["created"], chunks(second[2])[0]["created"]
+    created = frames(first[2])[0]["created"], frames(second[2])[0]["created"]
     assert first[2].replace(str(created[0]), "") == second[2].replace(str(created[1]), "")
 
 

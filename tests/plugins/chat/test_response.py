@@ -1,6 +1,5 @@
 """Chunks of the rarer kinds: legacy calls, custom tools, images, sound, files, sources, several calls for `n`."""
 
-import json
 from typing import Any
 
 from msgspec import Raw
@@ -20,63 +19,63 @@ from gateway.gemini.events import (
 from gateway.gemini.grounding import Citation
 from gateway.gemini.usage import TokenCounts
 from gateway.plugins.chat.response import AnswerOptions, ChatStream, Envelope
+from tests.support.frames import frames
 
 END = TurnEnded(TokenCounts(prompt=1, completion=2))
 
 
 def chunks(*events: Event, style: AnswerOptions | None = None) -> list[Any]:
     stream = ChatStream(Envelope("chatcmpl-x", 1, "m"), include_usage=True, style=style or AnswerOptions())
-    out = b"".join(stream.encode([event]) for event in events).decode()
-    return [json.loads(line[6:]) for line in out.split("\n\n") if line.startswith("data: {")]
+    return frames(b"".join(stream.encode([event]) for event in events))
 
 
-def deltas(found: list[Any]) -> list[Any]:
-    return [chunk["choices"][0]["delta"] for chunk in found if chunk["choices"]]
+def deltas(received: list[Any]) -> list[Any]:
+    return [chunk["choices"][0]["delta"] for chunk in received if chunk["choices"]]
 
 
 def test_legacy_calls_are_one_function_call() -> None:
     calls = [ToolCall(0, f"c{i}", "f", "{}") for i in range(2)]
-    found = chunks(*calls, Finished(0, "tool_calls"), END, style=AnswerOptions(CallRules(legacy=True)))
+    received = chunks(*calls, Finished(0, "tool_calls"), END, style=AnswerOptions(CallRules(legacy=True)))
 
-    assert [d["function_call"] for d in deltas(found) if "function_call" in d] == [
+    assert [d["function_call"] for d in deltas(received) if "function_call" in d] == [
         {"name": "f", "arguments": "{}"}
     ]
-    assert found[-2]["choices"][0]["finish_reason"] == "function_call"
+    assert received[-2]["choices"][0]["finish_reason"] == "function_call"
 
 
 def test_a_custom_tool_gets_its_text() -> None:
     rules = CallRules(custom=frozenset({"sh"}))
-    found = chunks(
+    received = chunks(
         ToolCall(0, "c", "sh", '{"input":"ls"}'),
         ToolCall(0, "d", "sh", '{"other":1}'),
         style=AnswerOptions(rules),
     )
 
-    calls = [d["tool_calls"][0] for d in deltas(found) if "tool_calls" in d]
+    calls = [d["tool_calls"][0] for d in deltas(received) if "tool_calls" in d]
     assert calls[0] == {"id": "c", "custom": {"name": "sh", "input": "ls"}, "type": "custom", "index": 0}
     assert calls[1]["custom"]["input"] == '{"other":1}'
 
 
 def test_images_are_numbered_and_sound_comes_in_pieces() -> None:
-    found = deltas(chunks(
+    received = deltas(chunks(
         MediaPart(0, "image/png", "AA=="), MediaPart(0, "image/png", "BB=="), MediaPart(0, "audio/L16;rate=24000", "CC==")
     ))  # fmt: skip
 
-    assert [image["index"] for delta in found for image in delta.get("images", ())] == [0, 1]
-    assert found[-1]["audio"]["data"] == "CC=="
+    assert [image["index"] for delta in received for image in delta.get("images", ())] == [0, 1]
+    assert received[-1]["audio"]["data"] == "CC=="
 
 
 def test_files_and_sources_come_before_the_end() -> None:
     cited = Citations(
         0, [Citation(1, 2, "https://a.example", "A")], Raw(b'{"webSearchQueries":["q"]}'), Raw(b'{"u":1}')
     )
-    found = deltas(chunks(
+    received = deltas(chunks(
         TextDelta(0, "a"), CodePart(0, source="1", at=1), TextDelta(0, "b"), FilePart(0, "https://f.example", None),
         cited, Finished(0, "stop", signature="S", message="told"), END, style=AnswerOptions(grounding=True),
     ))  # fmt: skip
 
-    (annotations,) = [delta["annotations"] for delta in found if "annotations" in delta]
-    (google,) = [delta["extra_content"]["google"] for delta in found if "extra_content" in delta]
+    (annotations,) = [delta["annotations"] for delta in received if "annotations" in delta]
+    (google,) = [delta["extra_content"]["google"] for delta in received if "extra_content" in delta]
     assert annotations[0]["url_citation"]["start_index"] == 1 + len("\n```python\n1\n```\n")
     assert google == {
         "thought_signature": "S",
@@ -85,14 +84,14 @@ def test_files_and_sources_come_before_the_end() -> None:
         "finish_message": "told",
         "files": [{"uri": "https://f.example", "mime_type": None}],
     }
-    assert found[-1] == {}
+    assert received[-1] == {}
 
 
 def test_several_calls_end_once() -> None:
     first, second = (TextDelta(i, "x") for i in range(2))
-    found = chunks(
+    received = chunks(
         first, Finished(0, "stop"), END, second, Finished(1, "stop"), END, style=AnswerOptions(calls=2)
     )
 
-    assert found[-1]["usage"]["completion_tokens"] == 4
-    assert found[-1]["choices"] == []
+    assert received[-1]["usage"]["completion_tokens"] == 4
+    assert received[-1]["choices"] == []

@@ -137,7 +137,7 @@ async def test_images_and_sound_arrive(http: aiohttp.ClientSession, gateway: str
         ({**HELLO, "temperature": "hot"}, "temperature", "invalid_type"),
         ({**HELLO, "stream": "yes"}, "stream", "invalid_type"),
         ({**HELLO, "tools": [{"type": "function"}]}, "tools[0].function", "missing_required_parameter"),
-        ({**HELLO, "n": 9}, "n", "unsupported_value"),  # I.12
+        ({**HELLO, "n": 9}, "n", "unsupported_value"),
         ({**HELLO, "model": "gemini-../x"}, "model", "invalid_value"),
         ({**HELLO, "model": "gemini-9-none"}, "model", "model_not_found"),
         ([], None, "invalid_type"),

@@ -1,6 +1,5 @@
 """Legacy completions, the answer: the chunks of a stream make up the unary answer, on every stream of chat's goldens."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from gateway.gemini.turn_reader import TurnReader
 from gateway.gemini.usage import TokenCounts
 from gateway.plugins.completions.response import CompletionStream, Envelope, completion
 from tests.support import goldens
+from tests.support.frames import frames
 
 STREAMS = goldens.files("chat_stream")
 
@@ -41,7 +41,7 @@ def test_the_chunks_make_up_the_whole_answer(file: Path) -> None:
     reader = TurnReader(lambda: "call")
     events: list[Event] = [event for line in lines_of(file) for event in reader.feed(decode(line))]
     whole = completion([*events, *reader.close()], Envelope("cmpl-x", 1, "asked"), ["echo "] * 8)
-    chunks = [json.loads(line[6:]) for line in out.split(b"\n\n") if line and line != b"data: [DONE]"]
+    chunks = frames(out)
 
     texts = [choice["text"] for chunk in chunks for choice in chunk["choices"] if choice["index"] == 0]
     assert "".join(texts) == whole.choices[0].text

@@ -13,16 +13,12 @@ import pytest
 import tiktoken
 
 from gateway.errors import ConfigError
-from tests.support.servers import RawUpstream, Serve, whole
+from tests.support.servers import RawUpstream, Serve, ok, whole
 
 
 @pytest.fixture
 async def base(serve: Serve, raw_upstream: RawUpstream) -> str:
     return await serve("models: {aliases: {gpt-4o: gemini-2.5-pro}}", raw_upstream.url)
-
-
-def ok(answer: object) -> list[bytes | None]:
-    return whole(json.dumps(answer).encode())
 
 
 def vectors(*values: list[float], **fields: Any) -> list[bytes | None]:

@@ -16,6 +16,7 @@ from gateway.plugins.messages.request import conversation
 from gateway.plugins.messages.response import MessagesStream, error_object
 from gateway.plugins.messages.wire import decode_request, encode
 from tests.support import goldens
+from tests.support.frames import frames
 
 STREAMS = [*goldens.files("messages_stream"), *goldens.files("chat_stream")]
 
@@ -82,7 +83,7 @@ def test_a_stream_cut_anywhere_is_the_same(file: Path, cuts: list[int]) -> None:
 @pytest.mark.parametrize("file", STREAMS, ids=lambda file: file.stem)
 def test_the_events_build_the_message_of_the_unary_answer(file: Path) -> None:
     out, answer = stream(goldens.sse(goldens.inputs(file)[0]), [])
-    events = [json.loads(line[6:]) for line in out.decode().split("\n") if line.startswith("data: ")]
+    events = frames(out)
     kinds = [event["type"] for event in events]
 
     if kinds[-1] == "error":

@@ -1,12 +1,12 @@
 """The Messages surface over HTTP, on the emulator."""
 
-import json
 from typing import Any
 
 import aiohttp
 import pytest
 
 from gateway.plugins.messages.wire import Block, MessagesRequest
+from tests.support.frames import frames
 from tests.support.servers import Fake
 
 F3 = "gemini-3-flash-preview"
@@ -69,7 +69,7 @@ async def test_a_stream(http: aiohttp.ClientSession, gateway: str) -> None:
     async with http.post(f"{gateway}/v1/messages", json=body) as response:
         text = await response.text()
 
-    events = [json.loads(line[6:]) for line in text.split("\n") if line.startswith("data: ")]
+    events = frames(text)
     assert [line[7:] for line in text.split("\n") if line.startswith("event: ")] == [
         e["type"] for e in events
     ]

@@ -1,12 +1,10 @@
 """Model lists over HTTP."""
 
-import json
-
 import aiohttp
 import aiohttp.web
 import pytest
 
-from tests.support.servers import RawUpstream, Serve, whole
+from tests.support.servers import RawUpstream, Serve, ok
 
 PAGES = [
     {"models": [{"name": "models/gemini-2.5-pro", "displayName": "Pro", "inputTokenLimit": 10, "thinking": True}],
@@ -18,10 +16,6 @@ PAGES = [
 @pytest.fixture
 async def base(serve: Serve, raw_upstream: RawUpstream) -> str:
     return await serve("models: {aliases: {gpt-4o: gemini-2.5-pro}}", raw_upstream.url)
-
-
-def ok(answer: object) -> list[bytes | None]:
-    return whole(json.dumps(answer).encode())
 
 
 async def test_two_pages_are_one_list(

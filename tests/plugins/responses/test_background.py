@@ -8,6 +8,7 @@ import aiohttp
 import openai
 import pytest
 
+from tests.support.frames import frames
 from tests.support.servers import Fake, RawUpstream, Serve, chunked
 
 F3 = "gemini-3-flash-preview"
@@ -33,7 +34,7 @@ async def events(http: aiohttp.ClientSession, base: str, name: str, **query: Any
     async with http.get(f"{base}/v1/responses/{name}", params=request) as response:
         assert response.content_type == "text/event-stream", await response.text()
         text = await response.text()
-    return [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: ")]
+    return frames(text)
 
 
 async def first(http: aiohttp.ClientSession, url: str, body: Any) -> Any:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from gateway.gemini.wire import decode_response
 from tests.support import goldens
+from tests.support.frames import frames
 from tests.support.responses import Answer, Request, translation
 
 STREAMS = goldens.files("responses_stream")
@@ -71,8 +72,7 @@ def test_every_stream_of_chat_is_a_response_too(file: Path) -> None:
 def check_stream(request: Request, lines: str) -> None:
     """Check the rules that every stream keeps: numbers in order, one end, items begun and ended in order."""
     answer = Answer(request)
-    frames = answer.stream(goldens.sse(lines)).decode()
-    events = [json.loads(line[6:]) for line in frames.split("\n") if line.startswith("data: ")]
+    events = frames(answer.stream(goldens.sse(lines)))
     kinds = [event["type"] for event in events]
 
     assert [event["sequence_number"] for event in events] == list(range(len(events)))

@@ -1,7 +1,6 @@
 """Responses, the answer, beyond the golden files: times, failures, and the frames before an answer."""
 
 import json
-from typing import Any
 
 import pytest
 
@@ -9,21 +8,18 @@ from gateway.errors import BadRequest, RateLimited, UpstreamError
 from gateway.gemini.events import Finished, TextDelta, TurnEnded, TurnStarted
 from gateway.gemini.usage import TokenCounts
 from gateway.plugins.responses.response import new_response
+from tests.support.frames import frames
 from tests.support.responses import CREATED, ENDED, Answer, body_of
 
 END = TurnEnded(TokenCounts())
-
-
-def events(frames: bytes) -> list[Any]:
-    return [json.loads(line[6:]) for line in frames.decode().split("\n") if line.startswith("data: ")]
 
 
 def test_a_response_is_created_before_it_is_answered() -> None:
     encoder = Answer({"input": "x", "background": True}).encoder
     assert encoder.response["status"] == "queued"
 
-    begun = events(encoder.begin())
-    later = events(encoder.encode([TextDelta(0, "hi")]))
+    begun = frames(encoder.begin())
+    later = frames(encoder.encode([TextDelta(0, "hi")]))
 
     assert [event["type"] for event in begun] == ["response.created", "response.in_progress"]
     assert begun[0]["response"]["status"] == "in_progress"
@@ -69,7 +65,7 @@ def test_done_is_set_by_the_last_event() -> None:
 
 def test_a_failure_ends_the_stream_with_its_code_and_without_keys() -> None:
     encoder = Answer({"input": "x"}).encoder
-    failed, error = events(encoder.fail(RateLimited("slow down, AIza" + "x" * 35)))[-2:]
+    failed, error = frames(encoder.fail(RateLimited("slow down, AIza" + "x" * 35)))[-2:]
 
     assert failed["response"]["status"] == "failed"
     assert failed["response"]["error"]["code"] == "rate_limit_exceeded"
@@ -78,7 +74,7 @@ def test_a_failure_ends_the_stream_with_its_code_and_without_keys() -> None:
 
 
 def test_another_failure_is_a_server_error_and_names_its_field() -> None:
-    failed, error = events(Answer({"input": "x"}).encoder.fail(BadRequest("no", param="input[0]")))[-2:]
+    failed, error = frames(Answer({"input": "x"}).encoder.fail(BadRequest("no", param="input[0]")))[-2:]
 
     assert failed["response"]["error"]["code"] == "server_error"
     assert (error["code"], error["param"]) == ("invalid_value", "input[0]")

@@ -118,7 +118,7 @@ async def test_store_false_stores_nothing(http: aiohttp.ClientSession, gateway: 
         assert response.status == 404
 
 
-async def test_i126_an_unknown_previous_response_is_a_400(http: aiohttp.ClientSession, gateway: str) -> None:
+async def test_an_unknown_previous_response_is_a_400(http: aiohttp.ClientSession, gateway: str) -> None:
     status, answer = await post(http, gateway, model=F3, input="x", previous_response_id="resp_x")
 
     assert (status, answer["error"]["code"], answer["error"]["param"]) == (
@@ -126,9 +126,7 @@ async def test_i126_an_unknown_previous_response_is_a_400(http: aiohttp.ClientSe
     )  # fmt: skip
 
 
-async def test_two_outputs_are_one_content(
-    http: aiohttp.ClientSession, gateway: str, fake: Fake
-) -> None:  # I.125
+async def test_two_outputs_are_one_content(http: aiohttp.ClientSession, gateway: str, fake: Fake) -> None:
     call = {"type": "function_call", "name": "f", "arguments": "{}"}
     items = [{"role": "user", "content": "x"}, {**call, "call_id": "a"}, {**call, "call_id": "b"},
              *({"type": "function_call_output", "call_id": i, "output": i} for i in "ba")]  # fmt: skip
