@@ -69,7 +69,7 @@ def sampling_fields(sampling: Sampling, limits: SamplingLimits) -> dict[str, Any
     Raises UnsupportedParameter in strict mode for a field that the model does not take at all.
     """
     capabilities, notes = limits.capabilities, limits.notes
-    fields: dict[str, Any] = {}
+    fields: dict[str, Any] = {"top_p": sampling.top_p, "top_k": sampling.top_k}
     temperature, most_tokens, seed = sampling.temperature, sampling.max_output_tokens, sampling.seed
     if temperature is not None and temperature > capabilities.temperature:
         notes.add(limits.at("temperature"))
@@ -81,7 +81,6 @@ def sampling_fields(sampling: Sampling, limits: SamplingLimits) -> dict[str, Any
         notes.add(limits.at("seed"))
         seed %= _INT32
     fields["temperature"], fields["max_output_tokens"], fields["seed"] = temperature, most_tokens, seed
-    fields["top_p"], fields["top_k"] = sampling.top_p, sampling.top_k
     if sampling.stop_sequences:
         fields["stop_sequences"] = _stops(sampling.stop_sequences, limits)
     if sampling.presence_penalty or sampling.frequency_penalty:

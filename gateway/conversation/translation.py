@@ -230,8 +230,8 @@ class _Translator:
         if self._google is not NOTHING:
             fields["top_k"] = self._google.options.top_k or fields["top_k"]
             fields |= self._google.generation_fields()
-        if turns.resolution is not None:
-            fields.setdefault("media_resolution", turns.resolution)
+        if turns.resolution is not None and fields.get("media_resolution") is None:
+            fields["media_resolution"] = turns.resolution
         if self._google is not NOTHING:
             fields |= self._google.native_generation_fields()
         return GenerationConfig(**fields)

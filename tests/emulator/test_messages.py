@@ -3,10 +3,12 @@
 from typing import Any
 
 import pytest
+from msgspec import Struct
 
 from gateway.emulator.errors import RefusedError
 from gateway.emulator.messages import ENUMS, MESSAGES, decode
 from gateway.emulator.validation import validate
+from gateway.gemini import wire
 
 F25 = "gemini-2.5-flash"
 
@@ -94,3 +96,27 @@ def test_names_become_camel_case_but_keys_of_data_stay() -> None:
     body = {"function_call": {"name": "f", "args": {"snake_case": {"and_more": 1}}}}
 
     assert decode(body, "Part") == {"functionCall": {"name": "f", "args": {"snake_case": {"and_more": 1}}}}
+
+
+SENT = {
+    kind.__name__: kind.__struct_encode_fields__
+    for kind in vars(wire).values()
+    if isinstance(kind, type) and issubclass(kind, Struct) and kind.__name__ in MESSAGES
+}
+"""The gateway's messages that have a table of the same name, with their fields."""
+
+
+@pytest.mark.parametrize("name", SENT)
+def test_each_field_that_the_gateway_sends_is_known(name: str) -> None:
+    assert sorted(set(SENT[name]) - set(MESSAGES[name])) == []
+
+
+def test_the_messages_of_a_request_are_compared() -> None:
+    assert {
+        "GenerateContentRequest",
+        "GenerationConfig",
+        "Content",
+        "Part",
+        "Tool",
+        "FunctionDeclaration",
+    } <= set(SENT)

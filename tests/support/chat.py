@@ -6,8 +6,10 @@ from typing import Any
 from gateway.conversation.translation import Translation, TranslationContext, translate
 from gateway.gemini.thought_signatures import SignatureKeys
 from gateway.gemini.wire import encode_request
+from gateway.plugins.chat.fields import CHAT
 from gateway.plugins.chat.request import conversation
 from gateway.plugins.chat.wire import decode_request
+from tests.support import goldens
 from tests.support.models import TABLE
 
 
@@ -18,7 +20,8 @@ def translation(
     text = json.dumps(request) if isinstance(request, dict) else request
     model = model or json.loads(text).get("model", "gemini-2.5-flash")
     context = TranslationContext(model, TABLE.of(model), keys=SignatureKeys("k"))
-    return translate(conversation(decode_request(text), strict=strict), context)
+    said = conversation(decode_request(text), strict=strict)
+    return translate(goldens.reviewed(said, text, CHAT), context)
 
 
 def gemini_body(request: str | bytes | dict[str, Any], model: str = "") -> dict[str, Any]:

@@ -2,14 +2,16 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from msgspec import ValidationError
+import msgspec
+from msgspec import Raw, ValidationError
 
 from gateway.conversation.builder import ConversationBuilder
+from gateway.conversation.field_policy import Policy, review
 from gateway.conversation.translation import Translation, TranslationContext, translate
 from gateway.errors import GatewayError
 from gateway.gemini.stream_translator import StreamTranslator
@@ -48,6 +50,14 @@ def pretty(value: str | bytes) -> str:
 def translated(conversation: ConversationBuilder, model: str) -> Translation:
     """Return the translation of a conversation for a model."""
     return translate(conversation, TranslationContext(model, TABLE.of(model), keys=SignatureKeys("k")))
+
+
+def reviewed(
+    conversation: ConversationBuilder, request: str | bytes, table: Mapping[str, Policy]
+) -> ConversationBuilder:
+    """Return the conversation with a note for each field of the request that is not honoured."""
+    review(msgspec.json.decode(request, type=dict[str, Raw]), table, conversation.notes)
+    return conversation
 
 
 def report(translation: Translation) -> str:

@@ -12,6 +12,7 @@ from gateway.gemini.stream_translator import StreamTranslator
 from gateway.gemini.thought_signatures import SignatureKeys
 from gateway.gemini.turn_reader import TurnReader
 from gateway.gemini.wire import Blob, encode_request
+from gateway.plugins.responses.fields import RESPONSES
 from gateway.plugins.responses.request import conversation
 from gateway.plugins.responses.response import ResponseOptions, ResponseStream, new_response
 from gateway.plugins.responses.wire import Item, ResponseRequest, decode_request
@@ -35,9 +36,11 @@ def translation(
     request: Request, history: Sequence[dict[str, Any]] = (), *, strict: bool = False
 ) -> Translation:
     """Return the translation of a request for the model that it names; `history` are the stored items before it."""
-    body = body_of(request)
+    text = json.dumps(request) if isinstance(request, dict) else request
+    body = decode_request(text)
     model = body.model or "gemini-2.5-flash"
     builder = conversation(body, msgspec.convert(history, list[Item]), strict=strict)
+    goldens.reviewed(builder, text, RESPONSES)
     media = dict.fromkeys(builder.remote_media(), PICTURE)
     return translate(
         builder, TranslationContext(model, TABLE.of(model), keys=SignatureKeys("k"), media=media)

@@ -10,6 +10,7 @@ from gateway.errors import GatewayError
 from gateway.gemini.stream_translator import StreamTranslator
 from gateway.gemini.turn_reader import TurnReader
 from gateway.gemini.wire import decode_response
+from gateway.plugins.completions.fields import COMPLETIONS
 from gateway.plugins.completions.request import conversation, prompts
 from gateway.plugins.completions.response import CompletionStream, Envelope, completion
 from gateway.plugins.completions.wire import CompletionRequest, decode_request, encode
@@ -22,15 +23,12 @@ def gemini_bodies(request: str) -> str:
     try:
         body = decode_request(request)
         several = isinstance(body.prompt, list)
-        return "".join(
-            goldens.report(
-                goldens.translated(
-                    conversation(body, prompt, f"prompt[{i}]" if several else "prompt", strict=False),
-                    goldens.model_of(body),
-                )
-            )
+        said = [
+            conversation(body, prompt, f"prompt[{i}]" if several else "prompt", strict=False)
             for i, prompt in enumerate(prompts(body))
-        )
+        ]
+        goldens.reviewed(said[0], request, COMPLETIONS)
+        return "".join(goldens.report(goldens.translated(one, goldens.model_of(body))) for one in said)
     except GatewayError as error:
         return f"{error.status} {error.code} {error.param}: {error.message}\n"
 

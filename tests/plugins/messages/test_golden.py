@@ -12,6 +12,7 @@ from gateway.errors import GatewayError
 from gateway.gemini.stream_translator import StreamTranslator
 from gateway.gemini.turn_reader import TurnReader
 from gateway.gemini.wire import decode_response
+from gateway.plugins.messages.fields import MESSAGES
 from gateway.plugins.messages.request import conversation
 from gateway.plugins.messages.response import MessagesStream, error_object
 from gateway.plugins.messages.wire import decode_request, encode
@@ -29,7 +30,8 @@ def message(model: str = "asked") -> dict[str, Any]:
 def gemini_body(request: str) -> str:
     try:
         body = decode_request(request)
-        return goldens.report(goldens.translated(conversation(body, strict=False), goldens.model_of(body)))
+        said = goldens.reviewed(conversation(body, strict=False), request, MESSAGES)
+        return goldens.report(goldens.translated(said, goldens.model_of(body)))
     except GatewayError as error:
         return f"{error.status} {encode(error_object(error)).decode()}\n"
 
