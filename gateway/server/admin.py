@@ -31,6 +31,8 @@ T = TypeVar("T")
 _BUCKETS = {"1m": 60, "1h": 3600, "1d": 86400}
 """Values of `bucket_width` (https://platform.openai.com/docs/api-reference/usage/completions), in seconds."""
 _DAY = 86400
+_OWN_NAMES = {"since": "since", "until": "until", "bucket": "bucket"}
+_OPENAI_NAMES = {"since": "start_time", "until": "end_time", "bucket": "bucket_width"}
 
 
 class NewKey(Struct, forbid_unknown_fields=True):
@@ -183,7 +185,7 @@ class Admin:
         query["by"] = ",".join(names[field] for field in fields)
         length = _BUCKETS.get(query["bucket"], _DAY)
         buckets: dict[float, list[dict[str, Any]]] = {}
-        for row in await self._rows(query):
+        for row in await self._rows(query, _OPENAI_NAMES):
             grouped = {
                 field: getattr(row, column) if field in fields else None for field, column in names.items()
             }
@@ -204,7 +206,8 @@ class Admin:
         ]
         return _json({"object": "page", "data": data, "has_more": False, "next_page": None})
 
-    async def _rows(self, query: Mapping[str, str]) -> list[Any]:
+    async def _rows(self, query: Mapping[str, str], names: Mapping[str, str] = _OWN_NAMES) -> list[Any]:
+        """Return sums of the ledger. `names` maps parameters of `query` to the client's, for errors."""
         from gateway.store.ledger.reports import BY, usage
 
         by = [name for name in query.get("by", "").split(",") if name]
@@ -212,8 +215,11 @@ class Admin:
             raise unsupported_value(unknown[0], BY, "by")
         bucket = query.get("bucket", "")
         if bucket and bucket not in _BUCKETS:
-            raise unsupported_value(bucket, _BUCKETS, "bucket")
-        since, until = _seconds(query, "since", 0.0), _seconds(query, "until", time() + 1)
+            raise unsupported_value(bucket, _BUCKETS, names["bucket"])
+        since, until = (
+            _seconds(query, name, default, names[name])
+            for name, default in (("since", 0.0), ("until", time() + 1))
+        )
         return await asyncio.to_thread(
             usage,
             self._engine,
@@ -225,11 +231,11 @@ class Admin:
         )
 
 
-def _seconds(query: Mapping[str, str], name: str, default: float) -> float:
+def _seconds(query: Mapping[str, str], name: str, default: float, param: str) -> float:
     try:
         return float(query[name]) if name in query else default
     except ValueError:
-        raise BadRequest(f"Invalid '{name}': expected seconds since 1970.", param=name) from None
+        raise BadRequest(f"Invalid '{param}': expected seconds since 1970.", param=param) from None
 
 
 def _iso(at: float) -> str:
