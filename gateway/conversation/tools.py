@@ -211,7 +211,7 @@ def _parameters(tool: FunctionTool, capabilities: Capabilities) -> dict[str, Any
         )
     cleaned = json_schema.sanitize(schema, tool.schema_at, ordered=capabilities.ordered)
     cleaned.setdefault("type", "object")
-    return cleaned if cleaned.get("properties") or (len(cleaned) > 1 and "$ref" in cleaned) else None
+    return cleaned if cleaned.get("properties") or "$ref" in cleaned else None
 
 
 def _calling_config(

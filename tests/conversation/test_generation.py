@@ -139,17 +139,22 @@ def test_json_without_a_schema() -> None:
 
 @pytest.mark.parametrize(
     ("own", "described", "expected"),
-    [(None, "A person", "A person"), ("Somebody", "A person", "Somebody"), ("Somebody", None, "Somebody")],
+    [
+        (None, None, None),
+        (None, "A person", "A person"),
+        ("Somebody", "A person", "Somebody"),
+        ("Somebody", None, "Somebody"),
+    ],
 )
 def test_a_formats_description_becomes_that_of_a_schema_without_one(
-    own: str | None, described: str | None, expected: str
+    own: str | None, described: str | None, expected: str | None
 ) -> None:
     schema = {"type": "object", "properties": {"a": {"type": "string"}}, **({"description": own} if own else {})}  # fmt: skip
 
     fields = format_fields(OutputFormat("f", schema, described), NEWEST)
 
     assert fields["response_mime_type"] == "application/json"
-    assert fields["response_json_schema"]["description"] == expected
+    assert fields["response_json_schema"] == schema | ({"description": expected} if expected else {})
 
 
 def test_the_order_of_properties_is_written_down_for_models_that_lose_it() -> None:

@@ -116,6 +116,12 @@ def test_a_model_without_functions_takes_none() -> None:
         ({}, None),
         ({"type": "object"}, None),
         ({"type": "object", "properties": {}}, None),
+        ({"description": "nothing"}, None),
+        (
+            {"$ref": "#/$defs/A", "$defs": {"A": SCHEMA}},
+            {"$ref": "#/$defs/A", "$defs": {"A": SCHEMA}, "type": "object"},
+        ),
+        ({"$ref": "#/nowhere"}, None),
         (SCHEMA, SCHEMA),
         ({"properties": SCHEMA["properties"]}, SCHEMA),
         ({"type": ["object"], "properties": SCHEMA["properties"]}, SCHEMA),
