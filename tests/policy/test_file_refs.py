@@ -1,7 +1,17 @@
 """References to files and cached contents in requests."""
 
 import pytest
+from msgspec import structs
 
+from gateway.gemini.wire import (
+    Blob,
+    Content,
+    FileData,
+    FunctionResponse,
+    FunctionResponsePart,
+    GenerateContentRequest,
+    Part,
+)
 from gateway.policy import file_refs
 
 FILE = "https://generativelanguage.googleapis.com/v1beta/files/abc-1"
@@ -46,3 +56,25 @@ def test_references_are_found_at_any_depth_with_their_paths() -> None:
 )  # fmt: skip
 def test_most_bodies_need_not_be_read(body: bytes, may: bool) -> None:
     assert file_refs.may_name(body) is may
+
+
+def test_a_typed_request_names_its_files_and_its_cached_content() -> None:
+    media = [
+        FunctionResponsePart(file_data=FileData("files/inner")),
+        FunctionResponsePart(inline_data=Blob("a/b", "AA==")),
+    ]
+    parts = [
+        Part(text="files/no"),
+        Part(file_data=FileData(FILE)),
+        Part(file_data=FileData("https://youtu.be/x")),
+        Part(function_response=FunctionResponse("f", {"fileUri": "files/answer"}, parts=media)),
+        Part(function_response=FunctionResponse("f", {})),
+    ]
+    request = GenerateContentRequest([Content(None, "user"), Content(parts, "user")])
+
+    assert file_refs.named(request) == ["files/abc-1", "files/inner"]
+    assert file_refs.named(structs.replace(request, cached_content="cachedContents/x")) == [
+        "files/abc-1",
+        "files/inner",
+        "cachedContents/x",
+    ]

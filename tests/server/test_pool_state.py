@@ -1,7 +1,68 @@
-"""What the pool has learnt outlives a restart."""
+"""Cooldowns of the pool outlive a restart and reach other machines."""
 
+import asyncio
+from collections.abc import Mapping, Sequence
+from time import time
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+import pytest
+
+from gateway.policy.keypool import KeyPool, PoolConfig, PoolUpdate
+from gateway.policy.pool_projects import Project
+from gateway.server.pool_state import PoolState
+from gateway.store.key_value import StoreLimits
+from gateway.store.memory import MemoryStore
 from tests.support.servers import Serve
 from tests.support.team import Google, Team, spent
+from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from gateway.store.redis import RedisPoolUpdates
+
+LATER = time() + 3600
+PROJECT = PoolUpdate("a", "", "", "reported", LATER)
+MODEL = PoolUpdate("a", "", "gemini-x", "RequestsPerDay", LATER)
+
+
+class SharedUpdates:
+    """The hash in Redis that all machines read."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, bytes] = {}
+
+    async def publish(self, updates: Mapping[str, bytes]) -> None:
+        self.entries |= updates
+
+    async def all(self) -> list[bytes]:
+        return list(self.entries.values())
+
+    async def forget(self, names: Sequence[str]) -> None:
+        for name in names:
+            del self.entries[name]
+
+
+@pytest.fixture
+def shared(monkeypatch: pytest.MonkeyPatch) -> SharedUpdates:
+    monkeypatch.setattr("gateway.server.pool_state._POLL", 0.0)
+    return SharedUpdates()
+
+
+def pool() -> KeyPool:
+    return KeyPool([Project("a", ("k",)), Project("b", ("k",))], PoolConfig())
+
+
+def state(keys: KeyPool, store: MemoryStore, shared: SharedUpdates | None = None) -> PoolState:
+    return PoolState(keys, store, cast("RedisPoolUpdates | None", shared))
+
+
+def resting(keys: KeyPool) -> set[tuple[str, str]]:
+    """Return the projects that are cooling down, each with its model or with "" for all models."""
+    return {(update.project, update.model) for update in keys.changes(time())}
+
+
+def store() -> MemoryStore:
+    return MemoryStore(StoreLimits(3600, 10**6))
 
 
 async def test_what_the_pool_learnt_survives_a_restart(team: Team, google: Google, serve: Serve) -> None:
@@ -15,3 +76,55 @@ async def test_what_the_pool_learnt_survives_a_restart(team: Team, google: Googl
 
     assert (await team.ask(key))[0] == 429
     assert google.calls == {"AIza-a": 1}
+
+
+async def test_cooldowns_are_restored_from_the_store() -> None:
+    kept = store()
+    before, after = pool(), pool()
+    async with state(before, kept):
+        before.apply(PROJECT, time())
+        before.apply(MODEL, time())
+    async with state(after, kept):
+        assert resting(after) == resting(before) == {("a", ""), ("a", "gemini-x")}
+
+
+async def test_a_change_is_saved_at_once() -> None:
+    kept = store()
+    keys, other = pool(), pool()
+    async with state(keys, kept) as saving:
+        keys.apply(PROJECT, time())
+        saving.changed([PROJECT])
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        async with state(other, kept):
+            assert resting(other) == {("a", "")}
+
+
+async def test_an_update_reaches_other_machines(shared: SharedUpdates) -> None:
+    here, there = pool(), pool()
+    async with state(here, store(), shared) as publishing, state(there, store(), shared):
+        publishing.changed([MODEL])
+        await eventually(lambda: resting(there) == {("a", "gemini-x")})
+
+    assert list(shared.entries) == ["a//gemini-x"]
+
+
+async def test_updates_that_have_expired_are_deleted_and_broken_ones_ignored(shared: SharedUpdates) -> None:
+    expired = PoolUpdate("b", "", "", "reported", time() - 1)
+    shared.entries = {
+        "broken": b"{",
+        "b//": msgspec.json.encode(expired),
+        "a//": msgspec.json.encode(PROJECT),
+    }
+    keys = pool()
+    async with state(keys, store(), shared):
+        await eventually(lambda: resting(keys) == {("a", "")} and "b//" not in shared.entries)
+
+    assert list(shared.entries) == ["broken", "a//"]
+
+
+async def test_nothing_goes_on_after_the_end(shared: SharedUpdates) -> None:
+    async with state(pool(), store(), shared) as ended:
+        ended.changed([MODEL])
+
+    assert [task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
