@@ -2,11 +2,18 @@
 
 import asyncio
 import signal
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
+from gateway.config.sections import GatewayConfig
+from gateway.config.source import Source
+from gateway.errors import ConfigError, Fault
+from gateway.server.application import build_app
+from gateway.server.reload import AppSwitcher
 from tests.server.test_serving import BODY, EVENT, Gateway, config, ready, start  # noqa: F401 - `start` is a fixture
 from tests.support.servers import RawUpstream, chunked
 
@@ -88,3 +95,114 @@ async def test_what_listens_needs_a_restart_and_what_is_as_it_was_does_not(
     first, second = message.decode().split("reload: done")[1:]
     assert "admin.port needs a restart" in first
     assert "needs a restart" not in second
+
+
+class Loader:
+    """The configuration as it is read next; an error is raised instead."""
+
+    def __init__(self, text: str) -> None:
+        self.result: str | Exception = text
+
+    def __call__(self) -> tuple[GatewayConfig, Source]:
+        if isinstance(self.result, Exception):
+            raise self.result
+        source = Source(
+            f"listen: {{port: 0}}\ndrain: 0.1\nlogging: {{exchanges: false}}\n{self.result}", "g.yaml", {}
+        )
+        return source.decode(GatewayConfig), source
+
+
+@pytest.fixture
+async def switched() -> AsyncIterator[tuple[Loader, AppSwitcher, str]]:
+    """A running application, and its base URL."""
+    load = Loader("plugins: {hello: {}}\n")
+    config, source = load()
+    switcher = AppSwitcher(config, build_app(config, source), load)
+    yield load, switcher, await switcher.start([])
+    await switcher.stop()
+
+
+async def status(url: str) -> int:
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session,
+        session.get(url) as response,
+    ):
+        return response.status
+
+
+async def test_a_new_application_answers_new_connections(
+    switched: tuple[Loader, AppSwitcher, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    load, switcher, base = switched
+    assert await status(base + "/other") == 200  # hello answers every path
+    load.result = "plugins: {health: {}}\n"
+    old = switcher.app
+
+    await switcher.reload()
+
+    assert [await status(base + path) for path in ("/other", "/healthz")] == [404, 200]
+    assert switcher.app is not old
+    assert list(switcher.config.plugins) == ["health"]
+    assert (
+        capsys.readouterr().err == "reload: done\n  plugins.health: none -> {}\n  plugins.hello: {} -> none\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (ConfigError((Fault("g.yaml", 1, 1, "no"),)), "reload: nothing was changed\ng.yaml:1:1: no\n"),
+        (RuntimeError("driver"), "reload: nothing was changed: RuntimeError: driver\n"),
+    ],
+)
+async def test_a_fault_changes_nothing(
+    switched: tuple[Loader, AppSwitcher, str],
+    capsys: pytest.CaptureFixture[str],
+    fault: Exception,
+    message: str,
+) -> None:
+    load, switcher, base = switched
+    config, app = switcher.config, switcher.app
+    load.result = fault
+
+    await switcher.reload()
+
+    assert (switcher.config, switcher.app) == (config, app)
+    assert await status(base + "/") == 200
+    assert capsys.readouterr().err == message
+
+
+async def test_the_same_configuration_is_loaded_all_the_same(
+    switched: tuple[Loader, AppSwitcher, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, switcher, base = switched
+    old = switcher.app
+
+    await switcher.reload()
+    await switcher.reload()
+
+    assert switcher.app is not old
+    assert await status(base + "/") == 200
+    assert capsys.readouterr().err == "reload: done; nothing differs\n" * 2
+
+
+async def test_what_differs_from_the_opened_sockets_needs_a_restart_until_it_is_as_before(
+    switched: tuple[Loader, AppSwitcher, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    load, switcher, _ = switched
+    text = load.result
+    for result in (f"{text}admin: {{port: 1}}\n", f"{text}admin: {{port: 1}}\ncompat: strict\n", text):
+        load.result = result
+        await switcher.reload()
+
+    assert capsys.readouterr().err.splitlines() == [
+        "reload: done",
+        "  admin.port: none -> 1",
+        "  admin.port needs a restart",
+        "reload: done",
+        "  compat: 'lenient' -> 'strict'",
+        "  admin.port needs a restart",
+        "reload: done",
+        "  compat: 'strict' -> 'lenient'",
+        "  admin.port: 1 -> none",
+    ]
