@@ -147,7 +147,7 @@ async def test_background_work_is_waited_for_and_its_failure_is_logged(
     assert "client" not in str(event_lines)
 
 
-def test_what_is_open_only_later_says_so() -> None:
+def test_services_that_open_later_raise_until_then() -> None:
     source = Source("plugins: {hello: {}}", "test.yaml", {})
     services = build_app(source.decode(GatewayConfig), source)[SERVICES]
 

@@ -81,9 +81,7 @@ def test_a_key_from_its_birth_to_its_end(config: str, tmp_path: Path, capsys: Ca
         (["keys", "add", " "], "the name of a key cannot be empty"),
     ],
 )
-def test_rules_that_cannot_be_are_told(
-    config: str, capsys: Capture, arguments: list[str], message: str
-) -> None:
+def test_invalid_rules_are_reported(config: str, capsys: Capture, arguments: list[str], message: str) -> None:
     try:
         code: object = main([*arguments, "--config", config])
     except SystemExit as ended:  # argparse's own way out

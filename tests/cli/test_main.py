@@ -18,7 +18,7 @@ from tests.support.paths import ROOT
         [],
     ],
 )
-def test_bad_arguments_are_told(arguments: list[str]) -> None:
+def test_bad_arguments_end_with_status_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2

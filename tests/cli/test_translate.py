@@ -47,14 +47,14 @@ def test_an_answer_is_shown_as_a_client_gets_it(tmp_path: Path, capsys: pytest.C
         ("{}", "messages: expected"),
     ],
 )
-def test_a_mistake_is_told_with_its_place(
+def test_a_mistake_is_reported_with_its_place(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, message: str
 ) -> None:
     assert run(tmp_path, text) == 1
     assert message in capsys.readouterr().err
 
 
-def test_a_file_that_is_not_there_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_file_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["translate", "--config", CONFIG, "/nowhere/x.json"]) == 1
     assert "/nowhere/x.json" in capsys.readouterr().err
 

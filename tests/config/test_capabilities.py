@@ -11,7 +11,7 @@ TABLE = CapabilityTable(shipped())
 
 
 @pytest.mark.parametrize("model", ["gemini-9-ultra", "something-else", "gemini-flash-latest", "gemini-4.2-x"])
-def test_a_name_nobody_knows_gets_the_newest_rules(model: str) -> None:
+def test_an_unknown_name_gets_the_newest_rules(model: str) -> None:
     result = TABLE.of(model)
 
     assert (result.thinking, result.signatures, result.prefill, result.penalties, result.logprobs) == (
@@ -45,7 +45,7 @@ def test_known_models_have_their_rows(model: str, expected: dict[str, object]) -
     assert {name: getattr(result, name) for name in expected} == expected
 
 
-def test_each_pattern_of_the_table_says_something() -> None:
+def test_each_pattern_of_the_table_changes_something() -> None:
     assert [pattern for pattern, changes in shipped().items() if not changes] == ["*"]
     assert TABLE.of("*") == Capabilities()
 
@@ -60,7 +60,7 @@ def test_the_operator_has_the_last_word() -> None:
     assert result.of("gemini-3-flash-preview").levels[0] == "minimal"
 
 
-def test_mistakes_are_told_with_their_place() -> None:
+def test_mistakes_are_reported_with_their_place() -> None:
     text = "abilities:\n  gemini-9*:\n    thinkin: level\n  other*: {budget: 5}\n"
     source = Source(text, "x.yaml", {})
     with pytest.raises(ConfigError) as caught:

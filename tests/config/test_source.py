@@ -114,7 +114,7 @@ def test_a_secret_comes_from_the_environment_and_does_not_show() -> None:
     assert len({keyed.key, Secret("hush")}) == 1
 
 
-def test_one_run_tells_every_fault() -> None:
+def test_one_run_reports_every_fault() -> None:
     text = """\
 ledger:
   prices:

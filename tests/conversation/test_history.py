@@ -448,7 +448,7 @@ def test_media_of_a_result_are_inside_its_response_where_the_model_takes_them() 
 
 @pytest.mark.parametrize("response_media", [False, True])
 @pytest.mark.parametrize(("text", "output"), [("", "See the attached file(s)."), ("a map", "a map")])
-def test_a_result_of_media_alone_says_so(response_media: bool, text: str, output: str) -> None:
+def test_a_result_of_media_alone_has_a_text(response_media: bool, text: str, output: str) -> None:
     own = [text, PICTURE] if text else [PICTURE]
     _, contents, _ = written(
         user("go"),

@@ -48,7 +48,7 @@ def test_a_text_model_generates_no_audio() -> None:
     assert (caught.value.param, caught.value.code) == ("modalities", "unsupported_value")
 
 
-def test_a_speech_model_speaks_even_when_nobody_says_how() -> None:
+def test_a_speech_model_has_a_default_voice() -> None:
     assert voice_of(ModalityRequest()) == "Kore"
 
 

@@ -132,7 +132,7 @@ def test_a_level_that_is_not_the_one_asked_for_is_noted(
         (asked("high", show=False), False),
     ],
 )
-def test_summaries_are_shown_unless_the_effort_is_none_or_the_client_says_so(
+def test_summaries_are_shown_unless_the_effort_is_none_or_the_client_hides_them(
     wanted: ReasoningRequest, shown: bool
 ) -> None:
     config, _ = config_of(wanted, FLASH)

@@ -15,7 +15,7 @@ def test_each_model_is_one_of_the_tables() -> None:
     assert model_of("gemini-9-next").thinking == "level"
 
 
-async def test_models_are_told_with_what_they_can(served: Served) -> None:
+async def test_models_are_listed_with_their_abilities(served: Served) -> None:
     base = await served()
 
     _, flash = await call("GET", f"{base}/gemini-2.5-flash")

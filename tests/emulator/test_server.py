@@ -37,7 +37,7 @@ def test_a_bad_script_ends_the_program_with_its_reason(
     assert "none.yaml" in capsys.readouterr().err
 
 
-async def test_what_is_told_in_the_prompt_happens_on_the_wire(served: Served) -> None:
+async def test_a_command_in_the_prompt_happens_on_the_wire(served: Served) -> None:
     base = f"{await served()}/gemini-2.5-flash"
     stream = f"{base}:streamGenerateContent?alt=sse"
 

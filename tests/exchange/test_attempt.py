@@ -89,7 +89,7 @@ async def test_a_success_is_settled_and_nothing_is_learned(setup: Setup) -> None
     assert (context.report.attempts, context.report.failures, setup.learned) == (1, [], [])
 
 
-async def test_a_failure_is_settled_counted_and_told_to_the_pool(setup: Setup) -> None:
+async def test_a_failure_is_settled_counted_and_reported_to_the_pool(setup: Setup) -> None:
     context, target = setup.context(), Target(MODEL)
     error = GatewayError(
         "Resource has been exhausted", status=429, code="rate_limit_exceeded", upstream_status=429

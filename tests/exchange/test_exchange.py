@@ -183,7 +183,7 @@ async def test_silence_is_kept_alive_and_a_late_failure_is_a_frame(
     await eventually(raw_upstream.left.is_set)
 
 
-async def test_a_failure_after_the_grace_is_told_in_the_stream(
+async def test_a_failure_after_the_grace_is_a_frame_of_the_stream(
     http: aiohttp.ClientSession, serve: Serve, raw_upstream: RawUpstream
 ) -> None:
     base = await serve(

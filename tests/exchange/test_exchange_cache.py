@@ -77,7 +77,7 @@ async def test_the_same_is_asked_once_streamed_or_not(
     )  # what was kept is not billed again
 
 
-async def test_an_answer_is_told_by_another_surface_in_its_own_way(
+async def test_a_cached_answer_is_written_by_each_surface_in_its_own_format(
     http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream
 ) -> None:
     raw_upstream.scripts = [entry(answer())]
@@ -89,7 +89,7 @@ async def test_an_answer_is_told_by_another_surface_in_its_own_way(
 
 
 @pytest.mark.parametrize("headers", [{}, {HEADER: "off"}, {HEADER: "0"}])
-async def test_nothing_is_kept_for_who_did_not_ask(
+async def test_nothing_is_cached_for_clients_that_did_not_ask(
     http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream, headers: dict[str, str]
 ) -> None:
     raw_upstream.scripts = [entry(answer())]

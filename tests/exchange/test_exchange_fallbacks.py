@@ -125,7 +125,7 @@ async def test_choices_keep_their_seeds(
 
 
 @pytest.mark.parametrize("status", [400, 403])
-async def test_a_clients_own_fault_is_told_at_once(
+async def test_a_clients_own_fault_is_answered_at_once(
     http: aiohttp.ClientSession, serve: Serve, models: Models, upstream: str, status: int
 ) -> None:
     models.statuses = {PRO: status}
@@ -135,7 +135,7 @@ async def test_a_clients_own_fault_is_told_at_once(
     assert "x-gateway-fallback" not in headers
 
 
-async def test_where_all_fail_the_asked_model_s_error_is_told(
+async def test_where_all_fail_the_error_is_that_of_the_requested_model(
     http: aiohttp.ClientSession, serve: Serve, models: Models, upstream: str
 ) -> None:
     models.statuses = {PRO: 503, OLD: 503, FLASH: 429}

@@ -160,7 +160,7 @@ async def test_a_second_project_that_fails_changes_nothing_for_the_first(
 @pytest.mark.parametrize(
     ("projects", "share", "tools"), [("a", 0.5, False), ("ab", 0, False), ("ab", 0.5, True)]
 )
-async def test_nobody_is_asked_twice_without_need(
+async def test_no_second_call_is_made_without_need(
     pooled: Pooled, slow: Slow, projects: str, share: float, tools: bool
 ) -> None:
     slow.silent = 0
@@ -176,6 +176,6 @@ async def test_nobody_is_asked_twice_without_need(
     assert len(slow.keys) == 1
 
 
-async def test_a_mistake_is_told_with_its_place(serve: Serve) -> None:
+async def test_a_mistake_is_reported_with_its_place(serve: Serve) -> None:
     with pytest.raises(ConfigError, match=r"test.yaml:1:\d+: .*share"):
         await serve.text("upstream: {hedge: {share: 2}}")

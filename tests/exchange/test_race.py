@@ -73,7 +73,7 @@ async def test_where_one_fails_the_other_may_still_answer(second: str, expected:
             await Race[str]().run(failing(), 0, second_attempt)
 
 
-async def test_who_has_decided_goes_on_alone_also_when_it_fails_later() -> None:
+async def test_an_attempt_that_has_won_goes_on_alone_also_when_it_fails_later() -> None:
     race = Race[str]()
     begun = asyncio.Event()
 

@@ -81,7 +81,7 @@ def test_an_upstream_refusal_becomes_ours(
     assert error.upstream_status == status
 
 
-def test_a_bad_key_is_told_in_openais_words() -> None:
+def test_a_bad_key_is_an_error_in_openais_words() -> None:
     """LiteLLM, and aider with it, takes a 401 for a bad request where these words are missing."""
     error = from_response(400, body(400, "API key not valid. Please pass a valid API key."))
 

@@ -24,7 +24,7 @@ ALWAYS = "server_side_on"
 @pytest.mark.parametrize(
     "row", [r for r in remedies.REMEDIES if r.feature != ALWAYS], ids=lambda row: row.feature
 )
-def test_a_remedy_that_has_nothing_to_change_says_so(row: remedies.Remedy) -> None:
+def test_a_remedy_without_anything_to_change_returns_none(row: remedies.Remedy) -> None:
     request = plain()
     assert row.apply(request, "") is None
     assert encode_request(request) == encode_request(plain())

@@ -51,7 +51,7 @@ async def test_lines_wait_while_the_reader_is_stopped_and_none_is_lost(
     assert all(len(line) < 1000 for line in data.splitlines())
 
 
-async def test_a_closed_log_harms_nobody() -> None:
+async def test_events_after_the_reader_has_closed_are_ignored() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     log = JsonLog(writing)

@@ -40,7 +40,7 @@ class Nights:
         ([PERIOD + 1, PERIOD + 100], 100.0),
     ],
 )
-async def test_the_largest_lag_of_the_last_minute_is_told(lengths: list[float], largest: float) -> None:
+async def test_the_largest_lag_of_the_last_minute_is_reported(lengths: list[float], largest: float) -> None:
     assert await Nights(*lengths).lag() == largest
 
 

@@ -103,7 +103,7 @@ async def test_the_exposition_holds_the_families_of_the_table(
     assert {sample.name for entry in result.values() for sample in entry.samples} >= set(PROCESS)
 
 
-async def test_a_histogram_is_told_as_prometheus_wants_it(
+async def test_a_histogram_has_prometheus_format(
     http: aiohttp.ClientSession, base: str, totals: Statistics, raw_upstream: RawUpstream
 ) -> None:
     raw_upstream.scripts = [whole(answer("hi", "STOP"))]

@@ -85,7 +85,7 @@ def test_dummies_are_counted_when_first_sent_and_when_sent_after_a_refusal() -> 
     assert totals.dummies == 2
 
 
-def test_models_that_were_asked_are_told_apart_only_so_far() -> None:
+def test_only_so_many_models_are_counted_apart() -> None:
     totals = Statistics()
     for i in range(1000):
         totals.called(f"gemini-{i}")

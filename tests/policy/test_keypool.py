@@ -191,7 +191,7 @@ def test_a_quota_concerns_the_model_it_names_and_the_model_that_was_called() -> 
     assert wait(keys, NOON, "gemini-flash-latest") == wait(keys, NOON, "gemini-3.5-flash") == 12 * 3600
 
 
-def test_a_client_is_told_the_shortest_wait() -> None:
+def test_retry_after_is_the_shortest_wait() -> None:
     keys = pool("a", "b")
     fail(keys, limited(Quota(PER_MINUTE), after=50), NOON)
     fail(keys, limited(Quota(PER_MINUTE), after=20), NOON)
@@ -200,7 +200,7 @@ def test_a_client_is_told_the_shortest_wait() -> None:
     assert wait(keys, NOON + 22) == pytest.approx(28)
 
 
-def test_a_client_is_told_whether_quota_or_failures_keep_the_projects_out() -> None:
+def test_the_message_says_whether_quota_or_failures_keep_the_projects_out() -> None:
     keys, messages = pool("a", "b"), []
     for reasons in (("failing", "failing"), ("failing", "minute"), ("minute", "minute")):
         for project, reason in zip("ab", reasons, strict=True):
@@ -221,9 +221,7 @@ def test_a_client_is_told_whether_quota_or_failures_keep_the_projects_out() -> N
 
 
 @pytest.mark.parametrize(("seconds", "should_retry"), [(60, None), (61, False), (3600, False)])
-def test_sdks_are_told_not_to_retry_when_it_takes_longer_than_a_minute(
-    seconds: float, should_retry: bool | None
-) -> None:
+def test_sdks_must_not_retry_after_more_than_a_minute(seconds: float, should_retry: bool | None) -> None:
     keys = pool("a")
     fail(keys, limited(after=seconds), NOON)
     with pytest.raises(PoolExhausted) as caught:
@@ -539,7 +537,7 @@ ERRORS: Sequence[GatewayError | None] = [
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.floats(-4000, 4000), st.booleans()), max_size=60))
-def test_any_sequence_of_events_lends_keys_or_tells_the_wait_and_counts_right(
+def test_any_sequence_of_events_lends_a_key_or_has_a_wait_and_counts_right(
     events: list[tuple[int, float, bool]],
 ) -> None:
     keys = pool("a", "b", "c", keys=2)

@@ -94,7 +94,7 @@ async def test_usage_pool_and_metrics_by_the_admin_api(team: Team, google: Googl
         ("DELETE", "/admin/keys/key_x", None, 404, "No such API key"),
     ],
 )  # fmt: skip
-async def test_the_admins_mistakes_are_told(
+async def test_mistakes_of_the_operator_are_errors_with_a_reason(
     admin: Any, method: str, path: str, body: Any, status: int, message: str
 ) -> None:
     async with admin.request(method, path, json=body) as response:

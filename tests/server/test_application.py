@@ -68,7 +68,7 @@ async def test_a_spent_project_makes_way_and_is_left_alone(team: Team, google: G
     assert sum(google.calls.values()) == 2
 
 
-async def test_a_refused_key_costs_one_more_attempt_and_nobody_hears_of_it(
+async def test_a_refused_key_costs_one_more_attempt_and_no_client_an_error(
     team: Team, google: Google
 ) -> None:
     key = team.issue()
@@ -132,7 +132,7 @@ async def test_models_and_aliases_are_the_clients_own(team: Team) -> None:
     assert result["big"][2]["error"]["code"] == "model_not_allowed"
 
 
-async def test_limits_are_told_and_kept(team: Team) -> None:
+async def test_limits_are_in_headers_and_are_enforced(team: Team) -> None:
     key = team.issue(requests_per_minute=3, tokens_per_day=1000)
     await team.start("a")
     answers = [await team.ask(key) for _ in range(5)]
@@ -181,7 +181,7 @@ async def test_a_budget_for_ten_lets_ten_through_of_two_hundred(team: Team, goog
     assert sum(row.prompt + row.completion for row in team.rows() if row.outcome == "ok") <= 800
 
 
-async def test_who_leaves_early_pays_for_the_prompt(team: Team, google: Google) -> None:
+async def test_a_client_that_leaves_early_pays_for_the_prompt(team: Team, google: Google) -> None:
     key = team.issue(tokens={"total": 10_000_000})
     await team.start("a")
     google.hold.clear()
@@ -284,7 +284,7 @@ def _bearer(key: str) -> dict[str, str]:
         ("ledger: {prices: {x: {inputs: 1}}}", "inputs"),
     ],
 )
-async def test_mistakes_are_told_with_their_place(
+async def test_mistakes_are_reported_with_their_place(
     team: Team, serve: Serve, config: str, message: str
 ) -> None:
     with pytest.raises(ConfigError, match=rf"test.yaml:2:\d+: .*{message}") as caught:

@@ -71,7 +71,7 @@ async def test_one_line_for_an_exchange_never_a_key_never_content(
     assert b"diary" not in text
 
 
-async def test_the_error_told_inside_a_stream_is_in_the_line(
+async def test_an_error_inside_a_stream_is_in_the_line(
     http: aiohttp.ClientSession,
     serve: Serve,
     fake: Fake,

@@ -106,7 +106,7 @@ def test_a_mistake_has_its_place(text: str, message: str) -> None:
     assert faults(text)[0].startswith(message)
 
 
-async def test_a_handlers_mistake_is_a_500_and_the_log_knows_where(
+async def test_a_handlers_mistake_is_a_500_with_a_trace_in_the_log(
     http: aiohttp.ClientSession, serve: Serve, event_lines: list[dict[str, Any]]
 ) -> None:
     base = await serve("plugins: {wrong: {how: forgets}}")

@@ -85,7 +85,7 @@ async def ready(gateway: Gateway) -> str:
 @pytest.mark.parametrize(
     ("drain", "hurry"), [(20, False), (0.2, False), (20, True)], ids=["in time", "too late", "hurried"]
 )
-async def test_sigterm_lets_a_stream_end_or_tells_it_why_not(
+async def test_sigterm_lets_a_stream_end_in_time_or_ends_it_with_an_error(
     start: list[Gateway],
     tmp_path: Path,
     http: aiohttp.ClientSession,

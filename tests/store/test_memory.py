@@ -49,7 +49,7 @@ async def test_bytes_are_bounded_and_the_least_recently_used_goes_first() -> Non
     assert store.size <= SMALL.bound
 
 
-async def test_an_entry_bigger_than_a_quarter_is_not_kept_and_drives_nobody_out() -> None:
+async def test_an_entry_bigger_than_a_quarter_is_not_kept_and_removes_no_other() -> None:
     store = MemoryStore(SMALL)
     await store.put({key(1): "small"}, 0.0)
     await store.put({key(2): filling(QUARTER), key(3): filling(QUARTER + 1)}, 0.0)

@@ -62,7 +62,7 @@ async def test_a_foreign_exception_without_a_meaning_passes(client: GeminiClient
             await client.send(CALL, "hush")
 
 
-async def test_a_refusal_is_read_and_told(client: GeminiClient) -> None:
+async def test_a_refusal_is_read(client: GeminiClient) -> None:
     with aioresponses() as server:
         server.post(URL, status=400, body=b'{"error":{"code":400,"message":"API key not valid."}}')
         with pytest.raises(Unauthorized):

@@ -129,7 +129,7 @@ async def test_redirects_are_followed_and_looked_at(server: Server) -> None:
     assert await refused(f"{server.url}/a", **OPEN) == "it redirects too often"
 
 
-async def test_what_a_public_server_answers_is_told(server: Server) -> None:
+async def test_the_answer_of_a_public_server_is_reported(server: Server) -> None:
     server.answers["/x"] = lambda _: web.Response(status=404)
 
     assert await refused(f"{server.url}/x", **OPEN) == "it answered 404"

@@ -172,7 +172,7 @@ async def test_a_refusal_without_a_remedy_is_the_clients(
     assert len(raw_upstream.requests) == 1
 
 
-async def test_a_refusal_that_stays_is_told_after_one_remedy(
+async def test_a_refusal_that_stays_after_one_remedy_is_the_clients_error(
     http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream
 ) -> None:
     raw_upstream.scripts = [refused("Penalty is not enabled for this model")]

@@ -192,7 +192,7 @@ async def test_an_unknown_vocabulary_is_a_fault_of_the_configuration(serve: Serv
         await serve("plugins: {embeddings: {tokens: no_such}}")
 
 
-async def test_vectors_stay_as_google_sent_them_when_told_so(
+async def test_vectors_are_not_scaled_when_the_option_is_off(
     http: aiohttp.ClientSession, serve: Serve, raw_upstream: RawUpstream
 ) -> None:
     raw_upstream.scripts = [vectors([0.25, 0.25])]

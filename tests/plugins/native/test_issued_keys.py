@@ -269,7 +269,7 @@ async def test_what_belongs_to_a_whole_project_is_refused(
     assert (status, answer["error"]["status"]) == (403, "PERMISSION_DENIED")
 
 
-async def test_an_upload_goes_on_only_for_who_began_it(team: Pinned, tmp_path: Path) -> None:
+async def test_only_the_client_that_began_an_upload_continues_it(team: Pinned, tmp_path: Path) -> None:
     mine, other = team.issue(), team.issue()
     await team.start()
     start = {"X-Goog-Upload-Protocol": "resumable", "X-Goog-Upload-Command": "start"}
@@ -327,7 +327,7 @@ async def test_openais_files_are_not_googles(team: Pinned) -> None:
     )
 
 
-async def test_who_has_a_key_of_googles_is_passed_through(team: Pinned, fake: Fake) -> None:
+async def test_a_client_with_its_own_gemini_key_is_passed_through(team: Pinned, fake: Fake) -> None:
     await team.start()
     name = await team.upload("AIza-own")
     answers = [await team.generate("AIza-own", name), await team.chat("AIza-own", name)]

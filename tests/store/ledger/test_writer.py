@@ -35,7 +35,7 @@ async def test_a_call_has_one_row_and_settles_once(url: str) -> None:
     assert opened.messages == []
 
 
-async def test_a_settlement_that_nobody_waits_for_is_written(url: str) -> None:
+async def test_a_settlement_without_a_waiting_call_is_written(url: str) -> None:
     async with OpenLedger(url) as opened:
         await opened.ledger.begin(intent(1, TOTAL, reserve=100))
         opened.ledger.note(settlement(1, tokens=30))
