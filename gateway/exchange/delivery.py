@@ -19,7 +19,7 @@ from gateway.exchange.exchange import Exchange, Reply
 from gateway.exchange.fallback import Choice
 from gateway.exchange.ids import unique
 from gateway.exchange.preparation import PreparedRequest
-from gateway.gemini.events import Event, TextDelta, TurnStarted
+from gateway.gemini.events import Event, Finished, Reason, TextDelta, TurnStarted
 from gateway.gemini.sse import comment
 from gateway.gemini.stream_translator import Encoder, StreamTranslator
 from gateway.gemini.turn_reader import TurnReader
@@ -79,6 +79,11 @@ class WholeAnswer(Struct, frozen=True):
     def text(self) -> str:
         """The text of all choices, without thoughts."""
         return "".join(event.text for event in self.events if isinstance(event, TextDelta))
+
+    @property
+    def finish_reason(self) -> Reason:
+        """Reason of the first choice's end: `content_filter` for a blocked prompt, whose text is empty."""
+        return next((event.reason for event in self.events if isinstance(event, Finished)), "stop")
 
 
 class Delivery:

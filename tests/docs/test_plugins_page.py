@@ -134,10 +134,21 @@ async def test_ping_says_which_model_answered_and_what_was_not_honoured(
         answer = await response.json()
         headers = response.headers
 
-    assert (response.status, answer["model"]) == (200, "gemini-2.0-flash")
+    assert (response.status, answer["model"], answer["finish_reason"]) == (200, "gemini-2.0-flash", "stop")
     assert answer["pong"]
     assert headers["x-gateway-model"] == "gemini-2.0-flash"
     assert headers["x-gateway-notes"] == "tempo,model"
+
+
+@pytest.mark.usefixtures("acme")
+async def test_ping_says_that_a_prompt_was_blocked(
+    http: aiohttp.ClientSession, serve: Serve, fake: Fake
+) -> None:
+    base = await serve("plugins: {acme_ping: {}}", fake.url)
+    async with http.post(base + "/ping", json={"text": "[[blocked]]"}) as response:
+        answer = await response.json()
+
+    assert (answer["pong"], answer["finish_reason"]) == ("", "content_filter")
 
 
 @pytest.mark.usefixtures("acme")

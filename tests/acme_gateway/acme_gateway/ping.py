@@ -18,7 +18,7 @@ FIELDS = {
     "model": Policy("mapped", "by aliases and prefixes, as in chat"),
     "text": Policy("mapped", "what the user says"),
 }
-"""The request's fields, for the compatibility page. A field that is not here becomes a note."""
+"""The request's fields, for the compatibility page. A field that is not here becomes a note, also in strict mode."""
 
 
 class PingRequest(Struct):
@@ -29,6 +29,7 @@ class PingRequest(Struct):
 class Pong(Struct):
     pong: str
     model: str
+    finish_reason: str
 
 
 decode = msgspec.json.Decoder(PingRequest).decode
@@ -53,4 +54,6 @@ class Ping(Plugin):
             review(data.fields, FIELDS, said.notes)
             prepared = await self.services.preparation.prepare(said, RequestOptions(body.model), context)
             answer = await self.services.delivery.ask(prepared, context)  # lease, retries, fallbacks, ledger
-            return json_response(msgspec.json.encode(Pong(answer.text, answer.model)), answer.headers)
+            # the finish reason is content_filter for a blocked prompt, whose text is empty
+            pong = Pong(answer.text, answer.model, answer.finish_reason)
+            return json_response(msgspec.json.encode(pong), answer.headers)
