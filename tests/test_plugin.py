@@ -54,7 +54,7 @@ class Talkative(Plugin):
         return web.Response(text=self.name)
 
 
-async def test_what_a_plugin_logs_is_a_line_with_its_name(
+async def test_a_log_record_of_a_plugin_is_a_line_with_its_name(
     http: aiohttp.ClientSession, serve: Serve, event_lines: list[dict[str, Any]]
 ) -> None:
     base = await serve("plugins: {talkative: {}}")

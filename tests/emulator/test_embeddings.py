@@ -47,7 +47,7 @@ async def test_embeddings_are_the_same_each_time(served: Served) -> None:
         ("gemini-embedding-001:generateContent", HI, 404, "is not supported for generateContent"),
     ],
 )  # fmt: skip
-async def test_what_cannot_be_embedded_is_refused(
+async def test_unusable_inputs_are_refused(
     served: Served, path: str, body: Any, status: int, message: str
 ) -> None:
     got, answer = await call("POST", f"{await served()}/{path}", body)

@@ -83,7 +83,7 @@ def test_the_tables_name_only_types_that_exist() -> None:
         ({"fps": True}, "VideoMetadata", "fps", "Invalid value at 'fps' (TYPE_NUMBER), True"),
     ],
 )  # fmt: skip
-def test_what_is_not_of_the_type_is_refused_with_its_path(
+def test_a_value_of_the_wrong_type_is_refused_with_its_path(
     body: Any, message_type: str, field: str | None, message: str
 ) -> None:
     with pytest.raises(RefusedError) as caught:

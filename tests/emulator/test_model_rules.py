@@ -137,7 +137,7 @@ def mode(name: str, *allowed: str) -> dict[str, Any]:
         ("gemini-3.8-flash-tts", {}, "modalities"),
     ],
 )  # fmt: skip
-def test_what_does_not_go_together_is_refused(model: str, fields: dict[str, Any], message: str) -> None:
+def test_fields_that_exclude_each_other_are_refused(model: str, fields: dict[str, Any], message: str) -> None:
     refused = refusal(model, asked(**fields))
 
     assert message in str(refused)

@@ -57,7 +57,7 @@ async def test_models_come_in_pages(http: aiohttp.ClientSession, fake: Fake) -> 
         ("gemini-3.8-flash-tts", "none", ("LOW", "MEDIUM", "HIGH"), (("AUDIO",),)),
     ],
 )
-def test_later_rows_change_what_earlier_ones_say(
+def test_later_rows_override_earlier_ones(
     name: str, thinking: str, levels: tuple[str, ...], outputs: tuple[tuple[str, ...], ...]
 ) -> None:
     model = model_of(name)

@@ -41,7 +41,7 @@ def test_the_log_line_has_all_fields_in_their_order() -> None:
     assert 1000 <= first_byte <= duration < 60_000
 
 
-def test_what_is_not_known_is_not_in_the_line() -> None:
+def test_unknown_fields_are_not_in_the_line() -> None:
     context = RequestContext("req_1", "GET", "/", monotonic(), ExchangeReport())
     line = json.loads(msgspec.json.encode(context.log(404)))
     del line["duration_ms"]

@@ -92,7 +92,7 @@ async def test_an_empty_stream_is_tried_again_and_then_a_502(
 
 
 @pytest.mark.parametrize("streamed", [True, False])
-async def test_what_fails_before_the_first_byte_is_tried_again(
+async def test_a_failure_before_the_first_byte_is_tried_again(
     http: aiohttp.ClientSession, serve: Serve, raw_upstream: RawUpstream, streamed: bool
 ) -> None:
     base = await serve("", raw_upstream.url)

@@ -226,7 +226,7 @@ async def test_a_remedy_repairs_each_choice(
     assert unchanged() == 2 * n
 
 
-async def test_what_is_learned_spares_each_choice_the_refusal(
+async def test_a_learned_refusal_is_avoided_by_each_choice(
     http: aiohttp.ClientSession, base: str, refusing: Refusing, unchanged: Callable[[], int]
 ) -> None:
     refusing.case, fields = CASES["thinking_least"], CASES["thinking_least"].fields

@@ -32,7 +32,7 @@ def fault(text: str) -> tuple[str | None, str | None, str]:
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"a": }', "\udcff", '{"a": "\\ud800"'])
-def test_what_is_not_json_is_refused(text: str) -> None:
+def test_a_body_that_is_not_json_is_refused(text: str) -> None:
     with pytest.raises(BadRequest) as caught:
         parse(text.encode("utf-8", "surrogateescape"))
 
@@ -40,7 +40,7 @@ def test_what_is_not_json_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["[]", "1", '"x"', "null"])
-def test_what_is_not_an_object_is_refused(text: str) -> None:
+def test_a_body_that_is_not_an_object_is_refused(text: str) -> None:
     with pytest.raises(BadRequest) as caught:
         parse(text.encode())
 

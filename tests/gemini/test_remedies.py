@@ -44,7 +44,7 @@ def test_only_a_refusal_of_the_upstream_has_a_remedy() -> None:
     assert remedies.remedy(UnusableAnswer("STOP"), []) is None
 
 
-def test_what_a_model_refused_is_left_out_before_it_is_asked() -> None:
+def test_learned_refusals_are_avoided_before_the_call() -> None:
     request = GenerateContentRequest(
         [*plain().contents, Content([Part(text="x")], "model")], safety_settings=[SafetySetting("A", "OFF")]
     )

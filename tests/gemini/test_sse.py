@@ -86,7 +86,7 @@ def test_an_event_without_end_is_cut(start: bytes) -> None:
         decoder.feed(stream[limit:])
 
 
-def test_frames_are_what_clients_parse() -> None:
+def test_frames_are_parsed_by_clients() -> None:
     assert frame(b"{}") == b"data: {}\n\n"
     assert frame(b"{}", "ping") == b"event: ping\ndata: {}\n\n"
     assert comment("keep-alive") == b": keep-alive\n\n"

@@ -85,7 +85,7 @@ def test_an_empty_answer_can_be_accepted() -> None:
 
 
 @pytest.mark.parametrize("data", [b"data: <html>\n\n", b"data: [1]\n\n", b'data: {"candidates": 5}\n\n'])
-def test_what_is_not_gemini_is_an_error_without_its_text(data: bytes) -> None:
+def test_a_stream_that_is_not_geminis_is_an_error_without_its_text(data: bytes) -> None:
     machine = translator()
 
     assert machine.feed(data) == b""

@@ -39,7 +39,7 @@ def test_counts_of_a_call(usage: UsageMetadata, counts: TokenCounts) -> None:
     assert token_counts(usage) == counts
 
 
-def test_sums_are_what_is_billed() -> None:
+def test_sums_are_the_billed_tokens() -> None:
     counts = TokenCounts(prompt=10, cached=4, tool_use=3, completion=20, thoughts=7)
 
     assert (counts.input, counts.output, counts.total) == (13, 27, 40)

@@ -232,7 +232,7 @@ SERIES = {
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=[entry["title"] for entry in PANELS])
-def test_a_panel_asks_for_what_there_is_and_says_in_which_unit(panel: dict[str, Any]) -> None:
+def test_a_panel_queries_existing_metrics_and_has_a_unit(panel: dict[str, Any]) -> None:
     asked = [
         name for entry in panel["targets"] for name in re.findall(r"\b(?:gateway|process)_\w+", entry["expr"])
     ]

@@ -33,7 +33,7 @@ async def test_translate_turns_an_answer_around(http: aiohttp.ClientSession, bas
 
 
 @pytest.mark.parametrize("body", [{"neither": 1}, {"candidates": 5}])
-async def test_translate_says_what_it_expects(
+async def test_a_wrong_body_is_a_400_with_the_expected_one(
     http: aiohttp.ClientSession, base: str, body: dict[str, Any]
 ) -> None:
     async with http.post(f"{base}/v1/translate", json=body) as response:

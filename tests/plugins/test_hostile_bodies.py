@@ -93,7 +93,7 @@ async def test_a_wrong_type_names_its_field(bench: Bench, field: str) -> None:
     [b"", b"[]", b"{", b"null", b'{"messages":NaN}', b"\xff\xfe", b'{"a":"\xed\xa0\x80"}', b"[" * 500_000,
      b'{"messages":' + b"[" * 101 + b"]" * 101 + b"}", b'{"a":' * 5000 + b"1" + b"}" * 5000],
 )  # fmt: skip
-async def test_what_is_no_json_object_is_a_400(bench: Bench, body: bytes) -> None:
+async def test_a_body_that_is_no_json_object_is_a_400(bench: Bench, body: bytes) -> None:
     assert (await bench.send(body))[0] == 400
 
 

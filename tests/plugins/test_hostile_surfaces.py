@@ -144,7 +144,7 @@ async def test_a_wrong_type_names_its_field(bench: Bench, surface: Surface) -> N
 @pytest.mark.parametrize(
     "body", [b"", b"[]", b"{", b"null", b"\xff\xfe", b'{"model":"\xed\xa0\x80"}', b"[" * 500_000, b'{"a":' * 5000],
 )  # fmt: skip
-async def test_what_is_no_json_object_is_a_400(bench: Bench, surface: Surface, body: bytes) -> None:
+async def test_a_body_that_is_no_json_object_is_a_400(bench: Bench, surface: Surface, body: bytes) -> None:
     status, answer = await bench.send(body)
 
     assert status == 400

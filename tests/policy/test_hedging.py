@@ -60,7 +60,9 @@ def test_a_thousand_models_are_remembered() -> None:
         (GenerateContentRequest([], generation_config=GenerationConfig(temperature=0)), True),
     ],
 )
-def test_what_is_billed_per_call_is_never_doubled(request_: GenerateContentRequest, expected: bool) -> None:
+def test_calls_that_are_billed_each_are_never_doubled(
+    request_: GenerateContentRequest, expected: bool
+) -> None:
     assert may_be_doubled(GeminiCall(MODEL, request_)) is expected
 
 

@@ -349,7 +349,7 @@ def test_a_learned_limit_is_shown_while_it_keeps_a_project_out_and_is_not_stored
     assert cooldowns(keys, NOON + 60) == {}
 
 
-def test_a_limit_of_tokens_counts_what_was_used_and_what_is_wanted() -> None:
+def test_a_limit_of_tokens_counts_used_and_wanted_ones() -> None:
     keys = pool("a")
     fail(keys, limited(Quota(TOKENS, value=1000), after=1), NOON)
     later = NOON + 120

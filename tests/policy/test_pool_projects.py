@@ -34,7 +34,7 @@ def test_no_key_of_a_project_that_cools_down_is_usable() -> None:
     ("reason", "state"),
     [("bad", "refused"), ("leaked", "refused"), ("suspended", "refused"), ("day", "cooling_down"), ("failing", "cooling_down")],
 )  # fmt: skip
-def test_what_operators_see(reason: str, state: str) -> None:
+def test_the_description_for_operators(reason: str, state: str) -> None:
     cooldown = Cooldown()
     cooldown.start(reason, NOW, NOW + 9)
 

@@ -36,7 +36,7 @@ CONFIG = RetryConfig(attempts=3, backoff=2)
         (NoUsableKey("m"), 1, None),
     ],
 )
-def test_only_what_may_end_differently_is_tried_again(
+def test_only_failures_that_may_pass_are_tried_again(
     error: GatewayError, attempt: int, after: float | None
 ) -> None:
     expected = Fail(error) if after is None else Retry(after)

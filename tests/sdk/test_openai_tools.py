@@ -144,7 +144,7 @@ async def test_the_sdk_waits_as_long_as_our_headers_say(
     assert answer.choices[0].message.content == "You said: hi"
 
 
-async def test_the_sdk_does_not_retry_what_we_call_hopeless(gateway: str, fake: Any) -> None:
+async def test_the_sdk_obeys_x_should_retry(gateway: str, fake: Any) -> None:
     async with sdk(gateway, retries=5) as client:
         with pytest.raises(openai.RateLimitError):
             await client.chat.completions.create(

@@ -121,7 +121,7 @@ class Varying(Plugin):
         return web.Response(headers={"Vary": "Accept-Language"})
 
 
-async def test_vary_keeps_what_a_handler_has_set(
+async def test_vary_keeps_the_names_that_a_handler_has_set(
     http: aiohttp.ClientSession, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(BUILT_IN, "varying", f"{__name__}:Varying")

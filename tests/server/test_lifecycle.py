@@ -55,7 +55,7 @@ def test_sockets_for_another_process_are_not_taken() -> None:
     assert inherited_sockets({}) == ([], [])
 
 
-async def test_what_is_left_after_the_drain_is_cancelled_as_a_drain() -> None:
+async def test_requests_left_after_the_drain_are_cancelled() -> None:
     drain = Drain()
     task = asyncio.create_task(asyncio.Event().wait())
     drain.tasks.add(task)

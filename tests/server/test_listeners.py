@@ -24,7 +24,9 @@ from gateway.server.protocol import Runner
         (OSError("odd"), ListenConfig(), "odd"),
     ],
 )  # fmt: skip
-def test_a_refused_address_says_what_to_do(error: OSError, config: ListenConfig, message: str) -> None:
+def test_the_error_for_a_refused_address_has_a_remedy(
+    error: OSError, config: ListenConfig, message: str
+) -> None:
     assert refusal(error, config) == message
 
 

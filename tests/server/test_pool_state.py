@@ -65,7 +65,7 @@ def store() -> MemoryStore:
     return MemoryStore(StoreLimits(3600, 10**6))
 
 
-async def test_what_the_pool_learnt_survives_a_restart(team: Team, google: Google, serve: Serve) -> None:
+async def test_a_cooldown_survives_a_restart(team: Team, google: Google, serve: Serve) -> None:
     key = team.issue()
     await team.start("a")
     google.answers["AIza-a"] = lambda: spent("RequestsPerDay")

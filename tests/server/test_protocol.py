@@ -22,7 +22,7 @@ RAW = {
 
 
 @pytest.mark.parametrize("name", RAW)
-async def test_what_the_parser_refuses_is_answered_in_json_without_an_echo(
+async def test_a_request_that_the_parser_refuses_is_answered_in_json_without_an_echo(
     gateway: str, name: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.rpartition(":")[2]))

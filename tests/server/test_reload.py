@@ -33,7 +33,7 @@ async def reloaded(gateway: Gateway) -> None:
     await gateway.notified("READY=1")
 
 
-async def test_a_reload_changes_what_is_new_and_keeps_what_runs(
+async def test_a_reload_changes_new_requests_and_keeps_running_ones(
     start: list[Gateway],  # noqa: F811
     tmp_path: Path,
     http: aiohttp.ClientSession,
@@ -77,7 +77,7 @@ async def test_a_reload_changes_what_is_new_and_keeps_what_runs(
     assert "reload: done\n  models.unknown: 'reject' -> 'default'\n  limits.choices: 8 -> 3\n" in words
 
 
-async def test_what_listens_needs_a_restart_and_what_is_as_it_was_does_not(
+async def test_changed_sockets_need_a_restart_and_unchanged_ones_do_not(
     start: list[Gateway],  # noqa: F811
     tmp_path: Path,
 ) -> None:
@@ -186,7 +186,7 @@ async def test_the_same_configuration_is_loaded_all_the_same(
     assert capsys.readouterr().err == "reload: done; nothing differs\n" * 2
 
 
-async def test_what_differs_from_the_opened_sockets_needs_a_restart_until_it_is_as_before(
+async def test_changed_sockets_need_a_restart_until_they_are_as_before(
     switched: tuple[Loader, AppSwitcher, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     load, switcher, _ = switched

@@ -28,7 +28,7 @@ class Recorder:
         return self.batches.get(timeout=10)
 
 
-def test_what_comes_during_a_commit_is_committed_together_and_in_order() -> None:
+def test_writes_during_a_commit_are_committed_together_and_in_order() -> None:
     recorder = Recorder()
     recorder.open.clear()
     thread = GroupCommit("test", recorder.commit, recorder.finish)

@@ -21,7 +21,7 @@ def filling(size: int) -> str:
     return "A" * (size - cost(key(0), ""))
 
 
-async def test_what_was_put_is_found_by_its_key_alone() -> None:
+async def test_an_entry_is_found_by_its_key_alone() -> None:
     store: KeyValueStore = MemoryStore(SMALL)
     await store.put({key(1): "one", key(2): "two"}, 0.0)
 

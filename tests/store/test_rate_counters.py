@@ -21,7 +21,7 @@ async def test_the_last_place_is_refused_with_the_time_to_wait() -> None:
     assert (await counters.take("b", [(MINUTE, 10)], NOW)).blocked is None
 
 
-async def test_what_is_refused_is_not_counted() -> None:
+async def test_a_refused_request_is_not_counted() -> None:
     counters = MemoryCounters()
     for _ in range(5):
         assert (await counters.take("a", [(DAY, 1), (MINUTE, 11)], NOW)).blocked == MINUTE

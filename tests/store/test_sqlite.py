@@ -82,7 +82,7 @@ async def test_two_processes_share_one_file(started: Open) -> None:
     assert await green.get([key(1), key(2)], 100.0) == both
 
 
-async def test_what_was_read_once_is_kept_in_memory(started: Open, path: Path) -> None:
+async def test_an_entry_is_kept_in_memory_after_its_first_read(started: Open, path: Path) -> None:
     first = started()
     await first.put({key(1): "s"}, 100.0)
     await first.close()

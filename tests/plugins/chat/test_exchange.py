@@ -418,7 +418,7 @@ async def test_upstream_calls_end_when_the_client_leaves(
     assert len(raw_upstream.requests) == 2
 
 
-async def test_what_was_adjusted_is_counted(
+async def test_adjusted_fields_are_counted(
     http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream
 ) -> None:
     raw_upstream.scripts = [refused("Penalty is not enabled for this model"), TEXT]

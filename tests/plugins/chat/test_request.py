@@ -207,7 +207,7 @@ def test_a_signature_without_text_comes_back_on_an_empty_one() -> None:
     assert gemini_body(body)["contents"][1]["parts"] == [{"text": "", "thoughtSignature": "S"}]
 
 
-def test_a_refusal_is_what_the_assistant_said() -> None:
+def test_a_refusal_is_a_text_of_the_assistant() -> None:
     assert gemini_body(assistant(refusal="No."))["contents"][1]["parts"] == [{"text": "No."}]
     assert gemini_body(assistant(content=[{"type": "refusal", "refusal": "No."}]))["contents"][1][
         "parts"

@@ -73,7 +73,7 @@ async def test_a_missing_key_is_a_401_in_openais_shape(gateway: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
-async def test_a_wrong_method_is_a_405_that_says_what_is_right(
+async def test_a_wrong_method_is_a_405_with_the_allowed_ones(
     http: aiohttp.ClientSession, gateway: str, method: str
 ) -> None:
     async with http.request(method, gateway + "/v1/chat/completions") as response:

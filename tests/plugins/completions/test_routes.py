@@ -56,7 +56,7 @@ async def test_a_stream_echoes_once_and_ends_with_its_counts(gateway: str) -> No
     [({"prompt": [1, 2]}, "prompt"), ({"prompt": [[1]]}, "prompt"), ({"prompt": []}, "prompt"), ({"prompt": 5}, "prompt"),
      ({"prompt": ["a"] * 9}, "prompt"), ({"prompt": "a", "n": 9}, "n"), ({"prompt": "x", "temperature": 3}, "temperature")],
 )  # fmt: skip
-async def test_what_cannot_be_completed_names_its_field(
+async def test_an_error_names_its_field(
     http: aiohttp.ClientSession, gateway: str, fields: dict[str, Any], param: str
 ) -> None:
     status, _, answer = await post(http, gateway, **fields)

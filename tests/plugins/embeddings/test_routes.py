@@ -112,7 +112,7 @@ async def test_names_of_others_become_the_default(
         (["x"] * 2049, "input", "at most 2048"), (5, "input", "expected"), ([{}], "input[0]", "expected"),
     ],
 )  # fmt: skip
-async def test_what_cannot_be_embedded_is_a_400(
+async def test_an_unusable_input_is_a_400(
     http: aiohttp.ClientSession, base: str, value: Any, param: str, message: str
 ) -> None:
     status, _, result = await ask(http, base, model="gemini-embedding-001", input=value)

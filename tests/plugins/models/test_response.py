@@ -17,7 +17,7 @@ def test_a_record_keeps_its_limits_and_loses_its_prefix() -> None:
     }  # fmt: skip
 
 
-def test_what_google_does_not_say_is_left_out() -> None:
+def test_fields_that_google_leaves_out_are_absent() -> None:
     assert msgspec.json.decode(encode(model(ModelRecord("models/y")))).keys() == {
         "id",
         "object",

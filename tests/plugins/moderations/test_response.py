@@ -37,7 +37,7 @@ def test_each_harm_has_its_category(harm: str, category: str) -> None:
     assert answer.category_applied_input_types[category] == ["text"]
 
 
-def test_what_gemini_does_not_rate_is_0_and_applies_to_nothing() -> None:
+def test_a_category_without_a_rating_is_0_and_applies_to_nothing() -> None:
     answer = rated(("HARM_CATEGORY_UNKNOWN", "HIGH"), ("HARM_CATEGORY_HARASSMENT", "NEGLIGIBLE"))
 
     assert (answer.flagged, flagged(answer), set(answer.category_scores.values())) == (False, [], {0.0})

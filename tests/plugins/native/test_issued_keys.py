@@ -136,7 +136,7 @@ async def test_other_files_of_one_client_lie_beside_the_first(team: Pinned) -> N
     assert (await team.generate(mine, *names))[0] == 200
 
 
-async def test_what_another_client_made_is_not_there(team: Pinned, fake: Fake) -> None:
+async def test_files_of_another_client_do_not_exist(team: Pinned, fake: Fake) -> None:
     mine, other = team.issue(), team.issue()
     await team.start("a")
     name = await team.upload(mine)
@@ -172,7 +172,7 @@ async def test_odd_spellings_reach_nothing(team: Pinned, fake: Fake, spelt: str)
     assert (status, fake.calls) == (404, 0)
 
 
-async def test_google_reads_what_was_looked_through(team: Pinned, fake: Fake) -> None:
+async def test_google_gets_the_body_that_was_checked(team: Pinned, fake: Fake) -> None:
     mine, other = team.issue(), team.issue()
     await team.start("a")
     name = await team.upload(mine)
@@ -259,7 +259,7 @@ async def test_a_cache_lies_where_its_files_are_until_it_is_deleted(team: Pinned
         ("GET", "/v1beta/batches/x"), ("POST", "/upload/v1beta/fileSearchStores/x:uploadToFileSearchStore"),
     ],
 )  # fmt: skip
-async def test_what_belongs_to_a_whole_project_is_refused(
+async def test_resources_of_a_whole_project_are_refused(
     team: Pinned, fake: Fake, method: str, path: str
 ) -> None:
     mine = team.issue()

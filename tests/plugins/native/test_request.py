@@ -48,7 +48,7 @@ def test_a_request_of_an_issued_key_is_permitted(method: str, path: str, expecte
         ("PUT", "/v1beta/cachedContents/c", "a Gemini API key of your own"),
     ],
 )
-def test_what_belongs_to_a_whole_project_is_not(method: str, path: str, message: str) -> None:
+def test_resources_of_a_whole_project_are_not(method: str, path: str, message: str) -> None:
     with pytest.raises(Forbidden, match=message):
         permitted(method, path)
 

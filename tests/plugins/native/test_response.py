@@ -34,7 +34,7 @@ def test_headers_are_passed_on_and_an_upload_continues_through_the_gateway() -> 
         (["files/abc"], [], 0),
     ],
 )
-def test_the_names_of_what_was_created(answer: object, names: list[str], prompt: int) -> None:
+def test_the_names_of_created_resources(answer: object, names: list[str], prompt: int) -> None:
     assert created(json.dumps(answer).encode()) == (names, TokenCounts(prompt=prompt))
 
 
@@ -56,7 +56,7 @@ def test_tokens_of_a_whole_answer() -> None:
 
 
 @pytest.mark.parametrize(("kind", "data"), [("image/png", b"\x89PNG"), ("application/json", b"{no JSON"), ("text/event-stream", b"data: [1]\n\n")])  # fmt: skip
-def test_what_cannot_be_read_has_no_tokens(kind: str, data: bytes) -> None:
+def test_an_unreadable_answer_has_no_tokens(kind: str, data: bytes) -> None:
     reader = UsageReader(kind)
     reader.feed(data)
 

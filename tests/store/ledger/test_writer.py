@@ -45,7 +45,7 @@ async def test_a_settlement_without_a_waiting_call_is_written(url: str) -> None:
     assert row.outcome == "ok"
 
 
-async def test_closing_writes_what_is_waiting(url: str) -> None:
+async def test_closing_writes_waiting_rows(url: str) -> None:
     async with OpenLedger(url) as opened:
         await opened.ledger.begin(intent(1))
         opened.ledger.note(settlement(1))
@@ -53,7 +53,7 @@ async def test_closing_writes_what_is_waiting(url: str) -> None:
         assert [row.outcome for row in reopened.rows_now()] == ["ok"]
 
 
-async def test_calls_of_a_dead_process_are_unknown_and_cost_what_was_reserved(url: str) -> None:
+async def test_calls_of_a_dead_process_are_unknown_and_cost_their_reservation(url: str) -> None:
     async with OpenLedger(url) as opened:
         await opened.ledger.begin(intent(1, TOTAL, reserve=100))
         await opened.ledger.begin(intent(2, TOTAL, reserve=100, at=AT + 500))
