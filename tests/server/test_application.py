@@ -10,7 +10,12 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from gateway.config.sections import GatewayConfig
+from gateway.config.source import Source
 from gateway.errors import ConfigError
+from gateway.plugin import SERVICES
+from gateway.policy.keypool import PoolUpdate
+from gateway.server.application import build_app
 from gateway.store.ledger.reports import usage
 from gateway.store.ledger.tables import open_engine
 from tests.support.servers import Serve
@@ -308,3 +313,22 @@ async def test_usage_adds_up(team: Team) -> None:
     ]
     assert [(row.surface, row.calls, row.start % 86400) for row in by_day] == [("chat", 3, 0)]
     assert nothing == []
+
+
+def test_an_application_after_a_reload_keeps_cooldowns_and_statistics() -> None:
+    def build(projects: str, before: web.Application | None = None) -> web.Application:
+        listed = ", ".join(f"{{name: {name}, keys: [{{env: {name.upper()}}}]}}" for name in projects)
+        source = Source(f"pool: {{projects: [{listed}]}}", "g.yaml", {name: f"AQ.{name}" for name in "ABC"})
+        return build_app(
+            source.decode(GatewayConfig), source, before[SERVICES] if before is not None else None
+        )
+
+    first, now = build("ab"), time()
+    for name in "ab":
+        first[SERVICES].metrics.pool.apply(PoolUpdate(name, "", "", "reported", now + 60), now)
+
+    second = build("bc", first)
+
+    assert [update.project for update in second[SERVICES].metrics.pool.changes(now)] == ["b"]
+    assert second[SERVICES].statistics is first[SERVICES].statistics
+    assert build("bc")[SERVICES].metrics.pool.changes(now) == []

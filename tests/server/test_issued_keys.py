@@ -1,11 +1,19 @@
 """Issued keys follow the ledger's table while the gateway runs."""
 
 import asyncio
+from pathlib import Path
 from time import time
 
+import pytest
+
+from gateway.policy.access import Access, AuthConfig
+from gateway.policy.client_rules import Rules
+from gateway.server.issued_keys import IssuedKeys
 from gateway.store.ledger import client_keys
 from gateway.store.ledger.tables import open_engine
+from tests.support.ledgers import OpenLedger, intent
 from tests.support.team import Team
+from tests.support.waiting import eventually
 
 
 async def test_keys_revoked_expired_and_rotated(team: Team) -> None:
@@ -23,3 +31,65 @@ async def test_keys_revoked_expired_and_rotated(team: Team) -> None:
         while (await team.ask(key))[0] == 200 or (await team.ask(other))[0] == 200:
             await asyncio.sleep(0.05)
     assert (await team.ask(renewed))[0] == 200
+
+
+@pytest.fixture
+def access(monkeypatch: pytest.MonkeyPatch) -> Access:
+    monkeypatch.setattr("gateway.server.issued_keys._POLL", 0.0)
+    return Access(AuthConfig(), pooled=True)
+
+
+def names(access: Access) -> list[str]:
+    return sorted(key.name for key in access.issued.values())
+
+
+async def test_keys_are_loaded_at_the_start_and_after_each_change(tmp_path: Path, access: Access) -> None:
+    opened = OpenLedger(f"{tmp_path}/ledger.db")
+    client_keys.issue(opened.ledger.engine, "first", Rules(), time(), None)
+    async with IssuedKeys(opened.ledger, access, opened.messages.append):
+        assert names(access) == ["first"]
+        client_keys.issue(opened.ledger.engine, "second", Rules(), time(), None)
+        await eventually(lambda: names(access) == ["first", "second"])
+
+    assert opened.messages == []
+
+
+async def test_while_the_database_fails_the_last_keys_stay_valid_and_the_failure_is_reported_once(
+    tmp_path: Path, access: Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = OpenLedger(f"{tmp_path}/ledger.db")
+    client_keys.issue(opened.ledger.engine, "first", Rules(), time(), None)
+    failures = 0
+
+    def broken(_: object) -> int:
+        nonlocal failures
+        failures += 1
+        raise OSError("disk\nand its details")
+
+    async with IssuedKeys(opened.ledger, access, opened.messages.append):
+        with monkeypatch.context() as patch:
+            patch.setattr(client_keys, "revision", broken)
+            await eventually(lambda: failures > 2)
+        assert names(access) == ["first"]
+        client_keys.issue(opened.ledger.engine, "second", Rules(), time(), None)
+        await eventually(lambda: names(access) == ["first", "second"])
+
+    assert opened.messages == ["issued keys cannot be read: disk. Those read last stay valid."]
+
+
+@pytest.mark.parametrize(("age", "lost"), [(500, 0), (700, 1)])
+async def test_calls_of_a_process_that_died_are_settled_at_the_start(
+    tmp_path: Path, access: Access, age: float, lost: int
+) -> None:
+    async with OpenLedger(f"{tmp_path}/ledger.db") as died:
+        await died.ledger.begin(intent(1, at=time() - age))
+        await died.written()
+    opened = OpenLedger(f"{tmp_path}/ledger.db")
+    async with IssuedKeys(opened.ledger, access, opened.messages.append):
+        (row,) = opened.rows_now()
+
+    assert row.outcome == ("unknown" if lost else None)
+    assert (
+        opened.messages
+        == ["ledger: 1 calls of an earlier process have no end; their outcome is `unknown`"] * lost
+    )
