@@ -161,12 +161,8 @@ async def test_an_unreachable_upstream_is_a_502(http: aiohttp.ClientSession, ser
 async def test_a_silent_upstream_is_a_504(
     http: aiohttp.ClientSession, serve: Serve, raw_upstream: RawUpstream
 ) -> None:
-    source = "models: {}"
     raw_upstream.scripts = [[None]]
-    base = await serve(
-        source + "\nlogging: {exchanges: false}",
-        raw_upstream.url + "', timeouts: {idle: 0.05}, proxy: ~, api_version: 'v1beta",
-    )
+    base = await serve("", raw_upstream.url, idle=0.05)
     status, text = await stream(http, base, {**BODY, "stream": False})
 
     assert (status, json.loads(text)["error"]["code"]) == (504, "upstream_timeout")
@@ -186,10 +182,7 @@ async def test_silence_is_kept_alive_and_a_late_failure_is_a_frame(
 async def test_a_failure_after_the_grace_is_a_frame_of_the_stream(
     http: aiohttp.ClientSession, serve: Serve, raw_upstream: RawUpstream
 ) -> None:
-    base = await serve(
-        "stream: {first_byte_grace: 0.02, keep_alive: 0.02}",
-        raw_upstream.url + "', timeouts: {idle: 0.2}, api_version: 'v1beta",
-    )
+    base = await serve("stream: {first_byte_grace: 0.02, keep_alive: 0.02}", raw_upstream.url, idle=0.2)
     raw_upstream.scripts = [[None]]
     status, text = await stream(http, base)
 

@@ -37,9 +37,13 @@ class Serve:
         self.app = web.Application()
         """The one that was started last."""
 
-    async def __call__(self, text: str = "", upstream: str = "http://127.0.0.1:9") -> str:
-        """The base URL of a running gateway."""
-        return await self.text(f"upstream: {{base_url: '{upstream}', retry: {{backoff: 0}}}}\n{text}")
+    async def __call__(self, text: str = "", upstream: str = "http://127.0.0.1:9", idle: float = 300) -> str:
+        """Return the base URL of a running gateway.
+
+        Its timeout for a connection is long: an SDK that builds its models holds the loop, for seconds on a busy machine.
+        """
+        options = f"base_url: '{upstream}', retry: {{backoff: 0}}, timeouts: {{connect: 60, idle: {idle}}}"
+        return await self.text(f"upstream: {{{options}}}\n{text}")
 
     async def text(self, text: str) -> str:
         """The same, of a whole configuration."""
