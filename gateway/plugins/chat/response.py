@@ -25,8 +25,8 @@ from gateway.gemini.events import (
 from gateway.gemini.sse import frame
 from gateway.gemini.usage import TokenCounts, answer_counts
 from gateway.gemini.wire import LogprobsCandidate, LogprobsResult
-from gateway.plugins.chat import wire as openai
-from gateway.plugins.chat.wire import ChunkChoice, Delta, encode
+from gateway.plugins.chat import answer_wire as openai
+from gateway.plugins.chat.answer_wire import ChunkChoice, Delta, encode
 
 _DONE = frame(b"[DONE]")
 _NO_PROBABILITY = -9999.0

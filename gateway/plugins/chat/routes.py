@@ -21,10 +21,11 @@ from gateway.gemini.events import Event
 from gateway.gemini.stream_translator import decode
 from gateway.gemini.turn_reader import TurnReader
 from gateway.plugin import DryRun, Plugin
+from gateway.plugins.chat.answer_wire import encode
 from gateway.plugins.chat.fields import CHAT
 from gateway.plugins.chat.request import conversation
 from gateway.plugins.chat.response import AnswerOptions, ChatStream, Envelope, completion
-from gateway.plugins.chat.wire import ChatRequest, decode_request, encode
+from gateway.plugins.chat.wire import ChatRequest, decode_request
 from gateway.policy.access import Client
 
 SUFFIX = "/chat/completions"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from gateway.conversation.invalid import empty_array, too_long, unsupported_value
 from gateway.errors import BadRequest
 from gateway.gemini.resources import BatchEmbedContentsRequest, EmbedContentRequest
 from gateway.gemini.wire import Content, Part
@@ -11,6 +12,8 @@ BATCH = 100
 """Requests in one `batchEmbedContents` call; Gemini answers 400 "at most 100 requests can be in one batch" to more."""
 MAX_INPUTS = 2048
 """OpenAI's limit for the `input` array (https://platform.openai.com/docs/api-reference/embeddings/create)."""
+
+ENCODINGS = ("float", "base64")
 
 Detokenizer = Callable[[list[int]], str]
 """Decodes token ids of another vendor to text. Raises ValueError for an id that is not in the vocabulary."""
@@ -26,9 +29,9 @@ def texts(body: EmbeddingRequest, detokenize: Detokenizer | None = None) -> list
     if ids and len(ids) == len(inputs):
         inputs = [ids]
     if not inputs:
-        raise BadRequest("`input` must contain at least one text", param="input")
+        raise empty_array("input")
     if len(inputs) > MAX_INPUTS:
-        raise BadRequest(f"`input` may contain at most {MAX_INPUTS} texts, got {len(inputs)}", param="input")
+        raise too_long("input", MAX_INPUTS, len(inputs))
     result: list[str] = []
     for i, item in enumerate(inputs):
         param = "input" if len(inputs) == 1 else f"input[{i}]"
@@ -54,7 +57,12 @@ def _detokenized(ids: int | list[int], detokenize: Detokenizer | None, param: st
 
 
 def to_gemini(body: EmbeddingRequest, inputs: Sequence[str], model: str) -> list[BatchEmbedContentsRequest]:
-    """Return batches of at most 100 texts each, in the order of the texts."""
+    """Return batches of at most 100 texts each, in the order of the texts.
+
+    Raises BadRequest for an unknown encoding of the answer, which is better said before Google bills.
+    """
+    if body.encoding_format not in (None, *ENCODINGS):
+        raise unsupported_value(body.encoding_format, ENCODINGS, "encoding_format")
     nested = body.extra_body.google if body.extra_body is not None else None
     extras = nested or body.google or EmbeddingExtras()
     requests = [

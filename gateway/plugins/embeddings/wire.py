@@ -23,7 +23,7 @@ class EmbeddingRequest(Struct, gc=False):
     input: str | list[str | int | TokenIds]
     model: str | None = None
     dimensions: Annotated[int, Meta(ge=1, le=65536)] | None = None
-    encoding_format: Literal["float", "base64"] | None = None
+    encoding_format: str | None = None
     task_type: str | None = None
     title: str | None = None
     google: EmbeddingExtras | None = None

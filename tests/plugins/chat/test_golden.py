@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from gateway.gemini.stream_translator import StreamTranslator
 from gateway.gemini.turn_reader import TurnReader
 from gateway.gemini.wire import decode_response
+from gateway.plugins.chat.answer_wire import encode
 from gateway.plugins.chat.response import AnswerOptions, ChatStream, Envelope, completion
-from gateway.plugins.chat.wire import encode
 from tests.support import goldens
 from tests.support.chat import translation
 

@@ -10,9 +10,9 @@ from gateway.errors import BadRequest, UpstreamError
 from gateway.gemini import wire as gemini
 from gateway.gemini.stream_translator import StreamTranslator
 from gateway.gemini.turn_reader import TurnReader
+from gateway.plugins.chat.answer_wire import encode
 from gateway.plugins.chat.fields import CHAT
 from gateway.plugins.chat.response import AnswerOptions, ChatStream, Envelope, completion
-from gateway.plugins.chat.wire import encode
 from tests.support.chat import gemini_body
 
 USER = {"role": "user", "content": "go"}

@@ -60,7 +60,7 @@ def test_token_ids_become_text(values: Any, expected: list[str]) -> None:
 @pytest.mark.parametrize(
     ("values", "param", "message"),
     [
-        ([], "input", "at least one"), (["a"] * 2049, "input", "at most 2048"), (["a", ""], "input[1]", "empty"),
+        ([], "input", "empty array"), (["a"] * 2049, "input", "maximum length 2048"), (["a", ""], "input[1]", "empty"),
         ("", "input", "empty"), ([[0], [-1]], "input[1]", "not a token"), ([0, "x"], "input", "token arrays"),
     ],
 )  # fmt: skip

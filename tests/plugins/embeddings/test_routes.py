@@ -108,8 +108,8 @@ async def test_names_of_others_become_the_default(
     ("value", "param", "message"),
     [
         ([[1, 2, 3]], "input", "check_embedding_ctx_length=False"), ([1, 2], "input", "token arrays"),
-        ([], "input", "at least one"), ("", "input", "empty"), (["a", ""], "input[1]", "empty"),
-        (["x"] * 2049, "input", "at most 2048"), (5, "input", "expected"), ([{}], "input[0]", "expected"),
+        ([], "input", "empty array"), ("", "input", "empty"), (["a", ""], "input[1]", "empty"),
+        (["x"] * 2049, "input", "maximum length 2048"), (5, "input", "expected"), ([{}], "input[0]", "expected"),
     ],
 )  # fmt: skip
 async def test_an_unusable_input_is_a_400(
