@@ -106,9 +106,8 @@ class CallAccounting(Struct, frozen=True):
     def probe_pool(
         self, error: GatewayError, client: Client, model: str, project: str = ""
     ) -> tuple[bool, GatewayError]:
-        """Lease a key and cancel the lease. Return whether that worked, and the error for the client if not.
+        """Return whether the call can be made again at once, with another key, and the error for the client if not.
 
-        It works if the call can be made again at once, with another key or project.
         Google's words about a key of the pool are not for a client: they are replaced by the pool's own error.
         """
         if not client.id or not isinstance(
@@ -118,10 +117,9 @@ class CallAccounting(Struct, frozen=True):
         if error.upstream_status is None:
             return False, error  # the gateway's own limits
         try:
-            lease = self.pool.acquire(model, time(), only=project)
+            self.pool.free(model, time(), only=project)
         except GatewayError as no_key_left:
             return False, no_key_left
-        self.pool.settle(lease, call_outcome.Cancelled(), time(), 0.0)
         return True, error
 
 

@@ -114,6 +114,12 @@ class KeyPool:
         raises NotFound for a project that is no longer in the pool, and Forbidden for one that does not serve the
         model.
         """
+        free = self.free(model, now, only=only, tokens=tokens)
+        untried = [project for project in free if project.name not in tried]
+        return self._lend(self._choose(untried or free, model, affinity), model, now)
+
+    def free(self, model: str, now: float, *, only: str = "", tokens: int = 0) -> list[PoolProject]:
+        """Return the projects that can be called at once. Raises as `acquire` does when there is none."""
         candidates = [self._only(only, model)] if only else self._serving(model)
         usable = [project for project in candidates if project.usable_keys(now)]
         if not usable:
@@ -123,8 +129,7 @@ class KeyPool:
         if not free:
             spent = {self._state(project.name, model).quota_wait(now, tokens) > 0 for project in usable}
             raise _exhausted(model, min(waits.values()), spent, pinned=bool(only))
-        untried = [project for project in free if project.name not in tried]
-        return self._lend(self._choose(untried or free, model, affinity), model, now)
+        return free
 
     def others(self, model: str, tried: Collection[str], now: float) -> bool:
         """Return whether a project outside `tried` is free for a model."""
@@ -152,7 +157,8 @@ class KeyPool:
                 state.breaker.succeeded()
                 state.quotas.spend(now, tokens)
                 for key in self._keys(lease.project, lease.key_id):
-                    key.cooldown = Cooldown()
+                    if key.cooldown.since <= lease.at:  # a later call of the same key may have been refused
+                        key.cooldown = Cooldown()
             case Limited(error):
                 return self._limited(lease, state, error, now, jitter)
             case Rejected(reason):
@@ -269,9 +275,13 @@ class KeyPool:
             reason = "limited"
             until = now + max(_MIN_COOLDOWN, jitter * min(_QUOTA_MINUTE, 2.0**state.vague_limits))
         models = {lease.model, *(quota.model for quota in error.quotas if quota.model)}
-        updates = [PoolUpdate(lease.project, "", model, reason, until) for model in sorted(models)]
-        for update in updates:
-            self._state(lease.project, update.model).quota_cooldown.start(reason, now, until)
+        updates = []
+        for model in sorted(models):
+            cooldown = self._state(lease.project, model).quota_cooldown
+            cooldown.start(
+                reason, now, until
+            )  # others learn of the longest one: Redis keeps what is sent last
+            updates.append(PoolUpdate(lease.project, "", model, cooldown.reason, cooldown.until))
         return updates
 
     def _rejected(self, lease: Lease, reason: str, now: float) -> list[PoolUpdate]:

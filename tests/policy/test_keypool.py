@@ -245,6 +245,34 @@ def test_a_shorter_cooldown_does_not_replace_a_longer_one() -> None:
 FAILURE = UpstreamError("overloaded", upstream_status=503)
 
 
+def test_others_learn_of_the_longest_cooldown_not_of_the_last_one() -> None:
+    keys = pool("a")
+    first, second = keys.acquire(M, NOON), keys.acquire(M, NOON)
+    (day,) = keys.settle(first, outcome(limited(Quota(PER_DAY))), NOON, 0.0)
+    (sent,) = keys.settle(second, outcome(limited(after=2.0)), NOON + 1, 0.0)
+
+    assert sent == day
+    assert (sent.reason, sent.until) == ("day", NOON + 12 * 3600)
+
+
+def test_a_success_of_an_earlier_call_does_not_bring_a_leaked_key_back() -> None:
+    keys = pool("a")
+    earlier, later = keys.acquire(M, NOON), keys.acquire(M, NOON + 1)
+    keys.settle(later, outcome(refused("Your API key was reported as leaked.", 403)), NOON + 2, 0.0)
+    keys.settle(earlier, Ok(0), NOON + 3, 0.0)
+
+    with pytest.raises(NoUsableKey):
+        keys.acquire(M, NOON + 4)
+
+
+def test_a_look_for_a_free_project_does_not_use_up_the_trial_of_a_refused_key() -> None:
+    keys = pool("a", reprobe=60.0)
+    fail(keys, refused(), NOON)
+
+    assert [project.name for project in keys.free(M, NOON + 61)] == ["a"]
+    assert keys.acquire(M, NOON + 61).key == "a-0"
+
+
 def fail_in_a_row(keys: KeyPool, times: int, now: float, **fields: Any) -> None:
     for _ in range(times):
         fail(keys, FAILURE, now, only="a", **fields)
