@@ -109,6 +109,16 @@ def test_a_model_without_functions_takes_none() -> None:
     assert tooling_of(ToolBox(Notes()), NO_FUNCTIONS)[0].functions == []
 
 
+def test_errors_about_all_functions_name_the_field_that_declared_the_first() -> None:
+    box = box_of("f")
+    box.function("g", None, None, "functions[0]", "functions[0].parameters")
+
+    with pytest.raises(UnsupportedParameter) as caught:
+        tooling_of(box, NO_FUNCTIONS)
+
+    assert caught.value.param == "tools"
+
+
 @pytest.mark.parametrize(
     ("schema", "sent"),
     [
