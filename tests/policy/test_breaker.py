@@ -25,6 +25,14 @@ def test_a_restored_breaker_is_open_and_then_half_open() -> None:
     assert open_for(breaker, 104.0) == 2
 
 
+def test_a_shorter_restored_time_does_not_replace_a_longer_one() -> None:
+    breaker = Breaker(3, 1.0, 60.0)
+    breaker.restore(100.0, 130.0)
+    breaker.restore(100.0, 110.0)
+
+    assert open_for(breaker, 100.0) == 30
+
+
 def test_each_failure_after_its_time_opens_it_for_twice_as_long_up_to_a_bound() -> None:
     breaker, now, seconds = Breaker(1, 1.0, 60.0), 100.0, []
     for _ in range(9):

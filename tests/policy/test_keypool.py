@@ -141,6 +141,7 @@ def test_a_refused_key_is_tried_once_after_its_time_and_by_one_call_only() -> No
         with pytest.raises(NoUsableKey):
             keys.acquire(M, NOON + second)
     trial = keys.acquire(M, NOON + 61)
+    assert cooldowns(keys, NOON + 61) == {("a", trial.key_id): ("bad", 60)}
     with pytest.raises(NoUsableKey):
         keys.acquire(M, NOON + 62)
     keys.settle(trial, Ok(), NOON + 63, 0.0)
@@ -189,6 +190,17 @@ def test_a_quota_concerns_the_model_it_names_and_the_model_that_was_called() -> 
     fail(keys, limited(Quota(PER_DAY, "gemini-3.5-flash")), NOON, "gemini-flash-latest")
 
     assert wait(keys, NOON, "gemini-flash-latest") == wait(keys, NOON, "gemini-3.5-flash") == 12 * 3600
+
+
+def test_other_machines_learn_the_models_of_a_limit_its_reason_and_its_end() -> None:
+    keys = pool("a")
+    lease = keys.acquire("gemini-flash-latest", NOON)
+    updates = keys.settle(lease, outcome(limited(Quota(PER_DAY, "gemini-3.5-flash"))), NOON, 0.0)
+
+    assert updates == [
+        PoolUpdate("a", "", model, "day", NOON + 12 * 3600)
+        for model in ("gemini-3.5-flash", "gemini-flash-latest")
+    ]
 
 
 def test_retry_after_is_the_shortest_wait() -> None:
@@ -523,15 +535,21 @@ def test_updates_rebuild_a_pool_and_those_of_unknown_projects_and_keys_are_ignor
     rebuilt.apply(PoolUpdate("a", "unknown", "", "bad", NOON + 99), NOON)
 
     assert rebuilt.changes(NOON) == keys.changes(NOON)
+    assert cooldowns(rebuilt, NOON) == cooldowns(keys, NOON)
     assert len(rebuilt.changes(NOON)) == 2
 
 
-def test_an_update_lasts_ten_years_at_most() -> None:
+@pytest.mark.parametrize(
+    ("of_key", "model", "reason"),
+    [(False, M, "day"), (False, M, "failing"), (True, "", "leaked"), (False, "", "suspended")],
+)
+def test_an_update_lasts_ten_years_at_most(of_key: bool, model: str, reason: str) -> None:
     keys = pool("a")
-    keys.apply(PoolUpdate("a", "", M, "day", NOON + 1e12), NOON)
+    key_id = succeed(keys, NOON).key_id if of_key else ""
+    keys.apply(PoolUpdate("a", key_id, model, reason, NOON + 1e12), NOON)
     ten_years = 10 * 365 * 86400
 
-    assert cooldowns(keys, NOON) == {("a", M): ("day", ten_years)}
+    assert cooldowns(keys, NOON) == {("a", model or key_id): (reason, ten_years)}
     assert keys.acquire(M, NOON + ten_years + 1).project == "a"
 
 
