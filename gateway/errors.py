@@ -191,14 +191,14 @@ class UpstreamError(GatewayError):
 
 
 class UpstreamTimeout(UpstreamError):
-    """Google sent nothing for longer than the configured timeout."""
+    """Google sent nothing for longer than the configured timeout, or answered 504 itself."""
 
     status = 504
     code = "upstream_timeout"
 
 
 class UpstreamRejected(UpstreamError):
-    """Google returned an error that the client did not cause."""
+    """Google answered 500, or cancelled the call (499)."""
 
     status = 500
     code = "internal_error"
@@ -232,7 +232,7 @@ class UnusableAnswer(UpstreamError):
     code = "upstream_unusable"
 
     def __init__(self, cause: str) -> None:
-        super().__init__(f"The model returned an empty response: {cause}.", upstream_status=200)
+        super().__init__(f"The model's answer cannot be used: {cause}.", upstream_status=200)
         self.cause = cause
 
 

@@ -15,7 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=("127.0.0.1", 9090),
         help="address to listen on (default: 127.0.0.1:9090)",
     )
-    parser.add_argument("--script", metavar="FILE", type=Path, help="YAML rules that choose the answers")
+    parser.add_argument(
+        "--script", metavar="FILE", type=Path, help="YAML rules that choose the answers (docs/emulator.md)"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

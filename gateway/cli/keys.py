@@ -25,7 +25,7 @@ _LIMITS = {
     "requests_per_day": "requests in any 24 hours",
     "tokens_per_minute": "tokens in any minute",
     "tokens_per_day": "tokens in any 24 hours",
-    "streams": "requests in progress at once",
+    "streams": "requests in progress at once, streamed or not",
 }
 
 
@@ -37,14 +37,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add.add_argument("--days", type=amount, metavar="N", help="days until the key expires (default: never)")
     _add_rules(add)
     _action(actions, "list", _list, "list keys, newest first")
-    revoke = _action(actions, "revoke", _revoke, "revoke a key; every machine refuses it within a second")
+    revoke = _action(
+        actions,
+        "revoke",
+        _revoke,
+        "revoke a key; every machine refuses it within a second, while it can read the ledger",
+    )
     rotate = _action(
         actions,
         "rotate",
         _rotate,
         "replace a key by a new one, which keeps its rules and budgets; the old one ends at once",
     )
-    rules = _action(actions, "rules", _rules, "replace all rules of a key")
+    rules = _action(
+        actions,
+        "rules",
+        _rules,
+        "replace all rules of a key; each option that is left out is removed (no limit, all models)",
+    )
     for sub_parser in (revoke, rotate, rules):
         sub_parser.add_argument("id", help="id of the key, as `gateway keys list` shows it")
     _add_rules(rules)
@@ -73,7 +83,7 @@ def _add_rules(parser: argparse.ArgumentParser) -> None:
         "--cache",
         type=amount,
         metavar="SECONDS",
-        help="cache answers to identical requests for so long, at most cache.seconds"
+        help="cache answers to identical requests for so many seconds, at most cache.seconds"
         " (default: only if a request asks for it)",
     )
     parser.add_argument(

@@ -13,14 +13,15 @@ EX_CONFIG = 78
 """Exit code for a faulty configuration (sysexits.h); systemd shows it as CONFIG."""
 
 COMMANDS = {
-    "serve": "serve the API until SIGTERM",
+    "serve": "serve the API until SIGTERM or SIGINT",
     "check": "check a configuration file and print every mistake as file:line:column",
     "routes": "list the served paths and the plugin of each",
     "schema": "print the JSON Schema of the configuration",
-    "translate": "print the Gemini request for a chat request, or the completion for a Gemini answer",
+    "translate": "print the Gemini request for a chat request in a JSON file, or the completion for a Gemini answer,"
+    " without any call",
     "keys": "issue API keys to clients, list, change and revoke them",
     "usage": "print calls, tokens and cost from the ledger",
-    "fake": "serve the Gemini emulator",
+    "fake": "serve the emulator, which answers as Gemini does",
     "demo": "serve on the emulator and show one complete and one streamed answer",
 }
 """Commands and their help; `gateway.cli.<command>` has `add_arguments(parser)` and `run(options)`."""

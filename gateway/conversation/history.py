@@ -236,7 +236,8 @@ class _Writer:
         if isinstance(_decoded(text), dict):
             return Raw(text.encode())
         if self._notes.strict:
-            raise BadRequest("Invalid arguments: expected a JSON object.", param=call.arguments_at)
+            path = call.arguments_at
+            raise BadRequest(f"Invalid '{path}': expected a JSON object.", param=path)
         self._notes.add(call.arguments_at)
         return Raw(msgspec.json.encode({"_raw": text}))
 

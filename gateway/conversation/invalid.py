@@ -15,6 +15,8 @@ _PLACE = re.compile(r" - at `(\$|key in \$)(.*)`$")
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 _TYPE = re.compile(r"Expected `([a-z| ]+)`, got `([a-z]+)`$")
 _LIMIT = re.compile(r"Expected `(int|float)` (>=|<=|>|<) (\S+)$")
+_POSITION = re.compile(r"\(byte (\d+)\)$")
+"""The end of msgspec's messages, such as "JSON is malformed: invalid character (byte 6)"; positions count from 0."""
 _KINDS = {
     "str": "a string",
     "int": "an integer",
@@ -109,3 +111,10 @@ def _either(kinds: list[str]) -> str:
     if len(kinds) == 2:
         return f"one of {kinds[0]} or {kinds[1]}"
     return f"one of {', '.join(kinds[:-1])}, or {kinds[-1]}"
+
+
+def not_json(error: Exception) -> BadRequest:
+    """Return the error for a body that msgspec cannot decode, with the position of the first wrong byte if known."""
+    at = _POSITION.search(str(error))
+    place = f": byte {at[1]} is wrong" if at else ""
+    return BadRequest(f"The request body is not valid JSON{place}.", code="invalid_json")

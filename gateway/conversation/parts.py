@@ -114,7 +114,10 @@ def at_url(url: str, at: str, mime_type: str | None = None, detail: str | None =
 
 
 def _at_url(url: str, at: str, mime_type: str | None) -> tuple[Part, bool]:
-    """Return the part, and whether its file must be fetched."""
+    """Return the part and False, or an empty part and True for a web address, whose file must be fetched.
+
+    Raises BadRequest for any other URL.
+    """
     if url[:5].lower() == "data:":
         blob = data_url(url, at)
         return Part(inline_data=Blob(mime_type, blob.data) if mime_type else blob), False
@@ -153,7 +156,9 @@ def base64_file(data: str, mime_type: str, at: str) -> Part:
     data = clean_base64(data, at)
     mime_type = mime_type.strip().lower() or sniff(data)
     if not mime_type:
-        raise BadRequest("The file names no media type, and its bytes show none.", param=at)
+        raise BadRequest(
+            "The file names no media type, and its bytes show none. Give its MIME type.", param=at
+        )
     return Part(inline_data=Blob(_ALIASES.get(mime_type, mime_type), data))
 
 

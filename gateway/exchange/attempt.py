@@ -112,14 +112,17 @@ class Attempt:
             await self._accounting.ledger.settle(self._settlement(outcome, status, spent))
 
     def _spent(self, *, cancelled: bool) -> TokenCounts:
-        """Return the tokens to charge. If the client left before Google's counts, charge the estimated prompt."""
+        """Return the tokens to charge. If the client left, the prompt counts at least as estimated."""
         spent = self.counts if self.counts is not None else _NOTHING
         if cancelled:
             spent = structs.replace(spent, prompt=max(spent.prompt, self._target.cost.prompt))
         return spent
 
     def _lease_key(self) -> None:
-        """Take a key. Raises PoolExhausted or NoUsableKey; NotFound for a pinned project that is gone."""
+        """Take a key. Raises PoolExhausted or NoUsableKey.
+
+        With a pinned project, raises NotFound if it is gone, and Forbidden if it does not serve the model.
+        """
         target = self._target
         self._lease = lease = self._accounting.pool.acquire(
             target.model,
@@ -218,7 +221,10 @@ class _TracedAttempt(Attempt):
         await super().__aexit__(kind, error, trace)
 
     def _end(self, failed: BaseException | None) -> tuple[Outcome, int | None, str | None]:
-        """Return the outcome, Google's status, and the code of an error."""
+        """Return the outcome, Google's status, and the code of an error.
+
+        The code is the gateway's, the name of an exception's class, or Google's status as text.
+        """
         if isinstance(failed, asyncio.CancelledError | GeneratorExit):
             return "cancelled", None, None
         if isinstance(failed, GatewayError):

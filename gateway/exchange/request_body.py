@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Raw
 
-from gateway.conversation.invalid import place_of, undecodable
+from gateway.conversation.invalid import not_json, place_of, undecodable
 from gateway.errors import BadRequest, TooLarge
 from gateway.exchange.offload import HEAVY, offload
 from gateway.gemini import json_shape
@@ -36,8 +36,8 @@ class Body(msgspec.Struct, frozen=True):
             return decoder(self.data)
         except msgspec.ValidationError as error:
             raise undecodable(*place_of(error)) from None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise _not_json() from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise not_json(error) from None
 
 
 async def read_body(request: web.Request) -> Body:
@@ -70,9 +70,5 @@ def parse(data: bytes) -> Body:
         return Body(data, _decode_fields(data))
     except msgspec.ValidationError:
         raise BadRequest("The request body must be a JSON object.", code="invalid_type") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise _not_json() from None
-
-
-def _not_json() -> BadRequest:
-    return BadRequest("The request body is not valid JSON.", code="invalid_json")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise not_json(error) from None

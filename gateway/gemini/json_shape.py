@@ -33,12 +33,12 @@ def check(data: bytes) -> None:
         raise _too_many()
     if _deeper_than(MOST_LEVELS, bare):
         raise BadRequest(
-            f"the request body is nested more than {MOST_LEVELS} levels deep", code="invalid_json"
+            f"The request body is nested more than {MOST_LEVELS} levels deep.", code="invalid_json"
         )
 
 
 def _too_many() -> BadRequest:
-    return BadRequest(f"the request body holds more than {MOST_MARKS} values", code="invalid_json")
+    return BadRequest(f"The request body holds more than {MOST_MARKS} values.", code="invalid_json")
 
 
 def _without_strings(data: bytes) -> bytes:

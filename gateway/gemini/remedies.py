@@ -262,7 +262,7 @@ def _strictest_schemas(request: Request, _: str) -> Request | None:
 
 
 def _classic_schemas(request: Request, _: str) -> Request | None:
-    """Use the older Schema fields instead of JSON Schema."""
+    """Use the older Schema fields instead of JSON Schema. Return None if the request has no JSON Schema."""
 
     def classic(function: FunctionDeclaration) -> FunctionDeclaration:
         schema = function.parameters_json_schema

@@ -77,7 +77,10 @@ def _references(schema: object) -> set[str]:
 
 
 def _never_ends(target: object, ref: str) -> bool:
-    """Return whether inlining could go on for ever: the target points at itself, or elsewhere by other pointers."""
+    """Return whether inlining may not end.
+
+    It may not if the target contains `ref`, or a reference that is neither a definition's name nor `#`.
+    """
     refs = _references(target)
     return ref in refs or any(definition_name(other) is None and other != "#" for other in refs)
 

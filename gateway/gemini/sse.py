@@ -42,7 +42,7 @@ class SSEDecoder:
         # A CR at the end of the data may be half of a CRLF, so it is kept for the next call.
         end = max(data.rfind(b"\n"), data.rfind(b"\r", 0, len(data) - 1)) + 1
         self._pieces = [data[end:]] if end < len(data) else []
-        payloads = self._lines(data[:end])
+        payloads = self._payloads(data[:end])
         self._size = sum(map(len, (*self._pieces, *self._data, *self._bare)))
         self._check_size()
         return payloads
@@ -53,9 +53,9 @@ class SSEDecoder:
         self._pieces = []
         if self._bare_json:
             return _json_payloads(rest)
-        return [*self._lines(rest), *self._lines(b"\n")]
+        return [*self._payloads(rest), *self._payloads(b"\n")]
 
-    def _lines(self, text: bytes) -> list[bytes]:
+    def _payloads(self, text: bytes) -> list[bytes]:
         """Return the payloads that whole lines complete; bytes.splitlines knows the line ends of the standard."""
         if text.startswith(b"data: ") and text.endswith(b"\r\n\r\n") and not self._data and not self._bare:
             events = text[6:-4].split(b"\r\n\r\ndata: ")

@@ -95,5 +95,5 @@ def readable(payload: bytes, read: Callable[[bytes], T]) -> T:
         return read(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UpstreamError(
-            "the upstream sent something that is not a Gemini answer", code="upstream_bad_response"
+            "The upstream sent something that is not a Gemini answer.", code="upstream_bad_response"
         ) from error

@@ -178,7 +178,7 @@ class TurnReader:
             refusal = f"Request blocked by Gemini: {self._block_reason}"
             return [Finished(self._base, "content_filter", refusal), self._ended()]
         if not whole and not self._all_finished:
-            raise UpstreamTruncated("upstream stream ended before completion")
+            raise UpstreamTruncated("The upstream stream ended before completion.")
         if not accept_empty:
             self._check_not_empty()
         if not self._candidates:

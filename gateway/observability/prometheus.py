@@ -122,7 +122,7 @@ FAMILIES: tuple[Family, ...] = (
     Family("gateway_in_progress", "Requests in progress.", (), lambda s: [((), s.admission.in_progress)], "gauge"),
     Family("gateway_in_progress_limit", "Maximum of requests in progress: `limits.streams`.", (),
            lambda s: [((), s.limit)], "gauge"),
-    Family("gateway_pool_cooling_down", "1 for a key, or a project and model, that is cooling down or refused.",
+    Family("gateway_pool_cooling_down", "1 for a key, project, or project and model that is cooling down or refused.",
            ("project", "key", "model", "reason"), _pool, "gauge"),
     Family("gateway_pool_in_flight", "Calls in progress by project and model.", ("project", "model"),
            _in_flight, "gauge"),

@@ -39,7 +39,7 @@ async def preview(body: Body, client: Client, services: Services) -> bytes:
     """Return JSON: the request for Gemini, or the chat completion. Raises BadRequest for any other body."""
     surface = services.plugins.get(_SURFACE)
     if surface is None:
-        raise BadRequest(f"the plugin `{_SURFACE}` is not active")
+        raise BadRequest(f"The plugin `{_SURFACE}` is not active: enable it under `plugins`.")
     if "messages" in body.fields:
         return await _request(surface, body, client, services)
     if any(name in body.fields for name in _ANSWER_FIELDS):
@@ -47,7 +47,7 @@ async def preview(body: Body, client: Client, services: Services) -> bytes:
         assert completion is not None  # noqa: S101 - `chat` implements both methods
         return completion
     raise BadRequest(
-        "expected a chat request (`messages`) or a Gemini answer (`candidates`)", param="messages"
+        "Expected a chat request (`messages`) or a Gemini answer (`candidates`).", param="messages"
     )
 
 

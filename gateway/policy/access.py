@@ -116,7 +116,10 @@ def _client(needed: str, authorization: str, *others: str | None) -> Client:
     if not keys:
         raise Unauthorized(_NO_KEY.format(needed))
     if len(keys) > 1:
-        raise BadRequest("The request has two different API keys.", code="conflicting_api_keys")
+        raise BadRequest(
+            "The request has different API keys in Authorization, x-api-key and x-goog-api-key: send one.",
+            code="conflicting_api_keys",
+        )
     key = keys.pop()
     if _KEY.fullmatch(key) is None:
         raise Unauthorized("Incorrect API key provided: it contains invalid characters or is too long.")

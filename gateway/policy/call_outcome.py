@@ -14,13 +14,17 @@ class Ok(Struct, frozen=True):
 
 
 class Limited(Struct, frozen=True):
-    """Google answered 429."""
+    """Google answered 429, for any reason.
+
+    The cooldown reason `limited` is narrower: it stands for a 429 that names neither a delay nor a quota per minute,
+    second or day.
+    """
 
     error: RateLimited
 
 
 class Rejected(Struct, frozen=True):
-    """Google refused the key itself."""
+    """Google refused the key, or has suspended its project."""
 
     reason: Literal["bad", "leaked", "suspended"]
 

@@ -77,7 +77,10 @@ class Hedge:
 
 
 def may_be_doubled(call: GeminiCall) -> bool:
-    """Return whether a second call costs only tokens. Searches, code execution and images are billed per call."""
+    """Return whether a second call costs only tokens. Searches, code execution and images are billed per call.
+
+    Any `responseModalities` counts as media output, also `["TEXT"]`.
+    """
     request = call.request
     config = request.generation_config
     has_media_output = config is not None and bool(config.response_modalities)

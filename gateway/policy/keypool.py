@@ -222,7 +222,9 @@ class KeyPool:
             )
         if not project.serves(model):
             raise Forbidden(
-                f"The Google project that holds these files does not serve {model}.", code="model_not_allowed"
+                f"The Google project that holds these files does not serve {model}. "
+                "Choose a model that it serves, or upload the files again.",
+                code="model_not_allowed",
             )
         return project
 

@@ -54,7 +54,7 @@ class ProjectModelState:
         self.breaker = Breaker(_FAILURES, _OPEN_FIRST, _OPEN_LONGEST)
         self.in_flight = 0
         self.vague_limits = 0
-        """429s in a row that named no quota and no delay."""
+        """429s in a row that named no quota and no delay. Their cooldowns have the reason `limited`."""
 
     def cooldown(self, now: float) -> Cooldown:
         """Return the longer of the cooldowns for a spent quota and for failures."""

@@ -39,7 +39,10 @@ class WindowState(Struct, frozen=True):
 
 
 class Taken(Struct, frozen=True):
-    """Result of taking from limits: `blocked` is None, or the window that has no room for `retry_after` seconds."""
+    """Result of taking from limits.
+
+    `blocked` is None, or the full window, which has room again after `retry_after` seconds.
+    """
 
     states: tuple[WindowState, ...]
     blocked: Window | None = None

@@ -87,6 +87,8 @@ class Admin:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
         if self._token is None:
             raise Unauthorized("The admin API is disabled: admin.token is not set.")
+        if not token:
+            raise Unauthorized("No admin token provided: send `Authorization: Bearer YOUR_TOKEN`.")
         if not compare_digest(token.encode(), self._token.reveal().encode()):
             raise Unauthorized("Incorrect admin token provided.")
 
@@ -134,20 +136,23 @@ class Admin:
         from gateway.store.ledger.client_keys import change
 
         rules = (await read_body(request)).decode(_decode_rules)
-        return _done(await self._changed(change, request.match_info["id"], rules))
+        key_id = request.match_info["id"]
+        return _done(await self._changed(change, key_id, rules), key_id)
 
     async def rotate(self, request: web.Request) -> web.Response:
         """Replace a key by a new one; the old one ends at once."""
         from gateway.store.ledger.client_keys import rotate
 
-        key = await self._changed(rotate, request.match_info["id"])
-        return _json({"key": key}) if key is not None else _done(False)
+        key_id = request.match_info["id"]
+        key = await self._changed(rotate, key_id)
+        return _json({"key": key}) if key is not None else _done(False, key_id)
 
     async def revoke(self, request: web.Request) -> web.Response:
         """Revoke a key."""
         from gateway.store.ledger.client_keys import revoke
 
-        return _done(await self._changed(revoke, request.match_info["id"], time()))
+        key_id = request.match_info["id"]
+        return _done(await self._changed(revoke, key_id, time()), key_id)
 
     async def pool(self, _: web.Request) -> web.Response:
         """List projects and keys: ready, cooling down or refused, with reason and end."""
@@ -246,7 +251,7 @@ def _json(value: Any, status: int = 200) -> web.Response:
     return json_response(msgspec.json.encode(value), {}, status)
 
 
-def _done(done: bool) -> web.Response:
+def _done(done: bool, key_id: str) -> web.Response:
     if not done:
-        raise NotFound("No such API key, or it has been revoked.", code="not_found")
+        raise NotFound(f"No API key with id '{key_id[:80]}', or it has been revoked.", code="not_found")
     return _json({"done": True})

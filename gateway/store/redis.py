@@ -194,7 +194,7 @@ class RedisCounters:
         await self._give_back()
 
     async def _give_back(self) -> None:
-        """Give back the places that are owed, also those of a time without Redis."""
+        """Release in Redis the places of ended requests, also those that could not be released before."""
         while self._owed and not self._redis.degraded:
             key, token = self._owed.popleft()
             done = False

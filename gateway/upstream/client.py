@@ -197,7 +197,7 @@ class _converted_errors:  # noqa: N801 - used as a statement
         if isinstance(error, TimeoutError):
             raise UpstreamTimeout("The upstream did not answer in time.") from error
         if isinstance(error, aiohttp.ClientPayloadError):
-            raise UpstreamTruncated("upstream stream ended before completion") from error
+            raise UpstreamTruncated("The upstream stream ended before completion.") from error
         if isinstance(error, aiohttp.ClientConnectionError | OSError):
             raise UpstreamError("The upstream cannot be reached.", code="upstream_unreachable") from error
         if isinstance(error, aiohttp.ClientError | ValueError):

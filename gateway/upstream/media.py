@@ -114,7 +114,7 @@ class MediaFetcher:
         except (aiohttp.ClientError, OSError, TimeoutError, UnicodeError, ValueError):
             reason = _UNREACHABLE
         raise BadRequest(
-            f"the file at {url[:300]} could not be downloaded: {reason}", param=path, code="invalid_image_url"
+            f"The file at {url[:300]} could not be downloaded: {reason}", param=path, code="invalid_image_url"
         )
 
     async def _follow(self, address: str) -> Blob:

@@ -44,7 +44,7 @@ def test_an_answer_is_shown_as_a_client_gets_it(tmp_path: Path, capsys: pytest.C
     [
         ('{"messages": [{"role": "king"}]}', "messages[0].role: Invalid value: 'king'."),
         ("{", "not valid JSON"),
-        ("{}", "messages: expected"),
+        ("{}", "messages: Expected"),
     ],
 )
 def test_a_mistake_is_reported_with_its_place(

@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 from gateway.conversation.invalid import (
     empty_array,
     missing,
+    not_json,
     place_of,
     too_long,
     undecodable,
@@ -87,3 +88,19 @@ def test_arrays_and_absent_fields() -> None:
         "with maximum length 5, but got an array with length 6 instead."
     )
     assert empty_array("prompt").code == "empty_array"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b'{"a": x}', "The request body is not valid JSON: byte 6 is wrong."),
+        (b'{"a"', "The request body is not valid JSON."),
+    ],
+)
+def test_a_body_that_is_not_json_is_reported_with_the_place(text: bytes, message: str) -> None:
+    with pytest.raises(msgspec.DecodeError) as caught:
+        msgspec.json.decode(text)
+
+    error = not_json(caught.value)
+
+    assert (error.message, error.code) == (message, "invalid_json")

@@ -91,7 +91,7 @@ def test_a_stream_that_is_not_geminis_is_an_error_without_its_text(data: bytes) 
     assert machine.feed(data) == b""
     assert isinstance(machine.error, UpstreamError)
     assert machine.error.code == "upstream_bad_response"
-    assert machine.error.message == "the upstream sent something that is not a Gemini answer"
+    assert machine.error.message == "The upstream sent something that is not a Gemini answer."
 
 
 def test_an_event_over_the_limit_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

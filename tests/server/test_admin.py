@@ -91,7 +91,7 @@ async def test_usage_pool_and_metrics_by_the_admin_api(team: Team, google: Googl
         ("GET", "/v1/organization/usage/completions?group_by=user_id", None, 400, "Invalid value: 'user_id'. Supported values are: 'model', 'api_key_id', 'project_id'."),
         ("POST", "/admin/keys", {"nam": "x"}, 400, "nam"), ("POST", "/admin/keys", {"name": "x", "rules": {"models": 5}}, 400, "models"),
         ("GET", "/admin/nothing", None, 404, "Not Found"), ("PUT", "/admin/keys", None, 405, "Method"),
-        ("DELETE", "/admin/keys/key_x", None, 404, "No such API key"),
+        ("DELETE", "/admin/keys/key_x", None, 404, "No API key with id 'key_x'"),
     ],
 )  # fmt: skip
 async def test_mistakes_of_the_operator_are_errors_with_a_reason(

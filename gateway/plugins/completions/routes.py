@@ -41,10 +41,11 @@ class Completions(Plugin):
             body = await offload(data.heavy, data.decode, wire.decode_request)
             texts, n = prompts(body), body.n or 1
             if len(texts) * n > (most := self.services.config.limits.choices):
+                param = "n" if body.n is not None else "prompt"
                 raise BadRequest(
-                    f"Invalid 'n': this gateway allows at most {most} choices of all prompts together, "
-                    f"but the request asks for {len(texts) * n}.",
-                    param="n" if body.n is not None else "prompt",
+                    f"Invalid '{param}': this gateway allows at most {most} choices of all prompts together, "
+                    f"but the request asks for {len(texts)} prompts with n={n}: {len(texts) * n}.",
+                    param=param,
                     code="unsupported_value",
                 )
             options = RequestOptions(body.model, bool(body.stream), n, heavy=data.heavy)

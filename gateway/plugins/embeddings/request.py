@@ -37,7 +37,7 @@ def texts(body: EmbeddingRequest, detokenize: Detokenizer | None = None) -> list
         param = "input" if len(inputs) == 1 else f"input[{i}]"
         text = item if isinstance(item, str) else _detokenized(item, detokenize, param)
         if not text:
-            raise BadRequest("input cannot be an empty string", param=param)
+            raise BadRequest(f"Invalid '{param}': input cannot be an empty string.", param=param)
         result.append(text)
     return result
 
@@ -45,8 +45,8 @@ def texts(body: EmbeddingRequest, detokenize: Detokenizer | None = None) -> list
 def _detokenized(ids: int | list[int], detokenize: Detokenizer | None, param: str) -> str:
     if detokenize is None or isinstance(ids, int):
         raise BadRequest(
-            "token arrays are not supported, because Gemini has another vocabulary: send texts "
-            "(LangChain: OpenAIEmbeddings(check_embedding_ctx_length=False))",
+            "Token arrays are not supported, because Gemini has another vocabulary: send texts "
+            "(LangChain: OpenAIEmbeddings(check_embedding_ctx_length=False)).",
             param="input",
             code="invalid_type",
         )

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 from multidict import CIMultiDict
 
+from gateway.conversation.invalid import not_json
 from gateway.errors import BadRequest, Forbidden
 from gateway.gemini.json_shape import check
 from gateway.gemini.wire import encode_json
@@ -56,7 +57,7 @@ class NamedBody(Struct, frozen=True):
 def check_path(path: str) -> None:
     """Raise BadRequest for a path that cannot be one of Gemini's API."""
     if _PATH.fullmatch(path) is None or ".." in path:
-        raise BadRequest("Invalid path for Gemini's API.")
+        raise BadRequest("Invalid path: letters, digits and `._~:/@-` only, without `..`.")
 
 
 def model_of(path: str) -> str:
@@ -98,8 +99,8 @@ def named_body(data: bytes) -> NamedBody:
     check(data)
     try:
         body = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise BadRequest("The request body is not valid JSON.", code="invalid_json") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise not_json(error) from None
     names: dict[str, str] = {}
     for name, field in references(body):
         names.setdefault(name, field)

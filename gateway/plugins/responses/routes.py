@@ -168,7 +168,10 @@ class Responses(Plugin):
     ) -> web.StreamResponse:
         """Start a background response; return it as it is now, or its events."""
         if prepared.body.store is False:
-            raise BadRequest("Invalid 'store': a background response must be stored.", param="store")
+            raise BadRequest(
+                "Invalid 'store': a background response must be stored. Leave out `store`, or `background`.",
+                param="store",
+            )
         self._make_room()
         self._runs[_key(run.name, context.client)] = run
         run.start(context.in_background("/v1/responses (background)"))
@@ -209,7 +212,11 @@ class Responses(Plugin):
         if body.previous_response_id:
             before = await self.stored(body.previous_response_id, client, "previous_response_id")
             if before["response"]["status"] in _UNFINISHED:
-                raise BadRequest("The previous response is still in progress.", param="previous_response_id")
+                raise BadRequest(
+                    f"Response '{body.previous_response_id[:80]}' is still in progress: "
+                    "wait until its status is `completed`, or cancel it.",
+                    param="previous_response_id",
+                )
             history = before["items"]
         recorded = await offload(data.heavy, self._read, data, body, history)
         options = RequestOptions(

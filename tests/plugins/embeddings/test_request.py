@@ -61,7 +61,7 @@ def test_token_ids_become_text(values: Any, expected: list[str]) -> None:
     ("values", "param", "message"),
     [
         ([], "input", "empty array"), (["a"] * 2049, "input", "maximum length 2048"), (["a", ""], "input[1]", "empty"),
-        ("", "input", "empty"), ([[0], [-1]], "input[1]", "not a token"), ([0, "x"], "input", "token arrays"),
+        ("", "input", "empty"), ([[0], [-1]], "input[1]", "not a token"), ([0, "x"], "input", "Token arrays"),
     ],
 )  # fmt: skip
 def test_mistakes_name_their_place(values: Any, param: str, message: str) -> None:

@@ -107,7 +107,7 @@ async def test_names_of_others_become_the_default(
 @pytest.mark.parametrize(
     ("value", "param", "message"),
     [
-        ([[1, 2, 3]], "input", "check_embedding_ctx_length=False"), ([1, 2], "input", "token arrays"),
+        ([[1, 2, 3]], "input", "check_embedding_ctx_length=False"), ([1, 2], "input", "Token arrays"),
         ([], "input", "empty array"), ("", "input", "empty"), (["a", ""], "input[1]", "empty"),
         (["x"] * 2049, "input", "maximum length 2048"), (5, "input", "expected"), ([{}], "input[0]", "expected"),
     ],
@@ -175,7 +175,7 @@ async def test_token_arrays_are_read_where_the_operator_allows_it(
     ("value", "param", "message"),
     [
         ([[0], [99]], "input[1]", "not a token of tiny"), ([-1], "input", "not a token"), ([2**40], "input", "not a token"),
-        ([[]], "input", "empty"), (["x", 1], "input", "token arrays"),
+        ([[]], "input", "empty"), (["x", 1], "input", "Token arrays"),
     ],
 )  # fmt: skip
 async def test_tokens_that_are_none_are_named(
