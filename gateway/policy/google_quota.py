@@ -86,9 +86,9 @@ class LearnedQuotas:
             window.tokens += max(0, tokens)
 
     def learn(self, quota: Quota, now: float) -> None:
-        """Remember the limit that a 429 named."""
+        """Remember the limit of a day or a minute that a 429 named."""
         length = period(quota)
-        if length is not None and quota.value:
+        if length is not None and quota.value and "PerSecond" not in quota.id:
             self._limits[length, "Token" in quota.id] = quota.value, now
 
     def wait(self, now: float, tokens: int) -> float:

@@ -265,24 +265,18 @@ class KeyPool:
     def _limited(
         self, lease: Lease, state: ProjectModelState, error: RateLimited, now: float, jitter: float
     ) -> list[PoolUpdate]:
-        """Learn a 429's limits, cool the project down for the models that it concerns, and return the updates.
-
-        Without details the time is random (full jitter), and its bound doubles with each such 429 in a row.
-        """
+        """Learn a 429's limits, cool the project down for the models that it concerns, and return the updates."""
         for quota in error.quotas:
             state.quotas.learn(quota, now)
-        reason, until = _limit(error, now, jitter)
-        if not reason:
+        reason, until = _quota_cooldown(error, state.vague_limits + 1, now, jitter)
+        if reason == "limited":
             state.vague_limits += 1
-            reason = "limited"
-            until = now + max(_MIN_COOLDOWN, jitter * min(_QUOTA_MINUTE, 2.0**state.vague_limits))
         models = {lease.model, *(quota.model for quota in error.quotas if quota.model)}
         updates = []
         for model in sorted(models):
             cooldown = self._state(lease.project, model).quota_cooldown
-            cooldown.start(
-                reason, now, until
-            )  # others learn of the longest one: Redis keeps what is sent last
+            cooldown.start(reason, now, until)
+            # a longer one may be running, and it is what others should know: Redis keeps what is sent last
             updates.append(PoolUpdate(lease.project, "", model, cooldown.reason, cooldown.until))
         return updates
 
@@ -297,10 +291,11 @@ class KeyPool:
         return [update]
 
 
-def _limit(error: RateLimited, now: float, jitter: float) -> tuple[str, float]:
-    """Return the reason and the end of the cooldown that a 429 asks for; an empty reason when it gives no details.
+def _quota_cooldown(error: RateLimited, vague: int, now: float, jitter: float) -> tuple[str, float]:
+    """Return the reason and the end of the cooldown that a 429 asks for.
 
-    `insufficient_quota` and a quota of 0 (a model without free tier) do not end within minutes.
+    `insufficient_quota` and a quota of 0 (a model without free tier) do not end within minutes. Without details the
+    time is random (full jitter), and its bound doubles with each such 429 (`vague`: their number since a success).
     """
     periods = [period(quota) for quota in error.quotas]
     if (
@@ -312,7 +307,7 @@ def _limit(error: RateLimited, now: float, jitter: float) -> tuple[str, float]:
     if any(periods) or error.retry_after is not None:
         seconds = _QUOTA_MINUTE if error.retry_after is None else error.retry_after
         return "minute", now + min(_MAX_RETRY_DELAY, max(_MIN_COOLDOWN, seconds)) * (1 + jitter / 10)
-    return "", 0.0
+    return "limited", now + max(_MIN_COOLDOWN, jitter * min(_QUOTA_MINUTE, 2.0 ** min(vague, 30)))
 
 
 def _exhausted(model: str, wait: float, spent: Collection[bool], *, pinned: bool) -> PoolExhausted:

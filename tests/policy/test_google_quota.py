@@ -100,7 +100,13 @@ def test_tokens_count_those_that_are_wanted_too_unless_the_window_is_empty() -> 
 
 
 @pytest.mark.parametrize(
-    "quota", [Quota(MINUTELY.id), Quota(MINUTELY.id, value=0), Quota("Concurrent", value=1)]
+    "quota",
+    [
+        Quota(MINUTELY.id),
+        Quota(MINUTELY.id, value=0),
+        Quota("Concurrent", value=1),
+        Quota("RequestsPerSecond", value=1),
+    ],
 )
 def test_a_quota_without_a_window_or_a_limit_teaches_nothing(quota: Quota) -> None:
     quotas = LearnedQuotas()

@@ -368,6 +368,15 @@ def test_limits_without_details_take_longer_each_time_and_a_success_forgets_them
     assert round(wait(keys, now)) == 2
 
 
+def test_a_thousand_limits_without_details_cool_down_for_a_minute_at_most() -> None:
+    keys, now = pool("a"), NOON
+    for _ in range(1100):
+        fail(keys, limited(), now, jitter=1.0)
+        now += wait(keys, now)
+
+    assert now - NOON <= 1100 * 60
+
+
 def test_a_limit_that_a_429_named_is_not_exceeded_again() -> None:
     keys = pool("a")
     fail(keys, limited(Quota(PER_MINUTE, value=3), after=1), NOON)
