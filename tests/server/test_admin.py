@@ -106,3 +106,5 @@ async def test_the_admin_api_wants_its_token(admin: Any) -> None:
     for value in ("", "Bearer wrong", "hush "):
         async with admin.get("/admin/keys", headers={"Authorization": value}) as response:
             assert response.status == (200 if value == "hush " else 401)
+            if not value:
+                assert (await response.json())["error"]["message"].startswith("No admin token provided: ")
