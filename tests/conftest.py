@@ -46,6 +46,7 @@ async def pipe() -> AsyncIterator[tuple[int, int]]:
 
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
+    """Starts a gateway: `await serve(yaml, upstream_url)` returns its base URL."""
     serving = Serve()
     yield serving
     await serving.stop()
@@ -53,6 +54,7 @@ async def serve() -> AsyncIterator[Serve]:
 
 @pytest.fixture
 async def fake() -> AsyncIterator[Fake]:
+    """The emulator of Gemini, with its `url`."""
     app = build_fake(pace=0.001)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
@@ -69,12 +71,14 @@ async def gateway(serve: Serve, fake: Fake) -> str:
 
 @pytest.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    """A client with a key."""
     async with aiohttp.ClientSession(headers={"Authorization": "Bearer test-key"}) as session:
         yield session
 
 
 @pytest.fixture
 async def raw_upstream() -> AsyncIterator[RawUpstream]:
+    """An upstream that answers with the bytes of its `scripts`."""
     upstream = RawUpstream()
     server = await asyncio.start_server(upstream.answer, "127.0.0.1", 0)
     upstream.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
