@@ -157,8 +157,7 @@ class TurnReader:
         events: list[Event] = []
         if not self._started:
             self._started = True
-            name = _MODEL_NAME.fullmatch(response.model_version or "")
-            events.append(TurnStarted(response.response_id, name[1] if name else self.model))
+            events.append(TurnStarted(response.response_id, self._named(response.model_version)))
         if response.usage_metadata is not None:
             self._usage = merge(self._usage, response.usage_metadata)
             self._counts = None
@@ -192,6 +191,13 @@ class TurnReader:
 
     def _ended(self) -> TurnEnded:
         return TurnEnded(self.counts, self._usage.service_tier)
+
+    def _named(self, version: str | None) -> str | None:
+        """Return the name of the model that answers, or the requested one if that does not fit a header."""
+        if version is None or version == self.model:
+            return self.model
+        name = _MODEL_NAME.fullmatch(version)
+        return name[1] if name else self.model
 
     @property
     def counts(self) -> TokenCounts:

@@ -130,7 +130,9 @@ def merge(earlier: UsageMetadata, later: UsageMetadata) -> UsageMetadata:
 
 def _count(value: int | None) -> int:
     """Return a count that never lowers a sum."""
-    return min(MOST_TOKENS, max(0, value or 0))
+    if not value or value < 0:
+        return 0
+    return value if value < MOST_TOKENS else MOST_TOKENS
 
 
 def _with_modalities(counts: TokenCounts, usage: UsageMetadata) -> TokenCounts:
