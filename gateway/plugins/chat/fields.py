@@ -34,7 +34,7 @@ CHAT: dict[str, Policy] = {
     "logprobs": _mapped("`responseLogprobs`, where the model gives them"),
     "top_logprobs": _mapped("`logprobs`"),
     "response_format": _mapped(
-        "JSON mode with `responseJsonSchema`; told in words beside tools on 2.x and on models without JSON mode"
+        "JSON mode with `responseJsonSchema`; asked for in words beside tools on 2.x and on models without JSON mode"
     ),
     "tools": _mapped("functions, custom tools (as functions of one text), Gemini's built-in tools"),
     "tool_choice": _mapped("`functionCallingConfig`: AUTO, NONE, ANY, VALIDATED, with `allowed_tools`"),
