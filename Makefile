@@ -7,10 +7,10 @@ export PREFIX DESTDIR DOMAIN
 
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help dev demo run test check javascript fix golden schema docs bench lock install uninstall test-vps test-clients test-cluster test-timed test-all clean
+.PHONY: help dev demo run test check javascript fix golden schema docs bench lock install uninstall test-vps test-clients test-cluster test-timed test-attacks test-faults test-advisories test-all clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 dev: .venv/.made  ## build .venv with all development dependencies
 
@@ -61,6 +61,7 @@ schema: dev  ## write config/gateway.schema.json
 
 docs: dev  ## write the generated pages of docs/
 	$(BIN)/python -m gateway.cli.pages
+	$(BIN)/python -m tests.support.catalogue --write-page
 
 bench: dev  ## measure requests per second, compared with nginx (requires wrk and nginx)
 	$(BIN)/python bench/run.py
@@ -89,6 +90,15 @@ test-cluster: dev  ## gateways on one Redis and one PostgreSQL, and killed ones 
 
 test-timed: dev  ## check that large bodies block the event loop for 50 ms at most
 	$(BIN)/python -m pytest -m timed
+
+test-attacks: dev  ## run the tests of each attack (29 rows; also the slow ones)
+	$(BIN)/python -m tests.support.catalogue attacks
+
+test-faults: dev  ## run the tests of each fault of upstream, clients and process (144 rows)
+	$(BIN)/python -m tests.support.catalogue faults
+
+test-advisories: dev  ## run the tests of each published advisory (80 rows)
+	$(BIN)/python -m tests.support.catalogue advisories
 
 test-all:  ## run the tests on each installed Python from 3.11 to 3.13
 	@for version in 3.11 3.12 3.13; do \

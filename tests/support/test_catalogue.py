@@ -1,0 +1,51 @@
+"""The catalogues: each row is proved by a test, or has a reason why it is not."""
+
+import pytest
+
+from tests.support import catalogue
+from tests.support.catalogue import CATALOGUES, Catalogue
+
+OPEN: dict[str, set[str]] = {
+    "attacks": {f"A{i}" for i in range(1, 30)},
+    "faults": {f"U{i:02}" for i in range(1, 53)} | {f"C{i:02}" for i in range(1, 48)} | {f"P{i:02}" for i in range(1, 46)},
+    "advisories": {f"S{i:02}" for i in range(1, 81)},
+}  # fmt: skip
+"""Rows that no test proves yet."""
+
+
+@pytest.fixture(params=list(CATALOGUES))
+def suite(request: pytest.FixtureRequest) -> Catalogue:
+    """Each catalogue."""
+    return CATALOGUES[request.param]
+
+
+def test_a_catalogue_has_all_its_rows(suite: Catalogue) -> None:
+    width = 1 if suite.name == "attacks" else 2
+    ids = [f"{prefix}{number:0{width}}" for prefix, count in suite.ids for number in range(1, count + 1)]
+
+    assert list(suite.rows) == ids
+
+
+def test_each_row_says_what_happens_and_what_holds(suite: Catalogue) -> None:
+    silent = {id_ for id_, row in suite.rows.items() if not (row.fault and (row.holds or row.not_here))}
+
+    assert silent <= OPEN[suite.name]
+
+
+def test_each_row_has_a_test_or_a_reason(suite: Catalogue) -> None:
+    without = {id_ for id_, row in suite.rows.items() if not (row.not_here or id_ in catalogue.marks())}
+
+    assert without <= OPEN[suite.name]
+
+
+def test_few_rows_cannot_be_tested_here(suite: Catalogue) -> None:
+    excused = [id_ for id_, row in suite.rows.items() if row.not_here]
+
+    assert len(excused) <= suite.most_not_here
+    assert [id_ for id_ in excused if id_ in catalogue.marks()] == []
+
+
+def test_marks_name_rows_that_exist() -> None:
+    known = {id_ for each in CATALOGUES.values() for id_ in each.rows}
+
+    assert set(catalogue.marks()) - known == set()
