@@ -1,7 +1,7 @@
 """Google's error answers, and the errors for keys and models that a request may not use."""
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiohttp import web
 from msgspec import Struct
@@ -16,24 +16,40 @@ _NO_KEY = (
 )
 
 
+class Violation(NamedTuple):
+    """A mistake in a request (google.rpc.BadRequest.FieldViolation). `field` is empty for the request itself."""
+
+    field: str
+    description: str
+
+    def body(self) -> dict[str, str]:
+        """Return the JSON object, which has no empty field."""
+        return {name: value for name, value in self._asdict().items() if value}
+
+
 class Refusal(Struct, frozen=True):
-    """A google.rpc.Status: HTTP code, status name and message, with the field or the reason it names."""
+    """A google.rpc.Status: HTTP code, status name and message, with its mistakes or the reason it names."""
 
     code: int
     status: str
     message: str
-    field: str | None = None
+    violations: tuple[Violation, ...] = ()
     reason: str | None = None
 
     def body(self) -> dict[str, Any]:
         """Return the JSON body that Google sends."""
         error: dict[str, Any] = {"code": self.code, "message": self.message, "status": self.status}
-        if self.field is not None:
-            violation = {"field": self.field, "description": self.message}
-            error["details"] = [{"@type": f"{_RPC}.BadRequest", "fieldViolations": [violation]}]
+        if self.violations:
+            violations = [violation.body() for violation in self.violations]
+            error["details"] = [{"@type": f"{_RPC}.BadRequest", "fieldViolations": violations}]
         if self.reason is not None:
-            info = {"reason": self.reason, "domain": "googleapis.com"}
-            error["details"] = [{"@type": f"{_RPC}.ErrorInfo", **info}]
+            service = {"service": "generativelanguage.googleapis.com"}
+            info = {"reason": self.reason, "domain": "googleapis.com", "metadata": service}
+            localized = {"locale": "en-US", "message": self.message}
+            error["details"] = [
+                {"@type": f"{_RPC}.ErrorInfo", **info},
+                {"@type": f"{_RPC}.LocalizedMessage", **localized},
+            ]
         return {"error": error}
 
 
@@ -41,9 +57,13 @@ class RefusedError(Exception):
     """An exception that carries a refusal, by default a 400."""
 
     def __init__(
-        self, message: str, field: str | None = None, code: int = 400, status: str = "INVALID_ARGUMENT"
+        self,
+        message: str,
+        violations: tuple[Violation, ...] = (),
+        code: int = 400,
+        status: str = "INVALID_ARGUMENT",
     ) -> None:
-        self.refusal = Refusal(code, status, message, field)
+        self.refusal = Refusal(code, status, message, violations)
 
 
 def key_refusal(request: web.Request) -> Refusal | None:

@@ -4,12 +4,18 @@ Each message is a table of its fields and their types. A type is a scalar, `json
 object, the name of an enum or of another message, or one of these as a `[list]` or as the values of a `{map}`. Names
 are camelCase in the tables; requests may use snake_case too (https://protobuf.dev/programming-guides/json/). The fields
 are those of https://ai.google.dev/api/generate-content and https://ai.google.dev/api/embeddings.
+
+A refusal repeats names and values of the request unescaped, and lists every mistake, as Google's do
+(https://github.com/google-gemini/gemini-cli/issues/13972, https://github.com/zed-industries/zed/issues/44875,
+https://github.com/MinLL/SkyrimNet-GamePlugin/issues/77).
 """
 
 import re
 from typing import Any
 
-from gateway.emulator.errors import RefusedError
+import msgspec
+
+from gateway.emulator.errors import RefusedError, Violation
 
 MESSAGES: dict[str, dict[str, str]] = {
     "GenerateContentRequest": {
@@ -125,84 +131,111 @@ _SCALARS: dict[str, tuple[type, ...]] = {
     "string": (str,), "bytes": (str,), "bool": (bool,), "number": (int, float), "integer": (int,),
     "int64": (int, str),
 }  # fmt: skip
+_PROTO_TYPES = {"number": "TYPE_FLOAT", "integer": "TYPE_INT32"}
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
 _SNAKE = re.compile(r"_([a-z])")
+_CAMEL = re.compile(r"([A-Z])")
 _PROTO = "type.googleapis.com/google.ai.generativelanguage.v1beta"
+_STRUCT = "type.googleapis.com/google.protobuf.Struct"
 
 
 def decode(body: Any, message_type: str = "GenerateContentRequest") -> dict[str, Any]:
     """Return a body with camelCase names. Raises RefusedError for a body that Google would not decode."""
     if not isinstance(body, dict):
         raise RefusedError("Invalid JSON payload received. Unexpected token.")
-    message: dict[str, Any] = _decode(body, message_type, "")
+    decoder = _Decoder()
+    message = decoder.message(body, message_type, "")
+    if decoder.violations:
+        text = "\n".join(violation.description for violation in decoder.violations)
+        raise RefusedError(text, tuple(decoder.violations))
     return message
 
 
-def _decode(value: Any, type_: str, at: str) -> Any:
-    """Return a value with camelCase names; `at` is its path. Raises RefusedError for a value not of the type."""
-    if type_.startswith("["):
-        if not isinstance(value, list):
-            raise RefusedError(f"Invalid value at '{at}', expected a list", at)
-        return [_decode(item, type_[1:-1], f"{at}[{i}]") for i, item in enumerate(value)]
-    if type_ == "json":
+class _Decoder:
+    """Decodes one body and collects every mistake in it. Paths are in snake_case, as in Google's answers."""
+
+    def __init__(self) -> None:
+        self.violations: list[Violation] = []
+
+    def message(self, value: dict[str, Any], type_: str, at: str) -> dict[str, Any]:
+        """Return a message with camelCase names and without what is refused."""
+        result: dict[str, Any] = {}
+        for key, item in value.items():
+            name = _SNAKE.sub(lambda m: m[1].upper(), key)
+            field_type = MESSAGES[type_].get(name)
+            if field_type is None:
+                self._unknown(key, at, "Cannot find field.")
+            elif isinstance(item, list) and not field_type.startswith("[") and field_type != "json":
+                self._unknown(key, at, "Proto field is not repeating, cannot start list.")
+            else:
+                result[name] = self._value(item, field_type, _below(at, name))
+        if type_ == "Part":
+            self._check_part([name for name in result if name in PART_DATA], value, at)
+        return result
+
+    def _value(self, value: Any, type_: str, at: str) -> Any:
+        if type_.startswith("["):
+            if not isinstance(value, list):
+                return self._refuse(f"Invalid value at '{at}', expected a list", at)
+            return [self._value(item, type_[1:-1], f"{at}[{i}]") for i, item in enumerate(value)]
+        if type_ == "json":
+            return value
+        if type_ in _SCALARS:
+            return self._scalar(value, type_, at)
+        if type_ in ENUMS:
+            proto, known = ENUMS[type_]
+            if not isinstance(value, str) or value not in known:
+                return self._invalid(value, f"{_PROTO}.{proto}", at)
+            return value
+        if not isinstance(value, dict):
+            struct = type_ == "object" or type_.startswith("{")
+            return self._invalid(value, _STRUCT if struct else f"{_PROTO}.{type_}", at)
+        if type_ == "object":
+            return value
+        if type_.startswith("{"):
+            entries = enumerate(value.items())
+            return {key: self._value(item, type_[1:-1], f"{at}[{i}].value") for i, (key, item) in entries}
+        return self.message(value, type_, at)
+
+    def _scalar(self, value: Any, type_: str, at: str) -> Any:
+        proto = _PROTO_TYPES.get(type_, f"TYPE_{type_.upper()}")
+        if not isinstance(value, _SCALARS[type_]) or (type_ != "bool" and isinstance(value, bool)):
+            return self._invalid(value, proto, at)
+        if type_ == "bytes" and not _is_base64(str(value)):
+            return self._refuse(
+                f"Invalid value at '{at}' ({proto}), Base64 decoding failed for \"{value}\"", at
+            )
         return value
-    if isinstance(value, list):
-        raise RefusedError(f"Invalid value at '{at}'. Proto field is not repeating, cannot start list.", at)
-    if type_ in _SCALARS:
-        return _scalar(value, type_, at)
-    if type_ in ENUMS:
-        return _enum(value, type_, at)
-    if not isinstance(value, dict):
-        raise RefusedError(f"Invalid value at '{at}' ({type_}), {value!r}"[:300], at)
-    return _message(value, type_, at)
 
+    def _check_part(self, data: list[str], value: dict[str, Any], at: str) -> None:
+        if not data and not any(_SNAKE.sub(lambda m: m[1].upper(), key) in PART_DATA for key in value):
+            self._refuse(
+                f"* GenerateContentRequest.{at}.data: required oneof field 'data' must have one initialized field",
+                at,
+            )
+        if len(data) > 1:
+            self._refuse(
+                f"Invalid value at '{at}' (oneof), oneof field 'data' is already set. Cannot set '{data[1]}'",
+                at,
+            )
 
-def _message(value: dict[str, Any], type_: str, at: str) -> dict[str, Any]:
-    if type_ == "object":
-        return value
-    if type_.startswith("{"):
-        return {key: _decode(item, type_[1:-1], f"{at}[{key}]") for key, item in value.items()}
-    fields = dict(_field(key, item, type_, at) for key, item in value.items())
-    if type_ == "Part":
-        _check_part([name for name in fields if name in PART_DATA], at)
-    return fields
-
-
-def _field(key: str, value: Any, type_: str, at: str) -> tuple[str, Any]:
-    name = _SNAKE.sub(lambda m: m[1].upper(), key)
-    field_type = MESSAGES[type_].get(name)
-    if field_type is None:
+    def _unknown(self, name: str, at: str, why: str) -> None:
         where = f" at '{at}'" if at else ""
-        raise RefusedError(
-            f'Invalid JSON payload received. Unknown name "{key}"{where}: Cannot find field.', at
-        )
-    return name, _decode(value, field_type, f"{at}.{key}" if at else key)
+        self._refuse(f'Invalid JSON payload received. Unknown name "{name}"{where}: {why}', at)
+
+    def _invalid(self, value: Any, type_: str, at: str) -> None:
+        text = f'"{value}"' if isinstance(value, str) else msgspec.json.encode(value).decode()
+        self._refuse(f"Invalid value at '{at}' ({type_}), {text}", at)
+
+    def _refuse(self, description: str, at: str) -> None:
+        self.violations.append(Violation(at, description))
 
 
-def _check_part(data: list[str], at: str) -> None:
-    if not data:
-        raise RefusedError(
-            f"* GenerateContentRequest.{at}.data: required oneof field 'data' must have one initialized field"
-        )
-    if len(data) > 1:
-        raise RefusedError(
-            f"Invalid value at '{at}' (oneof), oneof field 'data' is already set. Cannot set '{data[1]}'", at
-        )
+def _is_base64(text: str) -> bool:
+    return _BASE64.fullmatch(text) is not None and len(text.rstrip("=")) % 4 != 1
 
 
-def _scalar(value: Any, type_: str, at: str) -> Any:
-    fits = isinstance(value, _SCALARS[type_]) and (type_ == "bool" or not isinstance(value, bool))
-    if not fits:
-        raise RefusedError(f"Invalid value at '{at}' (TYPE_{type_.upper()}), {value!r}"[:300], at)
-    if type_ == "bytes" and (not _BASE64.fullmatch(value) or len(value.rstrip("=")) % 4 == 1):
-        raise RefusedError(
-            f"Invalid value at '{at}' (TYPE_BYTES), Base64 decoding failed for \"{value[:60]}\"", at
-        )
-    return value
-
-
-def _enum(value: Any, name: str, at: str) -> str:
-    proto, known = ENUMS[name]
-    if not isinstance(value, str) or value not in known:
-        raise RefusedError(f"Invalid value at '{at}' ({_PROTO}.{proto}), \"{value}\""[:300], at)
-    return value
+def _below(at: str, name: str) -> str:
+    """Return the path of a field of the message at a path."""
+    field = _CAMEL.sub(lambda m: f"_{m[1].lower()}", name)
+    return f"{at}.{field}" if at else field

@@ -11,11 +11,22 @@ from typing import Any
 
 from gateway.emulator.history import signature_refusal
 from gateway.emulator.models import Model, model_of
-from gateway.emulator.request import Request, built_ins, calling_config, functions, generation, input_kinds
+from gateway.emulator.request import (
+    Request,
+    built_ins,
+    calling_config,
+    file_uris,
+    functions,
+    generation,
+    input_kinds,
+    mime_types,
+)
 
 Rule = tuple[Callable[[Model, Request], object], str]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}")
+_MIME_TYPE = re.compile(r"(image|audio|video|text|application)/|$")
+_FILE_URI = re.compile(r"https?://\S+$|(?!\w+://)\S*$")
 _JSON = "a response mime type: 'application/json' is unsupported"
 
 
@@ -85,6 +96,16 @@ def _foreign_input(model: Model, request: Request) -> str | None:
     return names.get(kinds[0], kinds[0].capitalize()) if kinds else None
 
 
+def _unsupported_type(_: Model, request: Request) -> str | None:
+    """Return a MIME type that no model reads (https://github.com/charmbracelet/crush/issues/995)."""
+    return next((mime for mime in mime_types(request) if not _MIME_TYPE.match(mime)), None)
+
+
+def _unsupported_uri(_: Model, request: Request) -> str | None:
+    """Return the address of a file that Google does not fetch (https://github.com/googleapis/python-genai/issues/71)."""
+    return next((uri for uri in file_uris(request) if not _FILE_URI.match(uri)), None)
+
+
 def _modalities(model: Model, request: Request) -> str | None:
     """Return the message for refused modalities. The default is the model's first combination, but TEXT for speech."""
     own = ["TEXT"] if "AUDIO" in model.outputs[0] else list(model.outputs[0])
@@ -104,6 +125,8 @@ _INVALID_NAME = (
 )
 
 RULES: tuple[Rule, ...] = (
+    (_unsupported_type, "Unsupported MIME type: {value}"),
+    (_unsupported_uri, "Invalid or unsupported file uri: {value}"),
     (lambda m, r: not m.system and r.get("systemInstruction"),
      "Developer instruction is not enabled for models/{model}"),
     (lambda m, r: not m.functions and functions(r), "Function calling is not enabled for models/{model}"),

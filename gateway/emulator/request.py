@@ -91,11 +91,22 @@ def blobs(parts: Parts) -> Iterator[dict[str, Any]]:
 
 def input_kinds(request: Request) -> list[str]:
     """Return the first half of each file's MIME type: image, audio, video, text or application."""
-    return [
-        (blob.get("mimeType") or "text").partition("/")[0].lower()
-        for content in request.get("contents") or ()
-        for blob in blobs(content.get("parts") or [])
-    ]
+    return [(mime or "text").partition("/")[0].lower() for mime in mime_types(request)]
+
+
+def mime_types(request: Request) -> list[str]:
+    """Return the MIME type of each file, "" where there is none."""
+    return [blob.get("mimeType") or "" for blob in _all_blobs(request)]
+
+
+def file_uris(request: Request) -> list[str]:
+    """Return the address of each file that is not in the request itself."""
+    return [blob["fileUri"] for blob in _all_blobs(request) if blob.get("fileUri")]
+
+
+def _all_blobs(request: Request) -> Iterator[dict[str, Any]]:
+    for content in request.get("contents") or ():
+        yield from blobs(content.get("parts") or [])
 
 
 def _user_turn(contents: list[dict[str, Any]]) -> int:

@@ -3,7 +3,7 @@
 import aiohttp
 import pytest
 
-from gateway.emulator.errors import Refusal, RefusedError, model_refusal
+from gateway.emulator.errors import Refusal, RefusedError, Violation, model_refusal
 from tests.support.servers import Fake
 
 
@@ -29,14 +29,14 @@ def test_a_refusal_is_a_google_status() -> None:
 
 
 def test_a_refusal_names_its_field_or_reason() -> None:
-    field = RefusedError("bad", "contents[0]").refusal
+    field = RefusedError("bad", (Violation("contents[0]", "bad"), Violation("", "worse"))).refusal
     reason = Refusal(400, "INVALID_ARGUMENT", "bad key", reason="API_KEY_INVALID")
 
     assert (field.code, field.status) == (400, "INVALID_ARGUMENT")
     assert field.body()["error"]["details"] == [
         {
             "@type": "type.googleapis.com/google.rpc.BadRequest",
-            "fieldViolations": [{"field": "contents[0]", "description": "bad"}],
+            "fieldViolations": [{"field": "contents[0]", "description": "bad"}, {"description": "worse"}],
         }
     ]
     assert reason.body()["error"]["details"] == [
@@ -44,7 +44,13 @@ def test_a_refusal_names_its_field_or_reason() -> None:
             "@type": "type.googleapis.com/google.rpc.ErrorInfo",
             "reason": "API_KEY_INVALID",
             "domain": "googleapis.com",
-        }
+            "metadata": {"service": "generativelanguage.googleapis.com"},
+        },
+        {
+            "@type": "type.googleapis.com/google.rpc.LocalizedMessage",
+            "locale": "en-US",
+            "message": "bad key",
+        },
     ]
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from gateway.emulator.errors import RefusedError
+from gateway.emulator.errors import RefusedError, Violation
 from gateway.emulator.messages import ENUMS, MESSAGES, decode
 from gateway.emulator.validation import validate
 from gateway.gemini import wire
@@ -73,6 +73,7 @@ def test_the_tables_name_only_types_that_exist() -> None:
     ("body", "message_type", "field", "message"),
     [
         ([], "Content", None, "Invalid JSON payload received. Unexpected token."),
+        ({"text": [1]}, "Part", "", 'Invalid JSON payload received. Unknown name "text": Proto field is not repeating, cannot start list.'),
         ({"role": 1}, "Content", "role", "Invalid value at 'role' (TYPE_STRING), 1"),
         ({"parts": {}}, "Content", "parts", "Invalid value at 'parts', expected a list"),
         ({"parts": [{"text": "a", "x_y": 1}]}, "Content", "parts[0]",
@@ -80,7 +81,7 @@ def test_the_tables_name_only_types_that_exist() -> None:
         ({"level": "HIGH"}, "PartResolution", "level",
          ("Invalid value at 'level' (type.googleapis.com/google.ai.generativelanguage.v1beta."
           "GenerationConfig.MediaResolution), \"HIGH\"")),
-        ({"fps": True}, "VideoMetadata", "fps", "Invalid value at 'fps' (TYPE_NUMBER), True"),
+        ({"fps": True}, "VideoMetadata", "fps", "Invalid value at 'fps' (TYPE_FLOAT), true"),
     ],
 )  # fmt: skip
 def test_a_value_of_the_wrong_type_is_refused_with_its_path(
@@ -89,7 +90,42 @@ def test_a_value_of_the_wrong_type_is_refused_with_its_path(
     with pytest.raises(RefusedError) as caught:
         decode(body, message_type)
 
-    assert (caught.value.refusal.field, caught.value.refusal.message) == (field, message)
+    refusal = caught.value.refusal
+    assert refusal.message == message
+    assert refusal.violations == (() if field is None else (Violation(field, message),))
+
+
+def test_a_refusal_repeats_every_name_and_value_as_it_was_sent() -> None:
+    """As in github.com/MinLL/SkyrimNet-GamePlugin/issues/77 and github.com/simonw/llm-gemini/issues/49."""
+    name, value = "a\" at 'b': Cannot find field.\nno", "API key not valid"
+    body = config(imageConfig={name: 1, "imageSize": 2}, thinkingConfig={"thinkingLevel": value}) | {"x": 1}
+
+    with pytest.raises(RefusedError) as caught:
+        decode(body)
+
+    refusal = caught.value.refusal
+    assert [violation.field for violation in refusal.violations] == [
+        "generation_config.image_config",
+        "generation_config.image_config.image_size",
+        "generation_config.thinking_config.thinking_level",
+        "",
+    ]
+    assert refusal.message.startswith(
+        f"Invalid JSON payload received. Unknown name \"{name}\" at 'generation_config.image_config': Cannot find "
+        "field.\nInvalid value at 'generation_config.image_config.image_size' (TYPE_STRING), 2\n"
+    )
+    assert f'ThinkingConfig.ThinkingLevel), "{value}"\n' in refusal.message
+    assert refusal.message.endswith('Unknown name "x": Cannot find field.')
+
+
+def test_an_entry_of_a_map_is_named_by_its_position() -> None:
+    schema = {"type": "OBJECT", "properties": {"a": {"type": "STRING"}, "API key not valid": {"const": 1}}}
+
+    with pytest.raises(RefusedError) as caught:
+        decode(tool(parameters=schema))
+
+    (violation,) = caught.value.refusal.violations
+    assert violation.field == "tools[0].function_declarations[0].parameters.properties[1].value"
 
 
 def test_names_become_camel_case_but_keys_of_data_stay() -> None:

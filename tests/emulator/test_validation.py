@@ -25,8 +25,8 @@ def tool(**fields: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (config(routingConfig={}), 'Unknown name "routingConfig" at \'generationConfig\': Cannot find field.'),
-        (asking(safetySettings=[{"category": "HARM_CATEGORY_HARASSMENT", "method": "SEVERITY"}]), "at 'safetySettings[0]'"),
+        (config(routingConfig={}), 'Unknown name "routingConfig" at \'generation_config\': Cannot find field.'),
+        (asking(safetySettings=[{"category": "HARM_CATEGORY_HARASSMENT", "method": "SEVERITY"}]), "at 'safety_settings[0]'"),
         (asking(safetySettings=[{"category": "HARM_CATEGORY_RUDE"}]), 'v1beta.HarmCategory), "HARM_CATEGORY_RUDE"'),
         (config(thinkingConfig={"thinkingLevel": 3}), "v1beta.ThinkingConfig.ThinkingLevel"),
         (config(imageConfig={"personGeneration": "x"}), "personGeneration"),
@@ -44,10 +44,10 @@ def tool(**fields: Any) -> dict[str, Any]:
         (config(responseMimeType="image/png"), "response_mime_type: allowed mimetypes are `text/plain`"),
         ({"contents": [{"parts": [{"thought": True}]}]}, "required oneof field 'data' must have one initialized field"),
         ({"contents": [{"parts": [{"text": "a", "fileData": {}}]}]}, "oneof field 'data' is already set. Cannot set 'fileData'"),
-        ({"contents": [{"parts": [{"functionResponse": {"name": "f", "response": "x"}}]}]}, "(object), 'x'"),
+        ({"contents": [{"parts": [{"functionResponse": {"name": "f", "response": "x"}}]}]}, "google.protobuf.Struct), \"x\""),
         ({"contents": [{"parts": [{"functionCall": {"name": "f", "args": []}}]}]}, "cannot start list"),
         ({"contents": [{"parts": [{"text": "a", "thoughtSignature": "?!"}]}]}, 'Base64 decoding failed for "?!"'),
-        (config(candidateCount=2) | {"labels": {"a": 1}}, "labels[a]"),
+        (config(candidateCount=2) | {"labels": {"a": 1}}, "labels[0].value"),
     ],
 )  # fmt: skip
 def test_the_rest_is_refused_in_googles_words(body: Any, message: str) -> None:
@@ -77,11 +77,11 @@ RESULT = {"role": "user", "parts": [{"functionResponse": {"name": "f", "response
     [
         ([], "Invalid JSON payload"),
         (asking(x=1), 'Unknown name "x": Cannot find field.'),
-        (asking(generationConfig={"tempratur": 1}), "Unknown name \"tempratur\" at 'generationConfig'"),
+        (asking(generationConfig={"tempratur": 1}), "Unknown name \"tempratur\" at 'generation_config'"),
         ({"contents": [{"parts": [{"txt": "x"}]}]}, "at 'contents[0].parts[0]'"),
-        (asking(generationConfig={"maxOutputTokens": "5"}), "TYPE_INTEGER"),
-        (asking(generationConfig={"topK": True}), "TYPE_NUMBER"),
-        (asking(generationConfig=[]), "Invalid value at 'generationConfig'"),
+        (asking(generationConfig={"maxOutputTokens": "5"}), "TYPE_INT32"),
+        (asking(generationConfig={"topK": True}), "TYPE_FLOAT"),
+        (asking(generationConfig=[]), 'Unknown name "generationConfig": Proto field'),
         (asking(safetySettings={}), "expected a list"),
         (
             {"contents": [{"parts": [{"inlineData": {"mimeType": "a/b", "data": "$"}}]}]},
