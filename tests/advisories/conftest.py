@@ -1,0 +1,5 @@
+"""Fixtures of the advisory suite."""
+
+from tests.server.conftest import google, team
+
+__all__ = ["google", "team"]
