@@ -3,6 +3,7 @@
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.errors import Fault
+from gateway.policy.access import ISSUED
 from gateway.policy.catalog import alias_fault, fallback_fault
 
 
@@ -25,4 +26,21 @@ def contradictions(config: GatewayConfig, source: Source) -> list[Fault]:
     on_ports = admin.port and not admin.unix and not listen.unix
     if on_ports and (admin.host, admin.port) == (listen.host, listen.port):
         faults.append(source.fault(("admin", "port"), f"admin.port: {admin.port} is also listen.port"))
+    if (message := _admin_token_fault(config)) is not None:
+        faults.append(source.fault(("admin", "token"), message))
     return faults
+
+
+def _admin_token_fault(config: GatewayConfig) -> str | None:
+    """Return the fault of an admin token that is another kind of key, or None.
+
+    Whoever holds that key could administer the gateway.
+    """
+    token = config.admin.token
+    if token is None:
+        return None
+    if token.reveal().startswith(ISSUED):
+        return f"admin.token begins with {ISSUED}, as the keys of clients do: choose a token of its own"
+    if any(token in project.keys for project in config.pool.projects):
+        return "admin.token is also a key of pool.projects: choose a token of its own"
+    return None

@@ -7,6 +7,7 @@ import itertools
 import json
 import random
 import statistics
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from time import perf_counter_ns
@@ -18,9 +19,8 @@ import sqlalchemy as sa
 
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, Unauthorized
 from gateway.plugin import SERVICES
-from gateway.policy import access
 from gateway.policy.access import Access, AuthConfig, ClientKey, digest
 from gateway.policy.client_rules import Rules
 from gateway.store.ledger import client_keys
@@ -56,7 +56,11 @@ async def test_s01_a_key_is_never_part_of_an_sql_statement(team: Team, google: G
     await team.start("a", "auth: {passthrough: false}")
     ledger: Any = serve.app[SERVICES].exchange.accounting.ledger
     statements: list[str] = []
-    sa.event.listen(ledger.engine, "before_cursor_execute", lambda _, __, text, *___: statements.append(text))
+
+    def trace(_connection: Any, _cursor: Any, text: str, *_: Any) -> None:
+        statements.append(text)
+
+    sa.event.listen(ledger.engine, "before_cursor_execute", trace)
     shapes: set[tuple[int, str, str]] = set()
     async with aiohttp.ClientSession(team.base) as http:
         for form, text in zip(itertools.cycle(KEY_FORMS), INJECTIONS, strict=False):
@@ -236,7 +240,7 @@ def test_s51_an_issued_key_is_looked_up_by_its_sha256_alone() -> None:
     access_.issued = issued
 
     assert access_.identify({"x-api-key": key}, 1).id == "key_1"
-    with pytest.raises(access.Unauthorized):
+    with pytest.raises(Unauthorized):
         access_.identify({"x-api-key": key[:-1]}, 1)
     assert issued.asked == [digest(key), digest(key[:-1])]
 
@@ -280,7 +284,7 @@ def test_s51_no_kind_of_wrong_key_takes_longer_than_another() -> None:
     key = canary("sk-gw-")
     access_ = Access(AuthConfig(passthrough=False), pooled=True)
     access_.issued = {digest(key): _issued(key), **{digest(canary()): _issued(canary()) for _ in range(1000)}}
-    wrong = {
+    wrong: dict[str, Callable[[int], str]] = {
         "random": lambda i: f"sk-gw-{i:0{len(key) - 6}d}",
         "near": lambda i: f"{key[:-5]}{i:05d}",
         "beginning": lambda i: f"{key[:20]}{i:0{len(key) - 20}d}",
@@ -291,7 +295,7 @@ def test_s51_no_kind_of_wrong_key_takes_longer_than_another() -> None:
     gc.disable()
     for name, headers in requests:
         start = perf_counter_ns()
-        with suppress(access.Unauthorized):
+        with suppress(Unauthorized):
             access_.identify(headers, 1)
         times[name].append(perf_counter_ns() - start)
     gc.enable()

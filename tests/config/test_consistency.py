@@ -20,10 +20,13 @@ from gateway.config.source import Source
         ("admin: {port: 8080, host: 10.0.0.1}", []),
         ("admin: {port: 8080, unix: /run/x}", []),
         ("listen: {unix: /run/x}\nadmin: {port: 8080}", []),
+        ("pool: {projects: [{name: a, keys: [{env: A}]}]}\nadmin: {token: {env: B}}", []),
+        ("pool: {projects: [{name: a, keys: [{env: A}]}]}\nadmin: {token: {env: A}}", ["2:16"]),
+        ("admin: {token: {env: I}}", ["1:16"]),
     ],
 )
 def test_each_contradiction_has_its_place(text: str, places: list[str]) -> None:
-    source = Source(text, "g.yaml", {})
+    source = Source(text, "g.yaml", {"A": "AQ.a", "B": "AQ.b", "I": "sk-gw-x"})
     faults = contradictions(source.decode(GatewayConfig), source)
 
     assert [f"{fault.line}:{fault.column}" for fault in faults] == places
