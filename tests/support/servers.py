@@ -78,8 +78,18 @@ class Fake:
         return len(self._app[CALLS])
 
 
+async def read_request(reader: asyncio.StreamReader) -> bytes:
+    """Return the head and the body of a request. Raises IncompleteReadError at the end of the connection."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = next((int(h[15:]) for h in head.lower().split(b"\r\n") if h.startswith(b"content-length:")), 0)
+    return head + await reader.readexactly(length)
+
+
 class RawUpstream:
-    """Answers each connection's first request with the next script: bytes to write, None to wait for ever."""
+    """Answers each connection's first request with the next script: bytes to write, None to wait for ever.
+
+    `tests.support.fakegem` has one that also keeps, resets and refuses connections.
+    """
 
     def __init__(self) -> None:
         self.scripts: list[list[bytes | None]] = []
@@ -89,11 +99,7 @@ class RawUpstream:
         self.url = ""
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = next(
-            (int(h[15:]) for h in head.lower().split(b"\r\n") if h.startswith(b"content-length:")), 0
-        )
-        self.requests.append(head + await reader.readexactly(length))
+        self.requests.append(await read_request(reader))
         script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
         for piece in script:
             if piece is None:
