@@ -16,6 +16,7 @@ GatewayError            500  server_error
 └─ UpstreamError        502  bad_gateway
    ├─ UpstreamTimeout   504  upstream_timeout
    ├─ UpstreamRejected       an upstream error that the client did not cause
+   ├─ UpstreamUnreachable    upstream_unreachable: no connection could be opened
    ├─ UpstreamTruncated      upstream_incomplete: a stream ended without a finish reason
    ├─ NoUsableKey       503  no_usable_key: Google refuses every key of the pool
    └─ UnusableAnswer         upstream_unusable: an empty answer that the client did not cause
@@ -184,10 +185,11 @@ class Draining(GatewayError):
 
 
 class UpstreamError(GatewayError):
-    """Google, or the network to it, failed."""
+    """Google, or the network to it, failed. `most_attempts` limits the attempts that are worth making."""
 
     status = 502
     code = "bad_gateway"
+    most_attempts: int | None = None
 
 
 class UpstreamTimeout(UpstreamError):
@@ -195,6 +197,13 @@ class UpstreamTimeout(UpstreamError):
 
     status = 504
     code = "upstream_timeout"
+
+
+class UpstreamUnreachable(UpstreamError):
+    """No connection to Google could be opened; nothing was sent. A second attempt may find a restarted front end."""
+
+    code = "upstream_unreachable"
+    most_attempts = 2
 
 
 class UpstreamRejected(UpstreamError):

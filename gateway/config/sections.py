@@ -47,10 +47,13 @@ class ListenConfig(Struct, frozen=True, forbid_unknown_fields=True):
 class TimeoutsConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Timeouts for Gemini, in seconds."""
 
-    connect: Annotated[Seconds, Meta(description="Seconds to open a connection, including TLS.")] = 10.0
+    connect: Annotated[Seconds, Meta(description="Seconds to open a connection, including DNS and TLS.")] = 10.0
     idle: Annotated[
         Seconds, Meta(description="Seconds without any data while an answer is awaited or streamed.")
     ] = 300.0
+    total: Annotated[
+        Seconds, Meta(description="Seconds for a whole answer, however steadily its bytes arrive.")
+    ] = 3600.0
 
 
 class UpstreamConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,6 +73,14 @@ class UpstreamConfig(Struct, frozen=True, forbid_unknown_fields=True):
         Annotated[str, Meta(pattern="^https?://")] | None,
         Meta(description="HTTP proxy for calls of Gemini."),
     ] = None
+    private_addresses: Annotated[
+        bool,
+        Meta(
+            description="Accept private addresses in DNS for the host of `base_url`, as for Private Service Connect "
+            "or a relay of your own. Otherwise they are refused, because they would receive the keys. Addresses in "
+            "`base_url` itself and names such as localhost are always accepted."
+        ),
+    ] = False
     timeouts: TimeoutsConfig = TimeoutsConfig()
     retry: RetryConfig = RetryConfig()
     hedge: HedgeConfig = HedgeConfig()

@@ -6,11 +6,19 @@ The backoff is exponential with full jitter
 (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
 """
 
+import math
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from gateway.errors import GatewayError, NoUsableKey, RateLimited, UpstreamError, UpstreamTimeout
+from gateway.errors import (
+    GatewayError,
+    NoUsableKey,
+    RateLimited,
+    UpstreamError,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
 
 _EARNED = 0.5
 """Retries that one success earns."""
@@ -18,6 +26,8 @@ _CAPACITY = 20.0
 """Retries that can be saved up; also what a process starts with."""
 _MAX_DELAY = 4.0
 """Seconds of a `retryDelay` that the gateway waits itself; longer ones are left to the client."""
+_MAX_RECONNECT = 0.1
+"""Seconds before another connection is tried: a refused one costs the upstream nothing."""
 
 
 class RetryConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,11 +90,17 @@ def judge(
     """
     if elsewhere and attempt < config.attempts:
         return Retry(0.0)
-    if attempt >= config.attempts or not _is_transient(error) or not budget.spend():
+    if attempt >= _most_attempts(error, config) or not _is_transient(error) or not budget.spend():
         return Fail(error)
     if error.retry_after is not None:
         return Retry(error.retry_after)
-    return Retry(jitter * config.backoff * 2 ** (attempt - 1))
+    longest = _MAX_RECONNECT if isinstance(error, UpstreamUnreachable) else math.inf
+    return Retry(jitter * min(longest, config.backoff * 2 ** (attempt - 1)))
+
+
+def _most_attempts(error: GatewayError, config: RetryConfig) -> int:
+    most = error.most_attempts if isinstance(error, UpstreamError) else None
+    return config.attempts if most is None else min(most, config.attempts)
 
 
 def _is_transient(error: GatewayError) -> bool:

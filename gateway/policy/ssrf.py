@@ -90,15 +90,20 @@ def _check_host(host: str) -> None:
             raise ValueError("the address is not public")
         return
     labels = host.rstrip(".").split(".")
-    if len(labels) < 2 or len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
-        raise ValueError("the host name is not public")
-    if labels[-1] in _PRIVATE_NAMES:
+    valid = len(host) <= 253 and all(_LABEL.fullmatch(label) for label in labels)
+    if not valid or is_private_name(host):
         raise ValueError("the host name is not public")
 
 
 def _is_number(host: str) -> bool:
     """Return whether a resolver may read the name as an IPv4 address, as inet_aton reads `127.1` and `0x7f000001`."""
     return _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]) is not None
+
+
+def is_private_name(host: str) -> bool:
+    """Return whether a host's name says that it is in the own network: no dot, or a top-level name that is private."""
+    labels = host.lower().rstrip(".").split(".")
+    return len(labels) == 1 or labels[-1] in _PRIVATE_NAMES
 
 
 def is_public(address: str) -> bool:

@@ -1,8 +1,10 @@
 """HTTP client for Gemini. The only place that converts aiohttp's exceptions into GatewayError."""
 
 import io
+import math
 from collections.abc import AsyncIterator, Mapping
 from functools import lru_cache
+from time import monotonic
 from types import TracebackType
 from typing import Self
 
@@ -11,15 +13,25 @@ from yarl import URL
 
 from gateway import __version__
 from gateway.config.sections import UpstreamConfig
-from gateway.errors import GatewayError, UpstreamError, UpstreamTimeout, UpstreamTruncated
+from gateway.errors import (
+    GatewayError,
+    UpstreamError,
+    UpstreamTimeout,
+    UpstreamTruncated,
+    UpstreamUnreachable,
+)
 from gateway.gemini import errors as failure
 from gateway.gemini.call import GeminiCall
+from gateway.policy.ssrf import is_private_name
+from gateway.upstream.connector import Connector, was_reused
+from gateway.upstream.resolver import Resolver
 
 MAX_BODY = 64 * 1024 * 1024
 """Bytes of an answer that is read as a whole."""
 _MAX_ERROR_BODY = 256 * 1024
 _WRITTEN_AT_ONCE = 2**20
 """Bytes; a larger body is sent in pieces, because one write of it would block the event loop."""
+_TOO_SLOW = "The upstream did not complete its answer in time."
 _KNOWN_TYPES = ("application/json", "text/event-stream")
 _API_CLIENT = f"gemini-gateway/{__version__}"
 
@@ -44,10 +56,9 @@ class GeminiClient:
     async def __aenter__(self) -> Self:
         timeouts = self._config.timeouts
         self._session = aiohttp.ClientSession(
-            # No limit here: Admission limits requests with an error, a full connector would let them wait.
-            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=30, keepalive_timeout=50),
-            # `sock_connect`, not `connect`, which also starts a timer for pooled connections.
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect, sock_read=timeouts.idle),
+            connector=Connector(Resolver(self._refuses_private)),
+            # `connect` bounds name, all addresses and TLS together; pooled connections start no timer.
+            timeout=aiohttp.ClientTimeout(total=None, connect=timeouts.connect, sock_read=timeouts.idle),
             headers=_HEADERS,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=True,
@@ -58,25 +69,37 @@ class GeminiClient:
         if self._session is not None:
             await self._session.close()
 
+    def _refuses_private(self, host: str) -> bool:
+        """Return whether a private address is refused for a host: it would receive the keys."""
+        own = URL(self._config.base_url).raw_host
+        return host == own and not (self._config.private_addresses or is_private_name(host))
+
     async def send(self, call: GeminiCall, key: str) -> bytes:
         """Return the whole body of a 200. Raises GatewayError for anything else."""
-        with _converted_errors():
-            async with await self._post(call, key) as response:
-                return await _read(response, MAX_BODY)
+        until = self._deadline()
+        try:
+            with _converted_errors():
+                async with await self._post(call, key) as response:
+                    return await _read(response, MAX_BODY, until)
+        except UpstreamTruncated as error:
+            error.most_attempts = 2  # Google has made the whole answer, and bills each one
+            raise
 
     async def open(self, call: GeminiCall, key: str) -> "Incoming":
         """Return a 200 whose body is yet to be read. Raises GatewayError for anything else."""
+        until = self._deadline()
         with _converted_errors():
-            return Incoming(await self._post(call, key))
+            return Incoming(await self._post(call, key), until)
 
     async def ask(self, path: str, body: bytes | None, key: str) -> bytes:
         """Return the body of a 200, to a POST if there is a body, otherwise to a GET.
 
         Raises GatewayError for anything else.
         """
+        until = self._deadline()
         with _converted_errors():
             async with await self._request(path, body, key) as response:
-                return await _read(response, MAX_BODY)
+                return await _read(response, MAX_BODY, until)
 
     async def forward(
         self,
@@ -90,44 +113,61 @@ class GeminiClient:
 
         Raises GatewayError if there is no answer.
         """
-        assert self._session is not None, "used outside its context"  # noqa: S101
         url = URL(self._config.base_url.rstrip("/") + path, encoded=True)
+        until = self._deadline()
         with _converted_errors():
-            response = await self._session.request(
-                method,
-                url,
-                data=body,
-                headers={**headers, "x-goog-api-key": key} if key else headers,
-                proxy=self._config.proxy,
-                allow_redirects=False,
+            response = await self._send(
+                method, url, body, {**headers, "x-goog-api-key": key} if key else headers
             )
-        return Forwarded(response)
+        return Forwarded(response, until)
 
     async def _post(self, call: GeminiCall, key: str) -> aiohttp.ClientResponse:
         return await self._request(call.path, call.encode(), key)
 
     async def _request(self, path: str, body: bytes | None, key: str) -> aiohttp.ClientResponse:
-        assert self._session is not None, "used outside its context"  # noqa: S101
-        response = await self._session.request(
-            "GET" if body is None else "POST",
-            self._url(path),
-            data=body if body is None or len(body) < _WRITTEN_AT_ONCE else io.BytesIO(body),
-            headers={"x-goog-api-key": key},
-            proxy=self._config.proxy,
-            # A redirect would send the key to another host.
-            allow_redirects=False,
-        )
+        method = "GET" if body is None else "POST"
+        response = await self._send(method, self._url(path), body, {"x-goog-api-key": key})
         if response.status == 200 and response.content_type in _KNOWN_TYPES:
             return response
         async with response:
             raise await _refusal(response)
 
+    async def _send(
+        self, method: str, url: URL, body: bytes | AsyncIterator[bytes] | None, headers: Mapping[str, str]
+    ) -> aiohttp.ClientResponse:
+        """Return the head of an answer.
+
+        A connection that waited in the pool may have been closed by the other side meanwhile. The request was then not
+        read, and is sent again on another one (RFC 9112, section 9.3.1).
+        """
+        assert self._session is not None, "used outside its context"  # noqa: S101
+        while True:
+            data = io.BytesIO(body) if isinstance(body, bytes) and len(body) >= _WRITTEN_AT_ONCE else body
+            try:
+                return await self._session.request(
+                    method,
+                    url,
+                    data=data,
+                    headers=headers,
+                    proxy=self._config.proxy,
+                    # A redirect would send the key to another host.
+                    allow_redirects=False,
+                )
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                if not was_reused() or not (body is None or isinstance(body, bytes)):
+                    raise
+
+    def _deadline(self) -> float:
+        """Return when an answer that begins now must have ended."""
+        return monotonic() + self._config.timeouts.total
+
 
 class Incoming:
     """Streamed answer: an async iterator of bytes within `async with`, which closes the connection."""
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, until: float) -> None:
         self._response = response
+        self._until = until
 
     async def __aenter__(self) -> Self:
         return self
@@ -143,21 +183,23 @@ class Incoming:
             data = await self._response.content.readany()
         if not data:
             raise StopAsyncIteration
+        if monotonic() > self._until:
+            raise UpstreamTimeout(_TOO_SLOW)
         return data
 
 
 class Forwarded(Incoming):
     """Streamed answer with its status and headers."""
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        super().__init__(response)
+    def __init__(self, response: aiohttp.ClientResponse, until: float) -> None:
+        super().__init__(response, until)
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
 
     async def whole(self) -> bytes:
         """Return the rest of the body. Raises UpstreamError if it is larger than 256 KiB."""
         with _converted_errors():
-            return await _read(self._response, _MAX_ERROR_BODY)
+            return await _read(self._response, _MAX_ERROR_BODY, self._until)
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> GatewayError:
@@ -172,10 +214,13 @@ async def _refusal(response: aiohttp.ClientResponse) -> GatewayError:
     return failure.from_response(status, await _read(response, _MAX_ERROR_BODY))
 
 
-async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
+async def _read(response: aiohttp.ClientResponse, limit: int, until: float = math.inf) -> bytes:
+    """Return the body. Raises UpstreamError above `limit` bytes, UpstreamTimeout after the time `until`."""
     content = response.content
     pieces, size = [], 0
     while data := await content.readany():
+        if monotonic() > until:
+            raise UpstreamTimeout(_TOO_SLOW)
         size += len(data)
         if size > limit:
             raise UpstreamError(
@@ -198,6 +243,11 @@ class _converted_errors:  # noqa: N801 - used as a statement
             raise UpstreamTimeout("The upstream did not answer in time.") from error
         if isinstance(error, aiohttp.ClientPayloadError):
             raise UpstreamTruncated("The upstream stream ended before completion.") from error
+        if isinstance(error, aiohttp.ClientConnectorError):
+            unreachable = UpstreamUnreachable("The upstream cannot be reached.")
+            if isinstance(error, aiohttp.ClientConnectorDNSError | aiohttp.ClientSSLError):
+                unreachable.most_attempts = 1  # the next attempt would meet the same name and certificate
+            raise unreachable from error
         if isinstance(error, aiohttp.ClientConnectionError | OSError):
             raise UpstreamError("The upstream cannot be reached.", code="upstream_unreachable") from error
         if isinstance(error, aiohttp.ClientError | ValueError):

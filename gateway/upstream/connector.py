@@ -1,0 +1,44 @@
+"""Connector that knows whether a request went out on a connection that had carried others before."""
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+
+if TYPE_CHECKING:
+    from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
+
+_was_reused: ContextVar[bool] = ContextVar("was_reused", default=False)
+
+
+def was_reused() -> bool:
+    """Return whether the last request of this task went out on a reused connection."""
+    return _was_reused.get()
+
+
+class Connector(aiohttp.TCPConnector):
+    """aiohttp's connector without a limit: Admission limits requests, a full connector would let them wait."""
+
+    def __init__(self, resolver: aiohttp.abc.AbstractResolver) -> None:
+        super().__init__(limit=0, resolver=resolver, use_dns_cache=False, keepalive_timeout=50)
+        self._used: WeakSet[ResponseHandler] = WeakSet()
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: "list[Trace]",
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own signature
+    ) -> "Connection":
+        """Return a pooled connection or a new one, and note which of the two it is."""
+        _was_reused.set(False)
+        connection = await super().connect(req, traces, timeout)
+        protocol = connection.protocol
+        if protocol is not None:
+            if protocol in self._used:
+                _was_reused.set(True)
+            else:
+                self._used.add(protocol)
+        return connection
