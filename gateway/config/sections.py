@@ -47,7 +47,9 @@ class ListenConfig(Struct, frozen=True, forbid_unknown_fields=True):
 class TimeoutsConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Timeouts for Gemini, in seconds."""
 
-    connect: Annotated[Seconds, Meta(description="Seconds to open a connection, including DNS and TLS.")] = 10.0
+    connect: Annotated[Seconds, Meta(description="Seconds to open a connection, including DNS and TLS.")] = (
+        10.0
+    )
     idle: Annotated[
         Seconds, Meta(description="Seconds without any data while an answer is awaited or streamed.")
     ] = 300.0
