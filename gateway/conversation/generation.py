@@ -9,6 +9,7 @@ from gateway.conversation.invalid import too_long
 from gateway.conversation.notes import Notes
 from gateway.gemini import json_schema
 from gateway.gemini.capabilities import Capabilities
+from gateway.gemini.schema_references import InlineBudget
 
 MOST_STOPS = 5
 """Gemini's limit of stopSequences (https://ai.google.dev/api/generate-content#generationconfig)."""
@@ -119,11 +120,11 @@ def _logprobs(sampling: Sampling, limits: SamplingLimits) -> dict[str, Any]:
     return {}
 
 
-def format_fields(wanted: OutputFormat, capabilities: Capabilities) -> dict[str, Any]:
+def format_fields(wanted: OutputFormat, capabilities: Capabilities, budget: InlineBudget) -> dict[str, Any]:
     """Return the fields of generationConfig for JSON output. Raises BadRequest for a schema that cannot be."""
     if not wanted.schema:
         return {"response_mime_type": JSON}
-    cleaned = json_schema.sanitize(wanted.schema, wanted.schema_at, ordered=capabilities.ordered)
+    cleaned = json_schema.sanitize(wanted.schema, wanted.schema_at, budget, ordered=capabilities.ordered)
     if wanted.description and "description" not in cleaned:
         cleaned["description"] = wanted.description
     return {"response_mime_type": JSON, "response_json_schema": cleaned}

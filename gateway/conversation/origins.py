@@ -11,17 +11,23 @@ from gateway.conversation.builder import ConversationBuilder
 from gateway.conversation.generation import NAMES
 from gateway.conversation.google_options import snake
 
-_CONTENT = re.compile(r"contents\[(\d+)\]")
+_CONTENT = re.compile(r"contents\[(\d{1,9})\]")
+_FUNCTION = re.compile(r"tools\[0\]\.function_?[dD]eclarations\[(\d{1,9})\]\.parameters")
+"""A function's schema, in snake_case or camelCase: all functions are in the first tool."""
 _STEP = re.compile(r"[^.\[]+(?:\[\d+\])?")
 
 
 class FieldOrigins:
     """The client's paths of one request. They are looked up only when Gemini refuses something."""
 
-    def __init__(self, conversation: ConversationBuilder, contents: Sequence[str]) -> None:
+    def __init__(
+        self, conversation: ConversationBuilder, contents: Sequence[str], schemas: Sequence[str] = ()
+    ) -> None:
         self._conversation = conversation
         self._contents = contents
         """The client's path of each content."""
+        self._schemas = schemas
+        """The client's path of each function's schema."""
 
     @cached_property
     def fields(self) -> Mapping[str, str]:
@@ -61,6 +67,9 @@ class FieldOrigins:
         content = _CONTENT.match(google_path)
         if content and int(content[1]) < len(self._contents) and self._contents[int(content[1])]:
             return self._contents[int(content[1])]
+        function = _FUNCTION.match(google_path)
+        if function and int(function[1]) < len(self._schemas):
+            return self._schemas[int(function[1])]
         steps = [snake(step.partition("[")[0]) for step in _STEP.findall(google_path)]
         return next((self.fields[step] for step in reversed(steps) if step in self.fields), None)
 

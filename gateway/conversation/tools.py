@@ -1,7 +1,7 @@
 """Tools: what a client declares, and the declarations that a model takes."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Set
 from typing import Any, Literal
 
 import msgspec
@@ -14,6 +14,7 @@ from gateway.errors import BadRequest, UnsupportedParameter
 from gateway.gemini import json_schema, wire
 from gateway.gemini.call_names import NO_CALLS, CallRules
 from gateway.gemini.capabilities import Capabilities
+from gateway.gemini.schema_references import InlineBudget
 
 MOST_FUNCTIONS = 512
 """Gemini's limit (https://ai.google.dev/api/caching#Tool)."""
@@ -71,6 +72,8 @@ class Tooling(Struct):
     """A request's tools as one model takes them."""
 
     functions: list[wire.FunctionDeclaration] = field(default_factory=list)
+    schema_paths: list[str] = field(default_factory=list)
+    """The client's path of each function's schema."""
     built_ins: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Field of Gemini's `Tool` to its options."""
     choice: wire.FunctionCallingConfig | None = None
@@ -97,6 +100,8 @@ class ToolBox:
         self.functions: dict[str, FunctionTool] = {}
         """By the client's name."""
         self._sent: set[str] = set()
+        self._numbers: dict[str, int] = {}
+        """The last number given to a name that several of the client's names become."""
         self.built_ins: dict[str, dict[str, Any]] = {}
         self.built_ins_at = ""
         self.at = ""
@@ -153,26 +158,28 @@ class ToolBox:
         self.built_ins_at = self.built_ins_at or at
 
     def _free_name(self, name: str) -> str:
-        sent, number = gemini_name(name), 2
+        sent = gemini_name(name)
+        stem = sent[: _LONGEST_NAME - 4]
         while sent in self._sent:
-            sent = f"{gemini_name(name)[: _LONGEST_NAME - 4]}_{number}"
-            number += 1
+            self._numbers[stem] = self._numbers.get(stem, 1) + 1
+            sent = f"{stem}_{self._numbers[stem]}"
         return sent
 
-    def tooling(self, capabilities: Capabilities, notes: Notes) -> Tooling:
-        """Return the tools as a model takes them. Raises BadRequest with the path of what it cannot."""
+    def tooling(self, capabilities: Capabilities, notes: Notes, budget: InlineBudget) -> Tooling:
+        """Return the tools as a model takes them. Raises BadRequest with the path of what it cannot.
+
+        References in the schemas are charged to `budget`.
+        """
         functions = list(self.functions.values())
         if len(functions) > MOST_FUNCTIONS:
             raise too_long(self.at, MOST_FUNCTIONS, len(functions))
         if functions and not capabilities.functions:
             raise UnsupportedParameter("This model cannot call functions.", param=self.at)
         choice, allowed = _calling_config(self, capabilities, notes)
+        sent = [tool for tool in functions if allowed is None or tool.name in allowed]
         return Tooling(
-            [
-                _declaration(tool, capabilities)
-                for tool in functions
-                if allowed is None or tool.name in allowed
-            ],
+            [_declaration(tool, capabilities, budget) for tool in sent],
+            [tool.schema_at for tool in sent],
             dict(self.built_ins),
             choice,
             CallRules(
@@ -187,17 +194,21 @@ class ToolBox:
 
 def gemini_name(name: str) -> str:
     """Return a function's name as Gemini takes it: a letter or `_` first, at most 64 characters."""
-    name = _BAD_CHARACTER.sub("_", name)
+    name = _BAD_CHARACTER.sub("_", name[:_LONGEST_NAME])
     if not (name[0].isalpha() or name[0] == "_"):
         name = f"_{name}"
     return name[:_LONGEST_NAME]
 
 
-def _declaration(tool: FunctionTool, capabilities: Capabilities) -> wire.FunctionDeclaration:
-    return wire.FunctionDeclaration(tool.sent, tool.description, _parameters(tool, capabilities))
+def _declaration(
+    tool: FunctionTool, capabilities: Capabilities, budget: InlineBudget
+) -> wire.FunctionDeclaration:
+    return wire.FunctionDeclaration(tool.sent, tool.description, _parameters(tool, capabilities, budget))
 
 
-def _parameters(tool: FunctionTool, capabilities: Capabilities) -> dict[str, Any] | None:
+def _parameters(
+    tool: FunctionTool, capabilities: Capabilities, budget: InlineBudget
+) -> dict[str, Any] | None:
     """Return a function's schema, or None for a function without parameters: Gemini refuses an empty object."""
     schema = tool.schema
     if not schema:
@@ -209,14 +220,14 @@ def _parameters(tool: FunctionTool, capabilities: Capabilities) -> dict[str, Any
             param=tool.schema_at,
             code="invalid_function_parameters",
         )
-    cleaned = json_schema.sanitize(schema, tool.schema_at, ordered=capabilities.ordered)
+    cleaned = json_schema.sanitize(schema, tool.schema_at, budget, ordered=capabilities.ordered)
     cleaned.setdefault("type", "object")
     return cleaned if cleaned.get("properties") or "$ref" in cleaned else None
 
 
 def _calling_config(
     box: ToolBox, capabilities: Capabilities, notes: Notes
-) -> tuple[wire.FunctionCallingConfig | None, Sequence[str] | None]:
+) -> tuple[wire.FunctionCallingConfig | None, Set[str] | None]:
     """Return functionCallingConfig, and the only functions to declare where the model has no other way to limit."""
     choice = box.choice
     if not box.functions:
@@ -233,7 +244,7 @@ def _calling_config(
     if choice.mode == "allowed":
         if capabilities.validated:
             return wire.FunctionCallingConfig("VALIDATED", names), None
-        return wire.FunctionCallingConfig("AUTO"), choice.names
+        return wire.FunctionCallingConfig("AUTO"), frozenset(choice.names or ())
     mode = {"auto": auto, "none": "NONE", "required": "ANY"}[choice.mode]
     return wire.FunctionCallingConfig(mode, names), None
 

@@ -20,6 +20,7 @@ from gateway.conversation.tools import NO_TOOLING, Tooling
 from gateway.gemini.call_names import CallRules
 from gateway.gemini.capabilities import Capabilities
 from gateway.gemini.rewrites import instructed, json_instruction, maps_json_format, without_json_mode
+from gateway.gemini.schema_references import MOST_INLINED, InlineBudget
 from gateway.gemini.thought_signatures import SignatureKeys, StoredSignatures
 from gateway.gemini.wire import (
     Content,
@@ -65,18 +66,26 @@ class Translation(Struct, frozen=True):
     origins: FieldOrigins
 
 
-def translate(conversation: ConversationBuilder, context: TranslationContext) -> Translation:
-    """Return the Gemini request that means the same. Raises BadRequest with the client's path of what cannot be."""
+def translate(
+    conversation: ConversationBuilder, context: TranslationContext, most_inlined: int = MOST_INLINED
+) -> Translation:
+    """Return the Gemini request that means the same. Raises BadRequest with the client's path of what cannot be.
+
+    Raises SchemaTooLarge when the references of the schemas bring more than `most_inlined` values.
+    """
     if len(conversation.items) > MOST_TURNS:
         raise too_long(conversation.root, MOST_TURNS, len(conversation.items))
-    return _Translator(conversation, context).translate()
+    return _Translator(conversation, context, InlineBudget(most_inlined)).translate()
 
 
 class _Translator:
     """The translation of one conversation for one model: parts that depend on each other meet here."""
 
-    def __init__(self, conversation: ConversationBuilder, context: TranslationContext) -> None:
+    def __init__(
+        self, conversation: ConversationBuilder, context: TranslationContext, budget: InlineBudget
+    ) -> None:
         self._conversation = conversation
+        self._budget = budget
         self._context = context
         self._capabilities = context.capabilities
         self._notes = Notes(strict=conversation.notes.strict, noted=conversation.notes)
@@ -121,13 +130,13 @@ class _Translator:
             audio_format(conversation.modalities, self._capabilities)
             if self._capabilities.output != _TEXT_ONLY
             else None,
-            FieldOrigins(conversation, turns.paths),
+            FieldOrigins(conversation, turns.paths, tooling.schema_paths),
         )
 
     def _tooling(self) -> Tooling:
         box = self._conversation.declared
         if box:
-            tooling = box.tooling(self._capabilities, self._notes)
+            tooling = box.tooling(self._capabilities, self._notes, self._budget)
         elif self._context.search:
             tooling = Tooling()
         else:
@@ -223,7 +232,7 @@ class _Translator:
         limits = SamplingLimits(self._context.model, capabilities, conversation.names, self._notes)
         fields = sampling_fields(conversation.sampling, limits)
         if conversation.output_format is not None:
-            fields |= format_fields(conversation.output_format, capabilities)
+            fields |= format_fields(conversation.output_format, capabilities, self._budget)
         fields["thinking_config"] = self._thinking(fields["max_output_tokens"])
         if conversation.modalities is not NO_MODALITIES or capabilities.output != _TEXT_ONLY:
             fields |= modality_fields(conversation.modalities, capabilities)

@@ -72,9 +72,9 @@ class Exchange:
         """Return the thought signatures that are stored under some keys."""
         return await self.stores.signatures.get(keys, time()) if keys else {}
 
-    def prepare(self, call: GeminiCall, report: ExchangeReport) -> GeminiCall:
-        """Return the call without what its model is known to refuse."""
-        return self._recovery.prepare(call, report)
+    async def prepare(self, call: GeminiCall, report: ExchangeReport) -> GeminiCall:
+        """Return the call without what its model is known to refuse. Raises SchemaTooLarge with the client's path."""
+        return await self._recovery.prepare(call, report)
 
     async def ask(
         self,

@@ -17,6 +17,7 @@ from gateway.exchange.offload import offload
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.call_names import CallRules
 from gateway.gemini.capabilities import CapabilityTable
+from gateway.gemini.schema_references import LIGHT_INLINED, SchemaTooLarge
 from gateway.gemini.thought_signatures import SignatureKeys, StoredSignatures
 from gateway.gemini.wire import GenerateContentRequest, SafetySetting
 from gateway.policy import file_refs
@@ -95,7 +96,8 @@ class Preparation:
         stored: StoredSignatures = {}
         media: Media = {}
         if conversation.calls or conversation.attachments:
-            stored = await self._exchange.stored_signatures(conversation.unsigned(keys))
+            unsigned = await offload(options.heavy, conversation.unsigned, keys)
+            stored = await self._exchange.stored_signatures(unsigned)
             if addresses := conversation.remote_media():
                 media = await self._media.fetch(addresses)
         capabilities = self._capabilities.of(route.model)
@@ -103,12 +105,13 @@ class Preparation:
             route.model, capabilities, self._safety, route.search, options.show_thoughts, keys, stored, media
         )
         call_builder = _CallBuilder(conversation, options, translation_context, self._capabilities)
-        translation = await offload(options.heavy, translate, conversation, translation_context)
-        project = await self._project(translation.request, client) if client.id else ""
+        translation, heavy = await call_builder.translate(route.model)
+        project = await self._project(translation.request, client, heavy=heavy) if client.id else ""
         notes = [*translation.notes, "model"] if route.substituted else translation.notes
         report.notes = notes or None
         plan = self._fallbacks(call_builder, translation, project, route, client, notes)
-        first = self._exchange.prepare(call_builder.call(route.model, translation, project), report)
+        call = call_builder.call(route.model, translation, project, heavy=heavy)
+        first = await self._exchange.prepare(call, report)
         if options.choices > 1 and context.cache:
             report.cached = "off"  # the choices of one answer must differ
         choices = [Choice(first.for_choice(i), i, plan, options.choices == 1) for i in range(options.choices)]
@@ -129,9 +132,9 @@ class Preparation:
             return None
         return FallbackPlan(models, partial(call_builder.for_model, first, project), notes)
 
-    async def _project(self, request: GenerateContentRequest, client: Client) -> str:
+    async def _project(self, request: GenerateContentRequest, client: Client, *, heavy: bool) -> str:
         """Return the project that holds the files and caches an issued key's request names; "" for none."""
-        names = file_refs.named(request)
+        names = await offload(heavy, file_refs.named, request)
         if not names:
             return ""
         owners = self._exchange.stores.file_owners
@@ -146,27 +149,34 @@ class _CallBuilder(Struct, frozen=True):
     context: TranslationContext
     capabilities: CapabilityTable
 
-    async def translate(self, model: str) -> Translation:
-        """Return the translation for a model. Raises BadRequest for what the model cannot be asked."""
-        context = self.context
+    async def translate(self, model: str) -> tuple[Translation, bool]:
+        """Return the translation for a model, and whether it is heavy. Raises BadRequest for what cannot be asked.
+
+        A small body whose schemas inline much is heavy as well: its translation is given up and made in a thread.
+        """
+        context, heavy = self.context, self.options.heavy
         if model != context.model:
             context = structs.replace(context, model=model, capabilities=self.capabilities.of(model))
-        return await offload(self.options.heavy, translate, self.conversation, context)
+        if not heavy:
+            try:
+                return translate(self.conversation, context, LIGHT_INLINED), False
+            except SchemaTooLarge:
+                heavy = True
+        return await offload(heavy, translate, self.conversation, context), True
 
     async def for_model(self, first: Translation, project: str, model: str) -> Translated | None:
         """Return the call of a fallback model, if its answer is read as the first model's answer is."""
         try:
-            translation = await self.translate(model)
+            translation, heavy = await self.translate(model)
         except GatewayError:
             return None
         if (translation.rules, translation.audio_format) != (first.rules, first.audio_format):
             return None
-        return Translated(self.call(model, translation, project), translation.notes)
+        return Translated(self.call(model, translation, project, heavy=heavy), translation.notes)
 
-    def call(self, model: str, translation: Translation, project: str) -> GeminiCall:
+    def call(self, model: str, translation: Translation, project: str, *, heavy: bool) -> GeminiCall:
         """Return the call of the first choice."""
         options = self.options
         return GeminiCall(
-            model, translation.request, options.stream, options.heavy, options.cache_key, project,
-            translation.origins,
-        )  # fmt: skip
+            model, translation.request, options.stream, heavy, options.cache_key, project, translation.origins
+        )

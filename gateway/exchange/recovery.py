@@ -7,6 +7,7 @@ plan, if there is one (`policy.fallback`).
 
 import asyncio
 import random
+from collections.abc import Collection
 from time import monotonic
 
 from gateway.errors import GatewayError, NoUsableKey, UnusableAnswer, UpstreamError
@@ -18,12 +19,16 @@ from gateway.exchange.report import ExchangeReport
 from gateway.gemini import remedies
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.remedies import Remedy
+from gateway.gemini.schema_references import SchemaTooLarge
+from gateway.gemini.wire import GenerateContentRequest
 from gateway.policy.fallback import ModelBreaker, passes_on
 from gateway.policy.learned_refusals import LearnedRefusals
 from gateway.policy.retry import Fail, RetryBudget, RetryConfig, judge
 
 _MOST_REMEDIES = 2
 """Remedies for one call."""
+_INLINING = "json_schema"
+"""The lasting remedy that inlines references, which takes time of its own."""
 
 
 class Recovery:
@@ -37,12 +42,13 @@ class Recovery:
         self._refusals = LearnedRefusals()
         self._breaker = ModelBreaker()
 
-    def prepare(self, call: GeminiCall, report: ExchangeReport) -> GeminiCall:
-        """Return the call without what its model is known to refuse."""
+    async def prepare(self, call: GeminiCall, report: ExchangeReport) -> GeminiCall:
+        """Return the call without what its model is known to refuse. Raises SchemaTooLarge with the client's path."""
         learned = self._refusals.of(call.model, monotonic())
         if not learned:
             return call
-        request, fields = remedies.prepare(call.request, learned)
+        heavy = call.heavy or _INLINING in learned
+        request, fields = await offload(heavy, _prepared, call, learned)
         report.adjust(fields, call.origins)
         return call.with_request(request) if fields else call
 
@@ -112,7 +118,7 @@ class Recovery:
         known = [*plan.notes, *report.adjusted]
         report.adjusted += [name for name in dict.fromkeys([*substitute.notes, "model"]) if name not in known]
         report.fallbacks = [*(report.fallbacks or ()), f"{state.call.model} {why}"]
-        call = self.prepare(substitute.call.for_choice(state.choice.number), report)
+        call = await self.prepare(substitute.call.for_choice(state.choice.number), report)
         state.next_fallback, state.is_fallback = substitute.position, True
         await offload(call.heavy, state.ask, call)
         return True
@@ -125,7 +131,7 @@ class Recovery:
         if remedy is None or (self._strict and not remedy.harmless):
             return False
         call = state.call
-        changed = await offload(call.heavy, _apply, remedy, call, error.message)
+        changed = await offload(True, _apply, remedy, call, error.message)  # it may inline schemas
         if changed is None:
             return False
         state.call = changed
@@ -136,12 +142,29 @@ class Recovery:
         return True
 
 
+def _prepared(call: GeminiCall, learned: Collection[str]) -> tuple[GenerateContentRequest, list[str]]:
+    """Return the request without what its model refuses, and Gemini's fields that it no longer honours."""
+    try:
+        return remedies.prepare(call.request, learned)
+    except SchemaTooLarge as error:
+        raise _at_client(error, call) from None
+
+
 def _apply(remedy: Remedy, call: GeminiCall, message: str) -> GeminiCall | None:
     """Return the call that avoids a refusal, encoded already when it is heavy."""
-    request = remedy.apply(call.request, message)
+    try:
+        request = remedy.apply(call.request, message)
+    except SchemaTooLarge as error:
+        raise _at_client(error, call) from None
     if request is None:
         return None
     changed = call.with_request(request)
     if call.heavy:
         changed.encode()
     return changed
+
+
+def _at_client(error: SchemaTooLarge, call: GeminiCall) -> SchemaTooLarge:
+    """Return the error with the client's path in place of Gemini's."""
+    at = error.param or ""
+    return error.at(call.origins.path(at) or at)

@@ -6,17 +6,11 @@ find field.` Names below `properties` and values of `enum`, `const` and `default
 The client's object is never changed.
 """
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
 from gateway.errors import BadRequest
-from gateway.gemini.schema_references import (
-    definition_name,
-    definitions_of,
-    pointed_schema,
-    recursive_definitions,
-)
+from gateway.gemini.schema_references import InlineBudget, References, SchemaTooLarge, definition_name
 
 Schema = dict[str, Any]
 
@@ -54,46 +48,54 @@ _OF_TYPE: dict[str, frozenset[str]] = {
 """Keywords that concern values of one type only."""
 _OUTER = ("title", "description", "default")
 """Keywords that stay beside `anyOf` when the rest of a schema moves into its branches."""
-_PYTHON_TYPES: tuple[tuple[type, str], ...] = (
-    (bool, "boolean"), (str, "string"), (int, "integer"), (float, "number"), (list, "array"), (dict, "object"),
-)  # fmt: skip
+_PYTHON_TYPES: Mapping[type, str] = {
+    bool: "boolean", str: "string", int: "integer", float: "number", list: "array", dict: "object",
+}  # fmt: skip
 
 
-def sanitize(schema: Mapping[str, Any], param: str, *, ordered: bool = False) -> Schema:
-    """Return a cleaned copy of a schema for `parametersJsonSchema` or `responseJsonSchema`.
+def sanitize(schema: Mapping[str, Any], param: str, budget: InlineBudget, *, ordered: bool = False) -> Schema:
+    """Return a cleaned schema for `parametersJsonSchema` or `responseJsonSchema`.
 
-    `param` is the schema's path in the client's request; `ordered` adds `propertyOrdering`. Raises BadRequest whose
-    message has the path of what is wrong.
+    It shares values such as `default` with the client's. `param` is the schema's path in the client's request;
+    `ordered` adds `propertyOrdering`. Raises BadRequest whose message has the path of what is wrong, and SchemaTooLarge
+    when the request's schemas inline more than `budget`.
     """
-    return _Cleaner(schema, param, ordered=ordered).clean()
+    return _Cleaner(schema, param, budget, ordered=ordered).clean()
 
 
-def strictest(schema: Mapping[str, Any]) -> Schema:
+def strictest(schema: Mapping[str, Any], param: str, budget: InlineBudget) -> Schema:
     """Return a cleaned schema whose constraints are moved into the descriptions, for models that refuse them."""
-    return _Cleaner(schema, "schema", in_words=True).clean()
+    return _Cleaner(schema, param, budget, in_words=True).clean()
 
 
 class _Cleaner:
     """Cleans one schema of what Gemini does not take; `in_words` moves constraints into descriptions."""
 
     def __init__(
-        self, root: Mapping[str, Any], param: str, *, ordered: bool = False, in_words: bool = False
+        self,
+        root: Mapping[str, Any],
+        param: str,
+        budget: InlineBudget,
+        *,
+        ordered: bool = False,
+        in_words: bool = False,
     ) -> None:
         self._root = root
         self._param = param
         self._ordered = ordered
         self._in_words = in_words
         self._schemas = 0
-        self._definitions = definitions_of(root)
-        self._recursive = recursive_definitions(self._definitions)
+        self._references = References(root, param, budget)
         self._used: list[str] = []
+        """Definitions that the cleaned schema refers to."""
+        self._is_used: set[str] = set()
 
     def clean(self) -> Schema:
         """Return the whole schema with the definitions that it uses."""
         cleaned = self._clean(self._root, "", 0)
         definitions: Schema = {}
         for name in self._used:  # grows while definitions are cleaned
-            definitions[name] = self._clean(self._definitions[name], f"$defs.{name}", 1)
+            definitions[name] = self._clean(self._references.definitions[name], _below("$defs", name), 1)
         if definitions:
             cleaned["$defs"] = definitions
         return cleaned
@@ -105,10 +107,7 @@ class _Cleaner:
         """Return a cleaned subschema; `at` is its place, such as `properties.a.items`."""
         self._schemas += 1
         if self._schemas > _MOST_SCHEMAS:
-            raise BadRequest(
-                f"Invalid '{self._param}': more than {_MOST_SCHEMAS} schemas once its references are inlined.",
-                param=self._param,
-            )
+            raise SchemaTooLarge(self._param, _MOST_SCHEMAS, "schemas")
         if depth > _DEEPEST:
             raise self._invalid(at, f"nested more than {_DEEPEST} levels deep")
         if schema is True:
@@ -147,13 +146,13 @@ class _Cleaner:
             case "oneOf":  # Gemini reads it as anyOf
                 self._branches(out, "anyOf", value, _join(at, key), depth)
             case _ if key in _KEPT:
-                out[key] = copy.deepcopy(value)
+                out[key] = value
 
     def _properties(self, out: Schema, value: object, at: str, depth: int) -> None:
         if not isinstance(value, Mapping):
             raise self._invalid(_join(at, "properties"), "expected an object")
         out["properties"] = {
-            name: self._clean(inner, _join(at, f"properties.{name}"), depth + 1)
+            name: self._clean(inner, _below(_join(at, "properties"), name), depth + 1)
             for name, inner in value.items()
             if inner is not False
         }
@@ -163,7 +162,9 @@ class _Cleaner:
         if not isinstance(value, list):
             raise self._invalid(at, "expected an array")
         cleaned = [
-            self._clean(inner, f"{at}[{i}]", depth + 1) for i, inner in enumerate(value) if inner is not False
+            self._clean(inner, _at_index(at, i), depth + 1)
+            for i, inner in enumerate(value)
+            if inner is not False
         ]
         if cleaned:
             out[key] = [*out.get(key, ()), *cleaned]
@@ -194,41 +195,54 @@ class _Cleaner:
         if not isinstance(ref, str):
             raise self._invalid(_join(at, "$ref"), "expected a string")
         beside = {k: v for k, v in schema.items() if not k.startswith("$") and k != "definitions"}
-        name = definition_name(ref)
-        if name is not None and name in self._definitions:
-            if beside and name not in self._recursive:
-                return self._clean({**_mapping(self._definitions[name]), **beside}, at, depth + 1)
-            if name not in self._used:
+        name, references = definition_name(ref), self._references
+        if name is not None and name in references.definitions:
+            if beside and name not in references.recursive:
+                target = references.inline(references.definitions[name])
+                return self._clean({**target, **beside}, at, depth + 1)
+            if name not in self._is_used:
+                self._is_used.add(name)
                 self._used.append(name)
             return {"$ref": f"#/$defs/{name}"}
         if ref == "#":
             return {"$ref": "#"}
-        target = pointed_schema(self._root, ref)
-        if target is None:
+        pointed = references.pointed(ref)
+        if pointed is None:
             return self._clean(beside, at, depth)
-        return self._clean({**target, **beside}, at, depth + 1)
+        return self._clean({**references.inline(pointed), **beside}, at, depth + 1)
 
     def _merge_all(self, out: Schema, value: object, at: str, depth: int) -> None:
         """Merge the schemas of allOf; the first value of a keyword wins, properties and required are united."""
         if not isinstance(value, list):
             raise self._invalid(_join(at, "allOf"), "expected an array")
+        properties = [out["properties"]] if "properties" in out else []
+        required = dict.fromkeys(out.get("required", ()))
         for i, inner in enumerate(value):
-            cleaned = self._clean(self._resolved(inner), _join(at, f"allOf[{i}]"), depth + 1)
+            place = _at_index(_join(at, "allOf"), i)
+            cleaned = self._clean(self._resolved(inner), place, depth + 1)
             for key, added in cleaned.items():
                 if key == "properties":
-                    out[key] = {**added, **out.get(key, {})}
+                    properties.append(added)
                 elif key == "required":
-                    out[key] = list(dict.fromkeys([*out.get(key, ()), *added]))
+                    required.update(dict.fromkeys(added))
                 else:
                     out.setdefault(key, added)
+        if properties:
+            united: Schema = {}
+            for added in reversed(properties):
+                united.update(added)
+            out["properties"] = united
+        if required:
+            out["required"] = list(required)
 
     def _resolved(self, schema: object) -> object:
         """Return the target of a reference to a definition, unless it is recursive."""
         if not isinstance(schema, Mapping) or not isinstance(schema.get("$ref"), str):
             return schema
-        name = definition_name(schema["$ref"])
-        if name in self._definitions and name not in self._recursive:
-            return {**_mapping(self._definitions[name]), **{k: v for k, v in schema.items() if k != "$ref"}}
+        name, references = definition_name(schema["$ref"]), self._references
+        if name in references.definitions and name not in references.recursive:
+            target = references.inline(references.definitions[name])
+            return {**target, **{k: v for k, v in schema.items() if k != "$ref"}}
         return schema
 
 
@@ -264,7 +278,7 @@ def _add_enum(out: Schema, schema: Mapping[str, Any]) -> None:
         values = list(schema["enum"])
     else:
         return
-    kept = [copy.deepcopy(value) for value in values if value is not None and value != ""]
+    kept = [value for value in values if value is not None and value != ""]
     if None in values and not kept:
         out["type"] = "null"
         return
@@ -278,7 +292,7 @@ def _add_enum(out: Schema, schema: Mapping[str, Any]) -> None:
 
 
 def _type_of(value: object) -> str:
-    return next((name for kind, name in _PYTHON_TYPES if isinstance(value, kind)), "null")
+    return _PYTHON_TYPES.get(type(value), "null")
 
 
 def _add_format(out: Schema, schema: Mapping[str, Any]) -> None:
@@ -342,9 +356,14 @@ def _or_null(out: Schema) -> None:
         out.update(inner)
 
 
-def _mapping(schema: object) -> Mapping[str, Any]:
-    return schema if isinstance(schema, Mapping) else {}
-
-
 def _join(at: str, step: str) -> str:
     return f"{at}.{step}" if at and step else at or step
+
+
+def _below(at: str, name: str) -> str:
+    """Return the place of a name. No place is much longer than an error repeats: long names may lie in one another."""
+    return at if len(at) > _LONGEST_PLACE else _join(at, name[:_LONGEST_PLACE])
+
+
+def _at_index(at: str, i: int) -> str:
+    return at if len(at) > _LONGEST_PLACE else f"{at}[{i}]"

@@ -3,12 +3,12 @@
 The older fields `parameters` and `responseSchema` take a part of OpenAPI 3.0 (https://ai.google.dev/api/caching#Schema).
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
+from gateway.gemini.schema_references import InlineBudget, References, definition_name
+
 Schema = dict[str, Any]
-Definitions = Mapping[str, Any]
 
 _KEPT = frozenset(
     (
@@ -22,53 +22,97 @@ _FORMATS = {
     "INTEGER": {"int32", "int64"},
 }
 _DEEPEST = 100
-_REF = re.compile(r"#/(?:\$defs|definitions)/(.+)")
+"""Levels of the result. Definitions may lie in one another without end."""
+_LONGEST_NAME = 64
+"""Characters of a definition's name in a description."""
 
 
-def classic(schema: Mapping[str, Any]) -> Schema:
-    """Return the nearest older Schema; keywords without an equivalent are left out."""
-    definitions = schema.get("$defs")
-    return _convert(schema, definitions if isinstance(definitions, Mapping) else {}, ())
+def classic(schema: Mapping[str, Any], param: str, budget: InlineBudget) -> Schema:
+    """Return the nearest older Schema; keywords without an equivalent are left out.
+
+    `param` is the schema's path. Raises SchemaTooLarge when the request's definitions inline more than `budget`.
+    """
+    return _Converter(References(schema, param, budget)).convert(schema, 0)
 
 
-def _convert(schema: Mapping[str, Any], definitions: Definitions, above: tuple[str, ...]) -> Schema:
-    """Return one converted schema; `above` names the definitions around it, so that a circle ends as an object."""
-    ref = schema.get("$ref")
-    if isinstance(ref, str):
-        match = _REF.fullmatch(ref)
-        name = match[1] if match else ""
-        target = definitions.get(name)
-        if name in above or not isinstance(target, Mapping) or len(above) > _DEEPEST:
-            return {"type": "OBJECT", "description": f"A {name or 'value'} as above"}
+class _Converter:
+    """Converts one schema; a reference becomes its definition, and a circle of them ends as an object."""
+
+    def __init__(self, references: References) -> None:
+        self._references = references
+        self._above: list[str] = []
+        """Names of the definitions around the schema that is converted."""
+
+    def convert(self, schema: Mapping[str, Any], depth: int) -> Schema:
+        """Return one converted schema."""
+        ref = schema.get("$ref")
+        if isinstance(ref, str):
+            return self._definition(ref, schema, depth)
+        out = {key: value for key, value in schema.items() if key in _KEPT}
+        self._add_alternatives(out, schema, depth)
+        _add_type(out, schema)
+        _add_enum(out, schema)
+        self._add_properties(out, schema, depth)
+        self._add_items(out, schema, depth)
+        form = schema.get("format")
+        if isinstance(form, str) and form in _FORMATS.get(out.get("type", ""), ()):
+            out.setdefault("format", form)
+        return out
+
+    def _definition(self, ref: str, schema: Mapping[str, Any], depth: int) -> Schema:
+        """Return the definition that a reference means, with the keywords beside the reference."""
+        name = definition_name(ref) or ""
+        target = self._references.definitions.get(name)
+        if name in self._above or not isinstance(target, Mapping) or depth >= _DEEPEST:
+            return {"type": "OBJECT", "description": f"A {name[:_LONGEST_NAME] or 'value'} as above"}
         beside = {key: value for key, value in schema.items() if key != "$ref"}
-        return _convert({**target, **beside}, definitions, (*above, name))
-    out = {key: value for key, value in schema.items() if key in _KEPT}
-    _add_alternatives(out, schema, definitions, above)
-    _add_type(out, schema)
-    _add_enum(out, schema)
-    _add_properties(out, schema, definitions, above)
-    _add_items(out, schema, definitions, above)
-    if schema.get("format") in _FORMATS.get(out.get("type", ""), ()):
-        out.setdefault("format", schema["format"])
-    return out
+        self._above.append(name)
+        converted = self.convert({**self._references.inline(target), **beside}, depth + 1)
+        self._above.pop()
+        return converted
 
+    def _add_alternatives(self, out: Schema, schema: Mapping[str, Any], depth: int) -> None:
+        """Add anyOf without null, which becomes a flag; a single alternative replaces anyOf."""
+        branches = schema.get("anyOf") or schema.get("oneOf")
+        if not isinstance(branches, list):
+            return
+        kept = [b for b in branches if isinstance(b, Mapping) and str(b.get("type")).lower() != "null"]
+        if len(kept) < len(branches):
+            out["nullable"] = True
+        converted = [self.convert(branch, depth + 1) for branch in kept]
+        if len(converted) == 1:
+            for key, value in converted[0].items():
+                out.setdefault(key, value)
+        elif converted:
+            out["anyOf"] = converted
 
-def _add_alternatives(
-    out: Schema, schema: Mapping[str, Any], definitions: Definitions, above: tuple[str, ...]
-) -> None:
-    """Add anyOf without null, which becomes a flag; a single alternative replaces anyOf."""
-    branches = schema.get("anyOf") or schema.get("oneOf")
-    if not isinstance(branches, list):
-        return
-    kept = [b for b in branches if isinstance(b, Mapping) and str(b.get("type")).lower() != "null"]
-    if len(kept) < len(branches):
-        out["nullable"] = True
-    converted = [_convert(branch, definitions, above) for branch in kept]
-    if len(converted) == 1:
-        for key, value in converted[0].items():
-            out.setdefault(key, value)
-    elif converted:
-        out["anyOf"] = converted
+    def _add_properties(self, out: Schema, schema: Mapping[str, Any], depth: int) -> None:
+        """Add properties; an object without any becomes a string (`should be non-empty for OBJECT type`)."""
+        properties = schema.get("properties")
+        if isinstance(properties, Mapping) and properties:
+            out["type"] = "OBJECT"
+            out["properties"] = {
+                name: self.convert(_mapping(inner), depth + 1) for name, inner in properties.items()
+            }
+            names = schema.get("required")
+            required = [
+                name
+                for name in (names if isinstance(names, list) else ())
+                if isinstance(name, str) and name in properties
+            ]
+            if required:
+                out["required"] = required
+        elif out.get("type") == "OBJECT":
+            out["type"] = "STRING"
+            out["description"] = f"{out.get('description') or ''} JSON object".strip()
+
+    def _add_items(self, out: Schema, schema: Mapping[str, Any], depth: int) -> None:
+        """Add the items of an array, which must have a type (`items: missing field`, `schema must have a type`)."""
+        if out.get("type") != "ARRAY":
+            return
+        out["items"] = self.convert(_mapping(schema.get("items")), depth + 1)
+        if not out["items"].keys() & {"type", "anyOf"}:
+            out["items"]["type"] = "STRING"
 
 
 def _add_type(out: Schema, schema: Mapping[str, Any]) -> None:
@@ -100,35 +144,6 @@ def _add_enum(out: Schema, schema: Mapping[str, Any]) -> None:
 
 def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _add_properties(
-    out: Schema, schema: Mapping[str, Any], definitions: Definitions, above: tuple[str, ...]
-) -> None:
-    """Add properties; an object without any becomes a string (`should be non-empty for OBJECT type`)."""
-    properties = schema.get("properties")
-    if isinstance(properties, Mapping) and properties:
-        out["type"] = "OBJECT"
-        out["properties"] = {
-            name: _convert(_mapping(inner), definitions, above) for name, inner in properties.items()
-        }
-        required = [name for name in schema.get("required") or () if name in properties]
-        if required:
-            out["required"] = required
-    elif out.get("type") == "OBJECT":
-        out["type"] = "STRING"
-        out["description"] = f"{out.get('description') or ''} JSON object".strip()
-
-
-def _add_items(
-    out: Schema, schema: Mapping[str, Any], definitions: Definitions, above: tuple[str, ...]
-) -> None:
-    """Add the items of an array, which must have a type (`items: missing field`, `schema must have a type`)."""
-    if out.get("type") != "ARRAY":
-        return
-    out["items"] = _convert(_mapping(schema.get("items")), definitions, above)
-    if not out["items"].keys() & {"type", "anyOf"}:
-        out["items"]["type"] = "STRING"
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

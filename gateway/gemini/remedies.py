@@ -13,6 +13,7 @@ from msgspec import Struct, structs
 from gateway.errors import BadRequest, GatewayError, UnusableAnswer
 from gateway.gemini import json_schema, openapi_schema, thought_signatures
 from gateway.gemini.rewrites import instructed, json_instruction, maps_json_format, without_json_mode
+from gateway.gemini.schema_references import InlineBudget
 from gateway.gemini.wire import (
     Content,
     FunctionDeclaration,
@@ -27,6 +28,7 @@ Request = GenerateContentRequest
 Apply = Callable[[Request, str], Request | None]
 """Takes the request and Gemini's message; returns the new request, or None when nothing changes."""
 
+_RESPONSE_SCHEMA = "generation_config.response_json_schema"
 _LEAST_BUDGET = 128
 """The smallest thinking budget of models that always think (https://ai.google.dev/gemini-api/docs/thinking)."""
 
@@ -248,15 +250,18 @@ def _drop_category(request: Request, message: str) -> Request | None:
 def _strictest_schemas(request: Request, _: str) -> Request | None:
     """Tell constraints in words: some models do not know their keywords."""
 
-    def stricter(function: FunctionDeclaration) -> FunctionDeclaration:
+    budget = InlineBudget()
+
+    def stricter(function: FunctionDeclaration, at: str) -> FunctionDeclaration:
         schema = function.parameters_json_schema
         if schema is None:
             return function
-        return structs.replace(function, parameters_json_schema=json_schema.strictest(schema))
+        schema = json_schema.strictest(schema, f"{at}.parameters_json_schema", budget)
+        return structs.replace(function, parameters_json_schema=schema)
 
     config = request.generation_config
     if config is not None and config.response_json_schema is not None:
-        schema = json_schema.strictest(config.response_json_schema)
+        schema = json_schema.strictest(config.response_json_schema, _RESPONSE_SCHEMA, budget)
         config = structs.replace(config, response_json_schema=schema)
     return _with_schemas(request, stricter, config)
 
@@ -264,29 +269,40 @@ def _strictest_schemas(request: Request, _: str) -> Request | None:
 def _classic_schemas(request: Request, _: str) -> Request | None:
     """Use the older Schema fields instead of JSON Schema. Return None if the request has no JSON Schema."""
 
-    def classic(function: FunctionDeclaration) -> FunctionDeclaration:
+    budget = InlineBudget()
+
+    def classic(function: FunctionDeclaration, at: str) -> FunctionDeclaration:
         schema = function.parameters_json_schema
         if schema is None:
             return function
-        parameters = openapi_schema.classic(schema)
+        parameters = openapi_schema.classic(schema, f"{at}.parameters_json_schema", budget)
         return structs.replace(function, parameters=parameters, parameters_json_schema=None)
 
     config = request.generation_config
     if config is not None and config.response_json_schema is not None:
-        schema = openapi_schema.classic(config.response_json_schema)
+        schema = openapi_schema.classic(config.response_json_schema, _RESPONSE_SCHEMA, budget)
         config = structs.replace(config, response_schema=schema, response_json_schema=None)
     return _with_schemas(request, classic, config)
 
 
 def _with_schemas(
     request: Request,
-    change: Callable[[FunctionDeclaration], FunctionDeclaration],
+    change: Callable[[FunctionDeclaration, str], FunctionDeclaration],
     config: GenerationConfig | None,
 ) -> Request | None:
-    """Return the request with changed declarations and another config, or None when nothing differs."""
+    """Return the request with changed declarations and another config, or None when nothing differs.
+
+    `change` takes a declaration and its path in the request.
+    """
     tools = [
-        _with_functions(tool, [change(f) for f in tool.function_declarations or ()])
-        for tool in request.tools or ()
+        _with_functions(
+            tool,
+            [
+                change(function, f"tools[{i}].function_declarations[{j}]")
+                for j, function in enumerate(tool.function_declarations or ())
+            ],
+        )
+        for i, tool in enumerate(request.tools or ())
     ]
     changed = structs.replace(request, tools=tools or None, generation_config=config)
     return changed if changed != request else None

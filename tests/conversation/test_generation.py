@@ -15,6 +15,7 @@ from gateway.conversation.generation import (
 from gateway.conversation.notes import Notes
 from gateway.errors import BadRequest, UnsupportedParameter
 from gateway.gemini.capabilities import Capabilities
+from gateway.gemini.schema_references import InlineBudget
 
 NEWEST = Capabilities()
 
@@ -134,7 +135,9 @@ def test_a_field_has_the_clients_name_or_else_openais() -> None:
 
 
 def test_json_without_a_schema() -> None:
-    assert format_fields(OutputFormat("f"), NEWEST) == {"response_mime_type": "application/json"}
+    assert format_fields(OutputFormat("f"), NEWEST, InlineBudget()) == {
+        "response_mime_type": "application/json"
+    }
 
 
 @pytest.mark.parametrize(
@@ -151,7 +154,7 @@ def test_a_formats_description_becomes_that_of_a_schema_without_one(
 ) -> None:
     schema = {"type": "object", "properties": {"a": {"type": "string"}}, **({"description": own} if own else {})}  # fmt: skip
 
-    fields = format_fields(OutputFormat("f", schema, described), NEWEST)
+    fields = format_fields(OutputFormat("f", schema, described), NEWEST, InlineBudget())
 
     assert fields["response_mime_type"] == "application/json"
     assert fields["response_json_schema"] == schema | ({"description": expected} if expected else {})
@@ -160,7 +163,9 @@ def test_a_formats_description_becomes_that_of_a_schema_without_one(
 def test_the_order_of_properties_is_written_down_for_models_that_lose_it() -> None:
     wanted = OutputFormat("f", {"type": "object", "properties": {"b": {}, "a": {}}})
 
-    kept, lost = (format_fields(wanted, Capabilities(ordered=ordered)) for ordered in (False, True))
+    kept, lost = (
+        format_fields(wanted, Capabilities(ordered=ordered), InlineBudget()) for ordered in (False, True)
+    )
 
     assert "propertyOrdering" not in kept["response_json_schema"]
     assert lost["response_json_schema"]["propertyOrdering"] == ["b", "a"]
@@ -168,6 +173,10 @@ def test_the_order_of_properties_is_written_down_for_models_that_lose_it() -> No
 
 def test_a_schema_that_cannot_be_is_refused_at_the_clients_field() -> None:
     with pytest.raises(BadRequest) as caught:
-        format_fields(OutputFormat("f", {"type": "object", "properties": []}, schema_at="f.schema"), NEWEST)
+        format_fields(
+            OutputFormat("f", {"type": "object", "properties": []}, schema_at="f.schema"),
+            NEWEST,
+            InlineBudget(),
+        )
 
     assert caught.value.param == "f.schema"

@@ -9,6 +9,7 @@ from gateway.conversation.tools import MOST_FUNCTIONS, Choice, ChoiceMode, ToolB
 from gateway.errors import BadRequest, UnsupportedParameter
 from gateway.gemini.call_names import CallRules
 from gateway.gemini.capabilities import Capabilities
+from gateway.gemini.schema_references import InlineBudget
 from gateway.gemini.wire import FunctionCallingConfig, FunctionDeclaration, Tool
 
 NEWEST = Capabilities()
@@ -26,7 +27,7 @@ def box_of(*names: str, strict: bool = False) -> ToolBox:
 
 def tooling_of(box: ToolBox, capabilities: Capabilities = NEWEST) -> tuple[Tooling, list[str]]:
     notes = Notes()
-    return box.tooling(capabilities, notes), notes.distinct()
+    return box.tooling(capabilities, notes, InlineBudget()), notes.distinct()
 
 
 def choose(

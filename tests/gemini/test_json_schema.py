@@ -1,5 +1,6 @@
 """Cleaning JSON Schema: a row for each keyword, and properties that hold for any input."""
 
+import contextlib
 import copy
 import json
 from typing import Any
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 from gateway.errors import BadRequest
 from gateway.gemini.json_schema import sanitize, strictest
 from gateway.gemini.openapi_schema import classic
+from gateway.gemini.schema_references import InlineBudget, SchemaTooLarge
+from tests.support.steps import steps
 
 NULL = {"type": "null"}
 A = {"type": "object", "properties": {"n": {"type": "integer"}}}
@@ -91,7 +94,7 @@ ROWS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("schema", "expected"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
 def test_a_schema_is_cleaned(schema: dict[str, Any], expected: dict[str, Any]) -> None:
-    assert sanitize(schema, "f") == expected
+    assert sanitize(schema, "f", InlineBudget()) == expected
 
 
 @pytest.mark.parametrize(
@@ -113,7 +116,7 @@ def test_a_schema_is_cleaned(schema: dict[str, Any], expected: dict[str, Any]) -
 )
 def test_an_invalid_schema_is_refused_with_its_place(schema: dict[str, Any], message: str) -> None:
     with pytest.raises(BadRequest) as caught:
-        sanitize(schema, "f")
+        sanitize(schema, "f", InlineBudget())
 
     assert (caught.value.message, caught.value.param) == (message, "f")
 
@@ -124,7 +127,7 @@ def test_references_that_multiply_do_not_explode() -> None:
         for i in range(30)
     }
     with pytest.raises(BadRequest, match="more than 10000 schemas"):
-        sanitize({"$ref": "#/$defs/D0", "title": "t", "$defs": definitions}, "f")
+        sanitize({"$ref": "#/$defs/D0", "title": "t", "$defs": definitions}, "f", InlineBudget())
 
 
 NESTS: dict[str, Any] = {
@@ -142,26 +145,27 @@ def test_a_schema_is_at_most_100_levels_deep(keyword: str) -> None:
     schema: dict[str, Any] = {"type": "string"}
     for _ in range(100):
         schema = NESTS[keyword](schema)
-    sanitize(schema, "f")
+    sanitize(schema, "f", InlineBudget())
 
     with pytest.raises(BadRequest, match="levels deep"):
-        sanitize(NESTS[keyword](schema), "f")
+        sanitize(NESTS[keyword](schema), "f", InlineBudget())
 
 
 def test_property_ordering_is_added_where_it_is_needed() -> None:
-    assert sanitize({"properties": {"b": {}, "a": {}}}, "f", ordered=True)["propertyOrdering"] == [
+    assert sanitize({"properties": {"b": {}, "a": {}}}, "f", InlineBudget(), ordered=True)[
+        "propertyOrdering"
+    ] == [
         "b",
         "a",
     ]
 
 
 def test_constraints_in_words() -> None:
-    schema = strictest(
-        {"type": "object", "properties": {"a": {"type": "string", "minLength": 3, "description": "An a."}}}
-    )
+    a = {"type": "string", "minLength": 3, "description": "An a."}
+    schema = strictest({"type": "object", "properties": {"a": a}}, "f", InlineBudget())
 
     assert schema["properties"]["a"] == {"type": "string", "description": "An a. (Constraint: minLength 3)"}
-    assert strictest(schema) == schema
+    assert strictest(schema, "f", InlineBudget()) == schema
 
 
 KEYWORDS = ["type", "properties", "items", "anyOf", "allOf", "oneOf", "enum", "const", "$ref", "$defs", "definitions",
@@ -177,9 +181,64 @@ SCHEMAS = st.recursive(VALUES, lambda inner: st.lists(inner, max_size=3)
 def test_any_object_is_cleaned_or_refused_and_never_changed(schema: dict[str, Any]) -> None:
     before = copy.deepcopy(schema)
     try:
-        cleaned = sanitize(schema, "f")
-        assert sanitize(cleaned, "f") == cleaned
-        json.dumps([strictest(cleaned), classic(cleaned)])
+        cleaned = sanitize(schema, "f", InlineBudget())
+        assert sanitize(cleaned, "f", InlineBudget()) == cleaned
+        json.dumps([strictest(cleaned, "f", InlineBudget()), classic(cleaned, "f", InlineBudget())])
     except BadRequest:
         pass
     assert schema == before
+
+
+BOMBS: dict[str, dict[str, Any]] = {
+    "a pointer to many numbers": {
+        "x": {"a": [1] * 24_000},
+        "properties": {f"p{i}": {"$ref": "#/x"} for i in range(1300)},
+    },
+    "a definition of many keywords": {
+        "$defs": {"X": {f"k{i}": 1 for i in range(8000)}},
+        "properties": {f"p{i}": {"$ref": "#/$defs/X", "title": ""} for i in range(1500)},
+    },
+    "a definition with a long default": {
+        "$defs": {"X": {"default": "x" * 60_000}},
+        "properties": {f"p{i}": {"$ref": "#/$defs/X", "title": ""} for i in range(1500)},
+    },
+    "a chain of definitions": {
+        "$ref": "#/$defs/D0",
+        "$defs": {f"D{i}": {"items": {"$ref": f"#/$defs/D{i + 1}"}} for i in range(3500)},
+    },
+    "definitions that double": {
+        "$ref": "#/$defs/D0",
+        "title": "t",
+        "$defs": {
+            f"D{i}": {"anyOf": [{"$ref": f"#/$defs/D{i + 1}", "title": name} for name in "ab"]}
+            for i in range(40)
+        },
+    },
+    "pointers into one another": {
+        "x": [{"x": [{"x": [{"x": [1] * 20_000}]}]}],
+        "properties": {f"p{i}": {"$ref": "#/x/0" + "/x/0" * (i % 3)} for i in range(2000)},
+    },
+    "references in allOf": {
+        "$defs": {"X": {"properties": {f"k{i}": {} for i in range(5000)}}},
+        "allOf": [{"$ref": "#/$defs/X"} for _ in range(2000)],
+    },
+    "properties in allOf": {"allOf": [{"properties": {f"k{i}": {}}} for i in range(4900)]},
+    "names inside names": {"properties": {"x" * 60_000: {"properties": {f"p{i}": {} for i in range(7000)}}}},
+    "unknown references": {"properties": {f"p{i}": {"$ref": "#/" + "a/" * 20} for i in range(2000)}},
+}  # fmt: skip
+"""Schemas of 128 KB or less that inline, copy or walk more than their size shows."""
+
+
+@pytest.mark.row("A3", "A4", "C27")
+@pytest.mark.parametrize("name", BOMBS)
+def test_a04_a_schema_takes_no_more_time_than_its_size(name: str) -> None:
+    schema = BOMBS[name]
+    cleaned: list[dict[str, Any]] = []
+
+    def work() -> None:
+        with contextlib.suppress(SchemaTooLarge):
+            cleaned.append(sanitize(schema, "f", InlineBudget()))
+
+    assert len(json.dumps(schema)) < 250_000
+    assert steps(work) < 2_000_000
+    assert len(json.dumps(cleaned)) < 8_000_000

@@ -5,11 +5,14 @@ from typing import Any
 import pytest
 
 from gateway.gemini.schema_references import (
+    InlineBudget,
+    References,
+    SchemaTooLarge,
     definition_name,
     definitions_of,
-    pointed_schema,
     recursive_definitions,
 )
+from tests.support.steps import steps
 
 ROOT: dict[str, Any] = {
     "properties": {"a": {"type": "string"}, "a/b": {"type": "integer"}, "~": {"type": "null"}},
@@ -49,6 +52,8 @@ def test_the_name_of_a_definition(ref: str, name: str | None) -> None:
         ("#/anyOf/0", {"type": "boolean"}),
         ("#/anyOf/1", None),
         ("#/anyOf/x", None),
+        ("#/anyOf/" + "9" * 5000, None),
+        ("#/anyOf/\u00b2", None),
         ("#/nothing", None),
         ("#/properties/a/type", None),
         ("#/properties/a/type/deeper", None),
@@ -59,7 +64,7 @@ def test_the_name_of_a_definition(ref: str, name: str | None) -> None:
     ],
 )
 def test_a_pointer_leads_to_a_schema_that_may_be_inlined(ref: str, target: Any) -> None:
-    assert pointed_schema(ROOT, ref) == target
+    assert References(ROOT, "f", InlineBudget()).pointed(ref) == target
 
 
 def test_recursive_definitions_are_those_that_come_back() -> None:
@@ -76,3 +81,49 @@ def test_recursive_definitions_are_those_that_come_back() -> None:
     }
 
     assert recursive_definitions(definitions) == {"B", "C", "Self"}
+
+
+def chain(length: int, **beside: Any) -> dict[str, Any]:
+    """Definitions of which each names the next."""
+    return {f"D{i}": {"items": {"$ref": f"#/$defs/D{i + 1}"}, **beside} for i in range(length)}
+
+
+@pytest.mark.row("A4")
+def test_a04_the_time_for_circles_is_linear() -> None:
+    """A chain was walked from each of its names: twice the names took four times as long."""
+    short, long = (steps(lambda n=n: recursive_definitions(chain(n))) for n in (500, 2000))
+
+    assert long < 4.5 * short
+
+
+@pytest.mark.row("A4")
+def test_a04_a_long_circle_is_seen() -> None:
+    names = chain(5000) | {"D5000": {"items": {"$ref": "#/$defs/D0"}}, "Out": {"$ref": "#/$defs/D7"}}
+
+    assert recursive_definitions(names) == {f"D{i}" for i in range(5001)}
+
+
+@pytest.mark.row("A4")
+def test_a04_a_target_is_walked_once() -> None:
+    root = {"x": {"a": list(range(5000))}}
+    references = References(root, "f", InlineBudget(1_000_000))
+    references.inline(references.pointed("#/x"))
+
+    assert steps(lambda: [references.inline(references.pointed("#/x")) for _ in range(100)]) < 5000
+
+
+@pytest.mark.row("A3", "A4")
+def test_a03_what_is_inlined_is_charged() -> None:
+    root = {"x": {"a": [1] * 96}, "y": {"text": "x" * 640}, "$defs": {"Z": {"k" * 640: 1}}}
+    budget = InlineBudget(317)
+    references = References(root, "tools[3].parameters", budget)
+    for _ in range(3):
+        references.inline(root["x"])
+    references.inline(root["y"])
+    with pytest.raises(
+        SchemaTooLarge, match=r"^Invalid 'tools\[3\].parameters': more than 317 values once"
+    ) as caught:
+        references.inline(references.definitions["Z"])
+
+    assert caught.value.param == "tools[3].parameters"
+    assert caught.value.at("f").message.startswith("Invalid 'f': more than 317 values")

@@ -5,7 +5,7 @@ import copy
 import json
 import random
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import aiohttp
@@ -81,15 +81,19 @@ async def _upstream(request: web.Request) -> web.Response:
     return web.json_response(answer)
 
 
+Upstream = Callable[[web.Request], Awaitable[web.Response]]
+
+
 class Bench:
     """A gateway, an upstream that takes everything, and a client, in a loop of their own."""
 
-    def __init__(self, path: str = "/v1/chat/completions") -> None:
+    def __init__(self, path: str = "/v1/chat/completions", upstream: Upstream = _upstream) -> None:
         self.path = path
+        self._answer = upstream
 
     async def start(self) -> None:
         app = web.Application(client_max_size=2**26)
-        app.router.add_post("/{path:.*}", _upstream)
+        app.router.add_post("/{path:.*}", self._answer)
         self._upstream = web.AppRunner(app)
         await self._upstream.setup()
         await web.TCPSite(self._upstream, "127.0.0.1", 0).start()
