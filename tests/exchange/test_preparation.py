@@ -1,5 +1,6 @@
 """A conversation becomes calls of Gemini: its model, its choices, its files and its fallbacks."""
 
+import threading
 from time import time
 
 import pytest
@@ -8,6 +9,7 @@ from msgspec import structs
 from gateway.conversation import parts
 from gateway.conversation.builder import ConversationBuilder
 from gateway.conversation.generation import Sampling
+from gateway.conversation.translation import translate
 from gateway.errors import BadRequest, Forbidden
 from gateway.exchange.context import RequestContext, dry_context
 from gateway.exchange.preparation import PreparedRequest, RequestOptions
@@ -208,3 +210,34 @@ async def test_a_heavy_request_is_translated_all_the_same(serve: Serve) -> None:
 
     assert heavy.call.request == light.call.request
     assert (heavy.call.heavy, heavy.call.cache_key) == (True, "c")
+
+
+@pytest.mark.row("A3", "A4")
+@pytest.mark.parametrize(("references", "heavy"), [(4, False), (60, True)])
+async def test_a04_a_small_body_that_inlines_much_is_translated_in_a_thread(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, references: int, heavy: bool
+) -> None:
+    services = await services_of(serve)
+    threads: list[str] = []
+
+    def watched(*arguments: object) -> object:
+        threads.append(threading.current_thread().name)
+        return translate(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("gateway.exchange.preparation.translate", watched)
+    conversation = said()
+    target = {"type": "object", "properties": {f"k{i}": {} for i in range(100)}}
+    schema = {
+        "type": "object",
+        "$defs": {"T": target},
+        "properties": {f"p{i}": {"$ref": "#/$defs/T", "title": ""} for i in range(references)},
+    }
+    conversation.tools.function("f", None, schema, "tools[0]", "tools[0].parameters")
+    request, _ = await prepared(services, RequestOptions("gemini-2.5-flash"), conversation)
+
+    main = threading.main_thread().name
+    assert [name == main for name in threads] == ([True, False] if heavy else [True])
+    assert request.call.heavy is heavy
+    tools = request.call.request.tools or []
+    declared = (tools[0].function_declarations or [])[0].parameters_json_schema or {}
+    assert len(declared["properties"][f"p{references - 1}"]["properties"]) == 100
