@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import secrets
+from contextlib import suppress
 from urllib.parse import quote, urlsplit
 
 HEAD = b"Host: x\r\nAuthorization: Bearer AQ.k\r\n"
@@ -28,17 +29,10 @@ def _forms(key: str) -> list[str]:
     return [*runs, quote(key, safe=""), *encoded]
 
 
-async def raw(base: str, *pieces: bytes, half_close: bool = False, seconds: float = 20) -> bytes:
+async def raw(base: str, *pieces: bytes, seconds: float = 20) -> bytes:
     """Send bytes on a connection of their own, and return all that comes back until the gateway closes it."""
     reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(base).port)
-    try:
-        for piece in pieces:
-            writer.write(piece)
-            await writer.drain()
-        if half_close:
-            writer.write_eof()
-    except ConnectionError:
-        pass  # refused while it was still being sent: the answer may be there all the same
+    await _send(writer, pieces)
     answer = b""
     try:
         async with asyncio.timeout(seconds):
@@ -49,6 +43,33 @@ async def raw(base: str, *pieces: bytes, half_close: bool = False, seconds: floa
     finally:
         writer.close()
     return answer
+
+
+async def answered(base: str, *pieces: bytes, seconds: float = 20) -> bytes:
+    """Send bytes, and return the first answer as soon as it is complete. "" if the connection is closed before."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(base).port)
+    sending = asyncio.create_task(_send(writer, pieces))
+    try:
+        async with asyncio.timeout(seconds):
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = next(
+                int(h[15:]) for h in head.lower().split(b"\r\n") if h.startswith(b"content-length:")
+            )
+            return head + await reader.readexactly(length)
+    except (ConnectionError, asyncio.IncompleteReadError):
+        return b""
+    finally:
+        sending.cancel()
+        writer.close()
+
+
+async def _send(writer: asyncio.StreamWriter, pieces: tuple[bytes, ...]) -> None:
+    with suppress(
+        ConnectionError
+    ):  # refused while it was still being sent: the answer may be there all the same
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
 
 
 def post(path: str, body: bytes, *headers: bytes) -> bytes:
