@@ -113,6 +113,8 @@ class MediaFetcher:
             reason = str(failure)
         except (aiohttp.ClientError, OSError, TimeoutError, UnicodeError, ValueError):
             reason = _UNREACHABLE
+        except AssertionError:  # aiohttp's, for a name without any address
+            reason = _UNREACHABLE
         raise BadRequest(
             f"The file at {url[:300]} could not be downloaded: {reason}", param=path, code="invalid_image_url"
         )
