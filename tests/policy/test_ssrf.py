@@ -1,6 +1,7 @@
 """URLs that may be fetched by their spelling, and addresses that are public."""
 
 import ipaddress
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -49,23 +50,57 @@ def test_other_spellings_of_a_public_host_pass(url: str, normal: str) -> None:
     assert str(check_url(url, BOTH)) == str(URL(normal))
 
 
+NOT_PUBLIC_NAME, NOT_PUBLIC_ADDRESS = "the host name is not public", "the address is not public"
+PORT, USER = (
+    "the URL must not name a port other than the default of its scheme",
+    "the URL must not contain a user name or password",
+)
+CHARACTERS, INVALID, HTTPS = (
+    "the URL contains invalid characters",
+    "not a valid URL",
+    "the URL must begin with https://",
+)
+LONG_NAME = ".".join(["a" * 49] * 5) + ".abc"  # 253 characters
+
+
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("ftp://example.com/", "begin with"), ("http://example.com/", "begin with https://"), ("file:///etc/passwd", "begin"),
-        ("https://user@example.com/", "user name"), ("https://a:b@example.com/", "user name"),
-        ("https://example.com:8080/", "port"), ("https://example.com:80/", "port"), ("https://exa%6dple.com/", "host"),
-        ("https://example.com/\r\nx: y", "characters"), ("https://exa mple.com/", "characters"),
-        ("https://example.com\\@evil.example/", "characters"), ("https://localhost/", "host name is not public"),
-        ("https://a.localhost/", "host name is not public"), ("https://db.internal/", "host name is not public"), ("https://-a.example/", "host name is not public"),
-        ("https:///x", "host"), ("https://", "host"), ("//example.com", "begin"), ("x", "begin"),
-        ("https://" + "a" * 3000, "longer"), ("https://[::1/", "not a valid URL"), ("https://example.com:99999/", "not a valid URL"),
-        ("https://" + "a" * 64 + ".example/", "host name is not public"), ("https://\u2488.example/", "host name is not public"),
+        ("ftp://example.com/", HTTPS), ("http://example.com/", HTTPS), ("file:///etc/passwd", HTTPS),
+        ("//example.com", HTTPS), ("x", HTTPS),
+        ("https://user@example.com/", USER), ("https://a:b@example.com/", USER), ("https://:b@example.com/", USER),
+        ("https://:@example.com/", USER),
+        ("https://example.com:8080/", PORT), ("https://example.com:80/", PORT),
+        ("https://exa%6dple.com/", "the host name is invalid"),
+        ("https://example.com/\r\nx: y", CHARACTERS), ("https://exa mple.com/", CHARACTERS),
+        ("https://example.com/\x7f", CHARACTERS), ("https://example.com\\@evil.example/", CHARACTERS),
+        ("https://localhost/", NOT_PUBLIC_NAME), ("https://router/", NOT_PUBLIC_NAME), ("https://a.localhost/", NOT_PUBLIC_NAME),
+        ("https://db.internal/", NOT_PUBLIC_NAME), ("https://a.b.internal./", NOT_PUBLIC_NAME),
+        ("https://-a.example/", NOT_PUBLIC_NAME), ("https://a.example../", NOT_PUBLIC_NAME),
+        ("https://" + "a" * 64 + ".example/", NOT_PUBLIC_NAME), (f"https://a{LONG_NAME}/", NOT_PUBLIC_NAME),
+        ("https://127.0.0.1/", NOT_PUBLIC_ADDRESS), ("https://127.1./", NOT_PUBLIC_ADDRESS), ("https://[::1]/", NOT_PUBLIC_ADDRESS),
+        ("https://0x7f000001/", NOT_PUBLIC_ADDRESS), ("https://1.2.3.4.5/", NOT_PUBLIC_ADDRESS),
+        ("https://[::1/", INVALID), ("https://example.com:99999/", INVALID), ("https:///x", NOT_PUBLIC_NAME), ("https://", NOT_PUBLIC_NAME),
+        ("https://example.com/" + "a" * 2029, "the URL is longer than 2048 characters"),
     ],
 )  # fmt: skip
 def test_other_urls_are_refused_with_a_reason(url: str, reason: str) -> None:
-    with pytest.raises(ValueError, match=reason):
+    with pytest.raises(ValueError, match=f"^{re.escape(reason)}$"):
         check_url(url, ("https",))
+
+
+def test_the_reason_names_each_scheme() -> None:
+    with pytest.raises(ValueError, match="^the URL must begin with https:// or http://$"):
+        check_url("ftp://example.com/", BOTH)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://example.com/" + "a" * 2028, "https://example.com/!", f"https://{LONG_NAME}/", "https://local.example/",
+     "https://a.local.example/", "https://example.com/\u0080"],
+)  # fmt: skip
+def test_urls_at_the_bounds_pass(url: str) -> None:
+    assert passes(url)
 
 
 def special() -> Iterator[str]:
