@@ -86,3 +86,34 @@ def test_rules_become_windows_and_headers() -> None:
     assert headers["x-ratelimit-remaining-tokens"] == "8"
     assert headers["x-ratelimit-reset-requests"] == "40.000s"
     assert windows(Rules(), "tokens") == ()
+
+
+def test_each_rule_has_its_window() -> None:
+    rules = Rules(requests_per_minute=5, requests_per_day=50, tokens_per_minute=7, tokens_per_day=70)
+
+    assert windows(rules, "requests") == (Window("requests", 5, 60), Window("requests", 50, 86400))
+    assert windows(rules, "tokens") == (Window("tokens", 7, 60), Window("tokens", 70, 86400))
+
+
+def test_of_two_windows_that_have_as_much_left_the_minute_is_described() -> None:
+    states = [WindowState(MINUTE, 3, 20.0), WindowState(DAY, 3, 900.0)]
+
+    assert limit_headers(states)["x-ratelimit-limit-requests"] == "10"
+
+
+def test_of_two_windows_that_block_as_long_the_last_is_named() -> None:
+    other = Window("tokens", 10, 60)
+
+    assert weigh([(MINUTE, 0, 10, 1), (other, 0, 10, 1)], NOW).blocked == other
+
+
+@pytest.mark.parametrize(
+    ("before", "current", "wanted", "wait"),
+    [
+        (30, 9, 1, 40.0),  # the use of this window fits exactly when the previous one has faded
+        (0, 4, 9, 40 + 45),  # then a quarter of the 4 may remain
+        (0, 4, 10, 40 + 60),  # then nothing may remain
+    ],
+)
+def test_the_wait_at_the_end_of_a_window(before: int, current: int, wanted: int, wait: float) -> None:
+    assert weigh([(MINUTE, before, current, wanted)], NOW).retry_after == pytest.approx(wait)
