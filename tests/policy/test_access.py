@@ -98,3 +98,28 @@ def test_a_gemini_key_is_passed_through() -> None:
 def test_no_client_holds_an_unknown_id() -> None:
     with pytest.raises(Unauthorized):
         access().holder("key_2", NOW)
+
+
+@pytest.mark.parametrize(("pooled", "needed"), [(True, "API"), (False, "Gemini API")])
+def test_a_request_without_a_key_is_told_which_kind_is_needed(pooled: bool, needed: str) -> None:
+    with pytest.raises(Unauthorized) as caught:
+        Access(AuthConfig(), pooled=pooled).identify({}, NOW)
+
+    assert caught.value.message == (
+        f"You didn't provide an API key. You need to provide your {needed} key in an Authorization header using "
+        "Bearer auth (i.e. Authorization: Bearer YOUR_KEY)."
+    )
+
+
+def test_a_key_of_our_own_form_is_refused_before_any_key_was_issued() -> None:
+    with pytest.raises(Unauthorized, match=r"^Incorrect API key provided\.$"):
+        Access(AuthConfig(), pooled=False).identify(bearer(ISSUED_KEY), NOW)
+
+
+def test_the_client_of_an_id_has_no_key_that_could_be_passed_on() -> None:
+    assert access().holder("key_1", NOW).key == ""
+
+
+def test_only_the_first_word_of_the_header_is_the_scheme() -> None:
+    with pytest.raises(Unauthorized, match="invalid characters"):
+        identify({"Authorization": "Bearer Bearer key"})

@@ -90,7 +90,7 @@ def test_other_urls_are_refused_with_a_reason(url: str, reason: str) -> None:
 
 
 def test_the_reason_names_each_scheme() -> None:
-    with pytest.raises(ValueError, match="^the URL must begin with https:// or http://$"):
+    with pytest.raises(ValueError, match=r"^the URL must begin with https:// or http://$"):
         check_url("ftp://example.com/", BOTH)
 
 
