@@ -53,6 +53,7 @@ async def survived(
     serve: WatchedServe,
     fakegem: FakeGem,
     capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,  # here, so that what a test replaces stays until the checks are made
 ) -> AsyncIterator[None]:
     """Check the conditions after the test, for every gateway that ran in this process."""
     forgotten: list[Any] = []

@@ -88,10 +88,13 @@ class FakeGem:
         """Head and body of each request."""
         self.connections: list[Connection] = []
         """All of them, also those that have ended."""
+        self.current: Connection
+        """The connection of the last request."""
         self.port = 0
         self._server: asyncio.Server | None = None
         self._held: list[socket.socket] = []
-        self._ssl: ssl.SSLContext | None = None
+        self.tls: ssl.SSLContext | None = None
+        """How it listens once it is healed."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -138,7 +141,7 @@ class FakeGem:
         self.always = good
         if self._server is None:
             await self.stop()
-            await self.start()
+            await self.start(self.tls)
 
     def end_idle(self) -> None:
         """Close the connections that wait for a request."""
@@ -158,6 +161,7 @@ class FakeGem:
                 self.requests.append(request)
                 connection.requests += 1
                 connection.busy = True
+                self.current = connection
                 script = self.queue.popleft() if self.queue else self.always
                 await connection.run(script(request) if callable(script) else script)
                 connection.busy = False

@@ -5,6 +5,7 @@ import base64
 import os
 import urllib.parse
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from time import time
 from typing import Any
@@ -57,6 +58,8 @@ class Site:
         serve.site = self
         self.base = ""
         self.key = ""
+        self.resent = 0
+        """Requests that the upstream read and the gateway sent again on another connection, as one call."""
         self.replies: list[Reply] = []
         """All that clients received."""
         self._file = folder / "ledger.db"
@@ -73,18 +76,19 @@ class Site:
         *,
         connect: float = 30,
         idle: float = 30,
+        total: float = 60,
         upstream: str = "",
         retry: str = "backoff: 0",
         more: str = "",
     ) -> None:
-        """Serve with short timeouts where a test names them, and issue a key. Warm up with one request."""
+        """Serve with short timeouts where a test names them, and issue a key."""
         engine = open_engine(str(self._file), None)
         _, self.key = client_keys.issue(engine, "x", Rules(), time(), None)
         engine.dispose()
         projects = ", ".join(f"{{name: p{n}, keys: [{{env: KEY_{n}}}]}}" for n in range(len(self.keys)))
         self.base = await self.serve.text(
             f"upstream: {{base_url: '{url or self.upstream.url}', retry: {{{retry}}},"
-            f" timeouts: {{connect: {connect}, idle: {idle}}}{upstream}}}\n"
+            f" timeouts: {{connect: {connect}, idle: {idle}, total: {total}}}{upstream}}}\n"
             f"pool: {{projects: [{projects}]}}\n"
             f"ledger: {{url: {self._file}}}\nstate: {{file: {self._folder}/state.db}}\n{more}"
         )
@@ -127,7 +131,7 @@ class Site:
         outcomes = await self.outcomes()
         assert outcomes[-2:] == ["ok", "ok"]
         assert len(outcomes) == sum(self.services.statistics.calls.values())
-        assert len(outcomes) >= len(self.upstream.requests), "a call of the upstream has no row"
+        assert len(outcomes) >= len(self.upstream.requests) - self.resent, "a call of the upstream has no row"
 
     async def leave(self) -> None:
         """Close the connections of the client, and those of the upstream that are idle."""
@@ -153,8 +157,15 @@ def shows(data: bytes, secret: str) -> bool:
 
 
 def held() -> tuple[int, int]:
-    """Return the descriptors of this process and the tasks of this loop."""
-    return len(os.listdir("/proc/self/fd")), len(asyncio.all_tasks())
+    """Return the descriptors of this process and the tasks of this loop.
+
+    SQLite's files are left out: the refresh of issued keys opens and closes a connection of its own.
+    """
+    descriptors = 0
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(OSError):  # that of the listing itself
+            descriptors += ".db" not in os.readlink(f"/proc/self/fd/{name}")
+    return descriptors, len(asyncio.all_tasks())
 
 
 def still_held(app: web.Application, baseline: tuple[int, int]) -> list[str]:
