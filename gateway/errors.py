@@ -5,6 +5,7 @@ GatewayError            500  server_error
 │  ├─ UnsupportedParameter   unsupported_parameter
 │  └─ ContextTooLong         context_length_exceeded
 ├─ Unauthorized         401  invalid_api_key
+│  └─ Revoked                the key was revoked while the request was in progress
 ├─ Forbidden            403  permission_denied
 ├─ NotFound             404  unknown_url, model_not_found
 ├─ MethodNotAllowed     405  method_not_allowed
@@ -68,6 +69,8 @@ class GatewayError(Exception):
         self.retry_after = retry_after
         self.should_retry = should_retry
         self.upstream_status = upstream_status
+        self.sent = True
+        """Whether Google may have got the call; False where no connection could be made."""
 
 
 class BadRequest(GatewayError):
@@ -182,6 +185,23 @@ class Draining(GatewayError):
 
     def __init__(self) -> None:
         super().__init__("The gateway is restarting; please try again.", retry_after=1)
+
+
+class Revoked(Unauthorized):
+    """The API key was revoked, or has expired, while the request was in progress."""
+
+    CANCELLED = "revoked"
+    """Message of the task cancellation."""
+
+    def __init__(self) -> None:
+        super().__init__("Incorrect API key provided: it was revoked or has expired.")
+
+
+def of_cancellation(cancelled: BaseException) -> GatewayError | None:
+    """Return the error for the client of a request that the gateway has cancelled; None where the client has left."""
+    if cancelled.args == (Draining.CANCELLED,):
+        return Draining()
+    return Revoked() if cancelled.args == (Revoked.CANCELLED,) else None
 
 
 class UpstreamError(GatewayError):

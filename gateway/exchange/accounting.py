@@ -11,9 +11,9 @@ from typing import Protocol
 from msgspec import Struct, field, structs
 
 from gateway.errors import GatewayError, RateLimited
+from gateway.exchange.cost import MOST_OUTPUT, UNKNOWN_COST, CostEstimate, call_cost
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.capabilities import CapabilityTable
-from gateway.gemini.usage import TokenCounts
 from gateway.gemini.wire import encode_json
 from gateway.observability.statistics import Statistics
 from gateway.policy import call_outcome
@@ -24,11 +24,6 @@ from gateway.policy.pricing import Prices
 from gateway.policy.rate_limits import Window
 from gateway.store.rate_counters import Counters
 
-_BYTES_PER_TOKEN = 4
-_MOST_PROMPT = 2**21
-"""Tokens. No model reads more."""
-_MOST_OUTPUT = 65_536
-"""Tokens that a model may write where the capability table does not say."""
 _LONG_WAIT = 60
 """Seconds from which on an SDK should not wait for a limit by itself."""
 
@@ -39,28 +34,6 @@ class LedgerWriter(Protocol):
     async def begin(self, intent: Intent) -> None: ...
     async def settle(self, settlement: Settlement) -> None: ...
     def note(self, settlement: Settlement) -> None: ...
-
-
-class CostEstimate(Struct, frozen=True):
-    """Upper estimate of a call's tokens, before the call is made."""
-
-    bytes: int = 0
-    """Bytes of the request."""
-    output: int = 0
-    """Most tokens of the answer."""
-
-    @property
-    def prompt(self) -> int:
-        """Prompt tokens, roughly."""
-        return min(_MOST_PROMPT, -(-self.bytes // _BYTES_PER_TOKEN))
-
-    @property
-    def most(self) -> TokenCounts:
-        """Most tokens, for a budget. No language needs more than one token for two bytes of JSON."""
-        return TokenCounts(prompt=min(_MOST_PROMPT, -(-self.bytes // 2)), completion=self.output)
-
-
-UNKNOWN_COST = CostEstimate()
 
 
 class Target(Struct):
@@ -75,6 +48,8 @@ class Target(Struct):
     """The only project that may be asked; "" for any."""
     tried: list[str] = field(default_factory=list)
     """Projects that have been asked, in order. Attempts add to it."""
+    call: GeminiCall | None = None
+    """The call, where its cost is estimated only if it is needed."""
 
 
 class CallAccounting(Struct, frozen=True):
@@ -98,10 +73,15 @@ class CallAccounting(Struct, frozen=True):
         limited = rules.tokens_per_minute is not None or rules.tokens_per_day is not None
         if not client.id or not (limited or rules.dollars or rules.tokens):
             return UNKNOWN_COST
-        config = call.request.generation_config
-        output = config.max_output_tokens if config is not None else None
-        most = output or self.capability_table.of(call.model).output_tokens or _MOST_OUTPUT
-        return CostEstimate(_prompt_bytes(call), most)
+        return self.ceiling(call)
+
+    def ceiling(self, call: GeminiCall) -> CostEstimate:
+        """Return the most that a call can cost."""
+        return call_cost(call, _prompt_bytes(call), self.most_output(call.model))
+
+    def most_output(self, model: str) -> int:
+        """Return the most tokens that a model writes for one candidate."""
+        return self.capability_table.of(model).output_tokens or MOST_OUTPUT
 
     def probe_pool(
         self, error: GatewayError, client: Client, model: str, project: str = ""

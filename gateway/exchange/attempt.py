@@ -12,7 +12,9 @@ from msgspec import structs
 from gateway.errors import GatewayError, UnusableAnswer
 from gateway.exchange.accounting import CallAccounting, LedgerWriter, Target, limit_reached
 from gateway.exchange.context import RequestContext
+from gateway.exchange.cost import UNKNOWN_COST
 from gateway.exchange.ids import unique
+from gateway.gemini.turn_reader import TurnReader
 from gateway.gemini.usage import TokenCounts
 from gateway.observability.request_log import UpstreamCall
 from gateway.policy import call_outcome
@@ -37,6 +39,10 @@ class Attempt:
 
     counts: TokenCounts | None = None
     """Google's token counts, once they are known."""
+    is_counted = False
+    """Whether `counts` are those of the whole call."""
+    is_answered = False
+    """Whether a part of the answer has arrived: a refusal after it does not make the call free."""
     status = 200
     """Google's status, where no error has one."""
     _lease: Lease | None = None
@@ -58,9 +64,13 @@ class Attempt:
         """Note Google's status of a call that is passed on."""
         self.status = self._report.upstream_status = status
 
-    def count(self, counts: TokenCounts) -> None:
-        """Note Google's counts of a call, also of one that fails later."""
-        self.counts = counts
+    def count(self, counts: TokenCounts, *, whole: bool = True) -> None:
+        """Note Google's counts, of the whole call or only up to now."""
+        self.counts, self.is_counted, self.is_answered = counts, whole, True
+
+    def read(self, reader: TurnReader) -> None:
+        """Note the counts of an answer, also of one that fails or ends early."""
+        self.counts, self.is_counted, self.is_answered = reader.counts, reader.is_counted, reader.begun
 
     async def __aenter__(self) -> Self:
         ledger, client = self._accounting.ledger, self._client
@@ -92,7 +102,8 @@ class Attempt:
             self._report.failures.append(why)
             self._accounting.statistics.failed(self._target.model, why)
         cancelled = isinstance(error, asyncio.CancelledError | GeneratorExit)
-        spent = self._spent(cancelled=cancelled)
+        spent = self._spent(cancelled=cancelled and not self.is_counted)
+        most = None if self._is_told(error) else self._most()
         if (self.counts is not None and error is None) or spent.total:
             self._report.add_tokens(spent)
         if self._lease is None and not self._intent:
@@ -101,7 +112,7 @@ class Attempt:
             failed, cancelled=cancelled, crashed=error is not None and failed is None, tokens=spent.total
         )
         if cancelled:
-            self._note(spent)
+            self._note(spent, most)
             if self._taken:
                 await asyncio.shield(self._correct_tokens(spent.total))
             return
@@ -109,14 +120,35 @@ class Attempt:
         if self._intent and self._accounting.ledger is not None:
             outcome: Outcome = "ok" if error is None and failed is None else "error"
             status = 200 if outcome == "ok" else (failed.upstream_status or failed.status if failed else 500)
-            await self._accounting.ledger.settle(self._settlement(outcome, status, spent))
+            await self._accounting.ledger.settle(self._settlement(outcome, status, spent, most))
 
     def _spent(self, *, cancelled: bool) -> TokenCounts:
-        """Return the tokens to charge. If the client left, the prompt counts at least as estimated."""
+        """Return the tokens for limits and the log. If the client left, the prompt counts at least as estimated."""
         spent = self.counts if self.counts is not None else _NOTHING
         if cancelled:
             spent = structs.replace(spent, prompt=max(spent.prompt, self._target.cost.prompt))
         return spent
+
+    def _is_told(self, error: BaseException | None) -> bool:
+        """Return whether Google has said what the call costs.
+
+        It does not bill for what it refuses (https://ai.google.dev/gemini-api/docs/billing), nor for what it never got.
+        """
+        if self.is_counted or not self._client.id:
+            return True
+        status = self.status
+        if isinstance(error, GatewayError):
+            if not error.sent:
+                return True
+            status = error.upstream_status or status
+        return status >= 400 and not self.is_answered
+
+    def _most(self) -> TokenCounts:
+        """Return the most tokens that the call can have cost."""
+        target = self._target
+        if target.call is not None and target.cost is UNKNOWN_COST:
+            return self._accounting.ceiling(target.call).most
+        return target.cost.most
 
     def _lease_key(self) -> None:
         """Take a key. Raises PoolExhausted or NoUsableKey.
@@ -162,13 +194,13 @@ class Attempt:
         most = target.cost.most if budgets else _NOTHING
         intent = Intent(
             self._intent, time(), self._context.request_id, client.id, lease.project if lease else "", target.model,
-            self._context.surface, prices.micros(target.model, most) if budgets else 0, most.total, budgets,
+            self._context.surface, prices.ceiling(target.model, most) if budgets else 0, most.total, budgets,
         )  # fmt: skip
         try:
             await ledger.begin(intent)
         except BaseException:
             # the writer may still have it in its queue and write it later
-            self._note(_NOTHING)
+            self._note(_NOTHING, None)
             self._report_to_pool(None, cancelled=True, crashed=False, tokens=0)
             await self._correct_tokens(0)
             raise
@@ -191,18 +223,35 @@ class Attempt:
         if updates:
             self._accounting.on_pool_update(updates)
 
-    def _note(self, spent: TokenCounts) -> None:
+    def _note(self, spent: TokenCounts, most: TokenCounts | None) -> None:
         """Settle the ledger's row without waiting for it."""
         if self._intent and self._accounting.ledger is not None:
-            self._accounting.ledger.note(self._settlement("cancelled", _CANCELLED_STATUS, spent))
+            self._accounting.ledger.note(self._settlement("cancelled", _CANCELLED_STATUS, spent, most))
 
-    def _settlement(self, outcome: Outcome, status: int, spent: TokenCounts) -> Settlement:
-        prices, rules = self._accounting.prices, self._client.rules
+    def _settlement(
+        self, outcome: Outcome, status: int, spent: TokenCounts, most: TokenCounts | None
+    ) -> Settlement:
+        """Return the row's end. `most` is charged where Google has not said what the call costs; None where it has."""
+        prices, rules, model = self._accounting.prices, self._client.rules, self._target.model
+        micros = prices.micros(model, spent)
+        if most is not None:
+            spent, micros = _at_least(spent, most), max(micros, prices.ceiling(model, most))
+        is_exact = (most is None or not most.total) and (self.is_counted or outcome != "cancelled")
         return Settlement(
-            self._intent, time(), outcome, status, spent, prices.micros(self._target.model, spent), prices.version,
-            outcome != "cancelled", int(self._report.first_byte_ms or 0), int((monotonic() - self._began) * 1000),
+            self._intent, time(), outcome, status, spent, micros, prices.version, is_exact,
+            int(self._report.first_byte_ms or 0), int((monotonic() - self._began) * 1000),
             bool(rules.dollars or rules.tokens), self._client.id,
         )  # fmt: skip
+
+
+def _at_least(counts: TokenCounts, most: TokenCounts) -> TokenCounts:
+    """Return counts of which none is smaller than its upper bound. Tool use is a part of the bound of the prompt."""
+    return structs.replace(
+        counts,
+        prompt=max(counts.prompt, most.prompt - counts.tool_use),
+        completion=max(counts.completion, most.completion - counts.thoughts),
+        searches=max(counts.searches, most.searches),
+    )
 
 
 class _TracedAttempt(Attempt):

@@ -57,6 +57,7 @@ class CallState:
         self.target = Target(call.model, project=call.project)
         if client.id:
             self.target.cost = self._accounting.estimate(call, client)
+            self.target.call = call
             self.target.affinity = affinity(call, client)
         if call.heavy:
             call.encode()

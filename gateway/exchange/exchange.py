@@ -11,11 +11,12 @@ from typing import Any, Protocol, TypeVar
 
 from aiohttp import web
 
-from gateway.errors import Draining, GatewayError, UnusableAnswer
-from gateway.exchange.accounting import CallAccounting, CostEstimate, Target
+from gateway.errors import GatewayError, UnusableAnswer, of_cancellation
+from gateway.exchange.accounting import CallAccounting, Target
 from gateway.exchange.attempt import Attempt, open_attempt
 from gateway.exchange.call_state import CallState
 from gateway.exchange.context import RequestContext
+from gateway.exchange.cost import UNKNOWN_COST, CostEstimate
 from gateway.exchange.fallback import Choice
 from gateway.exchange.hedging import Hedging
 from gateway.exchange.offload import offload
@@ -86,13 +87,15 @@ class Exchange:
         usage: Callable[[T], UsageMetadata | None] = lambda _: None,
         model: str = "",
         project: str = "",
+        cost: CostEstimate = UNKNOWN_COST,
     ) -> T:
         """Return the decoded answer of a call that generates nothing, such as embeddings or a list of models.
 
-        Without a body it is a GET. Retried as any other call. Raises GatewayError.
+        Without a body it is a GET. Retried as any other call. `cost` is the most that it costs; nothing for a call that
+        Google does not bill. Raises GatewayError.
         """
         failures, report = 0, context.report
-        target = Target(model, CostEstimate(len(body or b"")), project=project)
+        target = Target(model, cost, project=project)
         while True:
             failures += 1
             try:
@@ -160,9 +163,10 @@ class Exchange:
                 raise
             await self._write_error(error, new, reply, context.report)
         except asyncio.CancelledError as cancelled:
-            if not reply.begun or cancelled.args != (Draining.CANCELLED,):
+            reason = of_cancellation(cancelled)
+            if not reply.begun or reason is None:
                 raise
-            await self._write_error(Draining(), new, reply, context.report)
+            await self._write_error(reason, new, reply, context.report)
         return await reply.finish()
 
     async def _complete_choice(
@@ -198,7 +202,7 @@ class Exchange:
                         events = reader.feed(decode(answer))
                         events += reader.close(whole=True, accept_empty=state.accept_empty)
                     finally:
-                        attempt.count(reader.counts)
+                        attempt.read(reader)
             except GatewayError as error:
                 await self._recovery.after(error, state)
                 continue
@@ -251,7 +255,7 @@ class Exchange:
                     try:
                         await self._relay(state, attempt.key, reply, translator)
                     finally:
-                        attempt.count(translator.reader.counts)
+                        attempt.read(translator.reader)
             except UnusableAnswer as error:
                 if not (state.has_output or state.accept_empty):
                     await self._recovery.after(error, state)

@@ -45,14 +45,19 @@ async def read_body(request: web.Request) -> Body:
 
     Raises TooLarge over `limits.body`, and BadRequest for anything that is not a JSON object.
     """
+    check_encoding(request)
+    data = await read_bytes(request)
+    return await offload(len(data) > HEAVY, parse, data)
+
+
+def check_encoding(request: web.Request) -> None:
+    """Raise BadRequest (415) for a compressed body (RFC 9110, section 15.5.16)."""
     if request.headers.get("Content-Encoding", "").lower() not in _ENCODINGS:
         raise BadRequest(
             "Content-Encoding is not supported: send the body uncompressed.",
             status=415,
             code="unsupported_encoding",
         )
-    data = await read_bytes(request)
-    return await offload(len(data) > HEAVY, parse, data)
 
 
 async def read_bytes(request: web.Request) -> bytes:

@@ -29,7 +29,7 @@ from gateway.gemini.events import (
 )
 from gateway.gemini.grounding import Citation, of_grounding, of_recitation, searches
 from gateway.gemini.thought_signatures import SignatureKeys, Signed
-from gateway.gemini.usage import NO_USAGE, TokenCounts, merge, token_counts
+from gateway.gemini.usage import NO_USAGE, TokenCounts, is_whole, merge, token_counts
 from gateway.gemini.wire import (
     NO_JSON,
     Blob,
@@ -138,7 +138,12 @@ class TurnReader:
         self._rules = rules
         self._keyring = keyring
         self._base = base
-        self._started = False
+        self.begun = False
+        """Whether a chunk of the answer has arrived."""
+        self._ends_counted = False
+        """Whether the last chunk carried counts."""
+        self._is_whole = False
+        """Whether a unary answer was read."""
         self._candidates: dict[int, _CandidateState] = {}
         self._usage = NO_USAGE
         """Merged so far."""
@@ -155,8 +160,8 @@ class TurnReader:
         if response.error is not None:
             raise from_status(response.error.code, response.error)
         events: list[Event] = []
-        if not self._started:
-            self._started = True
+        if not self.begun:
+            self.begun = True
             events.append(TurnStarted(response.response_id, self._named(response.model_version)))
         if response.usage_metadata is not None:
             self._usage = merge(self._usage, response.usage_metadata)
@@ -165,6 +170,7 @@ class TurnReader:
             self._note_block(response.prompt_feedback)
         for position, candidate in enumerate(response.candidates or ()):
             self._read(position, candidate, events)
+        self._ends_counted = response.usage_metadata is not None
         return events
 
     def close(self, *, whole: bool = False, accept_empty: bool = False) -> list[Event]:
@@ -173,6 +179,7 @@ class TurnReader:
         Raises UpstreamTruncated for a stream without a finish reason; in a unary answer (`whole`) a missing reason
         means `stop`. Raises UnusableAnswer for an empty answer, unless `accept_empty`.
         """
+        self._is_whole = whole
         if self._block_reason is not None and not self._candidates:
             refusal = f"Request blocked by Gemini: {self._block_reason}"
             return [Finished(self._base, "content_filter", refusal), self._ended()]
@@ -206,6 +213,13 @@ class TurnReader:
             grounding = [raw for state in self._candidates.values() for raw in state.grounding]
             self._counts = token_counts(self._usage, searches(grounding) if grounding else 0)
         return self._counts
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether Google has counted the whole answer: with the end of its last candidate, or after it."""
+        if not self._ends_counted or not is_whole(self._usage):
+            return False
+        return self._is_whole or self._all_finished or (bool(self._block_reason) and not self._candidates)
 
     @property
     def is_complete(self) -> bool:

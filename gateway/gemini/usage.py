@@ -99,6 +99,13 @@ NO_USAGE = UsageMetadata()
 """The counts of an answer before Google has sent any."""
 
 
+def is_whole(usage: UsageMetadata) -> bool:
+    """Return whether input and output were counted. Google leaves out a count of 0, but not the total."""
+    return usage.prompt_token_count is not None and (
+        usage.candidates_token_count is not None or usage.total_token_count is not None
+    )
+
+
 def merge(earlier: UsageMetadata, later: UsageMetadata) -> UsageMetadata:
     """Return the later counts of a stream, with the earlier ones where they are missing.
 

@@ -86,6 +86,25 @@ class Prices:
             micros += 1000 * (spent.searches * (price.search or 0.0) + (price.grounded or 0.0))
         return as_count(math.ceil(micros - 1e-9))  # 1e-9: a float's error must not round up
 
+    def ceiling(self, model: str, most: TokenCounts) -> int:
+        """Return the most that a call with at most these tokens costs: each is priced as the dearest of its kind.
+
+        Tokens of the answer may be those of pictures, for models that make some.
+        """
+        price = self.of(model)
+        is_long = price.over is not None and most.prompt > price.over
+        rate = max(price.input, (price.input_over or 0.0) if is_long else 0.0)
+        heard = min(most.prompt_audio, most.prompt)
+        output_rate = max(
+            price.output, price.image_output or 0.0, (price.output_over or 0.0) if is_long else 0.0
+        )
+        micros = (
+            (most.input - heard) * rate + heard * max(rate, price.audio or 0.0) + most.output * output_rate
+        )
+        if most.searches:
+            micros += 1000 * (most.searches * (price.search or 0.0) + (price.grounded or 0.0))
+        return as_count(math.ceil(micros - 1e-9))
+
 
 def _either(first: float | None, second: float) -> float:
     return second if first is None else first

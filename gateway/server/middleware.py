@@ -7,7 +7,7 @@ from time import monotonic
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from gateway.errors import BadRequest, Draining, GatewayError, MethodNotAllowed, NotFound, TooLarge
+from gateway.errors import BadRequest, GatewayError, MethodNotAllowed, NotFound, TooLarge, of_cancellation
 from gateway.exchange.context import CONTEXT, RequestContext
 from gateway.exchange.delivery import fail
 from gateway.exchange.ids import unique
@@ -67,9 +67,10 @@ class RequestMiddleware:
             preflight = await self._cors.preflight_instead_of_error(request)
             return preflight if preflight is not None else fail(request, _of_http(error))
         except asyncio.CancelledError as cancelled:
-            if cancelled.args != (Draining.CANCELLED,):
+            reason = of_cancellation(cancelled)
+            if reason is None:
                 raise
-            return fail(request, Draining())
+            return fail(request, reason)
         except Exception as error:  # noqa: BLE001 - the last line of defence; the trace goes to the log
             return self._crashed(request, trace_of(error))
         if isinstance(response, web.StreamResponse):

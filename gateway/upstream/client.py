@@ -34,6 +34,8 @@ _WRITTEN_AT_ONCE = 2**20
 _TOO_SLOW = "The upstream did not complete its answer in time."
 _KNOWN_TYPES = ("application/json", "text/event-stream")
 _API_CLIENT = f"gemini-gateway/{__version__}"
+_SILENT = "The upstream did not answer in time."
+_UNREACHABLE = "The upstream cannot be reached."
 
 _HEADERS = {
     "Content-Type": "application/json",
@@ -202,6 +204,17 @@ class Forwarded(Incoming):
             return await _read(self._response, _MAX_ERROR_BODY, self._until)
 
 
+def _unsent(error: Exception) -> GatewayError:
+    """Return the error for a connection that could not be made: Google has not got the call."""
+    result: GatewayError
+    if isinstance(error, TimeoutError):
+        result = UpstreamTimeout(_SILENT)
+    else:
+        result = UpstreamError(_UNREACHABLE, code="upstream_unreachable")
+    result.sent = False
+    return result
+
+
 async def _refusal(response: aiohttp.ClientResponse) -> GatewayError:
     """Return the error for an answer that is not a usable 200."""
     status = response.status
@@ -239,8 +252,10 @@ class _converted_errors:  # noqa: N801 - used as a statement
     def __exit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
         if error is None or isinstance(error, GatewayError):
             return
+        if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+            raise _unsent(error) from error
         if isinstance(error, TimeoutError):
-            raise UpstreamTimeout("The upstream did not answer in time.") from error
+            raise UpstreamTimeout(_SILENT) from error
         if isinstance(error, aiohttp.ClientPayloadError):
             raise UpstreamTruncated("The upstream stream ended before completion.") from error
         if isinstance(error, aiohttp.ClientConnectorError):
@@ -249,7 +264,7 @@ class _converted_errors:  # noqa: N801 - used as a statement
                 unreachable.most_attempts = 1  # the next attempt would meet the same name and certificate
             raise unreachable from error
         if isinstance(error, aiohttp.ClientConnectionError | OSError):
-            raise UpstreamError("The upstream cannot be reached.", code="upstream_unreachable") from error
+            raise UpstreamError(_UNREACHABLE, code="upstream_unreachable") from error
         if isinstance(error, aiohttp.ClientError | ValueError):
             raise UpstreamError(
                 "The upstream's answer cannot be read.", code="upstream_bad_response"

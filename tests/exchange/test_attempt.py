@@ -7,10 +7,19 @@ from time import monotonic, time
 import pytest
 from msgspec import Struct, field, structs
 
-from gateway.errors import Forbidden, GatewayError, RateLimited, UpstreamError
-from gateway.exchange.accounting import CallAccounting, CostEstimate, Target
+from gateway.errors import (
+    BadRequest,
+    Forbidden,
+    GatewayError,
+    RateLimited,
+    UpstreamError,
+    UpstreamTimeout,
+    UpstreamTruncated,
+)
+from gateway.exchange.accounting import CallAccounting, Target
 from gateway.exchange.attempt import open_attempt
 from gateway.exchange.context import RequestContext
+from gateway.exchange.cost import CostEstimate
 from gateway.exchange.report import ExchangeReport
 from gateway.gemini.capabilities import CapabilityTable
 from gateway.gemini.usage import token_counts
@@ -113,14 +122,77 @@ async def test_a_second_attempt_asks_another_project(setup: Setup) -> None:
     assert sorted(target.tried) == ["a", "b"]
 
 
-async def test_if_the_client_leaves_the_estimated_prompt_is_charged(setup: Setup) -> None:
+async def test_if_the_client_leaves_the_reservation_is_charged(setup: Setup) -> None:
     with pytest.raises(asyncio.CancelledError):
         async with open_attempt(setup.accounting, setup.context(), Target(MODEL, CostEstimate(400, 7))):
             raise asyncio.CancelledError
 
     (settlement,) = setup.ledger.noted
-    assert (settlement.outcome, settlement.status, settlement.counts.prompt) == ("cancelled", 499, 100)
+    assert (settlement.outcome, settlement.status, settlement.exact) == ("cancelled", 499, False)
+    assert (settlement.counts.prompt, settlement.counts.output) == (400, 7)
     assert setup.ledger.settled == []
+
+
+@pytest.mark.row("A7")
+@pytest.mark.parametrize(
+    ("error", "charged"),
+    [
+        (None, 407), (UpstreamTimeout("silent"), 407), (UpstreamTruncated("reset"), 407), (ValueError("crash"), 407),
+        (UpstreamError("refused", upstream_status=500), 0), (BadRequest("refused", upstream_status=400), 0),
+    ],
+)  # fmt: skip
+async def test_a07_without_googles_counts_the_reservation_is_charged(
+    setup: Setup, error: Exception | None, charged: int
+) -> None:
+    with pytest.raises(type(error)) if error is not None else nullcontext():
+        async with open_attempt(setup.accounting, setup.context(), Target(MODEL, CostEstimate(400, 7))):
+            if error is not None:
+                raise error
+
+    (settlement,) = setup.ledger.settled
+    assert (settlement.counts.total, settlement.exact) == (charged, not charged)
+
+
+@pytest.mark.row("A7")
+@pytest.mark.parametrize(("answered", "charged"), [(False, 0), (True, 407)])
+async def test_a07_a_refusal_is_free_only_before_the_answer(
+    setup: Setup, answered: bool, charged: int
+) -> None:
+    async def overloaded() -> None:
+        target = Target(MODEL, CostEstimate(400, 7))
+        async with open_attempt(setup.accounting, setup.context(), target) as attempt:
+            if answered:
+                attempt.count(token_counts(UsageMetadata(prompt_token_count=9)), whole=False)
+            raise UpstreamError("overloaded", upstream_status=503)
+
+    with pytest.raises(UpstreamError):
+        await overloaded()
+
+    assert setup.ledger.settled[0].counts.total == charged
+
+
+@pytest.mark.row("A7")
+async def test_a07_a_connection_that_was_never_made_costs_nothing(setup: Setup) -> None:
+    error = UpstreamError("The upstream cannot be reached.")
+    error.sent = False
+    with pytest.raises(UpstreamError):
+        async with open_attempt(setup.accounting, setup.context(), Target(MODEL, CostEstimate(400, 7))):
+            raise error
+
+    assert setup.ledger.settled[0].counts.total == 0
+
+
+@pytest.mark.row("A7")
+async def test_a07_the_rate_limits_and_the_log_do_not_count_the_reservation(setup: Setup) -> None:
+    context = setup.context(Rules(tokens_per_minute=1000))
+    async with open_attempt(setup.accounting, context, Target(MODEL, CostEstimate(400, 800))):
+        pass
+    async with open_attempt(setup.accounting, context, Target(MODEL, CostEstimate(400, 800))) as attempt:
+        attempt.count(token_counts(USAGE))
+
+    assert [state.remaining for state in context.report.limits] == [900, 900]
+    assert context.report.prompt_tokens == 10
+    assert [settlement.counts.total for settlement in setup.ledger.settled] == [1200, 15]
 
 
 async def test_a_ledger_that_refuses_leaves_no_lease(setup: Setup) -> None:

@@ -150,7 +150,8 @@ async def test_a_second_project_answers_for_a_silent_first(
     assert serve.app[SERVICES].statistics.hedges == {"won": 1}
     outcomes = [row[1] for row in pooled.rows()]
     assert (outcomes.count("ok"), outcomes.count("cancelled")) == (5, 1)
-    assert [row[2] for row in pooled.rows() if row[1] == "cancelled"] == [0]  # Google had counted nothing
+    (prompt,) = [row[2] for row in pooled.rows() if row[1] == "cancelled"]
+    assert prompt > 3  # Google had counted nothing: the most that the call can have cost
 
 
 async def test_a_second_project_that_fails_changes_nothing_for_the_first(

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gateway.gemini.usage import TokenCounts, token_counts
 from gateway.gemini.wire import ModalityTokens, UsageMetadata
@@ -73,3 +74,40 @@ def test_an_invalid_row_is_reported_with_its_pattern() -> None:
     assert price_rows({"gemini-*": {"input": 1, "output": 2}}) == {"gemini-*": Price(1, 2)}
     with pytest.raises(ValueError, match=r"gemini-\*: .*outptu"):
         price_rows({"gemini-*": {"outptu": 2}})
+
+
+@pytest.mark.row("A7")
+@pytest.mark.parametrize(
+    ("price", "most", "micros"),
+    [
+        (Price(input=1, output=2), TokenCounts(prompt=10, completion=5), 20),
+        (Price(input=1, output=2, audio=3), TokenCounts(prompt=10, completion=5), 20),
+        (Price(input=1, output=2, audio=3), TokenCounts(prompt=10, completion=5, prompt_audio=10), 40),
+        (Price(input=1, output=2, image_output=30), TokenCounts(prompt=10, completion=5), 160),
+        (Price(input=1, output=2, over=9, input_over=2, output_over=4), TokenCounts(prompt=10, completion=5), 40),
+        (Price(input=1, output=2, search=14), TokenCounts(prompt=1, searches=2), 28_001),
+        (Price(input=1, output=2, grounded=35), TokenCounts(prompt=1, searches=2), 35_001),
+    ],
+)  # fmt: skip
+def test_a07_a_ceiling_prices_each_token_as_the_dearest_of_its_kind(
+    price: Price, most: TokenCounts, micros: int
+) -> None:
+    assert Prices("v", {"*": price}).ceiling("m", most) == micros
+
+
+@pytest.mark.row("A7", "S27")
+@given(
+    st.builds(Price, input=st.floats(0, 100), output=st.floats(0, 100), audio=st.floats(0, 100) | st.none(), cached=st.floats(0, 1)),
+    st.integers(0, 2**20), st.integers(0, 2**17), st.integers(0, 2**20), st.integers(0, 2**20),
+)  # fmt: skip
+def test_a07_no_call_within_its_bounds_costs_more_than_the_ceiling(
+    price: Price, prompt: int, completion: int, audio: int, cached: int
+) -> None:
+    prices = Prices("v", {"*": structs.replace(price, cached=(price.cached or 0) * price.input)})
+    spent = TokenCounts(
+        prompt=prompt, completion=completion, prompt_audio=min(audio, prompt), cached=min(cached, prompt)
+    )
+
+    assert prices.micros("m", spent) <= prices.ceiling(
+        "m", TokenCounts(prompt=prompt, completion=completion, prompt_audio=prompt)
+    )

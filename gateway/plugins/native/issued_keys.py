@@ -1,71 +1,149 @@
-"""Permission of a request with an issued key, and the Google project that must answer it."""
+"""Permission of a request with an issued key, what it costs, and the Google project that must answer it."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from time import time
 
-from msgspec import Struct
+from msgspec import Struct, structs
+from multidict import CIMultiDict
 
 from gateway.conversation.invalid import missing
+from gateway.errors import Forbidden
+from gateway.exchange.cost import UNKNOWN_COST, CostEstimate
 from gateway.exchange.offload import HEAVY, offload
-from gateway.plugins.native.request import named_body, permitted
+from gateway.plugins.native import cost
+from gateway.plugins.native.request import NamedBody, Permitted, check_models, named_body, permitted
+from gateway.plugins.native.system_parameters import allowed_headers, allowed_query
 from gateway.policy.access import Client
-from gateway.policy.file_refs import may_name
 from gateway.store.file_owners import FileOwners, absent
 
 Payload = bytes | AsyncIterator[bytes] | None
 """Body of a request: whole, streamed (uploads), or none."""
 
 
+class NativeRequest(Struct, frozen=True):
+    """A request as it was received."""
+
+    method: str
+    path: str
+    query: Iterable[tuple[str, str]]
+    headers: Mapping[str, str]
+    body: Payload
+
+
 class NativeCall(Struct, frozen=True):
     """A call that may be made."""
 
     body: Payload
+    query: str = ""
+    headers: CIMultiDict[str] = CIMultiDict()
+    """Without the key."""
     model: str = ""
+    cost: CostEstimate = UNKNOWN_COST
+    """The most that it costs."""
+    method: str = ""
+    """The model's method, such as generateContent."""
+    candidates: int = 1
+    """Candidates that are asked for."""
     project: str = ""
     """The only project that can answer; "" for any."""
     creates: bool = False
     """Whether the answer may name a new file or cached content."""
     deletes: str = ""
     """Name of the file or cached content that is deleted."""
+    lists: bool = False
+    """Whether the answer lists models."""
+    dropped: tuple[str, ...] = ()
+    """Query parameters that are not passed on."""
 
 
 async def native_call(
-    method: str, path: str, uploads: Sequence[str], body: Payload, client: Client, owners: FileOwners
+    request: NativeRequest, client: Client, owners: FileOwners, most_output: Callable[[str], int]
 ) -> NativeCall:
-    """Return the call for a request. `uploads` are the query's `upload_id`s.
+    """Return the call for a request. `most_output` returns the most tokens that a model writes.
 
-    Raises Forbidden for what an issued key does not permit, NotFound for files of others, and BadRequest for a call
-    that names files of two projects.
+    Raises Forbidden for what an issued key does not permit, NotFound for files of others, and BadRequest for a body
+    that is not JSON, a query parameter or a header that is not allowed, and files of two projects.
     """
-    request = permitted(method, path)
-    if request.kind == "model":
-        return await _model_call(request.name, body, client, owners)
-    if request.kind == "resource":
-        project = await owners.project(client.scope, {request.name: request.name}, time())
-        return NativeCall(body, project=project, deletes=request.name if method == "DELETE" else "")
-    if request.kind == "upload":
-        scope, project = await owners.upload(",".join(uploads), time()) if uploads else (client.scope, "")
-        if scope != client.scope:
+    allowed = permitted(request.method, request.path)
+    query, dropped = allowed_query(request.query, allowed.kind, request.path)
+    headers = allowed_headers(request.headers, allowed.kind)
+    read, body = None, request.body
+    if isinstance(body, bytes):  # no upload
+        read = await offload(len(body) > HEAVY, named_body, body or b"{}")
+        body = read.data
+        headers["Content-Type"] = "application/json"
+    basis = NativeCall(body, query, headers, dropped=tuple(dropped))
+    return await _Judge(basis, allowed, client, owners).call(request, read, most_output)
+
+
+class _Judge(Struct, frozen=True):
+    """Decides on one request. `basis` is its call without model, cost and project."""
+
+    basis: NativeCall
+    allowed: Permitted
+    client: Client
+    owners: FileOwners
+
+    async def call(
+        self, request: NativeRequest, read: NamedBody | None, most_output: Callable[[str], int]
+    ) -> NativeCall:
+        name, kind = self.allowed.name, self.allowed.kind
+        if kind == "model":
+            return await self._model_call(request.path, read or named_body(b"{}"), most_output)
+        if kind == "resource":
+            if request.method == "PATCH" and name.startswith("cachedContents/"):
+                self._check_storage()
+            names = {name: name, **(read.names if read is not None else {})}
+            deletes = name if request.method == "DELETE" else ""
+            return structs.replace(self.basis, project=await self._project(names), deletes=deletes)
+        if kind == "upload":
+            return await self._upload([value for key, value in request.query if key == "upload_id"])
+        if kind == "cache":
+            return await self._cache_call(read or named_body(b"{}"))
+        self.client.rules.check(request.path.rpartition("/models")[2].removeprefix("/"))
+        return structs.replace(self.basis, lists=True)
+
+    async def _model_call(self, path: str, read: NamedBody, most_output: Callable[[str], int]) -> NativeCall:
+        model, method = self.allowed.name, path.rpartition(":")[2]
+        self.client.rules.check(model)
+        check_models(read.fields, model)
+        most = await offload(
+            len(read.data) > HEAVY, cost.call_cost, method, read.fields, len(read.data), most_output(model)
+        )
+        return structs.replace(
+            self.basis, body=read.data, model=model, cost=most, method=method,
+            candidates=cost.candidates(read.fields), project=await self._project(read.names),
+        )  # fmt: skip
+
+    async def _upload(self, uploads: list[str]) -> NativeCall:
+        scope, project = (
+            await self.owners.upload(",".join(uploads), time()) if uploads else (self.client.scope, "")
+        )
+        if scope != self.client.scope:
             raise absent("this upload")
-        return NativeCall(body, project=project, creates=True)
-    return await _cache_call(body, client, owners) if request.kind == "cache" else NativeCall(body)
+        return structs.replace(self.basis, project=project, creates=True)
 
+    async def _cache_call(self, read: NamedBody) -> NativeCall:
+        """Return the creation of a cached content, in the project of the files that it names."""
+        if not isinstance(read.model, str):
+            raise missing("model")
+        model = read.model.removeprefix("models/")
+        self.client.rules.check(model)
+        self._check_storage()
+        most = cost.call_cost("createCachedContent", read.fields, len(read.data), 0)
+        project = await self._project(read.names)
+        return structs.replace(
+            self.basis, body=read.data, model=model, cost=most, project=project, creates=True
+        )
 
-async def _model_call(model: str, body: Payload, client: Client, owners: FileOwners) -> NativeCall:
-    client.rules.check(model)
-    if not isinstance(body, bytes) or not await offload(len(body) > HEAVY, may_name, body):
-        return NativeCall(body, model)
-    read = await offload(len(body) > HEAVY, named_body, body)
-    return NativeCall(read.data, model, await owners.project(client.scope, read.names, time()))
+    async def _project(self, names: dict[str, str]) -> str:
+        return await self.owners.project(self.client.scope, names, time())
 
-
-async def _cache_call(body: Payload, client: Client, owners: FileOwners) -> NativeCall:
-    """Return the creation of a cached content, in the project of the files that it names."""
-    data = body if isinstance(body, bytes) else b""
-    read = await offload(len(data) > HEAVY, named_body, data)
-    if not isinstance(read.model, str):
-        raise missing("model")
-    model = read.model.removeprefix("models/")
-    client.rules.check(model)
-    project = await owners.project(client.scope, read.names, time())
-    return NativeCall(read.data, model, project, creates=True)
+    def _check_storage(self) -> None:
+        """Raise Forbidden for a key with a budget in dollars: Google bills cached contents by the hour."""
+        if self.client.rules.dollars:
+            raise Forbidden(
+                "This API key has a budget in dollars, and Google bills the storage of cached contents by the hour, "
+                "which a budget cannot hold.",
+                code="not_for_budgets",
+            )

@@ -45,13 +45,18 @@ class Permitted(Struct, frozen=True):
 
 
 class NamedBody(Struct, frozen=True):
-    """A JSON body that was decoded to find names, and encoded again: Google must not read other names in it."""
+    """A JSON body, decoded and encoded again: Google must not read anything else in it."""
 
     data: bytes
-    model: Any
-    """The field `model`, of any type."""
+    fields: dict[str, Any]
+    """The decoded body."""
     names: dict[str, str]
     """Name of each file and cached content, with the path of the first field that contains it."""
+
+    @property
+    def model(self) -> Any:
+        """The field `model`, of any type."""
+        return self.fields.get("model")
 
 
 def check_path(path: str) -> None:
@@ -95,16 +100,32 @@ def permitted(method: str, path: str) -> Permitted:
 
 
 def named_body(data: bytes) -> NamedBody:
-    """Decode a body and find the names in it. Raises BadRequest if it is not JSON."""
+    """Decode a body and find the names in it. Raises BadRequest if it is not a JSON object."""
     check(data)
     try:
         body = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise not_json(error) from None
+    if not isinstance(body, dict):
+        raise BadRequest("The request body must be a JSON object.", code="invalid_type")
     names: dict[str, str] = {}
     for name, field in references(body):
         names.setdefault(name, field)
-    return NamedBody(encode_json(body), body.get("model") if isinstance(body, dict) else None, names)
+    return NamedBody(encode_json(body), body, names)
+
+
+def check_models(body: dict[str, Any], model: str) -> None:
+    """Raise BadRequest for a model in the body that is not the path's: permission and price are those of the path."""
+    inner = [body.get(name) for name in ("generateContentRequest", "generate_content_request")]
+    requests = body.get("requests")
+    messages = [body, *inner, *(requests if isinstance(requests, list) else ())]
+    for message in messages:
+        named = message.get("model") if isinstance(message, dict) else None  # an object, or Google refuses it
+        if named is not None and str(named).removeprefix("models/") != model:
+            raise BadRequest(
+                f"Invalid 'model': the body names `{str(named)[:80]}`, but the URL names `models/{model}`.",
+                param="model",
+            )
 
 
 def upload_id(url: str) -> str:

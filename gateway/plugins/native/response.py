@@ -1,7 +1,7 @@
 """Answers of Gemini's API: headers that are passed on, names of what was created, tokens that were used."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 from multidict import CIMultiDict
@@ -9,8 +9,8 @@ from multidict import CIMultiDict
 from gateway.errors import GatewayError, scrub
 from gateway.gemini.grounding import searches
 from gateway.gemini.sse import SSEDecoder
-from gateway.gemini.usage import TokenCounts, merge, token_counts
-from gateway.gemini.wire import UsageMetadata, decode_response
+from gateway.gemini.usage import NO_USAGE, TokenCounts, is_whole, merge, token_counts
+from gateway.gemini.wire import GenerateContentResponse, UsageMetadata, decode_response
 from gateway.plugins.native.wire import decode_created
 from gateway.policy.file_refs import is_name
 
@@ -61,16 +61,42 @@ def render_error(error: GatewayError, _: str) -> tuple[int, bytes]:
     return error.status, msgspec.json.encode({"error": body})
 
 
+def allowed_models(answer: bytes, allows: Callable[[str], bool]) -> bytes:
+    """Return a list of models without those that the client may not use. Anything else is returned as it is."""
+    try:
+        body = msgspec.json.decode(answer)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return answer
+    models = body.get("models") if isinstance(body, dict) else None
+    if not isinstance(models, list):
+        return answer
+    body["models"] = [
+        entry
+        for entry in models
+        if isinstance(entry, dict) and allows(str(entry.get("name", "")).removeprefix("models/"))
+    ]
+    return msgspec.json.encode(body)
+
+
 class UsageReader:
     """Reader of the token counts in an answer that passes through, JSON or events.
 
-    What it cannot read it ignores: the answer is the client's, whatever its form.
+    What it cannot read it ignores: the answer is the client's, whatever its form. `candidates` were asked for; an
+    answer of embeddings has 0.
     """
 
-    def __init__(self, content_type: str) -> None:
+    def __init__(self, content_type: str, candidates: int = 1) -> None:
         self._decoder = SSEDecoder() if "json" in content_type or STREAM in content_type else None
-        self._usage = UsageMetadata()
+        self._usage = NO_USAGE
         self._grounding: list[msgspec.Raw] = []
+        self._candidates = candidates
+        self._begun: set[int] = set()
+        self._finished: set[int] = set()
+        self._blocked = False
+        self._ends_counted = False
+        """The last message had counts."""
+        self._readable = self._decoder is not None
+        self._complete = False
 
     def feed(self, data: bytes) -> None:
         """Read a piece of the answer."""
@@ -78,21 +104,56 @@ class UsageReader:
             try:
                 self._read(self._decoder.feed(data))
             except GatewayError:  # larger than any answer of text
-                self._decoder = None
+                self._decoder, self._readable = None, False
 
     def close(self) -> TokenCounts:
-        """Return the tokens and searches that were read."""
+        """Return the tokens and searches of an answer that was read to its end."""
+        self._complete = True
         if self._decoder is not None:
             self._read(self._decoder.close())
+        return self.counts
+
+    @property
+    def counts(self) -> TokenCounts:
+        """Tokens and searches that were read."""
         return token_counts(self._usage, searches(self._grounding))
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether `counts` are those of the whole answer."""
+        if not (self._readable and self._ends_counted):
+            return False
+        if not self._candidates:
+            return self._complete and self._usage.prompt_token_count is not None
+        if not is_whole(self._usage):
+            return False
+        if self._blocked:
+            return True
+        all_begun = self._complete or len(self._begun) >= self._candidates
+        return all_begun and bool(self._begun) and self._finished >= self._begun
 
     def _read(self, payloads: list[bytes]) -> None:
         for payload in payloads:
             try:
                 message = decode_response(payload)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                self._readable = False
                 continue
+            if message.error is not None:
+                self._readable = False
+            self._note_ends(message)
             candidates = message.candidates or ()
             self._grounding += [c.grounding_metadata for c in candidates if c.grounding_metadata]
             if message.usage_metadata is not None:
                 self._usage = merge(self._usage, message.usage_metadata)
+
+    def _note_ends(self, message: GenerateContentResponse) -> None:
+        self._ends_counted = message.usage_metadata is not None
+        self._blocked = self._blocked or (
+            message.prompt_feedback is not None and bool(message.prompt_feedback.block_reason)
+        )
+        for position, candidate in enumerate(message.candidates or ()):
+            index = position if candidate.index is None else candidate.index
+            self._begun.add(index)
+            if candidate.finish_reason is not None:
+                self._finished.add(index)

@@ -1,25 +1,28 @@
 """Gemini's own API, passed through with the gateway's keys, limits and log. No key is ever in a URL."""
 
+import asyncio
 from collections.abc import Mapping
 from time import time
 
 from aiohttp import web
 from multidict import CIMultiDict
 
-from gateway.errors import NotFound
-from gateway.exchange.accounting import CostEstimate, Target
+from gateway.errors import GatewayError, NotFound, of_cancellation
+from gateway.exchange.accounting import Target
 from gateway.exchange.attempt import Attempt
 from gateway.exchange.context import RequestContext
+from gateway.exchange.cost import CostEstimate
 from gateway.exchange.delivery import ERROR_RENDERER
-from gateway.exchange.request_body import read_bytes
+from gateway.exchange.request_body import check_encoding, read_bytes
 from gateway.gemini.errors import from_response
 from gateway.plugin import KEY_HEADERS, KNOWN_CLIENT, Plugin
-from gateway.plugins.native.issued_keys import NativeCall, Payload, native_call
+from gateway.plugins.native.issued_keys import NativeCall, NativeRequest, Payload, native_call
+from gateway.plugins.native.relay import Relay, origin
 from gateway.plugins.native.request import check_path, model_of, passed_on, upload_id
 from gateway.plugins.native.response import (
-    STREAM,
     UPLOAD_URL,
     UsageReader,
+    allowed_models,
     created,
     render_error,
     returned,
@@ -27,8 +30,8 @@ from gateway.plugins.native.response import (
 from gateway.policy.access import Client
 from gateway.upstream.client import Forwarded
 
-_MAX_OUTPUT = 65_536
-"""Tokens that a call is assumed to write, for budgets."""
+_EMBEDDINGS = ("embedContent", "batchEmbedContents")
+"""Methods whose answers have no candidates."""
 _NOT_CHAT = r"(?!(?:.*/)?chat/completions$)"
 """Google's OpenAI-compatible endpoint is served by `chat`."""
 
@@ -77,31 +80,63 @@ class Native(Plugin):
 
     async def _exchange(self, request: web.Request, path: str, context: RequestContext) -> web.StreamResponse:
         """Make the call with a key of the client or of the pool."""
-        client, exchange, owners = context.client, self.services.exchange, self.services.file_owners
+        client, accounting = context.client, self.services.exchange.accounting
         headers, affinity = passed_on(request.headers), b""
-        call = NativeCall(await _body(request, headers), model_of(path))
-        context.report.describe(call.model or None, None)
+        body, model = await _body(request, headers), model_of(path)
+        context.report.describe(model or None, None)
         if client.id:
-            uploads = request.rel_url.query.getall("upload_id", [])
-            call = await native_call(request.method, path, uploads, call.body, client, owners)
-            context.report.describe(call.model or None, None)
+            query = [pair for pair in request.rel_url.query.items() if pair[0] != "key"]
+            received = NativeRequest(request.method, path, query, request.headers, body)
+            call = await native_call(received, client, self.services.file_owners, accounting.most_output)
+            context.report.describe(call.model or None, None, notes=list(call.dropped))
+            if "Content-Length" in headers and body is call.body:
+                call.headers["Content-Length"] = headers["Content-Length"]
             affinity = client.scope.encode() if call.creates else b""
-            if isinstance(call.body, bytes):
-                headers["Content-Type"] = "application/json"  # names in protobuf could not be checked
-        target = Target(call.model, _cost(call), affinity, call.project)
-        async with exchange.attempt(context, target) as attempt:
-            url = _without_key(request, path)
-            async with await exchange.forward(attempt, request.method, url, headers, call.body) as answer:
-                if client.id and answer.status >= 400:
-                    raise from_response(answer.status, await answer.whole())
-                if call.deletes:
-                    await owners.forget(client.scope, call.deletes, time())
-                if UPLOAD_URL in answer.headers:
-                    upload, project = upload_id(answer.headers[UPLOAD_URL]), context.report.project or ""
-                    await owners.begin(client.scope, upload, project, time())
-                if call.creates:
-                    return await self._answer_creation(request, answer, context, attempt)
-                return await _answer(request, answer, attempt, counted=bool(call.model))
+        else:
+            call = NativeCall(body, _query(request), headers, model, _own_cost(body, model))
+        target = Target(call.model, call.cost, affinity, call.project)
+        relay = Relay(request)
+        try:
+            async with self.services.exchange.attempt(context, target) as attempt:
+                return await self._relay(request, path, context, call, attempt, relay)
+        except GatewayError as error:
+            if not relay.begun:
+                raise
+            return await relay.fail(error)
+        except asyncio.CancelledError as cancelled:
+            reason = of_cancellation(cancelled)
+            if reason is None or not relay.begun:
+                raise
+            return await relay.fail(reason)
+
+    async def _relay(
+        self,
+        request: web.Request,
+        path: str,
+        context: RequestContext,
+        call: NativeCall,
+        attempt: Attempt,
+        relay: Relay,
+    ) -> web.StreamResponse:
+        """Make one attempt, and pass its answer on."""
+        owners, scope = self.services.file_owners, context.client.scope
+        url = f"{path}?{call.query}" if call.query else path
+        async with await self.services.exchange.forward(
+            attempt, request.method, url, call.headers, call.body
+        ) as answer:
+            if context.client.id and answer.status >= 400:
+                raise from_response(answer.status, await answer.whole())
+            if call.deletes:
+                await owners.forget(scope, call.deletes, time())
+            if UPLOAD_URL in answer.headers:
+                upload, project = upload_id(answer.headers[UPLOAD_URL]), context.report.project or ""
+                await owners.begin(scope, upload, project, time())
+            if call.creates:
+                return await self._answer_creation(request, answer, context, attempt)
+            if call.lists and context.client.rules.models:
+                data = allowed_models(await answer.whole(), context.client.rules.allows)
+                return web.Response(body=data, status=answer.status, headers=returned(answer.headers, ""))
+            return await _answer(answer, call, attempt, relay)
 
     async def _answer_creation(
         self, request: web.Request, answer: Forwarded, context: RequestContext, attempt: Attempt
@@ -112,38 +147,32 @@ class Native(Plugin):
         project = context.report.project or ""
         await self.services.file_owners.keep(context.client.scope, names, project, time())
         if context.report.model:
-            attempt.count(usage)
+            attempt.count(usage, whole=bool(usage.total))
         return web.Response(
-            body=data, status=answer.status, headers=returned(answer.headers, _origin(request))
+            body=data, status=answer.status, headers=returned(answer.headers, origin(request))
         )
 
 
-async def _answer(
-    request: web.Request, answer: Forwarded, attempt: Attempt, *, counted: bool
-) -> web.StreamResponse:
-    """Send status, headers and bytes as they arrive; count the tokens of a 200."""
-    headers = returned(answer.headers, _origin(request))
-    content_type = headers.get("Content-Type", "")
-    response = web.StreamResponse(status=answer.status, headers=headers)
-    if content_type.startswith(STREAM):
-        response.headers.update({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
-    usage = UsageReader(content_type)
-    await response.prepare(request)
+async def _answer(answer: Forwarded, call: NativeCall, attempt: Attempt, relay: Relay) -> web.StreamResponse:
+    """Pass an answer on, and count the tokens of a 200, also of one that breaks off."""
+    candidates = 0 if call.method in _EMBEDDINGS else call.candidates
+    usage = UsageReader(answer.headers.get("Content-Type", ""), candidates)
+    complete = False
     try:
-        async for piece in answer:
-            usage.feed(piece)
-            await response.write(piece)
-        await response.write_eof()
+        response = await relay.send(answer, usage)
+        complete = True
+        return response
     finally:  # also when the client disconnects: Google bills what it has counted
-        if counted and answer.status == 200:
-            attempt.count(usage.close())
-    return response
+        if call.model and answer.status == 200:
+            counts = usage.close() if complete else usage.counts
+            attempt.count(counts, whole=usage.is_counted)
 
 
 async def _body(request: web.Request, headers: CIMultiDict[str]) -> Payload:
     """Return an upload as a stream of the stated length, any other body whole. Raises TooLarge."""
     if not request.can_read_body:
         return None
+    check_encoding(request)
     if not request.path.startswith("/upload/"):
         return await read_bytes(request)
     if request.content_length is not None:
@@ -163,20 +192,12 @@ def _with_query_key(request: web.Request) -> Mapping[str, str]:
     return CIMultiDict([*request.headers.items(), ("x-goog-api-key", key)])
 
 
-def _without_key(request: web.Request, path: str) -> str:
-    """Return path and query without the key."""
+def _query(request: web.Request) -> str:
+    """Return the query without the key."""
     parameters = [(name, value) for name, value in request.rel_url.query.items() if name != "key"]
-    query = request.rel_url.with_query(parameters).raw_query_string
-    return f"{path}?{query}" if query else path
+    return request.rel_url.with_query(parameters).raw_query_string
 
 
-def _cost(call: NativeCall) -> CostEstimate:
-    """Return an estimate. Only calls of models spend tokens; creating a cache spends prompt tokens only."""
-    size = len(call.body) if call.model and isinstance(call.body, bytes) else 0
-    return CostEstimate(size, _MAX_OUTPUT if call.model and not call.creates else 0)
-
-
-def _origin(request: web.Request) -> str:
-    """Return scheme and host of the gateway as the client sees it, behind a proxy from X-Forwarded-Proto."""
-    scheme = request.headers.get("X-Forwarded-Proto", request.scheme)
-    return f"{scheme if scheme in ('http', 'https') else request.scheme}://{request.host}"
+def _own_cost(body: Payload, model: str) -> CostEstimate:
+    """Return an estimate for a client with a Gemini key of its own, who has no budget."""
+    return CostEstimate(len(body) if model and isinstance(body, bytes) else 0)

@@ -1,5 +1,7 @@
 """Gemini's own API through the gateway: bytes as they are, the key in its header, errors in Google's shape."""
 
+import asyncio
+import gzip
 import json
 from typing import Any
 
@@ -114,3 +116,32 @@ async def test_uploads_go_on_through_us(
 
     assert url.startswith(f"{base}/upload/v1beta/files?")
     assert (seen[1][1], len(seen[1][2]), seen[1][3]) == ("upload, finalize", 100_000, "100000")
+
+
+@pytest.mark.row("A18")
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd", "br", "x-unknown"])
+@pytest.mark.parametrize("path", [f"/v1beta/models/{MODEL}:generateContent", "/upload/v1beta/files"])
+@pytest.mark.parametrize("intact", [True, False])
+async def test_a18_a_compressed_body_is_refused_on_every_path(
+    http: aiohttp.ClientSession, gateway: str, fake: Fake, encoding: str, path: str, intact: bool
+) -> None:
+    body = gzip.compress(json.dumps(BODY).encode()) if intact else b"\x1f\x8b\xff broken"
+    headers = {"Content-Encoding": encoding, "Content-Type": "application/json"}
+    async with asyncio.timeout(5):
+        try:
+            async with http.post(gateway + path, data=body, headers=headers) as response:
+                answer = await response.json()
+        except aiohttp.ClientConnectionError:  # a body that cannot be decompressed ends the connection
+            assert not intact or encoding != "gzip"
+            return
+
+    assert response.status in (400, 415)
+    assert answer["error"]["message"]
+    assert fake.calls == 0
+
+
+@pytest.mark.row("A18")
+async def test_a18_an_uncompressed_body_says_so(http: aiohttp.ClientSession, gateway: str) -> None:
+    url = f"{gateway}/v1beta/models/{MODEL}:generateContent"
+    async with http.post(url, json=BODY, headers={"Content-Encoding": "identity"}) as response:
+        assert response.status == 200

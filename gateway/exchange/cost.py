@@ -1,0 +1,132 @@
+"""Upper bounds of a call's cost.
+
+Budgets reserve them before the call, and charge them where Google does not say what the call has cost.
+"""
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from gateway.gemini.call import GeminiCall
+from gateway.gemini.usage import TokenCounts
+from gateway.gemini.wire import Blob, FileData, GenerateContentRequest, encode_json
+
+_BYTES_PER_TOKEN = 4
+_MOST_PROMPT = 2**21
+"""Tokens. No model reads more."""
+MOST_OUTPUT = 65_536
+"""Tokens that a model may write where the capability table does not say."""
+MOST_INPUT = 2**20
+"""Tokens of an attachment of any kind: the input limit of Gemini's models (https://ai.google.dev/gemini-api/docs/models)."""
+PICTURE_INPUT = 4_608
+"""Tokens of a picture in a prompt.
+
+Larger ones are scaled down to 3,072 pixels a side, and each tile of 768 is 258 tokens
+(https://ai.google.dev/gemini-api/docs/tokens#multimodal-tokens).
+"""
+PICTURE_OUTPUT = 2_520
+"""Tokens of a picture of an answer, at the largest size (https://ai.google.dev/gemini-api/docs/pricing)."""
+_SEARCH_INPUT = 2**16
+"""Tokens that the results of Google's search, maps or code execution may add to the prompt."""
+MOST_SEARCHES = 16
+"""Searches that one call may make. Google documents no limit, and models make a few."""
+READERS = frozenset({"urlContext", "fileSearch", "mcpServers"})
+"""Built-in tools that read documents of any length."""
+SEARCHES = frozenset({"googleSearch", "googleSearchRetrieval", "googleMaps", "codeExecution", "computerUse"})
+"""Built-in tools whose results are limited."""
+
+
+class CostEstimate(Struct, frozen=True):
+    """Estimate of a call's tokens, before the call is made."""
+
+    bytes: int = 0
+    """Bytes of the prompt."""
+    output: int = 0
+    """Most tokens of all candidates, thoughts included."""
+    most_input: int | None = None
+    """Most tokens of the prompt; one for each byte unless set."""
+    heard: int = 0
+    """Of `most_input`, those that may be audio."""
+    searches: int = 0
+    """Most Google searches."""
+
+    @property
+    def prompt(self) -> int:
+        """Prompt tokens, roughly."""
+        return min(_MOST_PROMPT, -(-self.bytes // _BYTES_PER_TOKEN))
+
+    @property
+    def most(self) -> TokenCounts:
+        """Most tokens, for a budget. A digit is a token of its own, and no byte is more than one."""
+        prompt = min(_MOST_PROMPT, self.bytes if self.most_input is None else self.most_input)
+        heard = min(prompt, self.heard)
+        return TokenCounts(prompt=prompt, completion=self.output, prompt_audio=heard, searches=self.searches)
+
+
+UNKNOWN_COST = CostEstimate()
+"""Of calls that cost nothing, and where nothing depends on the cost."""
+
+
+def attachment(mime_type: str) -> int:
+    """Return the most tokens of an attachment by its MIME type; 0 for text, whose bytes are counted."""
+    if mime_type.startswith("image/"):
+        return PICTURE_INPUT
+    return 0 if mime_type.startswith("text/") else MOST_INPUT
+
+
+def tool_input(name: str) -> int:
+    """Return the most tokens that a built-in tool adds to the prompt, by its name in camelCase."""
+    return MOST_INPUT if name in READERS else _SEARCH_INPUT if name in SEARCHES else 0
+
+
+def call_cost(call: GeminiCall, prompt_bytes: int, output: int) -> CostEstimate:
+    """Return the most that a call costs.
+
+    `output` is the most that the model writes for one candidate. A smaller limit of the call's own counts; pictures
+    may be longer than that limit. A thinking budget counts beside it.
+    """
+    request = call.request
+    config = request.generation_config
+    candidates = 1
+    if config is not None:
+        candidates = max(1, config.candidate_count or 1)
+        output = config.max_output_tokens or output
+        if config.thinking_config is not None:
+            output += max(0, config.thinking_config.thinking_budget or 0)
+        if config.response_modalities and "IMAGE" in config.response_modalities:
+            output = max(output, PICTURE_OUTPUT)
+    tools = [name for tool in request.tools or () for name in _tools(tool)]
+    # a schema of the answer counts as input, and so may all of the configuration
+    settings = len(encode_json(config)) if config is not None else 0
+    inputs = prompt_bytes + settings + sum(map(tool_input, tools))
+    heard = MOST_INPUT if request.cached_content else 0
+    for data, size in _attachments(request):
+        tokens = attachment(data.mime_type or "") if isinstance(data, Blob) else MOST_INPUT
+        inputs += tokens - (size if tokens else 0)
+        heard += tokens if tokens != PICTURE_INPUT else 0
+    inputs += MOST_INPUT if request.cached_content else 0
+    searches = MOST_SEARCHES if any(name in SEARCHES for name in tools) else 0
+    return CostEstimate(prompt_bytes, output * candidates, inputs, heard, searches)
+
+
+def _tools(tool: Struct) -> Iterator[str]:
+    """Yield the names of the built-in tools that are set."""
+    for field, name in zip(tool.__struct_fields__, tool.__struct_encode_fields__, strict=True):
+        if getattr(tool, field) is not None:
+            yield name
+
+
+def _attachments(request: GenerateContentRequest) -> Iterator[tuple[Blob | FileData, int]]:
+    """Yield each attachment with the bytes of base64 that are in the request."""
+    for content in request.contents:
+        for part in content.parts or ():
+            if part.inline_data is not None:
+                yield part.inline_data, len(part.inline_data.data)
+            elif part.file_data is not None:
+                yield part.file_data, 0
+            elif part.function_response is not None:
+                for inner in part.function_response.parts or ():
+                    if inner.inline_data is not None:
+                        yield inner.inline_data, len(inner.inline_data.data)
+                    elif inner.file_data is not None:
+                        yield inner.file_data, 0

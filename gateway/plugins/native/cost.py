@@ -1,0 +1,135 @@
+"""The most that a native call costs, read from its decoded body.
+
+Names may be in camelCase or snake_case, and a number may be a string
+(https://protobuf.dev/programming-guides/json/). A limit that is not understood counts as none.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from gateway.exchange.cost import (
+    MOST_INPUT,
+    MOST_SEARCHES,
+    PICTURE_INPUT,
+    PICTURE_OUTPUT,
+    SEARCHES,
+    UNKNOWN_COST,
+    CostEstimate,
+    attachment,
+    tool_input,
+)
+
+_MOST_CANDIDATES = 8
+"""Gemini's limit for `candidateCount`."""
+_PICTURE_TOKENS = 1_290
+"""Tokens that a picture of Imagen counts as: those of gemini-2.5-flash-image (https://ai.google.dev/gemini-api/docs/pricing)."""
+_DEFAULT_PICTURES = 4
+"""Imagen's pictures of a prompt without `sampleCount` (https://ai.google.dev/gemini-api/docs/imagen)."""
+_MOST_PICTURES = 1_000
+_COUNT = re.compile(r"\d{1,9}(?:\.0+)?")
+_SNAKE = re.compile(r"_([a-z])")
+
+
+def call_cost(method: str, body: Any, size: int, most_output: int) -> CostEstimate:
+    """Return the most that a method costs. `size` is the body's in bytes; counting tokens is free.
+
+    `most_output` is the most that the model writes for one candidate.
+    """
+    if method == "countTokens":
+        return UNKNOWN_COST
+    if method == "predict":
+        return CostEstimate(size, _pictures(body) * _PICTURE_TOKENS)
+    encoded, pictures, heard = _attachments(body)
+    inputs, searches = size - encoded + pictures + heard, 0
+    for name in _tools(body):
+        inputs += tool_input(name)
+        searches = MOST_SEARCHES if name in SEARCHES else searches
+    output = _output(body, most_output) if method in ("generateContent", "streamGenerateContent") else 0
+    return CostEstimate(size - encoded, output, inputs, heard, searches)
+
+
+def candidates(body: Any) -> int:
+    """Return the number of candidates that a request asks for."""
+    counts = [n for config in _configs(body) for n in _numbers(config, "candidateCount", _MOST_CANDIDATES)]
+    return max(1, *counts, 1)
+
+
+def _output(body: Any, most_output: int) -> int:
+    """Return the most tokens of all candidates."""
+    configs = list(_configs(body))
+    limits = [
+        n or most_output for config in configs for n in _numbers(config, "maxOutputTokens", most_output)
+    ]
+    limit = max(limits, default=most_output)
+    if any("IMAGE" in str(value).upper() for c in configs for value in _values(c, "responseModalities")):
+        limit = max(limit, PICTURE_OUTPUT)
+    for config in configs:
+        for thinking in _values(config, "thinkingConfig"):
+            limit += max(_numbers(thinking, "thinkingBudget", 0), default=0)
+    return limit * candidates(body)
+
+
+def _pictures(body: Any) -> int:
+    prompts = max((len(value) for value in _values(body, "instances") if isinstance(value, list)), default=1)
+    samples = [
+        count
+        for parameters in _values(body, "parameters")
+        for name in ("sampleCount", "numberOfImages")
+        for count in _numbers(parameters, name, _MOST_PICTURES)
+    ]
+    return max(1, prompts) * max(samples, default=_DEFAULT_PICTURES)
+
+
+def _attachments(body: Any) -> tuple[int, int, int]:
+    """Return the bytes of base64 that are not text, the most tokens of pictures, and those of all other attachments."""
+    encoded = pictures = others = 0
+    waiting = [body]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            waiting += [item for item in value if isinstance(item, dict | list)]
+        elif isinstance(value, dict):
+            for name, inner in value.items():
+                if name in ("inlineData", "inline_data") and isinstance(inner, dict):
+                    kinds = [str(kind) for kind in _values(inner, "mimeType")] or [""]
+                    tokens = max(map(attachment, kinds))
+                    pictures += tokens if tokens == PICTURE_INPUT else 0
+                    others += tokens if tokens != PICTURE_INPUT else 0
+                    encoded += len(str(inner.get("data", ""))) if tokens else 0
+                elif name in ("fileData", "file_data", "cachedContent", "cached_content"):
+                    others += MOST_INPUT
+                elif isinstance(inner, dict | list):
+                    waiting.append(inner)
+    return encoded, pictures, others
+
+
+def _configs(body: Any) -> Iterator[Any]:
+    yield from _values(body, "generationConfig")
+
+
+def _tools(body: Any) -> Iterator[str]:
+    """Yield the names of the tools in camelCase."""
+    for tools in _values(body, "tools"):
+        for tool in tools if isinstance(tools, list) else [tools]:
+            if isinstance(tool, dict):
+                yield from (_camel(name) for name in tool)
+
+
+def _values(message: Any, name: str) -> Iterator[Any]:
+    """Yield the values of a field, given in camelCase, in both spellings."""
+    if isinstance(message, Mapping):
+        yield from (value for field, value in message.items() if _camel(field) == name)
+
+
+def _numbers(message: Any, name: str, unknown: int) -> Iterator[int]:
+    """Yield the counts in a field; `unknown` for one that is not a count, nothing for null."""
+    for value in _values(message, name):
+        if value is not None:
+            text = str(value)
+            is_count = not isinstance(value, bool) and _COUNT.fullmatch(text)
+            yield int(float(text)) if is_count else unknown
+
+
+def _camel(name: str) -> str:
+    return _SNAKE.sub(lambda match: match[1].upper(), name) if "_" in name else name

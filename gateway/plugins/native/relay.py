@@ -1,0 +1,61 @@
+"""Passes an answer of Gemini's API on to the client as it arrives, and ends one that breaks off."""
+
+from aiohttp import web
+
+from gateway.errors import GatewayError
+from gateway.exchange.context import CONTEXT
+from gateway.exchange.delivery import fail
+from gateway.gemini.sse import frame
+from gateway.plugins.native.response import STREAM, UsageReader, render_error, returned
+from gateway.upstream.client import Forwarded
+
+
+class Relay:
+    """The client's side of one answer."""
+
+    def __init__(self, request: web.Request) -> None:
+        self._request = request
+        self._response: web.StreamResponse | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether status and headers are sent."""
+        return self._response is not None and self._response.prepared
+
+    async def send(self, answer: Forwarded, usage: UsageReader) -> web.StreamResponse:
+        """Send status, headers and bytes as they arrive."""
+        headers = returned(answer.headers, origin(self._request))
+        self._response = response = web.StreamResponse(status=answer.status, headers=headers)
+        if self._streams:
+            response.headers.update({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        await response.prepare(self._request)
+        async for piece in answer:
+            usage.feed(piece)
+            await response.write(piece)
+        await response.write_eof()
+        return response
+
+    async def fail(self, error: GatewayError) -> web.StreamResponse:
+        """End the answer with an error: its own response, an event of a stream, or a connection that is cut."""
+        response = self._response
+        if response is None or not response.prepared:
+            return fail(self._request, error)
+        self._request[CONTEXT].report.fail(error)
+        if self._streams:
+            _, body = render_error(error, "")
+            await response.write(frame(body))
+            await response.write_eof()
+        elif self._request.transport is not None:  # nothing else tells a client that the rest is missing
+            self._request.transport.abort()
+        return response
+
+    @property
+    def _streams(self) -> bool:
+        response = self._response
+        return response is not None and response.headers.get("Content-Type", "").startswith(STREAM)
+
+
+def origin(request: web.Request) -> str:
+    """Return scheme and host of the gateway as the client sees it, behind a proxy from X-Forwarded-Proto."""
+    scheme = request.headers.get("X-Forwarded-Proto", request.scheme)
+    return f"{scheme if scheme in ('http', 'https') else request.scheme}://{request.host}"

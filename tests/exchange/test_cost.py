@@ -1,0 +1,88 @@
+"""Upper bounds of a call's cost."""
+
+from typing import Any
+
+import pytest
+
+from gateway.exchange.cost import MOST_INPUT, MOST_SEARCHES, PICTURE_INPUT, CostEstimate, call_cost
+from gateway.gemini.call import GeminiCall
+from gateway.gemini.usage import TokenCounts
+from gateway.gemini.wire import (
+    Blob,
+    Content,
+    FileData,
+    FunctionResponse,
+    FunctionResponsePart,
+    GenerateContentRequest,
+    GenerationConfig,
+    Part,
+    ThinkingConfig,
+    Tool,
+)
+
+pytestmark = pytest.mark.row("A7")
+
+
+def call(*parts: Part, **fields: Any) -> GeminiCall:
+    return GeminiCall("gemini-2.5-flash", GenerateContentRequest([Content(list(parts), "user")], **fields))
+
+
+def most(result: GeminiCall) -> TokenCounts:
+    return call_cost(result, len(result.encode()), 1000).most
+
+
+def test_a07_every_byte_of_text_may_be_a_token() -> None:
+    assert CostEstimate(10, 5).most == TokenCounts(prompt=10, completion=5)
+    digits = call(Part(text="1234567890" * 50))
+    assert most(digits).prompt == len(digits.encode()) > 500
+
+
+@pytest.mark.parametrize(
+    ("config", "output"),
+    [
+        ({}, 1000),
+        ({"max_output_tokens": 7}, 7),
+        ({"candidate_count": 8}, 8000),
+        ({"candidate_count": 8, "max_output_tokens": 7}, 56),
+        ({"max_output_tokens": 7, "thinking_config": ThinkingConfig(thinking_budget=100)}, 107),
+        ({"max_output_tokens": 7, "thinking_config": ThinkingConfig(thinking_budget=-1)}, 7),
+        ({"max_output_tokens": 7, "response_modalities": ["IMAGE"]}, 2520),
+    ],
+)
+def test_a07_all_candidates_thoughts_and_pictures_are_reserved(config: dict[str, Any], output: int) -> None:
+    assert most(call(Part(text="hi"), generation_config=GenerationConfig(**config))).output == output
+
+
+@pytest.mark.parametrize(
+    ("part", "tokens", "heard"),
+    [
+        (Part(inline_data=Blob("image/png", "A" * 50_000)), PICTURE_INPUT, 0),
+        (Part(inline_data=Blob("audio/ogg", "A" * 50_000)), MOST_INPUT, MOST_INPUT),
+        (Part(inline_data=Blob("application/pdf", "A" * 50_000)), MOST_INPUT, MOST_INPUT),
+        (Part(inline_data=Blob("text/plain", "A" * 50_000)), 50_000, 0),
+        (Part(file_data=FileData("files/x", "image/png")), MOST_INPUT, MOST_INPUT),
+        (
+            Part(
+                function_response=FunctionResponse(
+                    "f", {}, parts=[FunctionResponsePart(Blob("image/png", "A" * 50_000))]
+                )
+            ),
+            PICTURE_INPUT,
+            0,
+        ),
+    ],
+)
+def test_a07_an_attachment_counts_by_its_kind_and_not_by_its_bytes(
+    part: Part, tokens: int, heard: int
+) -> None:
+    result = most(call(part))
+
+    assert tokens < result.prompt < tokens + 200
+    assert result.prompt_audio == heard
+
+
+def test_a07_cached_content_and_tools_are_reserved() -> None:
+    assert most(call(Part(text="hi"), cached_content="cachedContents/x")).prompt > MOST_INPUT
+    searching = most(call(Part(text="hi"), tools=[Tool(google_search={})]))
+    assert (searching.searches, searching.prompt > 2**16) == (MOST_SEARCHES, True)
+    assert most(call(Part(text="hi"), tools=[Tool(url_context={})])).prompt > MOST_INPUT
