@@ -5,6 +5,7 @@ Google's APIs take system parameters that change the form of an answer or select
 is not read here, would cost a client nothing. Issued keys may therefore use those that are listed here, and no others.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlencode
 
@@ -27,12 +28,8 @@ _ALLOWED: Mapping[Kind, frozenset[str]] = {
     "resource": frozenset({"updateMask", "update_mask"}),
     "upload": frozenset({"upload_id", "upload_protocol", "uploadType", "upload_type"}),
 }
-_UPLOAD_HEADERS = (
-    "content-type", "x-goog-upload-protocol", "x-goog-upload-command", "x-goog-upload-offset",
-    "x-goog-upload-file-name", "x-goog-upload-header-content-length", "x-goog-upload-header-content-type",
-    "x-goog-upload-chunk-granularity",
-)  # fmt: skip
-_HEADERS = frozenset({"x-goog-api-client", "x-server-timeout"})
+_HEADERS = re.compile("x-goog-api-client|x-server-timeout", re.IGNORECASE)
+_UPLOAD_HEADERS = re.compile(rf"{_HEADERS.pattern}|content-type|x-goog-upload-[a-z-]+", re.IGNORECASE)
 _REFUSED_HEADERS = ("x-goog-fieldmask", "x-http-method-override", "x-http-method", "x-method-override")
 """Headers whose effect a client would miss if they were dropped."""
 
@@ -63,8 +60,8 @@ def allowed_headers(headers: Mapping[str, str], kind: Kind) -> CIMultiDict[str]:
     for name in _REFUSED_HEADERS:
         if name in headers:
             raise _refused(f"header `{name}`")
-    names = _HEADERS.union(_UPLOAD_HEADERS) if kind == "upload" else _HEADERS
-    return CIMultiDict({name: value for name, value in headers.items() if name.lower() in names})
+    names = _UPLOAD_HEADERS if kind == "upload" else _HEADERS
+    return CIMultiDict({name: value for name, value in headers.items() if names.fullmatch(name)})
 
 
 def _forms(kind: Kind, path: str) -> tuple[str, ...]:
