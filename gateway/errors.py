@@ -30,11 +30,24 @@ body.
 
 import math
 import re
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
 
 _KEY = re.compile(r"AIza[\w-]{20,}|AQ\.[\w-]{16,}|(?<=key=)[^\s&\"']+|(?<=api_key:)[^\s&\"']+")
+
+
+KeyFault = Literal["bad", "leaked", "suspended"]
+"""Why Google refuses a key: it is not valid, it was published, or its project may not use the API."""
+
+
+class Violation(Struct, frozen=True):
+    """A mistake that Google's 400 names (google.rpc.BadRequest.FieldViolation). Both repeat the client's words."""
+
+    field: str
+    """Path of the field in Gemini's request, in snake_case; "" for the request itself."""
+    description: str
 
 
 class GatewayError(Exception):
@@ -47,6 +60,10 @@ class GatewayError(Exception):
     status = 500
     type = "server_error"
     code: str | None = "internal_error"
+    key_fault: KeyFault | None = None
+    """Google refuses the key itself, not the request. Only `gemini.errors` sets it."""
+    violations: tuple[Violation, ...] = ()
+    """The mistakes that a 400 of Google's lists."""
 
     def __init__(
         self,

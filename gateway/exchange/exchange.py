@@ -73,9 +73,9 @@ class Exchange:
         """Return the thought signatures that are stored under some keys."""
         return await self.stores.signatures.get(keys, time()) if keys else {}
 
-    async def prepare(self, call: GeminiCall, report: ExchangeReport) -> GeminiCall:
+    async def prepare(self, call: GeminiCall, context: RequestContext) -> GeminiCall:
         """Return the call without what its model is known to refuse. Raises SchemaTooLarge with the client's path."""
-        return await self._recovery.prepare(call, report)
+        return await self._recovery.prepare(call, context)
 
     async def ask(
         self,
@@ -109,7 +109,7 @@ class Exchange:
                     error.param = None  # a field of Google's request, which the client has not seen
                 await self._recovery.pause(error, failures, context, target)
                 continue
-            self._recovery.succeeded(report, model)
+            self._recovery.answered(report, model)
             return answer
 
     def attempt(self, context: RequestContext, target: Target) -> Attempt:
@@ -206,7 +206,7 @@ class Exchange:
             except GatewayError as error:
                 await self._recovery.after(error, state)
                 continue
-            self._recovery.succeeded(state.report, state.call.model)
+            self._recovery.succeeded(state)
             await self._store_signatures(reader.signed)
             if state.cache_key:
                 await self._cache_put(state, [answer], reader)
@@ -267,7 +267,7 @@ class Exchange:
                     raise
                 await self._recovery.after(error, state)
                 continue
-            self._recovery.succeeded(state.report, state.call.model)
+            self._recovery.succeeded(state)
             if state.cache_key:
                 await self._cache_put(state, translator.messages or [], translator.reader)
             return

@@ -111,7 +111,7 @@ class Preparation:
         report.notes = notes or None
         plan = self._fallbacks(call_builder, translation, project, route, client, notes)
         call = call_builder.call(route.model, translation, project, heavy=heavy)
-        first = await self._exchange.prepare(call, report)
+        first = await self._exchange.prepare(call, context)
         if options.choices > 1 and context.cache:
             report.cached = "off"  # the choices of one answer must differ
         choices = [Choice(first.for_choice(i), i, plan, options.choices == 1) for i in range(options.choices)]

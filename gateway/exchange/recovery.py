@@ -42,14 +42,14 @@ class Recovery:
         self._refusals = LearnedRefusals()
         self._breaker = ModelBreaker()
 
-    async def prepare(self, call: GeminiCall, report: ExchangeReport) -> GeminiCall:
+    async def prepare(self, call: GeminiCall, context: RequestContext) -> GeminiCall:
         """Return the call without what its model is known to refuse. Raises SchemaTooLarge with the client's path."""
-        learned = self._refusals.of(call.model, monotonic())
+        learned = self._refusals.of(call.model, context.client.scope, monotonic())
         if not learned:
             return call
         heavy = call.heavy or _INLINING in learned
         request, fields = await offload(heavy, _prepared, call, learned)
-        report.adjust(fields, call.origins)
+        context.report.adjust(fields, call.origins)
         return call.with_request(request) if fields else call
 
     async def begin(self, state: CallState) -> None:
@@ -92,11 +92,21 @@ class Recovery:
             raise verdict.error
         await asyncio.sleep(verdict.after)
 
-    def succeeded(self, report: ExchangeReport, model: str) -> None:
+    def answered(self, report: ExchangeReport, model: str) -> None:
         """Note that a call was answered."""
         report.upstream_status = 200
         self._budget.earn()
         self._breaker.succeeded(model)
+
+    def succeeded(self, state: CallState) -> None:
+        """Note that a call was answered. Its remedies have worked, so they are remembered."""
+        model = state.call.model
+        self.answered(state.report, model)
+        for feature in state.remedies:
+            lasting = remedies.BY_FEATURE[feature].lasting
+            if lasting != "no":
+                client, shared = state.context.client.scope, lasting == "model"
+                self._refusals.learn(model, feature, client, monotonic(), shared=shared)
 
     async def _passed_on(self, error: GatewayError, state: CallState) -> bool:
         """Return whether the next model of the plan is asked from now on."""
@@ -118,7 +128,7 @@ class Recovery:
         known = [*plan.notes, *report.adjusted]
         report.adjusted += [name for name in dict.fromkeys([*substitute.notes, "model"]) if name not in known]
         report.fallbacks = [*(report.fallbacks or ()), f"{state.call.model} {why}"]
-        call = await self.prepare(substitute.call.for_choice(state.choice.number), report)
+        call = await self.prepare(substitute.call.for_choice(state.choice.number), state.context)
         state.next_fallback, state.is_fallback = substitute.position, True
         await offload(call.heavy, state.ask, call)
         return True
@@ -131,14 +141,12 @@ class Recovery:
         if remedy is None or (self._strict and not remedy.harmless):
             return False
         call = state.call
-        changed = await offload(True, _apply, remedy, call, error.message)  # it may inline schemas
+        changed = await offload(True, _apply, remedy, call, error)  # it may inline schemas
         if changed is None:
             return False
         state.call = changed
         state.remedies.append(remedy.feature)
         state.report.adjust(remedy.fields, call.origins, remedy.detail)
-        if remedy.lasting:
-            self._refusals.learn(call.model, remedy.feature, monotonic())
         return True
 
 
@@ -150,12 +158,12 @@ def _prepared(call: GeminiCall, learned: Collection[str]) -> tuple[GenerateConte
         raise _at_client(error, call) from None
 
 
-def _apply(remedy: Remedy, call: GeminiCall, message: str) -> GeminiCall | None:
+def _apply(remedy: Remedy, call: GeminiCall, error: GatewayError) -> GeminiCall | None:
     """Return the call that avoids a refusal, encoded already when it is heavy."""
     try:
-        request = remedy.apply(call.request, message)
-    except SchemaTooLarge as error:
-        raise _at_client(error, call) from None
+        request = remedy.apply(call.request, error)
+    except SchemaTooLarge as too_large:
+        raise _at_client(too_large, call) from None
     if request is None:
         return None
     changed = call.with_request(request)

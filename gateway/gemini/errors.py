@@ -2,10 +2,16 @@
 
 Google answers errors as google.rpc.Status with details such as RetryInfo and QuotaFailure
 (https://cloud.google.com/apis/design/errors, https://ai.google.dev/gemini-api/docs/troubleshooting).
+
+A message repeats what the client wrote: names of fields, values, model names. What is concluded from an error therefore
+rests on its status, on `reason` and other fields that only Google writes, and on the beginning of the message, which
+no client's words precede. No pattern here is searched for within a message.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from email.utils import parsedate_to_datetime
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -16,6 +22,7 @@ from gateway.errors import (
     ContextTooLong,
     Forbidden,
     GatewayError,
+    KeyFault,
     NotFound,
     Quota,
     RateLimited,
@@ -24,14 +31,52 @@ from gateway.errors import (
     UpstreamError,
     UpstreamRejected,
     UpstreamTimeout,
+    Violation,
     scrub,
 )
 from gateway.gemini.wire import ErrorBody, ErrorStatus
 
 _DELAY = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
-_NO_CREDIT = re.compile(r"credits are depleted|spending cap|credit balance", re.I)
+_NO_CREDIT = re.compile(
+    r"Your prepayment credits are depleted|Your (project|billing account) has exceeded its (monthly )?spending cap"
+)
+"""Beginnings of a 429 for which no details are sent (https://github.com/dyad-sh/dyad/issues/3626,
+https://ai.google.dev/gemini-api/docs/billing)."""
 _LONGEST_USEFUL_WAIT = 60.0
 """Seconds. Older OpenAI SDKs ignore a longer `retry-after` and use their own, shorter back-off."""
+_SHORTEST_RETRY_AFTER, _LONGEST_RETRY_AFTER = 1.0, 3600.0
+"""Seconds that count, at least and at most, of the header `Retry-After`."""
+_LONGEST_DELAY = 90_000.0
+"""Seconds that count, at most, of a RetryInfo: no quota lasts longer than a day of 25 hours."""
+_MOST_VIOLATIONS = 100
+_SERVICE = "generativelanguage.googleapis.com"
+
+_KEY_REASONS: dict[tuple[int, str], KeyFault] = {
+    (400, "API_KEY_INVALID"): "bad",
+    (403, "API_KEY_IP_ADDRESS_BLOCKED"): "bad",
+    (403, "API_KEY_HTTP_REFERRER_BLOCKED"): "bad",
+    (403, "API_KEY_ANDROID_APP_BLOCKED"): "bad",
+    (403, "API_KEY_IOS_APP_BLOCKED"): "bad",
+    (403, "CONSUMER_SUSPENDED"): "suspended",
+    (403, "CONSUMER_INVALID"): "suspended",
+    (403, "SERVICE_DISABLED"): "suspended",
+    (403, "BILLING_DISABLED"): "suspended",
+}
+"""Reasons for which a key is refused whatever is asked
+(https://github.com/googleapis/googleapis/blob/master/google/api/error_reason.proto).
+
+API_KEY_SERVICE_BLOCKED is not among them: it concerns one method, which a client of Gemini's own API chooses.
+"""
+
+_KEY_MESSAGES: tuple[tuple[int, re.Pattern[str], KeyFault], ...] = (
+    (400, re.compile(r"API [Kk]ey (not valid|expired|not found)\.( Please (pass a valid|renew the) API key\.)?"),
+     "bad"),
+    (403, re.compile(r"Your API key was reported as leaked\.( Please use another API key\.)?"), "leaked"),
+    (403, re.compile(r"(Permission denied: )?Consumer '[\w:./-]{1,200}' has been suspended\."), "suspended"),
+    (403, re.compile(r"Your project has been denied access\. Please contact support\."), "suspended"),
+)  # fmt: skip
+"""Whole messages that mean the same where Google gives no reason. A leaked key and a denied project never have one
+(https://github.com/continuedev/continue/issues/11541, https://github.com/poenl/gemini-api/issues/8)."""
 
 
 class _Meaning(Struct, frozen=True):
@@ -47,32 +92,31 @@ class _Meaning(Struct, frozen=True):
 _MESSAGES: tuple[tuple[int, re.Pattern[str], _Meaning], ...] = (
     (
         400,
-        re.compile(r"API key not valid|API key expired|API Key not found|API_KEY_INVALID", re.I),
-        _Meaning(Unauthorized),
-    ),
-    (
-        400,
-        re.compile(r"input token count .*exceeds the maximum number of tokens", re.I),
+        re.compile(
+            r"(Unable to submit request because )?[Tt]he input token count [ ()\d]*exceeds the maximum number"
+        ),
         _Meaning(ContextTooLong, param="contents"),
     ),
     (
         400,
-        re.compile(r"User location is not supported|free tier is not available in your country", re.I),
+        re.compile(r"User location is not supported|Gemini API free tier is not available in your country"),
         _Meaning(BadRequest, "unsupported_country_region_territory", "request_forbidden"),
     ),
-    (400, re.compile(r"request payload size exceeds", re.I), _Meaning(TooLarge)),
+    (400, re.compile(r"Request payload size exceeds"), _Meaning(TooLarge)),
     (
         403,
-        re.compile(r"CachedContent not found", re.I),
+        re.compile(r"CachedContent not found"),
         _Meaning(Forbidden, "cached_content_not_found", "invalid_request_error"),
     ),
     (
         404,
-        re.compile(r"models/\S+ (is not found|is no longer available)|is not supported for", re.I),
+        re.compile(
+            r"(This model )?models/[\w.@/-]+ is (not found for|no longer available|not supported for)"
+        ),
         _Meaning(NotFound, "model_not_found", param="model"),
     ),
 )
-"""Errors whose message says more than their HTTP status. The patterns are Google's own error texts."""
+"""Errors whose message says more than their HTTP status, by its beginning. The words are Google's own."""
 
 _STATUSES: dict[int, _Meaning] = {
     400: _Meaning(BadRequest),
@@ -94,41 +138,69 @@ _decode_body = msgspec.json.Decoder(ErrorBody).decode
 _decode_bodies = msgspec.json.Decoder(list[ErrorBody]).decode
 
 
-def from_response(status: int, body: bytes) -> GatewayError:
+def from_response(status: int, body: bytes, headers: Mapping[str, str] | None = None) -> GatewayError:
     """Return the error for an upstream answer other than 200.
 
     `body` is Google's error object, an array of one (as streams without `alt=sse` answer), or any other page.
     """
-    return from_status(
-        status, _read(body) or ErrorStatus(message=f"The upstream answered {status} without a reason.")
-    )
+    answer = _read(body) or ErrorStatus(message=f"The upstream answered {status} without a reason.")
+    if status == 429:
+        return _rate_limited(answer, _retry_after(headers or {}))
+    return from_status(status, answer)
 
 
 def from_status(status: int, answer: ErrorStatus) -> GatewayError:
     """Return the error for a google.rpc.Status. `status` is the HTTP status, or the Status's own code inside a 200."""
     details = answer.details or []
     if status == 429:
-        return _rate_limited(answer, details)
-    text = f"{answer.message} {' '.join(_reasons(details))}"
-    meaning = next((m for s, pattern, m in _MESSAGES if s == status and pattern.search(text)), None)
-    meaning = meaning or _STATUSES.get(status)
-    if meaning is None:
-        meaning = _STATUSES[400] if 400 <= status < 500 else _STATUSES[502]
+        return _rate_limited(answer)
+    fault = _key_fault(status, answer.message, details)
+    meaning = _STATUSES[401] if fault == "bad" else _meaning(status, answer.message)
     message = scrub(answer.message) or f"The upstream answered {status}."
     if meaning.error is Unauthorized:
         message = (
             f"Incorrect API key provided: {message}"  # OpenAI's words, by which LiteLLM detects the error
         )
-    param = meaning.param or (_violated_field(details) if meaning.error is BadRequest else None)
-    return meaning.error(
+    violations = _violations(details) if meaning.error is BadRequest else ()
+    error = meaning.error(
         message,
-        param=param,
+        param=meaning.param or next((violation.field for violation in violations if violation.field), None),
         status=meaning.status,
         type=meaning.type,
         code=meaning.code,
         retry_after=_retry_delay(details),
         upstream_status=status,
     )
+    error.key_fault, error.violations = fault, violations
+    return error
+
+
+def _meaning(status: int, message: str) -> _Meaning:
+    """Return the row for an error that does not concern the key."""
+    row = next((row for code, pattern, row in _MESSAGES if code == status and pattern.match(message)), None)
+    return row or _STATUSES.get(status) or _STATUSES[400 if 400 <= status < 500 else 502]
+
+
+def _key_fault(status: int, message: str, details: list[dict[str, Any]]) -> KeyFault | None:
+    """Return why the key is refused, or None for a refusal of the request.
+
+    Google answers 401 for a key of a kind that it does not take
+    (https://github.com/google-gemini/gemini-cli/issues/28538). A client cannot provoke it: its own credentials are not
+    sent beside a key of the pool.
+    """
+    if status == 401:
+        return "bad"
+    if status not in (400, 403):
+        return None
+    info = next(_of_type(details, "ErrorInfo"), None)
+    if info is None:
+        return next(
+            (f for code, text, f in _KEY_MESSAGES if code == status and text.fullmatch(message)), None
+        )
+    metadata = info.get("metadata")
+    if isinstance(metadata, dict) and metadata.get("service", _SERVICE) != _SERVICE:
+        return None  # another API of the project, which a tool of the request needs
+    return _KEY_REASONS.get((status, str(info.get("reason"))))
 
 
 def _read(body: bytes) -> ErrorStatus | None:
@@ -143,16 +215,20 @@ def _read(body: bytes) -> ErrorStatus | None:
     return bodies[0].error if bodies else None
 
 
-def _rate_limited(answer: ErrorStatus, details: list[dict[str, Any]]) -> RateLimited:
-    """Return the error for a 429. A retry helps with limits per minute, not with those per day or without credit."""
-    violations = [v for d in details for v in _dicts(d.get("violations"))]
+def _rate_limited(answer: ErrorStatus, retry_after: float | None = None) -> RateLimited:
+    """Return the error for a 429. A retry helps with limits per minute, not with those per day or without credit.
+
+    `retry_after` are the seconds of the answer's header. They count where the details name no delay.
+    """
+    details = answer.details or []
+    violations = [v for d in _of_type(details, "QuotaFailure") for v in _dicts(d.get("violations"))]
     quotas = tuple(_quota(v) for v in violations)
     spent = (
         any("PerDay" in quota.id or quota.value == 0 for quota in quotas)
-        or _NO_CREDIT.search(answer.message) is not None
+        or _NO_CREDIT.match(answer.message) is not None
     )
     tokens = any("input_token" in str(v.get("quotaMetric", "")) for v in violations)
-    delay = _retry_delay(details)
+    delay = _retry_delay(details) or retry_after
     hopeless = spent or (delay is not None and delay > _LONGEST_USEFUL_WAIT)
     error = RateLimited(
         scrub(answer.message),
@@ -181,21 +257,40 @@ def _dicts(value: object) -> Iterable[dict[str, Any]]:
     return (v for v in value if isinstance(v, dict)) if isinstance(value, list) else ()
 
 
-def _reasons(details: list[dict[str, Any]]) -> Iterable[str]:
-    """Return the reasons of google.rpc.ErrorInfo, such as API_KEY_INVALID."""
-    return (str(d["reason"]) for d in details if "reason" in d)
+def _of_type(details: list[dict[str, Any]], name: str) -> Iterator[dict[str, Any]]:
+    """Yield the details of one type of google.rpc, such as ErrorInfo."""
+    return (detail for detail in details if detail.get("@type") == f"type.googleapis.com/google.rpc.{name}")
 
 
-def _violated_field(details: list[dict[str, Any]]) -> str | None:
-    """Return the first field of google.rpc.BadRequest."""
-    fields = (v.get("field") for d in details for v in _dicts(d.get("fieldViolations")))
-    return next((str(f) for f in fields if f), None)
+def _violations(details: list[dict[str, Any]]) -> tuple[Violation, ...]:
+    """Return the mistakes of google.rpc.BadRequest, at most 100."""
+    entries = (v for d in _of_type(details, "BadRequest") for v in _dicts(d.get("fieldViolations")))
+    return tuple(
+        Violation(str(v.get("field", "")), str(v.get("description", "")))
+        for v in islice(entries, _MOST_VIOLATIONS)
+    )
 
 
 def _retry_delay(details: list[dict[str, Any]]) -> float | None:
     """Return the seconds of the first google.rpc.RetryInfo, or None if there is no readable one."""
-    for detail in details:
+    for detail in _of_type(details, "RetryInfo"):
         delay = _DELAY.fullmatch(str(detail.get("retryDelay", "")))
         if delay:
-            return float(delay[1])
+            return min(_LONGEST_DELAY, float(delay[1]))
     return None
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds of the header `Retry-After` (RFC 9110, section 10.2.3), between 1 and 3600.
+
+    A date counts from the answer's own `Date`. None if there is no readable header.
+    """
+    text = headers.get("Retry-After", "")
+    if text.isascii() and text.isdigit():
+        seconds = float(text[:10])
+    else:
+        try:
+            seconds = (parsedate_to_datetime(text) - parsedate_to_datetime(headers["Date"])).total_seconds()
+        except (KeyError, TypeError, ValueError):
+            return None
+    return min(_LONGEST_RETRY_AFTER, max(_SHORTEST_RETRY_AFTER, seconds))

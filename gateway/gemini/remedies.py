@@ -3,10 +3,16 @@
 A remedy never changes a request: it returns a new one, or None when it has nothing to change. A lasting remedy is
 remembered for the model and applied before the next request is sent. A harmless remedy repairs the request without
 changing what the client asked for, so it is allowed in strict mode, too.
+
+Google's messages repeat names and values of the request unescaped, so a client can write any of these refusals into
+them. A pattern therefore begins where the message or one of its violations begins, and reaches its end where the
+client's words come before Google's; between the two stand only Google's words and what cannot hold them, such as
+numbers. A lasting remedy changes no more than what was refused.
 """
 
 import re
 from collections.abc import Callable, Collection
+from typing import Literal
 
 from msgspec import Struct, structs
 
@@ -20,13 +26,16 @@ from gateway.gemini.wire import (
     GenerateContentRequest,
     GenerationConfig,
     Part,
+    ThinkingConfig,
     Tool,
     ToolConfig,
 )
 
 Request = GenerateContentRequest
-Apply = Callable[[Request, str], Request | None]
-"""Takes the request and Gemini's message; returns the new request, or None when nothing changes."""
+Apply = Callable[[Request, GatewayError], Request | None]
+"""Takes the request and Gemini's refusal; returns the new request, or None when nothing changes."""
+Lasting = Literal["no", "client", "model"]
+"""For whom a remedy is remembered: for nobody, for one client because its project decides, or for all of them."""
 
 _RESPONSE_SCHEMA = "generation_config.response_json_schema"
 _LEAST_BUDGET = 128
@@ -39,11 +48,11 @@ class Remedy(Struct, frozen=True):
     feature: str
     """The name under which a lasting remedy is remembered."""
     refusal: re.Pattern[str]
-    """A pattern of Gemini's message."""
+    """How Gemini's message, or the description of one of its violations, begins."""
     apply: Apply
     fields: tuple[str, ...]
     """Gemini's fields that are not honoured then, in snake_case."""
-    lasting: bool = True
+    lasting: Lasting = "no"
     harmless: bool = False
     detail: str = ""
     """The part of the field that is changed, where the field alone says too little."""
@@ -55,18 +64,24 @@ def remedy(error: GatewayError, tried: Collection[str]) -> Remedy | None:
         return BY_FEATURE["signature_missing"] if error.cause == "MISSING_THOUGHT_SIGNATURE" else None
     if not isinstance(error, BadRequest) or error.upstream_status != 400:
         return None
-    matching = (row for row in REMEDIES if row.feature not in tried and row.refusal.search(error.message))
-    return next(matching, None)
+    texts = _texts(error)
+    rows = (row for row in REMEDIES if row.feature not in tried)
+    return next((row for row in rows if any(row.refusal.match(text) for text in texts)), None)
 
 
 def prepare(request: Request, learned: Collection[str]) -> tuple[Request, list[str]]:
     """Apply what a model has refused before. Return the request, and Gemini's fields that it no longer honours."""
     fields: list[str] = []
     for row in REMEDIES:
-        if row.feature in learned and (changed := row.apply(request, "")) is not None:
+        if row.feature in learned and (changed := row.apply(request, _LEARNED)) is not None:
             request = changed
             fields += row.fields
     return request, fields
+
+
+def _texts(error: GatewayError) -> list[str]:
+    """Return the message, and the description of each violation."""
+    return [error.message, *(violation.description for violation in error.violations)]
 
 
 def _with_config(request: Request, config: GenerationConfig | None) -> Request | None:
@@ -104,12 +119,12 @@ def _signed(parts: list[Part]) -> list[Part]:
     return parts
 
 
-def _sign(request: Request, _: str) -> Request | None:
+def _sign(request: Request, _: GatewayError) -> Request | None:
     """Put the dummy on each step's first call that has no signature."""
     return _with_parts(request, _signed)
 
 
-def _sign_anew(request: Request, _: str) -> Request | None:
+def _sign_anew(request: Request, _: GatewayError) -> Request | None:
     """Take away every signature but the dummy: one of them is corrupt, or another project's."""
 
     def unsigned(part: Part) -> Part:
@@ -120,13 +135,13 @@ def _sign_anew(request: Request, _: str) -> Request | None:
     return _with_parts(request, lambda parts: _signed([unsigned(part) for part in parts]))
 
 
-def _end_with_user(request: Request, _: str) -> Request | None:
+def _end_with_user(request: Request, _: GatewayError) -> Request | None:
     if request.contents[-1].role != "model":
         return None
     return structs.replace(request, contents=[*request.contents, Content([Part(text="Continue.")], "user")])
 
 
-def _json_in_words(request: Request, _: str) -> Request | None:
+def _json_in_words(request: Request, _: GatewayError) -> Request | None:
     config = _json_mode(request)
     if config is None:
         return None
@@ -139,17 +154,17 @@ def _json_in_words(request: Request, _: str) -> Request | None:
     )
 
 
-def _no_json(request: Request, _: str) -> Request | None:
+def _no_json(request: Request, _: GatewayError) -> Request | None:
     config = _json_mode(request)
     return _with_config(request, without_json_mode(config)) if config is not None else None
 
 
-def _maps_format(request: Request, _: str) -> Request | None:
+def _maps_format(request: Request, _: GatewayError) -> Request | None:
     config = _json_mode(request)
     return _with_config(request, maps_json_format(config)) if config is not None else None
 
 
-def _no_built_ins(request: Request, _: str) -> Request | None:
+def _no_built_ins(request: Request, _: GatewayError) -> Request | None:
     tools = request.tools or []
     kept = [tool for tool in tools if tool.function_declarations]
     if not kept or len(kept) == len(tools):
@@ -163,7 +178,7 @@ def _no_built_ins(request: Request, _: str) -> Request | None:
 def _server_side(value: bool | None) -> Apply:
     """Return a change that sets includeServerSideToolInvocations, or with None removes it."""
 
-    def apply(request: Request, _: str) -> Request | None:
+    def apply(request: Request, _: GatewayError) -> Request | None:
         config = request.tool_config or ToolConfig()
         if config.include_server_side_tool_invocations == value:
             return None
@@ -173,20 +188,20 @@ def _server_side(value: bool | None) -> Apply:
     return apply
 
 
-def _no_calling_config(request: Request, _: str) -> Request | None:
+def _no_calling_config(request: Request, _: GatewayError) -> Request | None:
     config = request.tool_config
     if config is None or config.function_calling_config is None:
         return None
     return structs.replace(request, tool_config=structs.replace(config, function_calling_config=None))
 
 
-def _only_cached(request: Request, _: str) -> Request | None:
+def _only_cached(request: Request, _: GatewayError) -> Request | None:
     if not (request.system_instruction or request.tools or request.tool_config):
         return None
     return structs.replace(request, system_instruction=None, tools=None, tool_config=None)
 
 
-def _instruct_in_words(request: Request, _: str) -> Request | None:
+def _instruct_in_words(request: Request, _: GatewayError) -> Request | None:
     if request.system_instruction is None:
         return None
     contents = instructed(request.contents, request.system_instruction.parts or [])
@@ -196,7 +211,7 @@ def _instruct_in_words(request: Request, _: str) -> Request | None:
 def _without(*fields: str) -> Apply:
     """Return a remedy that takes fields out of generationConfig."""
 
-    def apply(request: Request, _: str) -> Request | None:
+    def apply(request: Request, _: GatewayError) -> Request | None:
         config = request.generation_config
         if config is None or all(getattr(config, field) is None for field in fields):
             return None
@@ -205,49 +220,64 @@ def _without(*fields: str) -> Apply:
     return apply
 
 
-def _more_thinking(request: Request, _: str) -> Request | None:
-    """Ask a model that always thinks for the least that it can do."""
+def _with_thinking(request: Request, change: Callable[[ThinkingConfig], ThinkingConfig]) -> Request | None:
+    """Return the request with another thinkingConfig, which is left out when it is empty."""
     config = request.generation_config
     thinking = config.thinking_config if config is not None else None
-    if config is None or thinking is None:
+    if config is None or thinking is None or (changed := change(thinking)) == thinking:
         return None
-    if thinking.thinking_level == "MINIMAL":
-        thinking = structs.replace(thinking, thinking_level="LOW")
-    elif thinking.thinking_budget == 0:
-        thinking = structs.replace(thinking, thinking_budget=_LEAST_BUDGET)
-    else:
-        return None
-    return _with_config(request, structs.replace(config, thinking_config=thinking))
+    new = changed if changed != ThinkingConfig() else None
+    return _with_config(request, structs.replace(config, thinking_config=new))
 
 
-def _accepted_modalities(request: Request, message: str) -> Request | None:
+def _without_thinking(field: str) -> Apply:
+    """Return a remedy that takes a field out of thinkingConfig."""
+    return lambda request, _: _with_thinking(request, lambda config: structs.replace(config, **{field: None}))
+
+
+def _low_for_minimal(request: Request, _: GatewayError) -> Request | None:
+    def change(config: ThinkingConfig) -> ThinkingConfig:
+        return structs.replace(config, thinking_level="LOW") if config.thinking_level == "MINIMAL" else config
+
+    return _with_thinking(request, change)
+
+
+def _some_thinking(request: Request, _: GatewayError) -> Request | None:
+    """Ask a model that always thinks for the least that it can do."""
+
+    def change(config: ThinkingConfig) -> ThinkingConfig:
+        return (
+            structs.replace(config, thinking_budget=_LEAST_BUDGET) if config.thinking_budget == 0 else config
+        )
+
+    return _with_thinking(request, change)
+
+
+def _accepted_modalities(request: Request, error: GatewayError) -> Request | None:
     """Ask for one of the combinations that the refusal lists, if it holds what was asked for."""
     config = request.generation_config
     wanted = set(config.response_modalities or ()) if config is not None else set()
-    for line in message.partition("accepts the following combination")[2].splitlines():
+    for line in error.message.partition("accepts the following combination")[2].splitlines():
         offered = re.findall(r"[A-Z]{4,}", line)
         if config is not None and offered and wanted < set(offered):
             return _with_config(request, structs.replace(config, response_modalities=offered))
     return None
 
 
-def _drop_tier(request: Request, _: str) -> Request | None:
+def _drop_tier(request: Request, _: GatewayError) -> Request | None:
     return structs.replace(request, service_tier=None) if request.service_tier is not None else None
 
 
-def _drop_category(request: Request, message: str) -> Request | None:
-    """Drop the safety category that the refusal points at, by number or by name."""
+def _drop_category(request: Request, error: GatewayError) -> Request | None:
+    """Drop the safety settings that the refusal points at."""
+    matches = (_SAFETY_SETTING.match(text) for text in _texts(error))
+    refused = {int(match[1] or match[2]) for match in matches if match}
     settings = request.safety_settings or []
-    number = re.search(r"safety_settings\[(\d+)\]", message)
-    kept = [
-        setting
-        for i, setting in enumerate(settings)
-        if not (number and i == int(number[1])) and setting.category not in message
-    ]
+    kept = [setting for i, setting in enumerate(settings) if i not in refused]
     return structs.replace(request, safety_settings=kept or None) if len(kept) < len(settings) else None
 
 
-def _strictest_schemas(request: Request, _: str) -> Request | None:
+def _strictest_schemas(request: Request, _: GatewayError) -> Request | None:
     """Tell constraints in words: some models do not know their keywords."""
 
     budget = InlineBudget()
@@ -266,7 +296,7 @@ def _strictest_schemas(request: Request, _: str) -> Request | None:
     return _with_schemas(request, stricter, config)
 
 
-def _classic_schemas(request: Request, _: str) -> Request | None:
+def _classic_schemas(request: Request, _: GatewayError) -> Request | None:
     """Use the older Schema fields instead of JSON Schema. Return None if the request has no JSON Schema."""
 
     budget = InlineBudget()
@@ -312,7 +342,7 @@ def _with_functions(tool: Tool, functions: list[FunctionDeclaration]) -> Tool:
     return structs.replace(tool, function_declarations=functions) if tool.function_declarations else tool
 
 
-def _first_of_each_name(request: Request, _: str) -> Request | None:
+def _first_of_each_name(request: Request, _: GatewayError) -> Request | None:
     """Keep the first declaration of each name."""
     seen: set[str] = set()
     tools = []
@@ -328,6 +358,17 @@ def _first_of_each_name(request: Request, _: str) -> Request | None:
 
 _JSON = ("response_mime_type", "response_json_schema")
 _SCHEMAS = ("tools", "response_json_schema")
+_LEARNED = BadRequest("")
+"""Stands for a refusal that was learned."""
+_TYPE = r"(?: \([\w./]+\))?, "
+"""The proto type of a refused value, or its enum."""
+_UNKNOWN = r"Invalid JSON payload received\. Unknown name "
+_SAFETY_SETTING = re.compile(
+    rf"Invalid value at 'safety_settings\[(\d+)\]\.(?:category|threshold)'{_TYPE}"
+    r"|\* GenerateContentRequest\.safety_settings\[(\d+)\]: element predicate failed"
+)
+_FUNCTION = r"tools\[\d+\]\.function_declarations\[\d+\]"
+_SCHEMA = rf"({_FUNCTION}\.parameters|generation_config\.response_(json_)?schema)"
 
 
 def _row(
@@ -335,7 +376,7 @@ def _row(
     refusal: str,
     apply: Apply,
     *fields: str,
-    lasting: bool = True,
+    lasting: Lasting = "no",
     harmless: bool = False,
     detail: str = "",
 ) -> Remedy:
@@ -343,48 +384,54 @@ def _row(
 
 
 REMEDIES: tuple[Remedy, ...] = (
-    _row("signature_missing", r"missing a thought_signature", _sign, "contents",
-         lasting=False, harmless=True, detail="thought_signature"),
-    _row("signature_invalid", r"thought.?signature is not valid|thought_signature.*Base64 decoding failed",
-         _sign_anew, "contents", lasting=False, harmless=True, detail="thought_signature"),
-    _row("prefill", r"ending with a model turn are not supported", _end_with_user, "contents", harmless=True),
-    _row("forced_json", r"Forced function calling .* with a response mime type", _no_json, *_JSON,
-         lasting=False),
-    _row("maps_json", r"Google Maps tool with a response mime type", _maps_format, *_JSON,
-         lasting=False, harmless=True),
-    _row("json_with_tools", r"(Function calling|Tool use) with a response mime type", _json_in_words,
-         *_JSON, lasting=False),
-    _row("json_mode", r"JSON mode is not enabled", _json_in_words, *_JSON),
-    _row("built_ins", r"Tool use with function calling is unsupported", _no_built_ins, "tools", lasting=False),
-    _row("server_side_on", r"enable tool_config.include_server_side_tool_invocations", _server_side(True), "tools",
-         lasting=False, harmless=True),
+    _row("signature_missing", r"Function call is missing a thought_signature", _sign, "contents",
+         harmless=True, detail="thought_signature"),
+    _row("signature_invalid", r"(Unable to submit request because )?Thought.?signature is not valid"
+         rf"|Invalid value at 'contents\[\d+\]\.parts\[\d+\]\.thought_signature'{_TYPE}Base64 decoding failed",
+         _sign_anew, "contents", harmless=True, detail="thought_signature"),
+    _row("prefill", r"Requests ending with a model turn are not supported", _end_with_user, "contents",
+         lasting="model", harmless=True),
+    _row("forced_json", r"Forced function calling (\(\w+ mode\) )?with a response mime type", _no_json, *_JSON),
+    _row("maps_json", r"Google Maps tool with a response mime type", _maps_format, *_JSON, harmless=True),
+    _row("json_with_tools", r"(Function calling|Tool use) with a response mime type", _json_in_words, *_JSON),
+    _row("json_mode", r"JSON mode is not enabled", _json_in_words, *_JSON, lasting="model"),
+    _row("built_ins", r"Tool use with function calling is unsupported", _no_built_ins, "tools"),
+    _row("server_side_on", r"Please enable tool_config\.include_server_side_tool_invocations", _server_side(True),
+         "tools", harmless=True),
     _row("server_side_off", r"Tool call context circulation is not enabled", _server_side(None), "tools",
-         lasting=False, harmless=True),
-    _row("calling_config", r"Function calling config is set without", _no_calling_config, "tool_config",
-         lasting=False),
-    _row("cached_content", r"should not be set in the request when using cached content", _only_cached,
-         "system_instruction", "tools", "tool_config",
-         lasting=False),
-    _row("duplicates", r"Duplicate function declaration", _first_of_each_name, "tools", lasting=False),
-    _row("candidates", r"Multiple candidates is not enabled", _without("candidate_count"), "candidate_count"),
+         harmless=True),
+    _row("calling_config", r"Function calling config is set without", _no_calling_config, "tool_config"),
+    _row("cached_content", r"Tool config, tools and system instruction should not be set in the request when using "
+         r"cached content", _only_cached, "system_instruction", "tools", "tool_config"),
+    _row("duplicates", r"Duplicate function declaration", _first_of_each_name, "tools"),
+    _row("candidates", r"Multiple candidates is not enabled", _without("candidate_count"), "candidate_count",
+         lasting="model"),
     _row("penalties", r"Penalty is not enabled", _without("presence_penalty", "frequency_penalty"),
-         "presence_penalty", "frequency_penalty"),
+         "presence_penalty", "frequency_penalty", lasting="model"),
     _row("logprobs", r"Logprobs is not enabled", _without("response_logprobs", "logprobs"),
-         "response_logprobs", "logprobs"),
-    _row("system", r"Developer instruction is not enabled", _instruct_in_words, "system_instruction", harmless=True),
-    _row("modalities", r"combination of response modalities", _accepted_modalities,
-         "response_modalities", lasting=False),
-    _row("thinking_least", r"Thinking level MINIMAL is not supported|Budget 0 is invalid", _more_thinking,
-         "thinking_config"),
-    _row("thinking", r"Thinking (level|budget|config)? ?(is|are) not (enabled|supported)", _without("thinking_config"),
-         "thinking_config"),
-    _row("service_tier", r"service.?tier", _drop_tier, "service_tier"),
-    _row("safety", r"safety_settings\[\d+\]|HARM_CATEGORY_\w+", _drop_category, "safety_settings"),
-    _row("json_schema", r"Unknown name \"(parameters|response)_?json_?schema\"", _classic_schemas,
-         *_SCHEMAS, harmless=True),
-    _row("schema", r"Unknown name .*schema|Proto field is not repeating|items: missing field"
-         r"|non-empty for OBJECT|schema must have a type|response_(json_)?schema", _strictest_schemas,
-         *_SCHEMAS, lasting=False),
+         "response_logprobs", "logprobs", lasting="model"),
+    _row("system", r"Developer instruction is not enabled", _instruct_in_words, "system_instruction",
+         lasting="model", harmless=True),
+    _row("modalities", r"The requested combination of response modalities", _accepted_modalities,
+         "response_modalities"),
+    _row("thinking_minimal", r"Thinking level MINIMAL is not supported", _low_for_minimal, "thinking_config",
+         lasting="model"),
+    _row("thinking_zero", r"Budget 0 is invalid", _some_thinking, "thinking_config", lasting="model"),
+    _row("thinking_level", r"Thinking level (is|are) not (enabled|supported)", _without_thinking("thinking_level"),
+         "thinking_config", lasting="model"),
+    _row("thinking_budget", r"Thinking budget (is|are) not (enabled|supported)", _without_thinking("thinking_budget"),
+         "thinking_config", lasting="model"),
+    _row("thinking", r"Thinking( config|_config)? (is|are) not (enabled|supported)", _without("thinking_config"),
+         "thinking_config", lasting="model"),
+    _row("service_tier", r"(The )?service.?tier |Invalid value at 'service_tier'"
+         rf"|{_UNKNOWN}\"service_?tier\": Cannot find field\.\Z", _drop_tier, "service_tier", lasting="client"),
+    _row("safety", _SAFETY_SETTING.pattern, _drop_category, "safety_settings"),
+    _row("json_schema", rf"{_UNKNOWN}\"(parameters_?json_?schema\" at '{_FUNCTION}"
+         r"|response_?json_?schema\" at 'generation_config)': Cannot find field\.\Z", _classic_schemas,
+         *_SCHEMAS, lasting="model", harmless=True),
+    _row("schema", rf"\* GenerateContentRequest\.{_SCHEMA}|Invalid value at '{_SCHEMA}"
+         rf"|{_UNKNOWN}\"[\w$-]+\" at '{_SCHEMA}[\w.\[\]]*': (Cannot find field|Proto field is not repeating)",
+         _strictest_schemas, *_SCHEMAS),
 )  # fmt: skip
 
 BY_FEATURE = {row.feature: row for row in REMEDIES}

@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 from gateway.errors import Forbidden, NotFound, NoUsableKey, PoolExhausted, RateLimited
 from gateway.policy.bounded import BoundedMapping
 from gateway.policy.breaker import FAILING
-from gateway.policy.call_outcome import Broken, Limited, Ok, Outcome, Rejected
+from gateway.policy.call_outcome import Broken, Cancelled, Limited, Ok, Outcome, Refused, Rejected
 from gateway.policy.cooldown import Cooldown
 from gateway.policy.google_quota import DAY, midnight, period
 from gateway.policy.pool_projects import (
@@ -35,6 +35,10 @@ _FOR_GOOD = 10 * 365 * DAY
 _SUSPENDED = 3600.0
 _MIN_REPROBE = 60.0
 """Seconds at least between two trials of a key that Google refuses."""
+_PUT_BACK = "put_back"
+"""Reason of an update that ends cooldowns."""
+_PUT_BACK_LIFE = 60.0
+"""Seconds for which other machines are told that a key was put back."""
 _MAX_STATES = 4096
 """States of projects for models; model names are chosen by clients."""
 _LONG_WAIT = 60.0
@@ -70,7 +74,8 @@ class Lease(Struct, frozen=True):
 class PoolUpdate(Struct, frozen=True):
     """A cooldown to store and to share with other machines.
 
-    It concerns a project for `model`, or the key `key_id`, or, with both empty, the whole project.
+    It concerns a project for `model`, or the key `key_id`, or, with both empty, the whole project. The reason
+    `put_back` ends the cooldowns that began before `at`.
     """
 
     project: str
@@ -78,6 +83,7 @@ class PoolUpdate(Struct, frozen=True):
     model: str
     reason: str
     until: float
+    at: float = 0.0
 
 
 class KeyPool:
@@ -159,6 +165,11 @@ class KeyPool:
                 for key in self._keys(lease.project, lease.key_id):
                     if key.cooldown.since <= lease.at:  # a later call of the same key may have been refused
                         key.cooldown = Cooldown()
+            case Refused(tokens):
+                state.quotas.spend(now, tokens)
+                self._end_trial(lease, now)
+            case Cancelled():
+                self._end_trial(lease, now)
             case Limited(error):
                 return self._limited(lease, state, error, now, jitter)
             case Rejected(reason):
@@ -169,10 +180,31 @@ class KeyPool:
                 state.breaker.failed(now, jitter, may_open=others)
         return []
 
+    def put_back(self, project: str, key_id: str, now: float) -> list[PoolUpdate]:
+        """End the cooldowns of a key, or with "" those of the project and of all its keys.
+
+        Cooldowns for quotas and failures of a model stay. Return what other machines should know. Raises NotFound.
+        """
+        known = self._projects.get(project)
+        keys = [key for key in known.keys if key_id in ("", key.id)] if known is not None else []
+        if not keys:
+            what = f"project {project!r} with key {key_id!r}" if key_id else f"project {project!r}"
+            raise NotFound(f"There is no {what} in the pool.", code="not_found")
+        ids = [key.id for key in keys] if key_id else ["", *(key.id for key in keys)]
+        updates = [PoolUpdate(project, name, "", _PUT_BACK, now + _PUT_BACK_LIFE, now) for name in ids]
+        for update in updates:
+            self.apply(update, now)
+        return updates
+
     def apply(self, update: PoolUpdate, now: float) -> None:
         """Start a cooldown that was stored or that another machine reported. A longer one that is running stays."""
         project = self._projects.get(update.project)
         if project is None:
+            return
+        if update.reason == _PUT_BACK:
+            for holder in self._keys(update.project, update.key_id) if update.key_id else [project]:
+                if holder.cooldown.since <= update.at:
+                    holder.cooldown = Cooldown()
             return
         until = min(update.until, now + _FOR_GOOD)
         if update.model and update.reason == FAILING:
@@ -227,6 +259,13 @@ class KeyPool:
                 code="model_not_allowed",
             )
         return project
+
+    def _end_trial(self, lease: Lease, now: float) -> None:
+        """Let a refused key be tried again soon: the trial that just ended has shown nothing."""
+        for key in self._keys(lease.project, lease.key_id):
+            if key.cooldown.reason == "bad" and key.cooldown.since == lease.at:
+                key.cooldown = Cooldown()
+                key.cooldown.start("bad", now, now + _MIN_REPROBE)
 
     def _keys(self, project: str, key_id: str) -> list[PoolKey]:
         return [key for key in self._projects[project].keys if key.id == key_id]

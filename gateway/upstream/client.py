@@ -224,7 +224,7 @@ async def _refusal(response: aiohttp.ClientResponse) -> GatewayError:
             code="upstream_bad_response",
             upstream_status=status,
         )
-    return failure.from_response(status, await _read(response, _MAX_ERROR_BODY))
+    return failure.from_response(status, await _read(response, _MAX_ERROR_BODY), response.headers)
 
 
 async def _read(response: aiohttp.ClientResponse, limit: int, until: float = math.inf) -> bytes:

@@ -100,16 +100,24 @@ CASES: dict[str, Case] = {
         "Developer instruction is not enabled for models/x",
         {"messages": [{"role": "system", "content": "s"}, USER]}, refused="systemInstruction"),
     "modalities": Case(MODALITIES, {"google": {"response_modalities": ["IMAGE"]}}, refused='["IMAGE"]'),
-    "thinking_least": Case(
+    "thinking_minimal": Case(
         "Thinking level MINIMAL is not supported for this model.", {"model": F3, "reasoning_effort": "minimal"},
         refused="MINIMAL"),
+    "thinking_zero": Case(
+        "Budget 0 is invalid. This model only works in thinking mode.", {"reasoning_effort": "none"},
+        refused='"thinkingBudget":0'),
+    "thinking_level": Case(
+        "Thinking level is not supported for this model.", {"model": F3, "reasoning_effort": "low"},
+        refused="thinkingLevel"),
+    "thinking_budget": Case(
+        "Thinking budget is not supported for this model.", {"reasoning_effort": "low"}, refused="thinkingBudget"),
     "thinking": Case("Thinking is not enabled for models/x", {"reasoning_effort": "low"}, refused="thinkingConfig"),
     "service_tier": Case("service_tier is not supported", {"service_tier": "flex"}, refused="serviceTier"),
     "safety": Case(
         "Invalid value at 'safety_settings[4].category', \"HARM_CATEGORY_CIVIC_INTEGRITY\"", {},
         refused="CIVIC_INTEGRITY"),
     "json_schema": Case(
-        'Invalid JSON payload received. Unknown name "parametersJsonSchema" at \'tools[0]\': Cannot find field.',
+        'Invalid JSON payload received. Unknown name "parametersJsonSchema" at \'tools[0].function_declarations[0]\': Cannot find field.',
         {"tools": [{"type": "function", "function": {"name": "f", "parameters": {
             "type": "object", "properties": {"a": {"type": "string"}}}}}]}, refused="parametersJsonSchema"),
     "schema": Case(
@@ -229,7 +237,7 @@ async def test_a_remedy_repairs_each_choice(
 async def test_a_learned_refusal_is_avoided_by_each_choice(
     http: aiohttp.ClientSession, base: str, refusing: Refusing, unchanged: Callable[[], int]
 ) -> None:
-    refusing.case, fields = CASES["thinking_least"], CASES["thinking_least"].fields
+    refusing.case, fields = CASES["thinking_minimal"], CASES["thinking_minimal"].fields
     await ask(http, base, **fields)
     del refusing.bodies[:]
     status, headers, _ = await ask(http, base, n=3, **fields)

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from gateway.errors import BadRequest, UnusableAnswer, UpstreamError
+from gateway.errors import BadRequest, UnusableAnswer, UpstreamError, Violation
 from gateway.gemini import remedies
 from gateway.gemini.wire import Content, GenerateContentRequest, Part, SafetySetting, encode_request
 
@@ -17,6 +17,7 @@ def changed(request: GenerateContentRequest | None) -> GenerateContentRequest:
     return request
 
 
+LEARNED = BadRequest("")
 ALWAYS = "server_side_on"
 """A flag that can be set on any request."""
 
@@ -26,7 +27,7 @@ ALWAYS = "server_side_on"
 )
 def test_a_remedy_without_anything_to_change_returns_none(row: remedies.Remedy) -> None:
     request = plain()
-    assert row.apply(request, "") is None
+    assert row.apply(request, LEARNED) is None
     assert encode_request(request) == encode_request(plain())
 
 
@@ -57,14 +58,29 @@ def test_learned_refusals_are_avoided_before_the_call() -> None:
     assert encode_request(request) == before
 
 
-def test_a_category_is_dropped_by_its_number_or_name() -> None:
+def left(error: BadRequest) -> list[str]:
+    """Return the last letters of the categories that are left of A, B and C."""
     row = remedies.BY_FEATURE["safety"]
-    settings = [SafetySetting("HARM_CATEGORY_A", "OFF"), SafetySetting("HARM_CATEGORY_B", "OFF")]
+    settings = [SafetySetting(f"HARM_CATEGORY_{letter}", "OFF") for letter in "ABC"]
     request = GenerateContentRequest(plain().contents, safety_settings=settings)
+    result = row.apply(request, error) or request
+    return [setting.category[-1] for setting in result.safety_settings or ()]
 
-    without_second = changed(row.apply(request, "Invalid value at 'safety_settings[1].category'"))
-    assert [s.category for s in without_second.safety_settings or ()] == ["HARM_CATEGORY_A"]
-    assert changed(row.apply(without_second, "HARM_CATEGORY_A is not supported")).safety_settings is None
+
+def test_the_categories_that_a_refusal_points_at_are_dropped() -> None:
+    kind = "(type.googleapis.com/google.ai.generativelanguage.v1beta.HarmCategory)"
+    lines = [f"Invalid value at 'safety_settings[{i}].category' {kind}, \"X\"" for i in (0, 2)]
+    several = BadRequest("\n".join(lines), upstream_status=400)
+    several.violations = tuple(Violation("safety_settings", line) for line in lines)
+    known = "HarmCategory.HARM_CATEGORY_B, HarmCategory.HARM_CATEGORY_C"
+    predicate = (
+        f"* GenerateContentRequest.safety_settings[0]: element predicate failed: $.category in ({known})\n"
+    )
+
+    assert left(BadRequest(lines[1])) == ["A", "B"]
+    assert left(several) == ["B"]
+    assert left(BadRequest(predicate)) == ["B", "C"]
+    assert left(BadRequest("x\n" + lines[0])) == ["A", "B", "C"]
 
 
 def test_no_signature_is_put_on_a_part_that_has_one() -> None:
@@ -73,7 +89,7 @@ def test_no_signature_is_put_on_a_part_that_has_one() -> None:
         b'{"functionCall":{"name":"b"}}]}]}',
         type=GenerateContentRequest,
     )
-    assert remedies.BY_FEATURE["signature_missing"].apply(request, "") is None
-    signed = changed(remedies.BY_FEATURE["signature_invalid"].apply(request, ""))
+    assert remedies.BY_FEATURE["signature_missing"].apply(request, LEARNED) is None
+    signed = changed(remedies.BY_FEATURE["signature_invalid"].apply(request, LEARNED))
     parts = signed.contents[0].parts or []
     assert [part.thought_signature for part in parts] == ["skip_thought_signature_validator", None]

@@ -17,11 +17,12 @@ from gateway.errors import (
     PoolExhausted,
     Quota,
     RateLimited,
-    Unauthorized,
     UpstreamError,
     UpstreamTimeout,
 )
-from gateway.policy.call_outcome import Cancelled, Ok, outcome
+from gateway.gemini.errors import from_status
+from gateway.gemini.wire import ErrorStatus
+from gateway.policy.call_outcome import Cancelled, Ok, Refused, outcome
 from gateway.policy.keypool import KeyPool, Lease, PoolConfig, PoolUpdate
 from gateway.policy.pool_projects import Project
 
@@ -44,8 +45,12 @@ def limited(*quotas: Quota, after: float | None = None, code: str | None = None)
     return error
 
 
-def refused(message: str = "API key not valid.", status: int = 400) -> Unauthorized:
-    return Unauthorized(message, upstream_status=status)
+def refused(message: str = "API key not valid.", status: int = 400) -> GatewayError:
+    return from_status(status, ErrorStatus(message=message))
+
+
+LEAKED = refused("Your API key was reported as leaked. Please use another API key.", 403)
+SUSPENDED = refused("Permission denied: Consumer 'projects/1' has been suspended.", 403)
 
 
 def fail(
@@ -149,11 +154,69 @@ def test_a_refused_key_is_tried_once_after_its_time_and_by_one_call_only() -> No
     assert keys.acquire(M, NOON + 64).project == "a"
 
 
+@pytest.mark.parametrize("end", [Refused(), Cancelled()])
+def test_a_trial_that_shows_nothing_is_repeated_after_a_minute(end: Refused | Cancelled) -> None:
+    """Otherwise a client's 400 would keep out for an hour what may be a good key."""
+    keys = pool("a")
+    fail(keys, refused(), NOON)
+    trial = keys.acquire(M, NOON + 3601)
+    keys.settle(trial, end, NOON + 3602, 0.0)
+
+    assert cooldowns(keys, NOON + 3602) == {("a", trial.key_id): ("bad", 60)}
+
+
+@pytest.mark.row("A1")
+@pytest.mark.parametrize("end", [Refused(9), Cancelled()])
+def test_a01_a_clients_own_mistake_neither_brings_a_key_back_nor_ends_a_cooldown(
+    end: Refused | Cancelled,
+) -> None:
+    keys = pool("a", "b")
+    leases = [keys.acquire(M, NOON, only="a") for _ in range(7)]
+    keys.settle(leases[0], outcome(LEAKED), NOON, 0.0)
+    keys.settle(leases[1], outcome(limited()), NOON, 0.5)
+    before = cooldowns(keys, NOON)
+    for lease in leases[2:]:
+        assert keys.settle(lease, end, NOON, 0.0) == []
+
+    assert cooldowns(keys, NOON) == before
+
+
+@pytest.mark.row("A1")
+def test_a01_a_retired_key_can_be_put_back_here_and_elsewhere() -> None:
+    here, elsewhere = pool("a", keys=2), pool("a", keys=2)
+    lease = here.acquire(M, NOON)
+    for update in here.settle(lease, outcome(LEAKED), NOON, 0.0):
+        elsewhere.apply(update, NOON)
+    updates = here.put_back("a", lease.key_id, NOON + 10)
+    for update in updates:
+        elsewhere.apply(update, NOON + 11)
+
+    assert cooldowns(here, NOON + 10) == cooldowns(elsewhere, NOON + 11) == {}
+    assert here.changes(NOON + 10) == []
+    fail(elsewhere, refused(), NOON + 12)
+    for update in updates:  # other machines are told for a minute; what they learn meanwhile stays
+        elsewhere.apply(update, NOON + 13)
+    assert [reason for reason, _ in cooldowns(elsewhere, NOON + 13).values()] == ["bad"]
+
+
+@pytest.mark.row("A1")
+def test_a01_a_project_is_put_back_with_all_its_keys() -> None:
+    keys = pool("a", "b", keys=2)
+    fail(keys, LEAKED, NOON, only="a")
+    fail(keys, SUSPENDED, NOON, only="a")
+    fail(keys, LEAKED, NOON, only="b")
+    keys.put_back("a", "", NOON + 1)
+
+    assert {project for project, _ in cooldowns(keys, NOON + 1)} == {"b"}
+    for project, key in (("c", ""), ("a", "00000000")):
+        with pytest.raises(NotFound, match="There is no project"):
+            keys.put_back(project, key, NOON)
+
+
 def test_a_leaked_key_is_out_for_ten_years_also_after_a_restart() -> None:
     keys = pool("a")
     lease = keys.acquire(M, NOON)
-    leaked = Forbidden("Your API key was reported as leaked.", upstream_status=403)
-    updates = keys.settle(lease, outcome(leaked), NOON, 0.0)
+    updates = keys.settle(lease, outcome(LEAKED), NOON, 0.0)
     restarted = pool("a")
     for update in updates:
         restarted.apply(update, NOON + 5)
@@ -166,9 +229,8 @@ def test_a_leaked_key_is_out_for_ten_years_also_after_a_restart() -> None:
 
 def test_a_suspended_project_cools_down_for_an_hour_with_all_its_keys() -> None:
     keys = pool("a", "b", keys=3)
-    suspended = Forbidden("Consumer 'projects/1' has been suspended.", upstream_status=403)
     lease = keys.acquire(M, NOON)
-    updates = keys.settle(lease, outcome(suspended), NOON, 0.0)
+    updates = keys.settle(lease, outcome(SUSPENDED), NOON, 0.0)
     other = "ab".replace(lease.project, "")
 
     assert updates == [PoolUpdate(lease.project, "", "", "suspended", NOON + 3600)]
@@ -270,7 +332,7 @@ def test_others_learn_of_the_longest_cooldown_not_of_the_last_one() -> None:
 def test_a_success_of_an_earlier_call_does_not_bring_a_leaked_key_back() -> None:
     keys = pool("a")
     earlier, later = keys.acquire(M, NOON), keys.acquire(M, NOON + 1)
-    keys.settle(later, outcome(refused("Your API key was reported as leaked.", 403)), NOON + 2, 0.0)
+    keys.settle(later, outcome(LEAKED), NOON + 2, 0.0)
     keys.settle(earlier, Ok(0), NOON + 3, 0.0)
 
     with pytest.raises(NoUsableKey):
@@ -585,7 +647,7 @@ def test_a_lease_settles_once() -> None:
 
 
 ERRORS: Sequence[GatewayError | None] = [
-    None, BadRequest("x"), refused(), Forbidden("was reported as leaked", upstream_status=403), limited(),
+    None, BadRequest("x"), refused(), LEAKED, limited(),
     limited(after=float("nan")), limited(Quota(PER_DAY, value=-5)), limited(Quota("?", "other", 3), after=0),
     UpstreamError("x", status=503), UpstreamTimeout("x"),
 ]  # fmt: skip

@@ -132,7 +132,7 @@ REFUSALS: list[tuple[str, dict[str, Any], str]] = [
     ("service_tier is not supported", {"service_tier": "flex"}, "serviceTier"),
     ("Invalid value at 'safety_settings[4].category' (type.googleapis.com/...), \"HARM_CATEGORY_CIVIC_INTEGRITY\"",
      {}, "CIVIC_INTEGRITY"),
-    ('Invalid JSON payload received. Unknown name "parametersJsonSchema" at \'tools[0]\': Cannot find field.',
+    ('Invalid JSON payload received. Unknown name "parametersJsonSchema" at \'tools[0].function_declarations[0]\': Cannot find field.',
      {"tools": [{"function": {"name": "f", "parameters": {"properties": {"a": {"type": "string"}}}}}]},
      "parametersJsonSchema"),
     ("Invalid value at 'generation_config.response_json_schema'",
