@@ -98,6 +98,7 @@ def test_where_no_key_is_at_fault_the_error_is_the_clients(
 
 def test_without_another_key_the_pools_error_replaces_googles(accounting: CallAccounting) -> None:
     refused = Forbidden("API key AQ.a is suspended", upstream_status=403)
+    refused.key_fault = "suspended"
     elsewhere, error = accounting.probe_pool(refused, ISSUED, MODEL, project="gone")
 
     assert not elsewhere
