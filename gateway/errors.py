@@ -39,7 +39,7 @@ _KEY = re.compile(r"AIza[\w-]{20,}|AQ\.[\w-]{16,}|(?<=key=)[^\s&\"']+|(?<=api_ke
 
 
 KeyFault = Literal["bad", "leaked", "suspended"]
-"""Why Google refuses a key: it is not valid, it was published, or its project may not use the API."""
+"""A reason for which Google refuses a key: it is not valid, it was published, or its project may not use the API."""
 
 
 class Violation(Struct, frozen=True):

@@ -48,7 +48,7 @@ class Remedy(Struct, frozen=True):
     feature: str
     """The name under which a lasting remedy is remembered."""
     refusal: re.Pattern[str]
-    """How Gemini's message, or the description of one of its violations, begins."""
+    """The beginning of Gemini's message, or of the description of one of its violations."""
     apply: Apply
     fields: tuple[str, ...]
     """Gemini's fields that are not honoured then, in snake_case."""
