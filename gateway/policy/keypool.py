@@ -188,8 +188,8 @@ class KeyPool:
         known = self._projects.get(project)
         keys = [key for key in known.keys if key_id in ("", key.id)] if known is not None else []
         if not keys:
-            what = f"project {project!r} with key {key_id!r}" if key_id else f"project {project!r}"
-            raise NotFound(f"There is no {what} in the pool.", code="not_found")
+            label = f"project {project!r} with key {key_id!r}" if key_id else f"project {project!r}"
+            raise NotFound(f"There is no {label} in the pool.", code="not_found")
         ids = [key.id for key in keys] if key_id else ["", *(key.id for key in keys)]
         updates = [PoolUpdate(project, name, "", _PUT_BACK, now + _PUT_BACK_LIFE, now) for name in ids]
         for update in updates:

@@ -54,4 +54,4 @@ class LearnedRefusals:
             return _NOTHING
         features = [feature for feature, until in (own or {}).items() if until > now]
         sightings = (shared or {}).items()
-        return frozenset([*features, *(name for name, one in sightings if one.shared and one.until > now)])
+        return frozenset([*features, *(name for name, seen in sightings if seen.shared and seen.until > now)])
