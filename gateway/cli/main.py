@@ -8,6 +8,7 @@ from importlib import import_module
 
 from gateway import __version__
 from gateway.errors import ConfigError
+from gateway.observability.console import occupy_standard_files, say
 
 EX_CONFIG = 78
 """Exit code for a faulty configuration (sysexits.h); systemd shows it as CONFIG."""
@@ -29,13 +30,14 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0, 1 for a failure, 2 for bad arguments, 78 for a bad configuration."""
+    occupy_standard_files()
     arguments = list(sys.argv[1:] if argv is None else argv)
     options = parser(arguments).parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
         return run(options)
     except ConfigError as error:
-        print(error, file=sys.stderr)
+        say(error)
         return EX_CONFIG
     except KeyboardInterrupt:
         return 130

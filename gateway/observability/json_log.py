@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import re
+import select
 import threading
 import time
 import traceback
@@ -73,6 +74,8 @@ class JsonLog:
         self._timer: asyncio.TimerHandle | None = None
         self.dropped = 0
         """Lines dropped since the start."""
+        self._torn = False
+        """Whether the last line was begun and not ended, because the disk was full."""
         self._reported = 0
         """Dropped lines that a `log_lines_dropped` line has counted."""
 
@@ -127,8 +130,28 @@ class JsonLog:
 
     def _start_writing(self) -> None:
         """Write in a daemon thread: the process can exit while a stopped reader blocks it."""
-        self._writer = threading.Thread(target=_write, args=(self._fd, self._take()), daemon=True)
+        self._writer = threading.Thread(target=self._write, args=(self._take(),), daemon=True)
         self._writer.start()
+
+    def _write(self, data: bytes) -> None:
+        """Write lines in a thread. Count those that a full disk or a closed reader loses."""
+        if self._torn:
+            data = b"\n" + data
+        try:
+            while data:
+                data = data[self._write_some(data) :]
+        except OSError:
+            self.dropped += data.count(b"\n")
+
+    def _write_some(self, data: bytes) -> int:
+        """Write what the file takes. Wait for the reader of a pipe, also of one that does not block."""
+        try:
+            written = os.write(self._fd, data)
+            self._torn = data[written - 1 : written] != b"\n"
+            return written
+        except BlockingIOError:
+            select.select((), (self._fd,), (), _CLOSE_TIMEOUT)
+            return 0
 
     async def _written(self) -> None:
         """Wait for the writer, for a second at most."""
@@ -209,13 +232,6 @@ def trace_of(error: BaseException) -> str:
         f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)
     ]
     return scrub("\n".join([type(error).__name__, *reversed(frames[-_MAX_FRAMES:])]))
-
-
-def _write(fd: int, data: bytes) -> None:
-    """Write all of it. An error is ignored: there is no other place to report it."""
-    with suppress(OSError):
-        while data:
-            data = data[os.write(fd, data) :]
 
 
 def _without_secrets(text: str) -> str:

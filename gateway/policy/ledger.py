@@ -71,6 +71,13 @@ class LedgerConfig(Struct, frozen=True, forbid_unknown_fields=True):
             description="While the database fails: serve requests and write their rows later, or answer 503."
         ),
     ] = "serve"
+    on_corrupt: Annotated[
+        Literal["refuse", "fresh"],
+        Meta(
+            description="A corrupt SQLite file at the start: refuse to start, so that it can be restored, or move it "
+            "aside and begin without issued keys, budgets and usage."
+        ),
+    ] = "refuse"
     buffer: Annotated[
         int, Meta(ge=100, le=1_000_000, description="Most rows kept in memory while the database fails.")
     ] = 10_000

@@ -215,7 +215,7 @@ async def _open_services(
     keys = None
     if ledger is not None:
         keys = await enter(IssuedKeys(ledger, services.access, report_team))
-    pool_state = await enter(PoolState(services.metrics.pool, stores.pool, shared_pool))
+    pool_state = await enter(PoolState(services.metrics.pool, stores.pool, shared_pool, report_state))
     exchange = _exchange(services, upstream, stores, counters, ledger, pool_state.changed)
 
     async def open_store(name: str, limits: StoreLimits) -> KeyValueStore:

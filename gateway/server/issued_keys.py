@@ -27,8 +27,12 @@ class IssuedKeys:
         self._poll: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        await asyncio.to_thread(self._reconcile)
-        await self.refresh()
+        try:
+            await asyncio.to_thread(self._reconcile)
+            await self.refresh()
+        except BaseException:
+            await self._ledger.close()
+            raise
         self._poll = asyncio.create_task(self._keep_fresh(), name="issued keys")
         return self
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 
 from gateway.policy.keypool import KeyPool, PoolUpdate
+from gateway.server.stores import Report
 from gateway.store.key_value import KeyValueStore
 
 if TYPE_CHECKING:
@@ -21,7 +22,10 @@ _KEY = b"pool\0" * 3 + b"\0"
 class PoolState:
     """Async context that restores the pool's cooldowns, saves each change, and exchanges them with other machines."""
 
-    def __init__(self, pool: KeyPool, store: KeyValueStore, shared: "RedisPoolUpdates | None") -> None:
+    def __init__(
+        self, pool: KeyPool, store: KeyValueStore, shared: "RedisPoolUpdates | None", report: Report
+    ) -> None:
+        self._report = report
         self._pool = pool
         self._store = store
         self._shared = shared
@@ -73,12 +77,21 @@ class PoolState:
         await self._store.put({_KEY: state}, now)
 
     async def _restore(self) -> None:
-        """Apply what an earlier process saved."""
+        """Apply what an earlier process saved. What cannot be read is reported and learnt again."""
         now = time()
         state = (await self._store.get([_KEY], now)).get(_KEY)
-        if state and self._pool:
-            for update in msgspec.json.decode(state, type=list[PoolUpdate]):
-                self._pool.apply(update, now)
+        if not state or not self._pool:
+            return
+        try:
+            updates = msgspec.json.decode(state, type=list[PoolUpdate])
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            self._report(
+                f"The saved cooldowns of the key pool cannot be read: {error}. They are learnt again; keys that Google "
+                "refuses are tried once more."
+            )
+            return
+        for update in updates:
+            self._pool.apply(update, now)
 
 
 def _name(update: PoolUpdate) -> str:

@@ -2,9 +2,9 @@
 
 import asyncio
 import socket
-import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from aiohttp import web
 
@@ -12,6 +12,7 @@ from gateway.config.diff import changes
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.errors import ConfigError
+from gateway.observability.console import say
 from gateway.plugin import SERVICES
 from gateway.server.application import build_app
 from gateway.server.lifecycle import DRAIN, Drain, drain, notify
@@ -67,7 +68,7 @@ class AppSwitcher:
                 message = f"reload: nothing was changed\n{error}"
             except Exception as error:  # noqa: BLE001 - plugins and drivers; the old application continues
                 message = f"reload: nothing was changed: {type(error).__name__}: {error}"
-            print(message, file=sys.stderr)
+            say(message)
             notify("READY=1")
 
     async def _switch(self) -> str:
@@ -75,7 +76,12 @@ class AppSwitcher:
         config, source = await asyncio.to_thread(self._load)
         app = build_app(config, source, self.app[SERVICES])
         runner = Runner(app)
-        await runner.setup()
+        try:
+            await runner.setup()
+        except BaseException:
+            with suppress(Exception):  # the fault of the start is the one to report
+                await runner.cleanup()  # what had started by then
+            raise
         differences = list(changes(self.config, config))
         restart = [line for line in changes(self._opened, config) if line.startswith(_RESTART_ONLY)]
         self._direct_to(runner)

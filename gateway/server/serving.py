@@ -5,8 +5,8 @@ import gc
 import os
 import signal
 import socket
-import sys
 
+from gateway.observability.console import say
 from gateway.plugin import SERVICES
 from gateway.server.admin import Admin
 from gateway.server.application import build_app
@@ -52,14 +52,14 @@ async def _serve(switcher: AppSwitcher, clients: list[socket.socket], admins: li
     try:
         address = await switcher.start(clients)
     except OSError as error:
-        print(f"cannot listen: {refusal(error, config.listen)}", file=sys.stderr)
+        say(f"cannot listen: {refusal(error, config.listen)}")
         await switcher.stop()
         return 1
     try:
         admin_app = Admin(lambda: switcher.app[SERVICES], config.admin.token).app()
         admin = await listen_admin(admin_app, config.admin, admins)
     except OSError as error:
-        print(f"cannot listen for admin requests: {error.strerror or error}", file=sys.stderr)
+        say(f"cannot listen for admin requests: {error.strerror or error}")
         await switcher.stop()
         return 1
     reloads: set[asyncio.Task[None]] = set()
@@ -72,7 +72,7 @@ async def _serve(switcher: AppSwitcher, clients: list[socket.socket], admins: li
     # Before READY=1: the default action of a SIGHUP that follows it at once would end the process.
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
     notify(f"READY=1\nSTATUS=serving on {address}")
-    print(f"gateway: serving on {address}" + (", and the admin API" if admin else ""), file=sys.stderr)
+    say(f"gateway: serving on {address}" + (", and the admin API" if admin else ""))
     watchdog = asyncio.create_task(keep_watchdog_fed(os.environ), name="watchdog")
     await until_told_to_stop()
     await switcher.stop()

@@ -1,5 +1,6 @@
 """Stores that the configuration names: state in memory, SQLite or Redis, and the ledger's database."""
 
+import asyncio
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -55,10 +56,22 @@ def open_stores(
         if (old.state, old.cache) == (config.state, config.cache):
             return before.exchange.stores
 
-    def make(kind: StoreKind, limits: StoreLimits) -> KeyValueStore:
-        return _open_store(config, source, report, None if kind == POOL else redis, kind, limits)
+    opened: list[KeyValueStore] = []
 
-    return StateStores(config.state, config.cache, make)
+    def make(kind: StoreKind, limits: StoreLimits) -> KeyValueStore:
+        opened.append(_open_store(config, source, report, None if kind == POOL else redis, kind, limits))
+        return opened[-1]
+
+    try:
+        return StateStores(config.state, config.cache, make)
+    except BaseException:
+        asyncio.run(_close(opened))  # this is a thread without a loop
+        raise
+
+
+async def _close(stores: list[KeyValueStore]) -> None:
+    for store in stores:
+        await store.close()
 
 
 def plugin_store(

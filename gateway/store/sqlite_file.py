@@ -15,20 +15,27 @@ def ensure(path: Path) -> sqlite3.DatabaseError | None:
     A corrupt file is kept as `NAME.corrupt`. Raises sqlite3.Error and OSError for a file that cannot be opened now.
     """
     create(path)
+    error = damage(path)
+    if error is not None:
+        move_aside(path)
+        create(path)
+    return error
+
+
+def damage(path: Path) -> sqlite3.DatabaseError | None:
+    """Return what is wrong with an existing file, or None for a sound or an empty one. Reads all of it.
+
+    Raises sqlite3.Error for a file that cannot be opened now.
+    """
     try:
         with closing(connect(path)) as connection:
             result = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if result == "ok":
-                return None
-            error = sqlite3.DatabaseError(result)
-    except sqlite3.DatabaseError as caught:
+    except sqlite3.DatabaseError as error:
         # exactly this class stands for SQLITE_NOTADB and SQLITE_CORRUPT; subclasses stand for locks, space, permissions
-        if type(caught) is not sqlite3.DatabaseError:
+        if type(error) is not sqlite3.DatabaseError:
             raise
-        error = caught
-    move_aside(path)
-    create(path)
-    return error
+        return error
+    return None if result == "ok" else sqlite3.DatabaseError(result)
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -49,8 +56,8 @@ def use_wal(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = NORMAL")
 
 
-def create(path: Path) -> None:
-    """Create an empty file for its owner alone, unless it exists. SQLite gives its log the same permissions.
+def create(path: Path) -> bool:
+    """Create an empty file for its owner alone. SQLite gives its log the same permissions. Return False if it exists.
 
     When root creates it (`gateway keys`), it belongs to the owner of the directory, which is the service.
     """
@@ -59,13 +66,14 @@ def create(path: Path) -> None:
     try:
         file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except FileExistsError:
-        return
+        return False
     try:
         if os.geteuid() == 0:
             directory = path.absolute().parent.stat()
             os.fchown(file, directory.st_uid, directory.st_gid)
     finally:
         os.close(file)
+    return True
 
 
 def move_aside(path: Path) -> None:

@@ -51,14 +51,49 @@ async def test_lines_wait_while_the_reader_is_stopped_and_none_is_lost(
     assert all(len(line) < 1000 for line in data.splitlines())
 
 
-async def test_events_after_the_reader_has_closed_are_ignored() -> None:
+@pytest.mark.row("P15")
+async def test_p15_lines_for_a_closed_reader_are_counted() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     log = JsonLog(writing)
     log.event("lost")
+    log.event("lost")
     await log.close()
     os.close(writing)
 
+    assert log.dropped == 2
+
+
+@pytest.mark.row("P14")
+async def test_p14_lines_that_a_full_disk_takes_no_more_are_counted_and_told_later(
+    pipe: tuple[int, int],
+) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    log = JsonLog(full)
+    log.event("lost")
+    await log.close()
+    os.dup2(pipe[1], full)  # there is space again
+    log.event("kept")
+    lines = await lines_of(log, pipe)
+    os.close(full)
+
+    assert [line.get("count", line["event"]) for line in lines] == ["kept", 1]
+    assert log.dropped == 1
+
+
+@pytest.mark.row("P14", "A28")
+async def test_p14_a_pipe_that_does_not_block_loses_nothing(pipe: tuple[int, int]) -> None:
+    os.set_blocking(pipe[1], False)
+    log = JsonLog(pipe[1])
+    for i in range(400):  # more than a pipe holds
+        log.event("line", number=i, text="x" * 300)
+    closing = asyncio.create_task(log.close())
+    data = b""
+    while data.count(b"\n") < 400:
+        data += await asyncio.to_thread(os.read, pipe[0], 65536)
+    await closing
+
+    assert [json.loads(line)["number"] for line in data.splitlines()] == list(range(400))
     assert log.dropped == 0
 
 

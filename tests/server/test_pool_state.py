@@ -10,7 +10,7 @@ import pytest
 
 from gateway.policy.keypool import KeyPool, PoolConfig, PoolUpdate
 from gateway.policy.pool_projects import Project
-from gateway.server.pool_state import PoolState
+from gateway.server.pool_state import _KEY, PoolState
 from gateway.store.key_value import StoreLimits
 from gateway.store.memory import MemoryStore
 from tests.support.servers import Serve
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 LATER = time() + 3600
 PROJECT = PoolUpdate("a", "", "", "reported", LATER)
+REPORTED: list[str] = []
+"""Messages of all states, the latest last."""
 MODEL = PoolUpdate("a", "", "gemini-x", "RequestsPerDay", LATER)
 
 
@@ -53,7 +55,7 @@ def pool() -> KeyPool:
 
 
 def state(keys: KeyPool, store: MemoryStore, shared: SharedUpdates | None = None) -> PoolState:
-    return PoolState(keys, store, cast("RedisPoolUpdates | None", shared))
+    return PoolState(keys, store, cast("RedisPoolUpdates | None", shared), REPORTED.append)
 
 
 def resting(keys: KeyPool) -> set[tuple[str, str]]:
@@ -128,3 +130,30 @@ async def test_nothing_goes_on_after_the_end(shared: SharedUpdates) -> None:
         ended.changed([MODEL])
 
     assert [task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+
+
+@pytest.mark.row("A10")
+@pytest.mark.parametrize(
+    "saved",
+    [
+        "",
+        "no JSON",
+        "{}",
+        "[5]",
+        '[{"project": "a"}]',
+        '["\ud83d"]',
+        "[" * 100_000,
+        '[["a","","","bad","soon"]]',
+    ],
+)
+async def test_a10_a_state_that_cannot_be_read_is_learnt_again(saved: str) -> None:
+    keys, store = pool(), MemoryStore(StoreLimits())
+    await store.put({_KEY: saved}, time())
+    REPORTED.clear()
+    async with state(keys, store):
+        assert resting(keys) == set()
+
+    assert bool(REPORTED) is bool(saved)
+    assert all("cooldowns of the key pool cannot be read" in message for message in REPORTED)
+    stored = (await store.get([_KEY], time()))[_KEY]
+    assert msgspec.json.decode(stored) == []  # saved anew at the end

@@ -2,19 +2,27 @@
 
 import asyncio
 import signal
+import sqlite3
+import threading
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.errors import ConfigError, Fault
+from gateway.plugin import Plugin
 from gateway.server.application import build_app
+from gateway.server.plugin_loader import BUILT_IN
 from gateway.server.reload import AppSwitcher
+from gateway.store.ledger.tables import open_engine
 from tests.server.test_serving import BODY, EVENT, Gateway, config, ready, start  # noqa: F401 - `start` is a fixture
+from tests.server.test_stores import opened_files
 from tests.support.servers import RawUpstream, chunked
 
 END = b'data: {"candidates":[{"content":{"parts":[{"text":"z"}]},"finishReason":"STOP"}]}\r\n\r\n'
@@ -206,3 +214,61 @@ async def test_changed_sockets_need_a_restart_until_they_are_as_before(
         "  compat: 'strict' -> 'lenient'",
         "  admin.port: 1 -> none",
     ]
+
+
+class Failing(Plugin):
+    """A plugin whose lifespan fails."""
+
+    async def lifespan(self, app: web.Application) -> AsyncIterator[None]:
+        if app is not None:
+            raise OSError("no such service")
+        yield
+
+
+FAILING_STARTS = {
+    "ledger: {url: 'postgresql://u@127.0.0.1:9/x'}\n": "the ledger cannot be opened",
+    "ledger: {url: /nowhere/at/all.db}\n": "the ledger cannot be opened",
+    "plugins: {hello: {}, failing: {}}\nledger: {url: {folder}/ledger.db}\n": "plugin 'failing' failed to start",
+    "ledger: {url: {folder}/broken.db}\n": "no such table: client_key",
+    "state: {file: {folder}/theirs.db}\n": "another program's database",
+}
+"""What a configuration adds, and what a reload says to it."""
+
+
+def held() -> tuple[list[str], list[str], list[str]]:
+    """Return this process's open files, threads and tasks, without those of the pool that runs blocking calls."""
+    threads = sorted(each.name for each in threading.enumerate() if not each.name.startswith("asyncio_"))
+    return sorted(opened_files()), threads, sorted(task.get_name() for task in asyncio.all_tasks())
+
+
+@pytest.mark.row("A19")
+@pytest.mark.parametrize(("changed", "message"), FAILING_STARTS.items())
+async def test_a19_what_a_failed_reload_opened_is_closed(
+    switched: tuple[Loader, AppSwitcher, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    changed: str,
+    message: str,
+) -> None:
+    load, switcher, base = switched
+    monkeypatch.setitem(BUILT_IN, "failing", f"{__name__}:Failing")
+    with closing(sqlite3.connect(tmp_path / "theirs.db.pool")) as connection, connection:
+        connection.execute("CREATE TABLE theirs (id)")
+    open_engine(str(tmp_path / "broken.db"), None).dispose()
+    with closing(sqlite3.connect(tmp_path / "broken.db")) as connection, connection:
+        connection.execute("DROP TABLE client_key")
+    load.result = changed.replace("{folder}", str(tmp_path))
+    load.result += "" if "plugins:" in changed else "plugins: {hello: {}}\n"
+    load.result += "" if "state:" in changed else f"state: {{file: {tmp_path}/state.db}}\n"
+    app = switcher.app
+    await switcher.reload()
+    before = held()
+    for _ in range(20):
+        await switcher.reload()
+
+    assert capsys.readouterr().err.count(message) == 21
+    assert switcher.app is app
+    assert held() == before
+    assert not [path for path in before[0] if str(tmp_path) in path]
+    assert await status(base + "/") == 200

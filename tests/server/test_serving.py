@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 from gateway.cli.main import main
+from tests.observability.test_console import fill
 from tests.support.paths import ROOT
 from tests.support.servers import RawUpstream, chunked
 from tests.support.waiting import eventually
@@ -41,12 +42,12 @@ class Gateway:
         self._environ = {**os.environ, "NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": "30000000"}
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *prefix: str) -> subprocess.Popen[bytes]:
+    def start(self, *prefix: str, stderr: int = subprocess.PIPE) -> subprocess.Popen[bytes]:
         self.process = subprocess.Popen(
             [*prefix, *self._arguments],
             env=self._environ,
             cwd=ROOT,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             pass_fds=(3,) if prefix else (),
         )
         return self.process
@@ -140,6 +141,74 @@ async def test_a_unary_request_cut_by_the_drain_is_a_503(
     assert response.status == 503
     assert response.headers["Connection"] == "close"
     assert (await response.json())["error"]["code"] == "shutting_down"
+
+
+@pytest.mark.row("A28")
+async def test_a28_a_full_disk_for_standard_error_does_not_stop_the_start(
+    start: list[Gateway], tmp_path: Path, http: aiohttp.ClientSession
+) -> None:
+    gateway = Gateway(tmp_path, config("http://127.0.0.1:9"))
+    start.append(gateway)
+    full = os.open("/dev/full", os.O_WRONLY)
+    gateway.start(stderr=full)
+    os.close(full)
+    await serves(gateway, http)
+
+
+@pytest.mark.row("A28")
+async def test_a28_a_closed_standard_error_does_not_stop_the_start(
+    start: list[Gateway], tmp_path: Path, http: aiohttp.ClientSession
+) -> None:
+    gateway = Gateway(tmp_path, config("http://127.0.0.1:9") + f"state: {{file: {tmp_path}/state.db}}\n")
+    start.append(gateway)
+    gateway.process = subprocess.Popen(
+        ["sh", "-c", 'exec "$@" 2>&-', "sh", *gateway._arguments], env=gateway._environ, cwd=ROOT
+    )
+    await serves(gateway, http)
+
+    assert os.readlink(f"/proc/{gateway.process.pid}/fd/2") == "/dev/null"  # and no state file
+
+
+@pytest.mark.row("A28", "P14")
+@pytest.mark.parametrize("blocking", [True, False])
+async def test_a28_a_pipe_that_is_not_read_gets_the_message_later(
+    start: list[Gateway], tmp_path: Path, http: aiohttp.ClientSession, pipe: tuple[int, int], blocking: bool
+) -> None:
+    filled = fill(pipe[1])
+    os.set_blocking(pipe[1], blocking)
+    gateway = Gateway(tmp_path, config("http://127.0.0.1:9"))
+    start.append(gateway)
+    gateway.start(stderr=pipe[1])
+    base = await serves(gateway, http)
+    text = b""
+    while b"serving on" not in text:
+        text += await asyncio.to_thread(os.read, pipe[0], 2**20)
+
+    assert text[filled:].startswith(b"{") or text[filled:].startswith(
+        f"gateway: serving on {base}\n".encode()
+    )
+
+
+@pytest.mark.row("A10")
+async def test_a10_a_corrupt_ledger_ends_the_start_with_78(start: list[Gateway], tmp_path: Path) -> None:
+    (tmp_path / "ledger.db").write_bytes(b"\xff" * 10_000)
+    gateway = Gateway(tmp_path, f"listen: {{port: 0}}\nledger: {{url: {tmp_path}/ledger.db}}\n")
+    start.append(gateway)
+    _, message = await asyncio.to_thread(gateway.start().communicate, None, 20)
+
+    assert gateway.process is not None
+    assert gateway.process.returncode == 78
+    assert message.decode().count("\n") == 1
+    assert "ledger.db is corrupt" in message.decode()
+    assert (tmp_path / "ledger.db").read_bytes() == b"\xff" * 10_000
+
+
+async def serves(gateway: Gateway, http: aiohttp.ClientSession) -> str:
+    """Check that a started gateway answers. Return its base URL."""
+    base = (await gateway.notified("READY=1")).rpartition("serving on ")[2]
+    async with http.get(f"{base}/healthz") as response:
+        assert response.status == 200
+    return base
 
 
 async def test_an_inherited_socket_is_served(

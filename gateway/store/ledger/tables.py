@@ -1,8 +1,9 @@
 """Tables of the ledger for SQLite and PostgreSQL, and the steps from each version to the next."""
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from time import monotonic, sleep
 
 import sqlalchemy as sa
 
@@ -10,6 +11,12 @@ from gateway.store import sqlite_file
 
 VERSION = 2
 """Of the tables."""
+_RESTORE = (
+    "Restore it from a backup (docs/operations.md, Back up), or set `ledger.on_corrupt: fresh` to move it aside and "
+    "begin without issued keys, budgets and usage."
+)
+_FILLED = 2.0
+"""Seconds in which another process that creates the file writes its tables."""
 
 metadata = sa.MetaData()
 
@@ -79,11 +86,18 @@ _STEPS: Mapping[int, tuple[str, ...]] = {1: ("ALTER TABLE attempt ADD COLUMN sea
 """SQL statements that turn version n into version n + 1."""
 
 
-def open_engine(url: str, password: str | None) -> sa.Engine:
+class CorruptLedger(Exception):
+    """The SQLite file of the ledger is damaged. The text says how, in one line."""
+
+
+def open_engine(
+    url: str, password: str | None, on_replaced: Callable[[str], None] | None = None
+) -> sa.Engine:
     """Return an engine for a postgresql:// URL or a SQLite file. Tables are created or upgraded. Blocks.
 
-    Raises ValueError for a database of a newer gateway or of another program, and errors of SQLAlchemy, the driver and
-    the operating system.
+    A corrupt file raises CorruptLedger. With `on_replaced`, it is moved aside, a new one is begun, and `on_replaced`
+    is called with a message. Raises ValueError for a database of a newer gateway or of another program, and errors of
+    SQLAlchemy, the driver and the operating system.
     """
     if url.startswith(("postgresql://", "postgres://")):
         address = sa.make_url(url).set(drivername="postgresql+psycopg")
@@ -93,7 +107,7 @@ def open_engine(url: str, password: str | None) -> sa.Engine:
             address, pool_size=2, max_overflow=2, pool_pre_ping=True, connect_args={"connect_timeout": 5}
         )
     else:
-        engine = _sqlite(Path(url))
+        engine = _sqlite(Path(url), on_replaced)
     try:
         _prepare(engine)
     except BaseException:
@@ -102,8 +116,8 @@ def open_engine(url: str, password: str | None) -> sa.Engine:
     return engine
 
 
-def _sqlite(path: Path) -> sa.Engine:
-    sqlite_file.ensure(path)
+def _sqlite(path: Path, on_replaced: Callable[[str], None] | None) -> sa.Engine:
+    _ensure(path, on_replaced)
 
     def connect() -> sqlite3.Connection:
         connection = sqlite_file.connect(path)
@@ -119,6 +133,34 @@ def _sqlite(path: Path) -> sa.Engine:
         )  # sqlite3's own BEGIN comes with the first write, too late
 
     return engine
+
+
+def _ensure(path: Path, on_replaced: Callable[[str], None] | None) -> None:
+    """Create the file if there is none. Raises CorruptLedger, or replaces a corrupt file."""
+    error: Exception | None = None
+    if not sqlite_file.create(path):
+        error = EOFError("the file is empty") if _is_left_empty(path) else sqlite_file.damage(path)
+    if error is None:
+        return
+    reason = " ".join(str(error).split())
+    if on_replaced is None:
+        raise CorruptLedger(f"{path} is corrupt: {reason}. {_RESTORE}")
+    sqlite_file.move_aside(path)
+    sqlite_file.create(path)
+    on_replaced(
+        f"{path} was corrupt: {reason}. It is now {path.name}.corrupt, and an empty ledger was begun: all issued keys, "
+        "budgets and usage are gone until it is restored."
+    )
+
+
+def _is_left_empty(path: Path) -> bool:
+    """Return whether a file stays empty: a process that has just created it fills it at once."""
+    end = monotonic() + _FILLED
+    while path.stat().st_size == 0:
+        if monotonic() > end:
+            return True
+        sleep(0.02)
+    return False
 
 
 def _prepare(engine: sa.Engine) -> None:

@@ -1,13 +1,15 @@
 """Tables of the ledger: created, upgraded, and left alone where they are not ours."""
 
+import os
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from gateway.store.ledger.tables import attempt, open_engine
+from gateway.store.ledger.tables import CorruptLedger, attempt, open_engine
 
 
 def execute(path: Path, *statements: str) -> None:
@@ -16,13 +18,74 @@ def execute(path: Path, *statements: str) -> None:
             connection.execute(statement)
 
 
-def test_a_corrupt_file_is_moved_aside(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.db"
+def no_database(path: Path) -> None:
     path.write_bytes(b"this is no database" * 1000)
-    open_engine(str(path), None).dispose()
 
-    assert (tmp_path / "ledger.db.corrupt").read_bytes() == b"this is no database" * 1000
-    assert path.stat().st_mode & 0o777 == 0o600
+
+def overwritten(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * 20_000)
+
+
+def header_lost(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.write(bytes(100))
+
+
+def cut_off(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 3 * 4096)
+
+
+def emptied(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+DAMAGES = [no_database, overwritten, header_lost, cut_off, emptied]
+
+
+@pytest.fixture(params=DAMAGES)
+def corrupt(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A ledger that was used and then damaged."""
+    monkeypatch.setattr("gateway.store.ledger.tables._FILLED", 0.0)
+    path = tmp_path / "ledger.db"
+    open_engine(str(path), None).dispose()
+    execute(path, "PRAGMA wal_checkpoint(TRUNCATE)")
+    request.param(path)
+    return path
+
+
+@pytest.mark.row("A10", "P18")
+def test_a10_a_corrupt_ledger_is_refused_and_left_as_it_is(corrupt: Path) -> None:
+    before = corrupt.read_bytes()
+    with pytest.raises(
+        CorruptLedger, match=r"ledger\.db is corrupt: .*Restore it from a backup.*on_corrupt: fresh"
+    ) as caught:
+        open_engine(str(corrupt), None)
+
+    assert "\n" not in str(caught.value)
+    assert corrupt.read_bytes() == before
+    assert not corrupt.with_name("ledger.db.corrupt").exists()
+
+
+@pytest.mark.row("A10", "P18")
+def test_a10_a_corrupt_ledger_is_moved_aside_loudly_where_that_is_wanted(corrupt: Path) -> None:
+    before, messages = corrupt.read_bytes(), list[str]()
+    open_engine(str(corrupt), None, messages.append).dispose()
+
+    assert corrupt.with_name("ledger.db.corrupt").read_bytes() == before
+    assert corrupt.stat().st_mode & 0o777 == 0o600
+    assert len(messages) == 1
+    assert "It is now ledger.db.corrupt, and an empty ledger was begun: all issued keys" in messages[0]
+
+
+def test_a_file_that_another_process_has_just_created_is_not_corrupt(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    path.touch()
+    other = threading.Thread(target=lambda: execute(path, "CREATE TABLE t (a)", "DROP TABLE t"))
+    other.start()
+    open_engine(str(path), None).dispose()
+    other.join()
 
 
 def test_a_ledger_of_a_newer_gateway_is_refused(tmp_path: Path) -> None:
