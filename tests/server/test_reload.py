@@ -220,7 +220,7 @@ class Failing(Plugin):
     """A plugin whose lifespan fails."""
 
     async def lifespan(self, app: web.Application) -> AsyncIterator[None]:
-        if app.pre_frozen:
+        if self.config is not None:
             raise OSError("no such service")
         yield
 
