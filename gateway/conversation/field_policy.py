@@ -70,5 +70,8 @@ def markdown(endpoints: FieldPolicies) -> str:
 def _is_neutral(raw: Raw, policy: Policy) -> bool:
     if len(raw) > 64:  # no neutral value is that long
         return False
-    value = msgspec.json.decode(raw)
+    try:
+        value = msgspec.json.decode(raw)
+    except msgspec.DecodeError:  # a number such as 1e999
+        return False
     return any(type(value) is type(neutral) and value == neutral for neutral in policy.neutral)

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from gateway.conversation.invalid import place_of, undecodable, unsupported_value
+from gateway.conversation.notes import printable
 from gateway.conversation.parts import camel
 from gateway.errors import BadRequest
 from gateway.gemini import wire
@@ -21,6 +22,7 @@ T = TypeVar("T")
 
 _UPPER = re.compile(r"(?<=[a-z0-9])([A-Z])")
 _CACHED = re.compile(r"(?:cachedContents/)?([A-Za-z0-9_-]{1,128})")
+_LONGEST_NAME = 64
 _RESOLUTIONS = ("LOW", "MEDIUM", "HIGH", "ULTRA_HIGH")
 
 
@@ -154,9 +156,9 @@ def google_options(
     paths = {name: name for name in values}
     for prefix, source in (("google", google), ("extra_body.google", extra_body)):
         for key, value in (source or {}).items():
-            name = snake(key)
+            name = snake(key) if len(key) <= _LONGEST_NAME else key
             values[name] = value
-            paths[name] = f"{prefix}.{key}"
+            paths[name] = f"{prefix}.{printable(key)}"
     known = {name: value for name, value in values.items() if name in Options.__struct_fields__}
     unknown = tuple(paths[name] for name in values if name not in known)
     return GoogleOptions(_converted(known, paths), {name: paths[name] for name in known}, unknown)

@@ -7,8 +7,14 @@ from gateway.errors import UnsupportedParameter
 
 _INDEX = re.compile(r"\[\d+\]|\.\d+(?=\.|$)")
 _UNPRINTABLE = re.compile(r"[^A-Za-z0-9_.\[\]-]")
+_UNPRINTABLE_PATH = re.compile(r"[^A-Za-z0-9_.\[\]?=-]")
 _UNPRINTABLE_TYPE = re.compile(r"[^A-Za-z0-9_.-]")
 _LONGEST_NAME = 40
+_LONGEST_PATH = 64
+MOST_NAMES = 20
+MOST_BYTES = 1024
+"""Names, and their bytes, that a header or a log line shows."""
+_ROOM_FOR_REST = len(",+1000000")
 
 
 class Notes:
@@ -48,6 +54,21 @@ def distinct(paths: Sequence[str]) -> list[str]:
     for path in paths:
         kinds.setdefault(kind(path), path)
     return list(kinds.values())
+
+
+def brief(paths: Iterable[str]) -> list[str]:
+    """Return the paths as a header and a log line show them.
+
+    They are printable, at most 64 characters each, 20 in number and 1 KB together. `+N` stands for the others.
+    """
+    names = list(dict.fromkeys(_UNPRINTABLE_PATH.sub("?", path[:_LONGEST_PATH]) for path in paths))
+    shown, size = 0, _ROOM_FOR_REST
+    for name in names[:MOST_NAMES]:
+        size += len(name) + 1
+        if size > MOST_BYTES:
+            break
+        shown += 1
+    return names if shown == len(names) else [*names[:shown], f"+{len(names) - shown}"]
 
 
 def kind(path: str) -> str:

@@ -5,6 +5,7 @@ from time import monotonic
 from aiohttp import web
 from msgspec import Struct, structs
 
+from gateway.conversation.notes import brief
 from gateway.exchange.report import ExchangeReport
 from gateway.observability.request_log import RequestLog, Trace
 from gateway.policy.access import Client
@@ -65,8 +66,8 @@ class RequestContext(Struct, frozen=True):
             _milliseconds_since(self.started),
             report.prompt_tokens,
             report.completion_tokens,
-            report.notes,
-            [*report.adjusted, *report.adjusted_own],
+            brief(report.notes) if report.notes else None,
+            brief([*report.adjusted, *report.adjusted_own]) if report.adjusted or report.adjusted_own else [],
             report.fallbacks,
             report.hedge,
             report.cached,

@@ -13,6 +13,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from gateway.config.sections import StreamConfig
+from gateway.conversation.notes import brief
 from gateway.errors import GatewayError, MethodNotAllowed, openai_error, retry_headers
 from gateway.exchange.context import CONTEXT, RequestContext
 from gateway.exchange.exchange import Exchange, Reply
@@ -156,8 +157,7 @@ def _headers(context: RequestContext, answer: Answer) -> dict[str, str]:
 
 def answer_headers(model: str, notes: Iterable[str], adjusted: Iterable[str] = ()) -> dict[str, str]:
     """Return the headers that name the model, and the fields that were not honoured or only after a repair."""
-    names = dict.fromkeys([*notes, *adjusted])
-    if names:
+    if names := brief([*notes, *adjusted]):
         return {"x-gateway-model": model, "x-gateway-notes": ",".join(names)}
     return {"x-gateway-model": model}
 

@@ -125,7 +125,7 @@ class Recovery:
         substitute = await plan.next(state.next_fallback) if plan is not None else None
         if plan is None or substitute is None:
             return False
-        known = [*plan.notes, *report.adjusted]
+        known = {*plan.notes, *report.adjusted}
         report.adjusted += [name for name in dict.fromkeys([*substitute.notes, "model"]) if name not in known]
         report.fallbacks = [*(report.fallbacks or ()), f"{state.call.model} {why}"]
         call = await self.prepare(substitute.call.for_choice(state.choice.number), state.context)

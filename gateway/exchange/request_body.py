@@ -72,7 +72,9 @@ def parse(data: bytes) -> Body:
     """Return a JSON object whose shape has been checked. Raises BadRequest for anything else."""
     json_shape.check(data)
     try:
-        return Body(data, _decode_fields(data))
+        fields = _decode_fields(data)
+        json_shape.check_text(data, fields)
+        return Body(data, fields)
     except msgspec.ValidationError:
         raise BadRequest("The request body must be a JSON object.", code="invalid_type") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -94,6 +94,10 @@ _MODEL_NAME = re.compile(r"(?:models/)?([\w.@:/-]{1,128})", re.ASCII)
 """A name that may stand in a header: Google's words go to the client there."""
 
 
+MOST_CANDIDATES = 8
+"""Gemini's limit of candidateCount (https://ai.google.dev/api/generate-content#generationconfig)."""
+
+
 class _CandidateState:
     """Parts of one candidate that its last events need."""
 
@@ -124,7 +128,8 @@ class TurnReader:
     """Reader of one answer.
 
     `new_id` makes an id for a call that came without one. `rules` turn calls back into the client's. `keyring` makes
-    the store keys of `signed` parts. `base` is added to every candidate's index.
+    the store keys of `signed` parts. `base` is added to every candidate's index; `most` is the number of candidates
+    that the answer may have, and others are left out.
     """
 
     def __init__(
@@ -133,11 +138,13 @@ class TurnReader:
         rules: CallRules = NO_CALLS,
         keyring: SignatureKeys | None = None,
         base: int = 0,
+        most: int = 1,
     ) -> None:
         self._new_id = new_id
         self._rules = rules
         self._keyring = keyring
         self._base = base
+        self._most = most
         self.begun = False
         """Whether a chunk of the answer has arrived."""
         self._ends_counted = False
@@ -246,7 +253,12 @@ class TurnReader:
             self._block_reason = feedback.block_reason_message or str(feedback.block_reason)
 
     def _read(self, position: int, candidate: Candidate, events: list[Event]) -> None:
-        index = self._base + (position if candidate.index is None else candidate.index)
+        index = candidate.index
+        if index is None or not 0 <= index < self._most:  # no index that was asked for: the order tells
+            index = position
+            if index >= self._most:
+                return
+        index += self._base
         state = self._candidates.get(index)
         if state is None:
             state = self._candidates[index] = _CandidateState()

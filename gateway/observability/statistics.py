@@ -122,7 +122,7 @@ class Statistics:
         if record.hedge is not None:
             self.hedges[record.hedge] += 1
         if record.notes:
-            self._count(record.notes, self.notes)
+            self._count([name for name in record.notes if not name.startswith("+")], self.notes)
         if record.adjusted:
             self._count(record.adjusted, self.adjusted)
 

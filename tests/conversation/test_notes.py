@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.conversation.notes import Notes, distinct, kind, printable
+from gateway.conversation.notes import Notes, brief, distinct, kind, printable
 from gateway.errors import UnsupportedParameter
 
 
@@ -52,3 +52,45 @@ def test_a_type_that_cannot_be_used_is_part_of_its_note() -> None:
         notes.add_type(f"tools[{i}]", kind_of_tool)
 
     assert notes.distinct() == ["tools[0].type=mcp", "tools[1].type=shell", "tools[3].type=a?1???b"]
+
+
+@pytest.mark.row("A13")
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("tools[1].type=mcp", "tools[1].type=mcp"),
+        ("google.a\r\nX-Evil: 1", "google.a??X-Evil??1"),
+        ("a,b", "a?b"),
+        ("é\u2028\x7f", "???"),
+        ("x" * 100, "x" * 64),
+    ],
+)
+def test_a13_a_path_is_printable_and_short(path: str, shown: str) -> None:
+    assert brief([path]) == [shown]
+
+
+@pytest.mark.row("A14")
+@pytest.mark.parametrize(
+    ("paths", "shown"),
+    [
+        (0, 0),
+        (20, 20),
+        (21, 20),
+        (100_000, 20),
+    ],
+)
+def test_a14_twenty_names_are_shown(paths: int, shown: int) -> None:
+    names = [f"f{i}" for i in range(paths)]
+    rest = [f"+{paths - shown}"] if paths > shown else []
+
+    assert brief(names) == [*names[:shown], *rest]
+
+
+@pytest.mark.row("A14")
+def test_a14_long_names_are_fewer() -> None:
+    names = brief([f"{i:064}" for i in range(1000)])
+
+    assert len(",".join(names)) <= 1024
+    assert names[-1] == f"+{1000 - len(names) + 1}"
+    assert len(names) > 14
+    assert brief(["a", "a", "b"]) == ["a", "b"]

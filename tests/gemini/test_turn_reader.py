@@ -285,9 +285,36 @@ def test_candidates_are_numbered_from_the_base() -> None:
         {"content": {"parts": [{"text": "b"}]}, "finishReason": "MAX_TOKENS", "index": 1},
     ]}  # fmt: skip
 
-    assert streamed(message, by=reader(base=4))[:4] == [
+    assert streamed(message, by=reader(base=4, most=2))[:4] == [
         TextDelta(4, "a"), TextDelta(5, "b"), Finished(4, "stop"), Finished(5, "length"),
     ]  # fmt: skip
+
+
+@pytest.mark.row("A21")
+@pytest.mark.parametrize(
+    ("indexes", "most", "expected"),
+    [
+        ([5], 1, {4: "a"}),
+        ([-1], 1, {4: "a"}),
+        ([2**62], 8, {4: "a"}),
+        ([0, 1], 1, {4: "a"}),
+        ([1, 0], 1, {4: "b"}),
+        ([1, 0], 2, {4: "b", 5: "a"}),
+        ([None, None, None], 2, {4: "a", 5: "b"}),
+        ([7, -7, 9], 2, {4: "a", 5: "b"}),
+    ],
+)
+def test_a21_an_index_that_nobody_asked_for(
+    indexes: list[int | None], most: int, expected: dict[int, str]
+) -> None:
+    candidates = [
+        {"content": {"parts": [{"text": text}]}, "finishReason": "STOP"} | ({} if i is None else {"index": i})
+        for i, text in zip(indexes, "abc", strict=False)
+    ]
+    events = streamed({"candidates": candidates}, by=reader(base=4, most=most))
+
+    assert {event.index: event.text for event in events if isinstance(event, TextDelta)} == expected
+    assert sorted(event.index for event in events if isinstance(event, Finished)) == sorted(expected)
 
 
 def test_log_probabilities_go_with_the_text_of_their_chunk() -> None:
@@ -391,7 +418,7 @@ def test_a_numbered_outcome_of_code_is_read() -> None:
     ("reason", "complete"), [("STOP", True), ("MAX_TOKENS", True), ("SAFETY", False), (None, False)]
 )
 def test_an_answer_is_complete_by_its_last_candidates_reason(reason: str | None, complete: bool) -> None:
-    by = reader()
+    by = reader(most=2)
     assert not by.is_complete
     first = {"content": {"parts": [{"text": "a"}]}, "finishReason": "OTHER", "index": 0}
     last = {"content": {"parts": [{"text": "b"}]}, "finishReason": reason, "index": 1}

@@ -19,7 +19,7 @@ from gateway.exchange.preparation import PreparedRequest, RequestOptions
 from gateway.exchange.request_body import Body, read_body
 from gateway.gemini.events import Event
 from gateway.gemini.stream_translator import decode
-from gateway.gemini.turn_reader import TurnReader
+from gateway.gemini.turn_reader import MOST_CANDIDATES, TurnReader
 from gateway.plugin import DryRun, Plugin
 from gateway.plugins.chat.answer_wire import encode
 from gateway.plugins.chat.fields import CHAT
@@ -70,7 +70,7 @@ class Chat(Plugin):
 
     def render(self, answer: bytes) -> bytes:
         """Return the chat completion for a Gemini answer. Raises BadRequest if it is not one."""
-        reader = TurnReader(lambda: "call_preview")
+        reader = TurnReader(lambda: "call_preview", most=MOST_CANDIDATES)
         try:
             events = reader.feed(decode(answer)) + reader.close(whole=True, accept_empty=True)
         except UpstreamError as error:  # here the client sent it, not Google
@@ -114,7 +114,8 @@ class ChatAnswer:
         return self._envelope.model
 
     def reader(self, choice: int) -> TurnReader:
-        return TurnReader(_call_id, self.prepared.rules, self.prepared.keys, choice)
+        most = 1 if len(self.choices) > 1 else MOST_CANDIDATES  # `google.generation_config.candidate_count`
+        return TurnReader(_call_id, self.prepared.rules, self.prepared.keys, choice, most)
 
     def encoder(self) -> ChatStream:
         return ChatStream(self._envelope, include_usage=self._include_usage, style=self._style)

@@ -23,7 +23,9 @@ RESPONSE_FIELDS = ["candidates", "content", "parts", "text", "functionCall", "na
 
 def stream(upstream: bytes, cuts: list[int]) -> bytes:
     encoder = ChatStream(Envelope("chatcmpl-x", 1700000000, "asked"), include_usage=True)
-    return goldens.streamed(StreamTranslator(TurnReader(goldens.numbered("call_")), encoder), upstream, cuts)
+    return goldens.streamed(
+        StreamTranslator(TurnReader(goldens.numbered("call_"), most=8), encoder), upstream, cuts
+    )
 
 
 @pytest.mark.parametrize("file", goldens.files("chat"), ids=lambda file: file.stem)
@@ -37,7 +39,7 @@ def test_a_request_becomes_its_gemini_body(file: Path) -> None:
 def test_an_answer_becomes_a_completion(file: Path) -> None:
     request, answer = goldens.inputs(file)
     asked = translation(request)
-    reader = TurnReader(goldens.numbered("call_"), asked.rules)
+    reader = TurnReader(goldens.numbered("call_"), asked.rules, most=8)
     events = reader.feed(decode_response(answer)) + reader.close(whole=True, accept_empty=True)
     envelope = Envelope("chatcmpl-x", 1700000000, json.loads(request).get("model", "asked"))
     result = completion(events, envelope, AnswerOptions(asked.rules, asked.audio_format))
