@@ -132,6 +132,7 @@ def test_each_built_in_surface_has_a_body_with_its_fields() -> None:
     assert [(end, name) for end, name in mapped if name not in BODIES[end.removeprefix("POST ")]] == []
 
 
+@pytest.mark.row("C25")
 async def test_an_error_about_any_value_has_a_path_of_the_body(bench: Bench) -> None:
     wrong: list[object] = []
     refused = noted = 0

@@ -73,6 +73,7 @@ async def bench() -> AsyncIterator[Bench]:
 WRONG: list[Any] = [True, 5, 2.5, "text", [], ["x"], {}, {"x": 1}]
 
 
+@pytest.mark.row("C25")
 @pytest.mark.parametrize("field", ChatRequest.__struct_fields__)
 async def test_a_wrong_type_names_its_field(bench: Bench, field: str) -> None:
     refused = 0

@@ -131,6 +131,7 @@ async def test_hostile_bodies_are_never_our_fault(bench: Bench, surface: Surface
 WRONG: list[Any] = [True, 5, 2.5, "text", [], ["x"], {}, {"x": 1}]
 
 
+@pytest.mark.row("C25")
 async def test_a_wrong_type_names_its_field(bench: Bench, surface: Surface) -> None:
     for field in surface.read.__struct_fields__:
         for value in WRONG:
