@@ -41,6 +41,9 @@ if live; then
     "$prefix/venv/bin/pip" uninstall --quiet --yes gemini-gateway 2>/dev/null || true  # the distribution's earlier name
     "$prefix/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --no-build-isolation --force-reinstall .
     rm -rf build gemini_openai_gateway.egg-info
+    # Python runs each line of a .pth file that begins with import, at each start, also with -I.
+    unknown=$(find "$prefix/venv" \( -name '*.pth' ! -name distutils-precedence.pth \) -o -name sitecustomize.py -o -name usercustomize.py)
+    [ -z "$unknown" ] || die "unknown code that Python runs at each start: $unknown"
 fi
 
 install -d -m 755 "$etc" "$units/gateway@.service.d"

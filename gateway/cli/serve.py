@@ -1,12 +1,22 @@
 """`gateway serve`: run the gateway."""
 
 import argparse
+import sys
+
+from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 
 from gateway.cli.arguments import add_config, address, base_url
 from gateway.config.load import load
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.server.serving import serve
+
+EX_CONFIG = 78
+"""sysexits.h"""
+_NO_C_PARSER = (
+    "aiohttp runs without its C parser; the parser in Python has had advisories about request smuggling "
+    "(CVE-2023-47641, CVE-2025-69224). Unset AIOHTTP_NO_EXTENSIONS, or install aiohttp from a wheel."
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT. `--listen` also overrides sockets inherited from systemd."""
+    if HttpRequestParser is HttpRequestParserPy:
+        print(_NO_C_PARSER, file=sys.stderr)
+        return EX_CONFIG
 
     def read() -> tuple[GatewayConfig, Source]:
         return load(options.config, listen=options.listen, upstream=options.upstream)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp.http_parser import HttpRequestParserPy
 
 from gateway.cli.main import main
 from gateway.config.sections import GatewayConfig
@@ -51,3 +52,13 @@ def test_an_address_on_the_command_line_wins_over_the_file_and_over_systemd(
     assert config.upstream.base_url == "http://up.example"
     assert ignore_inherited is True
     assert source.file == str(file)
+
+
+def test_without_the_c_parser_nothing_is_served(
+    served: list[tuple[Read, bool]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("gateway.cli.serve.HttpRequestParser", HttpRequestParserPy)
+
+    assert main(["serve"]) == 78
+    assert served == []
+    assert "Unset AIOHTTP_NO_EXTENSIONS" in capsys.readouterr().err
