@@ -55,6 +55,9 @@ EVENTS = (
     Event("crash", ("request_id", "trace", "handler"),
           "An unexpected exception in a handler: its type and the place of each frame, without its text."),
     Event("team", ("message",), "Trouble with the ledger, issued keys or Redis."),
+    Event("pool", ("project", "key", "reason", "until", "message"),
+          "Google refuses a key of the pool, or the operator has put it back. `key` is empty for a whole project;"
+          " `until` is the time until which it is not used."),
     Event("state", ("message",), "Trouble with a state file."),
     Event("traces", ("message",), "Trouble with OpenTelemetry."),
     Event("log_lines_dropped", ("count",), "Lines that were dropped because standard error was not read."),

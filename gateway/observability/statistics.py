@@ -83,6 +83,8 @@ class Statistics:
         """Requests by field that Gemini refused and that was changed for another attempt."""
         self.fallbacks: Counter[str] = Counter()
         """Models that failed and were replaced, by the code of the error."""
+        self.refused_keys: Counter[tuple[str, str, str]] = Counter()
+        """Refusals of keys of the pool by project, id of the key and reason."""
         self.hedges: Counter[str] = Counter()
         """Second attempts on another project, by result: `won` or `lost`."""
         self.cache: Counter[str] = Counter()

@@ -35,7 +35,7 @@ _FOR_GOOD = 10 * 365 * DAY
 _SUSPENDED = 3600.0
 _MIN_REPROBE = 60.0
 """Seconds at least between two trials of a key that Google refuses."""
-_PUT_BACK = "put_back"
+PUT_BACK = "put_back"
 """Reason of an update that ends cooldowns."""
 _PUT_BACK_LIFE = 60.0
 """Seconds for which other machines are told that a key was put back."""
@@ -75,7 +75,7 @@ class PoolUpdate(Struct, frozen=True):
     """A cooldown to store and to share with other machines.
 
     It concerns a project for `model`, or the key `key_id`, or, with both empty, the whole project. The reason
-    `put_back` ends the cooldowns that began before `at`.
+    `put_back` ends the refusals that are older than itself.
     """
 
     project: str
@@ -84,6 +84,7 @@ class PoolUpdate(Struct, frozen=True):
     reason: str
     until: float
     at: float = 0.0
+    """Time of a refusal by Google, or of putting back. Updates may arrive in another order."""
 
 
 class KeyPool:
@@ -191,7 +192,7 @@ class KeyPool:
             label = f"project {project!r} with key {key_id!r}" if key_id else f"project {project!r}"
             raise NotFound(f"There is no {label} in the pool.", code="not_found")
         ids = [key.id for key in keys] if key_id else ["", *(key.id for key in keys)]
-        updates = [PoolUpdate(project, name, "", _PUT_BACK, now + _PUT_BACK_LIFE, now) for name in ids]
+        updates = [PoolUpdate(project, name, "", PUT_BACK, now + _PUT_BACK_LIFE, now) for name in ids]
         for update in updates:
             self.apply(update, now)
         return updates
@@ -201,23 +202,16 @@ class KeyPool:
         project = self._projects.get(update.project)
         if project is None:
             return
-        if update.reason == _PUT_BACK:
-            for holder in self._keys(update.project, update.key_id) if update.key_id else [project]:
-                if holder.cooldown.since <= update.at:
-                    holder.cooldown = Cooldown()
-            return
         until = min(update.until, now + _FOR_GOOD)
-        if update.model and update.reason == FAILING:
-            self._state(update.project, update.model).breaker.restore(now, until)
+        if not update.model:
+            for holder in self._keys(update.project, update.key_id) if update.key_id else [project]:
+                _refuse(holder, update, now, until)
             return
-        if update.model:
-            cooldowns = [self._state(update.project, update.model).quota_cooldown]
-        elif update.key_id:
-            cooldowns = [key.cooldown for key in self._keys(update.project, update.key_id)]
+        state = self._state(update.project, update.model)
+        if update.reason == FAILING:
+            state.breaker.restore(now, until)
         else:
-            cooldowns = [project.cooldown]
-        for cooldown in cooldowns:
-            cooldown.start(update.reason, now, until)
+            state.quota_cooldown.start(update.reason, now, until)
 
     def changes(self, now: float) -> list[PoolUpdate]:
         """Return all cooldowns that are running, to be stored. Learned limits are not among them."""
@@ -322,12 +316,23 @@ class KeyPool:
     def _rejected(self, lease: Lease, reason: str, now: float) -> list[PoolUpdate]:
         """Cool down the project when it is suspended, the key when Google refuses it."""
         if reason == "suspended":
-            update = PoolUpdate(lease.project, "", "", reason, now + _SUSPENDED)
+            update = PoolUpdate(lease.project, "", "", reason, now + _SUSPENDED, now)
         else:
             until = now + (_FOR_GOOD if reason == "leaked" else self._config.reprobe)
-            update = PoolUpdate(lease.project, lease.key_id, "", reason, until)
+            update = PoolUpdate(lease.project, lease.key_id, "", reason, until, now)
         self.apply(update, now)
         return [update]
+
+
+def _refuse(holder: PoolKey | PoolProject, update: PoolUpdate, now: float, until: float) -> None:
+    """Apply a refusal of a key or a project, or end it when it is older than the update that puts it back."""
+    if update.reason == PUT_BACK:
+        holder.put_back_at = max(holder.put_back_at, update.at)
+        if holder.refused_at <= update.at:
+            holder.cooldown = Cooldown()
+    elif not holder.put_back_at or update.at > holder.put_back_at:
+        holder.refused_at = max(holder.refused_at, update.at)
+        holder.cooldown.start(update.reason, now, until)
 
 
 def _quota_cooldown(error: RateLimited, vague: int, now: float, jitter: float) -> tuple[str, float]:

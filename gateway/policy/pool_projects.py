@@ -3,10 +3,11 @@
 import hashlib
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Literal, get_args
 
 from msgspec import Struct
 
+from gateway.errors import KeyFault
 from gateway.policy.breaker import Breaker
 from gateway.policy.cooldown import Cooldown
 from gateway.policy.google_quota import LearnedQuotas
@@ -17,7 +18,7 @@ _OPEN_FIRST, _OPEN_LONGEST = 1.0, 30.0
 """Seconds for which a project's breaker opens for a model: the first time, and at most."""
 _HALF_OPEN_WAIT = 1.0
 """Seconds to wait while the one trial call of a half-open breaker is in flight."""
-_REFUSALS = ("bad", "leaked", "suspended")
+REFUSALS: tuple[str, ...] = get_args(KeyFault)
 """Reasons for which Google refuses a key."""
 _LEARNED_LIMIT = "learned_limit"
 """Reason for which a project is not used while it has used up a limit that a 429 named."""
@@ -84,13 +85,15 @@ class ProjectModelState:
 class PoolKey:
     """One API key of a project."""
 
-    __slots__ = ("cooldown", "id", "text")
+    __slots__ = ("cooldown", "id", "put_back_at", "refused_at", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.id = hashlib.sha256(text.encode()).hexdigest()[:8]
         """Names the key in logs and metrics without revealing it."""
         self.cooldown = Cooldown()
+        self.refused_at = self.put_back_at = 0.0
+        """Times of the last refusal by Google, and of the last time that the operator put the key back."""
 
 
 class PoolProject:
@@ -100,6 +103,8 @@ class PoolProject:
         self.name, self.models = project.name, project.models
         self.keys = [PoolKey(text) for text in project.keys]
         self.cooldown = Cooldown()
+        self.refused_at = self.put_back_at = 0.0
+        """As those of a key."""
         self._leases = 0
 
     def serves(self, model: str) -> bool:
@@ -132,5 +137,5 @@ def key_state(
     """Return the state that a cooldown means."""
     if not cooldown.remaining(now):
         return KeyState(project, key_id, model, "ready", "", None, in_flight)
-    state: Literal["cooling_down", "refused"] = "refused" if cooldown.reason in _REFUSALS else "cooling_down"
+    state: Literal["cooling_down", "refused"] = "refused" if cooldown.reason in REFUSALS else "cooling_down"
     return KeyState(project, key_id, model, state, cooldown.reason, cooldown.until, in_flight)

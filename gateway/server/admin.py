@@ -44,7 +44,16 @@ class NewKey(Struct, forbid_unknown_fields=True):
     """Days until the key expires; None: never."""
 
 
+class PutBack(Struct, forbid_unknown_fields=True):
+    """Body of `POST /admin/pool/put_back`."""
+
+    project: str
+    key_id: str = ""
+    """Id of the key, as `/admin/pool` shows it; "" for the project with all its keys."""
+
+
 _decode_new = msgspec.json.Decoder(NewKey).decode
+_decode_put_back = msgspec.json.Decoder(PutBack).decode
 _decode_rules = msgspec.json.Decoder(Rules).decode
 
 
@@ -66,6 +75,7 @@ class Admin:
             web.post("/admin/keys/{id}/rotate", self.rotate),
             web.delete("/admin/keys/{id}", self.revoke),
             web.get("/admin/pool", self.pool),
+            web.post("/admin/pool/put_back", self.put_back),
             web.get("/admin/usage", self.usage),
             web.get("/v1/organization/usage/completions", self.openai_usage),
         ])  # fmt: skip
@@ -162,6 +172,13 @@ class Admin:
             for state in states
         ]
         return _json({"data": data})
+
+    async def put_back(self, request: web.Request) -> web.Response:
+        """Use a key, or a project with all its keys, again: its refusal was a mistake, or is repaired."""
+        body = (await read_body(request)).decode(_decode_put_back)
+        accounting = self._services().exchange.accounting
+        accounting.on_pool_update(accounting.pool.put_back(body.project, body.key_id, time()))
+        return _json({"done": True})
 
     async def usage(self, request: web.Request) -> web.Response:
         """Return sums of the ledger.

@@ -34,7 +34,7 @@ from gateway.policy.access import Access
 from gateway.policy.admission import Admission
 from gateway.policy.catalog import Catalog
 from gateway.policy.hedging import Hedge
-from gateway.policy.keypool import KeyPool, PoolUpdate
+from gateway.policy.keypool import PUT_BACK, KeyPool, PoolUpdate
 from gateway.server.cors import Cors
 from gateway.server.issued_keys import IssuedKeys
 from gateway.server.lifecycle import DRAIN, Drain
@@ -48,6 +48,13 @@ from gateway.store.state_stores import StateStores
 from gateway.upstream.client import GeminiClient
 from gateway.upstream.media import MediaFetcher
 
+_REFUSED = {
+    "bad": "Google refuses this key. It is tried again later. Replace it if it stays refused.",
+    "leaked": "Google says that this key was published. It is not used any more: replace it. If Google was wrong, put"
+    " it back with POST /admin/pool/put_back.",
+    "suspended": "Google does not let this project use the API. It is tried again later.",
+}
+"""Log messages of refused keys and projects, by reason."""
 PLUGINS: web.AppKey[list[Loaded]] = web.AppKey("plugins", list)
 
 
@@ -215,7 +222,10 @@ async def _open_services(
     keys = None
     if ledger is not None:
         keys = await enter(IssuedKeys(ledger, services.access, report_team))
-    pool_state = await enter(PoolState(services.metrics.pool, stores.pool, shared_pool, report_state))
+    reporter = _pool_reporter(log, services)
+    pool_state = await enter(
+        PoolState(services.metrics.pool, stores.pool, shared_pool, report_state, reporter)
+    )
     exchange = _exchange(services, upstream, stores, counters, ledger, pool_state.changed)
 
     async def open_store(name: str, limits: StoreLimits) -> KeyValueStore:
@@ -224,6 +234,20 @@ async def _open_services(
         return store
 
     services.open(exchange, tracing, keys.refresh if keys is not None else no_keys, open_store)
+
+
+def _pool_reporter(log: JsonLog, services: Services) -> Callable[[PoolUpdate], None]:
+    """Return a function that logs and counts refusals of the pool's keys and projects."""
+
+    def report(update: PoolUpdate) -> None:
+        names = {"project": update.project, "key": update.key_id, "reason": update.reason}
+        if update.reason == PUT_BACK:
+            log.event("pool", **names, message="The operator has put it back: it is used again.")
+            return
+        services.statistics.refused_keys[update.project, update.key_id, update.reason] += 1
+        log.event("pool", **names, until=round(update.until), message=_REFUSED[update.reason])
+
+    return report
 
 
 def _exchange(

@@ -1,12 +1,14 @@
 """State of the key pool beyond the process: stored across restarts, and shared by machines with one Redis."""
 
 import asyncio
+from collections.abc import Callable
 from time import time
 from typing import TYPE_CHECKING, Self
 
 import msgspec
 
-from gateway.policy.keypool import KeyPool, PoolUpdate
+from gateway.policy.keypool import PUT_BACK, KeyPool, PoolUpdate
+from gateway.policy.pool_projects import REFUSALS
 from gateway.server.stores import Report
 from gateway.store.key_value import KeyValueStore
 
@@ -23,14 +25,23 @@ class PoolState:
     """Async context that restores the pool's cooldowns, saves each change, and exchanges them with other machines."""
 
     def __init__(
-        self, pool: KeyPool, store: KeyValueStore, shared: "RedisPoolUpdates | None", report: Report
+        self,
+        pool: KeyPool,
+        store: KeyValueStore,
+        shared: "RedisPoolUpdates | None",
+        report: Report,
+        on_refusal: Callable[[PoolUpdate], None] = lambda _: None,
     ) -> None:
+        """`on_refusal` is called with each refusal of a key or project by Google, and with what was put back."""
         self._report = report
+        self._on_refusal = on_refusal
         self._pool = pool
         self._store = store
         self._shared = shared
         self._poll: asyncio.Task[None] | None = None
         self._saving: asyncio.Task[None] | None = None
+        self._dirty = False
+        """There are changes that no save has begun to write."""
         self._publishing: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -48,12 +59,16 @@ class PoolState:
             await self._save()
 
     def changed(self, updates: list[PoolUpdate]) -> None:
-        """Publish updates, and save the whole state unless a save is pending."""
+        """Report refusals, publish updates, and save the whole state."""
+        for update in updates:
+            if update.reason in (*REFUSALS, PUT_BACK):
+                self._on_refusal(update)
         if self._shared is not None:
             entries = {_name(update): msgspec.json.encode(update) for update in updates}
             self._publishing = asyncio.create_task(self._shared.publish(entries), name="pool updates")
+        self._dirty = True
         if self._saving is None or self._saving.done():
-            self._saving = asyncio.create_task(self._save(), name="pool state")
+            self._saving = asyncio.create_task(self._save_changes(), name="pool state")
 
     async def _keep_fresh(self, shared: "RedisPoolUpdates") -> None:
         """Apply the updates of other machines until cancelled, and delete expired ones."""
@@ -70,6 +85,11 @@ class PoolState:
                 else:
                     expired.append(_name(update))
             await shared.forget(expired)
+
+    async def _save_changes(self) -> None:
+        while self._dirty:
+            self._dirty = False
+            await self._save()
 
     async def _save(self) -> None:
         now = time()

@@ -233,7 +233,7 @@ def test_a_suspended_project_cools_down_for_an_hour_with_all_its_keys() -> None:
     updates = keys.settle(lease, outcome(SUSPENDED), NOON, 0.0)
     other = "ab".replace(lease.project, "")
 
-    assert updates == [PoolUpdate(lease.project, "", "", "suspended", NOON + 3600)]
+    assert updates == [PoolUpdate(lease.project, "", "", "suspended", NOON + 3600, NOON)]
     assert cooldowns(keys, NOON) == {(lease.project, ""): ("suspended", 3600)}
     assert {keys.acquire(M, NOON + 3599).project for _ in range(9)} == {other}
     assert lease.project in {keys.acquire(M, NOON + 3601).project for _ in range(9)}

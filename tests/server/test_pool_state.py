@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 import pytest
 
+from gateway.policy.call_outcome import Rejected
 from gateway.policy.keypool import KeyPool, PoolConfig, PoolUpdate
 from gateway.policy.pool_projects import Project
 from gateway.server.pool_state import _KEY, PoolState
@@ -48,6 +49,27 @@ class SharedUpdates:
 def shared(monkeypatch: pytest.MonkeyPatch) -> SharedUpdates:
     monkeypatch.setattr("gateway.server.pool_state._POLL", 0.0)
     return SharedUpdates()
+
+
+@pytest.mark.row("A1")
+async def test_a01_what_was_put_back_stays_so_after_a_restart_and_elsewhere(shared: SharedUpdates) -> None:
+    here, elsewhere, kept = pool(), pool(), store()
+    reported: list[PoolUpdate] = []
+    async with (
+        PoolState(
+            here, kept, cast("RedisPoolUpdates", shared), REPORTED.append, reported.append
+        ) as publishing,
+        state(elsewhere, store(), shared),
+    ):
+        lease = here.acquire("m", time(), only="a")
+        publishing.changed(here.settle(lease, Rejected("leaked"), time(), 0.0))
+        await eventually(lambda: bool(resting(elsewhere)))
+        publishing.changed(here.put_back("a", lease.key_id, time()))
+        await eventually(lambda: not resting(elsewhere))
+    restarted = pool()
+    async with state(restarted, kept):
+        assert resting(restarted) == resting(here) == set()
+    assert [update.reason for update in reported] == ["leaked", "put_back"]
 
 
 def pool() -> KeyPool:
