@@ -35,7 +35,22 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-_KEY = re.compile(r"AIza[\w-]{20,}|AQ\.[\w-]{16,}|(?<=key=)[^\s&\"']+|(?<=api_key:)[^\s&\"']+")
+_CHARACTER = r"(?:[\w.~+/=-]|%[0-9a-f]{2})"
+"""One character of a key, also percent-encoded."""
+_SECRET = re.compile(
+    r"(?:aiza[\w%-]{4,}"  # Google's API keys
+    rf"|aq\.{_CHARACTER}{{16,}}|sk-gw-{_CHARACTER}{{4,}}"  # Google's new keys, issued keys
+    rf"|(?<![a-z0-9])(?:aq\.|gw-|sk-){_CHARACTER}{{8,}}"  # the same, cut; OpenAI's and Anthropic's keys
+    rf"|ya29\.{_CHARACTER}{{4,}}|gocspx-{_CHARACTER}{{4,}}|(?<![a-z0-9])1//0{_CHARACTER}{{8,}}"  # Google's OAuth tokens
+    r"|(?<![\w-])eyj[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?"  # JSON Web Tokens
+    rf"|(?<=bearer ){_CHARACTER}{{16,}}"
+    r"|(?<=key=)[^\s&\"'\\]+|(?<=api_key:)[^\s&\"'\\]+"
+    r"|(?<=://)[^\s/@\"\\]+(?=@)"  # user and password of a URL
+    r"|-----begin [a-z ]*private key[^\"]*?(?:-----end[^\"-]*-----|(?=\")|\Z)"
+    r"|(?:%[0-9a-f]{2}){8,})",  # text that is hidden by its encoding
+    re.IGNORECASE,
+)
+"""Whatever looks like a secret. A match never contains a quotation mark, so that JSON stays JSON."""
 
 
 KeyFault = Literal["bad", "leaked", "suspended"]
@@ -319,13 +334,17 @@ _encode = msgspec.json.Encoder().encode
 
 
 def scrub(text: str) -> str:
-    """Return the text with everything that looks like a Gemini key replaced: Google echoes keys in some errors."""
-    return _KEY.sub("****", text)
+    """Return the text with everything that looks like a secret replaced by `****`.
+
+    Google echoes keys in some errors, and clients put keys into fields that are no place for them.
+    """
+    return _SECRET.sub("****", text)
 
 
 def openai_error(error: GatewayError) -> bytes:
-    """Return the error as an OpenAI error body, its message scrubbed of keys."""
-    return _encode(_ErrorBody(ErrorObject(scrub(error.message), error.type, error.param, error.code)))
+    """Return the error as an OpenAI error body, scrubbed of secrets."""
+    param = scrub(error.param) if error.param else error.param
+    return _encode(_ErrorBody(ErrorObject(scrub(error.message), error.type, param, error.code)))
 
 
 def retry_headers(error: GatewayError) -> dict[str, str]:

@@ -1,10 +1,12 @@
 """OpenAI's error object, the retry headers, and the scrubbing of keys."""
 
 import json
+from time import process_time
 
 import pytest
 
-from gateway.errors import GatewayError, NotFound, RateLimited, openai_error, retry_headers, scrub
+from gateway.errors import BadRequest, GatewayError, NotFound, RateLimited, openai_error, retry_headers, scrub
+from tests.support.canaries import CANARIES, hits
 
 KEYS = (
     ("key AIzaSyA1234567890123456789012345678901234 leaked", "key **** leaked"),
@@ -47,3 +49,37 @@ def test_retry_headers(retry_after: float | None, should_retry: bool | None, hea
     error = RateLimited("slow down", retry_after=retry_after, should_retry=should_retry)
 
     assert retry_headers(error) == headers
+
+
+@pytest.mark.row("A24")
+@pytest.mark.parametrize("kind", CANARIES)
+@pytest.mark.parametrize(
+    "around", ["{}", "Unknown parameter: '{}'.", "x.{}[0]", "/v1/{}/x", "an ({}) in brackets"]
+)
+def test_a24_no_error_repeats_a_key(kind: str, around: str) -> None:
+    text = around.format(CANARIES[kind])
+    body = openai_error(BadRequest(text, param=text))
+
+    assert hits(text)
+    assert hits(body) == []
+
+
+@pytest.mark.row("A24")
+def test_a24_the_search_for_secrets_takes_linear_time() -> None:
+    pieces = [
+        "eyj",
+        "sk-",
+        "-----begin ",
+        "-----begin private key",
+        "://a",
+        "key=",
+        "%41",
+        "aq.",
+        "bearer ",
+        "aiza",
+        "1//0",
+    ]
+    for text in [piece * (200_000 // len(piece)) for piece in [*pieces, "".join(pieces)]]:
+        start = process_time()
+        scrub(text)
+        assert process_time() - start < 1

@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import select
+import sys
 import threading
 import time
 import traceback
@@ -35,10 +36,21 @@ _MAX_FIELD = 256
 """Characters of a field that holds a client's text."""
 _MAX_MESSAGE = 2000
 """Characters of a `logging` message."""
+_MAX_SEARCHED = 20_000
+"""Characters of a message that are searched for secrets before it is shortened."""
 _MAX_FRAMES = 30
 
-_SECRET = re.compile(r"sk-gw-[\w-]+|(?<=bearer )[!-~]+|(?<=://)[^\s/@]+(?=@)", re.IGNORECASE)
-"""Issued keys, bearer tokens, and the user and password of a URL; `scrub` knows Google's keys."""
+_CREDENTIALS = re.compile(
+    r"(?<=bearer )[^\s\"\\]+|(?<=basic )[^\s\"\\]{6,}"
+    r"|(?<=token=)[^\s&\"'\\]+|(?<=secret=)[^\s&\"'\\]+|(?<=password=)[^\s&\"'\\]+|(?<=passwd=)[^\s&\"'\\]+",
+    re.IGNORECASE,
+)
+"""Secrets of any form, known by the word before them. `scrub` knows those that have a form of their own."""
+_HINTS = (
+    b"aiza", b"aq.", b"gw-", b"sk-", b"ya29.", b"gocspx-", b"1//0", b"eyj", b"bearer ", b"basic ", b"key=", b"api_key:",
+    b"token=", b"secret=", b"password=", b"passwd=", b"://", b"private key", b"%",
+)  # fmt: skip
+"""One of these is in every line, in lower case, that `redacted` changes: most lines need no search for patterns."""
 
 
 class Event(NamedTuple):
@@ -86,8 +98,9 @@ class JsonLog:
         """Add the line of a finished request."""
         requested = record.requested_model or ""
         if len(record.path) > _MAX_FIELD or len(requested) > _MAX_FIELD:
-            shown = _shortened(requested, _MAX_FIELD) or None
-            record = structs.replace(record, path=_shortened(record.path, _MAX_FIELD), requested_model=shown)
+            shown = _shortened(redacted(requested), _MAX_FIELD) or None
+            path = _shortened(redacted(record.path), _MAX_FIELD)
+            record = structs.replace(record, path=path, requested_model=shown)
         self._add(b'{"time":%.3f,"event":"exchange",' % time.time() + _encoder.encode(record)[1:])
 
     def event(self, name: str, **fields: object) -> None:
@@ -171,7 +184,7 @@ class JsonLog:
         lines: list[bytes] = []
         while self._lines:  # other threads may add lines meanwhile
             lines.append(self._lines.popleft())
-        return b"\n".join([*lines, b""])
+        return b"\n".join([*map(_redacted_line, lines), b""])
 
 
 class LogHandler(logging.Handler):
@@ -194,7 +207,7 @@ class LogHandler(logging.Handler):
             message = f"{str(record.msg)[:_MAX_FIELD]} (cannot be formatted: {type(error).__name__})"
         if record.name == "asyncio":  # its further lines show exceptions, whose text may quote a client
             message = message.partition("\n")[0]
-        fields["message"] = _without_secrets(_shortened(message, _MAX_MESSAGE))
+        fields["message"] = _shortened(redacted(message[:_MAX_SEARCHED]), _MAX_MESSAGE)
         if record.exc_info is not None and record.exc_info[1] is not None:
             fields["trace"] = trace_of(record.exc_info[1])
         self._log.event("log", **fields)
@@ -221,7 +234,31 @@ def captured_logging(log: JsonLog) -> Iterator[None]:
         _connect_newest()
 
 
+def catch_all_exceptions() -> None:
+    """Send exceptions that nothing catches to `logging`: those of threads, of destructors, and of the process itself.
+
+    Python's own hooks write the exception's text, which may quote a client, past the log.
+    """
+    threading.excepthook = lambda raised: _report_uncaught("a thread", raised.exc_value)
+    sys.unraisablehook = lambda raised: _report_uncaught("a destructor or callback", raised.exc_value)
+    sys.excepthook = lambda _, error, __: os.write(_STDERR, redacted(_full_trace(error)).encode()) and None
+
+
+def _report_uncaught(place: str, error: BaseException | None) -> None:
+    if error is None or isinstance(error, SystemExit):
+        return
+    if _handlers:
+        logging.getLogger("gateway").error("uncaught exception in %s", place, exc_info=error)
+    else:
+        os.write(_STDERR, f"uncaught exception in {place}: {trace_of(error)}\n".encode())
+
+
+def _full_trace(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))
+
+
 def _connect_newest() -> None:
+    logging.captureWarnings(bool(_handlers))
     root = logging.getLogger()
     for handler in [entry for entry in root.handlers if isinstance(entry, LogHandler)]:
         root.removeHandler(handler)
@@ -237,8 +274,17 @@ def trace_of(error: BaseException) -> str:
     return scrub("\n".join([type(error).__name__, *reversed(frames[-_MAX_FRAMES:])]))
 
 
-def _without_secrets(text: str) -> str:
-    return _SECRET.sub("****", scrub(text))
+def redacted(text: str) -> str:
+    """Return the text with every secret replaced by `****`: by its own form, or by the word before it."""
+    return _CREDENTIALS.sub("****", scrub(text))
+
+
+def _redacted_line(line: bytes) -> bytes:
+    """Return a line of the log without secrets, wherever in it they are. It stays one JSON object."""
+    lowered = line.lower()
+    if not any(hint in lowered for hint in _HINTS):
+        return line
+    return redacted(line.decode("utf-8", "replace")).encode("utf-8", "replace")
 
 
 def _shortened(text: str, limit: int) -> str:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Annotated
+from urllib.parse import unquote
 
 from msgspec import Meta, Struct
 
@@ -19,6 +20,8 @@ from gateway.policy.client_rules import Rules
 _KEY = re.compile(r"[!-~]{1,512}")
 ISSUED = "sk-gw-"
 """Prefix of issued keys."""
+_LIKE_ISSUED = re.compile(r"sk-gw-|^\W*(?:(?:bearer|basic|token|key)\W+)*gw-", re.IGNORECASE)
+"""Text that was an issued key before it was quoted, cut or mixed with other text."""
 _NO_KEY = (
     "You didn't provide an API key. You need to provide your {} key in an Authorization header using Bearer auth "
     "(i.e. Authorization: Bearer YOUR_KEY)."
@@ -82,7 +85,7 @@ class Access:
         Raises Unauthorized without an accepted key, BadRequest for two different keys.
         """
         client = identify(headers, needed="API" if self._pooled else "Gemini API")
-        if client.key.startswith(ISSUED) or not self._passthrough:
+        if not self._passthrough or like_issued(client.key):
             return self._issued(client, now)
         return client
 
@@ -125,6 +128,12 @@ def _client(needed: str, authorization: str, *others: str | None) -> Client:
         raise Unauthorized("Incorrect API key provided: it contains invalid characters or is too long.")
     scope = digest(key)
     return Client(key, scope[:8], scope)
+
+
+@lru_cache(1024)
+def like_issued(text: str) -> bool:
+    """Return whether a text contains an issued key, whole or spoilt, plain or percent-encoded. It is never sent on."""
+    return _LIKE_ISSUED.search(unquote(text)) is not None
 
 
 def digest(key: str) -> str:

@@ -7,6 +7,7 @@ import signal
 import socket
 
 from gateway.observability.console import say
+from gateway.observability.json_log import catch_all_exceptions
 from gateway.plugin import SERVICES
 from gateway.server.admin import Admin
 from gateway.server.application import build_app
@@ -20,6 +21,7 @@ def serve(load: Load, *, ignore_inherited: bool) -> int:
 
     `load` reads the configuration, now and at each SIGHUP. Raises ConfigError if it is faulty at the start.
     """
+    catch_all_exceptions()
     config, source = load()
     app = build_app(config, source)
     clients, admins = ([], []) if ignore_inherited else inherited_sockets(os.environ)

@@ -4,13 +4,18 @@ import asyncio
 import json
 import logging
 import os
+import subprocess
+import sys
 import threading
+import warnings
 from typing import Any
 
 import pytest
 
 from gateway.observability.json_log import JsonLog, LogHandler, captured_logging
 from gateway.observability.request_log import RequestLog
+from tests.support.canaries import CANARIES, NAMED, hits
+from tests.support.paths import ROOT
 
 
 async def test_lines_are_dropped_and_counted_when_nobody_reads(
@@ -211,3 +216,59 @@ async def test_of_two_applications_the_newest_that_runs_has_the_lines(
 
     assert of_new == (["both run", "one runs"] if old_ends_first else ["both run"])
     assert of_old == ([] if old_ends_first else ["one runs"])
+
+
+@pytest.mark.row("A24")
+@pytest.mark.parametrize("kind", [*CANARIES, *NAMED])
+async def test_a24_no_line_of_the_log_contains_a_secret(pipe: tuple[int, int], kind: str) -> None:
+    secret = {**CANARIES, **NAMED}[kind]
+    log = JsonLog(pipe[1])
+    with captured_logging(log):
+        log.event("team", message=f"cannot reach {secret}", **{secret: secret})
+        log.exchange(
+            RequestLog(secret, "GET", f"/v1/{secret}", model=secret, notes=[secret], failures=[secret])
+        )
+        for before in range(len(secret)):  # wherever a long text is cut
+            path = "/" * (255 - before) + secret
+            log.exchange(RequestLog("id", "GET", path, requested_model=path))
+        logging.getLogger("some.library").warning("called with %s", {"a": [secret]})
+        logging.getLogger("some.library").warning("%s %s", "x" * 1990, secret)
+        logging.getLogger("some.library").error(secret, exc_info=ValueError(secret))
+        logging.getLogger(secret).error("a logger's name")
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.warn(secret, stacklevel=1)
+        asyncio.get_running_loop().call_exception_handler(
+            {"message": secret, "exception": ValueError(secret)}
+        )
+    lines = await lines_of(log, pipe)
+
+    assert len(lines) == len(secret) + 8
+    assert hits(json.dumps(lines)) == []
+
+
+@pytest.mark.row("A24")
+def test_a24_what_nothing_catches_is_written_without_secrets() -> None:
+    secret = CANARIES["issued"]
+    program = f"""
+import subprocess
+import sys
+import threading
+import warnings
+from gateway.observability.json_log import catch_all_exceptions
+catch_all_exceptions()
+class Broken:
+    def __del__(self): raise ValueError("{secret}")
+def fail(): raise ValueError("{secret}")
+thread = threading.Thread(target=fail)
+thread.start()
+thread.join()
+Broken()
+raise ValueError("it was {secret}")
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, cwd=ROOT, check=False)
+
+    assert result.returncode == 1
+    assert result.stderr.count(b"ValueError") == 3
+    assert b"it was ****" in result.stderr
+    assert hits(result.stderr) == []

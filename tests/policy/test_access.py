@@ -123,3 +123,50 @@ def test_the_client_of_an_id_has_no_key_that_could_be_passed_on() -> None:
 def test_only_the_first_word_of_the_header_is_the_scheme() -> None:
     with pytest.raises(Unauthorized, match="invalid characters"):
         identify({"Authorization": "Bearer Bearer key"})
+
+
+SPOILT = {
+    "quoted": '"sk-gw-{}"',
+    "quoted singly": "'sk-gw-{}'",
+    "in capitals": "SK-GW-{}",
+    "without its first word": "gw-{}",
+    "without it and quoted": '"gw-{}"',
+    "with the word of another header": "key=sk-gw-{}",
+    "with a scheme and no blank": "Bearer:gw-{}",
+    "with a scheme in its place": "Token=gw-{}",
+    "percent-encoded": "%73k%2Dgw%2D{}",
+    "quoted and percent-encoded": "%22gw-{}%22",
+    "in brackets": "<sk-gw-{}>",
+    "with text before it": "xsk-gw-{}",
+}
+
+
+@pytest.mark.row("A23")
+@pytest.mark.parametrize("passthrough", [True, False])
+@pytest.mark.parametrize("header", ["Authorization", "x-api-key", "x-goog-api-key"])
+@pytest.mark.parametrize("spelling", SPOILT)
+def test_a23_a_spoilt_issued_key_is_refused_and_never_passed_through(
+    spelling: str, header: str, passthrough: bool
+) -> None:
+    key = SPOILT[spelling].format("Zm9vYmFyYmF6cXV4")
+    value = f"Bearer {key}" if header == "Authorization" else key
+    with pytest.raises(Unauthorized) as caught:
+        access(passthrough=passthrough).identify({header: value}, NOW)
+
+    assert caught.value.status == 401
+    assert key not in caught.value.message
+
+
+@pytest.mark.row("A23")
+@pytest.mark.parametrize(
+    "value", ["Bearer Bearer sk-gw-x", "Bearer  sk-gw- x", "Bearer\tsk-gw-x", "bearer bearer gw-x"]
+)
+def test_a23_a_key_with_blanks_or_two_schemes_is_refused(value: str) -> None:
+    with pytest.raises(Unauthorized):
+        access().identify({"Authorization": value}, NOW)
+
+
+@pytest.mark.row("A23")
+@pytest.mark.parametrize("key", ["AIza-own", "AIzaSyB-gw-5xTz", "AQ.Ab8-gw-RN6", "my-gw-key"])
+def test_a23_a_gemini_key_is_not_mistaken_for_an_issued_one(key: str) -> None:
+    assert access().identify(bearer(key), NOW).key == key
