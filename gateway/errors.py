@@ -50,7 +50,7 @@ _SECRET = re.compile(
     r"|(?:%[0-9a-f]{2}){8,})",  # text that is hidden by its encoding
     re.IGNORECASE,
 )
-"""Whatever looks like a secret. A match never contains a quotation mark, so that JSON stays JSON."""
+"""Text in the form of a secret. A match never contains a quotation mark, so that JSON stays JSON."""
 
 
 KeyFault = Literal["bad", "leaked", "suspended"]
