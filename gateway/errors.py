@@ -13,6 +13,7 @@ GatewayError            500  server_error
 ├─ RateLimited          429  rate_limit_exceeded
 │  ├─ PoolExhausted          no project is free for this model
 │  └─ BudgetExceeded         insufficient_quota: a client's own budget is spent
+├─ LoopDetected         508  loop_detected
 ├─ Draining             503  shutting_down
 └─ UpstreamError        502  bad_gateway
    ├─ UpstreamTimeout   504  upstream_timeout
@@ -234,6 +235,19 @@ def of_cancellation(cancelled: BaseException) -> GatewayError | None:
     if cancelled.args == (Draining.CANCELLED,):
         return Draining()
     return Revoked() if cancelled.args == (Revoked.CANCELLED,) else None
+
+
+class LoopDetected(GatewayError):
+    """A request that a gateway sent: `upstream.base_url` is the gateway's own address (RFC 5842, 7.2)."""
+
+    status = 508
+    code = "loop_detected"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The gateway received its own request: `upstream.base_url` must be Gemini's address, not the gateway's.",
+            should_retry=False,
+        )
 
 
 class UpstreamError(GatewayError):

@@ -1,5 +1,7 @@
 """Checks across settings: values that are valid alone and contradict each other."""
 
+from ipaddress import ip_network
+
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.errors import Fault
@@ -28,6 +30,12 @@ def contradictions(config: GatewayConfig, source: Source) -> list[Fault]:
         faults.append(source.fault(("admin", "port"), f"admin.port: {admin.port} is also listen.port"))
     if (message := _admin_token_fault(config)) is not None:
         faults.append(source.fault(("admin", "token"), message))
+    for network in config.connections.trusted_proxies:
+        try:
+            ip_network(network)
+        except ValueError as error:
+            message = f"connections.trusted_proxies: {error}; expected a network such as 10.0.0.0/8"
+            faults.append(source.fault(("connections", "trusted_proxies"), message))
     return faults
 
 

@@ -5,6 +5,7 @@ Sections of policies and stores are defined beside what they configure and compo
 Descriptions, ranges and defaults appear in config/gateway.schema.json and docs/configuration.md.
 """
 
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
@@ -42,6 +43,45 @@ class ListenConfig(Struct, frozen=True, forbid_unknown_fields=True):
     ] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="TCP port; 0 selects a free one.")] = 8080
     unix: Annotated[str | None, Meta(description="Path of a Unix socket, in place of host and port.")] = None
+
+
+class ConnectionsConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Limits of clients' connections, on both listeners. Times are in seconds."""
+
+    header_timeout: Annotated[
+        Seconds,
+        Meta(
+            description="Seconds from a request's first byte, or from the connection, to the end of its headers."
+        ),
+    ] = 20.0
+    body_timeout: Annotated[
+        Seconds, Meta(description="Seconds without any byte while the body of a request is received.")
+    ] = 30.0
+    idle_timeout: Annotated[
+        Seconds,
+        Meta(
+            description="Seconds for which a connection without a request is kept open; longer than a proxy's own, "
+            "which must not use a connection that is being closed."
+        ),
+    ] = 75.0
+    per_address: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Most connections of one address, of a /64 for IPv6; further ones are answered 429.",
+        ),
+    ] = 256
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Networks whose connections are not counted per address: they carry requests of many clients. "
+            "A Unix socket is never counted."
+        ),
+    ] = ("127.0.0.0/8", "::1/128")
+
+    def networks(self) -> list[IPv4Network | IPv6Network]:
+        """Return the trusted networks. Raises ValueError for one that is none."""
+        return [ip_network(text) for text in self.trusted_proxies]
 
 
 class TimeoutsConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -222,6 +262,7 @@ class GatewayConfig(Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = "lenient"
     limits: LimitsConfig = LimitsConfig()
+    connections: ConnectionsConfig = ConnectionsConfig()
     media: MediaConfig = MediaConfig()
     state: StateSection = StateSection()
     cache: CacheConfig = CacheConfig()

@@ -25,6 +25,8 @@ from gateway.policy.rate_limits import Window, windows
 
 _CANCELLED_STATUS = 499
 """Status in the ledger of a call whose client has left."""
+_CLIENT_GONE = (asyncio.CancelledError, GeneratorExit, ConnectionError)
+"""A write to a closed connection raises ConnectionError; those of calls of Gemini are GatewayErrors."""
 _NOTHING = TokenCounts()
 
 
@@ -101,7 +103,7 @@ class Attempt:
             why = cause(failed)
             self._report.failures.append(why)
             self._accounting.statistics.failed(self._target.model, why)
-        cancelled = isinstance(error, asyncio.CancelledError | GeneratorExit)
+        cancelled = isinstance(error, _CLIENT_GONE)
         spent = self._spent(cancelled=cancelled and not self.is_counted)
         most = None if self._is_told(error) else self._most()
         if (self.counts is not None and error is None) or spent.total:
@@ -274,7 +276,7 @@ class _TracedAttempt(Attempt):
 
         The code is the gateway's, the name of an exception's class, or Google's status as text.
         """
-        if isinstance(failed, asyncio.CancelledError | GeneratorExit):
+        if isinstance(failed, _CLIENT_GONE):
             return "cancelled", None, None
         if isinstance(failed, GatewayError):
             return "error", failed.upstream_status, failed.code

@@ -6,8 +6,8 @@ import socket
 
 from aiohttp import web
 
-from gateway.config.sections import AdminConfig, ListenConfig
-from gateway.server.protocol import Runner
+from gateway.config.sections import AdminConfig, ConnectionsConfig, ListenConfig
+from gateway.server.protocol import SHIPPED, Runner
 
 _BACKLOG = 4096
 
@@ -30,15 +30,18 @@ async def listen(runner: Runner, config: ListenConfig, inherited: list[socket.so
 
 
 async def listen_admin(
-    app: web.Application, config: AdminConfig, inherited: list[socket.socket]
-) -> web.AppRunner | None:
+    app: web.Application,
+    config: AdminConfig,
+    inherited: list[socket.socket],
+    limits: ConnectionsConfig = SHIPPED,
+) -> Runner | None:
     """Accept admin requests on the inherited sockets, if any, otherwise as configured.
 
     Return None if no admin listener is configured. Raises OSError if the address is not available.
     """
     if not inherited and config.port is None and config.unix is None:
         return None
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    runner = Runner(app, limits)
     await runner.setup()
     if inherited:
         for sock in inherited:

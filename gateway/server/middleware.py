@@ -2,24 +2,39 @@
 
 import asyncio
 import re
+from functools import lru_cache
 from time import monotonic
 
 from aiohttp import web
+from aiohttp.http import HttpVersion11
 from aiohttp.typedefs import Handler
 
-from gateway.errors import BadRequest, GatewayError, MethodNotAllowed, NotFound, TooLarge, of_cancellation
+from gateway.errors import (
+    BadRequest,
+    GatewayError,
+    LoopDetected,
+    MethodNotAllowed,
+    NotFound,
+    TooLarge,
+    of_cancellation,
+)
 from gateway.exchange.context import CONTEXT, RequestContext
 from gateway.exchange.delivery import fail
 from gateway.exchange.ids import unique
 from gateway.exchange.report import ExchangeReport
 from gateway.exchange.request_body import TOO_LARGE
-from gateway.observability.json_log import JsonLog, trace_of
+from gateway.observability.json_log import JsonLog, redacted, trace_of
 from gateway.plugin import Services
 from gateway.server.cors import Cors
+from gateway.upstream.client import HOP
 
 _REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
+_HEX = re.compile(r"[0-9a-f-]+")
+"""An id such as nginx makes."""
 _CLIENT_GONE = 499
 """nginx's status for a client that closed the connection."""
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+"""A host and a port (RFC 9110, 7.2). No decision depends on it; upload URLs of `native` contain it."""
 _INTERNAL_ERROR = "Internal gateway error; see the gateway's log for this request id."
 
 
@@ -58,6 +73,7 @@ class RequestMiddleware:
     async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Return the handler's response, or the one for the error that it raised."""
         try:
+            _check(request)
             response: object = await handler(request)
         except GatewayError as error:
             return fail(request, error)
@@ -71,7 +87,9 @@ class RequestMiddleware:
             if reason is None:
                 raise
             return fail(request, reason)
-        except Exception as error:  # noqa: BLE001 - the last line of defence; the trace goes to the log
+        except Exception as error:  # the last line of defence; the trace goes to the log
+            if isinstance(error, ConnectionError) and _disconnected(request):
+                raise  # a write failed before the handler was cancelled; aiohttp ends the connection
             return self._crashed(request, trace_of(error))
         if isinstance(response, web.StreamResponse):
             return response
@@ -84,10 +102,33 @@ class RequestMiddleware:
         return fail(request, GatewayError(_INTERNAL_ERROR))
 
 
+def _check(request: web.Request) -> None:
+    """Raise BadRequest for a Host that is none, and LoopDetected for a request that this gateway sent."""
+    headers = request.headers
+    if not _is_host(headers.get("Host")) and (request.version >= HttpVersion11 or "Host" in headers):
+        raise BadRequest(
+            "The header Host is missing or invalid: expected a host and a port.", code="invalid_host"
+        )
+    if HOP in headers:
+        raise LoopDetected
+
+
+@lru_cache(256)
+def _is_host(text: str | None) -> bool:
+    return text is not None and _HOST.fullmatch(text) is not None
+
+
+def _disconnected(request: web.Request) -> bool:
+    """Return whether the client has closed its connection."""
+    transport = request.transport
+    return transport is None or transport.is_closing()
+
+
 def _request_id(request: web.Request) -> str:
-    """Return the client's `x-request-id` if it is fit for logs and headers, else a new id."""
+    """Return the client's `x-request-id` if it is fit for logs and headers and no key, else a new id."""
     sent = request.headers.get("x-request-id", "")
-    return sent if _REQUEST_ID.fullmatch(sent) else unique("req_")
+    fit = _REQUEST_ID.fullmatch(sent) and (_HEX.fullmatch(sent) or redacted(sent) == sent)
+    return sent if fit else unique("req_")
 
 
 def _route(request: web.Request) -> str | None:

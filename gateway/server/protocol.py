@@ -1,30 +1,161 @@
-"""HTTP errors below the application, answered in OpenAI's error format.
+"""Connections of clients, below the application: time limits, a limit per address, and errors in JSON.
 
-aiohttp's own answer to a request that its parser refuses repeats the offending line and logs it. The line may
-contain a key.
+aiohttp limits neither the time of a request's headers nor that of its body, and its own answer to a request that its
+parser refuses repeats the offending line and logs it. The line may contain a key.
 """
 
+import asyncio
+import logging
+from collections.abc import Coroutine
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http import HttpVersion11, RawRequestMessage
+from aiohttp.http_exceptions import ContentEncodingError
+from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
+from multidict import CIMultiDict, CIMultiDictProxy
 
+from gateway.config.sections import ConnectionsConfig
 from gateway.errors import BadRequest, GatewayError
 from gateway.exchange.delivery import error_response
+from gateway.server.addresses import AddressLimit
 from gateway.server.cors import allow_any_origin
 
+SHIPPED = ConnectionsConfig()
+"""Limits without a configuration."""
 _MESSAGES = {
     400: "The request is not valid HTTP.",
+    404: "Unknown request URL.",
+    405: "The specified HTTP method is not allowed for the requested resource",
+    408: "The request was not complete in time.",
     413: "The request body is too large.",
     414: "The request URL is too long.",
+    415: "Content-Encoding is not supported: send the body uncompressed.",
+    417: "The header Expect has a value other than 100-continue.",
+    429: "Too many connections from this address.",
     431: "The request's headers are too large.",
 }
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_TICK = 1.0
+"""Seconds between two looks at all connections: one timer for all is cheaper than one for each."""
+_REPORT = 60
+"""Ticks between two lines of the log about connections."""
+_LINGER = 5.0
+"""Seconds in which the rest of an unread body is discarded, so that the client can read the answer first."""
+
+
+def _error(status: int) -> web.Response:
+    """Return an error that repeats nothing of the request, and closes the connection."""
+    if status >= 500:
+        error = GatewayError("Internal gateway error.")
+    else:
+        error = BadRequest(_MESSAGES.get(status, _MESSAGES[400]), status=status, code="invalid_request")
+    response = error_response(error)
+    allow_any_origin(response)
+    response.headers.update({"Server": "gemini-gateway", "Connection": "close"})
+    response.force_close()
+    return response
+
+
+def _bytes(status: int, reason: str) -> bytes:
+    """Return the same as bytes, for a connection that has no request to answer."""
+    body = _error(status).body
+    assert isinstance(body, bytes)  # noqa: S101 - of a JSON response
+    head = f"HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    return f"{head}Connection: close\r\nServer: gemini-gateway\r\n\r\n".encode() + body
+
+
+_TIMED_OUT = _bytes(408, "Request Timeout")
+_TOO_MANY = _bytes(429, "Too Many Requests")
 
 
 class Protocol(RequestHandler):
-    """aiohttp's connection handler with error answers that repeat nothing."""
+    """aiohttp's connection handler with time limits, and with error answers that repeat nothing.
 
-    __slots__ = ()
+    Times are ticks of the server's clock.
+    """
+
+    __slots__ = ("_began", "_body", "_heard", "_server")
+
+    def __init__(self, server: "Server", **options: Any) -> None:
+        super().__init__(server, **options)
+        self._server = server
+        self._began = server.tick
+        """When the first byte of a request arrived, or the connection was opened; -1 while none is incomplete."""
+        self._heard = -1
+        """When bytes arrived last; -1 before the first."""
+        self._body: StreamReader | None = None
+        """Body of the request in progress."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Refuse the connection if its address has too many."""
+        if not self._server.addresses.enter(self, transport.get_extra_info("peername")):
+            assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream
+            self._force_close = True
+            transport.write(_TOO_MANY)
+            transport.close()
+            return
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._server.addresses.leave(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._heard = self._server.tick
+        if self._began < 0:
+            self._began = self._heard
+        super().data_received(data)
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        self._heard = self._server.tick  # the silence was ours
+        super().resume_reading(resume_parser)
+
+    def begin(self, body: StreamReader | None) -> None:
+        """Note that a request's headers are complete, and that its body is awaited unless it is None."""
+        self._began = -1
+        self._heard = self._server.tick
+        self._body = body
+
+    def continue_with(self, body: StreamReader) -> None:
+        """Tell a client that waits for it to send its body (RFC 9110, 10.1.1)."""
+        if self.transport is not None and not body.is_eof():
+            self.transport.write(_CONTINUE)
+        self._heard = self._server.tick
+        self._body = body
+
+    def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> Coroutine[Any, Any, tuple[web.StreamResponse, bool]]:
+        """Write a response. The connection is closed if the body was not read: its rest would be the next request.
+
+        An error that aiohttp raised outside all middlewares is answered in JSON.
+        """
+        self._began, self._body = -1, None
+        if isinstance(resp, web.HTTPException):
+            resp = _error(resp.status)
+        content: Any = request.content
+        if not content.is_eof() or content.exception() is not None:
+            resp.force_close()
+            if isinstance(content, _AwaitedBody) and content.is_awaited:
+                self._lingering_time = 0.0  # there is no rest to discard
+        return super().finish_response(request, resp, start_time)
+
+    def check_time(self, tick: int, limits: ConnectionsConfig) -> None:
+        """Cut a client that does not complete its headers, or does not go on with its body."""
+        waiter, body = self._waiter, self._body
+        if waiter is not None:
+            if self._began >= 0 and tick - self._began > limits.header_timeout and not waiter.done():
+                if self._heard >= 0 and self.transport is not None:
+                    self.transport.write(_TIMED_OUT)
+                self._server.timed_out += 1
+                self.force_close()
+        elif body is not None and tick - self._heard > limits.body_timeout:
+            if not body.is_eof() and not self._reading_paused and not self._buffer_paused:
+                body.set_exception(BadRequest(_MESSAGES[408], status=408, code="request_timeout"))
+                self._server.timed_out += 1
+            self._body = None
 
     def handle_error(
         self,
@@ -36,18 +167,29 @@ class Protocol(RequestHandler):
         """Return the error response and close the connection. Raises ConnectionError if an answer has begun."""
         if request.writer.output_size > 0:
             raise ConnectionError("an answer has begun: the connection can only be closed")
-        if status >= 500:
-            error = GatewayError("Internal gateway error.")
-        else:
-            error = BadRequest(_MESSAGES.get(status, _MESSAGES[400]), status=status, code="invalid_request")
-        response = error_response(error)
-        allow_any_origin(response)
-        response.headers["Server"] = "gemini-gateway"
-        response.force_close()
-        return response
+        return _error(415 if isinstance(exc, ContentEncodingError) else status)
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
         """Log nothing: tracebacks of parser errors contain the client's bytes."""
+
+
+class _AwaitedBody:
+    """Body of a request with `Expect: 100-continue`. Reading it sends `100 Continue`; a refusal comes before that."""
+
+    def __init__(self, body: StreamReader, protocol: Protocol) -> None:
+        self._body = body
+        self._protocol: Protocol | None = protocol
+
+    @property
+    def is_awaited(self) -> bool:
+        """True while the client waits with its body."""
+        return self._protocol is not None and self._body.total_bytes == 0
+
+    def __getattr__(self, name: str) -> Any:
+        if self._protocol is not None and name.startswith(("read", "iter")):
+            self._protocol.continue_with(self._body)
+            self._protocol = None
+        return getattr(self._body, name)
 
 
 class Server(web.Server):
@@ -55,31 +197,92 @@ class Server(web.Server):
 
     successor: "Server | None" = None
 
+    def __init__(self, stock: web.Server, limits: ConnectionsConfig) -> None:
+        loop = stock._loop  # noqa: SLF001 - aiohttp has no other way to another protocol
+        super().__init__(
+            stock.request_handler,
+            request_factory=self._request,  # type: ignore[arg-type]  # `__call__` makes no other than Protocol
+            handler_cancellation=stock.handler_cancellation,
+            loop=loop,
+            **stock._kwargs,  # noqa: SLF001
+        )
+        self._make = stock.request_factory
+        self._limits = limits
+        self.addresses = AddressLimit(limits)
+        self.tick = 0
+        """Seconds since the start."""
+        self.timed_out = 0
+        """Connections cut since the start, because headers or a body did not arrive."""
+        self._reported = (0, 0)
+        self._timer = loop.call_later(_TICK, self._advance)
+
     def __call__(self) -> Protocol:
         if self.successor is not None:
             return self.successor()
         return Protocol(self, loop=self._loop, **self._kwargs)
 
+    async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - aiohttp's signature
+        """Close all connections, and stop the clock."""
+        self._timer.cancel()
+        await super().shutdown(timeout)
+
+    def _advance(self) -> None:
+        self.tick += 1
+        self._timer = self._loop.call_later(_TICK, self._advance)
+        for protocol in list(self._connections):
+            assert isinstance(protocol, Protocol)  # noqa: S101 - `__call__` makes no other
+            protocol.check_time(self.tick, self._limits)
+        if self.tick % _REPORT == 0:
+            self._report()
+
+    def _report(self) -> None:
+        """Log how many connections were cut or refused since the last line."""
+        counts = self.timed_out, self.addresses.refused
+        if counts != self._reported:
+            cut, refused = (now - before for now, before in zip(counts, self._reported, strict=True))
+            self._reported = counts
+            logging.getLogger("gateway.server").warning(
+                "connections: %d cut by header_timeout or body_timeout, %d refused by per_address",
+                cut,
+                refused,
+            )
+
+    def _request(
+        self, message: RawRequestMessage, payload: StreamReader, protocol: Protocol, *others: Any
+    ) -> web.BaseRequest:
+        """Return the request for a message, and start the time limit of its body.
+
+        Other values of Expect than `100-continue` are left to aiohttp, which refuses them.
+        """
+        protocol.begin(payload)
+        headers, body = message.headers, payload
+        if "Expect" in headers and _waits(message):
+            body = _AwaitedBody(payload, protocol)  # type: ignore[assignment]  # it has all methods of StreamReader
+            protocol.begin(None)
+            without = CIMultiDict(headers)
+            del without["Expect"]
+            message = message._replace(headers=CIMultiDictProxy(without))
+        return self._make(message, body, protocol, *others)
+
+
+def _waits(message: RawRequestMessage) -> bool:
+    """Return whether the client waits for `100 Continue`; HTTP/1.0 does not know it (RFC 9110, 10.1.1)."""
+    return message.version >= HttpVersion11 and message.headers["Expect"].lower() == "100-continue"
+
 
 class Runner(web.AppRunner):
     """aiohttp's runner with our server. A handler is cancelled when its client disconnects."""
 
-    def __init__(self, app: web.Application) -> None:
+    def __init__(self, app: web.Application, limits: ConnectionsConfig = SHIPPED) -> None:
         super().__init__(
             app,
             handler_cancellation=True,
             access_log=None,
-            # Longer than in config/nginx.conf: nginx must not reuse a connection that is being closed.
-            keepalive_timeout=75,
+            keepalive_timeout=limits.idle_timeout,
+            lingering_time=_LINGER,
             shutdown_timeout=1,  # lifecycle.drain has waited for requests before
         )
+        self._limits = limits
 
     async def _make_server(self) -> Server:
-        stock = await super()._make_server()
-        return Server(
-            stock.request_handler,
-            request_factory=stock.request_factory,
-            handler_cancellation=stock.handler_cancellation,
-            loop=stock._loop,  # noqa: SLF001 - aiohttp has no other way to another protocol
-            **stock._kwargs,  # noqa: SLF001
-        )
+        return Server(await super()._make_server(), self._limits)

@@ -41,7 +41,7 @@ class AppSwitcher:
         self._front = Runner(web.Application())
         """Runner of the sockets, without routes of its own."""
         self._load = load
-        self._runner = Runner(app)
+        self._runner = Runner(app, config.connections)
         self._draining: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
 
@@ -75,7 +75,7 @@ class AppSwitcher:
         """Start the new application, drain the old one, and return what changed."""
         config, source = await asyncio.to_thread(self._load)
         app = build_app(config, source, self.app[SERVICES])
-        runner = Runner(app)
+        runner = Runner(app, config.connections)
         try:
             await runner.setup()
         except BaseException:

@@ -59,7 +59,7 @@ async def _serve(switcher: AppSwitcher, clients: list[socket.socket], admins: li
         return 1
     try:
         admin_app = Admin(lambda: switcher.app[SERVICES], config.admin.token).app()
-        admin = await listen_admin(admin_app, config.admin, admins)
+        admin = await listen_admin(admin_app, config.admin, admins, config.connections)
     except OSError as error:
         say(f"cannot listen for admin requests: {error.strerror or error}")
         await switcher.stop()

@@ -37,7 +37,11 @@ _API_CLIENT = f"gemini-gateway/{__version__}"
 _SILENT = "The upstream did not answer in time."
 _UNREACHABLE = "The upstream cannot be reached."
 
+HOP = "x-gemini-gateway-hop"
+"""Header of every call, which the gateway refuses in a request: `upstream.base_url` must not be its own address."""
+
 _HEADERS = {
+    HOP: "1",
     "Content-Type": "application/json",
     "User-Agent": _API_CLIENT,
     "x-goog-api-client": _API_CLIENT,

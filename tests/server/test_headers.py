@@ -8,7 +8,7 @@ from tests.support.sources import sources
 
 STANDARD = {
     "accept-encoding", "allow", "authorization", "cache-control", "connection", "content-encoding", "content-length",
-    "content-type", "origin", "retry-after", "retry-after-ms", "request-id", "server", "traceparent", "user-agent", "vary",
+    "content-type", "expect", "host", "origin", "retry-after", "retry-after-ms", "request-id", "server", "traceparent", "user-agent", "vary",
 }  # fmt: skip
 """Names without a prefix by which headers could be recognised."""
 OWN = re.compile(r"(x|anthropic|access-control)-[a-z-]+[a-z]", re.IGNORECASE)

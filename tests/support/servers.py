@@ -48,8 +48,9 @@ class Serve:
     async def text(self, text: str) -> str:
         """The same, of a whole configuration."""
         source = Source(text, "test.yaml", self.environ)
-        self.app = build_app(source.decode(GatewayConfig), source)
-        runner = Runner(self.app)
+        config = source.decode(GatewayConfig)
+        self.app = build_app(config, source)
+        runner = Runner(self.app, config.connections)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         self._runners.append(runner)
