@@ -82,9 +82,9 @@ class Protocol(RequestHandler):
         super().__init__(server, **options)
         self._server = server
         self._began = server.tick
-        """When the first byte of a request arrived, or the connection was opened; -1 while none is incomplete."""
+        """Tick of the first byte of an incomplete request, or of the connection; -1 while none is awaited."""
         self._heard = -1
-        """When bytes arrived last; -1 before the first."""
+        """Tick of the last bytes; -1 before the first."""
         self._body: StreamReader | None = None
         """Body of the request in progress."""
 
