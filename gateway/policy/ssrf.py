@@ -56,6 +56,8 @@ _REFUSED = tuple(
 The IANA registries of special-purpose addresses, and 168.63.129.16, an address of the host in Azure.
 """
 
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
 
 def check_url(text: str, schemes: tuple[str, ...]) -> URL:
     """Return a URL that is safe to resolve. Raises ValueError with the fault of the URL."""
@@ -110,3 +112,12 @@ def is_public(address: str) -> bool:
     if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
         ip = ip.ipv4_mapped
     return ip.is_global and not any(ip in network for network in _REFUSED if network.version == ip.version)
+
+
+def behind_nat64(address: str) -> str:
+    """Return the IPv4 address that an IPv6 address of NAT64 stands for (RFC 6052, section 2.1), or any other as it is.
+
+    A machine with IPv6 only reaches IPv4 hosts by such addresses. Downloads are refused them all the same.
+    """
+    ip = ipaddress.ip_address(address)
+    return str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)) if ip in _NAT64 else address

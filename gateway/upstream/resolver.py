@@ -15,7 +15,7 @@ from time import monotonic
 from aiohttp.abc import AbstractResolver, ResolveResult
 from msgspec import Struct
 
-from gateway.policy.ssrf import is_public
+from gateway.policy.ssrf import behind_nat64, is_public
 
 _FRESH = 30.0
 """Seconds for which an answer is used without another lookup; `getaddrinfo` does not tell the record's own time."""
@@ -91,8 +91,11 @@ class Resolver(AbstractResolver):
 
     def _check(self, host: str, results: list[ResolveResult]) -> None:
         """Raise PrivateAddressError for an answer that would send a key into the own network."""
-        if self._refuses(host) and not all(is_public(result["host"]) for result in results):
-            raise PrivateAddressError("DNS names a private address for a public host")
+        if self._refuses(host) and not all(is_public(behind_nat64(result["host"])) for result in results):
+            raise PrivateAddressError(
+                "the answer is a private address, which would receive the keys; set upstream.private_addresses if it "
+                "is meant"
+            )
 
     def _finished(self, name: _Name, done: "asyncio.Future[list[ResolveResult]]") -> None:
         """Keep a good answer. After a failure, keep the old one; without one, the next request looks again."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from yarl import URL
 
-from gateway.policy.ssrf import check_url, is_public
+from gateway.policy.ssrf import behind_nat64, check_url, is_public
 from tests.support.media_spellings import NOT_PUBLIC, spellings
 
 BOTH = ("https", "http")
@@ -129,3 +129,11 @@ def test_an_address_that_is_not_public(address: str) -> None:
 )
 def test_an_address_that_is(address: str) -> None:
     assert is_public(address)
+
+
+@pytest.mark.parametrize(
+    ("address", "meant"),
+    [("64:ff9b::808:808", "8.8.8.8"), ("64:ff9b::7f00:1", "127.0.0.1"), ("64:ff9c::1", "64:ff9c::1"), ("8.8.8.8", "8.8.8.8")],
+)  # fmt: skip
+def test_the_address_behind_nat64(address: str, meant: str) -> None:
+    assert behind_nat64(address) == meant

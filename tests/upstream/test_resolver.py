@@ -103,12 +103,20 @@ async def test_a_name_that_never_existed_is_looked_up_each_time(names: Names) ->
     assert await hosts(dns) == [PUBLIC]
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "10.1.2.3", "169.254.169.254", "100.64.0.1"])
+async def test_a_machine_with_ipv6_only_reaches_google_by_nat64(names: Names) -> None:
+    names.answer = "64:ff9b::808:808"
+
+    assert await hosts(Resolver(lambda _: True)) == ["64:ff9b::808:808"]
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", "10.1.2.3", "169.254.169.254", "100.64.0.1", "64:ff9b::7f00:1"]
+)
 async def test_a_private_address_is_refused_for_the_hosts_that_say_so(names: Names, address: str) -> None:
     names.answer = address
     dns = Resolver(lambda host: host == "gemini.example")
 
-    with pytest.raises(PrivateAddressError):
+    with pytest.raises(PrivateAddressError, match=r"upstream\.private_addresses"):
         await hosts(dns)
     assert await hosts(dns, "proxy.example") == [address]
 
