@@ -107,32 +107,33 @@ def is_whole(usage: UsageMetadata) -> bool:
 
 
 def merge(earlier: UsageMetadata, later: UsageMetadata) -> UsageMetadata:
-    """Return the later counts of a stream, with the earlier ones where they are missing.
+    """Return the counts of a stream so far: the highest of each, with the last details.
 
-    Counts are cumulative, so chunks are never summed; any field may be missing from any chunk (recorded traffic).
+    Counts are cumulative, so chunks are never summed; any field may be missing from any chunk (recorded traffic). A
+    count that falls takes nothing back: Google has billed what it counted.
     """
     if earlier is NO_USAGE:
         return later
     # Spelt out, because this runs for every chunk of every stream: a loop over the fields costs five times as much.
     return UsageMetadata(
-        earlier.prompt_token_count if later.prompt_token_count is None else later.prompt_token_count,
-        earlier.candidates_token_count
-        if later.candidates_token_count is None
-        else later.candidates_token_count,
-        earlier.thoughts_token_count if later.thoughts_token_count is None else later.thoughts_token_count,
-        earlier.tool_use_prompt_token_count
-        if later.tool_use_prompt_token_count is None
-        else later.tool_use_prompt_token_count,
+        _higher(earlier.prompt_token_count, later.prompt_token_count),
+        _higher(earlier.candidates_token_count, later.candidates_token_count),
+        _higher(earlier.thoughts_token_count, later.thoughts_token_count),
+        _higher(earlier.tool_use_prompt_token_count, later.tool_use_prompt_token_count),
         earlier.cached_content_token_count
         if later.cached_content_token_count is None
         else later.cached_content_token_count,
-        earlier.total_token_count if later.total_token_count is None else later.total_token_count,
+        _higher(earlier.total_token_count, later.total_token_count),
         earlier.prompt_tokens_details if later.prompt_tokens_details is None else later.prompt_tokens_details,
         earlier.candidates_tokens_details
         if later.candidates_tokens_details is None
         else later.candidates_tokens_details,
         earlier.service_tier if later.service_tier is None else later.service_tier,
     )
+
+
+def _higher(earlier: int | None, later: int | None) -> int | None:
+    return earlier if later is None or (earlier is not None and earlier > later) else later
 
 
 def _count(value: int | None) -> int:
