@@ -61,7 +61,8 @@ class CallState:
             self.target.affinity = affinity(call, client)
         if call.heavy:
             call.encode()
-        self.failures = 0
+        self.failures: list[type[GatewayError]] = []
+        """Kinds of the failures of this call, in order."""
         self.remedies: list[str] = []
         self.accept_empty = False
         """An answer without content was tried again once; the next one is accepted."""
@@ -73,10 +74,12 @@ class CallState:
         hedge.choice = structs.replace(self.choice, fallbacks=None)
         hedge.target = structs.replace(self.target, tried=list(self.target.tried))
         hedge.remedies = list(self.remedies)
+        hedge.failures = list(self.failures)
         return hedge
 
     def begin(self, reader: TurnReader) -> None:
         """Begin another attempt, whose answer gets a reader of its own."""
+        self.reader = reader
         self.began = monotonic()
         self._last_read = 0.0
         self._bytes_read = 0

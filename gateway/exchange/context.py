@@ -71,6 +71,7 @@ class RequestContext(Struct, frozen=True):
             report.fallbacks,
             report.hedge,
             report.cached,
+            report.unknown_reason,
             report.failures,
             report.error,
         )

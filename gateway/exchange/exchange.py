@@ -94,10 +94,10 @@ class Exchange:
         Without a body it is a GET. Retried as any other call. `cost` is the most that it costs; nothing for a call that
         Google does not bill. Raises GatewayError.
         """
-        failures, report = 0, context.report
+        failures: list[type[GatewayError]] = []
+        report = context.report
         target = Target(model, cost, project=project)
         while True:
-            failures += 1
             try:
                 async with open_attempt(self.accounting, context, target) as attempt:
                     answer = readable(await self._upstream.ask(path, body, attempt.key), read)

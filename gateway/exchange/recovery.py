@@ -71,7 +71,6 @@ class Recovery:
         if isinstance(error, UnusableAnswer):
             state.accept_empty = True
             return
-        state.failures += 1
         try:
             await self.pause(error, state.failures, state.context, state.target)
         except GatewayError as last:
@@ -82,12 +81,16 @@ class Recovery:
                 raise state.first_error from None
 
     async def pause(
-        self, error: GatewayError, failures: int, context: RequestContext, target: Target
+        self, error: GatewayError, failures: list[type[GatewayError]], context: RequestContext, target: Target
     ) -> None:
-        """Wait before another attempt, or raise the error for the client."""
+        """Wait before another attempt, or raise the error for the client. Adds the error's kind to the failures."""
+        failures.append(type(error))
+        same = failures.count(type(error))
         elsewhere, error = self._accounting.probe_pool(error, context.client, target.model, target.project)
         jitter = random.random()  # noqa: S311
-        verdict = judge(error, failures, self._budget, self._config, jitter, elsewhere=elsewhere)
+        verdict = judge(
+            error, len(failures), self._budget, self._config, jitter, same=same, elsewhere=elsewhere
+        )
         if isinstance(verdict, Fail):
             raise verdict.error
         await asyncio.sleep(verdict.after)
@@ -102,6 +105,8 @@ class Recovery:
         """Note that a call was answered. Its remedies have worked, so they are remembered."""
         model = state.call.model
         self.answered(state.report, model)
+        if state.reader.unknown_reason:
+            state.report.unknown_reason = state.reader.unknown_reason
         for feature in state.remedies:
             lasting = remedies.BY_FEATURE[feature].lasting
             if lasting != "no":

@@ -48,6 +48,8 @@ class ExchangeReport(Struct):
     """Causes of failed calls, also of those that a later attempt repaired."""
     error: str | None = None
     """Code of an error that was written into a stream."""
+    unknown_reason: str | None = None
+    """Google's finish reason, if this version does not know it."""
     limits: tuple[WindowState, ...] = ()
     """State of the client's own limits, for the `x-ratelimit-*` headers."""
     calls: list[UpstreamCall] = field(default_factory=list)

@@ -73,6 +73,11 @@ _BROKEN = frozenset(
 _UNKNOWN_CAUSE = frozenset({"OTHER", "ESCALATION", "PUP_LIMITED_DISABLED"})
 """Reasons that mean a filter when the answer is empty."""
 
+_KNOWN = (
+    frozenset(REASONS) | _BROKEN | _UNKNOWN_CAUSE | {"FINISH_REASON_UNSPECIFIED", "IMAGE_OTHER", "NO_IMAGE"}
+)
+"""All names that Google documents (https://ai.google.dev/api/generate-content#FinishReason)."""
+
 _NUMBERED = {
     1: "STOP",
     2: "MAX_TOKENS",
@@ -88,6 +93,8 @@ _NUMBERED = {
 }
 """Numbers of the enum in v1beta's proto, for servers that print them."""
 
+_MAX_REASON = 64
+"""Characters of an unknown reason that are kept."""
 _CODE_OK = ("OUTCOME_OK", 1)
 
 _MODEL_NAME = re.compile(r"(?:models/)?([\w.@:/-]{1,128})", re.ASCII)
@@ -145,6 +152,8 @@ class TurnReader:
         self._keyring = keyring
         self._base = base
         self._most = most
+        self.unknown_reason = ""
+        """A finish reason that this version does not know, which is `stop` for the client."""
         self.begun = False
         """Whether a chunk of the answer has arrived."""
         self._ends_counted = False
@@ -338,6 +347,8 @@ class TurnReader:
     def _finish(self, index: int, state: _CandidateState) -> Finished:
         cause = state.finish or "STOP"
         reason = REASONS.get(cause, "stop")
+        if cause not in _KNOWN:
+            self.unknown_reason = cause[:_MAX_REASON]
         if cause in _UNKNOWN_CAUSE and state.is_empty:
             reason = "content_filter"
         if reason == "content_filter" and state.is_empty:

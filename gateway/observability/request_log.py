@@ -89,6 +89,8 @@ class RequestLog(Struct, frozen=True, omit_defaults=True):
     """Result of a second attempt on another project: `won` or `lost`."""
     cached: str | None = None
     """Result of the response cache: `hit`, `miss` or `off`. Absent when the client did not ask for it."""
+    unknown_reason: str | None = None
+    """Google's finish reason, if this version of the gateway does not know it; the client gets `stop`."""
     failures: list[str] = []
     """Causes of failed calls, also of those that a later attempt repaired."""
     error: str | None = None

@@ -17,6 +17,8 @@ _MAX_NOTES = 300
 """Different notes that are counted by name. A client's unknown field is a note, so that there is no other limit."""
 _MAX_MODELS = 300
 """Different models whose calls are counted by name."""
+_MAX_REASONS = 50
+"""Different unknown finish reasons that are counted by name."""
 _OTHER = "other"
 _DUMMY = ".thought_signature"
 """End of the note for a placeholder that was sent in place of a thought signature."""
@@ -89,6 +91,8 @@ class Statistics:
         """Second attempts on another project, by result: `won` or `lost`."""
         self.cache: Counter[str] = Counter()
         """Requests that asked for the response cache, by result: `hit`, `miss` or `off`."""
+        self.unknown_reasons: Counter[str] = Counter()
+        """Answers by finish reason of Google's that this version does not know."""
         self.dummies = 0
         """Requests whose history was sent with a placeholder in place of a thought signature."""
 
@@ -113,6 +117,9 @@ class Statistics:
             self.errors[record.upstream_status or 0, record.error] += 1
         if record.cached is not None:
             self.cache[record.cached] += 1
+        if record.unknown_reason is not None:
+            reason, reasons = record.unknown_reason, self.unknown_reasons
+            reasons[reason if reason in reasons or len(reasons) < _MAX_REASONS else _OTHER] += 1
         if not record.attempts:
             return
         sums = self.models.get(model)

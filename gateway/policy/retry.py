@@ -81,26 +81,25 @@ def judge(
     config: RetryConfig,
     jitter: float,
     *,
+    same: int = 1,
     elsewhere: bool = False,
 ) -> Verdict:
     """Decide what follows the failure of attempt number `attempt` (from 1). `jitter` is a random number from [0, 1).
 
+    `same` is the number of failures of this kind among them, which an error may limit (`UpstreamError.most_attempts`).
     `elsewhere` says that the failure concerns one key or project and that another is free. Such a retry is immediate
     and takes nothing from the budget, because the key or project cools down.
     """
     if elsewhere and attempt < config.attempts:
         return Retry(0.0)
-    if attempt >= _most_attempts(error, config) or not _is_transient(error) or not budget.spend():
+    most = error.most_attempts if isinstance(error, UpstreamError) else None
+    spent = attempt >= config.attempts or (most is not None and same >= most)
+    if spent or not _is_transient(error) or not budget.spend():
         return Fail(error)
     if error.retry_after is not None:
         return Retry(error.retry_after)
     longest = _MAX_RECONNECT if isinstance(error, UpstreamUnreachable) else math.inf
     return Retry(jitter * min(longest, config.backoff * 2 ** (attempt - 1)))
-
-
-def _most_attempts(error: GatewayError, config: RetryConfig) -> int:
-    most = error.most_attempts if isinstance(error, UpstreamError) else None
-    return config.attempts if most is None else min(most, config.attempts)
 
 
 def _is_transient(error: GatewayError) -> bool:

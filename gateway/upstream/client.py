@@ -125,6 +125,12 @@ class GeminiClient:
             response = await self._send(
                 method, url, body, {**headers, "x-goog-api-key": key} if key else headers
             )
+        if not 200 <= response.status < 600:
+            response.close()
+            raise UpstreamError(
+                f"The upstream answered {response.status}, which is no status of an answer.",
+                code="upstream_bad_response",
+            )
         return Forwarded(response, until)
 
     async def _post(self, call: GeminiCall, key: str) -> aiohttp.ClientResponse:
@@ -210,11 +216,13 @@ class Forwarded(Incoming):
 
 def _unsent(error: Exception) -> GatewayError:
     """Return the error for a connection that could not be made: Google has not got the call."""
-    result: GatewayError
+    result: UpstreamError
     if isinstance(error, TimeoutError):
         result = UpstreamTimeout(_SILENT)
     else:
-        result = UpstreamError(_UNREACHABLE, code="upstream_unreachable")
+        result = UpstreamUnreachable(_UNREACHABLE)
+        if isinstance(error, aiohttp.ClientConnectorDNSError | aiohttp.ClientSSLError):
+            result.most_attempts = 1  # the next attempt would meet the same name or certificate
     result.sent = False
     return result
 
@@ -262,11 +270,6 @@ class _converted_errors:  # noqa: N801 - used as a statement
             raise UpstreamTimeout(_SILENT) from error
         if isinstance(error, aiohttp.ClientPayloadError):
             raise UpstreamTruncated("The upstream stream ended before completion.") from error
-        if isinstance(error, aiohttp.ClientConnectorError):
-            unreachable = UpstreamUnreachable("The upstream cannot be reached.")
-            if isinstance(error, aiohttp.ClientConnectorDNSError | aiohttp.ClientSSLError):
-                unreachable.most_attempts = 1  # the next attempt would meet the same name and certificate
-            raise unreachable from error
         if isinstance(error, aiohttp.ClientConnectionError | OSError):
             raise UpstreamError(_UNREACHABLE, code="upstream_unreachable") from error
         if isinstance(error, aiohttp.ClientError | ValueError):

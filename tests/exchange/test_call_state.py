@@ -5,7 +5,7 @@ from time import monotonic
 import pytest
 from msgspec import structs
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, UpstreamError
 from gateway.exchange import call_state
 from gateway.exchange.accounting import CallAccounting
 from gateway.exchange.call_state import CallState
@@ -57,9 +57,9 @@ def test_a_second_attempt_changes_nothing_of_the_first() -> None:
     hedge = first.beside()
     hedge.target.tried.append("b")
     hedge.remedies.append("thinking")
-    hedge.failures += 1
+    hedge.failures.append(UpstreamError)
 
-    assert (first.target.tried, first.remedies, first.failures, first.is_hedge) == (["a"], [], 0, False)
+    assert (first.target.tried, first.remedies, first.failures, first.is_hedge) == (["a"], [], [], False)
     assert (hedge.target.tried, hedge.is_hedge, hedge.choice.fallbacks) == (["a", "b"], True, None)
     assert first.choice.fallbacks is not None
     assert (hedge.target.affinity, hedge.cache_key, hedge.call) == (first.target.affinity, b"k", CALL)

@@ -258,7 +258,8 @@ async def test_u29_one_finish_and_the_highest_usage(site: Site, kind: str) -> No
     assert_whole(usage)
     (sums,) = [e["usage"] for e in usage.events if e != "[DONE]" and e.get("usage")]
     assert (sums["prompt_tokens"], sums["completion_tokens"]) == (prompt, completion)
-    assert {(row.prompt, row.completion) for row in site.rows()} == {(prompt, completion)}
+    assert set(await site.outcomes()) == {"ok"}
+    assert all(row.prompt >= prompt and row.completion >= completion for row in site.rows())
 
 
 @pytest.mark.row("U29")

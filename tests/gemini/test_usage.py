@@ -95,7 +95,21 @@ def test_counts_that_later_chunks_leave_out_are_kept() -> None:
 
 
 @given(st.builds(UsageMetadata, *[st.integers(0, 9)] * 6, st.just([]), st.just([]), st.just("priority")))
-def test_later_counts_replace_earlier_ones(later: UsageMetadata) -> None:
+def test_the_highest_counts_and_the_last_details_are_kept(later: UsageMetadata) -> None:
+    merged = merge(EVERYTHING, later)
 
-    assert merge(EVERYTHING, later) == later
+    assert (merged.prompt_token_count, merged.candidates_token_count) == (
+        max(1, later.prompt_token_count or 0),
+        max(2, later.candidates_token_count or 0),
+    )
+    assert (merged.thoughts_token_count, merged.tool_use_prompt_token_count, merged.total_token_count) == (
+        max(3, later.thoughts_token_count or 0),
+        max(4, later.tool_use_prompt_token_count or 0),
+        max(6, later.total_token_count or 0),
+    )
+    assert (merged.cached_content_token_count, merged.prompt_tokens_details, merged.service_tier) == (
+        later.cached_content_token_count,
+        [],
+        "priority",
+    )
     assert merge(UsageMetadata(), later) == later

@@ -10,6 +10,8 @@ from gateway.errors import (
     RateLimited,
     UpstreamError,
     UpstreamTimeout,
+    UpstreamTruncated,
+    UpstreamUnreachable,
 )
 from gateway.policy.retry import Fail, Retry, RetryBudget, RetryConfig, judge
 
@@ -42,6 +44,22 @@ def test_only_failures_that_may_pass_are_tried_again(
     expected = Fail(error) if after is None else Retry(after)
 
     assert judge(error, attempt, RetryBudget(), CONFIG, 0.5) == expected
+
+
+def test_another_connection_is_tried_once_and_soon() -> None:
+    error, slow = UpstreamUnreachable("refused"), RetryConfig(attempts=4, backoff=8)
+
+    assert judge(error, 1, RetryBudget(), slow, 0.5) == Retry(0.05)
+    assert judge(error, 2, RetryBudget(), slow, 0.5, same=2) == Fail(error)
+
+
+def test_only_failures_of_its_own_kind_count_for_an_errors_limit() -> None:
+    error, config = UpstreamTruncated("cut"), RetryConfig(attempts=4, backoff=0)
+    error.most_attempts = 2
+
+    assert judge(error, 2, RetryBudget(), config, 0.5) == Retry(0.0)
+    assert judge(error, 2, RetryBudget(), config, 0.5, same=2) == Fail(error)
+    assert judge(error, 4, RetryBudget(), config, 0.5) == Fail(error)
 
 
 def test_retries_must_be_earned() -> None:
