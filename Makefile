@@ -7,7 +7,7 @@ export PREFIX DESTDIR DOMAIN
 
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help dev demo run test check javascript fix golden schema docs bench lock install uninstall test-vps test-clients test-cluster test-mutants test-timed test-attacks test-faults test-advisories test-all clean
+.PHONY: help dev demo run test check javascript fix golden schema docs bench lock audit sbom install uninstall test-vps test-clients test-cluster test-mutants test-timed test-attacks test-faults test-advisories test-all clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -72,6 +72,20 @@ lock: dev  ## write the lock files from setup.cfg, with hashes
 	  --upgrade --extra team setup.cfg - -o requirements.lock
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade --extra dev --extra team --extra tokens --extra otel \
 	  -c requirements.lock setup.cfg -o requirements-dev.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade --extra audit \
+	  -c requirements-dev.lock setup.cfg -o requirements-audit.lock
+
+audit: .venv-audit/.made  ## look for known vulnerabilities of all locked packages (Error 3: the database does not answer)
+	@.venv-audit/bin/python -m tests.support.supply_chain audit requirements.lock requirements-dev.lock requirements-audit.lock
+
+sbom: .venv-audit/.made  ## write build/sbom.cdx.json, the bill of materials in CycloneDX
+	@mkdir -p build
+	@.venv-audit/bin/python -m tests.support.supply_chain sbom >build/sbom.cdx.json && echo build/sbom.cdx.json
+
+.venv-audit/.made: requirements-audit.lock
+	@$(PYTHON) -m venv .venv-audit
+	@.venv-audit/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-audit.lock
+	@touch $@
 
 install:  ## as root: install below PREFIX, with systemd units and an nginx site (DOMAIN=your.domain)
 	@sh systemd/install.sh
@@ -112,4 +126,4 @@ test-all:  ## run the tests on each installed Python from 3.11 to 3.13
 	  $$folder/bin/python -m pytest || exit 1; rm -rf $$folder; done
 
 clean:  ## remove .venv and caches
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info .coverage*
+	rm -rf .venv .venv-audit .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info .coverage*

@@ -17,7 +17,7 @@ from gateway.server.application import build_app
 from tests.support.paths import ROOT
 from tests.support.sources import sources
 
-LOCKS = [ROOT / "requirements.lock", ROOT / "requirements-dev.lock"]
+LOCKS = sorted(ROOT.glob("*.lock"), key=lambda path: path.name != "requirements.lock")
 TEMPLATE_ENGINES = {
     "jinja2",
     "mako",
