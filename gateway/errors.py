@@ -14,6 +14,7 @@ GatewayError            500  server_error
 │  ├─ PoolExhausted          no project is free for this model
 │  └─ BudgetExceeded         insufficient_quota: a client's own budget is spent
 ├─ LoopDetected         508  loop_detected
+├─ Overloaded           503  gateway_overloaded: the gateway's memory is in use
 ├─ Draining             503  shutting_down
 └─ UpstreamError        502  bad_gateway
    ├─ UpstreamTimeout   504  upstream_timeout
@@ -31,7 +32,8 @@ body.
 
 import math
 import re
-from typing import Literal
+import traceback
+from typing import Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -207,6 +209,13 @@ class BudgetExceeded(RateLimited):
         super().__init__(message, should_retry=False)
 
 
+class Overloaded(GatewayError):
+    """Requests in progress hold all memory that they may; a retry succeeds once some have ended."""
+
+    status = 503
+    code = "gateway_overloaded"
+
+
 class Draining(GatewayError):
     """The process is shutting down; a retry reaches its successor."""
 
@@ -345,6 +354,27 @@ class _ErrorBody(Struct, gc=False):
 
 
 _encode = msgspec.json.Encoder().encode
+_E = TypeVar("_E", bound=BaseException)
+
+
+def forget_frames(error: _E) -> _E:
+    """Return the error without what its traceback, and those of the errors behind it, keep alive.
+
+    A traceback refers to frames, and frames to a request's body. Where a frame also refers to the error, only the
+    garbage collector would free the body, much later. The places in the traceback of a crash are kept for the log.
+    """
+    pending: list[BaseException | None] = [error]
+    seen = set()
+    while pending:
+        current = pending.pop()
+        if current is None or id(current) in seen:
+            continue
+        seen.add(id(current))
+        traceback.clear_frames(current.__traceback__)
+        if current is not error or isinstance(error, GatewayError):
+            current.__traceback__ = None
+        pending += [current.__cause__, current.__context__]
+    return error
 
 
 def scrub(text: str) -> str:

@@ -20,6 +20,7 @@ from gateway.config.sections import GatewayConfig
 from gateway.conversation.field_policy import FieldPolicies
 from gateway.errors import GatewayError, RateLimited
 from gateway.exchange.accounting import limit_reached
+from gateway.exchange.client_address import client_address
 from gateway.exchange.context import CONTEXT, RequestContext
 from gateway.exchange.delivery import ERROR_RENDERER, Delivery, ErrorRenderer
 from gateway.exchange.exchange import Exchange
@@ -33,6 +34,7 @@ from gateway.observability.statistics import Statistics
 from gateway.policy.access import Access, Client
 from gateway.policy.admission import Admission
 from gateway.policy.catalog import Catalog, ModelRoute
+from gateway.policy.memory import MemoryAccount
 from gateway.policy.rate_limits import windows
 from gateway.store.file_owners import FileOwners
 from gateway.store.key_value import KeyValueStore, StoreLimits
@@ -90,6 +92,8 @@ class Services:
     """The configured thresholds."""
     media: MediaFetcher
     admission: Admission
+    memory: MemoryAccount
+    """Bytes that requests hold, against `limits.memory`."""
     statistics: Statistics
     finished: Callable[[RequestContext, int], None]
     """Ends a request or background work with a status: it is counted, logged and traced."""
@@ -219,6 +223,7 @@ class Entry:
         try:
             self._context = context = services.identify(request, self._surface)
             client = context.client
+            context.memory.owner = client.id or client_address(request)
             header = request.headers.get(CACHE_HEADER)
             if header is not None or client.rules.cache:
                 cache = seconds(header, client.rules.cache, services.config.cache.seconds)

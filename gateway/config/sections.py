@@ -96,6 +96,9 @@ class TimeoutsConfig(Struct, frozen=True, forbid_unknown_fields=True):
     total: Annotated[
         Seconds, Meta(description="Seconds for a whole answer, however steadily its bytes arrive.")
     ] = 3600.0
+    write: Annotated[
+        Seconds, Meta(description="Seconds in which Gemini must take each 64 KiB of a request.")
+    ] = 60.0
 
 
 class UpstreamConfig(Struct, frozen=True, forbid_unknown_fields=True):

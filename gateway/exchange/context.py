@@ -3,12 +3,13 @@
 from time import monotonic
 
 from aiohttp import web
-from msgspec import Struct, structs
+from msgspec import Struct, field, structs
 
 from gateway.conversation.notes import brief
 from gateway.exchange.report import ExchangeReport
 from gateway.observability.request_log import RequestLog, Trace
 from gateway.policy.access import Client
+from gateway.policy.memory import MemoryHold
 
 NOBODY = Client("", "")
 """The client of a request whose key is not known yet."""
@@ -32,17 +33,23 @@ class RequestContext(Struct, frozen=True):
     client: Client = NOBODY
     cache: float = 0.0
     """Seconds for which the answer may be kept and an earlier one may be used; 0 for neither."""
+    memory: MemoryHold = field(default_factory=MemoryHold.uncounted)
+    """The memory that the request holds, given back at its end."""
 
     def first_byte(self) -> None:
         """Record that content is about to be sent."""
         self.report.first_byte_ms = _milliseconds_since(self.started)
 
     def in_background(self, path: str) -> "RequestContext":
-        """Return the context of work that continues after this request was answered, with a report of its own."""
+        """Return the context of work that continues after this request was answered, with a report of its own.
+
+        The request's memory is handed over to it.
+        """
         report = self.report
         own = ExchangeReport(report.model, report.requested_model, notes=report.notes)
         trace = self.trace.after() if self.trace is not None else None
-        return structs.replace(self, path=path, report=own, trace=trace, cache=0.0)
+        memory = self.memory.handed_over()
+        return structs.replace(self, path=path, report=own, trace=trace, cache=0.0, memory=memory)
 
     def log(self, status: int) -> RequestLog:
         """Return the log record of a request that has ended with an HTTP status."""

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from aiohttp import web
+from aiohttp.http_writer import StreamWriter
 from msgspec import Struct
 
 from gateway.config.sections import StreamConfig
@@ -32,6 +33,9 @@ ErrorRenderer = Callable[[GatewayError, str], tuple[int, bytes]]
 
 ERROR_RENDERER: web.RequestKey[ErrorRenderer] = web.RequestKey("error_renderer", object)  # type: ignore[arg-type]  # a function
 """Set by surfaces whose errors are not in OpenAI's format."""
+
+_UNDRAINED = 16 * 1024
+"""Bytes that may be written without a look at whether the client takes them."""
 
 STREAM_HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
@@ -250,21 +254,25 @@ class StreamReply:
         if not self.begun:
             self.begun = True
             self._response.headers.update(self._headers())
-            await self._response.prepare(self._request)
+            writer = await self._response.prepare(self._request)
+            assert isinstance(writer, StreamWriter)  # noqa: S101 - a response that is prepared now has one
+            self._writer = writer
+            if self._request.transport is not None:
+                self._request.transport.set_write_buffer_limits(high=2 * _UNDRAINED)
         self._writing = True
         self._last_write = self._loop.time()
-        await self._response.write(data)
+        await self._writer.write(data, LIMIT=_UNDRAINED)
         self._writing = False
 
     def _tick(self) -> None:
-        """Send a comment into silence. Cut off a client that does not read: aiohttp has no write timeout."""
+        """Send a comment into silence. While the client does not take what was written, there is no silence."""
         idle = self._loop.time() - self._last_write
         wait = self._config.keep_alive
-        if self._writing:
-            if idle >= self._config.write_timeout and self._request.transport is not None:
-                self._request.transport.abort()
-        elif not self.begun or idle >= wait:
-            self._keep_alive = self._loop.create_task(self._send(comment("keep-alive")), name="keep-alive")
-        else:
-            wait -= idle
+        if not self._writing:
+            if not self.begun or idle >= wait:
+                self._keep_alive = self._loop.create_task(
+                    self._send(comment("keep-alive")), name="keep-alive"
+                )
+            else:
+                wait -= idle
         self._timer = self._loop.call_later(wait, self._tick)

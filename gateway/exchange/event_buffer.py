@@ -5,6 +5,13 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
+from gateway.policy.memory import MemoryHold
+
+_UNCOUNTED = 64 * 1024
+"""Bytes of frames that are accounted for at once. The frames of an error are fewer, and are never refused."""
+_COPIES = 2
+"""Copies of what the frames say: they, and the response that they build."""
+
 
 class EventBuffer:
     """A reply (`exchange.Reply`) without a client. Frames are numbered from 0, as OpenAI's `sequence_number` is."""
@@ -13,13 +20,20 @@ class EventBuffer:
     """Every failure is written into the stream."""
 
     def __init__(self) -> None:
+        self.memory = MemoryHold.uncounted()
+        """Accounts for the frames until `drop`. Before the end it also holds what the request holds."""
+        self._uncounted = 0
         self.bytes = 0
         self.ended = False
         self._frames: list[bytes] = []
         self._news = asyncio.Event()
 
     async def write(self, data: bytes) -> None:
-        """Add some whole frames."""
+        """Add some whole frames. Raises Overloaded."""
+        self._uncounted += len(data)
+        if self._uncounted > _UNCOUNTED:
+            size, self._uncounted = self._uncounted, 0
+            self.memory.take(size * _COPIES)
         self._frames += [frame + b"\n\n" for frame in data.split(b"\n\n") if frame]
         self.bytes += len(data)
         self._wake()
@@ -29,9 +43,14 @@ class EventBuffer:
         return web.StreamResponse()
 
     def end(self) -> None:
-        """Say that no frame follows."""
+        """Say that no frame follows. Only the frames are accounted for from now on."""
+        self.memory.shrink(self.bytes * _COPIES)
         self.ended = True
         self._wake()
+
+    def drop(self) -> None:
+        """Say that nobody will read the frames any more."""
+        self.memory.release()
 
     async def follow(self, after: int) -> AsyncIterator[bytes]:
         """Yield the frames after number `after`, those ready at once joined, until the last one has come."""

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from aiohttp import web
 
-from gateway.errors import GatewayError, UnusableAnswer, of_cancellation
+from gateway.errors import GatewayError, UnusableAnswer, forget_frames, of_cancellation
 from gateway.exchange.accounting import CallAccounting, Target
 from gateway.exchange.attempt import Attempt, open_attempt
 from gateway.exchange.call_state import CallState
@@ -44,6 +44,11 @@ class Reply(Protocol):
     async def write(self, data: bytes) -> None: ...
     async def finish(self) -> web.StreamResponse: ...
 
+
+_UNCOUNTED = 64 * 1024
+"""Bytes of an unfinished event up to which it is not accounted for."""
+EVENT_COPIES = 4
+"""Copies of a large event that exist at once: its pieces or bytes, its decoded text, and the client's event."""
 
 T = TypeVar("T")
 NewReader = Callable[[int], TurnReader]
@@ -100,10 +105,11 @@ class Exchange:
         while True:
             try:
                 async with open_attempt(self.accounting, context, target) as attempt:
-                    answer = readable(await self._upstream.ask(path, body, attempt.key), read)
+                    answer = readable(await self._upstream.ask(path, body, attempt.key, context.memory), read)
                     if (counts := usage(answer)) is not None:
                         attempt.count(token_counts(counts))
             except GatewayError as error:
+                forget_frames(error)
                 report.upstream_status = error.upstream_status or report.upstream_status
                 if error.upstream_status is not None and error.param != "model":
                     error.param = None  # a field of Google's request, which the client has not seen
@@ -161,11 +167,13 @@ class Exchange:
         except GatewayError as error:
             if not reply.begun:
                 raise
+            forget_frames(error)
             await self._write_error(error, new, reply, context.report)
         except asyncio.CancelledError as cancelled:
             reason = of_cancellation(cancelled)
             if not reply.begun or reason is None:
                 raise
+            forget_frames(cancelled)
             await self._write_error(reason, new, reply, context.report)
         return await reply.finish()
 
@@ -196,7 +204,7 @@ class Exchange:
             try:
                 async with open_attempt(self.accounting, state.context, state.target) as attempt:
                     try:
-                        answer = await self._upstream.send(state.call, attempt.key)
+                        answer = await self._upstream.send(state.call, attempt.key, state.context.memory)
                         if self._hedging is not None:
                             self._hedging.answered(state)
                         events = reader.feed(decode(answer))
@@ -274,24 +282,35 @@ class Exchange:
 
     async def _relay(self, state: CallState, key: str, reply: Reply, translator: StreamTranslator) -> None:
         """Relay one attempt: each upstream read becomes at most one write. Raises the translator's error."""
-        async with await self._upstream.open(state.call, key) as incoming:
-            async for data in incoming:
-                if self._hedging is not None:
-                    self._hedging.answered(state)
-                state.arrived(data, translator)
-                out = translator.feed(data)
-                if translator.signed:
-                    await self._store_signatures(translator.signed)
-                if out:
-                    state.has_output = True
-                    await reply.write(out)
-                if translator.error is not None:
-                    raise translator.error
-        if out := translator.close():
-            state.has_output = True
-            await reply.write(out)
-        if translator.error is not None:
-            raise translator.error
+        memory = state.context.memory
+        counted = 0
+        try:
+            async with await self._upstream.open(state.call, key) as incoming:
+                async for data in incoming:
+                    if self._hedging is not None:
+                        self._hedging.answered(state)
+                    state.arrived(data, translator)
+                    if translator.waiting - counted > _UNCOUNTED:
+                        memory.take((translator.waiting - counted) * EVENT_COPIES)
+                        counted = translator.waiting
+                    out = translator.feed(data)
+                    if translator.signed:
+                        await self._store_signatures(translator.signed)
+                    if out:
+                        state.has_output = True
+                        await reply.write(out)
+                    if translator.error is not None:
+                        raise translator.error
+                    if counted and translator.waiting < counted:
+                        memory.give(counted * EVENT_COPIES)
+                        counted = 0
+            if out := translator.close():
+                state.has_output = True
+                await reply.write(out)
+            if translator.error is not None:
+                raise translator.error
+        finally:
+            memory.give(counted * EVENT_COPIES)
 
     async def _cache_get(self, state: CallState) -> list[bytes] | None:
         """Return the messages of a kept answer. Without one, the answer that comes is to be kept."""

@@ -99,7 +99,7 @@ class Preparation:
             unsigned = await offload(options.heavy, conversation.unsigned, keys)
             stored = await self._exchange.stored_signatures(unsigned)
             if addresses := conversation.remote_media():
-                media = await self._media.fetch(addresses)
+                media = await self._media.fetch(addresses, context.memory)
         capabilities = self._capabilities.of(route.model)
         translation_context = TranslationContext(
             route.model, capabilities, self._safety, route.search, options.show_thoughts, keys, stored, media

@@ -46,6 +46,7 @@ class Race(Generic[T]):
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._tasks = []  # their errors refer to the attempts, and those to the race
 
     async def _winner(self) -> T:
         pending: set[asyncio.Task[T]] = set(self._tasks)

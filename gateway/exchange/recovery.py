@@ -10,7 +10,7 @@ import random
 from collections.abc import Collection
 from time import monotonic
 
-from gateway.errors import GatewayError, NoUsableKey, UnusableAnswer, UpstreamError
+from gateway.errors import GatewayError, NoUsableKey, UnusableAnswer, UpstreamError, forget_frames
 from gateway.exchange.accounting import CallAccounting, Target
 from gateway.exchange.call_state import CallState
 from gateway.exchange.context import RequestContext
@@ -60,6 +60,7 @@ class Recovery:
 
     async def after(self, error: GatewayError, state: CallState) -> None:
         """Make the call ready for another attempt, or raise the error for the client."""
+        forget_frames(error)
         if state.is_hedge:  # its failure is no reason for a third attempt
             raise error
         report = state.report
@@ -74,9 +75,8 @@ class Recovery:
         try:
             await self.pause(error, state.failures, state.context, state.target)
         except GatewayError as last:
-            state.first_error = (
-                state.first_error or last
-            )  # the client is told the requested model's own error
+            # the client is told the requested model's own error
+            state.first_error = state.first_error or forget_frames(last)
             if not await self._passed_on(last, state):
                 raise state.first_error from None
 

@@ -1,5 +1,6 @@
-"""Reads a request's JSON body."""
+"""Reads a request's JSON body, and accounts for the memory that it takes."""
 
+import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -9,13 +10,26 @@ from msgspec import Raw
 
 from gateway.conversation.invalid import not_json, place_of, undecodable
 from gateway.errors import BadRequest, TooLarge
+from gateway.exchange.context import CONTEXT
 from gateway.exchange.offload import HEAVY, offload
 from gateway.gemini import json_shape
+from gateway.policy.memory import MemoryHold
 
 T = TypeVar("T")
 
 TOO_LARGE = "The request body is larger than `limits.body` allows."
 _ENCODINGS = ("", "identity")
+COPIES = 4
+"""Copies of a body that exist at once: its pieces or bytes, the decoded text, and the encoded call of Gemini."""
+_WIDE_COPIES = 3
+"""More of them, by size, for text that Python stores with four bytes for each character."""
+_VALUE = 200
+"""Bytes of the objects that a JSON value becomes, at most."""
+_SMALL = 8 * 1024
+"""Bytes up to which a body is not looked at: it counts as if it consisted of the smallest values."""
+_SMALL_COPIES = 12
+_ANNOUNCED = 5.0
+"""Seconds for which the memory of a body that has not arrived is reserved."""
 _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
@@ -43,10 +57,13 @@ class Body(msgspec.Struct, frozen=True):
 async def read_body(request: web.Request) -> Body:
     """Return the JSON object that a client sent, whatever its Content-Type says.
 
-    Raises TooLarge over `limits.body`, and BadRequest for anything that is not a JSON object.
+    Raises TooLarge over `limits.body`, Overloaded when `limits.memory` is in use, and BadRequest for anything that is
+    not a JSON object.
     """
     check_encoding(request)
     data = await read_bytes(request)
+    if len(data) > _SMALL:
+        memory(request).admit(_decoded_size(data))
     return await offload(len(data) > HEAVY, parse, data)
 
 
@@ -61,11 +78,81 @@ def check_encoding(request: web.Request) -> None:
 
 
 async def read_bytes(request: web.Request) -> bytes:
-    """Return the bytes that a client sent. Raises TooLarge over `limits.body`."""
-    try:
-        return await request.read()
-    except web.HTTPRequestEntityTooLarge as error:
-        raise TooLarge(TOO_LARGE) from error
+    """Return the bytes that a client sent. Raises TooLarge over `limits.body`, and Overloaded.
+
+    The request object does not keep them, as it would after aiohttp's `request.read`.
+    """
+    if request._read_bytes is not None:  # noqa: SLF001 - a plugin's `around` has read the body
+        return request._read_bytes  # noqa: SLF001
+    most = request.client_max_size
+    length = 0 if "Content-Encoding" in request.headers else request.content_length or 0
+    if length > most:
+        raise TooLarge(TOO_LARGE)
+    hold = memory(request)
+    if 0 < length <= _SMALL:
+        hold.admit(length * _SMALL_COPIES)
+        return await _joined(request, most, lambda _: None)
+    with _Reservation(hold, length) as reservation:
+        return await _joined(request, most, reservation.arrived)
+
+
+def memory(request: web.Request) -> MemoryHold:
+    """Return the memory that a request holds. A request of the admin API is not accounted for."""
+    context = request.get(CONTEXT)
+    return context.memory if context is not None else MemoryHold.uncounted()
+
+
+async def _joined(request: web.Request, most: int, arrived: Callable[[int], None]) -> bytes:
+    content = request.content
+    pieces, size = [], 0
+    while data := await content.readany():
+        size += len(data)
+        if size > most:
+            raise TooLarge(TOO_LARGE)
+        arrived(len(data))
+        pieces.append(data)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+class _Reservation:
+    """Memory of a body that arrives: reserved as its length was announced, or taken as it grows.
+
+    A client that announces much and sends little holds the reservation for a few seconds only.
+    """
+
+    def __init__(self, hold: MemoryHold, announced: int) -> None:
+        self._hold = hold
+        self._size = 0
+        self._taken = announced
+        hold.admit(announced * COPIES)
+
+    def __enter__(self) -> "_Reservation":
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(_ANNOUNCED, self._release) if self._taken > HEAVY else None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._release()
+
+    def arrived(self, size: int) -> None:
+        """Count bytes that have arrived. Raises Overloaded."""
+        self._size += size
+        if self._size > self._taken:
+            self._hold.admit((self._size - self._taken) * COPIES)
+            self._taken = self._size
+
+    def _release(self) -> None:
+        """Give back what is reserved for bytes that have not arrived."""
+        self._hold.give((self._taken - self._size) * COPIES)
+        self._taken = self._size
+
+
+def _decoded_size(data: bytes) -> int:
+    """Return the bytes that decoding takes beyond `COPIES` of the body, estimated from above."""
+    wide = not data.isascii() or b"\\u" in data
+    return _VALUE * min(data.count(b","), json_shape.MOST_MARKS) + (_WIDE_COPIES * len(data) if wide else 0)
 
 
 def parse(data: bytes) -> Body:

@@ -28,6 +28,11 @@ class SSEDecoder:
         self._data: list[bytes] = []  # `data:` lines of an unfinished event
         self._bare: list[bytes] = []  # its lines without `data:`
 
+    @property
+    def waiting(self) -> int:
+        """Bytes of an event that is not complete yet."""
+        return self._size
+
     def feed(self, data: bytes) -> list[bytes]:
         """Return the payloads that these bytes complete. Raises UpstreamError for an event over the limit."""
         self._size += len(data)
@@ -38,7 +43,9 @@ class SSEDecoder:
                 return []
             data = b""
         if self._pieces:
-            data = b"".join([*self._pieces, data])
+            self._pieces.append(data)
+            data = b"".join(self._pieces)
+            self._pieces = []
         # A CR at the end of the data may be half of a CRLF, so it is kept for the next call.
         end = max(data.rfind(b"\n"), data.rfind(b"\r", 0, len(data) - 1)) + 1
         self._pieces = [data[end:]] if end < len(data) else []

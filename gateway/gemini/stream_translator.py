@@ -5,7 +5,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from gateway.errors import GatewayError, UpstreamError
+from gateway.errors import GatewayError, UpstreamError, forget_frames
 from gateway.gemini.events import Event
 from gateway.gemini.sse import SSEDecoder
 from gateway.gemini.thought_signatures import Signed
@@ -42,7 +42,7 @@ class StreamTranslator:
         try:
             payloads = self._decoder.feed(data)
         except GatewayError as error:
-            self.error = error
+            self.error = forget_frames(error)
             return b""
         return self._translate(payloads)
 
@@ -61,6 +61,11 @@ class StreamTranslator:
         return self._encoder.fail(error)
 
     @property
+    def waiting(self) -> int:
+        """Bytes of an event that is not complete yet."""
+        return self._decoder.waiting
+
+    @property
     def signed(self) -> list[Signed]:
         """Signatures to store before the client can use them. The caller clears the list."""
         return self.reader.signed
@@ -69,7 +74,7 @@ class StreamTranslator:
         try:
             return self._encoder.encode(self.reader.close(accept_empty=accept_empty))
         except GatewayError as error:
-            self.error = error
+            self.error = forget_frames(error)
             return b""
 
     def _translate(self, payloads: list[bytes]) -> bytes:
@@ -80,7 +85,7 @@ class StreamTranslator:
             for payload in payloads:
                 events += self.reader.feed(decode(payload))
         except GatewayError as error:
-            self.error = error
+            self.error = forget_frames(error)
         return self._encoder.encode(events) if events else b""
 
 

@@ -12,6 +12,7 @@ from gateway.observability.loop_lag import LoopLag
 from gateway.observability.statistics import Histogram, Statistics
 from gateway.policy.admission import Admission
 from gateway.policy.keypool import KeyPool
+from gateway.policy.memory import MemoryAccount
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -28,6 +29,7 @@ class MetricSources(Struct, frozen=True):
     admission: Admission
     limit: int
     """`limits.streams`."""
+    memory: MemoryAccount
     pool: KeyPool
     loop_lag: LoopLag
     ledger: Callable[[], object]
@@ -86,6 +88,10 @@ def _in_flight(sources: MetricSources) -> Samples:
     return (((state.project, state.model), float(state.in_flight)) for state in states if state.model)
 
 
+def _memory(sources: MetricSources) -> Samples:
+    return [(("held",), sources.memory.used), (("unsent",), sources.memory.unsent)]
+
+
 FAMILIES: tuple[Family, ...] = (
     Family("gateway_exchanges", "Requests answered.", ("model", "status"), _by_keys("exchanges")),
     Family("gateway_attempts", "Calls of Gemini by requested model, including retries.", ("model",),
@@ -125,6 +131,12 @@ FAMILIES: tuple[Family, ...] = (
     Family("gateway_in_progress", "Requests in progress.", (), lambda s: [((), s.admission.in_progress)], "gauge"),
     Family("gateway_in_progress_limit", "Maximum of requests in progress: `limits.streams`.", (),
            lambda s: [((), s.limit)], "gauge"),
+    Family("gateway_memory_bytes", "Memory that requests hold, as accounted for: `held` by requests in progress and"
+           " background work, `unsent` in the buffers of connections.", ("state",), _memory, "gauge"),
+    Family("gateway_memory_limit_bytes", "Maximum of memory that requests hold: `limits.memory`.", (),
+           lambda s: [((), s.memory.limit)], "gauge"),
+    Family("gateway_memory_refused", "Requests answered 503 because `limits.memory` was in use.", (),
+           lambda s: [((), s.memory.refused)]),
     Family("gateway_pool_cooling_down", "1 for a key, project, or project and model that is cooling down or refused.",
            ("project", "key", "model", "reason"), _pool, "gauge"),
     Family("gateway_pool_refused",

@@ -5,6 +5,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from gateway.errors import RateLimited
+from gateway.policy.memory import MemoryLimit
 
 
 class LimitsConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -18,6 +19,7 @@ class LimitsConfig(Struct, frozen=True, forbid_unknown_fields=True):
             description="Largest request body in bytes; `make install` sets it in nginx too.",
         ),
     ] = 32 * 1024 * 1024
+    memory: MemoryLimit = 400 * 10**6
     streams: Annotated[
         int,
         Meta(ge=1, description="Most requests in progress, streamed or not; further ones are answered 429."),

@@ -25,6 +25,10 @@ class MediaConfig(Struct, frozen=True, forbid_unknown_fields=True):
         tuple[Literal["https", "http"], ...], Meta(min_length=1, description="URL schemes that are accepted.")
     ] = ("https", "http")
     bytes: Annotated[int, Meta(ge=1024, le=2**28, description="Largest file in bytes.")] = 20 * 2**20
+    files: Annotated[int, Meta(ge=1, le=3000, description="Most files of one request.")] = 100
+    total: Annotated[
+        int, Meta(ge=1024, le=2**30, description="Most bytes of all files of one request together.")
+    ] = 50 * 2**20
     seconds: Annotated[float, Meta(gt=0, le=300, description="Timeout for one file, redirects included.")] = (
         10.0
     )
@@ -34,6 +38,10 @@ class MediaConfig(Struct, frozen=True, forbid_unknown_fields=True):
     concurrent: Annotated[
         int, Meta(ge=1, le=256, description="Most downloads at the same time in one process.")
     ] = 16
+    per_client: Annotated[
+        int,
+        Meta(ge=1, le=256, description="Most downloads at the same time for one issued key or address."),
+    ] = 4
 
 
 _MAX_LENGTH = 2048

@@ -35,6 +35,7 @@ from gateway.policy.admission import Admission
 from gateway.policy.catalog import Catalog
 from gateway.policy.hedging import Hedge
 from gateway.policy.keypool import PUT_BACK, KeyPool, PoolUpdate
+from gateway.policy.memory import MemoryAccount
 from gateway.server.cors import Cors
 from gateway.server.issued_keys import IssuedKeys
 from gateway.server.lifecycle import DRAIN, Drain
@@ -108,10 +109,8 @@ def _services(
 ) -> Services:
     """Build what the plugins share, without opening anything."""
     statistics = before.statistics if before is not None else Statistics()
-    table, pool = _checked(config, source)
-    if before is not None:
-        _keep_cooldowns(before.metrics.pool, pool)
-    admission = Admission(config.limits.streams)
+    table, pool = _checked(config, source, before)
+    admission, memory = Admission(config.limits.streams), _memory(config, before)
 
     def finished(context: RequestContext, status: int) -> None:
         record = context.log(status)
@@ -128,14 +127,16 @@ def _services(
         safety=[SafetySetting(category, threshold) for category, threshold in config.safety.items()],
         media=MediaFetcher(config.media),
         admission=admission,
+        memory=memory,
         statistics=statistics,
         finished=finished,
         running=drain.tasks,
         access=Access(config.auth, pooled=bool(pool)),
         metrics=MetricSources(
-            statistics=statistics,
-            admission=admission,
-            limit=config.limits.streams,
+            statistics,
+            admission,
+            config.limits.streams,
+            memory,
             pool=pool,
             loop_lag=LoopLag(),
             ledger=lambda: services.exchange.accounting.ledger,
@@ -149,8 +150,17 @@ def _services(
     return services
 
 
-def _checked(config: GatewayConfig, source: Source) -> tuple[CapabilityTable, KeyPool]:
-    """Return the capability table and the key pool. Raises ConfigError with all faults of valid values."""
+def _memory(config: GatewayConfig, before: Services | None) -> MemoryAccount:
+    """Return the account of the services before a reload, because requests in progress hold its memory, or a new one."""
+    account = before.memory if before is not None else MemoryAccount(0)
+    account.limit = config.limits.memory
+    return account
+
+
+def _checked(
+    config: GatewayConfig, source: Source, before: Services | None
+) -> tuple[CapabilityTable, KeyPool]:
+    """Return the capability table, and the key pool with the cooldowns of the one before. Raises ConfigError with all faults of valid values."""
     faults = contradictions(config, source)
     table, pool = CapabilityTable({}), KeyPool([], config.pool)
     try:
@@ -163,6 +173,8 @@ def _checked(config: GatewayConfig, source: Source) -> tuple[CapabilityTable, Ke
         faults += error.faults
     if faults:
         raise ConfigError(tuple(faults))
+    if before is not None:
+        _keep_cooldowns(before.metrics.pool, pool)
     return table, pool
 
 

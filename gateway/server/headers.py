@@ -41,6 +41,7 @@ HEADERS: tuple[Header, ...] = (
            "`100-continue` is answered when the body is read: a refusal comes first. Other values are a 417."),
     Header("x-gemini-gateway-hop", "request", "Sent by a gateway whose upstream is a gateway: a 508."),
     Header("X-Forwarded-Proto", "request", "Scheme of upload URLs that the `native` plugin returns."),
+    Header("X-Real-IP", "request", "Address of the client, believed on a Unix socket only: nginx sets it there."),
     Header("x-request-id", "response",
            "Id of the request, the client's own or a new one; `request_id` in the log."),
     Header("request-id", "response",

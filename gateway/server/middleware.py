@@ -16,6 +16,7 @@ from gateway.errors import (
     MethodNotAllowed,
     NotFound,
     TooLarge,
+    forget_frames,
     of_cancellation,
 )
 from gateway.exchange.context import CONTEXT, RequestContext
@@ -55,8 +56,15 @@ class RequestMiddleware:
         trace = None
         if tracing is not None:
             trace = tracing.begin(_route(request), request.headers.get("traceparent"))
+        memory = services.memory.open()
         request[CONTEXT] = RequestContext(
-            _request_id(request), request.method, request.path, monotonic(), ExchangeReport(), trace
+            _request_id(request),
+            request.method,
+            request.path,
+            monotonic(),
+            ExchangeReport(),
+            trace,
+            memory=memory,
         )
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a handler always runs in one
@@ -64,9 +72,12 @@ class RequestMiddleware:
         status = _CLIENT_GONE
         try:
             response = await self._guarded(request, handler)
+            if memory.owned:  # a large answer is accounted for until the client has taken it
+                await _send(request, response)
             status = response.status
             return response
         finally:
+            memory.release()
             services.running.discard(task)
             services.finished(request[CONTEXT], status)
 
@@ -74,7 +85,11 @@ class RequestMiddleware:
         """Return the handler's response, or the one for the error that it raised."""
         try:
             _check(request)
-            response: object = await handler(request)
+            try:
+                response: object = await handler(request)
+            except BaseException as error:
+                forget_frames(error)
+                raise
         except GatewayError as error:
             return fail(request, error)
         except web.HTTPException as error:
@@ -122,6 +137,12 @@ def _disconnected(request: web.Request) -> bool:
     """Return whether the client has closed its connection."""
     transport = request.transport
     return transport is None or transport.is_closing()
+
+
+async def _send(request: web.Request, response: web.StreamResponse) -> None:
+    """Send a whole response, which aiohttp would do after the request's end. Raises ConnectionError."""
+    await response.prepare(request)
+    await response.write_eof()
 
 
 def _request_id(request: web.Request) -> str:

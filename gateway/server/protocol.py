@@ -19,8 +19,10 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from gateway.config.sections import ConnectionsConfig
 from gateway.errors import BadRequest, GatewayError
 from gateway.exchange.delivery import error_response
+from gateway.plugin import SERVICES
 from gateway.server.addresses import AddressLimit
 from gateway.server.cors import allow_any_origin
+from gateway.server.write_deadline import WriteDeadline
 
 SHIPPED = ConnectionsConfig()
 """Limits without a configuration."""
@@ -273,6 +275,8 @@ def _waits(message: RawRequestMessage) -> bool:
 class Runner(web.AppRunner):
     """aiohttp's runner with our server. A handler is cancelled when its client disconnects."""
 
+    _write_deadline: WriteDeadline | None = None
+
     def __init__(self, app: web.Application, limits: ConnectionsConfig = SHIPPED) -> None:
         super().__init__(
             app,
@@ -284,5 +288,16 @@ class Runner(web.AppRunner):
         )
         self._limits = limits
 
+    async def cleanup(self) -> None:
+        """Stop serving, and close all connections."""
+        await super().cleanup()
+        if self._write_deadline is not None:
+            self._write_deadline.stop()
+
     async def _make_server(self) -> Server:
-        return Server(await super()._make_server(), self._limits)
+        server = Server(await super()._make_server(), self._limits)
+        services = self.app.get(SERVICES)
+        if services is not None:
+            timeout = services.config.stream.write_timeout
+            self._write_deadline = WriteDeadline(server, timeout, services.memory)
+        return server

@@ -3,6 +3,7 @@
 Its methods never suspend, so that a call costs little more than a look-up in a dict.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 
 from gateway.policy.bounded import BoundedMapping
@@ -10,13 +11,14 @@ from gateway.store.key_value import StoreLimits
 
 _OVERHEAD = 120
 """Bytes of an entry besides its key and value: object headers, a tuple, a slot of the dict."""
+_EMPTY = sys.getsizeof("")
 _LARGEST = 4
 """An entry may take one fourth of the bound, so that one does not remove all others."""
 
 
 def cost(key: bytes, value: str) -> int:
-    """Return the bytes that an entry takes. Values are mostly ASCII, one byte a character."""
-    return len(key) + len(value) + _OVERHEAD
+    """Return the bytes that an entry takes. Python stores a text with one, two or four bytes for each character."""
+    return len(key) + sys.getsizeof(value) - _EMPTY + _OVERHEAD
 
 
 class MemoryStore:

@@ -1,6 +1,5 @@
 """HTTP client for Gemini. The only place that converts aiohttp's exceptions into GatewayError."""
 
-import io
 import math
 from collections.abc import AsyncIterator, Mapping
 from functools import lru_cache
@@ -22,15 +21,26 @@ from gateway.errors import (
 )
 from gateway.gemini import errors as failure
 from gateway.gemini.call import GeminiCall
+from gateway.policy.memory import MemoryHold
 from gateway.policy.ssrf import is_private_name
 from gateway.upstream.connector import Connector, was_reused
 from gateway.upstream.resolver import Resolver
+from gateway.upstream.upload import Upload
 
 MAX_BODY = 64 * 1024 * 1024
 """Bytes of an answer that is read as a whole."""
 _MAX_ERROR_BODY = 256 * 1024
-_WRITTEN_AT_ONCE = 2**20
-"""Bytes; a larger body is sent in pieces, because one write of it would block the event loop."""
+_WRITTEN_AT_ONCE = 64 * 1024
+"""Bytes that fit into the buffer of a connection. A larger body is sent in pieces, each with a deadline."""
+_PIECE = 16 * 1024
+"""Bytes of a stream that are read at once, and that wait in a connection before reading is paused.
+
+A client that does not read makes the gateway stop reading, and what has been read by then takes memory.
+"""
+_UNCOUNTED = 64 * 1024
+"""Bytes of an answer up to which it is not accounted for."""
+ANSWER_COPIES = 4
+"""Copies of a whole answer that exist at once: its pieces and bytes, its decoded text, and the client's answer."""
 _TOO_SLOW = "The upstream did not complete its answer in time."
 _KNOWN_TYPES = ("application/json", "text/event-stream")
 _API_CLIENT = f"gemini-gateway/{__version__}"
@@ -66,6 +76,7 @@ class GeminiClient:
             # `connect` bounds name, all addresses and TLS together; pooled connections start no timer.
             timeout=aiohttp.ClientTimeout(total=None, connect=timeouts.connect, sock_read=timeouts.idle),
             headers=_HEADERS,
+            read_bufsize=_PIECE,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=True,
         )
@@ -80,13 +91,13 @@ class GeminiClient:
         own = URL(self._config.base_url).raw_host
         return host == own and not (self._config.private_addresses or is_private_name(host))
 
-    async def send(self, call: GeminiCall, key: str) -> bytes:
-        """Return the whole body of a 200. Raises GatewayError for anything else."""
+    async def send(self, call: GeminiCall, key: str, memory: MemoryHold | None = None) -> bytes:
+        """Return the whole body of a 200, accounted for in `memory`. Raises GatewayError for anything else."""
         until = self._deadline()
         try:
             with _converted_errors():
                 async with await self._post(call, key) as response:
-                    return await _read(response, MAX_BODY, until)
+                    return await _read(response, MAX_BODY, until, memory)
         except UpstreamTruncated as error:
             error.most_attempts = 2  # Google has made the whole answer, and bills each one
             raise
@@ -97,15 +108,15 @@ class GeminiClient:
         with _converted_errors():
             return Incoming(await self._post(call, key), until)
 
-    async def ask(self, path: str, body: bytes | None, key: str) -> bytes:
+    async def ask(self, path: str, body: bytes | None, key: str, memory: MemoryHold | None = None) -> bytes:
         """Return the body of a 200, to a POST if there is a body, otherwise to a GET.
 
-        Raises GatewayError for anything else.
+        It is accounted for in `memory`. Raises GatewayError for anything else.
         """
         until = self._deadline()
         with _converted_errors():
             async with await self._request(path, body, key) as response:
-                return await _read(response, MAX_BODY, until)
+                return await _read(response, MAX_BODY, until, memory)
 
     async def forward(
         self,
@@ -133,6 +144,12 @@ class GeminiClient:
             )
         return Forwarded(response, until)
 
+    def _payload(self, body: bytes | AsyncIterator[bytes] | None) -> bytes | Upload | None:
+        """Return a body as it is to be sent: a large or streamed one in pieces, each with a deadline."""
+        if body is None or (isinstance(body, bytes) and len(body) < _WRITTEN_AT_ONCE):
+            return body
+        return Upload(body, self._config.timeouts.write)
+
     async def _post(self, call: GeminiCall, key: str) -> aiohttp.ClientResponse:
         return await self._request(call.path, call.encode(), key)
 
@@ -154,12 +171,11 @@ class GeminiClient:
         """
         assert self._session is not None, "used outside its context"  # noqa: S101
         while True:
-            data = io.BytesIO(body) if isinstance(body, bytes) and len(body) >= _WRITTEN_AT_ONCE else body
             try:
                 return await self._session.request(
                     method,
                     url,
-                    data=data,
+                    data=self._payload(body),
                     headers=headers,
                     proxy=self._config.proxy,
                     # A redirect would send the key to another host.
@@ -192,7 +208,7 @@ class Incoming:
 
     async def __anext__(self) -> bytes:
         with _converted_errors():
-            data = await self._response.content.readany()
+            data = await self._response.content.read(_PIECE)
         if not data:
             raise StopAsyncIteration
         if monotonic() > self._until:
@@ -239,20 +255,30 @@ async def _refusal(response: aiohttp.ClientResponse) -> GatewayError:
     return failure.from_response(status, await _read(response, _MAX_ERROR_BODY), response.headers)
 
 
-async def _read(response: aiohttp.ClientResponse, limit: int, until: float = math.inf) -> bytes:
-    """Return the body. Raises UpstreamError above `limit` bytes, UpstreamTimeout after the time `until`."""
+async def _read(
+    response: aiohttp.ClientResponse, limit: int, until: float = math.inf, memory: MemoryHold | None = None
+) -> bytes:
+    """Return the body. Raises UpstreamError above `limit` bytes, UpstreamTimeout after `until`, and Overloaded."""
     content = response.content
-    pieces, size = [], 0
-    while data := await content.readany():
-        if monotonic() > until:
-            raise UpstreamTimeout(_TOO_SLOW)
-        size += len(data)
-        if size > limit:
-            raise UpstreamError(
-                f"The upstream's answer is larger than {limit} bytes.", code="upstream_bad_response"
-            )
-        pieces.append(data)
-    return b"".join(pieces)
+    pieces, size, taken = [], 0, 0
+    try:
+        while data := await content.readany():
+            if monotonic() > until:
+                raise UpstreamTimeout(_TOO_SLOW)
+            size += len(data)
+            if size > limit:
+                raise UpstreamError(
+                    f"The upstream's answer is larger than {limit} bytes.", code="upstream_bad_response"
+                )
+            if memory is not None and size > _UNCOUNTED:
+                memory.take((size - taken) * ANSWER_COPIES)
+                taken = size
+            pieces.append(data)
+    except BaseException:
+        if memory is not None:
+            memory.give(taken * ANSWER_COPIES)
+        raise
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 class _converted_errors:  # noqa: N801 - used as a statement

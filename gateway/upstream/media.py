@@ -10,7 +10,8 @@ import asyncio
 import base64
 import re
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Self
 
 import aiohttp
@@ -18,8 +19,9 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from gateway.conversation.parts import sniff
-from gateway.errors import BadRequest
+from gateway.errors import BadRequest, GatewayError
 from gateway.gemini.wire import Blob
+from gateway.policy.memory import MemoryHold
 from gateway.policy.ssrf import MediaConfig, check_url, is_public
 
 _UNREACHABLE = "it cannot be reached"
@@ -39,9 +41,10 @@ _SNIFFED = (
     "image/heic",
     "application/pdf",
 )
-_HEAVY = 256 * 1024
-"""Bytes from which base64 is encoded in a thread."""
-_PIECE = 64 * 1024
+_PIECE = 48 * 1024
+"""Bytes that are encoded at once: a multiple of 3, so that the pieces of base64 can be joined."""
+_COPIES = 3
+"""Bytes that one byte of a file takes: base64 is longer by a third, and exists twice (pieces, or the encoded call)."""
 
 AddressInfo = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]
 
@@ -52,6 +55,28 @@ class _Refused(OSError):
 
 class _Failure(Exception):
     """A download failed; the text is for the client."""
+
+
+class _Request:
+    """The downloads of one request: how much they may hold together."""
+
+    def __init__(self, config: MediaConfig, memory: MemoryHold) -> None:
+        self._config = config
+        self._memory = memory
+        self._size = 0
+
+    def expect(self, size: int) -> None:
+        """Raise _Failure if `size` more bytes of one file cannot be taken."""
+        if size > self._config.bytes:
+            raise _Failure(f"it is larger than {self._config.bytes} bytes")
+        if self._size + size > self._config.total:
+            raise _Failure(f"the files of the request are larger than {self._config.total} bytes together")
+
+    def arrived(self, size: int) -> None:
+        """Count bytes. Raises _Failure over the limits of the request, and Overloaded."""
+        self.expect(size)
+        self._memory.take(size * _COPIES)
+        self._size += size
 
 
 class MediaFetcher:
@@ -71,6 +96,8 @@ class MediaFetcher:
         self._allowed = allowed
         self._session: aiohttp.ClientSession | None = None
         self._places = asyncio.Semaphore(config.concurrent)
+        self._clients: dict[str, tuple[asyncio.Semaphore, int]] = {}
+        """Places of each client that has requests with downloads, and how many those are."""
 
     async def __aenter__(self) -> Self:
         connector = aiohttp.TCPConnector(
@@ -93,22 +120,55 @@ class MediaFetcher:
         if self._session is not None:
             await self._session.close()
 
-    async def fetch(self, urls: Mapping[str, str]) -> dict[str, Blob]:
+    async def fetch(self, urls: Mapping[str, str], memory: MemoryHold | None = None) -> dict[str, Blob]:
         """Return the file of each URL. `urls` maps a URL to the JSON path that contains it.
 
-        Raises BadRequest for the first that fails, with its path as `param`.
+        What arrives is accounted for in `memory`, whose owner has places of its own. Raises BadRequest for the first
+        file that fails, with its path as `param`, and Overloaded; the other downloads are then cancelled.
         """
-        files = await asyncio.gather(*(self._download(url, path) for url, path in urls.items()))
-        return dict(zip(urls, files, strict=True))
+        if len(urls) > self._config.files:
+            raise BadRequest(
+                f"The request links to {len(urls)} files; this gateway downloads at most {self._config.files} for one "
+                "request (media.files).",
+                param=list(urls.values())[self._config.files],
+                code="invalid_image_url",
+            )
+        hold = memory if memory is not None else MemoryHold.uncounted()
+        request = _Request(self._config, hold)
+        try:
+            async with self._places_of(hold.owner) as places, asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(self._download(url, path, request, places))
+                    for url, path in urls.items()
+                ]
+        except* GatewayError as errors:
+            first = errors.exceptions[0]
+        else:
+            return dict(zip(urls, (task.result() for task in tasks), strict=True))
+        raise first.with_traceback(None) from None
 
-    async def _download(self, url: str, path: str) -> Blob:
+    @asynccontextmanager
+    async def _places_of(self, owner: str) -> AsyncIterator[asyncio.Semaphore]:
+        """Hold the places of one client, which all its requests share."""
+        places, requests = self._clients.get(owner) or (asyncio.Semaphore(self._config.per_client), 0)
+        self._clients[owner] = places, requests + 1
+        try:
+            yield places
+        finally:
+            requests = self._clients[owner][1] - 1
+            if requests:
+                self._clients[owner] = places, requests
+            else:
+                del self._clients[owner]
+
+    async def _download(self, url: str, path: str, request: _Request, places: asyncio.Semaphore) -> Blob:
         try:
             if not self._config.fetch:
                 raise _Failure(
                     "this gateway does not download files (media.fetch): send the file as a data: URL"
                 )
-            async with self._places, asyncio.timeout(self._config.seconds):
-                return await self._follow(url)
+            async with places, self._places, asyncio.timeout(self._config.seconds):
+                return await self._follow(url, request)
         except _Failure as failure:
             reason = str(failure)
         except (aiohttp.ClientError, OSError, TimeoutError, UnicodeError, ValueError):
@@ -119,7 +179,7 @@ class MediaFetcher:
             f"The file at {url[:300]} could not be downloaded: {reason}", param=path, code="invalid_image_url"
         )
 
-    async def _follow(self, address: str) -> Blob:
+    async def _follow(self, address: str, request: _Request) -> Blob:
         """Return one file, following redirects. Raises _Failure."""
         assert self._session is not None, "used outside its context"  # noqa: S101
         for _ in range(self._config.redirects + 1):
@@ -130,7 +190,7 @@ class MediaFetcher:
                     continue
                 if response.status != 200:
                     raise _Failure(f"it answered {response.status}")
-                return await self._read(response)
+                return await _read(response, request, self._config.bytes)
         raise _Failure("it redirects too often")
 
     def _check(self, address: str) -> URL:
@@ -138,21 +198,6 @@ class MediaFetcher:
             return self._allowed(address, self._config.schemes)
         except ValueError as error:
             raise _Failure(str(error)) from None
-
-    async def _read(self, response: aiohttp.ClientResponse) -> Blob:
-        """Return the body. Raises _Failure if it is too large or of a type that Gemini does not read."""
-        limit = self._config.bytes
-        if (response.content_length or 0) > limit:
-            raise _Failure(f"it is larger than {limit} bytes")
-        pieces, size = [], 0
-        async for piece in response.content.iter_chunked(_PIECE):
-            size += len(piece)
-            if size > limit:
-                raise _Failure(f"it is larger than {limit} bytes")
-            pieces.append(piece)
-        data = b"".join(pieces)
-        mime = media_type(response.headers.get("Content-Type", ""), data)
-        return Blob(mime, await _encoded(data))
 
     def _socket(self, info: AddressInfo) -> socket.socket:
         """Return a socket for a public address. Raises _Refused for any other."""
@@ -162,21 +207,36 @@ class MediaFetcher:
         return socket.socket(family, kind, protocol)
 
 
-def media_type(header: str, data: bytes) -> str:
-    """Return the type that the server states and the bytes confirm. Raises _Failure for any other."""
+async def _read(response: aiohttp.ClientResponse, request: _Request, limit: int) -> Blob:
+    """Return the body. Raises _Failure if it is too large or of a type that Gemini does not read, and Overloaded.
+
+    It is encoded as it arrives, so that the bytes themselves are not kept.
+    """
+    request.expect(response.content_length or 0)
+    pieces, size, rest = [], 0, b""
+    async for data in response.content.iter_chunked(_PIECE):
+        size += len(data)
+        if size > limit:
+            raise _Failure(f"it is larger than {limit} bytes")
+        request.arrived(len(data))
+        data = rest + data
+        end = len(data) // 3 * 3
+        pieces.append(base64.b64encode(data[:end]).decode())
+        rest = data[end:]
+    pieces.append(base64.b64encode(rest).decode())
+    text = "".join(pieces)
+    return Blob(media_type(response.headers.get("Content-Type", ""), text[:32]), text)
+
+
+def media_type(header: str, start: str) -> str:
+    """Return the type that the server states and the first bytes, in base64, confirm. Raises _Failure for any other."""
     mime = header.partition(";")[0].strip().lower()
-    seen = sniff(base64.b64encode(data[:24]).decode()) if data else ""
+    seen = sniff(start)
     if mime in _UNSPECIFIED:
         mime = seen
     mime = _ALIASES.get(mime, mime)
-    if not data or _TYPES.fullmatch(mime) is None:
+    if not start or _TYPES.fullmatch(mime) is None:
         raise _Failure("its type is not one that Gemini reads")
     if mime in _SNIFFED and not seen:
         raise _Failure("its bytes do not match its type")
     return seen if mime in _SNIFFED else mime
-
-
-async def _encoded(data: bytes) -> str:
-    if len(data) > _HEAVY:
-        return (await asyncio.to_thread(base64.b64encode, data)).decode()
-    return base64.b64encode(data).decode()

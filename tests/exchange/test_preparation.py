@@ -124,7 +124,7 @@ async def test_a_remote_file_is_fetched_before_the_translation(
     services = await services_of(serve)
     asked: list[dict[str, str]] = []
 
-    async def fetch(urls: dict[str, str]) -> dict[str, Blob]:
+    async def fetch(urls: dict[str, str], _: object) -> dict[str, Blob]:
         asked.append(urls)
         return dict.fromkeys(urls, Blob("image/png", "AAAA"))
 

@@ -185,9 +185,9 @@ def unchanged(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[[], int
     def watch(name: str) -> None:
         original = getattr(GeminiClient, name)
 
-        async def watched(client: GeminiClient, call: GeminiCall, key: str) -> Any:
+        async def watched(client: GeminiClient, call: GeminiCall, key: str, *more: object) -> Any:
             sent.append((call, encode_request(call.request)))
-            return await original(client, call, key)
+            return await original(client, call, key, *more)
 
         monkeypatch.setattr(GeminiClient, name, watched)
 
@@ -253,9 +253,9 @@ async def test_choices_without_a_seed_are_one_call_that_is_encoded_once(
     calls: list[GeminiCall] = []
     original = GeminiClient.send
 
-    async def send(client: GeminiClient, call: GeminiCall, key: str) -> bytes:
+    async def send(client: GeminiClient, call: GeminiCall, key: str, *more: Any) -> bytes:
         calls.append(call)
-        return await original(client, call, key)
+        return await original(client, call, key, *more)
 
     monkeypatch.setattr(GeminiClient, "send", send)
     await ask(http, base, n=3)

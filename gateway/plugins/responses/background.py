@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, forget_frames
 from gateway.exchange.context import RequestContext
 from gateway.exchange.delivery import answer_headers
 from gateway.exchange.event_buffer import EventBuffer
@@ -91,6 +91,7 @@ class ResponseRun:
 
     def start(self, context: RequestContext) -> None:
         """Make the response in the background. A drain of the process waits for it, too."""
+        self.buffer.memory = context.memory
         self._task = self._services.spawn(self._in_background(context), self.name)
 
     async def cancel(self, why: str | None = None) -> None:
@@ -106,14 +107,22 @@ class ResponseRun:
                 await self.buffer.write(self._encoder.begin())
                 await self._services.delivery.stream_to(self.reply(self.buffer), context, self)
         except GatewayError as error:  # the gateway is full by now
-            await self.buffer.write(self._encoder.fail(error))
-        except asyncio.CancelledError:
+            await self.buffer.write(self._encoder.fail(forget_frames(error)))
+        except asyncio.CancelledError as cancelled:
+            forget_frames(cancelled)
             self.response["status"] = "cancelled"
         finally:
             heartbeat.cancel()
             await self._save()
+            self._let_go_of_request()
             self.buffer.end()
             self._services.finished(context, 200)
+
+    def _let_go_of_request(self) -> None:
+        """Drop the request of a response that has ended; its events are kept."""
+        request = msgspec.structs.replace(self._prepared.request, choices=[])
+        self._prepared = msgspec.structs.replace(self._prepared, request=request, items=[])
+        self.choices = []
 
     async def _beat(self) -> None:
         while True:

@@ -74,6 +74,7 @@ class Responses(Plugin):
         yield
         for run in list(self._runs.values()):
             await run.cancel(Draining.CANCELLED)
+            run.buffer.drop()
 
     async def create(self, request: web.Request) -> web.StreamResponse:
         """Answer one request: with a response, with its events, or in the background."""
@@ -117,6 +118,7 @@ class Responses(Plugin):
         run = self._runs.pop(_key(name, client), None)
         if run is not None:
             await run.cancel()
+            run.buffer.drop()
         await self.keep(name, client, None)
         return json_response(wire.encode({"id": name, "object": "response", "deleted": True}), {})
 
@@ -187,7 +189,7 @@ class Responses(Plugin):
         while done and (
             len(self._runs) >= 2 * most or sum(r.buffer.bytes for r in self._runs.values()) > room
         ):
-            del self._runs[done.pop(0)]
+            self._runs.pop(done.pop(0)).buffer.drop()
         if len(self._runs) - len(done) >= most or sum(r.buffer.bytes for r in self._runs.values()) > room:
             raise RateLimited(
                 f"Too many background responses are in progress. The limit is {most} responses, with "

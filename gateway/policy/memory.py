@@ -1,0 +1,156 @@
+"""One account of the memory that requests hold: bodies, downloaded files, answers in buffers, background work.
+
+Sizes are estimates of what Python allocates, so each place that takes memory multiplies the bytes it sees by a factor
+of its own. Requests of less than `LARGE` bytes may use the whole limit; larger ones use four fifths of it, so that a
+few large requests do not shut out the many small ones. One client's requests together use half of the limit, except
+that a single request may use more.
+"""
+
+import sys
+from typing import Annotated
+
+from msgspec import Meta
+
+from gateway.errors import Overloaded
+
+LARGE = 256 * 1024
+"""Bytes from which on a request counts as large. A smaller answer or event is not counted."""
+_FOR_LARGE = 0.8
+"""Fraction of the limit that large requests may use."""
+_FOR_CLIENT = 0.5
+"""Fraction of the limit that the large requests of one client may use together."""
+_RETRY_AFTER = 2.0
+"""Seconds."""
+
+MemoryLimit = Annotated[
+    int,
+    Meta(
+        ge=2**20,
+        description="Bytes that requests may hold together: bodies and what decoding makes of them, downloaded files, "
+        "answers in buffers, background responses. Further requests are answered 503. One client gets at most half.",
+    ),
+]
+
+
+class MemoryAccount:
+    """Bytes that all requests hold."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.used = 0
+        """Held by requests in progress and by background work."""
+        self.unsent = 0
+        """Written to connections whose clients have not read it. Measured from time to time."""
+        self.refused = 0
+        """Requests that were answered 503."""
+        self._by_owner: dict[str, int] = {}
+
+    def open(self) -> "MemoryHold":
+        """Return a hold without memory."""
+        return MemoryHold(self)
+
+    def of(self, owner: str) -> int:
+        """Return the bytes of one client's large requests."""
+        return self._by_owner.get(owner, 0)
+
+    def check_large(self, hold: "MemoryHold", size: int) -> None:
+        """Raise Overloaded unless a large request may hold `size` bytes in all."""
+        others, owned = self.used - hold.size, self.of(hold.owner) - hold.owned
+        if not others and not self.unsent and size <= max(hold.admitted * 2, self.limit):
+            return
+        if self.unsent + others + size > self.limit * _FOR_LARGE or (
+            owned and owned + size > self.limit * _FOR_CLIENT
+        ):
+            raise self.refusal()
+
+    def refusal(self) -> Overloaded:
+        """Count a refusal, and return the error for it."""
+        self.refused += 1
+        return Overloaded(
+            "The gateway is overloaded: requests in progress hold all of its memory. Please try again later.",
+            retry_after=_RETRY_AFTER,
+        )
+
+    def own(self, hold: "MemoryHold", owned: int) -> None:
+        """Count `owned` bytes of a hold for its owner from now on."""
+        total = self.of(hold.owner) + owned - hold.owned
+        hold.owned = owned
+        if total:
+            self._by_owner[hold.owner] = total
+        else:
+            self._by_owner.pop(hold.owner, None)
+
+
+class MemoryHold:
+    """Bytes that one request holds."""
+
+    __slots__ = ("_account", "_owner", "admitted", "owned", "size")
+
+    def __init__(self, account: MemoryAccount) -> None:
+        self._account = account
+        self._owner = ""
+        self.size = 0
+        self.owned = 0
+        """Bytes that are counted for the owner: all of a large request, none of a small one."""
+        self.admitted = 0
+        """Bytes of the body. Alone in the gateway, a request may grow to twice as much whatever the limit."""
+
+    @classmethod
+    def uncounted(cls) -> "MemoryHold":
+        """Return a hold that no limit applies to."""
+        return cls(MemoryAccount(sys.maxsize))
+
+    @property
+    def owner(self) -> str:
+        """The client: the id of an issued key, or an address."""
+        return self._owner
+
+    @owner.setter
+    def owner(self, owner: str) -> None:
+        owned = self.owned
+        self._account.own(self, 0)
+        self._owner = owner
+        self._account.own(self, owned)
+
+    def admit(self, size: int) -> None:
+        """Take the bytes of a body. Raises Overloaded. A body alone in the gateway is always admitted."""
+        self.admitted = max(self.admitted, self.size + size)
+        self.take(size)
+
+    def take(self, size: int) -> None:
+        """Hold `size` more bytes. Raises Overloaded when the account is full."""
+        account, total = self._account, self.size + size
+        if total > LARGE:
+            account.check_large(self, total)
+            account.own(self, total)
+        elif account.used + account.unsent + size > account.limit and account.used > self.size:
+            raise account.refusal()
+        account.used += size
+        self.size = total
+
+    def give(self, size: int) -> None:
+        """Give `size` bytes back."""
+        self.size -= size
+        self._account.used -= size
+        if self.owned:
+            self._account.own(self, self.size if self.size > LARGE else 0)
+
+    def shrink(self, size: int) -> None:
+        """Give back what is held above `size` bytes."""
+        if self.size > size:
+            self.give(self.size - size)
+
+    def release(self) -> None:
+        """Give everything back."""
+        self.shrink(0)
+
+    def handed_over(self) -> "MemoryHold":
+        """Return a new hold of everything that this one held."""
+        successor = MemoryHold(self._account)
+        successor.owner, successor.admitted = self._owner, self.admitted
+        size, self.size = self.size, 0
+        owned = self.owned
+        self._account.own(self, 0)
+        successor.size = size
+        self._account.own(successor, owned)
+        return successor
