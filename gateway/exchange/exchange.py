@@ -5,9 +5,9 @@ back too early.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from time import time
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from aiohttp import web
 
@@ -22,6 +22,7 @@ from gateway.exchange.hedging import Hedging
 from gateway.exchange.offload import offload
 from gateway.exchange.recovery import Recovery
 from gateway.exchange.report import ExchangeReport
+from gateway.exchange.side_by_side import side_by_side
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.events import Event
 from gateway.gemini.resources import decode_count, encode_count
@@ -150,7 +151,7 @@ class Exchange:
         """Return the events of a whole answer. Raises GatewayError when a choice has none."""
         if len(choices) == 1:
             return await self._complete_choice(choices[0], 0, context, new)
-        answers = await _side_by_side(
+        answers = await side_by_side(
             [self._complete_choice(choice, i, context, new) for i, choice in enumerate(choices)]
         )
         return [event for events in answers for event in events]
@@ -224,7 +225,7 @@ class Exchange:
         self, choices: Sequence[Choice], context: RequestContext, reply: Reply, new: NewTranslator
     ) -> None:
         """Relay all choices side by side."""
-        await _side_by_side(
+        await side_by_side(
             [self._stream_one(choice, i, context, reply, new) for i, choice in enumerate(choices)]
         )
 
@@ -339,14 +340,3 @@ class Exchange:
         """End a stream with an error frame: its status has been sent."""
         report.fail(error)
         await reply.write(new(0).fail(error))
-
-
-async def _side_by_side(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """Return all results, in order. The first call that fails ends the others."""
-    tasks = [asyncio.create_task(call) for call in calls]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
+from gateway.exchange.side_by_side import end_all
+
 T = TypeVar("T")
 
 
@@ -43,9 +45,7 @@ class Race(Generic[T]):
                     self._tasks.append(asyncio.create_task(hedge))
             return await self._winner()
         finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await end_all(self._tasks)
             self._tasks = []  # their errors refer to the attempts, and those to the race
 
     async def _winner(self) -> T:

@@ -92,7 +92,10 @@ class Recovery:
             error, len(failures), self._budget, self._config, jitter, same=same, elsewhere=elsewhere
         )
         if isinstance(verdict, Fail):
-            raise verdict.error
+            try:
+                raise verdict.error
+            finally:
+                del error, verdict  # the error's traceback refers to them
         await asyncio.sleep(verdict.after)
 
     def answered(self, report: ExchangeReport, model: str) -> None:

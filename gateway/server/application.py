@@ -151,7 +151,7 @@ def _services(
 
 
 def _memory(config: GatewayConfig, before: Services | None) -> MemoryAccount:
-    """Return the account of the services before a reload, because requests in progress hold its memory, or a new one."""
+    """Return the account of the services before a reload, whose requests are still in progress, or a new one."""
     account = before.memory if before is not None else MemoryAccount(0)
     account.limit = config.limits.memory
     return account
@@ -160,7 +160,10 @@ def _memory(config: GatewayConfig, before: Services | None) -> MemoryAccount:
 def _checked(
     config: GatewayConfig, source: Source, before: Services | None
 ) -> tuple[CapabilityTable, KeyPool]:
-    """Return the capability table, and the key pool with the cooldowns of the one before. Raises ConfigError with all faults of valid values."""
+    """Return the capability table, and the key pool with the cooldowns of the one before.
+
+    Raises ConfigError with all faults of valid values.
+    """
     faults = contradictions(config, source)
     table, pool = CapabilityTable({}), KeyPool([], config.pool)
     try:

@@ -5,6 +5,9 @@ every surface alike, also on a connection that is closed but for what its client
 """
 
 import asyncio
+import fcntl
+import struct
+import termios
 from typing import NamedTuple
 
 from aiohttp import web
@@ -22,7 +25,7 @@ class _Progress(NamedTuple):
     request: int
     """Identity of the request whose answer is written."""
     taken: int
-    """Bytes of it that have left the buffer."""
+    """Bytes of it that have left all buffers."""
     since: float
 
 
@@ -51,7 +54,7 @@ class WriteDeadline:
             if transport is None or not size:
                 continue
             unsent += size
-            progress = _progress(connection, size, now)
+            progress = _progress(connection, size + _in_kernel(transport), now)
             before = self._waiting.get(connection)
             if before is not None and before[:2] == progress[:2]:
                 progress = before
@@ -73,3 +76,14 @@ def _progress(connection: RequestHandler, unsent: int, now: float) -> _Progress:
     if request is None:
         return _Progress(0, -unsent, now)
     return _Progress(id(request), request.writer.output_size - unsent, now)
+
+
+def _in_kernel(transport: asyncio.Transport) -> int:
+    """Return the bytes in the socket's own buffer, which is megabytes large (tcp(7), SIOCOUTQ)."""
+    try:
+        result = fcntl.ioctl(
+            transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, struct.pack("i", 0)
+        )
+    except OSError:
+        return 0
+    return int(struct.unpack("i", result)[0])

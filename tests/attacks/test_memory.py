@@ -4,7 +4,7 @@ import asyncio
 import gc
 import json
 import tracemalloc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -15,13 +15,16 @@ from gateway.policy.memory import MemoryAccount
 from tests.support.servers import Serve
 from tests.support.waiting import eventually
 
-SIZE = 2_000_000
+SIZE = 1_000_000
 """Bytes of a body."""
 FILL = "a" * SIZE
 MODEL = "gemini-2.5-flash"
 SURFACES: dict[str, tuple[str, dict[str, Any]]] = {
     "chat": ("/v1/chat/completions", {"model": MODEL, "messages": [{"role": "user", "content": FILL}]}),
-    "chat-n": ("/v1/chat/completions", {"model": MODEL, "n": 2, "messages": [{"role": "user", "content": FILL}]}),
+    "chat-n": (
+        "/v1/chat/completions",
+        {"model": MODEL, "n": 2, "messages": [{"role": "user", "content": FILL}]},
+    ),
     "chat-stream": (
         "/v1/chat/completions",
         {"model": MODEL, "stream": True, "messages": [{"role": "user", "content": FILL}]},
@@ -32,7 +35,10 @@ SURFACES: dict[str, tuple[str, dict[str, Any]]] = {
         "/v1/messages",
         {"model": MODEL, "max_tokens": 5, "messages": [{"role": "user", "content": FILL}]},
     ),
-    "count_tokens": ("/v1/messages/count_tokens", {"model": MODEL, "messages": [{"role": "user", "content": FILL}]}),
+    "count_tokens": (
+        "/v1/messages/count_tokens",
+        {"model": MODEL, "messages": [{"role": "user", "content": FILL}]},
+    ),
     "completions": ("/v1/completions", {"model": MODEL, "prompt": FILL}),
     "embeddings": ("/v1/embeddings", {"model": "gemini-embedding-001", "input": FILL}),
     "native": (f"/v1beta/models/{MODEL}:generateContent", {"contents": [{"parts": [{"text": FILL}]}]}),
@@ -41,9 +47,12 @@ SURFACES: dict[str, tuple[str, dict[str, Any]]] = {
         {"contents": [{"parts": [{"text": FILL}]}]},
     ),
 }
-BROKEN = {
+BROKEN: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "a model of the wrong type": lambda body: {**body, "model": 5},
-    "a value of the wrong type at the end": lambda body: {**body, "messages": body.get("messages", []) + [{"role": 5}]},
+    "a value of the wrong type at the end": lambda body: {
+        **body,
+        "messages": [*body.get("messages", []), {"role": 5}],
+    },
     "a text in place of a number": lambda body: {**body, "temperature": FILL},
     "an unknown role": lambda body: {**body, "messages": [{"role": "nobody", "content": FILL}]},
 }
@@ -143,8 +152,8 @@ class Posting:
 @pytest.fixture
 async def posting(serve: Serve, upstream: Upstream) -> AsyncIterator[Posting]:
     base = await serve.text(
-        f"upstream: {{base_url: '{upstream.url}', timeouts: {{idle: 0.3}}, retry: {{backoff: 0}}}}\n"
-        "limits: {body: 4194304}\nstream: {first_byte_grace: 5}\n"
+        f"upstream: {{base_url: '{upstream.url}', timeouts: {{idle: 0.1}}, retry: {{backoff: 0}}}}\n"
+        "limits: {body: 2097152}\nstream: {first_byte_grace: 5}\n"
     )
     tracemalloc.start()
     yield Posting(base, serve.app[SERVICES].memory)
@@ -175,5 +184,5 @@ async def test_a05_no_body_is_kept_whose_call_failed(
     for upstream.mood in UPSTREAM:
         kept[upstream.mood] = await posting.kept_of(path, data)
     upstream.mood = "is silent"
-    kept["the client leaves"] = await posting.kept_of(path, data, patience=0.15)
+    kept["the client leaves"] = await posting.kept_of(path, data, patience=0.05)
     assert {name: size for name, size in kept.items() if size > SIZE / 4} == {}

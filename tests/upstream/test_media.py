@@ -12,7 +12,8 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from gateway.errors import BadRequest
+from gateway.errors import BadRequest, Overloaded
+from gateway.policy.memory import MemoryAccount, MemoryHold
 from gateway.policy.ssrf import MediaConfig, check_url, is_public
 from gateway.upstream.media import MediaFetcher
 from tests.support.media_spellings import NOT_PUBLIC, hosts
@@ -48,7 +49,7 @@ async def server() -> AsyncIterator[Server]:
     result = Server()
     app = web.Application()
     app.router.add_get("/{path:.*}", result.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     result.port = runner.addresses[0][1]
@@ -106,7 +107,7 @@ async def test_a_file_comes_with_its_type(server: Server) -> None:
     assert (blob.mime_type, base64.b64decode(blob.data)) == ("image/png", PNG)
 
 
-async def test_a_large_file_is_encoded_off_the_loop(server: Server) -> None:
+async def test_a_large_file_is_encoded_as_it_arrives(server: Server) -> None:
     data = PNG + bytes(400_000)
     server.answers["/x"] = lambda _: web.Response(body=data, content_type="application/octet-stream")
     blob = await fetch(f"{server.url}/x", **OPEN)
@@ -288,3 +289,127 @@ async def test_the_check_of_types_refuses_what_gemini_does_not_read(
         "its type is not one that Gemini reads",
         "its bytes do not match its type",
     )
+
+
+@pytest.mark.row("A6")
+async def test_a06_a_request_may_name_so_many_files_only(server: Server) -> None:
+    async with MediaFetcher(MediaConfig(files=3), **OPEN) as fetcher:
+        with pytest.raises(BadRequest, match=r"at most 3 .*media\.files") as caught:
+            await fetcher.fetch({f"{server.url}/{i}": f"messages[{i}]" for i in range(4)})
+
+    assert caught.value.param == "messages[3]"
+    assert server.seen == []
+
+
+@pytest.mark.row("A6")
+@pytest.mark.parametrize("announced", [True, False])
+async def test_a06_all_files_together_have_a_limit(server: Server, *, announced: bool) -> None:
+    data = PNG + bytes(100_000)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if announced:
+            return web.Response(body=data, content_type="image/png")
+        response = web.StreamResponse(headers={"Content-Type": "image/png"})
+        await response.prepare(request)
+        await response.write(data)
+        return response
+
+    for i in range(5):
+        server.answers[f"/{i}"] = answer
+    async with MediaFetcher(MediaConfig(total=350_000), **OPEN) as fetcher:
+        urls = {f"{server.url}/{i}": "at" for i in range(5)}
+        with pytest.raises(BadRequest, match="larger than 350000 bytes together"):
+            await fetcher.fetch(urls)
+        assert len(await fetcher.fetch(dict(list(urls.items())[:3]))) == 3
+
+
+@pytest.mark.row("A6")
+async def test_a06_the_first_failure_ends_the_other_downloads(server: Server) -> None:
+    begun, left = asyncio.Event(), asyncio.Event()
+
+    async def hang(_: web.Request) -> web.Response:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            left.set()
+        raise AssertionError
+
+    async def fail(_: web.Request) -> web.Response:
+        await begun.wait()
+        return web.Response(status=404)
+
+    server.answers = {"/hang": hang, "/fail": fail}
+    async with MediaFetcher(MediaConfig(), **OPEN) as fetcher, asyncio.timeout(5):
+        with pytest.raises(BadRequest, match="answered 404"):
+            await fetcher.fetch({f"{server.url}/hang": "a", f"{server.url}/fail": "b"})
+        await left.wait()
+
+
+@pytest.mark.row("A6")
+async def test_a06_a_client_that_leaves_ends_its_downloads(server: Server) -> None:
+    begun, left = asyncio.Event(), asyncio.Event()
+
+    async def hang(_: web.Request) -> web.Response:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            left.set()
+        raise AssertionError
+
+    server.answers = {"/hang": hang}
+    async with MediaFetcher(MediaConfig(), **OPEN) as fetcher, asyncio.timeout(5):
+        task = asyncio.create_task(fetcher.fetch({f"{server.url}/hang": "a"}))
+        await begun.wait()
+        task.cancel()
+        await left.wait()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+@pytest.mark.row("A6")
+async def test_a06_one_client_leaves_places_to_others(server: Server) -> None:
+    held = asyncio.Event()
+
+    async def hang(_: web.Request) -> web.Response:
+        await held.wait()
+        return web.Response(body=PNG, content_type="image/png")
+
+    server.answers = {f"/{i}": hang for i in range(64)}
+    account = MemoryAccount(10**9)
+
+    def hold(owner: str) -> MemoryHold:
+        result = account.open()
+        result.owner = owner
+        return result
+
+    async with MediaFetcher(MediaConfig(concurrent=8, per_client=3), **OPEN) as fetcher, asyncio.timeout(5):
+        first = [
+            asyncio.create_task(fetcher.fetch({f"{server.url}/{i}": "a" for i in part}, hold("greedy")))
+            for part in (range(32), range(32, 64))
+        ]
+        while len(server.seen) < 3:
+            await asyncio.sleep(0.005)
+        assert await fetcher.fetch({f"{server.url}/x": "a"}, hold("other"))
+        assert len([path for path in server.seen if path != "/x"]) == 3
+        held.set()
+        assert [len(files) for files in await asyncio.gather(*first)] == [32, 32]
+        assert fetcher._clients == {}
+
+
+@pytest.mark.row("A6")
+async def test_a06_what_arrives_is_accounted_for(server: Server) -> None:
+    server.answers = {
+        f"/{i}": lambda _: web.Response(body=PNG + bytes(500_000), content_type="image/png") for i in range(4)
+    }
+    account = MemoryAccount(4_000_000)
+    hold, other = account.open(), account.open()
+    other.take(1)
+    async with MediaFetcher(MediaConfig(), **OPEN) as fetcher:
+        await fetcher.fetch({f"{server.url}/{i}": "a" for i in range(2)}, hold)
+        assert hold.size == account.used - 1 == 3 * 2 * (len(PNG) + 500_000)
+        with pytest.raises(Overloaded):
+            await fetcher.fetch({f"{server.url}/{i}": "a" for i in range(2, 4)}, hold)
+    hold.release()
+    assert account.used == 1

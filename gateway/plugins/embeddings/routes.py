@@ -12,6 +12,7 @@ from gateway.errors import UpstreamError
 from gateway.exchange.context import RequestContext
 from gateway.exchange.delivery import answer_headers, json_response
 from gateway.exchange.request_body import read_body
+from gateway.exchange.side_by_side import side_by_side
 from gateway.gemini.resources import (
     BatchEmbedContentsRequest,
     BatchEmbedContentsResponse,
@@ -98,7 +99,7 @@ class Embeddings(Plugin):
                     usage=lambda answer: answer.usage_metadata, model=model,
                 )  # fmt: skip
 
-        return list(await asyncio.gather(*map(send, batches)))
+        return await side_by_side([send(batch) for batch in batches])
 
 
 def _detokenizer(name: str) -> Detokenizer:

@@ -26,8 +26,8 @@ _HEARTBEAT = 15.0
 STALE = 4 * _HEARTBEAT
 """Seconds without a heartbeat after which the process that makes a response is taken for dead."""
 
-Store = Callable[[Object], Awaitable[None]]
-"""Stores a response with its input: `response`, `input`, `items` (input and output), `beat` (Unix seconds)."""
+Store = Callable[[str, Object], Awaitable[None]]
+"""Stores under an id a response with its input: `response`, `input`, `items` (of both), `beat` (Unix seconds)."""
 
 
 class PreparedResponse(msgspec.Struct, frozen=True):
@@ -139,12 +139,13 @@ class ResponseRun:
             return
         response, items = self.response, self._prepared.items
         await self._store(
+            self.name,
             {
                 "response": response,
                 "input": items,
                 "items": [*items, *response["output"]],
                 "beat": time.time(),
-            }
+            },
         )
 
 

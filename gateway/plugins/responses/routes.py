@@ -81,7 +81,9 @@ class Responses(Plugin):
         async with self.services.enter(request, "responses") as context:
             client, prepared = context.client, await self._prepare(request, context)
             run = ResponseRun(
-                prepared, self.services, lambda kept: self.keep(run.name, client, kept, heavy=prepared.heavy)
+                prepared,
+                self.services,
+                lambda name, kept: self.keep(name, client, kept, heavy=prepared.heavy),
             )
             if prepared.body.background:
                 return await self._in_background(request, context, run, prepared)
