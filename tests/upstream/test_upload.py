@@ -32,8 +32,8 @@ class NotReading:
                 self.received += len(data)
         except ConnectionError:
             pass
-        self.lost.set()
         writer.close()
+        self.lost.set()
 
 
 @pytest.fixture
@@ -101,14 +101,17 @@ async def test_u50_an_answer_before_the_end_of_the_body_is_read() -> None:
             b"HTTP/1.1 413 x\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s"
             % (len(body), body)
         )
-        await writer.drain()
         writer.close()
+        answered.set()
 
+    answered = asyncio.Event()
     server = await asyncio.start_server(answer, "127.0.0.1", 0, limit=1024)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with GeminiClient(config(url, 30)) as client, asyncio.timeout(5):
         with pytest.raises(Exception) as caught:  # noqa: PT011 - its status is what counts
             await client.send(call(20 * MB), "k")
+        await answered.wait()
+        await asyncio.sleep(0)
     assert getattr(caught.value, "status", None) == 413
     server.close()
 
