@@ -47,6 +47,7 @@ class Attempt:
     """Whether a part of the answer has arrived: a refusal after it does not make the call free."""
     status = 200
     """Google's status, where no error has one."""
+    _failure: GatewayError | None = None
     _lease: Lease | None = None
     _intent = ""
     """The id of the call in the ledger."""
@@ -74,6 +75,10 @@ class Attempt:
         """Note the counts of an answer, also of one that fails or ends early."""
         self.counts, self.is_counted, self.is_answered = reader.counts, reader.is_counted, reader.begun
 
+    def fail(self, error: GatewayError) -> None:
+        """Note an error inside an answer that is passed on as it is."""
+        self._failure = error
+
     async def __aenter__(self) -> Self:
         ledger, client = self._accounting.ledger, self._client
         if not client.id and ledger is None:
@@ -98,7 +103,7 @@ class Attempt:
         self._accounting.statistics.called(self._target.model)
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
-        failed = error if isinstance(error, GatewayError) else None
+        failed = error if isinstance(error, GatewayError) else self._failure if error is None else None
         if failed is not None:
             why = cause(failed)
             self._report.failures.append(why)

@@ -111,7 +111,7 @@ _MESSAGES: tuple[tuple[int, re.Pattern[str], _Meaning], ...] = (
     (
         404,
         re.compile(
-            r"(This model )?models/[\w.@/-]+ is (not found for|no longer available|not supported for)"
+            r"(?s)(This model )?models/.{1,300}? is (not found for|no longer available|not supported for)"
         ),
         _Meaning(NotFound, "model_not_found", param="model"),
     ),

@@ -7,6 +7,7 @@ import msgspec
 from multidict import CIMultiDict
 
 from gateway.errors import GatewayError, scrub
+from gateway.gemini.errors import from_status
 from gateway.gemini.grounding import searches
 from gateway.gemini.sse import SSEDecoder
 from gateway.gemini.usage import NO_USAGE, TokenCounts, is_whole, merge, token_counts
@@ -97,6 +98,8 @@ class UsageReader:
         """The last message had counts."""
         self._readable = self._decoder is not None
         self._complete = False
+        self.failure: GatewayError | None = None
+        """The error that Google has sent inside the answer."""
 
     def feed(self, data: bytes) -> None:
         """Read a piece of the answer."""
@@ -141,6 +144,7 @@ class UsageReader:
                 continue
             if message.error is not None:
                 self._readable = False
+                self.failure = self.failure or from_status(message.error.code, message.error)
             self._note_ends(message)
             candidates = message.candidates or ()
             self._grounding += [c.grounding_metadata for c in candidates if c.grounding_metadata]

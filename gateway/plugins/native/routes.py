@@ -166,6 +166,8 @@ async def _answer(answer: Forwarded, call: NativeCall, attempt: Attempt, relay: 
         if call.model and answer.status == 200:
             counts = usage.close() if complete else usage.counts
             attempt.count(counts, whole=usage.is_counted)
+            if usage.failure is not None:
+                attempt.fail(usage.failure)
 
 
 async def _body(request: web.Request, headers: CIMultiDict[str]) -> Payload:
