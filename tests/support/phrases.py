@@ -48,7 +48,7 @@ def _piece(op: Any, value: Any) -> Iterator[str]:
 def _member(value: Any) -> str:
     op, first = value[0]
     if op is sre.CATEGORY:
-        return _CATEGORIES[first]
+        return _CATEGORIES.get(first, "x")
     return chr(first if op is sre.LITERAL else first[0])
 
 
