@@ -13,7 +13,6 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from gateway.errors import GatewayError
 from gateway.gemini import errors, remedies
 from gateway.gemini.errors import from_response
 from gateway.plugin import SERVICES
@@ -111,14 +110,19 @@ class Echo:
         self.refusal = planted(HARMLESS)["a name"]
         self.form = "status"
         """How the refusal arrives: with its `status`, in an `array`, or `inside` a 200."""
+        self.only = ""
+        """The key that is refused, if it is one only; `first` for the one that comes first."""
         self.keys: list[str] = []
         """Keys of the calls that were refused."""
         self.bodies: list[str] = []
         """The other bodies."""
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        text = await request.text()
-        if "PLANT" not in text and "PLANT" not in request.path:
+        text, key = await request.text(), request.headers["x-goog-api-key"]
+        is_planted = "PLANT" in text or "PLANT" in request.path
+        if is_planted and self.only == "first":
+            self.only = key
+        if not is_planted or self.only not in ("", key):
             self.bodies.append(text)
             answer = good()
             if "embed" in request.path:
@@ -128,7 +132,7 @@ class Echo:
                 data = b"data: " + answer.body + b"\r\n\r\n"
                 return web.Response(body=data, headers={"Content-Type": "text/event-stream"})
             return answer
-        self.keys.append(request.headers["x-goog-api-key"])
+        self.keys.append(key)
         body = json.dumps(self.refusal.body())
         if self.form == "inside" and "stream" in request.path:
             headers = {"Content-Type": "text/event-stream"}
@@ -231,6 +235,30 @@ async def test_a01_a02_on_every_surface_a_phrase_costs_one_call_and_no_key(
     assert await victim_bodies(team, echo, victim) == before
     assert pool_states(serve) == {"ready"}
     assert [line for line in event_lines if line["event"] == "pool"] == []
+
+
+LEAKED = Refusal(403, "Your API key was reported as leaked. Please use another API key.")
+
+
+@pytest.mark.row("A1")
+@pytest.mark.parametrize("form", ["status", "array", "inside"])
+@pytest.mark.parametrize("surface", SURFACES)
+async def test_a01_on_every_surface_a_refused_key_is_noticed(
+    team: Team, serve: Serve, echo: Echo, surface: str, form: str
+) -> None:
+    """The counterpart: what Google really says of a key is believed, in every form that its errors have."""
+    if form == "inside" and "stream" not in surface:
+        pytest.skip("an error inside a 200 is an event of a stream")
+    key = team.issue()
+    await team.start()
+    path, body = SURFACES[surface]
+    echo.form, echo.refusal, echo.only = form, LEAKED, "first"
+    for _ in range(3):
+        status, text = await post(team.base, path, key, body)
+        assert status in ((200, 403) if "native" in surface else (200,)), text
+
+    assert echo.keys == [echo.only] * (2 if surface == "chat n" else 1)
+    assert pool_states(serve) == {"ready", "leaked"}
 
 
 @pytest.mark.row("A1", "A2")
@@ -465,7 +493,3 @@ def test_the_page_names_every_place_that_decides() -> None:
         assert f"`{name}`" in section
         assert hasattr(errors, name) or hasattr(remedies, name)
     assert {module for module, _ in DECIDING} <= set(re.findall(r"`([a-z_]+/[a-z_]+\.py)`", section))
-
-
-def test_a_gateway_error_has_no_fault_of_its_own() -> None:
-    assert GatewayError("API key not valid").key_fault is None
