@@ -1,8 +1,9 @@
 """Rules for repeating a failed upstream call.
 
-Only before the first byte went to the client, at most four attempts, and only from a budget that successes earn, so
-that retries do not multiply the load in an outage (https://sre.google/sre-book/handling-overload/, "retry budget").
-The backoff is exponential with full jitter
+Only before the first byte went to the client, at most five attempts as shipped, and only from a budget that successes
+earn, so that retries do not multiply the load in an outage (https://sre.google/sre-book/handling-overload/, "retry
+budget").
+The backoff doubles once, with full jitter
 (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
 """
 
@@ -20,12 +21,14 @@ from gateway.errors import (
     UpstreamUnreachable,
 )
 
-_EARNED = 0.5
-"""Retries that one success earns."""
+_EARNED = 0.6
+"""Retries that one success earns: with three of ten calls failing, 0.43 are needed."""
 _CAPACITY = 20.0
 """Retries that can be saved up; also what a process starts with."""
 _MAX_DELAY = 4.0
 """Seconds of a `retryDelay` that the gateway waits itself; longer ones are left to the client."""
+_MAX_BACKOFF = 2
+"""Times `backoff`. A client that waits for all attempts waits less than two seconds with shipped settings."""
 _MAX_RECONNECT = 0.1
 """Seconds before another connection is tried: a refused one costs the upstream nothing."""
 
@@ -34,10 +37,15 @@ class RetryConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Retries of failed upstream calls, before anything was sent to the client."""
 
     attempts: Annotated[
-        int, Meta(ge=1, le=4, description="Most calls for one request, the first included.")
-    ] = 4
+        int, Meta(ge=1, le=8, description="Most calls for one request, the first included.")
+    ] = 5
     backoff: Annotated[
-        float, Meta(ge=0, le=10, description="Seconds before the first retry; doubles, with full jitter.")
+        float,
+        Meta(
+            ge=0,
+            le=10,
+            description="Seconds before the first retry, doubled for later ones, with full jitter.",
+        ),
     ] = 0.25
 
 
@@ -99,7 +107,7 @@ def judge(
     if error.retry_after is not None:
         return Retry(error.retry_after)
     longest = _MAX_RECONNECT if isinstance(error, UpstreamUnreachable) else math.inf
-    return Retry(jitter * min(longest, config.backoff * 2 ** (attempt - 1)))
+    return Retry(jitter * min(longest, config.backoff * min(attempt, _MAX_BACKOFF)))
 
 
 def _is_transient(error: GatewayError) -> bool:

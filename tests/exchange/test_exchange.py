@@ -88,7 +88,7 @@ async def test_an_empty_stream_is_tried_again_and_then_a_502(
     )
 
     assert (status, json.loads(text)["error"]["code"]) == (502, "upstream_incomplete")
-    assert fake.calls == 4
+    assert fake.calls == 5
 
 
 @pytest.mark.parametrize("streamed", [True, False])

@@ -93,4 +93,4 @@ def test_elsewhere_an_attempt_is_immediate_and_free() -> None:
 
 
 def test_defaults() -> None:
-    assert RetryConfig() == RetryConfig(attempts=4, backoff=0.25)
+    assert RetryConfig() == RetryConfig(attempts=5, backoff=0.25)
