@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from time import time
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -156,9 +157,17 @@ class Services:
         """Whether a field that would change the answer is refused instead of noted (`compat: strict`)."""
         return self.config.compat == "strict"
 
-    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        """Run work in the background. A drain waits for it, and cancels what takes too long. A failure is logged."""
+    def spawn(
+        self, work: Coroutine[Any, Any, None], name: str, client: Client | None = None
+    ) -> asyncio.Task[None]:
+        """Run work in the background. A drain waits for it, and cancels what takes too long. A failure is logged.
+
+        Work for a client with an issued key is cancelled when the key is revoked or expires.
+        """
         task = asyncio.create_task(work, name=name)
+        if client is not None and client.id:
+            self.access.begin(client, task)
+            task.add_done_callback(partial(self.access.end, client))
         self.running.add(task)
         task.add_done_callback(self.running.discard)
         task.add_done_callback(_log_failure)
@@ -212,6 +221,8 @@ class Entry:
             request[ERROR_RENDERER] = errors
         self._token = ""
         """Names the request among the client's concurrent ones."""
+        self._task: asyncio.Task[Any] | None = None
+        """Set for an issued key, with which it ends."""
 
     async def __aenter__(self) -> RequestContext:
         services, request = self._services, self._request
@@ -230,19 +241,40 @@ class Entry:
                 context.report.cached = "miss" if cache else "off"
                 self._context = request[CONTEXT] = structs.replace(context, cache=cache)
             if client.id:
+                self._task = asyncio.current_task()
+                if self._task is not None:
+                    services.access.begin(client, self._task)
                 await self._take_limits(client)
         except BaseException:
             await self._leave()
             raise
         return self._context
 
+    def hand_over(self) -> Callable[[], Awaitable[None]]:
+        """Keep the client's place for work that goes on after the request. Return what gives the place back.
+
+        If the client's key is revoked, that work is cut instead of the request, which sees it end.
+        """
+        self._end_work()
+        token, self._token = self._token, ""
+        return partial(self._give_back, token)
+
     async def __aexit__(self, *_: object) -> None:
         await self._leave()
 
     async def _leave(self) -> None:
         self._services.admission.leave()
-        if self._token:
-            await self._services.counters.leave(self._context.client.id, self._token)
+        self._end_work()
+        await self._give_back(self._token)
+
+    def _end_work(self) -> None:
+        if self._task is not None:
+            self._services.access.end(self._context.client, self._task)
+            self._task = None
+
+    async def _give_back(self, token: str) -> None:
+        if token:
+            await self._services.counters.leave(self._context.client.id, token)
 
     async def _take_limits(self, client: Client) -> None:
         """Count the request against the client's own limits. Raises RateLimited."""

@@ -11,6 +11,7 @@ from typing import Protocol
 from msgspec import Struct, field, structs
 
 from gateway.errors import GatewayError, RateLimited
+from gateway.exchange.context import RequestContext
 from gateway.exchange.cost import MOST_OUTPUT, UNKNOWN_COST, CostEstimate, call_cost
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.capabilities import CapabilityTable
@@ -21,7 +22,7 @@ from gateway.policy.access import Client
 from gateway.policy.keypool import KeyPool, PoolUpdate
 from gateway.policy.ledger import Intent, Settlement
 from gateway.policy.pricing import Prices
-from gateway.policy.rate_limits import Window
+from gateway.policy.rate_limits import Window, windows
 from gateway.store.rate_counters import Counters
 
 _LONG_WAIT = 60
@@ -82,6 +83,24 @@ class CallAccounting(Struct, frozen=True):
     def most_output(self, model: str) -> int:
         """Return the most tokens that a model writes for one candidate."""
         return self.capability_table.of(model).output_tokens or MOST_OUTPUT
+
+    async def take_calls(self, context: RequestContext, calls: int) -> None:
+        """Count a request's calls of Gemini against its client's limits. The request itself has counted as one.
+
+        Raises RateLimited. A request that needs more calls than a limit allows should not be tried again.
+        """
+        client = context.client
+        limits = windows(client.rules, "requests") if client.id and calls > 1 else ()
+        if not limits:
+            return
+        wanted = [(window, calls - 1) for window in limits]
+        taken = await self.counters.take(client.id, wanted, time())
+        context.report.limits += taken.states
+        if taken.blocked is not None:
+            error = limit_reached(taken.blocked, taken.retry_after)
+            error.message += f" This request needs {calls}."
+            error.should_retry = False if calls > taken.blocked.limit else error.should_retry
+            raise error
 
     def probe_pool(
         self, error: GatewayError, client: Client, model: str, project: str = ""

@@ -29,7 +29,7 @@ from gateway.gemini.resources import decode_count, encode_count
 from gateway.gemini.stream_translator import StreamTranslator, decode, readable
 from gateway.gemini.thought_signatures import Signed
 from gateway.gemini.turn_reader import TurnReader
-from gateway.gemini.usage import token_counts
+from gateway.gemini.usage import is_whole, token_counts
 from gateway.gemini.wire import UsageMetadata
 from gateway.store.state_stores import StateStores
 from gateway.upstream.client import Forwarded, GeminiClient
@@ -93,22 +93,27 @@ class Exchange:
         usage: Callable[[T], UsageMetadata | None] = lambda _: None,
         model: str = "",
         project: str = "",
-        cost: CostEstimate = UNKNOWN_COST,
+        cost: CostEstimate | None = None,
     ) -> T:
         """Return the decoded answer of a call that generates nothing, such as embeddings or a list of models.
 
-        Without a body it is a GET. Retried as any other call. `cost` is the most that it costs; nothing for a call that
-        Google does not bill. Raises GatewayError.
+        Without a body it is a GET. Retried as any other call. `cost` is the most that it costs: unless it is given, as
+        much as the model can write for the body's bytes, and nothing for lists and counts. Raises GatewayError.
         """
         failures: list[type[GatewayError]] = []
         report = context.report
+        if cost is None:
+            is_free = body is None or path.endswith(":countTokens")
+            most_output = self.accounting.most_output(model)
+            cost = UNKNOWN_COST if is_free else CostEstimate(len(body or b""), most_output)
         target = Target(model, cost, project=project)
         while True:
             try:
                 async with open_attempt(self.accounting, context, target) as attempt:
                     answer = readable(await self._upstream.ask(path, body, attempt.key, context.memory), read)
                     if (counts := usage(answer)) is not None:
-                        attempt.count(token_counts(counts))
+                        is_input_told = counts.prompt_token_count is not None and not cost.output
+                        attempt.count(token_counts(counts), whole=is_input_told or is_whole(counts))
             except GatewayError as error:
                 forget_frames(error)
                 report.upstream_status = error.upstream_status or report.upstream_status
@@ -151,6 +156,7 @@ class Exchange:
         """Return the events of a whole answer. Raises GatewayError when a choice has none."""
         if len(choices) == 1:
             return await self._complete_choice(choices[0], 0, context, new)
+        await self.accounting.take_calls(context, len(choices))
         answers = await side_by_side(
             [self._complete_choice(choice, i, context, new) for i, choice in enumerate(choices)]
         )
@@ -164,6 +170,7 @@ class Exchange:
             if len(choices) == 1:
                 await self._stream_one(choices[0], 0, context, reply, new)
             else:
+                await self.accounting.take_calls(context, len(choices))
                 await self._stream_choices(choices, context, reply, new)
         except GatewayError as error:
             if not reply.begun:

@@ -3,6 +3,8 @@
 Documented at https://ai.google.dev/api/embeddings, https://ai.google.dev/api/models and https://ai.google.dev/api/tokens.
 """
 
+from collections.abc import Callable
+
 import msgspec
 from msgspec import Struct
 
@@ -78,3 +80,20 @@ encode = msgspec.json.Encoder().encode
 decode_count = msgspec.json.Decoder(CountTokensResponse).decode
 decode_embeddings = msgspec.json.Decoder(BatchEmbedContentsResponse).decode
 decode_page = msgspec.json.Decoder(ModelPage).decode
+
+
+def allowed_models(answer: bytes, allows: Callable[[str], bool]) -> bytes:
+    """Return a list of models without those that the client may not use. Anything else is returned as it is."""
+    try:
+        body = msgspec.json.decode(answer)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return answer
+    models = body.get("models") if isinstance(body, dict) else None
+    if not isinstance(models, list):
+        return answer
+    body["models"] = [
+        entry
+        for entry in models
+        if isinstance(entry, dict) and allows(str(entry.get("name", "")).removeprefix("models/"))
+    ]
+    return msgspec.json.encode(body)

@@ -9,12 +9,12 @@ import hashlib
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Protocol
 from urllib.parse import unquote
 
 from msgspec import Meta, Struct
 
-from gateway.errors import BadRequest, Unauthorized
+from gateway.errors import BadRequest, Revoked, Unauthorized
 from gateway.policy.client_rules import Rules
 
 _KEY = re.compile(r"[!-~]{1,512}")
@@ -70,14 +70,56 @@ class Client(Struct, frozen=True):
     rules: Rules = Rules()
 
 
+class Work(Protocol):
+    """A task that is made for a client."""
+
+    def cancel(self, msg: str) -> object:
+        """Cancel it, with a message for the one who awaits it."""
+
+
 class Access:
-    """The issued keys that are accepted, and whether other keys are."""
+    """The issued keys that are accepted, whether other keys are, and the work in progress for each issued key."""
 
     def __init__(self, config: AuthConfig, *, pooled: bool) -> None:
         self._passthrough = config.passthrough
         self._pooled = pooled
-        self.issued: Mapping[str, ClientKey] = {}
-        """By the SHA-256 of the key. Replaced as a whole when keys change."""
+        self._work: dict[str, set[Work]] = {}
+        """By the id of the key."""
+        self.issued = {}
+
+    @property
+    def issued(self) -> Mapping[str, ClientKey]:
+        """The issued keys by the SHA-256 of the key. Replaced as a whole when keys change."""
+        return self._issued_keys
+
+    @issued.setter
+    def issued(self, keys: Mapping[str, ClientKey]) -> None:
+        self._issued_keys = keys
+        self._by_id = {key.id: key for key in keys.values()}
+
+    def begin(self, client: Client, work: Work) -> None:
+        """Note work for an issued key, which ends when the key does."""
+        self._work.setdefault(client.id, set()).add(work)
+
+    def end(self, client: Client, work: Work) -> None:
+        """Note that work has ended."""
+        works = self._work.get(client.id)
+        if works is not None:
+            works.discard(work)
+            if not works:
+                del self._work[client.id]
+
+    def cut(self, now: float) -> dict[str, int]:
+        """Cancel the work for keys that were revoked or have expired. Return its amount by the id of the key."""
+        result: dict[str, int] = {}
+        for key_id, works in list(self._work.items()):
+            key = self._by_id.get(key_id)
+            if key is None or key.fault(now) is not None:
+                result[key_id] = len(works)
+                del self._work[key_id]
+                for work in works:
+                    work.cancel(Revoked.CANCELLED)
+        return result
 
     def identify(self, headers: Mapping[str, str], now: float) -> Client:
         """Return the client of a request.
@@ -91,7 +133,8 @@ class Access:
 
     def holder(self, key_id: str, now: float) -> Client:
         """Return the client with the issued key of an id. Raises Unauthorized for a key that cannot be used."""
-        key_hash = next((hash_ for hash_, key in self.issued.items() if key.id == key_id), "")
+        key = self._by_id.get(key_id)
+        key_hash = key.hash if key is not None else ""
         return self._issued(Client("", key_hash[:8], key_hash), now)
 
     def _issued(self, client: Client, now: float) -> Client:

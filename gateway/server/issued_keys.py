@@ -1,4 +1,4 @@
-"""Issued keys, kept equal to the ledger's table while the application runs."""
+"""Issued keys, kept equal to the ledger's table while the application runs. Work for a key ends with the key."""
 
 import asyncio
 from time import time
@@ -53,6 +53,12 @@ class IssuedKeys:
             if revision > self._revision:  # a concurrent refresh may have loaded a later one
                 self._access.issued = {key.hash: key for key in keys}
                 self._revision = revision
+                self._cut()
+
+    def _cut(self) -> None:
+        """End the requests and background work of keys that were revoked or have expired."""
+        for key_id, requests in self._access.cut(time()).items():
+            self._report(f"{key_id} is revoked or has expired: {requests} requests in progress were cut")
 
     def _reconcile(self) -> None:
         """Settle the calls of a process that died."""
@@ -69,6 +75,7 @@ class IssuedKeys:
         reported = ""
         while True:
             await asyncio.sleep(_POLL)
+            self._cut()
             try:
                 await self.refresh()
                 reported = ""

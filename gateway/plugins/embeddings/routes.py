@@ -10,6 +10,7 @@ from gateway.conversation.field_policy import FieldPolicies, review
 from gateway.conversation.notes import Notes
 from gateway.errors import UpstreamError
 from gateway.exchange.context import RequestContext
+from gateway.exchange.cost import CostEstimate
 from gateway.exchange.delivery import answer_headers, json_response
 from gateway.exchange.request_body import read_body
 from gateway.exchange.side_by_side import side_by_side
@@ -89,6 +90,7 @@ class Embeddings(Plugin):
         self, batches: list[BatchEmbedContentsRequest], model: str, context: RequestContext
     ) -> list[BatchEmbedContentsResponse]:
         """Send all batches, a few at a time. Return the answers in the order of the batches."""
+        await self.services.exchange.accounting.take_calls(context, len(batches))
         places = asyncio.Semaphore(_CONCURRENT_BATCHES)
         path = f"models/{model}:batchEmbedContents"
 
@@ -96,10 +98,16 @@ class Embeddings(Plugin):
             async with places:
                 return await self.services.exchange.ask(
                     path, encode_batch(batch), context, decode_embeddings,
-                    usage=lambda answer: answer.usage_metadata, model=model,
+                    usage=lambda answer: answer.usage_metadata, model=model, cost=_cost(batch),
                 )  # fmt: skip
 
         return await side_by_side([send(batch) for batch in batches])
+
+
+def _cost(batch: BatchEmbedContentsRequest) -> CostEstimate:
+    """Return the most that a batch costs: its texts, each with its first and last token."""
+    texts = [part.text or "" for request in batch.requests for part in request.content.parts or ()]
+    return CostEstimate(sum(len(text.encode()) + 2 for text in texts))
 
 
 def _detokenizer(name: str) -> Detokenizer:

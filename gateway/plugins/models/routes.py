@@ -10,7 +10,7 @@ from yarl import URL
 from gateway.errors import NotFound
 from gateway.exchange.context import RequestContext
 from gateway.exchange.delivery import json_response
-from gateway.gemini.resources import ModelRecord, decode_page
+from gateway.gemini.resources import ModelRecord, allowed_models, decode_page
 from gateway.plugin import Plugin, Services
 from gateway.plugins.models.response import anthropic_model, model, model_list, with_aliases
 from gateway.plugins.models.wire import Model, encode
@@ -47,7 +47,8 @@ class Models(Plugin):
         """Answer with the whole list, or with Google's own bytes for clients that send `x-goog-api-key`."""
         if "x-goog-api-key" in request.headers and "Authorization" not in request.headers:
             return await self._google_page(request)
-        models = await self._models(request)
+        async with self.services.enter(request, "models") as context:
+            models = await self._models(context)
         return json_response(encode(model_list(models, anthropic="anthropic-version" in request.headers)), {})
 
     async def show_model(self, request: web.Request) -> web.Response:
@@ -55,7 +56,9 @@ class Models(Plugin):
         name = request.match_info["id"]
         for namespace in ("models/", "google/", "gemini/"):
             name = name.removeprefix(namespace)
-        for entry in await self._models(request):
+        async with self.services.enter(request, "models") as context:
+            models = await self._models(context)
+        for entry in models:
             if entry.id == name:
                 anthropic = "anthropic-version" in request.headers
                 return json_response(encode(anthropic_model(entry) if anthropic else entry), {})
@@ -67,14 +70,14 @@ class Models(Plugin):
 
     async def _google_page(self, request: web.Request) -> web.Response:
         """Answer with one page as Google sent it."""
-        context = self.services.identify(request)
         query = {k: v for k, v in request.rel_url.query.items() if k in ("pageSize", "pageToken")}
         path = str(URL("models").with_query(query)) if query else "models"
-        return json_response(await self.services.exchange.ask(path, None, context, bytes), {})
+        async with self.services.enter(request, "models") as context:
+            page, rules = await self.services.exchange.ask(path, None, context, bytes), context.client.rules
+        return json_response(allowed_models(page, rules.allows) if rules.models else page, {})
 
-    async def _models(self, request: web.Request) -> list[Model]:
+    async def _models(self, context: RequestContext) -> list[Model]:
         """Return the models this client may use, from the cache while the entry is fresh."""
-        context = self.services.identify(request)
         client = context.client
         now = monotonic()
         cached = self._cache.get(client.scope)

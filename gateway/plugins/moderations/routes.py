@@ -50,10 +50,10 @@ class Moderations(Plugin):
             body = data.decode(wire.decode_request)
             notes = Notes(strict=self.services.strict)
             review(data.fields, MODERATIONS, notes)
+            inputs = conversations(body)
+            await self.services.exchange.accounting.take_calls(context, len(inputs))
             places = asyncio.Semaphore(_AT_ONCE)
-            results = await asyncio.gather(
-                *(self._rate(recorded, context, places) for recorded in conversations(body))
-            )
+            results = await asyncio.gather(*(self._rate(recorded, context, places) for recorded in inputs))
             context.report.describe(self.config.model, body.model, notes=notes.distinct())
             answer = wire.Moderation(unique("modr-"), self.config.model, list(results))
             return json_response(wire.encode(answer), answer_headers(self.config.model, notes.distinct()))
@@ -67,5 +67,6 @@ class Moderations(Plugin):
             answer = await self.services.exchange.ask(
                 call.path, call.encode(), context, decode_response,
                 usage=lambda answer: answer.usage_metadata, model=call.model,
+                cost=self.services.exchange.accounting.ceiling(call),
             )  # fmt: skip
             return result(answer, self.config.flag)

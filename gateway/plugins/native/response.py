@@ -1,7 +1,7 @@
 """Answers of Gemini's API: headers that are passed on, names of what was created, tokens that were used."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 from multidict import CIMultiDict
@@ -60,23 +60,6 @@ def render_error(error: GatewayError, _: str) -> tuple[int, bytes]:
     name = _STATUS.get(error.status, "INTERNAL")
     body = {"code": error.status, "message": scrub(error.message), "status": name}
     return error.status, msgspec.json.encode({"error": body})
-
-
-def allowed_models(answer: bytes, allows: Callable[[str], bool]) -> bytes:
-    """Return a list of models without those that the client may not use. Anything else is returned as it is."""
-    try:
-        body = msgspec.json.decode(answer)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return answer
-    models = body.get("models") if isinstance(body, dict) else None
-    if not isinstance(models, list):
-        return answer
-    body["models"] = [
-        entry
-        for entry in models
-        if isinstance(entry, dict) and allows(str(entry.get("name", "")).removeprefix("models/"))
-    ]
-    return msgspec.json.encode(body)
 
 
 class UsageReader:

@@ -15,6 +15,7 @@ from gateway.exchange.cost import CostEstimate
 from gateway.exchange.delivery import ERROR_RENDERER
 from gateway.exchange.request_body import check_encoding, read_bytes
 from gateway.gemini.errors import from_response
+from gateway.gemini.resources import allowed_models
 from gateway.plugin import KEY_HEADERS, KNOWN_CLIENT, Plugin
 from gateway.plugins.native.issued_keys import NativeCall, NativeRequest, Payload, native_call
 from gateway.plugins.native.relay import Relay, origin
@@ -22,7 +23,6 @@ from gateway.plugins.native.request import check_path, model_of, passed_on, uplo
 from gateway.plugins.native.response import (
     UPLOAD_URL,
     UsageReader,
-    allowed_models,
     created,
     render_error,
     returned,

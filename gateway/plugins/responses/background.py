@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from gateway.errors import GatewayError, forget_frames
+from gateway.errors import GatewayError, Revoked, forget_frames, of_cancellation
 from gateway.exchange.context import RequestContext
 from gateway.exchange.delivery import answer_headers
 from gateway.exchange.event_buffer import EventBuffer
@@ -89,10 +89,10 @@ class ResponseRun:
     def headers(self, model: str, context: RequestContext) -> dict[str, str]:
         return answer_headers(model, self._prepared.request.notes, context.report.adjusted)
 
-    def start(self, context: RequestContext) -> None:
-        """Make the response in the background. A drain of the process waits for it, too."""
+    def start(self, context: RequestContext, leave: Callable[[], Awaitable[None]]) -> None:
+        """Make the response in the background, and call `leave` at its end. A drain waits for it, too."""
         self.buffer.memory = context.memory
-        self._task = self._services.spawn(self._in_background(context), self.name)
+        self._task = self._services.spawn(self._in_background(context, leave), self.name, context.client)
 
     async def cancel(self, why: str | None = None) -> None:
         """Cancel a background response; return when it has stopped."""
@@ -100,7 +100,7 @@ class ResponseRun:
             self._task.cancel(why)
             await asyncio.wait([self._task])
 
-    async def _in_background(self, context: RequestContext) -> None:
+    async def _in_background(self, context: RequestContext, leave: Callable[[], Awaitable[None]]) -> None:
         heartbeat = asyncio.create_task(self._beat(), name=f"{self.name}-beat")
         try:
             with self._services.admission:
@@ -110,9 +110,13 @@ class ResponseRun:
             await self.buffer.write(self._encoder.fail(forget_frames(error)))
         except asyncio.CancelledError as cancelled:
             forget_frames(cancelled)
-            self.response["status"] = "cancelled"
+            if isinstance(reason := of_cancellation(cancelled), Revoked):
+                await self.buffer.write(self._encoder.fail(reason))
+            else:
+                self.response["status"] = "cancelled"
         finally:
             heartbeat.cancel()
+            await leave()
             await self._save()
             self._let_go_of_request()
             self.buffer.end()

@@ -19,7 +19,7 @@ from gateway.exchange.offload import offload
 from gateway.exchange.preparation import RequestOptions
 from gateway.exchange.request_body import Body, read_body
 from gateway.gemini.thought_signatures import SignatureKeys
-from gateway.plugin import Plugin, Services
+from gateway.plugin import Entry, Plugin, Services
 from gateway.plugins.responses import wire
 from gateway.plugins.responses.background import STALE, PreparedResponse, ResponseRun
 from gateway.plugins.responses.fields import RESPONSES
@@ -78,7 +78,8 @@ class Responses(Plugin):
 
     async def create(self, request: web.Request) -> web.StreamResponse:
         """Answer one request: with a response, with its events, or in the background."""
-        async with self.services.enter(request, "responses") as context:
+        entry = self.services.enter(request, "responses")
+        async with entry as context:
             client, prepared = context.client, await self._prepare(request, context)
             run = ResponseRun(
                 prepared,
@@ -86,7 +87,7 @@ class Responses(Plugin):
                 lambda name, kept: self.keep(name, client, kept, heavy=prepared.heavy),
             )
             if prepared.body.background:
-                return await self._in_background(request, context, run, prepared)
+                return await self._in_background(request, entry, context, run, prepared)
             return await self.services.delivery.send(request, context, run)
 
     async def count(self, request: web.Request) -> web.Response:
@@ -98,7 +99,7 @@ class Responses(Plugin):
 
     async def show(self, request: web.Request) -> web.StreamResponse:
         """Return a stored response; with `stream=true`, the events of a background response."""
-        context, name = self.services.identify(request), request.match_info["id"]
+        context, name = self.services.identify(request, "responses"), request.match_info["id"]
         client = context.client
         run = self._runs.get(_key(name, client))
         if request.query.get("stream", "").lower() in ("true", "1"):
@@ -115,7 +116,7 @@ class Responses(Plugin):
 
     async def forget(self, request: web.Request) -> web.Response:
         """Delete a stored response; one in progress is cancelled."""
-        client, name = self.services.identify(request).client, request.match_info["id"]
+        client, name = self.services.identify(request, "responses").client, request.match_info["id"]
         await self.stored(name, client)
         run = self._runs.pop(_key(name, client), None)
         if run is not None:
@@ -126,7 +127,7 @@ class Responses(Plugin):
 
     async def cancel(self, request: web.Request) -> web.Response:
         """Cancel a background response, and return it. One that has ended is returned as it is."""
-        client, name = self.services.identify(request).client, request.match_info["id"]
+        client, name = self.services.identify(request, "responses").client, request.match_info["id"]
         response = (await self.stored(name, client))["response"]
         if not response["background"]:
             raise BadRequest("Only responses created with 'background' set to true can be cancelled.")
@@ -143,7 +144,9 @@ class Responses(Plugin):
 
     async def input_items(self, request: web.Request) -> web.Response:
         """Return the input of a stored response, in one page."""
-        stored = await self.stored(request.match_info["id"], self.services.identify(request).client)
+        stored = await self.stored(
+            request.match_info["id"], self.services.identify(request, "responses").client
+        )
         items = stored["input"]
         ids = [item.get("id") for item in items]
         page = {"object": "list", "data": items, "has_more": False, "first_id": ids[0] if ids else None,
@@ -168,7 +171,12 @@ class Responses(Plugin):
         await self.services.stored_responses.put({_key(name, client): text}, time.time())
 
     async def _in_background(
-        self, request: web.Request, context: RequestContext, run: ResponseRun, prepared: PreparedResponse
+        self,
+        request: web.Request,
+        entry: Entry,
+        context: RequestContext,
+        run: ResponseRun,
+        prepared: PreparedResponse,
     ) -> web.StreamResponse:
         """Start a background response; return it as it is now, or its events."""
         if prepared.body.store is False:
@@ -178,7 +186,7 @@ class Responses(Plugin):
             )
         self._make_room()
         self._runs[_key(run.name, context.client)] = run
-        run.start(context.in_background("/v1/responses (background)"))
+        run.start(context.in_background("/v1/responses (background)"), entry.hand_over())
         if context.report.stream:
             return await self._follow(request, context, run, -1)
         return json_response(wire.encode(run.response), run.headers(run.model, context))
@@ -187,7 +195,8 @@ class Responses(Plugin):
         """Drop the events of finished responses, oldest first. Raises RateLimited at a limit of the configuration."""
         done = [key for key, run in self._runs.items() if run.buffer.ended]
         room = self.config.megabytes * _MIB
-        most = self.config.background
+        # the other half is for clients that wait for their answers
+        most = min(self.config.background, max(1, self.services.config.limits.streams // 2))
         while done and (
             len(self._runs) >= 2 * most or sum(r.buffer.bytes for r in self._runs.values()) > room
         ):
