@@ -13,6 +13,7 @@ GatewayError            500  server_error
 ├─ RateLimited          429  rate_limit_exceeded
 │  ├─ PoolExhausted          no project is free for this model
 │  └─ BudgetExceeded         insufficient_quota: a client's own budget is spent
+├─ LedgerUnavailable    503  ledger_unavailable
 ├─ LoopDetected         508  loop_detected
 ├─ Overloaded           503  gateway_overloaded: the gateway's memory is in use
 ├─ Draining             503  shutting_down
@@ -244,6 +245,18 @@ def of_cancellation(cancelled: BaseException) -> GatewayError | None:
     if cancelled.args == (Draining.CANCELLED,):
         return Draining()
     return Revoked() if cancelled.args == (Revoked.CANCELLED,) else None
+
+
+class LedgerUnavailable(GatewayError):
+    """The ledger cannot be written, and the request must not go on without it."""
+
+    status = 503
+    code = "ledger_unavailable"
+
+    def __init__(
+        self, message: str = "The gateway cannot write to its ledger at the moment. Please try again later."
+    ) -> None:
+        super().__init__(message, retry_after=5)
 
 
 class LoopDetected(GatewayError):

@@ -23,6 +23,7 @@ from gateway.errors import (
     Forbidden,
     GatewayError,
     KeyFault,
+    LoopDetected,
     NotFound,
     Quota,
     RateLimited,
@@ -143,6 +144,8 @@ def from_response(status: int, body: bytes, headers: Mapping[str, str] | None = 
 
     `body` is Google's error object, an array of one (as streams without `alt=sse` answer), or any other page.
     """
+    if status == LoopDetected.status:  # Google has no such answer: a gateway does
+        return LoopDetected()
     answer = _read(body) or ErrorStatus(message=f"The upstream answered {status} without a reason.")
     if status == 429:
         return _rate_limited(answer, _retry_after(headers or {}))

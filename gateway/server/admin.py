@@ -4,6 +4,7 @@ All but `/metrics` require the admin token. The listener belongs on loopback, a 
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from hmac import compare_digest
@@ -17,7 +18,7 @@ from msgspec import Meta, Struct
 
 from gateway.config.secret import Secret
 from gateway.conversation.invalid import unsupported_value
-from gateway.errors import BadRequest, GatewayError, NotFound, Unauthorized
+from gateway.errors import BadRequest, GatewayError, LedgerUnavailable, NotFound, Unauthorized
 from gateway.exchange.delivery import error_response, json_response
 from gateway.exchange.request_body import read_body
 from gateway.observability.prometheus import exposition
@@ -92,14 +93,20 @@ class Admin:
             return error_response(error)
         except web.HTTPException as error:
             return error_response(BadRequest(error.reason, status=error.status, code="invalid_request"))
+        except ConnectionError:
+            raise  # the client has left
+        except Exception as error:  # noqa: BLE001 - of the database; the log has its type and its places
+            return error_response(_unexpected(error))
 
     def _check(self, request: web.Request) -> None:
-        token = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+        # Bytes that are not UTF-8 are surrogates in the header's text.
+        header = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
+        token = header.removeprefix(b"Bearer ").strip()
         if self._token is None:
             raise Unauthorized("The admin API is disabled: admin.token is not set.")
         if not token:
             raise Unauthorized("No admin token provided: send `Authorization: Bearer YOUR_TOKEN`.")
-        if not compare_digest(token.encode(), self._token.reveal().encode()):
+        if not compare_digest(token, self._token.reveal().encode()):
             raise Unauthorized("Incorrect admin token provided.")
 
     @property
@@ -251,6 +258,17 @@ class Admin:
             _BUCKETS.get(bucket, 0),
             query.get("client"),
         )
+
+
+def _unexpected(error: Exception) -> GatewayError:
+    """Return the error for the client, and log what happened."""
+    logger = logging.getLogger("gateway.server")
+    if type(error).__module__.startswith("sqlalchemy."):  # which may not be installed
+        reason = str(getattr(error, "orig", None) or type(error).__name__).partition("\n")[0]
+        logger.error("the admin API cannot use the ledger's database: %s", reason)
+        return LedgerUnavailable(f"The ledger's database cannot be used: {reason}")
+    logger.error("the admin API failed", exc_info=error)
+    return GatewayError("Internal gateway error; see the gateway's log.")
 
 
 def _seconds(query: Mapping[str, str], name: str, default: float, param: str) -> float:

@@ -1,13 +1,19 @@
 """The admin API: keys, usage, the pool, metrics, its token."""
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import sqlalchemy
 
 from gateway.config.secret import Secret
+from gateway.config.sections import AdminConfig
 from gateway.plugin import SERVICES
 from gateway.server.admin import Admin
+from gateway.server.listeners import listen_admin
+from gateway.store.ledger.tables import open_engine
+from tests.support.rawc import RawClient
 from tests.support.servers import Serve
 from tests.support.team import Google, Team, refused, spent
 
@@ -142,3 +148,113 @@ async def test_the_admin_api_wants_its_token(admin: Any) -> None:
             assert response.status == (200 if value == "hush " else 401)
             if not value:
                 assert (await response.json())["error"]["message"].startswith("No admin token provided: ")
+
+
+@pytest.fixture
+async def listener(team: Team, serve: Serve) -> AsyncIterator[str]:
+    """The URL of the admin listener of a running team."""
+    await team.start("ab")
+    app = Admin(lambda: serve.app[SERVICES], Secret(TOKEN)).app()
+    runner = await listen_admin(app, AdminConfig(port=0), [])
+    assert runner is not None
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+TOKEN = "hush-hush-Zk7Qw9LmX2cVb4Ns"
+
+
+@pytest.mark.row("A9")
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"Authorization : Bearer %s", b"Authorization: Bearer %s\x01", b"Authorization: Bearer %s\xff", b"Authorization: Bearer \xff",
+        b"Authorization: Bearer \xc3\xa9%s", b" Authorization: Bearer %s", b"Authorization\x00: Bearer %s", b"Authorization: %s\x7f",
+        b"Expect: %s", b"Transfer-Encoding: %s", b"Content-Length: %s", b"X: " + b"x" * 9000 + b"%s", b"Host: %s\x00",
+    ],
+)  # fmt: skip
+async def test_a09_a_spoilt_request_is_refused_in_json_without_the_token(
+    listener: str, line: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async with await RawClient.open(listener) as client:
+        head = b"GET /admin/keys HTTP/1.1\r\nHost: x\r\n" + line.replace(b"%s", TOKEN.encode())
+        await client.send(head + b"\r\n\r\n")
+        status, headers, body = await client.response()
+
+    assert 400 <= status < 500
+    assert headers["content-type"] == "application/json"
+    assert json.loads(body)["error"]["message"]
+    assert TOKEN.encode() not in body
+    assert TOKEN not in "".join(capfd.readouterr())
+
+
+@pytest.mark.row("A9")
+@pytest.mark.parametrize(
+    "request_line",
+    [b"GET /nothing", b"BREW /admin/keys", b"DELETE /admin/keys", b"POST /admin/keys", b"TRACE /"],
+)
+async def test_a09_every_refusal_of_the_admin_listener_is_json(listener: str, request_line: bytes) -> None:
+    async with await RawClient.open(listener) as client:
+        await client.send(
+            request_line + b" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + TOKEN.encode() + b"\r\n\r\n"
+        )
+        status, headers, body = await client.response()
+
+    assert 400 <= status < 500
+    assert headers["content-type"] == "application/json"
+    assert json.loads(body)["error"]["message"]
+
+
+@pytest.mark.row("A9")
+async def test_a09_a_full_disk_is_a_503_that_says_so(
+    team: Team, admin: Any, capfd: pytest.CaptureFixture[str], event_lines: list[dict[str, Any]]
+) -> None:
+    engine = open_engine(str(team.file), None)
+    with engine.connect() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+    engine.dispose()
+
+    def limited(connection: Any, _: object) -> None:
+        connection.execute(f"PRAGMA max_page_count={pages}")
+
+    sqlalchemy.event.listen(sqlalchemy.pool.Pool, "connect", limited)
+    try:
+        admin.server.app  # noqa: B018
+        answers = []
+        for _ in range(200):
+            async with admin.post(
+                "/admin/keys", json={"name": "x" * 80, "rules": {"models": ["m" * 200] * 20}}
+            ) as response:
+                answers.append((response.status, await response.json()))
+            if answers[-1][0] != 201:
+                break
+    finally:
+        sqlalchemy.event.remove(sqlalchemy.pool.Pool, "connect", limited)
+    status, body = answers[-1]
+
+    assert status == 503
+    assert body["error"] == {
+        "message": "The ledger's database cannot be used: database or disk is full",
+        "type": "server_error", "param": None, "code": "ledger_unavailable",
+    }  # fmt: skip
+    assert "Traceback" not in "".join(capfd.readouterr())
+    assert [line["message"] for line in event_lines if line.get("level") == "error"] == [
+        "the admin API cannot use the ledger's database: database or disk is full"
+    ]
+    assert "trace" not in event_lines[-1]
+
+
+@pytest.mark.row("A9")
+async def test_a09_a_fault_of_the_gateway_is_json_and_its_text_is_nowhere(
+    admin: Any, event_lines: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError(f"with {TOKEN}")
+
+    monkeypatch.setattr("gateway.store.ledger.client_keys.issued", broken)
+    async with admin.get("/admin/keys") as response:
+        assert response.status == 500
+        assert (await response.json())["error"]["type"] == "server_error"
+
+    assert event_lines[0]["trace"].startswith("RuntimeError\n")
+    assert TOKEN not in str(event_lines)

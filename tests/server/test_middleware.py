@@ -10,7 +10,11 @@ import pytest
 from aiohttp import web
 
 from gateway.observability.json_log import JsonLog
+from gateway.observability.request_log import RequestLog
 from gateway.plugins.hello import Hello
+from gateway.upstream.client import HOP
+from tests.support.canaries import CANARIES
+from tests.support.rawc import RawClient
 from tests.support.servers import Fake, Serve
 
 
@@ -87,3 +91,93 @@ async def test_an_error_inside_a_stream_is_in_the_line(
     line = json.loads(await asyncio.to_thread(os.read, pipe[0], 10_000))
 
     assert (line["status"], line["error"], line["upstream_status"]) == (200, "overloaded", 503)
+
+
+@pytest.mark.row("A20", "C36")
+@pytest.mark.parametrize(
+    "host",
+    ["a\\q", "\\g<0>", "a b", "a/b", "a@b", "a?b", "a#b", "", "[::1", "a:99999999", "a:b", "é", "a,b", "<script>", "a%00", "x" * 300],
+)  # fmt: skip
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/upload/v1beta/files", "/", "/healthz"])
+async def test_a20_a_host_that_is_none_is_refused(gateway: str, host: str, path: str) -> None:
+    async with await RawClient.open(gateway) as client:
+        await client.send(
+            f"POST {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer k\r\nContent-Length: 2\r\n\r\n{{}}".encode()
+        )
+        status, _, body = await client.response()
+
+    assert status == 400
+    assert json.loads(body)["error"]["code"] in ("invalid_host", "invalid_request")
+    assert not host or host not in body.decode()
+
+
+@pytest.mark.row("A20", "C36")
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET /healthz HTTP/1.1\r\n", 400),
+        (b"GET /healthz HTTP/1.0\r\n", 200),
+        (b"GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\n", 400),
+        (b"GET /healthz HTTP/1.1\r\nHost: a.example:8080\r\n", 200),
+        (b"GET /healthz HTTP/1.1\r\nHost: [2001:db8::1]:8080\r\n", 200),
+        (b"GET /healthz HTTP/1.1\r\nHost: my_service\r\n", 200),
+    ],
+)
+async def test_a20_there_is_one_host(gateway: str, head: bytes, status: int) -> None:
+    async with await RawClient.open(gateway) as client:
+        await client.send(head + b"\r\n")
+
+        assert (await client.response())[0] == status
+
+
+@pytest.mark.row("A25")
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/chat/completions",
+        "/v1/messages",
+        "/v1beta/models/gemini-2.5-flash:generateContent",
+        "/v1/embeddings",
+    ],
+)
+async def test_a25_a_gateway_that_is_its_own_upstream_refuses_the_first_hop(
+    http: aiohttp.ClientSession,
+    serve: Serve,
+    path: str,
+    request_lines: list[RequestLog],
+    unused_tcp_port: int,
+) -> None:
+    base = f"http://127.0.0.1:{unused_tcp_port}"
+    await serve("plugins: {chat: {}, messages: {}, native: {}, embeddings: {}}", base)
+    await web.TCPSite(serve.runners[-1], "127.0.0.1", unused_tcp_port).start()
+    body = {
+        "/v1/messages": {
+            "model": "gemini-2.5-flash",
+            "max_tokens": 5,
+            "messages": [{"role": "user", "content": "x"}],
+        },
+        "/v1/embeddings": {"model": "gemini-embedding-001", "input": "x"},
+        "/v1/chat/completions": {"messages": [{"role": "user", "content": "x"}]},
+    }.get(path, {"contents": [{"parts": [{"text": "x"}]}]})
+    async with http.post(base + path, json=body) as response:
+        status, answer = response.status, await response.json()
+
+    assert status == 508
+    assert "its own request" in answer["error"]["message"]
+    assert [line.status for line in request_lines] == [508, 508]  # the hop, and the request
+
+
+@pytest.mark.row("A25")
+async def test_a25_the_refusal_is_json(http: aiohttp.ClientSession, gateway: str) -> None:
+    async with http.post(gateway + "/v1/chat/completions", json={}, headers={HOP: "1"}) as response:
+        assert response.status == 508
+        assert (await response.json())["error"]["code"] == "loop_detected"
+
+
+@pytest.mark.row("A24", "C41")
+@pytest.mark.parametrize("kind", CANARIES)
+async def test_a24_a_request_id_that_is_a_key_is_replaced(
+    http: aiohttp.ClientSession, gateway: str, kind: str
+) -> None:
+    async with http.get(gateway + "/healthz", headers={"x-request-id": CANARIES[kind]}) as response:
+        assert response.headers["x-request-id"].startswith("req_")

@@ -40,7 +40,7 @@ def returned(headers: Mapping[str, str], origin: str) -> CIMultiDict[str]:
     """
     result = CIMultiDict({name: value for name, value in headers.items() if _HEADERS.fullmatch(name)})
     if UPLOAD_URL in result:
-        result[UPLOAD_URL] = re.sub(r"^https?://[^/]+", origin, result[UPLOAD_URL])
+        result[UPLOAD_URL] = re.sub(r"^https?://[^/]+", lambda _: origin, result[UPLOAD_URL])
     return result
 
 

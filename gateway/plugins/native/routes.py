@@ -7,7 +7,7 @@ from time import time
 from aiohttp import web
 from multidict import CIMultiDict
 
-from gateway.errors import GatewayError, NotFound, of_cancellation
+from gateway.errors import GatewayError, NotFound, Unauthorized, UpstreamError, of_cancellation
 from gateway.exchange.accounting import Target
 from gateway.exchange.attempt import Attempt
 from gateway.exchange.context import RequestContext
@@ -27,7 +27,7 @@ from gateway.plugins.native.response import (
     render_error,
     returned,
 )
-from gateway.policy.access import Client
+from gateway.policy.access import Client, like_issued
 from gateway.upstream.client import Forwarded
 
 _EMBEDDINGS = ("embedContent", "batchEmbedContents")
@@ -93,6 +93,7 @@ class Native(Plugin):
                 call.headers["Content-Length"] = headers["Content-Length"]
             affinity = client.scope.encode() if call.creates else b""
         else:
+            _refuse_issued_keys(request, headers)
             call = NativeCall(body, _query(request), headers, model, _own_cost(body, model))
         target = Target(call.model, call.cost, affinity, call.project)
         relay = Relay(request)
@@ -124,6 +125,11 @@ class Native(Plugin):
         async with await self.services.exchange.forward(
             attempt, request.method, url, call.headers, call.body
         ) as answer:
+            if not 200 <= answer.status < 600:
+                raise UpstreamError(
+                    f"The upstream answered with the status {answer.status}, which is not HTTP's.",
+                    code="upstream_bad_response",
+                )
             if context.client.id and answer.status >= 400:
                 raise from_response(answer.status, await answer.whole())
             if call.deletes:
@@ -198,6 +204,12 @@ def _query(request: web.Request) -> str:
     """Return the query without the key."""
     parameters = [(name, value) for name, value in request.rel_url.query.items() if name != "key"]
     return request.rel_url.with_query(parameters).raw_query_string
+
+
+def _refuse_issued_keys(request: web.Request, headers: Mapping[str, str]) -> None:
+    """Raise Unauthorized for an issued key where Google's API has no place for a key: it would be sent to Google."""
+    if any(map(like_issued, (*headers.values(), *request.rel_url.query.values()))):
+        raise Unauthorized("Incorrect API key provided: send it as x-goog-api-key or Authorization only.")
 
 
 def _own_cost(body: Payload, model: str) -> CostEstimate:

@@ -15,7 +15,7 @@ from time import monotonic
 import sqlalchemy as sa
 from msgspec import Struct
 
-from gateway.errors import BudgetExceeded, GatewayError
+from gateway.errors import BudgetExceeded, LedgerUnavailable
 from gateway.policy.ledger import Intent, LedgerConfig, Settlement
 from gateway.store.group_commit import GroupCommit
 from gateway.store.ledger.budgets import Claim, charge, lock, release, reserve
@@ -46,18 +46,6 @@ _SETTLED = (
     "duration_ms", "price", "exact",
 )  # fmt: skip
 _INTENDED = ("id", "at", "request_id", "client", "project", "model", "surface", "reserved")
-
-
-class LedgerUnavailable(GatewayError):
-    """The ledger cannot be written, and the request must not go on without it."""
-
-    status = 503
-    code = "ledger_unavailable"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "The gateway cannot write to its ledger at the moment. Please try again later.", retry_after=5
-        )
 
 
 class _Entry(Struct):

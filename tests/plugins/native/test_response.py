@@ -81,3 +81,11 @@ def test_an_error_holds_no_key() -> None:
     _, body = render_error(BadRequest("bad key AQ." + "x" * 30), "")
 
     assert b"AQ." not in body
+
+
+@pytest.mark.row("A20")
+@pytest.mark.parametrize("host", ["a\\q", "\\g<0>", "\\1", "a.example"])
+def test_a20_the_host_of_an_upload_url_is_taken_literally(host: str) -> None:
+    headers = {"X-Goog-Upload-URL": "https://google.example/upload?upload_id=1"}
+
+    assert returned(headers, f"http://{host}")["X-Goog-Upload-URL"] == f"http://{host}/upload?upload_id=1"

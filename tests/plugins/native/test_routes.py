@@ -4,12 +4,14 @@ import asyncio
 import gzip
 import json
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import aiohttp.web
 import pytest
+from yarl import URL
 
-from tests.support.servers import Fake, Serve
+from tests.support.servers import Fake, RawUpstream, Serve
 
 BODY = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
 MODEL = "gemini-3-flash-preview"
@@ -145,3 +147,41 @@ async def test_a18_an_uncompressed_body_says_so(http: aiohttp.ClientSession, gat
     url = f"{gateway}/v1beta/models/{MODEL}:generateContent"
     async with http.post(url, json=BODY, headers={"Content-Encoding": "identity"}) as response:
         assert response.status == 200
+
+
+@pytest.mark.row("A22")
+@pytest.mark.parametrize("status", [b"000", b"099", b"101", b"600", b"999"])
+async def test_a22_a_status_that_is_none_is_a_502(
+    http: aiohttp.ClientSession, serve: Serve, raw_upstream: RawUpstream, status: bytes
+) -> None:
+    raw_upstream.scripts = [
+        [b"HTTP/1.1 " + status + b" Odd\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"]
+    ]
+    base = await serve("plugins: {native: {}}", raw_upstream.url)
+    async with http.get(base + "/v1beta/models") as response:
+        body = await response.json()
+
+    assert response.status == 502
+    assert body["error"]["code"] == 502
+
+
+@pytest.mark.row("A23")
+@pytest.mark.parametrize("key", ["sk-gw-abcdefgh", '"gw-abcdefgh"', "SK-GW-abcdefgh", "%73k-gw-abcdefgh"])
+@pytest.mark.parametrize(
+    "place", ["x-goog-user-project", "x-goog-apikey", "X-Goog-Api-Client", "?access_token", "?KEY", "?key"]
+)
+async def test_a23_an_issued_key_in_another_place_is_refused_and_never_sent(
+    http: aiohttp.ClientSession, serve: Serve, raw_upstream: RawUpstream, place: str, key: str
+) -> None:
+    base = await serve("plugins: {native: {}}", raw_upstream.url)
+    url = URL(f"{base}/v1beta/models{f'{place}={quote(key)}' if place[0] == '?' else ''}", encoded=True)
+    headers = {place: key} if place[0] != "?" else {}
+    if place == "?key":
+        http = aiohttp.ClientSession()
+    async with http.get(url, headers=headers) as response:
+        status = response.status
+    if place == "?key":
+        await http.close()
+
+    assert status == 401
+    assert not raw_upstream.requests

@@ -12,10 +12,11 @@ from time import time
 import pytest
 import sqlalchemy as sa
 
+from gateway.errors import LedgerUnavailable
 from gateway.policy.budgets import Budget
 from gateway.store.ledger.reports import spent
 from gateway.store.ledger.tables import attempt, open_engine
-from gateway.store.ledger.writer import LedgerUnavailable, reconcile
+from gateway.store.ledger.writer import reconcile
 from tests.support.ledgers import AT, CLIENT, OpenLedger, intent, settlement
 from tests.support.paths import ROOT
 
