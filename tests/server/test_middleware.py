@@ -149,7 +149,7 @@ async def test_a25_a_gateway_that_is_its_own_upstream_refuses_the_first_hop(
 ) -> None:
     base = f"http://127.0.0.1:{unused_tcp_port}"
     await serve("plugins: {chat: {}, messages: {}, native: {}, embeddings: {}}", base)
-    await web.TCPSite(serve.runners[-1], "127.0.0.1", unused_tcp_port).start()
+    await web.TCPSite(serve._runners[-1], "127.0.0.1", unused_tcp_port).start()
     body = {
         "/v1/messages": {
             "model": "gemini-2.5-flash",

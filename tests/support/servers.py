@@ -31,7 +31,7 @@ class Serve:
     """Starts gateways in this process, as `gateway serve` would."""
 
     def __init__(self) -> None:
-        self.runners: list[Runner] = []
+        self._runners: list[Runner] = []
         self.environ: dict[str, str] = {}
         """What `{env: NAME}` finds."""
         self.app = web.Application()
@@ -53,13 +53,13 @@ class Serve:
         runner = Runner(self.app, config.connections)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.runners.append(runner)
+        self._runners.append(runner)
         return f"http://127.0.0.1:{runner.addresses[0][1]}"
 
     async def stop(self) -> None:
         """Stop all of them."""
-        while self.runners:
-            await self.runners.pop().cleanup()
+        while self._runners:
+            await self._runners.pop().cleanup()
 
 
 class Fake:
