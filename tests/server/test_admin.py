@@ -214,12 +214,11 @@ async def test_a09_a_full_disk_is_a_503_that_says_so(
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
     engine.dispose()
 
-    def limited(connection: Any, _: object) -> None:
+    def limited(connection: Any, *_: object) -> None:
         connection.execute(f"PRAGMA max_page_count={pages}")
 
-    sqlalchemy.event.listen(sqlalchemy.pool.Pool, "connect", limited)
+    sqlalchemy.event.listen(sqlalchemy.pool.Pool, "checkout", limited)
     try:
-        admin.server.app  # noqa: B018
         answers = []
         for _ in range(200):
             async with admin.post(
@@ -229,7 +228,7 @@ async def test_a09_a_full_disk_is_a_503_that_says_so(
             if answers[-1][0] != 201:
                 break
     finally:
-        sqlalchemy.event.remove(sqlalchemy.pool.Pool, "connect", limited)
+        sqlalchemy.event.remove(sqlalchemy.pool.Pool, "checkout", limited)
     status, body = answers[-1]
 
     assert status == 503
