@@ -46,15 +46,17 @@ async def raw(base: str, *pieces: bytes, seconds: float = 20) -> bytes:
 
 
 async def answered(base: str, *pieces: bytes, seconds: float = 20) -> bytes:
-    """Send bytes, and return the first answer as soon as it is complete. "" if the connection is closed before."""
+    """Send bytes, and return the first answer as soon as it is complete.
+
+    b"" if the connection is closed before; without its body if that comes in chunks.
+    """
     reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(base).port)
     sending = asyncio.create_task(_send(writer, pieces))
     try:
         async with asyncio.timeout(seconds):
             head = await reader.readuntil(b"\r\n\r\n")
-            length = next(
-                int(h[15:]) for h in head.lower().split(b"\r\n") if h.startswith(b"content-length:")
-            )
+            fields = head.lower().split(b"\r\n")
+            length = next((int(field[15:]) for field in fields if field.startswith(b"content-length:")), 0)
             return head + await reader.readexactly(length)
     except (ConnectionError, asyncio.IncompleteReadError):
         return b""
