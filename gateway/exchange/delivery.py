@@ -20,6 +20,7 @@ from gateway.exchange.context import CONTEXT, RequestContext
 from gateway.exchange.exchange import Exchange, Reply
 from gateway.exchange.fallback import Choice
 from gateway.exchange.ids import unique
+from gateway.exchange.offload import HEAVY_ANSWER
 from gateway.exchange.preparation import PreparedRequest
 from gateway.gemini.events import Event, Finished, Reason, TextDelta, TurnStarted
 from gateway.gemini.sse import comment
@@ -61,8 +62,8 @@ class Answer(Protocol):
     def encoder(self) -> Encoder:
         """Return what writes events as frames of a stream."""
 
-    async def whole(self, events: list[Event]) -> bytes:
-        """Return the body of a whole answer."""
+    async def whole(self, events: list[Event], *, heavy: bool) -> bytes:
+        """Return the body of a whole answer. A heavy one is encoded in a thread."""
 
     def reply(self, reply: Reply) -> Reply:
         """Return the client's side of a stream: `reply` itself, or a reply around it."""
@@ -103,7 +104,7 @@ class Delivery:
         if context.report.stream:
             return await self._stream(request, context, answer)
         events = await self._exchange.complete(answer.choices, context, answer.reader)
-        body = await answer.whole(events)
+        body = await answer.whole(events, heavy=context.report.answer_bytes > HEAVY_ANSWER)
         return json_response(body, _headers(context, answer))
 
     async def ask(self, prepared: PreparedRequest, context: RequestContext) -> WholeAnswer:

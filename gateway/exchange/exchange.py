@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 from aiohttp import web
 
 from gateway.errors import GatewayError, UnusableAnswer, forget_frames, of_cancellation
+from gateway.exchange import large_answers
 from gateway.exchange.accounting import CallAccounting, Target
 from gateway.exchange.attempt import Attempt, open_attempt
 from gateway.exchange.call_state import CallState
@@ -26,7 +27,7 @@ from gateway.exchange.side_by_side import side_by_side
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.events import Event
 from gateway.gemini.resources import decode_count, encode_count
-from gateway.gemini.stream_translator import StreamTranslator, decode, readable
+from gateway.gemini.stream_translator import StreamTranslator, readable
 from gateway.gemini.thought_signatures import Signed
 from gateway.gemini.turn_reader import TurnReader
 from gateway.gemini.usage import is_whole, token_counts
@@ -192,8 +193,8 @@ class Exchange:
         state = await offload(choice.call.heavy, CallState, choice, context, self.accounting)
         if state.wanted_key and (messages := await self._cache_get(state)) is not None:
             reader = new(number)
-            events = [event for message in messages for event in reader.feed(decode(message))]
-            events += reader.close(whole=True)
+            state.report.answer_bytes += sum(map(len, messages))
+            events = await large_answers.read_whole(reader, messages)
             await self._store_signatures(reader.signed)
             return events
         if choice.fallbacks is not None:
@@ -215,8 +216,10 @@ class Exchange:
                         answer = await self._upstream.send(state.call, attempt.key, state.context.memory)
                         if self._hedging is not None:
                             self._hedging.answered(state)
-                        events = reader.feed(decode(answer))
-                        events += reader.close(whole=True, accept_empty=state.accept_empty)
+                        state.report.answer_bytes += len(answer)
+                        events = await large_answers.read_whole(
+                            reader, [answer], accept_empty=state.accept_empty
+                        )
                     finally:
                         attempt.read(reader)
             except GatewayError as error:
@@ -243,8 +246,8 @@ class Exchange:
         state = await offload(choice.call.heavy, CallState, choice, context, self.accounting)
         if state.wanted_key and (messages := await self._cache_get(state)) is not None:
             translator = new(number)
-            out = translator.feed(b"".join(b"data: %s\n\n" % message for message in messages))
-            out += translator.close()
+            kept = b"".join(b"data: %s\n\n" % message for message in messages)
+            out = await large_answers.translate(translator, kept) + await large_answers.close(translator)
             await self._store_signatures(translator.signed)
             await reply.write(out)
             return
@@ -301,7 +304,10 @@ class Exchange:
                     if translator.waiting - counted > _UNCOUNTED:
                         memory.take((translator.waiting - counted) * EVENT_COPIES)
                         counted = translator.waiting
-                    out = translator.feed(data)
+                    if large_answers.is_large(translator, data):
+                        out = await large_answers.translate(translator, data)
+                    else:
+                        out = translator.feed(data)
                     if translator.signed:
                         await self._store_signatures(translator.signed)
                     if out:
@@ -312,7 +318,7 @@ class Exchange:
                     if counted and translator.waiting < counted:
                         memory.give(counted * EVENT_COPIES)
                         counted = 0
-            if out := translator.close():
+            if out := await large_answers.close(translator):
                 state.has_output = True
                 await reply.write(out)
             if translator.error is not None:

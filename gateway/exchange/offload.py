@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar, TypeVarTuple
 
 T = TypeVar("T")
@@ -9,8 +10,16 @@ Ts = TypeVarTuple("Ts")
 
 HEAVY = 128 * 1024
 """Bytes of a body from which on its decoding, translation and encoding are done in a thread."""
+HEAVY_ANSWER = 32 * 1024
+"""Bytes of an answer from which on it is read and encoded in a thread: 13 bytes of it may become 1 KB of frames."""
+
+_THREADS = ThreadPoolExecutor(2, thread_name_prefix="heavy")
+"""Few threads: they share one interpreter with the event loop, which waits up to 5 ms for each of them, and a second
+one lets a heavy body pass another. DNS and the stores have threads of their own."""
 
 
 async def offload(heavy: bool, work: Callable[[*Ts], T], *arguments: *Ts) -> T:
     """Return what `work` returns. Heavy work runs in a thread, so that other requests do not wait for it."""
-    return await asyncio.to_thread(work, *arguments) if heavy else work(*arguments)
+    if not heavy:
+        return work(*arguments)
+    return await asyncio.get_running_loop().run_in_executor(_THREADS, work, *arguments)

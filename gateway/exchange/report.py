@@ -28,6 +28,8 @@ class ExchangeReport(Struct):
     """The project of the key pool that was asked last."""
     upstream_status: int | None = None
     attempts: int = 0
+    answer_bytes: int = 0
+    """Bytes of Gemini's whole answers."""
     first_byte_ms: float | None = None
     """Milliseconds from the request's start to the first content."""
     chunk_gap: float | None = None

@@ -4,7 +4,8 @@ Gemini's segments are byte offsets of the UTF-8 text (https://ai.google.dev/api/
 here count code points, as OpenAI's `url_citation` does.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
 from urllib.parse import urlsplit
 
 import msgspec
@@ -20,6 +21,12 @@ from gateway.gemini.wire import (
 
 _BACKWARDS = 200
 """Bytes before a segment's start from which its text is searched for, if the offsets are wrong."""
+_MOST_SEARCHED = 2**21
+"""Bytes of one answer that such searches may read. Later segments keep their offsets."""
+_BLOCK = 512
+"""Bytes of the text between two counts of its code points."""
+_CONTINUATION = bytes(range(0x80, 0xC0))
+"""UTF-8's bytes that continue a character (RFC 3629, section 3)."""
 
 
 class Citation(Struct, frozen=True, gc=False):
@@ -42,22 +49,21 @@ def searches(metadata: Iterable[Raw]) -> int:
     return len(queries - {""})
 
 
-def of_grounding(metadata: GroundingMetadata, text: str) -> list[Citation]:
+def of_grounding(metadata: GroundingMetadata, offsets: "Offsets") -> list[Citation]:
     """Return a citation for each pair of support and source, in their order."""
     sources = [_source(chunk) for chunk in metadata.grounding_chunks or ()]
     if not metadata.grounding_supports:
         return [Citation(0, 0, *source) for source in dict.fromkeys(sources) if source is not None]
-    offsets = _Offsets(text)
-    return [
-        Citation(*offsets.of(support.segment), *source)
-        for support in metadata.grounding_supports
-        for source in _cited(support.grounding_chunk_indices or (), sources)
-    ]
+    citations: list[Citation] = []
+    for support in metadata.grounding_supports:
+        start, end = offsets.of(support.segment)
+        cited = _cited(support.grounding_chunk_indices or (), sources)
+        citations += [Citation(start, end, *source) for source in cited]
+    return citations
 
 
-def of_recitation(metadata: CitationMetadata, text: str) -> list[Citation]:
+def of_recitation(metadata: CitationMetadata, offsets: "Offsets") -> list[Citation]:
     """Return the citations of recited text. The unit of their offsets is not documented; bytes are assumed."""
-    offsets = _Offsets(text)
     return [
         Citation(*offsets.of(Segment(source.start_index, source.end_index)), _quoted(source.uri), "")
         for source in metadata.citation_sources or ()
@@ -92,11 +98,15 @@ def _host(uri: str) -> str:
         return ""
 
 
-class _Offsets:
-    """Byte offsets of one text as code points."""
+class Offsets:
+    """Byte offsets of one text as code points. The text is read once, whatever the number of offsets."""
 
     def __init__(self, text: str) -> None:
         self._data = text.encode(errors="surrogatepass")
+        self._is_ascii = len(self._data) == len(text)
+        self._counts: list[int] = []
+        """Code points that begin before each block; empty until an offset is asked for."""
+        self._searched = 0
 
     def of(self, segment: Segment | None) -> tuple[int, int]:
         """Return start and end; if the segment's text is not at its offsets, those where it is."""
@@ -104,11 +114,30 @@ class _Offsets:
             return 0, 0
         start, end = max(0, segment.start_index), max(0, segment.end_index)
         text = segment.text.encode(errors="surrogatepass")
-        if text and self._data[start:end] != text:
-            position = self._data.find(text, max(0, start - _BACKWARDS))
+        if text and self._data[start:end] != text and self._searched < _MOST_SEARCHED:
+            begin = max(0, start - _BACKWARDS)
+            position = self._data.find(text, begin)
+            self._searched += (position if position >= 0 else len(self._data)) - begin + len(text)
             if position >= 0:
                 start, end = position, position + len(text)
         return self._characters(start), self._characters(end)
 
     def _characters(self, offset: int) -> int:
-        return len(self._data[:offset].decode(errors="ignore"))
+        """Return the whole characters before an offset."""
+        offset = min(offset, len(self._data))
+        if self._is_ascii:
+            return offset
+        if not self._counts:
+            self._counts = list(accumulate(map(_begun, self._blocks()), initial=0))
+        block = offset // _BLOCK
+        count = self._counts[block] + _begun(self._data[block * _BLOCK : offset])
+        inside = 0 < offset < len(self._data) and 0x80 <= self._data[offset] < 0xC0
+        return count - inside  # a character that is cut in two does not count
+
+    def _blocks(self) -> Iterator[bytes]:
+        return (self._data[i : i + _BLOCK] for i in range(0, len(self._data), _BLOCK))
+
+
+def _begun(data: bytes) -> int:
+    """Return the characters that begin in a piece of UTF-8."""
+    return len(data.translate(None, _CONTINUATION))

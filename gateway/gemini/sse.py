@@ -12,6 +12,10 @@ from gateway.errors import UpstreamError
 MAX_EVENT = 32 * 1024 * 1024
 """The largest event, in bytes. An image of the answer is one event."""
 
+_LINE = 1
+"""Bytes of a line end. They count, so that a stream of empty lines has an end."""
+_BLANK = 64
+"""Bytes that are kept of the blanks before a stream. They mean nothing."""
 _BOM = b"\xef\xbb\xbf"
 _ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -22,7 +26,8 @@ class SSEDecoder:
     def __init__(self, limit: int = MAX_EVENT) -> None:
         self._limit = limit
         self._pieces: list[bytes] = []  # of an unfinished line
-        self._size = 0
+        self._line_bytes = 0  # bytes of the lines of an unfinished event
+        self._size = 0  # bytes of an unfinished event, its last line included
         self._started = False
         self._bare_json = False  # the body is JSON instead of events
         self._data: list[bytes] = []  # `data:` lines of an unfinished event
@@ -50,7 +55,7 @@ class SSEDecoder:
         end = max(data.rfind(b"\n"), data.rfind(b"\r", 0, len(data) - 1)) + 1
         self._pieces = [data[end:]] if end < len(data) else []
         payloads = self._payloads(data[:end])
-        self._size = sum(map(len, (*self._pieces, *self._data, *self._bare)))
+        self._size = len(data) - end + self._line_bytes
         self._check_size()
         return payloads
 
@@ -73,12 +78,14 @@ class SSEDecoder:
         for line in text.splitlines():
             if line.startswith(b"data:"):
                 self._data.append(line[6:] if line[5:6] == b" " else line[5:])
+                self._line_bytes += len(line) + _LINE
             elif not line:
                 if self._data or self._bare:
                     payloads.append(b"\n".join(self._data or self._bare))
-                    self._data, self._bare = [], []
+                    self._data, self._bare, self._line_bytes = [], [], 0
             elif line[:1] in (b"{", b"[") or self._bare:
                 self._bare.append(line)
+                self._line_bytes += len(line) + _LINE
         return payloads
 
     def _start(self) -> bool:
@@ -89,6 +96,8 @@ class SSEDecoder:
         head = head.removeprefix(_BOM)
         self._pieces = [head]
         first = head.lstrip()[:1]
+        if not first:
+            self._pieces, self._size = [head[-_BLANK:]], len(head[-_BLANK:])
         self._started = bool(first)
         self._bare_json = first != b"" and first in b"[{"
         return self._started and not self._bare_json

@@ -39,22 +39,34 @@ class StreamTranslator:
 
     def feed(self, data: bytes) -> bytes:
         """Return bytes for the client; b"" while there are none."""
+        return self.encode(self.read(data))
+
+    def read(self, data: bytes) -> list[Event]:
+        """Return the events in some bytes. Unlike `encode`, which choices share, it may run in a thread."""
         try:
             payloads = self._decoder.feed(data)
         except GatewayError as error:
             self.error = forget_frames(error)
-            return b""
-        return self._translate(payloads)
+            return []
+        return self._events(payloads)
+
+    def encode(self, events: list[Event]) -> bytes:
+        """Return events as bytes for the client."""
+        return self._encoder.encode(events) if events else b""
 
     def close(self) -> bytes:
         """Return the last bytes after the end of the upstream, or set `error`."""
-        out = self._translate(self._decoder.close())
-        return out if self.error is not None else out + self._end(accept_empty=False)
+        return self.encode(self.read_end())
+
+    def read_end(self) -> list[Event]:
+        """Return the last events after the end of the upstream, or set `error`. It may run in a thread."""
+        events = self._events(self._decoder.close())
+        return events if self.error is not None else events + self._last(accept_empty=False)
 
     def accept_empty(self) -> bytes:
         """Return the last bytes of an answer that `close` called unusable, without another attempt."""
         self.error = None
-        return self._end(accept_empty=True)
+        return self.encode(self._last(accept_empty=True))
 
     def fail(self, error: GatewayError) -> bytes:
         """Return the dialect's error frame, for an error after bytes were sent."""
@@ -70,14 +82,14 @@ class StreamTranslator:
         """Signatures to store before the client can use them. The caller clears the list."""
         return self.reader.signed
 
-    def _end(self, *, accept_empty: bool) -> bytes:
+    def _last(self, *, accept_empty: bool) -> list[Event]:
         try:
-            return self._encoder.encode(self.reader.close(accept_empty=accept_empty))
+            return self.reader.close(accept_empty=accept_empty)
         except GatewayError as error:
             self.error = forget_frames(error)
-            return b""
+            return []
 
-    def _translate(self, payloads: list[bytes]) -> bytes:
+    def _events(self, payloads: list[bytes]) -> list[Event]:
         events: list[Event] = []
         if self.messages is not None:
             self.messages += payloads
@@ -86,7 +98,7 @@ class StreamTranslator:
                 events += self.reader.feed(decode(payload))
         except GatewayError as error:
             self.error = forget_frames(error)
-        return self._encoder.encode(events) if events else b""
+        return events
 
 
 def decode(payload: bytes) -> GenerateContentResponse:

@@ -27,7 +27,7 @@ from gateway.gemini.events import (
     TurnEnded,
     TurnStarted,
 )
-from gateway.gemini.grounding import Citation, of_grounding, of_recitation, searches
+from gateway.gemini.grounding import Citation, Offsets, of_grounding, of_recitation, searches
 from gateway.gemini.thought_signatures import SignatureKeys, Signed
 from gateway.gemini.usage import NO_USAGE, TokenCounts, is_whole, merge, token_counts
 from gateway.gemini.wire import (
@@ -108,13 +108,15 @@ MOST_CANDIDATES = 8
 class _CandidateState:
     """Parts of one candidate that its last events need."""
 
-    __slots__ = ("blocked", "call_ids", "citations", "finish", "grounding", "has_content", "message", "signature",
-                 "texts", "url_context")  # fmt: skip
+    __slots__ = ("blocked", "call_ids", "citations", "counted", "finish", "grounding", "has_content", "length",
+                 "message", "signature", "texts", "url_context")  # fmt: skip
 
     def __init__(self) -> None:
         self.has_content = False
         """It has text, media, files or code; calls are not counted."""
         self.texts: list[str] = []
+        self.counted = self.length = 0
+        """The texts whose code points are counted, and how many these are."""
         self.call_ids: set[str] = set()
         self.finish: str | None = None
         self.message: str | None = None
@@ -129,6 +131,12 @@ class _CandidateState:
     @property
     def is_empty(self) -> bool:
         return not (self.has_content or self.call_ids)
+
+    def code_points(self) -> int:
+        """Return the length of the text so far. No text is counted twice: an answer may have thousands of both."""
+        self.length += sum(map(len, self.texts[self.counted :]))
+        self.counted = len(self.texts)
+        return self.length
 
 
 class TurnReader:
@@ -167,6 +175,8 @@ class TurnReader:
         """The counts of `_usage` and of all grounding, once they are asked for."""
         self.signed: list[Signed] = []
         """Signatures that are not stored yet. The caller stores them and clears the list."""
+        self.grounding_bytes = 0
+        """Bytes of the grounding metadata, which are read at the end."""
         self.model: str | None = None
         """The requested model, for answers that name none."""
         self._block_reason: str | None = None
@@ -289,6 +299,7 @@ class TurnReader:
             state.blocked += [str(r.category) for r in candidate.safety_ratings or () if r.blocked]
         if candidate.grounding_metadata:
             state.grounding.append(candidate.grounding_metadata)
+            self.grounding_bytes += len(candidate.grounding_metadata)
             self._counts = None
         if candidate.citation_metadata is not None:
             state.citations.append(candidate.citation_metadata)
@@ -312,11 +323,11 @@ class TurnReader:
             return self._media(index, part.inline_data, part, state)
         if part.executable_code is not None:
             state.has_content = True
-            return CodePart(index, source=part.executable_code.code, at=sum(map(len, state.texts)))
+            return CodePart(index, source=part.executable_code.code, at=state.code_points())
         if part.code_execution_result is not None:
             result = part.code_execution_result
             failed = result.outcome not in _CODE_OK
-            return CodePart(index, output=result.output, failed=failed, at=sum(map(len, state.texts)))
+            return CodePart(index, output=result.output, failed=failed, at=state.code_points())
         if part.file_data is not None:
             state.has_content = True
             return FilePart(index, part.file_data.file_uri, part.file_data.mime_type)
@@ -371,15 +382,15 @@ def _attach(candidate: Candidate, index: int, events: list[Event]) -> None:
 
 def _citations(index: int, state: _CandidateState) -> Citations:
     """Return all citations of the whole text, with the longest of the grounding metadata that chunks brought."""
-    text = "".join(state.texts)
+    offsets = Offsets("".join(state.texts))
     citations: list[Citation] = []
     for raw in state.grounding:
         try:
-            citations += of_grounding(decode_grounding(raw), text)
+            citations += of_grounding(decode_grounding(raw), offsets)
         except (msgspec.DecodeError, RecursionError):
             continue  # an unknown shape costs the annotations, not the answer
     for metadata in state.citations:
-        citations += of_recitation(metadata, text)
+        citations += of_recitation(metadata, offsets)
     longest = max(state.grounding, key=len, default=NO_JSON)
     return Citations(index, list(dict.fromkeys(citations)), longest, state.url_context)
 

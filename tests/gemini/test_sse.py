@@ -90,3 +90,24 @@ def test_frames_are_parsed_by_clients() -> None:
     assert frame(b"{}") == b"data: {}\n\n"
     assert frame(b"{}", "ping") == b"event: ping\ndata: {}\n\n"
     assert comment("keep-alive") == b": keep-alive\n\n"
+
+
+@pytest.mark.row("A4")
+@pytest.mark.parametrize("line", [b"data:\n", b"data: \r\n", b"{\n"])
+def test_a04_an_event_of_lines_without_text_is_cut(line: bytes) -> None:
+    """Only the text was counted, so that such an event took memory without end, and each read walked through all lines."""
+    decoder = SSEDecoder(2**20)
+    decoder.feed(b"data: {}\n\n")
+    with pytest.raises(UpstreamError, match="one event of more than 1 MiB"):
+        for _ in range(200):
+            decoder.feed(line * 1000)
+
+
+@pytest.mark.row("A4")
+def test_a04_blanks_before_a_stream_are_not_kept() -> None:
+    decoder = SSEDecoder()
+    for _ in range(100):
+        decoder.feed(b" \n\r\n" * 1000)
+
+    assert decoder.waiting < 100
+    assert decoder.feed(b"data: {}\n\n") == [b"{}"]

@@ -15,7 +15,7 @@ from gateway.conversation.tools import BUILT_INS, Choice
 from gateway.errors import BadRequest
 from gateway.gemini.wire import Part
 from gateway.gemini.wire import SafetySetting as GeminiSafetySetting
-from gateway.plugins.chat import signatures
+from gateway.plugins.chat.signatures import CallSignatures, of_text
 from gateway.plugins.chat.wire import (
     CallIn,
     ChatRequest,
@@ -200,7 +200,7 @@ def _texts_only(message: Message, at: str) -> list[Part]:
 def _assistant(builder: ConversationBuilder, message: Message, at: str) -> None:
     """Tell text and images of an earlier answer, then its calls."""
     said: list[AnyPart] = list(_answer_texts(message, at))
-    signature = signatures.of_text(message)
+    signature = of_text(message)
     if signature and not said and message.content == "" and not message.tool_calls:
         said = [Part(text="")]
     if signature and said and isinstance(last := said[-1], Part):
@@ -210,10 +210,12 @@ def _assistant(builder: ConversationBuilder, message: Message, at: str) -> None:
             part = parts.earlier_image(image.image_url.url, f"{at}.images[{i}].image_url.url")
             said += [part] if part is not None else []
     builder.turn("model", said, at)
-    for i, call in enumerate(message.tool_calls or ()):
-        _call(builder, call, message, i, f"{at}.tool_calls[{i}]")
-    if not message.tool_calls and message.function_call is not None:
-        _call(builder, CallIn(function=message.function_call), message, 0, at)
+    if message.tool_calls:
+        signed = CallSignatures(message)
+        for i, call in enumerate(message.tool_calls):
+            _call(builder, call, signed, i, f"{at}.tool_calls[{i}]")
+    elif message.function_call is not None:
+        _call(builder, CallIn(function=message.function_call), CallSignatures(message), 0, at)
 
 
 def _answer_texts(message: Message, at: str) -> list[Part]:
@@ -235,8 +237,8 @@ def _answer_texts(message: Message, at: str) -> list[Part]:
     return texts
 
 
-def _call(builder: ConversationBuilder, call: CallIn, message: Message, position: int, at: str) -> None:
-    legacy = not message.tool_calls
+def _call(builder: ConversationBuilder, call: CallIn, signed: CallSignatures, position: int, at: str) -> None:
+    legacy = not signed.message.tool_calls
     inside = (
         f"{at}.function_call" if legacy else f"{at}.custom" if call.custom is not None else f"{at}.function"
     )
@@ -256,7 +258,7 @@ def _call(builder: ConversationBuilder, call: CallIn, message: Message, position
         call.id,
         name,
         arguments,
-        signatures.of_call(call, message, position),
+        signed.of_call(call, position),
         f"{at}.function_call" if legacy else at,
         f"{inside}.arguments",
     )

@@ -1,5 +1,6 @@
 """Chat completions, the answer: the events of a turn as one completion, or as chunks of a stream."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -73,16 +74,16 @@ _PLAIN = AnswerOptions()
 
 
 class _Said(Struct):
-    """One candidate's answer so far. Parts that few answers have start as empty tuples."""
+    """One candidate's answer so far."""
 
-    texts: list[str] = msgspec.field(default_factory=list)
-    thoughts: tuple[str, ...] = ()
-    calls: tuple[openai.ToolCall, ...] = ()
-    images: tuple[openai.ImageOut, ...] = ()
-    audio: tuple[MediaPart, ...] = ()
-    files: tuple[openai.FileOut, ...] = ()
-    inserted: tuple[tuple[int, int], ...] = ()
-    tokens: tuple[openai.TokenLogprob, ...] = ()
+    texts: list[str] = []
+    thoughts: list[str] = []
+    calls: list[openai.ToolCall] = []
+    images: list[openai.ImageOut] = []
+    audio: list[MediaPart] = []
+    files: list[openai.FileOut] = []
+    inserted: list[tuple[int, int]] = []
+    tokens: list[openai.TokenLogprob] = []
     citations: Citations | None = None
 
 
@@ -120,22 +121,22 @@ def _say(event: Event, said: _Said, style: AnswerOptions) -> None:
         case TextDelta():
             said.texts.append(event.text)
             if event.logprobs is not None:
-                said.tokens += tuple(token_logprobs(event.logprobs))
+                said.tokens += token_logprobs(event.logprobs)
         case ThoughtDelta():
-            said.thoughts += (event.text,)
+            said.thoughts.append(event.text)
         case ToolCall():
-            said.calls += (_tool_call(event, style.rules),)
+            said.calls.append(_tool_call(event, style.rules))
         case CodePart():
             block = code_markdown(event)
             said.texts.append(block)
-            said.inserted += ((event.at, len(block)),)
+            said.inserted.append((event.at, len(block)))
         case MediaPart():
             if event.mime_type.startswith("audio/"):
-                said.audio += (event,)
+                said.audio.append(event)
             else:
-                said.images += (_image(event, len(said.images)),)
+                said.images.append(_image(event, len(said.images)))
         case FilePart():
-            said.files += (openai.FileOut(event.uri, event.mime_type),)
+            said.files.append(openai.FileOut(event.uri, event.mime_type))
         case Citations():
             said.citations = event
 
@@ -147,7 +148,7 @@ def _choice(end: Finished, said: _Said, envelope: Envelope, style: AnswerOptions
         content=None if silent else text,
         refusal=end.refusal,
         reasoning_content="".join(said.thoughts) or UNSET,
-        images=list(said.images) or UNSET,
+        images=said.images or UNSET,
         extra_content=_extra(_google(end, said.citations, said.files, style)),
     )
     if said.citations is not None:
@@ -162,8 +163,8 @@ def _choice(end: Finished, said: _Said, envelope: Envelope, style: AnswerOptions
         message.function_call = said.calls[0].function
         reason = "function_call" if end.reason == "tool_calls" else end.reason
     elif said.calls:
-        message.tool_calls = list(said.calls)
-    logprobs = openai.Logprobs(list(said.tokens)) if said.tokens else None
+        message.tool_calls = said.calls
+    logprobs = openai.Logprobs(said.tokens) if said.tokens else None
     return openai.Choice(end.index, message, reason, logprobs)
 
 
@@ -363,10 +364,13 @@ def _extra(google: openai.Google | None) -> openai.ExtraContent | UnsetType:
 
 def _annotations(cited: Citations, inserted: Iterable[tuple[int, int]]) -> list[openai.Annotation]:
     """Return annotations with offsets in the client's text, where executed code stands between Gemini's texts."""
-    places = list(inserted)
+    places, lengths = [], [0]
+    for at, length in inserted:  # in the order of the text
+        places.append(at)
+        lengths.append(lengths[-1] + length)
 
     def shifted(offset: int) -> int:
-        return offset + sum(length for at, length in places if at <= offset) if offset else offset
+        return offset + lengths[bisect_right(places, offset)] if offset else offset
 
     return [
         openai.Annotation(openai.UrlCitation(shifted(c.start), shifted(c.end), c.url, c.title))

@@ -1,7 +1,6 @@
 """OpenAI's chat completions, on every path that ends in /chat/completions."""
 
 import time
-from collections.abc import Iterable
 from typing import Annotated, ClassVar
 
 from aiohttp import web
@@ -120,7 +119,10 @@ class ChatAnswer:
     def encoder(self) -> ChatStream:
         return ChatStream(self._envelope, include_usage=self._include_usage, style=self._style)
 
-    async def whole(self, events: Iterable[Event]) -> bytes:
+    async def whole(self, events: list[Event], *, heavy: bool) -> bytes:
+        return await offload(heavy, self._whole, events)
+
+    def _whole(self, events: list[Event]) -> bytes:
         return encode(completion(events, self._envelope, self._style))
 
     def reply(self, reply: Reply) -> Reply:

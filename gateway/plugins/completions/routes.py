@@ -1,7 +1,6 @@
 """OpenAI's legacy completions: each prompt is a conversation of one turn."""
 
 import time
-from collections.abc import Iterable
 from typing import ClassVar
 
 from aiohttp import web
@@ -95,7 +94,10 @@ class CompletionAnswer:
             calls=len(self.choices),
         )
 
-    async def whole(self, events: Iterable[Event]) -> bytes:
+    async def whole(self, events: list[Event], *, heavy: bool) -> bytes:
+        return await offload(heavy, self._whole, events)
+
+    def _whole(self, events: list[Event]) -> bytes:
         return wire.encode(completion(events, self._envelope, self._echoes))
 
     def reply(self, reply: Reply) -> Reply:

@@ -36,6 +36,8 @@ _TYPES = {
 """HTTP status to Anthropic's error type (https://docs.anthropic.com/en/api/errors)."""
 OVERLOADED = 529
 """Anthropic's status for what Google calls 503."""
+_LONGEST_CITED = 150
+"""Characters of `cited_text` (https://docs.anthropic.com/en/docs/agents-and-tools/tool-use/web-search-tool#citations)."""
 _INDEX = re.compile(r"\[(\d+)\]")
 
 
@@ -48,6 +50,8 @@ class MessagesStream:
         self._open: Object | None = None
         self._texts: list[str] = []
         """Gemini's own text, which offsets of citations count."""
+        self._said: list[str] = []
+        """Texts of the open block, which gets them when it closes."""
         self._left_out: set[str] = set()
         """MIME types of media that the answer could not hold."""
 
@@ -115,8 +119,13 @@ class MessagesStream:
         return block
 
     def _close(self, out: list[bytes]) -> None:
-        if self._open is not None:
-            self._open = None
+        block, self._open = self._open, None
+        if block is not None:
+            if self._said:
+                block[block["type"]] = "".join(
+                    self._said
+                )  # the field of a text or thinking block has its name
+                self._said.clear()
             self._emit(out, "content_block_stop", index=self._index)
 
     def _delta(self, out: list[bytes], kind: str, **fields: Any) -> None:
@@ -129,14 +138,14 @@ class MessagesStream:
         return self._opened(out, {"type": kind, **fields})
 
     def _text(self, out: list[bytes], text: str) -> None:
-        block = self._of(out, "text", text="")
+        self._of(out, "text", text="")
         self._delta(out, "text_delta", text=text)
-        block["text"] += text
+        self._said.append(text)
 
     def _thought(self, out: list[bytes], text: str) -> None:
-        block = self._of(out, "thinking", thinking="", signature="")
+        self._of(out, "thinking", thinking="", signature="")
         self._delta(out, "thinking_delta", thinking=text)
-        block["thinking"] += text
+        self._said.append(text)
 
     def _media(self, out: list[bytes], mime_type: str) -> None:
         """Name media that are left out, once for each type: speech comes in many pieces.
@@ -174,7 +183,7 @@ class MessagesStream:
                 "url": cited.url,
                 "title": cited.title,
                 "encrypted_index": "",
-                "cited_text": text[cited.start : cited.end],
+                "cited_text": text[cited.start : min(cited.end, cited.start + _LONGEST_CITED)],
             }
             block.setdefault("citations", []).append(citation)
             self._delta(out, "citations_delta", citation=citation)

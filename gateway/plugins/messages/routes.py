@@ -82,7 +82,10 @@ class MessageAnswer:
     def encoder(self) -> MessagesStream:
         return self._encoder
 
-    async def whole(self, events: list[Event]) -> bytes:
+    async def whole(self, events: list[Event], *, heavy: bool) -> bytes:
+        return await offload(heavy, self._whole, events)
+
+    def _whole(self, events: list[Event]) -> bytes:
         self._encoder.encode(events)
         return anthropic.encode(self._encoder.message)
 

@@ -14,6 +14,7 @@ from gateway.exchange.delivery import answer_headers
 from gateway.exchange.event_buffer import EventBuffer
 from gateway.exchange.exchange import Reply
 from gateway.exchange.ids import unique
+from gateway.exchange.offload import offload
 from gateway.exchange.preparation import PreparedRequest
 from gateway.gemini.events import Event
 from gateway.gemini.turn_reader import TurnReader
@@ -78,10 +79,10 @@ class ResponseRun:
     def encoder(self) -> ResponseStream:
         return self._encoder
 
-    async def whole(self, events: list[Event]) -> bytes:
-        self._encoder.encode(events)
+    async def whole(self, events: list[Event], *, heavy: bool) -> bytes:
+        await offload(heavy, self._encoder.encode, events)
         await self._save()
-        return wire.encode(self.response)
+        return await offload(heavy or self._prepared.heavy, wire.encode, self.response)
 
     def reply(self, reply: Reply) -> Reply:
         return _Storing(reply, self._save_when_done)

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.plugins.chat.signatures import of_call, of_text
+from gateway.plugins.chat.signatures import CallSignatures, of_text
 from gateway.plugins.chat.wire import Message
 
 
@@ -16,7 +16,7 @@ def message_of(call: dict[str, Any], **fields: Any) -> Message:
 
 def signature_of(message: Message, position: int = 0) -> str | None:
     assert message.tool_calls is not None
-    return of_call(message.tool_calls[0], message, position)
+    return CallSignatures(message).of_call(message.tool_calls[0], position)
 
 
 PLACES: list[dict[str, Any]] = [

@@ -74,6 +74,7 @@ def test_left_out_media_are_named_once_for_each_type() -> None:
     encoder = MessagesStream({"model": "asked", "content": [], "stop_reason": None})
     kinds = ("image/png", "audio/wav", "image/png")
     encoder.encode([MediaPart(0, kind, "AAAA") for kind in kinds])
+    encoder.encode([Finished(0, "stop")])
 
     (block,) = encoder.message["content"]
     assert block["type"] == "text"
