@@ -20,7 +20,7 @@ from gateway.exchange.context import RequestContext
 from gateway.exchange.cost import UNKNOWN_COST, CostEstimate
 from gateway.exchange.fallback import Choice
 from gateway.exchange.hedging import Hedging
-from gateway.exchange.offload import offload
+from gateway.exchange.offload import HEAVY_ANSWER, offload
 from gateway.exchange.recovery import Recovery
 from gateway.exchange.report import ExchangeReport
 from gateway.exchange.side_by_side import side_by_side
@@ -111,7 +111,8 @@ class Exchange:
         while True:
             try:
                 async with open_attempt(self.accounting, context, target) as attempt:
-                    answer = readable(await self._upstream.ask(path, body, attempt.key, context.memory), read)
+                    data = await self._upstream.ask(path, body, attempt.key, context.memory)
+                    answer = await offload(len(data) > HEAVY_ANSWER, readable, data, read)
                     if (counts := usage(answer)) is not None:
                         is_input_told = counts.prompt_token_count is not None and not cost.output
                         attempt.count(token_counts(counts), whole=is_input_told or is_whole(counts))

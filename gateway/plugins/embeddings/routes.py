@@ -12,7 +12,8 @@ from gateway.errors import UpstreamError
 from gateway.exchange.context import RequestContext
 from gateway.exchange.cost import CostEstimate
 from gateway.exchange.delivery import answer_headers, json_response
-from gateway.exchange.request_body import read_body
+from gateway.exchange.offload import offload
+from gateway.exchange.request_body import Body, read_body
 from gateway.exchange.side_by_side import side_by_side
 from gateway.gemini.resources import (
     BatchEmbedContentsRequest,
@@ -24,8 +25,10 @@ from gateway.plugin import Plugin, Services
 from gateway.plugins.embeddings.fields import EMBEDDINGS
 from gateway.plugins.embeddings.request import Detokenizer, texts, to_gemini
 from gateway.plugins.embeddings.response import embedding_list
-from gateway.plugins.embeddings.wire import decode_request, encode
+from gateway.plugins.embeddings.wire import EmbeddingRequest, decode_request, encode
 
+_MANY_INPUTS = 8
+"""Vectors of 3,072 numbers from which on an answer is made in a thread; each takes 0.5 ms."""
 _CONCURRENT_BATCHES = 4
 """Batches of one request that are sent at the same time."""
 
@@ -65,29 +68,44 @@ class Embeddings(Plugin):
         """Answer one request."""
         async with self.services.enter(request, "embeddings") as context:
             data = await read_body(request)
-            body = data.decode(decode_request)
             config = self.services.config
-            noted = Notes(strict=self.services.strict)
-            review(data.fields, EMBEDDINGS, noted)
+            body, noted, inputs = await offload(data.heavy, self._read, data)
             route = self.services.route(context.client, body.model, config.models.embeddings)
             notes = [*noted.distinct(), *(["model"] if route.substituted else [])]
             context.report.describe(route.model, body.model, notes=notes)
-            inputs = texts(body, self._detokenize)
             batches = to_gemini(body, inputs, route.model)
-            answers = await self._embed(batches, route.model, context)
+            answers = await self._embed(batches, route.model, context, heavy=data.heavy)
             if sum(len(answer.embeddings) for answer in answers) != len(inputs):
                 raise UpstreamError(
                     "Gemini returned fewer vectors than texts were sent", code="upstream_bad_response"
                 )
-            result = embedding_list(
-                answers, inputs, route.model, body.encoding_format, unit_length=self.config.unit_length
+            heavy = len(inputs) > _MANY_INPUTS or data.heavy
+            tokens, encoded = await offload(
+                heavy, self._answer, answers, inputs, route.model, body.encoding_format
             )
-            context.report.prompt_tokens = result.usage.prompt_tokens
-            encoded = await asyncio.to_thread(encode, result)
+            context.report.prompt_tokens = tokens
             return json_response(encoded, answer_headers(route.model, notes))
 
+    def _read(self, data: Body) -> tuple[EmbeddingRequest, Notes, list[str]]:
+        """Return a body, what is noted of it, and its texts. Raises BadRequest with the path of what is wrong."""
+        body = data.decode(decode_request)
+        noted = Notes(strict=self.services.strict)
+        review(data.fields, EMBEDDINGS, noted)
+        return body, noted, texts(body, self._detokenize)
+
+    def _answer(
+        self,
+        answers: list[BatchEmbedContentsResponse],
+        inputs: list[str],
+        model: str,
+        encoding: str | None,
+    ) -> tuple[int, bytes]:
+        """Return the tokens of an answer, and its body."""
+        result = embedding_list(answers, inputs, model, encoding, unit_length=self.config.unit_length)
+        return result.usage.prompt_tokens, encode(result)
+
     async def _embed(
-        self, batches: list[BatchEmbedContentsRequest], model: str, context: RequestContext
+        self, batches: list[BatchEmbedContentsRequest], model: str, context: RequestContext, *, heavy: bool
     ) -> list[BatchEmbedContentsResponse]:
         """Send all batches, a few at a time. Return the answers in the order of the batches."""
         await self.services.exchange.accounting.take_calls(context, len(batches))
@@ -96,8 +114,9 @@ class Embeddings(Plugin):
 
         async def send(batch: BatchEmbedContentsRequest) -> BatchEmbedContentsResponse:
             async with places:
+                encoded = await offload(heavy, encode_batch, batch)
                 return await self.services.exchange.ask(
-                    path, encode_batch(batch), context, decode_embeddings,
+                    path, encoded, context, decode_embeddings,
                     usage=lambda answer: answer.usage_metadata, model=model, cost=_cost(batch),
                 )  # fmt: skip
 

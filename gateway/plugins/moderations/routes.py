@@ -12,8 +12,9 @@ from gateway.conversation.notes import Notes
 from gateway.exchange.context import RequestContext
 from gateway.exchange.delivery import answer_headers, json_response
 from gateway.exchange.ids import unique
+from gateway.exchange.offload import offload
 from gateway.exchange.preparation import RequestOptions
-from gateway.exchange.request_body import read_body
+from gateway.exchange.request_body import Body, read_body
 from gateway.gemini.wire import decode_response
 from gateway.plugin import Plugin
 from gateway.plugins.moderations import wire
@@ -47,25 +48,33 @@ class Moderations(Plugin):
         """Answer one request."""
         async with self.services.enter(request, "moderations") as context:
             data = await read_body(request)
-            body = data.decode(wire.decode_request)
-            notes = Notes(strict=self.services.strict)
-            review(data.fields, MODERATIONS, notes)
-            inputs = conversations(body)
-            await self.services.exchange.accounting.take_calls(context, len(inputs))
+            body, notes, recorded = await offload(data.heavy, self._read, data)
+            await self.services.exchange.accounting.take_calls(context, len(recorded))
             places = asyncio.Semaphore(_AT_ONCE)
-            results = await asyncio.gather(*(self._rate(recorded, context, places) for recorded in inputs))
+            options = RequestOptions(self.config.model, heavy=data.heavy)
+            results = await asyncio.gather(*(self._rate(each, options, context, places) for each in recorded))
             context.report.describe(self.config.model, body.model, notes=notes.distinct())
             answer = wire.Moderation(unique("modr-"), self.config.model, list(results))
             return json_response(wire.encode(answer), answer_headers(self.config.model, notes.distinct()))
 
+    def _read(self, data: Body) -> tuple[wire.ModerationRequest, Notes, list[ConversationBuilder]]:
+        """Return a body, what is noted of it, and its inputs. Raises BadRequest with the path of what is wrong."""
+        body = data.decode(wire.decode_request)
+        notes = Notes(strict=self.services.strict)
+        review(data.fields, MODERATIONS, notes)
+        return body, notes, conversations(body)
+
     async def _rate(
-        self, recorded: ConversationBuilder, context: RequestContext, places: asyncio.Semaphore
+        self,
+        recorded: ConversationBuilder,
+        options: RequestOptions,
+        context: RequestContext,
+        places: asyncio.Semaphore,
     ) -> wire.ModerationResult:
         async with places:
-            options = RequestOptions(self.config.model)
             call = (await self.services.preparation.prepare(recorded, options, context)).call
             answer = await self.services.exchange.ask(
-                call.path, call.encode(), context, decode_response,
+                call.path, await offload(call.heavy, call.encode), context, decode_response,
                 usage=lambda answer: answer.usage_metadata, model=call.model,
                 cost=self.services.exchange.accounting.ceiling(call),
             )  # fmt: skip

@@ -22,6 +22,8 @@ from gateway.plugin import Services
 from gateway.plugins.responses import wire
 from gateway.plugins.responses.response import Object, ResponseOptions, ResponseStream, new_response
 
+_REPEATED = ("instructions", "metadata", "prompt_cache_key", "text", "tool_choice", "tools")
+"""Fields of a response that repeat the request's, of any size."""
 _HEARTBEAT = 15.0
 """Seconds between two heartbeats of a background response."""
 STALE = 4 * _HEARTBEAT
@@ -43,7 +45,7 @@ class PreparedResponse(msgspec.Struct, frozen=True):
 
 
 class ResponseRun:
-    """A response in progress (`delivery.Answer`)."""
+    """A response in progress (`delivery.Answer`). Making a heavy one takes time: do it in a thread."""
 
     def __init__(self, prepared: PreparedResponse, services: Services, store: Store) -> None:
         self.choices = prepared.request.choices
@@ -52,8 +54,11 @@ class ResponseRun:
         self._store = store
         self.name = unique("resp_")
         wanted = "reasoning.encrypted_content" in (prepared.body.include or ())
+        response = new_response(self.name, prepared.body, prepared.request.call.model, int(time.time()))
+        if prepared.heavy:  # each event with the response repeats what the client sent: it is encoded once
+            response.update({name: msgspec.Raw(wire.encode(response[name])) for name in _REPEATED})
         self._encoder = ResponseStream(
-            new_response(self.name, prepared.body, prepared.request.call.model, int(time.time())),
+            response,
             ResponseOptions(prepared.request.rules, wanted),
             unique,
             lambda: int(time.time()),

@@ -81,7 +81,9 @@ class Responses(Plugin):
         entry = self.services.enter(request, "responses")
         async with entry as context:
             client, prepared = context.client, await self._prepare(request, context)
-            run = ResponseRun(
+            run = await offload(
+                prepared.heavy,
+                ResponseRun,
                 prepared,
                 self.services,
                 lambda name, kept: self.keep(name, client, kept, heavy=prepared.heavy),

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.conversation.invalid import missing, too_long, unsupported_value
 from gateway.errors import BadRequest, GatewayError, RateLimited, UnsupportedParameter, UpstreamError
-from gateway.gemini.events import MediaPart, TurnStarted
+from gateway.gemini.events import Finished, MediaPart, TurnStarted
 from gateway.gemini.usage import TokenCounts
 from gateway.plugins.messages.response import MessagesStream, error_object, usage
 
