@@ -118,16 +118,19 @@ class Attempt:
         self._report_to_pool(
             failed, cancelled=cancelled, crashed=error is not None and failed is None, tokens=spent.total
         )
-        if cancelled:
-            self._note(spent, most)
+        try:
+            if cancelled:
+                self._note(spent, most)
+            elif self._intent and self._accounting.ledger is not None:
+                outcome: Outcome = "ok" if error is None and failed is None else "error"
+                status = (
+                    200 if outcome == "ok" else (failed.upstream_status or failed.status if failed else 500)
+                )
+                # queued before it waits, so that a client that leaves now leaves no open row
+                await self._accounting.ledger.settle(self._settlement(outcome, status, spent, most))
+        finally:
             if self._taken:
                 await asyncio.shield(self._correct_tokens(spent.total))
-            return
-        await self._correct_tokens(spent.total)
-        if self._intent and self._accounting.ledger is not None:
-            outcome: Outcome = "ok" if error is None and failed is None else "error"
-            status = 200 if outcome == "ok" else (failed.upstream_status or failed.status if failed else 500)
-            await self._accounting.ledger.settle(self._settlement(outcome, status, spent, most))
 
     def _spent(self, *, cancelled: bool) -> TokenCounts:
         """Return the tokens for limits and the log. If the client left, the prompt counts at least as estimated."""

@@ -2,10 +2,7 @@
 
 import asyncio
 import random
-import shutil
 import signal
-import socket
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from configparser import ConfigParser
 from contextlib import suppress
@@ -19,39 +16,16 @@ from gateway.store.key_value import StoreKind, StoreLimits
 from gateway.store.redis import Redis, RedisCounters, RedisPoolUpdates, RedisStore
 from gateway.store.state_stores import RESPONSES, SIGNATURES
 from tests.support.paths import ROOT
+from tests.support.redis_server import RedisServer, needs_redis
 from tests.support.waiting import eventually
 
-needs_redis = pytest.mark.skipif(shutil.which("redis-server") is None, reason="no redis-server on the PATH")
 NOW = 1_000_000_000.0
 MINUTE = Window("requests", 10, 60)
 
 
-class Server:
-    """A redis-server of our own."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as sock:
-            self.port = int(sock.getsockname()[1])
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._folder = folder
-        self.start()
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(
-            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self._folder)],
-            stdout=subprocess.DEVNULL,
-        )  # fmt: skip
-
-    def stop(self) -> None:
-        with suppress(ProcessLookupError):
-            self.process.send_signal(signal.SIGCONT)
-            self.process.kill()
-        self.process.wait(10)
-
-
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    result = Server(tmp_path)
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    result = RedisServer(tmp_path)
     yield result
     result.stop()
 
@@ -64,7 +38,7 @@ async def opened(url: str) -> tuple[Redis, list[str]]:
 
 
 @pytest.fixture
-async def shared(server: Server, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Redis]:
+async def shared(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Redis]:
     """A connection whose calls may take seconds: the machine that runs the tests may be busy."""
     monkeypatch.setattr("gateway.store.redis._BUDGET", 5.0)
     result, _ = await opened(server.url)
@@ -74,7 +48,7 @@ async def shared(server: Server, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
 
 
 @needs_redis
-async def test_two_machines_share_a_limit(server: Server, shared: Redis) -> None:
+async def test_two_machines_share_a_limit(server: RedisServer, shared: Redis) -> None:
     other, _ = await opened(server.url)
     counters = [RedisCounters(shared, 2), RedisCounters(other, 2)]
     window = Window("requests", 100, 60)
@@ -111,7 +85,9 @@ async def test_places_are_shared_and_come_back(shared: Redis) -> None:
 
 @needs_redis
 @pytest.mark.parametrize("kind", [SIGNATURES, RESPONSES])
-async def test_entries_are_read_by_other_machines(server: Server, shared: Redis, kind: StoreKind) -> None:
+async def test_entries_are_read_by_other_machines(
+    server: RedisServer, shared: Redis, kind: StoreKind
+) -> None:
     other, _ = await opened(server.url)
     mine, theirs = (RedisStore(machine, StoreLimits(), kind) for machine in (shared, other))
     await mine.put({b"k" * 16: "é", b"l" * 16: "x" * 1000}, NOW)
@@ -129,9 +105,12 @@ async def test_pools_exchange_updates(shared: Redis) -> None:
     assert await pool.all() == [b"2"]
 
 
+@pytest.mark.row("P24", "P25", "P29")
 @needs_redis
 @pytest.mark.parametrize("how", ["kill", "stop"])
-async def test_a_redis_that_is_gone_keeps_no_call_waiting_and_is_used_again(server: Server, how: str) -> None:
+async def test_a_redis_that_is_gone_keeps_no_call_waiting_and_is_used_again(
+    server: RedisServer, how: str
+) -> None:
     shared, messages = await opened(server.url)
     await eventually(lambda: not shared.degraded)
     messages.clear()
@@ -160,6 +139,7 @@ async def test_a_redis_that_is_gone_keeps_no_call_waiting_and_is_used_again(serv
     await shared.__aexit__()
 
 
+@pytest.mark.row("P28")
 @needs_redis
 async def test_a_flushed_redis_starts_from_zero(shared: Redis) -> None:
     counters = RedisCounters(shared, 2)
@@ -171,6 +151,7 @@ async def test_a_flushed_redis_starts_from_zero(shared: Redis) -> None:
     assert not shared.degraded
 
 
+@pytest.mark.row("P30")
 @needs_redis
 async def test_cancelled_calls_never_get_the_answer_of_another(shared: Redis) -> None:
     for i in range(50):
@@ -204,6 +185,7 @@ ANSWERS = [
 ]  # fmt: skip
 
 
+@pytest.mark.row("P27")
 @pytest.mark.parametrize("answer", ANSWERS)
 async def test_nonsense_answers_fail_no_call(answer: bytes) -> None:
     async def answer_nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -262,9 +244,10 @@ def test_the_scripts_are_package_data() -> None:
     assert {path.stem for path in packaged if path.suffix == ".lua"} == {"take", "correct", "enter"}
 
 
+@pytest.mark.row("P26")
 @needs_redis
 async def test_a_slow_redis_is_not_used_until_it_is_quick(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ready, _ = await opened(server.url)
     await eventually(lambda: not ready.degraded)  # the server is up
@@ -301,6 +284,7 @@ async def test_a_slow_redis_is_not_used_until_it_is_quick(
     await eventually(lambda: not ends)
 
 
+@pytest.mark.row("P23")
 async def test_without_a_redis_the_process_starts_alone() -> None:
     shared, messages = await opened("redis://127.0.0.1:1/0")
 
@@ -328,7 +312,7 @@ async def test_a_client_that_disconnects_keeps_no_place(shared: Redis) -> None:
 
 
 @needs_redis
-async def test_places_left_while_redis_was_gone_are_given_back(server: Server) -> None:
+async def test_places_left_while_redis_was_gone_are_given_back(server: RedisServer) -> None:
     shared, _ = await opened(server.url)
     await eventually(lambda: not shared.degraded)
     counters = RedisCounters(shared, 2)

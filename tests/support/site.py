@@ -26,6 +26,7 @@ _RETURN = 5.0
 """Seconds until everything that a request held is free again."""
 _SLACK = 2
 """Descriptors and tasks that may be more or fewer."""
+_ALL = Rules()
 _RUN = 8
 """Characters of a secret in a row that count as a leak."""
 
@@ -58,6 +59,7 @@ class Site:
         serve.site = self
         self.base = ""
         self.key = ""
+        self._id = ""
         self.resent = 0
         """Requests that the upstream read and the gateway sent again on another connection, as one call."""
         self.replies: list[Reply] = []
@@ -80,18 +82,35 @@ class Site:
         upstream: str = "",
         retry: str = "backoff: 0",
         more: str = "",
+        state: str = "machines: 1",
+        rules: Rules = _ALL,
     ) -> None:
-        """Serve with short timeouts where a test names them, and issue a key."""
-        engine = open_engine(str(self._file), None)
-        _, self.key = client_keys.issue(engine, "x", Rules(), time(), None)
-        engine.dispose()
+        """Serve with short timeouts where a test names them, and issue a key. `state` and `more` are YAML."""
+        self._issue(rules)
         projects = ", ".join(f"{{name: p{n}, keys: [{{env: KEY_{n}}}]}}" for n in range(len(self.keys)))
         self.base = await self.serve.text(
             f"upstream: {{base_url: '{url or self.upstream.url}', retry: {{{retry}}},"
             f" timeouts: {{connect: {connect}, idle: {idle}, total: {total}}}{upstream}}}\n"
             f"pool: {{projects: [{projects}]}}\n"
-            f"ledger: {{url: {self._file}}}\nstate: {{file: {self._folder}/state.db}}\n{more}"
+            f"ledger: {{url: {self._file}}}\nstate: {{file: {self._folder}/state.db, {state}}}\n{more}"
         )
+
+    def _issue(self, rules: Rules) -> None:
+        engine = open_engine(str(self._file), None)
+        self._id, self.key = client_keys.issue(engine, "x", rules, time(), None)
+        engine.dispose()
+
+    async def issue(self) -> None:
+        """Use another key from now on, without limits."""
+        self._issue(_ALL)
+        await self.services.refresh_keys()
+
+    async def revoke(self) -> None:
+        """Revoke the key."""
+        engine = open_engine(str(self._file), None)
+        client_keys.revoke(engine, self._id, time())
+        engine.dispose()
+        await self.services.refresh_keys()
 
     async def ask(self, surface: Surface = CHAT, text: str = "hello", **fields: Any) -> Reply:
         """Return the reply to one request, from its first byte to the end."""
