@@ -75,7 +75,7 @@ class Bench:
         self.folder = folder
         self._seconds = seconds
         self._children: list[subprocess.Popen[bytes]] = []
-        self.ports = {name: _free_port() for name in ("upstream", "nginx", "gateway", "bare", "team")}
+        self.ports = {name: free_port() for name in ("upstream", "nginx", "gateway", "bare", "team")}
         self.key = "k"
 
     def start(self) -> subprocess.Popen[bytes]:
@@ -91,13 +91,13 @@ class Bench:
         gateway = self._spawn(0, *gateway_command(ports["gateway"], url))
         os.environ["BENCH_KEY"] = "AQ.bench"
         team = self.folder / "team.yaml"
-        team.write_text(TEAM_CONFIG.format(folder=self.folder, admin=_free_port()))
+        team.write_text(TEAM_CONFIG.format(folder=self.folder, admin=free_port()))
         issue = [sys.executable, "-m", "gateway", "keys", "add", "bench", "--config", str(team),
                  "--requests-per-minute", "1000000000", "--tokens-per-day", "1000000000000"]  # fmt: skip
         self.key = subprocess.run(issue, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
         self._spawn(0, *gateway_command(ports["team"], url, str(team)))
         for port in ports.values():
-            _wait_for(port)
+            wait_for(port)
         return gateway
 
     def stop(self) -> None:
@@ -186,7 +186,7 @@ def start_ratio(folder: Path, rounds: int) -> tuple[float, float]:
             notify.settimeout(30)
             environ = {**os.environ, "NOTIFY_SOCKET": str(folder / f"notify{i}")}
             begin = time.perf_counter()
-            command = gateway_command(_free_port(), "http://127.0.0.1:9")
+            command = gateway_command(free_port(), "http://127.0.0.1:9")
             child = subprocess.Popen(command, cwd=ROOT, env=environ, stderr=subprocess.DEVNULL)
             try:
                 while b"READY=1" not in notify.recv(1000):
@@ -236,7 +236,7 @@ def _at_most(name: str, value: float, bound: float) -> bool:
     return value <= bound
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Return a free port below the range of outgoing connections, which could take it before the server listens."""
     for port in random.sample(range(20_000, 30_000), 100):
         try:
@@ -247,7 +247,7 @@ def _free_port() -> int:
     raise RuntimeError("no port is free")
 
 
-def _wait_for(port: int) -> None:
+def wait_for(port: int) -> None:
     end = time.monotonic() + 20
     while time.monotonic() < end:
         try:

@@ -26,6 +26,7 @@ from gateway.exchange.context import CONTEXT, RequestContext
 from gateway.exchange.delivery import ERROR_RENDERER, Delivery, ErrorRenderer
 from gateway.exchange.exchange import Exchange
 from gateway.exchange.ids import unique
+from gateway.exchange.place import wait_for_place
 from gateway.exchange.preparation import Preparation
 from gateway.exchange.request_body import Body
 from gateway.gemini.capabilities import CapabilityTable
@@ -227,7 +228,9 @@ class Entry:
     async def __aenter__(self) -> RequestContext:
         services, request = self._services, self._request
         try:
-            services.admission.enter()
+            if not services.admission.try_enter():
+                services.identify(request, self._surface)  # without a valid key, there is nothing to wait for
+                await wait_for_place(services.admission)
         except BaseException:
             request[CONTEXT] = structs.replace(self._context, surface=self._surface)
             raise

@@ -13,6 +13,7 @@ from gateway.observability.statistics import Histogram, Statistics
 from gateway.policy.admission import Admission
 from gateway.policy.keypool import KeyPool
 from gateway.policy.memory import MemoryAccount
+from gateway.policy.overload import Overload
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -29,6 +30,7 @@ class MetricSources(Struct, frozen=True):
     admission: Admission
     limit: int
     """`limits.streams`."""
+    overload: Overload
     memory: MemoryAccount
     pool: KeyPool
     loop_lag: LoopLag
@@ -76,6 +78,14 @@ def _by_keys(name: str) -> Callable[[MetricSources], Samples]:
 def _attribute(source: str, name: str) -> Callable[[MetricSources], Samples]:
     """Read a number from a store; 0 where it has none, such as a store in memory."""
     return lambda sources: [((), float(getattr(getattr(sources, source)(), name, 0)))]
+
+
+def _refused(sources: MetricSources) -> Samples:
+    return [
+        ((reason,), n)
+        for counter in (sources.admission.refused, sources.overload.refused)
+        for reason, n in counter.items()
+    ]
 
 
 def _pool(sources: MetricSources) -> Samples:
@@ -137,6 +147,14 @@ FAMILIES: tuple[Family, ...] = (
            lambda s: [((), s.memory.limit)], "gauge"),
     Family("gateway_memory_refused", "Requests answered 503 because `limits.memory` was in use.", (),
            lambda s: [((), s.memory.refused)]),
+    Family("gateway_queued", "Requests that wait for a place in progress.", (),
+           lambda s: [((), s.admission.queued)], "gauge"),
+    Family("gateway_refused", "Requests refused because the gateway is overloaded: no place is free (`places`), none"
+           " came free in time (`patience`), the event loop has too much to do (`loop`), memory is short (`memory`).",
+           ("reason",), _refused),
+    Family("gateway_memory_share", "Memory that requests use as a share of `limits.memory`: from 0.85 on connections"
+           " are closed after each answer, from 0.92 on requests are refused.", (),
+           lambda s: [((), s.overload.memory_share)], "gauge"),
     Family("gateway_pool_cooling_down", "1 for a key, project, or project and model that is cooling down or refused.",
            ("project", "key", "model", "reason"), _pool, "gauge"),
     Family("gateway_pool_refused",

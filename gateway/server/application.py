@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from time import time
+from time import monotonic, time
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -36,10 +36,12 @@ from gateway.policy.catalog import Catalog
 from gateway.policy.hedging import Hedge
 from gateway.policy.keypool import PUT_BACK, KeyPool, PoolUpdate
 from gateway.policy.memory import MemoryAccount
+from gateway.policy.overload import Overload
 from gateway.server.cors import Cors
 from gateway.server.issued_keys import IssuedKeys
 from gateway.server.lifecycle import DRAIN, Drain
 from gateway.server.middleware import RequestMiddleware
+from gateway.server.overload import watched_memory
 from gateway.server.plugin_loader import Loaded, load_plugins
 from gateway.server.pool_state import PoolState
 from gateway.server.stores import open_ledger, open_redis, open_stores, plugin_store
@@ -77,7 +79,7 @@ def build_app(config: GatewayConfig, source: Source, before: Services | None = N
     )
     app.cleanup_ctx.append(_open(log, services, source, before))
     _add_routes(app, app[PLUGINS], cors)
-    app.on_response_prepare.append(_finish_headers(drain, cors))
+    app.on_response_prepare.append(_finish_headers(drain, services.metrics.overload, cors))
     return app
 
 
@@ -110,7 +112,7 @@ def _services(
     """Build what the plugins share, without opening anything."""
     statistics = before.statistics if before is not None else Statistics()
     table, pool = _checked(config, source, before)
-    admission, memory = Admission(config.limits.streams), _memory(config, before)
+    memory, (admission, overload) = _memory(config, before), _admission(config, before)
 
     def finished(context: RequestContext, status: int) -> None:
         record = context.log(status)
@@ -136,6 +138,7 @@ def _services(
             statistics,
             admission,
             config.limits.streams,
+            overload,
             memory,
             pool=pool,
             loop_lag=LoopLag(),
@@ -148,6 +151,16 @@ def _services(
         plugins=active,
     )
     return services
+
+
+def _admission(config: GatewayConfig, before: Services | None) -> tuple[Admission, Overload]:
+    """Return the places for requests, and the process's state of overload, which goes on after a reload."""
+    limits = config.limits
+    admission = Admission(limits.streams, limits.queue, limits.patience, monotonic)
+    if before is None:
+        return admission, Overload()
+    admission.refused = before.admission.refused
+    return admission, before.metrics.overload
 
 
 def _memory(config: GatewayConfig, before: Services | None) -> MemoryAccount:
@@ -232,6 +245,7 @@ async def _open_services(
     stack.push_async_callback(stores.close)
     ledger = await asyncio.to_thread(open_ledger, config, source, report_team)
     await enter(services.metrics.loop_lag.sampling())
+    await enter(watched_memory(services.metrics.overload, services.memory))
     await enter(upstream)
     await enter(services.media)
     keys = None
@@ -326,7 +340,9 @@ def _lifespan(entry: Loaded) -> Callable[[web.Application], AsyncIterator[None]]
     return lifespan
 
 
-def _finish_headers(drain: Drain, cors: Cors) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+def _finish_headers(
+    drain: Drain, overload: Overload, cors: Cors
+) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
     """Return the signal that adds the headers of every response.
 
     One signal for all headers, because aiohttp awaits each of them for each response.
@@ -338,7 +354,7 @@ def _finish_headers(drain: Drain, cors: Cors) -> Callable[[web.Request, web.Stre
         context = request.get(CONTEXT)
         if context is not None:
             add_gateway_headers(headers, context)
-        if drain.draining:
+        if drain.draining or overload.closes_connections:
             response.force_close()
             headers["Connection"] = "close"  # aiohttp has set its own value before this signal
         if "Origin" in request.headers:

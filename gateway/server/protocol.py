@@ -22,6 +22,7 @@ from gateway.exchange.delivery import error_response
 from gateway.plugin import SERVICES
 from gateway.server.addresses import AddressLimit
 from gateway.server.cors import allow_any_origin
+from gateway.server.overload import CLOSED, DISCARD, Gate
 from gateway.server.write_deadline import WriteDeadline
 
 SHIPPED = ConnectionsConfig()
@@ -78,7 +79,7 @@ class Protocol(RequestHandler):
     Times are ticks of the server's clock.
     """
 
-    __slots__ = ("_began", "_body", "_heard", "_server")
+    __slots__ = ("_began", "_body", "_heard", "_is_between", "_server")
 
     def __init__(self, server: "Server", **options: Any) -> None:
         super().__init__(server, **options)
@@ -89,6 +90,8 @@ class Protocol(RequestHandler):
         """Tick of the last bytes; -1 before the first."""
         self._body: StreamReader | None = None
         """Body of the request in progress."""
+        self._is_between = True
+        """Whether the next byte is the first of a request."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Refuse the connection if its address has too many."""
@@ -105,10 +108,32 @@ class Protocol(RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        self._heard = self._server.tick
+        server = self._server
+        self._heard = server.tick
+        if (
+            self._is_between
+            and not self._request_in_progress
+            and not self._messages
+            and server.gate is not None
+        ):
+            answer = server.gate.refusal(data)
+            if answer is not None:
+                self._refuse(answer)
+                return
+            self._is_between = False
         if self._began < 0:
             self._began = self._heard
         super().data_received(data)
+
+    def _refuse(self, answer: bytes) -> None:
+        """Answer a request that is not begun. Its rest is discarded, so that the client can read the answer first."""
+        self._began = self._heard
+        if self.transport is None or self._force_close:
+            return
+        self.transport.write(answer)
+        if answer is CLOSED:
+            self._force_close = True
+            self._loop.call_later(DISCARD, self.transport.close)
 
     def resume_reading(self, resume_parser: bool = True) -> None:
         self._heard = self._server.tick  # the silence was ours
@@ -142,6 +167,8 @@ class Protocol(RequestHandler):
             resp.force_close()
             if isinstance(content, _AwaitedBody) and content.is_awaited:
                 self._lingering_time = 0.0  # there is no rest to discard
+        else:
+            self._is_between = True
         return super().finish_response(request, resp, start_time)
 
     def check_time(self, tick: int, limits: ConnectionsConfig) -> None:
@@ -210,6 +237,8 @@ class Server(web.Server):
         )
         self._make = stock.request_factory
         self._limits = limits
+        self.gate: Gate | None = None
+        """Refuses requests while the process is overloaded."""
         self.addresses = AddressLimit(limits)
         self.tick = 0
         """Seconds since the start."""
@@ -300,4 +329,5 @@ class Runner(web.AppRunner):
         if services is not None:
             timeout = services.config.stream.write_timeout
             self._write_deadline = WriteDeadline(server, timeout, services.memory)
+            server.gate = Gate(services.metrics.overload, asyncio.get_running_loop())
         return server

@@ -1,0 +1,84 @@
+"""Decision to refuse a request before it is read, while the process has more work than it can do, or too little memory.
+
+Work: a request that has to wait for its turn in the event loop shows how much stands before it. A single long wait is
+nothing to refuse for: it is one large body. If every request of a tenth of a second had to wait, work arrives faster
+than it is done, and waits would grow without an end. From then on only some requests of each turn are begun, and the
+rest is refused at once, which costs a fraction of an answer. That ends once nothing had to be refused for a second.
+It is the idea of CoDel (RFC 8289): not the length of a queue counts but how long it has been too long.
+
+Memory: three thresholds, as in the overload manager of Envoy
+(https://www.envoyproxy.io/docs/envoy/latest/configuration/operations/overload_manager/overload_manager).
+
+Times are in seconds of a monotonic clock.
+"""
+
+from collections import Counter
+from typing import Literal
+
+Reason = Literal["loop", "memory"]
+
+_TARGET = 0.005
+"""Wait that is not too long."""
+_INTERVAL = 0.1
+"""Time for which each wait must be too long before requests are refused."""
+_LINGER = 1.0
+"""Time without a refusal after which all requests are begun again."""
+_PER_TURN = 6
+"""Requests that are begun in one turn of the loop, while it has too much to do."""
+
+CLOSE_KEEP_ALIVE = 0.85
+"""Share of the memory from which on connections are closed after each answer."""
+REFUSE_WORK = 0.92
+"""Share of the memory from which on requests with a body are refused."""
+REFUSE_ALL = 0.97
+"""Share of the memory from which on everything but health checks and metrics is refused."""
+
+
+class Overload:
+    """State of one process."""
+
+    def __init__(self) -> None:
+        self.memory_share = 0.0
+        """Memory in use, as a share of what may be used."""
+        self.base_memory = 0
+        """Bytes of the process when it began to serve."""
+        self.refused: Counter[Reason] = Counter()
+        self._late_since: float | None = None
+        """Begin of the time in which each wait was too long."""
+        self._busy_until = float("-inf")
+        self._begun = 0
+        """Requests of this turn of the loop."""
+
+    def turn_ended(self, wait: float, now: float) -> None:
+        """Note how long a request that arrived `wait` ago had to wait for the loop."""
+        self._begun = 0
+        if wait < _TARGET:
+            self._late_since = None
+            return
+        if self._late_since is None:
+            self._late_since = now - wait
+        if now - self._late_since >= _INTERVAL:
+            self._busy_until = now + _LINGER
+
+    def admits_all(self, now: float) -> bool:
+        """Return whether no request has to be refused now."""
+        return now >= self._busy_until and self.memory_share < REFUSE_WORK
+
+    @property
+    def closes_connections(self) -> bool:
+        """Whether connections are closed after each answer, so that their buffers are freed."""
+        return self.memory_share >= CLOSE_KEEP_ALIVE
+
+    def refusal(self, now: float, *, has_body: bool) -> Reason | None:
+        """Return why a new request is refused, None if it is not."""
+        if self.memory_share >= REFUSE_WORK and (has_body or self.memory_share >= REFUSE_ALL):
+            self.refused["memory"] += 1
+            return "memory"
+        if now >= self._busy_until:
+            return None
+        self._begun += 1
+        if self._begun <= _PER_TURN:
+            return None
+        self._busy_until = now + _LINGER
+        self.refused["loop"] += 1
+        return "loop"

@@ -1,0 +1,125 @@
+"""Refusal of requests at their first bytes, and the measurements behind it.
+
+A refused request costs a hundredth of an answered one: its head is searched for three words, nothing is parsed, and an
+answer of prepared bytes is written. So a gateway that gets five times the requests that it can answer goes on to answer
+nearly as many as without the others.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from time import monotonic
+
+from gateway.errors import GatewayError, openai_error
+from gateway.policy.memory import MemoryAccount
+from gateway.policy.overload import Overload
+
+_PERIOD = 0.25
+"""Seconds between two looks at the process's memory."""
+_TRIM_EVERY = 40
+"""Looks between two requests to the C library to give free memory back to the system."""
+DISCARD = 1.0
+"""Seconds for which the rest of a refused request is discarded, so that the client can read the answer first."""
+_MOST_HEAD = 65536
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_HEALTH = (b"GET /healthz", b"GET /readyz", b"GET /metrics", b"HEAD /healthz", b"HEAD /readyz")
+"""Requests that are never refused."""
+_WITHOUT_BODY = (b"GET ", b"HEAD ", b"OPTIONS ", b"DELETE ")
+
+
+def _answer(*, close: bool) -> bytes:
+    error = GatewayError(
+        "The gateway is overloaded. Please try again later.", status=503, code="gateway_overloaded"
+    )
+    body = openai_error(error)
+    head = (
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nServer: gemini-gateway\r\n"
+        f"Retry-After: 1\r\nAccess-Control-Allow-Origin: *\r\nContent-Length: {len(body)}\r\n"
+    )
+    return f"{head}{'Connection: close' + chr(13) + chr(10) if close else ''}\r\n".encode() + body
+
+
+_KEPT, CLOSED = _answer(close=False), _answer(close=True)
+
+
+class Gate:
+    """Looks at the first bytes of each request of one server."""
+
+    def __init__(self, overload: Overload, loop: asyncio.AbstractEventLoop) -> None:
+        self._overload = overload
+        self._loop = loop
+        self._turn_began = 0.0
+        """When the first request of this turn of the loop arrived; 0 before."""
+
+    def refusal(self, data: bytes) -> bytes | None:
+        """Return the answer to a new request that begins with `data` and is refused; None if it is not refused.
+
+        After the answer CLOSED, the connection is to be closed.
+        """
+        now = monotonic()
+        if not self._turn_began:
+            self._turn_began = now
+            self._loop.call_soon(self._turn_ended)
+        overload = self._overload
+        if overload.admits_all(now) or data.startswith(_HEALTH):
+            return None
+        if overload.refusal(now, has_body=not data.startswith(_WITHOUT_BODY)) is None:
+            return None
+        return _KEPT if _is_whole(data) and not overload.closes_connections else CLOSED
+
+    def _turn_ended(self) -> None:
+        now = monotonic()
+        self._overload.turn_ended(now - self._turn_began, now)
+        self._turn_began = 0.0
+
+
+def _is_whole(data: bytes) -> bool:
+    """Return whether data is exactly one request of HTTP/1.1 after which the connection can stay open."""
+    end = data.find(b"\r\n\r\n", 0, _MOST_HEAD)
+    if end < 0:
+        return False
+    head = data[:end].lower()
+    if b" http/1.1\r\n" not in head or b"\r\nconnection: close" in head or b"\r\ntransfer-encoding:" in head:
+        return False
+    start = head.find(b"\r\ncontent-length:")
+    if start < 0:
+        return len(data) == end + 4
+    length = head[start + 17 :].partition(b"\r\n")[0].strip()
+    return length.isdigit() and len(data) == end + 4 + int(length)
+
+
+@asynccontextmanager
+async def watched_memory(overload: Overload, account: MemoryAccount) -> AsyncIterator[None]:
+    """Keep `overload.memory_share` up to date while the context is open.
+
+    It is what the process has grown by since its start, as a share of the account's limit.
+    """
+    task = asyncio.create_task(_watch(overload, account), name="memory")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _watch(overload: Overload, account: MemoryAccount) -> None:
+    looks = 0
+    with suppress(OSError), open("/proc/self/statm", "rb", buffering=0) as file:  # noqa: ASYNC230 - not a disk
+        while True:
+            size = int(os.pread(file.fileno(), 200, 0).split()[1]) * _PAGE
+            overload.base_memory = overload.base_memory or size
+            overload.memory_share = (size - overload.base_memory) / account.limit
+            if overload.closes_connections:
+                if looks % _TRIM_EVERY == 0:
+                    await asyncio.to_thread(_trim)
+                looks += 1
+            await asyncio.sleep(_PERIOD)
+
+
+def _trim() -> None:
+    """Ask the C library to give free memory back to the system (malloc_trim(3)), where it can."""
+    import ctypes  # seldom needed
+
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
