@@ -25,6 +25,8 @@ from gateway.policy.pricing import Prices
 from gateway.policy.rate_limits import Window, windows
 from gateway.store.rate_counters import Counters
 
+_OTHER_IS_FREE = 1.0
+"""Seconds after which a client may try again while a project is free, if Google names no delay."""
 _LONG_WAIT = 60
 """Seconds from which on an SDK should not wait for a limit by itself."""
 
@@ -119,6 +121,8 @@ class CallAccounting(Struct, frozen=True):
             self.pool.free(model, time(), only=project)
         except GatewayError as no_key_left:
             return False, no_key_left
+        if isinstance(error, RateLimited) and error.retry_after is None:
+            error.retry_after = _OTHER_IS_FREE
         return True, error
 
 
