@@ -26,7 +26,7 @@ from gateway.policy.rate_limits import Window, windows
 from gateway.store.rate_counters import Counters
 
 _OTHER_IS_FREE = 1.0
-"""Seconds after which a client may try again while a project is free, if Google names no delay."""
+"""Seconds after which a client may try again while another project is free."""
 _LONG_WAIT = 60
 """Seconds from which on an SDK should not wait for a limit by itself."""
 
@@ -121,8 +121,9 @@ class CallAccounting(Struct, frozen=True):
             self.pool.free(model, time(), only=project)
         except GatewayError as no_key_left:
             return False, no_key_left
-        if isinstance(error, RateLimited) and error.retry_after is None:
-            error.retry_after = _OTHER_IS_FREE
+        if isinstance(error, RateLimited):  # one project's limit, which no client has to wait for
+            error.retry_after, error.should_retry = _OTHER_IS_FREE, None
+            error.type, error.code = RateLimited.type, RateLimited.code
         return True, error
 
 

@@ -94,6 +94,16 @@ async def spread(site: Site, surface: Surface = CHAT, times: int = 12) -> list[s
     return keys_of(site.upstream.requests[before:])
 
 
+async def all_keys_serve(site: Site, surface: Surface) -> bool:
+    """Return whether each key is used by one of the next conversations."""
+    before = len(site.upstream.requests)
+    for number in range(100):
+        assert_whole(await site.ask(surface, f"conversation {number}"))
+        if set(keys_of(site.upstream.requests[before:])) == set(site.keys):
+            return True
+    return False
+
+
 @pytest.mark.row("U35")
 @ALL
 async def test_u35_a_400_is_the_clients_and_blames_no_key(site: Site, surface: Surface, clock: Clock) -> None:
@@ -236,7 +246,7 @@ async def test_u40_a_project_rests_as_long_as_google_says(site: Site, surface: S
     script.key = "none"
     clock.ahead = 34.07 * 1.1 + 1
 
-    assert set(await spread(site, surface)) == set(site.keys)
+    assert await all_keys_serve(site, surface)
 
 
 def limited(**headers: object) -> list[Step]:
@@ -313,7 +323,7 @@ async def test_u42_a_daily_quota_rests_until_the_reset(site: Site, surface: Surf
     script.key = "none"
     clock.ahead = reset - real.time() + 1
 
-    assert set(await spread(site, surface)) == set(site.keys)
+    assert await all_keys_serve(site, surface)
 
 
 @pytest.mark.row("U43")
