@@ -88,7 +88,7 @@ class World:
         async with aiohttp.ClientSession(headers={"x-goog-api-key": key}) as http:
             await asyncio.gather(*(self._one(http, i, ask) for i, ask in enumerate(asks)))
         async with asyncio.timeout(20):
-            while services.admission.in_progress or any(row.ended is None for row in self.rows(key_id)):
+            while services.running or any(row.ended is None for row in self.rows(key_id)):
                 await asyncio.sleep(0.005)
         return key_id
 
