@@ -7,7 +7,7 @@ export PREFIX DESTDIR DOMAIN
 
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help dev demo run test check javascript fix golden schema docs bench lock audit sbom install uninstall test-vps test-clients test-cluster test-mutants test-overload test-timed test-attacks test-faults test-advisories test-all clean
+.PHONY: help dev demo run test check javascript fix golden schema docs bench lock audit sbom install uninstall test-vps test-clients test-cluster test-mutants test-memory test-overload test-timed test-attacks test-faults test-advisories test-all clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -107,6 +107,9 @@ test-mutants:  ## measure how many small changes of the guards of keys, money an
 
 test-overload: dev  ## five times the load that can be answered: the share that is still answered, and how fast the rest is refused
 	$(BIN)/python -m bench.overload $(if $(SECONDS_EACH),--seconds $(SECONDS_EACH))
+
+test-memory: dev  ## soak: 30 MB bodies, remote pictures, gzip bombs, endless answers (DURATION=300 IDLE=60 seconds)
+	$(BIN)/python -m tests.soak.memory
 
 test-timed: dev  ## check that large bodies block the event loop for 50 ms at most
 	$(BIN)/python -m pytest -m timed

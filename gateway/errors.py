@@ -387,6 +387,8 @@ def forget_frames(error: _E) -> _E:
         if current is not error or isinstance(error, GatewayError):
             current.__traceback__ = None
         pending += [current.__cause__, current.__context__]
+        if isinstance(current, BaseExceptionGroup):
+            pending += current.exceptions
     return error
 
 

@@ -62,9 +62,10 @@ async def read_body(request: web.Request) -> Body:
     """
     check_encoding(request)
     data = await read_bytes(request)
-    if len(data) > _SMALL:
-        memory(request).admit(_decoded_size(data))
-    return await offload(len(data) > HEAVY, parse, data)
+    body, size = await offload(len(data) > HEAVY, _parse_and_size, data)
+    if size:
+        memory(request).admit(size)
+    return body
 
 
 def check_encoding(request: web.Request) -> None:
@@ -149,8 +150,13 @@ class _Reservation:
         self._taken = self._size
 
 
+def _parse_and_size(data: bytes) -> tuple[Body, int]:
+    """Return a JSON object, and the bytes that decoding it takes beyond `COPIES` of it, estimated from above."""
+    body = parse(data)
+    return body, _decoded_size(data) if len(data) > _SMALL else 0
+
+
 def _decoded_size(data: bytes) -> int:
-    """Return the bytes that decoding takes beyond `COPIES` of the body, estimated from above."""
     wide = not data.isascii() or b"\\u" in data
     return _VALUE * min(data.count(b","), json_shape.MOST_MARKS) + (_WIDE_COPIES * len(data) if wide else 0)
 

@@ -41,6 +41,8 @@ class MemoryAccount:
         """Held by requests in progress and by background work."""
         self.unsent = 0
         """Written to connections whose clients have not read it. Measured from time to time."""
+        self.given_back = 0
+        """Bytes that requests have given back since the start."""
         self.refused = 0
         """Requests that were answered 503."""
         self._by_owner: dict[str, int] = {}
@@ -132,6 +134,7 @@ class MemoryHold:
         """Give `size` bytes back."""
         self.size -= size
         self._account.used -= size
+        self._account.given_back += size
         if self.owned:
             self._account.own(self, self.size if self.size > LARGE else 0)
 

@@ -37,6 +37,7 @@ from gateway.policy.hedging import Hedge
 from gateway.policy.keypool import PUT_BACK, KeyPool, PoolUpdate
 from gateway.policy.memory import MemoryAccount
 from gateway.policy.overload import Overload
+from gateway.server.allocator import trimming
 from gateway.server.cors import Cors
 from gateway.server.issued_keys import IssuedKeys
 from gateway.server.lifecycle import DRAIN, Drain
@@ -246,6 +247,7 @@ async def _open_services(
     ledger = await asyncio.to_thread(open_ledger, config, source, report_team)
     await enter(services.metrics.loop_lag.sampling())
     await enter(watched_memory(services.metrics.overload, services.memory))
+    await enter(trimming(services.memory))
     await enter(upstream)
     await enter(services.media)
     keys = None

@@ -9,6 +9,7 @@ import socket
 from gateway.observability.console import say
 from gateway.observability.json_log import catch_all_exceptions
 from gateway.plugin import SERVICES
+from gateway.server import allocator
 from gateway.server.admin import Admin
 from gateway.server.application import build_app
 from gateway.server.lifecycle import inherited_sockets, keep_watchdog_fed, notify, until_told_to_stop
@@ -26,6 +27,7 @@ def serve(load: Load, *, ignore_inherited: bool) -> int:
     app = build_app(config, source)
     clients, admins = ([], []) if ignore_inherited else inherited_sockets(os.environ)
     _tune_garbage_collection()
+    allocator.tune()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_serve(AppSwitcher(config, app, load), clients, admins))
 

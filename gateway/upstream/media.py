@@ -19,7 +19,7 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from gateway.conversation.parts import sniff
-from gateway.errors import BadRequest, GatewayError
+from gateway.errors import BadRequest, GatewayError, forget_frames
 from gateway.gemini.wire import Blob
 from gateway.policy.memory import MemoryHold
 from gateway.policy.ssrf import MediaConfig, check_url, is_public
@@ -113,6 +113,7 @@ class MediaFetcher:
             trust_env=False,
             headers={"User-Agent": "gemini-gateway", "Accept-Encoding": "identity"},
             timeout=aiohttp.ClientTimeout(total=self._config.seconds),
+            read_bufsize=_PIECE,
         )
         return self
 
@@ -142,10 +143,10 @@ class MediaFetcher:
                     for url, path in urls.items()
                 ]
         except* GatewayError as errors:
-            first = errors.exceptions[0]
+            first = forget_frames(errors).exceptions[0]
         else:
             return dict(zip(urls, (task.result() for task in tasks), strict=True))
-        raise first.with_traceback(None) from None
+        raise first from None
 
     @asynccontextmanager
     async def _places_of(self, owner: str) -> AsyncIterator[asyncio.Semaphore]:

@@ -1,0 +1,83 @@
+"""An upstream for soaks that answers by the name of the model: whole, large, without end, or as a gzip bomb.
+
+python -m tests.soak.hostile_upstream PORT
+"""
+
+import asyncio
+import gzip
+import json
+import sys
+
+from aiohttp import web
+
+MODELS = ("gemini-large", "gemini-bomb", "gemini-endless", "gemini-event")
+"""Models with an answer of their own: 10 MB, 200 MB in a gzip of 200 KB, one without end, events of 10 MB."""
+PNG = b"\x89PNG\r\n\x1a\n"
+MB = 1_000_000
+_BLOCK = b"x" * 2**16
+
+
+def answer(text: str) -> bytes:
+    """Return an answer with a text."""
+    candidate = {"content": {"role": "model", "parts": [{"text": text}]}, "finishReason": "STOP"}
+    return json.dumps({"candidates": [candidate], "modelVersion": "gemini-2.5-flash"}).encode()
+
+
+LARGE = answer("x" * (10 * MB))
+BOMB = gzip.compress(answer("x" * (200 * MB)), 6)
+EVENTS = gzip.compress(b"data: " + answer("x" * (200 * MB)) + b"\r\n\r\n", 6)
+
+
+async def call(request: web.Request) -> web.StreamResponse:
+    """Answer a call of a model."""
+    async for _ in request.content.iter_any():
+        pass
+    stream, path = ":stream" in request.path, request.path
+    kind = "text/event-stream" if stream else "application/json"
+    response = web.StreamResponse(headers={"Content-Type": kind})
+    before, after = (b"data: ", b"\r\n\r\n") if stream else (b"", b"")
+    if "bomb" in path:
+        response.headers["Content-Encoding"] = "gzip"
+    await response.prepare(request)
+    if "bomb" in path:
+        await response.write(EVENTS if stream else BOMB)
+    elif "endless" in path:
+        await response.write(before + b'{"candidates":[{"content":{"parts":[{"text":"')
+        while True:
+            await response.write(_BLOCK)
+    elif "large" in path:
+        await response.write(before + LARGE + after)
+    elif "event" in path:
+        await response.write((before + LARGE + after) * (3 if stream else 1))
+    else:
+        await response.write(before + answer("hi") + after)
+    return response
+
+
+async def picture(request: web.Request) -> web.StreamResponse:
+    """Answer with a picture of the size in the path."""
+    size = int(request.match_info["size"])
+    response = web.StreamResponse(headers={"Content-Type": "image/png", "Content-Length": str(size)})
+    await response.prepare(request)
+    await response.write(PNG + bytes(56))
+    sent = 64
+    while sent < size:
+        data = _BLOCK[: size - sent]
+        await response.write(data)
+        sent += len(data)
+    return response
+
+
+async def serve(port: int) -> None:
+    """Serve until the process ends."""
+    app = web.Application()
+    app.router.add_get("/media/{size}/{name}", picture)
+    app.router.add_route("*", "/{path:.*}", call)
+    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port, backlog=4096).start()
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(int(sys.argv[1])))
