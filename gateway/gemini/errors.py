@@ -61,12 +61,12 @@ _KEY_REASONS: dict[tuple[int, str], KeyFault] = {
     (403, "CONSUMER_SUSPENDED"): "suspended",
     (403, "CONSUMER_INVALID"): "suspended",
     (403, "SERVICE_DISABLED"): "suspended",
-    (403, "BILLING_DISABLED"): "suspended",
 }
 """Reasons for which a key is refused whatever is asked
 (https://github.com/googleapis/googleapis/blob/master/google/api/error_reason.proto).
 
-API_KEY_SERVICE_BLOCKED is not among them: it concerns one method, which a client of Gemini's own API chooses.
+API_KEY_SERVICE_BLOCKED and BILLING_DISABLED are not among them: they concern one method or model, which a client
+chooses.
 """
 
 _KEY_MESSAGES: tuple[tuple[int, re.Pattern[str], KeyFault], ...] = (

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.errors import Quota, RateLimited, retry_headers
+from gateway.errors import Quota, RateLimited, Unauthorized, Violation, retry_headers
 from gateway.gemini.errors import from_response
 
 GOOGLE = "type.googleapis.com/google.rpc."
@@ -81,6 +81,54 @@ def test_an_upstream_refusal_becomes_ours(
     assert error.upstream_status == status
 
 
+INFO = {"@type": GOOGLE + "ErrorInfo", "metadata": {"service": "generativelanguage.googleapis.com"}}
+KEYS: list[tuple[int, str, list[dict[str, Any]] | None, str | None]] = [
+    (401, "Request had invalid authentication credentials.", None, "bad"),
+    (400, "x", [{**INFO, "reason": "API_KEY_INVALID"}], "bad"),
+    (400, "API key expired. Please renew the API key.", None, "bad"),
+    (400, "API Key not found. Please pass a valid API key.", None, "bad"),
+    (400, "API key not valid, says x", None, None),
+    (403, "x", [{**INFO, "reason": "API_KEY_INVALID"}], None),
+    (403, "x", [{**INFO, "reason": "API_KEY_IP_ADDRESS_BLOCKED"}], "bad"),
+    (403, "x", [{**INFO, "reason": "API_KEY_SERVICE_BLOCKED"}], None),
+    (403, "x", [{**INFO, "reason": "CONSUMER_SUSPENDED"}], "suspended"),
+    (403, "x", [{**INFO, "reason": "SERVICE_DISABLED"}], "suspended"),
+    (
+        403,
+        "x",
+        [{**INFO, "reason": "SERVICE_DISABLED", "metadata": {"service": "places.googleapis.com"}}],
+        None,
+    ),
+    (403, "x", [{"reason": "CONSUMER_SUSPENDED"}], None),
+    (403, "x", [{**INFO, "reason": ["CONSUMER_SUSPENDED"], "metadata": 1}], None),
+    (403, "Permission denied: Consumer 'api_key:AQ.x-1' has been suspended.", None, "suspended"),
+    (403, "Your project has been denied access. Please contact support.", None, "suspended"),
+    (403, "Your API key was reported as leaked. Please use another API key.", None, "leaked"),
+    (400, "Your API key was reported as leaked. Please use another API key.", None, None),
+    (403, "The file 'Your API key was reported as leaked.' is not yours.", None, None),
+    (500, "API key not valid.", None, None),
+]
+
+
+@pytest.mark.parametrize(("status", "message", "details", "fault"), KEYS)
+def test_a_key_is_judged_by_status_and_reason(
+    status: int, message: str, details: list[dict[str, Any]] | None, fault: str | None
+) -> None:
+    error = from_response(status, body(status, message, details))
+
+    assert error.key_fault == fault
+    assert isinstance(error, Unauthorized) == (fault == "bad")
+
+
+def test_the_mistakes_of_a_400_are_kept() -> None:
+    violations = [{"field": "a", "description": "b"}, "x", {"description": 1}, *([{"field": "c"}] * 200)]
+    details = [{"@type": GOOGLE + "BadRequest", "fieldViolations": violations}]
+    error = from_response(400, body(400, "no", details))
+
+    assert error.violations[:2] == (Violation("a", "b"), Violation("", "1"))
+    assert len(error.violations) == 100
+
+
 def test_a_bad_key_is_an_error_in_openais_words() -> None:
     """LiteLLM, and aider with it, takes a 401 for a bad request where these words are missing."""
     error = from_response(400, body(400, "API key not valid. Please pass a valid API key."))
@@ -135,3 +183,23 @@ def test_a_spent_day_says_do_not_retry() -> None:
     error = from_response(429, quota("PerDay", None))
 
     assert retry_headers(error) == {"x-should-retry": "false"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "7"}, 7.0),
+        ({"Retry-After": "0"}, 1.0),
+        ({"Retry-After": "9" * 400}, 3600.0),
+        ({"Retry-After": "Thu, 26 Nov 2026 06:01:00 GMT", "Date": "Thu, 26 Nov 2026 06:00:00 GMT"}, 60.0),
+        ({"Retry-After": "Thu, 26 Nov 2026 06:01:00 GMT"}, None),
+        ({"Retry-After": "Thu, 26 Nov 2026 06:01:00", "Date": "Thu, 26 Nov 2026 06:00:00 GMT"}, None),
+        ({"Retry-After": "-1"}, None),
+        ({"Retry-After": "٣"}, None),
+        ({}, None),
+    ],
+)
+def test_a_429_without_a_delay_has_that_of_its_header(headers: dict[str, str], seconds: float | None) -> None:
+    assert from_response(429, body(429, "no"), headers).retry_after == seconds
+    assert from_response(429, quota("PerMinute", "34s"), headers).retry_after == 34.0
+    assert from_response(503, body(503, "no"), headers).retry_after is None
