@@ -71,6 +71,8 @@ class Exchange:
         stores: StateStores,
     ) -> None:
         self._upstream = upstream
+        self.upstream_is_stuck: Callable[[float], bool] = upstream.is_stuck
+        """Returns whether a lookup of the upstream's name has taken so many seconds."""
         self.accounting = accounting
         self._recovery = recovery
         self._hedging = hedging

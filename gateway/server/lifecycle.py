@@ -60,11 +60,23 @@ def inherited_sockets(environ: Mapping[str, str]) -> tuple[list[socket.socket], 
     return clients, admins
 
 
-async def keep_watchdog_fed(environ: Mapping[str, str]) -> None:
-    """Notify systemd's watchdog three times per WatchdogSec, until cancelled. Returns at once without a watchdog."""
+async def keep_watchdog_fed(
+    environ: Mapping[str, str], stuck: Callable[[], str | None], report: Callable[[str], None]
+) -> None:
+    """Notify systemd's watchdog three times per WatchdogSec, until cancelled. Returns at once without a watchdog.
+
+    It runs in the event loop, so that a blocked loop is noticed. `stuck` names a part of the process that does not go
+    on and that only a restart repairs; then the watchdog is not fed, and `report` says why.
+    """
     microseconds = int(environ.get("WATCHDOG_USEC", "0"))
+    reported = None
     while microseconds:
-        notify("WATCHDOG=1")
+        part = stuck()
+        if part is None:
+            notify("WATCHDOG=1")
+        elif part != reported:
+            report(f"watchdog: {part}; systemd will restart the gateway")
+        reported = part
         await asyncio.sleep(microseconds / 3_000_000)
 
 

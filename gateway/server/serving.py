@@ -15,6 +15,7 @@ from gateway.server.application import build_app
 from gateway.server.lifecycle import inherited_sockets, keep_watchdog_fed, notify, until_told_to_stop
 from gateway.server.listeners import listen_admin, refusal
 from gateway.server.reload import AppSwitcher, Load
+from gateway.server.watchdog import stuck_part
 
 
 def serve(load: Load, *, ignore_inherited: bool) -> int:
@@ -77,7 +78,9 @@ async def _serve(switcher: AppSwitcher, clients: list[socket.socket], admins: li
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
     notify(f"READY=1\nSTATUS=serving on {address}")
     say(f"gateway: serving on {address}" + (", and the admin API" if admin else ""))
-    watchdog = asyncio.create_task(keep_watchdog_fed(os.environ), name="watchdog")
+    watchdog = asyncio.create_task(
+        keep_watchdog_fed(os.environ, lambda: stuck_part(switcher.app[SERVICES]), say), name="watchdog"
+    )
     await until_told_to_stop()
     await switcher.stop()
     if admin is not None:

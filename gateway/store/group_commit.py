@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
+from time import monotonic
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -25,10 +26,16 @@ class GroupCommit(threading.Thread, Generic[T]):
         self._commit = commit
         self._finish = finish
         self._queue: SimpleQueue[T | _End] = SimpleQueue()
+        self._working_since: float | None = None
 
     def put(self, item: T) -> None:
         """Queue an item. May be called from any thread."""
         self._queue.put(item)
+
+    def is_stuck(self, seconds: float) -> bool:
+        """Return whether one call of `commit` has taken so long, or the thread has ended by an exception."""
+        since = self._working_since
+        return not self.is_alive() or (since is not None and monotonic() - since > seconds)
 
     def end(self, timeout: float) -> bool:
         """Commit what is queued and end the thread. Blocks. Return False if that takes more than `timeout` seconds."""
@@ -45,7 +52,9 @@ class GroupCommit(threading.Thread, Generic[T]):
                     running = False
                 else:
                     items.append(item)
+            self._working_since = monotonic()
             wait = self._commit(items)
+            self._working_since = None
         self._finish()
 
     def _take(self, wait: float | None) -> "list[T | _End]":

@@ -67,12 +67,17 @@ class GeminiClient:
         self._config = config
         base = f"{config.base_url.rstrip('/')}/{config.api_version}/"
         self._url = lru_cache(1024)(lambda path: URL(base + path, encoded=True))
+        self._resolver = Resolver(self._refuses_private)
         self._session: aiohttp.ClientSession | None = None
+
+    def is_stuck(self, seconds: float) -> bool:
+        """Return whether one lookup in DNS has taken so long."""
+        return self._resolver.is_stuck(seconds)
 
     async def __aenter__(self) -> Self:
         timeouts = self._config.timeouts
         self._session = aiohttp.ClientSession(
-            connector=Connector(Resolver(self._refuses_private)),
+            connector=Connector(self._resolver),
             # `connect` bounds name, all addresses and TLS together; pooled connections start no timer.
             timeout=aiohttp.ClientTimeout(total=None, connect=timeouts.connect, sock_read=timeouts.idle),
             headers=_HEADERS,

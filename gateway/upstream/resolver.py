@@ -48,6 +48,8 @@ class Resolver(AbstractResolver):
         self._refuses = refuses
         self._known: dict[_Name, _Addresses] = {}
         self._lookups: dict[_Name, asyncio.Future[list[ResolveResult]]] = {}
+        self._began: dict[_Name, float] = {}
+        """When each lookup in progress began."""
         self._failing = False
 
     async def resolve(
@@ -66,6 +68,10 @@ class Resolver(AbstractResolver):
             return known.results
         return await asyncio.shield(lookup)
 
+    def is_stuck(self, seconds: float) -> bool:
+        """Return whether one lookup has taken so long. A name is looked up once at a time, so all wait for it."""
+        return any(monotonic() - since > seconds for since in self._began.values())
+
     async def close(self) -> None:
         """Do nothing: the threads end with their lookups."""
 
@@ -75,6 +81,7 @@ class Resolver(AbstractResolver):
         future: asyncio.Future[list[ResolveResult]] = loop.create_future()
         future.add_done_callback(lambda done: self._finished(name, done))
         self._lookups[name] = future
+        self._began[name] = monotonic()
 
         def work() -> None:
             result: list[ResolveResult] | Exception
@@ -99,7 +106,7 @@ class Resolver(AbstractResolver):
 
     def _finished(self, name: _Name, done: "asyncio.Future[list[ResolveResult]]") -> None:
         """Keep a good answer. After a failure, keep the old one; without one, the next request looks again."""
-        del self._lookups[name]
+        del self._lookups[name], self._began[name]
         if done.cancelled():
             return
         error = done.exception()

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.errors import Draining
 from gateway.server.lifecycle import Drain, inherited_sockets, keep_watchdog_fed, notify
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def test_an_abstract_socket_begins_with_an_at(monkeypatch: pytest.MonkeyPatch) -
 
 async def test_the_watchdog_is_fed_three_times_in_its_period(systemd: socket.socket) -> None:
     with systemd:
-        task = asyncio.create_task(keep_watchdog_fed({"WATCHDOG_USEC": "30000"}))
+        task = asyncio.create_task(keep_watchdog_fed({"WATCHDOG_USEC": "30000"}, lambda: None, print))
         messages = [await asyncio.to_thread(systemd.recv, 100) for _ in range(3)]
         task.cancel()
 
@@ -47,7 +48,7 @@ async def test_the_watchdog_is_fed_three_times_in_its_period(systemd: socket.soc
 
 
 async def test_without_a_watchdog_nothing_is_fed() -> None:
-    await asyncio.wait_for(keep_watchdog_fed({}), 1)
+    await asyncio.wait_for(keep_watchdog_fed({}, lambda: None, print), 1)
 
 
 def test_sockets_for_another_process_are_not_taken() -> None:
@@ -65,3 +66,24 @@ async def test_requests_left_after_the_drain_are_cancelled() -> None:
         await task
 
     assert caught.value.args == (Draining.CANCELLED,)
+
+
+@pytest.mark.row("P31")
+async def test_p31_the_watchdog_is_not_fed_while_a_part_is_stuck(systemd: socket.socket) -> None:
+    answers: list[str | None] = [None, "the ledger is stuck", "the ledger is stuck", None]
+    messages: list[str] = []
+    with systemd:
+        task = asyncio.create_task(
+            keep_watchdog_fed(
+                {"WATCHDOG_USEC": "3000"}, lambda: answers.pop(0) if answers else "all is", messages.append
+            )
+        )
+        await eventually(lambda: not answers)
+        await eventually(lambda: len(messages) == 2)
+        task.cancel()
+        systemd.setblocking(False)
+        assert [systemd.recv(100), systemd.recv(100)] == [b"WATCHDOG=1"] * 2
+        with pytest.raises(BlockingIOError):
+            systemd.recv(100)
+
+    assert messages[0] == "watchdog: the ledger is stuck; systemd will restart the gateway"

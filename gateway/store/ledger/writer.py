@@ -87,6 +87,10 @@ class Ledger:
         """Rows that were lost because the buffer was full."""
         return self._writer.dropped
 
+    def is_stuck(self, seconds: float) -> bool:
+        """Return whether one transaction has taken so long, or the writing thread has ended by an exception."""
+        return not self._closed and self._writer.thread.is_stuck(seconds)
+
     async def begin(self, intent: Intent) -> None:
         """Write an intent and reserve what the call may cost. Raises BudgetExceeded or LedgerUnavailable."""
         strict = bool(intent.budgets) or self._config.on_failure == "stop"
