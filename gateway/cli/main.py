@@ -16,6 +16,7 @@ EX_CONFIG = 78
 COMMANDS = {
     "serve": "serve the API until SIGTERM or SIGINT",
     "check": "check a configuration file and print every mistake as file:line:column",
+    "doctor": "look for what would keep the gateway from serving, each with a remedy",
     "routes": "list the served paths and the plugin of each",
     "schema": "print the JSON Schema of the configuration",
     "translate": "print the Gemini request for a chat request in a JSON file, or the completion for a Gemini answer,"

@@ -80,7 +80,7 @@ class Admission:
         self._clock = clock
         self._queue: deque[Turn] = deque()
         self._freed: deque[float] = deque(maxlen=_REMEMBERED)
-        """When the last place was taken, and when places were given back since."""
+        """Time at which the last place was taken, and times at which places were given back since."""
         self.in_progress = 0
         self.refused: Counter[str] = Counter()
         """Refusals by reason: `places` (at once) and `patience` (after a wait)."""

@@ -50,7 +50,7 @@ class Gate:
         self._overload = overload
         self._loop = loop
         self._turn_began = 0.0
-        """When the first request of this turn of the loop arrived; 0 before."""
+        """Arrival of the first request of this turn of the loop; 0 before."""
 
     def refusal(self, data: bytes) -> bytes | None:
         """Return the answer to a new request that begins with `data` and is refused; None if it is not refused.

@@ -49,7 +49,7 @@ class Resolver(AbstractResolver):
         self._known: dict[_Name, _Addresses] = {}
         self._lookups: dict[_Name, asyncio.Future[list[ResolveResult]]] = {}
         self._began: dict[_Name, float] = {}
-        """When each lookup in progress began."""
+        """Begin of each lookup in progress."""
         self._failing = False
 
     async def resolve(

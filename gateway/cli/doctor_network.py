@@ -1,0 +1,244 @@
+"""Checks of `gateway doctor` that need the network: the way to Google, the keys, and the way of clients."""
+
+import argparse
+import errno
+import http.client
+import json
+import os
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
+from typing import Literal
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from gateway.config.sections import GatewayConfig
+from gateway.policy.ssrf import is_public
+
+_TIMEOUT = 10.0
+"""Seconds for each connection and each read."""
+_MAX_CLOCK = 60.0
+"""Seconds that the clock may differ from Google's."""
+_CERTIFICATE_DAYS = 14
+_METADATA = ("169.254.169.254", 80)
+"""The metadata server of clouds; the unit's IP filter must refuse it (systemd.resource-control(5), IPAddressDeny=)."""
+_MIN_SPREAD = 0.1
+"""Seconds between the first and the last event of a stream that is not held back."""
+
+
+class Finding(Struct, frozen=True):
+    """Result of one check."""
+
+    check: str
+    result: Literal["passed", "failed", "skipped"]
+    message: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        mark = {"passed": "ok  ", "failed": "FAIL", "skipped": "-   "}[self.result]
+        return f"{mark} {self.check}: {self.message}" + (f"\n     {self.remedy}" if self.remedy else "")
+
+
+def passed(check: str, message: str) -> Finding:
+    """Return a finding of a check that passed."""
+    return Finding(check, "passed", message)
+
+
+def skipped(check: str, message: str) -> Finding:
+    """Return a finding of a check that could not be made here."""
+    return Finding(check, "skipped", message)
+
+
+def failed(check: str, message: str, remedy: str) -> Finding:
+    """Return a finding of something to be repaired."""
+    return Finding(check, "failed", message, remedy)
+
+
+def network_checks(config: GatewayConfig, options: argparse.Namespace) -> Iterator[Finding]:
+    """Yield the findings about the network."""
+    yield from upstream(config)
+    if options.online:
+        yield from live_keys(config)
+    yield kernel_filter()
+    if options.url is not None:
+        yield streaming(options.url, options.model, os.environ.get("GATEWAY_API_KEY", ""))
+
+
+def upstream(config: GatewayConfig) -> Iterator[Finding]:
+    """Check name, TLS and clock of Google's API. Behind a proxy, only the proxy's name is looked up."""
+    url = urlsplit(config.upstream.proxy or config.upstream.base_url)
+    host, port = url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
+    try:
+        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        yield failed(
+            "dns",
+            f"{host} cannot be resolved: {error.strerror or error}.",
+            "Check /etc/resolv.conf; on a private address, the resolver must be in IPAddressAllow= of the unit.",
+        )
+        return
+    addresses = sorted({str(info[4][0]) for info in infos})
+    private = [address for address in addresses if not is_public(address)]
+    if private and host.endswith(".googleapis.com"):
+        yield failed(
+            "dns",
+            f"{host} is {', '.join(private)}, which is not a public address.",
+            "Something answers in place of Google: check the resolver and /etc/hosts.",
+        )
+        return
+    yield passed("dns", f"{host} has {len(addresses)} addresses")
+    if config.upstream.proxy is not None:
+        yield skipped("tls", "behind a proxy")
+        return
+    yield from _tls_and_clock(url.scheme, host, port)
+
+
+def _tls_and_clock(scheme: str, host: str, port: int) -> Iterator[Finding]:
+    connection = _connection(scheme, host, port)
+    try:
+        begun = time.time()
+        connection.connect()
+        if scheme == "https":
+            yield _certificate(host, connection.sock)
+        else:
+            yield skipped("tls", f"{host} is asked without TLS: right for an emulator on this machine only")
+        connection.request("GET", "/")
+        date = connection.getresponse().getheader("Date")
+        yield _clock(host, date, begun, time.time())
+    except ssl.SSLError as error:
+        yield failed(
+            "tls",
+            f"the certificate of {host} is not accepted: {error.reason or error}.",
+            "Check the clock, the package ca-certificates, and whether a proxy intercepts TLS.",
+        )
+    except (OSError, http.client.HTTPException) as error:
+        yield failed(
+            "tls",
+            f"{host}:{port} cannot be reached: {getattr(error, 'strerror', None) or error}.",
+            "Check firewall and routes; curl it from this machine.",
+        )
+    finally:
+        connection.close()
+
+
+def _connection(scheme: str, host: str, port: int) -> http.client.HTTPConnection:
+    if scheme == "https":
+        return http.client.HTTPSConnection(host, port, timeout=_TIMEOUT, context=ssl.create_default_context())
+    return http.client.HTTPConnection(host, port, timeout=_TIMEOUT)
+
+
+def _certificate(host: str, sock: socket.socket) -> Finding:
+    assert isinstance(sock, ssl.SSLSocket)  # noqa: S101 - of an HTTPSConnection
+    certificate = sock.getpeercert() or {}
+    days = (ssl.cert_time_to_seconds(str(certificate["notAfter"])) - time.time()) / 86400
+    if days < _CERTIFICATE_DAYS:
+        return failed(
+            "tls", f"the certificate of {host} ends in {days:.0f} days.", "Whoever runs it must renew it."
+        )
+    return passed("tls", f"{sock.version()}, and the certificate of {host} is valid for {days:.0f} days")
+
+
+def _clock(host: str, date: str | None, begun: float, ended: float) -> Finding:
+    """Compare the clock with the Date of an answer that was made between two times."""
+    if date is None:
+        return skipped("clock", f"{host} does not say the time")
+    theirs = parsedate_to_datetime(date).timestamp()
+    difference = max(begun - theirs - 1, theirs - ended, 0.0)
+    if difference > _MAX_CLOCK:
+        return failed(
+            "clock",
+            f"the clock differs from that of {host} by {difference:.0f} seconds.",
+            "Start an NTP client (systemctl enable --now systemd-timesyncd): limits and budgets go by it.",
+        )
+    return passed("clock", f"the clock agrees with that of {host}")
+
+
+def live_keys(config: GatewayConfig) -> Iterator[Finding]:
+    """Ask Google for one model with each key, which is free of charge."""
+    url = urlsplit(config.upstream.base_url)
+    port = url.port or (443 if url.scheme == "https" else 80)
+    path = f"{url.path.rstrip('/')}/{config.upstream.api_version}/models?pageSize=1"
+    for project in config.pool.projects:
+        for number, secret in enumerate(project.keys, 1):
+            name = f"key {number} of project {project.name}"
+            connection = _connection(url.scheme, url.hostname or "", port)
+            try:
+                connection.request("GET", path, headers={"x-goog-api-key": secret.reveal()})
+                yield _live_key(name, connection.getresponse().status)
+            except (OSError, http.client.HTTPException) as error:
+                yield failed(
+                    "online", f"{name} could not be tried: {error}.", "See the findings about dns and tls."
+                )
+            finally:
+                connection.close()
+
+
+def _live_key(name: str, status: int) -> Finding:
+    if status == 200:
+        return passed("online", f"Google accepts {name}")
+    if status == 429:
+        return skipped("online", f"{name} has reached a limit of Google's now")
+    if status in (400, 401, 403):
+        return failed(
+            "online",
+            f"Google refuses {name} with {status}.",
+            "Replace it: https://aistudio.google.com/apikey. Then restart the service.",
+        )
+    return failed("online", f"Google answered {status} to {name}.", "Try again later.")
+
+
+def kernel_filter() -> Finding:
+    """Check that the unit's IP filter refuses the metadata server."""
+    if "INVOCATION_ID" not in os.environ:  # systemd.exec(5)
+        return skipped("filter", "the unit's IP filter can be tested only inside the unit, not from a shell")
+    try:
+        with socket.create_connection(_METADATA, 2):
+            reason = "was reached"
+    except OSError as error:
+        if error.errno in (errno.EPERM, errno.EACCES):
+            return passed("filter", "the kernel refuses private addresses")
+        reason = f"is not refused by the kernel ({error.strerror or error})"
+    return failed(
+        "filter",
+        f"{_METADATA[0]}:{_METADATA[1]} {reason}: IPAddressDeny= has no effect.",
+        "The kernel or container lacks cgroup BPF; deny private addresses in the firewall instead.",
+    )
+
+
+def streaming(base: str, model: str, key: str) -> Finding:
+    """Ask for a streamed answer through the public URL, and look whether its events come one by one."""
+    if not key:
+        return skipped("streaming", "set GATEWAY_API_KEY to a key for the gateway")
+    url = urlsplit(base)
+    connection = _connection(
+        url.scheme, url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
+    )
+    prompt = "Count from 1 to 200, one number a line."
+    body = {"model": model, "stream": True, "messages": [{"role": "user", "content": prompt}]}
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    try:
+        connection.request("POST", f"{url.path.rstrip('/')}/v1/chat/completions", json.dumps(body), headers)
+        response = connection.getresponse()
+        if response.status != 200:
+            return failed(
+                "streaming", f"{base} answered {response.status}.", "docs/operations.md, Errors, explains it."
+            )
+        times = [time.monotonic() for line in response if line.startswith(b"data:")]
+    except (OSError, http.client.HTTPException) as error:
+        return failed(
+            "streaming", f"{base} does not answer: {error}.", "Check nginx, its certificate and the firewall."
+        )
+    finally:
+        connection.close()
+    if len(times) < 3:
+        return skipped("streaming", "the answer was too short to tell")
+    if times[-1] - times[0] < _MIN_SPREAD:
+        return failed(
+            "streaming",
+            f"all {len(times)} events of a stream came at once: a proxy holds answers back.",
+            "In nginx: proxy_buffering off, proxy_http_version 1.1 and gzip off, as in config/nginx.conf.",
+        )
+    return passed("streaming", f"{len(times)} events came one by one over {times[-1] - times[0]:.1f} seconds")

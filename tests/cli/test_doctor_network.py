@@ -1,0 +1,136 @@
+"""Checks of `gateway doctor` that ask the network."""
+
+import asyncio
+import errno
+import os
+import socket
+from email.utils import formatdate
+from time import time
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from gateway.cli.doctor_network import Finding, kernel_filter, live_keys, streaming, upstream
+from gateway.config.sections import GatewayConfig
+from gateway.config.source import Source
+from tests.support.servers import Fake, RawUpstream, Serve, chunked, whole
+
+
+def config(url: str, **environ: str) -> GatewayConfig:
+    text = f"upstream: {{base_url: '{url}'}}\n"
+    if environ:
+        text += "pool: {projects: [{name: blue, keys: [{env: GOOD}, {env: BAD}, {env: SPENT}]}]}"
+    return Source(text, "g.yaml", environ).decode(GatewayConfig)
+
+
+async def found(check: Any, *arguments: Any) -> list[Finding]:
+    """Run a check in a thread, because it blocks."""
+    return await asyncio.to_thread(lambda: list(check(*arguments)))
+
+
+@pytest.mark.parametrize(("offset", "result"), [(0, "passed"), (-3600, "failed"), (3600, "failed")])
+async def test_a_clock_that_is_wrong_is_found(raw_upstream: RawUpstream, offset: float, result: str) -> None:
+    date = formatdate(time() + offset, usegmt=True).encode()
+    raw_upstream.scripts = [[b"HTTP/1.1 404 Not Found\r\nDate: %s\r\nContent-Length: 0\r\n\r\n" % date]]
+    findings = await found(upstream, config(raw_upstream.url))
+
+    assert [(f.check, f.result) for f in findings] == [
+        ("dns", "passed"),
+        ("tls", "skipped"),
+        ("clock", result),
+    ]
+
+
+async def test_an_unknown_name_and_a_private_google_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    findings = await found(upstream, config("https://gateway.invalid"))
+    assert [(f.check, f.result) for f in findings] == [("dns", "failed")]
+
+    def lookup(*_: object, **__: object) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", 443))]
+
+    monkeypatch.setattr("gateway.cli.doctor_network.socket.getaddrinfo", lookup)
+    findings = await found(upstream, config("https://generativelanguage.googleapis.com"))
+
+    assert [(f.check, f.result) for f in findings] == [("dns", "failed")]
+    assert "10.0.0.1, which is not a public address" in findings[0].message
+
+
+async def test_an_upstream_that_does_not_speak_tls_is_found() -> None:
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    findings = await found(upstream, config(f"https://localhost:{server.sockets[0].getsockname()[1]}"))
+    server.close()
+
+    assert [(f.check, f.result) for f in findings][-1] == ("tls", "failed")
+
+
+async def test_each_key_is_tried_and_none_is_shown() -> None:
+    statuses = {"AQ.good": 200, "AQ.bad": 400, "AQ.spent": 429}
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response({}, status=statuses[request.headers["x-goog-api-key"]])
+
+    app = web.Application()
+    app.router.add_get("/v1beta/models", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    findings = await found(live_keys, config(url, GOOD="AQ.good", BAD="AQ.bad", SPENT="AQ.spent"))
+    await runner.cleanup()
+
+    assert [f.result for f in findings] == ["passed", "failed", "skipped"]
+    assert findings[1].message == "Google refuses key 2 of project blue with 400."
+    assert "AQ." not in str(findings)
+
+
+@pytest.mark.parametrize(
+    ("invocation", "error", "result"),
+    [
+        ("", errno.EPERM, "skipped"),
+        ("1", errno.EPERM, "passed"),
+        ("1", errno.ETIMEDOUT, "failed"),
+        ("1", 0, "failed"),
+    ],
+)
+def test_the_kernel_s_filter_is_tested_inside_the_unit(
+    monkeypatch: pytest.MonkeyPatch, invocation: str, error: int, result: str
+) -> None:
+    def connect(*_: object) -> socket.socket:
+        if error:
+            raise OSError(error, os.strerror(error))
+        return socket.socket()
+
+    monkeypatch.setattr("gateway.cli.doctor_network.socket.create_connection", connect)
+    monkeypatch.delenv("INVOCATION_ID", raising=False)
+    if invocation:
+        monkeypatch.setenv("INVOCATION_ID", invocation)
+
+    assert kernel_filter().result == result
+
+
+async def test_a_stream_that_a_proxy_holds_back_is_found(
+    raw_upstream: RawUpstream, serve: Serve, fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = await serve("", fake.url)
+    monkeypatch.setattr("gateway.cli.doctor_network._MIN_SPREAD", 0.0)
+    through = await asyncio.to_thread(streaming, base, "gemini-2.5-flash", "AQ.key")
+    monkeypatch.undo()
+    event = b"data: {}\n\n"
+    raw_upstream.scripts = [[*chunked(event * 30), b"0\r\n\r\n"]]
+    held = await asyncio.to_thread(streaming, raw_upstream.url, "gemini-2.5-flash", "AQ.key")
+    raw_upstream.scripts = [whole(b"{}", b"502 Bad Gateway")]
+    broken = await asyncio.to_thread(streaming, raw_upstream.url, "gemini-2.5-flash", "AQ.key")
+    without = streaming(base, "gemini-2.5-flash", "")
+
+    assert [each.result for each in (through, held, broken, without)] == [
+        "passed",
+        "failed",
+        "failed",
+        "skipped",
+    ]
+    assert "all 30 events of a stream came at once" in held.message
