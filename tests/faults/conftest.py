@@ -2,9 +2,9 @@
 
 (a) the same process and loop serve on, (b) the client got exactly one well-formed answer: each test checks it by
 `assert_whole`, `assert_refused` or `assert_broken_off` of `tests.support.surfaces`, (c) the next request succeeds,
-(d) within five seconds descriptors, tasks, places, leases of keys and the memory account are back, (e) no key is in log, answers or
-ledger, (f) the ledger has one settled row for each call of the upstream, (g) no forgotten task, coroutine or
-connection, (h) in tests marked `timed`, the loop was away for 50 ms at most.
+(d) within five seconds descriptors, tasks, places, leases of keys and the memory account are back, (e) no key is in log,
+answers or ledger, (f) the ledger has one settled row for each call of the upstream, (g) the log shows no forgotten task
+or connection, no crash, and no line above 4 KB, (h) in tests marked `timed`, the loop was away for 50 ms at most.
 """
 
 import asyncio
@@ -14,12 +14,16 @@ from typing import Any
 
 import pytest
 
+from gateway.observability.json_log import JsonLog
 from gateway.plugin import SERVICES
 from tests.support.fakegem import FakeGem
 from tests.support.site import Site, WatchedServe, all_returned
 
 _FORGOTTEN = (b"never retrieved", b"Unclosed", b"never awaited", b'"event":"crash"', b"Traceback")
 _MOST_LAG = 0.05
+"""Seconds."""
+_MOST_LINE = 4096
+"""Bytes of a line of the log."""
 
 
 @pytest.fixture
@@ -52,11 +56,21 @@ async def survived(
     request: pytest.FixtureRequest,
     serve: WatchedServe,
     fakegem: FakeGem,
-    capfd: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,  # here, so that what a test replaces stays until the checks are made
+    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[None]:
-    """Check the conditions after the test, for every gateway that ran in this process."""
+    """Check the conditions after the test, for every gateway that ran in this process.
+
+    The fixtures of the parameters last until the checks are made: the upstream, and what the test replaced.
+    """
     forgotten: list[Any] = []
+    log: list[bytes] = []
+    take = JsonLog._take
+
+    def taken(own: JsonLog) -> bytes:
+        log.append(take(own))
+        return log[-1]
+
+    monkeypatch.setattr(JsonLog, "_take", taken)
     asyncio.get_running_loop().set_exception_handler(lambda _, context: forgotten.append(context))
     yield
     site = serve.site
@@ -67,8 +81,9 @@ async def survived(
         if request.node.get_closest_marker("timed"):
             assert serve.app[SERVICES].metrics.loop_lag.largest <= _MOST_LAG
     await serve.stop()
-    log = "".join(capfd.readouterr()).encode()
-    assert [word for word in _FORGOTTEN if word in log] == [], log[-5000:]
+    lines = b"".join(log)
+    assert [word for word in _FORGOTTEN if word in lines] == [], lines[-5000:]
+    assert max(map(len, lines.split(b"\n"))) <= _MOST_LINE
     assert forgotten == []
     if site is not None:
-        assert site.traces(log) == []
+        assert site.traces(lines) == []

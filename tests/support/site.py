@@ -144,9 +144,11 @@ class Site:
     async def check(self) -> None:
         """Check that the next requests are answered, that nothing is held, and that the ledger is right."""
         await self.upstream.heal()
-        for surface in (CHAT, CHAT_STREAM):
-            assert_whole(await self.ask(surface))
-        await self.leave()
+        try:
+            for surface in (CHAT, CHAT_STREAM):
+                assert_whole(await self.ask(surface))
+        finally:
+            await self.leave()
         outcomes = await self.outcomes()
         assert outcomes[-2:] == ["ok", "ok"]
         assert len(outcomes) == sum(self.services.statistics.calls.values())
@@ -195,6 +197,7 @@ def still_held(app: web.Application, baseline: tuple[int, int]) -> list[str]:
         "requests in progress": services.admission.in_progress,
         "running handlers": len(services.running),
         "leases of keys": len(pool._open),
+        "bytes of memory": services.memory.used + services.memory.unsent,
         "calls in flight of a project": sum(state.in_flight for state in pool._states.values()),
     }
     for name, before, now in zip(("descriptors", "tasks"), baseline, held(), strict=True):
