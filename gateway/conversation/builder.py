@@ -15,7 +15,7 @@ from gateway.conversation.notes import Notes
 from gateway.conversation.parts import AnyPart, Attachment
 from gateway.conversation.reasoning import ReasoningRequest, checked
 from gateway.conversation.tools import Choice, ToolBox
-from gateway.gemini.thought_signatures import SignatureKeys, split_id
+from gateway.gemini.thought_signatures import MOST_LOOKED_UP, SignatureKeys, split_id
 from gateway.gemini.wire import Part, SafetySetting
 
 NO_SAMPLING = Sampling()
@@ -172,8 +172,10 @@ class ConversationBuilder:
         return [key for group in self._unsigned(keys) for key in group]
 
     def _unsigned(self, keys: SignatureKeys) -> Iterator[Sequence[bytes]]:
+        looked_up = 0
         for call in self.calls:
-            if call.signature is None:
+            looked_up += len(call.arguments)
+            if call.signature is None and looked_up <= MOST_LOOKED_UP:
                 yield keys.call(call.id, call.name, call.arguments)
         for attachment in self.attachments:
             if attachment.lookup:

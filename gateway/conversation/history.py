@@ -7,6 +7,7 @@ between. A missing result is written as an error, and a result without a call be
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import msgspec
 from msgspec import Raw, Struct, field, structs
@@ -15,15 +16,13 @@ from gateway.conversation.notes import Notes
 from gateway.conversation.parts import AnyPart, Attachment, Media, with_resolution
 from gateway.conversation.tools import gemini_name
 from gateway.errors import BadRequest
-from gateway.gemini import thought_signatures
+from gateway.gemini import json_shape, thought_signatures
 from gateway.gemini.capabilities import Capabilities
-from gateway.gemini.thought_signatures import SignatureKeys, StoredSignatures
+from gateway.gemini.thought_signatures import MOST_LOOKED_UP, SignatureKeys, StoredSignatures
 from gateway.gemini.wire import Content, FunctionCall, FunctionResponse, FunctionResponsePart, Part
 
 _NO_RESULT = Raw(b'{"error":"no result was provided"}')
 _CONTINUE = "Continue."
-_DEEPEST = 100
-"""Levels of nesting that Google's JSON parser takes."""
 _RESPONSE_MEDIA = ("image/png", "image/jpeg", "image/webp", "application/pdf", "text/plain")
 """Types that a functionResponse may hold (https://ai.google.dev/gemini-api/docs/function-calling#multimodal)."""
 _RESOLUTIONS = (
@@ -148,6 +147,7 @@ class _Writer:
         self._contents: list[Content] = []
         self._paths: list[str] = []
         self._resolutions: list[str] = []
+        self._looked_up = 0
         self._plain = not context.has_attachments
 
     def add(self, role: str, parts: list[Part], at: str) -> None:
@@ -223,7 +223,8 @@ class _Writer:
 
     def _stored_signature(self, call: Call) -> str | None:
         stored = self._context.stored
-        if not stored:
+        self._looked_up += len(call.arguments)
+        if not stored or self._looked_up > MOST_LOOKED_UP:
             return None
         keys = self._context.keys.call(call.id, call.name, call.arguments)
         return next((stored[key] for key in keys if key in stored), None)
@@ -233,7 +234,7 @@ class _Writer:
         text = call.arguments
         if not text.strip():
             return Raw(b"{}")
-        if isinstance(_decoded(text), dict):
+        if _kind(text) == "object":
             return Raw(text.encode())
         if self._notes.strict:
             path = call.arguments_at
@@ -288,37 +289,30 @@ class _Writer:
 
 def response_of(text: str) -> Raw:
     """Return a tool's text as the object that Gemini wants: an object as it is, anything else under `output`."""
-    value = _decoded(text)
-    if isinstance(value, dict):
+    kind = _kind(text)
+    if kind == "object":
         return Raw(text.encode())
-    if value is _NOT_JSON:
+    if kind == "text":
         return Raw(b'{"output":' + msgspec.json.encode(text) + b"}")
     return Raw(b'{"output":' + text.encode() + b"}")
 
 
-_NOT_JSON = object()
+_check_json = msgspec.json.Decoder(Raw).decode
+"""Checks a JSON text without making its values, of which there may be millions. It takes numbers such as 1e999."""
+_LONG_TEXT = 2**16
+"""Characters of a JSON text whose values are not made to check it."""
 
 
-def _decoded(text: str) -> object:
-    """Return the value of a JSON text, or _NOT_JSON; also for what is nested deeper than Google's parser takes."""
+def _kind(text: str) -> Literal["object", "other", "text"]:
+    """Return whether a text is a JSON object, another JSON value, or no JSON.
+
+    JSON that is nested deeper than Google's parser takes, or has too many values, counts as text.
+    """
     try:
-        value = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
-        return _NOT_JSON
-    brackets = text.count("[") + text.count("{")
-    return _NOT_JSON if brackets > _DEEPEST and _too_deep(value) else value
-
-
-def _too_deep(value: object) -> bool:
-    level = [value]
-    for _ in range(_DEEPEST):
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, dict | list)
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, dict | list)
-        ]
-        if not level:
-            return False
-    return True
+        data = bytes(_check_json(text))
+        json_shape.check(data)
+        if len(text) < _LONG_TEXT:
+            msgspec.json.decode(data)
+    except (msgspec.DecodeError, RecursionError, BadRequest):
+        return "text"
+    return "object" if data.startswith(b"{") else "other"

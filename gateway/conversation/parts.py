@@ -19,7 +19,13 @@ from gateway.gemini.wire import Blob, FileData, MediaResolution, Part
 Media = Mapping[str, Blob]
 """Fetched files by address."""
 
-_DATA_URL = re.compile(r"data:([^,;]*)((?:;[^,;]*)*),", re.I)
+_DATA_URL = re.compile(r"data:([^,;]*)((?:;[^,;]*)*)", re.I)
+_LONGEST_URL = 8192
+"""Characters of an address. Servers commonly take no longer one (RFC 9110, section 4.1, asks for 8,000)."""
+_LONGEST_HEAD = 512
+"""Characters of a data: URL before its data: a MIME type with its parameters."""
+_LONGEST_ESCAPED = 2**20
+"""Characters of percent-encoded data, each of which is a step in Python."""
 _FILES_API = "https://generativelanguage.googleapis.com/v1beta/files/"
 _FILE_NAME = re.compile(r"(?:files/|file-)([A-Za-z0-9][A-Za-z0-9_-]*)")
 _YOUTUBE = re.compile(
@@ -121,6 +127,10 @@ def _at_url(url: str, at: str, mime_type: str | None) -> tuple[Part, bool]:
     if url[:5].lower() == "data:":
         blob = data_url(url, at)
         return Part(inline_data=Blob(mime_type, blob.data) if mime_type else blob), False
+    if len(url) > _LONGEST_URL:
+        raise BadRequest(
+            f"Invalid URL: more than {_LONGEST_URL} characters.", param=at, code="invalid_image_url"
+        )
     if _YOUTUBE.fullmatch(url):
         return Part(file_data=FileData(url, mime_type or "video/mp4")), False
     if url.startswith((_FILES_API, "gs://")):
@@ -204,15 +214,22 @@ def _named_type(filename: str | None) -> str:
 
 def data_url(url: str, at: str) -> Blob:
     """Return the bytes of a data: URL, base64 or percent-encoded (RFC 2397), with their MIME type."""
-    head = _DATA_URL.match(url)
+    comma = url.find(",", 0, _LONGEST_HEAD)
+    head = _DATA_URL.fullmatch(url, 0, comma) if comma >= 0 else None
     if head is None:
         raise BadRequest(
             "Invalid data: URL: expected data:<type>;base64,<data>.", param=at, code="invalid_image_url"
         )
     if ";base64" in head[2].lower():
-        data = clean_base64(url[head.end() :], at)
+        data = clean_base64(url[comma + 1 :], at)
+    elif len(url) > _LONGEST_ESCAPED:
+        raise BadRequest(
+            f"Invalid data: URL: more than {_LONGEST_ESCAPED} characters that are not base64.",
+            param=at,
+            code="invalid_image_url",
+        )
     else:
-        data = base64.b64encode(unquote_to_bytes(url[head.end() :])).decode()
+        data = base64.b64encode(unquote_to_bytes(url[comma + 1 :])).decode()
     mime_type = head[1].strip().lower() or sniff(data)
     if not mime_type:
         raise BadRequest(
@@ -223,11 +240,16 @@ def data_url(url: str, at: str) -> Blob:
     return Blob(_ALIASES.get(mime_type, mime_type), data)
 
 
+_STANDARD = bytes.maketrans(b"-_", b"+/")
+"""The URL-safe alphabet to the standard one (RFC 4648, section 5)."""
+_BLANKS = b" \t\n\r\v\f"
+
+
 def clean_base64(data: str, at: str) -> str:
     """Return standard-alphabet, padded base64. Blanks, missing padding and the URL-safe alphabet are accepted."""
     if data and _is_base64(data):
         return data
-    data = "".join(data.split()).replace("-", "+").replace("_", "/")
+    data = data.encode("ascii", "replace").translate(_STANDARD, _BLANKS).decode()
     data += "=" * (-len(data) % 4)
     if not data:
         raise BadRequest("Invalid base64: there is no data.", param=at, code="invalid_base64")

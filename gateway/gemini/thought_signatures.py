@@ -13,6 +13,10 @@ from msgspec import Struct
 
 DUMMY = "skip_thought_signature_validator"
 """Google's own value for a call that another model, or nobody, has signed."""
+_LONGEST = 2**18
+"""Characters of arguments that are decoded: a long text may hold millions of values."""
+MOST_LOOKED_UP = 2**21
+"""Characters of arguments of one request by which signatures are looked up. Later calls need their own."""
 _SUFFIX = "__thought__"
 StoredSignatures = Mapping[bytes, str]
 """Signatures that the store knows, by key."""
@@ -53,7 +57,9 @@ def split_id(call_id: str) -> tuple[str, str | None]:
 
 
 def _canonical(arguments: str) -> str:
-    """Return a JSON text that is the same for every order of keys and every spacing."""
+    """Return a JSON text that is the same for every order of keys and every spacing. A long text stays as it is."""
+    if len(arguments) > _LONGEST:
+        return arguments
     try:
         return msgspec.json.encode(msgspec.json.decode(arguments or "{}"), order="deterministic").decode()
     except (msgspec.DecodeError, RecursionError):

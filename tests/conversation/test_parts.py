@@ -2,12 +2,13 @@
 
 import base64
 import json
+import time
 from urllib.parse import quote
 
 import pytest
 
 from gateway.conversation import parts
-from gateway.conversation.parts import AnyPart, Attachment, clean_base64, data_url, sniff
+from gateway.conversation.parts import AnyPart, Attachment, at_url, clean_base64, data_url, sniff
 from gateway.errors import BadRequest
 from gateway.gemini.wire import Blob, FileData, MediaResolution, Part, encode_json
 
@@ -312,3 +313,51 @@ def test_an_image_of_an_earlier_answer_is_looked_up_by_its_base64() -> None:
 )
 def test_camel_case(name: str, expected: str) -> None:
     assert parts.camel(name) == expected
+
+
+@pytest.mark.row("A4", "C28")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "data:" + ";a" * 1_000_000,
+        "data:" + ";a" * 1_000_000 + ",AAAA",
+        "data:image/png," + "%41" * 1_000_000,
+        "https://youtu.be/" + "a" * 1_000_000,
+        "http://" + "a" * 1_000_000,
+        "data:image/png;base64," + "A" * 1_000_001 + "=A",
+        "data:image/png;base64,",
+        "data:image/png;base64,\u00e9",
+        "data:image/png;base64,A===",
+        "data:,",
+        "data:",
+    ],
+)
+def test_c28_a_broken_url_is_refused_at_once(url: str) -> None:
+    began = time.thread_time()
+    with pytest.raises(BadRequest) as caught:
+        at_url(url, "messages[0].content[0].image_url")
+
+    assert caught.value.param == "messages[0].content[0].image_url"
+    assert len(caught.value.message) < 200
+    assert time.thread_time() - began < 1
+
+
+@pytest.mark.row("C28")
+@pytest.mark.parametrize(
+    ("url", "mime_type"),
+    [
+        ("data:image/svg+xml,%3Csvg/%3E", "image/svg+xml"),
+        ("data:text/html;base64,iVBORw0KGgo=", "text/html"),
+        ("data:;base64,iVBORw0KGgo=", "image/png"),
+        ("data:image/png;base64,iVBO Rw0K\nGgo=", "image/png"),
+        ("data:image/png;charset=x;base64,iVBORw0KGgo", "image/png"),
+        ("DATA:IMAGE/PNG;BASE64,iVBO-_0KGgo=", "image/png"),
+    ],
+)
+def test_c28_an_odd_url_is_read(url: str, mime_type: str) -> None:
+    part = at_url(url, "f")
+
+    assert isinstance(part, Part)
+    assert part.inline_data is not None
+    assert part.inline_data.mime_type == mime_type
+    assert base64.b64decode(part.inline_data.data, validate=True)

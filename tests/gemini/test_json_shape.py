@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import BadRequest
-from gateway.gemini.json_shape import MOST_LEVELS, MOST_MARKS, check
+from gateway.gemini.json_shape import MOST_ESCAPES, MOST_LEVELS, MOST_MARKS, check, check_text
 
 
 def nested(levels: int, value: Any = 1) -> Any:
@@ -87,3 +87,33 @@ def depth(value: Any) -> int:
     if isinstance(value, dict):
         return 1 + max(map(depth, value.values()), default=0)
     return 1 + max(map(depth, value), default=0) if isinstance(value, list) else 0
+
+
+@pytest.mark.row("A4")
+@pytest.mark.parametrize("escape", [b"\\n", b"\\u0041", b"\\\\", b'\\"'])
+def test_many_escapes_are_refused(escape: bytes) -> None:
+    """32 MB of them hold the interpreter for 180 ms, in one call of the decoder."""
+    backslashes = escape.count(b"\\")
+    check(b'{"a":"' + escape * (MOST_ESCAPES // backslashes) + b'"}')
+    with pytest.raises(BadRequest, match="holds more than 4000000 escapes"):
+        check(b'{"a":"' + escape * (MOST_ESCAPES // backslashes + 1) + b'"}')
+
+
+@pytest.mark.row("A17", "C22")
+@pytest.mark.parametrize("bad", [b"\xff", b"\xed\xa0\x80", b"\xc3", b"\xf8\x88\x80\x80\x80"])
+@pytest.mark.parametrize("before", [0, 1, 2**18 - 1, 2**18, 2**19])
+def test_a17_the_field_whose_text_is_not_utf8_is_named(bad: bytes, before: int) -> None:
+    fields = {
+        "good": "\u00e9\u20ac\U0001f600".encode() * 100_000,
+        "x" * 100: b'"' + b"a" * before + bad + b'"',
+    }
+    with pytest.raises(BadRequest, match="is not UTF-8") as caught:
+        check_text(b"".join(fields.values()), fields)
+
+    assert caught.value.param == "x" * 64
+
+
+def test_text_that_is_utf8_passes() -> None:
+    text = "a\u00e9\u20ac\U0001f600".encode() * 100_000
+    check_text(text, {"a": text})
+    check_text(b"ascii", {"a": b"\xff"})  # the fields are not looked at
