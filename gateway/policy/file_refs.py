@@ -19,6 +19,8 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _FIELDS = (b"fileUri", b"file_uri", b"cachedContent", b"cached_content")
 _ESCAPED_LETTER = re.compile(rb"\\u00[4-7]")
 """An escaped ASCII letter, with which a field's name could be hidden. Encoders do not write it."""
+_LONGEST_STEP = 64
+"""Characters of a field's name in a path."""
 _FREE_FORM = ("args", "response")
 """Arguments and result of a function: their fields have no meaning for Google."""
 
@@ -66,19 +68,35 @@ def may_name(body: bytes) -> bool:
     )
 
 
-def references(body: object, at: str = "") -> Iterator[tuple[str, str]]:
+_Place = tuple["_Place | None", str]
+"""The place around a value, and the step to it; paths are written only for names."""
+
+
+def references(body: object) -> Iterator[tuple[str, str]]:
     """Yield each name in a decoded request of Gemini's API with its path. Fields may be in camelCase or snake_case."""
-    if isinstance(body, list):
-        for i, item in enumerate(body):
-            yield from references(item, f"{at}[{i}]")
-    elif isinstance(body, dict):
-        for field, value in body.items():
-            path = f"{at}.{field}" if at else field
-            if not isinstance(value, str):
-                if field not in _FREE_FORM:
-                    yield from references(value, path)
-            elif name := _name(field, value):
-                yield name, path
+    waiting: list[tuple[object, _Place | None]] = [(body, None)]
+    while waiting:
+        value, place = waiting.pop()
+        if isinstance(value, list):
+            waiting += [(item, (place, f"[{i}]")) for i, item in enumerate(value)][::-1]
+        elif isinstance(value, dict):
+            inside: list[tuple[object, _Place | None]] = []
+            for field, inner in value.items():
+                if not isinstance(inner, str):
+                    if field not in _FREE_FORM and isinstance(inner, dict | list):
+                        inside.append((inner, (place, f".{field}")))
+                elif name := _name(field, inner):
+                    yield name, _path((place, f".{field}"))
+            waiting += inside[::-1]
+
+
+def _path(place: _Place | None) -> str:
+    """Return a place as a path, such as `contents[0].parts[1].fileData.fileUri`; the beginning of a long one."""
+    steps: list[str] = []
+    while place is not None:
+        place, step = place
+        steps.append(step[:_LONGEST_STEP])
+    return "".join(reversed(steps)).removeprefix(".")
 
 
 def _name(field: str, value: str) -> str:

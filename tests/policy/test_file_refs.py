@@ -1,5 +1,7 @@
 """References to files and cached contents in requests."""
 
+import time
+
 import pytest
 from msgspec import structs
 
@@ -78,3 +80,18 @@ def test_a_typed_request_names_its_files_and_its_cached_content() -> None:
         "files/inner",
         "cachedContents/x",
     ]
+
+
+@pytest.mark.row("A4")
+def test_a04_paths_are_written_for_names_only() -> None:
+    """A long name around thousands of values was copied for each of them, and each level of nesting passed each name on."""
+    leaf: object = {f"k{i}": {} for i in range(100_000)} | {"fileUri": "files/abc"}
+    for i in range(90):
+        leaf = {"x" * 100_000: leaf} if i == 50 else [leaf]
+    began = time.thread_time()
+    ((name, path),) = references(leaf)
+
+    assert time.thread_time() - began < 2
+    assert name == "files/abc"
+    assert len(path) < 500
+    assert path.endswith("[0].fileUri")
