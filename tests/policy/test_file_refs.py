@@ -89,7 +89,7 @@ def test_a04_paths_are_written_for_names_only() -> None:
     for i in range(90):
         leaf = {"x" * 100_000: leaf} if i == 50 else [leaf]
     began = time.thread_time()
-    ((name, path),) = references(leaf)
+    ((name, path),) = file_refs.references(leaf)
 
     assert time.thread_time() - began < 2
     assert name == "files/abc"
