@@ -53,6 +53,10 @@ _HINTS = (
 """One of these is in every line, in lower case, that `redacted` changes: most lines need no search for patterns."""
 
 
+_INVISIBLE = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+"""DEL and C1 controls, which terminals obey, and characters that change the direction or break the line of a text."""
+
+
 class Event(NamedTuple):
     """A kind of line beside those of requests."""
 
@@ -184,7 +188,7 @@ class JsonLog:
         lines: list[bytes] = []
         while self._lines:  # other threads may add lines meanwhile
             lines.append(self._lines.popleft())
-        return b"\n".join([*map(_redacted_line, lines), b""])
+        return b"\n".join([*(_printable(_redacted_line(line)) for line in lines), b""])
 
 
 class LogHandler(logging.Handler):
@@ -285,6 +289,14 @@ def _redacted_line(line: bytes) -> bytes:
     if not any(hint in lowered for hint in _HINTS):
         return line
     return redacted(line.decode("utf-8", "replace")).encode("utf-8", "replace")
+
+
+def _printable(line: bytes) -> bytes:
+    """Return a line with its invisible characters escaped. The encoder has escaped those below U+0020."""
+    if line.isascii() and b"\x7f" not in line:
+        return line
+    text = line.decode("utf-8", "replace")
+    return _INVISIBLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text).encode("utf-8", "replace")
 
 
 def _shortened(text: str, limit: int) -> str:

@@ -55,6 +55,7 @@ def test_one_run_reports_each_section() -> None:
     assert "did you mean 'models'?" in result[2]
 
 
+@pytest.mark.row("S73")
 def test_a_bomb_of_aliases_is_refused() -> None:
     bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
     bomb += "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 9))

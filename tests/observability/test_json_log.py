@@ -272,3 +272,15 @@ raise ValueError("it was {secret}")
     assert result.stderr.count(b"ValueError") == 3
     assert b"it was ****" in result.stderr
     assert hits(result.stderr) == []
+
+
+async def test_invisible_characters_are_escaped(pipe: tuple[int, int]) -> None:
+    """Terminals obey C1 controls; others hide text or turn it around (CVE-2021-42574)."""
+    text = "a\x7f\x9b31m\u202e\u2066\u200b\u2028\ufeffé\U0001f600\x1b"
+    log = JsonLog(pipe[1])
+    log.event("team", message=text)
+    await log.close()
+    line = os.read(pipe[0], 10_000)
+
+    assert json.loads(line)["message"] == text
+    assert [character for character in line.decode() if not character.isprintable()] == ["\n"]

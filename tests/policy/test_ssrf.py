@@ -18,6 +18,7 @@ def test_there_are_more_than_five_hundred_spellings() -> None:
     assert len(set(SPELT)) > 500
 
 
+@pytest.mark.row("S22", "S24", "S33")
 def test_no_spelling_of_a_private_place_passes() -> None:
     assert [url for url in SPELT if passes(url)] == []
 
@@ -117,6 +118,7 @@ def special() -> Iterator[str]:
         yield from (str(block[0]), str(block[-1]), str(block[block.num_addresses // 2]))
 
 
+@pytest.mark.row("S22", "S76")
 @pytest.mark.parametrize("address", sorted(set(special())))
 def test_an_address_that_is_not_public(address: str) -> None:
     assert not is_public(address)

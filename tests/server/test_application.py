@@ -98,6 +98,7 @@ async def test_when_all_are_refused_that_is_our_fault_and_not_asked_again(team: 
     assert google.calls == {"AIza-a": 1, "AIza-b": 1}
 
 
+@pytest.mark.row("S18")
 async def test_a_clients_own_key_never_meets_the_pool(team: Team, google: Google) -> None:
     await team.start("ab")
     google.answers["AIza-own"] = lambda: spent()
@@ -245,6 +246,7 @@ async def test_native_calls_of_an_issued_key(team: Team, google: Google) -> None
     ]  # fmt: skip
 
 
+@pytest.mark.row("S32")
 async def test_one_clients_responses_and_signatures_are_not_anothers(team: Team) -> None:
     mine, other = team.issue(), team.issue()
     await team.start("a")

@@ -151,6 +151,7 @@ async def test_a_flushed_redis_starts_from_zero(shared: Redis) -> None:
     assert not shared.degraded
 
 
+@pytest.mark.row("S70")
 @pytest.mark.row("P30")
 @needs_redis
 async def test_cancelled_calls_never_get_the_answer_of_another(shared: Redis) -> None:

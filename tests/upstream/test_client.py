@@ -22,6 +22,7 @@ async def client() -> AsyncIterator[GeminiClient]:
         yield opened
 
 
+@pytest.mark.row("S17", "S63")
 async def test_a_call_carries_the_key_in_a_header_and_follows_no_redirect(client: GeminiClient) -> None:
     with aioresponses() as server:
         server.post(URL, body=b'{"candidates":[]}', content_type="application/json")

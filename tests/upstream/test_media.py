@@ -200,6 +200,7 @@ async def test_types_that_gemini_reads(server: Server, kind: str, body: bytes, e
 # The check of URLs alone.
 
 
+@pytest.mark.row("S22")
 async def test_the_check_of_urls_refuses_every_spelling_before_a_socket_is_made() -> None:
     asked: list[str] = []
 
@@ -212,6 +213,7 @@ async def test_the_check_of_urls_refuses_every_spelling_before_a_socket_is_made(
         assert asked == [], host
 
 
+@pytest.mark.row("S43")
 async def test_the_check_of_urls_refuses_redirects(server: Server) -> None:
     asked: list[str] = []
 
@@ -239,6 +241,7 @@ async def test_the_check_of_urls_refuses_redirects(server: Server) -> None:
 # The check of addresses alone.
 
 
+@pytest.mark.row("S22")
 @pytest.mark.parametrize("address", NOT_PUBLIC)
 async def test_the_check_of_addresses_refuses_names_of_private_hosts(server: Server, address: str) -> None:
     url = f"http://evil.example:{server.port}/x"
@@ -255,6 +258,7 @@ async def test_the_check_of_addresses_refuses_literals_and_redirects(server: Ser
     assert server.seen == []
 
 
+@pytest.mark.row("S22")
 async def test_a_name_whose_answer_changes_gains_nothing(server: Server) -> None:
     """Rebinding: what was looked up before does not count, the address that is dialled does."""
     dialled: list[str] = []
