@@ -26,7 +26,7 @@ from gateway.server.reload import AppSwitcher
 from tests.advisories.test_routes import ALL_PLUGINS, MATRIX
 from tests.advisories.wire import canary
 from tests.support.hostile import Bench
-from tests.support.servers import RawUpstream, Serve, ok
+from tests.support.servers import Fake, RawUpstream, Serve, ok
 from tests.support.team import Google, Team, refused
 
 CHAT = "/v1/chat/completions"
@@ -165,6 +165,22 @@ async def test_s15_reloads_break_no_stream(aiohttp_server: Any) -> None:
 @pytest.mark.slow
 async def test_s15_five_hundred_reloads_break_no_stream(aiohttp_server: Any) -> None:
     await _reloads(aiohttp_server, 500)
+
+
+@pytest.mark.row("S21")
+@pytest.mark.parametrize("path", [CHAT, "/v1beta/models/gemini-2.5-flash:generateContent", "/v1/models"])
+async def test_s21_a_gateway_does_not_ask_a_gateway(serve: Serve, fake: Fake, path: str) -> None:
+    """Two that are each other's upstream would ask in a circle; the second one refuses."""
+    second = await serve("", fake.url)
+    first = await serve("", second)
+    async with aiohttp.ClientSession(headers={"x-goog-api-key": "AQ.k"}) as http:
+        body = BODY if path == CHAT else {"contents": []}
+        request = http.get(first + path) if path == "/v1/models" else http.post(first + path, json=body)
+        async with request as response:
+            assert response.status >= 500
+        async with http.post(second + CHAT, json=BODY, headers={"x-gemini-gateway-hop": "1"}) as response:
+            assert response.status == 508
+    assert fake.calls == 0
 
 
 @pytest.mark.row("S21", "S65")
