@@ -1,4 +1,4 @@
-"""`gateway keys`: issue, list, change, rotate and revoke clients' keys."""
+"""`gateway keys`: issue, list, change, rotate and revoke clients' keys, and put back keys of the pool."""
 
 import argparse
 import sys
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from gateway.cli.admin_client import post
 from gateway.cli.arguments import add_config, amount, count
 from gateway.config.load import load
 from gateway.errors import ConfigError
@@ -30,7 +31,7 @@ _LIMITS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the actions add, list, revoke, rotate and rules."""
+    """Add the actions add, list, revoke, rotate, rules and put-back."""
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     add = _action(actions, "add", _add, "issue a key and print it; it cannot be shown again")
     add.add_argument("name", help="display name of the key")
@@ -58,6 +59,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for sub_parser in (revoke, rotate, rules):
         sub_parser.add_argument("id", help="id of the key, as `gateway keys list` shows it")
     _add_rules(rules)
+    put_back = _action(
+        actions,
+        "put-back",
+        _put_back,
+        "use a Gemini key of the pool again that Google has refused, or a project with all its keys",
+    )
+    put_back.add_argument("project", help="name of the project")
+    put_back.add_argument(
+        "key_id",
+        nargs="?",
+        default="",
+        metavar="KEY",
+        help="id of the key, as the log and /admin/pool show it",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -190,6 +205,15 @@ def _rules(options: argparse.Namespace) -> int:
         print(f"gateway keys: {error}", file=sys.stderr)
         return 2
     return _result(change(ledger_engine(options.config), options.id, rules), options.id)
+
+
+def _put_back(options: argparse.Namespace) -> int:
+    config, _ = load(options.config)
+    body = {"project": options.project, "key_id": options.key_id}
+    fault = post(config.admin, "/admin/pool/put_back", body)
+    if fault is not None:
+        print(f"gateway keys: {fault}", file=sys.stderr)
+    return 0 if fault is None else 1
 
 
 def _result(done: bool, key_id: str) -> int:

@@ -55,7 +55,7 @@ from gateway.upstream.media import MediaFetcher
 _REFUSED = {
     "bad": "Google refuses this key. It is tried again later. Replace it if it stays refused.",
     "leaked": "Google says that this key was published. It is not used any more: replace it. If Google was wrong, put"
-    " it back with POST /admin/pool/put_back.",
+    " it back with `gateway keys put-back`.",
     "suspended": "Google does not let this project use the API. It is tried again later.",
 }
 """Log messages of refused keys and projects, by reason."""

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.main import main
+from gateway.config.sections import AdminConfig
 from gateway.policy.client_rules import Rules
 from gateway.store.ledger.client_keys import issued
 from gateway.store.ledger.tables import open_engine
@@ -95,3 +96,27 @@ def test_without_a_ledger_there_are_no_keys(tmp_path: Path, capsys: Capture) -> 
     (tmp_path / "g.yaml").write_text("")
     assert main(["keys", "list", "--config", str(tmp_path / "g.yaml")]) == 78
     assert "set ledger.url" in capsys.readouterr().err
+
+
+@pytest.mark.row("A1")
+def test_a01_a_key_of_the_pool_is_put_back_by_the_running_gateway(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text("admin: {port: 8081, token: {env: TOKEN}}\n")
+    monkeypatch.setenv("TOKEN", "hush")
+    sent: list[tuple[int | None, str, object]] = []
+    faults = [None, "There is no project 'x' in the pool."]
+
+    def post(config: AdminConfig, path: str, body: object) -> str | None:
+        sent.append((config.port, path, body))
+        return faults.pop(0)
+
+    monkeypatch.setattr("gateway.cli.keys.post", post)
+    assert main(["keys", "put-back", "blue", "1a2b3c4d", "--config", str(file)]) == 0
+    assert main(["keys", "put-back", "x", "--config", str(file)]) == 1
+    assert "There is no project 'x'" in capsys.readouterr().err
+    assert sent == [
+        (8081, "/admin/pool/put_back", {"project": "blue", "key_id": "1a2b3c4d"}),
+        (8081, "/admin/pool/put_back", {"project": "x", "key_id": ""}),
+    ]

@@ -274,3 +274,16 @@ async def test_a_model_that_the_key_may_not_use_is_not_asked(setup: Setup) -> No
             pytest.fail("entered")
 
     assert setup.ledger.begun == []
+
+
+async def test_an_error_inside_an_answer_that_was_passed_on_is_a_failure(setup: Setup) -> None:
+    context, error = setup.context(), Forbidden("leaked", upstream_status=403)
+    error.key_fault = "leaked"
+    async with open_attempt(setup.accounting, context, Target(MODEL)) as attempt:
+        attempt.answered(200)
+        attempt.fail(error)
+
+    (settlement,) = setup.ledger.settled
+    assert (settlement.outcome, settlement.status) == ("error", 403)
+    assert [update.reason for update in setup.learned] == ["leaked"]
+    assert context.report.failures == ["permission_denied"]

@@ -89,3 +89,16 @@ def test_a20_the_host_of_an_upload_url_is_taken_literally(host: str) -> None:
     headers = {"X-Goog-Upload-URL": "https://google.example/upload?upload_id=1"}
 
     assert returned(headers, f"http://{host}")["X-Goog-Upload-URL"] == f"http://{host}/upload?upload_id=1"
+
+
+@pytest.mark.parametrize("kind", ["text/event-stream", "application/json"])
+def test_an_error_inside_an_answer_is_read(kind: str) -> None:
+    error = b'{"error": {"code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE"}}'
+    stream = EVENT % 1 + b"data: " + error + b"\r\n\r\n"
+    reader = UsageReader(kind)
+    reader.feed(stream if "event" in kind else error)
+    reader.close()
+
+    assert reader.failure is not None
+    assert (reader.failure.code, reader.failure.upstream_status) == ("overloaded", 503)
+    assert UsageReader(kind).failure is None
