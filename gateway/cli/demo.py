@@ -14,7 +14,7 @@ from gateway.config.sections import GatewayConfig, ListenConfig, UpstreamConfig
 from gateway.config.source import Source
 from gateway.emulator.server import CALLS, build_fake
 from gateway.server.application import build_app
-from gateway.server.lifecycle import DRAIN, drain, until_told_to_stop
+from gateway.server.lifecycle import DRAIN, drain, stop_signal
 from gateway.server.listeners import refusal
 from gateway.server.protocol import Runner
 
@@ -77,7 +77,7 @@ async def _demo(host: str, port: int, *, once: bool) -> int:
         print(_NEXT.format(base=base, model=_MODEL))
         if not once:
             print(f"Serving on {base} until Ctrl-C.", flush=True)
-            await until_told_to_stop()
+            await stop_signal().wait()
     finally:
         await drain(runner, runner, app[DRAIN], 5)
         await upstream.cleanup()

@@ -80,13 +80,13 @@ async def keep_watchdog_fed(
         await asyncio.sleep(microseconds / 3_000_000)
 
 
-async def until_told_to_stop() -> None:
-    """Return at SIGTERM or SIGINT."""
+def stop_signal() -> asyncio.Event:
+    """Return an event that the next SIGTERM or SIGINT sets."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    await stop.wait()
+    return stop
 
 
 async def drain(front: web.AppRunner | None, runner: web.AppRunner, state: Drain, limit: float) -> None:
@@ -98,17 +98,15 @@ async def drain(front: web.AppRunner | None, runner: web.AppRunner, state: Drain
     client is just sending on it (RFC 9112, 9.6).
     """
     state.draining = True
-    hurry = asyncio.ensure_future(until_told_to_stop() if front is not None else asyncio.Event().wait())
-    await asyncio.sleep(0)  # so that a second signal is heard from STOPPING=1 on
+    hurry = stop_signal() if front is not None else asyncio.Event()
     if front is not None:
         notify("STOPPING=1")
         for site in list(front.sites):
             await site.stop()
-    await _until(lambda: not _connections(runner) or hurry.done(), min(limit, _IDLE_GRACE))
-    await _until(lambda: not state.tasks or hurry.done(), limit)
+    await _until(lambda: not _connections(runner) or hurry.is_set(), min(limit, _IDLE_GRACE))
+    await _until(lambda: not state.tasks or hurry.is_set(), limit)
     state.expire()
     await _until(lambda: not state.tasks, _ERROR_GRACE)
-    hurry.cancel()
     await runner.cleanup()
     if front is not None and front is not runner:
         await front.cleanup()

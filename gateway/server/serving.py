@@ -12,7 +12,7 @@ from gateway.plugin import SERVICES
 from gateway.server import allocator
 from gateway.server.admin import Admin
 from gateway.server.application import build_app
-from gateway.server.lifecycle import inherited_sockets, keep_watchdog_fed, notify, until_told_to_stop
+from gateway.server.lifecycle import inherited_sockets, keep_watchdog_fed, notify, stop_signal
 from gateway.server.listeners import listen_admin, refusal
 from gateway.server.reload import AppSwitcher, Load
 from gateway.server.watchdog import stuck_part
@@ -74,14 +74,15 @@ async def _serve(switcher: AppSwitcher, clients: list[socket.socket], admins: li
         reloads.add(task)
         task.add_done_callback(reloads.discard)
 
-    # Before READY=1: the default action of a SIGHUP that follows it at once would end the process.
+    # Before READY=1: the default action of a signal that follows it at once would end the process.
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
+    stop = stop_signal()
     notify(f"READY=1\nSTATUS=serving on {address}")
     say(f"gateway: serving on {address}" + (", and the admin API" if admin else ""))
     watchdog = asyncio.create_task(
         keep_watchdog_fed(os.environ, lambda: stuck_part(switcher.app[SERVICES]), say), name="watchdog"
     )
-    await until_told_to_stop()
+    await stop.wait()
     await switcher.stop()
     if admin is not None:
         await admin.cleanup()

@@ -30,8 +30,9 @@ class Gateway:
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify.bind(str(folder / "notify"))
         self.notify.settimeout(20)
+        self.options: list[str] = []
+        """Options of Python."""
         self._arguments = [
-            sys.executable,
             "-m",
             "gateway",
             "serve",
@@ -39,13 +40,13 @@ class Gateway:
             str(folder / "gateway.yaml"),
             *arguments,
         ]
-        self._environ = {**os.environ, "NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": "30000000"}
+        self.environ = {**os.environ, "NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": "30000000"}
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *prefix: str, stderr: int = subprocess.PIPE) -> subprocess.Popen[bytes]:
         self.process = subprocess.Popen(
-            [*prefix, *self._arguments],
-            env=self._environ,
+            [*prefix, sys.executable, *self.options, *self._arguments],
+            env=self.environ,
             cwd=ROOT,
             stderr=stderr,
             pass_fds=(3,) if prefix else (),
@@ -63,7 +64,9 @@ class Gateway:
         self.notify.close()
         if self.process is not None:
             self.process.kill()
-            self.process.communicate()
+            self.process.wait()
+            if self.process.stderr is not None:
+                self.process.stderr.close()
 
 
 @pytest.fixture
@@ -83,6 +86,7 @@ async def ready(gateway: Gateway) -> str:
     return (await gateway.notified("READY=1")).rpartition("serving on ")[2]
 
 
+@pytest.mark.row("P02", "P03", "P04")
 @pytest.mark.parametrize(
     ("drain", "hurry"), [(20, False), (0.2, False), (20, True)], ids=["in time", "too late", "hurried"]
 )
@@ -162,7 +166,9 @@ async def test_a28_a_closed_standard_error_does_not_stop_the_start(
     gateway = Gateway(tmp_path, config("http://127.0.0.1:9") + f"state: {{file: {tmp_path}/state.db}}\n")
     start.append(gateway)
     gateway.process = subprocess.Popen(
-        ["sh", "-c", 'exec "$@" 2>&-', "sh", *gateway._arguments], env=gateway._environ, cwd=ROOT
+        ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, *gateway._arguments],
+        env=gateway.environ,
+        cwd=ROOT,
     )
     await serves(gateway, http)
 
@@ -229,8 +235,8 @@ async def test_an_inherited_socket_is_served(
         )
         files = (listening.fileno(), admin.fileno())
         gateway.process = subprocess.Popen(
-            [sys.executable, "-c", handover, *map(str, files), *gateway._arguments],
-            env=gateway._environ, cwd=ROOT, stderr=subprocess.PIPE, pass_fds=files,
+            [sys.executable, "-c", handover, *map(str, files), sys.executable, *gateway._arguments],
+            env=gateway.environ, cwd=ROOT, stderr=subprocess.PIPE, pass_fds=files,
         )  # fmt: skip
         assert "systemd" in await gateway.notified("READY=1")
         async with http.get(f"http://127.0.0.1:{port}/healthz") as response:

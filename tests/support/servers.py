@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any
 from unittest.mock import Mock
 
@@ -87,13 +88,13 @@ async def read_request(reader: asyncio.StreamReader) -> bytes:
 
 
 class RawUpstream:
-    """Answers each connection's first request with the next script: bytes to write, None to wait for ever.
+    """Answers each connection's first request with the next script: bytes to write, an event to wait for, None for ever.
 
     `tests.support.fakegem` has one that also keeps, resets and refuses connections.
     """
 
     def __init__(self) -> None:
-        self.scripts: list[list[bytes | None]] = []
+        self.scripts: list[Sequence[bytes | asyncio.Event | None]] = []
         self.requests: list[bytes] = []
         self.left = asyncio.Event()
         """A client closed its connection while its script was waiting."""
@@ -107,6 +108,9 @@ class RawUpstream:
                 await reader.read()
                 self.left.set()
                 break
+            if isinstance(piece, asyncio.Event):
+                await piece.wait()
+                continue
             writer.write(piece)
             await writer.drain()
         writer.close()
