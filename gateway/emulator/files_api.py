@@ -12,7 +12,8 @@ from uuid import uuid4
 import msgspec
 from aiohttp import web
 
-from gateway.emulator.errors import Refusal, key_refusal
+from gateway.emulator.errors import Refusal, RefusedError, key_refusal
+from gateway.emulator.messages import decode
 
 _FILES_API = "https://generativelanguage.googleapis.com/v1beta/"
 _URI = re.compile(r"(?:https?://[^/]+/v1(?:beta|alpha)?/)?(files/[\w-]+)")
@@ -73,7 +74,11 @@ class FilesApi:
             return self._add(_key(request), "files", _file_fields(body))
         if (refusal := self.refusal(request, body)) is not None:
             return _reply(refusal.body(), refusal.code)
-        shown = {k: v for k, v in body.items() if k in ("model", "displayName", *_PATCHED)}
+        try:
+            cached = decode(body, "CachedContent")
+        except RefusedError as refused:
+            return _reply(refused.refusal.body(), refused.refusal.code)
+        shown = {k: v for k, v in cached.items() if k in ("model", "displayName", *_PATCHED)}
         tokens = {"totalTokenCount": -(-len(msgspec.json.encode(body)) // 4)}
         return self._add(_key(request), "cachedContents", {**shown, "usageMetadata": tokens})
 

@@ -3,7 +3,8 @@
 Each message is a table of its fields and their types. A type is a scalar, `json` for any JSON, `object` for any JSON
 object, the name of an enum or of another message, or one of these as a `[list]` or as the values of a `{map}`. Names
 are camelCase in the tables; requests may use snake_case too (https://protobuf.dev/programming-guides/json/). The fields
-are those of https://ai.google.dev/api/generate-content and https://ai.google.dev/api/embeddings.
+are those of https://ai.google.dev/api/generate-content, https://ai.google.dev/api/caching and
+https://ai.google.dev/api/embeddings.
 
 A refusal repeats names and values of the request unescaped, and lists every mistake, as Google's do
 (https://github.com/google-gemini/gemini-cli/issues/13972, https://github.com/zed-industries/zed/issues/44875,
@@ -26,6 +27,11 @@ MESSAGES: dict[str, dict[str, str]] = {
     },
     "CountTokensRequest": {
         "model": "string", "contents": "[Content]", "generateContentRequest": "GenerateContentRequest",
+    },
+    "CachedContent": {
+        "model": "string", "contents": "[Content]", "systemInstruction": "Content", "tools": "[Tool]",
+        "toolConfig": "ToolConfig", "displayName": "string", "ttl": "string", "expireTime": "string",
+        "name": "string",
     },
     "EmbedContentRequest": {
         "model": "string", "content": "Content", "taskType": "string", "title": "string",

@@ -311,6 +311,56 @@ async def test_a01_a02_names_that_the_emulator_repeats(
     assert [line for line in event_lines if line["event"] == "pool"] == []
 
 
+def _bodies(phrase: str) -> dict[str, dict[str, Any]]:
+    """Return bodies of Gemini's own API whose refusal repeats a phrase, by its place."""
+
+    def asking(part: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
+        return {
+            "contents": [{"role": "user", "parts": [{"text": "hi"}, *([part] if part else [])]}],
+            **fields,
+        }
+
+    def declaring(*names: str, **fields: Any) -> dict[str, Any]:
+        return {"tools": [{"functionDeclarations": [{"name": name, **fields} for name in names]}]}
+
+    properties = {"type": "OBJECT", "properties": {phrase: {}}}
+    return {
+        "a name": asking() | {phrase: 1},
+        "a name of a part": asking({"text": "a", phrase: 1}),
+        "a name of a schema": asking(**declaring("f", parameters={"type": "OBJECT", phrase: 1})),
+        "a level": asking(generationConfig={"thinkingConfig": {"thinkingLevel": phrase}}),
+        "a category": asking(safetySettings=[{"category": phrase, "threshold": "OFF"}]),
+        "a number": asking(generationConfig={"seed": phrase}),
+        "bytes": asking({"inlineData": {"mimeType": "image/png", "data": phrase + "?"}}),
+        "a MIME type": asking({"inlineData": {"mimeType": phrase, "data": ""}}),
+        "an address": asking({"fileData": {"fileUri": f"gs://{phrase}"}}),
+        "a function's name": asking(**declaring(phrase, phrase)),
+        "an allowed name": asking(toolConfig={"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": [phrase]}},
+                                  **declaring("f")),
+        "a property": asking(**declaring("f", parameters=properties)),
+    }  # fmt: skip
+
+
+@pytest.mark.row("A1", "A2")
+@pytest.mark.parametrize("place", _bodies(""))
+async def test_a01_a02_bodies_that_the_emulator_refuses(
+    serve: Serve, fake: Fake, tmp_path: Any, place: str
+) -> None:
+    team = Team(serve, tmp_path, fake.url)
+    key = team.issue()
+    await team.start()
+    phrases = (
+        "reported as leaked",
+        "API key not valid. Please pass a valid API key.",
+        "Thinking is not supported",
+    )
+    for count, phrase in enumerate(phrases, 1):
+        path = f"/v1beta/models/{MODEL}:generateContent"
+        status, answer = await post(team.base, path, key, _bodies(phrase)[place])
+        assert (status, phrase.encode() in answer, fake.calls) == (400, True, count), answer
+    assert pool_states(serve) == {"ready"}
+
+
 MINIMAL = Refusal(
     400, "Thinking level MINIMAL is not supported for this model. Please retry with other thinking level."
 )

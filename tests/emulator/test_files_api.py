@@ -92,3 +92,14 @@ async def test_a_cache_has_its_tokens_and_a_new_end(http: aiohttp.ClientSession,
 @pytest.mark.parametrize("path", ["upload/v1beta/files", "v1beta/files", "v1beta/cachedContents"])
 async def test_a_key_is_needed(http: aiohttp.ClientSession, fake: Fake, path: str) -> None:
     assert (await send(http, "POST", f"{fake.url}/{path}", {}, json={}))[0] == 403
+
+
+async def test_a_cached_content_with_unknown_fields_is_refused(
+    http: aiohttp.ClientSession, fake: Fake
+) -> None:
+    body = {"model": "models/m", "contents": [{"parts": [{"text": "x", "API key not valid": 1}]}], "ttl": 5}
+    status, answer = await send(http, "POST", f"{fake.url}/v1beta/cachedContents", OWNER, json=body)
+
+    fields = [violation["field"] for violation in answer["error"]["details"][0]["fieldViolations"]]
+    assert (status, fields) == (400, ["contents[0].parts[0]", "ttl"])
+    assert 'Unknown name "API key not valid"' in answer["error"]["message"]
