@@ -17,9 +17,9 @@ from gateway.policy.rate_limits import Window
 from gateway.store.key_value import StoreLimits
 from gateway.store.redis import Redis, RedisCounters, RedisPoolUpdates, RedisStore
 from gateway.store.state_stores import RESPONSES
-from tests.advisories.nginx import DOMAIN, SITE, Nginx, free_port, in_front_of, needs_nginx
 from tests.advisories.test_http import SMUGGLED, SMUGGLING
 from tests.advisories.wire import canary, status
+from tests.support.nginx import DOMAIN, SITE, Nginx, free_port, in_front_of, needs_nginx
 from tests.support.paths import ROOT
 from tests.support.waiting import eventually
 

@@ -151,7 +151,9 @@ class Site:
             await self.leave()
         outcomes = await self.outcomes()
         assert outcomes[-2:] == ["ok", "ok"]
-        assert len(outcomes) == sum(self.services.statistics.calls.values())
+        # A request that is cancelled while its row is being written makes no call.
+        not_made = len(outcomes) - sum(self.services.statistics.calls.values())
+        assert 0 <= not_made <= outcomes.count("cancelled")
         assert len(outcomes) >= len(self.upstream.requests) - self.resent, "a call of the upstream has no row"
 
     async def leave(self) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -74,6 +75,11 @@ class Nginx:
                 else:
                     writer.close()
                     return
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the main process, such as SIGHUP, by which it reloads."""
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def stop(self) -> None:
         """End it."""
