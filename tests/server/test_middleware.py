@@ -16,6 +16,7 @@ from gateway.upstream.client import HOP
 from tests.support.canaries import CANARIES
 from tests.support.rawc import RawClient
 from tests.support.servers import Fake, Serve
+from tests.support.waiting import eventually
 
 
 async def test_a_crash_is_a_500_without_details_and_a_trace_in_the_log(
@@ -181,3 +182,49 @@ async def test_a24_a_request_id_that_is_a_key_is_replaced(
 ) -> None:
     async with http.get(gateway + "/healthz", headers={"x-request-id": CANARIES[kind]}) as response:
         assert response.headers["x-request-id"].startswith("req_")
+
+
+@pytest.mark.row("A29")
+@pytest.mark.parametrize("begun", [True, False], ids=["in mid-stream", "before the headers"])
+async def test_a29_a_write_after_the_client_has_left_is_no_crash(
+    http: aiohttp.ClientSession,
+    gateway: str,
+    event_lines: list[dict[str, Any]],
+    request_lines: list[RequestLog],
+    monkeypatch: pytest.MonkeyPatch,
+    begun: bool,
+) -> None:
+    async def streams(request: web.Request) -> None:
+        response = web.StreamResponse()
+        if begun:
+            await response.prepare(request)
+        assert request.transport is not None
+        request.transport.close()  # as when the client's FIN has arrived and the handler is not yet cancelled
+        if not begun:
+            await response.prepare(request)
+        await response.write(b"x")
+
+    monkeypatch.setattr("gateway.plugins.hello._allowed_methods", streams)
+    with pytest.raises(aiohttp.ClientError):
+        await (await http.get(gateway + "/x")).read()
+    await eventually(lambda: request_lines)
+
+    assert [(line.status, line.error) for line in request_lines] == [(499, None)]
+    assert not event_lines
+
+
+@pytest.mark.row("A29")
+async def test_a29_a_connection_error_of_something_else_is_still_a_crash(
+    http: aiohttp.ClientSession,
+    gateway: str,
+    event_lines: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def broken(_: Hello, __: web.Request) -> web.Response:
+        raise ConnectionResetError("of a database")
+
+    monkeypatch.setattr("gateway.plugins.hello._allowed_methods", broken)
+    async with http.get(gateway + "/x") as response:
+        assert response.status == 500
+
+    assert [line["event"] for line in event_lines] == ["crash"]
