@@ -46,9 +46,9 @@ _SECRET = re.compile(
     rf"|aq\.{_CHARACTER}{{16,}}|sk-gw-{_CHARACTER}{{4,}}"  # Google's new keys, issued keys
     rf"|(?<![a-z0-9])(?:aq\.|gw-|sk-){_CHARACTER}{{8,}}"  # the same, cut; OpenAI's and Anthropic's keys
     rf"|ya29\.{_CHARACTER}{{4,}}|gocspx-{_CHARACTER}{{4,}}|(?<![a-z0-9])1//0{_CHARACTER}{{8,}}"  # Google's OAuth tokens
-    r"|(?<![\w-])eyj[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?"  # JSON Web Tokens
-    rf"|(?<=bearer ){_CHARACTER}{{16,}}"
-    r"|(?<=key=)[^\s&\"'\\]+|(?<=api_key:)[^\s&\"'\\]+"
+    r"|(?<![a-z0-9_])eyj[\w-]{8,500}\.[\w-]{4,}(?:\.[\w-]*)?"  # JSON Web Tokens
+    r"|(?<=bearer )(?!auth\b|authentication\b|tokens?\b|your_)[^\s\"'\\]{6,}|(?<=basic )(?=[^\s\"]*[\d=])[^\s\"'\\]{6,}"
+    r"|(?:(?<=key=)|(?<=api_key:)|(?<=token=)|(?<=secret=)|(?<=password=)|(?<=passwd=))[^\s&\"'\\]+"
     r"|(?<=://)[^\s/@\"\\]+(?=@)"  # user and password of a URL
     r"|-----begin [a-z ]*private key[^\"]*?(?:-----end[^\"-]*-----|(?=\")|\Z)"
     r"|(?:%[0-9a-f]{2}){8,})",  # text that is hidden by its encoding

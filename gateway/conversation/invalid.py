@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from gateway.errors import BadRequest
+from gateway.errors import BadRequest, scrub
 
 _LONGEST = 40
 """Characters of a client's value that an error repeats."""
@@ -40,7 +40,7 @@ def unsupported_value(value: str, supported: Iterable[str], param: str) -> BadRe
     """Return the error for a value that is none of the supported ones."""
     known = ", ".join(f"'{name}'" for name in supported)
     return BadRequest(
-        f"Invalid value: '{value[:_LONGEST]}'. Supported values are: {known}.",
+        f"Invalid value: '{scrub(value)[:_LONGEST]}'. Supported values are: {known}.",
         param=param,
         code="invalid_value",
     )

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from gateway.errors import UnsupportedParameter
+from gateway.errors import UnsupportedParameter, scrub
 
 _INDEX = re.compile(r"\[\d+\]|\.\d+(?=\.|$)")
 _UNPRINTABLE = re.compile(r"[^A-Za-z0-9_.\[\]-]")
@@ -11,6 +11,7 @@ _UNPRINTABLE_PATH = re.compile(r"[^A-Za-z0-9_.\[\]?=-]")
 _UNPRINTABLE_TYPE = re.compile(r"[^A-Za-z0-9_.-]")
 _LONGEST_NAME = 40
 _LONGEST_PATH = 64
+_LONGEST_SEARCHED = 400
 MOST_NAMES = 20
 MOST_BYTES = 1024
 """Names, and their bytes, that a header or a log line shows."""
@@ -30,7 +31,7 @@ class Notes:
 
     def add_type(self, at: str, kind: str) -> None:
         """Note an item, a block or a tool whose type cannot be used: `tools[1].type=mcp`."""
-        self._paths.append(f"{at}.type={_UNPRINTABLE_TYPE.sub('?', kind[:_LONGEST_NAME])}")
+        self._paths.append(f"{at}.type={_UNPRINTABLE_TYPE.sub('?', _without_keys(kind)[:_LONGEST_NAME])}")
 
     def drop(self, at: str, why: str) -> None:
         """Note a field that cannot be honoured. Raises UnsupportedParameter in strict mode."""
@@ -61,7 +62,9 @@ def brief(paths: Iterable[str]) -> list[str]:
 
     They are printable, at most 64 characters each, 20 in number and 1 KB together. `+N` stands for the others.
     """
-    names = list(dict.fromkeys(_UNPRINTABLE_PATH.sub("?", path[:_LONGEST_PATH]) for path in paths))
+    names = list(
+        dict.fromkeys(_UNPRINTABLE_PATH.sub("?", _without_keys(path)[:_LONGEST_PATH]) for path in paths)
+    )
     shown, size = 0, _ROOM_FOR_REST
     for name in names[:MOST_NAMES]:
         size += len(name) + 1
@@ -78,4 +81,9 @@ def kind(path: str) -> str:
 
 def printable(name: str) -> str:
     """Return a client's own word as it may stand in a header."""
-    return _UNPRINTABLE.sub("?", name[:_LONGEST_NAME]) or "?"
+    return _UNPRINTABLE.sub("?", _without_keys(name)[:_LONGEST_NAME]) or "?"
+
+
+def _without_keys(name: str) -> str:
+    """Return the beginning of a name without what looks like a key. Afterwards, its form would be spoilt."""
+    return scrub(name[:_LONGEST_SEARCHED])

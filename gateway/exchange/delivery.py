@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from gateway.config.sections import StreamConfig
 from gateway.conversation.notes import brief
-from gateway.errors import GatewayError, MethodNotAllowed, openai_error, retry_headers
+from gateway.errors import GatewayError, MethodNotAllowed, openai_error, retry_headers, scrub
 from gateway.exchange.context import CONTEXT, RequestContext
 from gateway.exchange.exchange import Exchange, Reply
 from gateway.exchange.fallback import Choice
@@ -163,7 +163,7 @@ def _headers(context: RequestContext, answer: Answer) -> dict[str, str]:
 def answer_headers(model: str, notes: Iterable[str], adjusted: Iterable[str] = ()) -> dict[str, str]:
     """Return the headers that name the model, and the fields that were not honoured or only after a repair."""
     if names := brief([*notes, *adjusted]):
-        return {"x-gateway-model": model, "x-gateway-notes": ",".join(names)}
+        return {"x-gateway-model": model, "x-gateway-notes": scrub(",".join(names))}
     return {"x-gateway-model": model}
 
 

@@ -40,12 +40,8 @@ _MAX_SEARCHED = 20_000
 """Characters of a message that are searched for secrets before it is shortened."""
 _MAX_FRAMES = 30
 
-_CREDENTIALS = re.compile(
-    r"(?<=bearer )[^\s\"\\]+|(?<=basic )[^\s\"\\]{6,}"
-    r"|(?<=token=)[^\s&\"'\\]+|(?<=secret=)[^\s&\"'\\]+|(?<=password=)[^\s&\"'\\]+|(?<=passwd=)[^\s&\"'\\]+",
-    re.IGNORECASE,
-)
-"""Secrets of any form, known by the word before them. `scrub` knows those that have a form of their own."""
+_CREDENTIALS = re.compile(r"(?:(?<=bearer )|(?<=basic ))[^\s\"\\]+", re.IGNORECASE)
+"""Credentials of any form. `scrub` leaves words that follow "Bearer" in messages for clients."""
 _HINTS = (
     b"aiza", b"aq.", b"gw-", b"sk-", b"ya29.", b"gocspx-", b"1//0", b"eyj", b"bearer ", b"basic ", b"key=", b"api_key:",
     b"token=", b"secret=", b"password=", b"passwd=", b"://", b"private key", b"%",

@@ -4,7 +4,7 @@ import re
 
 from aiohttp import web
 
-from gateway.errors import MethodNotAllowed, NotFound
+from gateway.errors import MethodNotAllowed, NotFound, scrub
 from gateway.plugin import Plugin
 
 API_NOUNS = frozenset({
@@ -55,4 +55,4 @@ async def _allowed_methods(request: web.Request) -> set[str]:
 
 def _printable(path: str) -> str:
     """Return the path, shortened, without characters that are unsafe in a message."""
-    return re.sub(r"[^\w/.:@-]", "?", path[:_MAX_PATH], flags=re.ASCII)
+    return re.sub(r"[^\w/.:@-]", "?", scrub(path)[:_MAX_PATH], flags=re.ASCII)

@@ -2,11 +2,12 @@
 
 import re
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from gateway.errors import BadRequest, NotFound
+from gateway.errors import BadRequest, NotFound, scrub
 from gateway.policy.client_rules import Rules
 
 _SAFE_ID = re.compile(r"(?:tunedModels/)?[A-Za-z0-9][A-Za-z0-9._@-]*")
@@ -157,7 +158,7 @@ class Catalog:
             return _safe(name), False
         if config.unknown == "reject":
             raise NotFound(
-                f"The model `{requested[:80]}` does not exist or you do not have access to it.",
+                f"The model `{scrub(requested)[:80]}` does not exist or you do not have access to it.",
                 code="model_not_found",
                 param="model",
             )
@@ -170,9 +171,10 @@ def _without_namespace(name: str) -> str:
     return name
 
 
+@lru_cache(1024)
 def _safe(name: str) -> str:
-    """Return the name if it is safe in a URL path, where it is put unescaped. Raises BadRequest otherwise."""
-    if not _SAFE_ID.fullmatch(name) or ".." in name:
+    """Return the name if it is safe in a URL path, where it is put unescaped, and no key. Raises BadRequest."""
+    if not _SAFE_ID.fullmatch(name) or ".." in name or scrub(name) != name:
         raise BadRequest(
             "Invalid model name: only letters, digits and `._@-` are allowed.",
             param="model",

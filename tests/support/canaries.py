@@ -79,7 +79,12 @@ _ALL = frozenset(_needles([*CANARIES.values(), *NAMED.values()]))
 
 
 def hits(data: bytes | str) -> list[str]:
-    """Return the pieces of planted secrets that are in the data; none if it is clean."""
-    lowered = (data.encode() if isinstance(data, str) else data).lower()
-    pieces = {lowered[i : i + _RUN] for i in range(len(lowered) - _RUN + 1)}
-    return sorted(piece.decode("ascii", "replace") for piece in pieces & _ALL)
+    """Return the places where the data contains a piece of a planted secret, with the text around; none if it is clean."""
+    whole = data.encode() if isinstance(data, str) else data
+    lowered, result, i = whole.lower(), [], 0
+    while i <= len(lowered) - _RUN:
+        if lowered[i : i + _RUN] in _ALL:
+            result.append(whole[max(0, i - 60) : i + 60].decode("utf-8", "replace"))
+            i += 60
+        i += 1
+    return result

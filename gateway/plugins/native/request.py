@@ -14,7 +14,7 @@ from msgspec import Struct
 from multidict import CIMultiDict
 
 from gateway.conversation.invalid import not_json
-from gateway.errors import BadRequest, Forbidden
+from gateway.errors import BadRequest, Forbidden, scrub
 from gateway.gemini.json_shape import check
 from gateway.gemini.wire import encode_json
 from gateway.policy.file_refs import references
@@ -66,9 +66,12 @@ def check_path(path: str) -> None:
 
 
 def model_of(path: str) -> str:
-    """Return the id of the model in a path, or ""."""
+    """Return the id of the model in a path, or "". Raises BadRequest for a key in its place."""
     match = _MODEL.search(path)
-    return match[1] if match else ""
+    model = match[1] if match else ""
+    if scrub(model) != model:
+        raise BadRequest("Invalid model name: it looks like a key.")
+    return model
 
 
 def passed_on(headers: Mapping[str, str]) -> CIMultiDict[str]:
@@ -123,7 +126,7 @@ def check_models(body: dict[str, Any], model: str) -> None:
         named = message.get("model") if isinstance(message, dict) else None  # an object, or Google refuses it
         if named is not None and str(named).removeprefix("models/") != model:
             raise BadRequest(
-                f"Invalid 'model': the body names `{str(named)[:80]}`, but the URL names `models/{model}`.",
+                f"Invalid 'model': the body names `{scrub(str(named))[:80]}`, but the URL names `models/{model}`.",
                 param="model",
             )
 

@@ -7,7 +7,7 @@ from time import time
 from aiohttp import web
 from multidict import CIMultiDict
 
-from gateway.errors import GatewayError, NotFound, Unauthorized, UpstreamError, of_cancellation
+from gateway.errors import GatewayError, NotFound, Unauthorized, UpstreamError, of_cancellation, scrub
 from gateway.exchange.accounting import Target
 from gateway.exchange.attempt import Attempt
 from gateway.exchange.context import RequestContext
@@ -130,8 +130,8 @@ class Native(Plugin):
                     f"The upstream answered with the status {answer.status}, which is not HTTP's.",
                     code="upstream_bad_response",
                 )
-            if context.client.id and answer.status >= 400:
-                raise from_response(answer.status, await answer.whole())
+            if answer.status >= 400:
+                return _refusal(answer, await answer.whole(), issued=bool(context.client.id))
             if call.deletes:
                 await owners.forget(scope, call.deletes, time())
             if UPLOAD_URL in answer.headers:
@@ -186,6 +186,14 @@ async def _body(request: web.Request, headers: CIMultiDict[str]) -> Payload:
     if request.content_length is not None:
         headers["Content-Length"] = str(request.content_length)
     return request.content.iter_any()
+
+
+def _refusal(answer: Forwarded, data: bytes, *, issued: bool) -> web.Response:
+    """Return Google's error as it is, but for keys that it repeats. Raises GatewayError for an issued key's client."""
+    if issued:
+        raise from_response(answer.status, data)
+    body = scrub(data.decode("latin-1")).encode("latin-1")
+    return web.Response(body=body, status=answer.status, headers=returned(answer.headers, ""))
 
 
 def _has_key(headers: Mapping[str, str]) -> bool:
