@@ -51,6 +51,8 @@ class Target(Struct):
     """The only project that may be asked; "" for any."""
     tried: list[str] = field(default_factory=list)
     """Projects that have been asked, in order. Attempts add to it."""
+    price_factor: int = 1
+    """Multiple of the standard price that the call costs."""
     call: GeminiCall | None = None
     """The call, where its cost is estimated only if it is needed."""
 

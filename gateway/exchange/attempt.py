@@ -202,9 +202,10 @@ class Attempt:
         lease, client, target, prices = self._lease, self._client, self._target, self._accounting.prices
         budgets = client.rules.budgets
         most = target.cost.most if budgets else _NOTHING
+        micros = target.price_factor * prices.ceiling(target.model, most) if budgets else 0
         intent = Intent(
             self._intent, time(), self._context.request_id, client.id, lease.project if lease else "", target.model,
-            self._context.surface, prices.ceiling(target.model, most) if budgets else 0, most.total, budgets,
+            self._context.surface, micros, most.total, budgets,
         )  # fmt: skip
         try:
             await ledger.begin(intent)
@@ -246,6 +247,7 @@ class Attempt:
         micros = prices.micros(model, spent)
         if most is not None:
             spent, micros = _at_least(spent, most), max(micros, prices.ceiling(model, most))
+        micros *= self._target.price_factor
         is_exact = (most is None or not most.total) and (self.is_counted or outcome != "cancelled")
         return Settlement(
             self._intent, time(), outcome, status, spent, micros, prices.version, is_exact,

@@ -67,6 +67,14 @@ UNKNOWN_COST = CostEstimate()
 """Of calls that cost nothing, and where nothing depends on the cost."""
 
 
+def price_factor(service_tier: object) -> int:
+    """Return how many times the standard price a service tier costs at most.
+
+    `priority` costs 75 to 100 % more (https://ai.google.dev/gemini-api/docs/priority-inference).
+    """
+    return 2 if isinstance(service_tier, str) and "priority" in service_tier.lower() else 1
+
+
 def attachment(mime_type: str) -> int:
     """Return the most tokens of an attachment by its MIME type; 0 for text, whose bytes are counted."""
     if mime_type.startswith("image/"):

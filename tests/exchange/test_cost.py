@@ -4,7 +4,14 @@ from typing import Any
 
 import pytest
 
-from gateway.exchange.cost import MOST_INPUT, MOST_SEARCHES, PICTURE_INPUT, CostEstimate, call_cost
+from gateway.exchange.cost import (
+    MOST_INPUT,
+    MOST_SEARCHES,
+    PICTURE_INPUT,
+    CostEstimate,
+    call_cost,
+    price_factor,
+)
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.usage import TokenCounts
 from gateway.gemini.wire import (
@@ -86,3 +93,11 @@ def test_a07_cached_content_and_tools_are_reserved() -> None:
     searching = most(call(Part(text="hi"), tools=[Tool(google_search={})]))
     assert (searching.searches, searching.prompt > 2**16) == (MOST_SEARCHES, True)
     assert most(call(Part(text="hi"), tools=[Tool(url_context={})])).prompt > MOST_INPUT
+
+
+@pytest.mark.parametrize(
+    ("tier", "factor"),
+    [(None, 1), ("standard", 1), ("flex", 1), ("priority", 2), ("SERVICE_TIER_PRIORITY", 2), (5, 1)],
+)
+def test_a07_priority_costs_twice_the_price(tier: object, factor: int) -> None:
+    assert price_factor(tier) == factor

@@ -8,6 +8,7 @@ import pytest
 from gateway.gemini.resources import (
     BatchEmbedContentsRequest,
     EmbedContentRequest,
+    allowed_models,
     decode_count,
     decode_embeddings,
     decode_page,
@@ -61,3 +62,13 @@ def test_answers_are_read_with_anything_missing() -> None:
 def test_a_model_needs_a_name() -> None:
     with pytest.raises(msgspec.ValidationError, match="name"):
         decode_page(b'{"models":[{}]}')
+
+
+@pytest.mark.row("S44")
+def test_s44_a_list_has_only_the_models_that_are_allowed() -> None:
+    page = {"models": [{"name": "models/a", "x": 1}, {"name": "models/b"}, 5], "nextPageToken": "t"}
+    result = allowed_models(json.dumps(page).encode(), lambda model: model == "a")
+
+    assert json.loads(result) == {"models": [{"name": "models/a", "x": 1}], "nextPageToken": "t"}
+    for other in (b"no JSON", b"[]", b'{"name": "models/a"}', b"\xff"):
+        assert allowed_models(other, lambda _: False) == other

@@ -425,3 +425,40 @@ def test_an_answer_is_complete_by_its_last_candidates_reason(reason: str | None,
     by.feed(decode(json.dumps({"candidates": [first, last]}).encode()))
 
     assert by.is_complete is complete
+
+
+TOLD = {"promptTokenCount": 3, "candidatesTokenCount": 2}
+
+
+@pytest.mark.row("A7")
+@pytest.mark.parametrize(
+    ("chunks", "counted"),
+    [
+        ([{"usageMetadata": TOLD}], False),
+        ([{**chunk({"text": "a"}), "usageMetadata": TOLD}], False),
+        ([{**chunk({"text": "a"}, finishReason="STOP"), "usageMetadata": TOLD}], True),
+        ([{**chunk({"text": "a"}, finishReason="STOP"), "usageMetadata": {"promptTokenCount": 3}}], False),
+        ([{**chunk({"text": "a"}, finishReason="STOP"), "usageMetadata": {"candidatesTokenCount": 3}}], False),
+        ([{**chunk({"text": "a"}, finishReason="STOP"), "usageMetadata": {"promptTokenCount": 3, "totalTokenCount": 3}}], True),
+        ([{**chunk({"text": "a"}), "usageMetadata": TOLD}, chunk(finishReason="STOP")], False),
+        ([chunk({"text": "a"}, finishReason="STOP"), {"usageMetadata": TOLD}], True),
+        ([{"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 3, "totalTokenCount": 3}}], True),
+        ([], False),
+    ],
+)  # fmt: skip
+def test_a07_a_stream_is_counted_with_the_end_of_its_answer(chunks: list[Any], counted: bool) -> None:
+    by = reader()
+    for message in chunks:
+        by.feed(decode(json.dumps(message).encode()))
+
+    assert by.is_counted is counted
+    assert by.begun is bool(chunks)
+
+
+@pytest.mark.row("A7")
+def test_a07_a_whole_answer_needs_no_finish_reason_to_be_counted() -> None:
+    by = reader()
+    by.feed(decode(json.dumps({**chunk({"text": "a"}), "usageMetadata": TOLD}).encode()))
+    by.close(whole=True)
+
+    assert by.is_counted

@@ -1,6 +1,7 @@
 """Authentication: keys in headers, and issued keys."""
 
 import pytest
+from msgspec import structs
 
 from gateway.errors import BadRequest, GatewayError, Unauthorized
 from gateway.policy.access import Access, AuthConfig, Client, ClientKey, digest, identify
@@ -170,3 +171,38 @@ def test_a23_a_key_with_blanks_or_two_schemes_is_refused(value: str) -> None:
 @pytest.mark.parametrize("key", ["AIza-own", "AIzaSyB-gw-5xTz", "AQ.Ab8-gw-RN6", "my-gw-key"])
 def test_a23_a_gemini_key_is_not_mistaken_for_an_issued_one(key: str) -> None:
     assert access().identify(bearer(key), NOW).key == key
+
+
+class Task:
+    """Work that remembers why it was cancelled."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def cancel(self, msg: str) -> None:
+        self.messages.append(msg)
+
+
+@pytest.mark.row("A26")
+def test_a26_work_ends_with_its_key() -> None:
+    access = Access(AuthConfig(), pooled=True)
+    keys = {name: ClientKey(name, name, f"hash_{name}", 0, None, None, Rules()) for name in ("a", "b", "c")}
+    access.issued = {key.hash: key for key in keys.values()}
+    clients = {name: Client("", "f", name, name) for name in keys}
+    works = {name: [Task(), Task()] for name in keys}
+    for name, tasks in works.items():
+        for task in tasks:
+            access.begin(clients[name], task)
+    access.end(clients["a"], works["a"][0])
+    access.issued = {
+        "hash_a": structs.replace(keys["a"], revoked=5.0),
+        "hash_b": structs.replace(keys["b"], expires=20.0),
+    }
+
+    assert access.cut(10.0) == {"a": 1, "c": 2}  # c is gone
+    assert access.cut(10.0) == {}
+    assert access.cut(20.0) == {"b": 2}
+    assert [[task.messages for task in tasks] for tasks in works.values()] == [
+        [[], ["revoked"]], [["revoked"], ["revoked"]], [["revoked"], ["revoked"]],
+    ]  # fmt: skip
+    access.end(clients["a"], works["a"][1])  # after the cut: nothing to do

@@ -15,6 +15,7 @@ from gateway.exchange.ids import unique
 from gateway.exchange.offload import offload
 from gateway.exchange.preparation import RequestOptions
 from gateway.exchange.request_body import Body, read_body
+from gateway.exchange.side_by_side import side_by_side
 from gateway.gemini.wire import decode_response
 from gateway.plugin import Plugin
 from gateway.plugins.moderations import wire
@@ -52,9 +53,9 @@ class Moderations(Plugin):
             await self.services.exchange.accounting.take_calls(context, len(recorded))
             places = asyncio.Semaphore(_AT_ONCE)
             options = RequestOptions(self.config.model, heavy=data.heavy)
-            results = await asyncio.gather(*(self._rate(each, options, context, places) for each in recorded))
+            results = await side_by_side([self._rate(each, options, context, places) for each in recorded])
             context.report.describe(self.config.model, body.model, notes=notes.distinct())
-            answer = wire.Moderation(unique("modr-"), self.config.model, list(results))
+            answer = wire.Moderation(unique("modr-"), self.config.model, results)
             return json_response(wire.encode(answer), answer_headers(self.config.model, notes.distinct()))
 
     def _read(self, data: Body) -> tuple[wire.ModerationRequest, Notes, list[ConversationBuilder]]:

@@ -17,6 +17,7 @@ from gateway.exchange.cost import (
     UNKNOWN_COST,
     CostEstimate,
     attachment,
+    price_factor,
     tool_input,
 )
 
@@ -47,6 +48,11 @@ def call_cost(method: str, body: Any, size: int, most_output: int) -> CostEstima
         searches = MOST_SEARCHES if name in SEARCHES else searches
     output = _output(body, most_output) if method in ("generateContent", "streamGenerateContent") else 0
     return CostEstimate(size - encoded, output, inputs, heard, searches)
+
+
+def factor(body: Any) -> int:
+    """Return how many times the standard price the service tier of a request costs."""
+    return max(map(price_factor, _values(body, "serviceTier")), default=1)
 
 
 def candidates(body: Any) -> int:

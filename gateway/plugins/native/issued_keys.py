@@ -40,6 +40,8 @@ class NativeCall(Struct, frozen=True):
     model: str = ""
     cost: CostEstimate = UNKNOWN_COST
     """The most that it costs."""
+    price_factor: int = 1
+    """Multiple of the standard price."""
     method: str = ""
     """The model's method, such as generateContent."""
     candidates: int = 1
@@ -112,6 +114,7 @@ class _Judge(Struct, frozen=True):
         )
         return structs.replace(
             self.basis, body=read.data, model=model, cost=most, method=method,
+            price_factor=cost.factor(read.fields),
             candidates=cost.candidates(read.fields), project=await self._project(read.names),
         )  # fmt: skip
 
@@ -145,5 +148,5 @@ class _Judge(Struct, frozen=True):
             raise Forbidden(
                 "This API key has a budget in dollars, and Google bills the storage of cached contents by the hour, "
                 "which a budget cannot hold.",
-                code="not_for_budgets",
+                code="not_for_issued_keys",
             )

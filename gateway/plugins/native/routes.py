@@ -95,7 +95,7 @@ class Native(Plugin):
         else:
             _refuse_issued_keys(request, headers)
             call = NativeCall(body, _query(request), headers, model, _own_cost(body, model))
-        target = Target(call.model, call.cost, affinity, call.project)
+        target = Target(call.model, call.cost, affinity, call.project, price_factor=call.price_factor)
         relay = Relay(request)
         try:
             async with self.services.exchange.attempt(context, target) as attempt:

@@ -136,6 +136,7 @@ async def test_other_files_of_one_client_lie_beside_the_first(team: Pinned) -> N
     assert (await team.generate(mine, *names))[0] == 200
 
 
+@pytest.mark.row("A8", "S32")
 async def test_files_of_another_client_do_not_exist(team: Pinned, fake: Fake) -> None:
     mine, other = team.issue(), team.issue()
     await team.start("a")
@@ -172,6 +173,7 @@ async def test_odd_spellings_reach_nothing(team: Pinned, fake: Fake, spelt: str)
     assert (status, fake.calls) == (404, 0)
 
 
+@pytest.mark.row("A8", "S32")
 async def test_google_gets_the_body_that_was_checked(team: Pinned, fake: Fake) -> None:
     mine, other = team.issue(), team.issue()
     await team.start("a")
@@ -338,3 +340,56 @@ async def test_a_client_with_its_own_gemini_key_is_passed_through(team: Pinned, 
 
     assert [status for status, _, _ in answers] == [200] * 4
     assert team.key() == "AIza-own"
+
+
+@pytest.mark.row("A8")
+@pytest.mark.parametrize(
+    ("query", "headers", "body", "status"),
+    [
+        ("?$ct=application/x-protobuf", {}, b"{}", 400),
+        ("", {"content-type": "application/x-protobuf"}, b"\x0a\x05hello", 400),
+        ("", {"content-type": "text/plain"}, b"{'contents': []}", 400),
+        ("?fields=candidates", {}, b"{}", 400),
+        ("", {"X-Goog-FieldMask": "candidates"}, b"{}", 400),
+        ("", {"X-HTTP-Method-Override": "GET"}, b"{}", 400),
+    ],
+)
+async def test_a08_what_could_be_read_otherwise_is_refused_by_name_in_googles_form(
+    team: Pinned, fake: Fake, query: str, headers: dict[str, str], body: bytes, status: int
+) -> None:
+    mine = team.issue()
+    await team.start("a")
+    url = f"/v1beta/models/{M}:generateContent{query}"
+    code, answer, _ = await team.call(mine, "POST", url, data=body, headers=headers)
+
+    assert (code, answer["error"]["status"], fake.calls) == (status, "INVALID_ARGUMENT", 0)
+    named = [*(name for name in headers if name.startswith("X-")), query[1:].partition("=")[0]]
+    assert all(name.lower() in answer["error"]["message"].lower() for name in named)
+
+
+@pytest.mark.row("A7")
+async def test_a07_what_sdks_send_beside_is_dropped_or_passed_on(team: Pinned, fake: Fake) -> None:
+    mine = team.issue()
+    await team.start("a")
+    url = f"/v1beta/models/{M}:generateContent?%24alt=json%3Benum-encoding%3Dint&prettyPrint=false&key={mine}"
+    headers = {"x-goog-api-client": "gl-python/3.12", "x-goog-request-params": f"model=models/{M}"}
+    status, _, _ = await team.call(mine, "POST", url, {"contents": contents()}, headers=headers)
+
+    assert status == 200
+    assert fake.last.path.endswith(":generateContent")
+    assert "x-goog-request-params" not in fake.last.headers
+
+
+@pytest.mark.row("A7")
+async def test_a07_a_budget_in_dollars_holds_no_storage(team: Pinned, fake: Fake) -> None:
+    rich, mine = team.issue(), team.issue(dollars={"total": 100.0})
+    await team.start("a")
+    assert (await team.cache(rich))[0] == 200
+    name = (await team.cache(rich))[1]["name"]
+    calls = fake.calls
+    for answer in (
+        await team.cache(mine),
+        await team.call(mine, "PATCH", f"/v1beta/{name}", {"ttl": "9999999s"}),
+    ):
+        assert (answer[0], answer[1]["error"]["status"]) == (403, "PERMISSION_DENIED")
+    assert fake.calls == calls

@@ -1,12 +1,14 @@
 """What an issued key permits of Gemini's API, which headers Google is sent, and the names in a body."""
 
 import json
+from typing import Any
 
 import pytest
 
 from gateway.errors import BadRequest, Forbidden
 from gateway.plugins.native.request import (
     Permitted,
+    check_models,
     check_path,
     model_of,
     named_body,
@@ -104,3 +106,53 @@ def test_the_model_and_the_upload_are_found_in_the_url() -> None:
     assert model_of("/v1beta/files/abc") == ""
     assert upload_id("https://x/upload/v1beta/files?key=k&upload_id=u-1&a=b") == "u-1"
     assert upload_id("https://x/upload") == ""
+
+
+@pytest.mark.row("A8")
+@pytest.mark.parametrize(
+    "body",
+    [
+        {}, {"model": "m"}, {"model": "models/m"}, {"requests": [{"model": "models/m"}, {}, 5]}, {"requests": 5},
+        {"generateContentRequest": {"model": "models/m"}},
+    ],
+)  # fmt: skip
+def test_a08_a_body_may_name_the_urls_model(body: dict[str, Any]) -> None:
+    check_models(body, "m")
+
+
+@pytest.mark.row("A8")
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"model": "models/other"}, {"model": ["models/m"]}, {"requests": [{"model": "m"}, {"model": "models/other"}]},
+        {"generateContentRequest": {"model": "x"}}, {"generate_content_request": {"model": "x"}},
+    ],
+)  # fmt: skip
+def test_a08_a_body_may_name_no_other_model(body: dict[str, Any]) -> None:
+    with pytest.raises(BadRequest, match="but the URL names `models/m`"):
+        check_models(body, "m")
+
+
+@pytest.mark.row("A8")
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{'contents': []}", b'{"contents": [],}', b'{"contents": [] /* x */}', b"// x\n{}", b"[1]", b'"x"', b"5", b"null",
+        b'{"a": NaN}', b'{"a": Infinity}', b'{"a": 01}', b'{a: 1}', b'\xef\xbb\xbf{}', b'{"a": "\xff"}', b'{"a": "\n"}',
+        b'{"a": 1}{"b": 2}', b'\x0a\x05hello', b'{"a": "\\ud800"}',
+    ],
+)  # fmt: skip
+def test_a08_what_only_a_lenient_parser_reads_is_refused(body: bytes) -> None:
+    with pytest.raises(BadRequest):
+        named_body(body)
+
+
+@pytest.mark.row("A8")
+@pytest.mark.parametrize("field", ["fileUri", "file_uri", "file\\u0055ri", "\\u0066ile_uri"])
+def test_a08_an_escaped_name_of_a_field_is_read(field: str) -> None:
+    result = named_body(
+        f'{{"contents": [{{"parts": [{{"fileData": {{"{field}": "files/abc"}}}}]}}]}}'.encode()
+    )
+
+    assert list(result.names) == ["files/abc"]
+    assert b"\\u" not in result.data

@@ -102,3 +102,68 @@ def test_an_error_inside_an_answer_is_read(kind: str) -> None:
     assert reader.failure is not None
     assert (reader.failure.code, reader.failure.upstream_status) == ("overloaded", 503)
     assert UsageReader(kind).failure is None
+
+
+def message(text: str = "a", finish: str | None = None, index: int = 0, **more: object) -> bytes:
+    candidate = {
+        "index": index,
+        "content": {"parts": [{"text": text}]},
+        **({"finishReason": finish} if finish else {}),
+    }
+    return json.dumps({"candidates": [candidate], **more}).encode()
+
+
+TOLD = {"promptTokenCount": 3, "candidatesTokenCount": 2}
+BLOCKED = {
+    "promptFeedback": {"blockReason": "SAFETY"},
+    "usageMetadata": {"promptTokenCount": 3, "totalTokenCount": 3},
+}
+
+
+@pytest.mark.row("A7")
+@pytest.mark.parametrize(
+    ("messages", "candidates", "early", "complete"),
+    [
+        ([message(finish="STOP", usageMetadata=TOLD)], 1, True, True),
+        ([message(usageMetadata=TOLD)], 1, False, False),
+        ([message(finish="STOP")], 1, False, False),
+        ([message(finish="STOP", usageMetadata={"promptTokenCount": 3})], 1, False, False),
+        ([message(usageMetadata=TOLD), message(finish="STOP")], 1, False, False),
+        ([message(finish="STOP", usageMetadata=TOLD)], 2, False, True),
+        ([message(finish="STOP"), message(finish="STOP", index=1, usageMetadata=TOLD)], 2, True, True),
+        ([message(), message(finish="STOP", index=1, usageMetadata=TOLD)], 2, False, False),
+        ([json.dumps(BLOCKED).encode()], 1, True, True),
+        ([message(finish="STOP", usageMetadata=TOLD), b'{"error": {"code": 500}}'], 1, False, False),
+        ([b"no JSON", message(finish="STOP", usageMetadata=TOLD)], 1, False, False),
+        ([json.dumps({"embeddings": [], "usageMetadata": {"promptTokenCount": 3}}).encode()], 0, False, True),
+        ([json.dumps({"embeddings": []}).encode()], 0, False, False),
+    ],
+)  # fmt: skip
+def test_a07_an_answer_is_counted_with_the_end_of_all_candidates(
+    messages: list[bytes], candidates: int, early: bool, complete: bool
+) -> None:
+    reader = UsageReader("text/event-stream", candidates)
+    for payload in messages:
+        reader.feed(b"data: " + payload + b"\r\n\r\n")
+    assert reader.is_counted is early
+    reader.close()
+    assert reader.is_counted is complete
+
+
+@pytest.mark.row("A7")
+def test_a07_an_array_of_events_is_counted_at_its_end() -> None:
+    reader = UsageReader("application/json")
+    data = b"[" + message() + b",\r\n" + message(finish="STOP", usageMetadata=TOLD) + b"]"
+    reader.feed(data[:-1])
+    assert not reader.is_counted
+    reader.feed(data[-1:])
+
+    assert (reader.close(), reader.is_counted) == (TokenCounts(prompt=3, completion=2), True)
+
+
+@pytest.mark.row("A7")
+def test_a07_another_type_is_not_counted() -> None:
+    reader = UsageReader("application/x-protobuf")
+    reader.feed(message(finish="STOP", usageMetadata=TOLD))
+
+    assert (reader.close(), reader.is_counted) == (TokenCounts(), False)
