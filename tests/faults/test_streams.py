@@ -27,6 +27,7 @@ from tests.support.surfaces import (
     CHAT_STREAM,
     MESSAGES,
     MESSAGES_STREAM,
+    NATIVE_STREAM,
     RESPONSES_STREAM,
     STREAMS,
     TRANSLATED,
@@ -38,6 +39,7 @@ from tests.support.surfaces import (
 from tests.support.waiting import eventually
 
 DIALECTS = pytest.mark.parametrize("surface", STREAMS)
+ALL_STREAMS = pytest.mark.parametrize("surface", [*STREAMS, NATIVE_STREAM])
 BEGUN = (message("one ", None), message("two ", None), message("three ", None))
 
 
@@ -63,7 +65,7 @@ async def test_u10_an_end_before_the_first_event_is_retried(
 
 
 @pytest.mark.row("U11")
-@DIALECTS
+@ALL_STREAMS
 async def test_u11_a_reset_in_the_middle_is_an_error_event(site: Site, surface: Surface) -> None:
     await site.start()
     site.upstream.queue.append([*stream(*BEGUN), reset])
@@ -75,7 +77,7 @@ async def test_u11_a_reset_in_the_middle_is_an_error_event(site: Site, surface: 
 
 
 @pytest.mark.row("U12")
-@DIALECTS
+@ALL_STREAMS
 async def test_u12_a_clean_end_without_a_reason_is_no_success(site: Site, surface: Surface) -> None:
     await site.start()
     ended = head(content_type="text/event-stream", connection="close")
@@ -89,7 +91,7 @@ async def test_u12_a_clean_end_without_a_reason_is_no_success(site: Site, surfac
 
 
 @pytest.mark.row("U13")
-@DIALECTS
+@ALL_STREAMS
 async def test_u13_a_chunked_body_without_its_end_is_no_success(site: Site, surface: Surface) -> None:
     await site.start()
     site.upstream.queue.append([*stream(*BEGUN), close])
@@ -146,7 +148,7 @@ async def test_u16_silence_after_the_first_comment_is_an_error_event(site: Site,
 
 
 @pytest.mark.row("U17")
-@DIALECTS
+@ALL_STREAMS
 async def test_u17_silence_after_the_first_event_is_an_error_event(site: Site, surface: Surface) -> None:
     await site.start(idle=0.2)
     site.upstream.queue.append([*stream(message("one ", None)), None])
@@ -183,7 +185,7 @@ async def test_u18_an_event_is_delivered_with_its_last_byte(site: Site) -> None:
 
 
 @pytest.mark.row("U18")
-@DIALECTS
+@ALL_STREAMS
 async def test_u18_a_drip_without_an_end_is_a_timeout(site: Site, surface: Surface) -> None:
     await site.start(total=0.3)
     drip = [step for _ in range(1000) for step in (pause(0.02), chunk(b":"))]

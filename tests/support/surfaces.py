@@ -57,9 +57,10 @@ class Reply(Struct, frozen=True):
     @property
     def events(self) -> list[Any]:
         """Payloads of a stream, `[DONE]` as text. Raises AssertionError for a frame that is none."""
-        assert self.body.endswith(b"\n\n"), self.body[-200:]
+        body = self.body.replace(b"\r\n", b"\n")  # Google's own line ends, which the native surface passes on
+        assert body.endswith(b"\n\n"), body[-200:]
         payloads = []
-        for frame in self.body.decode().split("\n\n"):
+        for frame in body.decode().split("\n\n"):
             data = [line[6:] for line in frame.split("\n") if line.startswith("data: ")]
             assert data or not frame or frame.startswith(":"), frame
             if data:
@@ -86,7 +87,8 @@ class Reply(Struct, frozen=True):
             case "messages", True:
                 return "".join(event["delta"].get("text", "") for event in self.events if "delta" in event)
         answers = self.events if self.surface.streamed else [self.json]
-        return "".join(part["text"] for a in answers for part in a["candidates"][0]["content"]["parts"])
+        contents = (c["content"] for answer in answers for c in answer.get("candidates", ()))
+        return "".join(part["text"] for content in contents for part in content["parts"])
 
 
 def assert_whole(reply: Reply, text: str = "fine") -> None:

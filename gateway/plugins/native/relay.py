@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, UpstreamTruncated
 from gateway.exchange.context import CONTEXT
 from gateway.exchange.delivery import fail
 from gateway.gemini.sse import frame
@@ -16,6 +16,8 @@ class Relay:
     def __init__(self, request: web.Request) -> None:
         self._request = request
         self._response: web.StreamResponse | None = None
+        self._last = b""
+        """The last piece that was sent."""
 
     @property
     def begun(self) -> bool:
@@ -31,7 +33,10 @@ class Relay:
         await response.prepare(self._request)
         async for piece in answer:
             usage.feed(piece)
+            self._last = piece
             await response.write(piece)
+        if self._streams and usage.is_unfinished:
+            raise UpstreamTruncated("The upstream stream ended before completion.")
         await response.write_eof()
         return response
 
@@ -43,7 +48,8 @@ class Relay:
         self._request[CONTEXT].report.fail(error)
         if self._streams:
             _, body = render_error(error, "")
-            await response.write(frame(body))
+            boundary = b"" if not self._last or self._last.endswith((b"\n\n", b"\r\n\r\n")) else b"\n\n"
+            await response.write(boundary + frame(body))
             await response.write_eof()
         elif self._request.transport is not None:  # nothing else tells a client that the rest is missing
             self._request.transport.abort()

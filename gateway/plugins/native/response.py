@@ -118,6 +118,11 @@ class UsageReader:
         all_begun = self._complete or len(self._begun) >= self._candidates
         return all_begun and bool(self._begun) and self._finished >= self._begun
 
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether a candidate has begun without a finish reason: the answer is incomplete, however it ended."""
+        return self._readable and not self._blocked and not self._begun <= self._finished
+
     def _read(self, payloads: list[bytes]) -> None:
         for payload in payloads:
             try:
