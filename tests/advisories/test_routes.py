@@ -93,6 +93,7 @@ ADMIN_MATRIX: dict[tuple[str, str], tuple[str, int]] = {
     ("POST", "/admin/keys/{id}/rotate"): ("/admin/keys/key_x/rotate", 404),
     ("DELETE", "/admin/keys/{id}"): ("/admin/keys/key_x", 404),
     ("GET", "/admin/pool"): ("/admin/pool", 200),
+    ("POST", "/admin/pool/put_back"): ("/admin/pool/put_back", 400),
     ("GET", "/admin/usage"): ("/admin/usage", 200),
     ("GET", "/v1/organization/usage/completions"): ("/v1/organization/usage/completions", 200),
 }

@@ -17,7 +17,6 @@ from tests.support.servers import RawUpstream, Serve, chunked
 from tests.support.team import Team
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.row("A26", "S45")
 MODEL = "gemini-2.5-flash"
 EVENT = b'data: {"candidates":[{"content":{"parts":[{"text":"Once"}]}}],"usageMetadata":{"promptTokenCount":3}}\r\n\r\n'
 HANGING = [*chunked(EVENT), None]
@@ -64,6 +63,7 @@ async def gateway(serve: Serve, tmp_path: Path, raw_upstream: RawUpstream) -> Re
     return result
 
 
+@pytest.mark.row("A26", "S45")
 @pytest.mark.parametrize("surface", STREAMS)
 async def test_a26_a_stream_is_cut_within_a_second_with_an_error_in_its_dialect(
     gateway: Revoking, surface: str
@@ -90,6 +90,7 @@ async def test_a26_a_stream_is_cut_within_a_second_with_an_error_in_its_dialect(
     assert (row.client != "", row.surface) == (True, "responses" if surface == "background" else surface)
 
 
+@pytest.mark.row("A26", "S45")
 async def test_a26_a_whole_answer_is_a_401(gateway: Revoking) -> None:
     async with aiohttp.ClientSession(headers=gateway.headers) as http:
         waiting = asyncio.create_task(
@@ -102,6 +103,7 @@ async def test_a26_a_whole_answer_is_a_401(gateway: Revoking) -> None:
             assert (await response.json())["error"]["code"] == "invalid_api_key"
 
 
+@pytest.mark.row("A26", "S45")
 async def test_a26_a_background_response_fails_and_stays_so(gateway: Revoking) -> None:
     body = {"model": MODEL, "background": True, "input": "hi"}
     async with aiohttp.ClientSession(headers=gateway.headers) as http:
@@ -112,6 +114,7 @@ async def test_a26_a_background_response_fails_and_stays_so(gateway: Revoking) -
         await gateway.upstream.left.wait()
 
 
+@pytest.mark.row("A26", "S45")
 async def test_a26_an_expired_key_ends_its_work_too(
     serve: Serve, tmp_path: Path, raw_upstream: RawUpstream
 ) -> None:
@@ -133,6 +136,7 @@ async def test_a26_an_expired_key_ends_its_work_too(
     assert last["error"]["code"] == "invalid_api_key"
 
 
+@pytest.mark.row("A26", "S45")
 async def test_a26_other_keys_are_not_cut(gateway: Revoking) -> None:
     url, body = f"{gateway.team.base}/v1/chat/completions", {"model": MODEL, "stream": True, **TURN}
     other = {"Authorization": f"Bearer {gateway.other}"}
