@@ -112,6 +112,8 @@ class Statistics:
         """Add a request that has ended."""
         # the model of a failed request may be any text of the client's, also when the failure was inside a stream
         model = record.model or "" if record.status == 200 and record.error is None else ""
+        if (model, record.status) not in self.exchanges and len(self.exchanges) >= _MAX_MODELS and model:
+            model = _OTHER  # of tuned models there may be any number
         self.exchanges[model, record.status] += 1
         if record.error is not None:
             self.errors[record.upstream_status or 0, record.error] += 1

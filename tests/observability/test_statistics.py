@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from gateway.observability.request_log import RequestLog
 from gateway.observability.statistics import (
@@ -93,3 +94,10 @@ def test_only_so_many_models_are_counted_apart() -> None:
 
     assert len(totals.calls) == len(totals.failures) == 301
     assert totals.calls["other"] == totals.failures["other", "not_found"] == 700
+    for i in range(1000):
+        totals.add(structs.replace(record(200), model=f"tunedModels/{i}"))
+        totals.add(structs.replace(record(200), model=f"cached-{i}", attempts=0))
+
+    assert len(totals.exchanges) == 301
+    assert len(totals.models) <= 301
+    assert totals.exchanges["other", 200] == 2000 - 300
