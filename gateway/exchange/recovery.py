@@ -113,7 +113,8 @@ class Recovery:
         for feature in state.remedies:
             lasting = remedies.BY_FEATURE[feature].lasting
             if lasting != "no":
-                client, shared = state.context.client.scope, lasting == "model"
+                client = state.context.client.scope
+                shared = lasting == "model" and remedies.concerns_all(state.call.request)
                 self._refusals.learn(model, feature, client, monotonic(), shared=shared)
 
     async def _passed_on(self, error: GatewayError, state: CallState) -> bool:

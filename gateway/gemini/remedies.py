@@ -79,6 +79,15 @@ def prepare(request: Request, learned: Collection[str]) -> tuple[Request, list[s
     return request, fields
 
 
+def concerns_all(request: Request) -> bool:
+    """Return whether a refusal of this request concerns all requests to the model.
+
+    With another kind of output a model may lack what it has otherwise.
+    """
+    config = request.generation_config
+    return config is None or not (config.response_modalities or config.speech_config or config.image_config)
+
+
 def _texts(error: GatewayError) -> list[str]:
     """Return the message, and the description of each violation."""
     return [error.message, *(violation.description for violation in error.violations)]

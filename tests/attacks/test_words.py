@@ -369,14 +369,14 @@ MINIMAL = Refusal(
 class Refusing(Google):
     """An upstream that refuses bodies that contain a text."""
 
-    def __init__(self, text: str, refusal: Refusal, *, always: bool = False) -> None:
+    def __init__(self, text: str, refusal: Refusal, *, always: bool = False, beside: str = "") -> None:
         super().__init__()
-        self.text, self.refusal, self.always = text, refusal, always
+        self.text, self.refusal, self.always, self.beside = text, refusal, always, beside
         self.refused: list[str] = []
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.text()
-        if self.text in body or self.always:
+        if (self.text in body and self.beside in body) or self.always:
             self.refused.append(body)
             return web.json_response(self.refusal.body(), status=self.refusal.status)
         result = await super().answer(request)
@@ -412,6 +412,24 @@ async def test_a02_a_refusal_is_shared_when_a_second_key_has_met_it(
         refused.append(len(upstream.refused))
 
     assert refused == [1, 1, 2, 2, 2]
+
+
+@pytest.mark.row("A2")
+async def test_a02_what_a_model_lacks_with_another_output_is_not_taken_from_others(
+    serve: Serve, aiohttp_server: Any
+) -> None:
+    upstream = Refusing(
+        "IMAGE", Refusal(400, "Developer instruction is not enabled for models/x"), beside="systemInstruction"
+    )
+    base = await behind(upstream, serve, aiohttp_server)
+    messages = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hi"}]
+    for key in ("one", "two", "three"):
+        fields = {"messages": messages, "google": {"response_modalities": ["TEXT", "IMAGE"]}}
+        assert (await post(base, "/v1/chat/completions", key, chat(**fields)))[0] == 200
+    await post(base, "/v1/chat/completions", "victim", chat(messages=messages))
+
+    assert len(upstream.refused) == 3
+    assert "systemInstruction" in upstream.bodies[-1]
 
 
 @pytest.mark.row("A2")
