@@ -1,11 +1,19 @@
 """Remedies: each returns a new request, or None when there was nothing to change."""
 
-import msgspec
+from typing import Any
+
 import pytest
 
-from gateway.errors import BadRequest, UnusableAnswer, UpstreamError, Violation
+from gateway.errors import BadRequest, UnusableAnswer, UpstreamError
 from gateway.gemini import remedies
-from gateway.gemini.wire import Content, GenerateContentRequest, Part, SafetySetting, encode_request
+from gateway.gemini.wire import (
+    Content,
+    GenerateContentRequest,
+    GenerationConfig,
+    Part,
+    SafetySetting,
+    encode_request,
+)
 
 
 def plain() -> GenerateContentRequest:
@@ -58,38 +66,15 @@ def test_learned_refusals_are_avoided_before_the_call() -> None:
     assert encode_request(request) == before
 
 
-def left(error: BadRequest) -> list[str]:
-    """Return the last letters of the categories that are left of A, B and C."""
-    row = remedies.BY_FEATURE["safety"]
-    settings = [SafetySetting(f"HARM_CATEGORY_{letter}", "OFF") for letter in "ABC"]
-    request = GenerateContentRequest(plain().contents, safety_settings=settings)
-    result = row.apply(request, error) or request
-    return [setting.category[-1] for setting in result.safety_settings or ()]
+def test_another_kind_of_output_says_nothing_of_other_requests() -> None:
+    def asking(**config: Any) -> GenerateContentRequest:
+        return GenerateContentRequest(plain().contents, generation_config=GenerationConfig(**config))
 
-
-def test_the_categories_that_a_refusal_points_at_are_dropped() -> None:
-    kind = "(type.googleapis.com/google.ai.generativelanguage.v1beta.HarmCategory)"
-    lines = [f"Invalid value at 'safety_settings[{i}].category' {kind}, \"X\"" for i in (0, 2)]
-    several = BadRequest("\n".join(lines), upstream_status=400)
-    several.violations = tuple(Violation("safety_settings", line) for line in lines)
-    known = "HarmCategory.HARM_CATEGORY_B, HarmCategory.HARM_CATEGORY_C"
-    predicate = (
-        f"* GenerateContentRequest.safety_settings[0]: element predicate failed: $.category in ({known})\n"
-    )
-
-    assert left(BadRequest(lines[1])) == ["A", "B"]
-    assert left(several) == ["B"]
-    assert left(BadRequest(predicate)) == ["B", "C"]
-    assert left(BadRequest("x\n" + lines[0])) == ["A", "B", "C"]
-
-
-def test_no_signature_is_put_on_a_part_that_has_one() -> None:
-    request = msgspec.json.decode(
-        b'{"contents":[{"role":"model","parts":[{"functionCall":{"name":"a"},"thoughtSignature":"S"},'
-        b'{"functionCall":{"name":"b"}}]}]}',
-        type=GenerateContentRequest,
-    )
-    assert remedies.BY_FEATURE["signature_missing"].apply(request, LEARNED) is None
-    signed = changed(remedies.BY_FEATURE["signature_invalid"].apply(request, LEARNED))
-    parts = signed.contents[0].parts or []
-    assert [part.thought_signature for part in parts] == ["skip_thought_signature_validator", None]
+    assert remedies.concerns_all(plain())
+    assert remedies.concerns_all(asking(temperature=1.0))
+    for field in (
+        {"response_modalities": ["IMAGE"]},
+        {"speech_config": {"a": 1}},
+        {"image_config": {"a": 1}},
+    ):
+        assert not remedies.concerns_all(asking(**field))
