@@ -7,7 +7,7 @@ export PREFIX DESTDIR DOMAIN
 
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help dev demo run test check javascript fix golden schema docs bench lock audit sbom install uninstall test-vps test-clients test-cluster test-mutants test-memory test-overload test-timed test-attacks test-faults test-advisories test-all clean
+.PHONY: help dev demo run test check javascript fix golden schema docs bench lock audit sbom install uninstall test-vps test-clients test-cluster test-mutants test-memory test-overload test-gone test-timed test-attacks test-faults test-advisories test-all clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -107,6 +107,9 @@ test-mutants:  ## measure how many small changes of the guards of keys, money an
 
 test-overload: dev  ## five times the load that can be answered: the share that is still answered, and how fast the rest is refused
 	$(BIN)/python -m bench.overload $(if $(SECONDS_EACH),--seconds $(SECONDS_EACH))
+
+test-gone: dev  ## how soon an upstream call ends after its client has left, direct and through nginx (SAMPLES=40 in each phase)
+	$(BIN)/python -m tests.soak.gone $(if $(SAMPLES),--samples $(SAMPLES))
 
 test-memory: dev  ## soak: 30 MB bodies, remote pictures, gzip bombs, endless answers (DURATION=300 IDLE=60 seconds)
 	$(BIN)/python -m tests.soak.memory

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from tests.support.canaries import CANARIES, NAMED, hits
 from tests.support.fakegem import LAST_CHUNK, STREAM_HEAD, FakeGem, chunk, event, message, until
 from tests.support.http2 import DATA, H2
 from tests.support.nginx import DOMAIN, Nginx, needs_nginx
@@ -105,3 +106,74 @@ async def test_c46_each_reset_stream_ends_its_own_call_only(
             await client.reset(stream)
         await eventually(lambda: site.services.admission.in_progress == 10)
     await eventually(lambda: not site.services.admission.in_progress)
+
+
+@pytest.mark.row("A27", "C15")
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 2000000\r\n\r\n",
+            b"413",
+        ),
+        (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: gateway.test\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nHost: gateway.test\r\nX: " + b"x" * 40_000 + b"\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", b"400"),
+        (b"nonsense\r\n\r\n", b"400"),
+        (b"GET /metrics HTTP/1.1\r\nHost: gateway.test\r\n\r\n", b"404"),
+    ],
+    ids=["a large body", "a long line", "a long header", "a bad host", "nonsense", "a closed path"],
+)
+async def test_a27_what_nginx_refuses_is_json(nginx: Nginx, head: bytes, status: bytes) -> None:
+    answer = await nginx.send(head, seconds=2)
+
+    assert answer.split(b" ")[1] == status, answer
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["message"]
+
+
+@pytest.mark.row("A27")
+async def test_a27_an_address_has_so_many_requests_at_once(
+    site: Site, serve: WatchedServe, fakegem: FakeGem, tmp_path: Path
+) -> None:
+    go_on = asyncio.Event()
+    await site.start()
+    nginx = Nginx(tmp_path)
+    text = nginx.file.read_text()
+    assert "limit_conn gateway_addresses 256;" in text
+    nginx.file.write_text(
+        text.replace("limit_conn gateway_addresses 256;", "limit_conn gateway_addresses 8;")
+    )
+    await web.UnixSite(serve._runners[-1], str(nginx.upstream)).start()
+    await nginx.start()
+    fakegem.always = [STREAM_HEAD, chunk(FIRST), until(go_on), chunk(event(message("two"))), LAST_CHUNK]
+    streams = [asyncio.create_task(nginx.send(post(site.key), seconds=30)) for _ in range(8)]
+    await eventually(lambda: len(fakegem.requests) == 8)
+    answer = await nginx.send(post(site.key))
+    go_on.set()
+    await asyncio.gather(*streams)
+    nginx.stop()
+
+    assert b" 429 " in answer.partition(b"\r\n")[0]
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"] == "rate_limit_exceeded"
+
+
+@pytest.mark.row("A24")
+@pytest.mark.parametrize("kind", [*CANARIES, *NAMED])
+async def test_a24_no_log_of_nginx_has_a_planted_secret(nginx: Nginx, kind: str) -> None:
+    secret = {**CANARIES, **NAMED}[kind].replace("\n", "%0A").replace(" ", "%20")
+    for target in (
+        f"/v1/{secret}",
+        f"/{secret}/x",
+        f"/?key={secret}",
+        f"//{secret}",
+        f"/v1/../{secret}",
+        f"/{'x' * 9000}{secret}",
+    ):
+        for host in (DOMAIN, secret):
+            head = f"GET {target} HTTP/1.1\r\nHost: {host}\r\nReferer: {secret}\r\nUser-Agent: {secret}\r\nConnection: close\r\n\r\n"
+            await nginx.send(head.encode(), seconds=2)
+            await nginx.send(head.encode(), tls=False, seconds=2)
+    logs = b"".join(file.read_bytes() for file in nginx.folder.glob("*.log"))
+
+    assert b'"method":"GET"' in logs
+    assert hits(logs) == []
