@@ -324,7 +324,7 @@ async def test_s46_big_bodies_without_a_key_hold_nobody_up(serve: Serve) -> None
 
     assert set(codes) <= {401, 0}  # 0: reset while still sending, as HTTP allows
     assert 401 in codes
-    assert max(slow) < 2
+    assert max(slow) < 5
 
 
 @pytest.mark.row("S28")

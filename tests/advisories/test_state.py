@@ -242,18 +242,18 @@ async def test_s48_unique_schemas_and_tools_leave_nothing_behind(
 @pytest.mark.row("S21", "S48")
 @pytest.mark.slow
 async def test_s21_names_that_clients_make_up_are_kept_in_bounds() -> None:
-    """20,000 models, fields and users: the process is no larger after the second half of them than after the first."""
+    """10,000 models, fields and users: the process is no larger after the second half of them than after the first."""
     bench = Bench()
     await bench.start()
     resident = []
-    for i in range(20_000):
-        if i in (10_000, 19_999):
+    for i in range(10_000):
+        if i in (5000, 9999):
             gc.collect()
             resident.append(int(Path("/proc/self/statm").read_text().split()[1]) * 4096)
         await bench.send(body(i, model=f"gemini-{i}", **{f"unknown_{i}": i}))
     await bench.stop()
 
-    assert resident[1] - resident[0] < 8 * 2**20
+    assert resident[1] - resident[0] < 2 * 2**20
 
 
 @pytest.mark.row("S50")
