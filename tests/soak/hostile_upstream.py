@@ -23,6 +23,7 @@ def answer(text: str) -> bytes:
     return json.dumps({"candidates": [candidate], "modelVersion": "gemini-2.5-flash"}).encode()
 
 
+FLOOD = json.dumps({"candidates": [{"content": {"parts": [{"text": "x" * 2000}]}}]}).encode()
 LARGE = answer("x" * (10 * MB))
 BOMB = gzip.compress(answer("x" * (200 * MB)), 6)
 EVENTS = gzip.compress(b"data: " + answer("x" * (200 * MB)) + b"\r\n\r\n", 6)
@@ -41,6 +42,9 @@ async def call(request: web.Request) -> web.StreamResponse:
     await response.prepare(request)
     if "bomb" in path:
         await response.write(EVENTS if stream else BOMB)
+    elif "flood" in path:  # not in MODELS: a client that reads it never ends
+        while True:
+            await response.write((before + FLOOD + after) * 10)
     elif "endless" in path:
         await response.write(before + b'{"candidates":[{"content":{"parts":[{"text":"')
         while True:
