@@ -24,6 +24,7 @@ from gateway.exchange.offload import HEAVY_ANSWER, offload
 from gateway.exchange.recovery import Recovery
 from gateway.exchange.report import ExchangeReport
 from gateway.exchange.side_by_side import side_by_side
+from gateway.exchange.stream_memory import StreamMemory
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.events import Event
 from gateway.gemini.resources import decode_count, encode_count
@@ -46,11 +47,6 @@ class Reply(Protocol):
     async def write(self, data: bytes) -> None: ...
     async def finish(self) -> web.StreamResponse: ...
 
-
-_UNCOUNTED = 64 * 1024
-"""Bytes of an unfinished event up to which it is not accounted for."""
-EVENT_COPIES = 4
-"""Copies of a large event that exist at once: its pieces or bytes, its decoded text, and the client's event."""
 
 T = TypeVar("T")
 NewReader = Callable[[int], TurnReader]
@@ -296,21 +292,14 @@ class Exchange:
 
     async def _relay(self, state: CallState, key: str, reply: Reply, translator: StreamTranslator) -> None:
         """Relay one attempt: each upstream read becomes at most one write. Raises the translator's error."""
-        memory = state.context.memory
-        counted = 0
-        try:
+        with StreamMemory(state.context.memory) as memory:
             async with await self._upstream.open(state.call, key) as incoming:
                 async for data in incoming:
                     if self._hedging is not None:
                         self._hedging.answered(state)
                     state.arrived(data, translator)
-                    if translator.waiting - counted > _UNCOUNTED:
-                        memory.take((translator.waiting - counted) * EVENT_COPIES)
-                        counted = translator.waiting
-                    if large_answers.is_large(translator, data):
-                        out = await large_answers.translate(translator, data)
-                    else:
-                        out = translator.feed(data)
+                    memory.arrived(len(data), translator.waiting)
+                    out = translator.feed(data)
                     if translator.signed:
                         await self._store_signatures(translator.signed)
                     if out:
@@ -318,16 +307,11 @@ class Exchange:
                         await reply.write(out)
                     if translator.error is not None:
                         raise translator.error
-                    if counted and translator.waiting < counted:
-                        memory.give(counted * EVENT_COPIES)
-                        counted = 0
-            if out := await large_answers.close(translator):
+            if out := translator.close():
                 state.has_output = True
                 await reply.write(out)
             if translator.error is not None:
                 raise translator.error
-        finally:
-            memory.give(counted * EVENT_COPIES)
 
     async def _cache_get(self, state: CallState) -> list[bytes] | None:
         """Return the messages of a kept answer. Without one, the answer that comes is to be kept."""

@@ -4,7 +4,7 @@ from aiohttp import web
 
 from gateway.errors import GatewayError, UpstreamTruncated
 from gateway.exchange.context import CONTEXT
-from gateway.exchange.delivery import fail
+from gateway.exchange.delivery import fail, limit_buffers
 from gateway.gemini.sse import frame
 from gateway.plugins.native.response import STREAM, UsageReader, render_error, returned
 from gateway.upstream.client import Forwarded
@@ -31,6 +31,7 @@ class Relay:
         if self._streams:
             response.headers.update({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         await response.prepare(self._request)
+        limit_buffers(self._request)
         async for piece in answer:
             usage.feed(piece)
             self._last = piece

@@ -1,0 +1,40 @@
+"""Memory of one stream from Gemini, in the account of its request."""
+
+from typing import Self
+
+from gateway.policy.memory import MemoryHold
+
+_UNCOUNTED = 64 * 1024
+"""Bytes from which on a change is accounted for."""
+_EVENT_COPIES = 4
+"""Copies of a large event that exist at once: its pieces or bytes, its decoded text, and the client's event."""
+
+
+class StreamMemory:
+    """What a stream holds until its end: its text, which citations refer to, and an event that is not complete."""
+
+    def __init__(self, hold: MemoryHold) -> None:
+        self._hold = hold
+        self._received = 0
+        self._counted = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._counted:
+            self._hold.give(self._counted)
+
+    def arrived(self, size: int, waiting: int) -> None:
+        """Count bytes that have arrived, while `waiting` bytes before them wait for the rest of their event.
+
+        Raises Overloaded.
+        """
+        self._received += size
+        change = self._received + waiting * _EVENT_COPIES - self._counted
+        if change > _UNCOUNTED:
+            self._hold.take(change)
+            self._counted += change
+        elif change < -_UNCOUNTED:
+            self._hold.give(-change)
+            self._counted += change
