@@ -20,12 +20,14 @@ class NotReading:
 
     def __init__(self) -> None:
         self.url = ""
+        self.asked = asyncio.Event()
         self.read_on = asyncio.Event()
         self.received = 0
         self.lost = asyncio.Event()
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
+        self.asked.set()
         await self.read_on.wait()
         try:
             while data := await reader.read(MB):
@@ -85,7 +87,7 @@ async def test_a12_so_is_one_that_does_not_read_a_stream(not_reading: NotReading
 async def test_a12_a_client_that_leaves_frees_the_connection(not_reading: NotReading) -> None:
     async with GeminiClient(config(not_reading.url, 30)) as client:
         task = asyncio.create_task(client.send(call(25 * MB), "k"))
-        await asyncio.sleep(0.05)
+        await not_reading.asked.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
