@@ -191,7 +191,7 @@ async def test_strict_mode_refuses_what_lenient_mode_notes(
 
 
 async def test_too_much_at_once_is_a_429(http: aiohttp.ClientSession, serve: Serve, fake: Fake) -> None:
-    base = await serve("limits: {streams: 1}", fake.url)
+    base = await serve("limits: {streams: 1, queue: 0}", fake.url)
     slow = {"messages": [{"role": "user", "content": "[[chunks 500]]" + "x" * 500}], "stream": True}
     async with http.post(base + "/v1/chat/completions", json=slow) as first:
         assert first.status == 200
