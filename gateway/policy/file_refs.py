@@ -16,9 +16,6 @@ _FILE_URI = re.compile(
     r"(?:https://generativelanguage\.googleapis\.com/v1(?:beta|alpha)?/)?(files/[A-Za-z0-9_-]{1,128})"
 )
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_FIELDS = (b"fileUri", b"file_uri", b"cachedContent", b"cached_content")
-_ESCAPED_LETTER = re.compile(rb"\\u00[4-7]")
-"""An escaped ASCII letter, with which a field's name could be hidden. Encoders do not write it."""
 _LONGEST_STEP = 64
 """Characters of a field's name in a path."""
 _FREE_FORM = ("args", "response")
@@ -59,13 +56,6 @@ def _uris(request: GenerateContentRequest) -> Iterator[str]:
                 for inner in part.function_response.parts or ():
                     if inner.file_data is not None:
                         yield inner.file_data.file_uri
-
-
-def may_name(body: bytes) -> bool:
-    """Return whether a JSON body may refer to a file or a cached content. False is certain; True may be wrong."""
-    return any(field in body for field in _FIELDS) or (
-        b"\\u00" in body and bool(_ESCAPED_LETTER.search(body))
-    )
 
 
 _Place = tuple["_Place | None", str]

@@ -59,6 +59,7 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.loop = asyncio.new_event_loop()
         self.meter = Meter()
+        self._places = asyncio.Semaphore(10)
         self._serve = Serve()
         self.run(self.meter.start())
         self._team = Team(self._serve, folder, self.meter.url)
@@ -93,10 +94,18 @@ class World:
         return key_id
 
     async def _one(self, http: aiohttp.ClientSession, number: int, ask: Ask) -> None:
+        async with self._places:
+            while await self._is_refused(http, number, ask):
+                await asyncio.sleep(0.02)
+
+    async def _is_refused(self, http: aiohttp.ClientSession, number: int, ask: Ask) -> bool:
+        """Ask once; return whether the gateway had too much to do, which shares a loop with its clients here."""
         path, body = request(ask, f"<<{number}>> 0123456789")
         headers = {"X-Goog-FieldMask": "candidates"} if ask.masked else {}
         try:
             async with http.post(self._team.base + path, json=body, headers=headers) as response:
+                if response.status == 503:
+                    return "gateway_overloaded" in await response.text()
                 if ask.leaves is None:
                     await response.read()
                 elif ask.leaves:
@@ -104,6 +113,7 @@ class World:
                 response.close()
         except (aiohttp.ClientError, asyncio.IncompleteReadError):
             pass
+        return False
 
     def rows(self, key_id: str) -> list[Any]:
         with self.engine.connect() as connection:

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.errors import BadRequest, Forbidden, GatewayError, RateLimited
 from gateway.exchange.accounting import CallAccounting, limit_reached
+from gateway.exchange.context import dry_context
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.capabilities import CapabilityTable
 from gateway.gemini.wire import Content, GenerateContentRequest, GenerationConfig, Part
@@ -104,3 +105,33 @@ def test_without_another_key_the_pools_error_replaces_googles(accounting: CallAc
     assert not elsewhere
     assert error is not refused
     assert "suspended" not in error.message
+
+
+@pytest.mark.row("A16")
+@pytest.mark.parametrize(
+    ("client", "calls", "remaining"),
+    [
+        (Client("", "f", "k", "k", Rules(requests_per_minute=9)), 5, [5]),
+        (Client("", "f", "k", "k", Rules(requests_per_minute=9, requests_per_day=20)), 5, [5, 16]),
+        (Client("", "f", "k", "k", Rules(requests_per_minute=9)), 1, []),
+        (Client("", "f", "k", "k"), 5, []),
+        (OWN, 5, []),
+    ],
+)
+async def test_a16_the_first_call_is_the_request_and_the_others_are_counted(
+    accounting: CallAccounting, client: Client, calls: int, remaining: list[int]
+) -> None:
+    context = dry_context(client)
+    await accounting.take_calls(context, calls)
+
+    assert [state.remaining for state in context.report.limits] == remaining
+
+
+@pytest.mark.row("A16")
+async def test_a16_a_request_that_can_never_fit_is_not_to_be_tried_again(accounting: CallAccounting) -> None:
+    client = Client("", "f", "k", "k", Rules(requests_per_minute=9))
+    with pytest.raises(RateLimited, match="9 requests per minute") as caught:
+        await accounting.take_calls(dry_context(client), 11)
+
+    assert caught.value.message.endswith("9 requests per minute. This request needs 11.")
+    assert caught.value.should_retry is False

@@ -49,17 +49,6 @@ def test_references_are_found_at_any_depth_with_their_paths() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("body", "may"),
-    [
-        (b'{"contents": []}', False), (b'{"text": "caf\\u00e9"}', False), (b'{"fileUri": 1}', True),
-        (b'{"cached\\u0043ontent": 1}', True), (b'{"cached_content": 1}', True),
-    ],
-)  # fmt: skip
-def test_most_bodies_need_not_be_read(body: bytes, may: bool) -> None:
-    assert file_refs.may_name(body) is may
-
-
 def test_a_typed_request_names_its_files_and_its_cached_content() -> None:
     media = [
         FunctionResponsePart(file_data=FileData("files/inner")),
