@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import redis.asyncio
 from aiohttp import web
 
 from gateway.config.secret import Secret
@@ -22,7 +25,9 @@ from gateway.store.ledger import client_keys
 from gateway.store.ledger.tables import open_engine
 from tests.support.canaries import CANARIES, NAMED, forms, hits
 from tests.support.fakegem import FakeGem, refusal, stream, whole
+from tests.support.paths import ROOT
 from tests.support.rawc import RawClient
+from tests.support.redis_server import RedisServer, needs_redis
 from tests.support.servers import Serve
 from tests.support.surfaces import (
     CHAT,
@@ -98,7 +103,15 @@ class Sinks:
 
 
 @pytest.fixture
-async def sinks(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sinks]:
+def shared() -> str:
+    """The setting of a Redis; none here."""
+    return ""
+
+
+@pytest.fixture
+async def sinks(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared: str
+) -> AsyncIterator[Sinks]:
     upstream, collector = FakeGem(), Collector()
     await upstream.start()
     app = web.Application()
@@ -117,7 +130,7 @@ async def sinks(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     serve.environ = {"KEY": CANARIES["google"], "TOKEN": CANARIES["openai"]}
     base = await serve(
         f"pool: {{projects: [{{name: a, keys: [{{env: KEY}}]}}]}}\nledger: {{url: {data}/ledger.db}}\n"
-        f"state: {{file: {data}/state.db}}\nadmin: {{token: {{env: TOKEN}}}}\nstream: {{first_byte_grace: 1}}\n",
+        f"state: {{file: {data}/state.db{shared}}}\nadmin: {{token: {{env: TOKEN}}}}\nstream: {{first_byte_grace: 1}}\n",
         upstream.url,
     )
     admin_app = Admin(lambda: serve.app[SERVICES], Secret(CANARIES["openai"])).app()
@@ -221,3 +234,73 @@ async def test_a24_a_planted_secret_is_in_no_sink(
     await asyncio.sleep(0.5)  # the log and the exporter of traces write a few times per second
 
     await assert_clean(sinks, "".join(capfd.readouterr()))
+
+
+class TestRedis:
+    """The same with the state in Redis."""
+
+    @pytest.fixture
+    async def shared(self, tmp_path: Path) -> AsyncIterator[str]:
+        server = RedisServer(tmp_path)
+        async with asyncio.timeout(10):
+            while True:
+                with suppress(OSError):
+                    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+                    writer.close()
+                    break
+                await asyncio.sleep(0.02)
+        yield f", redis: '{server.url}'"
+        server.stop()
+
+    @needs_redis
+    @pytest.mark.slow
+    @pytest.mark.row("A24")
+    @pytest.mark.parametrize("kind", ["google", "issued", "bearer", "encoded"])
+    async def test_a24_a_planted_secret_is_not_in_redis(
+        self, sinks: Sinks, shared: str, kind: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        await plant(sinks, PLANTED[kind])
+        async with redis.asyncio.Redis.from_url(shared.split("'")[1]) as client:
+            await client.save()
+        await asyncio.sleep(0.5)
+
+        await assert_clean(sinks, "".join(capfd.readouterr()))
+        dump = (tmp_path / "dump.rdb").read_bytes()
+        assert b"gateway:" in dump
+        assert hits(dump) == []
+
+
+@pytest.mark.row("A24")
+async def test_a24_the_process_shows_no_key_and_no_client_s_secret(tmp_path: Path) -> None:
+    (tmp_path / "google").write_text(CANARIES["google"])
+    (tmp_path / "admin").write_text(CANARIES["openai"])
+    config = tmp_path / "gateway.yaml"
+    config.write_text(
+        "listen: {port: 0}\nadmin: {port: 0, token: {credential: admin}}\n"
+        f"pool: {{projects: [{{name: a, keys: [{{credential: google}}]}}]}}\nledger: {{url: {tmp_path}/ledger.db}}\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gateway", "serve", "--config", str(config),
+        cwd=ROOT, env={"PATH": os.environ["PATH"], "CREDENTIALS_DIRECTORY": str(tmp_path)}, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stderr is not None
+    line = ""
+    async with asyncio.timeout(60):
+        while "serving on" not in line:
+            line = (await process.stderr.readline()).decode()
+    base = line.partition("serving on ")[2].partition(",")[0].strip()
+    for secret in CANARIES.values():
+        for head in ("GET /v1/{}", "GET /?key={}", "{} /"):
+            async with await RawClient.open(base) as client:
+                await client.send(
+                    f"{head.format(secret)} HTTP/1.1\r\nHost: {secret}\r\nX : {secret}\r\n\r\n".encode()
+                )
+                assert hits(await client.reader.read()) == []
+    shown = b"".join(Path(f"/proc/{process.pid}/{name}").read_bytes() for name in ("cmdline", "environ"))
+    process.terminate()
+    rest = await process.stderr.read()
+    await process.wait()
+
+    assert b"gateway" in shown
+    assert hits(shown) == []
+    assert hits(line.encode() + rest) == []
