@@ -7,7 +7,7 @@ export PREFIX DESTDIR DOMAIN
 
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help dev demo run test check javascript fix golden schema docs bench lock audit sbom install uninstall test-vps test-clients test-cluster test-mutants test-memory test-overload test-gone test-timed test-attacks test-faults test-advisories test-all clean
+.PHONY: help dev demo run test check javascript fix golden schema docs bench lock audit sbom install uninstall test-vps test-clients test-cluster test-mutants test-memory test-overload test-gone test-timed test-adversary test-attacks test-faults test-advisories test-all clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -116,6 +116,9 @@ test-memory: dev  ## soak: 30 MB bodies, remote pictures, gzip bombs, endless an
 
 test-timed: dev  ## check that large bodies block the event loop for 50 ms at most
 	$(BIN)/python -m pytest -m timed
+
+test-adversary: dev  ## search for the bodies that hold the event loop longest, and print them (SEARCH="--seconds 60", "--big": 32 MB)
+	$(BIN)/python -m tests.adversary $(SEARCH)
 
 test-attacks: dev  ## run the tests of each attack (29 rows; also the slow ones)
 	$(BIN)/python -m tests.support.catalogue attacks

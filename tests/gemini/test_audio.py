@@ -7,6 +7,7 @@ from io import BytesIO
 
 import pytest
 
+from gateway.errors import UpstreamError
 from gateway.gemini.audio import encode_audio, sample_rate, wav_file
 
 SAMPLES = struct.pack("<4h", 0, 1, -1, 32767)
@@ -49,3 +50,14 @@ def test_any_number_of_bytes_makes_a_file(samples: bytes) -> None:
     data = wav_file(samples, 24000)
 
     assert data[40:] == struct.pack("<I", len(samples)) + samples
+
+
+def test_sound_that_is_not_base64_is_the_upstreams_error() -> None:
+    with pytest.raises(UpstreamError) as caught:
+        encode_audio(["A"], "audio/L16", "wav")
+
+    assert caught.value.code == "upstream_bad_response"
+
+
+def test_a_rate_of_zero_is_none() -> None:
+    assert sample_rate("audio/L16;rate=0000") == 24000
