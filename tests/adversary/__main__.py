@@ -143,18 +143,17 @@ def main() -> int:
             failed |= line(surface, figures, genes, bad=cpu > CPU or slow > BESIDE)
             continue
         worst, genes = max(
-            (asyncio.run(away(PATHS[surface], build(good, genes, size))), genes) for genes in found
+            ((asyncio.run(away(PATHS[surface], build(good, genes, size))), genes) for genes in found),
+            key=itemgetter(0),
         )
         failed |= line(surface, f"{worst:6.1f} ms", genes, bad=worst > AWAY)
     for surface in () if options.big else ("chat", "responses", "messages", "completions"):
         found = search(ANSWER, lambda data, s=surface: on_answer(s, data), options.seconds, KB_128, rolls)  # type: ignore[misc]
         for stream in (False, True):
             body = json.dumps({**LEAST[PATHS[surface]], "stream": stream}).encode()
+            answers = [(answering(build(ANSWER, genes, KB_128)), genes) for genes in found]
             worst, genes = max(
-                (
-                    (asyncio.run(away(PATHS[surface], body, answering(build(ANSWER, genes, KB_128)))), genes)
-                    for genes in found
-                ),
+                ((asyncio.run(away(PATHS[surface], body, answer)), genes) for answer, genes in answers),
                 key=itemgetter(0),
             )
             name = f"{surface} {'stream' if stream else 'answer'}"
