@@ -134,12 +134,12 @@ async def longest_absence(bench: Bench, data: bytes) -> tuple[int, float]:
 
     host, port = bench.url.split("/")[2].split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
+    watching = asyncio.create_task(probe())
     head = f"POST {bench.path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\n"
     writer.write(f"{head}Content-Length: {len(data)}\r\n\r\n".encode())
     for i in range(0, len(data), 65536):
         writer.write(data[i : i + 65536])
         await writer.drain()
-    watching = asyncio.create_task(probe())
     status = int((await reader.readline()).split()[1])
     watching.cancel()
     writer.close()
