@@ -132,11 +132,11 @@ def main() -> int:
     rolls = random.Random(options.seed)
     failed = False
     for surface, (good, _) in SURFACES.items():
-        size = MB_32 // 16 if options.big else KB_128
+        size = KB_128
         found = search(good, lambda data, s=surface: on_body(s, data), options.seconds, size, rolls)  # type: ignore[misc]
         if options.big:
             measured = [
-                (*asyncio.run(beside(PATHS[surface], build(good, genes, MB_32))), genes) for genes in found
+                (*asyncio.run(beside(PATHS[surface], build(good, genes, MB_32, 2))), genes) for genes in found
             ]
             cpu, slow, genes = max(measured, key=lambda row: row[:2])
             figures = f"{cpu:7.0f} ms CPU {slow:6.0f} ms beside"

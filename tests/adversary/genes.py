@@ -61,8 +61,8 @@ def places(good: dict[str, Any]) -> list[Path]:
     return sorted((path for path in paths(good) if isinstance(_at(good, path), list | dict | str)), key=str)
 
 
-def build(good: dict[str, Any], genes: Sequence[Gene], size: int) -> bytes:
-    """Return the largest body with these genes whose JSON is not larger than `size`."""
+def build(good: dict[str, Any], genes: Sequence[Gene], size: int, steps: int = 32) -> bytes:
+    """Return the largest body with these genes whose JSON is not larger than `size`, as near as so many steps get."""
 
     def encoded(count: int) -> bytes:
         return json.dumps(_filled(good, genes, count), separators=(",", ":")).encode()
@@ -71,7 +71,7 @@ def build(good: dict[str, Any], genes: Sequence[Gene], size: int) -> bytes:
     while count <= size and len(data := encoded(count)) <= size:  # genes inside each other multiply
         count, best = 2 * count, data
     low, high = count // 2 + 1, count - 1
-    while low <= high:
+    while low <= high and (steps := steps - 1) > 0:
         count = (low + high) // 2
         if len(data := encoded(count)) <= size:
             low, best = count + 1, data
