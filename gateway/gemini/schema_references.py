@@ -11,8 +11,8 @@ from gateway.errors import BadRequest
 
 MOST_INLINED = 50_000
 """Values that the references of one request's schemas may bring; 64 characters of text count as one more."""
-LIGHT_INLINED = 5_000
-"""Values that may be inlined on the event loop, which takes about 15 ms."""
+LIGHT_INLINED = 2_000
+"""Values that may be inlined on the event loop, which takes about 10 ms."""
 _PREFIXES = ("#/$defs/", "#/definitions/")
 _CHARACTERS = 6
 """log2 of the characters that count as one value."""

@@ -12,7 +12,7 @@ from tests.support.steps import steps
 
 SIZE = 6_000
 """Bytes of the smaller of two bodies; the larger one has twice as many."""
-STEPS = 200_000
+STEPS = 400_000
 """Lines that any body of 12,000 bytes may run: two models, and the most that references may bring on the loop."""
 GROWTH = 3
 """A body of twice the size may run so many times the lines. Quadratic work runs four times as many."""
