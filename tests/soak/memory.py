@@ -115,6 +115,8 @@ async def post(port: int, address: str, request: Request) -> int:
                 line = await reader.readline()
                 if found := re.match(rb"HTTP/1\.1 (\d{3})", line):
                     status = int(found[1])
+                if status >= 400:  # like curl, which does not send the rest
+                    sending.cancel()
                 while await reader.read(2**18):
                     pass
             finally:
