@@ -295,6 +295,8 @@ class _converted_errors:  # noqa: N801 - used as a statement
     def __exit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
         if error is None or isinstance(error, GatewayError):
             return
+        if isinstance(error.__cause__, GatewayError):  # of the client's upload, which aiohttp reads
+            raise error.__cause__
         if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
             raise _unsent(error) from error
         if isinstance(error, TimeoutError):

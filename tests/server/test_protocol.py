@@ -280,6 +280,24 @@ async def test_a27_a_body_without_progress_is_refused(
 
 
 @pytest.mark.row("A27", "C02")
+async def test_a27_an_upload_without_progress_is_the_client_s_fault(
+    serve: Serve, fake: Fake, quick: None, peers: Connect, request_lines: list[RequestLog]
+) -> None:
+    peer = await peers(await serve(LIMITS + "\nplugins: {native: {}}", fake.url))
+    peer.send(
+        CHAT.replace(b"/v1/chat/completions", b"/upload/v1beta/files"),
+        KEY,
+        b"Content-Length: 100\r\n\r\n",
+        BODY,
+    )
+    status, headers, body = await peer.answer()
+
+    assert (status, headers["connection"]) == (408, "close")
+    assert body["error"]["message"] == "The request was not complete in time."
+    assert [line.error for line in request_lines] == ["request_timeout"]
+
+
+@pytest.mark.row("A27", "C02")
 async def test_a27_a_slow_body_with_progress_is_read(
     serve: Serve, fake: Fake, quick: None, peers: Connect
 ) -> None:

@@ -106,7 +106,9 @@ async def measure(upstream: Watched, connect: Open, phase: str, manner: str) -> 
 
 async def back_off(upstream: Watched, connect: Open, manner: str) -> int:
     """Return the calls that are made after a client has left between two attempts."""
-    error = json.dumps({"error": {"code": 503, "message": "busy", "status": "UNAVAILABLE"}}).encode()
+    wait = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "0.5s"}  # without jitter
+    fields = {"code": 503, "message": "busy", "status": "UNAVAILABLE", "details": [wait]}
+    error = json.dumps({"error": fields}).encode()
     upstream.queue.append(
         [
             b"HTTP/1.1 503 No\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
@@ -124,7 +126,7 @@ async def back_off(upstream: Watched, connect: Open, manner: str) -> int:
         await asyncio.sleep(0.001)
     await asyncio.sleep(0.02)
     (client.reset if manner == "RST" else client.writer.transport.abort)()
-    await asyncio.sleep(0.6)
+    await asyncio.sleep(0.8)
     upstream.queue.clear()
     return len(upstream.requests) - before - 1
 
