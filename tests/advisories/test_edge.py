@@ -171,8 +171,6 @@ async def test_s17_no_log_of_nginx_has_a_key(nginx: Nginx) -> None:
     key = canary()
     for path in (f"/v1beta/models?key={key}", f"/{key}?x=1", "/v1/models"):
         for extra in ("", f"Referer: https://x/?key={key}\r\n", f"X-Bad: {key}\r\nContent-Length: x\r\n"):
-            if key in path.partition("?")[0]:
-                continue  # the path itself is logged: a key has no place there
             head = f"GET {path} HTTP/1.1\r\nHost: {DOMAIN}\r\nAuthorization: Bearer {key}\r\nConnection: close\r\n{extra}\r\n"
             await nginx.send(head.encode(), seconds=2)
             await nginx.send(head.encode(), tls=False, seconds=2)
