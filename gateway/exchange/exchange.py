@@ -166,6 +166,7 @@ class Exchange:
         self, choices: Sequence[Choice], context: RequestContext, reply: Reply, new: NewTranslator
     ) -> web.StreamResponse:
         """Relay a stream, of several choices at once. Raises GatewayError only while the reply has not begun."""
+        context.report.unsent = len(choices)
         try:
             if len(choices) == 1:
                 await self._stream_one(choices[0], 0, context, reply, new)
@@ -249,6 +250,7 @@ class Exchange:
             out = await large_answers.translate(translator, kept) + await large_answers.close(translator)
             await self._store_signatures(translator.signed)
             await reply.write(out)
+            state.report.sent()
             return
         if choice.fallbacks is not None:
             await self._recovery.begin(state)
@@ -312,6 +314,7 @@ class Exchange:
                 await reply.write(out)
             if translator.error is not None:
                 raise translator.error
+            state.report.sent()
 
     async def _cache_get(self, state: CallState) -> list[bytes] | None:
         """Return the messages of a kept answer. Without one, the answer that comes is to be kept."""

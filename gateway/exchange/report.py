@@ -52,6 +52,8 @@ class ExchangeReport(Struct):
     """Code of an error that was written into a stream."""
     unknown_reason: str | None = None
     """Google's finish reason, if this version does not know it."""
+    unsent: int | None = None
+    """Choices of a stream whose last byte is still to be written; None for other answers."""
     limits: tuple[WindowState, ...] = ()
     """State of the client's own limits, for the `x-ratelimit-*` headers."""
     calls: list[UpstreamCall] = field(default_factory=list)
@@ -84,6 +86,10 @@ class ExchangeReport(Struct):
         """Keep the longest time between two reads of a stream."""
         if self.chunk_gap is None or seconds > self.chunk_gap:
             self.chunk_gap = seconds
+
+    def sent(self) -> None:
+        """Record that the last byte of one choice was written."""
+        self.unsent = (self.unsent or 1) - 1
 
     def fail(self, error: GatewayError) -> None:
         """Record the error that ends the request."""

@@ -32,6 +32,7 @@ from gateway.upstream.client import HOP
 _REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 _HEX = re.compile(r"[0-9a-f-]+")
 """An id such as nginx makes."""
+_OK = 200
 _CLIENT_GONE = 499
 """nginx's status for a client that closed the connection."""
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
@@ -76,6 +77,10 @@ class RequestMiddleware:
                 await _send(request, response)
             status = response.status
             return response
+        except asyncio.CancelledError:
+            if request[CONTEXT].report.unsent == 0:  # many clients close the connection at the last byte
+                status = _OK
+            raise
         finally:
             memory.release()
             services.running.discard(task)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from gateway.observability.request_log import RequestLog
+from gateway.policy.ledger import Settlement
+from gateway.store.ledger.writer import Ledger
 from tests.support.fakegem import STREAM_HEAD, Step, chunk, event, message, pause, refusal, stream
 from tests.support.rawc import RawClient
 from tests.support.site import Site
@@ -92,6 +94,42 @@ async def test_c07_a_client_that_leaves_in_the_middle_ends_the_call(
     row = site.rows()[-1]
     assert row.prompt >= 10
     assert row.completion >= 5
+
+
+LAST_BYTES = {
+    "chat": b"[DONE]\n\n",
+    "responses": b"response.completed",
+    "messages": b"message_stop",
+    "native": b'"e"',
+}
+
+
+@ROW("A29", "C07")
+@MANNERS
+@pytest.mark.parametrize("surface", [*STREAMS, NATIVE])
+async def test_a29_a_client_that_leaves_at_the_last_byte_was_served(
+    site: Site,
+    surface: Surface,
+    leave: Leave,
+    request_lines: list[RequestLog],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """SDKs close the connection at `[DONE]`, while the gateway still settles the call."""
+
+    async def settle(ledger: Ledger, settlement: Settlement) -> None:
+        ledger.note(settlement)
+        await asyncio.Event().wait()
+
+    await site.start()
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "settle", settle)
+        client = await ask(site, surface)
+        await client.reader.readuntil(b"fine" if surface is NATIVE else LAST_BYTES[surface.name])
+        leave(client)
+        await eventually(lambda: request_lines)
+
+    assert [line.status for line in request_lines] == [200]
+    assert await site.outcomes() == ["ok"]
 
 
 @ROW("A29", "C09", "C10")

@@ -38,6 +38,7 @@ class Relay:
             await response.write(piece)
         if self._streams and usage.is_unfinished:
             raise UpstreamTruncated("The upstream stream ended before completion.")
+        self._request[CONTEXT].report.sent()
         await response.write_eof()
         return response
 
