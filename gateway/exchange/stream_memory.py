@@ -11,7 +11,7 @@ _EVENT_COPIES = 4
 
 
 class StreamMemory:
-    """What a stream holds until its end: its text, which citations refer to, and an event that is not complete."""
+    """Memory of a stream until its end: its text, because citations refer to it, and an incomplete event."""
 
     def __init__(self, hold: MemoryHold) -> None:
         self._hold = hold
