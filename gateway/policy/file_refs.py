@@ -15,7 +15,7 @@ _NAME = re.compile(r"(?:files|cachedContents)/[A-Za-z0-9_-]{1,128}")
 _FILE_URI = re.compile(
     r"(?:https://generativelanguage\.googleapis\.com/v1(?:beta|alpha)?/)?(files/[A-Za-z0-9_-]{1,128})"
 )
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,63}://")
 _LONGEST_STEP = 64
 """Characters of a field's name in a path."""
 _FREE_FORM = ("args", "response")

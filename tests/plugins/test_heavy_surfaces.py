@@ -40,6 +40,7 @@ async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
 
 
 @pytest.mark.parametrize("name", BODIES)
+@pytest.mark.row("C27", "C28")
 async def test_a_heavy_body_is_answered(bench: Bench, name: str) -> None:
     _, expected, body = BODIES[name]
 

@@ -119,6 +119,7 @@ HEAVY: dict[str, tuple[int, Any]] = {
 
 
 @pytest.mark.parametrize("name", HEAVY)
+@pytest.mark.row("C27", "C28")
 async def test_a_heavy_body_is_answered(bench: Bench, name: str) -> None:
     expected, body = HEAVY[name]
 

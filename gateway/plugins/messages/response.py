@@ -211,6 +211,8 @@ def error_object(error: GatewayError) -> Object:
     return {"type": kind, "message": _error_message(error)}
 
 
+_LONGEST_REWORDED = 2000
+"""Characters of a message whose words are Anthropic's. The gateway's own are shorter; Google's may repeat any text."""
 _WORDS = (
     (re.compile(r"^Invalid value: '.*?'\. Supported values are: ('.*')\."), r"Input should be \1"),
     (re.compile(r"^(Input should be '.*'), ('[^']*')$"), r"\1 or \2"),
@@ -251,6 +253,6 @@ def _error_message(error: GatewayError) -> str:
     if error.code == "missing_required_parameter":
         return f"{path}: Field required"
     message = message.replace(error.param, path)
-    for pattern, words in _WORDS:
+    for pattern, words in _WORDS if len(message) <= _LONGEST_REWORDED else ():
         message = pattern.sub(words, message, count=1)
     return message if message.startswith(path) else f"{path}: {message}"
