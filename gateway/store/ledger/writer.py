@@ -293,7 +293,10 @@ def reconcile(engine: sa.Engine, before: float, now: float) -> int:
         rows = connection.execute(unsettled).all()
         for row in rows:
             end = attempt.update().where(attempt.c.id == row.id, attempt.c.ended.is_(None))
-            if connection.execute(end.values(ended=now, outcome="unknown", exact=False)).rowcount:
-                for unit, period, start, amount in json.loads(row.reserved or "[]"):
+            claims = json.loads(row.reserved or "[]")
+            micros = max((amount for unit, _, _, amount in claims if unit == "money"), default=0)
+            values = {"ended": now, "outcome": "unknown", "exact": False, "micros": micros}
+            if connection.execute(end.values(values)).rowcount:
+                for unit, period, start, amount in claims:
                     charge(connection, row.client, (unit, period, start), -amount, amount)
     return len(rows)

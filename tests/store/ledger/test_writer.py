@@ -65,6 +65,21 @@ async def test_calls_of_a_dead_process_are_unknown_and_cost_their_reservation(ur
         assert [row.outcome for row in await opened.rows()] == ["unknown", None]
 
 
+@pytest.mark.row("A7")
+async def test_a07_the_row_of_a_call_whose_process_died_has_what_was_reserved(url: str) -> None:
+    async with OpenLedger(url) as opened:
+        await opened.ledger.begin(intent(1, Budget("money", "total", 1000), TOTAL, reserve=100))
+        await opened.ledger.begin(intent(2))
+        await opened.written()
+        assert reconcile(opened.ledger.engine, AT + 100, AT + 600) == 2
+        rows = await opened.rows()
+
+    assert [(row.outcome, row.micros, row.exact) for row in rows] == [
+        ("unknown", 100, False),
+        ("unknown", 0, False),
+    ]
+
+
 async def test_a_locked_database_keeps_only_clients_with_a_budget_waiting(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     async with OpenLedger(str(path)) as opened:
