@@ -1,9 +1,10 @@
 """Decision to refuse a request before it is read, while the process has more work than it can do, or too little memory.
 
 Work: a request that has to wait for its turn in the event loop shows how much stands before it. A single long wait is
-nothing to refuse for: it is one large body. If every request of a tenth of a second had to wait, work arrives faster
-than it is done, and waits would grow without an end. From then on only some requests of each turn are begun, and the
-rest is refused at once, which costs a fraction of an answer. That ends once nothing had to be refused for a second.
+nothing to refuse for: it is one large body. If every request of three tenths of a second had to wait, work arrives
+faster than it is done, and waits would grow without an end. From then on only some requests of each turn are begun,
+and the rest is refused at once, which costs a fraction of an answer. That ends once nothing had to be refused for a
+second.
 It is the idea of CoDel (RFC 8289): not the length of a queue counts but how long it has been too long.
 
 Memory: three thresholds, as in the overload manager of Envoy
@@ -19,7 +20,7 @@ Reason = Literal["loop", "memory"]
 
 _TARGET = 0.005
 """Wait that is not too long."""
-_INTERVAL = 0.1
+_INTERVAL = 0.3
 """Time for which each wait must be too long before requests are refused."""
 _LINGER = 1.0
 """Time without a refusal after which all requests are begun again."""

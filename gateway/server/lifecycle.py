@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from aiohttp import web
 
@@ -37,11 +38,12 @@ DRAIN: web.AppKey[Drain] = web.AppKey("drain", Drain)
 
 
 def notify(message: str) -> None:
-    """Send a message to systemd (sd_notify(3)). Does nothing outside systemd."""
+    """Send a message to systemd (sd_notify(3)). Does nothing outside systemd, or when systemd does not listen."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+    flags = socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | flags) as sock:
         sock.sendto(message.encode(), "\0" + address[1:] if address.startswith("@") else address)
 
 

@@ -18,7 +18,7 @@ from gateway.store.ledger.tables import open_engine
 from gateway.store.ledger.writer import reconcile
 from tests.cluster.processes import free_port, reachable
 
-KILLS = 20
+KILLS = int(os.environ.get("KILLS", "20"))
 RATE = 500
 """Requests per second."""
 SECONDS = 1.5

@@ -7,6 +7,7 @@ import pytest
 from gateway.config.secret import Secret
 
 
+@pytest.mark.row("P36")
 def test_a_secret_comes_from_a_credential(tmp_path: Path) -> None:
     (tmp_path / "gemini").write_text("hush\r\n")
     (tmp_path / "binary").write_bytes(b"\xff")

@@ -146,6 +146,7 @@ pool: {projects: [{name: a, keys: []}, {name: B!}]}
     assert "models.aliases.gpt-4o: expected a text" in lines[7]
 
 
+@pytest.mark.row("P36")
 @pytest.mark.parametrize(
     ("value", "message"),
     [
@@ -171,6 +172,7 @@ def test_a_missing_key_is_named() -> None:
     assert "Known: key, more" in faults("pool:\n- kex: x\n", Holder)[0]
 
 
+@pytest.mark.row("P08")
 def test_files_that_cannot_be_read_are_faults(tmp_path: Path) -> None:
     (tmp_path / "latin").write_bytes(b"a: 1\nb: \xe9\n")
     (tmp_path / "large").write_bytes(b"#" * (1024 * 1024 + 1))

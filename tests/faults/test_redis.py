@@ -61,7 +61,7 @@ async def test_p23_down_at_the_start(site: Site) -> None:
     assert degraded(site)
 
 
-@pytest.mark.row("P23")
+@pytest.mark.row("P23", "P45")
 async def test_p23_alone_each_machine_enforces_its_half_of_a_limit(site: Site) -> None:
     await start(site, NOWHERE, requests_per_day=12)
     replies = [await site.ask() for _ in range(8)]

@@ -38,6 +38,7 @@ def test_one_that_is_over_is_replaced_by_any_and_the_past_starts_none() -> None:
     assert cooldown.reason == "minute"
 
 
+@pytest.mark.row("P19")
 @pytest.mark.parametrize("back", [1.0, 3600.0, 86400.0 * 400])
 def test_a_clock_that_is_set_back_keeps_the_remaining_time(back: float) -> None:
     cooldown = started("minute", 30)

@@ -584,6 +584,7 @@ def test_files_of_a_client_stay_together_on_a_project_that_serves_all_models() -
     assert KeyPool(projects[:1], PoolConfig()).acquire("", NOON).project == "a"
 
 
+@pytest.mark.row("P19")
 @pytest.mark.parametrize("jump", [-3600.0, 3600.0, -86400.0, 86400.0 * 400])
 def test_a_clock_that_jumps_lengthens_no_cooldown(jump: float) -> None:
     keys = pool("a")

@@ -8,10 +8,10 @@ LATE, SOON = 0.05, 0.001
 
 
 def busy() -> Overload:
-    """Return a process whose requests had to wait for 0.2 seconds on end, until the time 10."""
+    """Return a process whose requests had to wait for 0.4 seconds on end, until the time 10."""
     overload = Overload()
-    for step in range(5):
-        overload.turn_ended(LATE, 9.8 + step * LATE)
+    for step in range(9):
+        overload.turn_ended(LATE, 9.6 + step * LATE)
     return overload
 
 

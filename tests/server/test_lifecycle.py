@@ -87,3 +87,8 @@ async def test_p31_the_watchdog_is_not_fed_while_a_part_is_stuck(systemd: socket
             systemd.recv(100)
 
     assert messages[0] == "watchdog: the ledger is stuck; systemd will restart the gateway"
+
+
+def test_a_systemd_that_does_not_listen_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "nowhere"))
+    notify("READY=1")  # raises nothing

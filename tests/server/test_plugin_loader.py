@@ -83,6 +83,7 @@ def faults(text: str) -> list[str]:
     return str(caught.value).splitlines()
 
 
+@pytest.mark.row("P33", "P34")
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -106,6 +107,7 @@ def test_a_mistake_has_its_place(text: str, message: str) -> None:
     assert faults(text)[0].startswith(message)
 
 
+@pytest.mark.row("P33")
 async def test_a_handlers_mistake_is_a_500_with_a_trace_in_the_log(
     http: aiohttp.ClientSession, serve: Serve, event_lines: list[dict[str, Any]]
 ) -> None:

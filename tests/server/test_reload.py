@@ -41,6 +41,7 @@ async def reloaded(gateway: Gateway) -> None:
     await gateway.notified("READY=1")
 
 
+@pytest.mark.row("P06")
 async def test_a_reload_changes_new_requests_and_keeps_running_ones(
     start: list[Gateway],  # noqa: F811
     tmp_path: Path,

@@ -88,6 +88,7 @@ def test_a_file_that_another_process_has_just_created_is_not_corrupt(tmp_path: P
     other.join()
 
 
+@pytest.mark.row("P18")
 def test_a_ledger_of_a_newer_gateway_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     open_engine(str(path), None).dispose()
@@ -98,6 +99,7 @@ def test_a_ledger_of_a_newer_gateway_is_refused(tmp_path: Path) -> None:
         open_engine(str(path), None)
 
 
+@pytest.mark.row("P44")
 def test_an_older_ledger_is_upgraded(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     open_engine(str(path), None).dispose()
@@ -116,6 +118,7 @@ def test_an_older_ledger_is_upgraded(tmp_path: Path) -> None:
     assert version == 2
 
 
+@pytest.mark.row("P18")
 def test_another_program_s_database_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
     execute(path, "CREATE TABLE attempt (a)")
