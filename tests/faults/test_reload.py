@@ -37,7 +37,6 @@ async def serves(http: aiohttp.ClientSession, base: str) -> None:
 @pytest.fixture
 async def gateway(start: list[Gateway], tmp_path: Path, fake: Fake) -> Gateway:  # noqa: F811
     gateway = Gateway(tmp_path, config(fake.url))
-    gateway._environ["EMPTY"] = ""
     start.append(gateway)
     return gateway
 
