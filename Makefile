@@ -114,6 +114,19 @@ test-gone: dev  ## how soon an upstream call ends after its client has left, dir
 test-memory: dev  ## soak: 30 MB bodies, remote pictures, gzip bombs, endless answers (DURATION=300 IDLE=60 seconds)
 	$(BIN)/python -m tests.soak.memory
 
+.PHONY: soak-mixed soak-streams soak-hostile soak-restarts
+soak-mixed: dev  ## soak: COUNT (1,000,000) requests on all surfaces; the growth of memory
+	$(BIN)/python -m tests.soak.mixed
+
+soak-streams: dev  ## soak: COUNT (5,000) live streams for DURATION (900) seconds
+	$(BIN)/python -m tests.soak.streams
+
+soak-hostile: dev  ## soak: COUNT (1,000,000) hostile inputs on both listeners
+	$(BIN)/python -m tests.soak.hostile
+
+soak-restarts:  ## as root, soak: COUNT (100) rolling restarts in a booted server under load
+	tests/soak/restarts.sh
+
 test-timed: dev  ## check that large bodies block the event loop for 50 ms at most
 	$(BIN)/python -m pytest -m timed
 

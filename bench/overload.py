@@ -33,7 +33,7 @@ _CLOSED = 64
 """Connections of the closed loop."""
 _CONNECTIONS = 1000
 """Connections of the open loop, opened before it begins."""
-_SETTLE = 2.0
+_SETTLE = 3.0
 """Seconds at the begin of each phase that do not count."""
 _STEP = 0.001
 _END = b"0\r\n\r\n"

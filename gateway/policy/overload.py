@@ -2,9 +2,9 @@
 
 Work: a request that has to wait for its turn in the event loop shows how much stands before it. A single long wait is
 nothing to refuse for: it is one large body. If every request of three tenths of a second had to wait, work arrives
-faster than it is done, and waits would grow without an end. From then on only some requests of each turn are begun,
-and the rest is refused at once, which costs a fraction of an answer. That ends once nothing had to be refused for a
-second.
+faster than it is done, and waits would grow without an end. From then on so many requests are worked on at once as
+keep the process busy, and the rest is refused at once, which costs a fraction of an answer. That ends once nothing had
+to be refused for a second.
 It is the idea of CoDel (RFC 8289): not the length of a queue counts but how long it has been too long.
 
 Memory: three thresholds, as in the overload manager of Envoy
@@ -18,14 +18,16 @@ from typing import Literal
 
 Reason = Literal["loop", "memory"]
 
-_TARGET = 0.005
+_TARGET = 0.01
 """Wait that is not too long."""
 _INTERVAL = 0.3
 """Time for which each wait must be too long before requests are refused."""
 _LINGER = 1.0
 """Time without a refusal after which all requests are begun again."""
-_PER_TURN = 6
-"""Requests that are begun in one turn of the loop, while it has too much to do."""
+_AT_ONCE = 48
+"""Requests that have begun within the last seconds and not ended, above which others are refused under such load."""
+_GENERATION = 1.0
+"""Time after which a request counts no more: it is a stream, or waits for Google, and costs little."""
 
 CLOSE_KEEP_ALIVE = 0.85
 """Share of the memory from which on connections are closed after each answer."""
@@ -47,12 +49,15 @@ class Overload:
         self._late_since: float | None = None
         """Begin of the time in which each wait was too long."""
         self._busy_until = float("-inf")
-        self._begun = 0
-        """Requests of this turn of the loop."""
+        self._generation = 2
+        """Number of the current second or so."""
+        self._until = float("-inf")
+        """End of it."""
+        self._young = {2: 0, 1: 0}
+        """Requests in progress that began in this and in the last generation."""
 
     def turn_ended(self, wait: float, now: float) -> None:
         """Note how long a request that arrived `wait` ago had to wait for the loop."""
-        self._begun = 0
         if wait < _TARGET:
             self._late_since = None
             return
@@ -75,11 +80,25 @@ class Overload:
         if self.memory_share >= REFUSE_WORK and (has_body or self.memory_share >= REFUSE_ALL):
             self.refused["memory"] += 1
             return "memory"
-        if now >= self._busy_until:
-            return None
-        self._begun += 1
-        if self._begun <= _PER_TURN:
+        if now >= self._busy_until or sum(self._young.values()) < _AT_ONCE:
             return None
         self._busy_until = now + _LINGER
         self.refused["loop"] += 1
         return "loop"
+
+    def begin(self, now: float) -> int:
+        """Count a request that is begun. Return its generation, to be given to `end`."""
+        if now >= self._until:
+            last = (
+                {self._generation: self._young[self._generation]} if now < self._until + _GENERATION else {}
+            )
+            self._generation += 1
+            self._young = {self._generation: 0, **last}
+            self._until = now + _GENERATION
+        self._young[self._generation] += 1
+        return self._generation
+
+    def end(self, generation: int) -> None:
+        """Count a request that has ended."""
+        if generation in self._young:
+            self._young[generation] -= 1

@@ -68,6 +68,14 @@ class Gate:
             return None
         return _KEPT if _is_whole(data) and not overload.closes_connections else CLOSED
 
+    def begin(self) -> int:
+        """Count a request that is begun; see `Overload.begin`."""
+        return self._overload.begin(self._turn_began)
+
+    def end(self, generation: int) -> None:
+        """Count a request that has ended."""
+        self._overload.end(generation)
+
     def _turn_ended(self) -> None:
         now = monotonic()
         self._overload.turn_ended(now - self._turn_began, now)

@@ -79,7 +79,7 @@ class Protocol(RequestHandler):
     Times are ticks of the server's clock.
     """
 
-    __slots__ = ("_began", "_body", "_heard", "_is_between", "_server")
+    __slots__ = ("_began", "_body", "_generation", "_heard", "_is_between", "_server")
 
     def __init__(self, server: "Server", **options: Any) -> None:
         super().__init__(server, **options)
@@ -92,6 +92,8 @@ class Protocol(RequestHandler):
         """Body of the request in progress."""
         self._is_between = True
         """Whether the next byte is the first of a request."""
+        self._generation = 0
+        """Generation of the request in progress, for the gate."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Refuse the connection if its address has too many."""
@@ -121,6 +123,7 @@ class Protocol(RequestHandler):
                 self._refuse(answer)
                 return
             self._is_between = False
+            self._generation = server.gate.begin()
         if self._began < 0:
             self._began = self._heard
         super().data_received(data)
@@ -160,6 +163,9 @@ class Protocol(RequestHandler):
         An error that aiohttp raised outside all middlewares is answered in JSON.
         """
         self._began, self._body = -1, None
+        if self._server.gate is not None:
+            self._server.gate.end(self._generation)
+            self._generation = 0
         if isinstance(resp, web.HTTPException):
             resp = _error(resp.status)
         content: Any = request.content

@@ -129,7 +129,7 @@ async def test_p31_a_blocked_loop_does_not_feed_the_watchdog(
 ) -> None:
     gateway = Gateway(tmp_path, config("http://127.0.0.1:9") + "plugins: {blocking: {}}\n")
     start.append(gateway)
-    gateway._arguments[1:3] = ["-c", BLOCKING]
+    gateway._arguments[0:2] = ["-c", BLOCKING]
     gateway.environ["WATCHDOG_USEC"] = "600000"
     base = await ready(gateway)
     await gateway.notified("WATCHDOG=1")

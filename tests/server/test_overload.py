@@ -94,7 +94,7 @@ async def test_p21_health_is_answered_whatever_the_load(
 async def test_refused_requests_keep_their_order_on_one_connection(
     base: str, overload: Overload, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.policy.overload._PER_TURN", 0)
+    monkeypatch.setattr("gateway.policy.overload._AT_ONCE", 0)
     overload._busy_until = float("inf")
     request = HEAD + b"Content-Length: 2\r\n\r\n{}"
     last = HEAD + b"Connection: close\r\nContent-Length: 2\r\n\r\n{}"
