@@ -137,9 +137,13 @@ def run(name: str, options: list[str]) -> int:
     results = Results(set(rows))
     code = 0
     if files:
-        code = pytest.main(
-            ["-m", "row", "-q", "--tb=short", "-p", "no:cacheprovider", *options, *files], [results]
-        )
+        try:
+            code = pytest.main(
+                ["-m", "row", "-q", "--tb=short", "-p", "no:cacheprovider", *options, *files], [results]
+            )
+        except Exception as error:  # noqa: BLE001 - such as resources that pytest finds unclosed at its end
+            print(f"{type(error).__name__}: {error}", file=sys.stderr)
+            code = 1
     by_row = {id_: "not here" if row.not_here else results.result(id_) for id_, row in rows.items()}
     print()
     for id_, row in rows.items():

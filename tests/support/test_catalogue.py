@@ -1,5 +1,7 @@
 """The catalogues: each row is proved by a test, or has a reason why it is not."""
 
+import re
+
 import pytest
 
 from tests.support import catalogue
@@ -43,6 +45,21 @@ def test_few_rows_cannot_be_tested_here(suite: Catalogue) -> None:
 
     assert len(excused) <= suite.most_not_here
     assert [id_ for id_ in excused if id_ in catalogue.marks()] == []
+
+
+def without_results(page: str) -> list[str]:
+    """Return the lines of the page without what the last runs have shown."""
+    lines = [line for line in page.splitlines() if not line.startswith("`make test-")]
+    return [
+        re.sub(r"^(\| [ACPSU]\d+ .*) \| (?:held|FAILED|skipped|no test|not run) \|", r"\1 |", line)
+        for line in lines
+    ]
+
+
+def test_the_page_is_in_step_with_catalogues_and_marks() -> None:
+    written = catalogue.PAGE.read_text("utf-8")
+
+    assert without_results(written) == without_results(catalogue.page()), "run `make docs`"
 
 
 def test_marks_name_rows_that_exist() -> None:
