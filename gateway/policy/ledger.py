@@ -89,5 +89,6 @@ class LedgerConfig(Struct, frozen=True, forbid_unknown_fields=True):
     ] = {}
 
     def __post_init__(self) -> None:
-        if "://" in (self.url or "") and not str(self.url).startswith(("postgresql://", "postgres://")):
+        url = self.url
+        if url is not None and "://" in url and not url.startswith(("postgresql://", "postgres://")):
             raise ValueError("`url` must be postgresql://USER@HOST/NAME or the name of a SQLite file")

@@ -61,17 +61,18 @@ class MemoryCounters:
         self._add(client, wants, now)
 
     async def enter(self, client: str, limit: int, token: str, now: float) -> bool:
-        inside = self._inside.setdefault(client, set())
-        if len(inside) >= max(1, int(limit * self._share)) or not limit:
+        places = max(1, int(limit * self._share)) if limit else 0
+        if len(self._inside.get(client, ())) >= places:
             return False
-        inside.add(token)
+        self._inside.setdefault(client, set()).add(token)
         return True
 
     async def leave(self, client: str, token: str) -> None:
-        inside = self._inside.get(client, set())
-        inside.discard(token)
-        if not inside:
-            self._inside.pop(client, None)
+        inside = self._inside.get(client)
+        if inside is not None:
+            inside.discard(token)
+            if not inside:
+                del self._inside[client]
 
     def _share_of(self, window: Window) -> Window:
         if self._share == 1.0:
@@ -84,14 +85,20 @@ class MemoryCounters:
 
         When the clock was set back by less than a window, the newest window stays in use.
         """
-        index, current, before = self._used.get(client, {}).get((window.counted, window.seconds), (0, 0, 0))
+        counter = self._used.get(client, {}).get((window.counted, window.seconds))
+        if counter is None:
+            return 0, 0
+        index, current, before = counter
         passed = window.index(now) - index
-        return {-1: (before, current), 0: (before, current), 1: (current, 0)}.get(passed, (0, 0))
+        if passed in (-1, 0):
+            return before, current
+        return (current, 0) if passed == 1 else (0, 0)
 
     def _add(self, client: str, wants: Wants, now: float) -> None:
         for window, n in wants:
             before, current = self._counts(client, window, now)
             counters = self._used.setdefault(client, {})
             key, index = (window.counted, window.seconds), window.index(now)
-            newest = counters.get(key, (index, 0, 0))[0]
-            counters[key] = newest if newest == index + 1 else index, as_count(current + n), before
+            if key in counters and counters[key][0] == index + 1:
+                index += 1
+            counters[key] = index, as_count(current + n), before

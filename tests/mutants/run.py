@@ -23,20 +23,29 @@ MODULES = (
     "policy/ledger.py",
     "policy/keypool.py",
     "policy/pool_projects.py",
+    "policy/call_outcome.py",
     "store/rate_counters.py",
     "store/ledger/budgets.py",
     "store/ledger/client_keys.py",
     "store/ledger/writer.py",
     "errors.py",
+    "observability/json_log.py",
 )
-"""Modules whose mistakes cost keys or money."""
+"""Modules whose mistakes cost keys or money, or show them."""
 
 NOTICED = ("killed", "timeout", "segfault", "suspicious", "caught by type check")
 
 
+def files_of_tests(module: str) -> list[str]:
+    """Return the files of tests of a module: test_MODULE.py, and those of a topic, test_MODULE_TOPIC.py."""
+    path = Path("tests", module)
+    files = [path.with_name(f"test_{path.name}"), *(ROOT / path.parent).glob(f"test_{path.stem}_*.py")]
+    return [str(file.relative_to(ROOT) if file.is_absolute() else file) for file in files]
+
+
 def mutate(folder: Path, modules: list[str]) -> None:
     """Write mutmut's settings into a copy of the tree, and run it there."""
-    tests = [f"tests/{Path(module).parent}/test_{Path(module).name}" for module in modules]
+    tests = [file for module in modules for file in files_of_tests(module)]
     settings = {
         "source_paths": ["gateway"],
         "only_mutate": [f"gateway/{module}" for module in modules],

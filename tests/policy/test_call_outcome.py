@@ -44,3 +44,7 @@ def faulty(fault: KeyFault) -> GatewayError:
 def test_outcome(error: GatewayError | None, expected: Outcome) -> None:
     """Only `key_fault` concerns the key: no text does."""
     assert outcome(error, 7) == expected
+
+
+def test_a_call_whose_tokens_are_unknown_used_none() -> None:
+    assert outcome(None) == Ok(0)

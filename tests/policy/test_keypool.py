@@ -1,8 +1,6 @@
 """The key pool: after an event at a time, which project is used next, or how long to wait."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,79 +10,31 @@ from gateway.errors import (
     BadRequest,
     Forbidden,
     GatewayError,
-    NotFound,
     NoUsableKey,
     PoolExhausted,
     Quota,
-    RateLimited,
     UpstreamError,
     UpstreamTimeout,
 )
-from gateway.gemini.errors import from_status
-from gateway.gemini.wire import ErrorStatus
-from gateway.policy.call_outcome import Cancelled, Ok, Refused, outcome
-from gateway.policy.keypool import KeyPool, Lease, PoolConfig, PoolUpdate
-from gateway.policy.pool_projects import Project
-
-NOON = datetime(2026, 11, 24, 20, tzinfo=UTC).timestamp()
-"""Noon in California; midnight is 12 hours away."""
-M = "gemini-2.5-flash"
-PER_MINUTE = "GenerateRequestsPerMinutePerProjectPerModel-FreeTier"
-PER_DAY = "GenerateRequestsPerDayPerProjectPerModel-FreeTier"
-TOKENS = "GenerateContentInputTokensPerModelPerMinute-FreeTier"
-
-
-def pool(*names: str, keys: int = 1, **config: Any) -> KeyPool:
-    projects = [Project(name, tuple(f"{name}-{i}" for i in range(keys))) for name in names or ("a", "b")]
-    return KeyPool(projects, PoolConfig(**config))
-
-
-def limited(*quotas: Quota, after: float | None = None, code: str | None = None) -> RateLimited:
-    error = RateLimited("spent", retry_after=after, code=code, upstream_status=429)
-    error.quotas = quotas
-    return error
-
-
-def refused(message: str = "API key not valid.", status: int = 400) -> GatewayError:
-    return from_status(status, ErrorStatus(message=message))
-
-
-LEAKED = refused("Your API key was reported as leaked. Please use another API key.", 403)
-SUSPENDED = refused("Permission denied: Consumer 'projects/1' has been suspended.", 403)
-
-
-def fail(
-    keys: KeyPool, error: GatewayError, now: float, model: str = M, jitter: float = 0.0, **fields: Any
-) -> Lease:
-    """Make one attempt that ends with an error. Return its lease."""
-    lease = keys.acquire(model, now, **fields)
-    keys.settle(lease, outcome(error), now, jitter)
-    return lease
-
-
-def succeed(keys: KeyPool, now: float, model: str = M, **fields: Any) -> Lease:
-    """Make one attempt that succeeds. Return its lease."""
-    lease = keys.acquire(model, now, **fields)
-    keys.settle(lease, Ok(), now, 0.0)
-    return lease
-
-
-def wait(keys: KeyPool, now: float, model: str = M) -> float:
-    """Return the seconds that a client is told to wait."""
-    with pytest.raises(PoolExhausted) as caught:
-        keys.acquire(model, now)
-    assert caught.value.retry_after is not None
-    return caught.value.retry_after
-
-
-def cooldowns(keys: KeyPool, now: float) -> dict[tuple[str, str], tuple[str, float]]:
-    """Return reason and seconds left of each cooldown, by project and model or key id."""
-    return {
-        (state.project, state.model or state.key_id): (state.reason, round(state.until - now, 3))
-        for state in keys.describe(now)
-        if state.until is not None
-    }
-
+from gateway.policy.call_outcome import Cancelled, Ok, outcome
+from gateway.policy.keypool import PoolUpdate
+from tests.support.pools import (
+    FAILURE,
+    LEAKED,
+    NOON,
+    PER_DAY,
+    PER_MINUTE,
+    TOKENS,
+    M,
+    cooldowns,
+    fail,
+    fail_in_a_row,
+    limited,
+    pool,
+    refused,
+    succeed,
+    wait,
+)
 
 ROWS: list[tuple[str, GatewayError, float, str]] = [
     ("the client's mistake", BadRequest("no", upstream_status=400), 0, ""),
@@ -131,114 +81,6 @@ def test_jitter_lengthens_a_cooldown_by_a_tenth_at_most_but_no_day(
     assert wait(keys, NOON) == pytest.approx(seconds)
 
 
-def test_a_refused_key_makes_way_for_the_project_s_others() -> None:
-    keys = pool("a", keys=2)
-    first = fail(keys, refused(), NOON)
-
-    assert {keys.acquire(M, NOON + i).key for i in range(10)} == {"a-0", "a-1"} - {first.key}
-    assert cooldowns(keys, NOON) == {("a", first.key_id): ("bad", 3600)}
-
-
-def test_a_refused_key_is_tried_once_after_its_time_and_by_one_call_only() -> None:
-    keys = pool("a", reprobe=60.0)
-    fail(keys, refused(), NOON)
-    for second in range(0, 60, 7):
-        with pytest.raises(NoUsableKey):
-            keys.acquire(M, NOON + second)
-    trial = keys.acquire(M, NOON + 61)
-    assert cooldowns(keys, NOON + 61) == {("a", trial.key_id): ("bad", 60)}
-    with pytest.raises(NoUsableKey):
-        keys.acquire(M, NOON + 62)
-    keys.settle(trial, Ok(), NOON + 63, 0.0)
-
-    assert keys.acquire(M, NOON + 64).project == "a"
-
-
-@pytest.mark.parametrize("end", [Refused(), Cancelled()])
-def test_a_trial_that_shows_nothing_is_repeated_after_a_minute(end: Refused | Cancelled) -> None:
-    """Otherwise a client's 400 would keep out for an hour what may be a good key."""
-    keys = pool("a")
-    fail(keys, refused(), NOON)
-    trial = keys.acquire(M, NOON + 3601)
-    keys.settle(trial, end, NOON + 3602, 0.0)
-
-    assert cooldowns(keys, NOON + 3602) == {("a", trial.key_id): ("bad", 60)}
-
-
-@pytest.mark.row("A1")
-@pytest.mark.parametrize("end", [Refused(9), Cancelled()])
-def test_a01_a_clients_own_mistake_neither_brings_a_key_back_nor_ends_a_cooldown(
-    end: Refused | Cancelled,
-) -> None:
-    keys = pool("a", "b")
-    leases = [keys.acquire(M, NOON, only="a") for _ in range(7)]
-    keys.settle(leases[0], outcome(LEAKED), NOON, 0.0)
-    keys.settle(leases[1], outcome(limited()), NOON, 0.5)
-    before = cooldowns(keys, NOON)
-    for lease in leases[2:]:
-        assert keys.settle(lease, end, NOON, 0.0) == []
-
-    assert cooldowns(keys, NOON) == before
-
-
-@pytest.mark.row("A1")
-def test_a01_a_retired_key_can_be_put_back_here_and_elsewhere() -> None:
-    here, elsewhere = pool("a", keys=2), pool("a", keys=2)
-    lease = here.acquire(M, NOON)
-    for update in here.settle(lease, outcome(LEAKED), NOON, 0.0):
-        elsewhere.apply(update, NOON)
-    updates = here.put_back("a", lease.key_id, NOON + 10)
-    for update in updates:
-        elsewhere.apply(update, NOON + 11)
-
-    assert cooldowns(here, NOON + 10) == cooldowns(elsewhere, NOON + 11) == {}
-    assert here.changes(NOON + 10) == []
-    fail(elsewhere, refused(), NOON + 12)
-    for update in updates:  # other machines are told for a minute; what they learn meanwhile stays
-        elsewhere.apply(update, NOON + 13)
-    assert [reason for reason, _ in cooldowns(elsewhere, NOON + 13).values()] == ["bad"]
-
-
-@pytest.mark.row("A1")
-def test_a01_a_project_is_put_back_with_all_its_keys() -> None:
-    keys = pool("a", "b", keys=2)
-    fail(keys, LEAKED, NOON, only="a")
-    fail(keys, SUSPENDED, NOON, only="a")
-    fail(keys, LEAKED, NOON, only="b")
-    keys.put_back("a", "", NOON + 1)
-
-    assert {project for project, _ in cooldowns(keys, NOON + 1)} == {"b"}
-    for project, key in (("c", ""), ("a", "00000000")):
-        with pytest.raises(NotFound, match="There is no project"):
-            keys.put_back(project, key, NOON)
-
-
-def test_a_leaked_key_is_out_for_ten_years_also_after_a_restart() -> None:
-    keys = pool("a")
-    lease = keys.acquire(M, NOON)
-    updates = keys.settle(lease, outcome(LEAKED), NOON, 0.0)
-    restarted = pool("a")
-    for update in updates:
-        restarted.apply(update, NOON + 5)
-
-    for each in (keys, restarted):
-        with pytest.raises(NoUsableKey):
-            each.acquire(M, NOON + 365 * 86400)
-    assert [(state.state, state.reason) for state in restarted.describe(NOON + 5)] == [("refused", "leaked")]
-
-
-def test_a_suspended_project_cools_down_for_an_hour_with_all_its_keys() -> None:
-    keys = pool("a", "b", keys=3)
-    lease = keys.acquire(M, NOON)
-    updates = keys.settle(lease, outcome(SUSPENDED), NOON, 0.0)
-    other = "ab".replace(lease.project, "")
-
-    assert updates == [PoolUpdate(lease.project, "", "", "suspended", NOON + 3600, NOON)]
-    assert cooldowns(keys, NOON) == {(lease.project, ""): ("suspended", 3600)}
-    assert {keys.acquire(M, NOON + 3599).project for _ in range(9)} == {other}
-    assert lease.project in {keys.acquire(M, NOON + 3601).project for _ in range(9)}
-
-
 def test_a_spent_quota_concerns_one_project_and_one_model() -> None:
     keys = pool("a", "b")
     spent = fail(keys, limited(Quota(PER_MINUTE), after=34), NOON).project
@@ -282,8 +124,6 @@ def test_the_message_says_whether_quota_or_failures_keep_the_projects_out() -> N
         with pytest.raises(PoolExhausted) as caught:
             keys.acquire(M, NOON)
         messages.append(caught.value.message)
-    with pytest.raises(PoolExhausted) as caught:
-        keys.acquire(M, NOON, only="a")
 
     projects = "All Google projects of this gateway"
     assert messages == [
@@ -291,7 +131,24 @@ def test_the_message_says_whether_quota_or_failures_keep_the_projects_out() -> N
         f"{projects} have used up the quota for {M} or are cooling down after failed calls.",
         f"{projects} have used up the quota for {M}.",
     ]
-    assert caught.value.message == f"The Google project that holds these files has used up the quota for {M}."
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "cause"),
+    [
+        (M, limited(after=1), f"has used up the quota for {M}"),
+        ("", limited(after=1), "has used up the quota"),
+        (M, FAILURE, "is cooling down after failed calls"),
+    ],
+)
+def test_the_message_for_files_names_their_project_alone(model: str, error: GatewayError, cause: str) -> None:
+    keys = pool("a", "b")
+    for lease in [keys.acquire(model, NOON, only="a") for _ in range(5)]:
+        keys.settle(lease, outcome(error), NOON, 0.0)
+    with pytest.raises(PoolExhausted) as caught:
+        keys.acquire(model, NOON + 0.5, only="a")
+
+    assert caught.value.message == f"The Google project that holds these files {cause}."
 
 
 @pytest.mark.parametrize(("seconds", "should_retry"), [(60, None), (61, False), (3600, False)])
@@ -316,9 +173,6 @@ def test_a_shorter_cooldown_does_not_replace_a_longer_one() -> None:
     assert cooldowns(keys, NOON) == {("a", M): ("day", 60)}
 
 
-FAILURE = UpstreamError("overloaded", upstream_status=503)
-
-
 def test_others_learn_of_the_longest_cooldown_not_of_the_last_one() -> None:
     keys = pool("a")
     first, second = keys.acquire(M, NOON), keys.acquire(M, NOON)
@@ -327,29 +181,6 @@ def test_others_learn_of_the_longest_cooldown_not_of_the_last_one() -> None:
 
     assert sent == day
     assert (sent.reason, sent.until) == ("day", NOON + 12 * 3600)
-
-
-def test_a_success_of_an_earlier_call_does_not_bring_a_leaked_key_back() -> None:
-    keys = pool("a")
-    earlier, later = keys.acquire(M, NOON), keys.acquire(M, NOON + 1)
-    keys.settle(later, outcome(LEAKED), NOON + 2, 0.0)
-    keys.settle(earlier, Ok(0), NOON + 3, 0.0)
-
-    with pytest.raises(NoUsableKey):
-        keys.acquire(M, NOON + 4)
-
-
-def test_a_look_for_a_free_project_does_not_use_up_the_trial_of_a_refused_key() -> None:
-    keys = pool("a", reprobe=60.0)
-    fail(keys, refused(), NOON)
-
-    assert [project.name for project in keys.free(M, NOON + 61)] == ["a"]
-    assert keys.acquire(M, NOON + 61).key == "a-0"
-
-
-def fail_in_a_row(keys: KeyPool, times: int, now: float, **fields: Any) -> None:
-    for _ in range(times):
-        fail(keys, FAILURE, now, only="a", **fields)
 
 
 def test_five_failures_in_a_row_take_a_project_out_for_twice_as_long_each_time() -> None:
@@ -471,117 +302,15 @@ def test_a_limit_of_tokens_counts_used_and_wanted_ones() -> None:
     assert keys.acquire(M, later + 1, tokens=50).project == "a"
 
 
-def test_the_project_with_the_fewest_calls_in_flight_is_chosen() -> None:
-    keys = pool("a", "b", "c")
-    for project in "aac":
-        keys.acquire(M, NOON, only=project)
-
-    assert [succeed(keys, NOON).project for _ in range(5)] == ["b"] * 5
-    keys.acquire(M, NOON, only="b")
-    assert {succeed(keys, NOON).project for _ in range(6)} == {"b", "c"}
-
-
-def test_keys_of_a_project_take_turns() -> None:
-    keys = pool("a", keys=3)
-    used = [succeed(keys, NOON).key for _ in range(6)]
-
-    assert sorted(used[:3]) == ["a-0", "a-1", "a-2"]
-    assert used[3:] == used[:3]
-
-
-def test_round_robin_ignores_calls_in_flight() -> None:
-    keys = pool("a", "b", "c", select="round_robin")
-    for _ in range(3):
-        keys.acquire(M, NOON, only="b")
-
-    assert [keys.acquire(M, NOON).project for _ in range(6)] == ["b", "c", "a", "b", "c", "a"]
-
-
-def test_patterns_decide_which_projects_serve_a_model() -> None:
-    keys = KeyPool([Project("a", ("k",), ("gemini-2*",)), Project("b", ("l",), ("gemma-*",))], PoolConfig())
-
-    assert keys.acquire("gemma-3", NOON).project == "b"
-    with pytest.raises(NoUsableKey, match=r"No Google project of this gateway serves imagen-4\.$"):
-        keys.acquire("imagen-4", NOON)
-
-
-@pytest.mark.parametrize(("model", "purpose"), [(M, f" for {M}"), ("", "")])
-def test_where_all_keys_are_refused_the_message_says_so(model: str, purpose: str) -> None:
+def test_a_prompt_of_unknown_size_may_use_a_limit_of_tokens_up() -> None:
     keys = pool("a")
-    fail(keys, refused(), NOON, model)
-    with pytest.raises(
-        NoUsableKey, match=f"^No key of this gateway can be used{purpose}: Google refuses all keys"
-    ):
-        keys.acquire(model, NOON)
+    fail(keys, limited(Quota(TOKENS, value=1000), after=1), NOON)
+    later = NOON + 120
+    keys.settle(keys.acquire(M, later), Ok(1000), later, 0.0)
 
-
-def test_a_conversation_stays_on_its_project_while_that_is_free() -> None:
-    keys = pool("a", "b", "c", "d")
-
-    def homes() -> dict[int, str]:
-        return {i: succeed(keys, NOON, affinity=b"%d" % i).project for i in range(40)}
-
-    before = homes()
-    assert set(before.values()) == {"a", "b", "c", "d"}
-    assert homes() == before
-    fail(keys, limited(Quota(PER_MINUTE), after=30), NOON, affinity=b"0")
-    after = homes()
-
-    assert all(after[i] == home for i, home in before.items() if home != before[0])
-    assert before[0] not in after.values()
-
-
-def test_tried_projects_are_chosen_last() -> None:
-    keys = pool("a", "b")
-    assert {succeed(keys, NOON, tried={"a"}).project for _ in range(5)} == {"b"}
-    assert {succeed(keys, NOON, tried={"a", "b"}).project for _ in range(5)} == {"a", "b"}
-    fail(keys, limited(after=30), NOON, only="b")
-
-    assert keys.acquire(M, NOON, tried={"a"}).project == "a"
-
-
-def test_others_are_free_projects_with_a_usable_key_that_serve_the_model() -> None:
-    keys = KeyPool(
-        [Project("a", ("k",)), Project("b", ("l",)), Project("c", ("m",), ("gemma-*",))], PoolConfig()
-    )
-    assert keys.others(M, {"a"}, NOON)
-    assert not keys.others(M, {"a", "b"}, NOON)
-    assert keys.others("gemma-3", {"a", "b"}, NOON)
-    fail(keys, limited(after=30), NOON, only="b")
-    assert not keys.others(M, {"a"}, NOON)
-    assert keys.others(M, {"a"}, NOON + 31)
-    fail(keys, refused(), NOON + 31, only="b")
-    assert not keys.others(M, {"a"}, NOON + 32)
-
-
-def test_a_request_with_files_is_tied_to_their_project() -> None:
-    keys = KeyPool(
-        [Project("a", ("k",), ("gemma-*",)), Project("b", ("l",)), Project("c", ("m",))], PoolConfig()
-    )
-    homes = [keys.acquire(M, NOON, only="c", affinity=b"%d" % i, tried=("c",)).project for i in range(9)]
-    assert set(homes) == {"c"}
-    fail(keys, limited(Quota(PER_MINUTE), after=30), NOON, only="c")
-    fail(keys, refused(), NOON, only="b")
-
-    with pytest.raises(PoolExhausted, match="holds these files") as caught:
-        keys.acquire(M, NOON, only="c")
-    assert caught.value.retry_after == pytest.approx(30)
-    with pytest.raises(NoUsableKey):
-        keys.acquire(M, NOON, only="b")
-    with pytest.raises(Forbidden, match="does not serve"):
-        keys.acquire(M, NOON, only="a")
-    with pytest.raises(NotFound, match="no longer"):
-        keys.acquire(M, NOON, only="d")
-
-
-def test_files_of_a_client_stay_together_on_a_project_that_serves_all_models() -> None:
-    projects = [Project("a", ("k",), ("gemma-*",)), Project("b", ("l",)), Project("c", ("m",))]
-    keys = KeyPool(projects, PoolConfig(affinity=False, select="round_robin"))
-    homes = [{keys.acquire("", NOON, affinity=b"%d" % i).project for _ in range(5)} for i in range(20)]
-
-    assert {len(home) for home in homes} == {1}
-    assert set.union(*homes) == {"b", "c"}
-    assert KeyPool(projects[:1], PoolConfig()).acquire("", NOON).project == "a"
+    assert keys.others(M, (), later + 1)
+    assert [project.name for project in keys.free(M, later + 1)] == ["a"]
+    assert keys.acquire(M, later + 1).project == "a"
 
 
 @pytest.mark.row("P19")
@@ -597,8 +326,8 @@ def test_a_clock_that_jumps_lengthens_no_cooldown(jump: float) -> None:
 
 def test_updates_rebuild_a_pool_and_those_of_unknown_projects_and_keys_are_ignored() -> None:
     keys = pool("a", "b", keys=2)
-    fail(keys, limited(Quota(PER_DAY)), NOON)
-    fail(keys, refused(), NOON, "gemma-3")
+    spent = fail(keys, limited(Quota(PER_DAY)), NOON)
+    refusal = fail(keys, refused(), NOON, "gemma-3")
     rebuilt = pool("a", "b", keys=2)
     for update in keys.changes(NOON):
         rebuilt.apply(update, NOON)
@@ -608,7 +337,10 @@ def test_updates_rebuild_a_pool_and_those_of_unknown_projects_and_keys_are_ignor
 
     assert rebuilt.changes(NOON) == keys.changes(NOON)
     assert cooldowns(rebuilt, NOON) == cooldowns(keys, NOON)
-    assert len(rebuilt.changes(NOON)) == 2
+    assert rebuilt.changes(NOON) == [
+        PoolUpdate(refusal.project, refusal.key_id, "", "bad", NOON + 3600),
+        PoolUpdate(spent.project, "", M, "day", NOON + 12 * 3600),
+    ]
 
 
 @pytest.mark.parametrize(

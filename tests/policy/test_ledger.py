@@ -11,5 +11,7 @@ def test_a_file_or_a_postgresql_database(url: str | None) -> None:
 
 
 def test_another_database_is_refused() -> None:
-    with pytest.raises(ValueError, match="must be postgresql://USER@HOST/NAME or the name of a SQLite file"):
+    with pytest.raises(
+        ValueError, match=r"^`url` must be postgresql://USER@HOST/NAME or the name of a SQLite file$"
+    ):
         LedgerConfig(url="mysql://u@h/n")

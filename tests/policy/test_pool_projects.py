@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.errors import Quota
 from gateway.policy.cooldown import Cooldown
 from gateway.policy.pool_projects import KeyState, PoolProject, Project, ProjectModelState, key_state
 
@@ -58,3 +59,63 @@ def test_a_half_open_project_takes_one_call() -> None:
     assert state.wait(NOW + 1, 0) == 0
     state.in_flight = 1
     assert state.wait(NOW + 1, 0) == 1
+
+
+def test_keys_are_lent_in_turn_from_the_second_on() -> None:
+    project = PoolProject(Project("a", ("k", "l", "m", "n")))
+    project.keys[2].cooldown.start("bad", NOW, NOW + 60)
+
+    assert [project.next_key(NOW).text for _ in range(4)] == ["l", "n", "k", "l"]
+    assert [project.next_key(NOW + 60).text for _ in range(2)] == ["l", "m"]
+
+
+def test_a_project_is_described_when_it_cools_down_and_each_key_always() -> None:
+    project = PoolProject(Project("a", ("k", "l")))
+    first, second = project.keys
+    second.cooldown.start("bad", NOW, NOW + 60)
+    keys = [
+        KeyState("a", first.id, "", "ready", "", None, 0),
+        KeyState("a", second.id, "", "refused", "bad", NOW + 60, 0),
+    ]
+    assert list(project.describe(NOW)) == keys
+    project.cooldown.start("suspended", NOW, NOW + 9)
+    assert list(project.describe(NOW)) == [KeyState("a", "", "", "refused", "suspended", NOW + 9, 0), *keys]
+    assert list(project.describe(NOW + 9)) == keys
+
+
+@pytest.mark.parametrize(
+    ("used", "waits"), [(998, [0, 0]), (999, [0, 30]), (1000, [0, 30]), (1001, [30, 30])]
+)
+def test_a_learned_limit_of_tokens_is_waited_for(used: int, waits: list[float]) -> None:
+    state = ProjectModelState()
+    state.quotas.learn(Quota("InputTokensPerModelPerMinute", value=1000), NOW)
+    state.quotas.spend(NOW, used)
+
+    assert [state.wait(NOW + 30, tokens) for tokens in (0, 2)] == waits
+    assert [state.quota_wait(NOW + 30, tokens) for tokens in (0, 2)] == waits
+    assert state.describe("a", "m", NOW + 30) == (
+        KeyState("a", "", "m", "cooling_down", "learned_limit", NOW + 60, 0)
+        if waits[0]
+        else KeyState("a", "", "m", "ready", "", None, 0)
+    )
+
+
+@pytest.mark.parametrize(("ends", "reason"), [(59, "learned_limit"), (60, "minute"), (61, "minute")])
+def test_a_learned_limit_is_shown_if_it_lasts_longer_than_the_cooldowns(ends: int, reason: str) -> None:
+    state = ProjectModelState()
+    state.quotas.learn(Quota("InputTokensPerModelPerMinute", value=1), NOW)
+    state.quotas.spend(NOW, 2)
+    state.quota_cooldown.start("minute", NOW, NOW + ends)
+    state.in_flight += 2
+
+    assert state.describe("a", "m", NOW) == KeyState(
+        "a", "", "m", "cooling_down", reason, NOW + max(60, ends), 2
+    )
+
+
+def test_a_new_state_counts_from_nothing() -> None:
+    state, project = ProjectModelState(), PoolProject(Project("a", ("k",)))
+
+    assert (state.in_flight, state.vague_limits) == (0, 0)
+    (key,) = project.keys
+    assert (key.refused_at, key.put_back_at, project.refused_at, project.put_back_at) == (0, 0, 0, 0)
