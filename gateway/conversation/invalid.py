@@ -9,6 +9,8 @@ from gateway.errors import BadRequest, scrub
 
 _LONGEST = 40
 """Characters of a client's value that an error repeats."""
+_LONGEST_SEARCHED = 1000
+"""Characters of a value that are searched for keys: a value may be as long as a body."""
 _LONGEST_MESSAGE = 300
 _PLACE = re.compile(r" - at `(\$|key in \$)(.*)`$")
 """The end of a message of msgspec: the path of the value, below `$`."""
@@ -40,7 +42,7 @@ def unsupported_value(value: str, supported: Iterable[str], param: str) -> BadRe
     """Return the error for a value that is none of the supported ones."""
     known = ", ".join(f"'{name}'" for name in supported)
     return BadRequest(
-        f"Invalid value: '{scrub(value)[:_LONGEST]}'. Supported values are: {known}.",
+        f"Invalid value: '{scrub(value[:_LONGEST_SEARCHED])[:_LONGEST]}'. Supported values are: {known}.",
         param=param,
         code="invalid_value",
     )

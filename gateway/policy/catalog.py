@@ -158,7 +158,7 @@ class Catalog:
             return _safe(name), False
         if config.unknown == "reject":
             raise NotFound(
-                f"The model `{scrub(requested)[:80]}` does not exist or you do not have access to it.",
+                f"The model `{scrub(requested[:1000])[:80]}` does not exist or you do not have access to it.",
                 code="model_not_found",
                 param="model",
             )
