@@ -282,9 +282,10 @@ def redacted(text: str) -> str:
 def _redacted_line(line: bytes) -> bytes:
     """Return a line of the log without secrets, wherever in it they are. It stays one JSON object."""
     lowered = line.lower()
-    if not any(hint in lowered for hint in _HINTS):
-        return line
-    return redacted(line.decode("utf-8", "replace")).encode("utf-8", "replace")
+    for hint in _HINTS:  # a generator in `any` costs twice as much
+        if hint in lowered:
+            return redacted(line.decode("utf-8", "replace")).encode("utf-8", "replace")
+    return line
 
 
 def _printable(line: bytes) -> bytes:

@@ -110,9 +110,11 @@ class MemoryHold:
     @owner.setter
     def owner(self, owner: str) -> None:
         owned = self.owned
-        self._account.own(self, 0)
+        if owned:
+            self._account.own(self, 0)
         self._owner = owner
-        self._account.own(self, owned)
+        if owned:
+            self._account.own(self, owned)
 
     def admit(self, size: int) -> None:
         """Take the bytes of a body. Raises Overloaded. A body alone in the gateway is always admitted."""

@@ -107,7 +107,10 @@ class Gateway:
             data = b"".join(b"data: %s\r\n\r\n" % json.dumps(event).encode() for event in events)
             self._upstream.scripts = [whole(data, kind=b"text/event-stream")]
         else:
-            merged = {name: value for counts in chunks for name, value in counts.items() if value is not None}
+            merged: Counts = {}
+            for name, value in (item for counts in chunks for item in counts.items() if item[1] is not None):
+                is_count = name in merged and isinstance(value, int) and name != "cachedContentTokenCount"
+                merged[name] = max(merged[name], value) if is_count else value  # a count never falls
             self._upstream.scripts = [
                 whole(json.dumps({"candidates": [CANDIDATE], "usageMetadata": merged}).encode())
             ]
@@ -196,7 +199,7 @@ NAMED: dict[str, tuple[list[Counts], Tokens]] = {
         [{"promptTokenCount": 10, "toolUsePromptTokenCount": 9, "cachedContentTokenCount": 15}], Tokens(19, 0, 10, 0)),
     "total first": ([{"totalTokenCount": 110}, {"promptTokenCount": 10}], Tokens(10, 100, 0, 0)),
     "smaller later": ([{"promptTokenCount": 10, "candidatesTokenCount": 50}, {"candidatesTokenCount": 5}],
-                      Tokens(10, 5, 0, 0)),
+                      Tokens(10, 50, 0, 0)),
     "absurdly large": (
         [{"promptTokenCount": 2**62, "candidatesTokenCount": 2**62, "thoughtsTokenCount": 2**62}],
         Tokens(2**48, 2**49, 0, 2**48)),
