@@ -2,6 +2,7 @@
 
 import json
 from asyncio import CancelledError
+from collections.abc import Callable
 from time import process_time
 from types import FrameType
 
@@ -83,29 +84,31 @@ AGAIN, NEVER = {"retry-after": "1", "retry-after-ms": "1000"}, {"x-should-retry"
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "code", "headers", "message"),
+    ("make", "status", "code", "headers", "message"),
     [
-        (MethodNotAllowed(frozenset({"POST", "GET"})), 405, "method_not_allowed", {},
+        (lambda: MethodNotAllowed(frozenset({"POST", "GET"})), 405, "method_not_allowed", {},
          "The specified HTTP method is not allowed for the requested resource"),
-        (BudgetExceeded("spent"), 429, "insufficient_quota", NEVER, "spent"),
-        (Draining(), 503, "shutting_down", AGAIN, "The gateway is restarting; please try again."),
-        (Revoked(), 401, "invalid_api_key", {}, "Incorrect API key provided: it was revoked or has expired."),
-        (LedgerUnavailable(), 503, "ledger_unavailable", {"retry-after": "5", "retry-after-ms": "5000"},
+        (lambda: BudgetExceeded("spent"), 429, "insufficient_quota", NEVER, "spent"),
+        (Draining, 503, "shutting_down", AGAIN, "The gateway is restarting; please try again."),
+        (Revoked, 401, "invalid_api_key", {}, "Incorrect API key provided: it was revoked or has expired."),
+        (LedgerUnavailable, 503, "ledger_unavailable", {"retry-after": "5", "retry-after-ms": "5000"},
          "The gateway cannot write to its ledger at the moment. Please try again later."),
-        (LedgerUnavailable("other"), 503, "ledger_unavailable", {"retry-after": "5", "retry-after-ms": "5000"},
+        (lambda: LedgerUnavailable("other"), 503, "ledger_unavailable", {"retry-after": "5", "retry-after-ms": "5000"},
          "other"),
-        (LoopDetected(), 508, "loop_detected", NEVER, LOOP),
-        (NoUsableKey("m"), 503, "no_usable_key", NEVER, "No key of this gateway can be used for m: " + REFUSED),
-        (NoUsableKey(""), 503, "no_usable_key", NEVER, "No key of this gateway can be used: " + REFUSED),
-        (NoUsableKey("m", served=False), 503, "no_usable_key", NEVER,
+        (LoopDetected, 508, "loop_detected", NEVER, LOOP),
+        (lambda: NoUsableKey("m"), 503, "no_usable_key", NEVER, "No key of this gateway can be used for m: " + REFUSED),
+        (lambda: NoUsableKey(""), 503, "no_usable_key", NEVER, "No key of this gateway can be used: " + REFUSED),
+        (lambda: NoUsableKey("m", served=False), 503, "no_usable_key", NEVER,
          "No Google project of this gateway serves m."),
-        (UnusableAnswer("MALFORMED_FUNCTION_CALL"), 502, "upstream_unusable", {},
+        (lambda: UnusableAnswer("MALFORMED_FUNCTION_CALL"), 502, "upstream_unusable", {},
          "The model's answer cannot be used: MALFORMED_FUNCTION_CALL."),
     ],
 )  # fmt: skip
 def test_errors_with_a_message_of_their_own(
-    error: GatewayError, status: int, code: str, headers: dict[str, str], message: str
+    make: Callable[[], GatewayError], status: int, code: str, headers: dict[str, str], message: str
 ) -> None:
+    error = make()
+
     assert (error.status, error.code, error.message, str(error)) == (status, code, message, message)
     assert retry_headers(error) == headers
 
@@ -114,14 +117,8 @@ def test_what_an_error_tells_beside_its_message() -> None:
     answer = UnusableAnswer("SAFETY")
     assert (answer.cause, answer.upstream_status) == ("SAFETY", 200)
     assert MethodNotAllowed(frozenset({"POST", "GET", "PUT"})).allow == "GET, POST, PUT"
-    given = Forbidden("no", status=451, type="t", code="c", param="p", upstream_status=403)
-    assert (given.status, given.type, given.code, given.param, given.upstream_status) == (
-        451,
-        "t",
-        "c",
-        "p",
-        403,
-    )
+    own = Forbidden("no", status=451, type="t", code="c", param="p", upstream_status=403)
+    assert [own.status, own.type, own.code, own.param, own.upstream_status] == [451, "t", "c", "p", 403]
     plain = Forbidden("no")
     assert (plain.status, plain.type, plain.code) == (403, "permission_denied_error", "permission_denied")
     assert (plain.param, plain.upstream_status, plain.sent) == (None, None, True)

@@ -8,7 +8,6 @@ same form.
 import asyncio
 import logging
 import os
-import re
 import select
 import sys
 import threading
@@ -23,6 +22,7 @@ import msgspec
 from msgspec import structs
 
 from gateway.errors import scrub
+from gateway.observability.redaction import printable, redacted, redacted_line, shortened
 from gateway.observability.request_log import RequestLog
 
 _STDERR = 2
@@ -39,18 +39,6 @@ _MAX_MESSAGE = 2000
 _MAX_SEARCHED = 20_000
 """Characters of a message that are searched for secrets before it is shortened."""
 _MAX_FRAMES = 30
-
-_CREDENTIALS = re.compile(r"(?:(?<=bearer )|(?<=basic ))[^\s\"\\]+", re.IGNORECASE)
-"""Credentials of any form. `scrub` leaves words that follow "Bearer" in messages for clients."""
-_HINTS = (
-    b"aiza", b"aq.", b"gw-", b"sk-", b"ya29.", b"gocspx-", b"1//0", b"eyj", b"bearer ", b"basic ", b"key=", b"api_key:",
-    b"token=", b"secret=", b"password=", b"passwd=", b"://", b"private key", b"%",
-)  # fmt: skip
-"""One of these is in every line, in lower case, that `redacted` changes: most lines need no search for patterns."""
-
-
-_INVISIBLE = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
-"""DEL and C1 controls, which terminals obey, and characters that change the direction or break the line of a text."""
 
 
 class Event(NamedTuple):
@@ -98,8 +86,8 @@ class JsonLog:
         """Add the line of a finished request."""
         requested = record.requested_model or ""
         if len(record.path) > _MAX_FIELD or len(requested) > _MAX_FIELD:
-            shown = _shortened(redacted(requested), _MAX_FIELD) or None
-            path = _shortened(redacted(record.path), _MAX_FIELD)
+            shown = shortened(redacted(requested), _MAX_FIELD) or None
+            path = shortened(redacted(record.path), _MAX_FIELD)
             record = structs.replace(record, path=path, requested_model=shown)
         self._add(b'{"time":%.3f,"event":"exchange",' % time.time() + _encoder.encode(record)[1:])
 
@@ -184,7 +172,7 @@ class JsonLog:
         lines: list[bytes] = []
         while self._lines:  # other threads may add lines meanwhile
             lines.append(self._lines.popleft())
-        return b"\n".join([*(_printable(_redacted_line(line)) for line in lines), b""])
+        return b"\n".join([*(printable(redacted_line(line)) for line in lines), b""])
 
 
 class LogHandler(logging.Handler):
@@ -207,7 +195,7 @@ class LogHandler(logging.Handler):
             message = f"{str(record.msg)[:_MAX_FIELD]} (cannot be formatted: {type(error).__name__})"
         if record.name == "asyncio":  # its further lines show exceptions, whose text may quote a client
             message = message.partition("\n")[0]
-        fields["message"] = _shortened(redacted(message[:_MAX_SEARCHED]), _MAX_MESSAGE)
+        fields["message"] = shortened(redacted(message[:_MAX_SEARCHED]), _MAX_MESSAGE)
         if record.exc_info is not None and record.exc_info[1] is not None:
             fields["trace"] = trace_of(record.exc_info[1])
         self._log.event("log", **fields)
@@ -272,29 +260,3 @@ def trace_of(error: BaseException) -> str:
         f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)
     ]
     return scrub("\n".join([type(error).__name__, *reversed(frames[-_MAX_FRAMES:])]))
-
-
-def redacted(text: str) -> str:
-    """Return the text with every secret replaced by `****`: by its own form, or by the word before it."""
-    return _CREDENTIALS.sub("****", scrub(text))
-
-
-def _redacted_line(line: bytes) -> bytes:
-    """Return a line of the log without secrets, wherever in it they are. It stays one JSON object."""
-    lowered = line.lower()
-    for hint in _HINTS:  # a generator in `any` costs twice as much
-        if hint in lowered:
-            return redacted(line.decode("utf-8", "replace")).encode("utf-8", "replace")
-    return line
-
-
-def _printable(line: bytes) -> bytes:
-    """Return a line with its invisible characters escaped. The encoder has escaped those below U+0020."""
-    if line.isascii() and b"\x7f" not in line:
-        return line
-    text = line.decode("utf-8", "replace")
-    return _INVISIBLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text).encode("utf-8", "replace")
-
-
-def _shortened(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[:limit] + "…"

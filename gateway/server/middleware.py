@@ -24,7 +24,8 @@ from gateway.exchange.delivery import fail
 from gateway.exchange.ids import unique
 from gateway.exchange.report import ExchangeReport
 from gateway.exchange.request_body import TOO_LARGE
-from gateway.observability.json_log import JsonLog, redacted, trace_of
+from gateway.observability.json_log import JsonLog, trace_of
+from gateway.observability.redaction import redacted
 from gateway.plugin import Services
 from gateway.server.cors import Cors
 from gateway.upstream.client import HOP

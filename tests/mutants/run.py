@@ -29,7 +29,7 @@ MODULES = (
     "store/ledger/client_keys.py",
     "store/ledger/writer.py",
     "errors.py",
-    "observability/json_log.py",
+    "observability/redaction.py",
 )
 """Modules whose mistakes cost keys or money, or show them."""
 

@@ -1,0 +1,73 @@
+"""Redaction of log lines."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from gateway.observability.redaction import printable, redacted, redacted_line, shortened
+from tests.support.canaries import CANARIES, NAMED, hits
+
+KEY = "AIza" + "x" * 35
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"key {KEY} refused", "key **** refused"),
+        ("Bearer token", "Bearer ****"),
+        ("bearer a b", "bearer **** b"),
+        ("BASIC dXNlcg", "BASIC ****"),
+        ('{"a":"bearer x"}', '{"a":"bearer ****"}'),
+        ("no bearer", "no bearer"),
+        ("forbearer x", "forbearer ****"),
+        ("a plain text", "a plain text"),
+    ],
+)
+def test_a_secret_is_replaced(text: str, expected: str) -> None:
+    assert redacted(text) == expected
+    assert redacted_line(text.encode()) == expected.encode()
+
+
+@pytest.mark.row("A24")
+@pytest.mark.parametrize("upper", [False, True])
+@pytest.mark.parametrize("kind", [*CANARIES, *NAMED])
+def test_a24_the_quick_look_at_a_line_misses_no_secret(kind: str, upper: bool) -> None:
+    secret = {**CANARIES, **NAMED}[kind]
+    line = json.dumps({"before": "é", "a": secret.upper() if upper else secret, "after": 1})
+    cleaned = redacted_line(line.encode())
+
+    assert cleaned.decode() == redacted(line) != line
+    assert [*json.loads(cleaned)] == ["before", "a", "after"]
+    assert hits(cleaned) == []
+
+
+@pytest.mark.parametrize("line", [b"", b'{"a":1}', "é".encode(), b"\xff", b'{"a":"keyword"}'])
+def test_a_line_without_a_secret_stays_as_it_is(line: bytes) -> None:
+    assert redacted_line(line) is line
+
+
+@pytest.mark.parametrize("clean", [redacted_line, printable])
+def test_bytes_that_are_no_text_are_replaced(clean: Callable[[bytes], bytes]) -> None:
+    assert clean(b"key=a \x7f\xff").endswith("\ufffd".encode())
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (b"plain\x1b", b"plain\x1b"),
+        (b"a\x7fb", rb"a\u007fb"),
+        ("é\u0080\u009f\u00a0".encode(), "é\\u0080\\u009f\u00a0".encode()),
+        ("\u200a\u200b\u200f\u2010".encode(), "\u200a\\u200b\\u200f\u2010".encode()),
+        ("\u2027\u2028\u202e\u202f".encode(), "\u2027\\u2028\\u202e\u202f".encode()),
+        ("\u205f\u2060\u2069\u206a".encode(), "\u205f\\u2060\\u2069\u206a".encode()),
+        ("\ufeff\U0001f600".encode(), "\\ufeff\U0001f600".encode()),
+    ],
+)
+def test_an_invisible_character_is_escaped(line: bytes, expected: bytes) -> None:
+    assert printable(line) == expected
+
+
+@pytest.mark.parametrize(("text", "expected"), [("", ""), ("abc", "abc"), ("abcd", "abc…")])
+def test_a_long_text_is_cut(text: str, expected: str) -> None:
+    assert shortened(text, 3) == expected
