@@ -25,7 +25,7 @@ def redacted_line(line: bytes) -> bytes:
     lowered = line.lower()
     for hint in _HINTS:  # a generator in `any` costs twice as much
         if hint in lowered:
-            return redacted(line.decode("utf-8", "replace")).encode("utf-8", "replace")
+            return redacted(line.decode(errors="replace")).encode()
     return line
 
 
@@ -33,8 +33,8 @@ def printable(line: bytes) -> bytes:
     """Return a line with its invisible characters escaped. The encoder has escaped those below U+0020."""
     if line.isascii() and b"\x7f" not in line:
         return line
-    text = line.decode("utf-8", "replace")
-    return _INVISIBLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text).encode("utf-8", "replace")
+    text = line.decode(errors="replace")
+    return _INVISIBLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text).encode()
 
 
 def shortened(text: str, limit: int) -> str:

@@ -167,13 +167,15 @@ def release(connection: sa.Connection, settlements: Sequence[Settlement]) -> Non
     unsettled = sa.select(attempt.c.id, attempt.c.client, attempt.c.reserved).where(
         attempt.c.id.in_(ids), attempt.c.ended.is_(None), attempt.c.reserved != ""
     )
-    claims = {row.id: (row.client, row.reserved) for row in connection.execute(unsettled)}
+    calls = {row.id: row for row in connection.execute(unsettled)}
     sums: dict[tuple[str, tuple[str, str, float]], tuple[int, int]] = {}
     for settlement in settlements:
-        client, reserved = claims.pop(settlement.id, ("", "[]"))
-        for unit, period, start, amount in json.loads(reserved):
+        call = calls.pop(settlement.id, None)
+        if call is None:
+            continue
+        for unit, period, start, amount in json.loads(call.reserved):
             cost = max(0, settlement.micros if unit == "money" else settlement.counts.total)
-            back, spent = sums.get((client, (unit, period, start)), (0, 0))
-            sums[client, (unit, period, start)] = back - amount, spent + cost
+            back, spent = sums.get((call.client, (unit, period, start)), (0, 0))
+            sums[call.client, (unit, period, start)] = back - amount, spent + cost
     for (client, key), (back, spent) in sorted(sums.items()):
         charge(connection, client, key, back, spent)

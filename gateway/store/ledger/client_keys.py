@@ -14,7 +14,7 @@ def issue(engine: sa.Engine, name: str, rules: Rules, now: float, expires: float
     """Create a key. Return its id and the key itself, which is shown this once and not stored."""
     key_id, key = f"key_{secrets.token_hex(6)}", _new()
     row = {
-        "id": key_id, "name": name[:80], "hash": digest(key), "created": now, "expires": expires, "revoked": None,
+        "id": key_id, "name": name[:80], "hash": digest(key), "created": now, "expires": expires,
         "rules": msgspec.json.encode(rules).decode(),
     }  # fmt: skip
     with engine.begin() as connection:

@@ -1,12 +1,20 @@
 """Budgets: never overspent, by whatever number of calls and processes."""
 
 import asyncio
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from msgspec import structs
+from sqlalchemy.dialects import postgresql
 
 from gateway.errors import BudgetExceeded
 from gateway.policy.budgets import Budget
+from gateway.policy.ledger import Intent
+from gateway.store.ledger.budgets import charge, lock, release, reserve
 from gateway.store.ledger.reports import spent
+from gateway.store.ledger.tables import attempt, budget, open_engine
 from tests.support.ledgers import AT, CLIENT, OpenLedger, intent, settlement
 
 TOTAL = Budget("tokens", "total", 1000)
@@ -94,3 +102,169 @@ async def test_calls_before_and_after_midnight_use_different_budgets(url: str) -
         )
         assert [type(result) for result in results].count(BudgetExceeded) == 2
         assert [used(opened, daily, now=now) for now in (AT, AT + 86400)] == [[(0, 60)], [(0, 60)]]
+
+
+DAY, MONEY = Budget("tokens", "day", 500), Budget("money", "month", 2_000_000)
+MIDNIGHT, FIRST = DAY.start(AT), MONEY.start(AT)
+
+
+@pytest.fixture
+def connection(url: str) -> Iterator[sa.Connection]:
+    """A transaction of the ledger's database."""
+    engine = open_engine(url, None)
+    with engine.begin() as connection:
+        yield connection
+    engine.dispose()
+
+
+def rows(connection: sa.Connection) -> dict[tuple[str, str, str, float], tuple[int, int]]:
+    """Return what is spent and reserved, by client, unit, period and start."""
+    return {tuple(row)[:4]: (row.spent, row.reserved) for row in connection.execute(sa.select(budget))}
+
+
+def decided(connection: sa.Connection, *intents: Intent) -> dict[int, Any]:
+    """Return the claims of each intent, or why it is refused, by its number."""
+    results = reserve(connection, list(enumerate(intents)))
+    return {i: claims.message if isinstance(claims, BudgetExceeded) else claims for i, _, claims in results}
+
+
+def of_client(client: str, intent: Intent) -> Intent:
+    return structs.replace(intent, client=client)
+
+
+@pytest.mark.parametrize("calls", [1, 2, 3])
+def test_a_reservation_is_one_claim_in_each_budget(connection: sa.Connection, calls: int) -> None:
+    """Whether a client's calls are reserved one by one or together."""
+    both = [structs.replace(intent(i, DAY, MONEY), reserve_micros=70, reserve_tokens=8) for i in range(calls)]
+    claims = [("tokens", "day", MIDNIGHT, 8), ("money", "month", FIRST, 70)]
+
+    assert decided(connection, *both) == dict.fromkeys(range(calls), claims)
+    assert rows(connection) == {
+        (CLIENT, "tokens", "day", MIDNIGHT): (0, 8 * calls),
+        (CLIENT, "money", "month", FIRST): (0, 70 * calls),
+    }
+
+
+def test_each_client_has_budgets_of_its_own(connection: sa.Connection) -> None:
+    calls = [of_client(client, intent(i, DAY, reserve=200)) for i, client in enumerate("abaabc")]
+    results = decided(connection, *calls, of_client("d", intent(6)))
+
+    assert [type(results[i]) for i in range(7)] == [list, list, list, str, list, list, list]
+    assert results[6] == []
+    assert {key[0]: counts for key, counts in rows(connection).items()} == {
+        "a": (0, 400), "b": (0, 400), "c": (0, 200)
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("calls", [1, 2])
+@pytest.mark.parametrize(("amount", "fits"), [(250, True), (251, False)])
+def test_the_whole_of_a_budget_may_be_reserved(
+    connection: sa.Connection, calls: int, amount: int, fits: bool
+) -> None:
+    decided(connection, intent(9, DAY, reserve=500 - calls * 250))
+    results = decided(connection, *(intent(i, DAY, reserve=amount) for i in range(calls)))
+
+    assert isinstance(results[calls - 1], list) is fits
+
+
+def test_what_does_not_fit_leaves_the_other_budgets_as_they_were(connection: sa.Connection) -> None:
+    first, second = (Budget("tokens", "total", 1000), Budget("tokens", "month", 900))
+    decided(connection, intent(1, first, second, DAY, reserve=100))
+    before = rows(connection)
+    for calls in (1, 2):
+        results = decided(connection, *(intent(i, first, second, DAY, reserve=450) for i in range(calls)))
+        assert all("token budget (500 tokens, day): 400 tokens left" in text for text in results.values())
+        assert rows(connection) == before
+
+
+def test_a_refusal_says_what_is_left_and_what_to_do(connection: sa.Connection) -> None:
+    spent_out, cheap = Budget("tokens", "total", 10), Budget("money", "day", 20)
+    decided(connection, intent(1, spent_out, cheap, reserve=1))
+    charge(connection, CLIENT, ("tokens", "total", 0.0), -1, 25)
+    refusal = decided(connection, intent(2, spent_out, reserve=1))[0]
+    expensive = decided(connection, intent(3, cheap, reserve=3_400_000))[0]
+    unused = decided(connection, of_client("new", intent(4, cheap, reserve=21)))[0]
+
+    assert [refusal, expensive, unused] == [
+        f"You exceeded this API key's {text}. Set a smaller max_tokens, or ask the gateway's operator."
+        for text in (
+            "token budget (10 tokens, total): 0 tokens left, and this request may take 1 tokens",
+            "money budget (0.00002 dollars, day): 0.000019 dollars left, and this request may take 3.4 dollars",
+            "money budget (0.00002 dollars, day): 0.00002 dollars left, and this request may take 0.000021 dollars",
+        )
+    ]
+
+
+def test_a_charge_changes_one_budget_and_nothing_falls_below_zero(connection: sa.Connection) -> None:
+    for client in ("a", "b"):
+        decided(connection, of_client(client, intent(1, DAY, TOTAL, MONEY, reserve=100)))
+    others = rows(connection)
+    del others["a", "tokens", "day", MIDNIGHT]
+    for reserved, cost, counts in (
+        (-40, 30, (30, 60)), (5, -9, (30, 65)), (-64, 1, (31, 1)), (-1, 0, (31, 0)), (7, 0, (31, 7)), (-80, 2, (33, 0))
+    ):  # fmt: skip
+        charge(connection, "a", ("tokens", "day", MIDNIGHT), reserved, cost)
+        assert rows(connection) == {**others, ("a", "tokens", "day", MIDNIGHT): counts}
+    charge(connection, "a", ("tokens", "day", MIDNIGHT + 1), 5, 5)
+    assert len(rows(connection)) == len(others) + 1
+
+
+def call(connection: sa.Connection, client: str, number: int, reserved: str, ended: float | None) -> None:
+    values = dict.fromkeys(("request_id", "project", "model", "surface"), "x")
+    row = {"id": f"{number:032x}", "at": AT, "client": client, "reserved": reserved, "ended": ended, **values}
+    connection.execute(attempt.insert(), row)
+
+
+def test_the_end_of_a_call_gives_back_its_reservation_and_charges_its_cost(connection: sa.Connection) -> None:
+    """Once, if it ends twice; of calls that have ended, or are unknown, nothing."""
+    claims = f'[["tokens", "day", {MIDNIGHT}, 100], ["money", "month", {FIRST}, 90]]'
+    for client in ("a", "b"):
+        decided(connection, of_client(client, intent(1, DAY, MONEY, reserve=400)))
+    call(connection, "a", 1, claims, None)
+    call(connection, "b", 2, claims, None)
+    call(connection, "a", 3, claims, None)
+    call(connection, "a", 4, claims, AT)
+    call(connection, "a", 5, "", None)
+    ends = [settlement(i, tokens=10 * i, micros=i) for i in (1, 1, 2, 3, 4, 5, 6)]
+    release(connection, [*ends, settlement(3, tokens=1000)])
+
+    assert rows(connection) == {
+        ("a", "tokens", "day", MIDNIGHT): (40, 200),
+        ("a", "money", "month", FIRST): (4, 220),
+        ("b", "tokens", "day", MIDNIGHT): (20, 300),
+        ("b", "money", "month", FIRST): (2, 310),
+    }
+    release(connection, [])
+    call(connection, "a", 7, claims, None)
+    release(connection, [settlement(7, tokens=0, micros=-50)])
+    assert rows(connection)["a", "money", "month", FIRST] == (4, 130)
+
+
+@pytest.mark.parametrize(("dialect", "clients"), [("sqlite", []), ("postgresql", ["a", "b", "c"])])
+def test_budgets_are_locked_in_one_order_and_in_sqlite_not_at_all(dialect: str, clients: list[str]) -> None:
+    statements: list[sa.Select[Any]] = []
+
+    def execute(statement: Any, *_: Any) -> sa.CursorResult[Any]:
+        statements.append(statement)
+        return engine.connect().execute(sa.text("select 1"))
+
+    engine = sa.create_engine("sqlite://")
+    connection: Any = sa.create_mock_engine(f"{dialect}://", execute)
+    lock(
+        connection,
+        [of_client("free", intent(1)), structs.replace(settlement(2), reserved=False, client="ended")],
+    )
+    assert statements == []
+    calls = [of_client(client, intent(i, DAY)) for i, client in enumerate("bab")]
+    lock(connection, [*calls, structs.replace(settlement(4), client="c")])
+    texts = [
+        str(statement.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}))  # type: ignore[no-untyped-call]
+        for statement in statements
+    ]
+
+    names = ", ".join(f"'{client}'" for client in clients)
+    order = "budget.client, budget.unit, budget.period, budget.start"
+    expected = (
+        f"SELECT budget.client FROM budget WHERE budget.client IN ({names}) ORDER BY {order} FOR UPDATE"
+    )
+    assert [" ".join(text.split()) for text in texts] == [expected] * bool(clients)

@@ -1,6 +1,10 @@
 """Issued keys: created, changed, rotated and revoked."""
 
-from gateway.policy.access import ISSUED, digest
+import re
+
+from msgspec import structs
+
+from gateway.policy.access import ISSUED, ClientKey, digest
 from gateway.policy.client_rules import Rules
 from gateway.store.ledger import client_keys
 from gateway.store.ledger.tables import open_engine
@@ -45,3 +49,30 @@ def test_keys_are_listed_newest_first(url: str) -> None:
 
     assert [record.name for record in client_keys.issued(engine)] == ["newest", "newer", "old"]
     engine.dispose()
+
+
+def test_a_key_is_found_by_what_was_said_when_it_was_issued(url: str) -> None:
+    engine = open_engine(url, None)
+    key_id, key = client_keys.issue(engine, "n" * 81, Rules(streams=3), 5.0, 60.0)
+    (record,) = client_keys.issued(engine)
+    engine.dispose()
+
+    assert record == ClientKey(key_id, "n" * 80, digest(key), 5.0, 60.0, None, Rules(streams=3))
+    assert re.fullmatch("key_[0-9a-f]{12}", key_id)
+    assert re.fullmatch("sk-gw-[A-Za-z0-9_-]{43}", key), "256 random bits"
+
+
+def test_a_change_concerns_one_key(url: str) -> None:
+    engine = open_engine(url, None)
+    ids = [client_keys.issue(engine, name, Rules(), 5.0, None)[0] for name in ("ada", "bob")]
+    before = {record.id: record for record in client_keys.issued(engine)}
+    assert client_keys.change(engine, ids[0], Rules(streams=1))
+    assert client_keys.rotate(engine, ids[0])
+    assert client_keys.revoke(engine, ids[0], 9.0)
+    after = {record.id: record for record in client_keys.issued(engine)}
+    engine.dispose()
+
+    assert after[ids[1]] == before[ids[1]]
+    assert after[ids[0]] == structs.replace(
+        before[ids[0]], hash=after[ids[0]].hash, revoked=9.0, rules=Rules(streams=1)
+    )
