@@ -51,6 +51,8 @@ def mutate(folder: Path, modules: list[str]) -> None:
         "only_mutate": [f"gateway/{module}" for module in modules],
         "pytest_add_cli_args_test_selection": tests,
         "also_copy": ["tests", "config", "setup.cfg"],
+        # a change that hangs is noticed after so many times what the tests take without it
+        "timeout_multiplier": ["5"],
     }
     with (folder / "setup.cfg").open("a") as file:
         file.write("\n[mutmut]\n")

@@ -66,7 +66,8 @@ class OpenLedger:
 
     async def written(self) -> None:
         """Wait until all rows are committed: on a busy machine, calls do not wait for the last commit."""
-        await eventually(lambda: not self.ledger.waiting)
+        await eventually(lambda: not self.ledger.waiting or self.ledger.is_stuck(30))
+        assert not self.ledger.waiting, "the thread that writes has ended, or hangs"
 
     async def rows(self) -> list[Any]:
         """Return all rows, once they are committed."""
