@@ -63,7 +63,7 @@ async def test_what_was_used_counts_in_its_window_and_fades_during_the_next(
     assert [state.remaining for state in taken.states] == [remaining]
 
 
-@pytest.mark.parametrize(("back", "remaining"), [(1, 5), (59, 5), (61, 9)])
+@pytest.mark.parametrize(("back", "remaining"), [(0, 7), (1, 7), (60, 7), (61, 9)])
 async def test_use_after_the_clock_was_set_back_joins_that_of_the_newest_window(
     back: float, remaining: int
 ) -> None:
@@ -71,7 +71,7 @@ async def test_use_after_the_clock_was_set_back_joins_that_of_the_newest_window(
     counters = MemoryCounters()
     await counters.take("a", [(MINUTE, 4)], start)
     await counters.take("a", [(MINUTE, 1)], start - back)
-    taken = await counters.take("a", [(MINUTE, 0)], start - (back if back > 60 else 0))
+    taken = await counters.take("a", [(MINUTE, 0)], start + (90 if back <= 60 else -back))
 
     assert [state.remaining for state in taken.states] == [remaining]
 

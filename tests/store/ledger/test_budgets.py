@@ -156,6 +156,18 @@ def test_each_client_has_budgets_of_its_own(connection: sa.Connection) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(("clients", "updates"), [("a", 2), ("aa", 2), ("aaa", 2), ("abaab", 4)])
+def test_calls_of_a_client_that_fit_take_one_statement_for_each_budget(
+    connection: sa.Connection, clients: str, updates: int
+) -> None:
+    statements: list[str] = []
+    decided(connection, *(of_client(client, intent(0, DAY, MONEY)) for client in "ab"))
+    sa.event.listen(connection, "before_cursor_execute", lambda _, __, text, *___: statements.append(text))
+    decided(connection, *(of_client(client, intent(i, DAY, MONEY)) for i, client in enumerate(clients)))
+
+    assert [text.split()[0] for text in statements] == ["UPDATE"] * updates
+
+
 @pytest.mark.parametrize("calls", [1, 2])
 @pytest.mark.parametrize(("amount", "fits"), [(250, True), (251, False)])
 def test_the_whole_of_a_budget_may_be_reserved(
