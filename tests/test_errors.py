@@ -38,6 +38,26 @@ KEYS = (
     ("AQ.Ab8RN6abcdefghijklmnop", "****"),
     ("x?key=hush&y=1", "x?key=****&y=1"),
     ("api_key:hush is invalid", "api_key:**** is invalid"),
+    ("AIza%2Dxyz refused", "**** refused"),
+    ("taq.abcdefghijklmnop", "t****"),
+    ("an AQ.abcdefgh cut", "an **** cut"),
+    ("xsk-gw-abcd", "x****"),
+    ("gw-abcdefgh, sk-abcdefgh", "****, ****"),
+    ("Authorization: Basic dXNlcjo=", "Authorization: Basic ****"),
+    ("basic user1234", "basic ****"),
+    ("Bearer abcdef", "Bearer ****"),
+    ("access_token=hush", "access_token=****"),
+    ("client_secret=hush&x", "client_secret=****&x"),
+    ("password=hush", "password=****"),
+    ("passwd=hush", "passwd=****"),
+    ("https://me:hush@example.com/", "https://****@example.com/"),
+    ("-----BEGIN PRIVATE KEY-----\nhush\n-----END PRIVATE KEY----- x", "**** x"),
+    ('"-----BEGIN RSA PRIVATE KEY-----\nhush", x', '"****", x'),
+    ("-----BEGIN PRIVATE KEY-----\nhush", "****"),
+    ("%68%75%73%68%68%75%73%68 x", "**** x"),
+    ("sk-gw-ab%2Dcdef x", "**** x"),
+    ("eyJhbGciOiJI.eyJz x", "**** x"),
+    ("eyJhbGciOiJI.eyJz.c2ln x", "**** x"),
 )
 
 
@@ -47,7 +67,14 @@ def test_keys_are_scrubbed(text: str, scrubbed: str) -> None:
     assert json.loads(openai_error(GatewayError(text)))["error"]["message"] == scrubbed
 
 
-@pytest.mark.parametrize("text", ["AIza", "AQ.short", "a keyword", "monkey = 1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "AIza", "AQ.short", "a keyword", "monkey = 1", "faq.abcdefgh", "task-abcdefgh", "11//0abcdefgh", "keyjhbGciOiJI.eyJz",
+        "basic information", "Bearer authentication", "bearer tokens", "Bearer YOUR_API_KEY",
+        "https://example.com/me@home", "-----BEGIN PUBLIC KEY-----", "%68%75%73%68%68%75%73",
+    ],
+)  # fmt: skip
 def test_text_without_a_key_stays(text: str) -> None:
     assert scrub(text) == text
 

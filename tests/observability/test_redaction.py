@@ -19,6 +19,8 @@ KEY = "AIza" + "x" * 35
         ("bearer a b", "bearer **** b"),
         ("BASIC dXNlcg", "BASIC ****"),
         ('{"a":"bearer x"}', '{"a":"bearer ****"}'),
+        ("api_key:hush", "api_key:****"),
+        ("passwd=hush", "passwd=****"),
         ("no bearer", "no bearer"),
         ("forbearer x", "forbearer ****"),
         ("a plain text", "a plain text"),
