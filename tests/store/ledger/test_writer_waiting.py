@@ -62,6 +62,25 @@ async def test_one_call_waits_for_a_database_that_hangs_and_later_ones_do_not(
         assert [row.outcome for row in opened.rows_now()] == [None, "ok", "ok", "ok", None]
 
 
+async def test_a_call_waits_for_its_row_unless_the_database_has_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "ledger.db"
+    monkeypatch.setattr(f"{WRITER}._WAIT", FOREVER)
+    monkeypatch.setattr(f"{WRITER}._RETRY", 0.01)
+    async with opened_ledger(path) as opened:
+        await opened.ledger.begin(intent(1))
+        assert len(opened.rows_now()) == 1
+        with broken(path):
+            opened.ledger.note(settlement(1))
+            await eventually(lambda: opened.ledger.errors)
+            await opened.ledger.begin(intent(2))
+            assert opened.ledger.waiting == 2
+        await opened.written()
+        await opened.ledger.begin(intent(3))
+        assert [row.outcome for row in opened.rows_now()] == ["ok", None, None]
+
+
 async def test_a_call_that_must_be_written_waits_for_longer_than_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
