@@ -52,7 +52,7 @@ def mutated(seed: dict[str, Any], changes: Iterable[tuple[Path, Any]], without: 
             if isinstance(spot, dict) or (
                 isinstance(spot, list) and isinstance(path[-1], int) and path[-1] < len(spot)
             ):
-                spot[path[-1]] = copy.copy(value)
+                spot[path[-1]] = copy.deepcopy(value)
     return json.dumps(body).encode().replace(b'"__deep__"', b"[" * 120 + b"]" * 120)
 
 
