@@ -21,6 +21,7 @@ GatewayError            500  server_error
    ├─ UpstreamTimeout   504  upstream_timeout
    ├─ UpstreamRejected       an upstream error that the client did not cause
    ├─ UpstreamUnreachable    upstream_unreachable: no connection could be opened
+   ├─ UpstreamDropped        upstream_dropped: a pooled connection closed instead of answering
    ├─ UpstreamTruncated      upstream_incomplete: a stream ended without a finish reason
    ├─ NoUsableKey       503  no_usable_key: Google refuses every key of the pool
    └─ UnusableAnswer         upstream_unusable: an empty answer that the client did not cause
@@ -292,6 +293,15 @@ class UpstreamUnreachable(UpstreamError):
 
     code = "upstream_unreachable"
     most_attempts = 2
+
+
+class UpstreamDropped(UpstreamError):
+    """A connection that had waited in the pool closed instead of answering.
+
+    The other side had most likely closed it before the request came (RFC 9112, section 9.3.1), but may have read it.
+    """
+
+    code = "upstream_dropped"
 
 
 class UpstreamRejected(UpstreamError):

@@ -10,7 +10,14 @@ import random
 from collections.abc import Collection
 from time import monotonic
 
-from gateway.errors import GatewayError, NoUsableKey, UnusableAnswer, UpstreamError, forget_frames
+from gateway.errors import (
+    GatewayError,
+    NoUsableKey,
+    UnusableAnswer,
+    UpstreamDropped,
+    UpstreamError,
+    forget_frames,
+)
 from gateway.exchange.accounting import CallAccounting, Target
 from gateway.exchange.call_state import CallState
 from gateway.exchange.context import RequestContext
@@ -27,6 +34,8 @@ from gateway.policy.retry import Fail, RetryBudget, RetryConfig, judge
 
 _MOST_REMEDIES = 2
 """Remedies for one call."""
+_MOST_DROPPED = 2
+"""Requests that are repeated at once because a pooled connection had closed."""
 _INLINING = "json_schema"
 """The lasting remedy that inlines references, which takes time of its own."""
 
@@ -86,6 +95,8 @@ class Recovery:
         """Wait before another attempt, or raise the error for the client. Adds the error's kind to the failures."""
         failures.append(type(error))
         same = failures.count(type(error))
+        if isinstance(error, UpstreamDropped) and same <= _MOST_DROPPED:
+            return
         elsewhere, error = self._accounting.probe_pool(error, context.client, target.model, target.project)
         jitter = random.random()  # noqa: S311
         verdict = judge(

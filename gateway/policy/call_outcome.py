@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from gateway.errors import GatewayError, KeyFault, RateLimited, UpstreamError
+from gateway.errors import GatewayError, KeyFault, RateLimited, UpstreamDropped, UpstreamError
 
 
 class Ok(Struct, frozen=True):
@@ -38,7 +38,7 @@ class Broken(Struct, frozen=True):
 
 
 class Cancelled(Struct, frozen=True):
-    """The client disconnected; the call says nothing about the key."""
+    """The client disconnected, or a pooled connection had closed; the call says nothing about the key."""
 
 
 Outcome = Ok | Refused | Limited | Rejected | Broken | Cancelled
@@ -53,6 +53,8 @@ def outcome(error: GatewayError | None, tokens: int = 0) -> Outcome:
         return Ok(tokens)
     if isinstance(error, RateLimited):
         return Limited(error)
+    if isinstance(error, UpstreamDropped):
+        return Cancelled()
     if error.key_fault is not None:
         return Rejected(error.key_fault)
     return Broken() if isinstance(error, UpstreamError) else Refused(tokens)

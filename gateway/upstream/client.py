@@ -14,6 +14,7 @@ from gateway import __version__
 from gateway.config.sections import UpstreamConfig
 from gateway.errors import (
     GatewayError,
+    UpstreamDropped,
     UpstreamError,
     UpstreamTimeout,
     UpstreamTruncated,
@@ -76,6 +77,7 @@ class GeminiClient:
 
     async def __aenter__(self) -> Self:
         timeouts = self._config.timeouts
+        self._connector = Connector(Resolver(self._refuses_private))
         self._session = aiohttp.ClientSession(
             connector=Connector(self._resolver),
             # `connect` bounds name, all addresses and TLS together; pooled connections start no timer.
@@ -169,26 +171,23 @@ class GeminiClient:
     async def _send(
         self, method: str, url: URL, body: bytes | AsyncIterator[bytes] | None, headers: Mapping[str, str]
     ) -> aiohttp.ClientResponse:
-        """Return the head of an answer.
-
-        A connection that waited in the pool may have been closed by the other side meanwhile. The request was then not
-        read, and is sent again on another one (RFC 9112, section 9.3.1).
-        """
+        """Return the head of an answer. Raises UpstreamDropped if a request on a pooled connection can be repeated."""
         assert self._session is not None, "used outside its context"  # noqa: S101
-        while True:
-            try:
-                return await self._session.request(
-                    method,
-                    url,
-                    data=self._payload(body),
-                    headers=headers,
-                    proxy=self._config.proxy,
-                    # A redirect would send the key to another host.
-                    allow_redirects=False,
-                )
-            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-                if not was_reused() or not (body is None or isinstance(body, bytes)):
-                    raise
+        try:
+            return await self._session.request(
+                method,
+                url,
+                data=self._payload(body),
+                headers=headers,
+                proxy=self._config.proxy,
+                # A redirect would send the key to another host.
+                allow_redirects=False,
+            )
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+            if not was_reused() or not (body is None or isinstance(body, bytes)):
+                raise
+            self._connector.close_idle()  # the others have most likely been closed, too
+            raise UpstreamDropped("The upstream closed a connection instead of answering.") from error
 
     def _deadline(self) -> float:
         """Return when an answer that begins now must have ended."""

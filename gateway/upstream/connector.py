@@ -42,3 +42,10 @@ class Connector(aiohttp.TCPConnector):
             else:
                 self._used.add(protocol)
         return connection
+
+    def close_idle(self) -> None:
+        """Close the connections that wait for a request."""
+        for waiting in self._conns.values():
+            for protocol, _ in waiting:
+                protocol.close()
+        self._conns.clear()

@@ -32,7 +32,6 @@ BEGUN = stream(message("one ", None), message("two ", None))
 FOREVER: list[Step] = [chunk(event(message("x" * 1000, None))), pause(0.02)] * 5_000
 Leave = Callable[[RawClient], None]
 MANNERS = pytest.mark.parametrize("leave", [RawClient.leave, RawClient.reset], ids=["FIN", "RST"])
-ROW = pytest.mark.row
 
 
 async def ask(site: Site, surface: Surface) -> RawClient:
@@ -60,7 +59,7 @@ async def assert_gone(site: Site, lines: list[RequestLog], count: int = 1) -> No
     assert set(await site.outcomes()) <= {"cancelled"}
 
 
-@ROW("A29", "C06", "C08", "C10")
+@pytest.mark.row("A29", "C06", "C08", "C10")
 @MANNERS
 @pytest.mark.parametrize("surface", [*STREAMS, *UNARY])
 async def test_c06_a_client_that_leaves_before_the_first_byte_ends_the_call(
@@ -76,7 +75,7 @@ async def test_c06_a_client_that_leaves_before_the_first_byte_ends_the_call(
     await assert_gone(site, request_lines)
 
 
-@ROW("A29", "C07", "C08", "C10")
+@pytest.mark.row("A29", "C07", "C08", "C10")
 @MANNERS
 @pytest.mark.parametrize("surface", STREAMS)
 @pytest.mark.parametrize("rest", [[None], FOREVER], ids=["silent", "busy"])
@@ -104,7 +103,7 @@ LAST_BYTES = {
 }
 
 
-@ROW("A29", "C07")
+@pytest.mark.row("A29", "C07")
 @MANNERS
 @pytest.mark.parametrize("surface", [*STREAMS, NATIVE])
 async def test_a29_a_client_that_leaves_at_the_last_byte_was_served(
@@ -132,7 +131,7 @@ async def test_a29_a_client_that_leaves_at_the_last_byte_was_served(
     assert await site.outcomes() == ["ok"]
 
 
-@ROW("A29", "C09", "C10")
+@pytest.mark.row("A29", "C09", "C10")
 @MANNERS
 @pytest.mark.parametrize("surface", UNARY)
 async def test_c09_a_client_that_leaves_a_unary_call_ends_it(
@@ -150,7 +149,7 @@ async def test_c09_a_client_that_leaves_a_unary_call_ends_it(
     await assert_gone(site, request_lines)
 
 
-@ROW("A29", "C11")
+@pytest.mark.row("A29", "C11")
 @MANNERS
 @pytest.mark.parametrize("surface", [CHAT, CHAT_STREAM, MESSAGES_STREAM])
 async def test_c11_a_client_that_leaves_between_two_attempts_makes_no_other(
@@ -169,7 +168,7 @@ async def test_c11_a_client_that_leaves_between_two_attempts_makes_no_other(
     assert site.services.admission.in_progress == 0
 
 
-@ROW("A29", "C18")
+@pytest.mark.row("A29", "C18")
 @MANNERS
 @pytest.mark.parametrize("surface", UNARY)
 async def test_c18_a_client_that_leaves_while_it_sends_begins_no_call(
@@ -188,7 +187,7 @@ async def test_c18_a_client_that_leaves_while_it_sends_begins_no_call(
     assert not site.upstream.requests
 
 
-@ROW("A29")
+@pytest.mark.row("A29")
 @MANNERS
 async def test_a29_a_client_that_leaves_an_upload_ends_it(
     site: Site, leave: Leave, request_lines: list[RequestLog]
@@ -209,7 +208,7 @@ async def test_a29_a_client_that_leaves_an_upload_ends_it(
     await left(site, 0)
 
 
-@ROW("C13")
+@pytest.mark.row("C13")
 @pytest.mark.parametrize("surface", [CHAT, CHAT_STREAM, NATIVE])
 async def test_c13_a_client_that_ends_its_half_counts_as_gone(
     site: Site, surface: Surface, request_lines: list[RequestLog]
@@ -229,7 +228,7 @@ async def test_c13_a_client_that_ends_its_half_counts_as_gone(
 CROWD = 200
 
 
-@ROW("A29", "C14")
+@pytest.mark.row("A29", "C14")
 @pytest.mark.parametrize(
     ("surface", "phase"),
     [
@@ -267,7 +266,7 @@ async def test_c14_when_a_crowd_leaves_at_once_nothing_crashes(
     await assert_gone(site, request_lines, CROWD)
 
 
-@ROW("C40")
+@pytest.mark.row("C40")
 @pytest.mark.parametrize("surface", [CHAT, CHAT_STREAM, RESPONSES, MESSAGES, NATIVE])
 async def test_c40_the_same_request_twice_at_once_is_two_requests(site: Site, surface: Surface) -> None:
     await site.start()

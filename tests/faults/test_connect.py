@@ -204,7 +204,7 @@ async def test_u08_a_reset_before_the_headers_is_retried(site: Site, surface: Su
 @pytest.mark.row("U09")
 @pytest.mark.parametrize("fault", [close, reset])
 @pytest.mark.parametrize("surface", [*TRANSLATED, NATIVE])
-async def test_u09_a_reused_connection_that_closes_costs_no_attempt(
+async def test_u09_a_reused_connection_that_closes_is_repeated_at_once(
     site: Site, surface: Surface, fault: Any
 ) -> None:
     await site.start()
@@ -212,8 +212,7 @@ async def test_u09_a_reused_connection_that_closes_costs_no_attempt(
     site.upstream.queue.append([fault])
 
     assert_whole(await site.ask(surface))
-    assert await site.outcomes() == ["ok", "ok"]
-    site.resent = 1
+    assert await site.outcomes() == ["ok", "error", "ok"]
 
 
 @pytest.mark.row("U09")
@@ -225,8 +224,7 @@ async def test_u09_many_pooled_connections_close_at_once(site: Site) -> None:
 
     for reply in await asyncio.gather(*(site.ask() for _ in range(20))):
         assert_whole(reply)
-    assert set(await site.outcomes()) == {"ok"}
-    site.resent = pooled
+    assert (await site.outcomes()).count("error") <= pooled
 
 
 @pytest.mark.row("U09")

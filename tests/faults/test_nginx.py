@@ -1,8 +1,9 @@
-"""P42, P43, C46: the shipped nginx site, which reloads, whose gateway is gone, or whose HTTP/2 clients misbehave."""
+"""P42, P43, C12, C46: the shipped nginx site, which reloads, whose gateway is gone, or whose HTTP/2 clients misbehave."""
 
 import asyncio
 import json
 import signal
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -30,7 +31,7 @@ async def nginx(site: Site, serve: WatchedServe, tmp_path: Path) -> AsyncIterato
     folder = tmp_path / "nginx"
     folder.mkdir()
     running = Nginx(folder)
-    await site.start()
+    await site.start(more="stream: {keep_alive: 0.2}\n")
     await web.UnixSite(serve._runners[-1], str(running.upstream)).start()
     await running.start()
     yield running
@@ -77,6 +78,27 @@ async def test_p43_without_the_gateway_nginx_answers_json(nginx: Nginx, site: Si
     assert b"\r\nretry-after: 2" in head.lower()
     assert b"\r\ncontent-type: application/json" in head.lower()
     assert json.loads(body)["error"]["code"] == "gateway_down"
+
+
+@pytest.mark.row("C12")
+async def test_c12_a_client_that_ends_tls_only_is_gone_at_the_next_comment(
+    nginx: Nginx, site: Site, fakegem: FakeGem
+) -> None:
+    """asyncio sends a close_notify (RFC 8446, section 6.1) and keeps the connection until the other side writes.
+
+    nginx does not notice the close_notify by itself, so the gateway's comment is what tells.
+    """
+    fakegem.always = [STREAM_HEAD, chunk(FIRST), None]
+    context = ssl.create_default_context(cafile=str(nginx.folder / "fullchain.pem"))
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", nginx.tls, ssl=context, server_hostname=DOMAIN
+    )
+    writer.write(post(site.key))
+    await reader.readuntil(b"one")
+    assert site.services.admission.in_progress == 1
+    writer.close()
+
+    await eventually(lambda: not site.services.admission.in_progress)
 
 
 @pytest.mark.row("C46")
@@ -136,7 +158,7 @@ async def test_a27_an_address_has_so_many_requests_at_once(
     site: Site, serve: WatchedServe, fakegem: FakeGem, tmp_path: Path
 ) -> None:
     go_on = asyncio.Event()
-    await site.start()
+    await site.start(more="stream: {keep_alive: 0.2}\n")
     nginx = Nginx(tmp_path)
     text = nginx.file.read_text()
     assert "limit_conn gateway_addresses 256;" in text

@@ -16,7 +16,6 @@ from tests.support.surfaces import (
     RESPONSES,
 )
 
-ROW = pytest.mark.row
 HELLO = json.dumps(CHAT.body()).encode()
 SECRET = b"AIzaLmX2cVb4Ns8Tr1Yh6Pd3Gf5Jk0Zk7Qw9"
 
@@ -75,7 +74,7 @@ SMUGGLED = {
 }
 
 
-@ROW("C30")
+@pytest.mark.row("C30")
 @pytest.mark.parametrize("name", SMUGGLED)
 async def test_c30_a_request_whose_end_is_in_doubt_is_refused_and_nothing_follows(
     site: Site, name: str
@@ -91,7 +90,7 @@ async def test_c30_a_request_whose_end_is_in_doubt_is_refused_and_nothing_follow
     site.base = ""
 
 
-@ROW("C31")
+@pytest.mark.row("C31")
 @pytest.mark.parametrize("count", [10, pytest.param(10_000, marks=pytest.mark.slow)])
 async def test_c31_pipelined_requests_are_answered_in_order(site: Site, count: int) -> None:
     await site.start()
@@ -107,7 +106,7 @@ async def test_c31_pipelined_requests_are_answered_in_order(site: Site, count: i
         await sending
 
 
-@ROW("C32")
+@pytest.mark.row("C32")
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT", "BREW", "PROPFIND"])
 @pytest.mark.parametrize("path", [CHAT.path, RESPONSES.path, "/v1/models", "/healthz"])
 async def test_c32_a_method_that_a_path_does_not_have_is_a_405(site: Site, method: str, path: str) -> None:
@@ -124,7 +123,7 @@ async def test_c32_a_method_that_a_path_does_not_have_is_a_405(site: Site, metho
     assert json.loads(body)["error"]["message"]
 
 
-@ROW("C32")
+@pytest.mark.row("C32")
 async def test_c32_head_is_get_without_a_body(site: Site) -> None:
     await site.start()
     async with await RawClient.open(site.base) as client:
@@ -144,7 +143,7 @@ PATHS = [
 ]  # fmt: skip
 
 
-@ROW("C33")
+@pytest.mark.row("C33")
 @pytest.mark.parametrize("path", PATHS)
 async def test_c33_no_spelling_of_a_path_gets_around_the_key(site: Site, path: str) -> None:
     await site.start()
@@ -156,7 +155,7 @@ async def test_c33_no_spelling_of_a_path_gets_around_the_key(site: Site, path: s
     assert not site.upstream.requests
 
 
-@ROW("C34")
+@pytest.mark.row("C34")
 @pytest.mark.parametrize(
     ("data", "codes"),
     [
@@ -190,7 +189,7 @@ async def test_c34_odd_targets_and_versions_are_served_or_refused_in_json(
         assert json.loads(body)["error"]["message"]
 
 
-@ROW("C35")
+@pytest.mark.row("C35")
 @pytest.mark.parametrize(
     "data",
     [
@@ -211,7 +210,7 @@ async def test_c35_too_much_in_the_headers_is_a_4xx_without_an_echo(site: Site, 
     assert hits(body) == []
 
 
-@ROW("C35")
+@pytest.mark.row("C35")
 async def test_c35_a_long_path_is_a_4xx_without_an_echo(site: Site) -> None:
     await site.start()
     code, _, body = await status(site, b"GET /" + SECRET * 300 + b" HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -220,7 +219,7 @@ async def test_c35_a_long_path_is_a_4xx_without_an_echo(site: Site) -> None:
     assert hits(body) == []
 
 
-@ROW("C37")
+@pytest.mark.row("C37")
 @pytest.mark.parametrize(
     ("lines", "codes"),
     [
@@ -248,7 +247,7 @@ async def test_c37_a_key_counts_in_its_places_only(site: Site, lines: list[str],
         site.base = ""
 
 
-@ROW("C37")
+@pytest.mark.row("C37")
 @pytest.mark.parametrize("place", ["?key={key}", "?api_key={key}", "?access_token={key}"])
 async def test_c37_a_key_in_the_query_counts_on_google_s_api_only(site: Site, place: str) -> None:
     await site.start()
@@ -258,7 +257,7 @@ async def test_c37_a_key_in_the_query_counts_on_google_s_api_only(site: Site, pl
     assert code == 401
 
 
-@ROW("C38", "C39")
+@pytest.mark.row("C38", "C39")
 @pytest.mark.parametrize(
     "line",
     [
@@ -276,7 +275,7 @@ async def test_c38_the_body_decides_not_the_headers_about_it(site: Site, line: s
     assert json.loads(body)["choices"]
 
 
-@ROW("C24")
+@pytest.mark.row("C24")
 @pytest.mark.parametrize("surface", [CHAT, RESPONSES, MESSAGES], ids=lambda surface: surface.name)
 async def test_c24_of_a_key_that_occurs_twice_the_last_counts_everywhere(site: Site, surface: Any) -> None:
     await site.start()
@@ -288,7 +287,7 @@ async def test_c24_of_a_key_that_occurs_twice_the_last_counts_everywhere(site: S
     assert {row.model for row in site.rows()} == {"gemini-2.5-flash"}
 
 
-@ROW("C21")
+@pytest.mark.row("C21")
 @pytest.mark.parametrize("surface", [CHAT, RESPONSES, MESSAGES], ids=lambda surface: surface.name)
 @pytest.mark.parametrize("count", [60, pytest.param(3_000, marks=pytest.mark.slow)])
 async def test_c21_spoilt_json_is_refused_or_means_something_else(
@@ -315,7 +314,7 @@ async def test_c21_spoilt_json_is_refused_or_means_something_else(
             json.loads(body)
 
 
-@ROW("C41")
+@pytest.mark.row("C41")
 @pytest.mark.parametrize(
     "value", ["x" * 8000, "a b", '{"a":1}', "a\tb", "é", "'; DROP TABLE x", "../../x", "<b>", "%0d%0aX: y"]
 )
@@ -327,7 +326,7 @@ async def test_c41_a_hostile_request_id_is_replaced(site: Site, value: str) -> N
     assert headers["x-request-id"].startswith("req_")
 
 
-@ROW("C44")
+@pytest.mark.row("C44")
 @pytest.mark.parametrize("count", [150, pytest.param(20_000, marks=pytest.mark.slow)])
 async def test_c44_noise_is_refused_and_hardly_logged(
     site: Site, count: int, capfd: pytest.CaptureFixture[str]
@@ -349,7 +348,7 @@ async def test_c44_noise_is_refused_and_hardly_logged(
     assert len("".join(capfd.readouterr())) < 50 * count
 
 
-@ROW("C17")
+@pytest.mark.row("C17")
 @pytest.mark.parametrize("surface", [CHAT, RESPONSES, MESSAGES], ids=lambda surface: surface.name)
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "gzip, gzip", "compress", "nonsense"])
 async def test_c17_a_body_that_is_not_in_its_encoding_is_a_415(
@@ -363,7 +362,7 @@ async def test_c17_a_body_that_is_not_in_its_encoding_is_a_415(
     assert not site.upstream.requests
 
 
-@ROW("C47")
+@pytest.mark.row("C47")
 @pytest.mark.parametrize(
     "origin", ["https://evil.example", "null", "https://chat.example.evil", "HTTPS://CHAT.EXAMPLE"]
 )
@@ -380,7 +379,7 @@ async def test_c47_a_restricted_gateway_grants_nothing_to_other_origins(site: Si
         assert "access-control-allow-credentials" not in headers
 
 
-@ROW("C45")
+@pytest.mark.row("C45")
 async def test_c45_an_upgrade_is_not_made(site: Site) -> None:
     await site.start()
     for name in ("websocket", "h2c"):

@@ -12,7 +12,7 @@ import json
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -83,18 +83,26 @@ def marks() -> dict[str, list[str]]:
     return dict(tests)
 
 
-def _marks_of(tree: ast.AST, place: str) -> Iterator[tuple[str, str]]:
-    """Yield test and row id of each mark on a function, its parameters included. Raises TypeError for other ids."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.ClassDef):
-            yield from _marks_of(ast.Module(node.body, []), f"{place}::{node.name}")
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            for call in (n for decorator in node.decorator_list for n in ast.walk(decorator)):
+def _marks_of(
+    tree: ast.Module | ast.ClassDef, place: str, outer: Sequence[ast.expr] = ()
+) -> Iterator[tuple[str, str]]:
+    """Yield test and row id of each mark on a function, its parameters, or by `pytestmark` its module or class.
+
+    Raises TypeError for ids that are no plain strings.
+    """
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark":
+            outer = [*outer, node.value]
+        elif isinstance(node, ast.ClassDef):
+            yield from _marks_of(node, f"{place}::{node.name}", outer)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test"):
+            test = f"{place}::{node.name}"
+            for call in (n for mark in (*outer, *node.decorator_list) for n in ast.walk(mark)):
                 if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("mark.row"):
                     for argument in call.args:
                         if not (isinstance(argument, ast.Constant) and isinstance(argument.value, str)):
-                            raise TypeError(f"{place}::{node.name}: the ids of a row are plain strings")
-                        yield f"{place}::{node.name}", argument.value
+                            raise TypeError(f"{test}: the ids of a row are plain strings")
+                        yield test, argument.value
 
 
 class Results:

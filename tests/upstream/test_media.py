@@ -200,7 +200,7 @@ async def test_types_that_gemini_reads(server: Server, kind: str, body: bytes, e
 # The check of URLs alone.
 
 
-@pytest.mark.row("S22")
+@pytest.mark.row("S22", "C29")
 async def test_the_check_of_urls_refuses_every_spelling_before_a_socket_is_made() -> None:
     asked: list[str] = []
 

@@ -2,12 +2,21 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from time import time
 
 from aiohttp import web
 from multidict import CIMultiDict
 
-from gateway.errors import GatewayError, NotFound, Unauthorized, UpstreamError, of_cancellation, scrub
+from gateway.errors import (
+    GatewayError,
+    NotFound,
+    Unauthorized,
+    UpstreamDropped,
+    UpstreamError,
+    of_cancellation,
+    scrub,
+)
 from gateway.exchange.accounting import Target
 from gateway.exchange.attempt import Attempt
 from gateway.exchange.context import RequestContext
@@ -98,6 +107,9 @@ class Native(Plugin):
         target = Target(call.model, call.cost, affinity, call.project, price_factor=call.price_factor)
         relay = Relay(request)
         try:
+            with suppress(UpstreamDropped):  # then it is sent once more
+                async with self.services.exchange.attempt(context, target) as attempt:
+                    return await self._relay(request, path, context, call, attempt, relay)
             async with self.services.exchange.attempt(context, target) as attempt:
                 return await self._relay(request, path, context, call, attempt, relay)
         except GatewayError as error:
