@@ -200,7 +200,10 @@ def page() -> str:
 
 
 def _links(tests: list[str]) -> str:
-    return "<br>".join(f"[{test.rpartition('::')[2]}](../{test.partition('::')[0]})" for test in tests)
+    """Return links to the first tests, and how many there are besides."""
+    links = [f"[{test.rpartition('::')[2]}](../{test.partition('::')[0]})" for test in tests[:_MOST_LINKS]]
+    more = len(tests) - len(links)
+    return "<br>".join(links) + (f"<br>and {more} more" if more else "")
 
 
 _INTRODUCTION = """# Reliability
@@ -214,6 +217,7 @@ answer, that the next request succeeds, that descriptors, tasks, places and leas
 that no secret is in log, answers or ledger, and that the ledger has one row for each upstream call.
 """
 
+_MOST_LINKS = 3
 _NOT_COVERED = (
     "- Google itself: all rows run on an upstream of the tests.",
     "- Loss, delay and reordering of packets: the tests' machine has no control of its network interfaces.",
