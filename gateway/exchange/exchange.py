@@ -121,7 +121,7 @@ class Exchange:
                     error.param = None  # a field of Google's request, which the client has not seen
                 await self._recovery.pause(error, failures, context, target)
                 continue
-            self._recovery.answered(report, model)
+            self._recovery.answered(context, model)
             return answer
 
     def attempt(self, context: RequestContext, target: Target) -> Attempt:

@@ -22,12 +22,12 @@ from gateway.exchange.accounting import CallAccounting, Target
 from gateway.exchange.call_state import CallState
 from gateway.exchange.context import RequestContext
 from gateway.exchange.offload import offload
-from gateway.exchange.report import ExchangeReport
 from gateway.gemini import remedies
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.remedies import Remedy
 from gateway.gemini.schema_references import SchemaTooLarge
 from gateway.gemini.wire import GenerateContentRequest
+from gateway.policy.bounded import BoundedMapping
 from gateway.policy.fallback import ModelBreaker, passes_on
 from gateway.policy.learned_refusals import LearnedRefusals
 from gateway.policy.retry import Fail, RetryBudget, RetryConfig, judge
@@ -36,18 +36,25 @@ _MOST_REMEDIES = 2
 """Remedies for one call."""
 _MOST_DROPPED = 2
 """Requests that are repeated at once because a pooled connection had closed."""
+_MAX_CLIENTS = 10_000
+"""Retry budgets. Keys are chosen by clients where clients with a Gemini key of their own are served."""
 _INLINING = "json_schema"
 """The lasting remedy that inlines references, which takes time of its own."""
 
 
 class Recovery:
-    """Retries, remedies and fallbacks. All calls share the retry budget and the learned refusals."""
+    """Retries, remedies and fallbacks.
+
+    Each client has a retry budget and breakers of models of its own: a client can make Google fail, with a prompt that
+    ends in a 500 for instance.
+    """
 
     def __init__(self, config: RetryConfig, accounting: CallAccounting, *, strict: bool) -> None:
         self._config = config
         self._accounting = accounting
         self._strict = strict
-        self._budget = RetryBudget()
+        self._budgets: BoundedMapping[str, RetryBudget] = BoundedMapping(_MAX_CLIENTS)
+        """Of clients whose calls have failed."""
         self._refusals = LearnedRefusals()
         self._breaker = ModelBreaker()
 
@@ -63,7 +70,8 @@ class Recovery:
 
     async def begin(self, state: CallState) -> None:
         """Skip models that have failed repeatedly, while the fallback plan has others."""
-        while self._breaker.cooling_down(state.call.model, monotonic()):
+        client = state.context.client.scope
+        while self._breaker.cooling_down(client, state.call.model, monotonic()):
             if not await self._fall_back(state, "cooling_down"):
                 break
 
@@ -99,9 +107,8 @@ class Recovery:
             return
         elsewhere, error = self._accounting.probe_pool(error, context.client, target.model, target.project)
         jitter = random.random()  # noqa: S311
-        verdict = judge(
-            error, len(failures), self._budget, self._config, jitter, same=same, elsewhere=elsewhere
-        )
+        budget = self._budgets.setdefault(context.client.scope, RetryBudget())
+        verdict = judge(error, len(failures), budget, self._config, jitter, same=same, elsewhere=elsewhere)
         if isinstance(verdict, Fail):
             try:
                 raise verdict.error
@@ -109,16 +116,19 @@ class Recovery:
                 del error, verdict  # the error's traceback refers to them
         await asyncio.sleep(verdict.after)
 
-    def answered(self, report: ExchangeReport, model: str) -> None:
+    def answered(self, context: RequestContext, model: str) -> None:
         """Note that a call was answered."""
-        report.upstream_status = 200
-        self._budget.earn()
-        self._breaker.succeeded(model)
+        context.report.upstream_status = 200
+        client = context.client.scope
+        budget = self._budgets.get(client)
+        if budget is not None:  # another one is full
+            budget.earn()
+        self._breaker.succeeded(client, model)
 
     def succeeded(self, state: CallState) -> None:
         """Note that a call was answered. Its remedies have worked, so they are remembered."""
         model = state.call.model
-        self.answered(state.report, model)
+        self.answered(state.context, model)
         if state.reader.unknown_reason:
             state.report.unknown_reason = state.reader.unknown_reason
         for feature in state.remedies:
@@ -133,7 +143,7 @@ class Recovery:
         if state.choice.fallbacks is None or not passes_on(error):
             return False
         if isinstance(error, UpstreamError) and not isinstance(error, NoUsableKey):
-            self._breaker.failed(state.call.model, monotonic())
+            self._breaker.failed(state.context.client.scope, state.call.model, monotonic())
         if not await self._fall_back(state, error.code):
             return False
         await self.begin(state)

@@ -20,8 +20,8 @@ _FAILURES = 3
 """Failed requests in a row before a model that has fallbacks is not called for a while."""
 _OPEN_FIRST, _OPEN_LONGEST = 1.0, 60.0
 """Seconds for which a model's breaker opens: the first time, and at most."""
-_MAX_MODELS = 1000
-"""Model names are chosen by clients."""
+_MAX_BREAKERS = 10_000
+"""Model names, and keys of Gemini, are chosen by clients."""
 
 
 def passes_on(error: GatewayError) -> bool:
@@ -40,24 +40,28 @@ def passes_on(error: GatewayError) -> bool:
 
 
 class ModelBreaker:
-    """Circuit breakers by model: a failing model that has fallbacks is called now and then, not for every request."""
+    """Circuit breakers by client and model.
+
+    A failing model that has fallbacks is called now and then, not for every request. Each client learns from its own
+    requests only: it may have caused the failures.
+    """
 
     def __init__(self) -> None:
-        self._breakers: BoundedMapping[str, Breaker] = BoundedMapping(_MAX_MODELS)
+        self._breakers: BoundedMapping[tuple[str, str], Breaker] = BoundedMapping(_MAX_BREAKERS)
 
-    def cooling_down(self, model: str, now: float) -> bool:
-        """Return whether the model is to be skipped."""
-        breaker = self._breakers.get(model)
+    def cooling_down(self, client: str, model: str, now: float) -> bool:
+        """Return whether the model is to be skipped for a client."""
+        breaker = self._breakers.get((client, model))
         return breaker is not None and breaker.is_open(now)
 
-    def failed(self, model: str, now: float) -> None:
+    def failed(self, client: str, model: str, now: float) -> None:
         """Record that all attempts of one request failed because of the model or of Google."""
-        breaker = self._breakers.get(model)
+        breaker = self._breakers.get((client, model))
         if breaker is None:
-            breaker = self._breakers[model] = Breaker(_FAILURES, _OPEN_FIRST, _OPEN_LONGEST)
+            breaker = self._breakers[client, model] = Breaker(_FAILURES, _OPEN_FIRST, _OPEN_LONGEST)
         breaker.failed(now)
 
-    def succeeded(self, model: str) -> None:
+    def succeeded(self, client: str, model: str) -> None:
         """Record that the model answered."""
         if self._breakers:
-            self._breakers.pop(model, None)
+            self._breakers.pop((client, model), None)

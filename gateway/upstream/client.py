@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from time import monotonic
 from types import TracebackType
@@ -22,6 +23,7 @@ from gateway.errors import (
 )
 from gateway.gemini import errors as failure
 from gateway.gemini.call import GeminiCall
+from gateway.gemini.large_error import shortened
 from gateway.policy.memory import MemoryHold
 from gateway.policy.ssrf import is_private_name
 from gateway.upstream.connector import Connector, was_reused
@@ -166,7 +168,7 @@ class GeminiClient:
         if response.status == 200 and response.content_type in _KNOWN_TYPES:
             return response
         async with response:
-            raise await _refusal(response)
+            raise await _refusal(response, self._deadline())
 
     async def _send(
         self, method: str, url: URL, body: bytes | AsyncIterator[bytes] | None, headers: Mapping[str, str]
@@ -228,6 +230,10 @@ class Forwarded(Incoming):
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
 
+    async def refusal(self) -> bytes:
+        """Return the body of an error. One that is larger than 256 KiB is replaced by its first words."""
+        return await _error_body(self._response, self._until)
+
     async def whole(self) -> bytes:
         """Return the rest of the body. Raises UpstreamError if it is larger than 256 KiB."""
         with _converted_errors():
@@ -247,7 +253,7 @@ def _unsent(error: Exception) -> GatewayError:
     return result
 
 
-async def _refusal(response: aiohttp.ClientResponse) -> GatewayError:
+async def _refusal(response: aiohttp.ClientResponse, until: float) -> GatewayError:
     """Return the error for an answer that is not a usable 200."""
     status = response.status
     if status < 400:
@@ -256,7 +262,22 @@ async def _refusal(response: aiohttp.ClientResponse) -> GatewayError:
             code="upstream_bad_response",
             upstream_status=status,
         )
-    return failure.from_response(status, await _read(response, _MAX_ERROR_BODY), response.headers)
+    return failure.from_response(status, await _error_body(response, until), response.headers)
+
+
+async def _error_body(response: aiohttp.ClientResponse, until: float) -> bytes:
+    """Return the body of an error, as far as it arrives in time.
+
+    A body above the bound is replaced by its first words. Google repeats what a client wrote, so a client decides how
+    large it is: the status alone says whether the client or Google is at fault.
+    """
+    pieces, size = [], 0
+    with suppress(aiohttp.ClientError, OSError):  # TimeoutError is an OSError
+        while size <= _MAX_ERROR_BODY and monotonic() <= until and (data := await response.content.readany()):
+            pieces.append(data)
+            size += len(data)
+    body = b"".join(pieces)
+    return body if size <= _MAX_ERROR_BODY else shortened(response.status, body)
 
 
 async def _read(

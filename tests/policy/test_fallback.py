@@ -22,25 +22,35 @@ def test_how_long_a_model_is_skipped() -> None:
     seconds = []
     now = 0.0
     for _ in range(12):
-        breaker.failed("m", now)
+        breaker.failed("eve", "m", now)
         begin = now
-        while breaker.cooling_down("m", now):
+        while breaker.cooling_down("eve", "m", now):
             now += 0.5
         seconds.append(now - begin)
     assert seconds == [0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60, 60]
-    breaker.succeeded("m")
-    breaker.failed("m", now)
-    assert not breaker.cooling_down("m", now)
+    breaker.succeeded("eve", "m")
+    breaker.failed("eve", "m", now)
+    assert not breaker.cooling_down("eve", "m", now)
 
 
-def test_a_thousand_models_are_remembered() -> None:
+def test_one_client_s_failures_skip_no_model_for_another() -> None:
     breaker = ModelBreaker()
-    for i in range(1001):
-        for _ in range(3):
-            breaker.failed(f"gemini-{i}", 0.0)
+    for _ in range(9):
+        breaker.failed("eve", "m", 0.0)
+    breaker.succeeded("ada", "m")
 
-    assert not breaker.cooling_down("gemini-0", 0.0)
-    assert breaker.cooling_down("gemini-1", 0.0)
+    assert breaker.cooling_down("eve", "m", 0.5)
+    assert not breaker.cooling_down("ada", "m", 0.5)
+
+
+def test_ten_thousand_models_are_remembered() -> None:
+    breaker = ModelBreaker()
+    for i in range(10_001):
+        for _ in range(3):
+            breaker.failed("eve", f"gemini-{i}", 0.0)
+
+    assert not breaker.cooling_down("eve", "gemini-0", 0.0)
+    assert breaker.cooling_down("eve", "gemini-1", 0.0)
 
 
 @pytest.mark.parametrize(

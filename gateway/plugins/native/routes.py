@@ -143,7 +143,7 @@ class Native(Plugin):
                     code="upstream_bad_response",
                 )
             if answer.status >= 400:
-                return _refusal(answer, await answer.whole(), issued=bool(context.client.id))
+                return _refusal(answer, await answer.refusal(), issued=bool(context.client.id))
             if call.deletes:
                 await owners.forget(scope, call.deletes, time())
             if UPLOAD_URL in answer.headers:
