@@ -4,7 +4,7 @@ The kinds of prices are those of https://ai.google.dev/gemini-api/docs/pricing.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Annotated, Any
 
@@ -55,10 +55,10 @@ class Prices:
         self.version = version
         self._rows = dict(rows)
         self._by_model: BoundedMapping[str, Price] = BoundedMapping(_MAX_MODELS)
-        self._dearest = max(rows.values(), key=lambda row: (row.output, row.input), default=Price())
+        self._dearest = _dearest(list(rows.values()))
 
     def of(self, model: str) -> Price:
-        """Return the price of a model. An unknown model has the highest price, so that no budget is bypassed."""
+        """Return the price of a model. An unknown model has the highest price of each kind: no budget is bypassed."""
         price = self._by_model.get(model)
         if price is None:
             rows = [row for pattern, row in self._rows.items() if fnmatchcase(model, pattern)]
@@ -104,6 +104,33 @@ class Prices:
         if most.searches:
             micros += 1000 * (most.searches * (price.search or 0.0) + (price.grounded or 0.0))
         return as_count(math.ceil(micros - 1e-9))
+
+
+def _dearest(rows: Sequence[Price]) -> Price:
+    """Return the highest price of each kind among the rows with a price of input.
+
+    Rows without one are of models that are free, or that are paid by the picture.
+    """
+    paid = [row for row in rows if row.input] or rows
+    if not paid:
+        return Price()
+    long = [row for row in paid if row.over is not None]
+    input_over = max([row.input for row in paid] + [row.input_over or 0.0 for row in long])
+    output_over = max([row.output for row in paid] + [row.output_over or 0.0 for row in long])
+    cached = max(_either(row.cached, row.input) for row in paid)
+    return Price(
+        max(row.input for row in paid),
+        max(row.output for row in paid),
+        cached=cached,
+        audio=max([input_over] + [row.audio or 0.0 for row in paid]),
+        image_output=max([output_over] + [row.image_output or 0.0 for row in paid]),
+        search=max(row.search or 0.0 for row in paid),
+        grounded=max(row.grounded or 0.0 for row in paid),
+        over=min((row.over for row in long if row.over is not None), default=None),
+        input_over=input_over,
+        output_over=output_over,
+        cached_over=max([cached] + [_either(row.cached_over, row.input_over or 0.0) for row in long]),
+    )
 
 
 def _either(first: float | None, second: float) -> float:

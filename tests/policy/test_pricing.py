@@ -56,6 +56,54 @@ def test_an_unknown_model_has_the_highest_price() -> None:
     assert [prices.of(name).output for name in ("cheap", "dearer", "dearest", "unknown")] == [1, 9, 10, 10]
 
 
+@pytest.mark.row("A7")
+def test_a07_an_unknown_model_has_the_highest_price_of_each_kind() -> None:
+    rows = {
+        "text": Price(3, 9, cached=0.5, search=14, over=200, input_over=4, cached_over=0.9),
+        "old": Price(1, 8, audio=7, grounded=35, over=100, output_over=18),
+        "tts": Price(2, 20),
+        "drawing": Price(1, 2, image_output=120),
+        "by the picture": Price(0, 500),
+        "free": Price(),
+    }
+
+    assert Prices("v", rows).of("unknown") == Price(
+        3, 20, cached=2, audio=7, image_output=120, search=14, grounded=35,
+        over=100, input_over=4, output_over=20, cached_over=2,
+    )  # fmt: skip
+    assert Prices("v", {"by the picture": Price(0, 500)}).of("unknown").output == 500
+
+
+_DOLLARS = st.floats(0.01, 100)
+
+
+@pytest.mark.row("A7")
+@given(
+    st.lists(
+        st.builds(
+            Price, _DOLLARS, _DOLLARS, cached=st.none() | _DOLLARS, audio=st.none() | _DOLLARS,
+            image_output=st.none() | _DOLLARS, search=st.none() | _DOLLARS, grounded=st.none() | _DOLLARS,
+            over=st.none() | st.integers(1, 100), input_over=st.none() | _DOLLARS, output_over=st.none() | _DOLLARS,
+            cached_over=st.none() | _DOLLARS,
+        ),
+        min_size=1, max_size=5,
+    ),
+    st.integers(0, 200), st.integers(0, 200), st.integers(0, 50), st.integers(0, 50), st.integers(0, 2),
+)  # fmt: skip
+def test_a07_no_row_makes_a_call_dearer_than_the_price_of_an_unknown_model(
+    rows: list[Price], prompt: int, completion: int, cached: int, audio: int, searches: int
+) -> None:
+    spent = TokenCounts(
+        prompt=prompt, completion=completion, cached=min(cached, prompt), prompt_audio=min(audio, prompt),
+        completion_image=completion // 3, searches=searches,
+    )  # fmt: skip
+    prices = Prices("v", {f"m{i}": row for i, row in enumerate(rows)})
+
+    for i in range(len(rows)):
+        assert prices.micros(f"m{i}", spent) <= prices.micros("unknown", spent)
+        assert prices.ceiling(f"m{i}", spent) <= prices.ceiling("unknown", spent)
+
+
 @given(st.lists(st.tuples(*[st.one_of(st.none(), st.integers(-(2**70), 2**70))] * 5), max_size=20))
 def test_no_usage_lowers_a_total_or_a_cost(calls: list[tuple[int | None, ...]]) -> None:
     prices = Prices("v", {"*": Price(input=1, output=2, cached=0.1, audio=3)})
