@@ -5,7 +5,7 @@ here count code points, as OpenAI's `url_citation` does.
 """
 
 from collections.abc import Iterable, Iterator
-from itertools import accumulate
+from itertools import accumulate, islice
 from urllib.parse import urlsplit
 
 import msgspec
@@ -29,6 +29,17 @@ _CONTINUATION = bytes(range(0x80, 0xC0))
 """UTF-8's bytes that continue a character (RFC 3629, section 3)."""
 
 
+_MOST_CITATIONS = 1000
+"""Citations of one candidate. Google's answers have tens; each costs 1 KB and more in an answer, and an upstream can
+ask for 1,000 of them in 4 KB, because a support names its sources by number."""
+_MOST_OF_SUPPORT = 50
+"""Sources of one support that are cited."""
+_REPEATED = 20
+"""Times that each citation may come, on average."""
+_MOST_NAMED = 512 * 1024
+"""Characters of the URLs and titles of all citations: each citation repeats those of its source."""
+
+
 class Citation(Struct, frozen=True, gc=False):
     """A source and the code points of the text that it supports, the end exclusive; 0, 0 for none in particular."""
 
@@ -49,26 +60,83 @@ def searches(metadata: Iterable[Raw]) -> int:
     return len(queries - {""})
 
 
-def of_grounding(metadata: GroundingMetadata, offsets: "Offsets") -> list[Citation]:
-    """Return a citation for each pair of support and source, in their order."""
-    sources = [_source(chunk) for chunk in metadata.grounding_chunks or ()]
-    if not metadata.grounding_supports:
-        return [Citation(0, 0, *source) for source in dict.fromkeys(sources) if source is not None]
-    citations: list[Citation] = []
-    for support in metadata.grounding_supports:
-        start, end = offsets.of(support.segment)
-        cited = _cited(support.grounding_chunk_indices or (), sources)
-        citations += [Citation(start, end, *source) for source in cited]
-    return citations
+class Citations:
+    """Different citations of one candidate, in order, up to a bound of their number and size."""
+
+    def __init__(self, offsets: "Offsets", most: int = _MOST_CITATIONS) -> None:
+        self._offsets = offsets
+        self._most = most
+        self._named = self._read = 0
+        self._citations: dict[Citation, None] = {}
+        self.left_out = 0
+        """Citations above a bound, repetitions included."""
+
+    @property
+    def all(self) -> list[Citation]:
+        """The citations."""
+        return list(self._citations)
+
+    def add_grounding(self, metadata: GroundingMetadata) -> None:
+        """Add a citation for each pair of support and source, in their order."""
+        sources = [_source(chunk) for chunk in metadata.grounding_chunks or ()]
+        if not metadata.grounding_supports:
+            for source in sources:
+                if source is not None:
+                    self._add(0, 0, source)
+            return
+        for support in metadata.grounding_supports:
+            indices = support.grounding_chunk_indices or ()
+            if self._is_full:
+                self.left_out += len(indices)
+                continue
+            start, end = self._offsets.of(support.segment)
+            for source in _cited(islice(indices, _MOST_OF_SUPPORT), sources):
+                self._add(start, end, source)
+            self.left_out += max(0, len(indices) - _MOST_OF_SUPPORT)
+
+    def add_recitation(self, metadata: CitationMetadata) -> None:
+        """Add the citations of recited text. The unit of their offsets is not documented; bytes are assumed."""
+        for source in metadata.citation_sources or ():
+            if not source.uri:
+                continue
+            if self._is_full:
+                self.left_out += 1
+                continue
+            self._add(
+                *self._offsets.of(Segment(source.start_index, source.end_index)), (_quoted(source.uri), "")
+            )
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._citations) >= self._most or self._read >= self._most * _REPEATED
+
+    def _add(self, start: int, end: int, source: tuple[str, str]) -> None:
+        self._read += 1
+        citation = Citation(start, end, *source)
+        if citation in self._citations:
+            return
+        size = len(citation.url) + len(citation.title)
+        if self._is_full or self._named + size > _MOST_NAMED:
+            self.left_out += 1
+            return
+        self._named += size
+        self._citations[citation] = None
+
+
+def of_grounding(
+    metadata: GroundingMetadata, offsets: "Offsets", most: int = _MOST_CITATIONS
+) -> list[Citation]:
+    """Return the different citations of grounding metadata."""
+    citations = Citations(offsets, most)
+    citations.add_grounding(metadata)
+    return citations.all
 
 
 def of_recitation(metadata: CitationMetadata, offsets: "Offsets") -> list[Citation]:
-    """Return the citations of recited text. The unit of their offsets is not documented; bytes are assumed."""
-    return [
-        Citation(*offsets.of(Segment(source.start_index, source.end_index)), _quoted(source.uri), "")
-        for source in metadata.citation_sources or ()
-        if source.uri
-    ]
+    """Return the different citations of recited text."""
+    citations = Citations(offsets)
+    citations.add_recitation(metadata)
+    return citations.all
 
 
 def _source(chunk: GroundingChunk) -> tuple[str, str] | None:

@@ -6,11 +6,12 @@ https://ai.google.dev/api/generate-content#v1beta.GenerateContentResponse.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import groupby
 
 import msgspec
 
-from gateway.errors import UnusableAnswer, UpstreamTruncated
+from gateway.errors import UnusableAnswer, UpstreamError, UpstreamTruncated
 from gateway.gemini.call_names import NO_CALLS, CallRules
 from gateway.gemini.errors import from_status
 from gateway.gemini.events import (
@@ -27,7 +28,8 @@ from gateway.gemini.events import (
     TurnEnded,
     TurnStarted,
 )
-from gateway.gemini.grounding import Citation, Offsets, of_grounding, of_recitation, searches
+from gateway.gemini.grounding import Citations as CitationList
+from gateway.gemini.grounding import Offsets, searches
 from gateway.gemini.thought_signatures import SignatureKeys, Signed
 from gateway.gemini.usage import NO_USAGE, TokenCounts, is_whole, merge, token_counts
 from gateway.gemini.wire import (
@@ -101,6 +103,12 @@ _MODEL_NAME = re.compile(r"(?:models/)?([\w.@:/-]{1,128})", re.ASCII)
 """A name that may stand in a header: Google's words go to the client there."""
 
 
+_MANY_PARTS = 256
+"""Parts of one message from which on neighbouring texts are joined, so that they are not an event each."""
+_MOST_PARTS = 10_000
+"""Parts of one message after that. A whole answer of Google's has at most 65,536 tokens
+(https://ai.google.dev/gemini-api/docs/models)."""
+
 MOST_CANDIDATES = 8
 """Gemini's limit of candidateCount (https://ai.google.dev/api/generate-content#generationconfig)."""
 
@@ -162,6 +170,8 @@ class TurnReader:
         self._most = most
         self.unknown_reason = ""
         """A finish reason that this version does not know, which is `stop` for the client."""
+        self.citations_left_out = 0
+        """Citations that the client does not get, because there are too many."""
         self.begun = False
         """Whether a chunk of the answer has arrived."""
         self._ends_counted = False
@@ -218,7 +228,9 @@ class TurnReader:
         events: list[Event] = []
         for index, state in sorted(self._candidates.items()):
             if state.grounding or state.citations or state.url_context:
-                events.append(_citations(index, state))
+                cited, left_out = _citations(index, state)
+                self.citations_left_out += left_out
+                events.append(cited)
             events.append(self._finish(index, state))
         return [*events, self._ended()]
 
@@ -282,7 +294,8 @@ class TurnReader:
         if state is None:
             state = self._candidates[index] = _CandidateState()
         if candidate.content is not None:
-            for part in candidate.content.parts or ():
+            parts = candidate.content.parts or ()
+            for part in parts if len(parts) <= _MANY_PARTS else _joined(parts):
                 if part.text and not part.thought and part.thought_signature is None:  # most parts are this
                     state.has_content = True
                     state.texts.append(part.text)
@@ -380,19 +393,47 @@ def _attach(candidate: Candidate, index: int, events: list[Event]) -> None:
         events.append(TextDelta(index, "", candidate.logprobs_result))
 
 
-def _citations(index: int, state: _CandidateState) -> Citations:
-    """Return all citations of the whole text, with the longest of the grounding metadata that chunks brought."""
-    offsets = Offsets("".join(state.texts))
-    citations: list[Citation] = []
+def _citations(index: int, state: _CandidateState) -> tuple[Citations, int]:
+    """Return the citations of the whole text, with the longest of the grounding metadata that chunks brought.
+
+    The second value is the number of citations that were left out.
+    """
+    citations = CitationList(Offsets("".join(state.texts)))
     for raw in state.grounding:
         try:
-            citations += of_grounding(decode_grounding(raw), offsets)
+            citations.add_grounding(decode_grounding(raw))
         except (msgspec.DecodeError, RecursionError):
             continue  # an unknown shape costs the annotations, not the answer
     for metadata in state.citations:
-        citations += of_recitation(metadata, offsets)
+        citations.add_recitation(metadata)
     longest = max(state.grounding, key=len, default=NO_JSON)
-    return Citations(index, list(dict.fromkeys(citations)), longest, state.url_context)
+    return Citations(index, citations.all, longest, state.url_context), citations.left_out
+
+
+def _joined(parts: Sequence[Part]) -> list[Part]:
+    """Return the parts of a large message with neighbouring texts, or thoughts, as one part.
+
+    Raises UpstreamError for more parts than an answer of Google's can have.
+    """
+    result: list[Part] = []
+    for kind, group in groupby(parts, _kind):
+        if kind is None:
+            result += group
+        else:
+            text = "".join([part.text or "" for part in group])
+            result.append(Part(text=text, thought=kind == "thought" or None))
+        if len(result) > _MOST_PARTS:
+            raise UpstreamError(
+                f"The upstream sent an answer of more than {_MOST_PARTS} parts.", code="upstream_bad_response"
+            )
+    return result
+
+
+def _kind(part: Part) -> str | None:
+    """Return `text` or `thought` for a part that can be joined with its neighbour of the same kind."""
+    if part.text is None or part.thought_signature is not None:
+        return None
+    return "thought" if part.thought else "text"
 
 
 def _compact(args: msgspec.Raw) -> str:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from gateway.gemini.grounding import Citation, Offsets, of_grounding, of_recitation, searches
+from gateway.gemini.grounding import Citation, Citations, Offsets, of_grounding, of_recitation, searches
 from gateway.gemini.wire import CitationMetadata, GroundingMetadata, Segment
 
 TEXT = "Zürich is sunny. Oslo is not."
@@ -118,7 +118,7 @@ def test_a04_thousands_of_supports_read_the_text_once() -> None:
     text = "é" * 1_000_000
     supports = [support(i * 90, i * 90 + 2, 0) for i in range(20_000)]
     began = time.thread_time()
-    citations = of_grounding(grounding(supports), Offsets(text))
+    citations = of_grounding(grounding(supports), Offsets(text), most=20_000)
 
     assert citations[100].start == 4500
     assert len(citations) == 20_000
@@ -128,9 +128,49 @@ def test_a04_thousands_of_supports_read_the_text_once() -> None:
 @pytest.mark.row("A4")
 def test_a04_segments_that_are_nowhere_are_not_searched_for_without_end() -> None:
     text = "a" * 1_000_000
-    supports = [support(0, 2, 0, text="b" * 50) for i in range(20_000)]
+    supports = [support(i, i + 2, 0, text="b" * 50) for i in range(20_000)]
     began = time.thread_time()
-    citations = of_grounding(grounding(supports), Offsets(text))
+    citations = of_grounding(grounding(supports), Offsets(text), most=20_000)
 
     assert len(citations) == 20_000
     assert time.thread_time() - began < 3
+
+
+@pytest.mark.row("A5")
+def test_a05_sources_named_by_number_do_not_become_an_answer_of_a_gigabyte() -> None:
+    """3,000 supports of 300 sources each are 4.8 MB of JSON and were 900,000 citations, 1.6 GB."""
+    chunks = [{"web": {"uri": f"http://x/{i}", "title": "t"}} for i in range(3000)]
+    supports = [support(i, i + 3, *range(300)) for i in range(3000)]
+    citations = Citations(Offsets("h\u00e9llo " * 20_000))
+    citations.add_grounding(grounding(supports, chunks))
+
+    assert len(citations.all) == 1000
+    assert citations.left_out == 900_000 - 1000
+    assert [citation.url for citation in citations.all[49:51]] == ["http://x/49", "http://x/0"]
+
+
+@pytest.mark.row("A5")
+def test_a05_a_long_url_is_not_repeated_without_end() -> None:
+    chunks = [{"web": {"uri": "http://x/" + "y" * 100_000, "title": "t"}}]
+    citations = Citations(Offsets("a" * 900))
+    citations.add_grounding(grounding([support(i, i + 1, 0) for i in range(900)], chunks))
+
+    assert (len(citations.all), citations.left_out) == (5, 895)
+
+
+@pytest.mark.row("A5")
+def test_a05_recited_sources_are_bounded_with_the_others() -> None:
+    sources = [{"startIndex": i, "endIndex": i + 1, "uri": "http://x"} for i in range(1200)]
+    citations = Citations(Offsets("a" * 2000))
+    citations.add_grounding(grounding([support(0, 1, 0)]))
+    citations.add_recitation(msgspec.convert({"citationSources": sources}, CitationMetadata))
+
+    assert (len(citations.all), citations.left_out) == (1000, 201)
+
+
+@pytest.mark.row("A4")
+def test_a04_one_citation_repeated_is_not_read_without_end() -> None:
+    citations = Citations(Offsets("abc"))
+    citations.add_grounding(grounding([support(0, 1, *[0] * 50)] * 2000))
+
+    assert (len(citations.all), citations.left_out) == (1, 80_000)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import pytest
@@ -31,7 +32,7 @@ CALL = {"functionCall": {"name": "f", "args": {"a": 1.50}}}
 
 
 def reader(**options: Any) -> TurnReader:
-    numbers: Iterator[int] = iter(range(100))
+    numbers: Iterator[int] = count()
     return TurnReader(lambda: f"call_{next(numbers)}", **options)
 
 
@@ -462,3 +463,44 @@ def test_a07_a_whole_answer_needs_no_finish_reason_to_be_counted() -> None:
     by.close(whole=True)
 
     assert by.is_counted
+
+
+@pytest.mark.row("A4")
+@pytest.mark.parametrize("read", [streamed, whole])
+def test_a04_an_answer_of_200_000_parts_is_a_few_events(read: Any) -> None:
+    """Each part was an event of its own, and the loop lagged by 0.8 s."""
+    texts, thoughts = [{"text": "x"}] * 100_000, [{"text": "y", "thought": True}] * 100_000
+    events = read(chunk(*thoughts, *texts, CALL, *texts[:3], finishReason="STOP"))
+
+    assert [type(event) for event in events] == [
+        ThoughtDelta, TextDelta, ToolCall, TextDelta, Finished, TurnEnded
+    ]  # fmt: skip
+    assert events[:2] == [ThoughtDelta(0, "y" * 100_000), TextDelta(0, "x" * 100_000)]
+    assert events[3] == TextDelta(0, "xxx")
+
+
+@pytest.mark.row("A4")
+@pytest.mark.parametrize("part", [CALL, {"text": "x", "thoughtSignature": "AA=="}, {}])
+def test_a04_an_answer_of_more_parts_than_google_can_send_is_refused(part: dict[str, Any]) -> None:
+    assert whole(chunk({"text": "x"}, *[part] * 9_000, finishReason="STOP"))
+    with pytest.raises(GatewayError) as caught:
+        whole(chunk({"text": "x"}, *[part] * 11_000, finishReason="STOP"))
+
+    assert (caught.value.status, caught.value.code) == (502, "upstream_bad_response")
+
+
+@pytest.mark.row("A5")
+@pytest.mark.parametrize("read", [streamed, whole])
+def test_a05_citations_are_bounded_and_those_left_out_counted(read: Any) -> None:
+    chunks = [{"web": {"uri": f"http://x/{i}", "title": "t"}} for i in range(300)]
+    supports = [
+        {"segment": {"startIndex": i, "endIndex": i + 3}, "groundingChunkIndices": list(range(300))}
+        for i in range(300)
+    ]
+    by = reader()
+    metadata = {"groundingChunks": chunks, "groundingSupports": supports}
+    events = read(chunk({"text": "x" * 400}, finishReason="STOP", groundingMetadata=metadata), by=by)
+    (cited,) = [event for event in events if isinstance(event, Citations)]
+
+    assert len(cited.citations) == 1000
+    assert by.citations_left_out == 300 * 300 - 1000
