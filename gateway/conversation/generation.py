@@ -75,9 +75,10 @@ def sampling_fields(sampling: Sampling, limits: SamplingLimits) -> dict[str, Any
     if temperature is not None and temperature > capabilities.temperature:
         notes.add(limits.at("temperature"))
         temperature = capabilities.temperature
-    if most_tokens is not None and most_tokens > (capabilities.output_tokens or most_tokens):
+    most_output = capabilities.output_tokens or _INT32 - 1  # Google refuses what is no int32
+    if most_tokens is not None and most_tokens > most_output:
         notes.add(limits.at("max_output_tokens"))
-        most_tokens = capabilities.output_tokens
+        most_tokens = most_output
     if seed is not None and not -_INT32 <= seed < _INT32:  # fold it, the same way each time
         notes.add(limits.at("seed"))
         seed %= _INT32

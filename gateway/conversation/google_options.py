@@ -199,4 +199,9 @@ def message(content: Mapping[str, Any], kind: type[T], at: str) -> T:
         return msgspec.convert(camel_keys(content), kind)
     except msgspec.ValidationError as error:
         text, place = place_of(error)
+        for key in content:  # named as the client wrote it
+            name = camel(key)
+            if place == name or place.startswith((f"{name}.", f"{name}[")):
+                place = key + place[len(name) :]
+                break
         raise undecodable(text, f"{at}.{place}" if place else at) from None

@@ -10,6 +10,7 @@ from msgspec import Struct
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.usage import TokenCounts
 from gateway.gemini.wire import Blob, FileData, GenerateContentRequest, encode_json
+from gateway.policy.ledger import MOST_COUNT
 
 _BYTES_PER_TOKEN = 4
 _MOST_PROMPT = 2**21
@@ -57,10 +58,14 @@ class CostEstimate(Struct, frozen=True):
 
     @property
     def most(self) -> TokenCounts:
-        """Most tokens, for a budget. A digit is a token of its own, and no byte is more than one."""
+        """Most tokens, for a budget. A digit is a token of its own, and no byte is more than one.
+
+        No count is larger than MOST_COUNT, whatever limits a client has asked for.
+        """
         prompt = min(_MOST_PROMPT, self.bytes if self.most_input is None else self.most_input)
         heard = min(prompt, self.heard)
-        return TokenCounts(prompt=prompt, completion=self.output, prompt_audio=heard, searches=self.searches)
+        output = min(MOST_COUNT, self.output)
+        return TokenCounts(prompt=prompt, completion=output, prompt_audio=heard, searches=self.searches)
 
 
 UNKNOWN_COST = CostEstimate()
@@ -98,7 +103,8 @@ def call_cost(call: GeminiCall, prompt_bytes: int, output: int) -> CostEstimate:
     candidates = 1
     if config is not None:
         candidates = max(1, config.candidate_count or 1)
-        output = config.max_output_tokens or output
+        if config.max_output_tokens is not None and config.max_output_tokens > 0:
+            output = config.max_output_tokens
         if config.thinking_config is not None:
             output += max(0, config.thinking_config.thinking_budget or 0)
         if config.response_modalities and "IMAGE" in config.response_modalities:

@@ -50,6 +50,8 @@ _SHORTEST_RETRY_AFTER, _LONGEST_RETRY_AFTER = 1.0, 3600.0
 _LONGEST_DELAY = 90_000.0
 """Seconds that count, at most, of a RetryInfo: no quota lasts longer than a day of 25 hours."""
 _MOST_VIOLATIONS = 100
+_MOST_STATUS = 999
+"""The largest status of an error: a Status inside a 200 may hold any number as its code."""
 _SERVICE = "generativelanguage.googleapis.com"
 
 _KEY_REASONS: dict[tuple[int, str], KeyFault] = {
@@ -172,7 +174,7 @@ def from_status(status: int, answer: ErrorStatus) -> GatewayError:
         type=meaning.type,
         code=meaning.code,
         retry_after=_retry_delay(details),
-        upstream_status=status,
+        upstream_status=min(max(status, 0), _MOST_STATUS),
     )
     error.key_fault, error.violations = fault, violations
     return error

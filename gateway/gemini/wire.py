@@ -5,10 +5,13 @@ arguments of function calls stay undecoded (`msgspec.Raw`), so numbers pass thro
 immutable: whoever wants another makes another.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
+
+Int32 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
+"""A number of a request. Google refuses others: `Invalid value at 'generation_config.seed' (TYPE_INT32)`."""
 
 NO_JSON = Raw()
 """An absent field of any shape; msgspec does not accept `Raw | None`."""
@@ -126,22 +129,22 @@ class Tool(_Message, frozen=True):
 
 class ThinkingConfig(_Message, frozen=True):
     include_thoughts: bool | None = None
-    thinking_budget: int | None = None
+    thinking_budget: Int32 | None = None
     thinking_level: str | None = None
 
 
 class GenerationConfig(_Message, frozen=True):
     temperature: float | None = None
     top_p: float | None = None
-    top_k: int | None = None
-    candidate_count: int | None = None
-    max_output_tokens: int | None = None
+    top_k: Int32 | None = None
+    candidate_count: Int32 | None = None
+    max_output_tokens: Int32 | None = None
     stop_sequences: list[str] | None = None
-    seed: int | None = None
+    seed: Int32 | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
     response_logprobs: bool | None = None
-    logprobs: int | None = None
+    logprobs: Int32 | None = None
     response_mime_type: str | None = None
     response_schema: dict[str, Any] | None = None
     response_json_schema: dict[str, Any] | None = None

@@ -1,11 +1,15 @@
 """Redaction of log lines: secrets are replaced, invisible characters are escaped, long texts are cut."""
 
 import re
+from urllib.parse import unquote
 
 from gateway.errors import scrub
 
 _CREDENTIALS = re.compile(r"(?:(?<=bearer )|(?<=basic ))[^\s\"\\]+", re.IGNORECASE)
 """Credentials of any form. `scrub` leaves words that follow "Bearer" in messages for clients."""
+_WORD = re.compile(r"[^\s\"\\]+")
+_DECODINGS = 3
+"""Times that percent-encoding is undone: a proxy before the gateway and the gateway each decode a path once."""
 _HINTS = (
     b"aiza", b"aq.", b"gw-", b"sk-", b"ya29.", b"gocspx-", b"1//0", b"eyj", b"bearer ", b"basic ", b"key=", b"api_key:",
     b"token=", b"secret=", b"password=", b"passwd=", b"://", b"private key", b"%",
@@ -16,8 +20,33 @@ _INVISIBLE = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff
 
 
 def redacted(text: str) -> str:
-    """Return the text with every secret replaced by `****`: by its own form, or by the word before it."""
+    """Return the text with every secret replaced by `****`: by its own form, or by the word before it.
+
+    A secret may be percent-encoded, up to three times.
+    """
+    if "%" in text:  # first, so that no part of an encoded secret is taken for the whole
+        text = _WORD.sub(_without_encoded, text)
     return _CREDENTIALS.sub("****", scrub(text))
+
+
+def _without_encoded(match: re.Match[str]) -> str:
+    """Return a word without the parts of its path that hide a secret by their encoding."""
+    word = match[0]
+    if not _hides_secret(word):
+        return word
+    parts = "/".join("****" if _hides_secret(part) else part for part in word.split("/"))
+    return "****" if _hides_secret(parts) else parts
+
+
+def _hides_secret(text: str) -> bool:
+    for _ in range(_DECODINGS):
+        decoded = unquote(text) if "%" in text else text
+        if decoded == text:
+            return False
+        if _CREDENTIALS.sub("****", scrub(decoded)) != decoded:
+            return True
+        text = decoded
+    return False
 
 
 def redacted_line(line: bytes) -> bytes:

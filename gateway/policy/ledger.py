@@ -7,17 +7,33 @@ a US dollar, in whole numbers.
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from gateway.gemini.usage import TokenCounts
 from gateway.policy.budgets import Budget
+from gateway.policy.counts import as_count
 from gateway.policy.pricing import Price
 
 Outcome = Literal["ok", "error", "cancelled", "unknown"]
 
+MOST_COUNT = 2**31 - 1
+"""The largest count of one row: Google counts tokens in int32 (https://ai.google.dev/api/generate-content#UsageMetadata).
+
+Sums of 2**31 rows fit into the 64 bits of SQLite's INTEGER and PostgreSQL's bigint.
+"""
+MOST_AMOUNT = 2**40
+"""The largest amount of one call, in tokens or in millionths of a US dollar (1.1 million dollars).
+
+Sums of 2**22 calls fit into 64 bits.
+"""
+_MOST_STATUS = 999
+
 
 class Intent(Struct, frozen=True):
-    """A call that is about to be made, with the most it may cost, which is reserved in the client's budgets."""
+    """A call that is about to be made, with the most it may cost, which is reserved in the client's budgets.
+
+    Reservations above MOST_AMOUNT are cut, negative ones are 0.
+    """
 
     id: str
     at: float
@@ -31,9 +47,12 @@ class Intent(Struct, frozen=True):
     reserve_tokens: int = 0
     budgets: Sequence[Budget] = ()
 
+    def __post_init__(self) -> None:
+        _bound(self, reserve_micros=MOST_AMOUNT, reserve_tokens=MOST_AMOUNT)
+
 
 class Settlement(Struct, frozen=True):
-    """The end of a call, and its cost."""
+    """The end of a call, and its cost. Larger numbers than a row may hold are cut, negative ones are 0."""
 
     id: str
     """As in the intent."""
@@ -52,6 +71,23 @@ class Settlement(Struct, frozen=True):
     """Whether the intent reserved something in a budget."""
     client: str = ""
     """As in the intent."""
+
+    def __post_init__(self) -> None:
+        _bound(
+            self, status=_MOST_STATUS, micros=MOST_AMOUNT, first_byte_ms=MOST_COUNT, duration_ms=MOST_COUNT
+        )
+        counts = structs.astuple(self.counts)
+        if min(counts) < 0 or max(counts) > MOST_COUNT:
+            bounded = TokenCounts(*(min(as_count(count), MOST_COUNT) for count in counts))
+            structs.force_setattr(self, "counts", bounded)
+
+
+def _bound(row: Struct, **most: int) -> None:
+    """Bring fields of a row that is being made between 0 and the most that they may be."""
+    for name, limit in most.items():
+        value = getattr(row, name)
+        if not 0 <= value <= limit:
+            structs.force_setattr(row, name, min(as_count(value), limit))
 
 
 class LedgerConfig(Struct, frozen=True, forbid_unknown_fields=True):

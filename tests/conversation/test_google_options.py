@@ -155,7 +155,7 @@ def test_a_wrong_type_inside_a_native_message_is_refused_at_its_place() -> None:
         message({"stop_sequences": ["a", 1]}, GenerationConfig, "google.generation_config")
 
     assert (caught.value.param, caught.value.code) == (
-        "google.generation_config.stopSequences[1]",
+        "google.generation_config.stop_sequences[1]",
         "invalid_type",
     )
 
@@ -176,3 +176,16 @@ def test_snake_case(name: str, expected: str) -> None:
 
 def test_an_option_that_was_not_given_has_a_path_all_the_same() -> None:
     assert GoogleOptions().at("generation_config") == "google.generation_config"
+
+
+@pytest.mark.parametrize(
+    "key", ["max_output_tokens", "maxOutputTokens", "candidate_count", "seed", "logprobs"]
+)
+@pytest.mark.parametrize("value", [2**31, 2**64 - 1, -(2**31) - 1])
+def test_a_number_that_is_no_int32_is_refused_by_the_clients_name_of_its_field(key: str, value: int) -> None:
+    options = google_options({"generation_config": {key: value}})
+    with pytest.raises(BadRequest) as caught:
+        options.native_generation_fields()
+
+    assert caught.value.param == f"google.generation_config.{key}"
+    assert f"'google.generation_config.{key}': integer " in caught.value.message

@@ -73,3 +73,28 @@ def test_an_invisible_character_is_escaped(line: bytes, expected: bytes) -> None
 @pytest.mark.parametrize(("text", "expected"), [("", ""), ("abc", "abc"), ("abcd", "abc…")])
 def test_a_long_text_is_cut(text: str, expected: str) -> None:
     assert shortened(text, 3) == expected
+
+
+@pytest.mark.row("A24")
+@pytest.mark.parametrize("encoded", range(1, 8))
+@pytest.mark.parametrize("times", [1, 2, 3])
+@pytest.mark.parametrize("kind", CANARIES)
+def test_a24_a_secret_that_is_percent_encoded_is_replaced(kind: str, times: int, encoded: int) -> None:
+    secret = CANARIES[kind]
+    text = "".join(f"%{ord(c):02x}" for c in secret[:encoded]) + secret[encoded:]
+    for _ in range(times - 1):
+        text = text.replace("%", "%25")
+    line = json.dumps({"path": f"/v1/models/{text}/x", "after": "20 %"})
+    cleaned = redacted_line(line.encode()).decode()
+
+    assert text not in cleaned
+    assert secret[encoded:] not in cleaned
+    assert [*json.loads(cleaned)] == ["path", "after"]
+    assert "/" in secret or json.loads(cleaned)["path"] == "/v1/models/****/x"
+
+
+@pytest.mark.parametrize(
+    "text", ["/v1/models/a%20b", "100% of %25 are %zz", "%", "a%2Fb?c=%26", "caf%c3%a9 %ff"]
+)
+def test_harmless_percent_encoding_stays_as_it_is(text: str) -> None:
+    assert redacted(text) == text

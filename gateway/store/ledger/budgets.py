@@ -18,22 +18,33 @@ from gateway.store.ledger.tables import attempt, budget
 Claim = tuple[str, str, float, int]
 """The reservation of a call in one budget: unit, period, start of the period, amount."""
 
+_MOST = 2**61
+"""The largest number of a budget that counts: the sum of two and a call's amount fits into 64 bits."""
 _ROW = [budget.c[name] == sa.bindparam(f"b_{name}") for name in ("client", "unit", "period", "start")]
 _AMOUNT: sa.BindParameter[int] = sa.bindparam("amount", type_=sa.BigInteger)
+
+
+def bounded(column: sa.ColumnElement[int], most: int = _MOST) -> sa.ColumnElement[int]:
+    """Return a column with larger numbers than `most` cut, so that sums of rows of any age do not overflow."""
+    return sa.case((column < most, column), else_=sa.literal(most, sa.BigInteger))
+
+
+_SPENT, _RESERVED = bounded(budget.c.spent), bounded(budget.c.reserved)
+_MOST_USED = sa.bindparam("most", type_=sa.BigInteger)
 _RESERVE = (
     budget.update()
-    .where(*_ROW, budget.c.spent + budget.c.reserved + _AMOUNT <= sa.bindparam("most", type_=sa.BigInteger))
-    .values(reserved=budget.c.reserved + _AMOUNT)
+    .where(*_ROW, _MOST_USED >= _SPENT + _RESERVED + _AMOUNT)
+    .values(reserved=_RESERVED + _AMOUNT)
 )
 _EXISTS = sa.select(budget.c.client).where(*_ROW)
-_USED = sa.select(budget.c.spent + budget.c.reserved).where(*_ROW)
+_USED = sa.select(_SPENT + _RESERVED).where(*_ROW)
 _CREATE = budget.insert().values(spent=0, reserved=0)
 _CHARGE = (
     budget.update()
     .where(*_ROW)
     .values(
-        reserved=sa.case((budget.c.reserved + _AMOUNT > 0, budget.c.reserved + _AMOUNT), else_=0),
-        spent=budget.c.spent + sa.bindparam("cost", type_=sa.BigInteger),
+        reserved=sa.case((_RESERVED + _AMOUNT > 0, _RESERVED + _AMOUNT), else_=0),
+        spent=_SPENT + sa.bindparam("cost", type_=sa.BigInteger),
     )
 )
 
@@ -133,7 +144,7 @@ def _row_key(client: str, limit: Budget, start: float) -> dict[str, object]:
 def _reserve_amount(connection: sa.Connection, client: str, limit: Budget, start: float, amount: int) -> bool:
     """Reserve by a single statement, so that no two processes both get the last of a budget."""
     key = _row_key(client, limit, start)
-    values = {**key, "amount": amount, "most": limit.limit}
+    values = {**key, "amount": amount, "most": min(limit.limit, _MOST)}
     if connection.execute(_RESERVE, values).rowcount:
         return True
     if amount > limit.limit or connection.execute(_EXISTS, key).first() is not None:
@@ -151,9 +162,12 @@ def _reserve_amount(connection: sa.Connection, client: str, limit: Budget, start
 def charge(
     connection: sa.Connection, client: str, key: tuple[str, str, float], reserved: int, spent: int
 ) -> None:
-    """Add to what is reserved and spent of a budget, given by unit, period and start. Neither falls below zero."""
+    """Add to what is reserved and spent of a budget, given by unit, period and start.
+
+    Neither falls below zero, and neither overflows.
+    """
     unit, period, start = key
-    change = {"amount": reserved, "cost": max(0, spent)}
+    change = {"amount": min(max(reserved, -_MOST), _MOST), "cost": min(max(spent, 0), _MOST)}
     connection.execute(
         _CHARGE, {"b_client": client, "b_unit": unit, "b_period": period, "b_start": start, **change}
     )

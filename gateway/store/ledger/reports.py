@@ -7,6 +7,8 @@ import sqlalchemy as sa
 from msgspec import Struct
 
 from gateway.policy.budgets import Budget
+from gateway.policy.ledger import MOST_AMOUNT, MOST_COUNT
+from gateway.store.ledger.budgets import bounded
 from gateway.store.ledger.tables import attempt, budget
 
 BY = ("client", "project", "model", "surface", "outcome")
@@ -64,7 +66,7 @@ def usage(
         "heard": _sum(c.prompt_audio),
         "spoken": _sum(c.completion_audio),
         "searches": _sum(c.searches),
-        "micros": _sum(c.micros),
+        "micros": _sum(c.micros, MOST_AMOUNT),
     }
     query = (
         sa.select(start.label("start"), *keys, *(value.label(name) for name, value in sums.items()))
@@ -86,7 +88,7 @@ def spent(engine: sa.Engine, client: str, budgets: Sequence[Budget], now: float)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         for limit in budgets:
             row = connection.execute(
-                sa.select(c.spent, c.reserved).where(
+                sa.select(bounded(c.spent).label("spent"), bounded(c.reserved).label("reserved")).where(
                     c.client == client,
                     c.unit == limit.unit,
                     c.period == limit.period,
@@ -97,5 +99,10 @@ def spent(engine: sa.Engine, client: str, budgets: Sequence[Budget], now: float)
     return result
 
 
-def _sum(column: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
-    return sa.func.coalesce(sa.cast(sa.func.sum(column), sa.BigInteger), 0)  # PostgreSQL sums to a decimal
+def _sum(column: sa.ColumnElement[int], most: int = MOST_COUNT) -> sa.ColumnElement[int]:
+    """Return a sum in which each row counts as `most` at most: earlier versions wrote larger numbers.
+
+    SQLite's sum() fails when integers overflow (https://www.sqlite.org/lang_aggfunc.html#sumunc).
+    """
+    total = sa.func.sum(sa.case((column.is_(None), 0), else_=bounded(column, most)))
+    return sa.func.coalesce(sa.cast(total, sa.BigInteger), 0)  # PostgreSQL sums to a decimal

@@ -2,7 +2,8 @@
 
 A caller waits for the commit that contains its row, some milliseconds. When the database fails or hangs, one call waits
 50 ms; from then on rows gather in memory until the database is back, and only clients with a budget are refused,
-because what they have left is unknown.
+because what they have left is unknown. A row that cannot be written is dropped; the others of
+its group are written.
 """
 
 import asyncio
@@ -38,7 +39,8 @@ _MAX_PRUNED = 5000
 _PRUNE_INTERVAL = 3600.0
 _MAX_MESSAGES = 100
 """Different messages that are reported."""
-_FAILURES = (sa.exc.SQLAlchemyError, OSError)
+_ROW_ERRORS = (sa.exc.DataError, sa.exc.IntegrityError)
+"""Errors of a database that refuses a row, such as a number that is too large for its column."""
 
 _SETTLED = (
     "ended", "outcome", "status", "prompt", "cached", "tool_use", "completion", "thoughts", "prompt_image",
@@ -49,7 +51,7 @@ _INTENDED = ("id", "at", "request_id", "client", "project", "model", "surface", 
 
 
 class _Entry(Struct):
-    """A row to be written. `done` becomes True when it is committed, False when that takes too long."""
+    """A row to be written. `done` becomes True when it is committed, False when it is dropped or takes too long."""
 
     row: Intent | Settlement
     done: "asyncio.Future[bool] | None"
@@ -74,7 +76,7 @@ class Ledger:
 
     @property
     def errors(self) -> int:
-        """Transactions that have failed."""
+        """Transactions that have failed because of the database."""
         return self._writer.errors
 
     @property
@@ -84,8 +86,8 @@ class Ledger:
 
     @property
     def dropped(self) -> int:
-        """Rows that were lost because the buffer was full."""
-        return self._writer.dropped
+        """Rows that were lost because the buffer was full, or because they could not be written."""
+        return self._writer.not_taken + self._writer.not_written
 
     def is_stuck(self, seconds: float) -> bool:
         """Return whether one transaction has taken so long, or the writing thread has ended by an exception."""
@@ -156,7 +158,9 @@ class _Writer:
     def __init__(self, engine: sa.Engine, config: LedgerConfig, on_error: Callable[[str], None]) -> None:
         self.stuck = False
         """A request has waited in vain; True until the next commit."""
-        self.errors = self.dropped = 0
+        self.errors = 0
+        self.not_taken = self.not_written = 0
+        """Rows for which the buffer had no room, and rows that the database cannot hold."""
         self._taken = self._written = 0  # each is changed by one thread only
         self._engine = engine
         # plain SQL: SQLAlchemy's own would take half of a request's time for these two
@@ -182,7 +186,7 @@ class _Writer:
     def reserve(self) -> bool:
         """Take room for one more row. Return False if there is none."""
         if self.waiting >= self._buffer:
-            self.dropped += 1
+            self.not_taken += 1
             return False
         self._taken += 1
         return True
@@ -193,30 +197,54 @@ class _Writer:
             self._backlog.extend(entries)
         while self._backlog:
             some = [self._backlog.popleft() for _ in range(min(len(self._backlog), _MAX_ROWS))]
-            if not self._transaction(some):
-                self._backlog.extendleft(reversed(some))
+            if unwritten := self._write_group(some):
+                self._backlog.extendleft(reversed(unwritten))
                 return _RETRY
         return None
 
-    def _transaction(self, entries: list[_Entry]) -> bool:
-        """Write entries and wake those who wait for them. Return False if the database fails."""
+    def _write_group(self, entries: list[_Entry]) -> list[_Entry]:
+        """Write entries, without those that cannot be written. Return the rest if the database fails.
+
+        A group that holds such an entry is halved until the entry is alone, so that all others are written.
+        """
+        error = self._transaction(entries)
+        if error is None:
+            return []
+        if not _is_of_row(error):
+            self.errors += 1
+            self.stuck = True
+            self._report(error, "The ledger cannot be written: {}. Rows are kept in memory until it can.")
+            return entries
+        if len(entries) == 1:
+            self._drop(entries[0], error)
+            return []
+        middle = len(entries) // 2
+        unwritten = self._write_group(entries[:middle])
+        return unwritten + entries[middle:] if unwritten else self._write_group(entries[middle:])
+
+    def _drop(self, entry: _Entry, error: Exception) -> None:
+        """Forget an entry that cannot be written, and tell the one who waits for it."""
+        self.not_written += 1
+        self._written += 1
+        self._report(error, "The ledger dropped a row that cannot be written: {}.")
+        if entry.done is not None:
+            _wake([(entry.done, False)])
+
+    def _transaction(self, entries: list[_Entry]) -> Exception | None:
+        """Write entries and wake those who wait for them. Return the error if nothing was written."""
         refused: dict[int, BudgetExceeded] = {}
         try:
             with self._engine.begin() as connection:
                 self._write(connection, entries, refused)
                 self._prune(connection, entries)
-        except _FAILURES as error:
-            self.errors += 1
-            self.stuck = True
-            self._report(error)
-            return False
+        except Exception as error:  # noqa: BLE001 - the thread writes the rows of all clients: none may end it
+            return error
         self.stuck = False
         self._written += len(entries)
-        results = [(entry.done, refused.get(i)) for i, entry in enumerate(entries) if entry.done is not None]
-        if results:
-            with suppress(RuntimeError):  # the loop is closed: no one waits any more
-                results[0][0].get_loop().call_soon_threadsafe(_resolve, results)
-        return True
+        _wake(
+            [(entry.done, refused.get(i, True)) for i, entry in enumerate(entries) if entry.done is not None]
+        )
+        return None
 
     def _write(
         self, connection: sa.Connection, entries: list[_Entry], refused: dict[int, BudgetExceeded]
@@ -246,23 +274,43 @@ class _Writer:
         some = sa.select(attempt.c.id).where(attempt.c.at < oldest).limit(_MAX_PRUNED)
         connection.execute(attempt.delete().where(attempt.c.id.in_(some)))
 
-    def _report(self, error: Exception) -> None:
+    def _report(self, error: Exception, sentence: str) -> None:
+        """Report an error, the first time that it comes. `{}` in the sentence stands for its first line."""
         text = str(getattr(error, "orig", None) or error)
         why = text.splitlines()[0] if text else type(error).__name__
-        if why not in self._reported and len(self._reported) < _MAX_MESSAGES:
-            self._reported.add(why)
-            self._on_error(f"The ledger cannot be written: {why}. Rows are kept in memory until it can.")
+        message = sentence.format(why)
+        if message not in self._reported and len(self._reported) < _MAX_MESSAGES:
+            self._reported.add(message)
+            self._on_error(message)
 
 
-def _resolve(results: "list[tuple[asyncio.Future[bool], BudgetExceeded | None]]") -> None:
-    """Wake all who wait for one commit. Runs in the event loop."""
-    for done, error in results:
+def _is_of_row(error: BaseException) -> bool:
+    """Return whether an error is of a row, so that another try fails too. All others are of the database."""
+    if isinstance(error, sa.exc.DBAPIError):
+        return isinstance(error, _ROW_ERRORS)
+    if (
+        isinstance(error, sa.exc.StatementError) and error.orig is not None
+    ):  # while SQLAlchemy read the values
+        return _is_of_row(error.orig)
+    return not isinstance(error, sa.exc.SQLAlchemyError | OSError | MemoryError)
+
+
+def _wake(results: "list[tuple[asyncio.Future[bool], BudgetExceeded | bool]]") -> None:
+    """Tell all who wait for entries how it went. May be called from any thread."""
+    if results:
+        with suppress(RuntimeError):  # the loop is closed: no one waits any more
+            results[0][0].get_loop().call_soon_threadsafe(_resolve, results)
+
+
+def _resolve(results: "list[tuple[asyncio.Future[bool], BudgetExceeded | bool]]") -> None:
+    """Resolve futures by whether a row was committed, or why it was refused. Runs in the event loop."""
+    for done, result in results:
         if done.done():
             continue
-        if error is not None:
-            done.set_exception(error)
+        if isinstance(result, BudgetExceeded):
+            done.set_exception(result)
         else:
-            done.set_result(True)
+            done.set_result(result)
 
 
 def _intent_row(intent: Intent, reserved: list[Claim]) -> tuple[object, ...]:

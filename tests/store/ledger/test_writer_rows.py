@@ -18,6 +18,7 @@ from gateway.store.ledger.writer import _resolve, reconcile
 from tests.support.ledgers import AT, CLIENT, OpenLedger, intent, settlement
 
 WRITER = "gateway.store.ledger.writer"
+SENTENCE = "It fails: {}."
 TOTAL, MONEY = Budget("tokens", "total", 1000), Budget("money", "total", 1000)
 COUNTS = {
     "prompt": 1, "cached": 2, "tool_use": 3, "completion": 4, "thoughts": 5, "prompt_image": 6, "prompt_video": 7,
@@ -152,7 +153,7 @@ async def test_one_commit_wakes_all_who_wait_and_are_still_there() -> None:
     gone.cancel()
     late.set_result(False)
     refusal = BudgetExceeded("spent")
-    _resolve([(gone, None), (late, refusal), (committed, None), (over, refusal)])
+    _resolve([(gone, True), (late, refusal), (committed, True), (over, refusal)])
 
     assert (gone.cancelled(), late.result(), committed.result(), over.exception()) == (
         True,
@@ -182,8 +183,6 @@ async def test_each_trouble_is_reported_once_in_a_line(
     monkeypatch.setattr(f"{WRITER}._MAX_MESSAGES", 3)
     async with OpenLedger(str(tmp_path / "ledger.db")) as opened:
         for error in errors:
-            opened.ledger._writer._report(error)
+            opened.ledger._writer._report(error, SENTENCE)
 
-    assert opened.messages == [
-        f"The ledger cannot be written: {reason}. Rows are kept in memory until it can." for reason in reasons
-    ]
+    assert opened.messages == [f"It fails: {reason}." for reason in reasons]
