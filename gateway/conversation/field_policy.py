@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 from msgspec import Raw, Struct
 
-from gateway.conversation.notes import Notes, printable
+from gateway.conversation.notes import Notes
 
 Treatment = Literal["mapped", "emulated", "clamped", "ignored", "dropped"]
 
@@ -44,7 +44,7 @@ def review(fields: Mapping[str, Raw], table: Mapping[str, Policy], notes: Notes)
     for name, value in fields.items():
         policy = table.get(name)
         if policy is None:
-            notes.add(printable(name))
+            notes.add_unknown(name)
         elif policy.treatment in ("ignored", "dropped") and not _is_neutral(value, policy):
             if policy.treatment == "dropped":
                 notes.drop(name, policy.how)

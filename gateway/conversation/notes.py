@@ -15,6 +15,10 @@ _LONGEST_SEARCHED = 400
 MOST_NAMES = 20
 MOST_BYTES = 1024
 """Names, and their bytes, that a header or a log line shows."""
+_MOST_SEARCHED = 2 * MOST_NAMES
+"""Paths that are made printable to find the names that are shown. A request may have 100,000 unknown fields."""
+_MOST_COMPARED = 1000
+"""Paths up to which equal ones are counted once."""
 _ROOM_FOR_REST = len(",+1000000")
 
 
@@ -39,6 +43,12 @@ class Notes:
             raise UnsupportedParameter(f"Unsupported parameter: '{at}'. {why}", param=at)
         self._paths.append(at)
 
+    def add_unknown(self, name: str) -> None:
+        """Note a field by the client's own name. Names after the first are only counted, and are not made printable."""
+        self._paths.append(
+            printable(name) if len(self._paths) < _MOST_SEARCHED else name[:_LONGEST_NAME] or "?"
+        )
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._paths)
 
@@ -57,21 +67,26 @@ def distinct(paths: Sequence[str]) -> list[str]:
     return list(kinds.values())
 
 
-def brief(paths: Iterable[str]) -> list[str]:
+def brief(paths: Sequence[str]) -> list[str]:
     """Return the paths as a header and a log line show them.
 
-    They are printable, at most 64 characters each, 20 in number and 1 KB together. `+N` stands for the others.
+    They are printable, at most 64 characters each, 20 in number and 1 KB together. `+N` stands for the others, which
+    are not looked at.
     """
-    names = list(
-        dict.fromkeys(_UNPRINTABLE_PATH.sub("?", _without_keys(path)[:_LONGEST_PATH]) for path in paths)
-    )
-    shown, size = 0, _ROOM_FOR_REST
-    for name in names[:MOST_NAMES]:
+    distinct_paths = list(dict.fromkeys(paths)) if len(paths) <= _MOST_COMPARED else paths
+    names: dict[str, None] = {}
+    size = _ROOM_FOR_REST
+    for i, path in enumerate(distinct_paths):
+        if i == _MOST_SEARCHED:
+            return [*names, f"+{len(distinct_paths) - i}"]
+        name = _UNPRINTABLE_PATH.sub("?", _without_keys(path)[:_LONGEST_PATH])
+        if name in names:
+            continue
         size += len(name) + 1
-        if size > MOST_BYTES:
-            break
-        shown += 1
-    return names if shown == len(names) else [*names[:shown], f"+{len(names) - shown}"]
+        if len(names) == MOST_NAMES or size > MOST_BYTES:
+            return [*names, f"+{len(distinct_paths) - i}"]
+        names[name] = None
+    return list(names)
 
 
 def kind(path: str) -> str:

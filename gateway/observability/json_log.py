@@ -16,13 +16,13 @@ import traceback
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import structs
 
 from gateway.errors import scrub
-from gateway.observability.redaction import printable, redacted, redacted_line, shortened
+from gateway.observability.redaction import printable, redacted, redacted_beginning, redacted_line
 from gateway.observability.request_log import RequestLog
 
 _STDERR = 2
@@ -36,8 +36,12 @@ _MAX_FIELD = 256
 """Characters of a field that holds a client's text."""
 _MAX_MESSAGE = 2000
 """Characters of a `logging` message."""
-_MAX_SEARCHED = 20_000
-"""Characters of a message that are searched for secrets before it is shortened."""
+_MAX_TEXT = 10_000
+"""Characters of a text of the gateway's own, such as a trace."""
+_MAX_ITEMS = 50
+"""Items of a list."""
+_LONGEST_USUAL = 1000
+"""Bytes of a line whose fields need not be looked at, each."""
 _MAX_FRAMES = 30
 
 
@@ -84,17 +88,21 @@ class JsonLog:
 
     def exchange(self, record: RequestLog) -> None:
         """Add the line of a finished request."""
-        requested = record.requested_model or ""
-        if len(record.path) > _MAX_FIELD or len(requested) > _MAX_FIELD:
-            shown = shortened(redacted(requested), _MAX_FIELD) or None
-            path = shortened(redacted(record.path), _MAX_FIELD)
-            record = structs.replace(record, path=path, requested_model=shown)
-        self._add(b'{"time":%.3f,"event":"exchange",' % time.time() + _encoder.encode(record)[1:])
+        line = _encoder.encode(record)
+        longest = max(len(record.path), len(record.model or ""), len(record.requested_model or ""))
+        if longest > _MAX_FIELD or len(line) > _LONGEST_USUAL:
+            fields = structs.asdict(record).items()
+            record = RequestLog(**{name: _bounded(value, _MAX_FIELD) for name, value in fields})
+            line = _encoder.encode(record)
+        self._add(b'{"time":%.3f,"event":"exchange",' % time.time() + line[1:])
 
     def event(self, name: str, **fields: object) -> None:
         """Add a line of another kind."""
-        head = {"time": round(time.time(), 3), "event": name}
-        self._add(_encoder.encode(head | fields))
+        head: dict[str, object] = {"time": round(time.time(), 3), "event": name}
+        line = _encoder.encode(head | fields)
+        if len(line) > _LONGEST_USUAL:
+            line = _encoder.encode(head | {key: _bounded(value, _MAX_TEXT) for key, value in fields.items()})
+        self._add(line)
 
     async def close(self) -> None:
         """Write the queued lines. Waits for a reader for a second at most."""
@@ -175,6 +183,16 @@ class JsonLog:
         return b"\n".join([*(printable(redacted_line(line)) for line in lines), b""])
 
 
+def _bounded(value: Any, limit: int) -> Any:
+    """Return a field's value with texts of at most `limit` characters, and at most 50 items of a list."""
+    if isinstance(value, str):
+        return redacted_beginning(value, limit) if len(value) > limit else value
+    if isinstance(value, list):
+        rest = [f"+{len(value) - _MAX_ITEMS}"] if len(value) > _MAX_ITEMS else []
+        return [_bounded(item, limit) for item in value[:_MAX_ITEMS]] + rest
+    return value
+
+
 class LogHandler(logging.Handler):
     """Handler of the standard library's `logging` that adds each record as a `log` line.
 
@@ -195,7 +213,7 @@ class LogHandler(logging.Handler):
             message = f"{str(record.msg)[:_MAX_FIELD]} (cannot be formatted: {type(error).__name__})"
         if record.name == "asyncio":  # its further lines show exceptions, whose text may quote a client
             message = message.partition("\n")[0]
-        fields["message"] = shortened(redacted(message[:_MAX_SEARCHED]), _MAX_MESSAGE)
+        fields["message"] = redacted_beginning(message, _MAX_MESSAGE)
         if record.exc_info is not None and record.exc_info[1] is not None:
             fields["trace"] = trace_of(record.exc_info[1])
         self._log.event("log", **fields)

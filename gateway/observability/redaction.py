@@ -15,6 +15,8 @@ _HINTS = (
     b"token=", b"secret=", b"password=", b"passwd=", b"://", b"private key", b"%",
 )  # fmt: skip
 """One of these is in every line, in lower case, that `redacted` changes: most lines need no search for patterns."""
+_LONGEST_SECRET = 4096
+"""Characters of a secret of any form that is searched for."""
 _INVISIBLE = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 """DEL and C1 controls, which terminals obey, and characters that change the direction or break the line of a text."""
 
@@ -66,6 +68,11 @@ def printable(line: bytes) -> bytes:
     return _INVISIBLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text).encode()
 
 
-def shortened(text: str, limit: int) -> str:
-    """Return the text, or its first `limit` characters and an ellipsis."""
-    return text if len(text) <= limit else text[:limit] + "…"
+def redacted_beginning(text: str, limit: int) -> str:
+    """Return the text without secrets, or its first `limit` characters and an ellipsis.
+
+    Only a little more than the beginning is searched, so that the time does not depend on a client's text. A secret
+    that is cut would no longer be found: the search goes far enough to see the end of one that begins within `limit`.
+    """
+    shown = redacted(text[: limit + _LONGEST_SECRET])
+    return shown if len(shown) <= limit and len(text) <= limit + _LONGEST_SECRET else shown[:limit] + "…"

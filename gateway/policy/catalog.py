@@ -11,6 +11,8 @@ from gateway.errors import BadRequest, NotFound, scrub
 from gateway.policy.client_rules import Rules
 
 _SAFE_ID = re.compile(r"(?:tunedModels/)?[A-Za-z0-9][A-Za-z0-9._@-]*")
+MAX_NAME = 256
+"""Characters of a model name. Names are kept in caches, statistics and log lines; Gemini's longest have about 60."""
 _NAMESPACES = ("models/", "google/", "gemini/")
 
 PREFIXES = (
@@ -124,6 +126,7 @@ class Catalog:
 
         Raises BadRequest or NotFound with `param` "model".
         """
+        check_length(requested)
         config = self._config
         default = default or config.default
         if not requested:
@@ -138,6 +141,7 @@ class Catalog:
 
     def route(self, rules: Rules, requested: str | None, default: str | None = None) -> ModelRoute:
         """Return the model that a name stands for to a client. Raises BadRequest, Forbidden or NotFound for `model`."""
+        check_length(requested)
         route = self.resolve(rules.model(requested) if requested else None, default)
         rules.check(route.model)
         return route
@@ -158,11 +162,22 @@ class Catalog:
             return _safe(name), False
         if config.unknown == "reject":
             raise NotFound(
-                f"The model `{scrub(requested[:1000])[:80]}` does not exist or you do not have access to it.",
+                f"The model `{scrub(requested)[:80]}` does not exist or you do not have access to it.",
                 code="model_not_found",
                 param="model",
             )
         return default, True
+
+
+def check_length(name: str | None) -> None:
+    """Raise BadRequest for a model name that is longer than any model's, in the words of OpenAI's API."""
+    if name is not None and len(name) > MAX_NAME:
+        raise BadRequest(
+            f"Invalid 'model': string too long. Expected a string with maximum length {MAX_NAME}, "
+            f"but got a string with length {len(name)} instead.",
+            param="model",
+            code="string_above_max_length",
+        )
 
 
 def _without_namespace(name: str) -> str:

@@ -44,6 +44,8 @@ _UNCOUNTED = 64 * 1024
 """Bytes of an answer up to which it is not accounted for."""
 ANSWER_COPIES = 4
 """Copies of a whole answer that exist at once: its pieces and bytes, its decoded text, and the client's answer."""
+_LONGEST_CACHED = 512
+"""Characters of a path whose URL is kept: twice those of a model name."""
 _TOO_SLOW = "The upstream did not complete its answer in time."
 _KNOWN_TYPES = ("application/json", "text/event-stream")
 _API_CLIENT = f"gemini-gateway/{__version__}"
@@ -68,10 +70,17 @@ class GeminiClient:
 
     def __init__(self, config: UpstreamConfig) -> None:
         self._config = config
-        base = f"{config.base_url.rstrip('/')}/{config.api_version}/"
-        self._url = lru_cache(1024)(lambda path: URL(base + path, encoded=True))
+        self._base = f"{config.base_url.rstrip('/')}/{config.api_version}/"
+        self._short_url = lru_cache(1024)(self._new_url)
         self._resolver = Resolver(self._refuses_private)
         self._session: aiohttp.ClientSession | None = None
+
+    def _new_url(self, path: str) -> URL:
+        return URL(self._base + path, encoded=True)
+
+    def _url(self, path: str) -> URL:
+        """Return the URL of a path below the API version, from a cache if it is short: clients choose the paths."""
+        return self._short_url(path) if len(path) <= _LONGEST_CACHED else self._new_url(path)
 
     def is_stuck(self, seconds: float) -> bool:
         """Return whether one lookup in DNS has taken so long."""

@@ -94,3 +94,22 @@ def test_a14_long_names_are_fewer() -> None:
     assert names[-1] == f"+{1000 - len(names) + 1}"
     assert len(names) > 14
     assert brief(["a", "a", "b"]) == ["a", "b"]
+
+
+@pytest.mark.row("A14")
+def test_a14_names_beyond_those_that_are_shown_are_counted_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[str] = []
+
+    def search(text: str) -> str:
+        searched.append(text)
+        return text
+
+    monkeypatch.setattr("gateway.conversation.notes.scrub", search)
+    notes = Notes()
+    for i in range(5000):
+        notes.add_unknown(f"k{i:06}" + "x" * 210)
+    same = [f"{'p' * 64}{i}" for i in range(5000)]
+
+    assert brief(notes.distinct())[20:] == ["+4980"]
+    assert brief(same) == ["p" * 64, "+4960"]
+    assert len(searched) < 200

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from typing import Any
 
@@ -254,6 +255,7 @@ def test_a24_what_nothing_catches_is_written_without_secrets() -> None:
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from gateway.observability.json_log import catch_all_exceptions
 catch_all_exceptions()
@@ -284,3 +286,41 @@ async def test_invisible_characters_are_escaped(pipe: tuple[int, int]) -> None:
 
     assert json.loads(line)["message"] == text
     assert [character for character in line.decode() if not character.isprintable()] == ["\n"]
+
+
+@pytest.mark.row("A5")
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"model": "m" * 3_000_000},
+        {"requested_model": "/" * 3_000_000},
+        {"path": "/" + "%2f" * 1_000_000},
+        {"unknown_reason": "R" * 3_000_000},
+        {"error": "AQ." + "e" * 3_000_000},
+        {"failures": ["f" * 1000] * 3000},
+        {"notes": ["é" * 3_000_000, "n"]},
+    ],
+)
+async def test_a05_a_line_of_a_request_is_bounded(pipe: tuple[int, int], fields: dict[str, Any]) -> None:
+    log = JsonLog(pipe[1])
+    began = time.perf_counter()
+    log.exchange(RequestLog(**{"request_id": "id", "method": "GET", "path": "/", **fields}))
+    assert time.perf_counter() - began < 0.3
+    await log.close()
+    line = os.read(pipe[0], 60_000)
+
+    assert len(line) < 20_000
+    assert json.loads(line)["request_id"] == "id"
+    assert next(iter(fields)) in json.loads(line)
+
+
+@pytest.mark.row("A5")
+async def test_a05_a_line_of_another_kind_is_bounded(pipe: tuple[int, int]) -> None:
+    log = JsonLog(pipe[1])
+    log.event("team", message="AIza" + "x" * 3_000_000, list=["y" * 10] * 1000)
+    await log.close()
+    line = os.read(pipe[0], 60_000)
+
+    assert len(line) < 20_000
+    assert json.loads(line)["list"][-1] == "+950"
+    assert b"AIza" not in line

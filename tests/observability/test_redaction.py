@@ -1,11 +1,12 @@
 """Redaction of log lines."""
 
 import json
+import time
 from collections.abc import Callable
 
 import pytest
 
-from gateway.observability.redaction import printable, redacted, redacted_line, shortened
+from gateway.observability.redaction import printable, redacted, redacted_beginning, redacted_line
 from tests.support.canaries import CANARIES, NAMED, hits
 
 KEY = "AIza" + "x" * 35
@@ -72,7 +73,7 @@ def test_an_invisible_character_is_escaped(line: bytes, expected: bytes) -> None
 
 @pytest.mark.parametrize(("text", "expected"), [("", ""), ("abc", "abc"), ("abcd", "abc…")])
 def test_a_long_text_is_cut(text: str, expected: str) -> None:
-    assert shortened(text, 3) == expected
+    assert redacted_beginning(text, 3) == expected
 
 
 @pytest.mark.row("A24")
@@ -98,3 +99,19 @@ def test_a24_a_secret_that_is_percent_encoded_is_replaced(kind: str, times: int,
 )
 def test_harmless_percent_encoding_stays_as_it_is(text: str) -> None:
     assert redacted(text) == text
+
+
+@pytest.mark.parametrize("start", [0, 1, 4, 250, 255])
+def test_a_secret_that_begins_before_the_cut_is_found(start: int) -> None:
+    text = "x" * (start - 1) + " " * min(start, 1) + "AIzaSy" + "b" * 3000 + "/" * 100_000
+
+    shown = redacted_beginning(text, 256)
+
+    assert "AIza"[: 256 - start] not in shown
+    assert shown.endswith("…")
+
+
+def test_only_the_beginning_of_a_long_text_is_searched() -> None:
+    began = time.perf_counter()
+    redacted_beginning("/" * 30_000_000, 256)
+    assert time.perf_counter() - began < 0.2

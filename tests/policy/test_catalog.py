@@ -1,9 +1,12 @@
 """Model names: aliases, prefixes, defaults and chains of fallbacks."""
 
+from typing import Literal
+
 import pytest
 
 from gateway.errors import BadRequest, NotFound
 from gateway.policy.catalog import Catalog, ModelRoute, ModelsConfig, alias_fault, fallback_fault
+from gateway.policy.client_rules import Rules
 
 ALIASES = {"gpt-4o": "gemini-2.5-pro"}
 
@@ -109,3 +112,28 @@ def test_faults_of_a_chain(pattern: str, chain: tuple[str, ...], fault: str | No
     result = fallback_fault(config, pattern)
 
     assert result is fault is None or str(result).startswith(str(fault))
+
+
+@pytest.mark.row("A5")
+@pytest.mark.parametrize("unknown", ["default", "forward", "reject"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "gemini-" + "a" * 250,
+        "x" * 257,
+        "models/" * 40,
+        "/" * 5_000_000,
+        "é" * 257,
+        "gemini-" + "a" * 243 + ":search",
+    ],
+)
+def test_a05_a_name_that_is_longer_than_any_models_is_refused(
+    name: str, unknown: Literal["default", "forward", "reject"]
+) -> None:
+    catalog = Catalog(ModelsConfig(unknown=unknown))
+    for resolve in (catalog.resolve, lambda name: catalog.route(Rules(), name)):
+        with pytest.raises(BadRequest) as caught:
+            resolve(name)
+        assert (caught.value.param, caught.value.code) == ("model", "string_above_max_length")
+        assert len(caught.value.message) < 200
+    assert catalog.resolve("gemini-" + "a" * 249).model == "gemini-" + "a" * 249

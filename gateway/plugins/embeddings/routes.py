@@ -71,7 +71,7 @@ class Embeddings(Plugin):
             config = self.services.config
             body, noted, inputs = await offload(data.heavy, self._read, data)
             route = self.services.route(context.client, body.model, config.models.embeddings)
-            notes = [*noted.distinct(), *(["model"] if route.substituted else [])]
+            notes = [*noted, *(["model"] if route.substituted else [])]
             context.report.describe(route.model, body.model, notes=notes)
             batches = to_gemini(body, inputs, route.model)
             answers = await self._embed(batches, route.model, context, heavy=data.heavy)
@@ -86,12 +86,12 @@ class Embeddings(Plugin):
             context.report.prompt_tokens = tokens
             return json_response(encoded, answer_headers(route.model, notes))
 
-    def _read(self, data: Body) -> tuple[EmbeddingRequest, Notes, list[str]]:
+    def _read(self, data: Body) -> tuple[EmbeddingRequest, list[str], list[str]]:
         """Return a body, what is noted of it, and its texts. Raises BadRequest with the path of what is wrong."""
         body = data.decode(decode_request)
         noted = Notes(strict=self.services.strict)
         review(data.fields, EMBEDDINGS, noted)
-        return body, noted, texts(body, self._detokenize)
+        return body, noted.distinct(), texts(body, self._detokenize)
 
     def _answer(
         self,

@@ -22,6 +22,7 @@ from gateway.plugins.moderations import wire
 from gateway.plugins.moderations.fields import MODERATIONS
 from gateway.plugins.moderations.request import conversations
 from gateway.plugins.moderations.response import result
+from gateway.policy.catalog import check_length
 
 _AT_ONCE = 4
 """Inputs of one request that are rated at the same time."""
@@ -54,16 +55,17 @@ class Moderations(Plugin):
             places = asyncio.Semaphore(_AT_ONCE)
             options = RequestOptions(self.config.model, heavy=data.heavy)
             results = await side_by_side([self._rate(each, options, context, places) for each in recorded])
-            context.report.describe(self.config.model, body.model, notes=notes.distinct())
+            context.report.describe(self.config.model, body.model, notes=notes)
             answer = wire.Moderation(unique("modr-"), self.config.model, results)
-            return json_response(wire.encode(answer), answer_headers(self.config.model, notes.distinct()))
+            return json_response(wire.encode(answer), answer_headers(self.config.model, notes))
 
-    def _read(self, data: Body) -> tuple[wire.ModerationRequest, Notes, list[ConversationBuilder]]:
+    def _read(self, data: Body) -> tuple[wire.ModerationRequest, list[str], list[ConversationBuilder]]:
         """Return a body, what is noted of it, and its inputs. Raises BadRequest with the path of what is wrong."""
         body = data.decode(wire.decode_request)
+        check_length(body.model)
         notes = Notes(strict=self.services.strict)
         review(data.fields, MODERATIONS, notes)
-        return body, notes, conversations(body)
+        return body, notes.distinct(), conversations(body)
 
     async def _rate(
         self,

@@ -14,6 +14,7 @@ from gateway.plugins.native import cost
 from gateway.plugins.native.request import NamedBody, Permitted, check_models, named_body, permitted
 from gateway.plugins.native.system_parameters import allowed_headers, allowed_query
 from gateway.policy.access import Client
+from gateway.policy.catalog import check_length
 from gateway.store.file_owners import FileOwners, absent
 
 Payload = bytes | AsyncIterator[bytes] | None
@@ -130,6 +131,7 @@ class _Judge(Struct, frozen=True):
         """Return the creation of a cached content, in the project of the files that it names."""
         if not isinstance(read.model, str):
             raise missing("model")
+        check_length(read.model)
         model = read.model.removeprefix("models/")
         self.client.rules.check(model)
         self._check_storage()

@@ -17,6 +17,7 @@ from gateway.conversation.invalid import not_json
 from gateway.errors import BadRequest, Forbidden, scrub
 from gateway.gemini.json_shape import check
 from gateway.gemini.wire import encode_json
+from gateway.policy.catalog import check_length
 from gateway.policy.file_refs import references
 
 _PATH = re.compile(r"/[A-Za-z0-9._~:/@-]*")
@@ -69,6 +70,7 @@ def model_of(path: str) -> str:
     """Return the id of the model in a path, or "". Raises BadRequest for a key in its place."""
     match = _MODEL.search(path)
     model = match[1] if match else ""
+    check_length(model)
     if scrub(model) != model:
         raise BadRequest("Invalid model name: it looks like a key.")
     return model
@@ -124,11 +126,14 @@ def check_models(body: dict[str, Any], model: str) -> None:
     messages = [body, *inner, *(requests if isinstance(requests, list) else ())]
     for message in messages:
         named = message.get("model") if isinstance(message, dict) else None  # an object, or Google refuses it
-        if named is not None and str(named).removeprefix("models/") != model:
-            raise BadRequest(
-                f"Invalid 'model': the body names `{scrub(str(named))[:80]}`, but the URL names `models/{model}`.",
-                param="model",
-            )
+        if named is None or (isinstance(named, str) and named.removeprefix("models/") == model):
+            continue
+        if isinstance(named, str):
+            check_length(named)
+        shown = f"`{scrub(named)[:80]}`" if isinstance(named, str) else "a value that is no string"
+        raise BadRequest(
+            f"Invalid 'model': the body names {shown}, but the URL names `models/{model}`.", param="model"
+        )
 
 
 def upload_id(url: str) -> str:

@@ -108,6 +108,15 @@ def test_the_model_and_the_upload_are_found_in_the_url() -> None:
     assert upload_id("https://x/upload") == ""
 
 
+@pytest.mark.row("A5")
+def test_a05_a_models_name_has_a_bound() -> None:
+    assert model_of(f"/v1beta/models/{'x' * 256}:generateContent") == "x" * 256
+    with pytest.raises(BadRequest, match="string too long"):
+        model_of(f"/v1beta/models/{'x' * 257}:generateContent")
+    with pytest.raises(BadRequest, match="string too long"):
+        check_models({"model": "x" * 10_000_000}, "m")
+
+
 @pytest.mark.row("A8")
 @pytest.mark.parametrize(
     "body",
