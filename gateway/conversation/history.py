@@ -306,11 +306,13 @@ _LONG_TEXT = 2**16
 def _kind(text: str) -> Literal["object", "other", "text"]:
     """Return whether a text is a JSON object, another JSON value, or no JSON.
 
-    JSON that is nested deeper than Google's parser takes, or has too many values, counts as text.
+    JSON that is nested deeper than Google's parser takes, has too many values or a long number, counts as text.
     """
     try:
         data = bytes(_check_json(text))
         json_shape.check(data)
+        if json_shape.has_long_number(data):
+            return "text"
         if len(text) < _LONG_TEXT:
             msgspec.json.decode(data)
     except (msgspec.DecodeError, RecursionError, BadRequest):

@@ -7,6 +7,7 @@ import msgspec
 
 from gateway.errors import GatewayError, UpstreamError, forget_frames
 from gateway.gemini.events import Event
+from gateway.gemini.json_shape import LONG_NUMBER, has_long_number
 from gateway.gemini.sse import SSEDecoder
 from gateway.gemini.thought_signatures import Signed
 from gateway.gemini.turn_reader import TurnReader
@@ -107,7 +108,14 @@ def decode(payload: bytes) -> GenerateContentResponse:
 
 
 def readable(payload: bytes, read: Callable[[bytes], T]) -> T:
-    """Return the payload as `read` decodes it. Raises UpstreamError where it cannot."""
+    """Return the payload as `read` decodes it. Raises UpstreamError where it cannot.
+
+    Numbers in a call's arguments reach the client as they are, and Python's json refuses one of more than 4,300 digits.
+    """
+    if has_long_number(payload):
+        raise UpstreamError(
+            f"The upstream sent a number of {LONG_NUMBER} or more digits.", code="upstream_bad_response"
+        )
     try:
         return read(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

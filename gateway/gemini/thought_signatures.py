@@ -11,6 +11,8 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Struct
 
+from gateway.gemini.json_shape import has_long_number
+
 DUMMY = "skip_thought_signature_validator"
 """Google's own value for a call that another model, or nobody, has signed."""
 _LONGEST = 2**18
@@ -57,8 +59,11 @@ def split_id(call_id: str) -> tuple[str, str | None]:
 
 
 def _canonical(arguments: str) -> str:
-    """Return a JSON text that is the same for every order of keys and every spacing. A long text stays as it is."""
-    if len(arguments) > _LONGEST:
+    """Return a JSON text that is the same for every order of keys and every spacing.
+
+    A long text stays as it is, and one with a long number.
+    """
+    if len(arguments) > _LONGEST or has_long_number(arguments.encode()):
         return arguments
     try:
         return msgspec.json.encode(msgspec.json.decode(arguments or "{}"), order="deterministic").decode()

@@ -291,6 +291,7 @@ def test_a_result_is_an_object_and_keeps_its_own_spelling(text: str, response: b
         ("[1]", b'{"_raw":"[1]"}', True),
         ("null", b'{"_raw":"null"}', True),
         ("{bad", b'{"_raw":"{bad"}', True),
+        ('{"a":%s}' % ("7" * 4200), b'{"_raw":"{\\"a\\":%s}"}' % (b"7" * 4200), True),
     ],
 )
 def test_arguments_are_an_object(arguments: str, sent: bytes, noted: bool) -> None:

@@ -1,11 +1,14 @@
 """Answers and errors as they are sent: headers, status, and the format of the surface."""
 
+import asyncio
 import json
+import socket
+import struct
 from time import monotonic
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import make_mocked_request
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import RawTestServer, make_mocked_request
 
 from gateway.errors import BadRequest, GatewayError, MethodNotAllowed, RateLimited
 from gateway.exchange.context import CONTEXT, RequestContext
@@ -15,9 +18,14 @@ from gateway.exchange.delivery import (
     answer_headers,
     error_response,
     fail,
+    limit_buffers,
 )
 from gateway.exchange.report import ExchangeReport
 from gateway.policy.rate_limits import Window, WindowState
+from tests.support.waiting import eventually
+
+SO_MEMINFO, WMEM_QUEUED = 55, 5
+"""Memory of a socket: the option and a field of linux/sock_diag.h."""
 
 
 def context() -> RequestContext:
@@ -92,3 +100,49 @@ def test_a_failed_request_is_recorded_and_answered_in_its_surfaces_format() -> N
 
     assert (response.status, body(response)) == (529, ["no", "req_1"])
     assert (request[CONTEXT].report.error, request[CONTEXT].report.upstream_status) == ("invalid_value", 400)
+
+
+class Large:
+    """Server that streams one event to clients, with buffers as `limit_buffers` sets them."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self.transport: asyncio.Transport | None = None
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        limit_buffers(request)
+        self.transport = request.transport
+        await response.write(b"x" * self._size)
+        return response
+
+
+@pytest.mark.row("C04")
+async def test_a_large_event_does_not_wait_for_acknowledgements() -> None:
+    """A buffer smaller than a segment of the loopback device waits 40 ms for each: 4 MB took 2.4 seconds."""
+    large = Large(4_000_000)
+    async with RawTestServer(large) as server, ClientSession() as session:
+        began = monotonic()
+        async with session.get(server.make_url("/")) as response:
+            assert len(await response.read()) == 4_000_000
+        assert monotonic() - began < 1
+
+
+@pytest.mark.row("C05")
+async def test_c05_the_kernel_holds_little_for_a_client_that_never_reads() -> None:
+    large = Large(4_000_000)
+    async with RawTestServer(large) as server:
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1024)
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        await eventually(lambda: large.transport is not None)
+        transport = large.transport
+        assert transport is not None
+        waiting = -1
+        while waiting != (waiting := transport.get_write_buffer_size()):  # until the kernel takes no more
+            await asyncio.sleep(0.2)
+        own = transport.get_extra_info("socket")
+        queued = struct.unpack("9I", own.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 36))[WMEM_QUEUED]
+        assert waiting > 2_000_000
+        assert queued <= 150_000
+        writer.close()

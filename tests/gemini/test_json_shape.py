@@ -8,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import BadRequest
-from gateway.gemini.json_shape import MOST_ESCAPES, MOST_LEVELS, MOST_MARKS, check, check_text
+from gateway.gemini.json_shape import (
+    LONG_NUMBER,
+    MOST_ESCAPES,
+    MOST_LEVELS,
+    MOST_LONG_DIGITS,
+    MOST_MARKS,
+    check,
+    check_text,
+    has_long_number,
+)
 
 
 def nested(levels: int, value: Any = 1) -> Any:
@@ -117,3 +126,40 @@ def test_text_that_is_utf8_passes() -> None:
     text = "a\u00e9\u20ac\U0001f600".encode() * 100_000
     check_text(text, {"a": text})
     check_text(b"ascii", {"a": b"\xff"})  # the fields are not looked at
+
+
+def numbers(digits: int, each: int) -> bytes:
+    return b'{"a":[' + b",".join([b"7" * each] * (digits // each)) + b"]}"
+
+
+@pytest.mark.row("A4")
+@pytest.mark.parametrize("each", [LONG_NUMBER, 4200, 100_000])
+def test_a04_many_digits_of_long_numbers_are_refused(each: int) -> None:
+    check(numbers(MOST_LONG_DIGITS, min(each, MOST_LONG_DIGITS)))
+    with pytest.raises(
+        BadRequest, match="holds more than 40000 digits of numbers with 400 or more"
+    ) as caught:
+        check(numbers(2 * MOST_LONG_DIGITS + each, each))
+
+    assert caught.value.code == "invalid_json"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        json.dumps({"a": "7" * 1_000_000}).encode(),
+        json.dumps({"a": '\\"' + "7" * 1_000_000 + '"', "7" * 1_000_000: 1}).encode(),
+        numbers(1_000_000, LONG_NUMBER - 1),
+    ],
+    ids=["text", "text with quotes, and a name", "numbers that are not long"],
+)
+def test_digits_in_texts_and_in_short_numbers_are_accepted(data: bytes) -> None:
+    check(data)
+    assert not has_long_number(data)
+
+
+@pytest.mark.parametrize("offset", range(30))
+def test_one_long_number_is_found_wherever_it_begins(offset: int) -> None:
+    for digits in (LONG_NUMBER - 1, LONG_NUMBER, LONG_NUMBER + 1, 5000):
+        data = b" " * offset + b'{"a":"1",\n"b":-0.' + b"9" * digits + b"e5}"
+        assert has_long_number(data) == (digits >= LONG_NUMBER)

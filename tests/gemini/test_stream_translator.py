@@ -119,3 +119,14 @@ def test_a_payload_is_decoded_or_refused() -> None:
     for payload in (b"", b"\xff", b"[" * 100_000):
         with pytest.raises(UpstreamError):
             decode(payload)
+
+
+@pytest.mark.row("A4")
+def test_a_long_number_in_an_answer_is_refused() -> None:
+    """Python's json refuses a number of more than 4,300 digits, which the client would find in the arguments."""
+    call = b'{"candidates":[{"content":{"parts":[{"functionCall":{"name":"f","args":{"a":%s}}}]}}]}'
+    decode(call % (b'"' + b"7" * 5000 + b'"'))
+    with pytest.raises(UpstreamError, match="a number of 400 or more digits") as caught:
+        decode(call % (b"7" * 5000))
+
+    assert caught.value.code == "upstream_bad_response"
