@@ -112,7 +112,6 @@ class Large:
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
-        limit_buffers(request)
         self.transport = request.transport
         await response.write(b"x" * self._size)
         return response
