@@ -112,6 +112,7 @@ class Large:
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
+        limit_buffers(request)  # type: ignore[arg-type]  # only its transport is used
         self.transport = request.transport
         await response.write(b"x" * self._size)
         return response
