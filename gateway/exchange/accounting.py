@@ -12,14 +12,14 @@ from msgspec import Struct, field, structs
 
 from gateway.errors import GatewayError, RateLimited
 from gateway.exchange.context import RequestContext
-from gateway.exchange.cost import MOST_OUTPUT, UNKNOWN_COST, CostEstimate, call_cost
+from gateway.exchange.cost import MOST_OUTPUT, UNKNOWN_COST, CostEstimate, call_cost, prompt_tokens
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.capabilities import CapabilityTable
 from gateway.gemini.wire import encode_json
 from gateway.observability.statistics import Statistics
 from gateway.policy import call_outcome
 from gateway.policy.access import Client
-from gateway.policy.keypool import KeyPool, PoolUpdate
+from gateway.policy.keypool import KeyPool, PoolUpdate, too_large
 from gateway.policy.ledger import Intent, Settlement
 from gateway.policy.pricing import Prices
 from gateway.policy.rate_limits import Window, windows
@@ -55,6 +55,17 @@ class Target(Struct):
     """Multiple of the standard price that the call costs."""
     call: GeminiCall | None = None
     """The call, where its cost is estimated only if it is needed."""
+    feature: str = ""
+    """What the call uses that has a quota of its own; "" for nothing."""
+    own_deadline: bool = False
+    """The client has told Google when to give up (`X-Server-Timeout`)."""
+    too_large: bool = False
+    """The prompt may be larger than the tokens per minute of the project that was asked last."""
+
+    @property
+    def prompt(self) -> int:
+        """Prompt tokens, roughly; those of attachments are left out."""
+        return self.cost.prompt if self.call is None else prompt_tokens(self.call)
 
 
 class CallAccounting(Struct, frozen=True):
@@ -106,9 +117,7 @@ class CallAccounting(Struct, frozen=True):
             error.should_retry = False if calls > taken.blocked.limit else error.should_retry
             raise error
 
-    def probe_pool(
-        self, error: GatewayError, client: Client, model: str, project: str = ""
-    ) -> tuple[bool, GatewayError]:
+    def probe_pool(self, error: GatewayError, client: Client, target: Target) -> tuple[bool, GatewayError]:
         """Return whether the call can be made again at once, with another key, and the error for the client if not.
 
         Google's words about a key of the pool are not for a client: they are replaced by the pool's own error.
@@ -119,10 +128,24 @@ class CallAccounting(Struct, frozen=True):
             return False, error
         if error.upstream_status is None:
             return False, error  # the gateway's own limits
+        prompt, now = target.prompt, time()
         try:
-            self.pool.free(model, time(), only=project)
+            self.pool.free(
+                target.model,
+                now,
+                only=target.project,
+                tokens=prompt,
+                client=client.id,
+                feature=target.feature,
+            )
         except GatewayError as no_key_left:
             return False, no_key_left
+        if target.too_large and (
+            target.project
+            or not self.pool.others(target.model, target.tried, now, tokens=prompt, client=client.id)
+        ):
+            limits = [quota.value or 0 for quota in error.quotas] if isinstance(error, RateLimited) else []
+            return False, too_large(target.model, max(limits, default=0))
         if isinstance(error, RateLimited):  # one project's limit, which no client has to wait for
             error.retry_after, error.should_retry = _OTHER_IS_FREE, None
             error.type, error.code = RateLimited.type, RateLimited.code

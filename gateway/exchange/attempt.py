@@ -9,7 +9,7 @@ from typing import Self
 
 from msgspec import structs
 
-from gateway.errors import GatewayError, UnusableAnswer
+from gateway.errors import GatewayError, RateLimited, UnusableAnswer
 from gateway.exchange.accounting import CallAccounting, LedgerWriter, Target, limit_reached
 from gateway.exchange.context import RequestContext
 from gateway.exchange.cost import UNKNOWN_COST
@@ -172,7 +172,9 @@ class Attempt:
             affinity=target.affinity,
             only=target.project,
             tried=target.tried,
-            tokens=target.cost.prompt,
+            tokens=target.prompt,
+            client=self._client.id,
+            feature=target.feature,
         )
         self.key = lease.key
         target.tried.append(lease.project)
@@ -228,7 +230,13 @@ class Attempt:
         elif crashed:
             result = call_outcome.Broken()
         else:
-            result = call_outcome.outcome(None if isinstance(failed, UnusableAnswer) else failed, tokens)
+            result = call_outcome.outcome(
+                None if isinstance(failed, UnusableAnswer) else failed,
+                tokens,
+                own_deadline=self._target.own_deadline,
+                most_prompt=self._most().prompt if isinstance(failed, RateLimited) else 0,
+            )
+            self._target.too_large = isinstance(result, call_outcome.Limited) and result.too_large
         jitter = random.random()  # noqa: S311
         updates = self._accounting.pool.settle(self._lease, result, time(), jitter)
         if updates:

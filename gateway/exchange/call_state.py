@@ -9,7 +9,7 @@ from msgspec import structs
 from gateway.errors import GatewayError
 from gateway.exchange.accounting import CallAccounting, Target
 from gateway.exchange.context import RequestContext
-from gateway.exchange.cost import price_factor
+from gateway.exchange.cost import feature, price_factor
 from gateway.exchange.fallback import Choice
 from gateway.exchange.race import Race
 from gateway.gemini.call import GeminiCall
@@ -59,6 +59,7 @@ class CallState:
         if client.id:
             self.target.cost = self._accounting.estimate(call, client)
             self.target.call = call
+            self.target.feature = feature(call.request)
             self.target.price_factor = price_factor(call.request.service_tier)
             self.target.affinity = affinity(call, client)
         if call.heavy:

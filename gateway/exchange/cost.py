@@ -3,7 +3,7 @@
 Budgets reserve them before the call, and charge them where Google does not say what the call has cost.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
@@ -35,6 +35,12 @@ READERS = frozenset({"urlContext", "fileSearch", "mcpServers"})
 """Built-in tools that read documents of any length."""
 SEARCHES = frozenset({"googleSearch", "googleSearchRetrieval", "googleMaps", "codeExecution", "computerUse"})
 """Built-in tools whose results are limited."""
+
+
+_FEATURES = READERS | SEARCHES
+_MODALITIES = {"IMAGE": "image", "AUDIO": "audio", "VIDEO": "video"}
+_FEW_BYTES = 64 * 1024
+"""Bytes of a call up to which attachments are not looked for."""
 
 
 class CostEstimate(Struct, frozen=True):
@@ -78,6 +84,33 @@ def price_factor(service_tier: object) -> int:
     `priority` costs 75 to 100 % more (https://ai.google.dev/gemini-api/docs/priority-inference).
     """
     return 2 if isinstance(service_tier, str) and "priority" in service_tier.lower() else 1
+
+
+def feature_name(tools: Iterable[str], modalities: Iterable[str]) -> str:
+    """Return the name of what a call uses that has a quota of its own: built-in tools, pictures and sound."""
+    names = {name for name in tools if name in _FEATURES}
+    return "+".join(sorted(names | {_MODALITIES[name] for name in modalities if name in _MODALITIES}))
+
+
+def feature(request: GenerateContentRequest) -> str:
+    """Return the name of what a request uses that has a quota of its own, "" for nothing."""
+    config = request.generation_config
+    modalities = (config.response_modalities if config is not None else None) or ()
+    if not (request.tools or modalities):
+        return ""
+    return feature_name((name for tool in request.tools or () for name in _tools(tool)), modalities)
+
+
+def prompt_tokens(call: GeminiCall) -> int:
+    """Return the tokens of a call's text, roughly. Attachments are left out: their bytes say little."""
+    size = len(call.encode())
+    if size > _FEW_BYTES:
+        size -= sum(
+            encoded
+            for data, encoded in _attachments(call.request)
+            if isinstance(data, Blob) and attachment(data.mime_type or "")
+        )
+    return min(_MOST_PROMPT, size // _BYTES_PER_TOKEN)
 
 
 def attachment(mime_type: str) -> int:

@@ -105,7 +105,7 @@ class Exchange:
             is_free = body is None or path.endswith(":countTokens")
             most_output = self.accounting.most_output(model)
             cost = UNKNOWN_COST if is_free else CostEstimate(len(body or b""), most_output)
-        target = Target(model, cost, project=project)
+        target = Target(model, cost, project=project, feature=path.partition(":")[2])
         while True:
             try:
                 async with open_attempt(self.accounting, context, target) as attempt:

@@ -55,4 +55,6 @@ class Hedging:
         target = state.target
         if troubled or target.project:
             return False
-        return bool(self._accounting.pool.others(target.model, target.tried, time()))
+        return self._accounting.pool.others(
+            target.model, target.tried, time(), tokens=target.prompt, client=state.context.client.id
+        )

@@ -105,7 +105,7 @@ class Recovery:
         same = failures.count(type(error))
         if isinstance(error, UpstreamDropped) and same <= _MOST_DROPPED:
             return
-        elsewhere, error = self._accounting.probe_pool(error, context.client, target.model, target.project)
+        elsewhere, error = self._accounting.probe_pool(error, context.client, target)
         jitter = random.random()  # noqa: S311
         budget = self._budgets.setdefault(context.client.scope, RetryBudget())
         verdict = judge(error, len(failures), budget, self._config, jitter, same=same, elsewhere=elsewhere)

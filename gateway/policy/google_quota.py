@@ -45,6 +45,10 @@ def midnight(now: float) -> float:
     return datetime.combine(today + timedelta(days=1), datetime.min.time(), _PACIFIC).timestamp()
 
 
+_LARGE_LIFE = 3600.0
+"""Seconds for which a prompt that is larger than a learnt limit is not sent."""
+
+
 class _Window:
     """Use since a window began."""
 
@@ -91,16 +95,30 @@ class LearnedQuotas:
         if length is not None and quota.value and "PerSecond" not in quota.id:
             self._limits[length, "Token" in quota.id] = quota.value, now
 
+    def too_large(self, now: float, tokens: int) -> int:
+        """Return the learnt limit that a prompt of so many tokens exceeds alone, 0 if there is none."""
+        return min(
+            (
+                limit
+                for (_, counts_tokens), (limit, learnt_at) in self._limits.items()
+                if counts_tokens and tokens > limit and 0 <= now - learnt_at < _LARGE_LIFE
+            ),
+            default=0,
+        )
+
     def wait(self, now: float, tokens: int) -> float:
         """Return the seconds until one more request of so many tokens is within all known limits.
 
-        A request that exceeds a limit alone is let through when its window is empty.
+        A request that exceeds a limit alone waits for an hour after the limit was named. Then it is let through when
+        the window is empty: the project may have moved to a higher tier.
         """
         longest = 0.0
         for (length, counts_tokens), (limit, learnt_at) in list(self._limits.items()):
             if not 0 <= now - learnt_at < _LIFE:
                 del self._limits[length, counts_tokens]
                 continue
+            if counts_tokens and tokens > limit:
+                longest = max(longest, learnt_at + _LARGE_LIFE - now)
             window = self._windows[length]
             window.renew(now, length)
             used = window.tokens + tokens if counts_tokens else window.requests + 1

@@ -69,6 +69,8 @@ class Lease(Struct, frozen=True):
     key_id: str
     model: str
     at: float
+    client: str = ""
+    feature: str = ""
 
 
 class PoolUpdate(Struct, frozen=True):
@@ -112,39 +114,59 @@ class KeyPool:
         only: str = "",
         tried: Collection[str] = (),
         tokens: int = 0,
+        client: str = "",
+        feature: str = "",
     ) -> Lease:
         """Lend a key for one attempt, from a project that is free for a model.
 
         Projects in `tried` are chosen only when no other is free. `only` names the one project allowed, because files
-        and cached contents belong to a project. `tokens` is the size of the prompt. Raises PoolExhausted with the
-        seconds to wait, and NoUsableKey when no project serves the model or Google refuses all keys. With `only` it
-        raises NotFound for a project that is no longer in the pool, and Forbidden for one that does not serve the
-        model.
+        and cached contents belong to a project. `tokens` is the size of the prompt. `client` is the id of the issued
+        key. `feature` is what the call uses that has a quota of its own, such as Google's search; "" for nothing.
+        Raises PoolExhausted with the seconds to wait, and NoUsableKey when no project serves the model or Google
+        refuses all keys. With `only` it raises NotFound for a project that is no longer in the pool, and Forbidden
+        for one that does not serve the model.
         """
-        free = self.free(model, now, only=only, tokens=tokens)
+        free = self.free(model, now, only=only, tokens=tokens, client=client, feature=feature)
         untried = [project for project in free if project.name not in tried]
-        return self._lend(self._choose(untried or free, model, affinity), model, now)
+        return self._lend(self._choose(untried or free, model, affinity), model, now, client, feature)
 
-    def free(self, model: str, now: float, *, only: str = "", tokens: int = 0) -> list[PoolProject]:
+    def free(
+        self, model: str, now: float, *, only: str = "", tokens: int = 0, client: str = "", feature: str = ""
+    ) -> list[PoolProject]:
         """Return the projects that can be called at once. Raises as `acquire` does when there is none."""
         candidates = [self._only(only, model)] if only else self._serving(model)
         usable = [project for project in candidates if project.usable_keys(now)]
         if not usable:
             raise NoUsableKey(model, served=bool(candidates))
-        waits = {project.name: self._state(project.name, model).wait(now, tokens) for project in usable}
+        waits = {
+            project.name: max(
+                self._state(project.name, model).wait(now, tokens, client),
+                self._feature_wait(project.name, model, feature, now),
+            )
+            for project in usable
+        }
         free = [project for project in usable if not waits[project.name]]
         if not free:
-            spent = {self._state(project.name, model).quota_wait(now, tokens) > 0 for project in usable}
+            states = {project.name: self._state(project.name, model) for project in usable}
+            limits = [state.quotas.too_large(now, tokens) for state in states.values()]
+            if all(limits):
+                raise too_large(model, max(limits))
+            spent = {
+                state.quota_wait(now, tokens) > 0 or self._feature_wait(name, model, feature, now) > 0
+                for name, state in states.items()
+            }
             raise _exhausted(model, min(waits.values()), spent, pinned=bool(only))
         return free
 
-    def others(self, model: str, tried: Collection[str], now: float) -> bool:
+    def others(
+        self, model: str, tried: Collection[str], now: float, *, tokens: int = 0, client: str = ""
+    ) -> bool:
         """Return whether a project outside `tried` is free for a model."""
         return any(
             project.name not in tried
             and project.serves(model)
             and project.usable_keys(now)
-            and not self._state(project.name, model).wait(now, 0)
+            and not self._state(project.name, model).wait(now, tokens, client)
             for project in self._projects.values()
         )
 
@@ -160,8 +182,9 @@ class KeyPool:
         state.in_flight = max(0, state.in_flight - 1)
         match end:
             case Ok(tokens):
-                state.vague_limits = 0
-                state.breaker.succeeded()
+                for known in (state, self._feature_state(lease)):
+                    known.vague_limits = 0
+                state.breakers.succeeded(lease.client)
                 state.quotas.spend(now, tokens)
                 for key in self._keys(lease.project, lease.key_id):
                     if key.cooldown.since <= lease.at:  # a later call of the same key may have been refused
@@ -171,14 +194,19 @@ class KeyPool:
                 self._end_trial(lease, now)
             case Cancelled():
                 self._end_trial(lease, now)
-            case Limited(error):
-                return self._limited(lease, state, error, now, jitter)
+            case Limited(error, is_too_large):
+                if is_too_large:
+                    for quota in error.quotas:
+                        state.quotas.learn(quota, now)
+                    self._end_trial(lease, now)
+                    return []
+                return self._limited(lease, error, now, jitter)
             case Rejected(reason):
                 return self._rejected(lease, reason, now)
-            case Broken():
+            case Broken(connection):
                 # the last free project is never taken out; and what fails here may work for other machines
-                others = self.others(lease.model, (lease.project,), now)
-                state.breaker.failed(now, jitter, may_open=others)
+                others = self.others(lease.model, (lease.project,), now, client=lease.client)
+                state.breakers.failed(lease.client, now, jitter, may_open=others, connection=connection)
         return []
 
     def put_back(self, project: str, key_id: str, now: float) -> list[PoolUpdate]:
@@ -209,7 +237,7 @@ class KeyPool:
             return
         state = self._state(update.project, update.model)
         if update.reason == FAILING:
-            state.breaker.restore(now, until)
+            state.breakers.shared.restore(now, until)
         else:
             state.quota_cooldown.start(update.reason, now, until)
 
@@ -224,7 +252,7 @@ class KeyPool:
         return updates + [
             PoolUpdate(name, "", model, cooldown.reason, cooldown.until)
             for (name, model), state in self._states.items()
-            for cooldown in (state.quota_cooldown, state.breaker.cooldown)
+            for cooldown in (state.quota_cooldown, state.breakers.shared.cooldown)
             if cooldown.remaining(now)
         ]
 
@@ -284,7 +312,7 @@ class KeyPool:
             return rotated[0]
         return min(rotated, key=lambda project: self._state(project.name, model).in_flight)
 
-    def _lend(self, project: PoolProject, model: str, now: float) -> Lease:
+    def _lend(self, project: PoolProject, model: str, now: float, client: str, feature: str) -> Lease:
         key = project.next_key(now)
         if key.cooldown.reason == "bad":  # a trial: no other call may use the key before this one has ended
             key.cooldown.start("bad", now, now + self._config.reprobe)
@@ -293,18 +321,30 @@ class KeyPool:
         state.quotas.begin(now)
         self._leases += 1
         self._open.add(self._leases)
-        return Lease(self._leases, project.name, key.text, key.id, model, now)
+        return Lease(self._leases, project.name, key.text, key.id, model, now, client, feature)
 
-    def _limited(
-        self, lease: Lease, state: ProjectModelState, error: RateLimited, now: float, jitter: float
-    ) -> list[PoolUpdate]:
-        """Learn a 429's limits, cool the project down for the models that it concerns, and return the updates."""
+    def _feature_state(self, lease: Lease) -> ProjectModelState:
+        """Return the state of the feature that a call used, or that of its model."""
+        return self._state(lease.project, _with_feature(lease.model, lease.feature))
+
+    def _feature_wait(self, project: str, model: str, feature: str, now: float) -> float:
+        state = self._states.get((project, _with_feature(model, feature))) if feature else None
+        return state.quota_wait(now, 0) if state is not None else 0.0
+
+    def _limited(self, lease: Lease, error: RateLimited, now: float, jitter: float) -> list[PoolUpdate]:
+        """Learn a 429's limits, cool the project down for what it concerns, and return the updates."""
+        if lease.feature and not _concerns_model(error):
+            models = {_with_feature(lease.model, lease.feature)}
+            state = self._feature_state(lease)
+        else:
+            models = {lease.model, *(quota.model for quota in error.quotas if quota.model)}
+            state = self._state(lease.project, lease.model)
         for quota in error.quotas:
             state.quotas.learn(quota, now)
-        reason, until = _quota_cooldown(error, state.vague_limits + 1, now, jitter)
-        if reason == "limited":
-            state.vague_limits += 1
-        models = {lease.model, *(quota.model for quota in error.quotas if quota.model)}
+        reason, until = _quota_cooldown(error, now, jitter) or (
+            "limited",
+            now + max(_MIN_COOLDOWN, jitter * _longest_vague(state.count_vague(lease.client))),
+        )
         updates = []
         for model in sorted(models):
             cooldown = self._state(lease.project, model).quota_cooldown
@@ -335,11 +375,26 @@ def _refuse(holder: PoolKey | PoolProject, update: PoolUpdate, now: float, until
         holder.cooldown.start(update.reason, now, until)
 
 
-def _quota_cooldown(error: RateLimited, vague: int, now: float, jitter: float) -> tuple[str, float]:
-    """Return the reason and the end of the cooldown that a 429 asks for.
+def _with_feature(model: str, feature: str) -> str:
+    """Return the name under which a feature of a model cools down: `gemini-2.5-flash#googleSearch`."""
+    return f"{model}#{feature}" if feature else model
 
-    `insufficient_quota` and a quota of 0 (a model without free tier) do not end within minutes. Without details the
-    time is random (full jitter), and its bound doubles with each such 429 (`vague`: their number since a success).
+
+def _concerns_model(error: RateLimited) -> bool:
+    """Return whether a 429 of a call that uses a feature concerns all calls of the model.
+
+    It does if it names a quota of generateContent, such as `GenerateRequestsPerDayPerProjectPerModel-FreeTier`, or if
+    the project has no credit left.
+    """
+    if error.quotas:
+        return any(quota.id.startswith("Generate") for quota in error.quotas)
+    return error.code == "insufficient_quota"
+
+
+def _quota_cooldown(error: RateLimited, now: float, jitter: float) -> tuple[str, float] | None:
+    """Return the reason and the end of the cooldown that a 429 asks for; None if it gives no details.
+
+    `insufficient_quota` and a quota of 0 (a model without free tier) do not end within minutes.
     """
     periods = [period(quota) for quota in error.quotas]
     if (
@@ -351,7 +406,22 @@ def _quota_cooldown(error: RateLimited, vague: int, now: float, jitter: float) -
     if any(periods) or error.retry_after is not None:
         seconds = _QUOTA_MINUTE if error.retry_after is None else error.retry_after
         return "minute", now + min(_MAX_RETRY_DELAY, max(_MIN_COOLDOWN, seconds)) * (1 + jitter / 10)
-    return "limited", now + max(_MIN_COOLDOWN, jitter * min(_QUOTA_MINUTE, 2.0 ** min(vague, 30)))
+    return None
+
+
+def _longest_vague(count: int) -> float:
+    """Return the bound, in seconds, of the random cooldown after the last of some 429s without details in a row."""
+    return min(_QUOTA_MINUTE, 2.0 ** min(count, 30))
+
+
+def too_large(model: str, limit: int) -> PoolExhausted:
+    """Return the error for a prompt that no project takes: it is larger than their tokens per minute."""
+    return PoolExhausted(
+        f"Request too large for {model} on input tokens per minute (TPM): Limit {limit}. "
+        "The input tokens must be reduced in order to run successfully.",
+        type="tokens",
+        should_retry=False,
+    )
 
 
 def _exhausted(model: str, wait: float, spent: Collection[bool], *, pinned: bool) -> PoolExhausted:

@@ -8,14 +8,10 @@ from typing import Literal, get_args
 from msgspec import Struct
 
 from gateway.errors import KeyFault
-from gateway.policy.breaker import Breaker
+from gateway.policy.client_breakers import ClientBreakers
 from gateway.policy.cooldown import Cooldown
 from gateway.policy.google_quota import LearnedQuotas
 
-_FAILURES = 5
-"""Failures in a row before a project cools down for a model."""
-_OPEN_FIRST, _OPEN_LONGEST = 1.0, 30.0
-"""Seconds for which a project's breaker opens for a model: the first time, and at most."""
 _HALF_OPEN_WAIT = 1.0
 """Seconds to wait while the one trial call of a half-open breaker is in flight."""
 REFUSALS: tuple[str, ...] = get_args(KeyFault)
@@ -47,19 +43,26 @@ class KeyState(Struct, frozen=True):
 class ProjectModelState:
     """State of one project for one model: quotas, failures and calls in flight."""
 
-    __slots__ = ("breaker", "in_flight", "quota_cooldown", "quotas", "vague_limits")
+    __slots__ = ("breakers", "in_flight", "quota_cooldown", "quotas", "vague_client", "vague_limits")
 
     def __init__(self) -> None:
         self.quota_cooldown = Cooldown()
         self.quotas = LearnedQuotas()
-        self.breaker = Breaker(_FAILURES, _OPEN_FIRST, _OPEN_LONGEST)
+        self.breakers = ClientBreakers()
         self.in_flight = 0
         self.vague_limits = 0
-        """429s in a row that named no quota and no delay. Their cooldowns have the reason `limited`."""
+        """429s in a row that named no quota and no delay. Their cooldowns have the reason `limited`.
+
+        Those that one client gets in a row count as one.
+        """
+        self.vague_client = ""
+        """The client that got the last of them."""
 
     def cooldown(self, now: float) -> Cooldown:
         """Return the longer of the cooldowns for a spent quota and for failures."""
-        return max(self.quota_cooldown, self.breaker.cooldown, key=lambda cooldown: cooldown.remaining(now))
+        return max(
+            self.quota_cooldown, self.breakers.shared.cooldown, key=lambda cooldown: cooldown.remaining(now)
+        )
 
     def quota_wait(self, now: float, tokens: int) -> float:
         """Return the seconds until a prompt of so many tokens is within the quotas, as far as they are known."""
@@ -73,13 +76,23 @@ class ProjectModelState:
             cooldown.start(_LEARNED_LIMIT, now, now + seconds)
         return key_state(project, "", model, cooldown, now, self.in_flight)
 
-    def wait(self, now: float, tokens: int) -> float:
-        """Return the seconds until a call with a prompt of so many tokens may be made, 0.0 for now.
+    def count_vague(self, client: str) -> int:
+        """Count a 429 without details. Return the number that its cooldown's bound is doubled by.
+
+        A second one of the same client is no evidence: its requests may be what Google does not take.
+        """
+        if not client or client != self.vague_client or not self.vague_limits:
+            self.vague_limits += 1
+        self.vague_client = client
+        return self.vague_limits
+
+    def wait(self, now: float, tokens: int, client: str = "") -> float:
+        """Return the seconds until a client's call with a prompt of so many tokens may be made, 0.0 for now.
 
         After a cooldown for failures, one call at a time is let through until one succeeds.
         """
-        seconds = max(self.quota_wait(now, tokens), self.breaker.cooldown.remaining(now))
-        return seconds or (_HALF_OPEN_WAIT if self.breaker.tripped and self.in_flight else 0.0)
+        seconds = max(self.quota_wait(now, tokens), self.breakers.remaining(client, now))
+        return seconds or (_HALF_OPEN_WAIT if self.breakers.shared.tripped and self.in_flight else 0.0)
 
 
 class PoolKey:

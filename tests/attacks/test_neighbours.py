@@ -1,7 +1,9 @@
 """What one client orders of Google does not cost other clients a project, a model or a retry."""
 
+import io
 import json
 import random
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +44,7 @@ class Upstream(Google):
             self.calls["evil"] += 1
             result: web.StreamResponse = self.evil()
             return result
-        if "flaky" in text:
-            return refused(503, "The model is overloaded.")
+        self.calls[request.headers["x-goog-api-key"]] += 1
         return good()
 
 
@@ -64,10 +65,20 @@ async def send(
     team: Team, key: str, path: str, body: Any, headers: dict[str, str] | None = None
 ) -> tuple[int, bytes]:
     async with (
-        aiohttp.ClientSession(headers={"x-goog-api-key": key, **(headers or {})}) as http,
-        http.post(team.base + path, json=body) as response,
+        aiohttp.ClientSession(
+            headers={"x-goog-api-key": key, "Content-Type": "application/json", **(headers or {})}
+        ) as http,
+        http.post(team.base + path, data=io.BytesIO(json.dumps(body).encode())) as response,
     ):
         return response.status, await response.read()
+
+
+async def used_projects(team: Team, google: Upstream, key: str) -> set[str]:
+    """Return the keys that answer twelve conversations, which all succeed."""
+    before = Counter(google.calls)
+    for i in range(12):
+        assert (await team.ask(key, messages=[{"role": "user", "content": f"conversation {i}"}]))[0] == 200
+    return set(google.calls - before)
 
 
 def large_refusal() -> web.Response:
@@ -133,3 +144,90 @@ async def test_failures_of_one_client_take_no_retries_from_another(
     for _ in range(2):
         await send(team, ada, path, body)
     assert google.calls["evil"] == used + 10
+
+
+def spent_tokens() -> web.Response:
+    """Google's 429 for a prompt that is larger than the project's tokens per minute."""
+    quota = "GenerateContentInputTokensPerModelPerMinute-FreeTier"
+    return refused(
+        429,
+        "You exceeded your current quota.",
+        QuotaFailure={"violations": [{"quotaId": quota, "quotaValue": "250000"}]},
+        RetryInfo={"retryDelay": "41s"},
+    )
+
+
+async def test_failures_that_one_client_orders_leave_a_project_to_others(
+    team: Team, google: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(random, "random", lambda: 0.0)
+    ada, eve = team.issue(), team.issue()
+    await team.start("ab", PLUGINS)
+    google.evil = lambda: refused(500, "An internal error has occurred.")
+    path, body = SURFACES["chat"]
+    for _ in range(20):
+        await send(team, eve, path, body)
+
+    assert await used_projects(team, google, ada) == {"AIza-a", "AIza-b"}
+
+
+@pytest.mark.parametrize("status", [504, 499])
+async def test_a_client_s_own_deadline_says_nothing_about_a_project(
+    team: Team, google: Upstream, status: int
+) -> None:
+    ada, *eves = (team.issue() for _ in range(3))
+    await team.start("ab", PLUGINS)
+    google.evil = lambda: refused(status, "Deadline expired before operation could complete.")
+    path, body = SURFACES["native"]
+    for i in range(20):
+        answer = await send(team, eves[i % 2], path, body, {"X-Server-Timeout": "1"})
+        assert answer[0] in (500, 504)
+
+    assert await used_projects(team, google, ada) == {"AIza-a", "AIza-b"}
+
+
+@pytest.mark.parametrize("surface", ["chat", "stream", "native", "embeddings"])
+async def test_a_429_for_what_one_client_alone_uses_leaves_the_model_to_others(
+    team: Team, google: Upstream, surface: str
+) -> None:
+    ada, eve = team.issue(), team.issue()
+    await team.start("ab", PLUGINS)
+    google.evil = lambda: refused(429, "You exceeded your current quota.", Help={"links": []})
+    path, body = SURFACES[surface]
+    if surface == "native":
+        body = {**body, "tools": [{"google_search": {}}]}
+    elif surface != "embeddings":
+        body = {**body, "model": M + ":search"}
+    for _ in range(3):
+        assert (await send(team, eve, path, body))[0] == 429
+        for _ in range(2):
+            assert (await team.ask(ada))[0] == 200
+
+
+async def test_a_429_for_cached_contents_leaves_the_model_to_others(team: Team, google: Upstream) -> None:
+    ada, eve = team.issue(), team.issue()
+    await team.start("ab", PLUGINS)
+    google.evil = lambda: refused(429, "TotalCachedContentStorageTokensPerModelFreeTier limit exceeded")
+    for _ in range(6):
+        body = {"model": f"models/{M}", "contents": [{"parts": [{"text": "evil"}]}]}
+        assert (await send(team, eve, "/v1beta/cachedContents", body))[0] == 429
+        assert (await team.ask(ada))[0] == 200
+
+
+@pytest.mark.parametrize("surface", ["chat", "stream", "responses", "messages", "native"])
+@pytest.mark.parametrize("size", [1_200_000, 600_000])
+async def test_a_prompt_that_is_larger_than_the_tokens_per_minute_costs_only_itself(
+    team: Team, google: Upstream, surface: str, size: int
+) -> None:
+    ada, eve = team.issue(), team.issue()
+    await team.start("ab", PLUGINS)
+    google.evil = spent_tokens
+    path, body = SURFACES[surface]
+    body = json.loads(json.dumps(body).replace("evil", "evil " + "x" * size))
+    for _ in range(3):
+        status, answer = await send(team, eve, path, body)
+        assert status == 429, answer
+        assert surface == "native" or b"Request too large for" in answer
+        assert (await team.ask(ada))[0] == 200
+    # a prompt that is too large by any count is not sent to a project that has said so
+    assert google.calls["evil"] == (2 if size > 1_000_000 else 3 if surface == "native" else 6)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import BadRequest, Forbidden, GatewayError, RateLimited
-from gateway.exchange.accounting import CallAccounting, limit_reached
+from gateway.exchange.accounting import CallAccounting, Target, limit_reached
 from gateway.exchange.context import dry_context
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.capabilities import CapabilityTable
@@ -78,7 +78,7 @@ def limited() -> RateLimited:
 def test_a_limited_key_leaves_the_others(accounting: CallAccounting) -> None:
     error = limited()
 
-    assert accounting.probe_pool(error, ISSUED, MODEL) == (True, error)
+    assert accounting.probe_pool(error, ISSUED, Target(MODEL)) == (True, error)
     assert [state.in_flight for state in accounting.pool.describe(time()) if state.in_flight] == []
 
 
@@ -94,13 +94,13 @@ def test_a_limited_key_leaves_the_others(accounting: CallAccounting) -> None:
 def test_where_no_key_is_at_fault_the_error_is_the_clients(
     accounting: CallAccounting, client: Client, error: GatewayError
 ) -> None:
-    assert accounting.probe_pool(error, client, MODEL) == (False, error)
+    assert accounting.probe_pool(error, client, Target(MODEL)) == (False, error)
 
 
 def test_without_another_key_the_pools_error_replaces_googles(accounting: CallAccounting) -> None:
     refused = Forbidden("API key AQ.a is suspended", upstream_status=403)
     refused.key_fault = "suspended"
-    elsewhere, error = accounting.probe_pool(refused, ISSUED, MODEL, project="gone")
+    elsewhere, error = accounting.probe_pool(refused, ISSUED, Target(MODEL, project="gone"))
 
     assert not elsewhere
     assert error is not refused

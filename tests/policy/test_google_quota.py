@@ -87,16 +87,25 @@ def test_a_limit_that_a_429_named_blocks_until_the_window_ends() -> None:
     assert quotas.wait(NOW + 60, 0) == 0
 
 
-def test_tokens_count_those_that_are_wanted_too_unless_the_window_is_empty() -> None:
+def test_tokens_count_those_that_are_wanted_too() -> None:
     quotas = LearnedQuotas()
     quotas.learn(Quota("InputTokensPerMinute", value=100), NOW)
-    assert quotas.wait(NOW, 5000) == 0
+    assert quotas.wait(NOW, 100) == 0
     quotas.begin(NOW)
     quotas.spend(NOW, 60)
     quotas.spend(NOW, -5)
     quotas.spend(NOW, 0)
 
     assert [quotas.wait(NOW, tokens) for tokens in (40, 41)] == [0, 60]
+
+
+def test_a_prompt_that_is_larger_than_a_limit_waits_for_an_hour() -> None:
+    quotas = LearnedQuotas()
+    quotas.learn(Quota("InputTokensPerMinute", value=100), NOW)
+
+    assert (quotas.too_large(NOW, 100), quotas.too_large(NOW, 101)) == (0, 100)
+    assert [quotas.wait(NOW + 60 * i, 101) for i in (0, 1, 59)] == [3600, 3540, 60]
+    assert (quotas.too_large(NOW + 3600, 101), quotas.wait(NOW + 3600, 101)) == (0, 0)
 
 
 @pytest.mark.parametrize(

@@ -295,7 +295,7 @@ def test_a_limit_of_tokens_counts_used_and_wanted_ones() -> None:
     keys = pool("a")
     fail(keys, limited(Quota(TOKENS, value=1000), after=1), NOON)
     later = NOON + 120
-    keys.settle(keys.acquire(M, later, tokens=5000), Ok(900), later, 0.0)  # alone in its window: let it try
+    keys.settle(keys.acquire(M, later, tokens=900), Ok(900), later, 0.0)
 
     with pytest.raises(PoolExhausted):
         keys.acquire(M, later + 1, tokens=200)
@@ -406,3 +406,85 @@ def test_any_sequence_of_events_lends_a_key_or_has_a_wait_and_counts_right(
 
     in_flight = sum(state.in_flight for state in keys.describe(now))
     assert in_flight == len(held)
+
+
+SEARCH = Quota("SearchGroundingRequestsPerDayPerProject", value=500)
+
+
+@pytest.mark.parametrize("error", [limited(), limited(after=30), limited(SEARCH)])
+def test_a_429_of_a_feature_with_a_quota_of_its_own_concerns_the_feature_alone(error: GatewayError) -> None:
+    keys = pool("a")
+    fail(keys, error, NOON, feature="googleSearch", client="eve")
+
+    with pytest.raises(PoolExhausted, match="have used up the quota"):
+        keys.acquire(M, NOON, feature="googleSearch", client="ada")
+    assert succeed(keys, NOON, client="ada").project == "a"
+    assert succeed(keys, NOON, client="ada", feature="codeExecution").project == "a"
+    assert set(cooldowns(keys, NOON)) == {("a", f"{M}#googleSearch")}
+    other = pool("a")  # another machine, or the process after a restart
+    for update in keys.changes(NOON):
+        other.apply(update, NOON)
+    assert succeed(other, NOON).project == "a"
+    with pytest.raises(PoolExhausted):
+        other.acquire(M, NOON, feature="googleSearch")
+
+
+@pytest.mark.parametrize(
+    "error", [limited(Quota(PER_MINUTE)), limited(Quota(PER_DAY)), limited(code="insufficient_quota")]
+)
+def test_a_429_of_a_feature_that_names_the_model_s_quota_concerns_the_model(error: GatewayError) -> None:
+    keys = pool("a")
+    fail(keys, error, NOON, feature="googleSearch")
+
+    assert wait(keys, NOON) > 0
+
+
+def test_a_429_without_details_doubles_only_with_another_client_s() -> None:
+    keys, now, seconds = pool("a"), NOON, []
+    for client in ("eve", "eve", "eve", "ada", "ada", "eve"):
+        fail(keys, limited(), now, client=client, jitter=0.999)
+        seconds.append(round(wait(keys, now)))
+        now += seconds[-1]
+
+    assert seconds == [2, 2, 2, 4, 4, 8]
+
+
+def test_a_prompt_that_is_larger_than_the_tokens_per_minute_costs_only_itself() -> None:
+    keys = pool("a")
+    lease = keys.acquire(M, NOON, tokens=900, client="eve")
+    error = limited(Quota(TOKENS, value=1000), after=41)
+    keys.settle(lease, outcome(error, most_prompt=4000), NOON, 0.0)
+
+    assert cooldowns(keys, NOON) == {}
+    assert succeed(keys, NOON, client="ada").project == "a"
+    with pytest.raises(PoolExhausted, match=r"Request too large for .* Limit 1000") as caught:
+        keys.acquire(M, NOON, tokens=1001)
+    assert (caught.value.type, caught.value.should_retry) == ("tokens", False)
+
+
+@pytest.mark.parametrize(
+    "quotas",
+    [
+        (Quota(TOKENS, value=5000),),
+        (Quota(TOKENS),),
+        (Quota(TOKENS, value=1000), Quota(PER_MINUTE, value=10)),
+    ],
+)
+def test_a_prompt_within_the_tokens_per_minute_shows_that_they_are_spent(quotas: tuple[Quota, ...]) -> None:
+    keys = pool("a")
+    keys.settle(keys.acquire(M, NOON), outcome(limited(*quotas, after=41), most_prompt=4000), NOON, 0.0)
+
+    assert cooldowns(keys, NOON) == {("a", M): ("minute", 41)}
+
+
+@pytest.mark.parametrize(
+    "error", [UpstreamTimeout("x", upstream_status=504), UpstreamError("x", upstream_status=499)]
+)
+def test_a_deadline_of_the_client_s_own_says_nothing_about_the_project(error: GatewayError) -> None:
+    keys = pool("a", "b")
+    for _ in range(20):
+        keys.settle(keys.acquire(M, NOON), outcome(error, own_deadline=True), NOON, 0.0)
+
+    assert cooldowns(keys, NOON) == {}
+    fail_in_a_row(keys, 5, NOON)
+    assert cooldowns(keys, NOON) != {}

@@ -46,7 +46,7 @@ def test_the_description_for_operators(reason: str, state: str) -> None:
 def test_the_longer_of_two_cooldowns_counts() -> None:
     state = ProjectModelState()
     for _ in range(5):
-        state.breaker.failed(NOW)
+        state.breakers.failed("", NOW, 0.0, may_open=True)
     assert (state.wait(NOW, 0), state.cooldown(NOW).reason) == (1, "failing")
     state.quota_cooldown.start("minute", NOW, NOW + 30)
     assert (state.wait(NOW, 0), state.cooldown(NOW).reason) == (30, "minute")
@@ -55,7 +55,7 @@ def test_the_longer_of_two_cooldowns_counts() -> None:
 def test_a_half_open_project_takes_one_call() -> None:
     state = ProjectModelState()
     for _ in range(5):
-        state.breaker.failed(NOW)
+        state.breakers.failed("", NOW, 0.0, may_open=True)
     assert state.wait(NOW + 1, 0) == 0
     state.in_flight = 1
     assert state.wait(NOW + 1, 0) == 1

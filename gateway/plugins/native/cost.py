@@ -17,6 +17,7 @@ from gateway.exchange.cost import (
     UNKNOWN_COST,
     CostEstimate,
     attachment,
+    feature_name,
     price_factor,
     tool_input,
 )
@@ -53,6 +54,15 @@ def call_cost(method: str, body: Any, size: int, most_output: int) -> CostEstima
 def factor(body: Any) -> int:
     """Return how many times the standard price the service tier of a request costs."""
     return max(map(price_factor, _values(body, "serviceTier")), default=1)
+
+
+def feature(method: str, body: Any) -> str:
+    """Return the name of what a call uses that has a quota of its own, "" for nothing."""
+    if method not in ("generateContent", "streamGenerateContent"):
+        return method
+    listed = [v for config in _configs(body) for v in _values(config, "responseModalities")]
+    modalities = [str(item).upper() for v in listed for item in (v if isinstance(v, list) else [v])]
+    return feature_name(_tools(body), modalities)
 
 
 def candidates(body: Any) -> int:

@@ -55,6 +55,8 @@ class NativeCall(Struct, frozen=True):
     """Name of the file or cached content that is deleted."""
     lists: bool = False
     """Whether the answer lists models."""
+    feature: str = ""
+    """What the call uses that has a quota of its own."""
     dropped: tuple[str, ...] = ()
     """Query parameters that are not passed on."""
 
@@ -75,7 +77,7 @@ async def native_call(
         read = await offload(len(body) > HEAVY, named_body, body or b"{}")
         body = read.data
         headers["Content-Type"] = "application/json"
-    basis = NativeCall(body, query, headers, dropped=tuple(dropped))
+    basis = NativeCall(body, query, headers, feature=allowed.kind, dropped=tuple(dropped))
     return await _Judge(basis, allowed, client, owners).call(request, read, most_output)
 
 
@@ -115,7 +117,7 @@ class _Judge(Struct, frozen=True):
         )
         return structs.replace(
             self.basis, body=read.data, model=model, cost=most, method=method,
-            price_factor=cost.factor(read.fields),
+            price_factor=cost.factor(read.fields), feature=cost.feature(method, read.fields),
             candidates=cost.candidates(read.fields), project=await self._project(read.names),
         )  # fmt: skip
 

@@ -43,6 +43,8 @@ _EMBEDDINGS = ("embedContent", "batchEmbedContents")
 """Methods whose answers have no candidates."""
 _NOT_CHAT = r"(?!(?:.*/)?chat/completions$)"
 """Google's OpenAI-compatible endpoint is served by `chat`."""
+_DEADLINE = "x-server-timeout"
+"""Header by which google-genai tells Google when to give up, in seconds."""
 
 
 class Native(Plugin):
@@ -104,7 +106,10 @@ class Native(Plugin):
         else:
             _refuse_issued_keys(request, headers)
             call = NativeCall(body, _query(request), headers, model, _own_cost(body, model))
-        target = Target(call.model, call.cost, affinity, call.project, price_factor=call.price_factor)
+        target = Target(
+            call.model, call.cost, affinity, call.project, price_factor=call.price_factor, feature=call.feature,
+            own_deadline=_DEADLINE in call.headers,
+        )  # fmt: skip
         relay = Relay(request)
         try:
             with suppress(UpstreamDropped):  # then it is sent once more
