@@ -56,7 +56,7 @@ class Target(Struct):
     call: GeminiCall | None = None
     """The call, where its cost is estimated only if it is needed."""
     feature: str = ""
-    """What the call uses that has a quota of its own; "" for nothing."""
+    """Feature of the call with a quota of its own; "" for none."""
     own_deadline: bool = False
     """The client has told Google when to give up (`X-Server-Timeout`)."""
     too_large: bool = False

@@ -56,7 +56,7 @@ class NativeCall(Struct, frozen=True):
     lists: bool = False
     """Whether the answer lists models."""
     feature: str = ""
-    """What the call uses that has a quota of its own."""
+    """Feature of the call with a quota of its own; "" for none."""
     dropped: tuple[str, ...] = ()
     """Query parameters that are not passed on."""
 
