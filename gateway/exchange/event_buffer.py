@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
+from gateway.errors import Overloaded
 from gateway.policy.memory import MemoryHold
 
 _UNCOUNTED = 64 * 1024
@@ -25,18 +26,32 @@ class EventBuffer:
         self._uncounted = 0
         self.bytes = 0
         self.ended = False
+        self._refused = False
+        """The memory was refused, and what follows says so."""
         self._frames: list[bytes] = []
         self._news = asyncio.Event()
 
+    @property
+    def held(self) -> int:
+        """Bytes of memory that the frames and the response take."""
+        return self.bytes * _COPIES
+
     async def write(self, data: bytes) -> None:
-        """Add some whole frames. Raises Overloaded."""
-        self._uncounted += len(data)
-        if self._uncounted > _UNCOUNTED:
-            size, self._uncounted = self._uncounted, 0
-            self.memory.take(size * _COPIES)
+        """Add some whole frames. Raises Overloaded, after it has added them, unless it has raised it before.
+
+        The frames are there already, their numbers must have no gap, and the event of the failure is always added.
+        """
         self._frames += [frame + b"\n\n" for frame in data.split(b"\n\n") if frame]
         self.bytes += len(data)
         self._wake()
+        self._uncounted += len(data)
+        if self._uncounted > _UNCOUNTED and not self._refused:
+            size, self._uncounted = self._uncounted, 0
+            try:
+                self.memory.take(size * _COPIES)
+            except Overloaded:
+                self._refused = True
+                raise
 
     async def finish(self) -> web.StreamResponse:
         """Return an empty response: there is no client to answer."""
@@ -44,7 +59,8 @@ class EventBuffer:
 
     def end(self) -> None:
         """Say that no frame follows. Only the frames are accounted for from now on."""
-        self.memory.shrink(self.bytes * _COPIES)
+        self.memory.shrink(self.held)
+        self.memory.keep()
         self.ended = True
         self._wake()
 

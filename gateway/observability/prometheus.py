@@ -99,7 +99,13 @@ def _in_flight(sources: MetricSources) -> Samples:
 
 
 def _memory(sources: MetricSources) -> Samples:
-    return [(("held",), sources.memory.used), (("unsent",), sources.memory.unsent)]
+    memory, overload = sources.memory, sources.overload
+    return [
+        (("held",), memory.used),
+        (("unsent",), memory.unsent),
+        (("stores",), overload.stored_memory),
+        (("retained",), overload.retained_memory),
+    ]
 
 
 FAMILIES: tuple[Family, ...] = (
@@ -141,8 +147,9 @@ FAMILIES: tuple[Family, ...] = (
     Family("gateway_in_progress", "Requests in progress.", (), lambda s: [((), s.admission.in_progress)], "gauge"),
     Family("gateway_in_progress_limit", "Maximum of requests in progress: `limits.streams`.", (),
            lambda s: [((), s.limit)], "gauge"),
-    Family("gateway_memory_bytes", "Memory that requests hold, as accounted for: `held` by requests in progress and"
-           " background work, `unsent` in the buffers of connections.", ("state",), _memory, "gauge"),
+    Family("gateway_memory_bytes", "Memory as accounted for: `held` by requests in progress and background work,"
+           " `unsent` in the buffers of connections, in the `stores`, and `retained`: what the process had grown by"
+           " besides, when requests last held little.", ("state",), _memory, "gauge"),
     Family("gateway_memory_limit_bytes", "Maximum of memory that requests hold: `limits.memory`.", (),
            lambda s: [((), s.memory.limit)], "gauge"),
     Family("gateway_memory_refused", "Requests answered 503 because `limits.memory` was in use.", (),
@@ -152,8 +159,10 @@ FAMILIES: tuple[Family, ...] = (
     Family("gateway_refused", "Requests refused because the gateway is overloaded: no place is free (`places`), none"
            " came free in time (`patience`), the event loop has too much to do (`loop`), memory is short (`memory`).",
            ("reason",), _refused),
-    Family("gateway_memory_share", "Memory that requests use as a share of `limits.memory`: from 0.85 on connections"
-           " are closed after each answer, from 0.92 on requests are refused.", (),
+    Family("gateway_memory_share", "Memory that the process has grown by for its requests as a share of"
+           " `limits.memory`, or the whole process as a share of the limit of its control group (`MemoryHigh`) or of"
+           " the machine, whichever is more: from 0.85 on connections are closed after each answer, from 0.92 on"
+           " requests are refused.", (),
            lambda s: [((), s.overload.memory_share)], "gauge"),
     Family("gateway_pool_cooling_down", "1 for a key, project, or project and model that is cooling down or refused.",
            ("project", "key", "model", "reason"), _pool, "gauge"),

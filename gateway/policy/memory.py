@@ -41,6 +41,8 @@ class MemoryAccount:
         """Held by requests in progress and by background work."""
         self.unsent = 0
         """Written to connections whose clients have not read it. Measured from time to time."""
+        self.kept = 0
+        """Of `used`: events of background responses that have ended, which no request in progress needs."""
         self.given_back = 0
         """Bytes that requests have given back since the start."""
         self.refused = 0
@@ -86,12 +88,14 @@ class MemoryAccount:
 class MemoryHold:
     """Bytes that one request holds."""
 
-    __slots__ = ("_account", "_owner", "admitted", "owned", "size")
+    __slots__ = ("_account", "_owner", "admitted", "kept", "owned", "size")
 
     def __init__(self, account: MemoryAccount) -> None:
         self._account = account
         self._owner = ""
         self.size = 0
+        self.kept = 0
+        """Bytes that are counted as kept."""
         self.owned = 0
         """Bytes that are counted for the owner: all of a large request, none of a small one."""
         self.admitted = 0
@@ -132,9 +136,17 @@ class MemoryHold:
         account.used += size
         self.size = total
 
+    def keep(self) -> None:
+        """Count everything as kept: no request in progress needs it any more."""
+        self._account.kept += self.size - self.kept
+        self.kept = self.size
+
     def give(self, size: int) -> None:
         """Give `size` bytes back."""
         self.size -= size
+        if self.kept:
+            self.kept -= size
+            self._account.kept -= size
         self._account.used -= size
         self._account.given_back += size
         if self.owned:

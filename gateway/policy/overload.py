@@ -7,7 +7,8 @@ keep the process busy, and the rest is refused at once, which costs a fraction o
 to be refused for a second.
 It is the idea of CoDel (RFC 8289): not the length of a queue counts but how long it has been too long.
 
-Memory: three thresholds, as in the overload manager of Envoy
+Memory: what the process has grown by for its requests, as a share of `limits.memory`, or the whole process as a share
+of what the system gives it, whichever is more. There are three thresholds, as in the overload manager of Envoy
 (https://www.envoyproxy.io/docs/envoy/latest/configuration/operations/overload_manager/overload_manager).
 
 Times are in seconds of a monotonic clock.
@@ -15,6 +16,8 @@ Times are in seconds of a monotonic clock.
 
 from collections import Counter
 from typing import Literal
+
+from gateway.policy.memory import MemoryAccount
 
 Reason = Literal["loop", "memory"]
 
@@ -29,6 +32,9 @@ _AT_ONCE = 48
 _GENERATION = 1.0
 """Time after which a request counts no more: it is a stream, or waits for Google, and costs little."""
 
+_AT_REST = 0.125
+"""Share of the account up to which the process counts as at rest. What it has grown by is then no work in progress, but
+connections, and free memory in pieces that cannot be given back. New requests use these first."""
 CLOSE_KEEP_ALIVE = 0.85
 """Share of the memory from which on connections are closed after each answer."""
 REFUSE_WORK = 0.92
@@ -45,6 +51,14 @@ class Overload:
         """Memory in use, as a share of what may be used."""
         self.base_memory = 0
         """Bytes of the process when it began to serve."""
+        self.resident_memory = 0
+        """Bytes of the process."""
+        self.stored_memory = 0
+        """Bytes that the stores hold, which are bounded by `state` and `cache`."""
+        self.retained_memory = 0
+        """Bytes that the process had grown by, besides the stores, when it was last at rest."""
+        self.most_memory = 0
+        """Bytes that the system gives the process; 0 if unknown."""
         self.refused: Counter[Reason] = Counter()
         self._late_since: float | None = None
         """Begin of the time in which each wait was too long."""
@@ -55,6 +69,17 @@ class Overload:
         """End of it."""
         self._young = {2: 0, 1: 0}
         """Requests in progress that began in this and in the last generation."""
+
+    def measure(self, resident: int, stored: int, account: MemoryAccount) -> None:
+        """Note the bytes of the process and of its stores, and set `memory_share`."""
+        self.base_memory = self.base_memory or max(1, resident - stored)
+        self.resident_memory, self.stored_memory = resident, stored
+        growth = max(0, resident - self.base_memory - stored)
+        in_use = account.used - account.kept + account.unsent
+        at_rest = in_use <= account.limit * _AT_REST
+        self.retained_memory = growth if at_rest else min(self.retained_memory, growth)
+        share = (growth - self.retained_memory) / account.limit
+        self.memory_share = max(share, resident / self.most_memory if self.most_memory else 0.0)
 
     def turn_ended(self, wait: float, now: float) -> None:
         """Note how long a request that arrived `wait` ago had to wait for the loop."""

@@ -246,7 +246,7 @@ async def _open_services(
     stack.push_async_callback(stores.close)
     ledger = await asyncio.to_thread(open_ledger, config, source, report_team)
     await enter(services.metrics.loop_lag.sampling())
-    await enter(watched_memory(services.metrics.overload, services.memory))
+    await enter(watched_memory(services.metrics.overload, services.memory, lambda: stores.held))
     await enter(trimming(services.memory))
     await enter(upstream)
     await enter(services.media)

@@ -6,9 +6,11 @@ nearly as many as without the others.
 """
 
 import asyncio
+import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path, PurePosixPath
 from time import monotonic
 
 from gateway.errors import GatewayError, openai_error
@@ -19,6 +21,10 @@ _PERIOD = 0.25
 """Seconds between two looks at the process's memory."""
 _TRIM_EVERY = 40
 """Looks between two requests to the C library to give free memory back to the system."""
+_MUCH_RETAINED = 0.25
+"""Share of the account from which on memory that is retained at rest is asked back, too."""
+_REPORT = 60.0
+"""Seconds between two log lines about refusals."""
 DISCARD = 1.0
 """Seconds for which the rest of a refused request is discarded, so that the client can read the answer first."""
 _MOST_HEAD = 65536
@@ -98,12 +104,15 @@ def _is_whole(data: bytes) -> bool:
 
 
 @asynccontextmanager
-async def watched_memory(overload: Overload, account: MemoryAccount) -> AsyncIterator[None]:
-    """Keep `overload.memory_share` up to date while the context is open.
+async def watched_memory(
+    overload: Overload, account: MemoryAccount, stored: Callable[[], int] = int
+) -> AsyncIterator[None]:
+    """Keep `overload.memory_share` up to date while the context is open, and log refusals.
 
-    It is what the process has grown by since its start, as a share of the account's limit.
+    `stored` returns the bytes that the stores hold.
     """
-    task = asyncio.create_task(_watch(overload, account), name="memory")
+    overload.most_memory = memory_limit()
+    task = asyncio.create_task(_watch(overload, account, stored), name="memory")
     try:
         yield
     finally:
@@ -111,18 +120,81 @@ async def watched_memory(overload: Overload, account: MemoryAccount) -> AsyncIte
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _watch(overload: Overload, account: MemoryAccount) -> None:
-    looks = 0
+async def _watch(overload: Overload, account: MemoryAccount, stored: Callable[[], int]) -> None:
+    looks, refusals = 0, _Refusals(overload, account)
     with suppress(OSError), open("/proc/self/statm", "rb", buffering=0) as file:  # noqa: ASYNC230 - not a disk
         while True:
             size = int(os.pread(file.fileno(), 200, 0).split()[1]) * _PAGE
-            overload.base_memory = overload.base_memory or size
-            overload.memory_share = (size - overload.base_memory) / account.limit
-            if overload.closes_connections:
+            overload.measure(size, stored(), account)
+            refusals.report(monotonic())
+            if overload.closes_connections or overload.retained_memory > account.limit * _MUCH_RETAINED:
                 if looks % _TRIM_EVERY == 0:
                     await asyncio.to_thread(_trim)
                 looks += 1
             await asyncio.sleep(_PERIOD)
+
+
+class _Refusals:
+    """Log lines about refused requests, at most one a minute."""
+
+    def __init__(self, overload: Overload, account: MemoryAccount) -> None:
+        self._overload = overload
+        self._account = account
+        self._reported = overload.refused.copy()
+        self._next = 0.0
+
+    def report(self, now: float) -> None:
+        """Log how many requests were refused since the last line, why, and the memory now."""
+        overload, account = self._overload, self._account
+        if now < self._next or overload.refused == self._reported:
+            return
+        counts = overload.refused - self._reported
+        self._reported, self._next = overload.refused.copy(), now + _REPORT
+        logging.getLogger("gateway.server").warning(
+            "overload: %d requests refused for memory, %d for the event loop; memory share %.2f: process %d MB of %d,"
+            " %d MB at its start, stores %d MB, retained %d MB; requests hold %d MB of %d, unsent %d MB",
+            counts["memory"],
+            counts["loop"],
+            overload.memory_share,
+            *(
+                size // 10**6
+                for size in (
+                    overload.resident_memory,
+                    overload.most_memory,
+                    overload.base_memory,
+                    overload.stored_memory,
+                    overload.retained_memory,
+                    account.used,
+                    account.limit,
+                    account.unsent,
+                )
+            ),
+        )
+
+
+def memory_limit(own: str = "/proc/self/cgroup", root: str = "/sys/fs/cgroup") -> int:
+    """Return the bytes that the system gives this process: of the machine, or of its control groups if they are fewer.
+
+    systemd's `MemoryMax` and `MemoryHigh` are `memory.max` and `memory.high` of the unit's group; above the second the
+    process is slowed down (https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files).
+    """
+    limits = [os.sysconf("SC_PHYS_PAGES") * _PAGE]
+    with suppress(OSError, UnicodeDecodeError):
+        names = [line[3:] for line in Path(own).read_text().splitlines() if line.startswith("0::")]
+        for name in names[:1]:
+            group = PurePosixPath(name.strip("/"))
+            for directory in (group, *group.parents):
+                limits += _limits(Path(root, directory))
+    return min(limits)
+
+
+def _limits(group: Path) -> list[int]:
+    """Return the limits of one control group in bytes; `max` stands for none."""
+    limits = []
+    for name in ("memory.max", "memory.high"):
+        with suppress(OSError, ValueError):
+            limits.append(int((group / name).read_text()))
+    return limits
 
 
 def _trim() -> None:

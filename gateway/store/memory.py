@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from gateway.policy.bounded import BoundedMapping
 from gateway.store.key_value import StoreLimits
 
-_OVERHEAD = 120
-"""Bytes of an entry besides its key and value: object headers, a tuple, a slot of the dict."""
+_OVERHEAD = 320
+"""Bytes of an entry besides its key and value: object headers, a tuple, a number, a slot of the dict.
+Measured with values of 50 to 5,000 characters on CPython 3.12."""
 _EMPTY = sys.getsizeof("")
 _LARGEST = 4
 """An entry may take one fourth of the bound, so that one does not remove all others."""

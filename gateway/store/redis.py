@@ -232,6 +232,11 @@ class RedisStore:
         """Calls for this store that have failed."""
         return self._redis.errors[self._kind.name]
 
+    @property
+    def size(self) -> int:
+        """Bytes that the entries in memory take."""
+        return self._memory.size
+
     async def get(self, keys: Sequence[bytes], now: float) -> dict[bytes, str]:
         entries = {} if self._kind.changes else await self._memory.get(keys, now)
         missing = [key for key in keys if key not in entries]

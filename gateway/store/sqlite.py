@@ -91,6 +91,11 @@ class SqliteStore:
         """Reads and writes that have failed."""
         return self._failures.count
 
+    @property
+    def size(self) -> int:
+        """Bytes that the entries in memory take."""
+        return self._memory.size
+
     async def get(self, keys: Sequence[bytes], now: float) -> dict[bytes, str]:
         """Return entries from memory, and those that are missing there from the file."""
         entries = await self._memory.get(keys, now)

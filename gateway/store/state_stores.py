@@ -55,6 +55,11 @@ class StateStores:
         """Whether nothing outlives the process."""
         return all(isinstance(store, MemoryStore) for store in self._stores.values())
 
+    @property
+    def held(self) -> int:
+        """Bytes of memory that all entries take."""
+        return sum(int(getattr(store, "size", 0)) for store in self._stores.values())
+
     def errors(self) -> dict[str, int]:
         """Return the failed reads and writes of each store, by its name."""
         return {kind.name: store.errors for kind, store in self._stores.items()}

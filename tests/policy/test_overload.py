@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.policy.memory import MemoryAccount
 from gateway.policy.overload import Overload
 
 LATE, SOON = 0.05, 0.001
@@ -100,3 +101,76 @@ def test_p21_memory_that_runs_short_closes_connections_and_then_refuses(
     assert (overload.refusal(10.0, has_body=False) == "memory") is refuses_all
     assert overload.admits_all(10.0) is not refuses_work
     assert overload.refused["memory"] == refuses_work + refuses_all
+
+
+MB = 10**6
+
+
+def serving(held: int = 0) -> tuple[Overload, MemoryAccount]:
+    """Return a process of 60 MB that serves with a limit of 400 MB, and its account, of which some MB are in use."""
+    overload, account = Overload(), MemoryAccount(400 * MB)
+    overload.measure(60 * MB, 0, account)
+    hold = account.open()
+    hold.admit(held * MB)
+    return overload, account
+
+
+@pytest.mark.row("A5", "P21")
+def test_a05_full_stores_are_no_reason_to_refuse() -> None:
+    """Stores that were filled to their own bounds refused every request while nothing was in progress."""
+    overload, account = serving(held=200)
+    overload.measure((60 + 256 + 200) * MB, 256 * MB, account)
+
+    assert overload.memory_share == 0.5
+    assert overload.admits_all(1.0)
+
+
+@pytest.mark.row("A5", "P21")
+def test_a05_memory_that_stays_after_a_load_refuses_nothing() -> None:
+    overload, account = serving()
+    hold = account.open()
+    hold.admit(300 * MB)
+    overload.measure(500 * MB, 0, account)
+    assert overload.closes_connections
+    hold.release()
+    overload.measure(480 * MB, 0, account)
+    assert (overload.memory_share, overload.retained_memory) == (0.0, 420 * MB)
+
+    hold.admit(100 * MB)
+    overload.measure(500 * MB, 0, account)
+    assert overload.memory_share == 0.05
+    overload.measure(150 * MB, 0, account)  # given back after all
+    overload.measure(460 * MB, 0, account)
+    assert overload.memory_share == 310 / 400
+
+
+@pytest.mark.row("A5", "P21")
+def test_a05_events_that_are_kept_for_readers_are_no_work() -> None:
+    overload, account = serving()
+    hold = account.open()
+    hold.admit(100 * MB)
+    hold.keep()
+    overload.measure(470 * MB, 0, account)
+    assert (overload.memory_share, account.kept) == (0.0, 100 * MB)
+
+    hold.release()
+    assert (account.kept, account.used) == (0, 0)
+
+
+@pytest.mark.row("A5", "P21")
+def test_a05_growth_that_the_account_does_not_see_is_refused_under_load() -> None:
+    overload, account = serving(held=60)
+    overload.measure(440 * MB, 0, account)
+
+    assert overload.memory_share == 0.95
+    assert overload.refusal(1.0, has_body=True) == "memory"
+
+
+@pytest.mark.row("A5", "P21")
+def test_a05_the_limit_of_the_unit_counts_even_at_rest() -> None:
+    overload, account = serving()
+    overload.most_memory = 500 * MB
+    overload.measure(470 * MB, 300 * MB, account)
+
+    assert overload.memory_share == 0.94
+    assert overload.refusal(1.0, has_body=True) == "memory"

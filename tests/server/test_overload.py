@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from gateway.plugin import SERVICES
 from gateway.policy.memory import MemoryAccount
 from gateway.policy.overload import Overload
-from gateway.server.overload import _is_whole, watched_memory
+from gateway.server.overload import _is_whole, _Refusals, memory_limit, watched_memory
 from tests.support.servers import Fake, Serve
 from tests.support.waiting import eventually
 
@@ -160,10 +162,11 @@ def test_a_connection_stays_open_only_after_one_plain_request(data: bytes, whole
 
 @pytest.mark.row("P21")
 async def test_p21_the_share_of_memory_follows_the_process() -> None:
-    overload = Overload()
-    async with watched_memory(overload, MemoryAccount(10**8)):
+    overload, account = Overload(), MemoryAccount(10**8)
+    async with watched_memory(overload, account):
         await eventually(lambda: overload.base_memory)
         assert not overload.closes_connections
+        account.open().admit(20_000_000)
         ballast = b"x" * 10**8
         await eventually(lambda: overload.closes_connections)
         del ballast
@@ -180,3 +183,65 @@ async def test_p21_connections_close_after_their_answers_while_memory_is_short(
     overload.memory_share = 0.84
     async with http.get(f"{base}/healthz") as response:
         assert "Connection" not in response.headers
+
+
+@pytest.mark.row("A5", "P21")
+async def test_a05_what_the_stores_hold_is_left_out() -> None:
+    overload, account = Overload(), MemoryAccount(10**8)
+    account.open().admit(20_000_000)
+    stored = 0
+    async with watched_memory(overload, account, lambda: stored):
+        await eventually(lambda: overload.base_memory)
+        stored = 10**8
+        ballast = b"x" * 10**8
+        await eventually(
+            lambda: overload.stored_memory and overload.resident_memory - overload.base_memory > 9e7
+        )
+        assert not overload.closes_connections
+        del ballast
+
+
+@pytest.mark.row("P21")
+def test_p21_refusals_are_logged_once_a_minute_with_the_figures(caplog: pytest.LogCaptureFixture) -> None:
+    """A gateway that refused everything said nothing about it in the log."""
+    overload, account = Overload(), MemoryAccount(4 * 10**8)
+    refusals = _Refusals(overload, account)
+    refusals.report(0.0)
+    account.open().admit(3 * 10**8)
+    overload.measure(6 * 10**7, 0, account)
+    overload.measure(5 * 10**8, 10**7, account)
+    for now in (1.0, 1.25, 30.0, 61.5, 200.0):
+        if now < 50:
+            overload.refusal(now, has_body=True)
+        refusals.report(now)
+
+    first, second = [record.getMessage() for record in caplog.records]
+    assert first.startswith(
+        "overload: 1 requests refused for memory, 0 for the event loop; memory share 1.07: process 500 MB of 0, 60 MB"
+        " at its start, stores 10 MB, retained 0 MB; requests hold 300 MB of 400, unsent 0 MB"
+    )
+    assert second.startswith("overload: 2 requests refused for memory")
+
+
+@pytest.mark.row("A5", "P21")
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({"a/b/memory.max": "650", "a/b/memory.high": "500"}, 500),
+        ({"a/b/memory.max": "max", "a/memory.max": "700", "memory.max": "9000"}, 700),
+        ({"a/b/memory.max": "max", "a/b/memory.high": "odd"}, None),
+        ({}, None),
+    ],
+)
+def test_a05_the_limit_is_of_the_control_group_or_one_above_it(
+    tmp_path: Path, limits: dict[str, str], expected: int | None
+) -> None:
+    own, root = tmp_path / "cgroup", tmp_path / "root"
+    own.write_text("1:name=x:/y\n0::/a/b\n")
+    (root / "a" / "b").mkdir(parents=True)
+    for name, text in limits.items():
+        (root / name).write_text(text + "\n")
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+    assert memory_limit(str(own), str(root)) == (expected or machine)
+    assert memory_limit(str(tmp_path / "none"), str(root)) == machine

@@ -35,7 +35,7 @@ async def test_the_newest_entry_of_a_key_counts_and_is_counted_once() -> None:
     await store.put({key(1): "newer"}, 1.0)
 
     assert await store.get([key(1)], 1.0) == {key(1): "newer"}
-    assert store.size == cost(key(1), "newer") == 16 + 5 + 120
+    assert store.size == cost(key(1), "newer") == 16 + 5 + 320
 
 
 async def test_bytes_are_bounded_and_the_least_recently_used_goes_first() -> None:

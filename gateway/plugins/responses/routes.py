@@ -200,10 +200,10 @@ class Responses(Plugin):
         # the other half is for clients that wait for their answers
         most = min(self.config.background, max(1, self.services.config.limits.streams // 2))
         while done and (
-            len(self._runs) >= 2 * most or sum(r.buffer.bytes for r in self._runs.values()) > room
+            len(self._runs) >= 2 * most or sum(r.buffer.held for r in self._runs.values()) > room
         ):
             self._runs.pop(done.pop(0)).buffer.drop()
-        if len(self._runs) - len(done) >= most or sum(r.buffer.bytes for r in self._runs.values()) > room:
+        if len(self._runs) - len(done) >= most or sum(r.buffer.held for r in self._runs.values()) > room:
             raise RateLimited(
                 f"Too many background responses are in progress. The limit is {most} responses, with "
                 f"{self.config.megabytes} MiB of events.",
