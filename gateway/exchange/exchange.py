@@ -144,7 +144,10 @@ class Exchange:
     async def count(self, call: GeminiCall, context: RequestContext) -> int:
         """Return the prompt tokens of a call, by Gemini's countTokens."""
         name = call.path.partition(":")[0]
+        expected = call.expected_size if call.heavy else 0
+        context.memory.take_encoded(expected)
         body = await offload(call.heavy, encode_count, name, call.request)
+        context.memory.correct_encoded(expected, len(body))
         answer = await self.ask(
             f"{name}:countTokens", body, context, decode_count, model=call.model, project=call.project
         )
@@ -155,8 +158,10 @@ class Exchange:
     ) -> list[Event]:
         """Return the events of a whole answer. Raises GatewayError when a choice has none."""
         if len(choices) == 1:
+            await self._encode(choices, context)
             return await self._complete_choice(choices[0], 0, context, new)
         await self.accounting.take_calls(context, len(choices))
+        await self._encode(choices, context)
         answers = await side_by_side(
             [self._complete_choice(choice, i, context, new) for i, choice in enumerate(choices)]
         )
@@ -169,9 +174,11 @@ class Exchange:
         context.report.unsent = len(choices)
         try:
             if len(choices) == 1:
+                await self._encode(choices, context)
                 await self._stream_one(choices[0], 0, context, reply, new)
             else:
                 await self.accounting.take_calls(context, len(choices))
+                await self._encode(choices, context)
                 await self._stream_choices(choices, context, reply, new)
         except GatewayError as error:
             if not reply.begun:
@@ -185,6 +192,21 @@ class Exchange:
             forget_frames(cancelled)
             await self._write_error(reason, new, reply, context.report)
         return await reply.finish()
+
+    async def _encode(self, choices: Sequence[Choice], context: RequestContext) -> None:
+        """Encode the calls of a request one after another, each taken into its memory before. Raises Overloaded.
+
+        A single light call is encoded when it is sent: its body's memory covers it.
+        """
+        if len(choices) == 1 and not choices[0].call.heavy:
+            return
+        longest = 0
+        for call in {id(choice.call): choice.call for choice in choices}.values():
+            expected = max(longest, call.expected_size)
+            context.memory.take_encoded(expected)
+            size = len(await offload(call.heavy, call.encode))
+            context.memory.correct_encoded(expected, size)
+            longest = max(longest, size)
 
     async def _complete_choice(
         self, choice: Choice, number: int, context: RequestContext, new: NewReader

@@ -13,7 +13,7 @@ from gateway.errors import BadRequest, GatewayError
 from gateway.exchange.context import RequestContext
 from gateway.exchange.exchange import Exchange
 from gateway.exchange.fallback import Choice, FallbackPlan, Translated
-from gateway.exchange.offload import offload
+from gateway.exchange.offload import HEAVY, offload
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.call_names import CallRules
 from gateway.gemini.capabilities import CapabilityTable
@@ -175,8 +175,11 @@ class _CallBuilder(Struct, frozen=True):
         return Translated(self.call(model, translation, project, heavy=heavy), translation.notes)
 
     def call(self, model: str, translation: Translation, project: str, *, heavy: bool) -> GeminiCall:
-        """Return the call of the first choice."""
+        """Return the call of the first choice. One with long files or signatures that are added to it is heavy."""
         options = self.options
-        return GeminiCall(
+        call = GeminiCall(
             model, translation.request, options.stream, heavy, options.cache_key, project, translation.origins
         )
+        if not heavy and (self.context.media or self.context.stored) and call.expected_size > HEAVY:
+            return structs.replace(call, heavy=True)
+        return call

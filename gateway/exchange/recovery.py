@@ -162,7 +162,10 @@ class Recovery:
         report.fallbacks = [*(report.fallbacks or ()), f"{state.call.model} {why}"]
         call = await self.prepare(substitute.call.for_choice(state.choice.number), state.context)
         state.next_fallback, state.is_fallback = substitute.position, True
+        memory, expected = state.context.memory, call.expected_size
+        memory.take_encoded(expected)
         await offload(call.heavy, state.ask, call)
+        memory.correct_encoded(expected, len(call.encode()))
         return True
 
     async def _remedied(self, error: GatewayError, state: CallState) -> bool:
@@ -172,8 +175,11 @@ class Recovery:
         remedy = remedies.remedy(error, state.remedies)
         if remedy is None or (self._strict and not remedy.harmless):
             return False
-        call = state.call
+        call, memory = state.call, state.context.memory
+        expected = len(call.encoded)
+        memory.take_encoded(expected)
         changed = await offload(True, _apply, remedy, call, error)  # it may inline schemas
+        memory.correct_encoded(expected, len(changed.encode()) if changed is not None else 0)
         if changed is None:
             return False
         state.call = changed

@@ -63,8 +63,10 @@ async def read_body(request: web.Request) -> Body:
     check_encoding(request)
     data = await read_bytes(request)
     body, size = await offload(len(data) > HEAVY, _parse_and_size, data)
+    hold = memory(request)
+    hold.covered += len(data)
     if size:
-        memory(request).admit(size)
+        hold.admit(size)
     return body
 
 

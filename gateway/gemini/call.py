@@ -5,7 +5,7 @@ from typing import Protocol
 
 from msgspec import Struct, structs
 
-from gateway.gemini.wire import GenerateContentRequest, encode_request
+from gateway.gemini.wire import GenerateContentRequest, Part, encode_request
 
 
 class Origins(Protocol):
@@ -64,6 +64,13 @@ class GeminiCall(Struct, frozen=True):
             structs.force_setattr(self, "encoded", encode_request(self.request))
         return self.encoded
 
+    @property
+    def expected_size(self) -> int:
+        """Bytes of the encoded request, roughly: its texts, files, signatures and calls of tools. Encodes nothing."""
+        request = self.request
+        contents = [*request.contents, *([request.system_instruction] if request.system_instruction else ())]
+        return sum(_size(part) for content in contents for part in content.parts or ())
+
     def with_request(self, request: GenerateContentRequest) -> "GeminiCall":
         """Return the same call with another request."""
         return structs.replace(self, request=request, encoded=b"")
@@ -75,3 +82,17 @@ class GeminiCall(Struct, frozen=True):
             return self
         config = structs.replace(config, seed=config.seed + number)
         return self.with_request(structs.replace(self.request, generation_config=config))
+
+
+def _size(part: Part) -> int:
+    """Return the bytes of what is long in a part."""
+    size = len(part.text or "") + len(part.thought_signature or "")
+    if part.inline_data is not None:
+        size += len(part.inline_data.data)
+    if part.function_call is not None:
+        size += memoryview(part.function_call.args).nbytes
+    if part.function_response is not None:
+        size += sum(
+            len(inner.inline_data.data) for inner in part.function_response.parts or () if inner.inline_data
+        )
+    return size

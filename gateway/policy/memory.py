@@ -88,7 +88,7 @@ class MemoryAccount:
 class MemoryHold:
     """Bytes that one request holds."""
 
-    __slots__ = ("_account", "_owner", "admitted", "kept", "owned", "size")
+    __slots__ = ("_account", "_owner", "admitted", "covered", "kept", "owned", "size")
 
     def __init__(self, account: MemoryAccount) -> None:
         self._account = account
@@ -100,6 +100,11 @@ class MemoryHold:
         """Bytes that are counted for the owner: all of a large request, none of a small one."""
         self.admitted = 0
         """Bytes of the body. Alone in the gateway, a request may grow to twice as much whatever the limit."""
+        self.covered = 0
+        """Bytes of encoded calls that are held already: with the body, with its files, or for calls that have ended.
+
+        The next call uses them before it takes any.
+        """
 
     @classmethod
     def uncounted(cls) -> "MemoryHold":
@@ -141,6 +146,24 @@ class MemoryHold:
         self._account.kept += self.size - self.kept
         self.kept = self.size
 
+    def take_encoded(self, size: int) -> None:
+        """Hold the bytes of one more encoded call, as far as they are not covered. Raises Overloaded.
+
+        Encoding makes no text longer than it was in the body, so one call of the whole body is held with the body.
+        What a request sends more than once is not, such as the prompt of several choices.
+        """
+        missing = size - self.covered
+        if missing > 0:
+            self.take(missing)
+        self.covered = max(0, -missing)
+
+    def correct_encoded(self, expected: int, size: int) -> None:
+        """Replace the expected size of a call by its own. Raises Overloaded. What is left covers later calls."""
+        if size > expected:
+            self.take_encoded(size - expected)
+        else:
+            self.covered += expected - size
+
     def give(self, size: int) -> None:
         """Give `size` bytes back."""
         self.size -= size
@@ -164,7 +187,7 @@ class MemoryHold:
     def handed_over(self) -> "MemoryHold":
         """Return a new hold of everything that this one held."""
         successor = MemoryHold(self._account)
-        successor.owner, successor.admitted = self._owner, self.admitted
+        successor.owner, successor.admitted, successor.covered = self._owner, self.admitted, self.covered
         size, self.size = self.size, 0
         owned = self.owned
         self._account.own(self, 0)

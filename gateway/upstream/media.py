@@ -76,6 +76,7 @@ class _Request:
         """Count bytes. Raises _Failure over the limits of the request, and Overloaded."""
         self.expect(size)
         self._memory.take(size * _COPIES)
+        self._memory.covered += size * 4 // 3
         self._size += size
 
 

@@ -152,3 +152,41 @@ def test_the_account_is_the_sum_of_its_holds(steps: list[tuple[int, str, int]]) 
     for hold in open_holds:
         hold.release()
     assert (account.used, [account.of(each.owner) for each in open_holds]) == (0, [0] * 4)
+
+
+def test_an_encoded_call_takes_what_the_body_does_not_cover() -> None:
+    account = MemoryAccount(MB)
+    hold = account.open()
+    hold.admit(400)
+    hold.covered = 100
+
+    hold.take_encoded(70)
+    hold.correct_encoded(70, 60)
+    assert (hold.size, hold.covered) == (400, 40)
+    hold.take_encoded(100)
+    hold.correct_encoded(100, 130)
+    assert (hold.size, hold.covered) == (490, 0)
+    hold.correct_encoded(130, 0)
+    hold.take_encoded(130)
+    assert (hold.size, account.used, hold.covered) == (490, 490, 0)
+    assert hold.handed_over().covered == hold.covered
+    with pytest.raises(Overloaded):
+        holds(account, ("a", 1))[0].take_encoded(MB)
+
+
+@given(st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 1000)), max_size=20), st.integers(0, 3000))
+def test_calls_that_end_cover_later_ones_and_no_byte_is_lost(sizes: list[tuple[int, int]], body: int) -> None:
+    account = MemoryAccount(MB)
+    hold = account.open()
+    hold.covered = body
+    alive = 0
+    for i, (expected, size) in enumerate(sizes):
+        hold.take_encoded(expected)
+        hold.correct_encoded(expected, size)
+        alive += size
+        assert hold.size + body == alive + hold.covered
+        assert hold.covered >= 0
+        if i % 2:
+            hold.covered += size
+            alive -= size
+    assert account.used == hold.size

@@ -30,15 +30,26 @@ def prompts(body: CompletionRequest) -> list[str]:
     return texts
 
 
-def conversation(body: CompletionRequest, prompt: str, at: str, *, strict: bool) -> ConversationBuilder:
+def instruction(body: CompletionRequest) -> str:
+    """Return the instruction that all prompts of a request share: it asks for the suffix; "" without one."""
+    return _SUFFIX.format(suffix=body.suffix) if body.suffix else ""
+
+
+def conversation(
+    body: CompletionRequest, prompt: str, at: str, shared: str | None = None, *, strict: bool
+) -> ConversationBuilder:
     """Return what a request says of one of its prompts; `at` is `prompt` or `prompt[i]`.
+
+    `shared` is the request's `instruction`, so that several prompts need one copy of it.
 
     It thinks as little as the model can, because thoughts count against `max_tokens` and a completion has no place
     for them.
     """
     builder = ConversationBuilder(at, strict=strict)
-    if body.suffix:
-        builder.system(_SUFFIX.format(suffix=body.suffix), "suffix")
+    if shared is None:
+        shared = instruction(body)
+    if shared:
+        builder.system(shared, "suffix")
     builder.turn("user", prompt, at)
     builder.sample(
         Sampling(

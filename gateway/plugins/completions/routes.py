@@ -21,8 +21,11 @@ from gateway.gemini.turn_reader import TurnReader
 from gateway.plugin import Plugin
 from gateway.plugins.completions import wire
 from gateway.plugins.completions.fields import COMPLETIONS
-from gateway.plugins.completions.request import conversation, prompts
+from gateway.plugins.completions.request import conversation, instruction, prompts
 from gateway.plugins.completions.response import CompletionStream, Envelope, completion
+
+_ECHO_COPIES = 3
+"""Copies of each choice's prompt that exist at once: before its text, encoded, and on its way to the client."""
 
 
 class Completions(Plugin):
@@ -52,6 +55,8 @@ class Completions(Plugin):
                 await self.services.preparation.prepare(recorded, options, context)
                 for recorded in await offload(data.heavy, self._read, data, body, texts)
             ]
+            if body.echo:
+                context.memory.take(len(data.data) * n * _ECHO_COPIES)
             echoes = [text if body.echo else "" for text in texts for _ in range(n)]
             include_usage = bool(body.stream_options and body.stream_options.include_usage)
             answer = CompletionAnswer(prepared, echoes, include_usage=include_usage)
@@ -60,9 +65,9 @@ class Completions(Plugin):
     def _read(self, data: Body, body: wire.CompletionRequest, texts: list[str]) -> list[ConversationBuilder]:
         """Return a conversation for each prompt. Raises BadRequest with the path of what is wrong."""
         several = isinstance(body.prompt, list)
-        strict = self.services.strict
+        strict, shared = self.services.strict, instruction(body)
         recorded = [
-            conversation(body, text, f"prompt[{i}]" if several else "prompt", strict=strict)
+            conversation(body, text, f"prompt[{i}]" if several else "prompt", shared, strict=strict)
             for i, text in enumerate(texts)
         ]
         review(data.fields, COMPLETIONS, recorded[0].notes)

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 
 from gateway.conversation.invalid import empty_array, too_long, unsupported_value
 from gateway.errors import BadRequest
-from gateway.gemini.resources import BatchEmbedContentsRequest, EmbedContentRequest
+from gateway.gemini.resources import BatchEmbedContentsRequest, EmbedContentRequest, encode
 from gateway.gemini.wire import Content, Part
-from gateway.plugins.embeddings.wire import EmbeddingExtras, EmbeddingRequest
+from gateway.plugins.embeddings.wire import MOST_TITLE, TASK_TYPES, EmbeddingExtras, EmbeddingRequest
 
 BATCH = 100
 """Requests in one `batchEmbedContents` call; Gemini answers 400 "at most 100 requests can be in one batch" to more."""
@@ -59,20 +59,45 @@ def _detokenized(ids: int | list[int], detokenize: Detokenizer | None, param: st
 def to_gemini(body: EmbeddingRequest, inputs: Sequence[str], model: str) -> list[BatchEmbedContentsRequest]:
     """Return batches of at most 100 texts each, in the order of the texts.
 
-    Raises BadRequest for an unknown encoding of the answer, which is better said before Google bills.
+    Raises BadRequest for an unknown encoding of the answer, which is better said before Google bills, and for an
+    unknown task or a long title, which are sent once for each text.
     """
     if body.encoding_format not in (None, *ENCODINGS):
         raise unsupported_value(body.encoding_format, ENCODINGS, "encoding_format")
-    nested = body.extra_body.google if body.extra_body is not None else None
-    extras = nested or body.google or EmbeddingExtras()
+    task, title = _options(body)
+    name = f"models/{model}"
     requests = [
-        EmbedContentRequest(
-            f"models/{model}",
-            Content([Part(text=text)]),
-            body.dimensions,
-            extras.task_type or body.task_type,
-            extras.title or body.title,
-        )
-        for text in inputs
+        EmbedContentRequest(name, Content([Part(text=text)]), body.dimensions, task, title) for text in inputs
     ]
     return [BatchEmbedContentsRequest(requests[i : i + BATCH]) for i in range(0, len(requests), BATCH)]
+
+
+def _options(body: EmbeddingRequest) -> tuple[str | None, str | None]:
+    """Return `taskType` and `title`. Raises BadRequest with the client's path."""
+    at, extras = "", EmbeddingExtras()
+    if body.extra_body is not None and body.extra_body.google is not None:
+        at, extras = "extra_body.google.", body.extra_body.google
+    elif body.google is not None:
+        at, extras = "google.", body.google
+    task, title = extras.task_type or body.task_type, extras.title or body.title
+    if task and task not in TASK_TYPES:
+        raise unsupported_value(task, TASK_TYPES, f"{at if extras.task_type else ''}task_type")
+    if title and len(title) > MOST_TITLE:
+        param = f"{at if extras.title else ''}title"
+        raise BadRequest(
+            f"Invalid '{param}': string too long. Expected a string with maximum length {MOST_TITLE}, "
+            f"but got a string with length {len(title)} instead.",
+            param=param,
+            code="string_above_max_length",
+        )
+    return task, title
+
+
+def expected_size(batch: BatchEmbedContentsRequest) -> int:
+    """Return the bytes of an encoded batch, roughly: its texts, and what is repeated for each of them."""
+    first = batch.requests[0]
+    repeated = EmbedContentRequest(
+        first.model, Content([Part(text="")]), first.output_dimensionality, first.task_type, first.title
+    )
+    texts = [part.text or "" for request in batch.requests for part in request.content.parts or ()]
+    return len(batch.requests) * (len(encode(repeated)) + 1) + sum(map(len, texts))

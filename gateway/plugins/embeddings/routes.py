@@ -23,7 +23,7 @@ from gateway.gemini.resources import (
 from gateway.gemini.resources import encode as encode_batch
 from gateway.plugin import Plugin, Services
 from gateway.plugins.embeddings.fields import EMBEDDINGS
-from gateway.plugins.embeddings.request import Detokenizer, texts, to_gemini
+from gateway.plugins.embeddings.request import Detokenizer, expected_size, texts, to_gemini
 from gateway.plugins.embeddings.response import embedding_list
 from gateway.plugins.embeddings.wire import EmbeddingRequest, decode_request, encode
 
@@ -109,16 +109,21 @@ class Embeddings(Plugin):
     ) -> list[BatchEmbedContentsResponse]:
         """Send all batches, a few at a time. Return the answers in the order of the batches."""
         await self.services.exchange.accounting.take_calls(context, len(batches))
-        places = asyncio.Semaphore(_CONCURRENT_BATCHES)
+        places, memory = asyncio.Semaphore(_CONCURRENT_BATCHES), context.memory
         path = f"models/{model}:batchEmbedContents"
 
         async def send(batch: BatchEmbedContentsRequest) -> BatchEmbedContentsResponse:
             async with places:
+                expected = expected_size(batch)
+                memory.take_encoded(expected)
                 encoded = await offload(heavy, encode_batch, batch)
-                return await self.services.exchange.ask(
+                memory.correct_encoded(expected, len(encoded))
+                answer = await self.services.exchange.ask(
                     path, encoded, context, decode_embeddings,
                     usage=lambda answer: answer.usage_metadata, model=model, cost=_cost(batch),
                 )  # fmt: skip
+                memory.covered += len(encoded)
+                return answer
 
         return await side_by_side([send(batch) for batch in batches])
 

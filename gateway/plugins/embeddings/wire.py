@@ -7,6 +7,21 @@ from msgspec import Meta, Struct
 
 TokenIds = list[int]
 
+MOST_TITLE = 2048
+"""Characters of `title`, which is sent once for each text."""
+TASK_TYPES = (
+    "TASK_TYPE_UNSPECIFIED",
+    "RETRIEVAL_QUERY",
+    "RETRIEVAL_DOCUMENT",
+    "SEMANTIC_SIMILARITY",
+    "CLASSIFICATION",
+    "CLUSTERING",
+    "QUESTION_ANSWERING",
+    "FACT_VERIFICATION",
+    "CODE_RETRIEVAL_QUERY",
+)
+"""Values of `taskType` (https://ai.google.dev/api/embeddings#v1beta.TaskType)."""
+
 
 class EmbeddingExtras(Struct, gc=False):
     """Gemini's options, sent at the top level, under `google`, or under `extra_body.google`."""

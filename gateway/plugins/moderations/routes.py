@@ -76,9 +76,14 @@ class Moderations(Plugin):
     ) -> wire.ModerationResult:
         async with places:
             call = (await self.services.preparation.prepare(recorded, options, context)).call
+            expected = call.expected_size
+            context.memory.take_encoded(expected)
+            encoded = await offload(call.heavy, call.encode)
+            context.memory.correct_encoded(expected, len(encoded))
             answer = await self.services.exchange.ask(
-                call.path, await offload(call.heavy, call.encode), context, decode_response,
+                call.path, encoded, context, decode_response,
                 usage=lambda answer: answer.usage_metadata, model=call.model,
                 cost=self.services.exchange.accounting.ceiling(call),
             )  # fmt: skip
+            context.memory.covered += len(encoded)
             return result(answer, self.config.flag)

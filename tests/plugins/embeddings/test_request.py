@@ -28,9 +28,18 @@ def test_texts_are_batched_in_their_order() -> None:
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({"task_type": "A", "title": "t"}, ("A", "t")),
-        ({"google": {"task_type": "B"}, "task_type": "A", "title": "t"}, ("B", "t")),
-        ({"extra_body": {"google": {"task_type": "C"}}, "google": {"task_type": "B"}}, ("C", None)),
+        ({"task_type": "CLUSTERING", "title": "t"}, ("CLUSTERING", "t")),
+        (
+            {"google": {"task_type": "CLASSIFICATION"}, "task_type": "CLUSTERING", "title": "t"},
+            ("CLASSIFICATION", "t"),
+        ),
+        (
+            {
+                "extra_body": {"google": {"task_type": "FACT_VERIFICATION"}},
+                "google": {"task_type": "CLUSTERING"},
+            },
+            ("FACT_VERIFICATION", None),
+        ),
         ({}, (None, None)),
     ],
 )
