@@ -11,7 +11,7 @@ from aiohttp import web
 
 from gateway.exchange.request_body import COPIES
 from gateway.gemini import call
-from gateway.gemini.wire import Blob
+from gateway.gemini.wire import Blob, encode_request
 from gateway.plugin import SERVICES
 from gateway.policy.memory import MemoryAccount
 from tests.support.servers import Serve
@@ -121,11 +121,10 @@ async def test_a05_choices_that_ask_the_same_share_one_encoded_call(
     http: aiohttp.ClientSession, serve: Serve, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoded: list[int] = []
-    original = call.encode_request
 
     def counted(request: Any) -> bytes:
         encoded.append(1)
-        return original(request)
+        return encode_request(request)
 
     monkeypatch.setattr(call, "encode_request", counted)
     base = await start(serve, upstream)
