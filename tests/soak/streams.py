@@ -32,19 +32,24 @@ _BODY = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}]}
 
 
 async def hold(port: int, counts: list[int]) -> None:
-    """Hold one stream until cancelled; `counts[0]` counts its events."""
+    """Hold one stream until cancelled; `counts[0]` counts its events. A refused one is asked for again, as SDKs do."""
     body = json.dumps({**_BODY, "stream": True}).encode()
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=4096)
     head = "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer AQ.k\r\n"
-    writer.write(
-        f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
-    )
-    try:
-        while data := await reader.read(4096):
-            counts[0] += data.count(b"data:")
-        counts[1] += 1  # it has ended
-    finally:
-        writer.close()
+    request = f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    is_refused = True
+    while is_refused:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=4096)
+        try:
+            writer.write(request)
+            is_refused = (await reader.readline()).startswith(b"HTTP/1.1 503")
+            if is_refused:
+                await asyncio.sleep(1)
+                continue
+            while data := await reader.read(4096):
+                counts[0] += data.count(b"data:")
+            counts[1] += 1  # it has ended
+        finally:
+            writer.close()
 
 
 async def p99(base: str) -> float:
