@@ -10,8 +10,8 @@ from msgspec import Struct, structs
 
 from gateway.gemini.wire import ModalityTokens, UsageMetadata
 
-MOST_TOKENS = 2**48
-"""The largest count. Sums of 32 such counts stay exact in JSON readers that use doubles (2**53)."""
+MOST_TOKENS = 2**31 - 1
+"""The largest count: what the ledger keeps of one call."""
 
 _MODALITIES = {
     "TEXT": "text", "IMAGE": "image", "VIDEO": "video", "AUDIO": "audio", "DOCUMENT": "text",

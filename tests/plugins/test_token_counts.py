@@ -202,7 +202,7 @@ NAMED: dict[str, tuple[list[Counts], Tokens]] = {
                       Tokens(10, 50, 0, 0)),
     "absurdly large": (
         [{"promptTokenCount": 2**62, "candidatesTokenCount": 2**62, "thoughtsTokenCount": 2**62}],
-        Tokens(2**48, 2**49, 0, 2**48)),
+        Tokens(2**31 - 1, 2**32 - 2, 0, 2**31 - 1)),
 }  # fmt: skip
 
 
