@@ -28,7 +28,8 @@ HEADERS: tuple[Header, ...] = (
            "Seconds for which the answer may be cached and a cached one served, up to `cache.seconds`; `off` "
            "disables it for this request."),
     Header("traceparent", "request", "Parent span (W3C Trace Context), if tracing is configured."),
-    Header("x-server-timeout", "request", "On `native`, seconds after which Google gives up; such an end says nothing about the project."),
+    Header("x-server-timeout", "request",
+           "On `native`, seconds after which Google gives up; such an end says nothing about the project."),
     Header("Content-Encoding", "request", "Anything but `identity` is a 415."),
     Header("anthropic-version", "request", "Selects Anthropic's format for the model list."),
     Header("Origin", "request", "Selects the CORS headers."),
