@@ -88,9 +88,9 @@ class GeminiClient:
 
     async def __aenter__(self) -> Self:
         timeouts = self._config.timeouts
-        self._connector = Connector(Resolver(self._refuses_private))
+        self._connector = Connector(self._resolver)
         self._session = aiohttp.ClientSession(
-            connector=Connector(self._resolver),
+            connector=self._connector,
             # `connect` bounds name, all addresses and TLS together; pooled connections start no timer.
             timeout=aiohttp.ClientTimeout(total=None, connect=timeouts.connect, sock_read=timeouts.idle),
             headers=_HEADERS,

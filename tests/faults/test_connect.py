@@ -12,7 +12,7 @@ import aiohttp.connector
 import pytest
 
 from tests.support.certificates import Authority
-from tests.support.fakegem import close, good, reset
+from tests.support.fakegem import close, good, reset, until
 from tests.support.site import Site
 from tests.support.surfaces import (
     CHAT,
@@ -225,6 +225,21 @@ async def test_u09_many_pooled_connections_close_at_once(site: Site) -> None:
     for reply in await asyncio.gather(*(site.ask() for _ in range(20))):
         assert_whole(reply)
     assert (await site.outcomes()).count("error") <= pooled
+
+
+@pytest.mark.row("U09")
+async def test_u09_when_one_pooled_connection_has_closed_the_others_are_not_tried(site: Site) -> None:
+    await site.start()
+    go_on = asyncio.Event()
+    site.upstream.always = lambda request: [until(go_on), *good(request)]
+    asking = [asyncio.create_task(site.ask()) for _ in range(5)]
+    await eventually(lambda: len(site.upstream.requests) == 5)
+    go_on.set()
+    await asyncio.gather(*asking)
+    site.upstream.always = lambda request: [close] if site.upstream.current.requests > 1 else good(request)
+
+    assert_whole(await site.ask())
+    assert (await site.outcomes()).count("error") == 1
 
 
 @pytest.mark.row("U09")
