@@ -16,6 +16,7 @@ from time import monotonic
 from gateway.errors import GatewayError, openai_error
 from gateway.policy.memory import MemoryAccount
 from gateway.policy.overload import Overload
+from gateway.server.allocator import trim
 
 _PERIOD = 0.25
 """Seconds between two looks at the process's memory."""
@@ -129,7 +130,7 @@ async def _watch(overload: Overload, account: MemoryAccount, stored: Callable[[]
             refusals.report(monotonic())
             if overload.closes_connections or overload.retained_memory > account.limit * _MUCH_RETAINED:
                 if looks % _TRIM_EVERY == 0:
-                    await asyncio.to_thread(_trim)
+                    await asyncio.to_thread(trim)
                 looks += 1
             await asyncio.sleep(_PERIOD)
 
@@ -195,11 +196,3 @@ def _limits(group: Path) -> list[int]:
         with suppress(OSError, ValueError):
             limits.append(int((group / name).read_text()))
     return limits
-
-
-def _trim() -> None:
-    """Ask the C library to give free memory back to the system (malloc_trim(3)), where it can."""
-    import ctypes  # seldom needed
-
-    with suppress(AttributeError, OSError):
-        ctypes.CDLL(None).malloc_trim(0)
