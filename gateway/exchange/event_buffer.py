@@ -1,4 +1,4 @@
-"""Frames of an answer that is made in the background, in order, for whoever reads them later."""
+"""Frames of a background response, kept in order for clients that follow it later."""
 
 import asyncio
 from collections.abc import AsyncIterator

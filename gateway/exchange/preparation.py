@@ -152,7 +152,7 @@ class _CallBuilder(Struct, frozen=True):
     async def translate(self, model: str) -> tuple[Translation, bool]:
         """Return the translation for a model, and whether it is heavy. Raises BadRequest for what cannot be asked.
 
-        A small body whose schemas inline much is heavy as well: its translation is given up and made in a thread.
+        A small body whose schemas inline much is heavy as well: its translation is abandoned and repeated in a thread.
         """
         context, heavy = self.context, self.options.heavy
         if model != context.model:

@@ -28,7 +28,7 @@ from gateway.plugins.embeddings.response import embedding_list
 from gateway.plugins.embeddings.wire import EmbeddingRequest, decode_request, encode
 
 _MANY_INPUTS = 8
-"""Vectors of 3,072 numbers from which on an answer is made in a thread; each takes 0.5 ms."""
+"""Inputs from which on the answer is encoded in a thread: a vector of 3,072 numbers takes 0.5 ms."""
 _CONCURRENT_BATCHES = 4
 """Batches of one request that are sent at the same time."""
 

@@ -133,7 +133,7 @@ def _tools(body: Any) -> Iterator[str]:
 
 
 def _values(message: Any, name: str) -> Iterator[Any]:
-    """Yield the values of a field, given in camelCase, in both spellings."""
+    """Yield the values of a field in either spelling. `name` is in camelCase."""
     if isinstance(message, Mapping):
         yield from (value for field, value in message.items() if _camel(field) == name)
 

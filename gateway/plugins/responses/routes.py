@@ -117,7 +117,7 @@ class Responses(Plugin):
         return json_response(wire.encode(response), {})
 
     async def forget(self, request: web.Request) -> web.Response:
-        """Delete a stored response; one in progress is cancelled."""
+        """Delete a stored response. A response in progress is cancelled."""
         client, name = self.services.identify(request, "responses").client, request.match_info["id"]
         await self.stored(name, client)
         run = self._runs.pop(_key(name, client), None)

@@ -168,7 +168,7 @@ def _prepare(engine: sa.Engine) -> None:
         tables = sa.inspect(connection).get_table_names()
         if "ledger" not in tables:
             if "attempt" in tables or "client_key" in tables:
-                raise ValueError("this is another program's database; name another one in ledger.url")
+                raise ValueError("the database belongs to another program; set ledger.url to another one")
             metadata.create_all(connection)
             connection.execute(
                 about.insert(), [{"name": "version", "value": VERSION}, {"name": "revision", "value": 0}]
