@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -13,6 +14,7 @@ from aiohttp import web
 from gateway.emulator.server import build_fake
 from gateway.observability.json_log import JsonLog
 from gateway.observability.request_log import RequestLog
+from tests.support.gateway_process import Gateway
 from tests.support.servers import Fake, RawUpstream, Serve
 
 hypothesis.settings.register_profile("gateway", deadline=None)  # a clock depends on the machine
@@ -84,3 +86,12 @@ async def raw_upstream() -> AsyncIterator[RawUpstream]:
     upstream.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     yield upstream
     server.close()
+
+
+@pytest.fixture
+async def start(tmp_path: Path) -> AsyncIterator[list[Gateway]]:
+    """The processes of gateways that the test starts; they are ended after it."""
+    started: list[Gateway] = []
+    yield started
+    for entry in started:
+        entry.close()

@@ -6,13 +6,12 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
 import pytest
 
-from tests.server.test_serving import EVENT, Gateway, config, ready, start  # noqa: F401 - `start` is a fixture
+from tests.support.gateway_process import EVENT, Gateway, config, ready, reloaded
 from tests.support.paths import ROOT
 from tests.support.servers import Fake, RawUpstream, chunked
 from tests.support.waiting import eventually
@@ -29,7 +28,7 @@ async def ended(gateway: Gateway) -> int:
 
 
 @pytest.mark.row("P01")
-async def test_p01_sigterm_while_idle(start: list[Gateway], tmp_path: Path, fake: Fake) -> None:  # noqa: F811
+async def test_p01_sigterm_while_idle(start: list[Gateway], tmp_path: Path, fake: Fake) -> None:
     gateway = Gateway(tmp_path, config(fake.url))
     start.append(gateway)
     await ready(gateway)
@@ -42,7 +41,7 @@ async def test_p01_sigterm_while_idle(start: list[Gateway], tmp_path: Path, fake
 
 @pytest.mark.row("P02")
 async def test_p02_sigterm_with_requests_and_streams(
-    start: list[Gateway],  # noqa: F811
+    start: list[Gateway],
     tmp_path: Path,
     http: aiohttp.ClientSession,
     raw_upstream: RawUpstream,
@@ -81,7 +80,7 @@ BAD = [
 
 @pytest.mark.row("P07")
 async def test_p07_sighup_with_bad_configurations(
-    start: list[Gateway],  # noqa: F811
+    start: list[Gateway],
     tmp_path: Path,
     http: aiohttp.ClientSession,
     fake: Fake,
@@ -90,7 +89,8 @@ async def test_p07_sighup_with_bad_configurations(
     start.append(gateway)
     base = await ready(gateway)
     for text in BAD:
-        await reloaded(gateway, lambda text=text: (tmp_path / "gateway.yaml").write_text(text))  # type: ignore[misc]
+        (tmp_path / "gateway.yaml").write_text(text)
+        await reloaded(gateway)
         async with http.post(base + CHAT, json={**UNARY, "model": "gpt-4o"}) as response:
             assert response.status == 404, "the old configuration stays"
     assert gateway.process is not None
@@ -103,7 +103,7 @@ async def test_p07_sighup_with_bad_configurations(
 
 @pytest.mark.row("P08")
 async def test_p08_a_file_that_cannot_be_read(
-    start: list[Gateway],  # noqa: F811
+    start: list[Gateway],
     tmp_path: Path,
     http: aiohttp.ClientSession,
     fake: Fake,
@@ -119,7 +119,8 @@ async def test_p08_a_file_that_cannot_be_read(
             stream.truncate(2**30)
 
     for change in (file.unlink, file.mkdir, large):
-        await reloaded(gateway, change)
+        change()
+        await reloaded(gateway)
         async with http.post(base + CHAT, json=UNARY) as response:
             assert response.status == 200
     assert gateway.process is not None
@@ -130,17 +131,9 @@ async def test_p08_a_file_that_cannot_be_read(
     assert b"Traceback" not in errors
 
 
-async def reloaded(gateway: Gateway, change: Callable[[], object]) -> None:
-    change()
-    assert gateway.process is not None
-    gateway.process.send_signal(signal.SIGHUP)
-    await gateway.notified("RELOADING=1")
-    await gateway.notified("READY=1")
-
-
 @pytest.mark.row("P09")
 @pytest.mark.parametrize("text", ["listen: {port: 0}\nmodles: {}", "listen: {port: 0}\nlimits: {body: much}"])
-async def test_p09_a_start_with_a_bad_configuration(start: list[Gateway], tmp_path: Path, text: str) -> None:  # noqa: F811
+async def test_p09_a_start_with_a_bad_configuration(start: list[Gateway], tmp_path: Path, text: str) -> None:
     gateway = Gateway(tmp_path, text)
     start.append(gateway)
     process = gateway.start()
@@ -153,7 +146,7 @@ async def test_p09_a_start_with_a_bad_configuration(start: list[Gateway], tmp_pa
 
 @pytest.mark.row("P20")
 async def test_p20_no_descriptors_are_left(
-    start: list[Gateway],  # noqa: F811
+    start: list[Gateway],
     tmp_path: Path,
     http: aiohttp.ClientSession,
     raw_upstream: RawUpstream,
@@ -180,7 +173,7 @@ async def test_p20_no_descriptors_are_left(
 
 @pytest.mark.row("P35", "P36")
 async def test_p35_p36_credentials_are_read_at_a_reload_and_trimmed(
-    start: list[Gateway],  # noqa: F811
+    start: list[Gateway],
     tmp_path: Path,
     raw_upstream: RawUpstream,
 ) -> None:
@@ -220,11 +213,13 @@ async def test_p35_p36_credentials_are_read_at_a_reload_and_trimmed(
         assert len(sent) == count
         return [line.partition(": ")[2] for line in sent]
 
-    await reloaded(gateway, lambda: None)  # it knows the new key
+    await reloaded(gateway)  # it knows the new key
     assert await keys_sent(1) == ["AQ.first-key"]
-    await reloaded(gateway, lambda: (tmp_path / "gemini").write_bytes(b"AQ.second-key\n"))
+    (tmp_path / "gemini").write_bytes(b"AQ.second-key\n")
+    await reloaded(gateway)
     assert await keys_sent(2) == ["AQ.first-key", "AQ.second-key"]
-    await reloaded(gateway, lambda: (tmp_path / "gemini").write_bytes(b" \r\n"))
+    (tmp_path / "gemini").write_bytes(b" \r\n")
+    await reloaded(gateway)
     assert await keys_sent(3) == ["AQ.first-key", "AQ.second-key", "AQ.second-key"]
 
 
@@ -239,7 +234,7 @@ ENVIRONMENTS: dict[str, dict[str, str]] = {
 @pytest.mark.row("P40")
 @pytest.mark.parametrize("environ", ENVIRONMENTS.values(), ids=ENVIRONMENTS)
 async def test_p40_environments(
-    start: list[Gateway],  # noqa: F811
+    start: list[Gateway],
     tmp_path: Path,
     http: aiohttp.ClientSession,
     fake: Fake,
@@ -266,7 +261,7 @@ async def test_p40_environments(
     "options", [["-O"], ["-OO"], ["-X", "dev"], ["-bb", "-W", "error::ResourceWarning"]], ids=" ".join
 )
 async def test_p39_modes_of_python(
-    start: list[Gateway],  # noqa: F811
+    start: list[Gateway],
     tmp_path: Path,
     http: aiohttp.ClientSession,
     fake: Fake,

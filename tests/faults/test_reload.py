@@ -7,17 +7,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.server.test_serving import Gateway, config, ready, start  # noqa: F401 - `start` is a fixture
+from tests.support.gateway_process import Gateway, config, ready, reloaded
 from tests.support.servers import Fake
 
 BODY = {"model": "gemini-2.5-flash", "messages": [{"role": "user", "content": "x"}]}
-
-
-async def reloaded(gateway: Gateway) -> None:
-    assert gateway.process is not None
-    gateway.process.send_signal(signal.SIGHUP)
-    await gateway.notified("RELOADING=1")
-    await gateway.notified("READY=1")
 
 
 async def ended(gateway: Gateway) -> str:
@@ -35,7 +28,7 @@ async def serves(http: aiohttp.ClientSession, base: str) -> None:
 
 
 @pytest.fixture
-async def gateway(start: list[Gateway], tmp_path: Path, fake: Fake) -> Gateway:  # noqa: F811
+async def gateway(start: list[Gateway], tmp_path: Path, fake: Fake) -> Gateway:
     gateway = Gateway(tmp_path, config(fake.url))
     start.append(gateway)
     return gateway

@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.server.test_serving import Gateway, config, ready, serves, start  # noqa: F401 - `start` is a fixture
+from tests.support.gateway_process import Gateway, config, ready
 from tests.support.paths import ROOT
 from tests.support.rolling import SharedSocket
 from tests.support.servers import Fake
@@ -123,7 +123,7 @@ sys.exit(main(sys.argv[1:]))
 @pytest.mark.slow
 @pytest.mark.row("P31")
 async def test_p31_a_blocked_loop_does_not_feed_the_watchdog(
-    start: list[Gateway],  # noqa: F811
+    start: list[Gateway],
     tmp_path: Path,
     http: aiohttp.ClientSession,
 ) -> None:

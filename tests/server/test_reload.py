@@ -21,8 +21,8 @@ from gateway.server.application import build_app
 from gateway.server.plugin_loader import BUILT_IN
 from gateway.server.reload import AppSwitcher
 from gateway.store.ledger.tables import open_engine
-from tests.server.test_serving import BODY, EVENT, Gateway, config, ready, start  # noqa: F401 - `start` is a fixture
 from tests.server.test_stores import opened_files
+from tests.support.gateway_process import BODY, EVENT, Gateway, config, ready, reloaded
 from tests.support.servers import RawUpstream, chunked
 
 END = b'data: {"candidates":[{"content":{"parts":[{"text":"z"}]},"finishReason":"STOP"}]}\r\n\r\n'
@@ -34,16 +34,9 @@ async def ask(http: aiohttp.ClientSession, base: str, model: str) -> tuple[int, 
         return response.status, await response.text()
 
 
-async def reloaded(gateway: Gateway) -> None:
-    assert gateway.process is not None
-    gateway.process.send_signal(signal.SIGHUP)
-    await gateway.notified("RELOADING=1")
-    await gateway.notified("READY=1")
-
-
 @pytest.mark.row("P06")
 async def test_a_reload_changes_new_requests_and_keeps_running_ones(
-    start: list[Gateway],  # noqa: F811
+    start: list[Gateway],
     tmp_path: Path,
     http: aiohttp.ClientSession,
     raw_upstream: RawUpstream,
@@ -87,7 +80,7 @@ async def test_a_reload_changes_new_requests_and_keeps_running_ones(
 
 
 async def test_changed_sockets_need_a_restart_and_unchanged_ones_do_not(
-    start: list[Gateway],  # noqa: F811
+    start: list[Gateway],
     tmp_path: Path,
 ) -> None:
     text = config("http://127.0.0.1:9")

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
@@ -14,76 +13,10 @@ import pytest
 
 from gateway.cli.main import main
 from tests.observability.test_console import fill
+from tests.support.gateway_process import BODY, EVENT, Gateway, config, ready
 from tests.support.paths import ROOT
 from tests.support.servers import RawUpstream, chunked
 from tests.support.waiting import eventually
-
-BODY = {"messages": [{"role": "user", "content": "hello"}], "stream": True}
-EVENT = b'data: {"candidates":[{"content":{"parts":[{"text":"a"}]}}]}\r\n\r\n'
-
-
-class Gateway:
-    """A `gateway serve` of its own, watched as systemd would."""
-
-    def __init__(self, folder: Path, config: str, *arguments: str) -> None:
-        (folder / "gateway.yaml").write_text(config)
-        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.notify.bind(str(folder / "notify"))
-        self.notify.settimeout(20)
-        self.options: list[str] = []
-        """Options of Python."""
-        self._arguments = [
-            "-m",
-            "gateway",
-            "serve",
-            "--config",
-            str(folder / "gateway.yaml"),
-            *arguments,
-        ]
-        self.environ = {**os.environ, "NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": "30000000"}
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self, *prefix: str, stderr: int = subprocess.PIPE) -> subprocess.Popen[bytes]:
-        self.process = subprocess.Popen(
-            [*prefix, sys.executable, *self.options, *self._arguments],
-            env=self.environ,
-            cwd=ROOT,
-            stderr=stderr,
-            pass_fds=(3,) if prefix else (),
-        )
-        return self.process
-
-    async def notified(self, expected: str) -> str:
-        """The first message to systemd that holds a text."""
-        while True:
-            message = (await asyncio.to_thread(self.notify.recv, 1000)).decode()
-            if expected in message:
-                return message
-
-    def close(self) -> None:
-        self.notify.close()
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            if self.process.stderr is not None:
-                self.process.stderr.close()
-
-
-@pytest.fixture
-async def start(tmp_path: Path) -> AsyncIterator[list[Gateway]]:
-    started: list[Gateway] = []
-    yield started
-    for entry in started:
-        entry.close()
-
-
-def config(upstream: str, drain: float = 20) -> str:
-    return f"upstream: {{base_url: '{upstream}'}}\ndrain: {drain}\nlisten: {{port: 0}}\n"
-
-
-async def ready(gateway: Gateway) -> str:
-    gateway.start()
-    return (await gateway.notified("READY=1")).rpartition("serving on ")[2]
 
 
 @pytest.mark.row("P02", "P03", "P04")
