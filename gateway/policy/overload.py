@@ -2,9 +2,9 @@
 
 Work: a request that has to wait for its turn in the event loop shows how much stands before it. A single long wait is
 nothing to refuse for: it is one large body. If every request of three tenths of a second had to wait, work arrives
-faster than it is done, and waits would grow without an end. From then on so many requests are worked on at once as
-keep the process busy, and the rest is refused at once, which costs a fraction of an answer. That ends once nothing had
-to be refused for a second.
+faster than it is done, and waits would grow without an end. From then on only so many requests are worked on at once,
+and the rest is refused at once, which costs a fraction of an answer. While waits are short, more are allowed step by
+step: most requests wait for Google and cost little. That ends once nothing had to be refused for a second.
 It is the idea of CoDel (RFC 8289): not the length of a queue counts but how long it has been too long.
 
 Memory: what the process has grown by for its requests, as a share of `limits.memory`, or the whole process as a share
@@ -28,7 +28,12 @@ _INTERVAL = 0.3
 _LINGER = 1.0
 """Time without a refusal after which all requests are begun again."""
 _AT_ONCE = 48
-"""Requests that have begun within the last seconds and not ended, above which others are refused under such load."""
+"""Requests that have begun within the last seconds and not ended, above which others are refused under such load.
+It is the least; the number follows the waits."""
+_STEP = 0.1
+"""Time between two changes of that number."""
+_MORE, _FEWER = 1.25, 0.8
+"""Its changes, after a step with short waits and after one with a wait that was too long."""
 _GENERATION = 1.0
 """Time after which a request counts no more: it is a stream, or waits for Google, and costs little."""
 
@@ -63,6 +68,9 @@ class Overload:
         self._late_since: float | None = None
         """Begin of the time in which each wait was too long."""
         self._busy_until = float("-inf")
+        self._at_once: float = _AT_ONCE
+        self._step_began = float("-inf")
+        self._step_was_late = False
         self._generation = 2
         """Number of the current second or so."""
         self._until = float("-inf")
@@ -83,13 +91,26 @@ class Overload:
 
     def turn_ended(self, wait: float, now: float) -> None:
         """Note how long a request that arrived `wait` ago had to wait for the loop."""
-        if wait < _TARGET:
+        is_late = wait >= _TARGET
+        self._follow(now, is_late=is_late)
+        if not is_late:
             self._late_since = None
             return
         if self._late_since is None:
             self._late_since = now - wait
         if now - self._late_since >= _INTERVAL:
+            if now >= self._busy_until:
+                self._at_once, self._step_began, self._step_was_late = _AT_ONCE, now, False
             self._busy_until = now + _LINGER
+
+    def _follow(self, now: float, *, is_late: bool) -> None:
+        """Allow more requests at once while waits are short, fewer while they are not."""
+        if now >= self._busy_until:
+            return
+        self._step_was_late |= is_late
+        if now - self._step_began >= _STEP:
+            self._at_once = max(_AT_ONCE, self._at_once * (_FEWER if self._step_was_late else _MORE))
+            self._step_began, self._step_was_late = now, False
 
     def admits_all(self, now: float) -> bool:
         """Return whether no request has to be refused now."""
@@ -105,7 +126,7 @@ class Overload:
         if self.memory_share >= REFUSE_WORK and (has_body or self.memory_share >= REFUSE_ALL):
             self.refused["memory"] += 1
             return "memory"
-        if now >= self._busy_until or sum(self._young.values()) < _AT_ONCE:
+        if now >= self._busy_until or sum(self._young.values()) < self._at_once:
             return None
         self._busy_until = now + _LINGER
         self.refused["loop"] += 1

@@ -56,6 +56,40 @@ def test_p21_under_lasting_load_a_bounded_number_is_worked_on() -> None:
     assert overload.refused == {"loop": 242}
 
 
+@pytest.mark.row("P21", "C43")
+def test_p21_requests_that_wait_for_google_are_not_refused_for_long() -> None:
+    """200 requests a second that take a second each are no load, once the moment that was too much has passed."""
+    overload = busy()
+    ends = [(10 + number / 200, overload.begin(10.0)) for number in range(200)]
+    times: list[float] = []
+    for number in range(2_000):
+        now = 10 + number / 200
+        while ends and ends[0][0] <= now:
+            overload.end(ends.pop(0)[1])
+        overload.turn_ended(SOON, now)
+        if overload.refusal(now, has_body=True) is None:
+            ends.append((now + 1, overload.begin(now)))
+        else:
+            times.append(now)
+
+    assert times
+    assert times[-1] < 12
+    assert overload.admits_all(20.0)
+
+
+def test_fewer_requests_are_allowed_while_waits_are_long() -> None:
+    overload = busy()
+    for step in range(20):
+        overload.turn_ended(SOON, 10 + step / 10)
+        refused(overload, 10 + step / 10, requests=1000)
+    many = overload._at_once
+    for step in range(40):
+        overload.turn_ended(LATE, 12 + step / 10)
+
+    assert many > 200
+    assert overload._at_once == 48
+
+
 def test_requests_that_take_long_make_room() -> None:
     overload = busy()
     assert refused(overload, 10.0) == 52

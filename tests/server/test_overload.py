@@ -97,7 +97,7 @@ async def test_refused_requests_keep_their_order_on_one_connection(
     base: str, overload: Overload, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.policy.overload._AT_ONCE", 0)
-    overload._busy_until = float("inf")
+    overload._busy_until, overload._at_once = float("inf"), 0
     request = HEAD + b"Content-Length: 2\r\n\r\n{}"
     last = HEAD + b"Connection: close\r\nContent-Length: 2\r\n\r\n{}"
 
