@@ -200,7 +200,7 @@ class Services:
 
     def route(self, client: Client, requested: str | None, default: str | None = None) -> ModelRoute:
         """Return the model that a name stands for. Raises BadRequest, Forbidden or NotFound, naming `model`."""
-        return self.catalog.route(client.rules, requested, default)
+        return self.catalog.route(client.rules, requested, default, issued=bool(client.id))
 
 
 def _log_failure(task: "asyncio.Task[None]") -> None:

@@ -12,7 +12,15 @@ from msgspec import Struct, field, structs
 
 from gateway.errors import GatewayError, RateLimited
 from gateway.exchange.context import RequestContext
-from gateway.exchange.cost import MOST_OUTPUT, UNKNOWN_COST, CostEstimate, call_cost, prompt_tokens
+from gateway.exchange.cost import (
+    MOST_OUTPUT,
+    PICTURE_OUTPUT,
+    UNKNOWN_COST,
+    CostEstimate,
+    ModelOutput,
+    call_cost,
+    prompt_tokens,
+)
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.capabilities import CapabilityTable
 from gateway.gemini.wire import encode_json
@@ -93,11 +101,15 @@ class CallAccounting(Struct, frozen=True):
 
     def ceiling(self, call: GeminiCall) -> CostEstimate:
         """Return the most that a call can cost."""
-        return call_cost(call, _prompt_bytes(call), self.most_output(call.model))
+        return call_cost(call, _prompt_bytes(call), self.model_output(call.model))
 
-    def most_output(self, model: str) -> int:
-        """Return the most tokens that a model writes for one candidate."""
-        return self.capability_table.of(model).output_tokens or MOST_OUTPUT
+    def model_output(self, model: str) -> ModelOutput:
+        """Return the longest answer of a model."""
+        capabilities = self.capability_table.of(model)
+        tokens = capabilities.output_tokens or MOST_OUTPUT
+        if "video" in capabilities.output:
+            return ModelOutput(tokens, tokens)
+        return ModelOutput(tokens, PICTURE_OUTPUT if "image" in capabilities.output else 0)
 
     async def take_calls(self, context: RequestContext, calls: int) -> None:
         """Count a request's calls of Gemini against its client's limits. The request itself has counted as one.

@@ -130,7 +130,8 @@ class Attempt:
                 await self._accounting.ledger.settle(self._settlement(outcome, status, spent, most))
         finally:
             if self._taken:
-                await asyncio.shield(self._correct_tokens(spent.total))
+                known = most is None or (error is not None and not self.is_answered)
+                await asyncio.shield(self._correct_tokens(self._used(spent, is_told=known)))
 
     def _spent(self, *, cancelled: bool) -> TokenCounts:
         """Return the tokens for limits and the log. If the client left, the prompt counts at least as estimated."""
@@ -138,6 +139,10 @@ class Attempt:
         if cancelled:
             spent = structs.replace(spent, prompt=max(spent.prompt, self._target.cost.prompt))
         return spent
+
+    def _used(self, spent: TokenCounts, *, is_told: bool) -> int:
+        """Return the tokens for the client's limits. An answer without Google's counts is as long as estimated."""
+        return spent.total if is_told else max(spent.total, self._target.cost.prompt)
 
     def _is_told(self, error: BaseException | None) -> bool:
         """Return whether Google has said what the call costs.

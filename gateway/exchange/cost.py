@@ -3,7 +3,7 @@
 Budgets reserve them before the call, and charge them where Google does not say what the call has cost.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from msgspec import Struct
 
@@ -38,9 +38,12 @@ SEARCHES = frozenset({"googleSearch", "googleSearchRetrieval", "googleMaps", "co
 
 
 _FEATURES = READERS | SEARCHES
-_MODALITIES = {"IMAGE": "image", "AUDIO": "audio", "VIDEO": "video"}
+_FEATURE_MODALITIES = {"IMAGE": "image", "AUDIO": "audio", "VIDEO": "video"}
 _FEW_BYTES = 64 * 1024
 """Bytes of a call up to which attachments are not looked for."""
+_MODALITIES = {"TEXT", "IMAGE", "AUDIO"}
+_TIERS = ("", "unspecified", "standard", "flex")
+"""Tiers that cost no more than the standard price."""
 
 
 class CostEstimate(Struct, frozen=True):
@@ -78,18 +81,46 @@ UNKNOWN_COST = CostEstimate()
 """Of calls that cost nothing, and where nothing depends on the cost."""
 
 
+class ModelOutput(Struct, frozen=True):
+    """The longest answer of a model."""
+
+    tokens: int = MOST_OUTPUT
+    """Of one candidate."""
+    media: int = 0
+    """Tokens of a picture or video that the model makes without being asked for it; no limit of the call ends it."""
+
+    def most(self, limit: int, modalities: Collection[object]) -> int:
+        """Return the most tokens of a candidate, within the call's own limit and `responseModalities`.
+
+        Google also takes the number of an enum's name (https://protobuf.dev/programming-guides/json/): what is not
+        understood may be anything.
+        """
+        asked = {name.upper() if isinstance(name, str) else "" for name in modalities}
+        if not asked:
+            return max(limit, self.media)
+        if asked <= {"TEXT", "AUDIO"}:
+            return limit
+        return max(limit, PICTURE_OUTPUT, 0 if asked <= _MODALITIES else self.tokens)
+
+
 def price_factor(service_tier: object) -> int:
     """Return how many times the standard price a service tier costs at most.
 
-    `priority` costs 75 to 100 % more (https://ai.google.dev/gemini-api/docs/priority-inference).
+    `priority` costs 75 to 100 % more (https://ai.google.dev/gemini-api/docs/priority-inference), and so may a tier that
+    is not understood: Google also takes the number of an enum's name (https://protobuf.dev/programming-guides/json/).
     """
-    return 2 if isinstance(service_tier, str) and "priority" in service_tier.lower() else 1
+    if service_tier is None:
+        return 1
+    known = isinstance(service_tier, str) and service_tier.lower().removeprefix("service_tier_") in _TIERS
+    return 1 if known else 2
 
 
 def feature_name(tools: Iterable[str], modalities: Iterable[str]) -> str:
     """Return the name of what a call uses that has a quota of its own: built-in tools, pictures and sound."""
     names = {name for name in tools if name in _FEATURES}
-    return "+".join(sorted(names | {_MODALITIES[name] for name in modalities if name in _MODALITIES}))
+    return "+".join(
+        sorted(names | {_FEATURE_MODALITIES[name] for name in modalities if name in _FEATURE_MODALITIES})
+    )
 
 
 def feature(request: GenerateContentRequest) -> str:
@@ -125,23 +156,21 @@ def tool_input(name: str) -> int:
     return MOST_INPUT if name in READERS else _SEARCH_INPUT if name in SEARCHES else 0
 
 
-def call_cost(call: GeminiCall, prompt_bytes: int, output: int) -> CostEstimate:
+def call_cost(call: GeminiCall, prompt_bytes: int, model: ModelOutput) -> CostEstimate:
     """Return the most that a call costs.
 
-    `output` is the most that the model writes for one candidate. A smaller limit of the call's own counts; pictures
-    may be longer than that limit. A thinking budget counts beside it.
+    A limit of the call's own counts; pictures may be longer than that limit. A thinking budget counts beside it.
     """
     request = call.request
     config = request.generation_config
-    candidates = 1
+    candidates, output = 1, max(model.tokens, model.media)
     if config is not None:
         candidates = max(1, config.candidate_count or 1)
-        if config.max_output_tokens is not None and config.max_output_tokens > 0:
-            output = config.max_output_tokens
+        asked = config.max_output_tokens or 0
+        limit = asked if asked > 0 else model.tokens
+        output = model.most(limit, config.response_modalities or ())
         if config.thinking_config is not None:
             output += max(0, config.thinking_config.thinking_budget or 0)
-        if config.response_modalities and "IMAGE" in config.response_modalities:
-            output = max(output, PICTURE_OUTPUT)
     tools = [name for tool in request.tools or () for name in _tools(tool)]
     # a schema of the answer counts as input, and so may all of the configuration
     settings = len(encode_json(config)) if config is not None else 0

@@ -103,7 +103,7 @@ class Exchange:
         report = context.report
         if cost is None:
             is_free = body is None or path.endswith(":countTokens")
-            most_output = self.accounting.most_output(model)
+            most_output = self.accounting.model_output(model).tokens
             cost = UNKNOWN_COST if is_free else CostEstimate(len(body or b""), most_output)
         target = Target(model, cost, project=project, feature=path.partition(":")[2])
         while True:

@@ -90,7 +90,7 @@ class Preparation:
                 code="unsupported_value",
             )
         client, report = context.client, context.report
-        route = self._catalog.route(client.rules, options.model)
+        route = self._catalog.route(client.rules, options.model, issued=bool(client.id))
         report.describe(route.model, options.model, stream=options.stream)
         keys = SignatureKeys(client.scope)
         stored: StoredSignatures = {}
@@ -133,7 +133,12 @@ class Preparation:
         return FallbackPlan(models, partial(call_builder.for_model, first, project), notes)
 
     async def _project(self, request: GenerateContentRequest, client: Client, *, heavy: bool) -> str:
-        """Return the project that holds the files and caches an issued key's request names; "" for none."""
+        """Return the project that holds the files and caches an issued key's request names; "" for none.
+
+        Raises Forbidden for file search, whose stores no client owns.
+        """
+        if any(tool.file_search is not None for tool in request.tools or ()):
+            raise file_refs.no_file_search()
         names = await offload(heavy, file_refs.named, request)
         if not names:
             return ""

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from gateway.errors import BadRequest, NotFound, scrub
+from gateway.errors import BadRequest, Forbidden, NotFound, scrub
 from gateway.policy.client_rules import Rules
 
 _SAFE_ID = re.compile(r"(?:tunedModels/)?[A-Za-z0-9][A-Za-z0-9._@-]*")
@@ -15,6 +15,7 @@ MAX_NAME = 256
 """Characters of a model name. Names are kept in caches, statistics and log lines; Gemini's longest have about 60."""
 _NAMESPACES = ("models/", "google/", "gemini/")
 
+_TUNED = "tunedModels/"
 PREFIXES = (
     "gemini-",
     "gemma-",
@@ -27,7 +28,7 @@ PREFIXES = (
     "embedding-",
     "text-embedding-0",
     "deep-research-",
-    "tunedModels/",
+    _TUNED,
 )
 
 
@@ -139,11 +140,22 @@ class Catalog:
                 return ModelRoute(*self._named(name.removesuffix(suffix), requested, default), search=True)
         return ModelRoute(*self._named(name, requested, default))
 
-    def route(self, rules: Rules, requested: str | None, default: str | None = None) -> ModelRoute:
-        """Return the model that a name stands for to a client. Raises BadRequest, Forbidden or NotFound for `model`."""
+    def route(
+        self, rules: Rules, requested: str | None, default: str | None = None, *, issued: bool
+    ) -> ModelRoute:
+        """Return the model that a name stands for to a client. Raises BadRequest, Forbidden or NotFound for `model`.
+
+        A tuned model belongs to a whole Google project: a client with an `issued` key reaches it by aliases only.
+        """
         check_length(requested)
         route = self.resolve(rules.model(requested) if requested else None, default)
         rules.check(route.model)
+        if issued and requested and route.model.startswith(_TUNED) and route.model in requested:
+            raise Forbidden(
+                "This model needs a Gemini API key of your own, because it belongs to a whole Google project.",
+                code="not_for_issued_keys",
+                param="model",
+            )
         return route
 
     def fallbacks(self, model: str) -> tuple[str, ...]:

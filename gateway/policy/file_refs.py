@@ -1,7 +1,8 @@
 """References to files and cached contents in requests. Both exist in one Google project only.
 
 A name is `files/abc` or `cachedContents/xyz`. A spelling that Google might read as a file's name, but that is not
-understood here, counts as a name that nobody owns: a client must not reach another client's file.
+understood here, counts as a name that nobody owns: a client must not reach another client's file. File search stores
+have no owner among clients.
 """
 
 import hashlib
@@ -9,6 +10,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import unquote
 
+from gateway.errors import Forbidden
 from gateway.gemini.wire import GenerateContentRequest
 
 _NAME = re.compile(r"(?:files|cachedContents)/[A-Za-z0-9_-]{1,128}")
@@ -56,6 +58,14 @@ def _uris(request: GenerateContentRequest) -> Iterator[str]:
                 for inner in part.function_response.parts or ():
                     if inner.file_data is not None:
                         yield inner.file_data.file_uri
+
+
+def no_file_search() -> Forbidden:
+    """Return the error for the tool `fileSearch` with an issued key: its stores belong to a whole Google project."""
+    return Forbidden(
+        "The tool `fileSearch` needs a Gemini API key of your own: its stores belong to a whole Google project.",
+        code="not_for_issued_keys",
+    )
 
 
 _Place = tuple["_Place | None", str]

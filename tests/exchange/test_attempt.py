@@ -190,7 +190,7 @@ async def test_a07_the_rate_limits_and_the_log_do_not_count_the_reservation(setu
     async with open_attempt(setup.accounting, context, Target(MODEL, CostEstimate(400, 800))) as attempt:
         attempt.count(token_counts(USAGE))
 
-    assert [state.remaining for state in context.report.limits] == [900, 900]
+    assert [state.remaining for state in context.report.limits] == [900, 800]
     assert context.report.prompt_tokens == 10
     assert [settlement.counts.total for settlement in setup.ledger.settled] == [1200, 15]
 
@@ -246,8 +246,8 @@ async def test_tokens_are_taken_by_estimate_and_corrected_by_googles_counts(setu
     context = setup.context(Rules(tokens_per_minute=100))
     async with open_attempt(setup.accounting, context, Target(MODEL, CostEstimate(240))) as attempt:
         attempt.count(token_counts(USAGE))
-    async with open_attempt(setup.accounting, context, Target(MODEL, CostEstimate(320))):
-        pass
+    async with open_attempt(setup.accounting, context, Target(MODEL, CostEstimate(320))) as attempt:
+        attempt.count(token_counts(USAGE))
     assert [state.remaining for state in context.report.limits] == [40, 5]
 
     with pytest.raises(RateLimited):
@@ -255,6 +255,34 @@ async def test_tokens_are_taken_by_estimate_and_corrected_by_googles_counts(setu
             pytest.fail("entered")
     assert context.report.attempts == 2
     assert [state.in_flight for state in setup.accounting.pool.describe(time()) if state.in_flight] == []
+
+
+@pytest.mark.row("A7")
+@pytest.mark.parametrize("whole", [None, False])
+async def test_a07_an_answer_without_googles_counts_has_the_estimated_tokens(
+    setup: Setup, whole: bool | None
+) -> None:
+    context = setup.context(Rules(tokens_per_minute=100))
+    for _ in range(2):
+        async with open_attempt(setup.accounting, context, Target(MODEL, CostEstimate(160))) as attempt:
+            if whole is not None:
+                attempt.count(token_counts(USAGE), whole=whole)
+    with pytest.raises(RateLimited):
+        async with open_attempt(setup.accounting, context, Target(MODEL, CostEstimate(160))):
+            pytest.fail("entered")
+
+    assert [state.remaining for state in context.report.limits][:2] == [60, 20]
+
+
+@pytest.mark.parametrize("error", [UpstreamError("x", upstream_status=503), UpstreamTimeout("late")])
+async def test_a_call_without_an_answer_gives_the_tokens_back(setup: Setup, error: GatewayError) -> None:
+    context = setup.context(Rules(tokens_per_minute=100))
+    for _ in range(3):
+        with pytest.raises(type(error)):
+            async with open_attempt(setup.accounting, context, Target(MODEL, CostEstimate(160))):
+                raise error
+
+    assert [state.remaining for state in context.report.limits] == [60, 60, 60]
 
 
 async def test_without_a_key_the_tokens_are_given_back(setup: Setup) -> None:

@@ -8,7 +8,9 @@ from gateway.exchange.cost import (
     MOST_INPUT,
     MOST_SEARCHES,
     PICTURE_INPUT,
+    PICTURE_OUTPUT,
     CostEstimate,
+    ModelOutput,
     call_cost,
     price_factor,
 )
@@ -35,7 +37,7 @@ def call(*parts: Part, **fields: Any) -> GeminiCall:
 
 
 def most(result: GeminiCall) -> TokenCounts:
-    return call_cost(result, len(result.encode()), 1000).most
+    return call_cost(result, len(result.encode()), ModelOutput(1000)).most
 
 
 def test_a07_every_byte_of_text_may_be_a_token() -> None:
@@ -61,6 +63,40 @@ def test_a07_every_byte_of_text_may_be_a_token() -> None:
 )
 def test_a07_all_candidates_thoughts_and_pictures_are_reserved(config: dict[str, Any], output: int) -> None:
     assert most(call(Part(text="hi"), generation_config=GenerationConfig(**config))).output == output
+
+
+@pytest.mark.parametrize(
+    ("modalities", "picture", "text"),
+    [
+        ([], 2520, 1), (["TEXT"], 1, 1), (["text"], 1, 1), (["AUDIO"], 1, 1), (["TEXT", "IMAGE"], 2520, 2520),
+        (["Image"], 2520, 2520), ([2], 9000, 9000), (["2"], 9000, 9000), (["VIDEO"], 9000, 9000),
+        (["MODALITY_UNSPECIFIED"], 9000, 9000), ([["IMAGE"]], 9000, 9000), ([None], 9000, 9000),
+    ],
+)  # fmt: skip
+def test_a07_a_model_that_makes_pictures_makes_one_unless_only_text_is_asked(
+    modalities: list[object], picture: int, text: int
+) -> None:
+    assert ModelOutput(9000, PICTURE_OUTPUT).most(1, modalities) == picture
+    assert ModelOutput(9000).most(1, modalities) == text
+    assert ModelOutput(9000, PICTURE_OUTPUT).most(8000, modalities) in (8000, 9000)
+
+
+@pytest.mark.parametrize(
+    ("config", "output"),
+    [
+        (None, 2520),
+        (GenerationConfig(max_output_tokens=1), 2520),
+        (GenerationConfig(max_output_tokens=1, candidate_count=3), 3 * 2520),
+        (GenerationConfig(max_output_tokens=1, response_modalities=["TEXT"]), 1),
+        (GenerationConfig(max_output_tokens=3000), 3000),
+    ],
+)
+def test_a07_each_candidate_of_a_picture_model_is_a_picture(
+    config: GenerationConfig | None, output: int
+) -> None:
+    result = call(Part(text="a house"), generation_config=config)
+
+    assert call_cost(result, 10, ModelOutput(1000, PICTURE_OUTPUT)).output == output
 
 
 @pytest.mark.parametrize(
@@ -100,7 +136,23 @@ def test_a07_cached_content_and_tools_are_reserved() -> None:
 
 @pytest.mark.parametrize(
     ("tier", "factor"),
-    [(None, 1), ("standard", 1), ("flex", 1), ("priority", 2), ("SERVICE_TIER_PRIORITY", 2), (5, 1)],
+    [
+        (None, 1),
+        ("standard", 1),
+        ("flex", 1),
+        ("SERVICE_TIER_UNSPECIFIED", 1),
+        ("Service_Tier_Flex", 1),
+        ("priority", 2),
+        ("SERVICE_TIER_PRIORITY", 2),
+        (3, 2),
+        (3.0, 2),
+        (1, 2),
+        ("3", 2),
+        (True, 2),
+        (["priority"], 2),
+        ({"a": 1}, 2),
+        ("standard priority", 2),
+    ],
 )
-def test_a07_priority_costs_twice_the_price(tier: object, factor: int) -> None:
+def test_a07_a_tier_that_is_not_understood_costs_as_much_as_priority(tier: object, factor: int) -> None:
     assert price_factor(tier) == factor

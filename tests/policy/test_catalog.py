@@ -4,7 +4,7 @@ from typing import Literal
 
 import pytest
 
-from gateway.errors import BadRequest, NotFound
+from gateway.errors import BadRequest, Forbidden, NotFound
 from gateway.policy.catalog import Catalog, ModelRoute, ModelsConfig, alias_fault, fallback_fault
 from gateway.policy.client_rules import Rules
 
@@ -131,9 +131,22 @@ def test_a05_a_name_that_is_longer_than_any_models_is_refused(
     name: str, unknown: Literal["default", "forward", "reject"]
 ) -> None:
     catalog = Catalog(ModelsConfig(unknown=unknown))
-    for resolve in (catalog.resolve, lambda name: catalog.route(Rules(), name)):
+    for resolve in (catalog.resolve, lambda name: catalog.route(Rules(), name, issued=True)):
         with pytest.raises(BadRequest) as caught:
             resolve(name)
         assert (caught.value.param, caught.value.code) == ("model", "string_above_max_length")
         assert len(caught.value.message) < 200
     assert catalog.resolve("gemini-" + "a" * 249).model == "gemini-" + "a" * 249
+
+
+@pytest.mark.parametrize("name", ["tunedModels/mine", "models/tunedModels/mine", "tunedModels/mine:search"])
+def test_a_tuned_model_is_reached_with_an_issued_key_by_aliases_only(name: str) -> None:
+    catalog = Catalog(ModelsConfig(aliases={"ours": "tunedModels/ours"}))
+    own = Rules(aliases={"fast": "tunedModels/mine"})
+
+    assert catalog.route(Rules(), name, issued=False).model == "tunedModels/mine"
+    assert catalog.route(Rules(), "ours", issued=True).model == "tunedModels/ours"
+    assert catalog.route(own, "fast", issued=True).model == "tunedModels/mine"
+    with pytest.raises(Forbidden, match="of your own") as error:
+        catalog.route(Rules(), name, issued=True)
+    assert (error.value.code, error.value.param) == ("not_for_issued_keys", "model")

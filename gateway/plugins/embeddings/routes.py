@@ -129,9 +129,13 @@ class Embeddings(Plugin):
 
 
 def _cost(batch: BatchEmbedContentsRequest) -> CostEstimate:
-    """Return the most that a batch costs: its texts, each with its first and last token."""
-    texts = [part.text or "" for request in batch.requests for part in request.content.parts or ()]
-    return CostEstimate(sum(len(text.encode()) + 2 for text in texts))
+    """Return the most that a batch costs: each text, with its first and last token, and all that is sent with it."""
+    texts = [
+        text or ""
+        for request in batch.requests
+        for text in (request.title, request.task_type, *(part.text for part in request.content.parts or ()))
+    ]
+    return CostEstimate(sum(len(text.encode()) for text in texts) + 2 * len(batch.requests))
 
 
 def _detokenizer(name: str) -> Detokenizer:

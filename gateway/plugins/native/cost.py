@@ -12,10 +12,10 @@ from gateway.exchange.cost import (
     MOST_INPUT,
     MOST_SEARCHES,
     PICTURE_INPUT,
-    PICTURE_OUTPUT,
     SEARCHES,
     UNKNOWN_COST,
     CostEstimate,
+    ModelOutput,
     attachment,
     feature_name,
     price_factor,
@@ -33,11 +33,8 @@ _COUNT = re.compile(r"\d{1,9}(?:\.0+)?")
 _SNAKE = re.compile(r"_([a-z])")
 
 
-def call_cost(method: str, body: Any, size: int, most_output: int) -> CostEstimate:
-    """Return the most that a method costs. `size` is the body's in bytes; counting tokens is free.
-
-    `most_output` is the most that the model writes for one candidate.
-    """
+def call_cost(method: str, body: Any, size: int, model: ModelOutput) -> CostEstimate:
+    """Return the most that a method costs. `size` is the body's in bytes; counting tokens is free."""
     if method == "countTokens":
         return UNKNOWN_COST
     if method == "predict":
@@ -47,8 +44,14 @@ def call_cost(method: str, body: Any, size: int, most_output: int) -> CostEstima
     for name in _tools(body):
         inputs += tool_input(name)
         searches = MOST_SEARCHES if name in SEARCHES else searches
-    output = _output(body, most_output) if method in ("generateContent", "streamGenerateContent") else 0
+    output = _output(body, model) if method in ("generateContent", "streamGenerateContent") else 0
     return CostEstimate(size - encoded, output, inputs, heard, searches)
+
+
+def tools(body: Any) -> set[str]:
+    """Return the names of the tools in camelCase, also those of a request whose tokens are counted."""
+    inner = _values(body, "generateContentRequest")
+    return {name for message in (body, *inner) for name in _tools(message)}
 
 
 def factor(body: Any) -> int:
@@ -71,19 +74,25 @@ def candidates(body: Any) -> int:
     return max(1, *counts, 1)
 
 
-def _output(body: Any, most_output: int) -> int:
+def _output(body: Any, model: ModelOutput) -> int:
     """Return the most tokens of all candidates."""
-    configs = list(_configs(body))
+    configs = list(_configs(body)) or [{}]
     limits = [
-        n or most_output for config in configs for n in _numbers(config, "maxOutputTokens", most_output)
+        n or model.tokens for config in configs for n in _numbers(config, "maxOutputTokens", model.tokens)
     ]
-    limit = max(limits, default=most_output)
-    if any("IMAGE" in str(value).upper() for c in configs for value in _values(c, "responseModalities")):
-        limit = max(limit, PICTURE_OUTPUT)
+    limit = max(limits, default=model.tokens)
+    # of two spellings of a field, either may count
+    limit = max(model.most(limit, asked) for config in configs for asked in _modalities(config))
     for config in configs:
         for thinking in _values(config, "thinkingConfig"):
             limit += max(_numbers(thinking, "thinkingBudget", 0), default=0)
     return limit * candidates(body)
+
+
+def _modalities(config: Any) -> list[list[Any]]:
+    """Return the values of `responseModalities`; an empty one where there is none."""
+    values = [[] if value is None else value for value in _values(config, "responseModalities")]
+    return [value if isinstance(value, list) else [value] for value in values] or [[]]
 
 
 def _pictures(body: Any) -> int:

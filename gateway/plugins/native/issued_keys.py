@@ -8,13 +8,14 @@ from multidict import CIMultiDict
 
 from gateway.conversation.invalid import missing
 from gateway.errors import Forbidden
-from gateway.exchange.cost import UNKNOWN_COST, CostEstimate
+from gateway.exchange.cost import UNKNOWN_COST, CostEstimate, ModelOutput
 from gateway.exchange.offload import HEAVY, offload
 from gateway.plugins.native import cost
 from gateway.plugins.native.request import NamedBody, Permitted, check_models, named_body, permitted
 from gateway.plugins.native.system_parameters import allowed_headers, allowed_query
 from gateway.policy.access import Client
 from gateway.policy.catalog import check_length
+from gateway.policy.file_refs import no_file_search
 from gateway.store.file_owners import FileOwners, absent
 
 Payload = bytes | AsyncIterator[bytes] | None
@@ -62,9 +63,9 @@ class NativeCall(Struct, frozen=True):
 
 
 async def native_call(
-    request: NativeRequest, client: Client, owners: FileOwners, most_output: Callable[[str], int]
+    request: NativeRequest, client: Client, owners: FileOwners, model_output: Callable[[str], ModelOutput]
 ) -> NativeCall:
-    """Return the call for a request. `most_output` returns the most tokens that a model writes.
+    """Return the call for a request. `model_output` returns the longest answer of a model.
 
     Raises Forbidden for what an issued key does not permit, NotFound for files of others, and BadRequest for a body
     that is not JSON, a query parameter or a header that is not allowed, and files of two projects.
@@ -78,7 +79,7 @@ async def native_call(
         body = read.data
         headers["Content-Type"] = "application/json"
     basis = NativeCall(body, query, headers, feature=allowed.kind, dropped=tuple(dropped))
-    return await _Judge(basis, allowed, client, owners).call(request, read, most_output)
+    return await _Judge(basis, allowed, client, owners).call(request, read, model_output)
 
 
 class _Judge(Struct, frozen=True):
@@ -90,11 +91,11 @@ class _Judge(Struct, frozen=True):
     owners: FileOwners
 
     async def call(
-        self, request: NativeRequest, read: NamedBody | None, most_output: Callable[[str], int]
+        self, request: NativeRequest, read: NamedBody | None, model_output: Callable[[str], ModelOutput]
     ) -> NativeCall:
         name, kind = self.allowed.name, self.allowed.kind
         if kind == "model":
-            return await self._model_call(request.path, read or named_body(b"{}"), most_output)
+            return await self._model_call(request.path, read or named_body(b"{}"), model_output)
         if kind == "resource":
             if request.method == "PATCH" and name.startswith("cachedContents/"):
                 self._check_storage()
@@ -108,12 +109,15 @@ class _Judge(Struct, frozen=True):
         self.client.rules.check(request.path.rpartition("/models")[2].removeprefix("/"))
         return structs.replace(self.basis, lists=True)
 
-    async def _model_call(self, path: str, read: NamedBody, most_output: Callable[[str], int]) -> NativeCall:
+    async def _model_call(
+        self, path: str, read: NamedBody, model_output: Callable[[str], ModelOutput]
+    ) -> NativeCall:
         model, method = self.allowed.name, path.rpartition(":")[2]
         self.client.rules.check(model)
         check_models(read.fields, model)
+        _check_tools(read)
         most = await offload(
-            len(read.data) > HEAVY, cost.call_cost, method, read.fields, len(read.data), most_output(model)
+            len(read.data) > HEAVY, cost.call_cost, method, read.fields, len(read.data), model_output(model)
         )
         return structs.replace(
             self.basis, body=read.data, model=model, cost=most, method=method,
@@ -137,7 +141,8 @@ class _Judge(Struct, frozen=True):
         model = read.model.removeprefix("models/")
         self.client.rules.check(model)
         self._check_storage()
-        most = cost.call_cost("createCachedContent", read.fields, len(read.data), 0)
+        _check_tools(read)
+        most = cost.call_cost("createCachedContent", read.fields, len(read.data), ModelOutput())
         project = await self._project(read.names)
         return structs.replace(
             self.basis, body=read.data, model=model, cost=most, project=project, creates=True
@@ -154,3 +159,9 @@ class _Judge(Struct, frozen=True):
                 "which a budget cannot hold.",
                 code="not_for_issued_keys",
             )
+
+
+def _check_tools(read: NamedBody) -> None:
+    """Raise Forbidden for a tool that reads what belongs to a whole project."""
+    if "fileSearch" in cost.tools(read.fields):
+        raise no_file_search()

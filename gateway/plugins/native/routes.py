@@ -98,7 +98,7 @@ class Native(Plugin):
         if client.id:
             query = [pair for pair in request.rel_url.query.items() if pair[0] != "key"]
             received = NativeRequest(request.method, path, query, request.headers, body)
-            call = await native_call(received, client, self.services.file_owners, accounting.most_output)
+            call = await native_call(received, client, self.services.file_owners, accounting.model_output)
             context.report.describe(call.model or None, None, notes=list(call.dropped))
             if "Content-Length" in headers and body is call.body:
                 call.headers["Content-Length"] = headers["Content-Length"]

@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 
-from gateway.exchange.cost import MOST_INPUT, MOST_SEARCHES, PICTURE_INPUT
+from gateway.exchange.cost import MOST_INPUT, MOST_SEARCHES, PICTURE_INPUT, ModelOutput
 from gateway.gemini.usage import TokenCounts
-from gateway.plugins.native.cost import call_cost, candidates
+from gateway.plugins.native.cost import call_cost, candidates, factor
 
 pytestmark = pytest.mark.row("A7")
 PICTURE = 1_290
 
 
-def most(body: Any, method: str = "generateContent") -> TokenCounts:
-    return call_cost(method, body, len(json.dumps(body)), 1000).most
+def most(body: Any, method: str = "generateContent", media: int = 0) -> TokenCounts:
+    return call_cost(method, body, len(json.dumps(body)), ModelOutput(1000, media)).most
 
 
 def turn(**part: Any) -> dict[str, Any]:
@@ -47,6 +47,43 @@ def test_a07_output_is_all_that_the_request_allows(body: Any, output: int) -> No
     assert most(body).output == output
     assert most(body, "countTokens").total == 0
     assert most(body, "embedContent").output == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "output"),
+    [
+        ({}, 2520),
+        ({"generationConfig": {"maxOutputTokens": 1}}, 2520),
+        ({"generationConfig": {"maxOutputTokens": 1, "candidateCount": 2}}, 5040),
+        ({"generationConfig": {"maxOutputTokens": 1, "responseModalities": None}}, 2520),
+        ({"generationConfig": {"maxOutputTokens": 1, "responseModalities": []}}, 2520),
+        ({"generationConfig": {"maxOutputTokens": 1, "responseModalities": [2]}}, 2520),
+        ({"generationConfig": {"maxOutputTokens": 1, "responseModalities": 2}}, 2520),
+        ({"generation_config": {"max_output_tokens": 1, "response_modalities": ["TEXT"]}}, 1),
+        ({"generationConfig": {"maxOutputTokens": 1, "responseModalities": "TEXT"}}, 1),
+        ({"generationConfig": {"maxOutputTokens": 1, "responseModalities": ["TEXT"], "response_modalities": ["IMAGE"]}}, 2520),
+        ({"generationConfig": {"maxOutputTokens": 1, "responseModalities": ["TEXT"]}, "generation_config": {}}, 2520),
+    ],
+)  # fmt: skip
+def test_a07_a_picture_model_makes_a_picture_of_each_candidate(body: Any, output: int) -> None:
+    assert most(body, media=2520).output == output
+
+
+@pytest.mark.parametrize("value", [2, "2", [2], {"a": 1}, ["TEXT", 2], "IMAGE"])
+def test_a07_modalities_that_are_not_understood_may_be_a_picture(value: Any) -> None:
+    assert most({"generationConfig": {"maxOutputTokens": 1, "responseModalities": value}}).output == 2520
+
+
+@pytest.mark.parametrize(
+    ("body", "times"),
+    [
+        ({}, 1), ({"serviceTier": None}, 1), ({"serviceTier": "standard"}, 1), ({"serviceTier": "SERVICE_TIER_FLEX"}, 1),
+        ({"serviceTier": 3}, 2), ({"service_tier": 3}, 2), ({"serviceTier": ["priority"]}, 2), ({"serviceTier": {"a": 1}}, 2),
+        ({"serviceTier": "standard", "service_tier": 3}, 2), ({"service_tier": "priority"}, 2),
+    ],
+)  # fmt: skip
+def test_a07_a_tier_that_is_not_understood_has_the_price_of_the_dearest(body: Any, times: int) -> None:
+    assert factor(body) == times
 
 
 @pytest.mark.parametrize(
