@@ -95,10 +95,17 @@ class ResponseRun:
     def headers(self, model: str, context: RequestContext) -> dict[str, str]:
         return answer_headers(model, self._prepared.request.notes, context.report.adjusted)
 
-    def start(self, context: RequestContext, leave: Callable[[], Awaitable[None]]) -> None:
-        """Make the response in the background, and call `leave` at its end. A drain waits for it, too."""
+    def start(
+        self, context: RequestContext, leave: Callable[[], Awaitable[None]], ended: Callable[[], None]
+    ) -> None:
+        """Make the response in the background. A drain waits for it, too.
+
+        `leave` is called before the response is stored at its end, `ended` after everything.
+        """
         self.buffer.memory = context.memory
-        self._task = self._services.spawn(self._in_background(context, leave), self.name, context.client)
+        self._task = self._services.spawn(
+            self._in_background(context, leave, ended), self.name, context.client
+        )
 
     async def cancel(self, why: str | None = None) -> None:
         """Cancel a background response; return when it has stopped."""
@@ -106,7 +113,9 @@ class ResponseRun:
             self._task.cancel(why)
             await asyncio.wait([self._task])
 
-    async def _in_background(self, context: RequestContext, leave: Callable[[], Awaitable[None]]) -> None:
+    async def _in_background(
+        self, context: RequestContext, leave: Callable[[], Awaitable[None]], ended: Callable[[], None]
+    ) -> None:
         heartbeat = asyncio.create_task(self._beat(), name=f"{self.name}-beat")
         try:
             with self._services.admission:
@@ -126,6 +135,7 @@ class ResponseRun:
             await self._save()
             self._let_go_of_request()
             self.buffer.end()
+            ended()
             self._services.finished(context, 200)
 
     def _let_go_of_request(self) -> None:

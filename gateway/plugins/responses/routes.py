@@ -188,28 +188,41 @@ class Responses(Plugin):
             )
         self._make_room()
         self._runs[_key(run.name, context.client)] = run
-        run.start(context.in_background("/v1/responses (background)"), entry.hand_over())
+        run.start(
+            context.in_background("/v1/responses (background)"),
+            entry.hand_over(),
+            lambda: self._drop_events(len(self._runs), but=1),
+        )
         if context.report.stream:
             return await self._follow(request, context, run, -1)
         return json_response(wire.encode(run.response), run.headers(run.model, context))
 
     def _make_room(self) -> None:
-        """Drop the events of finished responses, oldest first. Raises RateLimited at a limit of the configuration."""
-        done = [key for key, run in self._runs.items() if run.buffer.ended]
-        room = self.config.megabytes * _MIB
+        """Make room for one more response. Raises RateLimited at a limit of the configuration."""
         # the other half is for clients that wait for their answers
         most = min(self.config.background, max(1, self.services.config.limits.streams // 2))
-        while done and (
-            len(self._runs) >= 2 * most or sum(r.buffer.held for r in self._runs.values()) > room
-        ):
-            self._runs.pop(done.pop(0)).buffer.drop()
-        if len(self._runs) - len(done) >= most or sum(r.buffer.held for r in self._runs.values()) > room:
+        self._drop_events(2 * most - 1)
+        if sum(not run.buffer.ended for run in self._runs.values()) >= most or self._is_full:
             raise RateLimited(
                 f"Too many background responses are in progress. The limit is {most} responses, with "
                 f"{self.config.megabytes} MiB of events.",
                 code="gateway_overloaded",
                 retry_after=5,
             )
+
+    def _drop_events(self, most: int, but: int = 0) -> None:
+        """Drop the events of finished responses, oldest first, while all take too much or are more than `most`.
+
+        The newest `but` are kept.
+        """
+        done = [key for key, run in self._runs.items() if run.buffer.ended]
+        while len(done) > but and (len(self._runs) > most or self._is_full):
+            self._runs.pop(done.pop(0)).buffer.drop()
+
+    @property
+    def _is_full(self) -> bool:
+        held: int = sum(run.buffer.held for run in self._runs.values())
+        return held > self.config.megabytes * _MIB
 
     async def _follow(
         self, request: web.Request, context: RequestContext, run: ResponseRun, after: int

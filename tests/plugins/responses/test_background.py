@@ -8,6 +8,7 @@ import aiohttp
 import openai
 import pytest
 
+from gateway.plugin import SERVICES
 from tests.support.frames import frames
 from tests.support.servers import Fake, RawUpstream, Serve, chunked
 
@@ -219,3 +220,44 @@ async def test_the_oldest_events_make_room(http: aiohttp.ClientSession, serve: S
     assert (await get(http, base, names[0], stream="true"))[0] == 400
     assert (await get(http, base, names[0]))[1]["status"] == "completed"
     assert await events(http, base, names[2])
+
+
+def long_answer(size: int) -> list[bytes | None]:
+    """Return a script of so many pieces of 10,000 bytes, and an end."""
+    piece = b'data: {"candidates":[{"content":{"parts":[{"text":"%s"}]}}]}\r\n\r\n' % (b"x" * 10_000)
+    return [
+        *chunked(*[piece] * size, b'data: {"candidates":[{"finishReason":"STOP"}]}\r\n\r\n'),
+        b"0\r\n\r\n",
+    ]
+
+
+@pytest.mark.row("A5")
+async def test_a05_a_response_that_memory_is_refused_to_has_failed(
+    http: aiohttp.ClientSession, serve: Serve, raw_upstream: RawUpstream
+) -> None:
+    """The refusal of the failure's own event ended the task, and readers saw no end."""
+    raw_upstream.scripts = [long_answer(40)]
+    base = await serve("plugins: {responses: {}}\nlimits: {memory: 1048576}\n", raw_upstream.url)
+    name = (await begin(http, base))["id"]
+    followed = await events(http, base, name)
+
+    assert [event["type"] for event in followed[-2:]] == ["response.failed", "error"]
+    assert [event["sequence_number"] for event in followed] == list(range(len(followed)))
+    assert (await get(http, base, name))[1]["status"] == "failed"
+
+
+@pytest.mark.row("A5")
+async def test_a05_events_of_responses_that_have_ended_keep_to_their_bound(
+    http: aiohttp.ClientSession, serve: Serve, raw_upstream: RawUpstream
+) -> None:
+    """They took twice `megabytes`, and more until the next response began."""
+    raw_upstream.scripts = [long_answer(5)] * 5
+    base = await serve("plugins: {responses: {megabytes: 1}}", raw_upstream.url)
+    for _ in range(5):
+        name = (await begin(http, base))["id"]
+        await events(http, base, name)
+    account = serve.app[SERVICES].memory
+
+    assert account.used == account.kept
+    assert 400_000 < account.kept <= 2**20
+    assert (await events(http, base, name))[-1]["type"] == "response.completed"
