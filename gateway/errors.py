@@ -16,6 +16,7 @@ GatewayError            500  server_error
 ├─ LedgerUnavailable    503  ledger_unavailable
 ├─ LoopDetected         508  loop_detected
 ├─ Overloaded           503  gateway_overloaded: the gateway's memory is in use
+│  └─ OutOfDescriptors       no file descriptor is free for a connection to Google
 ├─ Draining             503  shutting_down
 └─ UpstreamError        502  bad_gateway
    ├─ UpstreamTimeout   504  upstream_timeout
@@ -216,6 +217,17 @@ class Overloaded(GatewayError):
 
     status = 503
     code = "gateway_overloaded"
+
+
+class OutOfDescriptors(Overloaded):
+    """No file descriptor is free for a connection to Google. It says nothing about Google, a key or a project."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The gateway is overloaded: it has no free file descriptor. Please try again later.",
+            retry_after=2,
+        )
+        self.sent = False
 
 
 class Draining(GatewayError):

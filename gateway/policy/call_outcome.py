@@ -2,7 +2,14 @@
 
 from msgspec import Struct
 
-from gateway.errors import GatewayError, KeyFault, RateLimited, UpstreamDropped, UpstreamError
+from gateway.errors import (
+    GatewayError,
+    KeyFault,
+    OutOfDescriptors,
+    RateLimited,
+    UpstreamDropped,
+    UpstreamError,
+)
 
 
 class Ok(Struct, frozen=True):
@@ -46,7 +53,10 @@ class Broken(Struct, frozen=True):
 
 
 class Cancelled(Struct, frozen=True):
-    """The client disconnected, or a pooled connection had closed; the call says nothing about the key."""
+    """The client disconnected, a pooled connection had closed, or none could be made for want of a file descriptor.
+
+    The call says nothing about the key.
+    """
 
 
 Outcome = Ok | Refused | Limited | Rejected | Broken | Cancelled
@@ -69,7 +79,7 @@ def outcome(
         return Ok(tokens)
     if isinstance(error, RateLimited):
         return Limited(error, _is_too_large(error, most_prompt))
-    if isinstance(error, UpstreamDropped):
+    if isinstance(error, UpstreamDropped | OutOfDescriptors):
         return Cancelled()
     if error.key_fault is not None:
         return Rejected(error.key_fault)

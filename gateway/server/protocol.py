@@ -24,6 +24,7 @@ from gateway.server.addresses import AddressLimit
 from gateway.server.cors import allow_any_origin
 from gateway.server.overload import CLOSED, DISCARD, Gate
 from gateway.server.write_deadline import WriteDeadline
+from gateway.upstream import descriptors
 
 SHIPPED = ConnectionsConfig()
 """Limits without a configuration."""
@@ -269,6 +270,7 @@ class Server(web.Server):
         for protocol in list(self._connections):
             assert isinstance(protocol, Protocol)  # noqa: S101 - `__call__` makes no other
             protocol.check_time(self.tick, self._limits)
+        descriptors.are_short()  # reports it: accept(2) fails, which no handler sees
         if self.tick % _REPORT == 0:
             self._report()
 

@@ -15,6 +15,7 @@ from gateway import __version__
 from gateway.config.sections import UpstreamConfig
 from gateway.errors import (
     GatewayError,
+    OutOfDescriptors,
     UpstreamDropped,
     UpstreamError,
     UpstreamTimeout,
@@ -26,6 +27,7 @@ from gateway.gemini.call import GeminiCall
 from gateway.gemini.large_error import shortened
 from gateway.policy.memory import MemoryHold
 from gateway.policy.ssrf import is_private_name
+from gateway.upstream import descriptors
 from gateway.upstream.connector import Connector, was_reused
 from gateway.upstream.resolver import Resolver
 from gateway.upstream.upload import Upload
@@ -195,6 +197,8 @@ class GeminiClient:
                 allow_redirects=False,
             )
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+            if descriptors.is_shortage(error):
+                raise OutOfDescriptors from error
             if not was_reused() or not (body is None or isinstance(body, bytes)):
                 raise
             self._connector.close_idle()  # the others have most likely been closed, too
@@ -252,6 +256,11 @@ class Forwarded(Incoming):
 def _unsent(error: Exception) -> GatewayError:
     """Return the error for a connection that could not be made: Google has not got the call."""
     result: UpstreamError
+    by_name = isinstance(
+        error, aiohttp.ClientConnectorDNSError
+    )  # the resolver hides the lack of a descriptor
+    if descriptors.is_shortage(error) or (by_name and descriptors.are_short()):
+        return OutOfDescriptors()
     if isinstance(error, TimeoutError):
         result = UpstreamTimeout(_SILENT)
     else:

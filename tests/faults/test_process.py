@@ -171,6 +171,30 @@ async def test_p20_no_descriptors_are_left(
         assert response.status == 200
 
 
+@pytest.mark.row("P20")
+async def test_p20_a_call_without_a_descriptor_is_a_503_and_logged(
+    start: list[Gateway],  # noqa: F811
+    tmp_path: Path,
+    http: aiohttp.ClientSession,
+    raw_upstream: RawUpstream,
+) -> None:
+    gateway = Gateway(tmp_path, config(raw_upstream.url))
+    start.append(gateway)
+    base = await ready(gateway)
+    assert gateway.process is not None
+    async with http.get(base + "/healthz") as response:
+        assert response.status == 200
+    open_now = len(os.listdir(f"/proc/{gateway.process.pid}/fd"))
+    resource.prlimit(gateway.process.pid, resource.RLIMIT_NOFILE, (open_now, open_now))
+    async with http.post(base + CHAT, json=STREAM) as response:
+        assert response.status == 503
+        assert (await response.json())["error"]["code"] == "gateway_overloaded"
+        assert response.headers["retry-after"] == "2"
+    gateway.process.terminate()
+    _, errors = await asyncio.to_thread(gateway.process.communicate)
+    assert errors.count(b"LimitNOFILE") == 1
+
+
 @pytest.mark.row("P35", "P36")
 async def test_p35_p36_credentials_are_read_at_a_reload_and_trimmed(
     start: list[Gateway],

@@ -8,12 +8,13 @@ from gateway.errors import (
     GatewayError,
     KeyFault,
     NotFound,
+    OutOfDescriptors,
     RateLimited,
     Unauthorized,
     UpstreamError,
     UpstreamTimeout,
 )
-from gateway.policy.call_outcome import Broken, Limited, Ok, Outcome, Refused, Rejected, outcome
+from gateway.policy.call_outcome import Broken, Cancelled, Limited, Ok, Outcome, Refused, Rejected, outcome
 
 LIMITED = RateLimited("spent", upstream_status=429)
 
@@ -39,6 +40,7 @@ def faulty(fault: KeyFault) -> GatewayError:
         (Unauthorized("API key not valid", upstream_status=400), Refused(7)),
         (UpstreamError("Service suspended", upstream_status=503), Broken()),
         (UpstreamTimeout("slow"), Broken()),
+        (OutOfDescriptors(), Cancelled()),
     ],
 )
 def test_outcome(error: GatewayError | None, expected: Outcome) -> None:
