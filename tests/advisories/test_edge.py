@@ -242,3 +242,22 @@ def test_s79_no_password_of_redis_is_in_an_address() -> None:
     text = (ROOT / "docs" / "team.md").read_text()
     assert "CVE-2025-49844" in text
     assert not re.search(r"redis://[^\s\"]*@", text)
+
+
+@pytest.mark.row("S78")
+@needs_nginx
+@pytest.mark.parametrize("tls", [True, False])
+@pytest.mark.parametrize(
+    "head",
+    ["GET /v1/models HTTP/9.9\r\n", "TRACE /v1/models HTTP/1.1\r\n", "CONNECT a:443 HTTP/1.1\r\n", "GET /v1/models HTTP/1.1\r\nBad : x\r\n",
+     "POST /v1/models HTTP/1.1\r\nTransfer-Encoding: xchunked\r\n"],
+)  # fmt: skip
+async def test_s78_what_nginx_refuses_itself_is_json_without_its_version(
+    nginx: Nginx, head: str, tls: bool
+) -> None:
+    answer = await nginx.send(f"{head}Host: {DOMAIN}\r\nConnection: close\r\n\r\n".encode(), tls=tls, seconds=2)
+
+    assert answer.startswith(b"HTTP/1.1 ")
+    assert b"<html" not in answer
+    assert b"nginx/" not in answer
+    assert b"application/json" in answer
