@@ -255,7 +255,9 @@ def test_s79_no_password_of_redis_is_in_an_address() -> None:
 async def test_s78_what_nginx_refuses_itself_is_json_without_its_version(
     nginx: Nginx, head: str, tls: bool
 ) -> None:
-    answer = await nginx.send(f"{head}Host: {DOMAIN}\r\nConnection: close\r\n\r\n".encode(), tls=tls, seconds=2)
+    answer = await nginx.send(
+        f"{head}Host: {DOMAIN}\r\nConnection: close\r\n\r\n".encode(), tls=tls, seconds=2
+    )
 
     assert answer.startswith(b"HTTP/1.1 ")
     assert b"<html" not in answer
