@@ -173,7 +173,7 @@ async def test_p20_no_descriptors_are_left(
 
 @pytest.mark.row("P20")
 async def test_p20_a_call_without_a_descriptor_is_a_503_and_logged(
-    start: list[Gateway],  # noqa: F811
+    start: list[Gateway],
     tmp_path: Path,
     http: aiohttp.ClientSession,
     raw_upstream: RawUpstream,
