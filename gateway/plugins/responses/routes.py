@@ -222,7 +222,8 @@ class Responses(Plugin):
     @property
     def _is_full(self) -> bool:
         held: int = sum(run.buffer.held for run in self._runs.values())
-        return held > self.config.megabytes * _MIB
+        most: int = self.config.megabytes * _MIB
+        return held > most
 
     async def _follow(
         self, request: web.Request, context: RequestContext, run: ResponseRun, after: int

@@ -253,11 +253,12 @@ async def test_a05_events_of_responses_that_have_ended_keep_to_their_bound(
     """They took twice `megabytes`, and more until the next response began."""
     raw_upstream.scripts = [long_answer(5)] * 5
     base = await serve("plugins: {responses: {megabytes: 1}}", raw_upstream.url)
+    names: list[str] = []
     for _ in range(5):
-        name = (await begin(http, base))["id"]
-        await events(http, base, name)
+        names.append((await begin(http, base))["id"])
+        await events(http, base, names[-1])
     account = serve.app[SERVICES].memory
 
     assert account.used == account.kept
     assert 400_000 < account.kept <= 2**20
-    assert (await events(http, base, name))[-1]["type"] == "response.completed"
+    assert (await events(http, base, names[-1]))[-1]["type"] == "response.completed"
