@@ -11,7 +11,6 @@ from multidict import CIMultiDict
 from gateway.errors import (
     GatewayError,
     NotFound,
-    Unauthorized,
     UpstreamDropped,
     UpstreamError,
     of_cancellation,
@@ -27,6 +26,12 @@ from gateway.gemini.errors import from_response
 from gateway.gemini.resources import allowed_models
 from gateway.plugin import KEY_HEADERS, KNOWN_CLIENT, Plugin
 from gateway.plugins.native.issued_keys import NativeCall, NativeRequest, Payload, native_call
+from gateway.plugins.native.query_keys import (
+    query_keys,
+    refuse_credentials,
+    refuse_issued_keys,
+    without_keys,
+)
 from gateway.plugins.native.relay import Relay, origin
 from gateway.plugins.native.request import check_path, model_of, passed_on, upload_id
 from gateway.plugins.native.response import (
@@ -36,7 +41,7 @@ from gateway.plugins.native.response import (
     render_error,
     returned,
 )
-from gateway.policy.access import Client, like_issued
+from gateway.policy.access import Client
 from gateway.upstream.client import Forwarded
 
 _EMBEDDINGS = ("embedContent", "batchEmbedContents")
@@ -95,8 +100,8 @@ class Native(Plugin):
         headers, affinity = passed_on(request.headers), b""
         body, model = await _body(request, headers), model_of(path)
         context.report.describe(model or None, None)
+        query = _query(request, client, headers)
         if client.id:
-            query = [pair for pair in request.rel_url.query.items() if pair[0] != "key"]
             received = NativeRequest(request.method, path, query, request.headers, body)
             call = await native_call(received, client, self.services.file_owners, accounting.model_output)
             context.report.describe(call.model or None, None, notes=list(call.dropped))
@@ -104,8 +109,8 @@ class Native(Plugin):
                 call.headers["Content-Length"] = headers["Content-Length"]
             affinity = client.scope.encode() if call.creates else b""
         else:
-            _refuse_issued_keys(request, headers)
-            call = NativeCall(body, _query(request), headers, model, _own_cost(body, model))
+            text = request.rel_url.with_query(query).raw_query_string
+            call = NativeCall(body, text, headers, model, _own_cost(body, model))
         target = Target(
             call.model, call.cost, affinity, call.project, price_factor=call.price_factor, feature=call.feature,
             own_deadline=_DEADLINE in call.headers,
@@ -218,23 +223,26 @@ def _has_key(headers: Mapping[str, str]) -> bool:
 
 
 def _with_query_key(request: web.Request) -> Mapping[str, str]:
-    """Return the headers, with the query's `key` as x-goog-api-key: Google's API takes it there, too."""
-    key = request.rel_url.query.get("key")
-    if key is None or "x-goog-api-key" in request.headers:
+    """Return the headers, with the query's key as x-goog-api-key: Google's API takes it there, too.
+
+    The header counts first. Of two keys in the query the first counts until `refuse_credentials` refuses both.
+    """
+    keys = query_keys(request.rel_url.query.items())
+    if not keys or request.headers.get("x-goog-api-key"):
         return request.headers
-    return CIMultiDict([*request.headers.items(), ("x-goog-api-key", key)])
+    headers = CIMultiDict(request.headers)
+    headers["x-goog-api-key"] = keys[0]
+    return headers
 
 
-def _query(request: web.Request) -> str:
-    """Return the query without the key."""
-    parameters = [(name, value) for name, value in request.rel_url.query.items() if name != "key"]
-    return request.rel_url.with_query(parameters).raw_query_string
-
-
-def _refuse_issued_keys(request: web.Request, headers: Mapping[str, str]) -> None:
-    """Raise Unauthorized for an issued key where Google's API has no place for a key: it would be sent to Google."""
-    if any(map(like_issued, (*headers.values(), *request.rel_url.query.values()))):
-        raise Unauthorized("Incorrect API key provided: send it as x-goog-api-key or Authorization only.")
+def _query(request: web.Request, client: Client, headers: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the query without keys. Raises Unauthorized and BadRequest for a credential in another place."""
+    parameters = list(request.rel_url.query.items())
+    query = without_keys(parameters)
+    checked = query if client.id else parameters
+    refuse_issued_keys((*headers.values(), *(text for pair in checked for text in pair)))
+    refuse_credentials(parameters, client.key)
+    return query
 
 
 def _own_cost(body: Payload, model: str) -> CostEstimate:
