@@ -7,13 +7,14 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 from google import genai
 from google.genai import types
 
 from gateway.policy.client_rules import Rules
 from gateway.store.ledger import client_keys
 from gateway.store.ledger.tables import open_engine
-from tests.support.servers import Fake, Serve
+from tests.support.servers import Fake, RawUpstream, Serve, whole
 
 M = "gemini-2.5-flash"
 GOOGLE = "https://generativelanguage.googleapis.com/v1beta/"
@@ -378,6 +379,30 @@ async def test_a07_what_sdks_send_beside_is_dropped_or_passed_on(team: Pinned, f
     assert status == 200
     assert fake.last.path.endswith(":generateContent")
     assert "x-goog-request-params" not in fake.last.headers
+
+
+@pytest.mark.row("A23", "S17")
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("$key={mine}", 200), ("key={mine}&%24key={mine}", 200), ("KEY={mine}", 401), ("pageToken={other}", 401),
+        ("pageSize={other}", 401), ("api_key=AIza-someone", 400), ("pageToken=1&access_token=", 400), ("pageSize=ya29.someone", 400),
+    ],
+)  # fmt: skip
+async def test_a23_no_credential_in_the_query_is_sent_to_google(
+    serve: Serve, tmp_path: Path, raw_upstream: RawUpstream, query: str, status: int
+) -> None:
+    raw_upstream.scripts = [whole(b"{}")]
+    team = Pinned(serve, tmp_path, Fake(web.Application(), raw_upstream.url))
+    mine, other = team.issue(), team.issue()
+    await team.start("a")
+    url = "/v1beta/models?" + query.format(mine=mine, other=other)
+    for header in (mine, "") if "ey={mine}" in query else (mine,):
+        assert (await team.call(header, "GET", url))[0] == status
+
+    heads = [request.decode() for request in raw_upstream.requests]
+    assert len(heads) == (2 if status == 200 else 0)
+    assert all(head.startswith("GET /v1beta/models HTTP/1.1\r\n") and mine not in head for head in heads)
 
 
 @pytest.mark.row("A7")
