@@ -28,7 +28,7 @@ from gateway.exchange.exchange import Exchange
 from gateway.exchange.ids import unique
 from gateway.exchange.place import wait_for_place
 from gateway.exchange.preparation import Preparation
-from gateway.exchange.request_body import Body
+from gateway.exchange.request_body import Body, receive
 from gateway.gemini.capabilities import CapabilityTable
 from gateway.gemini.wire import SafetySetting
 from gateway.observability.prometheus import MetricSources
@@ -190,13 +190,23 @@ class Services:
         context = request[CONTEXT] = structs.replace(context, client=client, surface=surface)
         return context
 
-    def enter(self, request: web.Request, surface: str, errors: ErrorRenderer | None = None) -> "Entry":
+    def enter(
+        self,
+        request: web.Request,
+        surface: str,
+        errors: ErrorRenderer | None = None,
+        *,
+        reads_body: bool = True,
+    ) -> "Entry":
         """Admit a request: `async with services.enter(request, "chat") as context`.
 
-        `errors` writes errors in the surface's format; OpenAI's without it. Entering raises GatewayError for a client
-        that is unknown, or a limit that is reached.
+        `errors` writes errors in the surface's format; OpenAI's without it. Entering waits for the body, so that a
+        client that sends it slowly holds no place. Then `read_body` and `request.read` return it, and `request.content`
+        is empty. With `reads_body=False` nothing waits: for handlers that read `request.content`, or no body at all.
+        Entering raises GatewayError for a client that is unknown, a body that does not arrive, or a limit that is
+        reached.
         """
-        return Entry(self, request, surface, errors)
+        return Entry(self, request, surface, errors, reads_body=reads_body)
 
     def route(self, client: Client, requested: str | None, default: str | None = None) -> ModelRoute:
         """Return the model that a name stands for. Raises BadRequest, Forbidden or NotFound, naming `model`."""
@@ -212,7 +222,13 @@ class Entry:
     """One request's admission: its client is known and within its own limits and the gateway's."""
 
     def __init__(
-        self, services: Services, request: web.Request, surface: str, errors: ErrorRenderer | None
+        self,
+        services: Services,
+        request: web.Request,
+        surface: str,
+        errors: ErrorRenderer | None,
+        *,
+        reads_body: bool,
     ) -> None:
         self._services = services
         self._request = request
@@ -220,6 +236,8 @@ class Entry:
         self._surface = surface
         if errors is not None:
             request[ERROR_RENDERER] = errors
+        self._reads_body = reads_body
+        self._has_place = False
         self._token = ""
         """Names the request among the client's concurrent ones."""
         self._task: asyncio.Task[Any] | None = None
@@ -227,16 +245,9 @@ class Entry:
 
     async def __aenter__(self) -> RequestContext:
         services, request = self._services, self._request
+        self._context = context = services.identify(request, self._surface)
+        client = context.client
         try:
-            if not services.admission.try_enter():
-                services.identify(request, self._surface)  # without a valid key, there is nothing to wait for
-                await wait_for_place(services.admission)
-        except BaseException:
-            request[CONTEXT] = structs.replace(self._context, surface=self._surface)
-            raise
-        try:
-            self._context = context = services.identify(request, self._surface)
-            client = context.client
             context.memory.owner = client.id or client_address(request)
             header = request.headers.get(CACHE_HEADER)
             if header is not None or client.rules.cache:
@@ -247,6 +258,13 @@ class Entry:
                 self._task = asyncio.current_task()
                 if self._task is not None:
                     services.access.begin(client, self._task)
+            if self._reads_body and not request.content.is_eof():
+                services.admission.check()
+                await receive(request)
+            if not services.admission.try_enter():
+                await wait_for_place(services.admission)
+            self._has_place = True
+            if client.id:
                 await self._take_limits(client)
         except BaseException:
             await self._leave()
@@ -266,7 +284,8 @@ class Entry:
         await self._leave()
 
     async def _leave(self) -> None:
-        self._services.admission.leave()
+        if self._has_place:
+            self._services.admission.leave()
         self._end_work()
         await self._give_back(self._token)
 

@@ -18,6 +18,7 @@ from gateway.server.application import build_app, open_in_memory
 from gateway.server.lifecycle import DRAIN
 from tests.support.paths import TESTS
 from tests.support.servers import Serve
+from tests.support.waiting import eventually
 
 ACME = TESTS / "acme_gateway"
 events: list[str] = []
@@ -37,7 +38,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     here = __name__
     points = [
         EntryPoint(n.lower(), f"{here}:{n}", "gateway.plugins")
-        for n in ("Lively", "Talkative", "Unready", "Busy")
+        for n in ("Lively", "Talkative", "Unready", "Busy", "Reader")
     ]
     monkeypatch.setattr("gateway.server.plugin_loader.entry_points", lambda group: points)
     monkeypatch.setitem(sys.modules, here, sys.modules[__name__])
@@ -145,6 +146,44 @@ async def test_background_work_is_waited_for_and_its_failure_is_logged(
         ("gateway.plugins", "error", "task hopeless failed")
     ]
     assert "client" not in str(event_lines)
+
+
+class Reader(Plugin):
+    """Reads bodies as aiohttp offers it."""
+
+    def routes(self) -> Iterable[web.RouteDef]:
+        return [web.post("/whole", self.whole), web.post("/pieces", self.pieces)]
+
+    async def whole(self, request: web.Request) -> web.Response:
+        async with self.services.enter(request, self.name):
+            return web.Response(text=f"{self.services.admission.in_progress} {await request.text()}")
+
+    async def pieces(self, request: web.Request) -> web.Response:
+        async with self.services.enter(request, self.name, reads_body=False):
+            events.append(f"{self.services.admission.in_progress} entered")
+            return web.Response(body=b"".join([data async for data in request.content.iter_any()]))
+
+
+@pytest.mark.row("A16", "A27")
+@pytest.mark.parametrize("path", ["/whole", "/pieces"])
+async def test_a27_a_plugin_says_whether_it_holds_a_place_while_a_body_arrives(
+    http: aiohttp.ClientSession, serve: Serve, path: str
+) -> None:
+    events.clear()
+    base = await serve("plugins: {reader: {}}")
+    services, begun = serve.app[SERVICES], asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"half "
+        await begun.wait()
+        yield b"and half"
+
+    asking = asyncio.create_task(http.post(base + path, data=body()))
+    await eventually(lambda: services.running and (path == "/whole" or events))
+    assert services.admission.in_progress == (path == "/pieces")
+    begun.set()
+    async with await asking as response:
+        assert await response.text() == ("1 half and half" if path == "/whole" else "half and half")
 
 
 def test_services_that_open_later_raise_until_then() -> None:

@@ -55,7 +55,11 @@ class ConnectionsConfig(Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = 20.0
     body_timeout: Annotated[
-        Seconds, Meta(description="Seconds without any byte while the body of a request is received.")
+        Seconds,
+        Meta(
+            description="Seconds without any byte while the body of a request is received. An upload "
+            "through `native` must also bring 32 KiB in this time, on average."
+        ),
     ] = 30.0
     idle_timeout: Annotated[
         Seconds,

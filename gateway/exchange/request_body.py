@@ -1,7 +1,8 @@
 """Reads a request's JSON body, and accounts for the memory that it takes."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from time import monotonic
 from typing import TypeVar
 
 import msgspec
@@ -28,8 +29,12 @@ _VALUE = 200
 _SMALL = 8 * 1024
 """Bytes up to which a body is not looked at: it counts as if it consisted of the smallest values."""
 _SMALL_COPIES = 12
+_STEADY = 32 * 1024
+"""Bytes of a streamed body that arrive within its time limit at least."""
 _ANNOUNCED = 5.0
 """Seconds for which the memory of a body that has not arrived is reserved."""
+_RECEIVED: web.RequestKey[bool] = web.RequestKey("received", bool)
+"""Set while the request object keeps the body for `read_bytes`."""
 _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
@@ -80,13 +85,26 @@ def check_encoding(request: web.Request) -> None:
         )
 
 
+async def receive(request: web.Request) -> None:
+    """Wait for a whole body, which `read_bytes` or aiohttp's `request.read` then returns.
+
+    Raises as `read_bytes` does. A body that `check_encoding` refuses is not waited for.
+    """
+    if request.headers.get("Content-Encoding", "").lower() in _ENCODINGS:
+        request._read_bytes = await read_bytes(request)  # noqa: SLF001
+        request[_RECEIVED] = True
+
+
 async def read_bytes(request: web.Request) -> bytes:
     """Return the bytes that a client sent. Raises TooLarge over `limits.body`, and Overloaded.
 
     The request object does not keep them, as it would after aiohttp's `request.read`.
     """
-    if request._read_bytes is not None:  # noqa: SLF001 - a plugin's `around` has read the body
-        return request._read_bytes  # noqa: SLF001
+    data = request._read_bytes  # noqa: SLF001
+    if data is not None:  # `receive` or a plugin's `around` has read the body
+        if request.pop(_RECEIVED, False):
+            request._read_bytes = None  # noqa: SLF001
+        return data
     most = request.client_max_size
     length = 0 if "Content-Encoding" in request.headers else request.content_length or 0
     if length > most:
@@ -97,6 +115,27 @@ async def read_bytes(request: web.Request) -> bytes:
         return await _joined(request, most, lambda _: None)
     with _Reservation(hold, length) as reservation:
         return await _joined(request, most, reservation.arrived)
+
+
+async def read_pieces(request: web.Request, timeout: float) -> AsyncIterator[bytes]:  # noqa: ASYNC109
+    """Yield a body as it arrives. Raises BadRequest (408) if it brings less than 32 KiB per `timeout` seconds.
+
+    Only time in which the client is waited for counts, on average since the beginning.
+    """
+    content, waited, size = request.content, 0.0, 0
+    while True:
+        began = monotonic()
+        data = await content.readany()
+        if not data:
+            return
+        waited, size = waited + monotonic() - began, size + len(data)
+        if waited > timeout * (1 + size / _STEADY):
+            raise BadRequest(
+                "The request was not complete in time: its body arrives too slowly.",
+                status=408,
+                code="request_timeout",
+            )
+        yield data
 
 
 def memory(request: web.Request) -> MemoryHold:

@@ -30,7 +30,8 @@ class LimitsConfig(Struct, frozen=True, forbid_unknown_fields=True):
         int,
         Meta(
             ge=1,
-            description="Most requests in progress, streamed or not; others wait in the queue, or are answered 429.",
+            description="Most requests in progress, streamed or not; others wait in the queue, or are answered 429. "
+            "A request whose body is still arriving does not count, except for an upload.",
         ),
     ] = 4096
     queue: Annotated[
@@ -105,10 +106,16 @@ class Admission:
         if not self.try_enter():
             raise self.refusal("places")
 
-    def join(self, turn: Turn) -> None:
-        """Wait for a place, which the end of `turn` hands over. Raises RateLimited if that takes too long."""
+    def check(self) -> None:
+        """Raise RateLimited if no place is free, and a wait for one would take too long."""
+        if self.in_progress < self._limit:
+            return
         if len(self._queue) >= self._queue_limit or self._expected_wait() > self.patience:
             raise self.refusal("places")
+
+    def join(self, turn: Turn) -> None:
+        """Wait for a place, which the end of `turn` hands over. Raises RateLimited if that takes too long."""
+        self.check()
         self._queue.append(turn)
 
     def withdraw(self, turn: Turn) -> None:

@@ -1,14 +1,19 @@
 """Reading a JSON body: what is refused, and how the error names the place."""
 
+import asyncio
 from typing import Any
 
 import msgspec
 import pytest
+from aiohttp import web
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.streams import StreamReader
+from aiohttp.test_utils import make_mocked_request
 from msgspec import Struct
 
 from gateway.errors import BadRequest
 from gateway.exchange.offload import HEAVY
-from gateway.exchange.request_body import parse
+from gateway.exchange.request_body import parse, read_body, read_bytes, read_pieces, receive
 
 
 class Inner(Struct):
@@ -71,3 +76,81 @@ def test_a_large_body_is_heavy() -> None:
     small, large = parse(b'{"a": 1}'), parse(b'{"a": "%s"}' % (b"x" * HEAVY))
 
     assert (small.heavy, large.heavy) == (False, True)
+
+
+def posted(*pieces: bytes, encoding: str = "identity") -> tuple[web.Request, StreamReader]:
+    """Return a request, and its body as far as it has arrived."""
+    loop = asyncio.get_running_loop()
+    body = StreamReader(BaseProtocol(loop), 2**16, loop=loop)
+    body._protocol.transport = asyncio.Transport()
+    for piece in pieces:
+        body.feed_data(piece)
+    headers = {"Content-Encoding": encoding}
+    return make_mocked_request("POST", "/", headers, payload=body, client_max_size=2**20), body
+
+
+@pytest.mark.row("A5", "A27")
+async def test_a27_a_body_that_was_waited_for_is_read_once_and_not_kept() -> None:
+    request, body = posted(b'{"n"')
+    waiting = asyncio.create_task(receive(request))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    body.feed_data(b": 1}")
+    body.feed_eof()
+    await waiting
+
+    assert (await read_body(request)).data == b'{"n": 1}'
+    assert request._read_bytes is None
+    assert await read_bytes(request) == b""
+
+
+async def test_a_body_that_was_waited_for_can_be_read_as_aiohttp_does() -> None:
+    request, body = posted(b'{"n": 1}')
+    body.feed_eof()
+    await receive(request)
+
+    assert await request.json() == {"n": 1}
+
+
+async def test_a_body_whose_encoding_is_refused_is_not_waited_for() -> None:
+    request, _ = posted(b"x", encoding="gzip")
+    await receive(request)
+    with pytest.raises(BadRequest, match="Content-Encoding"):
+        await read_body(request)
+
+
+@pytest.mark.row("A27")
+@pytest.mark.parametrize(
+    ("pieces", "passed"),
+    [([(29.0, 1), (0.9, 1)], 2), ([(29.0, 1), (1.1, 1)], 1), ([(30.0, 2**15), (29.0, 2**15), (30.0, 9)], 3), ([(25.0, 9)] * 9, 1)],
+    ids=["in time", "late", "32 KiB each", "a few bytes each"],
+)  # fmt: skip
+async def test_a27_a_streamed_body_has_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, pieces: list[tuple[float, int]], passed: int
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("gateway.exchange.request_body.monotonic", lambda: now)
+    request, body = posted()
+    sizes: list[int] = []
+
+    async def read() -> None:
+        nonlocal now
+        async for data in read_pieces(request, 30.0):
+            sizes.append(len(data))
+            now += 1000.0  # Google takes it slowly, which is not the client's fault
+
+    reading = asyncio.create_task(read())
+    for seconds, size in pieces:
+        await asyncio.sleep(0)
+        now += seconds
+        body.feed_data(b"x" * size)
+        await asyncio.sleep(0)
+    body.feed_eof()
+    if passed == len(pieces):
+        await reading
+    else:
+        with pytest.raises(BadRequest, match="too slowly") as caught:
+            await reading
+        assert caught.value.status == 408
+
+    assert sizes == [size for _, size in pieces[:passed]]

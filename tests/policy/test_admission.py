@@ -83,6 +83,20 @@ async def test_c43_the_queue_is_bounded(admission: Admission) -> None:
 
 
 @pytest.mark.row("C43")
+async def test_c43_a_body_is_not_awaited_where_the_wait_for_a_place_is_hopeless(admission: Admission) -> None:
+    admission.try_enter()
+    admission.check()
+    admission.try_enter()
+    admission.check()  # the queue has room
+    for _ in range(3):
+        admission.join(turn())
+    with pytest.raises(RateLimited, match="2 requests are in progress"):
+        admission.check()
+
+    assert (admission.in_progress, admission.queued) == (2, 3)
+
+
+@pytest.mark.row("C43")
 @pytest.mark.parametrize(("pace", "queued"), [(0.1, 3), (0.4, 2), (0.9, 1), (1.1, 0)])
 async def test_c43_nobody_waits_whose_turn_comes_too_late(
     admission: Admission, clock: Clock, pace: float, queued: int

@@ -47,7 +47,7 @@ class Models(Plugin):
         """Answer with the whole list, or with Google's own bytes for clients that send `x-goog-api-key`."""
         if "x-goog-api-key" in request.headers and "Authorization" not in request.headers:
             return await self._google_page(request)
-        async with self.services.enter(request, "models") as context:
+        async with self.services.enter(request, "models", reads_body=False) as context:
             models = await self._models(context)
         return json_response(encode(model_list(models, anthropic="anthropic-version" in request.headers)), {})
 
@@ -56,7 +56,7 @@ class Models(Plugin):
         name = request.match_info["id"]
         for namespace in ("models/", "google/", "gemini/"):
             name = name.removeprefix(namespace)
-        async with self.services.enter(request, "models") as context:
+        async with self.services.enter(request, "models", reads_body=False) as context:
             models = await self._models(context)
         for entry in models:
             if entry.id == name:
@@ -72,7 +72,7 @@ class Models(Plugin):
         """Answer with one page as Google sent it."""
         query = {k: v for k, v in request.rel_url.query.items() if k in ("pageSize", "pageToken")}
         path = str(URL("models").with_query(query)) if query else "models"
-        async with self.services.enter(request, "models") as context:
+        async with self.services.enter(request, "models", reads_body=False) as context:
             page, rules = await self.services.exchange.ask(path, None, context, bytes), context.client.rules
         return json_response(allowed_models(page, rules.allows) if rules.models else page, {})
 

@@ -21,7 +21,7 @@ from gateway.exchange.attempt import Attempt
 from gateway.exchange.context import RequestContext
 from gateway.exchange.cost import CostEstimate
 from gateway.exchange.delivery import ERROR_RENDERER
-from gateway.exchange.request_body import check_encoding, read_bytes
+from gateway.exchange.request_body import check_encoding, read_bytes, read_pieces
 from gateway.gemini.errors import from_response
 from gateway.gemini.resources import allowed_models
 from gateway.plugin import KEY_HEADERS, KNOWN_CLIENT, Plugin
@@ -79,7 +79,8 @@ class Native(Plugin):
         check_path(path)
         if path.startswith("/upload/") and not _has_key(request[KEY_HEADERS]):
             await self._identify_by_upload(request)
-        async with self.services.enter(request, "native") as context:
+        entry = self.services.enter(request, "native", reads_body=not _is_upload(request))
+        async with entry as context:
             return await self._exchange(request, path, context)
 
     async def _identify_by_upload(self, request: web.Request) -> None:
@@ -98,7 +99,8 @@ class Native(Plugin):
         """Make the call with a key of the client or of the pool."""
         client, accounting = context.client, self.services.exchange.accounting
         headers, affinity = passed_on(request.headers), b""
-        body, model = await _body(request, headers), model_of(path)
+        timeout = self.services.config.connections.body_timeout
+        body, model = await _body(request, headers, timeout), model_of(path)
         context.report.describe(model or None, None)
         query = _query(request, client, headers)
         if client.id:
@@ -198,16 +200,26 @@ async def _answer(answer: Forwarded, call: NativeCall, attempt: Attempt, relay: 
                 attempt.fail(usage.failure)
 
 
-async def _body(request: web.Request, headers: CIMultiDict[str]) -> Payload:
-    """Return an upload as a stream of the stated length, any other body whole. Raises TooLarge."""
-    if not request.can_read_body:
+async def _body(request: web.Request, headers: CIMultiDict[str], timeout: float) -> Payload:  # noqa: ASYNC109
+    """Return an upload as a stream of the stated length, any other body whole. Raises TooLarge.
+
+    `timeout` is for a client that uploads slowly; see `read_pieces`.
+    """
+    if not request.body_exists:
         return None
     check_encoding(request)
-    if not request.path.startswith("/upload/"):
-        return await read_bytes(request)
+    if not _is_upload(request):
+        return await read_bytes(request) or None
+    if not request.can_read_body:
+        return None
     if request.content_length is not None:
         headers["Content-Length"] = str(request.content_length)
-    return request.content.iter_any()
+    return read_pieces(request, timeout)
+
+
+def _is_upload(request: web.Request) -> bool:
+    """Return whether the body is passed on as it arrives. Google takes files of 2 GB, which are never held whole."""
+    return request.path.startswith("/upload/")
 
 
 def _refusal(answer: Forwarded, data: bytes, *, issued: bool) -> web.Response:
