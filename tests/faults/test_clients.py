@@ -179,12 +179,13 @@ async def test_c18_a_client_that_leaves_while_it_sends_begins_no_call(
     await client.send(
         f"POST {surface.path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {site.key}\r\nContent-Length: 1000\r\n\r\n{{".encode()
     )
-    await eventually(lambda: site.services.admission.in_progress)
+    await eventually(lambda: site.services.running)
     leave(client)
     await eventually(lambda: request_lines)
 
     assert [line.status for line in request_lines] == [499]
     assert not site.upstream.requests
+    assert site.services.admission.in_progress == 0
 
 
 @pytest.mark.row("A29")
