@@ -11,7 +11,7 @@ import msgspec
 _SHORT_BODY = 4096
 """Bytes that are read of an error that is too large."""
 _FIRST_WORDS = re.compile(
-    r'\s*\[?\s*\{\s*"error"\s*:\s*\{\s*(?:"code"\s*:\s*\d+\s*,\s*)?"message"\s*:\s*'
+    r'\A\s*(?:\[\s*)?\{\s*"error"\s*:\s*\{\s*(?:"code"\s*:\s*\d+\s*,\s*)?"message"\s*:\s*'
     r'"((?:[^"\\\x00-\x1f]|\\u[0-9a-fA-F]{4}|\\["\\/bfnrt])*)'
 )
 """An error body up to its message, as Google writes it. The message may be cut anywhere."""
