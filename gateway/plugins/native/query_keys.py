@@ -19,9 +19,11 @@ Query = Iterable[tuple[str, str]]
 
 _KEY_NAMES = ("key", "$key")
 _NAMES = re.compile(
+    r"\A(?:"
     r"(?:x|goog|google|gemini|api|access|oauth|auth|bearer|id|refresh|client|secret|private|service|session|user)*"
-    r"(?:keys?|tokens?|secrets?|passwords?|credentials?)|(?:x|proxy)*(?:authorization|authentication|auth|bearer|cookie)"
-    r"|httpheaders"
+    r"(?:keys?|tokens?|secrets?|passwords?|credentials?)"
+    r"|(?:x|proxy)*(?:authorization|authentication|auth|bearer|cookie)"
+    r"|httpheaders)\Z"
 )
 """Names of credentials, without signs and digits, in lower case. `$httpHeaders` contains an Authorization header."""
 _OPAQUE = frozenset({"pageToken", "page_token", "upload_id"})
@@ -70,7 +72,7 @@ def _is_credential(name: str, value: str, own_key: str) -> bool:
     """Return whether a parameter has the name of a credential, or contains text in the form of one."""
     name, value = _decoded(name), _decoded(value)
     letters = re.sub(r"[\W\d_]+", "", normalize("NFKC", name)).lower()
-    if _NAMES.fullmatch(letters) or scrub(name) != name:
+    if _NAMES.match(letters) or scrub(name) != name:
         return True
     if len(own_key) >= _SHORTEST and (own_key in value or own_key in name):
         return True
