@@ -10,7 +10,8 @@ from tests.support.paths import ROOT
 PAGE = (ROOT / "docs" / "operations.md").read_text("utf-8")
 FROM_NGINX = {"gateway_down"}
 NOT_IN_OPENAI_ERRORS = {"https_required"}
-AS_THE_GATEWAY = {"method_not_allowed", 
+AS_THE_GATEWAY = {
+    "method_not_allowed",
     "invalid_request",
     "unknown_url",
     "request_too_large",
