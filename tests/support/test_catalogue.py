@@ -7,6 +7,9 @@ import pytest
 from tests.support import catalogue
 from tests.support.catalogue import CATALOGUES, Catalogue
 
+AGENTS = r"G\d\d?|T\d\d?|[NM]\d"
+"""Rows of agents, translation, native surface and models, which are marks without a catalogue."""
+
 
 @pytest.fixture(params=list(CATALOGUES))
 def suite(request: pytest.FixtureRequest) -> Catalogue:
@@ -62,4 +65,4 @@ def test_the_page_is_in_step_with_catalogues_and_marks() -> None:
 def test_marks_name_rows_that_exist() -> None:
     known = {id_ for each in CATALOGUES.values() for id_ in each.rows}
 
-    assert set(catalogue.marks()) - known == set()
+    assert {id_ for id_ in catalogue.marks() if id_ not in known and not re.fullmatch(AGENTS, id_)} == set()
