@@ -1,20 +1,14 @@
 """Capability table of the models: the shipped rows, followed by those of `abilities`."""
 
-from importlib.resources import files
-
-import yaml
-
+from gateway.config.model_table import model_table
 from gateway.config.source import Source
 from gateway.errors import ConfigError
 from gateway.gemini.capabilities import CapabilityTable, Rows, fault_of
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # with libyaml ten times as fast
-
 
 def shipped() -> Rows:
     """Return the rows of `models.yaml`."""
-    rows: Rows = yaml.load((files("gateway.config") / "models.yaml").read_text(), Loader=_LOADER)  # noqa: S506 - both are safe
-    return rows
+    return model_table().abilities
 
 
 def capability_table(overrides: Rows, source: Source) -> CapabilityTable:

@@ -120,7 +120,7 @@ class LedgerConfig(Struct, frozen=True, forbid_unknown_fields=True):
     prices: Annotated[
         dict[str, Price],
         Meta(
-            description="US dollars for a million tokens by model pattern; overrides the shipped prices.yaml."
+            description="US dollars for a million tokens by model pattern; overrides the shipped models.yaml."
         ),
     ] = {}
 

@@ -2,12 +2,11 @@
 
 import re
 from fnmatch import fnmatchcase
-from importlib.resources import files
 
 import pytest
-import yaml
 
 from gateway.config.capabilities import shipped
+from gateway.config.model_table import model_table
 from gateway.config.prices import prices
 from gateway.emulator.models import MODELS as NAMES
 from gateway.gemini.capabilities import CapabilityTable
@@ -24,11 +23,11 @@ MODELS = [
     "gemini-4-carbon", "gemini-4-neon", "gemini-4-hydrogen", "gemini-3.1-flash-lite-preview", "gemini-2.5-flash-lite-preview",
     "imagen-4.0-generate-001", "imagen-4.0-fast-generate-001", "imagen-5", "text-embedding-004", "tunedModels/mine",
 ]  # fmt: skip
-SHIPPED = yaml.safe_load((files("gateway.config") / "prices.yaml").read_text())
+SHIPPED = model_table().prices
 
 
 def test_without_overrides_the_version_is_the_shipped_one() -> None:
-    assert prices(LedgerConfig()).version == SHIPPED["version"]
+    assert prices(LedgerConfig()).version == str(model_table().date)
 
 
 def test_an_override_takes_precedence_and_marks_the_version() -> None:
@@ -36,22 +35,22 @@ def test_an_override_takes_precedence_and_marks_the_version() -> None:
 
     assert own.of("gemini-2.5-flash").input == 7.0
     assert own.of("gemini-2.5-pro") == prices(LedgerConfig()).of("gemini-2.5-pro")
-    assert own.version == SHIPPED["version"] + "+own"
+    assert own.version == f"{model_table().date}+own"
 
 
 def test_an_override_of_a_shipped_pattern_goes_last() -> None:
     pattern, model = "gemini-3*flash*", "gemini-3-flash-preview"
-    later = [p for p in SHIPPED["models"] if p != pattern]
-    assert pattern in SHIPPED["models"]
+    later = [p for p in SHIPPED if p != pattern]
+    assert pattern in SHIPPED
     assert any(fnmatchcase(model, p) for p in later)
 
     assert prices(LedgerConfig(prices={pattern: Price(output=1.5)})).of(model).output == 1.5
 
 
 @pytest.mark.row("A7")
-@pytest.mark.parametrize("pattern", SHIPPED["models"])
+@pytest.mark.parametrize("pattern", SHIPPED)
 def test_a07_a_price_of_nothing_is_written_down(pattern: str) -> None:
-    row = SHIPPED["models"][pattern]
+    row = SHIPPED[pattern]
 
     assert {"input", "output"} <= set(row)
     assert {"search", "grounded"} & set(row)
