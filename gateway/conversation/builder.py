@@ -180,6 +180,8 @@ class ConversationBuilder:
         for attachment in self.attachments:
             if attachment.lookup:
                 yield keys.image(attachment.lookup)
+            elif attachment.kept is not None:
+                yield (keys.server_part(*attachment.kept),)
 
     def _turn(self, role: str, parts: list[AnyPart], at: str) -> Turn:
         self._step = None

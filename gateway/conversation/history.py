@@ -19,7 +19,14 @@ from gateway.errors import BadRequest
 from gateway.gemini import json_shape, thought_signatures
 from gateway.gemini.capabilities import Capabilities
 from gateway.gemini.thought_signatures import MOST_LOOKED_UP, SignatureKeys, StoredSignatures
-from gateway.gemini.wire import Content, FunctionCall, FunctionResponse, FunctionResponsePart, Part
+from gateway.gemini.wire import (
+    Content,
+    FunctionCall,
+    FunctionResponse,
+    FunctionResponsePart,
+    Part,
+    decode_part,
+)
 
 _NO_RESULT = Raw(b'{"error":"no result was provided"}')
 _CONTINUE = "Continue."
@@ -194,10 +201,17 @@ class _Writer:
             part = with_resolution(part, level)
         elif level is not None:
             self._resolutions.append(level)
+        if attachment.kept is not None:
+            return self._server_part(part, attachment.kept)
         if attachment.lookup and self._context.stored:
             (key,) = self._context.keys.image(attachment.lookup)
             part = structs.replace(part, thought_signature=self._context.stored.get(key))
         return part
+
+    def _server_part(self, part: Part, kept: tuple[str, int]) -> Part:
+        """Return a part that one of Google's own tools made as it came, or as the client tells it."""
+        stored = self._context.stored.get(self._context.keys.server_part(*kept))
+        return decode_part(stored) if stored is not None else part
 
     def finish(self) -> History:
         """Return the history; Gemini wants it to begin with the user, and most models to end so."""

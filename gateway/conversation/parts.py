@@ -90,6 +90,8 @@ class Attachment(Struct, frozen=True, gc=False):
     """The mediaResolution that the client asked for."""
     lookup: str = ""
     """Base64 of an image of an earlier answer: its thought signature may be in the store."""
+    kept: tuple[str, int] | None = None
+    """Id and number of a part that one of Google's own tools made: the store may have it as it came."""
 
     def resolved(self, media: Media) -> Part:
         """Return the part with its fetched file, or the part as it is when there is nothing to fetch."""
@@ -193,6 +195,11 @@ def earlier_image(url: str, at: str) -> Attachment | None:
     if url[:5].lower() != "data:":
         return None
     return Attachment(Part(inline_data=data_url(url, at)), at=at, lookup=url.rpartition(",")[2])
+
+
+def server_part(part: Part, call_id: str, number: int) -> Attachment:
+    """Return a part that one of Google's own tools made, as the client tells it: 0 is the call, 1 its first result."""
+    return Attachment(part, kept=(call_id, number))
 
 
 def with_resolution(part: Part, level: str) -> Part:

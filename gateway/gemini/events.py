@@ -73,6 +73,26 @@ class CodePart(Struct, frozen=True, gc=False):
     failed: bool = False
     at: int = 0
     """Code points of answer text before it."""
+    id: str = ""
+    """Google's id, or one that the reader has made for a part with a signature; a result has the id of its code."""
+    signature: str | None = None
+
+
+class ServerTool(Struct, frozen=True, gc=False):
+    """A call of a tool that Google ran (`response` is empty), or its result."""
+
+    index: int
+    id: str
+    """Google's id, or one that the reader has made; a result has the id of its call."""
+    kind: str
+    """Google's toolType, such as `GOOGLE_SEARCH_WEB`."""
+    args: Raw
+    """A JSON object; empty for a result."""
+    response: Raw
+    """A JSON object; empty for a call."""
+    signature: str | None = None
+    at: int = 0
+    """Code points of answer text before it."""
 
 
 class Citations(Struct, frozen=True, gc=False):
@@ -96,6 +116,8 @@ class Finished(Struct, frozen=True, gc=False):
     """Thought signature of a text part, which clients should send back with the text."""
     message: str | None = None
     """Gemini's finishMessage of an answer that it could not complete."""
+    failure: str | None = None
+    """Gemini's finishReason of an answer that it could not complete, such as `NO_IMAGE`."""
 
 
 class TurnEnded(Struct, frozen=True, gc=False):
@@ -114,6 +136,7 @@ Event = (
     | MediaPart
     | FilePart
     | CodePart
+    | ServerTool
     | Citations
     | Finished
     | TurnEnded

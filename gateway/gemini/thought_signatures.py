@@ -29,6 +29,7 @@ class Signed(Struct, frozen=True):
 
     keys: tuple[bytes, ...]
     signature: str
+    """The signature; or, of a part that one of Google's own tools made, the whole part as JSON."""
 
 
 class SignatureKeys:
@@ -44,6 +45,10 @@ class SignatureKeys:
     def image(self, data: str) -> tuple[bytes]:
         """Return the key of an image, by its base64."""
         return (self._digest(b"image", data),)
+
+    def server_part(self, call_id: str, number: int) -> bytes:
+        """Return the key of a part that one of Google's own tools made: 0 is the call, 1 its first result."""
+        return self._digest(b"server", call_id, str(number))
 
     def _digest(self, kind: bytes, *words: str) -> bytes:
         digest = hashlib.blake2b(self._scope, digest_size=16, key=kind)

@@ -16,7 +16,6 @@ from gateway.gemini.call_names import NO_CALLS, CallRules
 from gateway.gemini.errors import from_status
 from gateway.gemini.events import (
     Citations,
-    CodePart,
     Event,
     FilePart,
     Finished,
@@ -30,6 +29,7 @@ from gateway.gemini.events import (
 )
 from gateway.gemini.grounding import Citations as CitationList
 from gateway.gemini.grounding import Offsets, searches
+from gateway.gemini.server_parts import ServerParts, is_server_part
 from gateway.gemini.thought_signatures import SignatureKeys, Signed
 from gateway.gemini.usage import NO_USAGE, TokenCounts, is_whole, merge, token_counts
 from gateway.gemini.wire import (
@@ -72,6 +72,9 @@ _BROKEN = frozenset(
 )
 """The model failed to write a valid answer. Another attempt is worth it while nothing was sent to the client."""
 
+_COMPLETE = frozenset({"STOP", "MAX_TOKENS", "CONTINUATION", "FINISH_REASON_UNSPECIFIED"})
+"""Reasons that need no words: the answer is whole, or as long as it may be."""
+
 _UNKNOWN_CAUSE = frozenset({"OTHER", "ESCALATION", "PUP_LIMITED_DISABLED"})
 """Reasons that mean a filter when the answer is empty."""
 
@@ -97,7 +100,6 @@ _NUMBERED = {
 
 _MAX_REASON = 64
 """Characters of an unknown reason that are kept."""
-_CODE_OK = ("OUTCOME_OK", 1)
 
 _MODEL_NAME = re.compile(r"(?:models/)?([\w.@:/-]{1,128})", re.ASCII)
 """A name that may stand in a header: Google's words go to the client there."""
@@ -117,7 +119,7 @@ class _CandidateState:
     """Parts of one candidate that its last events need."""
 
     __slots__ = ("blocked", "call_ids", "citations", "counted", "finish", "grounding", "has_content", "length",
-                 "message", "signature", "texts", "url_context")  # fmt: skip
+                 "message", "server", "signature", "texts", "url_context")  # fmt: skip
 
     def __init__(self) -> None:
         self.has_content = False
@@ -135,6 +137,7 @@ class _CandidateState:
         self.grounding: list[msgspec.Raw] = []
         self.citations: list[CitationMetadata] = []
         self.url_context = NO_JSON
+        self.server: ServerParts | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -334,13 +337,11 @@ class TurnReader:
             return self._call(index, part.function_call, part.thought_signature, state)
         if part.inline_data is not None:
             return self._media(index, part.inline_data, part, state)
-        if part.executable_code is not None:
-            state.has_content = True
-            return CodePart(index, source=part.executable_code.code, at=state.code_points())
-        if part.code_execution_result is not None:
-            result = part.code_execution_result
-            failed = result.outcome not in _CODE_OK
-            return CodePart(index, output=result.output, failed=failed, at=state.code_points())
+        if is_server_part(part):
+            state.has_content = state.has_content or part.executable_code is not None
+            if state.server is None:
+                state.server = ServerParts(index, self._new_id, self._keyring, self.signed)
+            return state.server.read(part, state.code_points())
         if part.file_data is not None:
             state.has_content = True
             return FilePart(index, part.file_data.file_uri, part.file_data.mime_type)
@@ -372,16 +373,18 @@ class TurnReader:
         cause = state.finish or "STOP"
         reason = REASONS.get(cause, "stop")
         if cause not in _KNOWN:
-            self.unknown_reason = cause[:_MAX_REASON]
+            cause = self.unknown_reason = cause[:_MAX_REASON]
+        failure = None if cause in _COMPLETE else cause
+        message = state.message if failure else None
         if cause in _UNKNOWN_CAUSE and state.is_empty:
             reason = "content_filter"
         if reason == "content_filter" and state.is_empty:
             causes = ", ".join([cause, *state.blocked])
-            return Finished(index, reason, f"Answer blocked by Gemini: {causes}", state.signature)
+            refusal = f"Answer blocked by Gemini: {causes}"
+            return Finished(index, reason, refusal, state.signature, message, failure)
         if state.call_ids and reason == "stop":
             reason = "tool_calls"
-        message = state.message if cause in _BROKEN else None
-        return Finished(index, reason, None, state.signature, message)
+        return Finished(index, reason, None, state.signature, message, failure)
 
 
 def _attach(candidate: Candidate, index: int, events: list[Event]) -> None:

@@ -54,12 +54,33 @@ class FunctionResponse(_Message, frozen=True):
 
 class ExecutableCode(_Message, frozen=True):
     code: str = ""
-    language: str = ""
+    language: str | int = ""
+    id: str | None = None
 
 
 class CodeExecutionResult(_Message, frozen=True):
     outcome: str | int = ""
     output: str = ""
+    id: str | None = None
+    """The id of its code."""
+
+
+class ServerToolCall(_Message, frozen=True):
+    """A call of a tool that Google runs, told where `includeServerSideToolInvocations` asks for it."""
+
+    tool_type: str | int = ""
+    """`GOOGLE_SEARCH_WEB`, `URL_CONTEXT`, … (https://ai.google.dev/api/caching#ToolType)."""
+    args: Raw = NO_JSON
+    id: str | None = None
+
+
+class ServerToolResponse(_Message, frozen=True):
+    """The result of a tool that Google runs."""
+
+    tool_type: str | int = ""
+    response: Raw = NO_JSON
+    id: str | None = None
+    """The id of its call."""
 
 
 class MediaResolution(_Message, frozen=True):
@@ -76,6 +97,8 @@ class Part(_Message, frozen=True):
     function_response: FunctionResponse | None = None
     executable_code: ExecutableCode | None = None
     code_execution_result: CodeExecutionResult | None = None
+    tool_call: ServerToolCall | None = None
+    tool_response: ServerToolResponse | None = None
     thought: bool | None = None
     thought_signature: str | None = None
     media_resolution: MediaResolution | None = None
@@ -302,5 +325,6 @@ class ErrorBody(Struct):
 
 encode_json = msgspec.json.Encoder().encode
 encode_request = encode_json
+decode_part = msgspec.json.Decoder(Part).decode
 decode_response = msgspec.json.Decoder(GenerateContentResponse).decode
 decode_grounding = msgspec.json.Decoder(GroundingMetadata).decode

@@ -11,12 +11,12 @@ import pytest
 from gateway.conversation.builder import ConversationBuilder
 from gateway.conversation.history import Call, History, HistoryContext, Item, Result, Turn, response_of, write
 from gateway.conversation.notes import Notes
-from gateway.conversation.parts import AnyPart
+from gateway.conversation.parts import AnyPart, server_part
 from gateway.conversation.translation import TranslationContext, translate
 from gateway.errors import BadRequest
 from gateway.gemini.capabilities import Capabilities
 from gateway.gemini.thought_signatures import SignatureKeys
-from gateway.gemini.wire import Blob, Part, encode_json
+from gateway.gemini.wire import Blob, Part, decode_part, encode_json
 from gateway.plugins.chat.request import conversation
 from gateway.plugins.chat.wire import decode_request
 from tests.support.chat import gemini_body, translation
@@ -434,3 +434,20 @@ def test_a04_a_large_json_text_is_checked_without_its_values(text: str, kind: st
         assert value == {"output": json.loads(text)}
     else:
         assert value == {"output": text}
+
+
+@pytest.mark.row("T9")
+@pytest.mark.parametrize("stored", [True, False])
+def test_t09_a_part_of_googles_own_tool_comes_back_as_it_came(*, stored: bool) -> None:
+    told, came = Part(text="as the client tells it"), b'{"toolCall":{"toolType":"X"},"thoughtSignature":"S"}'
+    builder = ConversationBuilder("messages")
+    builder.turn("model", [Part(text="a"), server_part(told, "t1", 2), Part(text="b")], "m")
+    key = KEYS.server_part("t1", 2)
+    context = HistoryContext(ABLE, KEYS, {key: came.decode()} if stored else {})
+
+    history = write(builder.items, context, builder.notes)
+
+    assert builder.unsigned(KEYS) == [key]
+    assert history.contents[1].parts == [
+        Part(text="a"), decode_part(came) if stored else told, Part(text="b")
+    ]  # fmt: skip

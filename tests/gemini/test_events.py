@@ -20,6 +20,7 @@ ANSWER = {
                     {"inlineData": {"mimeType": "image/png", "data": "AA=="}},
                     {"fileData": {"fileUri": "u"}},
                     {"executableCode": {"code": "1"}},
+                    {"toolCall": {"toolType": "URL_CONTEXT"}},
                 ]
             },
             "finishReason": "STOP",

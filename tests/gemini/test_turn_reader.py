@@ -16,6 +16,7 @@ from gateway.gemini.events import (
     FilePart,
     Finished,
     MediaPart,
+    ServerTool,
     TextDelta,
     ThoughtDelta,
     ToolCall,
@@ -504,3 +505,46 @@ def test_a05_citations_are_bounded_and_those_left_out_counted(read: Any) -> None
 
     assert len(cited.citations) == 1000
     assert by.citations_left_out == 300 * 300 - 1000
+
+
+@pytest.mark.row("T4")
+@pytest.mark.parametrize(
+    "reason",
+    ["NO_IMAGE", "IMAGE_OTHER", "OTHER", "MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "A_NEW_REASON"],
+)
+@pytest.mark.parametrize("parts", [(), ({"text": "x"},)])
+def test_t04_the_reason_and_the_words_of_a_failed_turn_are_told(
+    reason: str, parts: tuple[dict[str, Any], ...]
+) -> None:
+    event = finished(whole(chunk(*parts, finishReason=reason, finishMessage="Sorry."), accept_empty=True))
+
+    assert (event.failure, event.message) == (reason, "Sorry.")
+
+
+@pytest.mark.row("T4")
+@pytest.mark.parametrize("reason", ["STOP", "MAX_TOKENS", "CONTINUATION", "FINISH_REASON_UNSPECIFIED", None])
+def test_t04_a_complete_turn_has_no_failure(reason: str | None) -> None:
+    """Google writes `Model generated function call(s).` beside STOP (recorded)."""
+    event = finished(
+        whole(chunk(CALL, finishReason=reason, finishMessage="Model generated function call(s)."))
+    )
+
+    assert (event.failure, event.message) == (None, None)
+
+
+@pytest.mark.row("T9")
+def test_t09_a_turn_of_tool_parts_is_in_order_and_kept() -> None:
+    by = reader(keyring=SignatureKeys("k"))
+    events = whole(
+        chunk(
+            {"text": "ab"},
+            {"toolCall": {"id": "t1", "toolType": "URL_CONTEXT", "args": {}}, "thoughtSignature": "S1"},
+            {"toolResponse": {"id": "t1", "toolType": "URL_CONTEXT"}, "thoughtSignature": "S2"},
+            CALL,
+        ),
+        by=by,
+    )
+
+    assert [type(event).__name__ for event in events[1:4]] == ["ServerTool", "ServerTool", "ToolCall"]
+    assert [event.at for event in events if isinstance(event, ServerTool)] == [2, 2]
+    assert len(by.signed) == 2
