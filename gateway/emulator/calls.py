@@ -1,7 +1,8 @@
 """Function calls of the emulated model, with their arguments, ids and thought signatures.
 
 A prompt that names declared functions gets calls of them. One with "weather" or "tool" gets a call of the best match.
-`in 3 steps` in the prompt means three steps of calls before the final text. Mode ANY always calls, NONE never.
+`in 3 steps` in the prompt means three steps of calls before the final text. Mode NONE never calls. Mode ANY calls until
+each function that may be called has been, so that an agent's loop ends.
 """
 
 import base64
@@ -13,7 +14,7 @@ import msgspec
 
 from gateway.emulator.history import SIGNATURE
 from gateway.emulator.models import Model
-from gateway.emulator.request import calling_config, functions, question, steps_done
+from gateway.emulator.request import calling_config, functions, names_called, question, steps_done
 from gateway.emulator.sample_values import sample_value
 
 _NUMBERS = {"two": 2, "three": 3, "four": 4}
@@ -44,7 +45,9 @@ def _called_names(request: dict[str, Any], declared: list[str], words: str) -> l
         eager = mode == "ANY" or named or _EAGER.search(words)
         return mentioned or ([_best_match(allowed, words)] if eager else [])
     if mode == "ANY":
-        return [next(filter(_FINAL.search, allowed), (mentioned or allowed)[0])]
+        done = names_called(request)
+        left = [name for name in (*filter(_FINAL.search, allowed), *mentioned, *allowed) if name not in done]
+        return left[:1]
     return []
 
 

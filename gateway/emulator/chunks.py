@@ -1,10 +1,10 @@
 """A turn as the chunks that Google streams, with cumulative counts, or as the one unary answer."""
 
-import hashlib
 import re
+import secrets
 from typing import Any
 
-from gateway.emulator.request import generation, prompt
+from gateway.emulator.request import generation, prompt, prompt_tokens, text_size
 from gateway.emulator.turns import Turn
 
 Chunk = dict[str, Any]
@@ -19,9 +19,9 @@ def chunked(model: str, request: dict[str, Any], turn: Turn, pieces: int = 0) ->
     if turn.grounding is not None or "text" not in groups[-1][-1]:
         groups.append([{"text": ""}])
     count = int(generation(request).get("candidateCount") or 1)
-    chunks, text, ratings = [], "", _ratings(request)
+    chunks, size, ratings, answer = [], 0, _ratings(request), _Answer(model, request, turn.thoughts)
     for i, parts in enumerate(groups):
-        text += "".join(part.get("text", "") for part in parts if not part.get("thought"))
+        size += sum(text_size(part) for part in parts if not part.get("thought"))
         for index in range(count):
             candidate = _candidate(turn, parts, index, first=i == 0)
             if i == len(groups) - 1:
@@ -29,9 +29,7 @@ def chunked(model: str, request: dict[str, Any], turn: Turn, pieces: int = 0) ->
                 if ratings:
                     candidate["safetyRatings"] = ratings
             _add_logprobs(candidate, request)
-            chunks.append(
-                _with_usage({"candidates": [candidate]}, model, request, text * count, turn.thoughts)
-            )
+            chunks.append(answer.chunk({"candidates": [candidate]}, size * count))
     return chunks
 
 
@@ -120,21 +118,28 @@ def _add_logprobs(candidate: dict[str, Any], request: dict[str, Any]) -> None:
     }
 
 
-def _with_usage(chunk: Chunk, model: str, request: dict[str, Any], text: str, thoughts: int = 0) -> Chunk:
-    """Return a chunk with counts of all text so far; four bytes make a token."""
-    prompt_tokens, text_tokens = -(-len(prompt(request).encode()) // 4), -(-len(text.encode()) // 4)
-    counts = {"promptTokenCount": prompt_tokens, "totalTokenCount": prompt_tokens + text_tokens + thoughts}
-    if text_tokens:
-        counts["candidatesTokenCount"] = text_tokens
-    if thoughts:
-        counts["thoughtsTokenCount"] = thoughts
-    response_id = hashlib.sha256(f"{model}\0{prompt(request)}".encode()).hexdigest()[:22]
-    return {**chunk, "usageMetadata": counts, "modelVersion": model, "responseId": response_id}
+class _Answer:
+    """The fields that all chunks of one answer share."""
+
+    def __init__(self, model: str, request: dict[str, Any], thoughts: int = 0) -> None:
+        self._prompt = prompt_tokens(request)
+        self._thoughts = thoughts
+        self._shared = {"modelVersion": model, "responseId": secrets.token_urlsafe(16)}
+
+    def chunk(self, fields: Chunk, size: int = 0) -> Chunk:
+        """Return a chunk with the counts of the answer so far: four of its `size` bytes make a token."""
+        text = -(-size // 4)
+        counts = {"promptTokenCount": self._prompt, "totalTokenCount": self._prompt + text + self._thoughts}
+        if text:
+            counts["candidatesTokenCount"] = text
+        if self._thoughts:
+            counts["thoughtsTokenCount"] = self._thoughts
+        return {**fields, "usageMetadata": counts, **self._shared}
 
 
 def bare(fields: Chunk, model: str, request: dict[str, Any]) -> Chunk:
     """Return a chunk without a candidate, with the prompt's counts."""
-    return _with_usage(fields, model, request, "")
+    return _Answer(model, request).chunk(fields)
 
 
 def joined(chunks: list[Chunk]) -> Chunk:

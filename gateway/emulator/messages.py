@@ -111,7 +111,7 @@ MESSAGES: dict[str, dict[str, str]] = {
 ENUMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "Mode": ("FunctionCallingConfig.Mode", ("MODE_UNSPECIFIED", "AUTO", "ANY", "NONE", "VALIDATED")),
     "ThinkingLevel": ("ThinkingConfig.ThinkingLevel",
-                      ("THINKING_LEVEL_UNSPECIFIED", "MINIMAL", "LOW", "MEDIUM", "HIGH")),
+                      ("THINKING_LEVEL_UNSPECIFIED", "MINIMAL", "LOW", "MEDIUM", "HIGH", "XHIGH")),
     "Modality": ("GenerationConfig.Modality", ("MODALITY_UNSPECIFIED", "TEXT", "IMAGE", "AUDIO", "VIDEO")),
     "MediaResolution": ("GenerationConfig.MediaResolution", (
         "MEDIA_RESOLUTION_UNSPECIFIED", "MEDIA_RESOLUTION_LOW", "MEDIA_RESOLUTION_MEDIUM", "MEDIA_RESOLUTION_HIGH",

@@ -20,12 +20,14 @@ from gateway.emulator.request import (
     generation,
     input_kinds,
     mime_types,
+    reference_in_result,
 )
+from gateway.emulator.schema_rules import schema_refusal
 
 Rule = tuple[Callable[[Model, Request], object], str]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}")
-_MIME_TYPE = re.compile(r"(image|audio|video|text|application)/|$")
+_MIME_TYPE = re.compile(r"(image|audio|video|text|application)/(?!octet-stream)|$")
 _FILE_URI = re.compile(r"https?://\S+$|(?!\w+://)\S*$")
 _JSON = "a response mime type: 'application/json' is unsupported"
 
@@ -97,7 +99,10 @@ def _foreign_input(model: Model, request: Request) -> str | None:
 
 
 def _unsupported_type(_: Model, request: Request) -> str | None:
-    """Return a MIME type that no model reads (https://github.com/charmbracelet/crush/issues/995)."""
+    """Return a MIME type that no model reads (https://github.com/charmbracelet/crush/issues/995).
+
+    Bytes of no kind are none (https://github.com/steipete/oracle/pull/332).
+    """
     return next((mime for mime in mime_types(request) if not _MIME_TYPE.match(mime)), None)
 
 
@@ -119,12 +124,19 @@ def _modalities(model: Model, request: Request) -> str | None:
     )
 
 
+_UNKNOWN_REFERENCE = (
+    "The referenced name `{value}` in function_response.response does not match to a display_name in the "
+    "function_response.parts."
+)
 _INVALID_NAME = (
     "* GenerateContentRequest.{value}.name: Invalid function name. Must start with a letter or an underscore. Must be "
     "alphameric (a-z, A-Z, 0-9), underscores (_), dots (.), colons (:) or dashes (-), with a maximum length of 128."
 )
 
 RULES: tuple[Rule, ...] = (
+    # https://github.com/router-for-me/CLIProxyAPI/issues/6065: a `$ref` names a file beside the response
+    (lambda _, r: reference_in_result(r),
+     _UNKNOWN_REFERENCE),
     (_unsupported_type, "Unsupported MIME type: {value}"),
     (_unsupported_uri, "Invalid or unsupported file uri: {value}"),
     (lambda m, r: not m.system and r.get("systemInstruction"),
@@ -151,6 +163,9 @@ RULES: tuple[Rule, ...] = (
     (_undeclared, "allowed_function_names: {value} is not among the function declarations"),
     (lambda m, r: not m.logprobs and generation(r).get("responseLogprobs"),
      "Logprobs is not enabled for models/{model}"),
+    # https://ai.google.dev/gemini-api/docs/speech-generation: 3.8 refuses what older speech models ignored
+    (lambda m, r: not m.samples and generation(r).keys() & {"temperature", "topP", "topK"},
+     "temperature, top_p and top_k are not supported for models/{model}."),
     (lambda m, r: m.thinking == "none" and _thinking(r), "Thinking is not enabled for models/{model}"),
     (lambda m, r: m.thinking == "budget" and "thinkingLevel" in _thinking(r),
      "Thinking level is not supported for this model."),
@@ -168,4 +183,5 @@ def refusal(model: str, request: Request) -> str | None:
     for test, message in RULES:
         if value := test(capabilities, request):
             return message.format(value=value, model=model)
-    return signature_refusal(capabilities, request.get("contents") or [])
+    refused = signature_refusal(capabilities, request.get("contents") or [])
+    return refused or schema_refusal(capabilities, request)

@@ -45,11 +45,17 @@ class Model(Struct, frozen=True):
     input_tokens: int = 1048576
     output_tokens: int = 65536
     embeddings: bool = False
+    tells_states: bool = False
+    """It says when a schema has too many states; others say only that an argument is invalid."""
+    samples: bool = True
+    """temperature, topP and topK are accepted."""
+    longest_hop: int = 0
+    """Most maxOutputTokens of a unary call without a continuationToken; 0 for no such limit."""
 
 
 _SECOND = {
     "thinking": "none", "call_ids": False, "requires_signatures": False, "combines_tools": False, "prefill": True,
-    "several_candidates": True, "logprobs": True,
+    "several_candidates": True, "logprobs": True, "tells_states": True,
 }  # fmt: skip
 _MINIMAL = {"levels": ("MINIMAL", "LOW", "MEDIUM", "HIGH"), "thinking_off": True}
 _ROWS: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -61,13 +67,15 @@ _ROWS: tuple[tuple[str, dict[str, Any]], ...] = (
     (r"gemini-(3|3\.[0-5])-", {"prefill": True}),
     (r"gemini-(3|3\.[156])-flash", _MINIMAL),
     (r"gemini-3-pro", {"levels": ("LOW", "HIGH")}),
-    (r"gemini-4", {"output_tokens": 1048576}),
+    (r"gemini-4", {"output_tokens": 1048576, "longest_hop": 32768}),
+    (r"gemini-4-(neon|hydrogen)", {"levels": ("LOW", "MEDIUM", "HIGH", "XHIGH")}),
     (r".*-image", {"json_mode": False, "functions": False, "temperature": 1, "inputs": ("image", "application"),
                    "outputs": (("TEXT", "IMAGE"), ("IMAGE",)), "input_tokens": 131072, "output_tokens": 32768}),
     (r"gemini-(2\.5-flash|3-pro)-image", {"thinking": "none"}),
     (r"gemini-3\.1-flash-image", {"levels": ("MINIMAL", "HIGH")}),
     (r".*-tts", {"json_mode": False, "functions": False, "thinking": "none", "inputs": (), "outputs": (("AUDIO",),),
                  "input_tokens": 8192, "output_tokens": 16384}),
+    (r"gemini-3\.8-.*tts", {"samples": False}),
     (r"gemma-", {**_SECOND, "signs_calls": False, "penalties": True, "combines_tools": True,
                  "inputs": ("image", "application"), "input_tokens": 262144, "output_tokens": 32768}),
     (r"gemma-[123]", {"json_mode": False, "functions": False, "system": False, "combines_tools": False,
@@ -83,7 +91,8 @@ MODELS = (
     "gemini-2.5-flash-image", "gemini-3-flash-preview", "gemini-3-pro-preview", "gemini-3-pro-image",
     "gemini-3.1-pro-preview", "gemini-3.1-flash-lite", "gemini-3.1-flash-image", "gemini-3.5-flash",
     "gemini-3.5-flash-lite", "gemini-3.6-flash", "gemini-3.7-flash", "gemini-3.8-flash", "gemini-3.8-flash-tts",
-    "gemini-3.8-flash-lite-tts", "gemini-4-argon", "gemini-flash-latest", "gemini-flash-lite-latest",
+    "gemini-3.8-flash-lite-tts", "gemini-4-argon", "gemini-4-carbon", "gemini-4-hydrogen", "gemini-4-neon",
+    "gemini-flash-latest", "gemini-flash-lite-latest",
     "gemini-pro-latest", "gemma-3-27b-it", "gemma-4-26b-a4b-it", "gemma-4-31b-it", "gemini-embedding-001",
     "gemini-embedding-2",
 )  # fmt: skip

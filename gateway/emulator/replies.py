@@ -1,13 +1,15 @@
 """Replies of the emulator: provoked by commands in the prompt, or made from the request."""
 
 import re
+from base64 import b64decode, b64encode
 from copy import deepcopy
 from typing import Any
 
 from msgspec import Struct
 
 from gateway.emulator.chunks import bare, chunked
-from gateway.emulator.request import prompt
+from gateway.emulator.models import model_of
+from gateway.emulator.request import generation, prompt
 from gateway.emulator.turns import Turn, talk, turn
 
 COMMANDS = {
@@ -24,6 +26,7 @@ COMMANDS = {
     "empty": "200 with neither candidates nor a reason",
     "slow N": "N seconds of silence before the first byte",
     "chunks N": "an answer in N chunks",
+    "hops N": "an answer in N requests: each before the last ends with CONTINUATION and a continuationToken",
 }
 """Commands are written in the prompt in double brackets: `[[503]]`, `[[slow 5]]`."""
 
@@ -61,10 +64,53 @@ def _commanded(command: str, model: str, request: dict[str, Any]) -> Reply:
         return Reply([bare(fields, model, request)])
     verb, _, number = command.partition(" ")
     pieces = int(number) if verb == "chunks" and number.isdecimal() else 3
+    if verb == "hops" and number.isdecimal():
+        return _hop(int(number), model, request)
     reply = Reply(chunked(model, request, talk(request), pieces))
     if verb == "slow" and number:
         reply.delay = min(float(number), 600.0)
     return _broken_off(reply, command)
+
+
+def _hop(hops: int, model: str, request: dict[str, Any]) -> Reply:
+    """Return the next piece of a long answer (https://ai.google.dev/gemini-api/docs/generate-content/long-decode).
+
+    The client sends the same request again with the token of the piece before.
+    """
+    hop = hop_of(request)
+    more = hop < hops
+    chunks = chunked(
+        model, request, Turn([{"text": f"Part {hop}. "}], finish="CONTINUATION" if more else "STOP")
+    )
+    if more:
+        chunks[-1]["candidates"][0]["continuationToken"] = b64encode(b"hop %d" % (hop + 1)).decode()
+    return Reply(chunks)
+
+
+def hop_of(request: dict[str, Any]) -> int:
+    """Return the number of the piece that the continuationToken asks for; 1 without one, 0 for another's."""
+    token = request.get("continuationToken")
+    if not token:
+        return 1
+    try:
+        name, _, number = b64decode(token).decode("ascii", "replace").partition(" ")
+    except ValueError:
+        return 0
+    return int(number) if name == "hop" and number.isdecimal() else 0
+
+
+def hop_refusal(model: str, request: dict[str, Any], *, stream: bool) -> str | None:
+    """Return the message against a unary call whose limit is longer than one piece, or a token of no answer.
+
+    Google documents the 400, not its words.
+    """
+    most, wanted = model_of(model).longest_hop, generation(request).get("maxOutputTokens", 0)
+    if most and not stream and wanted > most and not request.get("continuationToken"):
+        return (
+            f"max_output_tokens is {wanted}, but a call without streaming or a continuation_token generates at most "
+            f"{most}."
+        )
+    return None if hop_of(request) else "Invalid continuation_token."
 
 
 def _broken_off(reply: Reply, command: str) -> Reply:

@@ -3,11 +3,15 @@
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 Request = dict[str, Any]
 Parts = list[dict[str, Any]]
 
 _BUILT_INS = ("googleSearch", "codeExecution", "urlContext", "googleMaps", "fileSearch")
 _FILES = {"inlineData", "fileData"}
+_FILE_TOKENS = 258
+"""Tokens of a small image (https://ai.google.dev/gemini-api/docs/tokens); here of any file."""
 
 
 def generation(request: Request) -> dict[str, Any]:
@@ -75,9 +79,36 @@ def results(request: Request) -> Parts:
 
 def steps_done(request: Request) -> int:
     """Return the number of model turns with calls since the user's last turn."""
+    return sum(any("functionCall" in part for part in parts) for parts in _since_question(request))
+
+
+def names_called(request: Request) -> set[str]:
+    """Return the names of the functions that were called since the user's last turn."""
+    calls = [part.get("functionCall") or {} for parts in _since_question(request) for part in parts]
+    return {str(call.get("name")) for call in calls}
+
+
+def _since_question(request: Request) -> list[Parts]:
+    """Return the parts of each content after the user's last turn."""
     contents = request.get("contents") or []
-    turn = contents[_user_turn(contents) + 1 :]
-    return sum(any("functionCall" in part for part in content.get("parts") or ()) for content in turn)
+    return [content.get("parts") or [] for content in contents[_user_turn(contents) + 1 :]]
+
+
+def prompt_tokens(request: Request) -> int:
+    """Return the tokens of the whole request: history, instruction and declarations, four bytes each."""
+    contents = [*(request.get("contents") or ()), request.get("systemInstruction") or {}]
+    parts = [part for content in contents for part in content.get("parts") or ()]
+    size = sum(map(text_size, parts)) + sum(len(msgspec.json.encode(d)) for d in functions(request))
+    return -(-size // 4) + _FILE_TOKENS * sum(1 for _ in blobs(parts))
+
+
+def text_size(part: dict[str, Any]) -> int:
+    """Return the bytes of a part's text, or of its call, result or code as JSON. Files do not count."""
+    if "text" in part:
+        return len((part["text"] or "").encode())
+    call, result = part.get("functionCall"), part.get("functionResponse") or {}
+    kinds = [call, result.get("response"), part.get("executableCode"), part.get("codeExecutionResult")]
+    return sum(len(msgspec.json.encode(kind)) for kind in kinds if kind)
 
 
 def blobs(parts: Parts) -> Iterator[dict[str, Any]]:
@@ -107,6 +138,25 @@ def file_uris(request: Request) -> list[str]:
 def _all_blobs(request: Request) -> Iterator[dict[str, Any]]:
     for content in request.get("contents") or ():
         yield from blobs(content.get("parts") or [])
+
+
+def reference_in_result(request: Request) -> str | None:
+    """Return the value of a key `$ref` anywhere in a function's response, or None.
+
+    It would name a file beside the response, which the Developer API gives no name (`displayName` is Vertex's).
+    """
+    contents = request.get("contents") or ()
+    parts = (part for content in contents for part in content.get("parts") or ())
+    waiting = [(part.get("functionResponse") or {}).get("response") for part in parts]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            if "$ref" in node:
+                return str(node["$ref"])
+            waiting += node.values()
+        elif isinstance(node, list):
+            waiting += node
+    return None
 
 
 def _user_turn(contents: list[dict[str, Any]]) -> int:

@@ -1,7 +1,9 @@
-"""Script files, which set the replies to matching requests in users' own tests."""
+"""Script files: rules that set the replies to matching requests, or recorded answers that are given in order."""
 
 import fnmatch
 import re
+from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,8 @@ class Answer(Struct, frozen=True, forbid_unknown_fields=True):
     command: str | None = None
     status: int | None = None
     message: str = "scripted failure"
+    body: Any = None
+    """The whole body of the status, in place of `message`."""
     raw: dict[str, Any] | None = None
     chunks: list[dict[str, Any]] | None = None
     """A stream's chunks; joined for a unary call."""
@@ -54,6 +58,7 @@ _STATUS = {
     429: "RESOURCE_EXHAUSTED", 499: "CANCELLED", 500: "INTERNAL", 501: "UNIMPLEMENTED", 503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }  # fmt: skip
+_ANSWER_FIELDS = {"candidates", "promptFeedback", "usageMetadata", "modelVersion", "responseId"}
 _KINDS = ("text", "parts", "command", "status", "raw", "chunks")
 
 
@@ -67,13 +72,16 @@ class Rule(Struct, forbid_unknown_fields=True):
 
 
 class Script:
-    """Rules in order. The first that matches and is not used up replies."""
+    """Rules in order: the first that matches and is not used up replies. Recorded answers come before them."""
 
-    def __init__(self, rules: list[Rule]) -> None:
+    def __init__(self, rules: list[Rule], recorded: Iterable[Reply] = ()) -> None:
         self._rules = rules
+        self._recorded = deque(recorded)
 
     def reply(self, model: str, request: dict[str, Any]) -> Reply:
-        """Return the reply of the first matching rule, or the default reply."""
+        """Return the next recorded answer, the reply of the first matching rule, or the default reply."""
+        if self._recorded:
+            return self._recorded.popleft()
         for rule in self._rules:
             matches = fnmatch.fnmatchcase(model, rule.match.model) and re.search(
                 rule.match.prompt, prompt(request)
@@ -85,11 +93,52 @@ class Script:
 
 
 def load_script(path: Path) -> Script:
-    """Read a script. Raises ValueError with the file and its mistake."""
+    """Read a script: a list of rules, or recorded answers. Raises ValueError with the file and its mistake.
+
+    Recorded answers are a list, the lines of a `.jsonl` file, or the field `upstream` of an object.
+    """
     try:
-        return Script(msgspec.convert(yaml.safe_load(path.read_text("utf-8")) or [], list[Rule]))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, msgspec.ValidationError) as error:
+        text = path.read_text("utf-8")
+        if path.suffix == ".jsonl":
+            return Script(
+                [], [recorded(msgspec.json.decode(line)) for line in text.splitlines() if line.strip()]
+            )
+        value = yaml.safe_load(text) or []
+        if isinstance(value, dict) and isinstance(value.get("upstream"), list):
+            return Script([], map(recorded, value["upstream"]))
+        if isinstance(value, list) and value and _is_recorded(value[0]):
+            return Script([], map(recorded, value))
+        return Script(msgspec.convert(value, list[Rule]))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, msgspec.DecodeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def _is_recorded(value: Any) -> bool:
+    """Return whether the first item of a list is a recorded answer, and no rule."""
+    return isinstance(value, list) or (
+        isinstance(value, dict) and bool(value.keys() & {"error", "body", *_ANSWER_FIELDS})
+    )
+
+
+def recorded(value: Any) -> Reply:
+    """Return a recorded answer as a reply: a whole answer, a stream's list of chunks, an error, or a status and a body.
+
+    Raises ValueError for anything else.
+    """
+    if isinstance(value, list) and all(isinstance(chunk, dict) for chunk in value):
+        return Reply(value)
+    if isinstance(value, dict) and isinstance(value.get("status"), int) and "body" in value:
+        return (
+            Reply(status=value["status"], body=value["body"])
+            if value["status"] != 200
+            else recorded(value["body"])
+        )
+    if isinstance(value, dict) and isinstance(value.get("error"), dict):
+        code = value["error"].get("code")
+        return Reply(status=code if isinstance(code, int) and code in range(400, 600) else 500, body=value)
+    if isinstance(value, dict) and (not value or value.keys() & _ANSWER_FIELDS):
+        return Reply([value])
+    raise ValueError(f"neither a rule with a reply nor a recorded answer of Gemini: {str(value)[:80]}")
 
 
 def _reply(answer: Answer, model: str, request: dict[str, Any]) -> Reply:
@@ -97,6 +146,8 @@ def _reply(answer: Answer, model: str, request: dict[str, Any]) -> Reply:
         return Reply([answer.raw])
     if answer.chunks is not None:
         return Reply(list(answer.chunks))
+    if answer.status is not None and answer.body is not None:
+        return Reply(status=answer.status, body=answer.body)
     if answer.status is not None:
         return failure(answer.status, _STATUS.get(answer.status, "UNKNOWN"), answer.message)
     if answer.command is not None:

@@ -19,7 +19,8 @@ from gateway.emulator.errors import Refusal, RefusedError, key_refusal, model_re
 from gateway.emulator.files_api import FilesApi
 from gateway.emulator.messages import decode
 from gateway.emulator.models import page, record
-from gateway.emulator.replies import Reply
+from gateway.emulator.replies import Reply, hop_refusal
+from gateway.emulator.request import prompt_tokens
 from gateway.emulator.script import Script, load_script
 from gateway.emulator.validation import validate
 
@@ -93,7 +94,7 @@ class _Emulator:
         if refusal is not None:
             return _refused(refusal)
         body = decode(call.body)
-        message = model_rules.refusal(model, body)
+        message = hop_refusal(model, body, stream=stream) or model_rules.refusal(model, body)
         if message is not None:
             return _refused(Refusal(400, "INVALID_ARGUMENT", message))
         try:
@@ -103,7 +104,7 @@ class _Emulator:
             raise
 
     async def measure(self, request: web.Request) -> web.Response:
-        """Answer countTokens, with a token for each four bytes of the body, and the embedding methods."""
+        """Answer countTokens, which counts as answers do, and the embedding methods."""
         model, verb = request.match_info["model"], request.match_info["verb"]
         refusal = key_refusal(request) or model_refusal(model, verb)
         if refusal is not None:
@@ -176,8 +177,8 @@ class _Emulator:
 
 
 def _count_tokens(_: str, body: Any) -> dict[str, Any]:
-    decode(body, "CountTokensRequest")
-    return {"totalTokens": -(-len(msgspec.json.encode(body)) // 4)}
+    request = decode(body, "CountTokensRequest")
+    return {"totalTokens": prompt_tokens(request.get("generateContentRequest") or request)}
 
 
 _METHODS = {"countTokens": _count_tokens, "embedContent": embedded, "batchEmbedContents": batch_embedded}

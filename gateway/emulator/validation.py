@@ -18,6 +18,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "topP": (0, 1), "topK": (1, 2**31), "candidateCount": (1, 8), "maxOutputTokens": (1, 2**31), "logprobs": (0, 20),
     "presencePenalty": (-2, 2), "frequencyPenalty": (-2, 2),
 }  # fmt: skip
+_OF_ONE_TYPE = {"properties": "OBJECT", "required": "OBJECT", "enum": "STRING"}
+"""Keywords that other types may not have (https://github.com/anomalyco/opencode/issues/11889 and 28397)."""
 _MIME_TYPES = ("text/plain", "application/json", "application/xml", "application/yaml", "text/x.enum")
 
 
@@ -78,6 +80,9 @@ def _check_schema(schema: dict[str, Any], at: str) -> None:
         _raise(f"{at}: schema must have a type")
     if kind == "ARRAY" and not schema.get("items"):
         _raise(f"{at}.items: missing field.")
+    for keyword, wanted in _OF_ONE_TYPE.items():
+        if kind and kind != wanted and schema.get(keyword):
+            _raise(f"{at}.{keyword}: only allowed for {wanted} type")
     for i, name in enumerate(schema.get("required") or ()):
         if name not in (schema.get("properties") or {}):
             _raise(f"{at}.required[{i}]: property is not defined")

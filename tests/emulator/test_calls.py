@@ -138,3 +138,18 @@ def test_a_command_is_taken_from_the_prompt(prompt: str, command: str) -> None:
     tools = [{"functionDeclarations": [{"name": "clock", "parametersJsonSchema": schema}]}]
 
     assert called(request(user(prompt), tools=tools)) == [("clock", {"command": command})]
+
+
+@pytest.mark.row("T12")
+def test_t12_a_forced_model_calls_each_function_once_and_ends() -> None:
+    contents: list[dict[str, Any]] = [user("go")]
+    names = []
+    for _ in range(9):
+        parts = (turn_or_none(F3, request(*contents, mode="ANY")) or Turn([{"text": ""}])).parts
+        call = parts[0].get("functionCall")
+        if call is None:
+            break
+        names.append(call["name"])
+        contents += [{"role": "model", "parts": parts}, user(result(call["name"]))]
+    assert names == ["clock", "final_result", "get_weather"]
+    assert called(request(*contents, {"role": "model", "parts": [{"text": "done"}]}, user("go"), mode="ANY"))

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from gateway.emulator.chunks import joined
-from tests.support.emulator import answer, chunks, config
+from gateway.emulator.request import prompt_tokens
+from tests.support.emulator import answer, chunks, config, user
 
 F3, F25, F20 = "gemini-3-flash-preview", "gemini-2.5-flash", "gemini-2.0-flash"
 
@@ -87,3 +88,40 @@ def test_a_limit_ends_in_max_tokens_and_leaves_thoughts_alone() -> None:
 
     assert [part["text"] for part in candidate["content"]["parts"]][1:] == ["You "]
     assert candidate["finishReason"] == "MAX_TOKENS"
+
+
+@pytest.mark.row("T12")
+def test_t12_each_answer_has_an_id_of_its_own() -> None:
+    ids = [[chunk["responseId"] for chunk in chunks(F3, "hi")] for _ in range(2)]
+
+    assert [len(set(own)) for own in ids] == [1, 1]
+    assert ids[0][0] != ids[1][0]
+
+
+@pytest.mark.row("T12")
+def test_t12_the_whole_prompt_is_counted_and_a_call_has_tokens() -> None:
+    def counts(**fields: Any) -> dict[str, Any]:
+        usage: dict[str, Any] = chunks(F3, "call f", **fields)[-1]["usageMetadata"]
+        return usage
+
+    tools = [{"functionDeclarations": [{"name": "f", "description": "d" * 400}]}]
+    plain, called = counts(), counts(tools=tools)
+    instructed = counts(systemInstruction={"parts": [{"text": "x" * 40}]})
+
+    assert plain["promptTokenCount"] == 2
+    assert instructed["promptTokenCount"] == 12
+    assert called["promptTokenCount"] > 100
+    assert called["candidatesTokenCount"] > 5
+    assert called["totalTokenCount"] == called["promptTokenCount"] + called["candidatesTokenCount"]
+
+
+@pytest.mark.row("T12")
+def test_t12_files_calls_and_results_of_a_history_are_counted() -> None:
+    call, result = (
+        {"functionCall": {"name": "f", "args": {"a": "x" * 40}}},
+        {"functionResponse": {"name": "f", "response": {"output": "y" * 400}}},
+    )
+    png = {"inlineData": {"mimeType": "image/png", "data": "iVBORw0KGgo="}}
+
+    assert prompt_tokens({"contents": [user("abcd"), {"role": "model", "parts": [call]}, user(result)]}) > 111
+    assert prompt_tokens({"contents": [user("abcd", png)]}) == 259

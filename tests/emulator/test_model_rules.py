@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from gateway.emulator.model_rules import RULES, refusal
+from tests.support.emulator import user
 
 F3, F25 = "gemini-3-flash-preview", "gemini-2.5-flash"
 
@@ -145,3 +146,33 @@ def test_fields_that_exclude_each_other_are_refused(model: str, fields: dict[str
     refused = refusal(model, asked(**fields))
 
     assert message in str(refused)
+
+
+@pytest.mark.row("T12", "T1")
+@pytest.mark.parametrize("response", [{"$ref": "#/a"}, {"output": [{"b": {"$ref": "#/a"}}]}])
+def test_t12_a_reference_in_a_result_is_refused(response: Any) -> None:
+    call = {"role": "model", "parts": [{"functionCall": {"name": "f"}}]}
+    body = {"contents": [user("hi"), call, user({"functionResponse": {"name": "f", "response": response}})]}
+
+    assert refusal("gemini-2.5-flash", body) == (
+        "The referenced name `#/a` in function_response.response does not match to a display_name in the "
+        "function_response.parts."
+    )
+
+
+@pytest.mark.row("T12", "T8")
+def test_t12_bytes_of_no_kind_are_refused() -> None:
+    part = {"inlineData": {"mimeType": "application/octet-stream", "data": "AAAA"}}
+
+    assert (
+        refusal("gemini-2.5-flash", {"contents": [user(part)]})
+        == "Unsupported MIME type: application/octet-stream"
+    )
+
+
+@pytest.mark.row("M4", "T12")
+def test_m4_new_speech_models_take_no_sampling() -> None:
+    body = {"contents": [user("hi")], "generationConfig": {"topK": 4}}
+
+    assert refusal("gemini-3.8-flash-tts", body) == "temperature, top_p and top_k are not supported for models/gemini-3.8-flash-tts."  # fmt: skip
+    assert refusal("gemini-3-flash-preview", body) is None

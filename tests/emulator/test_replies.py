@@ -1,9 +1,11 @@
 """Replies to commands in the prompt."""
 
+from typing import Any
+
 import pytest
 
 from gateway.emulator.replies import COMMANDS, reply_to
-from tests.support.emulator import user
+from tests.support.emulator import Served, call, user
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
@@ -24,3 +26,20 @@ def test_limits_and_stops_of_the_request_are_honoured() -> None:
     assert (
         "".join(c["candidates"][0]["content"]["parts"][0]["text"] for c in stopped.chunks) == "You said: ab"
     )
+
+
+@pytest.mark.row("T12", "M4")
+async def test_t12_a_long_answer_comes_in_pieces(served: Served) -> None:
+    base = f"{await served()}/gemini-4-argon"
+    body: dict[str, Any] = {"contents": [user("[[hops 2]]")], "generationConfig": {"maxOutputTokens": 65536}}
+
+    assert (await call("POST", f"{base}:generateContent", body))[0] == 400
+    _, first = await call("POST", f"{base}:streamGenerateContent?alt=sse", body)
+    end = first[-1]["candidates"][0]
+    assert end["finishReason"] == "CONTINUATION"
+    status, second = await call(
+        "POST", f"{base}:generateContent", {**body, "continuationToken": end["continuationToken"]}
+    )
+    assert (status, second["candidates"][0]["finishReason"]) == (200, "STOP")
+    assert second["candidates"][0]["content"]["parts"] == [{"text": "Part 2. "}]
+    assert (await call("POST", f"{base}:generateContent", {**body, "continuationToken": "eA=="}))[0] == 400

@@ -93,3 +93,43 @@ def test_a_script_that_means_nothing_is_refused(tmp_path: Path, script: str, mes
     with pytest.raises(ValueError, match=r"rules\.yaml") as refused:
         load_script(file)
     assert message in str(refused.value)
+
+
+ERROR = {"error": {"code": 400, "message": "m", "status": "INVALID_ARGUMENT"}}
+WHOLE = {"candidates": [{"content": {"parts": [{"text": "a"}]}, "finishReason": "STOP"}]}
+RECORDED = [
+    {"status": 429, "body": {"error": {"code": 429}}}, ERROR, [WHOLE, WHOLE], {"status": 200, "body": WHOLE}, {"promptFeedback": {}},
+]  # fmt: skip
+
+
+@pytest.mark.row("T12")
+@pytest.mark.parametrize("form", ["list.json", "case.json", "lines.jsonl", "list.yaml"])
+def test_t12_recorded_answers_are_given_in_order(tmp_path: Path, form: str) -> None:
+    file = tmp_path / form
+    lines = "\n".join(json.dumps(item) for item in RECORDED)
+    file.write_text({"lines.jsonl": lines, "case.json": json.dumps({"request": {}, "upstream": RECORDED})}.get(
+        form, json.dumps(RECORDED)))  # fmt: skip
+    script = load_script(file)
+    replies = [script.reply("gemini-x", {"contents": [user("hi")]}) for _ in range(6)]
+
+    assert [reply.status for reply in replies] == [429, 400, 200, 200, 200, 200]
+    assert (replies[0].body, replies[1].body) == ({"error": {"code": 429}}, ERROR)
+    assert [reply.chunks for reply in replies[2:5]] == [[WHOLE, WHOLE], [WHOLE], [{"promptFeedback": {}}]]
+    assert "You " in json.dumps(replies[5].chunks)
+
+
+@pytest.mark.row("T12")
+def test_t12_a_rule_gives_an_error_as_it_was_recorded(tmp_path: Path) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text("- {reply: {status: 400, body: {error: {code: 400, details: [1]}}}}")
+    reply = load_script(file).reply("gemini-x", {"contents": [user("hi")]})
+
+    assert (reply.status, reply.body) == (400, {"error": {"code": 400, "details": [1]}})
+
+
+@pytest.mark.parametrize("text", ['[{"candidates": []}, {"a": 1}]', "[[1]]", '{"upstream": [5]}'])
+def test_what_is_neither_a_rule_nor_an_answer_is_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text(text)
+    with pytest.raises(ValueError, match="neither a rule with a reply nor a recorded answer"):
+        load_script(file)

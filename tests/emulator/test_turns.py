@@ -137,3 +137,33 @@ def test_json_is_answered_where_a_field_or_words_ask_for_it(fields: dict[str, An
 def test_an_enum_is_a_bare_word() -> None:
     assert text(F3, "x", **config(responseMimeType="text/x.enum", responseSchema={"type": "STRING", "enum": ["yes"]})) == "yes"  # fmt: skip
     assert text(F3, "x", **config(responseMimeType="text/x.enum", responseJsonSchema={"enum": [1]})) == "1"
+
+
+AGE = '{"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"]}'
+
+
+@pytest.mark.row("T12")
+@pytest.mark.parametrize(
+    "words",
+    [
+        f"Output should be in JSON format and conform to the following schema:\n\n```\n{AGE}\n```",
+        (
+            'The output should be formatted as a JSON instance that conforms to the JSON schema below. As an example: {"properties":'
+            f' {{"foo": {{"type": "array"}}}}}} and {{"foo": ["bar"]}}.\nHere is the output schema:\n```\n{AGE}\n```'
+        ),
+        f"Always respond with a JSON object that's compatible with this schema:\n\n{AGE}\n\nNo Markdown.",
+        f"JSON schema:\n{AGE}\nYou MUST answer with a JSON object that matches the JSON schema above.",
+        f"Ensure your final answer strictly adheres to the following OpenAPI schema: {AGE}",
+        f"{'Long instructions. ' * 400} Output a valid JSON object. Here is the JSON schema to follow: {AGE}",
+    ],
+)
+def test_t12_frameworks_ask_for_json_in_words(words: str) -> None:
+    assert text("gemini-3-flash-preview", f"How old is Ada? {words}") == '{"age": 36}'
+
+
+@pytest.mark.row("T12")
+def test_t12_json_in_words_without_a_schema() -> None:
+    assert text("gemini-3-flash-preview", "Respond in JSON.") == '{"answer": "PONG"}'
+    assert text("gemini-3-flash-preview", "What is JSON?") == "You said: What is JSON?"
+    long = "You are an agent. Tools return JSON. " * 200
+    assert text("gemini-3-flash-preview", long).startswith("You said:")

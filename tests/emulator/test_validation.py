@@ -36,6 +36,8 @@ def tool(**fields: Any) -> dict[str, Any]:
         (tool(parameters={"type": "ARRAY"}), "function_declarations[0].parameters.items: missing field."),
         (tool(parameters={"type": "OBJECT", "properties": {"a": {}}}), "properties[a]: schema must have a type"),
         (tool(parameters={"type": "OBJECT", "required": ["a"]}), "required[0]: property is not defined"),
+        (tool(parameters={"type": "STRING", "properties": {"a": {"type": "STRING"}}}), "parameters.properties: only allowed for OBJECT type"),
+        (tool(parameters={"type": "INTEGER", "enum": ["1"]}), "parameters.enum: only allowed for STRING type"),
         (tool(parameters={"anyOf": [{"type": "STRING"}, {"type": "ARRAY"}]}), "any_of[1].items: missing field."),
         (tool(parameters={"type": "STRING"}, parametersJsonSchema={}), "must not be set both"),
         (config(responseSchema={"type": "OBJECT"}), "response_schema.properties: should be non-empty for OBJECT type"),
