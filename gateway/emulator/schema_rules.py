@@ -68,10 +68,11 @@ def _node_refusal(root: Schema, node: Schema, path: str, at: str) -> str | None:
         if any(not key.startswith("$") for key in node):
             return f"schema at {where} can only contain properties starting with '$' when $ref is present"
         return None if _resolves(root, node["$ref"]) else f"reference to undefined schema at {where}"
-    properties = node.get("properties")
-    for i, name in enumerate(node.get("required") or () if isinstance(properties, dict) else ()):
-        if name not in properties:
-            return f"* GenerateContentRequest.{at}.required[{i}]: property is not defined"
+    properties, required = node.get("properties"), node.get("required")
+    if isinstance(properties, dict) and isinstance(required, list):
+        for i, name in enumerate(required):
+            if name not in properties:
+                return f"* GenerateContentRequest.{at}.required[{i}]: property is not defined"
     return None
 
 
