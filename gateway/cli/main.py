@@ -22,6 +22,7 @@ COMMANDS = {
     "translate": "print the Gemini request for a chat request in a JSON file, or the completion for a Gemini answer,"
     " without any call",
     "keys": "issue API keys to clients, list, change and revoke them",
+    "connect": "print what a program needs to use the gateway, or write it into its files",
     "usage": "print calls, tokens and cost from the ledger",
     "fake": "serve the emulator, which answers as Gemini does",
     "demo": "serve on the emulator and show one complete and one streamed answer",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from gateway.cli.pages import compatibility, configuration, log_and_headers
+from gateway.cli.pages import clients, compatibility, configuration, log_and_headers
 from gateway.observability import prometheus
 
 PAGES: dict[str, Callable[[], str]] = {
@@ -10,5 +10,5 @@ PAGES: dict[str, Callable[[], str]] = {
     "configuration.md": configuration.page,
     "log-and-headers.md": log_and_headers.page,
     "metrics.md": prometheus.markdown,
-}
+} | clients.PAGES
 """By file name below docs/."""

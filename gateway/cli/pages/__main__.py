@@ -5,4 +5,6 @@ from pathlib import Path
 from gateway.cli.pages import PAGES
 
 for name, page in PAGES.items():
-    Path("docs", name).write_text(page(), "utf-8")
+    path = Path("docs", name)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(page(), "utf-8")

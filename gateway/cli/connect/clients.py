@@ -1,0 +1,270 @@
+"""Table of programs and of the settings that connect each to the gateway.
+
+`gateway connect` prints or writes these settings, and docs/clients/ has a page for each program. Texts contain
+`{url}` (base URL without `/v1`), `{key}` and `{model}`.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Format = Literal["env", "toml", "yaml", "json"]
+
+
+@dataclass(frozen=True)
+class SettingsFile:
+    """Settings in one file of a program."""
+
+    path: str
+    """Below the home directory."""
+    format: Format
+    top: str = ""
+    """Lines for the begin of the file: keys of TOML that stand before all tables, or of YAML."""
+    lines: str = ""
+    """Lines for the end of the file."""
+    item: str = ""
+    """Lines of one item for the list `models` of a YAML file."""
+    values: dict[str, Any] | None = None
+    """Values that are merged into a JSON object."""
+
+
+@dataclass(frozen=True)
+class Client:
+    """A program, a library or an application."""
+
+    name: str
+    """As in `gateway connect NAME`."""
+    title: str
+    link: str
+    """Its own documentation of these settings."""
+    surface: str
+    """API of the gateway that it speaks."""
+    environment: tuple[tuple[str, str], ...] = ()
+    """Variables in the shell that starts it."""
+    file: SettingsFile | None = None
+    steps: tuple[str, ...] = ()
+    """Steps for a person, in the program's own screens."""
+    attempt: str = ""
+    """A command that shows that it works."""
+    remark: str = ""
+    seen: str = ""
+    """Release that `make test-clients` runs with these settings."""
+
+
+_V1 = "{url}/v1"
+_CODEX_TOP = """model = "{model}"
+model_provider = "gateway"
+"""
+_CODEX = """[model_providers.gateway]
+name = "gateway"
+base_url = "{url}/v1"
+env_key = "GATEWAY_API_KEY"
+wire_api = "responses"
+"""
+_CONTINUE = """- name: Gemini
+  provider: openai
+  model: "{model}"
+  apiBase: "{url}/v1"
+  apiKey: "{key}"
+  roles: [chat, edit, apply]
+"""
+_LLM = """- model_id: gateway
+  model_name: "{model}"
+  api_base: "{url}/v1"
+  api_key_name: gateway
+  can_stream: true
+  supports_tools: true
+  supports_schema: true
+  vision: true
+"""
+_AIDER = """openai-api-base: "{url}/v1"
+openai-api-key: "{key}"
+model: "openai/{model}"
+"""
+_OPENCODE = {
+    "$schema": "https://opencode.ai/config.json",
+    "model": "gateway/{model}",
+    "provider": {
+        "gateway": {
+            "npm": "@ai-sdk/openai-compatible",
+            "name": "Gemini",
+            "options": {"baseURL": _V1, "apiKey": "{key}"},
+            "models": {"{model}": {"name": "{model}"}},
+        }
+    },
+}
+_CLAUDE = {
+    "env": {
+        "ANTHROPIC_BASE_URL": "{url}",
+        "ANTHROPIC_AUTH_TOKEN": "{key}",
+        "ANTHROPIC_MODEL": "{model}",
+        "ANTHROPIC_DEFAULT_OPUS_MODEL": "{model}",
+        "ANTHROPIC_DEFAULT_SONNET_MODEL": "{model}",
+        "ANTHROPIC_DEFAULT_HAIKU_MODEL": "{model}",
+    }
+}
+
+CLIENTS = {
+    client.name: client
+    for client in (
+        Client(
+            "aider",
+            "aider",
+            "https://aider.chat/docs/llms/openai-compat.html",
+            "chat completions",
+            file=SettingsFile(".aider.conf.yml", "yaml", top=_AIDER),
+            attempt="aider --message 'say hello'",
+            seen="0.86.2",
+        ),
+        Client(
+            "anthropic-sdk",
+            "Anthropic's SDKs",
+            "https://docs.anthropic.com/en/api/client-sdks",
+            "Messages",
+            environment=(("ANTHROPIC_BASE_URL", "{url}"), ("ANTHROPIC_API_KEY", "{key}")),
+            remark="A model's name is Gemini's, such as `{model}`; another name becomes the default model.",
+            seen="2.12.0 (Python), 1.12.0 (JavaScript)",
+        ),
+        Client(
+            "claude",
+            "Claude Code",
+            "https://docs.anthropic.com/en/docs/claude-code/settings",
+            "Messages",
+            file=SettingsFile(".claude/settings.json", "json", values=_CLAUDE),
+            attempt="claude -p 'say hello'",
+            remark="The variables can also be set in the shell that starts it.",
+            seen="2.1.197",
+        ),
+        Client(
+            "cline",
+            "Cline",
+            "https://docs.cline.bot/provider-config/openai-compatible",
+            "chat completions",
+            steps=(
+                "Open Cline's settings, and choose the API provider `OpenAI Compatible`.",
+                "Base URL: `{url}/v1`",
+                "API key: `{key}`",
+                "Model ID: `{model}`",
+            ),
+        ),
+        Client(
+            "codex",
+            "Codex",
+            "https://github.com/openai/codex/blob/main/docs/config.md",
+            "Responses",
+            environment=(("GATEWAY_API_KEY", "{key}"),),
+            file=SettingsFile(".codex/config.toml", "toml", top=_CODEX_TOP, lines=_CODEX),
+            attempt="codex exec 'say hello'",
+            seen="0.169.0",
+        ),
+        Client(
+            "continue",
+            "Continue",
+            "https://docs.continue.dev/customize/model-providers/top-level/openai",
+            "chat completions",
+            file=SettingsFile(
+                ".continue/config.yaml",
+                "yaml",
+                top='name: Local\nversion: "1.0.0"\nschema: v1\n',
+                item=_CONTINUE,
+            ),
+        ),
+        Client(
+            "copilot",
+            "GitHub Copilot CLI",
+            "https://docs.github.com/en/copilot/how-tos/copilot-cli/customize-copilot/use-byok-models",
+            "chat completions",
+            environment=(
+                ("COPILOT_PROVIDER_BASE_URL", _V1),
+                ("COPILOT_PROVIDER_TYPE", "openai"),
+                ("COPILOT_PROVIDER_API_KEY", "{key}"),
+                ("COPILOT_MODEL", "{model}"),
+            ),
+            attempt="copilot -p 'say hello'",
+        ),
+        Client(
+            "cursor",
+            "Cursor",
+            "https://docs.cursor.com/settings/api-keys",
+            "chat completions",
+            steps=(
+                "Open Cursor's settings, then Models.",
+                "OpenAI API key: `{key}`",
+                "Override OpenAI base URL: `{url}/v1`",
+                "Add the model `{model}`, and choose it.",
+            ),
+            remark="Cursor's own servers call the gateway: it must be reachable from the internet over HTTPS.",
+        ),
+        Client(
+            "gemini-cli",
+            "Gemini CLI",
+            "https://github.com/google-gemini/gemini-cli/blob/main/docs/get-started/authentication.md",
+            "Gemini",
+            file=SettingsFile(
+                ".gemini/.env", "env", lines="GOOGLE_GEMINI_BASE_URL={url}\nGEMINI_API_KEY={key}\n"
+            ),
+            attempt="gemini -p 'say hello'",
+            seen="0.61.0",
+        ),
+        Client(
+            "google-genai",
+            "Google's Gen AI SDKs",
+            "https://ai.google.dev/gemini-api/docs/libraries",
+            "Gemini",
+            environment=(("GOOGLE_GEMINI_BASE_URL", "{url}"), ("GEMINI_API_KEY", "{key}")),
+            seen="3.4.0 (Python), 2.32.0 (JavaScript)",
+        ),
+        Client(
+            "llm",
+            "llm",
+            "https://llm.datasette.io/en/stable/other-models.html#openai-compatible-models",
+            "chat completions",
+            file=SettingsFile(".config/io.datasette.llm/extra-openai-models.yaml", "yaml", lines=_LLM),
+            steps=("Run `llm keys set gateway`, and paste the key `{key}`.",),
+            attempt="llm -m gateway 'say hello'",
+            seen="0.36",
+        ),
+        Client(
+            "openai-sdk",
+            "OpenAI's SDKs",
+            "https://platform.openai.com/docs/libraries",
+            "chat completions and Responses",
+            environment=(("OPENAI_BASE_URL", _V1), ("OPENAI_API_KEY", "{key}")),
+            remark="A model's name is Gemini's, such as `{model}`; another name becomes the default model.",
+            seen="3.54.0 (Python), 6.49.0 (JavaScript)",
+        ),
+        Client(
+            "opencode",
+            "opencode",
+            "https://opencode.ai/docs/providers/#custom-provider",
+            "chat completions",
+            file=SettingsFile(".config/opencode/opencode.json", "json", values=_OPENCODE),
+            attempt="opencode run 'say hello'",
+        ),
+        Client(
+            "openwebui",
+            "Open WebUI",
+            "https://docs.openwebui.com/getting-started/env-configuration/#openai",
+            "chat completions",
+            environment=(("OPENAI_API_BASE_URL", _V1), ("OPENAI_API_KEY", "{key}")),
+            steps=(
+                "Or, as its administrator: Settings, Connections, add an OpenAI connection.",
+                "URL: `{url}/v1`",
+                "Key: `{key}`",
+            ),
+            remark="The variables are read by its server at the first start; later the screen's settings count.",
+        ),
+        Client(
+            "qwen",
+            "Qwen Code",
+            "https://qwenlm.github.io/qwen-code-docs/en/cli/openai-auth",
+            "chat completions",
+            file=SettingsFile(
+                ".qwen/.env",
+                "env",
+                lines="OPENAI_BASE_URL={url}/v1\nOPENAI_API_KEY={key}\nOPENAI_MODEL={model}\n",
+            ),
+            attempt="qwen -p 'say hello'",
+        ),
+    )
+}
+"""By name, in alphabetical order."""

@@ -1,0 +1,72 @@
+"""Settings of one program as text for people."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.cli.connect.clients import Client, SettingsFile
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Values for the places in the table of programs."""
+
+    url: str
+    """Base URL without `/v1`."""
+    key: str
+    model: str
+
+    def words(self) -> dict[str, str]:
+        """Return the values by name, for `str.format`."""
+        return {"url": self.url, "key": self.key, "model": self.model}
+
+    def text(self, template: str) -> str:
+        """Return a template with the values in their places."""
+        for name, value in self.words().items():
+            template = template.replace(f"{{{name}}}", value)
+        return template
+
+    def file(self, template: SettingsFile) -> SettingsFile:
+        """Return the same for all texts of a file."""
+        values = self.values(template.values)
+        return SettingsFile(
+            template.path,
+            template.format,
+            *map(self.text, (template.top, template.lines, template.item)),
+            values,
+        )
+
+    def values(self, template: Any) -> Any:
+        """Return the same for each text of a JSON value, names included."""
+        if isinstance(template, dict):
+            return {self.text(name): self.values(value) for name, value in template.items()}
+        return self.text(template) if isinstance(template, str) else template
+
+
+def file_text(file: SettingsFile, settings: Settings) -> str:
+    """Return what a file contains that has nothing else."""
+    file = settings.file(file)
+    if file.values is not None:
+        return json.dumps(file.values, indent=2) + "\n"
+    item = f"models:\n{file.item}" if file.item else ""
+    return ("\n" if file.format == "toml" else "").join(filter(None, (file.top, item, file.lines)))
+
+
+def page(client: Client, settings: Settings) -> str:
+    """Return the settings as Markdown: variables, file, steps, and a command to try."""
+    lines: list[str] = []
+    if client.environment:
+        exports = "\n".join(f"export {name}={settings.text(value)}" for name, value in client.environment)
+        lines += ["In the shell that starts it:", "", f"```sh\n{exports}\n```", ""]
+    if client.file is not None:
+        body = file_text(client.file, settings)
+        language = "sh" if client.file.format == "env" else client.file.format
+        lines += [f"In `~/{client.file.path}`:", "", f"```{language}\n{body}```", ""]
+    lines += [f"{number}. {settings.text(step)}" for number, step in enumerate(client.steps, 1)]
+    if client.steps:
+        lines.append("")
+    if client.attempt:
+        lines += ["To try it:", "", f"```sh\n{client.attempt}\n```", ""]
+    if client.remark:
+        lines += [settings.text(client.remark), ""]
+    return "\n".join(lines).rstrip() + "\n"
