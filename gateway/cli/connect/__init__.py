@@ -11,7 +11,7 @@ from gateway.cli.connect import files
 from gateway.cli.connect.clients import CLIENTS, Client
 from gateway.cli.connect.edits import CannotEdit
 from gateway.cli.connect.settings import Settings, page
-from gateway.config.sections import ModelsConfig
+from gateway.policy.catalog import ModelsConfig
 
 _KEY = "GATEWAY_API_KEY"
 

@@ -1,7 +1,7 @@
 """Settings of one program as text for people."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.cli.connect.clients import Client, SettingsFile
@@ -28,12 +28,12 @@ class Settings:
 
     def file(self, template: SettingsFile) -> SettingsFile:
         """Return the same for all texts of a file."""
-        values = self.values(template.values)
-        return SettingsFile(
-            template.path,
-            template.format,
-            *map(self.text, (template.top, template.lines, template.item)),
-            values,
+        return replace(
+            template,
+            top=self.text(template.top),
+            lines=self.text(template.lines),
+            item=self.text(template.item),
+            values=self.values(template.values),
         )
 
     def values(self, template: Any) -> Any:

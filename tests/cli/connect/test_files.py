@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.connect import files
-from gateway.cli.connect.clients import CLIENTS
+from gateway.cli.connect.clients import CLIENTS, Client
 from gateway.cli.connect.edits import CannotEdit
 from gateway.cli.connect.settings import Settings
 
@@ -20,7 +20,7 @@ def contents(home: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("client", WRITTEN, ids=lambda client: client.name)
-def test_an_empty_home_is_empty_again_after_undo(client: files.Client, tmp_path: Path) -> None:
+def test_an_empty_home_is_empty_again_after_undo(client: Client, tmp_path: Path) -> None:
     changed = files.write(client, SETTINGS, tmp_path, "/bin/bash")
     texts = "".join(path.read_text() for path in changed)
 
@@ -36,7 +36,7 @@ def test_an_empty_home_is_empty_again_after_undo(client: files.Client, tmp_path:
 
 
 @pytest.mark.parametrize("client", WRITTEN, ids=lambda client: client.name)
-def test_files_of_others_are_kept_and_come_back_to_the_byte(client: files.Client, tmp_path: Path) -> None:
+def test_files_of_others_are_kept_and_come_back_to_the_byte(client: Client, tmp_path: Path) -> None:
     own = {"toml": b"# mine\nx = 1\n", "yaml": b"x: 1\n", "env": b"X=1\n", "json": b'{"x":\t1}'}
     if client.file is not None and client.name != "llm":  # its file is a list
         path = tmp_path / client.file.path
