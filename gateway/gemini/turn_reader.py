@@ -29,6 +29,7 @@ from gateway.gemini.events import (
 )
 from gateway.gemini.grounding import Citations as CitationList
 from gateway.gemini.grounding import Offsets, searches
+from gateway.gemini.joined_text import JoinedText
 from gateway.gemini.server_parts import ServerParts, is_server_part
 from gateway.gemini.thought_signatures import SignatureKeys, Signed
 from gateway.gemini.usage import NO_USAGE, TokenCounts, is_whole, merge, token_counts
@@ -118,15 +119,13 @@ MOST_CANDIDATES = 8
 class _CandidateState:
     """Parts of one candidate that its last events need."""
 
-    __slots__ = ("blocked", "call_ids", "citations", "counted", "finish", "grounding", "has_content", "length",
-                 "message", "server", "signature", "texts", "url_context")  # fmt: skip
+    __slots__ = ("blocked", "call_ids", "citations", "finish", "grounding", "has_content", "message", "server",
+                 "signature", "text", "url_context")  # fmt: skip
 
     def __init__(self) -> None:
         self.has_content = False
         """It has text, media, files or code; calls are not counted."""
-        self.texts: list[str] = []
-        self.counted = self.length = 0
-        """The texts whose code points are counted, and how many these are."""
+        self.text = JoinedText()
         self.call_ids: set[str] = set()
         self.finish: str | None = None
         self.message: str | None = None
@@ -142,12 +141,6 @@ class _CandidateState:
     @property
     def is_empty(self) -> bool:
         return not (self.has_content or self.call_ids)
-
-    def code_points(self) -> int:
-        """Return the length of the text so far. No text is counted twice: an answer may have thousands of both."""
-        self.length += sum(map(len, self.texts[self.counted :]))
-        self.counted = len(self.texts)
-        return self.length
 
 
 class TurnReader:
@@ -301,7 +294,7 @@ class TurnReader:
             for part in parts if len(parts) <= _MANY_PARTS else _joined(parts):
                 if part.text and not part.thought and part.thought_signature is None:  # most parts are this
                     state.has_content = True
-                    state.texts.append(part.text)
+                    state.text.add(part.text)
                     events.append(TextDelta(index, part.text))
                     continue
                 event = self._part(index, part, state)
@@ -331,7 +324,7 @@ class TurnReader:
             if not part.text:
                 return None
             state.has_content = True
-            state.texts.append(part.text)
+            state.text.add(part.text)
             return TextDelta(index, part.text)
         if part.function_call is not None:
             return self._call(index, part.function_call, part.thought_signature, state)
@@ -341,7 +334,7 @@ class TurnReader:
             state.has_content = state.has_content or part.executable_code is not None
             if state.server is None:
                 state.server = ServerParts(index, self._new_id, self._keyring, self.signed)
-            return state.server.read(part, state.code_points())
+            return state.server.read(part, len(state.text))
         if part.file_data is not None:
             state.has_content = True
             return FilePart(index, part.file_data.file_uri, part.file_data.mime_type)
@@ -401,7 +394,7 @@ def _citations(index: int, state: _CandidateState) -> tuple[Citations, int]:
 
     The second value is the number of citations that were left out.
     """
-    citations = CitationList(Offsets("".join(state.texts)))
+    citations = CitationList(Offsets(str(state.text)))
     for raw in state.grounding:
         try:
             citations.add_grounding(decode_grounding(raw))

@@ -1,6 +1,7 @@
 """Answers and chunks of Gemini, read into events."""
 
 import json
+import tracemalloc
 from collections.abc import Iterator
 from itertools import count
 from typing import Any
@@ -548,3 +549,20 @@ def test_t09_a_turn_of_tool_parts_is_in_order_and_kept() -> None:
     assert [type(event).__name__ for event in events[1:4]] == ["ServerTool", "ServerTool", "ToolCall"]
     assert [event.at for event in events if isinstance(event, ServerTool)] == [2, 2]
     assert len(by.signed) == 2
+
+
+@pytest.mark.row("A5")
+def test_a05_a_long_stream_keeps_its_text_and_not_its_pieces() -> None:
+    """Each piece was kept as an object of its own, with a header of 50 bytes: streams of 15 minutes grew by a seventh."""
+    by, data = reader(), json.dumps(chunk({"text": "word "})).encode()
+    by.feed(decode(data))
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(5000):
+            by.feed(decode(data))
+        grown = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+
+    assert grown < 5000 * 5 * 2

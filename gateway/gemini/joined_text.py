@@ -1,0 +1,35 @@
+"""A text that arrives in small pieces."""
+
+_PIECES = 16
+
+
+class JoinedText:
+    """Pieces of a text, kept in blocks of 16.
+
+    A short piece takes fifteen times as much memory as its letters, and a stream may live for an hour. A block costs
+    one copy of each letter; if all were one block, each piece would cost a copy of all before it.
+    """
+
+    __slots__ = ("_blocks", "_length", "_pieces")
+
+    def __init__(self) -> None:
+        self._blocks: list[str] = []
+        self._length = 0
+        """Code points of the blocks."""
+        self._pieces: list[str] = []
+
+    def __len__(self) -> int:
+        """Return the number of code points so far."""
+        return self._length + sum(map(len, self._pieces))
+
+    def __str__(self) -> str:
+        return "".join([*self._blocks, *self._pieces])
+
+    def add(self, piece: str) -> None:
+        """Add a piece at the end."""
+        self._pieces.append(piece)
+        if len(self._pieces) == _PIECES:
+            block = "".join(self._pieces)
+            self._pieces.clear()
+            self._blocks.append(block)
+            self._length += len(block)
