@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from gateway.conversation.generation import OutputFormat, Sampling
 from gateway.conversation.google_options import NOTHING, GoogleOptions
-from gateway.conversation.history import Call, Item, Result, Turn
 from gateway.conversation.modalities import ModalityRequest
 from gateway.conversation.notes import Notes
+from gateway.conversation.pairing import Call, Item, Result, Turn
 from gateway.conversation.parts import AnyPart, Attachment
 from gateway.conversation.reasoning import ReasoningRequest, checked
 from gateway.conversation.tools import Choice, ToolBox

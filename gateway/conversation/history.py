@@ -7,16 +7,17 @@ between. A missing result is written as an error, and a result without a call be
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import msgspec
-from msgspec import Raw, Struct, field, structs
+from msgspec import Raw, Struct, structs
 
 from gateway.conversation.notes import Notes
+from gateway.conversation.pairing import Call, Item, Result, Turn, distinct_ids, pair
 from gateway.conversation.parts import AnyPart, Attachment, Media, with_resolution
+from gateway.conversation.tool_results import json_kind, response_of
 from gateway.conversation.tools import gemini_name
 from gateway.errors import BadRequest
-from gateway.gemini import json_shape, thought_signatures
+from gateway.gemini import thought_signatures
 from gateway.gemini.capabilities import Capabilities
 from gateway.gemini.thought_signatures import MOST_LOOKED_UP, SignatureKeys, StoredSignatures
 from gateway.gemini.wire import (
@@ -38,42 +39,6 @@ _RESOLUTIONS = (
     "MEDIA_RESOLUTION_HIGH",
     "MEDIA_RESOLUTION_ULTRA_HIGH",
 )
-
-
-class Call(Struct, frozen=True, gc=False):
-    """A function call of an earlier answer."""
-
-    id: str
-    name: str
-    """The client's name of the function."""
-    arguments: str
-    """A JSON text, as the client sent it."""
-    at: str
-    arguments_at: str
-    signature: str | None = None
-
-
-class Turn(Struct, gc=False):
-    """Something that was said by `system`, `user` or `model`; a model's turn may end with calls."""
-
-    role: str
-    parts: list[AnyPart]
-    at: str
-    calls: list[Call] = field(default_factory=list)
-
-
-class Result(Struct, frozen=True, gc=False):
-    """The result of a function."""
-
-    call_id: str
-    name: str
-    """The function's name, for dialects without ids."""
-    parts: list[AnyPart]
-    at: str
-    error: bool = False
-
-
-Item = Turn | Result
 
 
 class HistoryContext(Struct, frozen=True):
@@ -104,7 +69,7 @@ class History(Struct):
 def write(items: Sequence[Item], context: HistoryContext, notes: Notes) -> History:
     """Return a history that Gemini takes. Raises BadRequest with the path of what it cannot be repaired."""
     writer = _Writer(context, notes)
-    results, orphans = _pair(items) if context.has_calls else ({}, set())
+    results, orphans = pair(items) if context.has_calls else ({}, set())
     answered = False
     for i, item in enumerate(items):
         if isinstance(item, Result):
@@ -118,30 +83,6 @@ def write(items: Sequence[Item], context: HistoryContext, notes: Notes) -> Histo
         else:
             writer.system += writer.resolved(item.parts)
     return writer.finish()
-
-
-def _pair(items: Sequence[Item]) -> tuple[dict[tuple[int, int], Result], set[int]]:
-    """Return the result of each call by turn and position, the last of several, and the results without a call.
-
-    A result belongs to the nearest call before it with its id, or with its name where it has no id.
-    """
-    by_id: dict[str, tuple[int, int]] = {}
-    by_name: dict[str, tuple[int, int]] = {}
-    results: dict[tuple[int, int], Result] = {}
-    orphans: set[int] = set()
-    for i, item in enumerate(items):
-        if isinstance(item, Result):
-            place = by_id.get(item.call_id) if item.call_id else by_name.get(item.name)
-            if place is None:
-                orphans.add(i)
-            else:
-                results[place] = item
-            continue
-        for j, call in enumerate(item.calls):
-            if call.id:
-                by_id[call.id] = i, j
-            by_name[call.name] = i, j
-    return results, orphans
 
 
 class _Writer:
@@ -171,7 +112,8 @@ class _Writer:
     def model(self, turn: Turn, results: Sequence[Result | None]) -> None:
         """Add a model's turn, and the results of its calls right after it."""
         parts = self.resolved(turn.parts)
-        calls = [self._call(call) for call in turn.calls]
+        ids = distinct_ids(turn.calls)
+        calls = [self._call(call, sent) for call, sent in zip(turn.calls, ids, strict=True)]
         if calls and self._context.capabilities.signatures and not calls[0].thought_signature:
             calls[0] = structs.replace(calls[0], thought_signature=thought_signatures.DUMMY)
             self._notes.add(f"{turn.calls[0].at}.thought_signature")
@@ -229,11 +171,11 @@ class _Writer:
         self._contents.append(content)
         self._paths.append(at)
 
-    def _call(self, call: Call) -> Part:
+    def _call(self, call: Call, sent_id: str) -> Part:
         arguments = self._arguments(call)
         name = self._context.names.get(call.name) or gemini_name(call.name)
         signature = call.signature or self._stored_signature(call)
-        return Part(function_call=FunctionCall(name, arguments, call.id or None), thought_signature=signature)
+        return Part(function_call=FunctionCall(name, arguments, sent_id or None), thought_signature=signature)
 
     def _stored_signature(self, call: Call) -> str | None:
         stored = self._context.stored
@@ -248,7 +190,7 @@ class _Writer:
         text = call.arguments
         if not text.strip():
             return Raw(b"{}")
-        if _kind(text) == "object":
+        if json_kind(text) == "object":
             return Raw(text.encode())
         if self._notes.strict:
             path = call.arguments_at
@@ -261,12 +203,12 @@ class _Writer:
         responses: list[Part] = []
         beside: list[Part] = []
         for call, part, result in zip(turn.calls, calls, results, strict=True):
-            name = part.function_call.name if part.function_call is not None else ""
+            sent = part.function_call or FunctionCall()
             if result is None:
                 self._notes.add(call.at)
-                response = FunctionResponse(name, _NO_RESULT, call.id or None)
+                response = FunctionResponse(sent.name, _NO_RESULT, sent.id)
             else:
-                response = self._response(result, name, call.id or None, beside)
+                response = self._response(result, sent.name, sent.id, beside)
             responses.append(Part(function_response=response))
         first = (results[0] or next(filter(None, results), turn)).at
         self._append(Content(responses, "user"), first)
@@ -299,36 +241,3 @@ class _Writer:
             return False
         media = part.inline_data or part.file_data
         return media is not None and (media.mime_type or "image/png") in _RESPONSE_MEDIA
-
-
-def response_of(text: str) -> Raw:
-    """Return a tool's text as the object that Gemini wants: an object as it is, anything else under `output`."""
-    kind = _kind(text)
-    if kind == "object":
-        return Raw(text.encode())
-    if kind == "text":
-        return Raw(b'{"output":' + msgspec.json.encode(text) + b"}")
-    return Raw(b'{"output":' + text.encode() + b"}")
-
-
-_check_json = msgspec.json.Decoder(Raw).decode
-"""Checks a JSON text without making its values, of which there may be millions. It takes numbers such as 1e999."""
-_LONG_TEXT = 2**16
-"""Characters of a JSON text whose values are not made to check it."""
-
-
-def _kind(text: str) -> Literal["object", "other", "text"]:
-    """Return whether a text is a JSON object, another JSON value, or no JSON.
-
-    JSON that is nested deeper than Google's parser takes, has too many values or a long number, counts as text.
-    """
-    try:
-        data = bytes(_check_json(text))
-        json_shape.check(data)
-        if json_shape.has_long_number(data):
-            return "text"
-        if len(text) < _LONG_TEXT:
-            msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError, BadRequest):
-        return "text"
-    return "object" if data.startswith(b"{") else "other"

@@ -45,7 +45,7 @@ def has_long_number(data: bytes, allowed: int = 0) -> bool:
     most = allowed // LONG_NUMBER
     if data[::_STRIDE].translate(_AS_ZEROS).count(_SAMPLED_NUMBER) <= most:
         return False
-    return _without_strings(data).translate(_AS_ZEROS).count(_NUMBER) > most
+    return without_strings(data).translate(_AS_ZEROS).count(_NUMBER) > most
 
 
 def _check_values(data: bytes) -> None:
@@ -56,7 +56,7 @@ def _check_values(data: bytes) -> None:
         return
     # Each step is exact enough to decide most bodies, and cheaper than the next one.
     strings = data.count(b'"') // 2
-    bare = _without_strings(data) if strings < _FEW_STRINGS < len(data) else data
+    bare = without_strings(data) if strings < _FEW_STRINGS < len(data) else data
     opened = bare.count(b"{") + bare.count(b"[")
     marks = opened + bare.count(b",") + bare.count(b":")
     if strings > MOST_MARKS and strings - data.count(b'\\"') // 2 > MOST_MARKS:
@@ -64,7 +64,7 @@ def _check_values(data: bytes) -> None:
     if opened <= MOST_LEVELS and marks <= MOST_MARKS:
         return
     if bare is data:
-        bare = _without_strings(data)
+        bare = without_strings(data)
     if marks > MOST_MARKS and sum(bare.count(mark) for mark in (b"{", b"[", b",", b":")) > MOST_MARKS:
         raise _too_many()
     if _deeper_than(MOST_LEVELS, bare):
@@ -106,7 +106,7 @@ def _too_many() -> BadRequest:
     return BadRequest(f"The request body holds more than {MOST_MARKS} values.", code="invalid_json")
 
 
-def _without_strings(data: bytes) -> bytes:
+def without_strings(data: bytes) -> bytes:
     """Return the JSON without its strings, which begin and end with a quote that no backslash precedes."""
     if b"\\" in data:
         data = data.replace(b"\\\\", b"").replace(b'\\"', b"")

@@ -97,6 +97,8 @@ REMEDIES: tuple[Remedy, ...] = (
     _row("signature_invalid", r"(Unable to submit request because )?Thought.?signature is not valid"
          rf"|Invalid value at 'contents\[\d+\]\.parts\[\d+\]\.thought_signature'{change.TYPE}Base64 decoding failed",
          change.sign_anew, "contents", harmless=True, detail="thought_signature"),
+    _row("referenced_name", r"The referenced name ", change.results_as_text, "contents", harmless=True,
+         detail="function_response"),
     _row("prefill", r"Requests ending with a model turn are not supported", change.end_with_user, "contents",
          lasting="model", harmless=True),
     _row("forced_json", r"Forced function calling (\(\w+ mode\) )?with a response mime type", change.no_json, *_JSON),

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Callable
 
-from msgspec import structs
+import msgspec
+from msgspec import Raw, structs
 
 from gateway.errors import GatewayError
 from gateway.gemini import json_schema, openapi_schema, thought_signatures
@@ -89,6 +90,34 @@ def sign_anew(request: Request, _: GatewayError) -> Request | None:
         return structs.replace(part, thought_signature=None)
 
     return _with_parts(request, lambda parts: _signed([unsigned(part) for part in parts]))
+
+
+def results_as_text(request: Request, _: GatewayError) -> Request | None:
+    """Say each function's result as one text under `output`: Gemini takes a key in it for the name of a file."""
+
+    def as_text(part: Part) -> Part:
+        result = part.function_response
+        if result is None:
+            return part
+        text = _text_of_result(bytes(msgspec.json.encode(result.response)))
+        if text is None:
+            return part
+        response = Raw(msgspec.json.encode({"output": text.decode()}))
+        return structs.replace(part, function_response=structs.replace(result, response=response))
+
+    return _with_parts(request, lambda parts: [as_text(part) for part in parts])
+
+
+def _text_of_result(data: bytes) -> bytes | None:
+    """Return a function's result as a tool wrote it, or None when it is sent as a text already."""
+    fields = msgspec.json.decode(data, type=dict[str, Raw])
+    name, value = next(iter(fields.items()), ("", b""))
+    value = bytes(value)
+    if name not in ("output", "error") or len(data) != len(f'{{"{name}":}}') + len(value):
+        return data
+    if value.startswith(b'"'):
+        return None
+    return value if value.startswith(b"[") else data  # an array was put under `output`
 
 
 def end_with_user(request: Request, _: GatewayError) -> Request | None:

@@ -58,6 +58,11 @@ CASES: dict[str, Case] = {
         {"model": F25, "tools": [TOOL],
          "messages": called(extra_content={"google": {"thought_signature": "c2lnbmVk"}})},
         refused="c2lnbmVk"),
+    "referenced_name": Case(
+        "The referenced name `x` in function_response.response does not match to a display_name in the "
+        "function_response.parts.",
+        {"messages": [*called()[:2], {**called()[2], "content": '{"ref": "x"}'}], "tools": [TOOL]},
+        refused='{"ref":"x"}'),
     "prefill": Case(
         "Requests ending with a model turn are not supported.",
         {"messages": [USER, {"role": "assistant", "content": "It"}]}, required="Continue."),

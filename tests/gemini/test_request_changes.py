@@ -1,16 +1,20 @@
 """Changes of a request that avoid a refusal; tests/exchange/test_recovery.py has each of them."""
 
 import msgspec
+import pytest
+from msgspec import Raw
 
 from gateway.errors import BadRequest, Violation
 from gateway.gemini import request_changes as change
 from gateway.gemini.wire import (
     Content,
+    FunctionResponse,
     GenerateContentRequest,
     GenerationConfig,
     Part,
     SafetySetting,
     ThinkingConfig,
+    encode_json,
 )
 
 LEARNED = BadRequest("")
@@ -86,3 +90,34 @@ def test_of_thinking_only_what_is_refused_is_changed() -> None:
     assert change.low_for_minimal(thinking(budget), LEARNED) is None
     assert change.some_thinking(thinking(level), LEARNED) is None
     assert change.without_thinking("thinking_level")(thinking(budget), LEARNED) is None
+
+
+@pytest.mark.row("T1")
+@pytest.mark.parametrize(
+    ("response", "text"),
+    [
+        (b'{"a":"x"}', '{"a":"x"}'),
+        (b'{"output":[1, 2]}', "[1, 2]"),
+        (b'{"output":[1],"more":[2]}', '{"output":[1],"more":[2]}'),
+        (b'{"output":[1],"output":[2]}', '{"output":[1],"output":[2]}'),
+        (b'{"output":{"a":1}}', '{"output":{"a":1}}'),
+        (b"{}", "{}"),
+    ],
+)
+def test_t01_a_result_is_said_as_one_text(response: bytes, text: str) -> None:
+    part = Part(function_response=FunctionResponse("f", Raw(response), "c1"))
+
+    again = changed(change.results_as_text(GenerateContentRequest([Content([part], "user")]), LEARNED))
+
+    assert again.contents[0].parts is not None
+    result = again.contents[0].parts[0].function_response
+    assert result is not None
+    assert msgspec.json.decode(encode_json(result.response)) == {"output": text}
+
+
+@pytest.mark.row("T1")
+@pytest.mark.parametrize("response", [b'{"output":"x \\" y"}', b'{"error":"no result was provided"}'])
+def test_t01_a_result_that_is_a_text_stays(response: bytes) -> None:
+    part = Part(function_response=FunctionResponse("f", Raw(response)))
+
+    assert change.results_as_text(GenerateContentRequest([Content([part], "user")]), LEARNED) is None
