@@ -55,6 +55,8 @@ class FunctionTool(Struct, frozen=True, gc=False):
     strict: bool = False
     custom: bool = False
     """Its input is a text."""
+    origin: object = None
+    """What the surface needs to return a call of it in a form of its own."""
 
 
 class Choice(Struct, frozen=True, gc=False):
@@ -102,6 +104,8 @@ class ToolBox:
         self._sent: set[str] = set()
         self._numbers: dict[str, int] = {}
         """The last number given to a name that several of the client's names become."""
+        self.aliases: dict[str, str] = {}
+        """Other names for a function to the client's name of it."""
         self.built_ins: dict[str, dict[str, Any]] = {}
         self.built_ins_at = ""
         self.at = ""
@@ -128,6 +132,7 @@ class ToolBox:
         *,
         strict: bool = False,
         custom: bool = False,
+        origin: object = None,
     ) -> None:
         """Declare a function; `at` is its path, `schema_at` that of its parameters. Raises BadRequest for no name."""
         if not name:
@@ -137,11 +142,18 @@ class ToolBox:
             return
         sent = self._free_name(name)
         self._sent.add(sent)
-        self.functions[name] = FunctionTool(name, sent, description, schema, at, schema_at, strict, custom)
+        self.functions[name] = FunctionTool(
+            name, sent, description, schema, at, schema_at, strict, custom, origin
+        )
         self.at = self.at or at.partition("[")[0].partition(".")[0]
 
     def custom(
-        self, name: str, description: str | None, input_format: Mapping[str, Any] | None, at: str
+        self,
+        name: str,
+        description: str | None,
+        input_format: Mapping[str, Any] | None,
+        at: str,
+        origin: object = None,
     ) -> None:
         """Declare a custom tool: a function of one text. A grammar becomes a part of its description."""
         words = description or ""
@@ -150,7 +162,7 @@ class ToolBox:
             words += (
                 f"\nThe input must match this {grammar.get('syntax', '')} grammar:\n{grammar['definition']}"
             )
-        self.function(name, words or None, _TEXT_INPUT, at, at, custom=True)
+        self.function(name, words or None, _TEXT_INPUT, at, at, custom=True, origin=origin)
 
     def built_in(self, name: str, options: Mapping[str, Any], at: str) -> None:
         """Switch on one of Gemini's own tools; `name` is the field of Gemini's `Tool`."""
@@ -188,6 +200,8 @@ class ToolBox:
                 frozenset(tool.name for tool in functions if tool.custom),
                 self.legacy,
                 self.single,
+                {alias: self.functions[name].sent for alias, name in self.aliases.items()},
+                {tool.name: tool.origin for tool in functions if tool.origin is not None},
             ),
         )
 

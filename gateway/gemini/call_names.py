@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+_PREFIXES = ("", "default_api.", "default_api:")
+
 
 class CallRules(Struct, frozen=True):
     """Names and options that a request sets for the function calls of its answer."""
@@ -18,16 +20,23 @@ class CallRules(Struct, frozen=True):
     """The request used `functions`: the answer has one `function_call` instead of `tool_calls`."""
     single: bool = False
     """The request has `parallel_tool_calls: false`: only the first call is returned."""
+    aliases: Mapping[str, str] = {}
+    """Other names that models give to a declared function, such as its name without the namespace."""
+    origins: Mapping[str, object] = {}
+    """Client names to what the surface needs to return a call in a form of its own."""
 
     def own_name(self, name: str) -> str:
         """Return the client's name of a called function.
 
-        Models sometimes put `default_api.` or `default_api:` before a declared name (recorded traffic).
+        Models sometimes put `default_api.` or `default_api:` before a declared name (recorded traffic), or leave out
+        the namespace that is part of it (https://github.com/router-for-me/CLIProxyAPI/issues/4106).
         """
         if name not in self.declared:
-            for prefix in ("default_api.", "default_api:"):
-                if name.startswith(prefix) and name[len(prefix) :] in self.declared:
-                    name = name[len(prefix) :]
+            for prefix in _PREFIXES:
+                bare = name.removeprefix(prefix)
+                if bare in self.declared or bare in self.aliases:
+                    name = self.aliases.get(bare, bare) if bare not in self.declared else bare
+                    break
         return self.names.get(name, name)
 
 

@@ -15,6 +15,14 @@ from gateway.conversation.tools import Choice
 from gateway.errors import BadRequest, UnsupportedParameter
 from gateway.gemini.thought_signatures import split_id
 from gateway.gemini.wire import Part
+from gateway.plugins.responses.client_calls import (
+    KNOWN_CALLS,
+    KNOWN_OUTPUTS,
+    arguments_text,
+    known_arguments,
+    known_output,
+)
+from gateway.plugins.responses.client_tools import CLIENT_RUN, KNOWN, ClientTools, is_hosted_search
 from gateway.plugins.responses.signatures import unseal
 from gateway.plugins.responses.wire import (
     Item,
@@ -35,6 +43,9 @@ _TEXTS = ("input_text", "output_text", "text", "summary_text")
 _TEXT_TYPES = (*_TEXTS, "refusal")
 _PART_TYPES = (*_TEXT_TYPES, "input_image", "input_file", "input_audio")
 _CHOICES = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
+_NAMED = ("function", "custom", "namespace")
+"""Types of tools that a choice names."""
+_CHOSEN = (*_NAMED, *KNOWN)
 _INSTEAD = {
     "conversation": "Send the items of the conversation, or 'previous_response_id'.",
     "prompt": "Send the text of the prompt as 'instructions' or 'input'.",
@@ -52,8 +63,11 @@ def conversation(body: ResponseRequest, history: Sequence[Item], *, strict: bool
         if value is not None:
             raise UnsupportedParameter(f"Unsupported parameter: '{field}'. {_INSTEAD[field]}", param=field)
     builder = ConversationBuilder("input", strict=strict)
-    _say(builder, body, history)
-    _tools(builder, body)
+    tools = ClientTools(builder)
+    for i, tool in enumerate(body.tools or ()):
+        _tool(builder, tools, tool, f"tools[{i}]")
+    _say(builder, tools, body, history)
+    _choose_tools(builder, tools, body)
     _sample(builder, body)
     if body.reasoning is not None:
         _think(builder, body.reasoning)
@@ -66,8 +80,10 @@ def conversation(body: ResponseRequest, history: Sequence[Item], *, strict: bool
     return builder
 
 
-def _say(builder: ConversationBuilder, body: ResponseRequest, history: Sequence[Item]) -> None:
-    reader = _ItemReader(builder)
+def _say(
+    builder: ConversationBuilder, tools: ClientTools, body: ResponseRequest, history: Sequence[Item]
+) -> None:
+    reader = _ItemReader(builder, tools)
     if isinstance(body.instructions, str):
         builder.system(body.instructions, "instructions")
     else:
@@ -89,9 +105,12 @@ def _below(at: str, step: str) -> str:
 class _ItemReader:
     """Reads items one after another. A reasoning item's signature belongs to the call or message that follows."""
 
-    def __init__(self, builder: ConversationBuilder) -> None:
+    def __init__(self, builder: ConversationBuilder, tools: ClientTools) -> None:
         self._builder = builder
+        self._tools = tools
         self._signature: str | None = None
+        self._shell_calls: dict[str, str] = {}
+        """Ids of `local_shell_call` items to the ids of their calls."""
 
     def read(self, items: Sequence[Item], at: str) -> None:
         """Read a list of items; `at` is its path. Raises BadRequest."""
@@ -105,7 +124,21 @@ class _ItemReader:
             case "function_call" | "custom_tool_call":
                 self._call(item, at)
             case "function_call_output" | "custom_tool_call_output":
-                self._builder.result(item.call_id, _output(item.output, _below(at, ".output")), at)
+                name = self._tools.key(item.name, item.namespace) if item.name and not item.call_id else ""
+                output = _output(item.output, _below(at, ".output"))
+                self._builder.result(item.call_id, output, at, name=name)
+            case kind if kind in KNOWN_CALLS:
+                self._known_call(item, KNOWN_CALLS[kind], at)
+            case kind if kind in KNOWN_OUTPUTS:
+                text, failed = known_output(item)
+                call_id = item.call_id or self._shell_calls.get(item.id or "", item.id)
+                self._builder.result(call_id, text, at, error=failed)
+            case "additional_tools":
+                self._declare(item.tools, _below(at, ".tools"))
+            case "tool_search_output":
+                names = self._declare(item.tools, _below(at, ".tools"))
+                key = self._tools.known_key("tool_search")
+                self._builder.result(item.call_id, arguments_text({"tools": names}), at, name=key)
             case "reasoning":
                 self._signature = unseal(item.encrypted_content or "") or self._signature
             case "image_generation_call":
@@ -151,9 +184,31 @@ class _ItemReader:
             ).decode()  # the function it is upstream
             arguments_at = _below(at, ".input")
         else:
-            arguments, arguments_at = item.arguments or "", _below(at, ".arguments")
+            arguments, arguments_at = arguments_text(item.arguments), _below(at, ".arguments")
         signature = self._take_signature() or split_id(item.call_id or "")[1]
-        self._builder.call(item.call_id, item.name, arguments, signature, at, arguments_at)
+        name = self._tools.key(item.name, item.namespace)
+        self._builder.call(item.call_id, name, arguments, signature, at, arguments_at)
+
+    def _known_call(self, item: Item, tool: str, at: str) -> None:
+        """Say a call of one of the tools that OpenAI's models know."""
+        call_id = item.call_id or item.id
+        if tool == "local_shell" and item.id and call_id:
+            self._shell_calls[item.id] = call_id
+        signature = self._take_signature() or split_id(call_id or "")[1]
+        self._builder.call(call_id, self._tools.known_key(tool), known_arguments(item), signature, at, at)
+
+    def _declare(self, tools: object, at: str) -> list[str]:
+        """Declare the tools of an item, and return their names for Gemini. A tool of another shape is noted."""
+        names: list[str] = []
+        for i, value in enumerate(tools if isinstance(tools, list) else ()):
+            inside = _below(at, f"[{i}]")
+            try:
+                tool = msgspec.convert(value, ResponseTool)
+            except msgspec.ValidationError:
+                self._builder.notes.drop(inside, "Expected a tool, as in 'tools'.")
+            else:
+                names += _tool(self._builder, self._tools, tool, inside)
+        return names
 
     def _image(self, item: Item, at: str) -> None:
         """Say an image of an earlier answer, if the client kept its bytes."""
@@ -243,37 +298,41 @@ def _texts(item: Item, at: str) -> list[Part]:
     return texts
 
 
-def _tools(builder: ConversationBuilder, body: ResponseRequest) -> None:
-    tools = builder.tools
-    for i, tool in enumerate(body.tools or ()):
-        _tool(builder, tool, f"tools[{i}]")
-    usable = bool(tools)
+def _choose_tools(builder: ConversationBuilder, tools: ClientTools, body: ResponseRequest) -> None:
+    usable = bool(builder.declared)
     if body.web_search_options is not None:
         _search(builder, body.web_search_options)
-    tools.single = body.parallel_tool_calls is False
+    if body.parallel_tool_calls is False:
+        builder.tools.single = True
     if body.tool_choice is not None and (usable or body.tool_choice == "required"):
-        _choose(builder, body.tool_choice)
+        _choose(builder, tools, body.tool_choice)
 
 
-def _tool(builder: ConversationBuilder, tool: ResponseTool, at: str) -> None:
-    """Declare a tool. A hosted tool that Gemini does not have is noted."""
-    name = tool.name or ""
+def _tool(
+    builder: ConversationBuilder,
+    tools: ClientTools,
+    tool: ResponseTool,
+    at: str,
+    namespace: ResponseTool | None = None,
+) -> list[str]:
+    """Declare a tool, and return the functions that it becomes. A hosted tool that Gemini does not have is noted."""
     match tool.type:
-        case "function":
-            builder.tools.function(
-                name, tool.description, tool.parameters, at, f"{at}.parameters", strict=bool(tool.strict)
-            )
-        case "custom":
-            builder.tools.custom(name, tool.description, tool.format, at)
+        case "tool_search" if is_hosted_search(tool):  # all tools are declared at once
+            builder.notes.add_type(at, tool.type)
+        case kind if kind in CLIENT_RUN:
+            return [tools.declare(tool, at, _below(at, ".parameters"), namespace)]
         case "namespace":  # Codex groups the tools of one MCP server
+            names: list[str] = []
             for i, inner in enumerate(tool.tools or ()):
-                _tool(builder, inner, f"{at}.tools[{i}]")
+                names += _tool(builder, tools, inner, _below(at, f".tools[{i}]"), tool)
+            return names
         case "code_interpreter":
             builder.tools.built_in("code_execution", {}, at)
         case kind if kind.startswith("web_search"):  # also web_search_preview, and both with a date
             builder.tools.built_in("google_search", {}, at)
         case _:
             builder.notes.add_type(at, tool.type)
+    return []
 
 
 def _search(builder: ConversationBuilder, options: WebSearchOptions) -> None:
@@ -284,7 +343,7 @@ def _search(builder: ConversationBuilder, options: WebSearchOptions) -> None:
         builder.locate("web_search_options.user_location", where, place.timezone)
 
 
-def _choose(builder: ConversationBuilder, wanted: str | ResponseToolChoice) -> None:
+def _choose(builder: ConversationBuilder, tools: ClientTools, wanted: str | ResponseToolChoice) -> None:
     at = "tool_choice"
     if isinstance(wanted, str):
         mode = _CHOICES.get(wanted)
@@ -292,26 +351,33 @@ def _choose(builder: ConversationBuilder, wanted: str | ResponseToolChoice) -> N
             raise unsupported_value(wanted, ("none", "auto", "required"), at)
         builder.choose(Choice(mode, at))  # type: ignore[arg-type]  # one of the modes, by the table
     elif wanted.type == "allowed_tools":
-        _allow(builder, wanted)
-    elif wanted.type not in ("function", "custom"):
+        _allow(builder, tools, wanted)
+    elif wanted.type not in _CHOSEN:
         builder.notes.add(at)  # a hosted tool cannot be forced
-    elif not wanted.name:
+    elif not wanted.name and wanted.type in _NAMED:
         raise missing(f"{at}.name")
     else:
-        builder.choose(Choice("required", at, (wanted.name,)))
+        names = tools.chosen(wanted.type, wanted.name or "", wanted.namespace)
+        builder.choose(Choice("required", at, names))
 
 
-def _allow(builder: ConversationBuilder, wanted: ResponseToolChoice) -> None:
+def _allow(builder: ConversationBuilder, tools: ClientTools, wanted: ResponseToolChoice) -> None:
     mode = wanted.mode or "auto"
     if mode not in ("auto", "required"):
         raise unsupported_value(mode, ("auto", "required"), "tool_choice.mode")
     if not wanted.tools:
         raise missing("tool_choice.tools")
+    names: list[str] = []
     for i, tool in enumerate(wanted.tools):
-        if not tool.name:
-            raise missing(f"tool_choice.tools[{i}].name")
-    names = tuple(tool.name or "" for tool in wanted.tools)
-    builder.choose(Choice("allowed" if mode == "auto" else "required", "tool_choice", names))
+        at = f"tool_choice.tools[{i}]"
+        if tool.type is not None and tool.type not in _CHOSEN:
+            builder.notes.add_type(at, tool.type)  # a hosted tool may be used whenever it is declared
+        elif not tool.name and (tool.type is None or tool.type in _NAMED):
+            raise missing(f"{at}.name")
+        else:
+            names += tools.chosen(tool.type, tool.name or "", tool.namespace)
+    allowed = "none" if not names else "allowed" if mode == "auto" else "required"
+    builder.choose(Choice(allowed, "tool_choice", tuple(dict.fromkeys(names)) or None))  # type: ignore[arg-type]  # as above
 
 
 def _sample(builder: ConversationBuilder, body: ResponseRequest) -> None:

@@ -26,6 +26,7 @@ from gateway.gemini.events import (
 )
 from gateway.gemini.usage import TokenCounts
 from gateway.gemini.wire import LogprobsCandidate, LogprobsResult
+from gateway.plugins.responses.client_calls import call_item
 from gateway.plugins.responses.signatures import seal
 from gateway.plugins.responses.wire import ResponseRequest, ResponseTool, encode
 
@@ -200,19 +201,14 @@ class ResponseStream:
             sealed = seal(event.signature, event.id)
             self._opened(out, {"id": self._new_id("rs_"), "type": "reasoning", "summary": [],
                                "encrypted_content": sealed})  # fmt: skip
-        custom = event.name in self._options.rules.custom
-        key, kind = ("input", "custom_tool_call") if custom else ("arguments", "function_call")
-        value = _custom_input(event.arguments) if custom else event.arguments
-        item = self._opened(out, {
-            "id": self._new_id("ctc_" if custom else "fc_"), "type": kind, "call_id": event.id, "name": event.name,
-            key: "", "status": "in_progress",
-        })  # fmt: skip
+        call = call_item(event, self._options.rules)
+        item = self._opened(out, {"id": self._new_id(call.prefix), **call.begun, "status": "in_progress"})
         at = {"item_id": item["id"], "output_index": self._index}
-        event_name = "response.custom_tool_call_input" if custom else "response.function_call_arguments"
-        self._emit(out, f"{event_name}.delta", **at, delta=value)
-        item[key] = value
-        done = {key: value} if custom else {"name": event.name, key: value}
-        self._emit(out, f"{event_name}.done", **at, **done)
+        if not call.with_id:
+            del at["item_id"]
+        for kind, fields in call.steps:
+            self._emit(out, kind, **at, **fields)
+        item.update(call.complete)
         self._close(out)
 
     def _code(self, out: list[bytes], event: CodePart) -> None:
@@ -342,13 +338,6 @@ def _echoed(tool: ResponseTool) -> Object:
                 "parameters": tool.parameters, "strict": bool(tool.strict)}  # fmt: skip
     fields: Object = msgspec.to_builtins(tool)
     return fields
-
-
-def _custom_input(arguments: str) -> str:
-    """Return a custom tool's text: the one argument of the function that Gemini called."""
-    value = msgspec.json.decode(arguments)
-    text = value.get("input") if isinstance(value, dict) else None
-    return text if isinstance(text, str) else arguments
 
 
 def _queries(metadata: msgspec.Raw) -> list[str]:

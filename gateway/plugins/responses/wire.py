@@ -17,10 +17,10 @@ class InputAudio(Struct, frozen=True, gc=False):
     format: str | None = None
 
 
-class ItemPart(Struct, frozen=True, gc=False):
-    """One part of the content of a message or of a result."""
+class ItemPart(Struct, frozen=True, omit_defaults=True, gc=False):
+    """One part of the content of a message or of a result; the output of a shell command has no type."""
 
-    type: str
+    type: str = ""
     text: str | None = None
     refusal: str | None = None
     image_url: str | None = None
@@ -30,6 +30,9 @@ class ItemPart(Struct, frozen=True, gc=False):
     file_url: str | None = None
     filename: str | None = None
     input_audio: InputAudio | None = None
+    stdout: str | None = None
+    stderr: str | None = None
+    outcome: Json | None = None
 
 
 class Item(Struct, frozen=True, gc=False):
@@ -41,11 +44,18 @@ class Item(Struct, frozen=True, gc=False):
     id: str | None = None
     call_id: str | None = None
     name: str | None = None
-    arguments: str | None = None
+    namespace: str | None = None
+    arguments: Any = None
+    """A JSON text; an object in a `tool_search_call`."""
     input: str | None = None
     output: str | list[ItemPart] | Json | None = None
     encrypted_content: str | None = None
     result: str | None = None
+    action: Any = None
+    operation: Any = None
+    status: Any = None
+    tools: Any = None
+    """Tools that are declared from this item on."""
 
 
 class Reasoning(Struct, frozen=True, gc=False):
@@ -68,7 +78,10 @@ class TextOptions(Struct, frozen=True, gc=False):
 
 
 class ResponseTool(Struct, frozen=True, omit_defaults=True, gc=False):
-    """A tool with its fields beside `type`; a `namespace` holds further tools."""
+    """A tool with its fields beside `type`; a `namespace` holds further tools.
+
+    The types are those of openai-python's `types/responses/tool.py`.
+    """
 
     type: str
     name: str | None = None
@@ -78,16 +91,21 @@ class ResponseTool(Struct, frozen=True, omit_defaults=True, gc=False):
     format: Json | None = None
     tools: list["ResponseTool"] | None = None
     user_location: Json | None = None
+    defer_loading: bool | None = None
+    execution: str | None = None
+    environment: Json | None = None
 
 
 class ToolRef(Struct, frozen=True, omit_defaults=True, gc=False):
     type: str | None = None
     name: str | None = None
+    namespace: str | None = None
 
 
 class ResponseToolChoice(Struct, frozen=True, omit_defaults=True, gc=False):
     type: str | None = None
     name: str | None = None
+    namespace: str | None = None
     mode: str | None = None
     tools: list[ToolRef] | None = None
 

@@ -163,7 +163,7 @@ def test_notes_of_unusable_items_and_tools_do_not_refuse_a_strict_request() -> N
         "tools": [{"type": "mcp"}],
     }
 
-    assert translation(request, strict=True).notes == ["input[1].type=mcp_call", "tools[0].type=mcp"]
+    assert translation(request, strict=True).notes == ["tools[0].type=mcp", "input[1].type=mcp_call"]
 
 
 def test_objects_that_openai_keeps_are_refused_in_lenient_mode_too() -> None:
