@@ -56,7 +56,7 @@ class FunctionTool(Struct, frozen=True, gc=False):
     custom: bool = False
     """Its input is a text."""
     origin: object = None
-    """What the surface needs to return a call of it in a form of its own."""
+    """The surface's own form of the tool, in which a call of it is returned."""
 
 
 class Choice(Struct, frozen=True, gc=False):

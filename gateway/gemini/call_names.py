@@ -23,7 +23,7 @@ class CallRules(Struct, frozen=True):
     aliases: Mapping[str, str] = {}
     """Other names that models give to a declared function, such as its name without the namespace."""
     origins: Mapping[str, object] = {}
-    """Client names to what the surface needs to return a call in a form of its own."""
+    """Client names to the surface's own form of the tool, where it has one."""
 
     def own_name(self, name: str) -> str:
         """Return the client's name of a called function.

@@ -20,7 +20,7 @@ _DEFAULT_NAMESPACE = "functions"
 """The namespace that Codex gives to a tool outside any
 (https://github.com/jundot/omlx/issues/3371: `ToolName::with_default_namespace`)."""
 _SEPARATORS = ("__", ".", ":", "/", "")
-"""How models and clients write a namespace and a name as one."""
+"""Separators with which models and clients write a namespace and a name as one."""
 _TEXT = {"type": "string"}
 _TEXTS = {"type": "array", "items": _TEXT}
 

@@ -24,7 +24,8 @@ RESPONSES: dict[str, Policy] = {
     "reasoning": Policy("clamped", "`effort` as in chat; a `summary` asks for thought summaries"),
     "text": _mapped("`format` as in chat; the verbosity has no counterpart"),
     "tools": _mapped(
-        "functions, custom tools, web search, code interpreter; others are left out with a note"
+        "functions, custom tools, namespaces, client-run tools, web search, code interpreter; others are left out "
+        "with a note"
     ),
     "tool_choice": _mapped("as in chat; hosted tools cannot be forced"),
     "parallel_tool_calls": Policy("emulated", "false keeps the first call of an answer"),
