@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from gateway.conversation.generation import OutputFormat, Sampling
 from gateway.conversation.google_options import NOTHING, GoogleOptions
 from gateway.conversation.modalities import ModalityRequest
-from gateway.conversation.notes import Notes
+from gateway.conversation.notes import Notes, is_below
 from gateway.conversation.pairing import Call, Item, Result, Turn
 from gateway.conversation.parts import AnyPart, Attachment
 from gateway.conversation.reasoning import ReasoningRequest, checked
@@ -117,6 +117,17 @@ class ConversationBuilder:
         self._step = None
         self.has_results = True
         self.items.append(Result(split_id(call_id or "")[0], name, said, at, error))
+
+    def forget(self, at: str) -> None:
+        """Forget what was recorded last of a message or item, so that it can be recorded anew."""
+        self._step = None
+        while self.items and is_below(self.items[-1].at, at):
+            self.items.pop()
+        while self.attachments and is_below(self.attachments[-1].at, at):
+            self.attachments.pop()
+        while self.calls and is_below(self.calls[-1].at, at):
+            self.calls.pop()
+        self.notes.forget(at)
 
     def choose(self, choice: Choice) -> None:
         """Record which tools the model may or must call."""

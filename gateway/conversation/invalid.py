@@ -31,17 +31,21 @@ _KINDS = {
 """msgspec's names of JSON types, and OpenAI's."""
 
 
-def missing(param: str) -> BadRequest:
+class UnknownShape(BadRequest):
+    """A value of another shape than the surface's. Another vendor's dialect may have it: see `foreign`."""
+
+
+def missing(param: str) -> UnknownShape:
     """Return the error for a required parameter that is not there."""
-    return BadRequest(
+    return UnknownShape(
         f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter"
     )
 
 
-def unsupported_value(value: str, supported: Iterable[str], param: str) -> BadRequest:
+def unsupported_value(value: str, supported: Iterable[str], param: str) -> UnknownShape:
     """Return the error for a value that is none of the supported ones."""
     known = ", ".join(f"'{name}'" for name in supported)
-    return BadRequest(
+    return UnknownShape(
         f"Invalid value: '{scrub(value[:_LONGEST_SEARCHED])[:_LONGEST]}'. Supported values are: {known}.",
         param=param,
         code="invalid_value",
@@ -75,6 +79,13 @@ def place_of(error: msgspec.ValidationError) -> tuple[str, str]:
     if place is None:
         return message, ""
     return message[: place.start()], place[2].lstrip(".")
+
+
+def mismatch(error: msgspec.ValidationError, at: str) -> UnknownShape:
+    """Return the error for a value at a path that its type does not fit."""
+    message, place = place_of(error)
+    inner = undecodable(message, at + ("." if place and not place.startswith("[") else "") + place)
+    return UnknownShape(inner.message, param=inner.param, code=inner.code)
 
 
 def undecodable(message: str, param: str) -> BadRequest:

@@ -49,6 +49,11 @@ class Notes:
             printable(name) if len(self._paths) < _MOST_SEARCHED else name[:_LONGEST_NAME] or "?"
         )
 
+    def forget(self, at: str) -> None:
+        """Forget the last notes of what is at a path or in it."""
+        while self._paths and is_below(self._paths[-1], at):
+            self._paths.pop()
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._paths)
 
@@ -92,6 +97,11 @@ def brief(paths: Sequence[str]) -> list[str]:
 def kind(path: str) -> str:
     """Return a path without its indexes: `messages[3].tool_calls[0]` and `messages.3` name kinds of fields."""
     return _INDEX.sub("", path)
+
+
+def is_below(path: str, at: str) -> bool:
+    """Return whether a path is another, or names something in it."""
+    return path.startswith(at) and path[len(at) : len(at) + 1] in ("", ".", "[")
 
 
 def printable(name: str) -> str:

@@ -13,6 +13,7 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 from msgspec import Struct, structs
 
+from gateway.conversation.invalid import UnknownShape
 from gateway.errors import BadRequest
 from gateway.gemini.wire import Blob, FileData, MediaResolution, Part
 
@@ -176,10 +177,19 @@ def base64_file(data: str, mime_type: str, at: str) -> Part:
 
 def file_id(identifier: str, at: str, mime_type: str | None) -> AnyPart:
     """Return the part for an uploaded file: `files/abc`, `file-abc`, or an address."""
+    part = uploaded(identifier, mime_type)
+    if part is None and ":" not in identifier[:8]:
+        raise UnknownShape(
+            f"Invalid file: expected the name of a file that Google keeps, such as 'files/abc-123', at '{at}'.",
+            param=at,
+        )
+    return part or at_url(identifier, at, mime_type)
+
+
+def uploaded(identifier: str, mime_type: str | None) -> Part | None:
+    """Return the part for a file that Google may keep, `files/abc` or `file-abc`; None for another vendor's id."""
     name = _FILE_NAME.fullmatch(identifier)
-    if name:
-        return Part(file_data=FileData(_FILES_API + name[1], mime_type))
-    return at_url(identifier, at, mime_type)
+    return Part(file_data=FileData(_FILES_API + name[1], mime_type)) if name else None
 
 
 def with_video_metadata(part: AnyPart, metadata: Mapping[str, object]) -> AnyPart:
@@ -211,6 +221,11 @@ def camel(name: str) -> str:
     """Return a snake_case name in camelCase; camelCase stays."""
     head, *rest = name.split("_")
     return head + "".join(word[:1].upper() + word[1:] for word in rest)
+
+
+def type_of(extension: str) -> str:
+    """Return the MIME type of a file name's extension, or ""."""
+    return _EXTENSIONS.get(extension.lower(), "")
 
 
 def _named_type(filename: str | None) -> str:

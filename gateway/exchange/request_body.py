@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Raw
 
+from gateway.conversation.foreign.originals import NO_PLACEHOLDERS, Placeholders, fitted
 from gateway.conversation.invalid import not_json, place_of, undecodable
 from gateway.errors import BadRequest, TooLarge
 from gateway.exchange.context import CONTEXT
@@ -49,10 +50,20 @@ class Body(msgspec.Struct, frozen=True):
         """True for a body so large that it is decoded and translated in a thread."""
         return len(self.data) > HEAVY
 
-    def decode(self, decoder: Callable[[bytes], T]) -> T:
-        """Return the decoded body. Raises BadRequest with the path of the first field that is wrong."""
+    def decode(self, decoder: Callable[[bytes], T], placeholders: Placeholders = NO_PLACEHOLDERS) -> T:
+        """Return the decoded body. Raises BadRequest with the path of the first field that is wrong.
+
+        What does not fit its type and has a placeholder is left for `conversation.foreign`.
+        """
         try:
             return decoder(self.data)
+        except msgspec.ValidationError as error:
+            if not placeholders:
+                raise undecodable(*place_of(error)) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise not_json(error) from None
+        try:
+            return decoder(fitted(self.fields, placeholders))
         except msgspec.ValidationError as error:
             raise undecodable(*place_of(error)) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

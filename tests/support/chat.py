@@ -8,7 +8,7 @@ from gateway.gemini.thought_signatures import SignatureKeys
 from gateway.gemini.wire import encode_request
 from gateway.plugins.chat.fields import CHAT
 from gateway.plugins.chat.request import conversation
-from gateway.plugins.chat.wire import decode_request
+from gateway.plugins.chat.wire import PLACEHOLDERS, decode_request
 from tests.support import goldens
 from tests.support.models import TABLE
 
@@ -20,7 +20,9 @@ def translation(
     text = json.dumps(request) if isinstance(request, dict) else request
     model = model or json.loads(text).get("model", "gemini-2.5-flash")
     context = TranslationContext(model, TABLE.of(model), keys=SignatureKeys("k"))
-    said = conversation(decode_request(text), strict=strict)
+    fields = goldens.fields_of(text)
+    body = goldens.decoded(text, decode_request, {} if strict else PLACEHOLDERS)
+    said = conversation(body, fields, strict=strict)
     return translate(goldens.reviewed(said, text, CHAT), context)
 
 

@@ -5,13 +5,14 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Raw, ValidationError
 
 from gateway.conversation.builder import ConversationBuilder
 from gateway.conversation.field_policy import Policy, review
+from gateway.conversation.foreign.originals import Placeholders, fitted
 from gateway.conversation.translation import Translation, TranslationContext, translate
 from gateway.errors import GatewayError
 from gateway.gemini.stream_translator import StreamTranslator
@@ -19,6 +20,8 @@ from gateway.gemini.thought_signatures import SignatureKeys
 from gateway.gemini.wire import encode_request
 from tests.support.models import TABLE
 from tests.support.paths import GOLDEN
+
+T = TypeVar("T")
 
 RULE = "\n-----\n"
 
@@ -52,11 +55,27 @@ def translated(conversation: ConversationBuilder, model: str) -> Translation:
     return translate(conversation, TranslationContext(model, TABLE.of(model), keys=SignatureKeys("k")))
 
 
+def fields_of(request: str | bytes) -> dict[str, Raw]:
+    """Return the fields of a body, undecoded."""
+    return msgspec.json.decode(request, type=dict[str, Raw])
+
+
+def decoded(request: str | bytes, decoder: Callable[[bytes], T], placeholders: Placeholders) -> T:
+    """Return a body as a route decodes it. Raises ValidationError."""
+    data = request.encode() if isinstance(request, str) else request
+    try:
+        return decoder(data)
+    except ValidationError:
+        if not placeholders:
+            raise
+        return decoder(fitted(fields_of(data), placeholders))
+
+
 def reviewed(
     conversation: ConversationBuilder, request: str | bytes, table: Mapping[str, Policy]
 ) -> ConversationBuilder:
     """Return the conversation with a note for each field of the request that is not honoured."""
-    review(msgspec.json.decode(request, type=dict[str, Raw]), table, conversation.notes)
+    review(fields_of(request), table, conversation.notes)
     return conversation
 
 

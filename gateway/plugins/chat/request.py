@@ -1,14 +1,20 @@
 """Chat completions, the request: walk OpenAI's messages and tell the conversation builder what they say."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
+from msgspec import Raw
 
 from gateway.conversation import parts
 from gateway.conversation.builder import ConversationBuilder
+from gateway.conversation.foreign import turns as foreign
+from gateway.conversation.foreign.originals import NO_FIELDS, Originals, value_of
+from gateway.conversation.foreign.tools import read_choice, read_tool
+from gateway.conversation.foreign.turns import ForeignTurns, bracketed
 from gateway.conversation.generation import OutputFormat, Sampling
 from gateway.conversation.google_options import google_options
-from gateway.conversation.invalid import missing, unsupported_value
+from gateway.conversation.invalid import UnknownShape, mismatch, missing, unsupported_value
 from gateway.conversation.modalities import ModalityRequest
 from gateway.conversation.parts import AnyPart
 from gateway.conversation.tools import BUILT_INS, Choice
@@ -39,13 +45,21 @@ _KEYED_BUILT_INS = ("google_search", "url_context", "code_execution", "google_ma
 _CHOICES = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
 
 
-def conversation(body: ChatRequest, *, strict: bool) -> ConversationBuilder:
-    """Return what a chat request says. Raises BadRequest with the path of what cannot be understood."""
+def conversation(
+    body: ChatRequest, fields: Mapping[str, Raw] = NO_FIELDS, *, strict: bool
+) -> ConversationBuilder:
+    """Return what a chat request says; `fields` are the body's, for what has another dialect's shape.
+
+    Raises BadRequest with the path of what cannot be understood.
+    """
     builder = ConversationBuilder("messages", strict=strict)
-    for i, message in enumerate(body.messages):
-        _message(builder, message, f"messages[{i}]")
+    if "system" in fields or body.messages is None:
+        foreign.instructions(builder, fields, DIALECT)
+    if body.messages is None:
+        foreign.turns_elsewhere(builder, fields, ("input", "contents"), DIALECT)
+    _messages(builder, body.messages or (), fields)
     if body.tools or body.functions or body.tool_choice or body.function_call or body.web_search_options:
-        _tools(builder, body)
+        _tools(builder, body, fields)
     builder.sample(
         Sampling(
             temperature=body.temperature,
@@ -86,6 +100,16 @@ def conversation(body: ChatRequest, *, strict: bool) -> ConversationBuilder:
 
 _LIMIT: Mapping[str, str] = {"max_output_tokens": "max_completion_tokens"}
 _OLD_LIMIT: Mapping[str, str] = {"max_output_tokens": "max_tokens"}
+
+
+def _messages(builder: ConversationBuilder, messages: Sequence[Message], fields: Mapping[str, Raw]) -> None:
+    others = ForeignTurns(builder, fields.get("messages"), DIALECT)
+    for i, message in enumerate(messages):
+        at = f"messages[{i}]"
+        try:
+            _message(builder, message, at)
+        except UnknownShape as error:
+            others.instead(i, at, error)
 
 
 def _message(builder: ConversationBuilder, message: Message, at: str) -> None:
@@ -172,7 +196,7 @@ def _file(file: FileInput | None, at: str) -> AnyPart:
     if file.file_data:
         return parts.file_data(file.file_data, f"{at}.file_data", mime_type, file.filename)
     if not file.file_id:
-        raise BadRequest(
+        raise UnknownShape(
             f"Missing required parameter: '{at}.file_data' or '{at}.file_id'.",
             param=at,
             code="missing_required_parameter",
@@ -189,12 +213,38 @@ def _texts_only(message: Message, at: str) -> list[Part]:
     for i, part in enumerate(content):
         text = _text(part, f"{at}.content[{i}]")
         if text is None:
-            raise BadRequest(
+            raise UnknownShape(
                 f"Invalid value: '{part.type[:40]}'. A {message.role} message takes text only.",
                 param=f"{at}.content[{i}].type",
             )
         texts.append(Part(text=text))
     return texts
+
+
+def _native_part(value: Mapping[str, Any], at: str) -> list[AnyPart]:
+    """Return a part of chat's own inside a foreign message. Raises UnknownShape."""
+    try:
+        return [_part(msgspec.convert(value, ContentPart), at)]
+    except msgspec.ValidationError as error:
+        raise mismatch(error, at) from None
+
+
+def _native_calls(builder: ConversationBuilder, value: Mapping[str, Any], at: str) -> bool:
+    """Tell the calls of a foreign message, where they are in chat's own shape."""
+    fields = {name: value[name] for name in _CALL_FIELDS if name in value}
+    try:
+        message = msgspec.convert({"role": "assistant", **fields}, Message)
+    except msgspec.ValidationError:
+        return False
+    _calls(builder, message, at)
+    return True
+
+
+_CALL_FIELDS = (
+    "tool_calls", "function_call", "extra_content", "provider_specific_fields", "reasoning_details"
+)  # fmt: skip
+DIALECT = foreign.Dialect(Message, _native_part, (*_PART_TYPES, *_TEXTS, "refusal"), _native_calls)
+"""Chat's own shapes, as the readers of other dialects need them."""
 
 
 def _assistant(builder: ConversationBuilder, message: Message, at: str) -> None:
@@ -210,6 +260,11 @@ def _assistant(builder: ConversationBuilder, message: Message, at: str) -> None:
             part = parts.earlier_image(image.image_url.url, f"{at}.images[{i}].image_url.url")
             said += [part] if part is not None else []
     builder.turn("model", said, at)
+    _calls(builder, message, at)
+
+
+def _calls(builder: ConversationBuilder, message: Message, at: str) -> None:
+    """Tell the calls of an earlier answer."""
     if message.tool_calls:
         signed = CallSignatures(message)
         for i, call in enumerate(message.tool_calls):
@@ -228,7 +283,7 @@ def _answer_texts(message: Message, at: str) -> list[Part]:
     for i, part in enumerate(content):
         text = _text(part, f"{at}.content[{i}]")
         if text is None and part.type not in _THOUGHTS:
-            raise BadRequest(
+            raise UnknownShape(
                 f"Invalid value: '{part.type[:40]}'. An assistant message takes text only.",
                 param=f"{at}.content[{i}].type",
             )
@@ -271,10 +326,14 @@ def _arguments_text(arguments: object) -> str:
     return msgspec.json.encode(arguments or {}).decode()
 
 
-def _tools(builder: ConversationBuilder, body: ChatRequest) -> None:
-    tools = builder.tools
+def _tools(builder: ConversationBuilder, body: ChatRequest, fields: Mapping[str, Raw]) -> None:
+    tools, originals = builder.tools, Originals(fields.get("tools"))
     for i, tool in enumerate(body.tools or ()):
-        _tool(builder, tool, f"tools[{i}]")
+        at = f"tools[{i}]"
+        try:
+            _tool(builder, tool, at)
+        except UnknownShape as error:
+            read_tool(builder, originals[i], at, bracketed, error)
     for i, function in enumerate(body.functions or ()):
         _function(builder, function, f"functions[{i}]")
     if body.web_search_options is not None:
@@ -287,7 +346,10 @@ def _tools(builder: ConversationBuilder, body: ChatRequest) -> None:
     tools.legacy = body.tools is None and body.functions is not None
     tools.single = body.parallel_tool_calls is False
     if body.tool_choice is not None:
-        _choose(builder, body.tool_choice, "tool_choice")
+        try:
+            _choose(builder, body.tool_choice, "tool_choice")
+        except UnknownShape as error:
+            read_choice(builder, value_of(fields.get("tool_choice")), "tool_choice", error)
     elif body.function_call is not None:
         call = body.function_call
         choice = call if isinstance(call, str) else ToolChoice(type="function", function=call)

@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 
 from gateway.conversation.builder import ConversationBuilder
 from gateway.conversation.field_policy import FieldPolicies, review
+from gateway.conversation.foreign.originals import NO_PLACEHOLDERS
 from gateway.errors import BadRequest, UpstreamError
 from gateway.exchange.context import RequestContext, dry_context
 from gateway.exchange.delivery import answer_headers
@@ -24,7 +25,7 @@ from gateway.plugins.chat.answer_wire import encode
 from gateway.plugins.chat.fields import CHAT
 from gateway.plugins.chat.request import conversation
 from gateway.plugins.chat.response import AnswerOptions, ChatStream, Envelope, completion
-from gateway.plugins.chat.wire import ChatRequest, decode_request
+from gateway.plugins.chat.wire import PLACEHOLDERS, ChatRequest, decode_request
 from gateway.policy.access import Client
 
 SUFFIX = "/chat/completions"
@@ -92,8 +93,9 @@ class Chat(Plugin):
 
     def _read(self, data: Body) -> tuple[ChatRequest, ConversationBuilder]:
         """Return a body, and what it says. Raises BadRequest with the path of what is wrong."""
-        body = data.decode(decode_request)
-        recorded = conversation(body, strict=self.services.strict)
+        strict = self.services.strict
+        body = data.decode(decode_request, NO_PLACEHOLDERS if strict else PLACEHOLDERS)
+        recorded = conversation(body, data.fields, strict=strict)
         review(data.fields, CHAT, recorded.notes)
         return body, recorded
 

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from gateway.conversation.foreign.originals import Placeholders, placeholder
+
 Json = dict[str, Any]
 PositiveInt = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
@@ -238,7 +240,7 @@ class ExtraBody(Struct, gc=False):
 
 
 class ChatRequest(Struct, gc=False):
-    messages: Annotated[list[Message], Meta(min_length=1)]
+    messages: Annotated[list[Message], Meta(min_length=1)] | None = None
     model: str | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -276,3 +278,10 @@ class ChatRequest(Struct, gc=False):
 
 
 decode_request = msgspec.json.Decoder(ChatRequest).decode
+
+PLACEHOLDERS: Placeholders = {
+    "messages": placeholder(Message, b'{"role":""}'),
+    "tools": placeholder(Tool, b'{"type":""}'),
+    "tool_choice": placeholder(str | ToolChoice | None, b'""', whole=True),
+}
+"""Stand-ins for values of another dialect's shape."""

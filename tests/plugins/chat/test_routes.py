@@ -128,7 +128,7 @@ async def test_images_and_sound_arrive(http: aiohttp.ClientSession, gateway: str
 @pytest.mark.parametrize(
     ("body", "param", "code"),
     [
-        ({**HELLO, "messages": [{"role": "user", "content": [{"type": "hologram"}]}]}, "messages[0].content[0].type", "invalid_value"),
+        ({**HELLO, "messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages[0].content[0].text", "missing_required_parameter"),
         ({**HELLO, "messages": [{"role": 5, "content": "x"}]}, "messages[0].role", "invalid_type"),
         ({**HELLO, "messages": [{"content": "x"}]}, "messages[0].role", "missing_required_parameter"),
         ({"model": "gemini-2.5-flash"}, "messages", "missing_required_parameter"),
