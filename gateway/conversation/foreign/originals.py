@@ -37,7 +37,7 @@ class Originals:
 
 
 class Placeholder(Struct, frozen=True):
-    """How to pass over values that a field's type does not fit."""
+    """The stand-in for values that do not fit a field's type."""
 
     decode: Callable[[bytes], object]
     """Decodes one element, or the whole field. Raises msgspec.ValidationError."""

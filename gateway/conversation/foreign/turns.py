@@ -83,7 +83,7 @@ class ForeignTurns:
             raise error
         if (
             self._step(at, 0) != at
-        ):  # stored items share one path, and nothing is recorded of them before they fail
+        ):  # stored items have no paths of their own: nothing is recorded before they fail
             self._builder.forget(at)
         value = self._originals[i]
         try:
