@@ -15,8 +15,8 @@ from gateway.conversation.foreign.turns import (
     instructions,
     turns_elsewhere,
 )
-from gateway.conversation.pairing import Result, Turn
 from gateway.conversation.invalid import UnknownShape
+from gateway.conversation.pairing import Result, Turn
 from gateway.errors import BadRequest, UnsupportedParameter
 from gateway.gemini.wire import Part
 
