@@ -4,12 +4,13 @@ Gemini's segments are byte offsets of the UTF-8 text (https://ai.google.dev/api/
 here count code points, as OpenAI's `url_citation` does.
 """
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, islice
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 
 from gateway.gemini.wire import (
     CitationMetadata,
@@ -123,6 +124,44 @@ class Citations:
         self._citations[citation] = None
 
 
+def source_urls(metadata: GroundingMetadata) -> list[str]:
+    """Return the different URLs of the sources, as many as citations may name."""
+    urls: dict[str, None] = {}
+    size = 0
+    for chunk in metadata.grounding_chunks or ():
+        source = _source(chunk)
+        if source is None or source[0] in urls:
+            continue
+        size += len(source[0])
+        if len(urls) == _MOST_CITATIONS or size > _MOST_NAMED:
+            break
+        urls[source[0]] = None
+    return list(urls)
+
+
+def of_texts(citations: Iterable[Citation], ends: Sequence[int]) -> list[list[Citation]]:
+    """Return the citations of each text of an answer that has several, with offsets in that text.
+
+    `ends` are the code points of all texts to the end of each. A citation of several texts is given to each of them,
+    and one of no text in particular to the last.
+    """
+    texts: list[list[Citation]] = [[] for _ in ends]
+    for cited in citations if texts else ():
+        if cited.end <= cited.start:
+            texts[-1].append(structs.replace(cited, start=0, end=0))
+            continue
+        i = min(bisect_right(ends, cited.start), len(ends) - 1)
+        while i < len(ends):
+            begin = ends[i - 1] if i else 0
+            if begin >= cited.end:
+                break
+            start, end = max(cited.start, begin) - begin, min(cited.end, ends[i]) - begin
+            if end > start:
+                texts[i].append(structs.replace(cited, start=start, end=end))
+            i += 1
+    return texts
+
+
 def of_grounding(
     metadata: GroundingMetadata, offsets: "Offsets", most: int = _MOST_CITATIONS
 ) -> list[Citation]:
@@ -209,3 +248,14 @@ class Offsets:
 def _begun(data: bytes) -> int:
     """Return the characters that begin in a piece of UTF-8."""
     return len(data.translate(None, _CONTINUATION))
+
+
+def is_of_domain(citation: Citation, domains: Iterable[str]) -> bool:
+    """Return whether a cited page belongs to one of the domains, or to a subdomain.
+
+    Google's URLs lead over a page of its own, and their title is the page's domain.
+    """
+    hosts = {_host(citation.url).lower(), citation.title.strip().lower()}
+    return any(
+        host == domain or host.endswith(f".{domain}") for host in hosts for domain in map(str.lower, domains)
+    )

@@ -57,10 +57,10 @@ class Answer:
     """The answer to one request. Its ids are numbers, and its times are fixed."""
 
     def __init__(self, request: Request) -> None:
-        body, numbers = body_of(request), count()
+        body, numbers, calls = body_of(request), count(), count()
         rules = translation(request).rules
         encrypted = "reasoning.encrypted_content" in (body.include or ())
-        self.reader = TurnReader(lambda: f"call_{next(numbers)}", rules)
+        self.reader = TurnReader(lambda: f"call_{next(calls)}", rules)
         self.encoder = ResponseStream(
             new_response("resp_x", body, body.model or "asked", CREATED),
             ResponseOptions(rules, encrypted),

@@ -4,13 +4,13 @@ The events are those of https://platform.openai.com/docs/api-reference/responses
 state of the same encoder, so the two cannot differ.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from gateway.errors import GatewayError, RateLimited, scrub
+from gateway.errors import GatewayError, scrub
 from gateway.gemini.call_names import CallRules
 from gateway.gemini.events import (
     Citations,
@@ -18,24 +18,25 @@ from gateway.gemini.events import (
     Event,
     Finished,
     MediaPart,
+    ServerTool,
     TextDelta,
     ThoughtDelta,
     ToolCall,
     TurnEnded,
     TurnStarted,
 )
+from gateway.gemini.grounding import Citation, is_of_domain, of_texts
 from gateway.gemini.usage import TokenCounts
-from gateway.gemini.wire import LogprobsCandidate, LogprobsResult
+from gateway.plugins.responses import hosted_items
 from gateway.plugins.responses.client_calls import call_item
+from gateway.plugins.responses.endings import ending
+from gateway.plugins.responses.logprobs import token_logprobs
 from gateway.plugins.responses.signatures import seal
 from gateway.plugins.responses.wire import ResponseRequest, ResponseTool, encode
 
 Object = dict[str, Any]
-_INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 _TIERS = {"standard": "default", "flex": "flex", "priority": "priority"}
 """Gemini's service tiers to OpenAI's."""
-_NO_PROBABILITY = -9999.0
-"""The number that OpenAI gives for a token that was as good as impossible."""
 
 
 class ResponseOptions(Struct, frozen=True):
@@ -44,6 +45,10 @@ class ResponseOptions(Struct, frozen=True):
     rules: CallRules
     encrypted: bool = False
     """`include` has `reasoning.encrypted_content`: signatures are returned in reasoning items."""
+    grounded: bool = False
+    """A tool whose sources come with the end of the answer is on: a call after a text waits for them."""
+    domains: tuple[str, ...] = ()
+    """The only domains whose pages are cited; empty for all."""
 
 
 class ResponseStream:
@@ -69,6 +74,16 @@ class ResponseStream:
         self._begun = False
         self._open: Object | None = None
         self._texts: list[str] = []
+        self._length = 0
+        """Code points of all texts so far, which offsets of citations count."""
+        self._messages: list[tuple[int, Object]] = []
+        """Messages with the index of each."""
+        self._ends: list[int] = []
+        """Code points to the end of each message but the last."""
+        self._search: Object | None = None
+        """The last search that came as a part of the answer."""
+        self._held: list[ToolCall] = []
+        """Calls after a text that may still be cited."""
 
     def encode(self, events: list[Event]) -> bytes:
         """Return the frames of some events."""
@@ -79,15 +94,34 @@ class ResponseStream:
                     self.response["model"] = event.model
                 continue
             self._begin(out)
+            if self._options.grounded and self._waits(event):
+                continue
+            if self._held and not isinstance(event, Citations):
+                self._release(out)
             self._event(out, event)
+            if self._held:
+                self._release(out)
         return b"".join(out)
+
+    def _waits(self, event: Event) -> bool:
+        """Keep a call after a text, so that the text ends with its citations: they come with the end of the answer."""
+        waits = isinstance(event, ToolCall) and (
+            bool(self._held) or (self._open is not None and self._open["type"] == "message")
+        )
+        if waits:
+            self._held.append(event)  # type: ignore[arg-type]  # a call, by the condition
+        return waits
+
+    def _release(self, out: list[bytes]) -> None:
+        held, self._held = self._held, []
+        for call in held:
+            self._call(out, call)
 
     def fail(self, error: GatewayError) -> bytes:
         """Return the frames of a failure; nothing follows them."""
         out: list[bytes] = []
         self._begin(out)
-        code = "rate_limit_exceeded" if isinstance(error, RateLimited) else "server_error"
-        self.response.update(status="failed", error={"code": code, "message": scrub(error.message)})
+        self.response.update(status="failed", error={"code": _code(error), "message": scrub(error.message)})
         self._emit(out, "response.failed", response=self.response)
         self._emit(out, "error", code=error.code, message=scrub(error.message), param=error.param)
         return b"".join(out)
@@ -120,6 +154,8 @@ class ResponseStream:
                 self._call(out, event)
             case CodePart():
                 self._code(out, event)
+            case ServerTool():
+                self._server_tool(out, event)
             case MediaPart():
                 self._media(out, event)
             case Citations():
@@ -160,13 +196,17 @@ class ResponseStream:
             at["summary_index"] = 0
             self._emit(out, "response.reasoning_summary_text.done", **at, text=text)
             self._emit(out, "response.reasoning_summary_part.done", **at, part=part)
-        if "status" in item:
+        elif item["type"] in hosted_items.PREFIXES:
+            self._emit(out, f"response.{item['type']}.completed", **at)
+        if item.get("status") == "in_progress":
             item["status"] = "completed"
         self._emit(out, "response.output_item.done", output_index=self._index, item=item)
 
     def _message(self, out: list[bytes]) -> Object:
         if self._open is not None and self._open["type"] == "message":
             return self._open
+        if self._messages:
+            self._ends.append(self._length)
         item = self._opened(out, {
             "id": self._new_id("msg_"), "type": "message", "role": "assistant", "status": "in_progress", "content": [],
         })  # fmt: skip
@@ -174,12 +214,14 @@ class ResponseStream:
         self._emit(out, "response.content_part.added", item_id=item["id"], output_index=self._index, content_index=0,
                    part=part)  # fmt: skip
         item["content"].append(part)
+        self._messages.append((self._index, item))
         return item
 
     def _text(self, out: list[bytes], event: TextDelta) -> None:
         item = self._message(out)
         self._texts.append(event.text)
-        tokens = _token_logprobs(event.logprobs) if event.logprobs is not None else []
+        self._length += len(event.text)
+        tokens = token_logprobs(event.logprobs) if event.logprobs is not None else []
         item["content"][0]["logprobs"] += tokens
         self._emit(out, "response.output_text.delta", item_id=item["id"], output_index=self._index, content_index=0,
                    delta=event.text, logprobs=tokens)  # fmt: skip
@@ -212,25 +254,50 @@ class ResponseStream:
         self._close(out)
 
     def _code(self, out: list[bytes], event: CodePart) -> None:
+        """Add code, or a result to the code that is open: Gemini may give several, and pictures after them."""
         if event.source is not None:
-            item = self._opened(out, {
-                "id": self._new_id("ci_"), "type": "code_interpreter_call", "status": "in_progress",
-                "container_id": "cntr_gemini", "code": event.source, "outputs": [],
-            })  # fmt: skip
+            item = self._opened(out, hosted_items.code(event))
             at = {"item_id": item["id"], "output_index": self._index}
             self._emit(out, "response.code_interpreter_call.in_progress", **at)
             self._emit(out, "response.code_interpreter_call_code.delta", **at, delta=event.source)
             self._emit(out, "response.code_interpreter_call_code.done", **at, code=event.source)
             self._emit(out, "response.code_interpreter_call.interpreting", **at)
-        elif self._open is not None and self._open["type"] == "code_interpreter_call":
-            self._open["outputs"].append({"type": "logs", "logs": event.output or ""})
-            at = {"item_id": self._open["id"], "output_index": self._index}
-            self._emit(out, "response.code_interpreter_call.completed", **at)
-            self._close(out)
+            return
+        code = self._code_of(event)
+        if code is None:
+            code = self._opened(out, {**hosted_items.code(event), "code": None})
+        code["outputs"].append(hosted_items.logs(event))
+
+    def _code_of(self, event: CodePart) -> Object | None:
+        """Return the item of a result's code: the one that is open, else an earlier one of its id."""
+        if self._open is not None and self._open["type"] == "code_interpreter_call":
+            return self._open
+        name = f"ci_{event.id}"
+        return next((item for item in reversed(self.response["output"]) if item["id"] == name), None)
+
+    def _server_tool(self, out: list[bytes], event: ServerTool) -> None:
+        """Add the call of a tool that Google runs. Its result closes it, and is not shown."""
+        if event.response:
+            if self._open is not None and self._open["type"] in hosted_items.PREFIXES:
+                self._close(out)
+            return
+        for item in hosted_items.called(event):
+            self._hosted(out, item)
+            self._search = item if item.get("action", {}).get("type") == "search" else self._search
+
+    def _hosted(self, out: list[bytes], item: Object) -> None:
+        """Open the item of a search, a page or a file search."""
+        self._opened(out, item)
+        for step in hosted_items.steps(item["type"]):
+            self._emit(out, f"response.{step}", item_id=item["id"], output_index=self._index)
 
     def _media(self, out: list[bytes], event: MediaPart) -> None:
         """Add an image. Sound and video are left out: OpenAI's schema has no output item or content part for them."""
         if event.mime_type.startswith(("audio/", "video/")):
+            return
+        if self._open is not None and self._open["type"] == "code_interpreter_call":
+            url = f"data:{event.mime_type};base64,{event.data}"
+            self._open["outputs"].append({"type": "image", "url": url})
             return
         item = self._opened(out, {"id": self._new_id("ig_"), "type": "image_generation_call", "status": "in_progress",
                                   "result": None})  # fmt: skip
@@ -242,43 +309,61 @@ class ResponseStream:
         self._close(out)
 
     def _cited(self, out: list[bytes], event: Citations) -> None:
-        """Annotate the message that is still open; the search is an item of its own after it."""
-        item = self._open
-        if item is not None and item["type"] == "message":
-            for i, citation in enumerate(event.citations):
-                annotation = {"type": "url_citation", "start_index": citation.start, "end_index": citation.end,
-                              "url": citation.url, "title": citation.title}  # fmt: skip
-                item["content"][0]["annotations"].append(annotation)
-                self._emit(out, "response.output_text.annotation.added", item_id=item["id"],
-                           output_index=self._index, content_index=0, annotation_index=i,
-                           annotation=annotation)  # fmt: skip
-        queries = _queries(event.metadata)
-        if queries:
-            action = {"type": "search", "query": queries[0], "queries": queries}
-            search = self._opened(out, {"id": self._new_id("ws_"), "type": "web_search_call", "status": "in_progress",
-                                        "action": action})  # fmt: skip
-            for step in ("in_progress", "searching", "completed"):
-                self._emit(
-                    out, f"response.web_search_call.{step}", item_id=search["id"], output_index=self._index
-                )
+        """Annotate each message with its own citations; what was searched and read follows as items of their own.
+
+        A message that has ended is annotated late: Gemini names its sources with the end of the answer.
+        """
+        if self._messages:
+            cited = [c for c in event.citations if self._is_cited(c)]
+            texts = of_texts(cited, [*self._ends, self._length])
+            for (index, item), citations in zip(self._messages, texts, strict=True):
+                self._annotate(out, index, item, citations)
+        queries, sources = hosted_items.queries_of(event.metadata), hosted_items.sources_of(event.metadata)
+        if self._search is not None:
+            hosted_items.add_sources(self._search, sources)
+        elif queries or sources:
+            self._hosted(out, hosted_items.search(self._new_id(""), queries, sources))
+        opened = {item["action"].get("url") for item in self.response["output"] if item["type"] == "web_search_call"}
+        for url, was_read in hosted_items.pages_of(event.url_context):
+            if url not in opened:
+                item = hosted_items.page(self._new_id(""), url)
+                self._hosted(out, item)
+                if not was_read:
+                    item["status"] = "failed"
+
+    def _is_cited(self, citation: Citation) -> bool:
+        return not self._options.domains or is_of_domain(citation, self._options.domains)
+
+    def _annotate(self, out: list[bytes], index: int, item: Object, citations: Sequence[Citation]) -> None:
+        annotations = item["content"][0]["annotations"]
+        for citation in citations:
+            annotation = {"type": "url_citation", "start_index": citation.start, "end_index": citation.end,
+                          "url": citation.url, "title": citation.title}  # fmt: skip
+            self._emit(out, "response.output_text.annotation.added", item_id=item["id"], output_index=index,
+                       content_index=0, annotation_index=len(annotations), annotation=annotation)  # fmt: skip
+            annotations.append(annotation)
 
     def _finished(self, out: list[bytes], end: Finished) -> None:
         self._close(out)
-        if end.refusal is not None:
-            item = self._opened(out, {"id": self._new_id("msg_"), "type": "message", "role": "assistant",
-                                      "status": "in_progress", "content": []})  # fmt: skip
-            at = {"item_id": item["id"], "output_index": self._index, "content_index": 0}
-            part = {"type": "refusal", "refusal": end.refusal}
-            self._emit(out, "response.content_part.added", **at, part={"type": "refusal", "refusal": ""})
-            self._emit(out, "response.refusal.delta", **at, delta=end.refusal)
-            self._emit(out, "response.refusal.done", **at, refusal=end.refusal)
-            self._emit(out, "response.content_part.done", **at, part=part)
-            self._open = None
-            item.update(status="completed", content=[part])
-            self._emit(out, "response.output_item.done", output_index=self._index, item=item)
-        reason = _INCOMPLETE.get(end.reason)
-        self.response["status"] = "incomplete" if reason else "completed"
-        self.response["incomplete_details"] = {"reason": reason} if reason else None
+        result = ending(end, self.response["output"])
+        if result.refusal is not None:
+            self._refuse(out, result.refusal)
+        self.response.update(
+            status=result.status, incomplete_details=result.incomplete_details, error=result.error
+        )
+
+    def _refuse(self, out: list[bytes], refusal: str) -> None:
+        item = self._opened(out, {"id": self._new_id("msg_"), "type": "message", "role": "assistant",
+                                  "status": "in_progress", "content": []})  # fmt: skip
+        at = {"item_id": item["id"], "output_index": self._index, "content_index": 0}
+        part = {"type": "refusal", "refusal": refusal}
+        self._emit(out, "response.content_part.added", **at, part={"type": "refusal", "refusal": ""})
+        self._emit(out, "response.refusal.delta", **at, delta=refusal)
+        self._emit(out, "response.refusal.done", **at, refusal=refusal)
+        self._emit(out, "response.content_part.done", **at, part=part)
+        self._open = None
+        item.update(status="completed", content=[part])
+        self._emit(out, "response.output_item.done", output_index=self._index, item=item)
 
     def _ended(self, out: list[bytes], end: TurnEnded) -> None:
         self.response["usage"] = usage(end.counts)
@@ -340,30 +425,9 @@ def _echoed(tool: ResponseTool) -> Object:
     return fields
 
 
-def _queries(metadata: msgspec.Raw) -> list[str]:
-    """Return the search queries of groundingMetadata."""
-    try:
-        value = msgspec.json.decode(metadata) if metadata else {}
-    except msgspec.DecodeError:
-        return []
-    queries = value.get("webSearchQueries") if isinstance(value, dict) else None
-    if not isinstance(queries, list):
-        return []
-    return [query for query in queries if isinstance(query, str) and query]
+def _code(error: GatewayError) -> str:
+    """Return the code of a failure. Agents repeat a `server_error`, but not a code that says what was wrong.
 
-
-def _token_logprobs(result: LogprobsResult) -> list[Object]:
-    """Return each chosen token with its probability and the likeliest others."""
-    tops = result.top_candidates or []
-    tokens = []
-    for i, chosen in enumerate(result.chosen_candidates or ()):
-        others = tops[i].candidates or [] if i < len(tops) else []
-        tokens.append({**_logprob(chosen), "top_logprobs": [_logprob(other) for other in others]})
-    return tokens
-
-
-def _logprob(candidate: LogprobsCandidate) -> Object:
-    """Return a token. Google leaves out the 0 of a certain one (proto3 default)."""
-    value = candidate.log_probability
-    probability = max(_NO_PROBABILITY, value) if value is not None else 0.0
-    return {"token": candidate.token, "logprob": probability, "bytes": list(candidate.token.encode())}
+    Codex sends a request again unless the code is one that it knows (codex-api/src/sse/responses.rs).
+    """
+    return error.code or "invalid_prompt" if error.status < 500 else "server_error"

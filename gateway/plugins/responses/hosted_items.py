@@ -1,0 +1,119 @@
+"""Output items of the tools that Google runs: searches, pages, maps, files and code, as OpenAI's hosted tools.
+
+The items are those of https://platform.openai.com/docs/api-reference/responses/object. A map's place has no item of its
+own at OpenAI, so it is told as a search.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from gateway.gemini.events import CodePart, ServerTool
+from gateway.gemini.grounding import source_urls
+from gateway.gemini.wire import decode_grounding
+
+Object = dict[str, Any]
+PREFIXES = {"web_search_call": "ws_", "file_search_call": "fs_", "code_interpreter_call": "ci_"}
+"""Item type to the beginning of its id. The rest is Gemini's id of the step, under which its parts are kept."""
+_SEARCHES = ("GOOGLE_SEARCH_WEB", "GOOGLE_SEARCH_IMAGE", "GOOGLE_MAPS")
+_MOST_QUERIES = 100
+"""Queries and pages of one answer that are told. Google's answers have a few."""
+_RETRIEVED = "URL_RETRIEVAL_STATUS_SUCCESS"
+
+
+def called(event: ServerTool) -> list[Object]:
+    """Return the items for a call of a tool; a call of several pages is one item a page, and others are one or none."""
+    arguments = _object(event.args)
+    if event.kind in _SEARCHES:
+        return [search(event.id, _texts(arguments, "queries", "query"))]
+    if event.kind == "URL_CONTEXT":
+        urls = _texts(arguments, "urls", "url")
+        return [page(event.id if not i else f"{event.id}-{i}", url) for i, url in enumerate(urls or [""])]
+    if event.kind == "FILE_SEARCH":
+        queries = _texts(arguments, "queries", "query")
+        return [{"id": f"fs_{event.id}", "type": "file_search_call", "status": "in_progress", "queries": queries,
+                 "results": None}]  # fmt: skip
+    return []
+
+
+def search(step: str, queries: Sequence[str], sources: Sequence[str] = ()) -> Object:
+    """Return the item of a search."""
+    action: Object = {"type": "search", "query": queries[0] if queries else "", "queries": list(queries)}
+    action["sources"] = _sources(sources)
+    return {"id": f"ws_{step}", "type": "web_search_call", "status": "in_progress", "action": action}
+
+
+def page(step: str, url: str) -> Object:
+    """Return the item of a page that the model has opened."""
+    action = {"type": "open_page", "url": url or None}
+    return {"id": f"ws_{step}", "type": "web_search_call", "status": "in_progress", "action": action}
+
+
+def code(event: CodePart) -> Object:
+    """Return the item of code."""
+    return {"id": f"ci_{event.id}", "type": "code_interpreter_call", "status": "in_progress",
+            "container_id": "cntr_gemini", "code": event.source, "outputs": []}  # fmt: skip
+
+
+def logs(event: CodePart) -> Object:
+    """Return the output of code. OpenAI's schema has no mark of a failure, so words say it, as in chat."""
+    return {"type": "logs", "logs": f"{'Error: ' if event.failed else ''}{event.output or ''}"}
+
+
+def steps(kind: str) -> tuple[str, ...]:
+    """Return the names of the events between an item's start and its end, in OpenAI's order."""
+    return () if kind == "code_interpreter_call" else (f"{kind}.in_progress", f"{kind}.searching")
+
+
+def queries_of(metadata: Raw) -> list[str]:
+    """Return the different search queries of groundingMetadata. Gemini 3 may write empty ones."""
+    try:
+        queries = decode_grounding(metadata).web_search_queries if metadata else None
+    except (msgspec.DecodeError, RecursionError):
+        return []
+    return list(dict.fromkeys(query for query in queries or () if query))[:_MOST_QUERIES]
+
+
+def sources_of(metadata: Raw) -> list[str]:
+    """Return the URLs of the sources of groundingMetadata."""
+    try:
+        return source_urls(decode_grounding(metadata)) if metadata else []
+    except (msgspec.DecodeError, RecursionError):
+        return []
+
+
+def pages_of(metadata: Raw) -> list[tuple[str, bool]]:
+    """Return the pages of urlContextMetadata, each with whether it could be read."""
+    pages = _object(metadata).get("urlMetadata")
+    return [
+        (url, entry.get("urlRetrievalStatus") == _RETRIEVED)
+        for entry in (pages if isinstance(pages, list) else ())[:_MOST_QUERIES]
+        if isinstance(entry, dict) and isinstance(url := entry.get("retrievedUrl"), str) and url
+    ]
+
+
+def add_sources(item: Object, urls: Sequence[str]) -> None:
+    """Give a search its sources, which Gemini names with the end of its answer."""
+    item["action"]["sources"] = _sources(urls)
+
+
+def _sources(urls: Sequence[str]) -> list[Object]:
+    return [{"type": "url", "url": url} for url in urls]
+
+
+def _object(raw: Raw) -> Object:
+    """Return a JSON object, or an empty one for anything else."""
+    try:
+        value = msgspec.json.decode(raw) if raw else None
+    except (msgspec.DecodeError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _texts(arguments: Object, many: str, one: str) -> list[str]:
+    """Return the texts of an argument that is a list, or of its sister that is one text."""
+    values = arguments.get(many)
+    texts = values if isinstance(values, list) else [arguments.get(one)]
+    return [text for text in texts if isinstance(text, str) and text][:_MOST_QUERIES]
