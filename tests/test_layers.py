@@ -36,7 +36,19 @@ NARROW = {"emulator": {"gemini"}, "__main__": {"cli"}}
 
 PURE = ("errors", "gemini", "conversation", "policy")
 """Rooms without IO and without a clock."""
-PURE_PLUGIN_FILES = ("wire", "answer_wire", "request", "response", "fields", "signatures", "tools")
+PURE_PLUGIN_FILES = (
+    "wire",
+    "answer_wire",
+    "request",
+    "response",
+    "fields",
+    "signatures",
+    "tools",
+    "hosted_items",
+    "hosted_tools",
+    "endings",
+    "logprobs",
+)
 """The same for these files in a plugin's folder."""
 IMPURE = {"aiohttp", "asyncio", "time", "random", "os", "socket", "secrets"}
 SHELL = {"upstream", "observability", "exchange", "plugin", "store", "config"}

@@ -44,6 +44,8 @@ class ConversationBuilder:
         self.modalities = NO_MODALITIES
         self.location: tuple[str, str] | None = None
         """The user's location in words, and the path of the field that gives it."""
+        self.hints: list[str] = []
+        """Options of tools in words, for tools of Gemini's that do not have them."""
         self.safety: list[SafetySetting] = []
         self.google: GoogleOptions = NOTHING
         self.service_tier: str | None = None
@@ -159,6 +161,10 @@ class ConversationBuilder:
             self.location = f"The user is located in {where}" + (f" ({timezone})." if timezone else "."), at
         elif timezone:
             self.location = f"The user's time zone is {timezone}.", at
+
+    def hint(self, words: str) -> None:
+        """Record an option that Gemini does not have, as words for its instruction."""
+        self.hints.append(words)
 
     def options(self, google: GoogleOptions) -> None:
         """Record Gemini's own options. Unknown ones are noted, or refused in strict mode."""

@@ -113,6 +113,8 @@ class _Translator:
             config = self._combine(tooling, config, turns)
         if conversation.location is not None:
             turns.system.append(Part(text=conversation.location[0]))
+        if conversation.hints:
+            turns.system += [Part(text=words) for words in conversation.hints]
         request = GenerateContentRequest(
             self._contents(turns),
             Content(turns.system) if turns.system and self._capabilities.system else None,

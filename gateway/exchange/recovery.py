@@ -131,6 +131,8 @@ class Recovery:
         self.answered(state.context, model)
         if state.reader.unknown_reason:
             state.report.unknown_reason = state.reader.unknown_reason
+        if state.reader.failure:
+            state.report.adjusted.append(f"finish_reason={state.reader.failure}")
         if state.reader.citations_left_out:
             state.report.notes = [*(state.report.notes or ()), "citations"]
         for feature in state.remedies:

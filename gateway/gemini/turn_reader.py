@@ -20,12 +20,20 @@ from gateway.gemini.events import (
     FilePart,
     Finished,
     MediaPart,
-    Reason,
     TextDelta,
     ThoughtDelta,
     ToolCall,
     TurnEnded,
     TurnStarted,
+)
+from gateway.gemini.finish_reasons import (
+    BROKEN,
+    COMPLETE,
+    KNOWN,
+    MAX_REASON,
+    REASONS,
+    UNKNOWN_CAUSE,
+    reason_name,
 )
 from gateway.gemini.grounding import Citations as CitationList
 from gateway.gemini.grounding import Offsets, searches
@@ -44,63 +52,6 @@ from gateway.gemini.wire import (
     PromptFeedback,
     decode_grounding,
 )
-
-REASONS: dict[str, Reason] = {
-    "STOP": "stop",
-    "MAX_TOKENS": "length",
-    "CONTINUATION": "length",
-    "SAFETY": "content_filter",
-    "RECITATION": "content_filter",
-    "LANGUAGE": "content_filter",
-    "BLOCKLIST": "content_filter",
-    "PROHIBITED_CONTENT": "content_filter",
-    "SPII": "content_filter",
-    "MODEL_ARMOR": "content_filter",
-    "IMAGE_SAFETY": "content_filter",
-    "IMAGE_PROHIBITED_CONTENT": "content_filter",
-    "IMAGE_RECITATION": "content_filter",
-}
-"""finishReason to OpenAI's finish_reason; any other name means `stop`."""
-
-_BROKEN = frozenset(
-    {
-        "MALFORMED_FUNCTION_CALL",
-        "UNEXPECTED_TOOL_CALL",
-        "TOO_MANY_TOOL_CALLS",
-        "MALFORMED_RESPONSE",
-        "MISSING_THOUGHT_SIGNATURE",
-    }
-)
-"""The model failed to write a valid answer. Another attempt is worth it while nothing was sent to the client."""
-
-_COMPLETE = frozenset({"STOP", "MAX_TOKENS", "CONTINUATION", "FINISH_REASON_UNSPECIFIED"})
-"""Reasons that need no words: the answer is whole, or as long as it may be."""
-
-_UNKNOWN_CAUSE = frozenset({"OTHER", "ESCALATION", "PUP_LIMITED_DISABLED"})
-"""Reasons that mean a filter when the answer is empty."""
-
-_KNOWN = (
-    frozenset(REASONS) | _BROKEN | _UNKNOWN_CAUSE | {"FINISH_REASON_UNSPECIFIED", "IMAGE_OTHER", "NO_IMAGE"}
-)
-"""All names that Google documents (https://ai.google.dev/api/generate-content#FinishReason)."""
-
-_NUMBERED = {
-    1: "STOP",
-    2: "MAX_TOKENS",
-    3: "SAFETY",
-    4: "RECITATION",
-    5: "OTHER",
-    6: "LANGUAGE",
-    7: "BLOCKLIST",
-    8: "PROHIBITED_CONTENT",
-    9: "SPII",
-    10: "MALFORMED_FUNCTION_CALL",
-    11: "IMAGE_SAFETY",
-}
-"""Numbers of the enum in v1beta's proto, for servers that print them."""
-
-_MAX_REASON = 64
-"""Characters of an unknown reason that are kept."""
 
 _MODEL_NAME = re.compile(r"(?:models/)?([\w.@:/-]{1,128})", re.ASCII)
 """A name that may stand in a header: Google's words go to the client there."""
@@ -166,6 +117,8 @@ class TurnReader:
         self._most = most
         self.unknown_reason = ""
         """A finish reason that this version does not know, which is `stop` for the client."""
+        self.failure = ""
+        """A finish reason for which the answer is not complete, or not all that was asked."""
         self.citations_left_out = 0
         """Citations that the client does not get, because there are too many."""
         self.begun = False
@@ -272,7 +225,7 @@ class TurnReader:
             if not state.is_empty:
                 return
         causes = [state.finish or "STOP" for state in states]
-        if all(cause == "STOP" or cause in _BROKEN for cause in causes):
+        if all(cause == "STOP" or cause in BROKEN for cause in causes):
             raise UnusableAnswer(causes[0] if causes else "no candidate")
 
     def _note_block(self, feedback: PromptFeedback) -> None:
@@ -303,7 +256,7 @@ class TurnReader:
         if candidate.logprobs_result is not None:
             _attach(candidate, index, events)
         if candidate.finish_reason is not None:
-            state.finish = _name(candidate.finish_reason)
+            state.finish = reason_name(candidate.finish_reason)
             state.message = candidate.finish_message
             state.blocked += [str(r.category) for r in candidate.safety_ratings or () if r.blocked]
         if candidate.grounding_metadata:
@@ -365,11 +318,13 @@ class TurnReader:
     def _finish(self, index: int, state: _CandidateState) -> Finished:
         cause = state.finish or "STOP"
         reason = REASONS.get(cause, "stop")
-        if cause not in _KNOWN:
-            cause = self.unknown_reason = cause[:_MAX_REASON]
-        failure = None if cause in _COMPLETE else cause
+        if cause not in KNOWN:
+            cause = self.unknown_reason = cause[:MAX_REASON]
+        failure = None if cause in COMPLETE else cause
+        if failure and cause not in REASONS:
+            self.failure = failure
         message = state.message if failure else None
-        if cause in _UNKNOWN_CAUSE and state.is_empty:
+        if cause in UNKNOWN_CAUSE and state.is_empty:
             reason = "content_filter"
         if reason == "content_filter" and state.is_empty:
             causes = ", ".join([cause, *state.blocked])
@@ -437,7 +392,3 @@ def _compact(args: msgspec.Raw) -> str:
     if not args or bytes(args) == b"null":
         return "{}"
     return msgspec.json.format(bytes(args), indent=-1).decode()
-
-
-def _name(reason: str | int) -> str:
-    return reason if isinstance(reason, str) else _NUMBERED.get(reason, "FINISH_REASON_UNSPECIFIED")

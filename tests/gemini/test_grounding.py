@@ -9,8 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from gateway.gemini.grounding import Citation, Citations, Offsets, of_grounding, of_recitation, searches
-from gateway.gemini.wire import CitationMetadata, GroundingMetadata, Segment
+from gateway.gemini.grounding import (
+    Citation,
+    Citations,
+    Offsets,
+    is_of_domain,
+    of_grounding,
+    of_recitation,
+    of_texts,
+    searches,
+    source_urls,
+)
+from gateway.gemini.wire import CitationMetadata, GroundingChunk, GroundingMetadata, Segment, Source
 
 TEXT = "Zürich is sunny. Oslo is not."
 WEB = [{"web": {"uri": "https://z.example/a b", "title": "Z"}}, {"maps": {"uri": "https://o.example/x"}}]
@@ -174,3 +184,35 @@ def test_a04_one_citation_repeated_is_not_read_without_end() -> None:
     citations.add_grounding(grounding([support(0, 1, *[0] * 50)] * 2000))
 
     assert (len(citations.all), citations.left_out) == (1, 80_000)
+
+
+@pytest.mark.row("T5")
+def test_t05_each_text_has_its_own_citations_and_offsets() -> None:
+    first, second, across, nowhere = (
+        Citation(start, end, "u", "t") for start, end in ((0, 5), (5, 11), (3, 8), (0, 0))
+    )
+
+    assert of_texts([first, second, across, nowhere], [5, 11]) == [
+        [Citation(0, 5, "u", "t"), Citation(3, 5, "u", "t")],
+        [Citation(0, 6, "u", "t"), Citation(0, 3, "u", "t"), Citation(0, 0, "u", "t")],
+    ]
+    assert of_texts([first], []) == []
+    assert of_texts([Citation(9, 99, "u", "t")], [5, 11]) == [[], [Citation(4, 6, "u", "t")]]
+
+
+def test_urls_of_sources_come_once() -> None:
+    chunk = GroundingChunk(web=Source("https://a.example/", "a"))
+
+    assert source_urls(GroundingMetadata([chunk, chunk, GroundingChunk()])) == ["https://a.example/"]
+
+
+@pytest.mark.parametrize(
+    ("url", "title", "expected"),
+    [
+        ("https://sub.a.org/x", "t", True),
+        ("https://redirect.example/x", "A.org", True),
+        ("https://nota.org/", "t", False),
+    ],
+)
+def test_a_page_belongs_to_a_domain_by_its_host_or_title(url: str, title: str, expected: bool) -> None:
+    assert is_of_domain(Citation(0, 0, url, title), ["a.org"]) is expected

@@ -13,6 +13,8 @@ from gateway.gemini.thought_signatures import SignatureKeys
 from gateway.gemini.turn_reader import TurnReader
 from gateway.gemini.wire import Blob, encode_request
 from gateway.plugins.responses.fields import RESPONSES
+from gateway.plugins.responses.hosted_items import is_grounded
+from gateway.plugins.responses.hosted_tools import allowed_domains
 from gateway.plugins.responses.request import conversation
 from gateway.plugins.responses.response import ResponseOptions, ResponseStream, new_response
 from gateway.plugins.responses.wire import Item, ResponseRequest, decode_request
@@ -57,13 +59,14 @@ class Answer:
     """The answer to one request. Its ids are numbers, and its times are fixed."""
 
     def __init__(self, request: Request) -> None:
-        body, numbers, calls = body_of(request), count(), count()
-        rules = translation(request).rules
+        body, numbers = body_of(request), count()
+        translated = translation(request)
+        rules = translated.rules
         encrypted = "reasoning.encrypted_content" in (body.include or ())
-        self.reader = TurnReader(lambda: f"call_{next(calls)}", rules)
+        self.reader = TurnReader(lambda: f"call_{next(numbers)}", rules)
         self.encoder = ResponseStream(
             new_response("resp_x", body, body.model or "asked", CREATED),
-            ResponseOptions(rules, encrypted),
+            ResponseOptions(rules, encrypted, is_grounded(translated.request), allowed_domains(body)),
             lambda prefix: f"{prefix}{next(numbers)}",
             lambda: ENDED,
         )

@@ -56,6 +56,8 @@ class Google(Struct, gc=False):
     thought_signature: str | UnsetType = UNSET
     grounding_metadata: Raw | UnsetType = UNSET
     url_context_metadata: Raw | UnsetType = UNSET
+    finish_reason: str | UnsetType = UNSET
+    """Gemini's reason of an answer that it could not complete."""
     finish_message: str | UnsetType = UNSET
     files: list[FileOut] | UnsetType = UNSET
 

@@ -34,6 +34,8 @@ _NO_PROBABILITY = -9999.0
 """OpenAI's number for a token that is very unlikely."""
 _TIERS = {"standard": "default", "flex": "flex", "priority": "priority"}
 """Gemini's service tier to OpenAI's."""
+_SMALL = 16 * 1024
+"""Bytes of metadata that are given unasked; they come back with each later request."""
 _TEXT_END = b'},"finish_reason":null,"logprobs":null}'
 _AUDIO_LIFE = 3600
 """Seconds until `expires_at`; audio is not stored, but the field is required."""
@@ -343,14 +345,18 @@ def _google(
     end: Finished, cited: Citations | None, files: Sequence[openai.FileOut], style: AnswerOptions
 ) -> openai.Google | None:
     """Return the content of `extra_content.google`, or None."""
-    if not (end.signature or end.message or files or (cited and style.grounding)):
+    failed = end.failure is not None and (end.reason != "content_filter" or end.message is not None)
+    if not (end.signature or failed or files or cited):
         return None
     google = openai.Google(
-        end.signature or UNSET, finish_message=end.message or UNSET, files=list(files) or UNSET
+        end.signature or UNSET,
+        finish_reason=end.failure or UNSET if failed else UNSET,
+        finish_message=end.message or UNSET,
+        files=list(files) or UNSET,
     )
     if cited is not None and style.grounding and cited.metadata:
         google.grounding_metadata = cited.metadata
-    if cited is not None and style.grounding and cited.url_context:
+    if cited is not None and cited.url_context and (style.grounding or len(cited.url_context) <= _SMALL):
         google.url_context_metadata = cited.url_context
     return google if google != _NOTHING else None
 

@@ -20,6 +20,8 @@ from gateway.gemini.events import Event
 from gateway.gemini.turn_reader import TurnReader
 from gateway.plugin import Services
 from gateway.plugins.responses import wire
+from gateway.plugins.responses.hosted_items import is_grounded
+from gateway.plugins.responses.hosted_tools import allowed_domains
 from gateway.plugins.responses.response import Object, ResponseOptions, ResponseStream, new_response
 
 _REPEATED = ("instructions", "metadata", "prompt_cache_key", "text", "tool_choice", "tools")
@@ -59,7 +61,12 @@ class ResponseRun:
             response.update({name: msgspec.Raw(wire.encode(response[name])) for name in _REPEATED})
         self._encoder = ResponseStream(
             response,
-            ResponseOptions(prepared.request.rules, wanted),
+            ResponseOptions(
+                prepared.request.rules,
+                wanted,
+                is_grounded(prepared.request.call.request),
+                allowed_domains(prepared.body),
+            ),
             unique,
             lambda: int(time.time()),
         )

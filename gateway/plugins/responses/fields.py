@@ -22,14 +22,17 @@ RESPONSES: dict[str, Policy] = {
     "top_p": _mapped("`topP`"),
     "top_logprobs": _mapped("`responseLogprobs` and `logprobs`, where the model gives them"),
     "reasoning": Policy("clamped", "`effort` as in chat; a `summary` asks for thought summaries"),
-    "text": _mapped("`format` as in chat; the verbosity has no counterpart"),
+    "text": _mapped("`format` as in chat; the verbosity has no counterpart and is noted"),
     "tools": _mapped(
-        "functions, custom tools, namespaces, client-run tools, web search, code interpreter; others are left out "
-        "with a note"
+        "functions, custom tools, namespaces, client-run tools, web search (its location and domains in words), code "
+        "interpreter; others are left out with a note"
     ),
     "tool_choice": _mapped("as in chat; hosted tools cannot be forced"),
     "parallel_tool_calls": Policy("emulated", "false keeps the first call of an answer"),
-    "include": _mapped("`reasoning.encrypted_content`, `message.output_text.logprobs`"),
+    "include": _mapped(
+        "`reasoning.encrypted_content`, `message.output_text.logprobs`; sources of searches and outputs of code are "
+        "always there; other values are noted"
+    ),
     "previous_response_id": Policy("emulated", "read from the gateway's own store"),
     "store": Policy("emulated", "kept in the gateway's store, as long as `state.responses` says"),
     "service_tier": _mapped("as in chat"),

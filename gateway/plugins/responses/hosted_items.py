@@ -4,7 +4,8 @@ The items are those of https://platform.openai.com/docs/api-reference/responses/
 own at OpenAI, so it is told as a search.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -12,54 +13,76 @@ from msgspec import Raw
 
 from gateway.gemini.events import CodePart, ServerTool
 from gateway.gemini.grounding import source_urls
-from gateway.gemini.wire import decode_grounding
+from gateway.gemini.wire import GenerateContentRequest, decode_grounding
 
 Object = dict[str, Any]
 PREFIXES = {"web_search_call": "ws_", "file_search_call": "fs_", "code_interpreter_call": "ci_"}
 """Item type to the beginning of its id. The rest is Gemini's id of the step, under which its parts are kept."""
+_STEP = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""An id of Gemini's that may be a part of an item's id."""
 _SEARCHES = ("GOOGLE_SEARCH_WEB", "GOOGLE_SEARCH_IMAGE", "GOOGLE_MAPS")
 _MOST_QUERIES = 100
 """Queries and pages of one answer that are told. Google's answers have a few."""
 _RETRIEVED = "URL_RETRIEVAL_STATUS_SUCCESS"
 
 
+def is_grounded(request: GenerateContentRequest) -> bool:
+    """Return whether a tool is on whose sources come with the end of the answer."""
+    return any(tool.google_search is not None or tool.google_maps is not None for tool in request.tools or ())
+
+
 def called(event: ServerTool) -> list[Object]:
-    """Return the items for a call of a tool; a call of several pages is one item a page, and others are one or none."""
+    """Return the items for a call of a tool; a call of several pages is one item a page, and others are one or none.
+
+    Their ids are only Gemini's part of them.
+    """
     arguments = _object(event.args)
     if event.kind in _SEARCHES:
-        return [search(event.id, _texts(arguments, "queries", "query"))]
+        return [search(_texts(arguments, "queries", "query"), step=event.id)]
     if event.kind == "URL_CONTEXT":
         urls = _texts(arguments, "urls", "url")
-        return [page(event.id if not i else f"{event.id}-{i}", url) for i, url in enumerate(urls or [""])]
+        return [page(url, event.id if not i else "") for i, url in enumerate(urls or [""])]
     if event.kind == "FILE_SEARCH":
         queries = _texts(arguments, "queries", "query")
-        return [{"id": f"fs_{event.id}", "type": "file_search_call", "status": "in_progress", "queries": queries,
+        return [{"id": event.id, "type": "file_search_call", "status": "in_progress", "queries": queries,
                  "results": None}]  # fmt: skip
     return []
 
 
-def search(step: str, queries: Sequence[str], sources: Sequence[str] = ()) -> Object:
+def search(queries: Sequence[str], sources: Sequence[str] = (), step: str = "") -> Object:
     """Return the item of a search."""
     action: Object = {"type": "search", "query": queries[0] if queries else "", "queries": list(queries)}
     action["sources"] = _sources(sources)
-    return {"id": f"ws_{step}", "type": "web_search_call", "status": "in_progress", "action": action}
+    return {"id": step, "type": "web_search_call", "status": "in_progress", "action": action}
 
 
-def page(step: str, url: str) -> Object:
+def page(url: str, step: str = "") -> Object:
     """Return the item of a page that the model has opened."""
     action = {"type": "open_page", "url": url or None}
-    return {"id": f"ws_{step}", "type": "web_search_call", "status": "in_progress", "action": action}
+    return {"id": step, "type": "web_search_call", "status": "in_progress", "action": action}
 
 
 def code(event: CodePart) -> Object:
     """Return the item of code."""
-    return {"id": f"ci_{event.id}", "type": "code_interpreter_call", "status": "in_progress",
+    return {"id": event.id, "type": "code_interpreter_call", "status": "in_progress",
             "container_id": "cntr_gemini", "code": event.source, "outputs": []}  # fmt: skip
 
 
 def logs(event: CodePart) -> Object:
     """Return the output of code. OpenAI's schema has no mark of a failure, so words say it, as in chat."""
     return {"type": "logs", "logs": f"{'Error: ' if event.failed else ''}{event.output or ''}"}
+
+
+def name(item: Object, named: dict[str, Object], new_id: Callable[[str], str]) -> Object:
+    """Give an item its id: Gemini's after the prefix, or a new one where there is none or another item has it.
+
+    `named` are the items so far by their id; the item is added.
+    """
+    prefix, step = PREFIXES[item["type"]], item["id"]
+    is_free = _STEP.fullmatch(step) is not None and prefix + step not in named
+    item["id"] = prefix + step if is_free else new_id(prefix)
+    named[item["id"]] = item
+    return item
 
 
 def steps(kind: str) -> tuple[str, ...]:
@@ -112,8 +135,8 @@ def _object(raw: Raw) -> Object:
     return value if isinstance(value, dict) else {}
 
 
-def _texts(arguments: Object, many: str, one: str) -> list[str]:
+def _texts(arguments: Object, plural: str, singular: str) -> list[str]:
     """Return the texts of an argument that is a list, or of its sister that is one text."""
-    values = arguments.get(many)
-    texts = values if isinstance(values, list) else [arguments.get(one)]
+    values = arguments.get(plural)
+    texts = values if isinstance(values, list) else [arguments.get(singular)]
     return [text for text in texts if isinstance(text, str) and text][:_MOST_QUERIES]

@@ -15,6 +15,7 @@ from gateway.conversation.tools import Choice
 from gateway.errors import BadRequest, UnsupportedParameter
 from gateway.gemini.thought_signatures import split_id
 from gateway.gemini.wire import Part
+from gateway.plugins.responses import hosted_tools
 from gateway.plugins.responses.client_calls import (
     KNOWN_CALLS,
     KNOWN_OUTPUTS,
@@ -32,6 +33,7 @@ from gateway.plugins.responses.wire import (
     ResponseTool,
     ResponseToolChoice,
     TextFormat,
+    TextOptions,
     WebSearchOptions,
 )
 
@@ -71,8 +73,9 @@ def conversation(body: ResponseRequest, history: Sequence[Item], *, strict: bool
     _sample(builder, body)
     if body.reasoning is not None:
         _think(builder, body.reasoning)
-    if body.text is not None and body.text.format is not None:
-        _format(builder, body.text.format)
+    if body.text is not None:
+        _text_options(builder, body.text)
+    hosted_tools.note_included(builder, body.include)
     builder.service_tier = body.service_tier
     builder.options(
         google_options(body.google, body.extra_body.google if body.extra_body is not None else None)
@@ -327,9 +330,9 @@ def _tool(
                 names += _tool(builder, tools, inner, _below(at, f".tools[{i}]"), tool)
             return names
         case "code_interpreter":
-            builder.tools.built_in("code_execution", {}, at)
-        case kind if kind.startswith("web_search"):  # also web_search_preview, and both with a date
-            builder.tools.built_in("google_search", {}, at)
+            hosted_tools.code_interpreter(builder, tool, at)
+        case kind if hosted_tools.is_web_search(kind):
+            hosted_tools.web_search(builder, tool, at)
         case _:
             builder.notes.add_type(at, tool.type)
     return []
@@ -337,6 +340,8 @@ def _tool(
 
 def _search(builder: ConversationBuilder, options: WebSearchOptions) -> None:
     builder.tools.built_in("google_search", {}, "web_search_options")
+    if options.search_context_size:
+        builder.notes.add("web_search_options.search_context_size")
     place = options.user_location.approximate if options.user_location is not None else None
     if place is not None:
         where = (place.city, place.region, place.country)
@@ -401,6 +406,13 @@ def _think(builder: ConversationBuilder, wanted: Reasoning) -> None:
         builder.think("reasoning.effort", effort=wanted.effort, show=None if summary else False)
     elif summary:
         builder.think("reasoning.summary" if wanted.summary else "reasoning.generate_summary", show=True)
+
+
+def _text_options(builder: ConversationBuilder, wanted: TextOptions) -> None:
+    if wanted.format is not None:
+        _format(builder, wanted.format)
+    if wanted.verbosity not in (None, "medium"):
+        builder.notes.add("text.verbosity")
 
 
 def _format(builder: ConversationBuilder, wanted: TextFormat) -> None:

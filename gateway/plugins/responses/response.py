@@ -80,6 +80,8 @@ class ResponseStream:
         """Messages with the index of each."""
         self._ends: list[int] = []
         """Code points to the end of each message but the last."""
+        self._hosted_items: dict[str, Object] = {}
+        """Items of tools that Google runs, by their ids."""
         self._search: Object | None = None
         """The last search that came as a part of the answer."""
         self._held: list[ToolCall] = []
@@ -256,7 +258,7 @@ class ResponseStream:
     def _code(self, out: list[bytes], event: CodePart) -> None:
         """Add code, or a result to the code that is open: Gemini may give several, and pictures after them."""
         if event.source is not None:
-            item = self._opened(out, hosted_items.code(event))
+            item = self._opened(out, self._named(hosted_items.code(event)))
             at = {"item_id": item["id"], "output_index": self._index}
             self._emit(out, "response.code_interpreter_call.in_progress", **at)
             self._emit(out, "response.code_interpreter_call_code.delta", **at, delta=event.source)
@@ -265,15 +267,17 @@ class ResponseStream:
             return
         code = self._code_of(event)
         if code is None:
-            code = self._opened(out, {**hosted_items.code(event), "code": None})
+            code = self._opened(out, self._named(hosted_items.code(event)))
         code["outputs"].append(hosted_items.logs(event))
+
+    def _named(self, item: Object) -> Object:
+        return hosted_items.name(item, self._hosted_items, self._new_id)
 
     def _code_of(self, event: CodePart) -> Object | None:
         """Return the item of a result's code: the one that is open, else an earlier one of its id."""
         if self._open is not None and self._open["type"] == "code_interpreter_call":
             return self._open
-        name = f"ci_{event.id}"
-        return next((item for item in reversed(self.response["output"]) if item["id"] == name), None)
+        return self._hosted_items.get(f"ci_{event.id}")
 
     def _server_tool(self, out: list[bytes], event: ServerTool) -> None:
         """Add the call of a tool that Google runs. Its result closes it, and is not shown."""
@@ -287,7 +291,7 @@ class ResponseStream:
 
     def _hosted(self, out: list[bytes], item: Object) -> None:
         """Open the item of a search, a page or a file search."""
-        self._opened(out, item)
+        self._opened(out, self._named(item))
         for step in hosted_items.steps(item["type"]):
             self._emit(out, f"response.{step}", item_id=item["id"], output_index=self._index)
 
@@ -322,11 +326,11 @@ class ResponseStream:
         if self._search is not None:
             hosted_items.add_sources(self._search, sources)
         elif queries or sources:
-            self._hosted(out, hosted_items.search(self._new_id(""), queries, sources))
-        opened = {item["action"].get("url") for item in self.response["output"] if item["type"] == "web_search_call"}
+            self._hosted(out, hosted_items.search(queries, sources))
+        opened = {item.get("action", {}).get("url") for item in self._hosted_items.values()}
         for url, was_read in hosted_items.pages_of(event.url_context):
             if url not in opened:
-                item = hosted_items.page(self._new_id(""), url)
+                item = hosted_items.page(url)
                 self._hosted(out, item)
                 if not was_read:
                     item["status"] = "failed"
@@ -408,7 +412,7 @@ def new_response(response_id: str, body: ResponseRequest, model: str, created: i
         "temperature": 1.0 if body.temperature is None else body.temperature,
         "frequency_penalty": 0.0, "presence_penalty": 0.0,
         "text": {"format": {"type": "text"} if text is None else {"type": text.type, **msgspec.to_builtins(text)},
-                 "verbosity": "medium"},
+                 "verbosity": (body.text.verbosity if body.text is not None else None) or "medium"},
         "tool_choice": msgspec.to_builtins(body.tool_choice or "auto"),
         "tools": [_echoed(tool) for tool in body.tools or ()],
         "top_logprobs": body.top_logprobs or 0, "top_p": 1.0 if body.top_p is None else body.top_p,

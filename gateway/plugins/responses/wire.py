@@ -94,6 +94,11 @@ class ResponseTool(Struct, frozen=True, omit_defaults=True, gc=False):
     defer_loading: bool | None = None
     execution: str | None = None
     environment: Json | None = None
+    filters: Json | None = None
+    search_context_size: str | None = None
+    search_content_types: list[str] | None = None
+    external_web_access: bool | None = None
+    container: Any = None
 
 
 class ToolRef(Struct, frozen=True, omit_defaults=True, gc=False):
@@ -125,6 +130,7 @@ class WebSearchOptions(Struct, frozen=True, gc=False):
     """The field of chat completions, which some clients send here, too."""
 
     user_location: UserLocation | None = None
+    search_context_size: str | None = None
 
 
 class ExtraBody(Struct, frozen=True, gc=False):

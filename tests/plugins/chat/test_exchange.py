@@ -430,3 +430,25 @@ async def test_adjusted_fields_are_counted(
     assert 'gateway_notes_total{field="user"} 1.0' in text
     assert 'gateway_exchanges_total{model="m",status="200"} 1.0' in text
     assert 'gateway_attempts_total{model="gemini-2.0-flash"} 2.0' in text
+
+
+@pytest.mark.row("T4")
+@pytest.mark.parametrize("reason", ["NO_IMAGE", "OTHER", "A_NEW_REASON", "UNEXPECTED_TOOL_CALL"])
+async def test_t04_a_failed_turn_tells_its_reason_and_message_and_is_noted(
+    http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream, reason: str
+) -> None:
+    failed = gemini([{"text": "Half."}], reason)
+    failed["candidates"][0]["finishMessage"] = "Unable to show."
+    raw_upstream.scripts = [ok(failed), events(failed)]
+    _, headers, answer = await ask(http, base)
+    _, _, stream = await ask(http, base, stream=True)
+
+    expected = {"finish_reason": reason, "finish_message": "Unable to show."}
+    assert answer["choices"][0]["message"]["extra_content"] == {"google": expected}
+    assert headers["x-gateway-notes"] == f"finish_reason={reason}"
+    deltas = [
+        c["delta"]
+        for chunk in frames(stream.removesuffix("data: [DONE]\n\n").encode())
+        for c in chunk["choices"]
+    ]
+    assert [d["extra_content"] for d in deltas if "extra_content" in d] == [{"google": expected}]

@@ -4,7 +4,15 @@ import json
 
 import pytest
 
-from gateway.errors import BadRequest, RateLimited, UpstreamError
+from gateway.errors import (
+    BadRequest,
+    BudgetExceeded,
+    ContextTooLong,
+    GatewayError,
+    NotFound,
+    RateLimited,
+    UpstreamError,
+)
 from gateway.gemini.events import Finished, TextDelta, TurnEnded, TurnStarted
 from gateway.gemini.usage import TokenCounts
 from gateway.plugins.responses.response import new_response
@@ -73,11 +81,24 @@ def test_a_failure_ends_the_stream_with_its_code_and_without_keys() -> None:
     assert "AIzaxxx" not in failed["response"]["error"]["message"] + error["message"]
 
 
-def test_another_failure_is_a_server_error_and_names_its_field() -> None:
-    failed, error = frames(Answer({"input": "x"}).encoder.fail(BadRequest("no", param="input[0]")))[-2:]
+@pytest.mark.row("G8")
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ContextTooLong("too long"), "context_length_exceeded"),
+        (BudgetExceeded("spent"), "insufficient_quota"),
+        (RateLimited("spent", code="insufficient_quota"), "insufficient_quota"),
+        (RateLimited("slow down"), "rate_limit_exceeded"),
+        (NotFound("no model", code="model_not_found"), "model_not_found"),
+        (BadRequest("no", param="input[0]"), "invalid_value"),
+        (UpstreamError("broken"), "server_error"),
+    ],
+)
+def test_g08_a_failure_in_the_stream_has_its_own_code(error: GatewayError, code: str) -> None:
+    failed, event = frames(Answer({"input": "x"}).encoder.fail(error))[-2:]
 
-    assert failed["response"]["error"]["code"] == "server_error"
-    assert (error["code"], error["param"]) == ("invalid_value", "input[0]")
+    assert failed["response"]["error"]["code"] == code
+    assert (event["code"], event["param"]) == (error.code, error.param)
 
 
 @pytest.mark.parametrize(
