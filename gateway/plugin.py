@@ -35,6 +35,7 @@ from gateway.observability.prometheus import MetricSources
 from gateway.observability.statistics import Statistics
 from gateway.policy.access import Access, Client
 from gateway.policy.admission import Admission
+from gateway.policy.api_paths import Family
 from gateway.policy.catalog import Catalog, ModelRoute
 from gateway.policy.memory import MemoryAccount
 from gateway.policy.rate_limits import windows
@@ -208,9 +209,12 @@ class Services:
         """
         return Entry(self, request, surface, errors, reads_body=reads_body)
 
-    def route(self, client: Client, requested: str | None, default: str | None = None) -> ModelRoute:
+    def route(
+        self, client: Client, requested: str | None, default: str | None = None, deployment: str = ""
+    ) -> ModelRoute:
         """Return the model that a name stands for. Raises BadRequest, Forbidden or NotFound, naming `model`."""
-        return self.catalog.route(client.rules, requested, default, issued=bool(client.id))
+        issued = bool(client.id)
+        return self.catalog.route(client.rules, requested, default, issued=issued, deployment=deployment)
 
 
 def _log_failure(task: "asyncio.Task[None]") -> None:
@@ -365,6 +369,10 @@ class Plugin:
     def routes(self) -> Iterable[web.RouteDef]:
         """Return the routes. It is an error if another plugin claims the same method and path."""
         return ()
+
+    def error_formats(self) -> Mapping[Family, ErrorRenderer]:
+        """Return the writers of errors on paths that nothing serves, by API family."""
+        return {}
 
     async def lifespan(self, app: web.Application) -> AsyncIterator[None]:
         """Set up, `yield` once, tear down."""

@@ -9,6 +9,7 @@ from gateway.conversation.notes import brief
 from gateway.exchange.report import ExchangeReport
 from gateway.observability.request_log import RequestLog, Trace
 from gateway.policy.access import Client
+from gateway.policy.api_paths import Address
 from gateway.policy.memory import MemoryHold
 
 NOBODY = Client("", "")
@@ -35,6 +36,9 @@ class RequestContext(Struct, frozen=True):
     """Seconds for which the answer may be kept and an earlier one may be used; 0 for neither."""
     memory: MemoryHold = field(default_factory=MemoryHold.uncounted)
     """The memory that the request holds, given back at its end."""
+
+    deployment: str = ""
+    """The model that an Azure path names."""
 
     def first_byte(self) -> None:
         """Record that content is about to be sent."""
@@ -91,6 +95,10 @@ def dry_context(client: Client) -> RequestContext:
 
 CONTEXT: web.RequestKey[RequestContext] = web.RequestKey("context", RequestContext)
 """The key of a request's context."""
+
+
+ADDRESS: web.RequestKey[Address] = web.RequestKey("address", Address)
+"""The key of a request's path as the client sent it; absent where it is served under this very path."""
 
 
 def _milliseconds_since(start: float) -> float:

@@ -37,6 +37,8 @@ ErrorRenderer = Callable[[GatewayError, str], tuple[int, bytes]]
 ERROR_RENDERER: web.RequestKey[ErrorRenderer] = web.RequestKey("error_renderer", object)  # type: ignore[arg-type]  # a function
 """Set by surfaces whose errors are not in OpenAI's format."""
 
+UPGRADE_REQUIRED = 426
+"""Status for a WebSocket's handshake on a path that has none (RFC 9110, 15.5.22)."""
 _UNDRAINED = 16 * 1024
 """Bytes that may be written without a look at whether the client takes them."""
 _UNIX_BUFFER = 32 * 1024
@@ -194,13 +196,16 @@ def error_response(
     headers = retry_headers(error)
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = error.allow
+    if status == UPGRADE_REQUIRED:
+        headers["Upgrade"] = "HTTP/1.1"  # required by RFC 9110, 15.5.22
     return json_response(body, headers, status)
 
 
 def fail(request: web.Request, error: GatewayError) -> web.Response:
     """Record the error that ended a request, and return it in the format of the request's surface."""
     context = request[CONTEXT]
-    context.report.fail(error)
+    if error.status != UPGRADE_REQUIRED:  # which is how a client learns what is served: no failure
+        context.report.fail(error)
     return error_response(error, request.get(ERROR_RENDERER), context.request_id)
 
 

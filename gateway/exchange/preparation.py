@@ -90,8 +90,10 @@ class Preparation:
                 code="unsupported_value",
             )
         client, report = context.client, context.report
-        route = self._catalog.route(client.rules, options.model, issued=bool(client.id))
-        report.describe(route.model, options.model, stream=options.stream)
+        route = self._catalog.route(
+            client.rules, options.model, issued=bool(client.id), deployment=context.deployment
+        )
+        report.describe(route.model, options.model or context.deployment or None, stream=options.stream)
         keys = SignatureKeys(client.scope)
         stored: StoredSignatures = {}
         media: Media = {}
@@ -107,7 +109,7 @@ class Preparation:
         call_builder = _CallBuilder(conversation, options, translation_context, self._capabilities)
         translation, heavy = await call_builder.translate(route.model)
         project = await self._project(translation.request, client, heavy=heavy) if client.id else ""
-        notes = [*translation.notes, "model"] if route.substituted else translation.notes
+        notes = [*translation.notes, *route.notes]
         report.notes = notes or None
         plan = self._fallbacks(call_builder, translation, project, route, client, notes)
         call = call_builder.call(route.model, translation, project, heavy=heavy)

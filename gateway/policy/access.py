@@ -153,7 +153,8 @@ def identify(headers: Mapping[str, str], needed: str = "Gemini API") -> Client:
     Raises Unauthorized without a key, BadRequest for two different keys. `needed` names the kind of key in the error.
     """
     get = headers.get
-    return _client(needed, get("Authorization", ""), get("x-api-key"), get("x-goog-api-key"))
+    authorization, x_goog_api_key = get("Authorization", ""), get("x-goog-api-key")
+    return _client(needed, authorization, get("x-api-key"), x_goog_api_key, get("api-key"))
 
 
 @lru_cache(1024)
@@ -163,7 +164,7 @@ def _client(needed: str, authorization: str, *others: str | None) -> Client:
         raise Unauthorized(_NO_KEY.format(needed))
     if len(keys) > 1:
         raise BadRequest(
-            "The request has different API keys in Authorization, x-api-key and x-goog-api-key: send one.",
+            "The request has different API keys in Authorization, x-api-key, x-goog-api-key and api-key: send one.",
             code="conflicting_api_keys",
         )
     key = keys.pop()

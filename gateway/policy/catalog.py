@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from gateway.errors import BadRequest, Forbidden, NotFound, scrub
 from gateway.policy.client_rules import Rules
@@ -80,6 +80,13 @@ class ModelRoute(Struct, frozen=True):
     substituted: bool = False
     search: bool = False
     """Whether the requested name asks for Google Search."""
+    overruled: str = ""
+    """`model` or `deployment`, if the request names another model there, which does not count."""
+
+    @property
+    def notes(self) -> list[str]:
+        """Fields that are not honoured."""
+        return ["model"] if self.substituted else [self.overruled] if self.overruled else []
 
 
 def alias_fault(config: ModelsConfig, name: str) -> str | None:
@@ -141,13 +148,24 @@ class Catalog:
         return ModelRoute(*self._named(name, requested, default))
 
     def route(
-        self, rules: Rules, requested: str | None, default: str | None = None, *, issued: bool
+        self,
+        rules: Rules,
+        requested: str | None,
+        default: str | None = None,
+        *,
+        issued: bool,
+        deployment: str = "",
     ) -> ModelRoute:
         """Return the model that a name stands for to a client. Raises BadRequest, Forbidden or NotFound for `model`.
 
         A tuned model belongs to a whole Google project: a client with an `issued` key reaches it by aliases only.
+        A `deployment`, Azure's name for a model, counts unless the request names one of Gemini's.
         """
         check_length(requested)
+        if deployment and requested != deployment:
+            counts = requested if requested and self._is_geminis(requested) else deployment
+            overruled = "deployment" if counts == requested else "model" if requested else ""
+            return structs.replace(self.route(rules, counts, default, issued=issued), overruled=overruled)
         route = self.resolve(rules.model(requested) if requested else None, default)
         rules.check(route.model)
         if issued and requested and route.model.startswith(_TUNED) and route.model in requested:
@@ -164,6 +182,9 @@ class Catalog:
             return ()
         chains = [chain for pattern, chain in self._config.fallbacks.items() if fnmatchcase(model, pattern)]
         return tuple(dict.fromkeys(name for name in chains[-1] if name != model)) if chains else ()
+
+    def _is_geminis(self, name: str) -> bool:
+        return name in self._config.aliases or _without_namespace(name).startswith(self._prefixes)
 
     def _named(self, name: str, requested: str, default: str) -> tuple[str, bool]:
         """Return the model for a name without namespace, and whether another model is substituted."""

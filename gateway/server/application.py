@@ -22,6 +22,7 @@ from gateway.exchange.delivery import add_gateway_headers
 from gateway.exchange.exchange import Exchange
 from gateway.exchange.hedging import Hedging
 from gateway.exchange.recovery import Recovery
+from gateway.exchange.unserved import API_PATHS, ERROR_FORMATS
 from gateway.gemini.capabilities import CapabilityTable
 from gateway.gemini.wire import SafetySetting
 from gateway.observability.json_log import JsonLog, captured_logging
@@ -32,6 +33,7 @@ from gateway.observability.statistics import Statistics
 from gateway.plugin import SERVICES, Plugin, Services, no_keys
 from gateway.policy.access import Access
 from gateway.policy.admission import Admission
+from gateway.policy.api_paths import ApiPaths
 from gateway.policy.catalog import Catalog
 from gateway.policy.hedging import Hedge
 from gateway.policy.keypool import PUT_BACK, KeyPool, PoolUpdate
@@ -75,6 +77,8 @@ def build_app(config: GatewayConfig, source: Source, before: Services | None = N
     app[SERVICES], app[DRAIN] = services, drain
     app[PLUGINS] = load_plugins(source, config, services)
     active.update((entry.name, entry.plugin) for entry in app[PLUGINS])
+    app[API_PATHS] = ApiPaths(route.path for entry in app[PLUGINS] for route in entry.routes)
+    app[ERROR_FORMATS] = {k: v for plugin in active.values() for k, v in plugin.error_formats().items()}
     app.middlewares.extend(
         _hook(plugin) for plugin in active.values() if type(plugin).around is not Plugin.around
     )
@@ -360,7 +364,7 @@ def _finish_headers(
             response.force_close()
             headers["Connection"] = "close"  # aiohttp has set its own value before this signal
         if "Origin" in request.headers:
-            await cors.expose(request, response)  # lists the headers that are set by now
+            cors.expose(response)  # lists the headers that are set by now
         cors.allow(request, response)
 
     return finish

@@ -1,11 +1,9 @@
 """Cross-origin resource sharing (Fetch standard, https://fetch.spec.whatwg.org/#http-cors-protocol).
 
-aiohttp-cors answers preflights of registered routes and lists the exposed headers. The rest is here: errors, unknown
+aiohttp-cors answers preflights of registered routes. The rest is here: the headers of every answer, errors, unknown
 paths, and requests without `Origin`, on which some clients expect `Access-Control-Allow-Origin: *`, too. Credentials
 are never allowed.
 """
-
-from collections.abc import Awaitable, Callable
 
 import aiohttp_cors
 from aiohttp import web
@@ -17,6 +15,18 @@ _MAX_AGE = 86400
 _METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _HEADERS = "*, Authorization"
 """A wildcard does not cover Authorization (https://fetch.spec.whatwg.org/#cors-non-wildcard-request-header-name)."""
+_READABLE = frozenset(
+    {
+        "cache-control",
+        "content-language",
+        "content-length",
+        "content-type",
+        "expires",
+        "last-modified",
+        "pragma",
+    }
+)
+"""Headers that every page may read (https://fetch.spec.whatwg.org/#cors-safelisted-response-header-name)."""
 _ALLOW_ORIGIN = "Access-Control-Allow-Origin"
 
 
@@ -31,7 +41,6 @@ class Cors:
     def __init__(self, config: CorsConfig) -> None:
         self._origins = frozenset(config.origins)
         self._any = "*" in self._origins
-        self._expose: Callable[[web.Request, web.StreamResponse], Awaitable[object]] | None = None
 
     def add_to(self, app: web.Application) -> None:
         """Enable CORS on the routes registered so far, and answer OPTIONS on all other paths."""
@@ -46,13 +55,13 @@ class Cors:
         for route in list(app.router.routes()):
             if route.method not in ("*", "HEAD", "OPTIONS"):
                 cors.add(route)
-        self._expose = app.on_response_prepare.pop()  # `expose` calls it: one signal per response is faster
+        app.on_response_prepare.pop()  # `expose` and `allow` do what it does, also on paths that have no route
         app.router.add_route("OPTIONS", "/{preflight:.*}", self._preflight)
 
-    async def expose(self, request: web.Request, response: web.StreamResponse) -> None:
-        """List the headers of a response that the page may read. For requests with `Origin`, before `allow`."""
-        if self._expose is not None:
-            await self._expose(request, response)
+    def expose(self, response: web.StreamResponse) -> None:
+        """List the headers of a response, all of which the page may read. For requests with `Origin`."""
+        names = {name.lower() for name in response.headers}
+        response.headers["Access-Control-Expose-Headers"] = ", ".join(sorted(names - _READABLE))
 
     def allow(self, request: web.Request, response: web.StreamResponse) -> None:
         """Add the allowed origin to a response."""

@@ -4,6 +4,7 @@ import asyncio
 import re
 from functools import lru_cache
 from time import monotonic
+from urllib.parse import unquote
 
 from aiohttp import web
 from aiohttp.http import HttpVersion11
@@ -13,17 +14,16 @@ from gateway.errors import (
     BadRequest,
     GatewayError,
     LoopDetected,
-    MethodNotAllowed,
-    NotFound,
     TooLarge,
     forget_frames,
     of_cancellation,
 )
-from gateway.exchange.context import CONTEXT, RequestContext
+from gateway.exchange.context import ADDRESS, CONTEXT, RequestContext
 from gateway.exchange.delivery import fail
 from gateway.exchange.ids import unique
 from gateway.exchange.report import ExchangeReport
 from gateway.exchange.request_body import TOO_LARGE
+from gateway.exchange.unserved import unserved
 from gateway.observability.json_log import JsonLog, trace_of
 from gateway.observability.redaction import redacted
 from gateway.plugin import Services
@@ -58,15 +58,16 @@ class RequestMiddleware:
         trace = None
         if tracing is not None:
             trace = tracing.begin(_route(request), request.headers.get("traceparent"))
-        memory = services.memory.open()
+        memory, address = services.memory.open(), request.get(ADDRESS)
         request[CONTEXT] = RequestContext(
             _request_id(request),
             request.method,
-            request.path,
+            request.path if address is None else unquote(address.original),
             monotonic(),
             ExchangeReport(),
             trace,
             memory=memory,
+            deployment="" if address is None else address.deployment,
         )
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a handler always runs in one
@@ -102,7 +103,7 @@ class RequestMiddleware:
             if error.status < 400:
                 raise
             preflight = await self._cors.preflight_instead_of_error(request)
-            return preflight if preflight is not None else fail(request, _of_http(error))
+            return preflight if preflight is not None else fail(request, _of_http(request, error))
         except asyncio.CancelledError as cancelled:
             reason = of_cancellation(cancelled)
             if reason is None:
@@ -164,12 +165,12 @@ def _route(request: web.Request) -> str | None:
     return resource.canonical if resource is not None else None
 
 
-def _of_http(error: web.HTTPException) -> GatewayError:
+def _of_http(request: web.Request, error: web.HTTPException) -> GatewayError:
     """Return the gateway's error for one of aiohttp's."""
-    if isinstance(error, web.HTTPMethodNotAllowed) and error.allowed_methods != {"OPTIONS"}:
-        return MethodNotAllowed(frozenset(error.allowed_methods))
-    if isinstance(error, web.HTTPNotFound | web.HTTPMethodNotAllowed):  # OPTIONS is answered on every path
-        return NotFound("Unknown request URL.")
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        return unserved(request, error.allowed_methods)
+    if isinstance(error, web.HTTPNotFound):
+        return unserved(request)
     if isinstance(error, web.HTTPRequestEntityTooLarge):
         return TooLarge(TOO_LARGE)
     return BadRequest(error.reason, status=error.status, code="invalid_request")

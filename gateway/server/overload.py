@@ -42,7 +42,8 @@ def _answer(*, close: bool) -> bytes:
     body = openai_error(error)
     head = (
         "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nServer: gemini-gateway\r\n"
-        f"Retry-After: 1\r\nAccess-Control-Allow-Origin: *\r\nContent-Length: {len(body)}\r\n"
+        "Retry-After: 1\r\nAccess-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: Retry-After\r\n"
+        f"Content-Length: {len(body)}\r\n"
     )
     return f"{head}{'Connection: close' + chr(13) + chr(10) if close else ''}\r\n".encode() + body
 

@@ -18,8 +18,11 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.config.sections import ConnectionsConfig
 from gateway.errors import BadRequest, GatewayError
+from gateway.exchange.context import ADDRESS
 from gateway.exchange.delivery import error_response
+from gateway.exchange.unserved import API_PATHS
 from gateway.plugin import SERVICES
+from gateway.policy.api_paths import Address, ApiPaths, family_of_headers
 from gateway.server.addresses import AddressLimit
 from gateway.server.cors import allow_any_origin
 from gateway.server.overload import CLOSED, DISCARD, Gate
@@ -246,6 +249,8 @@ class Server(web.Server):
         self._limits = limits
         self.gate: Gate | None = None
         """Refuses requests while the process is overloaded."""
+        self.paths: ApiPaths | None = None
+        """The spelling of each path under which it is served."""
         self.addresses = AddressLimit(limits)
         self.tick = 0
         """Seconds since the start."""
@@ -301,7 +306,24 @@ class Server(web.Server):
             without = CIMultiDict(headers)
             del without["Expect"]
             message = message._replace(headers=CIMultiDictProxy(without))
+        if self.paths is not None:
+            address = self.paths.read(message.url.raw_path)
+            if not address.is_plain:
+                request = self._make(_readdressed(message, address), body, protocol, *others)
+                request[ADDRESS] = address
+                return request
         return self._make(message, body, protocol, *others)
+
+
+def _readdressed(message: RawRequestMessage, address: Address) -> RawRequestMessage:
+    """Return a message with the path that routes are registered under."""
+    path = address.path
+    if address.google and family_of_headers(message.headers, message.url.query) == "google":
+        path = address.google
+    if path == address.original:
+        return message
+    url = message.url.with_path(path, encoded=True, keep_query=True)
+    return message._replace(path=url.raw_path_qs, url=url)
 
 
 def _waits(message: RawRequestMessage) -> bool:
@@ -337,5 +359,6 @@ class Runner(web.AppRunner):
         if services is not None:
             timeout = services.config.stream.write_timeout
             self._write_deadline = WriteDeadline(server, timeout, services.memory)
+            server.paths = self.app[API_PATHS]
             server.gate = Gate(services.metrics.overload, asyncio.get_running_loop())
         return server

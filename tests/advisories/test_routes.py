@@ -33,46 +33,30 @@ OPEN = "open"
 
 MATRIX: dict[str, tuple[str, dict[str, Any]]] = {
     "/v1/chat/completions": ("/v1/chat/completions", {"POST": (200, 200)}),
-    "/chat/completions": ("/chat/completions", {"POST": (200, 200)}),
-    "/{prefix}/chat/completions": ("/v1beta/openai/chat/completions", {"POST": (200, 200)}),
     "/v1/embeddings": ("/v1/embeddings", {"POST": (200, 200)}),
-    "/embeddings": ("/embeddings", {"POST": (200, 200)}),
     "/v1/models": ("/v1/models", {"GET": (200, 200)}),
-    "/models": ("/models", {"GET": (200, 200)}),
     "/v1/models/{id}": ("/v1/models/gemini-2.5-flash", {"GET": (200, 200)}),
-    "/models/{id}": ("/models/gemini-2.5-flash", {"GET": (200, 200)}),
     "/v1/responses": ("/v1/responses", {"POST": (200, 200)}),
     "/v1/responses/{id}": ("/v1/responses/resp_x", {"GET": (404, 404), "DELETE": (404, 404)}),
     "/v1/responses/{id}/cancel": ("/v1/responses/resp_x/cancel", {"POST": (404, 404)}),
     "/v1/responses/{id}/input_items": ("/v1/responses/resp_x/input_items", {"GET": (404, 404)}),
     "/v1/responses/input_tokens": ("/v1/responses/input_tokens", {"POST": (200, 200)}),
     "/v1/completions": ("/v1/completions", {"POST": (200, 200)}),
-    "/completions": ("/completions", {"POST": (200, 200)}),
     "/v1/messages": ("/v1/messages", {"POST": (200, 200)}),
     "/v1/messages/count_tokens": ("/v1/messages/count_tokens", {"POST": (200, 200)}),
     "/v1/moderations": ("/v1/moderations", {"POST": (200, 200)}),
-    "/moderations": ("/moderations", {"POST": (200, 200)}),
     "/v1/translate": ("/v1/translate", {"POST": (200, 200)}),
     "/{version}/{tail}": (
         f"/v1beta/{FLASH}:generateContent",
         {"GET": (403, 200), "POST": (200, 200), "PATCH": (403, 200), "DELETE": (403, 200)},
     ),
-    "/upload/{version}/{tail}": (
+    "/{kind}/{version}/{tail}": (
         "/upload/v1beta/files",
         {"GET": (403, 200), "POST": (200, 200), "PATCH": (403, 200), "DELETE": (403, 200)},
     ),
-    "/v1/models/{model}:{verb}": (
+    "/google/v1/{tail}": (
         f"/v1/{FLASH}:generateContent",
-        {"GET": (404, 404), "POST": (200, 200), "PATCH": (403, 200), "DELETE": (403, 200)},
-    ),
-    "/v1/{tail}": (
-        "/v1/files/abc",
-        {
-            "GET": (404, 200, 404),
-            "POST": (403, 200, 404),
-            "PATCH": (404, 200, 404),
-            "DELETE": (404, 200, 404),
-        },
+        {"GET": (403, 200), "POST": (200, 200), "PATCH": (403, 200), "DELETE": (403, 200)},
     ),
     "/healthz": ("/healthz", {"GET": OPEN}),
     "/readyz": ("/readyz", {"GET": OPEN}),
@@ -82,8 +66,37 @@ MATRIX: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """Registered path to a path that it serves, and to the status of each method for an issued key and for a Gemini key.
 
-A third status is that without a key, where it is not 401: OpenAI's files API has the same path and is not served.
+A third status is that without a key, where it is not 401.
 """
+
+SPELLINGS: dict[str, tuple[str, dict[str, Any]]] = {
+    **{
+        path: (path, {"POST": (200, 200)})
+        for path in (
+            "/chat/completions", "/any/chat/completions", "/v1beta/openai/chat/completions", "/embeddings", "/completions",
+            "/moderations", "/api/v1/embeddings", "/v1/v1/chat/completions", "/openai/v1/completions", "/translate",
+            "/v1//chat//completions/", "/openai/deployments/gemini-2.5-flash/chat/completions",
+            f"/google/v1/{FLASH}:generateContent", f"/api/v1/{FLASH}:generateContent",
+        )
+    },
+    "/models": ("/models", {"GET": (200, 200)}),
+    "/models/{id}": ("/models/gemini-2.5-flash", {"GET": (200, 200)}),
+    "/download": ("/download/v1/files/abc:download", {"GET": (404, 200), "POST": (403, 200)}),
+    "/v1/files": (
+        "/v1/files/abc",
+        {
+            "GET": (404, 200, 404),
+            "POST": (403, 200, 404),
+            "PATCH": (404, 200, 404),
+            "DELETE": (404, 200, 404),
+        },
+    ),
+    **{
+        path: (path, {"GET": (403, 200), "POST": (403, 200)})
+        for path in ("/v1/fileSearchStores/x", "/v1/operations/x", "/v1/models/x/operations/y", "/v1/tunedModels")
+    },
+}  # fmt: skip
+"""Other spellings of paths that are served, and Google's paths below `/v1`."""
 
 ADMIN_MATRIX: dict[tuple[str, str], tuple[str, int]] = {
     ("GET", "/metrics"): ("/metrics", 200),
@@ -104,15 +117,12 @@ def body_of(path: str) -> Any:
     """Return a body that a route accepts."""
     if path.startswith(("/v1beta/models", "/v1/models", "/upload")):
         return {"contents": []}
-    name = (
-        path.replace("/v1beta/openai", "")
-        .removeprefix("/v1")
-        .removesuffix("/input_tokens")
-        .removesuffix("/count_tokens")
-    )
-    if name == "/translate":
-        name = "/chat/completions"
-    return {"model": "gemini-2.5-flash", **LEAST.get(f"/v1{name}", {})}
+    if ":generateContent" in path:
+        return {"contents": []}
+    names = ("chat", "embeddings", "completions", "moderations", "messages", "responses", "translate")
+    noun = next((name for name in names if name in path.split("/")), "")
+    name = {"chat": "chat/completions", "translate": "chat/completions"}.get(noun, noun)
+    return {"model": "gemini-2.5-flash", **LEAST.get(f"/v1/{name}", {})}
 
 
 def anything() -> web.Response:
@@ -163,7 +173,7 @@ async def test_s12_every_route_answers_every_kind_of_key_as_the_matrix_says(
     call = Caller(team.base)
     got: dict[str, Any] = {}
     wanted: dict[str, Any] = {}
-    for canonical, (path, methods) in MATRIX.items():
+    for canonical, (path, methods) in {**MATRIX, **SPELLINGS}.items():
         for method, codes in methods.items():
             place = f"{method} {canonical}"
             method = "GET" if method == "*" else method

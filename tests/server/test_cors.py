@@ -10,6 +10,7 @@ from multidict import CIMultiDict
 
 from gateway.config.sections import CorsConfig
 from gateway.plugin import Plugin
+from gateway.policy.rate_limits import Window, WindowState
 from gateway.server.cors import Cors
 from gateway.server.plugin_loader import BUILT_IN
 from tests.support.servers import Fake, Serve
@@ -152,6 +153,67 @@ async def test_answers_to_any_origin_do_not_vary(http: aiohttp.ClientSession, se
     async with http.get(base + "/healthz", headers={"Origin": BAD}) as response:
         assert response.headers["Access-Control-Allow-Origin"] == "*"
         assert "Vary" not in response.headers
+
+
+class Late(Plugin):
+    """A plugin that fills in the report as an exchange does, and streams."""
+
+    def routes(self) -> Iterable[web.RouteDef]:
+        return [web.get("/late", self.answer)]
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        async with self.services.enter(request, "late", reads_body=False) as context:
+            context.report.fallbacks = ["gemini-3-pro overloaded"]
+            context.report.limits += (WindowState(Window("requests", 3, 60), 2, 1.0),)
+            response = web.StreamResponse(
+                headers={"x-gateway-model": "m", "Content-Type": "text/event-stream"}
+            )
+            await response.prepare(request)
+            await response.write(b"data: 1\n\n")
+            return response
+
+
+LATE = {"x-request-id", "x-gateway-cache", "x-gateway-fallback", "x-ratelimit-limit-requests",
+        "x-ratelimit-remaining-requests", "x-gateway-model"}  # fmt: skip
+
+
+@pytest.mark.row("G18")
+async def test_g18_pages_may_read_headers_that_are_set_last_also_of_streams(
+    http: aiohttp.ClientSession, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(BUILT_IN, "late", f"{__name__}:Late")
+    base = await serve("plugins: {late: {}}")
+    async with http.get(base + "/late", headers={"Origin": GOOD, "x-gateway-cache": "60"}) as response:
+        assert await response.text()
+        assert names(response.headers["Access-Control-Expose-Headers"].lower()) >= LATE
+        assert {name.lower() for name in response.headers} >= LATE
+
+
+@pytest.mark.row("G18")
+@pytest.mark.parametrize("config", ["", TWO_ORIGINS])
+@pytest.mark.parametrize(
+    ("method", "path", "status", "header"),
+    [
+        ("POST", "/v1/chat/completions", 200, "x-gateway-notes"),
+        ("POST", "/api/v1/chat/completions/", 200, "x-gateway-notes"),
+        ("GET", "/v1/chat/completions", 405, "allow"),
+        ("GET", "/v1/unknown", 404, "x-request-id"),
+        ("GET", "/any/where", 200, "x-request-id"),
+        ("POST", "/v1beta/models/none:generateContent", 404, "x-request-id"),
+        ("GET", "/v1/models", 200, "x-request-id"),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_g18_pages_may_read_the_headers_of_every_answer(
+    http: aiohttp.ClientSession, serve: Serve, fake: Fake, config: str, method: str, path: str, status: int,
+    header: str, stream: bool,
+) -> None:  # fmt: skip
+    base = await serve(config, fake.url)
+    body = {**HELLO, "stream": stream, "unheard_of": 1}
+    async with http.request(method, base + path, json=body, headers={"Origin": GOOD}) as response:
+        exposed = names(response.headers["Access-Control-Expose-Headers"].lower())
+        assert (response.status, {header, "x-request-id", "server"} - exposed) == (status, set())
+        assert header in {name.lower() for name in response.headers}
 
 
 async def test_pages_may_read_every_header_of_the_gateway(http: aiohttp.ClientSession, serve: Serve) -> None:

@@ -1,4 +1,4 @@
-"""OpenAI's chat completions, on every path that ends in /chat/completions."""
+"""OpenAI's chat completions."""
 
 import time
 from typing import Annotated, ClassVar
@@ -28,8 +28,6 @@ from gateway.plugins.chat.response import AnswerOptions, ChatStream, Envelope, c
 from gateway.plugins.chat.wire import PLACEHOLDERS, ChatRequest, decode_request
 from gateway.policy.access import Client
 
-SUFFIX = "/chat/completions"
-
 
 class Chat(Plugin):
     """`POST …/chat/completions`, whole and streamed."""
@@ -44,15 +42,10 @@ class Chat(Plugin):
             bool, Meta(description="Show Google's grounding metadata beside the annotations.")
         ] = False
 
-    fields: ClassVar[FieldPolicies] = {f"POST /v1{SUFFIX}": CHAT}
+    fields: ClassVar[FieldPolicies] = {"POST /v1/chat/completions": CHAT}
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the two usual paths, which are found at once, and any prefix before them."""
-        return [
-            web.post(f"/v1{SUFFIX}", self.create),
-            web.post(SUFFIX, self.create),
-            web.post(f"/{{prefix:.+}}{SUFFIX}", self.create),
-        ]
+        return [web.post("/v1/chat/completions", self.create)]
 
     async def create(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""

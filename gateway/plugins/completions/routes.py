@@ -34,7 +34,7 @@ class Completions(Plugin):
     fields: ClassVar[FieldPolicies] = {"POST /v1/completions": COMPLETIONS}
 
     def routes(self) -> list[web.RouteDef]:
-        return [web.post("/v1/completions", self.create), web.post("/completions", self.create)]
+        return [web.post("/v1/completions", self.create)]
 
     async def create(self, request: web.Request) -> web.StreamResponse:
         """Answer one request. Choice k of prompt p is number p * n + k, as in OpenAI's API."""

@@ -62,7 +62,7 @@ class Embeddings(Plugin):
     fields: ClassVar[FieldPolicies] = {"POST /v1/embeddings": EMBEDDINGS}
 
     def routes(self) -> list[web.RouteDef]:
-        return [web.post("/v1/embeddings", self.create), web.post("/embeddings", self.create)]
+        return [web.post("/v1/embeddings", self.create)]
 
     async def create(self, request: web.Request) -> web.Response:
         """Answer one request."""
@@ -70,9 +70,11 @@ class Embeddings(Plugin):
             data = await read_body(request)
             config = self.services.config
             body, noted, inputs = await offload(data.heavy, self._read, data)
-            route = self.services.route(context.client, body.model, config.models.embeddings)
-            notes = [*noted, *(["model"] if route.substituted else [])]
-            context.report.describe(route.model, body.model, notes=notes)
+            route = self.services.route(
+                context.client, body.model, config.models.embeddings, context.deployment
+            )
+            notes = [*noted, *route.notes]
+            context.report.describe(route.model, body.model or context.deployment or None, notes=notes)
             batches = to_gemini(body, inputs, route.model)
             answers = await self._embed(batches, route.model, context, heavy=data.heavy)
             if sum(len(answer.embeddings) for answer in answers) != len(inputs):

@@ -1,5 +1,6 @@
 """Anthropic's Messages API."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from aiohttp import web
@@ -8,7 +9,7 @@ from gateway.conversation.builder import ConversationBuilder
 from gateway.conversation.field_policy import FieldPolicies, review
 from gateway.errors import GatewayError
 from gateway.exchange.context import RequestContext
-from gateway.exchange.delivery import answer_headers, json_response
+from gateway.exchange.delivery import ErrorRenderer, answer_headers, json_response
 from gateway.exchange.exchange import Reply
 from gateway.exchange.ids import unique
 from gateway.exchange.offload import offload
@@ -21,6 +22,7 @@ from gateway.plugins.messages import wire as anthropic
 from gateway.plugins.messages.fields import MESSAGES
 from gateway.plugins.messages.request import conversation
 from gateway.plugins.messages.response import OVERLOADED, MessagesStream, Object, error_object
+from gateway.policy.api_paths import Family
 
 
 class Messages(Plugin):
@@ -33,6 +35,9 @@ class Messages(Plugin):
             web.post("/v1/messages", self.create),
             web.post("/v1/messages/count_tokens", self.count),
         ]
+
+    def error_formats(self) -> Mapping[Family, ErrorRenderer]:
+        return {"anthropic": render_error}
 
     async def create(self, request: web.Request) -> web.StreamResponse:
         """Answer one request, whole or in events."""

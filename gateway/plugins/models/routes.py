@@ -10,8 +10,9 @@ from yarl import URL
 from gateway.errors import NotFound
 from gateway.exchange.context import RequestContext
 from gateway.exchange.delivery import json_response
-from gateway.gemini.resources import ModelRecord, allowed_models, decode_page
-from gateway.plugin import Plugin, Services
+from gateway.exchange.unserved import ERROR_FORMATS, family
+from gateway.gemini.resources import ModelRecord, decode_page
+from gateway.plugin import Entry, Plugin, Services
 from gateway.plugins.models.response import anthropic_model, model, model_list, with_aliases
 from gateway.plugins.models.wire import Model, encode
 
@@ -22,7 +23,7 @@ _PAGE_SIZE = "1000"
 
 
 class Models(Plugin):
-    """`GET /v1/models` and `GET /v1/models/{id}`, in Anthropic's shape for requests with `anthropic-version`."""
+    """`GET /v1/models` and `GET /v1/models/{id}`, in OpenAI's format or Anthropic's. Google's list is `native`'s."""
 
     class Config(Struct, frozen=True, forbid_unknown_fields=True):
         """Options of `plugins.models`."""
@@ -38,43 +39,35 @@ class Models(Plugin):
         """Return the list and the lookup. An id may contain slashes, as in `models/x` or `google/x`."""
         return [
             web.get("/v1/models", self.list_models),
-            web.get("/models", self.list_models),
             web.get("/v1/models/{id:.+}", self.show_model),
-            web.get("/models/{id:.+}", self.show_model),
         ]
 
     async def list_models(self, request: web.Request) -> web.Response:
-        """Answer with the whole list, or with Google's own bytes for clients that send `x-goog-api-key`."""
-        if "x-goog-api-key" in request.headers and "Authorization" not in request.headers:
-            return await self._google_page(request)
-        async with self.services.enter(request, "models", reads_body=False) as context:
+        """Answer with the whole list."""
+        async with self._enter(request) as context:
             models = await self._models(context)
-        return json_response(encode(model_list(models, anthropic="anthropic-version" in request.headers)), {})
+        return json_response(encode(model_list(models, anthropic=family(request) == "anthropic")), {})
 
     async def show_model(self, request: web.Request) -> web.Response:
         """Answer with one model by Google's id or an alias. Raises NotFound."""
         name = request.match_info["id"]
         for namespace in ("models/", "google/", "gemini/"):
             name = name.removeprefix(namespace)
-        async with self.services.enter(request, "models", reads_body=False) as context:
+        async with self._enter(request) as context:
             models = await self._models(context)
         for entry in models:
             if entry.id == name:
-                anthropic = "anthropic-version" in request.headers
-                return json_response(encode(anthropic_model(entry) if anthropic else entry), {})
+                shown = anthropic_model(entry) if family(request) == "anthropic" else entry
+                return json_response(encode(shown), {})
         raise NotFound(
             f"The model `{name[:80]}` does not exist or you do not have access to it.",
             code="model_not_found",
             param="model",
         )
 
-    async def _google_page(self, request: web.Request) -> web.Response:
-        """Answer with one page as Google sent it."""
-        query = {k: v for k, v in request.rel_url.query.items() if k in ("pageSize", "pageToken")}
-        path = str(URL("models").with_query(query)) if query else "models"
-        async with self.services.enter(request, "models", reads_body=False) as context:
-            page, rules = await self.services.exchange.ask(path, None, context, bytes), context.client.rules
-        return json_response(allowed_models(page, rules.allows) if rules.models else page, {})
+    def _enter(self, request: web.Request) -> Entry:
+        errors = request.app[ERROR_FORMATS].get(family(request))
+        return self.services.enter(request, "models", errors, reads_body=False)
 
     async def _models(self, context: RequestContext) -> list[Model]:
         """Return the models this client may use, from the cache while the entry is fresh."""

@@ -44,7 +44,7 @@ class Moderations(Plugin):
     fields: ClassVar[FieldPolicies] = {"POST /v1/moderations": MODERATIONS}
 
     def routes(self) -> list[web.RouteDef]:
-        return [web.post("/v1/moderations", self.create), web.post("/moderations", self.create)]
+        return [web.post("/v1/moderations", self.create)]
 
     async def create(self, request: web.Request) -> web.Response:
         """Answer one request."""

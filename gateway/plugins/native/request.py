@@ -21,7 +21,9 @@ from gateway.policy.catalog import check_length
 from gateway.policy.file_refs import references
 
 _PATH = re.compile(r"/[A-Za-z0-9._~:/@-]*")
-_HEADERS = re.compile(r"content-type|accept|x-goog-(?!api-key)[a-z-]+|x-server-timeout", re.IGNORECASE)
+_HEADERS = re.compile(
+    r"content-type|accept|range|api-revision|x-goog-(?!api-key)[a-z-]+|x-server-timeout", re.IGNORECASE
+)
 _MODEL = re.compile(r"/models/([^/:]+):")
 _VERSION = r"/v1(?:beta|alpha)?"
 _LISTS = re.compile(_VERSION + r"/models(?:/[^/:]+)?")
@@ -31,6 +33,7 @@ _CALLS = re.compile(
 )
 """Without the methods that start a batch or an operation: its result belongs to the project."""
 _RESOURCE = re.compile(_VERSION + r"/((?:files|cachedContents)/[A-Za-z0-9_-]+)(?::download)?")
+_DOWNLOAD = re.compile(rf"(?:/download)?{_VERSION}/(files/[A-Za-z0-9_-]+):download")
 _FILES = re.compile(rf"(?:/upload)?{_VERSION}/files")
 _CACHES = re.compile(_VERSION + r"/cachedContents")
 
@@ -86,6 +89,8 @@ def permitted(method: str, path: str) -> Permitted:
     if method == "POST" and (match := _CALLS.fullmatch(path)):
         return Permitted("model", match[1])
     if method in ("GET", "PATCH", "DELETE") and (match := _RESOURCE.fullmatch(path)):
+        return Permitted("resource", match[1])
+    if method == "GET" and (match := _DOWNLOAD.fullmatch(path)):
         return Permitted("resource", match[1])
     if method == "POST" and _FILES.fullmatch(path):
         return Permitted("upload")

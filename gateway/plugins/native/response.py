@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 from multidict import CIMultiDict
@@ -18,8 +19,12 @@ from gateway.policy.file_refs import is_name
 UPLOAD_URL = "x-goog-upload-url"
 STREAM = "text/event-stream"
 _HEADERS = re.compile(
-    r"content-type|x-goog-[a-z-]+|x-gemini-service-tier|retry-after|content-disposition", re.IGNORECASE
+    r"content-type|x-goog-[a-z-]+|x-gemini-service-tier|retry-after|content-disposition|content-range"
+    r"|accept-ranges|api-revision",
+    re.IGNORECASE,
 )
+_KEYS = ("key", "$key")
+_GOOGLES_HOST = re.compile(r"(?:https?:)?//generativelanguage\.googleapis\.com(?::443)?(?=/)", re.IGNORECASE)
 _STATUS = {
     400: "INVALID_ARGUMENT",
     401: "UNAUTHENTICATED",
@@ -42,6 +47,20 @@ def returned(headers: Mapping[str, str], origin: str) -> CIMultiDict[str]:
     if UPLOAD_URL in result:
         result[UPLOAD_URL] = re.sub(r"^https?://[^/]+", lambda _: origin, result[UPLOAD_URL])
     return result
+
+
+def redirected(location: str, upstream: str, origin: str) -> str:
+    """Return the address that a redirect of Google's sends a client to, through the gateway, or "" for another host.
+
+    `files.download` is a redirect to `/download/…` (https://ai.google.dev/api/files), whose key only the gateway has.
+    `upstream` is the base URL of Google's API. A key in the query would be the pool's.
+    """
+    path = _GOOGLES_HOST.sub("", location, count=1).removeprefix(upstream.rstrip("/"))
+    if not path.startswith("/") or path.startswith("//"):
+        return ""
+    before, _, query = path.partition("?")
+    kept = [(k, v) for k, v in parse_qsl(query, keep_blank_values=True) if k not in _KEYS and scrub(v) == v]
+    return f"{origin}{before}" + (f"?{urlencode(kept)}" if kept else "")
 
 
 def created(answer: bytes) -> tuple[list[str], TokenCounts]:

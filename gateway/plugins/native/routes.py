@@ -10,7 +10,6 @@ from multidict import CIMultiDict
 
 from gateway.errors import (
     GatewayError,
-    NotFound,
     UpstreamDropped,
     UpstreamError,
     of_cancellation,
@@ -20,8 +19,9 @@ from gateway.exchange.accounting import Target
 from gateway.exchange.attempt import Attempt
 from gateway.exchange.context import RequestContext
 from gateway.exchange.cost import CostEstimate
-from gateway.exchange.delivery import ERROR_RENDERER
+from gateway.exchange.delivery import ERROR_RENDERER, ErrorRenderer
 from gateway.exchange.request_body import check_encoding, read_bytes, read_pieces
+from gateway.exchange.unserved import unserved, wants_websocket
 from gateway.gemini.errors import from_response
 from gateway.gemini.resources import allowed_models
 from gateway.plugin import KEY_HEADERS, KNOWN_CLIENT, Plugin
@@ -38,44 +38,42 @@ from gateway.plugins.native.response import (
     UPLOAD_URL,
     UsageReader,
     created,
+    redirected,
     render_error,
     returned,
 )
 from gateway.policy.access import Client
+from gateway.policy.api_paths import GOOGLE, Family
 from gateway.upstream.client import Forwarded
 
 _EMBEDDINGS = ("embedContent", "batchEmbedContents")
 """Methods whose answers have no candidates."""
-_NOT_CHAT = r"(?!(?:.*/)?chat/completions$)"
-"""Google's OpenAI-compatible endpoint is served by `chat`."""
 _DEADLINE = "x-server-timeout"
 """Header by which google-genai tells Google when to give up, in seconds."""
 
 
 class Native(Plugin):
-    """`/v1beta/**`, `/v1alpha/**`, `/upload/**`, and the methods of `/v1` that google-genai uses."""
+    """`/v1beta/**`, `/v1alpha/**`, `/upload/**`, `/download/**`, and `/v1/**` for Google's own clients."""
 
     def routes(self) -> list[web.RouteDef]:
         paths = [
-            rf"/{{version:v1(?:beta|alpha)}}/{{tail:{_NOT_CHAT}.+}}",
-            r"/upload/{version:v1(?:beta|alpha)?}/{tail:.+}",
-            r"/v1/models/{model:[^/:]+}:{verb:[A-Za-z]+}",
-            r"/v1/{tail:(?:files|cachedContents)(?:/.+)?}",
+            r"/{version:v1(?:beta|alpha)}/{tail:.+}",
+            r"/{kind:upload|download}/{version:v1(?:beta|alpha)?}/{tail:.+}",
+            GOOGLE + r"/v1/{tail:.+}",
         ]
         methods = ("GET", "POST", "PATCH", "DELETE")
         return [web.route(method, path, self.forward) for path in paths for method in methods]
 
+    def error_formats(self) -> Mapping[Family, ErrorRenderer]:
+        return {"google": render_error}
+
     async def forward(self, request: web.Request) -> web.StreamResponse:
         """Pass one request on, and its answer back."""
         request[KEY_HEADERS] = _with_query_key(request)
-        path = request.rel_url.raw_path
-        if path.startswith("/v1/files") and "x-goog-api-key" not in request[KEY_HEADERS]:
-            # OpenAI's files API has the same path
-            raise NotFound(
-                f"Unknown request URL: {request.method} {path[:100]}. OpenAI's files API is not served."
-                " Gemini's is, with the key in `x-goog-api-key`."
-            )
+        path = request.rel_url.raw_path.removeprefix(GOOGLE)
         request[ERROR_RENDERER] = render_error
+        if wants_websocket(request):
+            raise unserved(request, frozenset({"POST"} if model_of(path) else ()))
         check_path(path)
         if path.startswith("/upload/") and not _has_key(request[KEY_HEADERS]):
             await self._identify_by_upload(request)
@@ -156,6 +154,8 @@ class Native(Plugin):
                 )
             if answer.status >= 400:
                 return _refusal(answer, await answer.refusal(), issued=bool(context.client.id))
+            if "Location" in answer.headers:
+                return await self._redirect(request, answer, context)
             if call.deletes:
                 await owners.forget(scope, call.deletes, time())
             if UPLOAD_URL in answer.headers:
@@ -167,6 +167,18 @@ class Native(Plugin):
                 data = allowed_models(await answer.whole(), context.client.rules.allows)
                 return web.Response(body=data, status=answer.status, headers=returned(answer.headers, ""))
             return await _answer(answer, call, attempt, relay)
+
+    async def _redirect(
+        self, request: web.Request, answer: Forwarded, context: RequestContext
+    ) -> web.Response:
+        """Send the client on through the gateway. Raises UpstreamError for a client with an issued key and another host."""
+        location = answer.headers["Location"]
+        own = redirected(location, self.services.config.upstream.base_url, origin(request))
+        if not own and context.client.id:
+            raise UpstreamError("The upstream redirects to another host.", code="upstream_bad_response")
+        headers = returned(answer.headers, "")
+        headers["Location"] = own or location
+        return web.Response(body=await answer.whole(), status=answer.status, headers=headers)
 
     async def _answer_creation(
         self, request: web.Request, answer: Forwarded, context: RequestContext, attempt: Attempt

@@ -28,7 +28,8 @@ _ALLOWED: Mapping[Kind, frozenset[str]] = {
     "resource": frozenset({"updateMask", "update_mask"}),
     "upload": frozenset({"upload_id", "upload_protocol", "uploadType", "upload_type"}),
 }
-_HEADERS = re.compile("x-goog-api-client|x-server-timeout", re.IGNORECASE)
+_HEADERS = re.compile("x-goog-api-client|x-server-timeout|api-revision", re.IGNORECASE)
+_RESOURCE_HEADERS = re.compile(rf"{_HEADERS.pattern}|range", re.IGNORECASE)
 _UPLOAD_HEADERS = re.compile(rf"{_HEADERS.pattern}|content-type|x-goog-upload-[a-z-]+", re.IGNORECASE)
 _REFUSED_HEADERS = ("x-goog-fieldmask", "x-http-method-override", "x-http-method", "x-method-override")
 """Headers whose effect a client would miss if they were dropped."""
@@ -60,7 +61,7 @@ def allowed_headers(headers: Mapping[str, str], kind: Kind) -> CIMultiDict[str]:
     for name in _REFUSED_HEADERS:
         if name in headers:
             raise _refused(f"header `{name}`")
-    names = _UPLOAD_HEADERS if kind == "upload" else _HEADERS
+    names = {"upload": _UPLOAD_HEADERS, "resource": _RESOURCE_HEADERS}.get(kind, _HEADERS)
     return CIMultiDict({name: value for name, value in headers.items() if names.fullmatch(name)})
 
 

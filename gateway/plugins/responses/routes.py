@@ -29,6 +29,8 @@ from gateway.policy.access import Client
 
 _UNFINISHED = ("queued", "in_progress")
 _MIB = 2**20
+_ONE = "/v1/responses/{id:(?!compact$|input_tokens$)[^/]+}"
+"""The path of a stored response. The others are methods of OpenAI's: `compact` is not served, so that it is a 404."""
 
 
 class Responses(Plugin):
@@ -62,8 +64,8 @@ class Responses(Plugin):
     def routes(self) -> list[web.RouteDef]:
         return [
             web.post("/v1/responses", self.create),
-            web.get("/v1/responses/{id}", self.show),
-            web.delete("/v1/responses/{id}", self.forget),
+            web.get(_ONE, self.show),
+            web.delete(_ONE, self.forget),
             web.post("/v1/responses/{id}/cancel", self.cancel),
             web.get("/v1/responses/{id}/input_items", self.input_items),
             web.post("/v1/responses/input_tokens", self.count),
