@@ -171,7 +171,7 @@ class Native(Plugin):
     async def _redirect(
         self, request: web.Request, answer: Forwarded, context: RequestContext
     ) -> web.Response:
-        """Send the client on through the gateway. Raises UpstreamError for a client with an issued key and another host."""
+        """Send the client on through the gateway. Raises UpstreamError for an issued key and another host."""
         location = answer.headers["Location"]
         own = redirected(location, self.services.config.upstream.base_url, origin(request))
         if not own and context.client.id:
