@@ -8,9 +8,9 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
 from gateway.errors import GatewayError, openai_error
-from gateway.exchange.delivery import ERROR_RENDERER
+from gateway.exchange.delivery import ERROR_RENDERER, ErrorRenderer
 from gateway.exchange.unserved import API_PATHS, ERROR_FORMATS, family, unserved, wants_websocket
-from gateway.policy.api_paths import ApiPaths
+from gateway.policy.api_paths import ApiPaths, Family
 
 
 def googles(error: GatewayError, _: str) -> tuple[int, bytes]:
@@ -20,7 +20,8 @@ def googles(error: GatewayError, _: str) -> tuple[int, bytes]:
 def request_of(path: str, method: str = "GET", **headers: str) -> web.Request:
     app = web.Application()
     app[API_PATHS] = ApiPaths(["/v1/responses", "/v1/messages", "/google/v1/{tail:.+}"])
-    app[ERROR_FORMATS] = {"google": googles}
+    formats: dict[Family, ErrorRenderer] = {"google": googles}
+    app[ERROR_FORMATS] = formats
     return make_mocked_request(method, path, {k.replace("_", "-"): v for k, v in headers.items()}, app=app)
 
 
