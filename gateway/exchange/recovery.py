@@ -7,7 +7,7 @@ plan, if there is one (`policy.fallback`).
 
 import asyncio
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from time import monotonic
 
 from gateway.errors import (
@@ -174,17 +174,17 @@ class Recovery:
         """Ask another request from now on that avoids this refusal. Return False when there is none."""
         if len(state.remedies) >= _MOST_REMEDIES:
             return False
-        remedy = remedies.remedy(error, state.remedies)
-        if remedy is None or (self._strict and not remedy.harmless):
+        rows = [row for row in remedies.matching(error, state.remedies) if row.harmless or not self._strict]
+        if not rows:
             return False
         call, memory = state.call, state.context.memory
         expected = len(call.encoded)
         memory.take_encoded(expected)
-        changed = await offload(True, _apply, remedy, call, error)  # it may inline schemas
-        memory.correct_encoded(expected, len(changed.encode()) if changed is not None else 0)
-        if changed is None:
+        repaired = await offload(True, _repaired, rows, call, error)  # it may inline schemas
+        memory.correct_encoded(expected, len(repaired[1].encode()) if repaired is not None else 0)
+        if repaired is None:
             return False
-        state.call = changed
+        remedy, state.call = repaired
         state.remedies.append(remedy.feature)
         state.report.adjust(remedy.fields, call.origins, remedy.detail)
         return True
@@ -198,18 +198,21 @@ def _prepared(call: GeminiCall, learned: Collection[str]) -> tuple[GenerateConte
         raise _at_client(error, call) from None
 
 
-def _apply(remedy: Remedy, call: GeminiCall, error: GatewayError) -> GeminiCall | None:
-    """Return the call that avoids a refusal, encoded already when it is heavy."""
-    try:
-        request = remedy.apply(call.request, error)
-    except SchemaTooLarge as too_large:
-        raise _at_client(too_large, call) from None
-    if request is None:
-        return None
-    changed = call.with_request(request)
-    if call.heavy:
-        changed.encode()
-    return changed
+def _repaired(
+    rows: Sequence[Remedy], call: GeminiCall, error: GatewayError
+) -> tuple[Remedy, GeminiCall] | None:
+    """Return the first remedy that changes the call, and the changed call, encoded already when it is heavy."""
+    for row in rows:
+        try:
+            request = row.apply(call.request, error)
+        except SchemaTooLarge as too_large:
+            raise _at_client(too_large, call) from None
+        if request is not None:
+            changed = call.with_request(request)
+            if call.heavy:
+                changed.encode()
+            return row, changed
+    return None
 
 
 def _at_client(error: SchemaTooLarge, call: GeminiCall) -> SchemaTooLarge:

@@ -278,7 +278,7 @@ def strictest_schemas(request: Request, _: GatewayError) -> Request | None:
     if config is not None and config.response_json_schema is not None:
         schema = json_schema.strictest(config.response_json_schema, _RESPONSE_SCHEMA, budget)
         config = structs.replace(config, response_json_schema=schema)
-    return _with_schemas(request, stricter, config)
+    return with_schemas(request, stricter, config)
 
 
 def classic_schemas(request: Request, _: GatewayError) -> Request | None:
@@ -297,10 +297,10 @@ def classic_schemas(request: Request, _: GatewayError) -> Request | None:
     if config is not None and config.response_json_schema is not None:
         schema = openapi_schema.classic(config.response_json_schema, _RESPONSE_SCHEMA, budget)
         config = structs.replace(config, response_schema=schema, response_json_schema=None)
-    return _with_schemas(request, classic, config)
+    return with_schemas(request, classic, config)
 
 
-def _with_schemas(
+def with_schemas(
     request: Request,
     change: Callable[[FunctionDeclaration, str], FunctionDeclaration],
     config: GenerationConfig | None,

@@ -37,6 +37,16 @@ def called(**call: Any) -> list[dict[str, Any]]:
     ]
 
 
+def declared(properties: dict[str, Any]) -> dict[str, Any]:
+    parameters = {"type": "object", "properties": properties}
+    return {"type": "function", "function": {"name": "f", "parameters": parameters}}
+
+
+def answering(properties: dict[str, Any]) -> dict[str, Any]:
+    schema = {"type": "object", "properties": properties}
+    return {"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}}
+
+
 class Case(Struct):
     """A remedy's request, Gemini's message, and the text that Gemini refuses to find, or to miss, in a body."""
 
@@ -129,6 +139,27 @@ CASES: dict[str, Case] = {
         "Invalid value at 'generation_config.response_json_schema'",
         {"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {
             "type": "object", "properties": {"a": {"type": "string", "minLength": 3}}}}}}, refused='"minLength"'),
+    "references": Case(
+        "reference to undefined schema at properties.a.anyOf.1", {"tools": [declared({"a": {"type": "string"}})]},
+        refused="parametersJsonSchema"),
+    "schema_misfit": Case(
+        "* GenerateContentRequest.tools[0].function_declarations[0].parameters.properties[a].enum: only allowed for STRING type",
+        {"tools": [declared({"a": {"type": "integer", "enum": [1, 2]}})]}, refused='"enum"'),
+    "schema_classic": Case(
+        "* GenerateContentRequest.tools[0].function_declarations[0].parameters.required[0]: property is not defined",
+        {"tools": [declared({"a": {"type": "string"}})]}, refused="parametersJsonSchema"),
+    "schema_bounds": Case(
+        "The specified schema produces a constraint that has too many states for serving.",
+        {"tools": [declared({"a": {"type": "array", "maxItems": 500, "items": {"type": "string"}}})]},
+        refused='"maxItems"'),
+    "unforced": Case(
+        "Request contains an invalid argument.",
+        {"tools": [declared({"a": {"type": "string"}})], "tool_choice": "required"}, refused='"ANY"'),
+    "schemas_in_words": Case(
+        "A schema in GenerationConfig in the request exceeds the maximum allowed nesting depth.", answering({"a": {}}),
+        refused="responseJsonSchema"),
+    "answer_in_words": Case(
+        "Request contains an invalid argument.", answering({"a": {}}), refused="responseJsonSchema"),
 }  # fmt: skip
 
 
@@ -214,7 +245,7 @@ async def ask(http: aiohttp.ClientSession, base: str, **fields: Any) -> tuple[in
 
 
 def test_every_remedy_has_a_case() -> None:
-    assert set(CASES) == {remedy.feature for remedy in REMEDIES}
+    assert {*CASES, "again"} == {remedy.feature for remedy in REMEDIES}
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
@@ -343,3 +374,65 @@ async def test_strict_mode_allows_only_harmless_remedies(
 
     assert (await ask(http, strict, **CASES[feature].fields))[0] == status
     assert len(refusing.bodies) == calls
+
+
+INVALID = "Model generated invalid JSON syntax and the output could not be parsed. Please retry the request."
+FORCED = {
+    "tools": [declared({"a": {"type": "string", "enum": [f"action_required_{i}" for i in range(200)]}})],
+    "tool_choice": "required",
+}
+OPAQUE = "Request contains an invalid argument."
+
+
+@pytest.mark.row("T6")
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize(
+    ("refusals", "fields", "note"),
+    [
+        ([INVALID], {}, None),
+        ([INVALID, INVALID], answering({"a": {}}), "response_format"),
+        ([OPAQUE], FORCED, "tools"),
+        ([OPAQUE, OPAQUE], FORCED, "tools,tool_choice"),
+        (["reference to undefined schema at $defs.A.properties.b"] * 2, {"tools": FORCED["tools"]}, "tools"),
+    ],
+)  # fmt: skip
+async def test_t06_a_refusal_is_repaired_in_steps(
+    http: aiohttp.ClientSession,
+    base: str,
+    refusing: Refusing,
+    refusals: list[str],
+    fields: Any,
+    note: str | None,
+    stream: bool,
+) -> None:
+    refusing.case, refusing.later = Case("", {}, refused="\0"), list(refusals)
+    status, headers, text = await ask(http, base, stream=stream, **fields)
+
+    assert (status, len(refusing.bodies)) == (200, len(refusals) + 1), text
+    assert headers.get("x-gateway-notes") == note
+    assert len(set(refusing.bodies)) >= len(refusals) + 1 - refusals.count(INVALID)
+
+
+@pytest.mark.row("T6")
+async def test_t06_a_third_refusal_reaches_the_client(
+    http: aiohttp.ClientSession, base: str, refusing: Refusing
+) -> None:
+    refusing.case, refusing.later = Case("", {}, refused="\0"), [OPAQUE] * 3
+    status, _, text = await ask(http, base, **FORCED)
+
+    assert (status, len(refusing.bodies)) == (400, 3)
+    assert OPAQUE in text
+
+
+@pytest.mark.row("T6")
+async def test_t06_strict_mode_changes_no_schema(
+    http: aiohttp.ClientSession, serve: Serve, base: str, refusing: Refusing
+) -> None:
+    refusing.case, refusing.later = Case("", {}, refused="\0"), [OPAQUE]
+    strict = await serve("compat: strict", refusing.url)
+
+    assert (await ask(http, strict, **FORCED))[0] == 400
+    refusing.later = [
+        "schema at properties.a can only contain properties starting with '$' when $ref is present"
+    ]
+    assert (await ask(http, strict, tools=FORCED["tools"]))[0] == 200
