@@ -32,7 +32,8 @@ def declared(schema: dict[str, Any], change: Any) -> dict[str, Any]:
     """Return the schema after a change, the same in both dialects."""
     results = []
     for field in ("parameters_json_schema", "parameters"):
-        request = declaring(FunctionDeclaration("f", **{field: schema}))
+        fields: dict[str, Any] = {field: schema}
+        request = declaring(FunctionDeclaration("f", **fields))
         before = encode_request(request)
         changed = change(request, NO)
         assert encode_request(request) == before
