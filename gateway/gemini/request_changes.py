@@ -115,9 +115,9 @@ def _text_of_result(data: bytes) -> bytes | None:
     value = bytes(value)
     if name not in ("output", "error") or len(data) != len(f'{{"{name}":}}') + len(value):
         return data
-    if value.startswith(b'"'):
+    if value[:1] == b'"':
         return None
-    return value if value.startswith(b"[") else data  # an array was put under `output`
+    return value if value[:1] == b"[" else data  # an array was put under `output`
 
 
 def end_with_user(request: Request, _: GatewayError) -> Request | None:
