@@ -43,7 +43,7 @@ class Remedy(Struct, frozen=True):
     detail: str = ""
     """The part of the field that is changed, where the field alone says too little."""
     evidence: str = ""
-    """Where the refusal can be read."""
+    """Public reports of the refusal."""
 
 
 def matching(error: GatewayError, tried: Collection[str]) -> list[Remedy]:

@@ -24,7 +24,7 @@ _BOUNDS = (
     "minItems", "maxItems", "minLength", "maxLength", "minimum", "maximum", "minProperties", "maxProperties", "pattern",
     "format", "multipleOf", "uniqueItems",
 )  # fmt: skip
-"""What Google's message calls array length limits and complex value matchers."""
+"""Array length limits and complex value matchers, by the words of Google's message."""
 _LONG_ENUMS = 1000
 """Characters of a request's enums from which on they are told in words. Google refused about 3,800 in 240 values, and
 took 1,700 (https://github.com/googleapis/python-genai/issues/2133)."""
