@@ -104,9 +104,9 @@ def again(request: Request, _: GatewayError) -> Request | None:
 def _schemas(request: Request) -> list[Schema]:
     config = request.generation_config or GenerationConfig()
     functions = [f for tool in request.tools or () for f in tool.function_declarations or ()]
-    found = [config.response_json_schema, config.response_schema]
+    answers = [config.response_json_schema, config.response_schema]
     return [
-        s for s in [*found, *(f.parameters_json_schema or f.parameters for f in functions)] if s is not None
+        s for s in [*answers, *(f.parameters_json_schema or f.parameters for f in functions)] if s is not None
     ]
 
 
