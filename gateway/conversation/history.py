@@ -134,9 +134,10 @@ class _Writer:
         """Return a new list of the parts with fetched files, stored signatures and resolutions."""
         if self._plain:
             return list(parts)  # type: ignore[arg-type]  # there are no attachments
-        return [part if type(part) is Part else self._resolved(part) for part in parts]  # type: ignore[arg-type]
+        resolved = [part if type(part) is Part else self._resolved(part) for part in parts]  # type: ignore[arg-type]
+        return [part for part in resolved if part is not None]
 
-    def _resolved(self, attachment: Attachment) -> Part:
+    def _resolved(self, attachment: Attachment) -> Part | None:
         part = attachment.resolved(self._context.media)
         level = attachment.resolution
         if level is not None and self._context.capabilities.part_resolution:
@@ -144,16 +145,25 @@ class _Writer:
         elif level is not None:
             self._resolutions.append(level)
         if attachment.kept is not None:
-            return self._server_part(part, attachment.kept)
+            return self._server_part(part, attachment.kept, attachment.at)
         if attachment.lookup and self._context.stored:
             (key,) = self._context.keys.image(attachment.lookup)
             part = structs.replace(part, thought_signature=self._context.stored.get(key))
         return part
 
-    def _server_part(self, part: Part, kept: tuple[str, int]) -> Part:
-        """Return a part that one of Google's own tools made as it came, or as the client tells it."""
+    def _server_part(self, part: Part, kept: tuple[str, int], at: str) -> Part | None:
+        """Return a part that one of Google's own tools made as it came, or as the client tells it.
+
+        A model that takes no built-in tools beside functions does not know a search of another model.
+        """
         stored = self._context.stored.get(self._context.keys.server_part(*kept))
-        return decode_part(stored) if stored is not None else part
+        if stored is not None:
+            part = decode_part(stored)
+        is_tool = part.tool_call is not None or part.tool_response is not None
+        left_out = is_tool and not self._context.capabilities.builtins_with_functions
+        if left_out or part.text is not None:
+            self._notes.add(at)
+        return None if left_out else part
 
     def finish(self) -> History:
         """Return the history; Gemini wants it to begin with the user, and most models to end so."""

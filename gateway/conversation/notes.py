@@ -35,7 +35,7 @@ class Notes:
 
     def add_type(self, at: str, kind: str) -> None:
         """Note an item, a block or a tool whose type cannot be used: `tools[1].type=mcp`."""
-        self._paths.append(f"{at}.type={_UNPRINTABLE_TYPE.sub('?', _without_keys(kind)[:_LONGEST_NAME])}")
+        self._paths.append(typed(at, kind))
 
     def drop(self, at: str, why: str) -> None:
         """Note a field that cannot be honoured. Raises UnsupportedParameter in strict mode."""
@@ -60,6 +60,11 @@ class Notes:
     def distinct(self) -> list[str]:
         """Return the paths in order, the first of those that differ only in their indexes."""
         return distinct(self._paths)
+
+
+def typed(at: str, kind: str) -> str:
+    """Return the path of an item, a block or a tool with its type: `tools[1].type=mcp`."""
+    return f"{at}.type={_UNPRINTABLE_TYPE.sub('?', _without_keys(kind)[:_LONGEST_NAME])}"
 
 
 def distinct(paths: Sequence[str]) -> list[str]:

@@ -207,9 +207,12 @@ def earlier_image(url: str, at: str) -> Attachment | None:
     return Attachment(Part(inline_data=data_url(url, at)), at=at, lookup=url.rpartition(",")[2])
 
 
-def server_part(part: Part, call_id: str, number: int) -> Attachment:
-    """Return a part that one of Google's own tools made, as the client tells it: 0 is the call, 1 its first result."""
-    return Attachment(part, kept=(call_id, number))
+def server_part(part: Part, call_id: str, number: int, at: str) -> Attachment:
+    """Return a part that one of Google's own tools made, as the client tells it: 0 is the call, 1 its first result.
+
+    `at` is noted where the part is told as text, or left out.
+    """
+    return Attachment(part, at=at, kept=(call_id, number))
 
 
 def with_resolution(part: Part, level: str) -> Part:

@@ -178,6 +178,21 @@ def of_recitation(metadata: CitationMetadata, offsets: "Offsets") -> list[Citati
     return citations.all
 
 
+def sources(metadata: GroundingMetadata) -> list[tuple[str, str]]:
+    """Return URL and title of the different sources, as many as citations may name."""
+    named: dict[str, str] = {}
+    size = 0
+    for chunk in metadata.grounding_chunks or ():
+        source = _source(chunk)
+        if source is None or source[0] in named:
+            continue
+        size += len(source[0]) + len(source[1])
+        if len(named) == _MOST_CITATIONS or size > _MOST_NAMED:
+            break
+        named[source[0]] = source[1]
+    return list(named.items())
+
+
 def _source(chunk: GroundingChunk) -> tuple[str, str] | None:
     """Return the URL and title of a chunk, or None for one without a URL."""
     source = chunk.web or chunk.maps or chunk.retrieved_context

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from gateway.conversation.builder import ConversationBuilder
 from gateway.conversation.history import History, HistoryContext, write
@@ -16,7 +17,7 @@ from gateway.conversation.translation import TranslationContext, translate
 from gateway.errors import BadRequest
 from gateway.gemini.capabilities import Capabilities
 from gateway.gemini.thought_signatures import SignatureKeys
-from gateway.gemini.wire import Blob, Part, decode_part, encode_json
+from gateway.gemini.wire import Blob, Part, ServerToolCall, decode_part, encode_json
 from gateway.plugins.chat.request import conversation
 from gateway.plugins.chat.wire import decode_request
 from tests.support.chat import gemini_body, translation
@@ -390,7 +391,7 @@ def test_a_failed_call_is_an_error() -> None:
 def test_t09_a_part_of_googles_own_tool_comes_back_as_it_came(*, stored: bool) -> None:
     told, came = Part(text="as the client tells it"), b'{"toolCall":{"toolType":"X"},"thoughtSignature":"S"}'
     builder = ConversationBuilder("messages")
-    builder.turn("model", [Part(text="a"), server_part(told, "t1", 2), Part(text="b")], "m")
+    builder.turn("model", [Part(text="a"), server_part(told, "t1", 2, "m.1"), Part(text="b")], "m")
     key = KEYS.server_part("t1", 2)
     context = HistoryContext(ABLE, KEYS, {key: came.decode()} if stored else {})
 
@@ -400,3 +401,17 @@ def test_t09_a_part_of_googles_own_tool_comes_back_as_it_came(*, stored: bool) -
     assert history.contents[1].parts == [
         Part(text="a"), decode_part(came) if stored else told, Part(text="b")
     ]  # fmt: skip
+
+
+@pytest.mark.row("T9")
+@pytest.mark.parametrize("able", [True, False])
+def test_t09_a_search_of_another_model_is_left_out_with_a_note(*, able: bool) -> None:
+    search = Part(tool_call=ServerToolCall("GOOGLE_SEARCH_WEB"), thought_signature="S")
+    builder = ConversationBuilder("messages")
+    builder.turn("model", [server_part(search, "t1", 0, "m.0"), Part(text="b")], "m")
+    capabilities = structs.replace(ABLE, builtins_with_functions=able)
+
+    history = write(builder.items, HistoryContext(capabilities, KEYS), builder.notes)
+
+    assert history.contents[1].parts == ([search] if able else []) + [Part(text="b")]
+    assert list(builder.notes) == ([] if able else ["m.0"])

@@ -17,6 +17,7 @@ from gateway.conversation.parts import AnyPart
 from gateway.conversation.tools import Choice, ChoiceMode
 from gateway.gemini.thought_signatures import split_id
 from gateway.gemini.wire import Part
+from gateway.plugins.messages.server_history import RESULT, USE, SignedBlock, server_parts
 from gateway.plugins.messages.wire import (
     Block,
     BlockSource,
@@ -125,7 +126,7 @@ def _user(builder: ConversationBuilder, content: str | Sequence[Block], at: str)
         if block.type == "tool_result":
             answer = _result(block, f"{place}.content")
             builder.result(block.tool_use_id, answer, place, error=bool(block.is_error))
-        elif block.type.endswith("_tool_result"):  # of a tool that Anthropic ran
+        elif block.type.endswith(RESULT):  # of a tool that Anthropic ran
             builder.notes.add_type(place, block.type)
         else:
             said += _parts(block, place, _BLOCK_TYPES)
@@ -157,6 +158,7 @@ def _assistant(builder: ConversationBuilder, content: str | Sequence[Block], at:
     texts: list[AnyPart] = []
     calls: list[tuple[Block, str | None, str]] = []
     signature: str | None = None
+    server = _server_parts(content, at, builder)
     for i, block in enumerate(content):
         place = f"{at}.content.{i}"
         if block.type in _THOUGHTS:
@@ -166,6 +168,9 @@ def _assistant(builder: ConversationBuilder, content: str | Sequence[Block], at:
             signature = None
         elif block.type == "text":
             texts.append(Part(text=block.text or ""))
+        elif _is_server_block(block):
+            texts += server.get(place, ())
+            signature = None
         else:
             builder.notes.add_type(place, block.type)
     if signature and texts and isinstance(last := texts[-1], Part):
@@ -173,6 +178,23 @@ def _assistant(builder: ConversationBuilder, content: str | Sequence[Block], at:
     builder.turn("model", texts, at)
     for call, signed, place in calls:
         _call(builder, call, signed, place)
+
+
+def _server_parts(
+    content: Sequence[Block], at: str, builder: ConversationBuilder
+) -> dict[str, list[AnyPart]]:
+    """Return the parts of the tools that Google ran, by the path at which they go."""
+    blocks = []
+    for i, block in enumerate(content):
+        if _is_server_block(block):
+            before = content[i - 1] if i else block
+            signature = before.signature or before.data if before.type in _THOUGHTS else None
+            blocks.append(SignedBlock(block, signature, f"{at}.content.{i}"))
+    return server_parts(blocks, builder.notes) if blocks else {}
+
+
+def _is_server_block(block: Block) -> bool:
+    return block.type == USE or (block.type.endswith(RESULT) and block.type != "tool_result")
 
 
 def _call(builder: ConversationBuilder, block: Block, signature: str | None, at: str) -> None:

@@ -5,12 +5,13 @@ the signature of the part after it belongs into it (https://docs.anthropic.com/e
 """
 
 import re
+from bisect import bisect_right
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from gateway.errors import GatewayError, scrub
-from gateway.gemini.code_markdown import code_markdown
 from gateway.gemini.events import (
     Citations,
     CodePart,
@@ -18,6 +19,7 @@ from gateway.gemini.events import (
     FilePart,
     Finished,
     MediaPart,
+    ServerTool,
     TextDelta,
     ThoughtDelta,
     ToolCall,
@@ -25,6 +27,7 @@ from gateway.gemini.events import (
     TurnStarted,
 )
 from gateway.gemini.usage import TokenCounts
+from gateway.plugins.messages.server_blocks import ServerBlocks
 from gateway.plugins.messages.wire import encode
 
 Object = dict[str, Any]
@@ -42,10 +45,24 @@ _INDEX = re.compile(r"\[(\d+)\]")
 
 
 class MessagesStream:
-    """Encodes events as frames; `message` is the object that they build."""
+    """Encodes events as frames; `message` is the object that they build.
 
-    def __init__(self, message: Object) -> None:
+    With `grounded`, sources may come: calls then wait for them, so that citations reach the text before the calls
+    while it is still open. It is open until another block begins.
+    """
+
+    def __init__(self, message: Object, *, grounded: bool = False) -> None:
         self.message = message
+        self._server = ServerBlocks(str(message.get("id", "")).removeprefix("msg_"))
+        self._grounded = grounded
+        self._held: list[Event] = []
+        """A call, and what follows it, until the sources come."""
+        self._foreseen = False
+        self._length = 0
+        """Code points of Gemini's own text so far."""
+        self._begins: list[int] = []
+        self._places: list[int] = []
+        """The text blocks: code points of Gemini's own text before each, and its index."""
         self._begun = False
         self._open: Object | None = None
         self._texts: list[str] = []
@@ -54,6 +71,15 @@ class MessagesStream:
         """Texts of the open block, which gets them when it closes."""
         self._left_out: set[str] = set()
         """MIME types of media that the answer could not hold."""
+
+    def whole(self, events: Sequence[Event]) -> None:
+        """Build the message of a whole answer: searches stand before the text that they have found."""
+        for event in events:
+            if isinstance(event, Citations):
+                self._server.ground(event)
+                self._foreseen = True
+        self._grounded = False
+        self.encode(list(events))
 
     def encode(self, events: list[Event]) -> bytes:
         """Return the frames of some events."""
@@ -82,30 +108,28 @@ class MessagesStream:
         out.append(b"event: " + kind.encode() + b"\ndata: " + encode({"type": kind, **fields}) + b"\n\n")
 
     def _event(self, out: list[bytes], event: Event) -> None:
+        if self._held and not isinstance(event, (Citations, Finished)):
+            self._held.append(event)
+            return
         match event:
             case TextDelta():
-                self._texts.append(event.text)
-                self._text(out, event.text)
-            case CodePart():
-                self._text(out, code_markdown(event))
-            case MediaPart():
-                self._media(out, event.mime_type)
-            case FilePart():
-                self._text(out, f"\n[File: {event.uri}]\n")
+                self._answer_text(out, event.text)
             case ThoughtDelta():
                 self._thought(out, event.text)
             case ToolCall():
                 self._call(out, event)
+            case CodePart() | ServerTool():
+                self._server_tool(out, event)
+            case MediaPart():
+                self._media(out, event.mime_type)
+            case FilePart():
+                self._text(out, f"\n[File: {event.uri}]\n")
             case Citations():
                 self._cite(out, event)
             case Finished():
                 self._finished(out, event)
             case TurnEnded():
-                counts = usage(event.counts)
-                self.message["usage"] = counts
-                delta = {"stop_reason": self.message["stop_reason"], "stop_sequence": None}
-                self._emit(out, "message_delta", delta=delta, usage=counts)
-                self._emit(out, "message_stop")
+                self._ended(out, event.counts)
 
     @property
     def _index(self) -> int:
@@ -137,6 +161,18 @@ class MessagesStream:
             return self._open
         return self._opened(out, {"type": kind, **fields})
 
+    def _answer_text(self, out: list[bytes], text: str) -> None:
+        """Add Gemini's own text, whose code points citations count."""
+        if self._foreseen:
+            self._foreseen = False
+            self._blocks(out, self._server.of_metadata())
+        self._text(out, text)
+        if not self._places or self._places[-1] != self._index:
+            self._begins.append(self._length)
+            self._places.append(self._index)
+        self._length += len(text)
+        self._texts.append(text)
+
     def _text(self, out: list[bytes], text: str) -> None:
         self._of(out, "text", text="")
         self._delta(out, "text_delta", text=text)
@@ -164,6 +200,9 @@ class MessagesStream:
         block["signature"] = signature
 
     def _call(self, out: list[bytes], event: ToolCall) -> None:
+        if self._grounded and self._texts:
+            self._held.append(event)
+            return
         if event.signature:
             self._sign(out, event.signature)
         block = self._opened(out, {"type": "tool_use", "id": event.id, "name": event.name, "input": {}})
@@ -171,13 +210,43 @@ class MessagesStream:
         block["input"] = msgspec.Raw(event.arguments.encode())
         self._close(out)
 
+    def _server_tool(self, out: list[bytes], event: CodePart | ServerTool) -> None:
+        """Tell a call of a tool that Google runs, or its result, after the part's signature."""
+        if isinstance(event, CodePart):
+            blocks = self._server.code(event)
+        elif event.args:
+            blocks = [self._server.call(event)]
+        else:
+            result = self._server.result(event)
+            if result is None:  # it waits for its sources
+                return
+            blocks = [result]
+        if event.signature:
+            self._sign(out, event.signature)
+        self._blocks(out, blocks)
+
+    def _blocks(self, out: list[bytes], blocks: Sequence[Object]) -> None:
+        """Add whole blocks of server tools. Only the input of a call is told in a delta."""
+        for block in blocks:
+            value = block.pop("input", None)
+            if value is None:
+                self._opened(out, block)
+            else:
+                opened = self._opened(out, {**block, "input": {}})
+                self._delta(out, "input_json_delta", partial_json=encode(value).decode())
+                opened["input"] = value
+            self._close(out)
+
     def _cite(self, out: list[bytes], event: Citations) -> None:
-        """Add citations to the text that is still open, each with the words that it is about."""
-        block = self._open
-        if block is None or block["type"] != "text":
-            return
+        """Add each citation to the text that it is about, then what has waited for the sources.
+
+        A text that is closed gets its citation all the same: the delta has the block's index.
+        """
         text = "".join(self._texts)
         for cited in event.citations:
+            place = bisect_right(self._begins, cited.start) - 1
+            if place < 0:
+                break  # there is no text
             citation = {
                 "type": "web_search_result_location",
                 "url": cited.url,
@@ -185,14 +254,50 @@ class MessagesStream:
                 "encrypted_index": "",
                 "cited_text": text[cited.start : min(cited.end, cited.start + _LONGEST_CITED)],
             }
-            block.setdefault("citations", []).append(citation)
-            self._delta(out, "citations_delta", citation=citation)
+            index = self._places[place]
+            self.message["content"][index].setdefault("citations", []).append(citation)
+            delta = {"type": "citations_delta", "citation": citation}
+            self._emit(out, "content_block_delta", index=index, delta=delta)
+        self._server.ground(event)
+        self._release(out)
+
+    def _release(self, out: list[bytes]) -> None:
+        """Write what has waited for the sources: results of searches, and calls."""
+        self._grounded = False
+        for block, signature in self._server.waiting():
+            if signature:
+                self._sign(out, signature)
+            self._blocks(out, [block])
+        self._blocks(out, self._server.of_metadata())
+        held, self._held = self._held, []
+        for event in held:
+            self._event(out, event)
 
     def _finished(self, out: list[bytes], end: Finished) -> None:
+        self._release(out)
         if end.refusal is not None:
             self._text(out, end.refusal)
+        elif end.failure is not None and end.reason == "stop":
+            self._text(out, f"[{end.failure}{f': {end.message}' if end.message else ''}]")
         self._close(out)
         self.message["stop_reason"] = _REASONS[end.reason]
+        if end.reason == "content_filter":
+            words = end.message or end.refusal or end.failure
+            self.message["stop_details"] = {"type": "refusal", "category": None, "explanation": words}
+
+    def _ended(self, out: list[bytes], counts: TokenCounts) -> None:
+        self.message["usage"] = tokens = usage(counts)
+        searches = max(counts.searches, self._server.searches)
+        if searches or self._server.fetches:
+            tokens["server_tool_use"] = {
+                "web_search_requests": searches,
+                "web_fetch_requests": self._server.fetches,
+            }
+        delta = {"stop_reason": self.message["stop_reason"], "stop_sequence": None}
+        if "stop_details" in self.message:
+            delta["stop_details"] = self.message["stop_details"]
+        self._emit(out, "message_delta", delta=delta, usage=tokens)
+        self._emit(out, "message_stop")
 
 
 def usage(counts: TokenCounts) -> Object:

@@ -74,7 +74,8 @@ class MessageAnswer:
     def __init__(self, prepared: PreparedRequest) -> None:
         self.choices = prepared.choices
         self._prepared = prepared
-        self._encoder = MessagesStream(_message(prepared.call.model))
+        grounded = any(tool.google_search is not None for tool in prepared.call.request.tools or ())
+        self._encoder = MessagesStream(_message(prepared.call.model), grounded=grounded)
 
     @property
     def model(self) -> str:
@@ -91,7 +92,7 @@ class MessageAnswer:
         return await offload(heavy, self._whole, events)
 
     def _whole(self, events: list[Event]) -> bytes:
-        self._encoder.encode(events)
+        self._encoder.whole(events)
         return anthropic.encode(self._encoder.message)
 
     def reply(self, reply: Reply) -> Reply:

@@ -36,6 +36,9 @@ class Block(Struct, gc=False):
     thinking: str | None = None
     signature: str | None = None
     data: str | None = None
+    title: str | None = None
+    context: str | None = None
+    url: str | None = None
 
 
 class Message(Struct, gc=False):

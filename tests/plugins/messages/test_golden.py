@@ -50,7 +50,7 @@ def test_an_answer_becomes_a_message(file: Path) -> None:
     translation = goldens.translated(conversation(body, strict=False), goldens.model_of(body))
     reader = TurnReader(goldens.numbered("toolu_"), translation.rules)
     encoder = MessagesStream(message(goldens.model_of(body)))
-    encoder.encode([*reader.feed(decode_response(answer)), *reader.close(whole=True, accept_empty=True)])
+    encoder.whole([*reader.feed(decode_response(answer)), *reader.close(whole=True, accept_empty=True)])
 
     goldens.check(file, goldens.pretty(encode(encoder.message)))
 
