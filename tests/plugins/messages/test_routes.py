@@ -1,11 +1,13 @@
 """The Messages surface over HTTP, on the emulator."""
 
+import json
 from typing import Any
 
 import aiohttp
 import pytest
 
 from gateway.plugins.messages.wire import Block, MessagesRequest
+from tests.plugins.messages.test_golden import accumulated
 from tests.support.frames import frames
 from tests.support.servers import Fake
 
@@ -167,3 +169,59 @@ async def test_no_wrong_type_is_our_fault(http: aiohttp.ClientSession, gateway: 
                     messages = [{"role": role, "content": [block]}]
                     status, _, answer = await post(http, gateway, messages=messages)
                     assert status in (200, 400), (field, value, answer)
+
+
+SEARCH = [{"type": "web_search_20250305", "name": "web_search", "max_uses": 8}]
+
+
+@pytest.mark.row("G7")
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_g07_claude_codes_search(http: aiohttp.ClientSession, gateway: str, streamed: bool) -> None:
+    words = [{"type": "text", "text": "Perform a web search for the query: capital of France"}]
+    body = {"model": "gemini-2.5-flash", "max_tokens": 2000, "tools": SEARCH, "tool_choice": {"type": "auto"},
+            "messages": [{"role": "user", "content": words}]}  # fmt: skip
+    async with http.post(f"{gateway}/v1/messages", json={**body, "stream": streamed}) as response:
+        assert response.status == 200
+        text = await response.text()
+    if streamed:
+        events = frames(text.encode())
+        content, usage = accumulated(events), events[-2]["usage"]
+    else:
+        content, usage = json.loads(text)["content"], json.loads(text)["usage"]
+
+    (use,) = [block for block in content if block["type"] == "server_tool_use"]
+    (result,) = [block for block in content if block["type"] == "web_search_tool_result"]
+    assert (use["name"], use["input"]) == ("web_search", {"query": "weather"})
+    assert result["tool_use_id"] == use["id"]
+    assert [set(source) for source in result["content"]] == [
+        {"type", "url", "title", "encrypted_content", "page_age"}
+    ] * 2
+    assert usage["server_tool_use"]["web_search_requests"] == 1
+
+    status, headers, _ = await post(
+        http, gateway, messages=[USER, {"role": "assistant", "content": content}, USER], tools=SEARCH
+    )
+    assert status == 200
+    assert "type=web_search_tool_result" in headers["x-gateway-notes"]
+
+
+@pytest.mark.row("T9")
+async def test_t09_code_goes_back(http: aiohttp.ClientSession, gateway: str, fake: Fake) -> None:
+    tools = [{"type": "code_execution_20250825", "name": "code_execution"}]
+    _, _, answer = await post(http, gateway, tools=tools)
+    assert [block["type"] for block in answer["content"]] == [
+        "server_tool_use",
+        "code_execution_tool_result",
+        "text",
+    ]
+
+    history = [USER, {"role": "assistant", "content": answer["content"]}, USER]
+    status, headers, _ = await post(http, gateway, messages=history, tools=tools)
+
+    assert status == 200
+    assert "x-gateway-notes" not in headers
+    assert fake.last.body["contents"][1]["parts"] == [
+        {"executableCode": {"language": "PYTHON", "code": "print(6 * 7)"}},
+        {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "42\n"}},
+        {"text": "It is 42."},
+    ]
