@@ -48,6 +48,7 @@ PURE_PLUGIN_FILES = (
     "hosted_tools",
     "endings",
     "logprobs",
+    "content",
 )
 """The same for these files in a plugin's folder."""
 IMPURE = {"aiohttp", "asyncio", "time", "random", "os", "socket", "secrets"}

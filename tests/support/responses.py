@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from itertools import count
 from typing import Any
 
-import msgspec
-
 from gateway.conversation.translation import Translation, TranslationContext, translate
 from gateway.gemini.stream_translator import StreamTranslator
 from gateway.gemini.thought_signatures import SignatureKeys
@@ -17,7 +15,7 @@ from gateway.plugins.responses.hosted_items import is_grounded
 from gateway.plugins.responses.hosted_tools import allowed_domains
 from gateway.plugins.responses.request import conversation
 from gateway.plugins.responses.response import ResponseOptions, ResponseStream, new_response
-from gateway.plugins.responses.wire import Item, ResponseRequest, decode_request
+from gateway.plugins.responses.wire import PLACEHOLDERS, ResponseRequest, decode_request
 from tests.support import goldens
 from tests.support.models import TABLE
 
@@ -39,9 +37,10 @@ def translation(
 ) -> Translation:
     """Return the translation of a request for the model that it names; `history` are the stored items before it."""
     text = json.dumps(request) if isinstance(request, dict) else request
-    body = decode_request(text)
+    fields = goldens.fields_of(text)
+    body = goldens.decoded(text, decode_request, {} if strict else PLACEHOLDERS)
     model = body.model or "gemini-2.5-flash"
-    builder = conversation(body, msgspec.convert(history, list[Item]), strict=strict)
+    builder = conversation(body, history, fields, strict=strict)
     goldens.reviewed(builder, text, RESPONSES)
     media = dict.fromkeys(builder.remote_media(), PICTURE)
     return translate(

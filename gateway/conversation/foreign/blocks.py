@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from gateway.conversation.foreign import media
 from gateway.conversation.foreign.telling import tell
-from gateway.conversation.invalid import UnknownShape, unsupported_value
+from gateway.conversation.invalid import UnknownShape, missing, unsupported_value
 from gateway.conversation.notes import Notes
 from gateway.conversation.parts import AnyPart
 from gateway.gemini.wire import Part
@@ -128,8 +128,9 @@ class BlockReader:
         if kind in _THOUGHTS:
             return [Thought(_string(value, "signature", "data"))]
         if kind in _CALLS:
-            call = self.call(value, at)
-            return [call] if call is not None else None
+            if (call := self.call(value, at)) is None:
+                raise missing(self._step(at, "name"))
+            return [call]
         if kind in _RESULTS:
             return [self.result(value, at)]
         if (

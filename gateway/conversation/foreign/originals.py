@@ -1,10 +1,12 @@
 """The client's own JSON, for what a surface's typed structs have no place for."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
+
+T = TypeVar("T")
 
 NO_FIELDS: Mapping[str, Raw] = {}
 _decode_list = msgspec.json.Decoder(list[Raw]).decode
@@ -85,6 +87,17 @@ def _fitting(raw: Raw, place: Placeholder) -> Raw:
     except msgspec.ValidationError:
         return place.stand_in
     return raw
+
+
+def converted(values: Sequence[Any], kind: type[T], stand_in: T) -> list[T]:
+    """Return plain JSON values as a type, and the stand-in for each that does not fit it."""
+    elements = []
+    for value in values:
+        try:
+            elements.append(msgspec.convert(value, kind))
+        except msgspec.ValidationError:
+            elements.append(stand_in)
+    return elements
 
 
 def value_of(raw: Raw | None) -> Any:

@@ -15,7 +15,7 @@ MOST_TOLD = 16_000
 _MOST_VALUES = 400
 """Values of a block that are told."""
 _HIDDEN = frozenset(
-    ("cache_control", "prompt_cache_breakpoint", "signature", "fingerprint", "encrypted_content",
+    ("id", "cache_control", "prompt_cache_breakpoint", "signature", "fingerprint", "encrypted_content",
      "encrypted_index", "encrypted_stdout", "thought_signature", "status")
 )  # fmt: skip
 """Fields without a meaning for another model."""

@@ -108,6 +108,7 @@ class ForeignTurns:
     def turn(self, value: object, at: str) -> None:
         """Record one message or item. Raises UnknownShape."""
         if isinstance(value, str):
+            self._builder.notes.add(at)
             self._builder.turn("user", value, at)
             return
         if not isinstance(value, Mapping):
@@ -229,7 +230,9 @@ class ForeignTurns:
             return
         if kind.endswith(_OF_MODEL) and kind not in ("function_call", "custom_tool_call"):
             self._builder.notes.add_type(at, kind)
-            self._builder.turn("model", [tell(value, kind)], at)
+            words = tell(value, kind)
+            if words.text != f"[{kind}]":
+                self._builder.turn("model", [words], at)
             return
         blocks = self._blocks.read(value, at)
         if all(isinstance(block, ForeignCall | Thought) for block in blocks):
@@ -274,13 +277,20 @@ _INSTRUCTIONS = ("system", "instructions", "system_instruction", "systemInstruct
 """Fields of all surfaces that hold an instruction beside the turns."""
 
 
-def instructions(builder: ConversationBuilder, fields: Mapping[str, Raw], dialect: Dialect) -> None:
-    """Record instructions that stand in another surface's field, with a note. Strict mode refuses it."""
+def instructions(
+    builder: ConversationBuilder, fields: Mapping[str, Raw], dialect: Dialect, own: str = ""
+) -> None:
+    """Record instructions that stand in another surface's field, with a note. Strict mode refuses it.
+
+    `own` is the surface's own field, which it reads itself.
+    """
     for name in _INSTRUCTIONS:
-        value = value_of(fields.get(name))
+        if name == own or name not in fields:
+            continue
+        value = value_of(fields[name])
         if not value:
             continue
-        builder.notes.drop(name, f"Put the instruction into '{builder.root}'.")
+        builder.notes.drop(name, f"Put the instruction into '{own or builder.root}'.")
         if isinstance(value, str):
             builder.system(value, name)
         else:

@@ -46,8 +46,7 @@ def conversation(
     Raises BadRequest with the path of what cannot be understood.
     """
     builder = ConversationBuilder("messages", strict=strict)
-    if "system" in fields or body.messages is None:
-        foreign.instructions(builder, fields, DIALECT)
+    foreign.instructions(builder, fields, DIALECT)
     if body.messages is None:
         foreign.turns_elsewhere(builder, fields, ("input", "contents"), DIALECT)
     _messages(builder, body.messages or (), fields)

@@ -4,13 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+from msgspec import Raw
 
 from gateway.conversation import parts
 from gateway.conversation.builder import ConversationBuilder
+from gateway.conversation.foreign import turns as foreign
+from gateway.conversation.foreign.originals import NO_FIELDS, Originals, converted, value_of
+from gateway.conversation.foreign.tools import read_choice, read_tool
 from gateway.conversation.generation import OutputFormat, Sampling
 from gateway.conversation.google_options import google_options
-from gateway.conversation.invalid import missing, unsupported_value
-from gateway.conversation.parts import AnyPart
+from gateway.conversation.invalid import UnknownShape, missing, unsupported_value
 from gateway.conversation.tools import Choice
 from gateway.errors import BadRequest, UnsupportedParameter
 from gateway.gemini.thought_signatures import split_id
@@ -24,10 +27,11 @@ from gateway.plugins.responses.client_calls import (
     known_output,
 )
 from gateway.plugins.responses.client_tools import CLIENT_RUN, KNOWN, ClientTools, is_hosted_search
+from gateway.plugins.responses.content import DIALECT, HISTORY, STORED, below, output_parts, parts_of, texts
 from gateway.plugins.responses.signatures import unseal
 from gateway.plugins.responses.wire import (
+    STAND_IN,
     Item,
-    ItemPart,
     Reasoning,
     ResponseRequest,
     ResponseTool,
@@ -37,17 +41,25 @@ from gateway.plugins.responses.wire import (
     WebSearchOptions,
 )
 
-HISTORY = "previous_response_id"
 LOGPROBS = "message.output_text.logprobs"
 """The value of `include` that asks for log-probabilities."""
+_ITEMS = ("message", "reasoning", "function_call", "function_call_output", "custom_tool_call",
+          "custom_tool_call_output", *KNOWN_CALLS, *KNOWN_OUTPUTS)  # fmt: skip
 _ROLES = ("user", "assistant", "system", "developer")
-_TEXTS = ("input_text", "output_text", "text", "summary_text")
-_TEXT_TYPES = (*_TEXTS, "refusal")
-_PART_TYPES = (*_TEXT_TYPES, "input_image", "input_file", "input_audio")
 _CHOICES = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
 _NAMED = ("function", "custom", "namespace")
 """Types of tools that a choice names."""
 _CHOSEN = (*_NAMED, *KNOWN)
+_GROUPED = ("namespace", *KNOWN)
+"""Types of tools that only this API has."""
+_OPENAI_RUN = frozenset(
+    ("web_search_call", "file_search_call", "code_interpreter_call", "computer_call", "computer_call_output",
+     "mcp_call", "mcp_list_tools", "mcp_approval_request", "mcp_approval_response", "compaction",
+     "compaction_trigger", "configuration_update", "program", "program_output")
+)  # fmt: skip
+"""Items of what OpenAI does. They are no mistake of the client's, so strict mode only notes them."""
+_HOSTED = frozenset(("file_search", "mcp", "image_generation", "computer", "computer_use_preview"))
+"""Tools that OpenAI runs and Gemini does not have."""
 _INSTEAD = {
     "conversation": "Send the items of the conversation, or 'previous_response_id'.",
     "prompt": "Send the text of the prompt as 'instructions' or 'input'.",
@@ -56,8 +68,12 @@ _INSTEAD = {
 _FORMATS = ("text", "json_object", "json_schema")
 
 
-def conversation(body: ResponseRequest, history: Sequence[Item], *, strict: bool) -> ConversationBuilder:
-    """Return what a request says; `history` are the items of the response before it.
+def conversation(
+    body: ResponseRequest, history: Sequence[Any], fields: Mapping[str, Raw] = NO_FIELDS, *, strict: bool
+) -> ConversationBuilder:
+    """Return what a request says; `history` are the items of the response before it, as they are stored.
+
+    `fields` are the body's, for what has another dialect's shape.
 
     Raises BadRequest with the path of what cannot be understood.
     """
@@ -66,10 +82,17 @@ def conversation(body: ResponseRequest, history: Sequence[Item], *, strict: bool
             raise UnsupportedParameter(f"Unsupported parameter: '{field}'. {_INSTEAD[field]}", param=field)
     builder = ConversationBuilder("input", strict=strict)
     tools = ClientTools(builder)
+    originals = Originals(fields.get("tools"))
     for i, tool in enumerate(body.tools or ()):
-        _tool(builder, tools, tool, f"tools[{i}]")
-    _say(builder, tools, body, history)
-    _choose_tools(builder, tools, body)
+        try:
+            _tool(builder, tools, tool, f"tools[{i}]")
+        except UnknownShape as error:
+            if tool.type in _GROUPED:
+                raise
+            read_tool(builder, originals[i], f"tools[{i}]", foreign.bracketed, error)
+    foreign.instructions(builder, fields, DIALECT, "instructions")
+    _say(builder, tools, body, history, fields)
+    _choose_tools(builder, tools, body, fields)
     _sample(builder, body)
     if body.reasoning is not None:
         _think(builder, body.reasoning)
@@ -84,25 +107,27 @@ def conversation(body: ResponseRequest, history: Sequence[Item], *, strict: bool
 
 
 def _say(
-    builder: ConversationBuilder, tools: ClientTools, body: ResponseRequest, history: Sequence[Item]
+    builder: ConversationBuilder,
+    tools: ClientTools,
+    body: ResponseRequest,
+    history: Sequence[Any],
+    fields: Mapping[str, Raw],
 ) -> None:
     reader = _ItemReader(builder, tools)
     if isinstance(body.instructions, str):
         builder.system(body.instructions, "instructions")
     else:
-        reader.read(body.instructions or (), "instructions")
-    reader.read(history, HISTORY)
+        reader.read(body.instructions or (), "instructions", fields.get("instructions"))
+    if history:
+        reader.read(converted(history, Item, STAND_IN), HISTORY, history)
     if isinstance(body.input, str):
         builder.turn("user", body.input, "input")
     else:
-        reader.read(body.input or (), "input")
+        reader.read(body.input or (), "input", fields.get("input"))
+    if body.input is None and ("messages" in fields or not builder.items):
+        foreign.turns_elsewhere(builder, fields, ("messages", "contents"), DIALECT)
     if not builder.items:
         raise missing("input")
-
-
-def _below(at: str, step: str) -> str:
-    """Return a path below another. Stored items are not in the client's body: only the field that names them is."""
-    return at if at == HISTORY else at + step
 
 
 class _ItemReader:
@@ -115,10 +140,15 @@ class _ItemReader:
         self._shell_calls: dict[str, str] = {}
         """Ids of `local_shell_call` items to the ids of their calls."""
 
-    def read(self, items: Sequence[Item], at: str) -> None:
-        """Read a list of items; `at` is its path. Raises BadRequest."""
+    def read(self, items: Sequence[Item], at: str, originals: Raw | Sequence[Any] | None = None) -> None:
+        """Read a list of items; `at` is its path, `originals` are the items in JSON. Raises BadRequest."""
+        others = foreign.ForeignTurns(self._builder, originals, STORED if at == HISTORY else DIALECT)
         for i, item in enumerate(items):
-            self._item(item, _below(at, f"[{i}]"))
+            inside = below(at, f"[{i}]")
+            try:
+                self._item(item, inside)
+            except UnknownShape as error:
+                others.instead(i, inside, error)
 
     def _item(self, item: Item, at: str) -> None:
         match item.type or "message":
@@ -128,7 +158,7 @@ class _ItemReader:
                 self._call(item, at)
             case "function_call_output" | "custom_tool_call_output":
                 name = self._tools.key(item.name, item.namespace) if item.name and not item.call_id else ""
-                output = _output(item.output, _below(at, ".output"))
+                output = output_parts(item.output, below(at, ".output"))
                 self._builder.result(item.call_id, output, at, name=name)
             case kind if kind in KNOWN_CALLS:
                 self._known_call(item, KNOWN_CALLS[kind], at)
@@ -137,9 +167,9 @@ class _ItemReader:
                 call_id = item.call_id or self._shell_calls.get(item.id or "", item.id)
                 self._builder.result(call_id, text, at, error=failed)
             case "additional_tools":
-                self._declare(item.tools, _below(at, ".tools"))
+                self._declare(item.tools, below(at, ".tools"))
             case "tool_search_output":
-                names = self._declare(item.tools, _below(at, ".tools"))
+                names = self._declare(item.tools, below(at, ".tools"))
                 key = self._tools.known_key("tool_search")
                 self._builder.result(item.call_id, arguments_text({"tools": names}), at, name=key)
             case "reasoning":
@@ -150,26 +180,28 @@ class _ItemReader:
                 raise BadRequest(
                     f"Item with id '{(item.id or '')[:40]}' not found. Items are not kept by their id: send the "
                     "item itself.",
-                    param=_below(at, ".id"),
+                    param=below(at, ".id"),
                 )
-            case _:
-                self._builder.notes.add_type(at, item.type or "")
+            case kind if kind in _OPENAI_RUN and self._builder.notes.strict:
+                self._builder.notes.add_type(at, kind)
+            case kind:
+                raise unsupported_value(kind, _ITEMS, below(at, ".type"))
 
     def _message(self, item: Item, at: str) -> None:
-        inside = _below(at, ".content")
+        inside = below(at, ".content")
         match item.role:
             case "user":
                 content = item.content
-                said = content or "" if not isinstance(content, list) else _parts(content, inside)
+                said = content or "" if not isinstance(content, list) else parts_of(content, inside)
                 self._builder.turn("user", said, at)
             case "assistant":
-                self._builder.turn("model", self._signed(_texts(item, inside)), at)
+                self._builder.turn("model", self._signed(texts(item, inside)), at)
             case "system" | "developer":
-                self._builder.system(_texts(item, inside), at)
+                self._builder.system(texts(item, inside), at)
             case None | "":
-                raise missing(_below(at, ".role"))
+                raise missing(below(at, ".role"))
             case role:
-                raise unsupported_value(role, _ROLES, _below(at, ".role"))
+                raise unsupported_value(role, _ROLES, below(at, ".role"))
 
     def _signed(self, texts: list[Part]) -> list[Part]:
         """Return an earlier answer with the signature of its last text."""
@@ -180,14 +212,14 @@ class _ItemReader:
 
     def _call(self, item: Item, at: str) -> None:
         if not item.name:
-            raise missing(_below(at, ".name"))
+            raise missing(below(at, ".name"))
         if item.type == "custom_tool_call":
             arguments = msgspec.json.encode(
                 {"input": item.input or ""}
             ).decode()  # the function it is upstream
-            arguments_at = _below(at, ".input")
+            arguments_at = below(at, ".input")
         else:
-            arguments, arguments_at = arguments_text(item.arguments), _below(at, ".arguments")
+            arguments, arguments_at = arguments_text(item.arguments), below(at, ".arguments")
         signature = self._take_signature() or split_id(item.call_id or "")[1]
         name = self._tools.key(item.name, item.namespace)
         self._builder.call(item.call_id, name, arguments, signature, at, arguments_at)
@@ -204,19 +236,17 @@ class _ItemReader:
         """Declare the tools of an item, and return their names for Gemini. A tool of another shape is noted."""
         names: list[str] = []
         for i, value in enumerate(tools if isinstance(tools, list) else ()):
-            inside = _below(at, f"[{i}]")
+            inside = below(at, f"[{i}]")
             try:
-                tool = msgspec.convert(value, ResponseTool)
-            except msgspec.ValidationError:
+                names += _tool(self._builder, self._tools, msgspec.convert(value, ResponseTool), inside)
+            except (msgspec.ValidationError, UnknownShape):
                 self._builder.notes.drop(inside, "Expected a tool, as in 'tools'.")
-            else:
-                names += _tool(self._builder, self._tools, tool, inside)
         return names
 
     def _image(self, item: Item, at: str) -> None:
         """Say an image of an earlier answer, if the client kept its bytes."""
         url = f"data:image/png;base64,{item.result}" if item.result else ""
-        image = parts.earlier_image(url, _below(at, ".result"))
+        image = parts.earlier_image(url, below(at, ".result"))
         self._builder.turn("model", [Part(text=""), *([image] if image is not None else [])], at)
 
     def _take_signature(self) -> str | None:
@@ -224,91 +254,19 @@ class _ItemReader:
         return signature
 
 
-def _output(output: str | Sequence[ItemPart] | Mapping[str, Any] | None, at: str) -> str | list[AnyPart]:
-    """Return a function's output: a text, parts, or an object as its JSON text."""
-    if output is None or isinstance(output, str):
-        return output or ""
-    if isinstance(output, Mapping):
-        return msgspec.json.encode(output).decode()
-    return _parts(output, at)
-
-
-def _parts(content: Sequence[ItemPart], at: str) -> list[AnyPart]:
-    return [_part(part, _below(at, f"[{i}]")) for i, part in enumerate(content)]
-
-
-def _part(part: ItemPart, at: str) -> AnyPart:
-    """Return one part of a user's message or of an output."""
-    text = _text(part, at)
-    if text is not None:
-        return Part(text=text)
-    match part.type:
-        case "input_image":
-            return _image(part, at)
-        case "input_file":
-            return _file(part, at)
-        case _:
-            audio = part.input_audio
-            if audio is None:
-                raise missing(_below(at, ".input_audio"))
-            inside = _below(at, ".input_audio")
-            return parts.audio(audio.data, audio.format, _below(inside, ".data"), _below(inside, ".format"))
-
-
-def _text(part: ItemPart, at: str) -> str | None:
-    """Return the text of a textual part, or None for another kind. Raises BadRequest for an unknown one."""
-    if part.type not in _PART_TYPES:
-        raise unsupported_value(part.type, _PART_TYPES, _below(at, ".type"))
-    if part.type in _TEXTS and part.text is None:
-        raise missing(_below(at, ".text"))
-    return part.text if part.type in _TEXTS else part.refusal or "" if part.type == "refusal" else None
-
-
-def _image(part: ItemPart, at: str) -> AnyPart:
-    if part.image_url is not None:
-        return parts.at_url(part.image_url, _below(at, ".image_url"), None, part.detail)
-    if not part.file_id:
-        raise _none_of(at, "image_url", "file_id")
-    return parts.file_id(part.file_id, _below(at, ".file_id"), None)
-
-
-def _file(part: ItemPart, at: str) -> AnyPart:
-    if part.file_data:
-        return parts.file_data(part.file_data, _below(at, ".file_data"), None, part.filename)
-    if part.file_url:
-        return parts.at_url(part.file_url, _below(at, ".file_url"))
-    if not part.file_id:
-        raise _none_of(at, "file_data", "file_url", "file_id")
-    return parts.file_id(part.file_id, _below(at, ".file_id"), None)
-
-
-def _none_of(at: str, *fields: str) -> BadRequest:
-    names = " or ".join(f"'{_below(at, f'.{field}')}'" for field in fields)
-    return BadRequest(f"Missing required parameter: {names}.", param=at, code="missing_required_parameter")
-
-
-def _texts(item: Item, at: str) -> list[Part]:
-    """Return the texts of a message that may hold nothing else. Raises BadRequest for another part."""
-    if not isinstance(item.content, list):
-        return [Part(text=item.content or "")]
-    texts = []
-    for i, part in enumerate(item.content):
-        inside = _below(at, f"[{i}]")
-        text = _text(part, inside)
-        if text is None:
-            raise unsupported_value(part.type, _TEXT_TYPES, _below(inside, ".type"))
-        texts.append(Part(text=text))
-    return texts
-
-
-def _choose_tools(builder: ConversationBuilder, tools: ClientTools, body: ResponseRequest) -> None:
+def _choose_tools(
+    builder: ConversationBuilder, tools: ClientTools, body: ResponseRequest, fields: Mapping[str, Raw]
+) -> None:
     usable = bool(builder.declared)
     if body.web_search_options is not None:
         _search(builder, body.web_search_options)
     if body.parallel_tool_calls is False:
         builder.tools.single = True
     if body.tool_choice is not None and (usable or body.tool_choice == "required"):
-        _choose(builder, tools, body.tool_choice)
+        try:
+            _choose(builder, tools, body.tool_choice)
+        except UnknownShape as error:
+            read_choice(builder, value_of(fields.get("tool_choice")), "tool_choice", error)
 
 
 def _tool(
@@ -323,18 +281,22 @@ def _tool(
         case "tool_search" if is_hosted_search(tool):  # all tools are declared at once
             builder.notes.add_type(at, tool.type)
         case kind if kind in CLIENT_RUN:
-            return [tools.declare(tool, at, _below(at, ".parameters"), namespace)]
+            return [tools.declare(tool, at, below(at, ".parameters"), namespace)]
         case "namespace":  # Codex groups the tools of one MCP server
             names: list[str] = []
             for i, inner in enumerate(tool.tools or ()):
-                names += _tool(builder, tools, inner, _below(at, f".tools[{i}]"), tool)
+                names += _tool(builder, tools, inner, below(at, f".tools[{i}]"), tool)
             return names
         case "code_interpreter":
             hosted_tools.code_interpreter(builder, tool, at)
         case kind if hosted_tools.is_web_search(kind):
             hosted_tools.web_search(builder, tool, at)
-        case _:
-            builder.notes.add_type(at, tool.type)
+        case kind if kind in _HOSTED or namespace is not None:
+            builder.notes.add_type(at, kind)
+        case kind:
+            raise unsupported_value(
+                kind, (*sorted(CLIENT_RUN), "web_search", "code_interpreter"), f"{at}.type"
+            )
     return []
 
 
@@ -357,8 +319,8 @@ def _choose(builder: ConversationBuilder, tools: ClientTools, wanted: str | Resp
         builder.choose(Choice(mode, at))  # type: ignore[arg-type]  # one of the modes, by the table
     elif wanted.type == "allowed_tools":
         _allow(builder, tools, wanted)
-    elif wanted.type not in _CHOSEN:
-        builder.notes.add(at)  # a hosted tool cannot be forced
+    elif wanted.type not in _CHOSEN:  # a hosted tool, which cannot be forced, or another dialect's choice
+        raise unsupported_value(wanted.type or "", _CHOSEN, f"{at}.type")
     elif not wanted.name and wanted.type in _NAMED:
         raise missing(f"{at}.name")
     else:

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 
 from gateway.conversation.builder import ConversationBuilder
 from gateway.conversation.field_policy import FieldPolicies, review
+from gateway.conversation.foreign.originals import NO_PLACEHOLDERS
 from gateway.errors import BadRequest, Draining, NotFound, RateLimited
 from gateway.exchange.context import RequestContext
 from gateway.exchange.delivery import json_response
@@ -56,6 +57,7 @@ class Responses(Plugin):
 
     def __init__(self, config: "Responses.Config", services: Services) -> None:
         super().__init__(config, services)
+        self._placeholders = NO_PLACEHOLDERS if services.strict else wire.PLACEHOLDERS
         self._runs: dict[bytes, ResponseRun] = {}
         """Background responses in progress, and finished ones whose events are still in memory; oldest first."""
 
@@ -238,7 +240,7 @@ class Responses(Plugin):
     async def _prepare(self, request: web.Request, context: RequestContext) -> PreparedResponse:
         """Prepare a request. Its items, and those of the responses before it, are kept as the client sent them."""
         client, data = context.client, await read_body(request)
-        body = await offload(data.heavy, data.decode, wire.decode_request)
+        body = await offload(data.heavy, data.decode, wire.decode_request, self._placeholders)
         history: list[Any] = []
         if body.previous_response_id:
             before = await self.stored(body.previous_response_id, client, "previous_response_id")
@@ -256,13 +258,12 @@ class Responses(Plugin):
         prepared = await self.services.preparation.prepare(recorded, options, context)
         if body.store is False:
             return PreparedResponse(body, prepared, [], data.heavy)
-        items = await offload(data.heavy, _items, data.fields.get("input"))
+        items = await offload(data.heavy, _items, data.fields.get("input") or data.fields.get("messages"))
         return PreparedResponse(body, prepared, [*history, *items], data.heavy)
 
     def _read(self, data: Body, body: wire.ResponseRequest, history: list[Any]) -> ConversationBuilder:
         """Return what a body says after its history. Raises BadRequest with the path of what is wrong."""
-        items = msgspec.convert(history, list[wire.Item])
-        recorded = conversation(body, items, strict=self.services.strict)
+        recorded = conversation(body, history, data.fields, strict=self.services.strict)
         review(data.fields, RESPONSES, recorded.notes)
         return recorded
 

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from gateway.conversation.foreign.originals import Placeholders, placeholder
+
 Json = dict[str, Any]
 
 
@@ -168,5 +170,14 @@ class ResponseRequest(Struct, frozen=True, gc=False):
     web_search_options: WebSearchOptions | None = None
 
 
+STAND_IN = Item()
+"""Stands for an item of another dialect's shape."""
+PLACEHOLDERS: Placeholders = {
+    "input": placeholder(Item, b"{}"),
+    "instructions": placeholder(Item, b"{}"),
+    "tools": placeholder(ResponseTool, b'{"type":""}'),
+    "tool_choice": placeholder(str | ResponseToolChoice | None, b'""', whole=True),
+}
+"""Stand-ins for values of another dialect's shape."""
 decode_request = msgspec.json.Decoder(ResponseRequest).decode
 encode = msgspec.json.Encoder().encode

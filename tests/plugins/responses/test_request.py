@@ -11,9 +11,9 @@ import pytest
 from gateway.conversation.translation import MOST_TURNS, TranslationContext, translate
 from gateway.errors import BadRequest, GatewayError, UnsupportedParameter
 from gateway.gemini.thought_signatures import SignatureKeys
-from gateway.plugins.responses.request import HISTORY, conversation
+from gateway.plugins.responses.content import HISTORY
+from gateway.plugins.responses.request import conversation
 from gateway.plugins.responses.signatures import seal
-from gateway.plugins.responses.wire import Item
 from tests.support.models import TABLE
 from tests.support.paths import GOLDEN
 from tests.support.responses import body_of, gemini_body, translation
@@ -125,7 +125,7 @@ def test_remote_files_are_named_by_their_part() -> None:
         {"role": "user", "content": [{"type": "input_file", "file_url": "https://example.com/b.pdf"}]},
         {"type": "function_call_output", "call_id": "c", "output": parts("https://example.com/c.png")},
     ]  # fmt: skip
-    builder = conversation(body_of({"input": items}), msgspec.convert(history, list[Item]), strict=False)
+    builder = conversation(body_of({"input": items}), history, strict=False)
 
     assert builder.remote_media() == {
         "https://example.com/old.png": HISTORY,
