@@ -12,13 +12,23 @@ import pytest
 from aiohttp import web
 
 from gateway.emulator.server import build_fake
+from gateway.exchange.accounting import CallAccounting
 from gateway.observability.json_log import JsonLog
 from gateway.observability.request_log import RequestLog
 from tests.support.gateway_process import Gateway
+from tests.support.models import Today
 from tests.support.servers import Fake, RawUpstream, Serve
 
 hypothesis.settings.register_profile("gateway", deadline=None)  # a clock depends on the machine
 hypothesis.settings.load_profile("gateway")
+
+
+@pytest.fixture(autouse=True)
+def today(monkeypatch: pytest.MonkeyPatch) -> Today:
+    """The day whose prices and successors of models apply: that of the shipped table, until a test sets another."""
+    chosen = Today()
+    monkeypatch.setattr(CallAccounting, "today", staticmethod(lambda: chosen.at))
+    return chosen
 
 
 @pytest.fixture

@@ -1,12 +1,16 @@
 """Checks across settings: values that are valid alone and contradict each other."""
 
+from collections.abc import Iterator
 from ipaddress import ip_network
 
+from gateway.config.prices import successor_rows
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.errors import Fault
 from gateway.policy.access import ISSUED
-from gateway.policy.catalog import alias_fault, fallback_fault
+from gateway.policy.catalog import alias_fault, fallback_fault, model_fault, successor_fault
+from gateway.policy.pricing import order_fault
+from gateway.policy.successors import cycle_fault
 
 
 def contradictions(config: GatewayConfig, source: Source) -> list[Fault]:
@@ -21,6 +25,7 @@ def contradictions(config: GatewayConfig, source: Source) -> list[Fault]:
         for pattern in config.models.fallbacks
         if (message := fallback_fault(config.models, pattern)) is not None
     ]
+    faults += _model_faults(config, source)
     if config.upstream.base_url.rstrip("/").endswith(("/v1", "/v1beta", "/v1alpha")):
         message = "upstream.base_url: without the API version, which is upstream.api_version"
         faults.append(source.fault(("upstream", "base_url"), message))
@@ -37,6 +42,21 @@ def contradictions(config: GatewayConfig, source: Source) -> list[Fault]:
             message = f"connections.trusted_proxies: {error}; expected a network such as 10.0.0.0/8"
             faults.append(source.fault(("connections", "trusted_proxies"), message))
     return faults
+
+
+def _model_faults(config: GatewayConfig, source: Source) -> Iterator[Fault]:
+    """Yield the faults of successors and prices."""
+    rows = successor_rows(config.models)
+    for name in config.models.successors:
+        message = successor_fault(config.models, name) or cycle_fault(rows, name)
+        if message is not None:
+            yield source.fault(("models", "successors", name), f"models.successors.{name}: {message}")
+    for pattern, prices in config.ledger.prices.items():
+        message = model_fault(config.models, pattern)
+        if message is None and isinstance(prices, tuple):
+            message = order_fault(prices)
+        if message is not None:
+            yield source.fault(("ledger", "prices", pattern), f"ledger.prices.{pattern}: {message}")
 
 
 def _admin_token_fault(config: GatewayConfig) -> str | None:

@@ -130,7 +130,7 @@ class Source:
         own = self._try(type_, value, at)
         if not own:
             return own
-        bare = _bare(type_)
+        bare = _member(_bare(type_), value)
         parts = _parts(type_, value)
         names: Any = GenericAlias(dict, (get_args(bare)[0], Any)) if get_origin(bare) is dict else Any
         faults: list[Fault] = []
@@ -212,9 +212,21 @@ def _bare(type_: Any) -> Any:
     return type_
 
 
+def _member(bare: Any, value: Any) -> Any:
+    """Return the member of a union that a mapping or a list is meant to be; other types as they are."""
+    if get_origin(bare) not in (Union, UnionType):
+        return bare
+    members = [_bare(member) for member in get_args(bare)]
+    if isinstance(value, dict):
+        fits = (m for m in members if isinstance(m, type) and issubclass(m, msgspec.Struct))
+    else:
+        fits = (m for m in members if isinstance(value, list) and get_origin(m) in (list, tuple))
+    return next(fits, bare)
+
+
 def _parts(type_: Any, value: Any) -> list[tuple[Any, Any, str | int]]:
     """Return part, type and name of each part of a mapping or list that the type describes."""
-    bare = _bare(type_)
+    bare = _member(_bare(type_), value)
     if isinstance(bare, type) and issubclass(bare, msgspec.Struct) and isinstance(value, dict):
         hints = get_type_hints(bare, include_extras=True)
         fields = {field.encode_name: hints[field.name] for field in msgspec.structs.fields(bare)}
@@ -300,6 +312,9 @@ def _inner(info: msgspec.inspect.Type) -> msgspec.inspect.Type:
 
 def _humanized(message: str) -> str:
     """Return msgspec's message with YAML's kinds in place of Python's types."""
+    if message == "Invalid RFC3339 encoded date":
+        return "expected a day, such as 2026-12-01"
+    message = re.sub(r"`(\w+) \| (\w+)`", r"`\1` or `\2`", message)
     text = re.sub(r"`(\w+)`", lambda m: _KINDS.get(m[1], m[0]), message)
     text = text[:1].lower() + text[1:]
     if "expected a text, got a" in text or "expected a text, got true" in text:

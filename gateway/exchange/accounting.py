@@ -4,6 +4,7 @@ A client with a Gemini key of its own is passed through: its calls use no key of
 one, records them without a client.
 """
 
+import logging
 from collections.abc import Callable
 from time import time
 from typing import Protocol
@@ -21,16 +22,18 @@ from gateway.exchange.cost import (
     call_cost,
     prompt_tokens,
 )
+from gateway.exchange.report import ExchangeReport
 from gateway.gemini.call import GeminiCall
-from gateway.gemini.capabilities import CapabilityTable
+from gateway.gemini.capabilities import Capabilities, CapabilityTable
 from gateway.gemini.wire import encode_json
 from gateway.observability.statistics import Statistics
 from gateway.policy import call_outcome
 from gateway.policy.access import Client
 from gateway.policy.keypool import KeyPool, PoolUpdate, too_large
 from gateway.policy.ledger import Intent, Settlement
-from gateway.policy.pricing import Prices
+from gateway.policy.pricing import Prices, Tier
 from gateway.policy.rate_limits import Window, windows
+from gateway.policy.successors import is_alias
 from gateway.store.rate_counters import Counters
 
 _OTHER_IS_FREE = 1.0
@@ -60,7 +63,9 @@ class Target(Struct):
     tried: list[str] = field(default_factory=list)
     """Projects that have been asked, in order. Attempts add to it."""
     price_factor: int = 1
-    """Multiple of the standard price that the call costs."""
+    """Multiple of the standard price that the call costs at most."""
+    tier: Tier | None = None
+    """Tier of service that is asked for, where it is understood."""
     call: GeminiCall | None = None
     """The call, where its cost is estimated only if it is needed."""
     feature: str = ""
@@ -104,12 +109,35 @@ class CallAccounting(Struct, frozen=True):
         return call_cost(call, _prompt_bytes(call), self.model_output(call.model))
 
     def model_output(self, model: str) -> ModelOutput:
-        """Return the longest answer of a model."""
-        capabilities = self.capability_table.of(model)
+        """Return the longest answer of a model, of the one that answers for its name."""
+        capabilities = self.capabilities(model)
         tokens = capabilities.output_tokens or MOST_OUTPUT
         if "video" in capabilities.output:
             return ModelOutput(tokens, tokens)
         return ModelOutput(tokens, PICTURE_OUTPUT if "image" in capabilities.output else 0)
+
+    def capabilities(self, model: str) -> Capabilities:
+        """Return the capabilities of the model that answers for a name."""
+        return self.capability_table.of(self.answering(model))
+
+    def answering(self, model: str) -> str:
+        """Return the model that answers for a name."""
+        return self.prices.successors.of(model, self.today())
+
+    @staticmethod
+    def today() -> float:
+        """Return the time, in Unix seconds, whose prices and successors apply."""
+        return time()
+
+    def note_version(self, model: str, version: str | None, report: ExchangeReport) -> None:
+        """Note which model an answer says it is from. Another one than was asked is learnt, counted and noted."""
+        if version is None or (answering := self.prices.successors.answered(model, version)) is None:
+            return
+        if self.statistics.answered(model, answering):
+            message = "%s answers for %s: its capabilities and price apply"
+            logging.getLogger("gateway.models").info(message, answering, model)
+        if not (is_alias(model) or "model" in report.adjusted or "model" in (report.notes or ())):
+            report.adjusted.append("model")
 
     async def take_calls(self, context: RequestContext, calls: int) -> None:
         """Count a request's calls of Gemini against its client's limits. The request itself has counted as one.

@@ -12,7 +12,7 @@ from msgspec import structs
 from gateway.errors import GatewayError, RateLimited, UnusableAnswer
 from gateway.exchange.accounting import CallAccounting, LedgerWriter, Target, limit_reached
 from gateway.exchange.context import RequestContext
-from gateway.exchange.cost import UNKNOWN_COST
+from gateway.exchange.cost import UNKNOWN_COST, tier
 from gateway.exchange.ids import unique
 from gateway.gemini.turn_reader import TurnReader
 from gateway.gemini.usage import TokenCounts
@@ -21,6 +21,7 @@ from gateway.policy import call_outcome
 from gateway.policy.google_quota import cause
 from gateway.policy.keypool import Lease
 from gateway.policy.ledger import Intent, Outcome, Settlement
+from gateway.policy.pricing import Tier
 from gateway.policy.rate_limits import Window, windows
 
 _CANCELLED_STATUS = 499
@@ -45,6 +46,10 @@ class Attempt:
     """Whether `counts` are those of the whole call."""
     is_answered = False
     """Whether a part of the answer has arrived: a refusal after it does not make the call free."""
+    version = ""
+    """`modelVersion` of the answer."""
+    tier: Tier | None = None
+    """The tier of service that Google names."""
     status = 200
     """Google's status, where no error has one."""
     _failure: GatewayError | None = None
@@ -54,6 +59,8 @@ class Attempt:
     _taken: Sequence[tuple[Window, int]] = ()
     """Tokens that were counted against the client's limits."""
     _began = 0.0
+    _at = 0.0
+    """Unix seconds of its beginning: the price of that time applies."""
 
     def __init__(self, accounting: CallAccounting, context: RequestContext, target: Target) -> None:
         self.key = context.client.key
@@ -67,13 +74,22 @@ class Attempt:
         """Note Google's status of a call that is passed on."""
         self.status = self._report.upstream_status = status
 
-    def count(self, counts: TokenCounts, *, whole: bool = True) -> None:
-        """Note Google's counts, of the whole call or only up to now."""
+    def count(
+        self,
+        counts: TokenCounts,
+        *,
+        whole: bool = True,
+        version: str | None = None,
+        service_tier: object = None,
+    ) -> None:
+        """Note Google's counts, of the whole call or only up to now, with the model and the tier that it names."""
         self.counts, self.is_counted, self.is_answered = counts, whole, True
+        self.version, self.tier = version or "", tier(service_tier)
 
     def read(self, reader: TurnReader) -> None:
         """Note the counts of an answer, also of one that fails or ends early."""
         self.counts, self.is_counted, self.is_answered = reader.counts, reader.is_counted, reader.begun
+        self.version, self.tier = reader.version or "", tier(reader.tier)
 
     def fail(self, error: GatewayError) -> None:
         """Note an error inside an answer that is passed on as it is."""
@@ -84,7 +100,7 @@ class Attempt:
         if not client.id and ledger is None:
             self._count()
             return self
-        self._began = monotonic()
+        self._began, self._at = monotonic(), self._accounting.today()
         if client.id:
             client.rules.check(self._target.model)
             await self._take_tokens()
@@ -209,7 +225,7 @@ class Attempt:
         lease, client, target, prices = self._lease, self._client, self._target, self._accounting.prices
         budgets = client.rules.budgets
         most = target.cost.most if budgets else _NOTHING
-        micros = target.price_factor * prices.ceiling(target.model, most) if budgets else 0
+        micros = target.price_factor * prices.ceiling(target.model, most, self._at) if budgets else 0
         intent = Intent(
             self._intent, time(), self._context.request_id, client.id, lease.project if lease else "", target.model,
             self._context.surface, micros, most.total, budgets,
@@ -256,17 +272,30 @@ class Attempt:
         self, outcome: Outcome, status: int, spent: TokenCounts, most: TokenCounts | None
     ) -> Settlement:
         """Return the row's end. `most` is charged where Google has not said what the call costs; None where it has."""
-        prices, rules, model = self._accounting.prices, self._client.rules, self._target.model
-        micros = prices.micros(model, spent)
+        prices, rules, target = self._accounting.prices, self._client.rules, self._target
+        model, factor, at = target.model, target.price_factor, self._at
+        micros = self._micros(spent)
         if most is not None:
-            spent, micros = _at_least(spent, most), max(micros, prices.ceiling(model, most))
-        micros *= self._target.price_factor
+            spent, micros = _at_least(spent, most), max(micros, factor * prices.ceiling(model, most, at))
         is_exact = (most is None or not most.total) and (self.is_counted or outcome != "cancelled")
         return Settlement(
             self._intent, time(), outcome, status, spent, micros, prices.version, is_exact,
             int(self._report.first_byte_ms or 0), int((monotonic() - self._began) * 1000),
             bool(rules.dollars or rules.tokens), self._client.id,
         )  # fmt: skip
+
+    def _micros(self, spent: TokenCounts) -> int:
+        """Return the cost of the tokens, in the tier that Google names.
+
+        Where it names none, in the one that was asked for: priority is served as standard when it is full, and flex
+        only as flex (https://ai.google.dev/gemini-api/docs/priority-inference, .../flex-inference). A tier that is not
+        understood costs the most.
+        """
+        prices, target = self._accounting.prices, self._target
+        if self.tier is None and target.price_factor != 1:
+            return target.price_factor * prices.micros(target.model, spent, self._at, self.version)
+        service_tier = self.tier or target.tier or "standard"
+        return prices.micros(target.model, spent, self._at, self.version, service_tier)
 
 
 def _at_least(counts: TokenCounts, most: TokenCounts) -> TokenCounts:

@@ -9,7 +9,7 @@ from msgspec import structs
 from gateway.errors import GatewayError
 from gateway.exchange.accounting import CallAccounting, Target
 from gateway.exchange.context import RequestContext
-from gateway.exchange.cost import feature, price_factor
+from gateway.exchange.cost import feature, price_factor, tier
 from gateway.exchange.fallback import Choice
 from gateway.exchange.race import Race
 from gateway.gemini.call import GeminiCall
@@ -61,6 +61,7 @@ class CallState:
             self.target.call = call
             self.target.feature = feature(call.request)
             self.target.price_factor = price_factor(call.request.service_tier)
+            self.target.tier = tier(call.request.service_tier)
             self.target.affinity = affinity(call, client)
         if call.heavy:
             call.encode()
@@ -88,6 +89,15 @@ class CallState:
         self._bytes_read = 0
         if self.is_fallback:
             reader.model = self.call.model
+
+    def begin_output(self) -> None:
+        """Note that content is about to reach the client, with headers that name the model."""
+        self.has_output = True
+        self.note_version()
+
+    def note_version(self) -> None:
+        """Note which model the answer says it is from."""
+        self._accounting.note_version(self.call.model, self.reader.version, self.report)
 
     def arrived(self, data: bytes, translator: StreamTranslator) -> None:
         """Note a read of a stream. An answer that is too large is not kept."""

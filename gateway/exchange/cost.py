@@ -11,6 +11,7 @@ from gateway.gemini.call import GeminiCall
 from gateway.gemini.usage import TokenCounts
 from gateway.gemini.wire import Blob, FileData, GenerateContentRequest, encode_json
 from gateway.policy.ledger import MOST_COUNT
+from gateway.policy.pricing import Tier
 
 _BYTES_PER_TOKEN = 4
 _MOST_PROMPT = 2**21
@@ -44,6 +45,8 @@ _FEW_BYTES = 64 * 1024
 _MODALITIES = {"TEXT", "IMAGE", "AUDIO"}
 _TIERS = ("", "unspecified", "standard", "flex")
 """Tiers that cost no more than the standard price."""
+_NAMED: dict[str, Tier] = {"standard": "standard", "flex": "flex", "priority": "priority"}
+"""Tiers by Google's names (https://ai.google.dev/gemini-api/docs/flex-inference, .../priority-inference)."""
 
 
 class CostEstimate(Struct, frozen=True):
@@ -101,6 +104,12 @@ class ModelOutput(Struct, frozen=True):
         if asked <= {"TEXT", "AUDIO"}:
             return limit
         return max(limit, PICTURE_OUTPUT, 0 if asked <= _MODALITIES else self.tokens)
+
+
+def tier(service_tier: object) -> Tier | None:
+    """Return the tier of service that a name stands for; None for one that is not understood, and for none."""
+    name = service_tier.lower().removeprefix("service_tier_") if isinstance(service_tier, str) else ""
+    return _NAMED.get(name)
 
 
 def price_factor(service_tier: object) -> int:

@@ -248,6 +248,7 @@ class Exchange:
                 await self._recovery.after(error, state)
                 continue
             self._recovery.succeeded(state)
+            state.note_version()
             await self._store_signatures(reader.signed)
             if state.cache_key:
                 await self._cache_put(state, [answer], reader)
@@ -327,12 +328,14 @@ class Exchange:
                     if translator.signed:
                         await self._store_signatures(translator.signed)
                     if out:
-                        state.has_output = True
+                        if not state.has_output:
+                            state.begin_output()
                         await reply.write(out)
                     if translator.error is not None:
                         raise translator.error
             if out := translator.close():
-                state.has_output = True
+                if not state.has_output:
+                    state.begin_output()
                 await reply.write(out)
             if translator.error is not None:
                 raise translator.error

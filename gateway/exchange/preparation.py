@@ -1,6 +1,6 @@
 """Prepares a conversation for Gemini: resolves the model, fetches remote files, and translates it into calls."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from time import time
 
@@ -16,13 +16,14 @@ from gateway.exchange.fallback import Choice, FallbackPlan, Translated
 from gateway.exchange.offload import HEAVY, offload
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.call_names import CallRules
-from gateway.gemini.capabilities import CapabilityTable
+from gateway.gemini.capabilities import Capabilities, CapabilityTable
 from gateway.gemini.schema_references import LIGHT_INLINED, SchemaTooLarge
 from gateway.gemini.thought_signatures import SignatureKeys, StoredSignatures
 from gateway.gemini.wire import GenerateContentRequest, SafetySetting
 from gateway.policy import file_refs
 from gateway.policy.access import Client
 from gateway.policy.catalog import Catalog, ModelRoute
+from gateway.policy.successors import is_alias
 from gateway.upstream.media import MediaFetcher
 
 
@@ -102,14 +103,19 @@ class Preparation:
             stored = await self._exchange.stored_signatures(unsigned)
             if addresses := conversation.remote_media():
                 media = await self._media.fetch(addresses, context.memory)
-        capabilities = self._capabilities.of(route.model)
+        answering = self._exchange.accounting.answering(route.model)
+        capabilities = self._capabilities.of(answering)
         translation_context = TranslationContext(
             route.model, capabilities, self._safety, route.search, options.show_thoughts, keys, stored, media
         )
-        call_builder = _CallBuilder(conversation, options, translation_context, self._capabilities)
+        call_builder = _CallBuilder(
+            conversation, options, translation_context, self._exchange.accounting.capabilities
+        )
         translation, heavy = await call_builder.translate(route.model)
         project = await self._project(translation.request, client, heavy=heavy) if client.id else ""
         notes = [*translation.notes, *route.notes]
+        if answering != route.model and not is_alias(route.model) and "model" not in notes:
+            notes.append("model")
         report.notes = notes or None
         plan = self._fallbacks(call_builder, translation, project, route, client, notes)
         call = call_builder.call(route.model, translation, project, heavy=heavy)
@@ -154,7 +160,7 @@ class _CallBuilder(Struct, frozen=True):
     conversation: ConversationBuilder
     options: RequestOptions
     context: TranslationContext
-    capabilities: CapabilityTable
+    capabilities: Callable[[str], Capabilities]
 
     async def translate(self, model: str) -> tuple[Translation, bool]:
         """Return the translation for a model, and whether it is heavy. Raises BadRequest for what cannot be asked.
@@ -163,7 +169,7 @@ class _CallBuilder(Struct, frozen=True):
         """
         context, heavy = self.context, self.options.heavy
         if model != context.model:
-            context = structs.replace(context, model=model, capabilities=self.capabilities.of(model))
+            context = structs.replace(context, model=model, capabilities=self.capabilities(model))
         if not heavy:
             try:
                 return translate(self.conversation, context, LIGHT_INLINED), False

@@ -6,12 +6,11 @@ https://ai.google.dev/api/generate-content#v1beta.GenerateContentResponse.
 """
 
 import re
-from collections.abc import Callable, Sequence
-from itertools import groupby
+from collections.abc import Callable
 
 import msgspec
 
-from gateway.errors import UnusableAnswer, UpstreamError, UpstreamTruncated
+from gateway.errors import UnusableAnswer, UpstreamTruncated
 from gateway.gemini.call_names import NO_CALLS, CallRules
 from gateway.gemini.errors import from_status
 from gateway.gemini.events import (
@@ -38,6 +37,7 @@ from gateway.gemini.finish_reasons import (
 from gateway.gemini.grounding import Citations as CitationList
 from gateway.gemini.grounding import Offsets, searches
 from gateway.gemini.joined_text import JoinedText
+from gateway.gemini.many_parts import MANY_PARTS, joined
 from gateway.gemini.server_parts import ServerParts, is_server_part
 from gateway.gemini.thought_signatures import SignatureKeys, Signed
 from gateway.gemini.usage import NO_USAGE, TokenCounts, is_whole, merge, token_counts
@@ -55,13 +55,6 @@ from gateway.gemini.wire import (
 
 _MODEL_NAME = re.compile(r"(?:models/)?([\w.@:/-]{1,128})", re.ASCII)
 """A name that may stand in a header: Google's words go to the client there."""
-
-
-_MANY_PARTS = 256
-"""Parts of one message from which on neighbouring texts are joined, so that they are not an event each."""
-_MOST_PARTS = 10_000
-"""Parts of one message after that. A whole answer of Google's has at most 65,536 tokens
-(https://ai.google.dev/gemini-api/docs/models)."""
 
 MOST_CANDIDATES = 8
 """Gemini's limit of candidateCount (https://ai.google.dev/api/generate-content#generationconfig)."""
@@ -136,6 +129,8 @@ class TurnReader:
         """Signatures that are not stored yet. The caller stores them and clears the list."""
         self.grounding_bytes = 0
         """Bytes of the grounding metadata, which are read at the end."""
+        self.version: str | None = None
+        """`modelVersion` of the answer."""
         self.model: str | None = None
         """The requested model, for answers that name none."""
         self._block_reason: str | None = None
@@ -147,7 +142,8 @@ class TurnReader:
         events: list[Event] = []
         if not self.begun:
             self.begun = True
-            events.append(TurnStarted(response.response_id, self._named(response.model_version)))
+            self.version = response.model_version
+            events.append(TurnStarted(response.response_id, self._named(self.version)))
         if response.usage_metadata is not None:
             self._usage = merge(self._usage, response.usage_metadata)
             self._counts = None
@@ -184,7 +180,12 @@ class TurnReader:
         return [*events, self._ended()]
 
     def _ended(self) -> TurnEnded:
-        return TurnEnded(self.counts, self._usage.service_tier)
+        return TurnEnded(self.counts, self.tier)
+
+    @property
+    def tier(self) -> str | int | None:
+        """The tier of service that Google names."""
+        return self._usage.service_tier
 
     def _named(self, version: str | None) -> str | None:
         """Return the name of the model that answers, or the requested one if that does not fit a header."""
@@ -244,7 +245,7 @@ class TurnReader:
             state = self._candidates[index] = _CandidateState()
         if candidate.content is not None:
             parts = candidate.content.parts or ()
-            for part in parts if len(parts) <= _MANY_PARTS else _joined(parts):
+            for part in parts if len(parts) <= MANY_PARTS else joined(parts):
                 if part.text and not part.thought and part.thought_signature is None:  # most parts are this
                     state.has_content = True
                     state.text.add(part.text)
@@ -359,32 +360,6 @@ def _citations(index: int, state: _CandidateState) -> tuple[Citations, int]:
         citations.add_recitation(metadata)
     longest = max(state.grounding, key=len, default=NO_JSON)
     return Citations(index, citations.all, longest, state.url_context), citations.left_out
-
-
-def _joined(parts: Sequence[Part]) -> list[Part]:
-    """Return the parts of a large message with neighbouring texts, or thoughts, as one part.
-
-    Raises UpstreamError for more parts than an answer of Google's can have.
-    """
-    result: list[Part] = []
-    for kind, group in groupby(parts, _kind):
-        if kind is None:
-            result += group
-        else:
-            text = "".join([part.text or "" for part in group])
-            result.append(Part(text=text, thought=kind == "thought" or None))
-        if len(result) > _MOST_PARTS:
-            raise UpstreamError(
-                f"The upstream sent an answer of more than {_MOST_PARTS} parts.", code="upstream_bad_response"
-            )
-    return result
-
-
-def _kind(part: Part) -> str | None:
-    """Return `text` or `thought` for a part that can be joined with its neighbour of the same kind."""
-    if part.text is None or part.thought_signature is not None:
-        return None
-    return "thought" if part.thought else "text"
 
 
 def _compact(args: msgspec.Raw) -> str:

@@ -40,6 +40,11 @@ class TokenCounts(Struct, frozen=True):
     completion_audio: int = 0
     searches: int = 0
     """Google searches, which are billed beside the tokens."""
+    completion_video: int = 0
+    items: int = 0
+    """Pictures or songs that are paid by the piece."""
+    seconds: int = 0
+    """Seconds of generated video that are paid by the second."""
 
     @property
     def input(self) -> int:
@@ -92,6 +97,7 @@ def answer_counts(calls: Sequence[TokenCounts]) -> TokenCounts:
         thoughts=sum(call.thoughts for call in calls),
         completion_image=sum(call.completion_image for call in calls),
         completion_audio=sum(call.completion_audio for call in calls),
+        completion_video=sum(call.completion_video for call in calls),
     )
 
 
@@ -164,6 +170,7 @@ def _with_modalities(counts: TokenCounts, usage: UsageMetadata) -> TokenCounts:
         prompt_audio=prompt.get("audio", 0),
         completion_image=completion.get("image", 0),
         completion_audio=completion.get("audio", 0),
+        completion_video=completion.get("video", 0),
     )
 
 

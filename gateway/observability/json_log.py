@@ -225,11 +225,12 @@ _handlers: list[LogHandler] = []
 
 @contextmanager
 def captured_logging(log: JsonLog) -> Iterator[None]:
-    """Send records of all loggers to `log`: of plugins from INFO, of libraries from WARNING.
+    """Send records of all loggers to `log`: of plugins and about models from INFO, of libraries from WARNING.
 
     At a reload two applications overlap; each record goes to the newest that still runs.
     """
-    logging.getLogger("gateway.plugins").setLevel(logging.INFO)
+    for name in ("gateway.plugins", "gateway.models"):
+        logging.getLogger(name).setLevel(logging.INFO)
     handler = LogHandler(log)
     _handlers.append(handler)
     _connect_newest()

@@ -8,6 +8,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from gateway import __version__
+from gateway.config.model_table import age
 from gateway.observability.loop_lag import LoopLag
 from gateway.observability.statistics import Histogram, Statistics
 from gateway.policy.admission import Admission
@@ -130,6 +131,10 @@ FAMILIES: tuple[Family, ...] = (
            ("model", "cause"), _by_keys("failures")),
     Family("gateway_notes", "Request fields that were not honoured, or honoured after a repair."
            " Names beyond the first 300 are counted as `other`.", ("field",), _by_key("notes")),
+    Family("gateway_successors", "Answers that say that they are from another model than was asked, aliases"
+           " such as `gemini-flash-latest` included.", ("model", "answered"), _by_keys("successors")),
+    Family("gateway_model_table_age_days", "Days since the shipped table of models and prices was compared"
+           " with Google's pages.", (), lambda _: [((), age(time()))], "gauge"),
     Family("gateway_fallbacks", "Models replaced by the next of `models.fallbacks`, by error code or"
            " `cooling_down`.", ("code",),
            _by_key("fallbacks")),

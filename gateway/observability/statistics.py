@@ -77,6 +77,8 @@ class Statistics:
         """Failed requests by Gemini's status (0 when there was none) and the gateway's code."""
         self.calls: Counter[str] = Counter()
         """Calls of Gemini by the model that was asked."""
+        self.successors: Counter[tuple[str, str]] = Counter()
+        """Answers by the model that was asked and the other one that answered."""
         self.failures: Counter[tuple[str, str]] = Counter()
         """Failed calls by model and cause, also those that a later attempt repaired."""
         self.notes: Counter[str] = Counter()
@@ -103,6 +105,15 @@ class Statistics:
     def failed(self, model: str, cause: str) -> None:
         """Count a failed call."""
         self.failures[self._known(model), cause] += 1
+
+    def answered(self, model: str, answering: str) -> bool:
+        """Count an answer of another model than the one that was asked. Return whether the pair is new."""
+        pair = model, answering
+        is_new = pair not in self.successors
+        if is_new and len(self.successors) >= _MAX_MODELS:
+            pair, is_new = (_OTHER, _OTHER), False
+        self.successors[pair] += 1
+        return is_new
 
     def _known(self, model: str) -> str:
         """Return the model's name as a label. Clients may ask for any name, so that their number is bounded."""

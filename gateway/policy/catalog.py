@@ -9,6 +9,7 @@ from msgspec import Meta, Struct, structs
 
 from gateway.errors import BadRequest, Forbidden, NotFound, scrub
 from gateway.policy.client_rules import Rules
+from gateway.policy.successors import Successor
 
 _SAFE_ID = re.compile(r"(?:tunedModels/)?[A-Za-z0-9][A-Za-z0-9._@-]*")
 MAX_NAME = 256
@@ -48,6 +49,13 @@ class ModelsConfig(Struct, frozen=True, forbid_unknown_fields=True):
     aliases: Annotated[
         dict[str, str], Meta(description="Other names for models, such as `gpt-4o: gemini-2.5-pro`.")
     ] = {}
+    successors: Annotated[
+        dict[str, Successor],
+        Meta(
+            description="Models that answer for others' names, over the shipped models.yaml; such as "
+            "`gemini-2.5-pro: {model: gemini-3.8-flash, from: 2026-12-01}`."
+        ),
+    ] = {}
     fallbacks: Annotated[
         dict[str, tuple[str, ...]],
         Meta(
@@ -64,7 +72,8 @@ class ModelsConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         chains = (name for chain in self.fallbacks.values() for name in chain)
-        for name in (self.default, self.embeddings, *self.aliases.values(), *chains):
+        answering = (successor.model for successor in self.successors.values())
+        for name in (self.default, self.embeddings, *self.aliases.values(), *chains, *answering):
             if not _SAFE_ID.fullmatch(name):
                 raise ValueError(f"{name!r} is not a model name")
 
@@ -111,6 +120,23 @@ def fallback_fault(config: ModelsConfig, pattern: str) -> str | None:
             return f"{name!r} is an alias; name the model"
         if not name.startswith(prefixes) and config.unknown != "forward":
             return f"{name!r} begins with none of models.prefixes, so it is not a Gemini model"
+    return None
+
+
+def successor_fault(config: ModelsConfig, name: str) -> str | None:
+    """Return the fault of a successor in the configuration, or None."""
+    if name in config.aliases:
+        return f"{name!r} is an alias, which names its model already"
+    for model in (name, config.successors[name].model):
+        if (message := model_fault(config, model)) is not None:
+            return message
+    return None
+
+
+def model_fault(config: ModelsConfig, pattern: str) -> str | None:
+    """Return the fault of a name or name pattern that stands for models of Gemini, or None."""
+    if not _may_match(pattern, tuple(config.prefixes)) and config.unknown != "forward":
+        return f"{pattern!r} begins with none of models.prefixes, so it matches no model"
     return None
 
 

@@ -118,9 +118,10 @@ class LedgerConfig(Struct, frozen=True, forbid_unknown_fields=True):
         int, Meta(ge=100, le=1_000_000, description="Most rows kept in memory while the database fails.")
     ] = 10_000
     prices: Annotated[
-        dict[str, Price],
+        dict[str, Price | tuple[Price, ...]],
         Meta(
-            description="US dollars for a million tokens by model pattern; overrides the shipped models.yaml."
+            description="US dollars for a million tokens by model pattern, over the shipped models.yaml: one price, or "
+            "a list of prices that follow each other, each but the first with the day `from` which it applies."
         ),
     ] = {}
 

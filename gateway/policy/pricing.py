@@ -1,24 +1,43 @@
 """Prices of models and the cost of a call, in millionths of a US dollar.
 
-The kinds of prices are those of https://ai.google.dev/gemini-api/docs/pricing.
+The kinds of prices are those of https://ai.google.dev/gemini-api/docs/pricing. Prices have dates: every cost is that of
+a time, which is given in Unix seconds.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from fnmatch import fnmatchcase
-from typing import Annotated, Any
+from itertools import pairwise
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from gateway.gemini.usage import TokenCounts
 from gateway.policy.bounded import BoundedMapping
 from gateway.policy.counts import as_count
+from gateway.policy.successors import NO_SUCCESSORS, Successors, named, timestamp
 
 _MAX_MODELS = 1000
 """Model names are chosen by clients."""
+_CLIP = 8
+"""Seconds of a video whose length is not known: the longest that Veo makes (https://ai.google.dev/gemini-api/docs/video)."""
 
 Dollars = Annotated[float, Meta(ge=0, le=1e6)]
+Factor = Annotated[float, Meta(ge=0, le=100)]
+Tier = Literal["standard", "batch", "flex", "priority"]
+
+
+class Factors(Struct, frozen=True, forbid_unknown_fields=True):
+    """Multiples of the standard price. Searches cost the same in each."""
+
+    batch: Factor = 0.5
+    """Batches."""
+    flex: Factor = 0.5
+    """Service tier flex."""
+    priority: Factor = 1.8
+    """Service tier priority."""
 
 
 class Price(Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,64 +65,172 @@ class Price(Struct, frozen=True, forbid_unknown_fields=True):
     """Output above `over`."""
     cached_over: Dollars | None = None
     """Cached input above `over`."""
+    image_input: Dollars | None = None
+    """Image input; the price of input unless set."""
+    video_input: Dollars | None = None
+    """Video input; the price of input unless set."""
+    audio_output: Dollars | None = None
+    """Audio output; the price of output unless set."""
+    video_output: Dollars | None = None
+    """Video output; the price of output unless set."""
+    second: Dollars | None = None
+    """US dollars for a second of generated video."""
+    item: Dollars | None = None
+    """US dollars for a generated picture or song."""
+    factors: Factors = Factors()
+    """Multiples of these prices for other tiers of service."""
+    since: date | None = field(default=None, name="from")
+    """First day, in UTC, on which the row applies; at all times unless set."""
+
+
+PriceRows = Mapping[str, Price | Sequence[Price]]
+"""Prices by name pattern: one, or several that follow each other in time."""
+_PARTS = ("image_input", "video_input", "audio_output", "video_output", "second", "item")
+"""Prices of kinds that few models have."""
 
 
 class Prices:
-    """Price list: prices by model pattern. The last pattern that matches a model's name applies."""
+    """Price list: prices by model pattern. The last row applies whose pattern matches and whose time has come.
 
-    def __init__(self, version: str, rows: Mapping[str, Price]) -> None:
+    A name that another model answers for has that model's price, unless one of the patterns in `own`, which are the
+    operator's, matches the name.
+    """
+
+    def __init__(
+        self,
+        version: str,
+        rows: PriceRows,
+        own: PriceRows | None = None,
+        successors: Successors = NO_SUCCESSORS,
+    ) -> None:
         self.version = version
-        self._rows = dict(rows)
-        self._by_model: BoundedMapping[str, Price] = BoundedMapping(_MAX_MODELS)
-        self._dearest = _dearest(list(rows.values()))
+        self.successors = successors
+        self._own = tuple(own or ())
+        self._rows = [*_flat(rows), *_flat(own or {})]
+        self._by_model: BoundedMapping[str, list[tuple[float, Price]]] = BoundedMapping(_MAX_MODELS)
+        self._dearest = _dearest([price for _, _, price in self._rows])
 
-    def of(self, model: str) -> Price:
-        """Return the price of a model. An unknown model has the highest price of each kind: no budget is bypassed."""
-        price = self._by_model.get(model)
-        if price is None:
-            rows = [row for pattern, row in self._rows.items() if fnmatchcase(model, pattern)]
-            price = self._by_model[model] = rows[-1] if rows else self._dearest
-        return price
+    def of(self, model: str, at: float, answered: str = "") -> Price:
+        """Return the price of a model, of the one that answers for it. `answered` is the answer's `modelVersion`.
 
-    def micros(self, model: str, spent: TokenCounts) -> int:
+        An unknown model has the highest price of each kind, of all rows: no budget is bypassed.
+        """
+        return self._row(self._billed(model, at, answered), at)
+
+    def micros(
+        self, model: str, spent: TokenCounts, at: float, answered: str = "", tier: Tier = "standard"
+    ) -> int:
         """Return the cost of a call in millionths of a US dollar, rounded up."""
-        price = self.of(model)
+        price = self.of(model, at, answered)
         is_long = price.over is not None and spent.prompt > price.over
         rate = _either(price.input_over if is_long else None, price.input)
         cached_rate = _either(price.cached_over if is_long else None, _either(price.cached, rate))
         output_rate = _either(price.output_over if is_long else None, price.output)
-        audio = min(spent.prompt_audio, max(0, spent.prompt - spent.cached))
-        text = max(0, spent.prompt - spent.cached - audio) + spent.tool_use
-        images = min(spent.completion_image, spent.completion)
-        micros = (
-            text * rate
-            + spent.cached * cached_rate
-            + audio * _either(price.audio, rate)
-            + (spent.completion - images + spent.thoughts) * output_rate
-            + images * _either(price.image_output, output_rate)
+        micros = spent.cached * cached_rate + spent.tool_use * rate + spent.thoughts * output_rate
+        # Google does not say what of the cached tokens is sound or picture: the dearest count as not cached
+        micros += _by_kind(
+            spent.prompt - spent.cached,
+            rate,
+            (spent.prompt_audio, price.audio),
+            (spent.prompt_image, price.image_input),
+            (spent.prompt_video, price.video_input),
+        )
+        micros += _by_kind(
+            spent.completion,
+            output_rate,
+            (spent.completion_image, price.image_output),
+            (spent.completion_audio, price.audio_output),
+            (spent.completion_video, price.video_output),
         )  # dollars for a million tokens are millionths of a dollar for each token
-        if spent.searches:
-            micros += 1000 * (spent.searches * (price.search or 0.0) + (price.grounded or 0.0))
-        return as_count(math.ceil(micros - 1e-9))  # 1e-9: a float's error must not round up
+        micros += _by_piece(price, spent, at_least=bool(spent.total))
+        if tier != "standard":
+            micros *= getattr(price.factors, tier)
+        return _rounded(micros + _searching(price, spent))
 
-    def ceiling(self, model: str, most: TokenCounts) -> int:
+    def ceiling(self, model: str, most: TokenCounts, at: float) -> int:
         """Return the most that a call with at most these tokens costs: each is priced as the dearest of its kind.
 
-        Tokens of the answer may be those of pictures, for models that make some.
+        Tokens of the answer may be those of pictures, for models that make some. Of the models that may answer for
+        the name, the dearest counts.
         """
-        price = self.of(model)
-        is_long = price.over is not None and most.prompt > price.over
-        rate = max(price.input, (price.input_over or 0.0) if is_long else 0.0)
-        heard = min(most.prompt_audio, most.prompt)
-        output_rate = max(
-            price.output, price.image_output or 0.0, (price.output_over or 0.0) if is_long else 0.0
-        )
-        micros = (
-            (most.input - heard) * rate + heard * max(rate, price.audio or 0.0) + most.output * output_rate
-        )
-        if most.searches:
-            micros += 1000 * (most.searches * (price.search or 0.0) + (price.grounded or 0.0))
-        return as_count(math.ceil(micros - 1e-9))
+        models = {model} if self._is_own(model) else self.successors.candidates(model, at)
+        return max(_ceiling(self._row(name, at), most) for name in models)
+
+    def _billed(self, model: str, at: float, answered: str) -> str:
+        """Return the name whose price applies to a call."""
+        if self._is_own(model) or self.successors.has_own_price(model, at):
+            return model
+        answering = named(answered) if answered and answered != model else None
+        if answering is not None or answered == model:
+            return self.successors.listed(answering or model, at)
+        return self.successors.of(model, at)
+
+    def _is_own(self, model: str) -> bool:
+        return any(fnmatchcase(model, pattern) for pattern in self._own)
+
+    def _row(self, model: str, at: float) -> Price:
+        rows = self._by_model.get(model)
+        if rows is None:
+            matching = [(start, price) for pattern, start, price in self._rows if fnmatchcase(model, pattern)]
+            rows = self._by_model[model] = matching[::-1]
+        for start, price in rows:
+            if start <= at:
+                return price
+        return self._dearest
+
+
+def _flat(rows: PriceRows) -> Iterable[tuple[str, float, Price]]:
+    """Yield pattern, first second and price of each row."""
+    for pattern, dated in rows.items():
+        for price in (dated,) if isinstance(dated, Price) else dated:
+            yield pattern, timestamp(price.since), price
+
+
+def _by_kind(tokens: int, rate: float, *kinds: tuple[int, float | None]) -> float:
+    """Return the price of tokens of which some are of other kinds, each with its count and rate, the dearest first."""
+    tokens, micros = max(0, tokens), 0.0
+    stated = [(price, count) for count, price in kinds if price is not None and count]
+    for price, count in sorted(stated, reverse=True):
+        count = min(count, tokens)
+        tokens -= count
+        micros += count * price
+    return micros + tokens * rate
+
+
+def _by_piece(price: Price, counts: TokenCounts, *, at_least: bool) -> float:
+    """Return the price of pictures, songs and seconds. Of a model that is paid by them alone, an answer has one."""
+    if price.item is None and price.second is None:
+        return 0.0
+    is_only = at_least and not price.output
+    items, seconds = counts.items or int(is_only), counts.seconds or _CLIP * is_only
+    return 1e6 * (items * (price.item or 0.0) + seconds * (price.second or 0.0))
+
+
+def _searching(price: Price, counts: TokenCounts) -> float:
+    if not counts.searches:
+        return 0.0
+    return 1000 * (counts.searches * (price.search or 0.0) + (price.grounded or 0.0))
+
+
+def _ceiling(price: Price, most: TokenCounts) -> int:
+    is_long = price.over is not None and most.prompt > price.over
+    rate = max(price.input, price.image_input or 0.0, (price.input_over or 0.0) if is_long else 0.0)
+    heard = min(most.prompt_audio, most.prompt)
+    output_rate = max(
+        price.output,
+        price.image_output or 0.0,
+        price.audio_output or 0.0,
+        price.video_output or 0.0,
+        (price.output_over or 0.0) if is_long else 0.0,
+    )
+    heard_rate = max(rate, price.audio or 0.0, price.video_input or 0.0)
+    micros = (most.input - heard) * rate + heard * heard_rate + most.output * output_rate
+    micros += _by_piece(price, most, at_least=bool(most.total))
+    return _rounded(micros + _searching(price, most))
+
+
+def _rounded(micros: float) -> int:
+    return as_count(math.ceil(micros - 1e-9))  # 1e-9: a float's error must not round up
 
 
 def _dearest(rows: Sequence[Price]) -> Price:
@@ -118,6 +245,12 @@ def _dearest(rows: Sequence[Price]) -> Price:
     input_over = max([row.input for row in paid] + [row.input_over or 0.0 for row in long])
     output_over = max([row.output for row in paid] + [row.output_over or 0.0 for row in long])
     cached = max(_either(row.cached, row.input) for row in paid)
+    floors = {"image_input": input_over, "video_input": input_over, "second": 0.0, "item": 0.0}
+    parts = {
+        kind: max([floors.get(kind, output_over), *stated])
+        for kind in _PARTS
+        if (stated := [value for row in rows if (value := getattr(row, kind)) is not None])
+    }
     return Price(
         max(row.input for row in paid),
         max(row.output for row in paid),
@@ -130,19 +263,40 @@ def _dearest(rows: Sequence[Price]) -> Price:
         input_over=input_over,
         output_over=output_over,
         cached_over=max([cached] + [_either(row.cached_over, row.input_over or 0.0) for row in long]),
+        factors=Factors(*(max(getattr(row.factors, tier) for row in rows) for tier in _TIERS)),
+        **parts,
     )
+
+
+_TIERS = Factors.__struct_fields__
 
 
 def _either(first: float | None, second: float) -> float:
     return second if first is None else first
 
 
-def price_rows(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Price]:
+def price_rows(rows: Mapping[str, Any]) -> dict[str, tuple[Price, ...]]:
     """Return the prices of a file by model pattern. Raises ValueError, naming the pattern, for an invalid row."""
-    prices: dict[str, Price] = {}
+    prices: dict[str, tuple[Price, ...]] = {}
     for pattern, row in rows.items():
         try:
-            prices[pattern] = msgspec.convert(row, Price)
+            prices[pattern] = msgspec.convert(row if isinstance(row, list) else [row], tuple[Price, ...])
         except msgspec.ValidationError as error:
             raise ValueError(f"{pattern}: {error}") from None
+        if (fault := order_fault(prices[pattern])) is not None:
+            raise ValueError(f"{pattern}: {fault}")
     return prices
+
+
+def order_fault(rows: Sequence[Price]) -> str | None:
+    """Return the fault of the dates of rows that should follow each other in time, or None."""
+    if not rows:
+        return "needs at least one price"
+    for earlier, later in pairwise(rows):
+        if later.since is None:
+            return "each price but the first needs `from`, the day on which it begins"
+        if earlier.since is not None and later.since <= earlier.since:
+            return (
+                f"{later.since} is not later than {earlier.since}: list the prices in the order of their days"
+            )
+    return None

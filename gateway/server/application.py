@@ -12,7 +12,7 @@ from aiohttp.typedefs import Handler, Middleware
 from gateway.config.capabilities import capability_table
 from gateway.config.consistency import contradictions
 from gateway.config.key_pool import key_pool
-from gateway.config.prices import prices
+from gateway.config.prices import prices, successors
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.errors import ConfigError
@@ -39,6 +39,7 @@ from gateway.policy.hedging import Hedge
 from gateway.policy.keypool import PUT_BACK, KeyPool, PoolUpdate
 from gateway.policy.memory import MemoryAccount
 from gateway.policy.overload import Overload
+from gateway.policy.successors import Successors
 from gateway.server.allocator import trimming
 from gateway.server.cors import Cors
 from gateway.server.issued_keys import IssuedKeys
@@ -261,7 +262,8 @@ async def _open_services(
     pool_state = await enter(
         PoolState(services.metrics.pool, stores.pool, shared_pool, report_state, reporter)
     )
-    exchange = _exchange(services, upstream, stores, counters, ledger, pool_state.changed)
+    known = before.exchange.accounting.prices.successors if before is not None else None
+    exchange = _exchange(services, upstream, stores, counters, ledger, pool_state.changed, known)
 
     async def open_store(name: str, limits: StoreLimits) -> KeyValueStore:
         store = await asyncio.to_thread(plugin_store, config, name, limits, source, report_state, redis)
@@ -292,11 +294,13 @@ def _exchange(
     counters: Counters,
     ledger: LedgerWriter | None = None,
     on_pool_update: Callable[[list[PoolUpdate]], None] = lambda _: None,
+    known: Successors | None = None,
 ) -> Exchange:
+    """Return the exchange. `known` are the successors until now, at a reload."""
     config, metrics = services.config, services.metrics
     accounting = CallAccounting(
         metrics.pool,
-        prices(config.ledger),
+        prices(config.ledger, successors(config.models, known)),
         services.capability_table,
         services.statistics,
         counters,

@@ -2,10 +2,13 @@
 
 import asyncio
 import gc
+import logging
 import os
 import signal
 import socket
+import time
 
+from gateway.config.model_table import OLD_DAYS, age, model_table
 from gateway.observability.console import say
 from gateway.observability.json_log import catch_all_exceptions
 from gateway.plugin import SERVICES
@@ -52,6 +55,19 @@ def _loop_factory() -> "type[asyncio.AbstractEventLoop] | None":
     return uvloop.Loop
 
 
+def log_table_age(at: float) -> None:
+    """Log the date of the table of models and prices; a warning if it is old."""
+    log, table, days = logging.getLogger("gateway.models"), model_table(), age(at)
+    if days > OLD_DAYS:
+        log.warning(
+            "the table of models and prices is %d days old: update the gateway, or compare the table with "
+            "`gateway models --compare` and https://ai.google.dev/gemini-api/docs/pricing",
+            days,
+        )
+    else:
+        log.info("the table of models and prices is of %s, %d days old", table.date, days)
+
+
 async def _serve(switcher: AppSwitcher, clients: list[socket.socket], admins: list[socket.socket]) -> int:
     config = switcher.config
     try:
@@ -79,6 +95,7 @@ async def _serve(switcher: AppSwitcher, clients: list[socket.socket], admins: li
     stop = stop_signal()
     notify(f"READY=1\nSTATUS=serving on {address}")
     say(f"gateway: serving on {address}" + (", and the admin API" if admin else ""))
+    log_table_age(time.time())
     watchdog = asyncio.create_task(
         keep_watchdog_fed(os.environ, lambda: stuck_part(switcher.app[SERVICES]), say), name="watchdog"
     )

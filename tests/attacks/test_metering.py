@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from time import time
 from typing import Any
 
 import aiohttp
@@ -129,7 +130,7 @@ class World:
         """Compare the ledger with the meter."""
         rows, prices = self.rows(key_id), self._serve.app[SERVICES].exchange.accounting.prices
         tokens = sum(row.prompt + row.tool_use + row.completion + row.thoughts for row in rows)
-        billed = sum(prices.micros(model, counts) for model, counts in self.meter.bills)
+        billed = sum(prices.micros(model, counts, time()) for model, counts in self.meter.bills)
         assert tokens >= self.meter.billed.total()
         assert sum(row.micros for row in rows) >= billed
         if limit is not None:

@@ -23,6 +23,26 @@ from gateway.config.source import Source
         ("pool: {projects: [{name: a, keys: [{env: A}]}]}\nadmin: {token: {env: B}}", []),
         ("pool: {projects: [{name: a, keys: [{env: A}]}]}\nadmin: {token: {env: A}}", ["2:16"]),
         ("admin: {token: {env: I}}", ["1:16"]),
+        ("models: {successors: {gemini-a: {model: gemini-b, from: 2027-01-01}}}", []),
+        ("models: {successors: {gemini-2.5-pro: {model: gemini-2.5-pro}}}", []),
+        (
+            "models: {successors: {gemini-a: {model: gemini-b}, gemini-b: {model: gemini-a}}}",
+            ["1:33", "1:62"],
+        ),
+        (
+            "models: {successors: {gemini-3.8-flash: {model: gemini-3.7-flash}}}",
+            ["1:41"],
+        ),  # and shipped: the other way
+        ("models: {successors: {gpt-4o: {model: gemini-a}}}", ["1:31"]),
+        ("models: {successors: {gemini-a: {model: gpt-4o}}}", ["1:33"]),
+        ("models: {aliases: {gpt: gemini-a}, successors: {gpt: {model: gemini-b}}}", ["1:54"]),
+        ("models: {successors: {mine: {model: yours}}, unknown: forward}", []),
+        ("ledger: {prices: {gemini-a: [{input: 1}, {from: 2027-01-01, input: 2}]}}", []),
+        ("ledger: {prices: {gemini-a: [{input: 1}, {input: 2}]}}", ["1:29"]),
+        ("ledger: {prices: {gemini-a: [{from: 2027-01-02}, {from: 2027-01-01}]}}", ["1:29"]),
+        ("ledger: {prices: {gemini-a: []}}", ["1:29"]),
+        ("ledger: {prices: {gpt-4o: {input: 1}}}", ["1:27"]),
+        ("ledger: {prices: {'*': {input: 1}}}", []),
     ],
 )
 def test_each_contradiction_has_its_place(text: str, places: list[str]) -> None:

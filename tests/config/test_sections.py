@@ -6,6 +6,8 @@ import msgspec
 import pytest
 
 from gateway.config.sections import DEFAULT_SAFETY, GatewayConfig
+from gateway.config.source import Source
+from gateway.errors import ConfigError
 
 
 def decoded(**sections: Any) -> GatewayConfig:
@@ -118,3 +120,27 @@ def test_an_unknown_key_is_a_mistake(section: str) -> None:
         decoded(**{section: {"oddity": 1}})
     with pytest.raises(msgspec.ValidationError, match="unknown field `oddity`"):
         decoded(oddity=1)
+
+
+@pytest.mark.row("M3")
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ledger: {prices: {gemini-9: {inptu: 3}}}", "unknown key 'inptu' in ledger.prices.gemini-9; did you mean 'input'?"),
+        ("ledger: {prices: {gemini-9: [{input: 1}, {outptu: 2}]}}", "unknown key 'outptu' in ledger.prices.gemini-9.1"),
+        ("ledger: {prices: {gemini-9: [{from: tomorrow}]}}", "ledger.prices.gemini-9.0.from: expected a day, such as 2026-12-01"),
+        ("ledger: {prices: {gemini-9: 3}}", "ledger.prices.gemini-9: expected a mapping or a list, got a whole number"),
+        ("ledger: {prices: {gemini-9: {input: -1}}}", "ledger.prices.gemini-9.input: expected a number >= 0"),
+        ("ledger: {prices: {gemini-9: {factors: {flx: 1}}}}", "unknown key 'flx' in ledger.prices.gemini-9.factors; did you mean 'flex'?"),
+        ("models: {successors: {gemini-9: gemini-8}}", "models.successors.gemini-9: expected a mapping, got a text"),
+        ("models: {successors: {gemini-9: {modle: x}}}", "unknown key 'modle' in models.successors.gemini-9; did you mean 'model'?"),
+        ("models: {successors: {gemini-9: {from: 2027-01-01}}}", "models.successors.gemini-9 needs 'model'"),
+        ("models: {successors: {gemini-9: {model: a/b}}}", "'a/b' is not a model name"),
+    ],
+)  # fmt: skip
+def test_m03_mistakes_in_prices_and_successors_are_told(text: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Source(text, "g.yaml", {}).decode(GatewayConfig)
+
+    (fault,) = caught.value.faults
+    assert message in str(fault)

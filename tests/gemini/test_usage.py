@@ -51,7 +51,7 @@ def test_sums_are_the_billed_tokens() -> None:
         ("TEXT", {"prompt_text": 7}, {}),
         ("DOCUMENT", {"prompt_text": 7}, {}),
         ("IMAGE", {"prompt_image": 7}, {"completion_image": 7}),
-        ("VIDEO", {"prompt_video": 7}, {}),
+        ("VIDEO", {"prompt_video": 7}, {"completion_video": 7}),
         ("AUDIO", {"prompt_audio": 7}, {"completion_audio": 7}),
         (2, {"prompt_image": 7}, {"completion_image": 7}),
         (4, {"prompt_audio": 7}, {"completion_audio": 7}),

@@ -12,6 +12,9 @@ import aiohttp
 import pytest
 
 from gateway.cli.main import main
+from gateway.config.model_table import model_table
+from gateway.policy.successors import timestamp
+from gateway.server.serving import log_table_age
 from tests.observability.test_console import fill
 from tests.support.gateway_process import BODY, EVENT, Gateway, config, ready
 from tests.support.paths import ROOT
@@ -214,3 +217,15 @@ def test_a_unix_socket_that_cannot_be_made_is_one_clear_line(
 
     assert main(["serve", "--config", str(tmp_path / "g.yaml"), "--upstream", "http://127.0.0.1:9"]) == 1
     assert "cannot listen: No such file or directory" in capsys.readouterr().err
+
+
+@pytest.mark.row("M1")
+@pytest.mark.parametrize(("days", "level"), [(0, "INFO"), (60, "INFO"), (61, "WARNING")])
+def test_m01_the_age_of_the_table_of_models_is_in_the_log(
+    caplog: pytest.LogCaptureFixture, days: int, level: str
+) -> None:
+    caplog.set_level("INFO", "gateway.models")
+    log_table_age(timestamp(model_table().date) + 86_400 * days)
+
+    (record,) = caplog.records
+    assert (record.levelname, f"{days} days old" in record.getMessage()) == (level, True)

@@ -3,6 +3,7 @@
 import inspect
 import json
 from collections.abc import Iterator
+from datetime import date
 from importlib import import_module
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -27,7 +28,15 @@ key is optional unless its default is "required". Unknown keys and invalid value
 A secret is written as a reference: `{env: NAME}` is an environment variable, `{credential: NAME}` a file that systemd
 passes with `LoadCredential=`. `systemctl reload` reads the file again; `listen` and `admin` need a restart.
 """
-_TYPES = {str: "text", int: "integer", float: "number", bool: "boolean", Any: "any", Secret: "secret"}
+_TYPES = {
+    str: "text",
+    date: "day",
+    int: "integer",
+    float: "number",
+    bool: "boolean",
+    Any: "any",
+    Secret: "secret",
+}
 _BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 
@@ -117,13 +126,18 @@ def _bare(hint: Any) -> Any:
 
 
 def _struct(hint: Any) -> type[Struct] | None:
+    """Return the Struct of a type, also of one that is a Struct or a list of it."""
     bare = _bare(hint)
+    if get_origin(bare) in (Union, UnionType):
+        return next((struct for member in get_args(bare) if (struct := _struct(member)) is not None), None)
     return bare if isinstance(bare, type) and issubclass(bare, Struct) else None
 
 
 def _type(hint: Any) -> str:
     bare = _bare(hint)
     arguments = [argument for argument in get_args(bare) if argument is not ...]
+    if get_origin(bare) in (Union, UnionType):
+        return " or ".join(_type(member) for member in get_args(bare))
     if get_origin(bare) is Literal:
         return "one of " + ", ".join(f"`{value}`" for value in arguments)
     if get_origin(bare) is dict:

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from gateway.errors import GatewayError, openai_error
-from gateway.gemini.audio import encode_audio
+from gateway.gemini.audio import encode_audio, raw_samples
 from gateway.gemini.call_names import NO_CALLS, CallRules
 from gateway.gemini.code_markdown import code_markdown
 from gateway.gemini.events import (
@@ -279,7 +279,9 @@ class ChatStream:
         """Encode an image as a whole, and audio sample by sample."""
         if event.mime_type.startswith("audio/"):
             e = self._envelope
-            piece = openai.AudioAnswer(f"audio_{e.id[-24:]}", e.created + _AUDIO_LIFE, event.data)
+            piece = openai.AudioAnswer(
+                f"audio_{e.id[-24:]}", e.created + _AUDIO_LIFE, raw_samples(event.data)
+            )
             self._put(out, event.index, Delta(audio=piece))
             return
         number = self._images.get(event.index, 0)

@@ -19,8 +19,10 @@ from gateway.exchange.cost import (
     attachment,
     feature_name,
     price_factor,
+    tier,
     tool_input,
 )
+from gateway.policy.pricing import Tier
 
 _MOST_CANDIDATES = 8
 """Gemini's limit for `candidateCount`."""
@@ -57,6 +59,12 @@ def tools(body: Any) -> set[str]:
 def factor(body: Any) -> int:
     """Return how many times the standard price the service tier of a request costs."""
     return max(map(price_factor, _values(body, "serviceTier")), default=1)
+
+
+def service_tier(body: Any) -> Tier | None:
+    """Return the tier of service that a request asks for; None where it is not understood, or given twice."""
+    tiers = list(_values(body, "serviceTier"))
+    return tier(tiers[0]) if len(tiers) == 1 else None
 
 
 def feature(method: str, body: Any) -> str:

@@ -16,6 +16,7 @@ from gateway.plugins.native.system_parameters import allowed_headers, allowed_qu
 from gateway.policy.access import Client
 from gateway.policy.catalog import check_length
 from gateway.policy.file_refs import no_file_search
+from gateway.policy.pricing import Tier
 from gateway.store.file_owners import FileOwners, absent
 
 Payload = bytes | AsyncIterator[bytes] | None
@@ -43,7 +44,9 @@ class NativeCall(Struct, frozen=True):
     cost: CostEstimate = UNKNOWN_COST
     """The most that it costs."""
     price_factor: int = 1
-    """Multiple of the standard price."""
+    """Multiple of the standard price, at most."""
+    tier: Tier | None = None
+    """The tier of service that is asked for, where it is understood."""
     method: str = ""
     """The model's method, such as generateContent."""
     candidates: int = 1
@@ -121,8 +124,9 @@ class _Judge(Struct, frozen=True):
         )
         return structs.replace(
             self.basis, body=read.data, model=model, cost=most, method=method,
-            price_factor=cost.factor(read.fields), feature=cost.feature(method, read.fields),
-            candidates=cost.candidates(read.fields), project=await self._project(read.names),
+            price_factor=cost.factor(read.fields), tier=cost.service_tier(read.fields),
+            feature=cost.feature(method, read.fields), candidates=cost.candidates(read.fields),
+            project=await self._project(read.names),
         )  # fmt: skip
 
     async def _upload(self, uploads: list[str]) -> NativeCall:

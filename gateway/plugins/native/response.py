@@ -102,6 +102,8 @@ class UsageReader:
         self._complete = False
         self.failure: GatewayError | None = None
         """The error that Google has sent inside the answer."""
+        self.version: str | None = None
+        """`modelVersion` of the answer."""
 
     def feed(self, data: bytes) -> None:
         """Read a piece of the answer."""
@@ -122,6 +124,11 @@ class UsageReader:
     def counts(self) -> TokenCounts:
         """Tokens and searches that were read."""
         return token_counts(self._usage, searches(self._grounding))
+
+    @property
+    def tier(self) -> str | int | None:
+        """The tier of service that Google names."""
+        return self._usage.service_tier
 
     @property
     def is_counted(self) -> bool:
@@ -153,6 +160,7 @@ class UsageReader:
                 self._readable = False
                 self.failure = self.failure or from_status(message.error.code, message.error)
             self._note_ends(message)
+            self.version = message.model_version or self.version
             candidates = message.candidates or ()
             self._grounding += [c.grounding_metadata for c in candidates if c.grounding_metadata]
             if message.usage_metadata is not None:

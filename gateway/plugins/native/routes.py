@@ -112,8 +112,8 @@ class Native(Plugin):
             text = request.rel_url.with_query(query).raw_query_string
             call = NativeCall(body, text, headers, model, _own_cost(body, model))
         target = Target(
-            call.model, call.cost, affinity, call.project, price_factor=call.price_factor, feature=call.feature,
-            own_deadline=_DEADLINE in call.headers,
+            call.model, call.cost, affinity, call.project, price_factor=call.price_factor, tier=call.tier,
+            feature=call.feature, own_deadline=_DEADLINE in call.headers,
         )  # fmt: skip
         relay = Relay(request)
         try:
@@ -166,7 +166,26 @@ class Native(Plugin):
             if call.lists and context.client.rules.models:
                 data = allowed_models(await answer.whole(), context.client.rules.allows)
                 return web.Response(body=data, status=answer.status, headers=returned(answer.headers, ""))
-            return await _answer(answer, call, attempt, relay)
+            return await self._answer(answer, call, attempt, relay, context)
+
+    async def _answer(
+        self, answer: Forwarded, call: NativeCall, attempt: Attempt, relay: Relay, context: RequestContext
+    ) -> web.StreamResponse:
+        """Pass an answer on, and count the tokens of a 200, also of one that breaks off."""
+        candidates = 0 if call.method in _EMBEDDINGS else call.candidates
+        usage = UsageReader(answer.headers.get("Content-Type", ""), candidates)
+        complete = False
+        try:
+            response = await relay.send(answer, usage)
+            complete = True
+            return response
+        finally:  # also when the client disconnects: Google bills what it has counted
+            if call.model and answer.status == 200:
+                counts = usage.close() if complete else usage.counts
+                attempt.count(counts, whole=usage.is_counted, version=usage.version, service_tier=usage.tier)
+                self.services.exchange.accounting.note_version(call.model, usage.version, context.report)
+                if usage.failure is not None:
+                    attempt.fail(usage.failure)
 
     async def _redirect(
         self, request: web.Request, answer: Forwarded, context: RequestContext
@@ -193,23 +212,6 @@ class Native(Plugin):
         return web.Response(
             body=data, status=answer.status, headers=returned(answer.headers, origin(request))
         )
-
-
-async def _answer(answer: Forwarded, call: NativeCall, attempt: Attempt, relay: Relay) -> web.StreamResponse:
-    """Pass an answer on, and count the tokens of a 200, also of one that breaks off."""
-    candidates = 0 if call.method in _EMBEDDINGS else call.candidates
-    usage = UsageReader(answer.headers.get("Content-Type", ""), candidates)
-    complete = False
-    try:
-        response = await relay.send(answer, usage)
-        complete = True
-        return response
-    finally:  # also when the client disconnects: Google bills what it has counted
-        if call.model and answer.status == 200:
-            counts = usage.close() if complete else usage.counts
-            attempt.count(counts, whole=usage.is_counted)
-            if usage.failure is not None:
-                attempt.fail(usage.failure)
 
 
 async def _body(request: web.Request, headers: CIMultiDict[str], timeout: float) -> Payload:  # noqa: ASYNC109
