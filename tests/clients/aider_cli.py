@@ -17,13 +17,9 @@ OPTIONS = (
 
 def ask(prompt: str, *options: str, key: str = common.API_KEY) -> cli.Result:
     """Run aider with one message."""
-    environ = {
-        "OPENAI_API_BASE": common.BASE_URL,
-        "OPENAI_API_KEY": key,
-        "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # otherwise litellm downloads it
-    }
-    arguments = ["--model", f"openai/{common.MODEL}", *OPTIONS, *options, "--message", prompt]
-    return cli.execute("aider", arguments, environ)
+    cli.connect("aider", key)
+    environ = {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}  # otherwise litellm downloads it
+    return cli.execute("aider", [*OPTIONS, *options, "--message", prompt], environ)
 
 
 def answer(result: cli.Result) -> str:

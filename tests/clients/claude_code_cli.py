@@ -11,11 +11,8 @@ EVENTS = ("--output-format", "stream-json", "--verbose")
 
 def ask(*arguments: str, key: str = common.API_KEY, stdin: str = "") -> cli.Result:
     """Run Claude Code without retries, updates and reports."""
+    cli.connect("claude", key)
     environ = {
-        "ANTHROPIC_BASE_URL": common.ROOT_URL,
-        "ANTHROPIC_API_KEY": key,
-        "ANTHROPIC_MODEL": common.MODEL,
-        "ANTHROPIC_DEFAULT_HAIKU_MODEL": common.MODEL,
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "CLAUDE_CODE_MAX_RETRIES": "0",
         "DISABLE_AUTOUPDATER": "1",

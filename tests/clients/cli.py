@@ -61,6 +61,21 @@ def execute(
     return result
 
 
+def connect(program: str, key: str) -> dict[str, str]:
+    """Let `gateway connect` write a program's settings into the throw-away home; return the variables for its shell."""
+    command = (sys.executable, "-m", "gateway", "connect", program, "--write")
+    subprocess.run(
+        [*command, "--url", common.ROOT_URL, "--model", common.MODEL],
+        env={"PATH": os.environ["PATH"], "HOME": str(HOME), "GATEWAY_API_KEY": key},
+        check=True,
+        stdout=sys.stderr,
+    )
+    profile = HOME / ".profile"
+    lines = profile.read_text().splitlines() if profile.exists() else []
+    exports = (line.removeprefix("export ").partition("=") for line in lines if line.startswith("export "))
+    return {name: value for name, _, value in exports}
+
+
 def output_end(result: Result) -> str:
     """Return the end of what a program printed, for the message of a failure."""
     return f"exit code {result.returncode}: {result.stdout[-300:]} {result.stderr[-300:]}"

@@ -5,32 +5,22 @@ from typing import Any
 
 from tests.clients import cli, common
 
-CONFIG = f"""
-model = "{common.MODEL}"
-model_provider = "gateway"
-check_for_update_on_startup = false
-[analytics]
-enabled = false
-[features]
-plugins = false
-apps = false
-[model_providers.gateway]
-name = "gateway"
-base_url = "{common.BASE_URL}"
-env_key = "API_KEY"
-wire_api = "responses"
-request_max_retries = 0
-stream_max_retries = 0
-"""
+OPTIONS = (
+    "check_for_update_on_startup=false",
+    "analytics.enabled=false",
+    "features.plugins=false",
+    "features.apps=false",
+    "model_providers.gateway.request_max_retries=0",
+    "model_providers.gateway.stream_max_retries=0",
+)
 
 
 def ask(prompt: str, *options: str, key: str = common.API_KEY) -> cli.Result:
     """Run Codex with one message; it prints its events as JSON lines."""
-    config = cli.HOME / ".codex" / "config.toml"
-    config.parent.mkdir(exist_ok=True)
-    config.write_text(CONFIG)
-    arguments = ["exec", "--skip-git-repo-check", "--json", *options, "--", prompt]
-    return cli.execute("codex", arguments, {"API_KEY": key})
+    environ = cli.connect("codex", key)
+    settings = [word for option in OPTIONS for word in ("-c", option)]
+    arguments = ["exec", "--skip-git-repo-check", "--json", *settings, *options, "--", prompt]
+    return cli.execute("codex", arguments, environ)
 
 
 def items(result: cli.Result, kind: str) -> list[dict[str, Any]]:

@@ -18,11 +18,8 @@ def ask(prompt: str, *options: str, key: str = common.API_KEY) -> cli.Result:
     settings = cli.HOME / ".gemini" / "settings.json"
     settings.parent.mkdir(exist_ok=True)
     settings.write_text(json.dumps(SETTINGS))
-    environ = {
-        "GOOGLE_GEMINI_BASE_URL": common.ROOT_URL,
-        "GEMINI_API_KEY": key,
-        "GEMINI_CLI_TRUST_WORKSPACE": "true",
-    }
+    cli.connect("gemini-cli", key)
+    environ = {"GEMINI_CLI_TRUST_WORKSPACE": "true"}
     return cli.execute("gemini", ["-m", common.MODEL, "-o", "json", *options, "-p", prompt], environ)
 
 
