@@ -124,7 +124,7 @@ def test_s72_yaml_is_read_by_the_safe_loader_alone() -> None:
     assert [
         text for _, text in readers if not re.search(r"SafeLoader\)|Loader=_LOADER\)|safe_load\(", text)
     ] == []
-    loaders = re.findall(r"^_LOADER.* = (.*)$", (ROOT / "gateway/config/capabilities.py").read_text(), re.M)
+    loaders = re.findall(r"^_LOADER.* = (.*)$", (ROOT / "gateway/config/model_table.py").read_text(), re.M)
     assert loaders
     assert set(re.findall(r"\w*Loader\b", " ".join(loaders))) <= {"CSafeLoader", "SafeLoader"}
 

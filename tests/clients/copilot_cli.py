@@ -2,7 +2,15 @@
 
 from tests.clients import cli, common
 
-OPTIONS = ("--no-auto-update", "--no-color", "--log-level", "none", "--disable-builtin-mcps", "--stream", "off")
+OPTIONS = (
+    "--no-auto-update",
+    "--no-color",
+    "--log-level",
+    "none",
+    "--disable-builtin-mcps",
+    "--stream",
+    "off",
+)
 
 
 def ask(prompt: str, *options: str, key: str = common.API_KEY) -> cli.Result:

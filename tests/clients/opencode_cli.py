@@ -15,7 +15,9 @@ ENVIRON = {
 
 def ask(prompt: str, key: str = common.API_KEY) -> cli.Result:
     """Run opencode with one message; it prints its events as JSON lines."""
-    return cli.execute("opencode", ["run", "--format", "json", prompt], {**cli.connect("opencode", key), **ENVIRON})
+    return cli.execute(
+        "opencode", ["run", "--format", "json", prompt], {**cli.connect("opencode", key), **ENVIRON}
+    )
 
 
 def parts(result: cli.Result, kind: str) -> list[dict[str, Any]]:

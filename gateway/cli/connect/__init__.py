@@ -68,7 +68,7 @@ def _write(client: Client, settings: Settings, home: Path) -> int:
     if client.environment:
         print("The variables are set in a new shell.")
     for step in client.steps:
-        print(f"by hand: {settings.text(step.replace('`{key}`', 'the key'))}")
+        print(f"by hand: {settings.fill(step.replace('`{key}`', 'the key'))}")
     if client.attempt:
         print(f"To try it: {client.attempt}")
     return 0

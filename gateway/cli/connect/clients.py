@@ -180,6 +180,7 @@ CLIENTS = {
                 ("COPILOT_MODEL", "{model}"),
             ),
             attempt="copilot -p 'say hello'",
+            seen="1.0.102",
         ),
         Client(
             "cursor",
@@ -239,6 +240,7 @@ CLIENTS = {
             "chat completions",
             file=SettingsFile(".config/opencode/opencode.json", "json", values=_OPENCODE),
             attempt="opencode run 'say hello'",
+            seen="1.18.33",
         ),
         Client(
             "openwebui",

@@ -20,7 +20,7 @@ class Settings:
         """Return the values by name, for `str.format`."""
         return {"url": self.url, "key": self.key, "model": self.model}
 
-    def text(self, template: str) -> str:
+    def fill(self, template: str) -> str:
         """Return a template with the values in their places."""
         for name, value in self.words().items():
             template = template.replace(f"{{{name}}}", value)
@@ -30,17 +30,17 @@ class Settings:
         """Return the same for all texts of a file."""
         return replace(
             template,
-            top=self.text(template.top),
-            lines=self.text(template.lines),
-            item=self.text(template.item),
+            top=self.fill(template.top),
+            lines=self.fill(template.lines),
+            item=self.fill(template.item),
             values=self.values(template.values),
         )
 
     def values(self, template: Any) -> Any:
         """Return the same for each text of a JSON value, names included."""
         if isinstance(template, dict):
-            return {self.text(name): self.values(value) for name, value in template.items()}
-        return self.text(template) if isinstance(template, str) else template
+            return {self.fill(name): self.values(value) for name, value in template.items()}
+        return self.fill(template) if isinstance(template, str) else template
 
 
 def file_text(file: SettingsFile, settings: Settings) -> str:
@@ -56,17 +56,17 @@ def page(client: Client, settings: Settings) -> str:
     """Return the settings as Markdown: variables, file, steps, and a command to try."""
     lines: list[str] = []
     if client.environment:
-        exports = "\n".join(f"export {name}={settings.text(value)}" for name, value in client.environment)
+        exports = "\n".join(f"export {name}={settings.fill(value)}" for name, value in client.environment)
         lines += ["In the shell that starts it:", "", f"```sh\n{exports}\n```", ""]
     if client.file is not None:
         body = file_text(client.file, settings)
         language = "sh" if client.file.format == "env" else client.file.format
         lines += [f"In `~/{client.file.path}`:", "", f"```{language}\n{body}```", ""]
-    lines += [f"{number}. {settings.text(step)}" for number, step in enumerate(client.steps, 1)]
+    lines += [f"{number}. {settings.fill(step)}" for number, step in enumerate(client.steps, 1)]
     if client.steps:
         lines.append("")
     if client.attempt:
         lines += ["To try it:", "", f"```sh\n{client.attempt}\n```", ""]
     if client.remark:
-        lines += [settings.text(client.remark), ""]
+        lines += [settings.fill(client.remark), ""]
     return "\n".join(lines).rstrip() + "\n"
