@@ -121,11 +121,18 @@ def _logprobs(sampling: Sampling, limits: SamplingLimits) -> dict[str, Any]:
     return {}
 
 
-def format_fields(wanted: OutputFormat, capabilities: Capabilities, budget: InlineBudget) -> dict[str, Any]:
+def format_fields(
+    wanted: OutputFormat, capabilities: Capabilities, budget: InlineBudget, notes: Notes
+) -> dict[str, Any]:
     """Return the fields of generationConfig for JSON output. Raises BadRequest for a schema that cannot be."""
     if not wanted.schema:
         return {"response_mime_type": JSON}
-    cleaned = json_schema.sanitize(wanted.schema, wanted.schema_at, budget, ordered=capabilities.ordered)
+    lost: list[str] = []
+    cleaned = json_schema.sanitize(
+        wanted.schema, wanted.schema_at, budget, ordered=capabilities.ordered, lost=lost
+    )
+    for path in lost:
+        notes.drop(path, json_schema.UNSAID)
     if wanted.description and "description" not in cleaned:
         cleaned["description"] = wanted.description
     return {"response_mime_type": JSON, "response_json_schema": cleaned}

@@ -7,7 +7,7 @@ from gateway.errors import UnsupportedParameter, scrub
 
 _INDEX = re.compile(r"\[\d+\]|\.\d+(?=\.|$)")
 _UNPRINTABLE = re.compile(r"[^A-Za-z0-9_.\[\]-]")
-_UNPRINTABLE_PATH = re.compile(r"[^A-Za-z0-9_.\[\]?=-]")
+_UNPRINTABLE_PATH = re.compile(r"[^A-Za-z0-9_.\[\]?=$-]")
 _UNPRINTABLE_TYPE = re.compile(r"[^A-Za-z0-9_.-]")
 _LONGEST_NAME = 40
 _LONGEST_PATH = 64

@@ -38,6 +38,9 @@ BUILT_INS = {
 _TEXT_INPUT = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
 """The parameters of a custom tool: one text."""
 
+_NO_SHAPE = frozenset(("type", "title", "description", "$id", "$anchor", "default", "propertyOrdering"))
+"""Keywords of a function's parameters that alone say nothing of them."""
+
 ChoiceMode = Literal["auto", "none", "required", "allowed"]
 
 
@@ -190,7 +193,7 @@ class ToolBox:
         choice, allowed = _calling_config(self, capabilities, notes)
         sent = [tool for tool in functions if allowed is None or tool.name in allowed]
         return Tooling(
-            [_declaration(tool, capabilities, budget) for tool in sent],
+            [_declaration(tool, capabilities, budget, notes) for tool in sent],
             [tool.schema_at for tool in sent],
             dict(self.built_ins),
             choice,
@@ -215,28 +218,31 @@ def gemini_name(name: str) -> str:
 
 
 def _declaration(
-    tool: FunctionTool, capabilities: Capabilities, budget: InlineBudget
+    tool: FunctionTool, capabilities: Capabilities, budget: InlineBudget, notes: Notes
 ) -> wire.FunctionDeclaration:
-    return wire.FunctionDeclaration(tool.sent, tool.description, _parameters(tool, capabilities, budget))
+    schema = _parameters(tool, capabilities, budget, notes) if tool.schema else None
+    return wire.FunctionDeclaration(tool.sent, tool.description, schema)
 
 
 def _parameters(
-    tool: FunctionTool, capabilities: Capabilities, budget: InlineBudget
+    tool: FunctionTool, capabilities: Capabilities, budget: InlineBudget, notes: Notes
 ) -> dict[str, Any] | None:
-    """Return a function's schema, or None for a function without parameters: Gemini refuses an empty object."""
-    schema = tool.schema
-    if not schema:
-        return None
-    if schema.get("type", "object") not in ("object", ["object"], "OBJECT"):
+    """Return a function's schema, or None for one that says nothing: Gemini refuses an empty object."""
+    lost: list[str] = []
+    schema = tool.schema or {}
+    if isinstance(schema.get("type"), list) and "object" in schema["type"]:
+        schema = {**schema, "type": "object"}  # arguments are never null
+    cleaned = json_schema.sanitize(schema, tool.schema_at, budget, ordered=capabilities.ordered, lost=lost)
+    if cleaned.setdefault("type", "object") != "object":
         raise BadRequest(
             f"Invalid schema for function '{tool.name[:_LONGEST_NAME]}': schema must be a JSON Schema of "
             "'type: \"object\"'.",
             param=tool.schema_at,
             code="invalid_function_parameters",
         )
-    cleaned = json_schema.sanitize(schema, tool.schema_at, budget, ordered=capabilities.ordered)
-    cleaned.setdefault("type", "object")
-    return cleaned if cleaned.get("properties") or "$ref" in cleaned else None
+    for path in lost:
+        notes.drop(path, json_schema.UNSAID)
+    return cleaned if any(value for key, value in cleaned.items() if key not in _NO_SHAPE) else None
 
 
 def _calling_config(

@@ -234,7 +234,7 @@ class _Translator:
         limits = SamplingLimits(self._context.model, capabilities, conversation.names, self._notes)
         fields = sampling_fields(conversation.sampling, limits)
         if conversation.output_format is not None:
-            fields |= format_fields(conversation.output_format, capabilities, self._budget)
+            fields |= format_fields(conversation.output_format, capabilities, self._budget, self._notes)
         fields["thinking_config"] = self._thinking(fields["max_output_tokens"])
         if conversation.modalities is not NO_MODALITIES or capabilities.output != _TEXT_ONLY:
             fields |= modality_fields(conversation.modalities, capabilities)

@@ -10,16 +10,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.errors import BadRequest
-from gateway.gemini.schema_references import InlineBudget, References, SchemaTooLarge, definition_name
+from gateway.gemini.schema_keywords import (
+    OUTER,
+    add_bounds,
+    add_enum,
+    add_format,
+    add_type,
+    constraints_in_words,
+    one_of_types,
+    or_null,
+)
+from gateway.gemini.schema_places import LONGEST_PLACE, at_index, below, join
+from gateway.gemini.schema_references import InlineBudget, References, SchemaTooLarge, Target
 
 Schema = dict[str, Any]
 
 _DEEPEST = 100
-_LONGEST_PLACE = 100
-"""Characters of a place inside a schema that an error repeats."""
 _MOST_SCHEMAS = 10_000
 """Schemas in the result; inlined references can multiply without end."""
-_TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
 _KEPT = frozenset(
     (
         "$id", "$anchor", "title", "description", "default", "minItems", "maxItems", "minimum", "maximum",
@@ -28,39 +36,46 @@ _KEPT = frozenset(
     )
 )  # fmt: skip
 """Keywords that are copied as they are."""
-_TEXT_FORMATS = frozenset({"date-time", "date", "time", "enum"})
-_NUMBER_FORMATS = frozenset({"int32", "int64", "float", "double"})
-_CONSTRAINTS = ("pattern", "minLength", "maxLength", "uniqueItems", "multipleOf", "default")
-_NUMBER_KEYWORDS = frozenset({"minimum", "maximum", "multipleOf", "format"})
-_OF_TYPE: dict[str, frozenset[str]] = {
-    "string": frozenset({"minLength", "maxLength", "pattern", "format"}),
-    "number": _NUMBER_KEYWORDS,
-    "integer": _NUMBER_KEYWORDS,
-    "array": frozenset({"items", "prefixItems", "minItems", "maxItems", "uniqueItems"}),
-    "object": frozenset(
-        (
-            "properties", "required", "additionalProperties", "minProperties", "maxProperties", "propertyOrdering",
-        )
-    ),
-    "boolean": frozenset(),
-    "null": frozenset(),
-}  # fmt: skip
-"""Keywords that concern values of one type only."""
-_OUTER = ("title", "description", "default")
-"""Keywords that stay beside `anyOf` when the rest of a schema moves into its branches."""
-_PYTHON_TYPES: Mapping[type, str] = {
-    bool: "boolean", str: "string", int: "integer", float: "number", list: "array", dict: "object",
-}  # fmt: skip
+_UNSAID = frozenset(
+    (
+        "not", "if", "then", "else", "patternProperties", "propertyNames", "dependentRequired", "dependentSchemas",
+        "dependencies", "contains", "additionalItems", "unevaluatedProperties", "unevaluatedItems", "$dynamicRef",
+        "$recursiveRef",
+    )
+)  # fmt: skip
+"""Keywords that permit fewer values and that Gemini does not know."""
+_SHAPE = _UNSAID | frozenset(
+    (
+        "properties", "required", "items", "prefixItems", "additionalProperties", "anyOf", "oneOf", "allOf", "enum",
+        "const", "format", "exclusiveMinimum", "exclusiveMaximum", "minItems", "maxItems", "minimum", "maximum",
+        "minLength", "maxLength", "pattern", "uniqueItems", "multipleOf", "minProperties", "maxProperties",
+    )
+)  # fmt: skip
+"""Keywords that say which values there may be."""
+_TRIVIAL: tuple[object, ...] = (None, True, False, {}, [], {"type": "string"})
+"""Values of keywords that say nothing, or what additionalProperties says."""
+_ANY_NAME = ("", ".*", ".+", "^.*$", "^.+$", "^(.*)$")
+_MOST_LOST = 20
+UNSAID = "Gemini's JSON Schema cannot say this."
+"""The reason for a path in `lost`."""
 
 
-def sanitize(schema: Mapping[str, Any], param: str, budget: InlineBudget, *, ordered: bool = False) -> Schema:
+def sanitize(
+    schema: Mapping[str, Any],
+    param: str,
+    budget: InlineBudget,
+    *,
+    ordered: bool = False,
+    lost: list[str] | None = None,
+) -> Schema:
     """Return a cleaned schema for `parametersJsonSchema` or `responseJsonSchema`.
 
     It shares values such as `default` with the client's. `param` is the schema's path in the client's request;
-    `ordered` adds `propertyOrdering`. Raises BadRequest whose message has the path of what is wrong, and SchemaTooLarge
-    when the request's schemas inline more than `budget`.
+    `ordered` adds `propertyOrdering`. The paths of what Gemini's schema cannot say are added to `lost`, up to 20.
+    Raises BadRequest whose message has the path of what is wrong, and SchemaTooLarge when the request's schemas inline
+    more than `budget`.
     """
-    return _Cleaner(schema, param, budget, ordered=ordered).clean()
+    return _Cleaner(schema, param, budget, ordered=ordered, lost=lost).clean()
 
 
 def strictest(schema: Mapping[str, Any], param: str, budget: InlineBudget) -> Schema:
@@ -79,6 +94,7 @@ class _Cleaner:
         *,
         ordered: bool = False,
         in_words: bool = False,
+        lost: list[str] | None = None,
     ) -> None:
         self._root = root
         self._param = param
@@ -86,25 +102,38 @@ class _Cleaner:
         self._in_words = in_words
         self._schemas = 0
         self._references = References(root, param, budget)
-        self._used: list[str] = []
+        self._lost = lost if lost is not None else []
+        self._used: list[Target] = []
         """Definitions that the cleaned schema refers to."""
         self._is_used: set[str] = set()
+        self._inside = False
+        """A schema that refers to itself is being laid open."""
+        self._site: str | None = None
+        """The place of the outermost reference that is being laid open."""
 
     def clean(self) -> Schema:
         """Return the whole schema with the definitions that it uses."""
         cleaned = self._clean(self._root, "", 0)
         definitions: Schema = {}
-        for name in self._used:  # grows while definitions are cleaned
-            definitions[name] = self._clean(self._references.definitions[name], _below("$defs", name), 1)
+        for target in self._used:  # grows while definitions are cleaned
+            definitions[target.name] = self._clean(target.schema, target.place, 1)
         if definitions:
             cleaned["$defs"] = definitions
         return cleaned
 
-    def _invalid(self, at: str, fault: str) -> BadRequest:
-        return BadRequest(f"Invalid '{_join(self._param, at[:_LONGEST_PLACE])}': {fault}.", param=self._param)
+    def _lose(self, at: str) -> None:
+        """Note what is lost at a place of the client's schema, or below the reference that is being laid open."""
+        if len(self._lost) < _MOST_LOST:
+            self._lost.append(join(self._param, self._site if self._site is not None else at))
 
-    def _clean(self, schema: object, at: str, depth: int) -> Schema:
-        """Return a cleaned subschema; `at` is its place, such as `properties.a.items`."""
+    def _invalid(self, at: str, fault: str) -> BadRequest:
+        return BadRequest(f"Invalid '{join(self._param, at[:LONGEST_PLACE])}': {fault}.", param=self._param)
+
+    def _clean(self, schema: object, at: str, depth: int, *, part: bool = False) -> Schema:
+        """Return a cleaned subschema; `at` is its place, such as `properties.a.items`.
+
+        A `part` of allOf may require properties of another part.
+        """
         self._schemas += 1
         if self._schemas > _MOST_SCHEMAS:
             raise SchemaTooLarge(self._param, _MOST_SCHEMAS, "schemas")
@@ -114,13 +143,17 @@ class _Cleaner:
             return {}
         if not isinstance(schema, Mapping):
             raise self._invalid(at, "expected a schema, which is an object")
-        if "$ref" in schema:
-            return self._reference(schema, at, depth)
+        if "$ref" in schema:  # the root is laid open
+            return self._reference(schema, at, depth, bare=depth > 0 and not part, part=part)
         out: Schema = {}
         for key, value in schema.items():
             self._keyword(out, key, value, at, depth)
         if "allOf" in schema:
             self._merge_all(out, schema["allOf"], at, depth)
+        if isinstance(schema.get("patternProperties"), Mapping):
+            self._patterns(out, schema["patternProperties"], at, depth)
+        if "required" in out and not part:
+            self._prune_required(out, at)
         self._finish(out, schema)
         return out
 
@@ -128,7 +161,7 @@ class _Cleaner:
         """Add one keyword, unless it is unknown to Gemini."""
         match key:
             case "type":
-                _add_type(out, value)
+                add_type(out, value)
             case "properties":
                 self._properties(out, value, at, depth)
             case "required":
@@ -136,23 +169,25 @@ class _Cleaner:
                     out[key] = [name for name in value if isinstance(name, str)]
             case "items":
                 if isinstance(value, list):  # tuples before draft 2020-12
-                    self._branches(out, "prefixItems", value, _join(at, key), depth)
+                    self._branches(out, "prefixItems", value, join(at, key), depth)
                 elif value is not False:
-                    out[key] = self._clean(value, _join(at, key), depth + 1)
+                    out[key] = self._clean(value, join(at, key), depth + 1)
             case "additionalProperties":
-                out[key] = value if isinstance(value, bool) else self._clean(value, _join(at, key), depth + 1)
+                out[key] = value if isinstance(value, bool) else self._clean(value, join(at, key), depth + 1)
             case "prefixItems" | "anyOf":
-                self._branches(out, key, value, _join(at, key), depth)
+                self._branches(out, key, value, join(at, key), depth)
             case "oneOf":  # Gemini reads it as anyOf
-                self._branches(out, "anyOf", value, _join(at, key), depth)
+                self._branches(out, "anyOf", value, join(at, key), depth)
             case _ if key in _KEPT:
                 out[key] = value
+            case _ if key in _UNSAID and key != "patternProperties" and value not in _TRIVIAL:
+                self._lose(join(at, key))
 
     def _properties(self, out: Schema, value: object, at: str, depth: int) -> None:
         if not isinstance(value, Mapping):
-            raise self._invalid(_join(at, "properties"), "expected an object")
+            raise self._invalid(join(at, "properties"), "expected an object")
         out["properties"] = {
-            name: self._clean(inner, _below(_join(at, "properties"), name), depth + 1)
+            name: self._clean(inner, below(join(at, "properties"), name), depth + 1)
             for name, inner in value.items()
             if inner is not False
         }
@@ -162,69 +197,130 @@ class _Cleaner:
         if not isinstance(value, list):
             raise self._invalid(at, "expected an array")
         cleaned = [
-            self._clean(inner, _at_index(at, i), depth + 1)
+            (inner, self._clean(inner, at_index(at, i), depth + 1))
             for i, inner in enumerate(value)
             if inner is not False
         ]
-        if cleaned:
-            out[key] = [*out.get(key, ()), *cleaned]
+        if key == "anyOf" and any(not schema and inner not in ({}, True) for inner, schema in cleaned):
+            self._lose(at)  # nothing is left of a branch, so that every value would do
+        elif cleaned:
+            out[key] = [*out.get(key, ()), *(schema for _, schema in cleaned)]
+
+    def _patterns(self, out: Schema, value: Mapping[str, Any], at: str, depth: int) -> None:
+        """Say a pattern of names as additionalProperties, the nearest that there is."""
+        place = join(at, "patternProperties")
+        pattern, inner = next(iter(value.items()), ("", None))
+        if any(value) and not (pattern in _ANY_NAME and len(value) == 1):
+            self._lose(place)
+        every = pattern in _ANY_NAME or out.get("additionalProperties") is False
+        if len(value) == 1 and every and isinstance(inner, Mapping):
+            out["additionalProperties"] = self._clean(inner, below(place, pattern), depth + 1)
+            out.setdefault("type", "object")
 
     def _finish(self, out: Schema, schema: Mapping[str, Any]) -> None:
         """Apply the rules that depend on more than one keyword."""
         if "properties" in out and "type" not in out:
             out["type"] = "object"
-        _add_bounds(out, schema)
-        _add_enum(out, schema)
-        _add_format(out, schema)
+        add_bounds(out, schema)
+        add_enum(out, schema)
+        add_format(out, schema)
         if self._in_words:
-            _constraints_in_words(out)
+            constraints_in_words(out)
         if self._ordered and "properties" in out:
             out["propertyOrdering"] = list(out["properties"])
         types = out.get("type")
         if isinstance(types, list):
-            _one_of_types(out, types)
+            one_of_types(out, types)
         if schema.get("nullable") is True or out.pop("nullable", False):
-            _or_null(out)
+            or_null(out)
 
-    def _reference(self, schema: Mapping[str, Any], at: str, depth: int) -> Schema:
-        """Return a reference that stands alone; one with other keywords beside it becomes its target.
+    def _prune_required(self, out: Schema, at: str) -> None:
+        """Leave out required names without a property: `schema at top-level requires unspecified property`.
 
-        Gemini allows only keys that begin with `$` beside `$ref` (https://ai.google.dev/api/caching#FunctionDeclaration).
+        https://github.com/probelabs/probe/issues/569 and https://github.com/Gitlawb/openclaude/issues/82.
         """
-        ref = schema["$ref"]
-        if not isinstance(ref, str):
-            raise self._invalid(_join(at, "$ref"), "expected a string")
-        beside = {k: v for k, v in schema.items() if not k.startswith("$") and k != "definitions"}
-        name, references = definition_name(ref), self._references
-        if name is not None and name in references.definitions:
-            if beside and name not in references.recursive:
-                target = references.inline(references.definitions[name])
-                return self._clean({**target, **beside}, at, depth + 1)
-            if name not in self._is_used:
-                self._is_used.add(name)
-                self._used.append(name)
-            return {"$ref": f"#/$defs/{name}"}
-        if ref == "#":
+        known = out.get("properties", {})
+        kept = [name for name in out["required"] if name in known]
+        if len(kept) < len(out["required"]):
+            self._lose(join(at, "required"))
+        out["required"] = kept
+        if not kept:
+            del out["required"]
+
+    def _reference(self, schema: Mapping[str, Any], at: str, depth: int, *, bare: bool, part: bool) -> Schema:
+        """Return a reference that stands alone if it may be `bare`; else its target, with the keywords beside it.
+
+        Gemini allows only keys that begin with `$` beside `$ref`: "schema at top-level can only contain properties
+        starting with '$' when $ref is present" (https://github.com/google-gemini/gemini-cli/issues/4758).
+        """
+        if not isinstance(schema["$ref"], str):
+            raise self._invalid(join(at, "$ref"), "expected a string")
+        target, beside = self._references.resolve(schema)
+        if target is None:
+            self._lose(join(at, "$ref"))
+            return self._clean(beside, at, depth, part=part)
+        if bare and not beside and (target.defined or target.recursive):
+            return self._named(target)
+        if target.recursive and depth and (self._inside or (bare and not beside.keys() & _SHAPE)):
+            return self._wrapped(target, beside, at)
+        before = self._inside, self._site
+        self._inside = self._inside or (target.recursive and depth > 0)
+        self._site = join(at, "$ref") if self._site is None else self._site
+        cleaned = self._clean(self._laid_open(target, beside, at), at, depth + 1, part=part)
+        self._inside, self._site = before
+        return cleaned
+
+    def _named(self, target: Target) -> Schema:
+        """Return a reference to a definition that is sent, or to the whole schema."""
+        if not target.name:
             return {"$ref": "#"}
-        pointed = references.pointed(ref)
-        if pointed is None:
-            return self._clean(beside, at, depth)
-        return self._clean({**references.inline(pointed), **beside}, at, depth + 1)
+        if target.name not in self._is_used:
+            self._is_used.add(target.name)
+            self._used.append(target)
+        return {"$ref": f"#/$defs/{target.name}"}
+
+    def _wrapped(self, target: Target, beside: Mapping[str, Any], at: str) -> Schema:
+        """Return a reference as the only alternative, which takes words beside it."""
+        out: Schema = {"anyOf": [self._named(target)]}
+        out.update({key: beside[key] for key in OUTER if key in beside})
+        if beside.get("nullable") is True:
+            or_null(out)
+        if beside.keys() & _SHAPE:
+            self._lose(at)
+        return out
+
+    def _laid_open(self, target: Target, beside: Mapping[str, Any], at: str) -> Mapping[str, Any]:
+        """Return a target with the keywords beside its reference. Both properties count; else the reference's win."""
+        schema = self._references.inline(target.schema)
+        merged = {key: value for key, value in schema.items() if key not in ("$defs", "definitions")}
+        for key, value in beside.items():
+            own = merged.get(key, value)
+            if key == "properties" and isinstance(own, Mapping) and isinstance(value, Mapping):
+                merged[key] = {**own, **value}
+            elif key == "required" and isinstance(own, list) and isinstance(value, list):
+                merged[key] = [*own, *(name for name in value if name not in own)]
+            else:
+                if key in _SHAPE and own != value:
+                    self._lose(join(at, key))
+                merged[key] = value
+        return merged
 
     def _merge_all(self, out: Schema, value: object, at: str, depth: int) -> None:
         """Merge the schemas of allOf; the first value of a keyword wins, properties and required are united."""
         if not isinstance(value, list):
-            raise self._invalid(_join(at, "allOf"), "expected an array")
+            raise self._invalid(join(at, "allOf"), "expected an array")
         properties = [out["properties"]] if "properties" in out else []
         required = dict.fromkeys(out.get("required", ()))
         for i, inner in enumerate(value):
-            place = _at_index(_join(at, "allOf"), i)
-            cleaned = self._clean(self._resolved(inner), place, depth + 1)
+            place = at_index(join(at, "allOf"), i)
+            cleaned = self._clean(inner, place, depth + 1, part=True)
             for key, added in cleaned.items():
                 if key == "properties":
                     properties.append(added)
                 elif key == "required":
                     required.update(dict.fromkeys(added))
+                elif key in _SHAPE and out.get(key, added) != added:
+                    self._lose(join(place, key))
                 else:
                     out.setdefault(key, added)
         if properties:
@@ -234,136 +330,3 @@ class _Cleaner:
             out["properties"] = united
         if required:
             out["required"] = list(required)
-
-    def _resolved(self, schema: object) -> object:
-        """Return the target of a reference to a definition, unless it is recursive."""
-        if not isinstance(schema, Mapping) or not isinstance(schema.get("$ref"), str):
-            return schema
-        name, references = definition_name(schema["$ref"]), self._references
-        if name in references.definitions and name not in references.recursive:
-            target = references.inline(references.definitions[name])
-            return {**target, **{k: v for k, v in schema.items() if k != "$ref"}}
-        return schema
-
-
-def _add_type(out: Schema, value: object) -> None:
-    """Add the known types, in lower case."""
-    names = [str(name).lower() for name in (value if isinstance(value, list) else [value])]
-    known = list(dict.fromkeys(name for name in names if name in _TYPES))
-    if known:
-        out["type"] = known[0] if len(known) == 1 else known
-
-
-def _add_bounds(out: Schema, schema: Mapping[str, Any]) -> None:
-    """Replace exclusiveMinimum and exclusiveMaximum, which Gemini does not know, by the inclusive bound."""
-    for key, bound, step, word in (
-        ("exclusiveMinimum", "minimum", 1, "greater"),
-        ("exclusiveMaximum", "maximum", -1, "less"),
-    ):
-        value = schema.get(key)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            continue
-        if out.get("type") == "integer" and isinstance(value, int):
-            out.setdefault(bound, value + step)
-        else:
-            out.setdefault(bound, value)
-            _describe(out, f"Must be {word} than {value}.")
-
-
-def _add_enum(out: Schema, schema: Mapping[str, Any]) -> None:
-    """Add enum or const as enum, without empty strings, which Gemini refuses; null becomes a type of its own."""
-    if "const" in schema:
-        values: list[Any] = [schema["const"]]
-    elif isinstance(schema.get("enum"), list):
-        values = list(schema["enum"])
-    else:
-        return
-    kept = [value for value in values if value is not None and value != ""]
-    if None in values and not kept:
-        out["type"] = "null"
-        return
-    if kept:
-        out["enum"] = kept
-        types = list(dict.fromkeys(_type_of(value) for value in kept))
-        if "type" not in out and len(types) == 1:
-            out["type"] = types[0]
-    if None in values and "null" not in (out.get("type") or ()):
-        out["nullable"] = True
-
-
-def _type_of(value: object) -> str:
-    return _PYTHON_TYPES.get(type(value), "null")
-
-
-def _add_format(out: Schema, schema: Mapping[str, Any]) -> None:
-    """Add a format that Gemini knows; one of a string that it does not know becomes part of the description."""
-    value = schema.get("format")
-    if not isinstance(value, str):
-        return
-    numeric = out.get("type", "string") in ("number", "integer")
-    if value in (_NUMBER_FORMATS if numeric else _TEXT_FORMATS):
-        out["format"] = value
-    elif not numeric:
-        _describe(out, f"Format: {value}")
-
-
-def _constraints_in_words(out: Schema) -> None:
-    for key in _CONSTRAINTS:
-        if key in out:
-            _describe(out, f"Constraint: {key} {out.pop(key)}")
-
-
-def _describe(out: Schema, words: str) -> None:
-    """Add words to the description, once."""
-    description = out.get("description")
-    if not isinstance(description, str) or not description:
-        out["description"] = words
-    elif words not in description:
-        out["description"] = f"{description} ({words})"
-
-
-def _one_of_types(out: Schema, types: list[str]) -> None:
-    """Replace a list of types by anyOf, each branch with the keywords that concern its type."""
-    del out["type"]
-    inner = {
-        key: out.pop(key) for key in list(out) if key not in _OUTER and key not in ("anyOf", "$defs", "$id")
-    }
-    out["anyOf"] = [*(_branch(name, inner) for name in types), *out.get("anyOf", ())]
-
-
-def _branch(name: str, keywords: Schema) -> Schema:
-    branch: Schema = {"type": name}
-    for key, value in keywords.items():
-        if key == "enum":
-            values = [v for v in value if _type_of(v) in (name, "integer" if name == "number" else name)]
-            branch.update({"enum": values} if values else {})
-        elif key in _OF_TYPE[name] or not any(key in keys for keys in _OF_TYPE.values()):
-            branch[key] = value
-    return branch
-
-
-def _or_null(out: Schema) -> None:
-    """Add null as an alternative."""
-    alternatives = out.get("anyOf")
-    if isinstance(alternatives, list) and len(out.keys() - set(_OUTER)) == 1:
-        if {"type": "null"} not in alternatives:
-            alternatives.append({"type": "null"})
-        return
-    inner = {key: out.pop(key) for key in list(out) if key not in _OUTER and key not in ("$defs", "$id")}
-    if inner.get("type") != "null":
-        out["anyOf"] = [inner, {"type": "null"}] if inner else [{"type": "null"}]
-    else:
-        out.update(inner)
-
-
-def _join(at: str, step: str) -> str:
-    return f"{at}.{step}" if at and step else at or step
-
-
-def _below(at: str, name: str) -> str:
-    """Return the place of a name. No place is much longer than an error repeats: long names may lie in one another."""
-    return at if len(at) > _LONGEST_PLACE else _join(at, name[:_LONGEST_PLACE])
-
-
-def _at_index(at: str, i: int) -> str:
-    return at if len(at) > _LONGEST_PLACE else f"{at}[{i}]"

@@ -6,7 +6,8 @@ The older fields `parameters` and `responseSchema` take a part of OpenAPI 3.0 (h
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.gemini.schema_references import InlineBudget, References, definition_name
+from gateway.gemini.schema_places import definition_name
+from gateway.gemini.schema_references import InlineBudget, References
 
 Schema = dict[str, Any]
 
@@ -102,6 +103,8 @@ class _Converter:
             ]
             if required:
                 out["required"] = required
+        elif out.get("type") == "OBJECT" and "anyOf" in out:
+            del out["type"]  # the alternatives have types of their own
         elif out.get("type") == "OBJECT":
             out["type"] = "STRING"
             out["description"] = f"{out.get('description') or ''} JSON object".strip()

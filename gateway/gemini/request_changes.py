@@ -290,7 +290,8 @@ def classic_schemas(request: Request, _: GatewayError) -> Request | None:
         schema = function.parameters_json_schema
         if schema is None:
             return function
-        parameters = openapi_schema.classic(schema, f"{at}.parameters_json_schema", budget)
+        converted = openapi_schema.classic(schema, f"{at}.parameters_json_schema", budget)
+        parameters = converted if converted.get("properties") or converted.get("anyOf") else None
         return structs.replace(function, parameters=parameters, parameters_json_schema=None)
 
     config = request.generation_config

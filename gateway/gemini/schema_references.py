@@ -1,23 +1,24 @@
-"""References of a JSON Schema (`$ref`): definitions by name, JSON pointers, circles among them, and their size.
+"""References of a JSON Schema (`$ref`): what they mean, circles among them, and their size.
 
 A few references can make a schema of any size: 21 definitions that name the next one twice are 2 million schemas once
 they are inlined. So every target that is inlined is weighed, once, and charged to the budget of its request.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from gateway.errors import BadRequest
+from gateway.gemini.schema_places import SchemaPlaces, definitions_of
 
 MOST_INLINED = 50_000
 """Values that the references of one request's schemas may bring; 64 characters of text count as one more."""
 LIGHT_INLINED = 2_000
 """Values that may be inlined on the event loop, which takes about 10 ms."""
-_PREFIXES = ("#/$defs/", "#/definitions/")
 _CHARACTERS = 6
 """log2 of the characters that count as one value."""
-_LONGEST_INDEX = 9
-"""Digits of an array index."""
+Key = TypeVar("Key")
 
 
 class SchemaTooLarge(BadRequest):
@@ -47,6 +48,20 @@ class InlineBudget:
             raise SchemaTooLarge(param, self._most)
 
 
+class Target(Struct, frozen=True):
+    """A schema that a reference means."""
+
+    schema: Mapping[str, Any]
+    name: str
+    """Its name among the definitions that are sent; empty for the whole schema."""
+    place: str
+    """Its place in the client's schema, such as `$defs.A`."""
+    defined: bool
+    """It is a definition, not any other place of the schema."""
+    recursive: bool
+    """It refers to itself, directly or through others."""
+
+
 class References:
     """The references of one schema, whose path in the client's request is `param`."""
 
@@ -55,97 +70,81 @@ class References:
         self._param = param
         self._budget = budget
         self.definitions = definitions_of(root)
-        self.recursive = recursive_definitions(self.definitions)
-        """Names of definitions that refer to themselves."""
-        self._pointed: dict[str, Mapping[str, Any] | None] = {}
-        self._weighed: dict[int, tuple[object, int, set[str]]] = {}
-        """By the target's id: the target, its values, and the references inside."""
+        """The definitions beside the whole schema."""
+        self._targets: dict[int, Target] | None = None
+        """By the id of a schema with a reference; made when the first is met."""
+        self._weights: dict[int, tuple[object, int]] = {}
+        """By a target's id: the target, and its values."""
 
-    def pointed(self, ref: str) -> Mapping[str, Any] | None:
-        """Return the schema at a JSON pointer, or None where there is none that may be inlined.
+    def resolve(self, schema: Mapping[str, Any]) -> tuple[Target | None, dict[str, Any]]:
+        """Return the schema that a reference finally means, and the keywords beside it and on the way there.
 
-        It may not if the target contains `ref`, or a reference that is neither a definition's name nor `#`: inlining
-        them may not end.
+        None stands for a reference that means nothing, or only itself. Raises SchemaTooLarge.
         """
-        if ref not in self._pointed:
-            self._pointed[ref] = self._inlinable(ref)
-        return self._pointed[ref]
+        if self._targets is None:
+            self._targets = self._all_targets()
+        beside = _siblings(schema)
+        target = self._targets.get(id(schema))
+        seen: set[str] = set()
+        while target is not None and isinstance(target.schema.get("$ref"), str):
+            if target.name in seen:
+                return None, beside
+            seen.add(target.name)
+            self._budget.spend(1, self._param)
+            beside = {**_siblings(target.schema), **beside}
+            target = self._targets.get(id(target.schema))
+        return target, beside
 
     def inline(self, target: object) -> Mapping[str, Any]:
         """Return a target that is inlined now. Raises SchemaTooLarge when the request has inlined too much."""
-        self._budget.spend(self._weigh(target)[0], self._param)
+        known = self._weights.get(id(target))
+        if known is None:
+            known = self._weights[id(target)] = (target, _weight(target)[0])
+        self._budget.spend(known[1], self._param)
         return target if isinstance(target, Mapping) else {}
 
-    def _inlinable(self, ref: str) -> Mapping[str, Any] | None:
-        target = pointed_schema(self._root, ref)
-        if target is None:
-            return None
-        if id(target) not in self._weighed:  # targets may lie in one another, so the walk is charged as well
-            self._budget.spend(self._weigh(target)[0], self._param)
-        refs = self._weigh(target)[1]
-        never_ends = ref in refs or any(definition_name(other) is None and other != "#" for other in refs)
-        return None if never_ends else target
-
-    def _weigh(self, target: object) -> tuple[int, set[str]]:
-        known = self._weighed.get(id(target))
-        if known is None:
-            known = self._weighed[id(target)] = (target, *_weight(target))
-        return known[1:]
-
-
-def definitions_of(root: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the definitions by name, from `$defs` and from `definitions`, its name before draft 2019-09."""
-    result: dict[str, Any] = {}
-    for key in ("definitions", "$defs"):
-        if isinstance(root.get(key), Mapping):
-            result.update(root[key])
-    return result
-
-
-def definition_name(ref: str) -> str | None:
-    """Return the name of the definition that a reference means, or None for any other pointer."""
-    for prefix in _PREFIXES:
-        if ref.startswith(prefix):
-            return _unescaped(ref.removeprefix(prefix))
-    return None
+    def _all_targets(self) -> dict[int, Target]:
+        """Return the target of each schema with a reference, by the schema's id."""
+        places = SchemaPlaces(self._root)
+        edges: dict[int, set[int]] = {}
+        named: dict[int, Mapping[str, Any]] = {}
+        """By the id of a schema with a reference."""
+        for schema, scope in places.references:
+            target = places.find(schema["$ref"], scope)
+            if target is not None:
+                named[id(schema)] = target
+        schemas = {id(schema): schema for schema in named.values()}
+        for key, schema in schemas.items():
+            if schema is self._root:  # a reference to it is never inlined twice
+                continue
+            weight, inner = _weight(schema)
+            self._weights[key] = schema, weight
+            if not places.is_outer(schema):  # targets may lie in one another, so the walk is charged
+                self._budget.spend(weight, self._param)
+            within = {id(named[id(reference)]) for reference in inner if id(reference) in named}
+            edges[key] = within - {id(self._root)}
+        circles = circular(edges)
+        targets: dict[int, Target] = {}
+        for key, schema in schemas.items():
+            name, defined = places.name(schema)
+            targets[key] = Target(schema, name, places.place(schema), defined, not name or key in circles)
+        return {key: targets[id(schema)] for key, schema in named.items()}
 
 
-def pointed_schema(root: Mapping[str, Any], ref: str) -> Mapping[str, Any] | None:
-    """Return the schema at a JSON pointer (RFC 6901), or None where there is none."""
-    node: Any = root
-    for step in ref.removeprefix("#/").split("/") if ref.startswith("#/") else ("",):
-        name = _unescaped(step)
-        if isinstance(node, Mapping):
-            node = node.get(name)
-        elif isinstance(node, list) and _is_index(name) and int(name) < len(node):
-            node = node[int(name)]
-        else:
-            return None
-    return node if isinstance(node, Mapping) else None
+def circular(edges: Mapping[Key, Collection[Key]]) -> set[Key]:
+    """Return the nodes of a graph that lead to themselves, directly or through others.
 
-
-def recursive_definitions(definitions: Mapping[str, Any]) -> set[str]:
-    """Return the names of definitions that refer to themselves, directly or through others.
-
-    They are the members of strongly connected components, and the names that name themselves. Tarjan's algorithm
-    ("Depth-first search and linear graph algorithms", 1972) finds them in time linear in names and references.
+    They are the members of strongly connected components, and the nodes with an edge to themselves. Tarjan's algorithm
+    ("Depth-first search and linear graph algorithms", 1972) finds them in time linear in nodes and edges.
     """
-    edges = {
-        name: {
-            other
-            for ref in _weight(schema)[1]
-            if (other := definition_name(ref)) is not None and other in definitions
-        }
-        for name, schema in definitions.items()
-    }
-    result = {name for name, others in edges.items() if name in others}
-    number: dict[str, int] = {}
-    lowest: dict[str, int] = {}
-    component: dict[str, None] = {}
-    """The names whose component is not complete, in the order of their numbers."""
+    result = {node for node, others in edges.items() if node in others}
+    number: dict[Key, int] = {}
+    lowest: dict[Key, int] = {}
+    component: dict[Key, None] = {}
+    """The nodes whose component is not complete, in the order of their numbers."""
     for start in edges:
-        path: list[tuple[str, Iterator[str]]] = []
-        waiting: str | None = start if start not in number else None
+        path: list[tuple[Key, Iterator[Key]]] = []
+        waiting: Key | None = start if start not in number else None
         while waiting is not None or path:
             if waiting is not None:
                 number[waiting] = lowest[waiting] = len(number)
@@ -170,18 +169,18 @@ def recursive_definitions(definitions: Mapping[str, Any]) -> set[str]:
     return result
 
 
-def _popped(names: dict[str, None], first: str) -> list[str]:
-    """Remove the names from `first` to the end, and return them."""
-    removed: list[str] = []
+def _popped(names: dict[Key, None], first: Key) -> list[Key]:
+    """Remove the nodes from `first` to the end, and return them."""
+    removed: list[Key] = []
     while not removed or removed[-1] != first:
         removed.append(names.popitem()[0])
     return removed
 
 
-def _weight(schema: object) -> tuple[int, set[str]]:
-    """Return the size of a schema in values, and every `$ref` inside."""
+def _weight(schema: object) -> tuple[int, list[Mapping[str, Any]]]:
+    """Return the size of a schema in values, and every schema inside with a reference."""
     weight = 0
-    refs: set[str] = set()
+    references: list[Mapping[str, Any]] = []
     waiting = [schema]
     while waiting:
         node = waiting.pop()
@@ -190,18 +189,14 @@ def _weight(schema: object) -> tuple[int, set[str]]:
             weight += len(node) >> _CHARACTERS
         elif isinstance(node, Mapping):
             if isinstance(node.get("$ref"), str):
-                refs.add(node["$ref"])
+                references.append(node)
             weight += sum(map(len, node)) >> _CHARACTERS
             waiting += node.values()
         elif isinstance(node, list):
             waiting += node
-    return weight, refs
+    return weight, references
 
 
-def _is_index(name: str) -> bool:
-    return len(name) <= _LONGEST_INDEX and name.isascii() and name.isdigit()
-
-
-def _unescaped(step: str) -> str:
-    """Return a step of a JSON pointer as a key (RFC 6901, section 4)."""
-    return step.replace("~1", "/").replace("~0", "~")
+def _siblings(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keywords beside a reference that say something."""
+    return {key: value for key, value in schema.items() if not key.startswith("$") and key != "definitions"}

@@ -135,7 +135,7 @@ def test_a_field_has_the_clients_name_or_else_openais() -> None:
 
 
 def test_json_without_a_schema() -> None:
-    assert format_fields(OutputFormat("f"), NEWEST, InlineBudget()) == {
+    assert format_fields(OutputFormat("f"), NEWEST, InlineBudget(), Notes()) == {
         "response_mime_type": "application/json"
     }
 
@@ -154,7 +154,7 @@ def test_a_formats_description_becomes_that_of_a_schema_without_one(
 ) -> None:
     schema = {"type": "object", "properties": {"a": {"type": "string"}}, **({"description": own} if own else {})}  # fmt: skip
 
-    fields = format_fields(OutputFormat("f", schema, described), NEWEST, InlineBudget())
+    fields = format_fields(OutputFormat("f", schema, described), NEWEST, InlineBudget(), Notes())
 
     assert fields["response_mime_type"] == "application/json"
     assert fields["response_json_schema"] == schema | ({"description": expected} if expected else {})
@@ -164,7 +164,8 @@ def test_the_order_of_properties_is_written_down_for_models_that_lose_it() -> No
     wanted = OutputFormat("f", {"type": "object", "properties": {"b": {}, "a": {}}})
 
     kept, lost = (
-        format_fields(wanted, Capabilities(ordered=ordered), InlineBudget()) for ordered in (False, True)
+        format_fields(wanted, Capabilities(ordered=ordered), InlineBudget(), Notes())
+        for ordered in (False, True)
     )
 
     assert "propertyOrdering" not in kept["response_json_schema"]
@@ -177,6 +178,7 @@ def test_a_schema_that_cannot_be_is_refused_at_the_clients_field() -> None:
             OutputFormat("f", {"type": "object", "properties": []}, schema_at="f.schema"),
             NEWEST,
             InlineBudget(),
+            Notes(),
         )
 
     assert caught.value.param == "f.schema"

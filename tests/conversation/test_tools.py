@@ -130,8 +130,18 @@ def test_errors_about_all_functions_name_the_field_that_declared_the_first() -> 
         ({"description": "nothing"}, None),
         (
             {"$ref": "#/$defs/A", "$defs": {"A": SCHEMA}},
-            {"$ref": "#/$defs/A", "$defs": {"A": SCHEMA}, "type": "object"},
+            SCHEMA,
         ),
+        (
+            {"anyOf": [SCHEMA, {"$ref": "#/$defs/A"}], "$defs": {"A": SCHEMA}},
+            {"anyOf": [SCHEMA, {"$ref": "#/$defs/A"}], "type": "object", "$defs": {"A": SCHEMA}},
+        ),
+        (
+            {"type": "object", "additionalProperties": {"type": "string"}},
+            {"type": "object", "additionalProperties": {"type": "string"}},
+        ),
+        ({"type": "object", "additionalProperties": False}, None),
+        ({"type": ["object", "null"], **SCHEMA}, SCHEMA),
         ({"$ref": "#/nowhere"}, None),
         (SCHEMA, SCHEMA),
         ({"properties": SCHEMA["properties"]}, SCHEMA),
@@ -315,3 +325,27 @@ def test_a_box_is_true_when_it_holds_anything() -> None:
         True,
         True,
     ]
+
+
+@pytest.mark.row("T3")
+def test_t03_what_a_functions_schema_loses_is_noted_and_refused_in_strict_mode() -> None:
+    schema = {"type": "object", "properties": {"a": {"$ref": "#/$defs/No"}}, "required": ["a", "b"]}
+    box = ToolBox(Notes())
+    box.function("f", None, schema, "tools[0]", "tools[0].parameters")
+
+    assert list(tooling_of(box)[1]) == [
+        "tools[0].parameters.properties.a.$ref",
+        "tools[0].parameters.required",
+    ]
+    with pytest.raises(UnsupportedParameter) as caught:
+        box.tooling(Capabilities(), Notes(strict=True), InlineBudget())
+    assert caught.value.param == "tools[0].parameters.properties.a.$ref"
+
+
+@pytest.mark.row("T3")
+def test_t03_a_root_that_is_no_object_is_refused() -> None:
+    box = ToolBox(Notes())
+    box.function("f", None, {"$ref": "#/$defs/A", "$defs": {"A": {"type": "string"}}}, "at", "at.parameters")
+
+    with pytest.raises(BadRequest, match='type: "object"'):
+        tooling_of(box)

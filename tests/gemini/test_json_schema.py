@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.emulator.models import model_of
+from gateway.emulator.schema_rules import schema_refusal
 from gateway.errors import BadRequest
 from gateway.gemini.json_schema import sanitize, strictest
 from gateway.gemini.openapi_schema import classic
@@ -56,9 +58,9 @@ ROWS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("definitions", {"type": "object", "properties": {"a": {"$ref": "#/definitions/A"}}, "definitions": {"A": A}},
      {"type": "object", "properties": {"a": {"$ref": "#/$defs/A"}}, "$defs": {"A": A}}),
     ("a tree", {"$ref": "#/$defs/Tree", "$defs": {"Tree": TREE}},
-     {"$ref": "#/$defs/Tree", "$defs": {"Tree": TREE}}),
-    ("a tree with a sibling drops it", {"$ref": "#/$defs/Tree", "title": "t", "$defs": {"Tree": TREE}},
-     {"$ref": "#/$defs/Tree", "$defs": {"Tree": TREE}}),
+     {**TREE, "$defs": {"Tree": TREE}}),
+    ("a tree with a sibling", {"$ref": "#/$defs/Tree", "title": "t", "$defs": {"Tree": TREE}},
+     {**TREE, "title": "t", "$defs": {"Tree": TREE}}),
     ("a reference to nothing", {"$ref": "#/$defs/No", "type": "string"}, {"type": "string"}),
     ("a pointer into the schema", {"properties": {"a": {"type": "string"}, "b": {"$ref": "#/properties/a"}}},
      {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "string"}}}),
@@ -170,8 +172,8 @@ def test_constraints_in_words() -> None:
 
 KEYWORDS = ["type", "properties", "items", "anyOf", "allOf", "oneOf", "enum", "const", "$ref", "$defs", "definitions",
             "required", "format", "description", "nullable", "exclusiveMinimum", "minLength", "additionalProperties",
-            "default", "prefixItems", "a", "b", "$schema", "not"]  # fmt: skip
-VALUES = st.sampled_from([None, True, False, 1, 2.5, "", "string", "object", "#/$defs/a", "#/$defs/b", "#", "a", "email",
+            "default", "prefixItems", "a", "b", "$schema", "not", "patternProperties", "$anchor", "$id"]  # fmt: skip
+VALUES = st.sampled_from([None, True, False, 1, 2.5, "", "string", "object", "#/$defs/a", "#/$defs/b", "#", "#a", "a", "email", "#/properties/a/$defs/b",
                           ["string", "null"], "#/properties/a"])  # fmt: skip
 SCHEMAS = st.recursive(VALUES, lambda inner: st.lists(inner, max_size=3)
                        | st.dictionaries(st.sampled_from(KEYWORDS), inner, max_size=5), max_leaves=25)  # fmt: skip
@@ -183,6 +185,8 @@ def test_any_object_is_cleaned_or_refused_and_never_changed(schema: dict[str, An
     try:
         cleaned = sanitize(schema, "f", InlineBudget())
         assert sanitize(cleaned, "f", InlineBudget()) == cleaned
+        config = {"generationConfig": {"responseJsonSchema": cleaned}}
+        assert schema_refusal(model_of("gemini-3.8-flash"), config) is None
         json.dumps([strictest(cleaned, "f", InlineBudget()), classic(cleaned, "f", InlineBudget())])
     except BadRequest:
         pass
@@ -242,3 +246,169 @@ def test_a04_a_schema_takes_no_more_time_than_its_size(name: str) -> None:
     assert len(json.dumps(schema)) < 250_000
     assert steps(work) < 2_000_000
     assert len(json.dumps(cleaned)) < 8_000_000
+
+
+NODE: dict[str, Any] = {
+    "type": "object",
+    "properties": {"v": {"type": "string"}, "kids": {"type": "array", "items": {"$ref": "#/$defs/Node"}}},
+}
+ITEM: dict[str, Any] = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+OTHER = {"type": "object", "properties": {"s": {"type": "string"}}}
+
+
+def of(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties}
+
+
+REFERENCES: list[tuple[str, dict[str, Any], Any, list[str]]] = [
+    ("a root of a recursive definition", {"$ref": "#/$defs/Node", "$defs": {"Node": NODE}},
+     {**NODE, "$defs": {"Node": NODE}}, []),
+    ("a root of an old definition", {"$schema": "s", "$ref": "#/definitions/Args", "definitions": {"Args": ITEM}}, ITEM, []),
+    ("a root by an alias", {"$ref": "#/$defs/A", "$defs": {"A": {"$ref": "#/$defs/B", "title": "t"}, "B": ITEM}},
+     {**ITEM, "title": "t"}, []),
+    ("a root with properties of its own",
+     {"$ref": "#/$defs/A", "$defs": {"A": ITEM}, "properties": {"x": {"type": "string"}}, "required": ["x"], "type": "object"},
+     {"type": "object", "properties": {**ITEM["properties"], "x": {"type": "string"}}, "required": ["n", "x"]}, []),
+    ("a root by allOf", {"allOf": [{"$ref": "#/$defs/Node"}], "title": "t", "$defs": {"Node": NODE}},
+     {**NODE, "title": "t", "$defs": {"Node": NODE}}, []),
+    ("a root of the root", {"$ref": "#", "type": "object"}, {"type": "object"}, ["f.$ref"]),
+    ("a circle of aliases", {"$ref": "#/$defs/A", "$defs": {"A": {"$ref": "#/$defs/B"}, "B": {"$ref": "#/$defs/A"}}}, {},
+     ["f.$ref"]),
+    ("nested definitions with references from the root",
+     of(a={**of(i={"$ref": "#/$defs/Item"}), "$defs": {"Item": ITEM}}),
+     {**of(a=of(i={"$ref": "#/$defs/Item"})), "$defs": {"Item": ITEM}}, []),
+    ("nested definitions of one name",
+     of(a={**of(i={"$ref": "#/$defs/X"}), "$defs": {"X": ITEM}}, b={**of(i={"$ref": "#/$defs/X"}), "$defs": {"X": OTHER}}),
+     None, []),
+    ("nested definitions by their place",
+     of(a={"$defs": {"X": ITEM}, "$ref": "#/properties/a/$defs/X"}),
+     {**of(a={"$ref": "#/$defs/X"}), "$defs": {"X": ITEM}}, []),
+    ("old nested definitions", of(a={**of(i={"$ref": "#/definitions/I"}), "definitions": {"I": ITEM}}),
+     {**of(a=of(i={"$ref": "#/$defs/I"})), "$defs": {"I": ITEM}}, []),
+    ("the other word for definitions", {**of(a={"$ref": "#/$defs/A"}), "definitions": {"A": ITEM}},
+     {**of(a={"$ref": "#/$defs/A"}), "$defs": {"A": ITEM}}, []),
+    ("an address that is not there", {**of(a={"$ref": "#/components/schemas/Pet"}), "$defs": {"Pet": ITEM}},
+     {**of(a={"$ref": "#/$defs/Pet"}), "$defs": {"Pet": ITEM}}, []),
+    ("a place that refers to itself", of(t=of(kids={"type": "array", "items": {"$ref": "#/properties/t"}})),
+     {**of(t=of(kids={"type": "array", "items": {"$ref": "#/$defs/schema"}})),
+      "$defs": {"schema": of(kids={"type": "array", "items": {"$ref": "#/$defs/schema"}})}}, []),
+    ("an anchor", {**of(a={"$ref": "#item"}), "$defs": {"I": {"$anchor": "item", **ITEM}}},
+     {**of(a={"$ref": "#/$defs/I"}), "$defs": {"I": {"$anchor": "item", **ITEM}}}, []),
+    ("an id", {"$id": "https://e/x", **of(a={"$ref": "https://e/x#/$defs/I"}), "$defs": {"I": ITEM}},
+     {"$id": "https://e/x", **of(a={"$ref": "#/$defs/I"}), "$defs": {"I": ITEM}}, []),
+    ("a name that is no step", {**of(a={"$ref": "#/$defs/List%60%5BItem%5D"}), "$defs": {"List`[Item]": ITEM}},
+     {**of(a={"$ref": "#/$defs/List__Item_"}), "$defs": {"List__Item_": ITEM}}, []),
+    ("a name with a slash", {**of(a={"$ref": "#/$defs/a~1b"}), "$defs": {"a/b": ITEM}},
+     {**of(a={"$ref": "#/$defs/a_b"}), "$defs": {"a_b": ITEM}}, []),
+    ("a dangling reference", of(a={"$ref": "#/$defs/No"}, b={"$ref": "other.json", "type": "string"}),
+     of(a={}, b={"type": "string"}), ["f.properties.a.$ref", "f.properties.b.$ref"]),
+    ("words beside a recursive reference",
+     {**of(n={"$ref": "#/$defs/Node", "description": "d", "default": None}), "$defs": {"Node": NODE}},
+     {**of(n={"anyOf": [{"$ref": "#/$defs/Node"}], "description": "d", "default": None}), "$defs": {"Node": NODE}}, []),
+    ("null beside a recursive reference", {**of(n={"$ref": "#/$defs/Node", "nullable": True}), "$defs": {"Node": NODE}},
+     {**of(n={"anyOf": [{"$ref": "#/$defs/Node"}, {"type": "null"}]}), "$defs": {"Node": NODE}}, []),
+    ("words beside the root", of(n={"$ref": "#", "title": "t"}), of(n={"anyOf": [{"$ref": "#"}], "title": "t"}), []),
+    ("a shape beside a recursive reference",
+     {**of(n={"$ref": "#/$defs/Node", "properties": {"x": {"type": "string"}}}), "$defs": {"Node": NODE}},
+     {**of(n={**NODE, "properties": {**NODE["properties"], "x": {"type": "string"}}}), "$defs": {"Node": NODE}}, []),
+    ("a shape beside a reference inside of itself",
+     {**of(n={"$ref": "#/$defs/L"}), "$defs": {"L": of(next={"$ref": "#/$defs/L", "required": ["v"]}, v={"type": "string"})}},
+     None, ["f.$defs.L.properties.next.$ref"]),
+    ("allOf of a recursive reference", {**of(n={"allOf": [{"$ref": "#/$defs/Node"}], "title": "t"}), "$defs": {"Node": NODE}},
+     {**of(n={**NODE, "title": "t"}), "$defs": {"Node": NODE}}, []),
+    ("branches", {**of(n={"oneOf": [{"$ref": "#/$defs/A"}, {"$ref": "#/$defs/B"}]}), "$defs": {"A": ITEM, "B": OTHER}},
+     {**of(n={"anyOf": [{"$ref": "#/$defs/A"}, {"$ref": "#/$defs/B"}]}), "$defs": {"A": ITEM, "B": OTHER}}, []),
+    ("a reference to anything", {**of(n={"$ref": "#/$defs/Any"}), "$defs": {"Any": True}},
+     {**of(n={"$ref": "#/$defs/Any"}), "$defs": {"Any": {}}}, []),
+]  # fmt: skip
+"""A case, a schema, what Gemini gets, and what is lost."""
+
+
+@pytest.mark.row("T3")
+@pytest.mark.parametrize(
+    ("schema", "expected", "lost"), [row[1:] for row in REFERENCES], ids=[row[0] for row in REFERENCES]
+)
+def test_t03_a_reference_keeps_its_shape(schema: dict[str, Any], expected: Any, lost: list[str]) -> None:
+    told: list[str] = []
+
+    cleaned = sanitize(schema, "f", InlineBudget(), lost=told)
+
+    assert expected is None or cleaned == expected
+    assert told == lost
+    assert (
+        schema_refusal(model_of("gemini-3.8-flash"), {"generationConfig": {"responseJsonSchema": cleaned}})
+        is None
+    )
+
+
+@pytest.mark.row("T3")
+def test_t03_two_definitions_of_one_name_are_both_sent() -> None:
+    cleaned = sanitize(
+        of(
+            a={**of(i={"$ref": "#/$defs/X"}), "$defs": {"X": ITEM}},
+            b={**of(i={"$ref": "#/$defs/X"}), "$defs": {"X": OTHER}},
+        ),
+        "f",
+        InlineBudget(),
+    )
+
+    def target(name: str) -> Any:
+        return cleaned["$defs"][
+            cleaned["properties"][name]["properties"]["i"]["$ref"].removeprefix("#/$defs/")
+        ]
+
+    assert (target("a"), target("b")) == (ITEM, OTHER)
+
+
+@pytest.mark.row("T3")
+@pytest.mark.parametrize(
+    ("schema", "cleaned", "lost"),
+    [
+        ({"not": {"type": "null"}}, {}, ["f.not"]),
+        ({"type": "object", "if": {"required": ["a"]}, "then": {"required": ["b"]}}, {"type": "object"}, ["f.if", "f.then"]),
+        ({"type": "object", "patternProperties": {"^.*$": ITEM}}, {"type": "object", "additionalProperties": ITEM}, []),
+        ({"patternProperties": {"^x-": ITEM}}, {}, ["f.patternProperties"]),
+        ({"patternProperties": {"^x-": ITEM}, "additionalProperties": False},
+         {"type": "object", "additionalProperties": ITEM}, ["f.patternProperties"]),
+        ({"type": "object", "propertyNames": {"type": "string"}, "unevaluatedProperties": False}, {"type": "object"}, []),
+        ({"type": "object", "propertyNames": {"pattern": "^a"}}, {"type": "object"}, ["f.propertyNames"]),
+        ({"allOf": [{"type": "string", "minLength": 1}, {"minLength": 2}]}, {"type": "string", "minLength": 1},
+         ["f.allOf[1].minLength"]),
+        ({"$schema": "x", "$comment": "c", "examples": [1], "deprecated": True}, {}, []),
+    ],
+)  # fmt: skip
+def test_t03_a_keyword_that_gemini_does_not_know_is_told(schema: Any, cleaned: Any, lost: list[str]) -> None:
+    told: list[str] = []
+
+    assert sanitize(schema, "f", InlineBudget(), lost=told) == cleaned
+    assert told == lost
+
+
+@pytest.mark.row("T10")
+@pytest.mark.parametrize(
+    ("schema", "cleaned", "lost"),
+    [
+        ({**of(a={}), "required": ["a", "b"]}, {**of(a={}), "required": ["a"]}, ["f.required"]),
+        ({**of(a={}), "required": ["b"]}, of(a={}), ["f.required"]),
+        ({"type": "object", "required": ["b"]}, {"type": "object"}, ["f.required"]),
+        ({**of(a={}), "anyOf": [{"required": ["a"]}, {"required": ["b"]}]}, of(a={}),
+         ["f.anyOf[0].required", "f.anyOf[1].required", "f.anyOf"]),
+        ({"allOf": [of(a={}), {"required": ["a", "c"]}]}, {**of(a={}), "required": ["a"]}, ["f.required"]),
+        (of(o={**of(x={}), "required": ["y"]}), of(o=of(x={})), ["f.properties.o.required"]),
+        ({**of(a=False), "required": ["a"]}, {"type": "object", "properties": {}}, ["f.required"]),
+    ],
+)  # fmt: skip
+def test_t10_required_names_only_properties(schema: Any, cleaned: Any, lost: list[str]) -> None:
+    told: list[str] = []
+
+    assert sanitize(schema, "f", InlineBudget(), lost=told) == cleaned
+    assert told == lost
+
+
+@pytest.mark.row("T3")
+def test_t03_what_is_lost_is_told_up_to_a_bound() -> None:
+    told: list[str] = []
+
+    sanitize(of(**{f"p{i}": {"$ref": "#/$defs/No"} for i in range(1000)}), "f", InlineBudget(), lost=told)
+
+    assert len(told) == 20
