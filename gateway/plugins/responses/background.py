@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -23,16 +23,14 @@ from gateway.plugins.responses import wire
 from gateway.plugins.responses.hosted_items import is_grounded
 from gateway.plugins.responses.hosted_tools import allowed_domains
 from gateway.plugins.responses.response import Object, ResponseOptions, ResponseStream, new_response
+from gateway.plugins.responses.stored import HEARTBEAT
 
 _REPEATED = ("instructions", "metadata", "prompt_cache_key", "text", "tool_choice", "tools")
 """Fields of a response that repeat the request's, of any size."""
-_HEARTBEAT = 15.0
-"""Seconds between two heartbeats of a background response."""
-STALE = 4 * _HEARTBEAT
-"""Seconds without a heartbeat after which the process that makes a response is taken for dead."""
 
-Store = Callable[[str, Object], Awaitable[None]]
-"""Stores under an id a response with its input: `response`, `input`, `items` (of both), `beat` (Unix seconds)."""
+Store = Callable[[Object, Sequence[str]], Awaitable[None]]
+"""Stores a response with its input: `response`, `input`, `items` (of both), `beat` (Unix seconds); and the ids of
+input items that lead to it."""
 
 
 class PreparedResponse(msgspec.Struct, frozen=True):
@@ -42,6 +40,10 @@ class PreparedResponse(msgspec.Struct, frozen=True):
     request: PreparedRequest
     items: list[Any]
     """The whole input so far, as the client sent it; empty when it is not stored."""
+    name: str
+    """The response's id."""
+    ids: list[str] = []
+    """The ids that items of the input came with."""
     heavy: bool = False
     """So many bytes that they are encoded in a thread."""
 
@@ -54,7 +56,7 @@ class ResponseRun:
         self._prepared = prepared
         self._services = services
         self._store = store
-        self.name = unique("resp_")
+        self.name = prepared.name
         wanted = "reasoning.encrypted_content" in (prepared.body.include or ())
         response = new_response(self.name, prepared.body, prepared.request.call.model, int(time.time()))
         if prepared.heavy:  # each event with the response repeats what the client sent: it is encoded once
@@ -154,7 +156,7 @@ class ResponseRun:
     async def _beat(self) -> None:
         while True:
             await self._save()
-            await asyncio.sleep(_HEARTBEAT)
+            await asyncio.sleep(HEARTBEAT)
 
     async def _save_when_done(self) -> None:
         """Store the response before the client sees its end: the next request may refer to it at once."""
@@ -166,13 +168,13 @@ class ResponseRun:
             return
         response, items = self.response, self._prepared.items
         await self._store(
-            self.name,
             {
                 "response": response,
                 "input": items,
                 "items": [*items, *response["output"]],
                 "beat": time.time(),
             },
+            self._prepared.ids,
         )
 
 

@@ -28,6 +28,7 @@ from gateway.plugins.responses.client_calls import (
 )
 from gateway.plugins.responses.client_tools import CLIENT_RUN, KNOWN, ClientTools, is_hosted_search
 from gateway.plugins.responses.content import DIALECT, HISTORY, STORED, below, output_parts, parts_of, texts
+from gateway.plugins.responses.references import References
 from gateway.plugins.responses.signatures import unseal
 from gateway.plugins.responses.wire import (
     STAND_IN,
@@ -39,6 +40,7 @@ from gateway.plugins.responses.wire import (
     TextFormat,
     TextOptions,
     WebSearchOptions,
+    is_reference,
 )
 
 LOGPROBS = "message.output_text.logprobs"
@@ -69,13 +71,19 @@ _FORMATS = ("text", "json_object", "json_schema")
 
 
 def conversation(
-    body: ResponseRequest, history: Sequence[Any], fields: Mapping[str, Raw] = NO_FIELDS, *, strict: bool
+    body: ResponseRequest,
+    history: Sequence[Any],
+    fields: Mapping[str, Raw] = NO_FIELDS,
+    *,
+    strict: bool,
+    referenced: Mapping[str, Item] | None = None,
 ) -> ConversationBuilder:
     """Return what a request says; `history` are the items of the response before it, as they are stored.
 
     `fields` are the body's, for what has another dialect's shape.
 
-    Raises BadRequest with the path of what cannot be understood.
+    `referenced` has the items that the request refers to, by id. Without it ItemsReferenced is raised if there are
+    any. Raises BadRequest with the path of what cannot be understood.
     """
     for field, value in (("conversation", body.conversation), ("prompt", body.prompt)):
         if value is not None:
@@ -91,7 +99,7 @@ def conversation(
                 raise
             read_tool(builder, originals[i], f"tools[{i}]", foreign.bracketed, error)
     foreign.instructions(builder, fields, DIALECT, "instructions")
-    _say(builder, tools, body, history, fields)
+    _say(builder, _ItemReader(builder, tools, References(referenced)), body, history, fields)
     _choose_tools(builder, tools, body, fields)
     _sample(builder, body)
     if body.reasoning is not None:
@@ -108,12 +116,11 @@ def conversation(
 
 def _say(
     builder: ConversationBuilder,
-    tools: ClientTools,
+    reader: "_ItemReader",
     body: ResponseRequest,
     history: Sequence[Any],
     fields: Mapping[str, Raw],
 ) -> None:
-    reader = _ItemReader(builder, tools)
     if isinstance(body.instructions, str):
         builder.system(body.instructions, "instructions")
     else:
@@ -126,6 +133,7 @@ def _say(
         reader.read(body.input or (), "input", fields.get("input"))
     if body.input is None and ("messages" in fields or not builder.items):
         foreign.turns_elsewhere(builder, fields, ("messages", "contents"), DIALECT)
+    reader.references.check()
     if not builder.items:
         raise missing("input")
 
@@ -133,9 +141,10 @@ def _say(
 class _ItemReader:
     """Reads items one after another. A reasoning item's signature belongs to the call or message that follows."""
 
-    def __init__(self, builder: ConversationBuilder, tools: ClientTools) -> None:
+    def __init__(self, builder: ConversationBuilder, tools: ClientTools, references: References) -> None:
         self._builder = builder
         self._tools = tools
+        self.references = references
         self._signature: str | None = None
         self._shell_calls: dict[str, str] = {}
         """Ids of `local_shell_call` items to the ids of their calls."""
@@ -151,7 +160,10 @@ class _ItemReader:
                 others.instead(i, inside, error)
 
     def _item(self, item: Item, at: str) -> None:
-        match item.type or "message":
+        kind = item.type
+        if kind is None:
+            kind = "item_reference" if item.id and is_reference(None, item.role, item.content) else "message"
+        match kind:
             case "message":
                 self._message(item, at)
             case "function_call" | "custom_tool_call":
@@ -177,11 +189,9 @@ class _ItemReader:
             case "image_generation_call":
                 self._image(item, at)
             case "item_reference":
-                raise BadRequest(
-                    f"Item with id '{(item.id or '')[:40]}' not found. Items are not kept by their id: send the "
-                    "item itself.",
-                    param=below(at, ".id"),
-                )
+                stored = self.references.item(item.id or "", below(at, ".id"))
+                if stored is not None:
+                    self._item(stored, at)
             case kind if kind in _OPENAI_RUN and self._builder.notes.strict:
                 self._builder.notes.add_type(at, kind)
             case kind:

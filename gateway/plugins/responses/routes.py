@@ -1,8 +1,7 @@
 """OpenAI's Responses API. Stored responses can be read only with the key that created them."""
 
 import re
-import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any, ClassVar
 
 import msgspec
@@ -11,24 +10,30 @@ from msgspec import Meta, Struct
 
 from gateway.conversation.builder import ConversationBuilder
 from gateway.conversation.field_policy import FieldPolicies, review
-from gateway.conversation.foreign.originals import NO_PLACEHOLDERS
-from gateway.errors import BadRequest, Draining, NotFound, RateLimited
+from gateway.conversation.foreign.originals import NO_PLACEHOLDERS, converted
+from gateway.conversation.invalid import too_long
+from gateway.conversation.translation import MOST_TURNS
+from gateway.errors import BadRequest, Draining, RateLimited
 from gateway.exchange.context import RequestContext
 from gateway.exchange.delivery import json_response
-from gateway.exchange.ids import unique
 from gateway.exchange.offload import offload
 from gateway.exchange.preparation import RequestOptions
 from gateway.exchange.request_body import Body, read_body
-from gateway.gemini.thought_signatures import SignatureKeys
 from gateway.plugin import Entry, Plugin, Services
 from gateway.plugins.responses import wire
-from gateway.plugins.responses.background import STALE, PreparedResponse, ResponseRun
+from gateway.plugins.responses.background import PreparedResponse, ResponseRun
 from gateway.plugins.responses.fields import RESPONSES
+from gateway.plugins.responses.references import ItemsReferenced
 from gateway.plugins.responses.request import conversation
-from gateway.plugins.responses.response import Object
+from gateway.plugins.responses.stored import (
+    UNFINISHED,
+    StoredResponses,
+    input_items,
+    new_name,
+    response_key,
+)
 from gateway.policy.access import Client
 
-_UNFINISHED = ("queued", "in_progress")
 _MIB = 2**20
 _ONE = "/v1/responses/{id:(?!compact$|input_tokens$)[^/]+}"
 """The path of a stored response. The others are methods of OpenAI's: `compact` is not served, so that it is a 404."""
@@ -58,6 +63,7 @@ class Responses(Plugin):
     def __init__(self, config: "Responses.Config", services: Services) -> None:
         super().__init__(config, services)
         self._placeholders = NO_PLACEHOLDERS if services.strict else wire.PLACEHOLDERS
+        self._stored = StoredResponses(services)
         self._runs: dict[bytes, ResponseRun] = {}
         """Background responses in progress, and finished ones whose events are still in memory; oldest first."""
 
@@ -90,7 +96,7 @@ class Responses(Plugin):
                 ResponseRun,
                 prepared,
                 self.services,
-                lambda name, kept: self.keep(name, client, kept, heavy=prepared.heavy),
+                lambda kept, ids: self._stored.keep(prepared.name, client, kept, ids, heavy=prepared.heavy),
             )
             if prepared.body.background:
                 return await self._in_background(request, entry, context, run, prepared)
@@ -107,41 +113,41 @@ class Responses(Plugin):
         """Return a stored response; with `stream=true`, the events of a background response."""
         context, name = self.services.identify(request, "responses"), request.match_info["id"]
         client = context.client
-        run = self._runs.get(_key(name, client))
+        run = self._runs.get(response_key(name, client))
         if request.query.get("stream", "").lower() in ("true", "1"):
             if run is None:
-                await self.stored(name, client)
+                await self._stored.get(name, client)
                 raise BadRequest(
                     "The events of this response are not available. They are kept for background responses, "
                     "until their memory is needed.",
                     param="stream",
                 )
             return await self._follow(request, context, run, _cursor(request))
-        response = run.response if run is not None else (await self.stored(name, client))["response"]
+        response = run.response if run is not None else (await self._stored.get(name, client))["response"]
         return json_response(wire.encode(response), {})
 
     async def forget(self, request: web.Request) -> web.Response:
         """Delete a stored response. A response in progress is cancelled."""
         client, name = self.services.identify(request, "responses").client, request.match_info["id"]
-        await self.stored(name, client)
-        run = self._runs.pop(_key(name, client), None)
+        await self._stored.get(name, client)
+        run = self._runs.pop(response_key(name, client), None)
         if run is not None:
             await run.cancel()
             run.buffer.drop()
-        await self.keep(name, client, None)
+        await self._stored.forget(name, client)
         return json_response(wire.encode({"id": name, "object": "response", "deleted": True}), {})
 
     async def cancel(self, request: web.Request) -> web.Response:
         """Cancel a background response, and return it. One that has ended is returned as it is."""
         client, name = self.services.identify(request, "responses").client, request.match_info["id"]
-        response = (await self.stored(name, client))["response"]
+        response = (await self._stored.get(name, client))["response"]
         if not response["background"]:
             raise BadRequest("Only responses created with 'background' set to true can be cancelled.")
-        run = self._runs.get(_key(name, client))
+        run = self._runs.get(response_key(name, client))
         if run is not None:
             await run.cancel()
             response = run.response
-        elif response["status"] in _UNFINISHED:
+        elif response["status"] in UNFINISHED:
             raise BadRequest(
                 "Another process of the gateway makes this response. Try again.",
                 status=409, code="conflict", retry_after=1,
@@ -150,7 +156,7 @@ class Responses(Plugin):
 
     async def input_items(self, request: web.Request) -> web.Response:
         """Return the input of a stored response, in one page."""
-        stored = await self.stored(
+        stored = await self._stored.get(
             request.match_info["id"], self.services.identify(request, "responses").client
         )
         items = stored["input"]
@@ -158,23 +164,6 @@ class Responses(Plugin):
         page = {"object": "list", "data": items, "has_more": False, "first_id": ids[0] if ids else None,
                 "last_id": ids[-1] if ids else None}  # fmt: skip
         return json_response(wire.encode(page), {})
-
-    async def stored(self, name: str, client: Client, param: str | None = None) -> Object:
-        """Return what is stored under a response's id for this key. Raises NotFound, or BadRequest naming `param`."""
-        key = _key(name, client)
-        text = (await self.services.stored_responses.get([key], time.time())).get(key)
-        if text:
-            return _alive(msgspec.json.decode(text))
-        message = f"Previous response with id '{name[:80]}' not found."
-        if param is not None:
-            raise BadRequest(message, param=param, code="previous_response_not_found")
-        raise NotFound(f"Response with id '{name[:80]}' not found.", code="response_not_found")
-
-    async def keep(self, name: str, client: Client, kept: Object | None, *, heavy: bool = False) -> None:
-        """Store a response, or with None forget it. A heavy one is encoded in a thread."""
-        encoded = await offload(heavy, msgspec.json.encode, kept)
-        text = encoded.decode() if kept is not None else ""
-        await self.services.stored_responses.put({_key(name, client): text}, time.time())
 
     async def _in_background(
         self,
@@ -191,7 +180,7 @@ class Responses(Plugin):
                 param="store",
             )
         self._make_room()
-        self._runs[_key(run.name, context.client)] = run
+        self._runs[response_key(run.name, context.client)] = run
         run.start(
             context.in_background("/v1/responses (background)"),
             entry.hand_over(),
@@ -243,38 +232,48 @@ class Responses(Plugin):
         body = await offload(data.heavy, data.decode, wire.decode_request, self._placeholders)
         history: list[Any] = []
         if body.previous_response_id:
-            before = await self.stored(body.previous_response_id, client, "previous_response_id")
-            if before["response"]["status"] in _UNFINISHED:
-                raise BadRequest(
-                    f"Response '{body.previous_response_id[:80]}' is still in progress: "
-                    "wait until its status is `completed`, or cancel it.",
-                    param="previous_response_id",
-                )
+            before = await self._stored.previous(body.previous_response_id, client)
             history = before["items"]
-        recorded = await offload(data.heavy, self._read, data, body, history)
+        referenced: dict[str, Any] = {}
+        try:
+            recorded = await offload(data.heavy, self._read, data, body, history)
+        except ItemsReferenced as wanted:
+            referenced = await self._referenced(wanted.references, request, client)
+            recorded = await offload(data.heavy, self._read, data, body, history, referenced)
         options = RequestOptions(
             body.model, bool(body.stream), cache_key=body.prompt_cache_key or "", heavy=data.heavy
         )
         prepared = await self.services.preparation.prepare(recorded, options, context)
+        name = new_name()
         if body.store is False:
-            return PreparedResponse(body, prepared, [], data.heavy)
-        items = await offload(data.heavy, _items, data.fields.get("input") or data.fields.get("messages"))
-        return PreparedResponse(body, prepared, [*history, *items], data.heavy)
+            return PreparedResponse(body, prepared, [], name, heavy=data.heavy)
+        said = data.fields.get("input") or data.fields.get("messages")
+        items, ids = await offload(data.heavy, input_items, said, name, referenced)
+        return PreparedResponse(body, prepared, [*history, *items], name, ids, data.heavy)
 
-    def _read(self, data: Body, body: wire.ResponseRequest, history: list[Any]) -> ConversationBuilder:
+    async def _referenced(
+        self, references: Mapping[str, int], request: web.Request, client: Client
+    ) -> dict[str, Any]:
+        """Return the stored items that a request refers to. Raises BadRequest for too many, and too large ones."""
+        if (length := sum(references.values())) > MOST_TURNS:
+            raise too_long("input", MOST_TURNS, length)
+        return await self._stored.items(references, client, request.client_max_size)
+
+    def _read(
+        self,
+        data: Body,
+        body: wire.ResponseRequest,
+        history: list[Any],
+        referenced: Mapping[str, Any] | None = None,
+    ) -> ConversationBuilder:
         """Return what a body says after its history. Raises BadRequest with the path of what is wrong."""
-        recorded = conversation(body, history, data.fields, strict=self.services.strict)
+        items: Mapping[str, wire.Item] | None = None
+        if referenced is not None:
+            values = converted(list(referenced.values()), wire.Item, wire.STAND_IN)
+            items = dict(zip(referenced, values, strict=True))
+        recorded = conversation(body, history, data.fields, strict=self.services.strict, referenced=items)
         review(data.fields, RESPONSES, recorded.notes)
         return recorded
-
-
-def _alive(stored: Object) -> Object:
-    """Return what is stored. A response in progress without a recent heartbeat has failed: its process has died."""
-    response = stored["response"]
-    if response["status"] in _UNFINISHED and time.time() - stored.get("beat", 0) > STALE:
-        message = "The gateway was restarted while this response was in progress."
-        response.update(status="failed", error={"code": "server_error", "message": message})
-    return stored
 
 
 def _cursor(request: web.Request) -> int:
@@ -285,19 +284,3 @@ def _cursor(request: web.Request) -> int:
             "Invalid 'starting_after': expected the sequence_number of an event.", param="starting_after"
         )
     return int(number)
-
-
-def _key(name: str, client: Client) -> bytes:
-    return SignatureKeys(client.scope).call(name, "response", "{}")[0]
-
-
-def _items(data: msgspec.Raw | None) -> list[Any]:
-    """Return the input as items with ids; a text is a user's message."""
-    value = msgspec.json.decode(data) if data is not None else []
-    if isinstance(value, str):
-        value = [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": value}]}]
-    items = value if isinstance(value, list) else []
-    return [
-        {**item, "id": item.get("id") or unique("item_")} if isinstance(item, dict) else item
-        for item in items
-    ]

@@ -60,6 +60,11 @@ class Item(Struct, frozen=True, gc=False):
     """Tools that are declared from this item on."""
 
 
+def is_reference(kind: str | None, role: str | None, content: object) -> bool:
+    """Return whether an item with an id is an `item_reference`, whose type may be missing."""
+    return kind == "item_reference" or (kind is None and role is None and content is None)
+
+
 class Reasoning(Struct, frozen=True, gc=False):
     effort: str | None = None
     summary: str | None = None

@@ -187,7 +187,7 @@ async def test_a_response_of_a_dead_process_has_failed(
     async with http.post(f"{other}/v1/responses/{name}/cancel") as response:
         assert response.status == 409
     monkeypatch.setattr(
-        "gateway.plugins.responses.routes.STALE", -1.0
+        "gateway.plugins.responses.stored.STALE", -1.0
     )  # as if the last heartbeat were long ago
     shown = (await get(http, other, name))[1]
 
