@@ -13,7 +13,9 @@ _IMPLICIT = Policy("ignored", "Gemini caches implicitly")
 
 RESPONSES: dict[str, Policy] = {
     "model": _mapped("URL path, as in chat"),
-    "input": _mapped("`contents`: messages, calls, outputs, reasoning; items of hosted tools are left out"),
+    "input": _mapped(
+        "`contents`: messages, calls, outputs, reasoning, stored items; items of hosted tools are left out"
+    ),
     "instructions": _mapped("`systemInstruction`"),
     "stream": _mapped("all events, with `sequence_number`"),
     "stream_options": _mapped("obfuscation is optional in the protocol and left out"),
