@@ -61,6 +61,7 @@ async def test_g04_a_reference_stands_for_the_item(
 ) -> None:
     first = await created(http, gateway, input=[user("hello")], stream=streamed)
     said = first["output"][0]["content"][0]["text"]
+    second = first
     for named in (reference(first["output"][0]["id"]), {"id": first["output"][0]["id"]}):
         second = await created(http, gateway, input=[user("hello"), named, user("again")], stream=streamed)
         assert texts(fake) == [("user", "hello"), ("model", said), ("user", "again")]
