@@ -175,8 +175,8 @@ async def test_g04_a_large_item_is_not_stored_twice(
 async def test_g04_what_is_referred_to_is_bounded(
     serve: Serve, http: aiohttp.ClientSession, fake: Fake
 ) -> None:
-    base = await serve("limits: {body: 130000}", fake.url)
-    await created(http, base, input=[{**user("a" * 80_000), "id": "big"}])
+    base = await serve("limits: {body: 150000}", fake.url)
+    await created(http, base, input=[{**user("a" * 100_000), "id": "big"}])
 
     assert (await post(http, base, input=[reference("big")]))[0] == 200
     status, answer = await post(http, base, input=[reference("big"), reference("big")])
