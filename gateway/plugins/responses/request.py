@@ -15,7 +15,7 @@ from gateway.conversation.generation import OutputFormat, Sampling
 from gateway.conversation.google_options import google_options
 from gateway.conversation.invalid import UnknownShape, missing, unsupported_value
 from gateway.conversation.tools import Choice
-from gateway.errors import BadRequest, UnsupportedParameter
+from gateway.errors import UnsupportedParameter
 from gateway.gemini.thought_signatures import split_id
 from gateway.gemini.wire import Part
 from gateway.plugins.responses import hosted_tools

@@ -4,7 +4,6 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any, ClassVar
 
-import msgspec
 from aiohttp import web
 from msgspec import Meta, Struct
 
