@@ -41,7 +41,7 @@ _TEXT_INPUT = {"type": "object", "properties": {"input": {"type": "string"}}, "r
 _NO_SHAPE = frozenset(("type", "title", "description", "$id", "$anchor", "default", "propertyOrdering"))
 """Keywords of a function's parameters that alone say nothing of them."""
 
-ChoiceMode = Literal["auto", "none", "required", "allowed"]
+ChoiceMode = Literal["auto", "none", "required", "allowed", "validated"]
 
 
 class FunctionTool(Struct, frozen=True, gc=False):
@@ -63,7 +63,11 @@ class FunctionTool(Struct, frozen=True, gc=False):
 
 
 class Choice(Struct, frozen=True, gc=False):
-    """The tools that the model may or must call. `allowed` means any of `names`, or none."""
+    """The tools that the model may or must call.
+
+    `allowed` means any of `names`, or none. `validated` is Gemini's mode VALIDATED: `auto` with arguments that keep to
+    the schema. GitHub's Copilot CLI asks for it by this name where a model is named `gemini-*`.
+    """
 
     mode: ChoiceMode
     at: str
@@ -265,7 +269,10 @@ def _calling_config(
         if capabilities.validated:
             return wire.FunctionCallingConfig("VALIDATED", names), None
         return wire.FunctionCallingConfig("AUTO"), frozenset(choice.names or ())
-    mode = {"auto": auto, "none": "NONE", "required": "ANY"}[choice.mode]
+    if choice.mode == "validated" and not capabilities.validated:
+        notes.add(choice.at)
+    validated = "VALIDATED" if capabilities.validated else "AUTO"
+    mode = {"auto": auto, "none": "NONE", "required": "ANY", "validated": validated}[choice.mode]
     return wire.FunctionCallingConfig(mode, names), None
 
 
@@ -275,7 +282,7 @@ def _choose_without_functions(box: ToolBox, notes: Notes) -> None:
     Gemini refuses it: "Function calling config is set without function_declarations".
     """
     choice = box.choice
-    if choice is None or (choice.mode in ("auto", "none") and not choice.built_in):
+    if choice is None or (choice.mode in ("auto", "none", "validated") and not choice.built_in):
         return
     if not box.built_ins:
         raise BadRequest(

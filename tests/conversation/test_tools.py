@@ -243,6 +243,28 @@ def test_a_choice_of_all_functions(mode: ChoiceMode, sent: str, strict: bool) ->
     assert (tooling.choice, notes) == (FunctionCallingConfig(expected), [])
 
 
+@pytest.mark.row("G23")
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize(
+    ("capabilities", "sent", "noted"), [(NEWEST, "VALIDATED", []), (OLD, "AUTO", ["tool_choice"])]
+)
+def test_g23_a_validated_choice_is_auto_where_the_model_knows_no_other(
+    capabilities: Capabilities, sent: str, noted: list[str], strict: bool
+) -> None:
+    box = box_of("f", strict=strict)
+    box.choice = Choice("validated", "tool_choice")
+    tooling, notes = tooling_of(box, capabilities)
+
+    assert (tooling.choice, notes) == (FunctionCallingConfig(sent), noted)
+
+
+def test_g23_a_validated_choice_without_functions_is_no_mistake() -> None:
+    box = box_of()
+    box.choice = Choice("validated", "tool_choice")
+
+    assert tooling_of(box)[1] == []
+
+
 @pytest.mark.parametrize(
     ("strict", "capabilities", "sent"),
     [(True, NEWEST, FunctionCallingConfig("VALIDATED")), (True, OLD, None), (False, NEWEST, None)],

@@ -6,7 +6,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.support.servers import RawUpstream, Serve, whole
+from tests.support.servers import Fake, RawUpstream, Serve, whole
 
 F3 = "gemini-3-flash-preview"
 CALLS = [
@@ -74,3 +74,40 @@ async def test_signatures_are_kept(
     assert [part["functionCall"]["id"] for part in parts] == ["w71i0cbt", "w71i0cbu"]
     results = [part["functionResponse"]["name"] for part in sent["contents"][2]["parts"]]
     assert results == ["f", "g"]
+
+
+FUNCTION = {
+    "name": "f",
+    "description": "d",
+    "parameters": {"type": "object", "properties": {"a": {"type": "string"}}},
+}
+
+
+@pytest.mark.row("G23")
+@pytest.mark.parametrize(("model", "mode"), [(F3, "VALIDATED"), ("gemini-2.0-flash", "AUTO")])
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", {**LOOP["chat"][1], "tool_choice": "validated", "tools": [{"type": "function", "function": FUNCTION}]}),
+        ("/v1/chat/completions", {**LOOP["chat"][1], "tool_choice": "VALIDATED", "tools": [{"type": "function", "function": FUNCTION}]}),
+        ("/v1/chat/completions", {**LOOP["chat"][1], "tool_choice": {"type": "validated"}, "tools": [{"type": "function", "function": FUNCTION}]}),
+        ("/v1/responses", {**LOOP["responses"][1], "tool_choice": "validated", "tools": [{"type": "function", **FUNCTION}]}),
+        ("/v1/responses", {**LOOP["responses"][1], "tool_choice": {"type": "validated"}, "tools": [{"type": "function", **FUNCTION}]}),
+        ("/v1/messages", {**LOOP["messages"][1], "tool_choice": {"type": "validated"},
+                          "tools": [{"name": "f", "input_schema": FUNCTION["parameters"]}]}),
+    ],
+)  # fmt: skip
+async def test_g23_copilots_tool_choice_is_geminis_mode(
+    http: aiohttp.ClientSession,
+    gateway: str,
+    fake: Fake,
+    path: str,
+    body: Any,
+    stream: bool,
+    model: str,
+    mode: str,
+) -> None:
+    async with http.post(gateway + path, json={**body, "model": model, "stream": stream}) as response:
+        assert response.status == 200, await response.text()
+    assert fake.last.body["toolConfig"]["functionCallingConfig"] == {"mode": mode}

@@ -17,7 +17,7 @@ _HOSTED = {"web_search": "google_search", "web_fetch": "url_context", "code_exec
            "code_interpreter": "code_execution", "google_search_retrieval": "google_search"}  # fmt: skip
 """Beginnings of the types of tools that a vendor runs, and the field of Gemini's `Tool` for each."""
 _MODES: Mapping[str, ChoiceMode] = {
-    "auto": "auto", "none": "none", "required": "required", "any": "required", "validated": "auto",
+    "auto": "auto", "none": "none", "required": "required", "any": "required", "validated": "validated",
     "mode_unspecified": "auto",
 }  # fmt: skip
 _CONFIGS = ("functionCallingConfig", "function_calling_config")
@@ -141,7 +141,7 @@ def _choice(builder: ConversationBuilder, value: object, at: str) -> Choice | No
 def _allowed(value: Json, at: str) -> Choice | None:
     names = _names(value.get("tools"))
     mode = _MODES.get(str(value.get("mode", "auto")).lower())
-    if names is None or mode not in ("auto", "required"):
+    if names is None or mode not in ("auto", "required", "validated"):
         return None
     return Choice("required" if mode == "required" else "allowed", at, names)
 

@@ -37,7 +37,9 @@ CHAT: dict[str, Policy] = {
         "JSON mode with `responseJsonSchema`; asked for in words beside tools on 2.x and on models without JSON mode"
     ),
     "tools": _mapped("functions, custom tools (as functions of one text), Gemini's built-in tools"),
-    "tool_choice": _mapped("`functionCallingConfig`: AUTO, NONE, ANY, VALIDATED, with `allowed_tools`"),
+    "tool_choice": _mapped(
+        "`functionCallingConfig`: AUTO, NONE, ANY, VALIDATED (also by that name), with `allowed_tools`"
+    ),
     "parallel_tool_calls": Policy("emulated", "false keeps the first call of an answer", (*NEUTRAL, True)),
     "functions": _mapped("as `tools`; the answer has `function_call`"),
     "function_call": _mapped("as `tool_choice`"),

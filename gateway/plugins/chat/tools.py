@@ -13,7 +13,13 @@ from gateway.conversation.tools import BUILT_INS, Choice
 from gateway.plugins.chat.wire import ChatRequest, FunctionDefinition, NamedTool, Tool, ToolChoice
 
 _KEYED_BUILT_INS = ("google_search", "url_context", "code_execution", "google_maps")
-_CHOICES = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
+_CHOICES = {
+    "auto": "auto",
+    "none": "none",
+    "required": "required",
+    "any": "required",
+    "validated": "validated",
+}
 
 
 def declare(builder: ConversationBuilder, body: ChatRequest, fields: Mapping[str, Raw]) -> None:
@@ -93,7 +99,7 @@ def _choose(builder: ConversationBuilder, wanted: str | ToolChoice, at: str) -> 
     if isinstance(wanted, str):
         mode = _CHOICES.get(wanted)
         if mode is None:
-            raise unsupported_value(wanted, _CHOICES, at)
+            raise unsupported_value(wanted, ("auto", "none", "required", "any"), at)
         builder.choose(Choice(mode, at))  # type: ignore[arg-type]  # one of the modes, by the table
         return
     if wanted.type == "allowed_tools" or wanted.allowed_tools is not None:

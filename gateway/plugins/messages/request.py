@@ -54,7 +54,9 @@ _CLIENT_SIDE: Mapping[str, Json] = {
 }  # fmt: skip
 """Tools that the client runs and Anthropic's API gets without a schema: it is part of their models
 (https://docs.anthropic.com/en/docs/agents-and-tools/tool-use/text-editor-tool)."""
-_CHOICES: Mapping[str, ChoiceMode] = {"auto": "auto", "any": "required", "none": "none"}
+_CHOICES: Mapping[str, ChoiceMode] = {
+    "auto": "auto", "any": "required", "none": "none", "validated": "validated",
+}  # fmt: skip
 _NAMES: Mapping[str, str] = {"max_output_tokens": "max_tokens", "stop_sequences": "stop_sequences"}
 
 
@@ -281,7 +283,7 @@ def _choose(builder: ConversationBuilder, choice: ToolChoice, tools: Sequence[To
     elif choice.type in _CHOICES:
         builder.choose(Choice(_CHOICES[choice.type], "tool_choice"))
     else:
-        raise unsupported_value(choice.type, (*_CHOICES, "tool"), "tool_choice.type")
+        raise unsupported_value(choice.type, ("auto", "any", "none", "tool"), "tool_choice.type")
 
 
 def _think(builder: ConversationBuilder, thinking: Thinking | None, config: OutputConfig | None) -> None:

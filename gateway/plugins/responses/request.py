@@ -48,7 +48,9 @@ LOGPROBS = "message.output_text.logprobs"
 _ITEMS = ("message", "reasoning", "function_call", "function_call_output", "custom_tool_call",
           "custom_tool_call_output", *KNOWN_CALLS, *KNOWN_OUTPUTS)  # fmt: skip
 _ROLES = ("user", "assistant", "system", "developer")
-_CHOICES = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
+_CHOICES = {
+    "auto": "auto", "none": "none", "required": "required", "any": "required", "validated": "validated",
+}  # fmt: skip
 _NAMED = ("function", "custom", "namespace")
 """Types of tools that a choice names."""
 _CHOSEN = (*_NAMED, *KNOWN)
@@ -322,6 +324,8 @@ def _search(builder: ConversationBuilder, options: WebSearchOptions) -> None:
 
 def _choose(builder: ConversationBuilder, tools: ClientTools, wanted: str | ResponseToolChoice) -> None:
     at = "tool_choice"
+    if not isinstance(wanted, str) and wanted.type in _CHOICES:
+        wanted = wanted.type or ""
     if isinstance(wanted, str):
         mode = _CHOICES.get(wanted)
         if mode is None:
