@@ -14,7 +14,9 @@ from gateway.conversation.notes import Notes, is_below
 from gateway.conversation.pairing import Call, Item, Result, Turn
 from gateway.conversation.parts import AnyPart, Attachment
 from gateway.conversation.reasoning import ReasoningRequest, checked
+from gateway.conversation.replay import only_text
 from gateway.conversation.tools import Choice, ToolBox
+from gateway.gemini.server_runs import Run
 from gateway.gemini.thought_signatures import MOST_LOOKED_UP, SignatureKeys, split_id
 from gateway.gemini.wire import Part, SafetySetting
 
@@ -59,6 +61,11 @@ class ConversationBuilder:
         return self.declared
 
     @property
+    def has_built_ins(self) -> bool:
+        """Whether the client asks for tools that Google runs."""
+        return self.declared is not None and bool(self.declared.built_ins)
+
+    @property
     def instruction_at(self) -> str | None:
         """The path of the client's first instruction, or None."""
         return next(
@@ -71,6 +78,12 @@ class ConversationBuilder:
         kept: list[AnyPart] = [part for part in texts if part.text]
         if kept:
             self._turn("system", kept, at)
+
+    def server_run(self, run: Run, at: str) -> None:
+        """Record the parts that Google's own tools made in the answer of the last turn; `at` is their path."""
+        turn = self._step or self._turn("model", [], at)
+        self._step = turn
+        turn.run, turn.run_at = run, at
 
     def turn(self, role: str, parts: str | Sequence[AnyPart], at: str) -> None:
         """Record a turn of `user` or `model`. Calls that follow a model's turn belong to it."""
@@ -199,6 +212,20 @@ class ConversationBuilder:
                 yield keys.image(attachment.lookup)
             elif attachment.kept is not None:
                 yield (keys.server_part(*attachment.kept),)
+        if self.has_built_ins:
+            yield from self._runs(keys)
+
+    def _runs(self, keys: SignatureKeys) -> Iterator[Sequence[bytes]]:
+        """Yield the keys of parts that Google's own tools made in earlier answers."""
+        looked_up = 0
+        for item in self.items:
+            if not isinstance(item, Turn) or item.role != "model" or item.run is not None:
+                continue
+            yield [keys.before_call(call.id) for call in item.calls if call.id]
+            text = only_text(item)
+            looked_up += len(text)
+            if text and looked_up <= MOST_LOOKED_UP:
+                yield (keys.answer(text),)
 
     def _turn(self, role: str, parts: list[AnyPart], at: str) -> Turn:
         self._step = None

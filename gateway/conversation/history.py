@@ -14,6 +14,7 @@ from msgspec import Raw, Struct, structs
 from gateway.conversation.notes import Notes
 from gateway.conversation.pairing import Call, Item, Result, Turn, distinct_ids, pair
 from gateway.conversation.parts import AnyPart, Attachment, Media, with_resolution
+from gateway.conversation.replay import NO_SERVER_TOOLS, Replay, ServerTools
 from gateway.conversation.tool_results import json_kind, response_of
 from gateway.conversation.tools import gemini_name
 from gateway.errors import BadRequest
@@ -53,6 +54,8 @@ class HistoryContext(Struct, frozen=True):
     has_calls: bool = True
     """The history has calls or results."""
     has_attachments: bool = True
+    server_tools: ServerTools = NO_SERVER_TOOLS
+    """Which parts that Google's own tools made may be put back."""
 
 
 class History(Struct):
@@ -97,6 +100,10 @@ class _Writer:
         self._resolutions: list[str] = []
         self._looked_up = 0
         self._plain = not context.has_attachments
+        tools = context.server_tools
+        self._replay = (
+            Replay(context.keys, context.stored, tools, notes) if tools != NO_SERVER_TOOLS else None
+        )
 
     def add(self, role: str, parts: list[Part], at: str) -> None:
         """Add a turn, or extend the last one. Text never joins function responses: Gemini refuses the mixture."""
@@ -117,7 +124,14 @@ class _Writer:
         if calls and self._context.capabilities.signatures and not calls[0].thought_signature:
             calls[0] = structs.replace(calls[0], thought_signature=thought_signatures.DUMMY)
             self._notes.add(f"{turn.calls[0].at}.thought_signature")
-        self.add("model", parts + calls, turn.at)
+        if self._replay is not None:
+            last = self._contents[-1] if self._contents else None
+            before = last.parts or () if last is not None and last.role == "model" else ()
+            self.add("model", self._replay.parts(turn, parts, calls, before), turn.at)
+        else:
+            if turn.run:
+                self._notes.add(turn.run_at)
+            self.add("model", parts + calls, turn.at)
         if calls:
             self._results(turn, calls, results)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct, field
 
 from gateway.conversation.parts import AnyPart
+from gateway.gemini.server_runs import Run
 
 Place = tuple[int, int]
 """A call: the position of its turn among the items, and its own among the turn's calls."""
@@ -35,6 +36,9 @@ class Turn(Struct, gc=False):
     parts: list[AnyPart]
     at: str
     calls: list[Call] = field(default_factory=list)
+    run: Run | None = None
+    """Parts that Google's own tools made in this answer, as the client gives them; None where the store may know."""
+    run_at: str = ""
 
 
 class Result(Struct, frozen=True, gc=False):

@@ -16,6 +16,7 @@ from gateway.conversation.notes import Notes
 from gateway.conversation.origins import FieldOrigins
 from gateway.conversation.parts import Media
 from gateway.conversation.reasoning import thinking_config
+from gateway.conversation.replay import NO_SERVER_TOOLS, ServerTools
 from gateway.conversation.tools import NO_TOOLING, Tooling
 from gateway.gemini.call_names import CallRules
 from gateway.gemini.capabilities import Capabilities
@@ -105,6 +106,7 @@ class _Translator:
                 declared.names if declared is not None else {},
                 bool(conversation.calls) or conversation.has_results,
                 bool(conversation.attachments),
+                self._server_tools(tooling) if tooling.built_ins else NO_SERVER_TOOLS,
             ),
             self._notes,
         )
@@ -146,6 +148,13 @@ class _Translator:
         if self._context.search:
             tooling.built_ins["google_search"] = {}
         return tooling
+
+    def _server_tools(self, tooling: Tooling) -> ServerTools:
+        """Return which parts of Google's own tools the history may hold: those of tools that stay declared."""
+        together = self._capabilities.builtins_with_functions
+        if tooling.functions and not together:
+            return NO_SERVER_TOOLS
+        return ServerTools(bool(tooling.functions) and together, "code_execution" in tooling.built_ins)
 
     def _combine(self, tooling: Tooling, config: GenerationConfig, turns: History) -> GenerationConfig:
         """Return the settings after what the model does not take together, or not at all, is left out of `tooling`.

@@ -333,7 +333,10 @@ class Exchange:
                         await reply.write(out)
                     if translator.error is not None:
                         raise translator.error
-            if out := translator.close():
+            out = translator.close()
+            if translator.signed:
+                await self._store_signatures(translator.signed)
+            if out:
                 if not state.has_output:
                     state.begin_output()
                 await reply.write(out)

@@ -98,7 +98,7 @@ class Preparation:
         keys = SignatureKeys(client.scope)
         stored: StoredSignatures = {}
         media: Media = {}
-        if conversation.calls or conversation.attachments:
+        if conversation.calls or conversation.attachments or conversation.has_built_ins:
             unsigned = await offload(options.heavy, conversation.unsigned, keys)
             stored = await self._exchange.stored_signatures(unsigned)
             if addresses := conversation.remote_media():

@@ -9,7 +9,7 @@ from msgspec import Raw, Struct
 
 from gateway.gemini.grounding import Citation
 from gateway.gemini.usage import TokenCounts
-from gateway.gemini.wire import LogprobsResult
+from gateway.gemini.wire import NO_JSON, LogprobsResult
 
 Reason = Literal["stop", "length", "tool_calls", "content_filter"]
 
@@ -118,6 +118,8 @@ class Finished(Struct, frozen=True, gc=False):
     """Gemini's finishMessage of an answer that it could not complete."""
     failure: str | None = None
     """Gemini's finishReason of an answer that it could not complete, such as `NO_IMAGE`."""
+    server_parts: Raw = NO_JSON
+    """JSON list of the parts that Google's own tools made, in Gemini's own form, for surfaces that give them."""
 
 
 class TurnEnded(Struct, frozen=True, gc=False):

@@ -50,6 +50,14 @@ class SignatureKeys:
         """Return the key of a part that one of Google's own tools made: 0 is the call, 1 its first result."""
         return self._digest(b"server", call_id, str(number))
 
+    def before_call(self, call_id: str) -> bytes:
+        """Return the key of the parts that Google's own tools made before a call."""
+        return self._digest(b"before", call_id)
+
+    def answer(self, text: str) -> bytes:
+        """Return the key of the parts that Google's own tools made in an answer without calls, by its whole text."""
+        return self._digest(b"answer", text)
+
     def _digest(self, kind: bytes, *words: str) -> bytes:
         digest = hashlib.blake2b(self._scope, digest_size=16, key=kind)
         for word in words:

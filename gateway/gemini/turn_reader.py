@@ -9,16 +9,19 @@ import re
 from collections.abc import Callable
 
 import msgspec
+from msgspec import Raw
 
 from gateway.errors import UnusableAnswer, UpstreamTruncated
 from gateway.gemini.call_names import NO_CALLS, CallRules
 from gateway.gemini.errors import from_status
 from gateway.gemini.events import (
     Citations,
+    CodePart,
     Event,
     FilePart,
     Finished,
     MediaPart,
+    ServerTool,
     TextDelta,
     ThoughtDelta,
     ToolCall,
@@ -39,6 +42,7 @@ from gateway.gemini.grounding import Offsets, searches
 from gateway.gemini.joined_text import JoinedText
 from gateway.gemini.many_parts import MANY_PARTS, joined
 from gateway.gemini.server_parts import ServerParts, is_server_part
+from gateway.gemini.server_runs import RunKeeping, RunRecorder
 from gateway.gemini.thought_signatures import SignatureKeys, Signed
 from gateway.gemini.usage import NO_USAGE, TokenCounts, is_whole, merge, token_counts
 from gateway.gemini.wire import (
@@ -63,7 +67,7 @@ MOST_CANDIDATES = 8
 class _CandidateState:
     """Parts of one candidate that its last events need."""
 
-    __slots__ = ("blocked", "call_ids", "citations", "finish", "grounding", "has_content", "message", "server",
+    __slots__ = ("blocked", "call_ids", "citations", "finish", "grounding", "has_content", "message", "runs", "server",
                  "signature", "text", "url_context")  # fmt: skip
 
     def __init__(self) -> None:
@@ -81,6 +85,7 @@ class _CandidateState:
         self.citations: list[CitationMetadata] = []
         self.url_context = NO_JSON
         self.server: ServerParts | None = None
+        self.runs: RunRecorder | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -110,6 +115,8 @@ class TurnReader:
         self._most = most
         self.unknown_reason = ""
         """A finish reason that this version does not know, which is `stop` for the client."""
+        self.runs: RunKeeping = "none"
+        """Runs of server parts that are kept, for clients that send calls and texts back without them."""
         self.failure = ""
         """A finish reason for which the answer is not complete, or not all that was asked."""
         self.citations_left_out = 0
@@ -286,13 +293,31 @@ class TurnReader:
             return self._media(index, part.inline_data, part, state)
         if is_server_part(part):
             state.has_content = state.has_content or part.executable_code is not None
-            if state.server is None:
-                state.server = ServerParts(index, self._new_id, self._keyring, self.signed)
-            return state.server.read(part, len(state.text))
+            return self._server_part(index, part, state)
         if part.file_data is not None:
             state.has_content = True
             return FilePart(index, part.file_data.file_uri, part.file_data.mime_type)
         return None
+
+    def _server_part(self, index: int, part: Part, state: _CandidateState) -> CodePart | ServerTool:
+        if state.server is None:
+            keyring = (
+                self._keyring if self.runs != "texts" else None
+            )  # there is no id under which it comes back
+            state.server = ServerParts(index, self._new_id, keyring, self.signed)
+        at = len(state.text)
+        if self.runs != "none":
+            state.runs = state.runs or RunRecorder()
+            state.runs.add(part, at)
+        return state.server.read(part, at)
+
+    def _keep_run(self, state: _CandidateState) -> Raw:
+        """Store the parts of an answer without calls under its text; return them as the client is given them."""
+        if state.runs is None or self.runs != "texts":
+            return NO_JSON
+        if self._keyring is not None and not state.call_ids and (text := state.runs.shown(str(state.text))):
+            self.signed.append(Signed((self._keyring.answer(text),), state.runs.whole()))
+        return state.runs.given() or NO_JSON
 
     def _call(
         self, index: int, call: FunctionCall, signature: str | None, state: _CandidateState
@@ -306,6 +331,8 @@ class TurnReader:
         name, arguments = self._rules.own_name(call.name), _compact(call.args)
         if signature and self._keyring is not None:
             self.signed.append(Signed(self._keyring.call(call_id, name, arguments), signature))
+        if state.runs is not None and self._keyring is not None and (run := state.runs.take()) is not None:
+            self.signed.append(Signed((self._keyring.before_call(call_id),), run))
         return ToolCall(index, call_id, name, arguments, signature)
 
     def _media(self, index: int, blob: Blob, part: Part, state: _CandidateState) -> MediaPart | None:
@@ -333,7 +360,9 @@ class TurnReader:
             return Finished(index, reason, refusal, state.signature, message, failure)
         if state.call_ids and reason == "stop":
             reason = "tool_calls"
-        return Finished(index, reason, None, state.signature, message, failure)
+        return Finished(
+            index, reason, None, state.signature, message, failure, server_parts=self._keep_run(state)
+        )
 
 
 def _attach(candidate: Candidate, index: int, events: list[Event]) -> None:

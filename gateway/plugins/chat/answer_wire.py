@@ -60,6 +60,8 @@ class Google(Struct, gc=False):
     """Gemini's reason of an answer that it could not complete."""
     finish_message: str | UnsetType = UNSET
     files: list[FileOut] | UnsetType = UNSET
+    server_parts: Raw | UnsetType = UNSET
+    """Parts that Google's own tools made, with their thought signatures, to be sent back."""
 
 
 class ExtraContent(Struct, gc=False):

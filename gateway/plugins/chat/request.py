@@ -17,6 +17,7 @@ from gateway.conversation.invalid import UnknownShape, mismatch, missing, unsupp
 from gateway.conversation.modalities import ModalityRequest
 from gateway.conversation.parts import AnyPart
 from gateway.errors import BadRequest
+from gateway.gemini.server_runs import given_run
 from gateway.gemini.wire import Part
 from gateway.gemini.wire import SafetySetting as GeminiSafetySetting
 from gateway.plugins.chat.signatures import CallSignatures, of_text
@@ -256,7 +257,19 @@ def _assistant(builder: ConversationBuilder, message: Message, at: str) -> None:
             part = parts.earlier_image(image.image_url.url, f"{at}.images[{i}].image_url.url")
             said += [part] if part is not None else []
     builder.turn("model", said, at)
+    extra = message.extra_content
+    if extra is not None and extra.google is not None and extra.google.server_parts:
+        _server_parts(builder, extra.google.server_parts, f"{at}.extra_content.google.server_parts")
     _calls(builder, message, at)
+
+
+def _server_parts(builder: ConversationBuilder, given: Raw, at: str) -> None:
+    """Tell the parts that Google's own tools made in an earlier answer."""
+    run = given_run(given)
+    if run is None:
+        builder.notes.add(at)
+    else:
+        builder.server_run(run, at)
 
 
 def _calls(builder: ConversationBuilder, message: Message, at: str) -> None:

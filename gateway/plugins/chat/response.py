@@ -348,13 +348,14 @@ def _google(
 ) -> openai.Google | None:
     """Return the content of `extra_content.google`, or None."""
     failed = end.failure is not None and (end.reason != "content_filter" or end.message is not None)
-    if not (end.signature or failed or files or cited):
+    if not (end.signature or failed or files or cited or end.server_parts):
         return None
     google = openai.Google(
         end.signature or UNSET,
         finish_reason=end.failure or UNSET if failed else UNSET,
         finish_message=end.message or UNSET,
         files=list(files) or UNSET,
+        server_parts=end.server_parts or UNSET,
     )
     if cited is not None and style.grounding and cited.metadata:
         google.grounding_metadata = cited.metadata

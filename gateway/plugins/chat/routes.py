@@ -109,7 +109,9 @@ class ChatAnswer:
 
     def reader(self, choice: int) -> TurnReader:
         most = 1 if len(self.choices) > 1 else MOST_CANDIDATES  # `google.generation_config.candidate_count`
-        return TurnReader(_call_id, self.prepared.rules, self.prepared.keys, choice, most)
+        reader = TurnReader(_call_id, self.prepared.rules, self.prepared.keys, choice, most)
+        reader.runs = "texts"
+        return reader
 
     def encoder(self) -> ChatStream:
         return ChatStream(self._envelope, include_usage=self._include_usage, style=self._style)

@@ -8,7 +8,7 @@ declared where those vendors put them.
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct
 
 from gateway.conversation.foreign.originals import Placeholders, placeholder
 
@@ -52,6 +52,8 @@ class ContentPart(Struct, gc=False):
 
 class GoogleExtra(Struct, gc=False):
     thought_signature: str | None = None
+    server_parts: Raw = msgspec.field(default_factory=Raw)
+    """Parts that Google's own tools made, as the answer gave them."""
 
 
 class ExtraIn(Struct, gc=False):

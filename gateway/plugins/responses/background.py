@@ -88,7 +88,9 @@ class ResponseRun:
 
     def reader(self, choice: int) -> TurnReader:
         request = self._prepared.request
-        return TurnReader(_call_id, request.rules, request.keys, choice)
+        reader = TurnReader(_call_id, request.rules, request.keys, choice)
+        reader.runs = "calls"
+        return reader
 
     def encoder(self) -> ResponseStream:
         return self._encoder
