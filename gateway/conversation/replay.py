@@ -51,7 +51,7 @@ class Replay(Struct, frozen=True):
         parts: list[Part] = []
         for i, (call, part) in enumerate(zip(turn.calls, calls, strict=True)):
             stored = self.stored.get(self.keys.before_call(call.id)) if call.id else None
-            run = self._admitted(stored_run(stored), known) if stored is not None else ()
+            run = self._admitted(stored_run(stored) if stored is not None else (), known)
             parts += (
                 _placed(said, run) if not i else [placed.part for placed in run if not markdown(placed.part)]
             )
