@@ -55,7 +55,7 @@ class HistoryContext(Struct, frozen=True):
     """The history has calls or results."""
     has_attachments: bool = True
     server_tools: ServerTools = NO_SERVER_TOOLS
-    """Which parts that Google's own tools made may be put back."""
+    """The kinds of parts of Google's own tools that are put back."""
 
 
 class History(Struct):
