@@ -263,9 +263,9 @@ def _assistant(builder: ConversationBuilder, message: Message, at: str) -> None:
     _calls(builder, message, at)
 
 
-def _server_parts(builder: ConversationBuilder, given: Raw, at: str) -> None:
+def _server_parts(builder: ConversationBuilder, value: Raw, at: str) -> None:
     """Tell the parts that Google's own tools made in an earlier answer."""
-    run = given_run(given)
+    run = given_run(value)
     if run is None:
         builder.notes.add(at)
     else:
