@@ -25,7 +25,6 @@ KNOWN_CALLS = {
 }
 """Types of calls of the tools that OpenAI's models know, and the type of each tool."""
 KNOWN_OUTPUTS = {f"{call}_output": tool for call, tool in KNOWN_CALLS.items() if tool != "tool_search"}
-_LOCAL_SHELL = ("working_directory", "timeout_ms", "env", "user")
 
 
 class CallItem(Struct, frozen=True):
@@ -148,11 +147,13 @@ def _local_shell(event: ToolCall) -> CallItem:
         "type": "exec",
         "command": ["bash", "-lc", command] if isinstance(command, str) else _texts(command),
         "env": {name: arguments_text(value) for name, value in env.items()},
-        "timeout_ms": _integer(fields.get("timeout_ms")),
     }
-    for name in ("user", "working_directory"):
-        text = fields.get(name)
-        action[name] = text if isinstance(text, str) else None
+    timeout = _integer(fields.get("timeout_ms"))
+    if timeout is not None:  # the AI SDK takes no null here
+        action["timeout_ms"] = timeout
+    action |= {
+        name: fields[name] for name in ("user", "working_directory") if isinstance(fields.get(name), str)
+    }
     return CallItem("lsh_", {"type": "local_shell_call", "call_id": event.id, "action": action}, {})
 
 

@@ -216,8 +216,13 @@ class ClientTools:
 
 
 def is_hosted_search(tool: ResponseTool) -> bool:
-    """Return whether a `tool_search` is OpenAI's own, over tools that the request declares."""
-    return tool.execution != "client" and (tool.execution is not None or tool.parameters is None)
+    """Return whether a `tool_search` is OpenAI's own, over tools that the request declares.
+
+    Only one that the client runs has a description and parameters (openai-python's `ToolSearchTool`).
+    """
+    if tool.execution is None:
+        return tool.parameters is None and tool.description is None
+    return tool.execution != "client"
 
 
 def _joined(namespace: str, name: str) -> str:

@@ -1,6 +1,7 @@
 """Responses, the request: walk OpenAI's items and tell the conversation builder what they say."""
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from gateway.conversation.foreign.originals import NO_FIELDS, Originals, convert
 from gateway.conversation.foreign.tools import read_choice, read_tool
 from gateway.conversation.generation import OutputFormat, Sampling
 from gateway.conversation.google_options import google_options
-from gateway.conversation.invalid import UnknownShape, missing, unsupported_value
+from gateway.conversation.invalid import UnknownShape, mismatch, missing, unsupported_value
 from gateway.conversation.tools import Choice
 from gateway.errors import UnsupportedParameter
 from gateway.gemini.thought_signatures import split_id
@@ -83,7 +84,6 @@ def conversation(
     """Return what a request says; `history` are the items of the response before it, as they are stored.
 
     `fields` are the body's, for what has another dialect's shape.
-
     `referenced` has the items that the request refers to, by id. Without it ItemsReferenced is raised if there are
     any. Raises BadRequest with the path of what cannot be understood.
     """
@@ -249,11 +249,26 @@ class _ItemReader:
         names: list[str] = []
         for i, value in enumerate(tools if isinstance(tools, list) else ()):
             inside = below(at, f"[{i}]")
+            before = len(self._builder.tools.functions)
             try:
                 names += _tool(self._builder, self._tools, msgspec.convert(value, ResponseTool), inside)
-            except (msgspec.ValidationError, UnknownShape):
-                self._builder.notes.drop(inside, "Expected a tool, as in 'tools'.")
+            except msgspec.ValidationError as error:
+                self._declare_foreign(value, inside, mismatch(error, inside))
+            except UnknownShape as error:
+                self._declare_foreign(value, inside, error)
+            else:
+                continue
+            functions = self._builder.tools.functions
+            added = [*islice(reversed(functions.values()), len(functions) - before)]
+            names += [tool.sent for tool in reversed(added)]
         return names
+
+    def _declare_foreign(self, value: object, at: str, error: UnknownShape) -> None:
+        """Declare a tool of another dialect. What is no tool is noted, or refused in strict mode."""
+        try:
+            read_tool(self._builder, value, at, foreign.bracketed, error)
+        except UnknownShape:
+            self._builder.notes.drop(at, "Expected a tool, as in 'tools'.")
 
     def _image(self, item: Item, at: str) -> None:
         """Say an image of an earlier answer, if the client kept its bytes."""

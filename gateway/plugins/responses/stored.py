@@ -29,6 +29,8 @@ STALE = 4 * HEARTBEAT
 """Seconds without a heartbeat after which the process that makes a response is taken for dead."""
 _LARGE = 64 * 1024
 """Characters of an output item from which on its entry is its response's id: images are not stored twice."""
+_MOST_IDS = 10_000
+"""Input items of one response, the last ones, that are found by the client's id."""
 _COPIES = 8
 """Responses of so many times the size of the items may be read to find these: each holds its input twice."""
 _INPUT_ID = re.compile(r"item_([0-9a-f]{24})_[0-9a-f]{1,6}")
@@ -146,7 +148,7 @@ def input_items(
             items.append(referenced[item["id"]] if _refers(item) and item["id"] in referenced else item)
         else:
             items.append({**item, "id": f"item_{name.removeprefix('resp_')}_{i:x}"})
-    return items, ids
+    return items, ids[-_MOST_IDS:]
 
 
 def new_name() -> str:

@@ -82,8 +82,7 @@ def test_g20_a_local_shell_call_and_its_output_by_either_id() -> None:
 
     assert item == {
         "id": item["id"], "type": "local_shell_call", "call_id": item["call_id"], "status": "completed",
-        "action": {"type": "exec", "command": ["bash", "-lc", "ls"], "env": {"A": "1"}, "timeout_ms": None,
-                   "user": None, "working_directory": "/w"},
+        "action": {"type": "exec", "command": ["bash", "-lc", "ls"], "env": {"A": "1"}, "working_directory": "/w"},
     }  # fmt: skip
     for field, value in (("call_id", item["call_id"]), ("id", item["call_id"]), ("id", item["id"])):
         result = {"type": "local_shell_call_output", field: value, "output": '{"output":"a","metadata":{}}'}
@@ -146,8 +145,7 @@ def test_g20_a_deletion_has_no_diff() -> None:
          {"commands": ["ls"], "timeout_ms": None, "max_output_length": None}),
         (SHELL, {"commands": [1, True], "timeout_ms": True}, "action",
          {"commands": ["1", "true"], "timeout_ms": None, "max_output_length": None}),
-        (LOCAL, {"command": "ls | wc"}, "action", {"type": "exec", "command": ["bash", "-lc", "ls | wc"], "env": {},
-                                                  "timeout_ms": None, "user": None, "working_directory": None}),
+        (LOCAL, {"command": "ls | wc"}, "action", {"type": "exec", "command": ["bash", "-lc", "ls | wc"], "env": {}}),
         (PATCH, {"path": "a"}, "operation", {"type": "update_file", "path": "a", "diff": ""}),
         (PATCH, {"type": "move", "path": 5, "diff": None}, "operation",
          {"type": "update_file", "path": "5", "diff": ""}),

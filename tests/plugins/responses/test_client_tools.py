@@ -214,6 +214,22 @@ def test_g02_stored_tools_are_declared_again_and_a_mistake_is_noted_by_its_place
     names = [f.name for tool in result.request.tools or () for f in tool.function_declarations or ()]
     assert names == ["mcp__tracker__lookup_ticket", "mcp__tracker__exec", "f"]
     assert result.notes == ["input[1].tools[0]"]
+    foreign = [
+        {"type": "function", "function": {"name": "chat", "parameters": SCHEMA}},
+        {"name": "anthropic", "input_schema": SCHEMA},
+        {"functionDeclarations": [{"name": "google", "parameters": SCHEMA}]},
+    ]
+    items[1:] = [
+        {"type": "tool_search_call", "call_id": "c", "arguments": {}},
+        {"type": "tool_search_output", "call_id": "c", "tools": foreign},
+    ]
+    result = translation({"input": items})
+    names = [f.name for tool in result.request.tools or () for f in tool.function_declarations or ()]
+    assert names == ["chat", "anthropic", "google"]
+    response = (result.request.contents[2].parts or [])[0].function_response
+    assert response is not None
+    assert msgspec.json.encode(response.response) == b'{"tools":["chat","anthropic","google"]}'
+    items[1:] = [{"type": "additional_tools", "tools": [5, function("f"), {}]}]
     with pytest.raises(UnsupportedParameter) as refused:
         translation({"input": items}, strict=True)
     assert refused.value.param == "input[1].tools[0]"
@@ -263,6 +279,25 @@ def test_g03_the_tools_of_a_search_are_declared_from_then_on(execution: str | No
         "tools": ["lookup_ticket", "crm__find"]
     }
     assert Calls(request, call("crm__find")).items[0]["namespace"] == "crm"
+
+
+@pytest.mark.row("G3")
+def test_g03_the_tools_of_a_search_are_declared_without_the_search() -> None:
+    items = [
+        {"role": "user", "content": "q"},
+        {"type": "tool_search_call", "call_id": "c", "execution": "client", "arguments": {"query": "x"}},
+        {
+            "type": "tool_search_output",
+            "call_id": "c",
+            "execution": "client",
+            "tools": [function("lookup_ticket")],
+        },
+        {"role": "user", "content": "go"},
+    ]
+    request = {"model": "gemini-2.5-flash", "store": False, "input": items}
+
+    assert declared(request) == ["lookup_ticket"]
+    assert translation(request).notes == []
 
 
 @pytest.mark.row("G3")
