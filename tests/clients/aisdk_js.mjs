@@ -90,6 +90,48 @@ function suite(connect, badKeyStatus = 401) {
   return { chat, stream, tools, stream_tools: streamTools, structured, image, badkey };
 }
 
+// The default provider names what was stored by its id: each later turn refers to the items of all earlier ones.
+async function turns() {
+  const model = createOpenAI({ baseURL: BASE_URL, apiKey: API_KEY })(MODEL);
+  const tools = {
+    get_weather: ai.tool({ description: "Weather", inputSchema: z.object({ city: z.string() }), execute: async () => TOOL_RESULT }),
+  };
+  const messages = [];
+  let calls = 0;
+  for (let turn = 0; turn < 5; turn++) {
+    messages.push({ role: "user", content: TOOL_PROMPT });
+    const options = { model, messages, tools, stopWhen, maxRetries };
+    const answer = turn % 2 ? ai.streamText(options) : await ai.generateText(options);
+    need(await answer.text, `no text in turn ${turn}`);
+    calls += (await answer.steps).flatMap((step) => step.toolCalls).length;
+    messages.push(...(await answer.response).messages);
+  }
+  return `${messages.length} messages, ${calls} calls`;
+}
+
+// Tools that OpenAI's models know and the client runs.
+async function clientRun() {
+  const openai = createOpenAI({ baseURL: BASE_URL, apiKey: API_KEY });
+  const run = [];
+  const keep = (name, result) => async (call) => {
+    run.push([name, call]);
+    return result;
+  };
+  const exit = { stdout: "hi", stderr: "", outcome: { type: "exit", exitCode: 0 } };
+  const tools = {
+    shell: openai.tools.shell({ execute: keep("shell", { output: [exit] }) }),
+    local_shell: openai.tools.localShell({ execute: keep("local_shell", { output: "hi" }) }),
+    apply_patch: openai.tools.applyPatch({ execute: keep("apply_patch", { status: "completed", output: "done" }) }),
+  };
+  for (const name of Object.keys(tools)) {
+    const options = { model: openai(MODEL), prompt: `Use the tool ${name}.`, tools: { [name]: tools[name] }, stopWhen, maxRetries };
+    need((await ai.generateText(options)).text, `no text after ${name}`);
+    need(await ai.streamText(options).text, `no text after a streamed ${name}`);
+  }
+  need(run.length >= 6, { run });
+  return run.map(([name]) => name).join(" ");
+}
+
 async function embeddings() {
   const model = compatible(API_KEY).textEmbeddingModel(EMBED_MODEL);
   const answer = await ai.embedMany({ model, values: ["a", "b"] });
@@ -105,5 +147,7 @@ await run("ai-sdk", {
   ...prefixed("anthropic", suite((apiKey) => createAnthropic({ baseURL: BASE_URL, apiKey })(MODEL))),
   // Google's own answer to a key that does not exist is a 400, and this surface answers as Google does.
   ...prefixed("google", suite(google, 400)),
+  responses_turns: turns,
+  responses_client_run: clientRun,
   embeddings,
 });

@@ -1,6 +1,8 @@
 """Codex CLI in its exec mode: the Responses API, streamed, with its own tools and `store: false`."""
 
 import json
+import sys
+from pathlib import Path
 from typing import Any
 
 from tests.clients import cli, common
@@ -55,6 +57,25 @@ def tools() -> str:
     return f"ran {commands[0]['command'][-40:]}"
 
 
+def mcp() -> str:
+    """Call a tool of an MCP server, which Codex declares in a namespace."""
+    server = Path(__file__).with_name("mcp_server.py")
+    command = (f"mcp_servers.tracker.command={json.dumps(sys.executable)}",
+               f"mcp_servers.tracker.args=[{json.dumps(str(server))}]")  # fmt: skip
+    options = [word for option in command for word in ("-c", option)]
+    bypass = "--dangerously-bypass-approvals-and-sandbox"  # nobody is there to approve the call
+    result = ask("Use the tool mcp__tracker__lookup_ticket for ticket 7.", bypass, *options)
+    calls = items(result, "mcp_tool_call")
+    assert calls, f"no call: {cli.output_end(result)}"
+    assert (calls[0]["server"], calls[0]["tool"], calls[0]["status"]) == (
+        "tracker",
+        "lookup_ticket",
+        "completed",
+    )
+    assert "unsupported call" not in result.stdout
+    return common.excerpt(answer(result))
+
+
 def structured() -> str:
     schema = cli.FOLDER / "schema.json"
     schema.write_text(json.dumps(common.PERSON_SCHEMA))
@@ -75,6 +96,7 @@ if __name__ == "__main__":
         {
             "chat_stream": chat_stream,
             "tools": tools,
+            "mcp": mcp,
             "structured": structured,
             "image": image,
             "badkey": badkey,
