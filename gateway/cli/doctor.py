@@ -8,12 +8,14 @@ import site
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from time import time
 
 import msgspec
 
 from gateway.cli.arguments import add_config, base_url
 from gateway.cli.doctor_network import Finding, failed, network_checks, passed, skipped
 from gateway.config.load import load
+from gateway.config.model_table import OLD_DAYS, age, model_table
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.errors import ConfigError
@@ -76,6 +78,7 @@ def examine(options: argparse.Namespace) -> Iterator[Finding]:
             )
         return
     yield passed("config", f"{options.config} is valid")
+    yield models(time())
     for check in (descriptors, keys, disk, ledger):
         yield from _guarded(check, config, source)
     yield from network_checks(config, options)
@@ -135,6 +138,18 @@ def _runs_code(path: Path) -> bool:
     except OSError:
         return True
     return any(line.startswith(("import ", "import\t")) for line in lines)
+
+
+def models(at: float) -> Finding:
+    """Check the age of the table of models at a time in Unix seconds."""
+    day, days = model_table().date, age(at)
+    if days > OLD_DAYS:
+        return failed(
+            "models",
+            f"the table of models and prices is of {day}, {days} days old: budgets may count wrong prices.",
+            "Update the gateway, or compare the table: gateway models --compare, gateway prices --compare FILE.",
+        )
+    return passed("models", f"the table of models and prices is of {day}, {days} days old")
 
 
 def descriptors(config: GatewayConfig, _: Source) -> Iterator[Finding]:

@@ -23,6 +23,8 @@ COMMANDS = {
     " without any call",
     "keys": "issue API keys to clients, list, change and revoke them",
     "connect": "print what a program needs to use the gateway, or write it into its files",
+    "prices": "print the prices of models by day, or what differs from another list",
+    "models": "print which model answers for a name and what it can do, or what differs from Google's own list",
     "usage": "print calls, tokens and cost from the ledger",
     "fake": "serve the emulator, which answers as Gemini does",
     "demo": "serve on the emulator and show one complete and one streamed answer",

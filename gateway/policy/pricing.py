@@ -5,7 +5,7 @@ a time, which is given in Unix seconds.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from fnmatch import fnmatchcase
 from itertools import pairwise
@@ -155,6 +155,25 @@ class Prices:
         """
         models = {model} if self._is_own(model) else self.successors.candidates(model, at)
         return max(_ceiling(self._row(name, at), most) for name in models)
+
+    def is_known(self, model: str) -> bool:
+        """Return whether a row is meant for a model."""
+        return any(fnmatchcase(model, pattern) for pattern, _, _ in self._rows)
+
+    def rows_from(self, at: float) -> Iterator[tuple[str, list[Price]]]:
+        """Yield each pattern with its price at a time and the later ones, in the order in which they apply."""
+        for pattern in dict.fromkeys(name for name, _, _ in self._rows):
+            dated = [(start, price) for name, start, price in self._rows if name == pattern]
+            current = max((i for i, (start, _) in enumerate(dated) if start <= at), default=0)
+            yield (
+                pattern,
+                [price for start, price in dated[current:] if start > at or price is dated[current][1]],
+            )
+
+    def of_pattern(self, pattern: str, at: float) -> Price | None:
+        """Return the price of a row by its pattern; None without such a row at that time."""
+        rows = [price for name, start, price in self._rows if name == pattern and start <= at]
+        return rows[-1] if rows else None
 
     def _billed(self, model: str, at: float, answered: str) -> str:
         """Return the name whose price applies to a call."""

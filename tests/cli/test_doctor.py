@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.doctor import _runs_code, descriptors, disk, keys, ledger
+from gateway.cli.doctor import _runs_code, descriptors, disk, keys, ledger, models
 from gateway.cli.main import main
+from gateway.config.model_table import model_table
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
+from gateway.policy.successors import timestamp
 from gateway.store.ledger.tables import open_engine
 
 OFFLINE = "upstream: {base_url: 'http://127.0.0.1:9'}\n"
@@ -129,3 +131,11 @@ def test_unknown_code_at_the_start_is_found(
     assert f"FAIL startup: {tmp_path}/stealer.pth has code" in lines
     assert "FAIL python: AIOHTTP_NO_EXTENSIONS is set" in lines
     assert os.environ["AIOHTTP_NO_EXTENSIONS"] == "1"
+
+
+@pytest.mark.row("M1")
+@pytest.mark.parametrize(("days", "result"), [(0, "passed"), (60, "passed"), (61, "failed")])
+def test_m01_an_old_table_of_models_is_a_finding(days: int, result: str) -> None:
+    finding = models(timestamp(model_table().date) + 86_400 * days)
+
+    assert (finding.check, finding.result, f"{days} days old" in finding.message) == ("models", result, True)
