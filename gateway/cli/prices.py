@@ -40,8 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--compare",
         type=Path,
         metavar="FILE",
-        help="print what differs from a list of prices, with the exit code 1 if something does: the output of --json, YAML "
-        "or JSON of `model: {input: 1, output: 4}` in dollars for a million tokens, or LiteLLM's "
+        help="print what differs from a list of prices, with the exit code 1 if something does: the output of "
+        "--json, YAML or JSON of `model: {input: 1, output: 4}` in dollars for a million tokens, or LiteLLM's "
         "model_prices_and_context_window.json",
     )
 
@@ -71,16 +71,16 @@ def _compare(file: Path, table: Prices, at: float, *, as_json: bool) -> int:
     except ValueError as error:
         print(f"gateway prices: {file}: {error}", file=sys.stderr)
         return 2
-    found = list(differences(table, others, at))
+    results = list(differences(table, others, at))
     if as_json:
-        print(msgspec.json.encode([difference._asdict() for difference in found]).decode())
+        print(msgspec.json.encode([difference._asdict() for difference in results]).decode())
     else:
         print(
-            "\n".join(map(str, found))
-            if found
+            "\n".join(map(str, results))
+            if results
             else f"All {len(others)} models of {file} have the same prices here."
         )
-    return 1 if found else 0
+    return 1 if results else 0
 
 
 def _of(models: list[str], table: Prices, at: float) -> Iterator[tuple[str, Any]]:
