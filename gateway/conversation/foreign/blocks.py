@@ -78,13 +78,20 @@ class BlockReader:
     """Reads blocks of any dialect. Each that is not the surface's own is noted."""
 
     def __init__(
-        self, notes: Notes, step: Step, native: NativePart | None = None, known: Sequence[str] = ()
+        self,
+        notes: Notes,
+        step: Step,
+        native: NativePart | None = None,
+        known: Sequence[str] = (),
+        own: Sequence[str] = (),
     ) -> None:
         self._notes = notes
         self._step = step
         self._native = native
         self._known = known
         """Types of the surface's own parts: one that cannot be read is the client's mistake."""
+        self._own = own
+        """Types of the surface's other blocks, which are no news."""
 
     def content(self, value: object, at: str) -> list[Block]:
         """Return the blocks of a message's content. Raises UnknownShape for another kind of value."""
@@ -118,7 +125,8 @@ class BlockReader:
             if error is not None:
                 raise error
             blocks = [tell(value, kind)]
-        self._notes.add_type(at, kind)
+        if kind not in self._own:
+            self._notes.add_type(at, kind)
         return blocks
 
     def _foreign(self, value: Json, kind: str, at: str) -> list[Block] | None:

@@ -18,15 +18,19 @@ class Originals:
     def __init__(self, elements: Raw | Sequence[Any] | None) -> None:
         self._source = elements
         self._elements: Sequence[Any] | None = None
+        self._last: tuple[int, Any] = (-1, None)
+        """The element that was decoded last: blocks of one message are asked for one after another."""
 
     def __len__(self) -> int:
         return len(self._all())
 
     def __getitem__(self, i: int) -> Any:
         """Return an element, or None beyond the end."""
-        elements = self._all()
-        element = elements[i] if i < len(elements) else None
-        return value_of(element) if isinstance(element, Raw) else element
+        if self._last[0] != i:
+            elements = self._all()
+            element = elements[i] if i < len(elements) else None
+            self._last = i, value_of(element) if isinstance(element, Raw) else element
+        return self._last[1]
 
     def _all(self) -> Sequence[Any]:
         if self._elements is None:

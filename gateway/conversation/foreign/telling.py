@@ -15,8 +15,8 @@ MOST_TOLD = 16_000
 _MOST_VALUES = 400
 """Values of a block that are told."""
 _HIDDEN = frozenset(
-    ("id", "cache_control", "prompt_cache_breakpoint", "signature", "fingerprint", "encrypted_content",
-     "encrypted_index", "encrypted_stdout", "thought_signature", "status")
+    ("id", "tool_use_id", "call_id", "cache_control", "prompt_cache_breakpoint", "signature", "fingerprint",
+     "encrypted_content",     "encrypted_index", "encrypted_stdout", "thought_signature", "status")
 )  # fmt: skip
 """Fields without a meaning for another model."""
 

@@ -30,6 +30,8 @@ from gateway.gemini.wire import Part
 NativeCalls = Callable[[ConversationBuilder, Json, str], bool]
 """Records the calls of an answer in the surface's own shape. Returns False for other shapes, recording nothing."""
 
+UnknownBlock = Callable[[int, str, UnknownShape], Sequence[AnyPart]]
+
 _ROLES = {
     "user": "user", "human": "user", "assistant": "model", "model": "model", "ai": "model",
     "system": "system", "developer": "system", "tool": "tool", "function": "tool",
@@ -60,6 +62,8 @@ class Dialect(Struct, frozen=True):
     """The types of its parts."""
     calls: NativeCalls | None = None
     step: Step = bracketed
+    own: Sequence[str] = ()
+    """The types of its other blocks."""
 
 
 class ForeignTurns:
@@ -72,7 +76,7 @@ class ForeignTurns:
         self._originals = Originals(elements)
         self._dialect = dialect
         self._step = dialect.step
-        self._blocks = BlockReader(builder.notes, dialect.step, dialect.part, dialect.parts)
+        self._blocks = BlockReader(builder.notes, dialect.step, dialect.part, dialect.parts, dialect.own)
 
     def instead(self, i: int, at: str, error: UnknownShape) -> None:
         """Record the turn at a position in place of what the surface has recorded of it.
@@ -91,12 +95,28 @@ class ForeignTurns:
         except UnknownShape:
             raise self._mistake(value, at) or error from None
 
-    def instruction(self, i: int, at: str, error: UnknownShape) -> None:
-        """Record a block of an instruction. Raises `error` as `instead` does."""
+    def reader_of(self, i: int) -> UnknownBlock:
+        """Return the reader of single blocks of a turn, for a surface that reads the others itself.
+
+        It takes the block's position, its path and the surface's error, and raises that as `instead` does.
+        """
+        return lambda j, at, error: self._block(i, j, at, error)
+
+    def _block(self, i: int, j: int, at: str, error: UnknownShape) -> list[AnyPart]:
         if self._builder.notes.strict:
             raise error
         try:
-            self._system(self._blocks.read(self._originals[i], at), at)
+            return self._blocks.parts(self._originals[i]["content"][j], at)
+        except UnknownShape:
+            raise error from None
+
+    def instruction(self, value: object, at: str, error: UnknownShape) -> None:
+        """Record an instruction of any shape. Raises `error` as `instead` does."""
+        if self._builder.notes.strict:
+            raise error
+        self._builder.forget(at)
+        try:
+            self.system(value, at)
         except UnknownShape:
             raise error from None
 

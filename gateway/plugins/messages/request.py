@@ -4,15 +4,20 @@ Every path is in Anthropic's spelling: `messages.0.content.1.source.data`.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
-from msgspec import structs
+from msgspec import Raw, structs
 
 from gateway.conversation import parts
 from gateway.conversation.builder import ConversationBuilder
+from gateway.conversation.foreign import turns as foreign
+from gateway.conversation.foreign.originals import NO_FIELDS, Originals, value_of
+from gateway.conversation.foreign.tools import read_choice, read_tool
+from gateway.conversation.foreign.turns import ForeignTurns, UnknownBlock
 from gateway.conversation.generation import OutputFormat, Sampling
 from gateway.conversation.google_options import google_options
-from gateway.conversation.invalid import missing, unsupported_value
+from gateway.conversation.invalid import UnknownShape, mismatch, missing, unsupported_value
 from gateway.conversation.parts import AnyPart
 from gateway.conversation.tools import Choice, ChoiceMode
 from gateway.gemini.thought_signatures import split_id
@@ -32,6 +37,8 @@ from gateway.plugins.messages.wire import (
 
 _ROLES = ("user", "assistant")
 _BLOCK_TYPES = ("text", "image", "document", "tool_result")
+_ANSWER_TYPES = ("text", "tool_use", "thinking", "redacted_thinking", "server_tool_use")
+_OWN = ("tool_use", "tool_result", "thinking", "redacted_thinking")
 _RESULT_BLOCK_TYPES = ("text", "image", "document")
 _SOURCE_TYPES = ("base64", "url", "file", "text", "content")
 _THOUGHTS = ("thinking", "redacted_thinking")
@@ -54,28 +61,37 @@ _CLIENT_SIDE: Mapping[str, Json] = {
 }  # fmt: skip
 """Tools that the client runs and Anthropic's API gets without a schema: it is part of their models
 (https://docs.anthropic.com/en/docs/agents-and-tools/tool-use/text-editor-tool)."""
+_ANTHROPICS = ("computer", "memory", "browser", "tool_search", "mcp_toolset", "advisor")
+"""Beginnings of the types of Anthropic's own tools that Gemini does not have."""
 _CHOICES: Mapping[str, ChoiceMode] = {
     "auto": "auto", "any": "required", "none": "none", "validated": "validated",
 }  # fmt: skip
 _NAMES: Mapping[str, str] = {"max_output_tokens": "max_tokens", "stop_sequences": "stop_sequences"}
 
 
-def conversation(body: MessagesRequest, *, strict: bool, counting: bool = False) -> ConversationBuilder:
+def conversation(
+    body: MessagesRequest, fields: Mapping[str, Raw] = NO_FIELDS, *, strict: bool, counting: bool = False
+) -> ConversationBuilder:
     """Return what a Messages request says. Raises BadRequest with Anthropic's path of what cannot be understood.
 
-    `max_tokens` is required, except for `counting` tokens.
+    `fields` are the body's, for what has another dialect's shape. `max_tokens` is required, except for `counting`
+    tokens.
     """
     if body.max_tokens is None and not counting:
         raise missing("max_tokens")
     builder = ConversationBuilder("messages", strict=strict)
-    if body.system:
-        builder.system(_instruction(body.system, "system"), "system")
-    for i, message in enumerate(body.messages):
-        _message(builder, message, f"messages.{i}")
+    _say(builder, body, fields)
+    originals = Originals(fields.get("tools"))
     for i, tool in enumerate(body.tools or ()):
-        _tool(builder, tool, f"tools.{i}")
+        try:
+            _tool(builder, tool, f"tools.{i}")
+        except UnknownShape as error:
+            read_tool(builder, originals[i], f"tools.{i}", foreign.dotted, error)
     if body.tool_choice is not None:
-        _choose(builder, body.tool_choice, body.tools or ())
+        try:
+            _choose(builder, body.tool_choice, body.tools or ())
+        except UnknownShape as error:
+            read_choice(builder, value_of(fields.get("tool_choice")), "tool_choice", error)
     builder.sample(
         Sampling(
             temperature=body.temperature,
@@ -92,12 +108,31 @@ def conversation(body: MessagesRequest, *, strict: bool, counting: bool = False)
     return builder
 
 
-def _message(builder: ConversationBuilder, message: Message, at: str) -> None:
+def _say(builder: ConversationBuilder, body: MessagesRequest, fields: Mapping[str, Raw]) -> None:
+    """Record the instruction and the messages. What has another dialect's shape is read as `foreign` does."""
+    others = ForeignTurns(builder, fields.get("messages"), DIALECT)
+    if body.system:
+        try:
+            builder.system(_instruction(body.system, "system"), "system")
+        except UnknownShape as error:
+            others.instruction(value_of(fields.get("system")), "system", error)
+    foreign.instructions(builder, fields, DIALECT, "system")
+    if body.messages is None:
+        foreign.turns_elsewhere(builder, fields, ("input", "contents"), DIALECT)
+    for i, message in enumerate(body.messages or ()):
+        at = f"messages.{i}"
+        try:
+            _message(builder, message, at, others.reader_of(i))
+        except UnknownShape as error:
+            others.instead(i, at, error)
+
+
+def _message(builder: ConversationBuilder, message: Message, at: str, unknown: UnknownBlock) -> None:
     match message.role:
         case "user":
             _user(builder, message.content, at)
         case "assistant":
-            _assistant(builder, message.content, at)
+            _assistant(builder, message.content, at, unknown)
         case "system":
             builder.system(_instruction(message.content, f"{at}.content"), at)
         case other:
@@ -128,8 +163,6 @@ def _user(builder: ConversationBuilder, content: str | Sequence[Block], at: str)
         if block.type == "tool_result":
             answer = _result(block, f"{place}.content")
             builder.result(block.tool_use_id, answer, place, error=bool(block.is_error))
-        elif block.type.endswith(RESULT):  # of a tool that Anthropic ran
-            builder.notes.add_type(place, block.type)
         else:
             said += _parts(block, place, _BLOCK_TYPES)
     if said:
@@ -149,10 +182,13 @@ def _result(block: Block, at: str) -> str | list[AnyPart]:
     return msgspec.json.encode(content).decode() if content else ""
 
 
-def _assistant(builder: ConversationBuilder, content: str | Sequence[Block], at: str) -> None:
+def _assistant(
+    builder: ConversationBuilder, content: str | Sequence[Block], at: str, unknown: UnknownBlock
+) -> None:
     """Record the texts of an earlier answer, then its calls; Gemini takes no thoughts in a history.
 
-    A thinking block carries the signature of the call after it, or else of the answer's text.
+    `unknown` reads a block of another type. A thinking block carries the signature of the call after it, or else of
+    the answer's text.
     """
     if isinstance(content, str):
         builder.turn("model", content, at)
@@ -174,7 +210,7 @@ def _assistant(builder: ConversationBuilder, content: str | Sequence[Block], at:
             texts += server.get(place, ())
             signature = None
         else:
-            builder.notes.add_type(place, block.type)
+            texts += unknown(i, place, unsupported_value(block.type, _ANSWER_TYPES, f"{place}.type"))
     if signature and texts and isinstance(last := texts[-1], Part):
         texts[-1] = structs.replace(last, thought_signature=signature)
     builder.turn("model", texts, at)
@@ -247,6 +283,18 @@ def _source(source: BlockSource, at: str, default_type: str) -> AnyPart:
             raise unsupported_value(other, _SOURCE_TYPES, f"{at}.type")
 
 
+def _native_part(value: Mapping[str, Any], at: str) -> list[AnyPart]:
+    """Return the parts of a block of Messages' own inside a foreign message. Raises UnknownShape."""
+    try:
+        return _parts(msgspec.convert(value, Block), at, _RESULT_BLOCK_TYPES)
+    except msgspec.ValidationError as error:
+        raise mismatch(error, at) from None
+
+
+DIALECT = foreign.Dialect(Message, _native_part, _RESULT_BLOCK_TYPES, step=foreign.dotted, own=_OWN)
+"""Messages' own shapes, as the readers of other dialects need them."""
+
+
 def _tool(builder: ConversationBuilder, tool: Tool, at: str) -> None:
     """Declare a function, or switch on Gemini's tool of the same kind; any other is noted."""
     kind = tool.type or "custom"
@@ -261,8 +309,10 @@ def _tool(builder: ConversationBuilder, tool: Tool, at: str) -> None:
         builder.tools.function(
             tool.name, tool.description, schema, at, f"{at}.input_schema", strict=bool(tool.strict)
         )
-    else:
+    elif kind.startswith(_ANTHROPICS):
         builder.notes.add_type(at, kind)
+    else:
+        raise unsupported_value(kind, ("custom", *_HOSTED, *_CLIENT_SIDE), f"{at}.type")
 
 
 def _hosted(tool: Tool) -> str | None:

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from gateway.conversation.builder import ConversationBuilder
 from gateway.conversation.field_policy import FieldPolicies, review
+from gateway.conversation.foreign.originals import NO_PLACEHOLDERS
 from gateway.errors import GatewayError
 from gateway.exchange.context import RequestContext
 from gateway.exchange.delivery import ErrorRenderer, answer_headers, json_response
@@ -62,8 +63,9 @@ class Messages(Plugin):
 
     def _read(self, data: Body, counting: bool) -> tuple[anthropic.MessagesRequest, ConversationBuilder]:
         """Return a body, and what it says. Raises BadRequest with the path of what is wrong."""
-        body = data.decode(anthropic.decode_request)
-        recorded = conversation(body, strict=self.services.strict, counting=counting)
+        strict = self.services.strict
+        body = data.decode(anthropic.decode_request, NO_PLACEHOLDERS if strict else anthropic.PLACEHOLDERS)
+        recorded = conversation(body, data.fields, strict=strict, counting=counting)
         review(data.fields, MESSAGES, recorded.notes)
         return body, recorded
 

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from gateway.conversation.foreign.originals import Placeholders, placeholder
+
 Json = dict[str, Any]
 
 
@@ -87,7 +89,7 @@ class ExtraBody(Struct, gc=False):
 
 
 class MessagesRequest(Struct, gc=False):
-    messages: Annotated[list[Message], Meta(min_length=1)]
+    messages: Annotated[list[Message], Meta(min_length=1)] | None = None
     model: str | None = None
     max_tokens: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
     system: str | list[Block] | None = None
@@ -104,5 +106,12 @@ class MessagesRequest(Struct, gc=False):
     extra_body: ExtraBody | None = None
 
 
+PLACEHOLDERS: Placeholders = {
+    "messages": placeholder(Message, b'{"role":"","content":""}'),
+    "system": placeholder(Block, b'{"type":""}'),
+    "tools": placeholder(Tool, b'{"name":"","type":""}'),
+    "tool_choice": placeholder(ToolChoice | None, b'{"type":""}', whole=True),
+}
+"""Stand-ins for values of another dialect's shape."""
 decode_request = msgspec.json.Decoder(MessagesRequest).decode
 encode = msgspec.json.Encoder().encode

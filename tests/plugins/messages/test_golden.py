@@ -15,7 +15,7 @@ from gateway.gemini.wire import decode_response
 from gateway.plugins.messages.fields import MESSAGES
 from gateway.plugins.messages.request import conversation
 from gateway.plugins.messages.response import MessagesStream, error_object
-from gateway.plugins.messages.wire import decode_request, encode
+from gateway.plugins.messages.wire import PLACEHOLDERS, decode_request, encode
 from tests.support import goldens
 from tests.support.frames import frames
 
@@ -29,8 +29,10 @@ def message(model: str = "asked") -> dict[str, Any]:
 
 def gemini_body(request: str) -> str:
     try:
-        body = decode_request(request)
-        said = goldens.reviewed(conversation(body, strict=False), request, MESSAGES)
+        body = goldens.decoded(request, decode_request, PLACEHOLDERS)
+        said = goldens.reviewed(
+            conversation(body, goldens.fields_of(request), strict=False), request, MESSAGES
+        )
         return goldens.report(goldens.translated(said, goldens.model_of(body)))
     except GatewayError as error:
         return f"{error.status} {encode(error_object(error)).decode()}\n"

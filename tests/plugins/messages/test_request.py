@@ -1,9 +1,9 @@
 """Messages, the request: what golden files cannot show, and the paths of errors and notes."""
 
+import json
 import re
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from gateway.conversation.builder import ConversationBuilder
 from gateway.errors import BadRequest, UnsupportedParameter
 from gateway.gemini.thought_signatures import SignatureKeys
+from gateway.gemini.wire import encode_request
 from gateway.plugins.messages.request import conversation
-from gateway.plugins.messages.wire import MessagesRequest
+from gateway.plugins.messages.wire import PLACEHOLDERS, decode_request
+from tests.support import goldens
 from tests.support.goldens import translated
 
 USER = {"role": "user", "content": "hi"}
@@ -20,8 +22,9 @@ MODELS = ("gemini-2.5-flash", "gemini-3-flash-preview", "gemini-2.0-flash", "gem
 
 
 def built(*, strict: bool = False, counting: bool = False, **fields: Any) -> ConversationBuilder:
-    body = {"max_tokens": 5, "messages": [USER], **fields}
-    return conversation(msgspec.convert(body, MessagesRequest), strict=strict, counting=counting)
+    text = json.dumps({"max_tokens": 5, "messages": [USER], **fields})
+    body = goldens.decoded(text, decode_request, {} if strict else PLACEHOLDERS)
+    return conversation(body, goldens.fields_of(text), strict=strict, counting=counting)
 
 
 def refused(*, strict: bool = False, **fields: Any) -> BadRequest:
@@ -189,3 +192,131 @@ def test_every_error_and_note_names_a_field_that_was_sent(
         notes = [error.param or ""]
 
     assert [path for path in notes if not exists(path, body)] == []
+
+
+PNG = "iVBORw0KGgo="
+LOOKUP = "mcp__tracker__lookup_ticket"
+
+
+def said(**fields: Any) -> list[dict[str, Any]]:
+    """Return the contents for a request, as JSON."""
+    request = translated(built(**fields), MODELS[0]).request
+    contents: list[dict[str, Any]] = json.loads(encode_request(request))["contents"]
+    return contents
+
+
+def searched(*content: dict[str, Any]) -> list[dict[str, Any]]:
+    use = {"type": "tool_use", "id": "toolu_1", "name": "ToolSearch", "input": {"query": f"select:{LOOKUP}"}}
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": list(content)}
+    answer = {"role": "user", "content": [result, {"type": "text", "text": "Tool loaded."}]}
+    return [USER, {"role": "assistant", "content": [use]}, answer]
+
+
+@pytest.mark.row("G5")
+@pytest.mark.parametrize(
+    ("block", "text"),
+    [
+        ({"type": "tool_reference", "tool_name": LOOKUP}, f"The tool '{LOOKUP}' is available."),
+        ({"type": "search_result", "source": "https://a.example", "title": "T", "content": [{"type": "text", "text": "x"}]},
+         "T\nhttps://a.examplex"),
+        ({"type": "browser_state", "tabs": [{"tab_id": "1", "url": "https://a.example"}]},
+         '[browser_state] {"tabs":[{"tab_id":"1","url":"https://a.example"}]}'),
+        ({"type": "zork", "depth": 1}, '[zork] {"depth":1}'),
+    ],
+)  # fmt: skip
+def test_g05_an_unknown_block_in_a_tool_result_is_told(block: dict[str, Any], text: str) -> None:
+    contents = said(messages=searched(block))
+
+    assert contents[2]["parts"][0]["functionResponse"]["response"] == {"output": text}
+    assert contents[3]["parts"] == [{"text": "Tool loaded."}]
+    notes = translated(built(messages=searched(block)), MODELS[0]).notes
+    assert notes[0] == f"messages.2.content.0.content.0.type={block['type']}"
+    strict = (
+        refused(messages=searched(block), strict=True)
+        if block["type"] in ("tool_reference", "zork")
+        else None
+    )
+    assert strict is None or strict.param == "messages.2.content.0.content.0.type"
+
+
+@pytest.mark.row("G5")
+def test_g05_an_unknown_block_of_an_answer_is_told_in_its_place() -> None:
+    answer = [{"type": "text", "text": "a"}, {"type": "zork", "depth": 1}, {"type": "text", "text": "b"}]
+    contents = said(messages=[USER, {"role": "assistant", "content": answer}, USER])
+
+    assert contents[1]["parts"] == [{"text": "a"}, {"text": '[zork] {"depth":1}'}, {"text": "b"}]
+
+
+@pytest.mark.row("G5")
+@pytest.mark.parametrize(
+    ("block", "text"),
+    [
+        ({"type": "container_upload", "file_id": "file_011CNha8"}, "[container_upload] file_id: file_011CNha8"),
+        ({"type": "document", "source": {"type": "file", "file_id": "file_011CNha8"}}, "[document] file_id: file_011CNha8"),
+    ],
+)  # fmt: skip
+def test_g05_a_file_that_anthropic_keeps_is_told(block: dict[str, Any], text: str) -> None:
+    assert said(messages=[{"role": "user", "content": [block]}])[0]["parts"] == [{"text": text}]
+
+
+@pytest.mark.row("G5")
+def test_g05_a_thought_of_the_users_is_left_out() -> None:
+    content = [{"type": "thinking", "thinking": "hm", "signature": "s"}, {"type": "text", "text": "x"}]
+
+    assert said(messages=[{"role": "user", "content": content}])[0]["parts"] == [{"text": "x"}]
+
+
+@pytest.mark.row("G5")
+def test_g05_a_toolset_without_a_name_is_noted() -> None:
+    conversation = built(tools=[{"type": "mcp_toolset", "mcp_server_name": "x"}, {"name": "f"}])
+
+    assert translated(conversation, MODELS[0]).notes == ["tools.0.type=mcp_toolset"]
+
+
+@pytest.mark.row("G12")
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}},
+        {"type": "input_image", "image_url": f"data:image/png;base64,{PNG}"},
+        {"inlineData": {"mimeType": "image/png", "data": PNG}},
+    ],
+)
+def test_g12_a_picture_of_another_dialect(part: dict[str, Any]) -> None:
+    (content,) = said(messages=[{"role": "user", "content": [{"type": "input_text", "text": "look"}, part]}])
+
+    assert content["parts"][0] == {"text": "look"}
+    assert content["parts"][1]["inlineData"]["data"] == PNG
+
+
+@pytest.mark.row("G12")
+@pytest.mark.parametrize("field", ["messages", "input"])
+def test_g12_openais_messages_and_tools(field: str) -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a":1}'}}
+    messages = [
+        {"role": "system", "content": "be"},
+        USER,
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": "42"},
+    ]
+    tools = [
+        {
+            "type": "function",
+            "function": {"name": "f", "parameters": {"type": "object", "properties": {"a": {}}}},
+        }
+    ]
+    fields: dict[str, Any] = {"messages": None, field: messages, "tools": tools, "tool_choice": "auto"}
+    request = json.loads(encode_request(translated(built(**fields), MODELS[0]).request))
+
+    assert request["systemInstruction"]["parts"] == [{"text": "be"}]
+    assert request["contents"][1]["parts"][0]["functionCall"] == {"name": "f", "args": {"a": 1}, "id": "c"}
+    assert request["contents"][2]["parts"][0]["functionResponse"]["response"] == {"output": "42"}
+    assert request["tools"][0]["functionDeclarations"][0]["name"] == "f"
+
+
+@pytest.mark.row("G12")
+def test_g12_a_picture_in_the_instruction_is_said_by_the_user() -> None:
+    system = [{"type": "text", "text": "be"}, {"type": "image", "source": {"type": "base64", "data": PNG}}]
+    contents = said(system=system)
+
+    assert contents[0]["parts"][0]["inlineData"]["data"] == PNG
