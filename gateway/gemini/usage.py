@@ -116,7 +116,8 @@ def merge(earlier: UsageMetadata, later: UsageMetadata) -> UsageMetadata:
     """Return the counts of a stream so far: the highest of each, with the last details.
 
     Counts are cumulative, so chunks are never summed; any field may be missing from any chunk (recorded traffic). A
-    count that falls takes nothing back: Google has billed what it counted.
+    count that falls takes nothing back: Google has billed what it counted. But nothing is taken from earlier chunks where
+    input and output of a chunk add up to its own total: they may have counted its tokens by another name.
     """
     if earlier is NO_USAGE:
         return later
@@ -129,6 +130,9 @@ def merge(earlier: UsageMetadata, later: UsageMetadata) -> UsageMetadata:
     thoughts, tool_use = later.thoughts_token_count, later.tool_use_prompt_token_count
     cached, tier = later.cached_content_token_count, later.service_tier
     prompts, completions = later.prompt_tokens_details, later.candidates_tokens_details
+    output = (candidates or 0) + (thoughts or 0)
+    if output and prompt and total == prompt + output + (tool_use or 0):
+        return later if tier is not None else structs.replace(later, service_tier=earlier.service_tier)
     if prompt is None or prompt < (earlier.prompt_token_count or 0):
         prompt = earlier.prompt_token_count
     if candidates is None or candidates < (earlier.candidates_token_count or 0):

@@ -1,7 +1,7 @@
 """Token counts of one call, of a stream's chunks, and of several calls for one answer."""
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gateway.gemini.usage import MOST_TOKENS, TokenCounts, answer_counts, merge, token_counts
@@ -96,6 +96,11 @@ def test_counts_that_later_chunks_leave_out_are_kept() -> None:
 
 @given(st.builds(UsageMetadata, *[st.integers(0, 9)] * 6, st.just([]), st.just([]), st.just("priority")))
 def test_the_highest_counts_and_the_last_details_are_kept(later: UsageMetadata) -> None:
+    parts = (
+        later.prompt_token_count or 0,
+        (later.candidates_token_count or 0) + (later.thoughts_token_count or 0),
+    )
+    assume(not all(parts) or sum(parts) + (later.tool_use_prompt_token_count or 0) != later.total_token_count)
     merged = merge(EVERYTHING, later)
 
     assert (merged.prompt_token_count, merged.candidates_token_count) == (
@@ -113,3 +118,38 @@ def test_the_highest_counts_and_the_last_details_are_kept(later: UsageMetadata) 
         "priority",
     )
     assert merge(UsageMetadata(), later) == later
+
+
+@pytest.mark.row("T11")
+@pytest.mark.parametrize(
+    ("chunks", "expected"),
+    [
+        # thoughts that the last chunk counts as part of the answer (a recording of pydantic-ai)
+        ([UsageMetadata(10, 3, 40, total_token_count=53), UsageMetadata(10, 50, total_token_count=60)], TokenCounts(10, completion=50)),
+        ([UsageMetadata(10, 90, total_token_count=100), UsageMetadata(10, 50, 5, 7, total_token_count=72)],
+         TokenCounts(10, tool_use=7, completion=50, thoughts=5)),
+        ([UsageMetadata(20, 5, cached_content_token_count=9, total_token_count=25), UsageMetadata(10, 5, total_token_count=15)],
+         TokenCounts(10, completion=5)),
+        # a chunk that is not whole, or counts no output, takes nothing back
+        ([UsageMetadata(10, 3, 40, total_token_count=53), UsageMetadata(10, 50, total_token_count=61)],
+         TokenCounts(10, completion=50, thoughts=40)),
+        ([UsageMetadata(10, 3, 40, total_token_count=53), UsageMetadata(10, total_token_count=10)],
+         TokenCounts(10, completion=3, thoughts=40)),
+        ([UsageMetadata(10, 3, 40), UsageMetadata(None, 50)], TokenCounts(10, completion=50, thoughts=40)),
+    ],
+)  # fmt: skip
+def test_t11_a_last_chunk_that_is_whole_counts_alone(
+    chunks: list[UsageMetadata], expected: TokenCounts
+) -> None:
+    total = chunks[0]
+    for chunk in chunks[1:]:
+        total = merge(total, chunk)
+
+    assert token_counts(total) == expected
+
+
+@pytest.mark.row("T11")
+def test_t11_the_tier_of_an_earlier_chunk_stays() -> None:
+    first = UsageMetadata(10, 3, total_token_count=13, service_tier="flex")
+
+    assert merge(first, UsageMetadata(10, 5, total_token_count=15)).service_tier == "flex"
