@@ -13,6 +13,8 @@ from gateway.gemini.schema_references import InlineBudget
 
 MOST_STOPS = 5
 """Gemini's limit of stopSequences (https://ai.google.dev/api/generate-content#generationconfig)."""
+MOST_OWN_STOPS = 64
+"""Further stop sequences, at which the gateway cuts the text itself: each is looked for in each piece of the text."""
 _INT32 = 2**31
 _PENALTY_CEILING = 1.99
 """Gemini's range of penalties is [-2, 2): it refuses 2."""
@@ -84,7 +86,7 @@ def sampling_fields(sampling: Sampling, limits: SamplingLimits) -> dict[str, Any
         seed %= _INT32
     fields["temperature"], fields["max_output_tokens"], fields["seed"] = temperature, most_tokens, seed
     if sampling.stop_sequences:
-        fields["stop_sequences"] = _stops(sampling.stop_sequences, limits)
+        fields["stop_sequences"] = _stops(sampling.stop_sequences)[:MOST_STOPS] or None
     if sampling.presence_penalty or sampling.frequency_penalty:
         fields |= _penalties(sampling, limits)
     if sampling.response_logprobs:
@@ -92,12 +94,17 @@ def sampling_fields(sampling: Sampling, limits: SamplingLimits) -> dict[str, Any
     return fields
 
 
-def _stops(stops: Sequence[str], limits: SamplingLimits) -> list[str] | None:
-    """Return the stop sequences without empty ones, which Gemini refuses."""
-    kept = [stop for stop in stops if stop]
-    if len(kept) > MOST_STOPS:
-        raise too_long(limits.at("stop_sequences"), MOST_STOPS, len(kept))
-    return kept or None
+def other_stops(sampling: Sampling, at: str) -> tuple[str, ...]:
+    """Return the stop sequences above Gemini's limit. Raises BadRequest with the client's path of too many."""
+    stops = _stops(sampling.stop_sequences)
+    if len(stops) > MOST_STOPS + MOST_OWN_STOPS:
+        raise too_long(at, MOST_STOPS + MOST_OWN_STOPS, len(stops))
+    return tuple(stops[MOST_STOPS:])
+
+
+def _stops(stops: Sequence[str]) -> list[str]:
+    """Return the stop sequences, each once, without empty ones, which Gemini refuses."""
+    return list(dict.fromkeys(stop for stop in stops if stop))
 
 
 def _penalties(sampling: Sampling, limits: SamplingLimits) -> dict[str, float]:

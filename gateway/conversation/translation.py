@@ -7,7 +7,15 @@ from msgspec import Struct, structs
 
 from gateway.conversation import history
 from gateway.conversation.builder import NO_MODALITIES, NO_REASONING, ConversationBuilder
-from gateway.conversation.generation import JSON, SamplingLimits, format_fields, sampling_fields
+from gateway.conversation.generation import (
+    JSON,
+    MOST_STOPS,
+    NAMES,
+    SamplingLimits,
+    format_fields,
+    other_stops,
+    sampling_fields,
+)
 from gateway.conversation.google_options import NOTHING
 from gateway.conversation.history import History, HistoryContext
 from gateway.conversation.invalid import too_long
@@ -130,12 +138,20 @@ class _Translator:
         return Translation(
             request,
             self._notes.distinct(),
-            tooling.rules,
+            self._rules(tooling),
             audio_format(conversation.modalities, self._capabilities)
             if self._capabilities.output != _TEXT_ONLY
             else None,
             FieldOrigins(conversation, turns.paths, tooling.schema_paths),
         )
+
+    def _rules(self, tooling: Tooling) -> CallRules:
+        """Return the rules for the answer, with the stop sequences that Gemini is not sent."""
+        sampling, names = self._conversation.sampling, self._conversation.names
+        if len(sampling.stop_sequences) <= MOST_STOPS:
+            return tooling.rules
+        at = names.get("stop_sequences") or NAMES["stop_sequences"]
+        return structs.replace(tooling.rules, stops=other_stops(sampling, at))
 
     def _tooling(self) -> Tooling:
         box = self._conversation.declared

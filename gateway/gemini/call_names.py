@@ -8,7 +8,7 @@ _PREFIXES = ("", "default_api.", "default_api:")
 
 
 class CallRules(Struct, frozen=True):
-    """Names and options that a request sets for the function calls of its answer."""
+    """Names and options that a request sets for the function calls of its answer, and for its end."""
 
     names: Mapping[str, str] = {}
     """Gemini's function name to the client's, where they differ."""
@@ -24,6 +24,8 @@ class CallRules(Struct, frozen=True):
     """Other names that models give to a declared function, such as its name without the namespace."""
     origins: Mapping[str, object] = {}
     """Client names to the surface's own form of the tool, where it has one."""
+    stops: tuple[str, ...] = ()
+    """Stop sequences above Gemini's limit, at which the gateway cuts the text."""
 
     def own_name(self, name: str) -> str:
         """Return the client's name of a called function.

@@ -120,6 +120,8 @@ class Finished(Struct, frozen=True, gc=False):
     """Gemini's finishReason of an answer that it could not complete, such as `NO_IMAGE`."""
     server_parts: Raw = NO_JSON
     """JSON list of the parts that Google's own tools made, in Gemini's own form, for surfaces that give them."""
+    stop_sequence: str | None = None
+    """The stop sequence at which the gateway cut the text; Gemini does not name those that it cuts at."""
 
 
 class TurnEnded(Struct, frozen=True, gc=False):

@@ -43,6 +43,7 @@ from gateway.gemini.joined_text import JoinedText
 from gateway.gemini.many_parts import MANY_PARTS, joined
 from gateway.gemini.server_parts import ServerParts, is_server_part
 from gateway.gemini.server_runs import RunKeeping, RunRecorder
+from gateway.gemini.stop_sequences import StopCutter
 from gateway.gemini.thought_signatures import SignatureKeys, Signed
 from gateway.gemini.usage import NO_USAGE, TokenCounts, is_whole, merge, token_counts
 from gateway.gemini.wire import (
@@ -110,6 +111,7 @@ class TurnReader:
     ) -> None:
         self._new_id = new_id
         self._rules = rules
+        self._cutter = StopCutter(rules.stops) if rules.stops else None
         self._keyring = keyring
         self._base = base
         self._most = most
@@ -159,7 +161,7 @@ class TurnReader:
         for position, candidate in enumerate(response.candidates or ()):
             self._read(position, candidate, events)
         self._ends_counted = response.usage_metadata is not None
-        return events
+        return events if self._cutter is None else self._cutter.cut(events)
 
     def close(self, *, whole: bool = False, accept_empty: bool = False) -> list[Event]:
         """Return the last events.
@@ -167,6 +169,10 @@ class TurnReader:
         Raises UpstreamTruncated for a stream without a finish reason; in a unary answer (`whole`) a missing reason
         means `stop`. Raises UnusableAnswer for an empty answer, unless `accept_empty`.
         """
+        events = self._last_events(whole=whole, accept_empty=accept_empty)
+        return events if self._cutter is None else self._cutter.cut(events)
+
+    def _last_events(self, *, whole: bool, accept_empty: bool) -> list[Event]:
         self._is_whole = whole
         if self._block_reason is not None and not self._candidates:
             refusal = f"Request blocked by Gemini: {self._block_reason}"

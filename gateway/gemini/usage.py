@@ -116,8 +116,8 @@ def merge(earlier: UsageMetadata, later: UsageMetadata) -> UsageMetadata:
     """Return the counts of a stream so far: the highest of each, with the last details.
 
     Counts are cumulative, so chunks are never summed; any field may be missing from any chunk (recorded traffic). A
-    count that falls takes nothing back: Google has billed what it counted. But nothing is taken from earlier chunks where
-    input and output of a chunk add up to its own total: they may have counted its tokens by another name.
+    count that falls takes nothing back: Google has billed what it counted. But nothing is taken from earlier chunks
+    where input and output of a chunk add up to its own total: they may have counted its tokens by another name.
     """
     if earlier is NO_USAGE:
         return later

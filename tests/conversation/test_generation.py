@@ -10,6 +10,7 @@ from gateway.conversation.generation import (
     Sampling,
     SamplingLimits,
     format_fields,
+    other_stops,
     sampling_fields,
 )
 from gateway.conversation.notes import Notes
@@ -82,10 +83,14 @@ def test_only_empty_stops_are_none() -> None:
     assert fields_of(Sampling(stop_sequences=["", ""])) == ({}, [])
 
 
-def test_more_stops_than_gemini_takes_are_refused_by_the_clients_name() -> None:
-    with pytest.raises(BadRequest) as caught:
-        fields_of(Sampling(stop_sequences=list("abcdef")), names={"stop_sequences": "stops"})
+@pytest.mark.row("G17")
+def test_g17_stops_above_geminis_limit_are_the_gateways_own() -> None:
+    sampling = Sampling(stop_sequences=["a", "", *"abcdefg"])
 
+    assert fields_of(sampling) == ({"stop_sequences": list("abcde")}, [])
+    assert other_stops(sampling, "stops") == ("f", "g")
+    with pytest.raises(BadRequest) as caught:
+        other_stops(Sampling(stop_sequences=[str(i) for i in range(70)]), "stops")
     assert (caught.value.param, caught.value.code) == ("stops", "array_above_max_length")
 
 

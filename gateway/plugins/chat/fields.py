@@ -26,7 +26,7 @@ CHAT: dict[str, Policy] = {
         "emulated", "one upstream call for each choice, at most `limits.choices`, with `seed` counted up"
     ),
     "seed": Policy("clamped", "`seed`; beyond 32 bits it is folded, always the same way"),
-    "stop": _mapped("`stopSequences`, at most 5"),
+    "stop": _mapped("`stopSequences`; the gateway cuts at those after the fifth, 64 at most"),
     "max_tokens": Policy("clamped", "`maxOutputTokens`, at most what the model writes"),
     "max_completion_tokens": Policy("clamped", "`maxOutputTokens`; wins over `max_tokens`"),
     "presence_penalty": _mapped("`presencePenalty`, where the model takes one; 2 becomes 1.99"),

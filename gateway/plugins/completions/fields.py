@@ -15,7 +15,7 @@ COMPLETIONS: dict[str, Policy] = {
     "n": Policy("emulated", "one upstream call for each choice"),
     "best_of": Policy("emulated", "the first `n` answers count as the best"),
     "seed": Policy("clamped", "as in chat"),
-    "stop": Policy("mapped", "`stopSequences`, at most 5"),
+    "stop": Policy("mapped", "`stopSequences`; the gateway cuts at those after the fifth, 64 at most"),
     "presence_penalty": Policy("mapped", "where the model takes one"),
     "frequency_penalty": Policy("mapped", "where the model takes one"),
     "logprobs": Policy("dropped", "the legacy shape is not written; chat returns log probabilities"),

@@ -89,7 +89,7 @@ class CompletionAnswer:
         return self._envelope.model
 
     def reader(self, choice: int) -> TurnReader:
-        return TurnReader(_call_id, base=choice)
+        return TurnReader(_call_id, self._first.rules, base=choice)
 
     def encoder(self) -> CompletionStream:
         return CompletionStream(

@@ -14,7 +14,8 @@ MESSAGES: dict[str, Policy] = {
     "top_p": Policy("mapped", "`topP`"),
     "top_k": Policy("mapped", "`topK`"),
     "stop_sequences": Policy(
-        "mapped", "`stopSequences`, at most 5; the answer does not say which one was hit"
+        "mapped",
+        "`stopSequences`; the gateway cuts at those after the fifth, 64 at most, and names only these in the answer",
     ),
     "thinking": Policy("clamped", "a budget, or a level, as the model has it; thoughts are shown"),
     "output_config": Policy("mapped", "`effort` and `format`, as in chat"),

@@ -280,7 +280,10 @@ class MessagesStream:
         elif end.failure is not None and end.reason == "stop":
             self._text(out, f"[{end.failure}{f': {end.message}' if end.message else ''}]")
         self._close(out)
-        self.message["stop_reason"] = _REASONS[end.reason]
+        self.message["stop_reason"] = (
+            "stop_sequence" if end.stop_sequence is not None else _REASONS[end.reason]
+        )
+        self.message["stop_sequence"] = end.stop_sequence
         if end.reason == "content_filter":
             words = end.message or end.refusal or end.failure
             self.message["stop_details"] = {"type": "refusal", "category": None, "explanation": words}
@@ -293,7 +296,7 @@ class MessagesStream:
                 "web_search_requests": searches,
                 "web_fetch_requests": self._server.fetches,
             }
-        delta = {"stop_reason": self.message["stop_reason"], "stop_sequence": None}
+        delta = {"stop_reason": self.message["stop_reason"], "stop_sequence": self.message["stop_sequence"]}
         if "stop_details" in self.message:
             delta["stop_details"] = self.message["stop_details"]
         self._emit(out, "message_delta", delta=delta, usage=tokens)
