@@ -10,7 +10,7 @@ from tests.support.servers import Fake
 
 STOPS = [f"never{i}" for i in range(5)] + ["b ##", "## end"]
 PROMPT = "[[chunks 40]] b ## end, and more"
-SURFACES = {
+SURFACES: dict[str, tuple[dict[str, Any], str]] = {
     "/v1/chat/completions": ({"messages": [{"role": "user", "content": PROMPT}]}, "stop"),
     "/v1/completions": ({"prompt": PROMPT}, "stop"),
     "/v1/messages": ({"messages": [{"role": "user", "content": PROMPT}], "max_tokens": 99}, "stop_sequences"),
