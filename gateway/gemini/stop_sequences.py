@@ -88,7 +88,13 @@ def _possible(text: str, stop: str) -> int:
 def _ended(out: list[Event], event: Event, text: _Text) -> None:
     """Pass on what still concerns a text that has ended: its end, and the citations before it."""
     if isinstance(event, Finished):
-        ended = {"reason": "stop", "refusal": None, "message": None, "failure": None, "stop_sequence": text.stop}
+        ended = {
+            "reason": "stop",
+            "refusal": None,
+            "message": None,
+            "failure": None,
+            "stop_sequence": text.stop,
+        }
         out.append(structs.replace(event, **ended))
     elif isinstance(event, Citations):
         inside = [citation for citation in event.citations if citation.end <= text.length]
