@@ -78,8 +78,8 @@ class ForeignTurns:
         self._step = dialect.step
         self._blocks = BlockReader(builder.notes, dialect.step, dialect.part, dialect.parts, dialect.own)
 
-    def instead(self, i: int, at: str, error: UnknownShape) -> None:
-        """Record the turn at a position in place of what the surface has recorded of it.
+    def instead(self, i: int, at: str, error: UnknownShape, referenced: object = None) -> None:
+        """Record the turn at a position, or the stored one that it refers to, in place of what is recorded of it.
 
         Raises `error` in strict mode, or the turn's own, where no dialect has such a turn.
         """
@@ -89,7 +89,7 @@ class ForeignTurns:
             self._step(at, 0) != at
         ):  # stored items have no paths of their own: nothing is recorded before they fail
             self._builder.forget(at)
-        value = self._originals[i]
+        value = self._originals[i] if referenced is None else referenced
         try:
             self.turn(value, at)
         except UnknownShape:

@@ -79,13 +79,13 @@ def conversation(
     fields: Mapping[str, Raw] = NO_FIELDS,
     *,
     strict: bool,
-    referenced: Mapping[str, Item] | None = None,
+    referenced: Mapping[str, Any] | None = None,
 ) -> ConversationBuilder:
     """Return what a request says; `history` are the items of the response before it, as they are stored.
 
     `fields` are the body's, for what has another dialect's shape.
-    `referenced` has the items that the request refers to, by id. Without it ItemsReferenced is raised if there are
-    any. Raises BadRequest with the path of what cannot be understood.
+    `referenced` has the items that the request refers to, by id, as they are stored.
+    Without it ItemsReferenced is raised if there are any. Raises BadRequest with the path of what cannot be understood.
     """
     for field, value in (("conversation", body.conversation), ("prompt", body.prompt)):
         if value is not None:
@@ -159,7 +159,7 @@ class _ItemReader:
             try:
                 self._item(item, inside)
             except UnknownShape as error:
-                others.instead(i, inside, error)
+                others.instead(i, inside, error, self.references.value(item))
 
     def _item(self, item: Item, at: str) -> None:
         kind = item.type

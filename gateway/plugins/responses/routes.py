@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from gateway.conversation.builder import ConversationBuilder
 from gateway.conversation.field_policy import FieldPolicies, review
-from gateway.conversation.foreign.originals import NO_PLACEHOLDERS, converted
+from gateway.conversation.foreign.originals import NO_PLACEHOLDERS
 from gateway.conversation.invalid import too_long
 from gateway.conversation.translation import MOST_TURNS
 from gateway.errors import BadRequest, Draining, RateLimited
@@ -266,11 +266,9 @@ class Responses(Plugin):
         referenced: Mapping[str, Any] | None = None,
     ) -> ConversationBuilder:
         """Return what a body says after its history. Raises BadRequest with the path of what is wrong."""
-        items: Mapping[str, wire.Item] | None = None
-        if referenced is not None:
-            values = converted(list(referenced.values()), wire.Item, wire.STAND_IN)
-            items = dict(zip(referenced, values, strict=True))
-        recorded = conversation(body, history, data.fields, strict=self.services.strict, referenced=items)
+        recorded = conversation(
+            body, history, data.fields, strict=self.services.strict, referenced=referenced
+        )
         review(data.fields, RESPONSES, recorded.notes)
         return recorded
 

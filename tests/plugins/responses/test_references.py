@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.plugins.responses.references import ItemsReferenced, References
-from gateway.plugins.responses.wire import Item
+from gateway.plugins.responses.wire import STAND_IN, Item
 
 
 def test_references_are_counted_until_they_are_looked_up() -> None:
@@ -19,9 +19,15 @@ def test_references_are_counted_until_they_are_looked_up() -> None:
 
 
 def test_an_item_that_was_not_found_is_named_without_keys() -> None:
-    references = References({"a": Item(type="message"), "loop": Item(type="item_reference", id="loop")})
+    references = References(
+        {"a": {"type": "message"}, "loop": {"type": "item_reference", "id": "loop"}, "odd": {"type": 5}}
+    )
 
     assert references.item("a", "input[0].id") == Item(type="message")
+    assert references.item("odd", "input[0].id") == STAND_IN
+    assert references.value(Item(type="item_reference", id="odd")) == {"type": 5}
+    for other in (Item(id="no"), Item(), Item(type="message", id="odd")):
+        assert references.value(other) is None
     for name in ("AIza" + "x" * 35, "loop"):
         with pytest.raises(ItemsReferenced) as unknown:
             references.item(name, "input[1].id")

@@ -144,6 +144,23 @@ async def test_g04_an_item_that_is_not_there_is_named(
 
 
 @pytest.mark.row("G4")
+async def test_g04_a_search_of_the_gateways_is_referred_to(
+    http: aiohttp.ClientSession, gateway: str, fake: Fake
+) -> None:
+    first = await created(http, gateway, input="weather?", tools=[{"type": "web_search"}])
+    kinds = [item["type"] for item in first["output"]]
+    names = [reference(item["id"]) for item in first["output"]]
+    bare = [{"id": item["id"]} for item in first["output"]]
+    sent = []
+    for items in (first["output"], names, bare):
+        await created(http, gateway, input=[user("weather?"), *items, user("and?")])
+        sent.append(fake.last.body["contents"])
+
+    assert "web_search_call" in kinds
+    assert sent[0] == sent[1] == sent[2]
+
+
+@pytest.mark.row("G4")
 async def test_g04_an_item_outlives_one_of_two_responses_that_have_it(
     http: aiohttp.ClientSession, gateway: str, fake: Fake
 ) -> None:
