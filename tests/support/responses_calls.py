@@ -4,11 +4,21 @@ import json
 from typing import Any
 
 import msgspec
+from openai.types.responses import ResponseOutputItem, ResponseStreamEvent
+from pydantic import TypeAdapter
 
 from gateway.gemini.wire import decode_response
 from tests.support import goldens
 from tests.support.frames import frames
 from tests.support.responses import Answer, gemini_body
+
+_EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
+_ITEM: TypeAdapter[Any] = TypeAdapter(ResponseOutputItem)
+_UNTYPED = (
+    "response.apply_patch_call_operation_diff.delta",
+    "response.apply_patch_call_operation_diff.done",
+)
+"""Events that OpenAI sends and openai-python 3.57 has no type for."""
 
 
 def call(name: str, **arguments: Any) -> dict[str, Any]:
@@ -23,7 +33,7 @@ def declared(request: dict[str, Any]) -> list[str]:
 
 
 class Calls:
-    """The output of a request that Gemini answers with some parts."""
+    """The output of a request that Gemini answers with some parts. Its events and items are openai-python's."""
 
     def __init__(self, request: dict[str, Any], *parts: dict[str, Any]) -> None:
         answer = {
@@ -34,6 +44,11 @@ class Calls:
         """Of the stream."""
         self.items: list[dict[str, Any]] = self.events[-1]["response"]["output"]
         """Of the response that ends the stream."""
+        for event in self.item_events:
+            if event["type"] not in _UNTYPED:
+                _EVENT.validate_python(event)
+        for item in self.items:
+            _ITEM.validate_python(item)
         unary = Answer(request)
         unary.encoder.encode(
             unary.reader.feed(decode_response(line.encode())) + unary.reader.close(whole=True)

@@ -8,6 +8,8 @@ import msgspec
 from gateway.errors import BadRequest, scrub
 from gateway.plugins.responses.wire import STAND_IN, Item, is_reference
 
+MOST_REFERENCES = 10_000
+"""References of one request, as many as a conversation may have turns."""
 _LONGEST_ID = 80
 
 

@@ -11,7 +11,6 @@ from gateway.conversation.builder import ConversationBuilder
 from gateway.conversation.field_policy import FieldPolicies, review
 from gateway.conversation.foreign.originals import NO_PLACEHOLDERS
 from gateway.conversation.invalid import too_long
-from gateway.conversation.translation import MOST_TURNS
 from gateway.errors import BadRequest, Draining, RateLimited
 from gateway.exchange.context import RequestContext
 from gateway.exchange.delivery import json_response
@@ -22,7 +21,7 @@ from gateway.plugin import Entry, Plugin, Services
 from gateway.plugins.responses import wire
 from gateway.plugins.responses.background import PreparedResponse, ResponseRun
 from gateway.plugins.responses.fields import RESPONSES
-from gateway.plugins.responses.references import ItemsReferenced
+from gateway.plugins.responses.references import MOST_REFERENCES, ItemsReferenced
 from gateway.plugins.responses.request import conversation
 from gateway.plugins.responses.stored import (
     UNFINISHED,
@@ -254,8 +253,8 @@ class Responses(Plugin):
         self, references: Mapping[str, int], request: web.Request, client: Client
     ) -> dict[str, Any]:
         """Return the stored items that a request refers to. Raises BadRequest for too many, and too large ones."""
-        if (length := sum(references.values())) > MOST_TURNS:
-            raise too_long("input", MOST_TURNS, length)
+        if (length := sum(references.values())) > MOST_REFERENCES:
+            raise too_long("input", MOST_REFERENCES, length)
         return await self._stored.items(references, client, request.client_max_size)
 
     def _read(

@@ -3,8 +3,6 @@
 from typing import Any
 
 import pytest
-from openai.types.responses import ResponseOutputItem, ResponseStreamEvent
-from pydantic import TypeAdapter
 
 from tests.support.responses import gemini_body, translation
 from tests.support.responses_calls import Calls, call
@@ -13,20 +11,14 @@ F3 = "gemini-3-flash-preview"
 DIFF = "@@ def f():\n-\tréturn  1\n+\treturn 2 \n \r\n\\ No newline"
 SHELL, LOCAL, PATCH = ({"type": kind} for kind in ("shell", "local_shell", "apply_patch"))
 USER = {"role": "user", "content": "x"}
-NO_MODEL = ("response.apply_patch_call_operation_diff.delta", "response.apply_patch_call_operation_diff.done")
-"""Events that OpenAI sends and openai-python 3.57 has no type for."""
 
 
 def given(tool: dict[str, Any], name: str, **arguments: Any) -> dict[str, Any]:
-    """Return the item of a call. Unary and streamed it is the same, and it and its events are openai-python's."""
+    """Return the item of a call. It is the same unary and streamed."""
     calls = Calls({"model": F3, "input": "x", "tools": [tool]}, call(name, **arguments))
     (item,) = calls.items
     assert calls.unary == [item]
     assert calls.item_events[-1]["item"] == item
-    TypeAdapter(ResponseOutputItem).validate_python(item)
-    for event in calls.item_events:
-        if event["type"] not in NO_MODEL:
-            TypeAdapter(ResponseStreamEvent).validate_python(event)
     return item
 
 
