@@ -8,11 +8,13 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import msgspec
-from msgspec import Struct, structs
+from msgspec import Struct, field, structs
 
+from gateway.conversation import media_types
 from gateway.conversation.invalid import UnknownShape
 from gateway.errors import BadRequest
 from gateway.gemini.wire import Blob, FileData, MediaResolution, Part
@@ -33,6 +35,7 @@ _YOUTUBE = re.compile(
     r"https?://(?:www\.|m\.)?(?:youtube\.com/(?:watch\?|shorts/|embed/|live/)|youtu\.be/)\S+", re.I
 )
 _WEB = re.compile(r"https?://", re.I)
+_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _AUDIO_FORMAT = re.compile(r"[a-z0-9.+-]{1,32}")
 
 _AUDIO_TYPES = {
@@ -48,33 +51,15 @@ _AUDIO_TYPES = {
 }
 """Audio format to MIME type; any other format becomes audio/<format>."""
 
-_EXTENSIONS = {
-    "pdf": "application/pdf", "txt": "text/plain", "md": "text/plain", "csv": "text/csv", "html": "text/html",
-    "json": "application/json", "xml": "text/xml", "png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg",
-    "webp": "image/webp", "gif": "image/gif", "mp4": "video/mp4", "webm": "video/webm", "mov": "video/quicktime",
-    "mp3": "audio/mpeg", "wav": "audio/wav", "flac": "audio/flac", "ogg": "audio/ogg", "py": "text/x-python",
-    "js": "text/javascript", "css": "text/css", "rtf": "text/rtf",
-}  # fmt: skip
-
-_MAGIC: tuple[tuple[bytes, str], ...] = (
-    (b"\x89PNG", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF8", "image/gif"),
-    (b"BM", "image/bmp"),
-    (b"%PDF", "application/pdf"),
-)
-_ALIASES = {
-    "image/jpg": "image/jpeg",
-    "audio/mp3": "audio/mpeg",
-    "audio/x-wav": "audio/wav",
-    "audio/wave": "audio/wav",
-}
 _DETAILS = {
     "low": "MEDIA_RESOLUTION_LOW",
     "medium": "MEDIA_RESOLUTION_MEDIUM",
     "high": "MEDIA_RESOLUTION_HIGH",
+    "ultra_high": "MEDIA_RESOLUTION_ULTRA_HIGH",
     "original": "MEDIA_RESOLUTION_ULTRA_HIGH",
 }
+"""Words for a resolution: OpenAI's, and the ends of Gemini's own."""
+_LEVEL = "media_resolution_"
 
 
 class Attachment(Struct, frozen=True, gc=False):
@@ -110,26 +95,34 @@ def text(value: str) -> Part:
     return Part(text=value)
 
 
-def at_url(url: str, at: str, mime_type: str | None = None, detail: str | None = None) -> AnyPart:
+def at_url(
+    url: str, at: str, mime_type: str | None = None, detail: str | None = None, name: str | None = None
+) -> AnyPart:
     """Return the part for an address: a data: URL, a file Google keeps, a YouTube video, or a page to fetch.
 
-    `detail` is OpenAI's word for an image's resolution. Raises BadRequest naming `at` for any other address.
+    `detail` is OpenAI's word for an image's resolution, `name` the file's. Raises BadRequest naming `at` for any other
+    address.
     """
-    part, remote = _at_url(url, at, mime_type)
-    resolution = _DETAILS.get(detail.lower()) if detail else None
+    mime_type = media_types.specified(mime_type)
+    part, remote = _at_url(url, at, mime_type, name)
+    resolution = level_of(detail)
     if remote or resolution:
-        return Attachment(part, url if remote else "", at, mime_type or "", resolution)
+        return Attachment(part, url if remote else "", at, (mime_type or "") if remote else "", resolution)
     return part
 
 
-def _at_url(url: str, at: str, mime_type: str | None) -> tuple[Part, bool]:
+def level_of(detail: str | None) -> str | None:
+    """Return the mediaResolution that a word for a resolution means, or None."""
+    return _DETAILS.get(detail.lower().removeprefix(_LEVEL)) if detail else None
+
+
+def _at_url(url: str, at: str, mime_type: str | None, name: str | None) -> tuple[Part, bool]:
     """Return the part and False, or an empty part and True for a web address, whose file must be fetched.
 
     Raises BadRequest for any other URL.
     """
     if url[:5].lower() == "data:":
-        blob = data_url(url, at)
-        return Part(inline_data=Blob(mime_type, blob.data) if mime_type else blob), False
+        return Part(inline_data=data_url(url, at, mime_type, name)), False
     if len(url) > _LONGEST_URL:
         raise BadRequest(
             f"Invalid URL: more than {_LONGEST_URL} characters.", param=at, code="invalid_image_url"
@@ -137,7 +130,7 @@ def _at_url(url: str, at: str, mime_type: str | None) -> tuple[Part, bool]:
     if _YOUTUBE.fullmatch(url):
         return Part(file_data=FileData(url, mime_type or "video/mp4")), False
     if url.startswith((_FILES_API, "gs://")):
-        return Part(file_data=FileData(url, mime_type)), False
+        return Part(file_data=FileData(url, mime_type or media_types.named(name) or None)), False
     if _WEB.match(url):
         return Part(), True
     raise BadRequest(
@@ -150,7 +143,8 @@ def _at_url(url: str, at: str, mime_type: str | None) -> tuple[Part, bool]:
 def audio(data: str, audio_format: str | None, at: str, format_at: str) -> Part:
     """Return the part for base64 audio, or for a data: URL that holds it."""
     if data[:5].lower() == "data:":
-        return Part(inline_data=data_url(data, at))
+        kind = audio_format if audio_format and _AUDIO_FORMAT.fullmatch(audio_format.lower()) else None
+        return Part(inline_data=data_url(data, at, name=f"x.{kind}" if kind else None))
     kind = (audio_format or "wav").lower()
     if _AUDIO_FORMAT.fullmatch(kind) is None:
         raise BadRequest("Invalid audio format: expected a name such as 'wav' or 'mp3'.", param=format_at)
@@ -160,19 +154,24 @@ def audio(data: str, audio_format: str | None, at: str, format_at: str) -> Part:
 def file_data(data: str, at: str, mime_type: str | None, filename: str | None) -> AnyPart:
     """Return the part for a file in the request: base64, a data: URL, or an address."""
     if ":" in data[:8]:
-        return at_url(data, at, mime_type)
-    return Part(inline_data=Blob(mime_type or _named_type(filename), clean_base64(data, at)))
-
-
-def base64_file(data: str, mime_type: str, at: str) -> Part:
-    """Return the part for base64 bytes; without a MIME type their first bytes must show it. Raises BadRequest."""
+        return at_url(data, at, mime_type, name=filename or "")
     data = clean_base64(data, at)
-    mime_type = mime_type.strip().lower() or sniff(data)
+    return Part(
+        inline_data=Blob(media_types.of_data(mime_type, filename or "", data) or media_types.PDF, data)
+    )
+
+
+def base64_file(
+    data: str, mime_type: str | None, at: str, name: str | None = None, default: str | None = None
+) -> Part:
+    """Return the part for base64 bytes; without a type, their name or first bytes must show it. Raises BadRequest."""
+    data = clean_base64(data, at)
+    mime_type = media_types.of_data(mime_type, name, data) or default
     if not mime_type:
         raise BadRequest(
             "The file names no media type, and its bytes show none. Give its MIME type.", param=at
         )
-    return Part(inline_data=Blob(_ALIASES.get(mime_type, mime_type), data))
+    return Part(inline_data=Blob(mime_type, data))
 
 
 def file_id(identifier: str, at: str, mime_type: str | None) -> AnyPart:
@@ -189,15 +188,62 @@ def file_id(identifier: str, at: str, mime_type: str | None) -> AnyPart:
 def uploaded(identifier: str, mime_type: str | None) -> Part | None:
     """Return the part for a file that Google may keep, `files/abc` or `file-abc`; None for another vendor's id."""
     name = _FILE_NAME.fullmatch(identifier)
+    mime_type = media_types.specified(mime_type)
     return Part(file_data=FileData(_FILES_API + name[1], mime_type)) if name else None
+
+
+class MediaHints(Struct, frozen=True, gc=False):
+    """The resolution of a file and the frames of a video, as clients give them beside the file or inside its object.
+
+    OpenAI's `detail`, LiteLLM's `detail` and `video_metadata` of a file, Qwen's `fps`, and Gemini's own fields.
+    """
+
+    detail: str | None = None
+    media_resolution: str | dict[str, Any] | None = None
+    media_resolution_camel: str | dict[str, Any] | None = field(default=None, name="mediaResolution")
+    video_metadata: dict[str, Any] | None = None
+    video_metadata_camel: dict[str, Any] | None = field(default=None, name="videoMetadata")
+    fps: float | None = None
+
+
+def with_hints(part: AnyPart, *hints: object) -> AnyPart:
+    """Return a file's part with the first resolution, and all video metadata, that any of the hints give."""
+    known = [hint for hint in hints if isinstance(hint, MediaHints)]
+    metadata: dict[str, object] = {}
+    level: str | None = None
+    for hint in reversed(known):
+        metadata |= {"fps": hint.fps} if hint.fps is not None else {}
+        metadata |= hint.video_metadata or hint.video_metadata_camel or {}
+        own = hint.media_resolution or hint.media_resolution_camel or hint.detail
+        if isinstance(own, dict):
+            own = own.get("level")
+        level = level_of(own if isinstance(own, str) else None) or level
+    if metadata:
+        part = with_video_metadata(part, metadata)
+    if level is None:
+        return part
+    if isinstance(part, Attachment):
+        return structs.replace(part, resolution=level)
+    return Attachment(part, resolution=level)
 
 
 def with_video_metadata(part: AnyPart, metadata: Mapping[str, object]) -> AnyPart:
     """Return the part with Gemini's videoMetadata (start, end, frame rate), keys in either spelling."""
-    encoded = msgspec.Raw(msgspec.json.encode({camel(key): value for key, value in metadata.items()}))
+    fields = {camel(key): value for key, value in metadata.items()}
+    for name in ("startOffset", "endOffset"):
+        if name in fields:
+            fields[name] = _duration(fields[name])
+    encoded = msgspec.Raw(msgspec.json.encode(fields))
     if isinstance(part, Attachment):
         return structs.replace(part, part=structs.replace(part.part, video_metadata=encoded))
     return structs.replace(part, video_metadata=encoded)
+
+
+def _duration(value: object) -> object:
+    """Return seconds as Gemini writes a duration (https://protobuf.dev/programming-guides/json/): `1.5s`."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{value}s"
+    return f"{value}s" if isinstance(value, str) and _SECONDS.fullmatch(value) else value
 
 
 def earlier_image(url: str, at: str) -> Attachment | None:
@@ -226,19 +272,11 @@ def camel(name: str) -> str:
     return head + "".join(word[:1].upper() + word[1:] for word in rest)
 
 
-def type_of(extension: str) -> str:
-    """Return the MIME type of a file name's extension, or ""."""
-    return _EXTENSIONS.get(extension.lower(), "")
+def data_url(url: str, at: str, mime_type: str | None = None, name: str | None = None) -> Blob:
+    """Return the bytes of a data: URL, base64 or percent-encoded (RFC 2397), with their MIME type.
 
-
-def _named_type(filename: str | None) -> str:
-    """Return the MIME type by a file name's extension; PDF when it has none that is known."""
-    extension = (filename or "").rpartition(".")[2].lower()
-    return _EXTENSIONS.get(extension, "application/pdf")
-
-
-def data_url(url: str, at: str) -> Blob:
-    """Return the bytes of a data: URL, base64 or percent-encoded (RFC 2397), with their MIME type."""
+    `mime_type` wins over the URL's own. Where neither says anything, the name or the bytes do.
+    """
     comma = url.find(",", 0, _LONGEST_HEAD)
     head = _DATA_URL.fullmatch(url, 0, comma) if comma >= 0 else None
     if head is None:
@@ -255,14 +293,15 @@ def data_url(url: str, at: str) -> Blob:
         )
     else:
         data = base64.b64encode(unquote_to_bytes(url[comma + 1 :])).decode()
-    mime_type = head[1].strip().lower() or sniff(data)
+    own = media_types.specified(mime_type) or head[1].lower()
+    mime_type = media_types.of_data(own, name, data)
     if not mime_type:
         raise BadRequest(
             "Invalid data: URL: it names no media type, and its bytes show none.",
             param=at,
             code="invalid_image_url",
         )
-    return Blob(_ALIASES.get(mime_type, mime_type), data)
+    return Blob(mime_type, data)
 
 
 _STANDARD = bytes.maketrans(b"-_", b"+/")
@@ -296,13 +335,3 @@ def _is_base64(data: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def sniff(data: str) -> str:
-    """Return the MIME type that the first bytes of base64 data show, or ""."""
-    head = base64.b64decode(data[:32])
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "image/webp"
-    if head[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1"):
-        return "image/heic"
-    return next((mime for magic, mime in _MAGIC if head.startswith(magic)), "")

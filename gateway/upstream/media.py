@@ -18,7 +18,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from gateway.conversation.parts import sniff
+from gateway.conversation.media_types import is_unspecified, named, sniff
 from gateway.errors import BadRequest, GatewayError, forget_frames
 from gateway.gemini.wire import Blob
 from gateway.policy.memory import MemoryHold
@@ -30,7 +30,6 @@ _TYPES = re.compile(
     r"image/(png|jpeg|jpg|webp|gif|bmp|heic|heif)|application/(pdf|json)|text/(plain|csv|html|xml|css|rtf|javascript)"
     r"|audio/[\w.+-]{1,40}|video/[\w.+-]{1,40}"
 )
-_UNSPECIFIED = ("application/octet-stream", "binary/octet-stream", "")
 _ALIASES = {"image/jpg": "image/jpeg"}
 _SNIFFED = (
     "image/png",
@@ -227,18 +226,27 @@ async def _read(response: aiohttp.ClientResponse, request: _Request, limit: int)
         rest = data[end:]
     pieces.append(base64.b64encode(rest).decode())
     text = "".join(pieces)
-    return Blob(media_type(response.headers.get("Content-Type", ""), text[:32]), text)
+    mime_type = media_type(response.headers.get("Content-Type", ""), text[:32], response.url.name)
+    return Blob(mime_type, text)
 
 
-def media_type(header: str, start: str) -> str:
-    """Return the type that the server states and the first bytes, in base64, confirm. Raises _Failure for any other."""
+def media_type(header: str, start: str, name: str = "") -> str:
+    """Return the type that the server states and the first bytes, in base64, confirm. Raises _Failure for any other.
+
+    Where the server states none, the extension of the URL's last part or the first bytes do.
+    """
     mime = header.partition(";")[0].strip().lower()
     seen = sniff(start)
-    if mime in _UNSPECIFIED:
-        mime = seen
+    if is_unspecified(mime):
+        mime = _readable(named(name)) or seen
     mime = _ALIASES.get(mime, mime)
     if not start or _TYPES.fullmatch(mime) is None:
         raise _Failure("its type is not one that Gemini reads")
-    if mime in _SNIFFED and not seen:
+    if mime in _SNIFFED and seen not in _SNIFFED:
         raise _Failure("its bytes do not match its type")
     return seen if mime in _SNIFFED else mime
+
+
+def _readable(mime: str) -> str:
+    """Return the type of an extension as Gemini reads it: a source text of any language is plain text."""
+    return "text/plain" if mime.startswith("text/") and _TYPES.fullmatch(mime) is None else mime

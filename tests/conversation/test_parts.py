@@ -8,7 +8,8 @@ from urllib.parse import quote
 import pytest
 
 from gateway.conversation import parts
-from gateway.conversation.parts import AnyPart, Attachment, at_url, clean_base64, data_url, sniff
+from gateway.conversation.media_types import sniff
+from gateway.conversation.parts import AnyPart, Attachment, at_url, clean_base64, data_url
 from gateway.errors import BadRequest
 from gateway.gemini.wire import Blob, FileData, MediaResolution, Part, encode_json
 
@@ -158,11 +159,18 @@ def test_the_clients_type_wins_over_that_of_a_data_url() -> None:
         (b"BM1234", "image/bmp"),
         (b"%PDF-1.7", "application/pdf"),
         (b"RIFF\x00\x00\x00\x00WEBPVP8 ", "image/webp"),
-        (b"RIFF\x00\x00\x00\x00WAVEfmt ", ""),
+        (b"RIFF\x00\x00\x00\x00WAVEfmt ", "audio/wav"),
         (b"RIFX\x00\x00\x00\x00WEBPVP8 ", ""),
         (b"\x00\x00\x00\x18ftypheic", "image/heic"),
         (b"\x00\x00\x00\x18ftypmif1", "image/heic"),
-        (b"\x00\x00\x00\x18ftypisom", ""),
+        (b"\x00\x00\x00\x18ftypisom", "video/mp4"),
+        (b"\x00\x00\x00\x18ftypqt  ", "video/quicktime"),
+        (b"ID3\x04", "audio/mpeg"),
+        (b"OggS\x00", "audio/ogg"),
+        (b"fLaC", "audio/flac"),
+        (b"\x1aE\xdf\xa3", "video/webm"),
+        (b"FORM\x00\x00\x00\x00AIFF", "audio/aiff"),
+        (b"PK\x03\x04", ""),
         (b"hello", ""),
     ],
 )
@@ -181,7 +189,7 @@ def test_base64_has_the_type_it_names_or_shows(mime_type: str, expected: str) ->
 
 def test_base64_of_no_type_is_refused() -> None:
     with pytest.raises(BadRequest, match="no media type, and its bytes show none") as caught:
-        parts.base64_file(b64(b"odd bytes"), " ", "source.data")
+        parts.base64_file(b64(b"odd \0 bytes"), " ", "source.data")
 
     assert caught.value.param == "source.data"
 

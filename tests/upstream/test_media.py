@@ -115,6 +115,36 @@ async def test_a_large_file_is_encoded_as_it_arrives(server: Server) -> None:
     assert (blob.mime_type, base64.b64decode(blob.data)) == ("image/png", data)
 
 
+@pytest.mark.row("T8")
+@pytest.mark.parametrize(
+    ("name", "body", "mime_type"),
+    [
+        ("notes.md", b"# Hi", "text/plain"),
+        ("main.py", b"x = 1", "text/plain"),
+        ("a.csv", b"a,b", "text/csv"),
+        ("clip.mp4", b"whatever", "video/mp4"),
+        ("x.bin", b"ID3\x04" + bytes(20), "audio/mpeg"),
+    ],
+)
+async def test_t08_a_server_that_names_no_type_is_helped_by_the_name_and_the_bytes(
+    server: Any, name: str, body: bytes, mime_type: str
+) -> None:
+    server.answers[f"/{name}"] = lambda _: web.Response(body=body, content_type="application/octet-stream")
+
+    assert (await fetch(f"{server.url}/{name}", **OPEN)).mime_type == mime_type
+
+
+@pytest.mark.row("T8")
+@pytest.mark.parametrize("name", ["a.png", "a.pdf", "a.exe", "a"])
+async def test_t08_a_name_makes_no_picture_of_a_text(server: Any, name: str) -> None:
+    server.answers[f"/{name}"] = lambda _: web.Response(
+        body=b"root:x:0:0", content_type="binary/octet-stream"
+    )
+
+    with pytest.raises(BadRequest):
+        await fetch(f"{server.url}/{name}", **OPEN)
+
+
 async def test_several_files_come_at_once(server: Server) -> None:
     async with MediaFetcher(MediaConfig(), **OPEN) as fetcher:
         result = await fetcher.fetch({f"{server.url}/{i}": "at" for i in range(20)})

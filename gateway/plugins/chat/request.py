@@ -33,7 +33,7 @@ from gateway.plugins.chat.wire import (
 )
 
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
-_PART_TYPES = ("text", "image_url", "input_audio", "file", "video_url")
+_PART_TYPES = ("text", "image_url", "input_audio", "file", "video_url", "audio_url")
 _TEXTS = ("text", "input_text", "output_text")
 _THOUGHTS = ("thinking", "redacted_thinking", "reasoning")
 """Parts of an earlier answer that are not sent back: Gemini takes no thoughts in a history."""
@@ -152,13 +152,15 @@ def _part(part: ContentPart, at: str) -> AnyPart:
             result = _by_url(part.image_url, f"{at}.image_url", part.mime_type)
         case "video_url":
             result = _by_url(part.video_url, f"{at}.video_url", part.mime_type)
+        case "audio_url":
+            result = _by_url(part.audio_url, f"{at}.audio_url", part.mime_type)
         case "input_audio":
             result = _audio(part, at)
         case "file":
             result = _file(part.file, f"{at}.file")
         case other:
             raise unsupported_value(other, _PART_TYPES, f"{at}.type")
-    return parts.with_video_metadata(result, part.video_metadata) if part.video_metadata else result
+    return parts.with_hints(result, part.image_url, part.video_url, part.audio_url, part.file, part)
 
 
 def _text(part: ContentPart, at: str) -> str | None:
@@ -175,7 +177,7 @@ def _by_url(value: ImageURL | str | None, at: str, mime_type: str | None) -> Any
         raise missing(at)
     if isinstance(value, str):
         return parts.at_url(value, at, mime_type)
-    return parts.at_url(value.url, f"{at}.url", value.format or mime_type, value.detail)
+    return parts.at_url(value.url, f"{at}.url", value.format or value.mime_type or mime_type)
 
 
 def _audio(part: ContentPart, at: str) -> AnyPart:

@@ -11,16 +11,17 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from gateway.conversation.foreign.originals import Placeholders, placeholder
+from gateway.conversation.parts import MediaHints
 
 Json = dict[str, Any]
 PositiveInt = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
 
-class ImageURL(Struct, gc=False):
+class ImageURL(MediaHints, frozen=True, gc=False, kw_only=True):
     url: str
-    detail: str | None = None
     format: str | None = None
     """LiteLLM's field: the MIME type, for an address that does not show it."""
+    mime_type: str | None = None
 
 
 class InputAudio(Struct, gc=False):
@@ -28,7 +29,7 @@ class InputAudio(Struct, gc=False):
     format: str | None = None
 
 
-class FileInput(Struct, gc=False):
+class FileInput(MediaHints, frozen=True, gc=False, kw_only=True):
     file_data: str | None = None
     file_id: str | None = None
     filename: str | None = None
@@ -36,7 +37,7 @@ class FileInput(Struct, gc=False):
     mime_type: str | None = None
 
 
-class ContentPart(Struct, gc=False):
+class ContentPart(MediaHints, frozen=True, gc=False, kw_only=True):
     """One part of a message; `type` says which other field counts."""
 
     type: str
@@ -45,8 +46,8 @@ class ContentPart(Struct, gc=False):
     input_audio: InputAudio | None = None
     file: FileInput | None = None
     video_url: ImageURL | str | None = None
+    audio_url: ImageURL | str | None = None
     refusal: str | None = None
-    video_metadata: Json | None = None
     mime_type: str | None = None
 
 

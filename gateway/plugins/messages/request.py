@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, structs
 
-from gateway.conversation import parts
+from gateway.conversation import media_types, parts
 from gateway.conversation.builder import ConversationBuilder
 from gateway.conversation.foreign import turns as foreign
 from gateway.conversation.foreign.originals import NO_FIELDS, Originals, value_of
@@ -253,7 +253,7 @@ def _parts(block: Block, at: str, known: Sequence[str]) -> list[AnyPart]:
         raise missing(f"{at}.source")
     if block.source.type == "content":
         return _content_source(block.source.content or "", f"{at}.source.content")
-    return [_source(block.source, f"{at}.source", "application/pdf" if block.type == "document" else "")]
+    return [parts.with_hints(_source(block.source, f"{at}.source", block), block)]
 
 
 def _content_source(content: str | Sequence[Block], at: str) -> list[AnyPart]:
@@ -265,18 +265,19 @@ def _content_source(content: str | Sequence[Block], at: str) -> list[AnyPart]:
     return [part for i, block in enumerate(content) for part in _parts(block, f"{at}.{i}", ("text", "image"))]
 
 
-def _source(source: BlockSource, at: str, default_type: str) -> AnyPart:
+def _source(source: BlockSource, at: str, block: Block) -> AnyPart:
     match source.type:
         case "base64":
-            return parts.base64_file(source.data or "", source.media_type or default_type, f"{at}.data")
+            default, name = (media_types.PDF, block.title or "") if block.type == "document" else (None, None)
+            return parts.base64_file(source.data or "", source.media_type, f"{at}.data", name, default)
         case "url":
             if not source.url:
                 raise missing(f"{at}.url")
-            return parts.at_url(source.url, f"{at}.url")
+            return parts.at_url(source.url, f"{at}.url", source.media_type, name=block.title)
         case "file":
             if not source.file_id:
                 raise missing(f"{at}.file_id")
-            return parts.file_id(source.file_id, f"{at}.file_id", None)
+            return parts.file_id(source.file_id, f"{at}.file_id", source.media_type)
         case "text":
             return Part(text=source.data or "")
         case other:

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from gateway.conversation.foreign.originals import Placeholders, placeholder
+from gateway.conversation.parts import MediaHints
 
 Json = dict[str, Any]
 
@@ -23,7 +24,7 @@ class BlockSource(Struct, gc=False):
     content: "str | list[Block] | None" = None
 
 
-class Block(Struct, gc=False):
+class Block(MediaHints, frozen=True, gc=False, kw_only=True):
     """A text, an image, a document, a tool's use or result, a thought."""
 
     type: str

@@ -46,9 +46,9 @@ def _part(part: ItemPart, at: str) -> AnyPart:
         return Part(text=text)
     match part.type:
         case "input_image":
-            return _image(part, at)
+            return parts.with_hints(_image(part, at), part)
         case "input_file":
-            return _file(part, at)
+            return parts.with_hints(_file(part, at), part)
         case _:
             audio = part.input_audio
             if audio is None:
@@ -68,7 +68,7 @@ def _text(part: ItemPart, at: str) -> str | None:
 
 def _image(part: ItemPart, at: str) -> AnyPart:
     if part.image_url is not None:
-        return parts.at_url(part.image_url, below(at, ".image_url"), None, part.detail)
+        return parts.at_url(part.image_url, below(at, ".image_url"))
     if not part.file_id:
         raise _none_of(at, "image_url", "file_id")
     return parts.file_id(part.file_id, below(at, ".file_id"), None)
@@ -78,7 +78,7 @@ def _file(part: ItemPart, at: str) -> AnyPart:
     if part.file_data:
         return parts.file_data(part.file_data, below(at, ".file_data"), None, part.filename)
     if part.file_url:
-        return parts.at_url(part.file_url, below(at, ".file_url"))
+        return parts.at_url(part.file_url, below(at, ".file_url"), name=part.filename)
     if not part.file_id:
         raise _none_of(at, "file_data", "file_url", "file_id")
     return parts.file_id(part.file_id, below(at, ".file_id"), None)

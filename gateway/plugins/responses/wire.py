@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from gateway.conversation.foreign.originals import Placeholders, placeholder
+from gateway.conversation.parts import MediaHints
 
 Json = dict[str, Any]
 
@@ -19,14 +20,13 @@ class InputAudio(Struct, frozen=True, gc=False):
     format: str | None = None
 
 
-class ItemPart(Struct, frozen=True, omit_defaults=True, gc=False):
+class ItemPart(MediaHints, frozen=True, omit_defaults=True, gc=False, kw_only=True):
     """One part of the content of a message or of a result; the output of a shell command has no type."""
 
     type: str = ""
     text: str | None = None
     refusal: str | None = None
     image_url: str | None = None
-    detail: str | None = None
     file_id: str | None = None
     file_data: str | None = None
     file_url: str | None = None
