@@ -239,6 +239,8 @@ def kind_of(value: Json) -> str | None:
     kind = value.get("type")
     if isinstance(kind, str) and kind:
         return kind
+    if isinstance(value.get("role"), str):
+        return "message"
     return next((key for key in _KEYED if value.get(key) is not None), None)
 
 

@@ -134,7 +134,8 @@ class ForeignTurns:
         if not isinstance(value, Mapping):
             raise unsupported_value("", _ROLES, at)
         role = value.get("role")
-        if role is None and value.get("type", "message") != "message":
+        is_message = "content" in value or "parts" in value or value.get("type", "message") == "message"
+        if (role is None and kind_of(value) not in (None, "message")) or (not is_message and kind_of(value)):
             self._item(value, at)
             return
         if not isinstance(role, str) or role not in _ROLES:
@@ -147,7 +148,7 @@ class ForeignTurns:
         if role == "tool":
             self._tool(value, at)
             return
-        if role != "model" and value.get(key) is None:
+        if role == "user" and value.get(key) is None:
             raise missing(inside)
         blocks = self._blocks.content(value.get(key), inside)
         match role:

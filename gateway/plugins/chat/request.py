@@ -206,8 +206,12 @@ def _file(file: FileInput | None, at: str) -> AnyPart:
 def _texts_only(message: Message, at: str) -> list[Part]:
     """Return the texts of an instruction, which may hold nothing else."""
     content = message.content
-    if content is None or isinstance(content, str):
-        return [Part(text=content or "")]
+    if content is None:
+        raise missing(
+            f"{at}.content"
+        )  # `foreign` reads an instruction without words, and items of the same role
+    if isinstance(content, str):
+        return [Part(text=content)]
     texts = []
     for i, part in enumerate(content):
         text = _text(part, f"{at}.content[{i}]")

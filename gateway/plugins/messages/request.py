@@ -38,7 +38,7 @@ from gateway.plugins.messages.wire import (
 _ROLES = ("user", "assistant")
 _BLOCK_TYPES = ("text", "image", "document", "tool_result")
 _ANSWER_TYPES = ("text", "tool_use", "thinking", "redacted_thinking", "server_tool_use")
-_OWN = ("tool_use", "tool_result", "thinking", "redacted_thinking")
+_OWN = ("tool_use", "tool_result")
 _RESULT_BLOCK_TYPES = ("text", "image", "document")
 _SOURCE_TYPES = ("base64", "url", "file", "text", "content")
 _THOUGHTS = ("thinking", "redacted_thinking")
