@@ -92,14 +92,17 @@ class _Meaning(Struct, frozen=True):
     param: str | None = None
 
 
+_OVERFLOW = re.compile(
+    r"(?:Unable to submit request because )?[Tt]he input token count (?:is )?(?:\(?(\d{1,12})\)? )?"
+    r"(?:exceeds the maximum number(?: of tokens allowed)?|but (?:the )?model only supports up to)"
+    r"(?: \(?(\d{1,12}))?"
+)
+"""More tokens than the model takes, and both numbers. Either may be missing
+(https://github.com/google-gemini/gemini-cli/issues/6678, https://github.com/google-gemini/gemini-cli/issues/22609,
+https://github.com/google-gemini/gemini-cli/issues/19727, https://github.com/arkavo-org/arkavo-edge/issues/371)."""
+
 _MESSAGES: tuple[tuple[int, re.Pattern[str], _Meaning], ...] = (
-    (
-        400,
-        re.compile(
-            r"(Unable to submit request because )?[Tt]he input token count [ ()\d]*exceeds the maximum number"
-        ),
-        _Meaning(ContextTooLong, param="contents"),
-    ),
+    (400, _OVERFLOW, _Meaning(ContextTooLong, param="contents")),
     (
         400,
         re.compile(r"User location is not supported|Gemini API free tier is not available in your country"),
@@ -177,6 +180,8 @@ def from_status(status: int, answer: ErrorStatus) -> GatewayError:
         upstream_status=min(max(status, 0), _MOST_STATUS),
     )
     error.key_fault, error.violations = fault, violations
+    if isinstance(error, ContextTooLong) and (overflow := _OVERFLOW.match(answer.message)):
+        error.count(*(int(number) if number else None for number in overflow.groups()))
     return error
 
 

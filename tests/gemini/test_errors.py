@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.errors import Quota, RateLimited, Unauthorized, Violation, retry_headers
+from gateway.errors import ContextTooLong, Quota, RateLimited, Unauthorized, Violation, retry_headers
 from gateway.gemini.errors import from_response
 
 GOOGLE = "type.googleapis.com/google.rpc."
@@ -203,3 +203,49 @@ def test_a_429_without_a_delay_has_that_of_its_header(headers: dict[str, str], s
     assert from_response(429, body(429, "no"), headers).retry_after == seconds
     assert from_response(429, quota("PerMinute", "34s"), headers).retry_after == 34.0
     assert from_response(503, body(503, "no"), headers).retry_after is None
+
+
+@pytest.mark.row("G6")
+@pytest.mark.parametrize(
+    ("message", "numbers"),
+    [
+        ("The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).", (1200000, 1048576)),
+        ("The input token count 81881 exceeds the maximum number of tokens allowed 65536.", (81881, 65536)),
+        ("The input token count exceeds the maximum number of tokens allowed 1048576.", (None, 1048576)),
+        ("The input token count exceeds the maximum number of tokens allowed (1048576).", (None, 1048576)),
+        (("Unable to submit request because the input token count is 1251952 but model only supports up to 1048576. "
+         "Reduce the input token count and try again."), (1251952, 1048576)),
+        ("The input token count exceeds the maximum number of tokens allowed.", (None, None)),
+    ],
+)  # fmt: skip
+def test_g06_an_overflow_has_googles_numbers(message: str, numbers: tuple[int | None, int | None]) -> None:
+    error = from_response(400, body(400, message))
+
+    assert isinstance(error, ContextTooLong)
+    assert (error.tokens, error.most) == numbers
+
+
+@pytest.mark.row("G6")
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ((12, 9), ("This model's maximum context length is 9 tokens. However, your messages resulted in 12 tokens. "
+         "Please reduce the length of the messages.")),
+        ((None, 9), "This model's maximum context length is 9 tokens. Please reduce the length of the messages."),
+        ((None, None), "Your input exceeds the context window of this model. Please adjust your input and try again."),
+    ],
+)  # fmt: skip
+def test_g06_an_overflow_is_told_in_openais_words(
+    numbers: tuple[int | None, int | None], message: str
+) -> None:
+    error = ContextTooLong("")
+    error.count(*numbers)
+
+    assert error.message == message
+
+
+@pytest.mark.row("G6")
+def test_g06_words_of_a_client_are_no_overflow() -> None:
+    words = "Invalid value: The input token count (12) exceeds the maximum number of tokens allowed (9)."
+
+    assert not isinstance(from_response(400, body(400, words)), ContextTooLong)

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.errors import GatewayError, scrub
+from gateway.errors import ContextTooLong, GatewayError, scrub
 from gateway.gemini.events import (
     Citations,
     CodePart,
@@ -41,6 +41,8 @@ OVERLOADED = 529
 """Anthropic's status for what Google calls 503."""
 _LONGEST_CITED = 150
 """Characters of `cited_text` (https://docs.anthropic.com/en/docs/agents-and-tools/tool-use/web-search-tool#citations)."""
+_NO_CREDIT = "Your credit balance is too low"
+"""Anthropic's words, which Claude Code looks for. It then stops and tells its user."""
 _INDEX = re.compile(r"\[(\d+)\]")
 
 
@@ -316,7 +318,20 @@ def usage(counts: TokenCounts) -> Object:
 def error_object(error: GatewayError) -> Object:
     """Return Anthropic's error object; its message begins with the path of the field, as Anthropic's do."""
     kind = _TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "api_error")
-    return {"type": kind, "message": _error_message(error)}
+    message = _overflow(error) if isinstance(error, ContextTooLong) else _error_message(error)
+    if error.code == "insufficient_quota" and not getattr(
+        error, "quotas", ()
+    ):  # no credit, not a spent quota
+        message = f"{_NO_CREDIT}: {message}"
+    return {"type": kind, "message": message}
+
+
+def _overflow(error: ContextTooLong) -> str:
+    """Return Anthropic's words for too long a prompt. Claude Code reads the numbers, and compacts its history."""
+    if error.most is None:
+        return "prompt is too long"
+    tokens = error.most + 1 if error.tokens is None else error.tokens
+    return f"prompt is too long: {tokens} tokens > {error.most} maximum"
 
 
 _LONGEST_REWORDED = 2000

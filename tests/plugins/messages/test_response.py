@@ -3,7 +3,16 @@
 import pytest
 
 from gateway.conversation.invalid import missing, too_long, unsupported_value
-from gateway.errors import BadRequest, GatewayError, RateLimited, UnsupportedParameter, UpstreamError
+from gateway.errors import (
+    BadRequest,
+    BudgetExceeded,
+    ContextTooLong,
+    GatewayError,
+    Quota,
+    RateLimited,
+    UnsupportedParameter,
+    UpstreamError,
+)
 from gateway.gemini.events import Finished, MediaPart, TurnStarted
 from gateway.gemini.usage import TokenCounts
 from gateway.plugins.messages.response import MessagesStream, error_object, usage
@@ -80,3 +89,32 @@ def test_left_out_media_are_named_once_for_each_type() -> None:
     assert block["type"] == "text"
     assert [block["text"].count(kind) for kind in ("image/png", "audio/wav")] == [1, 1]
     assert "AAAA" not in block["text"]
+
+
+@pytest.mark.row("G6")
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ((1200000, 1048576), "prompt is too long: 1200000 tokens > 1048576 maximum"),
+        ((None, 1048576), "prompt is too long: 1048577 tokens > 1048576 maximum"),
+        ((None, None), "prompt is too long"),
+    ],
+)
+def test_g06_an_overflow_is_told_in_anthropics_words(
+    numbers: tuple[int | None, int | None], message: str
+) -> None:
+    error = ContextTooLong("no", param="messages")
+    error.count(*numbers)
+
+    assert error_object(error) == {"type": "invalid_request_error", "message": message}
+
+
+@pytest.mark.row("G6")
+def test_g06_spent_credit_is_told_in_anthropics_words() -> None:
+    quota = RateLimited("You exceeded your quota.", code="insufficient_quota")
+    quota.quotas = (Quota("GenerateRequestsPerDay"),)
+
+    assert error_object(BudgetExceeded("Spent.")) == {
+        "type": "rate_limit_error", "message": "Your credit balance is too low: Spent."
+    }  # fmt: skip
+    assert error_object(quota)["message"] == "You exceeded your quota."
