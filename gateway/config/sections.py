@@ -143,11 +143,12 @@ class StreamConfig(Struct, frozen=True, forbid_unknown_fields=True):
         Meta(
             description="Seconds to wait for content before answering 200, so that an early failure has its own status."
         ),
-    ] = 25.0
+    ] = 15.0
     keep_alive: Annotated[
         Seconds,
         Meta(
-            description="Seconds of silence after which a comment is sent, so that proxies keep the connection open."
+            description="Seconds of silence after which a ping, another event or a comment is sent, as the surface "
+            "has it, so that proxies keep the connection open and clients wait."
         ),
     ] = 15.0
     write_timeout: Annotated[

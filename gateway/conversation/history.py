@@ -137,12 +137,14 @@ class _Writer:
 
     def orphan(self, result: Result) -> None:
         """Add a result without a call as text of the user."""
-        texts = "".join(part.text or "" for part in self.resolved(result.parts))
+        parts = self.resolved(result.parts)
+        texts = "".join(part.text or "" for part in parts)
         if result.error:
             texts = msgspec.json.encode({"error": texts}).decode()
         self._notes.add(result.at)
         name = result.call_id or result.name or "unknown"
-        self.add("user", [Part(text=f"Tool result ({name}): {texts}")], result.at)
+        media = [part for part in parts if part.text is None]
+        self.add("user", [Part(text=f"Tool result ({name}): {texts}"), *media], result.at)
 
     def resolved(self, parts: Sequence[AnyPart]) -> list[Part]:
         """Return a new list of the parts with fetched files, stored signatures and resolutions."""

@@ -9,7 +9,7 @@ import socket
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import suppress
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from aiohttp import web
 from aiohttp.http_writer import StreamWriter
@@ -81,6 +81,14 @@ class Answer(Protocol):
         """Return the headers of the answer; usually `answer_headers`."""
 
 
+@runtime_checkable
+class KeepsAlive(Protocol):
+    """An answer whose silence is filled with events: the idle timers of its clients ignore comments."""
+
+    def keep_alive(self, *, begun: bool) -> bytes:
+        """Return frames for a silence; `begun` tells whether anything was sent before."""
+
+
 class WholeAnswer(Struct, frozen=True):
     """A whole answer for a surface that does not stream."""
 
@@ -130,7 +138,8 @@ class Delivery:
     async def _stream(
         self, request: web.Request, context: RequestContext, answer: Answer
     ) -> web.StreamResponse:
-        reply = StreamReply(request, context, lambda: _headers(context, answer), self._config)
+        keep_alive = answer.keep_alive if isinstance(answer, KeepsAlive) else _comment
+        reply = StreamReply(request, context, lambda: _headers(context, answer), self._config, keep_alive)
         async with reply:
             return await self.stream_to(answer.reply(reply), context, answer)
 
@@ -153,6 +162,11 @@ class Delivery:
             async for data in frames:
                 await reply.write(data)
             return await reply.finish()
+
+
+def _comment(*, begun: bool) -> bytes:
+    """Return the comment that keeps a stream alive, whether it has begun or not."""
+    return comment("keep-alive")
 
 
 def _call_id() -> str:
@@ -240,6 +254,7 @@ class StreamReply:
         context: RequestContext,
         headers: Callable[[], Mapping[str, str]],
         config: StreamConfig,
+        keep_alive: Callable[..., bytes] = _comment,
     ) -> None:
         self._request = request
         self._context = context
@@ -249,6 +264,7 @@ class StreamReply:
         self._loop = asyncio.get_running_loop()
         self._last_write = self._loop.time()
         self._writing = False
+        self._frames = keep_alive
         self._keep_alive: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.begun = False
@@ -295,15 +311,17 @@ class StreamReply:
         await self._writer.write(data, LIMIT=_UNDRAINED)
         self._writing = False
 
+    async def _fill(self) -> None:
+        """Send what keeps the stream alive. It is made when it is sent: no content gets between the two."""
+        await self._send(self._frames(begun=self.begun))
+
     def _tick(self) -> None:
-        """Send a comment into silence. While the client does not take what was written, there is no silence."""
+        """Keep a silent stream alive. While the client does not take what was written, there is no silence."""
         idle = self._loop.time() - self._last_write
         wait = self._config.keep_alive
         if not self._writing:
             if not self.begun or idle >= wait:
-                self._keep_alive = self._loop.create_task(
-                    self._send(comment("keep-alive")), name="keep-alive"
-                )
+                self._keep_alive = self._loop.create_task(self._fill(), name="keep-alive")
             else:
                 wait -= idle
         self._timer = self._loop.call_later(wait, self._tick)

@@ -54,9 +54,12 @@ MESSAGE: dict[str, Any] = {
     "model": F3, "max_tokens": 50, "stream": False, "temperature": 1, "top_p": 0.5, "top_k": 3,
     "stop_sequences": ["x"], "thinking": {"type": "enabled", "budget_tokens": 1024},
     "output_config": {"effort": "low", "format": {"type": "json_schema", "schema": SCHEMA}},
+    "output_format": {"type": "json_schema", "schema": SCHEMA},
     "tools": [{"name": "f", "type": "custom", "description": "d", "input_schema": SCHEMA, "strict": True},
               {"type": "web_search_20250305", "name": "web_search", "allowed_domains": ["a.example"],
-               "blocked_domains": [], "user_location": {"type": "approximate", "city": "Oslo"}}],
+               "blocked_domains": [], "max_uses": 3, "max_content_tokens": 9,
+               "user_location": {"type": "approximate", "city": "Oslo", "region": "Oslo", "country": "NO",
+                                 "timezone": "Europe/Oslo"}}],
     "tool_choice": {"type": "auto", "name": "f", "disable_parallel_tool_use": True},
     "google": GOOGLE, "extra_body": {"google": GOOGLE}, "system": [{"type": "text", "text": "s"}],
     "messages": [
@@ -64,7 +67,7 @@ MESSAGE: dict[str, Any] = {
             {"type": "text", "text": "hi"},
             {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}},
             {"type": "image", "source": {"type": "url", "url": "https://generativelanguage.googleapis.com/v1beta/files/x"}},
-            {"type": "document", "title": "t", "source": {"type": "content", "content": "x", "file_id": None}}]},
+            {"type": "document", "title": "t", "context": "c", "citations": {"enabled": True}, "url": None, "source": {"type": "content", "content": "x", "file_id": None}}]},
         {"role": "assistant", "content": [
             {"type": "thinking", "thinking": "t", "signature": "c2ln"}, {"type": "redacted_thinking", "data": "x"},
             {"type": "tool_use", "id": "u1", "name": "f", "input": {"a": 1}}]},

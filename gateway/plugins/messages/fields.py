@@ -19,6 +19,7 @@ MESSAGES: dict[str, Policy] = {
     ),
     "thinking": Policy("clamped", "a budget, or a level, as the model has it; thoughts are shown"),
     "output_config": Policy("mapped", "`effort` and `format`, as in chat"),
+    "output_format": Policy("mapped", "`output_config.format` by its older name"),
     "tools": Policy(
         "mapped",
         "functions; web search, web fetch and code execution as Gemini's own; others are left out with a note",

@@ -44,8 +44,10 @@ _SOURCE_TYPES = ("base64", "url", "file", "text", "content")
 _THOUGHTS = ("thinking", "redacted_thinking")
 _HOSTED = {"web_search": "google_search", "code_execution": "code_execution", "web_fetch": "url_context"}
 """Prefixes of Anthropic's dated tool types, and the field of Gemini's `Tool` for each."""
-_HOSTED_OPTIONS = ("allowed_domains", "blocked_domains", "user_location")
+_HOSTED_OPTIONS = ("allowed_domains", "blocked_domains")
 """Options of hosted tools that would change the answer."""
+_HOSTED_LIMITS = ("max_uses", "max_content_tokens")
+"""Limits of hosted tools. Gemini decides by itself how often it searches."""
 _CLIENT_SIDE: Mapping[str, Json] = {
     "bash": {"type": "object", "properties": {"command": {"type": "string"}, "restart": {"type": "boolean"}}},
     "text_editor": {
@@ -103,7 +105,7 @@ def conversation(
         _NAMES,
     )
     _think(builder, body.thinking, body.output_config)
-    _format(builder, body.output_config)
+    _format(builder, body)
     builder.options(google_options(body.google, body.extra_body.google if body.extra_body else None))
     return builder
 
@@ -161,19 +163,22 @@ def _user(builder: ConversationBuilder, content: str | Sequence[Block], at: str)
     for i, block in enumerate(content):
         place = f"{at}.content.{i}"
         if block.type == "tool_result":
-            answer = _result(block, f"{place}.content")
+            answer = _result(block, f"{place}.content", builder)
             builder.result(block.tool_use_id, answer, place, error=bool(block.is_error))
         else:
             said += _parts(block, place, _BLOCK_TYPES)
+            _note_citations(builder, block, place)
     if said:
         builder.turn("user", said, at)
 
 
-def _result(block: Block, at: str) -> str | list[AnyPart]:
+def _result(block: Block, at: str, builder: ConversationBuilder) -> str | list[AnyPart]:
     content = block.content
     if isinstance(content, str):
         return content
     if isinstance(content, list):
+        for i, inner in enumerate(content):
+            _note_citations(builder, inner, f"{at}.{i}")
         return [
             part
             for i, inner in enumerate(content)
@@ -252,8 +257,27 @@ def _parts(block: Block, at: str, known: Sequence[str]) -> list[AnyPart]:
     if block.source is None:
         raise missing(f"{at}.source")
     if block.source.type == "content":
-        return _content_source(block.source.content or "", f"{at}.source.content")
-    return [parts.with_hints(_source(block.source, f"{at}.source", block), block)]
+        source = _content_source(block.source.content or "", f"{at}.source.content")
+    else:
+        source = [parts.with_hints(_source(block.source, f"{at}.source", block), block)]
+    return [*_described(block), *source] if block.type == "document" else source
+
+
+def _described(block: Block) -> list[AnyPart]:
+    """Return the title and the context of a document, which Anthropic's models read before it."""
+    lines = [
+        f"{name}: {value}"
+        for name, value in (("Document title", block.title), ("Document context", block.context))
+        if value
+    ]
+    return [Part(text="\n".join(lines) + "\n")] if lines else []
+
+
+def _note_citations(builder: ConversationBuilder, block: Block, at: str) -> None:
+    """Note that a document's citations are asked for: Gemini cites searches and pages only."""
+    citations = block.citations
+    if block.type == "document" and isinstance(citations, dict) and citations.get("enabled"):
+        builder.notes.add(f"{at}.citations")
 
 
 def _content_source(content: str | Sequence[Block], at: str) -> list[AnyPart]:
@@ -306,6 +330,12 @@ def _tool(builder: ConversationBuilder, tool: Tool, at: str) -> None:
         for option in _HOSTED_OPTIONS:
             if getattr(tool, option):
                 builder.notes.drop(f"{at}.{option}", "Gemini's tool has no such option.")
+        for limit in _HOSTED_LIMITS:
+            if getattr(tool, limit) is not None:
+                builder.notes.add(f"{at}.{limit}")
+        if (place := tool.user_location) is not None:
+            where = (place.city, place.region, place.country)
+            builder.locate(f"{at}.user_location", where, place.timezone)
     elif kind == "custom" or schema is not None:
         builder.tools.function(
             tool.name, tool.description, schema, at, f"{at}.input_schema", strict=bool(tool.strict)
@@ -348,12 +378,14 @@ def _think(builder: ConversationBuilder, thinking: Thinking | None, config: Outp
         builder.think(at, budget=thinking.budget_tokens, show=True)
 
 
-def _format(builder: ConversationBuilder, config: OutputConfig | None) -> None:
-    wanted = config.format if config is not None else None
+def _format(builder: ConversationBuilder, body: MessagesRequest) -> None:
+    """Take the format of the answer; `output_format` is its older place."""
+    wanted, at = body.output_config.format if body.output_config is not None else None, "output_config.format"
+    if wanted is None:
+        wanted, at = body.output_format, "output_format"
     if wanted is None:
         return
     if wanted.type == "json_schema":
-        at = "output_config.format"
         builder.format(OutputFormat(at, wanted.schema, None, f"{at}.schema"))
     else:
-        builder.notes.drop("output_config.format.type", "Only 'json_schema' is supported.")
+        builder.notes.drop(f"{at}.type", "Only 'json_schema' is supported.")

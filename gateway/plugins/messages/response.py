@@ -26,6 +26,7 @@ from gateway.gemini.events import (
     TurnEnded,
     TurnStarted,
 )
+from gateway.gemini.sse import comment
 from gateway.gemini.usage import TokenCounts
 from gateway.plugins.messages.server_blocks import ServerBlocks
 from gateway.plugins.messages.wire import encode
@@ -93,6 +94,18 @@ class MessagesStream:
                 continue
             self._begin(out)
             self._event(out, event)
+        return b"".join(out)
+
+    def keep_alive(self, *, begun: bool) -> bytes:
+        """Return the frames for a silence: a ping, after the start of the message if nothing was sent before.
+
+        A comment where the start is on its way: nothing may stand before it.
+        """
+        if self._begun and not begun:
+            return comment("keep-alive")
+        out: list[bytes] = []
+        self._begin(out)
+        self._emit(out, "ping")
         return b"".join(out)
 
     def fail(self, error: GatewayError) -> bytes:

@@ -90,6 +90,9 @@ class MessageAnswer:
     def encoder(self) -> MessagesStream:
         return self._encoder
 
+    def keep_alive(self, *, begun: bool) -> bytes:
+        return self._encoder.keep_alive(begun=begun)
+
     async def whole(self, events: list[Event], *, heavy: bool) -> bytes:
         return await offload(heavy, self._whole, events)
 

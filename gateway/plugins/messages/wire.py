@@ -40,13 +40,24 @@ class Block(MediaHints, frozen=True, gc=False, kw_only=True):
     signature: str | None = None
     data: str | None = None
     title: str | None = None
+    """Of a document or a source of a search."""
     context: str | None = None
+    citations: Any = None
     url: str | None = None
 
 
 class Message(Struct, gc=False):
     role: str
     content: str | list[Block]
+
+
+class Location(Struct, gc=False):
+    """Where the user is."""
+
+    city: str | None = None
+    region: str | None = None
+    country: str | None = None
+    timezone: str | None = None
 
 
 class Tool(Struct, gc=False):
@@ -59,7 +70,9 @@ class Tool(Struct, gc=False):
     strict: bool | None = None
     allowed_domains: list[str] | None = None
     blocked_domains: list[str] | None = None
-    user_location: Json | None = None
+    user_location: Location | None = None
+    max_uses: int | None = None
+    max_content_tokens: int | None = None
 
 
 class ToolChoice(Struct, gc=False):
@@ -101,6 +114,8 @@ class MessagesRequest(Struct, gc=False):
     stop_sequences: list[str] | None = None
     thinking: Thinking | None = None
     output_config: OutputConfig | None = None
+    output_format: OutputFormat | None = None
+    """The older place of `output_config.format`."""
     tools: list[Tool] | None = None
     tool_choice: ToolChoice | None = None
     google: Json | None = None

@@ -95,6 +95,9 @@ class ResponseRun:
     def encoder(self) -> ResponseStream:
         return self._encoder
 
+    def keep_alive(self, *, begun: bool) -> bytes:
+        return self._encoder.keep_alive(begun=begun)
+
     async def whole(self, events: list[Event], *, heavy: bool) -> bytes:
         await offload(heavy, self._encoder.encode, events)
         await self._save()

@@ -26,6 +26,7 @@ from gateway.gemini.events import (
     TurnStarted,
 )
 from gateway.gemini.grounding import Citation, is_of_domain, of_texts
+from gateway.gemini.sse import comment
 from gateway.gemini.usage import TokenCounts
 from gateway.plugins.responses import hosted_items
 from gateway.plugins.responses.client_calls import call_item
@@ -132,6 +133,17 @@ class ResponseStream:
         """Return the first frames, before Gemini has answered."""
         out: list[bytes] = []
         self._begin(out)
+        return b"".join(out)
+
+    def keep_alive(self, *, begun: bool) -> bytes:
+        """Return the frames for a silence: the first frames, or `response.in_progress` again.
+
+        A comment where the first frames are on their way: nothing may stand before them.
+        """
+        if not begun:
+            return comment("keep-alive") if self._begun else self.begin()
+        out: list[bytes] = []
+        self._emit(out, "response.in_progress", response=self.response)
         return b"".join(out)
 
     def _begin(self, out: list[bytes]) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gateway.conversation.builder import ConversationBuilder
 from gateway.errors import BadRequest, UnsupportedParameter
 from gateway.gemini.thought_signatures import SignatureKeys
-from gateway.gemini.wire import encode_request
+from gateway.gemini.wire import encode_json, encode_request
 from gateway.plugins.messages.request import conversation
 from gateway.plugins.messages.wire import PLACEHOLDERS, decode_request
 from tests.support import goldens
@@ -43,6 +43,7 @@ def test_counting_needs_no_max_tokens() -> None:
     ("fields", "param"),
     [
         ({"output_config": {"format": {"type": "xml"}}}, "output_config.format.type"),
+        ({"output_format": {"type": "xml"}}, "output_format.type"),
         ({"google": {"nope": 1}}, "google.nope"),
         ({"thinking": {"type": "enabled", "budget_tokens": 9}, "model": "gemini-2.0-flash"}, "thinking.budget_tokens"),
         ({"output_config": {"effort": "high"}, "model": "gemini-2.0-flash"}, "output_config.effort"),
@@ -71,6 +72,7 @@ def test_a_schema_that_is_nested_too_deeply_is_refused_by_its_field() -> None:
     assert refused(tools=[{"name": "f", "input_schema": schema}]).param == "tools.0.input_schema"
     wanted = {"format": {"type": "json_schema", "schema": schema}}
     assert refused(output_config=wanted).param == "output_config.format.schema"
+    assert refused(output_format=wanted["format"]).param == "output_format.schema"
 
 
 def test_a_remote_file_is_fetched_once_and_named_by_its_first_block() -> None:
@@ -320,3 +322,107 @@ def test_g12_a_picture_in_the_instruction_is_said_by_the_user() -> None:
     contents = said(system=system)
 
     assert contents[0]["parts"][0]["inlineData"]["data"] == PNG
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
+
+
+@pytest.mark.row("G14")
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"output_format": {"type": "json_schema", "schema": SCHEMA}},
+        {"output_config": {"format": {"type": "json_schema", "schema": SCHEMA}}},
+        {
+            "output_config": {"format": {"type": "json_schema", "schema": SCHEMA}},
+            "output_format": {"type": "xml"},
+        },
+        {"output_config": {"effort": None}, "output_format": {"type": "json_schema", "schema": SCHEMA}},
+    ],
+)
+def test_g14_the_older_name_of_the_format_is_read(fields: dict[str, Any]) -> None:
+    translation = translated(built(**fields), "gemini-2.5-flash")
+
+    config = translation.request.generation_config
+    assert config is not None
+    assert config.response_mime_type == "application/json"
+    assert config.response_json_schema == SCHEMA
+    assert translation.notes == []
+
+
+PNG_SOURCE = {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}
+IMAGE = {"type": "image", "source": PNG_SOURCE}
+FAILED = [
+    USER,
+    {"role": "assistant", "content": [{"type": "tool_use", "id": "toolu_1", "name": "shot", "input": {}}]},
+    {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "is_error": True,
+                                  "content": [{"type": "text", "text": "boom"}, IMAGE]}]},
+]  # fmt: skip
+
+
+def parts_of(message: dict[str, Any], model: str = "gemini-2.5-pro") -> tuple[list[Any], list[str]]:
+    """Return the parts of the only message, and the notes."""
+    translation = translated(built(messages=[message]), model)
+    parts = json.loads(encode_json(translation.request.contents))[0]["parts"]
+    return parts, translation.notes
+
+
+@pytest.mark.row("G15")
+@pytest.mark.parametrize("model", ["gemini-2.5-pro", "gemini-3-flash-preview"])
+@pytest.mark.parametrize("error", [True, False])
+def test_g15_a_failed_tools_image_goes_as_any_result_s(model: str, error: bool) -> None:
+    messages = json.loads(json.dumps(FAILED))
+    messages[2]["content"][0]["is_error"] = error
+    translation = translated(built(messages=messages, tools=[{"name": "shot", "input_schema": {}}]), model)
+    sent = encode_json(translation.request.contents).decode()
+
+    assert '{"error":"boom"}' in sent if error else '{"output":"boom"}' in sent
+    assert "iVBORw0KGgo=" in sent
+
+
+@pytest.mark.row("G15")
+def test_g15_title_and_context_of_a_document_stand_before_it() -> None:
+    document = {"type": "document", "title": "Report", "context": "Written in May.", "source": PNG_SOURCE}
+    parts, notes = parts_of({"role": "user", "content": [document]})
+
+    assert parts[0] == {"text": "Document title: Report\nDocument context: Written in May.\n"}
+    assert parts[1]["inlineData"]["data"] == "iVBORw0KGgo="
+    assert notes == []
+
+
+@pytest.mark.row("G15")
+@pytest.mark.parametrize("beside", [[], [{"type": "text", "text": "t"}]])
+@pytest.mark.parametrize("result", ["toolu_1", "of no call", None])
+def test_g15_an_image_inside_a_document_goes(beside: list[Any], result: str | None) -> None:
+    document = {"type": "document", "source": {"type": "content", "content": [*beside, IMAGE]}}
+    content = (
+        [{"type": "tool_result", "tool_use_id": result, "content": [document]}] if result else [document]
+    )
+    messages = [USER, FAILED[1], {"role": "user", "content": content}]
+    translation = translated(built(messages=messages), "gemini-2.5-pro")
+
+    assert "iVBORw0KGgo=" in encode_json(translation.request.contents).decode()
+
+
+@pytest.mark.row("G15")
+def test_g15_citations_of_documents_are_noted() -> None:
+    document = {"type": "document", "source": {"type": "text", "data": "x"}, "citations": {"enabled": True}}
+    assert parts_of({"role": "user", "content": [document]})[1] == ["messages.0.content.0.citations"]
+
+    off = {**document, "citations": {"enabled": False}}
+    assert parts_of({"role": "user", "content": [off]})[1] == []
+
+
+@pytest.mark.row("G15")
+def test_g15_options_of_the_search_are_carried_or_noted() -> None:
+    tool = {
+        "type": "web_search_20250305", "name": "web_search", "max_uses": 8, "allowed_domains": ["a.example"],
+        "user_location": {"type": "approximate", "city": "Berlin", "region": None, "country": "DE",
+                          "timezone": "Europe/Berlin"},
+    }  # fmt: skip
+    translation = translated(built(tools=[tool]), "gemini-2.5-flash")
+
+    system = translation.request.system_instruction
+    assert system is not None
+    assert system.parts is not None
+    assert system.parts[0].text == "The user is located in Berlin, DE (Europe/Berlin)."
+    assert translation.notes == ["tools.0.allowed_domains", "tools.0.max_uses"]
+    assert refused(strict=True, tools=[tool]).param == "tools.0.allowed_domains"
