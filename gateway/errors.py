@@ -126,27 +126,12 @@ class UnsupportedParameter(BadRequest):
 
 
 class ContextTooLong(BadRequest):
-    """More input tokens than the model takes. Agents make their history shorter when they read this."""
+    """More input tokens than the model takes."""
 
     code = "context_length_exceeded"
     tokens: int | None = None
-    """Tokens of the request, where Google names them."""
     most: int | None = None
-    """Tokens that the model takes, where Google names them."""
-
-    def count(self, tokens: int | None, most: int | None) -> None:
-        """Take Google's numbers, and say them in OpenAI's words, which agents of OpenAI's surfaces look for."""
-        self.tokens, self.most = tokens, most
-        if most is None:
-            self.message = (
-                "Your input exceeds the context window of this model. Please adjust your input and try again."
-            )
-        else:
-            result = "" if tokens is None else f" However, your messages resulted in {tokens} tokens."
-            self.message = (
-                f"This model's maximum context length is {most} tokens.{result}"
-                " Please reduce the length of the messages."
-            )
+    """Tokens of the request, and those that the model takes, where Google names them."""
 
 
 class Unauthorized(GatewayError):

@@ -180,9 +180,25 @@ def from_status(status: int, answer: ErrorStatus) -> GatewayError:
         upstream_status=min(max(status, 0), _MOST_STATUS),
     )
     error.key_fault, error.violations = fault, violations
-    if isinstance(error, ContextTooLong) and (overflow := _OVERFLOW.match(answer.message)):
-        error.count(*(int(number) if number else None for number in overflow.groups()))
+    if isinstance(error, ContextTooLong):
+        _count(error, answer.message)
     return error
+
+
+def _count(error: ContextTooLong, message: str) -> None:
+    """Take Google's numbers, and say them in OpenAI's words. By these words agents know to shorten their history."""
+    overflow = _OVERFLOW.match(message)
+    if overflow is not None:
+        error.tokens, error.most = (int(number) if number else None for number in overflow.groups())
+    if error.most is None:
+        error.message = (
+            "Your input exceeds the context window of this model. Please adjust your input and try again."
+        )
+        return
+    words = [f"This model's maximum context length is {error.most} tokens."]
+    if error.tokens is not None:
+        words.append(f"However, your messages resulted in {error.tokens} tokens.")
+    error.message = " ".join([*words, "Please reduce the length of the messages."])
 
 
 def _meaning(status: int, message: str) -> _Meaning:

@@ -52,7 +52,7 @@ class Message(Struct, gc=False):
 
 
 class Location(Struct, gc=False):
-    """Where the user is."""
+    """The place of a user, about which searches are made."""
 
     city: str | None = None
     region: str | None = None

@@ -104,7 +104,7 @@ def test_g06_an_overflow_is_told_in_anthropics_words(
     numbers: tuple[int | None, int | None], message: str
 ) -> None:
     error = ContextTooLong("no", param="messages")
-    error.count(*numbers)
+    error.tokens, error.most = numbers
 
     assert error_object(error) == {"type": "invalid_request_error", "message": message}
 
