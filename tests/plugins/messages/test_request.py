@@ -322,6 +322,8 @@ def test_g12_a_picture_in_the_instruction_is_said_by_the_user() -> None:
     contents = said(system=system)
 
     assert contents[0]["parts"][0]["inlineData"]["data"] == PNG
+
+
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
 
 
