@@ -52,18 +52,18 @@ def call_cost(method: str, body: Any, size: int, model: ModelOutput) -> CostEsti
 
 def tools(body: Any) -> set[str]:
     """Return the names of the tools in camelCase, also those of a request whose tokens are counted."""
-    inner = _values(body, "generateContentRequest")
+    inner = values(body, "generateContentRequest")
     return {name for message in (body, *inner) for name in _tools(message)}
 
 
 def factor(body: Any) -> int:
     """Return how many times the standard price the service tier of a request costs."""
-    return max(map(price_factor, _values(body, "serviceTier")), default=1)
+    return max(map(price_factor, values(body, "serviceTier")), default=1)
 
 
 def service_tier(body: Any) -> Tier | None:
     """Return the tier of service that a request asks for; None where it is not understood, or given twice."""
-    tiers = list(_values(body, "serviceTier"))
+    tiers = list(values(body, "serviceTier"))
     return tier(tiers[0]) if len(tiers) == 1 else None
 
 
@@ -71,14 +71,14 @@ def feature(method: str, body: Any) -> str:
     """Return the name of what a call uses that has a quota of its own, "" for nothing."""
     if method not in ("generateContent", "streamGenerateContent"):
         return method
-    listed = [v for config in _configs(body) for v in _values(config, "responseModalities")]
+    listed = [v for config in _configs(body) for v in values(config, "responseModalities")]
     modalities = [str(item).upper() for v in listed for item in (v if isinstance(v, list) else [v])]
     return feature_name(_tools(body), modalities)
 
 
 def candidates(body: Any) -> int:
     """Return the number of candidates that a request asks for."""
-    counts = [n for config in _configs(body) for n in _numbers(config, "candidateCount", _MOST_CANDIDATES)]
+    counts = [n for config in _configs(body) for n in numbers(config, "candidateCount", _MOST_CANDIDATES)]
     return max(1, *counts, 1)
 
 
@@ -86,30 +86,30 @@ def _output(body: Any, model: ModelOutput) -> int:
     """Return the most tokens of all candidates."""
     configs = list(_configs(body)) or [{}]
     limits = [
-        n or model.tokens for config in configs for n in _numbers(config, "maxOutputTokens", model.tokens)
+        n or model.tokens for config in configs for n in numbers(config, "maxOutputTokens", model.tokens)
     ]
     limit = max(limits, default=model.tokens)
     # of two spellings of a field, either may count
     limit = max(model.most(limit, asked) for config in configs for asked in _modalities(config))
     for config in configs:
-        for thinking in _values(config, "thinkingConfig"):
-            limit += max(_numbers(thinking, "thinkingBudget", 0), default=0)
+        for thinking in values(config, "thinkingConfig"):
+            limit += max(numbers(thinking, "thinkingBudget", 0), default=0)
     return limit * candidates(body)
 
 
 def _modalities(config: Any) -> list[list[Any]]:
     """Return the values of `responseModalities`; an empty one where there is none."""
-    values = [[] if value is None else value for value in _values(config, "responseModalities")]
-    return [value if isinstance(value, list) else [value] for value in values] or [[]]
+    listed = [[] if value is None else value for value in values(config, "responseModalities")]
+    return [value if isinstance(value, list) else [value] for value in listed] or [[]]
 
 
 def _pictures(body: Any) -> int:
-    prompts = max((len(value) for value in _values(body, "instances") if isinstance(value, list)), default=1)
+    prompts = max((len(value) for value in values(body, "instances") if isinstance(value, list)), default=1)
     samples = [
         count
-        for parameters in _values(body, "parameters")
+        for parameters in values(body, "parameters")
         for name in ("sampleCount", "numberOfImages")
-        for count in _numbers(parameters, name, _MOST_PICTURES)
+        for count in numbers(parameters, name, _MOST_PICTURES)
     ]
     return max(1, prompts) * max(samples, default=_DEFAULT_PICTURES)
 
@@ -125,7 +125,7 @@ def _attachments(body: Any) -> tuple[int, int, int]:
         elif isinstance(value, dict):
             for name, inner in value.items():
                 if name in ("inlineData", "inline_data") and isinstance(inner, dict):
-                    kinds = [str(kind) for kind in _values(inner, "mimeType")] or [""]
+                    kinds = [str(kind) for kind in values(inner, "mimeType")] or [""]
                     tokens = max(map(attachment, kinds))
                     pictures += tokens if tokens == PICTURE_INPUT else 0
                     others += tokens if tokens != PICTURE_INPUT else 0
@@ -138,31 +138,31 @@ def _attachments(body: Any) -> tuple[int, int, int]:
 
 
 def _configs(body: Any) -> Iterator[Any]:
-    yield from _values(body, "generationConfig")
+    yield from values(body, "generationConfig")
 
 
 def _tools(body: Any) -> Iterator[str]:
     """Yield the names of the tools in camelCase."""
-    for tools in _values(body, "tools"):
+    for tools in values(body, "tools"):
         for tool in tools if isinstance(tools, list) else [tools]:
             if isinstance(tool, dict):
-                yield from (_camel(name) for name in tool)
+                yield from (camel(name) for name in tool)
 
 
-def _values(message: Any, name: str) -> Iterator[Any]:
+def values(message: Any, name: str) -> Iterator[Any]:
     """Yield the values of a field in either spelling. `name` is in camelCase."""
     if isinstance(message, Mapping):
-        yield from (value for field, value in message.items() if _camel(field) == name)
+        yield from (value for field, value in message.items() if camel(field) == name)
 
 
-def _numbers(message: Any, name: str, unknown: int) -> Iterator[int]:
+def numbers(message: Any, name: str, unknown: int) -> Iterator[int]:
     """Yield the counts in a field; `unknown` for one that is not a count, nothing for null."""
-    for value in _values(message, name):
+    for value in values(message, name):
         if value is not None:
             text = str(value)
             is_count = not isinstance(value, bool) and _COUNT.fullmatch(text)
             yield int(float(text)) if is_count else unknown
 
 
-def _camel(name: str) -> str:
+def camel(name: str) -> str:
     return _SNAKE.sub(lambda match: match[1].upper(), name) if "_" in name else name

@@ -10,7 +10,8 @@ from gateway.conversation.invalid import missing
 from gateway.errors import Forbidden
 from gateway.exchange.cost import UNKNOWN_COST, CostEstimate, ModelOutput
 from gateway.exchange.offload import HEAVY, offload
-from gateway.plugins.native import cost
+from gateway.gemini.wire import encode_json
+from gateway.plugins.native import cost, interactions
 from gateway.plugins.native.request import NamedBody, Permitted, check_models, named_body, permitted
 from gateway.plugins.native.system_parameters import allowed_headers, allowed_query
 from gateway.policy.access import Client
@@ -105,6 +106,8 @@ class _Judge(Struct, frozen=True):
             names = {name: name, **(read.names if read is not None else {})}
             deletes = name if request.method == "DELETE" else ""
             return structs.replace(self.basis, project=await self._project(names), deletes=deletes)
+        if kind == "interaction":
+            return await self._interaction(read or named_body(b"{}"), model_output)
         if kind == "upload":
             return await self._upload([value for key, value in request.query if key == "upload_id"])
         if kind == "cache":
@@ -127,6 +130,26 @@ class _Judge(Struct, frozen=True):
             price_factor=cost.factor(read.fields), tier=cost.service_tier(read.fields),
             feature=cost.feature(method, read.fields), candidates=cost.candidates(read.fields),
             project=await self._project(read.names),
+        )  # fmt: skip
+
+    async def _interaction(self, read: NamedBody, model_output: Callable[[str], ModelOutput]) -> NativeCall:
+        """Return the call of an interaction, which is not stored: what one client stores, another could name."""
+        fields, dropped = interactions.plain(read.fields)
+        if not isinstance(read.model, str):
+            raise missing("model")
+        check_length(read.model)
+        model = read.model.removeprefix("models/")
+        self.client.rules.check(model)
+        for before in cost.values(fields, "previousInteractionId"):
+            if before:
+                raise absent(f"The interaction {before}")
+        most = interactions.interaction_cost(fields, len(read.data), model_output(model))
+        return structs.replace(
+            self.basis, body=encode_json(fields), model=model, cost=most, method=interactions.METHOD,
+            price_factor=cost.factor(fields), tier=cost.service_tier(fields),
+            feature=interactions.feature(fields),
+            dropped=(*self.basis.dropped, *dropped),
+            project=await self._project({**read.names, **interactions.files(fields)}),
         )  # fmt: skip
 
     async def _upload(self, uploads: list[str]) -> NativeCall:

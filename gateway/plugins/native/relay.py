@@ -2,10 +2,12 @@
 
 from aiohttp import web
 
-from gateway.errors import GatewayError, UpstreamTruncated
+from gateway.conversation.notes import brief
+from gateway.errors import GatewayError, UpstreamTruncated, scrub
 from gateway.exchange.context import CONTEXT
 from gateway.exchange.delivery import fail, limit_buffers
 from gateway.gemini.sse import frame
+from gateway.plugins.native.interactions import InteractionReader
 from gateway.plugins.native.response import STREAM, UsageReader, render_error, returned
 from gateway.upstream.client import Forwarded
 
@@ -24,10 +26,12 @@ class Relay:
         """Whether status and headers are sent."""
         return self._response is not None and self._response.prepared
 
-    async def send(self, answer: Forwarded, usage: UsageReader) -> web.StreamResponse:
+    async def send(self, answer: Forwarded, usage: UsageReader | InteractionReader) -> web.StreamResponse:
         """Send status, headers and bytes as they arrive."""
         headers = returned(answer.headers, origin(self._request))
         self._response = response = web.StreamResponse(status=answer.status, headers=headers)
+        if notes := self._request[CONTEXT].report.notes:
+            response.headers["x-gateway-notes"] = scrub(",".join(brief(notes)))
         if self._streams:
             response.headers.update({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         await response.prepare(self._request)

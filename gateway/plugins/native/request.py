@@ -36,8 +36,9 @@ _RESOURCE = re.compile(_VERSION + r"/((?:files|cachedContents)/[A-Za-z0-9_-]+)(?
 _DOWNLOAD = re.compile(rf"(?:/download)?{_VERSION}/(files/[A-Za-z0-9_-]+):download")
 _FILES = re.compile(rf"(?:/upload)?{_VERSION}/files")
 _CACHES = re.compile(_VERSION + r"/cachedContents")
+_INTERACTIONS = re.compile(_VERSION + r"/interactions")
 
-Kind = Literal["model", "resource", "upload", "cache", "list"]
+Kind = Literal["model", "resource", "upload", "cache", "list", "interaction"]
 
 
 class Permitted(Struct, frozen=True):
@@ -69,6 +70,11 @@ def check_path(path: str) -> None:
         raise BadRequest("Invalid path: letters, digits and `._~:/@-` only, without `..`.")
 
 
+def creates_interaction(method: str, path: str) -> bool:
+    """Return whether a request starts an interaction. The others read or end one, and cost nothing."""
+    return method == "POST" and _INTERACTIONS.fullmatch(path) is not None
+
+
 def model_of(path: str) -> str:
     """Return the id of the model in a path, or "". Raises BadRequest for a key in its place."""
     match = _MODEL.search(path)
@@ -94,6 +100,8 @@ def permitted(method: str, path: str) -> Permitted:
         return Permitted("resource", match[1])
     if method == "POST" and _FILES.fullmatch(path):
         return Permitted("upload")
+    if method == "POST" and _INTERACTIONS.fullmatch(path):
+        return Permitted("interaction")
     if method == "POST" and _CACHES.fullmatch(path):
         return Permitted("cache")
     if method == "GET" and _LISTS.fullmatch(path):

@@ -25,6 +25,8 @@ from gateway.exchange.unserved import unserved, wants_websocket
 from gateway.gemini.errors import from_response
 from gateway.gemini.resources import allowed_models
 from gateway.plugin import KEY_HEADERS, KNOWN_CLIENT, Plugin
+from gateway.plugins.native import interactions
+from gateway.plugins.native.interactions import InteractionReader
 from gateway.plugins.native.issued_keys import NativeCall, NativeRequest, Payload, native_call
 from gateway.plugins.native.query_keys import (
     query_keys,
@@ -33,7 +35,7 @@ from gateway.plugins.native.query_keys import (
     without_keys,
 )
 from gateway.plugins.native.relay import Relay, origin
-from gateway.plugins.native.request import check_path, model_of, passed_on, upload_id
+from gateway.plugins.native.request import check_path, creates_interaction, model_of, passed_on, upload_id
 from gateway.plugins.native.response import (
     UPLOAD_URL,
     UsageReader,
@@ -77,7 +79,8 @@ class Native(Plugin):
         check_path(path)
         if path.startswith("/upload/") and not _has_key(request[KEY_HEADERS]):
             await self._identify_by_upload(request)
-        entry = self.services.enter(request, "native", reads_body=not _is_upload(request))
+        surface = interactions.METHOD if creates_interaction(request.method, path) else "native"
+        entry = self.services.enter(request, surface, reads_body=not _is_upload(request))
         async with entry as context:
             return await self._exchange(request, path, context)
 
@@ -110,14 +113,18 @@ class Native(Plugin):
             affinity = client.scope.encode() if call.creates else b""
         else:
             text = request.rel_url.with_query(query).raw_query_string
+            if creates_interaction(request.method, path):
+                model = interactions.answering(body)
             call = NativeCall(body, text, headers, model, _own_cost(body, model))
+            context.report.describe(model or None, None)
         target = Target(
             call.model, call.cost, affinity, call.project, price_factor=call.price_factor, tier=call.tier,
             feature=call.feature, own_deadline=_DEADLINE in call.headers,
         )  # fmt: skip
         relay = Relay(request)
         try:
-            with suppress(UpstreamDropped):  # then it is sent once more
+            # then it is sent once more; Google may have stored an interaction, which its SDK repeats by itself
+            with suppress(*(() if creates_interaction(request.method, path) else (UpstreamDropped,))):
                 async with self.services.exchange.attempt(context, target) as attempt:
                     return await self._relay(request, path, context, call, attempt, relay)
             async with self.services.exchange.attempt(context, target) as attempt:
@@ -172,8 +179,12 @@ class Native(Plugin):
         self, answer: Forwarded, call: NativeCall, attempt: Attempt, relay: Relay, context: RequestContext
     ) -> web.StreamResponse:
         """Pass an answer on, and count the tokens of a 200, also of one that breaks off."""
-        candidates = 0 if call.method in _EMBEDDINGS else call.candidates
-        usage = UsageReader(answer.headers.get("Content-Type", ""), candidates)
+        usage: UsageReader | InteractionReader
+        if context.surface == interactions.METHOD:
+            usage = InteractionReader()
+        else:
+            candidates = 0 if call.method in _EMBEDDINGS else call.candidates
+            usage = UsageReader(answer.headers.get("Content-Type", ""), candidates)
         complete = False
         try:
             response = await relay.send(answer, usage)
