@@ -49,17 +49,21 @@ def returned(headers: Mapping[str, str], origin: str) -> CIMultiDict[str]:
     return result
 
 
-def redirected(location: str, upstream: str, origin: str) -> str:
+def redirected(location: str, upstream: str, origin: str, key: str) -> str:
     """Return the address that a redirect of Google's sends a client to, through the gateway, or "" for another host.
 
     `files.download` is a redirect to `/download/…` (https://ai.google.dev/api/files), whose key only the gateway has.
-    `upstream` is the base URL of Google's API. A key in the query would be the pool's.
+    `upstream` is the base URL of Google's API. The `key` of the call, which may be the pool's, is left out.
     """
     path = _GOOGLES_HOST.sub("", location, count=1).removeprefix(upstream.rstrip("/"))
     if not path.startswith("/") or path.startswith("//"):
         return ""
     before, _, query = path.partition("?")
-    kept = [(k, v) for k, v in parse_qsl(query, keep_blank_values=True) if k not in _KEYS and scrub(v) == v]
+    kept = [
+        (k, v)
+        for k, v in parse_qsl(query, keep_blank_values=True)
+        if k not in _KEYS and scrub(v) == v and key not in v
+    ]
     return f"{origin}{before}" + (f"?{urlencode(kept)}" if kept else "")
 
 

@@ -162,7 +162,7 @@ class Native(Plugin):
             if answer.status >= 400:
                 return _refusal(answer, await answer.refusal(), issued=bool(context.client.id))
             if "Location" in answer.headers:
-                return await self._redirect(request, answer, context)
+                return await self._redirect(request, answer, context, attempt)
             if call.deletes:
                 await owners.forget(scope, call.deletes, time())
             if UPLOAD_URL in answer.headers:
@@ -199,11 +199,11 @@ class Native(Plugin):
                     attempt.fail(usage.failure)
 
     async def _redirect(
-        self, request: web.Request, answer: Forwarded, context: RequestContext
+        self, request: web.Request, answer: Forwarded, context: RequestContext, attempt: Attempt
     ) -> web.Response:
         """Send the client on through the gateway. Raises UpstreamError for an issued key and another host."""
         location = answer.headers["Location"]
-        own = redirected(location, self.services.config.upstream.base_url, origin(request))
+        own = redirected(location, self.services.config.upstream.base_url, origin(request), attempt.key)
         if not own and context.client.id:
             raise UpstreamError("The upstream redirects to another host.", code="upstream_bad_response")
         headers = returned(answer.headers, "")

@@ -180,7 +180,7 @@ async def test_n3_an_issued_key_makes_plain_calls_of_its_models(team: Team, goog
         ("input", [{"type": "user_input", "content": [{"type": "image", "uri": "https://generativelanguage.googleapis.com/v1beta/files/other"}]}], 404),
         ("cached_content", "cachedContents/other", 404), ("model", "gemini-3-pro", 403), ("model", None, 400),
     ):  # fmt: skip
-        body = {"model": M, "input": "hi", field: value}
+        body: dict[str, Any] = {"model": M, "input": "hi", field: value}
         got, data = await post(team, key, body)
         assert (got, json.loads(data)["error"]["code"]) == (status, status), (field, data)
     assert google.requests == []
@@ -241,7 +241,7 @@ async def test_n3_googles_sdk_reads_interactions(team: Team, google: Google, str
     key = "AIza-own"
 
     def ask() -> Any:
-        client = genai.Client(api_key=key, http_options={"base_url": team.base})
+        client: Any = genai.Client(api_key=key, http_options={"base_url": team.base})
         if stream:
             return [
                 event.event_type for event in client.interactions.create(model=M, input="hi", stream=True)
