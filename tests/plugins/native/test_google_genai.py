@@ -79,7 +79,7 @@ USES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "batches.cancel": (lambda c: c.batches.cancel(name="batches/b1"), "POST /{v}/batches/b1:cancel"),
     "batches.list": (lambda c: list(c.batches.list())[:0], "GET /{v}/batches"),
     "batches.delete": (lambda c: c.batches.delete(name="batches/b1"), "DELETE /{v}/batches/b1"),
-    "operations.get": (lambda c: c.operations.get(types.GenerateVideosOperation.model_validate(dict(name=f"models/{M}/operations/o1"))), f"GET /{{v}}/models/{M}/operations/o1"),
+    "operations.get": (lambda c: c.operations.get(types.GenerateVideosOperation.model_validate({"name": f"models/{M}/operations/o1"})), f"GET /{{v}}/models/{M}/operations/o1"),
     "models.list": (lambda c: list(c.models.list())[:0], "GET /{v}/models"),
     "models.get": (lambda c: c.models.get(model=M), f"GET /{{v}}/models/{M}"),
     "files.list": (lambda c: list(c.files.list())[:0], "GET /{v}/files"),
