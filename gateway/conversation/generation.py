@@ -128,6 +128,18 @@ def _logprobs(sampling: Sampling, limits: SamplingLimits) -> dict[str, Any]:
     return {}
 
 
+def without_sampling(fields: dict[str, Any], limits: SamplingLimits) -> None:
+    """Take temperature, topP and topK out of the fields of a model that refuses them, with a note for each.
+
+    Speech models from 3.8 on refuse them, older ones ignored them
+    (https://ai.google.dev/gemini-api/docs/speech-generation). Raises UnsupportedParameter in strict mode.
+    """
+    for name in ("temperature", "top_p", "top_k"):
+        if fields.get(name) is not None:
+            fields[name] = None
+            limits.notes.drop(limits.at(name), f"{limits.model} takes no sampling parameters.")
+
+
 def format_fields(
     wanted: OutputFormat, capabilities: Capabilities, budget: InlineBudget, notes: Notes
 ) -> dict[str, Any]:

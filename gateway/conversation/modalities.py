@@ -14,8 +14,16 @@ VOICES = {
     "echo": "Charon", "fable": "Umbriel", "marin": "Despina", "nova": "Kore", "onyx": "Orus",
     "sage": "Vindemiatrix", "shimmer": "Achernar", "verse": "Puck",
 }  # fmt: skip
-"""OpenAI's voices to Gemini's. Any other name is taken for one of Gemini's own
-(https://ai.google.dev/gemini-api/docs/speech-generation#voices)."""
+"""OpenAI's voices to Gemini's."""
+_NAMES = (
+    "Achernar", "Achird", "Algenib", "Algieba", "Alnilam", "Aoede", "Autonoe", "Callirrhoe", "Charon", "Despina",
+    "Enceladus", "Erinome", "Fenrir", "Gacrux", "Iapetus", "Kore", "Laomedeia", "Leda", "Orus", "Puck", "Pulcherrima",
+    "Rasalgethi", "Sadachbia", "Sadaltager", "Schedar", "Sulafat", "Umbriel", "Vindemiatrix", "Zephyr", "Zubenelgenubi",
+)  # fmt: skip
+"""Gemini's own voices (https://ai.google.dev/gemini-api/docs/speech-generation#voices), whose case counts."""
+_VOICES = {name.lower(): name for name in _NAMES} | VOICES
+_CUSTOM = ("voice_", "voicekey_")
+"""Beginnings of the ids of custom voices."""
 _KNOWN = ("text", "image", "audio")
 
 
@@ -43,8 +51,10 @@ def modality_fields(wanted: ModalityRequest, capabilities: Capabilities) -> dict
     if "audio" in capabilities.output:
         if "audio" in names and not wanted.has_audio:
             raise missing(wanted.audio_at)
-        voice = {"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": _voice(wanted)}}}
-        return {"response_modalities": ["AUDIO"], "speech_config": voice}
+        return {
+            "response_modalities": ["AUDIO"],
+            "speech_config": {"voiceConfig": _voice(wanted, capabilities)},
+        }
     if "audio" in names:
         raise UnsupportedParameter(
             "This model does not generate audio; use a model whose name contains 'tts'.",
@@ -64,12 +74,20 @@ def audio_format(wanted: ModalityRequest, capabilities: Capabilities) -> str | N
     return "pcm16" if wanted.audio_format in ("pcm16", "pcm") else "wav"
 
 
-def _voice(wanted: ModalityRequest) -> str:
+def _voice(wanted: ModalityRequest, capabilities: Capabilities) -> dict[str, Any]:
+    """Return the voiceConfig. Ids of the voice library and of custom voices stay as they are."""
     name = wanted.voice
-    if name is None:
-        return VOICES["alloy"]
-    if not isinstance(name, str):
+    if isinstance(name, dict) and isinstance(name.get("id"), str) and name["id"].startswith(_CUSTOM):
+        name = name["id"]
+    if name is None or name == "":
+        name = "alloy"
+    if not isinstance(name, str) or (name.startswith(_CUSTOM) and not capabilities.voice_library):
         raise BadRequest(
-            "Custom voices are not supported; give the name of a voice.", param=f"{wanted.audio_at}.voice"
+            "Custom voices are not supported here; give the name of a voice"
+            + (", or the id of a voice of Gemini's ('voice_…')." if capabilities.voice_library else "."),
+            param=f"{wanted.audio_at}.voice",
         )
-    return VOICES.get(name.lower(), name[:1].upper() + name[1:].lower())
+    known = _VOICES.get(name.lower())
+    if known is None and capabilities.voice_library:
+        return {"voice": name}
+    return {"prebuiltVoiceConfig": {"voiceName": known or name}}

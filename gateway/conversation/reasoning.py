@@ -8,7 +8,7 @@ from gateway.gemini.capabilities import Capabilities, Level
 from gateway.gemini.wire import ThinkingConfig
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-_ORDER: tuple[Level, ...] = ("minimal", "low", "medium", "high")
+_ORDER: tuple[Level, ...] = ("minimal", "low", "medium", "high", "xhigh")
 _BUDGETS = {"minimal": 512, "low": 1024, "medium": 8192, "high": 24576}
 """Effort to thinking tokens; Google's compatibility endpoint uses the same for low, medium and high
 (https://ai.google.dev/gemini-api/docs/openai#thinking)."""
@@ -71,7 +71,7 @@ def _is_clamped(wanted: ReasoningRequest, config: ThinkingConfig) -> bool:
         return config.thinking_budget is not None and config.thinking_budget != wanted.budget
     if config.thinking_level is not None:
         level = config.thinking_level.lower()
-        return (wanted.effort in _ORDER and level != wanted.effort) or wanted.effort == "none"
+        return (wanted.effort in _ORDER[:-1] and level != wanted.effort) or wanted.effort == "none"
     return wanted.effort == "none" and config.thinking_budget != 0
 
 
@@ -85,9 +85,9 @@ def _level(wanted: ReasoningRequest, capabilities: Capabilities) -> str | None:
 
 
 def level_for(effort: str, levels: tuple[Level, ...]) -> str:
-    """Return the nearest level: the lowest for `none`, rather more than less for `medium`."""
-    if effort in ("xhigh", "max"):
-        effort = "high"
+    """Return the nearest level: the lowest for `none`, the highest for `max`, rather more than less for `medium`."""
+    if effort == "max":
+        effort = "xhigh"
     if effort in ("none", "minimal"):
         return min(levels, key=_ORDER.index).upper()
     wanted = [str(level) for level in _ORDER].index(effort)

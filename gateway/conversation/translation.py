@@ -15,6 +15,7 @@ from gateway.conversation.generation import (
     format_fields,
     other_stops,
     sampling_fields,
+    without_sampling,
 )
 from gateway.conversation.google_options import NOTHING
 from gateway.conversation.history import History, HistoryContext
@@ -270,6 +271,8 @@ class _Translator:
             fields["media_resolution"] = turns.resolution
         if self._google is not NOTHING:
             fields |= self._google.native_generation_fields()
+        if not capabilities.sampling:
+            without_sampling(fields, limits)
         return GenerationConfig(**fields)
 
     def _thinking(self, most_output: int | None) -> ThinkingConfig | None:

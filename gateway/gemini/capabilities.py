@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-Level = Literal["minimal", "low", "medium", "high"]
+Level = Literal["minimal", "low", "medium", "high", "xhigh"]
 _MOST_KNOWN = 1000
 """Models that are remembered; clients choose their names."""
 Rows = Mapping[str, Mapping[str, Any]]
@@ -51,6 +51,10 @@ class Capabilities(Struct, frozen=True, forbid_unknown_fields=True):
     part_resolution: bool = True
     """mediaResolution is accepted for each part; else only for the whole request."""
     output: tuple[Literal["text", "image", "audio", "video"], ...] = ("text",)
+    voice_library: bool = True
+    """Voices of the library and custom voices (`voiceConfig.voice`); else only those that have a name of their own."""
+    sampling: bool = True
+    """temperature, topP and topK are accepted."""
     temperature: float = 2.0
     """The highest accepted value."""
     output_tokens: int | None = None

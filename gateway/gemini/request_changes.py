@@ -227,6 +227,13 @@ def low_for_minimal(request: Request, _: GatewayError) -> Request | None:
     return _with_thinking(request, change)
 
 
+def high_for_xhigh(request: Request, _: GatewayError) -> Request | None:
+    def change(config: ThinkingConfig) -> ThinkingConfig:
+        return structs.replace(config, thinking_level="HIGH") if config.thinking_level == "XHIGH" else config
+
+    return _with_thinking(request, change)
+
+
 def some_thinking(request: Request, _: GatewayError) -> Request | None:
     """Ask a model that always thinks for the least that it can do."""
 

@@ -88,3 +88,28 @@ def test_audio_is_raw_samples_or_a_wav_file(
     wanted: str | None, capabilities: Capabilities, expected: str | None
 ) -> None:
     assert audio_format(ModalityRequest(audio_format=wanted), capabilities) == expected
+
+
+@pytest.mark.row("M4")
+@pytest.mark.parametrize(
+    ("voice", "new", "old"),
+    [
+        ("vi-vn-Advisor-1", {"voice": "vi-vn-Advisor-1"}, {"prebuiltVoiceConfig": {"voiceName": "vi-vn-Advisor-1"}}),
+        ("kore", {"prebuiltVoiceConfig": {"voiceName": "Kore"}}, {"prebuiltVoiceConfig": {"voiceName": "Kore"}}),
+        ("NOVA", {"prebuiltVoiceConfig": {"voiceName": "Kore"}}, {"prebuiltVoiceConfig": {"voiceName": "Kore"}}),
+        ("", {"prebuiltVoiceConfig": {"voiceName": "Kore"}}, {"prebuiltVoiceConfig": {"voiceName": "Kore"}}),
+        ({"id": "voice_aB"}, {"voice": "voice_aB"}, None), ("voicekey_X", {"voice": "voicekey_X"}, None), ({"id": "x"}, None, None),
+    ],
+)  # fmt: skip
+def test_m4_ids_of_voices_keep_their_case(voice: Any, new: Any, old: Any) -> None:
+    for capabilities, expected in (
+        (SPEECH, new),
+        (Capabilities(output=("audio",), voice_library=False), old),
+    ):
+        wanted = ModalityRequest(("audio",), has_audio=True, voice=voice)
+        if expected is None:
+            with pytest.raises(BadRequest, match="Custom voices") as caught:
+                modality_fields(wanted, capabilities)
+            assert caught.value.param == "audio.voice"
+        else:
+            assert modality_fields(wanted, capabilities)["speech_config"] == {"voiceConfig": expected}

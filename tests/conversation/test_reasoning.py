@@ -2,10 +2,11 @@
 
 import pytest
 
+from gateway.config.capabilities import shipped
 from gateway.conversation.notes import Notes
 from gateway.conversation.reasoning import EFFORTS, ReasoningRequest, checked, level_for, thinking_config
 from gateway.errors import BadRequest, UnsupportedParameter
-from gateway.gemini.capabilities import Capabilities, Level
+from gateway.gemini.capabilities import Capabilities, CapabilityTable, Level
 from gateway.gemini.wire import ThinkingConfig
 
 ALL: tuple[Level, ...] = ("minimal", "low", "medium", "high")
@@ -163,3 +164,18 @@ def test_strict_mode_refuses_thinking_that_a_model_has_not() -> None:
 
 def test_the_gateways_own_wish_is_not_noted_when_it_is_lowered() -> None:
     assert config_of(ReasoningRequest("none"), PRO)[1] == []
+
+
+@pytest.mark.row("M4")
+@pytest.mark.parametrize(
+    ("model", "effort", "level"),
+    [
+        ("gemini-4-neon", "xhigh", "XHIGH"), ("gemini-4-hydrogen", "xhigh", "XHIGH"), ("gemini-4-neon", "max", "XHIGH"),
+        ("gemini-4-neon", "high", "HIGH"), ("gemini-4-neon", "medium", "MEDIUM"), ("gemini-4-neon", "none", "LOW"),
+        ("gemini-4-argon", "xhigh", "HIGH"), ("gemini-3.8-flash", "max", "HIGH"), ("gemini-3-pro-preview", "xhigh", "HIGH"),
+    ],
+)  # fmt: skip
+def test_m4_the_highest_effort_is_a_level_of_its_own_where_there_is_one(
+    model: str, effort: str, level: str
+) -> None:
+    assert level_for(effort, CapabilityTable(shipped()).of(model).levels) == level

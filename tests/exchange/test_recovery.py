@@ -118,6 +118,9 @@ CASES: dict[str, Case] = {
     "thinking_minimal": Case(
         "Thinking level MINIMAL is not supported for this model.", {"model": F3, "reasoning_effort": "minimal"},
         refused="MINIMAL"),
+    "thinking_xhigh": Case(
+        "Thinking level XHIGH is not supported for this model.", {"model": "gemini-4-neon", "reasoning_effort": "xhigh"},
+        refused="XHIGH"),
     "thinking_zero": Case(
         "Budget 0 is invalid. This model only works in thinking mode.", {"reasoning_effort": "none"},
         refused='"thinkingBudget":0'),

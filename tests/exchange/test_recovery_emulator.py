@@ -143,3 +143,44 @@ async def test_t06_recorded_refusals_of_a_script(
 
     assert (status, len(app[CALLS])) == (200, 2), text
     assert notes == (None if message.startswith("Model") else "tools")
+
+
+@pytest.mark.row("M4")
+async def test_m4_a_speech_model_gets_no_sampling(
+    http: aiohttp.ClientSession, gateway: str, serve: Serve, fake: Fake
+) -> None:
+    fields = {
+        "temperature": 0.7,
+        "top_p": 0.9,
+        "modalities": ["audio"],
+        "audio": {"voice": "vi-vn-Advisor-1", "format": "wav"},
+    }
+    request = body(CHAT, "gemini-3.8-flash-tts", fields, stream=False)
+    status, notes, text = await ask(http, gateway, CHAT, request)
+
+    assert (status, fake.calls) == (200, 1), text
+    assert notes == "temperature,top_p"
+    config = fake.last.body["generationConfig"]
+    assert config == {
+        "responseModalities": ["AUDIO"],
+        "speechConfig": {"voiceConfig": {"voice": "vi-vn-Advisor-1"}},
+    }
+    strict = await serve("compat: strict", fake.url)
+    status, _, text = await ask(http, strict, CHAT, request)
+    assert (status, json.loads(text)["error"]["param"]) == (400, "temperature")
+
+
+@pytest.mark.row("M4")
+@pytest.mark.parametrize(
+    ("model", "level"),
+    [("gemini-4-neon", "XHIGH"), ("gemini-4-hydrogen", "XHIGH"), ("gemini-4-argon", "HIGH")],
+)
+async def test_m4_the_level_of_effort_xhigh(
+    http: aiohttp.ClientSession, gateway: str, fake: Fake, model: str, level: str
+) -> None:
+    status, _, text = await ask(
+        http, gateway, CHAT, body(CHAT, model, {"reasoning_effort": "xhigh"}, stream=False)
+    )
+
+    assert (status, fake.calls) == (200, 1), text
+    assert fake.last.body["generationConfig"]["thinkingConfig"]["thinkingLevel"] == level
