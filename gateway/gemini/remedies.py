@@ -167,7 +167,8 @@ REMEDIES: tuple[Remedy, ...] = (
          lasting="model",
          evidence="https://github.com/vellum-ai/vellum-assistant/pull/32687"),
     _row("thinking_xhigh", r"Thinking level XHIGH is not supported"
-         rf"|Invalid value at 'generation_config\.thinking_config\.thinking_level'{change.TYPE}\"XHIGH\"", change.high_for_xhigh, "thinking_config", lasting="model",
+         rf"|Invalid value at 'generation_config\.thinking_config\.thinking_level'{change.TYPE}\"XHIGH\"",
+         change.high_for_xhigh, "thinking_config", lasting="model",
          evidence="https://ai.google.dev/gemini-api/docs/thinking"),
     _row("thinking_zero", r"Budget 0 is invalid", change.some_thinking, "thinking_config", lasting="model",
          evidence="https://github.com/vercel/ai/issues/8027"),
