@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.conversation.invalid import too_long
 from gateway.errors import BadRequest, scrub
 from gateway.plugins.responses.wire import STAND_IN, Item, is_reference
 
@@ -24,6 +25,13 @@ class ItemsReferenced(BadRequest):
             param=param,
         )
         self.references: dict[str, int] = {}
+
+    def checked(self) -> dict[str, int]:
+        """Return the references. Raises BadRequest for too many."""
+        length = sum(self.references.values())
+        if length > MOST_REFERENCES:
+            raise too_long("input", MOST_REFERENCES, length)
+        return self.references
 
 
 class References:

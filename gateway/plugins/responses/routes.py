@@ -10,7 +10,6 @@ from msgspec import Meta, Struct
 from gateway.conversation.builder import ConversationBuilder
 from gateway.conversation.field_policy import FieldPolicies, review
 from gateway.conversation.foreign.originals import NO_PLACEHOLDERS
-from gateway.conversation.invalid import too_long
 from gateway.errors import BadRequest, Draining, RateLimited
 from gateway.exchange.context import RequestContext
 from gateway.exchange.delivery import json_response
@@ -21,7 +20,7 @@ from gateway.plugin import Entry, Plugin, Services
 from gateway.plugins.responses import wire
 from gateway.plugins.responses.background import PreparedResponse, ResponseRun
 from gateway.plugins.responses.fields import RESPONSES
-from gateway.plugins.responses.references import MOST_REFERENCES, ItemsReferenced
+from gateway.plugins.responses.references import ItemsReferenced
 from gateway.plugins.responses.request import conversation
 from gateway.plugins.responses.stored import (
     UNFINISHED,
@@ -30,7 +29,6 @@ from gateway.plugins.responses.stored import (
     new_name,
     response_key,
 )
-from gateway.policy.access import Client
 
 _MIB = 2**20
 _ONE = "/v1/responses/{id:(?!compact$|input_tokens$)[^/]+}"
@@ -233,29 +231,23 @@ class Responses(Plugin):
             before = await self._stored.previous(body.previous_response_id, client)
             history = before["items"]
         referenced: dict[str, Any] = {}
+        heavy = data.heavy
         try:
-            recorded = await offload(data.heavy, self._read, data, body, history)
+            recorded = await offload(heavy, self._read, data, body, history)
         except ItemsReferenced as wanted:
-            referenced = await self._referenced(wanted.references, request, client)
-            recorded = await offload(data.heavy, self._read, data, body, history, referenced)
+            found = await self._stored.items(wanted.checked(), client, request.client_max_size)
+            referenced, heavy = found.items, heavy or found.heavy
+            recorded = await offload(heavy, self._read, data, body, history, referenced)
         options = RequestOptions(
-            body.model, bool(body.stream), cache_key=body.prompt_cache_key or "", heavy=data.heavy
+            body.model, bool(body.stream), cache_key=body.prompt_cache_key or "", heavy=heavy
         )
         prepared = await self.services.preparation.prepare(recorded, options, context)
         name = new_name()
         if body.store is False:
-            return PreparedResponse(body, prepared, [], name, heavy=data.heavy)
+            return PreparedResponse(body, prepared, [], name, heavy=heavy)
         said = data.fields.get("input") or data.fields.get("messages")
-        items, ids = await offload(data.heavy, input_items, said, name, referenced)
-        return PreparedResponse(body, prepared, [*history, *items], name, ids, data.heavy)
-
-    async def _referenced(
-        self, references: Mapping[str, int], request: web.Request, client: Client
-    ) -> dict[str, Any]:
-        """Return the stored items that a request refers to. Raises BadRequest for too many, and too large ones."""
-        if (length := sum(references.values())) > MOST_REFERENCES:
-            raise too_long("input", MOST_REFERENCES, length)
-        return await self._stored.items(references, client, request.client_max_size)
+        items, ids = await offload(heavy, input_items, said, name, referenced)
+        return PreparedResponse(body, prepared, [*history, *items], name, ids, heavy)
 
     def _read(
         self,

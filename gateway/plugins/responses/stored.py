@@ -7,7 +7,7 @@ by an entry, and the gateway's by the response's id, which is part of them.
 import hashlib
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -29,6 +29,8 @@ STALE = 4 * HEARTBEAT
 """Seconds without a heartbeat after which the process that makes a response is taken for dead."""
 _LARGE = 64 * 1024
 """Characters of an output item from which on its entry is its response's id: images are not stored twice."""
+_MANY = 1000
+"""Ids from which on their keys are made in a thread, and responses that are read to find items, at most."""
 _MOST_IDS = 10_000
 """Input items of one response, the last ones, that are found by the client's id."""
 _COPIES = 8
@@ -90,37 +92,67 @@ class StoredResponses:
         keys = [response_key(name, client), *map(_keys("item", client), ids)]
         await self._services.stored_responses.put(dict.fromkeys(keys, ""), time.time())
 
-    async def items(self, references: Mapping[str, int], client: Client, most: int) -> dict[str, Object]:
+    async def items(self, references: Mapping[str, int], client: Client, most: int) -> "FoundItems":
         """Return the stored items among some ids. `references` says how often each is referred to.
 
-        Raises BadRequest if they have more than `most` characters together.
+        Raises BadRequest if they have more than `most` characters together, or are in too many responses.
         """
-        own, elsewhere = _keys("item", client), _keys("in", client)
-        keys = [key(name) for name in references for key in (own, elsewhere)]
-        texts = await self._services.stored_responses.get(keys, time.time())
-        size = 0
-        items: dict[str, Object] = {}
-        responses: dict[str, list[str]] = {}
-        """Response to the ids of its items."""
-        for name, times in references.items():
-            text = texts.get(own(name))
-            if text and text.startswith("{"):
-                size = _within(size + times * len(text), most)
-                items[name] = msgspec.json.decode(text)
-            elif place := text or texts.get(elsewhere(name)) or _named_in(name):
-                responses.setdefault(place, []).append(name)
+        store, many = self._services.stored_responses, len(references) > _MANY
+        keys = await offload(many, _keys_of, references, client)
+        texts = await store.get([key for pair in keys.values() for key in pair], time.time())
+        found = FoundItems(references, most)
+        large = many or sum(map(len, texts.values())) > _LARGE
+        await offload(large, found.read_entries, keys, texts)
+        if len(found.elsewhere) > _MANY:
+            raise BadRequest(
+                f"The items that 'input' refers to are in more than {_MANY} responses.", param="input"
+            )
         read = 0
-        for place, names in responses.items():
+        for place, names in found.elsewhere.items():
             _within(read, _COPIES * most)
             key = response_key(place, client)
-            text = (await self._services.stored_responses.get([key], time.time())).get(key) or ""
+            text = (await store.get([key], time.time())).get(key) or ""
             read += len(text)
-            stored = await offload(len(text) > _LARGE, _items_of, text)
-            for name in names:
-                if name in stored:
-                    size = _within(size + references[name] * len(msgspec.json.encode(stored[name])), most)
-                    items[name] = stored[name]
-        return items
+            await offload(len(text) > _LARGE, found.read_response, text, names)
+        return found
+
+
+class FoundItems:
+    """Stored items that a request refers to, at most `most` characters of them."""
+
+    def __init__(self, references: Mapping[str, int], most: int) -> None:
+        self._references = references
+        self._most = most
+        self._size = 0
+        self.items: dict[str, Object] = {}
+        self.elsewhere: dict[str, list[str]] = {}
+        """Response to the ids of its items, for items without an entry of their own."""
+
+    @property
+    def heavy(self) -> bool:
+        """So large that they are translated and encoded in a thread."""
+        return self._size > _LARGE
+
+    def read_entries(self, keys: Mapping[str, tuple[bytes, bytes]], texts: Mapping[bytes, str]) -> None:
+        """Take the items that have entries. Raises BadRequest."""
+        for name, (own, elsewhere) in keys.items():
+            text = texts.get(own)
+            if text and text.startswith("{"):
+                self._take(name, text)
+            elif place := text or texts.get(elsewhere) or _named_in(name):
+                self.elsewhere.setdefault(place, []).append(name)
+
+    def read_response(self, text: str, names: Sequence[str]) -> None:
+        """Take some items of a stored response. Raises BadRequest."""
+        items = msgspec.json.decode(text)["items"] if text else ()
+        by_id = {item["id"]: item for item in items if isinstance(item, dict) and "id" in item}
+        for name in names:
+            if name in by_id:
+                self._take(name, msgspec.json.encode(by_id[name]).decode())
+
+    def _take(self, name: str, text: str) -> None:
+        self._size = _within(self._size + self._references[name] * len(text), self._most)
+        self.items[name] = msgspec.json.decode(text)
 
 
 def response_key(name: str, client: Client) -> bytes:
@@ -183,15 +215,16 @@ def _keys(kind: str, client: Client) -> Callable[[str], bytes]:
     return key
 
 
+def _keys_of(references: Iterable[str], client: Client) -> dict[str, tuple[bytes, bytes]]:
+    """Return the keys of the entry of each item, and of the entry that leads to its response."""
+    own, elsewhere = _keys("item", client), _keys("in", client)
+    return {name: (own(name), elsewhere(name)) for name in references}
+
+
 def _named_in(name: str) -> str | None:
     """Return the response of an input item that the gateway has named."""
     match = _INPUT_ID.fullmatch(name)
     return f"resp_{match[1]}" if match else None
-
-
-def _items_of(text: str) -> dict[str, Object]:
-    items = msgspec.json.decode(text)["items"] if text else ()
-    return {item["id"]: item for item in items if isinstance(item, dict) and "id" in item}
 
 
 def _within(size: int, most: int) -> int:

@@ -198,6 +198,10 @@ async def test_g04_what_is_referred_to_is_bounded(
     assert (await post(http, base, input=[reference("big")]))[0] == 200
     status, answer = await post(http, base, input=[reference("big"), reference("big")])
     assert (status, answer["error"]["param"]) == (400, "input")
+    status, answer = await post(http, base, input=[{"id": f"item_{i:024x}_0"} for i in range(1001)])
+    assert (status, answer["error"]["param"]) == (400, "input")
+    status, answer = await post(http, base, input=[{"id": f"item_{i:024x}_0"} for i in range(1000)])
+    assert (status, answer["error"]["param"]) == (400, "input[0].id")
     status, answer = await post(http, base, input=[{"id": "a"}] * 10_001)
     assert (status, answer["error"]["code"]) == (400, "array_above_max_length")
 
