@@ -235,8 +235,8 @@ class Responses(Plugin):
         try:
             recorded = await offload(heavy, self._read, data, body, history)
         except ItemsReferenced as wanted:
-            found = await self._stored.items(wanted.checked(), client, request.client_max_size)
-            referenced, heavy = found.items, heavy or found.heavy
+            stored = await self._stored.items(wanted.checked(), client, request.client_max_size)
+            referenced, heavy = stored.items, heavy or stored.heavy
             recorded = await offload(heavy, self._read, data, body, history, referenced)
         options = RequestOptions(
             body.model, bool(body.stream), cache_key=body.prompt_cache_key or "", heavy=heavy

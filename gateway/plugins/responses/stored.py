@@ -92,7 +92,7 @@ class StoredResponses:
         keys = [response_key(name, client), *map(_keys("item", client), ids)]
         await self._services.stored_responses.put(dict.fromkeys(keys, ""), time.time())
 
-    async def items(self, references: Mapping[str, int], client: Client, most: int) -> "FoundItems":
+    async def items(self, references: Mapping[str, int], client: Client, most: int) -> "StoredItems":
         """Return the stored items among some ids. `references` says how often each is referred to.
 
         Raises BadRequest if they have more than `most` characters together, or are in too many responses.
@@ -100,24 +100,24 @@ class StoredResponses:
         store, many = self._services.stored_responses, len(references) > _MANY
         keys = await offload(many, _keys_of, references, client)
         texts = await store.get([key for pair in keys.values() for key in pair], time.time())
-        found = FoundItems(references, most)
+        result = StoredItems(references, most)
         large = many or sum(map(len, texts.values())) > _LARGE
-        await offload(large, found.read_entries, keys, texts)
-        if len(found.elsewhere) > _MANY:
+        await offload(large, result.read_entries, keys, texts)
+        if len(result.elsewhere) > _MANY:
             raise BadRequest(
                 f"The items that 'input' refers to are in more than {_MANY} responses.", param="input"
             )
         read = 0
-        for place, names in found.elsewhere.items():
+        for place, names in result.elsewhere.items():
             _within(read, _COPIES * most)
             key = response_key(place, client)
             text = (await store.get([key], time.time())).get(key) or ""
             read += len(text)
-            await offload(len(text) > _LARGE, found.read_response, text, names)
-        return found
+            await offload(len(text) > _LARGE, result.read_response, text, names)
+        return result
 
 
-class FoundItems:
+class StoredItems:
     """Stored items that a request refers to, at most `most` characters of them."""
 
     def __init__(self, references: Mapping[str, int], most: int) -> None:
@@ -145,7 +145,7 @@ class FoundItems:
     def read_response(self, text: str, names: Sequence[str]) -> None:
         """Take some items of a stored response. Raises BadRequest."""
         items = msgspec.json.decode(text)["items"] if text else ()
-        by_id = {item["id"]: item for item in items if isinstance(item, dict) and "id" in item}
+        by_id = {item["id"]: item for item in items if isinstance(item, dict) and _has_id(item)}
         for name in names:
             if name in by_id:
                 self._take(name, msgspec.json.encode(by_id[name]).decode())
@@ -175,7 +175,7 @@ def input_items(
         if not isinstance(item, dict):
             items.append(item)
             continue
-        if item.get("id"):
+        if _has_id(item):
             ids.append(item["id"])
             items.append(referenced[item["id"]] if _refers(item) and item["id"] in referenced else item)
         else:
@@ -186,6 +186,12 @@ def input_items(
 def new_name() -> str:
     """Return an id for a response."""
     return unique("resp_")
+
+
+def _has_id(item: Object) -> bool:
+    """Return whether an item has an id; one of another dialect may have anything there."""
+    name = item.get("id")
+    return isinstance(name, str) and bool(name)
 
 
 def _refers(item: Object) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 import openai
 import pytest
 
@@ -266,5 +267,31 @@ async def test_g20_calls_of_known_tools_are_read_from_the_store(gateway: str, fa
 
 def test_input_items_get_ids_that_name_their_response() -> None:
     name = unique("resp_")
-    items, ids = input_items(None, name, {})
-    assert (items, ids) == ([], [])
+    said = [
+        {"role": "user"},
+        {"id": "a"},
+        {"id": ""},
+        {"id": ["x"]},
+        "text",
+        {"type": "item_reference", "id": "b"},
+    ]
+    items, ids = input_items(
+        msgspec.Raw(msgspec.json.encode(said)), name, {"b": {"id": "b", "type": "message"}}
+    )
+
+    digits = name.removeprefix("resp_")
+    assert ids == ["a", "b"]
+    assert [item["id"] for item in items if isinstance(item, dict)] == [
+        f"item_{digits}_0", "a", f"item_{digits}_2", f"item_{digits}_3", "b",
+    ]  # fmt: skip
+    assert items[5] == {"id": "b", "type": "message"}
+    assert input_items(None, name, {}) == ([], [])
+
+
+async def test_ids_of_another_type_are_no_mistake_of_ours(http: aiohttp.ClientSession, gateway: str) -> None:
+    for name in (True, 5, ["x"], {"x": 1}, None):
+        first = await created(http, gateway, input=[{**user("a"), "id": name}, user("b")])
+        url = f"{gateway}/v1/responses/{first['id']}/input_items"
+        async with http.get(url, headers={"Authorization": "Bearer k"}) as response:
+            ids = [item["id"] for item in (await response.json())["data"]]
+        assert (await post(http, gateway, input=[*map(reference, ids)]))[0] == 200
