@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.config.sections import DEFAULT_SAFETY, GatewayConfig
+from gateway.config.sections import DEFAULT_SAFETY, GatewayConfig, StreamConfig
 from gateway.config.source import Source
 from gateway.errors import ConfigError
 
@@ -144,3 +144,9 @@ def test_m03_mistakes_in_prices_and_successors_are_told(text: str, message: str)
 
     (fault,) = caught.value.faults
     assert message in str(fault)
+
+
+@pytest.mark.row("G22")
+def test_g22_a_stream_waits_15_s_for_content() -> None:
+    """Claude Code warns its user after 20 s without a byte."""
+    assert StreamConfig().first_byte_grace == 15

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from typing import Any
 
 import aiohttp
@@ -23,6 +24,28 @@ SURFACES: list[tuple[str, dict[str, Any], str]] = [
     ("/v1/completions", {"prompt": "CTXLONG"}, OPENAI),
     ("/v1/messages", {"messages": TEXT, "max_tokens": 100}, ANTHROPIC),
 ]
+
+
+AGENTS = [
+    ("Claude Code", r"(?i)prompt is too long[^0-9]*(\d+)\s*tokens?\s*>\s*(\d+)", ANTHROPIC),
+    ("Cline", r"prompt is too long", ANTHROPIC),
+    ("Cline", r"context length", OPENAI),
+    ("pi, opencode", r"(?i)prompt is too long", ANTHROPIC),
+    ("pi, opencode", r"(?i)maximum context length is \d+ tokens", OPENAI),
+    ("pi, opencode", r"(?i)reduce the length of the messages", OPENAI),
+    ("CrewAI", r"(?i)maximum context length", OPENAI),
+    ("LiteLLM", r"This model's maximum context length is", OPENAI),
+]
+"""Agents, what each looks for (docs/mapping/errors.md, "Words that agents act on"), and the words that it gets."""
+
+
+@pytest.mark.row("G6")
+@pytest.mark.parametrize(("agent", "pattern", "words"), AGENTS)
+def test_g06_each_agent_finds_its_words(agent: str, pattern: str, words: str) -> None:
+    match = re.search(pattern, words)
+
+    assert match is not None, agent
+    assert match.groups() in ((), ("1200000", "1048576"))
 
 
 def refused() -> bytes:

@@ -13,9 +13,10 @@ from gateway.errors import (
     UnsupportedParameter,
     UpstreamError,
 )
-from gateway.gemini.events import Finished, MediaPart, TurnStarted
+from gateway.gemini.events import Finished, MediaPart, TextDelta, TurnStarted
 from gateway.gemini.usage import TokenCounts
 from gateway.plugins.messages.response import MessagesStream, error_object, usage
+from tests.support.frames import frames
 
 
 def test_cached_tokens_are_counted_apart() -> None:
@@ -79,7 +80,8 @@ def test_the_model_that_answers_is_named(name: str | None, model: str) -> None:
     assert encoder.message["model"] == model
 
 
-def test_left_out_media_are_named_once_for_each_type() -> None:
+@pytest.mark.row("T10")
+def test_t10_left_out_media_are_named_once_for_each_type() -> None:
     encoder = MessagesStream({"model": "asked", "content": [], "stop_reason": None})
     kinds = ("image/png", "audio/wav", "image/png")
     encoder.encode([MediaPart(0, kind, "AAAA") for kind in kinds])
@@ -118,3 +120,23 @@ def test_g06_spent_credit_is_told_in_anthropics_words() -> None:
         "type": "rate_limit_error", "message": "Your credit balance is too low: Spent."
     }  # fmt: skip
     assert error_object(quota)["message"] == "You exceeded your quota."
+
+
+@pytest.mark.row("G22")
+def test_g22_silence_is_a_ping_after_the_start_of_the_message() -> None:
+    encoder = MessagesStream({"model": "asked", "content": [], "stop_reason": None})
+
+    first, second = encoder.keep_alive(begun=False), encoder.keep_alive(begun=True)
+    text = encoder.encode([TextDelta(0, "x")])
+
+    assert [event["type"] for event in frames(first + second + text)] == [
+        "message_start", "ping", "ping", "content_block_start", "content_block_delta"
+    ]  # fmt: skip
+
+
+@pytest.mark.row("G22")
+def test_g22_nothing_stands_before_a_start_that_is_on_its_way() -> None:
+    encoder = MessagesStream({"model": "asked", "content": [], "stop_reason": None})
+    encoder.encode([TextDelta(0, "x")])
+
+    assert encoder.keep_alive(begun=False) == b": keep-alive\n\n"

@@ -133,3 +133,15 @@ def test_tools_and_their_choice_are_repeated_without_nulls() -> None:
         {"type": "function", "name": "f", "description": None, "parameters": None, "strict": False},
         {"type": "namespace", "name": "n", "tools": [{"type": "custom", "name": "c"}]},
     ]
+
+
+@pytest.mark.row("G22")
+def test_g22_silence_is_the_beginning_and_then_in_progress_again() -> None:
+    encoder = Answer({"input": "x"}).encoder
+
+    silence = encoder.keep_alive(begun=False) + encoder.keep_alive(begun=True)
+    events = frames(silence + encoder.encode([TextDelta(0, "hi")]))
+
+    assert [event["type"] for event in events][:3] == ["response.created", *["response.in_progress"] * 2]
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    assert encoder.keep_alive(begun=False) == b": keep-alive\n\n"
