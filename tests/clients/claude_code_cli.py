@@ -1,6 +1,8 @@
 """Claude Code in its print mode (`claude -p`): the Messages API."""
 
 import json
+import sys
+from pathlib import Path
 from typing import Any
 
 from tests.clients import cli, common
@@ -52,6 +54,16 @@ def tools() -> str:
     return f"the tool's result: {str(blocks[0]['content'])[:40]!r}"
 
 
+def mcp() -> str:
+    """Call a tool of an MCP server."""
+    server = {"command": sys.executable, "args": [str(Path(__file__).with_name("mcp_server.py"))]}
+    config, name = json.dumps({"mcpServers": {"tracker": server}}), "mcp__tracker__lookup_ticket"
+    prompt = f"Use the tool {name} for ticket 7."
+    result = ask("--mcp-config", config, "--strict-mcp-config", "--allowedTools", name, *EVENTS, "--", prompt)
+    assert "TICKET-42" in result.stdout, f"no call of the MCP server: {cli.output_end(result)}"
+    return common.excerpt(final(result)["result"])
+
+
 def structured() -> str:
     result = ask(*JSON, "--json-schema", json.dumps(common.PERSON_SCHEMA), common.SCHEMA_PROMPT)
     return cli.person(final(result).get("structured_output"))
@@ -80,6 +92,7 @@ if __name__ == "__main__":
         {
             "chat_stream": chat_stream,
             "tools": tools,
+            "mcp": mcp,
             "structured": structured,
             "image": image,
             "badkey": badkey,
