@@ -44,6 +44,7 @@ PURE_PLUGIN_FILES = (
     "fields",
     "signatures",
     "tools",
+    "hosted_history",
     "hosted_items",
     "hosted_tools",
     "endings",

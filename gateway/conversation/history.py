@@ -32,6 +32,8 @@ from gateway.gemini.wire import (
 
 _NO_RESULT = Raw(b'{"error":"no result was provided"}')
 _CONTINUE = "Continue."
+_NOTHING = Part()
+"""A part that only the store may have."""
 _RESPONSE_MEDIA = ("image/png", "image/jpeg", "image/webp", "application/pdf", "text/plain")
 """Types that a functionResponse may hold (https://ai.google.dev/gemini-api/docs/function-calling#multimodal)."""
 _RESOLUTIONS = (
@@ -175,6 +177,8 @@ class _Writer:
         stored = self._context.stored.get(self._context.keys.server_part(*kept))
         if stored is not None:
             part = decode_part(stored)
+        if part == _NOTHING:
+            return None
         is_tool = part.tool_call is not None or part.tool_response is not None
         left_out = is_tool and not self._context.capabilities.builtins_with_functions
         if left_out or part.text is not None:

@@ -20,6 +20,8 @@ PREFIXES = {"web_search_call": "ws_", "file_search_call": "fs_", "code_interpret
 """Item type to the beginning of its id. The rest is Gemini's id of the step, under which its parts are kept."""
 _STEP = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """An id of Gemini's that may be a part of an item's id."""
+FAILED = "Error: "
+"""The beginning of the logs of code that failed."""
 _SEARCHES = ("GOOGLE_SEARCH_WEB", "GOOGLE_SEARCH_IMAGE", "GOOGLE_MAPS")
 _MOST_QUERIES = 100
 """Queries and pages of one answer that are told. Google's answers have a few."""
@@ -70,7 +72,7 @@ def code(event: CodePart) -> Object:
 
 def logs(event: CodePart) -> Object:
     """Return the output of code. OpenAI's schema has no mark of a failure, so words say it, as in chat."""
-    return {"type": "logs", "logs": f"{'Error: ' if event.failed else ''}{event.output or ''}"}
+    return {"type": "logs", "logs": f"{FAILED if event.failed else ''}{event.output or ''}"}
 
 
 def name(item: Object, named: dict[str, Object], new_id: Callable[[str], str]) -> Object:

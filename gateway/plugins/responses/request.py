@@ -29,6 +29,8 @@ from gateway.plugins.responses.client_calls import (
 )
 from gateway.plugins.responses.client_tools import CLIENT_RUN, KNOWN, ClientTools, is_hosted_search
 from gateway.plugins.responses.content import DIALECT, HISTORY, STORED, below, output_parts, parts_of, texts
+from gateway.plugins.responses.hosted_history import hosted_parts
+from gateway.plugins.responses.hosted_items import PREFIXES
 from gateway.plugins.responses.references import References
 from gateway.plugins.responses.signatures import unseal
 from gateway.plugins.responses.wire import (
@@ -194,6 +196,8 @@ class _ItemReader:
                 stored = self.references.item(item.id or "", below(at, ".id"))
                 if stored is not None:
                     self._item(stored, at)
+            case kind if kind in PREFIXES and self._hosted(item, at):
+                return
             case kind if kind in _OPENAI_RUN and self._builder.notes.strict:
                 self._builder.notes.add_type(at, kind)
             case kind:
@@ -214,6 +218,15 @@ class _ItemReader:
                 raise missing(below(at, ".role"))
             case role:
                 raise unsupported_value(role, _ROLES, below(at, ".role"))
+
+    def _hosted(self, item: Item, at: str) -> bool:
+        """Say what a tool did that Google ran. Return False for an item of another's tool."""
+        said = hosted_parts(self._builder, item, self._signature, at)
+        if said is None:
+            return False
+        self._signature = None
+        self._builder.turn("model", said, at)
+        return True
 
     def _signed(self, texts: list[Part]) -> list[Part]:
         """Return an earlier answer with the signature of its last text."""

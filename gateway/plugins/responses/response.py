@@ -253,10 +253,7 @@ class ResponseStream:
                    summary_index=0, delta=text)  # fmt: skip
 
     def _call(self, out: list[bytes], event: ToolCall) -> None:
-        if event.signature and self._options.encrypted:
-            sealed = seal(event.signature, event.id)
-            self._opened(out, {"id": self._new_id("rs_"), "type": "reasoning", "summary": [],
-                               "encrypted_content": sealed})  # fmt: skip
+        self._sign(out, event.signature, event.id)
         call = call_item(event, self._options.rules)
         item = self._opened(out, {"id": self._new_id(call.prefix), **call.begun, "status": "in_progress"})
         at = {"item_id": item["id"], "output_index": self._index}
@@ -267,9 +264,16 @@ class ResponseStream:
         item.update(call.complete)
         self._close(out)
 
+    def _sign(self, out: list[bytes], signature: str | None, call_id: str) -> None:
+        """Add a reasoning item with the signature of the item after it, if the client asks for it."""
+        if signature and self._options.encrypted:
+            self._opened(out, {"id": self._new_id("rs_"), "type": "reasoning", "summary": [],
+                               "encrypted_content": seal(signature, call_id)})  # fmt: skip
+
     def _code(self, out: list[bytes], event: CodePart) -> None:
         """Add code, or a result to the code that is open: Gemini may give several, and pictures after them."""
         if event.source is not None:
+            self._sign(out, event.signature, event.id)
             item = self._opened(out, self._named(hosted_items.code(event)))
             at = {"item_id": item["id"], "output_index": self._index}
             self._emit(out, "response.code_interpreter_call.in_progress", **at)

@@ -54,6 +54,9 @@ class Item(Struct, frozen=True, gc=False):
     encrypted_content: str | None = None
     result: str | None = None
     action: Any = None
+    code: Any = None
+    outputs: Any = None
+    queries: Any = None
     operation: Any = None
     status: Any = None
     tools: Any = None
