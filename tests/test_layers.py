@@ -44,6 +44,7 @@ PURE_PLUGIN_FILES = (
     "fields",
     "signatures",
     "tools",
+    "response_object",
     "hosted_history",
     "hosted_items",
     "hosted_tools",

@@ -14,7 +14,8 @@ from gateway.plugins.responses.fields import RESPONSES
 from gateway.plugins.responses.hosted_items import is_grounded
 from gateway.plugins.responses.hosted_tools import allowed_domains
 from gateway.plugins.responses.request import conversation
-from gateway.plugins.responses.response import ResponseOptions, ResponseStream, new_response
+from gateway.plugins.responses.response import ResponseOptions, ResponseStream
+from gateway.plugins.responses.response_object import new_response
 from gateway.plugins.responses.wire import PLACEHOLDERS, ResponseRequest, decode_request
 from tests.support import goldens
 from tests.support.models import TABLE

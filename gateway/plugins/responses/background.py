@@ -22,7 +22,8 @@ from gateway.plugin import Services
 from gateway.plugins.responses import wire
 from gateway.plugins.responses.hosted_items import is_grounded
 from gateway.plugins.responses.hosted_tools import allowed_domains
-from gateway.plugins.responses.response import Object, ResponseOptions, ResponseStream, new_response
+from gateway.plugins.responses.response import Object, ResponseOptions, ResponseStream
+from gateway.plugins.responses.response_object import new_response
 from gateway.plugins.responses.stored import HEARTBEAT
 
 _REPEATED = ("instructions", "metadata", "prompt_cache_key", "text", "tool_choice", "tools")

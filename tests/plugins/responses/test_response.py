@@ -1,7 +1,5 @@
 """Responses, the answer, beyond the golden files: times, failures, and the frames before an answer."""
 
-import json
-
 import pytest
 
 from gateway.errors import (
@@ -15,9 +13,8 @@ from gateway.errors import (
 )
 from gateway.gemini.events import Finished, TextDelta, TurnEnded, TurnStarted
 from gateway.gemini.usage import TokenCounts
-from gateway.plugins.responses.response import new_response
 from tests.support.frames import frames
-from tests.support.responses import CREATED, ENDED, Answer, body_of
+from tests.support.responses import CREATED, ENDED, Answer
 
 END = TurnEnded(TokenCounts())
 
@@ -110,29 +107,6 @@ def test_the_model_is_the_one_that_answered(name: str | None, expected: str) -> 
     encoder.encode([TurnStarted("r1", name)])
 
     assert encoder.response["model"] == expected
-
-
-def test_tools_and_their_choice_are_repeated_without_nulls() -> None:
-    allowed = {
-        "type": "allowed_tools",
-        "mode": "auto",
-        "tools": [{"type": "function", "name": "f"}, {"type": "web_search"}],
-    }
-    request = {
-        "input": "x",
-        "tool_choice": allowed,
-        "tools": [
-            {"type": "function", "name": "f"},
-            {"type": "namespace", "name": "n", "tools": [{"type": "custom", "name": "c"}]},
-        ],
-    }
-    response = json.loads(json.dumps(new_response("resp_1", body_of(request), "m", 1)))
-
-    assert response["tool_choice"] == allowed
-    assert response["tools"] == [
-        {"type": "function", "name": "f", "description": None, "parameters": None, "strict": False},
-        {"type": "namespace", "name": "n", "tools": [{"type": "custom", "name": "c"}]},
-    ]
 
 
 @pytest.mark.row("G22")
