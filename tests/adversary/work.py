@@ -34,6 +34,7 @@ from gateway.plugins.moderations import wire as moderations
 from gateway.plugins.native.request import named_body
 from gateway.plugins.responses import request as responses_request
 from gateway.plugins.responses import response as responses_response
+from gateway.plugins.responses import response_object
 from gateway.plugins.responses import wire as responses
 from tests.support.bodies import CHAT, COMPLETION, EMBEDDING, MESSAGE, MODERATION, RESPONSE
 from tests.support.models import TABLE
@@ -149,7 +150,7 @@ def encoders() -> Iterator[tuple[str, Encoder]]:
     numbers = count()
     yield "chat", chat_response.ChatStream(chat_response.Envelope("x", 1, "m"), include_usage=True)
     yield "messages", messages_response.MessagesStream({"model": "m", "content": [], "stop_reason": None})
-    response = responses_response.new_response("r", responses.ResponseRequest(), "m", 1)
+    response = response_object.new_response("r", responses.ResponseRequest(), "m", 1)
     options = responses_response.ResponseOptions(NO_CALLS, encrypted=True)
     yield (
         "responses",
