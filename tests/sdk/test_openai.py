@@ -1,7 +1,12 @@
 """The official SDK, unmodified, against the gateway on the emulator."""
 
+from typing import Any
+
 import openai
 import pytest
+from openai import AsyncAzureOpenAI
+
+from tests.support.servers import Fake
 
 MODEL = "gemini-2.5-flash"
 
@@ -64,3 +69,24 @@ async def test_a_failure_midstream_raises(gateway: str) -> None:
         with pytest.raises(openai.APIError, match="overloaded"):
             async for _ in stream:
                 pass
+
+
+@pytest.mark.row("G13")
+async def test_g13_azures_client_of_openais_sdk(gateway: str, fake: Fake) -> None:
+    model = "gemini-2.5-pro"
+    turn: Any = [{"role": "user", "content": "hello"}]
+    async with AsyncAzureOpenAI(azure_endpoint=gateway, api_key="k", api_version="2024-10-21") as azure:
+        answer = await azure.chat.completions.create(model=model, messages=turn)
+        assert (answer.model, fake.last.model) == (model, model)
+        stream = await azure.chat.completions.create(model=model, messages=turn, stream=True)
+        assert "".join([c.choices[0].delta.content or "" async for c in stream if c.choices])
+        vectors = await azure.embeddings.create(model="gemini-embedding-001", input="x")
+        assert vectors.data[0].embedding
+        assert [entry.id async for entry in azure.models.list()]
+        assert (await azure.responses.create(model=model, input="hi")).output_text
+    async with AsyncAzureOpenAI(
+        azure_endpoint=gateway, azure_deployment=model, api_key="k", api_version="2024-10-21"
+    ) as azure:
+        await azure.chat.completions.create(model="gpt-4o", messages=turn)
+        assert fake.last.model == model
+    assert "api-key" not in fake.last.headers
