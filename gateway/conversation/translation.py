@@ -34,6 +34,7 @@ from gateway.gemini.schema_references import MOST_INLINED, InlineBudget
 from gateway.gemini.thought_signatures import SignatureKeys, StoredSignatures
 from gateway.gemini.wire import (
     Content,
+    FunctionCallingConfig,
     GenerateContentRequest,
     GenerationConfig,
     Part,
@@ -220,10 +221,14 @@ class _Translator:
         native = self._google.tool_config()
         if not native and not tooling.functions:
             return None
-        config = ToolConfig(
-            tooling.choice,
-            include_server_side_tool_invocations=True if tooling.functions and tooling.built_ins else None,
-        )
+        mixed = bool(tooling.functions and tooling.built_ins)
+        choice = tooling.choice
+        if mixed and self._capabilities.validated and (choice is None or choice.mode == "AUTO"):
+            # beside built-in tools the mode is VALIDATED (https://github.com/Pretend-to/mio-chat-backend/issues/30)
+            choice = FunctionCallingConfig(
+                "VALIDATED", choice.allowed_function_names if choice is not None else None
+            )
+        config = ToolConfig(choice, include_server_side_tool_invocations=True if mixed else None)
         if native:
             config = structs.replace(config, **native)
         return config if config != _NO_TOOL_CONFIG else None

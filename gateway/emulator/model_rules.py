@@ -154,6 +154,9 @@ RULES: tuple[Rule, ...] = (
      "Tool use with function calling is unsupported"),
     (lambda _, r: built_ins(r) and functions(r) and not _flag(r),
      "Please enable tool_config.include_server_side_tool_invocations to use Built-in tools with Function calling."),
+    # https://github.com/Pretend-to/mio-chat-backend/issues/30: with the flag the mode is VALIDATED, and AUTO is refused
+    (lambda _, r: _flag(r) and calling_config(r).get("mode") == "AUTO",
+     "Function calling mode AUTO is not supported with include_server_side_tool_invocations. Use VALIDATED."),
     (_config_alone, "Function calling config is set without function_declarations"),
     (_cached, "Tool config, tools and system instruction should not be set in the request when using cached content."),
     (_duplicate, "Duplicate function declaration found: {value}"),

@@ -59,6 +59,8 @@ class Capabilities(Struct, frozen=True, forbid_unknown_fields=True):
     """The highest accepted value."""
     output_tokens: int | None = None
     """The longest answer, where it is known."""
+    embedding_batches: bool = True
+    """Several texts of one call give a vector each; else one vector of all of them."""
 
 
 class CapabilityTable:

@@ -42,7 +42,10 @@ _MOST_NAMED = 512 * 1024
 
 
 class Citation(Struct, frozen=True, gc=False):
-    """A source and the code points of the text that it supports, the end exclusive; 0, 0 for none in particular."""
+    """A source and the code points of the text that it supports, the end exclusive; 0, 0 for none in particular.
+
+    A document of a file store has a title and no URL.
+    """
 
     start: int
     end: int
@@ -130,7 +133,7 @@ def source_urls(metadata: GroundingMetadata) -> list[str]:
     size = 0
     for chunk in metadata.grounding_chunks or ():
         source = _source(chunk)
-        if source is None or source[0] in urls:
+        if source is None or not source[0] or source[0] in urls:
             continue
         size += len(source[0])
         if len(urls) == _MOST_CITATIONS or size > _MOST_NAMED:
@@ -184,7 +187,7 @@ def sources(metadata: GroundingMetadata) -> list[tuple[str, str]]:
     size = 0
     for chunk in metadata.grounding_chunks or ():
         source = _source(chunk)
-        if source is None or source[0] in named:
+        if source is None or not source[0] or source[0] in named:
             continue
         size += len(source[0]) + len(source[1])
         if len(named) == _MOST_CITATIONS or size > _MOST_NAMED:
@@ -194,9 +197,12 @@ def sources(metadata: GroundingMetadata) -> list[tuple[str, str]]:
 
 
 def _source(chunk: GroundingChunk) -> tuple[str, str] | None:
-    """Return the URL and title of a chunk, or None for one without a URL."""
+    """Return the URL and title of a chunk, or None for one without either.
+
+    Chunks of File Search name a document and have no address (https://ai.google.dev/gemini-api/docs/file-search).
+    """
     source = chunk.web or chunk.maps or chunk.retrieved_context
-    if source is None or not source.uri:
+    if source is None or not (source.uri or source.title):
         return None
     return _quoted(source.uri), source.title or _host(source.uri)
 

@@ -168,6 +168,11 @@ def server_side(value: bool | None) -> Apply:
         if config.include_server_side_tool_invocations == value:
             return None
         config = structs.replace(config, include_server_side_tool_invocations=value)
+        calling = config.function_calling_config
+        if value and calling is not None and calling.mode == "AUTO":
+            config = structs.replace(
+                config, function_calling_config=structs.replace(calling, mode="VALIDATED")
+            )
         return structs.replace(request, tool_config=config)
 
     return apply

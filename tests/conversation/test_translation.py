@@ -10,7 +10,7 @@ from gateway.conversation.generation import OutputFormat, Sampling
 from gateway.conversation.google_options import google_options
 from gateway.conversation.modalities import ModalityRequest
 from gateway.conversation.parts import Attachment
-from gateway.conversation.tools import Choice
+from gateway.conversation.tools import Choice, ChoiceMode
 from gateway.conversation.translation import MOST_TURNS, Translation, TranslationContext, translate
 from gateway.errors import BadRequest, UnsupportedParameter
 from gateway.gemini.capabilities import Capabilities
@@ -141,6 +141,34 @@ def test_functions_win_over_built_in_tools_where_a_model_does_not_take_both() ->
     assert both.request.tool_config is not None
     assert both.request.tool_config.include_server_side_tool_invocations is True
     assert apart.request.tool_config is None
+
+
+@pytest.mark.row("T10")
+@pytest.mark.parametrize(
+    ("mode", "capabilities", "sent"),
+    [
+        (None, Capabilities(), "VALIDATED"),
+        ("auto", Capabilities(), "VALIDATED"),
+        ("none", Capabilities(), "NONE"),
+        ("required", Capabilities(), "ANY"),
+        (None, Capabilities(validated=False), None),
+        ("auto", Capabilities(validated=False), "AUTO"),
+    ],
+)
+def test_t10_beside_built_in_tools_the_mode_is_validated(
+    mode: ChoiceMode | None, capabilities: Capabilities, sent: str | None
+) -> None:
+    builder = with_function(said())
+    builder.tools.built_in("google_search", {}, "tools[1]")
+    if mode is not None:
+        builder.choose(Choice(mode, "tool_choice"))
+
+    config = translated(builder, capabilities).request.tool_config
+
+    assert config is not None
+    calling = config.function_calling_config
+    assert (calling.mode if calling is not None else None) == sent
+    assert config.include_server_side_tool_invocations is True
 
 
 def format_of(capabilities: Capabilities, builder: ConversationBuilder) -> tuple[Any, Any, list[str]]:

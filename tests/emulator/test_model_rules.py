@@ -50,6 +50,7 @@ def calling(mode: str | None, *allowed: str) -> dict[str, Any]:
         (F3, asked(generationConfig=JSON, tools=[{"googleMaps": {}}]),
          "Google Maps tool with a response mime type: 'application/json' is unsupported"),
         (F25, asked(tools=[FUNCTIONS], toolConfig=FLAG), "Tool call context circulation is not enabled for models/gemini-2.5-flash"),
+        (F3, asked(tools=[FUNCTIONS, SEARCH], toolConfig={**calling("AUTO"), **FLAG}), "Function calling mode AUTO is not supported"),
         ("gemini-3.8-flash-tts", asked(tools=[FUNCTIONS]), "Function calling is not enabled for models/gemini-3.8-flash-tts"),
         ("gemma-3-27b-it", asked(tools=[FUNCTIONS]), "Function calling is not enabled for models/gemma-3-27b-it"),
         ("gemini-3.1-flash-image", asked(generationConfig=JSON), "JSON mode is not enabled for models/gemini-3.1-flash-image"),

@@ -216,3 +216,16 @@ def test_urls_of_sources_come_once() -> None:
 )
 def test_a_page_belongs_to_a_domain_by_its_host_or_title(url: str, title: str, expected: bool) -> None:
     assert is_of_domain(Citation(0, 0, url, title), ["a.org"]) is expected
+
+
+@pytest.mark.row("T10")
+def test_t10_a_document_without_an_address_is_cited_by_its_title() -> None:
+    chunks = [
+        {"retrievedContext": {"title": "handbook.pdf", "text": "x"}},
+        {"retrievedContext": {"text": "y"}},
+    ]
+
+    cited = of_grounding(grounding([support(0, 16, 0, 1)], chunks), Offsets(TEXT))
+
+    assert cited == [Citation(0, 15, "", "handbook.pdf")]
+    assert source_urls(grounding(None, chunks)) == []

@@ -56,8 +56,10 @@ def _detokenized(ids: int | list[int], detokenize: Detokenizer | None, param: st
         raise BadRequest(str(error), param=param) from None
 
 
-def to_gemini(body: EmbeddingRequest, inputs: Sequence[str], model: str) -> list[BatchEmbedContentsRequest]:
-    """Return batches of at most 100 texts each, in the order of the texts.
+def to_gemini(
+    body: EmbeddingRequest, inputs: Sequence[str], model: str, most: int = BATCH
+) -> list[BatchEmbedContentsRequest]:
+    """Return batches of at most `most` texts each, in the order of the texts.
 
     Raises BadRequest for an unknown encoding of the answer, which is better said before Google bills, and for an
     unknown task or a long title, which are sent once for each text.
@@ -69,7 +71,7 @@ def to_gemini(body: EmbeddingRequest, inputs: Sequence[str], model: str) -> list
     requests = [
         EmbedContentRequest(name, Content([Part(text=text)]), body.dimensions, task, title) for text in inputs
     ]
-    return [BatchEmbedContentsRequest(requests[i : i + BATCH]) for i in range(0, len(requests), BATCH)]
+    return [BatchEmbedContentsRequest(requests[i : i + most]) for i in range(0, len(requests), most)]
 
 
 def _options(body: EmbeddingRequest) -> tuple[str | None, str | None]:

@@ -23,7 +23,7 @@ from gateway.gemini.resources import (
 from gateway.gemini.resources import encode as encode_batch
 from gateway.plugin import Plugin, Services
 from gateway.plugins.embeddings.fields import EMBEDDINGS
-from gateway.plugins.embeddings.request import Detokenizer, expected_size, texts, to_gemini
+from gateway.plugins.embeddings.request import BATCH, Detokenizer, expected_size, texts, to_gemini
 from gateway.plugins.embeddings.response import embedding_list
 from gateway.plugins.embeddings.wire import EmbeddingRequest, decode_request, encode
 
@@ -75,7 +75,8 @@ class Embeddings(Plugin):
             )
             notes = [*noted, *route.notes]
             context.report.describe(route.model, body.model or context.deployment or None, notes=notes)
-            batches = to_gemini(body, inputs, route.model)
+            in_batches = self.services.capability_table.of(route.model).embedding_batches
+            batches = to_gemini(body, inputs, route.model, BATCH if in_batches else 1)
             answers = await self._embed(batches, route.model, context, heavy=data.heavy)
             if sum(len(answer.embeddings) for answer in answers) != len(inputs):
                 raise UpstreamError(

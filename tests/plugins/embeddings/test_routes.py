@@ -44,6 +44,39 @@ async def test_the_sdk_gets_floats_through_its_base64(base: str, raw_upstream: R
     assert b"/v1beta/models/gemini-embedding-2:batchEmbedContents" in raw_upstream.requests[0]
 
 
+@pytest.mark.row("T10")
+@pytest.mark.parametrize(
+    ("model", "sizes_"),
+    [("gemini-embedding-001", [5]), ("gemini-embedding-2", [1] * 5), ("gemini-embedding-2-preview", [1] * 5)],
+)
+async def test_t10_a_model_that_joins_its_inputs_gets_one_in_a_call(
+    http: aiohttp.ClientSession, serve: Serve, aiohttp_server: Any, model: str, sizes_: list[int]
+) -> None:
+    """An upstream that makes one vector of all inputs of a call, unless the model is the old one."""
+    sizes: list[int] = []
+
+    async def embed(request: aiohttp.web.Request) -> aiohttp.web.Response:
+        requests = (await request.json())["requests"]
+        sizes.append(len(requests))
+        texts = [float(entry["content"]["parts"][0]["text"]) for entry in requests]
+        joined = texts if model.endswith("-001") else [sum(texts)]
+        usage = {"promptTokenCount": len(texts)}
+        return aiohttp.web.json_response(
+            {"embeddings": [{"values": [text, 0.0]} for text in joined], "usageMetadata": usage}
+        )
+
+    app = aiohttp.web.Application()
+    app.router.add_post("/{path:.*}", embed)
+    server = await aiohttp_server(app)
+    base = await serve("plugins: {embeddings: {unit_length: false}}", f"http://127.0.0.1:{server.port}")
+    status, _, body = await ask(http, base, model=model, input=["1", "2", "3", "4", "5"])
+
+    assert status == 200, body
+    assert [entry["embedding"][0] for entry in body["data"]] == [1, 2, 3, 4, 5]
+    assert body["usage"]["prompt_tokens"] == 5
+    assert sizes == sizes_
+
+
 async def test_a_hundred_and_fifty_texts_are_two_calls_in_order(
     http: aiohttp.ClientSession, serve: Serve, aiohttp_server: Any
 ) -> None:
