@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from gateway.gemini.events import CodePart, ServerTool
-from gateway.gemini.grounding import source_urls
+from gateway.gemini.grounding import Citation, source_urls
 from gateway.gemini.wire import GenerateContentRequest, decode_grounding
 
 Object = dict[str, Any]
@@ -90,6 +90,15 @@ def name(item: Object, named: dict[str, Object], new_id: Callable[[str], str]) -
 def steps(kind: str) -> tuple[str, ...]:
     """Return the names of the events between an item's start and its end, in OpenAI's order."""
     return () if kind == "code_interpreter_call" else (f"{kind}.in_progress", f"{kind}.searching")
+
+
+def annotation(citation: Citation) -> dict[str, Any]:
+    """Return the annotation of a citation: of a page, or of a document of a file store, which has no address."""
+    if not citation.url:
+        name = citation.title
+        return {"type": "file_citation", "file_id": name, "filename": name, "index": citation.end}
+    return {"type": "url_citation", "start_index": citation.start, "end_index": citation.end,
+            "url": citation.url, "title": citation.title}  # fmt: skip
 
 
 def queries_of(metadata: Raw) -> list[str]:

@@ -356,16 +356,7 @@ class ResponseStream:
     def _annotate(self, out: list[bytes], index: int, item: Object, citations: Sequence[Citation]) -> None:
         annotations = item["content"][0]["annotations"]
         for citation in citations:
-            annotation = {"type": "url_citation", "start_index": citation.start, "end_index": citation.end,
-                          "url": citation.url, "title": citation.title}  # fmt: skip
-            if not citation.url:
-                title = citation.title
-                annotation = {
-                    "type": "file_citation",
-                    "file_id": title,
-                    "filename": title,
-                    "index": citation.end,
-                }
+            annotation = hosted_items.annotation(citation)
             self._emit(out, "response.output_text.annotation.added", item_id=item["id"], output_index=index,
                        content_index=0, annotation_index=len(annotations), annotation=annotation)  # fmt: skip
             annotations.append(annotation)
