@@ -15,7 +15,11 @@ from aiohttp import web
 from gateway.emulator.errors import Refusal, RefusedError, key_refusal
 from gateway.emulator.messages import decode
 
-_FILES_API = "https://generativelanguage.googleapis.com/v1beta/"
+_HOST = "https://generativelanguage.googleapis.com"
+_FILES_API = f"{_HOST}/v1beta/"
+_GENERATED = "files/generated"
+_CONTENT = b"generated"
+_NOT_GENERATED = Refusal(400, "INVALID_ARGUMENT", "Only generated files can be downloaded.")
 _URI = re.compile(r"(?:https?://[^/]+/v1(?:beta|alpha)?/)?(files/[\w-]+)")
 _MOST_OBJECTS = 1000
 _PAST, _FUTURE = "2026-01-01T00:00:00Z", "2100-01-01T00:00:00Z"
@@ -34,6 +38,8 @@ class FilesApi:
             web.post("/upload" + version + "/files", self.upload),
             web.post(version + kind, self.create),
             web.get(version + kind, self.list_objects),
+            web.get(version + "/files/{id}:download", self.download),
+            web.get("/download" + version + "/files/{id}:download", self.download),
             web.route("*", version + kind + "/{id}", self.object),
         ]
 
@@ -105,6 +111,24 @@ class FilesApi:
             del self._objects[name]
             fields = {}
         return _reply(fields, 200)
+
+    async def download(self, request: web.Request) -> web.Response:
+        """Answer a download as Google does: a redirect to `/download/…`, which has the bytes (recorded traffic).
+
+        Only generated files can be downloaded (google-genai, `files.download`). The file `generated` always exists.
+        """
+        name = f"files/{request.match_info['id']}"
+        refusal = key_refusal(request)
+        if refusal is None and name != _GENERATED:
+            owner, _ = self._objects.get(name, ("", {}))
+            missing = _not_found(name)
+            refusal = _NOT_GENERATED if owner == _key(request) else missing
+        if refusal is not None:
+            return _reply(refusal.body(), refusal.code)
+        if not request.path.startswith("/download/"):
+            location = f"{_HOST}/download{request.rel_url.raw_path_qs}"
+            return web.Response(status=302, headers={"Location": location})
+        return web.Response(body=_CONTENT, content_type="video/mp4")
 
     def _begin(self, request: web.Request, data: bytes) -> str:
         number = uuid4().hex

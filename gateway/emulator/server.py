@@ -17,6 +17,7 @@ from gateway.emulator.chunks import joined
 from gateway.emulator.embeddings import batch_embedded, embedded
 from gateway.emulator.errors import Refusal, RefusedError, key_refusal, model_refusal
 from gateway.emulator.files_api import FilesApi
+from gateway.emulator.interactions import InteractionsApi
 from gateway.emulator.messages import decode
 from gateway.emulator.models import page, record
 from gateway.emulator.replies import Reply, hop_refusal
@@ -55,6 +56,7 @@ def build_fake(script: Script | None = None, *, pace: float = 0.02) -> web.Appli
         web.get(models, emulator.list_models),
         web.get(model, emulator.get_model),
         *emulator.files.routes(),
+        *emulator.interactions.routes(),
     ])  # fmt: skip
     return app
 
@@ -80,6 +82,7 @@ class _Emulator:
         self._pace = pace
         self.calls: deque[Call] = deque(maxlen=1000)
         self.files = FilesApi()
+        self.interactions = InteractionsApi(script)
 
     async def generate(self, request: web.Request) -> web.StreamResponse:
         """Answer generateContent and streamGenerateContent."""

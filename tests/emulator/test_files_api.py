@@ -103,3 +103,21 @@ async def test_a_cached_content_with_unknown_fields_is_refused(
     fields = [violation["field"] for violation in answer["error"]["details"][0]["fieldViolations"]]
     assert (status, fields) == (400, ["contents[0].parts[0]", "ttl"])
     assert 'Unknown name "API key not valid"' in answer["error"]["message"]
+
+
+@pytest.mark.row("N1")
+@pytest.mark.parametrize("version", ["v1", "v1beta"])
+async def test_n1_a_generated_file_is_downloaded_by_a_redirect(
+    http: aiohttp.ClientSession, fake: Fake, gateway: str, version: str
+) -> None:
+    path = f"/{version}/files/generated:download?alt=media"
+    async with http.get(fake.url + path, headers=OWNER, allow_redirects=False) as response:
+        assert response.status == 302
+        assert response.headers["Location"] == f"https://generativelanguage.googleapis.com/download{path}"
+    async with http.get(gateway + path, headers=OWNER) as response:
+        assert (response.status, await response.read()) == (200, b"generated")
+        assert str(response.url) == f"{gateway}/download{path}"
+    own = (await upload(http, fake))["name"]
+    for headers, status in ((OWNER, 400), (OTHER, 403)):
+        async with http.get(f"{fake.url}/{version}/{own}:download", headers=headers) as response:
+            assert response.status == status
