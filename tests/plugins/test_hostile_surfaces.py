@@ -98,7 +98,7 @@ def test_a_good_body_holds_every_field_that_is_read(surface: Surface) -> None:
     missing = {
         (struct.__name__, field)
         for struct in structs(surface.read)
-        for field in struct.__struct_fields__
+        for field in struct.__struct_encode_fields__
         if field not in known
     }
 

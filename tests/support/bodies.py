@@ -7,6 +7,10 @@ SCHEMA = {"type": "object", "properties": {"a": {"$ref": "#/$defs/A"}}, "$defs":
 GOOGLE = {"thinking_config": {"thinking_level": "low"}, "generation_config": {"topK": 4}, "tools": []}
 F3 = "gemini-3-flash-preview"
 
+MEDIA: dict[str, Any] = {
+    "fps": 1, "video_metadata": {"fps": 1}, "videoMetadata": {"fps": 1},
+    "media_resolution": None, "mediaResolution": None,
+}  # fmt: skip
 RESPONSE: dict[str, Any] = {
     "model": F3, "instructions": [{"role": "system", "content": "s"}], "stream": False, "max_output_tokens": 50,
     "stream_options": {"include_obfuscation": False}, "temperature": 1, "top_p": 0.5, "top_logprobs": 1,
@@ -16,7 +20,9 @@ RESPONSE: dict[str, Any] = {
     "tools": [{"type": "function", "name": "f", "description": "d", "parameters": SCHEMA, "strict": False},
               {"type": "custom", "name": "c", "format": {"type": "text"}},
               {"type": "namespace", "name": "ns", "tools": [{"type": "function", "name": "g", "parameters": {}}]},
-              {"type": "web_search", "user_location": {"city": "Oslo"}},
+              {"type": "web_search", "user_location": {"city": "Oslo"}, "filters": {}, "external_web_access": True,
+               "search_context_size": "low", "search_content_types": ["text"]},
+              {"type": "code_interpreter", "container": {"type": "auto"}},
               {"type": "tool_search", "execution": "client", "defer_loading": False},
               {"type": "shell", "environment": {"type": "local"}}],
     "tool_choice": {"type": "allowed_tools", "mode": "auto", "name": "f", "namespace": "",
@@ -24,11 +30,12 @@ RESPONSE: dict[str, Any] = {
     "parallel_tool_calls": True, "include": ["reasoning.encrypted_content"], "previous_response_id": None,
     "store": False, "service_tier": "auto", "prompt_cache_key": "k", "metadata": {"a": "b"}, "background": False, "conversation": None,
     "prompt": None, "google": GOOGLE, "extra_body": {"google": GOOGLE},
-    "web_search_options": {"user_location": {"approximate": {
+    "web_search_options": {"search_context_size": "low", "user_location": {"approximate": {
         "city": "Oslo", "region": "Oslo", "country": "NO", "timezone": "Europe/Oslo"}}},
     "input": [
         {"type": "message", "id": "m1", "role": "user", "content": [
-            {"type": "input_text", "text": "hi"}, {"type": "input_image", "image_url": PNG, "detail": "low"},
+            {"type": "input_text", "text": "hi"},
+            {"type": "input_image", "image_url": PNG, "detail": "low", **MEDIA},
             {"type": "input_file", "file_data": "data:application/pdf;base64,JVBERg==", "filename": "a.pdf",
              "file_id": None, "file_url": None},
             {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}]},
@@ -65,7 +72,8 @@ MESSAGE: dict[str, Any] = {
     "messages": [
         {"role": "user", "content": [
             {"type": "text", "text": "hi"},
-            {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}},
+            {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="},
+             "detail": "low", **MEDIA},
             {"type": "image", "source": {"type": "url", "url": "https://generativelanguage.googleapis.com/v1beta/files/x"}},
             {"type": "document", "title": "t", "context": "c", "citations": {"enabled": True}, "url": None, "source": {"type": "content", "content": "x", "file_id": None}}]},
         {"role": "assistant", "content": [

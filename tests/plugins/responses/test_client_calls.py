@@ -2,8 +2,12 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
+from gateway.errors import GatewayError
+from gateway.plugins.responses.client_calls import KNOWN_CALLS, KNOWN_OUTPUTS
+from gateway.plugins.responses.wire import Item
 from tests.support.responses import gemini_body, translation
 from tests.support.responses_calls import Calls, call
 
@@ -181,3 +185,27 @@ def test_numbers_in_the_arguments_of_a_search_keep_their_digits() -> None:
     calls = Calls({"model": F3, "input": "x", "tools": tools}, call("tool_search", limit=10**25, query="ü"))
 
     assert calls.items[0]["arguments"] == {"limit": 10**25, "query": "ü"}
+
+
+@pytest.mark.parametrize("kind", [*KNOWN_CALLS, *KNOWN_OUTPUTS, "tool_search_output", "additional_tools"])
+def test_no_value_of_a_field_is_our_fault(kind: str) -> None:
+    wrong: list[Any] = [
+        True,
+        5,
+        1e400,
+        "text",
+        [],
+        ["x"],
+        {},
+        {"x": [None]},
+        None,
+        [None],
+        [{"type": "message"}],
+    ]
+    for field in Item.__struct_fields__:
+        for value in wrong:
+            item = {"type": kind, "id": "i", "call_id": "c", field: value}
+            try:
+                translation({"model": F3, "input": [USER, item]})
+            except (GatewayError, msgspec.DecodeError):
+                continue
