@@ -51,6 +51,8 @@ RESPONSE: dict[str, Any] = {
          "output": [{"stdout": "a", "stderr": "", "outcome": {"type": "exit", "exit_code": 0}}]},
         {"type": "apply_patch_call", "call_id": "c5", "operation": {"type": "delete_file", "path": "a"}},
         {"type": "apply_patch_call_output", "call_id": "c5", "status": "completed", "output": "1"},
+        {"type": "code_interpreter_call", "id": "ci", "code": "1", "outputs": [{"type": "logs", "logs": "1"}]},
+        {"type": "file_search_call", "id": "fs", "queries": ["x"]},
         {"type": "additional_tools", "role": "developer", "tools": [{"type": "custom", "name": "d"}]},
         {"type": "image_generation_call", "id": "i1", "result": "iVBORw0KGgo="},
         {"type": "message", "role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]},
