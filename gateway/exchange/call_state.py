@@ -71,6 +71,23 @@ class CallState:
         self.accept_empty = False
         """An answer without content was tried again once; the next one is accepted."""
 
+    def go_on(self, token: str) -> None:
+        """Ask next for the continuation of the answer, in the project that has begun it."""
+        self.call = self.call.with_request(structs.replace(self.call.request, continuation_token=token))
+        self.target.project = self.report.project or ""
+        self.target.tried.clear()
+
+    @property
+    def is_continued(self) -> bool:
+        """Whether the call continues an answer that another has begun."""
+        return self.call.request.continuation_token is not None
+
+    def restart(self) -> None:
+        """Ask for the answer from its beginning."""
+        if self.is_continued:
+            self.call = self.call.with_request(structs.replace(self.call.request, continuation_token=None))
+            self.target.project = self.call.project
+
     def beside(self) -> "CallState":
         """Return the state of a second attempt at the call. The two share the race, and what nobody changes."""
         hedge = copy(self)

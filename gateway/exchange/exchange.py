@@ -228,9 +228,9 @@ class Exchange:
         return await self._complete_with_retry(state, number, new)
 
     async def _complete_with_retry(self, state: CallState, number: int, new: NewReader) -> list[Event]:
-        """Return the events of the first attempt that is answered."""
+        """Return the events of the first attempt that is answered, and of the calls that continue its answer."""
+        reader, events = new(number), list[Event]()
         while True:
-            reader = new(number)
             state.begin(reader)
             try:
                 async with open_attempt(self.accounting, state.context, state.target) as attempt:
@@ -239,19 +239,26 @@ class Exchange:
                         if self._hedging is not None:
                             self._hedging.answered(state)
                         state.report.answer_bytes += len(answer)
-                        events = await large_answers.read_whole(
-                            reader, [answer], accept_empty=state.accept_empty
+                        messages = large_answers.messages_of(answer) if state.call.stream else [answer]
+                        events += await large_answers.read_whole(
+                            reader, messages, accept_empty=state.accept_empty
                         )
                     finally:
                         attempt.read(reader)
             except GatewayError as error:
+                state.restart()
                 await self._recovery.after(error, state)
+                reader, events = new(number), []
                 continue
             self._recovery.succeeded(state)
             state.note_version()
             await self._store_signatures(reader.signed)
-            if state.cache_key:
-                await self._cache_put(state, [answer], reader)
+            if (token := reader.continuation) is not None:
+                state.go_on(token)
+                reader.resume()
+                continue
+            if state.cache_key and not state.is_continued:
+                await self._cache_put(state, messages, reader)
             return events
 
     async def _stream_choices(
@@ -288,10 +295,10 @@ class Exchange:
         self, state: CallState, number: int, reply: Reply, new: NewTranslator
     ) -> None:
         """Relay the first attempt that has output."""
+        translator = new(number)
         while True:
-            translator = new(number)
             state.begin(translator.reader)
-            if state.cache_key:
+            if state.cache_key and translator.messages is None:
                 translator.messages = []
             try:
                 async with open_attempt(self.accounting, state.context, state.target) as attempt:
@@ -301,17 +308,25 @@ class Exchange:
                         attempt.read(translator.reader)
             except UnusableAnswer as error:
                 if not (state.has_output or state.accept_empty):
+                    state.restart()
                     await self._recovery.after(error, state)
+                    translator = new(number)
                     continue
                 state.accept_empty = True
                 await reply.write(translator.accept_empty())
             except GatewayError as error:
                 if state.has_output:
                     raise
+                state.restart()
                 await self._recovery.after(error, state)
+                translator = new(number)
                 continue
             self._recovery.succeeded(state)
-            if state.cache_key:
+            if (token := translator.reader.continuation) is not None:
+                state.go_on(token)
+                translator.resume()
+                continue
+            if state.cache_key and not state.is_continued:
                 await self._cache_put(state, translator.messages or [], translator.reader)
             return
 
@@ -342,7 +357,8 @@ class Exchange:
                 await reply.write(out)
             if translator.error is not None:
                 raise translator.error
-            state.report.sent()
+            if translator.reader.continuation is None:
+                state.report.sent()
 
     async def _cache_get(self, state: CallState) -> list[bytes] | None:
         """Return the messages of a kept answer. Without one, the answer that comes is to be kept."""

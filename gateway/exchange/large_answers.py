@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from gateway.exchange.offload import HEAVY_ANSWER, offload
 from gateway.gemini.events import Event
+from gateway.gemini.sse import SSEDecoder
 from gateway.gemini.stream_translator import StreamTranslator, decode
 from gateway.gemini.turn_reader import TurnReader
 
@@ -20,7 +21,10 @@ _EVENTS = 256
 async def read_whole(
     reader: TurnReader, messages: Sequence[bytes], *, accept_empty: bool = False
 ) -> list[Event]:
-    """Return the events of a whole answer. Raises GatewayError for one that cannot be used."""
+    """Return the events of a whole answer, or of its beginning, which `reader.continuation` continues.
+
+    Raises GatewayError for one that cannot be used.
+    """
     heavy = sum(map(len, messages)) > HEAVY_ANSWER
     return await offload(heavy, _read, reader, messages, accept_empty)
 
@@ -61,4 +65,12 @@ async def _encode(translator: StreamTranslator, events: list[Event], out: list[b
 
 def _read(reader: TurnReader, messages: Sequence[bytes], accept_empty: bool) -> list[Event]:
     events = [event for message in messages for event in reader.feed(decode(message))]
+    if reader.continuation is not None:
+        return events
     return events + reader.close(whole=True, accept_empty=accept_empty)
+
+
+def messages_of(stream: bytes) -> list[bytes]:
+    """Return the messages of a whole stream. Raises UpstreamError for one that is no stream."""
+    decoder = SSEDecoder()
+    return decoder.feed(stream) + decoder.close()

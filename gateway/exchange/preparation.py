@@ -187,11 +187,21 @@ class _CallBuilder(Struct, frozen=True):
             return None
         return Translated(self.call(model, translation, project, heavy=heavy), translation.notes)
 
+    def _is_long(self, model: str, request: GenerateContentRequest) -> bool:
+        """Return whether the answer may be longer than a call that is not streamed can make it."""
+        config = request.generation_config
+        if config is None or config.max_output_tokens is None:
+            return False
+        context = self.context
+        capabilities = context.capabilities if model == context.model else self.capabilities(model)
+        return capabilities.unary_tokens is not None and config.max_output_tokens > capabilities.unary_tokens
+
     def call(self, model: str, translation: Translation, project: str, *, heavy: bool) -> GeminiCall:
         """Return the call of the first choice. One with long files or signatures that are added to it is heavy."""
         options = self.options
+        stream = options.stream or self._is_long(model, translation.request)
         call = GeminiCall(
-            model, translation.request, options.stream, heavy, options.cache_key, project, translation.origins
+            model, translation.request, stream, heavy, options.cache_key, project, translation.origins
         )
         if not heavy and (self.context.media or self.context.stored) and call.expected_size > HEAVY:
             return structs.replace(call, heavy=True)

@@ -57,6 +57,8 @@ class Capabilities(Struct, frozen=True, forbid_unknown_fields=True):
     """temperature, topP and topK are accepted."""
     temperature: float = 2.0
     """The highest accepted value."""
+    unary_tokens: int | None = None
+    """The largest maxOutputTokens of a call that is not streamed, where it is lower."""
     output_tokens: int | None = None
     """The longest answer, where it is known."""
     embedding_batches: bool = True

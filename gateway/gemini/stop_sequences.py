@@ -33,6 +33,11 @@ class StopCutter:
         self._stops = stops
         self._texts: dict[int, _Text] = {}
 
+    @property
+    def is_over(self) -> bool:
+        """Whether every text has ended at a sequence."""
+        return bool(self._texts) and all(text.stop is not None for text in self._texts.values())
+
     def cut(self, events: Iterable[Event]) -> list[Event]:
         """Return the next events of the answer."""
         out: list[Event] = []

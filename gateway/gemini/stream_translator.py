@@ -62,7 +62,14 @@ class StreamTranslator:
     def read_end(self) -> list[Event]:
         """Return the last events after the end of the upstream, or set `error`. It may run in a thread."""
         events = self._events(self._decoder.close())
-        return events if self.error is not None else events + self._last(accept_empty=False)
+        if self.error is not None or self.reader.continuation is not None:
+            return events
+        return events + self._last(accept_empty=False)
+
+    def resume(self) -> None:
+        """Expect the stream of the call that continues the answer."""
+        self._decoder = SSEDecoder()
+        self.reader.resume()
 
     def accept_empty(self) -> bytes:
         """Return the last bytes of an answer that `close` called unusable, without another attempt."""

@@ -45,7 +45,7 @@ from gateway.gemini.server_parts import ServerParts, is_server_part
 from gateway.gemini.server_runs import RunKeeping, RunRecorder
 from gateway.gemini.stop_sequences import StopCutter
 from gateway.gemini.thought_signatures import SignatureKeys, Signed
-from gateway.gemini.usage import NO_USAGE, TokenCounts, is_whole, merge, token_counts
+from gateway.gemini.usage import NO_USAGE, TokenCounts, continued_counts, is_whole, merge, token_counts
 from gateway.gemini.wire import (
     NO_JSON,
     Blob,
@@ -61,6 +61,8 @@ from gateway.gemini.wire import (
 _MODEL_NAME = re.compile(r"(?:models/)?([\w.@:/-]{1,128})", re.ASCII)
 """A name that may stand in a header: Google's words go to the client there."""
 
+_MOST_CONTINUED = 40
+"""Calls that continue an answer. A million tokens are 32 of the shortest ones."""
 MOST_CANDIDATES = 8
 """Gemini's limit of candidateCount (https://ai.google.dev/api/generate-content#generationconfig)."""
 
@@ -143,6 +145,12 @@ class TurnReader:
         self.model: str | None = None
         """The requested model, for answers that name none."""
         self._block_reason: str | None = None
+        self._token: str | None = None
+        """`continuationToken` of the last candidate that ended."""
+        self._resumed: str | None = None
+        """The token with which the answer was continued last."""
+        self._earlier: list[TokenCounts] = []
+        """Tokens of the calls whose answer is continued."""
 
     def feed(self, response: GenerateContentResponse) -> list[Event]:
         """Return the events of one chunk. Raises GatewayError for an error object inside a 200."""
@@ -193,7 +201,28 @@ class TurnReader:
         return [*events, self._ended()]
 
     def _ended(self) -> TurnEnded:
-        return TurnEnded(self.counts, self.tier)
+        return TurnEnded(continued_counts([*self._earlier, self.counts]), self.tier)
+
+    @property
+    def continuation(self) -> str | None:
+        """The token with which another call continues the answer, or None.
+
+        Gemini 4 ends a call at its own limit while the limit of the request is not reached
+        (https://ai.google.dev/gemini-api/docs/generate-content/long-decode).
+        """
+        if self._token is None or self._token == self._resumed or len(self._earlier) >= _MOST_CONTINUED:
+            return None
+        states = list(self._candidates.values())
+        cut = self._cutter is not None and self._cutter.is_over
+        return self._token if len(states) == 1 and states[0].finish == "CONTINUATION" and not cut else None
+
+    def resume(self) -> None:
+        """Expect the answer of the call that continues this one. Its counts begin anew."""
+        self._earlier.append(self.counts)
+        self._resumed, self._token = self._token, None
+        self._usage, self._counts, self._ends_counted = NO_USAGE, None, False
+        for state in self._candidates.values():
+            state.finish = None
 
     @property
     def tier(self) -> str | int | None:
@@ -212,7 +241,8 @@ class TurnReader:
         """Tokens and Google searches so far."""
         if self._counts is None:
             grounding = [raw for state in self._candidates.values() for raw in state.grounding]
-            self._counts = token_counts(self._usage, searches(grounding) if grounding else 0)
+            before = sum(counts.searches for counts in self._earlier)
+            self._counts = token_counts(self._usage, max(0, searches(grounding) - before) if grounding else 0)
         return self._counts
 
     @property
@@ -272,6 +302,7 @@ class TurnReader:
         if candidate.finish_reason is not None:
             state.finish = reason_name(candidate.finish_reason)
             state.message = candidate.finish_message
+            self._token = candidate.continuation_token
             state.blocked += [str(r.category) for r in candidate.safety_ratings or () if r.blocked]
         if candidate.grounding_metadata:
             state.grounding.append(candidate.grounding_metadata)

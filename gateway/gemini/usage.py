@@ -101,6 +101,19 @@ def answer_counts(calls: Sequence[TokenCounts]) -> TokenCounts:
     )
 
 
+def continued_counts(calls: Sequence[TokenCounts]) -> TokenCounts:
+    """Return the tokens of one answer that several calls wrote one after another, as its client sees them.
+
+    Each of them read the prompt and what was written before, so the prompt of the first is the client's own.
+    """
+    if len(calls) == 1:
+        return calls[0]
+    whole = answer_counts(calls)
+    return structs.replace(
+        whole, tool_use=sum(call.tool_use for call in calls), searches=sum(call.searches for call in calls)
+    )
+
+
 NO_USAGE = UsageMetadata()
 """The counts of an answer before Google has sent any."""
 

@@ -192,6 +192,7 @@ class GenerateContentRequest(_Message, frozen=True):
     service_tier: str | None = None
     labels: dict[str, str] | None = None
     store: bool | None = None
+    continuation_token: str | None = None
 
 
 class ModalityTokens(_Message, frozen=True):
@@ -291,6 +292,8 @@ class Candidate(_Message, frozen=True):
     citation_metadata: CitationMetadata | None = None
     url_context_metadata: Raw = NO_JSON
     logprobs_result: LogprobsResult | None = None
+    continuation_token: str | None = None
+    """Sent back with the same request, it continues an answer that ended with CONTINUATION."""
 
 
 class PromptFeedback(_Message, frozen=True):

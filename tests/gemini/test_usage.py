@@ -4,7 +4,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gateway.gemini.usage import MOST_TOKENS, TokenCounts, answer_counts, merge, token_counts
+from gateway.gemini.usage import (
+    MOST_TOKENS,
+    TokenCounts,
+    answer_counts,
+    continued_counts,
+    merge,
+    token_counts,
+)
 from gateway.gemini.wire import ModalityTokens, UsageMetadata
 
 COUNT = st.none() | st.integers(-(2**70), 2**70)
@@ -153,3 +160,11 @@ def test_t11_the_tier_of_an_earlier_chunk_stays() -> None:
     first = UsageMetadata(10, 3, total_token_count=13, service_tier="flex")
 
     assert merge(first, UsageMetadata(10, 5, total_token_count=15)).service_tier == "flex"
+
+
+@pytest.mark.row("M4")
+def test_m4_a_continued_answer_has_the_prompt_of_its_first_call() -> None:
+    calls = [TokenCounts(10, 5, 1, 20, 3, searches=1), TokenCounts(33, 30, 0, 7, searches=1)]
+
+    assert continued_counts(calls) == TokenCounts(10, 5, 1, 27, 3, searches=2)
+    assert continued_counts(calls[:1]) is calls[0]
