@@ -79,3 +79,29 @@ async def test_google_genai_needs_no_change(gateway: str, fake: Fake) -> None:
     assert (counted.total_tokens or 0) > 0
     assert len(embedded.embeddings or ()) == 2
     assert f"models/{F3}" in names
+
+
+@pytest.mark.row("G7", "T5")
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_g07_anthropic_searches_and_goes_on(gateway: str, streamed: bool) -> None:
+    """The SDK puts blocks and citations together, and its message is the next turn's history."""
+    tool: Any = {"type": "web_search_20250305", "name": "web_search"}
+    asked: Any = {"role": "user", "content": "The weather?"}
+    async with claude(gateway) as client:
+        call: Any = {"model": "gemini-2.5-flash", "max_tokens": 100, "tools": [tool]}
+        if streamed:
+            async with client.messages.stream(**call, messages=[asked]) as stream:
+                message = await stream.get_final_message()
+        else:
+            message = await client.messages.create(**call, messages=[asked])
+        history = [asked, {"role": "assistant", "content": message.content}, asked]
+        again = await client.messages.create(**call, messages=history)
+
+    text = next(block for block in message.content if block.type == "text")
+    found = next(block for block in message.content if block.type == "web_search_tool_result")
+    assert [cited.cited_text for cited in text.citations or ()] == ["Zürich is sunny.", "Oslo is not."]
+    assert isinstance(found.content, list)
+    assert [source.title for source in found.content] == ["weather.example"] * 2
+    assert message.usage.server_tool_use is not None
+    assert message.usage.server_tool_use.web_search_requests == 1
+    assert again.stop_reason == "end_turn"
