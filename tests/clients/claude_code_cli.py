@@ -64,6 +64,22 @@ def mcp() -> str:
     return common.excerpt(final(result)["result"])
 
 
+def web_search() -> str:
+    """Ask for a search: Claude Code makes it with a request of its own, whose blocks it reads."""
+    prompt = "Use the tool WebSearch to search the web for the weather. Then report its output."
+    result = ask("--allowedTools", "WebSearch", *EVENTS, prompt)
+    results = [
+        event["tool_use_result"]
+        for event in cli.json_lines(result.stdout)
+        if event.get("type") == "user" and isinstance(event.get("tool_use_result"), dict)
+    ]
+    assert results, f"no search ran: {cli.output_end(result)}"
+    links = [link for found in results[0]["results"] if isinstance(found, dict) for link in found["content"]]
+    assert links, f"no sources: {results[0]}"
+    assert final(result)["result"], "no text after the search"
+    return f"{len(links)} sources: {links[0]['url']}"
+
+
 def structured() -> str:
     result = ask(*JSON, "--json-schema", json.dumps(common.PERSON_SCHEMA), common.SCHEMA_PROMPT)
     return cli.person(final(result).get("structured_output"))
@@ -93,6 +109,7 @@ if __name__ == "__main__":
             "chat_stream": chat_stream,
             "tools": tools,
             "mcp": mcp,
+            "web_search": web_search,
             "structured": structured,
             "image": image,
             "badkey": badkey,
