@@ -22,6 +22,8 @@ _STEPS = re.compile(r"\b(\d|two|three|four) steps\b", re.I)
 _CITY = re.compile(r"\bin ([A-ZÀ-Þ][\w'-]*(?: [A-ZÀ-Þ][\w'-]*)*)")
 _COMMAND = re.compile(r"\bto run: (.+?)(?:\.\s|\.?$)")
 _EAGER = re.compile(r"\btool\b|weather", re.I)
+_NO_TOOLS = re.compile(r"\bdo not call any tools\b", re.I)
+"""Claude Code's words when it asks for a summary of its history."""
 _FINAL = re.compile(r"final|answer|output|result", re.I)
 
 
@@ -38,7 +40,7 @@ def _called_names(request: dict[str, Any], declared: list[str], words: str) -> l
     config = calling_config(request)
     mode, named = config.get("mode"), config.get("allowedFunctionNames")
     allowed = named or declared
-    if not declared or mode == "NONE":
+    if not declared or mode == "NONE" or (mode != "ANY" and _NO_TOOLS.search(words)):
         return []
     mentioned = [name for name in allowed if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", words)]
     if steps_done(request) < _steps_wanted(words):

@@ -80,6 +80,16 @@ def web_search() -> str:
     return f"{len(links)} sources: {links[0]['url']}"
 
 
+def compaction() -> str:
+    """Overflow the context, which Claude Code must recognize; compact another history, and go on with it."""
+    overflow = ask(*JSON, "[[too long]]")
+    assert '"terminal_reason":"prompt_too_long"' in overflow.stdout, cli.output_end(overflow)
+    final(ask(*JSON, common.CHAT_PROMPT))
+    compacted = ask(*EVENTS, "--continue", "/compact")
+    assert "Compacted" in compacted.stdout, cli.output_end(compacted)
+    return common.excerpt(final(ask(*JSON, "--continue", common.CHAT_PROMPT))["result"])
+
+
 def structured() -> str:
     result = ask(*JSON, "--json-schema", json.dumps(common.PERSON_SCHEMA), common.SCHEMA_PROMPT)
     return cli.person(final(result).get("structured_output"))
@@ -110,6 +120,7 @@ if __name__ == "__main__":
             "tools": tools,
             "mcp": mcp,
             "web_search": web_search,
+            "compaction": compaction,
             "structured": structured,
             "image": image,
             "badkey": badkey,

@@ -153,3 +153,17 @@ def test_t12_a_forced_model_calls_each_function_once_and_ends() -> None:
         contents += [{"role": "model", "parts": parts}, user(result(call["name"]))]
     assert names == ["clock", "final_result", "get_weather"]
     assert called(request(*contents, {"role": "model", "parts": [{"text": "done"}]}, user("go"), mode="ANY"))
+
+
+@pytest.mark.row("T12")
+@pytest.mark.parametrize(("mode", "calls"), [("AUTO", False), ("ANY", True)])
+def test_t12_a_prompt_that_forbids_calls_gets_none(mode: str, calls: bool) -> None:
+    """Claude Code asks so for the summary of its history, and names its tools."""
+    request = {
+        "contents": [user("Respond with TEXT ONLY. Do NOT call any tools. Do not use clock or get_weather.")],
+        "tools": TOOLS,
+        "toolConfig": {"functionCallingConfig": {"mode": mode}},
+    }
+    made = turn_or_none(F3, decode(request))
+
+    assert (made is not None and "functionCall" in made.parts[0]) is calls

@@ -171,6 +171,17 @@ async def test_no_wrong_type_is_our_fault(http: aiohttp.ClientSession, gateway: 
                     assert status in (200, 400), (field, value, answer)
 
 
+@pytest.mark.row("G6")
+async def test_g06_an_overflow_of_the_emulator(http: aiohttp.ClientSession, gateway: str) -> None:
+    status, _, answer = await post(http, gateway, messages=[{"role": "user", "content": "[[too long]]"}])
+
+    assert status == 400
+    assert answer["error"] == {
+        "type": "invalid_request_error",
+        "message": "prompt is too long: 1200000 tokens > 1048576 maximum",
+    }
+
+
 SEARCH = [{"type": "web_search_20250305", "name": "web_search", "max_uses": 8}]
 
 
