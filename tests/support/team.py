@@ -26,11 +26,10 @@ Answer = Callable[[], web.Response]
 
 
 def good(text: str = "hi", prompt: int = 10, completion: int = 5) -> web.Response:
+    """Return an answer that does not say which model it is of, so that it is of the one that was asked."""
     counts = {"promptTokenCount": prompt, "candidatesTokenCount": completion}
     candidate = {"content": {"parts": [{"text": text}]}, "finishReason": "STOP"}
-    return web.json_response(
-        {"candidates": [candidate], "usageMetadata": counts, "modelVersion": "gemini-2.5-flash"}
-    )
+    return web.json_response({"candidates": [candidate], "usageMetadata": counts})
 
 
 def refused(status: int, message: str = "no", **details: Any) -> web.Response:
