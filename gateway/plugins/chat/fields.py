@@ -53,7 +53,7 @@ CHAT: dict[str, Policy] = {
         "`responseModalities`; `image` on image models, `audio` on speech models, else a 400"
     ),
     "audio": _mapped("`speechConfig` on speech models; WAV or 24 kHz samples (`pcm16`)"),
-    "web_search_options": _mapped("the Google Search tool; the location in words, the context size left out"),
+    "web_search_options": _mapped("the Google Search tool; the location in words, the context size noted"),
     "service_tier": _mapped("`serviceTier`: flex, priority; others are the default"),
     "safety_settings": _mapped("`safetySettings`, over the configured ones"),
     "cached_content": _mapped("`cachedContent`; it brings its own instruction and tools"),

@@ -110,6 +110,8 @@ def _messages(builder: ConversationBuilder, messages: Sequence[Message], fields:
 
 
 def _message(builder: ConversationBuilder, message: Message, at: str) -> None:
+    if message.name and message.role not in ("tool", "function"):
+        builder.notes.add(f"{at}.name")  # Gemini's turns have no names of participants
     match message.role:
         case "user":
             _user(builder, message, at)

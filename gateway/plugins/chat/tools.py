@@ -35,6 +35,8 @@ def declare(builder: ConversationBuilder, body: ChatRequest, fields: Mapping[str
         _function(builder, function, f"functions[{i}]")
     if body.web_search_options is not None:
         tools.built_in("google_search", {}, "web_search_options")
+        if body.web_search_options.search_context_size:
+            builder.notes.add("web_search_options.search_context_size")
         location = body.web_search_options.user_location
         place = location.approximate if location is not None else None
         if place is not None:

@@ -217,6 +217,7 @@ class UserLocation(Struct, gc=False):
 
 class WebSearchOptions(Struct, gc=False):
     user_location: UserLocation | None = None
+    search_context_size: str | None = None
 
 
 class AudioOut(Struct, gc=False):

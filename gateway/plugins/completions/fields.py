@@ -13,7 +13,7 @@ COMPLETIONS: dict[str, Policy] = {
     "temperature": Policy("clamped", "as in chat"),
     "top_p": Policy("mapped", "`topP`"),
     "n": Policy("emulated", "one upstream call for each choice"),
-    "best_of": Policy("emulated", "the first `n` answers count as the best"),
+    "best_of": Policy("emulated", "the first `n` answers count as the best; more than `n` is a note"),
     "seed": Policy("clamped", "as in chat"),
     "stop": Policy("mapped", "`stopSequences`; the gateway cuts at those after the fifth, 64 at most"),
     "presence_penalty": Policy("mapped", "where the model takes one"),

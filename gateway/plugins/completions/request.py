@@ -63,5 +63,7 @@ def conversation(
         ),
         _NAMES,
     )
+    if body.best_of is not None and body.best_of > (body.n or 1):
+        builder.notes.add("best_of")  # no answer is made that is not returned
     builder.think(None, effort="none")
     return builder

@@ -18,7 +18,7 @@ RESPONSES: dict[str, Policy] = {
     ),
     "instructions": _mapped("`systemInstruction`"),
     "stream": _mapped("all events, with `sequence_number`"),
-    "stream_options": _mapped("obfuscation is optional in the protocol and left out"),
+    "stream_options": _mapped("obfuscation is optional in the protocol and left out; asked for, it is noted"),
     "max_output_tokens": Policy("clamped", "`maxOutputTokens`, at most what the model writes"),
     "temperature": Policy("clamped", "`temperature`; image models take at most 1"),
     "top_p": _mapped("`topP`"),

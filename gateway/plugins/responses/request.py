@@ -111,6 +111,8 @@ def conversation(
     if body.text is not None:
         _text_options(builder, body.text)
     hosted_tools.note_included(builder, body.include)
+    if body.stream_options and body.stream_options.get("include_obfuscation"):
+        builder.notes.add("stream_options.include_obfuscation")
     builder.service_tier = body.service_tier
     builder.options(
         google_options(body.google, body.extra_body.google if body.extra_body is not None else None)

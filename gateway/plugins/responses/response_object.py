@@ -41,7 +41,8 @@ def new_response(response_id: str, body: ResponseRequest, model: str, created: i
 def _echoed(tool: ResponseTool) -> Object:
     """Return a tool as the response repeats it. OpenAI's schema requires all fields of a function."""
     if tool.type == "function":
-        return {"type": "function", "name": tool.name, "description": tool.description,
-                "parameters": tool.parameters, "strict": bool(tool.strict)}  # fmt: skip
+        function = {"type": "function", "name": tool.name, "description": tool.description,
+                    "parameters": tool.parameters, "strict": bool(tool.strict)}  # fmt: skip
+        return function if tool.defer_loading is None else {**function, "defer_loading": tool.defer_loading}
     fields: Object = msgspec.to_builtins(tool)
     return fields
