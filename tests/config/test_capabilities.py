@@ -31,6 +31,11 @@ def test_an_unknown_name_gets_the_newest_rules(model: str) -> None:
         ("gemini-2.5-flash-image", {"thinking": "none", "json_mode": False, "output": ("text", "image")}),
         ("gemini-3-pro-image-preview", {"thinking": "none", "functions": False, "temperature": 1.0}),
         ("gemini-3.1-flash-image", {"levels": ("minimal", "high")}),
+        (
+            "gemini-3.1-flash-lite-image",
+            {"search": False, "output_tokens": 4096, "output": ("text", "image")},
+        ),
+        ("gemini-nano-banana-2.1", {"levels": ("minimal", "medium", "high"), "functions": False}),
         ("gemini-3.5-flash", {"prefill": True, "levels": ("minimal", "low", "medium", "high")}),
         ("gemini-3.6-flash", {"prefill": False, "levels": ("minimal", "low", "medium", "high")}),
         ("gemini-3.8-flash-tts", {"output": ("audio",), "system": False, "thinking": "none"}),
