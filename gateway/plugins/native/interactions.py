@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from gateway.errors import Forbidden, GatewayError, UpstreamRejected
+from gateway.errors import Forbidden, GatewayError, UpstreamRejected, scrub
 from gateway.exchange.cost import (
     MOST_INPUT,
     MOST_SEARCHES,
@@ -28,6 +28,7 @@ from gateway.gemini.sse import SSEDecoder
 from gateway.gemini.usage import NO_USAGE, TokenCounts, is_whole, token_counts
 from gateway.gemini.wire import ModalityTokens, UsageMetadata
 from gateway.plugins.native.cost import camel, numbers, values
+from gateway.policy.catalog import MAX_NAME
 from gateway.policy.file_refs import file, no_file_search
 
 METHOD = "interactions"
@@ -56,14 +57,15 @@ _decode_named = msgspec.json.Decoder(_Named).decode
 
 
 def answering(body: object) -> str:
-    """Return the model or the agent that a body names, "" for none."""
+    """Return the model or the agent that a body names, "" for none and for what cannot be a name."""
     if not isinstance(body, bytes):
         return ""
     try:
         named = _decode_named(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
-    return (named.model or named.agent).removeprefix("models/")
+    name = (named.model or named.agent).removeprefix("models/")
+    return name if len(name) <= MAX_NAME and scrub(name) == name else ""
 
 
 def plain(fields: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -71,12 +73,12 @@ def plain(fields: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
 
     Raises Forbidden for what belongs to a whole Google project, or costs what nobody knows before.
     """
-    sent, dropped = {}, []
+    sent, stores = {}, True
     for name, value in fields.items():
         if camel(name) not in _PERMITTED:
             raise _refused(f"The field `{name[:40]}`")
         if camel(name) == "store":
-            dropped += [name] if value is not False else []
+            stores = stores and value is not False
             continue
         sent[name] = value
     for tool in (tool for listed in values(fields, "tools") for tool in _list(listed)):
@@ -86,7 +88,7 @@ def plain(fields: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         if kind not in _TOOLS:
             raise _refused(f"The tool `{str(kind)[:40]}`")
     sent["store"] = False
-    return sent, dropped
+    return sent, ["store"] if stores else []
 
 
 def files(fields: dict[str, Any]) -> dict[str, str]:

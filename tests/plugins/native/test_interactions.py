@@ -123,12 +123,12 @@ async def test_n3_usage_reaches_the_ledger_and_the_revision_google(
 @pytest.mark.row("N3")
 @pytest.mark.parametrize("stream", [False, True])
 async def test_n3_budgets_hold(team: Team, google: Google, stream: bool) -> None:
-    key = team.issue(tokens={"total": 2500})
+    key = team.issue(tokens={"total": 3700})
     await team.start("a")
-    body = {"model": M, "input": "hi", "stream": stream, "generation_config": {"max_output_tokens": 200}}
+    body = {"model": M, "input": "x" * 1200, "stream": stream, "generation_config": {"max_output_tokens": 200}}
     statuses = [(await post(team, key, body))[0] for _ in range(5)]
 
-    assert statuses == [200, 200, 429, 429, 429]  # 1160 each, 180 are not enough to begin a third
+    assert statuses == [200, 200, 429, 429, 429]  # 1160 each, and 1380 are not enough to begin a third
     assert (await post(team, key, {**body, "generation_config": {}}))[0] == 429
 
 
@@ -203,12 +203,14 @@ async def test_n3_what_is_not_honoured_is_noted(
     await team.start("a")
     async with aiohttp.ClientSession(headers={"x-goog-api-key": key}) as http:
         for stream in (False, True):
-            body = {"model": M, "input": "hi", "store": True, "stream": stream}
-            async with http.post(f"{team.base}/v1/interactions", json=body) as response:
-                assert await response.read()
-                assert response.headers["x-gateway-notes"] == "store"
-    await eventually(lambda: len(request_lines) == 2)
-    assert request_lines[-1].notes == ["store"]
+            for stored in ({}, {"store": True}, {"store": False}):
+                body = {"model": M, "input": "hi", "stream": stream, **stored}
+                async with http.post(f"{team.base}/v1/interactions", json=body) as response:
+                    assert await response.read()
+                    noted = None if stored == {"store": False} else "store"  # Google stores by default
+                    assert response.headers.get("x-gateway-notes") == noted
+    await eventually(lambda: len(request_lines) == 6)
+    assert [line.notes for line in request_lines] == [["store"], ["store"], None] * 2
 
 
 @pytest.mark.row("N3")
@@ -336,7 +338,8 @@ def test_a_field_that_is_not_known_is_refused_by_its_own_name() -> None:
     ("body", "model"),
     [
         (b'{"model": "models/g", "input": 1}', "g"), (b'{"agent": "a"}', "a"), (b"{", ""), (b"[]", ""),
-        (b'{"model": 3}', ""), (None, ""), (b"\xff", ""),
+        (b'{"model": 3}', ""), (None, ""), (b"\xff", ""), (b'{"model": "AIzaSyD-a-key-000000000"}', ""),
+        (b'{"agent": "%s"}' % (b"x" * 300), ""),
     ],
 )  # fmt: skip
 def test_the_model_of_a_body(body: Any, model: str) -> None:
