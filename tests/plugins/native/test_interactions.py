@@ -95,6 +95,13 @@ async def post(
             return 0, b""
 
 
+async def settled(team: Team) -> Any:
+    """Return the one row of the ledger, once it is complete: the end of a stream does not wait for it."""
+    await eventually(lambda: team.rows() and all(row.ended is not None for row in team.rows()))
+    (row,) = team.rows()
+    return row
+
+
 @pytest.mark.row("N3")
 @pytest.mark.parametrize("path", ["/v1/interactions", "/v1beta/interactions", "/v1alpha/interactions"])
 @pytest.mark.parametrize("stream", [False, True])
@@ -112,7 +119,7 @@ async def test_n3_usage_reaches_the_ledger_and_the_revision_google(
     assert (asked, headers["api-revision"]) == (path, "2026-05-20")
     assert headers["x-goog-api-key"] == ("AIza-a" if issued else "AIza-own")
     assert sent == (body | {"store": False} if issued else body)
-    (row,) = await team.settled()
+    row = await settled(team)
     assert (row.surface, row.model, row.outcome, row.exact) == ("interactions", M, "ok", True)
     assert (row.prompt, row.cached, row.tool_use, row.completion, row.thoughts) == (1000, 200, 10, 100, 50)
     assert (row.searches, row.prompt_audio, row.micros > 0) == (3, 300, True)
@@ -125,7 +132,12 @@ async def test_n3_usage_reaches_the_ledger_and_the_revision_google(
 async def test_n3_budgets_hold(team: Team, google: Google, stream: bool) -> None:
     key = team.issue(tokens={"total": 3700})
     await team.start("a")
-    body = {"model": M, "input": "x" * 1200, "stream": stream, "generation_config": {"max_output_tokens": 200}}
+    body = {
+        "model": M,
+        "input": "x" * 1200,
+        "stream": stream,
+        "generation_config": {"max_output_tokens": 200},
+    }
     statuses = [(await post(team, key, body))[0] for _ in range(5)]
 
     assert statuses == [200, 200, 429, 429, 429]  # 1160 each, and 1380 are not enough to begin a third
@@ -161,8 +173,7 @@ async def test_n3_a_stream_that_breaks_off_is_estimated(team: Team, google: Goog
     status, data = await post(team, key, body)
 
     assert (status, b'"error"' in data) == (200, True)
-    await eventually(lambda: all(row.ended is not None for row in team.rows()))
-    (row,) = team.rows()
+    row = await settled(team)
     assert (row.outcome, row.exact, row.completion) == ("error", False, 500)
 
 
@@ -227,7 +238,7 @@ async def test_n3_an_own_key_may_do_all_and_nothing_is_changed(team: Team, googl
     status, data = await post(team, "AIza-own", body)
 
     assert (status, json.loads(data), google.requests[-1][2]) == (200, google.answer, body)
-    (row,) = await team.settled()
+    row = await settled(team)
     assert (row.model, row.prompt, row.outcome) == ("deep-research-pro", 0, "ok")
     async with aiohttp.ClientSession(headers={"x-goog-api-key": "AIza-own"}) as http:
         for method, path in (("GET", "/v1/interactions/v1_x?stream=false"), ("DELETE", "/v1/interactions/v1_x"),
@@ -253,7 +264,7 @@ async def test_n3_googles_sdk_reads_interactions(team: Team, google: Google, str
     result = await asyncio.to_thread(ask)
     assert result == ([event["event_type"] for event in EVENTS] if stream else 1160)
     assert google.requests[-1][0] == "/v1/interactions"
-    (row,) = await team.settled()
+    row = await settled(team)
     assert (row.surface, row.completion, row.thoughts) == ("interactions", 100, 50)
 
 
