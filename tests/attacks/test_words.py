@@ -112,6 +112,15 @@ def test_a01_a_message_that_only_begins_like_a_refused_key_is_none(message: str)
     assert judged(Refusal(400, message))[3] is None
 
 
+def by_the_model_that_was_asked(answer: web.Response, request: web.Request) -> web.Response:
+    """Return the answer with the model of the request: another model's name would teach something of its own."""
+    asked = re.search(r"models/([\w.-]+)", request.path)
+    assert isinstance(answer.body, bytes)
+    if asked:
+        answer.body = answer.body.replace(b'"gemini-2.5-flash"', b'"%s"' % asked[1].encode())
+    return answer
+
+
 class Echo:
     """An upstream that answers bodies with a marker by a refusal, and all others well."""
 
@@ -133,7 +142,7 @@ class Echo:
             self.only = key
         if not is_planted or self.only not in ("", key):
             self.bodies.append(text)
-            answer = good()
+            answer = by_the_model_that_was_asked(good(), request)
             if "embed" in request.path:
                 return web.json_response({"embeddings": [{"values": [1.0]}], "embedding": {"values": [1.0]}})
             if "stream" in request.path:
@@ -390,7 +399,7 @@ class Refusing(Google):
             return web.json_response(self.refusal.body(), status=self.refusal.status)
         result = await super().answer(request)
         self.bodies[-1] = json.loads(body)  # it has been read already
-        return result
+        return by_the_model_that_was_asked(result, request) if isinstance(result, web.Response) else result
 
 
 async def behind(upstream: Google, serve: Serve, aiohttp_server: Any) -> str:
