@@ -1,12 +1,14 @@
 """Reads a request's JSON body, and accounts for the memory that it takes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from time import monotonic
 from typing import TypeVar
 
 import msgspec
 from aiohttp import web
+from aiohttp.compression_utils import HAS_ZSTD
+from aiohttp.http_exceptions import ContentEncodingError
 from msgspec import Raw
 
 from gateway.conversation.foreign.originals import NO_PLACEHOLDERS, Placeholders, fitted
@@ -20,7 +22,9 @@ from gateway.policy.memory import MemoryHold
 T = TypeVar("T")
 
 TOO_LARGE = "The request body is larger than `limits.body` allows."
-_ENCODINGS = ("", "identity")
+_PLAIN = ("", "identity")
+ENCODINGS = ("gzip", "deflate", *(("zstd",) if HAS_ZSTD else ()))
+"""Content codings that aiohttp decompresses, piece by piece, each bounded. Codex compresses with zstd."""
 COPIES = 4
 """Copies of a body that exist at once: its pieces or bytes, the decoded text, and the encoded call of Gemini."""
 _WIDE_COPIES = 3
@@ -86,11 +90,13 @@ async def read_body(request: web.Request) -> Body:
     return body
 
 
-def check_encoding(request: web.Request) -> None:
-    """Raise BadRequest (415) for a compressed body (RFC 9110, section 15.5.16)."""
-    if request.headers.get("Content-Encoding", "").lower() not in _ENCODINGS:
+def check_encoding(request: web.Request, readable: Sequence[str] = ENCODINGS) -> None:
+    """Raise BadRequest (415) for a body in another coding than the readable ones (RFC 9110, section 15.5.16)."""
+    encoding = request.headers.get("Content-Encoding", "").lower()
+    if encoding not in _PLAIN and encoding not in readable:
+        names = f", or as {', '.join(readable)}" if readable else ""
         raise BadRequest(
-            "Content-Encoding is not supported: send the body uncompressed.",
+            f"Content-Encoding is not supported: send the body uncompressed{names}.",
             status=415,
             code="unsupported_encoding",
         )
@@ -101,7 +107,7 @@ async def receive(request: web.Request) -> None:
 
     Raises as `read_bytes` does. A body that `check_encoding` refuses is not waited for.
     """
-    if request.headers.get("Content-Encoding", "").lower() in _ENCODINGS:
+    if request.headers.get("Content-Encoding", "").lower() in (*_PLAIN, *ENCODINGS):
         request._read_bytes = await read_bytes(request)  # noqa: SLF001
         request[_RECEIVED] = True
 
@@ -158,12 +164,19 @@ def memory(request: web.Request) -> MemoryHold:
 async def _joined(request: web.Request, most: int, arrived: Callable[[int], None]) -> bytes:
     content = request.content
     pieces, size = [], 0
-    while data := await content.readany():
-        size += len(data)
-        if size > most:
-            raise TooLarge(TOO_LARGE)
-        arrived(len(data))
-        pieces.append(data)
+    try:
+        while data := await content.readany():
+            size += len(data)
+            if size > most:
+                raise TooLarge(TOO_LARGE)
+            arrived(len(data))
+            pieces.append(data)
+    except (ContentEncodingError, web.RequestPayloadError):
+        if "Content-Encoding" not in request.headers:
+            raise
+        raise BadRequest(
+            "The request body is not in its Content-Encoding.", status=415, code="unsupported_encoding"
+        ) from None
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 

@@ -31,7 +31,12 @@ HEADERS: tuple[Header, ...] = (
     Header("traceparent", "request", "Parent span (W3C Trace Context), if tracing is configured."),
     Header("x-server-timeout", "request",
            "On `native`, seconds after which Google gives up; such an end says nothing about the project."),
-    Header("Content-Encoding", "request", "Anything but `identity` is a 415."),
+    Header(
+        "Content-Encoding",
+        "request",
+        "`gzip`, `deflate`, and `zstd` where `backports.zstd` is installed; anything else is a 415. "
+        "The native surface takes `identity` only.",
+    ),
     Header("anthropic-version", "request",
            "Selects Anthropic's format for the model list and for the errors of unknown paths."),
     Header("anthropic-beta", "request", "The same."),

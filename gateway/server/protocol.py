@@ -38,7 +38,7 @@ _MESSAGES = {
     408: "The request was not complete in time.",
     413: "The request body is too large.",
     414: "The request URL is too long.",
-    415: "Content-Encoding is not supported: send the body uncompressed.",
+    415: "Content-Encoding is not supported, or the body is not in it: send the body uncompressed.",
     417: "The header Expect has a value other than 100-continue.",
     429: "Too many connections from this address.",
     431: "The request's headers are too large.",

@@ -113,7 +113,7 @@ async def test_a_body_that_was_waited_for_can_be_read_as_aiohttp_does() -> None:
 
 
 async def test_a_body_whose_encoding_is_refused_is_not_waited_for() -> None:
-    request, _ = posted(b"x", encoding="gzip")
+    request, _ = posted(b"x", encoding="br")
     await receive(request)
     with pytest.raises(BadRequest, match="Content-Encoding"):
         await read_body(request)

@@ -232,7 +232,7 @@ async def _body(request: web.Request, headers: CIMultiDict[str], timeout: float)
     """
     if not request.body_exists:
         return None
-    check_encoding(request)
+    check_encoding(request, readable=())  # the body is passed on as it is
     if not _is_upload(request):
         return await read_bytes(request) or None
     if not request.can_read_body:
