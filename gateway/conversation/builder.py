@@ -13,7 +13,7 @@ from gateway.conversation.modalities import ModalityRequest
 from gateway.conversation.notes import Notes, is_below
 from gateway.conversation.pairing import Call, Item, Result, Turn
 from gateway.conversation.parts import AnyPart, Attachment
-from gateway.conversation.reasoning import ReasoningRequest, checked
+from gateway.conversation.reasoning import OTHER_EFFORTS, ReasoningRequest, checked
 from gateway.conversation.replay import only_text
 from gateway.conversation.tools import Choice, ToolBox
 from gateway.gemini.server_runs import Run
@@ -157,6 +157,9 @@ class ConversationBuilder:
         show: bool | None = None,
     ) -> None:
         """Record how much to think. `at` is None when the gateway asks on its own behalf. Raises BadRequest."""
+        if effort in OTHER_EFFORTS and not self.notes.strict:
+            self.notes.add(at or "")
+            effort = OTHER_EFFORTS[effort]
         self.reasoning = ReasoningRequest(checked(effort, at or ""), budget, show, at)
 
     def format(self, wanted: OutputFormat) -> None:

@@ -1,5 +1,7 @@
 """Reasoning: how much a client wants a model to think, and the thinkingConfig for it."""
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 
 from gateway.conversation.invalid import unsupported_value
@@ -8,6 +10,12 @@ from gateway.gemini.capabilities import Capabilities, Level
 from gateway.gemini.wire import ThinkingConfig
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+OTHER_EFFORTS: Mapping[str | None, str | None] = {
+    "ultra": "max", "maximum": "max", "highest": "max", "lowest": "minimal", "off": "none", "disabled": "none",
+    "auto": None, "default": None, "adaptive": None,
+}  # fmt: skip
+"""Words of clients and other vendors, such as coder's `ultra` (https://github.com/coder/coder/issues/27252). None is
+the model's default."""
 _ORDER: tuple[Level, ...] = ("minimal", "low", "medium", "high", "xhigh")
 _BUDGETS = {"minimal": 512, "low": 1024, "medium": 8192, "high": 24576}
 """Effort to thinking tokens; Google's compatibility endpoint uses the same for low, medium and high

@@ -184,6 +184,11 @@ class _Cleaner:
                 self._lose(join(at, key))
 
     def _properties(self, out: Schema, value: object, at: str, depth: int) -> None:
+        if value is None:  # null counts as absent
+            return
+        if value == []:  # PHP's empty object
+            self._lose(join(at, "properties"))
+            return
         if not isinstance(value, Mapping):
             raise self._invalid(join(at, "properties"), "expected an object")
         out["properties"] = {

@@ -3,9 +3,12 @@
 import json
 from typing import Any
 
+import pytest
+
 from gateway.conversation import parts
 from gateway.conversation.builder import ConversationBuilder
 from gateway.conversation.translation import TranslationContext, translate
+from gateway.errors import BadRequest
 from gateway.gemini.wire import encode_request
 from tests.support.models import TABLE
 
@@ -76,3 +79,32 @@ def test_the_recorded_conversation_is_not_changed_by_a_translation() -> None:
 
     assert first == second
     assert first[0] != first[1]
+
+
+@pytest.mark.row("G21")
+@pytest.mark.parametrize(
+    ("effort", "meant"), [("ultra", "max"), ("auto", None), ("default", None), ("off", "none")]
+)
+def test_g21_other_words_for_an_effort_are_understood_and_noted(effort: str, meant: str | None) -> None:
+    builder = ConversationBuilder("messages")
+    builder.think("reasoning_effort", effort=effort)
+
+    assert builder.reasoning.effort == meant
+    assert list(builder.notes) == ["reasoning_effort"]
+    with pytest.raises(BadRequest):
+        ConversationBuilder("messages", strict=True).think("reasoning_effort", effort=effort)
+
+
+@pytest.mark.row("G5")
+def test_g05_what_was_recorded_last_of_a_message_is_forgotten() -> None:
+    builder = ConversationBuilder("messages")
+    builder.turn("user", "kept", "messages[1]")
+    builder.turn("model", "", "messages[10]")
+    builder.call("c", "f", "{}", None, "messages[10].tool_calls[0]", "")
+    builder.notes.add("messages[1].x")
+    builder.notes.add("messages[10].content[0].type=zork")
+    builder.forget("messages[10]")
+
+    assert [item.at for item in builder.items] == ["messages[1]"]
+    assert builder.calls == []
+    assert list(builder.notes) == ["messages[1].x"]

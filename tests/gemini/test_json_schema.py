@@ -412,3 +412,13 @@ def test_t03_what_is_lost_is_told_up_to_a_bound() -> None:
     sanitize(of(**{f"p{i}": {"$ref": "#/$defs/No"} for i in range(1000)}), "f", InlineBudget(), lost=told)
 
     assert len(told) == 20
+
+
+@pytest.mark.row("G21")
+@pytest.mark.parametrize(("properties", "noted"), [(None, []), ([], ["at.properties.a.properties"])])
+def test_g21_properties_that_are_no_object_are_left_out(properties: object, noted: list[str]) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "object", "properties": properties}}}
+    lost: list[str] = []
+
+    assert sanitize(schema, "at", InlineBudget(), lost=lost)["properties"] == {"a": {"type": "object"}}
+    assert lost == noted
