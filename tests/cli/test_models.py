@@ -25,7 +25,7 @@ def entries(text: str) -> dict[str, Any]:
     return {entry["model"]: entry for entry in json.loads(text)}
 
 
-def test_successors_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_m02_successors_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "g.yaml").write_text("models: {successors: {gemini-9: {model: gemini-4-neon}}}")
 
     assert main(["models", "--config", str(tmp_path / "g.yaml")]) == 0
@@ -41,7 +41,7 @@ def test_successors_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str
     }  # fmt: skip
 
 
-async def test_googles_list_is_compared_with_a_key_of_the_pool(
+async def test_m02_googles_list_is_compared_with_a_key_of_the_pool(
     fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MODELS_KEY", "AIza-models")
@@ -59,7 +59,7 @@ async def test_googles_list_is_compared_with_a_key_of_the_pool(
     assert "no price" not in str(listed["gemini-4-argon"])
 
 
-def test_what_the_table_lacks_or_says_otherwise_is_told() -> None:
+def test_m02_what_the_table_lacks_or_says_otherwise_is_told() -> None:
     table = prices(LedgerConfig(), successors(ModelsConfig()))
     generates = ["generateContent"]
     records = [
@@ -83,7 +83,7 @@ def test_what_the_table_lacks_or_says_otherwise_is_told() -> None:
     }
 
 
-def test_without_a_key_or_google_there_is_no_comparison(
+def test_m02_without_a_key_or_google_there_is_no_comparison(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MODELS_KEY", "AIza-models")

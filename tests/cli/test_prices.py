@@ -25,7 +25,9 @@ def cells(text: str, name: str) -> list[list[str]]:
     return [line.split() for line in text.splitlines() if line.split()[:1] == [name]]
 
 
-def test_the_table_has_all_rows_of_today_and_later(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_m01_the_table_has_all_rows_of_today_and_later(
+    config: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["prices", "--config", config, "--on", "2026-11-26"]) == 0
     text = capsys.readouterr().out
 
@@ -44,7 +46,7 @@ def test_the_table_has_all_rows_of_today_and_later(config: str, capsys: pytest.C
 @pytest.mark.parametrize(
     ("day", "own", "old"), [("2026-12-23", 1, 4), ("2026-12-24", 1, 0.75), ("2027-02-01", 3, 1.5)]
 )
-def test_prices_of_some_models_on_a_day(
+def test_m01_prices_of_some_models_on_a_day(
     config: str, capsys: pytest.CaptureFixture[str], day: str, own: float, old: float
 ) -> None:
     argv = ["prices", "--config", config, "--json", "--on", day, "gemini-9-own", "gemini-9-old", "gemini-8"]
@@ -57,7 +59,7 @@ def test_prices_of_some_models_on_a_day(
     assert prices["gemini-8"]["unknown"] is True
 
 
-def test_a_day_that_is_none_is_refused(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_m01_a_day_that_is_none_is_refused(config: str, capsys: pytest.CaptureFixture[str]) -> None:
     for day in ("2026-13-01", "tomorrow", "20261201"):
         with pytest.raises(SystemExit) as caught:
             main(["prices", "--config", config, "--on", day])
@@ -65,7 +67,7 @@ def test_a_day_that_is_none_is_refused(config: str, capsys: pytest.CaptureFixtur
         assert f"expected YYYY-MM-DD, got '{day}'" in capsys.readouterr().err
 
 
-def test_the_output_compared_with_itself_differs_in_nothing(
+def test_m01_the_output_compared_with_itself_differs_in_nothing(
     config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["prices", "--config", config, "--json", "--on", "2026-11-26"]) == 0
@@ -76,7 +78,7 @@ def test_the_output_compared_with_itself_differs_in_nothing(
         assert "have the same prices here" in capsys.readouterr().out
 
 
-def test_differences_are_lines_and_the_exit_code(
+def test_m01_differences_are_lines_and_the_exit_code(
     config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "p.yaml").write_text(
@@ -95,7 +97,7 @@ def test_differences_are_lines_and_the_exit_code(
     }  # fmt: skip
 
 
-def test_a_file_that_is_no_list_is_told(
+def test_m01_a_file_that_is_no_list_is_told(
     config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["prices", "--config", config, "--compare", str(tmp_path / "none.json")]) == 2

@@ -67,19 +67,19 @@ def test_m02_a_release_of_the_model_and_words_that_name_none_are_no_successor(
     assert successors.of(model, 0) == model
 
 
-def test_names() -> None:
+def test_m02_names() -> None:
     assert [named("models/gemini-3"), named("gpt-4")] == ["gemini-3", None]
     assert base_name("gemini-2.5-pro-preview-06-05") == "gemini-2.5-pro-preview"
     assert base_name("gemini-embedding-2") == "gemini-embedding-2"
 
 
-def test_the_own_price_of_a_name_lasts_beyond_its_model() -> None:
+def test_m02_the_own_price_of_a_name_lasts_beyond_its_model() -> None:
     assert Successors(ROWS).has_own_price("gemini-3.5-flash", at(11, 1))
     assert not Successors(ROWS).has_own_price("gemini-3.5-flash", at(10, 1))
     assert not Successors(ROWS).has_own_price("gemini-2.5-pro", at(12, 1))
 
 
-def test_a_circle_and_a_long_chain_are_faults() -> None:
+def test_m02_a_circle_and_a_long_chain_are_faults() -> None:
     circle = {"gemini-a": Successor("gemini-b"), "gemini-b": Successor("gemini-a")}
     chain = {f"gemini-{i}": Successor(f"gemini-{i + 1}") for i in range(20)}
 
