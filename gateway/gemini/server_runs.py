@@ -5,6 +5,7 @@ own thought signature (https://ai.google.dev/gemini-api/docs/thought-signatures)
 after it, or under the text of an answer without calls. Code stands in that text as Markdown.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -22,6 +23,8 @@ _MOST_BYTES = 4 * 2**20
 _MOST_GIVEN = 16 * 1024
 """Bytes of a run that a client is given in the answer. A larger one is only stored."""
 _CODE_OK = ("OUTCOME_OK", 1)
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
+"""A signature in either alphabet. Google refuses others: "Base64 decoding failed"."""
 
 RunKeeping = Literal["none", "calls", "texts"]
 """Runs that are kept: none, those before calls, or also those of texts without calls."""
@@ -86,25 +89,36 @@ def stored_run(text: str) -> Run:
         return ()
 
 
-def given_run(raw: Raw) -> Run | None:
-    """Return a run as a client sends it back, or None for anything else. Nothing but its own kinds of parts counts."""
+def given_run(raw: Raw) -> tuple[Run, bool]:
+    """Return a run as a client sends it back, and whether all of it counts.
+
+    Nothing but complete parts of a run's own kinds do, so that no other content comes in and Google refuses nothing.
+    """
     try:
         parts = _decode_parts(raw)
     except (msgspec.DecodeError, RecursionError):
-        return None
-    return [Placed(None, part) for part in map(_bare, parts[:MOST_PARTS]) if part is not None]
+        return (), False
+    run = [Placed(None, part) for part in map(_bare, parts[:MOST_PARTS]) if part is not None]
+    return run, [placed.part for placed in run] == parts
 
 
 def _bare(part: Part) -> Part | None:
-    fields = (part.executable_code, part.code_execution_result, part.tool_call, part.tool_response)
-    if sum(field is not None for field in fields) != 1:
+    code, call, response = part.executable_code, part.tool_call, part.tool_response
+    is_complete = (
+        bool(code and code.code),
+        part.code_execution_result is not None,
+        bool(call and call.id and call.tool_type),
+        bool(response and response.id and response.tool_type),
+    )
+    if sum(is_complete) != 1:
         return None
+    signature = part.thought_signature
     return Part(
         executable_code=part.executable_code,
         code_execution_result=part.code_execution_result,
         tool_call=part.tool_call,
         tool_response=part.tool_response,
-        thought_signature=part.thought_signature,
+        thought_signature=signature if signature and _BASE64.fullmatch(signature) else None,
     )
 
 

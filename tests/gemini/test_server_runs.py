@@ -36,9 +36,9 @@ def test_t09_what_a_client_was_given_is_put_back_without_places() -> None:
     recorder = recorded((CALL, 0), (CODE, 5), (RESULT, 5))
     given = recorder.given()
     assert given is not None
-    run = given_run(given)
-    assert run is not None
+    run, is_whole = given_run(given)
 
+    assert is_whole
     assert in_place(recorder.shown("Here:so."), run) == [
         CALL,
         Part(text="Here:"),
@@ -63,17 +63,26 @@ def test_a_call_takes_the_parts_since_the_last_one() -> None:
 
 @pytest.mark.parametrize("raw", [b"5", b'[{"toolCall":5}]', b'{"a":1}', b'[{"executableCode":{"code":[]}}]'])
 def test_other_shapes_are_no_run(raw: bytes) -> None:
-    assert given_run(Raw(raw)) is None
+    assert given_run(Raw(raw)) == ((), False)
     assert stored_run("[[1]]") == ()
 
 
 def test_a_client_brings_in_no_other_kind_of_part() -> None:
     parts = [{"text": "x"}, {"fileData": {"fileUri": "https://files.example/a"}}, {"functionCall": {"name": "f"}},
-             {"toolCall": {"id": "t"}, "fileData": {"fileUri": "u"}, "thought": True}]  # fmt: skip
+             {"toolCall": {"id": "t", "toolType": "URL_CONTEXT"}, "fileData": {"fileUri": "u"}, "thought": True}]  # fmt: skip
 
-    assert given_run(Raw(msgspec.json.encode(parts))) == [
-        Placed(None, Part(tool_call=ServerToolCall(id="t")))
-    ]
+    assert given_run(Raw(msgspec.json.encode(parts))) == (
+        [Placed(None, Part(tool_call=ServerToolCall("URL_CONTEXT", id="t")))], False,
+    )  # fmt: skip
+
+
+def test_parts_that_google_would_refuse_do_not_come_in() -> None:
+    parts = [{"toolCall": {}}, {"toolResponse": {"id": "t"}}, {"executableCode": {"code": ""}},
+             {"executableCode": {"code": "1"}, "thoughtSignature": "not base64!"}]  # fmt: skip
+
+    assert given_run(Raw(msgspec.json.encode(parts))) == (
+        [Placed(None, Part(executable_code=ExecutableCode("1")))], False,
+    )  # fmt: skip
 
 
 def test_large_parts_are_not_given() -> None:

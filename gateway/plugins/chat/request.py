@@ -273,10 +273,10 @@ def _assistant(builder: ConversationBuilder, message: Message, at: str) -> None:
 
 def _server_parts(builder: ConversationBuilder, value: Raw, at: str) -> None:
     """Tell the parts that Google's own tools made in an earlier answer."""
-    run = given_run(value)
-    if run is None:
+    run, is_whole = given_run(value)
+    if not is_whole:
         builder.notes.add(at)
-    else:
+    if run:
         builder.server_run(run, at)
 
 
