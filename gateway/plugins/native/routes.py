@@ -161,8 +161,8 @@ class Native(Plugin):
                 )
             if answer.status >= 400:
                 return _refusal(answer, await answer.refusal(), issued=bool(context.client.id))
-            if "Location" in answer.headers:
-                return await self._redirect(request, answer, context, attempt)
+            if answer.status >= 300 and "Location" in answer.headers:
+                return await self._redirect(request, answer, attempt)
             if call.deletes:
                 await owners.forget(scope, call.deletes, time())
             if UPLOAD_URL in answer.headers:
@@ -198,16 +198,14 @@ class Native(Plugin):
                 if usage.failure is not None:
                     attempt.fail(usage.failure)
 
-    async def _redirect(
-        self, request: web.Request, answer: Forwarded, context: RequestContext, attempt: Attempt
-    ) -> web.Response:
-        """Send the client on through the gateway. Raises UpstreamError for an issued key and another host."""
-        location = answer.headers["Location"]
-        own = redirected(location, self.services.config.upstream.base_url, origin(request), attempt.key)
-        if not own and context.client.id:
+    async def _redirect(self, request: web.Request, answer: Forwarded, attempt: Attempt) -> web.Response:
+        """Send the client on through the gateway. Raises UpstreamError for another host, which would get the key."""
+        base = self.services.config.upstream.base_url
+        location = redirected(answer.headers["Location"], base, origin(request), attempt.key)
+        if not location:
             raise UpstreamError("The upstream redirects to another host.", code="upstream_bad_response")
         headers = returned(answer.headers, "")
-        headers["Location"] = own or location
+        headers["Location"] = location
         return web.Response(body=await answer.whole(), status=answer.status, headers=headers)
 
     async def _answer_creation(
