@@ -38,16 +38,17 @@ def messages(block: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return "/v1/messages", {"max_tokens": 9, "messages": [{"role": "user", "content": [block]}]}
 
 
-async def first_part(
+async def first_file(
     http: aiohttp.ClientSession, serve: Serve, upstream: RawUpstream, request: tuple[str, dict[str, Any]]
 ) -> Any:
-    """Return the first part of the last content that reaches Gemini."""
+    """Return the first file of the last content that reaches Gemini."""
     upstream.scripts = [ok(ANSWER)]
     path, body = request
     base = await serve("", upstream.url)
     async with http.post(base + path, json={"model": "gemini-3.8-flash", **body}) as response:
         assert response.status == 200, await response.text()
-    return json.loads(upstream.requests[0].partition(b"\r\n\r\n")[2])["contents"][-1]["parts"][0]
+    sent = json.loads(upstream.requests[0].partition(b"\r\n\r\n")[2])["contents"][-1]["parts"]
+    return next(part for part in sent if "text" not in part)
 
 
 @pytest.mark.row("T8")
@@ -84,7 +85,7 @@ async def test_t08_the_name_or_the_bytes_show_the_type(
     request_: tuple[str, dict[str, Any]],
     mime_type: str,
 ) -> None:
-    part = await first_part(http, serve, raw_upstream, request_)
+    part = await first_file(http, serve, raw_upstream, request_)
 
     assert part["inlineData"]["mimeType"] == mime_type
 
@@ -120,7 +121,7 @@ async def test_t08_resolution_and_frames_are_read_wherever_they_stand(
     level: str | None,
     frames: dict[str, Any] | None,
 ) -> None:
-    part = await first_part(http, serve, raw_upstream, request_)
+    part = await first_file(http, serve, raw_upstream, request_)
 
     assert part["fileData"]["fileUri"] == VIDEO
     assert part.get("mediaResolution") == ({"level": level} if level else None)

@@ -173,7 +173,10 @@ def test_thoughts_count_as_completion_tokens_and_search_beside_functions_sets_it
     chunks = streamed({**candidate({"text": "a"}, reason="STOP"), "usageMetadata": usage})
     assert chunks[-2]["usage"]["completion_tokens"] == 5
     body = sent(model="gemini-3-flash-preview", tools=[TOOL], web_search_options={})
-    assert body["toolConfig"] == {"includeServerSideToolInvocations": True}
+    assert body["toolConfig"] == {
+        "functionCallingConfig": {"mode": "VALIDATED"},
+        "includeServerSideToolInvocations": True,
+    }
 
 
 def test_fields_for_openai_alone_are_not_sent_to_gemini() -> None:
