@@ -83,8 +83,9 @@ def web_search() -> str:
 def compaction() -> str:
     """Overflow the context, which Claude Code must recognize; compact another history, and go on with it."""
     overflow = ask(*JSON, "[[too long]]")
-    assert '"terminal_reason":"prompt_too_long"' in overflow.stdout, cli.output_end(overflow)
+    assert "1200000 tokens (limit 1048576)" in overflow.stdout, cli.output_end(overflow)
     final(ask(*JSON, common.CHAT_PROMPT))
+    final(ask(*JSON, "--continue", common.CHAT_PROMPT))
     compacted = ask(*EVENTS, "--continue", "/compact")
     assert "Compacted" in compacted.stdout, cli.output_end(compacted)
     return common.excerpt(final(ask(*JSON, "--continue", common.CHAT_PROMPT))["result"])
