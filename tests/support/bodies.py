@@ -61,10 +61,13 @@ RESPONSE: dict[str, Any] = {
 }  # fmt: skip
 MESSAGE: dict[str, Any] = {
     "model": F3, "max_tokens": 50, "stream": False, "temperature": 1, "top_p": 0.5, "top_k": 3,
-    "stop_sequences": ["x"], "thinking": {"type": "enabled", "budget_tokens": 1024},
+    "stop_sequences": ["x"], "thinking": {"type": "enabled", "budget_tokens": 1024, "display": "summarized"},
     "output_config": {"effort": "low", "format": {"type": "json_schema", "schema": SCHEMA}},
     "output_format": {"type": "json_schema", "schema": SCHEMA},
-    "tools": [{"name": "f", "type": "custom", "description": "d", "input_schema": SCHEMA, "strict": True},
+    "tools": [{"name": "f", "type": "custom", "description": "d", "input_schema": SCHEMA, "strict": True,
+               "input_examples": [{"a": 1}], "allowed_callers": ["direct"], "defer_loading": False},
+              {"type": "web_fetch_20260318", "name": "web_fetch", "citations": {"enabled": False},
+               "response_inclusion": "full", "url_sources": None, "use_cache": True},
               {"type": "web_search_20250305", "name": "web_search", "allowed_domains": ["a.example"],
                "blocked_domains": [], "max_uses": 3, "max_content_tokens": 9,
                "user_location": {"type": "approximate", "city": "Oslo", "region": "Oslo", "country": "NO",

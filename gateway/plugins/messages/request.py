@@ -46,8 +46,13 @@ _HOSTED = {"web_search": "google_search", "code_execution": "code_execution", "w
 """Prefixes of Anthropic's dated tool types, and the field of Gemini's `Tool` for each."""
 _HOSTED_OPTIONS = ("allowed_domains", "blocked_domains")
 """Options of hosted tools that would change the answer."""
-_HOSTED_LIMITS = ("max_uses", "max_content_tokens")
-"""Limits of hosted tools. Gemini decides by itself how often it searches."""
+_WITHOUT_EFFECT: Mapping[str, tuple[object, ...]] = {
+    "max_uses": (), "max_content_tokens": (), "allowed_callers": (["direct"], []),
+    "citations": ({"enabled": False}, {}), "defer_loading": (False,),
+    "response_inclusion": ("full",), "url_sources": (), "use_cache": (True,),
+}  # fmt: skip
+"""Options of tools that Gemini does not have, with the values that ask for nothing. They would not change what is said:
+Gemini decides by itself how often it searches, and knows all tools from the beginning."""
 _CLIENT_SIDE: Mapping[str, Json] = {
     "bash": {"type": "object", "properties": {"command": {"type": "string"}, "restart": {"type": "boolean"}}},
     "text_editor": {
@@ -330,20 +335,28 @@ def _tool(builder: ConversationBuilder, tool: Tool, at: str) -> None:
         for option in _HOSTED_OPTIONS:
             if getattr(tool, option):
                 builder.notes.drop(f"{at}.{option}", "Gemini's tool has no such option.")
-        for limit in _HOSTED_LIMITS:
-            if getattr(tool, limit) is not None:
-                builder.notes.add(f"{at}.{limit}")
         if (place := tool.user_location) is not None:
             where = (place.city, place.region, place.country)
             builder.locate(f"{at}.user_location", where, place.timezone)
     elif kind == "custom" or schema is not None:
         builder.tools.function(
-            tool.name, tool.description, schema, at, f"{at}.input_schema", strict=bool(tool.strict)
+            tool.name, _described_tool(tool), schema, at, f"{at}.input_schema", strict=bool(tool.strict)
         )
     elif kind.startswith(_ANTHROPICS):
         builder.notes.add_type(at, kind)
     else:
         raise unsupported_value(kind, ("custom", *_HOSTED, *_CLIENT_SIDE), f"{at}.type")
+    for option, neutral in _WITHOUT_EFFECT.items():
+        if (value := getattr(tool, option)) is not None and value not in neutral:
+            builder.notes.add(f"{at}.{option}")
+
+
+def _described_tool(tool: Tool) -> str | None:
+    """Return a tool's description, with the examples of its input: Gemini has no field for them."""
+    if not tool.input_examples:
+        return tool.description
+    examples = "\n".join(msgspec.json.encode(example).decode() for example in tool.input_examples)
+    return f"{tool.description or ''}\nExamples of the input:\n{examples}".strip()
 
 
 def _hosted(tool: Tool) -> str | None:
@@ -369,13 +382,14 @@ def _choose(builder: ConversationBuilder, choice: ToolChoice, tools: Sequence[To
 
 def _think(builder: ConversationBuilder, thinking: Thinking | None, config: OutputConfig | None) -> None:
     """Take the effort, else the thinking; thoughts are shown unless there are to be none."""
+    is_hidden = thinking is not None and thinking.display == "omitted"
     if config is not None and config.effort is not None:
-        builder.think("output_config.effort", effort=config.effort)
+        builder.think("output_config.effort", effort=config.effort, show=False if is_hidden else None)
     elif thinking is not None and thinking.type == "disabled":
         builder.think("thinking", effort="none")
     elif thinking is not None and thinking.type in ("enabled", "adaptive"):
         at = "thinking" if thinking.budget_tokens is None else "thinking.budget_tokens"
-        builder.think(at, budget=thinking.budget_tokens, show=True)
+        builder.think(at, budget=thinking.budget_tokens, show=not is_hidden)
 
 
 def _format(builder: ConversationBuilder, body: MessagesRequest) -> None:

@@ -73,6 +73,13 @@ class Tool(Struct, gc=False):
     user_location: Location | None = None
     max_uses: int | None = None
     max_content_tokens: int | None = None
+    input_examples: list[Json] | None = None
+    allowed_callers: list[str] | None = None
+    citations: Any = None
+    defer_loading: bool | None = None
+    response_inclusion: str | None = None
+    url_sources: Any = None
+    use_cache: bool | None = None
 
 
 class ToolChoice(Struct, gc=False):
@@ -94,6 +101,8 @@ class OutputConfig(Struct, gc=False):
 class Thinking(Struct, gc=False):
     type: str | None = None
     budget_tokens: int | None = None
+    display: str | None = None
+    """`omitted` hides the thoughts."""
 
 
 class ExtraBody(Struct, gc=False):

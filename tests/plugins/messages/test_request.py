@@ -428,3 +428,62 @@ def test_g15_options_of_the_search_are_carried_or_noted() -> None:
     assert system.parts[0].text == "The user is located in Berlin, DE (Europe/Berlin)."
     assert translation.notes == ["tools.0.allowed_domains", "tools.0.max_uses"]
     assert refused(strict=True, tools=[tool]).param == "tools.0.allowed_domains"
+
+
+@pytest.mark.row("G15")
+@pytest.mark.parametrize(
+    ("option", "asks", "neutral"),
+    [
+        ("max_uses", 1, None),
+        ("max_content_tokens", 5, None),
+        ("allowed_callers", ["code_execution_20250825"], ["direct"]),
+        ("citations", {"enabled": True}, {"enabled": False}),
+        ("defer_loading", True, False),
+        ("response_inclusion", "excluded", "full"),
+        ("url_sources", {"x": 1}, None),
+        ("use_cache", False, True),
+    ],
+)
+@pytest.mark.parametrize(
+    "tool", [{"name": "f", "input_schema": SCHEMA}, {"type": "web_fetch_20260318", "name": "web_fetch"}]
+)
+def test_g15_options_of_tools_without_effect_are_noted(
+    option: str, asks: object, neutral: object, tool: dict[str, Any]
+) -> None:
+    assert translated(built(tools=[{**tool, option: asks}]), MODELS[0]).notes == [f"tools.0.{option}"]
+    assert translated(built(tools=[{**tool, option: neutral}]), MODELS[0]).notes == []
+
+
+@pytest.mark.row("G15")
+def test_g15_examples_of_the_input_are_told_in_the_description() -> None:
+    tool = {
+        "name": "f",
+        "description": "Find.",
+        "input_schema": SCHEMA,
+        "input_examples": [{"city": "Oslo"}, {"city": "Rome"}],
+    }
+    sent = translated(built(tools=[tool]), MODELS[0]).request.tools
+    assert sent is not None
+    assert sent[0].function_declarations is not None
+    (function,) = sent[0].function_declarations
+    assert function.description == 'Find.\nExamples of the input:\n{"city":"Oslo"}\n{"city":"Rome"}'
+
+
+@pytest.mark.row("G15")
+@pytest.mark.parametrize(
+    ("fields", "shown"),
+    [
+        ({"thinking": {"type": "adaptive", "display": "omitted"}}, None),
+        ({"thinking": {"type": "adaptive", "display": "summarized"}}, True),
+        ({"thinking": {"type": "enabled", "budget_tokens": 2000, "display": "omitted"}}, None),
+        ({"thinking": {"type": "adaptive", "display": "omitted"}, "output_config": {"effort": "low"}}, None),
+    ],
+)
+def test_g15_thoughts_that_are_to_be_hidden_are_not_asked_for(
+    fields: dict[str, Any], shown: bool | None
+) -> None:
+    config = translated(built(**fields), MODELS[0]).request.generation_config
+
+    assert config is not None
+    thinking = config.thinking_config
+    assert bool(thinking is not None and thinking.include_thoughts) is bool(shown)
