@@ -1,5 +1,7 @@
 """google-genai (Python): the native Gemini surface."""
 
+from typing import Any
+
 from google import genai
 from google.genai import errors, types
 from pydantic import BaseModel
@@ -100,6 +102,23 @@ def embeddings() -> str:
     return f"{len(vectors[0].values)} dimensions"
 
 
+def interactions() -> str:
+    """An interaction, and its events: under `/v1`, which the SDK takes by itself."""
+    client: Any = CLIENT
+    answer = client.interactions.create(model=MODEL, input=CHAT_PROMPT)
+    assert answer.usage.total_tokens, answer
+    events = [event.event_type for event in client.interactions.create(model=MODEL, input="hi", stream=True)]
+    assert events[-1] == "interaction.completed", events
+    return excerpt(answer.steps[-1].content[0].text)
+
+
+def download() -> str:
+    """A generated file: the emulator redirects as Google does, and the gateway leads the redirect to itself."""
+    data = CLIENT.files.download(file="files/generated")
+    assert data, "no bytes"
+    return f"{len(data)} bytes"
+
+
 def badkey() -> str:
     """Google's own answer to a key that does not exist is a 400, and this surface answers as Google does."""
     client = connect(BAD_KEY)  # without a reference the client is collected, and closes itself
@@ -123,6 +142,8 @@ if __name__ == "__main__":
             "image": image,
             "count_tokens": count_tokens,
             "embeddings": embeddings,
+            "interactions": interactions,
+            "download": download,
             "badkey": badkey,
         },
     )
