@@ -20,6 +20,23 @@ _TEXT_TYPES = (*_TEXTS, "refusal")
 _PART_TYPES = (*_TEXT_TYPES, "input_image", "input_file", "input_audio")
 
 
+_OF_PICTURES = ("invalid_base64", "invalid_image_url")
+_NO_PICTURE = "The image data you provided does not represent a valid image."
+"""OpenAI's words."""
+
+
+def of_picture(error: BadRequest) -> BadRequest:
+    """Return the error of a picture as OpenAI's API has it, and any other as it is.
+
+    Codex takes a picture out of its history when `code` is `invalid_value` and `param` ends in `.image_url`
+    (https://github.com/openai/codex/issues/5346; codex-rs `codex-api/src/api_bridge.rs`).
+    """
+    param = (error.param or "").removesuffix(".url")
+    if error.code not in _OF_PICTURES or not param.endswith(".image_url"):
+        return error
+    return BadRequest(f"{_NO_PICTURE} {error.message}", param=param, code="invalid_value")
+
+
 def below(at: str, step: str) -> str:
     """Return a path below another. Stored items are not in the client's body: only the field that names them is."""
     return at if at == HISTORY else at + step

@@ -19,6 +19,7 @@ from gateway.exchange.request_body import Body, read_body
 from gateway.plugin import Entry, Plugin, Services
 from gateway.plugins.responses import wire
 from gateway.plugins.responses.background import PreparedResponse, ResponseRun
+from gateway.plugins.responses.content import of_picture
 from gateway.plugins.responses.fields import RESPONSES
 from gateway.plugins.responses.references import ItemsReferenced
 from gateway.plugins.responses.request import conversation
@@ -223,6 +224,13 @@ class Responses(Plugin):
         )
 
     async def _prepare(self, request: web.Request, context: RequestContext) -> PreparedResponse:
+        """Prepare a request. A picture that cannot be used is refused in OpenAI's words."""
+        try:
+            return await self._prepared(request, context)
+        except BadRequest as error:
+            raise of_picture(error) from None
+
+    async def _prepared(self, request: web.Request, context: RequestContext) -> PreparedResponse:
         """Prepare a request. Its items, and those of the responses before it, are kept as the client sent them."""
         client, data = context.client, await read_body(request)
         body = await offload(data.heavy, data.decode, wire.decode_request, self._placeholders)

@@ -2,11 +2,12 @@
 
 from typing import Any
 
+import aiohttp
 import msgspec
 import pytest
 
 from gateway.errors import BadRequest
-from gateway.plugins.responses.content import HISTORY, below, output_parts
+from gateway.plugins.responses.content import HISTORY, below, of_picture, output_parts
 from tests.support.responses import gemini_body, translation
 
 PNG = "iVBORw0KGgo="
@@ -61,3 +62,33 @@ def test_g05_a_foreign_item_in_a_stored_history_is_read() -> None:
         f"{HISTORY}.type=tool_result",
         HISTORY,
     ]
+
+
+@pytest.mark.row("G16")
+@pytest.mark.parametrize(
+    ("part", "place"),
+    [
+        ({"type": "input_image", "image_url": "data:image/png;base64,@@@@"}, "input[0].content[0]"),
+        ({"type": "input_image", "image_url": "nowhere"}, "input[0].content[0]"),
+        ({"type": "input_image", "image_url": "data:,x"}, "input[0].content[0]"),
+        ({"type": "image_url", "image_url": {"url": "data:image/png;base64,@@@@"}}, "input[0].content[0]"),
+        ({"type": "input_image", "image_url": "http://127.0.0.1:9/a.png"}, "input[0].content[0]"),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_g16_a_bad_picture_is_told_as_codex_reads_it(
+    http: aiohttp.ClientSession, gateway: str, part: dict[str, Any], place: str, stream: bool
+) -> None:
+    body = {"model": "gemini-2.5-flash", "stream": stream, "input": [{"role": "user", "content": [part]}]}
+    async with http.post(gateway + "/v1/responses", json=body) as response:
+        error = (await response.json())["error"]
+
+    assert response.status == 400
+    assert (error["code"], error["param"]) == ("invalid_value", f"{place}.image_url")
+
+
+@pytest.mark.row("G16")
+def test_g16_another_error_stays_as_it_is() -> None:
+    error = BadRequest("no", param="input[0].content[0].file_url", code="invalid_image_url")
+
+    assert of_picture(error) is error
