@@ -9,7 +9,7 @@ import pytest
 from gateway.plugins.messages.wire import Block, MessagesRequest
 from tests.plugins.messages.test_golden import accumulated
 from tests.support.frames import frames
-from tests.support.servers import Fake
+from tests.support.servers import Fake, RawUpstream, Serve
 
 F3 = "gemini-3-flash-preview"
 TOOL = {"name": "get_weather", "input_schema": {
@@ -236,3 +236,41 @@ async def test_t09_code_goes_back(http: aiohttp.ClientSession, gateway: str, fak
         {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "42\n"}},
         {"text": "It is 42."},
     ]
+
+
+@pytest.mark.row("T4")
+@pytest.mark.parametrize(
+    ("reason", "stop", "text"),
+    [
+        ("NO_IMAGE", "end_turn", "[NO_IMAGE: Unable to show it.]"),
+        ("A_NEW_REASON", "end_turn", "[A_NEW_REASON: Unable to show it.]"),
+        ("OTHER", "refusal", "Answer blocked by Gemini: OTHER"),
+    ],
+)
+async def test_t04_a_failed_turn_is_told_and_noted(
+    http: aiohttp.ClientSession, serve: Serve, raw_upstream: RawUpstream, reason: str, stop: str, text: str
+) -> None:
+    candidate = {"finishReason": reason, "finishMessage": "Unable to show it.", "index": 0}
+    data = json.dumps({"candidates": [candidate], "usageMetadata": {"promptTokenCount": 1}}).encode()
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
+    raw_upstream.scripts = [[head.encode() + data]]
+    status, headers, answer = await post(http, await serve("", raw_upstream.url))
+
+    assert (status, answer["stop_reason"], answer["content"][-1]["text"]) == (200, stop, text)
+    assert f"finish_reason={reason}" in headers["x-gateway-notes"]
+
+
+async def test_marks_of_prompt_caching_are_ignored(
+    http: aiohttp.ClientSession, gateway: str, fake: Fake
+) -> None:
+    """Gemini caches by itself. Only the field of the whole request is noted: agents mark every turn."""
+    mark: dict[str, Any] = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
+    content = [{"type": "text", "text": "hi", **mark}]
+    system = [{"type": "text", "text": "s", **mark}]
+    messages = [{"role": "user", "content": content}]
+    status, headers, _ = await post(
+        http, gateway, messages=messages, system=system, tools=[{**TOOL, **mark}], **mark
+    )
+
+    assert (status, headers["x-gateway-notes"]) == (200, "cache_control")
+    assert "ephemeral" not in json.dumps(fake.last.body)
