@@ -7,7 +7,7 @@ export PREFIX DESTDIR DOMAIN
 
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help dev demo run test check javascript fix golden schema docs bench lock audit sbom install uninstall test-vps test-clients test-cluster test-mutants test-memory test-overload test-gone test-timed test-adversary test-attacks test-faults test-advisories test-all clean
+.PHONY: help dev demo run test check javascript fix golden schema docs bench lock audit sbom install uninstall test-vps test-clients test-cluster test-mutants test-memory test-overload test-gone test-timed test-adversary test-attacks test-faults test-advisories test-agents test-all clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -141,6 +141,9 @@ test-faults: dev  ## run the tests of each fault of upstream, clients and proces
 
 test-advisories: dev  ## run the tests of each published advisory (80 rows)
 	$(BIN)/python -m tests.support.catalogue advisories
+
+test-agents: dev  ## run the tests of what agents and SDKs send (45 rows)
+	$(BIN)/python -m tests.support.catalogue agents
 
 test-all:  ## run the tests on each installed Python from 3.11 to 3.13
 	@for version in 3.11 3.12 3.13; do \
