@@ -7,6 +7,7 @@ import pytest
 from tests.support import catalogue
 from tests.support.catalogue import CATALOGUES, Catalogue
 
+
 @pytest.fixture(params=list(CATALOGUES))
 def suite(request: pytest.FixtureRequest) -> Catalogue:
     """Each catalogue."""
