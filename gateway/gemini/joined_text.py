@@ -1,6 +1,6 @@
 """A text that arrives in small pieces."""
 
-_PIECES = 16
+MOST_PIECES = 16
 
 
 class JoinedText:
@@ -10,26 +10,31 @@ class JoinedText:
     one copy of each letter; if all were one block, each piece would cost a copy of all before it.
     """
 
-    __slots__ = ("_blocks", "_length", "_pieces")
+    __slots__ = ("_blocks", "_length", "pieces")
 
     def __init__(self) -> None:
         self._blocks: list[str] = []
         self._length = 0
         """Code points of the blocks."""
-        self._pieces: list[str] = []
+        self.pieces: list[str] = []
+        """All since the last block. Whoever adds to it calls `join` at MOST_PIECES."""
 
     def __len__(self) -> int:
         """Return the number of code points so far."""
-        return self._length + sum(map(len, self._pieces))
+        return self._length + sum(map(len, self.pieces))
 
     def __str__(self) -> str:
-        return "".join([*self._blocks, *self._pieces])
+        return "".join([*self._blocks, *self.pieces])
 
     def add(self, piece: str) -> None:
         """Add a piece at the end."""
-        self._pieces.append(piece)
-        if len(self._pieces) == _PIECES:
-            block = "".join(self._pieces)
-            self._pieces.clear()
-            self._blocks.append(block)
-            self._length += len(block)
+        self.pieces.append(piece)
+        if len(self.pieces) >= MOST_PIECES:
+            self.join()
+
+    def join(self) -> None:
+        """Make the pieces a block."""
+        block = "".join(self.pieces)
+        self.pieces.clear()
+        self._blocks.append(block)
+        self._length += len(block)

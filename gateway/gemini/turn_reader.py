@@ -39,7 +39,7 @@ from gateway.gemini.finish_reasons import (
 )
 from gateway.gemini.grounding import Citations as CitationList
 from gateway.gemini.grounding import Offsets, searches
-from gateway.gemini.joined_text import JoinedText
+from gateway.gemini.joined_text import MOST_PIECES, JoinedText
 from gateway.gemini.many_parts import MANY_PARTS, joined
 from gateway.gemini.server_parts import ServerParts, is_server_part
 from gateway.gemini.server_runs import RunKeeping, RunRecorder
@@ -291,7 +291,10 @@ class TurnReader:
             for part in parts if len(parts) <= MANY_PARTS else joined(parts):
                 if part.text and not part.thought and part.thought_signature is None:  # most parts are this
                     state.has_content = True
-                    state.text.add(part.text)
+                    pieces = state.text.pieces
+                    pieces.append(part.text)
+                    if len(pieces) >= MOST_PIECES:
+                        state.text.join()
                     events.append(TextDelta(index, part.text))
                     continue
                 event = self._part(index, part, state)
