@@ -318,3 +318,15 @@ def instructions(
             key = "parts" if isinstance(value, Mapping) and "parts" in value else ""
             reader = ForeignTurns(builder, None, dialect)
             reader.system(value[key] if key else value, dialect.step(name, key) if key else name)
+
+
+_LIMITS = ("max_output_tokens", "max_completion_tokens", "max_tokens")
+"""Fields of all surfaces that limit the answer's tokens."""
+
+
+def token_limit(builder: ConversationBuilder, fields: Mapping[str, Raw]) -> int | None:
+    """Return the limit that stands in another surface's field, which is noted as unknown. None in strict mode."""
+    if builder.notes.strict:
+        return None
+    values = (value_of(fields[name]) for name in _LIMITS if name in fields)
+    return next((value for value in values if type(value) is int and 0 < value < 2**31), None)

@@ -53,7 +53,7 @@ def conversation(
     _messages(builder, body.messages or (), fields)
     if body.tools or body.functions or body.tool_choice or body.function_call or body.web_search_options:
         declare(builder, body, fields)
-    _sample(builder, body)
+    _sample(builder, body, fields)
     if body.reasoning_effort or body.reasoning or body.thinking:
         _think(builder, body)
     if body.response_format is not None:
@@ -79,13 +79,14 @@ _LIMIT: Mapping[str, str] = {"max_output_tokens": "max_completion_tokens"}
 _OLD_LIMIT: Mapping[str, str] = {"max_output_tokens": "max_tokens"}
 
 
-def _sample(builder: ConversationBuilder, body: ChatRequest) -> None:
+def _sample(builder: ConversationBuilder, body: ChatRequest, fields: Mapping[str, Raw]) -> None:
+    limit = body.max_completion_tokens or body.max_tokens or foreign.token_limit(builder, fields)
     builder.sample(
         Sampling(
             temperature=body.temperature,
             top_p=body.top_p,
             top_k=body.top_k,
-            max_output_tokens=body.max_completion_tokens or body.max_tokens,
+            max_output_tokens=limit,
             stop_sequences=[body.stop] if isinstance(body.stop, str) else body.stop or (),
             seed=body.seed,
             presence_penalty=body.presence_penalty,

@@ -84,9 +84,10 @@ def conversation(
     `fields` are the body's, for what has another dialect's shape. `max_tokens` is required, except for `counting`
     tokens.
     """
-    if body.max_tokens is None and not counting:
-        raise missing("max_tokens")
     builder = ConversationBuilder("messages", strict=strict)
+    limit = body.max_tokens or foreign.token_limit(builder, fields)
+    if limit is None and not counting:
+        raise missing("max_tokens")
     _say(builder, body, fields)
     originals = Originals(fields.get("tools"))
     for i, tool in enumerate(body.tools or ()):
@@ -104,7 +105,7 @@ def conversation(
             temperature=body.temperature,
             top_p=body.top_p,
             top_k=body.top_k,
-            max_output_tokens=body.max_tokens,
+            max_output_tokens=limit,
             stop_sequences=body.stop_sequences or (),
         ),
         _NAMES,

@@ -13,6 +13,7 @@ from gateway.conversation.foreign.turns import (
     bracketed,
     dotted,
     instructions,
+    token_limit,
     turns_elsewhere,
 )
 from gateway.conversation.invalid import UnknownShape
@@ -202,3 +203,11 @@ def test_strict_mode_refuses_an_instruction_elsewhere() -> None:
 def test_paths_are_in_the_surfaces_spelling() -> None:
     assert bracketed(bracketed("messages", 0), "content") == "messages[0].content"
     assert dotted(dotted("messages", 0), "content") == "messages.0.content"
+
+
+@pytest.mark.parametrize(("value", "limit"), [(7, 7), (0, None), (True, None), ("7", None), (2**40, None)])
+def test_a_limit_in_another_surfaces_field(value: Any, limit: int | None) -> None:
+    fields = _fields(max_output_tokens=value)
+
+    assert token_limit(ConversationBuilder("messages"), fields) == limit
+    assert token_limit(ConversationBuilder("messages", strict=True), fields) is None

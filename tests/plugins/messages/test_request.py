@@ -487,3 +487,14 @@ def test_g15_thoughts_that_are_to_be_hidden_are_not_asked_for(
     assert config is not None
     thinking = config.thinking_config
     assert bool(thinking is not None and thinking.include_thoughts) is bool(shown)
+
+
+@pytest.mark.row("G12")
+@pytest.mark.parametrize("field", ["max_completion_tokens", "max_output_tokens"])
+def test_g12_a_limit_in_another_surfaces_field(field: str) -> None:
+    fields: dict[str, Any] = {"max_tokens": None, field: 7}
+    config = translated(built(**fields), MODELS[0]).request.generation_config
+
+    assert config is not None
+    assert config.max_output_tokens == 7
+    assert refused(strict=True, **fields).param == "max_tokens"
