@@ -145,7 +145,7 @@ class TurnReader:
         self.model: str | None = None
         """The requested model, for answers that name none."""
         self._block_reason: str | None = None
-        self._token: str | None = None
+        self._continuation: str | None = None
         """`continuationToken` of the last candidate that ended."""
         self._resumed: str | None = None
         """The token with which the answer was continued last."""
@@ -210,16 +210,24 @@ class TurnReader:
         Gemini 4 ends a call at its own limit while the limit of the request is not reached
         (https://ai.google.dev/gemini-api/docs/generate-content/long-decode).
         """
-        if self._token is None or self._token == self._resumed or len(self._earlier) >= _MOST_CONTINUED:
+        if (
+            self._continuation is None
+            or self._continuation == self._resumed
+            or len(self._earlier) >= _MOST_CONTINUED
+        ):
             return None
         states = list(self._candidates.values())
         cut = self._cutter is not None and self._cutter.is_over
-        return self._token if len(states) == 1 and states[0].finish == "CONTINUATION" and not cut else None
+        return (
+            self._continuation
+            if len(states) == 1 and states[0].finish == "CONTINUATION" and not cut
+            else None
+        )
 
     def resume(self) -> None:
         """Expect the answer of the call that continues this one. Its counts begin anew."""
         self._earlier.append(self.counts)
-        self._resumed, self._token = self._token, None
+        self._resumed, self._continuation = self._continuation, None
         self._usage, self._counts, self._ends_counted = NO_USAGE, None, False
         for state in self._candidates.values():
             state.finish = None
@@ -305,7 +313,7 @@ class TurnReader:
         if candidate.finish_reason is not None:
             state.finish = reason_name(candidate.finish_reason)
             state.message = candidate.finish_message
-            self._token = candidate.continuation_token
+            self._continuation = candidate.continuation_token
             state.blocked += [str(r.category) for r in candidate.safety_ratings or () if r.blocked]
         if candidate.grounding_metadata:
             state.grounding.append(candidate.grounding_metadata)

@@ -77,7 +77,8 @@ async def test_s02_no_field_of_a_body_chooses_where_the_request_goes(
 
 
 FREE = {"parameters", "schema", "input_schema", "arguments", "args", "google", "extra_body", "properties", "$defs", "input",
-        "thinking_config", "safety_settings", "video_metadata", "action", "operation", "outcome"}  # fmt: skip
+        "thinking_config", "safety_settings", "video_metadata", "action", "operation", "outcome",
+        "input_examples"}  # fmt: skip
 """Fields whose content is Gemini's, or the client's own data: schemas, arguments and results of tools, `google`."""
 
 

@@ -252,11 +252,14 @@ MESSAGES: dict[str, Place] = {
     "BlockSource": Place(lambda d: block({"type": "image", "source": d}), IMAGE, {
         "type": "text", "media_type": "image/webp", "data": "iVBORw0KGgoA", "url": In("https://youtu.be/x", type="url"), "file_id": In("files/a", type="file"),
         "content": In("b", type="content")}),
-    "Thinking": Place(lambda d: message(model=F25, thinking=d), {"type": "enabled"}, {"type": "disabled", "budget_tokens": 1024}),
+    "Thinking": Place(lambda d: message(model=F25, thinking=d), {"type": "enabled"}, {"type": "disabled", "budget_tokens": 1024, "display": "omitted"}),
     "OutputConfig": Place(lambda d: message(output_config=d), {}, {"effort": "low", "format": {"type": "json_schema", "schema": SCHEMA}}),
     "OutputFormat": Place(lambda d: message(output_config={"format": d}), {"type": "json_schema", "schema": SCHEMA}, {"type": "x", "schema": {**SCHEMA, "required": ["a"]}}),
     "Tool": Place(lambda d: message(tools=[d]), {"name": "f", "input_schema": SCHEMA}, {
         "name": "g", "type": "web_search_20250305", "description": "d", "input_schema": {**SCHEMA, "required": ["a"]}, "strict": True,
+        "input_examples": [{"a": 1}], "allowed_callers": ["code_execution_20250825"], "defer_loading": True,
+        **{name: In(value, name="web_fetch", type="web_fetch_20250910", input_schema=None) for name, value in (
+            ("citations", {"enabled": True}), ("response_inclusion", "excluded"), ("url_sources", "all"), ("use_cache", False))},
         **{name: In(value, type="web_search_20250305") for name, value in
            {"allowed_domains": ["a.example"], "blocked_domains": ["b.example"], "user_location": {"type": "approximate", "city": "Oslo"}, "max_uses": 2}.items()},
         "max_content_tokens": In(5, type="web_fetch_20250910")}),
