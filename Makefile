@@ -12,6 +12,7 @@ BIN := .venv/bin
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
+# Locks have all packages. Without --no-deps, pip looks for extras, such as coverage[toml], outside them, and fails.
 dev: .venv/.made  ## build .venv with all development dependencies
 
 .venv/.made: requirements-dev.lock setup.cfg
@@ -21,7 +22,7 @@ dev: .venv/.made  ## build .venv with all development dependencies
 	  { echo "Python's venv module is missing. On Debian: apt-get install python3-venv"; exit 1; }
 	@echo "building .venv ..."
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -84,7 +85,7 @@ sbom: .venv-audit/.made  ## write build/sbom.cdx.json, the bill of materials in 
 
 .venv-audit/.made: requirements-audit.lock
 	@$(PYTHON) -m venv .venv-audit
-	@.venv-audit/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-audit.lock
+	@.venv-audit/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-audit.lock
 	@touch $@
 
 install:  ## as root: install below PREFIX, with systemd units and an nginx site (DOMAIN=your.domain)
@@ -149,7 +150,7 @@ test-all:  ## run the tests on each installed Python from 3.11 to 3.13
 	@for version in 3.11 3.12 3.13; do \
 	  command -v python$$version >/dev/null && python$$version -V >/dev/null 2>&1 || { echo "python$$version: not found, skipped"; continue; }; \
 	  folder=$$(mktemp -d) && python$$version -m venv $$folder && \
-	  $$folder/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock && \
+	  $$folder/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.lock && \
 	  $$folder/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . && \
 	  $$folder/bin/python -m pytest || exit 1; rm -rf $$folder; done
 

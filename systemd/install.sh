@@ -37,7 +37,7 @@ if live; then
     python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "needs Python 3.11 or newer, this is $(python3 -V)"
     python3 -c 'import ensurepip, venv' 2>/dev/null || die "Python's venv module is missing: apt-get install python3-venv"
     [ -x "$prefix/venv/bin/python" ] || python3 -m venv "$prefix/venv"
-    "$prefix/venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+    "$prefix/venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
     "$prefix/venv/bin/pip" uninstall --quiet --yes gemini-gateway 2>/dev/null || true  # the distribution's earlier name
     "$prefix/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --no-build-isolation --force-reinstall .
     rm -rf build gemini_openai_gateway.egg-info

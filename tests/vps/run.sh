@@ -40,7 +40,7 @@ sed -i "s|base_url: .*|base_url: http://127.0.0.1:9091|" /etc/gateway/gateway.ya
 systemctl daemon-reload && systemctl enable --quiet --now fake nginx && systemctl restart gateway@blue nginx'
 
 say "the official SDK over TLS"
-inside bash -ec 'python3 -m venv client && client/bin/pip install -q --disable-pip-version-check --require-hashes -r gateway/requirements-dev.lock 2>/dev/null'
+inside bash -ec 'python3 -m venv client && client/bin/pip install -q --disable-pip-version-check --require-hashes --no-deps -r gateway/requirements-dev.lock 2>/dev/null'
 client() { inside env SSL_CERT_FILE=/etc/gateway/tls/ca.pem client/bin/python gateway/tests/vps/client.py "$@"; }
 client chat
 
