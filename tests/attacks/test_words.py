@@ -532,7 +532,7 @@ DECIDING = {
 PASSING_ON = {
     ("errors.py", "openai_error"), ("plugins/chat/routes.py", "render"), ("plugins/messages/response.py", "_error_message"),
     ("plugins/native/response.py", "render_error"), ("plugins/responses/response.py", "fail"),
-    ("gemini/turn_reader.py", "_read"),
+    ("plugins/responses/content.py", "of_picture"), ("gemini/turn_reader.py", "_read"),
 }  # fmt: skip
 """These show a text to the client and conclude nothing from it."""
 

@@ -180,7 +180,7 @@ def test_the_order_of_properties_is_written_down_for_models_that_lose_it() -> No
 def test_a_schema_that_cannot_be_is_refused_at_the_clients_field() -> None:
     with pytest.raises(BadRequest) as caught:
         format_fields(
-            OutputFormat("f", {"type": "object", "properties": []}, schema_at="f.schema"),
+            OutputFormat("f", {"type": "object", "properties": "a"}, schema_at="f.schema"),
             NEWEST,
             InlineBudget(),
             Notes(),

@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
+from gateway.errors import BadRequest
+
 T = TypeVar("T")
 
 NO_FIELDS: Mapping[str, Raw] = {}
@@ -104,6 +106,14 @@ def converted(values: Sequence[Any], kind: type[T], stand_in: T) -> list[T]:
     return elements
 
 
-def value_of(raw: Raw | None) -> Any:
-    """Return the value of a JSON text, or None where there is none."""
-    return msgspec.json.decode(raw) if raw is not None else None
+def value_of(raw: Raw | None, at: str = "") -> Any:
+    """Return the value of a JSON text, or None where there is none. Raises BadRequest for a number beyond all ranges.
+
+    The text is known to be JSON: only its numbers have not been read yet.
+    """
+    try:
+        return msgspec.json.decode(raw) if raw is not None else None
+    except msgspec.DecodeError as error:
+        raise BadRequest(
+            f"The body has a value that cannot be read: {error}.", code="invalid_value"
+        ) from None

@@ -283,11 +283,11 @@ def turns_elsewhere(
     builder: ConversationBuilder, fields: Mapping[str, Raw], names: Sequence[str], dialect: Dialect
 ) -> None:
     """Record the turns that stand in another surface's field, with a note. Raises BadRequest for no turns at all."""
-    name = next((name for name in names if value_of(fields.get(name))), None)
+    name = next((name for name in names if value_of(fields.get(name), name)), None)
     if name is None or builder.notes.strict:
         raise missing(builder.root)
     builder.notes.add(name)
-    value = value_of(fields[name])
+    value = value_of(fields[name], name)
     if isinstance(value, str):
         builder.turn("user", value, name)
     else:
@@ -308,7 +308,7 @@ def instructions(
     for name in _INSTRUCTIONS:
         if name == own or name not in fields:
             continue
-        value = value_of(fields[name])
+        value = value_of(fields[name], name)
         if not value:
             continue
         builder.notes.drop(name, f"Put the instruction into '{own or builder.root}'.")
@@ -328,5 +328,5 @@ def token_limit(builder: ConversationBuilder, fields: Mapping[str, Raw]) -> int 
     """Return the limit that stands in another surface's field, which is noted as unknown. None in strict mode."""
     if builder.notes.strict:
         return None
-    values = (value_of(fields[name]) for name in _LIMITS if name in fields)
+    values = (value_of(fields[name], name) for name in _LIMITS if name in fields)
     return next((value for value in values if type(value) is int and 0 < value < 2**31), None)

@@ -48,7 +48,7 @@ def declare(builder: ConversationBuilder, body: ChatRequest, fields: Mapping[str
         try:
             _choose(builder, body.tool_choice, "tool_choice")
         except UnknownShape as error:
-            read_choice(builder, value_of(fields.get("tool_choice")), "tool_choice", error)
+            read_choice(builder, value_of(fields.get("tool_choice"), "tool_choice"), "tool_choice", error)
     elif body.function_call is not None:
         call = body.function_call
         choice = call if isinstance(call, str) else ToolChoice(type="function", function=call)

@@ -99,7 +99,7 @@ def conversation(
         try:
             _choose(builder, body.tool_choice, body.tools or ())
         except UnknownShape as error:
-            read_choice(builder, value_of(fields.get("tool_choice")), "tool_choice", error)
+            read_choice(builder, value_of(fields.get("tool_choice"), "tool_choice"), "tool_choice", error)
     builder.sample(
         Sampling(
             temperature=body.temperature,
@@ -123,7 +123,7 @@ def _say(builder: ConversationBuilder, body: MessagesRequest, fields: Mapping[st
         try:
             builder.system(_instruction(body.system, "system"), "system")
         except UnknownShape as error:
-            others.instruction(value_of(fields.get("system")), "system", error)
+            others.instruction(value_of(fields.get("system"), "system"), "system", error)
     foreign.instructions(builder, fields, DIALECT, "system")
     if body.messages is None:
         foreign.turns_elsewhere(builder, fields, ("input", "contents"), DIALECT)

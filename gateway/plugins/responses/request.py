@@ -308,7 +308,7 @@ def _choose_tools(
         try:
             _choose(builder, tools, body.tool_choice)
         except UnknownShape as error:
-            read_choice(builder, value_of(fields.get("tool_choice")), "tool_choice", error)
+            read_choice(builder, value_of(fields.get("tool_choice"), "tool_choice"), "tool_choice", error)
 
 
 def _tool(

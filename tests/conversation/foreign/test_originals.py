@@ -5,6 +5,7 @@ import pytest
 from msgspec import Raw, Struct
 
 from gateway.conversation.foreign.originals import Originals, fitted, placeholder, value_of
+from gateway.errors import BadRequest
 
 
 class _Named(Struct):
@@ -47,3 +48,9 @@ def test_a_list_that_is_none_stays_for_the_type_of_the_body() -> None:
 def test_no_value_is_none() -> None:
     assert value_of(None) is None
     assert value_of(Raw(b"[1]")) == [1]
+
+
+@pytest.mark.parametrize("number", [b"1e999", b"[-1e999]", b"-" + b"9" * 5000])
+def test_a_number_beyond_all_ranges_is_the_clients_mistake(number: bytes) -> None:
+    with pytest.raises(BadRequest):
+        value_of(msgspec.Raw(number))

@@ -1,5 +1,6 @@
 """Stored responses and their items by id: references to items over HTTP, and the store itself."""
 
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from gateway.plugins.responses.stored import input_items
 from tests.support.frames import frames
 from tests.support.redis_server import RedisServer, needs_redis
 from tests.support.servers import Fake, Serve
+from tests.support.waiting import eventually
 
 F3 = "gemini-3-flash-preview"
 TOOL: Any = {"type": "function", "name": "get_weather", "strict": False,
@@ -23,8 +25,14 @@ TOOL: Any = {"type": "function", "name": "get_weather", "strict": False,
 @pytest.fixture
 async def redis_url(tmp_path: Path) -> AsyncIterator[str]:
     server = RedisServer(tmp_path)
+    await eventually(lambda: is_open(server.port))
     yield server.url
     server.stop()
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) == 0
 
 
 async def post(http: aiohttp.ClientSession, base: str, key: str = "k", **body: Any) -> tuple[int, Any]:
