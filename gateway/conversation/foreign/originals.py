@@ -114,6 +114,5 @@ def value_of(raw: Raw | None, at: str = "") -> Any:
     try:
         return msgspec.json.decode(raw) if raw is not None else None
     except msgspec.DecodeError as error:
-        raise BadRequest(
-            f"The body has a value that cannot be read: {error}.", code="invalid_value"
-        ) from None
+        field = f"Invalid value for '{at}'" if at else "The body has a value that cannot be read"
+        raise BadRequest(f"{field}: {error}.", param=at or None, code="invalid_value") from None
