@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Set
+from urllib.parse import unquote
 
 from aiohttp import web
 
@@ -47,7 +48,7 @@ def unserved(request: web.Request, allowed: Set[str] = frozenset()) -> GatewayEr
     if allowed - {"OPTIONS"}:
         return MethodNotAllowed(frozenset(allowed))
     address = _address(request)
-    message = f"Unknown request URL: {request.method} {_printable(address.original)}."
+    message = f"Unknown request URL: {request.method} {_printable(unquote(address.original))}."
     noun = address.google.split("/")[3] if address.google and speaks == "openai" else ""
     if noun in _BOTH:
         message += f" OpenAI's {noun} API is not served. Gemini's is, with the key in `x-goog-api-key`."
@@ -59,5 +60,5 @@ def _address(request: web.Request) -> Address:
 
 
 def _printable(path: str) -> str:
-    """Return the path, shortened, without characters that are unsafe in a message."""
+    """Return a decoded path, shortened, without secrets and characters that are unsafe in a message."""
     return re.sub(r"[^\w/.:@-]", "?", scrub(path)[:_MAX_PATH], flags=re.ASCII)

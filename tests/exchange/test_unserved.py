@@ -68,3 +68,12 @@ def test_the_message_names_the_path_without_secrets() -> None:
 def test_an_api_of_google_under_openais_path_is_named() -> None:
     assert "in `x-goog-api-key`" in unserved(request_of("/v1/batches")).message
     assert "x-goog" not in unserved(request_of("/v1/voices")).message
+
+
+@pytest.mark.row("A24")
+def test_a24_a_secret_behind_a_percent_sign_is_not_repeated() -> None:
+    """Percent signs became question marks before secrets were looked for."""
+    error = unserved(request_of("/v1/Bearer%20s8Tr1Yh6Pd3Gf5Jk0Zk7Qw9LmX2cVb4N"))
+
+    assert "8Tr1Yh6" not in error.message
+    assert error.message.startswith("Unknown request URL: GET /v1/Bearer")

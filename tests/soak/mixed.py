@@ -41,7 +41,7 @@ REQUESTS: list[tuple[str, str, Any, int]] = [
     ("GET", "/healthz", None, 200),
     ("POST", "/v1/chat/completions", {"model": 5}, 400),
     ("POST", "/v1/chat/completions", "no object", 400),
-    ("GET", "/v1/nowhere", None, 404),
+    ("POST", "/nowhere/at/all", {}, 404),
 ]  # fmt: skip
 
 
