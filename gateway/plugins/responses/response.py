@@ -137,8 +137,10 @@ class ResponseStream:
     def keep_alive(self, *, begun: bool) -> bytes:
         """Return the frames for a silence: the first frames, or `response.in_progress` again.
 
-        A comment where the first frames are on their way: nothing may stand before them.
+        A comment where the first or the last frames are on their way: nothing may stand before or after them.
         """
+        if self.done:
+            return comment("keep-alive")
         if not begun:
             return comment("keep-alive") if self._begun else self.begin()
         out: list[bytes] = []

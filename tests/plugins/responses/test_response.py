@@ -119,3 +119,14 @@ def test_g22_silence_is_the_beginning_and_then_in_progress_again() -> None:
     assert [event["type"] for event in events][:3] == ["response.created", *["response.in_progress"] * 2]
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     assert encoder.keep_alive(begun=False) == b": keep-alive\n\n"
+
+
+@pytest.mark.row("G22")
+def test_g22_nothing_but_a_comment_follows_the_last_event() -> None:
+    encoder = Answer({"input": "x"}).encoder
+    encoder.encode(
+        [TurnStarted("r1", "m"), TextDelta(0, "hi"), Finished(0, "stop"), TurnEnded(TokenCounts())]
+    )
+
+    assert encoder.done
+    assert encoder.keep_alive(begun=True) == b": keep-alive\n\n"
