@@ -66,7 +66,7 @@ class MessagesStream:
         self._begins: list[int] = []
         self._places: list[int] = []
         """The text blocks: code points of Gemini's own text before each, and its index."""
-        self._begun = False
+        self._begun = self._is_over = False
         self._open: Object | None = None
         self._texts: list[str] = []
         """Gemini's own text, which offsets of citations count."""
@@ -99,9 +99,9 @@ class MessagesStream:
     def keep_alive(self, *, begun: bool) -> bytes:
         """Return the frames for a silence: a ping, after the start of the message if nothing was sent before.
 
-        A comment where the start is on its way: nothing may stand before it.
+        A comment where the start or the end is on its way: nothing may stand before the one or after the other.
         """
-        if self._begun and not begun:
+        if self._is_over or (self._begun and not begun):
             return comment("keep-alive")
         out: list[bytes] = []
         self._begin(out)
@@ -316,6 +316,7 @@ class MessagesStream:
             delta["stop_details"] = self.message["stop_details"]
         self._emit(out, "message_delta", delta=delta, usage=tokens)
         self._emit(out, "message_stop")
+        self._is_over = True
 
 
 def usage(counts: TokenCounts) -> Object:

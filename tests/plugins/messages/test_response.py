@@ -13,7 +13,7 @@ from gateway.errors import (
     UnsupportedParameter,
     UpstreamError,
 )
-from gateway.gemini.events import Finished, MediaPart, TextDelta, TurnStarted
+from gateway.gemini.events import Finished, MediaPart, TextDelta, TurnEnded, TurnStarted
 from gateway.gemini.usage import TokenCounts
 from gateway.plugins.messages.response import MessagesStream, error_object, usage
 from tests.support.frames import frames
@@ -140,3 +140,11 @@ def test_g22_nothing_stands_before_a_start_that_is_on_its_way() -> None:
     encoder.encode([TextDelta(0, "x")])
 
     assert encoder.keep_alive(begun=False) == b": keep-alive\n\n"
+
+
+@pytest.mark.row("G22")
+def test_g22_no_ping_follows_the_end() -> None:
+    encoder = MessagesStream({"model": "asked", "content": [], "stop_reason": None})
+    encoder.encode([TextDelta(0, "x"), Finished(0, "stop"), TurnEnded(TokenCounts())])
+
+    assert encoder.keep_alive(begun=True) == b": keep-alive\n\n"
