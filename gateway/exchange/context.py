@@ -55,6 +55,19 @@ class RequestContext(Struct, frozen=True):
         memory = self.memory.handed_over()
         return structs.replace(self, path=path, report=own, trace=trace, cache=0.0, memory=memory)
 
+    def on_connection(self, number: int, memory: MemoryHold) -> "RequestContext":
+        """Return the context of one request that arrives in this request's WebSocket, with a report of its own."""
+        return structs.replace(
+            self,
+            request_id=f"{self.request_id}.{number}",
+            path=f"{self.path} (websocket)",
+            started=monotonic(),
+            report=ExchangeReport(),
+            trace=self.trace.after() if self.trace is not None else None,
+            cache=0.0,
+            memory=memory,
+        )
+
     def log(self, status: int) -> RequestLog:
         """Return the log record of a request that has ended with an HTTP status."""
         client, report, gap = self.client, self.report, self.report.chunk_gap

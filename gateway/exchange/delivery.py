@@ -39,7 +39,7 @@ ERROR_RENDERER: web.RequestKey[ErrorRenderer] = web.RequestKey("error_renderer",
 
 UPGRADE_REQUIRED = 426
 """Status for a WebSocket's handshake on a path that has none (RFC 9110, 15.5.22)."""
-_UNDRAINED = 16 * 1024
+UNDRAINED = 16 * 1024
 """Bytes that may be written without a look at whether the client takes them."""
 _UNIX_BUFFER = 32 * 1024
 """Bytes that the kernel holds for a client of a Unix socket; Linux doubles it for its own needs."""
@@ -232,34 +232,26 @@ def limit_buffers(request: web.Request) -> None:
     transport = request.transport
     if transport is None:
         return
-    transport.set_write_buffer_limits(high=2 * _UNDRAINED)
+    transport.set_write_buffer_limits(high=2 * UNDRAINED)
     own = transport.get_extra_info("socket")
     with suppress(OSError):  # of a connection that has just been lost
         if own.family == socket.AF_UNIX:
             own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNIX_BUFFER)
         else:
             own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _TCP_BUFFER)
-            own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNDRAINED)
+            own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNDRAINED)
 
 
-class StreamReply:
-    """A streamed answer. Its headers wait for the first content or the grace period; then silence is kept alive.
+class TimedReply:
+    """The client's side of a stream that is not silent for long.
 
     An async context manager. A timer of the loop does the waiting, so that a quick stream needs no task.
     """
 
     def __init__(
-        self,
-        request: web.Request,
-        context: RequestContext,
-        headers: Callable[[], Mapping[str, str]],
-        config: StreamConfig,
-        keep_alive: Callable[..., bytes] = _comment,
+        self, context: RequestContext, config: StreamConfig, keep_alive: Callable[..., bytes]
     ) -> None:
-        self._request = request
         self._context = context
-        self._headers = headers
-        self._response = web.StreamResponse(headers=STREAM_HEADERS)
         self._config = config
         self._loop = asyncio.get_running_loop()
         self._last_write = self._loop.time()
@@ -283,11 +275,47 @@ class StreamReply:
             self._keep_alive.cancel()
 
     async def write(self, data: bytes) -> None:
-        """Send content, the first time after the headers. Waits for a slow reader."""
+        """Send content. Waits for a slow reader."""
         if not self._has_content:
             self._has_content = True
             self._context.first_byte()
         await self._send(data)
+
+    async def _send(self, data: bytes) -> None:
+        """Send frames. Sets `begun`, `_last_write`, and `_writing` while the client does not take them."""
+        raise NotImplementedError
+
+    async def _fill(self) -> None:
+        """Send what keeps the stream alive. It is made when it is sent: no content gets between the two."""
+        await self._send(self._frames(begun=self.begun))
+
+    def _tick(self) -> None:
+        """Keep a silent stream alive. While the client does not take what was written, there is no silence."""
+        idle = self._loop.time() - self._last_write
+        wait = self._config.keep_alive
+        if not self._writing:
+            if not self.begun or idle >= wait:
+                self._keep_alive = self._loop.create_task(self._fill(), name="keep-alive")
+            else:
+                wait -= idle
+        self._timer = self._loop.call_later(wait, self._tick)
+
+
+class StreamReply(TimedReply):
+    """A streamed answer. Its headers wait for the first content or the grace period; then silence is kept alive."""
+
+    def __init__(
+        self,
+        request: web.Request,
+        context: RequestContext,
+        headers: Callable[[], Mapping[str, str]],
+        config: StreamConfig,
+        keep_alive: Callable[..., bytes] = _comment,
+    ) -> None:
+        super().__init__(context, config, keep_alive)
+        self._request = request
+        self._headers = headers
+        self._response = web.StreamResponse(headers=STREAM_HEADERS)
 
     async def finish(self) -> web.StreamResponse:
         """End the stream. The headers are sent even when there was no content."""
@@ -308,20 +336,5 @@ class StreamReply:
             limit_buffers(self._request)
         self._writing = True
         self._last_write = self._loop.time()
-        await self._writer.write(data, LIMIT=_UNDRAINED)
+        await self._writer.write(data, LIMIT=UNDRAINED)
         self._writing = False
-
-    async def _fill(self) -> None:
-        """Send what keeps the stream alive. It is made when it is sent: no content gets between the two."""
-        await self._send(self._frames(begun=self.begun))
-
-    def _tick(self) -> None:
-        """Keep a silent stream alive. While the client does not take what was written, there is no silence."""
-        idle = self._loop.time() - self._last_write
-        wait = self._config.keep_alive
-        if not self._writing:
-            if not self.begun or idle >= wait:
-                self._keep_alive = self._loop.create_task(self._fill(), name="keep-alive")
-            else:
-                wait -= idle
-        self._timer = self._loop.call_later(wait, self._tick)

@@ -74,14 +74,19 @@ class Body(msgspec.Struct, frozen=True):
             raise not_json(error) from None
 
 
-async def read_body(request: web.Request) -> Body:
+async def read_body(request: web.Request, message: bytes | None = None) -> Body:
     """Return the JSON object that a client sent, whatever its Content-Type says.
+
+    `message` has come in a WebSocket, in place of a body; its bytes are accounted for as a body's are.
 
     Raises TooLarge over `limits.body`, Overloaded when `limits.memory` is in use, and BadRequest for anything that is
     not a JSON object.
     """
-    check_encoding(request)
-    data = await read_bytes(request)
+    if message is None:
+        check_encoding(request)
+        data = await read_bytes(request)
+    else:
+        data = message
     body, size = await offload(len(data) > HEAVY, _parse_and_size, data)
     hold = memory(request)
     hold.covered += len(data)

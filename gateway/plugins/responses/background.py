@@ -40,7 +40,7 @@ class PreparedResponse(msgspec.Struct, frozen=True):
     body: wire.ResponseRequest
     request: PreparedRequest
     items: list[Any]
-    """The whole input so far, as the client sent it; empty when it is not stored."""
+    """The whole input so far, as the client sent it; empty when it is not kept."""
     name: str
     """The response's id."""
     ids: list[str] = []
@@ -50,9 +50,12 @@ class PreparedResponse(msgspec.Struct, frozen=True):
 
 
 class ResponseRun:
-    """A response in progress (`delivery.Answer`). Making a heavy one takes time: do it in a thread."""
+    """A response in progress (`delivery.Answer`). Making a heavy one takes time: do it in a thread.
 
-    def __init__(self, prepared: PreparedResponse, services: Services, store: Store) -> None:
+    Without `store` it is not kept.
+    """
+
+    def __init__(self, prepared: PreparedResponse, services: Services, store: Store | None) -> None:
         self.choices = prepared.request.choices
         self._prepared = prepared
         self._services = services
@@ -170,7 +173,7 @@ class ResponseRun:
             await self._save()
 
     async def _save(self) -> None:
-        if self._prepared.body.store is False:
+        if self._store is None:
             return
         response, items = self.response, self._prepared.items
         await self._store(

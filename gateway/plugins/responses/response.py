@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.errors import GatewayError, scrub
-from gateway.gemini.call_names import CallRules
+from gateway.gemini.call_names import NO_CALLS, CallRules
 from gateway.gemini.events import (
     Citations,
     CodePart,
@@ -394,6 +394,12 @@ class ResponseStream:
             self.response["service_tier"] = tier
         self.done = True
         self._emit(out, f"response.{self.response['status']}", response=self.response)
+
+
+def without_output(response: Object, now: int) -> bytes:
+    """Return the frames of a response that is complete without any output, at `now` seconds since the epoch."""
+    stream = ResponseStream(response, ResponseOptions(NO_CALLS), str, lambda: now)
+    return stream.encode([Finished(0, "stop"), TurnEnded(TokenCounts())])
 
 
 def usage(counts: TokenCounts) -> Object:

@@ -1,28 +1,33 @@
 """OpenAI's Responses API. Stored responses can be read only with the key that created them."""
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from time import time
 from typing import Annotated, Any, ClassVar
 
 from aiohttp import web
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct, structs
 
 from gateway.conversation.builder import ConversationBuilder
 from gateway.conversation.field_policy import FieldPolicies, review
 from gateway.conversation.foreign.originals import NO_PLACEHOLDERS
 from gateway.errors import BadRequest, Draining, RateLimited
+from gateway.exchange.client_address import client_address
 from gateway.exchange.context import RequestContext
 from gateway.exchange.delivery import json_response
 from gateway.exchange.offload import offload
 from gateway.exchange.preparation import RequestOptions
 from gateway.exchange.request_body import Body, read_body
+from gateway.exchange.unserved import unserved, wants_websocket
 from gateway.plugin import Entry, Plugin, Services
-from gateway.plugins.responses import wire
-from gateway.plugins.responses.background import PreparedResponse, ResponseRun
+from gateway.plugins.responses import websocket, wire
+from gateway.plugins.responses.background import PreparedResponse, ResponseRun, Store
 from gateway.plugins.responses.content import of_picture
 from gateway.plugins.responses.fields import RESPONSES
 from gateway.plugins.responses.references import ItemsReferenced
 from gateway.plugins.responses.request import conversation
+from gateway.plugins.responses.response import without_output
+from gateway.plugins.responses.response_object import new_response
 from gateway.plugins.responses.stored import (
     UNFINISHED,
     StoredResponses,
@@ -30,6 +35,8 @@ from gateway.plugins.responses.stored import (
     new_name,
     response_key,
 )
+from gateway.plugins.responses.websocket import Connection, Remembered
+from gateway.policy.access import Client
 
 _MIB = 2**20
 _ONE = "/v1/responses/{id:(?!compact$|input_tokens$)[^/]+}"
@@ -56,6 +63,14 @@ class Responses(Plugin):
                 ge=1, le=4096, description="Memory for the events of background responses (starting_after)."
             ),
         ] = 64
+        websockets: Annotated[
+            int,
+            Meta(
+                ge=0,
+                le=100_000,
+                description="WebSocket connections at once; with more, or 0, clients are told to use POST.",
+            ),
+        ] = 1000
 
     def __init__(self, config: "Responses.Config", services: Services) -> None:
         super().__init__(config, services)
@@ -63,12 +78,14 @@ class Responses(Plugin):
         self._stored = StoredResponses(services)
         self._runs: dict[bytes, ResponseRun] = {}
         """Background responses in progress, and finished ones whose events are still in memory; oldest first."""
+        self._connections = websocket.Connections(services)
 
     fields: ClassVar[FieldPolicies] = {"POST /v1/responses": RESPONSES}
 
     def routes(self) -> list[web.RouteDef]:
         return [
             web.post("/v1/responses", self.create),
+            web.get("/v1/responses", self.connect, allow_head=False),
             web.get(_ONE, self.show),
             web.delete(_ONE, self.forget),
             web.post("/v1/responses/{id}/cancel", self.cancel),
@@ -87,22 +104,61 @@ class Responses(Plugin):
         """Answer one request: with a response, with its events, or in the background."""
         entry = self.services.enter(request, "responses")
         async with entry as context:
-            client, prepared = context.client, await self._prepare(request, context)
-            run = await offload(
-                prepared.heavy,
-                ResponseRun,
-                prepared,
-                self.services,
-                lambda kept, ids: self._stored.keep(prepared.name, client, kept, ids, heavy=prepared.heavy),
-            )
+            prepared = await self._prepare(request, context, await read_body(request))
+            store = self._store(prepared, context.client)
+            run = await offload(prepared.heavy, ResponseRun, prepared, self.services, store)
             if prepared.body.background:
                 return await self._in_background(request, entry, context, run, prepared)
             return await self.services.delivery.send(request, context, run)
 
+    async def connect(self, request: web.Request) -> web.StreamResponse:
+        """Answer the messages of a WebSocket. A client that is not let in is told to use POST."""
+        if not wants_websocket(request):
+            raise unserved(request, frozenset({"POST"}))
+        websocket.check_origin(request, self.services.config.cors.origins)
+        context = self.services.identify(request, "responses")
+        context.memory.owner = context.client.id or client_address(request)
+        connection = Connection(request, self.services, self._create_over)
+        if len(self._connections) >= self.config.websockets or not connection.socket.can_prepare(request):
+            raise unserved(request, frozenset({"POST"}))
+        return await self._connections.run(connection)
+
+    async def _create_over(self, connection: Connection, message: bytes) -> None:
+        """Answer one message of a WebSocket with the events of its response."""
+        async with self.services.enter(connection.request, "responses", reads_body=False) as context:
+            data = await read_body(connection.request, message)
+            if not websocket.generates(data):
+                await self._remember(connection, context, websocket.unwrapped(data))
+                return
+            remembered = connection.remembered
+            prepared = await self._prepare(connection.request, context, websocket.unwrapped(data), remembered)
+            store = self._store(prepared, context.client)
+
+            async def keep(kept: dict[str, Any], ids: Sequence[str]) -> None:
+                await remembered.put(prepared.name, kept["items"], heavy=prepared.heavy)
+                if store is not None:
+                    await store(kept, ids)
+
+            run = await offload(prepared.heavy, ResponseRun, prepared, self.services, keep)
+            async with connection.reply(context, run.keep_alive) as reply:
+                await self.services.delivery.stream_to(run.reply(reply), context, run)
+            context.report.model = run.model
+
+    async def _remember(self, connection: Connection, context: RequestContext, data: Body) -> None:
+        """Remember the input of a message that asks for no output, as a response that the next one continues."""
+        body = await self._decode(data, connection.remembered)
+        context.report.describe(None, body.model, stream=True)
+        history = await self._history(body.previous_response_id, context, connection.remembered)
+        name, now = new_name(), int(time())
+        items, _ = await offload(data.heavy, input_items, _said(data), name, {})
+        response = new_response(name, body, body.model or "", now)
+        await connection.remembered.put(name, [*history, *items], heavy=True)
+        await connection.send(without_output(response, now))
+
     async def count(self, request: web.Request) -> web.Response:
         """Return the input tokens of a request."""
         async with self.services.enter(request, "responses") as context:
-            prepared = await self._prepare(request, context)
+            prepared = await self._prepare(request, context, await read_body(request))
             tokens = await self.services.exchange.count(prepared.request.call, context)
         return json_response(wire.encode({"object": "response.input_tokens", "input_tokens": tokens}), {})
 
@@ -223,23 +279,33 @@ class Responses(Plugin):
             request, context, run.buffer.follow(after), lambda: run.headers(run.model, context)
         )
 
-    async def _prepare(self, request: web.Request, context: RequestContext) -> PreparedResponse:
-        """Prepare a request. A picture that cannot be used is refused in OpenAI's words."""
+    def _store(self, prepared: PreparedResponse, client: Client) -> Store | None:
+        """Return what stores a response for its client; None for one that must not be stored."""
+        if prepared.body.store is False:
+            return None
+        return lambda kept, ids: self._stored.keep(prepared.name, client, kept, ids, heavy=prepared.heavy)
+
+    async def _prepare(
+        self, request: web.Request, context: RequestContext, data: Body, remembered: Remembered | None = None
+    ) -> PreparedResponse:
+        """Prepare a request. A picture that cannot be used is refused in OpenAI's words.
+
+        `remembered` is given for a WebSocket: its responses are always streamed and remembered.
+        """
         try:
-            return await self._prepared(request, context)
+            return await self._prepared(request, context, data, remembered)
         except BadRequest as error:
             raise of_picture(error) from None
 
-    async def _prepared(self, request: web.Request, context: RequestContext) -> PreparedResponse:
+    async def _prepared(
+        self, request: web.Request, context: RequestContext, data: Body, remembered: Remembered | None
+    ) -> PreparedResponse:
         """Prepare a request. Its items, and those of the responses before it, are kept as the client sent them."""
-        client, data = context.client, await read_body(request)
-        body = await offload(data.heavy, data.decode, wire.decode_request, self._placeholders)
-        history: list[Any] = []
-        if body.previous_response_id:
-            before = await self._stored.previous(body.previous_response_id, client)
-            history = before["items"]
+        client = context.client
+        body = await self._decode(data, remembered)
+        heavy = data.heavy or (remembered is not None and remembered.is_heavy(body.previous_response_id))
+        history = await self._history(body.previous_response_id, context, remembered)
         referenced: dict[str, Any] = {}
-        heavy = data.heavy
         try:
             recorded = await offload(heavy, self._read, data, body, history)
         except ItemsReferenced as wanted:
@@ -251,11 +317,26 @@ class Responses(Plugin):
         )
         prepared = await self.services.preparation.prepare(recorded, options, context)
         name = new_name()
-        if body.store is False:
+        if body.store is False and remembered is None:
             return PreparedResponse(body, prepared, [], name, heavy=heavy)
-        said = data.fields.get("input") or data.fields.get("messages")
-        items, ids = await offload(heavy, input_items, said, name, referenced)
+        items, ids = await offload(heavy, input_items, _said(data), name, referenced)
         return PreparedResponse(body, prepared, [*history, *items], name, ids, heavy)
+
+    async def _decode(self, data: Body, remembered: Remembered | None) -> wire.ResponseRequest:
+        """Return the decoded body. One of a WebSocket is streamed, whatever it says."""
+        body = await offload(data.heavy, data.decode, wire.decode_request, self._placeholders)
+        return body if remembered is None else structs.replace(body, stream=True, background=None)
+
+    async def _history(
+        self, name: str | None, context: RequestContext, remembered: Remembered | None
+    ) -> list[Any]:
+        """Return the items up to the previous response: those that a WebSocket remembers, or the stored ones."""
+        if not name:
+            return []
+        if remembered is not None and (items := await remembered.items(name, context.memory)) is not None:
+            return items
+        before: list[Any] = (await self._stored.previous(name, context.client))["items"]
+        return before
 
     def _read(
         self,
@@ -270,6 +351,11 @@ class Responses(Plugin):
         )
         review(data.fields, RESPONSES, recorded.notes)
         return recorded
+
+
+def _said(data: Body) -> Raw | None:
+    """Return the input of a body, undecoded."""
+    return data.fields.get("input") or data.fields.get("messages")
 
 
 def _cursor(request: web.Request) -> int:
