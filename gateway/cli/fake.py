@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from gateway.cli.arguments import address
+from gateway.emulator.models import MODELS
 from gateway.emulator.server import serve_fake
 
 
@@ -18,8 +19,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--script", metavar="FILE", type=Path, help="YAML rules that choose the answers (docs/emulator.md)"
     )
+    parser.add_argument(
+        "--input-limit",
+        metavar="MODEL=TOKENS",
+        type=_limit,
+        action="append",
+        default=[],
+        help="the most input tokens of a model, in place of Google's; may be given several times",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
-    return serve_fake(*options.listen, script=options.script)
+    return serve_fake(*options.listen, script=options.script, limits=dict(options.input_limit))
+
+
+def _limit(text: str) -> tuple[str, int]:
+    model, _, tokens = text.partition("=")
+    if model not in MODELS:
+        raise argparse.ArgumentTypeError(f"{model!r} is none of the emulator's models: {', '.join(MODELS)}")
+    if not tokens.isdecimal() or not int(tokens):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form MODEL=TOKENS, such as {model}=32000")
+    return model, int(tokens)

@@ -30,10 +30,22 @@ _FINAL = re.compile(r"final|answer|output|result", re.I)
 def calls_of(model: Model, request: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the functionCall parts of the next step; none if the answer is text."""
     declared = {str(declaration.get("name")): declaration for declaration in functions(request)}
-    step = hashlib.sha256(msgspec.json.encode(request.get("contents"))).digest()
     words = question(request)
     names = _called_names(request, list(declared), words)
-    return [_call(model, declared[name], words, step, i) for i, name in enumerate(names)]
+    return signed(model, [_call(declared[name], words) for name in names], request)
+
+
+def signed(model: Model, parts: list[dict[str, Any]], request: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return parts with an id for each call and a signature for the first, as far as the model gives them."""
+    step = hashlib.sha256(msgspec.json.encode(request.get("contents"))).digest()
+    calls = [part for part in parts if "functionCall" in part]
+    for position, part in enumerate(calls):
+        seed = hashlib.sha256(step + bytes([position % 256])).digest()
+        if model.call_ids:
+            part["functionCall"].setdefault("id", base64.b32encode(seed)[:8].decode().lower())
+        if model.signs_calls and not position:
+            part.setdefault("thoughtSignature", base64.b64encode(SIGNATURE + seed[:12]).decode())
+    return parts
 
 
 def _called_names(request: dict[str, Any], declared: list[str], words: str) -> list[str]:
@@ -58,19 +70,10 @@ def _best_match(allowed: list[str], words: str) -> str:
     return next(fitting, allowed[0])
 
 
-def _call(
-    model: Model, declaration: dict[str, Any], words: str, step: bytes, position: int
-) -> dict[str, Any]:
-    """Return one call. The first of a step is signed and every call has an id, as the model does."""
+def _call(declaration: dict[str, Any], words: str) -> dict[str, Any]:
     schema = declaration.get("parametersJsonSchema") or declaration.get("parameters") or {"type": "object"}
     args = sample_value(schema, _samples(words))
-    call: dict[str, Any] = {"name": declaration["name"], "args": args if isinstance(args, dict) else {}}
-    seed = hashlib.sha256(step + bytes([position % 256])).digest()
-    if model.call_ids:
-        call["id"] = base64.b32encode(seed)[:8].decode().lower()
-    if position or not model.signs_calls:
-        return {"functionCall": call}
-    return {"functionCall": call, "thoughtSignature": base64.b64encode(SIGNATURE + seed[:12]).decode()}
+    return {"functionCall": {"name": declaration["name"], "args": args if isinstance(args, dict) else {}}}
 
 
 def _samples(words: str) -> dict[str, Any]:

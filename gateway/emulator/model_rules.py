@@ -6,7 +6,7 @@ allowedFunctionNames) the words are the emulator's.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gateway.emulator.history import signature_refusal
@@ -20,6 +20,7 @@ from gateway.emulator.request import (
     generation,
     input_kinds,
     mime_types,
+    prompt_tokens,
     reference_in_result,
 )
 from gateway.emulator.schema_rules import schema_refusal
@@ -188,3 +189,14 @@ def refusal(model: str, request: Request) -> str | None:
             return message.format(value=value, model=model)
     refused = signature_refusal(capabilities, request.get("contents") or [])
     return refused or schema_refusal(capabilities, request)
+
+
+def length_refusal(model: str, request: Request, limits: Mapping[str, int]) -> str | None:
+    """Return Google's message for more input tokens than the model takes; `limits` are those of some models.
+
+    https://github.com/google-gemini/gemini-cli/issues/6678 has the words.
+    """
+    size, most = prompt_tokens(request), limits.get(model, model_of(model).input_tokens)
+    if size <= most:
+        return None
+    return f"The input token count ({size}) exceeds the maximum number of tokens allowed ({most})."

@@ -4,6 +4,7 @@ The table is the emulator's own, so that tests find mistakes in the gateway's ta
 """
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -100,6 +101,8 @@ MODELS = (
     "gemini-embedding-2",
 )  # fmt: skip
 
+NO_LIMITS: Mapping[str, int] = {}
+
 
 @lru_cache(maxsize=256)
 def model_of(name: str) -> Model:
@@ -111,12 +114,12 @@ def model_of(name: str) -> Model:
     return structs.replace(Model(name), **merged)
 
 
-def record(name: str) -> dict[str, Any]:
-    """Return a model's record, the answer of models.get."""
+def record(name: str, limits: Mapping[str, int] = NO_LIMITS) -> dict[str, Any]:
+    """Return a model's record, the answer of models.get. `limits` replace the input tokens of some models."""
     model = model_of(name)
     fields: dict[str, Any] = {
         "name": f"models/{name}", "version": "001", "displayName": name.replace("-", " ").title(),
-        "description": f"The emulator's {name}", "inputTokenLimit": model.input_tokens,
+        "description": f"The emulator's {name}", "inputTokenLimit": limits.get(name, model.input_tokens),
         "outputTokenLimit": model.output_tokens,
     }  # fmt: skip
     if model.embeddings:
@@ -127,8 +130,8 @@ def record(name: str) -> dict[str, Any]:
     return {**fields, "thinking": True} if model.thinking != "none" else fields
 
 
-def page(size: int, start: int) -> dict[str, Any]:
+def page(size: int, start: int, limits: Mapping[str, int] = NO_LIMITS) -> dict[str, Any]:
     """Return a page of models.list; the last one has no token."""
-    models = [record(name) for name in MODELS[start : start + size]]
+    models = [record(name, limits) for name in MODELS[start : start + size]]
     more = {"nextPageToken": str(start + size)} if start + size < len(MODELS) else {}
     return {"models": models, **more}

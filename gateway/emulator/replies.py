@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from gateway.emulator.calls import signed
 from gateway.emulator.chunks import bare, chunked
 from gateway.emulator.models import model_of
 from gateway.emulator.request import generation, prompt
@@ -129,8 +130,10 @@ def _broken_off(reply: Reply, command: str) -> Reply:
 
 
 def parts_reply(model: str, parts: list[dict[str, Any]], finish: str, request: dict[str, Any]) -> Reply:
-    """Return these parts as a reply; each text is one chunk."""
-    return Reply(chunked(model, request, Turn(deepcopy(parts), finish=finish), 1))
+    """Return these parts as a reply; each text is one chunk. Calls get ids and a signature, as the model's have."""
+    return Reply(
+        chunked(model, request, Turn(signed(model_of(model), deepcopy(parts), request), finish=finish), 1)
+    )
 
 
 def failure(status: int, name: str, message: str, details: list[dict[str, Any]] | None = None) -> Reply:

@@ -12,7 +12,8 @@ import yaml
 from msgspec import Struct
 
 from gateway.emulator.replies import Reply, failure, parts_reply, reply_to
-from gateway.emulator.request import prompt
+from gateway.emulator.request import prompt, results
+from gateway.emulator.turns import result_text
 
 
 class Match(Struct, frozen=True, forbid_unknown_fields=True):
@@ -21,13 +22,24 @@ class Match(Struct, frozen=True, forbid_unknown_fields=True):
     model: str = "*"
     prompt: str = ""
     """A regular expression that is searched for in the last turn."""
+    result: str = ""
+    """The same, for the results of functions that the last turn brings."""
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a prompt that is not a regular expression."""
-        try:
-            re.compile(self.prompt)
-        except re.error as error:
-            raise ValueError(f"{self.prompt!r} is not a regular expression: {error}") from error
+        """Raise ValueError for what is not a regular expression."""
+        for pattern in (self.prompt, self.result):
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
+
+    def fits(self, model: str, request: dict[str, Any]) -> bool:
+        """Return whether all conditions hold for a request."""
+        return (
+            fnmatch.fnmatchcase(model, self.model)
+            and re.search(self.prompt, prompt(request)) is not None
+            and (not self.result or re.search(self.result, result_text(results(request))) is not None)
+        )
 
 
 class Answer(Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,10 +95,7 @@ class Script:
         if self._recorded:
             return self._recorded.popleft()
         for rule in self._rules:
-            matches = fnmatch.fnmatchcase(model, rule.match.model) and re.search(
-                rule.match.prompt, prompt(request)
-            )
-            if matches and rule.times:
+            if rule.times and rule.match.fits(model, request):
                 rule.times -= 1
                 return _reply(rule.reply, model, request)
         return reply_to(model, request)

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from gateway.emulator.errors import Refusal, RefusedError, key_refusal, model_re
 from gateway.emulator.files_api import FilesApi
 from gateway.emulator.interactions import InteractionsApi
 from gateway.emulator.messages import decode
-from gateway.emulator.models import page, record
+from gateway.emulator.models import NO_LIMITS, page, record
 from gateway.emulator.replies import Reply, hop_refusal
 from gateway.emulator.request import prompt_tokens
 from gateway.emulator.script import Script, load_script
@@ -43,9 +44,14 @@ CALLS: web.AppKey[deque[Call]] = web.AppKey("calls", deque)
 """The last 1000 calls, for tests."""
 
 
-def build_fake(script: Script | None = None, *, pace: float = 0.02) -> web.Application:
-    """Return the emulator as an application; `pace` is the seconds between the chunks of a stream."""
-    emulator = _Emulator(script or Script([]), pace)
+def build_fake(
+    script: Script | None = None, *, pace: float = 0.02, limits: Mapping[str, int] = NO_LIMITS
+) -> web.Application:
+    """Return the emulator as an application.
+
+    `pace` is the seconds between the chunks of a stream; `limits` replace the input tokens of some models.
+    """
+    emulator = _Emulator(script or Script([]), pace, limits)
     app = web.Application(client_max_size=64 * 1024 * 1024)
     app[CALLS] = emulator.calls
     models = "/{version:v1(?:beta|alpha)?}/models"
@@ -61,10 +67,10 @@ def build_fake(script: Script | None = None, *, pace: float = 0.02) -> web.Appli
     return app
 
 
-def serve_fake(host: str, port: int, *, script: Path | None) -> int:
+def serve_fake(host: str, port: int, *, script: Path | None, limits: Mapping[str, int] = NO_LIMITS) -> int:
     """Serve until Ctrl-C, and return the exit code."""
     try:
-        app = build_fake(load_script(script) if script else None)
+        app = build_fake(load_script(script) if script else None, limits=limits)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1
@@ -77,9 +83,10 @@ def serve_fake(host: str, port: int, *, script: Path | None) -> int:
 
 
 class _Emulator:
-    def __init__(self, script: Script, pace: float) -> None:
+    def __init__(self, script: Script, pace: float, limits: Mapping[str, int]) -> None:
         self._script = script
         self._pace = pace
+        self._limits = limits
         self.calls: deque[Call] = deque(maxlen=1000)
         self.files = FilesApi()
         self.interactions = InteractionsApi(script)
@@ -97,7 +104,11 @@ class _Emulator:
         if refusal is not None:
             return _refused(refusal)
         body = decode(call.body)
-        message = hop_refusal(model, body, stream=stream) or model_rules.refusal(model, body)
+        message = (
+            hop_refusal(model, body, stream=stream)
+            or model_rules.refusal(model, body)
+            or model_rules.length_refusal(model, body, self._limits)
+        )
         if message is not None:
             return _refused(Refusal(400, "INVALID_ARGUMENT", message))
         try:
@@ -127,13 +138,13 @@ class _Emulator:
         size, start = request.query.get("pageSize", "50"), request.query.get("pageToken", "0")
         if not size.isdecimal() or not start.isdecimal():
             return _refused(Refusal(400, "INVALID_ARGUMENT", "* ListModelsRequest: no such page"))
-        return _json(page(min(int(size) or 50, _LARGEST_PAGE), int(start)), 200)
+        return _json(page(min(int(size) or 50, _LARGEST_PAGE), int(start), self._limits), 200)
 
     async def get_model(self, request: web.Request) -> web.Response:
         """Answer models.get."""
         name = request.match_info["model"]
         refusal = key_refusal(request) or model_refusal(name, "")
-        return _json(record(name), 200) if refusal is None else _refused(refusal)
+        return _json(record(name, self._limits), 200) if refusal is None else _refused(refusal)
 
     async def _answer(self, request: web.Request, call: Call, reply: Reply) -> web.StreamResponse:
         if reply.delay:

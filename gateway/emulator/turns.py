@@ -68,7 +68,7 @@ def _requested_turn(model: Model, request: dict[str, Any]) -> Turn | None:
     if calls:
         return Turn(calls)
     responses = results(request)
-    summary = _summary(responses)
+    summary = result_text(responses)
     schema = _json_schema(request)
     if schema is not None:
         value = sample_value(schema, {"answer": summary} if responses else None)
@@ -132,7 +132,7 @@ def _searched() -> Turn:
     )
 
 
-def _summary(parts: list[dict[str, Any]]) -> str:
+def result_text(parts: list[dict[str, Any]]) -> str:
     """Return the responses of functions, in the order of the calls, and the files among them."""
     values = [
         _value(part["functionResponse"].get("response")) for part in parts if "functionResponse" in part

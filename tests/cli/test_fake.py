@@ -41,3 +41,47 @@ def test_a_broken_script_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[
 
     assert main(["fake", "--script", str(script)]) == 1
     assert "rules.yaml: Object" in capsys.readouterr().err
+
+
+async def test_a_model_takes_as_many_tokens_as_it_is_told(http: aiohttp.ClientSession) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    limits = ["--input-limit", "gemini-2.5-flash=100", "--input-limit", "gemini-2.5-pro=200"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gateway", "fake", "--listen", f"127.0.0.1:{port}", *limits],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        await asyncio.to_thread(process.stdout.readline)
+        models = f"http://127.0.0.1:{port}/v1beta/models"
+        http.headers["x-goog-api-key"] = "k"
+        assert await _asked(http, f"{models}/gemini-2.5-flash", 400) == (200, "")
+        assert await _asked(http, f"{models}/gemini-2.5-flash", 401) == (
+            400,
+            "The input token count (101) exceeds the maximum number of tokens allowed (100).",
+        )
+        assert (await _asked(http, f"{models}/gemini-2.5-pro", 801))[0] == 400
+        assert (await _asked(http, f"{models}/gemini-2.5-flash-lite", 801))[0] == 200
+        async with http.get(f"{models}/gemini-2.5-pro") as response:
+            assert (await response.json())["inputTokenLimit"] == 200
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+async def _asked(http: aiohttp.ClientSession, model: str, characters: int) -> tuple[int, str]:
+    body = {"contents": [{"parts": [{"text": "x" * characters}]}]}
+    async with http.post(f"{model}:generateContent", json=body) as response:
+        answer = await response.json()
+        return response.status, answer.get("error", {}).get("message", "")
+
+
+@pytest.mark.parametrize(
+    "limit", ["gemini-2.5-flash", "gemini-2.5-flash=0", "gemini-2.5-flash=x", "nobody=5"]
+)
+def test_a_limit_that_is_none_is_named(limit: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["fake", "--input-limit", limit])
+    assert limit.partition("=")[0] in capsys.readouterr().err

@@ -11,10 +11,11 @@ JSON = ("--output-format", "json")
 EVENTS = ("--output-format", "stream-json", "--verbose")
 
 
-def ask(*arguments: str, key: str = common.API_KEY, stdin: str = "") -> cli.Result:
-    """Run Claude Code without retries, updates and reports."""
+def ask(*arguments: str, key: str = common.API_KEY, stdin: str = "", **settings: str) -> cli.Result:
+    """Run Claude Code without retries, updates and reports. `settings` are variables of its environment."""
     cli.connect("claude", key)
     environ = {
+        **settings,
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "CLAUDE_CODE_MAX_RETRIES": "0",
         "DISABLE_AUTOUPDATER": "1",
@@ -41,27 +42,100 @@ def chat_stream() -> str:
 def tools() -> str:
     prompt = f"Use the tool Bash to run: echo {common.TOOL_RESULT}. Then report its output."
     result = ask("--allowedTools", "Bash", *EVENTS, prompt)
-    blocks = [
-        block
-        for event in cli.json_lines(result.stdout)
-        if event.get("type") == "user"
-        for block in event["message"]["content"]
-        if isinstance(block, dict) and block.get("type") == "tool_result"
-    ]
+    blocks = tool_results(result)
     assert blocks, f"no tool ran: {cli.output_end(result)}"
     assert not blocks[0].get("is_error"), blocks[0]
     assert final(result)["result"], "no text after the tool's result"
     return f"the tool's result: {str(blocks[0]['content'])[:40]!r}"
 
 
+def tool_results(result: cli.Result) -> list[dict[str, Any]]:
+    """Return the blocks with which Claude Code answered the model's calls."""
+    return [
+        block
+        for event in cli.json_lines(result.stdout)
+        if event.get("type") == "user"
+        for block in event["message"]["content"]
+        if isinstance(block, dict) and block.get("type") == "tool_result"
+    ]
+
+
+def calls(result: cli.Result) -> list[str]:
+    """Return the names of the tools that the model called, those of subagents included."""
+    return [
+        block["name"]
+        for event in cli.json_lines(result.stdout)
+        if event.get("type") == "assistant"
+        for block in event["message"]["content"]
+        if block["type"] == "tool_use"
+    ]
+
+
+def with_tracker(prompt: str, *allowed: str, **settings: str) -> cli.Result:
+    """Run Claude Code with the MCP server."""
+    server = {"command": sys.executable, "args": [str(Path(__file__).with_name("mcp_server.py"))]}
+    config = ("--mcp-config", json.dumps({"mcpServers": {"tracker": server}}), "--strict-mcp-config")
+    return ask(*config, "--allowedTools", ",".join(allowed), *EVENTS, "--", prompt, **settings)
+
+
 def mcp() -> str:
     """Call a tool of an MCP server."""
-    server = {"command": sys.executable, "args": [str(Path(__file__).with_name("mcp_server.py"))]}
-    config, name = json.dumps({"mcpServers": {"tracker": server}}), "mcp__tracker__lookup_ticket"
-    prompt = f"Use the tool {name} for ticket 7."
-    result = ask("--mcp-config", config, "--strict-mcp-config", "--allowedTools", name, *EVENTS, "--", prompt)
+    name = "mcp__tracker__lookup_ticket"
+    result = with_tracker(f"Use the tool {name} for ticket 7.", name)
     assert "TICKET-42" in result.stdout, f"no call of the MCP server: {cli.output_end(result)}"
     return common.excerpt(final(result)["result"])
+
+
+def tool_search() -> str:
+    """Defer the tools of an MCP server: the model finds one by ToolSearch, and then calls it."""
+    log, name = cli.GatewayLog(), "mcp__tracker__lookup_ticket"
+    result = with_tracker(
+        "Find the tool for tickets, and look up ticket 7.", name, "ToolSearch", ENABLE_TOOL_SEARCH="true"
+    )
+    assert calls(result) == ["ToolSearch", name], calls(result)
+    assert "TICKET-42" in final(result)["result"], cli.output_end(result)
+    log.expect_success()
+    return f"ToolSearch found {name}"
+
+
+def parallel() -> str:
+    """Run two commands that the model asks for at once."""
+    log, result = cli.GatewayLog(), ask("--allowedTools", "Bash", *EVENTS, "Run both commands.")
+    contents = [str(block["content"]) for block in tool_results(result)]
+    assert contents == ["ONE-1", "TWO-2"], contents
+    log.expect_success()
+    return common.excerpt(final(result)["result"])
+
+
+def read_and_edit() -> str:
+    """Read a file, and change a word of it."""
+    file, log = cli.WORK / "notes.txt", cli.GatewayLog()
+    file.write_text("helo world\n")
+    result = ask("--allowedTools", "Read,Edit", *EVENTS, "Mend the word in notes.txt.")
+    assert file.read_text() == "hello world\n", cli.output_end(result)
+    assert calls(result) == ["Read", "Edit"], calls(result)
+    log.expect_success()
+    return common.excerpt(final(result)["result"])
+
+
+def subagent() -> str:
+    """Let a subagent answer: its requests go out beside those of its session."""
+    log, result = cli.GatewayLog(), ask("--allowedTools", "Agent", *EVENTS, "Delegate the greeting.")
+    assert "Agent" in calls(result), cli.output_end(result)
+    assert any("PONG" in str(block["content"]) for block in tool_results(result)), cli.output_end(result)
+    log.expect_success()
+    return common.excerpt(final(result)["result"])
+
+
+def resume() -> str:
+    """Go on with a session by its id, and with the last one."""
+    log = cli.GatewayLog()
+    session = final(ask(*JSON, "Remember the number 4711."))["session_id"]
+    by_id = final(ask(*JSON, "--resume", session, common.CHAT_PROMPT))
+    last = final(ask(*JSON, "--continue", common.CHAT_PROMPT))
+    assert by_id["session_id"] == last["session_id"] == session, (by_id["session_id"], last["session_id"])
+    log.expect_success()
+    return common.excerpt(last["result"])
 
 
 def web_search() -> str:
@@ -120,6 +194,11 @@ if __name__ == "__main__":
             "chat_stream": chat_stream,
             "tools": tools,
             "mcp": mcp,
+            "tool_search": tool_search,
+            "parallel": parallel,
+            "read_and_edit": read_and_edit,
+            "subagent": subagent,
+            "resume": resume,
             "web_search": web_search,
             "compaction": compaction,
             "structured": structured,

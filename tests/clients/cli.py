@@ -76,6 +76,33 @@ def connect(program: str, key: str) -> dict[str, str]:
     return {name: value for name, _, value in exports}
 
 
+class GatewayLog:
+    """The gateway's log of requests from now on: each attempt of a client is a line. Empty if the log is not ours."""
+
+    def __init__(self) -> None:
+        path = os.environ.get("GATEWAY_LOG")
+        self._path = Path(path) if path else None
+        self._begin = self._path.stat().st_size if self._path else 0
+
+    def requests(self) -> list[dict[str, Any]]:
+        """Return the lines of generated answers, without those of models and token counts."""
+        if self._path is None:
+            return []
+        with self._path.open("rb") as file:
+            file.seek(self._begin)
+            lines = json_lines(file.read().decode())
+        return [line for line in lines if line.get("surface") and line.get("requested_model")]
+
+    def expect_success(self) -> int:
+        """Return how many requests there were. Raises AssertionError if one failed: the client then tried again."""
+        requests = self.requests()
+        failed = [
+            (line["path"], line["status"], line.get("error")) for line in requests if line["status"] != 200
+        ]
+        assert not failed, failed
+        return len(requests)
+
+
 def output_end(result: Result) -> str:
     """Return the end of what a program printed, for the message of a failure."""
     return f"exit code {result.returncode}: {result.stdout[-300:]} {result.stderr[-300:]}"

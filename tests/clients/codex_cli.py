@@ -17,12 +17,21 @@ OPTIONS = (
 )
 
 
-def ask(prompt: str, *options: str, key: str = common.API_KEY) -> cli.Result:
-    """Run Codex with one message; it prints its events as JSON lines."""
+def ask(prompt: str, *options: str, key: str = common.API_KEY, resume: bool = False) -> cli.Result:
+    """Run Codex with one message; it prints its events as JSON lines. `resume` goes on with the last session."""
     environ = cli.connect("codex", key)
     settings = [word for option in OPTIONS for word in ("-c", option)]
-    arguments = ["exec", "--skip-git-repo-check", "--json", *settings, *options, "--", prompt]
-    return cli.execute("codex", arguments, environ)
+    arguments = ["exec", "--skip-git-repo-check", "--json", *settings, *options]
+    return cli.execute(
+        "codex", [*arguments, *(("resume", "--last") if resume else ()), "--", prompt], environ
+    )
+
+
+def expect_no_trouble(result: cli.Result) -> None:
+    """Raise AssertionError if Codex reports a retry, a fallback or an error."""
+    text = result.stdout + result.stderr
+    signs = [sign for sign in ("Reconnecting", "Falling back", " ERROR ", '"type":"error"') if sign in text]
+    assert not signs, f"{signs}: {cli.output_end(result)}"
 
 
 def items(result: cli.Result, kind: str) -> list[dict[str, Any]]:
@@ -76,6 +85,21 @@ def mcp() -> str:
     return common.excerpt(answer(result))
 
 
+def websocket() -> str:
+    """Let Codex use a WebSocket: all requests of a turn with a tool's call, and of the turn after it, go over it."""
+    log = cli.GatewayLog()
+    option = ("-c", "model_providers.gateway.supports_websockets=true")
+    prompt = f"Use the tool exec_command to run: echo {common.TOOL_RESULT}. Then report its output."
+    result = ask(prompt, *option)
+    expect_no_trouble(result)
+    assert items(result, "command_execution"), f"no command ran: {cli.output_end(result)}"
+    again = ask(common.CHAT_PROMPT, *option, resume=True)
+    expect_no_trouble(again)
+    requests, paths = log.expect_success(), {line["path"] for line in log.requests()}
+    assert paths <= {"/v1/responses (websocket)"}, paths
+    return f"{requests} requests; {common.excerpt(answer(again))}"
+
+
 def structured() -> str:
     schema = cli.FOLDER / "schema.json"
     schema.write_text(json.dumps(common.PERSON_SCHEMA))
@@ -97,6 +121,7 @@ if __name__ == "__main__":
             "chat_stream": chat_stream,
             "tools": tools,
             "mcp": mcp,
+            "websocket": websocket,
             "structured": structured,
             "image": image,
             "badkey": badkey,

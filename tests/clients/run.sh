@@ -23,7 +23,8 @@ wait_for() {
 start_gateway() {
   local upstream_port port
   upstream_port=$(free_port)
-  $python -m gateway fake --listen "127.0.0.1:$upstream_port" > "$logs/emulator.log" 2>&1 & fake=$!
+  $python -m gateway fake --listen "127.0.0.1:$upstream_port" --script $here/script.yaml \
+    --input-limit "$SMALL_MODEL" > "$logs/emulator.log" 2>&1 & fake=$!
   wait_for "$upstream_port"
   port=$(free_port)
   # The drivers expect a 404 for a model that does not exist. As shipped, such a name becomes the default model.
@@ -31,7 +32,7 @@ start_gateway() {
   $python -m gateway serve --config "$logs/gateway.yaml" --listen "127.0.0.1:$port" \
     --upstream "http://127.0.0.1:$upstream_port" > "$logs/gateway.log" 2>&1 & gateway=$!
   wait_for "$port"
-  export BASE_URL=http://127.0.0.1:$port/v1
+  export BASE_URL=http://127.0.0.1:$port/v1 GATEWAY_LOG=$logs/gateway.log
 }
 
 run_driver() {

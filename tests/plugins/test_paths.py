@@ -202,7 +202,14 @@ UPGRADE = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Versi
 
 @pytest.mark.row("G9")
 @pytest.mark.parametrize(
-    "path", ["/v1/responses", "/responses", "/openai/v1/responses/", "/v1/chat/completions", "/v1/messages"]
+    "path",
+    [
+        "/v1/chat/completions",
+        "/chat/completions",
+        "/openai/v1/completions/",
+        "/v1/embeddings",
+        "/v1/messages",
+    ],
 )
 async def test_g09_a_websocket_is_told_to_use_post(
     gateway: str, path: str, request_lines: list[RequestLog], event_lines: list[Any]

@@ -32,14 +32,20 @@ async def ask(nginx: Nginx, head: str, **headers: str) -> bytes:
 
 
 @pytest.mark.row("G9")
-@pytest.mark.parametrize("path", ["/v1/responses", "//v1//responses/", "/v1/v1/messages"])
-async def test_g09_a_handshake_behind_nginx_is_told_426(nginx: Nginx, path: str) -> None:
-    answer = await ask(
-        nginx, f"GET {path}", Connection="Upgrade", Upgrade="websocket", Sec_WebSocket_Version="13",
-        Sec_WebSocket_Key="dGhlIHNhbXBsZSBub25jZQ==",
-    )  # fmt: skip
-    assert answer.startswith(b"HTTP/1.1 426 "), answer
-    assert b"send the request with HTTP POST" in answer
+@pytest.mark.parametrize(
+    ("path", "status"), [("/v1/responses", 101), ("//v1//responses/", 101), ("/v1/v1/messages", 426)]
+)
+async def test_g09_a_websocket_behind_nginx_is_opened_where_there_is_one(
+    nginx: Nginx, path: str, status: int
+) -> None:
+    fields = {"Connection": "Upgrade", "Authorization": "Bearer k", "Sec_WebSocket_Version": "13",
+              "Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ=="}  # fmt: skip
+    answer = await ask(nginx, f"GET {path}", Upgrade="websocket", **fields)
+    assert answer.startswith(b"HTTP/1.1 %d " % status), answer
+    assert (b"upgrade: websocket" in answer.lower()) == (status == 101)
+    assert (b"send the request with HTTP POST" in answer) == (status == 426)
+    other = await ask(nginx, f"GET {path}", Upgrade="h2c", **fields)
+    assert other.startswith(b"HTTP/1.1 405 ")
     assert (await ask(nginx, f"GET {path}", Connection="close")).startswith(b"HTTP/1.1 405 ")
 
 

@@ -194,6 +194,8 @@ class Connection:
             while (message := await self._next()) is not None:
                 self._receive()  # also notices a client that leaves
                 await self._answer(message)
+        except ConnectionError:  # a write failed before the client's leaving was noticed
+            pass
         except asyncio.CancelledError:
             if not self._is_idle:
                 raise
@@ -267,8 +269,8 @@ class Connection:
                     status = _OK
                 raise
             status = await self._fail(reason)
-        except ConnectionError:  # a write failed before the client's leaving was noticed
-            self._is_ending = True
+        except ConnectionError:
+            raise
         except Exception as error:
             _logger.exception("a message failed", exc_info=error)
             status = await self._fail(
