@@ -131,7 +131,8 @@ CLIENTS = {
             "Messages",
             file=SettingsFile(".claude/settings.json", "json", values=_CLAUDE),
             attempt="claude -p 'say hello'",
-            remark="The variables can also be set in the shell that starts it.",
+            remark="The variables can also be set in the shell that starts it. With `ENABLE_TOOL_SEARCH` set to `true`"
+            " the tools of MCP servers are looked up when they are needed, instead of sent with each request.",
             seen="2.1.197",
         ),
         Client(
@@ -154,6 +155,8 @@ CLIENTS = {
             environment=(("GATEWAY_API_KEY", "{key}"),),
             file=SettingsFile(".codex/config.toml", "toml", top=_CODEX_TOP, lines=_CODEX),
             attempt="codex exec 'say hello'",
+            remark="With `supports_websockets = true` in the same table, Codex keeps a WebSocket open, and sends only "
+            "what is new in each turn.",
             seen="0.169.0",
         ),
         Client(
