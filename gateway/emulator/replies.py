@@ -130,10 +130,14 @@ def _broken_off(reply: Reply, command: str) -> Reply:
 
 
 def parts_reply(model: str, parts: list[dict[str, Any]], finish: str, request: dict[str, Any]) -> Reply:
-    """Return these parts as a reply; each text is one chunk. Calls get ids and a signature, as the model's have."""
-    return Reply(
-        chunked(model, request, Turn(signed(model_of(model), deepcopy(parts), request), finish=finish), 1)
-    )
+    """Return these parts as a reply; each text is one chunk."""
+    return Reply(chunked(model, request, Turn(deepcopy(parts), finish=finish), 1))
+
+
+def calls_reply(model: str, calls: list[dict[str, Any]], request: dict[str, Any]) -> Reply:
+    """Return these calls as a reply, with ids and a signature as the model's own have them."""
+    parts = signed(model_of(model), [{"functionCall": dict(call)} for call in calls], request)
+    return Reply(chunked(model, request, Turn(parts)))
 
 
 def failure(status: int, name: str, message: str, details: list[dict[str, Any]] | None = None) -> Reply:

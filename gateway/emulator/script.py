@@ -11,7 +11,7 @@ import msgspec
 import yaml
 from msgspec import Struct
 
-from gateway.emulator.replies import Reply, failure, parts_reply, reply_to
+from gateway.emulator.replies import Reply, calls_reply, failure, parts_reply, reply_to
 from gateway.emulator.request import prompt, results
 from gateway.emulator.turns import result_text
 
@@ -43,11 +43,13 @@ class Match(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Answer(Struct, frozen=True, forbid_unknown_fields=True):
-    """A reply: a text, parts, a command, a status with a message, a whole Gemini answer, or its chunks."""
+    """A reply: a text, parts, calls, a command, a status with a message, a whole Gemini answer, or its chunks."""
 
     text: str | None = None
     parts: list[dict[str, Any]] | None = None
     """A candidate's parts; `finish` is its finishReason."""
+    calls: list[dict[str, Any]] | None = None
+    """Function calls with `name` and `args`; their ids and signature are made as for any call."""
     finish: str = "STOP"
     command: str | None = None
     status: int | None = None
@@ -71,7 +73,7 @@ _STATUS = {
     504: "DEADLINE_EXCEEDED",
 }  # fmt: skip
 _ANSWER_FIELDS = {"candidates", "promptFeedback", "usageMetadata", "modelVersion", "responseId"}
-_KINDS = ("text", "parts", "command", "status", "raw", "chunks")
+_KINDS = ("text", "parts", "calls", "command", "status", "raw", "chunks")
 
 
 class Rule(Struct, forbid_unknown_fields=True):
@@ -162,5 +164,7 @@ def _reply(answer: Answer, model: str, request: dict[str, Any]) -> Reply:
     if answer.command is not None:
         contents = [{"role": "user", "parts": [{"text": f"[[{answer.command}]]"}]}]
         return reply_to(model, {**request, "contents": contents})
+    if answer.calls is not None:
+        return calls_reply(model, answer.calls, request)
     parts = [{"text": answer.text or ""}] if answer.parts is None else answer.parts
     return parts_reply(model, parts, answer.finish, request)

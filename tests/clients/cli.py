@@ -6,7 +6,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -82,16 +86,11 @@ class GatewayLog:
     def __init__(self) -> None:
         path = os.environ.get("GATEWAY_LOG")
         self._path = Path(path) if path else None
-        self._begin = self._path.stat().st_size if self._path else 0
+        self._begin = len(self._lines_until_now())
 
     def requests(self) -> list[dict[str, Any]]:
         """Return the lines of generated answers, without those of models and token counts."""
-        if self._path is None:
-            return []
-        with self._path.open("rb") as file:
-            file.seek(self._begin)
-            lines = json_lines(file.read().decode())
-        return [line for line in lines if line.get("surface") and line.get("requested_model")]
+        return [line for line in self._lines_until_now()[self._begin :] if line.get("requested_model")]
 
     def expect_success(self) -> int:
         """Return how many requests there were. Raises AssertionError if one failed: the client then tried again."""
@@ -101,6 +100,23 @@ class GatewayLog:
         ]
         assert not failed, failed
         return len(requests)
+
+    def _lines_until_now(self) -> list[dict[str, Any]]:
+        """Return all lines up to that of a request which is made now: lines are written a little later."""
+        if self._path is None:
+            return []
+        name = f"mark-{time.monotonic_ns():x}"
+        headers = {"x-request-id": name, "Authorization": f"Bearer {common.API_KEY}"}
+        with suppress(urllib.error.HTTPError):
+            urllib.request.urlopen(
+                urllib.request.Request(f"{common.ROOT_URL}/v1/none", headers=headers)
+            ).close()
+        for _ in range(100):
+            lines = json_lines(self._path.read_text())
+            if any(line.get("request_id") == name for line in lines):
+                return lines
+            time.sleep(0.1)
+        raise AssertionError("the gateway's log does not go on")
 
 
 def output_end(result: Result) -> str:

@@ -82,7 +82,7 @@ async def test_scripted_rules_follow_each_other(served: Served) -> None:
 @pytest.mark.parametrize(
     ("script", "message"),
     [
-        ("- {reply: {text: a, status: 5}}", "a reply is one of text, parts, command, status, raw, chunks; this one has text and status"),
+        ("- {reply: {text: a, status: 5}}", "a reply is one of text, parts, calls, command, status, raw, chunks; this one has text and status"),
         ("- {match: {prompt: '('}, reply: {text: a}}", "is not a regular expression"),
     ],
 )  # fmt: skip
@@ -133,3 +133,26 @@ def test_what_is_neither_a_rule_nor_an_answer_is_refused(tmp_path: Path, text: s
     file.write_text(text)
     with pytest.raises(ValueError, match="neither a rule with a reply nor a recorded answer"):
         load_script(file)
+
+
+def test_a_rule_may_ask_for_the_results_of_calls_and_calls_are_signed() -> None:
+    script = Script([
+        Rule(Answer(calls=[{"name": "f", "args": {"x": 1}}, {"name": "g", "args": {}}]), Match(prompt="both")),
+        Rule(Answer(text="seen"), Match(result="SUNNY-\\d+")),
+    ])  # fmt: skip
+    asked = user("both")
+    (chunk, *_) = script.reply("gemini-3-flash-preview", {"contents": [asked]}).chunks
+    first, second = chunk["candidates"][0]["content"]["parts"]
+    response = {"functionResponse": {"name": "f", "response": {"output": "SUNNY-42"}}}
+    turns = [asked, {"role": "model", "parts": [first, second]}, {"role": "user", "parts": [response]}]
+
+    assert (first["functionCall"]["args"], second["functionCall"]["name"]) == ({"x": 1}, "g")
+    assert first["functionCall"]["id"] != second["functionCall"]["id"]
+    assert "thoughtSignature" in first
+    assert "thoughtSignature" not in second
+    assert "seen" in json.dumps(script.reply("gemini-3-flash-preview", {"contents": turns}).chunks)
+    assert "seen" not in json.dumps(
+        script.reply("gemini-3-flash-preview", {"contents": [user("SUNNY-42")]}).chunks
+    )
+    with pytest.raises(ValueError, match="regular expression"):
+        Match(result="(")

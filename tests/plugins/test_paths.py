@@ -229,8 +229,8 @@ async def test_g09_a_websocket_is_told_to_use_post(
 
 @pytest.mark.row("G9")
 async def test_g09_without_hello_too(serve: Serve) -> None:
-    base = await serve("plugins: {responses: {}}")
-    async with aiohttp.ClientSession(base) as session:
+    base = await serve("plugins: {responses: {websockets: 0}}")
+    async with aiohttp.ClientSession(base, headers={"Authorization": "Bearer k"}) as session:
         with pytest.raises(aiohttp.WSServerHandshakeError) as failure:
             await session.ws_connect("/v1/responses")
         assert failure.value.status == 426
