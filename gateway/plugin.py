@@ -38,7 +38,7 @@ from gateway.policy.admission import Admission
 from gateway.policy.api_paths import Family
 from gateway.policy.catalog import Catalog, ModelRoute
 from gateway.policy.memory import MemoryAccount
-from gateway.policy.rate_limits import windows
+from gateway.policy.rate_limits import WindowState, windows
 from gateway.store.file_owners import FileOwners
 from gateway.store.key_value import KeyValueStore, StoreLimits
 from gateway.store.memory import MemoryStore
@@ -59,6 +59,11 @@ KNOWN_CLIENT: web.RequestKey[Client] = web.RequestKey("known_client", Client)
 
 async def no_keys() -> None:
     """Refresh nothing: without a ledger there are no issued keys."""
+
+
+async def no_report(_: str, __: int) -> dict[str, Any] | None:
+    """Return no report: without a ledger there are no issued keys."""
+    return None
 
 
 async def _memory_store(_: str, limits: StoreLimits) -> KeyValueStore:
@@ -121,6 +126,8 @@ class Services:
     """Exports traces, where the environment asks for them."""
     refresh_keys: Callable[[], Awaitable[None]] = field(init=False, default=_NOT_OPEN)
     """Load the issued keys, after a change of them by this process."""
+    key_report: Callable[[str, int], Awaitable[dict[str, Any] | None]] = field(init=False, default=_NOT_OPEN)
+    """Return the rules, budgets and use of an issued key, by its id and for so many days; None without a ledger."""
     file_owners: FileOwners = field(init=False, default=_NOT_OPEN)
     """The Google project of each client's files and cached contents."""
     stored_responses: KeyValueStore = field(init=False, default=_NOT_OPEN)
@@ -138,10 +145,11 @@ class Services:
         tracing: "Tracing | None" = None,
         refresh_keys: Callable[[], Awaitable[None]] = no_keys,
         open_store: Callable[[str, StoreLimits], Awaitable[KeyValueStore]] = _memory_store,
+        key_report: Callable[[str, int], Awaitable[dict[str, Any] | None]] = no_report,
     ) -> None:
         """Bind what has been opened."""
         self.exchange, self.tracing, self.refresh_keys = exchange, tracing, refresh_keys
-        self.open_store = open_store
+        self.open_store, self.key_report = open_store, key_report
         self.file_owners, self.stored_responses = exchange.stores.file_owners, exchange.stores.responses
         self.preparation = Preparation(
             exchange,
@@ -208,6 +216,13 @@ class Services:
         reached.
         """
         return Entry(self, request, surface, errors, reads_body=reads_body)
+
+    async def limits_left(self, client: Client) -> Sequence[WindowState]:
+        """Return what is left of the limits of an issued key per minute and per day, without taking anything."""
+        limits = [*windows(client.rules, "requests"), *windows(client.rules, "tokens")]
+        if not limits:
+            return ()
+        return (await self.counters.take(client.id, [(window, 0) for window in limits], time())).states
 
     def route(
         self, client: Client, requested: str | None, default: str | None = None, deployment: str = ""

@@ -1,16 +1,39 @@
-"""`gateway check`: check a configuration without serving."""
+"""`gateway check`: check a configuration, and whether its stores can be used, without serving."""
 
 import argparse
+import os
 
 from gateway.cli.arguments import add_config
 from gateway.config.load import load
+from gateway.errors import ConfigError
 from gateway.server.application import build_app
+from gateway.server.store_files import all_states, file_states
 
-add_arguments = add_config
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add `--config` and `--stores`."""
+    add_config(parser)
+    parser.add_argument(
+        "--stores",
+        action="store_true",
+        help="print the version of each store, ask PostgreSQL too, and fail if one cannot be read "
+        "(a SQLite file of a newer gateway fails always)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print `FILE: ok`. Raises ConfigError with every mistake."""
-    build_app(*load(options.config))
+    """Print `FILE: ok`. Raises ConfigError with every mistake, and for stores with which the start would fail."""
+    config, source = load(options.config)
+    build_app(config, source)
+    states = all_states(config) if options.stores else list(file_states(config, os.environ))
+    faults = [
+        source.fault(("ledger", "url") if state.name == "ledger" else ("state", "file"), state.fault)
+        for state in states
+        if state.kind == "newer" or (options.stores and state.kind)
+    ]
+    if faults:
+        raise ConfigError(tuple(faults))
     print(f"{options.config}: ok")
+    if options.stores:
+        print("\n".join(map(str, states)) or "no stores: everything is kept in memory")
     return 0

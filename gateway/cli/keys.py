@@ -3,7 +3,6 @@
 import argparse
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any
@@ -12,8 +11,12 @@ import msgspec
 
 from gateway.cli.admin_client import post
 from gateway.cli.arguments import add_config, amount, count
+from gateway.cli.key_list import print_keys
+from gateway.cli.key_names import UnknownKey, key_named
+from gateway.cli.tables import print_json
 from gateway.config.load import load
 from gateway.errors import ConfigError
+from gateway.policy.catalog import excluded_defaults
 from gateway.policy.client_rules import Rules
 from gateway.server.stores import open_ledger
 
@@ -37,7 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add.add_argument("name", help="display name of the key")
     add.add_argument("--days", type=amount, metavar="N", help="days until the key expires (default: never)")
     _add_rules(add)
-    _action(actions, "list", _list, "list keys, newest first")
+    _action(
+        actions,
+        "list",
+        _list,
+        "list keys, newest first: state, last use, what is spent and left. Days and months are UTC's",
+    )
     revoke = _action(
         actions,
         "revoke",
@@ -57,7 +65,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "replace all rules of a key; each option that is left out is removed (no limit, all models)",
     )
     for sub_parser in (revoke, rotate, rules):
-        sub_parser.add_argument("id", help="id of the key, as `gateway keys list` shows it")
+        sub_parser.add_argument(
+            "key", metavar="KEY", help="id or name of the key, as `gateway keys list` shows them"
+        )
     _add_rules(rules)
     put_back = _action(
         actions,
@@ -76,9 +86,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the action. Raises ConfigError without a ledger."""
+    """Run the action. Return 2 for a key that does not exist. Raises ConfigError without a ledger."""
     action: Callable[[argparse.Namespace], int] = options.action
-    return action(options)
+    try:
+        return action(options)
+    except UnknownKey as error:
+        print(f"gateway keys: {error}", file=sys.stderr)
+        return 2
 
 
 def _action(actions: Any, name: str, action: Callable[..., int], text: str) -> argparse.ArgumentParser:
@@ -86,6 +100,8 @@ def _action(actions: Any, name: str, action: Callable[..., int], text: str) -> a
         name, help=text, description=f"{text[0].upper()}{text[1:]}."
     )
     add_config(parser)
+    if action is not _put_back:
+        parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(action=action)
     return parser
 
@@ -152,8 +168,6 @@ def ledger_engine(path: Path) -> "Engine":
 
 
 def _add(options: argparse.Namespace) -> int:
-    from gateway.store.ledger.client_keys import issue
-
     try:
         rules = rules_of(options)
         if not options.name.strip():
@@ -163,48 +177,71 @@ def _add(options: argparse.Namespace) -> int:
         return 2
     expires = time() + options.days * 86400 if options.days is not None else None
     engine = ledger_engine(options.config)
+    from gateway.store.ledger.client_keys import issue
+
     key_id, key = issue(engine, options.name, rules, time(), expires)
+    if options.json:
+        print_json({"id": key_id, "name": options.name, "key": key, "notes": _notes(options, rules)})
+        return 0
     database = engine.url.render_as_string(hide_password=True)
     print(f"{key_id}: the key cannot be shown again; its hash and rules are in {database}", file=sys.stderr)
     print(key)
+    _notes(options, rules)
     return 0
+
+
+def _notes(options: argparse.Namespace, rules: Rules) -> list[str]:
+    """Print and return what the holder of a key with these rules may stumble over."""
+    config, _ = load(options.config)
+    notes = excluded_defaults(config.models, rules)
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+    return notes
 
 
 def _list(options: argparse.Namespace) -> int:
-    from gateway.store.ledger.client_keys import issued
+    engine = ledger_engine(options.config)
+    from gateway.store.ledger.key_reports import key_reports
 
-    now = time()
-    for key in issued(ledger_engine(options.config)):
-        created = datetime.fromtimestamp(key.created, UTC)
-        rules = msgspec.json.encode(key.rules).decode()
-        print(f"{key.id}  {created:%Y-%m-%d}  {key.fault(now) or 'good':<8} {key.name:<20} {rules}")
+    print_keys(key_reports(engine, time()), as_json=options.json)
     return 0
 
 
+def _named(options: argparse.Namespace) -> "tuple[Engine, str]":
+    """Return the ledger, and the id of the key that the command names. Raises UnknownKey."""
+    engine = ledger_engine(options.config)
+    from gateway.store.ledger.client_keys import issued
+
+    return engine, key_named(issued(engine), options.key).id
+
+
 def _revoke(options: argparse.Namespace) -> int:
+    engine, key_id = _named(options)
     from gateway.store.ledger.client_keys import revoke
 
-    return _result(revoke(ledger_engine(options.config), options.id, time()), options.id)
+    return _result(options, revoke(engine, key_id, time()), key_id)
 
 
 def _rotate(options: argparse.Namespace) -> int:
+    engine, key_id = _named(options)
     from gateway.store.ledger.client_keys import rotate
 
-    key = rotate(ledger_engine(options.config), options.id)
-    if key is not None:
+    key = rotate(engine, key_id)
+    if key is not None and not options.json:
         print(key)
-    return _result(key is not None, options.id)
+    return _result(options, key is not None, key_id, key=key)
 
 
 def _rules(options: argparse.Namespace) -> int:
-    from gateway.store.ledger.client_keys import change
-
     try:
         rules = rules_of(options)
     except (ValueError, msgspec.ValidationError) as error:
         print(f"gateway keys: {error}", file=sys.stderr)
         return 2
-    return _result(change(ledger_engine(options.config), options.id, rules), options.id)
+    engine, key_id = _named(options)
+    from gateway.store.ledger.client_keys import change
+
+    return _result(options, change(engine, key_id, rules), key_id, notes=_notes(options, rules))
 
 
 def _put_back(options: argparse.Namespace) -> int:
@@ -216,8 +253,10 @@ def _put_back(options: argparse.Namespace) -> int:
     return 0 if fault is None else 1
 
 
-def _result(done: bool, key_id: str) -> int:
-    """Return the exit code, 1 with a message if there is no such key."""
+def _result(options: argparse.Namespace, done: bool, key_id: str, **more: object) -> int:
+    """Print JSON if it is asked for. Return the exit code, 1 with a message if the key has been revoked."""
     if not done:
-        print(f"gateway keys: there is no key {key_id!r}, or it has been revoked", file=sys.stderr)
+        print(f"gateway keys: {key_id} has been revoked", file=sys.stderr)
+    elif options.json:
+        print_json({"id": key_id, **more})
     return 0 if done else 1

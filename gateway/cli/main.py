@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
-from gateway import __version__
+from gateway import full_version
 from gateway.errors import ConfigError
 from gateway.observability.console import occupy_standard_files, say
 
@@ -15,7 +15,7 @@ EX_CONFIG = 78
 
 COMMANDS = {
     "serve": "serve the API until SIGTERM or SIGINT",
-    "check": "check a configuration file and print every mistake as file:line:column",
+    "check": "check a configuration file and its stores, and print every mistake as file:line:column",
     "doctor": "look for what would keep the gateway from serving, each with a remedy",
     "routes": "list the served paths and the plugin of each",
     "schema": "print the JSON Schema of the configuration",
@@ -26,6 +26,9 @@ COMMANDS = {
     "prices": "print the prices of models by day, or what differs from another list",
     "models": "print which model answers for a name and what it can do, or what differs from Google's own list",
     "usage": "print calls, tokens and cost from the ledger",
+    "backup": "copy ledger and state into one file, also while the gateway runs",
+    "restore": "put ledger and state back from a backup, while the gateway does not run",
+    "ledger": "move the ledger from SQLite to PostgreSQL",
     "fake": "serve the emulator, which answers as Gemini does",
     "demo": "serve on the emulator and show one complete and one streamed answer",
 }
@@ -50,12 +53,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
+class _Version(argparse.Action):
+    """The option `--version`: the commit is looked up only then."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(full_version())
+        parser.exit()
+
+
 def parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     """Return the parser, with the arguments of the command that is run."""
     result = argparse.ArgumentParser(
         prog="gateway", description="An OpenAI-compatible gateway to Google Gemini."
     )
-    result.add_argument("--version", action="version", version=__version__)
+    result.add_argument(
+        "--version", action=_Version, nargs=0, help="print the version and its commit, and exit"
+    )
     commands = result.add_subparsers(required=True, metavar="COMMAND")
     command = next((word for word in arguments if not word.startswith("-")), None)
     for name, text in COMMANDS.items():

@@ -4,19 +4,27 @@ import argparse
 import csv
 import re
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from decimal import Decimal
 from time import time
-from typing import Any
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from gateway.cli.arguments import add_config
+from gateway.cli.key_names import UnknownKey, keys_named
 from gateway.cli.keys import ledger_engine
+from gateway.cli.tables import print_json, print_table
+from gateway.policy.budgets import dollars
+
+if TYPE_CHECKING:
+    from gateway.policy.access import ClientKey
+    from gateway.store.ledger.reports import Usage
 
 COLUMNS = ("client", "project", "model", "surface", "outcome")
 """Columns to group by, as in `gateway.store.ledger.reports`, which needs SQLAlchemy."""
 _BUCKETS = {"hour": 3600, "day": 86400}
 _DEFAULT_DAYS = 30
+_OWN_KEYS = "(own Gemini keys)"
+"""Clients without an issued key, in a table."""
 _SUMS = ("calls", "prompt", "cached", "completion", "thoughts", "searches", "dollars")
 
 
@@ -38,9 +46,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"comma-separated columns to group by: {', '.join(COLUMNS)} (default: client,model)",
     )
     parser.add_argument("--bucket", choices=tuple(_BUCKETS), help="one row for each hour or day")
-    parser.add_argument("--client", metavar="ID", help="only calls of this key")
+    parser.add_argument(
+        "--client", metavar="KEY", help="only calls of the key with this id, or of all keys with this name"
+    )
     parser.add_argument(
         "--format", choices=("table", "csv", "json"), default="table", help="output format (default: table)"
+    )
+    parser.add_argument(
+        "--json", action="store_const", const="json", dest="format", help="the same as --format json"
     )
 
 
@@ -50,25 +63,42 @@ def run(options: argparse.Namespace) -> int:
     if unknown := [name for name in by if name not in COLUMNS]:
         print(f"gateway usage: --by {unknown[0]}: expected one of {', '.join(COLUMNS)}", file=sys.stderr)
         return 2
-    until = options.until or time() + 1
-    since = options.since or (datetime.fromtimestamp(until, UTC) - timedelta(days=_DEFAULT_DAYS)).timestamp()
+    until = options.until if options.until is not None else time() + 1
+    since = options.since if options.since is not None else until - _DEFAULT_DAYS * 86400
+    if since >= until:
+        end = f"--until {_date(options.until)}" if options.until is not None else "the present"
+        print(
+            f"gateway usage: --since {_date(since)} is not before {end}, which is exclusive", file=sys.stderr
+        )
+        return 2
     bucket = _BUCKETS.get(options.bucket or "", 0)
-    columns = [*(["start"] if bucket else []), *by, *_SUMS]
     engine = ledger_engine(options.config)
-    from gateway.store.ledger.reports import usage  # after the check that its packages are installed
+    from gateway.store.ledger.client_keys import issued  # after the check that its packages are installed
+    from gateway.store.ledger.reports import usage
 
-    rows = usage(engine, since, until, by, bucket, options.client)
-    _print(columns, [_cells(row, columns) for row in rows], options.format)
+    keys = issued(engine)
+    try:
+        only = [key.id for key in keys_named(keys, options.client)] if options.client is not None else None
+    except UnknownKey as error:
+        print(f"gateway usage: --client: {error}", file=sys.stderr)
+        return 2
+    grouped = [name for column in by for name in ((column, "name") if column == "client" else (column,))]
+    columns = [*(["start"] if bucket else []), *grouped, *_SUMS]
+    rows = usage(engine, since, until, by, bucket, only)
+    _print(columns, rows, {key.id: key for key in keys}, options.format)
     return 0
 
 
-def _cells(row: Any, columns: list[str]) -> dict[str, Any]:
-    """Return the printed value of each column."""
-    derived = {
+def _cells(row: "Usage", columns: list[str], keys: "dict[str, ClientKey]", form: str) -> dict[str, Any]:
+    """Return the value of each column: Decimals for money in JSON, text elsewhere."""
+    key = keys.get(row.client)
+    name = key.name if key is not None else ""
+    derived: dict[str, Any] = {
         "start": datetime.fromtimestamp(row.start, UTC).strftime("%Y-%m-%dT%H:%MZ"),
-        "dollars": round(row.micros / 1e6, 6),
+        "name": name or (_OWN_KEYS if form == "table" and not row.client else ""),
+        "dollars": dollars(row.micros) if form == "table" else Decimal(row.micros) / 1_000_000,
     }
-    return {name: derived[name] if name in derived else getattr(row, name) for name in columns}
+    return {column: derived[column] if column in derived else getattr(row, column) for column in columns}
 
 
 def _day(text: str) -> float:
@@ -78,15 +108,17 @@ def _day(text: str) -> float:
     return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp()
 
 
-def _print(columns: list[str], rows: list[dict[str, Any]], form: str) -> None:
+def _date(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")
+
+
+def _print(columns: list[str], rows: "list[Usage]", keys: "dict[str, ClientKey]", form: str) -> None:
+    cells = [_cells(row, columns, keys, form) for row in rows]
     if form == "json":
-        print(msgspec.json.format(msgspec.json.encode(rows)).decode())
+        print_json(cells)
     elif form == "csv":
         writer = csv.DictWriter(sys.stdout, columns)
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({**row, "dollars": f"{row['dollars']:f}"} for row in cells)
     else:
-        cells = [columns, *([str(row[name]) for name in columns] for row in rows)]
-        widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
-        for line in cells:
-            print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+        print_table(columns, [[str(row[name]) for name in columns] for row in cells])

@@ -296,6 +296,7 @@ class GatewayConfig(Struct, frozen=True, forbid_unknown_fields=True):
             "completions": {},
             "embeddings": {},
             "models": {},
+            "key": {},
             "native": {},
             "health": {},
             "hello": {},

@@ -1,6 +1,6 @@
 """Budgets of clients: an amount of money or tokens per day, per month, or in total."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from msgspec import Struct
@@ -22,3 +22,20 @@ class Budget(Struct, frozen=True):
             return 0.0
         day = datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         return (day if self.period == "day" else day.replace(day=1)).timestamp()
+
+    def end(self, now: float) -> float | None:
+        """Return when the current period ends and the next begins, or None for a total."""
+        if self.period == "total":
+            return None
+        begin = datetime.fromtimestamp(self.start(now), UTC)
+        # 32 days after the first of a month are in the next month
+        later = (
+            begin + timedelta(days=1) if self.period == "day" else (begin + timedelta(days=32)).replace(day=1)
+        )
+        return later.timestamp()
+
+
+def dollars(micros: int) -> str:
+    """Return millionths of a US dollar as text, such as $20.00 and $0.000056."""
+    text = f"{micros / 1_000_000:.6f}"
+    return f"${text[:-4]}" if text.endswith("0000") else f"${text.rstrip('0')}"

@@ -148,6 +148,23 @@ def _may_match(pattern: str, prefixes: tuple[str, ...]) -> bool:
     )
 
 
+def excluded_defaults(config: ModelsConfig, rules: Rules) -> list[str]:
+    """Return a sentence for each default model that the rules of a key do not allow."""
+    notes = []
+    which = (
+        "without a model, or with a name that is none of Gemini's,"
+        if config.unknown == "default"
+        else "without a model"
+    )
+    for kind, model in (("chat", config.default), ("embeddings", config.embeddings)):
+        if not rules.allows(model):
+            notes.append(
+                f"The rules exclude {model}, the default model for {kind}: requests {which} get 403 model_not_allowed. "
+                "Allow it with --models, or give such names an --alias for a model that is allowed."
+            )
+    return notes
+
+
 class Catalog:
     """Resolves model names. Immutable; replaced as a whole when the configuration changes."""
 
@@ -193,7 +210,7 @@ class Catalog:
             overruled = "deployment" if counts == requested else "model" if requested else ""
             return structs.replace(self.route(rules, counts, default, issued=issued), overruled=overruled)
         route = self.resolve(rules.model(requested) if requested else None, default)
-        rules.check(route.model)
+        rules.check(route.model, requested or "")
         if issued and requested and route.model.startswith(_TUNED) and route.model in requested:
             raise Forbidden(
                 "This model needs a Gemini API key of your own, because it belongs to a whole Google project.",

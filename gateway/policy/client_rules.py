@@ -5,10 +5,13 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from gateway.errors import Forbidden
+from gateway.errors import Forbidden, scrub
 from gateway.policy.budgets import Budget, Period
 
 Count = Annotated[int, Meta(ge=0, le=2**53)]
+
+_MOST_NAMED = 10
+"""Patterns of models in an error."""
 
 
 class Rules(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -47,11 +50,21 @@ class Rules(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
         """Return whether a model may be used."""
         return not self.models or any(fnmatchcase(model, pattern) for pattern in self.models)
 
-    def check(self, model: str) -> None:
-        """Raise Forbidden for a model that may not be used; "" stands for a call of no model."""
-        if model and not self.allows(model):
-            raise Forbidden(
-                f"This API key does not have access to the model `{model}`.",
-                param="model",
-                code="model_not_allowed",
-            )
+    def check(self, model: str, requested: str | None = None) -> None:
+        """Raise Forbidden for a model that may not be used; "" stands for a call of no model.
+
+        `requested` is the name that the client sent and that stands for the model; "" if it sent none.
+        """
+        if not model or self.allows(model):
+            return
+        name = f"`{model}`"
+        if requested == "":
+            name += ", which answers requests without a model"
+        elif requested is not None and requested != model:
+            name = f"`{scrub(requested)[:80]}`, which stands for `{model}` here"
+        allowed = ", ".join((*self.models[:_MOST_NAMED], *(["…"] if len(self.models) > _MOST_NAMED else [])))
+        raise Forbidden(
+            f"This API key does not have access to the model {name}. It may use: {allowed}.",
+            param="model",
+            code="model_not_allowed",
+        )

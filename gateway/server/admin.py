@@ -23,6 +23,7 @@ from gateway.exchange.delivery import error_response, json_response
 from gateway.exchange.request_body import read_body
 from gateway.observability.prometheus import exposition
 from gateway.plugin import Services
+from gateway.policy.catalog import excluded_defaults
 from gateway.policy.client_rules import Rules
 
 if TYPE_CHECKING:
@@ -122,16 +123,11 @@ class Admin:
         return exposition(self._services().metrics)
 
     async def keys(self, _: web.Request) -> web.Response:
-        """List issued keys, newest first, without their hashes."""
-        from gateway.store.ledger.client_keys import issued
+        """List issued keys, newest first, without their hashes: state, last use, what is spent and left."""
+        from gateway.store.ledger.key_reports import as_json, encode, key_reports
 
-        keys, now = await asyncio.to_thread(issued, self._engine), time()
-        data = [
-            {"id": key.id, "name": key.name, "created": key.created, "expires": key.expires,
-             "state": key.fault(now) or "good", "rules": msgspec.to_builtins(key.rules)}
-            for key in keys
-        ]  # fmt: skip
-        return _json({"data": data})
+        reports = await asyncio.to_thread(key_reports, self._engine, time())
+        return json_response(encode({"data": [as_json(report) for report in reports]}), {})
 
     async def _changed(self, change: Callable[..., T], *arguments: Any) -> T:
         """Change keys in the database, and load them into this process; others poll every half second."""
@@ -146,7 +142,8 @@ class Admin:
         body, now = (await read_body(request)).decode(_decode_new), time()
         expires = now + body.days * _DAY if body.days is not None else None
         key_id, key = await self._changed(issue, body.name, body.rules, now, expires)
-        return _json({"id": key_id, "key": key}, 201)
+        notes = excluded_defaults(self._services().config.models, body.rules)
+        return _json({"id": key_id, "key": key, **({"notes": notes} if notes else {})}, 201)
 
     async def change(self, request: web.Request) -> web.Response:
         """Replace all rules of a key."""
@@ -191,7 +188,7 @@ class Admin:
         """Return sums of the ledger.
 
         Query: `since` and `until` in seconds since 1970, `by` as comma-separated columns, `bucket` as 1m, 1h or 1d,
-        `client` as the id of a key.
+        `client` as the id or the name of a key.
         """
         return _json({"data": [msgspec.to_builtins(row) for row in await self._rows(request.query)]})
 
@@ -256,8 +253,17 @@ class Admin:
             until,
             by,
             _BUCKETS.get(bucket, 0),
-            query.get("client"),
+            await self._ids(query.get("client")),
         )
+
+    async def _ids(self, client: str | None) -> list[str] | None:
+        """Return the ids of the keys with an id or a name; an id that is no key's stands for itself."""
+        from gateway.store.ledger.client_keys import issued
+
+        if client is None:
+            return None
+        keys = await asyncio.to_thread(issued, self._engine)
+        return [key.id for key in keys if client in (key.id, key.name)] or [client]
 
 
 def _unexpected(error: Exception) -> GatewayError:

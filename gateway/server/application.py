@@ -30,7 +30,7 @@ from gateway.observability.loop_lag import LoopLag
 from gateway.observability.open_tracing import open_tracing
 from gateway.observability.prometheus import MetricSources
 from gateway.observability.statistics import Statistics
-from gateway.plugin import SERVICES, Plugin, Services, no_keys
+from gateway.plugin import SERVICES, Plugin, Services, no_keys, no_report
 from gateway.policy.access import Access
 from gateway.policy.admission import Admission
 from gateway.policy.api_paths import ApiPaths
@@ -270,7 +270,8 @@ async def _open_services(
         stack.push_async_callback(store.close)
         return store
 
-    services.open(exchange, tracing, keys.refresh if keys is not None else no_keys, open_store)
+    refresh, report = (keys.refresh, keys.report) if keys is not None else (no_keys, no_report)
+    services.open(exchange, tracing, refresh, open_store, report)
 
 
 def _pool_reporter(log: JsonLog, services: Services) -> Callable[[PoolUpdate], None]:

@@ -2,16 +2,20 @@
 
 import asyncio
 from time import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from gateway.errors import LedgerUnavailable
 from gateway.policy.access import Access
 from gateway.server.stores import Report, first_line
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from gateway.store.ledger.writer import Ledger
 
 _POLL = 0.5
 """Seconds between two looks at the table's revision: a revoked key is refused everywhere within a second."""
+_DAY = 86400
 _ABANDONED = 600.0
 """Seconds after which a call without an end is one whose process died."""
 
@@ -41,6 +45,20 @@ class IssuedKeys:
             self._poll.cancel()
             await asyncio.gather(self._poll, return_exceptions=True)
         await self._ledger.close()
+
+    async def report(self, key_id: str, days: int) -> dict[str, Any] | None:
+        """Return the rules, budgets and use of a key, with its use by day and model, today included.
+
+        None for a key that is not in the ledger. Raises LedgerUnavailable.
+        """
+        try:
+            return await asyncio.to_thread(_report, self._ledger.engine, key_id, days)
+        except Exception as error:
+            reason = first_line(error)
+            self._report(f"the use of a key cannot be read: {reason}")
+            raise LedgerUnavailable(
+                "The gateway cannot read its ledger at the moment. Please try again later."
+            ) from error
 
     async def refresh(self) -> None:
         """Load the keys if the table's revision has changed."""
@@ -84,3 +102,16 @@ class IssuedKeys:
                 if message != reported:
                     reported = message
                     self._report(f"issued keys cannot be read: {message}. Those read last stay valid.")
+
+
+def _report(engine: "Engine", key_id: str, days: int) -> dict[str, Any] | None:
+    from gateway.store.ledger.key_reports import as_json, key_reports, usage_as_json
+    from gateway.store.ledger.reports import usage
+
+    now = time()
+    reports = key_reports(engine, now, [key_id])
+    if not reports:
+        return None
+    since = (now // _DAY - days + 1) * _DAY
+    rows = usage(engine, since, now + 1, ("model",), _DAY, [key_id])
+    return {**as_json(reports[0]), "usage": usage_as_json(rows)}

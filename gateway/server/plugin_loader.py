@@ -29,6 +29,7 @@ BUILT_IN = {
     "native": "gateway.plugins.native.routes:Native",
     "health": "gateway.plugins.health:Health",
     "hello": "gateway.plugins.hello:Hello",
+    "key": "gateway.plugins.key:Key",
     "metrics": "gateway.plugins.metrics:Metrics",
     "translate": "gateway.plugins.dry_run:Translate",
 }

@@ -105,13 +105,19 @@ def _open_store(
         from gateway.store.redis import RedisStore
 
         return RedisStore(redis, limits, kind)
-    file = config.state.file or ("state.db" if os.environ.get("STATE_DIRECTORY") else None)
+    file = state_file(config, os.environ)
     if file is None:
         return MemoryStore(limits)
     try:
-        return SqliteStore(state_path(file + kind.file_suffix, os.environ), limits, report, kind.noun)
+        return SqliteStore(file.with_name(file.name + kind.file_suffix), limits, report, kind.noun)
     except ValueError as error:
         raise ConfigError((source.fault(("state", "file"), str(error)),)) from None
+
+
+def state_file(config: GatewayConfig, environ: Mapping[str, str]) -> Path | None:
+    """Return the path of `state.file`, to whose name each kind of state adds its suffix, or None for memory."""
+    file = config.state.file or ("state.db" if environ.get("STATE_DIRECTORY") else None)
+    return state_path(file, environ) if file is not None else None
 
 
 def ledger_url(config: GatewayConfig, environ: Mapping[str, str]) -> str | None:

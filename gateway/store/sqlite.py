@@ -15,18 +15,19 @@ from gateway.store.group_commit import GroupCommit
 from gateway.store.key_value import StoreLimits
 from gateway.store.memory import MemoryStore, cost
 from gateway.store.sqlite_file import connect, create, ensure, use_wal
+from gateway.store.versions import STATE_VERSION, keep_copy, way_back
 
-_VERSION = 1
-"""Of the schema, in `user_version`."""
 _SCHEMA = (
     # the value stands last: SQLite reads the columns before it without reading its pages
     """CREATE TABLE signature (id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, at REAL NOT NULL,
        size INTEGER NOT NULL, value TEXT NOT NULL)""",
     # serves both limits, age and size, without the table
     "CREATE INDEX signature_age ON signature (at, size)",
-    f"PRAGMA user_version = {_VERSION}",
+    f"PRAGMA user_version = {STATE_VERSION}",
 )
 """The table is named after the first kind of state that was stored."""
+_STEPS: Mapping[int, tuple[str, ...]] = {}
+"""SQL statements that turn version n into version n + 1, and set `user_version`."""
 _PUT = "INSERT OR REPLACE INTO signature (key, at, size, value) VALUES (?, ?, ?, ?)"
 _GET = "SELECT key, at, value FROM signature WHERE at >= ? AND key IN ({})"
 _EXPIRE = "DELETE FROM signature WHERE at < ?"
@@ -160,7 +161,8 @@ class _Failures:
 
     def __init__(self, path: Path, on_error: Callable[[str], None], noun: str) -> None:
         self._path = path
-        self._on_error = on_error
+        self.report = on_error
+        """Reports a message that is no failure, or anew."""
         self._noun = noun
         self._reported: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
@@ -173,7 +175,7 @@ class _Failures:
             is_new = (what, str(why)) not in self._reported
             self._reported.add((what, str(why)))
         if is_new:
-            self._on_error(f"{self._path}: {self._noun} {what}: {str(why) or type(why).__name__}. {remedy}")
+            self.report(f"{self._path}: {self._noun} {what}: {str(why) or type(why).__name__}. {remedy}")
 
 
 class _Reader:
@@ -247,7 +249,7 @@ class _Writer:
     def _attempt(self, rows: list[Row]) -> None:
         """Write rows. After a failure the connection is closed, which rolls back, and the next rows open another."""
         try:
-            self._connection = self._connection or _open(self._path)
+            self._connection = self._connection or _open(self._path, self._failures.report)
             self._write(self._connection, rows)
         except _FAILURES as error:
             self._disconnect()
@@ -288,7 +290,7 @@ def _open_first(path: Path, failures: _Failures) -> sqlite3.Connection | None:
         error = ensure(path)
         if error is not None:
             failures.add("were lost", error, f"The file is now {path.name}.corrupt, and a new one was begun.")
-        return _open(path)
+        return _open(path, failures.report)
     except (sqlite3.Error, OSError) as error:
         failures.add(
             "are kept in memory only", error, "The directory must exist and be writable for the gateway."
@@ -296,14 +298,17 @@ def _open_first(path: Path, failures: _Failures) -> sqlite3.Connection | None:
         return None
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    """Return a connection to a file with our table, which is created if it is missing.
+def _open(path: Path, report: Callable[[str], None]) -> sqlite3.Connection:
+    """Return a connection to a file with our table, which is created or upgraded. An upgrade keeps a copy.
 
     Raises sqlite3.Error and OSError, and ValueError for a file of a newer gateway or of another program.
     """
     create(path)
     connection = connect(path)
     try:
+        version = _version(connection, path)
+        if 0 < version < STATE_VERSION:
+            keep_copy(path, version, STATE_VERSION, report)
         _prepare(connection, path)
     except BaseException:
         connection.close()
@@ -312,29 +317,31 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    if not _is_ready(connection, path):
+    if not _version(connection, path):
         connection.execute(
             "PRAGMA auto_vacuum = INCREMENTAL"
         )  # has an effect before the first page is written
     use_wal(connection)
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT}")
     connection.execute("BEGIN IMMEDIATE")
-    if not _is_ready(connection, path):  # asked again: another process may have been quicker
-        for statement in _SCHEMA:
+    version = _version(connection, path)  # asked again: another process may have been quicker
+    steps = (_STEPS[step] for step in range(version, STATE_VERSION)) if version else (_SCHEMA,)
+    for statements in steps:
+        for statement in statements:
             connection.execute(statement)
     connection.execute("COMMIT")
 
 
-def _is_ready(connection: sqlite3.Connection, path: Path) -> bool:
-    """Return whether our table exists; False for an empty file. Raises ValueError for a foreign one."""
+def _version(connection: sqlite3.Connection, path: Path) -> int:
+    """Return the version of our table; 0 for an empty file. Raises ValueError for a newer or a foreign one."""
     # tables first: they are committed together with their version, perhaps just now
     tables = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > _VERSION:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > STATE_VERSION:
         raise ValueError(
             f"{path} was written by a newer gateway: its schema has version {version}, and this gateway supports "
-            f"{_VERSION}. Use the newer gateway, or name another file."
+            f"{STATE_VERSION}. {way_back(path, STATE_VERSION)}. Or name another file."
         )
     if tables and not version:
         raise ValueError(f"{path} is another program's database. Name another file.")
-    return bool(version)
+    return version

@@ -14,6 +14,7 @@ RESPONSES = StoreKind("responses", "stored responses", ".responses", "response",
 ANSWERS = StoreKind("answers", "cached answers", ".answers", "answer")
 FILE_OWNERS = StoreKind("file_owners", "owners of files", ".pins", "pin")
 POOL = StoreKind("pool", "cooldowns of the key pool", ".pool", "pool")
+KINDS = (SIGNATURES, RESPONSES, ANSWERS, FILE_OWNERS, POOL)
 
 _POOL_LIMITS = StoreLimits(megabytes=1, hours=8760)
 """One small entry; a year, because a leaked key stays refused."""

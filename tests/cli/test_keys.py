@@ -1,5 +1,6 @@
 """`gateway keys` from a shell."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -56,14 +57,14 @@ def test_a_key_from_its_birth_to_its_end(config: str, tmp_path: Path, capsys: Ca
     listed = capsys.readouterr().out
     assert key_id in listed
     assert key not in listed
-    assert "good" in listed
+    assert "  active  " in listed
     assert main(["keys", "rules", key_id, "--config", config, "--streams", "4"]) == 0
     assert rules(tmp_path) == Rules(streams=4)
     assert main(["keys", "rotate", key_id, "--config", config]) == 0
     assert capsys.readouterr().out.strip() != key
     assert main(["keys", "revoke", key_id, "--config", config]) == 0
     assert main(["keys", "revoke", key_id, "--config", config]) == 1
-    assert "no key" in capsys.readouterr().err
+    assert f"{key_id} has been revoked" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -120,3 +121,44 @@ def test_a01_a_key_of_the_pool_is_put_back_by_the_running_gateway(
         (8081, "/admin/pool/put_back", {"project": "blue", "key_id": "1a2b3c4d"}),
         (8081, "/admin/pool/put_back", {"project": "x", "key_id": ""}),
     ]
+
+
+def test_o15_a_key_is_changed_by_its_name_and_a_mistake_gets_a_suggestion(
+    config: str, tmp_path: Path, capsys: Capture
+) -> None:
+    assert main(["keys", "add", "carla", "--json", "--config", config]) == 0
+    created = json.loads(capsys.readouterr().out)
+    assert (created["name"], created["key"][:6], created["notes"]) == ("carla", "sk-gw-", [])
+    assert main(["keys", "rules", "carla", "--streams", "4", "--config", config]) == 0
+    assert rules(tmp_path) == Rules(streams=4)
+    assert main(["keys", "rotate", "carla", "--json", "--config", config]) == 0
+    rotated = json.loads(capsys.readouterr().out)
+    assert (rotated["id"], rotated["key"] != created["key"]) == (created["id"], True)
+    for action in ("revoke", "rotate", "rules"):
+        assert main(["keys", action, "carl", "--config", config]) == 2
+        assert "no key has the name or id 'carl'; did you mean 'carla'?" in capsys.readouterr().err
+    assert main(["keys", "list", "--json", "--config", config]) == 0
+    (listed,) = json.loads(capsys.readouterr().out)
+    assert (listed["name"], listed["state"], listed["rules"]) == ("carla", "active", {"streams": 4})
+
+
+def test_o15_without_keys_the_list_is_its_header(config: str, capsys: Capture) -> None:
+    assert main(["keys", "list", "--config", config]) == 0
+
+    assert capsys.readouterr().out.split()[:3] == ["id", "name", "state"]
+
+
+def test_o17_an_allow_list_without_the_default_model_is_noted_when_the_key_is_made(
+    config: str, capsys: Capture
+) -> None:
+    assert main(["keys", "add", "ada", "--models", "gemini-2.5-*", "--config", config]) == 0
+    shown = capsys.readouterr()
+    assert shown.err.count("note: ") == 2
+    assert (
+        "note: The rules exclude gemini-flash-latest, the default model for chat: requests without a model, or with"
+        in shown.err
+    )
+    assert "gemini-embedding-001, the default model for embeddings" in shown.err
+    assert shown.out.startswith("sk-gw-")
+    assert main(["keys", "rules", "ada", "--models", "gemini-*", "--config", config]) == 0
+    assert "note: " not in capsys.readouterr().err

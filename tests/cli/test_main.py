@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from gateway import full_version
 from gateway.cli.main import COMMANDS, main
 from tests.support.paths import ROOT
 
@@ -30,6 +31,7 @@ def test_bad_arguments_end_with_status_2(arguments: list[str]) -> None:
         [],
         *([name] for name in COMMANDS),
         *(["keys", action] for action in ("add", "list", "revoke", "rotate", "rules")),
+        ["ledger", "move"],
     ],
     ids=" ".join,
 )
@@ -57,3 +59,11 @@ def test_a_command_imports_only_what_it_needs() -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
 
     assert done.stderr.strip() == ""
+
+
+def test_o19_the_version_names_the_commit(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"{full_version()}\n"

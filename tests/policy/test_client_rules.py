@@ -22,8 +22,32 @@ def test_models_are_patterns_and_calls_of_no_model_are_allowed() -> None:
     with pytest.raises(Forbidden) as caught:
         rules.check("gemini-3-pro")
 
-    assert caught.value.message == "This API key does not have access to the model `gemini-3-pro`."
+    assert caught.value.message == (
+        "This API key does not have access to the model `gemini-3-pro`. It may use: gemini-2.5-*, gemma-3."
+    )
     assert (caught.value.param, caught.value.code) == ("model", "model_not_allowed")
+
+
+@pytest.mark.parametrize(
+    ("requested", "named"),
+    [
+        ("gpt-4o", "the model `gpt-4o`, which stands for `gemini-flash-latest` here. It may use: a."),
+        ("gemini-flash-latest", "the model `gemini-flash-latest`. It may use: a."),
+        ("", "the model `gemini-flash-latest`, which answers requests without a model. It may use: a."),
+        (None, "the model `gemini-flash-latest`. It may use: a."),
+        ("sk-gw-123456789", "the model `****`, which stands for"),
+    ],
+)
+def test_o17_the_error_names_the_name_that_was_sent_and_the_model(requested: str | None, named: str) -> None:
+    with pytest.raises(Forbidden) as caught:
+        Rules(models=("a",)).check("gemini-flash-latest", requested)
+
+    assert named in caught.value.message
+
+
+def test_an_error_names_ten_patterns_at_most() -> None:
+    with pytest.raises(Forbidden, match=r"It may use: m0, m1, .*, m9, …\.$"):
+        Rules(models=tuple(f"m{n}" for n in range(12))).check("x")
 
 
 def test_aliases_are_the_client_s_own() -> None:

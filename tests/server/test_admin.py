@@ -37,7 +37,7 @@ async def test_keys_by_the_admin_api(team: Team, admin: Any) -> None:
     assert (await team.ask(created["key"]))[0] == 200
     async with admin.get("/admin/keys") as response:
         (shown,) = (await response.json())["data"]
-    assert (shown["name"], shown["state"], shown["rules"]) == ("ada", "good", {"streams": 3})
+    assert (shown["name"], shown["state"], shown["rules"]) == ("ada", "active", {"streams": 3})
     assert created["key"] not in str(shown)
     async with admin.put(f"/admin/keys/{created['id']}/rules", json={"models": ["none"]}) as response:
         assert response.status == 200
@@ -50,6 +50,26 @@ async def test_keys_by_the_admin_api(team: Team, admin: Any) -> None:
     assert (await team.ask(renewed))[0] == 401
     async with admin.delete(f"/admin/keys/{created['id']}") as response:
         assert response.status == 404
+
+
+async def test_o15_keys_and_usage_by_name(team: Team, admin: Any) -> None:
+    async with admin.post(
+        "/admin/keys", json={"name": "ada", "rules": {"models": ["gemini-2.5-*"], "tokens": {"day": 9000}}}
+    ) as response:
+        created = await response.json()
+    assert "exclude gemini-flash-latest, the default model for chat" in created["notes"][0]
+    assert (await team.ask(created["key"], max_tokens=5))[0] == 200
+    await team.settled()
+    async with admin.get("/admin/usage", params={"client": "ada"}) as response:
+        (row,) = (await response.json())["data"]
+    async with admin.get("/admin/usage", params={"client": "bob"}) as response:
+        assert (await response.json())["data"] == []
+    async with admin.get("/admin/keys") as response:
+        (shown,) = (await response.json())["data"]
+
+    assert row["calls"] == 1
+    assert shown["last_used"] is not None
+    assert (shown["budgets"][0]["spent"], shown["budgets"][0]["left"]) == (15, 8985)
 
 
 @pytest.mark.row("A1")

@@ -13,6 +13,7 @@ import pytest
 from gateway.store import sqlite, sqlite_file
 from gateway.store.key_value import KeyValueStore, StoreLimits
 from gateway.store.sqlite import SqliteStore, state_path
+from gateway.store.versions import copies
 
 SMALL = StoreLimits(megabytes=1, hours=1)
 Open = Callable[..., SqliteStore]
@@ -390,7 +391,8 @@ def test_a_file_of_a_newer_gateway_is_refused_and_unchanged(path: Path) -> None:
     before = path.read_bytes()
 
     with pytest.raises(
-        ValueError, match=r"state\.db was written by a newer gateway: its schema has version 2, .* 1\. Use"
+        ValueError,
+        match=r"state\.db was written by a newer gateway: its schema has version 2, .* 1\. Start the newer",
     ):
         SqliteStore(path, SMALL, print)
     assert path.read_bytes() == before
@@ -463,3 +465,25 @@ def test_a_relative_file_is_in_the_state_directory(
     file: str, environ: dict[str, str], expected: Path
 ) -> None:
     assert state_path(file, environ) == expected
+
+
+async def test_o19_an_older_file_is_upgraded_and_a_copy_is_kept(
+    path: Path, started: Open, reported: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = started()
+    await store.put({key(1): "before"}, 1.0)
+    await store.close()
+    monkeypatch.setattr(sqlite, "STATE_VERSION", 2)
+    monkeypatch.setattr(
+        sqlite, "_STEPS", {1: ("ALTER TABLE signature ADD COLUMN note TEXT", "PRAGMA user_version = 2")}
+    )
+    store = started()
+    assert await store.get([key(1)], 1.0) == {key(1): "before"}
+    await store.put({key(2): "after"}, 1.0)
+    await store.close()
+
+    (copy,) = copies(path)
+    assert rows(path, "SELECT value, note FROM signature ORDER BY id") == [("before", None), ("after", None)]
+    assert rows(copy, "SELECT value FROM signature") == [("before",)]
+    assert rows(copy, "PRAGMA user_version") == [(1,)]
+    assert reported == [f"{path} is upgraded from version 1 to 2. A copy of before is {copy.name}."]

@@ -47,12 +47,12 @@ def usage(
     until: float,
     by: Sequence[str] = (),
     bucket: int = 0,
-    only: str | None = None,
+    only: Sequence[str] | None = None,
 ) -> list[Usage]:
     """Return sums of the calls that began from `since` and before `until`, in seconds since 1970.
 
-    They are grouped by the columns `by` (of BY) and by buckets of so many seconds, 0 for one bucket. `only` is the id
-    of the only client to report.
+    They are grouped by the columns `by` (of BY) and by buckets of so many seconds, 0 for one bucket. `only` has the ids
+    of the only clients to report.
     """
     c = attempt.c
     start = sa.func.floor(c.at / bucket) * bucket if bucket else sa.literal(since)
@@ -75,7 +75,7 @@ def usage(
         .order_by("start" if bucket else sa.literal_column("1"), *keys)
     )
     if only is not None:
-        query = query.where(c.client == only)
+        query = query.where(c.client.in_(only))
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         rows = connection.execute(query).mappings().all()
     return [msgspec.convert({**_UNGROUPED, **row}, Usage, strict=False) for row in rows if row["calls"]]

@@ -8,11 +8,10 @@ from time import monotonic, sleep
 import sqlalchemy as sa
 
 from gateway.store import sqlite_file
+from gateway.store.versions import LEDGER_VERSION, keep_copy, schema_version, way_back
 
-VERSION = 2
-"""Of the tables."""
 _RESTORE = (
-    "Restore it from a backup (docs/operations.md, Back up), or set `ledger.on_corrupt: fresh` to move it aside and "
+    "Restore it from a backup (gateway restore FILE), or set `ledger.on_corrupt: fresh` to move it aside and "
     "begin without issued keys, budgets and usage."
 )
 _FILLED = 2.0
@@ -91,29 +90,39 @@ class CorruptLedger(Exception):
 
 
 def open_engine(
-    url: str, password: str | None, on_replaced: Callable[[str], None] | None = None
+    url: str,
+    password: str | None,
+    on_replaced: Callable[[str], None] | None = None,
+    report: Callable[[str], None] = lambda _: None,
 ) -> sa.Engine:
     """Return an engine for a postgresql:// URL or a SQLite file. Tables are created or upgraded. Blocks.
 
-    A corrupt file raises CorruptLedger. With `on_replaced`, it is moved aside, a new one is begun, and `on_replaced`
-    is called with a message. Raises ValueError for a database of a newer gateway or of another program, and errors of
-    SQLAlchemy, the driver and the operating system.
+    Before a SQLite file is upgraded, a copy is kept beside it, and `report` is called with its name. A corrupt file
+    raises CorruptLedger. With `on_replaced`, it is moved aside, a new one is begun, and `on_replaced` is called with a
+    message. Raises ValueError for a database of a newer gateway or of another program, and errors of SQLAlchemy, the
+    driver and the operating system.
     """
-    if url.startswith(("postgresql://", "postgres://")):
-        address = sa.make_url(url).set(drivername="postgresql+psycopg")
-        if password is not None:
-            address = address.set(password=password)
-        engine = sa.create_engine(
-            address, pool_size=2, max_overflow=2, pool_pre_ping=True, connect_args={"connect_timeout": 5}
-        )
-    else:
-        engine = _sqlite(Path(url), on_replaced)
+    is_postgresql = url.startswith(("postgresql://", "postgres://"))
+    engine = postgresql_engine(url, password) if is_postgresql else _sqlite(Path(url), on_replaced)
     try:
-        _prepare(engine)
+        if not is_postgresql:
+            _copy_if_older(Path(url), report)
+        with engine.begin() as connection:
+            prepare(connection, report)
     except BaseException:
         engine.dispose()
         raise
     return engine
+
+
+def postgresql_engine(url: str, password: str | None) -> sa.Engine:
+    """Return an engine for a postgresql:// URL, not yet connected. The password replaces that of the URL."""
+    address = sa.make_url(url).set(drivername="postgresql+psycopg")
+    if password is not None:
+        address = address.set(password=password)
+    return sa.create_engine(
+        address, pool_size=2, max_overflow=2, pool_pre_ping=True, connect_args={"connect_timeout": 5}
+    )
 
 
 def _sqlite(path: Path, on_replaced: Callable[[str], None] | None) -> sa.Engine:
@@ -163,26 +172,44 @@ def _is_left_empty(path: Path) -> bool:
     return False
 
 
-def _prepare(engine: sa.Engine) -> None:
-    with engine.begin() as connection:
-        tables = sa.inspect(connection).get_table_names()
-        if "ledger" not in tables:
-            if "attempt" in tables or "client_key" in tables:
-                raise ValueError("the database belongs to another program; set ledger.url to another one")
-            metadata.create_all(connection)
-            connection.execute(
-                about.insert(), [{"name": "version", "value": VERSION}, {"name": "revision", "value": 0}]
-            )
-            return
-        # locked, so that of two machines that start at once only one changes the tables
-        query = sa.select(about.c.value).where(about.c.name == "version").with_for_update()
-        version = connection.execute(query).scalar_one()
-        if version > VERSION:
-            raise ValueError(
-                f"the ledger was written by a newer gateway: its tables have version {version}, "
-                f"this gateway supports {VERSION}"
-            )
-        for step in range(version, VERSION):
-            for statement in _STEPS[step]:
-                connection.execute(sa.text(statement))
-        connection.execute(about.update().where(about.c.name == "version").values(value=VERSION))
+def _copy_if_older(path: Path, report: Callable[[str], None]) -> None:
+    """Keep a copy of a file that will be upgraded. No lock is held, so that a gateway that still serves can write."""
+    version = schema_version(path, is_ledger=True)
+    if 0 < version < LEDGER_VERSION:
+        keep_copy(path, version, LEDGER_VERSION, report)
+
+
+def prepare(connection: sa.Connection, report: Callable[[str], None]) -> None:
+    """Create or upgrade the tables. Raises ValueError for a database of a newer gateway or of another program."""
+    tables = sa.inspect(connection).get_table_names()
+    if "ledger" not in tables:
+        if "attempt" in tables or "client_key" in tables:
+            raise ValueError("the database belongs to another program; set ledger.url to another one")
+        metadata.create_all(connection)
+        connection.execute(
+            about.insert(), [{"name": "version", "value": LEDGER_VERSION}, {"name": "revision", "value": 0}]
+        )
+        return
+    # locked, so that of two machines that start at once only one changes the tables
+    query = sa.select(about.c.value).where(about.c.name == "version").with_for_update()
+    version = connection.execute(query).scalar_one()
+    if version > LEDGER_VERSION:
+        raise ValueError(_too_new(connection.engine.url, version))
+    for step in range(version, LEDGER_VERSION):
+        for statement in _STEPS[step]:
+            connection.execute(sa.text(statement))
+    if version < LEDGER_VERSION:
+        connection.execute(about.update().where(about.c.name == "version").values(value=LEDGER_VERSION))
+        if connection.dialect.name != "sqlite":
+            report(f"the ledger in PostgreSQL was upgraded from version {version} to {LEDGER_VERSION}.")
+
+
+def _too_new(url: sa.URL, version: int) -> str:
+    """Return the message for a database of a newer gateway, with the way back."""
+    remedy = "Start the newer gateway again, or restore the dump of before the upgrade with pg_restore"
+    if url.database is not None and url.get_backend_name() == "sqlite":
+        remedy = way_back(Path(url.database), LEDGER_VERSION)
+    return (
+        f"the ledger was written by a newer gateway: its tables have version {version}, "
+        f"this gateway supports {LEDGER_VERSION}. {remedy}"
+    )

@@ -67,7 +67,8 @@ class Ledger:
     def __init__(
         self, url: str, password: str | None, config: LedgerConfig, on_error: Callable[[str], None]
     ) -> None:
-        self.engine = open_engine(url, password, on_error if config.on_corrupt == "fresh" else None)
+        on_replaced = on_error if config.on_corrupt == "fresh" else None
+        self.engine = open_engine(url, password, on_replaced, on_error)
         self._config = config
         self._writer = _Writer(self.engine, config, on_error)
         self._gathered: list[_Entry] = []

@@ -13,7 +13,7 @@ async def test_sums_by_column_bucket_and_client(url: str) -> None:
         engine = opened.ledger.engine
         hours = usage(engine, 0, 2e9, ["model"], 3600)
         assert [(row.start % 3600, row.calls, row.prompt) for row in hours] == [(0, 1, 10), (0, 2, 20), (0, 1, 10)]  # fmt: skip
-        clients = usage(engine, 0, 2e9, ["client"], only=CLIENT)
+        clients = usage(engine, 0, 2e9, ["client"], only=[CLIENT])
         assert [(row.client, row.model, row.micros) for row in clients] == [(CLIENT, "", 28)]
-        assert usage(engine, 0, 2e9, only="key_b") == []
+        assert usage(engine, 0, 2e9, only=["key_b"]) == []
         assert [row.calls for row in usage(engine, AT, AT + 1800)] == [1]

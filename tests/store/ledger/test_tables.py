@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from gateway.store.ledger.tables import CorruptLedger, attempt, open_engine
+from gateway.store.versions import CopyFailed, copies, copy_file, schema_version
 
 
 def execute(path: Path, *statements: str) -> None:
@@ -95,8 +96,10 @@ def test_a_ledger_of_a_newer_gateway_is_refused(tmp_path: Path) -> None:
     execute(path, "UPDATE ledger SET value = 99 WHERE name = 'version'")
     with pytest.raises(
         ValueError, match="newer gateway: its tables have version 99, this gateway supports 2"
-    ):
+    ) as caught:
         open_engine(str(path), None)
+
+    assert str(caught.value).endswith("restore a backup of before the upgrade: gateway restore FILE")
 
 
 @pytest.mark.row("P44")
@@ -108,7 +111,8 @@ def test_an_older_ledger_is_upgraded(tmp_path: Path) -> None:
         "ALTER TABLE attempt DROP COLUMN searches",
         "UPDATE ledger SET value = 1 WHERE name = 'version'",
     )
-    engine = open_engine(str(path), None)
+    messages: list[str] = []
+    engine = open_engine(str(path), None, report=messages.append)
     with engine.connect() as connection:
         columns = {column["name"] for column in sa.inspect(connection).get_columns("attempt")}
         version = connection.execute(sa.text("SELECT value FROM ledger WHERE name = 'version'")).scalar_one()
@@ -116,6 +120,42 @@ def test_an_older_ledger_is_upgraded(tmp_path: Path) -> None:
 
     assert columns == set(attempt.c.keys())
     assert version == 2
+    (copy,) = copies(path)
+    assert schema_version(copy, is_ledger=True) == 1
+    assert copy.stat().st_mode & 0o777 == 0o600
+    assert messages == [f"{path} is upgraded from version 1 to 2. A copy of before is {copy.name}."]
+
+
+def test_o19_a_refused_start_names_the_copy_of_before_the_upgrade(tmp_path: Path) -> None:
+    path, copy = tmp_path / "ledger.db", tmp_path / "ledger.db.v2.20261126T100000Z"
+    open_engine(str(path), None).dispose()
+    assert copies(path) == []  # a ledger that is not upgraded needs no copy
+    copy_file(path, copy)
+    execute(path, "UPDATE ledger SET value = 3 WHERE name = 'version'")
+    with pytest.raises(ValueError, match=r"newer gateway") as caught:
+        open_engine(str(path), None)
+
+    assert str(caught.value).endswith(f"gateway restore {copy}")
+    assert "\n" not in str(caught.value)
+
+
+def test_o19_without_a_copy_the_ledger_stays_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "ledger.db"
+    open_engine(str(path), None).dispose()
+    execute(
+        path, "ALTER TABLE attempt DROP COLUMN searches", "UPDATE ledger SET value = 1 WHERE name = 'version'"
+    )
+
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr("gateway.store.versions.copy_file", full)
+    with pytest.raises(CopyFailed, match="database or disk is full"):
+        open_engine(str(path), None)
+
+    assert schema_version(path, is_ledger=True) == 1
 
 
 @pytest.mark.row("P18")

@@ -175,4 +175,4 @@ def test_the_database_gets_the_password(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(Opened) as caught:
         Ledger("postgresql://u@h/n", "secret", LedgerConfig(), print)
 
-    assert caught.value.args == ("postgresql://u@h/n", "secret", None)
+    assert caught.value.args == ("postgresql://u@h/n", "secret", None, print)
