@@ -1,4 +1,4 @@
-"""The contract between the gateway and its plugins; docs/plugins.md explains it with a tested example.
+"""The contract between the gateway and its plugins; docs/plugins.md explains it with tested examples.
 
 A plugin is installed as an entry point of the group `gateway.plugins` and activated by its name under `plugins` in the
 YAML. Life cycle: its options are decoded, the class is constructed (without side effects), `check()` and `routes()` are
@@ -10,6 +10,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -21,10 +22,13 @@ from gateway.config.sections import GatewayConfig
 from gateway.conversation.field_policy import FieldPolicies
 from gateway.errors import GatewayError, RateLimited
 from gateway.exchange.accounting import limit_reached
+from gateway.exchange.background_tasks import BackgroundTasks
 from gateway.exchange.client_address import client_address
 from gateway.exchange.context import CONTEXT, RequestContext
 from gateway.exchange.delivery import ERROR_RENDERER, Delivery, ErrorRenderer
 from gateway.exchange.exchange import Exchange
+from gateway.exchange.hook_methods import HookMethods
+from gateway.exchange.hooks import Hooks
 from gateway.exchange.ids import unique
 from gateway.exchange.place import wait_for_place
 from gateway.exchange.preparation import Preparation
@@ -67,7 +71,7 @@ async def no_report(_: str, __: int) -> dict[str, Any] | None:
 
 
 async def _memory_store(_: str, limits: StoreLimits) -> KeyValueStore:
-    """Return a store in memory, for work without a server."""
+    """Return a store in memory."""
     return MemoryStore(limits)
 
 
@@ -114,6 +118,11 @@ class Services:
     """Returns whether the process is about to stop and accepts no new work."""
     plugins: Mapping[str, "Plugin"]
     """The active plugins by name; filled once all are constructed."""
+    background_tasks: BackgroundTasks
+    hooks: Hooks | None = field(init=False, default=None)
+    """Hooks of the plugins; None if no plugin has any."""
+    folders: Path = field(init=False, default=Path("plugins"))
+    """The folder of the plugins' folders."""
     exchange: Exchange = field(init=False, default=_NOT_OPEN)
     """Calls of Gemini."""
     preparation: Preparation = field(init=False, default=_NOT_OPEN)
@@ -182,6 +191,27 @@ class Services:
         task.add_done_callback(self.running.discard)
         task.add_done_callback(_log_failure)
         return task
+
+    def background(self, name: str, work: Callable[[], Awaitable[object]]) -> asyncio.Task[None]:
+        """Run `work` from a plugin's lifespan until it ends; `name` begins with the plugin's.
+
+        A failure is logged and counted, and `work` called again after 1 second, 2, 4, … up to 300, until it returns.
+        """
+        return self.background_tasks.start(name, work)
+
+    def folder(self, name: str) -> Path:
+        """Return a writable folder of a plugin, which survives upgrades. Raises OSError if it cannot be made."""
+        path = self.folders / name
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return path
+
+    def count(self, plugin: str, event: str) -> None:
+        """Count an event of a plugin in `gateway_plugin_events_total`. The plugin's events must be few."""
+        self.statistics.plugin_events[plugin, event] += 1
+
+    def client_name(self, client: Client) -> str:
+        """Return the name of a client's issued key, or the fingerprint of a key of its own."""
+        return self.access.name(client.id) if client.id else client.fingerprint
 
     def holder(self, key_id: str) -> Client:
         """Return the client of an issued key. Raises Unauthorized if the key is revoked or expired."""
@@ -356,8 +386,8 @@ class DryRun(Struct, frozen=True):
     """Fields that would not be honoured."""
 
 
-class Plugin:
-    """Base class of plugins: one family of endpoints each."""
+class Plugin(HookMethods):
+    """Base class of plugins: a family of endpoints, hooks in the requests' way, or both."""
 
     Config: ClassVar[type[Struct]] = NoOptions
     """Frozen Struct into which the plugin's section of the YAML is decoded; unknown keys are errors."""

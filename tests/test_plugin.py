@@ -95,7 +95,7 @@ class Unready(Plugin):
     ("how", "message"),
     [
         ("raises", "plugin 'unready' failed to start: OSError: no database"),
-        ("", "plugin 'unready' failed to start: Stop"),
+        ("", "plugin 'unready' failed to start: its lifespan does not yield"),
     ],
 )
 async def test_a_failure_at_the_start_names_the_plugin(serve: Serve, how: str, message: str) -> None:

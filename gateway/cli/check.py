@@ -1,17 +1,18 @@
 """`gateway check`: check a configuration, and whether its stores can be used, without serving."""
 
 import argparse
+import asyncio
 import os
 
 from gateway.cli.arguments import add_config
 from gateway.config.load import load
 from gateway.errors import ConfigError
-from gateway.server.application import build_app
+from gateway.server.application import build_app, try_plugins
 from gateway.server.store_files import all_states, file_states
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add `--config` and `--stores`."""
+    """Add `--config`, `--stores` and `--deep`."""
     add_config(parser)
     parser.add_argument(
         "--stores",
@@ -19,12 +20,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="print the version of each store, ask PostgreSQL too, and fail if one cannot be read "
         "(a SQLite file of a newer gateway fails always)",
     )
+    parser.add_argument(
+        "--deep",
+        action="store_true",
+        help="also start and end each plugin, with stores in memory and folders that are deleted",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Print `FILE: ok`. Raises ConfigError with every mistake, and for stores with which the start would fail."""
     config, source = load(options.config)
-    build_app(config, source)
+    app = build_app(config, source)
     states = all_states(config) if options.stores else list(file_states(config, os.environ))
     faults = [
         source.fault(("ledger", "url") if state.name == "ledger" else ("state", "file"), state.fault)
@@ -33,6 +39,8 @@ def run(options: argparse.Namespace) -> int:
     ]
     if faults:
         raise ConfigError(tuple(faults))
+    if options.deep:
+        asyncio.run(try_plugins(app, source))
     print(f"{options.config}: ok")
     if options.stores:
         print("\n".join(map(str, states)) or "no stores: everything is kept in memory")

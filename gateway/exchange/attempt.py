@@ -129,6 +129,8 @@ class Attempt:
         most = None if self._is_told(error) else self._most()
         if (self.counts is not None and error is None) or spent.total:
             self._report.add_tokens(spent)
+            if self._context.hooks is not None:
+                self._report.micros += self._micros(spent)
         if self._lease is None and not self._intent:
             return
         self._report_to_pool(
@@ -291,11 +293,11 @@ class Attempt:
         only as flex (https://ai.google.dev/gemini-api/docs/priority-inference, .../flex-inference). A tier that is not
         understood costs the most.
         """
-        prices, target = self._accounting.prices, self._target
+        prices, target, at = self._accounting.prices, self._target, self._at or self._accounting.today()
         if self.tier is None and target.price_factor != 1:
-            return target.price_factor * prices.micros(target.model, spent, self._at, self.version)
+            return target.price_factor * prices.micros(target.model, spent, at, self.version)
         service_tier = self.tier or target.tier or "standard"
-        return prices.micros(target.model, spent, self._at, self.version, service_tier)
+        return prices.micros(target.model, spent, at, self.version, service_tier)
 
 
 def _at_least(counts: TokenCounts, most: TokenCounts) -> TokenCounts:

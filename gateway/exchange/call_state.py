@@ -11,8 +11,10 @@ from gateway.exchange.accounting import CallAccounting, Target
 from gateway.exchange.context import RequestContext
 from gateway.exchange.cost import feature, price_factor, tier
 from gateway.exchange.fallback import Choice
+from gateway.exchange.hooks import AnswerHooks
 from gateway.exchange.race import Race
 from gateway.gemini.call import GeminiCall
+from gateway.gemini.events import Event
 from gateway.gemini.stream_translator import StreamTranslator
 from gateway.gemini.turn_reader import TurnReader
 from gateway.policy.session_affinity import affinity
@@ -41,6 +43,8 @@ class CallState:
     """The key under which the answer is kept; empty when it is not."""
     wanted_key = b""
     """The call's key in the response cache; empty when the client does not want it."""
+    hooks: AnswerHooks | None = None
+    """Hooks on the events of the attempt's answer."""
 
     def __init__(self, choice: Choice, context: RequestContext, accounting: CallAccounting) -> None:
         self.context = context
@@ -106,6 +110,20 @@ class CallState:
         self._bytes_read = 0
         if self.is_fallback:
             reader.model = self.call.model
+
+    async def encoded(self, translator: StreamTranslator, events: list[Event]) -> bytes:
+        """Return events as bytes for the client, as the hooks leave them."""
+        return translator.encode(events if self.hooks is None else await self.hooks.events(events))
+
+    def end_of_hooks(self) -> bool:
+        """Return whether a hook has ended the answer. Raises GatewayError if it has refused it."""
+        hooks = self.hooks
+        if hooks is None or not hooks.ended:
+            return False
+        if hooks.refusal is not None:
+            raise hooks.refusal
+        self.report.sent()
+        return True
 
     def begin_output(self) -> None:
         """Note that content is about to reach the client, with headers that name the model."""

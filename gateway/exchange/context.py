@@ -1,11 +1,14 @@
 """Facts about one request that hold for all its calls."""
 
+from collections.abc import Mapping
 from time import monotonic
+from typing import Any
 
 from aiohttp import web
 from msgspec import Struct, field, structs
 
 from gateway.conversation.notes import brief
+from gateway.exchange.hooks import RequestHooks
 from gateway.exchange.report import ExchangeReport
 from gateway.observability.request_log import RequestLog, Trace
 from gateway.policy.access import Client
@@ -39,6 +42,18 @@ class RequestContext(Struct, frozen=True):
 
     deployment: str = ""
     """The model that an Azure path names."""
+    hooks: RequestHooks | None = None
+    """Hooks of plugins; None where no plugin has any."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers of the client's request, for hooks. They contain its key."""
+        return self.hooks.headers if self.hooks is not None else {}
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Values that a plugin's hooks keep for each other while the request lasts, by the plugin's name."""
+        return self.hooks.values if self.hooks is not None else {}
 
     def first_byte(self) -> None:
         """Record that content is about to be sent."""
@@ -53,7 +68,10 @@ class RequestContext(Struct, frozen=True):
         own = ExchangeReport(report.model, report.requested_model, notes=report.notes)
         trace = self.trace.after() if self.trace is not None else None
         memory = self.memory.handed_over()
-        return structs.replace(self, path=path, report=own, trace=trace, cache=0.0, memory=memory)
+        hooks = self.hooks.in_background() if self.hooks is not None else None
+        return structs.replace(
+            self, path=path, report=own, trace=trace, cache=0.0, memory=memory, hooks=hooks
+        )
 
     def on_connection(self, number: int, memory: MemoryHold) -> "RequestContext":
         """Return the context of one request that arrives in this request's WebSocket, with a report of its own."""
@@ -66,6 +84,7 @@ class RequestContext(Struct, frozen=True):
             trace=self.trace.after() if self.trace is not None else None,
             cache=0.0,
             memory=memory,
+            hooks=self.hooks.anew() if self.hooks is not None else None,
         )
 
     def log(self, status: int) -> RequestLog:

@@ -159,12 +159,20 @@ class Exchange:
         """Return the events of a whole answer. Raises GatewayError when a choice has none."""
         if len(choices) == 1:
             await self._encode(choices, context)
-            return await self._complete_choice(choices[0], 0, context, new)
+            events = await self._complete_choice(choices[0], 0, context, new)
+            if context.hooks is None:
+                return events
+            return await context.hooks.whole(events, 0, choices[0].call.model, context)
         await self.accounting.take_calls(context, len(choices))
         await self._encode(choices, context)
         answers = await side_by_side(
             [self._complete_choice(choice, i, context, new) for i, choice in enumerate(choices)]
         )
+        if (hooks := context.hooks) is not None:
+            answers = [
+                await hooks.whole(events, i, choices[i].call.model, context)
+                for i, events in enumerate(answers)
+            ]
         return [event for events in answers for event in events]
 
     async def stream(
@@ -275,11 +283,16 @@ class Exchange:
         """Relay one call's stream to its end, kept or new."""
         state = await offload(choice.call.heavy, CallState, choice, context, self.accounting)
         if state.wanted_key and (messages := await self._cache_get(state)) is not None:
-            translator = new(number)
+            translator = _translator(state, number, new)
             kept = b"".join(b"data: %s\n\n" % message for message in messages)
-            out = await large_answers.translate(translator, kept) + await large_answers.close(translator)
+            if state.hooks is None:
+                out = await large_answers.translate(translator, kept) + await large_answers.close(translator)
+            else:
+                events = await offload(len(kept) > HEAVY_ANSWER, translator.read_whole, kept)
+                out = translator.encode(await state.hooks.events(events))
             await self._store_signatures(translator.signed)
             await reply.write(out)
+            state.end_of_hooks()
             state.report.sent()
             return
         if choice.fallbacks is not None:
@@ -295,7 +308,7 @@ class Exchange:
         self, state: CallState, number: int, reply: Reply, new: NewTranslator
     ) -> None:
         """Relay the first attempt that has output."""
-        translator = new(number)
+        translator = _translator(state, number, new)
         while True:
             state.begin(translator.reader)
             if state.cache_key and translator.messages is None:
@@ -310,18 +323,20 @@ class Exchange:
                 if not (state.has_output or state.accept_empty):
                     state.restart()
                     await self._recovery.after(error, state)
-                    translator = new(number)
+                    translator = _translator(state, number, new)
                     continue
                 state.accept_empty = True
-                await reply.write(translator.accept_empty())
+                await reply.write(await state.encoded(translator, translator.read_empty()))
             except GatewayError as error:
                 if state.has_output:
                     raise
                 state.restart()
                 await self._recovery.after(error, state)
-                translator = new(number)
+                translator = _translator(state, number, new)
                 continue
             self._recovery.succeeded(state)
+            if state.end_of_hooks():
+                return
             if (token := translator.reader.continuation) is not None:
                 state.go_on(token)
                 translator.resume()
@@ -332,6 +347,7 @@ class Exchange:
 
     async def _relay(self, state: CallState, key: str, reply: Reply, translator: StreamTranslator) -> None:
         """Relay one attempt: each upstream read becomes at most one write. Raises the translator's error."""
+        hooks = state.hooks
         with StreamMemory(state.context.memory) as memory:
             async with await self._upstream.open(state.call, key) as incoming:
                 async for data in incoming:
@@ -339,16 +355,25 @@ class Exchange:
                         self._hedging.answered(state)
                     state.arrived(data, translator)
                     memory.arrived(len(data), translator.waiting)
-                    out = translator.feed(data)
+                    if hooks is None:
+                        out = translator.feed(data)
+                    else:
+                        out = await state.encoded(translator, translator.read(data))
                     if translator.signed:
                         await self._store_signatures(translator.signed)
                     if out:
                         if not state.has_output:
                             state.begin_output()
                         await reply.write(out)
+                    if hooks is not None and hooks.ended:
+                        return
                     if translator.error is not None:
                         raise translator.error
-            out = translator.close()
+            out = (
+                translator.close()
+                if hooks is None
+                else await state.encoded(translator, translator.read_end())
+            )
             if translator.signed:
                 await self._store_signatures(translator.signed)
             if out:
@@ -357,7 +382,7 @@ class Exchange:
                 await reply.write(out)
             if translator.error is not None:
                 raise translator.error
-            if translator.reader.continuation is None:
+            if translator.reader.continuation is None and (hooks is None or not hooks.ended):
                 state.report.sent()
 
     async def _cache_get(self, state: CallState) -> list[bytes] | None:
@@ -387,3 +412,12 @@ class Exchange:
         """End a stream with an error frame: its status has been sent."""
         report.fail(error)
         await reply.write(new(0).fail(error))
+
+
+def _translator(state: CallState, number: int, new: NewTranslator) -> StreamTranslator:
+    """Return the translator of another attempt, whose answer meets the hooks anew."""
+    translator = new(number)
+    if (hooks := state.context.hooks) is not None:
+        reader = translator.reader
+        state.hooks = hooks.answer(number, state.call.model, lambda: reader.counts, state.context)
+    return translator

@@ -117,8 +117,10 @@ class Preparation:
         if answering != route.model and not is_alias(route.model) and "model" not in notes:
             notes.append("model")
         report.notes = notes or None
-        plan = self._fallbacks(call_builder, translation, project, route, client, notes)
+        plan = self._fallbacks(call_builder, translation, project, route, context, notes)
         call = call_builder.call(route.model, translation, project, heavy=heavy)
+        if context.hooks is not None:
+            call = await context.hooks.call(call, context)
         first = await self._exchange.prepare(call, context)
         if options.choices > 1 and context.cache:
             report.cached = "off"  # the choices of one answer must differ
@@ -131,14 +133,14 @@ class Preparation:
         first: Translation,
         project: str,
         route: ModelRoute,
-        client: Client,
+        context: RequestContext,
         notes: list[str],
     ) -> FallbackPlan | None:
         chain = self._catalog.fallbacks(route.model)
-        models = [name for name in chain if client.rules.allows(name)] if chain else []
+        models = [name for name in chain if context.client.rules.allows(name)] if chain else []
         if not models:
             return None
-        return FallbackPlan(models, partial(call_builder.for_model, first, project), notes)
+        return FallbackPlan(models, partial(call_builder.for_model, first, project, context), notes)
 
     async def _project(self, request: GenerateContentRequest, client: Client, *, heavy: bool) -> str:
         """Return the project that holds the files and caches an issued key's request names; "" for none.
@@ -177,7 +179,9 @@ class _CallBuilder(Struct, frozen=True):
                 heavy = True
         return await offload(heavy, translate, self.conversation, context), True
 
-    async def for_model(self, first: Translation, project: str, model: str) -> Translated | None:
+    async def for_model(
+        self, first: Translation, project: str, context: RequestContext, model: str
+    ) -> Translated | None:
         """Return the call of a fallback model, if its answer is read as the first model's answer is."""
         try:
             translation, heavy = await self.translate(model)
@@ -185,7 +189,10 @@ class _CallBuilder(Struct, frozen=True):
             return None
         if (translation.rules, translation.audio_format) != (first.rules, first.audio_format):
             return None
-        return Translated(self.call(model, translation, project, heavy=heavy), translation.notes)
+        call = self.call(model, translation, project, heavy=heavy)
+        if context.hooks is not None:
+            call = await context.hooks.call(call, context)
+        return Translated(call, translation.notes)
 
     def _is_long(self, model: str, request: GenerateContentRequest) -> bool:
         """Return whether the answer may be longer than a call that is not streamed can make it."""

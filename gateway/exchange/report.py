@@ -36,6 +36,8 @@ class ExchangeReport(Struct):
     """The longest time between two reads of a stream, in seconds."""
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    micros: int = 0
+    """Cost in millionths of a dollar. Counted only for requests with hooks."""
     adjusted: list[str] = field(default_factory=list)
     """The client's fields that Gemini refused and that were changed for another attempt."""
     adjusted_own: list[str] = field(default_factory=list)

@@ -92,7 +92,14 @@ async def read_body(request: web.Request, message: bytes | None = None) -> Body:
     hold.covered += len(data)
     if size:
         hold.admit(size)
-    return body
+    context = request.get(CONTEXT)
+    if context is None or context.hooks is None:
+        return body
+    changed = await context.hooks.request(data, context)
+    if changed is None:
+        return body
+    hold.admit(len(changed))
+    return await offload(len(changed) > HEAVY, parse, changed)
 
 
 def check_encoding(request: web.Request, readable: Sequence[str] = ENCODINGS) -> None:

@@ -71,10 +71,18 @@ class StreamTranslator:
         self._decoder = SSEDecoder()
         self.reader.resume()
 
+    def read_whole(self, data: bytes) -> list[Event]:
+        """Return the events of a whole stream. It may run in a thread."""
+        return self.read(data) + self.read_end()
+
     def accept_empty(self) -> bytes:
         """Return the last bytes of an answer that `close` called unusable, without another attempt."""
+        return self.encode(self.read_empty())
+
+    def read_empty(self) -> list[Event]:
+        """Return the last events of an answer that `close` called unusable."""
         self.error = None
-        return self.encode(self._last(accept_empty=True))
+        return self._last(accept_empty=True)
 
     def fail(self, error: GatewayError) -> bytes:
         """Return the dialect's error frame, for an error after bytes were sent."""

@@ -47,7 +47,8 @@ class FunctionResponsePart(_Message, frozen=True):
 
 class FunctionResponse(_Message, frozen=True):
     name: str
-    response: Raw | dict[str, Any]
+    response: Any
+    """A JSON object."""
     id: str | None = None
     parts: list[FunctionResponsePart] | None = None
 

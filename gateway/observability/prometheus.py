@@ -149,6 +149,14 @@ FAMILIES: tuple[Family, ...] = (
            ("reason",), _by_key("unknown_reasons")),
     Family("gateway_signature_dummies", "Requests sent with Google's placeholder for an unknown thought signature.",
            (), lambda s: [((), s.statistics.dummies)]),
+    Family("gateway_hook_failures", "Failures of plugins' hooks, by plugin, hook, and whether it raised (`raises`) or"
+           " took longer than its deadline (`hangs`).", ("plugin", "hook", "reason"), _by_keys("hook_failures")),
+    Family("gateway_plugin_events", "Events that plugins count, such as rules of `guard` that were broken.",
+           ("plugin", "event"), _by_keys("plugin_events")),
+    Family("gateway_background_task_failures", "Failures of plugins' background tasks, each followed by a restart.",
+           ("task",), _by_keys("task_failures")),
+    Family("gateway_background_task_up", "1 for a plugin's background task that runs, 0 for one that has failed and"
+           " waits for its restart.", ("task",), _by_keys("tasks_up"), "gauge"),
     Family("gateway_in_progress", "Requests in progress.", (), lambda s: [((), s.admission.in_progress)], "gauge"),
     Family("gateway_in_progress_limit", "Maximum of requests in progress: `limits.streams`.", (),
            lambda s: [((), s.limit)], "gauge"),

@@ -95,6 +95,14 @@ class Statistics:
         """Requests that asked for the response cache, by result: `hit`, `miss` or `off`."""
         self.unknown_reasons: Counter[str] = Counter()
         """Answers by finish reason of Google's that this version does not know."""
+        self.hook_failures: Counter[tuple[str, str, str]] = Counter()
+        """Failures of plugins' hooks by plugin, hook and `raises` or `hangs`."""
+        self.plugin_events: Counter[tuple[str, str]] = Counter()
+        """Events that plugins count, by plugin and name."""
+        self.task_failures: Counter[tuple[str]] = Counter()
+        """Failures of plugins' background tasks by name."""
+        self.tasks_up: dict[tuple[str], int] = {}
+        """Plugins' background tasks: 1 for one that runs, 0 for one that has failed and waits for its restart."""
         self.dummies = 0
         """Requests whose history was sent with a placeholder in place of a thought signature."""
 

@@ -97,6 +97,11 @@ class Access:
         self._issued_keys = keys
         self._by_id = {key.id: key for key in keys.values()}
 
+    def name(self, key_id: str) -> str:
+        """Return the name of an issued key, or the id itself if there is no such key."""
+        key = self._by_id.get(key_id)
+        return key.name if key is not None else key_id
+
     def begin(self, client: Client, work: Work) -> None:
         """Note work for an issued key, which ends when the key does."""
         self._work.setdefault(client.id, set()).add(work)

@@ -4,7 +4,10 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import monotonic, time
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -17,6 +20,7 @@ from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.errors import ConfigError
 from gateway.exchange.accounting import CallAccounting, LedgerWriter
+from gateway.exchange.background_tasks import BackgroundTasks
 from gateway.exchange.context import CONTEXT, RequestContext
 from gateway.exchange.delivery import add_gateway_headers
 from gateway.exchange.exchange import Exchange
@@ -46,14 +50,19 @@ from gateway.server.issued_keys import IssuedKeys
 from gateway.server.lifecycle import DRAIN, Drain
 from gateway.server.middleware import RequestMiddleware
 from gateway.server.overload import watched_memory
-from gateway.server.plugin_loader import Loaded, load_plugins
+from gateway.server.plugin_life import lifespan_of, tasks_of, try_lifespans
+from gateway.server.plugin_loader import Loaded, installed_hooks, load_plugins
 from gateway.server.pool_state import PoolState
 from gateway.server.stores import open_ledger, open_redis, open_stores, plugin_store
 from gateway.store.key_value import KeyValueStore, StoreLimits
 from gateway.store.rate_counters import Counters, MemoryCounters
+from gateway.store.sqlite import state_path
 from gateway.store.state_stores import StateStores
 from gateway.upstream.client import GeminiClient
 from gateway.upstream.media import MediaFetcher
+
+if TYPE_CHECKING:
+    from gateway.observability.tracing import Tracing
 
 _REFUSED = {
     "bad": "Google refuses this key. It is tried again later. Replace it if it stays refused.",
@@ -83,8 +92,10 @@ def build_app(config: GatewayConfig, source: Source, before: Services | None = N
     app.middlewares.extend(
         _hook(plugin) for plugin in active.values() if type(plugin).around is not Plugin.around
     )
+    services.hooks = installed_hooks([active[name] for name in config.plugins], services)
     app.cleanup_ctx.append(_open(log, services, source, before))
     _add_routes(app, app[PLUGINS], cors)
+    app.cleanup_ctx.append(tasks_of(services))
     app.on_response_prepare.append(_finish_headers(drain, services.metrics.overload, cors))
     return app
 
@@ -107,6 +118,16 @@ def open_in_memory(services: Services) -> None:
     services.open(exchange)
 
 
+async def try_plugins(app: web.Application, source: Source) -> None:
+    """Start and end each plugin, without a server, stores or calls. Raises ConfigError with those that fail."""
+    services = app[SERVICES]
+    with TemporaryDirectory(prefix="gateway-check-") as folder:
+        services.folders = Path(folder)
+        open_in_memory(services)
+        plugins: list[Loaded] = app[PLUGINS]
+        await try_lifespans(plugins, app, source)
+
+
 def _services(
     config: GatewayConfig,
     source: Source,
@@ -120,14 +141,6 @@ def _services(
     table, pool = _checked(config, source, before)
     memory, (admission, overload) = _memory(config, before), _admission(config, before)
 
-    def finished(context: RequestContext, status: int) -> None:
-        record = context.log(status)
-        statistics.add(record)
-        if config.logging.exchanges:
-            log.exchange(record)
-        if context.trace is not None and services.tracing is not None:
-            services.tracing.end(record, context.trace, context.report.calls)
-
     services = Services(
         config=config,
         catalog=Catalog(config.models),
@@ -137,7 +150,7 @@ def _services(
         admission=admission,
         memory=memory,
         statistics=statistics,
-        finished=finished,
+        finished=_finisher(log, config, statistics, lambda: services.tracing),
         running=drain.tasks,
         access=Access(config.auth, pooled=bool(pool)),
         metrics=MetricSources(
@@ -155,8 +168,28 @@ def _services(
         ),
         draining=lambda: drain.draining,
         plugins=active,
+        background_tasks=BackgroundTasks(statistics),
     )
+    services.folders = state_path("plugins", os.environ)
     return services
+
+
+def _finisher(
+    log: JsonLog, config: GatewayConfig, statistics: Statistics, tracing: "Callable[[], Tracing | None]"
+) -> Callable[[RequestContext, int], None]:
+    """Return a function that counts, logs and traces what has ended with a status, and shows it to hooks."""
+
+    def finished(context: RequestContext, status: int) -> None:
+        record = context.log(status)
+        statistics.add(record)
+        if config.logging.exchanges:
+            log.exchange(record)
+        if context.hooks is not None:
+            context.hooks.end(context, status)
+        if context.trace is not None and (traces := tracing()) is not None:
+            traces.end(record, context.trace, context.report.calls)
+
+    return finished
 
 
 def _admission(config: GatewayConfig, before: Services | None) -> tuple[Admission, Overload]:
@@ -330,25 +363,7 @@ def _add_routes(app: web.Application, plugins: list[Loaded], cors: Cors) -> None
     for entry in plugins[len(specific) :]:
         app.add_routes(entry.routes)
     for entry in plugins:
-        app.cleanup_ctx.append(_lifespan(entry))
-
-
-def _lifespan(entry: Loaded) -> Callable[[web.Application], AsyncIterator[None]]:
-    """Return a plugin's lifespan; an exception at its start names the plugin."""
-
-    async def lifespan(app: web.Application) -> AsyncIterator[None]:
-        try:
-            generator = aiter(entry.plugin.lifespan(app))
-            await anext(generator)
-        except ConfigError:
-            raise
-        except Exception as error:
-            message = f"plugin {entry.name!r} failed to start: {type(error).__name__}: {error}"
-            raise RuntimeError(message) from error
-        yield
-        await anext(generator, None)
-
-    return lifespan
+        app.cleanup_ctx.append(lifespan_of(entry))
 
 
 def _finish_headers(

@@ -68,6 +68,7 @@ class RequestMiddleware:
             trace,
             memory=memory,
             deployment="" if address is None else address.deployment,
+            hooks=None if services.hooks is None else services.hooks.begin(request.headers),
         )
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a handler always runs in one

@@ -2,7 +2,7 @@
 
 import logging
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -13,6 +13,7 @@ from msgspec import Struct
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.errors import ConfigError, Fault
+from gateway.exchange.hooks import HOOKS, HookName, HookOptions, Hooks
 from gateway.plugin import Plugin, Services
 
 GROUP = "gateway.plugins"
@@ -32,6 +33,8 @@ BUILT_IN = {
     "key": "gateway.plugins.key:Key",
     "metrics": "gateway.plugins.metrics:Metrics",
     "translate": "gateway.plugins.dry_run:Translate",
+    "system_prompt": "gateway.plugins.system_prompt:SystemPrompt",
+    "guard": "gateway.plugins.guard.plugin:Guard",
 }
 """Built-in plugins, found without installed metadata, so that they work from a checkout."""
 
@@ -51,6 +54,13 @@ def load_plugins(source: Source, config: GatewayConfig, services: Services) -> l
     """
     loaded: list[Loaded] = []
     faults: list[Fault] = []
+    for point in entry_points(group=GROUP):
+        if point.name in BUILT_IN:
+            message = (
+                f"the entry point {point.name!r} of the installed package {_package(point)} has the name of a built-in "
+                "plugin, which would hide it: rename it, or uninstall the package."
+            )
+            faults.append(source.fault(("plugins", point.name), message))
     for name in config.plugins:
         try:
             plugin = _load(name, source, services)
@@ -71,9 +81,25 @@ def load_plugins(source: Source, config: GatewayConfig, services: Services) -> l
     return loaded
 
 
+def hooks_of(cls: type[Plugin]) -> list[HookName]:
+    """Return the names of the hooks that a plugin has."""
+    return [name for name in HOOKS if getattr(cls, name) is not getattr(Plugin, name)]
+
+
+def installed_hooks(plugins: Sequence[Plugin], services: Services) -> Hooks | None:
+    """Return the hooks of plugins in the order of the YAML, or None if there are none."""
+    hooked = [(plugin, names) for plugin in plugins if (names := hooks_of(type(plugin)))]
+    return Hooks(hooked, services.statistics, services.spawn) if hooked else None
+
+
 def _load(name: str, source: Source, services: Services) -> Plugin:
     """Return one constructed and checked plugin. Raises ValueError or ConfigError."""
     cls = find_plugin(name)
+    if (names := hooks_of(cls)) and not issubclass(cls.Config, HookOptions):
+        raise ValueError(
+            f"it has hooks ({', '.join(names)}), so its Config must be a subclass of gateway.plugin.HookOptions, "
+            "which has their options on_error and deadline"
+        )
     plugin = cls(source.decode(cls.Config, at=("plugins", name)), services)
     plugin.name, plugin.logger = name, logging.getLogger(f"{GROUP}.{name}")
     plugin.check()
@@ -96,6 +122,11 @@ def find_plugin(name: str) -> type[Plugin]:
     if not (isinstance(cls, type) and issubclass(cls, Plugin)):
         raise ValueError("not a subclass of gateway.plugin.Plugin")  # noqa: TRY004 - reported with its place
     return cls
+
+
+def _package(point: EntryPoint) -> str:
+    """Return the name of the package that an entry point belongs to."""
+    return point.dist.name if point.dist is not None else point.value
 
 
 def _entry_point(name: str) -> EntryPoint:

@@ -17,6 +17,7 @@ from gateway.plugin import SERVICES
 from gateway.server.application import build_app
 from gateway.server.lifecycle import DRAIN, Drain, drain, notify
 from gateway.server.listeners import listen
+from gateway.server.plugin_life import PluginStartFailed
 from gateway.server.protocol import Runner, Server
 
 _RESTART_ONLY = ("listen.", "admin.")
@@ -64,7 +65,7 @@ class AppSwitcher:
             notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
             try:
                 message = await self._switch()
-            except ConfigError as error:
+            except (ConfigError, PluginStartFailed) as error:
                 message = f"reload: nothing was changed\n{error}"
             except Exception as error:  # noqa: BLE001 - plugins and drivers; the old application continues
                 message = f"reload: nothing was changed: {type(error).__name__}: {error}"

@@ -17,6 +17,7 @@ from gateway.server.admin import Admin
 from gateway.server.application import build_app
 from gateway.server.lifecycle import inherited_sockets, keep_watchdog_fed, notify, stop_signal
 from gateway.server.listeners import listen_admin, refusal
+from gateway.server.plugin_life import PluginStartFailed
 from gateway.server.reload import AppSwitcher, Load
 from gateway.server.watchdog import stuck_part
 
@@ -74,6 +75,10 @@ async def _serve(switcher: AppSwitcher, clients: list[socket.socket], admins: li
         address = await switcher.start(clients)
     except OSError as error:
         say(f"cannot listen: {refusal(error, config.listen)}")
+        await switcher.stop()
+        return 1
+    except PluginStartFailed as error:
+        say(error)
         await switcher.stop()
         return 1
     try:

@@ -1,17 +1,24 @@
 """docs/plugins.md: its examples are tested files, and its lists are what the built-in plugins use."""
 
 import ast
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
 from gateway.plugin import Services
+from tests.support.fakegem import LAST_CHUNK, FakeGem, either, message, stream
+from tests.support.fakegem import whole as gem_whole
+from tests.support.hooks import SERVED, ask, asked
 from tests.support.paths import ROOT, TESTS
 from tests.support.servers import Fake, RawUpstream, Serve, whole
+from tests.support.surfaces import CHAT, GENERATING, Surface
+from tests.support.waiting import eventually
 
 PAGE = (ROOT / "docs" / "plugins.md").read_text("utf-8")
 ACME = TESTS / "acme_gateway"
@@ -20,6 +27,8 @@ EXAMPLES = (
     "acme_gateway/tokens.py",
     "acme_gateway/teams.py",
     "acme_gateway/ping.py",
+    "acme_gateway/rules.py",
+    "acme_gateway/journal.py",
     "setup.cfg",
     "pyproject.toml",
 )
@@ -55,7 +64,10 @@ def imports() -> Iterator[tuple[str, str]]:
 
 def test_built_in_plugins_import_what_the_page_lists_and_nothing_else() -> None:
     imported = {module for module, _ in imports() if not module.startswith("gateway.plugins.")}
-    for_others = {"gateway.store.key_value"}  # what `open_store` returns; the built-in plugins have no store
+    for_others = {
+        "gateway.store.key_value",  # what `open_store` returns; the built-in plugins have no store
+        "gateway.exchange.finished_answer",  # none of them observes
+    }
 
     assert sorted(imported - set(listed("Modules"))) == [], "document them in docs/plugins.md, or do without"
     assert sorted(set(listed("Modules")) - imported - for_others) == []
@@ -175,3 +187,65 @@ async def test_a_hook_is_around_every_request(http: aiohttp.ClientSession, serve
         answers.append((response.status, True))
 
     assert answers == [(200, True), (403, True), (403, True), (200, True)]
+
+
+@pytest.fixture
+async def gem() -> AsyncIterator[FakeGem]:
+    upstream = FakeGem()
+    await upstream.start()
+    yield upstream
+    await upstream.stop()
+
+
+surfaces = pytest.mark.parametrize(
+    "surface", GENERATING, ids=[f"{s.name}{'-stream' * s.streamed}" for s in GENERATING]
+)
+
+
+@pytest.mark.usefixtures("acme")
+@surfaces
+async def test_o20_the_rules_hold_on_every_surface(
+    http: aiohttp.ClientSession, serve: Serve, gem: FakeGem, surface: Surface
+) -> None:
+    parts = [{"text": "thinking", "thought": True}, {"text": "one \N{EM DASH} two"}]
+    answer = message() | {"candidates": [{"content": {"parts": parts}, "finishReason": "STOP"}]}
+    gem.always = either(gem_whole(answer), [*stream(answer), LAST_CHUNK])
+    base = await serve(f"plugins: {{acme_rules: {{rule: Be brief.}}, {SERVED}}}", gem.url)
+    reply = await ask(http, base, surface)
+
+    assert reply.status == 200
+    assert "one - two" in reply.text
+    assert b"thinking" not in reply.body
+    assert asked(gem.requests[0])["systemInstruction"] == {"parts": [{"text": "Be brief."}]}
+    assert (await ask(http, base, surface, tools=[{}] * 101)).status == 400
+
+
+@pytest.mark.usefixtures("acme")
+async def test_o20_the_rules_stop_an_answer(http: aiohttp.ClientSession, serve: Serve, gem: FakeGem) -> None:
+    answer = message() | {
+        "candidates": [{"content": {"parts": [{"functionCall": {"name": "rm"}}]}, "finishReason": "STOP"}]
+    }
+    gem.always = gem_whole(answer)
+    base = await serve(f"plugins: {{acme_rules: {{}}, {SERVED}}}", gem.url)
+    choice = (await ask(http, base, CHAT)).json["choices"][0]
+
+    assert (choice["finish_reason"], choice["message"].get("tool_calls")) == ("content_filter", None)
+    assert choice["message"]["refusal"] == "The tool rm may not be used."
+
+
+@pytest.mark.usefixtures("acme")
+@surfaces
+async def test_o20_the_journal_has_a_line_for_each_answer(
+    http: aiohttp.ClientSession, serve: Serve, gem: FakeGem, surface: Surface,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    base = await serve(f"plugins: {{acme_journal: {{}}, {SERVED}}}", gem.url)
+    await ask(http, base, surface)
+    file = tmp_path / "plugins" / "acme_journal" / "answers.jsonl"
+    await eventually(lambda: file.exists() and file.read_text().endswith("\n"))
+    line = json.loads(file.read_text())
+
+    assert (line["text"], line["reason"], line["status"]) == ("fine", "stop", 200)
+    assert (line["surface"], line["model"], line["tokens"]) == (surface.name, "gemini-2.5-flash", 15)
+    assert line["dollars"] > 0

@@ -23,6 +23,8 @@ class Surface(Struct, frozen=True):
         stream = {"stream": True} if self.streamed else {}
         if self.name == "responses":
             return {"model": MODEL, "input": text, **stream, **fields}
+        if self.name == "completions":
+            return {"model": MODEL, "prompt": text, **stream, **fields}
         extra = {"max_tokens": 100} if self.name == "messages" else {}
         return {"model": MODEL, "messages": [message], **extra, **stream, **fields}
 
@@ -33,12 +35,15 @@ RESPONSES = Surface("responses", "/v1/responses")
 RESPONSES_STREAM = Surface("responses", "/v1/responses", streamed=True)
 MESSAGES = Surface("messages", "/v1/messages")
 MESSAGES_STREAM = Surface("messages", "/v1/messages", streamed=True)
+COMPLETIONS = Surface("completions", "/v1/completions")
+COMPLETIONS_STREAM = Surface("completions", "/v1/completions", streamed=True)
 NATIVE = Surface("native", f"/v1beta/models/{MODEL}:generateContent")
 NATIVE_STREAM = Surface("native", f"/v1beta/models/{MODEL}:streamGenerateContent?alt=sse", streamed=True)
 
 UNARY = (CHAT, RESPONSES, MESSAGES)
 STREAMS = (CHAT_STREAM, RESPONSES_STREAM, MESSAGES_STREAM)
 TRANSLATED = UNARY + STREAMS
+GENERATING = (*TRANSLATED, COMPLETIONS, COMPLETIONS_STREAM, NATIVE, NATIVE_STREAM)
 
 
 class Reply(Struct, frozen=True):
@@ -77,6 +82,11 @@ class Reply(Struct, frozen=True):
                 chunks = [event for event in self.events if event != "[DONE]"]
                 deltas = (choice["delta"] for chunk in chunks for choice in chunk.get("choices", ()))
                 return "".join(delta.get("content") or "" for delta in deltas)
+            case "completions", False:
+                return str(self.json["choices"][0]["text"])
+            case "completions", True:
+                chunks = [event for event in self.events if event != "[DONE]"]
+                return "".join(choice["text"] for chunk in chunks for choice in chunk.get("choices", ()))
             case "responses", False:
                 return "".join(p["text"] for i in self.json["output"] for p in i.get("content", ()))
             case "responses", True:
@@ -133,7 +143,7 @@ def assert_broken_off(reply: Reply, code: str | None = None) -> None:
     assert reply.status == 200, (reply.status, reply.body)
     events = reply.events
     match reply.surface.name:
-        case "chat":
+        case "chat" | "completions":
             assert set(events[-1]) == {"error"}, events
             assert code in (None, events[-1]["error"]["code"])
             assert events[-1]["error"]["message"]

@@ -7,6 +7,7 @@ from gateway.errors import GatewayError, UpstreamTruncated, scrub
 from gateway.exchange.context import CONTEXT
 from gateway.exchange.delivery import fail, limit_buffers
 from gateway.gemini.sse import frame
+from gateway.plugins.native.hooked import HookedAnswer
 from gateway.plugins.native.interactions import InteractionReader
 from gateway.plugins.native.response import STREAM, UsageReader, render_error, returned
 from gateway.upstream.client import Forwarded
@@ -20,6 +21,10 @@ class Relay:
         self._response: web.StreamResponse | None = None
         self._last = b""
         """The last piece that was sent."""
+        self.refusal: GatewayError | None = None
+        """The error with which a hook has ended the answer."""
+        self.is_read = False
+        """Whether Google's answer was read to its end, where hooks may end the client's before."""
 
     @property
     def begun(self) -> bool:
@@ -28,12 +33,7 @@ class Relay:
 
     async def send(self, answer: Forwarded, usage: UsageReader | InteractionReader) -> web.StreamResponse:
         """Send status, headers and bytes as they arrive."""
-        headers = returned(answer.headers, origin(self._request))
-        self._response = response = web.StreamResponse(status=answer.status, headers=headers)
-        if notes := self._request[CONTEXT].report.notes:
-            response.headers["x-gateway-notes"] = scrub(",".join(brief(notes)))
-        if self._streams:
-            response.headers.update({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        response = self._new_response(answer)
         await response.prepare(self._request)
         limit_buffers(self._request)
         async for piece in answer:
@@ -45,6 +45,62 @@ class Relay:
         self._request[CONTEXT].report.sent()
         await response.write_eof()
         return response
+
+    async def send_hooked(
+        self, answer: Forwarded, usage: UsageReader | InteractionReader, hooked: HookedAnswer
+    ) -> web.StreamResponse:
+        """Send an answer as hooks leave it. Where one refuses it, `refusal` is set for the caller to raise."""
+        response = self._new_response(answer)
+        hooks, pieces = hooked.hooks, []
+        async for piece in answer:
+            usage.feed(piece)
+            if not hooked.changes:
+                await hooked.observe(piece)
+                await self._write(piece)
+            elif self._streams:
+                await self._write(await hooked.feed(piece))
+            else:
+                pieces.append(piece)
+            if hooks.ended:
+                break
+        else:
+            self.is_read = True
+            usage.close()
+        if not hooked.changes:
+            await hooked.observe(b"", last=True)
+        elif not hooks.ended:
+            last = await (hooked.close() if self._streams else hooked.whole(b"".join(pieces)))
+            if self._streams or hooks.refusal is None:
+                await self._write(last)
+        self.refusal = hooks.refusal
+        if self.refusal is not None:
+            return response
+        if self._streams and usage.is_unfinished and not hooks.is_stopped:
+            raise UpstreamTruncated("The upstream stream ended before completion.")
+        self._request[CONTEXT].report.sent()
+        await response.write_eof()
+        return response
+
+    def _new_response(self, answer: Forwarded) -> web.StreamResponse:
+        """Return the response with its headers, not sent yet."""
+        headers = returned(answer.headers, origin(self._request))
+        self._response = response = web.StreamResponse(status=answer.status, headers=headers)
+        if notes := self._request[CONTEXT].report.notes:
+            response.headers["x-gateway-notes"] = scrub(",".join(brief(notes)))
+        if self._streams:
+            response.headers.update({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        return response
+
+    async def _write(self, data: bytes) -> None:
+        """Send bytes, the first time after the headers."""
+        response = self._response
+        if not data or response is None:
+            return
+        if not response.prepared:
+            await response.prepare(self._request)
+            limit_buffers(self._request)
+        self._last = data
+        await response.write(data)
 
     async def fail(self, error: GatewayError) -> web.StreamResponse:
         """End the answer with an error: its own response, an event of a stream, or a connection that is cut."""

@@ -26,6 +26,7 @@ from gateway.gemini.errors import from_response
 from gateway.gemini.resources import allowed_models
 from gateway.plugin import KEY_HEADERS, KNOWN_CLIENT, Plugin
 from gateway.plugins.native import interactions
+from gateway.plugins.native.hooked import HookedAnswer, hooked_body
 from gateway.plugins.native.interactions import InteractionReader
 from gateway.plugins.native.issued_keys import NativeCall, NativeRequest, Payload, native_call
 from gateway.plugins.native.query_keys import (
@@ -35,7 +36,14 @@ from gateway.plugins.native.query_keys import (
     without_keys,
 )
 from gateway.plugins.native.relay import Relay, origin
-from gateway.plugins.native.request import check_path, creates_interaction, model_of, passed_on, upload_id
+from gateway.plugins.native.request import (
+    check_path,
+    creates_interaction,
+    generates,
+    model_of,
+    passed_on,
+    upload_id,
+)
 from gateway.plugins.native.response import (
     UPLOAD_URL,
     UsageReader,
@@ -103,6 +111,8 @@ class Native(Plugin):
         timeout = self.services.config.connections.body_timeout
         body, model = await _body(request, headers, timeout), model_of(path)
         context.report.describe(model or None, None)
+        if context.hooks is not None and isinstance(body, bytes):
+            body = await hooked_body(body, path, model, context, context.hooks)
         query = _query(request, client, headers)
         if client.id:
             received = NativeRequest(request.method, path, query, request.headers, body)
@@ -125,10 +135,8 @@ class Native(Plugin):
         try:
             # then it is sent once more; Google may have stored an interaction, which its SDK repeats by itself
             with suppress(*(() if creates_interaction(request.method, path) else (UpstreamDropped,))):
-                async with self.services.exchange.attempt(context, target) as attempt:
-                    return await self._relay(request, path, context, call, attempt, relay)
-            async with self.services.exchange.attempt(context, target) as attempt:
-                return await self._relay(request, path, context, call, attempt, relay)
+                return await self._attempt(request, path, context, call, target, relay)
+            return await self._attempt(request, path, context, call, target, relay)
         except GatewayError as error:
             if not relay.begun:
                 raise
@@ -138,6 +146,22 @@ class Native(Plugin):
             if reason is None or not relay.begun:
                 raise
             return await relay.fail(reason)
+
+    async def _attempt(
+        self,
+        request: web.Request,
+        path: str,
+        context: RequestContext,
+        call: NativeCall,
+        target: Target,
+        relay: Relay,
+    ) -> web.StreamResponse:
+        """Make one attempt. Raises GatewayError; a hook's refusal when the attempt has ended, which has not failed."""
+        async with self.services.exchange.attempt(context, target) as attempt:
+            response = await self._relay(request, path, context, call, attempt, relay)
+        if relay.refusal is not None:
+            raise relay.refusal
+        return response
 
     async def _relay(
         self,
@@ -173,10 +197,16 @@ class Native(Plugin):
             if call.lists and context.client.rules.models:
                 data = allowed_models(await answer.whole(), context.client.rules.allows)
                 return web.Response(body=data, status=answer.status, headers=returned(answer.headers, ""))
-            return await self._answer(answer, call, attempt, relay, context)
+            return await self._answer(path, answer, call, attempt, relay, context)
 
     async def _answer(
-        self, answer: Forwarded, call: NativeCall, attempt: Attempt, relay: Relay, context: RequestContext
+        self,
+        path: str,
+        answer: Forwarded,
+        call: NativeCall,
+        attempt: Attempt,
+        relay: Relay,
+        context: RequestContext,
     ) -> web.StreamResponse:
         """Pass an answer on, and count the tokens of a 200, also of one that breaks off."""
         usage: UsageReader | InteractionReader
@@ -187,8 +217,14 @@ class Native(Plugin):
             usage = UsageReader(answer.headers.get("Content-Type", ""), candidates)
         complete = False
         try:
-            response = await relay.send(answer, usage)
-            complete = True
+            hooks = context.hooks
+            if hooks is None or not hooks.reads_answers or answer.status != 200 or not generates(path):
+                response = await relay.send(answer, usage)
+                complete = True
+                return response
+            hooked = HookedAnswer(hooks, call.model, lambda: usage.counts, context)
+            response = await relay.send_hooked(answer, usage, hooked)
+            complete = relay.is_read
             return response
         finally:  # also when the client disconnects: Google bills what it has counted
             if call.model and answer.status == 200:

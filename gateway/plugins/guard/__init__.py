@@ -1,0 +1,1 @@
+"""Checks prompts and answers by patterns or a webhook."""

@@ -1,0 +1,236 @@
+"""The plugin `guard`."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Annotated, Any
+
+import aiohttp
+from aiohttp import web
+from msgspec import Meta, structs
+
+from gateway.errors import BadRequest
+from gateway.exchange.context import RequestContext
+from gateway.exchange.hooks import Answering, HookOptions, StopAnswer
+from gateway.gemini.events import (
+    Citations,
+    CodePart,
+    Event,
+    FilePart,
+    Finished,
+    MediaPart,
+    ServerTool,
+    TextDelta,
+    ThoughtDelta,
+    ToolCall,
+)
+from gateway.gemini.request_json import JsonObject
+from gateway.plugin import Plugin
+from gateway.plugins.guard.answer_text import AnswerText
+from gateway.plugins.guard.rules import BoundRule, Place, Rule, bound
+from gateway.plugins.guard.texts import of_call, replaced, texts
+from gateway.plugins.guard.webhook import Verdict, Webhook, WebhookOptions
+from gateway.plugins.guard.window import Window
+
+_TRANSLATED = ("chat", "responses", "messages", "completions")
+"""Surfaces whose requests become calls, which `on_call` checks."""
+_GENERATES = (":generateContent", ":streamGenerateContent")
+_UNCHECKED = ("/interactions", ":batchGenerateContent")
+"""Ends of paths whose answers no hook sees."""
+_NOT_CHECKED = "This gateway checks answers, and those of this method cannot be checked: use generateContent."
+_REFUSED = "This request is not allowed by a rule of the gateway's operator."
+_STOPPED = "The answer is not allowed by a rule of the gateway's operator."
+
+
+class Guard(Plugin):
+    """Checks prompts and answers on every surface."""
+
+    class Config(HookOptions, frozen=True, forbid_unknown_fields=True):
+        """Options of `plugins.guard`."""
+
+        rules: Annotated[tuple[Rule, ...], Meta(description="Rules, each of which is applied.")] = ()
+        webhook: Annotated[
+            WebhookOptions | None,
+            Meta(description="A service that is asked about each text after the rules."),
+        ] = None
+
+    _webhook: Webhook | None = None
+
+    def check(self) -> None:
+        if not self.config.rules and self.config.webhook is None:
+            raise ValueError("it needs `rules`, a `webhook`, or both")
+        names = [rule.name for rule in self.config.rules]
+        if len(set(names)) < len(names):
+            raise ValueError("two rules have the same name")
+        self._of_prompts = bound(self.config.rules, "prompt")
+        self._of_answers = bound(self.config.rules, "answer")
+        webhook = self.config.webhook
+        self._asks: tuple[Place, ...] = webhook.on if webhook is not None else ()
+        self._checks_answers = bool(self._of_answers) or "answer" in self._asks
+
+    async def lifespan(self, app: web.Application) -> AsyncIterator[None]:
+        if self.config.webhook is None:
+            yield
+            return
+        async with aiohttp.ClientSession() as session:
+            self._webhook = Webhook(session, self.config.webhook)
+            yield
+
+    async def on_request(self, body: JsonObject, context: RequestContext) -> JsonObject | None:
+        """Check what becomes no call that `on_call` sees: embeddings, cached contents, interactions and others."""
+        if context.surface in _TRANSLATED or context.path.endswith(_GENERATES):
+            return None
+        if self._checks_answers and context.path.endswith(_UNCHECKED):
+            raise BadRequest(_NOT_CHECKED, status=403, code="content_policy_violation")
+        return await self._checked(body, body, "", context)
+
+    async def on_call(self, model: str, body: JsonObject, context: RequestContext) -> JsonObject | None:
+        """Check the turns and the system instruction."""
+        return await self._checked(body, of_call(body), model, context)
+
+    async def _checked(
+        self, body: JsonObject, part: JsonObject, model: str, context: RequestContext
+    ) -> JsonObject | None:
+        """Return the body with a part of it rewritten, or None if nothing is. Raises BadRequest."""
+        before = list(texts(part))
+        after = [self._ruled(text, context) for text in before]
+        if self._webhook is not None and "prompt" in self._asks and after:
+            verdict = await self._webhook.ask("prompt", after, model, context)
+            self._note("webhook", "prompt", verdict.action, context)
+            if verdict.action == "refuse":
+                raise _refusal(verdict.message)
+            after = verdict.texts or after
+        if after == before:
+            return None
+        following = iter(after)
+        changed: JsonObject = replaced(part, lambda _: next(following))
+        return body | changed
+
+    def _ruled(self, text: str, context: RequestContext) -> str:
+        """Return a prompt's text as the rules leave it. Raises BadRequest."""
+        for rule in self._of_prompts:
+            if rule.pattern.regex.search(text) is None:
+                continue
+            self._note(rule.name, "prompt", rule.action, context)
+            if rule.action == "refuse":
+                raise _refusal(rule.message)
+            if rule.action == "rewrite":
+                text = "".join(_parts(rule, text))
+        return text
+
+    async def on_event(self, event: Event, answer: Answering) -> Event | Sequence[Event] | None:
+        """Check the answer's texts, whose ends are held back until they are known to be no part of a match."""
+        if not self._checks_answers:
+            return event
+        match event:
+            case TextDelta(index=index, text=text):
+                before = await self._close(index, ThoughtDelta, answer)  # thoughts have ended
+                passed = await self._feed(index, TextDelta, text, answer, before)
+                if not passed and event.logprobs is None:
+                    return before
+                return [*before, structs.replace(event, text=passed)]
+            case ThoughtDelta(index=index, text=text):
+                passed = await self._feed(index, ThoughtDelta, text, answer, [])
+                return [ThoughtDelta(index, passed)] if passed else []
+            case ToolCall() | CodePart() | MediaPart() | FilePart() | ServerTool():
+                before = await self._close_all(event.index, answer)  # the order stays
+                return [*before, await self._part(event, answer, before)]
+            case Citations() if answer.values.get("rewritten"):
+                return None  # their places in the text are no longer right
+            case Finished(index=index):
+                return [*await self._close_all(index, answer), event]
+        return event
+
+    async def _part(self, event: Event, answer: Answering, before: list[Event]) -> Event:
+        """Return a part that came whole with its texts checked. Raises StopAnswer."""
+        match event:
+            case ToolCall(arguments=text):
+                return structs.replace(event, arguments=await self._alone(text, answer, before))
+            case CodePart(source=str(text)):
+                return structs.replace(event, source=await self._alone(text, answer, before))
+            case CodePart(output=str(text)):
+                return structs.replace(event, output=await self._alone(text, answer, before))
+        return event
+
+    async def _feed(
+        self, index: int, kind: type[Event], piece: str, answer: Answering, before: list[Event]
+    ) -> str:
+        """Return what may be sent of a text. Raises StopAnswer with the events before."""
+        held = answer.values.get(f"{kind.__name__} {index}")
+        if held is None:
+            held = answer.values[f"{kind.__name__} {index}"] = self._text(answer)
+        passed: str = await held.feed(piece)
+        self._end(held, answer, [*before, _delta(kind, index, passed)] if passed else before)
+        return passed
+
+    async def _close(self, index: int, kind: type[Event], answer: Answering) -> list[Event]:
+        """Return the rest of a text as an event. Raises StopAnswer."""
+        held = answer.values.pop(f"{kind.__name__} {index}", None)
+        if held is None:
+            return []
+        rest = _delta(kind, index, await held.close())
+        events = [rest] if rest.text else []
+        self._end(held, answer, events)
+        return events
+
+    async def _close_all(self, index: int, answer: Answering) -> list[Event]:
+        """Return the rest of a candidate's thoughts and text. Raises StopAnswer."""
+        thoughts = await self._close(index, ThoughtDelta, answer)
+        return [*thoughts, *await self._close(index, TextDelta, answer)]
+
+    async def _alone(self, text: str, answer: Answering, before: list[Event]) -> str:
+        """Return a text that came in one piece. Raises StopAnswer with the events before."""
+        held = self._text(answer)
+        passed = await held.feed(text)
+        if held.ended is None:
+            passed += await held.close()
+        self._end(held, answer, before)
+        return passed
+
+    def _end(self, held: AnswerText, answer: Answering, before: list[Event]) -> None:
+        if held.is_rewritten:
+            answer.values["rewritten"] = True
+        if held.ended is not None:
+            raise StopAnswer("content_filter", held.ended or _STOPPED, before)
+
+    def _text(self, answer: Answering) -> AnswerText:
+        context: RequestContext = answer.context
+
+        def note(rule: BoundRule) -> None:
+            self._note(rule.name, "answer", rule.action, context)
+
+        webhook = self._webhook
+        if webhook is None or "answer" not in self._asks or self.config.webhook is None:
+            return AnswerText(Window(self._of_answers, note), None, 0)
+
+        async def ask(text: str, last: bool) -> Verdict:
+            verdict = await webhook.ask("answer", [text], answer.model, context, last=last)
+            self._note("webhook", "answer", verdict.action, context)
+            return verdict
+
+        return AnswerText(Window(self._of_answers, note), ask, self.config.webhook.window)
+
+    def _note(self, rule: str, place: Place, action: str, context: RequestContext) -> None:
+        """Log and count what a rule has found. The text is not logged."""
+        if action == "allow":
+            return
+        self.services.count(self.name, f"{rule} {place} {action}")
+        self.logger.warning(
+            "guard: rule %s, %s: %s; request %s of client %s", rule, place, action, context.request_id,
+            self.services.client_name(context.client),
+        )  # fmt: skip
+
+
+def _parts(rule: BoundRule, text: str) -> list[str]:
+    """Return a text in pieces, each match of a rule replaced."""
+    pieces, position = [], 0
+    for match in rule.pattern.regex.finditer(text):
+        pieces += [text[position : match.start()], rule.replacement]
+        position = match.end()
+    return [*pieces, text[position:]]
+
+
+def _delta(kind: type[Event], index: int, text: str) -> Any:
+    return ThoughtDelta(index, text) if kind is ThoughtDelta else TextDelta(index, text)
+
+
+def _refusal(message: str | None) -> BadRequest:
+    return BadRequest(message or _REFUSED, code="content_policy_violation")

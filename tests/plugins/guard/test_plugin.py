@@ -1,0 +1,278 @@
+"""`guard` in a gateway: prompts and answers on every surface, by rules and by a webhook."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from gateway.errors import ConfigError
+from gateway.plugin import SERVICES
+from tests.support.fakegem import LAST_CHUNK, FakeGem, either, message, stream, whole
+from tests.support.hooks import SERVED, ask, asked
+from tests.support.servers import Serve
+from tests.support.surfaces import (
+    CHAT,
+    CHAT_STREAM,
+    GENERATING,
+    NATIVE,
+    RESPONSES,
+    RESPONSES_STREAM,
+    Surface,
+    assert_refused,
+    assert_whole,
+)
+
+each_surface = pytest.mark.parametrize(
+    "surface", GENERATING, ids=[f"{s.name}{'-stream' * s.streamed}" for s in GENERATING]
+)
+
+
+@pytest.fixture
+async def gem() -> AsyncIterator[FakeGem]:
+    upstream = FakeGem()
+    await upstream.start()
+    yield upstream
+    await upstream.stop()
+
+
+def rule(*options: str) -> str:
+    return (
+        f"plugins: {{guard: {{rules: [{{name: r, pattern: 'xy{{3,4}}', {', '.join(options)}}}]}}, {SERVED}}}"
+    )
+
+
+def answering(*pieces: str) -> Any:
+    """Return the script of an answer in pieces."""
+    chunks = [message(piece, None) for piece in pieces[:-1]] + [message(pieces[-1])]
+    parts = [{"text": piece} for piece in pieces]
+    return either(
+        whole(message() | {"candidates": [{"content": {"parts": parts}, "finishReason": "STOP"}]}),
+        [*stream(*chunks), LAST_CHUNK],
+    )
+
+
+@each_surface
+async def test_o20_a_prompt_is_refused(
+    http: aiohttp.ClientSession,
+    serve: Serve,
+    gem: FakeGem,
+    surface: Surface,
+    event_lines: list[dict[str, Any]],
+) -> None:
+    base = await serve(rule("on: [prompt]", "message: Not that."), gem.url)
+    reply = await ask(http, base, surface, "a xyyy b")
+
+    assert_refused(reply, 400, "content_policy_violation")
+    assert reply.json["error"]["message"] == "Not that."
+    assert gem.requests == []
+    assert_whole(await ask(http, base, surface, "a xyy b"))
+    assert serve.app[SERVICES].statistics.plugin_events == {("guard", "r prompt refuse"): 1}
+    (line,) = event_lines
+    assert line["message"].startswith("guard: rule r, prompt: refuse; request ")
+    assert "xyyy" not in str(event_lines)
+
+
+@each_surface
+async def test_o20_a_prompt_is_rewritten(
+    http: aiohttp.ClientSession, serve: Serve, gem: FakeGem, surface: Surface
+) -> None:
+    base = await serve(rule("on: [prompt]", "action: rewrite"), gem.url)
+    assert_whole(await ask(http, base, surface, "a xyyy b xyyyy"))
+
+    assert asked(gem.requests[0])["contents"][0]["parts"] == [{"text": "a [removed] b [removed]"}]
+
+
+@each_surface
+async def test_o20_an_answer_is_rewritten_also_over_pieces(
+    http: aiohttp.ClientSession, serve: Serve, gem: FakeGem, surface: Surface
+) -> None:
+    gem.always = answering("one x", "yy", "y two", " three")
+    base = await serve(rule("on: [answer]", "action: rewrite", "replacement: '-'"), gem.url)
+
+    assert_whole(await ask(http, base, surface), "one - two three")
+
+
+@each_surface
+async def test_o20_an_answer_ends_before_what_is_not_allowed(
+    http: aiohttp.ClientSession, serve: Serve, gem: FakeGem, surface: Surface
+) -> None:
+    gem.always = answering("one x", "yy", "y two", " three")
+    base = await serve(rule("on: [answer]"), gem.url)
+    reply = await ask(http, base, surface)
+
+    assert reply.status == 200
+    if surface is not RESPONSES:  # whose refusal is a part of the content
+        assert reply.text.startswith("one ")
+    assert "xyy" not in reply.body.decode().replace("\\", "")
+    assert "three" not in reply.body.decode()
+    assert any(word in reply.body.decode() for word in ("content_filter", "SAFETY", "refusal"))
+
+
+async def test_o20_calls_and_thoughts_are_checked(
+    http: aiohttp.ClientSession, serve: Serve, gem: FakeGem
+) -> None:
+    parts = [
+        {"text": "thinking xyyy", "thought": True},
+        {"text": "fine"},
+        {"functionCall": {"name": "f", "args": {"a": "xyyy"}}},
+    ]
+    answer = message() | {"candidates": [{"content": {"parts": parts}, "finishReason": "STOP"}]}
+    gem.always = whole(answer)
+    base = await serve(rule("on: [answer]", "action: rewrite"), gem.url)
+    native = (await ask(http, base, NATIVE)).json["candidates"][0]["content"]["parts"]
+
+    assert "".join(part["text"] for part in native if part.get("thought")) == "thinking [removed]"
+    assert "".join(part["text"] for part in native if "text" in part and not part.get("thought")) == "fine"
+    assert native[-1] == {"functionCall": {"name": "f", "args": {"a": "[removed]"}}}
+
+
+async def test_o20_what_is_no_conversation_is_checked_too(
+    http: aiohttp.ClientSession, serve: Serve, gem: FakeGem
+) -> None:
+    base = await serve(rule("on: [prompt]").replace("native: {}", "native: {}, embeddings: {}"), gem.url)
+    for path, body in (
+        ("/v1/embeddings", {"model": "text-embedding-3-small", "input": ["a", "xyyy"]}),
+        ("/v1beta/cachedContents", {"contents": [{"parts": [{"text": "xyyy"}]}]}),
+        ("/v1beta/interactions", {"model": "gemini-2.5-flash", "input": "xyyy"}),
+        ("/v1beta/models/gemini-2.5-flash:countTokens", {"contents": {"parts": {"text": "xyyy"}}}),
+    ):
+        async with http.post(base + path, json=body) as response:
+            assert response.status == 400, path
+    assert gem.requests == []
+
+
+async def test_o20_where_answers_are_checked_unchecked_ones_are_refused(
+    http: aiohttp.ClientSession, serve: Serve, gem: FakeGem
+) -> None:
+    base = await serve(rule("on: [answer]"), gem.url)
+    async with http.post(base + "/v1beta/interactions", json={"model": "m", "input": "x"}) as response:
+        assert response.status == 403
+        assert "cannot be checked" in (await response.json())["error"]["message"]
+
+
+Service = Callable[[Callable[[Any], Any]], Awaitable[str]]
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[Service]:
+    """Starts a webhook that answers as a function of the question says."""
+    runners = []
+
+    async def start(answer: Callable[[Any], Any]) -> str:
+        async def handle(request: web.Request) -> web.Response:
+            result = answer({**await request.json(), "authorization": request.headers.get("Authorization")})
+            return result if isinstance(result, web.Response) else web.json_response(result)
+
+        app = web.Application()
+        app.add_routes([web.post("/check", handle)])
+        runner = web.AppRunner(app)
+        runners.append(runner)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        return f"http://127.0.0.1:{runner.addresses[0][1]}/check"
+
+    yield start
+    for runner in runners:
+        await runner.cleanup()
+
+
+@each_surface
+async def test_o20_a_webhook_refuses_and_rewrites_prompts(
+    http: aiohttp.ClientSession, serve: Serve, gem: FakeGem, surface: Surface, service: Service
+) -> None:
+    questions = []
+
+    def answer(question: Any) -> Any:
+        questions.append(question)
+        if "bad" in question["texts"]:
+            return {"action": "refuse", "message": "Bad."}
+        return {"action": "rewrite", "texts": [text.upper() for text in question["texts"]]}
+
+    url = await service(answer)
+    serve.environ = {"T": "token-of-the-webhook"}
+    options = f"{{url: '{url}', on: [prompt], token: {{env: T}}}}"
+    base = await serve(f"plugins: {{guard: {{webhook: {options}}}, {SERVED}}}", gem.url)
+    assert_whole(await ask(http, base, surface, "good"))
+    refused = await ask(http, base, surface, "bad")
+
+    assert asked(gem.requests[0])["contents"][0]["parts"] == [{"text": "GOOD"}]
+    assert_refused(refused, 400, "content_policy_violation")
+    assert refused.json["error"]["message"] == "Bad."
+    question = questions[0]
+    assert (question["place"], question["texts"], question["last"]) == ("prompt", ["good"], True)
+    assert (question["model"], question["surface"]) == ("gemini-2.5-flash", surface.name)
+    assert question["authorization"] == "Bearer token-of-the-webhook"
+    assert question["client"]
+
+
+@pytest.mark.parametrize("surface", [CHAT, CHAT_STREAM, RESPONSES_STREAM, NATIVE], ids=lambda s: s.name)
+async def test_o20_a_webhook_checks_answers_in_pieces(
+    http: aiohttp.ClientSession, serve: Serve, gem: FakeGem, surface: Surface, service: Service
+) -> None:
+    questions = []
+
+    def answer(question: Any) -> Any:
+        questions.append((question["texts"][0], question["last"]))
+        return {"action": "rewrite", "texts": [question["texts"][0].upper()]}
+
+    url = await service(answer)
+    gem.always = answering("one ", "two ", "three ", "four")
+    base = await serve(
+        f"plugins: {{guard: {{webhook: {{url: '{url}', on: [answer], window: 6}}}}, {SERVED}}}", gem.url
+    )
+
+    assert_whole(await ask(http, base, surface), "ONE TWO THREE FOUR")
+    assert "".join(text for text, _ in questions) == "one two three four"
+    assert len(questions) > 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda _: web.Response(status=500),
+        lambda _: web.Response(text="no json"),
+        lambda _: {"action": "maybe"},
+        lambda _: {"action": "rewrite"},
+        lambda _: {"action": "rewrite", "texts": []},
+    ],
+)
+@pytest.mark.parametrize(("policy", "status"), [("refuse", 500), ("ignore", 200)])
+async def test_o20_a_webhook_that_fails_hurts_as_the_policy_says(
+    http: aiohttp.ClientSession,
+    serve: Serve,
+    gem: FakeGem,
+    service: Service,
+    wrong: Callable[[Any], Any],
+    policy: str,
+    status: int,
+) -> None:
+    url = await service(wrong)
+    options = f"{{on_error: {policy}, webhook: {{url: '{url}', on: [prompt]}}}}"
+    base = await serve(f"plugins: {{guard: {options}, {SERVED}}}", gem.url)
+
+    assert (await ask(http, base, CHAT)).status == status
+    assert serve.app[SERVICES].statistics.hook_failures == {("guard", "on_call", "raises"): 1}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("{}", "it needs `rules`, a `webhook`, or both"),
+        (
+            "{rules: [{name: a, pattern: 'x*'}]}",
+            "the pattern of rule 'a' cannot be used: repetitions need an end",
+        ),
+        ("{rules: [{name: a, pattern: x}, {name: a, pattern: y}]}", "two rules have the same name"),
+        ("{rules: [{name: 'a b', pattern: x}]}", "name"),
+        ("{rules: [{name: a, pattern: x, on: []}]}", "on"),
+        ("{rules: [{name: a, pattern: x, on: [reply]}]}", "reply"),
+        ("{webhook: {url: 'ftp://x'}}", "url"),
+    ],
+)
+async def test_a_mistake_is_told_with_its_place(serve: Serve, options: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as failure:
+        await serve(f"plugins:\n  guard: {options}\n")
+
+    assert str(failure.value).startswith("test.yaml:3:")
