@@ -7,7 +7,7 @@ export PREFIX DESTDIR DOMAIN
 
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help dev demo run test check javascript fix golden schema docs bench lock audit sbom install uninstall test-vps test-clients test-cluster test-mutants test-memory test-overload test-gone test-timed test-adversary test-attacks test-faults test-advisories test-agents test-all clean
+.PHONY: help dev demo run test check javascript fix golden schema docs bench bench-instructions lock audit sbom install uninstall test-vps test-clients test-cluster test-mutants test-memory test-overload test-gone test-timed test-adversary test-attacks test-faults test-advisories test-agents test-all clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -66,6 +66,9 @@ docs: dev  ## write the generated pages of docs/
 
 bench: dev  ## measure requests per second, compared with nginx (requires wrk and nginx)
 	$(BIN)/python bench/run.py
+
+bench-instructions: dev  ## count the instructions of a request, compared with bench/instructions.json (requires valgrind)
+	$(BIN)/python -m bench.instructions $(if $(WRITE),--write)
 
 lock: dev  ## write the lock files from setup.cfg, with hashes
 	$(BIN)/pip install --quiet --disable-pip-version-check uv

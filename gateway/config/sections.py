@@ -122,6 +122,13 @@ class UpstreamConfig(Struct, frozen=True, forbid_unknown_fields=True):
         Annotated[str, Meta(pattern="^https?://")] | None,
         Meta(description="HTTP proxy for calls of Gemini."),
     ] = None
+    transport: Annotated[
+        Literal["http1", "aiohttp"],
+        Meta(
+            description="HTTP client for calls of Gemini: the gateway's own, or aiohttp's, which takes twice the "
+            "processor time. Uploads, and all calls with a `proxy`, use aiohttp's."
+        ),
+    ] = "http1"
     private_addresses: Annotated[
         bool,
         Meta(

@@ -1,11 +1,14 @@
 """Connector that knows whether a request went out on a connection that had carried others before."""
 
+import ssl
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
+
+from gateway.upstream.transport import IDLE_SECONDS
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
@@ -22,8 +25,10 @@ def was_reused() -> bool:
 class Connector(aiohttp.TCPConnector):
     """aiohttp's connector without a limit: Admission limits requests, a full connector would let them wait."""
 
-    def __init__(self, resolver: aiohttp.abc.AbstractResolver) -> None:
-        super().__init__(limit=0, resolver=resolver, use_dns_cache=False, keepalive_timeout=50)
+    def __init__(self, resolver: aiohttp.abc.AbstractResolver, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(
+            limit=0, resolver=resolver, use_dns_cache=False, keepalive_timeout=IDLE_SECONDS, ssl=tls or True
+        )
         self._used: WeakSet[ResponseHandler] = WeakSet()
 
     async def connect(
@@ -34,8 +39,13 @@ class Connector(aiohttp.TCPConnector):
     ) -> "Connection":
         """Return a pooled connection or a new one, and note which of the two it is."""
         _was_reused.set(False)
-        connection = await super().connect(req, traces, timeout)
-        protocol = connection.protocol
+        while True:
+            connection = await super().connect(req, traces, timeout)
+            protocol = connection.protocol
+            if protocol is None or not protocol.should_close:
+                break
+            # It has sent something while it waited. aiohttp would take that for the answer to the next request.
+            connection.close()
         if protocol is not None:
             if protocol in self._used:
                 _was_reused.set(True)

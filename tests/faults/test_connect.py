@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp.connector
 import pytest
 
 from tests.support.certificates import Authority
@@ -146,7 +145,7 @@ async def test_u05_a_private_address_for_a_public_name_is_refused(
 def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
     """The only authority that the gateway trusts."""
     created = Authority(tmp_path)
-    monkeypatch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", created.trusting())
+    monkeypatch.setattr("gateway.upstream.client.tls_context", created.trusting)
     return created
 
 

@@ -1,0 +1,134 @@
+"""Counts the instructions of one request by callgrind (make bench-instructions), and compares them with a baseline.
+
+Times depend on the machine, and on what else it does; counts of instructions repeat within half a percent. They depend
+on the interpreter and its libraries, so `bench/instructions.json` names the Python that it was measured with. Another
+Python prints its figures and compares nothing.
+
+Needs valgrind (Debian: apt-get install valgrind).
+"""
+
+import argparse
+import http.client
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from bench.run import HERE, ROOT, free_port, gateway_command, wait_for
+
+BASELINE = HERE / "instructions.json"
+TOLERANCE = 0.03
+WARM_UP = 110
+"""Requests before counting begins: caches and specialised bytecode are in place by then."""
+COUNTED = 100
+KINDS = ("unary", "stream")
+
+
+def body(kind: str) -> bytes:
+    """Return a plain chat request."""
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Say hello."}]
+    request = {"model": "gemini-2.5-flash", "messages": messages, "temperature": 0.5, "max_tokens": 100}
+    return json.dumps({**request, "stream": True} if kind == "stream" else request).encode()
+
+
+def ask(connection: http.client.HTTPConnection, data: bytes, times: int) -> None:
+    """Send a request some times. Raises RuntimeError for an answer that is no 200."""
+    headers = {"Authorization": "Bearer k", "Content-Type": "application/json"}
+    for _ in range(times):
+        connection.request("POST", "/v1/chat/completions", data, headers)
+        response = connection.getresponse()
+        response.read()
+        if response.status != 200:
+            raise RuntimeError(f"the gateway answered {response.status}")
+
+
+def control(*arguments: str) -> None:
+    """Tell callgrind what to do."""
+    subprocess.run(["callgrind_control", *arguments], stdout=subprocess.DEVNULL, check=True)
+
+
+def count(kind: str, folder: Path) -> float:
+    """Return the instructions of one request."""
+    ports = free_port(), free_port()
+    environ = {**os.environ, "PYTHONHASHSEED": "0"}
+    upstream = subprocess.Popen([sys.executable, str(HERE / "upstream.py"), str(ports[0])])
+    wait_for(ports[0])
+    command = gateway_command(ports[1], f"http://127.0.0.1:{ports[0]}")
+    valgrind = ["valgrind", "--tool=callgrind", "--instr-atstart=no", "--quiet"]
+    gateway = subprocess.Popen(
+        [*valgrind, f"--callgrind-out-file={folder}/{kind}", *command],
+        cwd=ROOT,
+        env=environ,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        connection = _connected(ports[1])
+        ask(connection, body(kind), WARM_UP - 10)
+        control("--instr=on", str(gateway.pid))
+        ask(connection, body(kind), 10)
+        control("--zero", str(gateway.pid))
+        ask(connection, body(kind), COUNTED)
+        control("--dump", str(gateway.pid))
+    finally:
+        for process in (gateway, upstream):
+            process.terminate()
+            process.wait(60)
+    return max(map(_total, folder.glob(f"{kind}*"))) / COUNTED
+
+
+def _connected(port: int) -> http.client.HTTPConnection:
+    """Return a connection to a gateway that starts slowly, below valgrind."""
+    end = time.monotonic() + 60
+    while True:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        try:
+            connection.connect()
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+        else:
+            return connection
+
+
+def _total(dump: Path) -> int:
+    """Return the instructions of a dump."""
+    lines = dump.read_text(errors="replace").splitlines()
+    totals = [int(line.split()[1]) for line in lines if line.startswith(("summary:", "totals:"))]
+    return max(totals, default=0)
+
+
+def main() -> int:
+    """Return the exit code: 1 where a count is more than 3 % above the baseline, 2 without valgrind."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--write", action="store_true", help="make what is measured the baseline")
+    options = parser.parse_args()
+    if shutil.which("valgrind") is None:
+        print("valgrind: not found. On Debian: apt-get install valgrind", file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory() as name:
+        counts = {kind: round(count(kind, Path(name))) for kind in KINDS}
+    python = f"{platform.python_version()} {platform.machine()}"
+    if options.write:
+        BASELINE.write_text(json.dumps({"python": python, **counts}, indent=1) + "\n")
+    baseline = json.loads(BASELINE.read_text())
+    worse = False
+    for kind, value in counts.items():
+        if baseline["python"] != python:
+            print(f"{kind}: {value:,} instructions (the baseline is of Python {baseline['python']})")
+            continue
+        change = value / baseline[kind] - 1
+        worse = worse or change > TOLERANCE
+        print(f"{'MISS' if change > TOLERANCE else 'PASS'}  {kind}: {value:,} instructions, {change:+.1%}")
+    return int(worse)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,326 @@
+"""One connection to the upstream: writes requests, and parses what comes back into their responses."""
+
+import asyncio
+from typing import Protocol, cast
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from gateway.errors import UpstreamDropped, UpstreamError, UpstreamTruncated
+from gateway.upstream.http1.response import Http1Response
+from gateway.upstream.transport import HIGH_WATER, UNKNOWN_TYPE, WRITTEN_AT_ONCE, lost, silent, unreadable
+
+_MOST_HEAD = 64 * 1024
+"""Bytes of a response's status and headers, informational responses included."""
+_SWITCHING = 101
+
+
+class Owner(Protocol):
+    """The pool, as its connections see it."""
+
+    idle: float
+    """Seconds of silence after which a request has failed."""
+    write: float
+    """Seconds in which the upstream has to take each piece of a large body."""
+
+    def give_back(self, connection: "Connection") -> None:
+        """Keep a connection for the next request."""
+
+    def lost(self, connection: "Connection") -> None:
+        """Forget a connection that has ended."""
+
+
+class Connection(asyncio.Protocol):
+    """One connection. While `_response` is None, it waits in the pool or has been cut."""
+
+    __slots__ = (
+        "_body", "_coding", "_content_type", "_drained", "_has_answered", "_head_size", "_is_clean", "_is_full",
+        "_is_paused", "_is_whole", "_is_writing", "_keeps", "_loop", "_owner", "_parser", "_pieces", "_received",
+        "_response", "_timer", "_transport", "_until_close", "on_body", "since",
+    )  # fmt: skip
+
+    def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
+        self._owner = owner
+        self._loop = loop
+        self._transport: asyncio.Transport | None = None
+        self._response: Http1Response | None = None
+        self._body: list[bytes] = []
+        """Body of the read that is being parsed."""
+        self.on_body = self._body.append
+        """httptools calls it for each piece."""
+        self._parser = HttpResponseParser(self)
+        self.since = 0.0
+        """When something was last sent or received, by the loop's clock."""
+        self._has_answered = False
+        """Whether it has carried a response before."""
+        self._head_size = 0
+        """Bytes of names and values of the response's headers."""
+        self._received = 0
+        """Bytes up to the end of the response's head."""
+        self._is_whole = False
+        """Whether the response has ended within this read."""
+        self._pieces = 0
+        """How many pieces of `_body` belong to the response that has ended."""
+        self._keeps = False
+        """Whether the upstream keeps the connection after the response."""
+        self._is_clean = True
+        """Whether nothing came after the end of the response."""
+        self._until_close = True
+        """Whether the response has neither a length nor chunks: it ends with the connection."""
+        self._coding = b""
+        self._content_type = UNKNOWN_TYPE
+        self._is_paused = False
+        """Whether reading waits for the response's reader."""
+        self._is_writing = False
+        self._is_full = False
+        """Whether the transport's buffer is full."""
+        self._drained: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether another request can be sent."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    async def send(self, head: bytes, body: bytes, *, whole: bool) -> Http1Response:
+        """Send a request and return the response, whose head may not be there yet. Raises UpstreamError."""
+        transport = self._transport
+        assert transport is not None  # noqa: S101 - the pool gives no other
+        response = Http1Response(self._leave, self._read_on, HIGH_WATER if whole else 1)
+        self._response = response
+        self._received, self._head_size, self._until_close = 0, 0, True
+        self._coding, self._content_type = b"", UNKNOWN_TYPE
+        self.since = self._loop.time()
+        if self._timer is None:
+            self._timer = self._loop.call_at(self.since + self._owner.idle, self._look)
+        if len(body) < WRITTEN_AT_ONCE:
+            transport.write(head + body)
+            return response
+        try:
+            await self._write_slowly(transport, response, head, body)
+        except BaseException:
+            response.close()
+            raise
+        return response
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def _write_slowly(
+        self, transport: asyncio.Transport, response: Http1Response, head: bytes, body: bytes
+    ) -> None:
+        """Write a large request, so that other requests run meanwhile. A response that comes before ends the writing.
+
+        Raises UpstreamTimeout.
+        """
+        self._is_writing = True
+        transport.write(head)
+        view = memoryview(body)
+        for start in range(0, len(view), WRITTEN_AT_ONCE):
+            if response.status or response.error is not None or transport.is_closing():
+                return
+            transport.write(view[start : start + WRITTEN_AT_ONCE])
+            await self._drain()
+            self.since = self._loop.time()
+        self._is_writing = False
+
+    async def _drain(self) -> None:
+        """Wait until the transport's buffer has room. Raises UpstreamTimeout."""
+        if not self._is_full:
+            await asyncio.sleep(0)
+            return
+        self._drained = self._loop.create_future()
+        try:
+            async with asyncio.timeout(self._owner.write):
+                await self._drained
+        except TimeoutError:
+            raise silent() from None
+        finally:
+            self._drained = None
+
+    def _stop_waiting(self) -> None:
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+    def _leave(self) -> None:
+        """Cut the connection: the reader does not want the rest of the response."""
+        self._response = None
+        self.abort()
+
+    def _read_on(self) -> None:
+        """Resume reading, because the reader has caught up."""
+        if self._is_paused and self._transport is not None:
+            self._is_paused = False
+            self._transport.resume_reading()
+            self.since = self._loop.time()
+
+    def _look(self) -> None:
+        """End a request whose upstream is silent. The timer is not set anew for each request, nor for each read."""
+        self._timer = None
+        if self._response is None:
+            return
+        now = self._loop.time()
+        due = self.since + self._owner.idle
+        if self._is_paused:
+            due = max(due, now + self._owner.idle)
+        if now < due:
+            self._timer = self._loop.call_at(due, self._look)
+        else:
+            self._fail(silent())
+
+    def _fail(self, error: UpstreamError) -> None:
+        response, self._response = self._response, None
+        self.abort()
+        self._stop_waiting()
+        if response is not None:
+            response.fail(error)
+
+    # called by the event loop
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport of a new connection."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has arrived. Bytes that nobody has asked for cut the connection."""
+        response = self._response
+        if response is None:
+            self.abort()
+            return
+        self.since = self._loop.time()
+        if not response.status:
+            self._received += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade) as error:
+            self._is_clean = False
+            if not self._is_whole:
+                reason = error.__context__
+                self._fail(reason if isinstance(reason, UpstreamError) else unreadable())
+                return
+        if not response.status and self._received > _MOST_HEAD:
+            self._fail(unreadable())
+            return
+        if self._is_whole:
+            del self._body[self._pieces :]  # of another response, which nobody has asked for
+        if self._body and not self._hand_over(response):
+            return
+        if self._is_whole:
+            self._finish(response)
+
+    def _hand_over(self, response: Http1Response) -> bool:
+        """Give the reader the body that one read has brought. Return whether the response goes on."""
+        try:
+            has_room = response.feed(self._body)
+        except UpstreamError as error:
+            self._fail(error)
+            return False
+        finally:
+            self._body.clear()
+        if not (has_room or self._is_paused or self._is_whole) and self._transport is not None:
+            self._is_paused = True
+            self._transport.pause_reading()
+        return True
+
+    def _finish(self, response: Http1Response) -> None:
+        """End the response, and keep the connection if it is as good as new."""
+        transport = self._transport
+        self._response, self._is_whole = None, False
+        self._read_on()
+        self._stop_waiting()
+        if (
+            self._is_clean
+            and not self._is_writing
+            and transport is not None
+            and not transport.get_write_buffer_size()
+            and self._keeps
+        ):
+            self._has_answered = True
+            self._owner.give_back(self)
+        else:
+            self.abort()
+        response.end()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """End the request in progress. Only a response without a length or chunks may end with the connection."""
+        self._transport = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._stop_waiting()
+        self._owner.lost(self)
+        response, self._response = self._response, None
+        if response is None:
+            return
+        if not response.status:
+            is_dropped = self._has_answered and not self._received
+            response.fail(_dropped() if is_dropped else lost())
+        elif self._until_close and error is None:
+            response.end()
+        else:
+            response.fail(UpstreamTruncated("The upstream stream ended before completion."))
+
+    def pause_writing(self) -> None:
+        """Note that the transport's buffer is full."""
+        self._is_full = True
+
+    def resume_writing(self) -> None:
+        """Note that the transport's buffer has room."""
+        self._is_full = False
+        self._stop_waiting()
+
+    # called by httptools
+
+    def on_message_begin(self) -> None:
+        """Note a response after the end of the one that was asked for."""
+        if self._is_whole:
+            self._is_clean = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header. Framing and coding are known by the length of the name first: most headers are others."""
+        response = self._response
+        if response is None or self._is_whole:
+            return
+        response.raw_headers.append((name, value))
+        length = len(name)
+        self._head_size += length + len(value)
+        if self._head_size > _MOST_HEAD:
+            raise unreadable()
+        if length == 12:
+            if name.lower() == b"content-type":
+                self._content_type = value.partition(b";")[0].strip().lower().decode("latin-1")
+        elif length == 14:
+            if name.lower() == b"content-length":
+                self._until_close = False
+        elif length == 16:
+            if name.lower() == b"content-encoding":
+                self._coding = value
+        elif length == 17 and name.lower() == b"transfer-encoding":
+            self._until_close = False
+
+    def on_headers_complete(self) -> None:
+        """Begin the response, unless it is an informational one. Raises UpstreamError."""
+        response = self._response
+        if response is None or self._is_whole:
+            return
+        status = self._parser.get_status_code()
+        if status == _SWITCHING:
+            raise unreadable()
+        if status < 200:
+            response.raw_headers.clear()
+            self._until_close, self._coding, self._content_type = True, b"", UNKNOWN_TYPE
+            return
+        response.begin(status, self._content_type, self._coding)
+        self._stop_waiting()
+
+    def on_message_complete(self) -> None:
+        """Note the end of the response; what the same read brings after it is not parsed into it."""
+        response = self._response
+        if response is not None and response.status and not self._is_whole:
+            self._is_whole, self._pieces = True, len(self._body)
+            self._keeps = self._parser.should_keep_alive()
+
+
+def _dropped() -> UpstreamDropped:
+    return UpstreamDropped("The upstream closed a connection instead of answering.")

@@ -1,0 +1,190 @@
+"""The connections to one origin."""
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from ipaddress import ip_address
+from socket import AF_INET, AF_INET6, IPPROTO_TCP, SOCK_STREAM, AddressFamily, SocketKind
+
+import aiohappyeyeballs
+from yarl import URL
+
+from gateway.config.sections import TimeoutsConfig
+from gateway.errors import BadRequest, OutOfDescriptors, UpstreamDropped
+from gateway.upstream import descriptors
+from gateway.upstream.http1.connection import Connection
+from gateway.upstream.http1.response import Http1Response
+from gateway.upstream.resolver import Resolver
+from gateway.upstream.transport import IDLE_SECONDS, Body, check_path, unsent
+
+_NEXT_ADDRESS = 0.25
+"""Seconds after which the next address is tried beside a silent one (RFC 8305, section 5)."""
+_SLACK = 0.01
+"""Seconds by which the sweep comes later than the oldest connection's end."""
+
+AddressInfo = tuple[AddressFamily, SocketKind, int, str, tuple[str, int] | tuple[str, int, int, int]]
+
+
+class Http1Pool:
+    """Transport for the origin of `url`. The connection that was used last is used next.
+
+    `headers` are sent with every request. `tls` is None for plain HTTP.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        resolver: Resolver,
+        timeouts: TimeoutsConfig,
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        origin = URL(url)
+        self._host = origin.raw_host or ""
+        self._port = origin.port or 0
+        self._tls = tls
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        fixed = {"Host": host if origin.is_default_port() else f"{host}:{self._port}", **headers}
+        self._headers = {name.lower(): f"{name}: {value}\r\n" for name, value in fixed.items()}
+        self._fixed = "".join(self._headers.values())
+        self._resolver = resolver
+        self._connect = timeouts.connect
+        self.idle = timeouts.idle
+        self.write = timeouts.write
+        self._free: dict[Connection, None] = {}
+        """Connections that wait for a request, the one that was used last at the end."""
+        self._all: set[Connection] = set()
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+
+    async def request(
+        self, method: str, path: str, headers: Mapping[str, str], body: Body, *, whole: bool = False
+    ) -> Http1Response:
+        """Send a request; see `Transport.request`. The body is bytes or None."""
+        assert body is None or isinstance(body, bytes)  # noqa: S101 - uploads go by aiohttp's client
+        head = self._head(method, path, headers, body)
+        connection = self._take() or await self._new()
+        try:
+            response = await connection.send(head, body or b"", whole=whole)
+            await response.head()
+        except UpstreamDropped:
+            self.close_idle()  # the others have most likely been closed, too
+            raise
+        return response
+
+    async def close(self) -> None:
+        """Cut all connections."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        if self._all:
+            for connection in self._all:
+                connection.abort()
+            await asyncio.sleep(0)  # the loop closes their sockets
+
+    def close_idle(self) -> None:
+        """Cut the connections that wait for a request."""
+        for connection in self._free:
+            connection.abort()
+        self._free.clear()
+
+    def give_back(self, connection: Connection) -> None:
+        """Keep a connection for the next request."""
+        self._free[connection] = None
+        if self._sweeper is None:
+            self._sweeper = self._loop.call_later(IDLE_SECONDS, self._sweep)
+
+    def lost(self, connection: Connection) -> None:
+        """Forget a connection that has ended."""
+        self._all.discard(connection)
+        self._free.pop(connection, None)
+
+    def _head(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
+        """Return the request line and the headers. Raises BadRequest for a character that could end one of them."""
+        own = self._headers
+        fixed = self._fixed
+        if any(name.lower() in own for name in headers):
+            replaced = {name.lower() for name in headers}
+            fixed = "".join(line for name, line in own.items() if name not in replaced)
+        lines = [f"{method} {path} HTTP/1.1\r\n{fixed}", *[f"{n}: {v}\r\n" for n, v in headers.items()]]
+        if body is not None:
+            lines.append(f"Content-Length: {len(body)}\r\n")
+        text = "".join(lines)
+        expected = len(lines) + fixed.count("\n")
+        check_path(path)
+        if not text.count("\r") == text.count("\n") == expected or "\0" in text:
+            raise BadRequest("A header of the request has a character that HTTP does not allow there.")
+        return f"{text}\r\n".encode("utf-8", "surrogateescape")
+
+    def _take(self) -> Connection | None:
+        """Return the connection that was used last and still lives."""
+        while self._free:
+            connection, _ = self._free.popitem()
+            if not connection.is_usable:
+                continue
+            if self._loop.time() - connection.since > IDLE_SECONDS:
+                connection.abort()
+                continue
+            return connection
+        return None
+
+    def _sweep(self) -> None:
+        """Cut the connections that have waited for too long; the oldest are at the front."""
+        self._sweeper = None
+        loop = self._loop
+        for connection in list(self._free):
+            end = connection.since + IDLE_SECONDS
+            if end > loop.time():
+                self._sweeper = loop.call_at(end + _SLACK, self._sweep)
+                return
+            del self._free[connection]
+            connection.abort()
+
+    async def _new(self) -> Connection:
+        """Return a new connection. Raises UpstreamError or OutOfDescriptors."""
+        by_name = False
+        try:
+            async with asyncio.timeout(self._connect):
+                by_name = True
+                addresses = await self._addresses()
+                by_name = False
+                return await self._connected(addresses)
+        except TimeoutError:
+            raise unsent(timeout=True) from None
+        except OSError as error:
+            # the resolver hides the lack of a descriptor
+            if descriptors.is_shortage(error) or (by_name and descriptors.are_short()):
+                raise OutOfDescriptors from error
+            raise unsent(final=by_name or isinstance(error, ssl.SSLError)) from error
+
+    async def _connected(self, addresses: list[AddressInfo]) -> Connection:
+        loop = self._loop
+        sock = await aiohappyeyeballs.start_connection(
+            addresses, happy_eyeballs_delay=_NEXT_ADDRESS, interleave=1, loop=loop
+        )
+        try:
+            _, connection = await loop.create_connection(
+                lambda: Connection(self, loop),
+                sock=sock,
+                ssl=self._tls,
+                server_hostname=self._host if self._tls else None,
+            )
+        except BaseException:
+            sock.close()
+            raise
+        self._all.add(connection)
+        return connection
+
+    async def _addresses(self) -> list[AddressInfo]:
+        """Return the addresses of the origin. Raises OSError."""
+        try:
+            is_v6 = ip_address(self._host).version == 6
+        except ValueError:
+            results = await self._resolver.resolve(self._host, self._port, AddressFamily.AF_UNSPEC)
+            return [_info(result["host"], self._port, result["family"] == AF_INET6) for result in results]
+        return [_info(self._host, self._port, is_v6)]
+
+
+def _info(host: str, port: int, is_v6: bool) -> AddressInfo:
+    if is_v6:
+        return AF_INET6, SOCK_STREAM, IPPROTO_TCP, "", (host, port, 0, 0)
+    return AF_INET, SOCK_STREAM, IPPROTO_TCP, "", (host, port)

@@ -1,0 +1,145 @@
+"""The response to one request, filled by its connection and read by one reader."""
+
+import asyncio
+import zlib
+from collections.abc import Callable
+
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from gateway.errors import UpstreamError
+from gateway.upstream.transport import HIGH_WATER, unreadable
+
+_MOST_INFLATED = 4 * 1024 * 1024
+"""Bytes that one read may become when it is decompressed. The gateway asks for no compression."""
+_GZIP_OR_ZLIB = 47
+"""zlib's window bits for both formats, told apart by their headers."""
+
+
+class Http1Response:
+    """Status, headers and body.
+
+    `wake_at` is the number of bytes of a 200's body for which the reader is woken: 1 for a stream, more for a body that
+    is read as a whole. `let_go` is called once if the reader leaves before the end.
+    """
+
+    __slots__ = (
+        "_inflate", "_let_go", "_pieces", "_resume", "_size", "_waiter", "_wake_at", "content_type", "done", "error",
+        "raw_headers", "status",
+    )  # fmt: skip
+
+    def __init__(self, let_go: Callable[[], None], resume: Callable[[], None], wake_at: int) -> None:
+        self._let_go: Callable[[], None] | None = let_go
+        self._resume = resume
+        self._wake_at = wake_at
+        self._waiter: asyncio.Future[None] | None = None
+        self._inflate: zlib._Decompress | None = None
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self.status = 0
+        """0 until the head is there."""
+        self.content_type = ""
+        self.raw_headers: list[tuple[bytes, bytes]] = []
+        self.done = False
+        self.error: UpstreamError | None = None
+
+    @property
+    def headers(self) -> CIMultiDictProxy[str]:
+        """All headers, by names in any case."""
+        return CIMultiDictProxy(
+            CIMultiDict(
+                (n.decode("latin-1"), v.decode("utf-8", "surrogateescape")) for n, v in self.raw_headers
+            )
+        )
+
+    async def head(self) -> None:
+        """Wait for status and headers. Raises the connection's UpstreamError if no part of the body came before it."""
+        if not self.status and self.error is None:
+            await self._wait()
+        if self.error is not None and not self._pieces:
+            raise self.error
+
+    async def read(self) -> bytes:
+        """Return what has arrived, at least one byte; b"" at the end. Raises UpstreamError after the last byte."""
+        while self._size < self._wake_at and not self.done and self.error is None:
+            await self._wait()
+        pieces = self._pieces
+        if not pieces:
+            if self.error is not None:
+                raise self.error
+            return b""
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        self._size = 0
+        self._resume()
+        return data
+
+    def close(self) -> None:
+        """End the response. Its connection is cut unless all of it has arrived."""
+        let_go, self._let_go = self._let_go, None
+        if let_go is not None and not self.done and self.error is None:
+            let_go()
+
+    async def _wait(self) -> None:
+        """Wait for news from the connection. A wait that is cancelled ends the response."""
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    # called by the connection
+
+    def begin(self, status: int, content_type: str, coding: bytes) -> None:
+        """Take status and headers. Raises UpstreamError for a coding of the body that cannot be read."""
+        self.status = status
+        self.content_type = content_type
+        if coding:
+            name = coding.strip().lower()
+            if name in (b"gzip", b"x-gzip", b"deflate"):
+                self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB)
+            elif name != b"identity":
+                raise unreadable()
+        if self._wake_at == 1 or status != 200:
+            self._wake()
+
+    def feed(self, pieces: list[bytes]) -> bool:
+        """Add to the body. Return False if the upstream has to wait for the reader. Raises UpstreamError."""
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if self._inflate is not None:
+            data = self._inflated(data)
+        self._pieces.append(data)
+        self._size += len(data)
+        if self._size >= self._wake_at:
+            self._wake()
+        return self._size < HIGH_WATER
+
+    def end(self) -> None:
+        """Note that all of it has arrived."""
+        if self._inflate is not None and not self._inflate.eof:
+            self.fail(unreadable())
+            return
+        self.done = True
+        self._wake()
+
+    def fail(self, error: UpstreamError) -> None:
+        """Note that no more will arrive. The reader gets what came before, and then the error."""
+        self.error = error
+        self._wake()
+
+    def _inflated(self, data: bytes) -> bytes:
+        assert self._inflate is not None  # noqa: S101 - the only caller has looked
+        try:
+            result = self._inflate.decompress(data, _MOST_INFLATED)
+        except zlib.error:
+            raise unreadable() from None
+        if self._inflate.unconsumed_tail:
+            raise unreadable()
+        return result

@@ -1,0 +1,109 @@
+"""One connection: time limits, large bodies and pauses."""
+
+import asyncio
+
+import pytest
+
+from gateway.config.sections import TimeoutsConfig
+from gateway.errors import UpstreamTimeout
+from gateway.upstream.http1.connection import Connection
+from tests.upstream.http1.test_pool import Wire
+
+MB = 2**20
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n"
+
+
+class Owner:
+    """A pool that only takes notes."""
+
+    def __init__(self, idle: float = 5, write: float = 5) -> None:
+        times = TimeoutsConfig(idle=idle, write=write)
+        self.idle, self.write = times.idle, times.write
+        self.kept: list[Connection] = []
+        self.gone: list[Connection] = []
+
+    def give_back(self, connection: Connection) -> None:
+        self.kept.append(connection)
+
+    def lost(self, connection: Connection) -> None:
+        self.gone.append(connection)
+
+
+def connect(owner: Owner) -> tuple[Connection, Wire]:
+    loop = asyncio.get_running_loop()
+    connection = Connection(owner, loop)
+    return connection, Wire(connection, loop)
+
+
+async def test_a_small_request_is_one_write() -> None:
+    connection, wire = connect(Owner())
+    await connection.send(b"HEAD", b"body", whole=True)
+    assert wire.written == [b"HEADbody"]
+
+
+async def test_a_large_body_waits_for_the_upstream_and_has_a_deadline() -> None:
+    connection, wire = connect(Owner(write=0.05))
+    connection.pause_writing()
+    with pytest.raises(UpstreamTimeout):
+        await connection.send(b"HEAD", b"x" * MB, whole=True)
+    assert wire.ended
+    assert sum(map(len, wire.written)) < MB
+
+
+async def test_a_large_body_goes_on_when_the_upstream_has_taken_some() -> None:
+    connection, wire = connect(Owner())
+    connection.pause_writing()
+    task = asyncio.ensure_future(connection.send(b"HEAD", b"x" * MB, whole=True))
+    await asyncio.sleep(0)
+    assert sum(map(len, wire.written)) < MB
+    connection.resume_writing()
+    response = await task
+    assert b"".join(wire.written) == b"HEAD" + b"x" * MB
+    response.close()
+
+
+async def test_reading_pauses_at_the_mark_and_resumes_with_the_reader() -> None:
+    connection, wire = connect(Owner())
+    response = await connection.send(b"HEAD", b"", whole=False)
+    wire.arrive(HEAD % MB)
+    wire.arrive(b"x" * 60_000)
+    assert wire.is_reading()
+    wire.arrive(b"x" * 60_000)
+    assert not wire.is_reading()
+    assert len(await response.read()) == 120_000
+    assert wire.is_reading()
+    response.close()
+
+
+async def test_a_reader_that_makes_the_upstream_wait_is_not_the_upstreams_silence() -> None:
+    connection, wire = connect(Owner(idle=0.05))
+    response = await connection.send(b"HEAD", b"", whole=False)
+    wire.arrive(HEAD % MB + b"x" * 100_000)
+    await asyncio.sleep(0.2)
+    assert not wire.ended
+    await response.read()
+    with pytest.raises(UpstreamTimeout):
+        await response.read()
+
+
+async def test_a_finished_connection_reads_on() -> None:
+    owner = Owner()
+    connection, wire = connect(owner)
+    response = await connection.send(b"HEAD", b"", whole=False)
+    wire.arrive(HEAD % 100_000)
+    wire.arrive(b"x" * 90_000)
+    assert not wire.is_reading()
+    wire.arrive(b"x" * 10_000)
+    assert wire.is_reading(), "the next request's answer is to be read"
+    assert owner.kept == [connection]
+    assert len(await response.read()) == 100_000
+    assert await response.read() == b""
+
+
+async def test_an_end_without_an_answer_is_told_to_the_pool() -> None:
+    owner = Owner()
+    connection, wire = connect(owner)
+    wire.abort()
+    await asyncio.sleep(0)
+    assert owner.gone == [connection]
+    assert not connection.is_usable

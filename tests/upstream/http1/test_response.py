@@ -1,0 +1,72 @@
+"""A response as its reader sees it."""
+
+import gzip
+
+import pytest
+
+from gateway.errors import UpstreamError
+from gateway.upstream.http1.response import Http1Response
+
+
+def response(wake_at: int = 1) -> tuple[Http1Response, list[str]]:
+    calls: list[str] = []
+    return Http1Response(lambda: calls.append("left"), lambda: calls.append("read"), wake_at), calls
+
+
+async def test_what_has_arrived_is_read_at_once_and_an_end_is_empty() -> None:
+    reader, calls = response()
+    reader.begin(200, "text/event-stream", b"")
+    reader.feed([b"a", b"b"])
+    reader.feed([b"c"])
+    assert await reader.read() == b"abc"
+    reader.end()
+    assert await reader.read() == b""
+    reader.close()
+    assert calls == ["read"]
+
+
+async def test_closing_before_the_end_lets_the_connection_go_once() -> None:
+    reader, calls = response()
+    reader.begin(200, "", b"")
+    reader.close()
+    reader.close()
+    assert calls == ["left"]
+
+
+async def test_an_error_comes_after_what_arrived() -> None:
+    reader, _ = response()
+    reader.begin(200, "", b"")
+    reader.feed([b"a"])
+    reader.fail(UpstreamError("gone"))
+    assert await reader.read() == b"a"
+    with pytest.raises(UpstreamError, match="gone"):
+        await reader.read()
+
+
+async def test_headers_keep_bytes_that_are_no_utf8() -> None:
+    reader, _ = response()
+    reader.raw_headers += [(b"X-Name", b"caf\xe9"), (b"x-name", "ö".encode())]
+    assert reader.headers.getall("X-NAME") == ["caf\udce9", "ö"]
+
+
+@pytest.mark.parametrize("coding", [b"br", b"zstd", b"gzip, gzip", b"chunked"])
+async def test_a_coding_that_was_not_asked_for_is_refused(coding: bytes) -> None:
+    with pytest.raises(UpstreamError, match="cannot be read"):
+        response()[0].begin(200, "", coding)
+
+
+async def test_a_bomb_is_refused() -> None:
+    reader, _ = response()
+    reader.begin(200, "", b"gzip")
+    with pytest.raises(UpstreamError, match="cannot be read"):
+        reader.feed([gzip.compress(b"x" * 10**8)])
+
+
+async def test_a_compressed_body_that_is_cut_is_an_error() -> None:
+    reader, _ = response()
+    reader.begin(200, "", b"gzip")
+    reader.feed([gzip.compress(b"hello")[:-9]])
+    reader.end()
+    assert b"hello".startswith(await reader.read())
+    with pytest.raises(UpstreamError, match="cannot be read"):
+        await reader.read()
