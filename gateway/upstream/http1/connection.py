@@ -49,7 +49,7 @@ class Connection(asyncio.Protocol):
         """httptools calls it for each piece."""
         self._parser = HttpResponseParser(self)
         self.since = 0.0
-        """When something was last sent or received, by the loop's clock."""
+        """Time of the last sending or receiving, by the loop's clock."""
         self._has_answered = False
         """Whether it has carried a response before."""
         self._head_size = 0
@@ -59,7 +59,7 @@ class Connection(asyncio.Protocol):
         self._is_whole = False
         """Whether the response has ended within this read."""
         self._pieces = 0
-        """How many pieces of `_body` belong to the response that has ended."""
+        """Number of pieces of `_body` that belong to the response that has ended."""
         self._keeps = False
         """Whether the upstream keeps the connection after the response."""
         self._is_clean = True
