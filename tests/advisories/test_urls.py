@@ -266,9 +266,9 @@ async def test_s63_a_redirect_of_the_upstream_gets_no_connection_and_no_key(
 
 @pytest.mark.row("S05")
 def test_s05_all_connections_are_made_in_two_places() -> None:
-    """Static: the upstream's client and the fetcher of media are the only ones that open a connection to a URL."""
-    makers = {"ClientSession", "TCPConnector", "urlopen", "urlretrieve", "create_connection", "open_connection", "HTTPConnection",
-              "HTTPSConnection", "request"}  # fmt: skip
+    """Static: the upstream's transports and the fetcher of media are the only ones that open a connection to a URL."""
+    makers = {"ClientSession", "TCPConnector", "urlopen", "urlretrieve", "create_connection", "open_connection", "start_connection",
+              "HTTPConnection", "HTTPSConnection", "request"}  # fmt: skip
     places: dict[str, set[str]] = {}
     for path, tree in sources():
         for node in ast.walk(tree):
@@ -278,7 +278,12 @@ def test_s05_all_connections_are_made_in_two_places() -> None:
                 )
                 if name in makers - {"request"}:
                     places.setdefault(name, set()).add(f"{path.parent.name}/{path.name}")
-    own = {"upstream/client.py", "upstream/media.py", "upstream/connector.py"}
+    own = {
+        "http1/pool.py",
+        "upstream/aiohttp_transport.py",
+        "upstream/connector.py",
+        "upstream/media.py",
+    }
     commands = {
         "cli/demo.py",
         "cli/admin_client.py",
@@ -286,7 +291,8 @@ def test_s05_all_connections_are_made_in_two_places() -> None:
         "cli/doctor.py",
     }  # run by the operator
 
-    assert {"upstream/client.py", "upstream/media.py"} <= places["ClientSession"]
+    assert {"upstream/aiohttp_transport.py", "upstream/media.py"} <= places["ClientSession"]
+    assert "http1/pool.py" in places["start_connection"]
     assert set().union(*places.values()) <= own | commands
     imported = {
         alias.name.partition(".")[0]
