@@ -15,7 +15,7 @@ stop() {
 trap stop EXIT
 . tests/cluster/servers.sh
 echo "the ledger's tests on PostgreSQL"
-$python -m pytest -q tests/store/ledger
+$python -m pytest -q tests/store/ledger tests/cli/test_ledger.py tests/server/test_store_files.py
 echo "kills under load"
 $python -m tests.cluster.kills
 echo "two gateways"

@@ -134,13 +134,16 @@ def _compare(reader: sqlite3.Connection, connection: sa.Connection, table: sa.Ta
         sa.collate(column, "C") if c_order and isinstance(column.type, sa.String) else column
         for column in table.primary_key
     ]
-    copied = connection.execute(sa.select(table).order_by(*order).execution_options(yield_per=_ROWS))
+    query = sa.select(table).order_by(*order).execution_options(yield_per=_ROWS)
     count = 0
-    for count, (row, copy) in enumerate(zip_longest(_read(reader, table, _Fit(table)), copied), 1):
-        if copy is None or row != tuple(copy):
-            if again:
-                raise ValueError(
-                    f"the database has a ledger with other rows in {table.name}: name an empty database"
-                )
-            raise ValueError(f"row {count} of {table.name} differs after the copy; please report this")
+    with connection.execute(query) as copied:
+        for count, (row, copy) in enumerate(zip_longest(_read(reader, table, _Fit(table)), copied), 1):
+            if copy is None or row != tuple(copy):
+                raise ValueError(_difference(table.name, count, again=again))
     return count
+
+
+def _difference(table: str, row: int, *, again: bool) -> str:
+    if again:
+        return f"the database has a ledger with other rows in {table}: name an empty database"
+    return f"row {row} of {table} differs after the copy; please report this"
