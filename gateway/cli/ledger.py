@@ -24,6 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     move = actions.add_parser("move", help=text, description=f"{text[0].upper()}{text[1:]}.")
     add_config(move)
     move.add_argument(
+        "--from",
+        dest="source",
+        type=Path,
+        metavar="FILE",
+        help="SQLite file of the ledger (default: that of the configuration)",
+    )
+    move.add_argument(
         "--to",
         required=True,
         type=_postgresql,
@@ -44,9 +51,9 @@ def run(options: argparse.Namespace) -> int:
     Raises ConfigError if the configuration names no SQLite file.
     """
     config, source = load(options.config)
-    file = ledger_url(config, os.environ)
+    file = str(options.source) if options.source is not None else ledger_url(config, os.environ)
     if file is None or "://" in file:
-        message = "there is no ledger in a SQLite file to move: set ledger.url to the file"
+        message = "this configuration names no SQLite file to move: name it with --from"
         raise ConfigError((source.fault(("ledger", "url"), message),))
     if not Path(file).exists():
         print(f"gateway ledger: {file} does not exist: there is nothing to move", file=sys.stderr)

@@ -246,6 +246,10 @@ class Admin:
             _seconds(query, name, default, names[name])
             for name, default in (("since", 0.0), ("until", time() + 1))
         )
+        if since >= until:
+            raise BadRequest(
+                f"Invalid '{names['since']}': it is not before '{names['until']}'.", param=names["since"]
+            )
         return await asyncio.to_thread(
             usage,
             self._engine,

@@ -65,7 +65,8 @@ def test_only_postgresql_is_a_target_and_only_sqlite_a_source(
     assert "--to: expected postgresql://USER@HOST/NAME" in capsys.readouterr().err
     (tmp_path / "gateway.yaml").write_text("ledger: {url: 'postgresql://u@h/x'}")
     assert main(["ledger", "move", "--to", "postgresql://u@h/y", *config]) == 78
-    assert "there is no ledger in a SQLite file" in capsys.readouterr().err
+    assert "this configuration names no SQLite file to move: name it with --from" in capsys.readouterr().err
     (tmp_path / "gateway.yaml").write_text(f"ledger: {{url: {tmp_path}/none.db}}")
-    assert main(["ledger", "move", "--to", "postgresql://u@h/y", *config]) == 1
-    assert "none.db does not exist" in capsys.readouterr().err
+    for options in ([], ["--from", f"{tmp_path}/none.db"]):
+        assert main(["ledger", "move", "--to", "postgresql://u@h/y", *options, *config]) == 1
+        assert "none.db does not exist" in capsys.readouterr().err

@@ -145,6 +145,8 @@ async def test_usage_pool_and_metrics_by_the_admin_api(team: Team, google: Googl
         ("GET", "/admin/usage?by=nobody", None, 400, "nobody"),
         ("GET", "/admin/usage?since=yesterday", None, 400, "since"),
         ("GET", "/admin/usage?bucket=1y", None, 400, "'1m', '1h', '1d'"),
+        ("GET", "/admin/usage?since=9&until=9", None, 400, "Invalid 'since': it is not before 'until'."),
+        ("GET", "/v1/organization/usage/completions?start_time=9&end_time=8", None, 400, "Invalid 'start_time': it is not before 'end_time'."),
         ("GET", "/admin/usage?since=monday", None, 400, "Invalid 'since': expected seconds since 1970."),
         ("GET", "/v1/organization/usage/completions?start_time=x", None, 400, "Invalid 'start_time': expected seconds"),
         ("GET", "/v1/organization/usage/completions?bucket_width=1y", None, 400, '"param": "bucket_width"'),

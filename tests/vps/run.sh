@@ -70,6 +70,26 @@ admin() { curl -sf --unix-socket /run/gateway-admin.sock -H "Authorization: Bear
 admin hush-canary /admin/keys | grep -q ada && admin none /metrics | grep -q gateway_attempts_total && ! admin wrong /admin/keys
 test "$(stat -c "%a %U" /run/gateway-admin.sock)" = "600 root" && test "$(stat -c "%a" /var/lib/gateway/ledger.db)" = 600'
 
+say "a backup while the service runs, and its restore"
+inside bash -ec 'file=/root/backup.tar
+gateway backup $file | grep "^ledger: " && test "$(stat -c %a $file)" = 600
+gateway keys add late >/dev/null 2>&1
+gateway restore $file && exit 1   # the service has the files open
+systemctl stop gateway.socket gateway-admin.socket gateway@blue
+rm /var/lib/gateway/ledger.db
+gateway restore $file
+test "$(stat -c "%a %u" /var/lib/gateway/ledger.db)" = "600 $(stat -Lc %u /var/lib/gateway)"
+systemctl start gateway.socket gateway-admin.socket gateway@blue
+gateway keys list | grep " ada "
+gateway keys list | grep " late " && exit 1
+gateway check --stores
+/opt/gateway/venv/bin/python -c "import sqlite3; c = sqlite3.connect(\"/var/lib/gateway/ledger.db\"); c.execute(\"UPDATE ledger SET value = 99 WHERE name = \x27version\x27\"); c.commit()"
+gateway check && exit 1
+gateway check 2>&1 | grep "newer gateway"
+systemctl stop gateway.socket gateway-admin.socket gateway@blue
+gateway restore $file --only ledger && systemctl start gateway.socket gateway-admin.socket gateway@blue'
+client team
+
 say "exposure"
 score=$(inside systemd-analyze security --no-pager gateway@blue.service | sed -n 's/.*exposure level for gateway@blue.service: \([0-9.]*\).*/\1/p')
 echo "systemd-analyze security: $score"

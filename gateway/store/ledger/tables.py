@@ -14,6 +14,8 @@ _RESTORE = (
     "Restore it from a backup (gateway restore FILE), or set `ledger.on_corrupt: fresh` to move it aside and "
     "begin without issued keys, budgets and usage."
 )
+_LOCK = 0x6761_7465
+"""Advisory lock in PostgreSQL of a process that creates or upgrades the tables; the ASCII codes of `gate`."""
 _FILLED = 2.0
 """Seconds in which another process that creates the file writes its tables."""
 
@@ -181,6 +183,9 @@ def _copy_if_older(path: Path, report: Callable[[str], None]) -> None:
 
 def prepare(connection: sa.Connection, report: Callable[[str], None]) -> None:
     """Create or upgrade the tables. Raises ValueError for a database of a newer gateway or of another program."""
+    if connection.dialect.name == "postgresql":
+        # machines that start at once create the tables one after another; a row cannot be locked before it exists
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
     tables = sa.inspect(connection).get_table_names()
     if "ledger" not in tables:
         if "attempt" in tables or "client_key" in tables:
@@ -190,8 +195,7 @@ def prepare(connection: sa.Connection, report: Callable[[str], None]) -> None:
             about.insert(), [{"name": "version", "value": LEDGER_VERSION}, {"name": "revision", "value": 0}]
         )
         return
-    # locked, so that of two machines that start at once only one changes the tables
-    query = sa.select(about.c.value).where(about.c.name == "version").with_for_update()
+    query = sa.select(about.c.value).where(about.c.name == "version")
     version = connection.execute(query).scalar_one()
     if version > LEDGER_VERSION:
         raise ValueError(_too_new(connection.engine.url, version))

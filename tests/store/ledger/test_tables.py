@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -178,3 +179,18 @@ def test_a_ledger_is_opened_twice(url: str) -> None:
     second.dispose()
 
     assert names == [["attempt", "budget", "client_key", "ledger"]] * 2
+
+
+def test_o19_machines_that_start_at_once_create_one_ledger(url: str) -> None:
+    start = threading.Barrier(4)
+
+    def machine() -> int:
+        start.wait()
+        engine = open_engine(url, None)
+        with engine.connect() as connection:
+            rows = connection.execute(sa.text("SELECT COUNT(*) FROM ledger")).scalar_one()
+        engine.dispose()
+        return int(rows)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert [future.result() for future in [pool.submit(machine) for _ in range(4)]] == [2, 2, 2, 2]
