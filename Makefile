@@ -1,4 +1,5 @@
-# Targets build .venv if it is missing or older than the locks. Requires make, python3 (3.11 or newer) and python3-venv.
+# Targets build .venv-run (what the gateway needs) or .venv (what its development needs) if it is missing or older than its
+# lock. Requires make, python3 (3.11 or newer) and python3-venv.
 
 PYTHON ?= python3
 PORT ?= 8080
@@ -6,8 +7,9 @@ PREFIX ?= /opt/gateway
 export PREFIX DESTDIR DOMAIN
 
 BIN := .venv/bin
+RUN := .venv-run/bin
 .DEFAULT_GOAL := help
-.PHONY: help dev demo run test check javascript fix golden schema docs bench bench-instructions lock audit sbom install uninstall test-vps test-clients test-cluster test-mutants test-memory test-overload test-gone test-timed test-adversary test-attacks test-faults test-advisories test-agents test-all clean
+.PHONY: help dev demo run test check javascript fix golden schema docs bench bench-instructions lock audit sbom dist image test-image test-dist install uninstall test-vps test-clients test-cluster test-mutants test-memory test-overload test-gone test-timed test-adversary test-attacks test-faults test-advisories test-agents test-all clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -15,22 +17,38 @@ help:  ## list the targets
 # Locks have all packages. Without --no-deps, pip looks for extras, such as coverage[toml], outside them, and fails.
 dev: .venv/.made  ## build .venv with all development dependencies
 
-.venv/.made: requirements-dev.lock setup.cfg
+.PHONY: python
+python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "gateway needs Python 3.11 or newer; this is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.11"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	  { echo "Python's venv module is missing. On Debian: apt-get install python3-venv"; exit 1; }
-	@echo "building .venv ..."
+
+.venv/.made: requirements-dev.lock setup.cfg | python
+	@echo "building .venv, the environment for development: $$(grep -c '^[a-z].*==' requirements-dev.lock) packages, 1 to 5 minutes"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: dev  ## answer two requests on the emulator, then serve on 127.0.0.1:8080 (ONCE=1: exit after the answers)
-	@$(BIN)/python -m gateway demo --listen 127.0.0.1:$(PORT) $(if $(ONCE),--once)
+# A line for each package; pip's messages are shown whole if it fails. Python compiles what is used at its first start.
+.venv-run/.made: requirements.lock setup.cfg | python
+	@echo "1/3 an environment of its own: .venv-run"
+	@$(PYTHON) -m venv .venv-run
+	@rm -f .venv-run/.failed; echo "2/3 $$(grep -c '^[a-z].*==' requirements.lock) packages of requirements.lock"
+	@{ $(RUN)/pip install --disable-pip-version-check --no-compile --progress-bar off --require-hashes --no-deps \
+	    -r requirements.lock 2>&1 || touch .venv-run/.failed; } | tee .venv-run/pip.log | while read -r word name rest; do \
+	  case $$word in Collecting | Processing) name=$${name##*/}; echo "      $${name%-*-*-*.whl}" ;; esac; done
+	@test ! -e .venv-run/.failed || { rm .venv-run/.failed; cat .venv-run/pip.log; exit 1; }
+	@$(RUN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@echo "3/3 ready: .venv-run/bin/gateway"
+	@touch $@
 
-run: dev  ## serve config/gateway.yaml with Google as upstream
-	@$(BIN)/python -m gateway serve --config config/gateway.yaml $(if $(filter command% environment%,$(origin PORT)),--listen 127.0.0.1:$(PORT))
+demo: .venv-run/.made  ## answer two requests on the emulator, then serve on 127.0.0.1:8080 (ONCE=1: exit after the answers)
+	@$(RUN)/gateway demo --listen 127.0.0.1:$(PORT) $(if $(ONCE),--once)
+
+run: .venv-run/.made  ## serve config/gateway.yaml with Google as upstream
+	@$(RUN)/gateway serve --config config/gateway.yaml $(if $(filter command% environment%,$(origin PORT)),--listen 127.0.0.1:$(PORT))
 
 test: dev  ## run the tests
 	$(BIN)/python -m pytest
@@ -78,6 +96,8 @@ lock: dev  ## write the lock files from setup.cfg, with hashes
 	  -c requirements.lock setup.cfg -o requirements-dev.lock
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade --extra audit \
 	  -c requirements-dev.lock setup.cfg -o requirements-audit.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade --allow-unsafe \
+	  config/package/requirements.in -o requirements-dist.lock
 
 audit: .venv-audit/.made  ## look for known vulnerabilities of all locked packages (Error 3: the database does not answer)
 	@.venv-audit/bin/python -m tests.support.supply_chain audit requirements.lock requirements-dev.lock requirements-audit.lock
@@ -90,6 +110,25 @@ sbom: .venv-audit/.made  ## write build/sbom.cdx.json, the bill of materials in 
 	@$(PYTHON) -m venv .venv-audit
 	@.venv-audit/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-audit.lock
 	@touch $@
+
+dist: .venv-dist/.made  ## build wheel, sdist, one file, Debian package, bill of materials and checksums into dist/
+	@.venv-dist/bin/python config/package/dist.py
+
+.venv-dist/.made: requirements-dist.lock | python
+	@echo "building .venv-dist, the environment with the tools for packages"
+	@$(PYTHON) -m venv .venv-dist
+	@.venv-dist/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-dist.lock
+	@touch $@
+
+image:  ## build the image gemini-openai-gateway with docker, podman or buildah (BASE=image with Python 3.11 or newer)
+	@sh config/container/build.sh
+
+test-image: .venv-run/.made  ## as root: build the image on a Debian made here, run it, and look at what it may do
+	@tests/package/image.sh
+
+test-dist: dev .venv-dist/.made  ## build everything twice and compare; use it by uv, pipx and as one file; as root on Debian: the package
+	$(BIN)/python -m pytest -m "slow or not slow" tests/deploy
+	@[ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || tests/package/debian.sh
 
 install:  ## as root: install below PREFIX, with systemd units and an nginx site (DOMAIN=your.domain)
 	@sh systemd/install.sh
@@ -158,4 +197,4 @@ test-all:  ## run the tests on each installed Python from 3.11 to 3.13
 	  $$folder/bin/python -m pytest || exit 1; rm -rf $$folder; done
 
 clean:  ## remove .venv and caches
-	rm -rf .venv .venv-audit .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info .coverage*
+	rm -rf .venv .venv-run .venv-audit .venv-dist .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info .coverage*

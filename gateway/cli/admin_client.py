@@ -13,11 +13,11 @@ _SYSTEMD_SOCKET = "/run/gateway-admin.sock"
 _TIMEOUT = 10.0
 
 
-class _UnixConnection(http.client.HTTPConnection):
+class UnixConnection(http.client.HTTPConnection):
     """An HTTP connection over a Unix socket."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__("admin", timeout=_TIMEOUT)
+    def __init__(self, path: str, host: str = "admin") -> None:
+        super().__init__(host, timeout=_TIMEOUT)
         self._path = path
 
     def connect(self) -> None:
@@ -49,7 +49,7 @@ def _connection(config: AdminConfig) -> http.client.HTTPConnection | None:
     if config.port is not None:
         return http.client.HTTPConnection(config.host, config.port, timeout=_TIMEOUT)
     path = config.unix or _SYSTEMD_SOCKET
-    return _UnixConnection(path) if config.unix or Path(path).exists() else None
+    return UnixConnection(path) if config.unix or Path(path).exists() else None
 
 
 def _message(answer: bytes, status: int) -> str:

@@ -5,17 +5,30 @@ import os
 import re
 from pathlib import Path
 
-DEFAULT_CONFIG = Path(os.environ.get("GATEWAY_CONFIG", "config/gateway.yaml"))
+LISTEN_VARIABLE = "GATEWAY_LISTEN"
+"""Environment variable with an address, in place of `--listen`."""
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
-    """Add `--config`."""
+    """Add `--config`: None if it is not given, which `gateway.config.load` resolves."""
     parser.add_argument(
         "--config",
         metavar="FILE",
         type=Path,
-        default=DEFAULT_CONFIG,
-        help="configuration file (default: $GATEWAY_CONFIG, or config/gateway.yaml)",
+        help="configuration file (default: $GATEWAY_CONFIG_YAML, which holds a whole configuration, the file "
+        "$GATEWAY_CONFIG, gateway.yaml, config/gateway.yaml, or none: every setting has a default)",
+    )
+
+
+def add_listen(parser: argparse.ArgumentParser, text: str, default: tuple[str, int] | None = None) -> None:
+    """Add `--listen`, whose default is `GATEWAY_LISTEN` where that is set. End with status 2 if it is no address."""
+    variable = os.environ.get(LISTEN_VARIABLE)
+    try:
+        default = address(variable) if variable else default
+    except argparse.ArgumentTypeError as error:
+        parser.error(f"{LISTEN_VARIABLE}: {error}")
+    parser.add_argument(
+        "--listen", metavar="HOST:PORT", type=address, default=default, help=f"{text} (or $GATEWAY_LISTEN)"
     )
 
 
@@ -25,6 +38,11 @@ def address(text: str) -> tuple[str, int]:
     if not host or not port.isdecimal() or int(port) > 65535:
         raise argparse.ArgumentTypeError(f"expected HOST:PORT, got {text!r}")
     return host.strip("[]"), int(port)
+
+
+def reachable(host: str) -> str:
+    """Return a host under which this machine reaches a listener: loopback for one on all addresses."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104 - compared, not listened on
 
 
 def base_url(text: str) -> str:

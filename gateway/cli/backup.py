@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the backup and print its contents. Return 1 if it cannot be made; then there is no file."""
-    config, _ = load(options.config)
+    config, source = load(options.config)
     files, notes = store_files(config, os.environ), kept_elsewhere(config, os.environ)
     created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     try:
@@ -39,6 +39,6 @@ def run(options: argparse.Namespace) -> int:
     for entry in manifest.stores:
         print(f"{entry.store}: {contents[entry.store]}, {entry.bytes} bytes, schema {entry.schema}")
     print(f"{options.file}: written")
-    for note in (*notes, f"Not in it: {options.config} and the secrets that it names. Copy them, too."):
+    for note in (*notes, f"Not in it: {source.file} and the secrets that it names. Copy them, too."):
         print(note, file=sys.stderr)
     return 0

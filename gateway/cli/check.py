@@ -3,9 +3,10 @@
 import argparse
 import asyncio
 import os
+import sys
 
 from gateway.cli.arguments import add_config
-from gateway.config.load import load
+from gateway.config.load import NO_FILE, load
 from gateway.errors import ConfigError
 from gateway.server.application import build_app, try_plugins
 from gateway.server.store_files import all_states, file_states
@@ -28,8 +29,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print `FILE: ok`. Raises ConfigError with every mistake, and for stores with which the start would fail."""
+    """Print `FILE: ok`. Return 2 without a file.
+
+    Raises ConfigError with every mistake, and for stores with which the start would fail.
+    """
     config, source = load(options.config)
+    if source.file == NO_FILE:
+        message = f"{NO_FILE}: name it with --config, or write one with `gateway init`"
+        print(f"gateway check: {message}", file=sys.stderr)
+        return 2
     app = build_app(config, source)
     states = all_states(config) if options.stores else list(file_states(config, os.environ))
     faults = [
@@ -41,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(tuple(faults))
     if options.deep:
         asyncio.run(try_plugins(app, source))
-    print(f"{options.config}: ok")
+    print(f"{source.file}: ok")
     if options.stores:
         print("\n".join(map(str, states)) or "no stores: everything is kept in memory")
     return 0

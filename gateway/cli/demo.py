@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from gateway.cli.arguments import address
+from gateway.cli.arguments import add_listen, reachable
 from gateway.config.sections import GatewayConfig, ListenConfig, UpstreamConfig
 from gateway.config.source import Source
 from gateway.emulator.server import CALLS, build_fake
@@ -38,13 +38,7 @@ or with the openai SDK:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--listen",
-        metavar="HOST:PORT",
-        type=address,
-        default=("127.0.0.1", 8080),
-        help="address to listen on (default: 127.0.0.1:8080)",
-    )
+    add_listen(parser, "address to listen on, 127.0.0.1:8080 by default", ("127.0.0.1", 8080))
     parser.add_argument("--once", action="store_true", help="exit after the answers instead of serving on")
 
 
@@ -71,7 +65,7 @@ async def _demo(host: str, port: int, *, once: bool) -> int:
         await runner.cleanup()
         await upstream.cleanup()
         return 1
-    base = f"http://{host}:{runner.addresses[0][1]}/v1"
+    base = f"http://{_in_url(reachable(host))}:{runner.addresses[0][1]}/v1"
     try:
         await _show(base, emulator)
         print(_NEXT.format(base=base, model=_MODEL))
@@ -82,6 +76,10 @@ async def _demo(host: str, port: int, *, once: bool) -> int:
         await drain(runner, runner, app[DRAIN], 5)
         await upstream.cleanup()
     return 0
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 async def _show(base: str, emulator: web.Application) -> None:

@@ -14,7 +14,7 @@ import msgspec
 
 from gateway.cli.arguments import add_config, base_url
 from gateway.cli.doctor_network import Finding, failed, network_checks, passed, skipped
-from gateway.config.load import load
+from gateway.config.load import NO_FILE, load
 from gateway.config.model_table import OLD_DAYS, age, model_table
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
@@ -77,7 +77,10 @@ def examine(options: argparse.Namespace) -> Iterator[Finding]:
                 "config", str(fault), "Correct the file; docs/configuration.md describes each setting."
             )
         return
-    yield passed("config", f"{options.config} is valid")
+    is_file = source.file != NO_FILE
+    yield passed(
+        "config", f"{source.file} is valid" if is_file else f"{NO_FILE}: every setting has its default"
+    )
     yield models(time())
     for check in (descriptors, keys, disk, ledger):
         yield from _guarded(check, config, source)

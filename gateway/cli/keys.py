@@ -157,7 +157,7 @@ def rules_of(options: argparse.Namespace) -> Rules:
     return msgspec.convert(fields, Rules)
 
 
-def ledger_engine(path: Path) -> "Engine":
+def ledger_engine(path: Path | None) -> "Engine":
     """Return the database of the ledger that a configuration names. Raises ConfigError if it names none."""
     config, source = load(path)
     ledger = open_ledger(config, source, lambda message: print(message, file=sys.stderr))

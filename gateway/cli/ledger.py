@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
         )
     if moved.changed:
         print(f"{moved.changed} values did not fit into PostgreSQL's columns and were cut", file=sys.stderr)
-    print(_NEXT.format(config=options.config, url=without_password(options.to), source=file), file=sys.stderr)
+    print(_NEXT.format(config=source.file, url=without_password(options.to), source=file), file=sys.stderr)
     return 0
 
 

@@ -14,8 +14,10 @@ EX_CONFIG = 78
 """Exit code for a faulty configuration (sysexits.h); systemd shows it as CONFIG."""
 
 COMMANDS = {
+    "init": "write a commented configuration, its schema and a compose file into a folder",
     "serve": "serve the API until SIGTERM or SIGINT",
     "check": "check a configuration file and its stores, and print every mistake as file:line:column",
+    "health": "ask the gateway on this machine whether it accepts requests",
     "doctor": "look for what would keep the gateway from serving, each with a remedy",
     "routes": "list the served paths and the plugin of each",
     "schema": "print the JSON Schema of the configuration",

@@ -5,10 +5,11 @@ import sys
 
 from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 
-from gateway.cli.arguments import add_config, address, base_url
-from gateway.config.load import load
+from gateway.cli.arguments import add_config, add_listen, base_url
+from gateway.config.load import NO_FILE, load
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
+from gateway.observability.console import say
 from gateway.server.serving import serve
 
 EX_CONFIG = 78
@@ -21,9 +22,7 @@ _NO_C_PARSER = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
-    parser.add_argument(
-        "--listen", metavar="HOST:PORT", type=address, help="address to listen on, in place of `listen`"
-    )
+    add_listen(parser, "address to listen on, in place of `listen`")
     parser.add_argument(
         "--upstream", metavar="URL", type=base_url, help="Gemini's base URL, in place of `upstream.base_url`"
     )
@@ -36,6 +35,16 @@ def run(options: argparse.Namespace) -> int:
         return EX_CONFIG
 
     def read() -> tuple[GatewayConfig, Source]:
-        return load(options.config, listen=options.listen, upstream=options.upstream)
+        config, source = load(options.config, listen=options.listen, upstream=options.upstream)
+        if options.config is None:
+            say(_origin(source))
+        return config, source
 
     return serve(read, ignore_inherited=options.listen is not None)
+
+
+def _origin(source: Source) -> str:
+    """Return the message about a configuration that the command line does not name."""
+    if source.file == NO_FILE:
+        return f"gateway: {NO_FILE}: serving the defaults; `gateway init` writes a file with all settings"
+    return f"gateway: configuration: {source.file}"

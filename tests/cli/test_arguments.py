@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.cli.arguments import DEFAULT_CONFIG, add_config, address, amount, base_url, count
+from gateway.cli.arguments import add_config, add_listen, address, amount, base_url, count, reachable
 
 
 @pytest.mark.parametrize(
@@ -61,9 +61,41 @@ def test_a_bad_value_is_repeated(parse: Callable[[str], Any], text: str) -> None
     assert str(caught.value).endswith(f"got {text!r}")
 
 
-def test_the_configuration_file_has_a_default() -> None:
+def test_the_configuration_file_may_be_left_out() -> None:
     parser = argparse.ArgumentParser()
     add_config(parser)
 
-    assert parser.parse_args([]).config == DEFAULT_CONFIG
+    assert parser.parse_args([]).config is None
     assert parser.parse_args(["--config", "a.yaml"]).config == Path("a.yaml")
+
+
+def test_the_address_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    def parse(*arguments: str) -> object:
+        parser = argparse.ArgumentParser()
+        add_listen(parser, "address", ("127.0.0.1", 1))
+        return parser.parse_args(arguments).listen
+
+    monkeypatch.delenv("GATEWAY_LISTEN", raising=False)
+    assert parse() == ("127.0.0.1", 1)
+    monkeypatch.setenv("GATEWAY_LISTEN", "0.0.0.0:8080")
+    assert parse() == ("0.0.0.0", 8080)
+    assert parse("--listen", "[::1]:2") == ("::1", 2)
+
+
+def test_a_bad_address_in_the_environment_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GATEWAY_LISTEN", "8080")
+
+    with pytest.raises(SystemExit) as caught:
+        add_listen(argparse.ArgumentParser(), "address")
+    assert caught.value.code == 2
+    assert "GATEWAY_LISTEN: expected HOST:PORT, got '8080'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("10.0.0.1", "10.0.0.1"), ("gateway.test", "gateway.test")],
+)
+def test_a_listener_on_all_addresses_is_reached_on_loopback(host: str, expected: str) -> None:
+    assert reachable(host) == expected

@@ -66,3 +66,16 @@ def test_without_files_there_is_nothing_to_list(
     (tmp_path / "g.yaml").write_text("")
     assert main(["check", "--stores", "--config", str(tmp_path / "g.yaml")]) == 0
     assert "no stores: everything is kept in memory" in capsys.readouterr().out
+
+
+def test_o10_without_a_file_there_is_nothing_to_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GATEWAY_CONFIG", raising=False)
+
+    assert main(["check"]) == 2
+    assert "no configuration file: name it with --config, or write one" in capsys.readouterr().err
+    (tmp_path / "gateway.yaml").write_text("")
+    assert main(["check"]) == 0
+    assert capsys.readouterr().out == "gateway.yaml: ok\n"

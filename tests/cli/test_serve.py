@@ -54,6 +54,38 @@ def test_an_address_on_the_command_line_wins_over_the_file_and_over_systemd(
     assert source.file == str(file)
 
 
+def test_o10_without_a_file_the_defaults_are_served_and_it_says_so(
+    tmp_path: Path,
+    served: list[tuple[Read, bool]],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("GATEWAY_CONFIG", "GATEWAY_CONFIG_YAML", "GATEWAY_LISTEN"):
+        monkeypatch.delenv(name, raising=False)
+
+    assert main(["serve"]) == 7
+
+    ((read, _),) = served
+    assert read()[0] == GatewayConfig()
+    assert (GatewayConfig().listen.host, GatewayConfig().listen.port) == ("127.0.0.1", 8080)
+    assert "no configuration file: serving the defaults; `gateway init`" in capfd.readouterr().err
+    (tmp_path / "gateway.yaml").write_text("drain: 8\n")
+    assert read()[0].drain == 8
+    assert "gateway: configuration: gateway.yaml\n" in capfd.readouterr().err
+
+
+def test_a_file_on_the_command_line_needs_no_message(
+    tmp_path: Path, served: list[tuple[Read, bool]], capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "g.yaml").write_text("")
+
+    main(["serve", "--config", str(tmp_path / "g.yaml")])
+    served[0][0]()
+
+    assert "configuration" not in capfd.readouterr().err
+
+
 def test_without_the_c_parser_nothing_is_served(
     served: list[tuple[Read, bool]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
