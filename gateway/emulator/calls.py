@@ -21,6 +21,8 @@ _NUMBERS = {"two": 2, "three": 3, "four": 4}
 _STEPS = re.compile(r"\b(\d|two|three|four) steps\b", re.I)
 _CITY = re.compile(r"\bin ([A-ZÀ-Þ][\w'-]*(?: [A-ZÀ-Þ][\w'-]*)*)")
 _COMMAND = re.compile(r"\bto run: (.+?)(?:\.\s|\.?$)")
+_PATH = re.compile(r"\bfile ([\w~-]*[./][\w./-]*\w)")
+_PATHS = ("path", "paths", "file_path", "filePath", "absolute_path")
 _EAGER = re.compile(r"\btool\b|weather", re.I)
 _NO_TOOLS = re.compile(r"\bdo not call any tools\b", re.I)
 """Claude Code's words when it asks for a summary of its history."""
@@ -77,10 +79,11 @@ def _call(declaration: dict[str, Any], words: str) -> dict[str, Any]:
 
 
 def _samples(words: str) -> dict[str, Any]:
-    """Return arguments from the prompt: a city after "in", a command after "to run:"."""
-    city, command = _CITY.search(words), _COMMAND.search(words)
-    samples = {"city": city[1], "location": city[1]} if city else {}
-    return samples | ({"command": command[1], "cmd": command[1]} if command else {})
+    """Return arguments from the prompt: a city after "in", a command after "to run:", a path after "file"."""
+    city, command, path = _CITY.search(words), _COMMAND.search(words), _PATH.search(words)
+    samples = dict.fromkeys(("city", "location"), city[1]) if city else {}
+    samples |= dict.fromkeys(("command", "commands", "cmd"), command[1]) if command else {}
+    return samples | (dict.fromkeys(_PATHS, path[1]) if path else {})
 
 
 def _steps_wanted(words: str) -> int:

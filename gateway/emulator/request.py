@@ -1,5 +1,6 @@
 """Reading of a decoded request: its prompt, files, function results and tools. Names are camelCase."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,8 @@ Parts = list[dict[str, Any]]
 
 _BUILT_INS = ("googleSearch", "codeExecution", "urlContext", "googleMaps", "fileSearch")
 _FILES = {"inlineData", "fileData"}
+_REMINDER = re.compile(r"<(system-reminder|task-notification)>.*?</\1>", re.S)
+"""Additions of agents (Claude Code, Qwen Code) to a user's turn. The tools that they name are not asked for."""
 _FILE_TOKENS = 258
 """Tokens of a small image (https://ai.google.dev/gemini-api/docs/tokens); here of any file."""
 
@@ -47,9 +50,9 @@ def prompt(request: Request) -> str:
 
 
 def question(request: Request) -> str:
-    """Return the text of the user's last turn; function results are no turn of the user."""
+    """Return the text of the user's last turn without an agent's reminders; function results are no such turn."""
     contents = request.get("contents") or []
-    return text_of(contents[_user_turn(contents)].get("parts") or []) if contents else ""
+    return _REMINDER.sub("", text_of(contents[_user_turn(contents)].get("parts") or [])) if contents else ""
 
 
 def instructions(request: Request) -> str:

@@ -1,5 +1,6 @@
 """The smallest value that a JSON Schema or an older Schema allows, for answers and arguments."""
 
+import re
 from typing import Any
 
 from msgspec import Struct
@@ -10,6 +11,10 @@ _STRINGS = {
     "date-time": "2026-01-01T00:00:00Z", "date": "2026-01-01", "time": "00:00:00Z", "email": "ada@example.org",
     "uri": "https://example.org/", "uuid": "00000000-0000-4000-8000-000000000000",
 }  # fmt: skip
+_SETTLED = ("done", "complete", "completed", "accept", "approve", "allow", "pass", "user")
+"""Words of an enum by which a judge ends an agent's work, or lets it go on: the agent asks again after all others."""
+_OBJECTION = re.compile(r"block|deny|denied|refuse|reject|unsafe|danger", re.I)
+"""Names of booleans that are an objection if they are true."""
 _DEEPEST = 40
 
 
@@ -28,7 +33,7 @@ class _Filler(Struct):
         if "const" in schema:
             return schema["const"]
         if schema.get("enum"):
-            return schema["enum"][0]
+            return next((word for word in schema["enum"] if word in _SETTLED), schema["enum"][0])
         for key in ("anyOf", "oneOf"):
             if schema.get(key):
                 return self.value(_nearest(schema[key], seen), name, seen)
@@ -49,7 +54,7 @@ class _Filler(Struct):
         if kind == "string":
             text = sample if isinstance(sample, str) else _STRINGS.get(schema.get("format", ""), "x")
             return text.ljust(int(schema.get("minLength", 0)), "x")
-        return {"boolean": True, "null": None}.get(kind, "x")
+        return {"boolean": not _OBJECTION.search(name), "null": None}.get(kind, "x")
 
     def _list(self, schema: dict[str, Any], name: str, seen: tuple[str, ...]) -> list[Any]:
         first = [self.value(item, name, seen) for item in schema.get("prefixItems") or ()]

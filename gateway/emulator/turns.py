@@ -11,25 +11,12 @@ from msgspec import Struct
 
 from gateway.emulator import media
 from gateway.emulator.calls import calls_of
+from gateway.emulator.json_in_words import described_schema, schema_in_words
 from gateway.emulator.models import Model, model_of
 from gateway.emulator.request import built_ins, generation, instructions, last_turn, prompt, results
 from gateway.emulator.sample_values import sample_value
 
 _ONE_WORD = re.compile(r"single word (\w+)")
-_ONLY_JSON = re.compile(r"\bonly\b[^.\n]{0,30}\bJSON\b|\bJSON response\b", re.I)
-_AS_JSON = re.compile(
-    r"\b(?:answer|respond|reply|outputs?|return|produce|generate|formatted)\b[^.\n]{0,60}\bJSON\b", re.I
-)
-"""As frameworks ask: "Output should be in JSON format" (Genkit), "formatted as a JSON instance" (LangChain), "Always
-respond with a JSON object" (Pydantic AI), "You MUST answer with a JSON object" (AI SDK)."""
-_BY_SCHEMA = re.compile(
-    r"\b(?:adheres?|conforms?|according|match(?:es|ing)?|compatible|follow(?:ing)?)\b[^.\n]{0,40}\bschema\b",
-    re.I,
-)
-"""Words before a schema (CrewAI: "strictly adheres to the following OpenAPI schema")."""
-_MOST_WORDS = 4000
-"""Characters up to which words alone ask for JSON: the long instructions of agents speak of it for other reasons."""
-_ANSWER = {"type": "object", "properties": {"answer": {"type": "string"}}}
 
 
 class Turn(Struct):
@@ -153,25 +140,7 @@ def _json_schema(request: dict[str, Any]) -> Any:
     form = (config.get("responseFormat") or {}).get("text") or {}
     if config.get("responseMimeType") in ("application/json", "text/x.enum"):
         schema = config.get("responseJsonSchema") or config.get("responseSchema")
-        return schema or _quoted_schema(instructions(request)) or _ANSWER
+        return schema or described_schema(instructions(request))
     if form.get("mimeType") in ("application/json", "APPLICATION_JSON"):
-        return form.get("schema") or _ANSWER
-    words = instructions(request)
-    if _ONLY_JSON.search(words) or (len(words) <= _MOST_WORDS and _AS_JSON.search(words)):
-        return _quoted_schema(words) or _ANSWER
-    return _quoted_schema(words) if _AS_JSON.search(words) or _BY_SCHEMA.search(words) else None
-
-
-def _quoted_schema(words: str) -> Any:
-    """Return the last JSON Schema that is written in the words; those before it are examples."""
-    schema, end = None, 0
-    for begin in re.finditer(r"\{", words):
-        if begin.start() < end:
-            continue
-        try:
-            value, end = json.JSONDecoder().raw_decode(words, begin.start())
-        except ValueError:
-            continue
-        if isinstance(value, dict) and value.keys() & {"properties", "$ref", "anyOf", "enum"}:
-            schema = value
-    return schema
+        return form.get("schema") or described_schema(instructions(request))
+    return schema_in_words(instructions(request))

@@ -167,3 +167,24 @@ def test_t12_a_prompt_that_forbids_calls_gets_none(mode: str, calls: bool) -> No
     made = turn_or_none(F3, decode(request))
 
     assert (made is not None and "functionCall" in made.parts[0]) is calls
+
+
+LISTS = {"type": "array", "items": {"type": "string"}}
+READ = {"type": "object", "properties": {"paths": LISTS}, "required": ["paths"]}
+RUN = {"type": "object", "properties": {"commands": LISTS}, "required": ["commands"]}
+EDIT = {"type": "object", "properties": {"file_path": {"type": "string"}}, "required": ["file_path"]}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "schema", "args"),
+    [
+        ("Use f on the file ./src/a-b.py.", READ, {"paths": ["./src/a-b.py"]}),
+        ("Use f on the file notes.txt, please", EDIT, {"file_path": "notes.txt"}),
+        ("Use f on this file now", EDIT, {"file_path": "x"}),
+        ("Use f to run: echo 1. Then report.", RUN, {"commands": ["echo 1"]}),
+    ],
+)
+def test_paths_and_lists_of_commands_are_taken_from_the_prompt(prompt: str, schema: Any, args: Any) -> None:
+    tools = [{"functionDeclarations": [{"name": "f", "parametersJsonSchema": schema}]}]
+
+    assert called(request(user(prompt), tools=tools)) == [("f", args)]

@@ -31,6 +31,16 @@ def test_results_are_those_after_the_last_model_turn_with_their_files() -> None:
     assert read.steps_done(request) == 2
 
 
+@pytest.mark.parametrize("tag", ["system-reminder", "task-notification"])
+def test_what_an_agent_adds_to_a_turn_is_no_question(tag: str) -> None:
+    words = f"<{tag}>\nSkills: agent.\nRespond only in JSON.\n</{tag}>"
+    request = {"contents": [user(words, "Hello.", words), CALL, user(result("a"))]}
+
+    assert read.question(request) == "Hello."
+    assert read.instructions(request) == "Hello."
+    assert read.question({"contents": [user("<system-reminder> is a tag.")]}) == "<system-reminder> is a tag."
+
+
 @pytest.mark.parametrize("contents", [[], [CALL], [user(result("a"))]])
 def test_without_a_user_turn_there_are_no_words(contents: list[Any]) -> None:
     assert read.question({"contents": contents}) == ""

@@ -47,3 +47,16 @@ def test_instances_of_schemas(schema: Any, expected: Any) -> None:
 )  # fmt: skip
 def test_the_smallest_instance(schema: Any, expected: Any) -> None:
     assert sample_value(schema) == expected
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        ({"enum": ["model", "user"]}, "user"), ({"enum": ["continue", "done"]}, "done"), ({"enum": ["reject", "accept"]}, "accept"),
+        ({"enum": ["b", "a"]}, "b"), ({"enum": [{"a": 1}, ["b"]]}, {"a": 1}),
+        ({"properties": {"shouldBlock": {"type": "boolean"}, "is_unsafe": {"type": "boolean"}, "verified": {"type": "boolean"}}},
+         {"shouldBlock": False, "is_unsafe": False, "verified": True}),
+    ],
+)  # fmt: skip
+def test_a_judge_ends_an_agents_work_and_objects_to_nothing(schema: Any, expected: Any) -> None:
+    assert sample_value(schema) == expected
