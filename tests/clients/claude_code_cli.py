@@ -1,6 +1,7 @@
 """Claude Code in its print mode (`claude -p`): the Messages API."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,8 @@ def tool_search() -> str:
         "Find the tool for tickets, and look up ticket 7.", name, "ToolSearch", ENABLE_TOOL_SEARCH="true"
     )
     assert calls(result) == ["ToolSearch", name], calls(result)
-    assert "TICKET-42" in final(result)["result"], cli.output_end(result)
+    assert "TICKET-42" in str(tool_results(result)[-1]["content"]), cli.output_end(result)
+    assert final(result)["result"], "no text after the tool's result"
     log.expect_success()
     return f"ToolSearch found {name}"
 
@@ -102,7 +104,7 @@ def parallel() -> str:
     """Run two commands that the model asks for at once."""
     log, result = cli.GatewayLog(), ask("--allowedTools", "Bash", *EVENTS, "Run both commands.")
     contents = [str(block["content"]) for block in tool_results(result)]
-    assert contents == ["ONE-1", "TWO-2"], contents
+    assert sorted(contents) == ["ONE-1", "TWO-2"], contents
     log.expect_success()
     return common.excerpt(final(result)["result"])
 
@@ -165,6 +167,26 @@ def compaction() -> str:
     return common.excerpt(final(ask(*JSON, "--continue", common.CHAT_PROMPT))["result"])
 
 
+def overflow() -> str:
+    """Fill the context of a small model until it overflows: Claude Code compacts its history by itself, and goes on."""
+    log, model = cli.GatewayLog(), os.environ["SMALL_MODEL"].partition("=")[0]
+    arguments = [*EVENTS, "--model", model]
+    for turn in range(8):
+        result = ask(*arguments, f"Note {turn}: {'word ' * 1800}")
+        events = cli.json_lines(result.stdout)
+        boundaries = [event for event in events if event.get("subtype") == "compact_boundary"]
+        if boundaries:
+            break
+        final(result)
+        arguments = [*EVENTS, "--model", model, "--continue"]
+    assert boundaries, cli.output_end(result)
+    assert boundaries[0]["compact_metadata"]["trigger"] == "auto", boundaries
+    final(result)
+    failures = [line["error"] for line in log.requests() if line["status"] != 200]
+    assert failures == ["context_length_exceeded"], failures
+    return f"compacted in turn {turn}"
+
+
 def structured() -> str:
     result = ask(*JSON, "--json-schema", json.dumps(common.PERSON_SCHEMA), common.SCHEMA_PROMPT)
     return cli.person(final(result).get("structured_output"))
@@ -201,6 +223,7 @@ if __name__ == "__main__":
             "resume": resume,
             "web_search": web_search,
             "compaction": compaction,
+            "overflow": overflow,
             "structured": structured,
             "image": image,
             "badkey": badkey,

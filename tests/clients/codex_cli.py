@@ -1,6 +1,7 @@
-"""Codex CLI in its exec mode: the Responses API, streamed, with its own tools and `store: false`."""
+"""Codex CLI in its exec mode: the Responses API, streamed or over a WebSocket, with its own tools and `store: false`."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,19 @@ OPTIONS = (
     "model_providers.gateway.stream_max_retries=0",
 )
 
+NO_SEARCH = ("-c", 'web_search="disabled"')
+"""The emulator would search in place of its other answers."""
+
 
 def ask(prompt: str, *options: str, key: str = common.API_KEY, resume: bool = False) -> cli.Result:
-    """Run Codex with one message; it prints its events as JSON lines. `resume` goes on with the last session."""
+    """Run Codex with one message; it prints its events as JSON lines. `resume` goes on with the last session.
+
+    The message comes by standard input: an argument has at most 128 KiB (execve(2)).
+    """
     environ = cli.connect("codex", key)
     settings = [word for option in OPTIONS for word in ("-c", option)]
     arguments = ["exec", "--skip-git-repo-check", "--json", *settings, *options]
-    return cli.execute(
-        "codex", [*arguments, *(("resume", "--last") if resume else ()), "--", prompt], environ
-    )
+    return cli.execute("codex", [*arguments, *(("resume", "--last") if resume else ()), "-"], environ, prompt)
 
 
 def expect_no_trouble(result: cli.Result) -> None:
@@ -100,6 +105,44 @@ def websocket() -> str:
     return f"{requests} requests; {common.excerpt(answer(again))}"
 
 
+def multi_agent() -> str:
+    """Let a second agent answer: Codex declares the tools for it in a namespace, and passes its answer on as an item."""
+    log = cli.GatewayLog()
+    features = ("-c", "features.multi_agent=true", "-c", "features.multi_agent_v2=true", *NO_SEARCH)
+    result = ask("Ask another agent to greet.", *features)
+    expect_no_trouble(result)
+    tools = [(call["tool"], call["status"]) for call in items(result, "collab_tool_call")]
+    assert ("wait", "completed") in tools, cli.output_end(result)
+    assert "PONG" in answer(result), cli.output_end(result)
+    assert log.expect_success() in (0, 4), log.requests()
+    return common.excerpt(answer(result))
+
+
+def compaction() -> str:
+    """Exceed the limit for compaction: Codex asks for a summary by itself, and goes on with it."""
+    log, text = cli.GatewayLog(), "word " * 3000
+    options = ("-c", "model_auto_compact_token_limit=12000", *NO_SEARCH)
+    expect_no_trouble(ask(f"First {text}", *options))
+    result = ask(f"Second {text}", *options, resume=True)
+    expect_no_trouble(result)
+    sessions = (cli.HOME / ".codex" / "sessions").rglob("*.jsonl")
+    assert any('"type":"compacted"' in file.read_text() for file in sessions), (
+        "no compaction in the session's file"
+    )
+    log.expect_success()
+    return common.excerpt(answer(result))
+
+
+def overflow() -> str:
+    """Overflow the context of a small model: Codex must recognise it, and send nothing again."""
+    log, text = cli.GatewayLog(), "word " * 30_000
+    result = ask(text, "-m", os.environ["SMALL_MODEL"].partition("=")[0], *NO_SEARCH)
+    assert "ran out of room in the model's context window" in result.stdout, cli.output_end(result)
+    failures = [line["error"] for line in log.requests()]
+    assert failures in ([], ["context_length_exceeded"]), failures
+    return "recognised, without a second attempt"
+
+
 def structured() -> str:
     schema = cli.FOLDER / "schema.json"
     schema.write_text(json.dumps(common.PERSON_SCHEMA))
@@ -122,6 +165,9 @@ if __name__ == "__main__":
             "tools": tools,
             "mcp": mcp,
             "websocket": websocket,
+            "multi_agent": multi_agent,
+            "compaction": compaction,
+            "overflow": overflow,
             "structured": structured,
             "image": image,
             "badkey": badkey,

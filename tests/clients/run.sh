@@ -7,7 +7,7 @@ python=${PYTHON:-.venv/bin/python}
 clients=${CLIENTS:-${XDG_CACHE_HOME:-$HOME/.cache}/gateway-clients}
 [ $# -gt 0 ] || mapfile -t all < <(awk '!/^#/ { print $1 }' $here/clients.txt)
 drivers=("${@:-${all[@]}}")
-export SMALL_MODEL=gemini-3.1-flash-lite=60000   # a model of which the emulator takes less than others, to overflow it
+export SMALL_MODEL=gemini-3.1-flash-lite=32000   # a model of which the emulator takes less than others, to overflow it
 logs=$(mktemp -d)
 fake= gateway=
 stop() { for pid in $gateway $fake; do kill "$pid" 2>/dev/null || true; done; }

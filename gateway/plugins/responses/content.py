@@ -1,5 +1,6 @@
 """Responses, the content of items: parts of messages and of outputs."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ HISTORY = "previous_response_id"
 _TEXTS = ("input_text", "output_text", "text", "summary_text")
 _TEXT_TYPES = (*_TEXTS, "refusal")
 _PART_TYPES = (*_TEXT_TYPES, "input_image", "input_file", "input_audio")
+_OPAQUE = re.compile(r"gAAAA[\w-]{60,}={0,2}", re.ASCII)
+"""Content that OpenAI has encrypted, as a Fernet token (https://github.com/fernet/spec/blob/master/Spec.md)."""
 
 
 _OF_PICTURES = ("invalid_base64", "invalid_image_url")
@@ -76,6 +79,14 @@ def _part(part: ItemPart, at: str) -> AnyPart:
 
 def _text(part: ItemPart, at: str) -> str | None:
     """Return the text of a textual part, or None for another kind. Raises BadRequest for an unknown one."""
+    if (
+        part.type == "encrypted_content"
+        and part.encrypted_content
+        and not _OPAQUE.fullmatch(part.encrypted_content)
+    ):
+        return (
+            part.encrypted_content
+        )  # Codex takes the task that the model writes for another agent for encrypted
     if part.type not in _PART_TYPES:
         raise unsupported_value(part.type, _PART_TYPES, below(at, ".type"))
     if part.type in _TEXTS and part.text is None:

@@ -48,7 +48,7 @@ from gateway.plugins.responses.wire import (
 
 LOGPROBS = "message.output_text.logprobs"
 """The value of `include` that asks for log-probabilities."""
-_ITEMS = ("message", "reasoning", "function_call", "function_call_output", "custom_tool_call",
+_ITEMS = ("message", "agent_message", "reasoning", "function_call", "function_call_output", "custom_tool_call",
           "custom_tool_call_output", *KNOWN_CALLS, *KNOWN_OUTPUTS)  # fmt: skip
 _ROLES = ("user", "assistant", "system", "developer")
 _CHOICES = {
@@ -172,6 +172,8 @@ class _ItemReader:
         match kind:
             case "message":
                 self._message(item, at)
+            case "agent_message":  # from another of the client's agents, as Codex passes its answer on
+                self._builder.turn("user", _said(item, at), at)
             case "function_call" | "custom_tool_call":
                 self._call(item, at)
             case "function_call_output" | "custom_tool_call_output":
@@ -209,9 +211,7 @@ class _ItemReader:
         inside = below(at, ".content")
         match item.role:
             case "user":
-                content = item.content
-                said = content or "" if not isinstance(content, list) else parts_of(content, inside)
-                self._builder.turn("user", said, at)
+                self._builder.turn("user", _said(item, at), at)
             case "assistant":
                 self._builder.turn("model", self._signed(texts(item, inside)), at)
             case "system" | "developer":
@@ -294,6 +294,12 @@ class _ItemReader:
     def _take_signature(self) -> str | None:
         signature, self._signature = self._signature, None
         return signature
+
+
+def _said(item: Item, at: str) -> str | list[Part]:
+    """Return the content of a message from a user or another agent."""
+    content = item.content
+    return parts_of(content, below(at, ".content")) if isinstance(content, list) else content or ""
 
 
 def _choose_tools(

@@ -32,6 +32,7 @@ class ItemPart(MediaHints, frozen=True, omit_defaults=True, gc=False, kw_only=Tr
     file_url: str | None = None
     filename: str | None = None
     input_audio: InputAudio | None = None
+    encrypted_content: str | None = None
     stdout: str | None = None
     stderr: str | None = None
     outcome: Json | None = None

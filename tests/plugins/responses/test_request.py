@@ -89,6 +89,38 @@ def test_a_stored_history_gives_the_same_request_as_the_items_themselves() -> No
         assert gemini_body(rest, items[:cut]) == whole
 
 
+@pytest.mark.row("G1")
+@pytest.mark.parametrize("strict", [False, True])
+def test_g01_the_answer_of_another_agent_is_a_message(strict: bool) -> None:
+    content = [
+        {"type": "input_text", "text": "Message Type: FINAL_ANSWER"},
+        {"type": "encrypted_content", "encrypted_content": "PONG"},
+    ]
+    items = [
+        {"role": "user", "content": "Ask."},
+        {"role": "assistant", "content": "I have."},
+        {"type": "agent_message", "author": "/root/a", "recipient": "/root", "content": content},
+    ]
+    result = translation({"model": F3, "input": items}, strict=strict)
+    last = result.request.contents[-1]
+
+    assert (last.role, [part.text for part in last.parts]) == ("user", ["Message Type: FINAL_ANSWER", "PONG"])
+    assert list(result.notes) == []
+
+
+@pytest.mark.row("G1")
+def test_g01_what_openai_has_encrypted_is_not_said() -> None:
+    opaque = {"type": "encrypted_content", "encrypted_content": "gAAAAAB" + "x" * 90 + "=="}
+    items = [
+        {"role": "user", "content": "Ask."},
+        {"type": "agent_message", "author": "a", "content": [opaque]},
+    ]
+    result = translation({"model": F3, "input": items})
+
+    assert "gAAAA" not in json.dumps(gemini_body({"model": F3, "input": items}))
+    assert any("agent_message" in note or "encrypted_content" in note for note in result.notes)
+
+
 def test_too_many_items_are_refused() -> None:
     with pytest.raises(BadRequest) as caught:
         translation({"input": [{"role": "user", "content": "x"}] * (MOST_TURNS + 1)})
