@@ -170,18 +170,20 @@ def compaction() -> str:
 def overflow() -> str:
     """Fill the context of a small model until it overflows: Claude Code compacts its history by itself, and goes on."""
     log, model = cli.GatewayLog(), os.environ["SMALL_MODEL"].partition("=")[0]
-    arguments = [*EVENTS, "--model", model]
-    for turn in range(8):
-        result = ask(*arguments, f"Note {turn}: {'word ' * 1800}")
-        events = cli.json_lines(result.stdout)
-        boundaries = [event for event in events if event.get("subtype") == "compact_boundary"]
-        if boundaries:
-            break
+    triggers: list[str] = []
+    turn = 0
+    while not triggers:
+        turn += 1
+        assert turn < 9, "the context has not overflowed"
+        again = ("--continue",) if turn > 1 else ()
+        result = ask(*EVENTS, "--model", model, *again, f"Note {turn}: {'word ' * 1800}")
         final(result)
-        arguments = [*EVENTS, "--model", model, "--continue"]
-    assert boundaries, cli.output_end(result)
-    assert boundaries[0]["compact_metadata"]["trigger"] == "auto", boundaries
-    final(result)
+        triggers = [
+            event["compact_metadata"]["trigger"]
+            for event in cli.json_lines(result.stdout)
+            if event.get("subtype") == "compact_boundary"
+        ]
+    assert triggers == ["auto"], triggers
     failures = [line["error"] for line in log.requests() if line["status"] != 200]
     assert failures == ["context_length_exceeded"], failures
     return f"compacted in turn {turn}"

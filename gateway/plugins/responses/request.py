@@ -296,7 +296,7 @@ class _ItemReader:
         return signature
 
 
-def _said(item: Item, at: str) -> str | list[Part]:
+def _said(item: Item, at: str) -> str | list[parts.AnyPart]:
     """Return the content of a message from a user or another agent."""
     content = item.content
     return parts_of(content, below(at, ".content")) if isinstance(content, list) else content or ""

@@ -104,7 +104,10 @@ def test_g01_the_answer_of_another_agent_is_a_message(strict: bool) -> None:
     result = translation({"model": F3, "input": items}, strict=strict)
     last = result.request.contents[-1]
 
-    assert (last.role, [part.text for part in last.parts]) == ("user", ["Message Type: FINAL_ANSWER", "PONG"])
+    assert (last.role, [part.text for part in last.parts or ()]) == (
+        "user",
+        ["Message Type: FINAL_ANSWER", "PONG"],
+    )
     assert list(result.notes) == []
 
 
