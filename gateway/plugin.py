@@ -10,7 +10,6 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -31,6 +30,7 @@ from gateway.exchange.hook_methods import HookMethods
 from gateway.exchange.hooks import Hooks
 from gateway.exchange.ids import unique
 from gateway.exchange.place import wait_for_place
+from gateway.exchange.plugin_services import PluginServices
 from gateway.exchange.preparation import Preparation
 from gateway.exchange.request_body import Body, receive
 from gateway.gemini.capabilities import CapabilityTable
@@ -88,7 +88,7 @@ _NOT_OPEN: Any = _NotOpen()
 
 
 @dataclass(eq=False)
-class Services:
+class Services(PluginServices):
     """Services that the application provides to its plugins; docs/plugins.md lists the public ones.
 
     Plugins are constructed, and their routes registered, before the stores are open: aiohttp takes no routes after its
@@ -121,8 +121,6 @@ class Services:
     background_tasks: BackgroundTasks
     hooks: Hooks | None = field(init=False, default=None)
     """Hooks of the plugins; None if no plugin has any."""
-    folders: Path = field(init=False, default=Path("plugins"))
-    """The folder of the plugins' folders."""
     exchange: Exchange = field(init=False, default=_NOT_OPEN)
     """Calls of Gemini."""
     preparation: Preparation = field(init=False, default=_NOT_OPEN)
@@ -191,27 +189,6 @@ class Services:
         task.add_done_callback(self.running.discard)
         task.add_done_callback(_log_failure)
         return task
-
-    def background(self, name: str, work: Callable[[], Awaitable[object]]) -> asyncio.Task[None]:
-        """Run `work` from a plugin's lifespan until it ends; `name` begins with the plugin's.
-
-        A failure is logged and counted, and `work` called again after 1 second, 2, 4, … up to 300, until it returns.
-        """
-        return self.background_tasks.start(name, work)
-
-    def folder(self, name: str) -> Path:
-        """Return a writable folder of a plugin, which survives upgrades. Raises OSError if it cannot be made."""
-        path = self.folders / name
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return path
-
-    def count(self, plugin: str, event: str) -> None:
-        """Count an event of a plugin in `gateway_plugin_events_total`. The plugin's events must be few."""
-        self.statistics.plugin_events[plugin, event] += 1
-
-    def client_name(self, client: Client) -> str:
-        """Return the name of a client's issued key, or the fingerprint of a key of its own."""
-        return self.access.name(client.id) if client.id else client.fingerprint
 
     def holder(self, key_id: str) -> Client:
         """Return the client of an issued key. Raises Unauthorized if the key is revoked or expired."""

@@ -17,12 +17,12 @@ from msgspec import Struct
 
 from gateway.config.sections import GatewayConfig
 from gateway.policy.ssrf import is_public
+from gateway.upstream.certificate import OLD_DAYS, days_left
 
 _TIMEOUT = 10.0
 """Seconds for each connection and each read."""
 _MAX_CLOCK = 60.0
 """Seconds that the clock may differ from Google's."""
-_CERTIFICATE_DAYS = 14
 _METADATA = ("169.254.169.254", 80)
 """The metadata server of clouds; the unit's IP filter must refuse it (systemd.resource-control(5), IPAddressDeny=)."""
 _MIN_SPREAD = 0.1
@@ -132,9 +132,8 @@ def _connection(scheme: str, host: str, port: int) -> http.client.HTTPConnection
 
 def _certificate(host: str, sock: socket.socket) -> Finding:
     assert isinstance(sock, ssl.SSLSocket)  # noqa: S101 - of an HTTPSConnection
-    certificate = sock.getpeercert() or {}
-    days = (ssl.cert_time_to_seconds(str(certificate["notAfter"])) - time.time()) / 86400
-    if days < _CERTIFICATE_DAYS:
+    days = days_left(sock.getpeercert(), time.time())
+    if days < OLD_DAYS:
         return failed(
             "tls", f"the certificate of {host} ends in {days:.0f} days.", "Whoever runs it must renew it."
         )

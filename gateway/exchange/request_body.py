@@ -88,12 +88,14 @@ async def read_body(request: web.Request, message: bytes | None = None) -> Body:
     else:
         data = message
     body, size = await offload(len(data) > HEAVY, _parse_and_size, data)
-    hold = memory(request)
+    context = request.get(CONTEXT)
+    if context is None:
+        return body
+    hold = context.memory
     hold.covered += len(data)
     if size:
         hold.admit(size)
-    context = request.get(CONTEXT)
-    if context is None or context.hooks is None:
+    if context.hooks is None:
         return body
     changed = await context.hooks.request(data, context)
     if changed is None:

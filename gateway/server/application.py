@@ -288,9 +288,7 @@ async def _open_services(
     await enter(trimming(services.memory))
     await enter(upstream)
     await enter(services.media)
-    keys = None
-    if ledger is not None:
-        keys = await enter(IssuedKeys(ledger, services.access, report_team))
+    keys = await enter(IssuedKeys(ledger, services.access, report_team)) if ledger is not None else None
     reporter = _pool_reporter(log, services)
     pool_state = await enter(
         PoolState(services.metrics.pool, stores.pool, shared_pool, report_state, reporter)
@@ -305,6 +303,7 @@ async def _open_services(
 
     refresh, report = (keys.refresh, keys.report) if keys is not None else (no_keys, no_report)
     services.open(exchange, tracing, refresh, open_store, report)
+    services.read_budgets = keys.budgets if keys is not None else None
 
 
 def _pool_reporter(log: JsonLog, services: Services) -> Callable[[PoolUpdate], None]:

@@ -5,7 +5,8 @@ from time import time
 from typing import TYPE_CHECKING, Any, Self
 
 from gateway.errors import LedgerUnavailable
-from gateway.policy.access import Access
+from gateway.policy.access import Access, ClientKey
+from gateway.policy.budgets import Budget
 from gateway.server.stores import Report, first_line
 
 if TYPE_CHECKING:
@@ -60,6 +61,12 @@ class IssuedKeys:
                 "The gateway cannot read its ledger at the moment. Please try again later."
             ) from error
 
+    async def budgets(self) -> list[tuple[str, Budget, int]]:
+        """Return each budget of the keys in use, with the key's name and what is spent of it, in its unit."""
+        now = time()
+        keys = [key for key in self._access.issued.values() if key.rules.budgets and key.fault(now) is None]
+        return await asyncio.to_thread(_budgets, self._ledger.engine, keys, now)
+
     async def refresh(self) -> None:
         """Load the keys if the table's revision has changed."""
         from gateway.store.ledger import client_keys
@@ -102,6 +109,18 @@ class IssuedKeys:
                 if message != reported:
                     reported = message
                     self._report(f"issued keys cannot be read: {message}. Those read last stay valid.")
+
+
+def _budgets(engine: "Engine", keys: list[ClientKey], now: float) -> list[tuple[str, Budget, int]]:
+    from gateway.store.ledger.reports import spent
+
+    return [
+        (key.name, budget, used)
+        for key in keys
+        for budget, (used, _) in zip(
+            key.rules.budgets, spent(engine, key.id, key.rules.budgets, now), strict=True
+        )
+    ]
 
 
 def _report(engine: "Engine", key_id: str, days: int) -> dict[str, Any] | None:

@@ -35,6 +35,7 @@ BUILT_IN = {
     "translate": "gateway.plugins.dry_run:Translate",
     "system_prompt": "gateway.plugins.system_prompt:SystemPrompt",
     "guard": "gateway.plugins.guard.plugin:Guard",
+    "alert": "gateway.plugins.alert.plugin:AlertPlugin",
 }
 """Built-in plugins, found without installed metadata, so that they work from a checkout."""
 

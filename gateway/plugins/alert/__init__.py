@@ -1,0 +1,1 @@
+"""Tells one webhook what an operator must know."""

@@ -1,0 +1,67 @@
+"""Which alerts are sent: each once, again when it lasts, a word when it is over, never too many."""
+
+import msgspec
+
+from gateway.plugins.alert.outbox import Alert, Message, Outbox
+
+DAY, HOUR = 86400.0, 3600.0
+ONE, TWO = Alert("project", "a", "a is refused"), Alert("project", "b", "b is refused")
+
+
+def sent(outbox: Outbox, alerts: list[Alert], now: float, most: int = 20) -> list[Message]:
+    """Return the messages that are due, as if all could be sent."""
+    messages = outbox.due(alerts, now, DAY, most)
+    for message in messages:
+        outbox.confirm(message, now)
+    return messages
+
+
+def test_o20_an_alert_is_sent_once_and_again_after_a_day() -> None:
+    outbox = Outbox()
+
+    assert sent(outbox, [ONE], 0) == [Message(ONE)]
+    assert sent(outbox, [ONE], 60) == []
+    assert sent(outbox, [ONE, TWO], 120) == [Message(TWO)]
+    assert sent(outbox, [ONE], DAY) == [Message(ONE), Message(TWO, resolved=True)]
+    assert sent(outbox, [ONE], DAY + 60) == []
+
+
+def test_o20_one_that_is_over_is_told_once_and_may_come_again() -> None:
+    outbox = Outbox()
+    sent(outbox, [ONE], 0)
+
+    assert sent(outbox, [], 60) == [Message(ONE, resolved=True)]
+    assert sent(outbox, [], 120) == []
+    assert sent(outbox, [ONE], 180) == [Message(ONE)]
+
+
+def test_o20_one_that_gets_worse_is_sent_at_once() -> None:
+    outbox = Outbox()
+    worse = Alert("project", "a", "a is gone", "critical")
+    sent(outbox, [ONE], 0)
+
+    assert sent(outbox, [worse], 60) == [Message(worse)]
+    assert sent(outbox, [ONE], 120) == []
+
+
+def test_o20_too_many_are_counted_in_the_last_and_in_the_next() -> None:
+    outbox = Outbox()
+    many = [Alert("project", str(i), "x") for i in range(5)]
+
+    assert [message.left_out for message in sent(outbox, many, 0, most=2)] == [0, 3]
+    assert sent(outbox, [*many, ONE], 60, most=2) == []
+    assert sent(outbox, [*many, ONE, TWO], HOUR + 1, most=2) == [Message(TWO, left_out=1)]
+
+
+def test_a_message_that_could_not_be_sent_is_due_again() -> None:
+    outbox = Outbox()
+
+    assert outbox.due([ONE], 0, DAY, 20) == outbox.due([ONE], 60, DAY, 20) == [Message(ONE)]
+
+
+def test_it_survives_a_restart() -> None:
+    outbox = Outbox()
+    sent(outbox, [ONE], 0)
+    again = msgspec.json.decode(msgspec.json.encode(outbox), type=Outbox)
+
+    assert sent(again, [ONE], 60) == []
