@@ -1,5 +1,6 @@
 """The version with its commit: in a checkout, in what is built, and in a source distribution."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,21 @@ def test_o19_what_is_built_names_its_commit_and_asks_nobody(
 
     assert shown == [str(target / "gateway" / "__init__.py"), f"{__version__} ({expected})"]
     assert not (ROOT / "gateway" / "commit.txt").exists()
+
+
+def test_o19_a_source_without_git_keeps_the_commit_that_was_written_into_it(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "built"
+    source.mkdir()
+    for name in ("setup.py", "setup.cfg", "pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, source)
+    (source / "gateway").mkdir()
+    shutil.copy(ROOT / "gateway" / "__init__.py", source / "gateway")
+    (source / "gateway" / "commit.txt").write_text("v9-sdist\n")
+    build = [sys.executable, "setup.py", "-q", "build_py", "--build-lib", str(target)]
+    subprocess.run(build, cwd=source, check=True, capture_output=True)
+
+    assert (target / "gateway" / "commit.txt").read_text() == "v9-sdist\n"
+    assert (source / "gateway" / "commit.txt").read_text() == "v9-sdist\n"
 
 
 def test_without_git_and_without_a_build_it_is_unknown(tmp_path: Path) -> None:

@@ -1,14 +1,20 @@
 """`gateway ledger move` from a shell; tests/store/ledger/test_move.py has the rows."""
 
 from pathlib import Path
+from time import time
 
+import aiohttp
 import pytest
+from msgspec import structs
 
 from gateway.cli.main import main
+from gateway.policy.budgets import Budget
 from gateway.policy.client_rules import Rules
 from gateway.store.ledger.client_keys import issue, issued
-from gateway.store.ledger.tables import open_engine
-from tests.support.ledgers import POSTGRES, databases
+from gateway.store.ledger.move import move
+from gateway.store.ledger.tables import open_engine, postgresql_engine
+from tests.support.ledgers import POSTGRES, OpenLedger, databases, intent, settlement
+from tests.support.servers import Serve
 from tests.support.sqlite_users import held_open
 
 Capture = pytest.CaptureFixture[str]
@@ -37,6 +43,27 @@ def test_o19_the_ledger_is_in_postgresql_afterwards(
     assert main(["keys", "list", *config]) == 0
 
     assert "  ada  " in capsys.readouterr().out
+
+
+@pytest.mark.skipif(POSTGRES is None, reason="GATEWAY_TEST_POSTGRES names no database")
+async def test_o19_a_gateway_goes_on_where_the_moved_ledger_ends(tmp_path: Path, serve: Serve) -> None:
+    budget = Budget("tokens", "total", 1000)
+    async with OpenLedger(str(tmp_path / "ledger.db")) as opened:
+        key_id, key = issue(opened.ledger.engine, "ada", Rules(tokens={"total": 1000}), 1e9, None)
+        call = structs.replace(intent(1, budget, reserve=100, at=time()), client=key_id)
+        await opened.ledger.begin(call)
+        await opened.ledger.settle(settlement(1, tokens=40))
+    (url,) = databases("postgresql", tmp_path)
+    move(tmp_path / "ledger.db", postgresql_engine(url, None))
+    base = await serve(f"ledger: {{url: '{url}'}}\nplugins: {{key: {{}}}}")
+    async with (
+        aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as http,
+        http.get(f"{base}/v1/key") as response,
+    ):
+        shown = await response.json()
+
+    assert (shown["name"], shown["budgets"][0]["spent"], shown["budgets"][0]["left"]) == ("ada", 40, 960)
+    assert [(day["model"], day["calls"]) for day in shown["usage"]] == [("gemini-2.5-flash", 1)]
 
 
 def test_nothing_is_moved_while_a_gateway_runs(tmp_path: Path, config: list[str], capsys: Capture) -> None:

@@ -17,6 +17,7 @@ trap 'finish $?' EXIT
 
 $server up
 git ls-files -co --exclude-standard -z | xargs -0 tar cf - | tar xf - -C "$bundle"
+git describe --always --dirty --tags >"$bundle/gateway/commit.txt"   # the bundle is no checkout
 $server put "$bundle" /root/gateway
 
 say "a throw-away CA for gateway.test"
@@ -83,6 +84,7 @@ systemctl start gateway.socket gateway-admin.socket gateway@blue
 gateway keys list | grep " ada "
 gateway keys list | grep " late " && exit 1
 gateway check --stores
+gateway --version | grep -vF unknown
 /opt/gateway/venv/bin/python -c "import sqlite3; c = sqlite3.connect(\"/var/lib/gateway/ledger.db\"); c.execute(\"UPDATE ledger SET value = 99 WHERE name = \x27version\x27\"); c.commit()"
 gateway check && exit 1
 gateway check 2>&1 | grep "newer gateway"

@@ -189,7 +189,8 @@ class Backup:
         """Write a database into an existing, empty file. Raises BackupError if it is not what the manifest says."""
         digest, size = hashlib.sha256(), 0
         try:
-            with target.open("wb") as output:
+            # the folder belongs to the service, and root restores
+            with os.fdopen(os.open(target, os.O_WRONLY | os.O_NOFOLLOW), "wb") as output:
                 source = self._file(entry.file)
                 while piece := source.read(_PIECE):
                     digest.update(piece)

@@ -88,6 +88,23 @@ def test_o08_nothing_is_restored_while_a_gateway_has_a_file_open(
     assert [value(file.path) for file in files] == ["old", "old"]
 
 
+def test_a_link_in_the_folder_of_the_service_is_not_followed(
+    files: list[StoreFile], backup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+
+    def planted(path: Path) -> bool:
+        path.symlink_to(victim)
+        return True
+
+    monkeypatch.setattr("gateway.store.backup.restore.create", planted)
+    with pytest.raises(BackupError, match="cannot be read from the backup"):
+        restore(backup, files)
+
+    assert victim.read_text() == "precious"
+
+
 def test_a_dry_run_verifies_and_changes_nothing(files: list[StoreFile], backup: Path) -> None:
     before = sorted(path.name for path in backup.parent.iterdir())
     assert [entry.file.name for entry in restore(backup, files, dry=True)] == ["a", "b"]
