@@ -17,7 +17,8 @@ from gateway.observability.json_log import JsonLog
 from gateway.observability.request_log import RequestLog
 from tests.support.gateway_process import Gateway
 from tests.support.models import Today
-from tests.support.servers import Fake, RawUpstream, Serve
+from tests.support.servers import Fake, RawUpstream, Serve, upstream_of
+from tests.support.team import Google, Team
 
 hypothesis.settings.register_profile("gateway", deadline=None)  # a clock depends on the machine
 hypothesis.settings.load_profile("gateway")
@@ -96,6 +97,18 @@ async def raw_upstream() -> AsyncIterator[RawUpstream]:
     upstream.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     yield upstream
     server.close()
+
+
+@pytest.fixture
+async def google() -> Google:
+    """Google's side of `team`; a module may have another one, with an `answer`."""
+    return Google()
+
+
+@pytest.fixture
+async def team(serve: Serve, tmp_path: Path, google: Google, aiohttp_server: Any) -> Team:
+    """A gateway with a pool and a ledger, in front of `google`; it is still to be started."""
+    return Team(serve, tmp_path, await upstream_of(aiohttp_server, google.answer))
 
 
 @pytest.fixture

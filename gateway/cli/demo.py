@@ -10,6 +10,7 @@ import aiohttp
 from aiohttp import web
 
 from gateway.cli.arguments import add_listen, reachable
+from gateway.cli.fake import answering
 from gateway.config.sections import GatewayConfig, ListenConfig, UpstreamConfig
 from gateway.config.source import Source
 from gateway.emulator.server import CALLS, build_fake
@@ -48,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _demo(host: str, port: int, *, once: bool) -> int:
-    emulator = build_fake()
+    emulator = build_fake(answering=answering)
     upstream = web.AppRunner(emulator, access_log=None)
     await upstream.setup()
     await web.TCPSite(upstream, "127.0.0.1", 0).start()

@@ -1,11 +1,25 @@
 """`gateway fake`: run the Gemini emulator (docs/emulator.md)."""
 
 import argparse
+from functools import cache
 from pathlib import Path
+from time import time
 
 from gateway.cli.arguments import address
+from gateway.config.model_table import model_table
 from gateway.emulator.models import MODELS
 from gateway.emulator.server import serve_fake
+from gateway.policy.successors import Successors
+
+
+def answering(model: str) -> str:
+    """Return the model that answers today for a name, by the shipped models.yaml."""
+    return _successors().listed(model, time())
+
+
+@cache
+def _successors() -> Successors:
+    return Successors(model_table().successors)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
-    return serve_fake(*options.listen, script=options.script, limits=dict(options.input_limit))
+    return serve_fake(
+        *options.listen, script=options.script, limits=dict(options.input_limit), answering=answering
+    )
 
 
 def _limit(text: str) -> tuple[str, int]:

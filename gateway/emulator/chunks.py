@@ -4,7 +4,7 @@ import re
 import secrets
 from typing import Any
 
-from gateway.emulator.request import generation, prompt, prompt_tokens, text_size
+from gateway.emulator.request import CACHED, generation, prompt, prompt_tokens, text_size
 from gateway.emulator.turns import Turn
 
 Chunk = dict[str, Any]
@@ -122,7 +122,8 @@ class _Answer:
     """The fields that all chunks of one answer share."""
 
     def __init__(self, model: str, request: dict[str, Any], thoughts: int = 0) -> None:
-        self._prompt = prompt_tokens(request)
+        self._cached = request.get(CACHED, 0)
+        self._prompt = prompt_tokens(request) + self._cached
         self._thoughts = thoughts
         self._shared = {"modelVersion": model, "responseId": secrets.token_urlsafe(16)}
 
@@ -134,6 +135,8 @@ class _Answer:
             counts["candidatesTokenCount"] = text
         if self._thoughts:
             counts["thoughtsTokenCount"] = self._thoughts
+        if self._cached:  # a part of the prompt (https://ai.google.dev/api/generate-content#UsageMetadata)
+            counts["cachedContentTokenCount"] = self._cached
         return {**fields, "usageMetadata": counts, **self._shared}
 
 

@@ -1,7 +1,7 @@
 """Google's error answers, and the errors for keys and models that a request may not use."""
 
 import re
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from aiohttp import web
 from msgspec import Struct
@@ -64,6 +64,13 @@ class RefusedError(Exception):
         status: str = "INVALID_ARGUMENT",
     ) -> None:
         self.refusal = Refusal(code, status, message, violations)
+
+    @classmethod
+    def of(cls, refusal: Refusal) -> Self:
+        """Return the exception that carries a refusal."""
+        error = cls(refusal.message)
+        error.refusal = refusal
+        return error
 
 
 def key_refusal(request: web.Request) -> Refusal | None:

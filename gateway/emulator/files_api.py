@@ -1,19 +1,21 @@
-"""Files and cached contents in memory, those of each key apart, as Google keeps those of each project.
+"""Files in memory, those of each key apart, as Google keeps those of each project (https://ai.google.dev/api/files).
 
-Only the size of a file is kept. A prompt may name files that the emulator does not have; a file of another key is
-refused. See https://ai.google.dev/api/files and https://ai.google.dev/api/caching.
+A prompt may name files that the emulator does not have; a file of another key is refused. Only generated files can be
+downloaded (google-genai, `files.download`): results of batches, videos, and `files/generated`, which always exists.
 """
 
+import hashlib
 import re
+from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
-import msgspec
 from aiohttp import web
 
 from gateway.emulator.errors import Refusal, RefusedError, key_refusal
-from gateway.emulator.messages import decode
+from gateway.emulator.objects import Fields, Objects
+from gateway.emulator.rest import VERSION, decoded, key_of, page, refused, reply
 
 _HOST = "https://generativelanguage.googleapis.com"
 _FILES_API = f"{_HOST}/v1beta/"
@@ -21,135 +23,160 @@ _GENERATED = "files/generated"
 _CONTENT = b"generated"
 _NOT_GENERATED = Refusal(400, "INVALID_ARGUMENT", "Only generated files can be downloaded.")
 _URI = re.compile(r"(?:https?://[^/]+/v1(?:beta|alpha)?/)?(files/[\w-]+)")
-_MOST_OBJECTS = 1000
+_NAME = re.compile(r"files/[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
+"""https://ai.google.dev/api/files#File: up to 40 letters, digits and dashes, without one at either end."""
+_KEPT = 4 * 1024 * 1024
+"""The longest content in bytes that is kept, for the requests of batches; of a longer file only its size is."""
 _PAST, _FUTURE = "2026-01-01T00:00:00Z", "2100-01-01T00:00:00Z"
-_PATCHED = ("ttl", "expireTime")
+_CONTENT_FIELD = " content"
+"""Key of a file's bytes beside its fields; no field of Google's has a blank."""
 
 
 class FilesApi:
-    """Objects by name, each with its owner's key. Beyond 1000 the oldest is dropped."""
+    """The methods of files. `objects` holds files, and all other objects that a prompt may name."""
 
-    def __init__(self) -> None:
-        self._objects: dict[str, tuple[str, dict[str, Any]]] = {}
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
 
     def routes(self) -> list[web.RouteDef]:
-        version, kind = "/{version:v1(?:beta|alpha)?}", "/{kind:files|cachedContents}"
+        name = VERSION + "/files/{id}"
         return [
-            web.post("/upload" + version + "/files", self.upload),
-            web.post(version + kind, self.create),
-            web.get(version + kind, self.list_objects),
-            web.get(version + "/files/{id}:download", self.download),
-            web.get("/download" + version + "/files/{id}:download", self.download),
-            web.route("*", version + kind + "/{id}", self.object),
+            web.post("/upload" + VERSION + "/files", self.upload),
+            web.post(VERSION + "/files", self.create),
+            web.get(VERSION + "/files", self.list_files),
+            web.get(name + ":download", self.download),
+            web.get("/download" + name + ":download", self.download),
+            web.get(name, self.file),
+            web.delete(name, self.file),
         ]
 
     def refusal(self, request: web.Request, body: Any) -> Refusal | None:
-        """Return the refusal of a body that names another key's object."""
+        """Return the refusal of a body that names another key's file or cached content."""
         for name in _names_in(body):
-            if name in self._objects and self._objects[name][0] != _key(request):
-                return _not_found(name)
+            if self._objects.owner(name) not in (None, key_of(request)):
+                return not_found(name)
         return None
+
+    def generate(self, owner: str, name: str, mime_type: str, data: bytes) -> None:
+        """Store a file that the API itself has made, which can be downloaded."""
+        self._add(owner, name, {"mimeType": mime_type, "source": "GENERATED"}, data)
+
+    def content(self, owner: str, name: str) -> bytes:
+        """Return the bytes of a file of this owner. Raises RefusedError if there is none, or it was not kept."""
+        fields = self._objects.get(owner, name)
+        if fields is None or _CONTENT_FIELD not in fields:
+            raise RefusedError.of(not_found(name))
+        data: bytes = fields[_CONTENT_FIELD]
+        return data
 
     async def upload(self, request: web.Request) -> web.Response:
         """Answer a resumable upload: a start, then pieces with its `upload_id`, which need no key."""
         number, command = request.query.get("upload_id"), request.headers.get("X-Goog-Upload-Command", "")
-        refusal = key_refusal(request) if number is None or _key(request) else None
+        refusal = key_refusal(request) if number is None or key_of(request) else None
         if refusal is not None:
-            return _reply(refusal.body(), refusal.code)
+            return refused(refusal)
         data = await request.read()
         if number is None:
             if command != "start":
-                return self._add(_key(request), "files", {"sizeBytes": str(len(data))})
-            url = request.url.with_query(upload_id=self._begin(request, data), upload_protocol="resumable")
-            return _reply({}, 200, {"X-Goog-Upload-URL": str(url), "X-Goog-Upload-Status": "active"})
-        owner, state = self._objects.get(f"upload/{number}", ("", {}))
-        if not owner or _key(request) not in ("", owner):
-            return _reply(_not_found("upload").body(), 404)
+                return self._created(key_of(request), {}, data, {})
+            return self._begin(request, _file_fields(decoded(data)))
+        owner = self._objects.owner(f"upload/{number}")
+        state = self._objects.get(owner or "", f"upload/{number}")
+        if owner is None or state is None or key_of(request) not in ("", owner):
+            return reply(not_found("upload").body(), 404)
         state["size"] += len(data)
+        state["data"] += data[: _KEPT + 1 - len(state["data"])]
         if "finalize" not in command:
-            return _reply({}, 200, {"X-Goog-Upload-Status": "active"})
-        fields = {**state["file"], "sizeBytes": str(state["size"])}
-        return self._add(owner, "files", fields, {"X-Goog-Upload-Status": "final"})
+            return reply({}, headers={"X-Goog-Upload-Status": "active"})
+        self._objects.remove(f"upload/{number}")
+        headers = {"X-Goog-Upload-Status": "final"}
+        return self._created(owner, state["file"], state["data"], headers, size=state["size"])
 
     async def create(self, request: web.Request) -> web.Response:
-        """Create a file without content, or a cache."""
+        """Create a file without content."""
         if (refusal := key_refusal(request)) is not None:
-            return _reply(refusal.body(), refusal.code)
-        body = _decoded(await request.read())
-        if request.match_info["kind"] == "files":
-            return self._add(_key(request), "files", _file_fields(body))
-        if (refusal := self.refusal(request, body)) is not None:
-            return _reply(refusal.body(), refusal.code)
+            return refused(refusal)
+        return self._created(key_of(request), _file_fields(decoded(await request.read())), b"", {})
+
+    async def list_files(self, request: web.Request) -> web.Response:
+        """List a key's files."""
+        if (refusal := key_refusal(request)) is not None:
+            return refused(refusal)
+        files = [_shown(fields) for fields in self._objects.of(key_of(request), "files/")]
         try:
-            cached = decode(body, "CachedContent")
-        except RefusedError as refused:
-            return _reply(refused.refusal.body(), refused.refusal.code)
-        shown = {k: v for k, v in cached.items() if k in ("model", "displayName", *_PATCHED)}
-        tokens = {"totalTokenCount": -(-len(msgspec.json.encode(body)) // 4)}
-        return self._add(_key(request), "cachedContents", {**shown, "usageMetadata": tokens})
+            return reply(page(request, files, "files", 10))
+        except RefusedError as error:
+            return refused(error.refusal)
 
-    async def list_objects(self, request: web.Request) -> web.Response:
-        """List a key's objects."""
-        kind = request.match_info["kind"]
-        own = [
-            fields
-            for name, (owner, fields) in self._objects.items()
-            if name.startswith(kind) and owner == _key(request)
-        ]
-        return _reply({kind: own} if own else {}, 200)
-
-    async def object(self, request: web.Request) -> web.Response:
-        """Answer GET, PATCH and DELETE."""
-        name = f"{request.match_info['kind']}/{request.match_info['id']}"
-        owner, fields = self._objects.get(name, ("", {}))
-        if owner != _key(request):
-            refusal = _not_found(name)
-            return _reply(refusal.body(), refusal.code)
-        if request.method == "PATCH":
-            fields.update({k: v for k, v in _decoded(await request.read()).items() if k in _PATCHED})
+    async def file(self, request: web.Request) -> web.Response:
+        """Answer GET and DELETE."""
+        name = f"files/{request.match_info['id']}"
+        if (refusal := key_refusal(request)) is not None:
+            return refused(refusal)
+        fields = self._objects.get(key_of(request), name)
+        if fields is None:
+            return refused(not_found(name))
         if request.method == "DELETE":
-            del self._objects[name]
-            fields = {}
-        return _reply(fields, 200)
+            self._objects.remove(name)
+            return reply({})
+        return reply(_shown(fields))
 
     async def download(self, request: web.Request) -> web.Response:
-        """Answer a download as Google does: a redirect to `/download/…`, which has the bytes (recorded traffic).
-
-        Only generated files can be downloaded (google-genai, `files.download`). The file `generated` always exists.
-        """
+        """Answer a download as Google does: a redirect to `/download/…`, which has the bytes (recorded traffic)."""
         name = f"files/{request.match_info['id']}"
-        refusal = key_refusal(request)
+        refusal, fields = key_refusal(request), self._objects.get(key_of(request), name)
         if refusal is None and name != _GENERATED:
-            owner, _ = self._objects.get(name, ("", {}))
-            missing = _not_found(name)
-            refusal = _NOT_GENERATED if owner == _key(request) else missing
+            if fields is None:
+                refusal = not_found(name)
+            elif fields.get("source") != "GENERATED":
+                refusal = _NOT_GENERATED
         if refusal is not None:
-            return _reply(refusal.body(), refusal.code)
+            return refused(refusal)
         if not request.path.startswith("/download/"):
             location = f"{_HOST}/download{request.rel_url.raw_path_qs}"
             return web.Response(status=302, headers={"Location": location})
-        return web.Response(body=_CONTENT, content_type="video/mp4")
+        if fields is None:
+            return web.Response(body=_CONTENT, content_type="video/mp4")
+        return web.Response(body=fields[_CONTENT_FIELD], content_type=fields["mimeType"])
 
-    def _begin(self, request: web.Request, data: bytes) -> str:
+    def _begin(self, request: web.Request, fields: Fields) -> web.Response:
         number = uuid4().hex
-        self._store(_key(request), f"upload/{number}", {"file": _file_fields(_decoded(data)), "size": 0})
-        return number
+        wanted = fields.get("name")
+        if wanted is not None and not _NAME.fullmatch(wanted):
+            return refused(Refusal(400, "INVALID_ARGUMENT", f"* CreateFileRequest.file.name: {wanted}"))
+        state = {"file": fields, "size": 0, "data": b""}
+        self._objects.add(key_of(request), f"upload/{number}", state)
+        url = request.url.with_query(upload_id=number, upload_protocol="resumable")
+        return reply({}, headers={"X-Goog-Upload-URL": str(url), "X-Goog-Upload-Status": "active"})
 
-    def _add(
-        self, owner: str, kind: str, fields: dict[str, Any], headers: dict[str, str] | None = None
+    def _created(
+        self, owner: str, fields: Fields, data: bytes, headers: dict[str, str], *, size: int | None = None
     ) -> web.Response:
-        name = f"{kind}/{uuid4().hex[:12]}"
-        stored = {**fields, "name": name, "createTime": _PAST, "expirationTime": _FUTURE}
-        if kind == "files":
-            stored |= {"uri": _FILES_API + name, "state": "ACTIVE"}
-            stored.setdefault("mimeType", "application/octet-stream")
-        self._store(owner, name, stored)
-        return _reply({"file": stored} if kind == "files" else stored, 200, headers)
+        name = fields.get("name") or f"files/{uuid4().hex[:12]}"
+        stored = self._add(owner, name, {"source": "UPLOADED", **fields}, data, size)
+        return reply({"file": _shown(stored)}, headers=headers)
 
-    def _store(self, owner: str, name: str, fields: dict[str, Any]) -> None:
-        while len(self._objects) >= _MOST_OBJECTS:
-            del self._objects[next(iter(self._objects))]
-        self._objects[name] = owner, fields
+    def _add(self, owner: str, name: str, fields: Fields, data: bytes, size: int | None = None) -> Fields:
+        digest = b64encode(hashlib.sha256(data).hexdigest().encode()).decode()
+        stored: Fields = {
+            "mimeType": "application/octet-stream", **fields, "name": name,
+            "sizeBytes": str(len(data) if size is None else size), "createTime": _PAST, "updateTime": _PAST,
+            "expirationTime": _FUTURE, "sha256Hash": digest, "uri": _FILES_API + name, "state": "ACTIVE",
+        }  # fmt: skip
+        if fields.get("source") == "GENERATED":
+            stored["downloadUri"] = f"{_FILES_API}{name}:download?alt=media"
+        if len(data) <= _KEPT:
+            stored[_CONTENT_FIELD] = data
+        self._objects.add(owner, name, stored)
+        return stored
+
+
+def not_found(name: str) -> Refusal:
+    """Return the refusal of a file or cached content that does not exist, or is another key's."""
+    if name.startswith("cachedContents/"):
+        return Refusal(403, "PERMISSION_DENIED", "CachedContent not found (or permission denied)")
+    message = f"You do not have permission to access the File {name.partition('/')[2]} or it may not exist."
+    return Refusal(403, "PERMISSION_DENIED", message)
 
 
 def _names_in(body: Any) -> Iterator[str]:
@@ -168,33 +195,13 @@ def _names_in(body: Any) -> Iterator[str]:
                 yield from _names_in(value)
 
 
-def _not_found(name: str) -> Refusal:
-    if name.startswith("cachedContents/"):
-        return Refusal(403, "PERMISSION_DENIED", "CachedContent not found (or permission denied)")
-    message = f"You do not have permission to access the File {name.partition('/')[2]} or it may not exist."
-    return Refusal(403, "PERMISSION_DENIED", message)
-
-
-def _file_fields(body: dict[str, Any]) -> dict[str, Any]:
+def _file_fields(body: Fields) -> Fields:
     """Return the fields that a client sets on a file; SDKs write them in snake_case."""
     file = body.get("file") or {}
     names = {"mime_type": "mimeType", "mimeType": "mimeType", "display_name": "displayName",
-             "displayName": "displayName"}  # fmt: skip
+             "displayName": "displayName", "name": "name"}  # fmt: skip
     return {names[field]: value for field, value in file.items() if field in names}
 
 
-def _key(request: web.Request) -> str:
-    return request.headers.get("x-goog-api-key") or request.query.get("key", "")
-
-
-def _decoded(data: bytes) -> dict[str, Any]:
-    try:
-        body = msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return {}
-    return body if isinstance(body, dict) else {}
-
-
-def _reply(body: Any, status: int, headers: dict[str, str] | None = None) -> web.Response:
-    data = msgspec.json.encode(body)
-    return web.Response(body=data, status=status, content_type="application/json", headers=headers)
+def _shown(fields: Fields) -> Fields:
+    return {name: value for name, value in fields.items() if name != _CONTENT_FIELD}

@@ -17,6 +17,8 @@ SIGNATURE = b"signed by the emulator: "
 """The beginning of every signature that the emulator makes."""
 DUMMIES = ("skip_thought_signature_validator", "context_engineering_is_the_way_to_go")
 """Texts that Google accepts in place of a signature."""
+_SIGNED = {"functionCall", "toolCall", "toolResponse"}
+"""Parts whose signature is checked."""
 _CALL_FIRST = (
     "Please ensure that function call turn comes immediately after a user turn or after a function response "
     "turn."
@@ -69,8 +71,10 @@ def signature_refusal(model: Model, contents: Turns) -> str | None:
     """Return Google's message for a signature of another origin, or an unsigned first call of the current turn."""
     current = _current_turn(contents)
     for i, content in enumerate(contents):
-        calls = [part for part in content.get("parts") or () if "functionCall" in part]
-        if any(not _is_known(part["thoughtSignature"]) for part in calls if part.get("thoughtSignature")):
+        parts = content.get("parts") or ()
+        calls = [part for part in parts if "functionCall" in part]
+        uses = [part for part in parts if part.keys() & _SIGNED]
+        if any(not _is_known(part["thoughtSignature"]) for part in uses if part.get("thoughtSignature")):
             return "Thought signature is not valid"
         if calls and i > current and model.requires_signatures and not calls[0].get("thoughtSignature"):
             return _UNSIGNED.format(name=calls[0]["functionCall"].get("name"), position=i + 1)

@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -13,9 +13,10 @@ from aiohttp import web
 
 from gateway.emulator.chunks import joined
 from gateway.emulator.errors import Refusal, key_refusal, model_refusal
+from gateway.emulator.objects import Objects
+from gateway.emulator.rest import NOT_FOUND, VERSION, decoded, key_of, refused, reply
 from gateway.emulator.script import Script
 
-_MOST_STORED = 1000
 _AGENT = re.compile(r"deep-research-[\w.-]+|antigravity-[\w.-]+")
 _FIELDS = frozenset({
     "model", "agent", "input", "system_instruction", "tools", "response_format", "response_mime_type",
@@ -26,38 +27,37 @@ _FIELDS = frozenset({
 
 
 class InteractionsApi:
-    """Interactions by id, each with its owner's key. Beyond 1000 the oldest is dropped."""
+    """Interactions by id. `answering` returns the model that answers for a name."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, objects: Objects, answering: Callable[[str], str]) -> None:
         self._script = script
-        self._stored: dict[str, tuple[str, dict[str, Any]]] = {}
+        self._objects = objects
+        self._answering = answering
 
     def routes(self) -> list[web.RouteDef]:
-        path = "/{version:v1(?:beta|alpha)?}/interactions"
+        path = VERSION + "/interactions"
         return [
             web.post(path, self.create),
             web.get(path + "/{id}", self.one),
             web.delete(path + "/{id}", self.one),
+            web.post(path + "/{id}/cancel", self.one),
         ]
 
     async def create(self, request: web.Request) -> web.StreamResponse:
         """Answer an interaction, whole or in events."""
-        body = _decoded(await request.read())
-        refusal = key_refusal(request) or self._refusal(body, _key(request))
+        body = decoded(await request.read())
+        refusal = key_refusal(request) or self._refusal(body, key_of(request))
         if refusal is not None:
-            return _reply(refusal.body(), refusal.code)
+            return refused(refusal)
         model = str(body.get("model") or "gemini-2.5-flash").removeprefix("models/")
         text = "\n".join(_texts(body["input"]))
-        answer = joined(
-            self._script.reply(model, {"contents": [{"role": "user", "parts": [{"text": text}]}]}).chunks
-        )
+        contents = {"contents": [{"role": "user", "parts": [{"text": text}]}]}
+        answer = joined(self._script.reply(model, contents, self._answering(model)).chunks)
         interaction = _interaction(body, answer)
         if body.get("store") is not False:
-            while len(self._stored) >= _MOST_STORED:
-                del self._stored[next(iter(self._stored))]
-            self._stored[interaction["id"]] = _key(request), interaction
+            self._objects.add(key_of(request), f"interactions/{interaction['id']}", interaction)
         if not body.get("stream"):
-            return _reply(interaction, 200)
+            return reply(interaction)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         for event in _events(interaction):
@@ -67,17 +67,17 @@ class InteractionsApi:
         return response
 
     async def one(self, request: web.Request) -> web.Response:
-        """Answer GET and DELETE."""
+        """Answer GET, DELETE, and a cancellation, which comes too late."""
         if (refusal := key_refusal(request)) is not None:
-            return _reply(refusal.body(), refusal.code)
-        name = request.match_info["id"]
-        owner, interaction = self._stored.get(name, ("", {}))
-        if owner != _key(request):
-            return _reply(_absent().body(), 404)
+            return refused(refusal)
+        name = f"interactions/{request.match_info['id']}"
+        interaction = self._objects.get(key_of(request), name)
+        if interaction is None:
+            return refused(NOT_FOUND)
         if request.method == "DELETE":
-            del self._stored[name]
-            return _reply({}, 200)
-        return _reply(interaction, 200)
+            self._objects.remove(name)
+            return reply({})
+        return reply(interaction)
 
     def _refusal(self, body: dict[str, Any], key: str) -> Refusal | None:
         unknown = sorted(body.keys() - _FIELDS)
@@ -95,13 +95,9 @@ class InteractionsApi:
         if not body.get("model"):
             return Refusal(400, "INVALID_ARGUMENT", "Either `model` or `agent` must be set.")
         before = body.get("previous_interaction_id")
-        if before and self._stored.get(str(before), ("", {}))[0] != key:
-            return _absent()
+        if before and self._objects.get(key, f"interactions/{before}") is None:
+            return NOT_FOUND
         return model_refusal(str(body["model"]).removeprefix("models/"), "generateContent")
-
-
-def _absent() -> Refusal:
-    return Refusal(404, "NOT_FOUND", "Requested entity was not found.")
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -145,19 +141,3 @@ def _events(interaction: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"event_type": "step.stop", "index": i}
     ended = {k: v for k, v in interaction.items() if k != "steps"}
     yield {"event_type": "interaction.completed", "interaction": ended}
-
-
-def _key(request: web.Request) -> str:
-    return request.headers.get("x-goog-api-key") or request.query.get("key", "")
-
-
-def _decoded(data: bytes) -> dict[str, Any]:
-    try:
-        body = msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return {}
-    return body if isinstance(body, dict) else {}
-
-
-def _reply(body: Any, status: int) -> web.Response:
-    return web.Response(body=msgspec.json.encode(body), status=status, content_type="application/json")

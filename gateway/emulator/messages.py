@@ -3,8 +3,8 @@
 Each message is a table of its fields and their types. A type is a scalar, `json` for any JSON, `object` for any JSON
 object, the name of an enum or of another message, or one of these as a `[list]` or as the values of a `{map}`. Names
 are camelCase in the tables; requests may use snake_case too (https://protobuf.dev/programming-guides/json/). The fields
-are those of https://ai.google.dev/api/generate-content, https://ai.google.dev/api/caching and
-https://ai.google.dev/api/embeddings.
+are those of https://ai.google.dev/api/generate-content, https://ai.google.dev/api/caching,
+https://ai.google.dev/api/embeddings and https://ai.google.dev/api/batch-api.
 
 A refusal repeats names and values of the request unescaped, and lists every mistake, as Google's do
 (https://github.com/google-gemini/gemini-cli/issues/13972, https://github.com/zed-industries/zed/issues/44875,
@@ -38,6 +38,25 @@ MESSAGES: dict[str, dict[str, str]] = {
         "outputDimensionality": "integer",
     },
     "BatchEmbedContentsRequest": {"requests": "[EmbedContentRequest]"},
+    "BatchGenerateContentRequest": {"batch": "GenerateContentBatch"},
+    "GenerateContentBatch": {
+        "model": "string", "displayName": "string", "inputConfig": "InputConfig", "priority": "int64",
+        "webhookConfig": "json",
+    },
+    "InputConfig": {"fileName": "string", "requests": "InlinedRequests"},
+    "InlinedRequests": {"requests": "[InlinedRequest]"},
+    "InlinedRequest": {"request": "GenerateContentRequest", "metadata": "object"},
+    "AsyncBatchEmbedContentRequest": {"batch": "EmbedContentBatch"},
+    "EmbedContentBatch": {
+        "model": "string", "displayName": "string", "inputConfig": "InputEmbedContentConfig", "priority": "int64",
+    },
+    "InputEmbedContentConfig": {"fileName": "string", "requests": "InlinedEmbedContentRequests"},
+    "InlinedEmbedContentRequests": {"requests": "[InlinedEmbedContentRequest]"},
+    "InlinedEmbedContentRequest": {"request": "EmbedContentRequest", "metadata": "object"},
+    "AuthToken": {
+        "uses": "integer", "expireTime": "string", "newSessionExpireTime": "string", "fieldMask": "string",
+        "bidiGenerateContentSetup": "json",
+    },
     "Content": {"role": "string", "parts": "[Part]"},
     "Part": {
         "text": "string", "inlineData": "Blob", "fileData": "FileData", "functionCall": "FunctionCall",

@@ -52,6 +52,8 @@ class Model(Struct, frozen=True):
     """temperature, topP and topK are accepted."""
     longest_hop: int = 0
     """Most maxOutputTokens of a unary call without a continuationToken; 0 for no such limit."""
+    least_cached: int = 4096
+    """Tokens that a cached content has at least (https://ai.google.dev/gemini-api/docs/caching)."""
 
 
 _SECOND = {
@@ -64,6 +66,7 @@ _ROWS: tuple[tuple[str, dict[str, Any]], ...] = (
     (r"gemini-2\.5", {"thinking": "budget", "signs_calls": True, "output_tokens": 65536}),
     (r"gemini-2\.5-pro", {"budget": (128, 32768)}),
     (r"gemini-2\.5-flash", {"budget": (1, 24576), "thinking_off": True, "penalties": False}),
+    (r"gemini-[23].*flash", {"least_cached": 1024}),
     (r"gemini-2\.5-flash-lite", {"budget": (512, 24576)}),
     (r"gemini-(3|3\.[0-5])-", {"prefill": True}),
     (r"gemini-(3|3\.[156])-flash", _MINIMAL),
@@ -123,15 +126,9 @@ def record(name: str, limits: Mapping[str, int] = NO_LIMITS) -> dict[str, Any]:
         "outputTokenLimit": model.output_tokens,
     }  # fmt: skip
     if model.embeddings:
-        return {**fields, "supportedGenerationMethods": ["embedContent", "countTokens"]}
+        methods = ["embedContent", "countTokens", "asyncBatchEmbedContent"]
+        return {**fields, "supportedGenerationMethods": methods}
     methods = ["generateContent", "countTokens", "createCachedContent", "batchGenerateContent"]
     fields |= {"supportedGenerationMethods": methods, "temperature": 1, "topP": 0.95, "topK": 64}
     fields["maxTemperature"] = model.temperature
     return {**fields, "thinking": True} if model.thinking != "none" else fields
-
-
-def page(size: int, start: int, limits: Mapping[str, int] = NO_LIMITS) -> dict[str, Any]:
-    """Return a page of models.list; the last one has no token."""
-    models = [record(name, limits) for name in MODELS[start : start + size]]
-    more = {"nextPageToken": str(start + size)} if start + size < len(MODELS) else {}
-    return {"models": models, **more}

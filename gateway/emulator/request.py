@@ -9,6 +9,8 @@ import msgspec
 Request = dict[str, Any]
 Parts = list[dict[str, Any]]
 
+CACHED = " cached tokens"
+"""Key of the tokens of a request's cached content in the decoded request; no field of Google's has a blank."""
 _BUILT_INS = ("googleSearch", "codeExecution", "urlContext", "googleMaps", "fileSearch")
 _FILES = {"inlineData", "fileData"}
 _REMINDER = re.compile(r"<(system-reminder|task-notification)>.*?</\1>", re.S)

@@ -92,15 +92,18 @@ class Script:
         self._rules = rules
         self._recorded = deque(recorded)
 
-    def reply(self, model: str, request: dict[str, Any]) -> Reply:
-        """Return the next recorded answer, the reply of the first matching rule, or the default reply."""
+    def reply(self, model: str, request: dict[str, Any], version: str = "") -> Reply:
+        """Return the next recorded answer, the reply of the first matching rule, or the default reply.
+
+        `version` is the model that answers, `model` by default, which is the one that rules match.
+        """
         if self._recorded:
             return self._recorded.popleft()
         for rule in self._rules:
             if rule.times and rule.match.fits(model, request):
                 rule.times -= 1
-                return _reply(rule.reply, model, request)
-        return reply_to(model, request)
+                return _reply(rule.reply, version or model, request)
+        return reply_to(version or model, request)
 
 
 def load_script(path: Path) -> Script:

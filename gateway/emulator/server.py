@@ -3,10 +3,11 @@
 import asyncio
 import sys
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from time import time
 from typing import Any
 
 import msgspec
@@ -14,19 +15,23 @@ from aiohttp import web
 from msgspec import Struct
 
 from gateway.emulator import model_rules
+from gateway.emulator.batches_api import BatchesApi
+from gateway.emulator.caches_api import CachesApi
 from gateway.emulator.chunks import joined
 from gateway.emulator.embeddings import batch_embedded, embedded
-from gateway.emulator.errors import Refusal, RefusedError, key_refusal, model_refusal
+from gateway.emulator.errors import RefusedError, key_refusal, model_refusal
 from gateway.emulator.files_api import FilesApi
 from gateway.emulator.interactions import InteractionsApi
 from gateway.emulator.messages import decode
-from gateway.emulator.models import NO_LIMITS, page, record
+from gateway.emulator.models import MODELS, NO_LIMITS, record
+from gateway.emulator.objects import Objects
+from gateway.emulator.operations_api import OperationsApi
 from gateway.emulator.replies import Reply, hop_refusal
-from gateway.emulator.request import prompt_tokens
+from gateway.emulator.request import CACHED, prompt_tokens
+from gateway.emulator.rest import VERSION, page, refused, reply
 from gateway.emulator.script import Script, load_script
+from gateway.emulator.tokens_api import TokensApi
 from gateway.emulator.validation import validate
-
-_LARGEST_PAGE = 1000
 
 
 class Call(Struct):
@@ -45,32 +50,43 @@ CALLS: web.AppKey[deque[Call]] = web.AppKey("calls", deque)
 
 
 def build_fake(
-    script: Script | None = None, *, pace: float = 0.02, limits: Mapping[str, int] = NO_LIMITS
+    script: Script | None = None,
+    *,
+    pace: float = 0.02,
+    limits: Mapping[str, int] = NO_LIMITS,
+    answering: Callable[[str], str] = str,
 ) -> web.Application:
     """Return the emulator as an application.
 
-    `pace` is the seconds between the chunks of a stream; `limits` replace the input tokens of some models.
+    `pace` is the seconds between the chunks of a stream; `limits` replace the input tokens of some models. `answering`
+    returns the model that answers for a name; each name's own, unless given.
     """
-    emulator = _Emulator(script or Script([]), pace, limits)
+    emulator = _Emulator(script or Script([]), pace, limits, answering)
     app = web.Application(client_max_size=64 * 1024 * 1024)
     app[CALLS] = emulator.calls
-    models = "/{version:v1(?:beta|alpha)?}/models"
+    models = VERSION + "/models"
     model = models + "/{model:[^/:]+}"
     app.add_routes([
         web.post(model + ":{verb:generateContent|streamGenerateContent}", emulator.generate),
         web.post(model + ":{verb:countTokens|embedContent|batchEmbedContents}", emulator.measure),
         web.get(models, emulator.list_models),
         web.get(model, emulator.get_model),
-        *emulator.files.routes(),
-        *emulator.interactions.routes(),
+        *(route for api in emulator.apis for route in api.routes()),
     ])  # fmt: skip
     return app
 
 
-def serve_fake(host: str, port: int, *, script: Path | None, limits: Mapping[str, int] = NO_LIMITS) -> int:
+def serve_fake(
+    host: str,
+    port: int,
+    *,
+    script: Path | None,
+    limits: Mapping[str, int] = NO_LIMITS,
+    answering: Callable[[str], str] = str,
+) -> int:
     """Serve until Ctrl-C, and return the exit code."""
     try:
-        app = build_fake(load_script(script) if script else None, limits=limits)
+        app = build_fake(load_script(script) if script else None, limits=limits, answering=answering)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1
@@ -83,13 +99,27 @@ def serve_fake(host: str, port: int, *, script: Path | None, limits: Mapping[str
 
 
 class _Emulator:
-    def __init__(self, script: Script, pace: float, limits: Mapping[str, int]) -> None:
+    def __init__(
+        self, script: Script, pace: float, limits: Mapping[str, int], answering: Callable[[str], str]
+    ) -> None:
         self._script = script
         self._pace = pace
         self._limits = limits
+        self._answering = answering
         self.calls: deque[Call] = deque(maxlen=1000)
-        self.files = FilesApi()
-        self.interactions = InteractionsApi(script)
+        objects = Objects()
+        self._files = FilesApi(objects)
+        self._caches = CachesApi(objects, self._files.refusal, time)
+        self.apis = (
+            self._files,
+            self._caches,
+            BatchesApi(
+                objects, self._files, {"generateContent": self._generated, "embedContent": self._embedded}
+            ),
+            OperationsApi(objects, self._files),
+            TokensApi(),
+            InteractionsApi(script, objects, answering),
+        )
 
     async def generate(self, request: web.Request) -> web.StreamResponse:
         """Answer generateContent and streamGenerateContent."""
@@ -97,22 +127,12 @@ class _Emulator:
         call = Call(request.path, model, stream, {k.lower(): v for k, v in request.headers.items()}, None)
         self.calls.append(call)
         call.body = await _json_of(request)
-        refusal = (
-            key_refusal(request) or model_refusal(model, "generateContent") or validate(model, call.body)
-        )
-        refusal = refusal or self.files.refusal(request, call.body)
-        if refusal is not None:
-            return _refused(refusal)
-        body = decode(call.body)
-        message = (
-            hop_refusal(model, body, stream=stream)
-            or model_rules.refusal(model, body)
-            or model_rules.length_refusal(model, body, self._limits)
-        )
-        if message is not None:
-            return _refused(Refusal(400, "INVALID_ARGUMENT", message))
         try:
-            return await self._answer(request, call, self._script.reply(model, body))
+            answer = self._reply(request, model, call.body, stream=stream)
+        except RefusedError as error:
+            return refused(error.refusal)
+        try:
+            return await self._answer(request, call, answer)
         except (asyncio.CancelledError, ConnectionError):
             call.left = True
             raise
@@ -122,58 +142,95 @@ class _Emulator:
         model, verb = request.match_info["model"], request.match_info["verb"]
         refusal = key_refusal(request) or model_refusal(model, verb)
         if refusal is not None:
-            return _refused(refusal)
+            return refused(refusal)
         body = await _json_of(request)
-        if (refusal := self.files.refusal(request, body)) is not None:
-            return _refused(refusal)
+        if (refusal := self._files.refusal(request, body)) is not None:
+            return refused(refusal)
         try:
-            return _json(_METHODS[verb](model, body), 200)
-        except RefusedError as refused:
-            return _refused(refused.refusal)
+            return reply(_METHODS[verb](model, body))
+        except RefusedError as error:
+            return refused(error.refusal)
 
     async def list_models(self, request: web.Request) -> web.Response:
         """Answer models.list, in pages."""
         if (refusal := key_refusal(request)) is not None:
-            return _refused(refusal)
-        size, start = request.query.get("pageSize", "50"), request.query.get("pageToken", "0")
-        if not size.isdecimal() or not start.isdecimal():
-            return _refused(Refusal(400, "INVALID_ARGUMENT", "* ListModelsRequest: no such page"))
-        return _json(page(min(int(size) or 50, _LARGEST_PAGE), int(start), self._limits), 200)
+            return refused(refusal)
+        try:
+            return reply(page(request, [record(name, self._limits) for name in MODELS], "models"))
+        except RefusedError as error:
+            return refused(error.refusal)
 
     async def get_model(self, request: web.Request) -> web.Response:
         """Answer models.get."""
         name = request.match_info["model"]
         refusal = key_refusal(request) or model_refusal(name, "")
-        return _json(record(name, self._limits), 200) if refusal is None else _refused(refusal)
+        return reply(record(name, self._limits)) if refusal is None else refused(refusal)
 
-    async def _answer(self, request: web.Request, call: Call, reply: Reply) -> web.StreamResponse:
-        if reply.delay:
-            await asyncio.sleep(reply.delay)
-        if reply.status != 200:
-            if isinstance(reply.body, str):
-                return web.Response(text=reply.body, status=reply.status, content_type="text/html")
-            return _json(reply.body, reply.status)
+    def _reply(self, request: web.Request, model: str, content: Any, *, stream: bool) -> Reply:
+        """Return the reply to a request of a model. Raises RefusedError for what Google refuses."""
+        version = self._answering(model)
+        refusal = (
+            key_refusal(request) or model_refusal(model, "generateContent") or validate(version, content)
+        )
+        refusal = refusal or self._files.refusal(request, content)
+        if refusal is not None:
+            raise RefusedError.of(refusal)
+        body = decode(content)
+        message = (
+            hop_refusal(version, body, stream=stream)
+            or model_rules.refusal(version, body)
+            or model_rules.length_refusal(model if model in self._limits else version, body, self._limits)
+        )
+        if message is not None:
+            raise RefusedError(message)
+        body[CACHED] = self._caches.used(request, model, body)
+        return self._script.reply(model, body, version)
+
+    def _generated(self, request: web.Request, model: str, body: Any) -> dict[str, Any]:
+        """Return the unary answer to a request of a batch. Raises RefusedError."""
+        answer = self._reply(request, model, body, stream=False)
+        whole = joined(answer.chunks)
+        refusal = answer.body if isinstance(answer.body, dict) else {}
+        error = (
+            whole.get("error") if answer.status == 200 else refusal.get("error") or {"code": answer.status}
+        )
+        if error:
+            raise RefusedError(
+                str(error.get("message")), code=error.get("code", 500), status=str(error.get("status"))
+            )
+        return whole
+
+    def _embedded(self, _: web.Request, model: str, body: Any) -> dict[str, Any]:
+        return embedded(model, body)
+
+    async def _answer(self, request: web.Request, call: Call, answer: Reply) -> web.StreamResponse:
+        if answer.delay:
+            await asyncio.sleep(answer.delay)
+        if answer.status != 200:
+            if isinstance(answer.body, str):
+                return web.Response(text=answer.body, status=answer.status, content_type="text/html")
+            return reply(answer.body, answer.status)
         if not call.stream:
-            whole = joined(reply.chunks)
+            whole = joined(answer.chunks)
             error = whole.get("error")
-            return _json({"error": error}, error.get("code", 500)) if error else _json(whole, 200)
-        return await self._stream(request, reply, sse=request.query.get("alt") == "sse")
+            return reply({"error": error}, error.get("code", 500)) if error else reply(whole)
+        return await self._stream(request, answer, sse=request.query.get("alt") == "sse")
 
-    async def _stream(self, request: web.Request, reply: Reply, *, sse: bool) -> web.StreamResponse:
+    async def _stream(self, request: web.Request, answer: Reply, *, sse: bool) -> web.StreamResponse:
         """Stream the chunks: events with CRLF as Google sends them, or without `alt=sse` one JSON array."""
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream" if sse else "application/json"}
         )
         with suppress(ConnectionResetError):  # the client disconnected
-            return await self._write_chunks(request, response, reply, sse=sse)
+            return await self._write_chunks(request, response, answer, sse=sse)
         return response
 
     async def _write_chunks(
-        self, request: web.Request, response: web.StreamResponse, reply: Reply, *, sse: bool
+        self, request: web.Request, response: web.StreamResponse, answer: Reply, *, sse: bool
     ) -> web.StreamResponse:
         await response.prepare(request)
-        chunks: list[Any] = list(reply.chunks)
-        if reply.ending == "error midstream":
+        chunks: list[Any] = list(answer.chunks)
+        if answer.ending == "error midstream":
             chunks.append(
                 {"error": {"code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE"}}
             )
@@ -181,7 +238,7 @@ class _Emulator:
             data = msgspec.json.encode(chunk)
             await response.write(b"data: " + data + b"\r\n\r\n" if sse else (b",\r\n" if i else b"[") + data)
             await asyncio.sleep(self._pace)
-        if reply.ending == "cut" and request.transport is not None:
+        if answer.ending == "cut" and request.transport is not None:
             request.transport.abort()
             return response
         if not sse:
@@ -204,11 +261,3 @@ async def _json_of(request: web.Request) -> Any:
         return msgspec.json.decode(await request.read())
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return None
-
-
-def _refused(refusal: Refusal) -> web.Response:
-    return _json(refusal.body(), refusal.code)
-
-
-def _json(body: Any, status: int) -> web.Response:
-    return web.Response(body=msgspec.json.encode(body), status=status, content_type="application/json")

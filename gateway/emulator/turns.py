@@ -15,6 +15,7 @@ from gateway.emulator.json_in_words import described_schema, schema_in_words
 from gateway.emulator.models import Model, model_of
 from gateway.emulator.request import built_ins, generation, instructions, last_turn, prompt, results
 from gateway.emulator.sample_values import sample_value
+from gateway.emulator.server_tools import invoked
 
 _ONE_WORD = re.compile(r"single word (\w+)")
 
@@ -35,6 +36,9 @@ def turn(model: str, request: dict[str, Any]) -> Turn | None:
     """Return the turn that a request asks for, or None for one that only gets talk."""
     capabilities = model_of(model)
     result = _requested_turn(capabilities, request)
+    if uses := invoked(request):
+        result = result or talk(request)
+        result.parts = uses + result.parts
     thinking = generation(request).get("thinkingConfig") or {}
     thinks = capabilities.thinking != "none" and thinking.get("thinkingBudget") != 0
     if not thinking.get("includeThoughts") or not thinks:

@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -12,7 +11,6 @@ import pytest
 from aiohttp import web
 
 from gateway.observability.request_log import RequestLog
-from tests.support.servers import Serve
 from tests.support.team import Google, Team, good
 from tests.support.waiting import eventually
 
@@ -60,14 +58,6 @@ class Upstream(Google):
 @pytest.fixture
 async def google() -> Upstream:
     return Upstream()
-
-
-@pytest.fixture
-async def team(serve: Serve, tmp_path: Path, google: Upstream, aiohttp_server: Any) -> Team:
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", google.answer)
-    server = await aiohttp_server(app)
-    return Team(serve, tmp_path, str(server.make_url("")).rstrip("/"))
 
 
 async def ask(team: Team, headers: dict[str, str], method: str, path: str, body: Any) -> tuple[int, Any, Any]:

@@ -4,14 +4,12 @@ import io
 import json
 import random
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.support.servers import Serve
 from tests.support.team import Google, Team, good, refused
 
 M = "gemini-2.5-flash"
@@ -51,14 +49,6 @@ class Upstream(Google):
 @pytest.fixture
 def google() -> Upstream:
     return Upstream()
-
-
-@pytest.fixture
-async def team(serve: Serve, tmp_path: Path, google: Upstream, aiohttp_server: Any) -> Team:
-    app = web.Application(client_max_size=2**24)
-    app.router.add_route("*", "/{path:.*}", google.answer)
-    server = await aiohttp_server(app)
-    return Team(serve, tmp_path, str(server.make_url("")).rstrip("/"))
 
 
 async def send(

@@ -1,7 +1,6 @@
 """Numbers of any size, from a client or the upstream: the ledger writes the rows of everyone."""
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -23,19 +22,6 @@ CONTENTS = [{"role": "user", "parts": [{"text": "hi"}]}]
 WIDE = {
     "maxOutputTokens": 999999999, "candidateCount": 999999999, "thinkingConfig": {"thinkingBudget": 999999999},
 }  # fmt: skip
-
-
-@pytest.fixture
-def google() -> Google:
-    return Google()
-
-
-@pytest.fixture
-async def team(serve: Serve, tmp_path: Path, google: Google, aiohttp_server: Any) -> Team:
-    app = web.Application()
-    app.router.add_post("/{path:.*}", google.answer)
-    server = await aiohttp_server(app)
-    return Team(serve, tmp_path, f"http://127.0.0.1:{server.port}")
 
 
 async def check(serve: Serve, team: Team, key: str) -> None:

@@ -9,7 +9,6 @@ from time import time
 from typing import Any
 
 import pytest
-from aiohttp import web
 
 from gateway.observability.request_log import RequestLog
 from gateway.plugin import SERVICES, Services
@@ -17,7 +16,7 @@ from gateway.store.ledger import client_keys
 from gateway.store.ledger.tables import open_engine
 from tests.attacks.test_doors import PLUGINS, SURFACES, Upstream
 from tests.support.rawc import RawClient
-from tests.support.servers import Serve
+from tests.support.servers import Serve, upstream_of
 from tests.support.team import Team
 from tests.support.waiting import eventually
 
@@ -67,10 +66,7 @@ async def google() -> Upstream:
 
 @pytest.fixture
 async def world(serve: Serve, tmp_path: Path, google: Upstream, aiohttp_server: Any) -> World:
-    app = web.Application(client_max_size=2**26)
-    app.router.add_route("*", "/{path:.*}", google.answer)
-    server = await aiohttp_server(app)
-    return World(Team(serve, tmp_path, str(server.make_url("")).rstrip("/")), serve)
+    return World(Team(serve, tmp_path, await upstream_of(aiohttp_server, google.answer)), serve)
 
 
 @pytest.mark.row("A16", "A27")

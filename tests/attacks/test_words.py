@@ -18,7 +18,7 @@ from gateway.gemini.errors import from_response
 from gateway.plugin import SERVICES
 from tests.support.paths import ROOT
 from tests.support.phrases import RPC, Refusal, examples, planted
-from tests.support.servers import Fake, Serve
+from tests.support.servers import Fake, Serve, upstream_of
 from tests.support.team import Google, Team, good
 from tests.support.waiting import eventually
 
@@ -168,10 +168,7 @@ async def echo(aiohttp_server: Any) -> Echo:
 @pytest.fixture
 async def team(serve: Serve, echo: Echo, tmp_path: Any, aiohttp_server: Any) -> Team:
     """A gateway with three projects in front of the echo."""
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", echo.answer)
-    server = await aiohttp_server(app)
-    return Team(serve, tmp_path, f"http://127.0.0.1:{server.port}")
+    return Team(serve, tmp_path, await upstream_of(aiohttp_server, echo.answer))
 
 
 MODEL, F2 = "gemini-2.5-flash", "gemini-2.0-flash"

@@ -9,7 +9,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from gateway.cli.fake import answering
 from gateway.cli.main import main
+from gateway.config.model_table import model_table
 from tests.support.paths import ROOT
 
 
@@ -85,3 +87,10 @@ def test_a_limit_that_is_none_is_named(limit: str, capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit):
         main(["fake", "--input-limit", limit])
     assert limit.partition("=")[0] in capsys.readouterr().err
+
+
+def test_aliases_are_answered_by_the_models_of_the_table() -> None:
+    successors = model_table().successors
+
+    assert answering("gemini-pro-latest") == successors["gemini-pro-latest"].model
+    assert answering("gemini-4-argon") == "gemini-4-argon"

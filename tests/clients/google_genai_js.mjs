@@ -6,7 +6,8 @@ import {
 
 const { GoogleGenAI } = await load("@google/genai");
 const connect = (apiKey) => new GoogleGenAI({ apiKey, vertexai: false, httpOptions: { baseUrl: ROOT_URL } });
-const { models } = connect(API_KEY);
+const client = connect(API_KEY);
+const { models } = client;
 const declaration = { name: "get_weather", description: "Weather", parametersJsonSchema: WEATHER_PARAMETERS };
 
 async function chat() {
@@ -47,10 +48,60 @@ async function image() {
   return excerpt((await models.generateContent({ model: MODEL, contents })).text);
 }
 
+async function files() {
+  const file = await client.files.upload({ file: new Blob(["hello"]), config: { mimeType: "text/plain" } });
+  need(file.sizeBytes === "5", file);
+  need((await client.files.get({ name: file.name })).name === file.name, file);
+  await client.files.delete({ name: file.name });
+  return file.mimeType;
+}
+
+async function caches() {
+  const cache = await client.caches.create({ model: MODEL, config: { contents: "word ".repeat(4000), ttl: "300s" } });
+  const config = { cachedContent: cache.name };
+  const { usageMetadata } = await models.generateContent({ model: MODEL, contents: "hi", config });
+  need(usageMetadata.cachedContentTokenCount > 0, usageMetadata);
+  await client.caches.delete({ name: cache.name });
+  return `${usageMetadata.cachedContentTokenCount} cached tokens`;
+}
+
+async function batches() {
+  const contents = [{ role: "user", parts: [{ text: CHAT_PROMPT }] }];
+  let job = await client.batches.create({ model: MODEL, src: [{ contents }] });
+  for (let i = 0; i < 3; i++) job = await client.batches.get({ name: job.name });
+  const [answer] = job.dest.inlinedResponses;
+  await client.batches.delete({ name: job.name });
+  return excerpt(answer.response.candidates[0].content.parts[0].text);
+}
+
+// Veo's models have ended; the emulator still answers for them, so that operations can be tried.
+async function operations() {
+  let operation = await models.generateVideos({ model: "veo-3.1-generate-preview", prompt: "a cat" });
+  for (let i = 0; i < 2; i++) operation = await client.operations.getVideosOperation({ operation });
+  need(operation.done && operation.response.generatedVideos.length === 1, operation);
+  return operation.name.slice(0, 36);
+}
+
+async function interactions() {
+  const answer = await client.interactions.create({ model: MODEL, input: CHAT_PROMPT });
+  const events = [];
+  for await (const event of await client.interactions.create({ model: MODEL, input: "hi", stream: true })) events.push(event.event_type);
+  need(events.at(-1) === "interaction.completed", events);
+  return excerpt(answer.steps.at(-1).content[0].text);
+}
+
+async function authTokens() {
+  const { name } = await client.authTokens.create({ config: { uses: 1 } });
+  need(name.startsWith("auth_tokens/"), name);
+  return name.slice(0, 14);
+}
+
 // Google's own answer to a key that does not exist is a 400, and this surface answers as Google does.
 function badkey() {
   const call = () => connect(BAD_KEY).models.generateContent({ model: MODEL, contents: "x" });
   return expectError(call, (error) => error.message.includes("API key not valid. Please pass a valid API key."), 400);
 }
 
-await run("google-genai-js", { chat, stream, tools, structured, image, badkey });
+await run("google-genai-js", {
+  chat, stream, tools, structured, image, files, caches, batches, operations, interactions, authTokens, badkey,
+});

@@ -1,5 +1,6 @@
 """google-genai (Python): the native Gemini surface."""
 
+import io
 from typing import Any
 
 from google import genai
@@ -112,6 +113,52 @@ def interactions() -> str:
     return excerpt(answer.steps[-1].content[0].text)
 
 
+def files() -> str:
+    """An upload, which the SDK continues without its key at the address that the gateway gives it."""
+    file = CLIENT.files.upload(file=io.BytesIO(b"hello"), config={"mime_type": "text/plain"})
+    assert file.size_bytes == 5, file
+    name = str(file.name)
+    assert CLIENT.files.get(name=name).name == name
+    assert name in [entry.name for entry in CLIENT.files.list()]
+    answer = CLIENT.models.generate_content(model=MODEL, contents=["What is in the file?", file])
+    CLIENT.files.delete(name=name)
+    return excerpt(answer.text)
+
+
+def caches() -> str:
+    config = types.CreateCachedContentConfig(contents=["word " * 4000], ttl="300s")
+    cache = CLIENT.caches.create(model=MODEL, config=config)
+    name = str(cache.name)
+    CLIENT.caches.update(name=name, config=types.UpdateCachedContentConfig(ttl="600s"))
+    use = types.GenerateContentConfig(cached_content=name)
+    usage = CLIENT.models.generate_content(model=MODEL, contents="hi", config=use).usage_metadata
+    assert usage, "no usage"
+    assert usage.cached_content_token_count, usage
+    CLIENT.caches.delete(name=name)
+    return f"{usage.cached_content_token_count} cached tokens"
+
+
+def batches() -> str:
+    """A batch of two requests, read until it is done."""
+    request = types.InlinedRequest(contents=CHAT_PROMPT)
+    job = CLIENT.batches.create(model=MODEL, src=[request, request])
+    name = str(job.name)
+    for _ in range(3):
+        job = CLIENT.batches.get(name=name)
+    assert job.done, job
+    responses = (job.dest and job.dest.inlined_responses) or []
+    assert len(responses) == 2, job
+    assert responses[1].response, responses
+    CLIENT.batches.delete(name=name)
+    return excerpt(responses[1].response.text)
+
+
+def auth_tokens() -> str:
+    name = str(CLIENT.auth_tokens.create(config=types.CreateAuthTokenConfig(uses=1)).name)
+    assert name.startswith("auth_tokens/"), name
+    return name[:14]
+
+
 def download() -> str:
     """A generated file: the emulator redirects as Google does, and the gateway leads the redirect to itself."""
     data = CLIENT.files.download(file="files/generated")
@@ -143,7 +190,11 @@ if __name__ == "__main__":
             "count_tokens": count_tokens,
             "embeddings": embeddings,
             "interactions": interactions,
+            "files": files,
             "download": download,
+            "caches": caches,
+            "batches": batches,
+            "auth_tokens": auth_tokens,
             "badkey": badkey,
         },
     )

@@ -1,10 +1,13 @@
 """Files and cached contents: created, read, changed and deleted by their owner alone."""
 
+import asyncio
+import io
 from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import pytest
+from google import genai
 
 from tests.support.servers import Fake
 
@@ -28,7 +31,7 @@ async def send(
 async def upload(http: aiohttp.ClientSession, fake: Fake) -> dict[str, Any]:
     """Upload five bytes in two pieces, the second without a key."""
     start = {**OWNER, "X-Goog-Upload-Command": "start"}
-    fields = {"file": {"mime_type": "text/plain", "display_name": "d", "name": "ignored"}}
+    fields = {"file": {"mime_type": "text/plain", "display_name": "d"}}
     async with http.post(f"{fake.url}/upload/v1beta/files", headers=start, json=fields) as response:
         url = response.headers["X-Goog-Upload-URL"]
         assert response.headers["X-Goog-Upload-Status"] == "active"
@@ -52,7 +55,7 @@ async def test_a_resumable_upload_makes_a_file(http: aiohttp.ClientSession, fake
 async def test_a_file_belongs_to_its_key(http: aiohttp.ClientSession, fake: Fake) -> None:
     name = (await upload(http, fake))["name"]
 
-    for method in ("GET", "PATCH", "DELETE"):
+    for method in ("GET", "DELETE"):
         status, answer = await send(http, method, f"{fake.url}/v1beta/{name}", OTHER, json={})
         assert (status, answer["error"]["status"]) == (403, "PERMISSION_DENIED")
     assert await send(http, "GET", f"{fake.url}/v1beta/files", OTHER) == (200, {})
@@ -75,34 +78,9 @@ async def test_an_unknown_upload_is_refused(http: aiohttp.ClientSession, fake: F
     assert status == 404
 
 
-async def test_a_cache_has_its_tokens_and_a_new_end(http: aiohttp.ClientSession, fake: Fake) -> None:
-    body = {"model": "models/m", "ttl": "60s", "contents": [{"parts": [{"text": "hello"}]}]}
-    status, cache = await send(http, "POST", f"{fake.url}/v1beta/cachedContents", OWNER, json=body)
-
-    assert (status, cache["model"], cache["ttl"]) == (200, "models/m", "60s")
-    assert cache["usageMetadata"]["totalTokenCount"] > 0
-    changed = await send(
-        http, "PATCH", f"{fake.url}/v1beta/{cache['name']}", OWNER, json={"ttl": "9s", "model": "x"}
-    )
-    assert changed == (200, {**cache, "ttl": "9s"})
-    status, answer = await send(http, "GET", f"{fake.url}/v1beta/{cache['name']}", OTHER)
-    assert answer["error"]["message"] == "CachedContent not found (or permission denied)"
-
-
-@pytest.mark.parametrize("path", ["upload/v1beta/files", "v1beta/files", "v1beta/cachedContents"])
+@pytest.mark.parametrize("path", ["upload/v1beta/files", "v1beta/files"])
 async def test_a_key_is_needed(http: aiohttp.ClientSession, fake: Fake, path: str) -> None:
     assert (await send(http, "POST", f"{fake.url}/{path}", {}, json={}))[0] == 403
-
-
-async def test_a_cached_content_with_unknown_fields_is_refused(
-    http: aiohttp.ClientSession, fake: Fake
-) -> None:
-    body = {"model": "models/m", "contents": [{"parts": [{"text": "x", "API key not valid": 1}]}], "ttl": 5}
-    status, answer = await send(http, "POST", f"{fake.url}/v1beta/cachedContents", OWNER, json=body)
-
-    fields = [violation["field"] for violation in answer["error"]["details"][0]["fieldViolations"]]
-    assert (status, fields) == (400, ["contents[0].parts[0]", "ttl"])
-    assert 'Unknown name "API key not valid"' in answer["error"]["message"]
 
 
 @pytest.mark.row("N1")
@@ -121,3 +99,36 @@ async def test_n1_a_generated_file_is_downloaded_by_a_redirect(
     for headers, status in ((OWNER, 400), (OTHER, 403)):
         async with http.get(f"{fake.url}/{version}/{own}:download", headers=headers) as response:
             assert response.status == status
+
+
+async def test_a_name_is_kept_and_a_malformed_one_refused(http: aiohttp.ClientSession, fake: Fake) -> None:
+    start = {**OWNER, "X-Goog-Upload-Command": "start"}
+    for name, status in (("files/my-name", 200), ("files/-x", 400), ("files/" + "a" * 41, 400), ("x", 400)):
+        body = {"file": {"name": name}}
+        async with http.post(f"{fake.url}/upload/v1/files", headers=start, json=body) as response:
+            assert response.status == status
+            url = response.headers.get("X-Goog-Upload-URL")
+        if url is not None:
+            async with http.post(url, headers={"X-Goog-Upload-Command": "upload, finalize"}) as response:
+                assert (await response.json())["file"]["name"] == name
+
+
+async def test_googles_sdk_uploads_and_finds_its_files(fake: Fake) -> None:
+    def use() -> Any:
+        client = genai.Client(api_key="k", http_options={"base_url": fake.url})
+        config: Any = {"mime_type": "text/plain", "display_name": "d"}
+        file = client.files.upload(file=io.BytesIO(b"hello"), config=config)
+        listed = [entry.name for entry in client.files.list(config={"page_size": 1})]
+        with pytest.raises(ValueError, match="Only generated files"):
+            client.files.download(file=file)
+        client.files.delete(name=str(file.name))
+        return file, listed, list(client.files.list())
+
+    file, listed, left = await asyncio.to_thread(use)
+    assert (file.size_bytes, file.mime_type, file.state, file.source) == (
+        5,
+        "text/plain",
+        "ACTIVE",
+        "UPLOADED",
+    )
+    assert (listed, left) == ([file.name], [])

@@ -5,7 +5,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gateway.emulator.models import MODELS, model_of, page, record
+from gateway.emulator.models import MODELS, model_of
 from tests.support.emulator import Served, call
 from tests.support.servers import Fake
 
@@ -63,11 +63,3 @@ def test_later_rows_override_earlier_ones(
     model = model_of(name)
 
     assert (model.thinking, model.levels, model.outputs) == (thinking, levels, outputs)
-
-
-def test_the_last_page_has_no_token() -> None:
-    first, last = page(10, 0), page(10, len(MODELS) - 1)
-
-    assert [model["name"] for model in first["models"]] == [f"models/{name}" for name in MODELS[:10]]
-    assert first["nextPageToken"] == "10"
-    assert last == {"models": [record(MODELS[-1])]}

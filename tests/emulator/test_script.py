@@ -12,7 +12,7 @@ from tests.support.emulator import Served, call, user
 
 def test_rules_apply_in_order_and_run_out() -> None:
     script = Script([
-        Rule(Answer(text="once"), times=1), Rule(Answer(status=503), Match(prompt="fail")),
+        Rule(Answer(text="once"), times=2), Rule(Answer(status=503), Match(prompt="fail")),
         Rule(Answer(command="blocked"), Match(model="gemma-*")), Rule(Answer(raw={"candidates": []}), Match(prompt="raw")),
     ])  # fmt: skip
 
@@ -20,6 +20,9 @@ def test_rules_apply_in_order_and_run_out() -> None:
         answer = script.reply(model, {"contents": [user(prompt)]})
         return json.dumps([answer.status, answer.chunks])
 
+    assert '"modelVersion": "gemini-y"' in json.dumps(
+        script.reply("gemini-x", {"contents": [user("a")]}, "gemini-y").chunks
+    )
     assert "once" in reply("a")
     assert "You " in reply("a")
     assert reply("fail").startswith("[503")

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gateway.emulator.server import serve_fake
+from gateway.emulator.server import build_fake, serve_fake
 from tests.support.emulator import KEY, Served, call, user
 from tests.support.servers import Fake
 from tests.support.waiting import eventually
@@ -72,3 +72,27 @@ async def test_a_disconnect_during_a_slow_reply_is_recorded(http: aiohttp.Client
     assert not fake.last.left
     asking_task.cancel()
     await eventually(lambda: fake.last.left)
+
+
+async def test_the_answering_model_is_named_and_its_rules_hold(aiohttp_server: Any) -> None:
+    """https://ai.google.dev/gemini-api/docs/deprecations: another model answers under a retired name."""
+    app = build_fake(
+        pace=0, answering=lambda model: {"gemini-3.5-flash": "gemini-3.6-flash"}.get(model, model)
+    )
+    base = str((await aiohttp_server(app)).make_url("/v1beta"))
+    ended = {
+        "contents": [{"role": "user", "parts": [{"text": "hi"}]}, {"role": "model", "parts": [{"text": "a"}]}]
+    }
+    for model, version, status in (
+        ("gemini-3.5-flash", "gemini-3.6-flash", 400),
+        ("gemini-3.1-flash-lite", "gemini-3.1-flash-lite", 200),
+    ):
+        url = f"{base}/models/{model}"
+        _, answer = await call("POST", f"{url}:generateContent", {"contents": ended["contents"][:1]})
+        assert answer["modelVersion"] == version
+        _, chunks = await call(
+            "POST", f"{url}:streamGenerateContent?alt=sse", {"contents": ended["contents"][:1]}
+        )
+        assert {chunk["modelVersion"] for chunk in chunks} == {version}
+        assert (await call("POST", f"{url}:generateContent", ended))[0] == status
+        assert (await call("GET", url))[1]["name"] == f"models/{model}"

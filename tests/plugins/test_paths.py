@@ -1,18 +1,16 @@
 """Base URLs as clients are configured with them: each surface under each, and clear errors for what is not served."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
 from yarl import URL
 
 from gateway.observability.request_log import RequestLog
 from gateway.server.plugin_loader import BUILT_IN
 from tests.support.servers import Fake, Serve
-from tests.support.team import Google, Team
+from tests.support.team import Team
 
 M = "gemini-2.5-flash"
 TURN = {"messages": [{"role": "user", "content": "hi"}]}
@@ -176,12 +174,8 @@ async def test_g13_strict_mode_answers_azures_clients(serve: Serve, fake: Fake) 
 
 @pytest.mark.row("G13")
 async def test_g13_issued_keys_come_in_as_azures_and_keep_their_rules(
-    serve: Serve, tmp_path: Path, aiohttp_server: Any
+    team: Team,
 ) -> None:
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", Google().answer)
-    server = await aiohttp_server(app)
-    team = Team(serve, tmp_path, str(server.make_url("")).rstrip("/"))
     key = team.issue(models=(M,))
     await team.start("a")
     async with aiohttp.ClientSession(team.base, headers={"api-key": key}) as azure:

@@ -2,13 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from unittest.mock import Mock
 
 import aiohttp
 import aioresponses.core
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
@@ -61,6 +62,17 @@ class Serve:
         """Stop all of them."""
         while self._runners:
             await self._runners.pop().cleanup()
+
+
+async def upstream_of(
+    aiohttp_server: Callable[..., Awaitable[TestServer]],
+    answer: Callable[[web.Request], Awaitable[web.StreamResponse]],
+    largest: int = 2**26,
+) -> str:
+    """Start an upstream that answers every request, with a body of up to `largest` bytes. Return its base URL."""
+    app = web.Application(client_max_size=largest)
+    app.router.add_route("*", "/{path:.*}", answer)
+    return str((await aiohttp_server(app)).make_url("")).rstrip("/")
 
 
 class Fake:

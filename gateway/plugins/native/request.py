@@ -22,7 +22,7 @@ from gateway.policy.file_refs import references
 
 _PATH = re.compile(r"/[A-Za-z0-9._~:/@-]*")
 _HEADERS = re.compile(
-    r"content-type|accept|range|api-revision|x-goog-(?!api-key)[a-z-]+|x-server-timeout", re.IGNORECASE
+    r"content-type|accept|range|api-revision|x-goog-(?!api-key)[a-z0-9-]+|x-server-timeout", re.IGNORECASE
 )
 _MODEL = re.compile(r"/models/([^/:]+):")
 _VERSION = r"/v1(?:beta|alpha)?"

@@ -19,7 +19,7 @@ from gateway.policy.file_refs import is_name
 UPLOAD_URL = "x-goog-upload-url"
 STREAM = "text/event-stream"
 _HEADERS = re.compile(
-    r"content-type|x-goog-[a-z-]+|x-gemini-service-tier|retry-after|content-disposition|content-range"
+    r"content-type|x-goog-[a-z0-9-]+|x-gemini-service-tier|retry-after|content-disposition|content-range"
     r"|accept-ranges|api-revision",
     re.IGNORECASE,
 )

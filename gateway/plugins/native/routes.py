@@ -30,9 +30,11 @@ from gateway.plugins.native.hooked import HookedAnswer, hooked_body
 from gateway.plugins.native.interactions import InteractionReader
 from gateway.plugins.native.issued_keys import NativeCall, NativeRequest, Payload, native_call
 from gateway.plugins.native.query_keys import (
-    query_keys,
+    google_key,
     refuse_credentials,
     refuse_issued_keys,
+    refuse_path,
+    text_without_keys,
     without_keys,
 )
 from gateway.plugins.native.relay import Relay, origin
@@ -79,9 +81,9 @@ class Native(Plugin):
 
     async def forward(self, request: web.Request) -> web.StreamResponse:
         """Pass one request on, and its answer back."""
-        request[KEY_HEADERS] = _with_query_key(request)
         path = request.rel_url.raw_path.removeprefix(GOOGLE)
         request[ERROR_RENDERER] = render_error
+        request[KEY_HEADERS] = _with_query_key(request)
         if wants_websocket(request):
             raise unserved(request, frozenset({"POST"} if model_of(path) else ()))
         check_path(path)
@@ -122,7 +124,7 @@ class Native(Plugin):
                 call.headers["Content-Length"] = headers["Content-Length"]
             affinity = client.scope.encode() if call.creates else b""
         else:
-            text = request.rel_url.with_query(query).raw_query_string
+            text = _sent_query(request, query)
             if creates_interaction(request.method, path):
                 model = interactions.answering(body)
             call = NativeCall(body, text, headers, model, _own_cost(body, model))
@@ -296,24 +298,33 @@ def _has_key(headers: Mapping[str, str]) -> bool:
 def _with_query_key(request: web.Request) -> Mapping[str, str]:
     """Return the headers, with the query's key as x-goog-api-key: Google's API takes it there, too.
 
-    The header counts first. Of two keys in the query the first counts until `refuse_credentials` refuses both.
+    Raises BadRequest for a key that is not the header's.
     """
-    keys = query_keys(request.rel_url.query.items())
-    if not keys or request.headers.get("x-goog-api-key"):
+    own = request.headers.get("x-goog-api-key", "")
+    key = google_key(request.rel_url.query.items(), own)
+    if key == own:
         return request.headers
     headers = CIMultiDict(request.headers)
-    headers["x-goog-api-key"] = keys[0]
+    headers["x-goog-api-key"] = key
     return headers
 
 
 def _query(request: web.Request, client: Client, headers: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return the query without keys. Raises Unauthorized and BadRequest for a credential in another place."""
+    """Return the query without keys. Raises Unauthorized and BadRequest for a credential elsewhere in the URL."""
     parameters = list(request.rel_url.query.items())
     query = without_keys(parameters)
     checked = query if client.id else parameters
     refuse_issued_keys((*headers.values(), *(text for pair in checked for text in pair)))
     refuse_credentials(parameters, client.key)
+    refuse_path(request.rel_url.raw_path, client.key)
     return query
+
+
+def _sent_query(request: web.Request, query: list[tuple[str, str]]) -> str:
+    """Return the query string for Google: the client's own spelling, without keys. `query` has no keys either."""
+    url = request.rel_url
+    text = text_without_keys(url.raw_query_string, url.query.items())
+    return url.with_query(query).raw_query_string if text is None else text
 
 
 def _own_cost(body: Payload, model: str) -> CostEstimate:

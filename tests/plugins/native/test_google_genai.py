@@ -34,7 +34,7 @@ class Google:
         """Method, path with its query, and key."""
         self.location = "https://generativelanguage.googleapis.com/download{path}?alt=media"
 
-    async def reply(self, request: web.Request) -> web.StreamResponse:
+    async def answer(self, request: web.Request) -> web.StreamResponse:
         self.seen.append((request.method, request.path_qs, request.headers.get("x-goog-api-key", "")))
         path = request.path
         if path.endswith(":download") and not path.startswith("/download/"):
@@ -57,14 +57,6 @@ class Google:
 @pytest.fixture
 async def google() -> Google:
     return Google()
-
-
-@pytest.fixture
-async def team(serve: Serve, tmp_path: Path, google: Google, aiohttp_server: Any) -> Team:
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", google.reply)
-    server = await aiohttp_server(app)
-    return Team(serve, tmp_path, str(server.make_url("")).rstrip("/"))
 
 
 async def with_sdk(base: str, key: str, version: str, use: Callable[[Any], Any]) -> Any:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -15,7 +14,6 @@ from gateway.exchange.cost import MOST_INPUT, PICTURE_INPUT, ModelOutput
 from gateway.observability.request_log import RequestLog
 from gateway.plugins.native import interactions
 from gateway.plugins.native.interactions import InteractionReader
-from tests.support.servers import Serve
 from tests.support.team import Team
 from tests.support.waiting import eventually
 
@@ -52,16 +50,16 @@ class Google:
     def __init__(self) -> None:
         self.requests: list[tuple[str, dict[str, str], Any]] = []
         self.events = EVENTS
-        self.answer = DONE
+        self.whole = DONE
         self.end = "data: [DONE]\n\n"
         self.cut = False
 
-    async def reply(self, request: web.Request) -> web.StreamResponse:
+    async def answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.json() if request.can_read_body else None
         headers = {name.lower(): value for name, value in request.headers.items()}
         self.requests.append((request.path_qs, headers, body))
         if not (body or {}).get("stream"):
-            return web.json_response(self.answer)
+            return web.json_response(self.whole)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         await response.write(frames(self.events, self.end))
@@ -74,14 +72,6 @@ class Google:
 @pytest.fixture
 async def google() -> Google:
     return Google()
-
-
-@pytest.fixture
-async def team(serve: Serve, tmp_path: Path, google: Google, aiohttp_server: Any) -> Team:
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", google.reply)
-    server = await aiohttp_server(app)
-    return Team(serve, tmp_path, str(server.make_url("")).rstrip("/"))
 
 
 async def post(
@@ -234,10 +224,10 @@ async def test_n3_an_own_key_may_do_all_and_nothing_is_changed(team: Team, googl
         "store": True,
         "x": {"y": [1.50]},
     }
-    google.answer = {"id": "v1_x", "status": "in_progress"}
+    google.whole = {"id": "v1_x", "status": "in_progress"}
     status, data = await post(team, "AIza-own", body)
 
-    assert (status, json.loads(data), google.requests[-1][2]) == (200, google.answer, body)
+    assert (status, json.loads(data), google.requests[-1][2]) == (200, google.whole, body)
     row = await settled(team)
     assert (row.model, row.prompt, row.outcome) == ("deep-research-pro", 0, "ok")
     async with aiohttp.ClientSession(headers={"x-goog-api-key": "AIza-own"}) as http:

@@ -11,9 +11,11 @@ from yarl import URL
 
 from gateway.errors import BadRequest, Unauthorized
 from gateway.plugins.native.query_keys import (
-    query_keys,
+    google_key,
     refuse_credentials,
     refuse_issued_keys,
+    refuse_path,
+    text_without_keys,
     without_keys,
 )
 from tests.support.servers import RawUpstream, Serve, whole
@@ -129,19 +131,74 @@ async def test_s17_a_credential_of_another_name_is_no_key_of_the_client(
 
 
 @pytest.mark.row("C37")
-async def test_c37_the_header_counts_before_the_query_and_two_keys_in_the_query_are_refused(
-    client: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream
+@pytest.mark.parametrize("target", TARGETS)
+async def test_c37_one_key_may_be_in_several_places_and_two_are_refused_as_google_does(
+    client: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream, target: str
 ) -> None:
-    assert (await call(client, base, "unary", f"key={OTHER}", **{"x-goog-api-key": OWN}))[0] == 200
-    assert f"x-goog-api-key: {OWN}".lower() in raw_upstream.requests[-1].decode().lower()
-    assert OTHER.encode() not in raw_upstream.requests[-1]
-    assert (await call(client, base, "unary", f"%24key={OWN}", **{"x-goog-api-key": ""}))[0] == 200
-    assert f"x-goog-api-key: {OWN}".lower() in raw_upstream.requests[-1].decode().lower()
+    for query, header in ((f"key={OWN}", OWN), (f"%24key={OWN}", ""), (f"key={OWN}&$key={OWN}", OWN)):
+        assert (await call(client, base, target, query, **{"x-goog-api-key": header}))[0] == 200
+        assert f"x-goog-api-key: {OWN}".lower() in raw_upstream.requests[-1].decode().lower()
+        assert raw_upstream.requests[-1].count(OWN.encode()) == 1
     sent = len(raw_upstream.requests)
 
-    assert (await call(client, base, "unary", f"key={OWN}&$key={OTHER}"))[1]["status"] == "INVALID_ARGUMENT"
-    assert (await call(client, base, "unary", "key=&%24key="))[1]["status"] == "UNAUTHENTICATED"
+    for query, header in (
+        (f"key={OTHER}", OWN), (f"$key={OTHER}", OWN), (f"key={OWN}&$key={OTHER}", ""), (f"key={OWN}&key={OTHER}", OWN),
+    ):  # fmt: skip
+        status, error = await call(client, base, target, query, **{"x-goog-api-key": header})
+        assert (status, error["status"]) == (400, "INVALID_ARGUMENT")
+        assert error["message"] == "Multiple authentication credentials received. Please pass only one."
     assert len(raw_upstream.requests) == sent
+
+
+@pytest.mark.row("C37", "S17")
+@pytest.mark.parametrize("name", [OWN, "AIzaSyB-not_a_key_of_anyone_000", "sk-gw-abcdefgh", f"x{OWN}"])
+@pytest.mark.parametrize(
+    "path", ["/v1beta/files/{}", "/v1/models/{}", "/v1beta/batches/{}:cancel", "/v1/{}/x"]
+)
+async def test_c37_a_credential_in_the_path_is_refused(
+    client: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream, path: str, name: str
+) -> None:
+    url = URL(base + path.format(name), encoded=True)
+    async with client.post(url, headers={"x-goog-api-key": OWN}) as response:
+        error = (await response.json())["error"]
+
+    assert (response.status, error["status"]) == (400, "INVALID_ARGUMENT")
+    assert not raw_upstream.requests
+
+
+async def test_no_key_is_unauthenticated(client: aiohttp.ClientSession, base: str) -> None:
+    assert (await call(client, base, "unary", "key=&%24key="))[1]["status"] == "UNAUTHENTICATED"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "alt=sse", "%24alt=sse", "filter=display_name%3d%22a+b%22", "pageToken=a%2Bb%2F%3D", "x=%C3%A9&x=&y", "a=b;c=d&e='~!*()",
+        "updateMask=ttl%2CdisplayName", "updateMask=ttl,displayName",
+    ],
+)  # fmt: skip
+async def test_the_query_reaches_google_as_it_was_spelled(
+    client: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream, query: str
+) -> None:
+    for text in (query, f"key={OWN}&{query}", f"{query}&%24key={OWN}"):
+        async with client.get(
+            URL(f"{base}/v1beta/files?{text}", encoded=True), headers={"x-goog-api-key": OWN}
+        ) as response:
+            assert response.status == 200
+        assert raw_upstream.requests[-1].split(b" ")[1].decode() == f"/v1beta/files?{query}"
+
+
+def test_a_query_of_unusual_bytes_is_written_anew() -> None:
+    assert text_without_keys("x=é", [("x", "é")]) is None
+    assert text_without_keys("a=b", [("a", "b"), ("c", "d")]) is None
+    assert text_without_keys("", []) == ""
+    assert text_without_keys("key=a&x=1&&%24key=a", [("key", "a"), ("x", "1"), ("$key", "a")]) == "x=1"
+
+
+def test_an_id_may_contain_the_form_of_a_key() -> None:
+    refuse_path("/v1/interactions/v1_ChdBSXphU3lB-AIzaSyB0000000", OWN)
+    with pytest.raises(BadRequest, match="Invalid path"):
+        refuse_path(f"/v1/interactions/v1_{OWN}", OWN)
 
 
 @pytest.mark.row("A23")
@@ -187,18 +244,20 @@ def test_what_is_no_credential_is_left(query: list[tuple[str, str]]) -> None:
     refuse_issued_keys(text for pair in query for text in pair)
 
     assert without_keys(query) == query
-    assert query_keys(query) == []
+    assert google_key(query, "") == ""
 
 
 def test_only_googles_names_are_keys() -> None:
     query = [("key", ""), ("$key", "a"), ("Key", "b"), ("key", "a"), ("x", "c")]
 
-    assert query_keys(query) == ["a"]
+    assert google_key(query, "") == google_key(query, "a") == "a"
     assert without_keys(query) == [("Key", "b"), ("x", "c")]
     with pytest.raises(BadRequest, match=r"`Key` has a credential"):
         refuse_credentials(query, "")
-    with pytest.raises(BadRequest, match="different API keys"):
-        refuse_credentials([*query, ("key", "d")], "")
+    with pytest.raises(BadRequest, match="Multiple authentication credentials"):
+        google_key([*query, ("key", "d")], "")
+    with pytest.raises(BadRequest, match="Multiple authentication credentials"):
+        google_key(query, "d")
     with pytest.raises(Unauthorized, match="x-goog-api-key or Authorization only"):
         refuse_issued_keys(["%2573k-gw-abcdefgh"])
 
