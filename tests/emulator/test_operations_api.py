@@ -27,8 +27,10 @@ async def test_a_video_is_done_at_the_second_read_and_downloaded(
         client = genai.Client(api_key="k", http_options={"base_url": base, "api_version": version})
         operation = types.GenerateVideosOperation.model_validate(begun)
         first, second = client.operations.get(operation), client.operations.get(operation)
-        files = genai.Client(api_key="k", http_options={"base_url": gateway, "api_version": version}).files
-        return first.done, [files.download(file=str(v.video and v.video.uri)) for v in (second.response and second.response.generated_videos) or []]  # fmt: skip
+        # the emulator's redirect names Google's host, which the gateway replaces by its own
+        downloads = genai.Client(api_key="k", http_options={"base_url": gateway, "api_version": version})
+        videos = (second.response and second.response.generated_videos) or []
+        return first.done, [downloads.files.download(file=str(v.video and v.video.uri)) for v in videos]
 
     done, videos = await asyncio.to_thread(use)
     assert done is None

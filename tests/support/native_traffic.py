@@ -145,6 +145,7 @@ RECORDS: dict[str, Recorded] = {
                       headers=(("server-timing", "gfet4t7; dur=74"), ("x-gemini-service-tier", "standard"))),
     "call": Recorded(pretty(message({"functionCall": {"name": "f", "args": {"a": 1.0}}, "thoughtSignature": _SIGNATURE}))),
     "stream": Recorded(events(CHUNKS), EVENTS),
+    "stream without its last blank line": Recorded(events(CHUNKS).rstrip() + b"\n", EVENTS),
     "array": Recorded(b"[" + b",\r\n".join(pretty(chunk).strip() for chunk in CHUNKS) + b"\n]\n"),
     "count": Recorded(pretty({"totalTokens": 7, "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 7}]})),
     "embedding": Recorded(pretty({"embedding": {"values": [-0.010632273, 0]}, "embeddings": [{"values": [0.5, 1]}]}).replace(b"0.5", b"5.0E-1")),

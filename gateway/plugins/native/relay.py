@@ -40,6 +40,7 @@ class Relay:
             usage.feed(piece)
             self._last = piece
             await response.write(piece)
+        usage.close()  # the last event may come without a blank line after it
         if self._streams and usage.is_unfinished:
             raise UpstreamTruncated("The upstream stream ended before completion.")
         self._request[CONTEXT].report.sent()
