@@ -158,6 +158,7 @@ def web_search() -> str:
 
 def compaction() -> str:
     """Overflow the context, which Claude Code must recognize; compact another history, and go on with it."""
+    common.watch().errors_expected = True
     overflow = ask(*JSON, "[[too long]]")
     assert "1200000 tokens (limit 1048576)" in overflow.stdout, cli.output_end(overflow)
     final(ask(*JSON, common.CHAT_PROMPT))

@@ -35,7 +35,23 @@ _ENVIRON = {
     "CI": "1",
     "TERM": "dumb",
 }
-_INHERITED = ("PATH", "LANG", "LD_LIBRARY_PATH")
+_INHERITED = ("LANG", "LD_LIBRARY_PATH")
+
+
+def path_of(program: str) -> Path:
+    """Return the place of a program below CLIENT_DIR, a virtual environment or a folder with node_modules."""
+    client = Path(os.environ["CLIENT_DIR"])
+    places = (client / "bin" / program, client / "node_modules" / ".bin" / program)
+    path = next((place for place in places if place.exists()), None)
+    assert path, f"no {program} in {client}"
+    return path
+
+
+def environment(own: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a client. Its own folder comes first in PATH: it may bring a Node of its own."""
+    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    modules = Path(os.environ["CLIENT_DIR"]) / "node_modules" / ".bin"
+    return {**inherited, "PATH": f"{modules}{os.pathsep}{os.environ['PATH']}", **_ENVIRON, **own}
 
 
 def execute(
@@ -44,15 +60,10 @@ def execute(
     environ: Mapping[str, str],
     stdin: str = "",
 ) -> Result:
-    """Run a program of CLIENT_DIR (a virtual environment or a folder with node_modules) in WORK."""
-    client = Path(os.environ["CLIENT_DIR"])
-    places = (client / "bin" / program, client / "node_modules" / ".bin" / program)
-    path = next((place for place in places if place.exists()), None)
-    assert path, f"no {program} in {client}"
-    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    """Run a program of the client in WORK."""
     result = subprocess.run(
-        [path, *arguments],
-        env={**inherited, **_ENVIRON, **environ},
+        [path_of(program), *arguments],
+        env=environment(environ),
         cwd=WORK,
         input=stdin,
         capture_output=True,
@@ -62,6 +73,7 @@ def execute(
     )
     print(f"--- {program} {' '.join(arguments)[:200]}: {result.returncode}", file=sys.stderr)
     print(result.stdout[-3000:], result.stderr[-3000:], sep="\n", file=sys.stderr)
+    common.watch().read(result.stderr)
     return result
 
 
@@ -138,6 +150,7 @@ def json_lines(text: str) -> list[dict[str, Any]]:
 
 def expect_401(result: Result) -> str:
     """Return a note that the program ended and showed the 401. Raises AssertionError if it did not."""
+    common.watch().errors_expected = True
     text = result.stdout + result.stderr
     signs = ("401", "ncorrect API key", "uthenticat")
     assert any(sign in text for sign in signs), f"no sign of the 401: {output_end(result)}"

@@ -1,4 +1,6 @@
 // Settings, prompts and the report of results that the JavaScript drivers share; the same contract as common.py.
+import { randomUUID } from "node:crypto";
+import { readFileSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
@@ -67,6 +69,7 @@ export async function load(name) {
 
 // Calls, and returns a note on the error; throws if there is none or it is another one.
 export async function expectError(call, isRight, status = 401) {
+  errorsExpected = true;
   let error;
   try {
     await call();
@@ -85,17 +88,73 @@ export function prefixed(prefix, checks) {
   return Object.fromEntries(Object.entries(checks).map(([name, check]) => [`${prefix}_${name}`, check]));
 }
 
-// Prints a line for each check, and exits with 1 if any failed. ONLY names the checks to run, with commas.
+// The log lines of the gateway and of the client during one check; see watch.py.
+const COMPLAINT = /\bretr(?:y|ies|ied|ying)\b|\bf[ae]ll(?:ing|s)? ?back\b|\bdegraded\b|\boverloaded\b/i;
+const DEGRADED = ["adjusted", "fallbacks", "failures", "unknown_reason", "error"];
+const logFile = environ.GATEWAY_LOG;
+let errorsExpected = false;
+let complaints = [];
+let logBegin = 0;
+for (const level of ["warn", "error", "log", "info"]) {
+  const print = console[level].bind(console);
+  console[level] = (...words) => {
+    const text = words.map(String).join(" ");
+    const fromDriver = /^(PASS|FAIL|SKIP) /.test(text);
+    if (!fromDriver && (level === "error" || COMPLAINT.test(text))) complaints.push(text.slice(0, 200));
+    (fromDriver ? print : console.debug)(...words);
+  };
+}
+console.debug = (...words) => process.stderr.write(`${words.map(String).join(" ")}\n`);
+
+async function beginWatch() {
+  errorsExpected = false;
+  complaints = [];
+  if (!logFile) return;
+  await exchanges(); // those of an earlier check, of which the last may not be logged yet
+  logBegin = statSync(logFile).size;
+}
+
+// The number of requests as a note. Throws for a complaint of the client, or for an answer that is no plain 200.
+async function verdict() {
+  if (errorsExpected) return "";
+  need(!complaints.length, `the client's log: ${complaints.slice(0, 3).join("; ")}`);
+  if (!logFile) return "";
+  const lines = await exchanges();
+  need(lines.length, "the gateway's log has no request");
+  const wrong = lines.filter((line) => line.status !== 200 || line.attempts > 1 || DEGRADED.some((name) => line[name]));
+  need(!wrong.length, `the gateway's log: ${JSON.stringify(wrong.slice(0, 3))}`);
+  return `; ${lines.length} requests`;
+}
+
+// The gateway's lines of requests. A request of our own ends them, so that none is missed.
+async function exchanges() {
+  const last = `watch-${randomUUID()}`;
+  const headers = { authorization: `Bearer ${API_KEY}`, "x-request-id": last };
+  await (await fetch(`${BASE_URL}/models`, { headers })).arrayBuffer();
+  for (let i = 0; i < 200; i++) {
+    const text = readFileSync(logFile).subarray(logBegin).toString();
+    const whole = text.slice(0, text.lastIndexOf("\n") + 1).split("\n").filter((line) => line.startsWith("{"));
+    const lines = whole.map((line) => JSON.parse(line)).filter((line) => line.event === "exchange");
+    if (lines.some((line) => line.request_id === last)) return lines.filter((line) => line.request_id !== last);
+    await new Promise((wake) => setTimeout(wake, 50));
+  }
+  throw new Error("the gateway has not logged its last answer within 10 s");
+}
+
+// Prints a line for each check, and exits with 1 if any failed. ONLY names the checks to run, with commas. A check also
+// fails if the log of the gateway or of the client shows an error, a retry or a fallback that it did not expect.
 export async function run(client, checks) {
   const only = new Set((environ.ONLY || "").split(",").filter(Boolean));
   let failed = false;
   for (const [name, check] of Object.entries(checks)) {
     if (only.size && !only.has(name)) continue;
+    await beginWatch();
     try {
-      console.log(`PASS ${client} ${name}: ${await check()}`);
+      const note = await check();
+      console.log(`PASS ${client} ${name}: ${note}${await verdict()}`);
     } catch (error) {
       failed = true;
-      console.error(error);
+      console.debug(error?.stack ?? error);
       console.log(`FAIL ${client} ${name}: ${error?.name}: ${String(error?.message).replace(/\s+/g, " ").slice(0, 300)}`);
     }
   }

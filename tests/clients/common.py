@@ -6,11 +6,14 @@ authentication error.
 """
 
 import base64
+import logging
 import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
 from typing import NoReturn
+
+from tests.clients.watch import Watch
 
 Check = Callable[[], str]
 Checks = dict[str, Check | None]
@@ -25,6 +28,9 @@ BAD_KEY = os.environ.get("BAD_KEY", "sk-bad-key")
 """The emulator refuses a key that contains "bad"."""
 MODEL = os.environ.get("MODEL", "gemini-3.5-flash")
 EMBED_MODEL = os.environ.get("EMBED_MODEL", "gemini-embedding-001")
+
+_watches: list[Watch] = []
+"""The watch of the check that runs."""
 
 PNG_B64 = (
     "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAEklEQVR4nGP4z8CAFWEXHbQSACj/P8Fu7N9hAAAAAElFTkSuQmCC"
@@ -76,6 +82,7 @@ def expect_error(
 
     The status is the exception's own `status_code` or `code`; an exception without either must name it.
     """
+    watch().errors_expected = True
     error = _raised(call, types)
     assert error, "no error raised"
     code = getattr(error, "status_code", None) or getattr(error, "code", None)
@@ -93,6 +100,11 @@ def _raised(call: Callable[[], object], types: tuple[type[Exception], ...]) -> E
     return None
 
 
+def watch() -> Watch:
+    """Return the watch of the check that runs."""
+    return _watches[-1]
+
+
 def prefixed(prefix: str, checks: Mapping[str, Check | None]) -> Checks:
     """Return the checks with a prefix before each name."""
     return {f"{prefix}_{name}": check for name, check in checks.items()}
@@ -101,7 +113,8 @@ def prefixed(prefix: str, checks: Mapping[str, Check | None]) -> Checks:
 def run(client: str, checks: Mapping[str, Check | None]) -> NoReturn:
     """Print a line for each check, and exit with 1 if any failed.
 
-    ONLY names the checks to run, with commas; a failure's traceback goes to standard error.
+    ONLY names the checks to run, with commas; a failure's traceback goes to standard error. A check also fails if
+    the log of the gateway or of the client shows an error, a retry or a fallback that it did not expect.
     """
     only = set(filter(None, os.environ.get("ONLY", "").split(",")))
     results = [_report(client, name, check) for name, check in checks.items() if not only or name in only]
@@ -112,12 +125,17 @@ def _report(client: str, name: str, check: Check | None) -> bool:
     if check is None:
         print(f"SKIP {client} {name}: not offered by this client", flush=True)
         return True
+    watch = Watch(BASE_URL, API_KEY)
+    _watches.append(watch)
+    logging.getLogger().addHandler(watch)
     try:
-        note = check()
+        note = check() + watch.verdict()
     except Exception as error:  # noqa: BLE001  # whatever a client raises is the result
         traceback.print_exc()
         text = " ".join(str(error).split())[:300]
         print(f"FAIL {client} {name}: {type(error).__name__}: {text}", flush=True)
         return False
+    finally:
+        logging.getLogger().removeHandler(watch)
     print(f"PASS {client} {name}: {note}", flush=True)
     return True

@@ -49,6 +49,7 @@ def image() -> str:
 
 def badkey() -> str:
     """Google's own answer to a key that does not exist is a 400, and this surface answers as Google does."""
+    common.watch().errors_expected = True
     result = ask("x", key=common.BAD_KEY)
     message = "API key not valid. Please pass a valid API key."
     assert message in result.stdout + result.stderr, cli.output_end(result)

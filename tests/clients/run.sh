@@ -37,9 +37,12 @@ start_gateway() {
 }
 
 run_driver() {
+  local node
   export CLIENT_DIR=$clients/$1
+  node=$CLIENT_DIR/node_modules/.bin/node   # a client that needs a newer one than is installed brings it
+  [ -x "$node" ] || node=node
   case $1 in
-    *_js) timeout 300 node "$here/$1.mjs" ;;
+    *_js) timeout 300 "$node" "$here/$1.mjs" ;;
     *_cli) timeout 600 $python -m "tests.clients.$1" ;;
     *_py) timeout 300 "$CLIENT_DIR/bin/python" -m "tests.clients.$1" ;;
   esac

@@ -92,6 +92,22 @@ _OPENCODE = {
         }
     },
 }
+_CLINE = {
+    "version": 1,
+    "lastUsedProvider": "openai-compatible",
+    "providers": {
+        "openai-compatible": {
+            "settings": {
+                "provider": "openai-compatible",
+                "apiKey": "{key}",
+                "model": "{model}",
+                "baseUrl": _V1,
+            },
+            "updatedAt": "2026-01-01T00:00:00.000Z",
+            "tokenSource": "manual",
+        }
+    },
+}
 _CLAUDE = {
     "env": {
         "ANTHROPIC_BASE_URL": "{url}",
@@ -140,12 +156,16 @@ CLIENTS = {
             "Cline",
             "https://docs.cline.bot/provider-config/openai-compatible",
             "chat completions",
+            file=SettingsFile(".cline/data/settings/providers.json", "json", values=_CLINE),
             steps=(
-                "Open Cline's settings, and choose the API provider `OpenAI Compatible`.",
+                "In an editor, open Cline's settings, and choose the API provider `OpenAI Compatible`.",
                 "Base URL: `{url}/v1`",
                 "API key: `{key}`",
                 "Model ID: `{model}`",
             ),
+            attempt="cline 'say hello'",
+            remark="The file is its command line's, the steps are its extension's.",
+            seen="3.0.65",
         ),
         Client(
             "codex",
@@ -269,6 +289,7 @@ CLIENTS = {
                 lines="OPENAI_BASE_URL={url}/v1\nOPENAI_API_KEY={key}\nOPENAI_MODEL={model}\n",
             ),
             attempt="qwen -p 'say hello'",
+            seen="0.24.4",
         ),
     )
 }
