@@ -10,6 +10,7 @@ SETTINGS = {
     "privacy": {"usageStatisticsEnabled": False},
     "telemetry": {"enabled": False},
     "general": {"enableAutoUpdate": False},
+    "tools": {"useRipgrep": False},  # with it the program tells of a fallback where it is not installed
 }
 
 

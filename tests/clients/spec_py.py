@@ -206,6 +206,7 @@ class Suite:
 
     def _error(self, status: int, path: str, key: str = API_KEY, **body: object) -> Check:
         def check() -> str:
+            watch().errors_expected = True
             headers = {"Authorization": f"Bearer {key}"}
             response = HTTP.post(path, json={"model": MODEL, **body}, headers=headers)
             assert response.status_code == status, response.status_code

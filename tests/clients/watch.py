@@ -18,6 +18,8 @@ _DEGRADED = ("adjusted", "fallbacks", "failures", "unknown_reason", "error")
 _COMPLAINT = re.compile(
     r"\bretr(?:y|ies|ied|ying)\b|\bf[ae]ll(?:ing|s)? ?back\b|\bdegraded\b|\boverloaded\b", re.I
 )
+_SUCCESS = (200, 302)
+"""302 is Google's answer to the download of a file."""
 _PATIENCE = 10.0
 """Seconds in which the gateway has logged what it has answered."""
 
@@ -41,6 +43,8 @@ class Watch(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a line of a library's log that is an error, or that tells of a retry or a fallback."""
         message = record.getMessage()
+        if record.name == "asyncio":  # connections that a library did not close
+            return
         if record.levelno >= logging.ERROR or _COMPLAINT.search(message):
             self._complaints.append(f"{record.name}: {message}")
 
@@ -83,4 +87,8 @@ class Watch(logging.Handler):
 
 
 def _is_wrong(line: dict[str, Any]) -> bool:
-    return line["status"] != 200 or line.get("attempts", 1) > 1 or any(line.get(name) for name in _DEGRADED)
+    return (
+        line["status"] not in _SUCCESS
+        or line.get("attempts", 1) > 1
+        or any(line.get(name) for name in _DEGRADED)
+    )
