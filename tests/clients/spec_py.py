@@ -31,6 +31,7 @@ from tests.clients.common import (
     Checks,
     prefixed,
     run,
+    watch,
 )
 
 HTTP = httpx.Client(base_url=f"{BASE_URL}/", headers={"Authorization": f"Bearer {API_KEY}"}, timeout=60)
