@@ -89,54 +89,48 @@ def mcp() -> str:
 
 def tool_search() -> str:
     """Defer the tools of an MCP server: the model finds one by ToolSearch, and then calls it."""
-    log, name = cli.GatewayLog(), "mcp__tracker__lookup_ticket"
+    name = "mcp__tracker__lookup_ticket"
     result = with_tracker(
         "Find the tool for tickets, and look up ticket 7.", name, "ToolSearch", ENABLE_TOOL_SEARCH="true"
     )
     assert calls(result) == ["ToolSearch", name], calls(result)
     assert "TICKET-42" in str(tool_results(result)[-1]["content"]), cli.output_end(result)
     assert final(result)["result"], "no text after the tool's result"
-    log.expect_success()
     return f"ToolSearch found {name}"
 
 
 def parallel() -> str:
     """Run two commands that the model asks for at once."""
-    log, result = cli.GatewayLog(), ask("--allowedTools", "Bash", *EVENTS, "Run both commands.")
+    result = ask("--allowedTools", "Bash", *EVENTS, "Run both commands.")
     contents = [str(block["content"]) for block in tool_results(result)]
     assert sorted(contents) == ["ONE-1", "TWO-2"], contents
-    log.expect_success()
     return common.excerpt(final(result)["result"])
 
 
 def read_and_edit() -> str:
     """Read a file, and change a word of it."""
-    file, log = cli.WORK / "notes.txt", cli.GatewayLog()
+    file = cli.WORK / "notes.txt"
     file.write_text("helo world\n")
     result = ask("--allowedTools", "Read,Edit", *EVENTS, "Mend the word in notes.txt.")
     assert file.read_text() == "hello world\n", cli.output_end(result)
     assert calls(result) == ["Read", "Edit"], calls(result)
-    log.expect_success()
     return common.excerpt(final(result)["result"])
 
 
 def subagent() -> str:
     """Let a subagent answer: its requests go out beside those of its session."""
-    log, result = cli.GatewayLog(), ask("--allowedTools", "Agent", *EVENTS, "Delegate the greeting.")
+    result = ask("--allowedTools", "Agent", *EVENTS, "Delegate the greeting.")
     assert "Agent" in calls(result), cli.output_end(result)
     assert any("PONG" in str(block["content"]) for block in tool_results(result)), cli.output_end(result)
-    log.expect_success()
     return common.excerpt(final(result)["result"])
 
 
 def resume() -> str:
     """Go on with a session by its id, and with the last one."""
-    log = cli.GatewayLog()
     session = final(ask(*JSON, "Remember the number 4711."))["session_id"]
     by_id = final(ask(*JSON, "--resume", session, common.CHAT_PROMPT))
     last = final(ask(*JSON, "--continue", common.CHAT_PROMPT))
     assert by_id["session_id"] == last["session_id"] == session, (by_id["session_id"], last["session_id"])
-    log.expect_success()
     return common.excerpt(last["result"])
 
 
@@ -170,7 +164,8 @@ def compaction() -> str:
 
 def overflow() -> str:
     """Fill the context of a small model until it overflows: Claude Code compacts its history by itself, and goes on."""
-    log, model = cli.GatewayLog(), os.environ["SMALL_MODEL"].partition("=")[0]
+    common.watch().errors_expected = True
+    model = os.environ["SMALL_MODEL"].partition("=")[0]
     triggers: list[str] = []
     turn = 0
     while not triggers:
@@ -185,7 +180,7 @@ def overflow() -> str:
             if event.get("subtype") == "compact_boundary"
         ]
     assert triggers == ["auto"], triggers
-    failures = [line["error"] for line in log.requests() if line["status"] != 200]
+    failures = [line["error"] for line in common.watch().requests() if line["status"] != 200]
     assert failures == ["context_length_exceeded"], failures
     return f"compacted in turn {turn}"
 

@@ -6,11 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -90,45 +86,6 @@ def connect(program: str, key: str) -> dict[str, str]:
     lines = profile.read_text().splitlines() if profile.exists() else []
     exports = (line.removeprefix("export ").partition("=") for line in lines if line.startswith("export "))
     return {name: value for name, _, value in exports}
-
-
-class GatewayLog:
-    """The gateway's log of requests from now on: each attempt of a client is a line. Empty if the log is not ours."""
-
-    def __init__(self) -> None:
-        path = os.environ.get("GATEWAY_LOG")
-        self._path = Path(path) if path else None
-        self._begin = len(self._lines_until_now())
-
-    def requests(self) -> list[dict[str, Any]]:
-        """Return the lines of generated answers, without those of models and token counts."""
-        return [line for line in self._lines_until_now()[self._begin :] if line.get("requested_model")]
-
-    def expect_success(self) -> int:
-        """Return how many requests there were. Raises AssertionError if one failed: the client then tried again."""
-        requests = self.requests()
-        failed = [
-            (line["path"], line["status"], line.get("error")) for line in requests if line["status"] != 200
-        ]
-        assert not failed, failed
-        return len(requests)
-
-    def _lines_until_now(self) -> list[dict[str, Any]]:
-        """Return all lines up to that of a request which is made now: lines are written a little later."""
-        if self._path is None:
-            return []
-        name = f"mark-{time.monotonic_ns():x}"
-        headers = {"x-request-id": name, "Authorization": f"Bearer {common.API_KEY}"}
-        with suppress(urllib.error.HTTPError):
-            urllib.request.urlopen(
-                urllib.request.Request(f"{common.ROOT_URL}/v1/none", headers=headers)
-            ).close()
-        for _ in range(100):
-            lines = json_lines(self._path.read_text())
-            if any(line.get("request_id") == name for line in lines):
-                return lines
-            time.sleep(0.1)
-        raise AssertionError("the gateway's log does not go on")
 
 
 def output_end(result: Result) -> str:

@@ -92,7 +92,6 @@ def mcp() -> str:
 
 def websocket() -> str:
     """Let Codex use a WebSocket: all requests of a turn with a tool's call, and of the turn after it, go over it."""
-    log = cli.GatewayLog()
     option = ("-c", "model_providers.gateway.supports_websockets=true")
     prompt = f"Use the tool exec_command to run: echo {common.TOOL_RESULT}. Then report its output."
     result = ask(prompt, *option)
@@ -100,27 +99,28 @@ def websocket() -> str:
     assert items(result, "command_execution"), f"no command ran: {cli.output_end(result)}"
     again = ask(common.CHAT_PROMPT, *option, resume=True)
     expect_no_trouble(again)
-    requests, paths = log.expect_success(), {line["path"] for line in log.requests()}
+    lines = common.watch().requests()
+    requests, paths = len(lines), {line["path"] for line in lines}
     assert paths <= {"/v1/responses (websocket)"}, paths
     return f"{requests} requests; {common.excerpt(answer(again))}"
 
 
 def multi_agent() -> str:
     """Let a second agent answer: Codex declares the tools for it in a namespace, and passes its answer on as an item."""
-    log = cli.GatewayLog()
     features = ("-c", "features.multi_agent=true", "-c", "features.multi_agent_v2=true", *NO_SEARCH)
     result = ask("Ask another agent to greet.", *features)
     expect_no_trouble(result)
     tools = [(call["tool"], call["status"]) for call in items(result, "collab_tool_call")]
     assert ("wait", "completed") in tools, cli.output_end(result)
     assert "PONG" in answer(result), cli.output_end(result)
-    assert log.expect_success() in (0, 4), log.requests()
+    lines = common.watch().requests()
+    assert len(lines) in (0, 4), lines
     return common.excerpt(answer(result))
 
 
 def compaction() -> str:
     """Exceed the limit for compaction: Codex asks for a summary by itself, and goes on with it."""
-    log, text = cli.GatewayLog(), "word " * 3000
+    text = "word " * 3000
     options = ("-c", "model_auto_compact_token_limit=12000", *NO_SEARCH)
     expect_no_trouble(ask(f"First {text}", *options))
     result = ask(f"Second {text}", *options, resume=True)
@@ -129,16 +129,16 @@ def compaction() -> str:
     assert any('"type":"compacted"' in file.read_text() for file in sessions), (
         "no compaction in the session's file"
     )
-    log.expect_success()
     return common.excerpt(answer(result))
 
 
 def overflow() -> str:
     """Overflow the context of a small model: Codex must recognise it, and send nothing again."""
-    log, text = cli.GatewayLog(), "word " * 30_000
+    common.watch().errors_expected = True
+    text = "word " * 30_000
     result = ask(text, "-m", os.environ["SMALL_MODEL"].partition("=")[0], *NO_SEARCH)
     assert "ran out of room in the model's context window" in result.stdout, cli.output_end(result)
-    failures = [line["error"] for line in log.requests()]
+    failures = [line["error"] for line in common.watch().requests()]
     assert failures in ([], ["context_length_exceeded"]), failures
     return "recognised, without a second attempt"
 

@@ -52,6 +52,11 @@ class Watch(logging.Handler):
         """Keep the lines of a program's log that tell of a retry or a fallback."""
         self._complaints += [line for line in text.splitlines() if _COMPLAINT.search(line)]
 
+    def requests(self) -> list[dict[str, Any]]:
+        """Return the gateway's lines of generated answers; none without its log."""
+        lines = self._exchanges() if self._log else []
+        return [line for line in lines if line.get("requested_model")]
+
     def verdict(self) -> str:
         """Return the number of requests. Raises AssertionError for a complaint, or for an answer that is no plain 200."""
         if self.errors_expected:
