@@ -18,8 +18,8 @@ _DEGRADED = ("adjusted", "fallbacks", "failures", "unknown_reason", "error")
 _COMPLAINT = re.compile(
     r"\bretr(?:y|ies|ied|ying)\b|\bf[ae]ll(?:ing|s)? ?back\b|\bdegraded\b|\boverloaded\b", re.I
 )
-_SUCCESS = (200, 302)
-"""302 is Google's answer to the download of a file."""
+_SUCCESS = (200, 101, 302)
+"""101 begins a WebSocket; 302 is Google's answer to the download of a file."""
 _PATIENCE = 10.0
 """Seconds in which the gateway has logged what it has answered."""
 
