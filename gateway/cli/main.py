@@ -26,6 +26,7 @@ COMMANDS = {
     "keys": "issue API keys to clients, list, change and revoke them",
     "plugin": "install plugins of your own, such that they survive upgrades; list and remove them",
     "alert": "send a test message to the webhook of the plugin `alert`",
+    "replay": "show a request that the plugin `capture` has kept, or send it again",
     "connect": "print what a program needs to use the gateway, or write it into its files",
     "prices": "print the prices of models by day, or what differs from another list",
     "models": "print which model answers for a name and what it can do, or what differs from Google's own list",

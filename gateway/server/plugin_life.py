@@ -65,9 +65,9 @@ def tasks_of(services: Services) -> Callable[[web.Application], AsyncIterator[No
 
     async def lifetime(_: web.Application) -> AsyncIterator[None]:
         yield
-        await services.background_tasks.stop()
         if services.hooks is not None and services.hooks.observing:
             await asyncio.wait(services.hooks.observing, timeout=_LAST_HOOKS)
+        await services.background_tasks.stop()
 
     return lifetime
 

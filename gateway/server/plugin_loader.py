@@ -36,6 +36,7 @@ BUILT_IN = {
     "system_prompt": "gateway.plugins.system_prompt:SystemPrompt",
     "guard": "gateway.plugins.guard.plugin:Guard",
     "alert": "gateway.plugins.alert.plugin:AlertPlugin",
+    "capture": "gateway.plugins.capture.plugin:Capture",
 }
 """Built-in plugins, found without installed metadata, so that they work from a checkout."""
 

@@ -64,10 +64,7 @@ def imports() -> Iterator[tuple[str, str]]:
 
 def test_built_in_plugins_import_what_the_page_lists_and_nothing_else() -> None:
     imported = {module for module, _ in imports() if not module.startswith("gateway.plugins.")}
-    for_others = {
-        "gateway.store.key_value",  # what `open_store` returns; the built-in plugins have no store
-        "gateway.exchange.finished_answer",  # none of them observes
-    }
+    for_others = {"gateway.store.key_value"}  # what `open_store` returns; the built-in plugins have no store
 
     assert sorted(imported - set(listed("Modules"))) == [], "document them in docs/plugins.md, or do without"
     assert sorted(set(listed("Modules")) - imported - for_others) == []

@@ -1,0 +1,1 @@
+"""Keeps bodies of requests and answers, for a search of faults."""
