@@ -44,7 +44,9 @@ start=$SECONDS
 BASE=localhost/gateway-base IMAGE=$image ENGINE=buildah sh config/container/build.sh > "$work/build.log" 2>&1 ||
   { tail -20 "$work/build.log"; die "the build failed"; }
 say "built in $((SECONDS - start)) s"
-setting() { buildah inspect --type image --format "{{json .Docker.config.$1}}" "$image"; }
+buildah inspect --type image "$image" > "$work/image.json"
+setting() { python3 -c 'import json, sys
+print(json.dumps(json.load(open(sys.argv[1]))["Docker"]["config"].get(sys.argv[2]), separators=(",", ":")))' "$work/image.json" "$1"; }
 expect() { [ "$2" = "$3" ] || die "$1 is $2, expected $3"; }
 expect User "$(setting User)" '"65532:65532"'
 expect Entrypoint "$(setting Entrypoint)" '["gateway"]'
@@ -57,7 +59,7 @@ case $(setting Healthcheck) in *'"gateway","health"'*) ;; *) die "HEALTHCHECK is
 # read-only, and an empty volume is the only place to write to. The network is the host's.
 container=$(buildah from "$image")
 root=$(buildah mount "$container")
-mapfile -t environ < <(buildah inspect --type image --format '{{range .Docker.config.Env}}{{println .}}{{end}}' "$image" | sed '/^$/d')
+mapfile -t environ < <(python3 -c 'import json, sys; print(*json.loads(sys.argv[1]), sep="\n")' "$(setting Env)")
 run() {
   unshare --mount --pid --fork --kill-child -- sh -ec '
     root=$1; shift
@@ -76,7 +78,7 @@ say "the user, and the places that it can write to"
 expect user "$(run id -u):$(run id -g)" 65532:65532
 expect "the places" "$(run sh -c 'for place in / /etc/gateway /tmp /opt/gateway /var/lib/gateway; do
   (: >"$place/probe") 2>/dev/null && echo "$place"; done; true')" /var/lib/gateway
-outside=$(chroot --userspec=65532:65532 "$root" find / -xdev \( -type f -o -type d \) -writable ! -path '/proc/*' ! -path '/dev/*' | sort | tr '\n' ' ')
+outside=$(chroot --userspec=65532:65532 "$root" find / -xdev \( -type f -o -type d \) -writable ! -path '/proc/*' ! -path '/dev/*' 2>/dev/null | sort | tr '\n' ' ' || true)
 say "without a read-only root it could write to: $outside"
 case " $outside" in *" /opt"* | *" /etc"* | *" /usr"*) die "the program is writable" ;; esac
 
