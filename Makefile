@@ -116,7 +116,7 @@ dist: .venv-dist/.made  ## build wheel, sdist, one file, Debian package, bill of
 
 .venv-dist/.made: requirements-dist.lock | python
 	@echo "building .venv-dist, the environment with the tools for packages"
-	@$(PYTHON) -m venv .venv-dist
+	@$(PYTHON) -m venv --clear .venv-dist
 	@.venv-dist/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-dist.lock
 	@touch $@
 
