@@ -77,7 +77,7 @@ class _CandidateState:
         self.has_content = False
         """It has text, media, files or code; calls are not counted."""
         self.text = JoinedText()
-        self.call_ids: set[str] = set()
+        self.call_ids: dict[str, None] = {}
         self.finish: str | None = None
         self.message: str | None = None
         self.signature: str | None = None
@@ -375,7 +375,7 @@ class TurnReader:
         if self._rules.single and state.call_ids:
             return None  # of parallel calls only the first has a thought signature
         call_id = call.id if call.id and call.id not in state.call_ids else self._new_id()
-        state.call_ids.add(call_id)
+        state.call_ids[call_id] = None
         name, arguments = self._rules.own_name(call.name), _compact(call.args)
         if signature and self._keyring is not None:
             self.signed.append(Signed(self._keyring.call(call_id, name, arguments), signature))

@@ -177,7 +177,7 @@ class ChatStream:
         self._envelope = envelope
         self._include_usage = include_usage
         self._style = style
-        self._begun: set[int] = set()
+        self._begun: tuple[int, ...] = ()
         self._calls: dict[int, int] = {}
         self._images: dict[int, int] = {}
         self._inserted: dict[int, list[tuple[int, int]]] = {}
@@ -239,7 +239,7 @@ class ChatStream:
         self, out: list[bytes], index: int, delta: Delta, logprobs: openai.Logprobs | None = None
     ) -> None:
         if index not in self._begun:
-            self._begun.add(index)
+            self._begun += (index,)
             self._chunk(out, ChunkChoice(index, Delta(role="assistant", content="", refusal=None)))
         self._chunk(out, ChunkChoice(index, delta, None, logprobs))
 

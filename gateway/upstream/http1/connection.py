@@ -35,7 +35,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_body", "_coding", "_content_type", "_drained", "_has_answered", "_head_size", "_is_clean", "_is_full",
         "_is_paused", "_is_whole", "_is_writing", "_keeps", "_loop", "_owner", "_parser", "_pieces", "_received",
-        "_response", "_timer", "_transport", "_until_close", "on_body", "since",
+        "_response", "_transport", "_until_close", "on_body", "since",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
@@ -74,7 +74,6 @@ class Connection(asyncio.Protocol):
         self._is_full = False
         """Whether the transport's buffer is full."""
         self._drained: asyncio.Future[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def is_usable(self) -> bool:
@@ -85,13 +84,11 @@ class Connection(asyncio.Protocol):
         """Send a request and return the response, whose head may not be there yet. Raises UpstreamError."""
         transport = self._transport
         assert transport is not None  # noqa: S101 - the pool gives no other
-        response = Http1Response(self._leave, self._read_on, HIGH_WATER if whole else 1)
+        response = Http1Response(self, HIGH_WATER if whole else 1)
         self._response = response
         self._received, self._head_size, self._until_close = 0, 0, True
         self._coding, self._content_type = b"", UNKNOWN_TYPE
         self.since = self._loop.time()
-        if self._timer is None:
-            self._timer = self._loop.call_at(self.since + self._owner.idle, self._look)
         if len(body) < WRITTEN_AT_ONCE:
             transport.write(head + body)
             return response
@@ -143,30 +140,25 @@ class Connection(asyncio.Protocol):
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
         """Cut the connection: the reader does not want the rest of the response."""
         self._response = None
         self.abort()
 
-    def _read_on(self) -> None:
+    def read_on(self) -> None:
         """Resume reading, because the reader has caught up."""
         if self._is_paused and self._transport is not None:
             self._is_paused = False
             self._transport.resume_reading()
             self.since = self._loop.time()
 
-    def _look(self) -> None:
-        """End a request whose upstream is silent. The timer is not set anew for each request, nor for each read."""
-        self._timer = None
+    def check_time(self, now: float) -> None:
+        """End a request whose upstream has been silent for too long. While the reader makes it wait, it is not."""
         if self._response is None:
             return
-        now = self._loop.time()
-        due = self.since + self._owner.idle
         if self._is_paused:
-            due = max(due, now + self._owner.idle)
-        if now < due:
-            self._timer = self._loop.call_at(due, self._look)
-        else:
+            self.since = now
+        elif now - self.since > self._owner.idle:
             self._fail(silent())
 
     def _fail(self, error: UpstreamError) -> None:
@@ -227,7 +219,7 @@ class Connection(asyncio.Protocol):
         """End the response, and keep the connection if it is as good as new."""
         transport = self._transport
         self._response, self._is_whole = None, False
-        self._read_on()
+        self.read_on()
         self._stop_waiting()
         if (
             self._is_clean
@@ -245,9 +237,6 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """End the request in progress. Only a response without a length or chunks may end with the connection."""
         self._transport = None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         self._stop_waiting()
         self._owner.lost(self)
         response, self._response = self._response, None

@@ -19,8 +19,8 @@ from gateway.upstream.transport import IDLE_SECONDS, Body, check_path, unsent
 
 _NEXT_ADDRESS = 0.25
 """Seconds after which the next address is tried beside a silent one (RFC 8305, section 5)."""
-_SLACK = 0.01
-"""Seconds by which the sweep comes later than the oldest connection's end."""
+_TICK = 1.0
+"""Seconds between two looks at all connections."""
 
 AddressInfo = tuple[AddressFamily, SocketKind, int, str, tuple[str, int] | tuple[str, int, int, int]]
 
@@ -54,7 +54,9 @@ class Http1Pool:
         self._free: dict[Connection, None] = {}
         """Connections that wait for a request, the one that was used last at the end."""
         self._all: set[Connection] = set()
-        self._sweeper: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        """Looks at all connections: one timer for all is cheaper than one for each."""
+        self._tick = min(_TICK, self.idle / 4)
         self._loop = asyncio.get_running_loop()
 
     async def request(
@@ -74,8 +76,8 @@ class Http1Pool:
 
     async def close(self) -> None:
         """Cut all connections."""
-        if self._sweeper is not None:
-            self._sweeper.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         if self._all:
             for connection in self._all:
                 connection.abort()
@@ -90,8 +92,6 @@ class Http1Pool:
     def give_back(self, connection: Connection) -> None:
         """Keep a connection for the next request."""
         self._free[connection] = None
-        if self._sweeper is None:
-            self._sweeper = self._loop.call_later(IDLE_SECONDS, self._sweep)
 
     def lost(self, connection: Connection) -> None:
         """Forget a connection that has ended."""
@@ -127,17 +127,17 @@ class Http1Pool:
             return connection
         return None
 
-    def _sweep(self) -> None:
-        """Cut the connections that have waited for too long; the oldest are at the front."""
-        self._sweeper = None
-        loop = self._loop
-        for connection in list(self._free):
-            end = connection.since + IDLE_SECONDS
-            if end > loop.time():
-                self._sweeper = loop.call_at(end + _SLACK, self._sweep)
-                return
+    def _watch(self) -> None:
+        """Cut connections that have waited for a request for too long, and end requests of silent upstreams."""
+        now = self._loop.time()
+        for connection in list(self._free):  # the oldest first
+            if now - connection.since <= IDLE_SECONDS:
+                break
             del self._free[connection]
             connection.abort()
+        for connection in list(self._all):
+            connection.check_time(now)
+        self._timer = self._loop.call_later(self._tick, self._watch) if self._all else None
 
     async def _new(self) -> Connection:
         """Return a new connection. Raises UpstreamError or OutOfDescriptors."""
@@ -171,8 +171,13 @@ class Http1Pool:
         except BaseException:
             sock.close()
             raise
-        self._all.add(connection)
+        self._keep(connection)
         return connection
+
+    def _keep(self, connection: Connection) -> None:
+        self._all.add(connection)
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._tick, self._watch)
 
     async def _addresses(self) -> list[AddressInfo]:
         """Return the addresses of the origin. Raises OSError."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import zlib
-from collections.abc import Callable
+from typing import Protocol
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
@@ -15,21 +15,31 @@ _GZIP_OR_ZLIB = 47
 """zlib's window bits for both formats, told apart by their headers."""
 
 
+class Sender(Protocol):
+    """The connection, as its response sees it."""
+
+    def leave(self) -> None:
+        """Cut the connection: the reader does not want the rest."""
+
+    def read_on(self) -> None:
+        """Resume reading, because the reader has caught up."""
+
+
 class Http1Response:
     """Status, headers and body.
 
     `wake_at` is the number of bytes of a 200's body for which the reader is woken: 1 for a stream, more for a body that
-    is read as a whole. `let_go` is called once if the reader leaves before the end.
+    is read as a whole.
     """
 
     __slots__ = (
-        "_inflate", "_let_go", "_pieces", "_resume", "_size", "_waiter", "_wake_at", "content_type", "done", "error",
+        "_inflate", "_is_closed", "_pieces", "_sender", "_size", "_waiter", "_wake_at", "content_type", "done", "error",
         "raw_headers", "status",
     )  # fmt: skip
 
-    def __init__(self, let_go: Callable[[], None], resume: Callable[[], None], wake_at: int) -> None:
-        self._let_go: Callable[[], None] | None = let_go
-        self._resume = resume
+    def __init__(self, sender: Sender, wake_at: int) -> None:
+        self._sender = sender
+        self._is_closed = False
         self._wake_at = wake_at
         self._waiter: asyncio.Future[None] | None = None
         self._inflate: zlib._Decompress | None = None
@@ -54,14 +64,24 @@ class Http1Response:
     async def head(self) -> None:
         """Wait for status and headers. Raises the connection's UpstreamError if no part of the body came before it."""
         if not self.status and self.error is None:
-            await self._wait()
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            except BaseException:
+                self.close()
+                raise
         if self.error is not None and not self._pieces:
             raise self.error
 
     async def read(self) -> bytes:
         """Return what has arrived, at least one byte; b"" at the end. Raises UpstreamError after the last byte."""
         while self._size < self._wake_at and not self.done and self.error is None:
-            await self._wait()
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            except BaseException:
+                self.close()
+                raise
         pieces = self._pieces
         if not pieces:
             if self.error is not None:
@@ -70,28 +90,18 @@ class Http1Response:
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
         self._size = 0
-        self._resume()
+        self._sender.read_on()
         return data
 
     def close(self) -> None:
         """End the response. Its connection is cut unless all of it has arrived."""
-        let_go, self._let_go = self._let_go, None
-        if let_go is not None and not self.done and self.error is None:
-            let_go()
-
-    async def _wait(self) -> None:
-        """Wait for news from the connection. A wait that is cancelled ends the response."""
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        except BaseException:
-            self.close()
-            raise
-        finally:
-            self._waiter = None
+        if not self._is_closed:
+            self._is_closed = True
+            if not self.done and self.error is None:
+                self._sender.leave()
 
     def _wake(self) -> None:
-        waiter = self._waiter
+        waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 

@@ -79,9 +79,13 @@ async def test_a_reader_that_makes_the_upstream_wait_is_not_the_upstreams_silenc
     connection, wire = connect(Owner(idle=0.05))
     response = await connection.send(b"HEAD", b"", whole=False)
     wire.arrive(HEAD % MB + b"x" * 100_000)
-    await asyncio.sleep(0.2)
+    later = asyncio.get_running_loop().time() + 10
+    connection.check_time(later)
     assert not wire.ended
     await response.read()
+    connection.check_time(asyncio.get_running_loop().time())
+    assert not wire.ended, "its time begins with the reading"
+    connection.check_time(later)
     with pytest.raises(UpstreamTimeout):
         await response.read()
 

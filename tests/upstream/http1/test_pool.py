@@ -1,7 +1,6 @@
 """The pool: which connection a request gets, and that no byte of one answer reaches another request."""
 
 import asyncio
-from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -74,7 +73,7 @@ class WiredPool(Http1Pool):
     async def _new(self) -> Connection:
         connection = Connection(self, self._loop)
         self.wires.append(Wire(connection, self._loop))
-        self._all.add(connection)
+        self._keep(connection)
         return connection
 
     def wire(self, mark: bytes) -> Wire | None:
@@ -219,7 +218,7 @@ async def test_a_connection_that_has_waited_too_long_is_cut() -> None:
     await task
     (connection,) = pool._free
     connection.since -= IDLE_SECONDS + 1
-    pool._sweep()
+    pool._watch()
     assert pool.wires[0].ended
     assert not pool._free
     await pool.close()
@@ -238,14 +237,15 @@ async def test_one_that_has_waited_too_long_is_not_taken_either() -> None:
 
 
 async def test_a_whole_answer_wakes_its_reader_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    waits = []
-    original: Callable[[Http1Response], Any] = Http1Response._wait
+    wakings = []
+    original = Http1Response._wake
 
-    async def counted(self: Http1Response) -> None:
-        waits.append(self)
-        await original(self)
+    def counted(self: Http1Response) -> None:
+        if self._waiter is not None:
+            wakings.append(self)
+        original(self)
 
-    monkeypatch.setattr(Http1Response, "_wait", counted)
+    monkeypatch.setattr(Http1Response, "_wake", counted)
     pool = WiredPool()
     task = asyncio.ensure_future(pool.request("GET", "/", {}, None, whole=True))
     await settle()
@@ -256,7 +256,7 @@ async def test_a_whole_answer_wakes_its_reader_once(monkeypatch: pytest.MonkeyPa
     pool.wires[0].arrive(data[-1:])
     response = await task
     assert await response.read() == b"xxx"
-    assert len(waits) == 1
+    assert len(wakings) == 1
     await pool.close()
 
 

@@ -8,9 +8,20 @@ from gateway.errors import UpstreamError
 from gateway.upstream.http1.response import Http1Response
 
 
+class Sender:
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def leave(self) -> None:
+        self.calls.append("left")
+
+    def read_on(self) -> None:
+        self.calls.append("read")
+
+
 def response(wake_at: int = 1) -> tuple[Http1Response, list[str]]:
-    calls: list[str] = []
-    return Http1Response(lambda: calls.append("left"), lambda: calls.append("read"), wake_at), calls
+    sender = Sender()
+    return Http1Response(sender, wake_at), sender.calls
 
 
 async def test_what_has_arrived_is_read_at_once_and_an_end_is_empty() -> None:
