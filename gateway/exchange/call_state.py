@@ -126,8 +126,13 @@ class CallState:
         return True
 
     def begin_output(self) -> None:
-        """Note that content is about to reach the client, with headers that name the model."""
+        """Note that content is about to reach the client, with headers that name the model.
+
+        No attempt follows. If no other choice shares the call, its bytes are freed: a stream may live for an hour.
+        """
         self.has_output = True
+        if self.report.unsent == 1:
+            self.call.forget_encoded()
         self.note_version()
 
     def note_version(self) -> None:

@@ -6,7 +6,7 @@ the choice between a whole answer and a stream are here.
 
 import asyncio
 import socket
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
@@ -143,10 +143,12 @@ class Delivery:
         async with reply:
             return await self.stream_to(answer.reply(reply), context, answer)
 
-    async def stream_to(self, reply: Reply, context: RequestContext, answer: Answer) -> web.StreamResponse:
+    def stream_to(
+        self, reply: Reply, context: RequestContext, answer: Answer
+    ) -> Awaitable[web.StreamResponse]:
         """Stream an answer to any reply, also to one without a client."""
         encoder = answer.encoder()
-        return await self._exchange.stream(
+        return self._exchange.stream(
             answer.choices, context, reply, lambda choice: StreamTranslator(answer.reader(choice), encoder)
         )
 

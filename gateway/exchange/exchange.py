@@ -349,8 +349,8 @@ class Exchange:
         """Relay one attempt: each upstream read becomes at most one write. Raises the translator's error."""
         hooks = state.hooks
         with StreamMemory(state.context.memory) as memory:
-            async with await self._upstream.open(state.call, key) as incoming:
-                async for data in incoming:
+            with await self._upstream.open(state.call, key) as incoming:
+                while data := await incoming.read():
                     if self._hedging is not None:
                         self._hedging.answered(state)
                     state.arrived(data, translator)

@@ -64,6 +64,10 @@ class GeminiCall(Struct, frozen=True):
             structs.force_setattr(self, "encoded", encode_request(self.request))
         return self.encoded
 
+    def forget_encoded(self) -> None:
+        """Free the JSON, which only another attempt would need."""
+        structs.force_setattr(self, "encoded", b"")
+
     @property
     def expected_size(self) -> int:
         """Bytes of the encoded request, roughly: its texts, files, signatures and calls of tools. Encodes nothing."""

@@ -99,6 +99,9 @@ class AiohttpResponse:
         self.content_type = response.content_type
         self.headers: CIMultiDictProxy[str] = response.headers
 
+    def forget_headers(self) -> None:
+        """Do nothing: aiohttp's response keeps them, too."""
+
     async def read(self) -> bytes:
         """Return what has arrived, at least one byte; b"" at the end. Raises UpstreamError."""
         with _converted_errors():

@@ -1,7 +1,7 @@
 """The calls of Gemini: what is sent, which answers are usable, and how long they may take."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from time import monotonic
 from typing import Self
@@ -131,6 +131,7 @@ class GeminiClient:
             "GET" if body is None else "POST", self._base + path, {"x-goog-api-key": key}, body, whole=whole
         )
         if response.status == 200 and response.content_type in _KNOWN_TYPES:
+            response.forget_headers()
             return response
         try:
             raise await _refusal(response, self._deadline())
@@ -143,28 +144,23 @@ class GeminiClient:
 
 
 class Incoming:
-    """Streamed answer: an async iterator of bytes within `async with`, which closes the connection."""
+    """Streamed answer. A context manager, which closes the connection unless all of the answer was read."""
 
     def __init__(self, response: Response, until: float) -> None:
         self._response = response
         self._until = until
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    def __exit__(self, *_: object) -> None:
         self._response.close()
 
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        data = await self._response.read()
-        if not data:
-            raise StopAsyncIteration
+    def read(self) -> Awaitable[bytes]:
+        """Return the next bytes; b"" at the end. Raises UpstreamError, and UpstreamTimeout after `timeouts.total`."""
         if monotonic() > self._until:
             raise UpstreamTimeout(_TOO_SLOW)
-        return data
+        return self._response.read()
 
 
 class Forwarded(Incoming):

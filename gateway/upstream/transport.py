@@ -47,6 +47,9 @@ class Response(Protocol):
     def headers(self) -> Mapping[str, str]:
         """All headers, by names in any case."""
 
+    def forget_headers(self) -> None:
+        """Free the headers, which a stream would keep for as long as it lives."""
+
     async def read(self) -> bytes:
         """Return what has arrived, waiting for at least one byte; b"" at the end. Raises UpstreamError."""
 

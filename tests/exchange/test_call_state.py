@@ -121,3 +121,14 @@ def test_gaps_are_between_reads_of_one_attempt(monkeypatch: pytest.MonkeyPatch) 
             current.arrived(b"x", translator)
 
     assert current.report.chunk_gap == 2
+
+
+def test_output_frees_the_bytes_of_the_last_choice() -> None:
+    for unsent, kept in ((2, True), (1, False)):
+        attempt = state(call=GeminiCall("m", CALL.request))
+        attempt.call.encode()
+        attempt.report.unsent = unsent
+        attempt.begin(TurnReader(lambda: "id"))
+        attempt.begin_output()
+        assert bool(attempt.call.encoded) is kept
+        assert attempt.call.encode() == CALL.encode()

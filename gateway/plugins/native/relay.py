@@ -36,7 +36,7 @@ class Relay:
         response = self._new_response(answer)
         await response.prepare(self._request)
         limit_buffers(self._request)
-        async for piece in answer:
+        while piece := await answer.read():
             usage.feed(piece)
             self._last = piece
             await response.write(piece)
@@ -53,7 +53,7 @@ class Relay:
         """Send an answer as hooks leave it. Where one refuses it, `refusal` is set for the caller to raise."""
         response = self._new_response(answer)
         hooks, pieces = hooked.hooks, []
-        async for piece in answer:
+        while piece := await answer.read():
             usage.feed(piece)
             if not hooked.changes:
                 await hooked.observe(piece)

@@ -177,7 +177,7 @@ class Native(Plugin):
         """Make one attempt, and pass its answer on."""
         owners, scope = self.services.file_owners, context.client.scope
         url = f"{path}?{call.query}" if call.query else path
-        async with await self.services.exchange.forward(
+        with await self.services.exchange.forward(
             attempt, request.method, url, call.headers, call.body
         ) as answer:
             if not 200 <= answer.status < 600:

@@ -61,6 +61,10 @@ class Http1Response:
             )
         )
 
+    def forget_headers(self) -> None:
+        """Free the headers."""
+        self.raw_headers = []
+
     async def head(self) -> None:
         """Wait for status and headers. Raises the connection's UpstreamError if no part of the body came before it."""
         if not self.status and self.error is None:
