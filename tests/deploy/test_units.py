@@ -60,7 +60,7 @@ def test_both_instances_share_one_user_and_one_socket() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["proxy_buffering off;", "proxy_http_version 1.1;", 'proxy_set_header Connection "";', "ssl_reject_handshake on;",
+    ["proxy_buffering off;", "proxy_http_version 1.1;", "proxy_set_header Connection $gateway_connection;", "ssl_reject_handshake on;",
      "proxy_set_header X-Forwarded-For $remote_addr;", "client_max_body_size @BODY@;", "server unix:/run/gateway.sock"],
 )  # fmt: skip
 def test_nginx_is_safe_for_streams_and_headers(line: str) -> None:
