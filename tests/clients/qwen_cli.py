@@ -5,7 +5,6 @@ import json
 from tests.clients import cli, common
 
 SETTINGS = {
-    "security": {"auth": {"selectedType": "openai"}},  # without it the program asks which account to use
     "privacy": {"usageStatisticsEnabled": False},
     "general": {"enableAutoUpdate": False},
     "tools": {"useRipgrep": False},  # npm installs the ripgrep of the package without the right to run it
