@@ -222,9 +222,11 @@ def _pip(*arguments: str) -> None:
     if result.returncode:
         if "No module named pip" in result.stderr:
             raise Failed(_NO_PIP)
-        lines = [line for line in (result.stderr or result.stdout).splitlines() if line.strip()]
-        errors = [line for line in lines if line.lower().startswith("error")] or lines[-1:]
-        raise Failed(f"pip {arguments[0]} failed: {' '.join(errors)[:800]}")
+        lines = [line.strip(" │╰─>") for line in (result.stderr or result.stdout).splitlines()]
+        errors = [line for line in lines if line.lower().startswith("error")] or [
+            line for line in lines if line
+        ][-1:]
+        raise Failed(f"pip {arguments[0]} failed: {' / '.join(dict.fromkeys(errors))[:800]}")
 
 
 def _distribution(name: str) -> metadata.Distribution | None:

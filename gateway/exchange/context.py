@@ -55,6 +55,11 @@ class RequestContext(Struct, frozen=True):
         """Values that a plugin's hooks keep for each other while the request lasts, by the plugin's name."""
         return self.hooks.values if self.hooks is not None else {}
 
+    @property
+    def response_headers(self) -> dict[str, str]:
+        """Headers that hooks add to the response, before its first byte, in place of others of the same name."""
+        return self.hooks.response_headers if self.hooks is not None else {}
+
     def first_byte(self) -> None:
         """Record that content is about to be sent."""
         self.report.first_byte_ms = _milliseconds_since(self.started)

@@ -202,6 +202,8 @@ def add_gateway_headers(headers: MutableMapping[str, str], context: RequestConte
         headers[CACHE_HEADER] = report.cached
     if report.fallbacks:
         headers["x-gateway-fallback"] = ", ".join(report.fallbacks)
+    if context.hooks is not None:
+        headers.update(context.hooks.response_headers)
 
 
 def error_response(

@@ -149,6 +149,8 @@ class RequestHooks:
         self.headers = headers
         self.values: dict[str, Any] = {}
         """For the plugins' own use."""
+        self.response_headers: dict[str, str] = {}
+        """Headers that plugins add to the response."""
         self.records: dict[int, AnswerRecord] = {}
         """The answer of each choice, as the client gets it."""
         self._ignored: set[tuple[str, HookName]] = set()

@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from time import time
 
 from gateway.exchange.background_tasks import BackgroundTasks
+from gateway.observability.prometheus import MetricSources
 from gateway.observability.statistics import Statistics
 from gateway.policy.access import Access, Client
 from gateway.policy.budgets import Budget
+from gateway.policy.pool_projects import KeyState
 
 BudgetsUsed = Callable[[], Awaitable[list[tuple[str, Budget, int]]]]
 """Returns each budget of the issued keys with the key's name and what is spent of it, in its unit."""
@@ -18,6 +21,7 @@ class PluginServices:
 
     statistics: Statistics
     access: Access
+    metrics: MetricSources
     background_tasks: BackgroundTasks
     folders: Path = Path("plugins")
     """The folder of the plugins' folders."""
@@ -44,6 +48,10 @@ class PluginServices:
     def client_name(self, client: Client) -> str:
         """Return the name of a client's issued key, or the fingerprint of a key of its own."""
         return self.access.name(client.id) if client.id else client.fingerprint
+
+    def pool_states(self) -> list[KeyState]:
+        """Return the states of the pool's projects and keys, and of models for which a project is not free."""
+        return self.metrics.pool.describe(time())
 
     async def budgets_used(self) -> list[tuple[str, Budget, int]]:
         """Return each budget of the issued keys with the key's name and what is spent of it, in its unit.

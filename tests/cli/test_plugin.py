@@ -171,7 +171,7 @@ def venv(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     import site
 
     folder = tmp_path / "venv"
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     (next((folder / "lib").glob("python*")) / "site-packages" / "parent.pth").write_text(
         "\n".join([*site.getsitepackages(), str(Path(__file__).parents[2])]) + "\n"
     )

@@ -533,6 +533,75 @@ async def test_o20_a_client_that_leaves_is_observed(
     assert (answer.status, answer.text, answer.finish_reason) == (499, "fi", None)
 
 
+@each_surface
+async def test_o20_a_hook_adds_a_header_to_the_response(
+    http: aiohttp.ClientSession, serve: Serve, gem: FakeGem, monkeypatch: pytest.MonkeyPatch, surface: Surface
+) -> None:
+    class Named(Scripted):
+        async def on_call(self, model: str, body: dict[str, Any], context: RequestContext) -> None:
+            context.response_headers["x-acme-project"] = context.surface
+
+    install(monkeypatch, named=Named)
+    base = await serve(f"plugins: {{named: {{}}, {SERVED}}}", gem.url)
+    reply = await ask(http, base, surface)
+
+    assert_whole(reply)
+    assert reply.headers["x-acme-project"] == surface.name
+
+
+@pytest.mark.parametrize("fault", ["raises", "hangs", "refuses"])
+async def test_o20_an_observer_that_fails_hurts_neither_client_nor_the_next(
+    http: aiohttp.ClientSession,
+    serve: Serve,
+    gem: FakeGem,
+    monkeypatch: pytest.MonkeyPatch,
+    event_lines: list[dict[str, Any]],
+    fault: str,
+) -> None:
+    seen: list[str] = []
+
+    class Failing(Scripted):
+        async def on_answer(self, answer: FinishedAnswer, context: RequestContext) -> None:
+            if fault == "hangs":
+                await asyncio.sleep(60)
+            raise Forbidden("no") if fault == "refuses" else KeyError("a client's text")
+
+    class Next(Scripted):
+        async def on_answer(self, answer: FinishedAnswer, context: RequestContext) -> None:
+            seen.append(answer.text)
+
+    install(monkeypatch, failing=Failing, next=Next)
+    base = await serve(f"plugins: {{failing: {{deadline: 0.05}}, next: {{}}, {SERVED}}}", gem.url)
+    assert_whole(await ask(http, base, CHAT))
+    await serve.stop()
+
+    assert seen == ["fine"]
+    (line,) = event_lines
+    assert line["message"].startswith("plugin failing: on_answer ")
+    assert line["message"].endswith("; consequence: nothing")
+    reason = "hangs" if fault == "hangs" else "raises"
+    assert serve.app[SERVICES].statistics.hook_failures == {("failing", "on_answer", reason): 1}
+
+
+@pytest.mark.parametrize("hook", ["request", "call"])
+async def test_o20_a_hook_before_the_call_has_a_deadline(
+    http: aiohttp.ClientSession, serve: Serve, gem: FakeGem, monkeypatch: pytest.MonkeyPatch, hook: str
+) -> None:
+    class Hanging(Scripted):
+        async def on_request(self, body: dict[str, Any], context: RequestContext) -> None:
+            await asyncio.sleep(60 if hook == "request" else 0)
+
+        async def on_call(self, model: str, body: dict[str, Any], context: RequestContext) -> None:
+            await asyncio.sleep(60 if hook == "call" else 0)
+
+    install(monkeypatch, hanging=Hanging)
+    for policy, status in (("refuse", 500), ("ignore", 200)):
+        options = f"{{on_error: {policy}, deadline: 0.05}}"
+        base = await serve(f"plugins: {{hanging: {options}, {SERVED}}}", gem.url)
+        for surface in (CHAT, NATIVE):
+            assert (await ask(http, base, surface)).status == status
+
+
 async def test_o20_without_hooks_there_is_nothing(serve: Serve) -> None:
     await serve("plugins: {chat: {}, hello: {}}")
 

@@ -4,8 +4,10 @@ from pathlib import Path
 
 from gateway.exchange.plugin_services import PluginServices
 from gateway.observability.statistics import Statistics
+from gateway.plugin import SERVICES
 from gateway.policy.access import Access, AuthConfig, Client, ClientKey
 from gateway.policy.client_rules import Rules
+from tests.support.servers import Serve
 
 
 async def test_names_counts_and_folders(tmp_path: Path) -> None:
@@ -21,3 +23,10 @@ async def test_names_counts_and_folders(tmp_path: Path) -> None:
     assert services.client_name(Client("k", "1234abcd")) == "1234abcd"
     assert services.folder("x") == services.folder("x") == tmp_path / "plugins" / "x"
     assert await services.budgets_used() == []
+
+
+async def test_the_pool_s_states_are_public(serve: Serve) -> None:
+    serve.environ = {"K": "AIza" + "k" * 35}
+    await serve("pool: {projects: [{name: a, keys: [{env: K}]}]}\nledger: {url: ':memory:'}")
+
+    assert [state.project for state in serve.app[SERVICES].pool_states()] == ["a"]

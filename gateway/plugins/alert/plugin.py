@@ -133,7 +133,7 @@ class AlertPlugin(Plugin):
         """Yield the alerts that need no waiting."""
         now, config = time(), self.config
         if config.projects:
-            states = self.services.metrics.pool.describe(now)
+            states = self.services.pool_states()
             yield from conditions.projects((s.project, s.key_id, s.model, s.reason) for s in states)
         if config.prices:
             yield from conditions.prices(age(now), config.prices)

@@ -12,6 +12,9 @@ from gateway.plugins.native.interactions import InteractionReader
 from gateway.plugins.native.response import STREAM, UsageReader, render_error, returned
 from gateway.upstream.client import Forwarded
 
+_COPIES = 4
+"""Copies of a whole answer that exist at once for hooks: pieces, bytes, what they decode to, and the new bytes."""
+
 
 class Relay:
     """The client's side of one answer."""
@@ -61,6 +64,7 @@ class Relay:
             elif self._streams:
                 await self._write(await hooked.feed(piece))
             else:
+                self._request[CONTEXT].memory.take(_COPIES * len(piece))
                 pieces.append(piece)
             if hooks.ended:
                 break
