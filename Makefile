@@ -133,7 +133,7 @@ test-dist: dev .venv-dist/.made  ## build everything twice and compare; use it b
 install:  ## as root: install below PREFIX, with systemd units and an nginx site (DOMAIN=your.domain)
 	@sh systemd/install.sh
 
-uninstall:  ## as root: remove what install created, except the configuration
+uninstall:  ## as root: remove what install created, except configuration and data
 	@sh systemd/install.sh --uninstall
 
 test-vps: dev  ## as root: install into a throw-away Debian with systemd and nginx, and use it over TLS

@@ -19,6 +19,9 @@ COMMANDS = {
     "check": "check a configuration file and its stores, and print every mistake as file:line:column",
     "health": "ask the gateway on this machine whether it accepts requests",
     "doctor": "look for what would keep the gateway from serving, each with a remedy",
+    "reload": "let the installed service take over its configuration, whole or not at all",
+    "roll": "replace the installed service's process by a new one; no client waits, no stream is cut",
+    "rollback": "roll to the version that was installed before, or to another installed one",
     "routes": "list the served paths and the plugin of each",
     "schema": "print the JSON Schema of the configuration",
     "translate": "print the Gemini request for a chat request in a JSON file, or the completion for a Gemini answer,"

@@ -61,6 +61,11 @@ def _absent(kind: str, name: str, environ: Mapping[str, str]) -> str:
             f"credential {name!r} cannot be read: CREDENTIALS_DIRECTORY is not set. systemd sets it; elsewhere, "
             "set it to the folder of the file"
         )
+    if folder.startswith("/run/credentials/"):  # systemd's copies, made when the process started
+        return (
+            f"there is no credential {name!r}: put it into a file of this name where LoadCredential= of the unit reads "
+            "(/etc/gateway/credentials), then run `gateway roll`. systemd reads credentials when a process starts"
+        )
     return f"there is no credential {name!r} in {folder}"
 
 

@@ -91,6 +91,12 @@ def stop_signal() -> asyncio.Event:
     return stop
 
 
+async def stop_listening(runner: web.AppRunner) -> None:
+    """Accept no more connections."""
+    for site in list(runner.sites):
+        await site.stop()
+
+
 async def drain(front: web.AppRunner | None, runner: web.AppRunner, state: Drain, limit: float) -> None:
     """Stop listening, wait `limit` seconds at most for requests, then cancel the rest. A second signal skips the wait.
 
@@ -103,8 +109,7 @@ async def drain(front: web.AppRunner | None, runner: web.AppRunner, state: Drain
     hurry = stop_signal() if front is not None else asyncio.Event()
     if front is not None:
         notify("STOPPING=1")
-        for site in list(front.sites):
-            await site.stop()
+        await stop_listening(front)
     await _until(lambda: not _connections(runner) or hurry.is_set(), min(limit, _IDLE_GRACE))
     await _until(lambda: not state.tasks or hurry.is_set(), limit)
     state.expire()

@@ -122,6 +122,10 @@ class Protocol(RequestHandler):
             and not self._messages
             and server.gate is not None
         ):
+            if server.successor is not None and self.is_idle:
+                self.move_to(server.newest)
+                self.data_received(data)
+                return
             answer = server.gate.refusal(data)
             if answer is not None:
                 self._refuse(answer)
@@ -131,6 +135,29 @@ class Protocol(RequestHandler):
         if self._began < 0:
             self._began = self._heard
         super().data_received(data)
+
+    @property
+    def is_idle(self) -> bool:
+        """True between two requests, and before the first."""
+        waiter = self._waiter
+        return self._is_between and not self._messages and waiter is not None and not waiter.done()
+
+    def move_to(self, server: "Server") -> None:
+        """Continue an idle connection under another server, whose application answers its next request.
+
+        aiohttp looks up handler and factory for each request, so that nothing else refers to the former server.
+        """
+        former, transport = self._server, self.transport
+        if transport is None:
+            return
+        former.addresses.leave(self)
+        del former._connections[self]  # noqa: SLF001 - aiohttp moves no connections
+        server.addresses.enter(self, transport.get_extra_info("peername"))
+        server._connections[self] = transport  # noqa: SLF001
+        self._server = self._manager = server
+        self._request_handler, self._request_factory = server.request_handler, server.request_factory
+        self._began += server.tick - former.tick if self._began >= 0 else 0
+        self._heard = server.tick
 
     def _refuse(self, answer: bytes) -> None:
         """Answer a request that is not begun. Its rest is discarded, so that the client can read the answer first."""
@@ -232,7 +259,10 @@ class _AwaitedBody:
 
 
 class Server(web.Server):
-    """Server that creates a Protocol for each connection, or passes new connections on to its successor."""
+    """Server that creates a Protocol for each connection, or passes connections on to its successor.
+
+    New connections go to the successor, and so do others as soon as they are idle.
+    """
 
     successor: "Server | None" = None
 
@@ -263,6 +293,26 @@ class Server(web.Server):
         if self.successor is not None:
             return self.successor()
         return Protocol(self, loop=self._loop, **self._kwargs)
+
+    @property
+    def newest(self) -> "Server":
+        """The last of the line of successors, or this server."""
+        server = self
+        while server.successor is not None:
+            server = server.successor
+        return server
+
+    def hand_over(self) -> None:
+        """Move idle connections to the newest server, if there is a successor."""
+        newest = self.newest
+        for protocol in self.connections if newest is not self else ():
+            if isinstance(protocol, Protocol) and protocol.is_idle:
+                protocol.move_to(newest)
+
+    def pre_shutdown(self) -> None:
+        """Close idle connections, except those that a successor continues."""
+        self.hand_over()
+        super().pre_shutdown()
 
     async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - aiohttp's signature
         """Close all connections, and stop the clock."""

@@ -15,6 +15,7 @@ from gateway.errors import ConfigError
 from gateway.observability.console import say
 from gateway.plugin import SERVICES
 from gateway.server.application import build_app
+from gateway.server.control import Outcome
 from gateway.server.lifecycle import DRAIN, Drain, drain, notify
 from gateway.server.listeners import listen
 from gateway.server.plugin_life import PluginStartFailed
@@ -30,8 +31,8 @@ Load = Callable[[], tuple[GatewayConfig, Source]]
 class AppSwitcher:
     """Owner of the listening sockets, in front of the current application.
 
-    A reload starts a new application and directs new connections to it. The old one answers its requests in progress,
-    closes kept-alive connections with `Connection: close`, and ends. If the new one cannot start, nothing changes.
+    A reload starts a new application and directs connections to it, idle ones included. The old one answers its
+    requests in progress, and ends. If the new one cannot start, nothing changes.
     """
 
     def __init__(self, config: GatewayConfig, app: web.Application, load: Load) -> None:
@@ -52,37 +53,66 @@ class AppSwitcher:
         Raises OSError if the address is not available, ConfigError for faults that only opening a store shows.
         """
         await self._front.setup()
-        await self._runner.setup()
+        try:
+            await self._runner.setup()
+        except (ConfigError, PluginStartFailed):
+            await _clean_up(self._runner)
+            await _clean_up(self._front)
+            raise
         self._direct_to(self._runner)
         return await listen(self._front, self.config.listen, inherited)
 
-    async def reload(self) -> None:
+    @property
+    def stands_in(self) -> bool:
+        """True while the application is a stand-in for one whose configuration is faulty."""
+        return SERVICES not in self.app
+
+    async def mend(self, every: float) -> None:
+        """Try the configuration every few seconds until it replaces the stand-in. Each fault is printed once."""
+        printed = None
+        while True:
+            await asyncio.sleep(every)
+            async with self._reloading:
+                if not self.stands_in:
+                    return
+                outcome = await self._attempt()
+            if outcome.message != printed:
+                printed = outcome.message
+                say(printed)
+            if outcome.changed:
+                return
+
+    async def reload(self) -> Outcome:
         """Read the configuration and switch to it. A fault is printed and changes nothing.
 
         Notifies systemd as Type=notify-reload expects (sd_notify(3)).
         """
         async with self._reloading:
             notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
-            try:
-                message = await self._switch()
-            except (ConfigError, PluginStartFailed) as error:
-                message = f"reload: nothing was changed\n{error}"
-            except Exception as error:  # noqa: BLE001 - plugins and drivers; the old application continues
-                message = f"reload: nothing was changed: {type(error).__name__}: {error}"
-            say(message)
+            outcome = await self._attempt()
+            say(outcome.message)
             notify("READY=1")
+            return outcome
+
+    async def _attempt(self) -> Outcome:
+        """Switch to the configuration as it is now. A fault changes nothing."""
+        try:
+            return Outcome(True, await self._switch())
+        except Exception as error:  # noqa: BLE001 - plugins and drivers; the old application continues
+            return Outcome(False, f"reload: nothing was changed{fault(error)}")
 
     async def _switch(self) -> str:
         """Start the new application, drain the old one, and return what changed."""
         config, source = await asyncio.to_thread(self._load)
-        app = build_app(config, source, self.app[SERVICES])
+        app = build_app(config, source, self.app.get(SERVICES))
         runner = Runner(app, config.connections)
         try:
             await runner.setup()
         except BaseException:
-            with suppress(Exception):  # the fault of the start is the one to report
-                await runner.cleanup()  # what had started by then
+            await _clean_up(runner)
             raise
+        if self.stands_in:
+            self._opened = self.config = config
         differences = list(changes(self.config, config))
         restart = [line for line in changes(self._opened, config) if line.startswith(_RESTART_ONLY)]
         self._direct_to(runner)
@@ -100,11 +130,33 @@ class AppSwitcher:
         await asyncio.gather(*self._draining, return_exceptions=True)
 
     def _direct_to(self, runner: Runner) -> None:
-        assert isinstance(self._front.server, Server)  # noqa: S101 - Runner makes no other
-        assert isinstance(runner.server, Server)  # noqa: S101
-        self._front.server.successor = runner.server
+        """Let a runner answer new connections, and those of the current one as soon as they are idle."""
+        _server(self._front).successor = _server(runner)
+        if runner is not self._runner:
+            _server(self._runner).successor = _server(runner)
+            _server(self._runner).hand_over()
 
     def _drain_later(self, runner: Runner, state: Drain, limit: float) -> None:
         task = asyncio.create_task(drain(None, runner, state, limit), name="drain of the old application")
         self._draining.add(task)
         task.add_done_callback(self._draining.discard)
+
+
+def fault(error: Exception) -> str:
+    """Return the end of a message about an error of the start: the configuration's mistakes, or type and text."""
+    return (
+        f"\n{error}"
+        if isinstance(error, ConfigError | PluginStartFailed)
+        else f": {type(error).__name__}: {error}"
+    )
+
+
+def _server(runner: Runner) -> Server:
+    assert isinstance(runner.server, Server)  # noqa: S101 - Runner makes no other
+    return runner.server
+
+
+async def _clean_up(runner: Runner) -> None:
+    """End what had started of a runner whose start failed. The fault of the start is the one to report."""
+    with suppress(Exception):
+        await runner.cleanup()

@@ -7,34 +7,69 @@ import os
 import signal
 import socket
 import time
+from typing import NamedTuple
 
 from gateway.config.model_table import OLD_DAYS, age, model_table
+from gateway.config.sections import GatewayConfig
+from gateway.errors import ConfigError
 from gateway.observability.console import say
 from gateway.observability.json_log import catch_all_exceptions
 from gateway.plugin import SERVICES
 from gateway.server import allocator
 from gateway.server.admin import Admin
 from gateway.server.application import build_app
-from gateway.server.lifecycle import inherited_sockets, keep_watchdog_fed, notify, stop_signal
+from gateway.server.control import VARIABLE, Outcome, control
+from gateway.server.lifecycle import inherited_sockets, keep_watchdog_fed, notify, stop_listening, stop_signal
 from gateway.server.listeners import listen_admin, refusal
 from gateway.server.plugin_life import PluginStartFailed
-from gateway.server.reload import AppSwitcher, Load
+from gateway.server.protocol import Runner
+from gateway.server.reload import AppSwitcher, Load, fault
+from gateway.server.stand_in import ServingLock, stand_in
 from gateway.server.watchdog import stuck_part
+
+_MEND = 2.0
+"""Seconds between two looks at a faulty configuration."""
+_FAULTY = "the configuration is faulty: every request is answered 503 until it is corrected"
+
+
+class Sockets(NamedTuple):
+    """Listening sockets of systemd's; none outside of it."""
+
+    clients: list[socket.socket]
+    admins: list[socket.socket]
 
 
 def serve(load: Load, *, ignore_inherited: bool) -> int:
     """Serve until SIGTERM or SIGINT, then drain. Return the exit code.
 
-    `load` reads the configuration, now and at each SIGHUP. Raises ConfigError if it is faulty at the start.
+    `load` reads the configuration, now and at each SIGHUP. Raises ConfigError if it is faulty at the start, unless
+    systemd has the sockets and no other instance serves them: then every request is answered 503 until it is corrected.
     """
     catch_all_exceptions()
-    config, source = load()
-    app = build_app(config, source)
-    clients, admins = ([], []) if ignore_inherited else inherited_sockets(os.environ)
+    sockets = Sockets([], []) if ignore_inherited else Sockets(*inherited_sockets(os.environ))
+    lock = ServingLock(os.environ)
+    try:
+        config, source = load()
+        switcher = AppSwitcher(config, build_app(config, source), load)
+    except ConfigError as error:
+        if not _may_stand_in(sockets, lock):
+            raise
+        switcher = _standing_in(error, load)
     _tune_garbage_collection()
     allocator.tune()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_serve(AppSwitcher(config, app, load), clients, admins))
+        return runner.run(_serve(switcher, load, sockets, lock))
+
+
+def _may_stand_in(sockets: Sockets, lock: ServingLock) -> bool:
+    """Return whether a 503 helps clients: if systemd has the sockets, and no other instance serves them."""
+    return bool(sockets.clients) and not lock.is_held_elsewhere()
+
+
+def _standing_in(error: Exception, load: Load) -> AppSwitcher:
+    """Print an error of the start, and return an application that answers 503."""
+    say(f"gateway: {_FAULTY}{fault(error)}")
+    return AppSwitcher(GatewayConfig(), stand_in(), load)
 
 
 def _tune_garbage_collection() -> None:
@@ -69,44 +104,83 @@ def log_table_age(at: float) -> None:
         log.info("the table of models and prices is of %s, %d days old", table.date, days)
 
 
-async def _serve(switcher: AppSwitcher, clients: list[socket.socket], admins: list[socket.socket]) -> int:
-    config = switcher.config
+async def _serve(switcher: AppSwitcher, load: Load, sockets: Sockets, lock: ServingLock) -> int:
     try:
-        address = await switcher.start(clients)
+        address = await switcher.start(sockets.clients)
     except OSError as error:
-        say(f"cannot listen: {refusal(error, config.listen)}")
+        say(f"cannot listen: {refusal(error, switcher.config.listen)}")
         await switcher.stop()
         return 1
     except PluginStartFailed as error:
-        say(error)
-        await switcher.stop()
-        return 1
-    try:
-        admin_app = Admin(lambda: switcher.app[SERVICES], config.admin.token).app()
-        admin = await listen_admin(admin_app, config.admin, admins, config.connections)
-    except OSError as error:
-        say(f"cannot listen for admin requests: {error.strerror or error}")
-        await switcher.stop()
-        return 1
-    reloads: set[asyncio.Task[None]] = set()
+        if not _may_stand_in(sockets, lock):
+            say(error)
+            return 1
+        switcher = _standing_in(error, load)
+        address = await switcher.start(sockets.clients)
+    except ConfigError as error:
+        if not _may_stand_in(sockets, lock):
+            raise
+        switcher = _standing_in(error, load)
+        address = await switcher.start(sockets.clients)
+    watchdog = asyncio.create_task(
+        keep_watchdog_fed(os.environ, lambda: _stuck(switcher), say), name="watchdog"
+    )
+    # Before READY=1: the default action of a signal that follows it at once would end the process.
+    _reload_at_sighup(switcher)
+    stop = stop_signal()
+    async with control(os.environ.get(VARIABLE, ""), switcher.reload):
+        if switcher.stands_in:
+            notify(f"READY=1\nSTATUS={_FAULTY}")
+            await _mended(switcher, stop)
+        try:
+            admin = await _listen_admin(switcher, sockets.admins)
+        except OSError as error:
+            say(f"cannot listen for admin requests: {error.strerror or error}")
+            await switcher.stop()
+            return 1
+        if not stop.is_set():
+            lock.hold()
+            notify(f"READY=1\nSTATUS=serving on {address}")
+            say(f"gateway: serving on {address}" + (", and the admin API" if admin else ""))
+            log_table_age(time.time())
+        await stop.wait()
+    lock.release()
+    if admin is not None and sockets.admins:
+        await stop_listening(admin)  # another instance accepts on the same sockets
+    await switcher.stop()
+    if admin is not None:
+        await admin.cleanup()
+    watchdog.cancel()
+    return 0
+
+
+def _stuck(switcher: AppSwitcher) -> str | None:
+    return None if switcher.stands_in else stuck_part(switcher.app[SERVICES])
+
+
+def _reload_at_sighup(switcher: AppSwitcher) -> None:
+    reloads: set[asyncio.Task[Outcome]] = set()
 
     def reload() -> None:
         task = asyncio.ensure_future(switcher.reload())
         reloads.add(task)
         task.add_done_callback(reloads.discard)
 
-    # Before READY=1: the default action of a signal that follows it at once would end the process.
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
-    stop = stop_signal()
-    notify(f"READY=1\nSTATUS=serving on {address}")
-    say(f"gateway: serving on {address}" + (", and the admin API" if admin else ""))
-    log_table_age(time.time())
-    watchdog = asyncio.create_task(
-        keep_watchdog_fed(os.environ, lambda: stuck_part(switcher.app[SERVICES]), say), name="watchdog"
-    )
-    await stop.wait()
-    await switcher.stop()
-    if admin is not None:
-        await admin.cleanup()
-    watchdog.cancel()
-    return 0
+
+
+async def _mended(switcher: AppSwitcher, stop: asyncio.Event) -> None:
+    """Wait until the configuration is in order, or the process shall stop."""
+    tasks = [asyncio.ensure_future(switcher.mend(_MEND)), asyncio.ensure_future(stop.wait())]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+
+
+async def _listen_admin(switcher: AppSwitcher, inherited: list[socket.socket]) -> Runner | None:
+    """Start the admin listener, except beside a stand-in, which has no services to show."""
+    if switcher.stands_in:
+        return None
+    config = switcher.config
+    app = Admin(lambda: switcher.app[SERVICES], config.admin.token).app()
+    return await listen_admin(app, config.admin, inherited, config.connections)

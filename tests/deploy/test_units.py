@@ -35,9 +35,39 @@ def test_private_addresses_are_denied() -> None:
 
 
 def test_the_commands_of_the_unit_exist() -> None:
-    for command in (*value("ExecStartPre"), *value("ExecStart")):
-        arguments = command.partition(" -m gateway ")[2].split()
-        assert parser(arguments).parse_args(arguments).config == Path("/etc/gateway/gateway.yaml")
+    (start,), (reload,) = value("ExecStart"), value("ExecReload")
+    arguments = start.partition(" -m gateway ")[2].split()
+    assert parser(arguments).parse_args(arguments).config == Path("/etc/gateway/gateway.yaml")
+    arguments = reload.partition(" -m gateway ")[2].split()
+    assert parser(arguments).parse_args(arguments).quiet
+
+
+def test_o01_nothing_but_the_process_itself_reads_the_credentials() -> None:
+    """Other commands of a unit cannot: https://github.com/systemd/systemd/issues/35227."""
+    commands = [line for name in ("ExecStartPre", "ExecReload") for line in value(name)]
+
+    assert not [command for command in commands if "--config" in command]
+    assert value("Environment") == ["GATEWAY_CONTROL=%t/gateway/%i.sock"]
+
+
+def test_o04_no_number_of_starts_closes_the_sockets() -> None:
+    assert value("StartLimitIntervalSec") == ["0"]
+    assert value("Restart") == ["always"]
+    assert value("RestartPreventExitStatus") == []
+    for socket in ("gateway.socket", "gateway-admin.socket"):
+        assert "\nTriggerLimitIntervalSec=0\n" in (ROOT / "systemd" / socket).read_text()
+
+
+def test_o04_the_unit_has_no_setting_that_systemd_252_does_not_know() -> None:
+    newer = {
+        "RestartSteps",
+        "RestartMaxDelaySec",
+        "RestartMode",
+        "PollLimitIntervalSec",
+        "MemoryZSwapWriteback",
+    }
+    assert not {line.partition("=")[0] for line in UNIT.splitlines()} & newer
+    assert value("Type") == ["notify"]  # notify-reload came with 253
 
 
 def test_systemd_waits_longer_than_the_drain() -> None:
@@ -60,7 +90,7 @@ def test_both_instances_share_one_user_and_one_socket() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["proxy_buffering off;", "proxy_http_version 1.1;", "proxy_set_header Connection $gateway_connection;", "ssl_reject_handshake on;",
+    ["proxy_buffering off;", "proxy_http_version 1.1;", 'proxy_set_header Connection $gateway_connection;', "ssl_reject_handshake on;",
      "proxy_set_header X-Forwarded-For $remote_addr;", "client_max_body_size @BODY@;", "server unix:/run/gateway.sock"],
 )  # fmt: skip
 def test_nginx_is_safe_for_streams_and_headers(line: str) -> None:
@@ -72,30 +102,8 @@ def test_no_log_of_nginx_can_hold_a_key() -> None:
     assert set(re.findall(r"error_log \S+ (\w+);", SITE)) == {"crit"}
 
 
-def test_install_lays_files_down_below_destdir_and_removes_them(tmp_path: Path) -> None:
-    environ = {"DESTDIR": str(tmp_path), "DOMAIN": "gateway.test", "PATH": "/usr/bin:/bin"}
-    for _ in range(2):
-        subprocess.run(["sh", "systemd/install.sh"], cwd=ROOT, env=environ, check=True, capture_output=True)
-    unit = tmp_path / "etc/systemd/system/gateway@.service"
-
-    command = tmp_path / "usr/local/bin/gateway"
-    assert "/opt/gateway/venv/bin/python" in unit.read_text()
-    assert "exec /opt/gateway/venv/bin/python -I -m gateway" in command.read_text()
-    assert command.stat().st_mode & 0o777 == 0o755
-    assert "@" not in re.sub(r"gateway@|@system|@privileged|~@.*|@down|[\w.]+@", "", unit.read_text())
-    assert "server_name gateway.test;" in (tmp_path / "etc/nginx/sites-available/gateway").read_text()
-    (tmp_path / "etc/gateway/gateway.yaml").write_text("drain: 7\n")
-    subprocess.run(
-        ["sh", "systemd/install.sh", "--uninstall"], cwd=ROOT, env=environ, check=True, capture_output=True
-    )
-    assert not unit.exists()
-    assert not command.exists()
-    assert list((tmp_path / "etc/systemd/system").iterdir()) == []
-    assert (tmp_path / "etc/gateway/gateway.yaml").read_text() == "drain: 7\n"
-
-
 def test_the_installer_reads_the_body_limit_from_the_configuration() -> None:
-    code = re.findall(r"-I -c '(from gateway.*?)'\)", (ROOT / "systemd" / "install.sh").read_text(), re.S)
+    code = re.findall(r"-I -c '(from gateway.*?)'\)", (ROOT / "systemd" / "site.sh").read_text(), re.S)
     assert len(code) == 1
     command = [sys.executable, "-c", code[0].replace("/etc/gateway", str(ROOT / "config"))]
 

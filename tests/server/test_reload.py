@@ -62,11 +62,7 @@ async def test_a_reload_changes_new_requests_and_keeps_running_ones(
         await reloaded(gateway)
         async with aiohttp.ClientSession(headers=http.headers) as fresh:
             assert (await ask(fresh, base, "gpt-4o"))[0] == 200
-        assert (await ask(http, base, "gpt-4o"))[0] in (
-            200,
-            404,
-        )  # its connection is the old application's, once
-        assert (await ask(http, base, "gpt-4o"))[0] == 200
+        assert (await ask(http, base, "gpt-4o"))[0] == 200  # on a connection of before
         assert not streaming.content.at_eof()  # the stream of before goes on
     assert gateway.process is not None
     gateway.process.send_signal(signal.SIGTERM)
@@ -148,6 +144,74 @@ async def test_a_new_application_answers_new_connections(
     assert (
         capsys.readouterr().err == "reload: done\n  plugins.health: none -> {}\n  plugins.hello: {} -> none\n"
     )
+
+
+async def request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str) -> tuple[int, bool]:
+    """Return the status of a request on an open connection, and whether the connection stays open."""
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    await reader.readexactly(int(head.partition(b"content-length: ")[2].split()[0]))
+    return int(head.split()[1]), b"connection: close" not in head
+
+
+async def test_o12_idle_connections_get_the_new_application_and_stay_open(
+    switched: tuple[Loader, AppSwitcher, str],
+) -> None:
+    load, switcher, base = switched
+    host, port = base.removeprefix("http://").split(":")
+    used, fresh = [await asyncio.open_connection(host, int(port)) for _ in range(2)]
+    assert await request(*used, "/other") == (200, True)
+
+    load.result = "plugins: {health: {}}\n"
+    await switcher.reload()
+    await switcher.reload()
+
+    assert await request(*used, "/other") == (404, True)
+    assert await request(*fresh, "/healthz") == (200, True)
+    assert await request(*used, "/healthz") == (200, True)
+    await asyncio.gather(*switcher._draining)
+    assert await request(*fresh, "/other") == (404, True)  # the end of the old ones has not closed it
+    used[1].close()
+    fresh[1].close()
+
+
+async def test_o12_a_connection_whose_stream_outlives_the_reload_goes_on_with_the_new_application(
+    switched: tuple[Loader, AppSwitcher, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load, switcher, base = switched
+    monkeypatch.setitem(BUILT_IN, "slow", f"{__name__}:Slow")
+    load.result = "plugins: {slow: {}}\n"
+    await switcher.reload()
+    host, port = base.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+    await reader.readuntil(b"1\r\na\r\n")
+
+    load.result = "plugins: {health: {}}\n"
+    await switcher.reload()
+    Slow.go_on.set()
+    await reader.readuntil(b"0\r\n\r\n")
+
+    assert await request(reader, writer, "/healthz") == (200, True)
+    writer.close()
+
+
+class Slow(Plugin):
+    """A plugin that streams until it is told to end."""
+
+    go_on = asyncio.Event()
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.get("/slow", self._stream)]
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        await response.write(b"a")
+        await self.go_on.wait()
+        await response.write_eof()
+        return response
 
 
 @pytest.mark.parametrize(

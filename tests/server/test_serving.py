@@ -15,6 +15,7 @@ from gateway.cli.main import main
 from gateway.config.model_table import model_table
 from gateway.policy.successors import timestamp
 from gateway.server.serving import log_table_age
+from gateway.server.stand_in import ServingLock
 from tests.observability.test_console import fill
 from tests.support.gateway_process import BODY, EVENT, Gateway, config, ready
 from tests.support.paths import ROOT
@@ -163,17 +164,7 @@ async def test_an_inherited_socket_is_served(
         socket.create_server(("127.0.0.1", 0)) as admin,
     ):
         port, admin_port = listening.getsockname()[1], admin.getsockname()[1]
-        handover = (
-            "import os, sys; a, b = os.dup(int(sys.argv[1])), os.dup(int(sys.argv[2]));"
-            "os.dup2(a, 3); os.dup2(b, 4); os.set_inheritable(3, True); os.set_inheritable(4, True);"
-            "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='2', LISTEN_FDNAMES='http:admin');"
-            "os.execv(sys.argv[3], sys.argv[3:])"
-        )
-        files = (listening.fileno(), admin.fileno())
-        gateway.process = subprocess.Popen(
-            [sys.executable, "-c", handover, *map(str, files), sys.executable, *gateway._arguments],
-            env=gateway.environ, cwd=ROOT, stderr=subprocess.PIPE, pass_fds=files,
-        )  # fmt: skip
+        gateway.start_on(listening, admin)
         assert "systemd" in await gateway.notified("READY=1")
         async with http.get(f"http://127.0.0.1:{port}/healthz") as response:
             assert response.status == 200
@@ -181,6 +172,118 @@ async def test_an_inherited_socket_is_served(
             assert "gateway_in_progress" in await response.text()
         async with http.get(f"http://127.0.0.1:{admin_port}/admin/pool") as response:
             assert response.status == 401  # no admin.token is configured
+
+
+async def test_o04_a_faulty_file_under_systemd_is_answered_503_and_mended_by_itself(
+    start: list[Gateway], tmp_path: Path, http: aiohttp.ClientSession
+) -> None:
+    good = config("http://127.0.0.1:9")
+    gateway = Gateway(tmp_path, good + "modles: {}\n")
+    gateway.environ["RUNTIME_DIRECTORY"] = str(tmp_path)
+    start.append(gateway)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        socket.create_server(("127.0.0.1", 0)) as admin,
+    ):
+        base, admin_port = f"http://127.0.0.1:{listening.getsockname()[1]}", admin.getsockname()[1]
+        process = gateway.start_on(listening, admin)
+        assert "STATUS=the configuration is faulty" in await gateway.notified("READY=1")
+        await gateway.notified("WATCHDOG=1")
+        async with http.get(f"{base}/healthz") as response:
+            assert (response.status, response.headers["Retry-After"]) == (503, "5")
+            assert (await response.json())["error"]["code"] == "gateway_misconfigured"
+
+        (tmp_path / "gateway.yaml").write_text(good)
+        assert "serving on" in await gateway.notified("STATUS=serving")
+        async with http.get(f"{base}/healthz") as response:  # on the same connection
+            assert response.status == 200
+        async with http.get(f"http://127.0.0.1:{admin_port}/metrics") as response:
+            assert response.status == 200
+        process.send_signal(signal.SIGTERM)
+        _, message = await asyncio.to_thread(process.communicate, None, 20)
+
+    assert process.returncode == 0
+    assert "gateway.yaml:4:1: unknown key 'modles'" in message.decode()
+    assert "the configuration is faulty: every request is answered 503" in message.decode()
+
+
+async def test_o04_a_store_that_cannot_be_opened_is_answered_503_until_sigterm(
+    start: list[Gateway], tmp_path: Path, http: aiohttp.ClientSession
+) -> None:
+    (tmp_path / "ledger.db").write_bytes(b"\xff" * 10_000)
+    gateway = Gateway(tmp_path, f"ledger: {{url: {tmp_path}/ledger.db}}\n")
+    start.append(gateway)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        socket.create_server(("127.0.0.1", 0)) as admin,
+    ):
+        process = gateway.start_on(listening, admin)
+        await gateway.notified("READY=1")
+        async with http.post(f"http://127.0.0.1:{listening.getsockname()[1]}/v1/messages") as response:
+            assert response.status == 503
+        process.send_signal(signal.SIGTERM)
+        _, message = await asyncio.to_thread(process.communicate, None, 20)
+
+    assert process.returncode == 0
+    assert "ledger.db is corrupt" in message.decode()
+
+
+@pytest.mark.parametrize("serves", [True, False])
+async def test_o04_beside_an_instance_that_serves_a_faulty_one_does_not_answer(
+    start: list[Gateway], tmp_path: Path, serves: bool
+) -> None:
+    gateway = Gateway(tmp_path, "modles: {}\n")
+    gateway.environ["RUNTIME_DIRECTORY"] = str(tmp_path)
+    start.append(gateway)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        socket.create_server(("127.0.0.1", 0)) as admin,
+    ):
+        blue = ServingLock(gateway.environ)
+        if serves:
+            blue.hold()
+        process = gateway.start_on(listening, admin)
+        if serves:
+            _, message = await asyncio.to_thread(process.communicate, None, 20)
+            assert process.returncode == 78
+            assert "unknown key 'modles'" in message.decode()
+        else:
+            await gateway.notified("READY=1")
+        blue.release()
+
+
+async def test_o01_reload_asks_the_process_and_fails_with_the_mistake(
+    start: list[Gateway], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    (credentials / "gateway_token").write_text("secret")
+    text = config("http://127.0.0.1:9") + "admin: {token: {credential: token}}\n"
+    gateway = Gateway(tmp_path, text)
+    gateway.environ |= {
+        "CREDENTIALS_DIRECTORY": str(credentials),
+        "GATEWAY_CONTROL": str(tmp_path / "blue.sock"),
+    }
+    start.append(gateway)
+    await ready(gateway)
+    monkeypatch.setenv("GATEWAY_CONTROL", str(tmp_path / "blue.sock"))
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)  # as in ExecReload=
+
+    async def reload(changed: str) -> tuple[int, str, str]:
+        (tmp_path / "gateway.yaml").write_text(changed)
+        return await asyncio.to_thread(main, ["reload"]), *capsys.readouterr()
+
+    code, _, err = await reload(text + "modles: {}\n")
+    assert code == 78
+    assert "reload: nothing was changed" in err
+    assert "gateway.yaml:5:1: unknown key 'modles'" in err
+    code, out, err = await reload(text + "limits: {choices: 3}\n")
+    assert (code, err) == (0, "")
+    assert out == "reload: done\n  limits.choices: 8 -> 3\n"
+    assert gateway.process is not None
+    gateway.process.send_signal(signal.SIGTERM)
+    await asyncio.to_thread(gateway.process.wait, 20)
+    assert (await reload(text))[0] == 1
 
 
 async def test_a_unix_socket_is_served(start: list[Gateway], tmp_path: Path) -> None:

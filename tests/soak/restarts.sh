@@ -14,7 +14,7 @@ finish() {
 }
 trap 'finish $?' EXIT
 $server up
-git ls-files -co --exclude-standard -z | xargs -0 tar cf - | tar xf - -C "$bundle"
+git ls-files -co --exclude-standard -z | tar cf - --null -T - | tar xf - -C "$bundle"
 $server put "$bundle" /root/gateway
 inside bash -ec 'cd gateway && make install DOMAIN=gateway.test >/dev/null
 cat >/etc/systemd/system/fake.service <<U

@@ -13,6 +13,13 @@ from tests.support.paths import ROOT
 BODY = {"messages": [{"role": "user", "content": "hello"}], "stream": True}
 EVENT = b'data: {"candidates":[{"content":{"parts":[{"text":"a"}]}}]}\r\n\r\n'
 
+_HANDOVER = (
+    "import os, sys; a, b = os.dup(int(sys.argv[1])), os.dup(int(sys.argv[2]));"
+    "os.dup2(a, 3); os.dup2(b, 4); os.set_inheritable(3, True); os.set_inheritable(4, True);"
+    "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='2', LISTEN_FDNAMES='http:admin');"
+    "os.execv(sys.argv[3], sys.argv[3:])"
+)
+
 
 class Gateway:
     """A `gateway serve` of its own, watched as systemd would."""
@@ -43,6 +50,15 @@ class Gateway:
             stderr=stderr,
             pass_fds=(3,) if prefix else (),
         )
+        return self.process
+
+    def start_on(self, clients: socket.socket, admins: socket.socket) -> subprocess.Popen[bytes]:
+        """Start with listening sockets, as systemd hands them over (sd_listen_fds(3))."""
+        files = (clients.fileno(), admins.fileno())
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", _HANDOVER, *map(str, files), sys.executable, *self._arguments],
+            env=self.environ, cwd=ROOT, stderr=subprocess.PIPE, pass_fds=files,
+        )  # fmt: skip
         return self.process
 
     async def notified(self, expected: str) -> str:

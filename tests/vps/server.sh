@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # server.sh up | exec COMMAND... | put SOURCE TARGET | reboot | down | status
-# A throw-away Debian server in a systemd-nspawn container, with systemd as process 1. See README.md.
+# A throw-away Debian server in a systemd-nspawn container, with systemd as process 1. SUITE=bookworm or trixie. See README.md.
 set -euo pipefail
 
 home=${VPS_HOME:-/var/tmp/vps}
 name=${VPS_NAME:-gateway}
+suite=${SUITE:-bookworm}
 base=$home/base
+[ "$suite" = bookworm ] || base=$home/base-$suite
 root=$home/run/$name
 pidfile=$home/run/$name.pid
 packages=systemd,systemd-sysv,dbus,python3,python3-venv,make,git,nginx,redis-server,curl,openssl,ca-certificates,procps,iproute2
@@ -28,7 +30,7 @@ build_base() {
   rm -rf "$base"
   mkdir -p "$base"
   echo "building the base system in $base ..."
-  debootstrap --variant=minbase --include="$packages" bookworm "$base" "$(host_mirror)" > "$home/debootstrap.log" 2>&1 ||
+  debootstrap --variant=minbase --include="$packages" "$suite" "$base" "$(host_mirror)" > "$home/debootstrap.log" 2>&1 ||
     die "debootstrap failed: see $home/debootstrap.log"
   copy_host_settings
   systemctl --root="$base" disable nginx redis-server >/dev/null 2>&1
@@ -72,10 +74,11 @@ up() {
 }
 
 boot() {
-  local unified=1 nspawn pid
-  [ -e /sys/fs/cgroup/cgroup.controllers ] || unified=0  # systemd-nspawn has to follow the host's cgroup version
-  SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=$unified setsid systemd-nspawn -q -D "$root" --boot --machine="$name" \
-    --register=no --keep-unit --resolv-conf=replace-host > "$home/run/$name.console" 2>&1 </dev/null &
+  local unified=1 nspawn pid options=()
+  # systemd-nspawn has to follow the host's cgroup version, and systemd 256 and newer refuse version 1 without this option
+  [ -e /sys/fs/cgroup/cgroup.controllers ] || { unified=0; options=(SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1); }
+  SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=$unified setsid systemd-nspawn -q -D "$root" --machine="$name" \
+    --register=no --keep-unit --resolv-conf=replace-host --boot "${options[@]}" > "$home/run/$name.console" 2>&1 </dev/null &
   nspawn=$!
   for _ in $(seq 120); do
     sleep 0.5

@@ -26,7 +26,7 @@ default is "required". Unknown keys and invalid values are errors with file, lin
 FILE` prints all of them. Editors complete the file from [`config/gateway.schema.json`](../config/gateway.schema.json).
 
 A secret is written as a reference: `{env: NAME}` is an environment variable, `{credential: NAME}` a file that systemd
-passes with `LoadCredential=`. `systemctl reload` reads the file again; `listen` and `admin` need a restart.
+passes with `LoadCredential=`. `gateway reload` reads the file again; `listen`, `admin` and secrets need `gateway roll`.
 """
 _TYPES = {
     str: "text",

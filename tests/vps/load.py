@@ -1,0 +1,125 @@
+"""Load of 100 requests a second and 20 streams over TLS, while a command runs: load.py COMMAND...
+
+A client must neither see an error nor wait for more than 100 ms. A machine that is busy itself lets requests wait, too;
+so the same load is measured without the command before.
+"""
+
+import asyncio
+import json
+import ssl
+import sys
+from time import monotonic
+
+import aiohttp
+
+RATE, STREAMS = 100, 20
+BEFORE, AFTER = 6.0, 3.0
+"""Seconds of load before and after the command."""
+MOST = 0.1
+URL = "https://gateway.test/v1/chat/completions"
+HEADERS = {"Authorization": "Bearer AQ.CanaryCanaryCanaryCanaryCanary"}
+
+
+class Phase:
+    """Requests that began in one phase."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.waits: list[float] = []
+        self.streams = 0
+        self.failures: list[str] = []
+
+    @property
+    def slow(self) -> list[float]:
+        """Waits above MOST."""
+        return [wait for wait in self.waits if wait > MOST]
+
+    def __str__(self) -> str:
+        waits = sorted(self.waits) or [0.0]
+        return (
+            f"{self.name}: {len(self.waits)} requests (median {waits[len(waits) // 2] * 1000:.0f} ms, longest "
+            f"{waits[-1] * 1000:.0f} ms), {self.streams} streams, {len(self.failures)} failed {self.failures[:3]}, "
+            f"{len(self.slow)} waited over {MOST * 1000:.0f} ms"
+        )
+
+
+class Load:
+    """The load, until it is stopped."""
+
+    def __init__(self, http: aiohttp.ClientSession) -> None:
+        self._http = http
+        self.phase = Phase("before")
+        self.is_ended = False
+
+    async def ask(self, chunks: int) -> None:
+        """Send one request; with chunks, a stream of so many."""
+        phase, begun = self.phase, monotonic()
+        content = f"[[chunks {chunks}]]" + "x" * 5 * chunks if chunks else "hi"
+        body = {
+            "model": "gemini-2.5-flash",
+            "messages": [{"role": "user", "content": content}],
+            "stream": bool(chunks),
+        }
+        try:
+            async with self._http.post(URL, data=json.dumps(body)) as response:
+                if chunks:
+                    await response.content.readany()
+                    phase.waits.append(monotonic() - begun)
+                text = await response.text()
+            if chunks:
+                phase.streams += 1
+            else:
+                phase.waits.append(monotonic() - begun)
+            if response.status != 200 or (chunks and "data: [DONE]" not in text):
+                phase.failures.append(f"{response.status} {text[-200:]}")
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            phase.failures.append(repr(error))
+
+    async def streams(self) -> None:
+        """Hold one stream after another."""
+        while not self.is_ended:
+            await self.ask(300)
+
+    async def requests(self) -> None:
+        """Send RATE requests a second, whatever becomes of them."""
+        begun, sent, tasks = monotonic(), 0, set[asyncio.Task[None]]()
+        while not self.is_ended:
+            while sent < (monotonic() - begun) * RATE:
+                sent += 1
+                task = asyncio.create_task(self.ask(0))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+            await asyncio.sleep(0.002)
+        await asyncio.gather(*tasks)
+
+
+async def main(command: list[str]) -> int:
+    """Return the exit code."""
+    context = ssl.create_default_context(cafile="/etc/gateway/tls/ca.pem")
+    connector = aiohttp.TCPConnector(limit=0, ssl=context)
+    async with aiohttp.ClientSession(
+        connector=connector, headers=HEADERS, timeout=aiohttp.ClientTimeout(60)
+    ) as http:
+        load = Load(http)
+        before = load.phase
+        tasks = [asyncio.create_task(load.streams()) for _ in range(STREAMS)]
+        tasks.append(asyncio.create_task(load.requests()))
+        await asyncio.sleep(1)
+        load.phase = before = Phase("before")
+        await asyncio.sleep(BEFORE)
+        load.phase = during = Phase("during")
+        process = await asyncio.create_subprocess_exec(*command)
+        code = await process.wait()
+        await asyncio.sleep(AFTER)
+        load.is_ended = True
+        await asyncio.gather(*tasks)
+    print(before, during, sep="\n")
+    is_busy = len(before.slow) > 0
+    if is_busy:
+        print("the machine itself lets requests wait: waits are not judged")
+    passed = not code and not during.failures and not before.failures and (is_busy or not during.slow)
+    return 0 if passed and len(during.waits) > RATE and during.streams > STREAMS else 1
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main(sys.argv[1:])))
