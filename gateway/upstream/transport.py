@@ -20,7 +20,7 @@ from gateway.errors import (
 
 WRITTEN_AT_ONCE = 64 * 1024
 """Bytes that fit into the buffer of a connection. A larger body is sent in pieces, each with a deadline."""
-HIGH_WATER = 64 * 1024
+HIGH_WATER = 32 * 1024
 """Bytes of a response that wait for their reader before the upstream has to wait.
 
 A client that does not read makes the gateway stop reading, and what has been read by then takes memory.

@@ -6,9 +6,11 @@ from typing import Protocol
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from gateway.errors import UpstreamError
-from gateway.upstream.transport import HIGH_WATER, unreadable
+from gateway.errors import UpstreamError, forget_frames
+from gateway.upstream.transport import HIGH_WATER, lost, unreadable
 
+_PIECE = 32 * 1024
+"""Bytes of a stream that are read at once: as many may wait in the connection of a client that does not read."""
 _MOST_INFLATED = 4 * 1024 * 1024
 """Bytes that one read may become when it is decompressed. The gateway asks for no compression."""
 _GZIP_OR_ZLIB = 47
@@ -75,7 +77,7 @@ class Http1Response:
                 self.close()
                 raise
         if self.error is not None and not self._pieces:
-            raise self.error
+            raise self._taken_error()
 
     async def read(self) -> bytes:
         """Return what has arrived, at least one byte; b"" at the end. Raises UpstreamError after the last byte."""
@@ -89,12 +91,16 @@ class Http1Response:
         pieces = self._pieces
         if not pieces:
             if self.error is not None:
-                raise self.error
+                raise self._taken_error()
             return b""
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
-        self._size = 0
-        self._sender.read_on()
+        if self._wake_at == 1 and len(data) > _PIECE:
+            pieces.append(data[_PIECE:])
+            data = data[:_PIECE]
+        self._size = len(pieces[0]) if pieces else 0
+        if self._size < HIGH_WATER:
+            self._sender.read_on()
         return data
 
     def close(self) -> None:
@@ -103,6 +109,12 @@ class Http1Response:
             self._is_closed = True
             if not self.done and self.error is None:
                 self._sender.leave()
+
+    def _taken_error(self) -> UpstreamError:
+        """Return the error, and keep another: one that is raised refers to the frames that refer to this response."""
+        error, self.error = self.error, lost()
+        assert error is not None  # noqa: S101 - the callers have looked
+        return error
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
@@ -145,7 +157,7 @@ class Http1Response:
 
     def fail(self, error: UpstreamError) -> None:
         """Note that no more will arrive. The reader gets what came before, and then the error."""
-        self.error = error
+        self.error = forget_frames(error)
         self._wake()
 
     def _inflated(self, data: bytes) -> bytes:
