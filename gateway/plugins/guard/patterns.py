@@ -6,6 +6,7 @@ stream must be held back.
 """
 
 import re
+from collections.abc import Iterator
 from re import _constants as op  # type: ignore[attr-defined]  # the parser of `re`, which is documented nowhere else
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
@@ -15,6 +16,8 @@ from msgspec import Struct
 MOST_WAYS = 1000
 MOST_WIDTH = 4096
 """Characters of the longest match."""
+_PIECE = 4096
+"""Characters that are read at once: `re` keeps the interpreter for that long."""
 _PLAIN = (op.LITERAL, op.NOT_LITERAL, op.IN, op.ANY, op.AT)
 
 
@@ -24,6 +27,19 @@ class Pattern(Struct, frozen=True):
     regex: re.Pattern[str]
     width: int
     """Characters of its longest match."""
+
+    def matches(self, text: str, start: int = 0) -> Iterator[re.Match[str]]:
+        """Yield the matches in a text, in order. Other threads run between the pieces in which a long one is read."""
+        while start < len(text):
+            stop = start + _PIECE
+            position = stop
+            # a match that begins before `stop` ends before the end of the piece, and so does the word that it ends
+            for match in self.regex.finditer(text, start, min(len(text), stop + self.width + 1)):
+                if match.start() >= stop:
+                    break
+                yield match
+                position = max(stop, match.end())
+            start = position
 
 
 def compiled(text: str) -> Pattern:

@@ -1,5 +1,6 @@
 """The plugin `guard`."""
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ from msgspec import Meta, structs
 from gateway.errors import BadRequest
 from gateway.exchange.context import RequestContext
 from gateway.exchange.hooks import Answering, HookOptions, StopAnswer
+from gateway.exchange.offload import HEAVY, offload
 from gateway.gemini.events import (
     Citations,
     CodePart,
@@ -26,7 +28,7 @@ from gateway.gemini.request_json import JsonObject
 from gateway.plugin import Plugin
 from gateway.plugins.guard.answer_text import AnswerText
 from gateway.plugins.guard.rules import BoundRule, Place, Rule, bound
-from gateway.plugins.guard.texts import of_call, replaced, texts
+from gateway.plugins.guard.texts import replaced, texts
 from gateway.plugins.guard.webhook import Verdict, Webhook, WebhookOptions
 from gateway.plugins.guard.window import Window
 
@@ -80,18 +82,21 @@ class Guard(Plugin):
             return None
         if self._checks_answers and context.path.endswith(_UNCHECKED):
             raise BadRequest(_NOT_CHECKED, status=403, code="content_policy_violation")
-        return await self._checked(body, body, "", context)
+        return await self._checked(body, "", context)
 
     async def on_call(self, model: str, body: JsonObject, context: RequestContext) -> JsonObject | None:
-        """Check the turns and the system instruction."""
-        return await self._checked(body, of_call(body), model, context)
+        """Check the turns, the system instruction, and the descriptions of tools and schemas."""
+        return await self._checked(body, model, context)
 
-    async def _checked(
-        self, body: JsonObject, part: JsonObject, model: str, context: RequestContext
-    ) -> JsonObject | None:
-        """Return the body with a part of it rewritten, or None if nothing is. Raises BadRequest."""
-        before = list(texts(part))
-        after = [self._ruled(text, context) for text in before]
+    async def _checked(self, body: JsonObject, model: str, context: RequestContext) -> JsonObject | None:
+        """Return the body with its texts rewritten, or None if none is. Raises BadRequest."""
+        before = list(texts(body))
+        heavy = sum(map(len, before)) > HEAVY
+        after, broken, refusal = await offload(heavy, self._ruled, before)
+        for rule in broken:
+            self._note(rule.name, "prompt", rule.action, context)
+        if refusal is not None:
+            raise _refusal(refusal.message)
         if self._webhook is not None and "prompt" in self._asks and after:
             verdict = await self._webhook.ask("prompt", after, model, context)
             self._note("webhook", "prompt", verdict.action, context)
@@ -101,20 +106,23 @@ class Guard(Plugin):
         if after == before:
             return None
         following = iter(after)
-        changed: JsonObject = replaced(part, lambda _: next(following))
-        return body | changed
+        changed: JsonObject = replaced(body, lambda _: next(following))
+        return changed
 
-    def _ruled(self, text: str, context: RequestContext) -> str:
-        """Return a prompt's text as the rules leave it. Raises BadRequest."""
-        for rule in self._of_prompts:
-            if rule.pattern.regex.search(text) is None:
-                continue
-            self._note(rule.name, "prompt", rule.action, context)
-            if rule.action == "refuse":
-                raise _refusal(rule.message)
-            if rule.action == "rewrite":
-                text = "".join(_parts(rule, text))
-        return text
+    def _ruled(self, before: list[str]) -> tuple[list[str], list[BoundRule], BoundRule | None]:
+        """Return a prompt's texts as the rules leave them, the rules that they break, and one that refuses them."""
+        after, broken = [], []
+        for text in before:
+            for rule in self._of_prompts:
+                if not (matches := list(rule.pattern.matches(text))):
+                    continue
+                broken.append(rule)
+                if rule.action == "refuse":
+                    return [], broken, rule
+                if rule.action == "rewrite":
+                    text = _replaced(text, matches, rule.replacement)
+            after.append(text)
+        return after, broken, None
 
     async def on_event(self, event: Event, answer: Answering) -> Event | Sequence[Event] | None:
         """Check the answer's texts, whose ends are held back until they are known to be no part of a match."""
@@ -124,17 +132,19 @@ class Guard(Plugin):
             case TextDelta(index=index, text=text):
                 before = await self._close(index, ThoughtDelta, answer)  # thoughts have ended
                 passed = await self._feed(index, TextDelta, text, answer, before)
-                if not passed and event.logprobs is None:
-                    return before
-                return [*before, structs.replace(event, text=passed)]
+                return (
+                    [*before, TextDelta(index, passed)] if passed else before
+                )  # logprobs have the model's words
             case ThoughtDelta(index=index, text=text):
                 passed = await self._feed(index, ThoughtDelta, text, answer, [])
                 return [ThoughtDelta(index, passed)] if passed else []
             case ToolCall() | CodePart() | MediaPart() | FilePart() | ServerTool():
                 before = await self._close_all(event.index, answer)  # the order stays
                 return [*before, await self._part(event, answer, before)]
-            case Citations() if answer.values.get("rewritten"):
-                return None  # their places in the text are no longer right
+            case Citations():
+                before = await self._close_all(event.index, answer)
+                # they quote the text, and point into it
+                return before if answer.values.get("rewritten") else [*before, event]
             case Finished(index=index):
                 return [*await self._close_all(index, answer), event]
         return event
@@ -219,13 +229,12 @@ class Guard(Plugin):
         )  # fmt: skip
 
 
-def _parts(rule: BoundRule, text: str) -> list[str]:
-    """Return a text in pieces, each match of a rule replaced."""
+def _replaced(text: str, matches: list[re.Match[str]], replacement: str) -> str:
     pieces, position = [], 0
-    for match in rule.pattern.regex.finditer(text):
-        pieces += [text[position : match.start()], rule.replacement]
+    for match in matches:
+        pieces += [text[position : match.start()], replacement]
         position = match.end()
-    return [*pieces, text[position:]]
+    return "".join([*pieces, text[position:]])
 
 
 def _delta(kind: type[Event], index: int, text: str) -> Any:

@@ -5,11 +5,14 @@ from typing import Any
 
 _NO_TEXT = frozenset(
     {"data", "thoughtSignature", "thought_signature", "signature", "encrypted_content", "mimeType", "mime_type",
-     "role", "id", "type", "b64_json"}
+     "role", "id", "type", "b64_json", "name", "model", "fileUri", "file_uri", "cachedContent"}
 )  # fmt: skip
-"""Keys whose values are no text that a person or a model has written."""
-_OF_CALL = ("contents", "systemInstruction", "system_instruction")
-"""Fields of a Gemini request that the model reads. Declarations of tools are the application's."""
+"""Keys whose strings are no text that a person or a model has written."""
+_SETTINGS = frozenset(
+    {"safetySettings", "safety_settings", "toolConfig", "tool_config", "responseModalities", "response_modalities",
+     "responseMimeType", "response_mime_type", "mediaResolution", "thinkingConfig", "serviceTier", "required"}
+)  # fmt: skip
+"""Keys with nothing but names of options below them."""
 
 
 def texts(value: Any) -> Iterator[str]:
@@ -21,7 +24,7 @@ def texts(value: Any) -> Iterator[str]:
             yield from texts(item)
     elif isinstance(value, dict):
         for name, item in value.items():
-            if name not in _NO_TEXT or not isinstance(item, str):
+            if not _is_skipped(name, item):
                 yield from texts(item)
 
 
@@ -33,12 +36,10 @@ def replaced(value: Any, replace: Callable[[str], str]) -> Any:
         return [replaced(item, replace) for item in value]
     if isinstance(value, dict):
         return {
-            name: item if name in _NO_TEXT and isinstance(item, str) else replaced(item, replace)
-            for name, item in value.items()
+            name: item if _is_skipped(name, item) else replaced(item, replace) for name, item in value.items()
         }
     return value
 
 
-def of_call(body: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a Gemini request whose texts the model reads."""
-    return {name: body[name] for name in _OF_CALL if name in body}
+def _is_skipped(name: str, item: Any) -> bool:
+    return name in _SETTINGS or (name in _NO_TEXT and isinstance(item, str))

@@ -70,6 +70,6 @@ class Window:
         matches = [
             (match.start(), match.end(), rule)
             for rule in self._rules
-            for match in rule.pattern.regex.finditer(text, start)
+            for match in rule.pattern.matches(text, start)
         ]
         return sorted(matches, key=lambda match: match[:2])

@@ -4,7 +4,7 @@ Where a plugin has hooks, a JSON body is sent as it was decoded: Google must not
 hooks. An answer that no hook changes keeps its bytes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -22,6 +22,10 @@ from gateway.gemini.wire import encode_json
 from gateway.plugins.native.part_events import FINISH_REASONS, event_of, part_of
 from gateway.plugins.native.request import generates, named_body
 
+_TEXT_ONLY = {"text", "thought"}
+_OF_TEXT = frozenset({"groundingMetadata", "citationMetadata"})
+"""Fields of a candidate that quote its text or point into it. They are left out if the client's text differs."""
+
 
 async def hooked_body(
     body: bytes, path: str, model: str, context: RequestContext, hooks: RequestHooks
@@ -33,7 +37,7 @@ async def hooked_body(
     if not generates(path):
         return data
     fields = canonical(await offload(heavy, msgspec.json.decode, data))
-    changed = await hooks.native_call(model, fields, context)
+    changed = await hooks.native_call(model or path.rpartition(":")[0].partition("/v1")[2], fields, context)
     return data if changed is None else await offload(heavy, encode_json, changed)
 
 
@@ -50,6 +54,8 @@ class HookedAnswer:
         self._decoder = SSEDecoder()
         self._begun = False
         self._is_changed = False
+        self._comparisons: dict[int, _Comparison] = {}
+        """By candidate."""
 
     @property
     def hooks(self) -> AnswerHooks:
@@ -114,11 +120,16 @@ class HookedAnswer:
         if not isinstance(candidates, list):
             return message
         result = [await self._candidate(i, candidate, early) for i, candidate in enumerate(candidates)]
-        return message | {"candidates": result} if self._is_changed else message
+        if not self._is_changed:
+            return message
+        return message | {"candidates": [candidate for candidate in result if candidate is not None]}
 
     async def _candidate(self, position: int, candidate: Any, early: list[JsonObject]) -> Any:
-        if not isinstance(candidate, dict) or self._hooks.ended:
+        if not isinstance(candidate, dict):
             return candidate
+        if self._hooks.ended:
+            self._is_changed = True
+            return None
         index = candidate.get("index")
         index = index if isinstance(index, int) else position
         content = candidate.get("content")
@@ -139,6 +150,13 @@ class HookedAnswer:
             self._finish(result, [self._stopped_with], None)
         if self._is_changed:
             result["content"] = content | _content(parts, content.get("role"))
+            result.pop("logprobsResult", None)  # it has the model's own words
+        comparison = self._comparisons.setdefault(index, _Comparison())
+        comparison.add(content.get("parts") or (), parts)
+        if not comparison.is_equal:
+            for name in _OF_TEXT & result.keys():
+                self._is_changed = True
+                del result[name]
         return result
 
     _stopped_with: Finished | None = None
@@ -155,7 +173,7 @@ class HookedAnswer:
         result: list[Any] = []
         own = part  # the first text in its place keeps what else the part has, such as its signature
         for item in events:
-            if item is event:
+            if item == event:
                 result.append(part)
             elif isinstance(item, Finished):
                 self._stopped_with = item
@@ -164,7 +182,9 @@ class HookedAnswer:
                 own = {}
             elif (other := part_of(item)) is not None:
                 result.append(other)
-        self._is_changed = self._is_changed or events != [event] or events[0] is not event
+        if not result and "text" in part and not part.keys() <= _TEXT_ONLY:
+            result.append(part | {"text": ""})
+        self._is_changed = self._is_changed or events != [event]
         return result
 
     def _finish(self, candidate: JsonObject, events: list[Event], before: Finished | None) -> None:
@@ -189,6 +209,35 @@ class HookedAnswer:
     async def _end(self) -> list[JsonObject]:
         ended = TurnEnded(self._counts())
         return self._parts(await self._hooks.events([ended]), ended)
+
+
+class _Comparison:
+    """Comparison of a candidate's text as the model said it with that of the client."""
+
+    def __init__(self) -> None:
+        self._said = self._passed = ""
+        """Text of one that the other has not had yet."""
+        self._differs = False
+
+    def add(self, before: Iterable[Any], after: Iterable[Any]) -> None:
+        """Add the parts of a message before and after the hooks."""
+        said, passed = self._said + _text_of(before), self._passed + _text_of(after)
+        common = min(len(said), len(passed))
+        self._differs = self._differs or said[:common] != passed[:common]
+        self._said, self._passed = ("", "") if self._differs else (said[common:], passed[common:])
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether the client has got all the text so far, unchanged."""
+        return not (self._differs or self._said or self._passed)
+
+
+def _text_of(parts: Iterable[Any]) -> str:
+    return "".join(
+        part["text"]
+        for part in parts
+        if isinstance(part, dict) and isinstance(part.get("text"), str) and not part.get("thought")
+    )
 
 
 def _content(parts: list[JsonObject], role: Any = None) -> JsonObject:

@@ -68,3 +68,13 @@ def test_o20_the_time_grows_with_the_text_only(text: str) -> None:
 
     assert isinstance(regex, re.Pattern)
     assert seconds(16) < 16 * 6 * max(seconds(1), 2e-4)
+
+
+@pytest.mark.parametrize("at", [0, 4090, 4094, 4096, 8190, 9000])
+def test_o20_a_long_text_is_read_in_pieces_without_losing_a_match(at: int) -> None:
+    pattern = compiled(r"(?i)\bsecret \d{1,9}\b")
+    text = "x" * at + " " * 2 + "Secret 123456789" + " " + "y" * 5000 + " secret 1234567890 secret 1"
+    texts = [match[0] for match in pattern.matches(text)]
+
+    assert texts == [match[0] for match in pattern.regex.finditer(text)] == ["Secret 123456789", "secret 1"]
+    assert [match[0] for match in pattern.matches(text, at + 4)] == ["secret 1"]

@@ -128,6 +128,41 @@ async def test_o20_calls_and_thoughts_are_checked(
     assert native[-1] == {"functionCall": {"name": "f", "args": {"a": "[removed]"}}}
 
 
+async def test_o20_descriptions_of_tools_are_part_of_the_prompt(
+    http: aiohttp.ClientSession, serve: Serve, gem: FakeGem
+) -> None:
+    base = await serve(rule("on: [prompt]"), gem.url)
+    function = {"name": "f", "description": "say xyyy", "parameters": {"type": "object", "properties": {}}}
+    reply = await ask(http, base, CHAT, tools=[{"type": "function", "function": function}])
+
+    assert_refused(reply, 400, "content_policy_violation")
+
+
+@pytest.mark.parametrize("surface", [CHAT, NATIVE], ids=["chat", "native"])
+async def test_o20_what_quotes_an_answer_goes_with_what_is_rewritten(
+    http: aiohttp.ClientSession, serve: Serve, gem: FakeGem, surface: Surface
+) -> None:
+    grounding = {
+        "groundingChunks": [{"web": {"uri": "https://a.example", "title": "t"}}],
+        "groundingSupports": [
+            {"segment": {"endIndex": 9, "text": "say xyyyy"}, "groundingChunkIndices": [0]}
+        ],
+    }
+    logprobs = {"chosenCandidates": [{"token": "xyyyy", "logProbability": -1}]}
+    for text, whole_text in (("say xyyyy", False), ("say hello", True)):
+        parts = [{"text": text, "thoughtSignature": "sig"}]
+        candidate = {"content": {"parts": parts}, "finishReason": "STOP", "groundingMetadata": grounding}
+        gem.always = whole(message() | {"candidates": [candidate | {"logprobsResult": logprobs}]})
+        base = await serve(rule("on: [answer]", "action: rewrite", "replacement: ok"), gem.url)
+        body = (await ask(http, base, surface)).body.decode()
+
+        assert ("https://a.example" in body) == whole_text
+        assert ("xyyyy" in body) == (
+            surface is NATIVE and whole_text
+        )  # in the grounding and logprobs of another text
+        assert surface is CHAT or '"thoughtSignature":"sig"' in body.replace(" ", "")
+
+
 async def test_o20_what_is_no_conversation_is_checked_too(
     http: aiohttp.ClientSession, serve: Serve, gem: FakeGem
 ) -> None:
