@@ -1,6 +1,6 @@
 """Build what can be handed on: sdist, wheel, one file, Debian package, bill of materials, installer and checksums.
 
-    python config/package/dist.py [FOLDER]     default: dist
+    python config/package/dist.py [FOLDER [deb]]     default: dist; deb: only the wheel and the Debian package
 
 The same commit gives the same bytes: times are SOURCE_DATE_EPOCH or the commit's, modes and the order of files are
 fixed, and packages come from requirements.lock by their hashes. `make dist` runs it in an environment with the tools of
@@ -42,15 +42,15 @@ def main(arguments: list[str]) -> int:
     os.umask(0o022)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            build(output, Path(folder), epoch(os.environ))
+            build(output, Path(folder), epoch(os.environ), is_whole=arguments[1:] != ["deb"])
     except DistError as error:
         print(f"make dist: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def build(output: Path, work: Path, seconds: int) -> None:
-    """Build all files into `output`, with the time of all of them in seconds since 1970."""
+def build(output: Path, work: Path, seconds: int, *, is_whole: bool = True) -> None:
+    """Build the files into `output`, with the time of all of them in seconds since 1970."""
     environ = {
         **os.environ,
         "SOURCE_DATE_EPOCH": str(seconds),
@@ -63,21 +63,29 @@ def build(output: Path, work: Path, seconds: int) -> None:
     export(tree, seconds)
     wheel = _wheel(tree, output, environ)
     _say(f"{wheel.name}")
+    wheels = download(ROOT / "build" / "wheels")
+    _say(debian(tree, wheels, wheel, output, work, environ).name)
+    if is_whole:
+        _rest(tree, wheels, wheel, output, work, environ)
+    sums = "".join(f"{_sha256(path)}  {path.name}\n" for path in sorted(output.iterdir()))
+    (output / "SHA256SUMS").write_text(sums)
+    _say(f"{output.relative_to(ROOT) if output.is_relative_to(ROOT) else output}/SHA256SUMS")
+
+
+def _rest(
+    tree: Path, wheels: list[Path], wheel: Path, output: Path, work: Path, environ: Mapping[str, str]
+) -> None:
+    """Build what is neither the wheel nor the Debian package."""
     version = wheel.name.split("-")[1]
     sources = output / f"{NAME.replace('-', '_')}-{version}.tar.gz"
     (tree / "gateway" / "commit.txt").write_text(f"{environ['GATEWAY_COMMIT']}\n")
-    _say(f"{sdist(tree, wheel, sources, seconds).name}")
-    wheels = download(ROOT / "build" / "wheels")
+    _say(sdist(tree, wheel, sources, int(environ["SOURCE_DATE_EPOCH"])).name)
     program = output / f"gateway-{version}-linux_x86_64.pyz"
-    _say(f"{one_file(wheels, wheel, program, work, environ).name}")
-    _say(f"{debian(tree, wheels, wheel, output, work, environ).name}")
+    _say(one_file(wheels, wheel, program, work, environ).name)
     (output / f"{NAME}-{version}.cdx.json").write_bytes(
         _run("-m", "tests.support.supply_chain", "sbom", cwd=ROOT)
     )
     shutil.copyfile(tree / HERE / "install.sh", output / "install.sh")
-    sums = "".join(f"{_sha256(path)}  {path.name}\n" for path in sorted(output.iterdir()))
-    (output / "SHA256SUMS").write_text(sums)
-    _say(f"{output.relative_to(ROOT) if output.is_relative_to(ROOT) else output}/SHA256SUMS")
 
 
 def epoch(environ: Mapping[str, str]) -> int:

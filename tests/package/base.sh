@@ -11,12 +11,12 @@ need() {  # PACKAGE...: Debian packages with a command of the same name
 
 base() {
   local tar=$home/$1.tar mirror
-  if [ ! -e "$tar" ]; then
+  if [ ! -f "$tar" ]; then
     # the first Debian mirror of this host, in either format of sources
     mirror=$(awk '/^URIs:/ { print $2; exit } /^deb / { for (i = 2; i <= NF; i++) if ($i ~ /^https?:/) { print $i; exit } }' \
       /etc/apt/sources.list.d/*.sources /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null || true)
-    mkdir -p "$home"
-    mmdebstrap --quiet --variant=minbase --include=python3,python3-venv,ca-certificates "$1" "$tar.new" "$mirror" >&2
+    mkdir -p "$home" && rm -rf "$tar"
+    mmdebstrap --quiet --format=tar --variant=minbase --include=python3,python3-venv,ca-certificates "$1" "$tar.new" "$mirror" >&2
     mv "$tar.new" "$tar"
   fi
   echo "$tar"

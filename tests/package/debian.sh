@@ -12,8 +12,8 @@ need mmdebstrap
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 now=$(date +%s)
-GATEWAY_COMMIT=aaaaaaaaaa SOURCE_DATE_EPOCH=$((now - 60)) .venv-dist/bin/python config/package/dist.py "$work/old" >/dev/null
-GATEWAY_COMMIT=bbbbbbbbbb SOURCE_DATE_EPOCH=$now .venv-dist/bin/python config/package/dist.py "$work/new" >/dev/null
+GATEWAY_COMMIT=aaaaaaaaaa SOURCE_DATE_EPOCH=$((now - 60)) .venv-dist/bin/python config/package/dist.py "$work/old" deb >/dev/null
+GATEWAY_COMMIT=bbbbbbbbbb SOURCE_DATE_EPOCH=$now .venv-dist/bin/python config/package/dist.py "$work/new" deb >/dev/null
 
 for suite in ${SUITES:-bookworm trixie}; do
   root=$work/$suite

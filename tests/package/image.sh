@@ -84,7 +84,11 @@ case " $outside" in *" /opt"* | *" /etc"* | *" /usr"*) die "the program is writa
 
 port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 wait_for() { for _ in $(seq 100); do curl -sf "$1" >/dev/null && return; sleep 0.2; done; die "$1 does not answer"; }
-inner() { pgrep -P "$1" | head -n 1; }
+innermost() {  # PID: its last descendant
+  local pid=$1 child
+  while child=$(pgrep -P "$pid" | head -n 1) && [ -n "$child" ]; do pid=$child; done
+  echo "$pid"
+}
 
 say "demo"
 extra=("GATEWAY_LISTEN=0.0.0.0:$(port)")
@@ -104,7 +108,7 @@ run gateway health
 curl -sf "http://127.0.0.1:$listen/v1/chat/completions" -H 'Authorization: Bearer AQ.x' -o "$work/answer" \
   -d '{"model": "gemini-flash-latest", "messages": [{"role": "user", "content": "[[slow 3]] Hello!"}]}' & asking=$!
 sleep 1
-kill -TERM "$(inner "$serving")"
+kill -TERM "$(innermost "$serving")"
 sleep 0.5
 ! run gateway health 2>/dev/null || die "health is good while it drains"
 wait "$asking" || die "the request in progress was cut"
