@@ -81,7 +81,7 @@ class Sinks:
 
     async def raw(self, base: str, data: bytes) -> None:
         """Send bytes and keep the answer."""
-        async with await RawClient.open(base) as client, asyncio.timeout(10):
+        async with await RawClient.open(base) as client, asyncio.timeout(60):
             client.writer.write(data)
             client.half_close()
             with suppress(ConnectionResetError):
@@ -93,7 +93,7 @@ class Sinks:
         lines = "".join(f"{name}: {value}\r\n" for name, value in sent.items() if "\n" not in value)
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         head = f"POST {path} HTTP/1.1\r\nHost: x\r\n{lines}Connection: close\r\nContent-Length: {len(data)}\r\n\r\n"
-        async with await RawClient.open(self.base) as client, asyncio.timeout(10):
+        async with await RawClient.open(self.base) as client, asyncio.timeout(60):
             await client.send(head.encode("latin-1", "replace") + data)
             self.answers += await client.reader.read()
 
@@ -242,7 +242,7 @@ class TestRedis:
     @pytest.fixture
     async def shared(self, tmp_path: Path) -> AsyncIterator[str]:
         server = RedisServer(tmp_path)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 with suppress(OSError):
                     _, writer = await asyncio.open_connection("127.0.0.1", server.port)

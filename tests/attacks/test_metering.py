@@ -89,7 +89,7 @@ class World:
         key_id = services.access.identify({"x-api-key": key}, 0.0).id
         async with aiohttp.ClientSession(headers={"x-goog-api-key": key}) as http:
             await asyncio.gather(*(self._one(http, i, ask) for i, ask in enumerate(asks)))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while services.running or any(row.ended is None for row in self.rows(key_id)):
                 await asyncio.sleep(0.005)
         return key_id

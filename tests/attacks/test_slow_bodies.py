@@ -181,7 +181,7 @@ async def test_a27_an_upload_that_trickles_is_ended(world: World, monkeypatch: p
     await world.team.start("a", PLUGINS + "connections: {body_timeout: 0.2}\n")
     async with world.half("/upload/v1beta/files", b"x" * 10_000) as slow:
         answer = asyncio.create_task(slow.response())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not answer.done():
                 await slow.send(b"x")
                 await asyncio.wait([answer], timeout=0.01)

@@ -42,8 +42,11 @@ async def ask(site: Site, surface: Surface) -> RawClient:
 
 
 async def left(site: Site, count: int = 1) -> None:
-    """Wait until the gateway has closed its connections of the last calls, within a second."""
-    async with asyncio.timeout(1):
+    """Wait until the gateway has closed its connections of the last calls.
+
+    It takes milliseconds (`make test-gone` measures it); a busy machine gets the time that it needs.
+    """
+    async with asyncio.timeout(30):
         while (
             sum(connection.busy for connection in site.upstream.connections)
             or len(site.upstream.requests) < count
@@ -261,7 +264,7 @@ async def test_c14_when_a_crowd_leaves_at_once_nothing_crashes(
     for number, client in enumerate(clients):
         (client.reset if number % 2 else client.leave)()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while any(connection.busy for connection in site.upstream.connections):
             await asyncio.sleep(0.005)
     await assert_gone(site, request_lines, CROWD)

@@ -170,7 +170,7 @@ async def test_u31_a_corrupt_or_unknown_encoding_is_a_502(
 async def ask_raw(base: str, surface: Surface, size: int) -> tuple[int, bytes]:
     """Return the status and the body of the answer to a large request."""
     name = "x-goog-api-key: k" if surface is NATIVE else "Authorization: Bearer k"
-    async with await RawClient.open(base) as client, asyncio.timeout(10):
+    async with await RawClient.open(base) as client, asyncio.timeout(60):
         await client.post(surface.path, json.dumps(surface.body("x" * size)).encode(), name)
         status, _, body = await client.response()
         return status, body

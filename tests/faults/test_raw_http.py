@@ -22,7 +22,7 @@ SECRET = b"AIzaLmX2cVb4Ns8Tr1Yh6Pd3Gf5Jk0Zk7Qw9"
 
 async def answers(site: Site, data: bytes) -> bytes:
     """Return what arrives for these bytes until the gateway closes; half-closes, so that it does."""
-    async with await RawClient.open(site.base) as client, asyncio.timeout(10):
+    async with await RawClient.open(site.base) as client, asyncio.timeout(60):
         client.writer.write(data)
         try:
             return await client.reader.read()
@@ -40,7 +40,7 @@ def request(
 
 async def status(site: Site, data: bytes) -> tuple[int, dict[str, str], bytes]:
     """Return the first answer to these bytes."""
-    async with await RawClient.open(site.base) as client, asyncio.timeout(10):
+    async with await RawClient.open(site.base) as client, asyncio.timeout(60):
         await client.send(data)
         return await client.response()
 
@@ -179,7 +179,7 @@ async def test_c34_odd_targets_and_versions_are_served_or_refused_in_json(
     site: Site, data: bytes, codes: set[int]
 ) -> None:
     await site.start()
-    async with await RawClient.open(site.base) as client, asyncio.timeout(10):
+    async with await RawClient.open(site.base) as client, asyncio.timeout(60):
         await client.send(data)
         code, headers, body = await client.response()
 
@@ -334,7 +334,7 @@ async def test_c44_noise_is_refused_and_hardly_logged(
     await site.start()
     rolls = random.Random(3)
     for _ in range(count):
-        async with await RawClient.open(site.base) as client, asyncio.timeout(10):
+        async with await RawClient.open(site.base) as client, asyncio.timeout(60):
             client.writer.write(
                 rolls.randbytes(rolls.randint(1, 600)) + rolls.choice([b"", b"\r\n\r\n", b"\n\n"])
             )

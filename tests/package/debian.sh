@@ -31,11 +31,11 @@ for suite in ${SUITES:-bookworm trixie}; do
   versions() { ls "$root/opt/gateway/versions" | tr '\n' ' '; }
 
   say "$suite: install"
-  inside dpkg --install /old.deb >/dev/null || die "dpkg --install"
+  inside dpkg --install /old.deb >"$work/log" 2>&1 || { cat "$work/log"; die "dpkg --install"; }
   case $(versions) in *-aaaaaaaaaa*) ;; *) die "versions are $(versions)" ;; esac
   case $(inside gateway --version) in *aaaaaaaaaa*) ;; *) die "gateway --version is $(inside gateway --version)" ;; esac
   inside gateway check
-  inside gateway demo --once | grep -q 'data: \[DONE\]' || die "demo"
+  inside gateway demo --once 2>/dev/null | grep -q 'data: \[DONE\]' || die "demo"
   inside dpkg-query --show --showformat '${Conffiles}\n' gemini-openai-gateway | grep -q /etc/gateway/gateway.yaml || die "no conffile"
   for unit in gateway@.service gateway.socket gateway-admin.socket; do
     [ -e "$root/etc/systemd/system/$unit" ] || die "$unit is missing"
@@ -43,7 +43,7 @@ for suite in ${SUITES:-bookworm trixie}; do
 
   say "$suite: upgrade, with a changed configuration"
   sed -i 's/^drain: .*/drain: 77/' "$root/etc/gateway/gateway.yaml"
-  inside dpkg --install /new.deb >/dev/null || die "dpkg --install of a newer version"
+  inside dpkg --install /new.deb >"$work/log" 2>&1 || { cat "$work/log"; die "dpkg --install of a newer version"; }
   case $(inside gateway --version) in *bbbbbbbbbb*) ;; *) die "gateway --version is $(inside gateway --version)" ;; esac
   case $(versions) in *-aaaaaaaaaa*-bbbbbbbbbb*) ;; *) die "the former version is gone: $(versions)" ;; esac
   grep -q '^drain: 77' "$root/etc/gateway/gateway.yaml" || die "the configuration was overwritten"

@@ -56,7 +56,7 @@ class Peer:
 
     async def answer(self) -> tuple[int, dict[str, str], Any]:
         """Return status, headers and the decoded body of the next answer."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             head = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
             headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
             body = await self.reader.readexactly(int(headers.get("content-length", 0)))
@@ -64,7 +64,7 @@ class Peer:
 
     async def rest(self) -> bytes:
         """Return what arrives until the other side closes."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await self.reader.read()
 
 

@@ -66,7 +66,7 @@ class Nginx:
     async def start(self) -> None:
         """Start, and wait until the ports are open."""
         self._process = subprocess.Popen(["nginx", "-c", str(self.file)], stderr=subprocess.DEVNULL)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 try:
                     _, writer = await asyncio.open_connection("127.0.0.1", self.plain)

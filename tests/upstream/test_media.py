@@ -374,7 +374,7 @@ async def test_a06_the_first_failure_ends_the_other_downloads(server: Server) ->
         return web.Response(status=404)
 
     server.answers = {"/hang": hang, "/fail": fail}
-    async with MediaFetcher(MediaConfig(), **OPEN) as fetcher, asyncio.timeout(5):
+    async with MediaFetcher(MediaConfig(), **OPEN) as fetcher, asyncio.timeout(60):
         with pytest.raises(BadRequest, match="answered 404"):
             await fetcher.fetch({f"{server.url}/hang": "a", f"{server.url}/fail": "b"})
         await left.wait()
@@ -393,7 +393,7 @@ async def test_a06_a_client_that_leaves_ends_its_downloads(server: Server) -> No
         raise AssertionError
 
     server.answers = {"/hang": hang}
-    async with MediaFetcher(MediaConfig(), **OPEN) as fetcher, asyncio.timeout(5):
+    async with MediaFetcher(MediaConfig(), **OPEN) as fetcher, asyncio.timeout(60):
         task = asyncio.create_task(fetcher.fetch({f"{server.url}/hang": "a"}))
         await begun.wait()
         task.cancel()
@@ -418,7 +418,7 @@ async def test_a06_one_client_leaves_places_to_others(server: Server) -> None:
         result.owner = owner
         return result
 
-    async with MediaFetcher(MediaConfig(concurrent=8, per_client=3), **OPEN) as fetcher, asyncio.timeout(5):
+    async with MediaFetcher(MediaConfig(concurrent=8, per_client=3), **OPEN) as fetcher, asyncio.timeout(60):
         first = [
             asyncio.create_task(fetcher.fetch({f"{server.url}/{i}": "a" for i in part}, hold("greedy")))
             for part in (range(32), range(32, 64))

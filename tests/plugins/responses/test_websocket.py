@@ -54,7 +54,7 @@ async def ask(socket: aiohttp.ClientWebSocketResponse, **body: Any) -> list[Any]
 async def events(socket: aiohttp.ClientWebSocketResponse) -> list[Any]:
     received: list[Any] = []
     while not received or received[-1]["type"] not in ENDS:
-        received.append(json.loads(await socket.receive_str(timeout=10)))
+        received.append(json.loads(await socket.receive_str(timeout=60)))
     return received
 
 
@@ -260,13 +260,13 @@ async def test_a_client_that_leaves_ends_the_call(
     async with aiohttp.ClientSession() as session:
         socket = await session.ws_connect(f"{base}/v1/responses", headers={"Authorization": "Bearer k"})
         await send(socket, input="hi")
-        while "delta" not in json.loads(await socket.receive_str(timeout=5)):
+        while "delta" not in json.loads(await socket.receive_str(timeout=60)):
             pass
         if politely:
             await socket.close()
         else:
             socket._response.connection.transport.abort()  # type: ignore[union-attr]
-        await asyncio.wait_for(raw_upstream.left.wait(), 5)
+        await asyncio.wait_for(raw_upstream.left.wait(), 60)
     await eventually(lambda: len(request_lines) == 2)
     assert [line.status for line in request_lines] == [499, 499]
     assert serve.app[SERVICES].memory.used == 0
@@ -315,10 +315,10 @@ async def test_a_drain_closes_idle_connections_and_waits_for_the_others(
         await eventually(lambda: fake.calls == 1)
         assert len(drain.tasks) == 1
         drain.draining = True
-        message = await idle.receive(timeout=5)
+        message = await idle.receive(timeout=60)
         assert (message.type, message.data) == (WSMsgType.CLOSE, 1001)
         assert text_of(await events(busy)) == "You said: [[slow 1]] hi"
-        assert (await busy.receive(timeout=5)).data == 1001
+        assert (await busy.receive(timeout=60)).data == 1001
     await eventually(lambda: not drain.tasks)
 
 
@@ -329,7 +329,7 @@ async def test_an_old_connection_is_closed_after_its_response(
     monkeypatch.setattr(websocket, "MAX_AGE", 0.3)
     async with connected(gateway) as socket:
         assert text_of(await ask(socket, input="[[slow 1]] hi")) == "You said: [[slow 1]] hi"
-        message = await socket.receive(timeout=5)
+        message = await socket.receive(timeout=60)
         assert (message.type, message.data) == (WSMsgType.CLOSE, 1001)
 
 
@@ -343,7 +343,7 @@ async def test_memory_is_held_while_it_is_used(serve: Serve, fake: Fake) -> None
         await ask(socket, input="y", store=False)
         assert memory.used < 10_000
         await socket.send_str("z" * 2_000_001)
-        assert (await socket.receive(timeout=5)).data == 1009
+        assert (await socket.receive(timeout=60)).data == 1009
     await eventually(lambda: memory.used == 0)
 
 
@@ -394,7 +394,7 @@ async def test_s69_a_broken_frame_ends_its_connection_alone(
     assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
     writer.write(frame * 20)
     writer.write_eof()
-    await asyncio.wait_for(reader.read(), 5)
+    await asyncio.wait_for(reader.read(), 60)
     writer.close()
     async with connected(base) as socket:
         assert text_of(await ask(socket, input="hi")) == "You said: hi"
