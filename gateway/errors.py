@@ -59,8 +59,9 @@ _SECRET = re.compile(
 """Text in the form of a secret. A match never contains a quotation mark, so that JSON stays JSON."""
 
 
-KeyFault = Literal["bad", "leaked", "suspended"]
-"""A reason for which Google refuses a key: it is not valid, it was published, or its project may not use the API."""
+KeyFault = Literal["bad", "leaked", "suspended", "spent"]
+"""A reason for which Google refuses a key: it is not valid, it was published, its project may not use the API, or its
+project has no credit left or has reached its spending cap."""
 
 
 class Violation(Struct, frozen=True):
@@ -294,6 +295,8 @@ class UpstreamError(GatewayError):
     status = 502
     code = "bad_gateway"
     most_attempts: int | None = None
+    detail = ""
+    """Host and cause, for the log alone."""
 
 
 class UpstreamTimeout(UpstreamError):
@@ -333,7 +336,7 @@ class UpstreamTruncated(UpstreamError):
 
 
 class NoUsableKey(UpstreamError):
-    """No key can be used: no project serves the model, or Google refuses all keys or has suspended their projects."""
+    """No key can be used: no project serves the model, or Google refuses all keys or their projects."""
 
     status = 503
     code = "no_usable_key"
@@ -341,7 +344,8 @@ class NoUsableKey(UpstreamError):
     def __init__(self, model: str, *, served: bool = True) -> None:
         purpose = f" for {model}" if model else ""
         super().__init__(
-            f"No key of this gateway can be used{purpose}: Google refuses all keys, or has suspended their projects."
+            f"No key of this gateway can be used{purpose}: Google refuses all keys, or has suspended their projects, "
+            "or these have no credit left."
             if served
             else f"No Google project of this gateway serves {model}.",
             should_retry=False,

@@ -37,7 +37,7 @@ from gateway.gemini.capabilities import CapabilityTable
 from gateway.gemini.wire import SafetySetting
 from gateway.observability.prometheus import MetricSources
 from gateway.observability.statistics import Statistics
-from gateway.policy.access import Access, Client
+from gateway.policy.access import Access, Client, UnknownKey
 from gateway.policy.admission import Admission
 from gateway.policy.api_paths import Family
 from gateway.policy.catalog import Catalog, ModelRoute
@@ -135,6 +135,8 @@ class Services(PluginServices):
     """Load the issued keys, after a change of them by this process."""
     key_report: Callable[[str, int], Awaitable[dict[str, Any] | None]] = field(init=False, default=_NOT_OPEN)
     """Return the rules, budgets and use of an issued key, by its id and for so many days; None without a ledger."""
+    look_up_keys: Callable[[], Awaitable[None]] = field(init=False, default=_NOT_OPEN)
+    """Load keys that were issued a moment ago, by another process. It is limited, because strangers can ask for it."""
     file_owners: FileOwners = field(init=False, default=_NOT_OPEN)
     """The Google project of each client's files and cached contents."""
     stored_responses: KeyValueStore = field(init=False, default=_NOT_OPEN)
@@ -153,8 +155,10 @@ class Services(PluginServices):
         refresh_keys: Callable[[], Awaitable[None]] = no_keys,
         open_store: Callable[[str, StoreLimits], Awaitable[KeyValueStore]] = _memory_store,
         key_report: Callable[[str, int], Awaitable[dict[str, Any] | None]] = no_report,
+        look_up_keys: Callable[[], Awaitable[None]] = no_keys,
     ) -> None:
         """Bind what has been opened."""
+        self.look_up_keys = look_up_keys
         self.exchange, self.tracing, self.refresh_keys = exchange, tracing, refresh_keys
         self.open_store, self.key_report = open_store, key_report
         self.file_owners, self.stored_responses = exchange.stores.file_owners, exchange.stores.responses
@@ -205,6 +209,14 @@ class Services(PluginServices):
             raise
         context = request[CONTEXT] = structs.replace(context, client=client, surface=surface)
         return context
+
+    async def identified(self, request: web.Request, surface: str = "") -> RequestContext:
+        """Return what `identify` does, also for a key that another process has issued a moment ago."""
+        try:
+            return self.identify(request, surface)
+        except UnknownKey:
+            await self.look_up_keys()
+            return self.identify(request, surface)
 
     def enter(
         self,
@@ -271,7 +283,11 @@ class Entry:
 
     async def __aenter__(self) -> RequestContext:
         services, request = self._services, self._request
-        self._context = context = services.identify(request, self._surface)
+        try:
+            self._context = context = services.identify(request, self._surface)
+        except UnknownKey:
+            await services.look_up_keys()
+            self._context = context = services.identify(request, self._surface)
         client = context.client
         try:
             context.memory.owner = client.id or client_address(request)

@@ -103,7 +103,7 @@ def test_retry_headers(retry_after: float | None, should_retry: bool | None, hea
     assert retry_headers(error) == headers
 
 
-REFUSED = "Google refuses all keys, or has suspended their projects."
+REFUSED = "Google refuses all keys, or has suspended their projects, or these have no credit left."
 LOOP = (
     "The gateway received its own request: `upstream.base_url` must be Gemini's address, not the gateway's."
 )

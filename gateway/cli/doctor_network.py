@@ -8,15 +8,17 @@ import os
 import socket
 import ssl
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
 
 from gateway.config.sections import GatewayConfig
 from gateway.policy.ssrf import is_public
+from gateway.upstream.causes import cause_of
 from gateway.upstream.certificate import OLD_DAYS, days_left
 
 _TIMEOUT = 10.0
@@ -25,6 +27,13 @@ _MAX_CLOCK = 60.0
 """Seconds that the clock may differ from Google's."""
 _METADATA = ("169.254.169.254", 80)
 """The metadata server of clouds; the unit's IP filter must refuse it (systemd.resource-control(5), IPAddressDeny=)."""
+_ROUTES = "Check firewall and routes; curl it from this machine."
+_REMEDIES = {
+    "tls": "Check the clock, the package ca-certificates, and whether a proxy intercepts TLS.",
+    "proxy": "Check upstream.proxy, with its user and password.",
+    "denied": "Allow the address: IPAddressAllow= in a drop-in of the unit, or the firewall.",
+}
+"""Remedies by the class of the cause for which a server cannot be reached."""
 _MIN_SPREAD = 0.1
 """Seconds between the first and the last event of a stream that is not held back."""
 
@@ -90,14 +99,13 @@ def upstream(config: GatewayConfig) -> Iterator[Finding]:
         )
         return
     yield passed("dns", f"{host} has {len(addresses)} addresses")
-    if config.upstream.proxy is not None:
-        yield skipped("tls", "behind a proxy")
-        return
-    yield from _tls_and_clock(url.scheme, host, port)
+    yield from _tls_and_clock(config)
 
 
-def _tls_and_clock(scheme: str, host: str, port: int) -> Iterator[Finding]:
-    connection = _connection(scheme, host, port)
+def _tls_and_clock(config: GatewayConfig) -> Iterator[Finding]:
+    url = urlsplit(config.upstream.base_url)
+    scheme, host = url.scheme, url.hostname or ""
+    connection, place, root = _google(config)
     try:
         begun = time.time()
         connection.connect()
@@ -105,23 +113,33 @@ def _tls_and_clock(scheme: str, host: str, port: int) -> Iterator[Finding]:
             yield _certificate(host, connection.sock)
         else:
             yield skipped("tls", f"{host} is asked without TLS: right for an emulator on this machine only")
-        connection.request("GET", "/")
+        connection.request("GET", f"{root}/")
         date = connection.getresponse().getheader("Date")
         yield _clock(host, date, begun, time.time())
-    except ssl.SSLError as error:
-        yield failed(
-            "tls",
-            f"the certificate of {host} is not accepted: {error.reason or error}.",
-            "Check the clock, the package ca-certificates, and whether a proxy intercepts TLS.",
-        )
     except (OSError, http.client.HTTPException) as error:
-        yield failed(
-            "tls",
-            f"{host}:{port} cannot be reached: {getattr(error, 'strerror', None) or error}.",
-            "Check firewall and routes; curl it from this machine.",
-        )
+        cause = cause_of(error)
+        yield failed("tls", f"{place} cannot be reached: {cause.text}.", _REMEDIES.get(cause.kind, _ROUTES))
     finally:
         connection.close()
+
+
+def _google(config: GatewayConfig) -> tuple[http.client.HTTPConnection, str, str]:
+    """Return a connection to Google, through the proxy if there is one; its place; and what its paths begin with."""
+    url = urlsplit(config.upstream.base_url)
+    host, port = url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
+    place = f"{host}:{port}"
+    if config.upstream.proxy is None:
+        return _connection(url.scheme, host, port), place, ""
+    proxy, headers = urlsplit(config.upstream.proxy), {}
+    if proxy.username is not None:
+        login = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+        headers["Proxy-Authorization"] = f"Basic {b64encode(login.encode()).decode()}"
+    connection = _connection(url.scheme, proxy.hostname or "", proxy.port or 80)
+    place += f" behind the proxy {connection.host}:{connection.port}"
+    if url.scheme == "https":
+        connection.set_tunnel(host, port, headers)
+        return connection, place, ""
+    return connection, place, f"http://{host}:{port}"
 
 
 def _connection(scheme: str, host: str, port: int) -> http.client.HTTPConnection:
@@ -157,15 +175,13 @@ def _clock(host: str, date: str | None, begun: float, ended: float) -> Finding:
 
 def live_keys(config: GatewayConfig) -> Iterator[Finding]:
     """Ask Google for one model with each key, which is free of charge."""
-    url = urlsplit(config.upstream.base_url)
-    port = url.port or (443 if url.scheme == "https" else 80)
-    path = f"{url.path.rstrip('/')}/{config.upstream.api_version}/models?pageSize=1"
+    path = f"{urlsplit(config.upstream.base_url).path.rstrip('/')}/{config.upstream.api_version}/models?pageSize=1"
     for project in config.pool.projects:
         for number, secret in enumerate(project.keys, 1):
             name = f"key {number} of project {project.name}"
-            connection = _connection(url.scheme, url.hostname or "", port)
+            connection, _, root = _google(config)
             try:
-                connection.request("GET", path, headers={"x-goog-api-key": secret.reveal()})
+                connection.request("GET", root + path, headers={"x-goog-api-key": secret.reveal()})
                 yield _live_key(name, connection.getresponse().status)
             except (OSError, http.client.HTTPException) as error:
                 yield failed(

@@ -27,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--listen",
         metavar="HOST:PORT",
         type=address,
-        default=("127.0.0.1", 9090),
-        help="address to listen on (default: 127.0.0.1:9090)",
+        default=("127.0.0.1", 8090),
+        help="address to listen on (default: 127.0.0.1:8090)",
     )
     parser.add_argument(
         "--script", metavar="FILE", type=Path, help="YAML rules that choose the answers (docs/emulator.md)"

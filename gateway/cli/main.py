@@ -8,7 +8,8 @@ from importlib import import_module
 
 from gateway import full_version
 from gateway.errors import ConfigError
-from gateway.observability.console import occupy_standard_files, say
+from gateway.observability.console import is_json, json_streams, occupy_standard_files, say
+from gateway.observability.journal import ERROR
 
 EX_CONFIG = 78
 """Exit code for a faulty configuration (sysexits.h); systemd shows it as CONFIG."""
@@ -47,12 +48,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0, 1 for a failure, 2 for bad arguments, 78 for a bad configuration."""
     occupy_standard_files()
     arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if argv is None and is_json():
+            json_streams(stdout="serve" in arguments[:1])
+    except ValueError as error:
+        say(f"gateway: {error}", ERROR)
+        return 2
     options = parser(arguments).parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
         return run(options)
     except ConfigError as error:
-        say(error)
+        for fault in error.faults:
+            say(fault, ERROR)
         return EX_CONFIG
     except KeyboardInterrupt:
         return 130

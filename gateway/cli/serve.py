@@ -1,7 +1,6 @@
 """`gateway serve`: run the gateway."""
 
 import argparse
-import sys
 
 from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 
@@ -10,6 +9,7 @@ from gateway.config.load import NO_FILE, load
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.observability.console import say
+from gateway.observability.journal import ERROR
 from gateway.server.serving import serve
 
 EX_CONFIG = 78
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT. `--listen` also overrides sockets inherited from systemd."""
     if HttpRequestParser is HttpRequestParserPy:
-        print(_NO_C_PARSER, file=sys.stderr)
+        say(_NO_C_PARSER, ERROR)
         return EX_CONFIG
 
     def read() -> tuple[GatewayConfig, Source]:

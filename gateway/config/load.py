@@ -29,6 +29,8 @@ def load(
     """
     source = find(os.environ) if path is None else read_file(path)
     config = source.decode(GatewayConfig)
+    if source.file not in (NO_FILE, TEXT_VARIABLE):
+        config = _beside(Path(source.file).absolute().parent, config)
     if listen is not None:
         config = replace(config, listen=ListenConfig(*listen))
     if upstream is not None:
@@ -51,3 +53,20 @@ def find(environ: Mapping[str, str]) -> Source:
         return read_file(Path(file))
     existing = next((path for path in FILES if path.exists()), None)
     return Source("", NO_FILE, environ) if existing is None else read_file(existing)
+
+
+def _beside(folder: Path, config: GatewayConfig) -> GatewayConfig:
+    """Return the configuration with the names of files as paths beside the YAML file.
+
+    The service has STATE_DIRECTORY (systemd.exec(5)) for them, which takes its place. The folder that a command is run
+    in has no part in it, so that the gateway and its commands use the same files.
+    """
+    if os.environ.get("STATE_DIRECTORY"):
+        return config
+    ledger, state = config.ledger, config.state
+    url = ledger.url or ("ledger.db" if config.pool.projects else None)
+    if url is not None and "://" not in url:
+        ledger = replace(ledger, url=str(folder / url))
+    if state.file is not None:
+        state = replace(state, file=str(folder / state.file))
+    return replace(config, ledger=ledger, state=state)

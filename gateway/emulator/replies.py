@@ -16,6 +16,7 @@ from gateway.emulator.turns import Turn, talk, turn
 COMMANDS = {
     "429": "429, the per-minute quota, with a RetryInfo of 34 seconds",
     "429 day": "429, the daily quota",
+    "429 spent": "429, the project's monthly spending cap: neither a quota nor a delay",
     "too long": "400, more input tokens than the model takes",
     "500": "500 INTERNAL",
     "503": "503, the model is overloaded",
@@ -164,6 +165,10 @@ def _quota(quota: str, value: str, delay: str) -> list[dict[str, Any]]:
 
 
 _QUOTA_TEXT = "You exceeded your current quota, please check your plan and billing details."
+_SPENT = (
+    "Your project has exceeded its monthly spending cap. Please go to AI Studio at https://ai.studio/spend to manage"
+    " your project spend cap."
+)
 _TOO_LONG = "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)."
 """https://github.com/google-gemini/gemini-cli/issues/6678."""
 _FAILURES: dict[str, tuple[int, str, str, list[dict[str, Any]]]] = {
@@ -171,6 +176,7 @@ _FAILURES: dict[str, tuple[int, str, str, list[dict[str, Any]]]] = {
             _quota("GenerateRequestsPerMinutePerProjectPerModel-FreeTier", "10", "34.074824224s")),
     "429 day": (429, "RESOURCE_EXHAUSTED", _QUOTA_TEXT,
                 _quota("GenerateRequestsPerDayPerProjectPerModel-FreeTier", "250", "65205s")),
+    "429 spent": (429, "RESOURCE_EXHAUSTED", _SPENT, []),
     "too long": (400, "INVALID_ARGUMENT", _TOO_LONG, []),
     "500": (500, "INTERNAL", "An internal error has occurred. Please retry.", []),
     "503": (503, "UNAVAILABLE", "The model is overloaded. Please try again later.", []),

@@ -9,7 +9,7 @@ from typing import Self
 
 from msgspec import structs
 
-from gateway.errors import GatewayError, RateLimited, UnusableAnswer
+from gateway.errors import GatewayError, RateLimited, UnusableAnswer, UpstreamError
 from gateway.exchange.accounting import CallAccounting, LedgerWriter, Target, limit_reached
 from gateway.exchange.context import RequestContext
 from gateway.exchange.cost import UNKNOWN_COST, tier
@@ -123,6 +123,8 @@ class Attempt:
         if failed is not None:
             why = cause(failed)
             self._report.failures.append(why)
+            if isinstance(failed, UpstreamError) and failed.detail:
+                self._report.cause = failed.detail
             self._accounting.statistics.failed(self._target.model, why)
         cancelled = isinstance(error, _CLIENT_GONE)
         spent = self._spent(cancelled=cancelled and not self.is_counted)
@@ -234,9 +236,10 @@ class Attempt:
         )  # fmt: skip
         try:
             await ledger.begin(intent)
-        except BaseException:
+        except BaseException as error:
             # the writer may still have it in its queue and write it later
-            self._note(_NOTHING, None)
+            gone = isinstance(error, _CLIENT_GONE)
+            self._note(_NOTHING, None, _CANCELLED_STATUS if gone else getattr(error, "status", 500))
             self._report_to_pool(None, cancelled=True, crashed=False, tokens=0)
             await self._correct_tokens(0)
             raise
@@ -265,10 +268,11 @@ class Attempt:
         if updates:
             self._accounting.on_pool_update(updates)
 
-    def _note(self, spent: TokenCounts, most: TokenCounts | None) -> None:
+    def _note(self, spent: TokenCounts, most: TokenCounts | None, status: int = _CANCELLED_STATUS) -> None:
         """Settle the ledger's row without waiting for it."""
         if self._intent and self._accounting.ledger is not None:
-            self._accounting.ledger.note(self._settlement("cancelled", _CANCELLED_STATUS, spent, most))
+            outcome: Outcome = "cancelled" if status == _CANCELLED_STATUS else "error"
+            self._accounting.ledger.note(self._settlement(outcome, status, spent, most))
 
     def _settlement(
         self, outcome: Outcome, status: int, spent: TokenCounts, most: TokenCounts | None
@@ -280,6 +284,7 @@ class Attempt:
         if most is not None:
             spent, micros = _at_least(spent, most), max(micros, factor * prices.ceiling(model, most, at))
         is_exact = (most is None or not most.total) and (self.is_counted or outcome != "cancelled")
+        self._accounting.statistics.charged(self._client.id, model, micros)
         return Settlement(
             self._intent, time(), outcome, status, spent, micros, prices.version, is_exact,
             int(self._report.first_byte_ms or 0), int((monotonic() - self._began) * 1000),

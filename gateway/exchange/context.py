@@ -120,6 +120,7 @@ class RequestContext(Struct, frozen=True):
             report.hedge,
             report.cached,
             report.unknown_reason,
+            report.cause,
             report.failures,
             report.error,
         )

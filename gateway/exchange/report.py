@@ -50,6 +50,8 @@ class ExchangeReport(Struct):
     """Result of the response cache: `hit`, `miss` or `off`."""
     failures: list[str] = field(default_factory=list)
     """Causes of failed calls, also of those that a later attempt repaired."""
+    cause: str | None = None
+    """Host and cause of the last call that did not reach Google."""
     error: str | None = None
     """Code of an error that was written into a stream."""
     unknown_reason: str | None = None

@@ -41,8 +41,9 @@ _DELAY = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
 _NO_CREDIT = re.compile(
     r"Your prepayment credits are depleted|Your (project|billing account) has exceeded its (monthly )?spending cap"
 )
-"""Beginnings of a 429 for which no details are sent (https://github.com/dyad-sh/dyad/issues/3626,
-https://ai.google.dev/gemini-api/docs/billing)."""
+"""Beginnings of a 429 for which Google names no quota and no delay (https://github.com/dyad-sh/dyad/issues/3626,
+https://ai.google.dev/gemini-api/docs/billing, "project spend caps"). They concern the whole project. No client's words
+precede them."""
 _LONGEST_USEFUL_WAIT = 60.0
 """Seconds. Older OpenAI SDKs ignore a longer `retry-after` and use their own, shorter back-off."""
 _SHORTEST_RETRY_AFTER, _LONGEST_RETRY_AFTER = 1.0, 3600.0
@@ -249,10 +250,8 @@ def _rate_limited(answer: ErrorStatus, retry_after: float | None = None) -> Rate
     details = answer.details or []
     violations = [v for d in _of_type(details, "QuotaFailure") for v in _dicts(d.get("violations"))]
     quotas = tuple(_quota(v) for v in violations)
-    spent = (
-        any("PerDay" in quota.id or quota.value == 0 for quota in quotas)
-        or _NO_CREDIT.match(answer.message) is not None
-    )
+    no_credit = not quotas and _NO_CREDIT.match(answer.message) is not None
+    spent = no_credit or any("PerDay" in quota.id or quota.value == 0 for quota in quotas)
     tokens = any("input_token" in str(v.get("quotaMetric", "")) for v in violations)
     delay = _retry_delay(details) or retry_after
     hopeless = spent or (delay is not None and delay > _LONGEST_USEFUL_WAIT)
@@ -264,7 +263,7 @@ def _rate_limited(answer: ErrorStatus, retry_after: float | None = None) -> Rate
         should_retry=False if hopeless else None,
         upstream_status=429,
     )
-    error.quotas = quotas
+    error.quotas, error.key_fault = quotas, "spent" if no_credit else None
     return error
 
 

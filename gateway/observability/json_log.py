@@ -22,6 +22,8 @@ import msgspec
 from msgspec import structs
 
 from gateway.errors import scrub
+from gateway.observability.console import tell
+from gateway.observability.journal import ERROR, INFO, NAMES, WARNING, is_journal, prefixed
 from gateway.observability.redaction import printable, redacted, redacted_beginning, redacted_line
 from gateway.observability.request_log import RequestLog
 
@@ -50,22 +52,31 @@ class Event(NamedTuple):
 
     name: str
     fields: tuple[str, ...]
+    priority: int | None
+    """Priority in the journal; None where the line's `level` says it."""
     meaning: str
 
 
 EVENTS = (
-    Event("log", ("logger", "level", "message", "trace"),
+    Event("message", ("level", "message"), None,
+          "A message that is a plain line on a terminal: the start, a reload, a mistake in the configuration."),
+    Event("log", ("logger", "level", "message", "trace"), None,
           "A record of Python's `logging`, from a plugin (`gateway.plugins.NAME`) or a library."),
-    Event("crash", ("request_id", "trace", "handler"),
-          "An unexpected exception in a handler: its type and the place of each frame, without its text."),
-    Event("team", ("message",), "Trouble with the ledger, issued keys or Redis."),
-    Event("pool", ("project", "key", "reason", "until", "message"),
+    Event("crash", ("request_id", "trace", "plugin", "handler"), ERROR,
+          "An unexpected exception in a handler: its type and the place of each frame, without its text. Without a"
+          " `request_id`: the exception that ends the process."),
+    Event("team", ("message",), WARNING, "News of the ledger, issued keys or Redis, mostly of a failure or its end."),
+    Event("pool", ("project", "key", "reason", "until", "message"), WARNING,
           "Google refuses a key of the pool, or the operator has put it back. `key` is empty for a whole project;"
           " `until` is the time until which it is not used."),
-    Event("state", ("message",), "Trouble with a state file."),
-    Event("traces", ("message",), "Trouble with OpenTelemetry."),
-    Event("log_lines_dropped", ("count",), "Lines that were dropped because standard error was not read."),
+    Event("state", ("message",), WARNING, "Trouble with a state file."),
+    Event("traces", ("message",), WARNING, "Trouble with OpenTelemetry."),
+    Event("log_lines_dropped", ("count",), WARNING, "Lines that were dropped because standard error was not read."),
+    Event("output", ("level", "stream", "message"), None,
+          "A line that a library or a plugin has printed, or Python itself (`stream`: `stdout` or `stderr`)."),
 )  # fmt: skip
+_PRIORITIES = {event.name: event.priority for event in EVENTS}
+_LEVELS = {name: number for number, name in NAMES.items()}
 
 _encoder = msgspec.json.Encoder()
 
@@ -75,6 +86,7 @@ class JsonLog:
 
     def __init__(self, fd: int = _STDERR) -> None:
         self._fd = fd
+        self._in_journal = is_journal(fd)
         self._lines: deque[bytes] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._writer: threading.Thread | None = None
@@ -94,7 +106,8 @@ class JsonLog:
             fields = structs.asdict(record).items()
             record = RequestLog(**{name: _bounded(value, _MAX_FIELD) for name, value in fields})
             line = _encoder.encode(record)
-        self._add(b'{"time":%.3f,"event":"exchange",' % time.time() + line[1:])
+        priority = WARNING if record.status >= 500 or (record.error and record.status == 200) else INFO
+        self._add(b'{"time":%.3f,"event":"exchange",' % time.time() + line[1:], priority)
 
     def event(self, name: str, **fields: object) -> None:
         """Add a line of another kind."""
@@ -102,7 +115,7 @@ class JsonLog:
         line = _encoder.encode(head | fields)
         if len(line) > _LONGEST_USUAL:
             line = _encoder.encode(head | {key: _bounded(value, _MAX_TEXT) for key, value in fields.items()})
-        self._add(line)
+        self._add(line, _PRIORITIES.get(name) or _LEVELS.get(str(fields.get("level")), WARNING))
 
     async def close(self) -> None:
         """Write the queued lines. Waits for a reader for a second at most."""
@@ -114,11 +127,11 @@ class JsonLog:
         await self._written()
         self._loop = None
 
-    def _add(self, line: bytes) -> None:
+    def _add(self, line: bytes, priority: int) -> None:
         if len(self._lines) >= _MAX_QUEUED:
             self.dropped += 1
             return
-        self._lines.append(line)
+        self._lines.append(prefixed(line, priority) if self._in_journal else line)
         if self._timer is not None:
             return
         try:
@@ -175,7 +188,10 @@ class JsonLog:
     def _take(self) -> bytes:
         """Return the queued lines, and a line about those dropped since the last one."""
         if news := self.dropped - self._reported:
-            self._lines.append(_encoder.encode({"event": "log_lines_dropped", "count": news}))
+            line = _encoder.encode({
+                "time": round(time.time(), 3), "event": "log_lines_dropped", "count": news
+            })  # fmt: skip
+            self._lines.append(prefixed(line, WARNING) if self._in_journal else line)
             self._reported += news
         lines: list[bytes] = []
         while self._lines:  # other threads may add lines meanwhile
@@ -248,7 +264,7 @@ def catch_all_exceptions() -> None:
     """
     threading.excepthook = lambda raised: _report_uncaught("a thread", raised.exc_value)
     sys.unraisablehook = lambda raised: _report_uncaught("a destructor or callback", raised.exc_value)
-    sys.excepthook = lambda _, error, __: os.write(_STDERR, redacted(_full_trace(error)).encode()) and None
+    sys.excepthook = lambda _, error, __: _write_fatal(error)
 
 
 def _report_uncaught(place: str, error: BaseException | None) -> None:
@@ -256,12 +272,15 @@ def _report_uncaught(place: str, error: BaseException | None) -> None:
         return
     if _handlers:
         logging.getLogger("gateway").error("uncaught exception in %s", place, exc_info=error)
-    else:
+    elif not tell("crash", ERROR, trace=trace_of(error), handler=place):
         os.write(_STDERR, f"uncaught exception in {place}: {trace_of(error)}\n".encode())
 
 
-def _full_trace(error: BaseException) -> str:
-    return "".join(traceback.format_exception(error))
+def _write_fatal(error: BaseException) -> None:
+    """Write the exception that ends the process, with its text."""
+    text = "".join(traceback.format_exception(error))
+    if not tell("crash", ERROR, trace=text[-_MAX_TEXT:]):
+        os.write(_STDERR, redacted(text).encode())
 
 
 def _connect_newest() -> None:

@@ -1,5 +1,7 @@
 """Prometheus metrics: the table of metrics, its text exposition, and docs/metrics.md, which is generated from it."""
 
+import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from time import time
 from typing import TYPE_CHECKING, Literal
@@ -9,8 +11,10 @@ from msgspec import Struct
 
 from gateway import __version__
 from gateway.config.model_table import age
+from gateway.observability import process
 from gateway.observability.loop_lag import LoopLag
-from gateway.observability.statistics import Histogram, Statistics
+from gateway.observability.process import readable
+from gateway.observability.statistics import MAX_CLIENTS, Histogram, Statistics
 from gateway.policy.admission import Admission
 from gateway.policy.keypool import KeyPool
 from gateway.policy.memory import MemoryAccount
@@ -22,6 +26,11 @@ if TYPE_CHECKING:
 Samples = Iterable[tuple[tuple[object, ...], float | Histogram]]
 """Label values, and a number or a histogram."""
 Kind = Literal["counter", "gauge", "histogram"]
+_SUFFIXES: dict[Kind, tuple[str, ...]] = {
+    "counter": ("_total",),
+    "gauge": ("",),
+    "histogram": ("", "_bucket", "_sum", "_count"),
+}
 
 
 class MetricSources(Struct, frozen=True):
@@ -42,6 +51,8 @@ class MetricSources(Struct, frozen=True):
     shared: Callable[[], object]
     """`errors` and `degraded` are read from it."""
     lines_dropped: Callable[[], int]
+    client_name: Callable[[str], str]
+    """Name of an issued key by its id."""
 
 
 class Family(Struct, frozen=True):
@@ -74,6 +85,18 @@ def _by_key(name: str) -> Callable[[MetricSources], Samples]:
 def _by_keys(name: str) -> Callable[[MetricSources], Samples]:
     """Read a counter whose keys are tuples of label values."""
     return lambda sources: getattr(sources.statistics, name).items()
+
+
+def _by_client(name: str, divisor: int = 1) -> Callable[[MetricSources], Samples]:
+    """Read a counter whose first label is the id of an issued key. Keys of one name are counted together."""
+
+    def read(sources: MetricSources) -> Samples:
+        sums: Counter[tuple[str, object]] = Counter()
+        for (key_id, label), n in getattr(sources.statistics, name).items():
+            sums[sources.client_name(key_id), label] += n
+        return [(labels, n / divisor) for labels, n in sums.items()]
+
+    return read
 
 
 def _attribute(source: str, name: str) -> Callable[[MetricSources], Samples]:
@@ -109,8 +132,20 @@ def _memory(sources: MetricSources) -> Samples:
     ]
 
 
+_CLIENT = (
+    "name of the issued key. It is empty for a Gemini key of the client's own, and `other` beyond the first"
+    f" {MAX_CLIENTS} keys"
+)
 FAMILIES: tuple[Family, ...] = (
-    Family("gateway_exchanges", "Requests answered.", ("model", "status"), _by_keys("exchanges")),
+    Family("gateway_exchanges", "Requests answered, by the model that answered or that failed. It is empty where Gemini"
+           " was not asked.", ("model", "status"), _by_keys("exchanges")),
+    Family("gateway_client_requests", f"Requests answered, by {_CLIENT}.", ("client", "status"),
+           _by_client("client_requests")),
+    Family("gateway_client_tokens", f"Tokens, as billed, by {_CLIENT} and direction (`input`, `output`).",
+           ("client", "direction"), _by_client("client_tokens")),
+    Family("gateway_cost_dollars", f"Cost of the calls of Gemini in US dollars, as the ledger counts it, by {_CLIENT}"
+           " and requested model. Without a ledger nothing is counted.", ("client", "model"),
+           _by_client("micros", 1_000_000)),
     Family("gateway_attempts", "Calls of Gemini by requested model, including retries.", ("model",),
            _by_key("calls")),
     Family("gateway_duration_seconds", "Duration of requests that called Gemini.", ("model",),
@@ -133,8 +168,8 @@ FAMILIES: tuple[Family, ...] = (
            " Names beyond the first 300 are counted as `other`.", ("field",), _by_key("notes")),
     Family("gateway_successors", "Answers that say that they are from another model than was asked, aliases"
            " such as `gemini-flash-latest` included.", ("model", "answered"), _by_keys("successors")),
-    Family("gateway_model_table_age_days", "Days since the shipped table of models and prices was compared"
-           " with Google's pages.", (), lambda _: [((), age(time()))], "gauge"),
+    Family("gateway_model_table_age_seconds", "Time since the shipped table of models and prices was compared"
+           " with Google's pages.", (), lambda _: [((), 86_400.0 * age(time()))], "gauge"),
     Family("gateway_fallbacks", "Models replaced by the next of `models.fallbacks`, by error code or"
            " `cooling_down`.", ("code",),
            _by_key("fallbacks")),
@@ -199,37 +234,43 @@ FAMILIES: tuple[Family, ...] = (
            lambda s: [((), s.loop_lag.largest)], "gauge"),
     Family("gateway_build_info", "Always 1; the label is the version.", ("version",),
            lambda _: [((__version__,), 1.0)], "gauge"),
+    Family("gateway_instance_info", "Always 1. `name` is the instance of the systemd unit that answered this scrape,"
+           " such as `blue`, or GATEWAY_INSTANCE. Instances that share a socket are scraped by turns.",
+           ("name", "pid"), lambda _: [((process.instance(), os.getpid()), 1.0)], "gauge"),
 )  # fmt: skip
-PROCESS = (
-    "process_cpu_seconds_total",
-    "process_max_fds",
-    "process_open_fds",
-    "process_resident_memory_bytes",
-    "process_start_time_seconds",
-    "process_virtual_memory_bytes",
-)
-"""Metrics of the process, which prometheus-client collects on Linux."""
 
-_SUFFIXES: dict[Kind, tuple[str, ...]] = {
-    "counter": ("_total",),
-    "gauge": ("",),
-    "histogram": ("", "_bucket", "_sum", "_count"),
-}
+
+def _process(name: str, meaning: str, number: Callable[[], float], kind: Kind = "gauge") -> Family:
+    return Family(f"process_{name}", meaning, (), lambda _: readable(number), kind)
+
+
+PROCESS_FAMILIES = (
+    _process("cpu_seconds", "Processor time of the process.", process.cpu_seconds, "counter"),
+    _process("resident_memory_bytes", "Resident memory.", process.resident_bytes),
+    _process("virtual_memory_bytes", "Size of the address space.", process.virtual_bytes),
+    _process("open_fds", "Open file descriptors.", process.open_files),
+    _process("max_fds", "File descriptors that may be open.", process.most_files),
+    _process("start_time_seconds", "Start of the process, in Unix seconds.", process.started),
+)
+"""Metrics of the process, under the names that Prometheus's clients have in common
+(https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics)."""
+PROCESS = tuple(family.series[0] for family in PROCESS_FAMILIES)
+"""Their names."""
 
 
 def markdown() -> str:
     """Return docs/metrics.md."""
-    rows = (f"| `{f.series[0]}` | {f.kind} | {', '.join(f.labels)} | {f.help} |" for f in FAMILIES)
+    rows = (
+        f"| `{f.series[0]}` | {f.kind} | {', '.join(f.labels)} | {f.help} |"
+        for f in (*FAMILIES, *PROCESS_FAMILIES)
+    )
     head = [
         "# Metrics",
         "",
         "Generated by `make docs` from `gateway/observability/prometheus.py`; do not edit.",
         "",
     ]
-    process = f"Of the process, on Linux: {', '.join(f'`{name}`' for name in PROCESS)}."
-    return "\n".join(
-        [*head, "| name | type | labels | meaning |", "|---|---|---|---|", *rows, "", process, ""]
-    )
+    return "\n".join([*head, "| name | type | labels | meaning |", "|---|---|---|---|", *rows, ""])
 
 
 class _Collector:
@@ -240,7 +281,7 @@ class _Collector:
 
     def collect(self) -> "Iterable[Metric]":
         """Return all families with the samples of this moment."""
-        return [_metric(family, self._sources) for family in FAMILIES]
+        return [_metric(family, self._sources) for family in (*FAMILIES, *PROCESS_FAMILIES)]
 
 
 def _metric(family: Family, sources: MetricSources) -> "Metric":
@@ -266,10 +307,9 @@ def _add_histogram(metric: "Metric", labels: dict[str, str], histogram: Histogra
 
 def exposition(sources: MetricSources) -> web.Response:
     """Return all metrics in Prometheus's text format."""
-    from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+    from prometheus_client import CollectorRegistry, generate_latest
 
     registry = CollectorRegistry()
-    ProcessCollector(registry=registry)
     registry.register(_Collector(sources))
     headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
     return web.Response(body=generate_latest(registry), headers=headers)

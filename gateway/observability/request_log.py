@@ -91,6 +91,9 @@ class RequestLog(Struct, frozen=True, omit_defaults=True):
     """Result of the response cache: `hit`, `miss` or `off`. Absent when the client did not ask for it."""
     unknown_reason: str | None = None
     """Google's finish reason, if this version of the gateway does not know it; the client gets `stop`."""
+    cause: str | None = None
+    """Host and cause of the last call that did not reach Google: its name, a refused connection, a time-out, the proxy,
+    or which error of TLS."""
     failures: list[str] = []
     """Causes of failed calls, also of those that a later attempt repaired."""
     error: str | None = None

@@ -7,6 +7,7 @@ from itertools import accumulate
 from msgspec import Struct, field
 
 from gateway.conversation.notes import kind
+from gateway.errors import scrub
 from gateway.observability.request_log import RequestLog
 
 _DURATIONS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0, 300.0)
@@ -16,10 +17,13 @@ _GAPS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0)
 _MAX_NOTES = 300
 """Different notes that are counted by name. A client's unknown field is a note, so that there is no other limit."""
 _MAX_MODELS = 300
-"""Different models whose calls are counted by name."""
+"""Different models whose calls, and whose answers, are counted by name."""
+MAX_CLIENTS = 100
+"""Different issued keys whose requests are counted apart."""
 _MAX_REASONS = 50
 """Different unknown finish reasons that are counted by name."""
-_OTHER = "other"
+OTHER = "other"
+"""Label of what is beyond one of these numbers."""
 _DUMMY = ".thought_signature"
 """End of the note for a placeholder that was sent in place of a thought signature."""
 
@@ -71,7 +75,15 @@ class Statistics:
 
     def __init__(self) -> None:
         self.exchanges: Counter[tuple[str, int]] = Counter()
-        """Requests by model and status."""
+        """Requests by model and status. A failed request has the model that Gemini was asked for."""
+        self.answering: set[str] = set()
+        """Models that answered, whose names are labels."""
+        self.client_requests: Counter[tuple[str, int]] = Counter()
+        """Requests by id of the issued key, "" without one, and status."""
+        self.client_tokens: Counter[tuple[str, str]] = Counter()
+        """Tokens, as billed, by id of the issued key and direction: `input` or `output`."""
+        self.micros: Counter[tuple[str, str]] = Counter()
+        """Cost as in the ledger, in millionths of a US dollar, by id of the issued key and model."""
         self.models: dict[str, ModelStatistics] = {}
         self.errors: Counter[tuple[int, str]] = Counter()
         """Failed requests by Gemini's status (0 when there was none) and the gateway's code."""
@@ -105,6 +117,7 @@ class Statistics:
         """Plugins' background tasks: 1 for one that runs, 0 for one that has failed and waits for its restart."""
         self.dummies = 0
         """Requests whose history was sent with a placeholder in place of a thought signature."""
+        self._clients = {OTHER, ""}
 
     def called(self, model: str) -> None:
         """Count a call of a model."""
@@ -114,39 +127,71 @@ class Statistics:
         """Count a failed call."""
         self.failures[self._known(model), cause] += 1
 
+    def charged(self, key_id: str, model: str, micros: int) -> None:
+        """Count the cost of a call in millionths of a US dollar."""
+        if micros:
+            self.micros[self._client(key_id), self._known(model)] += micros
+
     def answered(self, model: str, answering: str) -> bool:
         """Count an answer of another model than the one that was asked. Return whether the pair is new."""
         pair = model, answering
         is_new = pair not in self.successors
         if is_new and len(self.successors) >= _MAX_MODELS:
-            pair, is_new = (_OTHER, _OTHER), False
+            pair, is_new = (OTHER, OTHER), False
         self.successors[pair] += 1
         return is_new
 
     def _known(self, model: str) -> str:
         """Return the model's name as a label. Clients may ask for any name, so that their number is bounded."""
-        return model if model in self.calls or len(self.calls) < _MAX_MODELS else _OTHER
+        if model in self.calls:
+            return model
+        return model if len(self.calls) < _MAX_MODELS and scrub(model) == model else OTHER
+
+    def _client(self, key_id: str) -> str:
+        """Return the id of an issued key as a label."""
+        if key_id not in self._clients:
+            if len(self._clients) >= MAX_CLIENTS + 2:
+                return OTHER
+            self._clients.add(key_id)
+        return key_id
+
+    def _label(self, record: RequestLog) -> str:
+        """Return the model of a request as a label.
+
+        The model of a failed request may be any text of the client's, also when the failure was inside a stream: it
+        is a label if Gemini was asked for it.
+        """
+        model = record.model or ""
+        if record.status != 200 or record.error is not None:
+            return model if model in self.calls else ""
+        if model in self.answering or not model:
+            return model
+        if len(self.answering) >= _MAX_MODELS:
+            return OTHER  # of tuned models there may be any number
+        self.answering.add(model)
+        return model
 
     def add(self, record: RequestLog) -> None:
         """Add a request that has ended."""
-        # the model of a failed request may be any text of the client's, also when the failure was inside a stream
-        model = record.model or "" if record.status == 200 and record.error is None else ""
-        if (model, record.status) not in self.exchanges and len(self.exchanges) >= _MAX_MODELS and model:
-            model = _OTHER  # of tuned models there may be any number
+        model, client = self._label(record), self._client(record.key or "")
         self.exchanges[model, record.status] += 1
+        self.client_requests[client, record.status] += 1
         if record.error is not None:
             self.errors[record.upstream_status or 0, record.error] += 1
         if record.cached is not None:
             self.cache[record.cached] += 1
         if record.unknown_reason is not None:
             reason, reasons = record.unknown_reason, self.unknown_reasons
-            reasons[reason if reason in reasons or len(reasons) < _MAX_REASONS else _OTHER] += 1
+            reasons[reason if reason in reasons or len(reasons) < _MAX_REASONS else OTHER] += 1
         if not record.attempts:
             return
         sums = self.models.get(model)
         if sums is None:
             sums = self.models[model] = ModelStatistics()
         sums.add(record)
+        if record.prompt_tokens is not None:
+            self.client_tokens[client, "input"] += record.prompt_tokens
+            self.client_tokens[client, "output"] += record.completion_tokens or 0
         if record.fallbacks:
             self.fallbacks.update(step.rpartition(" ")[2] for step in record.fallbacks)
         if record.hedge is not None:
@@ -160,5 +205,5 @@ class Statistics:
         """Count fields without their indexes. Clients choose the names, so that their number is bounded."""
         for path in paths:
             name = kind(path)
-            counter[name if name in counter or len(counter) < _MAX_NOTES else _OTHER] += 1
+            counter[name if name in counter or len(counter) < _MAX_NOTES else OTHER] += 1
         self.dummies += any(path.endswith(_DUMMY) for path in paths)

@@ -31,7 +31,7 @@ class Translate(Plugin):
 
     async def translate(self, request: web.Request) -> web.Response:
         """Answer with Gemini's URL and body for a chat request, or with the completion for a Gemini answer."""
-        client = self.services.identify(request).client
+        client = (await self.services.identified(request)).client
         return json_response(await preview(await read_body(request), client, self.services), {})
 
 

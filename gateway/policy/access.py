@@ -22,11 +22,30 @@ ISSUED = "sk-gw-"
 """Prefix of issued keys."""
 _LIKE_ISSUED = re.compile(r"sk-gw-|^\W*(?:(?:bearer|basic|token|key)\W+)*gw-", re.IGNORECASE)
 """Text that was an issued key before it was quoted, cut or mixed with other text."""
+_WHOLE = re.compile(r"sk-gw-[\w-]{43}", re.ASCII)
+"""The form of an issued key: 32 random bytes in base64url behind the prefix."""
 _NO_KEY = (
     "You didn't provide an API key. You need to provide your {} key in an Authorization header using Bearer auth "
     "(i.e. Authorization: Bearer YOUR_KEY)."
 )
 """OpenAI's own wording."""
+
+
+def _misspelt(word: str) -> re.Pattern[str]:
+    """Return a pattern for texts that begin with a word in which one character is wrong, missing, added or swapped."""
+    spellings = set()
+    for i in range(len(word)):
+        head, here, rest = (re.escape(part) for part in (word[:i], word[i], word[i + 1 :]))
+        swapped = re.escape(word[i + 1 : i + 2]) + here + re.escape(word[i + 2 :])
+        spellings |= {head + rest, f"{head}.{rest}", f"{head}.{here}{rest}", head + swapped}
+    return re.compile("|".join(sorted(spellings)))
+
+
+_NEARLY_ISSUED = _misspelt(ISSUED)
+
+
+class UnknownKey(Unauthorized):
+    """A key in the form of an issued one that this process does not know. It may have been issued a moment ago."""
 
 
 class AuthConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -129,10 +148,11 @@ class Access:
     def identify(self, headers: Mapping[str, str], now: float) -> Client:
         """Return the client of a request.
 
-        Raises Unauthorized without an accepted key, BadRequest for two different keys.
+        Raises Unauthorized without an accepted key, UnknownKey for one that may be new, BadRequest for two different
+        keys.
         """
         client = identify(headers, needed="API" if self._pooled else "Gemini API")
-        if not self._passthrough or like_issued(client.key):
+        if not self._passthrough or _is_issued(client.key):
             return self._issued(client, now)
         return client
 
@@ -145,7 +165,8 @@ class Access:
     def _issued(self, client: Client, now: float) -> Client:
         key = self.issued.get(client.scope)
         if key is None:
-            raise Unauthorized("Incorrect API key provided.")
+            kind = UnknownKey if _WHOLE.fullmatch(client.key) else Unauthorized
+            raise kind("Incorrect API key provided.")
         fault = key.fault(now)
         if fault is not None:
             raise Unauthorized(f"Incorrect API key provided: it is {fault}.")
@@ -177,6 +198,12 @@ def _client(needed: str, authorization: str, *others: str | None) -> Client:
         raise Unauthorized("Incorrect API key provided: it contains invalid characters or is too long.")
     scope = digest(key)
     return Client(key, scope[:8], scope)
+
+
+@lru_cache(1024)
+def _is_issued(key: str) -> bool:
+    """Return whether a client's key is an issued one, whole, spoilt or misspelt. It is never sent to Google."""
+    return like_issued(key) or _NEARLY_ISSUED.match(key.lower()) is not None
 
 
 def like_issued(text: str) -> bool:

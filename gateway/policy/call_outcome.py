@@ -28,7 +28,7 @@ class Refused(Struct, frozen=True):
 
 
 class Limited(Struct, frozen=True):
-    """Google answered 429, for any reason.
+    """Google answered 429, for any reason but a project without credit, which is Rejected.
 
     The cooldown reason `limited` is narrower: it stands for a 429 that names neither a delay nor a quota per minute,
     second or day.
@@ -40,7 +40,7 @@ class Limited(Struct, frozen=True):
 
 
 class Rejected(Struct, frozen=True):
-    """Google refused the key, or has suspended its project."""
+    """Google refused the key, or its project: it is suspended or has no credit left."""
 
     reason: KeyFault
 
@@ -77,12 +77,12 @@ def outcome(
     """
     if error is None:
         return Ok(tokens)
+    if error.key_fault is not None:
+        return Rejected(error.key_fault)
     if isinstance(error, RateLimited):
         return Limited(error, _is_too_large(error, most_prompt))
     if isinstance(error, UpstreamDropped | OutOfDescriptors):
         return Cancelled()
-    if error.key_fault is not None:
-        return Rejected(error.key_fault)
     if own_deadline and error.upstream_status in _DEADLINE_STATUSES:
         return Refused(tokens)
     return Broken(not error.sent) if isinstance(error, UpstreamError) else Refused(tokens)

@@ -15,12 +15,15 @@ from gateway.errors import Forbidden, NotFound, NoUsableKey, PoolExhausted, Rate
 from gateway.policy.bounded import BoundedMapping
 from gateway.policy.breaker import FAILING
 from gateway.policy.call_outcome import Broken, Cancelled, Limited, Ok, Outcome, Refused, Rejected
-from gateway.policy.cooldown import Cooldown
 from gateway.policy.google_quota import DAY, midnight, period
 from gateway.policy.pool_projects import (
+    MIN_REPROBE,
+    OF_PROJECT,
+    PUT_BACK,
     KeyState,
     PoolKey,
     PoolProject,
+    PoolUpdate,
     Project,
     ProjectModelState,
 )
@@ -33,10 +36,6 @@ _QUOTA_MINUTE = 60.0
 """Seconds of cooldown for a quota per minute without a RetryInfo, and at most for a 429 that gives no details."""
 _FOR_GOOD = 10 * 365 * DAY
 _SUSPENDED = 3600.0
-_MIN_REPROBE = 60.0
-"""Seconds at least between two trials of a key that Google refuses."""
-PUT_BACK = "put_back"
-"""Reason of an update that ends cooldowns."""
 _PUT_BACK_LIFE = 60.0
 """Seconds for which other machines are told that a key was put back."""
 _MAX_STATES = 4096
@@ -56,7 +55,12 @@ class PoolConfig(Struct, frozen=True, forbid_unknown_fields=True):
         bool, Meta(description="Keep a conversation on one project, so that Gemini's implicit caching works.")
     ] = True
     reprobe: Annotated[
-        float, Meta(ge=_MIN_REPROBE, le=DAY, description="Seconds until a refused key is tried once more.")
+        float,
+        Meta(
+            ge=MIN_REPROBE,
+            le=DAY,
+            description="Seconds until a refused key, or a project without credit, is tried once more.",
+        ),
     ] = 3600.0
 
 
@@ -71,22 +75,6 @@ class Lease(Struct, frozen=True):
     at: float
     client: str = ""
     feature: str = ""
-
-
-class PoolUpdate(Struct, frozen=True):
-    """A cooldown to store and to share with other machines.
-
-    It concerns a project for `model`, or the key `key_id`, or, with both empty, the whole project. The reason
-    `put_back` ends the refusals that are older than itself.
-    """
-
-    project: str
-    key_id: str
-    model: str
-    reason: str
-    until: float
-    at: float = 0.0
-    """Time of a refusal by Google, or of putting back. Updates may arrive in another order."""
 
 
 class KeyPool:
@@ -186,24 +174,24 @@ class KeyPool:
                     known.vague_limits = 0
                 state.breakers.succeeded(lease.client)
                 state.quotas.spend(now, tokens)
-                for key in self._keys(lease.project, lease.key_id):
-                    if key.cooldown.since <= lease.at:  # a later call of the same key may have been refused
-                        key.cooldown = Cooldown()
+                for holder in self._holders(lease):
+                    holder.accepted(lease.at)
             case Refused(tokens):
                 state.quotas.spend(now, tokens)
                 self._end_trial(lease, now)
             case Cancelled():
                 self._end_trial(lease, now)
             case Limited(error, is_too_large):
+                self._end_trial(lease, now)
                 if is_too_large:
                     for quota in error.quotas:
                         state.quotas.learn(quota, now)
-                    self._end_trial(lease, now)
                     return []
                 return self._limited(lease, error, now, jitter)
             case Rejected(reason):
                 return self._rejected(lease, reason, now)
             case Broken(connection):
+                self._end_trial(lease, now)
                 # the last free project is never taken out; and what fails here may work for other machines
                 others = self.others(lease.model, (lease.project,), now, client=lease.client)
                 state.breakers.failed(lease.client, now, jitter, may_open=others, connection=connection)
@@ -233,7 +221,7 @@ class KeyPool:
         until = min(update.until, now + _FOR_GOOD)
         if not update.model:
             for holder in self._keys(update.project, update.key_id) if update.key_id else [project]:
-                _refuse(holder, update, now, until)
+                holder.refuse(update, now, until)
             return
         state = self._state(update.project, update.model)
         if update.reason == FAILING:
@@ -283,11 +271,12 @@ class KeyPool:
         return project
 
     def _end_trial(self, lease: Lease, now: float) -> None:
-        """Let a refused key be tried again soon: the trial that just ended has shown nothing."""
-        for key in self._keys(lease.project, lease.key_id):
-            if key.cooldown.reason == "bad" and key.cooldown.since == lease.at:
-                key.cooldown = Cooldown()
-                key.cooldown.start("bad", now, now + _MIN_REPROBE)
+        """Let a refused key or project be tried again soon, if this call was a trial: it has shown nothing."""
+        for holder in self._holders(lease):
+            holder.end_trial(lease.at, now)
+
+    def _holders(self, lease: Lease) -> list[PoolKey | PoolProject]:
+        return [self._projects[lease.project], *self._keys(lease.project, lease.key_id)]
 
     def _keys(self, project: str, key_id: str) -> list[PoolKey]:
         return [key for key in self._projects[project].keys if key.id == key_id]
@@ -314,8 +303,8 @@ class KeyPool:
 
     def _lend(self, project: PoolProject, model: str, now: float, client: str, feature: str) -> Lease:
         key = project.next_key(now)
-        if key.cooldown.reason == "bad":  # a trial: no other call may use the key before this one has ended
-            key.cooldown.start("bad", now, now + self._config.reprobe)
+        for holder in (project, key):
+            holder.begin_trial(now, self._config.reprobe)
         state = self._state(project.name, model)
         state.in_flight += 1
         state.quotas.begin(now)
@@ -354,25 +343,15 @@ class KeyPool:
         return updates
 
     def _rejected(self, lease: Lease, reason: str, now: float) -> list[PoolUpdate]:
-        """Cool down the project when it is suspended, the key when Google refuses it."""
-        if reason == "suspended":
-            update = PoolUpdate(lease.project, "", "", reason, now + _SUSPENDED, now)
+        """Cool down the project when it is suspended or without credit, the key when Google refuses it."""
+        if reason in OF_PROJECT:
+            seconds = _SUSPENDED if reason == "suspended" else self._config.reprobe
+            update = PoolUpdate(lease.project, "", "", reason, now + seconds, now)
         else:
             until = now + (_FOR_GOOD if reason == "leaked" else self._config.reprobe)
             update = PoolUpdate(lease.project, lease.key_id, "", reason, until, now)
         self.apply(update, now)
         return [update]
-
-
-def _refuse(holder: PoolKey | PoolProject, update: PoolUpdate, now: float, until: float) -> None:
-    """Apply a refusal of a key or a project, or end it when it is older than the update that puts it back."""
-    if update.reason == PUT_BACK:
-        holder.put_back_at = max(holder.put_back_at, update.at)
-        if holder.refused_at <= update.at:
-            holder.cooldown = Cooldown()
-    elif not holder.put_back_at or update.at > holder.put_back_at:
-        holder.refused_at = max(holder.refused_at, update.at)
-        holder.cooldown.start(update.reason, now, until)
 
 
 def _with_feature(model: str, feature: str) -> str:

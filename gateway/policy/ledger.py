@@ -96,8 +96,9 @@ class LedgerConfig(Struct, frozen=True, forbid_unknown_fields=True):
     url: Annotated[
         str | None,
         Meta(
-            description="postgresql://USER@HOST/NAME, or a SQLite file (relative to systemd's STATE_DIRECTORY "
-            "when that is set). Default: ledger.db there if `pool.projects` is set, else no ledger."
+            description="postgresql://USER@HOST/NAME, or a SQLite file (relative to systemd's STATE_DIRECTORY, or "
+            "without one to the folder of this file). Default: ledger.db there if `pool.projects` is set, else no "
+            "ledger."
         ),
     ] = None
     days: Annotated[float, Meta(gt=0, le=36500, description="Days after which rows are deleted.")] = 90.0

@@ -15,7 +15,25 @@ from gateway.policy.google_quota import LearnedQuotas
 _HALF_OPEN_WAIT = 1.0
 """Seconds to wait while the one trial call of a half-open breaker is in flight."""
 REFUSALS: tuple[str, ...] = get_args(KeyFault)
-"""Reasons for which Google refuses a key."""
+"""Reasons for which Google refuses a key or a project."""
+OF_PROJECT = ("suspended", "spent")
+"""Those that concern the whole project."""
+_TRIED_AGAIN = ("bad", "spent")
+"""Those that one call tries again when their cooldown is over, before others may follow."""
+MIN_REPROBE = 60.0
+"""Seconds at least between two trials of a key or a project that Google refuses."""
+PUT_BACK = "put_back"
+"""Reason of an update that ends cooldowns."""
+ADVICE = {
+    "bad": "Google refuses this key. It is tried again later. Replace it if it stays refused.",
+    "leaked": "Google says that this key was published. It is not used any more: replace it. If Google was wrong, put"
+    " it back with `gateway keys put-back`.",
+    "suspended": "Google does not let this project use the API. It is tried again later.",
+    "spent": "The project has reached its monthly spending cap, or its credit is used up. Raise the cap or buy credit"
+    " at https://ai.studio/spend, then put the project back with `gateway keys put-back`. Until then one call tries it"
+    " every `pool.reprobe` seconds.",
+}
+"""Advice for operators about a refusal, by its reason."""
 _LEARNED_LIMIT = "learned_limit"
 """Reason for which a project is not used while it has used up a limit that a 429 named."""
 
@@ -38,6 +56,22 @@ class KeyState(Struct, frozen=True):
     reason: str
     until: float | None
     in_flight: int
+
+
+class PoolUpdate(Struct, frozen=True):
+    """A cooldown to store and to share with other machines.
+
+    It concerns a project for `model`, or the key `key_id`, or, with both empty, the whole project. The reason
+    `put_back` ends the refusals that are older than itself.
+    """
+
+    project: str
+    key_id: str
+    model: str
+    reason: str
+    until: float
+    at: float = 0.0
+    """Time of a refusal by Google, or of putting back. Updates may arrive in another order."""
 
 
 class ProjectModelState:
@@ -95,29 +129,63 @@ class ProjectModelState:
         return seconds or (_HALF_OPEN_WAIT if self.breakers.shared.tripped and self.in_flight else 0.0)
 
 
-class PoolKey:
+class _Refusable:
+    """A key or a project, and its refusals by Google."""
+
+    __slots__ = ("cooldown", "put_back_at", "refused_at")
+
+    def __init__(self) -> None:
+        self.cooldown = Cooldown()
+        self.refused_at = self.put_back_at = 0.0
+        """Times of the last refusal by Google, and of the last time that the operator put it back."""
+
+    def refuse(self, update: PoolUpdate, now: float, until: float) -> None:
+        """Apply a refusal, or end it when it is older than the update that puts it back."""
+        if update.reason == PUT_BACK:
+            self.put_back_at = max(self.put_back_at, update.at)
+            if self.refused_at <= update.at:
+                self.cooldown = Cooldown()
+        elif not self.put_back_at or update.at > self.put_back_at:
+            self.refused_at = max(self.refused_at, update.at)
+            self.cooldown.start(update.reason, now, until)
+
+    def begin_trial(self, now: float, seconds: float) -> None:
+        """Let no other call follow one that tries a refused key or project, before it has ended."""
+        if self.cooldown.reason in _TRIED_AGAIN:
+            self.cooldown.start(self.cooldown.reason, now, now + seconds)
+
+    def end_trial(self, began: float, now: float) -> None:
+        """Let another call try soon: the trial that just ended has shown nothing."""
+        reason = self.cooldown.reason
+        if reason in _TRIED_AGAIN and self.cooldown.since == began:
+            self.cooldown = Cooldown()
+            self.cooldown.start(reason, now, now + MIN_REPROBE)
+
+    def accepted(self, began: float) -> None:
+        """End the refusal after a call that succeeded, unless a later call was refused meanwhile."""
+        if self.cooldown.since <= began:
+            self.cooldown = Cooldown()
+
+
+class PoolKey(_Refusable):
     """One API key of a project."""
 
-    __slots__ = ("cooldown", "id", "put_back_at", "refused_at", "text")
+    __slots__ = ("id", "text")
 
     def __init__(self, text: str) -> None:
+        super().__init__()
         self.text = text
         self.id = hashlib.sha256(text.encode()).hexdigest()[:8]
         """Names the key in logs and metrics without revealing it."""
-        self.cooldown = Cooldown()
-        self.refused_at = self.put_back_at = 0.0
-        """Times of the last refusal by Google, and of the last time that the operator put the key back."""
 
 
-class PoolProject:
+class PoolProject(_Refusable):
     """One project of the pool with its keys."""
 
     def __init__(self, project: Project) -> None:
+        super().__init__()
         self.name, self.models = project.name, project.models
         self.keys = [PoolKey(text) for text in project.keys]
-        self.cooldown = Cooldown()
-        self.refused_at = self.put_back_at = 0.0
-        """As those of a key."""
         self._leases = 0
 
     def serves(self, model: str) -> bool:

@@ -25,6 +25,7 @@ from gateway.observability.prometheus import exposition
 from gateway.plugin import Services
 from gateway.policy.catalog import excluded_defaults
 from gateway.policy.client_rules import Rules
+from gateway.policy.pool_projects import ADVICE
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -169,10 +170,14 @@ class Admin:
         return _done(await self._changed(revoke, key_id, time()), key_id)
 
     async def pool(self, _: web.Request) -> web.Response:
-        """List projects and keys: ready, cooling down or refused, with reason and end."""
+        """List projects and keys: ready, cooling down or refused, with reason, end, and what to do about a refusal."""
         states = self._services().exchange.accounting.pool.describe(time())
         data = [
-            {**msgspec.to_builtins(state), "until": _iso(state.until) if state.until else None}
+            {
+                **msgspec.to_builtins(state),
+                "until": _iso(state.until) if state.until else None,
+                "advice": ADVICE.get(state.reason, ""),
+            }
             for state in states
         ]
         return _json({"data": data})

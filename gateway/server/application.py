@@ -40,9 +40,10 @@ from gateway.policy.admission import Admission
 from gateway.policy.api_paths import ApiPaths
 from gateway.policy.catalog import Catalog
 from gateway.policy.hedging import Hedge
-from gateway.policy.keypool import PUT_BACK, KeyPool, PoolUpdate
+from gateway.policy.keypool import KeyPool
 from gateway.policy.memory import MemoryAccount
 from gateway.policy.overload import Overload
+from gateway.policy.pool_projects import ADVICE, PUT_BACK, PoolUpdate
 from gateway.policy.successors import Successors
 from gateway.server.allocator import trimming
 from gateway.server.cors import Cors
@@ -64,13 +65,6 @@ from gateway.upstream.media import MediaFetcher
 if TYPE_CHECKING:
     from gateway.observability.tracing import Tracing
 
-_REFUSED = {
-    "bad": "Google refuses this key. It is tried again later. Replace it if it stays refused.",
-    "leaked": "Google says that this key was published. It is not used any more: replace it. If Google was wrong, put"
-    " it back with `gateway keys put-back`.",
-    "suspended": "Google does not let this project use the API. It is tried again later.",
-}
-"""Log messages of refused keys and projects, by reason."""
 PLUGINS: web.AppKey[list[Loaded]] = web.AppKey("plugins", list)
 
 
@@ -88,7 +82,7 @@ def build_app(config: GatewayConfig, source: Source, before: Services | None = N
     app[PLUGINS] = load_plugins(source, config, services)
     active.update((entry.name, entry.plugin) for entry in app[PLUGINS])
     app[API_PATHS] = ApiPaths(route.path for entry in app[PLUGINS] for route in entry.routes)
-    app[ERROR_FORMATS] = {k: v for plugin in active.values() for k, v in plugin.error_formats().items()}
+    app[ERROR_FORMATS] = {k: v for entry in app[PLUGINS] for k, v in entry.error_formats.items()}
     app.middlewares.extend(
         _hook(plugin) for plugin in active.values() if type(plugin).around is not Plugin.around
     )
@@ -140,7 +134,6 @@ def _services(
     statistics = before.statistics if before is not None else Statistics()
     table, pool = _checked(config, source, before)
     memory, (admission, overload) = _memory(config, before), _admission(config, before)
-
     services = Services(
         config=config,
         catalog=Catalog(config.models),
@@ -165,6 +158,7 @@ def _services(
             state_errors=lambda: services.exchange.stores.errors(),
             shared=lambda: services.counters,
             lines_dropped=lambda: log.dropped,
+            client_name=lambda key_id: services.access.name(key_id),
         ),
         draining=lambda: drain.draining,
         plugins=active,
@@ -301,8 +295,9 @@ async def _open_services(
         stack.push_async_callback(store.close)
         return store
 
-    refresh, report = (keys.refresh, keys.report) if keys is not None else (no_keys, no_report)
-    services.open(exchange, tracing, refresh, open_store, report)
+    keyed = (keys.refresh, keys.report, keys.look_up) if keys is not None else (no_keys, no_report, no_keys)
+    refresh, report, look_up = keyed
+    services.open(exchange, tracing, refresh, open_store, report, look_up)
     services.read_budgets = keys.budgets if keys is not None else None
 
 
@@ -315,7 +310,7 @@ def _pool_reporter(log: JsonLog, services: Services) -> Callable[[PoolUpdate], N
             log.event("pool", **names, message="The operator has put it back: it is used again.")
             return
         services.statistics.refused_keys[update.project, update.key_id, update.reason] += 1
-        log.event("pool", **names, until=round(update.until), message=_REFUSED[update.reason])
+        log.event("pool", **names, until=round(update.until), message=ADVICE[update.reason])
 
     return report
 

@@ -1,7 +1,8 @@
 """Issued keys, kept equal to the ledger's table while the application runs. Work for a key ends with the key."""
 
 import asyncio
-from time import time
+from contextlib import suppress
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Self
 
 from gateway.errors import LedgerUnavailable
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 _POLL = 0.5
 """Seconds between two looks at the table's revision: a revoked key is refused everywhere within a second."""
 _DAY = 86400
+_LOOK_UP_PAUSE = 0.1
+"""Seconds at least between two looks for keys that are unknown."""
+_LONGEST_LOOK_UP = 1.0
+"""Seconds that a request with an unknown key waits."""
 _ABANDONED = 600.0
 """Seconds after which a call without an end is one whose process died."""
 
@@ -30,6 +35,10 @@ class IssuedKeys:
         self._report = report
         self._revision = -1
         self._poll: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
+        """A look that has not read the table yet, so that it will see every key that is issued by now."""
+        self._reading = asyncio.Lock()
+        self._looked = float("-inf")
 
     async def __aenter__(self) -> Self:
         try:
@@ -42,9 +51,10 @@ class IssuedKeys:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._poll is not None:
-            self._poll.cancel()
-            await asyncio.gather(self._poll, return_exceptions=True)
+        tasks = [task for task in (self._poll, self._looking) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._ledger.close()
 
     async def report(self, key_id: str, days: int) -> dict[str, Any] | None:
@@ -80,6 +90,23 @@ class IssuedKeys:
                 self._revision = revision
                 self._cut()
 
+    async def look_up(self) -> None:
+        """Load keys that another process has issued a moment ago. Never raises; waits for a second at most.
+
+        All who ask meanwhile wait for the same look, and looks are 0.1 seconds apart: made-up keys cost ten queries of
+        one number a second, whatever their number.
+        """
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._look(), name="look for new keys")
+        await asyncio.wait({self._looking}, timeout=_LONGEST_LOOK_UP)
+
+    async def _look(self) -> None:
+        async with self._reading:  # a database that hangs occupies one thread
+            await asyncio.sleep(self._looked + _LOOK_UP_PAUSE - monotonic())
+            self._looking, self._looked = None, monotonic()
+            with suppress(Exception):  # database drivers raise exceptions of their own; the poll reports them
+                await self.refresh()
+
     def _cut(self) -> None:
         """End the requests and background work of keys that were revoked or have expired."""
         for key_id, requests in self._access.cut(time()).items():
@@ -103,6 +130,8 @@ class IssuedKeys:
             self._cut()
             try:
                 await self.refresh()
+                if reported:
+                    self._report("issued keys can be read again.")
                 reported = ""
             except Exception as error:  # noqa: BLE001 - database drivers raise exceptions of their own
                 message = first_line(error)

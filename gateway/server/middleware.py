@@ -26,7 +26,7 @@ from gateway.exchange.request_body import TOO_LARGE
 from gateway.exchange.unserved import unserved
 from gateway.observability.json_log import JsonLog, trace_of
 from gateway.observability.redaction import redacted
-from gateway.plugin import Services
+from gateway.plugin import Plugin, Services
 from gateway.server.cors import Cors
 from gateway.upstream.client import HOP
 
@@ -121,6 +121,9 @@ class RequestMiddleware:
 
     def _crashed(self, request: web.Request, trace: str, **fields: str) -> web.Response:
         """Log a fault of the gateway or of a plugin, and return the response for it."""
+        plugin = getattr(request.match_info.handler, "__self__", None)
+        if isinstance(plugin, Plugin):
+            fields["plugin"] = plugin.name
         self._log.event("crash", request_id=request[CONTEXT].request_id, trace=trace, **fields)
         return fail(request, GatewayError(_INTERNAL_ERROR))
 

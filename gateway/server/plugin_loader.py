@@ -2,7 +2,7 @@
 
 import logging
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -13,8 +13,10 @@ from msgspec import Struct
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.errors import ConfigError, Fault
+from gateway.exchange.delivery import ErrorRenderer
 from gateway.exchange.hooks import HOOKS, HookName, HookOptions, Hooks
 from gateway.plugin import Plugin, Services
+from gateway.policy.api_paths import Family
 
 GROUP = "gateway.plugins"
 """Entry point group of third-party plugins."""
@@ -47,6 +49,7 @@ class Loaded(Struct, frozen=True):
     name: str
     plugin: Plugin
     routes: tuple[web.RouteDef, ...]
+    error_formats: Mapping[Family, ErrorRenderer]
 
 
 def load_plugins(source: Source, config: GatewayConfig, services: Services) -> list[Loaded]:
@@ -68,7 +71,7 @@ def load_plugins(source: Source, config: GatewayConfig, services: Services) -> l
             plugin = _load(name, source, services)
             routes = tuple(plugin.routes())
             web.Application().add_routes(routes)  # raises for what is not a route, and for invalid paths
-            loaded.append(Loaded(name, plugin, routes))
+            loaded.append(Loaded(name, plugin, routes, dict(plugin.error_formats())))
         except ConfigError as error:
             faults += error.faults
         except ValueError as error:

@@ -13,6 +13,7 @@ from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.errors import ConfigError
 from gateway.observability.console import say
+from gateway.observability.journal import ERROR, NOTICE
 from gateway.plugin import SERVICES
 from gateway.server.application import build_app
 from gateway.server.control import Outcome
@@ -78,7 +79,7 @@ class AppSwitcher:
                 outcome = await self._attempt()
             if outcome.message != printed:
                 printed = outcome.message
-                say(printed)
+                say(printed, ERROR)
             if outcome.changed:
                 return
 
@@ -90,7 +91,7 @@ class AppSwitcher:
         async with self._reloading:
             notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
             outcome = await self._attempt()
-            say(outcome.message)
+            say(outcome.message, NOTICE if outcome.changed else ERROR)
             notify("READY=1")
             return outcome
 

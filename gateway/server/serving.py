@@ -7,12 +7,14 @@ import os
 import signal
 import socket
 import time
+from functools import partial
 from typing import NamedTuple
 
 from gateway.config.model_table import OLD_DAYS, age, model_table
 from gateway.config.sections import GatewayConfig
 from gateway.errors import ConfigError
 from gateway.observability.console import say
+from gateway.observability.journal import ERROR
 from gateway.observability.json_log import catch_all_exceptions
 from gateway.plugin import SERVICES
 from gateway.server import allocator
@@ -25,6 +27,7 @@ from gateway.server.plugin_life import PluginStartFailed
 from gateway.server.protocol import Runner
 from gateway.server.reload import AppSwitcher, Load, fault
 from gateway.server.stand_in import ServingLock, stand_in
+from gateway.server.stores import ledger_url
 from gateway.server.watchdog import stuck_part
 
 _MEND = 2.0
@@ -68,7 +71,7 @@ def _may_stand_in(sockets: Sockets, lock: ServingLock) -> bool:
 
 def _standing_in(error: Exception, load: Load) -> AppSwitcher:
     """Print an error of the start, and return an application that answers 503."""
-    say(f"gateway: {_FAULTY}{fault(error)}")
+    say(f"gateway: {_FAULTY}{fault(error)}", ERROR)
     return AppSwitcher(GatewayConfig(), stand_in(), load)
 
 
@@ -108,12 +111,12 @@ async def _serve(switcher: AppSwitcher, load: Load, sockets: Sockets, lock: Serv
     try:
         address = await switcher.start(sockets.clients)
     except OSError as error:
-        say(f"cannot listen: {refusal(error, switcher.config.listen)}")
+        say(f"cannot listen: {refusal(error, switcher.config.listen)}", ERROR)
         await switcher.stop()
         return 1
     except PluginStartFailed as error:
         if not _may_stand_in(sockets, lock):
-            say(error)
+            say(error, ERROR)
             return 1
         switcher = _standing_in(error, load)
         address = await switcher.start(sockets.clients)
@@ -123,7 +126,7 @@ async def _serve(switcher: AppSwitcher, load: Load, sockets: Sockets, lock: Serv
         switcher = _standing_in(error, load)
         address = await switcher.start(sockets.clients)
     watchdog = asyncio.create_task(
-        keep_watchdog_fed(os.environ, lambda: _stuck(switcher), say), name="watchdog"
+        keep_watchdog_fed(os.environ, lambda: _stuck(switcher), partial(say, priority=ERROR)), name="watchdog"
     )
     # Before READY=1: the default action of a signal that follows it at once would end the process.
     _reload_at_sighup(switcher)
@@ -135,14 +138,14 @@ async def _serve(switcher: AppSwitcher, load: Load, sockets: Sockets, lock: Serv
         try:
             admin = await _listen_admin(switcher, sockets.admins)
         except OSError as error:
-            say(f"cannot listen for admin requests: {error.strerror or error}")
+            say(f"cannot listen for admin requests: {error.strerror or error}", ERROR)
             await switcher.stop()
             return 1
         if not stop.is_set():
             lock.hold()
             notify(f"READY=1\nSTATUS=serving on {address}")
             say(f"gateway: serving on {address}" + (", and the admin API" if admin else ""))
-            log_table_age(time.time())
+            _say_where(switcher.config)
         await stop.wait()
     lock.release()
     if admin is not None and sockets.admins:
@@ -152,6 +155,14 @@ async def _serve(switcher: AppSwitcher, load: Load, sockets: Sockets, lock: Serv
         await admin.cleanup()
     watchdog.cancel()
     return 0
+
+
+def _say_where(config: GatewayConfig) -> None:
+    """Say which file the ledger is, and how old the table of models is."""
+    ledger = ledger_url(config, os.environ)
+    if ledger is not None and "://" not in ledger:
+        say(f"gateway: the ledger is {ledger}")
+    log_table_age(time.time())
 
 
 def _stuck(switcher: AppSwitcher) -> str | None:

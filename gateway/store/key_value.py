@@ -69,7 +69,7 @@ class StateConfig(Struct, frozen=True, forbid_unknown_fields=True):
         str | None,
         Meta(
             description="SQLite file that outlives restarts. Default: state.db if systemd's STATE_DIRECTORY is "
-            "set, else memory. A relative path is below STATE_DIRECTORY or else the working directory."
+            "set, else memory. A relative path is below STATE_DIRECTORY, or without one beside this file."
         ),
     ] = None
     signatures: Annotated[

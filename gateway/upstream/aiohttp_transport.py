@@ -16,6 +16,8 @@ from gateway.upstream.resolver import Resolver
 from gateway.upstream.transport import WRITTEN_AT_ONCE, Body, check_path, lost, silent, unreadable, unsent
 from gateway.upstream.upload import Upload
 
+_UNSENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
+"""Exceptions of a connection that could not be made."""
 _BUFFER = 16 * 1024
 """Half of the bytes that wait in a connection before reading is paused."""
 
@@ -123,7 +125,7 @@ class _converted_errors:  # noqa: N801 - used as a statement
             return
         if isinstance(error.__cause__, GatewayError):  # of the client's upload, which aiohttp reads
             raise error.__cause__
-        if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+        if isinstance(error, _UNSENT):
             raise _unsent(error) from error
         if isinstance(error, TimeoutError):
             raise silent() from error

@@ -17,6 +17,7 @@ from gateway.gemini.large_error import shortened
 from gateway.policy.memory import MemoryHold
 from gateway.policy.ssrf import is_private_name
 from gateway.upstream.aiohttp_transport import AiohttpTransport
+from gateway.upstream.causes import Reach
 from gateway.upstream.http1.pool import Http1Pool
 from gateway.upstream.resolver import Resolver
 from gateway.upstream.transport import Body, Response, Transport, tls_context
@@ -56,6 +57,7 @@ class GeminiClient:
         """Path of `base_url`."""
         self._base = f"{self._root}/{config.api_version}/"
         self._resolver = Resolver(self._refuses_private)
+        self._reach = Reach(config)
 
     def is_stuck(self, seconds: float) -> bool:
         """Return whether one lookup in DNS has taken so long."""
@@ -111,9 +113,14 @@ class GeminiClient:
         """
         until = self._deadline()
         is_plain = body is None or isinstance(body, bytes)
-        response = await (self._transport if is_plain else self._uploads).request(
-            method, self._root + path, {**headers, "x-goog-api-key": key} if key else headers, body
-        )
+        try:
+            response = await (self._transport if is_plain else self._uploads).request(
+                method, self._root + path, {**headers, "x-goog-api-key": key} if key else headers, body
+            )
+        except UpstreamError as error:
+            self._reach.explain(error)
+            raise
+        self._reach.succeeded()
         if not 200 <= response.status < 600:
             response.close()
             raise UpstreamError(
@@ -127,9 +134,18 @@ class GeminiClient:
 
     async def _request(self, path: str, body: bytes | None, key: str, *, whole: bool) -> Response:
         """Return a 200 of a known type. Raises GatewayError for anything else."""
-        response = await self._transport.request(
-            "GET" if body is None else "POST", self._base + path, {"x-goog-api-key": key}, body, whole=whole
-        )
+        try:
+            response = await self._transport.request(
+                "GET" if body is None else "POST",
+                self._base + path,
+                {"x-goog-api-key": key},
+                body,
+                whole=whole,
+            )
+        except UpstreamError as error:
+            self._reach.explain(error)
+            raise
+        self._reach.succeeded()
         if response.status == 200 and response.content_type in _KNOWN_TYPES:
             response.forget_headers()
             return response

@@ -1,5 +1,6 @@
 """The place of the configuration, and what the command line overrides."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from gateway.config.load import NO_FILE, find, load
 from gateway.config.sections import GatewayConfig
 from gateway.errors import ConfigError
+from gateway.server.stores import ledger_url
 
 
 def test_the_command_line_takes_precedence(tmp_path: Path) -> None:
@@ -84,3 +86,35 @@ def test_secrets_are_read_as_from_a_file(folder: Path, monkeypatch: pytest.Monke
     token = load(None)[0].admin.token
     assert token is not None
     assert token.reveal() == "hush"
+
+
+@pytest.mark.parametrize(
+    ("text", "ledger", "state"),
+    [
+        ("pool: {projects: [{name: a, keys: [{env: KEY}]}]}\n", "ledger.db", None),
+        ("ledger: {url: books/my.db}\nstate: {file: s.db}\n", "books/my.db", "s.db"),
+        ("ledger: {url: /var/x.db}\nstate: {file: /var/s.db}\n", "/var/x.db", "/var/s.db"),
+        ("ledger: {url: postgresql://u@h/d}\n", None, None),
+        ("", None, None),
+    ],
+)
+def test_o22_files_are_beside_the_configuration_wherever_a_command_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, ledger: str | None, state: str | None
+) -> None:
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    monkeypatch.setenv("KEY", "AQ.x")
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    (folder / "g.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    config, _ = load(Path("etc/g.yaml"))
+    monkeypatch.chdir("/")
+
+    url = ledger_url(config, os.environ)
+    assert url == (str(folder / ledger) if ledger else config.ledger.url)
+    assert config.state.file == (str(folder / state) if state else None)
+    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/gateway")
+    config, _ = load(folder / "g.yaml")
+    assert ledger_url(config, os.environ) == (
+        f"/var/lib/gateway/{ledger}".replace("/var/lib/gateway//", "/") if ledger else url
+    )

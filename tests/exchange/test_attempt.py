@@ -11,6 +11,7 @@ from gateway.errors import (
     BadRequest,
     Forbidden,
     GatewayError,
+    LedgerUnavailable,
     RateLimited,
     UpstreamError,
     UpstreamTimeout,
@@ -28,10 +29,10 @@ from gateway.observability.request_log import Trace
 from gateway.observability.statistics import Statistics
 from gateway.policy.access import Client
 from gateway.policy.client_rules import Rules
-from gateway.policy.keypool import KeyPool, PoolConfig, PoolUpdate
+from gateway.policy.keypool import KeyPool, PoolConfig
 from gateway.policy.ledger import Intent, Settlement
-from gateway.policy.pool_projects import Project
-from gateway.policy.pricing import Prices
+from gateway.policy.pool_projects import PoolUpdate, Project
+from gateway.policy.pricing import Price, Prices
 from gateway.store.rate_counters import MemoryCounters
 
 MODEL = "gemini-2.5-flash"
@@ -44,7 +45,7 @@ class Ledger(Struct):
     begun: list[Intent] = field(default_factory=list)
     settled: list[Settlement] = field(default_factory=list)
     noted: list[Settlement] = field(default_factory=list)
-    error: Exception | None = None
+    error: BaseException | None = None
 
     async def begin(self, intent: Intent) -> None:
         self.begun.append(intent)
@@ -120,6 +121,41 @@ async def test_a_second_attempt_asks_another_project(setup: Setup) -> None:
             pass
 
     assert sorted(target.tried) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome", "status"),
+    [
+        (LedgerUnavailable(), "error", 503),
+        (OSError("gone"), "error", 500),
+        (asyncio.CancelledError(), "cancelled", 499),
+    ],
+)
+async def test_o22_a_call_that_the_ledger_does_not_take_is_no_client_that_left(
+    setup: Setup, error: BaseException, outcome: str, status: int
+) -> None:
+    setup.ledger.error = error
+    with pytest.raises(type(error)):
+        async with open_attempt(setup.accounting, setup.context(), Target(MODEL)):
+            raise AssertionError
+
+    (settlement,) = setup.ledger.noted
+    assert (settlement.outcome, settlement.status, settlement.micros) == (outcome, status, 0)
+    assert setup.accounting.statistics.calls == {}
+
+
+async def test_o16_the_cost_of_each_call_is_counted_by_key_and_model(setup: Setup) -> None:
+    prices = Prices("v", {MODEL: (Price(0.3, 2.5),)})
+    accounting = structs.replace(setup.accounting, prices=prices)
+    for _ in range(2):
+        async with open_attempt(accounting, setup.context(), Target(MODEL)) as attempt:
+            attempt.count(token_counts(USAGE, 0))
+    async with open_attempt(accounting, setup.context(own_key=True), Target(MODEL)) as attempt:
+        attempt.count(token_counts(USAGE, 0))
+
+    (first, second, own) = [settlement.micros for settlement in setup.ledger.settled]
+    assert first == second == own > 0
+    assert accounting.statistics.micros == {("key_1", MODEL): 2 * first, ("", MODEL): own}
 
 
 async def test_if_the_client_leaves_the_reservation_is_charged(setup: Setup) -> None:

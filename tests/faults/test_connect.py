@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from gateway.observability.request_log import RequestLog
 from tests.support.certificates import Authority
 from tests.support.fakegem import close, good, reset, until
 from tests.support.site import Site
@@ -70,6 +71,27 @@ async def test_u01_a_refused_connection_is_tried_twice(site: Site, surface: Surf
     assert_refused(reply, 502, "upstream_unreachable")
     # the native surface passes a call on once
     assert await site.outcomes() == ["error"] * (1 if surface is NATIVE else 2)
+
+
+async def test_o13_the_client_gets_the_class_and_the_log_host_and_cause(
+    site: Site, request_lines: list[RequestLog], caplog: pytest.LogCaptureFixture
+) -> None:
+    await site.start()
+    port = site.upstream.port
+    await site.upstream.stop()
+    for surface in (CHAT, MESSAGES, NATIVE):
+        reply = await site.ask(surface)
+        assert reply.status == 502
+        assert b"cannot be reached: connection refused." in reply.body
+        assert str(port).encode() not in reply.body
+        assert b"127.0.0.1" not in reply.body
+        assert request_lines[-1].cause == f"127.0.0.1:{port}: Connection refused"
+
+    lines = [record.getMessage() for record in caplog.records if record.name == "gateway.upstream"]
+    assert lines == [f"the upstream cannot be reached: 127.0.0.1:{port}: Connection refused"]
+    await site.upstream.heal()
+    assert (await site.ask()).status == 200
+    assert caplog.records[-1].getMessage() == f"the upstream can be reached again: 127.0.0.1:{port}"
 
 
 @pytest.mark.row("U02")

@@ -107,7 +107,17 @@ KEYS: list[tuple[int, str, list[dict[str, Any]] | None, str | None]] = [
     (400, "Your API key was reported as leaked. Please use another API key.", None, None),
     (403, "The file 'Your API key was reported as leaked.' is not yours.", None, None),
     (500, "API key not valid.", None, None),
-]
+    (429, "Your project has exceeded its monthly spending cap.", None, "spent"),
+    (429, "Your project has exceeded its spending cap. Please go to AI Studio", [{"@type": GOOGLE + "Help"}], "spent"),
+    (429, "Your billing account has exceeded its monthly spending cap. See x", None, "spent"),
+    (429, "Your prepayment credits are depleted. Please go to AI Studio", None, "spent"),
+    (429, "Quota exceeded for 'Your project has exceeded its monthly spending cap.'", None, None),
+    (429, " Your project has exceeded its monthly spending cap.", None, None),
+    (429, "Your project has exceeded its monthly spending cap.",
+     [{"@type": GOOGLE + "QuotaFailure", "violations": [{"quotaId": "GenerateRequestsPerMinute"}]}], None),
+    (400, "Your project has exceeded its monthly spending cap.", None, None),
+    (403, "Your project has exceeded its monthly spending cap.", None, None),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("status", "message", "details", "fault"), KEYS)

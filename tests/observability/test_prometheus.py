@@ -12,6 +12,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway import __version__
+from gateway.observability import process
 from gateway.observability.loop_lag import LoopLag
 from gateway.observability.prometheus import FAMILIES, PROCESS
 from gateway.observability.statistics import _GAPS, Statistics
@@ -223,6 +224,30 @@ async def test_a_dummy_for_a_lost_signature_is_counted(
     await ask(http, base, model="gemini-3-flash-preview", messages=[*ASKED["messages"], *said])
 
     assert samples((await scrape(http, base))["gateway_signature_dummies"]) == {("_total",): 1}
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "variable", "name"),
+    [
+        ("0::/system.slice/system-gateway.slice/gateway@green.service\n", "", "green"),
+        ("0::/system.slice/system-gateway.slice/gateway@green.service\n", "mine", "mine"),
+        ("0::/user.slice/user-0.slice\n", "", ""),
+        (None, "mine", "mine"),
+        (None, "", ""),
+    ],
+)
+def test_o22_an_instance_has_the_name_of_its_unit(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cgroup: str | None, variable: str, name: str
+) -> None:
+    if cgroup is not None:
+        (tmp_path / "cgroup").write_text(cgroup)
+    monkeypatch.setattr(process, "_OWN", tmp_path)
+    monkeypatch.setenv("GATEWAY_INSTANCE", variable)
+    process.instance.cache_clear()
+    try:
+        assert process.instance() == name
+    finally:
+        process.instance.cache_clear()
 
 
 PANELS = DASHBOARD["panels"]

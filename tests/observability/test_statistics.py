@@ -11,6 +11,7 @@ from gateway.observability.statistics import (
     _FIRST_BYTES,
     _GAPS,
     _MAX_NOTES,
+    MAX_CLIENTS,
     Histogram,
     Statistics,
 )
@@ -101,3 +102,59 @@ def test_only_so_many_models_are_counted_apart() -> None:
     assert len(totals.exchanges) == 301
     assert len(totals.models) <= 301
     assert totals.exchanges["other", 200] == 2000 - 300
+
+
+@pytest.mark.parametrize(
+    "failed",
+    [record(429, error="rate_limit_exceeded"), record(200, error="upstream_incomplete"), record(499)],
+)
+def test_o16_a_failed_request_has_the_model_that_gemini_was_asked_for(failed: RequestLog) -> None:
+    totals = Statistics()
+    totals.called("m")
+    totals.add(failed)
+    totals.add(structs.replace(failed, model="made-up", attempts=0))
+
+    assert totals.exchanges == {("m", failed.status): 1, ("", failed.status): 1}
+    assert list(totals.models) == ["m"]
+
+
+def test_o16_a_name_in_the_form_of_a_key_is_no_label() -> None:
+    totals = Statistics()
+    secret = "gemini-AIzaSyCanary0123456789"
+    totals.called(secret)
+    totals.failed(secret, "not_found")
+    totals.add(structs.replace(record(404, error="model_not_found"), model=secret))
+
+    assert totals.calls == {"other": 1}
+    assert totals.failures == {("other", "not_found"): 1}
+    assert totals.exchanges == {("", 404): 1}
+
+
+def test_o16_requests_tokens_and_cost_are_counted_by_key() -> None:
+    totals = Statistics()
+    totals.add(record(200, key="key_a", prompt_tokens=10, completion_tokens=5))
+    totals.add(record(200, key="key_a", prompt_tokens=1))
+    totals.add(record(429, key="key_a", error="insufficient_quota"))
+    totals.add(record(200, prompt_tokens=7))
+    totals.charged("key_a", "m", 30)
+    totals.charged("key_a", "m", 12)
+    totals.charged("", "m", 0)
+
+    assert totals.client_requests == {("key_a", 200): 2, ("key_a", 429): 1, ("", 200): 1}
+    assert totals.client_tokens == {
+        ("key_a", "input"): 11, ("key_a", "output"): 5, ("", "input"): 7, ("", "output"): 0,
+    }  # fmt: skip
+    assert totals.micros == {("key_a", "m"): 42}
+
+
+def test_o16_only_so_many_keys_are_counted_apart() -> None:
+    totals = Statistics()
+    for i in range(3 * MAX_CLIENTS):
+        totals.add(record(200, key=f"key_{i}", prompt_tokens=1))
+        totals.charged(f"key_{i}", "m", 1)
+    totals.add(record(200, key="key_0"))
+
+    assert len(totals.client_requests) == len(totals.micros) == MAX_CLIENTS + 1
+    assert totals.client_requests["key_0", 200] == 2
+    assert totals.client_requests["other", 200] == totals.micros["other", "m"] == 2 * MAX_CLIENTS
+    assert totals.client_tokens["other", "input"] == 2 * MAX_CLIENTS

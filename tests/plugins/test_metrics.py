@@ -21,7 +21,7 @@ async def test_metrics_are_served_where_the_plugin_is_active(
 async def test_without_the_plugin_there_are_none(http: aiohttp.ClientSession, serve: Serve) -> None:
     base = await serve("plugins: {hello: {}}")
     async with http.get(base + "/metrics") as response:
-        assert await response.text() == "hello"
+        assert (response.status, (await response.json())["error"]["code"]) == (404, "unknown_url")
 
 
 async def test_a_missing_package_is_a_fault_of_the_configuration(

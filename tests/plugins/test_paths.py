@@ -291,7 +291,7 @@ async def test_g24_a_wrong_method_is_told_in_the_surfaces_own_shape(gateway: str
 
 
 @pytest.mark.row("G24")
-@pytest.mark.parametrize("path", ["/", "/favicon.ico", "/about", "/ws", "/download/report.pdf", "/metrics/"])
+@pytest.mark.parametrize("path", ["/", "/favicon.png", "/about", "/ws", "/download/report.pdf", "/metrics/"])
 async def test_g24_other_paths_say_hello(gateway: str, path: str) -> None:
     async with aiohttp.ClientSession(gateway) as session, session.get(path) as response:
         assert (response.status, await response.text()) == (200, "hello")

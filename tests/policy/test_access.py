@@ -4,7 +4,7 @@ import pytest
 from msgspec import structs
 
 from gateway.errors import BadRequest, GatewayError, Unauthorized
-from gateway.policy.access import Access, AuthConfig, Client, ClientKey, digest, identify
+from gateway.policy.access import Access, AuthConfig, Client, ClientKey, UnknownKey, digest, identify
 from gateway.policy.client_rules import Rules
 
 
@@ -170,6 +170,53 @@ def test_a23_a_key_with_blanks_or_two_schemes_is_refused(value: str) -> None:
 @pytest.mark.row("A23")
 @pytest.mark.parametrize("key", ["AIza-own", "AIzaSyB-gw-5xTz", "AQ.Ab8-gw-RN6", "my-gw-key"])
 def test_a23_a_gemini_key_is_not_mistaken_for_an_issued_one(key: str) -> None:
+    assert access().identify(bearer(key), NOW).key == key
+
+
+BODY = "Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4Zm9vYmFyYmF"
+MISSPELT = [
+    "k-gw-{}", "s-gw-{}", "skgw-{}", "sk-g-{}", "sk-w-{}", "sk-gw{}", "sk_gw-{}", "sk-gw_{}", "sk-gv-{}", "ak-gw-{}",
+    "ks-gw-{}", "s-kgw-{}", "skg-w-{}", "sk-wg-{}", "sk-g-w{}", "ssk-gw-{}", "sk--gw-{}", "sk-ggw-{}", "SK_GW-{}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("spelling", MISSPELT)
+def test_o22_a_misspelt_issued_key_is_refused_and_never_passed_through(spelling: str) -> None:
+    with pytest.raises(Unauthorized) as caught:
+        access().identify(bearer(spelling.format(BODY)), NOW)
+
+    assert not isinstance(caught.value, UnknownKey)
+    assert BODY not in caught.value.message
+
+
+@pytest.mark.parametrize("tail", [BODY[:-1], BODY + "x", BODY[:5], "", BODY[:20] + "." + BODY[21:]])
+def test_o22_an_issued_key_of_another_length_is_refused_at_once(tail: str) -> None:
+    with pytest.raises(Unauthorized) as caught:
+        access().identify(bearer(f"sk-gw-{tail}"), NOW)
+
+    assert not isinstance(caught.value, UnknownKey), "no look for it is worth while"
+
+
+def test_o22_a_key_that_may_be_new_is_told_apart() -> None:
+    with pytest.raises(UnknownKey, match=r"^Incorrect API key provided\.$"):
+        access().identify(bearer(f"sk-gw-{BODY}"), NOW)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "sk-proj-4x",
+        "sk-ant-api03-x",
+        "sk-or-v1-x",
+        "sk-gemini",
+        "AQ.Ab8RN6x",
+        "AIzaSyB5xTz",
+        "gwen",
+        "sk-x-gw",
+        "k",
+    ],
+)
+def test_o22_other_keys_pass(key: str) -> None:
     assert access().identify(bearer(key), NOW).key == key
 
 

@@ -19,6 +19,10 @@ from gateway.policy.call_outcome import Broken, Cancelled, Limited, Ok, Outcome,
 LIMITED = RateLimited("spent", upstream_status=429)
 
 
+WITHOUT_CREDIT = RateLimited("Your project has exceeded its monthly spending cap.", upstream_status=429)
+WITHOUT_CREDIT.key_fault = "spent"
+
+
 def faulty(fault: KeyFault) -> GatewayError:
     error = Forbidden("no", upstream_status=403)
     error.key_fault = fault
@@ -33,6 +37,7 @@ def faulty(fault: KeyFault) -> GatewayError:
         (NotFound("no", upstream_status=404), Refused(7)),
         (Forbidden("no access to the model", upstream_status=403), Refused(7)),
         (LIMITED, Limited(LIMITED)),
+        (WITHOUT_CREDIT, Rejected("spent")),
         (faulty("bad"), Rejected("bad")),
         (faulty("leaked"), Rejected("leaked")),
         (faulty("suspended"), Rejected("suspended")),

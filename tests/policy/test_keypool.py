@@ -17,7 +17,7 @@ from gateway.errors import (
     UpstreamTimeout,
 )
 from gateway.policy.call_outcome import Cancelled, Ok, outcome
-from gateway.policy.keypool import PoolUpdate
+from gateway.policy.pool_projects import PoolUpdate
 from tests.support.pools import (
     FAILURE,
     LEAKED,

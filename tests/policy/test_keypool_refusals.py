@@ -7,8 +7,21 @@ from gateway.errors import (
     NoUsableKey,
 )
 from gateway.policy.call_outcome import Cancelled, Ok, Refused, outcome
-from gateway.policy.keypool import PoolUpdate
-from tests.support.pools import LEAKED, NOON, SUSPENDED, M, cooldowns, fail, limited, pool, refused, succeed
+from gateway.policy.pool_projects import ADVICE, PoolUpdate
+from tests.support.pools import (
+    FAILURE,
+    LEAKED,
+    NOON,
+    SPENT,
+    SUSPENDED,
+    M,
+    cooldowns,
+    fail,
+    limited,
+    pool,
+    refused,
+    succeed,
+)
 
 
 def test_a_refused_key_makes_way_for_the_project_s_others() -> None:
@@ -45,6 +58,53 @@ def test_a_trial_that_shows_nothing_is_repeated_after_a_minute(end: Refused | Ca
     keys.settle(trial, end, NOON + 3602, 0.0)
 
     assert cooldowns(keys, NOON + 3602) == {("a", trial.key_id): ("bad", 60)}
+
+
+def test_o23_a_project_without_credit_is_not_lent_for_any_model_and_the_others_serve() -> None:
+    keys = pool("a", "b", keys=2, reprobe=600.0)
+    lease = keys.acquire(M, NOON, only="a")
+    updates = keys.settle(lease, outcome(SPENT), NOON + 1, 0.0)
+
+    assert updates == [PoolUpdate("a", "", "", "spent", NOON + 601, NOON + 1)]
+    for model in (M, "gemini-3-pro", "gemini-embedding-001", ""):
+        assert {keys.acquire(model, NOON + 2).project for _ in range(6)} == {"b"}
+    (state,) = [state for state in keys.describe(NOON + 2) if state.reason]
+    assert (state.project, state.key_id, state.model, state.state) == ("a", "", "", "refused")
+    assert "https://ai.studio/spend" in ADVICE[state.reason]
+    fail(keys, SPENT, NOON + 3)
+    with pytest.raises(NoUsableKey, match="no credit left"):
+        keys.acquire(M, NOON + 4)
+
+
+@pytest.mark.parametrize("end", [SPENT, None, *(outcome(error) for error in (FAILURE, limited()))])
+def test_o23_one_call_tries_a_project_without_credit_each_reprobe(end: object) -> None:
+    """What the trial shows counts: credit again, still none, or nothing, which is tried again in a minute."""
+    keys = pool("a", keys=3, reprobe=600.0)
+    fail(keys, SPENT, NOON)
+    with pytest.raises(NoUsableKey):
+        keys.acquire("gemini-3-pro", NOON + 599)
+    trial = keys.acquire(M, NOON + 601)
+    with pytest.raises(NoUsableKey):
+        keys.acquire("gemini-3-pro", NOON + 602)
+    result = Ok() if end is None else outcome(SPENT) if end is SPENT else end
+    keys.settle(trial, result, NOON + 603, 0.0)  # type: ignore[arg-type]  # an outcome of any kind
+
+    expected = {None: None, SPENT: ("spent", 600)}.get(end, ("spent", 60))  # type: ignore[call-overload]  # the same
+    assert cooldowns(keys, NOON + 603).get(("a", "")) == expected
+    if end is None:
+        assert {keys.acquire(M, NOON + 604).key for _ in range(6)} == {"a-0", "a-1", "a-2"}
+
+
+def test_o23_a_project_is_put_back_after_its_cap_was_raised() -> None:
+    here, restarted = pool("a"), pool("a")
+    fail(here, SPENT, NOON)
+    for update in here.changes(NOON + 1):
+        restarted.apply(update, NOON + 1)
+    with pytest.raises(NoUsableKey):
+        restarted.acquire(M, NOON + 2)
+    restarted.put_back("a", "", NOON + 3)
+
+    assert succeed(restarted, NOON + 4).project == "a"
 
 
 @pytest.mark.row("A1")

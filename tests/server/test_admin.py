@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy
+from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.config.secret import Secret
 from gateway.config.sections import AdminConfig
@@ -104,6 +105,70 @@ async def test_a01_a_retired_key_is_logged_counted_and_put_back(
     assert google.calls == {"AIza-a": 2, "AIza-b": 1}
     async with admin.post("/admin/pool/put_back", json={"project": "nil"}) as response:
         assert (response.status, "nil" in await response.text()) == (404, True)
+
+
+async def test_o23_a_project_without_credit_is_shown_with_what_to_do(
+    team: Team, google: Google, admin: Any, event_lines: list[dict[str, Any]]
+) -> None:
+    async with admin.post("/admin/keys", json={"name": "ada"}) as response:
+        key = (await response.json())["key"]
+    google.answers["AIza-a"] = google.answers["AIza-b"] = lambda: refused(
+        429,
+        "Your project has exceeded its monthly spending cap. Please go to AI Studio at https://ai.studio/spend.",
+    )
+    status, answer = (await team.ask(key))[:2]
+    async with admin.get("/admin/pool") as response:
+        states = {state["project"]: state for state in (await response.json())["data"] if not state["key_id"]}
+    async with admin.get("/metrics") as response:
+        metrics = await response.text()
+
+    assert status == 503
+    assert "AI Studio" not in str(answer)
+    assert google.calls == {"AIza-a": 1, "AIza-b": 1}
+    await team.ask(key, model="gemini-3-pro")
+    assert google.calls == {"AIza-a": 1, "AIza-b": 1}
+    lines = {line["project"]: line for line in event_lines if line["event"] == "pool"}
+    for project in "ab":
+        assert (states[project]["state"], states[project]["reason"]) == ("refused", "spent")
+        assert "Raise the cap" in states[project]["advice"]
+        assert lines[project]["message"] == states[project]["advice"]
+        labels = f'{{key="",model="",project="{project}",reason="spent"}}'
+        assert f"gateway_pool_cooling_down{labels} 1.0" in metrics
+
+
+async def issued(admin: Any, name: str) -> str:
+    async with admin.post("/admin/keys", json={"name": name}) as response:
+        key: str = (await response.json())["key"]
+    return key
+
+
+async def test_o16_metrics_show_names_of_keys_dollars_and_the_model_of_failures(
+    team: Team, google: Google, admin: Any
+) -> None:
+    ada, bob = await issued(admin, 'a"d\\a'), await issued(admin, "team")
+    bob_too = await issued(admin, "team")
+    for key in (ada, ada, bob, bob_too):
+        assert (await team.ask(key))[0] == 200
+    google.answers["AIza-a"] = google.answers["AIza-b"] = lambda: refused(400)
+    assert (await team.ask(bob))[0] == 400
+    assert (await team.ask("AQ.own"))[0] == 200
+    cost = sum(row.micros for row in await team.settled() if row.outcome == "ok") / 5e6
+    async with admin.get("/metrics") as response:
+        families = {family.name: family for family in text_string_to_metric_families(await response.text())}
+
+    def values(name: str) -> dict[tuple[str, ...], float]:
+        return {tuple(v for _, v in sorted(s.labels.items())): s.value for s in families[name].samples}
+
+    flash, a = "gemini-2.5-flash", 'a"d\\a'
+    assert values("gateway_client_requests") == {
+        (a, "200"): 2, ("team", "200"): 2, ("team", "400"): 1, ("", "200"): 1,
+    }  # fmt: skip
+    assert values("gateway_client_tokens")["team", "input"] == 20
+    assert cost > 0
+    assert values("gateway_cost_dollars") == pytest.approx(
+        {(a, flash): 2 * cost, ("team", flash): 2 * cost, ("", flash): cost}
+    )
+    assert values("gateway_exchanges") == {(flash, "200"): 5, (flash, "400"): 1}
 
 
 async def test_usage_pool_and_metrics_by_the_admin_api(team: Team, google: Google, admin: Any) -> None:

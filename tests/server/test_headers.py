@@ -7,7 +7,7 @@ from gateway.server.headers import HEADERS, markdown
 from tests.support.sources import sources
 
 STANDARD = {
-    "accept-encoding", "allow", "api-key", "location", "upgrade", "authorization", "cache-control", "connection", "content-encoding", "content-length",
+    "accept", "accept-encoding", "allow", "content-security-policy", "referrer-policy", "api-key", "location", "upgrade", "authorization", "cache-control", "connection", "content-encoding", "content-length",
     "content-type", "expect", "host", "origin", "retry-after", "retry-after-ms", "request-id", "server", "traceparent", "user-agent", "vary",
 }  # fmt: skip
 """Names without a prefix by which headers could be recognised."""

@@ -1,10 +1,12 @@
 """Issued keys follow the ledger's table while the gateway runs."""
 
 import asyncio
+import threading
 from pathlib import Path
 from time import time
 
 import pytest
+import sqlalchemy as sa
 
 from gateway.policy.access import Access, AuthConfig
 from gateway.policy.client_rules import Rules
@@ -74,7 +76,95 @@ async def test_while_the_database_fails_the_last_keys_stay_valid_and_the_failure
         client_keys.issue(opened.ledger.engine, "second", Rules(), time(), None)
         await eventually(lambda: names(access) == ["first", "second"])
 
-    assert opened.messages == ["issued keys cannot be read: disk. Those read last stay valid."]
+    assert opened.messages == [
+        "issued keys cannot be read: disk. Those read last stay valid.",
+        "issued keys can be read again.",
+    ]
+
+
+async def test_o22_a_key_of_another_process_works_at_once(
+    team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.server.issued_keys._POLL", 1000.0)
+    await team.start("a")
+
+    for _ in range(3):
+        assert (await team.ask(team.issue()))[0] == 200
+
+
+async def test_o22_made_up_keys_cost_ten_looks_a_second(
+    tmp_path: Path, access: Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.server.issued_keys._POLL", 1000.0)
+    looks = 0
+    real = client_keys.revision
+
+    def counted(engine: sa.Engine) -> int:
+        nonlocal looks
+        looks += 1
+        return real(engine)
+
+    opened = OpenLedger(f"{tmp_path}/ledger.db")
+    async with IssuedKeys(opened.ledger, access, opened.messages.append) as keys:
+        monkeypatch.setattr(client_keys, "revision", counted)
+        begun = asyncio.get_running_loop().time()
+        await asyncio.gather(*(keys.look_up() for _ in range(500)))
+        assert looks == 1
+        for _ in range(3):
+            await asyncio.gather(*(keys.look_up() for _ in range(500)))
+        seconds = asyncio.get_running_loop().time() - begun
+
+    assert looks == 4
+    assert seconds >= 0.3
+
+
+async def test_o22_who_asks_during_a_look_waits_for_the_next(
+    tmp_path: Path, access: Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look in progress may have read the table before the key was issued."""
+    monkeypatch.setattr("gateway.server.issued_keys._POLL", 1000.0)
+    opened = OpenLedger(f"{tmp_path}/ledger.db")
+    real, reading, free = client_keys.revision, threading.Event(), threading.Event()
+
+    def slow(engine: sa.Engine) -> int:
+        value = real(engine)
+        reading.set()
+        free.wait(20)
+        return value
+
+    async with IssuedKeys(opened.ledger, access, opened.messages.append) as keys:
+        monkeypatch.setattr(client_keys, "revision", slow)
+        first = asyncio.create_task(keys.look_up())
+        await eventually(reading.is_set)
+        client_keys.issue(opened.ledger.engine, "new", Rules(), time(), None)
+        second = asyncio.create_task(keys.look_up())
+        await asyncio.sleep(0)
+        free.set()
+        await first
+        await second
+
+        assert names(access) == ["new"]
+
+
+async def test_o22_a_database_that_hangs_keeps_nobody_longer_than_a_second(
+    tmp_path: Path, access: Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.server.issued_keys._POLL", 1000.0)
+    monkeypatch.setattr("gateway.server.issued_keys._LONGEST_LOOK_UP", 0.1)
+    free, threads = threading.Event(), []
+
+    def hanging(_: sa.Engine) -> int:
+        threads.append(threading.current_thread())
+        free.wait(20)
+        raise OSError("gone")
+
+    opened = OpenLedger(f"{tmp_path}/ledger.db")
+    async with IssuedKeys(opened.ledger, access, opened.messages.append) as keys:
+        monkeypatch.setattr(client_keys, "revision", hanging)
+        for _ in range(5):
+            await keys.look_up()
+        assert len(threads) == 1
+        free.set()
 
 
 @pytest.mark.parametrize(("age", "lost"), [(500, 0), (700, 1)])

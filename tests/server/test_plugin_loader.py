@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,9 @@ from msgspec import Struct
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.errors import ConfigError
+from gateway.exchange.delivery import ErrorRenderer
 from gateway.plugin import Plugin
+from gateway.policy.api_paths import Family
 from gateway.server.application import build_app
 from tests.support.paths import TESTS
 from tests.support.servers import Serve
@@ -67,7 +69,12 @@ class Wrong(Plugin):
             return None  # type: ignore[return-value]  # that is the mistake
         if self.config.how == "forgets":
             return [web.get("/forgets", self.forgets), web.get("/breaks", self.breaks)]
-        return [web.get(self.config.how, self.forgets)]
+        return [web.get("/formats" if self.config.how == "formats" else self.config.how, self.forgets)]
+
+    def error_formats(self) -> Mapping[Family, ErrorRenderer]:
+        if self.config.how == "formats":
+            raise AttributeError("no such format")
+        return {}
 
     async def forgets(self, request: web.Request) -> web.StreamResponse:
         return None  # type: ignore[return-value]  # that is the mistake
@@ -97,6 +104,7 @@ def faults(text: str) -> list[str]:
         ('plugins: {wrong: {how: "/{x"}}', "g.yaml:1:18: plugin 'wrong': Invalid path '/{x'"),
         ("plugins: {wrong: {how: nothing}}", "g.yaml:1:18: plugin 'wrong' failed: TypeError: "),
         ("plugins: {wrong: {how: raises}}", "g.yaml:1:18: plugin 'wrong' failed: KeyError: 'never here'"),
+        ("plugins: {wrong: {how: formats}}", "g.yaml:1:18: plugin 'wrong' failed: AttributeError: no such format"),
         ("plugins: {missing: {}}", "g.yaml:1:20: plugin 'missing' failed: AttributeError: "),
         ("models: {aliases: {a: b, b: a}}", "g.yaml:1:23: models.aliases.a: 'b' is an alias itself"),
         ("models: {aliases: {a: gpt-9}}", "g.yaml:1:23: models.aliases.a: 'gpt-9' begins with none of"),
@@ -118,6 +126,7 @@ async def test_a_handlers_mistake_is_a_500_with_a_trace_in_the_log(
 
     assert event_lines[0]["trace"] == "the handler of GET /forgets returned NoneType"
     assert event_lines[0]["handler"] == "Wrong.forgets"
+    assert [line["plugin"] for line in event_lines] == ["wrong", "wrong"]
     assert f"{__file__}:" in str(event_lines[1]["trace"])
     assert "secret" not in str(event_lines)
 

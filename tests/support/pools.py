@@ -36,6 +36,7 @@ def refused(message: str = "API key not valid.", status: int = 400) -> GatewayEr
 
 
 LEAKED = refused("Your API key was reported as leaked. Please use another API key.", 403)
+SPENT = refused("Your project has exceeded its monthly spending cap.", 429)
 SUSPENDED = refused("Permission denied: Consumer 'projects/1' has been suspended.", 403)
 
 

@@ -4,7 +4,8 @@ from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from gateway.cli.pages.attribute_docs import attribute_docs
-from gateway.observability.json_log import EVENTS
+from gateway.observability.journal import NAMES
+from gateway.observability.json_log import EVENTS, Event
 from gateway.observability.request_log import RequestLog
 from gateway.server.headers import markdown
 
@@ -16,10 +17,14 @@ The log is one JSON object per line on standard error. No line of the gateway co
 of a request or an answer; plugins answer for what they log. `time` is in seconds since 1970, `event` is the kind
 of the line. `journalctl -u 'gateway@*' -o cat` prints the lines alone.
 
+In systemd's journal each line has a priority, so that `journalctl -u 'gateway@*' -p warning` shows what needs a look.
+There, and where the environment has `GATEWAY_LOG=json`, every line that the process writes is JSON, also messages at
+the start and what libraries print. Elsewhere messages for people are plain lines (`GATEWAY_LOG=text`: everywhere).
+
 ## Lines of requests
 
 One line per request, with `"event": "exchange"`, unless `logging.exchanges` is false. Fields that are absent, empty or
-zero are left out.
+zero are left out. The priority is `warning` for a status of 500 or more and for an error inside a stream, else `info`.
 """
 _TYPES = {str: "text", int: "integer", float: "number", bool: "boolean", NoneType: ""}
 
@@ -32,12 +37,16 @@ def page() -> str:
         f"| `{name}` | {_type(hints[name])} | {descriptions.get(name, '')} |"
         for name in RequestLog.__struct_fields__
     ]
-    lines += ["", "## Other lines", "", "| event | fields | meaning |", "|---|---|---|"]
+    lines += ["", "## Other lines", "", "| event | fields | meaning | priority |", "|---|---|---|---|"]
     lines += [
-        f"| `{event.name}` | {', '.join(f'`{f}`' for f in event.fields)} | {event.meaning} |"
+        f"| `{event.name}` | {', '.join(f'`{f}`' for f in event.fields)} | {event.meaning} | {_priority(event)} |"
         for event in EVENTS
     ]
     return "\n".join([*lines, "", *markdown()]).strip() + "\n"
+
+
+def _priority(event: Event) -> str:
+    return f"`{NAMES[event.priority]}`" if event.priority is not None else "its `level`"
 
 
 def _type(hint: Any) -> str:

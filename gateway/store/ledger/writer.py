@@ -174,6 +174,8 @@ class _Writer:
         self._days = config.days
         self._on_error = on_error
         self._reported: set[str] = set()
+        self._failing = False
+        """The database has failed, and that was reported, and nothing was written since."""
         self._backlog: deque[_Entry] = deque()
         self._pruned = float("-inf")
         self.thread: GroupCommit[list[_Entry]] = GroupCommit("ledger", self._commit)
@@ -213,7 +215,7 @@ class _Writer:
             return []
         if not _is_of_row(error):
             self.errors += 1
-            self.stuck = True
+            self.stuck = self._failing = True
             self._report(error, "The ledger cannot be written: {}. Rows are kept in memory until it can.")
             return entries
         if len(entries) == 1:
@@ -242,6 +244,8 @@ class _Writer:
             return error
         self.stuck = False
         self._written += len(entries)
+        if self._failing:
+            self._report_back()
         _wake(
             [(entry.done, refused.get(i, True)) for i, entry in enumerate(entries) if entry.done is not None]
         )
@@ -274,6 +278,16 @@ class _Writer:
         oldest = entries[-1].row.at - self._days * 86400
         some = sa.select(attempt.c.id).where(attempt.c.at < oldest).limit(_MAX_PRUNED)
         connection.execute(attempt.delete().where(attempt.c.id.in_(some)))
+
+    def _report_back(self) -> None:
+        """Report the end of a failure. The next one is reported again."""
+        self._failing = False
+        self._reported.clear()
+        lost = self.not_taken + self.not_written
+        self._on_error(
+            "The ledger can be written again. "
+            + (f"Rows lost since the start: {lost}." if lost else "No row was lost.")
+        )
 
     def _report(self, error: Exception, sentence: str) -> None:
         """Report an error, the first time that it comes. `{}` in the sentence stands for its first line."""

@@ -244,7 +244,9 @@ class Connection(asyncio.Protocol):
             return
         if not response.status:
             is_dropped = self._has_answered and not self._received
-            response.fail(_dropped() if is_dropped else lost())
+            failure = _dropped() if is_dropped else lost()
+            failure.__cause__ = error
+            response.fail(failure)
         elif self._until_close and error is None:
             response.end()
         else:

@@ -19,6 +19,7 @@ from gateway.store.ledger.tables import attempt, open_engine
 from gateway.store.ledger.writer import reconcile
 from tests.support.ledgers import AT, CLIENT, OpenLedger, intent, settlement
 from tests.support.paths import ROOT
+from tests.support.waiting import eventually
 
 TOTAL = Budget("tokens", "total", 1000)
 
@@ -98,7 +99,30 @@ async def test_a_locked_database_keeps_only_clients_with_a_budget_waiting(tmp_pa
         await opened.ledger.begin(intent(100))
 
     assert opened.ledger.errors >= 1
-    assert [message.partition(":")[0] for message in opened.messages] == ["The ledger cannot be written"]
+    assert [message.partition(":")[0] for message in opened.messages] == [
+        "The ledger cannot be written",
+        "The ledger can be written again. No row was lost.",
+    ]
+
+
+async def test_o22_each_failure_and_its_end_are_reported(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    async with OpenLedger(str(path), buffer=100) as opened:
+        for lost in (0, 3):
+            with closing(sqlite3.connect(path, isolation_level=None)) as backup:
+                backup.execute("BEGIN EXCLUSIVE")
+                opened.ledger.note(settlement(1))
+                await eventually(lambda: opened.messages[-1:] and "cannot be written" in opened.messages[-1])
+                for i in range(99 + lost):
+                    opened.ledger.note(settlement(i))
+                backup.execute("ROLLBACK")
+            await eventually(lambda: "written again" in opened.messages[-1])
+
+    assert [message.partition(". ")[2] for message in opened.messages[1::2]] == [
+        "No row was lost.",
+        "Rows lost since the start: 3.",
+    ]
+    assert len(opened.messages) == 4
     assert "locked" in opened.messages[0]
 
 
