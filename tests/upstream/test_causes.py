@@ -3,20 +3,23 @@
 import asyncio
 import errno
 import logging
+import os
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import aiohttp
 import pytest
 
 from gateway.config.sections import TimeoutsConfig, UpstreamConfig
 from gateway.errors import UpstreamError
 from gateway.upstream.causes import Reach, cause_of
 from gateway.upstream.client import GeminiClient
+from gateway.upstream.transport import lost
 from tests.support.certificates import Authority
+
+Failure = Callable[..., Coroutine[object, object, UpstreamError]]
 
 
 @asynccontextmanager
@@ -35,18 +38,24 @@ async def listening(answer: bytes = b"", context: ssl.SSLContext | None = None) 
         server.close()
 
 
-async def failure(base_url: str, **settings: object) -> UpstreamError:
-    """Return the error of one call."""
-    config = UpstreamConfig(
-        base_url=base_url,
-        private_addresses=True,
-        timeouts=TimeoutsConfig(connect=1.0),
-        **settings,  # type: ignore[arg-type]  # any
-    )
-    async with GeminiClient(config) as client:
-        with pytest.raises(UpstreamError) as caught:
-            await client.ask("models", None, "AQ.key")
-    return caught.value
+@pytest.fixture(params=["http1", "aiohttp"])
+def failure(request: pytest.FixtureRequest) -> Failure:
+    """Return the error of one call, by each transport."""
+
+    async def call(base_url: str, proxy: str | None = None) -> UpstreamError:
+        config = UpstreamConfig(
+            base_url=base_url, private_addresses=True, timeouts=TimeoutsConfig(connect=1.0), proxy=proxy,
+            transport=request.param,
+        )  # fmt: skip
+        async with GeminiClient(config) as client:
+            with pytest.raises(UpstreamError) as caught:
+                await client.ask("models", None, "AQ.key")
+            with pytest.raises(UpstreamError) as forwarded:
+                await client.forward("GET", "/v1beta/models", {}, None, "AQ.key")
+        assert forwarded.value.detail == caught.value.detail
+        return caught.value
+
+    return call
 
 
 def closed_port() -> int:
@@ -55,7 +64,7 @@ def closed_port() -> int:
     return port
 
 
-async def test_o13_a_refused_connection() -> None:
+async def test_o13_a_refused_connection(failure: Failure) -> None:
     port = closed_port()
     error = await failure(f"http://127.0.0.1:{port}")
 
@@ -66,7 +75,7 @@ async def test_o13_a_refused_connection() -> None:
     assert error.detail == f"127.0.0.1:{port}: Connection refused"
 
 
-async def test_o13_a_name_that_dns_does_not_know() -> None:
+async def test_o13_a_name_that_dns_does_not_know(failure: Failure) -> None:
     error = await failure("https://gemini.invalid")
 
     assert error.message == "The upstream cannot be reached: its name cannot be resolved."
@@ -74,7 +83,7 @@ async def test_o13_a_name_that_dns_does_not_know() -> None:
     assert len(error.detail) > len("gemini.invalid:443: its name cannot be resolved: ")
 
 
-async def test_o13_a_server_that_takes_no_connection() -> None:
+async def test_o13_a_server_that_takes_no_connection(failure: Failure) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
         port = server.getsockname()[1]
         waiting = [socket.socket() for _ in range(4)]
@@ -99,6 +108,7 @@ async def test_o13_a_server_that_takes_no_connection() -> None:
     ],
 )
 async def test_o13_a_certificate_that_is_not_accepted(
+    failure: Failure,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     host: str,
@@ -108,7 +118,7 @@ async def test_o13_a_certificate_that_is_not_accepted(
 ) -> None:
     authority = Authority(tmp_path)
     if "issuer" not in reason:
-        monkeypatch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", authority.trusting())
+        monkeypatch.setattr("gateway.upstream.client.tls_context", authority.trusting)
     async with listening(context=authority.server(host, days=days, self_signed=self_signed)) as port:
         error = await failure(f"https://localhost:{port}")
 
@@ -116,7 +126,7 @@ async def test_o13_a_certificate_that_is_not_accepted(
     assert error.detail == f"localhost:{port}: its certificate is not accepted: {reason}"
 
 
-async def test_o13_a_server_without_tls() -> None:
+async def test_o13_a_server_without_tls(failure: Failure) -> None:
     async with listening(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
         error = await failure(f"https://localhost:{port}")
 
@@ -124,7 +134,7 @@ async def test_o13_a_server_without_tls() -> None:
     assert error.detail == f"localhost:{port}: TLS failed: WRONG_VERSION_NUMBER"
 
 
-async def test_o13_a_connection_that_is_closed_at_once() -> None:
+async def test_o13_a_connection_that_is_closed_at_once(failure: Failure) -> None:
     async with listening() as port:
         error = await failure(f"http://127.0.0.1:{port}")
 
@@ -135,7 +145,7 @@ async def test_o13_a_connection_that_is_closed_at_once() -> None:
     assert error.detail == f"127.0.0.1:{port}: the connection was closed without an answer"
 
 
-async def test_o13_a_proxy_that_is_not_there_or_refuses() -> None:
+async def test_o13_a_proxy_that_is_not_there_or_refuses(failure: Failure) -> None:
     port = closed_port()
     error = await failure("https://gemini.invalid", proxy=f"http://127.0.0.1:{port}")
     assert error.message == "The upstream cannot be reached: the proxy failed."
@@ -176,6 +186,12 @@ def test_o13_causes_of_the_system(error: Exception, kind: str, text: str) -> Non
     assert text in cause.text
 
 
+def unreachable(number: int) -> UpstreamError:
+    error = lost()
+    error.__cause__ = OSError(number, os.strerror(number))
+    return error
+
+
 def test_o13_a_class_is_logged_once_a_minute(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -184,13 +200,13 @@ def test_o13_a_class_is_logged_once_a_minute(
     reach = Reach(UpstreamConfig(base_url="https://a.example"))
     caplog.set_level(logging.WARNING)
     for _ in range(50):  # one in two connections fails
-        reach.failed(ConnectionRefusedError(errno.ECONNREFUSED, "x"))
+        reach.explain(unreachable(errno.ECONNREFUSED))
         reach.succeeded()
-        reach.failed(ConnectionResetError(errno.ECONNRESET, "x"))
+        reach.explain(unreachable(errno.ECONNRESET))
     assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
         "the upstream cannot be reached",
         "the upstream can be reached again",
     ]
     now += 61
-    reach.failed(ConnectionRefusedError(errno.ECONNREFUSED, "x"))
+    reach.explain(unreachable(errno.ECONNREFUSED))
     assert len(caplog.records) == 3
