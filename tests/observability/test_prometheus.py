@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -44,15 +43,16 @@ class Paced:
         self._reads = self._calls.pop(0)
         return self
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_: object) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for at, data in self._reads:
-            self.now = at
-            yield data
+    async def read(self) -> bytes:
+        if not self._reads:
+            return b""
+        self.now, data = self._reads.pop(0)
+        return data
 
 
 async def ask(http: aiohttp.ClientSession, base: str, **fields: Any) -> int:
