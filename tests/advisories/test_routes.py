@@ -13,10 +13,10 @@ from gateway.config.consistency import contradictions
 from gateway.config.secret import Secret
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
-from gateway.plugin import SERVICES
+from gateway.plugin import SERVICES, Plugin
 from gateway.policy.access import digest
 from gateway.server.admin import Admin
-from gateway.server.plugin_loader import BUILT_IN
+from gateway.server.plugin_loader import BUILT_IN, find_plugin
 from gateway.store.ledger import client_keys
 from gateway.store.ledger.tables import open_engine
 from tests.advisories.wire import canary, leaks
@@ -25,7 +25,7 @@ from tests.support.servers import Serve
 from tests.support.team import Google, Team
 
 ADMIN_TOKEN = canary("adm-")
-ALL_PLUGINS = f"plugins: {{{', '.join(f'{name}: {{}}' for name in BUILT_IN)}}}\n"
+ALL_PLUGINS = f"plugins: {{{', '.join(f'{name}: {{}}' for name in BUILT_IN if find_plugin(name).routes is not Plugin.routes)}}}\n"
 FLASH = "models/gemini-2.5-flash"
 
 OPEN = "open"
@@ -35,8 +35,9 @@ MATRIX: dict[str, tuple[str, dict[str, Any]]] = {
     "/v1/chat/completions": ("/v1/chat/completions", {"POST": (200, 200)}),
     "/v1/embeddings": ("/v1/embeddings", {"POST": (200, 200)}),
     "/v1/models": ("/v1/models", {"GET": (200, 200)}),
+    "/v1/key": ("/v1/key", {"GET": (200, 200)}),
     "/v1/models/{id}": ("/v1/models/gemini-2.5-flash", {"GET": (200, 200)}),
-    "/v1/responses": ("/v1/responses", {"POST": (200, 200)}),
+    "/v1/responses": ("/v1/responses", {"GET": 405, "POST": (200, 200)}),
     "/v1/responses/{id}": ("/v1/responses/resp_x", {"GET": (404, 404), "DELETE": (404, 404)}),
     "/v1/responses/{id}/cancel": ("/v1/responses/resp_x/cancel", {"POST": (404, 404)}),
     "/v1/responses/{id}/input_items": ("/v1/responses/resp_x/input_items", {"GET": (404, 404)}),
@@ -66,7 +67,8 @@ MATRIX: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """Registered path to a path that it serves, and to the status of each method for an issued key and for a Gemini key.
 
-A third status is that without a key, where it is not 401.
+A third status is that without a key, where it is not 401. A number is the status for everybody: `GET /v1/responses` is
+served for a WebSocket only, which test_s12 does not open.
 """
 
 SPELLINGS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -178,6 +180,9 @@ async def test_s12_every_route_answers_every_kind_of_key_as_the_matrix_says(
             place = f"{method} {canonical}"
             method = "GET" if method == "*" else method
             got[place] = {kind: await call(method, path, value) for kind, value in kinds.items()}
+            if isinstance(codes, int):
+                wanted[place] = dict.fromkeys(kinds, codes)
+                continue
             if codes == OPEN:
                 wanted[place] = dict.fromkeys(kinds, got[place]["none"])
                 assert got[place]["none"] < 300

@@ -8,7 +8,8 @@ import pytest
 from yarl import URL
 
 from gateway.observability.request_log import RequestLog
-from gateway.server.plugin_loader import BUILT_IN
+from gateway.plugin import Plugin
+from gateway.server.plugin_loader import BUILT_IN, find_plugin
 from tests.support.servers import Fake, Serve
 from tests.support.team import Team
 
@@ -43,7 +44,8 @@ BASES = (
 async def test_g11_every_surface_is_served_under_every_base_url(
     http: aiohttp.ClientSession, serve: Serve, fake: Fake, base: str
 ) -> None:
-    gateway = await serve(f"plugins: {{{', '.join(f'{name}: {{}}' for name in BUILT_IN)}}}", fake.url)
+    names = [name for name in BUILT_IN if find_plugin(name).routes is not Plugin.routes]
+    gateway = await serve(f"plugins: {{{', '.join(f'{name}: {{}}' for name in names)}}}", fake.url)
     for path, (body, field, value) in BODIES.items():
         for end in ("", "/", "?api-version=2024-10-21"):
             async with http.post(f"{gateway}{base}/{path}{end}", json=body) as response:
