@@ -100,7 +100,7 @@ lock: dev  ## write the lock files from setup.cfg, with hashes
 	  config/package/requirements.in -o requirements-dist.lock
 
 audit: .venv-audit/.made  ## look for known vulnerabilities of all locked packages (Error 3: the database does not answer)
-	@.venv-audit/bin/python -m tests.support.supply_chain audit requirements.lock requirements-dev.lock requirements-audit.lock
+	@.venv-audit/bin/python -m tests.support.supply_chain audit requirements.lock requirements-dev.lock requirements-audit.lock requirements-dist.lock
 
 sbom: .venv-audit/.made  ## write build/sbom.cdx.json, the bill of materials in CycloneDX
 	@mkdir -p build

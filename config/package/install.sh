@@ -75,7 +75,7 @@ say "$name: the SHA-256 is that of SHA256SUMS"
 
 if root; then target=/usr/local/bin/gateway; else target=$HOME/.local/bin/gateway; fi
 if [ "$kind" = deb ]; then
-    say "plan: apt-get install $name, with python3-venv and what else it depends on"
+    say "plan: apt-get install $name, with python3-venv, and nginx unless Caddy is installed"
     say "it creates /opt/gateway, /etc/gateway, /var/lib/gateway, units of systemd, and /usr/local/bin/gateway"
     uninstall="apt-get remove gemini-openai-gateway    (purge: also configuration, keys and data)"
 else

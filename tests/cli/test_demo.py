@@ -17,3 +17,15 @@ def test_the_demo_shows_two_answers_and_the_request(capsys: pytest.CaptureFixtur
         "from openai import OpenAI",
     ):
         assert text in shown
+
+
+@pytest.mark.parametrize(
+    ("listen", "shown"), [("0.0.0.0:0", "http://127.0.0.1:"), ("[::]:0", "http://[::1]:")]
+)
+def test_a_demo_on_all_addresses_names_one_that_this_machine_reaches(
+    listen: str, shown: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GATEWAY_LISTEN", listen)  # as in the image
+
+    assert main(["demo", "--once"]) == 0
+    assert f"curl {shown}" in capsys.readouterr().out

@@ -59,7 +59,12 @@ def test_the_worst_of_several_locks_is_the_exit_code(monkeypatch: pytest.MonkeyP
 
 
 def test_every_entry_of_a_lock_is_read() -> None:
-    for name in ("requirements.lock", "requirements-dev.lock", "requirements-audit.lock"):
+    for name in (
+        "requirements.lock",
+        "requirements-dev.lock",
+        "requirements-audit.lock",
+        "requirements-dist.lock",
+    ):
         text = (ROOT / name).read_text()
         listed = list(packages(text))
         assert [package.name for package in listed] == re.findall(r"^([a-z0-9._-]+)==", text, re.M), name
