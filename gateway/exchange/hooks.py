@@ -25,9 +25,11 @@ from gateway.gemini.usage import TokenCounts
 from gateway.gemini.wire import encode_json
 from gateway.observability.statistics import Statistics
 from gateway.policy.access import Client
+from gateway.policy.memory import MemoryHold
 
 HookName = Literal["on_request", "on_call", "on_event", "on_answer"]
 HOOKS: tuple[HookName, ...] = ("on_request", "on_call", "on_event", "on_answer")
+_COPIES = 2  # of a large body: what it decodes to, and what hooks return
 _MANY = 256
 """Events after which other requests get their turn."""
 _KEPT = (TurnStarted, Finished, TurnEnded)
@@ -51,10 +53,7 @@ class HookOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class StopAnswer(Exception):
-    """Raised by `on_event` to end the answer here, as if the model had ended it for `reason`.
-
-    `refusal` is a sentence for the client. `before` are events that still reach it.
-    """
+    """Raised by `on_event` to end an answer for `reason`, with a sentence for the client, behind events `before` it."""
 
     def __init__(
         self, reason: Reason = "content_filter", refusal: str | None = None, before: Sequence[Event] = ()
@@ -83,6 +82,8 @@ class RequestFacts(Protocol):
     def surface(self) -> str: ...
     @property
     def client(self) -> Client: ...
+    @property
+    def memory(self) -> MemoryHold: ...
     @property
     def started(self) -> float: ...
     @property
@@ -159,7 +160,7 @@ class RequestHooks:
         """Whether the finished answer is shown to `on_answer`."""
 
     def anew(self) -> "RequestHooks":
-        """Return the hooks of another request with the same headers, on the same connection."""
+        """Return the hooks of another request on the same connection."""
         return RequestHooks(self._hooks, self.headers)
 
     def in_background(self) -> "RequestHooks":
@@ -175,6 +176,8 @@ class RequestHooks:
         plugins, is_changed = self._hooks.by_name["on_request"], False
         if not plugins:
             return None
+        if len(data) > HEAVY:
+            facts.memory.take(_COPIES * len(data))
         body: JsonObject = await offload(len(data) > HEAVY, msgspec.json.decode, data)
         for plugin in plugins:
             changed = await self._run(plugin, "on_request", facts, self._on_request, plugin, body, facts)
@@ -192,6 +195,8 @@ class RequestHooks:
         """Run `on_call` on a call. Return the call that is made in its place. Raises GatewayError."""
         if not self._hooks.by_name["on_call"]:
             return call
+        if call.heavy:
+            facts.memory.take(_COPIES * call.expected_size)
         body: JsonObject = await offload(call.heavy, lambda: msgspec.json.decode(call.encode()))
         changed = await self._call(call.model, body, facts, read_request)
         return (
@@ -320,7 +325,7 @@ class RequestHooks:
 
 _CONSEQUENCE = {
     "refuse": "the request is refused (on_error: refuse)",
-    "ignore": "the hook is left out for the rest of the request (on_error: ignore)",
+    "ignore": "it is left out for the rest of the request (on_error: ignore)",
 }
 
 

@@ -72,7 +72,9 @@ class Guard(Plugin):
         if self.config.webhook is None:
             yield
             return
-        async with aiohttp.ClientSession() as session:
+        # so that its failure is seen before the hook's deadline
+        timeout = aiohttp.ClientTimeout(total=0.9 * self.config.deadline)
+        async with aiohttp.ClientSession(timeout=timeout) as session:
             self._webhook = Webhook(session, self.config.webhook)
             yield
 
@@ -212,7 +214,16 @@ class Guard(Plugin):
             return AnswerText(Window(self._of_answers, note), None, 0)
 
         async def ask(text: str, last: bool) -> Verdict:
-            verdict = await webhook.ask("answer", [text], answer.model, context, last=last)
+            if "webhook failed" in answer.values:
+                return Verdict("allow")
+            try:
+                verdict = await webhook.ask("answer", [text], answer.model, context, last=last)
+            except (aiohttp.ClientError, TimeoutError, ValueError):
+                if self.config.on_error == "refuse":
+                    raise
+                answer.values["webhook failed"] = True  # the text that was held back passes
+                self._note("webhook", "answer", "failed", context)
+                return Verdict("allow")
             self._note("webhook", "answer", verdict.action, context)
             return verdict
 

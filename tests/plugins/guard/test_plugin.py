@@ -1,5 +1,6 @@
 """`guard` in a gateway: prompts and answers on every surface, by rules and by a webhook."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -198,11 +199,13 @@ async def service() -> AsyncIterator[Service]:
     async def start(answer: Callable[[Any], Any]) -> str:
         async def handle(request: web.Request) -> web.Response:
             result = answer({**await request.json(), "authorization": request.headers.get("Authorization")})
+            if asyncio.iscoroutine(result):
+                result = await result
             return result if isinstance(result, web.Response) else web.json_response(result)
 
         app = web.Application()
         app.add_routes([web.post("/check", handle)])
-        runner = web.AppRunner(app)
+        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         runners.append(runner)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -289,6 +292,30 @@ async def test_o20_a_webhook_that_fails_hurts_as_the_policy_says(
 
     assert (await ask(http, base, CHAT)).status == status
     assert serve.app[SERVICES].statistics.hook_failures == {("guard", "on_call", "raises"): 1}
+
+
+@pytest.mark.parametrize("fault", ["status", "silence"])
+@pytest.mark.parametrize("surface", [CHAT, CHAT_STREAM, NATIVE], ids=["chat", "stream", "native"])
+async def test_o20_a_webhook_that_fails_and_is_ignored_costs_no_text(
+    http: aiohttp.ClientSession, serve: Serve, gem: FakeGem, service: Service, surface: Surface, fault: str
+) -> None:
+    questions = []
+
+    async def silence() -> None:
+        await asyncio.Event().wait()
+
+    def fail(question: Any) -> Any:
+        questions.append(question)
+        return web.Response(status=500) if fault == "status" else silence()
+
+    url = await service(fail)
+    gem.always = answering("one ", "two ", "three ", "four")
+    options = f"{{on_error: ignore, deadline: 0.3, webhook: {{url: '{url}', on: [answer], window: 6}}}}"
+    base = await serve(f"plugins: {{guard: {options}, {SERVED}}}", gem.url)
+
+    assert_whole(await ask(http, base, surface), "one two three four")
+    assert len(questions) == 1  # of one answer it is asked no more
+    assert serve.app[SERVICES].statistics.plugin_events == {("guard", "webhook answer failed"): 1}
 
 
 @pytest.mark.parametrize(
