@@ -93,7 +93,7 @@ if running; then
     write_units
     systemctl daemon-reload
     systemctl enable --quiet gateway.socket gateway-admin.socket
-    sh "$temporary/gateway" roll || { put_units_back; die "${version##*/} could not be started; the version before serves"; }
+    sh "$temporary/gateway" roll || { put_units_back; die "${version##*/} does not serve; what ran before was left as it was"; }
 else
     write_units
 fi

@@ -41,6 +41,7 @@ def run(options: argparse.Namespace) -> int:
     if os.geteuid() or not _SYSTEMD.is_dir():
         print("gateway roll needs root, and systemd as process 1", file=sys.stderr)
         return 1
+    os.nice(10)  # whatever this process computes, requests come first
     if check.run(options):
         return 1
     try:

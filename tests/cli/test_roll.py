@@ -38,6 +38,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(roll, "_LOCK", tmp_path / "lock")
     monkeypatch.setattr(roll, "_SYSTEMD", tmp_path)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "nice", lambda _: 0)  # it would stay for all tests
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     return tmp_path
 

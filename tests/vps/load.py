@@ -1,11 +1,12 @@
 """Load of 100 requests a second and 20 streams over TLS, while a command runs: load.py COMMAND...
 
-A client must neither see an error nor wait for more than 100 ms. A machine that is busy itself lets requests wait, too;
-so the same load is measured without the command before.
+A client must neither see an error nor wait for more than 100 ms. A machine that is busy with other work lets requests
+wait, too: there, only waits of a second count, which a queue behind a process that ends would cause.
 """
 
 import asyncio
 import json
+import os
 import ssl
 import sys
 from time import monotonic
@@ -15,7 +16,9 @@ import aiohttp
 RATE, STREAMS = 100, 20
 BEFORE, AFTER = 6.0, 3.0
 """Seconds of load before and after the command."""
-MOST = 0.1
+SPREAD = 5.0
+"""Seconds over which the streams begin, so that they do not end at once: as long as one lasts."""
+MOST, MOST_WHEN_BUSY = 0.1, 1.0
 URL = "https://gateway.test/v1/chat/completions"
 HEADERS = {"Authorization": "Bearer AQ.CanaryCanaryCanaryCanaryCanary"}
 
@@ -75,8 +78,9 @@ class Load:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             phase.failures.append(repr(error))
 
-    async def streams(self) -> None:
-        """Hold one stream after another."""
+    async def streams(self, delay: float) -> None:
+        """Hold one stream after another, from some seconds on."""
+        await asyncio.sleep(delay)
         while not self.is_ended:
             await self.ask(300)
 
@@ -95,6 +99,7 @@ class Load:
 
 async def main(command: list[str]) -> int:
     """Return the exit code."""
+    load_average = os.getloadavg()[0]
     context = ssl.create_default_context(cafile="/etc/gateway/tls/ca.pem")
     connector = aiohttp.TCPConnector(limit=0, ssl=context)
     async with aiohttp.ClientSession(
@@ -102,9 +107,9 @@ async def main(command: list[str]) -> int:
     ) as http:
         load = Load(http)
         before = load.phase
-        tasks = [asyncio.create_task(load.streams()) for _ in range(STREAMS)]
+        tasks = [asyncio.create_task(load.streams(number * SPREAD / STREAMS)) for number in range(STREAMS)]
         tasks.append(asyncio.create_task(load.requests()))
-        await asyncio.sleep(1)
+        await asyncio.sleep(SPREAD)
         load.phase = before = Phase("before")
         await asyncio.sleep(BEFORE)
         load.phase = during = Phase("during")
@@ -114,11 +119,11 @@ async def main(command: list[str]) -> int:
         load.is_ended = True
         await asyncio.gather(*tasks)
     print(before, during, sep="\n")
-    is_busy = len(before.slow) > 0
-    if is_busy:
-        print("the machine itself lets requests wait: waits are not judged")
-    passed = not code and not during.failures and not before.failures and (is_busy or not during.slow)
-    return 0 if passed and len(during.waits) > RATE and during.streams > STREAMS else 1
+    if is_busy := bool(before.slow) or load_average > (os.cpu_count() or 1):
+        print(f"the machine is busy (load average {load_average:.1f}): only waits of a second count")
+    most = MOST_WHEN_BUSY if is_busy else MOST
+    passed = not (code or during.failures or before.failures) and max(during.waits) <= most
+    return 0 if passed and len(during.waits) > RATE and during.streams >= STREAMS else 1
 
 
 if __name__ == "__main__":
