@@ -13,6 +13,7 @@ from gateway.config.sections import GatewayConfig
 from gateway.errors import scrub
 from gateway.server.stores import first_line, ledger_url, state_file
 from gateway.store.backup.archive import StoreFile
+from gateway.store.sqlite import state_path
 from gateway.store.state_stores import KINDS, POOL
 from gateway.store.versions import LEDGER_VERSION, STATE_VERSION, way_back
 
@@ -66,6 +67,9 @@ def kept_elsewhere(config: GatewayConfig, environ: Mapping[str, str]) -> list[st
         )
     elif state_file(config, environ) is None:
         notes.append(f"{state} are in memory only: set state.file to keep them.")
+    folders = state_path("plugins", environ)
+    if folders.is_dir() and any(folders.iterdir()):
+        notes.append(f"Files of plugins are in {folders}. Copy them with: cp -a {folders} FOLDER.")
     return notes
 
 

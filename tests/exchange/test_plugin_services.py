@@ -27,6 +27,8 @@ async def test_names_counts_and_folders(tmp_path: Path) -> None:
 
 async def test_the_pool_s_states_are_public(serve: Serve, tmp_path: Path) -> None:
     serve.environ = {"K": "AIza" + "k" * 35}
-    await serve(f"pool: {{projects: [{{name: a, keys: [{{env: K}}]}}]}}\nledger: {{url: {tmp_path}/ledger.db}}")
+    await serve(
+        f"pool: {{projects: [{{name: a, keys: [{{env: K}}]}}]}}\nledger: {{url: {tmp_path}/ledger.db}}"
+    )
 
     assert [state.project for state in serve.app[SERVICES].pool_states()] == ["a"]

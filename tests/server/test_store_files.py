@@ -54,6 +54,17 @@ def test_o08_what_is_elsewhere_is_named_with_its_command_and_without_its_passwor
     assert kept_elsewhere(config(POOL + "state: {file: s.db}"), {}) == []
 
 
+def test_o08_files_of_plugins_are_named_where_there_are_any(tmp_path: Path) -> None:
+    environ = {"STATE_DIRECTORY": str(tmp_path)}
+    (tmp_path / "plugins").mkdir()
+    assert kept_elsewhere(config(""), environ) == []
+    (tmp_path / "plugins" / "capture").mkdir()
+
+    assert kept_elsewhere(config(""), environ) == [
+        f"Files of plugins are in {tmp_path}/plugins. Copy them with: cp -a {tmp_path}/plugins FOLDER."
+    ]
+
+
 def execute(path: Path, statement: str) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(statement)
