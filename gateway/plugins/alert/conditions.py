@@ -65,14 +65,17 @@ class ErrorRate:
         self._readings: deque[tuple[float, int, int]] = deque()
         """Time, requests and failed ones since the start."""
 
+    def begin(self, exchanges: Mapping[tuple[str, int], int], now: float) -> None:
+        """Leave out the requests until now."""
+        self._readings.clear()
+        self._note(exchanges, now)
+
     def read(self, exchanges: Mapping[tuple[str, int], int], now: float) -> Iterator[Alert]:
         """Yield an alert if too many requests have failed with a status of 500 or more.
 
         `exchanges` counts requests since the start by model and status.
         """
-        total = sum(exchanges.values())
-        failed = sum(number for (_, status), number in exchanges.items() if status >= 500)
-        self._readings.append((now, total, failed))
+        total, failed = self._note(exchanges, now)
         while len(self._readings) > 2 and self._readings[1][0] <= now - self._seconds:
             self._readings.popleft()
         _, total_before, failed_before = self._readings[0]
@@ -84,3 +87,9 @@ class ErrorRate:
                 f"{errors} of the last {requests} requests failed ({100 * errors / requests:.0f} %).",
                 "critical",
             )
+
+    def _note(self, exchanges: Mapping[tuple[str, int], int], now: float) -> tuple[int, int]:
+        total = sum(exchanges.values())
+        failed = sum(number for (_, status), number in exchanges.items() if status >= 500)
+        self._readings.append((now, total, failed))
+        return total, failed

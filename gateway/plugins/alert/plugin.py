@@ -107,6 +107,8 @@ class AlertPlugin(Plugin):
     async def lifespan(self, app: web.Application) -> AsyncIterator[None]:
         self._file = self.services.folder(self.name) / "state.json"
         await asyncio.to_thread(self._load)
+        if self._errors is not None:  # what a reload finds is no news
+            self._errors.begin(self.services.metrics.statistics.exchanges, time())
         async with aiohttp.ClientSession(timeout=_TIMEOUT) as session:
             self._session = session
             self.services.background(f"{self.name} watch", self._watch)

@@ -65,7 +65,6 @@ def options(more: str = "every: 3600") -> str:
 
 async def test_o20_failed_requests_are_told_once(serve: Serve, channel: Channel, folder: Path) -> None:
     await serve(options("every: 3600, errors: {requests: 5}"))
-    await plugin(serve).look()
     statistics = serve.app[SERVICES].statistics
     statistics.exchanges["m", 200] += 5
     statistics.exchanges["", 502] += 5
@@ -147,7 +146,6 @@ async def test_o20_a_refused_key_is_told(serve: Serve, channel: Channel) -> None
 async def test_o20_it_looks_by_itself(serve: Serve, channel: Channel) -> None:
     await serve(options("every: 1, text_field: content, budgets: [], projects: false, errors: {requests: 1}"))
     statistics = serve.app[SERVICES].statistics
-    await asyncio.sleep(1.1)
     statistics.exchanges["", 502] += 5
     await eventually(lambda: bool(channel.messages))
 
