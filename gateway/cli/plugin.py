@@ -94,8 +94,8 @@ def install(options: argparse.Namespace) -> None:
         print(f"installed {wheel.name} {wheel.version}, with the plugins: {', '.join(wheel.plugins)}")
         names += wheel.plugins
     print(
-        f"Name {' and '.join(names)} under `plugins` in gateway.yaml, try it with `gateway check --deep`, then restart "
-        "the gateway."
+        f"Name {' and '.join(names)} under `plugins` in gateway.yaml, try it with `gateway check --deep`, then "
+        "`gateway roll`."
     )
 
 
@@ -108,7 +108,7 @@ def remove(options: argparse.Namespace) -> None:
         _replace(options.list, package, None)
         if _distribution(package) is not None:
             _pip("uninstall", "--yes", package)
-        print(f"removed {package}; take its plugins out of gateway.yaml, too, then restart the gateway")
+        print(f"removed {package}; take its plugins out of gateway.yaml, too, then `gateway roll`")
 
 
 def show(options: argparse.Namespace) -> None:
@@ -218,7 +218,8 @@ def _pip(*arguments: str) -> None:
         "--quiet",
         *arguments,
     ]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - an operator's command
+    # the service runs as another user, and must read the files whatever umask root has
+    result = subprocess.run(command, capture_output=True, text=True, check=False, umask=0o022)  # noqa: S603
     if result.returncode:
         if "No module named pip" in result.stderr:
             raise Failed(_NO_PIP)

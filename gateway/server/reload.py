@@ -145,11 +145,9 @@ class AppSwitcher:
 
 def fault(error: Exception) -> str:
     """Return the end of a message about an error of the start: the configuration's mistakes, or type and text."""
-    return (
-        f"\n{error}"
-        if isinstance(error, ConfigError | PluginStartFailed)
-        else f": {type(error).__name__}: {error}"
-    )
+    if isinstance(error, ConfigError):
+        return f"\n{error}"
+    return f": {error}" if isinstance(error, PluginStartFailed) else f": {type(error).__name__}: {error}"
 
 
 def _server(runner: Runner) -> Server:
