@@ -3,7 +3,7 @@ site=$dest/etc/nginx/sites-available/gateway
 enabled=$dest/etc/nginx/sites-enabled/gateway
 hooks=$dest/etc/letsencrypt/renewal-hooks/deploy
 domain=${DOMAIN:-}
-[ -n "$domain" ] || domain=$(sed -n 's/^# The gateway behind TLS on \(.*\)\. [GW][a-z]* by .*/\1/p' "$site" 2>/dev/null)
+[ -n "$domain" ] || domain=$(sed -n 's/^# The gateway behind TLS on \(.*\)\. [GW][a-z]* by .*/\1/p' "$site" 2>/dev/null || true)  # there may be none
 [ -n "$domain" ] || domain=$(hostname -f 2>/dev/null || hostname)
 
 body=33554432
