@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gateway import full_version
 from gateway.cli.arguments import add_config
-from gateway.config.load import load
+from gateway.config.load import NO_FILE, load
 from gateway.server.store_files import kept_elsewhere, store_files
 from gateway.store.backup.archive import BackupError, write
 
@@ -32,13 +32,15 @@ def run(options: argparse.Namespace) -> int:
     try:
         manifest = write(options.file, files, full_version(), created, notes)
     except BackupError as error:
-        for sentence in (f"gateway backup: {error}.", *notes):
+        for sentence in (f"gateway backup: {error} ({source.file}).", *notes):
             print(sentence, file=sys.stderr)
         return 1
     contents = {file.name: file.contents for file in files}
     for entry in manifest.stores:
         print(f"{entry.store}: {contents[entry.store]}, {entry.bytes} bytes, schema {entry.schema}")
     print(f"{options.file}: written")
-    for note in (*notes, f"Not in it: {source.file} and the secrets that it names. Copy them, too."):
+    if source.file != NO_FILE:
+        notes.append(f"Not in it: {source.file} and the secrets that it names. Copy them, too.")
+    for note in notes:
         print(note, file=sys.stderr)
     return 0

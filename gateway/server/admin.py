@@ -193,9 +193,12 @@ class Admin:
         """Return sums of the ledger.
 
         Query: `since` and `until` in seconds since 1970, `by` as comma-separated columns, `bucket` as 1m, 1h or 1d,
-        `client` as the id or the name of a key.
+        `client` as the id or the name of a key. Rows by client have the name of its key, too.
         """
-        return _json({"data": [msgspec.to_builtins(row) for row in await self._rows(request.query)]})
+        rows = await self._rows(request.query)
+        names = await self._names() if any(row.client for row in rows) else {}
+        data = [{**msgspec.to_builtins(row), "name": names.get(row.client, "")} for row in rows]
+        return _json({"data": data})
 
     async def openai_usage(self, request: web.Request) -> web.Response:
         """Return usage as OpenAI does, all buckets in one page.
@@ -265,14 +268,18 @@ class Admin:
             await self._ids(query.get("client")),
         )
 
-    async def _ids(self, client: str | None) -> list[str] | None:
-        """Return the ids of the keys with an id or a name; an id that is no key's stands for itself."""
+    async def _names(self) -> dict[str, str]:
+        """Return the names of all issued keys by their ids."""
         from gateway.store.ledger.client_keys import issued
 
+        return {key.id: key.name for key in await asyncio.to_thread(issued, self._engine)}
+
+    async def _ids(self, client: str | None) -> list[str] | None:
+        """Return the ids of the keys with an id or a name; an id that is no key's stands for itself."""
         if client is None:
             return None
-        keys = await asyncio.to_thread(issued, self._engine)
-        return [key.id for key in keys if client in (key.id, key.name)] or [client]
+        names = await self._names()
+        return [key_id for key_id, name in names.items() if client in (key_id, name)] or [client]
 
 
 def _unexpected(error: Exception) -> GatewayError:

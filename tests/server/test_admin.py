@@ -63,6 +63,9 @@ async def test_o15_keys_and_usage_by_name(team: Team, admin: Any) -> None:
     await team.settled()
     async with admin.get("/admin/usage", params={"client": "ada"}) as response:
         (row,) = (await response.json())["data"]
+    async with admin.get("/admin/usage", params={"client": "ada", "by": "client"}) as response:
+        (by_client,) = (await response.json())["data"]
+    assert (by_client["client"], by_client["name"]) == (created["id"], "ada")
     async with admin.get("/admin/usage", params={"client": "bob"}) as response:
         assert (await response.json())["data"] == []
     async with admin.get("/admin/keys") as response:
