@@ -48,7 +48,7 @@ class Key(Plugin):
 
     async def show(self, request: web.Request) -> web.Response:
         """Answer with the report on the key of the request. Raises BadRequest, Unauthorized, LedgerUnavailable."""
-        client = self.services.identify(request, "key").client
+        client = (await self.services.identified(request, "key")).client
         days = self._days(request.query.get("days"))
         report = await self._report(client, days) if client.id else None
         body: dict[str, Any] = {"object": "key", "issued": report is not None}

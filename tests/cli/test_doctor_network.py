@@ -5,8 +5,9 @@ import errno
 import os
 import socket
 from email.utils import formatdate
+from pathlib import Path
 from time import time
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from aiohttp import web
@@ -14,6 +15,7 @@ from aiohttp import web
 from gateway.cli.doctor_network import Finding, kernel_filter, live_keys, streaming, upstream
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
+from tests.support.certificates import Authority
 from tests.support.servers import Fake, RawUpstream, Serve, chunked, whole
 
 
@@ -66,6 +68,92 @@ async def test_an_upstream_that_does_not_speak_tls_is_found() -> None:
     server.close()
 
     assert [(f.check, f.result) for f in findings][-1] == ("tls", "failed")
+
+
+class Proxy:
+    """A proxy that answers CONNECT, and remembers what it was asked."""
+
+    def __init__(self, answer: bytes = b"") -> None:
+        self._answer = answer
+        self.asked = b""
+        self.url = ""
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._handle, "127.0.0.1", 0)
+        self.url = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+
+    async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.asked += await reader.readuntil(b"\r\n\r\n")
+        writer.write(self._answer)
+        writer.close()
+
+
+def proxied(upstream_url: str, proxy: str) -> GatewayConfig:
+    text = f"upstream: {{base_url: '{upstream_url}', proxy: '{proxy}'}}\npool: {{projects: [{{name: blue, keys: [{{env: GOOD}}]}}]}}"
+    return Source(text, "g.yaml", {"GOOD": "AQ.good"}).decode(GatewayConfig)
+
+
+async def test_o13_a_proxy_is_asked_and_its_refusal_is_named() -> None:
+    answer = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
+    async with Proxy(answer) as proxy:
+        findings = await found(
+            upstream, proxied("https://google.invalid", f"http://us%40er:pa55@{proxy.url}")
+        )
+        keys = await found(live_keys, proxied("https://google.invalid", f"http://{proxy.url}"))
+
+    assert proxy.asked.startswith(b"CONNECT google.invalid:443 ")
+    assert b"Proxy-Authorization: Basic dXNAZXI6cGE1NQ==" in proxy.asked
+    assert [(f.check, f.result) for f in findings] == [("dns", "passed"), ("tls", "failed")]
+    assert findings[1].message == (
+        f"google.invalid:443 behind the proxy {proxy.url} cannot be reached: "
+        "the proxy refused: 407 Proxy Authentication Required."
+    )
+    assert "upstream.proxy" in findings[1].remedy
+    assert "pa55" not in str(findings)
+    assert "407" in keys[0].message
+
+
+async def test_o13_a_proxy_that_is_not_there_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    findings = await found(upstream, proxied("https://google.invalid", f"http://127.0.0.1:{port}"))
+
+    assert findings[-1].message == (
+        f"google.invalid:443 behind the proxy 127.0.0.1:{port} cannot be reached: Connection refused."
+    )
+
+
+async def test_o13_an_emulator_is_asked_through_the_proxy_by_its_whole_url() -> None:
+    date = formatdate(time(), usegmt=True).encode()
+    async with Proxy(b"HTTP/1.1 200 OK\r\nDate: %s\r\nContent-Length: 0\r\n\r\n" % date) as proxy:
+        findings = await found(upstream, proxied("http://google.invalid:81", f"http://{proxy.url}"))
+
+    assert proxy.asked.startswith(b"GET http://google.invalid:81/ ")
+    assert [(f.check, f.result) for f in findings] == [
+        ("dns", "passed"), ("tls", "skipped"), ("clock", "passed"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("days", "self_signed", "reason"),
+    [(-1, False, "unable to get local issuer certificate"), (1, True, "self-signed certificate")],
+)
+async def test_o13_the_error_of_a_certificate_is_named(
+    tmp_path: Path, days: int, self_signed: bool, reason: str
+) -> None:
+    context = Authority(tmp_path).server("localhost", days=days, self_signed=self_signed)
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context)
+    port = server.sockets[0].getsockname()[1]
+    findings = await found(upstream, config(f"https://localhost:{port}"))
+    server.close()
+
+    assert findings[-1].message == (
+        f"localhost:{port} cannot be reached: its certificate is not accepted: {reason}."
+    )
 
 
 async def test_each_key_is_tried_and_none_is_shown() -> None:

@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 from time import time
 
+import aiohttp
 import pytest
 import sqlalchemy as sa
 
@@ -83,13 +84,17 @@ async def test_while_the_database_fails_the_last_keys_stay_valid_and_the_failure
 
 
 async def test_o22_a_key_of_another_process_works_at_once(
-    team: Team, monkeypatch: pytest.MonkeyPatch
+    team: Team, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.server.issued_keys._POLL", 1000.0)
     await team.start("a")
 
     for _ in range(3):
         assert (await team.ask(team.issue()))[0] == 200
+    async with http.get(
+        f"{team.base}/v1/key", headers={"Authorization": f"Bearer {team.issue()}"}
+    ) as response:
+        assert response.status == 200
 
 
 async def test_o22_made_up_keys_cost_ten_looks_a_second(

@@ -116,7 +116,7 @@ class Responses(Plugin):
         if not wants_websocket(request):
             raise unserved(request, frozenset({"POST"}))
         websocket.check_origin(request, self.services.config.cors.origins)
-        context = self.services.identify(request, "responses")
+        context = await self.services.identified(request, "responses")
         context.memory.owner = context.client.id or client_address(request)
         connection = Connection(request, self.services, self._create_over)
         if len(self._connections) >= self.config.websockets or not connection.socket.can_prepare(request):
