@@ -1,4 +1,4 @@
-"""The contract between the gateway and its plugins; docs/plugins.md explains it with tested examples.
+"""The contract between the gateway and its plugins; docs/plugin-guide.md explains it with tested examples.
 
 A plugin is installed as an entry point of the group `gateway.plugins` and activated by its name under `plugins` in the
 YAML. Life cycle: its options are decoded, the class is constructed (without side effects), `check()` and `routes()` are
@@ -89,7 +89,7 @@ _NOT_OPEN: Any = _NotOpen()
 
 @dataclass(eq=False)
 class Services(PluginServices):
-    """Services that the application provides to its plugins; docs/plugins.md lists the public ones.
+    """Services that the application provides to its plugins; docs/plugin-guide.md lists the public ones.
 
     Plugins are constructed, and their routes registered, before the stores are open: aiohttp takes no routes after its
     start, and `gateway check` builds the application without opening anything. The application therefore calls `open`
@@ -386,7 +386,7 @@ class Plugin(HookMethods):
     """Frozen Struct into which the plugin's section of the YAML is decoded; unknown keys are errors."""
 
     fields: ClassVar[FieldPolicies] = {}
-    """Policy of each request field by endpoint, such as `POST /v1/chat/completions`; docs/compatibility.md lists it."""
+    """Policy of each request field by endpoint (`POST /v1/chat/completions`); docs/refer/compatibility.md lists it."""
 
     catch_all: ClassVar[bool] = False
     """Whether the routes are registered after those of all other plugins, whatever the order in the YAML."""

@@ -1,7 +1,7 @@
 """The order of imports inside `gateway`, as one table: an import against it fails here.
 
 A room may import the rooms above it in the table, and itself. There is no lump: of two rooms, one never imports the
-other. `docs/architecture.md` explains the order.
+other. `docs/why/how-a-request-travels.md` explains the order.
 """
 
 import ast

@@ -74,7 +74,7 @@ def examine(options: argparse.Namespace) -> Iterator[Finding]:
     except ConfigError as error:
         for fault in error.faults:
             yield failed(
-                "config", str(fault), "Correct the file; docs/configuration.md describes each setting."
+                "config", str(fault), "Correct the file; docs/refer/config.md describes each setting."
             )
         return
     is_file = source.file != NO_FILE
@@ -238,7 +238,7 @@ def ledger(config: GatewayConfig, _: Source) -> Iterator[Finding]:
             yield failed(
                 "ledger",
                 f"{url} is corrupt: {' '.join(str(error).split())}.",
-                "Restore it from a backup (docs/operations.md, Back up), or set ledger.on_corrupt: fresh.",
+                "Restore it from a backup (docs/do/operations.md, Back up), or set ledger.on_corrupt: fresh.",
             )
 
 

@@ -239,7 +239,9 @@ def streaming(base: str, model: str, key: str) -> Finding:
         response = connection.getresponse()
         if response.status != 200:
             return failed(
-                "streaming", f"{base} answered {response.status}.", "docs/operations.md, Errors, explains it."
+                "streaming",
+                f"{base} answered {response.status}.",
+                "docs/do/operations.md, Errors, explains it.",
             )
         times = [time.monotonic() for line in response if line.startswith(b"data:")]
     except (OSError, http.client.HTTPException) as error:

@@ -2,7 +2,7 @@
 
 Sections of policies and stores are defined beside what they configure and composed here. Those of higher layers
 (listeners, upstream, streams, CORS, logging) are defined here, because the configuration must not import them.
-Descriptions, ranges and defaults appear in config/gateway.schema.json and docs/configuration.md.
+Descriptions, ranges and defaults appear in config/gateway.schema.json and docs/refer/config.md.
 """
 
 from ipaddress import IPv4Network, IPv6Network, ip_network

@@ -2,7 +2,7 @@
 
 Each surface has a table with one entry for each field. Lenient mode notes a field that is not honoured; strict mode
 refuses one that would change the answer. An unknown field is ignored with a note, because clients of many vendors send
-extra fields. docs/compatibility.md is generated from the tables (`make docs`), and a test holds them equal.
+extra fields. docs/refer/compatibility.md is generated from the tables (`make docs`), and a test holds them equal.
 """
 
 from collections.abc import Mapping
@@ -53,7 +53,7 @@ def review(fields: Mapping[str, Raw], table: Mapping[str, Policy], notes: Notes)
 
 
 def markdown(endpoints: FieldPolicies) -> str:
-    """Return the text of docs/compatibility.md; `endpoints` maps each endpoint to its table."""
+    """Return the text of docs/refer/compatibility.md; `endpoints` maps each endpoint to its table."""
     lines = [
         "# Field compatibility",
         "",

@@ -1,4 +1,4 @@
-"""Prometheus metrics: the table of metrics, its text exposition, and docs/metrics.md, which is generated from it."""
+"""Prometheus metrics: their table, its text exposition, and docs/refer/metrics.md, which is generated from it."""
 
 import os
 from collections import Counter
@@ -259,7 +259,7 @@ PROCESS = tuple(family.series[0] for family in PROCESS_FAMILIES)
 
 
 def markdown() -> str:
-    """Return docs/metrics.md."""
+    """Return docs/refer/metrics.md."""
     rows = (
         f"| `{f.series[0]}` | {f.kind} | {', '.join(f.labels)} | {f.help} |"
         for f in (*FAMILIES, *PROCESS_FAMILIES)

@@ -525,7 +525,7 @@ DECIDING = {
     ("gemini/errors.py", "from_status"), ("gemini/errors.py", "_rate_limited"), ("gemini/request_changes.py", "texts"),
     ("gemini/request_changes.py", "accepted_modalities"), ("policy/call_outcome.py", "outcome"),
 }  # fmt: skip
-"""In docs/architecture.md."""
+"""In docs/why/how-a-request-travels.md."""
 PASSING_ON = {
     ("errors.py", "openai_error"), ("plugins/chat/routes.py", "render"), ("plugins/messages/response.py", "_error_message"),
     ("plugins/native/response.py", "render_error"), ("plugins/responses/response.py", "fail"),
@@ -536,7 +536,7 @@ PASSING_ON = {
 
 @pytest.mark.row("A1", "A2")
 def test_a01_a02_no_other_place_reads_googles_words() -> None:
-    """Whoever adds one says in docs/architecture.md what it may conclude."""
+    """Whoever adds one says in docs/why/how-a-request-travels.md what it may conclude."""
     assert _reads() == DECIDING | PASSING_ON
 
 
@@ -561,7 +561,7 @@ def test_a01_a02_no_pattern_is_searched_for_within_a_message() -> None:
 
 
 def test_the_page_names_every_place_that_decides() -> None:
-    page = (ROOT / "docs" / "architecture.md").read_text()
+    page = (ROOT / "docs" / "why" / "how-a-request-travels.md").read_text()
     section = page.partition("### What Google's words decide")[2].partition("\n### ")[0]
 
     for name in (

@@ -1,4 +1,4 @@
-"""docs/architecture.md: its rooms are the layer test's, and its drawing is the way of a real request."""
+"""docs/why/how-a-request-travels.md: its rooms are the layer test's, and its drawing is the way of a real request."""
 
 import re
 import sys
@@ -10,7 +10,7 @@ from tests.support.paths import ROOT
 from tests.support.servers import Fake, Serve
 from tests.test_layers import ORDER
 
-PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "why" / "how-a-request-travels.md").read_text("utf-8")
 STEPS = re.findall(r"^(\d) ([\w/]+) +([\w/]+\.py) +([\w.]+)$", PAGE, re.M)
 """Number, room, file and function of each step of the drawing."""
 

@@ -25,7 +25,7 @@ def test_a_recipe_touches_few_files_and_those_that_are_not_new_exist(name: str) 
 
 @pytest.fixture
 def ping(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put the example of docs/plugins.md among the built-in plugins."""
+    """Put the example of docs/plugin-guide.md among the built-in plugins."""
     monkeypatch.syspath_prepend(str(ROOT / "tests" / "acme_gateway"))
     monkeypatch.setitem(BUILT_IN, "ping", "acme_gateway.ping:Ping")
 

@@ -1,4 +1,4 @@
-"""docs/mapping/remedies.md lists every remedy in the order of the table, with the fields that it changes."""
+"""docs/refer/mapping/remedies.md lists every remedy in the order of the table, with the fields that it changes."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from gateway.gemini.remedies import REMEDIES, Remedy
 
-PAGE = Path(__file__).parents[2] / "docs" / "mapping" / "remedies.md"
+PAGE = Path(__file__).parents[2] / "docs" / "refer" / "mapping" / "remedies.md"
 ROWS = PAGE.read_text().partition("| what Google refuses |")[2].partition("\n\n")[0].splitlines()[2:]
 
 

@@ -1,4 +1,4 @@
-"""docs/operations.md: its table of errors has every code that the gateway answers with, and none else."""
+"""docs/do/operations.md: its table of errors has every code that the gateway answers with, and none else."""
 
 import ast
 import re
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from gateway.observability import prometheus
 from tests.support.paths import ROOT
 
-PAGE = (ROOT / "docs" / "operations.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "do" / "operations.md").read_text("utf-8")
 FROM_NGINX = {"gateway_down"}
 NOT_IN_OPENAI_ERRORS = {"https_required"}
 AS_THE_GATEWAY = {

@@ -1,4 +1,4 @@
-"""docs/plugins.md: its examples are tested files, and its lists are what the built-in plugins use."""
+"""docs/plugin-guide.md: its examples are tested files, and its lists are what the built-in plugins use."""
 
 import ast
 import json
@@ -20,7 +20,7 @@ from tests.support.servers import Fake, RawUpstream, Serve, whole
 from tests.support.surfaces import CHAT, GENERATING, Surface
 from tests.support.waiting import eventually
 
-PAGE = (ROOT / "docs" / "plugins.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "plugin-guide.md").read_text("utf-8")
 ACME = TESTS / "acme_gateway"
 EXAMPLES = (
     "acme_gateway/echo.py",
@@ -66,7 +66,9 @@ def test_built_in_plugins_import_what_the_page_lists_and_nothing_else() -> None:
     imported = {module for module, _ in imports() if not module.startswith("gateway.plugins.")}
     for_others = {"gateway.store.key_value"}  # what `open_store` returns; the built-in plugins have no store
 
-    assert sorted(imported - set(listed("Modules"))) == [], "document them in docs/plugins.md, or do without"
+    assert sorted(imported - set(listed("Modules"))) == [], (
+        "document them in docs/plugin-guide.md, or do without"
+    )
     assert sorted(set(listed("Modules")) - imported - for_others) == []
 
 

@@ -1,4 +1,4 @@
-"""docs/team.md and the README: their configurations are valid, and the options that they name exist."""
+"""docs/start/team.md and the README: their configurations are valid, and the options that they name exist."""
 
 import argparse
 import re
@@ -11,10 +11,10 @@ from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from tests.support.paths import ROOT
 
-TEAM = (ROOT / "docs" / "team.md").read_text("utf-8")
+TEAM = (ROOT / "docs" / "start" / "team.md").read_text("utf-8")
 YAML = [
     text
-    for page in (ROOT / "README.md", ROOT / "docs" / "team.md")
+    for page in (ROOT / "README.md", ROOT / "docs" / "start" / "team.md")
     for text in re.findall(r"^```yaml\n(.*?)^```", page.read_text("utf-8"), re.M | re.S)
 ]
 

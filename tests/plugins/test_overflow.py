@@ -36,7 +36,7 @@ AGENTS = [
     ("CrewAI", r"(?i)maximum context length", OPENAI),
     ("LiteLLM", r"This model's maximum context length is", OPENAI),
 ]
-"""Agents, what each looks for (docs/mapping/errors.md, "Words that agents act on"), and the words that it gets."""
+"""Agents, what each looks for (docs/refer/mapping/errors.md, "Words that agents act on"), and the words that it gets."""
 
 
 @pytest.mark.row("G6")

@@ -1,10 +1,10 @@
-"""Catalogues of attacks, faults, advisories and agents: run the tests that prove their rows, and write docs/reliability.md.
+"""Catalogues of attacks, faults, advisories and agents: run the tests that prove their rows, and write docs/why/reliability.md.
 
 A catalogue is tests/<name>/catalogue.yaml: row id to `fault` (what happens) and `holds` (what must hold), or `not_here`
 (the reason why this machine cannot test it). A test anywhere below tests/ proves a row by `@pytest.mark.row("U01")`.
 
-    python -m tests.support.catalogue faults         runs the tests, prints one line a row, writes docs/reliability.json
-    python -m tests.support.catalogue --write-page   writes docs/reliability.md
+    python -m tests.support.catalogue faults         runs the tests, prints one line a row, writes docs/why/reliability.json
+    python -m tests.support.catalogue --write-page   writes docs/why/reliability.md
 """
 
 import ast
@@ -21,8 +21,8 @@ import pytest
 
 from tests.support.paths import ROOT, TESTS
 
-PAGE = ROOT / "docs" / "reliability.md"
-RESULTS = ROOT / "docs" / "reliability.json"
+PAGE = ROOT / "docs" / "why" / "reliability.md"
+RESULTS = ROOT / "docs" / "why" / "reliability.json"
 """Row id to its last result; written by `make test-faults` and the like, committed with the page."""
 
 
@@ -171,7 +171,7 @@ def _kept_results() -> dict[str, str]:
 
 
 def page() -> str:
-    """Return docs/reliability.md, from the catalogues, the marks and the results of the last runs."""
+    """Return docs/why/reliability.md, from the catalogues, the marks and the results of the last runs."""
     results = _kept_results()
     parts = [_INTRODUCTION]
     for catalogue in CATALOGUES.values():
@@ -202,7 +202,7 @@ def page() -> str:
 
 def _links(tests: list[str]) -> str:
     """Return links to the first tests, and how many there are besides."""
-    links = [f"[{test.rpartition('::')[2]}](../{test.partition('::')[0]})" for test in tests[:_MOST_LINKS]]
+    links = [f"[{test.rpartition('::')[2]}](../../{test.partition('::')[0]})" for test in tests[:_MOST_LINKS]]
     more = len(tests) - len(links)
     return "<br>".join(links) + (f"<br>and {more} more" if more else "")
 
@@ -213,7 +213,7 @@ _INTRODUCTION = """# Reliability
 
 The gateway is tested against four catalogues: attacks by clients, faults, published advisories of comparable software,
 and what agents and SDKs send. Each row has a test that fails if what the row says does not hold. After every test of a
-fault, [one fixture](../tests/faults/conftest.py) checks that the process lives, that the client got exactly one
+fault, [one fixture](../../tests/faults/conftest.py) checks that the process lives, that the client got exactly one
 well-formed answer, that the next request succeeds, that descriptors, tasks, places and leases of keys are back where
 they were, that no secret is in log, answers or ledger, and that the ledger has one row for each upstream call.
 """

@@ -6,9 +6,9 @@ from gateway.cli.pages import clients, compatibility, configuration, log_and_hea
 from gateway.observability import prometheus
 
 PAGES: dict[str, Callable[[], str]] = {
-    "compatibility.md": compatibility.page,
-    "configuration.md": configuration.page,
-    "log-and-headers.md": log_and_headers.page,
-    "metrics.md": prometheus.markdown,
+    "refer/compatibility.md": compatibility.page,
+    "refer/config.md": configuration.page,
+    "refer/log.md": log_and_headers.page,
+    "refer/metrics.md": prometheus.markdown,
 } | clients.PAGES
 """By file name below docs/."""

@@ -6,5 +6,5 @@ from gateway.cli.pages import PAGES
 
 for name, page in PAGES.items():
     path = Path("docs", name)
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page(), "utf-8")

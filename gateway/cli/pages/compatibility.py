@@ -1,4 +1,4 @@
-"""docs/compatibility.md: the treatment of every request field of every endpoint, from the built-in plugins."""
+"""docs/refer/compatibility.md: the treatment of every request field of every endpoint, from the built-in plugins."""
 
 from gateway.conversation.field_policy import FieldPolicies, markdown
 from gateway.server.plugin_loader import BUILT_IN, find_plugin
@@ -10,5 +10,5 @@ def endpoints() -> FieldPolicies:
 
 
 def page() -> str:
-    """Return the text of docs/compatibility.md."""
+    """Return the text of docs/refer/compatibility.md."""
     return markdown(endpoints())

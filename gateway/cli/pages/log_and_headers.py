@@ -1,4 +1,4 @@
-"""docs/log-and-headers.md: fields of the log lines and HTTP headers."""
+"""docs/refer/log.md: fields of the log lines and HTTP headers."""
 
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -30,7 +30,7 @@ _TYPES = {str: "text", int: "integer", float: "number", bool: "boolean", NoneTyp
 
 
 def page() -> str:
-    """Return docs/log-and-headers.md."""
+    """Return docs/refer/log.md."""
     descriptions, hints = attribute_docs(RequestLog), get_type_hints(RequestLog)
     lines = [_HEAD, "| field | type | meaning |", "|---|---|---|"]
     lines += [

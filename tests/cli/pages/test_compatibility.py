@@ -1,4 +1,4 @@
-"""docs/compatibility.md: the fields of every endpoint of the built-in plugins."""
+"""docs/refer/compatibility.md: the fields of every endpoint of the built-in plugins."""
 
 from gateway.cli.pages.compatibility import endpoints, page
 

@@ -1,4 +1,4 @@
-"""docs/configuration.md: a row for each key, with its type, range, default and description."""
+"""docs/refer/config.md: a row for each key, with its type, range, default and description."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""docs/log-and-headers.md: every field of a log line and every event of the log."""
+"""docs/refer/log.md: every field of a log line and every event of the log."""
 
 import ast
 
