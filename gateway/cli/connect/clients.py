@@ -235,7 +235,7 @@ CLIENTS = {
             "https://ai.google.dev/gemini-api/docs/libraries",
             "Gemini",
             environment=(("GOOGLE_GEMINI_BASE_URL", "{url}"), ("GEMINI_API_KEY", "{key}")),
-            seen="3.4.0 (Python), 2.32.0 (JavaScript)",
+            seen="3.6.1 (Python), 3.3.0 (JavaScript)",
         ),
         Client(
             "llm",
