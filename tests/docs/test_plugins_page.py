@@ -220,6 +220,19 @@ async def test_o20_the_rules_hold_on_every_surface(
 
 
 @pytest.mark.usefixtures("acme")
+async def test_o20_the_rules_hold_for_endpoints_of_other_plugins(
+    http: aiohttp.ClientSession, serve: Serve, gem: FakeGem
+) -> None:
+    gem.always = gem_whole(message("one \N{EM DASH} two"))
+    base = await serve("plugins: {acme_ping: {}, acme_rules: {rule: Be brief.}}", gem.url)
+    async with http.post(base + "/ping", json={"text": "hi", "user": "carl"}) as response:
+        assert (await response.json())["pong"] == "one - two"
+        assert "x-gateway-notes" not in response.headers  # the hook has taken `user` away
+
+    assert asked(gem.requests[0])["systemInstruction"] == {"parts": [{"text": "Be brief."}]}
+
+
+@pytest.mark.usefixtures("acme")
 async def test_o20_the_rules_stop_an_answer(http: aiohttp.ClientSession, serve: Serve, gem: FakeGem) -> None:
     answer = message() | {
         "candidates": [{"content": {"parts": [{"functionCall": {"name": "rm"}}]}, "finishReason": "STOP"}]

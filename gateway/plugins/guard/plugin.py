@@ -32,7 +32,7 @@ from gateway.plugins.guard.texts import replaced, texts
 from gateway.plugins.guard.webhook import Verdict, Webhook, WebhookOptions
 from gateway.plugins.guard.window import Window
 
-_TRANSLATED = ("chat", "responses", "messages", "completions")
+_TRANSLATED = ("chat", "responses", "messages", "completions", "moderations")
 """Surfaces whose requests become calls, which `on_call` checks."""
 _GENERATES = (":generateContent", ":streamGenerateContent")
 _UNCHECKED = ("/interactions", ":batchGenerateContent")
