@@ -209,7 +209,7 @@ async def test_two_keys_in_one_request_are_refused(http: aiohttp.ClientSession, 
 
 @pytest.mark.parametrize(
     ("command", "status", "code"),
-    [("429", 429, "rate_limit_exceeded"), ("429 day", 429, "insufficient_quota"), ("500", 500, "internal_error"),
+    [("429", 429, "rate_limit_exceeded"), ("429 day", 429, "insufficient_quota"), ("429 spent", 429, "insufficient_quota"), ("500", 500, "internal_error"),
      ("503", 503, "overloaded"), ("html 502", 502, "bad_gateway")],
 )  # fmt: skip
 @pytest.mark.parametrize("stream", [False, True])
@@ -221,7 +221,7 @@ async def test_an_upstream_failure_before_any_byte_is_a_status(
 
     assert (found, answer["error"]["code"]) == (status, code)
     assert headers.get("retry-after") == ({"429": "35", "429 day": "65205"}.get(command))
-    assert headers.get("x-should-retry") == ("false" if command == "429 day" else None)
+    assert headers.get("x-should-retry") == ("false" if command in ("429 day", "429 spent") else None)
 
 
 async def test_a_blocked_prompt_and_an_empty_answer_are_answers(
