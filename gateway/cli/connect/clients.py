@@ -53,6 +53,7 @@ class Client:
 _V1 = "{url}/v1"
 _CODEX_TOP = """model = "{model}"
 model_provider = "gateway"
+model_context_window = 1048576
 """
 _CODEX = """[model_providers.gateway]
 name = "gateway"
@@ -175,8 +176,10 @@ CLIENTS = {
             environment=(("GATEWAY_API_KEY", "{key}"),),
             file=SettingsFile(".codex/config.toml", "toml", top=_CODEX_TOP, lines=_CODEX),
             attempt="codex exec 'say hello'",
-            remark="With `supports_websockets = true` in the same table, Codex keeps a WebSocket open, and sends only "
-            "what is new in each turn.",
+            remark="Codex says once that it has no metadata of the model; the size of its context stands in the file. "
+            "Only a catalog with a system prompt of its own would silence it "
+            "([openai/codex#35758](https://github.com/openai/codex/issues/35758)). With `supports_websockets = true` "
+            "in the same table, Codex keeps a WebSocket open, and sends only what is new in each turn.",
             seen="0.169.0",
         ),
         Client(
