@@ -151,10 +151,12 @@ class Prices:
         """Return the most that a call with at most these tokens costs: each is priced as the dearest of its kind.
 
         Tokens of the answer may be those of pictures, for models that make some. Of the models that may answer for
-        the name, the dearest counts.
+        the name, the dearest counts. A name without a row, such as an alias, costs what they cost: without any, the
+        highest price of each kind.
         """
         models = {model} if self._is_own(model) else self.successors.candidates(model, at)
-        return max(_ceiling(self._row(name, at), most) for name in models)
+        known = [price for name in models if (price := self._row(name, at)) is not self._dearest]
+        return max(_ceiling(price, most) for price in known or [self._dearest])
 
     def is_known(self, model: str) -> bool:
         """Return whether a row is meant for a model."""

@@ -277,3 +277,16 @@ def test_m02_a_price_of_the_operators_for_a_name_is_kept() -> None:
 
     assert prices.micros("gemini-old", TokenCounts(prompt=1), 0, "gemini-new") == 2
     assert prices.ceiling("gemini-old", TokenCounts(prompt=1), 0) == 2
+
+
+@pytest.mark.row("A7")
+def test_a07_an_alias_reserves_what_the_models_behind_it_cost() -> None:
+    rows = {"gemini-3": Price(input=1, output=2), "gemini-pictures": Price(input=1, output=2, image_output=120)}
+    successors = Successors({"gemini-flash-latest": Successor("gemini-3")})
+    prices = Prices("v", rows, successors=successors)
+    most = TokenCounts(prompt=10, completion=1000)
+
+    assert prices.ceiling("gemini-flash-latest", most, 0) == prices.ceiling("gemini-3", most, 0) == 2010
+    assert prices.ceiling("gemini-new", most, 0) == 120_010, "a name of which nothing is known"
+    successors.answered("gemini-flash-latest", "gemini-pictures")
+    assert prices.ceiling("gemini-flash-latest", most, 0) == 120_010, "what an answer has named counts, too"
