@@ -8,7 +8,7 @@ from time import time
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 from yarl import URL
 
 from gateway.cli.arguments import add_config
@@ -20,17 +20,23 @@ from gateway.config.sections import GatewayConfig
 from gateway.errors import GatewayError
 from gateway.gemini.capabilities import CapabilityTable
 from gateway.gemini.resources import ModelRecord, decode_page
+from gateway.policy.catalog import Catalog
 from gateway.policy.pricing import Prices
 from gateway.server.application import build_app
 from gateway.upstream.client import GeminiClient
 
 _MAX_PAGES = 20
 _GENERATES = "generateContent"
+_NO_PRICE = "no price: it costs the dearest of each kind"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
-    parser.add_argument("model", nargs="*", help="models to show (default: those that others answer for)")
+    parser.add_argument(
+        "model",
+        nargs="*",
+        help="names to show, as clients send them (default: the defaults, aliases, and names that others answer for)",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON array in place of lines")
     parser.add_argument(
         "--compare",
@@ -64,10 +70,25 @@ def run(options: argparse.Namespace) -> int:
     if options.compare:
         return _compare(config, table, abilities, as_json=options.json)
     at = time()
-    names = options.model or [*model_table().successors, *config.models.successors]
-    entries = [_entry(name, table, abilities, at) for name in dict.fromkeys(names)]
+    chosen = [config.models.default, config.models.embeddings, *config.models.aliases]
+    names = options.model or [*chosen, *model_table().successors, *config.models.successors]
+    try:
+        entries = [asked(config, name, table, abilities, at) for name in dict.fromkeys(names)]
+    except GatewayError as error:
+        print(f"gateway models: {error}", file=sys.stderr)
+        return 2
     _print(entries, as_json=options.json)
     return 0
+
+
+def asked(config: GatewayConfig, name: str, table: Prices, abilities: CapabilityTable, at: float) -> Entry:
+    """Return the entry of a name as a client sends it: an alias, or a name of the default model, is resolved.
+
+    Raises BadRequest or NotFound for a name that the gateway refuses.
+    """
+    entry = _entry(Catalog(config.models).resolve(name).model, table, abilities, at)
+    unknown = () if table.is_known(entry.answered_by) else (_NO_PRICE,)
+    return structs.replace(entry, model=name, differences=unknown)
 
 
 def _compare(config: GatewayConfig, table: Prices, abilities: CapabilityTable, *, as_json: bool) -> int:
@@ -126,7 +147,7 @@ def compared(
         entry = _entry(record.name.removeprefix("models/"), table, abilities, at)
         differences = []
         if not table.is_known(entry.answered_by):
-            differences.append("no price: it costs the dearest of each kind")
+            differences.append(_NO_PRICE)
         if record.supported_generation_methods and _GENERATES in record.supported_generation_methods:
             limit = record.output_token_limit
             if limit and entry.output_tokens and limit != entry.output_tokens:

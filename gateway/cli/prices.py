@@ -17,6 +17,8 @@ from gateway.config.load import load
 from gateway.config.model_table import age, model_table
 from gateway.config.prices import prices, successor_rows, successors
 from gateway.config.sections import GatewayConfig
+from gateway.errors import GatewayError
+from gateway.policy.catalog import Catalog
 from gateway.policy.pricing import Price, Prices
 from gateway.policy.successors import is_alias, timestamp
 from gateway.server.application import build_app
@@ -54,7 +56,11 @@ def run(options: argparse.Namespace) -> int:
     at = time() if options.on is None else timestamp(options.on)
     if options.compare is not None:
         return _compare(options.compare, table, at, as_json=options.json)
-    rows = list(_of(options.model, table, at) if options.model else _all(config, table, at))
+    try:
+        rows = list(_of(config, options.model, table, at) if options.model else _all(config, table, at))
+    except GatewayError as error:
+        print(f"gateway prices: {error}", file=sys.stderr)
+        return 2
     if options.json:
         answer = {"date": str(model_table().date), "on": str(datetime.fromtimestamp(at, UTC).date())}
         print(msgspec.json.format(msgspec.json.encode({**answer, "prices": dict(rows)})).decode())
@@ -83,13 +89,17 @@ def _compare(file: Path, table: Prices, at: float, *, as_json: bool) -> int:
     return 1 if results else 0
 
 
-def _of(models: list[str], table: Prices, at: float) -> Iterator[tuple[str, Any]]:
-    """Yield the price of each model, with the model that answers for it."""
-    for model in models:
+def _of(config: GatewayConfig, names: list[str], table: Prices, at: float) -> Iterator[tuple[str, Any]]:
+    """Yield the price of each name as a client sends it, with the model that answers for it.
+
+    Raises BadRequest or NotFound for a name that the gateway refuses.
+    """
+    for name in names:
+        model = Catalog(config.models).resolve(name).model
         answering = table.successors.of(model, at)
-        also = {"answered_by": answering} if answering != model else {}
+        also = {"answered_by": answering} if answering != name else {}
         known = {} if table.is_known(answering) else {"unknown": True}
-        yield model, {**also, **known, **_fields(table.of(model, at))}
+        yield name, {**also, **known, **_fields(table.of(model, at))}
 
 
 def _all(config: GatewayConfig, table: Prices, at: float) -> Iterator[tuple[str, Any]]:

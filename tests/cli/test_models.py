@@ -41,6 +41,24 @@ def test_m02_successors_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture
     }  # fmt: skip
 
 
+def test_m02_names_are_resolved_as_for_clients(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = str(tmp_path / "g.yaml")
+    (tmp_path / "g.yaml").write_text("models: {aliases: {fast: gemini-2.5-flash}, default: gemini-2.5-pro}")
+
+    assert main(["models", "--json", "--config", config, "gpt-4o", "fast", "gemini-unheard-of"]) == 0
+    shown = entries(capsys.readouterr().out)
+    assert shown["gpt-4o"]["answered_by"] == "gemini-2.5-pro"
+    assert shown["fast"]["answered_by"] == "gemini-2.5-flash"
+    assert shown["gemini-unheard-of"]["differences"] == ["no price: it costs the dearest of each kind"]
+    assert main(["models", "--json", "--config", config]) == 0
+    assert {"gemini-2.5-pro", "fast"} <= entries(capsys.readouterr().out).keys()
+    assert main(["prices", "--json", "--config", config, "gpt-4o"]) == 0
+    assert json.loads(capsys.readouterr().out)["prices"]["gpt-4o"]["answered_by"] == "gemini-2.5-pro"
+    (tmp_path / "g.yaml").write_text("models: {unknown: reject}")
+    assert main(["models", "--config", config, "gpt-4o"]) == 2
+    assert "gpt-4o" in capsys.readouterr().err
+
+
 async def test_m02_googles_list_is_compared_with_a_key_of_the_pool(
     fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -281,7 +281,10 @@ def test_m02_a_price_of_the_operators_for_a_name_is_kept() -> None:
 
 @pytest.mark.row("A7")
 def test_a07_an_alias_reserves_what_the_models_behind_it_cost() -> None:
-    rows = {"gemini-3": Price(input=1, output=2), "gemini-pictures": Price(input=1, output=2, image_output=120)}
+    rows = {
+        "gemini-3": Price(input=1, output=2),
+        "gemini-pictures": Price(input=1, output=2, image_output=120),
+    }
     successors = Successors({"gemini-flash-latest": Successor("gemini-3")})
     prices = Prices("v", rows, successors=successors)
     most = TokenCounts(prompt=10, completion=1000)
