@@ -45,7 +45,10 @@ def contradictions(config: GatewayConfig, source: Source) -> list[Fault]:
 
 
 def _model_faults(config: GatewayConfig, source: Source) -> Iterator[Fault]:
-    """Yield the faults of successors and prices."""
+    """Yield the faults of default models, successors and prices."""
+    for kind, model in (("default", config.models.default), ("embeddings", config.models.embeddings)):
+        if (message := model_fault(config.models, model)) is not None:
+            yield source.fault(("models", kind), f"models.{kind}: {message}")
     rows = successor_rows(config.models)
     for name in config.models.successors:
         message = successor_fault(config.models, name) or cycle_fault(rows, name)
