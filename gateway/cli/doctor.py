@@ -20,6 +20,7 @@ from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.errors import ConfigError
 from gateway.server.application import build_app
+from gateway.server.store_files import file_states
 from gateway.server.stores import ledger_url
 
 FINDINGS, NOT_RUN = 1, 2
@@ -82,7 +83,7 @@ def examine(options: argparse.Namespace) -> Iterator[Finding]:
         "config", f"{source.file} is valid" if is_file else f"{NO_FILE}: every setting has its default"
     )
     yield models(time())
-    for check in (descriptors, keys, disk, ledger):
+    for check in (descriptors, keys, disk, ledger, stores):
         yield from _guarded(check, config, source)
     yield from network_checks(config, options)
 
@@ -240,6 +241,24 @@ def ledger(config: GatewayConfig, _: Source) -> Iterator[Finding]:
                 f"{url} is corrupt: {' '.join(str(error).split())}.",
                 "Restore it from a backup (docs/do/operations.md, Back up), or set ledger.on_corrupt: fresh.",
             )
+
+
+def stores(config: GatewayConfig, _: Source) -> Iterator[Finding]:
+    """Check that no SQLite file is of a newer gateway, and say which ones a start would upgrade."""
+    states = [state for state in file_states(config, os.environ) if state.kind != "unreadable"]
+    newer = [state for state in states if state.kind == "newer"]
+    for state in newer:
+        message, remedy = state.fault.split(". ", 1)
+        yield failed("stores", f"{message}.", f"{remedy}.")
+    older = [state for state in states if state.version is not None and state.version < state.supported]
+    if older:
+        yield passed("stores", "; ".join(map(str, older)))
+    elif not newer:
+        yield (
+            passed("stores", "all files have the schemas of this gateway")
+            if states
+            else skipped("stores", "nothing is stored in files")
+        )
 
 
 def _postgresql(url: str, config: GatewayConfig) -> Finding:

@@ -3,11 +3,13 @@
 import json
 import os
 import resource
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from gateway.cli.doctor import _runs_code, descriptors, disk, keys, ledger, models
+from gateway.cli.doctor import _runs_code, descriptors, disk, keys, ledger, models, stores
 from gateway.cli.main import main
 from gateway.config.model_table import model_table
 from gateway.config.sections import GatewayConfig
@@ -101,6 +103,33 @@ def test_a_corrupt_ledger_is_found_and_left_as_it_is(tmp_path: Path) -> None:
     path.write_bytes(b"\xff" * 9000)
     assert ["is corrupt" in f.message for f in ledger(*config)] == [True]
     assert path.read_bytes() == b"\xff" * 9000
+
+
+def test_o19_a_file_of_a_newer_gateway_is_found_with_the_way_back(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    config = read(f"ledger: {{url: {path}}}")
+    open_engine(str(path), None).dispose()
+    assert [(f.result, f.message) for f in stores(*config)] == [
+        ("passed", "all files have the schemas of this gateway")
+    ]
+
+    def write(version: int) -> None:
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute(f"UPDATE ledger SET value = {version} WHERE name = 'version'")
+
+    write(1)
+    (older,) = stores(*config)
+    assert (older.result, older.message) == (
+        "passed",
+        f"ledger: {path} has version 1, which the start upgrades to 2",
+    )
+    write(9)
+    (newer,) = stores(*config)
+    assert (newer.result, newer.message) == (
+        "failed", f"{path} was written by a newer gateway: its schema has version 9, and this gateway supports 2.",
+    )  # fmt: skip
+    assert newer.remedy.endswith("gateway restore FILE.")
+    assert [f.result for f in stores(*read(""))] == ["skipped"]
 
 
 def test_a_postgresql_that_does_not_answer_is_found() -> None:
