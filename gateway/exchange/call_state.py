@@ -128,11 +128,12 @@ class CallState:
     def begin_output(self) -> None:
         """Note that content is about to reach the client, with headers that name the model.
 
-        No attempt follows. If no other choice shares the call, its bytes are freed: a stream may live for an hour.
+        No attempt follows. If no other choice shares the call, what one would need is freed: a stream may live for an
+        hour.
         """
         self.has_output = True
         if self.report.unsent == 1:
-            self.call.forget_encoded()
+            self.call.forget()
         self.note_version()
 
     def note_version(self) -> None:

@@ -64,9 +64,10 @@ class GeminiCall(Struct, frozen=True):
             structs.force_setattr(self, "encoded", encode_request(self.request))
         return self.encoded
 
-    def forget_encoded(self) -> None:
-        """Free the JSON, which only another attempt would need."""
+    def forget(self) -> None:
+        """Free what only another attempt would need: the JSON, and the client's paths."""
         structs.force_setattr(self, "encoded", b"")
+        structs.force_setattr(self, "origins", NO_ORIGINS)
 
     @property
     def expected_size(self) -> int:
