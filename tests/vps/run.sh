@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # make test-vps: install this checkout into a throw-away Debian with systemd and nginx, and operate it. See README.md.
-# STEPS="10 60": only these of steps/, in their order (10 and 20 prepare the others). SUITE=trixie: Debian 13.
+# STEPS="10 60": only these of steps/, in their order (10 to 30 prepare the others). SUITE=trixie: Debian 13. KEEP=1: the
+# server stays up after a failure, and RESUME=1 goes on with it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 server=tests/vps/server.sh
@@ -24,13 +25,14 @@ finish() {
   $server down || true
   rm -rf "$bundle"
 }
-[ "$($server status)" = down ] || { echo "a server named $VPS_NAME is up: $server down" >&2; exit 2; }
+[ -n "${RESUME:-}" ] || [ "$($server status)" = down ] || { echo "a server named $VPS_NAME is up: $server down" >&2; exit 2; }
 bundle=$(mktemp -d)
 trap 'finish $?' EXIT
 
-$server up
+[ -n "${RESUME:-}" ] || $server up
 git ls-files -co --exclude-standard -z | tar cf - --null -T - | tar xf - -C "$bundle"
 git describe --always --dirty --tags >"$bundle/gateway/commit.txt"   # the bundle is no checkout
+inside rm -rf /root/gateway
 $server put "$bundle" /root/gateway
 for step in tests/vps/steps/*.sh; do
   number=$(basename "$step" | cut -d- -f1)

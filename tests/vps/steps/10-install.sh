@@ -1,13 +1,13 @@
 say "$(inside sh -c '. /etc/os-release; echo "$PRETTY_NAME"'), $(inside systemctl --version | head -n 1)"
 say "a throw-away CA for gateway.test, as certbot would leave its files"
 shell 'mkdir -p /root/ca /etc/gateway/tls /etc/letsencrypt/live/gateway.test && cd /root/ca
-openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=throw-away CA" -keyout ca.key -out ca.pem 2>/dev/null
+openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=throw-away CA" -keyout ca.key -out ca.pem -addext keyUsage=critical,keyCertSign 2>/dev/null
 cp ca.pem /etc/gateway/tls/
 cat >renew <<R
 cd /root/ca
 openssl req -newkey rsa:2048 -nodes -subj /CN=gateway.test -keyout /etc/letsencrypt/live/gateway.test/privkey.pem -out csr.pem 2>/dev/null
 openssl x509 -req -in csr.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -out /etc/letsencrypt/live/gateway.test/fullchain.pem \
-  -extfile <(echo subjectAltName=DNS:gateway.test) 2>/dev/null
+  -extfile <(printf "subjectAltName=DNS:gateway.test\nauthorityKeyIdentifier=keyid") 2>/dev/null
 R
 bash renew'
 
