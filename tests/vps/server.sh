@@ -78,7 +78,7 @@ boot() {
   # systemd-nspawn has to follow the host's cgroup version, and systemd 256 and newer refuse version 1 without this option
   [ -e /sys/fs/cgroup/cgroup.controllers ] || { unified=0; options=(SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1); }
   SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=$unified setsid systemd-nspawn -q -D "$root" --machine="$name" \
-    --register=no --keep-unit --resolv-conf=replace-host --boot "${options[@]}" > "$home/run/$name.console" 2>&1 </dev/null &
+    --register=no --keep-unit --resolv-conf=replace-host ${VPS_OPTIONS:-} --boot "${options[@]}" > "$home/run/$name.console" 2>&1 </dev/null &
   nspawn=$!
   for _ in $(seq 120); do
     sleep 0.5
