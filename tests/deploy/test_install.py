@@ -164,6 +164,13 @@ def test_without_a_domain_the_present_one_stays(machine: Machine) -> None:
     assert "server_name former.test;" in site.read_text()
 
 
+def test_a_first_installation_without_a_domain_takes_the_machines_name(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    machine.install(domain="")
+
+    assert re.search(r"server_name [\w.-]+;", (tmp_path / "etc/nginx/sites-available/gateway").read_text())
+
+
 def hook(machine: Machine, tmp_path: Path, **environ: str) -> str:
     """Run certbot's hook with programs that only write down their call. Return the calls."""
     programs = tmp_path / "bin"

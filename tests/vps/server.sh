@@ -56,7 +56,7 @@ leader() { [ -s "$pidfile" ] && kill -0 "$(cat "$pidfile")" 2>/dev/null && cat "
 inside() {
   local pid
   pid=$(leader) || die "not up"
-  nsenter -t "$pid" -m -u -i -p -- /usr/bin/env -i HOME=/root LANG=C.UTF-8 \
+  nsenter -t "$pid" -m -u -i -n -p -- /usr/bin/env -i HOME=/root LANG=C.UTF-8 \
     PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     /bin/bash -c 'set -a; . /etc/environment; set +a; cd /root; exec "$@"' bash "$@"
 }
