@@ -133,7 +133,7 @@ def _memory(sources: MetricSources) -> Samples:
 
 
 _CLIENT = (
-    "name of the issued key. It is empty for a Gemini key of the client's own, and `other` beyond the first"
+    "name of the issued key. It is empty without one, as for Gemini keys of the clients' own, and `other` beyond the first"
     f" {MAX_CLIENTS} keys"
 )
 FAMILIES: tuple[Family, ...] = (
