@@ -133,8 +133,8 @@ def _memory(sources: MetricSources) -> Samples:
 
 
 _CLIENT = (
-    "name of the issued key. It is empty without one, as for Gemini keys of the clients' own, and `other` beyond the first"
-    f" {MAX_CLIENTS} keys"
+    "name of the issued key. It is empty without one, as for Gemini keys of the clients' own, and `other` beyond the"
+    f" first {MAX_CLIENTS} keys"
 )
 FAMILIES: tuple[Family, ...] = (
     Family("gateway_exchanges", "Requests answered, by the model that answered or that failed. It is empty where Gemini"
