@@ -1,5 +1,6 @@
 """Gemini's request as plain JSON, in which plugins read and change it."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -7,8 +8,6 @@ import msgspec
 from gateway.gemini.wire import GenerateContentRequest, GenerationConfig, encode_json
 
 JsonObject = dict[str, Any]
-_KNOWN = frozenset(GenerateContentRequest.__struct_encode_fields__)
-_KNOWN_OPTIONS = frozenset(GenerationConfig.__struct_encode_fields__)
 _SPELLINGS = {
     name: encoded
     for struct in (GenerateContentRequest, GenerationConfig)
@@ -19,16 +18,27 @@ _decode = msgspec.json.Decoder(GenerateContentRequest).decode
 
 
 def read_request(body: JsonObject) -> GenerateContentRequest:
-    """Return a request as typed messages. Raises ValueError for fields that Gemini does not have, or of wrong types."""
-    options = body.get("generationConfig") or {}
-    unknown = [name for name in body if name not in _KNOWN]
-    unknown += [f"generationConfig.{name}" for name in options if name not in _KNOWN_OPTIONS]
-    if unknown:
-        raise ValueError(f"unknown fields of a Gemini request: {', '.join(unknown)}")
+    """Return a request as typed messages. Raises ValueError for fields that are not known, or of wrong types."""
     try:
-        return _decode(encode_json(body))
+        request = _decode(encode_json(body))
     except msgspec.DecodeError as error:
         raise ValueError(f"not a Gemini request: {error}") from None
+    if unknown := list(_lost(body, msgspec.json.decode(encode_json(request)), "")):
+        raise ValueError(f"unknown fields of a Gemini request: {', '.join(unknown)}")
+    return request
+
+
+def _lost(before: Any, after: Any, at: str) -> Iterator[str]:
+    """Yield the paths of what typed messages do not keep. They leave out empty texts and nulls."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for name, value in before.items():
+            if name in after:
+                yield from _lost(value, after[name], f"{at}{name}.")
+            elif value not in (None, ""):
+                yield f"{at}{name}"
+    elif isinstance(before, list) and isinstance(after, list):
+        for i, (value, kept) in enumerate(zip(before, after, strict=False)):
+            yield from _lost(value, kept, f"{at}{i}.")
 
 
 def canonical(body: JsonObject) -> JsonObject:

@@ -28,6 +28,11 @@ def test_a_request_is_read_and_written_unchanged() -> None:
     [
         ({"contentz": []}, "unknown fields of a Gemini request: contentz"),
         ({"generationConfig": {"temprature": 1}}, "generationConfig.temprature"),
+        (
+            {"tools": [{"googleSearch": {}}, {"newTool": {"a": 1}}]},
+            r"unknown fields of a Gemini request: tools\.1\.newTool",
+        ),
+        ({"contents": [{"parts": [{"txt": "hi"}]}]}, r"contents\.0\.parts\.0\.txt"),
         ({"contents": 5}, "not a Gemini request"),
         ({"contents": [{"parts": [{"text": 5}]}]}, "not a Gemini request"),
     ],
