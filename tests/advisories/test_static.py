@@ -314,9 +314,9 @@ def test_s16_the_service_runs_isolated_from_the_environment() -> None:
     """`-I`: neither PYTHONPATH nor the user's site-packages nor the working directory add code."""
     for name in ("gateway@.service", "gateway.sh"):
         text = (ROOT / "systemd" / name).read_text()
-        commands = [line for line in text.splitlines() if "bin/python" in line]
+        commands = [line for line in text.splitlines() if "@PYTHON@" in line]
         assert commands
-        assert [line for line in commands if "python -I -m gateway" not in line] == []
+        assert [line for line in commands if "@PYTHON@ -I -m gateway" not in line] == []
 
 
 def _pth_check() -> str:
@@ -340,10 +340,10 @@ def _pth_check() -> str:
 def test_s16_the_installer_refuses_code_that_python_runs_at_each_start(
     tmp_path: Path, file: str, code: int
 ) -> None:
-    packages = tmp_path / "venv" / "lib" / "python3.11" / "site-packages"
+    packages = tmp_path / "lib" / "python3.11" / "site-packages"
     packages.mkdir(parents=True)
     (packages / file).write_text("import os\n")
-    script = f'die() {{ echo "$*" >&2; exit 1; }}\nprefix={tmp_path}\n{_pth_check()}\n'
+    script = f'die() {{ echo "$*" >&2; exit 1; }}\nfolder={tmp_path}\n{_pth_check()}\n'
     done = subprocess.run(["sh", "-eu", "-c", script], capture_output=True, text=True, check=False)
 
     assert done.returncode == code, done.stderr

@@ -287,6 +287,8 @@ def test_s05_all_connections_are_made_in_two_places() -> None:
     commands = {
         "cli/demo.py",
         "cli/admin_client.py",
+        "cli/health.py",
+        "cli/replay.py",
         "cli/doctor_network.py",
         "cli/doctor.py",
     }  # run by the operator
