@@ -241,7 +241,7 @@ def streaming(base: str, model: str, key: str) -> Finding:
             return failed(
                 "streaming",
                 f"{base} answered {response.status}.",
-                "docs/do/operations.md, Errors, explains it.",
+                "docs/refer/errors.md explains it.",
             )
         times = [time.monotonic() for line in response if line.startswith(b"data:")]
     except (OSError, http.client.HTTPException) as error:

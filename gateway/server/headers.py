@@ -1,4 +1,4 @@
-"""HTTP headers that the gateway reads or sets; docs/refer/log.md is generated from this table."""
+"""HTTP headers that the gateway reads or sets; docs/refer/headers.md is generated from this table."""
 
 from typing import Literal, NamedTuple
 

@@ -2,13 +2,18 @@
 
 from collections.abc import Callable
 
-from gateway.cli.pages import clients, compatibility, configuration, log_and_headers
+from gateway.cli.pages import clients, commands, compatibility, configuration, errors, log_and_headers, models
 from gateway.observability import prometheus
 
 PAGES: dict[str, Callable[[], str]] = {
+    "refer/cli.md": commands.page,
     "refer/compatibility.md": compatibility.page,
     "refer/config.md": configuration.page,
-    "refer/log.md": log_and_headers.page,
+    "refer/errors.md": errors.page,
+    "refer/headers.md": log_and_headers.headers_page,
+    "refer/log.md": log_and_headers.log_page,
     "refer/metrics.md": prometheus.markdown,
+    "refer/models.md": models.models_page,
+    "refer/prices.md": models.prices_page,
 } | clients.PAGES
 """By file name below docs/."""

@@ -53,7 +53,7 @@ class Row(Struct, frozen=True):
 
 def page() -> str:
     """Return docs/refer/config.md."""
-    parts = [_HEAD]
+    parts = [_HEAD, _INDEX + "\n".join(_index())]
     plain: list[Row] = []
     for name, hint in _hints(GatewayConfig):
         section = _struct(hint)
@@ -65,6 +65,16 @@ def page() -> str:
     for name, options in _plugin_options():
         parts += [f"### `plugins.{name}`", _table(rows(options, f"plugins.{name}."))]
     return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+_INDEX = "| section | sets |\n|---|---|\n"
+
+
+def _index() -> Iterator[str]:
+    for name, hint in _hints(GatewayConfig):
+        section = _struct(hint)
+        if section is not None:
+            yield f"| [`{name}`](#{name}) | {_summary(section)} |"
 
 
 _PLUGINS = """A plugin is active if `plugins` names it, with or without options. These have options:"""

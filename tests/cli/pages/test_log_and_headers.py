@@ -1,11 +1,12 @@
-"""docs/refer/log.md: every field of a log line and every event of the log."""
+"""docs/refer/log.md and docs/refer/headers.md: every field of a log line, every event of the log, every header."""
 
 import ast
 
 from gateway.cli.pages.attribute_docs import attribute_docs
-from gateway.cli.pages.log_and_headers import page
+from gateway.cli.pages.log_and_headers import headers_page, log_page
 from gateway.observability.json_log import EVENTS
 from gateway.observability.request_log import RequestLog
+from gateway.server.headers import HEADERS
 from tests.support.sources import sources
 
 
@@ -26,7 +27,7 @@ def test_every_event_of_the_log_is_described() -> None:
 
 
 def test_a_field_has_its_type_in_words() -> None:
-    lines = page().splitlines()
+    lines = log_page().splitlines()
 
     for start in (
         "| `request_id` | text | ",
@@ -39,10 +40,16 @@ def test_a_field_has_its_type_in_words() -> None:
 
 
 def test_an_event_has_its_fields() -> None:
-    text = page()
+    text = log_page()
 
     for event in EVENTS:
         assert (
             f"| `{event.name}` | {', '.join(f'`{name}`' for name in event.fields)} | {event.meaning} |"
             in text
         )
+
+
+def test_every_header_stands_in_its_page() -> None:
+    text = headers_page()
+
+    assert [header.name for header in HEADERS if f"| `{header.name}` | {header.meaning} |" not in text] == []
