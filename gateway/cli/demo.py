@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import errno
 import json
 import sys
 from typing import Any
@@ -62,7 +63,8 @@ async def _demo(host: str, port: int, *, once: bool) -> int:
     try:
         await web.TCPSite(runner, host, port).start()
     except OSError as error:
-        print(f"cannot listen: {refusal(error, listen)}", file=sys.stderr)
+        by_make = ", or with `make demo PORT=...`" if error.errno == errno.EADDRINUSE else ""
+        print(f"cannot listen: {refusal(error, listen)}{by_make}", file=sys.stderr)
         await runner.cleanup()
         await upstream.cleanup()
         return 1

@@ -1,5 +1,7 @@
 """`gateway demo`."""
 
+import socket
+
 import pytest
 
 from gateway.cli.main import main
@@ -29,3 +31,13 @@ def test_a_demo_on_all_addresses_names_one_that_this_machine_reaches(
 
     assert main(["demo", "--once"]) == 0
     assert f"curl {shown}" in capsys.readouterr().out
+
+
+def test_a_busy_port_has_advice_for_both_ways_to_start_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = busy.getsockname()[1]
+        assert main(["demo", "--once", "--listen", f"127.0.0.1:{port}"]) == 1
+
+    error = capsys.readouterr().err
+    assert "--listen 127.0.0.1:PORT" in error
+    assert "make demo PORT=" in error

@@ -6,7 +6,6 @@ from typing import Any
 from tests.clients import cli, common
 
 SETTINGS = {
-    "security": {"auth": {"selectedType": "gemini-api-key"}},  # without it the program ends at once
     "privacy": {"usageStatisticsEnabled": False},
     "telemetry": {"enabled": False},
     "general": {"enableAutoUpdate": False},

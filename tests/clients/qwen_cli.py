@@ -13,10 +13,11 @@ SETTINGS = {
 
 def ask(prompt: str, *options: str, key: str = common.API_KEY) -> cli.Result:
     """Run Qwen Code with one message."""
-    environ = cli.connect("qwen", key)
     settings = cli.HOME / ".qwen" / "settings.json"
     if not settings.exists():
+        settings.parent.mkdir()
         settings.write_text(json.dumps(SETTINGS))
+    environ = cli.connect("qwen", key)
     return cli.execute("qwen", [*options, "-p", prompt], environ)
 
 

@@ -2,35 +2,36 @@
 
 import argparse
 import os
-import re
 import sys
-from pathlib import Path
 
-from gateway.cli.arguments import base_url
-from gateway.cli.connect import files
+from gateway.cli.connect import files, hints
+from gateway.cli.connect.arguments import program, root, word
 from gateway.cli.connect.clients import CLIENTS, Client
-from gateway.cli.connect.edits import CannotEdit
+from gateway.cli.connect.edits import ByHand, CannotEdit
+from gateway.cli.connect.places import Home
+from gateway.cli.connect.places import home as home_of
 from gateway.cli.connect.settings import Settings, page
 from gateway.policy.catalog import ModelsConfig
 
 _KEY = "GATEWAY_API_KEY"
+_NO_KEY = "YOUR_KEY"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("client", nargs="?", choices=CLIENTS, metavar="PROGRAM", help=", ".join(CLIENTS))
+    parser.add_argument("client", nargs="?", type=program, metavar="PROGRAM", help=", ".join(CLIENTS))
     parser.add_argument(
         "--url",
-        type=_root,
+        type=root,
         default="http://127.0.0.1:8080",
         help="base URL of the gateway, such as https://gateway.example.com (default: %(default)s)",
     )
     parser.add_argument(
         "--key",
-        type=_word,
+        type=word,
         help=f"API key for the gateway (default: ${_KEY}; the command line is seen by others)",
     )
     parser.add_argument(
-        "--model", type=_word, default=ModelsConfig().default, help="model to use (default: %(default)s)"
+        "--model", type=word, default=ModelsConfig().default, help="model to use (default: %(default)s)"
     )
     change = parser.add_mutually_exclusive_group()
     change.add_argument("--write", action="store_true", help="write the settings into the program's files")
@@ -38,58 +39,66 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the settings, write them or take them out. Return 1 if a file cannot be changed, 2 without a key."""
+    """Print the settings, write them or take them out. Return 1 if a file cannot be changed, 2 for wrong arguments."""
     if options.client is None:
+        if options.write or options.undo:
+            return _refuse(f"name the program, one of {', '.join(CLIENTS)}")
         for client in CLIENTS.values():
             print(f"{client.name:<15}{client.title} ({client.surface})")
         return 0
-    client = CLIENTS[options.client]
-    home = Path(os.environ.get("HOME") or Path.home())
+    client, home = CLIENTS[options.client], home_of(os.environ)
+    if options.undo:
+        return _undo(client, home)
     try:
-        if options.undo:
-            return _undo(client, home)
-        key = options.key or os.environ.get(_KEY) or ""
-        if options.write:
-            if not key:
-                print(f"gateway connect: --write needs the key: set {_KEY}, or give --key.", file=sys.stderr)
-                return 2
-            return _write(client, Settings(options.url, _word(key), options.model), home)
+        key = options.key or word(os.environ.get(_KEY) or _NO_KEY)
+    except argparse.ArgumentTypeError as error:
+        return _refuse(f"{_KEY}: {error}")
+    settings = Settings(options.url, key, options.model)
+    if not options.write:
+        print(page(client, settings, home), end="")
+        return 0
+    if key == _NO_KEY:
+        return _refuse(f"--write needs the key: set {_KEY}, or give --key")
+    return _write(client, settings, home)
+
+
+def _refuse(message: str) -> int:
+    print(f"gateway connect: {message}.", file=sys.stderr)
+    return 2
+
+
+def _write(client: Client, settings: Settings, home: Home) -> int:
+    try:
+        changes = files.write(client, settings, home)
+    except CannotEdit as error:
+        print(f"gateway connect: {error}. Nothing was changed.", file=sys.stderr)
+        if isinstance(error, ByHand):
+            text = page(client, Settings(settings.url, _NO_KEY, settings.model), home)
+            print(
+                f"\nTo add by hand, with the key in the place of {_NO_KEY}:\n\n{text}",
+                end="",
+                file=sys.stderr,
+            )
+        return 1
+    for change in changes:
+        print(f"written: {change.path}")
+        if change.note:
+            print(change.note)
+    for line in hints.after_write(client, settings, home):
+        print(line)
+    return 0
+
+
+def _undo(client: Client, home: Home) -> int:
+    try:
+        changes = files.undo(client, home)
     except CannotEdit as error:
         print(f"gateway connect: {error}. Nothing was changed.", file=sys.stderr)
         return 1
-    print(page(client, Settings(options.url, key or "YOUR_KEY", options.model)), end="")
-    return 0
-
-
-def _write(client: Client, settings: Settings, home: Path) -> int:
-    changed = files.write(client, settings, home, os.environ.get("SHELL", ""))
-    for path in changed:
-        print(f"written: {path}")
-    if client.environment:
-        print("The variables are set in a new shell.")
-    for step in client.steps:
-        print(f"by hand: {settings.fill(step.replace('`{key}`', 'the key'))}")
-    if client.attempt:
-        print(f"To try it: {client.attempt}")
-    return 0
-
-
-def _undo(client: Client, home: Path) -> int:
-    changed = files.undo(client, home, os.environ.get("SHELL", ""))
-    for path in changed:
-        print(f"taken out: {path}")
-    if not changed:
+    for change in changes:
+        print(f"taken out: {change.path}")
+        if change.note:
+            print(change.note)
+    if not changes:
         print("There is nothing to take out.")
     return 0
-
-
-def _root(text: str) -> str:
-    """Return a base URL without `/v1` and final slashes."""
-    return _word(re.sub(r"(/v1)?/*\Z", "", base_url(text)))
-
-
-def _word(text: str) -> str:
-    """Return a text that needs no quotes in any of the files. Raises ArgumentTypeError for another."""
-    if not re.fullmatch(r"[\w.:/@%+=~\[\]-]{1,500}", text, re.ASCII):
-        raise argparse.ArgumentTypeError("expected letters, digits and . : / @ % + = ~ _ - only")
-    return text

@@ -25,6 +25,10 @@ class SettingsFile:
     """Lines of one item for the list `models` of a YAML file."""
     values: dict[str, Any] | None = None
     """Values that are merged into a JSON object."""
+    aside: tuple[str, ...] = ()
+    """More keys at the top that would defeat those of `top`."""
+    moved: tuple[tuple[str, str], ...] = ()
+    """Variables that replace the first folders of the path, and these folders. The first that is set counts."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,9 @@ class Client:
     """API of the gateway that it speaks."""
     environment: tuple[tuple[str, str], ...] = ()
     """Variables in the shell that starts it."""
-    file: SettingsFile | None = None
+    files: tuple[SettingsFile, ...] = ()
+    rivals: tuple[str, ...] = ()
+    """Variables of the shell that count more than the settings."""
     steps: tuple[str, ...] = ()
     """Steps for a person, in the program's own screens."""
     attempt: str = ""
@@ -117,8 +123,21 @@ _CLAUDE = {
         "ANTHROPIC_DEFAULT_OPUS_MODEL": "{model}",
         "ANTHROPIC_DEFAULT_SONNET_MODEL": "{model}",
         "ANTHROPIC_DEFAULT_HAIKU_MODEL": "{model}",
+        # Those of the shell, or of this file before, would count more: a second key, and other providers.
+        "ANTHROPIC_API_KEY": "",
+        "CLAUDE_CODE_USE_ANTHROPIC_AWS": "",
+        "CLAUDE_CODE_USE_BEDROCK": "",
+        "CLAUDE_CODE_USE_FOUNDRY": "",
+        "CLAUDE_CODE_USE_MANTLE": "",
+        "CLAUDE_CODE_USE_VERTEX": "",
     }
 }
+_GEMINI = {"security": {"auth": {"selectedType": "gemini-api-key"}}}
+_QWEN = {"security": {"auth": {"selectedType": "openai"}}, "model": {"name": "{model}"}}
+_GEMINI_TRUST = (
+    "Gemini CLI reads its `.env` only in a folder that it trusts: start `gemini` in your project's folder and trust "
+    "it, or set `GEMINI_CLI_TRUST_WORKSPACE=true`."
+)
 
 CLIENTS = {
     client.name: client
@@ -128,7 +147,8 @@ CLIENTS = {
             "aider",
             "https://aider.chat/docs/llms/openai-compat.html",
             "chat completions",
-            file=SettingsFile(".aider.conf.yml", "yaml", top=_AIDER),
+            files=(SettingsFile(".aider.conf.yml", "yaml", top=_AIDER),),
+            rivals=("AIDER_OPENAI_API_BASE", "AIDER_OPENAI_API_KEY", "AIDER_MODEL"),
             attempt="aider --message 'say hello'",
             seen="0.86.2",
         ),
@@ -146,7 +166,11 @@ CLIENTS = {
             "Claude Code",
             "https://docs.anthropic.com/en/docs/claude-code/settings",
             "Messages",
-            file=SettingsFile(".claude/settings.json", "json", values=_CLAUDE),
+            files=(
+                SettingsFile(
+                    ".claude/settings.json", "json", values=_CLAUDE, moved=(("CLAUDE_CONFIG_DIR", ".claude"),)
+                ),
+            ),
             attempt="claude -p 'say hello'",
             remark="The variables can also be set in the shell that starts it. With `ENABLE_TOOL_SEARCH` set to `true`"
             " the tools of MCP servers are looked up when they are needed, instead of sent with each request.",
@@ -157,7 +181,14 @@ CLIENTS = {
             "Cline",
             "https://docs.cline.bot/provider-config/openai-compatible",
             "chat completions",
-            file=SettingsFile(".cline/data/settings/providers.json", "json", values=_CLINE),
+            files=(
+                SettingsFile(
+                    ".cline/data/settings/providers.json",
+                    "json",
+                    values=_CLINE,
+                    moved=(("CLINE_DATA_DIR", ".cline/data"), ("CLINE_DIR", ".cline")),
+                ),
+            ),
             steps=(
                 "In an editor, open Cline's settings, and choose the API provider `OpenAI Compatible`.",
                 "Base URL: `{url}/v1`",
@@ -174,7 +205,16 @@ CLIENTS = {
             "https://github.com/openai/codex/blob/main/docs/config.md",
             "Responses",
             environment=(("GATEWAY_API_KEY", "{key}"),),
-            file=SettingsFile(".codex/config.toml", "toml", top=_CODEX_TOP, lines=_CODEX),
+            files=(
+                SettingsFile(
+                    ".codex/config.toml",
+                    "toml",
+                    top=_CODEX_TOP,
+                    lines=_CODEX,
+                    aside=("profile",),
+                    moved=(("CODEX_HOME", ".codex"),),
+                ),
+            ),
             attempt="codex exec 'say hello'",
             remark="Codex says once that it has no metadata of the model; the size of its context stands in the file. "
             "Only a catalog with a system prompt of its own would silence it "
@@ -187,11 +227,14 @@ CLIENTS = {
             "Continue",
             "https://docs.continue.dev/customize/model-providers/top-level/openai",
             "chat completions",
-            file=SettingsFile(
-                ".continue/config.yaml",
-                "yaml",
-                top='name: Local\nversion: "1.0.0"\nschema: v1\n',
-                item=_CONTINUE,
+            files=(
+                SettingsFile(
+                    ".continue/config.yaml",
+                    "yaml",
+                    top='name: Local\nversion: "1.0.0"\nschema: v1\n',
+                    item=_CONTINUE,
+                    moved=(("CONTINUE_GLOBAL_DIR", ".continue"),),
+                ),
             ),
         ),
         Client(
@@ -226,10 +269,23 @@ CLIENTS = {
             "Gemini CLI",
             "https://github.com/google-gemini/gemini-cli/blob/main/docs/get-started/authentication.md",
             "Gemini",
-            file=SettingsFile(
-                ".gemini/.env", "env", lines="GOOGLE_GEMINI_BASE_URL={url}\nGEMINI_API_KEY={key}\n"
+            files=(
+                SettingsFile(
+                    ".gemini/.env",
+                    "env",
+                    lines="GOOGLE_GEMINI_BASE_URL={url}\nGEMINI_API_KEY={key}\n",
+                    moved=(("GEMINI_CLI_HOME", ""),),
+                ),
+                SettingsFile(
+                    ".gemini/settings.json",
+                    "json",
+                    values=_GEMINI,
+                    moved=(("GEMINI_CLI_HOME", ""),),
+                ),
             ),
-            attempt="gemini -p 'say hello'",
+            rivals=("GOOGLE_GEMINI_BASE_URL", "GEMINI_API_KEY"),
+            steps=(_GEMINI_TRUST,),
+            attempt="GEMINI_CLI_TRUST_WORKSPACE=true gemini -p 'say hello'",
             seen="0.61.0",
         ),
         Client(
@@ -245,7 +301,14 @@ CLIENTS = {
             "llm",
             "https://llm.datasette.io/en/stable/other-models.html#openai-compatible-models",
             "chat completions",
-            file=SettingsFile(".config/io.datasette.llm/extra-openai-models.yaml", "yaml", lines=_LLM),
+            files=(
+                SettingsFile(
+                    ".config/io.datasette.llm/extra-openai-models.yaml",
+                    "yaml",
+                    lines=_LLM,
+                    moved=(("LLM_USER_PATH", ".config/io.datasette.llm"), ("XDG_CONFIG_HOME", ".config")),
+                ),
+            ),
             steps=("Run `llm keys set gateway`, and paste the key `{key}`.",),
             attempt="llm -m gateway 'say hello'",
             seen="0.36",
@@ -264,7 +327,15 @@ CLIENTS = {
             "opencode",
             "https://opencode.ai/docs/providers/#custom-provider",
             "chat completions",
-            file=SettingsFile(".config/opencode/opencode.json", "json", values=_OPENCODE),
+            files=(
+                SettingsFile(
+                    ".config/opencode/opencode.json",
+                    "json",
+                    values=_OPENCODE,
+                    moved=(("XDG_CONFIG_HOME", ".config"),),
+                ),
+            ),
+            rivals=("OPENCODE_CONFIG", "OPENCODE_CONFIG_CONTENT"),
             attempt="opencode run 'say hello'",
             seen="1.18.33",
         ),
@@ -286,11 +357,16 @@ CLIENTS = {
             "Qwen Code",
             "https://qwenlm.github.io/qwen-code-docs/en/cli/openai-auth",
             "chat completions",
-            file=SettingsFile(
-                ".qwen/.env",
-                "env",
-                lines="OPENAI_BASE_URL={url}/v1\nOPENAI_API_KEY={key}\nOPENAI_MODEL={model}\n",
+            files=(
+                SettingsFile(
+                    ".qwen/.env",
+                    "env",
+                    lines="OPENAI_BASE_URL={url}/v1\nOPENAI_API_KEY={key}\nOPENAI_MODEL={model}\n",
+                    moved=(("QWEN_HOME", ".qwen"),),
+                ),
+                SettingsFile(".qwen/settings.json", "json", values=_QWEN, moved=(("QWEN_HOME", ".qwen"),)),
             ),
+            rivals=("OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_MODEL"),
             attempt="qwen -p 'say hello'",
             seen="0.24.4",
         ),

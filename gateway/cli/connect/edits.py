@@ -31,10 +31,14 @@ class CannotEdit(Exception):
     """A file cannot be changed safely; the message says why."""
 
 
+class ByHand(CannotEdit):
+    """A person can add the settings to a file that its program reads, but this module cannot."""
+
+
 def with_lines(text: str, name: str, file: SettingsFile) -> str:
     """Return the text with a program's marked lines. Raises CannotEdit if it is not valid before or afterwards."""
     text, top = without_lines(text, name), file.top
-    _parse(text, file.format)
+    _refuse_repeated(_parse(text, file.format), file)
     body = text
     if top and file.item:  # the keys of a new file
         body = body if body.strip() else top
@@ -42,12 +46,16 @@ def with_lines(text: str, name: str, file: SettingsFile) -> str:
         names = {
             line.partition(":" if file.format == "yaml" else "=")[0].strip() for line in top.splitlines()
         }
+        names.update(file.aside)
         body = _marked(top, name) + _set_aside(body, name, names, file.format)
     if file.item:
         body = _with_item(body, name, file.item)
     if file.lines:
         body = (body if not body or body.endswith("\n") else body + "\n") + _marked(file.lines, name)
-    _parse(body, file.format)
+    try:
+        _parse(body, file.format)
+    except CannotEdit as error:
+        raise ByHand(f"with the new lines, {error}") from None
     return body
 
 
@@ -99,22 +107,43 @@ def _with_item(text: str, name: str, item: str) -> str:
     at = next((i for i, line in enumerate(lines) if line.rstrip() == "models:"), None)
     if at is None:
         if "models" in (yaml.safe_load(text) or {}):
-            raise CannotEdit("its `models` is not a list with one item a line: add the lines by hand")
+            raise ByHand("its `models` is not a list with one item a line")
         return text + ("" if not text or text.endswith("\n") else "\n") + _marked(f"models:\n{item}", name)
     after = next((line for line in lines[at + 1 :] if line.strip() and not line.lstrip().startswith("#")), "")
     indent = after[: len(after) - len(after.lstrip())] if after.lstrip().startswith("-") else "  "
     return "".join([*lines[: at + 1], _marked(item, name, indent), *lines[at + 1 :]])
 
 
-def _parse(text: str, file_format: str) -> None:
-    """Raise CannotEdit for a text that its program could not read."""
+def _refuse_repeated(whole: Any, file: SettingsFile) -> None:
+    """Raise CannotEdit if a file has a table of TOML, or an item of a YAML list, that the lines would repeat."""
+    for table in re.findall(r"^\[([\w.-]+)\]$", file.lines, re.M) if file.format == "toml" else ():
+        value = whole
+        for step in table.split("."):
+            value = value.get(step) if isinstance(value, dict) else None
+        if value is not None:
+            raise CannotEdit(
+                f"it has a table `[{table}]` of its own already: give that another name, or remove it"
+            )
+    if isinstance(whole, list) and file.lines:
+        known = {item.get("model_id") for item in whole if isinstance(item, dict)}
+        for model in re.findall(r"^- model_id: (\S+)$", file.lines, re.M):
+            if model in known:
+                raise CannotEdit(
+                    f"it has a `model_id: {model}` of its own already: rename that, or remove it"
+                )
+
+
+def _parse(text: str, file_format: str) -> Any:
+    """Return the value of a text, None for one without a format. Raises CannotEdit if its program could not read it."""
     try:
         if file_format == "toml":
-            tomllib.loads(text)
-        elif file_format == "yaml":
+            return tomllib.loads(text)
+        if file_format == "yaml":
             value = yaml.safe_load(text)
             if value is not None and not isinstance(value, dict | list):
                 raise CannotEdit("it is neither an object nor a list")
+            return value
+        return None
     except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
         raise CannotEdit(f"it is not valid: {error}") from None
 
@@ -164,7 +193,9 @@ def _object(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text) if text.strip() else {}
     except ValueError as error:
-        raise CannotEdit(f"it is not plain JSON (comments are not understood): {error}") from None
+        raise ByHand(
+            f"it is not plain JSON (comments and final commas are not understood): {error}"
+        ) from None
     if not isinstance(value, dict):
         raise CannotEdit("it is not an object")
     return value

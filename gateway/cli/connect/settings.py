@@ -2,9 +2,13 @@
 
 import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from gateway.cli.connect.clients import Client, SettingsFile
+from gateway.cli.connect.places import Home
+
+_ANY_HOME = Home(Path("/"), {})
 
 
 @dataclass(frozen=True)
@@ -52,16 +56,16 @@ def file_text(file: SettingsFile, settings: Settings) -> str:
     return ("\n" if file.format == "toml" else "").join(filter(None, (file.top, item, file.lines)))
 
 
-def page(client: Client, settings: Settings) -> str:
-    """Return the settings as Markdown: variables, file, steps, and a command to try."""
+def page(client: Client, settings: Settings, home: Home = _ANY_HOME) -> str:
+    """Return the settings as Markdown: variables, files, steps, and a command to try."""
     lines: list[str] = []
     if client.environment:
         exports = "\n".join(f"export {name}={settings.fill(value)}" for name, value in client.environment)
         lines += ["In the shell that starts it:", "", f"```sh\n{exports}\n```", ""]
-    if client.file is not None:
-        body = file_text(client.file, settings)
-        language = "sh" if client.file.format == "env" else client.file.format
-        lines += [f"In `~/{client.file.path}`:", "", f"```{language}\n{body}```", ""]
+    for file in client.files:
+        body = file_text(file, settings)
+        language = "sh" if file.format == "env" else file.format
+        lines += [f"In `{home.shown(file)}`:", "", f"```{language}\n{body}```", ""]
     lines += [f"{number}. {settings.fill(step)}" for number, step in enumerate(client.steps, 1)]
     if client.steps:
         lines.append("")

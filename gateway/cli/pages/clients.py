@@ -12,8 +12,13 @@ _LIST = f"""# Programs
 
 {_GENERATED}
 `gateway connect PROGRAM --url https://gateway.example.com` prints these settings with your own values. With `--write`,
-it writes them into the program's files, between marked lines and with a backup; `--undo` takes them out again. Any
-other program that speaks OpenAI's, Anthropic's or Gemini's API works, too: give it the base URL and a key.
+it writes them into the program's files, between marked lines and with a backup; `--undo` takes them out again.
+Variables that move these files, such as `CODEX_HOME`, `CLAUDE_CONFIG_DIR` and `XDG_CONFIG_HOME`, are honoured. The
+program's own variables go into the file of your shell: bash, zsh, fish or `~/.profile`. A program's file that gets the
+key becomes readable by you only; of the shell's file, it is said if others can read it. `--write` names what would
+defeat the settings, and says if the gateway does not answer at the URL.
+
+Any other program that speaks OpenAI's, Anthropic's or Gemini's API works, too: give it the base URL and a key.
 
 | program | API | tried with |
 |---|---|---|
@@ -30,7 +35,7 @@ def _list() -> str:
 
 def _page(client: Client) -> str:
     settings = Settings("https://gateway.example.com", "YOUR_KEY", ModelsConfig().default)
-    writes = client.file is not None or client.environment
+    writes = client.files or client.environment
     command = f"gateway connect {client.name}{' --write' if writes else ''} --url https://gateway.example.com"
     tried = f" Tried with {client.seen}." if client.seen else ""
     return (

@@ -9,7 +9,7 @@ import yaml
 
 from gateway.cli.connect import edits
 from gateway.cli.connect.clients import SettingsFile
-from gateway.cli.connect.edits import CannotEdit
+from gateway.cli.connect.edits import ByHand, CannotEdit
 
 TOML = SettingsFile("a.toml", "toml", top='model = "ours"\n', lines='[servers.gateway]\nurl = "http://x"\n')
 LIST = SettingsFile("a.yaml", "yaml", top="name: Local\n", item="- name: Gemini\n  roles: [chat]\n")
@@ -131,3 +131,38 @@ def test_values_that_somebody_changed_since_stay() -> None:
 def test_what_is_not_a_plain_json_object_is_left_alone(text: str) -> None:
     with pytest.raises(CannotEdit):
         edits.with_values(text, VALUES)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[servers.gateway]\nurl = 1\n", "[servers]\ngateway = { url = 1 }\n", "servers.gateway.url = 1\n"],
+)
+def test_a_table_of_the_same_name_is_named(text: str) -> None:
+    with pytest.raises(CannotEdit, match=r"table `\[servers\.gateway\]` of its own"):
+        edits.with_lines(text, "codex", TOML)
+
+
+def test_an_item_of_the_same_name_is_named() -> None:
+    file = SettingsFile("a.yaml", "yaml", lines="- model_id: gateway\n  x: 1\n")
+    with pytest.raises(CannotEdit, match="`model_id: gateway` of its own"):
+        edits.with_lines("- model_id: gateway\n", "llm", file)
+
+
+def test_keys_that_would_defeat_the_new_ones_are_set_aside() -> None:
+    file = SettingsFile("a.toml", "toml", top='model = "ours"\n', aside=("profile",))
+    before = 'profile = "work"\n[a]\nprofile = 1\n'
+    after = edits.with_lines(before, "codex", file)
+
+    assert tomllib.loads(after) == {"model": "ours", "a": {"profile": 1}}
+    assert edits.without_lines(after, "codex") == before
+
+
+@pytest.mark.parametrize("text", ['{"a": 1} // mine', '{"a": 1,}'])
+def test_json_with_comments_is_for_a_person(text: str) -> None:
+    with pytest.raises(ByHand):
+        edits.with_values(text, VALUES)
+
+
+def test_toml_that_the_new_lines_would_break_is_for_a_person() -> None:
+    with pytest.raises(ByHand, match="with the new lines"):
+        edits.with_lines("servers = {}\n", "codex", TOML)
