@@ -89,6 +89,7 @@ def start_at_boot(name: str) -> None:
     for other in INSTANCES:
         if other != name:
             systemctl("--no-reload", "--quiet", "disable", unit(other))
+    systemctl("daemon-reload")
 
 
 def log_of(name: str, lines: int = 15) -> str:

@@ -55,6 +55,7 @@ def test_o05_the_other_instance_serves_before_the_first_one_ends(
         "start gateway.socket gateway-admin.socket gateway@green",
         "enable gateway@green",
         "disable gateway@blue",
+        "daemon-reload",
         "stop --no-block gateway@blue",
     ]
     assert machine.sockets_start() == {"gateway@green.service"}
@@ -77,7 +78,7 @@ def test_o05_where_none_runs_blue_starts(folder: Path) -> None:
     assert machine.roll() == 0
 
     assert machine.systemctl.calls()[0] == "reset-failed gateway@blue"
-    assert machine.systemctl.calls()[-1] == "disable gateway@green"
+    assert machine.systemctl.calls()[-2:] == ["disable gateway@green", "daemon-reload"]
 
 
 @pytest.mark.parametrize(

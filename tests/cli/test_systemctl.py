@@ -55,4 +55,4 @@ def test_one_instance_starts_at_boot(tmp_path: Path) -> None:
 
     systemctl.start_at_boot("green")
 
-    assert fake.calls() == ["enable gateway@green", "disable gateway@blue"]
+    assert fake.calls() == ["enable gateway@green", "disable gateway@blue", "daemon-reload"]

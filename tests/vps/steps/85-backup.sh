@@ -18,7 +18,8 @@ before=$(serving)
 shell '/opt/gateway/current/bin/python -c "import sqlite3; c = sqlite3.connect(\"/var/lib/gateway/ledger.db\"); c.execute(\"UPDATE ledger SET value = 99 WHERE name = \x27version\x27\"); c.commit()"
 version=$(gateway --version)
 gateway rollback >out 2>&1 && exit 1; cat out
-grep "newer gateway" out | grep "gateway restore" && grep "nothing was changed" out
+grep -q "newer gateway.*gateway restore" out
+grep -q "nothing was changed" out
 test "$(gateway --version)" = "$version"
 gateway roll && exit 1
 gateway check 2>&1 | grep "newer gateway"'
