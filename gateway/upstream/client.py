@@ -10,7 +10,7 @@ from yarl import URL
 
 from gateway import __version__
 from gateway.config.sections import UpstreamConfig
-from gateway.errors import GatewayError, UpstreamError, UpstreamTimeout, UpstreamTruncated
+from gateway.errors import GatewayError, UpstreamError, UpstreamTruncated
 from gateway.gemini import errors as failure
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.large_error import shortened
@@ -20,7 +20,7 @@ from gateway.upstream.aiohttp_transport import AiohttpTransport
 from gateway.upstream.causes import Reach
 from gateway.upstream.http1.pool import Http1Pool
 from gateway.upstream.resolver import Resolver
-from gateway.upstream.transport import Body, Response, Transport, tls_context
+from gateway.upstream.transport import Body, Response, Transport, tls_context, too_slow
 
 MAX_BODY = 64 * 1024 * 1024
 """Bytes of an answer that is read as a whole."""
@@ -29,7 +29,6 @@ _UNCOUNTED = 64 * 1024
 """Bytes of an answer up to which it is not accounted for."""
 ANSWER_COPIES = 4
 """Copies of a whole answer that exist at once: its pieces and bytes, its decoded text, and the client's answer."""
-_TOO_SLOW = "The upstream did not complete its answer in time."
 _KNOWN_TYPES = ("application/json", "text/event-stream")
 _API_CLIENT = f"gemini-gateway/{__version__}"
 
@@ -112,7 +111,8 @@ class GeminiClient:
         Raises GatewayError if there is no answer.
         """
         until = self._deadline()
-        is_plain = body is None or isinstance(body, bytes)
+        # the parser of `http1` would wait for the body whose length the answer to a HEAD announces
+        is_plain = (body is None or isinstance(body, bytes)) and method != "HEAD"
         try:
             response = await (self._transport if is_plain else self._uploads).request(
                 method, self._root + path, {**headers, "x-goog-api-key": key} if key else headers, body
@@ -175,7 +175,7 @@ class Incoming:
     def read(self) -> Awaitable[bytes]:
         """Return the next bytes; b"" at the end. Raises UpstreamError, and UpstreamTimeout after `timeouts.total`."""
         if monotonic() > self._until:
-            raise UpstreamTimeout(_TOO_SLOW)
+            raise too_slow()
         return self._response.read()
 
 
@@ -231,7 +231,7 @@ async def _read(
     try:
         while data := await response.read():
             if monotonic() > until:
-                raise UpstreamTimeout(_TOO_SLOW)
+                raise too_slow()
             size += len(data)
             if size > limit:
                 raise UpstreamError(

@@ -79,6 +79,11 @@ def silent() -> UpstreamTimeout:
     return UpstreamTimeout("The upstream did not answer in time.")
 
 
+def too_slow() -> UpstreamTimeout:
+    """Return the error for an answer that does not end in time."""
+    return UpstreamTimeout("The upstream did not complete its answer in time.")
+
+
 def unreadable() -> UpstreamError:
     """Return the error for an answer that is not HTTP, or in a coding that was not asked for."""
     return UpstreamError("The upstream's answer cannot be read.", code="upstream_bad_response")

@@ -322,6 +322,10 @@ EXTRA_ITEMS: dict[str, tuple[list[Json], list[Json]]] = {
     "Item.queries": ([{"type": "file_search_call"}], [{"type": "file_search_call", "queries": ["q"]}]),
     "Item.status": ([{**PATCH, "status": "completed"}], [{**PATCH, "status": "failed"}]),
     "Item.encrypted_content": ([{"type": "reasoning"}, OWN_CALL], [{"type": "reasoning", "encrypted_content": seal("c2ln", "c1")}, OWN_CALL]),
+    "ItemPart.encrypted_content": (
+        [{"type": "agent_message", "author": "a", "content": [{"type": "encrypted_content", "encrypted_content": ""}]}],
+        [{"type": "agent_message", "author": "a", "content": [{"type": "encrypted_content", "encrypted_content": "do it"}]}],
+    ),
     "ItemPart.stdout": ([{**SHELL, "output": [{}]}], [{**SHELL, "output": [{"stdout": "o"}]}]),
     "ItemPart.stderr": ([{**SHELL, "output": [{}]}], [{**SHELL, "output": [{"stderr": "e"}]}]),
     "ItemPart.outcome": ([{**SHELL, "output": [{}]}], [{**SHELL, "output": [{"outcome": {"type": "timeout"}}]}]),

@@ -9,10 +9,12 @@ from typing import Any
 
 import sqlalchemy as sa
 from msgspec import Struct
+from sqlalchemy.dialects import sqlite
 
 from gateway.store.ledger.tables import about, metadata, prepare
 from gateway.store.sqlite_file import connect
 
+_TABLES = ", ".join(table.name for table in metadata.sorted_tables)
 _ROWS = 2000
 """Rows of one statement, and rows that are held in memory."""
 _MOST_INTEGER = 2**31 - 1
@@ -41,8 +43,7 @@ def move(source: Path, target: sa.Engine) -> Moved:
         with _alone(source) as reader, target.begin() as connection:
             prepare(connection, lambda _: None)
             if connection.dialect.name == "postgresql":
-                names = ", ".join(table.name for table in metadata.sorted_tables)
-                connection.execute(sa.text(f"LOCK TABLE {names} IN EXCLUSIVE MODE"))
+                connection.execute(sa.text(f"LOCK TABLE {_TABLES} IN EXCLUSIVE MODE"))
             moved.again = _has_rows(connection)
             for table in metadata.sorted_tables:
                 fit = _Fit(table)
@@ -116,9 +117,8 @@ def _fitting(kind: sa.types.TypeEngine[Any]) -> Callable[[Any], Any]:
 
 def _read(reader: sqlite3.Connection, table: sa.Table, fit: _Fit) -> Iterator[Row]:
     """Yield the rows of the file in the order of the primary key, as the target can hold them."""
-    columns = ", ".join(f'"{name}"' for name in table.columns.keys())  # noqa: SIM118 - no dict
-    order = ", ".join(f'"{column.name}"' for column in table.primary_key)
-    return map(fit.row, reader.execute(f'SELECT {columns} FROM "{table.name}" ORDER BY {order}'))  # noqa: S608 - names of ours
+    statement = sa.select(table).order_by(*table.primary_key).compile(dialect=sqlite.dialect())
+    return map(fit.row, reader.execute(str(statement)))
 
 
 def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:

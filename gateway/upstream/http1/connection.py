@@ -7,7 +7,15 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from gateway.errors import UpstreamDropped, UpstreamError, UpstreamTruncated
 from gateway.upstream.http1.response import Http1Response
-from gateway.upstream.transport import HIGH_WATER, UNKNOWN_TYPE, WRITTEN_AT_ONCE, lost, silent, unreadable
+from gateway.upstream.transport import (
+    HIGH_WATER,
+    UNKNOWN_TYPE,
+    WRITTEN_AT_ONCE,
+    lost,
+    silent,
+    too_slow,
+    unreadable,
+)
 
 _MOST_HEAD = 64 * 1024
 """Bytes of a response's status and headers, informational responses included."""
@@ -19,6 +27,8 @@ class Owner(Protocol):
 
     idle: float
     """Seconds of silence after which a request has failed."""
+    total: float
+    """Seconds after which a request has failed although its answer still arrives."""
     write: float
     """Seconds in which the upstream has to take each piece of a large body."""
 
@@ -33,9 +43,9 @@ class Connection(asyncio.Protocol):
     """One connection. While `_response` is None, it waits in the pool or has been cut."""
 
     __slots__ = (
-        "_body", "_coding", "_content_type", "_drained", "_has_answered", "_head_size", "_is_clean", "_is_full",
-        "_is_paused", "_is_whole", "_is_writing", "_keeps", "_loop", "_owner", "_parser", "_pieces", "_received",
-        "_response", "_transport", "_until_close", "on_body", "since",
+        "_began", "_body", "_coding", "_content_type", "_drained", "_has_answered", "_head_size", "_is_clean",
+        "_is_full", "_is_paused", "_is_whole", "_is_writing", "_keeps", "_loop", "_owner", "_parser", "_pieces",
+        "_received", "_response", "_transport", "_until_close", "on_body", "since",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
@@ -48,6 +58,8 @@ class Connection(asyncio.Protocol):
         self.on_body = self._body.append
         """httptools calls it for each piece."""
         self._parser = HttpResponseParser(self)
+        self._began = 0.0
+        """Time of the beginning of the request."""
         self.since = 0.0
         """Time of the last sending or receiving, by the loop's clock."""
         self._has_answered = False
@@ -88,7 +100,7 @@ class Connection(asyncio.Protocol):
         self._response = response
         self._received, self._head_size, self._until_close = 0, 0, True
         self._coding, self._content_type = b"", UNKNOWN_TYPE
-        self.since = self._loop.time()
+        self.since = self._began = self._loop.time()
         if len(body) < WRITTEN_AT_ONCE:
             transport.write(head + body)
             return response
@@ -153,10 +165,12 @@ class Connection(asyncio.Protocol):
             self.since = self._loop.time()
 
     def check_time(self, now: float) -> None:
-        """End a request whose upstream has been silent for too long. While the reader makes it wait, it is not."""
+        """End a request whose answer takes too long, or whose upstream is silent while the reader waits for it."""
         if self._response is None:
             return
-        if self._is_paused:
+        if now - self._began > self._owner.total:
+            self._fail(too_slow())
+        elif self._is_paused:
             self.since = now
         elif now - self.since > self._owner.idle:
             self._fail(silent())

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from ipaddress import ip_address
 from socket import AF_INET, AF_INET6, IPPROTO_TCP, SOCK_STREAM, AddressFamily, SocketKind
 
@@ -50,20 +50,22 @@ class Http1Pool:
         self._resolver = resolver
         self._connect = timeouts.connect
         self.idle = timeouts.idle
+        self.total = timeouts.total
         self.write = timeouts.write
         self._free: dict[Connection, None] = {}
         """Connections that wait for a request, the one that was used last at the end."""
         self._all: set[Connection] = set()
         self._timer: asyncio.TimerHandle | None = None
         """Looks at all connections: one timer for all is cheaper than one for each."""
-        self._tick = min(_TICK, self.idle / 4)
+        self._tick = min(_TICK, self.idle / 4, self.total / 4)
         self._loop = asyncio.get_running_loop()
 
     async def request(
         self, method: str, path: str, headers: Mapping[str, str], body: Body, *, whole: bool = False
     ) -> Http1Response:
         """Send a request; see `Transport.request`. The body is bytes or None."""
-        assert body is None or isinstance(body, bytes)  # noqa: S101 - uploads go by aiohttp's client
+        if isinstance(body, AsyncIterator):
+            raise TypeError("uploads go by aiohttp's client")
         head = self._head(method, path, headers, body)
         connection = self._take() or await self._new()
         try:

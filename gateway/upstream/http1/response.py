@@ -141,6 +141,8 @@ class Http1Response:
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         if self._inflate is not None:
             data = self._inflated(data)
+            if not data:  # of a header, or not enough for a byte
+                return True
         self._pieces.append(data)
         self._size += len(data)
         if self._size >= self._wake_at:
@@ -162,10 +164,12 @@ class Http1Response:
 
     def _inflated(self, data: bytes) -> bytes:
         assert self._inflate is not None  # noqa: S101 - the only caller has looked
+        if self._inflate.eof:
+            raise unreadable()
         try:
             result = self._inflate.decompress(data, _MOST_INFLATED)
         except zlib.error:
             raise unreadable() from None
-        if self._inflate.unconsumed_tail:
+        if self._inflate.unconsumed_tail or self._inflate.unused_data:
             raise unreadable()
         return result

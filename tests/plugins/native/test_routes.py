@@ -44,6 +44,21 @@ async def test_a_stream_comes_as_it_is(http: aiohttp.ClientSession, gateway: str
     assert "\r\n\r\n" in text
 
 
+async def test_the_answer_to_a_head_request_has_no_body_to_wait_for(
+    http: aiohttp.ClientSession, serve: Serve, raw_upstream: RawUpstream
+) -> None:
+    raw_upstream.scripts = [
+        [b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 5\r\n\r\n", None]
+    ]
+    base = await serve(upstream=raw_upstream.url, idle=5)
+    async with (
+        asyncio.timeout(4),
+        http.head(f"{base}/v1beta/models") as response,
+    ):
+        assert response.status == 200
+        assert await response.read() == b""
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status", "name"),
     [

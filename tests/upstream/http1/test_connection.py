@@ -18,7 +18,7 @@ class Owner:
 
     def __init__(self, idle: float = 5, write: float = 5) -> None:
         times = TimeoutsConfig(idle=idle, write=write)
-        self.idle, self.write = times.idle, times.write
+        self.idle, self.write, self.total = times.idle, times.write, times.total
         self.kept: list[Connection] = []
         self.gone: list[Connection] = []
 
@@ -91,6 +91,20 @@ async def test_a_reader_that_makes_the_upstream_wait_is_not_the_upstreams_silenc
     connection.check_time(later)
     with pytest.raises(UpstreamTimeout):
         await response.read()
+
+
+async def test_an_answer_that_never_ends_has_a_limit() -> None:
+    owner = Owner()
+    for arrived in (b"", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 200", HEAD % 9, HEAD % 9 + b"x"):
+        connection, wire = connect(owner)
+        response = await connection.send(b"HEAD", b"", whole=True)
+        wire.arrive(arrived)
+        connection.since = asyncio.get_running_loop().time() + owner.total  # it drips
+        connection.check_time(connection.since + 1)
+        error = response.error
+        assert isinstance(error, UpstreamTimeout)
+        assert error.message == "The upstream did not complete its answer in time."
+        assert wire.ended
 
 
 async def test_a_finished_connection_reads_on() -> None:

@@ -73,6 +73,28 @@ async def test_a_bomb_is_refused() -> None:
         reader.feed([gzip.compress(b"x" * 10**8)])
 
 
+async def test_bytes_after_the_compressed_body_are_refused() -> None:
+    data = gzip.compress(b"hello")
+    reader, _ = response()
+    reader.begin(200, "", b"gzip")
+    with pytest.raises(UpstreamError, match="cannot be read"):
+        reader.feed([data + b"more"])
+    reader, _ = response()
+    reader.begin(200, "", b"gzip")
+    reader.feed([data])
+    with pytest.raises(UpstreamError, match="cannot be read"):
+        reader.feed([b"more"])
+
+
+async def test_a_compressed_body_that_ends_in_its_header_is_an_error() -> None:
+    reader, _ = response()
+    reader.begin(200, "", b"gzip")
+    reader.feed([gzip.compress(b"hello")[:10]])
+    reader.end()
+    with pytest.raises(UpstreamError, match="cannot be read"):
+        await reader.read()
+
+
 async def test_a_compressed_body_that_is_cut_is_an_error() -> None:
     reader, _ = response()
     reader.begin(200, "", b"gzip")
