@@ -47,6 +47,8 @@ class Client:
     files: tuple[SettingsFile, ...] = ()
     rivals: tuple[str, ...] = ()
     """Variables of the shell that count more than the settings."""
+    project: tuple[tuple[str, str], ...] = ()
+    """Files in a project's folder, or below `~/`, that count more, and a pattern of what in them does."""
     steps: tuple[str, ...] = ()
     """Steps for a person, in the program's own screens."""
     attempt: str = ""
@@ -132,6 +134,7 @@ _CLAUDE = {
         "CLAUDE_CODE_USE_VERTEX": "",
     }
 }
+_CLAUDE_PROJECT = r'"(ANTHROPIC|CLAUDE_CODE_USE)_\w+"'
 _GEMINI = {"security": {"auth": {"selectedType": "gemini-api-key"}}}
 _QWEN = {"security": {"auth": {"selectedType": "openai"}}, "model": {"name": "{model}"}}
 _GEMINI_TRUST = (
@@ -149,6 +152,10 @@ CLIENTS = {
             "chat completions",
             files=(SettingsFile(".aider.conf.yml", "yaml", top=_AIDER),),
             rivals=("AIDER_OPENAI_API_BASE", "AIDER_OPENAI_API_KEY", "AIDER_MODEL"),
+            project=(
+                (".aider.conf.yml", "^(model|openai-api-)"),
+                (".env", "^(export )?AIDER_(MODEL|OPENAI_API_)"),
+            ),
             attempt="aider --message 'say hello'",
             seen="0.86.2",
         ),
@@ -170,6 +177,10 @@ CLIENTS = {
                 SettingsFile(
                     ".claude/settings.json", "json", values=_CLAUDE, moved=(("CLAUDE_CONFIG_DIR", ".claude"),)
                 ),
+            ),
+            project=(
+                (".claude/settings.json", _CLAUDE_PROJECT),
+                (".claude/settings.local.json", _CLAUDE_PROJECT),
             ),
             attempt="claude -p 'say hello'",
             remark="The variables can also be set in the shell that starts it. With `ENABLE_TOOL_SEARCH` set to `true`"
@@ -215,6 +226,7 @@ CLIENTS = {
                     moved=(("CODEX_HOME", ".codex"),),
                 ),
             ),
+            project=((".codex/config.toml", "^(model|model_provider|profile)[ =]"),),
             attempt="codex exec 'say hello'",
             remark="Codex says once that it has no metadata of the model; the size of its context stands in the file. "
             "Only a catalog with a system prompt of its own would silence it "
@@ -284,6 +296,7 @@ CLIENTS = {
                 ),
             ),
             rivals=("GOOGLE_GEMINI_BASE_URL", "GEMINI_API_KEY"),
+            project=((".gemini/.env", ""), (".env", ""), (".gemini/settings.json", '"selectedType"')),
             steps=(_GEMINI_TRUST,),
             attempt="GEMINI_CLI_TRUST_WORKSPACE=true gemini -p 'say hello'",
             seen="0.61.0",
@@ -336,6 +349,11 @@ CLIENTS = {
                 ),
             ),
             rivals=("OPENCODE_CONFIG", "OPENCODE_CONFIG_CONTENT"),
+            project=(
+                ("opencode.json", '"model"'),
+                ("opencode.jsonc", '"model"'),
+                ("~/.config/opencode/opencode.jsonc", '"model"'),
+            ),
             attempt="opencode run 'say hello'",
             seen="1.18.33",
         ),
@@ -367,6 +385,7 @@ CLIENTS = {
                 SettingsFile(".qwen/settings.json", "json", values=_QWEN, moved=(("QWEN_HOME", ".qwen"),)),
             ),
             rivals=("OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_MODEL"),
+            project=((".qwen/.env", ""), (".env", ""), (".qwen/settings.json", '"(selectedType|model)"')),
             attempt="qwen -p 'say hello'",
             seen="0.24.4",
         ),

@@ -1,11 +1,13 @@
 """Lines for people after the settings of a program were written."""
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from gateway.cli.connect.arguments import is_loopback
 from gateway.cli.connect.clients import Client
-from gateway.cli.connect.places import Home
+from gateway.cli.connect.places import Home, real
 from gateway.cli.connect.probe import complaint
 from gateway.cli.connect.settings import Settings
 
@@ -21,6 +23,7 @@ def after_write(client: Client, settings: Settings, home: Home) -> Iterator[str]
         command = "source" if shown.endswith(".fish") else "."
         yield f"The variables are set in a new shell; to set them in this one: {command} {shown}"
     yield from rivals(client, settings, home)
+    yield from project_files(client, home, Path.cwd())
     for step in client.steps:
         yield f"by hand: {settings.fill(step.replace('`{key}`', 'the key'))}"
     if problem := complaint(settings.url, settings.key):
@@ -43,3 +46,16 @@ def rivals(client: Client, settings: Settings, home: Home) -> Iterator[str]:
         value = home.environ.get(name, "")
         if value and f"{name}={value}" not in lines:
             yield f"warning: {name} is set in this shell, and counts more than these settings: unset {name}"
+
+
+def project_files(client: Client, home: Home, folder: Path) -> Iterator[str]:
+    """Yield a warning for each file in a folder that counts more there than the settings."""
+    own = {real(path) for file in client.files for path in home.places(file)}
+    for name, pattern in client.project:
+        path = home.folder / name[2:] if name.startswith("~/") else folder / name
+        try:
+            text = "" if real(path) in own else path.read_text("utf-8", "replace")
+        except OSError:
+            continue
+        if text and re.search(pattern, text, re.M):
+            yield f"warning: {path} counts more than these settings: look into it"

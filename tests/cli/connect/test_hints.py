@@ -51,3 +51,39 @@ def test_a_variable_that_counts_more_is_named(client: str, name: str, value: str
     lines = list(hints.rivals(CLIENTS[client], LOCAL, Home(FOLDER, {name: value})))
 
     assert [f"unset {name}" in line for line in lines] == [True] * is_rival
+
+
+@pytest.mark.parametrize(
+    ("client", "name", "text", "is_rival"),
+    [
+        ("claude", ".claude/settings.json", '{"env": {"CLAUDE_CODE_USE_VERTEX": "1"}}', True),
+        ("claude", ".claude/settings.local.json", '{"env": {"ANTHROPIC_BASE_URL": "http://x"}}', True),
+        ("claude", ".claude/settings.json", '{"permissions": {}}', False),
+        ("gemini-cli", ".env", "DATABASE_URL=x\n", True),  # the first file that it finds is the only one
+        ("gemini-cli", ".gemini/settings.json", '{"ui": {}}', False),
+        ("qwen", ".qwen/.env", "OPENAI_MODEL=x\n", True),
+        ("codex", ".codex/config.toml", 'model_provider = "x"\n', True),
+        ("codex", ".codex/config.toml", "[mcp_servers.x]\n", False),
+        ("aider", ".aider.conf.yml", "dark-mode: true\nmodel: x\n", True),
+        ("opencode", "../.config/opencode/opencode.jsonc", '{"model": "x",}', True),
+        ("opencode", "opencode.jsonc", '{"model": "x" /* mine */}', True),
+    ],
+)
+def test_a_file_of_the_project_that_counts_more_is_named(
+    client: str, name: str, text: str, is_rival: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "project").mkdir()
+    path = tmp_path / "project" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    lines = list(hints.project_files(CLIENTS[client], Home(tmp_path, {}), tmp_path / "project"))
+
+    assert [str(path.resolve()) in line for line in lines] == [True] * is_rival
+
+
+def test_the_settings_themselves_are_no_file_of_a_project(tmp_path: Path) -> None:
+    path = tmp_path / ".claude" / "settings.json"
+    path.parent.mkdir()
+    path.write_text('{"env": {"ANTHROPIC_BASE_URL": "http://x"}}')
+
+    assert list(hints.project_files(CLIENTS["claude"], Home(tmp_path, {}), tmp_path)) == []
