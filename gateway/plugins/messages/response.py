@@ -26,6 +26,7 @@ from gateway.gemini.events import (
     TurnEnded,
     TurnStarted,
 )
+from gateway.gemini.joined_text import JoinedText
 from gateway.gemini.sse import comment
 from gateway.gemini.usage import TokenCounts
 from gateway.plugins.messages.server_blocks import ServerBlocks
@@ -68,9 +69,9 @@ class MessagesStream:
         """The text blocks: code points of Gemini's own text before each, and its index."""
         self._begun = self._is_over = False
         self._open: Object | None = None
-        self._texts: list[str] = []
+        self._texts = JoinedText()
         """Gemini's own text, which offsets of citations count."""
-        self._said: list[str] = []
+        self._said = JoinedText()
         """Texts of the open block, which gets them when it closes."""
         self._left_out: set[str] = set()
         """MIME types of media that the answer could not hold."""
@@ -161,10 +162,8 @@ class MessagesStream:
         block, self._open = self._open, None
         if block is not None:
             if self._said:
-                block[block["type"]] = "".join(
-                    self._said
-                )  # the field of a text or thinking block has its name
-                self._said.clear()
+                # the field of a text or thinking block has its name
+                block[block["type"]], self._said = str(self._said), JoinedText()
             self._emit(out, "content_block_stop", index=self._index)
 
     def _delta(self, out: list[bytes], kind: str, **fields: Any) -> None:
@@ -186,17 +185,17 @@ class MessagesStream:
             self._begins.append(self._length)
             self._places.append(self._index)
         self._length += len(text)
-        self._texts.append(text)
+        self._texts.add(text)
 
     def _text(self, out: list[bytes], text: str) -> None:
         self._of(out, "text", text="")
         self._delta(out, "text_delta", text=text)
-        self._said.append(text)
+        self._said.add(text)
 
     def _thought(self, out: list[bytes], text: str) -> None:
         self._of(out, "thinking", thinking="", signature="")
         self._delta(out, "thinking_delta", thinking=text)
-        self._said.append(text)
+        self._said.add(text)
 
     def _media(self, out: list[bytes], mime_type: str) -> None:
         """Name media that are left out, once for each type: speech comes in many pieces.
@@ -257,7 +256,7 @@ class MessagesStream:
 
         A text that is closed gets its citation all the same: the delta has the block's index.
         """
-        text = "".join(self._texts)
+        text = str(self._texts)
         for cited in event.citations:
             place = bisect_right(self._begins, cited.start) - 1
             if place < 0:

@@ -25,6 +25,7 @@ from gateway.gemini.events import (
     TurnStarted,
 )
 from gateway.gemini.grounding import Citation, is_of_domain, of_texts
+from gateway.gemini.joined_text import JoinedText
 from gateway.gemini.sse import comment
 from gateway.gemini.usage import TokenCounts
 from gateway.plugins.responses import hosted_items
@@ -73,7 +74,7 @@ class ResponseStream:
         self._sequence = 0
         self._begun = False
         self._open: Object | None = None
-        self._texts: list[str] = []
+        self._texts = JoinedText()
         self._length = 0
         """Code points of all texts so far, which offsets of citations count."""
         self._messages: list[tuple[int, Object]] = []
@@ -198,7 +199,7 @@ class ResponseStream:
         if item is None:
             return
         at = {"item_id": item["id"], "output_index": self._index}
-        text, self._texts = "".join(self._texts), []
+        text, self._texts = str(self._texts), JoinedText()
         if item["type"] == "message" and item["content"]:
             part = item["content"][0]
             part["text"] = text
@@ -234,7 +235,7 @@ class ResponseStream:
 
     def _text(self, out: list[bytes], event: TextDelta) -> None:
         item = self._message(out)
-        self._texts.append(event.text)
+        self._texts.add(event.text)
         self._length += len(event.text)
         tokens = token_logprobs(event.logprobs) if event.logprobs is not None else []
         item["content"][0]["logprobs"] += tokens
@@ -249,7 +250,7 @@ class ResponseStream:
             self._emit(out, "response.reasoning_summary_part.added", item_id=item["id"], output_index=self._index,
                        summary_index=0, part=part)  # fmt: skip
             item["summary"].append(part)
-        self._texts.append(text)
+        self._texts.add(text)
         self._emit(out, "response.reasoning_summary_text.delta", item_id=item["id"], output_index=self._index,
                    summary_index=0, delta=text)  # fmt: skip
 
