@@ -1,0 +1,28 @@
+say "the Debian package, where make uninstall has left configuration and data: install"
+make -s .venv-dist/.made
+now=$(date +%s)
+package() {  # COMMIT SECONDS
+  GATEWAY_COMMIT=$1 SOURCE_DATE_EPOCH=$2 .venv-dist/bin/python config/package/dist.py "$bundle/$1" deb >/dev/null
+  $server put "$(echo "$bundle/$1"/*.deb)" "/root/$1.deb"
+}
+package aaaaaaaaaa $((now - 60))
+package bbbbbbbbbb "$now"
+commit() { case $(inside gateway --version) in *"$1"*) ;; *) die "gateway --version is $(inside gateway --version), not $1" ;; esac; }
+inside env DOMAIN=gateway.test dpkg --force-confold --install /root/aaaaaaaaaa.deb
+shell 'sed -i "s|^ExecStart=[^ ]*|ExecStart=$(readlink -f /opt/gateway/current)/bin/python|" /etc/systemd/system/fake.service
+systemctl daemon-reload && systemctl restart fake nginx'
+commit aaaaaaaaaa
+client chat
+
+say "an upgrade of the package, and back"
+inside dpkg --force-confold --install /root/bbbbbbbbbb.deb
+commit bbbbbbbbbb
+client chat
+inside gateway rollback
+commit aaaaaaaaaa
+client chat
+
+say "remove keeps configuration and data, purge deletes them"
+shell 'dpkg --remove gemini-openai-gateway && test -e /etc/gateway/gateway.yaml && test -d /var/lib/gateway/
+! test -e /opt/gateway && ! test -e /usr/local/bin/gateway && ! systemctl is-active --quiet gateway.socket'
+shell 'dpkg --purge gemini-openai-gateway && ! ls /etc/gateway /var/lib/gateway /var/lib/private/gateway /usr/share/gemini-openai-gateway 2>/dev/null'
