@@ -385,7 +385,11 @@ CLIENTS = {
                 SettingsFile(".qwen/settings.json", "json", values=_QWEN, moved=(("QWEN_HOME", ".qwen"),)),
             ),
             rivals=("OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_MODEL"),
-            project=((".qwen/.env", ""), (".env", ""), (".qwen/settings.json", '"(selectedType|model)"')),
+            project=(
+                (".qwen/.env", "^(export )?OPENAI_"),
+                (".env", "^(export )?OPENAI_"),
+                (".qwen/settings.json", '"(selectedType|model)"'),
+            ),
             attempt="qwen -p 'say hello'",
             seen="0.24.4",
         ),

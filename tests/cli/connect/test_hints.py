@@ -62,6 +62,7 @@ def test_a_variable_that_counts_more_is_named(client: str, name: str, value: str
         ("gemini-cli", ".env", "DATABASE_URL=x\n", True),  # the first file that it finds is the only one
         ("gemini-cli", ".gemini/settings.json", '{"ui": {}}', False),
         ("qwen", ".qwen/.env", "OPENAI_MODEL=x\n", True),
+        ("qwen", ".env", "DATABASE_URL=x\n", False),  # it reads all that it finds
         ("codex", ".codex/config.toml", 'model_provider = "x"\n', True),
         ("codex", ".codex/config.toml", "[mcp_servers.x]\n", False),
         ("aider", ".aider.conf.yml", "dark-mode: true\nmodel: x\n", True),
