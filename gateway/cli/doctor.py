@@ -239,7 +239,7 @@ def ledger(config: GatewayConfig, _: Source) -> Iterator[Finding]:
             yield failed(
                 "ledger",
                 f"{url} is corrupt: {' '.join(str(error).split())}.",
-                "Restore it from a backup (docs/do/operations.md, Back up), or set ledger.on_corrupt: fresh.",
+                "Restore it from a backup (docs/do/backup-upgrade.md, Back up), or set ledger.on_corrupt: fresh.",
             )
 
 

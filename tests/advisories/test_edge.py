@@ -182,8 +182,8 @@ async def test_s17_no_log_of_nginx_has_a_key(nginx: Nginx) -> None:
 
 
 def acl() -> list[str]:
-    """Return the rules of docs/start/team.md for the user of Redis."""
-    (line,) = re.findall(r"^user default (.*)$", (ROOT / "docs" / "start" / "team.md").read_text(), re.M)
+    """Return the rules of docs/do/two-machines.md for the user of Redis."""
+    (line,) = re.findall(r"^user default (.*)$", (ROOT / "docs" / "do" / "two-machines.md").read_text(), re.M)
     return str(line).split()
 
 
@@ -240,7 +240,7 @@ def test_s79_no_password_of_redis_is_in_an_address() -> None:
     for url in ("redis://:hush@h/0", "redis://u:hush@h/0", "http://h/0"):
         with pytest.raises(ConfigError):
             Source(f"state: {{redis: '{url}'}}", "g.yaml", {}).decode(GatewayConfig)
-    text = (ROOT / "docs" / "start" / "team.md").read_text()
+    text = (ROOT / "docs" / "do" / "two-machines.md").read_text()
     assert "CVE-2025-49844" in text
     assert not re.search(r"redis://[^\s\"]*@", text)
 

@@ -1,4 +1,4 @@
-"""uvx and pipx, with the wheel and with the checkout, as docs/start/packaging.md says. `make test-dist` installs both tools."""
+"""uvx and pipx, with the wheel and with the checkout, as docs/start/try.md says. `make test-dist` installs both tools."""
 
 import os
 import subprocess

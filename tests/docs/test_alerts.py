@@ -173,7 +173,7 @@ def test_o16_each_alert_is_tried() -> None:
 
 
 def test_o16_what_is_worth_an_alert_has_one() -> None:
-    text = (ROOT / "docs" / "do" / "operations.md").read_text()
+    text = (ROOT / "docs" / "do" / "alerts.md").read_text()
     table = text.partition("## Metrics")[2].partition("\n## ")[0]
     named = set(re.findall(r"^\| `(gateway_\w+)` \|", table, re.M))
     asked = {

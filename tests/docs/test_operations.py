@@ -1,11 +1,11 @@
-"""docs/do/operations.md: its metrics exist. nginx answers with codes of docs/refer/errors.md."""
+"""docs/do/alerts.md: its metrics exist. nginx answers with codes of docs/refer/errors.md."""
 
 import re
 
 from gateway.observability import prometheus
 from tests.support.paths import ROOT
 
-PAGE = (ROOT / "docs" / "do" / "operations.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "do" / "alerts.md").read_text("utf-8")
 FROM_NGINX = {"gateway_down"}
 NOT_IN_OPENAI_ERRORS = {"https_required"}
 AS_THE_GATEWAY = {

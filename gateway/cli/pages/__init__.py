@@ -2,10 +2,20 @@
 
 from collections.abc import Callable
 
-from gateway.cli.pages import clients, commands, compatibility, configuration, errors, log_and_headers, models
+from gateway.cli.pages import (
+    clients,
+    commands,
+    compatibility,
+    configuration,
+    errors,
+    llms,
+    log_and_headers,
+    models,
+)
 from gateway.observability import prometheus
 
 PAGES: dict[str, Callable[[], str]] = {
+    "llms.txt": llms.page,
     "refer/cli.md": commands.page,
     "refer/compatibility.md": compatibility.page,
     "refer/config.md": configuration.page,
