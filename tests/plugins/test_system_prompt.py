@@ -137,3 +137,67 @@ async def test_a_mistake_is_told_with_its_place(serve: Serve, options: str, mess
         await serve(f"plugins:\n  system_prompt: {options}\n")
 
     assert str(failure.value).startswith("test.yaml:3:")
+
+
+OWN = "plugins: {{system_prompt: {{prompts: [{{text: Own., mode: replace{}}}]}}, {}}}"
+
+
+async def test_o20_interactions_get_the_texts(
+    http: aiohttp.ClientSession, serve: Serve, gem: FakeGem
+) -> None:
+    base = await serve(OWN.format(", models: ['gemini-2.5-*']", SERVED).replace("replace", "append"), gem.url)
+    body = {"model": "gemini-2.5-flash", "input": "x", "systemInstruction": "Mine."}
+    async with http.post(base + "/v1beta/interactions/", json=body) as response:
+        assert response.status == 200
+    sent = asked(gem.requests[0])
+
+    assert sent["system_instruction"] == "Mine.\n\nOwn."
+    assert "systemInstruction" not in sent
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1beta/interactions", {"agent": "deep-research", "input": "x"}),
+        ("/v1beta/models/gemini-2.5-flash:batchGenerateContent", {"batch": {}}),
+        ("/v1beta/models/aqa:generateAnswer", {"contents": []}),
+        ("/v1beta/models/gemini-2.5-flash:predict/", {"instances": []}),
+        ("/v1beta/openai/unknown", {}),
+    ],
+)
+async def test_o20_methods_that_take_no_text_are_refused(
+    http: aiohttp.ClientSession, serve: Serve, gem: FakeGem, path: str, body: dict[str, Any]
+) -> None:
+    base = await serve(OWN.format("", SERVED), gem.url)
+    headers = {"x-goog-api-key": "test-key"}
+    async with http.post(base + path, json=body, headers=headers) as response:
+        assert (response.status, "cannot be added" in await response.text()) == (403, True)
+    assert gem.requests == []
+    await serve.stop()
+
+    base = await serve(OWN.format(", clients: [carl]", SERVED), gem.url)
+    async with http.post(base + path, json=body, headers=headers) as response:
+        assert "cannot be added" not in await response.text()
+
+
+async def test_o20_a_text_is_for_the_model_that_answers(
+    http: aiohttp.ClientSession, serve: Serve, gem: FakeGem
+) -> None:
+    base = await serve(OWN.format(", models: ['gemini-[23].*-flash']", SERVED), gem.url)
+    for name in ("gemini-flash-latest", "Gemini-2.5-Flash"):
+        async with http.post(
+            f"{base}/v1beta/models/{name}:generateContent", json=NATIVE.body("x")
+        ) as response:
+            assert response.status == 200
+    assert [system(request) for request in gem.requests] == [["Own."], ["Own."]]
+
+
+async def test_o20_a_system_instruction_in_two_spellings_is_refused(
+    http: aiohttp.ClientSession, serve: Serve, gem: FakeGem
+) -> None:
+    base = await serve(OWN.format("", SERVED), gem.url)
+    mine = {"parts": [{"text": "Mine."}]}
+    reply = await ask(http, base, NATIVE, systemInstruction=mine, system_instruction=mine)
+
+    assert reply.status == 400
+    assert gem.requests == []

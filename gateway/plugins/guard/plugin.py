@@ -31,13 +31,14 @@ from gateway.plugins.guard.rules import BoundRule, Place, Rule, bound
 from gateway.plugins.guard.texts import replaced, texts
 from gateway.plugins.guard.webhook import Verdict, Webhook, WebhookOptions
 from gateway.plugins.guard.window import Window
+from gateway.policy.native_methods import generates, is_silent
 
 _TRANSLATED = ("chat", "responses", "messages", "completions", "moderations")
 """Surfaces whose requests become calls, which `on_call` checks."""
-_GENERATES = (":generateContent", ":streamGenerateContent")
-_UNCHECKED = ("/interactions", ":batchGenerateContent")
-"""Ends of paths whose answers no hook sees."""
-_NOT_CHECKED = "This gateway checks answers, and those of this method cannot be checked: use generateContent."
+_NOT_CHECKED = (
+    "This gateway checks answers, and those of this method cannot be checked: use generateContent or "
+    "streamGenerateContent."
+)
 _REFUSED = "This request is not allowed by a rule of the gateway's operator."
 _STOPPED = "The answer is not allowed by a rule of the gateway's operator."
 
@@ -78,12 +79,15 @@ class Guard(Plugin):
             self._webhook = Webhook(session, self.config.webhook)
             yield
 
+    def check_native(self, method: str, path: str, context: RequestContext) -> None:
+        """Refuse methods whose answers may be a model's and pass unseen."""
+        if self._checks_answers and not (generates(path) or is_silent(method, path)):
+            raise BadRequest(_NOT_CHECKED, status=403, code="content_policy_violation")
+
     async def on_request(self, body: JsonObject, context: RequestContext) -> JsonObject | None:
         """Check what becomes no call that `on_call` sees: embeddings, cached contents, interactions and others."""
-        if context.surface in _TRANSLATED or context.path.endswith(_GENERATES):
+        if context.surface in _TRANSLATED or (context.surface == "native" and generates(context.path)):
             return None
-        if self._checks_answers and context.path.endswith(_UNCHECKED):
-            raise BadRequest(_NOT_CHECKED, status=403, code="content_policy_violation")
         return await self._checked(body, "", context)
 
     async def on_call(self, model: str, body: JsonObject, context: RequestContext) -> JsonObject | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from gateway.errors import UpstreamError
 from gateway.exchange.context import RequestContext
@@ -20,7 +21,8 @@ from gateway.gemini.sse import SSEDecoder, frame
 from gateway.gemini.usage import TokenCounts
 from gateway.gemini.wire import encode_json
 from gateway.plugins.native.part_events import FINISH_REASONS, event_of, part_of
-from gateway.plugins.native.request import generates, named_body
+from gateway.plugins.native.request import named_body
+from gateway.policy.native_methods import generates
 
 _TEXT_ONLY = {"text", "thought"}
 _OF_TEXT = frozenset({"groundingMetadata", "citationMetadata"})
@@ -33,7 +35,8 @@ async def hooked_body(
     """Return a body as the hooks leave it. Raises BadRequest if it is not a JSON object, and what hooks raise."""
     heavy = len(body) > HEAVY
     data = (await offload(heavy, named_body, body)).data
-    data = await hooks.request(data, context) or data
+    # a plugin sees the path that Google is sent, not another spelling of it
+    data = await hooks.request(data, structs.replace(context, path=path)) or data
     if not generates(path):
         return data
     fields = canonical(await offload(heavy, msgspec.json.decode, data))

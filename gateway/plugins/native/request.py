@@ -36,7 +36,6 @@ _RESOURCE = re.compile(_VERSION + r"/((?:files|cachedContents)/[A-Za-z0-9_-]+)(?
 _DOWNLOAD = re.compile(rf"(?:/download)?{_VERSION}/(files/[A-Za-z0-9_-]+):download")
 _FILES = re.compile(rf"(?:/upload)?{_VERSION}/files")
 _CACHES = re.compile(_VERSION + r"/cachedContents")
-_GENERATES = re.compile(r".*:(?:generateContent|streamGenerateContent)")
 _INTERACTIONS = re.compile(_VERSION + r"/interactions")
 
 Kind = Literal["model", "resource", "upload", "cache", "list", "interaction"]
@@ -74,11 +73,6 @@ def check_path(path: str) -> None:
 def creates_interaction(method: str, path: str) -> bool:
     """Return whether a request starts an interaction. The others read or end one, and cost nothing."""
     return method == "POST" and _INTERACTIONS.fullmatch(path) is not None
-
-
-def generates(path: str) -> bool:
-    """Return whether a call's answer is text, media or calls of a model."""
-    return _GENERATES.fullmatch(path) is not None
 
 
 def model_of(path: str) -> str:

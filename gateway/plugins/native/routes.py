@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cached_property
 from time import time
 
 from aiohttp import web
@@ -41,7 +42,6 @@ from gateway.plugins.native.relay import Relay, origin
 from gateway.plugins.native.request import (
     check_path,
     creates_interaction,
-    generates,
     model_of,
     passed_on,
     upload_id,
@@ -56,6 +56,7 @@ from gateway.plugins.native.response import (
 )
 from gateway.policy.access import Client
 from gateway.policy.api_paths import GOOGLE, Family
+from gateway.policy.native_methods import generates
 from gateway.upstream.client import Forwarded
 
 _EMBEDDINGS = ("embedContent", "batchEmbedContents")
@@ -75,6 +76,12 @@ class Native(Plugin):
         ]
         methods = ("GET", "POST", "PATCH", "DELETE")
         return [web.route(method, path, self.forward) for path in paths for method in methods]
+
+    @cached_property
+    def _checking(self) -> list[Plugin]:
+        """Plugins that refuse methods."""
+        plugins = self.services.plugins.values()
+        return [plugin for plugin in plugins if type(plugin).check_native is not Plugin.check_native]
 
     def error_formats(self) -> Mapping[Family, ErrorRenderer]:
         return {"google": render_error}
@@ -108,6 +115,8 @@ class Native(Plugin):
 
     async def _exchange(self, request: web.Request, path: str, context: RequestContext) -> web.StreamResponse:
         """Make the call with a key of the client or of the pool."""
+        for plugin in self._checking:
+            plugin.check_native(request.method, path, context)
         client, accounting = context.client, self.services.exchange.accounting
         headers, affinity = passed_on(request.headers), b""
         timeout = self.services.config.connections.body_timeout

@@ -179,13 +179,62 @@ async def test_o20_what_is_no_conversation_is_checked_too(
     assert gem.requests == []
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1beta/interactions"),
+        ("POST", "/v1beta/interactions/"),
+        ("POST", "/v1/v1beta/interactions//"),
+        ("GET", "/v1beta/interactions/abc"),
+        ("GET", "/v1beta/batches/abc"),
+        ("POST", "/v1beta/models/gemini-2.5-flash:batchGenerateContent/"),
+        ("POST", "/v1beta/models/aqa:generateAnswer"),
+        ("POST", "/v1beta/models/text-bison-001:generateText"),
+        ("POST", "/v1beta/models/gemini-2.5-flash:predict"),
+        ("GET", "/v1beta/files/x:download?alt=media"),
+        ("POST", "/v1alpha/auth_tokens"),
+    ],
+)
 async def test_o20_where_answers_are_checked_unchecked_ones_are_refused(
+    http: aiohttp.ClientSession, serve: Serve, gem: FakeGem, method: str, path: str
+) -> None:
+    body = {"model": "m", "input": "x"} if method == "POST" else None
+    headers = {"x-goog-api-client": "genai-js", "x-goog-api-key": "test-key"}
+    base = await serve(rule("on: [answer]"), gem.url)
+    async with http.request(method, base + path, json=body, headers=headers) as response:
+        assert response.status == 403
+        assert "cannot be checked" in (await response.json())["error"]["message"]
+    assert gem.requests == []
+
+    await serve.stop()
+    base = await serve(rule("on: [prompt]"), gem.url)
+    async with http.request(method, base + path, json=body, headers=headers) as response:
+        assert response.status == 200
+
+
+async def test_o20_a_slash_at_the_end_is_the_same_call(
+    http: aiohttp.ClientSession, serve: Serve, gem: FakeGem
+) -> None:
+    base = await serve(rule("on: [prompt]", "action: rewrite"), gem.url)
+    async with http.post(base + NATIVE.path + "/", json=NATIVE.body("xyyy")) as response:
+        assert response.status == 200
+    assert serve.app[SERVICES].statistics.plugin_events == {("guard", "r prompt rewrite"): 1}
+
+
+async def test_o20_files_and_counts_are_allowed_where_answers_are_checked(
     http: aiohttp.ClientSession, serve: Serve, gem: FakeGem
 ) -> None:
     base = await serve(rule("on: [answer]"), gem.url)
-    async with http.post(base + "/v1beta/interactions", json={"model": "m", "input": "x"}) as response:
-        assert response.status == 403
-        assert "cannot be checked" in (await response.json())["error"]["message"]
+    for method, path in (
+        ("GET", "/v1beta/models/gemini-2.5-flash"),
+        ("GET", "/v1beta/files/x"),
+        ("POST", "/v1beta/models/gemini-2.5-flash:countTokens"),
+    ):
+        body: Any = {"contents": []} if method == "POST" else None
+        async with http.request(
+            method, base + path, json=body, headers={"x-goog-api-key": "test-key"}
+        ) as response:
+            assert response.status == 200, path
 
 
 Service = Callable[[Callable[[Any], Any]], Awaitable[str]]
