@@ -13,11 +13,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import BinaryIO
+from typing import Annotated
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
+from gateway.store.backup.tar_reader import TarReader
 from gateway.store.sqlite_file import damage
 from gateway.store.versions import copy_file, schema_version
 
@@ -25,7 +26,10 @@ FORMAT = 1
 """Version of the manifest."""
 _MANIFEST = "manifest.json"
 _MAX_MANIFEST = 2**20
-_PIECE = 2**20
+_MAX_BYTES = 2**36
+"""Of all databases of a backup. Larger ones belong into PostgreSQL."""
+_OVERHEAD = 2**17
+"""Bytes of a tar for each file that are not its contents: headers, and what fills up the last block."""
 
 
 class BackupError(Exception):
@@ -60,7 +64,7 @@ class Entry(Struct, frozen=True):
     file: str
     """Name in the tar."""
     schema: int
-    bytes: int
+    bytes: Annotated[int, Meta(ge=0)]
     sha256: str
 
 
@@ -91,6 +95,10 @@ def write(target: Path, files: Sequence[StoreFile], gateway: str, created: str, 
             entries = [entry for entry in copied if entry.schema]  # a file without tables has nothing to lose
             if not entries:
                 raise BackupError("there is nothing to back up: none of the files exists yet")
+            if (size := sum(entry.bytes for entry in entries)) > _MAX_BYTES:
+                raise BackupError(
+                    f"the databases have {size} bytes, and a backup has at most {_MAX_BYTES}: copy the files"
+                )
             manifest = Manifest(FORMAT, gateway, created, entries, notes)
             partial = Path(folder) / "backup.tar"
             _pack(partial, Path(folder), manifest, compressed=target.suffix == ".gz")
@@ -154,14 +162,17 @@ class Backup:
 
     def __init__(self, path: Path) -> None:
         try:
-            self._tar = tarfile.open(path)  # noqa: SIM115 - closed by __exit__
-        except (OSError, tarfile.TarError) as error:
+            self._tar = TarReader(path, _MAX_MANIFEST + _OVERHEAD)
+        except OSError as error:
             raise BackupError(f"{path} is no backup: {error}") from error
         try:
             self.manifest = self._read_manifest()
-        except (OSError, EOFError, tarfile.TarError, KeyError, msgspec.MsgspecError, UnicodeError) as error:
+        except (OSError, tarfile.TarError, KeyError, msgspec.MsgspecError, UnicodeError) as error:
             self._tar.close()
-            raise BackupError(f"{path} is no backup of a gateway: {error}") from error
+            reason = error.args[0] if isinstance(error, KeyError) else error
+            raise BackupError(f"{path} is no backup of a gateway: {reason}") from error
+        sizes = [entry.bytes for entry in self.manifest.stores]
+        self._tar.limit += sum(sizes) + _OVERHEAD * (1 + len(sizes))
 
     def __enter__(self) -> "Backup":
         return self
@@ -170,36 +181,41 @@ class Backup:
         self._tar.close()
 
     def _read_manifest(self) -> Manifest:
-        data = self._file(_MANIFEST).read(_MAX_MANIFEST)
+        self._tar.find(_MANIFEST)
+        data = b"".join(self._tar.pieces())
         number = msgspec.json.decode(data, type=dict).get("format")
         if number != FORMAT:
             raise KeyError(
                 f"its format is {number}, and this gateway reads {FORMAT}. Use the gateway that wrote it."
             )
-        return msgspec.json.decode(data, type=Manifest)
-
-    def _file(self, name: str) -> BinaryIO:
-        member = self._tar.getmember(name)
-        file = self._tar.extractfile(member) if member.isreg() else None
-        if file is None:
-            raise KeyError(f"{name} is no file")
-        return file  # type: ignore[return-value]  # IO[bytes]
+        manifest = msgspec.json.decode(data, type=Manifest)
+        for names in ([entry.store for entry in manifest.stores], [entry.file for entry in manifest.stores]):
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise KeyError(f"its manifest names {twice[0]} twice")
+        if (size := sum(entry.bytes for entry in manifest.stores)) > _MAX_BYTES:
+            raise KeyError(f"its databases have {size} bytes, and a backup has at most {_MAX_BYTES}")
+        return manifest
 
     def extract(self, entry: Entry, target: Path) -> None:
         """Write a database into an existing, empty file. Raises BackupError if it is not what the manifest says."""
-        digest, size = hashlib.sha256(), 0
+        digest = hashlib.sha256()
         try:
+            size = self._tar.find(entry.file)
+            if size != entry.bytes:
+                raise BackupError(
+                    f"{entry.file} in the backup is damaged: it has {size} bytes, and the manifest says {entry.bytes}"
+                )
             # the folder belongs to the service, and root restores
             with os.fdopen(os.open(target, os.O_WRONLY | os.O_NOFOLLOW), "wb") as output:
-                source = self._file(entry.file)
-                while piece := source.read(_PIECE):
+                for piece in self._tar.pieces():
                     digest.update(piece)
-                    size += output.write(piece)
+                    output.write(piece)
                 output.flush()
                 os.fsync(output.fileno())
-        except (OSError, EOFError, tarfile.TarError, KeyError) as error:
-            raise BackupError(f"{entry.file} cannot be read from the backup: {error}") from error
-        if (size, digest.hexdigest()) != (entry.bytes, entry.sha256):
+        except (OSError, tarfile.TarError, KeyError) as error:
+            reason = error.args[0] if isinstance(error, KeyError) else error
+            raise BackupError(f"{entry.file} cannot be read from the backup: {reason}") from error
+        if digest.hexdigest() != entry.sha256:
             raise BackupError(
                 f"{entry.file} in the backup is damaged: its checksum is not that of the manifest"
             )

@@ -1,7 +1,9 @@
 """Restore of a backup: verified before anything is changed; the files before are kept aside. All functions block."""
 
+import errno
 import fcntl
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -45,7 +47,7 @@ def restore(
             staged = list(_staged(backup, files, only, stack))
             for file, _, _ in staged:
                 stack.enter_context(_alone(file.path))
-            moment = stamp()
+            moment = _moment([file.path for file, _, _ in staged])
             restored = [_outcome(file, temporary, version, moment) for file, temporary, version in staged]
             if not dry:
                 _swap([(file.path, temporary) for file, temporary, _ in staged], moment)
@@ -65,13 +67,16 @@ def _staged(
     """Yield each file with its verified replacement beside it, which the stack deletes, and its version."""
     if _is_sqlite(backup):
         file = _of_copy(backup, files)
+        _check_space([(file.path, backup.stat().st_size)])
         temporary = stack.enter_context(_beside(file.path))
         temporary.unlink()
         copy_file(backup, temporary)
         yield file, temporary, _verified(file, temporary, backup.name)
         return
     with Backup(backup) as opened:
-        for file, entry in _chosen(opened.manifest.stores, files, only):
+        chosen = _chosen(opened.manifest.stores, files, only)
+        _check_space([(file.path, entry.bytes) for file, entry in chosen])
+        for file, entry in chosen:
             temporary = stack.enter_context(_beside(file.path))
             opened.extract(entry, temporary)
             yield (
@@ -119,7 +124,27 @@ def _chosen(
             else "use the configuration of the backup"
         )
         raise BackupError(f"the configuration keeps no SQLite file for {', '.join(homeless)}: {hint}")
+    paths = [os.path.realpath(places[entry.store].path) for entry in chosen]
+    if len(set(paths)) < len(paths):
+        twice = next(path for path in paths if paths.count(path) > 1)
+        raise BackupError(f"the configuration keeps several stores in {twice}: restore one with --only")
     return [(places[entry.store], entry) for entry in chosen]
+
+
+def _check_space(sizes: Sequence[tuple[Path, int]]) -> None:
+    """Raise BackupError if new files of these sizes do not fit beside the present ones, which are kept."""
+    needed: dict[int, int] = {}
+    for path, size in sizes:
+        if not path.parent.is_dir():
+            continue  # _beside says so
+        disk = path.parent.stat().st_dev
+        needed[disk] = needed.get(disk, 0) + size
+        free = shutil.disk_usage(path.parent).free
+        if needed[disk] > free:
+            raise BackupError(
+                f"{path.parent} has {free} bytes free, and the restored files need {needed[disk]}: the present ones "
+                "are kept beside them"
+            )
 
 
 @contextmanager
@@ -185,8 +210,18 @@ def _aside(path: Path, moment: str) -> Path:
     return path.with_name(f"{path.name}.replaced-{moment}")
 
 
+def _moment(paths: Sequence[Path]) -> str:
+    """Return the time for the names of the files before, with a number if there are such files already."""
+    moment = stamp()
+    names = [moment, *(f"{moment}-{number}" for number in range(2, 100))]
+    return next(name for name in names if not any(os.path.lexists(_aside(path, name)) for path in paths))
+
+
 def _swap(pairs: Sequence[tuple[Path, Path]], moment: str) -> None:
-    """Rename all files, or none."""
+    """Rename all files, or none. No file is overwritten, so that each rename can be undone.
+
+    Raises BackupError with the names of the files if the renames before a failure cannot be undone.
+    """
     renames = []
     for path, temporary in pairs:
         aside = _aside(path, moment)
@@ -199,10 +234,28 @@ def _swap(pairs: Sequence[tuple[Path, Path]], moment: str) -> None:
     done: list[tuple[str, str]] = []
     try:
         for old, new in renames:
-            os.rename(old, new)
+            _move(old, new)
             done.append((old, new))
-    except OSError:
-        for old, new in reversed(done):
-            with suppress(OSError):
-                os.rename(new, old)
+    except BaseException as error:  # Ctrl-C, too
+        _undo(done, error)
         raise
+
+
+def _undo(done: Sequence[tuple[str, str]], reason: BaseException) -> None:
+    stuck = []
+    for old, new in reversed(done):
+        try:
+            _move(new, old)
+        except OSError:
+            stuck.append(f"rename {new} to {old}")
+    if stuck:
+        raise BackupError(
+            f"the restore failed half-way ({reason}), and could not be undone. Do it by hand: {'; '.join(stuck)}"
+        ) from reason
+
+
+def _move(old: str, new: str) -> None:
+    """Rename a file. Raises OSError, also if there is a file of the new name, which rename(2) would replace."""
+    if os.path.lexists(new):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new)
+    os.rename(old, new)

@@ -105,3 +105,13 @@ def test_what_is_no_backup_is_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(BackupError, match=message):
             Backup(tmp_path / name)
+
+
+def test_a_backup_that_is_too_large_to_be_restored_is_not_made(
+    files: list[StoreFile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.store.backup.archive._MAX_BYTES", 4096)
+    with pytest.raises(BackupError, match="a backup has at most 4096: copy the files"):
+        write(tmp_path / "x.tar", files, "", "", [])
+
+    assert not (tmp_path / "x.tar").exists()

@@ -1,15 +1,19 @@
 """Restore: all stores or none, never under a gateway, never a newer or damaged one, and the files before are kept."""
 
+import hashlib
+import io
+import json
 import os
 import sqlite3
 import tarfile
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from gateway.store.backup.archive import BackupError, StoreFile, write
-from gateway.store.backup.restore import restore
+from gateway.store.backup.restore import _move, restore
 from gateway.store.versions import copy_file
 from tests.support.sqlite_users import held_open
 
@@ -220,3 +224,162 @@ def test_o19_a_copy_of_before_an_upgrade_is_restored_by_its_name(
         BackupError, match=r"its name does not say which one it replaces: expected a\.db\.v… or b\.db"
     ):
         restore(other, files)
+
+
+def hostile(target: Path, entries: list[dict[str, object]], *members: tuple[str, int, bytes]) -> Path:
+    """Write a backup with any manifest. A member is a name, a size, and data that zeros fill up to the size."""
+    text = json.dumps({"format": 1, "gateway": "9", "created": "", "stores": entries}).encode()
+    with tarfile.open(target, "w:gz") as tar:
+        for name, size, data in (("manifest.json", len(text), text), *members):
+            info = tarfile.TarInfo(name)
+            info.size = size
+            tar.addfile(info, io.BytesIO(data + bytes(size - len(data))))
+    return target
+
+
+def entry(store: str, data: bytes, **fields: object) -> dict[str, object]:
+    digest = hashlib.sha256(data).hexdigest()
+    return {
+        "store": store,
+        "file": f"{store}.db",
+        "schema": 1,
+        "bytes": len(data),
+        "sha256": digest,
+        **fields,
+    }
+
+
+def unchanged(files: list[StoreFile]) -> bool:
+    folder = files[0].path.parent
+    left = [path.name for path in folder.iterdir() if "restoring" in path.name or "replaced" in path.name]
+    return not left and [value(file.path) for file in files] == ["old", "old"]
+
+
+@pytest.mark.parametrize("fields", [{}, {"file": "z.db"}, {"store": "b"}])
+def test_a_manifest_that_names_something_twice_is_refused(
+    files: list[StoreFile], tmp_path: Path, fields: dict[str, object]
+) -> None:
+    put(tmp_path / "evil", "evil")
+    data = (tmp_path / "evil").read_bytes()
+    members = [("a.db", len(data), data), ("z.db", len(data), data)]
+    backup = hostile(tmp_path / "x.tar.gz", [entry("a", data), entry("a", data) | fields], *members)
+    with pytest.raises(BackupError, match=r"its manifest names a(\.db)? twice"):
+        restore(backup, files)
+    with pytest.raises(BackupError, match="twice"):
+        restore(backup, files, ["a"])
+    assert unchanged(files)
+
+
+def test_two_stores_in_one_file_are_refused(files: list[StoreFile], backup: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    same = StoreFile("b", "things", tmp_path / "link" / "a.db", 1)
+    with pytest.raises(BackupError, match=r"several stores in .*/a\.db: restore one with --only"):
+        restore(backup, [files[0], same])
+    assert value(files[0].path) == "new"
+
+
+def test_no_more_is_unpacked_than_the_manifest_announces(
+    files: list[StoreFile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[object] = []
+    monkeypatch.setattr(os, "fsync", written.append)  # a file that was written is flushed
+    for size in (30_000_000, 100_000):  # above the size of all together, and above that of the file
+        backup = hostile(tmp_path / "x.tar.gz", [entry("a", b"x")], ("a.db", size, b""))
+        with pytest.raises(BackupError, match=r"a\.db .*(announces|100000 bytes, and the manifest says 1$)"):
+            restore(backup, files)
+    assert written == []
+    assert unchanged(files)
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        (2**36 + 1, "its databases have 68719476737 bytes, and a backup has at most 68719476736"),
+        (-1, "bytes"),
+        (5000, r"has 4096 bytes free, and the restored files need 5000"),
+    ],
+)
+def test_databases_that_have_no_room_are_not_unpacked(
+    files: list[StoreFile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, message: str
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=4096))
+    entries = [entry("a", b"", bytes=0), entry("b", b"", bytes=size)]
+    backup = hostile(tmp_path / "x.tar.gz", entries, ("b.db", 5000, b""))
+    with pytest.raises(BackupError, match=message):
+        restore(backup, files)
+    assert unchanged(files)
+
+
+def test_a_copy_that_has_no_room_is_not_restored(
+    files: list[StoreFile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_file(files[0].path, tmp_path / "a.db.v1-x")
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=4096))
+    with pytest.raises(BackupError, match="has 4096 bytes free"):
+        restore(tmp_path / "a.db.v1-x", files)
+    assert unchanged(files)
+
+
+def test_two_restores_in_one_second_keep_all_files_before(
+    files: list[StoreFile], backup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.store.backup.restore.stamp", lambda: "now")
+    first = restore(backup, files)
+    second = restore(backup, files)
+
+    kept = [item.aside for item in (*first, *second) if item.aside is not None]
+    assert [path.name for path in kept] == [
+        "a.db.replaced-now", "b.db.replaced-now", "a.db.replaced-now-2", "b.db.replaced-now-2",
+    ]  # fmt: skip
+    assert [value(path) for path in kept] == ["new", "new", "old", "old"]
+
+
+@pytest.mark.parametrize("failure", [OSError("disk on fire"), KeyboardInterrupt()])
+def test_a_swap_that_fails_is_undone(
+    files: list[StoreFile], backup: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
+) -> None:
+    rename, calls = os.rename, 0
+
+    def failing(old: str, new: str) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            raise failure
+        rename(old, new)
+
+    monkeypatch.setattr(os, "rename", failing)
+    with pytest.raises((BackupError, KeyboardInterrupt)):
+        restore(backup, files)
+    assert calls > 4
+    assert [value(file.path) for file in files] == ["new", "new"]
+    assert not list(backup.parent.glob("*replaced*"))
+
+
+def test_a_swap_that_cannot_be_undone_says_where_the_files_are(
+    files: list[StoreFile], backup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename, calls = os.rename, 0
+
+    def failing(old: str, new: str) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > 1:
+            raise OSError("disk on fire")
+        rename(old, new)
+
+    monkeypatch.setattr(os, "rename", failing)
+    with pytest.raises(BackupError) as caught:
+        restore(backup, files)
+    (aside,) = backup.parent.glob("a.db.replaced-*")
+    assert str(caught.value) == (
+        "the restore failed half-way (disk on fire), and could not be undone. Do it by hand: "
+        f"rename {aside} to {files[0].path}"
+    )
+
+
+def test_a_file_that_appears_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+    for name in ("old", "new"):
+        (tmp_path / name).write_text(name)
+    with pytest.raises(FileExistsError):
+        _move(str(tmp_path / "old"), str(tmp_path / "new"))
+    assert (tmp_path / "new").read_text() == "new"
