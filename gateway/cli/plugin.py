@@ -2,12 +2,10 @@
 
 import argparse
 import os
-import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from configparser import ConfigParser
-from importlib import metadata
 from pathlib import Path
 from shutil import copytree, ignore_patterns
 from tempfile import TemporaryDirectory
@@ -15,12 +13,17 @@ from zipfile import BadZipFile, ZipFile
 
 from msgspec import Struct
 
+from gateway.cli.plugin_environment import (
+    REQUIREMENT_NAME,
+    EnvironmentCopy,
+    distribution_of,
+    normal_name,
+    own_versions,
+)
 from gateway.observability.console import say
 from gateway.server.plugin_loader import BUILT_IN, GROUP
 
-PACKAGE = "gemini-openai-gateway"
 DEFAULT_LIST = Path(os.environ.get("GATEWAY_PLUGINS", "/etc/gateway/plugins.txt"))
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _HEAD = """# Plugins of this server, written by `gateway plugin install`. Each version of the gateway installs them.
 # A line is a wheel beside this file, or a requirement of pip.
 """
@@ -102,11 +105,11 @@ def install(options: argparse.Namespace) -> None:
 def remove(options: argparse.Namespace) -> None:
     """Uninstall packages, and take them off the list."""
     listed = {name: line for line in _lines(options.list) if (name := _name_of(line))}
-    for package in map(_normal, options.packages):
+    for package in map(normal_name, options.packages):
         if package not in listed:
             raise Failed(f"{package} is not in {options.list}. Listed: {', '.join(listed) or 'nothing'}.")
         _replace(options.list, package, None)
-        if _distribution(package) is not None:
+        if distribution_of(package) is not None:
             _pip("uninstall", "--yes", package)
         print(f"removed {package}; take its plugins out of gateway.yaml, too, then `gateway roll`")
 
@@ -115,7 +118,7 @@ def show(options: argparse.Namespace) -> None:
     """Print a line for each listed package."""
     for line in _lines(options.list):
         name = _name_of(line)
-        installed = _distribution(name) if name else None
+        installed = distribution_of(name) if name else None
         if installed is None:
             print(f"{name or line}: not installed here; `gateway plugin sync` installs it")
         else:
@@ -153,6 +156,10 @@ def _built(package: str, folder: Path) -> Wheel:
         raise Failed(
             f"{wheel.name} has no entry point in the group {GROUP}: it is no plugin of this gateway."
         )
+    if any(line.startswith((f"{wheel.name}=", f"{wheel.name}<")) for line in own_versions()):
+        raise Failed(
+            f"{wheel.name} is the gateway itself or one of its dependencies, which a plugin cannot replace."
+        )
     if taken := sorted(set(wheel.plugins) & set(BUILT_IN)):
         raise Failed(f"{wheel.name} has a plugin with the name of a built-in one: {', '.join(taken)}.")
     return wheel
@@ -179,32 +186,26 @@ def read_wheel(path: Path) -> Wheel:
         raise Failed(f"{path.name} is no wheel") from error
     fields = dict(line.partition(": ")[::2] for line in text.splitlines() if ": " in line)
     plugins = tuple(parser[GROUP]) if parser.has_section(GROUP) else ()
-    return Wheel(path, _normal(fields["Name"]), fields["Version"], plugins)
+    return Wheel(path, normal_name(fields["Name"]), fields["Version"], plugins)
 
 
 def _install(wanted: Sequence[str], *, reinstall: bool) -> None:
-    """Install packages beside the gateway's own, whose versions stay. Raises Failed."""
+    """Install packages beside the gateway's own, which stay as they are. Raises Failed; then nothing has changed."""
     with TemporaryDirectory(prefix="gateway-plugin-") as folder:
         constraints = Path(folder) / "constraints.txt"
         constraints.write_text("".join(f"{line}\n" for line in own_versions()))
         again = ["--upgrade", "--force-reinstall", "--no-deps"] if reinstall else []
-        for extra in [again, []] if reinstall else [[]]:  # the second brings what it depends on
-            _pip("install", "--constraint", str(constraints), *extra, *wanted)
-
-
-def own_versions() -> Iterator[str]:
-    """Yield `name==version` of the gateway's dependencies in this environment, of their own, and so on."""
-    pending, seen = [PACKAGE], set[str]()
-    while pending:
-        name = _normal(pending.pop())
-        distribution = None if name in seen else _distribution(name)
-        seen.add(name)
-        if distribution is None:
-            continue
-        if name != PACKAGE:
-            yield f"{name}=={distribution.version}"
-        names = [_NAME.match(requirement) for requirement in distribution.requires or ()]
-        pending += [match[0] for match in names if match is not None]
+        before = EnvironmentCopy(Path(folder) / "before")
+        try:
+            for extra in [again, []] if reinstall else [[]]:  # the second brings what it depends on
+                _pip("install", "--constraint", str(constraints), *extra, *wanted)
+            if (change := before.change()) is not None:
+                raise Failed(
+                    f"it replaces a part of the gateway or of its dependencies ({change}); the installation was undone"
+                )
+        except BaseException:  # Ctrl-C, too
+            before.undo()
+            raise
 
 
 def _pip(*arguments: str) -> None:
@@ -230,18 +231,6 @@ def _pip(*arguments: str) -> None:
         raise Failed(f"pip {arguments[0]} failed: {' / '.join(dict.fromkeys(errors))[:800]}")
 
 
-def _distribution(name: str) -> metadata.Distribution | None:
-    try:
-        return metadata.distribution(name)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _normal(name: str) -> str:
-    """Return a package's name in its normal form (https://packaging.python.org/en/latest/specifications/name-normalization/)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 def _lines(path: Path) -> list[str]:
     """Return the packages of a list; none if there is no list."""
     if not path.exists():
@@ -252,10 +241,10 @@ def _lines(path: Path) -> list[str]:
 
 def _name_of(line: str) -> str:
     """Return the name of a listed package."""
-    match = _NAME.match(line.removeprefix("./plugins/"))
+    match = REQUIREMENT_NAME.match(line.removeprefix("./plugins/"))
     if match is None:
         return ""
-    return _normal(match[0].partition("-")[0] if line.endswith(".whl") else match[0])
+    return normal_name(match[0].partition("-")[0] if line.endswith(".whl") else match[0])
 
 
 def _replace(path: Path, name: str, line: str | None) -> None:

@@ -2,14 +2,15 @@
 
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
 
-from gateway.cli import plugin
 from gateway.cli.main import main
+from gateway.cli.plugin_environment import own_versions
 
 Pip = list[list[str]]
 
@@ -52,6 +53,8 @@ def pip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pip:
         )
 
     monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(sysconfig, "get_path", lambda _: str(tmp_path / "site"))
+    (tmp_path / "site").mkdir()
     return commands
 
 
@@ -150,9 +153,44 @@ def test_o20_the_list_is_printed(
 
 
 def test_o20_the_gateway_s_own_versions_stay() -> None:
-    own = dict(line.split("==") for line in plugin.own_versions())
+    own = dict(line.split("==") for line in own_versions())
 
-    assert {"aiohttp", "msgspec", "pyyaml", "multidict"} <= set(own)
+    assert {"gemini-openai-gateway", "aiohttp", "msgspec", "pyyaml", "multidict"} <= set(own)
+
+
+@pytest.mark.parametrize("name", ["aiohttp", "Gemini_OpenAI.Gateway"])
+def test_a_plugin_of_the_name_of_an_own_package_is_refused(
+    tmp_path: Path, listing: Path, pip: Pip, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    wheel(tmp_path / "built", name=name)
+    assert run("install", name, listing=listing) == 1
+    assert "is the gateway itself or one of its dependencies" in capsys.readouterr().err
+    assert [command[0] for command in pip] == ["wheel"]
+
+
+def test_an_installation_that_replaces_a_part_of_the_gateway_is_undone(
+    tmp_path: Path,
+    listing: Path,
+    pip: Pip,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    wheel(tmp_path / "built")
+    core = tmp_path / "site" / "gateway" / "core.py"
+    core.parent.mkdir()
+    core.write_text("good")
+    pip_of_fixture = subprocess.run
+
+    def overwriting(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+        if "install" in command:
+            core.write_text("evil")
+        return pip_of_fixture(command, **options)  # type: ignore[call-overload,no-any-return]
+
+    monkeypatch.setattr(subprocess, "run", overwriting)
+    assert run("install", "acme", listing=listing) == 1
+    assert f"replaces a part of the gateway or of its dependencies ({core})" in capsys.readouterr().err
+    assert core.read_text() == "good"
+    assert not listing.exists()
 
 
 def test_o20_no_pip_is_said(
@@ -200,3 +238,41 @@ def test_o20_a_folder_is_installed_and_again_into_another_environment(
     assert venv("plugin", "sync", "--list", str(listing)).returncode == 0
     assert venv("plugin", "remove", "--list", str(listing), "acme-gateway").returncode == 0
     assert "not installed" in venv("check", "--config", "g.yaml").stderr
+
+
+@pytest.mark.slow
+def test_a_plugin_cannot_bring_another_gateway(
+    tmp_path: Path, listing: Path, venv: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    links = tmp_path / "links"
+    links.mkdir()
+    nice = installable(tmp_path, "nice", "1.0", {"nice.py": ""}, "gemini-openai-gateway>=99")
+    installable(links, "gemini-openai-gateway", "99.0", {"gateway/__init__.py": "raise SystemExit('evil')"})
+    rude = installable(tmp_path, "rude", "1.0", {"gateway/__init__.py": "raise SystemExit('evil')"})
+    site = next((tmp_path / "venv" / "lib").glob("python*")) / "site-packages"
+    before = sorted(site.rglob("*.py*"))
+    for path, message in ((nice, "pip install failed"), (rude, "the installation was undone")):
+        result = venv("plugin", "install", "--list", str(listing), str(path), PIP_FIND_LINKS=str(links))
+        assert (result.returncode, message in result.stderr) == (1, True), result.stderr
+        assert sorted(site.rglob("*.py*")) == before
+    assert venv("--version").returncode == 0
+    assert not listing.exists()
+
+
+def installable(folder: Path, name: str, version: str, files: dict[str, str], requires: str = "") -> Path:
+    """Write a wheel that pip installs, with a plugin."""
+    stem = f"{name.replace('-', '_')}-{version}"
+    info = f"{stem}.dist-info"
+    needs = f"Requires-Dist: {requires}\n" if requires else ""
+    contents = {
+        **files,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/entry_points.txt": "[gateway.plugins]\nnice = nice:Nice\n",
+    }
+    path = folder / f"{stem}-py3-none-any.whl"
+    with ZipFile(path, "w") as archive:
+        for file, text in contents.items():
+            archive.writestr(file, text)
+        archive.writestr(f"{info}/RECORD", "".join(f"{file},,\n" for file in [*contents, f"{info}/RECORD"]))
+    return path
