@@ -17,17 +17,15 @@ sed "s|@DOMAIN@|$domain|g" "$share/systemd/certbot-hook.sh" >"$hooks/gateway"
 chmod 755 "$hooks/gateway"
 if [ -d "$dest/etc/nginx" ] || ! live; then
     install -d "$(dirname "$site")" "$(dirname "$enabled")" "$etc/nginx.d"
-    sed -e "s|@DOMAIN@|$domain|g" -e "s|@BODY@|$body|g" "$share/config/nginx.conf" >"$site"
+    sed -e "s|@DOMAIN@|$domain|g" -e "s|@BODY@|$body|g" "$share/config/nginx.conf" >"$temporary/site"
+    cmp -s "$temporary/site" "$site" || install -m 644 "$temporary/site" "$site"
     for file in fullchain.pem privkey.pem; do
         certificate=/etc/letsencrypt/live/$domain/$file
         [ -e "$etc/tls/$file" ] || [ ! -e "$dest$certificate" ] || ln -s "$certificate" "$etc/tls/$file"
     done
     if [ -e "$etc/tls/fullchain.pem" ] && [ -e "$etc/tls/privkey.pem" ]; then
-        ln -sf /etc/nginx/sites-available/gateway "$enabled"
-        if running; then
-            nginx -t -q || die "nginx rejects its configuration; the gateway itself is installed"
-            systemctl reload-or-restart nginx
-        fi
+        [ "$(readlink "$enabled")" = /etc/nginx/sites-available/gateway ] || ln -sf /etc/nginx/sites-available/gateway "$enabled"
+        ! running || sh "$share/systemd/nginx.sh" "$domain"
         echo "served on https://$domain"
     else
         echo "no certificate yet. Get one, then run this again:"

@@ -14,6 +14,8 @@ client() { inside env SSL_CERT_FILE=/etc/gateway/tls/ca.pem client/bin/python ga
 load() { inside client/bin/python gateway/tests/vps/load.py "$@"; }
 # The instance that serves, such as gateway@blue.service.
 serving() { inside systemctl list-units --no-legend --plain --state=active 'gateway@*.service' | awk '{print $1; exit}'; }
+# The processes of nginx that serve: a reload starts others.
+workers() { shell 'pgrep -P "$(cat /run/nginx.pid)" | sort | tr "\n" " "'; }
 # status PATH: the status of a request over TLS.
 status() { shell "curl -s -o /root/answer -w '%{http_code}' --cacert /etc/gateway/tls/ca.pem https://gateway.test$1" || true; }
 # until_status PATH STATUS: wait for it, for ten seconds.

@@ -3,5 +3,7 @@ before=$(serving)
 load gateway roll --wait
 [ "$(serving)" != "$before" ]
 
-say "make install under the same load"
+say "make install under the same load; nginx is not reloaded"
+before=$(workers)
 load make -C gateway install
+[ "$(workers)" = "$before" ]

@@ -14,8 +14,10 @@ systemctl daemon-reload && systemctl restart fake nginx'
 commit aaaaaaaaaa
 client chat
 
-say "an upgrade of the package, and back"
-inside dpkg --force-confold --install /root/bbbbbbbbbb.deb
+say "an upgrade of the package under load, and back; nginx is not reloaded"
+before=$(workers)
+load dpkg --force-confold --install /root/bbbbbbbbbb.deb
+[ "$(workers)" = "$before" ]
 commit bbbbbbbbbb
 client chat
 inside gateway rollback
