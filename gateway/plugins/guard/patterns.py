@@ -6,7 +6,7 @@ stream must be held back.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from re import _constants as op  # type: ignore[attr-defined]  # the parser of `re`, which is documented nowhere else
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
@@ -28,9 +28,16 @@ class Pattern(Struct, frozen=True):
     width: int
     """Characters of its longest match."""
 
-    def matches(self, text: str, start: int = 0) -> Iterator[re.Match[str]]:
-        """Yield the matches in a text, in order. Other threads run between the pieces in which a long one is read."""
+    def matches(
+        self, text: str, start: int = 0, tick: Callable[[], None] | None = None
+    ) -> Iterator[re.Match[str]]:
+        """Yield the matches in a text, in order. Other threads run between the pieces in which a long one is read.
+
+        `tick` is called before each piece.
+        """
         while start < len(text):
+            if tick is not None:
+                tick()
             stop = start + _PIECE
             position = stop
             # a match that begins before `stop` ends before the end of the piece, and so does the word that it ends

@@ -1,7 +1,7 @@
 """The plugin `guard`."""
 
-import re
 from collections.abc import AsyncIterator, Sequence
+from time import monotonic
 from typing import Annotated, Any
 
 import aiohttp
@@ -12,6 +12,7 @@ from gateway.errors import BadRequest
 from gateway.exchange.context import RequestContext
 from gateway.exchange.hooks import Answering, HookOptions, StopAnswer
 from gateway.exchange.offload import HEAVY, offload
+from gateway.exchange.request_body import COPIES
 from gateway.gemini.events import (
     Citations,
     CodePart,
@@ -28,7 +29,7 @@ from gateway.gemini.request_json import JsonObject
 from gateway.plugin import Plugin
 from gateway.plugins.guard.answer_text import AnswerText
 from gateway.plugins.guard.rules import BoundRule, Place, Rule, bound
-from gateway.plugins.guard.texts import replaced, texts
+from gateway.plugins.guard.texts import read, replaced
 from gateway.plugins.guard.webhook import Verdict, Webhook, WebhookOptions
 from gateway.plugins.guard.window import Window
 from gateway.policy.native_methods import generates, is_silent
@@ -96,9 +97,8 @@ class Guard(Plugin):
 
     async def _checked(self, body: JsonObject, model: str, context: RequestContext) -> JsonObject | None:
         """Return the body with its texts rewritten, or None if none is. Raises BadRequest."""
-        before = list(texts(body))
-        heavy = sum(map(len, before)) > HEAVY
-        after, broken, refusal = await offload(heavy, self._ruled, before)
+        heavy = context.memory.size > COPIES * HEAVY  # as much is held of a body of HEAVY bytes
+        before, after, broken, refusal = await offload(heavy, self._ruled, body)
         for rule in broken:
             self._note(rule.name, "prompt", rule.action, context)
         if refusal is not None:
@@ -111,24 +111,39 @@ class Guard(Plugin):
             after = verdict.texts or after
         if after == before:
             return None
-        following = iter(after)
-        changed: JsonObject = replaced(body, lambda _: next(following))
+        changed: JsonObject = await offload(heavy, replaced, body, iter(after))
         return changed
 
-    def _ruled(self, before: list[str]) -> tuple[list[str], list[BoundRule], BoundRule | None]:
-        """Return a prompt's texts as the rules leave them, the rules that they break, and one that refuses them."""
-        after, broken = [], []
+    def _ruled(self, body: JsonObject) -> tuple[list[str], list[str], list[BoundRule], BoundRule | None]:
+        """Return a prompt's texts, the texts as the rules leave them, broken rules, and one for which it is refused.
+
+        Raises TimeoutError at the hook's deadline: nobody waits for the result any more.
+        """
+        until = monotonic() + self.config.deadline
+
+        def tick() -> None:
+            if monotonic() > until:
+                raise TimeoutError
+
+        before, labels = read(body)
+        after: list[str] = []
+        broken: list[BoundRule] = []
         for text in before:
+            noted: list[BoundRule] = []
+            window = Window(self._of_prompts, noted.append, tick)
+            passed = window.feed(text)
+            rest = window.close() if passed.ended_by is None else passed
+            broken += {rule.name: rule for rule in noted}.values()
+            if rest.ended_by is not None:
+                return before, [], broken, rest.ended_by
+            after.append(passed.text + rest.text if window.is_rewritten else text)
+        for label in labels:
             for rule in self._of_prompts:
-                if not (matches := list(rule.pattern.matches(text))):
-                    continue
-                broken.append(rule)
-                if rule.action == "refuse":
-                    return [], broken, rule
-                if rule.action == "rewrite":
-                    text = _replaced(text, matches, rule.replacement)
-            after.append(text)
-        return after, broken, None
+                if any(rule.pattern.matches(label, 0, tick)):
+                    broken.append(rule)
+                    if rule.action != "log":  # it cannot be replaced
+                        return before, [], broken, rule
+        return before, after, broken, None
 
     async def on_event(self, event: Event, answer: Answering) -> Event | Sequence[Event] | None:
         """Check the answer's texts, whose ends are held back until they are known to be no part of a match."""
@@ -242,14 +257,6 @@ class Guard(Plugin):
             "guard: rule %s, %s: %s; request %s of client %s", rule, place, action, context.request_id,
             self.services.client_name(context.client),
         )  # fmt: skip
-
-
-def _replaced(text: str, matches: list[re.Match[str]], replacement: str) -> str:
-    pieces, position = [], 0
-    for match in matches:
-        pieces += [text[position : match.start()], replacement]
-        position = match.end()
-    return "".join([*pieces, text[position:]])
 
 
 def _delta(kind: type[Event], index: int, text: str) -> Any:

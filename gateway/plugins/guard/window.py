@@ -19,16 +19,32 @@ class Window:
     """Checks text that comes in pieces as if it came in one.
 
     One character more than the longest match has is held back: a match that has begun is not sent, and a word's end is
-    known. `note` is told of each rule that a text breaks.
+    known. Each rule looks for its matches by itself, so that none hides another's: at a place where several begin,
+    refusals come first. Matches of rules that rewrite and overlap are removed together, for the replacement of the
+    first one. `note` is told of each match.
     """
 
-    def __init__(self, rules: Sequence[BoundRule], note: Callable[[BoundRule], None]) -> None:
-        self._rules = rules
+    def __init__(
+        self,
+        rules: Sequence[BoundRule],
+        note: Callable[[BoundRule], None],
+        tick: Callable[[], None] | None = None,
+    ) -> None:
+        """`tick` is called from time to time in a long text; it may raise."""
+        self._rules = [
+            *(r for r in rules if r.action == "refuse"),
+            *(r for r in rules if r.action != "refuse"),
+        ]
         self._note = note
+        self._tick = tick
         self._width = max((rule.pattern.width for rule in rules), default=-1) + 1
         self._before = ""
-        """The last character that was sent: a word's beginning depends on it."""
+        """The last character that was passed: a word's beginning depends on it."""
         self._held = ""
+        self._next = [0] * len(self._rules)
+        """Position of each rule's next search in what is held."""
+        self._removed = 0
+        """Characters of what is held that belong to matches whose replacement was passed."""
         self.is_rewritten = False
 
     def feed(self, piece: str) -> Passed:
@@ -41,35 +57,41 @@ class Window:
         return self._pass(len(self._held))
 
     def _pass(self, most: int) -> Passed:
-        """Return the text up to `most`, or to the end of a match that begins before it."""
+        """Return the text up to `most`, without the matches that begin before it."""
         if most <= 0:
             return Passed("")
-        text, start = self._before + self._held, len(self._before)
         out: list[str] = []
-        position, end_of_turn = start, start + most
-        for begin, end, rule in self._matches(text, start):
-            if begin >= end_of_turn:
-                break
-            if begin < position:
-                continue  # it overlaps the match before
+        position = 0
+        for begin, end, rule in self._matches(most):
             self._note(rule)
-            out.append(text[position:begin])
-            position = end
+            if rule.action == "log":
+                continue
+            if begin >= self._removed:
+                out.append(self._held[max(position, self._removed) : begin])
+                position = begin
             if rule.action == "refuse":
                 self._held = ""
                 return Passed("".join(out), rule)
-            self.is_rewritten = self.is_rewritten or rule.action == "rewrite"
-            out.append(rule.replacement if rule.action == "rewrite" else text[begin:end])
-        cut = max(position, end_of_turn)
-        out.append(text[position:cut])
-        self._before, self._held = text[cut - 1 : cut], text[cut:]
+            self.is_rewritten = True
+            if begin >= self._removed:
+                out.append(rule.replacement)
+            self._removed = max(self._removed, end)
+        out.append(self._held[max(position, self._removed) : most])
+        self._before, self._held = self._held[most - 1 : most], self._held[most:]
+        self._next = [max(0, place - most) for place in self._next]
+        self._removed = max(0, self._removed - most)
         return Passed("".join(out))
 
-    def _matches(self, text: str, start: int) -> list[tuple[int, int, BoundRule]]:
-        """Return the matches of all rules by their beginning."""
-        matches = [
-            (match.start(), match.end(), rule)
-            for rule in self._rules
-            for match in rule.pattern.matches(text, start)
-        ]
-        return sorted(matches, key=lambda match: match[:2])
+    def _matches(self, most: int) -> list[tuple[int, int, BoundRule]]:
+        """Return the matches that begin before `most`, by their beginning."""
+        text, offset = self._before + self._held, len(self._before)
+        matches = []
+        for number, rule in enumerate(self._rules):
+            for match in rule.pattern.matches(text, offset + self._next[number], self._tick):
+                begin, end = match.start() - offset, match.end() - offset
+                if begin >= most:
+                    break
+                matches.append((begin, end, rule))
+                self._next[number] = end
+            self._next[number] = max(self._next[number], most)
+        return sorted(matches, key=lambda match: match[0])

@@ -78,3 +78,17 @@ def test_o20_a_long_text_is_read_in_pieces_without_losing_a_match(at: int) -> No
 
     assert texts == [match[0] for match in pattern.regex.finditer(text)] == ["Secret 123456789", "secret 1"]
     assert [match[0] for match in pattern.matches(text, at + 4)] == ["secret 1"]
+
+
+def test_a_long_text_can_be_left_between_its_pieces() -> None:
+    ticks = 0
+
+    def tick() -> None:
+        nonlocal ticks
+        ticks += 1
+        if ticks == 3:
+            raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        list(compiled("ab").matches("x" * 1_000_000, 0, tick))
+    assert ticks == 3

@@ -1,6 +1,7 @@
 """`guard` in a gateway: prompts and answers on every surface, by rules and by a webhook."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from aiohttp import web
 
 from gateway.errors import ConfigError
 from gateway.plugin import SERVICES
+from gateway.plugins.guard.patterns import Pattern
 from tests.support.fakegem import LAST_CHUNK, FakeGem, either, message, stream, whole
 from tests.support.hooks import SERVED, ask, asked
 from tests.support.servers import Serve
@@ -235,6 +237,56 @@ async def test_o20_files_and_counts_are_allowed_where_answers_are_checked(
             method, base + path, json=body, headers={"x-goog-api-key": "test-key"}
         ) as response:
             assert response.status == 200, path
+
+
+@pytest.mark.parametrize("surface", [CHAT, NATIVE], ids=["chat", "native"])
+async def test_o20_a_word_over_two_parts_of_a_prompt_is_found(
+    http: aiohttp.ClientSession, serve: Serve, gem: FakeGem, surface: Surface
+) -> None:
+    base = await serve(rule("on: [prompt]"), gem.url)
+    parts: Any = [{"text": "a xy"}, {"text": "yy b"}]
+    if surface is CHAT:
+        turns: Any = {"messages": [{"role": "user", "content": [{"type": "text", **part} for part in parts]}]}
+    else:
+        turns = {"contents": [{"role": "user", "parts": parts}]}
+    assert_refused(await ask(http, base, surface, **turns), 400, "content_policy_violation")
+    assert gem.requests == []
+
+
+@pytest.mark.parametrize("action", ["refuse", "rewrite"])
+@pytest.mark.parametrize("result", [{"data": "xyyy"}, {"id": "xyyy"}, {"xyyy": 1}])
+async def test_o20_results_of_tools_are_checked_whatever_their_keys(
+    http: aiohttp.ClientSession, serve: Serve, gem: FakeGem, action: str, result: dict[str, Any]
+) -> None:
+    base = await serve(rule("on: [prompt]", f"action: {action}"), gem.url)
+    parts = [{"functionResponse": {"name": "f", "response": result}}]
+    reply = await ask(http, base, NATIVE, contents=[{"role": "user", "parts": parts}])
+
+    if action == "refuse" or "xyyy" in result:  # a key cannot be rewritten
+        assert_refused(reply, 400)
+    else:
+        sent = asked(gem.requests[0])["contents"][0]["parts"][0]["functionResponse"]["response"]
+        assert list(sent.values()) == ["[removed]"]
+
+
+async def test_o20_a_large_prompt_is_read_in_a_thread_until_the_deadline(
+    http: aiohttp.ClientSession, serve: Serve, gem: FakeGem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: set[bool] = set()
+    matches = Pattern.matches
+
+    def noted(pattern: Pattern, *arguments: Any) -> Any:
+        threads.add(threading.current_thread() is threading.main_thread())
+        return matches(pattern, *arguments)
+
+    monkeypatch.setattr(Pattern, "matches", noted)
+    mail = "{name: mail, on: [prompt], pattern: '[a-z]{1,64}+@[a-z]{1,100}'}"
+    base = await serve(f"plugins: {{guard: {{deadline: 0.05, rules: [{mail}]}}, {SERVED}}}", gem.url)
+    reply = await ask(http, base, CHAT, "a" * 1_000_000)
+
+    assert reply.status == 500  # nothing passes unchecked
+    assert gem.requests == []
+    assert threads == {False}
 
 
 Service = Callable[[Callable[[Any], Any]], Awaitable[str]]

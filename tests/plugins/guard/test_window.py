@@ -1,5 +1,7 @@
 """The window over an answer: any cut of the text gives the same, and nothing of a match is sent."""
 
+from typing import Any
+
 import hypothesis
 from hypothesis import strategies as st
 
@@ -62,3 +64,43 @@ def test_without_rules_nothing_is_held_back() -> None:
     window = Window([], lambda _: None)
 
     assert window.feed("abc").text == "abc"
+
+
+@hypothesis.given(st.data())
+def test_o20_overlapping_rules_of_any_action_give_the_same_for_any_cut(data: st.DataObject) -> None:
+    actions: Any = st.sampled_from(["refuse", "rewrite", "log"])
+    patterns = data.draw(
+        st.permutations(["ab", "b{1,3}c", r"\bab\b", "a.c", "bc", "c[ab]{1,2}+", "a|bcc", "^a"])
+    )
+    rules = tuple(
+        Rule(f"r{i}", p, action=data.draw(actions), replacement="#") for i, p in enumerate(patterns[:3])
+    )
+    whole = data.draw(st.text("abc ", max_size=14))
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(whole)))))
+    pieces = [whole[a:b] for a, b in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
+
+    assert through(pieces, *rules) == through([whole], *rules)
+
+
+def test_o20_a_rule_that_logs_hides_no_other() -> None:
+    log, stop = Rule("log", "very forb", action="log"), Rule("stop", "forbidden", action="refuse")
+    text, noted, rule = through(["a very forbidden b"], log, stop)
+
+    assert (text, noted, rule and rule.name) == ("a very ", ["log", "stop"], "stop")
+    rewrite = Rule("r", "forbidden", action="rewrite", replacement="#")
+    assert through(["a very forb", "idden b"], log, rewrite)[0] == "a very # b"
+
+
+def test_o20_overlapping_rewrites_leave_nothing_of_either() -> None:
+    one, two = Rule("one", "abc", action="rewrite", replacement="1"), Rule("two", "cde", action="rewrite")
+
+    for rules in ((one, two), (two, one)):
+        assert through(list("xabcdey"), *rules)[0] == "x1y"
+
+
+def test_o20_a_refusal_comes_before_a_rewrite_at_the_same_place_and_inside_one() -> None:
+    rewrite, stop = Rule("r", "abc", action="rewrite", replacement="#"), Rule("s", "ab", action="refuse")
+
+    assert through(["xabcy"], rewrite, stop)[0] == "x"
+    text, _, rule = through(list("xabcy"), rewrite, Rule("s", "bc", action="refuse"))
+    assert (text, rule and rule.name) == ("x#", "s")
