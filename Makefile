@@ -9,7 +9,7 @@ export PREFIX DESTDIR DOMAIN
 BIN := .venv/bin
 RUN := .venv-run/bin
 .DEFAULT_GOAL := help
-.PHONY: help dev demo run test check javascript fix golden schema docs bench bench-instructions lock audit sbom dist image test-image test-dist install uninstall test-vps test-clients test-cluster test-mutants test-memory test-overload test-gone test-timed test-adversary test-attacks test-faults test-advisories test-agents test-all clean
+.PHONY: help dev demo run test check javascript fix golden schema docs site bench bench-instructions lock audit sbom dist image test-image test-dist install uninstall test-vps test-clients test-cluster test-mutants test-memory test-overload test-gone test-timed test-adversary test-attacks test-faults test-advisories test-agents test-all clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -82,6 +82,15 @@ docs: dev  ## write the generated pages of docs/
 	$(BIN)/python -m gateway.cli.pages
 	$(BIN)/python -m tests.support.catalogue --write-page
 
+site: .venv-site/.made  ## print docs/ as a website into build/site/html (REPOSITORY=https://… for links into the code)
+	@.venv-site/bin/python -I gateway/cli/pages/site.py build/site $(REPOSITORY)
+	@.venv-site/bin/zensical build --clean --strict --config-file build/site/mkdocs.yml
+
+.venv-site/.made: requirements-site.lock | python
+	@$(PYTHON) -m venv --clear .venv-site
+	@.venv-site/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-site.lock
+	@touch $@
+
 bench: dev  ## measure requests per second, compared with nginx (requires wrk and nginx)
 	$(BIN)/python bench/run.py
 
@@ -98,9 +107,11 @@ lock: dev  ## write the lock files from setup.cfg, with hashes
 	  -c requirements-dev.lock setup.cfg -o requirements-audit.lock
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade --allow-unsafe \
 	  config/package/requirements.in -o requirements-dist.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
+	  config/site/requirements.in -o requirements-site.lock
 
 audit: .venv-audit/.made  ## look for known vulnerabilities of all locked packages (Error 3: the database does not answer)
-	@.venv-audit/bin/python -m tests.support.supply_chain audit requirements.lock requirements-dev.lock requirements-audit.lock requirements-dist.lock
+	@.venv-audit/bin/python -m tests.support.supply_chain audit requirements.lock requirements-dev.lock requirements-audit.lock requirements-dist.lock requirements-site.lock
 
 sbom: .venv-audit/.made  ## write build/sbom.cdx.json, the bill of materials in CycloneDX
 	@mkdir -p build
@@ -197,4 +208,4 @@ test-all:  ## run the tests on each installed Python from 3.11 to 3.13
 	  $$folder/bin/python -m pytest || exit 1; rm -rf $$folder; done
 
 clean:  ## remove .venv and caches
-	rm -rf .venv .venv-run .venv-audit .venv-dist .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info .coverage*
+	rm -rf .venv .venv-run .venv-audit .venv-dist .venv-site .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info .coverage*

@@ -64,6 +64,7 @@ def test_every_entry_of_a_lock_is_read() -> None:
         "requirements-dev.lock",
         "requirements-audit.lock",
         "requirements-dist.lock",
+        "requirements-site.lock",
     ):
         text = (ROOT / name).read_text()
         listed = list(packages(text))
