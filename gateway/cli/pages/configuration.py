@@ -53,7 +53,7 @@ class Row(Struct, frozen=True):
 
 def page() -> str:
     """Return docs/refer/config.md."""
-    parts = [_HEAD, _INDEX + "\n".join(_index())]
+    parts = [_HEAD, _INDEX + "\n".join(_index()), _OTHERS]
     plain: list[Row] = []
     for name, hint in _hints(GatewayConfig):
         section = _struct(hint)
@@ -67,6 +67,7 @@ def page() -> str:
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
+_OTHERS = """`abilities`, `safety`, `compat`, `drain` and `plugins` are [keys without a section](#keys-without-a-section)."""
 _INDEX = "| section | sets |\n|---|---|\n"
 
 
