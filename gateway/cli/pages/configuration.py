@@ -67,7 +67,9 @@ def page() -> str:
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
-_OTHERS = "`abilities`, `safety`, `compat`, `drain`, `plugins`: [keys without a section](#keys-without-a-section)."
+_OTHERS = (
+    "`abilities`, `safety`, `compat`, `drain`, `plugins`: [keys without a section](#keys-without-a-section)."
+)
 _INDEX = "| section | sets |\n|---|---|\n"
 
 
