@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,12 @@ from gateway.cli.arguments import add_config, amount, count
 from gateway.cli.key_list import print_keys
 from gateway.cli.key_names import UnknownKey, key_named
 from gateway.cli.tables import print_json
+from gateway.config.capabilities import capability_table
 from gateway.config.load import load
+from gateway.config.prices import prices, successors
 from gateway.errors import ConfigError
+from gateway.exchange.cost import MOST_OUTPUT
+from gateway.exchange.reservation_notes import small_budgets
 from gateway.policy.catalog import excluded_defaults
 from gateway.policy.client_rules import Rules
 from gateway.server.stores import open_ledger
@@ -159,7 +163,7 @@ def rules_of(options: argparse.Namespace) -> Rules:
 
 def ledger_engine(path: Path | None) -> "Engine":
     """Return the database of the ledger that a configuration names. Raises ConfigError if it names none."""
-    config, source = load(path)
+    config, source = load(path, lazy_secrets=True)
     ledger = open_ledger(config, source, lambda message: print(message, file=sys.stderr))
     if ledger is None:
         message = "keys and usage are in the ledger, and this configuration has none: set ledger.url or pool.projects"
@@ -177,23 +181,33 @@ def _add(options: argparse.Namespace) -> int:
         return 2
     expires = time() + options.days * 86400 if options.days is not None else None
     engine = ledger_engine(options.config)
-    from gateway.store.ledger.client_keys import issue
+    from gateway.store.ledger.client_keys import issue, issued
 
+    same = [key.id for key in issued(engine) if key.name == options.name[:80] and key.revoked is None]
     key_id, key = issue(engine, options.name, rules, time(), expires)
     if options.json:
-        print_json({"id": key_id, "name": options.name, "key": key, "notes": _notes(options, rules)})
+        print_json({"id": key_id, "name": options.name, "key": key, "notes": _notes(options, rules, same)})
         return 0
     database = engine.url.render_as_string(hide_password=True)
     print(f"{key_id}: the key cannot be shown again; its hash and rules are in {database}", file=sys.stderr)
     print(key)
-    _notes(options, rules)
+    _notes(options, rules, same)
     return 0
 
 
-def _notes(options: argparse.Namespace, rules: Rules) -> list[str]:
-    """Print and return what the holder of a key with these rules may stumble over."""
-    config, _ = load(options.config)
+def _notes(options: argparse.Namespace, rules: Rules, same: Sequence[str] = ()) -> list[str]:
+    """Print and return what the holder of a key with these rules may stumble over. `same` are keys of its name."""
+    config, source = load(options.config, lazy_secrets=True)
+    model, at, successor = config.models.default, time(), successors(config.models)
+    output = (
+        capability_table(config.abilities, source).of(successor.of(model, at)).output_tokens or MOST_OUTPUT
+    )
     notes = excluded_defaults(config.models, rules)
+    notes += small_budgets(rules, model, output, prices(config.ledger, successor), at)
+    if same:
+        notes.append(
+            f"There is another key of this name ({', '.join(same)}): revoke, rotate and rules need the id of one."
+        )
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
     return notes
@@ -219,7 +233,8 @@ def _revoke(options: argparse.Namespace) -> int:
     engine, key_id = _named(options)
     from gateway.store.ledger.client_keys import revoke
 
-    return _result(options, revoke(engine, key_id, time()), key_id)
+    ended = "is revoked; every machine refuses it within a second"
+    return _result(options, revoke(engine, key_id, time()), key_id, ended)
 
 
 def _rotate(options: argparse.Namespace) -> int:
@@ -229,7 +244,8 @@ def _rotate(options: argparse.Namespace) -> int:
     key = rotate(engine, key_id)
     if key is not None and not options.json:
         print(key)
-    return _result(options, key is not None, key_id, key=key)
+    replaced = "has a new key, which cannot be shown again; the old one has ended, rules and budgets stay"
+    return _result(options, key is not None, key_id, replaced, key=key)
 
 
 def _rules(options: argparse.Namespace) -> int:
@@ -241,7 +257,10 @@ def _rules(options: argparse.Namespace) -> int:
     engine, key_id = _named(options)
     from gateway.store.ledger.client_keys import change
 
-    return _result(options, change(engine, key_id, rules), key_id, notes=_notes(options, rules))
+    done = change(engine, key_id, rules)
+    return _result(
+        options, done, key_id, "has new rules, in place of all former ones", notes=_notes(options, rules)
+    )
 
 
 def _put_back(options: argparse.Namespace) -> int:
@@ -253,10 +272,13 @@ def _put_back(options: argparse.Namespace) -> int:
     return 0 if fault is None else 1
 
 
-def _result(options: argparse.Namespace, done: bool, key_id: str, **more: object) -> int:
-    """Print JSON if it is asked for. Return the exit code, 1 with a message if the key has been revoked."""
+def _result(options: argparse.Namespace, done: bool, key_id: str, message: str, **more: object) -> int:
+    """Print what happened to a key, or JSON. Return the exit code, 1 with a message if the key has been revoked."""
     if not done:
         print(f"gateway keys: {key_id} has been revoked", file=sys.stderr)
     elif options.json:
         print_json({"id": key_id, **more})
+    else:
+        name = "" if options.key == key_id else f" ({options.key})"
+        print(f"{key_id}{name} {message}", file=sys.stderr)
     return 0 if done else 1

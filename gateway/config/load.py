@@ -21,13 +21,19 @@ NO_FILE = "no configuration file"
 
 
 def load(
-    path: Path | None, *, listen: tuple[str, int] | None = None, upstream: str | None = None
+    path: Path | None,
+    *,
+    listen: tuple[str, int] | None = None,
+    upstream: str | None = None,
+    lazy_secrets: bool = False,
 ) -> tuple[GatewayConfig, Source]:
     """Return the configuration of a file, or of the environment if the path is None, and its source.
 
-    `listen` (host and port) and `upstream` (a base URL) replace what the file says. Raises ConfigError.
+    `listen` (host and port) and `upstream` (a base URL) replace what the file says. With `lazy_secrets`, those
+    that a command does not reveal may be missing. Raises ConfigError.
     """
     source = find(os.environ) if path is None else read_file(path)
+    source.lazy_secrets = lazy_secrets
     config = source.decode(GatewayConfig)
     if source.file not in (NO_FILE, TEXT_VARIABLE):
         config = _beside(Path(source.file).absolute().parent, config)

@@ -8,6 +8,10 @@ from typing import Any
 _HOW = "expected {env: NAME} or {credential: NAME}; secrets are not written in this file"
 
 
+class UnreadableSecretError(ValueError):
+    """A secret is missing, or is none. The text names it without its content."""
+
+
 class Secret:
     """A text that `repr` does not show."""
 
@@ -17,11 +21,21 @@ class Secret:
         self._value = value
 
     @classmethod
-    def read(cls, value: Any, environ: Mapping[str, str]) -> "Secret":
+    def read(cls, value: Any, environ: Mapping[str, str], *, lazy: bool = False) -> "Secret":
         """Return the secret that `{env: NAME}` or `{credential: NAME}` refers to.
 
-        Raises ValueError if it is missing or malformed; the message does not contain the secret.
+        Raises ValueError if it is missing or malformed; the message does not contain the secret. With `lazy`, the
+        secret is missing or malformed when it is revealed.
         """
+        try:
+            return cls._read(value, environ)
+        except UnreadableSecretError as error:
+            if lazy:
+                return _Unreadable(str(error))
+            raise
+
+    @classmethod
+    def _read(cls, value: Any, environ: Mapping[str, str]) -> "Secret":
         if not isinstance(value, dict) or len(value) != 1:
             raise ValueError(_HOW)
         ((kind, name),) = value.items()
@@ -32,10 +46,10 @@ class Secret:
         else:
             raise ValueError(_HOW)
         if text is None:
-            raise ValueError(_absent(kind, str(name), environ))
+            raise UnreadableSecretError(_absent(kind, str(name), environ))
         text = text.strip().removeprefix("\ufeff").strip()
         if not text or any(c.isspace() or not c.isprintable() for c in text):
-            raise ValueError(f"{kind} {name!r} is empty, or contains blanks or control characters")
+            raise UnreadableSecretError(f"{kind} {name!r} is empty, or contains blanks or control characters")
         return cls(text)
 
     def reveal(self) -> str:
@@ -50,6 +64,22 @@ class Secret:
 
     def __hash__(self) -> int:
         return hash(self._value)
+
+
+class _Unreadable(Secret):
+    """A secret that a command does without."""
+
+    __slots__ = ()
+
+    def reveal(self) -> str:
+        """Raise UnreadableSecretError."""
+        raise UnreadableSecretError(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
 
 
 def _absent(kind: str, name: str, environ: Mapping[str, str]) -> str:

@@ -24,8 +24,6 @@ from gateway.store.response_cache import CacheConfig
 
 Seconds = Annotated[float, Meta(gt=0, le=86400)]
 Threshold = Literal["BLOCK_NONE", "OFF", "BLOCK_ONLY_HIGH", "BLOCK_MEDIUM_AND_ABOVE", "BLOCK_LOW_AND_ABOVE"]
-Category = Annotated[str, Meta(pattern="^HARM_CATEGORY_[A-Z_]+$")]
-
 DEFAULT_SAFETY: dict[str, Threshold] = {
     "HARM_CATEGORY_HATE_SPEECH": "BLOCK_NONE",
     "HARM_CATEGORY_SEXUALLY_EXPLICIT": "BLOCK_NONE",
@@ -33,6 +31,7 @@ DEFAULT_SAFETY: dict[str, Threshold] = {
     "HARM_CATEGORY_HARASSMENT": "BLOCK_NONE",
     "HARM_CATEGORY_CIVIC_INTEGRITY": "BLOCK_NONE",
 }
+Category = Annotated[str, Meta(pattern="^HARM_CATEGORY_[A-Z_]+$", examples=list(DEFAULT_SAFETY))]
 
 
 class ListenConfig(Struct, frozen=True, forbid_unknown_fields=True):

@@ -48,6 +48,8 @@ class Source:
     def __init__(self, text: str, file: str, environ: Mapping[str, str] | None = None) -> None:
         self.file = file
         self._environ = os.environ if environ is None else environ
+        self.lazy_secrets = False
+        """Whether a secret that cannot be read is an error only when it is revealed."""
         self._nodes = 0
         self._root: yaml.MappingNode | None = self._compose(text)
         self.data: dict[str, Any] = self._plain(self._root, ()) if self._root is not None else {}
@@ -136,7 +138,7 @@ class Source:
         faults: list[Fault] = []
         for part, type_of_part, name in parts:
             inner = self._faults(type_of_part, part, (*at, name))
-            faults += inner or self._try(names, {name: part}, (*at, name))
+            faults += self._try(names, {name: part}, (*at, name)) or inner
         if isinstance(bare, type) and issubclass(bare, msgspec.Struct) and isinstance(value, dict):
             known = {name for _, _, name in parts}
             unknown = {name: part for name, part in value.items() if name not in known}
@@ -152,7 +154,7 @@ class Source:
 
     def _secret(self, type_: type[Any], value: Any) -> Any:
         if type_ is Secret:
-            return Secret.read(value, self._environ)
+            return Secret.read(value, self._environ, lazy=self.lazy_secrets)
         raise NotImplementedError(type_)  # as msgspec expects of a hook for a type it does not decode
 
     def _explain(self, error: msgspec.ValidationError, type_: type[Any], at: YamlPath) -> Fault:
@@ -174,6 +176,13 @@ class Source:
             return self.fault(path, f"{where} needs {missing[1]!r}")
         if message.startswith("Invalid enum value"):
             message += f"; one of {', '.join(map(str, _literals(type_, path[len(at) :])))}"
+        examples = _examples(type_, path[len(at) - 1 :]) if "matching regex" in message else []
+        if examples:
+            close = [example for example in examples if str(path[-1]).upper() in example]
+            hint = f"; did you mean {close[0]!r}?" if len(close) == 1 else "."
+            where = ".".join(map(str, path[:-1]))
+            message = f"unknown key {path[-1]!r} in {where}{hint} Known: {', '.join(examples)}"
+            return self.fault(path, message, key=True)
         return self.fault(path, f"{where}: {_humanized(message)}")
 
 
@@ -287,6 +296,14 @@ def _literals(type_: Any, path: YamlPath) -> tuple[Any, ...]:
     return info.values if isinstance(info, msgspec.inspect.LiteralType) else ()
 
 
+def _examples(type_: Any, path: YamlPath) -> list[str]:
+    """Return the examples of a key of the mapping above the last step of a path."""
+    info = _below(type_, path[:-1])
+    key = info.key_type if isinstance(info, msgspec.inspect.DictType) else None
+    schema = key.extra_json_schema if isinstance(key, msgspec.inspect.Metadata) else None
+    return list((schema or {}).get("examples", ()))
+
+
 def _below(type_: Any, path: YamlPath) -> msgspec.inspect.Type:
     """Return the type at a path of a type."""
     info = msgspec.inspect.type_info(type_)
@@ -317,6 +334,8 @@ def _humanized(message: str) -> str:
     message = re.sub(r"`(\w+) \| (\w+)`", r"`\1` or `\2`", message)
     text = re.sub(r"`(\w+)`", lambda m: _KINDS.get(m[1], m[0]), message)
     text = text[:1].lower() + text[1:]
+    if "expected a mapping, got true" in text:
+        text += ": write {} for its defaults"
     if "expected a text, got a" in text or "expected a text, got true" in text:
         text += ": put it in quotes"
     return text

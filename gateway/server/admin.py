@@ -21,6 +21,7 @@ from gateway.conversation.invalid import unsupported_value
 from gateway.errors import BadRequest, GatewayError, LedgerUnavailable, NotFound, Unauthorized
 from gateway.exchange.delivery import error_response, json_response
 from gateway.exchange.request_body import read_body
+from gateway.exchange.reservation_notes import small_budgets
 from gateway.observability.prometheus import exposition
 from gateway.plugin import Services
 from gateway.policy.catalog import excluded_defaults
@@ -143,7 +144,12 @@ class Admin:
         body, now = (await read_body(request)).decode(_decode_new), time()
         expires = now + body.days * _DAY if body.days is not None else None
         key_id, key = await self._changed(issue, body.name, body.rules, now, expires)
-        notes = excluded_defaults(self._services().config.models, body.rules)
+        services = self._services()
+        model, accounting = services.config.models.default, services.exchange.accounting
+        notes = excluded_defaults(services.config.models, body.rules)
+        notes += small_budgets(
+            body.rules, model, accounting.model_output(model).tokens, accounting.prices, now
+        )
         return _json({"id": key_id, "key": key, **({"notes": notes} if notes else {})}, 201)
 
     async def change(self, request: web.Request) -> web.Response:

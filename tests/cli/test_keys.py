@@ -162,3 +162,68 @@ def test_o17_an_allow_list_without_the_default_model_is_noted_when_the_key_is_ma
     assert shown.out.startswith("sk-gw-")
     assert main(["keys", "rules", "ada", "--models", "gemini-*", "--config", config]) == 0
     assert "note: " not in capsys.readouterr().err
+
+
+def test_revoke_rotate_and_rules_say_what_happened(config: str, capsys: Capture) -> None:
+    assert main(["keys", "add", "ada", "--json", "--config", config]) == 0
+    key_id = json.loads(capsys.readouterr().out)["id"]
+    for action, name, message in (
+        (
+            "rotate",
+            "ada",
+            f"{key_id} (ada) has a new key, which cannot be shown again; the old one has ended, rules",
+        ),
+        ("rules", "ada", f"{key_id} (ada) has new rules, in place of all former ones"),
+        ("revoke", key_id, f"{key_id} is revoked; every machine refuses it within a second"),
+    ):
+        assert main(["keys", action, name, "--config", config]) == 0
+        captured = capsys.readouterr()
+        assert message in captured.err
+        assert captured.out.startswith("sk-gw-") == (action == "rotate")
+
+
+def test_a_second_key_of_a_name_is_noted(config: str, capsys: Capture) -> None:
+    assert main(["keys", "add", "ada", "--json", "--config", config]) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert first["notes"] == []
+    assert main(["keys", "add", "ada", "--config", config]) == 0
+    message = f"note: There is another key of this name ({first['id']}): revoke, rotate and rules need the id of one."
+    assert message in capsys.readouterr().err
+    for _ in range(2):
+        assert main(["keys", "list", "--json", "--config", config]) == 0
+        for key in json.loads(capsys.readouterr().out):
+            main(["keys", "revoke", key["id"], "--config", config])
+    capsys.readouterr()
+    assert main(["keys", "add", "ada", "--config", config]) == 0
+    assert "another key" not in capsys.readouterr().err
+
+
+def test_a_budget_below_one_request_is_noted_when_the_key_is_made(config: str, capsys: Capture) -> None:
+    assert main(["keys", "add", "ada", "--dollars-day", "0.01", "--config", config]) == 0
+    shown = capsys.readouterr()
+    assert (
+        "note: The budget of 0.01 dollars per day is less than one request of gemini-flash-latest"
+        in shown.err
+    )
+    assert shown.out.startswith("sk-gw-")
+    assert main(["keys", "rules", "ada", "--dollars-day", "20", "--config", config]) == 0
+    assert "note: " not in capsys.readouterr().err
+
+
+def test_keys_need_no_secret_but_the_ledger_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    for name in ("KEY", "TOKEN", "PASSWORD"):
+        monkeypatch.delenv(name, raising=False)
+    file = tmp_path / "gateway.yaml"
+    pool = "pool: {projects: [{name: a, keys: [{env: KEY}, {credential: key}]}]}\nadmin: {port: 1, token: {env: TOKEN}}\n"
+    file.write_text(f"{pool}ledger: {{url: {tmp_path}/ledger.db}}\n")
+    assert main(["keys", "add", "ada", "--config", str(file)]) == 0
+    assert main(["keys", "list", "--config", str(file)]) == 0
+    assert main(["usage", "--config", str(file)]) == 0
+    capsys.readouterr()
+    file.write_text(f"{pool}ledger: {{url: 'postgresql://u@127.0.0.1:1/x', password: {{env: PASSWORD}}}}\n")
+    assert main(["keys", "list", "--config", str(file)]) == 78
+    assert "the environment variable 'PASSWORD' is not set" in capsys.readouterr().err
+    assert main(["check", "--config", str(file)]) == 78  # as the gateway, which needs all
+    assert "'KEY' is not set" in capsys.readouterr().err

@@ -26,3 +26,17 @@ def test_a_secret_is_not_shown() -> None:
 
     assert "hush" not in f"{secret} {secret!r} {[secret]}"
     assert secret.reveal() == "hush"
+
+
+def test_a_secret_that_is_not_needed_may_be_missing() -> None:
+    missing, empty = ({"env": name} for name in ("MISSING", "EMPTY"))
+    environ = {"EMPTY": " "}
+    for reference, message in ((missing, "'MISSING' is not set"), (empty, "'EMPTY' is empty")):
+        secret = Secret.read(reference, environ, lazy=True)
+        with pytest.raises(ValueError, match=message):
+            secret.reveal()
+        with pytest.raises(ValueError, match=message):
+            Secret.read(reference, environ)
+        assert secret != Secret.read(reference, environ, lazy=True)
+    with pytest.raises(ValueError, match=r"expected \{env: NAME\}"):
+        Secret.read("written down", environ, lazy=True)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec import Struct
 
 from gateway.config.secret import Secret
-from gateway.config.sections import GatewayConfig, ListenConfig
+from gateway.config.sections import DEFAULT_SAFETY, GatewayConfig, ListenConfig
 from gateway.config.source import Source, read_file
 from gateway.errors import ConfigError
 
@@ -29,6 +29,9 @@ def faults(text: str, type_: type[Any] = GatewayConfig) -> list[str]:
         ("listen:\n  port: 99999\n", "g.yaml:2:9: listen.port: expected a whole number <= 65535"),
         ("listen:\n  host: 1\n", "g.yaml:2:9: listen.host: expected a text, got a whole number: put it in quotes"),
         ("listen: 5\n", "g.yaml:1:9: listen: expected a mapping, got a whole number"),
+        ("listen: true\n", "g.yaml:1:9: listen: expected a mapping, got true or false: write {} for its defaults"),
+        ("safety: {hate: OFF}\n", f"g.yaml:1:10: unknown key 'hate' in safety; did you mean 'HARM_CATEGORY_HATE_SPEECH'? Known: {', '.join(DEFAULT_SAFETY)}"),
+        ("safety:\n  other: off\n", f"g.yaml:2:3: unknown key 'other' in safety. Known: {', '.join(DEFAULT_SAFETY)}"),
         ("a: 1\na: 2\n", "g.yaml:2:1: duplicate key 'a': also in line 1"),
         ("listen:\n  port: 1\n  port: 2\n", "g.yaml:3:3: duplicate key 'port': also in line 2"),
         ("listen: !!python/object:os.system x\n", "g.yaml:1:9: the tag 'tag:yaml.org,2002:python/object:os.system' is not supported"),
@@ -134,14 +137,14 @@ pool: {projects: [{name: a, keys: []}, {name: B!}]}
 
     lines = [str(fault) for fault in caught.value.faults]
     assert [line.partition(" ")[0] for line in lines] == [
-        "g:3:33:", "g:3:16:", "g:4:23:", "g:5:15:", "g:6:9:", "g:8:20:", "g:9:20:", "g:10:27:", "g:10:40:", "g:10:67:",
+        "g:3:33:", "g:3:16:", "g:4:23:", "g:5:15:", "g:6:9:", "g:8:20:", "g:9:3:", "g:10:27:", "g:10:40:", "g:10:67:",
         "g:11:35:", "g:11:47:",
     ]  # fmt: skip
     assert lines[0].startswith("g:3:33: ledger.prices.gemini-x.output: expected a number, got a text")
     assert "unknown key 'in' in ledger.prices.gemini-x" in lines[1]
     assert "safety.HARM_CATEGORY_X: invalid enum value 'BLOCK_SOME'; one of BLOCK_LOW_AND_ABOVE, " in lines[5]
-    assert (
-        lines[6] == "g:9:20: safety.HARM_categories: expected a text matching regex '^HARM_CATEGORY_[A-Z_]+$'"
+    assert lines[6].startswith(
+        "g:9:3: unknown key 'HARM_categories' in safety. Known: HARM_CATEGORY_HATE_SPEECH, "
     )
     assert "models.aliases.gpt-4o: expected a text" in lines[7]
 

@@ -53,6 +53,21 @@ async def test_keys_by_the_admin_api(team: Team, admin: Any) -> None:
         assert response.status == 404
 
 
+async def test_a_budget_below_one_request_is_noted_and_means_what_the_note_says(
+    team: Team, admin: Any
+) -> None:
+    async with admin.post(
+        "/admin/keys", json={"name": "ada", "rules": {"tokens": {"day": 9000}}}
+    ) as response:
+        created = await response.json()
+    (note,) = created["notes"]
+    assert note.startswith(
+        "The budget of 9000 tokens per day is less than one request of gemini-flash-latest"
+    )
+    assert (await team.ask(created["key"]))[0] == 429
+    assert (await team.ask(created["key"], max_tokens=5))[0] == 200
+
+
 async def test_o15_keys_and_usage_by_name(team: Team, admin: Any) -> None:
     async with admin.post(
         "/admin/keys", json={"name": "ada", "rules": {"models": ["gemini-2.5-*"], "tokens": {"day": 9000}}}
