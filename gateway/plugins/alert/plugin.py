@@ -158,7 +158,7 @@ class AlertPlugin(Plugin):
         return list(conditions.certificate(options.host, days, fault, options.days))
 
     async def send(self, session: aiohttp.ClientSession, message: Message) -> None:
-        """Send a message. Raises aiohttp.ClientError, also for an answer of 300 or more."""
+        """Send a message. Raises aiohttp.ClientError, without the URL in it, also for an answer of 300 or more."""
         alert = message.alert
         text = f"Resolved: {alert.text}" if message.resolved else alert.text
         if message.left_out:
@@ -167,15 +167,19 @@ class AlertPlugin(Plugin):
             self.config.text_field: f"[{socket.gethostname()}] {text}", "alert": alert.kind, "subject": alert.subject,
             "severity": alert.severity, "resolved": message.resolved, "instance": socket.gethostname(),
         }  # fmt: skip
-        async with session.post(
-            self.config.url.reveal(), data=msgspec.json.encode(body), headers={"Content-Type": "application/json"},
-            allow_redirects=False,
-        ) as response:  # fmt: skip
-            if response.status >= 300:
-                raise aiohttp.ClientError(f"the webhook answered {response.status}")
+        try:
+            async with session.post(
+                self.config.url.reveal(), data=msgspec.json.encode(body),
+                headers={"Content-Type": "application/json"}, allow_redirects=False,
+            ) as response:  # fmt: skip
+                status = response.status
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # their texts may have the URL
+            raise aiohttp.ClientError(f"the webhook did not answer: {type(error).__name__}") from None
+        if status >= 300:
+            raise aiohttp.ClientError(f"the webhook answered {status}")
 
     async def send_test(self) -> None:
-        """Send one message that says that it is a test. Raises aiohttp.ClientError or TimeoutError."""
+        """Send one message that says that it is a test. Raises aiohttp.ClientError."""
         async with aiohttp.ClientSession(timeout=_TIMEOUT) as session:
             await self.send(
                 session, Message(Alert("test", "", "This is a test of the gateway's alerts.", "info"))

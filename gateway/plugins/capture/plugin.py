@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from fnmatch import fnmatchcase
-from time import time
+from time import monotonic, time
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -25,6 +25,14 @@ _PRUNE = 300.0
 """Seconds between two looks at the age and size of all files."""
 _MOST_WAITING = 200
 """Records that wait to be written; more are left out."""
+_SHARE = 8
+"""Part of `limits.memory`, as 1/n, that records may hold that wait; more are left out."""
+_FREE = 0.8
+"""Part of `limits.memory` beyond which no record is kept."""
+_LAST_WRITES = 5.0
+"""Seconds for what waits at the stop."""
+_QUIET = 60.0
+"""Seconds between two lines about records that were left out."""
 
 
 class _Seen(Struct):
@@ -70,12 +78,21 @@ class Capture(Plugin):
 
     async def lifespan(self, app: web.Application) -> AsyncIterator[None]:
         self._folder = self.services.folder(self.name)
-        self._waiting: asyncio.Queue[Captured] = asyncio.Queue(_MOST_WAITING)
+        self._waiting: asyncio.Queue[tuple[Captured, int]] = asyncio.Queue(_MOST_WAITING)
+        self._hold = self.services.memory.open()
+        self._hold.owner = f"plugin {self.name}"
+        self._logged = -_QUIET
         self.services.background(f"{self.name} writer", self._write)
         self.services.background(f"{self.name} retention", self._prune)
         yield
-        while not self._waiting.empty():
-            await asyncio.to_thread(self._write_one, self._waiting.get_nowait())
+        try:
+            async with asyncio.timeout(_LAST_WRITES):
+                while not self._waiting.empty():
+                    await asyncio.to_thread(self._write_one, self._waiting.get_nowait()[0])
+        except TimeoutError:
+            self.logger.warning("capture: %d requests were not written before the end", self._waiting.qsize())
+        finally:
+            self._hold.release()
 
     async def on_request(self, body: JsonObject, context: RequestContext) -> JsonObject | None:
         """Note the client's body."""
@@ -105,10 +122,26 @@ class Capture(Plugin):
             seen.calls,
             [msgspec.to_builtins(choice) for choice in answer.choices] if "answer" in config.parts else [],
         )  # fmt: skip
-        try:
-            self._waiting.put_nowait(record)
-        except asyncio.QueueFull:
-            self.services.count(self.name, "left out")
+        self._queue(record, _size(record, context.memory.admitted))
+
+    def _queue(self, record: Captured, size: int) -> None:
+        """Let a record wait for the writer, or leave it out where the memory or the queue is full."""
+        account, hold = self.services.memory, self._hold
+        fits = (
+            hold.size + size <= account.limit // _SHARE
+            and account.used + account.unsent + size <= _FREE * account.limit
+        )
+        if fits and not self._waiting.full():
+            hold.take(size)
+            self._waiting.put_nowait((record, size))
+            return
+        self.services.count(self.name, "left out")
+        if monotonic() - self._logged >= _QUIET:
+            self._logged = monotonic()
+            self.logger.warning(
+                "capture: request %s is left out: %d requests of %d bytes wait to be written", record.id,
+                self._waiting.qsize(), hold.size,
+            )  # fmt: skip
 
     def _is_wanted(self, context: RequestContext) -> bool:
         patterns, client = self.config.clients, context.client
@@ -123,8 +156,11 @@ class Capture(Plugin):
 
     async def _write(self) -> None:
         while True:
-            record = await self._waiting.get()
-            await asyncio.shield(asyncio.to_thread(self._write_one, record))  # also at the end
+            record, size = await self._waiting.get()
+            try:
+                await asyncio.shield(asyncio.to_thread(self._write_one, record))  # also at the end
+            finally:
+                self._hold.shrink(max(0, self._hold.size - size))
             self.services.count(self.name, "written")
 
     def _write_one(self, record: Captured) -> None:
@@ -138,3 +174,11 @@ class Capture(Plugin):
             before, most = time() - self.config.days * _DAY, self.config.megabytes * _MIB
             await asyncio.to_thread(files.prune, self._folder, before, most)
             await asyncio.sleep(_PRUNE)
+
+
+def _size(record: Captured, body: int) -> int:
+    """Return the bytes that a record holds, about. `body` is what was accounted for four copies of the client's."""
+    copies = (record.request is not None) + len(record.calls)
+    return body * copies // 2 + 4 * sum(
+        len(choice["text"]) + len(choice["thoughts"]) for choice in record.answer
+    )

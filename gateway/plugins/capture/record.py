@@ -1,5 +1,6 @@
 """One captured request: what the client sent, what Gemini was asked, what the client got. Without secrets."""
 
+import re
 from typing import Any
 
 from msgspec import Struct
@@ -9,7 +10,9 @@ from gateway.errors import scrub
 _BINARY = frozenset(
     {"data", "b64_json", "encrypted_content", "thoughtSignature", "thought_signature", "signature"}
 )
-"""Keys whose texts are encoded bytes, in which a secret's form would be an accident."""
+"""Keys whose long texts are encoded bytes, in which a secret's form would be an accident."""
+_ENCODED = re.compile(r"[A-Za-z0-9+/_-]{256,}={0,2}")
+"""Text that is longer than any secret."""
 
 
 class Captured(Struct, omit_defaults=True):
@@ -47,10 +50,14 @@ def without_secrets(value: Any) -> Any:
         return [without_secrets(item) for item in value]
     if isinstance(value, dict):
         return {
-            scrub(name): item if name in _BINARY and isinstance(item, str) else without_secrets(item)
+            scrub(name): item if name in _BINARY and _is_encoded(item) else without_secrets(item)
             for name, item in value.items()
         }
     return value
+
+
+def _is_encoded(item: Any) -> bool:
+    return isinstance(item, str) and _ENCODED.fullmatch(item) is not None
 
 
 def fitted(record: Captured, sizes: dict[str, int], most: int) -> Captured:

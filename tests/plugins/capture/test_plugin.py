@@ -1,8 +1,10 @@
 """`capture` in a gateway: what is kept of a request on every surface, and for whom."""
 
 import os
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import aiohttp
@@ -10,6 +12,7 @@ import msgspec
 import pytest
 
 from gateway.errors import ConfigError
+from gateway.plugin import SERVICES
 from gateway.plugins.capture import files
 from gateway.plugins.capture.record import Captured
 from tests.support.fakegem import FakeGem, whole
@@ -134,6 +137,56 @@ async def test_o20_a_folder_that_cannot_be_written_hurts_nobody(
     assert (await ask(http, base, CHAT)).status == 200
     await eventually(lambda: event_lines)
     assert "background task capture writer failed: OSError" in event_lines[0]["message"]
+
+
+async def test_o20_what_waits_is_accounted_for_and_bounded(
+    http: aiohttp.ClientSession,
+    serve: Serve,
+    gem: FakeGem,
+    monkeypatch: pytest.MonkeyPatch,
+    event_lines: list[Any],
+) -> None:
+    slow, written = threading.Event(), []
+
+    def write(_: Path, record: Captured) -> None:
+        slow.wait(20)
+        written.append(record.id)
+
+    monkeypatch.setattr(files, "write", write)
+    base = await serve(f"limits: {{memory: 16777216}}\n{capturing()}", gem.url)
+    services = serve.app[SERVICES]
+    for _ in range(6):
+        assert (await ask(http, base, CHAT, "x" * 200_000)).status == 200
+    await eventually(lambda: services.statistics.plugin_events["capture", "left out"] > 0)
+    left_out = services.statistics.plugin_events["capture", "left out"]
+
+    assert 400_000 <= services.memory.used <= 16777216 // 8
+    assert len([line for line in event_lines if "is left out" in line["message"]]) == 1
+    assert services.memory.refused == 0
+    slow.set()
+    await eventually(lambda: len(written) == 6 - left_out)
+    await eventually(lambda: services.memory.used == 0)
+
+
+async def test_o20_a_stop_has_a_deadline(
+    http: aiohttp.ClientSession,
+    serve: Serve,
+    gem: FakeGem,
+    monkeypatch: pytest.MonkeyPatch,
+    event_lines: list[Any],
+) -> None:
+    slow = threading.Event()
+    monkeypatch.setattr(files, "write", lambda *_: slow.wait(20))
+    monkeypatch.setattr("gateway.plugins.capture.plugin._LAST_WRITES", 0.2)
+    base = await serve(capturing(), gem.url)
+    for _ in range(4):
+        await ask(http, base, CHAT)
+    begin = monotonic()
+    await serve.stop()
+
+    assert monotonic() - begin < 10
+    assert any("were not written before the end" in line["message"] for line in event_lines)
+    slow.set()
 
 
 @pytest.mark.parametrize("options", ["parts: []", "parts: [all]", "days: 0", "megabytes: 0", "folder: x"])

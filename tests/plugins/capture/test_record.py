@@ -20,10 +20,18 @@ def test_o20_secrets_are_replaced_wherever_they_stand() -> None:
 
 
 def test_o20_encoded_bytes_stay_as_they_are() -> None:
-    data = f"QUFB{KEY}"
+    data = f"QUFB{KEY}{'A' * 300}"
     part = {"inlineData": {"mimeType": "image/png", "data": data}, "thoughtSignature": data}
 
     assert without_secrets(part) == part
+
+
+def test_o20_a_key_below_any_name_is_replaced() -> None:
+    keys = ("data", "signature", "thoughtSignature", "b64_json", "encrypted_content")
+    value = {"response": [{name: KEY, "mimeType": "text/plain"} for name in keys]}
+
+    assert KEY not in str(without_secrets(value))
+    assert KEY not in str(without_secrets({"data": f"it is {KEY} {'A' * 300}"}))
 
 
 def test_o20_the_largest_bodies_are_left_out() -> None:
