@@ -78,6 +78,10 @@ class CodePart(Struct, frozen=True, gc=False):
     signature: str | None = None
 
 
+OTHER_PART = "part"
+"""Kind of a `ServerTool` that stands for a whole part of a native answer, in `args`, that no other event is for."""
+
+
 class ServerTool(Struct, frozen=True, gc=False):
     """A call of a tool that Google ran (`response` is empty), or its result."""
 

@@ -45,11 +45,14 @@ class AnswerText:
             self._collected = text
             return ""
         self._collected = ""
+        if not last:  # the end is asked about once more, with what follows it
+            self._collected = text[len(text) - self._size // 4 :] if self._size >= 4 else ""
         verdict = await self._ask(text, last)
         if verdict.action == "refuse":
             self.ended = verdict.message or ""
             return ""
         if verdict.action == "rewrite":
             self._is_rewritten = True
-            return (verdict.texts or [""])[0]
-        return text
+            text = (verdict.texts or [""])[0]
+            self._collected = text[len(text) - len(self._collected) :] if self._collected else ""
+        return text[: len(text) - len(self._collected)]

@@ -1,12 +1,13 @@
 """The plugin `guard`."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from time import monotonic
 from typing import Annotated, Any
 
 import aiohttp
+import msgspec
 from aiohttp import web
-from msgspec import Meta, structs
+from msgspec import Meta, Raw, structs
 
 from gateway.errors import BadRequest
 from gateway.exchange.context import RequestContext
@@ -14,6 +15,7 @@ from gateway.exchange.hooks import Answering, HookOptions, StopAnswer
 from gateway.exchange.offload import HEAVY, offload
 from gateway.exchange.request_body import COPIES
 from gateway.gemini.events import (
+    OTHER_PART,
     Citations,
     CodePart,
     Event,
@@ -126,24 +128,30 @@ class Guard(Plugin):
                 raise TimeoutError
 
         before, labels = read(body)
+        return before, *self._by_rules(self._of_prompts, before, labels, tick)
+
+    def _by_rules(
+        self, rules: list[BoundRule], texts: list[str], labels: list[str], tick: Callable[[], None] | None
+    ) -> tuple[list[str], list[BoundRule], BoundRule | None]:
+        """Return texts as rules leave them, the rules that texts and labels break, and one that refuses them."""
         after: list[str] = []
         broken: list[BoundRule] = []
-        for text in before:
+        for text in texts:
             noted: list[BoundRule] = []
-            window = Window(self._of_prompts, noted.append, tick)
+            window = Window(rules, noted.append, tick)
             passed = window.feed(text)
             rest = window.close() if passed.ended_by is None else passed
             broken += {rule.name: rule for rule in noted}.values()
             if rest.ended_by is not None:
-                return before, [], broken, rest.ended_by
+                return [], broken, rest.ended_by
             after.append(passed.text + rest.text if window.is_rewritten else text)
         for label in labels:
-            for rule in self._of_prompts:
+            for rule in rules:
                 if any(rule.pattern.matches(label, 0, tick)):
                     broken.append(rule)
                     if rule.action != "log":  # it cannot be replaced
-                        return before, [], broken, rule
-        return before, after, broken, None
+                        return [], broken, rule
+        return after, broken, None
 
     async def on_event(self, event: Event, answer: Answering) -> Event | Sequence[Event] | None:
         """Check the answer's texts, whose ends are held back until they are known to be no part of a match."""
@@ -163,23 +171,58 @@ class Guard(Plugin):
                 before = await self._close_all(event.index, answer)  # the order stays
                 return [*before, await self._part(event, answer, before)]
             case Citations():
-                before = await self._close_all(event.index, answer)
+                # on `native` they may come before the end of the text, and go with it if that is rewritten
+                is_early = answer.context.surface == "native"
+                before = [] if is_early else await self._close_all(event.index, answer)
+                passes = self._quotes_pass(event, answer, before)
                 # they quote the text, and point into it
-                return before if answer.values.get("rewritten") else [*before, event]
-            case Finished(index=index):
-                return [*await self._close_all(index, answer), event]
+                return [*before, event] if passes and not answer.values.get("rewritten") else before
+            case Finished(index=index, message=message):
+                before = await self._close_all(index, answer)
+                parts = self._json(event.server_parts, "part", answer, before)
+                if message:
+                    message = await self._alone(message, answer, before)
+                return [*before, structs.replace(event, message=message, server_parts=parts)]
         return event
 
     async def _part(self, event: Event, answer: Answering, before: list[Event]) -> Event:
         """Return a part that came whole with its texts checked. Raises StopAnswer."""
         match event:
+            case ServerTool(args=args, response=response):
+                place = "part" if event.kind == OTHER_PART else ""
+                args = self._json(args, place, answer, before)
+                return structs.replace(event, args=args, response=self._json(response, "", answer, before))
             case ToolCall(arguments=text):
+                self._label(event.name, answer, before)
                 return structs.replace(event, arguments=await self._alone(text, answer, before))
             case CodePart(source=str(text)):
                 return structs.replace(event, source=await self._alone(text, answer, before))
             case CodePart(output=str(text)):
                 return structs.replace(event, output=await self._alone(text, answer, before))
         return event
+
+    def _quotes_pass(self, event: Citations, answer: Answering, before: list[Event]) -> bool:
+        """Return whether citations have nothing that would be rewritten. Raises StopAnswer."""
+        listed = Raw(msgspec.json.encode(event.citations))
+        quotes = (listed, event.metadata, event.url_context)
+        return [self._json(raw, "", answer, before) for raw in quotes] == [*quotes]
+
+    def _json(self, raw: Raw, place: str, answer: Answering, before: list[Event]) -> Raw:
+        """Return JSON of an answer with its texts checked by the rules. Raises StopAnswer."""
+        if not bytes(raw):
+            return raw
+        value = msgspec.json.decode(raw)
+        texts, labels = read(value, place)
+        after, broken, refusal = self._by_rules(self._of_answers, texts, labels, None)
+        for rule in broken:
+            self._note(rule.name, "answer", rule.action, answer.context)
+        if refusal is not None:
+            raise StopAnswer("content_filter", refusal.message or _STOPPED, before)
+        return raw if after == texts else Raw(msgspec.json.encode(replaced(value, iter(after), place)))
+
+    def _label(self, name: str, answer: Answering, before: list[Event]) -> None:
+        """Check a name by the rules. Raises StopAnswer: it cannot be replaced."""
+        self._json(Raw(msgspec.json.encode({name: None})), "", answer, before)
 
     async def _feed(
         self, index: int, kind: type[Event], piece: str, answer: Answering, before: list[Event]

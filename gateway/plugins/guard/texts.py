@@ -81,8 +81,8 @@ _OTHER = _Place()
 _TEXT_ONLY = {"text", "thought"}
 
 
-def read(body: Any) -> tuple[list[str], list[str]]:
-    """Return the texts of a request in order, and its labels."""
+def read(body: Any, place: str = "body") -> tuple[list[str], list[str]]:
+    """Return the texts of a request in order, and its labels. `place` is for JSON that is a part of one, or neither."""
     texts: list[str] = []
     labels: list[str] = []
 
@@ -90,13 +90,13 @@ def read(body: Any) -> tuple[list[str], list[str]]:
         texts.append(text)
         return text
 
-    _Walk(keep, labels.append).value(body, "body")
+    _Walk(keep, labels.append).value(body, place)
     return texts, labels
 
 
-def replaced(body: Any, texts: Iterator[str]) -> Any:
+def replaced(body: Any, texts: Iterator[str], place: str = "body") -> Any:
     """Return a request with other texts in place of those that `read` has returned."""
-    return _Walk(lambda _: next(texts), lambda _: None).value(body, "body")
+    return _Walk(lambda _: next(texts), lambda _: None).value(body, place)
 
 
 class _Walk(Struct, frozen=True):

@@ -8,23 +8,28 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
-from msgspec import structs
+from msgspec import Raw, structs
 
 from gateway.errors import UpstreamError
 from gateway.exchange.context import RequestContext
 from gateway.exchange.hooks import AnswerHooks, RequestHooks
 from gateway.exchange.offload import HEAVY, HEAVY_ANSWER, offload
-from gateway.gemini.events import Event, Finished, TextDelta, ThoughtDelta, TurnEnded, TurnStarted
+from gateway.gemini.events import Citations, Event, Finished, TextDelta, ThoughtDelta, TurnEnded, TurnStarted
 from gateway.gemini.finish_reasons import REASONS, reason_name
 from gateway.gemini.request_json import JsonObject, canonical
 from gateway.gemini.sse import SSEDecoder, frame
 from gateway.gemini.usage import TokenCounts
-from gateway.gemini.wire import encode_json
+from gateway.gemini.wire import LogprobsResult, encode_json
 from gateway.plugins.native.part_events import FINISH_REASONS, event_of, part_of
 from gateway.plugins.native.request import named_body
 from gateway.policy.native_methods import generates
 
 _TEXT_ONLY = {"text", "thought"}
+_OF_TEXT_PART = {*_TEXT_ONLY, "thoughtSignature", "videoMetadata", "partMetadata"}
+_FIELDS = frozenset(
+    {"content", "index", "finishReason", "safetyRatings", "tokenCount", "avgLogprobs", "logprobsResult"}
+)
+"""Fields of a candidate that are no text of a model's, or have hooks of their own."""
 _OF_TEXT = frozenset({"groundingMetadata", "citationMetadata"})
 """Fields of a candidate that quote its text or point into it. They are left out if the client's text differs."""
 
@@ -141,6 +146,7 @@ class HookedAnswer:
         for part in content.get("parts") or ():
             parts += await self._part(index, part)
         result = dict(candidate)
+        await self._beside(index, result)
         if self._hooks.is_stopped:
             pass
         elif candidate.get("finishReason") is not None:
@@ -162,10 +168,34 @@ class HookedAnswer:
                 del result[name]
         return result
 
+    async def _beside(self, index: int, result: JsonObject) -> None:
+        """Show the fields beside a candidate's content to the hooks. Those that they drop are removed."""
+        if not self.changes:
+            return
+        quotes = {name: value for name, value in result.items() if name not in _FIELDS}
+        for names, event in (
+            (quotes.keys(), Citations(index, [], Raw(encode_json(quotes)), Raw(b""))),
+            (result.keys() & {"logprobsResult"}, TextDelta(index, "", LogprobsResult())),
+        ):
+            if not names:
+                continue
+            events = [] if self._hooks.ended else await self._hooks.events([event])
+            for item in events:
+                if isinstance(item, Finished):
+                    self._stopped_with = item
+            if not any(item == event for item in events):
+                self._is_changed = True
+                for name in names:
+                    del result[name]
+
     _stopped_with: Finished | None = None
     """The end that a hook has made."""
 
     async def _part(self, index: int, part: Any) -> list[Any]:
+        if isinstance(part, dict) and isinstance(part.get("text"), str) and part.keys() - _OF_TEXT_PART:
+            rest = {name: value for name, value in part.items() if name not in _TEXT_ONLY}
+            text = {name: value for name, value in part.items() if name in _TEXT_ONLY}
+            return [*await self._part(index, text), *await self._part(index, rest)]
         event = event_of(index, part) if isinstance(part, dict) else None
         if event is None:
             return [part]

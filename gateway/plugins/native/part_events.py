@@ -3,13 +3,16 @@
 from typing import Any
 
 import msgspec
+from msgspec import Raw
 
 from gateway.gemini.events import (
+    OTHER_PART,
     CodePart,
     Event,
     FilePart,
     MediaPart,
     Reason,
+    ServerTool,
     TextDelta,
     ThoughtDelta,
     ToolCall,
@@ -24,6 +27,9 @@ FINISH_REASONS: dict[Reason, str] = {
     "content_filter": "SAFETY",
 }
 """Gemini's finishReason for an answer that a hook ends."""
+
+
+_NO_CONTENT = frozenset({"thought", "thoughtSignature", "videoMetadata", "partMetadata"})
 
 
 def event_of(index: int, part: JsonObject) -> Event | None:
@@ -43,7 +49,9 @@ def event_of(index: int, part: JsonObject) -> Event | None:
         case {"codeExecutionResult": dict(result)}:
             failed = result.get("outcome") not in ("OUTCOME_OK", 1)
             return CodePart(index, output=str(result.get("output") or ""), failed=failed)
-    return None
+    if part.keys() <= _NO_CONTENT:
+        return None
+    return ServerTool(index, "", OTHER_PART, Raw(encode_json(part)), Raw(b""))
 
 
 def part_of(event: Event) -> JsonObject | None:
@@ -64,6 +72,8 @@ def part_of(event: Event) -> JsonObject | None:
             part = {"inlineData": {"mimeType": event.mime_type, "data": event.data}}
         case FilePart():
             part = {"fileData": {"fileUri": event.uri, "mimeType": event.mime_type}}
+        case ServerTool(kind="part"):
+            return msgspec.json.decode(event.args, type=dict[str, Any])
         case CodePart(source=str()):
             part = {"executableCode": {"code": event.source, "language": "PYTHON"}}
         case CodePart():

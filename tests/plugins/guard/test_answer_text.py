@@ -24,14 +24,24 @@ async def test_o20_the_webhook_is_asked_about_pieces_of_a_size() -> None:
     answer, asked = text(verdict=Verdict("allow"))
     out = [await answer.feed(piece) for piece in ("ab", "c", "def", "g")] + [await answer.close()]
 
-    assert out == ["", "", "abcdef", "", "g"]
-    assert asked == [("abcdef", False), ("g", True)]
+    assert out == ["", "", "abcde", "", "fg"]
+    assert asked == [("abcdef", False), ("fg", True)]
     assert (answer.ended, answer.is_rewritten) == (None, False)
+
+
+async def test_o20_a_word_over_two_questions_is_in_one_of_them() -> None:
+    for cut in range(1, 60):
+        answer, asked = text(verdict=Verdict("allow"), size=40)
+        whole = "x" * cut + "forbidden" + "y" * 60
+        out = [await answer.feed(whole[i : i + 5]) for i in range(0, len(whole), 5)] + [await answer.close()]
+
+        assert "".join(out) == whole
+        assert any("forbidden" in question for question, _ in asked)
 
 
 async def test_o20_it_rewrites_and_ends() -> None:
     answer, _ = text(verdict=Verdict("rewrite", ["xyz"]))
-    assert (await answer.feed("abcd"), answer.is_rewritten) == ("xyz", True)
+    assert (await answer.feed("abcd"), answer.is_rewritten) == ("xy", True)
 
     answer, _ = text(verdict=Verdict("refuse", message="no"))
     assert (await answer.feed("abcd"), answer.ended) == ("", "no")

@@ -20,6 +20,7 @@ from tests.support.surfaces import (
     CHAT_STREAM,
     GENERATING,
     NATIVE,
+    NATIVE_STREAM,
     RESPONSES,
     RESPONSES_STREAM,
     Surface,
@@ -145,14 +146,11 @@ async def test_o20_descriptions_of_tools_are_part_of_the_prompt(
 async def test_o20_what_quotes_an_answer_goes_with_what_is_rewritten(
     http: aiohttp.ClientSession, serve: Serve, gem: FakeGem, surface: Surface
 ) -> None:
-    grounding = {
-        "groundingChunks": [{"web": {"uri": "https://a.example", "title": "t"}}],
-        "groundingSupports": [
-            {"segment": {"endIndex": 9, "text": "say xyyyy"}, "groundingChunkIndices": [0]}
-        ],
-    }
-    logprobs = {"chosenCandidates": [{"token": "xyyyy", "logProbability": -1}]}
     for text, whole_text in (("say xyyyy", False), ("say hello", True)):
+        support = {"segment": {"endIndex": 9, "text": text}, "groundingChunkIndices": [0]}
+        chunk = {"web": {"uri": "https://a.example", "title": "t"}}
+        grounding = {"groundingChunks": [chunk], "groundingSupports": [support]}
+        logprobs = {"chosenCandidates": [{"token": text, "logProbability": -1}]}
         parts = [{"text": text, "thoughtSignature": "sig"}]
         candidate = {"content": {"parts": parts}, "finishReason": "STOP", "groundingMetadata": grounding}
         gem.always = whole(message() | {"candidates": [candidate | {"logprobsResult": logprobs}]})
@@ -160,9 +158,8 @@ async def test_o20_what_quotes_an_answer_goes_with_what_is_rewritten(
         body = (await ask(http, base, surface)).body.decode()
 
         assert ("https://a.example" in body) == whole_text
-        assert ("xyyyy" in body) == (
-            surface is NATIVE and whole_text
-        )  # in the grounding and logprobs of another text
+        assert "xyyyy" not in body
+        assert "logProbability" not in body
         assert surface is CHAT or '"thoughtSignature":"sig"' in body.replace(" ", "")
 
 
@@ -289,6 +286,61 @@ async def test_o20_a_large_prompt_is_read_in_a_thread_until_the_deadline(
     assert threads == {False}
 
 
+XYYY: Any = {
+    "grounding": ({"groundingMetadata": {"webSearchQueries": ["xyyy q"]}}, []),
+    "title": (
+        {"groundingMetadata": {"groundingChunks": [{"web": {"uri": "https://a/", "title": "xyyy"}}]}},
+        [],
+    ),
+    "message": ({"finishMessage": "it says xyyy"}, []),
+    "field": ({"newField": [{"a": "xyyy"}]}, []),
+    "logprobs": ({"logprobsResult": {"chosenCandidates": [{"token": "xyyy", "logProbability": -1}]}}, []),
+    "response": ({}, [{"functionResponse": {"name": "f", "response": {"data": "xyyy"}}}]),
+    "part": ({}, [{"newPart": {"id": "1", "args": {"q": "xyyy"}}}]),
+    "beside text": ({}, [{"text": "a", "newPart": {"q": "xyyy"}}]),
+    "key": ({}, [{"newPart": {"xyyy": 1}}]),
+    "name": ({}, [{"functionCall": {"name": "xyyy", "args": {}}}]),
+}
+"""Fields of a candidate and parts of its content."""
+
+
+@pytest.mark.parametrize("action", ["refuse", "rewrite"])
+@pytest.mark.parametrize(
+    "surface", [NATIVE, NATIVE_STREAM, CHAT, CHAT_STREAM], ids=lambda s: f"{s.name}{s.streamed}"
+)
+@pytest.mark.parametrize("place", XYYY)
+async def test_o20_all_texts_of_an_answer_are_checked(
+    http: aiohttp.ClientSession, serve: Serve, gem: FakeGem, surface: Surface, place: str, action: str
+) -> None:
+    fields, parts = XYYY[place]
+    content = {"role": "model", "parts": [{"text": "fine"}, *parts]}
+    answer = message() | {"candidates": [{"content": content, "finishReason": "STOP", **fields}]}
+    gem.always = either(whole(answer), [*stream(answer), LAST_CHUNK])
+    base = await serve(rule("on: [answer]", f"action: {action}"), gem.url)
+    body = (await ask(http, base, surface)).body.decode()
+
+    assert "xyyy" not in body
+    assert "fin" in body
+
+
+@pytest.mark.parametrize("surface", [NATIVE, NATIVE_STREAM], ids=lambda s: f"{s.name}{s.streamed}")
+async def test_o20_what_no_rule_meets_stays(
+    http: aiohttp.ClientSession, serve: Serve, gem: FakeGem, surface: Surface
+) -> None:
+    content = {
+        "role": "model",
+        "parts": [{"newPart": {"q": 1}}, {"functionResponse": {"name": "f", "response": {}}}],
+    }
+    candidate = {"content": content, "finishReason": "STOP", "groundingMetadata": {"webSearchQueries": ["q"]}}
+    answer = message() | {"candidates": [candidate]}
+    gem.always = either(whole(answer), [*stream(answer), LAST_CHUNK])
+    base = await serve(rule("on: [answer]"), gem.url)
+    body = (await ask(http, base, surface)).body.decode()
+
+    for name in ("newPart", "functionResponse", "webSearchQueries"):
+        assert name in body
+
+
 Service = Callable[[Callable[[Any], Any]], Awaitable[str]]
 
 
@@ -363,7 +415,7 @@ async def test_o20_a_webhook_checks_answers_in_pieces(
     )
 
     assert_whole(await ask(http, base, surface), "ONE TWO THREE FOUR")
-    assert "".join(text for text, _ in questions) == "one two three four"
+    assert [last for _, last in questions] == [False] * (len(questions) - 1) + [True]
     assert len(questions) > 1
 
 

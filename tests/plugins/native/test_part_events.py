@@ -5,11 +5,13 @@ from typing import Any
 import pytest
 
 from gateway.gemini.events import (
+    OTHER_PART,
     CodePart,
     Event,
     FilePart,
     Finished,
     MediaPart,
+    ServerTool,
     TextDelta,
     ThoughtDelta,
     ToolCall,
@@ -42,9 +44,24 @@ def test_a_part_is_an_event_and_the_event_is_the_part(part: dict[str, Any], even
 
 
 @pytest.mark.parametrize(
-    "part", [{}, {"text": 5}, {"functionCall": {}}, {"toolCall": {"toolType": "X"}}, {"new": {}}]
+    "part",
+    [
+        {"text": 5},
+        {"functionCall": {}},
+        {"toolCall": {"toolType": "X"}},
+        {"new": {}, "thoughtSignature": "s"},
+    ],
 )
-def test_what_hooks_do_not_see_is_no_event(part: dict[str, Any]) -> None:
+def test_o20_any_other_part_is_an_event_as_a_whole(part: dict[str, Any]) -> None:
+    event = event_of(0, part)
+
+    assert isinstance(event, ServerTool)
+    assert event.kind == OTHER_PART
+    assert part_of(event) == part
+
+
+@pytest.mark.parametrize("part", [{}, {"thoughtSignature": "s"}])
+def test_a_part_without_content_is_no_event(part: dict[str, Any]) -> None:
     assert event_of(0, part) is None
 
 
