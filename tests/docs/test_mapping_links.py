@@ -100,3 +100,22 @@ def test_a_name_of_a_missing_page_is_found(tmp_path: Path) -> None:
     page.write_text("See there.md, page.md, docs/page.md, `gone.md` and https://example.com/other.md.\n")
 
     assert missing_pages(page, tmp_path) == ["gone.md"]
+
+
+def test_each_page_that_code_and_configuration_name_exists() -> None:
+    """Messages, comments and docstrings name pages by their path from the root."""
+    named = [
+        (path, name)
+        for folder in ("gateway", "config", "systemd", "tests", "bench")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in (".py", ".yaml", ".yml", ".sh", ".service", "")
+        and path.is_file()
+        and "node_modules" not in path.parts
+        and path.name != Path(__file__).name
+        for name in re.findall(
+            r"(?<![\w/.*])docs/[\w/-]+\.(?:md|yml|json|txt)\b", path.read_text("utf-8", "replace")
+        )
+    ]
+
+    assert len(named) > 30
+    assert [f"{path.relative_to(ROOT)}: {name}" for path, name in named if not (ROOT / name).exists()] == []
