@@ -57,14 +57,14 @@ class ConnectionsConfig(Struct, frozen=True, forbid_unknown_fields=True):
         Seconds,
         Meta(
             description="Seconds without any byte while the body of a request is received. An upload "
-            "through `native` must also bring 32 KiB in this time, on average."
+            "through `native`, and a message of a WebSocket, must also bring 32 KiB in this time, on average."
         ),
     ] = 30.0
     idle_timeout: Annotated[
         Seconds,
         Meta(
             description="Seconds for which a connection without a request is kept open; longer than a proxy's own, "
-            "which must not use a connection that is being closed."
+            "which must not use a connection that is being closed. So is a WebSocket without an answer of Gemini's."
         ),
     ] = 75.0
     per_address: Annotated[

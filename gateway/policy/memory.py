@@ -3,7 +3,7 @@
 Sizes are estimates of what Python allocates, so each place that takes memory multiplies the bytes it sees by a factor
 of its own. Requests of less than `LARGE` bytes may use the whole limit; larger ones use four fifths of it, so that a
 few large requests do not shut out the many small ones. One client's requests together use half of the limit, except
-that a single request may use more.
+that a single request may use more. What WebSockets hold between requests counts for that half from the first byte.
 """
 
 import sys
@@ -18,7 +18,7 @@ LARGE = 256 * 1024
 _FOR_LARGE = 0.8
 """Fraction of the limit that large requests may use."""
 _FOR_CLIENT = 0.5
-"""Fraction of the limit that the large requests of one client may use together."""
+"""Fraction of the limit that the large requests and the WebSockets of one client may use together."""
 _RETRY_AFTER = 2.0
 """Seconds."""
 
@@ -54,17 +54,22 @@ class MemoryAccount:
         return MemoryHold(self)
 
     def of(self, owner: str) -> int:
-        """Return the bytes of one client's large requests."""
+        """Return the bytes of one client's large requests and WebSockets."""
         return self._by_owner.get(owner, 0)
 
     def check_large(self, hold: "MemoryHold", size: int) -> None:
         """Raise Overloaded unless a large request may hold `size` bytes in all."""
-        others, owned = self.used - hold.size, self.of(hold.owner) - hold.owned
+        others = self.used - hold.size
         if not others and not self.unsent and size <= max(hold.admitted * 2, self.limit):
             return
-        if self.unsent + others + size > self.limit * _FOR_LARGE or (
-            owned and owned + size > self.limit * _FOR_CLIENT
-        ):
+        if self.unsent + others + size > self.limit * _FOR_LARGE:
+            raise self.refusal()
+        self.check_share(hold, size)
+
+    def check_share(self, hold: "MemoryHold", size: int) -> None:
+        """Raise Overloaded unless the hold's owner may hold `size` bytes besides what else counts for it."""
+        owned = self.of(hold.owner) - hold.owned
+        if owned and owned + size > self.limit * _FOR_CLIENT:
             raise self.refusal()
 
     def refusal(self) -> Overloaded:
@@ -88,7 +93,7 @@ class MemoryAccount:
 class MemoryHold:
     """Bytes that one request holds."""
 
-    __slots__ = ("_account", "_owner", "admitted", "covered", "kept", "owned", "size")
+    __slots__ = ("_account", "_owner", "admitted", "covered", "is_shared", "kept", "owned", "size")
 
     def __init__(self, account: MemoryAccount) -> None:
         self._account = account
@@ -98,6 +103,8 @@ class MemoryHold:
         """Bytes that are counted as kept."""
         self.owned = 0
         """Bytes that are counted for the owner: all of a large request, none of a small one."""
+        self.is_shared = False
+        """Whether bytes count for the owner from the first one on: a client can have many such holds at once."""
         self.admitted = 0
         """Bytes of the body. Alone in the gateway, a request may grow to twice as much whatever the limit."""
         self.covered = 0
@@ -138,6 +145,9 @@ class MemoryHold:
             account.own(self, total)
         elif account.used + account.unsent + size > account.limit and account.used > self.size:
             raise account.refusal()
+        elif self.is_shared:
+            account.check_share(self, total)
+            account.own(self, total)
         account.used += size
         self.size = total
 
@@ -173,7 +183,7 @@ class MemoryHold:
         self._account.used -= size
         self._account.given_back += size
         if self.owned:
-            self._account.own(self, self.size if self.size > LARGE else 0)
+            self._account.own(self, self.size if self.size > LARGE or self.is_shared else 0)
 
     def shrink(self, size: int) -> None:
         """Give back what is held above `size` bytes."""
@@ -186,11 +196,17 @@ class MemoryHold:
 
     def handed_over(self) -> "MemoryHold":
         """Return a new hold of everything that this one held."""
-        successor = MemoryHold(self._account)
-        successor.owner, successor.admitted, successor.covered = self._owner, self.admitted, self.covered
-        size, self.size = self.size, 0
-        owned = self.owned
-        self._account.own(self, 0)
-        successor.size = size
-        self._account.own(successor, owned)
+        admitted = self.admitted
+        successor = self.detached(self.size)
+        successor.admitted, successor.covered = admitted, self.covered
         return successor
+
+    def detached(self, size: int) -> "MemoryHold":
+        """Return a new hold of `size` of these bytes, which counts for the owner as any request does."""
+        part = MemoryHold(self._account)
+        part._owner, part.size, part.admitted = self._owner, size, size
+        self.size -= size
+        self.admitted = min(self.admitted, self.size)
+        self._account.own(self, self.size if self.size > LARGE or self.is_shared else 0)
+        self._account.own(part, size if size > LARGE else 0)
+        return part

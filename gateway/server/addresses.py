@@ -6,6 +6,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from gateway.config.sections import ConnectionsConfig
+from gateway.exchange.client_address import host_of
 
 
 class AddressLimit:
@@ -28,9 +29,7 @@ class AddressLimit:
             address = ip_address(host.partition("%")[0])
             if isinstance(address, IPv6Address):
                 address = address.ipv4_mapped or address
-            if any(address in network for network in networks):
-                return ""
-            return address.exploded[:19] if isinstance(address, IPv6Address) else str(address)
+            return "" if any(address in network for network in networks) else host_of(host)
 
         self._place = place
 

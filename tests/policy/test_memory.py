@@ -102,6 +102,38 @@ def test_memory_is_handed_over_to_background_work() -> None:
     assert (account.used, account.of("a")) == (0, 0)
 
 
+def test_a_part_of_a_hold_is_detached() -> None:
+    account = MemoryAccount(100 * MB)
+    before = account.open()
+    before.owner, before.is_shared = "a", True
+    before.admit(3000)
+    part = before.detached(1000)
+
+    assert (part.size, before.size, account.used, account.of("a")) == (1000, 2000, 3000, 2000)
+    before.release()
+    assert (account.used, account.of("a")) == (1000, 0)
+    before.admit(30 * MB)
+    assert before.detached(20 * MB).owner == "a"
+    assert account.of("a") == 30 * MB
+
+
+@pytest.mark.row("A5")
+def test_a05_small_shared_holds_of_one_client_use_half_together() -> None:
+    account = MemoryAccount(MB)
+    for _ in range(50):
+        hold = account.open()
+        hold.owner, hold.is_shared = "a", True
+        hold.take(10_000)
+    further = account.open()
+    further.owner, further.is_shared = "a", True
+    with pytest.raises(Overloaded):
+        further.take(1)
+    assert not refuses(account, "a", 10_000)
+    assert not refuses(account, "b", 200_000)
+    hold.release()
+    further.take(10_000)
+
+
 def test_a_hold_without_an_account_is_never_refused() -> None:
     hold = MemoryHold.uncounted()
     hold.take(2**40)
@@ -113,7 +145,7 @@ def test_a_hold_without_an_account_is_never_refused() -> None:
 _STEPS = st.lists(
     st.tuples(
         st.integers(0, 3),
-        st.sampled_from(["admit", "take", "give", "shrink", "release", "hand over", "rename"]),
+        st.sampled_from(["admit", "take", "give", "shrink", "release", "hand over", "rename", "detach"]),
         st.integers(0, 3 * LARGE),
     ),
     max_size=40,
@@ -124,6 +156,8 @@ _STEPS = st.lists(
 def test_the_account_is_the_sum_of_its_holds(steps: list[tuple[int, str, int]]) -> None:
     account = MemoryAccount(8 * LARGE)
     open_holds = [account.open() for _ in range(4)]
+    parts: list[MemoryHold] = []
+    open_holds[3].is_shared = True
     for number, step, size in steps:
         hold = open_holds[number]
         try:
@@ -138,18 +172,21 @@ def test_the_account_is_the_sum_of_its_holds(steps: list[tuple[int, str, int]]) 
                     hold.shrink(size)
                 case "release":
                     hold.release()
+                case "detach":
+                    parts.append(hold.detached(min(size, hold.size)))
                 case "rename":
                     hold.owner = f"client {size % 3}"
                 case _:
                     open_holds[number] = hold.handed_over()
         except Overloaded:
             pass
-        assert account.used == sum(each.size for each in open_holds)
-        owners = {each.owner for each in open_holds}
-        owned = {owner: sum(each.owned for each in open_holds if each.owner == owner) for owner in owners}
+        every = [*open_holds, *parts]
+        assert account.used == sum(each.size for each in every)
+        owners = {each.owner for each in every}
+        owned = {owner: sum(each.owned for each in every if each.owner == owner) for owner in owners}
         assert {owner: account.of(owner) for owner in owners} == owned
-        assert all(each.owned == (each.size if each.size > LARGE else 0) for each in open_holds)
-    for hold in open_holds:
+        assert all(each.owned == (each.size if each.size > LARGE or each.is_shared else 0) for each in every)
+    for hold in [*open_holds, *parts]:
         hold.release()
     assert (account.used, [account.of(each.owner) for each in open_holds]) == (0, [0] * 4)
 

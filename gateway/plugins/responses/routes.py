@@ -68,7 +68,8 @@ class Responses(Plugin):
             Meta(
                 ge=0,
                 le=100_000,
-                description="WebSocket connections at once; with more, or 0, clients are told to use POST.",
+                description="WebSocket connections at once, of one key a quarter, and of one address a half; "
+                "with more, or 0, clients are told to use POST.",
             ),
         ] = 1000
 
@@ -78,7 +79,7 @@ class Responses(Plugin):
         self._stored = StoredResponses(services)
         self._runs: dict[bytes, ResponseRun] = {}
         """Background responses in progress, and finished ones whose events are still in memory; oldest first."""
-        self._connections = websocket.Connections(services)
+        self._connections = websocket.Connections(services, config.websockets)
 
     fields: ClassVar[FieldPolicies] = {"POST /v1/responses": RESPONSES}
 
@@ -119,7 +120,7 @@ class Responses(Plugin):
         context = await self.services.identified(request, "responses")
         context.memory.owner = context.client.id or client_address(request)
         connection = Connection(request, self.services, self._create_over)
-        if len(self._connections) >= self.config.websockets or not connection.socket.can_prepare(request):
+        if not self._connections.has_room(connection) or not connection.socket.can_prepare(request):
             raise unserved(request, frozenset({"POST"}))
         return await self._connections.run(connection)
 

@@ -7,14 +7,15 @@ its last response, which the next message may continue although it was not store
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from time import monotonic
 from typing import Any
 
 import msgspec
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
-from aiohttp.http import WebSocketWriter
 
+from gateway.config.sections import ConnectionsConfig
 from gateway.errors import (
     BadRequest,
     Forbidden,
@@ -25,20 +26,22 @@ from gateway.errors import (
     openai_error,
     retry_headers,
 )
+from gateway.exchange.client_address import client_address
 from gateway.exchange.context import CONTEXT, RequestContext
-from gateway.exchange.delivery import UNDRAINED, TimedReply, limit_buffers
+from gateway.exchange.delivery import TimedReply, limit_buffers
 from gateway.exchange.offload import HEAVY, offload
 from gateway.exchange.request_body import COPIES, Body
 from gateway.plugin import Services
 from gateway.plugins.responses import wire
+from gateway.plugins.responses.websocket_frames import Socket
 from gateway.policy.memory import MemoryHold
 
 MAX_AGE = 3600.0
 """Seconds after which a connection is closed, as OpenAI closes its own; a response in progress is completed first."""
 _LOOK = 1.0
 """Seconds between two looks for connections to close."""
-_CLOSE_TIMEOUT = 1.0
-"""Seconds in which a client may answer a close frame."""
+_FOR_KEY, _FOR_ADDRESS = 0.25, 0.5
+"""Fractions of all connections that one key, and one address, may have."""
 _OK = 200
 _CLIENT_GONE = 499
 """nginx's status for a client that closed the connection."""
@@ -99,6 +102,7 @@ class Remembered:
     """The last response of a connection with everything before it, as JSON: the input that the next one continues."""
 
     def __init__(self, memory: MemoryHold) -> None:
+        memory.is_shared = True
         self._memory = memory
         self._name: str | None = None
         self._items = b""
@@ -174,21 +178,37 @@ class Connection:
         self._services = services
         self._create = create
         self._context = request[CONTEXT]
-        self._arriving, kept = services.memory.open(), services.memory.open()
-        self._arriving.owner = kept.owner = self._context.memory.owner
+        arriving, kept = services.memory.open(), services.memory.open()
+        arriving.owner = kept.owner = self._context.memory.owner
         self.remembered = Remembered(kept)
-        self.socket: web.WebSocketResponse = _Accounted(
-            self._arriving, request.client_max_size, _offered(request)
-        )
+        self.socket = Socket(request, arriving)
+        client = self._context.client
+        self.shares = {f"key {client.id or client.fingerprint}": _FOR_KEY}
+        """Fractions of all connections that those may have to whom this one belongs."""
+        if address := client_address(request):
+            self.shares[f"address {address}"] = _FOR_ADDRESS
         self._receiving: asyncio.Task[WSMessage] | None = None
         self._is_idle = False
         self._is_ending = False
+        self._is_proven = False
+        """Whether Gemini has answered a message: the key is one."""
+        self._close_code = WSCloseCode.OK
         self._number = 0
 
     async def run(self) -> web.StreamResponse:
         """Answer messages until either side closes the connection. Return it as the request's response."""
-        await self.socket.prepare(self.request)
-        limit_buffers(self.request)
+        try:
+            await self.socket.prepare(self.request)
+            limit_buffers(self.request)
+            await self._serve()
+            await self.socket.close(code=self._close_code)
+        finally:
+            self.socket.release()
+            if self.socket.error is not None:
+                self._context.report.fail(self.socket.error)
+        return self.socket
+
+    async def _serve(self) -> None:
         try:
             self._receive()
             while (message := await self._next()) is not None:
@@ -203,15 +223,43 @@ class Connection:
             self._services.running.add(self._task)
             await self._stop_receiving()
             self.remembered.forget()
-            self._arriving.release()
-        await self.socket.close(code=WSCloseCode.GOING_AWAY if self._is_ending else WSCloseCode.OK)
-        return self.socket
 
-    def end(self) -> None:
+    def end(self, code: WSCloseCode = WSCloseCode.GOING_AWAY) -> None:
         """Close the connection as soon as no response is in progress."""
-        self._is_ending = True
+        if not self._is_ending:
+            self._is_ending, self._close_code = True, code
         if self._is_idle and self._receiving is not None:
             self._receiving.cancel()
+
+    def check_time(self, now: float, limits: ConnectionsConfig) -> None:
+        """End the connection if it is too old, if a message does not arrive in time, or if nobody uses it.
+
+        Without an answer of Gemini's, it is kept open as long as any other connection without a request.
+        """
+        if now - self.began > MAX_AGE:
+            self.end()
+        elif not self._is_ending and self.socket.is_late(now, limits.body_timeout):
+            self._end_late()
+        elif (
+            self._is_idle
+            and not self._is_proven
+            and self.socket.is_between
+            and now - self.began > limits.idle_timeout
+        ):
+            self.end()
+
+    def _end_late(self) -> None:
+        """End a connection whose message does not arrive; at once if a response is in progress."""
+        error = BadRequest(
+            "The message was not complete in time: it arrives too slowly, or does not go on.",
+            status=408,
+            code="request_timeout",
+        )
+        if self._is_idle:
+            self.socket.error = error
+            self.end(WSCloseCode.POLICY_VIOLATION)
+        else:
+            self.socket.cut(error)
 
     def reply(self, context: RequestContext, keep_alive: Callable[..., bytes]) -> SocketReply:
         """Return the client's side of a response."""
@@ -223,7 +271,7 @@ class Connection:
             await self.socket.send_frame(event, WSMsgType.TEXT)
 
     def _receive(self) -> None:
-        self._receiving = asyncio.create_task(self.socket.receive(), name="websocket")
+        self._receiving = asyncio.create_task(self.socket.next_message(), name="websocket")
         self._receiving.add_done_callback(self._received)
 
     def _received(self, receiving: "asyncio.Task[WSMessage]") -> None:
@@ -241,7 +289,7 @@ class Connection:
         """Wait for a message; None at the end of the connection. A drain does not wait for it."""
         receiving = self._receiving
         if receiving is None or self._is_ending or self._services.draining():
-            self._is_ending = True
+            self.end()
             return None
         self._is_idle = True
         self._services.running.discard(self._task)
@@ -253,13 +301,14 @@ class Connection:
     async def _answer(self, message: bytes) -> None:
         """Answer one message, and end it with its log line."""
         self._number += 1
-        memory = self._arriving.handed_over()
+        memory = self.socket.taken()
         self.request[CONTEXT] = self._context.on_connection(self._number, memory)
         status = _CLIENT_GONE
         try:
             self._check_overload()
             await self._create(self, message)
-            status = _OK
+            status, report = _OK, self.request[CONTEXT].report
+            self._is_proven |= report.attempts > 0 and report.error is None
         except GatewayError as error:
             status = await self._fail(forget_frames(error))
         except asyncio.CancelledError as cancelled:
@@ -299,76 +348,44 @@ class Connection:
 
 
 class Connections:
-    """All WebSockets of the plugin. Those that are too old, or whose process is about to stop, are closed."""
+    """All WebSockets of the plugin. Those that outstay their time, or whose process is about to stop, are closed."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, most: int) -> None:
         self._services = services
+        self._most = most
         self._open: set[Connection] = set()
+        self._counts: Counter[str] = Counter()
+        """Connections of each key and address."""
         self._timer: asyncio.TimerHandle | None = None
 
-    def __len__(self) -> int:
-        return len(self._open)
+    def has_room(self, connection: Connection) -> bool:
+        """Return whether one more connection may be opened: in all, and of its key and address."""
+        return len(self._open) < self._most and all(
+            self._counts[name] < max(1, int(self._most * share)) for name, share in connection.shares.items()
+        )
 
     async def run(self, connection: Connection) -> web.StreamResponse:
         """Serve a connection to its end."""
         self._open.add(connection)
+        self._counts.update(connection.shares.keys())
         if self._timer is None:
             self._look()
         try:
             return await connection.run()
         finally:
             self._open.discard(connection)
+            self._counts.subtract(connection.shares.keys())
+            for name in connection.shares:
+                if not self._counts[name]:
+                    del self._counts[name]
 
     def _look(self) -> None:
         now, draining = monotonic(), self._services.draining()
         for connection in self._open:
-            if draining or now - connection.began > MAX_AGE:
+            if draining:
                 connection.end()
+            connection.check_time(now, self._services.config.connections)
         self._timer = asyncio.get_running_loop().call_later(_LOOK, self._look) if self._open else None
-
-
-class _Accounted(web.WebSocketResponse):
-    """A WebSocket whose bytes are accounted for as they arrive. Compression is not offered."""
-
-    def __init__(self, memory: MemoryHold, most: int, protocols: tuple[str, ...]) -> None:
-        super().__init__(
-            timeout=_CLOSE_TIMEOUT, max_msg_size=most, writer_limit=UNDRAINED, compress=False, decode_text=False,
-            protocols=protocols,
-        )  # fmt: skip
-        self._memory = memory
-
-    def _post_start(self, request: web.BaseRequest, protocol: str | None, writer: WebSocketWriter) -> None:
-        super()._post_start(request, protocol, writer)
-        request.protocol._payload_parser = _Counted(self._parser, self._memory, request)  # noqa: SLF001
-
-
-class _Counted:
-    """aiohttp's parser of frames; the memory for a message is taken before the message is complete."""
-
-    def __init__(self, parser: Any, memory: MemoryHold, request: web.BaseRequest) -> None:
-        self._parser = parser
-        self._memory = memory
-        self._request = request
-
-    def feed_eof(self) -> None:
-        self._parser.feed_eof()
-
-    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        """Parse bytes. The connection is cut if there is no memory for them."""
-        try:
-            self._memory.admit(len(data) * COPIES)
-        except Overloaded:
-            if self._request.transport is not None:
-                self._request.transport.abort()
-            return True, b""
-        result: tuple[bool, bytes] = self._parser.feed_data(data)
-        return result
-
-
-def _offered(request: web.Request) -> tuple[str, ...]:
-    """Return the first subprotocol that a client offers: browsers insist on one, and none changes anything."""
-    first = request.headers.get("Sec-WebSocket-Protocol", "").partition(",")[0].strip()
-    return (first,) if first else ()
 
 
 def _data(receiving: "asyncio.Task[WSMessage]") -> bytes | None:
