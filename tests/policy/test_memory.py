@@ -120,8 +120,8 @@ def test_a_part_of_a_hold_is_detached() -> None:
 @pytest.mark.row("A5")
 def test_a05_small_shared_holds_of_one_client_use_half_together() -> None:
     account = MemoryAccount(MB)
-    for _ in range(50):
-        hold = account.open()
+    first, *others = [account.open() for _ in range(50)]
+    for hold in (first, *others):
         hold.owner, hold.is_shared = "a", True
         hold.take(10_000)
     further = account.open()
@@ -130,7 +130,7 @@ def test_a05_small_shared_holds_of_one_client_use_half_together() -> None:
         further.take(1)
     assert not refuses(account, "a", 10_000)
     assert not refuses(account, "b", 200_000)
-    hold.release()
+    first.release()
     further.take(10_000)
 
 
