@@ -157,7 +157,7 @@ class Socket(web.WebSocketResponse):
         self._protocol = request.protocol
         self._is_released = False
         self.error: GatewayError | None = None
-        """Why the gateway has cut the connection."""
+        """Reason for which the gateway has cut the connection."""
 
     def _post_start(self, request: web.BaseRequest, protocol: str | None, writer: WebSocketWriter) -> None:
         handler = request.protocol
