@@ -15,7 +15,6 @@ from typing import Any
 import msgspec
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
-from gateway.config.sections import ConnectionsConfig
 from gateway.errors import (
     BadRequest,
     Forbidden,
@@ -231,11 +230,12 @@ class Connection:
         if self._is_idle and self._receiving is not None:
             self._receiving.cancel()
 
-    def check_time(self, now: float, limits: ConnectionsConfig) -> None:
+    def check_time(self, now: float) -> None:
         """End the connection if it is too old, if a message does not arrive in time, or if nobody uses it.
 
         Without an answer of Gemini's, it is kept open as long as any other connection without a request.
         """
+        limits = self._services.config.connections
         if now - self.began > MAX_AGE:
             self.end()
         elif not self._is_ending and self.socket.is_late(now, limits.body_timeout):
@@ -384,7 +384,7 @@ class Connections:
         for connection in self._open:
             if draining:
                 connection.end()
-            connection.check_time(now, self._services.config.connections)
+            connection.check_time(now)
         self._timer = asyncio.get_running_loop().call_later(_LOOK, self._look) if self._open else None
 
 
