@@ -8,7 +8,8 @@ import sys
 from gateway.cli.arguments import add_config
 from gateway.config.load import NO_FILE, load
 from gateway.errors import ConfigError
-from gateway.server.application import build_app, try_plugins
+from gateway.server.application import PLUGINS, build_app, try_plugins
+from gateway.server.plugin_loader import missing_api
 from gateway.server.store_files import all_states, file_states
 
 
@@ -50,6 +51,9 @@ def run(options: argparse.Namespace) -> int:
     if options.deep:
         asyncio.run(try_plugins(app, source))
     print(f"{source.file}: ok")
+    plugins = app[PLUGINS]
+    if message := missing_api(plugins):
+        print(f"note: {message}")
     if options.stores:
         print("\n".join(map(str, states)) or "no stores: everything is kept in memory")
     return 0

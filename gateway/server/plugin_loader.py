@@ -117,6 +117,17 @@ def _place(error: BaseException) -> str:
     return f"{frame.filename}:{frame.lineno}"
 
 
+def missing_api(plugins: Iterable[Loaded]) -> str:
+    """Return a sentence if no plugin answers a POST; "" otherwise. A section `plugins` replaces the shipped list."""
+    if any(route.method == "POST" for entry in plugins for route in entry.routes):
+        return ""
+    names = ", ".join(entry.name for entry in plugins) or "none"
+    return (
+        f"no plugin serves an API: `plugins` names {names}. A list of your own replaces the shipped one: add "
+        "`chat: {}` and the others that you want."
+    )
+
+
 def find_plugin(name: str) -> type[Plugin]:
     """Import the class of a plugin. Raises ValueError for an unknown name, or if it is not a Plugin."""
     if name in BUILT_IN:

@@ -20,6 +20,21 @@ def test_check_says_what_is_wrong_and_where(tmp_path: Path, capsys: pytest.Captu
     assert main(["check", "--config", str(file)]) == 0
 
 
+def test_a_file_whose_plugins_serve_no_api_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "g.yaml"
+    for text, is_told in (
+        ("plugins: {health: {}}", True),
+        ("plugins: {}", True),
+        ("plugins: {chat: {}}", False),
+        ("", False),
+    ):
+        file.write_text(text)
+        assert main(["check", "--config", str(file)]) == 0
+        assert ("no plugin serves an API" in capsys.readouterr().out) is is_told
+
+
 def write_version(ledger: Path, version: int) -> None:
     with closing(sqlite3.connect(ledger)) as connection, connection:
         connection.execute(f"UPDATE ledger SET value = {version} WHERE name = 'version'")
