@@ -14,8 +14,8 @@ from time import monotonic
 import aiohttp
 
 RATE, STREAMS = 100, 20
-BEFORE, AFTER = 6.0, 3.0
-"""Seconds of load before and after the command."""
+BEFORE, AFTER = 6.0, 6.0
+"""Seconds of load before and after the command: longer than a stream lasts, so that each phase begins STREAMS of them."""
 SPREAD = 5.0
 """Seconds over which the streams begin, so that they do not end at once: as long as one lasts."""
 MOST, MOST_WHEN_BUSY = 0.1, 1.0
