@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     print(f"{source.file}: ok")
     plugins = app[PLUGINS]
     if message := missing_api(plugins):
-        print(f"note: {message}")
+        print(f"note: {message}", file=sys.stderr)
     if options.stores:
         print("\n".join(map(str, states)) or "no stores: everything is kept in memory")
     return 0

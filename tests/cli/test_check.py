@@ -32,7 +32,7 @@ def test_a_file_whose_plugins_serve_no_api_is_told(
     ):
         file.write_text(text)
         assert main(["check", "--config", str(file)]) == 0
-        assert ("no plugin serves an API" in capsys.readouterr().out) is is_told
+        assert ("no plugin serves an API" in capsys.readouterr().err) is is_told
 
 
 def write_version(ledger: Path, version: int) -> None:
