@@ -110,7 +110,7 @@ def test_o14_a_deep_check_starts_and_ends_each_plugin(
 def test_o14_a_deep_check_tells_each_plugin_that_fails_with_its_place(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = config(tmp_path, "plugins:\n  one: {start: broken}\n  two: {start: worse}\n")
+    options = config(tmp_path, "plugins:\n  one: {start: broken}\n  two: {start: worse}\n  chat: {}\n")
 
     assert main(["check", *options]) == 0
     assert main(["check", "--deep", *options]) == 78
