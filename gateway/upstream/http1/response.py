@@ -99,7 +99,7 @@ class Http1Response:
             pieces.append(data[_PIECE:])
             data = data[:_PIECE]
         self._size = len(pieces[0]) if pieces else 0
-        if self._size < HIGH_WATER:
+        if self._size < HIGH_WATER and not self.done:  # the connection of one that is done may carry another
             self._sender.read_on()
         return data
 

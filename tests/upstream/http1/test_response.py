@@ -36,6 +36,15 @@ async def test_what_has_arrived_is_read_at_once_and_an_end_is_empty() -> None:
     assert calls == ["read"]
 
 
+async def test_the_rest_of_a_finished_response_does_not_resume_the_connection() -> None:
+    reader, calls = response()
+    reader.begin(200, "", b"")
+    reader.feed([b"a"])
+    reader.end()
+    assert await reader.read() == b"a"
+    assert calls == []
+
+
 async def test_closing_before_the_end_lets_the_connection_go_once() -> None:
     reader, calls = response()
     reader.begin(200, "", b"")
