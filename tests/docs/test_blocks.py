@@ -126,19 +126,23 @@ async def test_a_session_in_a_shell_succeeds(
 ) -> None:
     """The files of the page are written first; what serves runs in the background until the end."""
     for other in of("yaml"):
-        if other.page == block.page and (file := re.match(r"# (\w+\.yaml)\n", other.code)):
+        if other.page == block.page and (file := re.match(r"# ([\w/]+\.yaml)\n", other.code)):
             text = other.code.replace("http://127.0.0.1:8090", fake.url)
-            (tmp_path / file[1]).write_text(text.replace("8081", str(unused_tcp_port_factory())))
+            path = tmp_path / file[1]
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text.replace("8081", str(unused_tcp_port_factory())))
     command = f"{shlex.quote(sys.executable)} -m gateway"
     lines = []
     for line in block.code.replace(".venv-run/bin/gateway", "gateway").splitlines():
-        runs = re.sub(r"^gateway\b", command, line.partition("#")[0].rstrip(" &"))
-        serves = runs.startswith(f"{command} serve")
+        runs = re.sub(r"^((?:\w+=\S+ )*)gateway\b", rf"\1{command}", line.partition("#")[0].rstrip())
+        if runs == f"{command} fake":  # the fixture is the emulator
+            continue
+        variables, serves, _ = runs.partition(f"{command} serve")
         lines.append(f"{runs} >serve.log 2>&1 & trap 'kill $!' EXIT" if serves else runs)
         if serves:
             config = runs.partition("--config")[2]
             lines.append(
-                f"for i in $(seq 100); do {command} health --config {config} >&2 && break; sleep 0.1; done"
+                f"for i in $(seq 100); do {variables}{command} health --config {config} >&2 && break; sleep 0.1; done"
             )
     listen = f"127.0.0.1:{unused_tcp_port_factory()}"
     out = await shell("set -e\n" + "\n".join(lines), tmp_path, GATEWAY_LISTEN=listen, PYTHONPATH=str(ROOT))
