@@ -319,26 +319,42 @@ class StreamReply(TimedReply):
         super().__init__(context, config, keep_alive)
         self._request = request
         self._headers = headers
-        self._response = web.StreamResponse(headers=STREAM_HEADERS)
+        self._response = _EventStream(headers=STREAM_HEADERS)
 
-    async def finish(self) -> web.StreamResponse:
-        """End the stream. The headers are sent even when there was no content."""
+    async def finish(self, last: bytes = b"") -> web.StreamResponse:
+        """End the stream: `last` and the end of the body are one write. The headers are sent even without content."""
+        if last and not self._has_content:
+            self._has_content = True
+            self._context.first_byte()
         if not self.begun:
-            await self._send(b"")
-        await self._response.write_eof()
+            await self._begin()
+        self._writing = True
+        self._last_write = self._loop.time()
+        await self._response.write_eof(last)
+        self._writing = False
         return self._response
 
     async def _send(self, data: bytes) -> None:
-        # prepare() does not suspend before the headers are in the transport's buffer, and a second call
-        # returns at once: the timer's comment and the content cannot get between them.
+        # _begin() does not suspend, and a second call returns at once: the timer's comment and the content cannot get
+        # between headers and data.
         if not self.begun:
-            self.begun = True
-            self._response.headers.update(self._headers())
-            writer = await self._response.prepare(self._request)
-            assert isinstance(writer, StreamWriter)  # noqa: S101 - a response that is prepared now has one
-            self._writer = writer
-            limit_buffers(self._request)
+            await self._begin()
         self._writing = True
         self._last_write = self._loop.time()
         await self._writer.write(data, LIMIT=UNDRAINED)
         self._writing = False
+
+    async def _begin(self) -> None:
+        """Make the headers, which wait for the first data."""
+        self.begun = True
+        self._response.headers.update(self._headers())
+        writer = await self._response.prepare(self._request)
+        assert isinstance(writer, StreamWriter)  # noqa: S101 - a response that is prepared now has one
+        self._writer = writer
+        limit_buffers(self._request)
+
+
+class _EventStream(web.StreamResponse):
+    """A response whose headers and first data are one write."""
+
+    _send_headers_immediately = False

@@ -10,10 +10,12 @@ import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import RawTestServer, make_mocked_request
 
+from gateway.config.sections import StreamConfig
 from gateway.errors import BadRequest, GatewayError, MethodNotAllowed, RateLimited
 from gateway.exchange.context import CONTEXT, RequestContext
 from gateway.exchange.delivery import (
     ERROR_RENDERER,
+    StreamReply,
     add_gateway_headers,
     answer_headers,
     error_response,
@@ -146,3 +148,54 @@ async def test_c05_the_kernel_holds_little_for_a_client_that_never_reads() -> No
         assert waiting > 2_000_000
         assert queued <= 150_000
         writer.close()
+
+
+class Writes:
+    """Server that streams pieces by StreamReply, and keeps what each write to the transport was."""
+
+    def __init__(self, pieces: list[bytes], last: bytes) -> None:
+        self._pieces, self._last = pieces, last
+        self.writes: list[bytes] = []
+        self.context = context()
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        transport = request.transport
+        assert transport is not None
+        write = transport.write
+
+        def kept(data: bytes) -> None:
+            self.writes.append(bytes(data))
+            write(data)
+
+        transport.write = kept  # type: ignore[method-assign,assignment]
+        async with StreamReply(request, self.context, lambda: {"x-a": "b"}, StreamConfig()) as reply:  # type: ignore[arg-type]
+            for piece in self._pieces:
+                await reply.write(piece)
+            return await reply.finish(self._last)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "last", "bodies"),
+    [
+        ([b"one", b"two"], b"end", [b"3\r\none\r\n", b"3\r\ntwo\r\n", b"3\r\nend\r\n0\r\n\r\n"]),
+        ([b"one"], b"", [b"3\r\none\r\n", b"0\r\n\r\n"]),
+        ([], b"end", [b"3\r\nend\r\n0\r\n\r\n"]),
+        ([], b"", [b"0\r\n\r\n"]),
+    ],
+)
+async def test_headers_share_the_first_write_of_a_stream_and_its_end_the_last(
+    pieces: list[bytes], last: bytes, bodies: list[bytes]
+) -> None:
+    writes = Writes(pieces, last)
+    async with (
+        RawTestServer(writes) as server,
+        ClientSession() as session,
+        session.get(server.make_url("/")) as response,
+    ):
+        assert await response.read() == b"".join(pieces) + last
+        assert response.headers["x-a"] == "b"
+
+    head, _, body = writes.writes[0].partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream")
+    assert [body, *writes.writes[1:]] == bodies
+    assert (writes.context.report.first_byte_ms is not None) == bool(pieces or last)
