@@ -12,6 +12,15 @@ say() { echo; echo "== $*"; }
 die() { echo "test-vps: $*" >&2; exit 1; }
 client() { inside env SSL_CERT_FILE=/etc/gateway/tls/ca.pem client/bin/python gateway/tests/vps/client.py "$@"; }
 load() { inside client/bin/python gateway/tests/vps/load.py "$@"; }
+# A second server, with a network of its own.
+second() { VPS_NAME=$VPS_NAME-second VPS_OPTIONS=--private-network $server "$@"; }
+# page PAGE HEADING...: run the code blocks of a docs page, here or `on` another server; page.py has what is replaced in them.
+page() { local code; code=$(python3 tests/vps/page.py "$@") && ${on:-inside} env KEY="${KEY:-}" bash -c "$code"; }
+# package COMMIT SECONDS: build the Debian package into $bundle/COMMIT/.
+package() {
+  make -s .venv-dist/.made
+  GATEWAY_COMMIT=$1 SOURCE_DATE_EPOCH=$2 .venv-dist/bin/python config/package/dist.py "$bundle/$1" deb >/dev/null
+}
 # The instance that serves, such as gateway@blue.service.
 serving() { inside systemctl list-units --no-legend --plain --state=active 'gateway@*.service' | awk '{print $1; exit}'; }
 # The processes of nginx that serve: a reload starts others.
@@ -25,6 +34,7 @@ finish() {
   [ "$1" = 0 ] || inside journalctl --no-pager -n 40 -u 'gateway@*' || true
   [ "$1" = 0 ] || [ -z "${KEEP:-}" ] || exit "$1"
   $server down || true
+  second down || true
   rm -rf "$bundle"
 }
 [ -n "${RESUME:-}" ] || [ "$($server status)" = down ] || { echo "a server named $VPS_NAME is up: $server down" >&2; exit 2; }

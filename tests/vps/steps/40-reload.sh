@@ -1,5 +1,6 @@
 say "reload with credentials: a good file is taken over"
 shell "sed -i 's|^  aliases: {}.*|  aliases: {walk: gemini-2.5-flash}|' /etc/gateway/gateway.yaml"
+page docs/do/run.md "Change the configuration"
 inside systemctl reload "$(serving)"
 inside journalctl -o cat -n 20 -u "$(serving)" | grep -A 1 'reload: done'
 
@@ -18,14 +19,14 @@ refuses inside gateway roll
 shell 'cp good.yaml /etc/gateway/gateway.yaml && gateway reload'
 
 say "a credential that is added needs a roll, and the reload says so"
-shell 'umask 077; printf AQ.CanaryTwo >/etc/gateway/credentials/gemini-green
-sed -i "s|credential: gemini-blue}\]|credential: gemini-blue}, {credential: gemini-green}]|" /etc/gateway/gateway.yaml'
+shell 'umask 077; printf AQ.CanaryTwo >/etc/gateway/credentials/gemini-red
+sed -i "s|credential: gemini-blue}\]|credential: gemini-blue}, {credential: gemini-red}]|" /etc/gateway/gateway.yaml'
 refuses inside gateway reload
 shell 'gateway roll && gateway reload'
 client team
 
 say "a variable for {env: NAME}"
 shell 'echo ROOM=canary-variable >>/etc/gateway/environment
-sed -i "s|^  token: .*|  token: {env: ROOM}|" /etc/gateway/gateway.yaml && gateway roll
+sed -i "s|^admin: .*|admin: {token: {env: ROOM}}|" /etc/gateway/gateway.yaml && gateway roll
 curl -sf --unix-socket /run/gateway-admin.sock -H "Authorization: Bearer canary-variable" http://admin/admin/keys >/dev/null
-sed -i "s|^  token: .*|  token: {credential: admin-token}|" /etc/gateway/gateway.yaml && gateway roll'
+sed -i "s|^admin: .*|admin: {token: {credential: admin-token}}|" /etc/gateway/gateway.yaml && gateway roll'

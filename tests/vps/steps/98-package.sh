@@ -1,12 +1,9 @@
 say "the Debian package, where make uninstall has left configuration and data: install"
-make -s .venv-dist/.made
 now=$(date +%s)
-package() {  # COMMIT SECONDS
-  GATEWAY_COMMIT=$1 SOURCE_DATE_EPOCH=$2 .venv-dist/bin/python config/package/dist.py "$bundle/$1" deb >/dev/null
-  $server put "$(echo "$bundle/$1"/*.deb)" "/root/$1.deb"
-}
-package aaaaaaaaaa $((now - 60))
-package bbbbbbbbbb "$now"
+for commit in aaaaaaaaaa bbbbbbbbbb; do
+  package $commit $((now += 60))
+  $server put "$(echo "$bundle/$commit"/*.deb)" "/root/$commit.deb"
+done
 commit() { case $(inside gateway --version) in *"$1"*) ;; *) die "gateway --version is $(inside gateway --version), not $1" ;; esac; }
 inside env DOMAIN=gateway.test dpkg --force-confold --install /root/aaaaaaaaaa.deb
 shell 'sed -i "s|^ExecStart=[^ ]*|ExecStart=$(readlink -f /opt/gateway/current)/bin/python|" /etc/systemd/system/fake.service
