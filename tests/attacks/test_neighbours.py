@@ -1,8 +1,10 @@
 """What one client orders of Google does not cost other clients a project, a model or a retry."""
 
+import asyncio
 import io
 import json
 import random
+import time
 from collections import Counter
 from typing import Any
 
@@ -10,6 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from gateway.exchange import accounting, attempt, recovery
 from tests.support.team import Google, Team, good, refused
 
 M = "gemini-2.5-flash"
@@ -49,6 +52,28 @@ class Upstream(Google):
 @pytest.fixture
 def google() -> Upstream:
     return Upstream()
+
+
+class Clock:
+    """A clock that the waits before other attempts move on at once."""
+
+    slept = 0.0
+
+    def time(self) -> float:
+        return time.time() + self.slept
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept += seconds
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(recovery, "asyncio", clock)
+    for module in (accounting, attempt):
+        monkeypatch.setattr(module, "time", clock.time)
+    return clock
 
 
 async def send(
@@ -178,7 +203,7 @@ async def test_a_client_s_own_deadline_says_nothing_about_a_project(
 
 @pytest.mark.parametrize("surface", ["chat", "stream", "native", "embeddings"])
 async def test_a_429_for_what_one_client_alone_uses_leaves_the_model_to_others(
-    team: Team, google: Upstream, surface: str
+    team: Team, google: Upstream, clock: Clock, surface: str
 ) -> None:
     ada, eve = team.issue(), team.issue()
     await team.start("ab", PLUGINS)
@@ -192,6 +217,7 @@ async def test_a_429_for_what_one_client_alone_uses_leaves_the_model_to_others(
         assert (await send(team, eve, path, body))[0] == 429
         for _ in range(2):
             assert (await team.ask(ada))[0] == 200
+    assert clock.slept > 0 or surface == "native"  # eve's calls were tried again when a project was free
 
 
 async def test_a_429_for_cached_contents_leaves_the_model_to_others(team: Team, google: Upstream) -> None:
