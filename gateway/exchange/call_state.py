@@ -122,8 +122,16 @@ class CallState:
             return False
         if hooks.refusal is not None:
             raise hooks.refusal
-        self.report.sent()
         return True
+
+    def note_sent(self) -> None:
+        """Note that all was written of an answer, unless a hook has refused it or another call continues it."""
+        hooks = self.hooks
+        is_last = (
+            self.reader.continuation is None if hooks is None or not hooks.ended else hooks.refusal is None
+        )
+        if is_last:
+            self.report.sent()
 
     def begin_output(self) -> None:
         """Note that content is about to reach the client, with headers that name the model.

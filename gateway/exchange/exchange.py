@@ -114,6 +114,7 @@ class Exchange:
                     if (counts := usage(answer)) is not None:
                         is_input_told = counts.prompt_token_count is not None and not cost.output
                         attempt.count(token_counts(counts), whole=is_input_told or is_whole(counts))
+                    self._recovery.answered(context, model)
             except GatewayError as error:
                 forget_frames(error)
                 report.upstream_status = error.upstream_status or report.upstream_status
@@ -121,7 +122,6 @@ class Exchange:
                     error.param = None  # a field of Google's request, which the client has not seen
                 await self._recovery.pause(error, failures, context, target)
                 continue
-            self._recovery.answered(context, model)
             return answer
 
     def attempt(self, context: RequestContext, target: Target) -> Attempt:
@@ -253,12 +253,12 @@ class Exchange:
                         )
                     finally:
                         attempt.read(reader)
+                    self._recovery.succeeded(state)
             except GatewayError as error:
                 state.restart()
                 await self._recovery.after(error, state)
                 reader, events = new(number), []
                 continue
-            self._recovery.succeeded(state)
             state.note_version()
             await self._store_signatures(reader.signed)
             if (token := reader.continuation) is not None:
@@ -319,6 +319,7 @@ class Exchange:
                         await self._relay(state, attempt.key, reply, translator)
                     finally:
                         attempt.read(translator.reader)
+                    self._delivered(state)  # before the attempt ends: many clients leave at the last byte
             except UnusableAnswer as error:
                 if not (state.has_output or state.accept_empty):
                     state.restart()
@@ -327,6 +328,7 @@ class Exchange:
                     continue
                 state.accept_empty = True
                 await reply.write(await state.encoded(translator, translator.read_empty()))
+                self._delivered(state)
             except GatewayError as error:
                 if state.has_output:
                     raise
@@ -334,7 +336,6 @@ class Exchange:
                 await self._recovery.after(error, state)
                 translator = _translator(state, number, new)
                 continue
-            self._recovery.succeeded(state)
             if state.end_of_hooks():
                 return
             if (token := translator.reader.continuation) is not None:
@@ -382,8 +383,11 @@ class Exchange:
                 await reply.write(out)
             if translator.error is not None:
                 raise translator.error
-            if translator.reader.continuation is None and (hooks is None or not hooks.ended):
-                state.report.sent()
+
+    def _delivered(self, state: CallState) -> None:
+        """Note that the answer of an attempt was relayed to its end."""
+        self._recovery.succeeded(state)
+        state.note_sent()
 
     async def _cache_get(self, state: CallState) -> list[bytes] | None:
         """Return the messages of a kept answer. Without one, the answer that comes is to be kept."""
