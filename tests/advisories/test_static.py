@@ -124,7 +124,15 @@ async def test_s08_a_plugin_comes_from_an_installed_package_alone(tmp_path: Path
     """Neither a path, nor a module, nor code in the YAML is loaded: entry points of installed packages are."""
     evil = tmp_path / "evil.py"
     evil.write_text(f"open({str(tmp_path / 'done')!r}, 'w').close()")
-    for name in (str(evil), "evil", "os", "os:system", "gateway.plugins.hello:Hello", "../evil", "evil.py"):
+    for name in (
+        str(evil),
+        "evil",
+        "os",
+        "os:system",
+        "gateway.plugins.hello.routes:Hello",
+        "../evil",
+        "evil.py",
+    ):
         source = Source(f"plugins: {{{name!r}: {{}}}}", "g.yaml", {})
         with pytest.raises(ConfigError, match="not installed"):
             build_app(source.decode(GatewayConfig), source)

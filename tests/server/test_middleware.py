@@ -11,7 +11,7 @@ from aiohttp import web
 
 from gateway.observability.json_log import JsonLog
 from gateway.observability.request_log import RequestLog
-from gateway.plugins.hello import Hello
+from gateway.plugins.hello.routes import Hello
 from gateway.upstream.client import HOP
 from tests.support.canaries import CANARIES
 from tests.support.rawc import RawClient
@@ -28,7 +28,7 @@ async def test_a_crash_is_a_500_without_details_and_a_trace_in_the_log(
     async def broken(_: Hello, request: web.Request) -> web.Response:
         raise RuntimeError(f"secret of {request.headers['Authorization']}")
 
-    monkeypatch.setattr("gateway.plugins.hello._allowed_methods", broken)
+    monkeypatch.setattr("gateway.plugins.hello.routes._allowed_methods", broken)
     async with http.get(gateway + "/x") as response:
         text = await response.text()
 
@@ -204,7 +204,7 @@ async def test_a29_a_write_after_the_client_has_left_is_no_crash(
             await response.prepare(request)
         await response.write(b"x")
 
-    monkeypatch.setattr("gateway.plugins.hello._allowed_methods", streams)
+    monkeypatch.setattr("gateway.plugins.hello.routes._allowed_methods", streams)
     with pytest.raises(aiohttp.ClientError):
         await (await http.get(gateway + "/x")).read()
     await eventually(lambda: request_lines)
@@ -223,7 +223,7 @@ async def test_a29_a_connection_error_of_something_else_is_still_a_crash(
     async def broken(_: Hello, __: web.Request) -> web.Response:
         raise ConnectionResetError("of a database")
 
-    monkeypatch.setattr("gateway.plugins.hello._allowed_methods", broken)
+    monkeypatch.setattr("gateway.plugins.hello.routes._allowed_methods", broken)
     async with http.get(gateway + "/x") as response:
         assert response.status == 500
 

@@ -1,4 +1,4 @@
-"""`GET /v1/key`: the rules, limits, budgets and use of an issued key, for the one who holds it."""
+"""`GET /v1/key`: the rules, limits, budgets and use of an issued key, for its holder; and as a page, `/usage`."""
 
 import asyncio
 from time import monotonic, time
@@ -10,7 +10,9 @@ from msgspec import Meta, Struct
 
 from gateway.errors import BadRequest
 from gateway.exchange.delivery import json_response
+from gateway.exchange.web_page import language
 from gateway.plugin import Plugin, Services
+from gateway.plugins.key.page import TEXTS, page
 from gateway.policy.access import Client
 
 _MAX_REPORTS = 1000
@@ -36,6 +38,9 @@ class Key(Plugin):
         seconds: Annotated[
             float, Meta(ge=0, le=3600, description="Seconds for which a report is kept and repeated.")
         ] = 1.0
+        page: Annotated[
+            bool, Meta(description="Whether there is a page at `/usage` that shows the same.")
+        ] = True
 
     def __init__(self, config: Any, services: Services) -> None:
         super().__init__(config, services)
@@ -44,7 +49,12 @@ class Key(Plugin):
         self._readers = asyncio.Semaphore(_READERS)
 
     def routes(self) -> list[web.RouteDef]:
-        return [web.get("/v1/key", self.show)]
+        page = [web.get("/usage", self.show_page)] if self.config.page else []
+        return [web.get("/v1/key", self.show), *page]
+
+    async def show_page(self, request: web.Request) -> web.Response:
+        """Answer with the page, which asks for the key itself."""
+        return page(language(request, TEXTS))
 
     async def show(self, request: web.Request) -> web.Response:
         """Answer with the report on the key of the request. Raises BadRequest, Unauthorized, LedgerUnavailable."""

@@ -1,5 +1,7 @@
 """Paths that no other plugin serves."""
 
+import base64
+import hashlib
 import json
 import re
 from html.parser import HTMLParser
@@ -8,6 +10,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from gateway.errors import ConfigError
 from gateway.plugin import SERVICES
 from tests.support.servers import RawUpstream, Serve, ok
 
@@ -43,6 +46,7 @@ class Page(HTMLParser):
         self.tags: list[str] = []
         self.attributes: list[tuple[str, str | None]] = []
         self.texts: dict[str, str] = {}
+        self.codes: list[str] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -50,6 +54,8 @@ class Page(HTMLParser):
         self.attributes += attrs
 
     def handle_data(self, data: str) -> None:
+        if self.tags and self.tags[-1] == "pre" and data.strip():
+            self.codes.append(data)
         if self.tags and data.strip():
             self.texts[self.tags[-1]] = self.texts.get(self.tags[-1], "") + data
 
@@ -65,24 +71,34 @@ async def test_o21_a_browser_gets_a_page_that_says_what_is_here(
     assert "OpenAI-compatible gateway to Google Gemini" in page.texts["p"]
     assert "ready" in page.texts["p"]
     assert f"{gateway}/v1" in page.texts["code"]
-    assert "gemini-flash-latest" in page.texts["code"]
-    assert page.texts["pre"].startswith(f"curl {gateway}/v1/chat/completions ")
-    assert {"script", "form", "img", "link", "iframe"} & set(page.tags) == set()
-    assert [
-        name for name, _ in page.attributes if name.startswith("on") or name in ("src", "href", "style")
-    ] == []
+    assert len(page.codes) == 4
+    assert all("gemini-flash-latest" in code and gateway in code for code in page.codes)
+    assert page.codes[0].startswith(f"curl {gateway}/v1/chat/completions ")
+    assert {"form", "img", "link", "iframe"} & set(page.tags) == set()
+    assert page.tags.count("script") == 1
+    assert [name for name, _ in page.attributes if name.startswith("on") or name in ("src", "style")] == []
+    assert [value for name, value in page.attributes if name == "href"] == [
+        "https://aistudio.google.com/apikey"
+    ]
 
 
 async def test_o21_the_page_may_load_and_run_nothing(http: aiohttp.ClientSession, gateway: str) -> None:
     async with http.get(gateway, headers={"Accept": BROWSER}) as response:
         headers, policy = response.headers, response.headers["Content-Security-Policy"].split("; ")
 
+        text = await response.text()
+
     assert {"default-src 'none'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"} < set(
         policy
     )
-    assert not any("script" in rule or "unsafe" in rule for rule in policy)
+    assert {"require-trusted-types-for 'script'", "trusted-types 'none'"} < set(policy)
+    for name in ("style", "script"):
+        (source,) = re.findall(f"<{name}>(.*?)</{name}>", text, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
+        assert f"{name}-src 'sha256-{digest}'" in policy
+    assert not any("unsafe" in rule or "connect" in rule for rule in policy)
     assert (headers["X-Content-Type-Options"], headers["Referrer-Policy"]) == ("nosniff", "no-referrer")
-    assert (headers["Cache-Control"], headers["Vary"]) == ("no-store", "Accept")
+    assert (headers["Cache-Control"], headers["Vary"]) == ("no-store", "Accept, Accept-Language")
 
 
 async def test_o21_the_command_of_the_page_works(
@@ -93,7 +109,7 @@ async def test_o21_the_command_of_the_page_works(
     ]
     base = await serve("plugins: {chat: {}, hello: {}}", raw_upstream.url)
     async with http.get(base, headers={"Accept": BROWSER}) as response:
-        command = Page(await response.text()).texts["pre"]
+        command = Page(await response.text()).codes[0]
     found = re.fullmatch(r"curl (\S+) -H \"(.+?): (.+?)\" -d '(.+)'", command)
     assert found is not None
     url, name, value, body = found.groups()
@@ -141,7 +157,7 @@ async def test_o21_nothing_of_a_request_is_markup(
     async with http.get(gateway, headers={"Accept": "text/html", name: value}) as response:
         text = await response.text()
 
-    assert "<script" not in text
+    assert text.count("<script") == 1
     assert "javascript:" not in text
     scheme = "https" if value == "https" else "http"
     host = value if name == "Host" else gateway.partition("//")[2]
@@ -161,7 +177,7 @@ async def test_o21_the_page_says_which_keys_are_taken(
         async with http.get(base, headers={"Accept": "text/html"}) as response:
             shown.append(await response.text())
 
-    assert ["a Gemini API key" in text for text in shown] == [True, True, False]
+    assert ["own Gemini API key" in text for text in shown] == [True, True, False]
     assert ["this gateway has issued" in text for text in shown] == [False, True, True]
     assert "canary" not in "".join(shown)
 
@@ -186,3 +202,39 @@ async def test_o21_what_programs_look_for_is_a_404(
     base = await serve("plugins: {chat: {}, hello: {}}")
     async with http.get(base + path, headers={"Accept": accept}) as response:
         assert (response.status, (await response.json())["error"]["code"]) == (404, "unknown_url")
+
+
+async def test_the_page_is_for_the_address_and_the_contact_of_the_file(
+    http: aiohttp.ClientSession, serve: Serve, tmp_path: Path
+) -> None:
+    serve.environ["K"] = "AQ.pool"
+    base = await serve(
+        f"pool: {{projects: [{{name: blue, keys: [{{env: K}}]}}]}}\nledger: {{url: {tmp_path}/l.db}}\n"
+        "plugins: {key: {}, hello: {url: 'https://gw.example/', contact: '<b>Ada</b>'}}"
+    )
+    async with http.get(base, headers={"Accept": "text/html", "Host": "evil.example"}) as response:
+        text = await response.text()
+
+    assert "https://gw.example/v1</code>" in text
+    assert "ask &lt;b&gt;Ada&lt;/b&gt; for one" in text
+    assert "evil.example" not in text
+    assert "href='usage'" in text
+
+
+async def test_the_page_can_be_turned_off(http: aiohttp.ClientSession, serve: Serve) -> None:
+    base = await serve("plugins: {hello: {page: false}}")
+    async with http.get(base, headers={"Accept": BROWSER}) as response:
+        assert await response.text() == "hello"
+
+
+@pytest.mark.parametrize(
+    "url", ["gw.example", "ftp://gw.example", "https://gw.example/v1", "https://u@gw.example"]
+)
+async def test_an_address_that_is_none_is_a_fault_of_the_file(serve: Serve, url: str) -> None:
+    with pytest.raises(ConfigError, match=r"test.yaml:2:.*hello.*url: expected 'https://' and a host"):
+        await serve(f"plugins: {{hello: {{url: '{url}'}}}}")
+
+
+async def test_search_engines_are_asked_to_stay_away(http: aiohttp.ClientSession, gateway: str) -> None:
+    async with http.get(f"{gateway}/robots.txt") as response:
+        assert await response.text() == "User-agent: *\nDisallow: /\n"

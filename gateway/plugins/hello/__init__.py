@@ -1,0 +1,1 @@
+"""Answers for paths that no other plugin serves, and the page at `/`."""
