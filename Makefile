@@ -66,6 +66,7 @@ check: dev javascript  ## run what CI runs: format, lint, types, schema, tests w
 	$(BIN)/mypy
 	$(BIN)/python -m gateway schema | cmp - config/gateway.schema.json
 	$(BIN)/python -m gateway check --config config/gateway.yaml
+	$(BIN)/python -m bench.instructions --optional
 	$(BIN)/python -m pytest --cov --cov-report=term
 
 fix: dev  ## format the code and apply the linter's fixes
@@ -91,8 +92,9 @@ site: .venv-site/.made  ## print docs/ as a website into build/site/html (REPOSI
 	@.venv-site/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-site.lock
 	@touch $@
 
-bench: dev  ## measure requests per second, compared with nginx (requires wrk and nginx)
-	$(BIN)/python bench/run.py
+bench: dev  ## race nginx and others: OLD=COMMIT, RACE='name=command', QUICK=1, OUT=FILE, STREAMS=1000,5000 (requires wrk, nginx)
+	@$(BIN)/python -m bench.run --python "$$(command -v $(PYTHON))" $(if $(OLD),--old $(OLD)) $(if $(QUICK),--quick) \
+	  $(if $(OUT),--out $(OUT)) $(if $(STREAMS),--streams $(STREAMS)) $(if $(GATE),--gate)
 
 bench-instructions: dev  ## count the instructions of a request, compared with bench/instructions.json (requires valgrind)
 	$(BIN)/python -m bench.instructions $(if $(WRITE),--write)

@@ -8,12 +8,21 @@ import uvloop
 from aiohttp import web
 
 SESSION: web.AppKey[aiohttp.ClientSession] = web.AppKey("session", aiohttp.ClientSession)
+_MODEL = "/v1beta/models/gemini-2.5-flash"
 
 
-async def _relay(request: web.Request) -> web.Response:
+async def _relay(request: web.Request) -> web.StreamResponse:
     body = await request.read()
-    async with request.app[SESSION].post(sys.argv[2], data=body, headers={"x-goog-api-key": "k"}) as response:
-        return web.Response(body=await response.read(), content_type="application/json")
+    streamed = b'"stream": true' in body
+    url = sys.argv[2] + _MODEL + (":streamGenerateContent?alt=sse" if streamed else ":generateContent")
+    async with request.app[SESSION].post(url, data=body, headers={"x-goog-api-key": "k"}) as response:
+        if not streamed:
+            return web.Response(body=await response.read(), content_type="application/json")
+        stream = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await stream.prepare(request)
+        async for data in response.content.iter_any():
+            await stream.write(data)
+        return stream
 
 
 async def _session(app: web.Application) -> AsyncIterator[None]:

@@ -23,7 +23,7 @@ from typing import cast
 
 import uvloop
 
-from bench.run import HERE, ROOT, free_port, gateway_command, wait_for
+from bench.servers import HERE, HERE_TREE, ROOT, free_port, wait_for
 
 MIN_GOODPUT = 0.9
 """Of the peak."""
@@ -247,7 +247,7 @@ def main() -> int:
         key = subprocess.run(issue, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
         commands = {
             1: [sys.executable, str(HERE / "upstream.py"), str(upstream)],
-            0: list(gateway_command(port, f"http://127.0.0.1:{upstream}", str(config))),
+            0: list(HERE_TREE.command(port, f"http://127.0.0.1:{upstream}", str(config))),
         }
         try:
             for core, command in commands.items():

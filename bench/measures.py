@@ -1,0 +1,188 @@
+"""What `make bench` measures; each function adds its figures to the results."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import table
+from bench.bodies import Request, chat, gemini, paced, unusual
+from bench.clients import Streams, at_rate, once, percentile
+from bench.load import Closed, closed
+from bench.servers import LOAD_CORE, SERVER_CORE, Server, Servers, Tree, free_port, spawn
+from bench.table import Results
+
+_CONNECTIONS = 32
+_WARM_UP = 1
+"""Seconds of load before a server's first round: caches and specialised bytecode are in place by then."""
+_LIVE_STREAMS, _PACE = 8, 4
+"""Streams with an event every so many milliseconds: 2,000 events per second, so that hardly two share a read."""
+_HELD_PACE = 1000
+_PROBE_RATE = 50.0
+_TEAM = """
+pool: {{projects: [{{name: a, keys: [{{env: BENCH_KEY}}]}}]}}
+ledger: {{url: {folder}/ledger.db}}
+admin: {{port: {port}, token: {{env: BENCH_TOKEN}}}}
+"""
+_LIMITS = ("requests-per-minute", "tokens-per-day", "dollars-month", "budget-tokens-day")
+_MANY = "limits: {streams: 20000}\nconnections: {per_address: 20000}\n"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how often."""
+
+    rounds: int = 5
+    seconds: int = 2
+    """Length of one round."""
+    streams: Sequence[int] = (1000,)
+
+
+QUICK = Plan(rounds=2, seconds=1)
+
+
+def team(servers: Servers, tree: Tree, folder: Path) -> Server:
+    """Start a gateway of a team: a request has an issued key with limits and budgets, and a durable ledger."""
+    os.environ.update(BENCH_KEY="AQ.bench", BENCH_TOKEN="token-of-the-bench")
+    config = folder / "team.yaml"
+    config.write_text(_TEAM.format(folder=folder, port=free_port()))
+    limits = (word for name in _LIMITS for word in (f"--{name}", "1000000000"))
+    issue = [tree.python, "-m", "gateway", "keys", "add", "bench", "--config", str(config), *limits]
+    key = subprocess.run(issue, cwd=tree.folder, capture_output=True, text=True, check=True).stdout.strip()
+    return servers.gateway(table.TEAM, tree, config, key)
+
+
+def plain(results: Results, contenders: Sequence[Server], plan: Plan) -> None:
+    """Measure plain requests and streams of a hundred events."""
+    for streamed, cost, rate in (
+        (False, table.UNARY, table.UNARY_RATE),
+        (True, table.STREAM, table.STREAM_RATE),
+    ):
+        requests = {
+            server.name: gemini(streamed=streamed) if server.is_gemini else chat(streamed=streamed)
+            for server in contenders
+        }
+        able = [server for server in contenders if asyncio.run(_answers(server, requests[server.name]))]
+        for server, figures in _interleaved(able, requests, _CONNECTIONS, plan):
+            results.add(cost, server.name, figures.micros)
+            results.add(rate, server.name, figures.rps)
+
+
+def special(results: Results, contenders: Sequence[Server], plan: Plan) -> None:
+    """Measure requests that are not plain."""
+    rounds = Plan(max(2, plan.rounds - 2), 1)
+    for name, request in unusual().items():
+        requests = dict.fromkeys((server.name for server in contenders), request)
+        for server, figures in _interleaved(contenders, requests, _CONNECTIONS // 2, rounds):
+            results.add(table.unusual(name), server.name, figures.micros)
+
+
+def _interleaved(
+    servers: Sequence[Server], requests: Mapping[str, Request], connections: int, plan: Plan
+) -> list[tuple[Server, Closed]]:
+    """Return the figures of all rounds; in each round the servers are asked in turn."""
+    for server in servers if plan.rounds > QUICK.rounds else ():
+        closed([server], requests[server.name], connections, _WARM_UP)
+    return [
+        (server, closed([server], requests[server.name], connections, plan.seconds))
+        for _ in range(plan.rounds)
+        for server in servers
+    ]
+
+
+async def _answers(server: Server, request: Request) -> bool:
+    """Return whether a server can answer a request; ours must."""
+    try:
+        call = await once(server, request)
+    except (RuntimeError, OSError, TimeoutError):
+        if server.name in (table.OURS, table.NGINX):
+            raise
+        return False
+    return (call.events > 0) == request.streamed
+
+
+async def live(results: Results, contenders: Sequence[Server], plan: Plan) -> None:
+    """Measure events that arrive one at a time."""
+    for server in [*contenders] * max(2, plan.rounds - 2):
+        streams = Streams(server, _PACE)
+        await streams.open(_LIVE_STREAMS)
+        results.add(table.LIVE, server.name, (await streams.watch(plan.seconds)).micros)
+        await streams.close()
+
+
+async def latency(results: Results, contenders: Sequence[Server], plan: Plan) -> None:
+    """Measure latency at rates far below what can be answered."""
+    seconds = plan.seconds * 2
+    for server in [*contenders] * max(2, plan.rounds - 1):
+        unary = gemini() if server.is_gemini else chat()
+        times = await at_rate(server, unary, 200, seconds)
+        results.add(table.P50, server.name, percentile(times, 50))
+        results.add(table.P99, server.name, percentile(times, 99))
+        times = await at_rate(server, paced(_PACE, 5, is_gemini=server.is_gemini), 50, seconds)
+        results.add(table.FIRST_P50, server.name, percentile(times, 50))
+        results.add(table.FIRST_P99, server.name, percentile(times, 99))
+
+
+async def memory(results: Results, servers: Servers, tree: Tree, folder: Path, plan: Plan) -> None:
+    """Measure what live streams hold, and fresh requests beside them, on a gateway of their own."""
+    config = folder / "many.yaml"
+    config.write_text(_MANY)
+    server = servers.gateway(table.OURS, tree, config)
+    seconds = plan.seconds * 2
+    await at_rate(server, chat(), 200, seconds)  # what a first request imports and caches
+    times = await at_rate(server, chat(), _PROBE_RATE, seconds, fresh=True)
+    results.add(table.fresh(0), server.name, percentile(times, 99))
+    idle, streams = server.memory(), Streams(server, _HELD_PACE)
+    for count in plan.streams:
+        await streams.open(count)
+        await streams.watch(seconds)
+        results.add(table.held(count), server.name, (server.memory() - idle) * 1000 / count)
+        times = await at_rate(server, chat(), _PROBE_RATE, seconds, fresh=True)
+        results.add(table.fresh(count), server.name, percentile(times, 99))
+    await streams.close()
+    servers.stop(server)
+
+
+def start(results: Results, trees: Mapping[str, Tree], folder: Path, plan: Plan) -> None:
+    """Measure the time until READY=1 (sd_notify(3)), and the memory a second later."""
+    for number in range(max(3, plan.rounds)):
+        for name, tree in trees.items():
+            port = free_port()
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+                path = folder / f"notify-{name}-{number}"
+                notify.bind(str(path))
+                notify.settimeout(30)
+                begin = time.perf_counter()
+                command = tree.command(port, "http://127.0.0.1:9")
+                process = spawn(SERVER_CORE, command, tree.folder, {"NOTIFY_SOCKET": str(path)})
+                server = Server(name, port, process)
+                try:
+                    while b"READY=1" not in notify.recv(1000):
+                        pass
+                    results.add(table.READY, name, time.perf_counter() - begin)
+                    if number == 0:
+                        time.sleep(1)
+                        results.add(table.IDLE, name, server.memory())
+                finally:
+                    server.stop()
+
+
+def instances(results: Results, servers: Servers, tree: Tree, plan: Plan) -> None:
+    """Measure one instance and two on one listening socket.
+
+    Where two cores are all there are, load and upstream must share them. So capacity is not read off the requests per
+    second: each instance's own processor time per request says how many it could answer with a core to itself.
+    """
+    one = servers.inherited(tree, [SERVER_CORE])
+    two = servers.inherited(tree, [SERVER_CORE, LOAD_CORE])
+    for group in (one, two):
+        closed(group, chat(), 2 * _CONNECTIONS, _WARM_UP)
+    for _ in range(plan.rounds):
+        for group, measure in ((one, table.ONE), (two, table.TWO)):
+            figures = closed(group, chat(), 2 * _CONNECTIONS, plan.seconds)
+            results.add(measure, table.OURS, max(figures.cpu) / figures.requests * 1e6)
+    servers.stop(*one, *two)
