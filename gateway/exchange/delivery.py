@@ -22,6 +22,7 @@ from gateway.exchange.context import CONTEXT, RequestContext
 from gateway.exchange.exchange import Exchange, Reply
 from gateway.exchange.fallback import Choice
 from gateway.exchange.ids import unique
+from gateway.exchange.json_response import JsonResponse
 from gateway.exchange.offload import HEAVY_ANSWER
 from gateway.exchange.preparation import PreparedRequest
 from gateway.gemini.events import Event, Finished, Reason, TextDelta, TurnStarted
@@ -177,7 +178,7 @@ def _call_id() -> str:
 
 def json_response(body: bytes, headers: Mapping[str, str], status: int = 200) -> web.Response:
     """Return a JSON answer."""
-    return web.Response(body=body, status=status, headers={"Content-Type": "application/json", **headers})
+    return JsonResponse(body, headers, status)
 
 
 def _headers(context: RequestContext, answer: Answer) -> dict[str, str]:

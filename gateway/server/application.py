@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,8 +21,7 @@ from gateway.config.source import Source
 from gateway.errors import ConfigError
 from gateway.exchange.accounting import CallAccounting, LedgerWriter
 from gateway.exchange.background_tasks import BackgroundTasks
-from gateway.exchange.context import CONTEXT, RequestContext
-from gateway.exchange.delivery import add_gateway_headers
+from gateway.exchange.context import RequestContext
 from gateway.exchange.exchange import Exchange
 from gateway.exchange.hedging import Hedging
 from gateway.exchange.recovery import Recovery
@@ -54,6 +53,7 @@ from gateway.server.overload import watched_memory
 from gateway.server.plugin_life import lifespan_of, tasks_of, try_lifespans
 from gateway.server.plugin_loader import Loaded, installed_hooks, load_plugins
 from gateway.server.pool_state import PoolState
+from gateway.server.response_headers import ResponseHeaders
 from gateway.server.stores import open_ledger, open_redis, open_stores, plugin_store
 from gateway.store.key_value import KeyValueStore, StoreLimits
 from gateway.store.rate_counters import Counters, MemoryCounters
@@ -76,7 +76,8 @@ def build_app(config: GatewayConfig, source: Source, before: Services | None = N
     log, drain, cors = JsonLog(), Drain(), Cors(config.cors)
     active: dict[str, Plugin] = {}
     services = _services(config, source, before, log, drain, active)
-    middleware = RequestMiddleware(log, services, cors)
+    headers = ResponseHeaders(drain, services.metrics.overload, cors)
+    middleware = RequestMiddleware(log, services, cors, headers)
     app = web.Application(middlewares=[middleware], client_max_size=config.limits.body)
     app[SERVICES], app[DRAIN] = services, drain
     app[PLUGINS] = load_plugins(source, config, services)
@@ -90,7 +91,7 @@ def build_app(config: GatewayConfig, source: Source, before: Services | None = N
     app.cleanup_ctx.append(_open(log, services, source, before))
     _add_routes(app, app[PLUGINS], cors)
     app.cleanup_ctx.append(tasks_of(services))
-    app.on_response_prepare.append(_finish_headers(drain, services.metrics.overload, cors))
+    headers.add_to(app)
     return app
 
 
@@ -358,27 +359,3 @@ def _add_routes(app: web.Application, plugins: list[Loaded], cors: Cors) -> None
         app.add_routes(entry.routes)
     for entry in plugins:
         app.cleanup_ctx.append(lifespan_of(entry))
-
-
-def _finish_headers(
-    drain: Drain, overload: Overload, cors: Cors
-) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
-    """Return the signal that adds the headers of every response.
-
-    One signal for all headers, because aiohttp awaits each of them for each response.
-    """
-
-    async def finish(request: web.Request, response: web.StreamResponse) -> None:
-        headers = response.headers
-        headers["Server"] = "gemini-gateway"
-        context = request.get(CONTEXT)
-        if context is not None:
-            add_gateway_headers(headers, context)
-        if drain.draining or overload.closes_connections:
-            response.force_close()
-            headers["Connection"] = "close"  # aiohttp has set its own value before this signal
-        if "Origin" in request.headers:
-            cors.expose(response)  # lists the headers that are set by now
-        cors.allow(request, response)
-
-    return finish

@@ -27,12 +27,12 @@ _READABLE = frozenset(
     }
 )
 """Headers that every page may read (https://fetch.spec.whatwg.org/#cors-safelisted-response-header-name)."""
-_ALLOW_ORIGIN = "Access-Control-Allow-Origin"
+ALLOW_ORIGIN = "Access-Control-Allow-Origin"
 
 
 def allow_any_origin(response: web.StreamResponse) -> None:
     """Let every page read a response, for answers that are written without a configuration."""
-    response.headers[_ALLOW_ORIGIN] = "*"
+    response.headers[ALLOW_ORIGIN] = "*"
 
 
 class Cors:
@@ -40,7 +40,7 @@ class Cors:
 
     def __init__(self, config: CorsConfig) -> None:
         self._origins = frozenset(config.origins)
-        self._any = "*" in self._origins
+        self.allows_any = "*" in self._origins
 
     def add_to(self, app: web.Application) -> None:
         """Enable CORS on the routes registered so far, and answer OPTIONS on all other paths."""
@@ -65,20 +65,20 @@ class Cors:
 
     def allow(self, request: web.Request, response: web.StreamResponse) -> None:
         """Add the allowed origin to a response."""
-        if self._any:
+        if self.allows_any:
             allow_any_origin(response)  # in place of the origin, which aiohttp-cors repeats
             return
         _vary_by_origin(response)
         origin = request.headers.get("Origin")
         if origin in self._origins:
-            response.headers[_ALLOW_ORIGIN] = origin
+            response.headers[ALLOW_ORIGIN] = origin
 
     async def preflight_instead_of_error(self, request: web.Request) -> web.Response | None:
         """Return the answer for a preflight that aiohttp-cors refused, or None if the refusal stands.
 
         aiohttp-cors requires `Origin` and a method that is served. Where every origin is allowed, neither matters.
         """
-        return await self._preflight(request) if request.method == "OPTIONS" and self._any else None
+        return await self._preflight(request) if request.method == "OPTIONS" and self.allows_any else None
 
     async def _preflight(self, request: web.Request) -> web.Response:
         requested = request.headers.get("Access-Control-Request-Headers", "")

@@ -21,13 +21,16 @@ from gateway.errors import (
 from gateway.exchange.context import ADDRESS, CONTEXT, RequestContext
 from gateway.exchange.delivery import fail
 from gateway.exchange.ids import unique
+from gateway.exchange.json_response import JsonResponse
 from gateway.exchange.report import ExchangeReport
 from gateway.exchange.request_body import TOO_LARGE
 from gateway.exchange.unserved import unserved
 from gateway.observability.json_log import JsonLog, trace_of
 from gateway.observability.redaction import redacted
 from gateway.plugin import Plugin, Services
+from gateway.policy.memory import MemoryHold
 from gateway.server.cors import Cors
+from gateway.server.response_headers import ResponseHeaders
 from gateway.upstream.client import HOP
 
 _REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
@@ -44,22 +47,53 @@ _INTERNAL_ERROR = "Internal gateway error; see the gateway's log for this reques
 class RequestMiddleware:
     """aiohttp middleware around every request."""
 
-    def __init__(self, log: JsonLog, services: Services, cors: Cors) -> None:
+    def __init__(self, log: JsonLog, services: Services, cors: Cors, headers: ResponseHeaders) -> None:
         self._log = log
         self._services = services
         self._cors = cors
+        self._headers = headers
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     __middleware_version__ = 1
     """aiohttp's mark of a middleware that takes (request, handler)."""
 
     async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         services = self._services
+        memory = services.memory.open()
+        request[CONTEXT] = self._context(request, memory)
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        # Without the loop, Python 3.11 would ask the system for the process's id each time.
+        task = asyncio.current_task(self._loop)
+        assert task is not None  # noqa: S101 - a handler always runs in one
+        services.running.add(task)
+        status = _CLIENT_GONE
+        try:
+            response = await self._answered(request, handler)
+            if memory.owned or request.protocol.writing_paused:
+                await _send(request, response)  # it is accounted for until the client has taken it
+            if response.prepared or not _disconnected(request):
+                status = response.status
+            return response
+        except web.HTTPException as error:
+            status = error.status
+            raise
+        except asyncio.CancelledError:
+            if request[CONTEXT].report.unsent == 0:  # many clients close the connection at the last byte
+                status = _OK
+            raise
+        finally:
+            memory.release()
+            services.running.discard(task)
+            services.finished(request[CONTEXT], status)
+
+    def _context(self, request: web.Request, memory: MemoryHold) -> RequestContext:
+        services, address = self._services, request.get(ADDRESS)
         tracing = services.tracing
         trace = None
         if tracing is not None:
             trace = tracing.begin(_route(request), request.headers.get("traceparent"))
-        memory, address = services.memory.open(), request.get(ADDRESS)
-        request[CONTEXT] = RequestContext(
+        return RequestContext(
             _request_id(request),
             request.method,
             request.path if address is None else unquote(address.original),
@@ -70,54 +104,42 @@ class RequestMiddleware:
             deployment="" if address is None else address.deployment,
             hooks=None if services.hooks is None else services.hooks.begin(request.headers),
         )
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - a handler always runs in one
-        services.running.add(task)
-        status = _CLIENT_GONE
-        try:
-            response = await self._guarded(request, handler)
-            if memory.owned:  # a large answer is accounted for until the client has taken it
-                await _send(request, response)
-            status = response.status
-            return response
-        except asyncio.CancelledError:
-            if request[CONTEXT].report.unsent == 0:  # many clients close the connection at the last byte
-                status = _OK
-            raise
-        finally:
-            memory.release()
-            services.running.discard(task)
-            services.finished(request[CONTEXT], status)
 
-    async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Return the handler's response, or the one for the error that it raised."""
+    async def _answered(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Return the handler's response, or the one for the error that it raised. A plain whole one has been sent."""
         try:
             _check(request)
-            try:
-                response: object = await handler(request)
-            except BaseException as error:
-                forget_frames(error)
-                raise
-        except GatewayError as error:
-            return fail(request, error)
-        except web.HTTPException as error:
-            if error.status < 400:
-                raise
-            preflight = await self._cors.preflight_instead_of_error(request)
-            return preflight if preflight is not None else fail(request, _of_http(request, error))
-        except asyncio.CancelledError as cancelled:
-            reason = of_cancellation(cancelled)
-            if reason is None:
-                raise
-            return fail(request, reason)
-        except Exception as error:  # the last line of defence; the trace goes to the log
-            if isinstance(error, ConnectionError) and _disconnected(request):
-                raise  # a write failed before the handler was cancelled; aiohttp ends the connection
-            return self._crashed(request, trace_of(error))
+            response: object = await handler(request)
+            if type(response) is JsonResponse:
+                self._headers.write(request, response, request[CONTEXT])
+                return response
+        except BaseException as error:  # noqa: BLE001 - `_failed` raises what has no answer
+            forget_frames(error)
+            return await self._failed(request, error)
         if isinstance(response, web.StreamResponse):
             return response
         message = f"the handler of {request.method} {request.path} returned {type(response).__name__}"
         return self._crashed(request, message, handler=getattr(handler, "__qualname__", "a handler"))
+
+    async def _failed(self, request: web.Request, error: BaseException) -> web.StreamResponse:
+        """Return the response for an error. Raises it if there is none: for a redirect, and a client that has left."""
+        if isinstance(error, GatewayError):
+            return fail(request, error)
+        if isinstance(error, web.HTTPException):
+            if error.status < 400:
+                raise error
+            preflight = await self._cors.preflight_instead_of_error(request)
+            return preflight if preflight is not None else fail(request, _of_http(request, error))
+        if isinstance(error, asyncio.CancelledError):
+            reason = of_cancellation(error)
+            if reason is None:
+                raise error
+            return fail(request, reason)
+        if not isinstance(error, Exception) or (
+            isinstance(error, ConnectionError) and _disconnected(request)
+        ):
+            raise error  # a write failed before the handler was cancelled; aiohttp ends the connection
+        return self._crashed(request, trace_of(error))  # the last line of defence; the trace goes to the log
 
     def _crashed(self, request: web.Request, trace: str, **fields: str) -> web.Response:
         """Log a fault of the gateway or of a plugin, and return the response for it."""
@@ -151,9 +173,13 @@ def _disconnected(request: web.Request) -> bool:
 
 
 async def _send(request: web.Request, response: web.StreamResponse) -> None:
-    """Send a whole response, which aiohttp would do after the request's end. Raises ConnectionError."""
+    """Send a whole response, which aiohttp would do after the request's end, and wait for the client.
+
+    Raises ConnectionError.
+    """
     await response.prepare(request)
     await response.write_eof()
+    await request.writer.drain()
 
 
 def _request_id(request: web.Request) -> str:

@@ -7,6 +7,7 @@ parser refuses repeats the offending line and logs it. The line may contain a ke
 import asyncio
 import logging
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -25,6 +26,7 @@ from gateway.plugin import SERVICES
 from gateway.policy.api_paths import Address, ApiPaths, family_of_headers
 from gateway.server.addresses import AddressLimit
 from gateway.server.cors import allow_any_origin
+from gateway.server.dispatch import Dispatcher, Request
 from gateway.server.overload import CLOSED, DISCARD, Gate
 from gateway.server.write_deadline import WriteDeadline
 from gateway.upstream import descriptors
@@ -404,11 +406,14 @@ class Runner(web.AppRunner):
             self._write_deadline.stop()
 
     async def _make_server(self) -> Server:
-        server = Server(await super()._make_server(), self._limits)
+        stock = await super()._make_server()
+        stock.request_factory = partial(self.app._make_request, _cls=Request)  # noqa: SLF001 - as aiohttp's
+        server = Server(stock, self._limits)
         services = self.app.get(SERVICES)
         if services is not None:
             timeout = services.config.stream.write_timeout
             self._write_deadline = WriteDeadline(server, timeout, services.memory)
             server.paths = self.app[API_PATHS]
+            server.request_handler = Dispatcher(self.app)  # type: ignore[assignment]  # all requests are web.Request
             server.gate = Gate(services.metrics.overload, asyncio.get_running_loop())
         return server

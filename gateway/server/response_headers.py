@@ -1,0 +1,102 @@
+"""Headers of every response, and the short way of a whole answer to the client's connection."""
+
+from typing import Final
+
+from aiohttp import ClientConnectionResetError, web
+from aiohttp.helpers import rfc822_formatted_time
+from aiohttp.http import HttpVersion11
+from aiohttp.http_writer import _serialize_headers as serialized
+
+from gateway.exchange.context import CONTEXT, RequestContext
+from gateway.exchange.delivery import add_gateway_headers
+from gateway.exchange.json_response import JsonResponse
+from gateway.policy.overload import Overload
+from gateway.server.cors import ALLOW_ORIGIN, Cors
+from gateway.server.lifecycle import Drain
+
+SERVER: Final = "gemini-gateway"
+_OWN = frozenset({"Content-Type", "Cache-Control", "x-gateway-model", "x-gateway-notes"})
+"""Headers of answers that have no meaning for the connection."""
+
+
+class ResponseHeaders:
+    """Headers of one application's responses."""
+
+    def __init__(self, drain: Drain, overload: Overload, cors: Cors) -> None:
+        self._drain = drain
+        self._overload = overload
+        self._cors = cors
+        self._is_alone = False
+        """Whether no other function changes responses before they are sent."""
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the headers to all responses of an application."""
+        app.on_response_prepare.append(self.finish)
+        app.on_startup.append(self._started)
+
+    async def _started(self, app: web.Application) -> None:
+        self._is_alone = list(app.on_response_prepare) == [self.finish]
+
+    async def finish(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Add what every response has: aiohttp's signal `on_response_prepare`.
+
+        One function for all headers, because aiohttp awaits each of them for each response.
+        """
+        headers = response.headers
+        headers["Server"] = SERVER
+        context = request.get(CONTEXT)
+        if context is not None:
+            add_gateway_headers(headers, context)
+        if self._closes():
+            response.force_close()
+            headers["Connection"] = "close"  # aiohttp has set its own value before this signal
+        if "Origin" in request.headers:
+            self._cors.expose(response)  # lists the headers that are set by now
+        self._cors.allow(request, response)
+
+    def write(self, request: web.Request, response: JsonResponse, context: RequestContext) -> bool:
+        """Write a whole answer in one go, with the very bytes that aiohttp would write after `finish`.
+
+        Return False, having written nothing, where aiohttp has more to decide. Raises ConnectionError if the client
+        has left, and ValueError for a header that would end the head.
+        """
+        headers, content, body = response.made_with, request.content, response.body
+        if (
+            not self._is_alone
+            or not response.is_unchanged
+            or response.status != 200
+            or type(body) is not bytes
+            or not headers.keys() <= _OWN
+            or not self._is_usual(request, context)
+            or not content.is_eof()
+            or content.exception() is not None
+        ):
+            return False
+        length, date = str(len(body)), rfc822_formatted_time()
+        headers = {**headers, "Content-Length": length, "Date": date, "Server": SERVER}
+        add_gateway_headers(headers, context)
+        headers[ALLOW_ORIGIN] = "*"
+        # It refuses control characters, and takes any mapping.
+        data = serialized(f"HTTP/1.1 200 {response.reason}", headers) + body  # type: ignore[arg-type]
+        transport = request.transport
+        if transport is None or transport.is_closing():
+            raise ClientConnectionResetError("Cannot write to closing transport")
+        request.writer.output_size += len(data)
+        transport.write(data)
+        response.sent()
+        return True
+
+    def _is_usual(self, request: web.Request, context: RequestContext) -> bool:
+        """Return whether the head has no line that depends on the request, and the connection stays open."""
+        return (
+            request.version == HttpVersion11
+            and request.keep_alive
+            and request.method != "HEAD"
+            and "Origin" not in request.headers
+            and self._cors.allows_any
+            and (context.hooks is None or not context.hooks.response_headers)
+            and not self._closes()
+        )
+
+    def _closes(self) -> bool:
+        return self._drain.draining or self._overload.closes_connections
