@@ -32,7 +32,7 @@ from gateway.exchange.ids import unique
 from gateway.exchange.place import wait_for_place
 from gateway.exchange.plugin_services import PluginServices
 from gateway.exchange.preparation import Preparation
-from gateway.exchange.request_body import Body, receive
+from gateway.exchange.request_body import Body, named_model, receive
 from gateway.gemini.capabilities import CapabilityTable
 from gateway.gemini.wire import SafetySetting
 from gateway.observability.prometheus import MetricSources
@@ -307,7 +307,12 @@ class Entry:
                 await wait_for_place(services.admission)
             self._has_place = True
             if client.id:
-                await self._take_limits(client)
+                try:
+                    await self._take_limits(client)
+                except RateLimited:
+                    if self._reads_body:
+                        context.report.requested_model = await named_model(request)
+                    raise
         except BaseException:
             await self._leave()
             raise

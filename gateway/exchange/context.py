@@ -101,7 +101,7 @@ class RequestContext(Struct, frozen=True):
             self.path,
             status,
             report.model,
-            report.requested_model or None,
+            report.requested_model or self.deployment or None,
             report.stream,
             client.fingerprint or None,
             client.id or None,

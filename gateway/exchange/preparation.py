@@ -91,9 +91,13 @@ class Preparation:
                 code="unsupported_value",
             )
         client, report = context.client, context.report
-        route = self._catalog.route(
-            client.rules, options.model, issued=bool(client.id), deployment=context.deployment
-        )
+        try:
+            route = self._catalog.route(
+                client.rules, options.model, issued=bool(client.id), deployment=context.deployment
+            )
+        except GatewayError:
+            report.describe(None, options.model, stream=options.stream)
+            raise
         report.describe(route.model, options.model or context.deployment or None, stream=options.stream)
         keys = SignatureKeys(client.scope)
         stored: StoredSignatures = {}

@@ -13,13 +13,20 @@ from msgspec import Raw
 
 from gateway.conversation.foreign.originals import NO_PLACEHOLDERS, Placeholders, fitted
 from gateway.conversation.invalid import not_json, place_of, undecodable
-from gateway.errors import BadRequest, TooLarge
+from gateway.errors import BadRequest, GatewayError, TooLarge
 from gateway.exchange.context import CONTEXT
 from gateway.exchange.offload import HEAVY, offload
 from gateway.gemini import json_shape
 from gateway.policy.memory import MemoryHold
 
 T = TypeVar("T")
+
+
+class _Named(msgspec.Struct):
+    """The one field of a body that a refusal's log line needs."""
+
+    model: str
+
 
 TOO_LARGE = "The request body is larger than `limits.body` allows."
 _PLAIN = ("", "identity")
@@ -40,6 +47,7 @@ _ANNOUNCED = 5.0
 """Seconds for which the memory of a body that has not arrived is reserved."""
 _RECEIVED: web.RequestKey[bool] = web.RequestKey("received", bool)
 """Set while the request object keeps the body for `read_bytes`."""
+_decode_named = msgspec.json.Decoder(_Named).decode
 _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
@@ -146,6 +154,19 @@ async def read_bytes(request: web.Request) -> bytes:
         return await _joined(request, most, lambda _: None)
     with _Reservation(hold, length) as reservation:
         return await _joined(request, most, reservation.arrived)
+
+
+async def named_model(request: web.Request) -> str | None:
+    """Return the model in a body that has arrived and is not read, for the log line of a request that is refused.
+
+    None for a body that names none, is large, compressed or no JSON.
+    """
+    if (request.content_length or 0) > HEAVY or "Content-Encoding" in request.headers:
+        return None
+    try:
+        return _decode_named(await read_bytes(request)).model
+    except (GatewayError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 async def read_pieces(request: web.Request, timeout: float) -> AsyncIterator[bytes]:  # noqa: ASYNC109

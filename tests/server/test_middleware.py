@@ -16,6 +16,7 @@ from gateway.upstream.client import HOP
 from tests.support.canaries import CANARIES
 from tests.support.rawc import RawClient
 from tests.support.servers import Fake, Serve
+from tests.support.team import Team
 from tests.support.waiting import eventually
 
 
@@ -92,6 +93,99 @@ async def test_an_error_inside_a_stream_is_in_the_line(
     line = json.loads(await asyncio.to_thread(os.read, pipe[0], 10_000))
 
     assert (line["status"], line["error"], line["upstream_status"]) == (200, "overloaded", 503)
+
+
+CHAT = "/v1/chat/completions"
+HELLO = {"messages": [{"role": "user", "content": "hello"}]}
+AZURE = "/openai/deployments/gemini-2.5-pro/chat/completions"
+NATIVE = "/v1beta/models/gemini-2.5-pro:generateContent"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "named"),
+    [
+        (CHAT, {**HELLO, "model": "gpt-4o"}, (None, "gpt-4o")),
+        ("/v1/responses", {"input": "hello", "model": "gpt-4o"}, (None, "gpt-4o")),
+        ("/v1/embeddings", {"input": "hello", "model": "ada"}, (None, "ada")),
+        (AZURE, HELLO, (None, "gemini-2.5-pro")),
+        (NATIVE, {"contents": []}, ("gemini-2.5-pro", None)),
+        (CHAT, {**HELLO, "model": 1}, (None, None)),
+        (CHAT, {**HELLO, "model": "x" * 200_000}, (None, None)),
+        (CHAT, [], (None, None)),
+    ],
+)
+async def test_the_line_of_a_request_over_its_key_s_limit_names_the_model(
+    team: Team,
+    request_lines: list[RequestLog],
+    path: str,
+    body: Any,
+    named: tuple[str | None, str | None],
+) -> None:
+    key = team.issue(requests_per_minute=1)
+    await team.start("a")
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as http:
+        for _ in range(2):
+            async with http.post(team.base + path, json=body) as response:
+                await response.read()
+
+    line = request_lines[-1]
+    assert (line.status, line.error) == (429, "rate_limit_exceeded")
+    assert (line.model, line.requested_model) == named
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "named"),
+    [
+        (CHAT, {**HELLO, "model": "gemini-2.5-pro"}, (None, "gemini-2.5-pro")),
+        ("/v1/messages", {**HELLO, "model": "gemini-2.5-pro", "max_tokens": 9}, (None, "gemini-2.5-pro")),
+        ("/v1/embeddings", {"input": "hello", "model": "ada"}, (None, "ada")),
+        (NATIVE, {"contents": []}, ("gemini-2.5-pro", None)),
+    ],
+)
+async def test_the_line_of_a_request_for_a_model_that_is_not_allowed_names_it(
+    team: Team,
+    request_lines: list[RequestLog],
+    path: str,
+    body: Any,
+    named: tuple[str | None, str | None],
+) -> None:
+    key = team.issue(models=("gemini-2.5-flash",))
+    await team.start("a")
+    async with (
+        aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as http,
+        http.post(team.base + path, json=body) as response,
+    ):
+        await response.read()
+
+    (line,) = request_lines
+    assert (line.status, line.error) == (403, "model_not_allowed")
+    assert (line.model, line.requested_model) == named
+
+
+async def test_the_line_of_a_request_with_a_wrong_key_names_the_model_of_its_path(
+    team: Team, request_lines: list[RequestLog]
+) -> None:
+    await team.start("a")
+    async with aiohttp.ClientSession(headers={"Authorization": "Bearer sk-gw-wrong"}) as http:
+        for path in (CHAT, AZURE, NATIVE):
+            async with http.post(team.base + path, json=HELLO) as response:
+                assert response.status == 401
+
+    assert [(line.model, line.requested_model) for line in request_lines] == [
+        (None, None), (None, "gemini-2.5-pro"), ("gemini-2.5-pro", None),
+    ]  # fmt: skip
+
+
+async def test_the_line_of_a_refusal_for_a_budget_names_project_and_model(
+    team: Team, request_lines: list[RequestLog]
+) -> None:
+    key = team.issue(tokens={"day": 10})
+    await team.start("a")
+    await team.ask(key, "gpt-4o")
+
+    (line,) = request_lines
+    assert (line.status, line.error, line.project) == (429, "insufficient_quota", "a")
+    assert (line.model, line.requested_model) == ("gemini-flash-latest", "gpt-4o")
 
 
 @pytest.mark.row("A20", "C36")

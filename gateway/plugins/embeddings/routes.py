@@ -70,6 +70,7 @@ class Embeddings(Plugin):
             data = await read_body(request)
             config = self.services.config
             body, noted, inputs = await offload(data.heavy, self._read, data)
+            context.report.requested_model = body.model
             route = self.services.route(
                 context.client, body.model, config.models.embeddings, context.deployment
             )

@@ -18,7 +18,7 @@ from gateway.errors import (
 )
 from gateway.exchange.accounting import Target
 from gateway.exchange.attempt import Attempt
-from gateway.exchange.context import RequestContext
+from gateway.exchange.context import CONTEXT, RequestContext
 from gateway.exchange.cost import CostEstimate
 from gateway.exchange.delivery import ERROR_RENDERER, ErrorRenderer
 from gateway.exchange.request_body import check_encoding, read_bytes, read_pieces
@@ -98,8 +98,14 @@ class Native(Plugin):
             await self._identify_by_upload(request)
         surface = interactions.METHOD if creates_interaction(request.method, path) else "native"
         entry = self.services.enter(request, surface, reads_body=not _is_upload(request))
-        async with entry as context:
-            return await self._exchange(request, path, context)
+        try:
+            async with entry as context:
+                return await self._exchange(request, path, context)
+        except GatewayError:
+            report = request[CONTEXT].report
+            if report.model is None:  # refused before the call was known
+                report.model = model_of(path) or None
+            raise
 
     async def _identify_by_upload(self, request: web.Request) -> None:
         """Take the client that began an upload: Google's SDKs send no key when they continue it.
