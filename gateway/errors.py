@@ -207,13 +207,14 @@ class PoolExhausted(RateLimited):
 
 
 class BudgetExceeded(RateLimited):
-    """A client's budget is spent. A retry cannot succeed before the budget's period ends."""
+    """A client's `budget` (unit, period, limit) is spent. A retry cannot succeed before its period ends."""
 
     type = "insufficient_quota"
     code = "insufficient_quota"
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, budget: tuple[str, str, int] = ("", "", 0)) -> None:
         super().__init__(message, should_retry=False)
+        self.budget = budget
 
 
 class Overloaded(GatewayError):

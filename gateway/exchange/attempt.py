@@ -9,7 +9,7 @@ from typing import Self
 
 from msgspec import structs
 
-from gateway.errors import GatewayError, RateLimited, UnusableAnswer, UpstreamError
+from gateway.errors import BudgetExceeded, GatewayError, RateLimited, UnusableAnswer, UpstreamError
 from gateway.exchange.accounting import CallAccounting, LedgerWriter, Target, limit_reached
 from gateway.exchange.context import RequestContext
 from gateway.exchange.cost import UNKNOWN_COST, tier
@@ -239,6 +239,8 @@ class Attempt:
         except BaseException as error:
             # the writer may still have it in its queue and write it later
             gone = isinstance(error, _CLIENT_GONE)
+            if isinstance(error, BudgetExceeded):
+                self._accounting.statistics.refused(client.id, error.budget, intent.at)
             self._note(_NOTHING, None, _CANCELLED_STATUS if gone else getattr(error, "status", 500))
             self._report_to_pool(None, cancelled=True, crashed=False, tokens=0)
             await self._correct_tokens(0)

@@ -5,15 +5,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from time import time
 
+import msgspec
+
 from gateway.exchange.background_tasks import BackgroundTasks
 from gateway.observability.prometheus import MetricSources
 from gateway.observability.statistics import Statistics
 from gateway.policy.access import Access, Client
-from gateway.policy.budgets import Budget
+from gateway.policy.budgets import BudgetUse
 from gateway.policy.pool_projects import KeyState
-
-BudgetsUsed = Callable[[], Awaitable[list[tuple[str, Budget, int]]]]
-"""Returns each budget of the issued keys with the key's name and what is spent of it, in its unit."""
 
 
 class PluginServices:
@@ -25,8 +24,6 @@ class PluginServices:
     background_tasks: BackgroundTasks
     folders: Path = Path("plugins")
     """The folder of the plugins' folders."""
-    read_budgets: BudgetsUsed | None = None
-    """Set where there is a ledger."""
 
     def background(self, name: str, work: Callable[[], Awaitable[object]]) -> asyncio.Task[None]:
         """Run `work` from a plugin's lifespan until it ends; `name` begins with the plugin's.
@@ -53,9 +50,11 @@ class PluginServices:
         """Return the states of the pool's projects and keys, and of models for which a project is not free."""
         return self.metrics.pool.describe(time())
 
-    async def budgets_used(self) -> list[tuple[str, Budget, int]]:
-        """Return each budget of the issued keys with the key's name and what is spent of it, in its unit.
-
-        Raises an error of the database.
-        """
-        return await self.read_budgets() if self.read_budgets is not None else []
+    async def budgets_used(self) -> list[BudgetUse]:
+        """Return the use of each budget of the issued keys. Raises an error of the database."""
+        read, refused = self.metrics.budgets.read, self.statistics.refused_budgets
+        uses = await read() if read is not None else []
+        return [
+            use._replace(refused=refused.get((use.key_id, *msgspec.structs.astuple(use.budget)), 0.0))
+            for use in uses
+        ]

@@ -91,13 +91,10 @@ class Preparation:
                 code="unsupported_value",
             )
         client, report = context.client, context.report
-        try:
-            route = self._catalog.route(
-                client.rules, options.model, issued=bool(client.id), deployment=context.deployment
-            )
-        except GatewayError:
-            report.describe(None, options.model, stream=options.stream)
-            raise
+        report.requested_model, report.stream = options.model, options.stream  # where it is refused, too
+        route = self._catalog.route(
+            client.rules, options.model, issued=bool(client.id), deployment=context.deployment
+        )
         report.describe(route.model, options.model or context.deployment or None, stream=options.stream)
         keys = SignatureKeys(client.scope)
         stored: StoredSignatures = {}

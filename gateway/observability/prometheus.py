@@ -12,9 +12,10 @@ from msgspec import Struct
 from gateway import __version__
 from gateway.config.model_table import age
 from gateway.observability import process
+from gateway.observability.budget_readings import BudgetReadings
 from gateway.observability.loop_lag import LoopLag
 from gateway.observability.process import readable
-from gateway.observability.statistics import MAX_CLIENTS, Histogram, Statistics
+from gateway.observability.statistics import MAX_CLIENTS, OTHER, Histogram, Statistics, budget_unit
 from gateway.policy.admission import Admission
 from gateway.policy.keypool import KeyPool
 from gateway.policy.memory import MemoryAccount
@@ -53,6 +54,8 @@ class MetricSources(Struct, frozen=True):
     lines_dropped: Callable[[], int]
     client_name: Callable[[str], str]
     """Name of an issued key by its id."""
+    budgets: BudgetReadings
+    """Budgets of the issued keys. To be refreshed before `exposition`."""
 
 
 class Family(Struct, frozen=True):
@@ -91,12 +94,24 @@ def _by_client(name: str, divisor: int = 1) -> Callable[[MetricSources], Samples
     """Read a counter whose first label is the id of an issued key. Keys of one name are counted together."""
 
     def read(sources: MetricSources) -> Samples:
-        sums: Counter[tuple[str, object]] = Counter()
-        for (key_id, label), n in getattr(sources.statistics, name).items():
-            sums[sources.client_name(key_id), label] += n
+        sums: Counter[tuple[object, ...]] = Counter()
+        for (key_id, *others), n in getattr(sources.statistics, name).items():
+            sums[sources.client_name(key_id), *others] += n
         return [(labels, n / divisor) for labels, n in sums.items()]
 
     return read
+
+
+def _budgets(sources: MetricSources) -> Samples:
+    """Return the used share of each budget, the largest one where a name has several keys."""
+    shares: dict[tuple[object, ...], float] = {}
+    names: set[str] = set()
+    for use in sources.budgets.last:
+        name = use.key if use.key in names or len(names) < MAX_CLIENTS else OTHER
+        names.add(name)
+        labels = name, budget_unit(use.budget.unit), use.budget.period
+        shares[labels] = max(shares.get(labels, 0.0), use.share)
+    return shares.items()
 
 
 def _attribute(source: str, name: str) -> Callable[[MetricSources], Samples]:
@@ -146,6 +161,12 @@ FAMILIES: tuple[Family, ...] = (
     Family("gateway_cost_dollars", f"Cost of the calls of Gemini in US dollars, as the ledger counts it, by {_CLIENT}"
            " and requested model. Without a ledger nothing is counted.", ("client", "model"),
            _by_client("micros", 1_000_000)),
+    Family("gateway_budget_used_ratio", "Share of a budget that is spent in its current period, by name of the issued"
+           f" key (`other`: the largest share beyond the first {MAX_CLIENTS} names), unit (`dollars`, `tokens`) and"
+           " period (`day`, `month`, `total`). It is read from the ledger: all machines show the same.",
+           ("client", "unit", "period"), _budgets, "gauge"),
+    Family("gateway_budget_refused", f"Calls of Gemini that a budget did not allow, by {_CLIENT}, unit and period of"
+           " the budget.", ("client", "unit", "period"), _by_client("budget_refusals")),
     Family("gateway_attempts", "Calls of Gemini by requested model, including retries.", ("model",),
            _by_key("calls")),
     Family("gateway_duration_seconds", "Duration of requests that called Gemini.", ("model",),
@@ -192,6 +213,9 @@ FAMILIES: tuple[Family, ...] = (
            ("task",), _by_keys("task_failures")),
     Family("gateway_background_task_up", "1 for a plugin's background task that runs, 0 for one that has failed and"
            " waits for its restart.", ("task",), _by_keys("tasks_up"), "gauge"),
+    Family("gateway_certificate_expiry_timestamp_seconds", "Unix time at which the certificate of"
+           " `plugins.alert.certificate` ends; 0 if it is not accepted. Absent without that setting.", ("host",),
+           _by_keys("certificates"), "gauge"),
     Family("gateway_in_progress", "Requests in progress.", (), lambda s: [((), s.admission.in_progress)], "gauge"),
     Family("gateway_in_progress_limit", "Maximum of requests in progress: `limits.streams`.", (),
            lambda s: [((), s.limit)], "gauge"),

@@ -28,6 +28,11 @@ _DUMMY = ".thought_signature"
 """End of the note for a placeholder that was sent in place of a thought signature."""
 
 
+def budget_unit(unit: str) -> str:
+    """Return the unit of a budget as operators call it: `dollars` or `tokens`."""
+    return "dollars" if unit == "money" else unit
+
+
 class Histogram:
     """Counts numbers by bucket."""
 
@@ -73,6 +78,9 @@ class ModelStatistics(Struct):
 class Statistics:
     """Counters of the process. The number of labels is bounded, whatever clients send."""
 
+    dummies = 0
+    """Requests whose history was sent with a placeholder in place of a thought signature."""
+
     def __init__(self) -> None:
         self.exchanges: Counter[tuple[str, int]] = Counter()
         """Requests by model and status. A failed request has the model that Gemini was asked for."""
@@ -115,8 +123,12 @@ class Statistics:
         """Failures of plugins' background tasks by name."""
         self.tasks_up: dict[tuple[str], int] = {}
         """Plugins' background tasks: 1 for one that runs, 0 for one that has failed and waits for its restart."""
-        self.dummies = 0
-        """Requests whose history was sent with a placeholder in place of a thought signature."""
+        self.budget_refusals: Counter[tuple[str, str, str]] = Counter()
+        """Calls that a budget did not allow, by id of the issued key, unit and period."""
+        self.refused_budgets: dict[tuple[str, str, str, int], float] = {}
+        """Unix seconds of each budget's last refusal, by id of the issued key, unit, period and limit."""
+        self.certificates: dict[tuple[str], float] = {}
+        """Unix seconds of the end of a server's certificate, by host; 0 for one that cannot be used."""
         self._clients = {OTHER, ""}
 
     def called(self, model: str) -> None:
@@ -131,6 +143,12 @@ class Statistics:
         """Count the cost of a call in millionths of a US dollar."""
         if micros:
             self.micros[self._client(key_id), self._known(model)] += micros
+
+    def refused(self, key_id: str, budget: tuple[str, str, int], now: float) -> None:
+        """Count a call that a budget of an issued key, given by unit, period and limit, does not allow."""
+        unit, period, _ = budget
+        self.budget_refusals[self._client(key_id), budget_unit(unit), period] += 1
+        self.refused_budgets[key_id, *budget] = now
 
     def answered(self, model: str, answering: str) -> bool:
         """Count an answer of another model than the one that was asked. Return whether the pair is new."""

@@ -23,4 +23,5 @@ class Metrics(Plugin):
 
     async def show(self, _: web.Request) -> web.Response:
         """Answer with all metrics."""
+        await self.services.metrics.budgets.refresh()
         return exposition(self.services.metrics)

@@ -1,7 +1,7 @@
 """Budgets of clients: an amount of money or tokens per day, per month, or in total."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -33,6 +33,24 @@ class Budget(Struct, frozen=True):
             begin + timedelta(days=1) if self.period == "day" else (begin + timedelta(days=32)).replace(day=1)
         )
         return later.timestamp()
+
+
+class BudgetUse(NamedTuple):
+    """Use of one budget of an issued key in its current period."""
+
+    key: str
+    """Name of the key."""
+    budget: Budget
+    spent: int
+    """In the budget's unit."""
+    key_id: str = ""
+    refused: float = 0.0
+    """Unix seconds of the last request that this process has refused because of this budget; 0 for none."""
+
+    @property
+    def share(self) -> float:
+        """The share of the budget that is spent; 1 of a budget of nothing."""
+        return self.spent / self.budget.limit if self.budget.limit else 1.0
 
 
 def dollars(micros: int) -> str:

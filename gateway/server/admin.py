@@ -122,7 +122,9 @@ class Admin:
 
     async def metrics(self, _: web.Request) -> web.Response:
         """Answer with all metrics, in Prometheus's text format."""
-        return exposition(self._services().metrics)
+        sources = self._services().metrics
+        await sources.budgets.refresh()
+        return exposition(sources)
 
     async def keys(self, _: web.Request) -> web.Response:
         """List issued keys, newest first, without their hashes: state, last use, what is spent and left."""

@@ -28,6 +28,7 @@ from gateway.exchange.recovery import Recovery
 from gateway.exchange.unserved import API_PATHS, ERROR_FORMATS
 from gateway.gemini.capabilities import CapabilityTable
 from gateway.gemini.wire import SafetySetting
+from gateway.observability.budget_readings import BudgetReadings
 from gateway.observability.json_log import JsonLog, captured_logging
 from gateway.observability.loop_lag import LoopLag
 from gateway.observability.open_tracing import open_tracing
@@ -160,6 +161,7 @@ def _services(
             shared=lambda: services.counters,
             lines_dropped=lambda: log.dropped,
             client_name=lambda key_id: services.access.name(key_id),
+            budgets=BudgetReadings(),
         ),
         draining=lambda: drain.draining,
         plugins=active,
@@ -299,7 +301,7 @@ async def _open_services(
     keyed = (keys.refresh, keys.report, keys.look_up) if keys is not None else (no_keys, no_report, no_keys)
     refresh, report, look_up = keyed
     services.open(exchange, tracing, refresh, open_store, report, look_up)
-    services.read_budgets = keys.budgets if keys is not None else None
+    services.metrics.budgets.read = keys.budgets if keys is not None else None
 
 
 def _pool_reporter(log: JsonLog, services: Services) -> Callable[[PoolUpdate], None]:

@@ -2,12 +2,13 @@
 
 import asyncio
 from contextlib import suppress
+from operator import attrgetter
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Self
 
 from gateway.errors import LedgerUnavailable
 from gateway.policy.access import Access, ClientKey
-from gateway.policy.budgets import Budget
+from gateway.policy.budgets import BudgetUse
 from gateway.server.stores import Report, first_line
 
 if TYPE_CHECKING:
@@ -71,10 +72,11 @@ class IssuedKeys:
                 "The gateway cannot read its ledger at the moment. Please try again later."
             ) from error
 
-    async def budgets(self) -> list[tuple[str, Budget, int]]:
-        """Return each budget of the keys in use, with the key's name and what is spent of it, in its unit."""
+    async def budgets(self) -> list[BudgetUse]:
+        """Return the use of each budget of the keys in use, oldest key first."""
         now = time()
         keys = [key for key in self._access.issued.values() if key.rules.budgets and key.fault(now) is None]
+        keys.sort(key=attrgetter("created"))
         return await asyncio.to_thread(_budgets, self._ledger.engine, keys, now)
 
     async def refresh(self) -> None:
@@ -140,15 +142,14 @@ class IssuedKeys:
                     self._report(f"issued keys cannot be read: {message}. Those read last stay valid.")
 
 
-def _budgets(engine: "Engine", keys: list[ClientKey], now: float) -> list[tuple[str, Budget, int]]:
-    from gateway.store.ledger.reports import spent
+def _budgets(engine: "Engine", keys: list[ClientKey], now: float) -> list[BudgetUse]:
+    from gateway.store.ledger.reports import spent_of_all
 
+    spent = spent_of_all(engine, [key.id for key in keys], now)
     return [
-        (key.name, budget, used)
+        BudgetUse(key.name, budget, spent.get((key.id, budget.unit, budget.period), 0), key.id)
         for key in keys
-        for budget, (used, _) in zip(
-            key.rules.budgets, spent(engine, key.id, key.rules.budgets, now), strict=True
-        )
+        for budget in key.rules.budgets
     ]
 
 

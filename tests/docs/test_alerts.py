@@ -36,6 +36,7 @@ PROJECTS = {
     series("gateway_pool_cooling_down", project="b", key="k2", model="", reason=""): "0x120",
 }
 REFUSED_KEY = {"project": "a", "key": "k1", "reason": "leaked"}
+BUDGET = {"client": "ada", "unit": "dollars", "period": "month"}
 CASES: list[tuple[str, dict[str, str], dict[str, str]]] = [
     ("GatewayDown", {"up": "0x120"}, {}),
     (
@@ -100,10 +101,28 @@ CASES: list[tuple[str, dict[str, str], dict[str, str]]] = [
     ("GatewayRedisBypassed", {**BUILD, series("gateway_shared_degraded"): "1x120"}, HOME),
     ("GatewayLoopLate", {**BUILD, series("gateway_loop_lag_seconds"): "0.3x120"}, HOME),
     ("GatewayLogLost", {**BUILD, series("gateway_log_dropped_total"): "0x118 3x2"}, HOME),
+    (
+        "GatewayBudgetNearEnd",
+        {**BUILD, series("gateway_budget_used_ratio", **BUDGET): "0x60 0.85x60"},
+        {"job": "gateway", **BUDGET},
+    ),
+    (
+        "GatewayBudgetRefuses",
+        {**BUILD, series("gateway_budget_refused_total", **BUDGET): "_x110 1x10"},
+        {**HOME, **BUDGET},
+    ),
+    (
+        "GatewayCertificateEnds",
+        {**BUILD, series("gateway_certificate_expiry_timestamp_seconds", host="h"): f"{13 * 86400}x120"},
+        {"job": "gateway", "host": "h"},
+    ),
     ("GatewayModelTableOld", {**BUILD, series("gateway_model_table_age_seconds"): "5270400x240"}, HOME),
 ]
 HEALTHY = {
     **BUILD,
+    series("gateway_budget_used_ratio", **BUDGET): "0+0.005x120",
+    series("gateway_budget_refused_total", **BUDGET): "3x120",
+    series("gateway_certificate_expiry_timestamp_seconds", host="h"): f"{30 * 86400}x120",
     **PROJECTS,
     series("gateway_errors_total", code="bad_gateway", status="502"): "0+1x120",
     series("gateway_errors_total", code="invalid_api_key", status="0"): "0+50x120",

@@ -6,6 +6,7 @@ from gateway.exchange.plugin_services import PluginServices
 from gateway.observability.statistics import Statistics
 from gateway.plugin import SERVICES
 from gateway.policy.access import Access, AuthConfig, Client, ClientKey
+from gateway.policy.budgets import Budget, BudgetUse
 from gateway.policy.client_rules import Rules
 from tests.support.servers import Serve
 
@@ -22,7 +23,26 @@ async def test_names_counts_and_folders(tmp_path: Path) -> None:
     assert services.client_name(Client("", "", id="id1")) == "carl"
     assert services.client_name(Client("k", "1234abcd")) == "1234abcd"
     assert services.folder("x") == services.folder("x") == tmp_path / "plugins" / "x"
+
+
+async def test_budgets_have_the_time_of_their_last_refusal(serve: Serve) -> None:
+    await serve()
+    services = serve.app[SERVICES]
     assert await services.budgets_used() == []
+    day, month = Budget("tokens", "day", 10), Budget("money", "month", 10)
+
+    async def read() -> list[BudgetUse]:
+        return [BudgetUse("carl", day, 9, "id1"), BudgetUse("carl", month, 1, "id1")]
+
+    services.metrics.budgets.read = read
+    services.statistics.refused("id1", ("tokens", "day", 10), 5.0)
+    services.statistics.refused("id1", ("money", "month", 9), 6.0)  # its limit was another one then
+
+    assert [use.refused for use in await services.budgets_used()] == [5.0, 0.0]
+    assert services.statistics.budget_refusals == {
+        ("id1", "tokens", "day"): 1,
+        ("id1", "dollars", "month"): 1,
+    }
 
 
 async def test_the_pool_s_states_are_public(serve: Serve, tmp_path: Path) -> None:

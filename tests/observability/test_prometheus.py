@@ -16,6 +16,7 @@ from gateway.observability.loop_lag import LoopLag
 from gateway.observability.prometheus import FAMILIES, PROCESS
 from gateway.observability.statistics import _GAPS, Statistics
 from gateway.plugin import SERVICES
+from gateway.policy.budgets import Budget, BudgetUse
 from tests.support.paths import ROOT
 from tests.support.servers import RawUpstream, Serve, chunked, whole
 
@@ -102,6 +103,33 @@ async def test_the_exposition_holds_the_families_of_the_table(
         assert {sample.name for sample in result[entry.name].samples} <= set(entry.series)
         assert all(set(sample.labels) - {"le"} == set(entry.labels) for sample in result[entry.name].samples)
     assert {sample.name for entry in result.values() for sample in entry.samples} >= set(PROCESS)
+
+
+async def test_budgets_are_read_at_a_scrape_and_the_number_of_names_is_bounded(
+    http: aiohttp.ClientSession, base: str, serve: Serve
+) -> None:
+    day, month = Budget("tokens", "day", 10), Budget("money", "month", 4_000_000)
+
+    async def read() -> list[BudgetUse]:
+        others = [BudgetUse(f"key {i}", day, i % 10) for i in range(105)]
+        return [
+            BudgetUse("ada", month, 1_000_000),
+            BudgetUse("ada", month, 3_000_000),
+            *others,
+            BudgetUse("none", Budget("tokens", "total", 0), 0),
+        ]
+
+    serve.app[SERVICES].metrics.budgets.read = read
+    serve.app[SERVICES].statistics.refused("id1", ("money", "month", 4_000_000), 0.0)
+    result = await scrape(http, base)
+    shares = {labels[1:]: n for labels, n in samples(result["gateway_budget_used_ratio"]).items()}
+
+    assert shares["ada", "month", "dollars"] == 0.75
+    assert shares["key 7", "day", "tokens"] == 0.7
+    assert shares["other", "day", "tokens"] == 0.9
+    assert shares["other", "total", "tokens"] == 1.0
+    assert len({name for name, *_ in shares}) == 101
+    assert samples(result["gateway_budget_refused"]) == {("_total", "id1", "month", "dollars"): 1.0}
 
 
 async def test_a_histogram_has_prometheus_format(

@@ -188,3 +188,18 @@ async def test_calls_of_a_process_that_died_are_settled_at_the_start(
         opened.messages
         == ["ledger: 1 calls of an earlier process have no end; their outcome is `unknown`"] * lost
     )
+
+
+async def test_budgets_of_keys_in_use_are_read_oldest_first(tmp_path: Path, access: Access) -> None:
+    async with OpenLedger(str(tmp_path / "ledger.db")) as opened:
+        engine, now = opened.ledger.engine, time()
+        for name, created in (("new", now), ("old", now - 60), ("none", now)):
+            rules = Rules(tokens={"day": 10, "total": 20}) if name != "none" else Rules()
+            client_keys.issue(engine, name, rules, created, None)
+        async with IssuedKeys(opened.ledger, access, opened.messages.append) as keys:
+            uses = await keys.budgets()
+
+    assert [(use.key, use.budget.period, use.spent) for use in uses] == [
+        ("old", "day", 0), ("old", "total", 0), ("new", "day", 0), ("new", "total", 0),
+    ]  # fmt: skip
+    assert uses[0].key_id.startswith("key_")

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from gateway.plugins.alert.outbox import Alert
-from gateway.policy.budgets import Budget
+from gateway.policy.budgets import BudgetUse
 
 _REFUSALS = {
     "bad": "Google refuses the key: replace it.",
@@ -15,15 +15,20 @@ _REFUSALS = {
 """Reasons for which a key or a project serves nobody until somebody acts."""
 
 
-def budget(key: str, limit: Budget, spent: int, marks: Sequence[int]) -> Iterator[Alert]:
-    """Yield an alert if a key has passed a mark of its budget, in percent."""
-    share = 100 * spent / limit.limit if limit.limit else 100.0
-    passed = [mark for mark in marks if share >= mark]
+def budget(use: BudgetUse, marks: Sequence[int], *, refuses: bool) -> Iterator[Alert]:
+    """Yield an alert if a key has passed a mark of its budget, in percent.
+
+    A call reserves the most that it can cost, so a budget `refuses` before it is spent: that counts as 100 percent.
+    """
+    limit, share = use.budget, 100 * use.share
+    passed = [mark for mark in marks if refuses or share >= mark]
     if passed:
         amount = f"{limit.limit / 1_000_000:g} dollars" if limit.unit == "money" else f"{limit.limit} tokens"
-        text = f"The key {key} has used {share:.0f} % of its budget ({amount}, {limit.period})."
-        severity = "critical" if share >= 100 else "warning"
-        yield Alert("budget", f"{key} {limit.unit} {limit.period} {max(passed)}", text, severity)
+        text = f"The key {use.key} has used {share:.0f} % of its budget ({amount}, {limit.period})."
+        if refuses and share < 100:
+            text += " It was refused a request that may have cost more than the rest."
+        severity = "critical" if refuses or share >= 100 else "warning"
+        yield Alert("budget", f"{use.key} {limit.unit} {limit.period}", text, severity, max(passed))
 
 
 def projects(states: Iterable[tuple[str, str, str, str]]) -> Iterator[Alert]:

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 from msgspec import Struct, field
 
+from gateway.policy.budgets import BudgetUse
+
 _HOUR = 3600.0
 
 
@@ -16,6 +18,8 @@ class Alert(Struct, frozen=True):
     """The key, project or host that it is about; alerts of the same kind and subject are the same."""
     text: str
     severity: str = "warning"
+    level: int = 0
+    """A higher one is worse at the same severity, such as the percentage of a budget."""
 
     @property
     def name(self) -> str:
@@ -46,6 +50,8 @@ class Outbox(Struct):
     sent: list[float] = field(default_factory=list)
     """Times of the messages in the last hour."""
     left_out: int = 0
+    refusals: dict[str, float] = field(default_factory=dict)
+    """Budgets that have refused a request, with the beginning of the period in which they did."""
 
     def due(self, alerts: Iterable[Alert], now: float, repeat: float, most: int) -> list[Message]:
         """Return the messages to send now. `repeat` is in seconds, `most` the number of messages in an hour.
@@ -53,13 +59,13 @@ class Outbox(Struct):
         A message counts as sent once `confirm` is called for it.
         """
         current = {alert.name: alert for alert in alerts}
-        messages = [
-            Message(alert)
-            for name, alert in current.items()
-            if (known := self.active.get(name)) is None
-            or now - known.at >= repeat
-            or worse(alert, known.alert)
-        ]
+        messages = []
+        for name, alert in current.items():
+            known = self.active.get(name)
+            if known is None or now - known.at >= repeat or worse(alert, known.alert):
+                messages.append(Message(alert))
+            else:
+                known.alert = alert  # if it has become better, it may become worse again
         messages += [Message(known.alert, True) for name, known in self.active.items() if name not in current]
         self.sent = [at for at in self.sent if now - at < _HOUR]
         room = max(0, most - len(self.sent))
@@ -71,6 +77,16 @@ class Outbox(Struct):
         if sending and self.left_out:
             sending[-1] = Message(sending[-1].alert, sending[-1].resolved, self.left_out)
         return sending
+
+    def refuses(self, use: BudgetUse, now: float) -> bool:
+        """Return whether a budget has refused a request in its current period, as `use` or an earlier one says."""
+        limit = use.budget
+        name, start = f"{use.key_id} {limit.unit} {limit.period} {limit.limit}", limit.start(now)
+        if use.refused and use.refused >= start:
+            self.refusals[name] = start
+        elif self.refusals.get(name, start) != start:
+            del self.refusals[name]
+        return name in self.refusals
 
     def confirm(self, message: Message, now: float) -> None:
         """Note that a message was sent."""
@@ -86,5 +102,5 @@ class Outbox(Struct):
 
 
 def worse(alert: Alert, before: Alert) -> bool:
-    """Return whether an alert has become critical since it was sent."""
-    return alert.severity == "critical" and before.severity != "critical"
+    """Return whether an alert has become critical, or has reached a higher level, since it was sent."""
+    return (alert.severity == "critical", alert.level) > (before.severity == "critical", before.level)

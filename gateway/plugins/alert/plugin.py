@@ -113,6 +113,7 @@ class AlertPlugin(Plugin):
             self._session = session
             self.services.background(f"{self.name} watch", self._watch)
             yield
+        self.services.metrics.statistics.certificates.clear()  # after a reload, the next look finds it again
 
     async def _watch(self) -> None:
         while True:
@@ -146,8 +147,10 @@ class AlertPlugin(Plugin):
         if not self.config.budgets:
             return []
         alerts: list[Alert] = []
-        for key, budget, spent in await self.services.budgets_used():
-            alerts += conditions.budget(key, budget, spent, self.config.budgets)
+        now = time()
+        for use in await self.services.budgets_used():
+            refuses = self._outbox.refuses(use, now)
+            alerts += conditions.budget(use, self.config.budgets, refuses=refuses)
         return alerts
 
     async def _certificate(self) -> list[Alert]:
@@ -155,6 +158,8 @@ class AlertPlugin(Plugin):
         if options is None:
             return []
         days, fault = await remaining(options.host, options.port)
+        certificates = self.services.metrics.statistics.certificates
+        certificates[options.host,] = 0.0 if days is None else time() + days * 86400
         return list(conditions.certificate(options.host, days, fault, options.days))
 
     async def send(self, session: aiohttp.ClientSession, message: Message) -> None:

@@ -110,7 +110,8 @@ def _reserve_one(connection: sa.Connection, intent: Intent) -> list[Claim]:
         _, _, start, amount = claim
         if not _reserve_amount(connection, intent.client, limit, start, amount):
             _undo(connection, intent.client, done)
-            raise BudgetExceeded(_refusal(connection, intent.client, limit, start, amount))
+            message = _refusal(connection, intent.client, limit, start, amount)
+            raise BudgetExceeded(message, (limit.unit, limit.period, limit.limit))
         done.append(claim)
     return done
 

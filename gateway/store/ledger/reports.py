@@ -1,18 +1,21 @@
 """Reports from the ledger: sums of calls, tokens and money. All functions block."""
 
 from collections.abc import Sequence
+from typing import get_args
 
 import msgspec
 import sqlalchemy as sa
 from msgspec import Struct
 
-from gateway.policy.budgets import Budget
+from gateway.policy.budgets import Budget, Period, Unit
 from gateway.policy.ledger import MOST_AMOUNT, MOST_COUNT
 from gateway.store.ledger.budgets import bounded
 from gateway.store.ledger.tables import attempt, budget
 
 BY = ("client", "project", "model", "surface", "outcome")
 """Columns that sums can be grouped by."""
+_CLIENTS = 500
+"""Clients of one query: databases bound its parameters."""
 _UNGROUPED = dict.fromkeys(BY, "")
 
 
@@ -96,6 +99,26 @@ def spent(engine: sa.Engine, client: str, budgets: Sequence[Budget], now: float)
                 )
             ).first()
             result.append((row.spent, row.reserved) if row is not None else (0, 0))
+    return result
+
+
+def spent_of_all(
+    engine: sa.Engine, clients: Sequence[str], now: float
+) -> dict[tuple[str, Unit, Period], int]:
+    """Return what is spent of the clients' budgets in their current periods, by client, unit and period."""
+    c = budget.c
+    current = sa.or_(
+        *(
+            sa.and_(c.period == period, c.start == Budget("money", period, 0).start(now))
+            for period in get_args(Period)
+        )
+    )
+    columns = sa.select(c.client, c.unit, c.period, bounded(c.spent).label("spent")).where(current)
+    result = {}
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for i in range(0, len(clients), _CLIENTS):
+            rows = connection.execute(columns.where(c.client.in_(clients[i : i + _CLIENTS])))
+            result.update({(row.client, row.unit, row.period): row.spent for row in rows})
     return result
 
 

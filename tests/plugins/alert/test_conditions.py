@@ -3,9 +3,16 @@
 import pytest
 
 from gateway.plugins.alert import conditions
-from gateway.policy.budgets import Budget
+from gateway.plugins.alert.outbox import Alert
+from gateway.policy.budgets import Budget, BudgetUse
 
 MONEY, TOKENS = Budget("money", "month", 5_000_000), Budget("tokens", "day", 1000)
+
+
+def of_budget(
+    key: str, limit: Budget, spent: int, marks: tuple[int, ...], *, refuses: bool = False
+) -> list[Alert]:
+    return list(conditions.budget(BudgetUse(key, limit, spent), marks, refuses=refuses))
 
 
 @pytest.mark.parametrize(
@@ -18,17 +25,31 @@ MONEY, TOKENS = Budget("money", "month", 5_000_000), Budget("tokens", "day", 100
     ],
 )
 def test_o20_a_budget_is_told_at_its_marks(spent: int, mark: int | None, severity: str) -> None:
-    alerts = list(conditions.budget("carl", MONEY, spent, (80, 100)))
+    alerts = of_budget("carl", MONEY, spent, (80, 100))
 
-    assert [(a.subject, a.severity) for a in alerts] == (
-        [(f"carl money month {mark}", severity)] if mark else []
+    assert [(a.subject, a.level, a.severity) for a in alerts] == (
+        [("carl money month", mark, severity)] if mark else []
+    )
+
+
+@pytest.mark.parametrize(("marks", "level"), [((80, 100), 100), ((50,), 50), ((), None)])
+def test_o20_a_budget_that_refuses_counts_as_spent(marks: tuple[int, ...], level: int | None) -> None:
+    alerts = of_budget("carl", MONEY, 2_000_000, marks, refuses=True)
+
+    assert [(a.subject, a.level, a.severity) for a in alerts] == (
+        [("carl money month", level, "critical")] if level else []
+    )
+    assert all(
+        a.text == "The key carl has used 40 % of its budget (5 dollars, month)."
+        " It was refused a request that may have cost more than the rest."
+        for a in alerts
     )
 
 
 def test_a_budget_s_text_has_key_share_and_amount() -> None:
-    (money,) = conditions.budget("carl", MONEY, 4_500_000, (80,))
-    (tokens,) = conditions.budget("eva", TOKENS, 1000, (80, 100))
-    (nothing,) = conditions.budget("none", Budget("tokens", "day", 0), 0, (100,))
+    (money,) = of_budget("carl", MONEY, 4_500_000, (80,))
+    (tokens,) = of_budget("eva", TOKENS, 1000, (80, 100), refuses=True)
+    (nothing,) = of_budget("none", Budget("tokens", "day", 0), 0, (100,))
 
     assert money.text == "The key carl has used 90 % of its budget (5 dollars, month)."
     assert tokens.text == "The key eva has used 100 % of its budget (1000 tokens, day)."

@@ -3,6 +3,7 @@
 import msgspec
 
 from gateway.plugins.alert.outbox import Alert, Message, Outbox
+from gateway.policy.budgets import Budget, BudgetUse
 
 DAY, HOUR = 86400.0, 3600.0
 ONE, TWO = Alert("project", "a", "a is refused"), Alert("project", "b", "b is refused")
@@ -42,6 +43,29 @@ def test_o20_one_that_gets_worse_is_sent_at_once() -> None:
 
     assert sent(outbox, [worse], 60) == [Message(worse)]
     assert sent(outbox, [ONE], 120) == []
+
+
+def test_o20_one_that_reaches_a_higher_level_is_sent_at_once_and_the_lower_one_is_not_over() -> None:
+    outbox = Outbox()
+    low, high = (Alert("budget", "carl", f"carl: {n} %", level=n) for n in (50, 80))
+
+    assert sent(outbox, [low], 0) == [Message(low)]
+    assert sent(outbox, [high], 60) == [Message(high)]
+    assert sent(outbox, [low], 120) == []
+    assert sent(outbox, [high], 180) == [Message(high)]
+    assert sent(outbox, [], 240) == [Message(high, resolved=True)]
+
+
+def test_o20_a_budget_refuses_until_its_period_ends_or_its_limit_changes() -> None:
+    outbox, day = Outbox(), Budget("tokens", "day", 10)
+    use = BudgetUse("carl", day, 9, "id", refused=DAY + 5)
+
+    assert not outbox.refuses(use._replace(refused=0.0), DAY + 10)
+    assert outbox.refuses(use, DAY + 10)
+    assert outbox.refuses(use._replace(refused=0.0), DAY + 20)
+    assert not outbox.refuses(BudgetUse("carl", Budget("tokens", "day", 20), 9, "id"), DAY + 20)
+    assert not outbox.refuses(use, 2 * DAY + 1)
+    assert not outbox.refuses(use._replace(refused=0.0), 2 * DAY + 2)
 
 
 def test_o20_too_many_are_counted_in_the_last_and_in_the_next() -> None:

@@ -13,8 +13,11 @@ from aiohttp import web
 from gateway.errors import ConfigError
 from gateway.plugin import SERVICES
 from gateway.plugins.alert.plugin import AlertPlugin, remaining
-from gateway.policy.budgets import Budget
+from gateway.policy.budgets import Budget, BudgetUse
 from gateway.policy.call_outcome import Rejected
+from gateway.policy.client_rules import Rules
+from gateway.store.ledger.client_keys import issue
+from gateway.store.ledger.tables import open_engine
 from tests.support.certificates import Authority
 from tests.support.servers import Serve
 from tests.support.waiting import eventually
@@ -118,18 +121,53 @@ async def test_a_state_that_cannot_be_read_is_told(
 async def test_o20_budgets_of_keys_are_told(serve: Serve, channel: Channel) -> None:
     await serve(options())
 
-    async def used() -> list[tuple[str, Budget, int]]:
+    async def used() -> list[BudgetUse]:
         return [
-            ("carl", Budget("money", "month", 1_000_000), 850_000),
-            ("eva", Budget("tokens", "day", 10), 1),
+            BudgetUse("carl", Budget("money", "month", 1_000_000), 850_000),
+            BudgetUse("eva", Budget("tokens", "day", 10), 1),
         ]
 
-    serve.app[SERVICES].read_budgets = used
+    serve.app[SERVICES].metrics.budgets.read = used
     await plugin(serve).look()
 
     assert [m["text"].partition("] ")[2] for m in channel.messages] == [
         "The key carl has used 85 % of its budget (1 dollars, month)."
     ]
+
+
+async def test_o20_a_budget_that_refuses_is_told_once_in_its_period_also_after_a_restart(
+    serve: Serve, channel: Channel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    noon = 1_795_780_800.0  # 2026-11-27 12:00 UTC
+    key = issued_key(tmp_path, tokens={"day": 500})
+    body = {"model": "gemini-2.5-flash", "messages": [{"role": "user", "content": "hello"}]}
+    team = f"pool: {{projects: [{{name: a, keys: [{{env: K}}]}}]}}\nledger: {{url: {tmp_path}/ledger.db}}"
+    for day in (0, 0, 1):  # a start each; the second is a restart on the same day
+        monkeypatch.setattr("gateway.plugins.alert.plugin.time", lambda day=day: noon + day * 86400)
+        alerting = options("every: 3600, prices: 0").replace("plugins: {", "plugins: {chat: {}, ")
+        base = await serve(f"{alerting}\n{team}")
+        if not channel.messages:
+            monkeypatch.setattr("gateway.exchange.attempt.time", lambda: noon)
+            headers = {"Authorization": f"Bearer {key}"}
+            async with (
+                aiohttp.ClientSession(base, headers=headers) as http,
+                http.post("/v1/chat/completions", json=body) as response,
+            ):
+                assert (await response.json())["error"]["code"] == "insufficient_quota"
+        for _ in range(2):
+            await plugin(serve).look()
+        await serve.stop()
+
+    text = "The key x has used 0 % of its budget (500 tokens, day). It was refused a request that may have cost more than the rest."
+    assert [m["text"].partition("] ")[2] for m in channel.messages] == [text, f"Resolved: {text}"]
+    assert {m["severity"] for m in channel.messages} == {"critical"}
+
+
+def issued_key(folder: Path, **rules: Any) -> str:
+    engine = open_engine(str(folder / "ledger.db"), None)
+    _, key = issue(engine, "x", Rules(**rules), time(), None)
+    engine.dispose()
+    return key
 
 
 async def test_o20_a_refused_key_is_told(serve: Serve, channel: Channel) -> None:
@@ -170,6 +208,24 @@ async def test_o20_the_certificate_of_a_server_is_read(
     assert 4 < left < 6
     assert (fault, expired, reason) == ("", None, "certificate has expired")
     assert (await remaining("localhost", 9))[1] == "localhost:9 does not answer (ConnectionRefusedError)"
+
+
+@pytest.mark.parametrize(("days", "end"), [(30.0, 2_592_050.0), (None, 0.0)])
+async def test_the_end_of_a_certificate_is_a_metric(
+    serve: Serve, channel: Channel, monkeypatch: pytest.MonkeyPatch, days: float | None, end: float
+) -> None:
+    async def read(_: str, __: int) -> tuple[float | None, str]:
+        return days, "it is not accepted"
+
+    monkeypatch.setattr("gateway.plugins.alert.plugin.remaining", read)
+    monkeypatch.setattr("gateway.plugins.alert.plugin.time", lambda: 50.0)
+    await serve(options("every: 3600, certificate: {host: h}"))
+    await plugin(serve).look()
+    certificates = serve.app[SERVICES].statistics.certificates
+
+    assert certificates == {("h",): end}
+    await serve.stop()
+    assert certificates == {}
 
 
 @pytest.mark.parametrize(
