@@ -32,6 +32,12 @@ class JoinedText:
         if len(self.pieces) >= MOST_PIECES:
             self.join()
 
+    def extend(self, pieces: list[str]) -> None:
+        """Add some pieces at the end."""
+        self.pieces += pieces
+        if len(self.pieces) >= MOST_PIECES:
+            self.join()
+
     def join(self) -> None:
         """Make the pieces a block."""
         block = "".join(self.pieces)

@@ -1,4 +1,8 @@
-"""A stream's translation as a sans-IO machine: upstream bytes in, client bytes out, the same for every cut."""
+"""A stream's translation as a sans-IO machine: upstream bytes in, client bytes out, the same for every cut.
+
+Most events go the plain way: `plain_event` decodes their texts, the reader notes them, and the encoder writes them, a
+run at a time. Any other event goes the long way, through `TurnReader.feed`.
+"""
 
 from collections.abc import Callable
 from typing import Protocol, TypeVar
@@ -8,6 +12,7 @@ import msgspec
 from gateway.errors import GatewayError, UpstreamError, forget_frames
 from gateway.gemini.events import Event
 from gateway.gemini.json_shape import LONG_NUMBER, has_long_number
+from gateway.gemini.plain_event import read_texts
 from gateway.gemini.sse import SSEDecoder
 from gateway.gemini.thought_signatures import Signed
 from gateway.gemini.turn_reader import TurnReader
@@ -17,10 +22,16 @@ T = TypeVar("T")
 
 
 class Encoder(Protocol):
-    """A dialect's encoder: events, or an error in mid-stream, as bytes for the client."""
+    """A dialect's encoder: what it writes are bytes for the client."""
 
-    def encode(self, events: list[Event]) -> bytes: ...
-    def fail(self, error: GatewayError) -> bytes: ...
+    def encode(self, events: list[Event]) -> bytes:
+        """Return the frames of some events; b"" when the client sees none of them."""
+
+    def texts(self, index: int, texts: list[str]) -> bytes:
+        """Return what `encode` returns for one TextDelta of each text."""
+
+    def fail(self, error: GatewayError) -> bytes:
+        """Return the frame of an error in mid-stream."""
 
 
 class StreamTranslator:
@@ -40,16 +51,28 @@ class StreamTranslator:
 
     def feed(self, data: bytes) -> bytes:
         """Return bytes for the client; b"" while there are none."""
-        return self.encode(self.read(data))
+        payloads = self._payloads(data)
+        reader, encoder = self.reader, self._encoder
+        out: list[bytes] = []
+        events: list[Event] = []
+        start = 0
+        while start < len(payloads) and self.error is None:
+            if reader.takes_texts and (plain := read_texts(payloads, start)).texts:
+                if events:
+                    out.append(encoder.encode(events))
+                    events = []
+                out.append(encoder.texts(reader.add_texts(plain), plain.texts))
+                start += len(plain.texts)
+            if start < len(payloads):
+                events += self._events(payloads[start : start + 1])
+                start += 1
+        if events:
+            out.append(encoder.encode(events))
+        return out[0] if len(out) == 1 else b"".join(out)
 
     def read(self, data: bytes) -> list[Event]:
         """Return the events in some bytes. Unlike `encode`, which choices share, it may run in a thread."""
-        try:
-            payloads = self._decoder.feed(data)
-        except GatewayError as error:
-            self.error = forget_frames(error)
-            return []
-        return self._events(payloads)
+        return self._events(self._payloads(data))
 
     def encode(self, events: list[Event]) -> bytes:
         """Return events as bytes for the client."""
@@ -61,7 +84,10 @@ class StreamTranslator:
 
     def read_end(self) -> list[Event]:
         """Return the last events after the end of the upstream, or set `error`. It may run in a thread."""
-        events = self._events(self._decoder.close())
+        payloads = self._decoder.close()
+        if self.messages is not None:
+            self.messages += payloads
+        events = self._events(payloads)
         if self.error is not None or self.reader.continuation is not None:
             return events
         return events + self._last(accept_empty=False)
@@ -105,10 +131,20 @@ class StreamTranslator:
             self.error = forget_frames(error)
             return []
 
-    def _events(self, payloads: list[bytes]) -> list[Event]:
-        events: list[Event] = []
+    def _payloads(self, data: bytes) -> list[bytes]:
+        """Return the payloads that some bytes complete, or set `error`."""
+        try:
+            payloads = self._decoder.feed(data)
+        except GatewayError as error:
+            self.error = forget_frames(error)
+            return []
         if self.messages is not None:
             self.messages += payloads
+        return payloads
+
+    def _events(self, payloads: list[bytes]) -> list[Event]:
+        """Return the events of some payloads up to an error, which is set."""
+        events: list[Event] = []
         try:
             for payload in payloads:
                 events += self.reader.feed(decode(payload))

@@ -13,9 +13,9 @@ from msgspec import Raw
 
 from gateway.errors import UnusableAnswer, UpstreamTruncated
 from gateway.gemini.call_names import NO_CALLS, CallRules
+from gateway.gemini.candidate_state import CandidateState
 from gateway.gemini.errors import from_status
 from gateway.gemini.events import (
-    Citations,
     CodePart,
     Event,
     FilePart,
@@ -37,25 +37,31 @@ from gateway.gemini.finish_reasons import (
     UNKNOWN_CAUSE,
     reason_name,
 )
-from gateway.gemini.grounding import Citations as CitationList
-from gateway.gemini.grounding import Offsets, searches
-from gateway.gemini.joined_text import MOST_PIECES, JoinedText
+from gateway.gemini.grounding import searches
+from gateway.gemini.joined_text import MOST_PIECES
 from gateway.gemini.many_parts import MANY_PARTS, joined
+from gateway.gemini.plain_event import PlainTexts
 from gateway.gemini.server_parts import ServerParts, is_server_part
 from gateway.gemini.server_runs import RunKeeping, RunRecorder
 from gateway.gemini.stop_sequences import StopCutter
 from gateway.gemini.thought_signatures import SignatureKeys, Signed
-from gateway.gemini.usage import NO_USAGE, TokenCounts, continued_counts, is_whole, merge, token_counts
+from gateway.gemini.usage import (
+    NO_USAGE,
+    TokenCounts,
+    continued_counts,
+    is_whole,
+    merge,
+    merge_all,
+    token_counts,
+)
 from gateway.gemini.wire import (
     NO_JSON,
     Blob,
     Candidate,
-    CitationMetadata,
     FunctionCall,
     GenerateContentResponse,
     Part,
     PromptFeedback,
-    decode_grounding,
 )
 
 _MODEL_NAME = re.compile(r"(?:models/)?([\w.@:/-]{1,128})", re.ASCII)
@@ -65,34 +71,6 @@ _MOST_CONTINUED = 40
 """Calls that continue an answer. A million tokens are 32 of the shortest ones."""
 MOST_CANDIDATES = 8
 """Gemini's limit of candidateCount (https://ai.google.dev/api/generate-content#generationconfig)."""
-
-
-class _CandidateState:
-    """Parts of one candidate that its last events need."""
-
-    __slots__ = ("blocked", "call_ids", "citations", "finish", "grounding", "has_content", "message", "runs", "server",
-                 "signature", "text", "url_context")  # fmt: skip
-
-    def __init__(self) -> None:
-        self.has_content = False
-        """It has text, media, files or code; calls are not counted."""
-        self.text = JoinedText()
-        self.call_ids: dict[str, None] = {}
-        self.finish: str | None = None
-        self.message: str | None = None
-        self.signature: str | None = None
-        """The last signature of a text part."""
-        self.blocked: list[str] = []
-        """Harm categories that blocked it."""
-        self.grounding: list[msgspec.Raw] = []
-        self.citations: list[CitationMetadata] = []
-        self.url_context = NO_JSON
-        self.server: ServerParts | None = None
-        self.runs: RunRecorder | None = None
-
-    @property
-    def is_empty(self) -> bool:
-        return not (self.has_content or self.call_ids)
 
 
 class TurnReader:
@@ -131,7 +109,7 @@ class TurnReader:
         """Whether the last chunk carried counts."""
         self._is_whole = False
         """Whether a unary answer was read."""
-        self._candidates: dict[int, _CandidateState] = {}
+        self._candidates: dict[int, CandidateState] = {}
         self._usage = NO_USAGE
         """Merged so far."""
         self._counts: TokenCounts | None = None
@@ -171,6 +149,25 @@ class TurnReader:
         self._ends_counted = response.usage_metadata is not None
         return events if self._cutter is None else self._cutter.cut(events)
 
+    @property
+    def takes_texts(self) -> bool:
+        """Whether `add_texts` can read a plain event: the answer has begun, and nothing cuts its text."""
+        return self.begun and self._cutter is None
+
+    def add_texts(self, plain: PlainTexts) -> int:
+        """Read some plain events, as `feed` would, and return the index of their candidate."""
+        index = self._base
+        state = self._candidates.get(index)
+        if state is None:
+            state = self._candidates[index] = CandidateState()
+        state.has_content = True
+        state.text.extend(plain.texts)
+        if plain.usages:
+            self._usage = merge_all(self._usage, plain.usages)
+            self._counts = None
+        self._ends_counted = plain.ends_counted
+        return index
+
     def close(self, *, whole: bool = False, accept_empty: bool = False) -> list[Event]:
         """Return the last events.
 
@@ -190,11 +187,11 @@ class TurnReader:
         if not accept_empty:
             self._check_not_empty()
         if not self._candidates:
-            self._candidates[self._base] = _CandidateState()
+            self._candidates[self._base] = CandidateState()
         events: list[Event] = []
         for index, state in sorted(self._candidates.items()):
-            if state.grounding or state.citations or state.url_context:
-                cited, left_out = _citations(index, state)
+            if state.has_sources:
+                cited, left_out = state.cited(index)
                 self.citations_left_out += left_out
                 events.append(cited)
             events.append(self._finish(index, state))
@@ -293,7 +290,7 @@ class TurnReader:
         index += self._base
         state = self._candidates.get(index)
         if state is None:
-            state = self._candidates[index] = _CandidateState()
+            state = self._candidates[index] = CandidateState()
         if candidate.content is not None:
             parts = candidate.content.parts or ()
             for part in parts if len(parts) <= MANY_PARTS else joined(parts):
@@ -324,7 +321,7 @@ class TurnReader:
         if candidate.url_context_metadata:
             state.url_context = candidate.url_context_metadata
 
-    def _part(self, index: int, part: Part, state: _CandidateState) -> Event | None:
+    def _part(self, index: int, part: Part, state: CandidateState) -> Event | None:
         """Return a part's event, or None for parts without one: empty text, end markers, unknown kinds."""
         if part.text is not None:
             if part.thought:
@@ -347,7 +344,7 @@ class TurnReader:
             return FilePart(index, part.file_data.file_uri, part.file_data.mime_type)
         return None
 
-    def _server_part(self, index: int, part: Part, state: _CandidateState) -> CodePart | ServerTool:
+    def _server_part(self, index: int, part: Part, state: CandidateState) -> CodePart | ServerTool:
         if state.server is None:
             keyring = (
                 self._keyring if self.runs != "texts" else None
@@ -359,7 +356,7 @@ class TurnReader:
             state.runs.add(part, at)
         return state.server.read(part, at)
 
-    def _keep_run(self, state: _CandidateState) -> Raw:
+    def _keep_run(self, state: CandidateState) -> Raw:
         """Store the parts of an answer without calls under its text; return them as the client is given them."""
         if state.runs is None or self.runs != "texts":
             return NO_JSON
@@ -368,7 +365,7 @@ class TurnReader:
         return state.runs.given() or NO_JSON
 
     def _call(
-        self, index: int, call: FunctionCall, signature: str | None, state: _CandidateState
+        self, index: int, call: FunctionCall, signature: str | None, state: CandidateState
     ) -> ToolCall | None:
         if not call.name:
             return None
@@ -383,7 +380,7 @@ class TurnReader:
             self.signed.append(Signed((self._keyring.before_call(call_id),), run))
         return ToolCall(index, call_id, name, arguments, signature)
 
-    def _media(self, index: int, blob: Blob, part: Part, state: _CandidateState) -> MediaPart | None:
+    def _media(self, index: int, blob: Blob, part: Part, state: CandidateState) -> MediaPart | None:
         if part.thought:  # a draft that image models make before the final image
             return None
         state.has_content = True
@@ -391,7 +388,7 @@ class TurnReader:
             self.signed.append(Signed(self._keyring.image(blob.data), part.thought_signature))
         return MediaPart(index, blob.mime_type, blob.data)
 
-    def _finish(self, index: int, state: _CandidateState) -> Finished:
+    def _finish(self, index: int, state: CandidateState) -> Finished:
         cause = state.finish or "STOP"
         reason = REASONS.get(cause, "stop")
         if cause not in KNOWN:
@@ -420,23 +417,6 @@ def _attach(candidate: Candidate, index: int, events: list[Event]) -> None:
         events[-1] = TextDelta(index, last.text, candidate.logprobs_result)
     else:
         events.append(TextDelta(index, "", candidate.logprobs_result))
-
-
-def _citations(index: int, state: _CandidateState) -> tuple[Citations, int]:
-    """Return the citations of the whole text, with the longest of the grounding metadata that chunks brought.
-
-    The second value is the number of citations that were left out.
-    """
-    citations = CitationList(Offsets(str(state.text)))
-    for raw in state.grounding:
-        try:
-            citations.add_grounding(decode_grounding(raw))
-        except (msgspec.DecodeError, RecursionError):
-            continue  # an unknown shape costs the annotations, not the answer
-    for metadata in state.citations:
-        citations.add_recitation(metadata)
-    longest = max(state.grounding, key=len, default=NO_JSON)
-    return Citations(index, citations.all, longest, state.url_context), citations.left_out
 
 
 def _compact(args: msgspec.Raw) -> str:

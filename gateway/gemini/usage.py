@@ -143,9 +143,8 @@ def merge(earlier: UsageMetadata, later: UsageMetadata) -> UsageMetadata:
     thoughts, tool_use = later.thoughts_token_count, later.tool_use_prompt_token_count
     cached, tier = later.cached_content_token_count, later.service_tier
     prompts, completions = later.prompt_tokens_details, later.candidates_tokens_details
-    output = (candidates or 0) + (thoughts or 0)
-    if output and prompt and total == prompt + output + (tool_use or 0):
-        return later if tier is not None else structs.replace(later, service_tier=earlier.service_tier)
+    if _adds_up(later):
+        return _in_tier(later, earlier.service_tier)
     if prompt is None or prompt < (earlier.prompt_token_count or 0):
         prompt = earlier.prompt_token_count
     if candidates is None or candidates < (earlier.candidates_token_count or 0):
@@ -167,6 +166,38 @@ def merge(earlier: UsageMetadata, later: UsageMetadata) -> UsageMetadata:
         earlier.candidates_tokens_details if completions is None else completions,
         earlier.service_tier if tier is None else tier,
     )
+
+
+def merge_all(earlier: UsageMetadata, later: Sequence[UsageMetadata]) -> UsageMetadata:
+    """Return what `merge` makes of several chunks, one after another.
+
+    Of the chunks before one that adds up, only the tier is left.
+    """
+    start = len(later) - 1
+    while start > 0 and not _adds_up(later[start]):
+        start -= 1
+    if start > 0:
+        tiers = (usage.service_tier for usage in reversed(later[: start + 1]))
+        tier = next((tier for tier in tiers if tier is not None), earlier.service_tier)
+        earlier = _in_tier(later[start], tier)
+        start += 1
+    for usage in later[start:]:
+        earlier = merge(earlier, usage)
+    return earlier
+
+
+def _adds_up(usage: UsageMetadata) -> bool:
+    """Return whether input and output are counted, and are the chunk's own total."""
+    prompt, total = usage.prompt_token_count, usage.total_token_count
+    output = (usage.candidates_token_count or 0) + (usage.thoughts_token_count or 0)
+    return bool(output and prompt) and total == prompt + output + (usage.tool_use_prompt_token_count or 0)  # type: ignore[operator]  # not None
+
+
+def _in_tier(usage: UsageMetadata, tier: str | int | None) -> UsageMetadata:
+    """Return the counts with a tier, unless they name one."""
+    if usage.service_tier is not None or tier is None:
+        return usage
+    return structs.replace(usage, service_tier=tier)
 
 
 def _count(value: int | None) -> int:

@@ -14,7 +14,7 @@ from gateway.exchange.fallback import Choice, FallbackPlan, Translated
 from gateway.exchange.report import ExchangeReport
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.capabilities import CapabilityTable
-from gateway.gemini.events import Event
+from gateway.gemini.events import Event, TextDelta
 from gateway.gemini.stream_translator import StreamTranslator
 from gateway.gemini.turn_reader import TurnReader
 from gateway.gemini.wire import Content, GenerateContentRequest, Part
@@ -45,6 +45,9 @@ class Silent:
 
     def encode(self, events: list[Event]) -> bytes:
         return b""
+
+    def texts(self, index: int, texts: list[str]) -> bytes:
+        return self.encode([TextDelta(index, text) for text in texts])
 
     def fail(self, error: GatewayError) -> bytes:
         return b""

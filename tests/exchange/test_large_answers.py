@@ -29,6 +29,9 @@ class Names:
         self.threads.add(threading.current_thread().name)
         return b"".join(f"{event!r}\n".encode() for event in events)
 
+    def texts(self, index: int, texts: list[str]) -> bytes:
+        return self.encode([TextDelta(index, text) for text in texts])
+
     def fail(self, error: Exception) -> bytes:
         return str(error).encode()
 

@@ -32,6 +32,9 @@ class Recorder:
         self.events += events
         return b""
 
+    def texts(self, index: int, texts: list[str]) -> bytes:
+        return self.encode([TextDelta(index, text) for text in texts])
+
     def fail(self, error: Exception) -> bytes:
         raise error
 

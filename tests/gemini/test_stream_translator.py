@@ -22,6 +22,9 @@ class Names:
         names = (e.text if isinstance(e, TextDelta) else f"<{type(e).__name__}>" for e in events)
         return "".join(names).encode()
 
+    def texts(self, index: int, texts: list[str]) -> bytes:
+        return self.encode([TextDelta(index, text) for text in texts])
+
     def fail(self, error: GatewayError) -> bytes:
         return f"!{error.code}".encode()
 

@@ -1,7 +1,9 @@
 """Token counts of one call, of a stream's chunks, and of several calls for one answer."""
 
+from functools import reduce
+
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from gateway.gemini.usage import (
@@ -10,6 +12,7 @@ from gateway.gemini.usage import (
     answer_counts,
     continued_counts,
     merge,
+    merge_all,
     token_counts,
 )
 from gateway.gemini.wire import ModalityTokens, UsageMetadata
@@ -168,3 +171,18 @@ def test_m4_a_continued_answer_has_the_prompt_of_its_first_call() -> None:
 
     assert continued_counts(calls) == TokenCounts(10, 5, 1, 27, 3, searches=2)
     assert continued_counts(calls[:1]) is calls[0]
+
+
+COUNT = st.one_of(st.none(), st.integers(0, 4))
+USAGE = st.builds(
+    UsageMetadata, COUNT, COUNT, COUNT, COUNT, COUNT, st.one_of(COUNT, st.integers(4, 12)),
+    service_tier=st.sampled_from(["flex", None, None]),
+)  # fmt: skip
+
+
+@settings(max_examples=100)
+@given(USAGE, st.lists(st.one_of(USAGE, st.just(UsageMetadata(2, 2, total_token_count=4))), max_size=5))
+def test_several_chunks_are_merged_as_one_after_another(
+    earlier: UsageMetadata, later: list[UsageMetadata]
+) -> None:
+    assert merge_all(earlier, later) == reduce(merge, later, earlier)

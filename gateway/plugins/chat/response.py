@@ -207,6 +207,14 @@ class ChatStream:
                     self._other(out, event)
         return b"".join(out)
 
+    def texts(self, index: int, texts: list[str]) -> bytes:
+        """Return the frames of some texts of a choice, in one loop without Python: most chunks are like this."""
+        if index not in self._begun:
+            return self.encode([TextDelta(index, text) for text in texts])
+        head = b'%s{"index":%d,"delta":{"content":' % (self._head, index)
+        tail = _TEXT_END + self._tail
+        return head + (tail + head).join(map(encode, texts)) + tail
+
     def fail(self, error: GatewayError) -> bytes:
         """Return the frame that makes SDKs raise an error. Nothing may follow it, not even `[DONE]`."""
         return frame(openai_error(error))
@@ -224,14 +232,7 @@ class ChatStream:
                 out, event.index, Delta(content=event.text), openai.Logprobs(token_logprobs(event.logprobs))
             )
         elif event.index in self._begun:
-            # Most chunks are like this. Joining bytes costs half as much as two Structs and an encoder.
-            out += (
-                self._head,
-                b'{"index":%d,"delta":{"content":' % event.index,
-                encode(event.text),
-                _TEXT_END,
-                self._tail,
-            )
+            out.append(self.texts(event.index, [event.text]))
         else:
             self._put(out, event.index, Delta(content=event.text))
 

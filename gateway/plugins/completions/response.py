@@ -91,6 +91,10 @@ class CompletionStream:
                     out.append(self._end(event))
         return b"".join(out)
 
+    def texts(self, index: int, texts: list[str]) -> bytes:
+        """Return the frames of some texts of a choice."""
+        return b"".join([self._chunk(index, text) for text in texts])
+
     def fail(self, error: GatewayError) -> bytes:
         """Return the frame of an error, which ends the stream."""
         return frame(openai_error(error))

@@ -47,6 +47,12 @@ _NO_CREDIT = "Your credit balance is too low"
 """Anthropic's words, which Claude Code looks for. It then stops and tells its user."""
 _INDEX = re.compile(r"\[(\d+)\]")
 
+_TEXT_HEAD = (
+    b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,'
+    b'"delta":{"type":"text_delta","text":'
+)
+_TEXT_TAIL = b"}}\n\n"
+
 
 class MessagesStream:
     """Encodes events as frames; `message` is the object that they build.
@@ -96,6 +102,17 @@ class MessagesStream:
             self._begin(out)
             self._event(out, event)
         return b"".join(out)
+
+    def texts(self, index: int, texts: list[str]) -> bytes:
+        """Return the frames of some texts. Those of an open text block have all but the text in common."""
+        block, place = self._open, self._index
+        if self._held or block is None or block["type"] != "text" or self._places[-1:] != [place]:
+            return self.encode([TextDelta(index, text) for text in texts])
+        self._length += sum(map(len, texts))
+        self._texts.extend(texts)
+        self._said.extend(texts)
+        head = _TEXT_HEAD % place
+        return head + (_TEXT_TAIL + head).join(map(encode, texts)) + _TEXT_TAIL
 
     def keep_alive(self, *, begun: bool) -> bytes:
         """Return the frames for a silence: a ping, after the start of the message if nothing was sent before.

@@ -39,6 +39,10 @@ Object = dict[str, Any]
 _TIERS = {"standard": "default", "flex": "flex", "priority": "priority"}
 """Gemini's service tiers to OpenAI's."""
 
+_TEXT_HEAD = (
+    b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta","sequence_number":'
+)
+
 
 class ResponseOptions(Struct, frozen=True):
     """Options of an answer that depend on its request."""
@@ -105,6 +109,20 @@ class ResponseStream:
             if self._held:
                 self._release(out)
         return b"".join(out)
+
+    def texts(self, index: int, texts: list[str]) -> bytes:
+        """Return the frames of some texts. Those of an open message have all but number and text in common."""
+        item = self._open
+        if self._held or item is None or item["type"] != "message":
+            return self.encode([TextDelta(index, text) for text in texts])
+        self._texts.extend(texts)
+        self._length += sum(map(len, texts))
+        at = encode({"item_id": item["id"], "output_index": self._index, "content_index": 0})[1:-1]
+        first, self._sequence = self._sequence, self._sequence + len(texts)
+        return b"".join([
+            b'%s%d,%s,"delta":%s,"logprobs":[]}\n\n' % (_TEXT_HEAD, number, at, encode(text))
+            for number, text in enumerate(texts, first)
+        ])  # fmt: skip
 
     def _waits(self, event: Event) -> bool:
         """Keep a call after a text, so that the text ends with its citations: they come with the end of the answer."""

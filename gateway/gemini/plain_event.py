@@ -1,0 +1,92 @@
+"""The plain way of a stream's commonest event: more text of the only candidate, and token counts.
+
+The types here are narrow: whatever they refuse is read by `wire`'s types and `TurnReader.feed` instead, which alone say
+what is right. What they accept has nothing that needs another look, not even a number that is too long for a client.
+"""
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from gateway.gemini.wire import ModalityTokens, UsageMetadata
+
+_Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+
+
+class _Strict(Struct, rename="camel", forbid_unknown_fields=True, gc=False):
+    """A message all of whose fields are declared."""
+
+
+class _Text(_Strict):
+    text: Annotated[str, Meta(min_length=1)]
+
+
+class _Content(_Strict):
+    parts: tuple[_Text]
+    role: str | None = None
+
+
+class _Candidate(_Strict):
+    content: _Content
+    index: Literal[0] | None = None
+
+
+class _Tokens(ModalityTokens, frozen=True, forbid_unknown_fields=True):
+    modality: str = ""
+    token_count: _Count = 0
+
+
+class _Usage(UsageMetadata, frozen=True, forbid_unknown_fields=True):
+    """Token counts, in the order in which Google sends them."""
+
+    prompt_token_count: _Count | None = None
+    candidates_token_count: _Count | None = None
+    total_token_count: _Count | None = None
+    prompt_tokens_details: list[_Tokens] | None = None  # type: ignore[assignment]  # a list that nobody changes
+    thoughts_token_count: _Count | None = None
+    service_tier: str | None = None
+    tool_use_prompt_token_count: _Count | None = None
+    cached_content_token_count: _Count | None = None
+    candidates_tokens_details: list[_Tokens] | None = None  # type: ignore[assignment]
+    traffic_type: str | None = None
+
+
+class _Event(_Strict):
+    candidates: tuple[_Candidate]
+    usage_metadata: _Usage | None = None
+    model_version: str | None = None
+    response_id: str | None = None
+    create_time: str | None = None
+
+
+_decode = msgspec.json.Decoder(_Event).decode
+
+
+class PlainTexts(Struct, gc=False):
+    """Consecutive plain events."""
+
+    texts: list[str]
+    usages: list[UsageMetadata]
+    """The counts of those that have any."""
+    ends_counted: bool
+    """Whether the last one has."""
+
+
+def read_texts(payloads: Sequence[bytes], start: int = 0) -> PlainTexts:
+    """Return the plain events from `start` on, up to the first that is another; there may be none."""
+    texts: list[str] = []
+    usages: list[UsageMetadata] = []
+    usage = None
+    try:
+        for payload in islice(payloads, start, None):
+            event = _decode(payload)
+            texts.append(event.candidates[0].content.parts[0].text)
+            usage = event.usage_metadata
+            if usage is not None:
+                usages.append(usage)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    return PlainTexts(texts, usages, usage is not None)
