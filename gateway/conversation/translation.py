@@ -1,6 +1,7 @@
 """From a recorded conversation to the Gemini request for one model. Pure, and repeatable for another model."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 from msgspec import Struct, structs
@@ -24,10 +25,12 @@ from gateway.conversation.modalities import audio_format, modality_fields
 from gateway.conversation.notes import Notes
 from gateway.conversation.origins import FieldOrigins
 from gateway.conversation.parts import Media
+from gateway.conversation.plain import PlainConversation, gemini_request
 from gateway.conversation.reasoning import thinking_config
 from gateway.conversation.replay import NO_SERVER_TOOLS, ServerTools
 from gateway.conversation.tools import NO_TOOLING, Tooling
-from gateway.gemini.call_names import CallRules
+from gateway.gemini.call import Origins
+from gateway.gemini.call_names import NO_CALLS, CallRules
 from gateway.gemini.capabilities import Capabilities
 from gateway.gemini.rewrites import instructed, json_instruction, maps_json_format, without_json_mode
 from gateway.gemini.schema_references import MOST_INLINED, InlineBudget
@@ -74,19 +77,47 @@ class Translation(Struct, frozen=True):
     notes: list[str]
     rules: CallRules
     audio_format: str | None
-    origins: FieldOrigins
+    origins: Origins
 
 
 def translate(
-    conversation: ConversationBuilder, context: TranslationContext, most_inlined: int = MOST_INLINED
+    conversation: ConversationBuilder | PlainConversation,
+    context: TranslationContext,
+    most_inlined: int = MOST_INLINED,
 ) -> Translation:
     """Return the Gemini request that means the same. Raises BadRequest with the client's path of what cannot be.
 
     Raises SchemaTooLarge when the references of the schemas bring more than `most_inlined` values.
     """
+    if isinstance(conversation, PlainConversation):
+        if not (context.search or context.show_thoughts):
+            request = gemini_request(conversation, context.capabilities, context.safety)
+            if request is not None:
+                return Translation(request, [], NO_CALLS, None, _PlainOrigins(conversation, context))
+        conversation = conversation.recorded()
     if len(conversation.items) > MOST_TURNS:
         raise too_long(conversation.root, MOST_TURNS, len(conversation.items))
     return _Translator(conversation, context, InlineBudget(most_inlined)).translate()
+
+
+class _PlainOrigins:
+    """Origins of a plain conversation, by the long way. Few requests need them: only refusals name fields."""
+
+    def __init__(self, conversation: PlainConversation, context: TranslationContext) -> None:
+        self._conversation = conversation
+        self._context = context
+
+    @cached_property
+    def _origins(self) -> Origins:
+        return translate(self._conversation.recorded(), self._context).origins
+
+    def of(self, names: Iterable[str]) -> list[str]:
+        """Return the client's paths of some of Gemini's fields, each once."""
+        return self._origins.of(names) if names else []
+
+    def path(self, google_path: str | None) -> str | None:
+        """Return the client's path for a path that Google names."""
+        return self._origins.path(google_path) if google_path is not None else None
 
 
 class _Translator:

@@ -8,6 +8,7 @@ from msgspec import Struct, structs
 
 from gateway.conversation.builder import ConversationBuilder
 from gateway.conversation.parts import Media
+from gateway.conversation.plain import PlainConversation
 from gateway.conversation.translation import Translation, TranslationContext, translate
 from gateway.errors import BadRequest, GatewayError
 from gateway.exchange.context import RequestContext
@@ -80,7 +81,10 @@ class Preparation:
         self._most_choices = most_choices
 
     async def prepare(
-        self, conversation: ConversationBuilder, options: RequestOptions, context: RequestContext
+        self,
+        conversation: ConversationBuilder | PlainConversation,
+        options: RequestOptions,
+        context: RequestContext,
     ) -> PreparedRequest:
         """Return the calls for a conversation. Raises GatewayError naming the client's field at fault."""
         if options.choices > self._most_choices:
@@ -99,7 +103,9 @@ class Preparation:
         keys = SignatureKeys(client.scope)
         stored: StoredSignatures = {}
         media: Media = {}
-        if conversation.calls or conversation.attachments or conversation.has_built_ins:
+        if isinstance(conversation, ConversationBuilder) and (
+            conversation.calls or conversation.attachments or conversation.has_built_ins
+        ):
             unsigned = await offload(options.heavy, conversation.unsigned, keys)
             stored = await self._exchange.stored_signatures(unsigned)
             if addresses := conversation.remote_media():
@@ -160,7 +166,7 @@ class Preparation:
 class _CallBuilder(Struct, frozen=True):
     """A conversation and what its translation depends on, apart from the model."""
 
-    conversation: ConversationBuilder
+    conversation: ConversationBuilder | PlainConversation
     options: RequestOptions
     context: TranslationContext
     capabilities: Callable[[str], Capabilities]

@@ -13,8 +13,9 @@ from msgspec import Raw
 
 from gateway.conversation.foreign.originals import NO_PLACEHOLDERS, Placeholders, fitted
 from gateway.conversation.invalid import not_json, place_of, undecodable
+from gateway.conversation.plain import MOST_BYTES
 from gateway.errors import BadRequest, GatewayError, TooLarge
-from gateway.exchange.context import CONTEXT
+from gateway.exchange.context import CONTEXT, RequestContext
 from gateway.exchange.offload import HEAVY, offload
 from gateway.gemini import json_shape
 from gateway.policy.memory import MemoryHold
@@ -51,11 +52,19 @@ _decode_named = msgspec.json.Decoder(_Named).decode
 _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
-class Body(msgspec.Struct, frozen=True):
+class Body:
     """A JSON object as it was received: its bytes, and its fields undecoded."""
 
-    data: bytes
-    fields: dict[str, Raw]
+    def __init__(self, data: bytes, fields: dict[str, Raw] | None = None) -> None:
+        """Without `fields`, the bytes are known to be a JSON object, whose fields are read when they are needed."""
+        self.data = data
+        self._fields = fields
+
+    @property
+    def fields(self) -> dict[str, Raw]:
+        if self._fields is None:
+            self._fields = parse(self.data).fields
+        return self._fields
 
     @property
     def heavy(self) -> bool:
@@ -95,21 +104,49 @@ async def read_body(request: web.Request, message: bytes | None = None) -> Body:
         data = await read_bytes(request)
     else:
         data = message
-    body, size = await offload(len(data) > HEAVY, _parse_and_size, data)
     context = request.get(CONTEXT)
-    if context is None:
-        return body
-    hold = context.memory
-    hold.covered += len(data)
-    if size:
-        hold.admit(size)
-    if context.hooks is None:
+    body = await _accounted(data, context)
+    if context is None or context.hooks is None:
         return body
     changed = await context.hooks.request(data, context)
     if changed is None:
         return body
-    hold.admit(len(changed))
+    context.memory.admit(len(changed))
     return await offload(len(changed) > HEAVY, parse, changed)
+
+
+async def _accounted(data: bytes, context: RequestContext | None) -> Body:
+    """Return a JSON object, with the memory that decoding it takes in the request's account."""
+    body, size = await offload(len(data) > HEAVY, _parse_and_size, data)
+    if context is not None:
+        context.memory.covered += len(data)
+        if size:
+            context.memory.admit(size)
+    return body
+
+
+async def read_plain(request: web.Request, decode: Callable[[bytes], T]) -> tuple[Body, T | None]:
+    """Return what `read_body` returns, and the small body that `decode` takes, decoded.
+
+    `decode` raises msgspec.DecodeError for all but the plainest JSON objects. A body of which it has read each byte
+    needs no other look.
+    """
+    context = request.get(CONTEXT)
+    if context is None or context.hooks is not None:
+        return await read_body(request), None
+    check_encoding(request)
+    data = await read_bytes(request)
+    if len(data) <= MOST_BYTES:
+        try:
+            plain = decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            pass
+        else:
+            context.memory.covered += len(data)
+            if len(data) > _SMALL:
+                context.memory.admit(_decoded_size(data))
+            return Body(data), plain
+    return await _accounted(data, context), None
 
 
 def check_encoding(request: web.Request, readable: Sequence[str] = ENCODINGS) -> None:

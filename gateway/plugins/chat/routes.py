@@ -16,13 +16,15 @@ from gateway.exchange.exchange import Reply
 from gateway.exchange.ids import unique
 from gateway.exchange.offload import offload
 from gateway.exchange.preparation import PreparedRequest, RequestOptions
-from gateway.exchange.request_body import Body, read_body
+from gateway.exchange.request_body import Body, read_plain
 from gateway.gemini.events import Event
 from gateway.gemini.stream_translator import decode
 from gateway.gemini.turn_reader import MOST_CANDIDATES, TurnReader
 from gateway.plugin import DryRun, Plugin
+from gateway.plugins.chat import plain_request
 from gateway.plugins.chat.answer_wire import encode
 from gateway.plugins.chat.fields import CHAT
+from gateway.plugins.chat.plain_request import PlainRequest
 from gateway.plugins.chat.request import conversation
 from gateway.plugins.chat.response import AnswerOptions, ChatStream, Envelope, completion
 from gateway.plugins.chat.wire import PLACEHOLDERS, ChatRequest, decode_request
@@ -50,7 +52,11 @@ class Chat(Plugin):
     async def create(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
         async with self.services.enter(request, "chat") as context:
-            answer = await self._prepare(await read_body(request), context)
+            body, plain = await read_plain(request, plain_request.decode)
+            if plain is None:
+                answer = await self._prepare(body, context)
+            else:
+                answer = await self._prepare_plain(body, plain, context)
             return await self.services.delivery.send(request, context, answer)
 
     async def dry_run(self, body: Body, client: Client) -> DryRun:
@@ -81,6 +87,14 @@ class Chat(Plugin):
             show_thoughts=self.config.thoughts,
         )
         prepared = await self.services.preparation.prepare(recorded, options, context)
+        include_usage = bool(body.stream_options and body.stream_options.include_usage)
+        return ChatAnswer(prepared, include_usage=include_usage, grounding=self.config.grounding)
+
+    async def _prepare_plain(self, data: Body, body: PlainRequest, context: RequestContext) -> "ChatAnswer":
+        """Return what `_prepare` returns, of a body that was read as a plain one."""
+        options = RequestOptions(body.model, bool(body.stream), show_thoughts=self.config.thoughts)
+        said = plain_request.conversation(body, lambda: self._read(data)[1])
+        prepared = await self.services.preparation.prepare(said, options, context)
         include_usage = bool(body.stream_options and body.stream_options.include_usage)
         return ChatAnswer(prepared, include_usage=include_usage, grounding=self.config.grounding)
 
