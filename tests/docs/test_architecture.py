@@ -40,7 +40,12 @@ async def test_a_streamed_chat_request_goes_the_way_of_the_drawing(
             order.append(step)
 
     base = await serve("", fake.url)
-    body = {"model": "gemini-flash-latest", "stream": True, "messages": [{"role": "user", "content": "hi"}]}
+    body = {
+        "model": "gemini-flash-latest",
+        "stream": True,
+        "messages": [{"role": "user", "content": "hi"}],
+        "user": "u",
+    }
     sys.setprofile(profile)
     try:
         async with http.post(base + "/v1/chat/completions", json=body) as response:

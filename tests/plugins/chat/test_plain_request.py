@@ -1,0 +1,168 @@
+"""A chat request that is read as a plain one becomes what the long way makes of it, byte for byte."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from gateway.conversation.builder import ConversationBuilder
+from gateway.conversation.plain import PlainConversation
+from gateway.conversation.translation import TranslationContext, translate
+from gateway.errors import GatewayError
+from gateway.exchange.request_body import parse
+from gateway.gemini.thought_signatures import SignatureKeys
+from gateway.gemini.wire import SafetySetting, encode_request
+from gateway.plugins.chat import plain_request
+from gateway.plugins.chat.fields import CHAT
+from gateway.plugins.chat.plain_request import PlainRequest
+from gateway.plugins.chat.request import conversation
+from gateway.plugins.chat.wire import PLACEHOLDERS, decode_request
+from tests.support import goldens
+from tests.support.models import TABLE
+from tests.support.plain import CHAT_REQUESTS, MODELS
+
+PATHS = ["contents[0].parts[0]", "contents[2]", "system_instruction", "generation_config.temperature",
+         "generation_config.max_output_tokens", "generation_config.seed", "tools[0]", "safety_settings"]  # fmt: skip
+SAFETY = [SafetySetting("HARM_CATEGORY_HARASSMENT", "OFF")]
+
+
+def decoded(data: bytes) -> PlainRequest | None:
+    try:
+        return plain_request.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def recorded(data: bytes, *, strict: bool = False) -> ConversationBuilder:
+    body = parse(data)
+    request = body.decode(decode_request, {} if strict else PLACEHOLDERS)
+    return goldens.reviewed(conversation(request, body.fields, strict=strict), data, CHAT)
+
+
+def told(said: ConversationBuilder | PlainConversation, context: TranslationContext) -> tuple[Any, ...]:
+    """Return all that a translation says, or its error."""
+    try:
+        translation = translate(said, context)
+    except GatewayError as error:
+        return error.status, error.code, error.param, error.message
+    origins = translation.origins
+    paths = [origins.path(path) for path in PATHS], origins.of(["temperature", "contents", "tools"])
+    return (
+        encode_request(translation.request),
+        translation.notes,
+        translation.rules,
+        translation.audio_format,
+        paths,
+    )
+
+
+def both(data: bytes, context: TranslationContext, *, strict: bool = False) -> None:
+    """Compare the two ways of a request, if it is a plain one."""
+    plain = decoded(data)
+    if plain is None:
+        return
+    said = plain_request.conversation(plain, lambda: recorded(data, strict=strict))
+
+    assert told(said, context) == told(recorded(data, strict=strict), context)
+    request = decode_request(data)
+    options = request.model, bool(request.stream), request.n or 1
+    assert (plain.model, bool(plain.stream), 1) == options
+    usage = bool(request.stream_options and request.stream_options.include_usage)
+    assert bool(plain.stream_options and plain.stream_options.include_usage) == usage
+
+
+CONTEXTS = st.builds(
+    lambda model, safety, rolls: TranslationContext(
+        model, TABLE.of(model), safety, rolls == 0, rolls == 1, SignatureKeys("k")
+    ),
+    st.sampled_from(MODELS),
+    st.sampled_from([[], SAFETY]),
+    st.integers(0, 19),
+)
+
+
+@given(data=CHAT_REQUESTS, context=CONTEXTS, strict=st.booleans())
+def test_both_ways_of_a_generated_request_are_equal(
+    data: bytes, context: TranslationContext, strict: bool
+) -> None:
+    both(data, context, strict=strict)
+
+
+@pytest.mark.slow
+@settings(max_examples=10_000)
+@given(data=CHAT_REQUESTS, context=CONTEXTS, strict=st.booleans())
+def test_both_ways_of_10_000_generated_requests_are_equal(
+    data: bytes, context: TranslationContext, strict: bool
+) -> None:
+    both(data, context, strict=strict)
+
+
+@pytest.mark.parametrize("file", goldens.files("chat"), ids=lambda file: file.stem)
+def test_both_ways_of_a_golden_request_are_equal(file: Path) -> None:
+    (request,) = goldens.inputs(file)
+    model = json.loads(request).get("model", "gemini-2.5-flash")
+
+    both(request.encode(), TranslationContext(model, TABLE.of(model), SAFETY))
+
+
+USER = {"role": "user", "content": "hi"}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"model": None, "stream": None, "temperature": None, "max_tokens": None, "n": None, "seed": None},
+        {"model": "gemini-2.5-flash", "stream": True, "stream_options": {"include_usage": True}},
+        {"temperature": 1, "top_p": 0.5, "top_k": 3, "max_tokens": 5, "seed": -1, "n": 1},
+        {"max_completion_tokens": 5, "presence_penalty": 0, "frequency_penalty": 0.0},
+        {"messages": [{"role": "system", "content": "a"}, USER, {"role": "assistant", "content": "b"}, USER]},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}]}]},
+    ],
+)
+def test_a_usual_request_is_plain(fields: dict[str, Any]) -> None:
+    plain = decoded(json.dumps({"messages": [USER], **fields}).encode())
+
+    assert plain is not None
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"unknown": 1},
+        {"user": "u"},
+        {"stop": "x"},
+        {"n": 2},
+        {"n": 0},
+        {"seed": 2**31},
+        {"temperature": 2.1},
+        {"temperature": True},
+        {"presence_penalty": 0.1},
+        {"max_tokens": 0},
+        {"tools": []},
+        {"messages": []},
+        {"messages": [{**USER, "name": "Ann"}]},
+        {"messages": [{"role": "user"}]},
+        {"messages": [{"role": "user", "content": []}]},
+        {"messages": [{"role": "assistant", "content": None}]},
+        {"messages": [{"role": "tool", "content": "x", "tool_call_id": "1"}]},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "a", "cache_control": {}}]}]},
+        {"stream_options": {"include_obfuscation": False}},
+    ],
+)
+def test_anything_else_is_not(fields: dict[str, Any]) -> None:
+    assert decoded(json.dumps({"messages": [USER], **fields}).encode()) is None
+
+
+@given(st.binary(max_size=40))
+@example(b"")
+@example(b'{"messages":[{"role":"user","content":"\xff"}]}')
+@example(b'{"messages":[{"role":"user","content":"\\ud800"}]}')
+def test_bytes_that_are_no_request_are_not_plain(data: bytes) -> None:
+    assert decoded(data) is None
+    with pytest.raises(GatewayError):
+        recorded(data)

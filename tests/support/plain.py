@@ -1,0 +1,123 @@
+"""Requests and answers for the tests that hold the plain ways equal to the long ones: most of them plain, some not."""
+
+import json
+from typing import Any
+
+from hypothesis import strategies as st
+
+Json = dict[str, Any]
+
+WORDS = st.sampled_from(
+    ["", "hi", "Say hello.", "ä\u2028€", "\U0001f600", '"\\/\n\t', "\x00\x7f", "</s>", " "]
+)
+TEXTS = WORDS | st.text(max_size=20)
+MODELS = [
+    *["gemini-2.5-flash", "gemini-3.5-flash", "gemini-3.8-flash"] * 3,
+    "gemini-2.5-flash:search",
+    "gemini-2.5-flash-preview-tts",
+    "gemini-2.5-flash-image",
+    "gemma-3-27b-it",
+    "models/gemini-2.5-pro",
+    "gemini-flash-latest",
+    "gpt-4o",
+]
+
+
+def sometimes(strategy: st.SearchStrategy[Any], other: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Return a strategy whose values are seldom of `other`."""
+    return st.integers(0, 19).flatmap(lambda roll: other if roll == 13 else strategy)  # 0 would be frequent
+
+
+def content(kind: str) -> st.SearchStrategy[Any]:
+    """Return contents of a turn: a text, texts of one type, and seldom something else."""
+    part = st.builds(lambda text: {"type": kind, "text": text}, TEXTS)
+    other = st.sampled_from(
+        [
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}},
+            {"type": kind, "text": "x", "cache_control": {"type": "ephemeral"}},
+            {"type": kind},
+            {"type": "refusal", "refusal": "no"},
+            {"text": "without a type"},
+        ]
+    )
+    parts = st.lists(sometimes(part, other), min_size=1, max_size=3)
+    return sometimes(TEXTS | parts, st.sampled_from([None, [], 5, {"text": "x"}, ["x"]]))
+
+
+def turns(roles: list[str], kind: str) -> st.SearchStrategy[list[Json]]:
+    """Return histories, most of which begin and end with the user."""
+    turn = st.builds(
+        lambda role, said: {"role": role, "content": said}, st.sampled_from(roles), content(kind)
+    )
+    extra = sometimes(
+        st.just({}),
+        st.sampled_from(
+            [{"name": "Ann"}, {"refusal": None}, {"tool_calls": []}, {"role": "tool"}, {"role": "x"}]
+        ),
+    )
+    user = st.builds(lambda said: {"role": "user", "content": said}, content(kind))
+    inner = st.lists(st.builds(lambda a, b: {**a, **b}, turn, extra), max_size=5)
+    return sometimes(st.builds(lambda before, last: [*before, last], inner, user), inner)
+
+
+def numbers(**usual: list[Any]) -> st.SearchStrategy[Json]:
+    """Return some of the numeric options, most of them in their range."""
+    odd = st.sampled_from([-1, 2.5, 3, 2**31, -(2**31) - 1, True, "1", 1e308, 5.0, 65_537])
+    values = {name: sometimes(st.none() | st.sampled_from(some), odd) for name, some in usual.items()}
+    return st.fixed_dictionaries({}, optional=values)
+
+
+def extras(*fields: Json) -> st.SearchStrategy[Json]:
+    """Return seldom a field that no plain request has."""
+    return sometimes(
+        st.just({}), st.sampled_from([{"unknown": 1}, {"metadata": {"a": "b"}}, {"user": None}, *fields])
+    )
+
+
+def encoded(body: Json, cut: int, position: int) -> bytes:
+    """Return a body as JSON; seldom one that is damaged: cut, with a byte that is no UTF-8, or with a field twice."""
+    data = json.dumps(body, ensure_ascii=bool(cut % 2)).encode("utf-8", "surrogatepass")
+    at = position % (len(data) + 1)
+    match cut:
+        case 0:
+            return data[:at]
+        case 2:
+            return data[:at] + b"\xff" + data[at:]
+        case 4:
+            return data[:-1] + b',"messages":[{"role":"user","content":"last"}],"temperature":1e999}'
+        case 6:
+            return data[:-1] + b',"temperature":1.' + b"0" * 500 + b"}"
+    return data
+
+
+def damaged(bodies: st.SearchStrategy[Json]) -> st.SearchStrategy[bytes]:
+    """Return bodies as a client sends them."""
+    return st.builds(encoded, bodies, st.integers(0, 60), st.integers(0, 10_000))
+
+
+def merged(*parts: st.SearchStrategy[Json]) -> st.SearchStrategy[Json]:
+    """Return objects with the fields of several ones."""
+    return st.builds(lambda *values: {name: v for value in values for name, v in value.items()}, *parts)
+
+
+CHAT_REQUESTS = damaged(
+    merged(
+        st.builds(lambda model: {"model": model}, st.sampled_from(MODELS)),
+        st.builds(
+            lambda messages: {"messages": messages}, turns(["system", "developer", "user", "assistant"], "text")
+        ),
+        numbers(temperature=[0, 0.5, 1, 2.0], top_p=[0, 0.25, 1], top_k=[1, 40], max_tokens=[1, 8192, 65_536],
+                max_completion_tokens=[1, 8192], seed=[0, -1, 2**31 - 1], n=[1], presence_penalty=[0, 0.0],
+                frequency_penalty=[0, -0.0]),
+        extras(
+            {"stop": "x"},
+            {"tools": [{"type": "function", "function": {"name": "f"}}]},
+            {"response_format": {"type": "json_object"}},
+            {"instructions": "Be brief."},
+            {"max_output_tokens": 5},
+            {"stream_options": {"include_usage": True}},
+            {"stream_options": {"include_obfuscation": False}},
+        ),
+    )
+)  # fmt: skip
+"""Bodies of `POST /v1/chat/completions` without `stream`."""
