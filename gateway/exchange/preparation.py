@@ -88,12 +88,7 @@ class Preparation:
     ) -> PreparedRequest:
         """Return the calls for a conversation. Raises GatewayError naming the client's field at fault."""
         if options.choices > self._most_choices:
-            raise BadRequest(
-                f"Invalid '{options.choices_at}': this gateway allows at most {self._most_choices} choices, "
-                f"but the request asks for {options.choices}.",
-                param=options.choices_at,
-                code="unsupported_value",
-            )
+            raise _too_many_choices(options, self._most_choices)
         client, report = context.client, context.report
         report.requested_model, report.stream = options.model, options.stream  # where it is refused, too
         route = self._catalog.route(
@@ -161,6 +156,15 @@ class Preparation:
             return ""
         owners = self._exchange.stores.file_owners
         return await owners.project(client.scope, dict(zip(names, names, strict=True)), time())
+
+
+def _too_many_choices(options: RequestOptions, most: int) -> BadRequest:
+    at = options.choices_at
+    return BadRequest(
+        f"Invalid '{at}': this gateway allows at most {most} choices, but the request asks for {options.choices}.",
+        param=at,
+        code="unsupported_value",
+    )
 
 
 class _CallBuilder(Struct, frozen=True):
