@@ -22,7 +22,8 @@ class HookMethods:
     def check_native(self, method: str, path: str, context: RequestContext) -> None:
         """Raise GatewayError for a call of Gemini's own API (`native`) that the hooks would not see as they need to.
 
-        Called for each call, with or without a body. `path` is the one that Google is sent. Do not wait in it.
+        Called for each call, with or without a body. `path` is the one that Google is sent, with `:download` behind it
+        where the query asks for a resource's bytes (`alt=media`). Do not wait in it.
         """
 
     async def on_call(self, model: str, body: JsonObject, context: RequestContext) -> JsonObject | None:

@@ -1,5 +1,6 @@
 """Faults that concern a key or its quota: refused keys, spent limits."""
 
+import asyncio
 import time as real
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -31,13 +32,17 @@ PER_DAY = "GenerateRequestsPerDayPerProjectPerModel-FreeTier"
 
 
 class Clock:
-    """The wall clock of the pool, which a test can advance."""
+    """The wall clock of the pool, which a test can advance, as the waits before other attempts do."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
 
     def __call__(self) -> float:
         return real.time() + self.ahead
+
+    async def sleep(self, seconds: float) -> None:
+        self.ahead += seconds
+        await asyncio.sleep(0)
 
 
 @pytest.fixture
@@ -46,6 +51,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     for module in ("exchange.attempt", "exchange.accounting", "server.pool_state"):
         monkeypatch.setattr(f"gateway.{module}.time", clock)
+    monkeypatch.setattr("gateway.exchange.recovery.asyncio", clock)
     return clock
 
 

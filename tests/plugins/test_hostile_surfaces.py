@@ -20,7 +20,8 @@ from gateway.plugins.responses.wire import ResponseRequest
 from tests.support.bodies import COMPLETION, EMBEDDING, F3, MESSAGE, MODERATION, RESPONSE
 from tests.support.hostile import Bench, hostile, paths
 
-BODIES = 2000
+BODIES = (300, pytest.param(2000, marks=pytest.mark.slow))
+"""In CI, and in `make test-faults`."""
 
 
 def openai_error(answer: Any) -> str:
@@ -111,11 +112,13 @@ async def test_a_good_body_is_good(bench: Bench, surface: Surface) -> None:
         assert status == 200, answer
 
 
-async def test_hostile_bodies_are_never_our_fault(bench: Bench, surface: Surface) -> None:
+@pytest.mark.row("C25")
+@pytest.mark.parametrize("count", BODIES)
+async def test_hostile_bodies_are_never_our_fault(bench: Bench, surface: Surface, count: int) -> None:
     rolls = random.Random(4)
     places = sorted(paths(surface.body), key=str)
     statuses: dict[int, int] = {}
-    for _ in range(BODIES):
+    for _ in range(count):
         body = hostile(surface.body, places, surface.light, rolls)
         status, answer = await bench.send(body)
         statuses[status] = statuses.get(status, 0) + 1

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.policy.native_methods import generates, is_silent
+from gateway.policy.native_methods import generates, is_silent, shown_path
 
 MODEL = "/v1beta/models/gemini-2.5-flash"
 
@@ -43,3 +43,18 @@ def test_what_is_stored_and_counted_says_nothing(method: str, path: str) -> None
 )
 def test_any_other_answer_may_be_a_model_s(method: str, path: str) -> None:
     assert not is_silent(method, path)
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "shown"),
+    [
+        ("/v1beta/files/a", [], "/v1beta/files/a"),
+        ("/v1beta/files/a", [("alt", "json")], "/v1beta/files/a"),
+        ("/v1beta/files/a", [("alt", "media")], "/v1beta/files/a:download"),
+        ("/v1beta/files/a/", [("$alt", "Media")], "/v1beta/files/a:download"),
+        ("/v1beta/files/a", [("alt", "json"), ("alt", "proto")], "/v1beta/files/a:download"),
+        (f"{MODEL}:generateContent", [("alt", "media")], f"{MODEL}:generateContent"),
+    ],
+)
+def test_a_query_for_bytes_is_a_download(path: str, query: list[tuple[str, str]], shown: str) -> None:
+    assert shown_path(path, query) == shown

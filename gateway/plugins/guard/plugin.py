@@ -176,12 +176,16 @@ class Guard(Plugin):
                 before = [] if is_early else await self._close_all(event.index, answer)
                 passes = self._quotes_pass(event, answer, before)
                 # they quote the text, and point into it
-                return [*before, event] if passes and not answer.values.get("rewritten") else before
+                return (
+                    [*before, event]
+                    if passes and not answer.values.get(f"rewritten {event.index}")
+                    else before
+                )
             case Finished(index=index, message=message):
                 before = await self._close_all(index, answer)
                 parts = self._json(event.server_parts, "part", answer, before)
                 if message:
-                    message = await self._alone(message, answer, before)
+                    message = await self._alone(index, message, answer, before)
                 return [*before, structs.replace(event, message=message, server_parts=parts)]
         return event
 
@@ -194,11 +198,11 @@ class Guard(Plugin):
                 return structs.replace(event, args=args, response=self._json(response, "", answer, before))
             case ToolCall(arguments=text):
                 self._label(event.name, answer, before)
-                return structs.replace(event, arguments=await self._alone(text, answer, before))
+                return structs.replace(event, arguments=await self._alone(event.index, text, answer, before))
             case CodePart(source=str(text)):
-                return structs.replace(event, source=await self._alone(text, answer, before))
+                return structs.replace(event, source=await self._alone(event.index, text, answer, before))
             case CodePart(output=str(text)):
-                return structs.replace(event, output=await self._alone(text, answer, before))
+                return structs.replace(event, output=await self._alone(event.index, text, answer, before))
         return event
 
     def _quotes_pass(self, event: Citations, answer: Answering, before: list[Event]) -> bool:
@@ -232,7 +236,7 @@ class Guard(Plugin):
         if held is None:
             held = answer.values[f"{kind.__name__} {index}"] = self._text(answer)
         passed: str = await held.feed(piece)
-        self._end(held, answer, [*before, _delta(kind, index, passed)] if passed else before)
+        self._end(index, held, answer, [*before, _delta(kind, index, passed)] if passed else before)
         return passed
 
     async def _close(self, index: int, kind: type[Event], answer: Answering) -> list[Event]:
@@ -242,7 +246,7 @@ class Guard(Plugin):
             return []
         rest = _delta(kind, index, await held.close())
         events = [rest] if rest.text else []
-        self._end(held, answer, events)
+        self._end(index, held, answer, events)
         return events
 
     async def _close_all(self, index: int, answer: Answering) -> list[Event]:
@@ -250,18 +254,18 @@ class Guard(Plugin):
         thoughts = await self._close(index, ThoughtDelta, answer)
         return [*thoughts, *await self._close(index, TextDelta, answer)]
 
-    async def _alone(self, text: str, answer: Answering, before: list[Event]) -> str:
+    async def _alone(self, index: int, text: str, answer: Answering, before: list[Event]) -> str:
         """Return a text that came in one piece. Raises StopAnswer with the events before."""
         held = self._text(answer)
         passed = await held.feed(text)
         if held.ended is None:
             passed += await held.close()
-        self._end(held, answer, before)
+        self._end(index, held, answer, before)
         return passed
 
-    def _end(self, held: AnswerText, answer: Answering, before: list[Event]) -> None:
+    def _end(self, index: int, held: AnswerText, answer: Answering, before: list[Event]) -> None:
         if held.is_rewritten:
-            answer.values["rewritten"] = True
+            answer.values[f"rewritten {index}"] = True
         if held.ended is not None:
             raise StopAnswer("content_filter", held.ended or _STOPPED, before)
 

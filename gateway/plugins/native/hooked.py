@@ -138,8 +138,7 @@ class HookedAnswer:
         if self._hooks.ended:
             self._is_changed = True
             return None
-        index = candidate.get("index")
-        index = index if isinstance(index, int) else position
+        index = self._index(candidate.get("index"), position)
         content = candidate.get("content")
         content = content if isinstance(content, dict) else {}
         parts, early[:] = list(early), []
@@ -168,6 +167,19 @@ class HookedAnswer:
                 del result[name]
         return result
 
+    def _index(self, index: Any, position: int) -> int:
+        """Return a candidate's number. Protobuf leaves out 0 and reads `1`, `1.0` and `"1"` alike.
+
+        Where no candidate has one, the position counts (https://protobuf.dev/programming-guides/json/).
+        """
+        if index is None:
+            return 0 if self._has_indexes else position
+        self._has_indexes = True
+        try:
+            return int(index)
+        except (TypeError, ValueError, OverflowError):
+            return position
+
     async def _beside(self, index: int, result: JsonObject) -> None:
         """Show the fields beside a candidate's content to the hooks. Those that they drop are removed."""
         if not self.changes:
@@ -188,6 +200,8 @@ class HookedAnswer:
                 for name in names:
                     del result[name]
 
+    _has_indexes = False
+    """Whether a candidate has had its number."""
     _stopped_with: Finished | None = None
     """The end that a hook has made."""
 

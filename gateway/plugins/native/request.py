@@ -21,6 +21,9 @@ from gateway.policy.catalog import check_length
 from gateway.policy.file_refs import references
 
 _PATH = re.compile(r"/[A-Za-z0-9._~:/@-]*")
+_VERB = re.compile(r":(?=.*[:/])")
+"""A colon that is not the last segment's only one. Google's paths have one, before a method's name
+(https://google.aip.dev/136), and it answers others with 404."""
 _HEADERS = re.compile(
     r"content-type|accept|range|api-revision|x-goog-(?!api-key)[a-z0-9-]+|x-server-timeout", re.IGNORECASE
 )
@@ -68,6 +71,10 @@ def check_path(path: str) -> None:
     """Raise BadRequest for a path that cannot be one of Gemini's API."""
     if _PATH.fullmatch(path) is None or ".." in path:
         raise BadRequest("Invalid path: letters, digits and `._~:/@-` only, without `..`.")
+    if _VERB.search(path.rstrip("/")) is not None:
+        raise BadRequest(
+            "Invalid path: a colon stands once, before a method's name at the end, as in `:generateContent`."
+        )
 
 
 def creates_interaction(method: str, path: str) -> bool:

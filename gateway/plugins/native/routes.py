@@ -56,7 +56,7 @@ from gateway.plugins.native.response import (
 )
 from gateway.policy.access import Client
 from gateway.policy.api_paths import GOOGLE, Family
-from gateway.policy.native_methods import generates
+from gateway.policy.native_methods import generates, shown_path
 from gateway.upstream.client import Forwarded
 
 _EMBEDDINGS = ("embedContent", "batchEmbedContents")
@@ -121,8 +121,10 @@ class Native(Plugin):
 
     async def _exchange(self, request: web.Request, path: str, context: RequestContext) -> web.StreamResponse:
         """Make the call with a key of the client or of the pool."""
-        for plugin in self._checking:
-            plugin.check_native(request.method, path, context)
+        if self._checking:
+            shown = shown_path(path, request.rel_url.query.items())
+            for plugin in self._checking:
+                plugin.check_native(request.method, shown, context)
         client, accounting = context.client, self.services.exchange.accounting
         headers, affinity = passed_on(request.headers), b""
         timeout = self.services.config.connections.body_timeout

@@ -8,17 +8,18 @@ from gateway.cli.main import COMMANDS
 from gateway.cli.pages.commands import commands, leaves, page
 
 LEAVES = [leaf for command in commands() for leaf in leaves(command)]
+PAGE = page()
 
 
 def test_each_command_has_a_section() -> None:
-    lines = page().splitlines()
+    lines = PAGE.splitlines()
 
     assert [name for name in COMMANDS if f"## `gateway {name}`" not in lines] == []
 
 
 @pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.prog)
 def test_each_argument_stands_in_the_section_of_its_command(leaf: argparse.ArgumentParser) -> None:
-    section = page().partition(f"# `{leaf.prog}`\n")[2].partition("\n#")[0]
+    section = PAGE.partition(f"# `{leaf.prog}`\n")[2].partition("\n#")[0]
     options = {
         option
         for action in leaf._actions
@@ -32,7 +33,7 @@ def test_each_argument_stands_in_the_section_of_its_command(leaf: argparse.Argum
 
 
 def test_defaults_and_choices_are_written_out() -> None:
-    text = page()
+    text = PAGE
 
     assert "| `DIR` | folder to write into (default: .) |" in text
     assert "`--format {table,csv,json}`" in text

@@ -191,6 +191,10 @@ async def test_o20_what_is_no_conversation_is_checked_too(
         ("POST", "/v1beta/models/text-bison-001:generateText"),
         ("POST", "/v1beta/models/gemini-2.5-flash:predict"),
         ("GET", "/v1beta/files/x:download?alt=media"),
+        ("GET", "/v1beta/files/x?alt=media"),
+        ("GET", "/v1beta/files/x?$alt=MEDIA"),
+        ("GET", "/v1beta/files/x?alt=json&%61lt=media"),
+        ("GET", "/v1beta/fileSearchStores/a/documents/b?alt=media"),
         ("POST", "/v1alpha/auth_tokens"),
     ],
 )
@@ -227,6 +231,8 @@ async def test_o20_files_and_counts_are_allowed_where_answers_are_checked(
     for method, path in (
         ("GET", "/v1beta/models/gemini-2.5-flash"),
         ("GET", "/v1beta/files/x"),
+        ("GET", "/v1beta/files/x?alt=json"),
+        ("GET", "/v1beta/files/x?$alt=json;enum-encoding=int"),
         ("POST", "/v1beta/models/gemini-2.5-flash:countTokens"),
     ):
         body: Any = {"contents": []} if method == "POST" else None

@@ -214,13 +214,12 @@ async def test_n2_googles_sdk_and_google_see_what_they_would_without_a_gateway(
 
 
 @pytest.mark.row("N2")
-@pytest.mark.parametrize("cut", [0, 1, 7, 64])
 @pytest.mark.parametrize("name", RECORDS)
 @pytest.mark.parametrize("issued", [False, True])
 async def test_n2_an_answer_arrives_as_google_sent_it_however_it_is_cut(
-    serve: Serve, tmp_path: Any, upstream: Replaying, url: str, name: str, cut: int, issued: bool
+    serve: Serve, tmp_path: Any, upstream: Replaying, url: str, name: str, issued: bool
 ) -> None:
-    record, upstream.cut = RECORDS[name], cut
+    record = RECORDS[name]
     upstream.choose = lambda _: record
     team = Team(serve, tmp_path, url)
     key = team.issue() if issued else OWN
@@ -228,21 +227,23 @@ async def test_n2_an_answer_arrives_as_google_sent_it_however_it_is_cut(
     path, body = f"/v1beta/models/{M}:generateContent", json.encode(CONTENT)
     if "interaction" in name:
         path, body = "/v1/interactions", b'{"model":"%s","input":"x","store":false}' % M.encode()
-    async with (
-        aiohttp.ClientSession() as http,
-        http.post(team.base + path, data=body, headers={"x-goog-api-key": key}) as response,
-    ):
-        answer = await response.read()
+    async with aiohttp.ClientSession() as http:
+        for upstream.cut in (0, 1, 7, 64):
+            async with http.post(team.base + path, data=body, headers={"x-goog-api-key": key}) as response:
+                answer = await response.read()
 
-    if issued and record.status != 200:  # the error is the gateway's own
-        assert response.status == record.status
-        return
-    assert (response.status, answer) == (record.status, record.body)
-    assert response.headers["Content-Type"] == record.content_type
-    assert json.decode(upstream.received[0].body) == json.decode(body)
-    assert issued or upstream.received[0].body == body
-    for header, value in record.headers:
-        assert header == "server-timing" or response.headers[header] == value
+            if (
+                issued and record.status != 200
+            ):  # the error is the gateway's own, and the key cools down after it
+                assert response.status == record.status
+                return
+            assert (response.status, answer) == (record.status, record.body), upstream.cut
+            assert response.headers["Content-Type"] == record.content_type
+            sent = upstream.received.pop()
+            assert json.decode(sent.body) == json.decode(body)
+            assert issued or sent.body == body
+            for header, value in record.headers:
+                assert header == "server-timing" or response.headers[header] == value
 
 
 @pytest.mark.row("N2")

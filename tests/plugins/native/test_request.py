@@ -69,10 +69,31 @@ def test_google_is_sent_no_key_and_no_cookie() -> None:
     }
 
 
-@pytest.mark.parametrize("path", ["/v1beta/../x", "/v1beta/models/a%2fb", "/v1beta/models/a b", "/v1beta/é"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1beta/../x",
+        "/v1beta/models/a%2fb",
+        "/v1beta/models/a b",
+        "/v1beta/é",
+        "/v1beta/models/foo:models/gemini-2.5-flash:generateContent",
+        "/v1beta/models/foo:bar/gemini-2.5-flash",
+        "/v1beta/models/gemini-2.5-flash:countTokens:generateContent",
+        "/v1beta/models/foo:countTokens/models/gemini-2.5-flash:generateContent/",
+        "/v1beta/models/gemini-2.5-flash::generateContent",
+    ],
+)
 def test_an_odd_path_is_refused(path: str) -> None:
     with pytest.raises(BadRequest):
         check_path(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1beta/models/a.b-1:generateContent", "/v1beta/models/a:generateContent/", "/v1beta/files/a:download"],
+)
+def test_a_method_stands_at_the_end(path: str) -> None:
+    check_path(path)
 
 
 def test_names_in_a_body_are_found_with_their_fields() -> None:
