@@ -4,6 +4,7 @@ second down
 package second "$(date +%s)"
 shell 'rm -f /root/gateway-*.tar.gz'
 page docs/do/backup-upgrade.md "Back up"
+shell 'test "$(stat -c %a /root/gateway-*.tar.gz | uniq -c | tr -s " ")" = " 2 600"'
 inside gateway keys list --json >"$bundle/keys"
 inside gateway usage --by client,model,project --bucket day --format csv >"$bundle/usage"
 uid=$(inside stat -Lc %u /var/lib/gateway/)

@@ -49,9 +49,10 @@ client team
 refuses shell 'journalctl -b -o cat -u "gateway@*" | grep "the ledger cannot be opened"'
 
 say "without PostgreSQL a start answers 503 until it is there"
-shell 'systemctl stop postgresql; systemctl restart "$(systemctl list-units --no-legend --plain --state=active "gateway@*.service" | cut -d " " -f 1)"'
+inside systemctl stop postgresql
+inside systemctl restart "$(serving)"
 until_status /healthz 503
-shell 'systemctl start postgresql'
+inside systemctl start postgresql
 until_status /healthz 200
 client team
 shell '! { journalctl --no-pager; cat /var/log/postgresql/*; } | grep -aqF "$(cat /etc/gateway/credentials/postgres)"'
