@@ -119,6 +119,8 @@ class Services(PluginServices):
     plugins: Mapping[str, "Plugin"]
     """The active plugins by name; filled once all are constructed."""
     background_tasks: BackgroundTasks
+    log_event: Callable[..., None]
+    """Writes a line of the log: the name of the event, and its fields."""
     hooks: Hooks | None = field(init=False, default=None)
     """Hooks of the plugins; None if no plugin has any."""
     exchange: Exchange = field(init=False, default=_NOT_OPEN)

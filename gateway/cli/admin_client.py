@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from gateway.config.sections import AdminConfig
+from gateway.config.admin import AdminConfig
 
 _SYSTEMD_SOCKET = "/run/gateway-admin.sock"
 """The listener of an installed service (systemd/gateway-admin.socket), which its configuration does not name."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from ipaddress import ip_network
 
+from gateway.config.admin import SINGLE
 from gateway.config.prices import successor_rows
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
@@ -33,8 +34,7 @@ def contradictions(config: GatewayConfig, source: Source) -> list[Fault]:
     on_ports = admin.port and not admin.unix and not listen.unix
     if on_ports and (admin.host, admin.port) == (listen.host, listen.port):
         faults.append(source.fault(("admin", "port"), f"admin.port: {admin.port} is also listen.port"))
-    if (message := _admin_token_fault(config)) is not None:
-        faults.append(source.fault(("admin", "token"), message))
+    faults += _admin_faults(config, source)
     for network in config.connections.trusted_proxies:
         try:
             ip_network(network)
@@ -62,16 +62,26 @@ def _model_faults(config: GatewayConfig, source: Source) -> Iterator[Fault]:
             yield source.fault(("ledger", "prices", pattern), f"ledger.prices.{pattern}: {message}")
 
 
-def _admin_token_fault(config: GatewayConfig) -> str | None:
-    """Return the fault of an admin token that is another kind of key, or None.
+def _admin_faults(config: GatewayConfig, source: Source) -> Iterator[Fault]:
+    """Yield the faults of the operators' tokens, and of the proxy that is trusted.
 
-    Whoever holds that key could administer the gateway.
+    Whoever holds a key that is an operator's token, too, could administer the gateway.
     """
-    token = config.admin.token
-    if token is None:
-        return None
-    if token.reveal().startswith(ISSUED):
-        return f"admin.token begins with {ISSUED}, as the keys of clients do: choose a token of its own"
-    if any(token in project.keys for project in config.pool.projects):
-        return "admin.token is also a key of pool.projects: choose a token of its own"
-    return None
+    holders: dict[str, str] = {}
+    for path, token in config.admin.secrets().items():
+        setting, text, message = ".".join(path), token.reveal(), ""
+        if text.startswith(ISSUED):
+            message = f"begins with {ISSUED}, as the keys of clients do: choose a token of its own"
+        elif any(token in project.keys for project in config.pool.projects):
+            message = "is also a key of pool.projects: choose a token of its own"
+        elif text in holders:
+            message = f"is the same as {holders[text]}: the audit could not tell the operators apart"
+        holders.setdefault(text, setting)
+        if message:
+            yield source.fault(path, f"{setting} {message}")
+    if config.admin.token is not None and SINGLE in config.admin.tokens:
+        message = f"admin.tokens.{SINGLE}: this is the name of the operator who holds admin.token"
+        yield source.fault(("admin", "tokens", SINGLE), message, key=True)
+    if config.admin.trust is not None:
+        for message in config.admin.trust.faults():
+            yield source.fault(("admin", "trust", "proxies"), f"admin.trust.proxies: {message}")

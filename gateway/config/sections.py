@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
+from gateway.config.admin import AdminConfig
 from gateway.config.secret import Secret
 from gateway.policy.access import AuthConfig
 from gateway.policy.admission import LimitsConfig
@@ -230,23 +231,6 @@ class StateSection(StateConfig, frozen=True, forbid_unknown_fields=True):
             description="Processes that share Redis. While it fails, each enforces its fraction of every limit.",
         ),
     ] = 2
-
-
-class AdminConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """Second listener for operators: issued keys, usage, state of the pool, metrics."""
-
-    token: Annotated[
-        Secret | None,
-        Meta(
-            description="Bearer token, as {env: NAME} or {credential: NAME}. Without it, only /metrics is served."
-        ),
-    ] = None
-    host: Annotated[str, Meta(description="Address to listen on; keep it private.")] = "127.0.0.1"
-    port: Annotated[
-        Annotated[int, Meta(ge=0, le=65535)] | None,
-        Meta(description="TCP port. Without `port` and `unix` there is no admin listener."),
-    ] = None
-    unix: Annotated[str | None, Meta(description="Path of a Unix socket, in place of host and port.")] = None
 
 
 class GatewayConfig(Struct, frozen=True, forbid_unknown_fields=True):

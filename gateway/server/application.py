@@ -166,6 +166,7 @@ def _services(
         draining=lambda: drain.draining,
         plugins=active,
         background_tasks=BackgroundTasks(statistics),
+        log_event=log.event,
     )
     services.folders = state_path("plugins", os.environ)
     return services

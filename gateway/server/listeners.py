@@ -6,7 +6,8 @@ import socket
 
 from aiohttp import web
 
-from gateway.config.sections import AdminConfig, ConnectionsConfig, ListenConfig
+from gateway.config.admin import AdminConfig
+from gateway.config.sections import ConnectionsConfig, ListenConfig
 from gateway.server.protocol import SHIPPED, Runner
 
 _BACKLOG = 4096

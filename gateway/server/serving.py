@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 from gateway.config.model_table import OLD_DAYS, age, model_table
 from gateway.config.sections import GatewayConfig
+from gateway.console.app import Admin
 from gateway.errors import ConfigError
 from gateway.observability.console import say
 from gateway.observability.journal import ERROR
 from gateway.observability.json_log import catch_all_exceptions
 from gateway.plugin import SERVICES
 from gateway.server import allocator
-from gateway.server.admin import Admin
 from gateway.server.application import build_app
 from gateway.server.control import VARIABLE, Outcome, control
 from gateway.server.lifecycle import inherited_sockets, keep_watchdog_fed, notify, stop_listening, stop_signal
@@ -193,5 +193,5 @@ async def _listen_admin(switcher: AppSwitcher, inherited: list[socket.socket]) -
     if switcher.stands_in:
         return None
     config = switcher.config
-    app = Admin(lambda: switcher.app[SERVICES], config.admin.token).app()
+    app = Admin(lambda: switcher.app[SERVICES], config.admin).app()
     return await listen_admin(app, config.admin, inherited, config.connections)

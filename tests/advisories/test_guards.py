@@ -17,7 +17,9 @@ from aiohttp.web_protocol import RequestHandler
 from yarl import URL
 
 from gateway import errors
+from gateway.config.admin import AdminConfig
 from gateway.config.secret import Secret
+from gateway.console.app import Admin
 from gateway.gemini import json_shape
 from gateway.plugin import SERVICES
 from gateway.plugins.native import issued_keys, routes
@@ -26,7 +28,6 @@ from gateway.policy import access
 from gateway.policy.access import Access, Client, ClientKey
 from gateway.policy.admission import Admission
 from gateway.policy.client_rules import Rules
-from gateway.server.admin import Admin
 from gateway.server.protocol import Protocol
 from gateway.store.file_owners import FileOwners
 from gateway.store.ledger import client_keys
@@ -157,7 +158,7 @@ async def too_many(world: World) -> bool:
 async def admin_without_token(world: World) -> bool:
     """List the keys without the admin token."""
     await world.team.start("a")
-    client = await world.client(Admin(lambda: world.serve.app[SERVICES], Secret("hush")).app())
+    client = await world.client(Admin(lambda: world.serve.app[SERVICES], AdminConfig(Secret("hush"))).app())
     async with client.get("/admin/keys") as response:
         return bool(response.status == 200)
 

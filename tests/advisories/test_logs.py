@@ -12,13 +12,14 @@ import pytest
 from aiohttp import web
 
 from gateway.cli.main import main
+from gateway.config.admin import AdminConfig
 from gateway.config.diff import changes
 from gateway.config.secret import Secret
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
+from gateway.console.app import Admin
 from gateway.exchange.context import CONTEXT
 from gateway.plugin import SERVICES, Plugin
-from gateway.server.admin import Admin
 from gateway.server.plugin_loader import BUILT_IN
 from tests.advisories.recorder import Recorder, recording
 from tests.advisories.test_http import broken_answers
@@ -266,7 +267,7 @@ async def test_s09_the_admin_listener_neither_echoes_nor_logs_a_token(
 ) -> None:
     token = canary("adm-")
     await serve()
-    client = await aiohttp_client(Admin(lambda: serve.app[SERVICES], Secret(token)).app())
+    client = await aiohttp_client(Admin(lambda: serve.app[SERVICES], AdminConfig(Secret(token))).app())
     shown = ""
     for value in (token, f"Bearer {token}x", f"Basic {token}", f"Bearer  {token} y", f"bearer {token[:-1]}"):
         for path in ("/admin/keys", f"/admin/{token}", f"/admin/usage?by={token}", "/admin/usage?since=x"):

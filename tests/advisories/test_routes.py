@@ -9,13 +9,14 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
+from gateway.config.admin import AdminConfig
 from gateway.config.consistency import contradictions
 from gateway.config.secret import Secret
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
+from gateway.console.app import Admin
 from gateway.plugin import SERVICES, Plugin
 from gateway.policy.access import digest
-from gateway.server.admin import Admin
 from gateway.server.plugin_loader import BUILT_IN, find_plugin
 from gateway.store.ledger import client_keys
 from gateway.store.ledger.tables import open_engine
@@ -225,7 +226,7 @@ async def test_s20_a_plugin_without_a_check_of_its_own_is_found(team: Team, serv
 async def admin(team: Team, serve: Serve, aiohttp_client: Any, issued: tuple[str, str]) -> Any:
     """A client of the admin listener of a running gateway."""
     await team.start("a", ALL_PLUGINS)
-    return await aiohttp_client(Admin(lambda: serve.app[SERVICES], Secret(ADMIN_TOKEN)).app())
+    return await aiohttp_client(Admin(lambda: serve.app[SERVICES], AdminConfig(Secret(ADMIN_TOKEN))).app())
 
 
 @pytest.mark.row("S12", "S36")
@@ -306,7 +307,7 @@ async def test_s10_what_is_open_to_everybody_says_nothing_of_the_pool(
         ):
             async with http.get(path, headers={"x-api-key": key} if "models" in path else {}) as response:
                 shown.append(f"{response.headers} {await response.text()}")
-    client = await aiohttp_client(Admin(lambda: serve.app[SERVICES], Secret(ADMIN_TOKEN)).app())
+    client = await aiohttp_client(Admin(lambda: serve.app[SERVICES], AdminConfig(Secret(ADMIN_TOKEN))).app())
     for path in ("/metrics", "/admin/pool", "/admin/keys", "/admin/usage", "/admin/nothing"):
         async with client.get(path, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}) as response:
             shown.append(f"{response.headers} {await response.text()}")

@@ -15,12 +15,13 @@ from aiohttp import web
 from yarl import URL
 
 from gateway.cli.main import main
+from gateway.config.admin import AdminConfig
 from gateway.config.secret import Secret
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
+from gateway.console.app import Admin
 from gateway.exchange.client_address import client_address
 from gateway.plugin import SERVICES
-from gateway.server.admin import Admin
 from gateway.server.application import build_app
 from gateway.server.reload import AppSwitcher
 from tests.advisories.test_routes import ALL_PLUGINS, MATRIX
@@ -89,7 +90,7 @@ def test_s23_the_same_configuration_without_its_fault_serves(
 @pytest.mark.row("S23", "S30")
 async def test_s23_without_a_token_the_admin_api_is_closed(serve: Serve, aiohttp_client: Any) -> None:
     await serve()
-    client = await aiohttp_client(Admin(lambda: serve.app[SERVICES], None).app())
+    client = await aiohttp_client(Admin(lambda: serve.app[SERVICES], AdminConfig()).app())
     for value in ("", "Bearer ", "Bearer None", "Bearer null", "Bearer x"):
         for path in ("/admin/keys", "/admin/pool", "/admin/usage"):
             async with client.get(path, headers={"Authorization": value} if value else {}) as response:
@@ -283,7 +284,7 @@ async def test_s50_no_origin_is_ever_allowed_credentials(
                     )
                     assert "Set-Cookie" not in response.headers
     assert shapes == {("*", None)}
-    admin = await aiohttp_client(Admin(lambda: serve.app[SERVICES], Secret("hush")).app())
+    admin = await aiohttp_client(Admin(lambda: serve.app[SERVICES], AdminConfig(Secret("hush"))).app())
     async with admin.get(
         "/admin/keys", headers={"Origin": "https://evil.example", "Authorization": "Bearer hush"}
     ) as response:
@@ -333,7 +334,7 @@ async def test_s55_a_key_that_google_calls_leaked_is_out_for_good(
         for _ in range(4):
             assert (await team.ask(key))[0] == 200
     assert google.calls["AIza-a"] == 1
-    client = await aiohttp_client(Admin(lambda: serve.app[SERVICES], Secret("hush")).app())
+    client = await aiohttp_client(Admin(lambda: serve.app[SERVICES], AdminConfig(Secret("hush"))).app())
     async with client.get("/admin/pool", headers={"Authorization": "Bearer hush"}) as response:
         reasons = {entry["reason"] for entry in (await response.json())["data"] if entry["project"] == "a"}
     async with client.get("/metrics") as response:

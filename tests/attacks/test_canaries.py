@@ -15,11 +15,11 @@ import pytest
 import redis.asyncio
 from aiohttp import web
 
+from gateway.config.admin import AdminConfig
 from gateway.config.secret import Secret
-from gateway.config.sections import AdminConfig
+from gateway.console.app import Admin
 from gateway.plugin import SERVICES
 from gateway.policy.client_rules import Rules
-from gateway.server.admin import Admin
 from gateway.server.listeners import listen_admin
 from gateway.store.ledger import client_keys
 from gateway.store.ledger.tables import open_engine
@@ -133,7 +133,7 @@ async def sinks(
         f"state: {{file: {data}/state.db{shared}}}\nadmin: {{token: {{env: TOKEN}}}}\nstream: {{first_byte_grace: 1}}\n",
         upstream.url,
     )
-    admin_app = Admin(lambda: serve.app[SERVICES], Secret(CANARIES["openai"])).app()
+    admin_app = Admin(lambda: serve.app[SERVICES], AdminConfig(Secret(CANARIES["openai"]))).app()
     admin = await listen_admin(admin_app, AdminConfig(port=0), [])
     assert admin is not None
     yield Sinks(base, f"http://127.0.0.1:{admin.addresses[0][1]}", data, collector, upstream, key)

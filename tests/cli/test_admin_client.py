@@ -9,8 +9,8 @@ from aiohttp import web
 
 from gateway.cli import admin_client
 from gateway.cli.admin_client import post
+from gateway.config.admin import AdminConfig
 from gateway.config.secret import Secret
-from gateway.config.sections import AdminConfig
 
 
 @pytest.fixture

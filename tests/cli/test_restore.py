@@ -8,6 +8,7 @@ import pytest
 
 from gateway.cli.main import main
 from gateway.store.ledger.tables import open_engine
+from tests.support.ledgers import TO_VERSION_1
 
 Capture = pytest.CaptureFixture[str]
 
@@ -17,11 +18,11 @@ def test_o19_the_command_that_a_refused_start_names_leads_back(tmp_path: Path, c
     file.write_text(f"ledger: {{url: {ledger}}}\n")
     open_engine(str(ledger), None).dispose()
     with closing(sqlite3.connect(ledger)) as connection, connection:
-        connection.execute("ALTER TABLE attempt DROP COLUMN searches")
-        connection.execute("UPDATE ledger SET value = 1 WHERE name = 'version'")
+        for statement in TO_VERSION_1:
+            connection.execute(statement)
     open_engine(str(ledger), None).dispose()  # upgrades, and keeps a copy
     with closing(sqlite3.connect(ledger)) as connection, connection:
-        connection.execute("UPDATE ledger SET value = 3 WHERE name = 'version'")
+        connection.execute("UPDATE ledger SET value = 4 WHERE name = 'version'")
     assert main(["serve", "--config", str(file), "--listen", "127.0.0.1:0"]) == 78
     message = capsys.readouterr().err.strip()
     assert message.count("\n") == 0

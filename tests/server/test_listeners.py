@@ -9,7 +9,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from gateway.config.sections import AdminConfig, ListenConfig
+from gateway.config.admin import AdminConfig
+from gateway.config.sections import ListenConfig
 from gateway.server.listeners import listen, listen_admin, refusal
 from gateway.server.protocol import Runner
 

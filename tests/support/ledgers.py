@@ -20,6 +20,20 @@ POSTGRES = os.environ.get("GATEWAY_TEST_POSTGRES")
 AT = 1e9
 """When calls begin."""
 CLIENT = "key_a"
+TO_VERSION_2 = (
+    *(
+        f"ALTER TABLE client_key DROP COLUMN {name}"
+        for name in ("note", "suspended", "old_hash", "old_until")
+    ),
+    "DROP TABLE audit",
+    "UPDATE ledger SET value = 2 WHERE name = 'version'",
+)
+"""Statements that turn a ledger into one of an older gateway."""
+TO_VERSION_1 = (
+    *TO_VERSION_2,
+    "ALTER TABLE attempt DROP COLUMN searches",
+    "UPDATE ledger SET value = 1 WHERE name = 'version'",
+)
 
 
 def databases(kind: str, folder: Path) -> Iterator[str]:
@@ -31,7 +45,7 @@ def databases(kind: str, folder: Path) -> Iterator[str]:
         pytest.skip("GATEWAY_TEST_POSTGRES names no database")
     engine = sa.create_engine(POSTGRES.replace("postgresql:", "postgresql+psycopg:"))
     with engine.begin() as connection:
-        for table in ("attempt", "client_key", "budget", "ledger"):
+        for table in ("attempt", "audit", "client_key", "budget", "ledger"):
             connection.execute(sa.text(f"DROP TABLE IF EXISTS {table}"))
     engine.dispose()
     yield POSTGRES

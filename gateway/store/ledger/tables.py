@@ -60,8 +60,15 @@ client_key = sa.Table(
     sa.Column("expires", sa.Float),
     sa.Column("revoked", sa.Float),
     sa.Column("rules", sa.Text, nullable=False),
+    sa.Column("note", sa.String(200)),
+    sa.Column("suspended", sa.Float),
+    sa.Column("old_hash", sa.String(64)),
+    sa.Column("old_until", sa.Float),
 )
-"""Issued keys, by their SHA-256; the keys themselves are not stored. `rules` is JSON."""
+"""Issued keys, by their SHA-256; the keys themselves are not stored. `rules` is JSON.
+
+After a rotation with a grace period, `old_hash` is that of the key before, which is valid until `old_until`.
+"""
 
 budget = sa.Table(
     "budget",
@@ -75,6 +82,20 @@ budget = sa.Table(
 )
 """A client's spending and reservations in one period of a budget."""
 
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("who", sa.String(80), nullable=False),
+    sa.Column("how", sa.String(8), nullable=False),
+    sa.Column("what", sa.String(40), nullable=False),
+    sa.Column("target", sa.String(80), nullable=False),
+    sa.Column("detail", sa.String(400), nullable=False),
+    sa.Index("audit_at", "at"),
+)
+"""Changes by operators: who, signed in how, changed what, on which key, project or file."""
+
 about = sa.Table(
     "ledger",
     metadata,
@@ -83,7 +104,19 @@ about = sa.Table(
 )
 """`version` of these tables, and `revision`, which each change of an issued key raises."""
 
-_STEPS: Mapping[int, tuple[str, ...]] = {1: ("ALTER TABLE attempt ADD COLUMN searches BIGINT",)}
+_STEPS: Mapping[int, tuple[str, ...]] = {
+    1: ("ALTER TABLE attempt ADD COLUMN searches BIGINT",),
+    2: (
+        "ALTER TABLE client_key ADD COLUMN note VARCHAR(200)",
+        "ALTER TABLE client_key ADD COLUMN suspended FLOAT",
+        "ALTER TABLE client_key ADD COLUMN old_hash VARCHAR(64)",
+        "ALTER TABLE client_key ADD COLUMN old_until FLOAT",
+        """CREATE TABLE audit (id VARCHAR(32) NOT NULL PRIMARY KEY, at FLOAT NOT NULL, who VARCHAR(80) NOT NULL,
+        how VARCHAR(8) NOT NULL, what VARCHAR(40) NOT NULL, target VARCHAR(80) NOT NULL,
+        detail VARCHAR(400) NOT NULL)""",
+        "CREATE INDEX audit_at ON audit (at)",
+    ),
+}
 """SQL statements that turn version n into version n + 1."""
 
 

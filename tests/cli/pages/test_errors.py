@@ -4,7 +4,8 @@ import ast
 import re
 from collections.abc import Iterator
 
-from gateway.cli.pages.errors import ERRORS, codes, page
+from gateway.cli.pages.errors import page
+from gateway.console.error_table import ERRORS, codes
 from tests.support.paths import ROOT
 
 FROM_NGINX = {"gateway_down"}

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from gateway.store.ledger.tables import CorruptLedger, attempt, open_engine
+from gateway.store.ledger.tables import CorruptLedger, metadata, open_engine
 from gateway.store.versions import CopyFailed, copies, copy_file, schema_version
+from tests.support.ledgers import TO_VERSION_1
 
 
 def execute(path: Path, *statements: str) -> None:
@@ -96,7 +97,7 @@ def test_a_ledger_of_a_newer_gateway_is_refused(tmp_path: Path) -> None:
     open_engine(str(path), None).dispose()
     execute(path, "UPDATE ledger SET value = 99 WHERE name = 'version'")
     with pytest.raises(
-        ValueError, match="newer gateway: its tables have version 99, this gateway supports 2"
+        ValueError, match="newer gateway: its tables have version 99, this gateway supports 3"
     ) as caught:
         open_engine(str(path), None)
 
@@ -107,32 +108,31 @@ def test_a_ledger_of_a_newer_gateway_is_refused(tmp_path: Path) -> None:
 def test_an_older_ledger_is_upgraded(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     open_engine(str(path), None).dispose()
-    execute(
-        path,
-        "ALTER TABLE attempt DROP COLUMN searches",
-        "UPDATE ledger SET value = 1 WHERE name = 'version'",
-    )
+    execute(path, *TO_VERSION_1)
     messages: list[str] = []
     engine = open_engine(str(path), None, report=messages.append)
     with engine.connect() as connection:
-        columns = {column["name"] for column in sa.inspect(connection).get_columns("attempt")}
+        columns = {
+            table.name: {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
+            for table in metadata.sorted_tables
+        }
         version = connection.execute(sa.text("SELECT value FROM ledger WHERE name = 'version'")).scalar_one()
     engine.dispose()
 
-    assert columns == set(attempt.c.keys())
-    assert version == 2
+    assert columns == {table.name: set(table.c.keys()) for table in metadata.sorted_tables}
+    assert version == 3
     (copy,) = copies(path)
     assert schema_version(copy, is_ledger=True) == 1
     assert copy.stat().st_mode & 0o777 == 0o600
-    assert messages == [f"{path} is upgraded from version 1 to 2. A copy of before is {copy.name}."]
+    assert messages == [f"{path} is upgraded from version 1 to 3. A copy of before is {copy.name}."]
 
 
 def test_o19_a_refused_start_names_the_copy_of_before_the_upgrade(tmp_path: Path) -> None:
-    path, copy = tmp_path / "ledger.db", tmp_path / "ledger.db.v2.20261126T100000Z"
+    path, copy = tmp_path / "ledger.db", tmp_path / "ledger.db.v3.20261126T100000Z"
     open_engine(str(path), None).dispose()
     assert copies(path) == []  # a ledger that is not upgraded needs no copy
     copy_file(path, copy)
-    execute(path, "UPDATE ledger SET value = 3 WHERE name = 'version'")
+    execute(path, "UPDATE ledger SET value = 4 WHERE name = 'version'")
     with pytest.raises(ValueError, match=r"newer gateway") as caught:
         open_engine(str(path), None)
 
@@ -145,9 +145,7 @@ def test_o19_without_a_copy_the_ledger_stays_as_it_is(
 ) -> None:
     path = tmp_path / "ledger.db"
     open_engine(str(path), None).dispose()
-    execute(
-        path, "ALTER TABLE attempt DROP COLUMN searches", "UPDATE ledger SET value = 1 WHERE name = 'version'"
-    )
+    execute(path, *TO_VERSION_1)
 
     def full(*_: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
@@ -178,7 +176,7 @@ def test_a_ledger_is_opened_twice(url: str) -> None:
     first.dispose()
     second.dispose()
 
-    assert names == [["attempt", "budget", "client_key", "ledger"]] * 2
+    assert names == [["attempt", "audit", "budget", "client_key", "ledger"]] * 2
 
 
 def test_o19_machines_that_start_at_once_create_one_ledger(url: str) -> None:

@@ -1,0 +1,67 @@
+"""The application of the admin listener: admin API, metrics, and the console's pages.
+
+All but `/metrics`, the pages' files and the way in require an operator. The listener belongs on loopback, a Unix socket
+or a private network.
+"""
+
+from collections.abc import Callable
+
+from aiohttp import web
+
+from gateway.config.admin import AdminConfig
+from gateway.console.assets import Assets
+from gateway.console.endpoint import Endpoint
+from gateway.console.guard import READING, Guard
+from gateway.console.keys import Keys
+from gateway.console.operators import Operators
+from gateway.console.pool import Pool
+from gateway.console.session import Sessions
+from gateway.console.sources import Process, Sources
+from gateway.console.usage import Usage
+from gateway.observability.prometheus import exposition
+from gateway.plugin import Services
+
+_ALONE = Process()
+_LARGEST = 2**20
+"""Bytes of a body, at most."""
+
+
+class Admin:
+    """Admin API and console. `services` returns those of the current application, which a reload replaces."""
+
+    def __init__(
+        self, services: Callable[[], Services], config: AdminConfig, process: Process = _ALONE
+    ) -> None:
+        self._sources = sources = Sources(services, process)
+        self._assets = assets = Assets()
+        operators = Operators(config)
+        self._guard = guard = Guard(operators, config.hosts, assets.build)
+        rooms = (
+            Sessions(operators, guard, sources, assets.build),
+            Keys(sources),
+            Pool(sources),
+            Usage(sources),
+        )
+        self.endpoints: list[Endpoint] = [
+            Endpoint("GET", "/metrics", self.metrics, "Return all metrics in Prometheus's text format.",
+                     media="text/plain", access="everybody"),
+            *(endpoint for room in rooms for endpoint in room.endpoints()),
+        ]  # fmt: skip
+        """The whole API."""
+
+    def app(self) -> web.Application:
+        """Return the application of the admin listener."""
+        app = web.Application(middlewares=[self._guard], client_max_size=_LARGEST)
+        for endpoint in self.endpoints:
+            app.router.add_route(endpoint.method, endpoint.path, endpoint.handler)
+        app.router.add_get("/", self._assets.page)
+        app.router.add_get("/console/{build}/{name:.+}", self._assets.file)
+        pages = {(method, path) for method in READING for path in ("/", "/console/{build}/{name}")}
+        self._guard.open = {(e.method, e.path) for e in self.endpoints if e.access == "everybody"} | pages
+        return app
+
+    async def metrics(self, _: web.Request) -> web.Response:
+        """Answer with all metrics, in Prometheus's text format."""
+        sources = self._sources.services.metrics
+        await sources.budgets.refresh()
+        return exposition(sources)

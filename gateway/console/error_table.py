@@ -1,0 +1,191 @@
+"""Every error code with its cause and its remedy: for the console, and for docs/refer/errors.md."""
+
+import re
+from typing import NamedTuple
+
+
+class Error(NamedTuple):
+    """Codes of one cause. Words in `codes` that are no code stand in parentheses."""
+
+    status: str
+    codes: str
+    cause: str
+    remedy: str
+
+
+ERRORS: tuple[Error, ...] = (
+    Error("400", "invalid_json, invalid_type, invalid_value, missing_required_parameter, empty_array, "
+          "array_above_max_length, string_above_max_length, integer_below_min_value, integer_above_max_value,"
+          " decimal_below_min_value, decimal_above_max_value, unsupported_value, unknown_parameter, "
+          "invalid_base64, invalid_function_parameters, invalid_request",
+          "the request; `param` names the field",
+          "correct the client"),
+    Error("400", "unsupported_parameter",
+          "a field that cannot be honoured, with `compat: strict`",
+          "leave it out, or `compat: lenient`"),
+    Error("400", "context_length_exceeded",
+          "more tokens than the model reads",
+          "shorten the conversation"),
+    Error("400", "invalid_image_url",
+          "a remote file cannot be fetched or is not allowed (`media`)",
+          "send it as a `data:` URL"),
+    Error("400, 421", "invalid_host",
+          "the header `Host` is missing or no host; from nginx: a host that it does not serve",
+          "correct the client or the proxy"),
+    Error("400", "conflicting_api_keys",
+          "two different keys in one request",
+          "send one"),
+    Error("400", "unsupported_country_region_territory",
+          "Google does not serve the place that the gateway is in",
+          "another place, or a paid project"),
+    Error("401", "invalid_api_key",
+          "no key, or one that is unknown, revoked, expired or refused by Google",
+          "`gateway keys list`; with a Gemini key, ask Google"),
+    Error("401", "signed_out, no_admin_token, invalid_admin_token",
+          "the admin listener: nobody is signed in, no token is configured, or it is another one",
+          "`admin.token` or `admin.tokens`; `gateway console`"),
+    Error("429", "too_many_attempts",
+          "five wrong admin tokens from one address within a minute",
+          "wait a minute"),
+    Error("403", "read_only",
+          "an operator with `may: read` tried to change something",
+          "another token of `admin.tokens`"),
+    Error("403", "cross_site",
+          "a change in the console that does not come from its own pages",
+          "programs send `Authorization: Bearer`; a proxy must not change `Host`"),
+    Error("421", "foreign_host",
+          "a browser opened the console under a name that is not its own",
+          "127.0.0.1, localhost, or a name of `admin.hosts`"),
+    Error("403", "permission_denied",
+          "Google refuses the key for this model or file",
+          "ask Google"),
+    Error("403", "model_not_allowed",
+          "the key's rules, or the files' project, do not allow the model",
+          "`gateway keys rules ID --models …`"),
+    Error("403", "not_for_issued_keys",
+          "a part of Gemini's own API that needs a Gemini key of the client's own",
+          "use one"),
+    Error("403", "cached_content_not_found",
+          "the cached content expired, or belongs to another project",
+          "make it again"),
+    Error("404", "model_not_found",
+          "Google does not know the model, or `models.unknown: reject`",
+          "name another; `models.fallbacks`"),
+    Error("404", "not_found, response_not_found, previous_response_not_found",
+          "it expired, never existed, or belongs to another key",
+          "make it again"),
+    Error("404", "no_ledger",
+          "the admin API of a gateway without a ledger",
+          "set `ledger.url` or `pool.projects`"),
+    Error("404, 405", "unknown_url, method_not_allowed",
+          "no such endpoint",
+          "`gateway routes`"),
+    Error("426", "upgrade_required",
+          "a client asked for a WebSocket on a path that has none, or `plugins.responses.websockets` are open",
+          "nothing: it goes on with HTTP. It is in the log, but not counted as an error"),
+    Error("409", "conflict",
+          "the object is being changed",
+          "try again"),
+    Error("413", "request_too_large",
+          "the body exceeds `limits.body`, or Google's limit",
+          "send large files by the Files API"),
+    Error("408", "request_timeout",
+          "the body stopped arriving for `connections.body_timeout`",
+          "try again on a better network"),
+    Error("415", "unsupported_encoding",
+          "a compressed body, other than gzip, deflate or (with `backports.zstd`) zstd, or one that is not in"
+          " its coding",
+          "send it plain"),
+    Error("429", "rate_limit_exceeded",
+          "a limit of the client's key, or a quota per minute of Google's. With a pool: every project is "
+          "cooling down for this model, or has used up a learned limit",
+          "wait for `retry-after`; look at `/admin/pool`"),
+    Error("429", "insufficient_quota",
+          "a budget of the client's issued key; with a Gemini key of the client's own: Google's quota per "
+          "day, or no credit",
+          "until the period ends (UTC), or midnight in California"),
+    Error("429", "gateway_overloaded",
+          "`limits.streams`, or the places for background responses",
+          "add a machine, or raise the limit"),
+    Error("503", "gateway_overloaded",
+          "more work than the process can do, or too little memory; `gateway_refused_total` says which",
+          "add a machine"),
+    Error("500", "internal_error",
+          "with `upstream_status`: Google's 500. Without: a fault of the gateway",
+          "for the second, look for the `crash` line and report it"),
+    Error("500", "upstream_cancelled",
+          "Google cancelled the call",
+          "try again"),
+    Error("501", "unsupported",
+          "Google does not implement this",
+          ""),
+    Error("502", "bad_gateway, upstream_bad_response",
+          "an answer that is not Gemini's, such as a front end's page",
+          "try again; check `upstream.base_url`"),
+    Error("502", "upstream_unreachable",
+          "no connection: DNS, firewall, proxy, certificate, the unit's IP filter. The message names the "
+          "class",
+          "`gateway doctor`, and `cause` in the log: the host and the reason, also a private address that was"
+          " refused (`upstream.private_addresses`)"),
+    Error("502", "upstream_dropped",
+          "a connection that had waited for a request closed instead of answering, three times running",
+          "rare; the network or the upstream closes connections within 50 s"),
+    Error("502", "upstream_incomplete",
+          "Google ended the answer before it was complete",
+          "try again"),
+    Error("502", "upstream_unusable",
+          "an answer without content. It is asked for once more, and the second one is passed on; the code is"
+          " then in `failures` of the log only",
+          "another model, if it happens often"),
+    Error("503", "overloaded",
+          "Google's model is overloaded; retries did not help",
+          "`models.fallbacks`"),
+    Error("503", "gateway_overloaded",
+          "requests in progress hold `limits.memory`",
+          "clients try again by themselves; raise the limit, and `MemoryMax` with it"),
+    Error("503", "no_usable_key",
+          "no project serves this model, or Google refuses all keys, or their projects: suspended or without "
+          "credit",
+          "`models` of `pool.projects`; `/admin/pool` says why; replace the keys"),
+    Error("503", "ledger_unavailable",
+          "the database fails, and the client has a budget or `ledger.on_failure` is `stop`",
+          "repair the database"),
+    Error("503", "gateway_misconfigured",
+          "the process has started with a faulty configuration, or its ledger cannot be opened",
+          "the log says what is wrong; the corrected file is taken over by itself"),
+    Error("503", "shutting_down, gateway_down (from nginx)",
+          "the gateway restarts",
+          "clients try again by themselves"),
+    Error("504", "timeout",
+          "Google's own deadline",
+          "try again with less"),
+    Error("504", "upstream_timeout",
+          "Google was silent for `upstream.timeouts.idle`, or did not read a request for "
+          "`upstream.timeouts.write`",
+          "try again"),
+    Error("400, 403", "content_policy_violation",
+          "a rule of the plugin `guard`",
+          "[guard](../do/plugins.md#guard); the rule's name is in the log"),
+    Error("403", "system_prompt_not_applied",
+          "a method of Gemini's own API that cannot have the texts of the plugin `system_prompt`",
+          "[another method](../do/plugins.md#system_prompt), or a rule that leaves out this client or model"),
+    Error("500", "plugin_failed",
+          "a hook of a plugin raised or hung, and its `on_error` is `refuse`",
+          "the line of `gateway.plugins.<name>` in the log has the hook and the place in its code"),
+    Error("508", "loop_detected",
+          "`upstream.base_url` is the address of a gateway",
+          "set it to Gemini's"),
+)  # fmt: skip
+"""By status; errors of plugins and of nginx are among them."""
+
+
+def codes(error: Error) -> list[str]:
+    """Return the codes of a row, without the words in parentheses."""
+    return re.findall(r"\w+", re.sub(r"\(.*?\)", "", error.codes))
+
+
+def explained(code: str, status: int | None = None) -> Error | None:
+    """Return the row of a code, of those with the same code the one of a status; None for an unknown code."""
+    rows = [error for error in ERRORS if code in codes(error)]
+    fitting = [error for error in rows if status is not None and str(status) in error.status]
+    return next(iter(fitting or rows), None)

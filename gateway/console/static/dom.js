@@ -1,0 +1,207 @@
+// @ts-check
+// Elements from data. Text is always a text node: nothing here parses markup.
+import { t, ago, utc } from "./i18n.js";
+
+/** @typedef {Node | string | number | null | undefined | false} Child */
+/** @typedef {Child | Child[]} Children */
+
+const SVG = "http://www.w3.org/2000/svg";
+const PROPERTIES = new Set(["hidden", "disabled", "checked", "selected", "value", "multiple", "open", "required"]);
+
+/** @param {Element} node @param {Children[]} children */
+function append(node, children) {
+  for (const child of children.flat(9)) {
+    if (child === null || child === undefined || child === false) continue;
+    node.append(child instanceof Node ? child : String(child));
+  }
+}
+
+/**
+ * Make an element. `on…` are listeners, `dataset` is an object, `text` is its text.
+ * @param {string} tag @param {Record<string, any>} [props] @param {...Children} children @returns {any}
+ */
+export function el(tag, props = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(props)) {
+    if (value === null || value === undefined) continue;
+    if (name === "text") node.textContent = String(value);
+    else if (name === "dataset") Object.assign(node.dataset, value);
+    else if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (PROPERTIES.has(name)) /** @type {any} */ (node)[name] = value;
+    else if (value !== false) node.setAttribute(name, value === true ? "" : String(value));
+  }
+  append(node, children);
+  return node;
+}
+
+/** @param {string} tag @param {Record<string, any>} [attrs] @param {...Children} children @returns {any} */
+export function svg(tag, attrs = {}, ...children) {
+  const node = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attrs)) {
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (value !== null && value !== undefined && value !== false) node.setAttribute(name, String(value));
+  }
+  append(node, children);
+  return node;
+}
+
+/** Replace the content of a node. @param {Element} node @param {...Children} children */
+export function fill(node, ...children) {
+  node.replaceChildren();
+  append(node, children);
+  return node;
+}
+
+/** @param {string} label @param {(event: Event) => any} onclick @param {{kind?: string, key?: string, disabled?: boolean, title?: string}} [options] */
+export function button(label, onclick, options = {}) {
+  return el("button", {
+    type: "button", class: `button ${options.kind ?? ""}`, onclick, disabled: options.disabled ?? false,
+    title: options.title, "aria-keyshortcuts": options.key,
+  }, label);
+}
+
+let number = 0;
+
+/** A label over its input. @param {string} label @param {HTMLElement} input @param {string} [help] */
+export function field(label, input, help) {
+  number += 1;
+  const id = input.id || `f${number}`;
+  input.id = id;
+  if (help) input.setAttribute("aria-describedby", `${id}h`);
+  return el("div", { class: "field" }, el("label", { for: id, text: label }), input,
+    help && el("small", { id: `${id}h`, class: "muted", text: help }));
+}
+
+/** @param {string} text @param {string} [label] */
+export function copyButton(text, label) {
+  const name = label ?? t("copy");
+  const node = button(name, async () => {
+    const done = await copy(text);
+    node.textContent = t(done ? "copied" : "copy.failed");
+    announce(node.textContent ?? "");
+    setTimeout(() => { node.textContent = name; }, 1500);
+  }, { kind: "quiet" });
+  return node;
+}
+
+/** @param {string} text @returns {Promise<boolean>} */
+export async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    const area = el("textarea", { value: text, class: "visually-hidden" });
+    document.body.append(area);
+    area.select();
+    const done = document.execCommand("copy");
+    area.remove();
+    return done;
+  }
+}
+
+/** Say something to screen readers. @param {string} text */
+export function announce(text) {
+  const node = document.getElementById("live");
+  if (node) node.textContent = text;
+}
+
+/** @param {string} text @param {"ok" | "bad" | "info"} [kind] */
+export function toast(text, kind = "info") {
+  const node = el("div", { class: `toast ${kind}`, role: kind === "bad" ? "alert" : "status", text });
+  (document.getElementById("toasts") ?? document.body).append(node);
+  setTimeout(() => node.remove(), kind === "bad" ? 9000 : 4000);
+}
+
+/**
+ * A dialog. `build` gets the function that closes it with a result; Esc closes it with undefined.
+ * @param {string} title @param {(close: (result?: any) => void) => Children} build @param {{wide?: boolean}} [options]
+ * @returns {Promise<any>}
+ */
+export function dialog(title, build, options = {}) {
+  return new Promise((resolve) => {
+    const before = /** @type {HTMLElement | null} */ (document.activeElement);
+    /** @type {any} */
+    let result;
+    number += 1;
+    const node = el("dialog", { class: options.wide ? "wide" : "", "aria-labelledby": `d${number}` },
+      el("h2", { id: `d${number}`, text: title }));
+    const close = (/** @type {any} */ value) => { result = value; node.close(); };
+    append(node, [build(close)]);
+    node.addEventListener("close", () => { node.remove(); before?.focus(); resolve(result); });
+    document.body.append(node);
+    node.showModal();
+    node.querySelector("[autofocus], input, select, textarea, .button.primary")?.focus();
+  });
+}
+
+/** Ask to type a name before something that cannot be undone. @param {string} title @param {string} sentence @param {string} name @returns {Promise<boolean>} */
+export async function confirmName(title, sentence, name) {
+  const done = await dialog(title, (close) => {
+    const go = el("button", { class: "button danger", disabled: true, text: title });
+    const input = el("input", { autocomplete: "off", oninput: () => { go.disabled = input.value.trim() !== name.trim(); } });
+    return el("form", { class: "stack", onsubmit: (/** @type {Event} */ e) => { e.preventDefault(); if (!go.disabled) close(true); } },
+      el("p", { text: sentence }), field(t("confirm.type", { name }), input),
+      el("div", { class: "row end" }, button(t("cancel"), () => close(false)), go));
+  });
+  return done === true;
+}
+
+/** A panel beside the page, the only one. Esc or its button closes it. @param {string} title @param {...Children} children */
+export function panel(title, ...children) {
+  closePanel();
+  const before = /** @type {HTMLElement | null} */ (document.activeElement);
+  const close = () => { node.remove(); before?.focus(); };
+  const node = el("aside", { id: "panel", class: "panel", "aria-label": title, tabindex: "-1",
+    onkeydown: (/** @type {KeyboardEvent} */ e) => { if (e.key === "Escape") { e.stopPropagation(); close(); } } },
+    el("header", { class: "bar" }, el("h2", { text: title }), button(t("close"), close, { kind: "quiet", key: "Escape" })),
+    el("div", { class: "panel-body" }, ...children));
+  document.body.append(node);
+  node.focus();
+  return node;
+}
+
+export function closePanel() {
+  document.getElementById("panel")?.remove();
+}
+
+/** @param {string} title @param {string} text @param {...Children} actions */
+export function empty(title, text, ...actions) {
+  return el("div", { class: "empty" }, el("h2", { text: title }), el("p", { text }), el("div", { class: "row" }, ...actions));
+}
+
+/** A block of code with a copy button. @param {string} text */
+export function code(text) {
+  return el("div", { class: "code" }, el("pre", { tabindex: "0" }, el("code", { text })), copyButton(text));
+}
+
+/** @param {{id: string, label: string, render: (node: HTMLElement) => void}[]} list */
+export function tabs(list) {
+  number += 1;
+  const prefix = `t${number}`;
+  const body = el("div", { role: "tabpanel", id: `${prefix}p`, tabindex: "0" });
+  /** @type {HTMLElement[]} */
+  const heads = list.map((tab, i) => el("button", { type: "button", role: "tab", id: `${prefix}${tab.id}`, "aria-controls": `${prefix}p`,
+    onclick: () => show(i), onkeydown: (/** @type {KeyboardEvent} */ e) => {
+      const step = e.key === "ArrowRight" ? 1 : e.key === "ArrowLeft" ? -1 : 0;
+      if (step) { show((i + step + list.length) % list.length); heads[(i + step + list.length) % list.length].focus(); }
+    } }, tab.label));
+  function show(/** @type {number} */ index) {
+    heads.forEach((head, i) => { head.setAttribute("aria-selected", String(i === index)); head.tabIndex = i === index ? 0 : -1; });
+    body.setAttribute("aria-labelledby", heads[index].id);
+    body.replaceChildren();
+    list[index].render(body);
+  }
+  show(0);
+  return el("div", { class: "tabs" }, el("div", { role: "tablist", class: "tablist" }, heads), body);
+}
+
+/** A time, relative, with UTC on hover. @param {number | null | undefined} seconds */
+export function time(seconds) {
+  if (!seconds) return el("span", { class: "muted", text: "–" });
+  return el("time", { datetime: new Date(seconds * 1000).toISOString(), title: utc(seconds), text: ago(seconds) });
+}
+
+/** @param {string} text @param {"ok" | "warn" | "bad" | "info" | "mute"} [kind] */
+export function badge(text, kind = "mute") {
+  return el("span", { class: `badge ${kind}`, text });
+}

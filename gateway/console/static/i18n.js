@@ -1,0 +1,95 @@
+// @ts-check
+// Texts in the operator's language; numbers, money and times by Intl, in the operator's zone.
+const KEY = "gw.language";
+/** @type {Record<string, string>} */
+let texts = {};
+let current = "en";
+
+export const languages = { en: "English", zh: "中文" };
+
+/** @returns {"en" | "zh"} */
+function preferred() {
+  const wanted = [stored(), ...navigator.languages].find((name) => name && (name.startsWith("zh") || name.startsWith("en")));
+  return wanted?.startsWith("zh") ? "zh" : "en";
+}
+
+function stored() {
+  try { return localStorage.getItem(KEY); } catch { return null; }
+}
+
+/** Load the texts of the operator's language. */
+export async function load() {
+  current = preferred();
+  const response = await fetch(new URL(`./${current}.json`, import.meta.url));
+  texts = await response.json();
+  document.documentElement.lang = current;
+}
+
+export function language() { return current; }
+
+/** @param {"en" | "zh"} name */
+export async function setLanguage(name) {
+  try { localStorage.setItem(KEY, name); } catch { /* private mode */ }
+  await load();
+}
+
+/** @param {string} name */
+export function has(name) { return name in texts; }
+
+/** The text of a name, with values for its {places}. @param {string} name @param {Record<string, any>} [values] @returns {string} */
+export function t(name, values = {}) {
+  const text = texts[name] ?? name;
+  return text.replace(/\{(\w+)\}/g, (place, word) => (word in values ? String(values[word]) : place));
+}
+
+/** @param {number | null | undefined} value @param {Intl.NumberFormatOptions} [options] */
+export function n(value, options) {
+  return value === null || value === undefined ? "–" : new Intl.NumberFormat(current, options).format(value);
+}
+
+/** @param {number | null | undefined} dollars */
+export function money(dollars) {
+  if (dollars === null || dollars === undefined) return "–";
+  const small = dollars !== 0 && Math.abs(dollars) < 0.1;
+  return new Intl.NumberFormat(current, { style: "currency", currency: "USD", currencyDisplay: "narrowSymbol",
+    maximumSignificantDigits: small ? 3 : undefined, minimumFractionDigits: small ? undefined : 2 }).format(dollars);
+}
+
+/** @param {number | null | undefined} count */
+export function tokens(count) { return n(count, { notation: "compact", maximumFractionDigits: 1 }); }
+
+/** @param {number | null | undefined} value milliseconds */
+export function ms(value) {
+  if (value === null || value === undefined) return "–";
+  if (value < 1000) return `${n(value, { maximumFractionDigits: 0 })} ms`;
+  if (value < 120000) return `${n(value / 1000, { maximumFractionDigits: 1 })} s`;
+  return `${n(value / 60000, { maximumFractionDigits: 0 })} min`;
+}
+
+/** @param {number | null | undefined} value a part of 1 */
+export function share(value) { return n(value, { style: "percent", maximumFractionDigits: value && Math.abs(value) < 0.1 ? 1 : 0 }); }
+
+/** @param {number} value */
+export function bytes(value) {
+  const power = value < 1024 ? 0 : Math.min(3, Math.floor(Math.log2(value) / 10));
+  return `${n(value / 1024 ** power, { maximumFractionDigits: 1 })} ${["B", "KiB", "MiB", "GiB"][power]}`;
+}
+
+const STEPS = /** @type {[Intl.RelativeTimeFormatUnit, number][]} */ ([["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]]);
+
+/** A time relative to now, also for one to come. @param {number} seconds since 1970 */
+export function ago(seconds) {
+  const difference = seconds - Date.now() / 1000;
+  const [unit, length] = STEPS.find(([, size]) => Math.abs(difference) >= size) ?? STEPS[3];
+  return new Intl.RelativeTimeFormat(current, { numeric: "auto", style: "short" }).format(Math.trunc(difference / length), unit);
+}
+
+export const until = ago;
+
+/** @param {number} seconds @param {Intl.DateTimeFormatOptions} [options] */
+export function when(seconds, options = { dateStyle: "medium", timeStyle: "medium" }) {
+  return new Intl.DateTimeFormat(current, options).format(new Date(seconds * 1000));
+}
+
+/** @param {number} seconds */
+export function utc(seconds) { return `${new Date(seconds * 1000).toISOString().replace("T", " ").slice(0, 19)} UTC`; }

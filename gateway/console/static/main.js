@@ -1,0 +1,196 @@
+// @ts-check
+// The frame of all pages: signing in, navigation, language, theme, keys, notices.
+import { api, ApiError, hooks } from "./api.js";
+import { announce, button, closePanel, dialog, el, field, fill } from "./dom.js";
+import { has, language, languages, load, setLanguage, t } from "./i18n.js";
+import { bind, bound } from "./keys.js";
+import { pages } from "./pages.js";
+import { apply, setTheme, theme } from "./theme.js";
+
+/**
+ * @typedef {{name: string, may: "write" | "read", how: string, expires: number | null, build: string, exposed: boolean, instance: string}} Session
+ * @typedef {{api: typeof api, t: typeof t, session: Session, query: URLSearchParams, go: (hash: string) => void,
+ *   setQuery: (values: Record<string, any>) => void, announce: (text: string) => void,
+ *   every: (ms: number, run: () => any) => void, signal: AbortSignal, onLeave: (run: () => void) => void, mayWrite: boolean}} Context
+ * @typedef {{id: string, title: string, keys?: {key: string, label: string, run: (ctx: Context) => void}[],
+ *   render: (root: HTMLElement, ctx: Context) => Promise<void | (() => void)> | void | (() => void)}} Page
+ */
+
+const app = /** @type {HTMLElement} */ (document.getElementById("app"));
+/** @type {Session | null} */
+let session = null;
+/** @type {(() => void)[]} */
+let leaving = [];
+/** @type {HTMLElement} */
+let main = el("main");
+
+function leave() {
+  for (const run of leaving.splice(0)) run();
+  closePanel();
+}
+
+/** @returns {{id: string, query: URLSearchParams}} */
+function place() {
+  const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
+  return { id: pages.some((page) => page.id === path) ? path : "overview", query: new URLSearchParams(query ?? "") };
+}
+
+/** @param {Session} current @param {URLSearchParams} query @returns {Context} */
+function context(current, query) {
+  const abort = new AbortController();
+  leaving.push(() => abort.abort());
+  return {
+    api, t, session: current, query, announce, signal: abort.signal, mayWrite: current.may === "write",
+    go: (hash) => { location.hash = hash; },
+    setQuery: (values) => {
+      for (const [name, value] of Object.entries(values)) {
+        if (value === null || value === undefined || value === "") query.delete(name);
+        else query.set(name, String(value));
+      }
+      const text = query.toString();
+      history.replaceState(null, "", `#/${place().id}${text ? `?${text}` : ""}`);
+    },
+    every: (ms, run) => {
+      const timer = setInterval(() => { if (!document.hidden) run(); }, ms);
+      leaving.push(() => clearInterval(timer));
+    },
+    onLeave: (run) => leaving.push(run),
+  };
+}
+
+async function show() {
+  if (!session) return;
+  leave();
+  const { id, query } = place();
+  const entry = pages.find((page) => page.id === id) ?? pages[0];
+  for (const link of document.querySelectorAll("nav a")) {
+    if (link.getAttribute("data-page") === id) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  const root = el("div", { class: "page", id: `page-${id}` });
+  const heading = el("h1", { tabindex: "-1", text: t(`page.${id}`) });
+  fill(main, heading, root);
+  document.title = `${t(`page.${id}`)} · ${t("console")}`;
+  heading.focus({ preventScroll: true });
+  try {
+    const { page } = await entry.load();
+    if (place().id !== id) return;
+    const ctx = context(session, query);
+    for (const { key, label, run } of page.keys ?? []) leaving.push(bind(key, t(label), () => run(ctx)));
+    const end = await page.render(root, ctx);
+    if (end) leaving.push(end);
+  } catch (error) {
+    if (/** @type {Error} */ (error).name !== "AbortError") fill(root, problem(error, show));
+  }
+}
+
+/** A notice about an error, with a way to try again. @param {unknown} error @param {() => void} again */
+export function problem(error, again) {
+  const known = error instanceof ApiError;
+  if (!known) console.error(error);
+  const advice = known && has(`error.${error.code}`) ? t(`error.${error.code}`) : "";
+  return el("div", { class: "notice bad", role: "alert" },
+    el("p", { text: known ? error.message : t("error.page") }), advice && el("p", { text: advice }),
+    button(t("again"), again));
+}
+
+function signIn(/** @type {ApiError | null} */ reason = null) {
+  leave();
+  session = null;
+  document.title = t("console");
+  const off = reason?.code === "no_admin_token";
+  const input = el("input", { type: "password", name: "password", autocomplete: "current-password", required: true, id: "token" });
+  const note = el("p", { role: "alert", class: "bad-text" });
+  const form = el("form", { class: "card stack signin", onsubmit: async (/** @type {Event} */ event) => {
+    event.preventDefault();
+    note.textContent = "";
+    try {
+      await api.post("/console/session", { token: input.value });
+      input.value = "";
+      await start();
+    } catch (error) {
+      const code = error instanceof ApiError ? error.code : "";
+      note.textContent = has(`error.${code}`) ? t(`error.${code}`) : /** @type {Error} */ (error).message;
+      input.select();
+    }
+  } },
+  el("h1", { text: t("console") }),
+  off ? el("div", { class: "notice warn" }, el("p", { text: t("error.no_admin_token") }), el("pre", {}, el("code", { text: "admin:\n  port: 8081\n  token: {env: ADMIN_TOKEN}" })))
+    : [el("input", { type: "text", name: "username", value: "admin", autocomplete: "username", class: "visually-hidden", tabindex: "-1", "aria-hidden": "true" }),
+      field(t("signin.token"), input, t("signin.help")), el("button", { class: "button primary", type: "submit", text: t("signin.go") })],
+  note, preferences());
+  fill(app, el("main", { class: "center" }, form));
+  input.focus();
+}
+
+function preferences() {
+  const lang = el("select", { "aria-label": t("language"), onchange: async () => { await setLanguage(lang.value); await start(); } },
+    Object.entries(languages).map(([id, name]) => el("option", { value: id, selected: id === language(), text: name, lang: id })));
+  const look = el("select", { "aria-label": t("theme"), onchange: () => setTheme(look.value) },
+    ["auto", "light", "dark"].map((name) => el("option", { value: name, selected: name === theme(), text: t(`theme.${name}`) })));
+  return el("div", { class: "row preferences" }, lang, look);
+}
+
+function help() {
+  dialog(t("keys.help"), (close) => [
+    el("dl", { class: "keys" }, bound().map(({ key, label }) => el("div", {}, el("dt", {}, key.split(" ").map((part) => el("kbd", { text: part }))), el("dd", { text: label })))),
+    el("div", { class: "row end" }, button(t("close"), () => close(), { kind: "primary" })),
+  ]);
+}
+
+async function signOut() {
+  await api.del("/console/session").catch(() => {});
+  signIn();
+}
+
+/** @param {Session} current */
+function frame(current) {
+  const links = pages.map(({ id, key }) => el("a", { href: `#/${id}`, dataset: { page: id }, "aria-keyshortcuts": `g ${key}`, text: t(`page.${id}`) }));
+  main = el("main", { id: "main", tabindex: "-1" });
+  fill(app,
+    el("a", { class: "skip", href: "#main", text: t("skip"), onclick: (/** @type {Event} */ e) => { e.preventDefault(); main.focus(); } }),
+    el("header", { class: "top" },
+      el("a", { class: "brand", href: "#/overview", text: t("console") }),
+      el("span", { class: "muted instance", text: current.instance }),
+      el("span", { class: "grow" }),
+      preferences(),
+      button("?", help, { kind: "quiet", key: "?", title: t("keys.help") }),
+      el("span", { class: "who", title: t(`may.${current.may}`), text: current.name }),
+      current.how === "cookie" && button(t("signout"), signOut, { kind: "quiet" })),
+    el("div", { id: "notices" },
+      current.exposed && el("p", { class: "notice bad", text: t("exposed") }),
+      current.may === "read" && el("p", { class: "notice info", text: t("may.read") })),
+    el("div", { class: "frame" }, el("nav", { "aria-label": t("navigation") }, links), main),
+    el("div", { id: "live", class: "visually-hidden", "aria-live": "polite" }),
+    el("div", { id: "toasts" }));
+}
+
+/** @type {(() => void)[]} */
+const shellKeys = [];
+
+async function start() {
+  try {
+    session = /** @type {Session} */ (await api.get("/console/session"));
+  } catch (error) {
+    signIn(error instanceof ApiError ? error : null);
+    if (error instanceof ApiError && error.code === "unreachable") fill(app, el("main", { class: "center" }, problem(error, start)));
+    return;
+  }
+  frame(session);
+  for (const unbind of shellKeys.splice(0)) unbind();
+  shellKeys.push(bind("?", t("keys.help"), help));
+  for (const { id, key } of pages) shellKeys.push(bind(`g ${key}`, t(`page.${id}`), () => { location.hash = `#/${id}`; }));
+  await show();
+}
+
+let stale = false;
+hooks.signedOut = () => { if (session) signIn(); };
+hooks.stale = () => {
+  if (stale) return;
+  stale = true;
+  document.getElementById("notices")?.append(el("p", { class: "notice info", role: "status" }, t("stale"), " ", button(t("reload"), () => location.reload())));
+};
+window.addEventListener("hashchange", show);
+apply();
+await load();
+await start();

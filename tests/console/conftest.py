@@ -1,0 +1,23 @@
+"""The admin API of a running team, with a token."""
+
+from typing import Any
+
+import pytest
+
+from gateway.config.admin import AdminConfig
+from gateway.config.secret import Secret
+from gateway.console.app import Admin
+from gateway.plugin import SERVICES
+from tests.support.servers import Serve
+from tests.support.team import Team
+
+
+@pytest.fixture
+async def admin(team: Team, serve: Serve, aiohttp_client: Any) -> Any:
+    """The admin API of a running team."""
+    await team.start("ab")
+    serve.environ["TOKEN"] = "hush"
+    return await aiohttp_client(
+        Admin(lambda: serve.app[SERVICES], AdminConfig(Secret("hush"))).app(),
+        headers={"Authorization": "Bearer hush"},
+    )

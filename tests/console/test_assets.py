@@ -1,0 +1,105 @@
+"""The pages' files: their addresses, types and size, and rules that hold in all of them."""
+
+import gzip
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from gateway.console import assets
+from gateway.console.assets import Assets
+from tests.support.paths import ROOT
+
+STATIC = ROOT / "gateway" / "console" / "static"
+SCRIPTS = sorted(STATIC.rglob("*.js"))
+FORBIDDEN = re.compile(
+    r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|https?://(?!127\.0\.0\.1|www\.w3\.org/2000/svg)"
+    r"|localStorage[^;]*[tT]oken|\.setAttribute\(\"style\"|javascript:"
+)
+
+
+@pytest.fixture
+async def browser(aiohttp_client: Any) -> Any:
+    files = Assets()
+    app = web.Application()
+    app.router.add_get("/", files.page)
+    app.router.add_get("/console/{build}/{name:.+}", files.file)
+    return await aiohttp_client(app, auto_decompress=False)
+
+
+async def test_the_page_names_the_build_and_is_never_kept(browser: Any) -> None:
+    response = await browser.get("/")
+    text = gzip.decompress(await response.read()).decode()
+
+    assert response.headers["Cache-Control"] == "no-store"
+    assert f"/console/{Assets().build}/main.js" in text
+    assert "{build}" not in text
+
+
+async def test_a_file_is_kept_for_a_year(browser: Any) -> None:
+    path = f"/console/{Assets().build}/pages/about.js"
+    small = await browser.get(path)
+    plain = await browser.get(path, headers={"Accept-Encoding": "identity"})
+
+    assert small.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert small.headers["Content-Type"] == "text/javascript; charset=utf-8"
+    assert (
+        gzip.decompress(await small.read()) == await plain.read() == (STATIC / "pages/about.js").read_bytes()
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["pages/nothing.js", "../app.py", "..%2fapp.py", "index.html", "%2e%2e/app.py", "x"]
+)
+async def test_nothing_else_is_served(browser: Any, name: str) -> None:
+    assert (await browser.get(f"/console/{Assets().build}/{name}")).status == 404
+    assert (await browser.get("/console/000000000000/main.js")).status == 404
+
+
+def test_a_changed_file_is_another_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "static").mkdir()
+    builds = []
+    monkeypatch.setattr(assets, "files", lambda _: tmp_path)
+    for text in ("1", "2"):
+        (tmp_path / "static" / "index.html").write_text("{build}")
+        (tmp_path / "static" / "a.js").write_text(text)
+        builds.append(Assets().build)
+
+    assert len(set(builds)) == 2
+
+
+def test_the_files_are_small() -> None:
+    files = [path.read_bytes() for path in STATIC.rglob("*") if path.is_file()]
+
+    assert sum(map(len, files)) <= 150 * 1024
+    assert sum(len(gzip.compress(data, 9)) for data in files) <= 50 * 1024
+
+
+@pytest.mark.parametrize("path", [*SCRIPTS, STATIC / "index.html"], ids=lambda path: str(path.name))
+def test_no_file_makes_markup_of_text_or_asks_another_host(path: Path) -> None:
+    assert FORBIDDEN.findall(path.read_text()) == []
+
+
+def test_every_text_is_in_both_languages() -> None:
+    english, chinese = (json.loads((STATIC / f"{name}.json").read_text()) for name in ("en", "zh"))
+    places = re.compile(r"\{(\w+)\}")
+
+    assert list(english) == list(chinese)
+    assert {k: sorted(places.findall(v)) for k, v in english.items()} == {
+        k: sorted(places.findall(v)) for k, v in chinese.items()
+    }
+    assert all(text.strip() for text in (*english.values(), *chinese.values()))
+
+
+def test_every_text_that_a_script_names_exists() -> None:
+    english = json.loads((STATIC / "en.json").read_text())
+    named = {
+        (path.name, name)
+        for path in SCRIPTS
+        for name in re.findall(r"(?<![\w.])t\(\"([\w.]+)\"", path.read_text())
+    }
+
+    assert sorted(name for name in named if name[1] not in english) == []
