@@ -20,6 +20,8 @@ from gateway import errors
 from gateway.config.admin import AdminConfig
 from gateway.config.secret import Secret
 from gateway.console.app import Admin
+from gateway.console.guard import Guard
+from gateway.console.operators import Operator
 from gateway.gemini import json_shape
 from gateway.plugin import SERVICES
 from gateway.plugins.native import issued_keys, routes
@@ -155,6 +157,9 @@ async def too_many(world: World) -> bool:
     return status == 200
 
 
+OPERATOR = Operator("nobody", "write", "header")
+
+
 async def admin_without_token(world: World) -> bool:
     """List the keys without the admin token."""
     await world.team.start("a")
@@ -252,7 +257,10 @@ GUARDS: dict[str, tuple[Attack, Removal]] = {
     "native paths": (odd_path, lambda patch: patch.setattr(routes, "check_path", _returns(None))),
     "depth of JSON": (deep_body, lambda patch: patch.setattr(json_shape, "check", _returns(None))),
     "places": (too_many, lambda patch: patch.setattr(Admission, "enter", _returns(None))),
-    "admin token": (admin_without_token, lambda patch: patch.setattr(Admin, "_check", _returns(None))),
+    "admin token": (
+        admin_without_token,
+        lambda patch: patch.setattr(Guard, "_by_browser", _returns(OPERATOR)),
+    ),
     "redaction": (echoed_key, lambda patch: patch.setattr(errors, "_SECRET", re.compile("(?!)"))),
     "two keys": (two_keys, _first_key),
     "answers to what the parser refuses": (echoed_line, _stock_protocol),
