@@ -9,7 +9,7 @@ export PREFIX DESTDIR DOMAIN
 BIN := .venv/bin
 RUN := .venv-run/bin
 .DEFAULT_GOAL := help
-.PHONY: help dev demo run test check javascript fix golden schema docs site bench bench-instructions lock audit sbom dist image test-image test-dist install uninstall test-vps test-clients test-cluster test-mutants test-memory test-overload test-gone test-timed test-adversary test-attacks test-faults test-advisories test-agents test-all clean
+.PHONY: help dev demo run test check javascript fix golden schema docs site bench bench-page bench-instructions lock audit sbom dist image test-image test-dist install uninstall test-vps test-clients test-cluster test-mutants test-memory test-overload test-gone test-timed test-adversary test-attacks test-faults test-advisories test-agents test-all clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -95,6 +95,10 @@ site: .venv-site/.made  ## print docs/ as a website into build/site/html (REPOSI
 bench: dev  ## race nginx and others: OLD=COMMIT, RACE='name=command', QUICK=1, OUT=FILE, STREAMS=1000,5000 (requires wrk, nginx)
 	@$(BIN)/python -m bench.run --python "$$(command -v $(PYTHON))" $(if $(OLD),--old $(OLD)) $(if $(QUICK),--quick) \
 	  $(if $(OUT),--out $(OUT)) $(if $(STREAMS),--streams $(STREAMS)) $(if $(GATE),--gate)
+
+bench-page: dev  ## make bench, then write the figures and flame graphs of docs/why/performance.md (also requires py-spy, valgrind)
+	@$(MAKE) --no-print-directory bench OUT=build/bench.json
+	@$(BIN)/python -m bench.page build/bench.json --python "$$(command -v $(PYTHON))"
 
 bench-instructions: dev  ## count the instructions of a request, compared with bench/instructions.json (requires valgrind)
 	$(BIN)/python -m bench.instructions $(if $(WRITE),--write)

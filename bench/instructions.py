@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.bodies import chat
-from bench.servers import HERE, HERE_TREE, ROOT, free_port, wait_for
+from bench.servers import HERE, HERE_TREE, Tree, free_port, wait_for
 
 BASELINE = HERE / "instructions.json"
 TOLERANCE = 0.03
@@ -53,15 +53,20 @@ def control(*arguments: str) -> None:
 
 def count(kind: str, folder: Path) -> float:
     """Return the instructions of one request."""
+    return _total(profile(kind, folder, HERE_TREE)) / COUNTED
+
+
+def profile(kind: str, folder: Path, tree: Tree) -> Path:
+    """Return callgrind's file of the counted requests."""
     ports = free_port(), free_port()
     environ = {**os.environ, "PYTHONHASHSEED": "0"}
     upstream = subprocess.Popen([sys.executable, str(HERE / "upstream.py"), str(ports[0])])
     wait_for(ports[0])
-    command = HERE_TREE.command(ports[1], f"http://127.0.0.1:{ports[0]}")
+    command = tree.command(ports[1], f"http://127.0.0.1:{ports[0]}")
     valgrind = ["valgrind", "--tool=callgrind", "--instr-atstart=no", "--quiet"]
     gateway = subprocess.Popen(
         [*valgrind, f"--callgrind-out-file={folder}/{kind}", *command],
-        cwd=ROOT,
+        cwd=tree.folder,
         env=environ,
         stderr=subprocess.DEVNULL,
     )
@@ -78,7 +83,7 @@ def count(kind: str, folder: Path) -> float:
         for process in (gateway, upstream):
             process.terminate()
             process.wait(60)
-    return max(map(_total, folder.glob(f"{kind}*"))) / COUNTED
+    return max(folder.glob(f"{kind}*"), key=_total)
 
 
 def _connected(port: int) -> http.client.HTTPConnection:

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.bodies import Request
@@ -15,10 +15,14 @@ wrk.method = "POST"
 wrk.body = [==[{body}]==]
 function done(summary, latency)
   local e = summary.errors
-  io.write(string.format('JSON {{"requests": %d, "rps": %f, "failed": %d}}\\n', summary.requests,
-    summary.requests / summary.duration * 1e6, e.connect + e.read + e.write + e.status + e.timeout))
+  io.write(string.format(
+    'JSON {{"requests": %d, "rps": %f, "connect": %d, "read": %d, "write": %d, "status": %d, "timeout": %d}}\\n',
+    summary.requests, summary.requests / summary.duration * 1e6, e.connect, e.read, e.write, e.status, e.timeout))
 end
 """
+
+_FAILURES = ("connect", "read", "write", "status", "timeout")
+"""What wrk counts: errors of connections, answers that are no 2xx or 3xx, and answers that took ten seconds."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,8 @@ def closed(servers: Sequence[Server], request: Request, connections: int, second
         before = [server.cpu() for server in servers]
         figures = _wrk(script.name, f"http://127.0.0.1:{servers[0].port}{request.path}", connections, seconds)
         cpu = [server.cpu() - start for server, start in zip(servers, before, strict=True)]
-    if figures["failed"]:
-        raise RuntimeError(f"{servers[0].name}: {figures['failed']:.0f} answers failed: no figure")
+    if failed := failures(figures):
+        raise RuntimeError(f"{servers[0].name}: answers failed ({failed})")
     return Closed(int(figures["requests"]), figures["rps"], cpu)
 
 
@@ -60,6 +64,11 @@ def _wrk(script: str, url: str, connections: int, seconds: float) -> dict[str, f
     command = [*pinned, f"-d{seconds:.0f}s", "-s", script, url]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return parse(output)
+
+
+def failures(figures: Mapping[str, float]) -> str:
+    """Return what failed, and how often; nothing if all was well."""
+    return ", ".join(f"{name} {figures[name]:.0f}" for name in _FAILURES if figures[name])
 
 
 def parse(output: str) -> dict[str, float]:

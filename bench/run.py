@@ -28,7 +28,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import uvloop
@@ -101,27 +102,37 @@ def run(options: argparse.Namespace, folder: Path) -> table.Results:
     servers = Servers(folder)
     try:
         gateways = [servers.gateway(name, each) for name, each in trees.items()]
-        contenders = [
-            servers.nginx(),
-            gateways[0],
-            measures.team(servers, ours, folder),
-            servers.bare(),
-            *gateways[1:],
-        ]
+        nginx, team = servers.nginx(), measures.team(servers, ours, folder)
+        contenders = [nginx, gateways[0], team, servers.bare(), *gateways[1:]]
         contenders += [servers.race(name, command) for name, command in options.race]
-        measures.plain(results, contenders, plan)
-        uvloop.run(measures.live(results, [contenders[0], *gateways], plan))
-        measures.special(results, gateways, plan)
-        uvloop.run(measures.latency(results, [contenders[0], *gateways], plan))
+        with tolerated():
+            measures.plain(results, contenders, plan)
+        with tolerated():
+            uvloop.run(measures.live(results, [nginx, *gateways], plan))
+        with tolerated():
+            measures.special(results, gateways, plan)
+        with tolerated():
+            uvloop.run(measures.latency(results, [nginx, *gateways], plan))
         servers.stop(*contenders)
-        uvloop.run(measures.memory(results, servers, ours, folder, plan))
-        measures.instances(results, servers, ours, plan)
+        with tolerated():
+            uvloop.run(measures.memory(results, servers, ours, folder, plan))
+        with tolerated():
+            measures.instances(results, servers, ours, plan)
     finally:
         servers.stop()
     return results
 
 
-def about(options: argparse.Namespace, seconds: float) -> dict[str, object]:
+@contextmanager
+def tolerated() -> Iterator[None]:
+    """Go on with what is measured next where something fails: its figures are missing."""
+    try:
+        yield
+    except (RuntimeError, OSError, TimeoutError) as exc:
+        print(f"not measured to the end: {exc}", file=sys.stderr)
+
+
+def about(options: argparse.Namespace, seconds: float, load: float) -> dict[str, object]:
     """Return what tells this run from others."""
     version = subprocess.run(
         [options.python, "-V"], capture_output=True, text=True, check=True
@@ -132,7 +143,7 @@ def about(options: argparse.Namespace, seconds: float) -> dict[str, object]:
         "old": options.old,
         "python": version,
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}",
-        "load": os.getloadavg(),
+        "load": load,
         "quick": options.quick,
         "seconds": round(seconds),
     }
@@ -163,7 +174,7 @@ def main() -> int:
             print(exc, file=sys.stderr)
             return 2
     goals = table.targets(options.streams)
-    run_of = about(options, time.monotonic() - begin)
+    run_of = about(options, time.monotonic() - begin, load)
     print(table.table(results, goals))
     print(f"\n{run_of['seconds']} s, {run_of['python']}, {run_of['machine']}")
     if options.out is not None:

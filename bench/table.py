@@ -249,3 +249,37 @@ def document(results: Results, goals: Sequence[Target], about: Mapping[str, Any]
             for goal in goals
         ],
     }
+
+
+def markdown(document: Mapping[str, Any]) -> str:
+    """Return the tables of a page from the document of a run."""
+    measures = document["measures"]
+    servers = list(dict.fromkeys(server for measure in measures for server in measure["figures"]))
+    rows = [["measure", "unit", *servers], ["---"] * (2 + len(servers))]
+    for measure in measures:
+        figures = measure["figures"]
+        cells = (_short(figures[server]) if server in figures else "–" for server in servers)
+        rows.append([measure["name"], measure["unit"], *cells])
+    judged = [["target", "value", "bound", ""], ["---"] * 4]
+    for goal in document["targets"]:
+        value = "–" if goal["value"] is None else f"{goal['value']:.3f}"
+        bound = f"≥ {goal['at_least']:g}" if "at_least" in goal else f"≤ {goal['at_most']:g}"
+        judged.append(
+            [
+                goal["text"],
+                value,
+                bound,
+                {"PASS": "met", "MISS": "missed"}.get(goal["verdict"], "not measured"),
+            ]
+        )
+    return f"{piped(rows)}\n\n{piped(judged)}"
+
+
+def _short(value: float) -> str:
+    """Return a figure with three digits at least."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def piped(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows of a table in Markdown."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.bodies import unusual
-from bench.load import Closed, parse, script_of
+from bench.load import Closed, failures, parse, script_of
 
 
 def test_the_time_of_a_request_is_that_of_all_servers() -> None:
@@ -11,9 +11,9 @@ def test_the_time_of_a_request_is_that_of_all_servers() -> None:
 
 
 def test_figures_are_read_off_the_line_of_the_script() -> None:
-    output = 'Running 2s test\n  10 requests\nJSON {"requests": 10, "rps": 5.5, "failed": 0}\n'
+    output = 'Running 2s test\n  10 requests\nJSON {"requests": 10, "rps": 5.5}\n'
 
-    assert parse(output) == {"requests": 10, "rps": 5.5, "failed": 0}
+    assert parse(output) == {"requests": 10, "rps": 5.5}
     with pytest.raises(RuntimeError, match="no figures: 'unable to connect'"):
         parse("unable to connect")
 
@@ -26,4 +26,11 @@ def test_the_script_has_headers_and_body() -> None:
     assert 'wrk.headers["Authorization"] = "Bearer AQ.k"\n' in script
     assert 'wrk.headers["anthropic-version"] = "2023-06-01"\n' in script
     assert f"wrk.body = [==[{request.body.decode()}]==]" in script
-    assert 'string.format(\'JSON {"requests": %d' in script
+    assert 'JSON {"requests": %d' in script
+
+
+def test_failures_are_told_by_kind() -> None:
+    well = {"requests": 10.0, "connect": 0.0, "read": 0.0, "write": 0.0, "status": 0.0, "timeout": 0.0}
+
+    assert failures(well) == ""
+    assert failures({**well, "read": 2.0, "status": 1.0}) == "read 2, status 1"

@@ -1,0 +1,1 @@
+"""Figures and flame graphs of docs/why/performance.md (make bench-page)."""

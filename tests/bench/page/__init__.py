@@ -1,0 +1,1 @@
+"""Tests of the figures and graphs of docs/why/performance.md."""
