@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the backup and print its contents. Return 1 if it cannot be made; then there is no file."""
-    config, source = load(options.config)
+    config, source = load(options.config, lazy_secrets=True)
     files, notes = store_files(config, os.environ), kept_elsewhere(config, os.environ)
     created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     try:

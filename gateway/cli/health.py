@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the state and return 0 if the gateway accepts requests, 1 if not. Raises ConfigError."""
-    config, _ = load(options.config, listen=options.listen)
+    config, _ = load(options.config, listen=options.listen, lazy_secrets=True)
     fault = None
     for place, connection in _listeners(config.listen, is_named=options.listen is not None):
         try:

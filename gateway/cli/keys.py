@@ -264,7 +264,7 @@ def _rules(options: argparse.Namespace) -> int:
 
 
 def _put_back(options: argparse.Namespace) -> int:
-    config, _ = load(options.config)
+    config, _ = load(options.config, lazy_secrets=True)
     body = {"project": options.project, "key_id": options.key_id}
     fault = post(config.admin, "/admin/pool/put_back", body)
     if fault is not None:

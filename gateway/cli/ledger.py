@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
 
     Raises ConfigError if the configuration names no SQLite file.
     """
-    config, source = load(options.config)
+    config, source = load(options.config, lazy_secrets=True)
     file = str(options.source) if options.source is not None else ledger_url(config, os.environ)
     if file is None or "://" in file:
         message = "this configuration names no SQLite file to move: name it with --from"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from gateway import full_version
+from gateway.config.secret import UnreadableSecretError
 from gateway.errors import ConfigError
 from gateway.observability.console import is_json, json_streams, occupy_standard_files, say
 from gateway.observability.journal import ERROR
@@ -61,6 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         for fault in error.faults:
             say(fault, ERROR)
+        return EX_CONFIG
+    except UnreadableSecretError as error:  # of a command that reads only the secrets that it needs
+        say(f"gateway: {error}", ERROR)
         return EX_CONFIG
     except KeyboardInterrupt:
         return 130

@@ -101,5 +101,5 @@ def _print(answer: Any, code: int) -> int:
 
 
 def _own_url(file: Path) -> str:
-    listen = load(file)[0].listen
+    listen = load(file, lazy_secrets=True)[0].listen
     return f"http://{f'[{listen.host}]' if ':' in listen.host else listen.host}:{listen.port}"

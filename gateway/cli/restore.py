@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Restore and print what was replaced. Return 1 if it cannot be done; then nothing has changed."""
-    config, _ = load(options.config)
+    config, _ = load(options.config, lazy_secrets=True)
     files = store_files(config, os.environ)
     only = [name for name in options.only.split(",") if name]
     try:

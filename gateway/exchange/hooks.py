@@ -16,6 +16,7 @@ from msgspec import Meta, Struct
 
 from gateway.errors import GatewayError, forget_frames
 from gateway.exchange.finished_answer import AnswerRecord, FinishedAnswer
+from gateway.exchange.hook_timer import HookTimer
 from gateway.exchange.offload import HEAVY, offload
 from gateway.exchange.report import ExchangeReport
 from gateway.gemini.call import GeminiCall
@@ -147,6 +148,7 @@ class RequestHooks:
 
     def __init__(self, hooks: Hooks, headers: Mapping[str, str]) -> None:
         self._hooks = hooks
+        self.statistics = hooks.statistics
         self.headers = headers
         self.values: dict[str, Any] = {}
         """For the plugins' own use."""
@@ -285,7 +287,7 @@ class RequestHooks:
         """Return what a hook returns; None for one that is ignored. Raises GatewayError."""
         if (plugin.name, name) in self._ignored:
             return None
-        limit = asyncio.timeout(plugin.config.deadline)
+        limit = HookTimer(plugin.name, name, plugin.config.deadline, self.statistics)
         try:
             async with limit:
                 return await hook(*arguments)
@@ -313,7 +315,7 @@ class RequestHooks:
     ) -> None:
         """Log and count a failure. The exception's text is left out, because it may quote a client."""
         reason = "hangs" if hangs else "raises"
-        self._hooks.statistics.hook_failures[plugin.name, name, reason] += 1
+        self.statistics.hook_failures[plugin.name, name, reason] += 1
         what = f"took longer than {plugin.config.deadline:g} s" if hangs else f"raised {type(error).__name__}"
         follows = "nothing" if name == "on_answer" else _CONSEQUENCE[plugin.config.on_error]
         plugin.logger.error(
@@ -400,7 +402,7 @@ class AnswerHooks:
         """Return what one hook makes of one event."""
         if self._request.ignores(plugin, "on_event"):
             return [event]
-        limit = asyncio.timeout(plugin.config.deadline)
+        limit = HookTimer(plugin.name, "on_event", plugin.config.deadline, self._request.statistics)
         try:
             async with limit:
                 result = _listed(await plugin.on_event(event, answer))

@@ -207,6 +207,9 @@ FAMILIES: tuple[Family, ...] = (
            (), lambda s: [((), s.statistics.dummies)]),
     Family("gateway_hook_failures", "Failures of plugins' hooks, by plugin, hook, and whether it raised (`raises`) or"
            " took longer than its deadline (`hangs`).", ("plugin", "hook", "reason"), _by_keys("hook_failures")),
+    Family("gateway_hook_duration_seconds", "Time of each call of a plugin's hook, by plugin and hook, also of one that"
+           " failed. `on_event` is called for each event of an answer. Without a hook there is none.",
+           ("plugin", "hook"), _by_keys("hook_durations"), "histogram"),
     Family("gateway_plugin_events", "Events that plugins count, such as rules of `guard` that were broken.",
            ("plugin", "event"), _by_keys("plugin_events")),
     Family("gateway_background_task_failures", "Failures of plugins' background tasks, each followed by a restart.",

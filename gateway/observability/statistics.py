@@ -13,6 +13,7 @@ from gateway.observability.request_log import RequestLog
 _DURATIONS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0, 300.0)
 _FIRST_BYTES = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0)
 _GAPS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0)
+_HOOKS = (0.0001, 0.0005, 0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
 """Upper bounds of the buckets in seconds; a bound belongs to its bucket."""
 _MAX_NOTES = 300
 """Different notes that are counted by name. A client's unknown field is a note, so that there is no other limit."""
@@ -117,6 +118,8 @@ class Statistics:
         """Answers by finish reason of Google's that this version does not know."""
         self.hook_failures: Counter[tuple[str, str, str]] = Counter()
         """Failures of plugins' hooks by plugin, hook and `raises` or `hangs`."""
+        self.hook_durations: dict[tuple[str, str], Histogram] = {}
+        """Seconds of the calls of plugins' hooks by plugin and hook."""
         self.plugin_events: Counter[tuple[str, str]] = Counter()
         """Events that plugins count, by plugin and name."""
         self.task_failures: Counter[tuple[str]] = Counter()
@@ -130,6 +133,13 @@ class Statistics:
         self.certificates: dict[tuple[str], float] = {}
         """Unix seconds of the end of a server's certificate, by host; 0 for one that cannot be used."""
         self._clients = {OTHER, ""}
+
+    def hook_took(self, plugin: str, hook: str, seconds: float) -> None:
+        """Count a call of a hook. Plugins are those of the YAML, so that there is no other limit."""
+        durations = self.hook_durations.get((plugin, hook))
+        if durations is None:
+            durations = self.hook_durations[plugin, hook] = Histogram(_HOOKS)
+        durations.observe(seconds)
 
     def called(self, model: str) -> None:
         """Count a call of a model."""

@@ -80,6 +80,26 @@ def test_what_cannot_be_in_a_backup_is_said(
     assert not (tmp_path / "b.tar").exists()
 
 
+def test_secrets_that_a_command_does_not_use_may_be_missing(tmp_path: Path, capsys: Capture) -> None:
+    open_engine(f"{tmp_path}/ledger.db", None).dispose()
+    config = tmp_path / "g.yaml"
+    config.write_text(
+        f"ledger: {{url: {tmp_path}/ledger.db, password: {{env: NO_SUCH}}}}\n"
+        "pool: {projects: [{name: a, keys: [{env: NO_SUCH}]}]}\n"
+        "admin: {token: {credential: none}, port: 1}\n"
+    )
+    named = ["--config", str(config)]
+    assert main(["backup", str(tmp_path / "b.tar"), *named]) == 0
+    assert main(["restore", str(tmp_path / "b.tar"), *named, "--dry-run"]) == 0
+    capsys.readouterr()
+
+    move = ["ledger", "move", "--to", "postgresql://gw@127.0.0.1:9/x", *named]
+    assert main(move) == 78
+    assert "gateway: the environment variable 'NO_SUCH' is not set" in capsys.readouterr().err
+    assert main(["keys", "put-back", "a", *named]) == 78
+    assert "gateway: credential 'none' cannot be read" in capsys.readouterr().err
+
+
 def test_a_file_that_exists_is_not_replaced(tmp_path: Path, capsys: Capture) -> None:
     with closing(sqlite3.connect(tmp_path / "ledger.db")):
         pass

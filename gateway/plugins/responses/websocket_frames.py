@@ -28,6 +28,9 @@ _LENGTH_BYTES = {126: 2, 127: 8}
 _HEAD = 10
 """Most bytes of a head without its mask."""
 _MASK = 4
+_MOST_FRAGMENTS = 1000
+"""Fragments of a message beside one for each 256 bytes of it: clients fragment by their buffers, if at all."""
+_FRAGMENT = 256
 _MOST_CONTROL = 125
 """Most bytes of a control frame's payload (RFC 6455, section 5.5)."""
 
@@ -53,6 +56,8 @@ class Frames:
         """Bytes that are held for each message that is complete."""
         self._arrived = 0
         """Bytes of the message that is not complete."""
+        self._fragments = 0
+        """Frames of the message that is not complete."""
         self._since = self._heard = 0.0
         """Time of the first bytes of what is not complete, and of the last ones; 0 while nothing is awaited."""
 
@@ -60,7 +65,10 @@ class Frames:
         self._parser.feed_eof()
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        """Account for bytes, and parse them. Raises Overloaded, and WebSocketError for a frame without a mask."""
+        """Account for bytes, and parse them. Raises Overloaded, and WebSocketError for a frame without a mask.
+
+        Raises WebSocketError as well for a message in too many fragments: each costs time, however short it is.
+        """
         before, now = self._arrived, monotonic()
         self._scan(data)
         if self._begun < 0 and not self._left and not self._head:
@@ -109,7 +117,7 @@ class Frames:
                 self._hold(size)
                 if not self._left and self._first & _LAST:
                     self._complete.append(self._begun)
-                    self._begun, self._arrived, self._since = -1, 0, 0.0
+                    self._begun, self._arrived, self._fragments, self._since = -1, 0, 0, 0.0
 
     def _read_head(self, data: bytes, at: int) -> int:
         """Read the head of a frame, as far as it has arrived. Return the place after it."""
@@ -117,7 +125,7 @@ class Frames:
         head = self._head + data[at : at + _HEAD - before]
         if len(head) >= 2:
             if not head[1] & _MASKED:
-                raise WebSocketError(WSCloseCode.PROTOCOL_ERROR, "A client's frames are masked.")
+                raise WebSocketError(WSCloseCode.PROTOCOL_ERROR, "A frame of the WebSocket is not masked.")
             length = head[1] & _LENGTH
             size = 2 + _LENGTH_BYTES.get(length, 0)
             if len(head) >= size:
@@ -132,7 +140,11 @@ class Frames:
         self._first, self._left = first, _MASK + length
         if first & _CONTROL:
             self._memory.admit(_OVERHEAD + min(length, _MOST_CONTROL))
-        elif self._begun < 0:
+            return
+        self._fragments += 1
+        if self._fragments > _MOST_FRAGMENTS + self._arrived // _FRAGMENT:
+            raise WebSocketError(WSCloseCode.POLICY_VIOLATION, "A message comes in too many fragments.")
+        if self._begun < 0:
             self._memory.admit(_OVERHEAD)
             self._begun = _OVERHEAD
 
@@ -181,7 +193,7 @@ class Socket(web.WebSocketResponse):
         except Overloaded as error:
             self.cut(error)
         except WebSocketError as error:
-            self.error = BadRequest("A frame of the WebSocket is not masked.", code="invalid_request")
+            self.error = BadRequest(str(error), code="invalid_request")
             if self._reader is not None:
                 self._reader.set_exception(forget_frames(error))
         return True, b""

@@ -176,6 +176,27 @@ def test_s69_a_frame_without_a_mask_is_refused(cut: int) -> None:
     assert account.used == 0
 
 
+def fragments(size: int, count: int) -> bytes:
+    """Return the beginning of a message."""
+    return frame(b"x" * size, last=False) + frame(b"x" * size, 0, last=False) * (count - 1)
+
+
+@pytest.mark.row("S69")
+@pytest.mark.parametrize("size", [0, 1, 100])
+def test_s69_a_message_in_too_many_fragments_is_refused(size: int) -> None:
+    frames, _ = frames_of()
+    frames.feed_data(fragments(size, 1000) + frame(b"", 0))
+    frames.feed_data(fragments(size, 1000) + frame(b"", PING) * 100)
+    with pytest.raises(WebSocketError, match="too many fragments"):
+        frames.feed_data(frame(b"x" * size, 0, last=False) * 1000)
+
+
+def test_a_large_message_has_as_many_fragments_as_its_client_s_buffers() -> None:
+    frames, _ = frames_of()
+    frames.feed_data(fragments(KIB, 20_000) + frame(b"", 0))
+    assert frames.taken().size >= 20_000 * KIB
+
+
 @pytest.mark.row("A27")
 def test_a27_a_message_has_a_deadline_from_its_first_byte(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
@@ -291,6 +312,18 @@ async def test_s69_a_frame_without_a_mask_ends_its_connection(
     async with opened(base) as client:
         await client.send(frame(NOTHING, masked=False))
         assert await received(client) == (8, b"\x03\xea")
+    await eventually(lambda: len(request_lines) == 1)
+    assert (request_lines[0].status, request_lines[0].error) == (101, "invalid_request")
+
+
+@pytest.mark.row("S69")
+async def test_s69_too_many_fragments_end_the_connection(
+    serve: Serve, fake: Fake, request_lines: list[RequestLog]
+) -> None:
+    base = await serve("", fake.url)
+    async with opened(base) as client:
+        await client.send(fragments(0, 1100))
+        assert await received(client) == (8, b"\x03\xf0")
     await eventually(lambda: len(request_lines) == 1)
     assert (request_lines[0].status, request_lines[0].error) == (101, "invalid_request")
 
