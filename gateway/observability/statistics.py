@@ -118,8 +118,7 @@ class Statistics:
         """Answers by finish reason of Google's that this version does not know."""
         self.hook_failures: Counter[tuple[str, str, str]] = Counter()
         """Failures of plugins' hooks by plugin, hook and `raises` or `hangs`."""
-        self.hook_durations: dict[tuple[str, str], Histogram] = {}
-        """Seconds of the calls of plugins' hooks by plugin and hook."""
+        self.hook_durations: dict[tuple[str, str], Histogram] = {}  # seconds of each call, by plugin and hook
         self.plugin_events: Counter[tuple[str, str]] = Counter()
         """Events that plugins count, by plugin and name."""
         self.task_failures: Counter[tuple[str]] = Counter()

@@ -15,7 +15,7 @@ from gateway.plugin import Plugin
 from gateway.policy.native_methods import generates, is_silent
 
 _MODEL = re.compile(r"/models/([^/:]+):")
-_INTERACTIONS = re.compile(r"/interactions(?:/[^/:]+/cancel)?\Z")
+_INTERACTIONS = re.compile(r"/v1(?:beta|alpha)?/interactions(?:/[^/:]+/cancel)?")
 _SPELLINGS = ("system_instruction", "systemInstruction")
 _NO_SYSTEM_PROMPT = (
     "This gateway adds a system prompt, which cannot be added to calls of this method: use generateContent, "
@@ -99,19 +99,22 @@ class SystemPrompt(Plugin):
 
     def check_native(self, method: str, path: str, context: RequestContext) -> None:
         """Refuse methods to which the texts cannot be applied, for clients and models that they are for."""
-        if method != "POST" or generates(path) or is_silent(method, path) or _INTERACTIONS.search(path):
+        if method != "POST" or generates(path) or is_silent(method, path) or _INTERACTIONS.fullmatch(path):
             return
         match = _MODEL.search(path)
         if self._applied(match[1] if match else "", context):
             raise BadRequest(_NO_SYSTEM_PROMPT, status=403, code="system_prompt_not_applied")
 
     def _applied(self, model: str, context: RequestContext) -> list[Prompt]:
-        """Return the texts for a client and a model, `""` for one that is not known."""
+        """Return the texts for a client and a model, `""` for one that is not known.
+
+        What a name with a slash stands for, such as `tunedModels/x`, is not known either.
+        """
         client, accounting = context.client, self.services.exchange.accounting
         names = (self.services.client_name(client), client.id or client.fingerprint)
         models: Collection[str] = ()
-        if model:
-            name = model.removeprefix("models/").lower()
+        name = model.removeprefix("models/").lower()
+        if name and "/" not in name:
             models = accounting.prices.successors.candidates(name, accounting.today())
         return [prompt for prompt in self.config.prompts if prompt.applies(names, models)]
 

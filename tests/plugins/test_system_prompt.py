@@ -155,6 +155,20 @@ async def test_o20_interactions_get_the_texts(
     assert "systemInstruction" not in sent
 
 
+@pytest.mark.parametrize("name", ["tunedModels/x", "dynamic/x"])
+async def test_o20_a_model_that_is_not_known_gets_the_texts_of_all_models(
+    http: aiohttp.ClientSession, serve: Serve, gem: FakeGem, name: str
+) -> None:
+    base = await serve(OWN.format(", models: ['gemini-2.5-*']", SERVED), gem.url)
+    body = {"contents": [{"parts": [{"text": "x"}]}]}
+    async with http.post(
+        f"{base}/v1beta/{name}:generateContent", json=body, headers={"x-goog-api-key": "test-key"}
+    ) as response:
+        assert response.status == 200
+
+    assert asked(gem.requests[0])["systemInstruction"] == {"parts": [{"text": "Own."}]}
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [
@@ -163,6 +177,7 @@ async def test_o20_interactions_get_the_texts(
         ("/v1beta/models/aqa:generateAnswer", {"contents": []}),
         ("/v1beta/models/gemini-2.5-flash:predict/", {"instances": []}),
         ("/v1beta/openai/unknown", {}),
+        ("/v1beta/agents/a/interactions", {"model": "gemini-2.5-flash", "input": "x"}),
     ],
 )
 async def test_o20_methods_that_take_no_text_are_refused(

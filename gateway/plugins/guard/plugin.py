@@ -42,6 +42,7 @@ _NOT_CHECKED = (
     "This gateway checks answers, and those of this method cannot be checked: use generateContent or "
     "streamGenerateContent."
 )
+_HIDDEN = "This gateway checks texts, which token ids hide: send texts."
 _REFUSED = "This request is not allowed by a rule of the gateway's operator."
 _STOPPED = "The answer is not allowed by a rule of the gateway's operator."
 
@@ -70,6 +71,7 @@ class Guard(Plugin):
         self._of_answers = bound(self.config.rules, "answer")
         webhook = self.config.webhook
         self._asks: tuple[Place, ...] = webhook.on if webhook is not None else ()
+        self._checks_prompts = bool(self._of_prompts) or "prompt" in self._asks
         self._checks_answers = bool(self._of_answers) or "answer" in self._asks
 
     async def lifespan(self, app: web.Application) -> AsyncIterator[None]:
@@ -91,6 +93,8 @@ class Guard(Plugin):
         """Check what becomes no call that `on_call` sees: embeddings, cached contents, interactions and others."""
         if context.surface in _TRANSLATED or (context.surface == "native" and generates(context.path)):
             return None
+        if context.surface == "embeddings" and self._checks_prompts and _has_token_ids(body.get("input")):
+            raise BadRequest(_HIDDEN, param="input", code="content_policy_violation")
         return await self._checked(body, "", context)
 
     async def on_call(self, model: str, body: JsonObject, context: RequestContext) -> JsonObject | None:
@@ -304,6 +308,13 @@ class Guard(Plugin):
             "guard: rule %s, %s: %s; request %s of client %s", rule, place, action, context.request_id,
             self.services.client_name(context.client),
         )  # fmt: skip
+
+
+def _has_token_ids(value: Any) -> bool:
+    """Return whether an input of embeddings is, or has, something else than texts."""
+    return not (
+        isinstance(value, str) or (isinstance(value, list) and all(isinstance(v, str) for v in value))
+    )
 
 
 def _delta(kind: type[Event], index: int, text: str) -> Any:

@@ -45,8 +45,13 @@ async def hooked_body(
     if not generates(path):
         return data
     fields = canonical(await offload(heavy, msgspec.json.decode, data))
-    changed = await hooks.native_call(model or path.rpartition(":")[0].partition("/v1")[2], fields, context)
+    changed = await hooks.native_call(model or _resource(path), fields, context)
     return data if changed is None else await offload(heavy, encode_json, changed)
+
+
+def _resource(path: str) -> str:
+    """Return the name of what a method is called on, such as `tunedModels/x`."""
+    return path.rpartition(":")[0].removeprefix("/").partition("/")[2]
 
 
 class HookedAnswer:

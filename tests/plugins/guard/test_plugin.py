@@ -163,6 +163,19 @@ async def test_o20_what_quotes_an_answer_goes_with_what_is_rewritten(
         assert surface is CHAT or '"thoughtSignature":"sig"' in body.replace(" ", "")
 
 
+@pytest.mark.parametrize("place", ["prompt", "answer"])
+@pytest.mark.parametrize("ids", [[4236, 88], ["a", [4236, 88]], [[4236], [88]]])
+async def test_o20_token_ids_are_no_way_around_a_check(
+    http: aiohttp.ClientSession, serve: Serve, gem: FakeGem, place: str, ids: list[Any]
+) -> None:
+    base = await serve(rule(f"on: [{place}]").replace("native: {}", "embeddings: {}"), gem.url)
+    async with http.post(
+        base + "/v1/embeddings", json={"model": "gemini-embedding-001", "input": ids}
+    ) as response:
+        assert response.status == 400
+        assert ("which token ids hide" in await response.text()) == (place == "prompt")
+
+
 async def test_o20_what_is_no_conversation_is_checked_too(
     http: aiohttp.ClientSession, serve: Serve, gem: FakeGem
 ) -> None:
