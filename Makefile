@@ -92,9 +92,9 @@ site: .venv-site/.made  ## print docs/ as a website into build/site/html (REPOSI
 	@.venv-site/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-site.lock
 	@touch $@
 
-bench: dev  ## race nginx and others: OLD=COMMIT, RACE='name=command', QUICK=1, OUT=FILE, STREAMS=1000,5000 (requires wrk, nginx)
+bench: dev  ## race nginx and others: OLD=COMMIT, RACE='name=command', QUICK=1, ONLY=…, OUT=FILE, STREAMS=1000,5000 (requires wrk, nginx)
 	@$(BIN)/python -m bench.run --python "$$(command -v $(PYTHON))" $(if $(OLD),--old $(OLD)) $(if $(QUICK),--quick) \
-	  $(if $(OUT),--out $(OUT)) $(if $(STREAMS),--streams $(STREAMS)) $(if $(GATE),--gate)
+	  $(if $(OUT),--out $(OUT)) $(if $(STREAMS),--streams $(STREAMS)) $(if $(ONLY),--only $(ONLY)) $(if $(GATE),--gate)
 
 bench-page: dev  ## make bench, then write the figures and flame graphs of docs/why/performance.md (also requires py-spy, valgrind)
 	@$(MAKE) --no-print-directory bench OUT=build/bench.json

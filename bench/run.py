@@ -4,6 +4,7 @@
     make bench OLD=5f03f92                         … and a commit of this repository, with packages of its own
     make bench RACE='name=command'                 … and a command, which serves on $PORT and asks $UPSTREAM
     make bench OUT=FILE STREAMS=1000,5000          write the figures as JSON, hold so many live streams
+    make bench ONLY=plain,live                     some of start, plain, live, special, latency, memory, instances
     make bench PYTHON=/usr/bin/python3             all gateways on that Python
 
 Core 0 runs the servers, core 1 the upstream and the load: wrk, or clients of this program. CPU is user and system time
@@ -28,8 +29,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import uvloop
@@ -38,6 +38,8 @@ from bench import measures, table, tree
 from bench.servers import LOAD_CORE, ROOT, Servers, Tree
 
 _TOOLS = ("wrk", "nginx", "taskset")
+_RACED = {"plain", "live", "special", "latency"}
+PHASES = ("start", "plain", "live", "special", "latency", "memory", "instances")
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -51,6 +53,9 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, metavar="FILE", help="write JSON")
     parser.add_argument(
         "--streams", type=counts, default=(1000,), metavar="N,…", help="live streams (default 1000)"
+    )
+    parser.add_argument(
+        "--only", type=phases, default=PHASES, metavar="NAME,…", help=f"some of {', '.join(PHASES)}"
     )
     parser.add_argument("--python", default=sys.executable, help="Python of the gateways (default: this one)")
     parser.add_argument("--gate", action="store_true", help="exit 1 when a target is missed")
@@ -77,6 +82,14 @@ def race(text: str) -> tuple[str, str]:
     return name, command
 
 
+def phases(text: str) -> tuple[str, ...]:
+    """Return names of what is to be measured. Raises ArgumentTypeError."""
+    names = tuple(text.split(","))
+    if unknown := [name for name in names if name not in PHASES]:
+        raise argparse.ArgumentTypeError(f"ONLY: no {', '.join(unknown)} among {', '.join(PHASES)}")
+    return names
+
+
 def counts(text: str) -> tuple[int, ...]:
     """Return ascending numbers of streams. Raises ArgumentTypeError."""
     try:
@@ -98,36 +111,38 @@ def run(options: argparse.Namespace, folder: Path) -> table.Results:
         trees[table.OLD] = tree.commit_tree(options.old, options.python)
     ours = trees[table.OURS]
     os.sched_setaffinity(0, {LOAD_CORE})
-    measures.start(results, trees, folder, plan)
     servers = Servers(folder)
-    try:
+
+    def race_all() -> None:
         gateways = [servers.gateway(name, each) for name, each in trees.items()]
         nginx, team = servers.nginx(), measures.team(servers, ours, folder)
         contenders = [nginx, gateways[0], team, servers.bare(), *gateways[1:]]
         contenders += [servers.race(name, command) for name, command in options.race]
-        with tolerated():
-            measures.plain(results, contenders, plan)
-        with tolerated():
-            uvloop.run(measures.live(results, [nginx, *gateways], plan))
-        with tolerated():
-            measures.special(results, gateways, plan)
-        with tolerated():
-            uvloop.run(measures.latency(results, [nginx, *gateways], plan))
+        phase("plain", lambda: measures.plain(results, contenders, plan))
+        phase("live", lambda: uvloop.run(measures.live(results, [nginx, *gateways], plan)))
+        phase("special", lambda: measures.special(results, gateways, plan))
+        phase("latency", lambda: uvloop.run(measures.latency(results, [nginx, *gateways], plan)))
         servers.stop(*contenders)
-        with tolerated():
-            uvloop.run(measures.memory(results, servers, ours, folder, plan))
-        with tolerated():
-            measures.instances(results, servers, ours, plan)
+
+    def phase(name: str, measure: Callable[[], None]) -> None:
+        if name in options.only:
+            _tolerated(measure)
+
+    try:
+        phase("start", lambda: measures.start(results, trees, folder, plan))
+        if set(options.only) & _RACED:
+            race_all()
+        phase("memory", lambda: uvloop.run(measures.memory(results, servers, ours, folder, plan)))
+        phase("instances", lambda: measures.instances(results, servers, ours, plan))
     finally:
         servers.stop()
     return results
 
 
-@contextmanager
-def tolerated() -> Iterator[None]:
+def _tolerated(measure: Callable[[], None]) -> None:
     """Go on with what is measured next where something fails: its figures are missing."""
     try:
-        yield
+        measure()
     except (RuntimeError, OSError, TimeoutError) as exc:
         print(f"not measured to the end: {exc}", file=sys.stderr)
 

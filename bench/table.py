@@ -204,10 +204,12 @@ def table(results: Results, goals: Sequence[Target]) -> str:
         )
     judged = [("target", "", "value", "bound")]
     for goal in goals:
-        value = goal.value(figures)
-        bound = f"{'≥' if goal.at_least else '≤'} {goal.bound:g}"
-        judged.append((goal.text, goal.verdict(figures), "–" if value is None else f"{value:.3f}", bound))
-    return f"{_columns(rows)}\n\n{_columns(judged)}"
+        if (value := goal.value(figures)) is not None:
+            bound = f"{'≥' if goal.at_least else '≤'} {goal.bound:g}"
+            judged.append((goal.text, goal.verdict(figures), f"{value:.3f}", bound))
+    rest = len(goals) - len(judged) + 1
+    note = f"\n\n{rest} targets are not measured by this run" if rest else ""
+    return f"{_columns(rows)}\n\n{_columns(judged)}{note}"
 
 
 def _share(value: float | None) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.run import arguments
+from bench.run import PHASES, arguments
 
 
 def test_options(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -13,6 +13,8 @@ def test_options(monkeypatch: pytest.MonkeyPatch) -> None:
     options = arguments(["--old", "5f03f92", "--out", "x.json", "--streams", "5000,1000", "--race", "c=c"])
 
     assert options.race == [("c", "c"), ("node", "node server.mjs $PORT"), ("b", "MODE=fast b --port=$PORT")]
+    assert options.only == PHASES
+    assert arguments(["--only", "live,plain"]).only == ("live", "plain")
     assert (options.old, options.out, options.streams) == ("5f03f92", Path("x.json"), (1000, 5000))
 
 
@@ -26,6 +28,7 @@ def test_options(monkeypatch: pytest.MonkeyPatch) -> None:
         ([], "a=b\na=c", "RACE: names must differ: a, a"),
         (["--race", "old=b"], "", "RACE: 'old' is the name of another server"),
         (["--streams", "many"], "", "STREAMS must be numbers, such as 1000,5000: 'many'"),
+        (["--only", "plain,all"], "", "ONLY: no all among start, plain, live"),
         (["--streams", "0,5"], "", "STREAMS must be numbers above 0"),
     ],
 )
