@@ -1,4 +1,7 @@
-"""`gateway plugin`: install plugins into the gateway's environment, and again into that of each later version."""
+"""`gateway plugin`: install plugins into the gateway's environment, and again into that of each later version.
+
+The same holds for the gateway's own optional parts (`--extra otel`), which are lines such as `[otel]` of the list.
+"""
 
 import argparse
 import os
@@ -17,6 +20,7 @@ from gateway.cli.plugin_environment import (
     REQUIREMENT_NAME,
     EnvironmentCopy,
     distribution_of,
+    extras,
     normal_name,
     own_versions,
 )
@@ -25,7 +29,7 @@ from gateway.server.plugin_loader import BUILT_IN, GROUP
 
 DEFAULT_LIST = Path(os.environ.get("GATEWAY_PLUGINS", "/etc/gateway/plugins.txt"))
 _HEAD = """# Plugins of this server, written by `gateway plugin install`. Each version of the gateway installs them.
-# A line is a wheel beside this file, or a requirement of pip.
+# A line is a wheel beside this file, a requirement of pip, or an optional part of the gateway, such as [otel].
 """
 _NO_PIP = (
     "this environment has no pip, which installs packages: install the gateway into a virtual environment "
@@ -65,13 +69,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             help="the list (default: $GATEWAY_PLUGINS, or /etc/gateway/plugins.txt)",
         )
         if name in ("install", "remove"):
-            command.add_argument("packages", metavar="PACKAGE", nargs="+")
+            command.add_argument("packages", metavar="PACKAGE", nargs="*")
+            command.add_argument(
+                "--extra",
+                metavar="NAME",
+                action="append",
+                default=[],
+                help="an optional part of the gateway: otel (traces), tokens (embeddings of token ids), …",
+            )
         command.set_defaults(act=_ACTIONS[name])
 
 
 def run(options: argparse.Namespace) -> int:
     """Run a subcommand. Return 0, or 1 with a message."""
     try:
+        if options.act in (install, remove) and not (options.packages or options.extra):
+            raise Failed("name a PACKAGE, or an optional part of the gateway by --extra")
         options.act(options)
     except Failed as error:
         say(f"gateway plugin: {error}")
@@ -83,7 +96,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def install(options: argparse.Namespace) -> None:
-    """Build a wheel of each package, install it, and list it."""
+    """Build a wheel of each package, install it, and list it. The same for the gateway's optional parts."""
+    for extra in options.extra:
+        _install(_requirements(extra), reinstall=False)
+        _replace(options.list, f"[{extra}]", f"[{extra}]")
+        print(f"installed {extra}; `gateway roll` uses it, and later versions of the gateway have it, too")
     names: list[str] = []
     for package in options.packages:
         with TemporaryDirectory(prefix="gateway-plugin-") as folder:
@@ -96,15 +113,21 @@ def install(options: argparse.Namespace) -> None:
         _replace(options.list, wheel.name, f"./plugins/{target.name}")
         print(f"installed {wheel.name} {wheel.version}, with the plugins: {', '.join(wheel.plugins)}")
         names += wheel.plugins
-    print(
-        f"Name {' and '.join(names)} under `plugins` in gateway.yaml, try it with `gateway check --deep`, then "
-        "`gateway roll`."
-    )
+    if names:
+        print(
+            f"Name {' and '.join(names)} under `plugins` in gateway.yaml, try it with `gateway check --deep`, then "
+            "`gateway roll`."
+        )
 
 
 def remove(options: argparse.Namespace) -> None:
-    """Uninstall packages, and take them off the list."""
+    """Uninstall packages, and take them off the list. Of an optional part, other packages may need the same ones."""
     listed = {name: line for line in _lines(options.list) if (name := _name_of(line))}
+    for extra in options.extra:
+        if f"[{extra}]" not in listed:
+            raise Failed(f"[{extra}] is not in {options.list}. Listed: {', '.join(listed) or 'nothing'}.")
+        _replace(options.list, f"[{extra}]", None)
+        print(f"removed {extra} from the list; its packages stay until the next version of the gateway")
     for package in map(normal_name, options.packages):
         if package not in listed:
             raise Failed(f"{package} is not in {options.list}. Listed: {', '.join(listed) or 'nothing'}.")
@@ -118,6 +141,14 @@ def show(options: argparse.Namespace) -> None:
     """Print a line for each listed package."""
     for line in _lines(options.list):
         name = _name_of(line)
+        if line.startswith("["):
+            names = [
+                match[0] for text in _requirements(line[1:-1]) if (match := REQUIREMENT_NAME.match(text))
+            ]
+            missing = [name for name in names if distribution_of(name) is None]
+            state = "; `gateway plugin sync` installs it" if missing else ""
+            print(f"{line}: {'not installed here' if missing else 'installed'}{state}")
+            continue
         installed = distribution_of(name) if name else None
         if installed is None:
             print(f"{name or line}: not installed here; `gateway plugin sync` installs it")
@@ -130,9 +161,9 @@ def sync(options: argparse.Namespace) -> None:
     """Install all listed packages. Raises Failed with those that cannot be installed; the others are."""
     failures = []
     for line in _lines(options.list):
-        wanted = str(options.list.parent / line) if line.startswith("./") else line
+        wanted = [str(options.list.parent / line) if line.startswith("./") else line]
         try:
-            _install([wanted], reinstall=False)
+            _install(_requirements(line[1:-1]) if line.startswith("[") else wanted, reinstall=False)
         except Failed as error:
             failures.append(f"{line}: {error}")
         else:
@@ -142,6 +173,16 @@ def sync(options: argparse.Namespace) -> None:
 
 
 _ACTIONS = {"install": install, "remove": remove, "list": show, "sync": sync}
+
+
+def _requirements(extra: str) -> list[str]:
+    """Return the packages of an optional part of the gateway. Raises Failed if there is none of that name."""
+    known = extras()
+    if extra not in known:
+        raise Failed(
+            f"the gateway has no optional part {extra!r}. It has: {', '.join(known) or 'none here'}."
+        )
+    return known[extra]
 
 
 def _built(package: str, folder: Path) -> Wheel:
@@ -240,7 +281,9 @@ def _lines(path: Path) -> list[str]:
 
 
 def _name_of(line: str) -> str:
-    """Return the name of a listed package."""
+    """Return the name of a listed package; of an optional part of the gateway, the line itself."""
+    if line.startswith("["):
+        return line
     match = REQUIREMENT_NAME.match(line.removeprefix("./plugins/"))
     if match is None:
         return ""

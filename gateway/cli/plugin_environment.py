@@ -11,6 +11,10 @@ from pathlib import Path
 
 PACKAGE = "gemini-openai-gateway"
 REQUIREMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_EXTRA = re.compile(r"""(?:(.+) and )?extra == ["']([\w-]+)["']""")
+"""Marker of a requirement that belongs to an optional part (https://packaging.python.org/en/latest/specifications/dependency-specifiers/)."""
+_NO_OPERATORS = ("dev", "audit")
+"""Optional parts that are for the development."""
 _CACHE = "__pycache__"
 _MODULES = "gateway"
 """Folder of the gateway's modules in an environment."""
@@ -34,6 +38,19 @@ def own_versions() -> Iterator[str]:
         yield f"{name}=={distribution.version}"
         names = [REQUIREMENT_NAME.match(requirement) for requirement in distribution.requires or ()]
         pending += [match[0] for match in names if match is not None]
+
+
+def extras() -> dict[str, list[str]]:
+    """Return the requirements of each optional part of the gateway that an operator may add, by its name."""
+    distribution = distribution_of(PACKAGE)
+    result: dict[str, list[str]] = {}
+    for requirement in (distribution.requires or ()) if distribution is not None else ():
+        package, _, marker = requirement.partition(";")
+        match = _EXTRA.fullmatch(marker.strip())
+        if match is not None and match[2] not in _NO_OPERATORS:
+            condition = f" ; {match[1]}" if match[1] else ""
+            result.setdefault(match[2], []).append(package.strip() + condition)
+    return result
 
 
 def distribution_of(name: str) -> metadata.Distribution | None:
@@ -61,7 +78,7 @@ class EnvironmentCopy:
         for root, copy in self._copies.items():
             shutil.copytree(root, copy, symlinks=True, ignore=shutil.ignore_patterns(_CACHE))
         self._versions = set(own_versions())
-        names = [line.partition("==")[0] for line in self._versions]
+        names = map(_name, self._versions)
         distributions = [item for item in map(distribution_of, names) if item is not None]
         self._own = {
             Path(os.path.normpath(str(distribution.locate_file(file))))
@@ -72,7 +89,9 @@ class EnvironmentCopy:
     def change(self) -> str | None:
         """Return what differs of the gateway and its dependencies: a version or a file. None if nothing does."""
         invalidate_caches()
-        if changed := sorted(set(own_versions()) - self._versions):
+        before = {_name(line) for line in self._versions}
+        changed = sorted(line for line in set(own_versions()) - self._versions if _name(line) in before)
+        if changed:  # not what was missing of an optional part
             return changed[0]
         for root, copy in self._copies.items():
             names = {path.relative_to(root) for path in self._own if path.is_relative_to(root)}
@@ -95,6 +114,11 @@ class EnvironmentCopy:
                     _put_back(copy / name, root / name)
             _prune(root, {root / folder for name in before for folder in name.parents})
         invalidate_caches()
+
+
+def _name(version: str) -> str:
+    """Return the package of a line of `own_versions`."""
+    return re.split("[<=]", version, maxsplit=1)[0]
 
 
 def _files(root: Path, below: str = ".") -> set[Path]:

@@ -41,6 +41,10 @@ ERRORS: tuple[Error, ...] = (
     Error("401", "invalid_api_key",
           "no key, or one that is unknown, revoked, expired or refused by Google",
           "`gateway keys list`; with a Gemini key, ask Google"),
+    Error("401", "invalid_api_key",
+          "a Gemini key of the client's own, with `auth: {passthrough: false}`. The client sees `Incorrect API key "
+          "provided.`, as for an unknown key, and Google is not asked",
+          "`gateway keys add` for this client; with `passthrough: true` such keys are passed through"),
     Error("401", "signed_out, no_admin_token, invalid_admin_token",
           "the admin listener: nobody is signed in, no token is configured, or it is another one",
           "`admin.token` or `admin.tokens`; `gateway console`"),
@@ -101,9 +105,13 @@ ERRORS: tuple[Error, ...] = (
           "cooling down for this model, or has used up a learned limit",
           "wait for `retry-after`; look at `/admin/pool`"),
     Error("429", "insufficient_quota",
-          "a budget of the client's issued key; with a Gemini key of the client's own: Google's quota per "
-          "day, or no credit",
-          "until the period ends (UTC), or midnight in California"),
+          "a budget of the client's issued key: what is left is less than the request may cost, which is reserved "
+          "before the call. The message says how much is left, and how much the request needs",
+          "a smaller `max_tokens` reserves less, and so does a smaller model; `gateway keys list` shows the budgets, "
+          "`gateway keys rules` changes them; a new period begins at midnight UTC"),
+    Error("429", "insufficient_quota",
+          "with a Gemini key of the client's own: Google's quota per day, or no credit",
+          "another key, or wait until midnight in California"),
     Error("429", "gateway_overloaded",
           "`limits.streams`, or the places for background responses",
           "add a machine, or raise the limit"),

@@ -31,7 +31,10 @@ def open_tracing(environ: Mapping[str, str], report: Callable[[str], None]) -> "
 
         return exporting(report)
     except ImportError as error:
-        report(f"traces need the package {error.name}: in a checkout, pip install '.[otel]'")
+        report(
+            f"traces need the package {error.name}: on a server, `gateway plugin install --extra otel`, then "
+            "`gateway roll`; in a checkout, pip install '.[otel]'"
+        )
     except Exception as error:  # noqa: BLE001 - the SDK raises many kinds for variables; the gateway serves without
         report(f"no traces: OpenTelemetry refused the OTEL_* variables: {type(error).__name__}: {error}")
     return None

@@ -142,6 +142,59 @@ def test_o20_a_removed_plugin_is_off_the_list(
     assert f"acme is not in {listing}. Listed: nothing." in capsys.readouterr().err
 
 
+def test_an_optional_part_of_the_gateway_is_kept_for_later_versions(
+    tmp_path: Path, listing: Path, pip: Pip, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wheel(tmp_path / "built")
+    assert run("install", "acme", "--extra", "otel", listing=listing) == 0
+    assert run("install", "--extra", "otel", listing=listing) == 0
+    assert [line for line in listing.read_text().splitlines() if not line.startswith("#")] == [
+        "./plugins/acme-1.0-py3-none-any.whl",
+        "[otel]",
+    ]
+    installed = [command for command in pip if "opentelemetry-sdk" in " ".join(command)]
+    assert "--constraint" in installed[0]
+    assert not {"--upgrade", "--force-reinstall"} & set(installed[0])
+
+    pip.clear()  # as the next version does
+    assert run("sync", listing=listing) == 0
+    assert [command[0] for command in pip] == ["install", "install"]
+    assert [text.split("<")[0] for text in pip[1][3:]] == [
+        "opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http",
+    ]  # fmt: skip
+    assert run("list", listing=listing) == 0
+    assert "[otel]: installed\n" in capsys.readouterr().out
+
+    assert run("remove", "--extra", "otel", listing=listing) == 0
+    assert "[otel]" not in listing.read_text().splitlines()
+    assert run("remove", "--extra", "otel", listing=listing) == 1
+    assert f"[otel] is not in {listing}. Listed: acme." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "name a PACKAGE, or an optional part of the gateway by --extra"),
+        (["--extra", "dev"], "the gateway has no optional part 'dev'. It has: tokens, zstd, team, otel."),
+    ],
+)
+def test_what_is_no_optional_part_is_not_installed(
+    listing: Path, pip: Pip, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert run("install", *arguments, listing=listing) == 1
+    assert capsys.readouterr().err == f"gateway plugin: {message}\n"
+    assert (pip, listing.exists()) == ([], False)
+
+
+def test_a_part_that_this_version_does_not_have_is_said(
+    listing: Path, pip: Pip, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listing.parent.mkdir()
+    listing.write_text("[gone]\n")
+    assert run("sync", listing=listing) == 1
+    assert "[gone]: the gateway has no optional part 'gone'." in capsys.readouterr().err
+
+
 def test_o20_the_list_is_printed(
     listing: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

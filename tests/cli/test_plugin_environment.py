@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.plugin_environment import EnvironmentCopy, own_versions
+from gateway.cli.plugin_environment import EnvironmentCopy, extras, own_versions
 
 MODULE = "gateway/core.py"
 
@@ -67,6 +67,24 @@ def test_an_installation_beside_it_changes_nothing(site: Path, tmp_path: Path) -
     put(site / "gateway" / "__pycache__" / "core.pyc", "compiled")
 
     assert copy.change() is None
+
+
+def test_what_an_optional_part_brings_is_no_change_and_a_newer_one_of_it_is(
+    site: Path, tmp_path: Path
+) -> None:
+    needs = 'trace <2 ; extra == "otel"\nRequires-Dist: x>1; python_version < "3.14" and extra == "otel"'
+    package(site, "gemini-openai-gateway", "1.0", MODULE, "../bin/gateway", requires=needs)
+    package(site, "trace", "1.0", "trace.py")
+    (site / "trace-1.0.dist-info").rename(tmp_path / "trace")
+    copy = EnvironmentCopy(tmp_path / "copy")
+    (tmp_path / "trace").rename(site / "trace-1.0.dist-info")
+
+    assert extras() == {"otel": ["trace <2", 'x>1 ; python_version < "3.14"']}
+    assert "trace==1.0" in own_versions()
+    assert copy.change() is None
+    later = EnvironmentCopy(tmp_path / "later")
+    put(site / "trace-1.0.dist-info" / "METADATA", "Name: trace\nVersion: 2.0\n")
+    assert later.change() == "trace==2.0"
 
 
 @pytest.mark.parametrize(

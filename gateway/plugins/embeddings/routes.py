@@ -148,7 +148,8 @@ def _detokenizer(name: str) -> Detokenizer:
         import tiktoken  # an optional dependency, imported only if the option is set
     except ImportError:
         raise ValueError(
-            "`tokens` needs the package tiktoken: in a checkout, pip install '.[tokens]'"
+            "`tokens` needs the package tiktoken: on a server, `gateway plugin install --extra tokens`; in a checkout, "
+            "pip install '.[tokens]'"
         ) from None
     try:
         encoding = tiktoken.get_encoding(name)
