@@ -10,7 +10,7 @@ PAGE = (ROOT / "docs" / "do" / "keys-and-budgets.md").read_text("utf-8")
 
 
 def test_the_options_of_keys_are_those_of_the_command() -> None:
-    section = PAGE.partition("**Limits.**")[0]
+    section = PAGE.partition("\n## ")[0]
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     (actions,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
