@@ -40,6 +40,8 @@ PURE = ("errors", "gemini", "conversation", "policy")
 PURE_PLUGIN_FILES = (
     "wire",
     "answer_wire",
+    "plain_request",
+    "plain_answer",
     "request",
     "response",
     "fields",

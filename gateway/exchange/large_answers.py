@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from gateway.exchange.offload import HEAVY_ANSWER, offload
 from gateway.gemini.events import Event
+from gateway.gemini.plain_answer import read_answer
 from gateway.gemini.sse import SSEDecoder
 from gateway.gemini.stream_translator import StreamTranslator, decode
 from gateway.gemini.turn_reader import TurnReader
@@ -64,6 +65,8 @@ async def _encode(translator: StreamTranslator, events: list[Event], out: list[b
 
 
 def _read(reader: TurnReader, messages: Sequence[bytes], accept_empty: bool) -> list[Event]:
+    if reader.takes_answer and len(messages) == 1 and (answer := read_answer(messages[0])) is not None:
+        return reader.read_answer(answer)
     events = [event for message in messages for event in reader.feed(decode(message))]
     if reader.continuation is not None:
         return events

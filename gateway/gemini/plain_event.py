@@ -16,20 +16,20 @@ from gateway.gemini.wire import ModalityTokens, UsageMetadata
 _Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
 
-class _Strict(Struct, rename="camel", forbid_unknown_fields=True, gc=False):
+class Strict(Struct, rename="camel", forbid_unknown_fields=True, gc=False):
     """A message all of whose fields are declared."""
 
 
-class _Text(_Strict):
+class _Text(Strict):
     text: Annotated[str, Meta(min_length=1)]
 
 
-class _Content(_Strict):
+class _Content(Strict):
     parts: tuple[_Text]
     role: str | None = None
 
 
-class _Candidate(_Strict):
+class _Candidate(Strict):
     content: _Content
     index: Literal[0] | None = None
 
@@ -39,7 +39,7 @@ class _Tokens(ModalityTokens, frozen=True, forbid_unknown_fields=True):
     token_count: _Count = 0
 
 
-class _Usage(UsageMetadata, frozen=True, forbid_unknown_fields=True):
+class PlainUsage(UsageMetadata, frozen=True, forbid_unknown_fields=True):
     """Token counts, in the order in which Google sends them."""
 
     prompt_token_count: _Count | None = None
@@ -54,9 +54,9 @@ class _Usage(UsageMetadata, frozen=True, forbid_unknown_fields=True):
     traffic_type: str | None = None
 
 
-class _Event(_Strict):
+class _Event(Strict):
     candidates: tuple[_Candidate]
-    usage_metadata: _Usage | None = None
+    usage_metadata: PlainUsage | None = None
     model_version: str | None = None
     response_id: str | None = None
     create_time: str | None = None

@@ -40,6 +40,7 @@ from gateway.gemini.finish_reasons import (
 from gateway.gemini.grounding import searches
 from gateway.gemini.joined_text import MOST_PIECES
 from gateway.gemini.many_parts import MANY_PARTS, joined
+from gateway.gemini.plain_answer import PlainAnswer
 from gateway.gemini.plain_event import PlainTexts
 from gateway.gemini.server_parts import ServerParts, is_server_part
 from gateway.gemini.server_runs import RunKeeping, RunRecorder
@@ -167,6 +168,31 @@ class TurnReader:
             self._counts = None
         self._ends_counted = plain.ends_counted
         return index
+
+    @property
+    def takes_answer(self) -> bool:
+        """Whether `read_answer` can read a plain answer: nothing was read before, and nothing cuts its text."""
+        return not self.begun and self._cutter is None
+
+    def read_answer(self, answer: PlainAnswer) -> list[Event]:
+        """Return all events of a plain answer, as `feed` and `close` would."""
+        index, candidate = self._base, answer.candidates[0]
+        self._candidates[index] = state = CandidateState()
+        state.has_content, state.finish = True, candidate.finish_reason
+        self.begun = self._is_whole = True
+        self.version = version = answer.model_version
+        events: list[Event] = [TurnStarted(answer.response_id, self._named(version))]
+        for part in candidate.content.parts:
+            if part.thought_signature:
+                state.signature = part.thought_signature
+            if part.text:
+                events.append(TextDelta(index, part.text))
+        if answer.usage_metadata is not None:
+            self._usage, self._ends_counted = answer.usage_metadata, True
+        self._counts = counts = token_counts(self._usage)
+        events.append(Finished(index, REASONS[candidate.finish_reason], None, state.signature))
+        events.append(TurnEnded(counts, self._usage.service_tier))
+        return events
 
     def close(self, *, whole: bool = False, accept_empty: bool = False) -> list[Event]:
         """Return the last events.

@@ -4,7 +4,7 @@ Every surface, the request log, the metrics and the ledger use `TokenCounts`, so
 `usageMetadata` is documented at https://ai.google.dev/api/generate-content#UsageMetadata.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct, structs
 
@@ -18,6 +18,9 @@ _MODALITIES = {
     "1": "text", "2": "image", "3": "video", "4": "audio", "5": "text",
 }  # fmt: skip
 """By name, or by the number in v1beta's proto, for servers that print enums so. Documents count as text."""
+
+
+_NONE: Mapping[str, int] = {}
 
 
 class TokenCounts(Struct, frozen=True):
@@ -75,10 +78,15 @@ def token_counts(usage: UsageMetadata, searches: int = 0) -> TokenCounts:
     if usage.candidates_token_count is None and not thoughts:
         completion = max(0, _count(usage.total_token_count) - prompt - tool_use)
     cached = min(prompt, _count(usage.cached_content_token_count))
-    counts = TokenCounts(prompt, cached, tool_use, completion, thoughts, searches=searches)
     if usage.prompt_tokens_details or usage.candidates_tokens_details:
-        return _with_modalities(counts, usage)
-    return counts
+        asked = _by_modality(usage.prompt_tokens_details)
+        answered = _by_modality(usage.candidates_tokens_details)
+        return TokenCounts(
+            prompt, cached, tool_use, completion, thoughts,
+            asked.get("text", 0), asked.get("image", 0), asked.get("video", 0), asked.get("audio", 0),
+            answered.get("image", 0), answered.get("audio", 0), searches, answered.get("video", 0),
+        )  # fmt: skip
+    return TokenCounts(prompt, cached, tool_use, completion, thoughts, searches=searches)
 
 
 def answer_counts(calls: Sequence[TokenCounts]) -> TokenCounts:
@@ -207,24 +215,11 @@ def _count(value: int | None) -> int:
     return value if value < MOST_TOKENS else MOST_TOKENS
 
 
-def _with_modalities(counts: TokenCounts, usage: UsageMetadata) -> TokenCounts:
-    prompt = _by_modality(usage.prompt_tokens_details)
-    completion = _by_modality(usage.candidates_tokens_details)
-    return structs.replace(
-        counts,
-        prompt_text=prompt.get("text", 0),
-        prompt_image=prompt.get("image", 0),
-        prompt_video=prompt.get("video", 0),
-        prompt_audio=prompt.get("audio", 0),
-        completion_image=completion.get("image", 0),
-        completion_audio=completion.get("audio", 0),
-        completion_video=completion.get("video", 0),
-    )
-
-
-def _by_modality(details: Sequence[ModalityTokens] | None) -> dict[str, int]:
+def _by_modality(details: Sequence[ModalityTokens] | None) -> Mapping[str, int]:
+    if not details:
+        return _NONE
     sums: dict[str, int] = {}
-    for detail in details or ():
+    for detail in details:
         name = _MODALITIES.get(str(detail.modality))
         if name is not None:
             sums[name] = _count(sums.get(name, 0) + _count(detail.token_count))

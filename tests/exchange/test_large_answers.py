@@ -47,6 +47,10 @@ class Watched(TurnReader):
         self.threads.add(threading.current_thread().name)
         return super().feed(response)
 
+    def read_answer(self, answer: Any) -> list[Event]:
+        self.threads.add(threading.current_thread().name)
+        return super().read_answer(answer)
+
 
 def message(*texts: str, **candidate: Any) -> bytes:
     parts = [{"text": text} for text in texts]

@@ -121,3 +121,101 @@ CHAT_REQUESTS = damaged(
     )
 )  # fmt: skip
 """Bodies of `POST /v1/chat/completions` without `stream`."""
+
+_COUNTS = st.sampled_from([None, 0, 1, 7, 2**31 - 1])
+_ODD_COUNTS = st.sampled_from([-1, 2**31, 10**450, "3", 1.5])
+_DETAILS = st.lists(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "modality": st.sampled_from(["TEXT", "IMAGE", "AUDIO", "DOCUMENT", "x"]),
+            "tokenCount": _COUNTS,
+        },
+    ),
+    max_size=2,
+)
+_USAGE = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(
+            (
+                "promptTokenCount",
+                "candidatesTokenCount",
+                "totalTokenCount",
+                "thoughtsTokenCount",
+                "cachedContentTokenCount",
+                "toolUsePromptTokenCount",
+            ),
+            sometimes(_COUNTS, _ODD_COUNTS),
+        ),
+        "promptTokensDetails": st.none() | _DETAILS,
+        "candidatesTokensDetails": st.none() | _DETAILS,
+        "serviceTier": st.sampled_from(["standard", "priority", "FLEX", None, ""]),
+        "trafficType": st.just("ON_DEMAND"),
+        "other": sometimes(st.just(1), st.just(None)),
+    },
+)
+_PARTS = st.lists(
+    sometimes(
+        st.fixed_dictionaries(
+            {"text": TEXTS}, optional={"thoughtSignature": st.sampled_from([None, "", "c2ln", "c2lnMg=="])}
+        ),
+        st.sampled_from(
+            [
+                {"text": "a", "thought": True},
+                {"text": "a", "thought": False},
+                {"functionCall": {"name": "f", "args": {}}},
+                {"inlineData": {"mimeType": "image/png", "data": "aWNv"}},
+                {},
+                {"text": 5},
+            ]
+        ),
+    ),
+    max_size=3,
+)
+_CANDIDATE = merged(
+    st.builds(lambda parts: {"content": {"parts": parts, "role": "model"}}, _PARTS),
+    st.builds(
+        lambda reason: {"finishReason": reason},
+        sometimes(
+            st.sampled_from(["STOP", "MAX_TOKENS"]),
+            st.sampled_from([None, "SAFETY", 1, "OTHER", "MALFORMED_FUNCTION_CALL"]),
+        ),
+    ),
+    st.fixed_dictionaries({}, optional={"index": sometimes(st.just(0), st.sampled_from([1, None, -1, 9]))}),
+    sometimes(
+        st.just({}),
+        st.sampled_from(
+            [
+                {"avgLogprobs": -0.5},
+                {"citationMetadata": {}},
+                {"safetyRatings": []},
+                {"finishMessage": "m"},
+                {"groundingMetadata": {"webSearchQueries": ["q"]}},
+                {"content": {}},
+                {"continuationToken": "t"},
+            ]
+        ),
+    ),
+)
+ANSWERS = damaged(
+    merged(
+        st.builds(
+            lambda candidates: {"candidates": candidates},
+            sometimes(st.lists(_CANDIDATE, min_size=1, max_size=1), st.lists(_CANDIDATE, max_size=2)),
+        ),
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "usageMetadata": _USAGE,
+                "modelVersion": st.sampled_from(["gemini-2.5-flash", "models/gemini-x", "a b", "", None]),
+                "responseId": st.sampled_from(["abc", "", None]),
+                "createTime": st.just("2026-11-26T00:00:00Z"),
+            },
+        ),
+        sometimes(st.just({}), st.sampled_from(
+            [{"promptFeedback": {"blockReason": "SAFETY"}}, {"error": {"code": 503, "message": "m"}}, {"other": 1}]
+        )),
+    )
+)  # fmt: skip
+"""Bodies of whole answers of Gemini's."""

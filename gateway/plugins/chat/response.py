@@ -32,7 +32,7 @@ from gateway.plugins.chat.answer_wire import ChunkChoice, Delta, encode
 _DONE = frame(b"[DONE]")
 _NO_PROBABILITY = -9999.0
 """OpenAI's number for a token that is very unlikely."""
-_TIERS = {"standard": "default", "flex": "flex", "priority": "priority"}
+TIERS = {"standard": "default", "flex": "flex", "priority": "priority"}
 """Gemini's service tier to OpenAI's."""
 _SMALL = 16 * 1024
 """Bytes of metadata that are given unasked; they come back with each later request."""
@@ -113,7 +113,7 @@ def completion(
     answer = openai.ChatCompletion(
         envelope.id, envelope.created, envelope.model, choices, usage(answer_counts(counts))
     )
-    answer.service_tier = _TIERS.get(str(tier).lower(), UNSET)
+    answer.service_tier = TIERS.get(str(tier).lower(), UNSET)
     return answer
 
 

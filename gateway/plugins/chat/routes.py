@@ -21,7 +21,7 @@ from gateway.gemini.events import Event
 from gateway.gemini.stream_translator import decode
 from gateway.gemini.turn_reader import MOST_CANDIDATES, TurnReader
 from gateway.plugin import DryRun, Plugin
-from gateway.plugins.chat import plain_request
+from gateway.plugins.chat import plain_answer, plain_request
 from gateway.plugins.chat.answer_wire import encode
 from gateway.plugins.chat.fields import CHAT
 from gateway.plugins.chat.plain_request import PlainRequest
@@ -134,7 +134,8 @@ class ChatAnswer:
         return await offload(heavy, self._whole, events)
 
     def _whole(self, events: list[Event]) -> bytes:
-        return encode(completion(events, self._envelope, self._style))
+        plain = plain_answer.completion(events, self._envelope)
+        return encode(plain if plain is not None else completion(events, self._envelope, self._style))
 
     def reply(self, reply: Reply) -> Reply:
         return reply
