@@ -179,9 +179,8 @@ class TurnReader:
         index, candidate = self._base, answer.candidates[0]
         self._candidates[index] = state = CandidateState()
         state.has_content, state.finish = True, candidate.finish_reason
-        self.begun = self._is_whole = True
-        self.version = version = answer.model_version
-        events: list[Event] = [TurnStarted(answer.response_id, self._named(version))]
+        self.begun, self._is_whole, self.version = True, True, answer.model_version
+        events: list[Event] = [TurnStarted(answer.response_id, self._named(self.version))]
         for part in candidate.content.parts:
             if part.thought_signature:
                 state.signature = part.thought_signature
@@ -189,10 +188,9 @@ class TurnReader:
                 events.append(TextDelta(index, part.text))
         if answer.usage_metadata is not None:
             self._usage, self._ends_counted = answer.usage_metadata, True
-        self._counts = counts = token_counts(self._usage)
-        events.append(Finished(index, REASONS[candidate.finish_reason], None, state.signature))
-        events.append(TurnEnded(counts, self._usage.service_tier))
-        return events
+        self._counts = token_counts(self._usage)
+        end = Finished(index, REASONS[candidate.finish_reason], None, state.signature)
+        return [*events, end, TurnEnded(self._counts, self._usage.service_tier)]
 
     def close(self, *, whole: bool = False, accept_empty: bool = False) -> list[Event]:
         """Return the last events.
