@@ -9,6 +9,7 @@ from gateway.conversation.invalid import too_long
 from gateway.conversation.notes import Notes
 from gateway.gemini import json_schema
 from gateway.gemini.capabilities import Capabilities
+from gateway.gemini.known_schemas import KNOWN
 from gateway.gemini.schema_references import InlineBudget
 
 MOST_STOPS = 5
@@ -147,9 +148,7 @@ def format_fields(
     if not wanted.schema:
         return {"response_mime_type": JSON}
     lost: list[str] = []
-    cleaned = json_schema.sanitize(
-        wanted.schema, wanted.schema_at, budget, ordered=capabilities.ordered, lost=lost
-    )
+    cleaned = KNOWN.sanitize(wanted.schema, wanted.schema_at, budget, ordered=capabilities.ordered, lost=lost)
     for path in lost:
         notes.drop(path, json_schema.UNSAID)
     if wanted.description and "description" not in cleaned:

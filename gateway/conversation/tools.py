@@ -14,6 +14,7 @@ from gateway.errors import BadRequest, UnsupportedParameter
 from gateway.gemini import json_schema, wire
 from gateway.gemini.call_names import NO_CALLS, CallRules
 from gateway.gemini.capabilities import Capabilities
+from gateway.gemini.known_schemas import KNOWN
 from gateway.gemini.schema_references import InlineBudget
 
 MOST_FUNCTIONS = 512
@@ -236,7 +237,7 @@ def _parameters(
     schema = tool.schema or {}
     if isinstance(schema.get("type"), list) and "object" in schema["type"]:
         schema = {**schema, "type": "object"}  # arguments are never null
-    cleaned = json_schema.sanitize(schema, tool.schema_at, budget, ordered=capabilities.ordered, lost=lost)
+    cleaned = KNOWN.sanitize(schema, tool.schema_at, budget, ordered=capabilities.ordered, lost=lost)
     if cleaned.setdefault("type", "object") != "object":
         raise BadRequest(
             f"Invalid schema for function '{tool.name[:_LONGEST_NAME]}': schema must be a JSON Schema of "

@@ -39,12 +39,12 @@ class InlineBudget:
     """The values that the references of one request's schemas may still bring."""
 
     def __init__(self, most: int = MOST_INLINED) -> None:
-        self._left = self._most = most
+        self.left = self._most = most
 
     def spend(self, values: int, param: str) -> None:
         """Charge values to the budget. Raises SchemaTooLarge with `param` when it is spent."""
-        self._left -= values
-        if self._left < 0:
+        self.left -= values
+        if self.left < 0:
             raise SchemaTooLarge(param, self._most)
 
 
