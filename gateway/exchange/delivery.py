@@ -19,12 +19,13 @@ from gateway.config.sections import StreamConfig
 from gateway.conversation.notes import brief
 from gateway.errors import GatewayError, MethodNotAllowed, openai_error, retry_headers, scrub
 from gateway.exchange.context import CONTEXT, RequestContext
-from gateway.exchange.exchange import Exchange, Reply
+from gateway.exchange.exchange import Exchange
 from gateway.exchange.fallback import Choice
 from gateway.exchange.ids import unique
 from gateway.exchange.json_response import JsonResponse
 from gateway.exchange.offload import HEAVY_ANSWER
 from gateway.exchange.preparation import PreparedRequest
+from gateway.exchange.stream_relay import Reply
 from gateway.gemini.events import Event, Finished, Reason, TextDelta, TurnStarted
 from gateway.gemini.sse import comment
 from gateway.gemini.stream_translator import Encoder, StreamTranslator
@@ -321,21 +322,40 @@ class StreamReply(TimedReply):
         self._request = request
         self._headers = headers
         self._response = _EventStream(headers=STREAM_HEADERS)
+        self._is_over = False
+
+    def push(self, data: bytes) -> bool:
+        """Write content after the headers in one call; return False if the client has to read first."""
+        protocol, writer = self._request.protocol, self._writer
+        transport = protocol.transport
+        if self._writing or transport is None or transport.is_closing() or not writer.chunked:
+            return False
+        if protocol.writing_paused:
+            return False
+        self._last_write = self._loop.time()
+        chunk = b"%x\r\n%b\r\n" % (len(data), data)
+        writer.output_size += len(chunk)  # WriteDeadline reads it
+        transport.write(chunk)
+        return True
 
     async def finish(self, last: bytes = b"") -> web.StreamResponse:
         """End the stream: `last` and the end of the body are one write. The headers are sent even without content."""
+        if self._is_over:
+            return self._response
         if last and not self._has_content:
             self._has_content = True
             self._context.first_byte()
         if not self.begun:
             await self._begin()
-        self._writing = True
+        self._is_over = self._writing = True
         self._last_write = self._loop.time()
         await self._response.write_eof(last)
         self._writing = False
         return self._response
 
     async def _send(self, data: bytes) -> None:
+        if self._is_over:
+            return
         # _begin() does not suspend, and a second call returns at once: the timer's comment and the content cannot get
         # between headers and data.
         if not self.begun:

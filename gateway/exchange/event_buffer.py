@@ -15,10 +15,12 @@ _COPIES = 2
 
 
 class EventBuffer:
-    """A reply (`exchange.Reply`) without a client. Frames are numbered from 0, as OpenAI's `sequence_number` is."""
+    """A reply (`stream_relay.Reply`) without a client. Frames are numbered from 0, as OpenAI's `sequence_number` is."""
 
     begun = True
     """Every failure is written into the stream."""
+    push = None
+    """Memory may be refused: writing is the long way."""
 
     def __init__(self) -> None:
         self.memory = MemoryHold.uncounted()
@@ -53,8 +55,10 @@ class EventBuffer:
                 self._refused = True
                 raise
 
-    async def finish(self) -> web.StreamResponse:
-        """Return an empty response: there is no client to answer."""
+    async def finish(self, last: bytes = b"") -> web.StreamResponse:
+        """Add the last frames. Return an empty response: there is no client to answer."""
+        if last:
+            await self.write(last)
         return web.StreamResponse()
 
     def end(self) -> None:

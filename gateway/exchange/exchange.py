@@ -7,7 +7,7 @@ back too early.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from time import time
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from aiohttp import web
 
@@ -25,6 +25,7 @@ from gateway.exchange.recovery import Recovery
 from gateway.exchange.report import ExchangeReport
 from gateway.exchange.side_by_side import side_by_side
 from gateway.exchange.stream_memory import StreamMemory
+from gateway.exchange.stream_relay import Reply, StreamRelay
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.events import Event
 from gateway.gemini.resources import decode_count, encode_count
@@ -35,18 +36,6 @@ from gateway.gemini.usage import is_whole, token_counts
 from gateway.gemini.wire import UsageMetadata
 from gateway.store.state_stores import StateStores
 from gateway.upstream.client import Forwarded, GeminiClient
-
-
-class Reply(Protocol):
-    """The client's side of a stream."""
-
-    @property
-    def begun(self) -> bool:
-        """True once status and headers are sent. An error can then only be written into the stream."""
-
-    async def write(self, data: bytes) -> None: ...
-    async def finish(self) -> web.StreamResponse: ...
-
 
 T = TypeVar("T")
 NewReader = Callable[[int], TurnReader]
@@ -347,42 +336,13 @@ class Exchange:
             return
 
     async def _relay(self, state: CallState, key: str, reply: Reply, translator: StreamTranslator) -> None:
-        """Relay one attempt: each upstream read becomes at most one write. Raises the translator's error."""
-        hooks = state.hooks
-        with StreamMemory(state.context.memory) as memory:
-            with await self._upstream.open(state.call, key) as incoming:
-                while data := await incoming.read():
-                    if self._hedging is not None:
-                        self._hedging.answered(state)
-                    state.arrived(data, translator)
-                    memory.arrived(len(data), translator.waiting)
-                    if hooks is None:
-                        out = translator.feed(data)
-                    else:
-                        out = await state.encoded(translator, translator.read(data))
-                    if translator.signed:
-                        await self._store_signatures(translator.signed)
-                    if out:
-                        if not state.has_output:
-                            state.begin_output()
-                        await reply.write(out)
-                    if hooks is not None and hooks.ended:
-                        return
-                    if translator.error is not None:
-                        raise translator.error
-            out = (
-                translator.close()
-                if hooks is None
-                else await state.encoded(translator, translator.read_end())
-            )
-            if translator.signed:
-                await self._store_signatures(translator.signed)
-            if out:
-                if not state.has_output:
-                    state.begin_output()
-                await reply.write(out)
-            if translator.error is not None:
-                raise translator.error
+        """Relay one attempt. Raises the translator's error."""
+        with (
+            StreamMemory(state.context.memory) as memory,
+            await self._upstream.open(state.call, key) as incoming,
+        ):
+            relay = StreamRelay(state, translator, reply, memory, self._store_signatures)
+            await relay.run(incoming, self._hedging)
 
     def _delivered(self, state: CallState) -> None:
         """Note that the answer of an attempt was relayed to its end."""

@@ -1,7 +1,7 @@
 """Transport by aiohttp's client. The only place that converts aiohttp's exceptions into GatewayError."""
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 
 import aiohttp
@@ -94,6 +94,7 @@ class AiohttpResponse:
     """aiohttp's response, with the errors of the gateway."""
 
     __slots__ = ("_response", "content_type", "headers", "status")
+    is_over = False
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
@@ -108,6 +109,9 @@ class AiohttpResponse:
         """Return what has arrived, at least one byte; b"" at the end. Raises UpstreamError."""
         with _converted_errors():
             return await self._response.content.readany()
+
+    async def push_to(self, take: Callable[[bytes], bool]) -> None:
+        """Do nothing: aiohttp's response can only be read."""
 
     def close(self) -> None:
         """Cut the connection, unless all of the response has arrived."""

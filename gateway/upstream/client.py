@@ -1,7 +1,7 @@
 """The calls of Gemini: what is sent, which answers are usable, and how long they may take."""
 
 import math
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from time import monotonic
 from typing import Self
@@ -177,6 +177,15 @@ class Incoming:
         if monotonic() > self._until:
             raise too_slow()
         return self._response.read()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all of the answer was read; only the end is left to read, where the transport knows it."""
+        return self._response.is_over
+
+    def push_to(self, take: Callable[[bytes], bool]) -> Awaitable[None]:
+        """Give what arrives to `take`, see `Response.push_to`."""
+        return self._response.push_to(take)
 
 
 class Forwarded(Incoming):

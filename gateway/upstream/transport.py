@@ -5,7 +5,7 @@ calls with `upstream.transport: aiohttp`.
 """
 
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import cache
 from typing import Protocol
 
@@ -52,6 +52,17 @@ class Response(Protocol):
 
     async def read(self) -> bytes:
         """Return what has arrived, waiting for at least one byte; b"" at the end. Raises UpstreamError."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all has arrived and was read. A transport that does not know it says False until the end is read."""
+
+    async def push_to(self, take: Callable[[bytes], bool]) -> None:
+        """Give what arrives to `take`, in the call that brings it, until it returns False.
+
+        Returns when there is something to read, or the end: the last data are always read. Raises what `take` raises.
+        A transport that cannot push returns at once.
+        """
 
     def close(self) -> None:
         """End the response. A connection whose response was not read to its end is cut."""

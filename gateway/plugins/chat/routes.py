@@ -12,11 +12,11 @@ from gateway.conversation.foreign.originals import NO_PLACEHOLDERS
 from gateway.errors import BadRequest, UpstreamError
 from gateway.exchange.context import RequestContext, dry_context
 from gateway.exchange.delivery import answer_headers
-from gateway.exchange.exchange import Reply
 from gateway.exchange.ids import unique
 from gateway.exchange.offload import offload
 from gateway.exchange.preparation import PreparedRequest, RequestOptions
 from gateway.exchange.request_body import Body, read_plain
+from gateway.exchange.stream_relay import Reply
 from gateway.gemini.events import Event
 from gateway.gemini.stream_translator import decode
 from gateway.gemini.turn_reader import MOST_CANDIDATES, TurnReader

@@ -10,12 +10,12 @@ from gateway.conversation.field_policy import FieldPolicies, review
 from gateway.errors import BadRequest
 from gateway.exchange.context import RequestContext
 from gateway.exchange.delivery import answer_headers
-from gateway.exchange.exchange import Reply
 from gateway.exchange.fallback import Choice
 from gateway.exchange.ids import unique
 from gateway.exchange.offload import offload
 from gateway.exchange.preparation import PreparedRequest, RequestOptions
 from gateway.exchange.request_body import Body, read_body
+from gateway.exchange.stream_relay import Reply
 from gateway.gemini.events import Event
 from gateway.gemini.turn_reader import TurnReader
 from gateway.plugin import Plugin

@@ -11,11 +11,11 @@ from gateway.conversation.foreign.originals import NO_PLACEHOLDERS
 from gateway.errors import GatewayError
 from gateway.exchange.context import RequestContext
 from gateway.exchange.delivery import ErrorRenderer, answer_headers, json_response
-from gateway.exchange.exchange import Reply
 from gateway.exchange.ids import unique
 from gateway.exchange.offload import offload
 from gateway.exchange.preparation import PreparedRequest, RequestOptions
 from gateway.exchange.request_body import Body, read_body
+from gateway.exchange.stream_relay import Reply
 from gateway.gemini.events import Event
 from gateway.gemini.turn_reader import TurnReader
 from gateway.plugin import Plugin

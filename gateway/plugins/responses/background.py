@@ -12,10 +12,10 @@ from gateway.errors import GatewayError, Revoked, forget_frames, of_cancellation
 from gateway.exchange.context import RequestContext
 from gateway.exchange.delivery import answer_headers
 from gateway.exchange.event_buffer import EventBuffer
-from gateway.exchange.exchange import Reply
 from gateway.exchange.ids import unique
 from gateway.exchange.offload import offload
 from gateway.exchange.preparation import PreparedRequest
+from gateway.exchange.stream_relay import Reply
 from gateway.gemini.events import Event
 from gateway.gemini.turn_reader import TurnReader
 from gateway.plugin import Services
@@ -197,6 +197,8 @@ class _Storing:
     def __init__(self, reply: Reply, save_when_done: Callable[[], Awaitable[None]]) -> None:
         self._reply = reply
         self._save_when_done = save_when_done
+        self.push = reply.push
+        """The last frame is not pushed: `finish` writes it."""
 
     @property
     def begun(self) -> bool:
@@ -206,5 +208,7 @@ class _Storing:
         await self._save_when_done()
         await self._reply.write(data)
 
-    async def finish(self) -> web.StreamResponse:
-        return await self._reply.finish()
+    async def finish(self, last: bytes = b"") -> web.StreamResponse:
+        if last:
+            await self._save_when_done()
+        return await self._reply.finish(last)

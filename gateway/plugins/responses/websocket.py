@@ -142,6 +142,9 @@ class Remembered:
 class SocketReply(TimedReply):
     """The client's side of one response: each event is a message."""
 
+    push = None
+    """A message is sent by a coroutine."""
+
     def __init__(
         self,
         socket: web.WebSocketResponse,
@@ -152,8 +155,10 @@ class SocketReply(TimedReply):
         super().__init__(context, services.config.stream, keep_alive)
         self._socket = socket
 
-    async def finish(self) -> web.StreamResponse:
-        """Return the connection, which stays open."""
+    async def finish(self, last: bytes = b"") -> web.StreamResponse:
+        """Send the last events. Return the connection, which stays open."""
+        if last:
+            await self.write(last)
         return self._socket
 
     async def _send(self, data: bytes) -> None:

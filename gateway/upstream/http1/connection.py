@@ -218,7 +218,7 @@ class Connection(asyncio.Protocol):
     def _hand_over(self, response: Http1Response) -> bool:
         """Give the reader the body that one read has brought. Return whether the response goes on."""
         try:
-            has_room = response.feed(self._body)
+            has_room = response.feed(self._body, last=self._is_whole)
         except UpstreamError as error:
             self._fail(error)
             return False

@@ -2,6 +2,7 @@
 
 import asyncio
 import zlib
+from collections.abc import Callable
 from typing import Protocol
 
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -35,8 +36,8 @@ class Http1Response:
     """
 
     __slots__ = (
-        "_inflate", "_is_closed", "_pieces", "_sender", "_size", "_waiter", "_wake_at", "content_type", "done", "error",
-        "raw_headers", "status",
+        "_inflate", "_is_closed", "_pieces", "_sender", "_size", "_take", "_waiter", "_wake_at", "content_type", "done",
+        "error", "raw_headers", "status",
     )  # fmt: skip
 
     def __init__(self, sender: Sender, wake_at: int) -> None:
@@ -44,6 +45,8 @@ class Http1Response:
         self._is_closed = False
         self._wake_at = wake_at
         self._waiter: asyncio.Future[None] | None = None
+        self._take: Callable[[bytes], bool] | None = None
+        """Gets what arrives. Set only while the reader waits in `push_to`."""
         self._inflate: zlib._Decompress | None = None
         self._pieces: list[bytes] = []
         self._size = 0
@@ -70,24 +73,14 @@ class Http1Response:
     async def head(self) -> None:
         """Wait for status and headers. Raises the connection's UpstreamError if no part of the body came before it."""
         if not self.status and self.error is None:
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            except BaseException:
-                self.close()
-                raise
+            await self._wait()
         if self.error is not None and not self._pieces:
             raise self._taken_error()
 
     async def read(self) -> bytes:
         """Return what has arrived, at least one byte; b"" at the end. Raises UpstreamError after the last byte."""
         while self._size < self._wake_at and not self.done and self.error is None:
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            except BaseException:
-                self.close()
-                raise
+            await self._wait()
         pieces = self._pieces
         if not pieces:
             if self.error is not None:
@@ -102,6 +95,26 @@ class Http1Response:
         if self._size < HIGH_WATER and not self.done:  # the connection of one that is done may carry another
             self._sender.read_on()
         return data
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all has arrived and was read."""
+        return self.done and not self._pieces
+
+    async def push_to(self, take: Callable[[bytes], bool]) -> None:
+        """Give what arrives to `take`; see `Response.push_to`."""
+        if not (self._pieces or self.done or self.error is not None):
+            self._take = take
+            await self._wait()
+
+    async def _wait(self) -> None:
+        """Wait for the connection. Whoever is cancelled here does not want the rest."""
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """End the response. Its connection is cut unless all of it has arrived."""
@@ -118,6 +131,7 @@ class Http1Response:
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
+        self._take = None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
@@ -136,18 +150,31 @@ class Http1Response:
         if self._wake_at == 1 or status != 200:
             self._wake()
 
-    def feed(self, pieces: list[bytes]) -> bool:
+    def feed(self, pieces: list[bytes], *, last: bool = False) -> bool:
         """Add to the body. Return False if the upstream has to wait for the reader. Raises UpstreamError."""
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         if self._inflate is not None:
             data = self._inflated(data)
             if not data:  # of a header, or not enough for a byte
                 return True
+        if self._take is not None and not last:
+            self._pushed(self._take, data)
+            return True
         self._pieces.append(data)
         self._size += len(data)
         if self._size >= self._wake_at:
             self._wake()
         return self._size < HIGH_WATER
+
+    def _pushed(self, take: Callable[[bytes], bool], data: bytes) -> None:
+        """Give data to a reader that waits. What it raises is raised where it waits, not in the event loop."""
+        try:
+            if not take(data):
+                self._wake()
+        except Exception as error:  # noqa: BLE001 - it is passed on
+            waiter, self._waiter, self._take = self._waiter, None, None
+            if waiter is not None and not waiter.done():
+                waiter.set_exception(error)
 
     def end(self) -> None:
         """Note that all of it has arrived."""

@@ -1,0 +1,126 @@
+"""Relays the answer of one streamed call to the client.
+
+The plain way begins once content was sent: what arrives is translated and written in the same call of the upstream's
+connection, without a task in between. The long way is the loop of `run`, which takes what has to wait: signatures are
+stored before the client sees their part, hooks may call other services, a slow client has to read first, and the end
+is written together with the last data.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from aiohttp import web
+
+from gateway.exchange.call_state import CallState
+from gateway.exchange.hedging import Hedging
+from gateway.exchange.stream_memory import StreamMemory
+from gateway.gemini.stream_translator import StreamTranslator
+from gateway.gemini.thought_signatures import Signed
+from gateway.upstream.client import Incoming
+
+
+class Reply(Protocol):
+    """The client's side of a stream."""
+
+    @property
+    def begun(self) -> bool:
+        """True once status and headers are sent. An error can then only be written into the stream."""
+
+    @property
+    def push(self) -> Callable[[bytes], bool] | None:
+        """Write content in one call, or return False if it would have to wait, and write nothing. None: always."""
+
+    async def write(self, data: bytes) -> None:
+        """Write content. Waits for a slow client."""
+
+    async def finish(self, last: bytes = b"") -> web.StreamResponse:
+        """Write the last content and the end of the stream. Nothing is written after it."""
+
+
+class StreamRelay:
+    """One attempt's answer under way to the client. `store` stores signatures and clears their list."""
+
+    __slots__ = ("_hedging", "_left", "_memory", "_push", "_reply", "_state", "_store", "_translator")
+
+    def __init__(
+        self,
+        state: CallState,
+        translator: StreamTranslator,
+        reply: Reply,
+        memory: StreamMemory,
+        store: Callable[[list[Signed]], Awaitable[None]],
+    ) -> None:
+        self._state = state
+        self._translator = translator
+        self._reply = reply
+        self._memory = memory
+        self._store = store
+        self._push = reply.push if state.hooks is None else None
+        self._left = b""
+        """Content that was translated and has to wait."""
+
+    async def run(self, incoming: Incoming, hedging: Hedging | None) -> None:
+        """Relay the answer to its end, or until a hook ends it. Raises the translator's error."""
+        state, hooks = self._state, self._state.hooks
+        while data := await incoming.read():
+            if hedging is not None:
+                hedging.answered(state)
+            self._arrived(data)
+            if incoming.is_over and hooks is None:
+                await self._end(self._translator.feed(data))
+                return
+            await self._write(await self._translated(data))
+            if hooks is not None and hooks.ended:
+                return
+            if self._push is not None and state.has_output:
+                await incoming.push_to(self._take)
+                left, self._left = self._left, b""
+                await self._write(left)
+        await self._end(b"")
+
+    def _arrived(self, data: bytes) -> None:
+        self._state.arrived(data, self._translator)
+        self._memory.arrived(len(data), self._translator.waiting)
+
+    def _take(self, data: bytes) -> bool:
+        """Translate and write what has arrived. Return False if something has to wait, or has failed."""
+        self._arrived(data)
+        translator = self._translator
+        out = translator.feed(data)
+        if translator.signed or translator.error is not None or (out and not self._push(out)):  # type: ignore[misc]  # not None
+            self._left = out
+            return False
+        return True
+
+    async def _translated(self, data: bytes) -> bytes:
+        """Return what some bytes become, as the hooks leave it."""
+        translator = self._translator
+        if self._state.hooks is None:
+            return translator.feed(data)
+        return await self._state.encoded(translator, translator.read(data))
+
+    async def _write(self, out: bytes, *, last: bool = False) -> None:
+        """Store signatures, then write content. Raises the translator's error after what came before it."""
+        translator, state = self._translator, self._state
+        if translator.signed:
+            await self._store(translator.signed)
+        if out:
+            if not state.has_output:
+                state.begin_output()
+            if last:
+                await self._reply.finish(out)
+            else:
+                await self._reply.write(out)
+        if translator.error is not None:
+            raise translator.error
+
+    async def _end(self, out: bytes) -> None:
+        """Write content and the end of the answer: in one write with the end of the stream, if it is that."""
+        translator, state = self._translator, self._state
+        if translator.error is None:
+            if state.hooks is None:
+                out += translator.close()
+            else:
+                out += await state.encoded(translator, translator.read_end())
+        is_last = state.hooks is None and state.report.unsent == 1 and translator.reader.continuation is None
+        await self._write(out, last=is_last and translator.error is None)
