@@ -195,7 +195,9 @@ async def test_an_upstream_that_fails_in_mid_stream_raises_its_error() -> None:
 
 async def test_memory_that_is_refused_ends_the_stream_not_the_event_loop() -> None:
     account = MemoryAccount(10**7)
-    relayed = Relayed(memory=account.open())
+    memory = account.open()
+    memory.take(7 * 10**6)
+    relayed = Relayed(memory=memory)
     await relayed.feed(event("a"))
     account.unsent = 10**7
     relayed.upstream.feed([event("b" * 200_000)])
