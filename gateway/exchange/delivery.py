@@ -293,7 +293,8 @@ class TimedReply:
 
     async def _fill(self) -> None:
         """Send what keeps the stream alive. It is made when it is sent: no content gets between the two."""
-        await self._send(self._frames(begun=self.begun))
+        with suppress(ConnectionError):  # the client has left, and the request is about to be cancelled
+            await self._send(self._frames(begun=self.begun))
 
     def _tick(self) -> None:
         """Keep a silent stream alive. While the client does not take what was written, there is no silence."""

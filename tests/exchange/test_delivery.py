@@ -199,3 +199,26 @@ async def test_headers_share_the_first_write_of_a_stream_and_its_end_the_last(
     assert head.startswith(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream")
     assert [body, *writes.writes[1:]] == bodies
     assert (writes.context.report.first_byte_ms is not None) == bool(pieces or last)
+
+
+async def test_the_keep_alive_of_a_client_that_has_left_is_no_error() -> None:
+    """The timer may be due after the transport closes, and before the request is cancelled."""
+    tasks: list[asyncio.Task[None]] = []
+
+    async def leaving(request: web.BaseRequest) -> web.StreamResponse:
+        assert request.transport is not None
+        async with StreamReply(request, context(), dict, StreamConfig()) as reply:  # type: ignore[arg-type]
+            request.transport.close()
+            reply._tick()
+            assert reply._keep_alive is not None
+            tasks.append(reply._keep_alive)
+            await asyncio.sleep(30)
+            return await reply.finish()
+
+    async with RawTestServer(leaving, handler_cancellation=True) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert await reader.read() == b""
+        writer.close()
+
+    assert tasks[0].exception() is None  # raises if the task was cancelled
