@@ -7,7 +7,7 @@ tests/conversation/test_plain.py holds both equal.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
@@ -25,20 +25,23 @@ from gateway.gemini.wire import (
 MOST_BYTES = 40_000
 """Bytes of a plain body. No limit of `gemini.json_shape` is reached with fewer, in types without nesting."""
 
-Role = Literal["user", "assistant", "system", "developer"]
 Temperature = Annotated[float, Meta(ge=0, le=2)]
 TopP = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
 
 class PlainText(Struct, forbid_unknown_fields=True, gc=False):
-    type: Literal["text", "input_text", "output_text"]
+    """A text of a turn. Surfaces narrow the type."""
+
+    type: str
     text: str
 
 
 class PlainTurn(Struct, forbid_unknown_fields=True, gc=False):
-    role: Role
-    content: str | Annotated[list[PlainText], Meta(min_length=1)]
+    """A turn of `user`, of `assistant`, or of another role, which gives an instruction. Surfaces narrow the types."""
+
+    role: str
+    content: str | list[PlainText]
 
 
 class PlainConversation(Struct, frozen=True):
@@ -96,7 +99,7 @@ def _contents(turns: Iterable[PlainTurn], system: list[Part]) -> list[Content] |
     last = ""
     for turn in turns:
         content, role = turn.content, turn.role
-        parts = [Part(content)] if isinstance(content, str) else [Part(text.text) for text in content]
+        parts = [Part(content)] if type(content) is str else [Part(text.text) for text in content]  # type: ignore[union-attr]
         if role == "assistant":
             if not last:
                 return None

@@ -1,9 +1,18 @@
 """Requests and answers for the tests that hold the plain ways equal to the long ones: most of them plain, some not."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from hypothesis import strategies as st
+
+from gateway.conversation.builder import ConversationBuilder
+from gateway.conversation.plain import PlainConversation
+from gateway.conversation.translation import TranslationContext, translate
+from gateway.errors import GatewayError
+from gateway.gemini.thought_signatures import SignatureKeys
+from gateway.gemini.wire import SafetySetting, encode_request
+from tests.support.models import TABLE
 
 Json = dict[str, Any]
 
@@ -121,6 +130,63 @@ CHAT_REQUESTS = damaged(
     )
 )  # fmt: skip
 """Bodies of `POST /v1/chat/completions` without `stream`."""
+
+MESSAGES_REQUESTS = damaged(
+    merged(
+        st.builds(lambda model: {"model": model}, st.sampled_from(MODELS)),
+        st.builds(lambda messages: {"messages": messages}, turns(["system", "user", "assistant"], "text")),
+        sometimes(st.just({"max_tokens": 100}), st.just({})),
+        st.fixed_dictionaries({}, optional={"system": sometimes(st.none() | TEXTS, content("text"))}),
+        numbers(temperature=[0, 0.5, 1, 2.0], top_p=[0, 0.25, 1], top_k=[1, 40], max_tokens=[1, 8192, 65_536]),
+        extras({"stop_sequences": ["x"]}, {"thinking": {"type": "disabled"}}, {"tools": []}, {"stream": False},
+               {"instructions": "Be brief."}, {"max_completion_tokens": 5}),
+    )
+)  # fmt: skip
+"""Bodies of `POST /v1/messages`."""
+
+RESPONSES_REQUESTS = damaged(
+    merged(
+        st.builds(lambda model: {"model": model}, st.sampled_from(MODELS)),
+        st.builds(
+            lambda said: {"input": said},
+            TEXTS | turns(["system", "developer", "user", "assistant"], "input_text")
+            | turns(["user", "assistant"], "output_text"),
+        ),
+        st.fixed_dictionaries({}, optional={"instructions": sometimes(st.none() | TEXTS, content("input_text"))}),
+        numbers(temperature=[0, 0.5, 1, 2.0], top_p=[0, 0.25, 1], max_output_tokens=[1, 8192, 65_536]),
+        extras({"store": False}, {"store": True}, {"stream": False}, {"tools": []}, {"previous_response_id": None},
+               {"reasoning": {"effort": "low"}}, {"system": "Be brief."}, {"text": {"format": {"type": "text"}}}),
+    )
+)  # fmt: skip
+"""Bodies of `POST /v1/responses`."""
+
+SAFETY = [SafetySetting("HARM_CATEGORY_HARASSMENT", "OFF")]
+CONTEXTS = st.builds(
+    lambda model, safety, roll: TranslationContext(
+        model, TABLE.of(model), safety, roll == 7, roll == 11, SignatureKeys("k")
+    ),
+    st.sampled_from(MODELS),
+    st.sampled_from([[], SAFETY]),
+    st.integers(0, 19),
+)
+"""Models, thresholds, and seldom a search or thoughts that the gateway asks for."""
+_PATHS = ["contents[0].parts[0]", "contents[2]", "system_instruction", "generation_config.temperature",
+          "generation_config.max_output_tokens", "generation_config.seed", "tools[0]", "safety_settings"]  # fmt: skip
+
+
+def outcome(
+    said: Callable[[], ConversationBuilder | PlainConversation], context: TranslationContext
+) -> tuple[Any, ...]:
+    """Return all that a translation says, or its error."""
+    try:
+        translation = translate(said(), context)
+    except GatewayError as error:
+        return error.status, error.code, error.param, error.message
+    origins = translation.origins
+    paths = [origins.path(path) for path in _PATHS], origins.of(["temperature", "contents", "tools"])
+    request = encode_request(translation.request)
+    return request, translation.notes, translation.rules, translation.audio_format, paths
+
 
 _COUNTS = st.sampled_from([None, 0, 1, 7, 2**31 - 1])
 _ODD_COUNTS = st.sampled_from([-1, 2**31, 10**450, "3", 1.5])

@@ -10,11 +10,20 @@ import msgspec
 from msgspec import Meta, Struct
 
 from gateway.conversation.builder import ConversationBuilder
-from gateway.conversation.plain import Count, PlainConversation, PlainTurn, Temperature, TopP
+from gateway.conversation.plain import Count, PlainConversation, PlainText, PlainTurn, Temperature, TopP
 from gateway.gemini.wire import Int32
 
 Zero = Annotated[float, Meta(ge=0, le=0)]
 """A penalty that asks for nothing."""
+
+
+class Text(PlainText, forbid_unknown_fields=True, gc=False):
+    type: Literal["text", "input_text", "output_text"]
+
+
+class Turn(PlainTurn, forbid_unknown_fields=True, gc=False):
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str | Annotated[list[Text], Meta(min_length=1)]  # type: ignore[assignment]  # nobody adds to the list
 
 
 class PlainStreamOptions(Struct, forbid_unknown_fields=True, gc=False):
@@ -22,7 +31,7 @@ class PlainStreamOptions(Struct, forbid_unknown_fields=True, gc=False):
 
 
 class PlainRequest(Struct, forbid_unknown_fields=True, gc=False):
-    messages: Annotated[list[PlainTurn], Meta(min_length=1)]
+    messages: Annotated[list[Turn], Meta(min_length=1)]
     model: str | None = None
     stream: bool | None = None
     stream_options: PlainStreamOptions | None = None

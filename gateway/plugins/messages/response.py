@@ -33,7 +33,7 @@ from gateway.plugins.messages.server_blocks import ServerBlocks
 from gateway.plugins.messages.wire import encode
 
 Object = dict[str, Any]
-_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
+REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 _TYPES = {
     400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error",
     413: "request_too_large", 429: "rate_limit_error", 503: "overloaded_error", 504: "timeout_error",
@@ -312,7 +312,7 @@ class MessagesStream:
             self._text(out, f"[{end.failure}{f': {end.message}' if end.message else ''}]")
         self._close(out)
         self.message["stop_reason"] = (
-            "stop_sequence" if end.stop_sequence is not None else _REASONS[end.reason]
+            "stop_sequence" if end.stop_sequence is not None else REASONS[end.reason]
         )
         self.message["stop_sequence"] = end.stop_sequence
         if end.reason == "content_filter":

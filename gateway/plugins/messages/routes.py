@@ -14,11 +14,12 @@ from gateway.exchange.delivery import ErrorRenderer, answer_headers, json_respon
 from gateway.exchange.ids import unique
 from gateway.exchange.offload import offload
 from gateway.exchange.preparation import PreparedRequest, RequestOptions
-from gateway.exchange.request_body import Body, read_body
+from gateway.exchange.request_body import Body, read_body, read_plain
 from gateway.exchange.stream_relay import Reply
 from gateway.gemini.events import Event
 from gateway.gemini.turn_reader import TurnReader
 from gateway.plugin import Plugin
+from gateway.plugins.messages import plain_answer, plain_request
 from gateway.plugins.messages import wire as anthropic
 from gateway.plugins.messages.fields import MESSAGES
 from gateway.plugins.messages.request import conversation
@@ -43,20 +44,23 @@ class Messages(Plugin):
     async def create(self, request: web.Request) -> web.StreamResponse:
         """Answer one request, whole or in events."""
         async with self.services.enter(request, "messages", render_error) as context:
-            prepared = await self._prepare(request, context, counting=False)
+            body, plain = await read_plain(request, plain_request.decode)
+            if plain is None:
+                prepared = await self._prepare(body, context, counting=False)
+            else:
+                options = RequestOptions(plain.model, bool(plain.stream))
+                said = plain_request.conversation(plain, lambda: self._read(body, False)[1])
+                prepared = await self.services.preparation.prepare(said, options, context)
             return await self.services.delivery.send(request, context, MessageAnswer(prepared))
 
     async def count(self, request: web.Request) -> web.Response:
         """Return the input tokens of a request."""
         async with self.services.enter(request, "messages", render_error) as context:
-            prepared = await self._prepare(request, context, counting=True)
+            prepared = await self._prepare(await read_body(request), context, counting=True)
             tokens = await self.services.exchange.count(prepared.call, context)
         return json_response(anthropic.encode({"input_tokens": tokens}), {})
 
-    async def _prepare(
-        self, request: web.Request, context: RequestContext, *, counting: bool
-    ) -> PreparedRequest:
-        data = await read_body(request)
+    async def _prepare(self, data: Body, context: RequestContext, *, counting: bool) -> PreparedRequest:
         body, recorded = await offload(data.heavy, self._read, data, counting)
         options = RequestOptions(body.model, bool(body.stream), heavy=data.heavy)
         return await self.services.preparation.prepare(recorded, options, context)
@@ -97,7 +101,8 @@ class MessageAnswer:
         return await offload(heavy, self._whole, events)
 
     def _whole(self, events: list[Event]) -> bytes:
-        self._encoder.whole(events)
+        if not plain_answer.complete(self._encoder.message, events):
+            self._encoder.whole(events)
         return anthropic.encode(self._encoder.message)
 
     def reply(self, reply: Reply) -> Reply:

@@ -10,12 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.conversation.builder import ConversationBuilder
-from gateway.conversation.plain import PlainConversation
-from gateway.conversation.translation import TranslationContext, translate
+from gateway.conversation.translation import TranslationContext
 from gateway.errors import GatewayError
 from gateway.exchange.request_body import parse
-from gateway.gemini.thought_signatures import SignatureKeys
-from gateway.gemini.wire import SafetySetting, encode_request
 from gateway.plugins.chat import plain_request
 from gateway.plugins.chat.fields import CHAT
 from gateway.plugins.chat.plain_request import PlainRequest
@@ -23,11 +20,7 @@ from gateway.plugins.chat.request import conversation
 from gateway.plugins.chat.wire import PLACEHOLDERS, decode_request
 from tests.support import goldens
 from tests.support.models import TABLE
-from tests.support.plain import CHAT_REQUESTS, MODELS
-
-PATHS = ["contents[0].parts[0]", "contents[2]", "system_instruction", "generation_config.temperature",
-         "generation_config.max_output_tokens", "generation_config.seed", "tools[0]", "safety_settings"]  # fmt: skip
-SAFETY = [SafetySetting("HARM_CATEGORY_HARASSMENT", "OFF")]
+from tests.support.plain import CHAT_REQUESTS, CONTEXTS, SAFETY, outcome
 
 
 def decoded(data: bytes) -> PlainRequest | None:
@@ -43,23 +36,6 @@ def recorded(data: bytes, *, strict: bool = False) -> ConversationBuilder:
     return goldens.reviewed(conversation(request, body.fields, strict=strict), data, CHAT)
 
 
-def told(said: ConversationBuilder | PlainConversation, context: TranslationContext) -> tuple[Any, ...]:
-    """Return all that a translation says, or its error."""
-    try:
-        translation = translate(said, context)
-    except GatewayError as error:
-        return error.status, error.code, error.param, error.message
-    origins = translation.origins
-    paths = [origins.path(path) for path in PATHS], origins.of(["temperature", "contents", "tools"])
-    return (
-        encode_request(translation.request),
-        translation.notes,
-        translation.rules,
-        translation.audio_format,
-        paths,
-    )
-
-
 def both(data: bytes, context: TranslationContext, *, strict: bool = False) -> None:
     """Compare the two ways of a request, if it is a plain one."""
     plain = decoded(data)
@@ -67,22 +43,12 @@ def both(data: bytes, context: TranslationContext, *, strict: bool = False) -> N
         return
     said = plain_request.conversation(plain, lambda: recorded(data, strict=strict))
 
-    assert told(said, context) == told(recorded(data, strict=strict), context)
+    assert outcome(lambda: said, context) == outcome(lambda: recorded(data, strict=strict), context)
     request = decode_request(data)
     options = request.model, bool(request.stream), request.n or 1
     assert (plain.model, bool(plain.stream), 1) == options
     usage = bool(request.stream_options and request.stream_options.include_usage)
     assert bool(plain.stream_options and plain.stream_options.include_usage) == usage
-
-
-CONTEXTS = st.builds(
-    lambda model, safety, rolls: TranslationContext(
-        model, TABLE.of(model), safety, rolls == 0, rolls == 1, SignatureKeys("k")
-    ),
-    st.sampled_from(MODELS),
-    st.sampled_from([[], SAFETY]),
-    st.integers(0, 19),
-)
 
 
 @given(data=CHAT_REQUESTS, context=CONTEXTS, strict=st.booleans())
