@@ -116,7 +116,7 @@ def run(options: argparse.Namespace, folder: Path) -> table.Results:
     def race_all() -> None:
         gateways = [servers.gateway(name, each) for name, each in trees.items()]
         nginx, team = servers.nginx(), measures.team(servers, ours, folder)
-        contenders = [nginx, gateways[0], team, servers.bare(), *gateways[1:]]
+        contenders = [nginx, gateways[0], team, servers.bare(ours), *gateways[1:]]
         contenders += [servers.race(name, command) for name, command in options.race]
         phase("plain", lambda: measures.plain(results, contenders, plan))
         phase("live", lambda: uvloop.run(measures.live(results, [nginx, *gateways], plan)))

@@ -168,10 +168,10 @@ class Servers:
             "nginx", port, SERVER_CORE, ["nginx", "-p", self._folder, "-c", conf], is_gemini=True
         )
 
-    def bare(self) -> Server:
-        """Start the smallest relay in aiohttp."""
+    def bare(self, tree: Tree) -> Server:
+        """Start the smallest relay in aiohttp, on the Python and the packages of a tree."""
         port = free_port()
-        return self._add("bare", port, SERVER_CORE, [sys.executable, HERE / "bare.py", port, self.url])
+        return self._add("bare", port, SERVER_CORE, [tree.python, HERE / "bare.py", port, self.url])
 
     def gateway(
         self, name: str, tree: Tree, config: Path | str = "config/gateway.yaml", key: str = "AQ.k"
