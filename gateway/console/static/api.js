@@ -73,7 +73,7 @@ export const api = {
    */
   async stream(path, body, onEvent, options) {
     const response = await send("POST", path, body, options);
-    const reader = /** @type {ReadableStream<Uint8Array>} */ (response.body).pipeThrough(new TextDecoderStream()).getReader();
+    const reader = /** @type {ReadableStream<Uint8Array>} */ (response.body).pipeThrough(/** @type {any} */ (new TextDecoderStream())).getReader();
     let rest = "";
     for (;;) {
       const { value, done } = await reader.read();

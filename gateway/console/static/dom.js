@@ -60,6 +60,11 @@ export function button(label, onclick, options = {}) {
   }, label);
 }
 
+/** A list of names and values; what has no value is left out. @param {any[][]} rows */
+export function facts(rows) {
+  return el("dl", { class: "facts" }, rows.filter(([, value]) => value || value === 0).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
+}
+
 let number = 0;
 
 /** A label over its input. @param {string} label @param {HTMLElement} input @param {string} [help] */
@@ -105,7 +110,7 @@ export function announce(text) {
   if (node) node.textContent = text;
 }
 
-/** @param {string} text @param {"ok" | "bad" | "info"} [kind] */
+/** @param {string} text @param {string} [kind] */
 export function toast(text, kind = "info") {
   const node = el("div", { class: `toast ${kind}`, role: kind === "bad" ? "alert" : "status", text });
   (document.getElementById("toasts") ?? document.body).append(node);
@@ -201,7 +206,7 @@ export function time(seconds) {
   return el("time", { datetime: new Date(seconds * 1000).toISOString(), title: utc(seconds), text: ago(seconds) });
 }
 
-/** @param {string} text @param {"ok" | "warn" | "bad" | "info" | "mute"} [kind] */
+/** @param {string} text @param {string} [kind] */
 export function badge(text, kind = "mute") {
   return el("span", { class: `badge ${kind}`, text });
 }

@@ -8,7 +8,7 @@ const MOST = 300;
 const PAGE = 100;
 
 /**
- * @typedef {{id: string, label: string, value: (row: any) => any, render?: (row: any) => any, align?: "end", sort?: boolean, hide?: boolean}} Column
+ * @typedef {{id: string, label: string, value: (row: any) => any, render?: (row: any) => any, align?: string, sort?: boolean, hide?: boolean}} Column
  * @typedef {{columns: Column[], rows: any[], key: (row: any) => string | number, onopen?: (row: any) => void, actions?: (row: any) => any[],
  *   empty: string, name: string, label: string, chooser?: boolean, main?: boolean, onLeave?: (run: () => void) => void}} Options
  */

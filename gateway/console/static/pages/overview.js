@@ -32,7 +32,6 @@ function needs(data, ctx, again) {
   }));
 }
 
-/** @param {any} data */
 function steps() {
   return el("section", { class: "card stack" }, el("h2", { text: t("overview.empty") }),
     el("ol", { class: "stack" },

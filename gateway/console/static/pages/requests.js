@@ -1,12 +1,233 @@
 // @ts-check
-import { el, fill } from "../dom.js";
-import { t } from "../i18n.js";
+import { badge, button, code, copyButton, el, empty, facts, field, fill, panel, time, toast } from "../dom.js";
+import { ms, money, n, tokens } from "../i18n.js";
+import { table } from "../table.js";
+
+const MOST = 10000; // rows that are kept on the page
+const PAGE = 200;
+
+function kind(row) {
+  if (row.error || row.status >= 500) return "bad";
+  if (row.status === 429) return "warn";
+  if (row.status >= 400) return "bad";
+  return (row.attempts ?? 0) > 1 || row.fallbacks?.length ? "saved" : "ok";
+}
+
+function status(row, t) {
+  const word = row.error ?? (kind(row) === "saved" ? t("req.saved") : "");
+  return el("span", {}, badge(String(row.status), kind(row)), word && el("span", { class: "muted" }, ` ${word}`));
+}
+
+function models(row) {
+  const asked = row.requested_model, answered = row.model ?? "";
+  return asked && asked !== answered ? `${asked} → ${answered}` : answered;
+}
+
+function total(row) {
+  return (row.prompt_tokens ?? 0) + (row.completion_tokens ?? 0);
+}
+
+function columns(t) {
+  return [
+    { id: "at", label: t("time"), value: (r) => r.at, render: (r) => time(r.at) },
+    { id: "status", label: t("req.status"), value: (r) => r.status, render: (r) => status(r, t) },
+    { id: "key", label: t("key"), value: (r) => r.key_name ?? r.client ?? "" },
+    { id: "model", label: t("model"), value: models },
+    { id: "surface", label: t("surface"), value: (r) => r.surface ?? r.path },
+    { id: "project", label: t("project"), value: (r) => r.project ?? "" },
+    { id: "tries", label: t("req.tries"), value: (r) => r.attempts ?? 0, align: "end" },
+    { id: "first", label: t("req.first"), value: (r) => r.first_byte_ms ?? 0, align: "end",
+      render: (r) => (r.first_byte_ms ? ms(r.first_byte_ms) : "–") },
+    { id: "total", label: t("req.total"), value: (r) => r.duration_ms ?? 0, align: "end",
+      render: (r) => ms(r.duration_ms ?? 0) },
+    { id: "tokens", label: t("req.tokens"), value: total, align: "end", render: (r) => tokens(total(r)) },
+    { id: "dollars", label: t("cost"), value: (r) => r.dollars ?? 0, align: "end",
+      render: (r) => (r.dollars == null ? "–" : money(r.dollars)) },
+    { id: "instance", label: t("instance"), value: (r) => r.instance ?? "", hide: true },
+    { id: "id", label: t("req.id"), value: (r) => r.request_id, hide: true },
+  ];
+}
+
+/** A command that sends such a request. The log holds no body, so the message is an example. @param {any} row */
+function curl(row) {
+  const body = { model: row.requested_model ?? row.model, messages: [{ role: "user", content: "Hello!" }] };
+  return `curl "$GATEWAY${row.path}" -H "Authorization: Bearer $API_KEY" -d '${JSON.stringify(body)}'`;
+}
+
+function timeline(attempts, t) {
+  return el("ol", { class: "timeline" }, attempts.map((a) => el("li", {},
+    badge(a.outcome === "ok" ? "ok" : (a.why || a.outcome || "?"), a.outcome === "ok" ? "ok" : "bad"),
+    ` ${a.model ?? ""} `, a.project && el("span", { class: "muted" }, a.project), " ",
+    a.status && n(a.status), " ", a.duration_ms != null && ms(a.duration_ms), " ",
+    a.dollars != null && money(a.dollars), a.exact === false && el("span", { class: "muted" }, ` ${t("req.estimated")}`),
+  )));
+}
+
+async function open(ctx, id) {
+  const { t } = ctx;
+  let detail;
+  try {
+    detail = await ctx.api.get(`/admin/requests/${encodeURIComponent(id)}`, {}, { signal: ctx.signal });
+  } catch (error) {
+    if (error.code === "not_found") { toast(t("req.gone"), "warn"); return; }
+    throw error;
+  }
+  const row = detail.request;
+  const rows = [
+    [t("req.status"), status(row, t)], [t("time"), time(row.at)], [t("model"), models(row)],
+    [t("key"), row.key_name ?? row.client], [t("req.path"), `${row.method} ${row.path}`],
+    [t("req.first"), row.first_byte_ms && ms(row.first_byte_ms)], [t("req.total"), ms(row.duration_ms ?? 0)],
+    [t("req.tokens"), `${n(row.prompt_tokens ?? 0)} → ${n(row.completion_tokens ?? 0)}`],
+    [t("cost"), row.dollars != null && money(row.dollars)], [t("req.upstream"), row.upstream_status],
+    [t("instance"), row.instance],
+  ];
+  panel(t("req.one"),
+    el("div", { class: "row" }, el("code", {}, row.request_id), copyButton(row.request_id)),
+    detail.error && el("div", { class: "notice bad" },
+      el("strong", {}, detail.error.code), el("p", {}, detail.error.cause), el("p", {}, detail.error.remedy)),
+    facts(rows),
+    detail.attempts?.length > 0 && [el("h3", {}, t("req.timeline")), timeline(detail.attempts, t)],
+    detail.notes?.length > 0 && [el("h3", {}, t("req.notes")),
+      el("ul", {}, detail.notes.map((note) => el("li", {}, el("code", {}, note.path), ` ${note.meaning}`)))],
+    detail.headers?.length > 0 && [el("h3", {}, t("req.headers")),
+      code(detail.headers.map(([name, value]) => `${name}: ${value}`).join("\n"))],
+    el("h3", {}, t("req.curl")), code(curl(row)),
+    el("div", { class: "row" },
+      row.key && button(t("req.of_key"), () => ctx.go(`#/requests?filter=${encodeURIComponent(`key:${row.key}`)}`)),
+      row.error && button(t("req.of_error"), () => ctx.go(`#/requests?filter=${encodeURIComponent(`error:${row.error}`)}`)),
+      button(t("req.play"), () => ctx.go(`#/playground?model=${encodeURIComponent(row.requested_model ?? row.model ?? "")}`))));
+}
+
+async function running(ctx, node) {
+  const { t } = ctx, answer = await ctx.api.get("/admin/running", {}, { signal: ctx.signal });
+  const stop = async (row) => {
+    await ctx.api.del(`/admin/running/${encodeURIComponent(row.id)}`);
+    toast(t("req.stopped"), "ok");
+    await running(ctx, node);
+  };
+  const list = table({
+    name: "running", label: t("req.running_now"), key: (r) => r.id, empty: t("req.none_running"),
+    columns: [
+      { id: "since", label: t("req.since"), value: (r) => r.seconds, align: "end", render: (r) => ms(r.seconds * 1000) },
+      { id: "key", label: t("key"), value: (r) => r.key_name ?? r.client ?? "" },
+      { id: "model", label: t("model"), value: models },
+      { id: "surface", label: t("surface"), value: (r) => r.surface ?? r.path },
+      { id: "project", label: t("project"), value: (r) => r.project ?? "" },
+      { id: "tries", label: t("req.tries"), value: (r) => r.attempts ?? 0, align: "end" },
+      { id: "instance", label: t("instance"), value: (r) => r.instance ?? "" },
+    ],
+    rows: answer.data,
+    actions: (r) => (ctx.mayWrite ? [button(t("req.stop"), () => stop(r), { kind: "danger" })] : []),
+  });
+  fill(node, el("p", { class: "muted" }, t("req.places", { running: n(answer.data.length), limit: n(answer.limit) })), list.node);
+}
 
 /** @type {import("../main.js").Page} */
 export const page = {
   id: "requests",
   title: "page.requests",
-  async render(root) {
-    fill(root, el("p", { class: "muted", text: t("not.yet") }));
+  keys: [
+    { key: "/", label: "req.filter", run: () => document.getElementById("filter")?.focus() },
+    { key: ".", label: "req.pause", run: () => document.getElementById("live")?.click() },
+  ],
+  async render(root, ctx) {
+    const { t } = ctx;
+    /** @type {any} */ let close = null, next = null;
+    let filter = ctx.query.get("filter") ?? "", newest = 0, fresh = 0;
+    const list = table({
+      name: "requests", label: t("page.requests"), main: true, chooser: true, columns: columns(t), rows: [],
+      key: (r) => r.request_id, onopen: (r) => open(ctx, r.request_id), empty: t(filter ? "req.none_match" : "req.none"),
+    });
+    const input = el("input", { id: "filter", type: "search", value: filter, placeholder: "status:429 key:ada model:*flash* >5s", spellcheck: "false" });
+    const state = el("span", { class: "muted", "aria-live": "polite" });
+    const news = button("", () => refresh(), { kind: "quiet" });
+    news.hidden = true;
+    const more = button(t("more"), () => older(), { kind: "quiet" });
+    const now = button("", () => { const node = el("div", {}); panel(t("req.running_now"), node); return running(ctx, node); }, { kind: "quiet" });
+    const live = el("input", { id: "live", type: "checkbox", onchange: () => (live.checked ? begin() : end()) });
+    const problem = el("p", { class: "notice bad", role: "alert", hidden: true });
+    const all = [];
+
+    async function refresh() {
+      try {
+        const answer = await ctx.api.get("/admin/requests", { filter, limit: PAGE }, { signal: ctx.signal });
+        problem.hidden = true;
+        all.splice(0, all.length, ...answer.data);
+        list.set(all);
+        ({ next, newest } = answer);
+        news.hidden = true;
+        fresh = 0;
+        more.hidden = !next;
+        tell(answer);
+      } catch (error) {
+        if (error.code !== "invalid_filter") throw error;
+        problem.textContent = error.message;
+        problem.hidden = false;
+      }
+    }
+
+    async function older() {
+      const answer = await ctx.api.get("/admin/requests", { filter, limit: PAGE, cursor: next }, { signal: ctx.signal });
+      all.push(...answer.data);
+      list.set(all);
+      next = answer.next;
+      more.hidden = !next;
+    }
+
+    function tell(answer) {
+      now.textContent = t("req.running", { count: n(answer.running) });
+      state.textContent = t("req.held", { count: n(answer.held) });
+    }
+
+    async function look() {
+      if (live.checked) return;
+      const answer = await ctx.api.get("/admin/requests", { limit: 1 }, { signal: ctx.signal });
+      fresh = answer.newest - newest;
+      news.hidden = fresh <= 0;
+      news.textContent = t("req.new", { count: n(fresh) });
+      tell(answer);
+    }
+
+    function begin() {
+      const batch = [];
+      let frame = 0;
+      const draw = () => { frame = 0; list.prepend(batch.splice(0).reverse(), MOST); };
+      close = ctx.api.tail({ filter }, {
+        exchange: (row) => { batch.push(row); newest = Math.max(newest, row.n); frame ||= requestAnimationFrame(draw); },
+        lost: ({ count }) => toast(t("req.lost", { count: n(count) }), "warn"),
+        state: (word) => { state.textContent = word === "open" ? t("req.live_on") : t("req.reconnecting"); },
+      });
+      news.hidden = true;
+    }
+
+    async function apply(event) {
+      event.preventDefault();
+      filter = input.value.trim();
+      ctx.setQuery({ filter, id: "" });
+      close?.();
+      await refresh();
+      if (live.checked) begin();
+    }
+
+    function end() {
+      close?.();
+      close = null;
+      state.textContent = t("req.paused");
+    }
+
+    fill(root,
+      el("form", { class: "bar", role: "search", onsubmit: apply },
+        field(t("req.filter"), input), el("button", { class: "button primary" }, t("req.apply"))),
+      el("details", {}, el("summary", {}, t("req.how")), el("p", { class: "muted" }, t("req.grammar"))),
+      problem,
+      el("div", { class: "bar" }, button(t("req.refresh"), () => refresh()), news, now,
+        el("label", { class: "chip" }, live, ` ${t("req.live")}`), state),
+      list.node, more);
+    await refresh();
+    const wanted = ctx.query.get("id");
+    if (wanted) await open(ctx, wanted);
+    ctx.every(5000, look);
+    ctx.onLeave(() => close?.());
+    if (all.length === 0 && !filter) root.append(empty(t("req.none"), t("req.none_hint")));
   },
 };
