@@ -336,7 +336,8 @@ class Entry:
         if self._has_place:
             self._services.admission.leave()
         self._end_work()
-        await self._give_back(self._token)
+        if self._token:
+            await self._give_back(self._token)
 
     def _end_work(self) -> None:
         if self._task is not None:

@@ -18,6 +18,8 @@ _REASONS = {status.value: status.phrase for status in HTTPStatus}
 class JsonResponse(web.Response):
     """A response like `web.Response(body=…, headers=…)`, with a body of JSON."""
 
+    is_sent = False
+    """Whether it was written whole, on a connection that stays open."""
     _zlib_executor_size = MAX_SYNC_CHUNK_SIZE
     _zlib_executor = None
 
@@ -46,4 +48,4 @@ class JsonResponse(web.Response):
 
     def sent(self) -> None:
         """Note that the response was written whole, on a connection that stays open."""
-        self._keep_alive = self._eof_sent = True
+        self._keep_alive = self._eof_sent = self.is_sent = True

@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import web
 from aiohttp.compression_utils import HAS_ZSTD
 from aiohttp.http_exceptions import ContentEncodingError
+from aiohttp.streams import StreamReader
 from msgspec import Raw
 
 from gateway.conversation.foreign.originals import NO_PLACEHOLDERS, Placeholders, fitted
@@ -188,6 +189,9 @@ async def read_bytes(request: web.Request) -> bytes:
     hold = memory(request)
     if 0 < length <= _SMALL:
         hold.admit(length * _SMALL_COPIES)
+        content = request.content
+        if content.is_eof() and type(content) is StreamReader:  # it has arrived whole
+            return content.read_nowait()
         return await _joined(request, most, lambda _: None)
     with _Reservation(hold, length) as reservation:
         return await _joined(request, most, reservation.arrived)

@@ -21,6 +21,7 @@ from gateway.config.sections import ConnectionsConfig
 from gateway.errors import BadRequest, GatewayError
 from gateway.exchange.context import ADDRESS
 from gateway.exchange.delivery import error_response
+from gateway.exchange.json_response import JsonResponse
 from gateway.exchange.unserved import API_PATHS
 from gateway.plugin import SERVICES
 from gateway.policy.api_paths import Address, ApiPaths, family_of_headers
@@ -172,8 +173,11 @@ class Protocol(RequestHandler):
             self._loop.call_later(DISCARD, self.transport.close)
 
     def resume_reading(self, resume_parser: bool = True) -> None:
+        """Read on. aiohttp calls it for each piece of a body that is read, whether or not reading was paused."""
         self._heard = self._server.tick  # the silence was ours
-        super().resume_reading(resume_parser)
+        body = self._body
+        if self._reading_paused or body is None or not body.is_eof():
+            super().resume_reading(resume_parser)
 
     def begin(self, body: StreamReader | None) -> None:
         """Note that a request's headers are complete, and that its body is awaited unless it is None."""
@@ -199,9 +203,13 @@ class Protocol(RequestHandler):
         if self._server.gate is not None:
             self._server.gate.end(self._generation)
             self._generation = 0
-        if isinstance(resp, web.HTTPException):
-            resp = _error(resp.status)
         content: Any = request.content
+        if type(resp) is JsonResponse:
+            if resp.is_sent and not self._upgraded and request._post is None:  # noqa: SLF001 - of a form
+                self._is_between = True
+                return _sent(resp)
+        elif isinstance(resp, web.HTTPException):
+            resp = _error(resp.status)
         if not content.is_eof() or content.exception() is not None:
             resp.force_close()
             if isinstance(content, _AwaitedBody) and content.is_awaited:
@@ -239,6 +247,10 @@ class Protocol(RequestHandler):
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
         """Log nothing: tracebacks of parser errors contain the client's bytes."""
+
+
+async def _sent(response: web.StreamResponse) -> tuple[web.StreamResponse, bool]:
+    return response, False
 
 
 class _AwaitedBody:
