@@ -204,6 +204,8 @@ def test_o16_what_is_worth_an_alert_has_one() -> None:
     assert asked <= {entry.series[0] for entry in FAMILIES} | set(PROCESS)
 
 
+BUDGETS = {"dollars": {"month": 0.5}}
+"""Enough for each request of `traffic` but the one with the longest answer."""
 TEAM = """
 upstream: {{base_url: '{upstream}', retry: {{backoff: 0}}}}
 listen: {{port: 0}}
@@ -225,6 +227,7 @@ async def traffic(base: str, key: str, own: str = "AQ.own") -> None:
         {**chat, "messages": [{"role": "user", "content": "[[503]]"}]},
         {**chat, "messages": [{"role": "user", "content": "[[429]]"}], "model": "gemini-3-flash-preview"},
         {**chat, "frequency_penalty": 1.0, "model": "gemini-2.5-flash-lite"},
+        {**chat, "max_tokens": 65536, "model": "gemini-2.5-pro"},
         {**chat, "messages": "no"},
     ]
     async with aiohttp.ClientSession(base) as http:
@@ -247,7 +250,7 @@ async def test_o16_every_query_of_the_board_has_data_from_a_gateway_under_traffi
         headers = {"Authorization": "Bearer hush"}
         async with (
             aiohttp.ClientSession(f"http://{admin}", headers=headers) as http,
-            http.post("/admin/keys", json={"name": "ada"}) as response,
+            http.post("/admin/keys", json={"name": "ada", "rules": BUDGETS}) as response,
         ):
             key = (await response.json())["key"]
         await traffic(base, key)
