@@ -101,65 +101,69 @@ AZURE = "/openai/deployments/gemini-2.5-pro/chat/completions"
 NATIVE = "/v1beta/models/gemini-2.5-pro:generateContent"
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "named"),
-    [
-        (CHAT, {**HELLO, "model": "gpt-4o"}, (None, "gpt-4o")),
-        ("/v1/responses", {"input": "hello", "model": "gpt-4o"}, (None, "gpt-4o")),
-        ("/v1/embeddings", {"input": "hello", "model": "ada"}, (None, "ada")),
-        (AZURE, HELLO, (None, "gemini-2.5-pro")),
-        (NATIVE, {"contents": []}, ("gemini-2.5-pro", None)),
-        (CHAT, {**HELLO, "model": 1}, (None, None)),
-        (CHAT, {**HELLO, "model": "x" * 200_000}, (None, None)),
-        (CHAT, [], (None, None)),
-    ],
-)
+Named = tuple[str | None, str | None]
+"""The line's `model` and `requested_model`."""
+
+
+async def refused_lines(
+    team: Team, lines: list[RequestLog], key: str, requests: list[tuple[str, Any]], error: tuple[int, str]
+) -> list[Named]:
+    """Send requests that are refused. Return what their log lines name."""
+    async with aiohttp.ClientSession(team.base, headers={"Authorization": f"Bearer {key}"}) as http:
+        for path, body in requests:
+            async with http.post(path, json=body) as response:
+                await response.read()
+            assert (lines[-1].status, lines[-1].error) == error, path
+    return [(line.model, line.requested_model) for line in lines[-len(requests) :]]
+
+
 async def test_the_line_of_a_request_over_its_key_s_limit_names_the_model(
-    team: Team,
-    request_lines: list[RequestLog],
-    path: str,
-    body: Any,
-    named: tuple[str | None, str | None],
+    team: Team, request_lines: list[RequestLog]
 ) -> None:
     key = team.issue(requests_per_minute=1)
     await team.start("a")
-    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as http:
-        for _ in range(2):
-            async with http.post(team.base + path, json=body) as response:
-                await response.read()
+    assert (await team.ask(key))[0] == 200
+    requests: list[tuple[str, Any]] = [
+        (CHAT, {**HELLO, "model": "gpt-4o"}),
+        ("/v1/responses", {"input": "hello", "model": "gpt-4o"}),
+        ("/v1/embeddings", {"input": "hello", "model": "ada"}),
+        (AZURE, HELLO),
+        (NATIVE, {"contents": []}),
+        (CHAT, {**HELLO, "model": 1}),
+        (CHAT, {**HELLO, "model": "x" * 200_000}),
+        (CHAT, []),
+    ]
 
-    line = request_lines[-1]
-    assert (line.status, line.error) == (429, "rate_limit_exceeded")
-    assert (line.model, line.requested_model) == named
+    assert await refused_lines(team, request_lines, key, requests, (429, "rate_limit_exceeded")) == [
+        (None, "gpt-4o"),
+        (None, "gpt-4o"),
+        (None, "ada"),
+        (None, "gemini-2.5-pro"),
+        ("gemini-2.5-pro", None),
+        (None, None),
+        (None, None),
+        (None, None),
+    ]
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "named"),
-    [
-        (CHAT, {**HELLO, "model": "gemini-2.5-pro"}, (None, "gemini-2.5-pro")),
-        ("/v1/messages", {**HELLO, "model": "gemini-2.5-pro", "max_tokens": 9}, (None, "gemini-2.5-pro")),
-        ("/v1/embeddings", {"input": "hello", "model": "ada"}, (None, "ada")),
-        (NATIVE, {"contents": []}, ("gemini-2.5-pro", None)),
-    ],
-)
 async def test_the_line_of_a_request_for_a_model_that_is_not_allowed_names_it(
-    team: Team,
-    request_lines: list[RequestLog],
-    path: str,
-    body: Any,
-    named: tuple[str | None, str | None],
+    team: Team, request_lines: list[RequestLog]
 ) -> None:
     key = team.issue(models=("gemini-2.5-flash",))
     await team.start("a")
-    async with (
-        aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as http,
-        http.post(team.base + path, json=body) as response,
-    ):
-        await response.read()
+    requests: list[tuple[str, Any]] = [
+        (CHAT, {**HELLO, "model": "gemini-2.5-pro"}),
+        ("/v1/messages", {**HELLO, "model": "gemini-2.5-pro", "max_tokens": 9}),
+        ("/v1/embeddings", {"input": "hello", "model": "ada"}),
+        (NATIVE, {"contents": []}),
+    ]
 
-    (line,) = request_lines
-    assert (line.status, line.error) == (403, "model_not_allowed")
-    assert (line.model, line.requested_model) == named
+    assert await refused_lines(team, request_lines, key, requests, (403, "model_not_allowed")) == [
+        (None, "gemini-2.5-pro"),
+        (None, "gemini-2.5-pro"),
+        (None, "ada"),
+        ("gemini-2.5-pro", None),
+    ]
 
 
 async def test_the_line_of_a_request_with_a_wrong_key_names_the_model_of_its_path(
