@@ -294,6 +294,19 @@ def test_o20_a_folder_is_installed_and_again_into_another_environment(
 
 
 @pytest.mark.slow
+def test_pip_understands_the_requirements_of_each_optional_part(
+    listing: Path, venv: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    names = ("otel", "tokens", "team", "zstd")  # all are in the environment of the tests
+    for name in names:
+        done = venv("plugin", "install", "--list", str(listing), "--extra", name)
+        assert (done.returncode, done.stderr) == (0, ""), name
+    assert venv("plugin", "sync", "--list", str(listing)).returncode == 0
+    shown = venv("plugin", "list", "--list", str(listing)).stdout
+    assert shown.splitlines() == [f"[{name}]: installed" for name in names]
+
+
+@pytest.mark.slow
 def test_a_plugin_cannot_bring_another_gateway(
     tmp_path: Path, listing: Path, venv: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
