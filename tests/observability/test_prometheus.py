@@ -49,6 +49,11 @@ class Paced:
 
     def __exit__(self, *_: object) -> None: ...
 
+    is_over = False
+
+    async def push_to(self, take: Any) -> None:
+        """Push nothing, as a transport without a way to do so."""
+
     async def read(self) -> bytes:
         if not self._reads:
             return b""
