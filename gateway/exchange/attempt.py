@@ -89,7 +89,9 @@ class Attempt:
     def read(self, reader: TurnReader) -> None:
         """Note the counts of an answer, also of one that fails or ends early."""
         self.counts, self.is_counted, self.is_answered = reader.counts, reader.is_counted, reader.begun
-        self.version, self.tier = reader.version or "", tier(reader.tier)
+        self.version = reader.version or ""
+        if (service_tier := reader.tier) is not None:
+            self.tier = tier(service_tier)
 
     def fail(self, error: GatewayError) -> None:
         """Note an error inside an answer that is passed on as it is."""
@@ -119,6 +121,10 @@ class Attempt:
         self._accounting.statistics.called(self._target.model)
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is None and self._failure is None and self._lease is None and not self._intent:
+            if self.counts is not None:  # a client with a Gemini key of its own
+                self._add_tokens(self.counts)
+            return
         failed = error if isinstance(error, GatewayError) else self._failure if error is None else None
         if failed is not None:
             why = cause(failed)
@@ -130,9 +136,7 @@ class Attempt:
         spent = self._spent(cancelled=cancelled and not self.is_counted)
         most = None if self._is_told(error) else self._most()
         if (self.counts is not None and error is None) or spent.total:
-            self._report.add_tokens(spent)
-            if self._context.hooks is not None:
-                self._report.micros += self._micros(spent)
+            self._add_tokens(spent)
         if self._lease is None and not self._intent:
             return
         self._report_to_pool(
@@ -152,6 +156,11 @@ class Attempt:
             if self._taken:
                 known = most is None or (error is not None and not self.is_answered)
                 await asyncio.shield(self._correct_tokens(self._used(spent, is_told=known)))
+
+    def _add_tokens(self, spent: TokenCounts) -> None:
+        self._report.add_tokens(spent)
+        if self._context.hooks is not None:
+            self._report.micros += self._micros(spent)
 
     def _spent(self, *, cancelled: bool) -> TokenCounts:
         """Return the tokens for limits and the log. If the client left, the prompt counts at least as estimated."""

@@ -5,7 +5,7 @@ back too early.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from time import time
 from typing import TypeVar
 
@@ -67,9 +67,9 @@ class Exchange:
         """Return the thought signatures that are stored under some keys."""
         return await self.stores.signatures.get(keys, time()) if keys else {}
 
-    async def prepare(self, call: GeminiCall, context: RequestContext) -> GeminiCall:
+    def prepare(self, call: GeminiCall, context: RequestContext) -> Awaitable[GeminiCall]:
         """Return the call without what its model is known to refuse. Raises SchemaTooLarge with the client's path."""
-        return await self._recovery.prepare(call, context)
+        return self._recovery.prepare(call, context)
 
     async def ask(
         self,
@@ -147,7 +147,8 @@ class Exchange:
     ) -> list[Event]:
         """Return the events of a whole answer. Raises GatewayError when a choice has none."""
         if len(choices) == 1:
-            await self._encode(choices, context)
+            if choices[0].call.heavy:
+                await self._encode(choices, context)
             events = await self._complete_choice(choices[0], 0, context, new)
             if context.hooks is None:
                 return events
@@ -171,7 +172,8 @@ class Exchange:
         context.report.unsent = len(choices)
         try:
             if len(choices) == 1:
-                await self._encode(choices, context)
+                if choices[0].call.heavy:
+                    await self._encode(choices, context)
                 await self._stream_one(choices[0], 0, context, reply, new)
             else:
                 await self.accounting.take_calls(context, len(choices))
@@ -193,10 +195,8 @@ class Exchange:
     async def _encode(self, choices: Sequence[Choice], context: RequestContext) -> None:
         """Encode the calls of a request one after another, each taken into its memory before. Raises Overloaded.
 
-        A single light call is encoded when it is sent: its body's memory covers it.
+        A single light call needs none of this: it is encoded when it is sent, and its body's memory covers it.
         """
-        if len(choices) == 1 and not choices[0].call.heavy:
-            return
         longest = 0
         for call in {id(choice.call): choice.call for choice in choices}.values():
             expected = max(longest, call.expected_size)
@@ -209,7 +209,11 @@ class Exchange:
         self, choice: Choice, number: int, context: RequestContext, new: NewReader
     ) -> list[Event]:
         """Return the events of one call's answer, kept or new."""
-        state = await offload(choice.call.heavy, CallState, choice, context, self.accounting)
+        state = (
+            await offload(True, CallState, choice, context, self.accounting)
+            if choice.call.heavy
+            else CallState(choice, context, self.accounting)
+        )
         if state.wanted_key and (messages := await self._cache_get(state)) is not None:
             reader = new(number)
             state.report.answer_bytes += sum(map(len, messages))
@@ -237,9 +241,10 @@ class Exchange:
                             self._hedging.answered(state)
                         state.report.answer_bytes += len(answer)
                         messages = large_answers.messages_of(answer) if state.call.stream else [answer]
-                        events += await large_answers.read_whole(
-                            reader, messages, accept_empty=state.accept_empty
-                        )
+                        if len(answer) <= HEAVY_ANSWER:
+                            events += large_answers.read(reader, messages, state.accept_empty)
+                        else:
+                            events += await large_answers.read_whole(reader, messages, state.accept_empty)
                     finally:
                         attempt.read(reader)
                     self._recovery.succeeded(state)
@@ -249,7 +254,8 @@ class Exchange:
                 reader, events = new(number), []
                 continue
             state.note_version()
-            await self._store_signatures(reader.signed)
+            if reader.signed:
+                await self._store_signatures(reader.signed)
             if (token := reader.continuation) is not None:
                 state.go_on(token)
                 reader.resume()
@@ -270,7 +276,11 @@ class Exchange:
         self, choice: Choice, number: int, context: RequestContext, reply: Reply, new: NewTranslator
     ) -> None:
         """Relay one call's stream to its end, kept or new."""
-        state = await offload(choice.call.heavy, CallState, choice, context, self.accounting)
+        state = (
+            await offload(True, CallState, choice, context, self.accounting)
+            if choice.call.heavy
+            else CallState(choice, context, self.accounting)
+        )
         if state.wanted_key and (messages := await self._cache_get(state)) is not None:
             translator = _translator(state, number, new)
             kept = b"".join(b"data: %s\n\n" % message for message in messages)

@@ -20,14 +20,24 @@ _EVENTS = 256
 
 
 async def read_whole(
-    reader: TurnReader, messages: Sequence[bytes], *, accept_empty: bool = False
+    reader: TurnReader, messages: Sequence[bytes], accept_empty: bool = False
 ) -> list[Event]:
+    """Return what `read` returns, of an answer of any size."""
+    heavy = sum(map(len, messages)) > HEAVY_ANSWER
+    return await offload(heavy, read, reader, messages, accept_empty)
+
+
+def read(reader: TurnReader, messages: Sequence[bytes], accept_empty: bool = False) -> list[Event]:
     """Return the events of a whole answer, or of its beginning, which `reader.continuation` continues.
 
     Raises GatewayError for one that cannot be used.
     """
-    heavy = sum(map(len, messages)) > HEAVY_ANSWER
-    return await offload(heavy, _read, reader, messages, accept_empty)
+    if reader.takes_answer and len(messages) == 1 and (answer := read_answer(messages[0])) is not None:
+        return reader.read_answer(answer)
+    events = [event for message in messages for event in reader.feed(decode(message))]
+    if reader.continuation is not None:
+        return events
+    return events + reader.close(whole=True, accept_empty=accept_empty)
 
 
 def is_large(translator: StreamTranslator, data: bytes) -> bool:
@@ -62,15 +72,6 @@ async def _encode(translator: StreamTranslator, events: list[Event], out: list[b
     for i in range(0, len(events), _EVENTS):
         out.append(translator.encode(events[i : i + _EVENTS]))
         await asyncio.sleep(0)
-
-
-def _read(reader: TurnReader, messages: Sequence[bytes], accept_empty: bool) -> list[Event]:
-    if reader.takes_answer and len(messages) == 1 and (answer := read_answer(messages[0])) is not None:
-        return reader.read_answer(answer)
-    events = [event for message in messages for event in reader.feed(decode(message))]
-    if reader.continuation is not None:
-        return events
-    return events + reader.close(whole=True, accept_empty=accept_empty)
 
 
 def messages_of(stream: bytes) -> list[bytes]:

@@ -124,9 +124,11 @@ class Preparation:
         if context.hooks is not None:
             call = await context.hooks.call(call, context)
         first = await self._exchange.prepare(call, context)
-        if options.choices > 1 and context.cache:
-            report.cached = "off"  # the choices of one answer must differ
-        choices = [Choice(first.for_choice(i), i, plan, options.choices == 1) for i in range(options.choices)]
+        choices = [Choice(first, 0, plan)]
+        if options.choices > 1:
+            choices = [Choice(first.for_choice(i), i, plan, False) for i in range(options.choices)]
+            if context.cache:
+                report.cached = "off"  # the choices of one answer must differ
         return PreparedRequest(choices, translation.rules, translation.audio_format, keys, notes)
 
     def _fallbacks(

@@ -48,6 +48,8 @@ class LearnedRefusals:
 
     def of(self, model: str, client: str, now: float) -> frozenset[str]:
         """Return the features that the model refused within the last hour, to this client or to two others."""
+        if not self._of_clients.total:
+            return _NOTHING
         own = self._of_clients.get((client, model))
         shared = self._of_models.get(model)
         if not own and not shared:

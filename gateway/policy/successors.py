@@ -48,8 +48,9 @@ class Successors:
 
     def listed(self, model: str, at: float) -> str:
         """Return the model that answers for a name by the table alone."""
+        rows = self._rows
         for _ in range(_MOST_STEPS):
-            start, row = self._rows.get(model) or self._rows.get(base_name(model)) or _NONE
+            start, row = rows.get(model) or rows.get(base_name(model)) or _NONE
             if row is None or at < start:
                 break
             model = row.model

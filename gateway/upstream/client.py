@@ -85,7 +85,8 @@ class GeminiClient:
         """Return the whole body of a 200, accounted for in `memory`. Raises GatewayError for anything else."""
         until = self._deadline()
         try:
-            return await _read(await self._post(call, key, whole=True), MAX_BODY, until, memory)
+            response = await self._request(call.path, call.encode(), key, whole=True)
+            return await _read(response, MAX_BODY, until, memory)
         except UpstreamTruncated as error:
             error.most_attempts = 2  # Google has made the whole answer, and bills each one
             raise
@@ -93,7 +94,7 @@ class GeminiClient:
     async def open(self, call: GeminiCall, key: str) -> "Incoming":
         """Return a 200 whose body is yet to be read. Raises GatewayError for anything else."""
         until = self._deadline()
-        return Incoming(await self._post(call, key, whole=False), until)
+        return Incoming(await self._request(call.path, call.encode(), key, whole=False), until)
 
     async def ask(self, path: str, body: bytes | None, key: str, memory: MemoryHold | None = None) -> bytes:
         """Return the body of a 200, to a POST if there is a body, otherwise to a GET.
@@ -128,9 +129,6 @@ class GeminiClient:
                 code="upstream_bad_response",
             )
         return Forwarded(response, until)
-
-    async def _post(self, call: GeminiCall, key: str, *, whole: bool) -> Response:
-        return await self._request(call.path, call.encode(), key, whole=whole)
 
     async def _request(self, path: str, body: bytes | None, key: str, *, whole: bool) -> Response:
         """Return a 200 of a known type. Raises GatewayError for anything else."""

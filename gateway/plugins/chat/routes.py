@@ -131,7 +131,7 @@ class ChatAnswer:
         return ChatStream(self._envelope, include_usage=self._include_usage, style=self._style)
 
     async def whole(self, events: list[Event], *, heavy: bool) -> bytes:
-        return await offload(heavy, self._whole, events)
+        return await offload(True, self._whole, events) if heavy else self._whole(events)
 
     def _whole(self, events: list[Event]) -> bytes:
         plain = plain_answer.completion(events, self._envelope)

@@ -98,7 +98,7 @@ class MessageAnswer:
         return self._encoder.keep_alive(begun=begun)
 
     async def whole(self, events: list[Event], *, heavy: bool) -> bytes:
-        return await offload(heavy, self._whole, events)
+        return await offload(True, self._whole, events) if heavy else self._whole(events)
 
     def _whole(self, events: list[Event]) -> bytes:
         if not plain_answer.complete(self._encoder.message, events):
