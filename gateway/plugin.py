@@ -33,8 +33,10 @@ from gateway.exchange.place import wait_for_place
 from gateway.exchange.plugin_services import PluginServices
 from gateway.exchange.preparation import Preparation
 from gateway.exchange.request_body import Body, named_model, receive
+from gateway.exchange.running_tasks import RunningTasks
 from gateway.gemini.capabilities import CapabilityTable
 from gateway.gemini.wire import SafetySetting
+from gateway.observability.observed import Observed
 from gateway.observability.prometheus import MetricSources
 from gateway.observability.statistics import Statistics
 from gateway.policy.access import Access, Client, UnknownKey
@@ -109,7 +111,7 @@ class Services(PluginServices):
     statistics: Statistics
     finished: Callable[[RequestContext, int], None]
     """Ends a request or background work with a status: it is counted, logged and traced."""
-    running: set[asyncio.Task[Any]]
+    running: RunningTasks
     """Tasks of work in progress. A drain waits for them, and ends those that take too long."""
     access: Access
     metrics: MetricSources
@@ -119,8 +121,8 @@ class Services(PluginServices):
     plugins: Mapping[str, "Plugin"]
     """The active plugins by name; filled once all are constructed."""
     background_tasks: BackgroundTasks
-    log_event: Callable[..., None]
-    """Writes a line of the log: the name of the event, and its fields."""
+    observed: Observed
+    """The last requests, requests by minute, and the log, for the console."""
     hooks: Hooks | None = field(init=False, default=None)
     """Hooks of the plugins; None if no plugin has any."""
     exchange: Exchange = field(init=False, default=_NOT_OPEN)

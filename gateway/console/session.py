@@ -1,8 +1,5 @@
 """Endpoints of a browser's session: sign in, look who is signed in, sign out."""
 
-import os
-import socket
-from pathlib import Path
 from time import time
 from typing import Annotated
 
@@ -12,16 +9,13 @@ from msgspec import Meta, Struct
 
 from gateway.config.admin import May
 from gateway.console.endpoint import Done, Endpoint
+from gateway.console.instance import instance
 from gateway.console.guard import DISABLED, Guard
 from gateway.console.operators import COOKIE, Operators
 from gateway.console.sources import OPERATOR, Sources, answer
 from gateway.errors import RateLimited, Unauthorized
 from gateway.exchange.client_address import client_address
 from gateway.exchange.request_body import read_body
-
-CONTROL = "GATEWAY_CONTROL"
-"""Environment variable of the unit with the path of a socket, whose name is that of the instance."""
-
 
 class SignIn(Struct, forbid_unknown_fields=True):
     """Body of `POST /console/session`."""
@@ -96,7 +90,7 @@ class Sessions:
         return response
 
     def _refused(self, address: str) -> None:
-        self._sources.services.log_event("admin", what="session.refused", detail=address)
+        self._sources.services.observed.event("admin", what="session.refused", detail=address)
 
     async def show(self, request: web.Request) -> web.Response:
         """Answer with the operator of the request."""
@@ -114,9 +108,3 @@ class Sessions:
         response = answer(Done())
         self._guard.set_cookie(request, response, "")
         return response
-
-
-def instance() -> str:
-    """Return the name of this process: of the machine, and of the unit's instance (blue, green)."""
-    control = os.environ.get(CONTROL, "")
-    return socket.gethostname() + (f"/{Path(control).stem}" if control else "")

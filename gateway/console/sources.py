@@ -72,10 +72,16 @@ class Sources:
         """Call a function of `store.ledger` with the database, in a thread."""
         return await asyncio.to_thread(query, self.engine, *arguments)
 
+    async def key_names(self) -> dict[str, str]:
+        """Return the names of all issued keys by their ids."""
+        from gateway.store.ledger.client_keys import issued
+
+        return {key.id: key.name for key in await self.read(issued)}
+
     async def audit(self, request: web.Request, what: str, target: str = "", detail: str = "") -> None:
         """Log a change by an operator, and write it into the ledger if there is one. Never raises."""
         operator = request[OPERATOR]
-        self.services.log_event(
+        self.services.observed.event(
             "admin",
             level="info",
             operator=operator.name,

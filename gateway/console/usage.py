@@ -48,7 +48,7 @@ class Usage:
         `client` as the id or the name of a key. Rows by client have the name of its key, too.
         """
         rows = await self._rows(request.query)
-        names = await self._names() if any(row.client for row in rows) else {}
+        names = await self._sources.key_names() if any(row.client for row in rows) else {}
         data = [{**msgspec.to_builtins(row), "name": names.get(row.client, "")} for row in rows]
         return answer({"data": data})
 
@@ -120,17 +120,11 @@ class Usage:
             await self._ids(query.get("client")),
         )
 
-    async def _names(self) -> dict[str, str]:
-        """Return the names of all issued keys by their ids."""
-        from gateway.store.ledger.client_keys import issued
-
-        return {key.id: key.name for key in await asyncio.to_thread(issued, self._sources.engine)}
-
     async def _ids(self, client: str | None) -> list[str] | None:
         """Return the ids of the keys with an id or a name; an id that is no key's stands for itself."""
         if client is None:
             return None
-        names = await self._names()
+        names = await self._sources.key_names()
         return [key_id for key_id, name in names.items() if client in (key_id, name)] or [client]
 
 

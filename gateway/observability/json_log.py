@@ -98,16 +98,16 @@ class JsonLog:
         self._reported = 0
         """Dropped lines that a `log_lines_dropped` line has counted."""
 
-    def exchange(self, record: RequestLog) -> None:
-        """Add the line of a finished request."""
+    def exchange(self, record: RequestLog) -> RequestLog:
+        """Add the line of a finished request. Return the record as it is logged: its texts may be shortened."""
         line = _encoder.encode(record)
         longest = max(len(record.path), len(record.model or ""), len(record.requested_model or ""))
         if longest > _MAX_FIELD or len(line) > _LONGEST_USUAL:
-            fields = structs.asdict(record).items()
-            record = RequestLog(**{name: _bounded(value, _MAX_FIELD) for name, value in fields})
+            record = shortened(record)
             line = _encoder.encode(record)
         priority = WARNING if record.status >= 500 or (record.error and record.status == 200) else INFO
         self._add(b'{"time":%.3f,"event":"exchange",' % time.time() + line[1:], priority)
+        return record
 
     def event(self, name: str, **fields: object) -> None:
         """Add a line of another kind."""
@@ -197,6 +197,12 @@ class JsonLog:
         while self._lines:  # other threads may add lines meanwhile
             lines.append(self._lines.popleft())
         return b"\n".join([*(printable(redacted_line(line)) for line in lines), b""])
+
+
+def shortened(record: RequestLog) -> RequestLog:
+    """Return a record whose texts and lists have the lengths of the log."""
+    fields = structs.asdict(record).items()
+    return RequestLog(**{name: _bounded(value, _MAX_FIELD) for name, value in fields})
 
 
 def _bounded(value: Any, limit: int) -> Any:

@@ -11,7 +11,7 @@ from gateway.errors import scrub
 from gateway.observability.request_log import RequestLog
 
 _DURATIONS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0, 300.0)
-_FIRST_BYTES = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0)
+FIRST_BYTES = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0)
 _GAPS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0)
 _HOOKS = (0.0001, 0.0005, 0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
 """Upper bounds of the buckets in seconds; a bound belongs to its bucket."""
@@ -23,6 +23,8 @@ MAX_CLIENTS = 100
 """Different issued keys whose requests are counted apart."""
 _MAX_REASONS = 50
 """Different unknown finish reasons that are counted by name."""
+_FIRST_ERROR = 400
+"""Lowest status of an error."""
 OTHER = "other"
 """Label of what is beyond one of these numbers."""
 _DUMMY = ".thought_signature"
@@ -37,28 +39,28 @@ def budget_unit(unit: str) -> str:
 class Histogram:
     """Counts numbers by bucket."""
 
-    __slots__ = ("_counts", "bounds", "sum")
+    __slots__ = ("bounds", "counts", "sum")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self.bounds = bounds
         self.sum = 0.0
-        self._counts = [0] * (len(bounds) + 1)
+        self.counts = [0] * (len(bounds) + 1)
 
     def observe(self, value: float) -> None:
         """Count a number in the first bucket whose bound is not below it."""
-        self._counts[bisect_left(self.bounds, value)] += 1
+        self.counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
 
     def cumulative(self) -> list[int]:
         """Return how many numbers are within each bound; the last entry counts all."""
-        return list(accumulate(self._counts))
+        return list(accumulate(self.counts))
 
 
 class ModelStatistics(Struct):
     """Sums of one model's requests. Times are in seconds, tokens are as billed."""
 
     duration: Histogram = field(default_factory=lambda: Histogram(_DURATIONS))
-    first_byte: Histogram = field(default_factory=lambda: Histogram(_FIRST_BYTES))
+    first_byte: Histogram = field(default_factory=lambda: Histogram(FIRST_BYTES))
     """Time to the first content of a stream."""
     chunk_gap: Histogram = field(default_factory=lambda: Histogram(_GAPS))
     """The longest time between two reads of each stream."""
@@ -125,12 +127,21 @@ class Statistics:
         """Failures of plugins' background tasks by name."""
         self.tasks_up: dict[tuple[str], int] = {}
         """Plugins' background tasks: 1 for one that runs, 0 for one that has failed and waits for its restart."""
+<<<<<<< HEAD
         self.budget_refusals: Counter[tuple[str, str, str]] = Counter()
         """Calls that a budget did not allow, by id of the issued key, unit and period."""
         self.refused_budgets: dict[tuple[str, str, str, int], float] = {}
         """Unix seconds of each budget's last refusal, by id of the issued key, unit, period and limit."""
         self.certificates: dict[tuple[str], float] = {}
         """Unix seconds of the end of a server's certificate, by host; 0 for one that cannot be used."""
+=======
+        self.saved = 0
+        """Requests that were answered after a failed call."""
+        self.broken = 0
+        """Requests with an error inside a stream whose status says 200."""
+        self.dummies = 0
+        """Requests whose history was sent with a placeholder in place of a thought signature."""
+>>>>>>> 5035cd2 (console: requests)
         self._clients = {OTHER, ""}
 
     def hook_took(self, plugin: str, hook: str, seconds: float) -> None:
@@ -205,6 +216,9 @@ class Statistics:
         self.client_requests[client, record.status] += 1
         if record.error is not None:
             self.errors[record.upstream_status or 0, record.error] += 1
+            self.broken += record.status < _FIRST_ERROR
+        elif record.failures and record.status < _FIRST_ERROR:
+            self.saved += 1
         if record.cached is not None:
             self.cache[record.cached] += 1
         if record.unknown_reason is not None:

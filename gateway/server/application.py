@@ -28,11 +28,18 @@ from gateway.exchange.recovery import Recovery
 from gateway.exchange.unserved import API_PATHS, ERROR_FORMATS
 from gateway.gemini.capabilities import CapabilityTable
 from gateway.gemini.wire import SafetySetting
+<<<<<<< HEAD
 from gateway.observability.budget_readings import BudgetReadings
 from gateway.observability.json_log import JsonLog, captured_logging
+=======
+from gateway.observability.json_log import JsonLog, captured_logging, shortened
+>>>>>>> 5035cd2 (console: requests)
 from gateway.observability.loop_lag import LoopLag
+from gateway.observability.minutes import Minutes
+from gateway.observability.observed import Observed
 from gateway.observability.open_tracing import open_tracing
 from gateway.observability.prometheus import MetricSources
+from gateway.observability.recent import RecentRequests
 from gateway.observability.statistics import Statistics
 from gateway.plugin import SERVICES, Plugin, Services, no_keys, no_report
 from gateway.policy.access import Access
@@ -134,6 +141,8 @@ def _services(
 ) -> Services:
     """Build what the plugins share, without opening anything."""
     statistics = before.statistics if before is not None else Statistics()
+    recent = before.observed.recent if before is not None else RecentRequests()
+    minutes = before.observed.minutes if before is not None else Minutes(statistics)
     table, pool = _checked(config, source, before)
     memory, (admission, overload) = _memory(config, before), _admission(config, before)
     services = Services(
@@ -145,7 +154,7 @@ def _services(
         admission=admission,
         memory=memory,
         statistics=statistics,
-        finished=_finisher(log, config, statistics, lambda: services.tracing),
+        finished=_finisher(log, config, statistics, recent, lambda: services.tracing),
         running=drain.tasks,
         access=Access(config.auth, pooled=bool(pool)),
         metrics=MetricSources(
@@ -166,22 +175,25 @@ def _services(
         draining=lambda: drain.draining,
         plugins=active,
         background_tasks=BackgroundTasks(statistics),
-        log_event=log.event,
+        observed=Observed(recent, minutes, log.event),
     )
     services.folders = state_path("plugins", os.environ)
     return services
 
 
 def _finisher(
-    log: JsonLog, config: GatewayConfig, statistics: Statistics, tracing: "Callable[[], Tracing | None]"
+    log: JsonLog,
+    config: GatewayConfig,
+    statistics: Statistics,
+    recent: RecentRequests,
+    tracing: "Callable[[], Tracing | None]",
 ) -> Callable[[RequestContext, int], None]:
     """Return a function that counts, logs and traces what has ended with a status, and shows it to hooks."""
 
     def finished(context: RequestContext, status: int) -> None:
         record = context.log(status)
         statistics.add(record)
-        if config.logging.exchanges:
-            log.exchange(record)
+        recent.add(log.exchange(record) if config.logging.exchanges else shortened(record))
         if context.hooks is not None:
             context.hooks.end(context, status)
         if context.trace is not None and (traces := tracing()) is not None:
@@ -282,17 +294,23 @@ async def _open_services(
     stack.push_async_callback(stores.close)
     ledger = await asyncio.to_thread(open_ledger, config, source, report_team)
     await enter(services.metrics.loop_lag.sampling())
+    await enter(services.observed.minutes.sampling())
     await enter(watched_memory(services.metrics.overload, services.memory, lambda: stores.held))
     await enter(trimming(services.memory))
     await enter(upstream)
     await enter(services.media)
     keys = await enter(IssuedKeys(ledger, services.access, report_team)) if ledger is not None else None
     reporter = _pool_reporter(log, services)
-    pool_state = await enter(
-        PoolState(services.metrics.pool, stores.pool, shared_pool, report_state, reporter)
-    )
+    pool = PoolState(services.metrics.pool, stores.pool, shared_pool, report_state, reporter)
+    pool_state = await enter(pool)
+
+    def on_pool_update(updates: list[PoolUpdate]) -> None:
+        for update in updates:
+            services.observed.recent.note("pool", update)
+        pool_state.changed(updates)
+
     known = before.exchange.accounting.prices.successors if before is not None else None
-    exchange = _exchange(services, upstream, stores, counters, ledger, pool_state.changed, known)
+    exchange = _exchange(services, upstream, stores, counters, ledger, on_pool_update, known)
 
     async def open_store(name: str, limits: StoreLimits) -> KeyValueStore:
         store = await asyncio.to_thread(plugin_store, config, name, limits, source, report_state, redis)

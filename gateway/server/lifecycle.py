@@ -10,6 +10,7 @@ from contextlib import suppress
 from aiohttp import web
 
 from gateway.errors import Draining
+from gateway.exchange.running_tasks import RunningTasks
 
 _IDLE_GRACE = 2.0
 """Seconds in which clients of kept-alive connections can receive `Connection: close` before they are closed."""
@@ -25,7 +26,7 @@ class Drain:
 
     def __init__(self) -> None:
         self.draining = False
-        self.tasks: set[asyncio.Task[object]] = set()
+        self.tasks = RunningTasks()
         """One task per request, and background work."""
 
     def expire(self) -> None:

@@ -9,7 +9,6 @@ import pytest
 from gateway.config.admin import AdminConfig
 from gateway.config.secret import Secret
 from gateway.console.app import Admin
-from gateway.console.session import CONTROL, instance
 from gateway.plugin import SERVICES
 from tests.support.servers import Serve
 from tests.support.team import Team
@@ -80,13 +79,3 @@ async def test_mistakes_of_signing_in_are_400(browser: Any, body: Any) -> None:
     response = await browser.post("/console/session", json=body, headers=OWN)
 
     assert response.status == 400
-
-
-def test_an_instance_is_named_after_the_machine_and_the_unit(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.delenv(CONTROL, raising=False)
-    machine = instance()
-    monkeypatch.setenv(CONTROL, str(tmp_path / "blue.sock"))
-
-    assert instance() == f"{machine}/blue"
