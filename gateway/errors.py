@@ -18,7 +18,6 @@ GatewayError            500  server_error
 ├─ Overloaded           503  gateway_overloaded: the gateway's memory is in use
 │  └─ OutOfDescriptors       no file descriptor is free for a connection to Google
 ├─ Draining             503  shutting_down
-├─ CancelledByOperator  503  cancelled_by_operator
 └─ UpstreamError        502  bad_gateway
    ├─ UpstreamTimeout   504  upstream_timeout
    ├─ UpstreamRejected       an upstream error that the client did not cause
@@ -257,28 +256,6 @@ class Revoked(Unauthorized):
 
     def __init__(self) -> None:
         super().__init__("Incorrect API key provided: it was revoked or has expired.")
-
-
-class CancelledByOperator(GatewayError):
-    """An operator has ended the request; a retry may succeed."""
-
-    status = 503
-    code = "cancelled_by_operator"
-
-    CANCELLED = "by operator"
-    """Message of the task cancellation."""
-
-    def __init__(self) -> None:
-        super().__init__("This request was cancelled by the operator of the gateway.", should_retry=False)
-
-
-def of_cancellation(cancelled: BaseException) -> GatewayError | None:
-    """Return the error for the client of a request that the gateway has cancelled; None where the client has left."""
-    if cancelled.args == (Draining.CANCELLED,):
-        return Draining()
-    if cancelled.args == (CancelledByOperator.CANCELLED,):
-        return CancelledByOperator()
-    return Revoked() if cancelled.args == (Revoked.CANCELLED,) else None
 
 
 class LedgerUnavailable(GatewayError):

@@ -57,7 +57,12 @@ def event_lines(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 def request_lines(monkeypatch: pytest.MonkeyPatch) -> list[RequestLog]:
     """Log records of requests, as they are written."""
     records: list[RequestLog] = []
-    monkeypatch.setattr(JsonLog, "exchange", lambda _, record: records.append(record) or record)
+
+    def exchange(_: JsonLog, record: RequestLog) -> RequestLog:
+        records.append(record)
+        return record
+
+    monkeypatch.setattr(JsonLog, "exchange", exchange)
     return records
 
 

@@ -26,11 +26,11 @@ from gateway.errors import (
     UnusableAnswer,
     UpstreamError,
     forget_frames,
-    of_cancellation,
     openai_error,
     retry_headers,
     scrub,
 )
+from gateway.exchange.cancellation import of_cancellation
 from tests.support.canaries import CANARIES, hits
 
 KEYS = (

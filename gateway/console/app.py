@@ -9,14 +9,19 @@ from collections.abc import Callable
 from aiohttp import web
 
 from gateway.config.admin import AdminConfig
+from gateway.console.about import About
 from gateway.console.assets import Assets
 from gateway.console.endpoint import Endpoint
+from gateway.console.errors import Errors
 from gateway.console.guard import READING, Guard
 from gateway.console.keys import Keys
 from gateway.console.operators import Operators
 from gateway.console.pool import Pool
+from gateway.console.requests import Requests
 from gateway.console.session import Sessions
 from gateway.console.sources import Process, Sources
+from gateway.console.summary import Summary
+from gateway.console.tail import Tail
 from gateway.console.usage import Usage
 from gateway.observability.prometheus import exposition
 from gateway.plugin import Services
@@ -38,6 +43,11 @@ class Admin:
         self._guard = guard = Guard(operators, config.hosts, assets.build)
         rooms = (
             Sessions(operators, guard, sources, assets.build),
+            About(sources, assets.build),
+            Summary(sources, assets.build),
+            Requests(sources),
+            Tail(sources),
+            Errors(sources),
             Keys(sources),
             Pool(sources),
             Usage(sources),
@@ -52,6 +62,7 @@ class Admin:
     def app(self) -> web.Application:
         """Return the application of the admin listener."""
         app = web.Application(middlewares=[self._guard], client_max_size=_LARGEST)
+        app.on_response_prepare.append(self._guard.finish)
         for endpoint in self.endpoints:
             app.router.add_route(endpoint.method, endpoint.path, endpoint.handler)
         app.router.add_get("/", self._assets.page)

@@ -60,8 +60,6 @@ class Guard:
             raise  # the client has left
         except Exception as error:  # noqa: BLE001 - of the database; the log has its type and its places
             response = error_response(unexpected(error))
-        if not response.prepared:
-            self._finish(request, response)
         return response
 
     def secure(self, request: web.Request) -> bool:
@@ -137,7 +135,8 @@ class Guard:
                 code="foreign_host",
             )
 
-    def _finish(self, request: web.Request, response: web.StreamResponse) -> None:
+    async def finish(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Set the headers of an answer that is about to be sent (`on_response_prepare`)."""
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
         response.headers.setdefault("Cache-Control", "no-store")

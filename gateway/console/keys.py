@@ -44,14 +44,14 @@ class Keys:
     def endpoints(self) -> list[Endpoint]:
         """Return the endpoints."""
         return [
-            Endpoint("GET", "/admin/keys", self.list, "List issued keys, newest first."),
+            Endpoint("GET", "/admin/keys", self.all, "List issued keys, newest first."),
             Endpoint("POST", "/admin/keys", self.issue, "Issue a key.", body=NewKey, status=201),
             Endpoint("PUT", "/admin/keys/{id}/rules", self.change, "Replace a key's rules.", body=Rules, answer=Done),
             Endpoint("POST", "/admin/keys/{id}/rotate", self.rotate, "Replace a key by a new one."),
             Endpoint("DELETE", "/admin/keys/{id}", self.revoke, "Revoke a key.", answer=Done),
         ]  # fmt: skip
 
-    async def list(self, _: web.Request) -> web.Response:
+    async def all(self, _: web.Request) -> web.Response:
         """List issued keys, newest first, without their hashes: state, last use, what is spent and left."""
         from gateway.store.ledger.key_reports import as_json, encode, key_reports
 

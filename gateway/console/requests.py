@@ -15,7 +15,8 @@ from gateway.console.instance import instance
 from gateway.console.rows import dollars, encoded, row
 from gateway.console.sources import Sources, answer, cursor, cursor_text, page_size, seconds, unexpected
 from gateway.conversation.notes import kind
-from gateway.errors import BadRequest, CancelledByOperator, NotFound
+from gateway.errors import BadRequest, NotFound
+from gateway.exchange.cancellation import BY_OPERATOR
 from gateway.exchange.context import CONTEXT, RequestContext
 from gateway.exchange.delivery import json_response
 from gateway.observability.recent import Recent
@@ -45,9 +46,11 @@ class Requests:
 
     def endpoints(self) -> list[Endpoint]:
         """Return the endpoints."""
-        chosen = tuple(Query(name, f"only calls of this {name}") for name in ("client", "project", "model", "outcome"))
+        chosen = tuple(
+            Query(name, f"only calls of this {name}") for name in ("client", "project", "model", "outcome")
+        )
         return [
-            Endpoint("GET", "/admin/requests", self.list, "List the last requests, newest first.",
+            Endpoint("GET", "/admin/requests", self.last, "List the last requests, newest first.",
                      (Query("filter", "such as `status:429 key:ada model:*flash* >5s`"), *_PAGES)),
             Endpoint("GET", "/admin/requests/{id}", self.show, "Show one of the last requests, with its calls."),
             Endpoint("GET", "/admin/running", self.running, "List requests in progress, oldest first."),
@@ -56,7 +59,7 @@ class Requests:
                      (*_TIMES, *chosen, *_PAGES)),
         ]  # fmt: skip
 
-    async def list(self, request: web.Request) -> web.Response:
+    async def last(self, request: web.Request) -> web.Response:
         """Answer with a page of the last requests. Raises BadRequest."""
         limit, before, passes = page_size(request), _number(request), parse(request.query.get("filter", ""))
         services = self._sources.services
@@ -84,11 +87,13 @@ class Requests:
     async def show(self, request: web.Request) -> web.Response:
         """Answer with a request, its calls, and the meaning of its notes and of its error. Raises NotFound."""
         request_id, services = request.match_info["id"], self._sources.services
-        entry = next((e for e in services.observed.recent.newest_first() if e.record.request_id == request_id), None)
+        entry = next(
+            (e for e in services.observed.recent.newest_first() if e.record.request_id == request_id), None
+        )
         if entry is None:
             raise NotFound(
-                f"No request with id '{request_id[:80]}' among the last {len(services.observed.recent)}; older ones are in the "
-                "log, and their calls in /admin/attempts.",
+                f"No request with id '{request_id[:80]}' among the last {len(services.observed.recent)}; "
+                "older ones are in the log, and their calls in /admin/attempts.",
                 code="not_found",
             )
         record = entry.record
@@ -121,13 +126,12 @@ class Requests:
         tasks = [
             task
             for task, other in self._sources.services.running.items()
-            if other is not None and (context := other.get(CONTEXT)) is not None
-            if context.request_id == request_id
+            if other is not None and CONTEXT in other and other[CONTEXT].request_id == request_id
         ]
         if not tasks:
             raise NotFound(f"No request with id '{request_id[:80]}' is in progress.", code="not_found")
         for task in tasks:
-            task.cancel(CancelledByOperator.CANCELLED)
+            task.cancel(BY_OPERATOR)
         await self._sources.audit(request, "request.cancel", request_id)
         return answer(Done())
 
@@ -150,9 +154,8 @@ class Requests:
 
     def _contexts(self) -> Iterable[RequestContext]:
         for request in list(self._sources.services.running.values()):
-            context = request.get(CONTEXT) if request is not None else None
-            if context is not None:
-                yield context
+            if request is not None and CONTEXT in request:
+                yield request[CONTEXT]
 
     def _running(self, context: RequestContext) -> dict[str, Any]:
         report, client, passed = context.report, context.client, monotonic() - context.started
@@ -239,7 +242,13 @@ def _of_record(record: RequestLog) -> list[dict[str, Any]]:
     """Return the calls of a record as far as it tells: without times."""
     failed = [{"outcome": "error", "why": cause} for cause in record.failures[: record.attempts]]
     rest = record.attempts - len(failed)
-    last = {"outcome": "ok", "why": "", "model": record.model, "project": record.project, "status": record.upstream_status}
+    last = {
+        "outcome": "ok",
+        "why": "",
+        "model": record.model,
+        "project": record.project,
+        "status": record.upstream_status,
+    }
     return [*failed, *[last] * max(0, rest)]
 
 

@@ -9,13 +9,14 @@ from msgspec import Meta, Struct
 
 from gateway.config.admin import May
 from gateway.console.endpoint import Done, Endpoint
-from gateway.console.instance import instance
 from gateway.console.guard import DISABLED, Guard
+from gateway.console.instance import instance
 from gateway.console.operators import COOKIE, Operators
 from gateway.console.sources import OPERATOR, Sources, answer
 from gateway.errors import RateLimited, Unauthorized
 from gateway.exchange.client_address import client_address
 from gateway.exchange.request_body import read_body
+
 
 class SignIn(Struct, forbid_unknown_fields=True):
     """Body of `POST /console/session`."""
@@ -90,7 +91,9 @@ class Sessions:
         return response
 
     def _refused(self, address: str) -> None:
-        self._sources.services.observed.event("admin", what="session.refused", detail=address)
+        self._sources.services.observed.event(
+            "admin", level="warning", what="session.refused", detail=address
+        )
 
     async def show(self, request: web.Request) -> web.Response:
         """Answer with the operator of the request."""

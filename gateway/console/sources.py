@@ -119,9 +119,14 @@ def unexpected(error: Exception) -> GatewayError:
 
 def page_size(request: web.Request) -> int:
     """Return `limit` of a request's query. Raises BadRequest."""
-    text = request.query.get("limit", str(_PAGE))
-    if not (text.isascii() and text.isdecimal() and len(text) <= 4 and 1 <= int(text) <= _MAX_PAGE):
-        raise BadRequest(f"Invalid 'limit': expected a whole number from 1 to {_MAX_PAGE}.", param="limit")
+    return number(request, "limit", _PAGE, 1, _MAX_PAGE)
+
+
+def number(request: web.Request, name: str, default: int, least: int, most: int) -> int:
+    """Return a whole number of a request's query. Raises BadRequest."""
+    text = request.query.get(name, str(default))
+    if not (text.isascii() and text.isdecimal() and len(text) < 16 and least <= int(text) <= most):
+        raise BadRequest(f"Invalid '{name}': expected a whole number from {least} to {most}.", param=name)
     return int(text)
 
 

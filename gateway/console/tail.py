@@ -44,7 +44,10 @@ class Tail:
         return [Endpoint("GET", "/admin/tail", self.follow, summary, query, media="text/event-stream")]
 
     async def follow(self, request: web.Request) -> web.StreamResponse:
-        """Send events until the viewer leaves, its session ends or the gateway stops. Raises BadRequest, RateLimited."""
+        """Send events until the viewer leaves, its session ends or the gateway stops.
+
+        Raises BadRequest, RateLimited.
+        """
         passes = parse(request.query.get("filter", ""))
         if self._viewers >= _MOST_VIEWERS:
             raise RateLimited(

@@ -11,11 +11,12 @@ from typing import TypeVar
 
 from aiohttp import web
 
-from gateway.errors import GatewayError, UnusableAnswer, forget_frames, of_cancellation
+from gateway.errors import GatewayError, UnusableAnswer, forget_frames
 from gateway.exchange import large_answers
 from gateway.exchange.accounting import CallAccounting, Target
 from gateway.exchange.attempt import Attempt, open_attempt
 from gateway.exchange.call_state import CallState
+from gateway.exchange.cancellation import of_cancellation
 from gateway.exchange.context import RequestContext
 from gateway.exchange.cost import UNKNOWN_COST, CostEstimate
 from gateway.exchange.fallback import Choice

@@ -69,6 +69,9 @@ EVENTS = (
     Event("pool", ("project", "key", "reason", "until", "message"), WARNING,
           "Google refuses a key of the pool, or the operator has put it back. `key` is empty for a whole project;"
           " `until` is the time until which it is not used."),
+    Event("admin", ("level", "operator", "how", "what", "on", "detail"), None,
+          "A change by an operator: who, signed in how (`token`, `cookie`, `header`), did what (`key.revoke`), on which"
+          " key or project. `session.refused` is a wrong admin token, with the address."),
     Event("state", ("message",), WARNING, "Trouble with a state file."),
     Event("traces", ("message",), WARNING, "Trouble with OpenTelemetry."),
     Event("log_lines_dropped", ("count",), WARNING, "Lines that were dropped because standard error was not read."),

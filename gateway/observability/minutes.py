@@ -36,8 +36,13 @@ class Counts(NamedTuple):
     def minus(self, other: "Counts") -> "Counts":
         """Return what has been counted since another reading."""
         streams = tuple(a - b for a, b in zip(self.first_bytes, other.first_bytes, strict=True))
-        numbers = [a - b for a, b in zip(self[:4], other[:4], strict=True)]
-        return Counts(*numbers, streams)
+        return Counts(
+            self.ok - other.ok,
+            self.saved - other.saved,
+            self.refused - other.refused,
+            self.failed - other.failed,
+            streams,
+        )
 
     def percentile_ms(self, share: float) -> float | None:
         """Return the time to the first content that a share of the streams stayed below, in milliseconds.
@@ -67,8 +72,13 @@ def total(counts: Iterable[Counts]) -> Counts:
     entries = list(counts)
     if not entries:
         return Counts()
-    sums = [sum(column) for column in zip(*(entry[:4] for entry in entries), strict=True)]
-    return Counts(*sums, tuple(map(sum, zip(*(entry.first_bytes for entry in entries), strict=True))))
+    return Counts(
+        sum(entry.ok for entry in entries),
+        sum(entry.saved for entry in entries),
+        sum(entry.refused for entry in entries),
+        sum(entry.failed for entry in entries),
+        tuple(map(sum, zip(*(entry.first_bytes for entry in entries), strict=True))),
+    )
 
 
 class Minutes:

@@ -83,6 +83,10 @@ class Statistics:
 
     dummies = 0
     """Requests whose history was sent with a placeholder in place of a thought signature."""
+    saved = 0
+    """Requests that were answered after a failed call."""
+    broken = 0
+    """Requests with an error inside a stream whose status says 200."""
 
     def __init__(self) -> None:
         self.exchanges: Counter[tuple[str, int]] = Counter()
@@ -127,21 +131,12 @@ class Statistics:
         """Failures of plugins' background tasks by name."""
         self.tasks_up: dict[tuple[str], int] = {}
         """Plugins' background tasks: 1 for one that runs, 0 for one that has failed and waits for its restart."""
-<<<<<<< HEAD
         self.budget_refusals: Counter[tuple[str, str, str]] = Counter()
         """Calls that a budget did not allow, by id of the issued key, unit and period."""
         self.refused_budgets: dict[tuple[str, str, str, int], float] = {}
         """Unix seconds of each budget's last refusal, by id of the issued key, unit, period and limit."""
         self.certificates: dict[tuple[str], float] = {}
         """Unix seconds of the end of a server's certificate, by host; 0 for one that cannot be used."""
-=======
-        self.saved = 0
-        """Requests that were answered after a failed call."""
-        self.broken = 0
-        """Requests with an error inside a stream whose status says 200."""
-        self.dummies = 0
-        """Requests whose history was sent with a placeholder in place of a thought signature."""
->>>>>>> 5035cd2 (console: requests)
         self._clients = {OTHER, ""}
 
     def hook_took(self, plugin: str, hook: str, seconds: float) -> None:

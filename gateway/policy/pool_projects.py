@@ -22,6 +22,8 @@ _TRIED_AGAIN = ("bad", "spent")
 """Those that one call tries again when their cooldown is over, before others may follow."""
 MIN_REPROBE = 60.0
 """Seconds at least between two trials of a key or a project that Google refuses."""
+PAUSED = "paused"
+"""Reason for which the operator does not want a project to be used."""
 PUT_BACK = "put_back"
 """Reason of an update that ends cooldowns."""
 ADVICE = {

@@ -28,12 +28,8 @@ from gateway.exchange.recovery import Recovery
 from gateway.exchange.unserved import API_PATHS, ERROR_FORMATS
 from gateway.gemini.capabilities import CapabilityTable
 from gateway.gemini.wire import SafetySetting
-<<<<<<< HEAD
 from gateway.observability.budget_readings import BudgetReadings
-from gateway.observability.json_log import JsonLog, captured_logging
-=======
 from gateway.observability.json_log import JsonLog, captured_logging, shortened
->>>>>>> 5035cd2 (console: requests)
 from gateway.observability.loop_lag import LoopLag
 from gateway.observability.minutes import Minutes
 from gateway.observability.observed import Observed
@@ -303,14 +299,8 @@ async def _open_services(
     reporter = _pool_reporter(log, services)
     pool = PoolState(services.metrics.pool, stores.pool, shared_pool, report_state, reporter)
     pool_state = await enter(pool)
-
-    def on_pool_update(updates: list[PoolUpdate]) -> None:
-        for update in updates:
-            services.observed.recent.note("pool", update)
-        pool_state.changed(updates)
-
     known = before.exchange.accounting.prices.successors if before is not None else None
-    exchange = _exchange(services, upstream, stores, counters, ledger, on_pool_update, known)
+    exchange = _exchange(services, upstream, stores, counters, ledger, _noting(services, pool_state), known)
 
     async def open_store(name: str, limits: StoreLimits) -> KeyValueStore:
         store = await asyncio.to_thread(plugin_store, config, name, limits, source, report_state, redis)
@@ -321,6 +311,17 @@ async def _open_services(
     refresh, report, look_up = keyed
     services.open(exchange, tracing, refresh, open_store, report, look_up)
     services.metrics.budgets.read = keys.budgets if keys is not None else None
+
+
+def _noting(services: Services, pool: PoolState) -> Callable[[list[PoolUpdate]], None]:
+    """Return a function that saves what the pool has learnt, and shows it to the console's viewers."""
+
+    def changed(updates: list[PoolUpdate]) -> None:
+        for update in updates:
+            services.observed.recent.note("pool", update)
+        pool.changed(updates)
+
+    return changed
 
 
 def _pool_reporter(log: JsonLog, services: Services) -> Callable[[PoolUpdate], None]:

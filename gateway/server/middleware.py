@@ -16,8 +16,8 @@ from gateway.errors import (
     LoopDetected,
     TooLarge,
     forget_frames,
-    of_cancellation,
 )
+from gateway.exchange.cancellation import of_cancellation
 from gateway.exchange.context import ADDRESS, CONTEXT, RequestContext
 from gateway.exchange.delivery import fail
 from gateway.exchange.ids import unique
@@ -66,7 +66,7 @@ class RequestMiddleware:
         # Without the loop, Python 3.11 would ask the system for the process's id each time.
         task = asyncio.current_task(self._loop)
         assert task is not None  # noqa: S101 - a handler always runs in one
-        services.running.add(task)
+        services.running[task] = request
         status = _CLIENT_GONE
         try:
             response = await self._answered(request, handler)
@@ -84,7 +84,7 @@ class RequestMiddleware:
             raise
         finally:
             memory.release()
-            services.running.discard(task)
+            services.running.pop(task, None)
             services.finished(request[CONTEXT], status)
 
     def _context(self, request: web.Request, memory: MemoryHold) -> RequestContext:
@@ -104,27 +104,6 @@ class RequestMiddleware:
             deployment="" if address is None else address.deployment,
             hooks=None if services.hooks is None else services.hooks.begin(request.headers),
         )
-<<<<<<< HEAD
-=======
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - a handler always runs in one
-        services.running[task] = request
-        status = _CLIENT_GONE
-        try:
-            response = await self._guarded(request, handler)
-            if memory.owned:  # a large answer is accounted for until the client has taken it
-                await _send(request, response)
-            status = response.status
-            return response
-        except asyncio.CancelledError:
-            if request[CONTEXT].report.unsent == 0:  # many clients close the connection at the last byte
-                status = _OK
-            raise
-        finally:
-            memory.release()
-            services.running.discard(task)
-            services.finished(request[CONTEXT], status)
->>>>>>> 5035cd2 (console: requests)
 
     async def _answered(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Return the handler's response, or the one for the error that it raised. A plain whole one has been sent."""

@@ -1,7 +1,6 @@
 """Sign in, look, sign out."""
 
 from http.cookies import SimpleCookie
-from pathlib import Path
 from typing import Any
 
 import pytest

@@ -8,9 +8,9 @@ from msgspec import structs
 from gateway.observability.request_log import RequestLog
 from gateway.observability.statistics import (
     _DURATIONS,
-    _FIRST_BYTES,
     _GAPS,
     _MAX_NOTES,
+    FIRST_BYTES,
     MAX_CLIENTS,
     Histogram,
     Statistics,
@@ -40,7 +40,7 @@ def test_counts_are_cumulative_and_the_last_is_all() -> None:
     assert (histogram.cumulative(), histogram.sum) == ([2, 3, 4], 105.25)
 
 
-@pytest.mark.parametrize("bounds", [_DURATIONS, _FIRST_BYTES, _GAPS])
+@pytest.mark.parametrize("bounds", [_DURATIONS, FIRST_BYTES, _GAPS])
 def test_bounds_rise(bounds: tuple[float, ...]) -> None:
     assert list(bounds) == sorted(set(bounds))
 

@@ -13,11 +13,11 @@ from gateway.errors import (
     GatewayError,
     UpstreamDropped,
     UpstreamError,
-    of_cancellation,
     scrub,
 )
 from gateway.exchange.accounting import Target
 from gateway.exchange.attempt import Attempt
+from gateway.exchange.cancellation import of_cancellation
 from gateway.exchange.context import CONTEXT, RequestContext
 from gateway.exchange.cost import CostEstimate
 from gateway.exchange.delivery import ERROR_RENDERER, ErrorRenderer

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from gateway.errors import GatewayError, Revoked, forget_frames, of_cancellation
+from gateway.errors import GatewayError, Revoked, forget_frames
+from gateway.exchange.cancellation import of_cancellation
 from gateway.exchange.context import RequestContext
 from gateway.exchange.delivery import answer_headers
 from gateway.exchange.event_buffer import EventBuffer

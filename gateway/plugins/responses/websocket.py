@@ -21,10 +21,10 @@ from gateway.errors import (
     GatewayError,
     Overloaded,
     forget_frames,
-    of_cancellation,
     openai_error,
     retry_headers,
 )
+from gateway.exchange.cancellation import of_cancellation
 from gateway.exchange.client_address import client_address
 from gateway.exchange.context import CONTEXT, RequestContext
 from gateway.exchange.delivery import TimedReply, limit_buffers

@@ -4,6 +4,7 @@ A request is looked for within a time, because the table has an index by time on
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from msgspec import Struct
@@ -85,6 +86,6 @@ def costs(engine: sa.Engine, request_ids: Sequence[str], since: float, until: fl
         return {request_id: int(micros) for request_id, micros in connection.execute(query)}
 
 
-def _read(engine: sa.Engine, query: sa.Select[tuple[object, ...]]) -> list[Call]:
+def _read(engine: sa.Engine, query: sa.Select[Any]) -> list[Call]:
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        return [Call(*row) for row in connection.execute(query)]
+        return [Call(**row) for row in connection.execute(query).mappings()]

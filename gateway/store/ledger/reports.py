@@ -16,6 +16,7 @@ BY = ("client", "project", "model", "surface", "outcome")
 """Columns that sums can be grouped by."""
 _CLIENTS = 500
 """Clients of one query: databases bound its parameters."""
+_DAY = 86400
 _UNGROUPED = dict.fromkeys(BY, "")
 
 
@@ -82,6 +83,17 @@ def usage(
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         rows = connection.execute(query).mappings().all()
     return [msgspec.convert({**_UNGROUPED, **row}, Usage, strict=False) for row in rows if row["calls"]]
+
+
+def daily(engine: sa.Engine, since: float) -> dict[int, tuple[int, int]]:
+    """Return cost, in millionths of a US dollar, and calls of each day (UTC) from `since`, by the day's begin."""
+    c = attempt.c
+    start = (sa.func.floor(c.at / _DAY) * _DAY).label("start")
+    query = (
+        sa.select(start, _sum(c.micros, MOST_AMOUNT), sa.func.count()).where(c.at >= since).group_by("start")
+    )
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        return {int(day): (int(micros), int(calls)) for day, micros, calls in connection.execute(query)}
 
 
 def spent(engine: sa.Engine, client: str, budgets: Sequence[Budget], now: float) -> list[tuple[int, int]]:

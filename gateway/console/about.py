@@ -1,0 +1,105 @@
+"""`GET /admin/about`: the version, the process, and what is switched on."""
+
+import os
+import platform
+
+from aiohttp import web
+from msgspec import Struct
+
+from gateway import __version__
+from gateway.console.endpoint import Endpoint
+from gateway.console.instance import instance
+from gateway.console.sources import Listener, Sources, answer
+
+LINKS = {
+    "Google: keys": "https://aistudio.google.com/apikey",
+    "Google: usage": "https://aistudio.google.com/usage",
+    "Google: spending caps": "https://ai.studio/spend",
+    "Google: rate limits": "https://ai.google.dev/gemini-api/docs/rate-limits",
+    "Google: prices": "https://ai.google.dev/gemini-api/docs/pricing",
+}
+"""Pages that operators need beside the console."""
+
+
+class Feature(Struct, frozen=True):
+    """A part of the gateway that the configuration switches on."""
+
+    name: str
+    on: bool
+    detail: str = ""
+
+
+class Link(Struct, frozen=True):
+    """An address to read on."""
+
+    name: str
+    url: str
+
+
+class AboutAnswer(Struct, frozen=True):
+    """The process and its features."""
+
+    version: str
+    python: str
+    started: float
+    instance: str
+    pid: int
+    listeners: tuple[Listener, ...]
+    features: list[Feature]
+    plugins: list[str]
+    licence: str
+    links: list[Link]
+    build: str
+
+
+class About:
+    """Tells what runs here."""
+
+    def __init__(self, sources: Sources, build: str) -> None:
+        self._sources = sources
+        self._build = build
+
+    def endpoints(self) -> list[Endpoint]:
+        """Return the endpoints."""
+        return [
+            Endpoint("GET", "/admin/about", self.show, "Show the version, the process and its features.",
+                     answer=AboutAnswer)
+        ]  # fmt: skip
+
+    async def show(self, _: web.Request) -> web.Response:
+        """Answer with the version, the process and its features."""
+        process, services = self._sources.process, self._sources.services
+        return answer(
+            AboutAnswer(
+                __version__,
+                platform.python_version(),
+                process.started,
+                instance(),
+                os.getpid(),
+                process.listeners,
+                self._features(),
+                sorted(services.plugins),
+                "MIT",
+                [Link(name, url) for name, url in LINKS.items()],
+                self._build,
+            )
+        )
+
+    def _features(self) -> list[Feature]:
+        services, engine = self._sources.services, self._sources.engine_or_none
+        config, tracing = services.config, services.tracing
+        projects = config.pool.projects
+        keys = sum(len(project.keys) for project in projects)
+        return [
+            Feature("pool", bool(projects), f"{len(projects)} projects, {keys} keys" if projects else ""),
+            Feature("ledger", engine is not None, engine.dialect.name if engine is not None else ""),
+            Feature("redis", config.state.redis is not None),
+            Feature("passthrough", config.auth.passthrough),
+            Feature(
+                "cache",
+                config.cache.seconds > 0,
+                f"{config.cache.seconds:g} s" if config.cache.seconds else "",
+            ),
+            Feature("fallbacks", bool(config.models.fallbacks)),
+            Feature("tracing", tracing is not None),
+        ]

@@ -1,0 +1,138 @@
+"""Sentences about what needs an operator now, worst first."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from gateway.config.model_table import OLD_DAYS
+from gateway.observability.recent import Recent
+from gateway.policy.budgets import BudgetUse
+from gateway.policy.pool_projects import ADVICE, PAUSED, KeyState
+
+Level = Literal["bad", "warn", "info"]
+_ORDER: tuple[Level, ...] = ("bad", "warn", "info")
+_LOW = 0.9
+"""Share of a budget from which on it is nearly spent."""
+_REFUSED_SHARE = 0.05
+_MANY = 5
+"""Refused requests from which on they are worth a sentence."""
+_LONG_REST = 120.0
+"""Seconds from which on a rest is worth a sentence."""
+
+
+class Action(Struct, frozen=True):
+    """A request of the admin API that ends the need."""
+
+    method: str
+    path: str
+    body: Mapping[str, Any] = {}
+
+
+class Need(Struct, frozen=True):
+    """One sentence: its code with values, for another language, and in English."""
+
+    code: str
+    level: Level
+    values: dict[str, Any]
+    message: str
+    page: str
+    """Page of the console that shows more."""
+    action: Action | None = None
+
+
+def worst(needs: Iterable[Need], most: int) -> list[Need]:
+    """Return the worst needs first."""
+    return sorted(needs, key=lambda need: _ORDER.index(need.level))[:most]
+
+
+def of_pool(states: Iterable[KeyState], now: float) -> Iterator[Need]:
+    """Yield what the pool's projects and keys need."""
+    for state in states:
+        if state.state == "ready" or state.until is None:
+            continue
+        name, path = state.project, f"/admin/pool/{state.project}"
+        level: Level = "warn"
+        message, code, action = "", "", Action("POST", f"{path}/clear", {"model": state.model})
+        if state.reason == PAUSED:
+            code, level, message = "project_paused", "info", f"{name} is paused."
+            action = Action("POST", f"{path}/resume")
+        elif state.state == "refused":
+            code = "key_refused" if state.key_id else "project_refused"
+            subject = f"the key {state.key_id} of {name}" if state.key_id else f"the project {name}"
+            level, action = "bad", Action("POST", f"{path}/clear", {"key_id": state.key_id})
+            message = f"Google refuses {subject} ({state.reason}). {ADVICE.get(state.reason, '')}".strip()
+        elif state.model and state.until - now > _LONG_REST:
+            code = "project_rests"
+            message = f"{name} rests for {state.model} until {_clock(state.until)} ({state.reason})."
+        if code:
+            values: dict[str, Any] = {
+                "project": name,
+                "key": state.key_id,
+                "model": state.model,
+                "reason": state.reason,
+            }
+            values["until"] = state.until
+            yield Need(code, level, values, message, f"#/pool?project={name}", action)
+
+
+def of_budgets(uses: Iterable[BudgetUse]) -> Iterator[Need]:
+    """Yield the budgets that are nearly spent."""
+    for use in uses:
+        if use.share >= _LOW:
+            left, period = max(0.0, 1 - use.share), use.budget.period
+            values = {"key": use.key_id, "name": use.key, "unit": use.budget.unit, "period": period}
+            message = f"{use.key} has {left:.0%} of its budget per {period} left."
+            level: Level = "warn" if left else "bad"
+            yield Need(
+                "budget_low", level, {**values, "left_share": left}, message, f"#/keys?key={use.key_id}"
+            )
+
+
+def of_requests(last: list[Recent]) -> Iterator[Need]:
+    """Yield whether many of the last requests were refused or failed."""
+    codes = Counter(entry.record.error for entry in last if entry.record.error is not None)
+    count = codes.total()
+    if count >= _MANY and count >= _REFUSED_SHARE * len(last):
+        code = str(codes.most_common(1)[0][0])
+        values = {"share": count / len(last), "code": code, "count": count}
+        message = f"{count} requests failed in the last minutes, most with {code}."
+        yield Need("refused_now", "bad", values, message, "#/errors")
+
+
+def of_prices(days: int) -> Iterator[Need]:
+    """Yield whether the table of models and prices is old."""
+    if days > OLD_DAYS:
+        message = f"The table of models and prices is {days} days old: update the gateway."
+        yield Need("prices_old", "info", {"days": days}, message, "#/models")
+
+
+def missing(code: Literal["no_ledger", "no_pool", "ledger_down"]) -> Need:
+    """Return the need of a gateway without a ledger or a pool, or with a ledger that is down."""
+    message, level, page = _MISSING[code]
+    return Need(code, level, {}, message, page)
+
+
+_MISSING: dict[str, tuple[str, Level, str]] = {
+    "no_ledger": (
+        "There is no ledger: no issued keys, budgets or usage. Set ledger.url or pool.projects.",
+        "info",
+        "#/config",
+    ),
+    "no_pool": (
+        "There is no pool: clients bring their own Gemini keys. Set pool.projects to issue keys.",
+        "info",
+        "#/config",
+    ),
+    "ledger_down": (
+        "The ledger's database cannot be used; keys with a budget are refused.",
+        "bad",
+        "#/health",
+    ),
+}
+
+
+def _clock(at: float) -> str:
+    return datetime.fromtimestamp(min(at, 4e9), UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -1,0 +1,124 @@
+"""The last requests, one of them, those in progress, and the ledger's calls."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from gateway.plugin import SERVICES
+from tests.support.servers import Serve
+from tests.support.team import Google, Team, refused
+from tests.support.waiting import eventually
+
+
+async def get(admin: Any, path: str, **query: str) -> Any:
+    async with admin.get(path, params=query) as response:
+        assert response.status == 200, await response.text()
+        return await response.json()
+
+
+async def test_requests_are_listed_filtered_and_explained(team: Team, google: Google, admin: Any) -> None:
+    async with admin.post("/admin/keys", json={"name": "ada <img onerror>"}) as response:
+        key = (await response.json())["key"]
+    await team.ask(key, seed=7)
+    google.answers["AIza-a"] = google.answers["AIza-b"] = lambda: refused(503, "The model is overloaded.")
+    status, headers, _ = await team.ask(key)
+    await team.ask("sk-gw-wrong-key-of-nobody")
+    await team.settled()
+    listed = await get(admin, "/admin/requests")
+    first = await get(admin, "/admin/requests", limit="2")
+    rest = await get(admin, "/admin/requests", limit="2", cursor=first["next"])
+    failed = await get(admin, "/admin/requests", filter="status:failed key:ada*")
+    shown = await get(admin, f"/admin/requests/{headers['x-request-id']}")
+
+    assert status == 503
+    assert [row["status"] for row in listed["data"]] == [401, 503, 200]
+    assert (listed["held"], listed["newest"], listed["next"]) == (3, 3, None)
+    assert listed["data"][2]["dollars"] > 0
+    assert [row["n"] for row in (*first["data"], *rest["data"])] == [3, 2, 1]
+    assert [row["key_name"] for row in failed["data"]] == ["ada <img onerror>"]
+    assert shown["attempts_from"] == "ledger"
+    assert [call["why"] for call in shown["attempts"]] == ["overloaded"] * len(shown["attempts"])
+    assert "overloaded" in shown["error"]["cause"]
+    assert ["x-request-id", headers["x-request-id"]] in shown["headers"]
+
+
+async def test_notes_have_the_sentence_of_the_field_policy(team: Team, admin: Any) -> None:
+    async with admin.post("/admin/keys", json={"name": "ada"}) as response:
+        key = (await response.json())["key"]
+    _, headers, _ = await team.ask(key, logit_bias={"1": 2})
+    shown = await get(admin, f"/admin/requests/{headers['x-request-id']}")
+
+    assert [note["path"] for note in shown["notes"]] == ["logit_bias"]
+    assert len(shown["notes"][0]["meaning"]) > 10
+
+
+async def test_a_request_in_progress_is_shown_and_cancelled(
+    team: Team, google: Google, admin: Any, serve: Serve
+) -> None:
+    async with admin.post("/admin/keys", json={"name": "ada"}) as response:
+        key = (await response.json())["key"]
+    google.hold.clear()
+    asking = asyncio.ensure_future(team.ask(key))
+    await eventually(lambda: google.calls)
+    (running,) = (await get(admin, "/admin/running"))["data"]
+    async with admin.delete(f"/admin/running/{running['id']}") as response:
+        assert response.status == 200
+    status, _, body = await asking
+    google.hold.set()
+
+    assert (running["key_name"], running["model"], running["surface"]) == ("ada", "gemini-2.5-flash", "chat")
+    assert running["attempts"] == 1
+    assert (status, body["error"]["code"]) == (503, "cancelled_by_operator")
+    assert not serve.app[SERVICES].running
+    async with admin.delete(f"/admin/running/{running['id']}") as response:
+        assert response.status == 404
+
+
+async def test_calls_of_the_ledger_by_page_and_by_key(team: Team, admin: Any) -> None:
+    async with admin.post("/admin/keys", json={"name": "ada"}) as response:
+        key = (await response.json())["key"]
+    for _ in range(3):
+        await team.ask(key)
+    await team.settled()
+    first = await get(admin, "/admin/attempts", limit="2", client="ada")
+    rest = await get(admin, "/admin/attempts", limit="2", client="ada", cursor=first["next"])
+
+    assert len(first["data"]) == 2
+    assert (len(rest["data"]), rest["next"]) == (1, None)
+    assert {call["name"] for call in first["data"]} == {"ada"}
+    assert (await get(admin, "/admin/attempts", client="nobody"))["data"] == []
+    assert (await get(admin, "/admin/attempts", outcome="error"))["data"] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [
+        ("/admin/requests?filter=staus:4", 400, "invalid_filter"), ("/admin/requests?limit=0", 400, "invalid_value"),
+        ("/admin/requests?limit=501", 400, "invalid_value"), ("/admin/requests?cursor=x", 400, "invalid_value"),
+        ("/admin/requests/none", 404, "not_found"), ("/admin/attempts?cursor=zz", 400, "invalid_value"),
+        ("/admin/attempts?since=x", 400, "invalid_value"),
+    ],
+)  # fmt: skip
+async def test_mistakes_are_named(admin: Any, path: str, status: int, code: str) -> None:
+    async with admin.get(path) as response:
+        assert (response.status, (await response.json())["error"]["code"]) == (status, code)
+
+
+async def test_without_a_ledger_the_record_tells_the_calls(
+    serve: Serve, aiohttp_client: Any, google: Google
+) -> None:
+    from gateway.config.admin import AdminConfig
+    from gateway.config.secret import Secret
+    from gateway.console.app import Admin
+
+    base = await serve()
+    client = await aiohttp_client(
+        Admin(lambda: serve.app[SERVICES], AdminConfig(Secret("hush"))).app(),
+        headers={"Authorization": "Bearer hush"},
+    )
+    async with client.session.post(f"{base}/v1/chat/completions", json={}) as response:
+        request_id = response.headers["x-request-id"]
+    shown = await get(client, f"/admin/requests/{request_id}")
+
+    assert (shown["attempts"], shown["attempts_from"]) == ([], "record")
