@@ -61,6 +61,10 @@ class Sources:
             raise NotFound("This gateway has no ledger: set ledger.url or pool.projects.", code="no_ledger")
         return engine
 
+    def require_ledger(self) -> None:
+        """Raise NotFound if there is no ledger."""
+        _ = self.engine
+
     @property
     def engine_or_none(self) -> "Engine | None":
         """The ledger's database, if there is one."""

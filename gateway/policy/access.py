@@ -7,12 +7,12 @@ key never falls back to the pool.
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
-from typing import Annotated, Protocol
+from typing import Annotated, Literal, Protocol
 from urllib.parse import unquote
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from gateway.errors import BadRequest, Revoked, Unauthorized
 from gateway.policy.client_rules import Rules
@@ -56,6 +56,9 @@ class AuthConfig(Struct, frozen=True, forbid_unknown_fields=True):
     ] = True
 
 
+KeyFault = Literal["revoked", "expired", "suspended"]
+
+
 class ClientKey(Struct, frozen=True):
     """Record of an issued key. The key itself is not stored."""
 
@@ -67,12 +70,28 @@ class ClientKey(Struct, frozen=True):
     expires: float | None
     revoked: float | None
     rules: Rules
+    note: str = ""
+    """The operator's own words about the key."""
+    suspended: float | None = None
+    """Time since which the key is not accepted, until the operator lets it work again."""
+    old_hash: str | None = None
+    """SHA-256 of the key before the last rotation, which is accepted until `old_until`."""
+    old_until: float | None = None
 
-    def fault(self, now: float) -> str | None:
-        """Return why the key cannot be used, "revoked" or "expired", or None."""
+    def fault(self, now: float) -> "KeyFault | None":
+        """Return why the key cannot be used, or None."""
         if self.revoked is not None and self.revoked <= now:
             return "revoked"
-        return "expired" if self.expires is not None and self.expires <= now else None
+        if self.expires is not None and self.expires <= now:
+            return "expired"
+        return "suspended" if self.suspended is not None and self.suspended <= now else None
+
+    def accepted(self) -> "dict[str, ClientKey]":
+        """Return the record by the hash of each key that may be accepted: the old one ends with its grace period."""
+        if self.old_hash is None or self.old_until is None:
+            return {self.hash: self}
+        end = self.old_until if self.expires is None else min(self.old_until, self.expires)
+        return {self.old_hash: structs.replace(self, expires=end), self.hash: self}
 
 
 class Client(Struct, frozen=True):
@@ -115,6 +134,15 @@ class Access:
     def issued(self, keys: Mapping[str, ClientKey]) -> None:
         self._issued_keys = keys
         self._by_id = {key.id: key for key in keys.values()}
+
+    @property
+    def keys(self) -> Collection[ClientKey]:
+        """The record of each issued key, once."""
+        return self._by_id.values()
+
+    def running(self, key_id: str) -> int:
+        """Return the number of an issued key's requests and background work in progress."""
+        return len(self._work.get(key_id, ()))
 
     def name(self, key_id: str) -> str:
         """Return the name of an issued key, or the id itself if there is no such key."""

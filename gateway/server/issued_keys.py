@@ -75,7 +75,7 @@ class IssuedKeys:
     async def budgets(self) -> list[BudgetUse]:
         """Return the use of each budget of the keys in use, oldest key first."""
         now = time()
-        keys = [key for key in self._access.issued.values() if key.rules.budgets and key.fault(now) is None]
+        keys = [key for key in self._access.keys if key.rules.budgets and key.fault(now) is None]
         keys.sort(key=attrgetter("created"))
         return await asyncio.to_thread(_budgets, self._ledger.engine, keys, now)
 
@@ -88,7 +88,9 @@ class IssuedKeys:
         if revision != self._revision:
             keys = await asyncio.to_thread(client_keys.issued, engine)
             if revision > self._revision:  # a concurrent refresh may have loaded a later one
-                self._access.issued = {key.hash: key for key in keys}
+                self._access.issued = {
+                    key_hash: entry for key in keys for key_hash, entry in key.accepted().items()
+                }
                 self._revision = revision
                 self._cut()
 

@@ -17,7 +17,7 @@ from gateway.store.ledger.budgets import bounded
 from gateway.store.ledger.reports import Usage
 from gateway.store.ledger.tables import attempt, budget
 
-State = Literal["active", "expired", "revoked", "over budget"]
+State = Literal["active", "expired", "revoked", "suspended", "over budget"]
 
 encode = msgspec.json.Encoder(decimal_format="number").encode
 """Encodes what the functions below return: an amount of money is a number without an exponent."""
@@ -98,7 +98,7 @@ def _report(
     fault = key.fault(now)
     state: State = "active"
     if fault is not None:
-        state = "revoked" if fault == "revoked" else "expired"
+        state = fault
     elif any(not report.left for report in budgets):
         state = "over budget"
     return KeyReport(key, state, last_used, *spent, budgets)
@@ -114,6 +114,8 @@ def as_json(report: KeyReport) -> dict[str, Any]:
         "created": key.created,
         "expires": key.expires,
         "last_used": report.last_used,
+        "note": key.note,
+        "grace_until": key.old_until,
         "dollars": {"day": money(report.day), "month": money(report.month)},
         "budgets": [_budget(entry) for entry in report.budgets],
         "rules": _rules(key.rules),
