@@ -9,7 +9,7 @@ from typing import Self
 
 from msgspec import structs
 
-from gateway.errors import BudgetExceeded, GatewayError, RateLimited, UnusableAnswer, UpstreamError
+from gateway.errors import BudgetExceeded, GatewayError, RateLimited, UnusableAnswer, UpstreamError, scrub
 from gateway.exchange.accounting import CallAccounting, LedgerWriter, Target, limit_reached
 from gateway.exchange.context import RequestContext
 from gateway.exchange.cost import UNKNOWN_COST, tier
@@ -28,6 +28,8 @@ _CANCELLED_STATUS = 499
 """Status in the ledger of a call whose client has left."""
 _CLIENT_GONE = (asyncio.CancelledError, GeneratorExit, ConnectionError)
 """A write to a closed connection raises ConnectionError; those of calls of Gemini are GatewayErrors."""
+_MOST_SAID = 300
+"""Characters of Google's words that are kept for operators."""
 _NOTHING = TokenCounts()
 
 
@@ -275,7 +277,8 @@ class Attempt:
             )
             self._target.too_large = isinstance(result, call_outcome.Limited) and result.too_large
         jitter = random.random()  # noqa: S311
-        updates = self._accounting.pool.settle(self._lease, result, time(), jitter)
+        said = scrub(failed.message[:_MOST_SAID]) if failed is not None and failed.upstream_status else ""
+        updates = self._accounting.pool.settle(self._lease, result, time(), jitter, said)
         if updates:
             self._accounting.on_pool_update(updates)
 

@@ -72,6 +72,10 @@ class Exchange:
         """Return the call without what its model is known to refuse. Raises SchemaTooLarge with the client's path."""
         return self._recovery.prepare(call, context)
 
+    async def ask_free(self, path: str, key: str) -> bytes:
+        """Return Google's answer to a GET that costs nothing, for an operator. Raises GatewayError."""
+        return await self._upstream.ask(path, None, key)
+
     async def ask(
         self,
         path: str,

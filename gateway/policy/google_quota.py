@@ -4,6 +4,7 @@ Quotas per day are reset at midnight Pacific time (https://ai.google.dev/gemini-
 """
 
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from gateway.errors import GatewayError, Quota, RateLimited
@@ -67,6 +68,17 @@ class _Window:
         self.requests = self.tokens = 0
 
 
+class LearnedLimit(NamedTuple):
+    """One limit of a project for a model, as a 429 has named it."""
+
+    seconds: float
+    counts_tokens: bool
+    limit: int
+    used: int
+    learned: float
+    """Time of the 429."""
+
+
 class LearnedQuotas:
     """One project's use of one model, compared with the limits that 429s have named, to avoid the next 429."""
 
@@ -105,6 +117,17 @@ class LearnedQuotas:
             ),
             default=0,
         )
+
+    def learned(self, now: float) -> list[LearnedLimit]:
+        """Return the limits that 429s have named in the last day, and what is used of each."""
+        limits = []
+        for (length, counts_tokens), (limit, at) in self._limits.items():
+            window = self._windows[length]
+            window.renew(now, length)
+            used = window.tokens if counts_tokens else window.requests
+            if 0 <= now - at < _LIFE:
+                limits.append(LearnedLimit(length, counts_tokens, limit, used, at))
+        return limits
 
     def wait(self, now: float, tokens: int) -> float:
         """Return the seconds until one more request of so many tokens is within all known limits.

@@ -19,6 +19,7 @@ from gateway.policy.google_quota import DAY, midnight, period
 from gateway.policy.pool_projects import (
     MIN_REPROBE,
     OF_PROJECT,
+    PAUSED,
     PUT_BACK,
     KeyState,
     PoolKey,
@@ -158,16 +159,21 @@ class KeyPool:
             for project in self._projects.values()
         )
 
-    def settle(self, lease: Lease, end: Outcome, now: float, jitter: float) -> list[PoolUpdate]:
+    def settle(
+        self, lease: Lease, end: Outcome, now: float, jitter: float, said: str = ""
+    ) -> list[PoolUpdate]:
         """End a lease and learn from the outcome. Return what other machines should know.
 
-        `jitter` is a random number from [0, 1). Only the first call for a lease has an effect.
+        `jitter` is a random number from [0, 1). `said` is the message of an error, for operators. Only the first call
+        for a lease has an effect.
         """
         if lease.number not in self._open:
             return []
         self._open.discard(lease.number)
         state = self._state(lease.project, lease.model)
         state.in_flight = max(0, state.in_flight - 1)
+        if said and isinstance(end, Limited | Rejected | Broken):
+            state.said, state.said_at = said, now
         match end:
             case Ok(tokens):
                 for known in (state, self._feature_state(lease)):
@@ -213,6 +219,28 @@ class KeyPool:
             self.apply(update, now)
         return updates
 
+    def order(self, project: str, model: str, reason: str, now: float) -> list[PoolUpdate]:
+        """Carry out an order of the operator: PAUSED for a project, or PUT_BACK for it or for it and a model.
+
+        Return what other machines should know. Raises NotFound.
+        """
+        if project not in self._projects:
+            raise NotFound(f"There is no project {project!r} in the pool.", code="not_found")
+        life = _FOR_GOOD if reason == PAUSED else _PUT_BACK_LIFE
+        update = PoolUpdate(project, "", model, reason, now + life, now)
+        self.apply(update, now)
+        return [update]
+
+    def known_models(self, project: str) -> list[tuple[str, ProjectModelState]]:
+        """Return what is known of a project for each model that was asked of it."""
+        return [(model, state) for (name, model), state in self._states.items() if name == project]
+
+    def key(self, project: str) -> str:
+        """Return a key of a project, whatever its state. Raises NotFound."""
+        if project not in self._projects:
+            raise NotFound(f"There is no project {project!r} in the pool.", code="not_found")
+        return self._projects[project].keys[0].text
+
     def apply(self, update: PoolUpdate, now: float) -> None:
         """Start a cooldown that was stored or that another machine reported. A longer one that is running stays."""
         project = self._projects.get(update.project)
@@ -224,7 +252,9 @@ class KeyPool:
                 holder.refuse(update, now, until)
             return
         state = self._state(update.project, update.model)
-        if update.reason == FAILING:
+        if update.reason == PUT_BACK:
+            state.clear(update.at)
+        elif update.reason == FAILING:
             state.breakers.shared.restore(now, until)
         else:
             state.quota_cooldown.start(update.reason, now, until)

@@ -79,7 +79,10 @@ class PoolUpdate(Struct, frozen=True):
 class ProjectModelState:
     """State of one project for one model: quotas, failures and calls in flight."""
 
-    __slots__ = ("breakers", "in_flight", "quota_cooldown", "quotas", "vague_client", "vague_limits")
+    __slots__ = (
+        "breakers", "cleared_at", "in_flight", "quota_cooldown", "quotas", "said", "said_at", "vague_client",
+        "vague_limits",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.quota_cooldown = Cooldown()
@@ -93,6 +96,17 @@ class ProjectModelState:
         """
         self.vague_client = ""
         """The client that got the last of them."""
+        self.said, self.said_at = "", 0.0
+        """Google's words at the last failure that concerned the project, and their time."""
+        self.cleared_at = 0.0
+        """Time of the last update that has put the project back for this model."""
+
+    def clear(self, at: float) -> None:
+        """Forget cooldowns and learned limits, once for each update of the operator."""
+        if at > self.cleared_at:
+            self.cleared_at = at
+            self.quota_cooldown, self.quotas, self.breakers = Cooldown(), LearnedQuotas(), ClientBreakers()
+            self.vague_limits = 0
 
     def cooldown(self, now: float) -> Cooldown:
         """Return the longer of the cooldowns for a spent quota and for failures."""

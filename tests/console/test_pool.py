@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.servers import Serve
 from tests.support.team import Google, Team, refused
 
 
@@ -68,3 +69,114 @@ async def test_o23_a_project_without_credit_is_shown_with_what_to_do(
         assert lines[project]["message"] == states[project]["advice"]
         labels = f'{{key="",model="",project="{project}",reason="spent"}}'
         assert f"gateway_pool_cooling_down{labels} 1.0" in metrics
+
+
+async def call(admin: Any, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    async with admin.request(method, path, json=body) as response:
+        return response.status, await response.json()
+
+
+async def projects(admin: Any) -> dict[str, Any]:
+    return {project["name"]: project for project in (await call(admin, "GET", "/admin/pool"))[1]["projects"]}
+
+
+async def test_a_cell_shows_what_google_said_and_what_was_learnt(
+    team: Team, google: Google, admin: Any
+) -> None:
+    _, created = await call(admin, "POST", "/admin/keys", {"name": "ada"})
+    google.answers["AIza-a"] = google.answers["AIza-b"] = lambda: refused(
+        429,
+        "You exceeded your current quota for key AIzaSyD-secret-secret-secret-secret-secr.",
+        QuotaFailure={
+            "violations": [{"quotaId": "GenerateRequestsPerDayPerProjectPerModel", "quotaValue": "10"}]
+        },
+    )
+    assert (await team.ask(created["key"]))[0] == 429
+    (cell,) = (await projects(admin))["a"]["cells"]
+
+    assert (cell["model"], cell["state"], cell["reason"]) == ("gemini-2.5-flash", "cooling_down", "day")
+    assert cell["said"].startswith("You exceeded your current quota for key ")
+    assert "secret" not in cell["said"]
+    (ceiling,) = cell["ceilings"]
+    assert (ceiling["per"], ceiling["counts"], ceiling["limit"], ceiling["used"]) == (
+        "day",
+        "requests",
+        10,
+        1,
+    )
+
+    google.answers.clear()
+    assert (await team.ask(created["key"]))[0] == 429
+    for project in "ab":
+        body = {"model": "gemini-2.5-flash"}
+        assert await call(admin, "POST", f"/admin/pool/{project}/clear", body) == (200, {"done": True})
+    assert (await projects(admin))["a"]["cells"][0]["state"] == "ready"
+    assert (await team.ask(created["key"]))[0] == 200
+
+
+async def test_a_paused_project_is_not_used_until_it_is_resumed(
+    event_lines: list[dict[str, Any]], team: Team, google: Google, admin: Any
+) -> None:
+    _, created = await call(admin, "POST", "/admin/keys", {"name": "ada"})
+    for project in "ab":
+        assert (await call(admin, "POST", f"/admin/pool/{project}/pause"))[0] == 200
+    paused = await projects(admin)
+    status, _, _ = await team.ask(created["key"])
+    await call(admin, "POST", "/admin/pool/b/resume")
+    assert (await team.ask(created["key"]))[0] == 200
+
+    assert (paused["a"]["state"], paused["a"]["paused"], status) == ("paused", True, 503)
+    assert set(google.calls) == {"AIza-b"}
+    assert (await projects(admin))["b"]["state"] == "ready"
+    assert [line["what"] for line in event_lines if line["event"] == "admin"][-3:] == [
+        "pool.pause", "pool.pause", "pool.resume",
+    ]  # fmt: skip
+
+
+async def test_everything_of_a_project_is_cleared_at_once(team: Team, google: Google, admin: Any) -> None:
+    _, created = await call(admin, "POST", "/admin/keys", {"name": "ada"})
+    google.answers["AIza-a"] = google.answers["AIza-b"] = lambda: refused(
+        403, "Your API key was reported as leaked."
+    )
+    assert (await team.ask(created["key"]))[0] == 503
+    (key,) = (await projects(admin))["a"]["keys"]
+    google.answers.clear()
+    await call(admin, "POST", "/admin/pool/a/clear")
+    await call(
+        admin, "POST", "/admin/pool/b/clear", {"key_id": (await projects(admin))["b"]["keys"][0]["id"]}
+    )
+
+    assert (key["state"], key["reason"]) == ("refused", "leaked")
+    assert "replace it" in key["advice"]
+    assert {entry["keys"][0]["state"] for entry in (await projects(admin)).values()} == {"ready"}
+
+
+async def test_a_probe_asks_google_once(team: Team, google: Google, admin: Any) -> None:
+    good = await call(admin, "POST", "/admin/pool/a/probe", {"model": "gemini-2.5-flash"})
+    google.answers["AIza-a"] = lambda: refused(400, "API key not valid. Please pass a valid API key.")
+    bad = await call(admin, "POST", "/admin/pool/a/probe", {"model": "gemini-2.5-flash"})
+
+    assert (good[0], good[1]["ok"], good[1]["status"]) == (200, True, 200)
+    assert (bad[1]["ok"], bad[1]["status"]) == (False, 400)
+    assert bad[1]["said"]
+    assert google.calls["AIza-a"] == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/admin/pool/none/clear", {}, 404), ("/admin/pool/none/pause", None, 404), ("/admin/pool/none/resume", None, 404),
+        ("/admin/pool/none/probe", {"model": "m"}, 404), ("/admin/pool/a/probe", {"model": "../m"}, 400),
+        ("/admin/pool/a/clear", {"key_id": "none"}, 404), ("/admin/pool/a/clear", {"modle": "x"}, 400),
+    ],
+)  # fmt: skip
+async def test_mistakes_are_named(admin: Any, path: str, body: Any, status: int) -> None:
+    assert (await call(admin, "POST", path, body))[0] == status
+
+
+async def test_a_pause_survives_a_restart(team: Team, admin: Any, serve: Serve) -> None:
+    await call(admin, "POST", "/admin/pool/a/pause")
+    await serve.stop()
+    await team.start("ab")
+
+    assert (await projects(admin))["a"]["state"] == "paused"

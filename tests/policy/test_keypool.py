@@ -16,8 +16,9 @@ from gateway.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
-from gateway.policy.call_outcome import Cancelled, Ok, outcome
-from gateway.policy.pool_projects import PoolUpdate
+from gateway.policy.call_outcome import Broken, Cancelled, Ok, Refused, outcome
+from gateway.policy.keypool import KeyPool, PoolConfig
+from gateway.policy.pool_projects import PUT_BACK, PoolUpdate, Project
 from tests.support.pools import (
     FAILURE,
     LEAKED,
@@ -488,3 +489,24 @@ def test_a_deadline_of_the_client_s_own_says_nothing_about_the_project(error: Ga
     assert cooldowns(keys, NOON) == {}
     fail_in_a_row(keys, 5, NOON)
     assert cooldowns(keys, NOON) != {}
+
+
+def test_an_order_of_the_operator_counts_once_on_each_machine() -> None:
+    """Machines read an update again and again while it lives: it must not end a rest that has begun since."""
+    pool = KeyPool([Project("a", ("k",))], PoolConfig())
+    pool.apply(PoolUpdate("a", "", "m", "day", 5000.0), 1000.0)
+    (update,) = pool.order("a", "m", PUT_BACK, 1010.0)
+    assert pool.describe(1010.0)[-1].state == "ready"
+    pool.apply(PoolUpdate("a", "", "m", "minute", 1100.0), 1011.0)
+    pool.apply(update, 1012.0)
+
+    assert pool.describe(1012.0)[-1].reason == "minute"
+
+
+def test_the_words_of_a_failure_are_kept_and_those_of_a_refusal_of_the_client_are_not() -> None:
+    pool = KeyPool([Project("a", ("k",))], PoolConfig())
+    pool.settle(pool.acquire("m", 1000.0), Refused(), 1000.0, 0.0, "your prompt")
+    pool.settle(pool.acquire("m", 1000.0), Broken(), 1001.0, 0.0, "overloaded")
+    ((model, state),) = pool.known_models("a")
+
+    assert (model, state.said, state.said_at) == ("m", "overloaded", 1001.0)
