@@ -6,7 +6,7 @@ the choice between a whole answer and a stream are here.
 
 import asyncio
 import socket
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
@@ -118,10 +118,15 @@ class Delivery:
         self._exchange = exchange
         self._config = config
 
-    async def send(self, request: web.Request, context: RequestContext, answer: Answer) -> web.StreamResponse:
+    def send(
+        self, request: web.Request, context: RequestContext, answer: Answer
+    ) -> Coroutine[None, None, web.StreamResponse]:
         """Ask Gemini and return the answer, whole or streamed as the client asked. Raises GatewayError."""
-        if context.report.stream:
-            return await self._stream(request, context, answer)
+        return (self._stream if context.report.stream else self._whole)(request, context, answer)
+
+    async def _whole(
+        self, request: web.Request, context: RequestContext, answer: Answer
+    ) -> web.StreamResponse:
         events = await self._exchange.complete(answer.choices, context, answer.reader)
         body = await answer.whole(events, heavy=context.report.answer_bytes > HEAVY_ANSWER)
         return json_response(body, _headers(context, answer))
@@ -327,11 +332,16 @@ class StreamReply(TimedReply):
 
     def push(self, data: bytes) -> bool:
         """Write content after the headers in one call; return False if the client has to read first."""
-        protocol, writer = self._request.protocol, self._writer
+        writer = self._writer
+        protocol = writer.protocol
         transport = protocol.transport
-        if self._writing or transport is None or transport.is_closing() or not writer.chunked:
-            return False
-        if protocol.writing_paused:
+        if (
+            self._writing
+            or transport is None
+            or transport.is_closing()
+            or protocol.writing_paused
+            or not writer.chunked
+        ):
             return False
         self._last_write = self._loop.time()
         chunk = b"%x\r\n%b\r\n" % (len(data), data)
@@ -373,6 +383,7 @@ class StreamReply(TimedReply):
         writer = await self._response.prepare(self._request)
         assert isinstance(writer, StreamWriter)  # noqa: S101 - a response that is prepared now has one
         self._writer = writer
+        self._response.headers.clear()  # they are sent, and a stream may live for an hour
         limit_buffers(self._request)
 
 

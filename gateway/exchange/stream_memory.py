@@ -13,6 +13,10 @@ _EVENT_COPIES = 4
 class StreamMemory:
     """Memory of a stream until its end: its text, because citations refer to it, and an incomplete event."""
 
+    __slots__ = (
+        "_counted", "_hold", "_received",
+    )  # fmt: skip
+
     def __init__(self, hold: MemoryHold) -> None:
         self._hold = hold
         self._received = 0

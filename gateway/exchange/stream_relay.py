@@ -72,8 +72,10 @@ class StreamRelay:
             await self._write(await self._translated(data))
             if hooks is not None and hooks.ended:
                 return
-            if self._push is not None and state.has_output:
-                await incoming.push_to(self._take)
+            if self._push is None or not state.has_output:
+                continue
+            if (pushing := incoming.push_to(self._take)) is not None:
+                await pushing
                 left, self._left = self._left, b""
                 await self._write(left)
         await self._end(b"")

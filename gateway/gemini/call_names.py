@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import msgspec
 from msgspec import Struct
 
 _PREFIXES = ("", "default_api.", "default_api:")
@@ -44,3 +45,10 @@ class CallRules(Struct, frozen=True):
 
 NO_CALLS = CallRules()
 """Rules of a request without tools."""
+
+
+def compact(args: msgspec.Raw) -> str:
+    """Return the arguments without white space. Numbers keep their digits, which decoding would not guarantee."""
+    if not args or bytes(args) == b"null":
+        return "{}"
+    return msgspec.json.format(bytes(args), indent=-1).decode()

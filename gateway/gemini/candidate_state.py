@@ -26,10 +26,10 @@ class CandidateState:
         self.message: str | None = None
         self.signature: str | None = None
         """The last signature of a text part."""
-        self.blocked: list[str] = []
+        self.blocked: tuple[str, ...] = ()
         """Harm categories that blocked it."""
-        self.grounding: list[msgspec.Raw] = []
-        self.citations: list[CitationMetadata] = []
+        self.grounding: tuple[msgspec.Raw, ...] = ()
+        self.citations: tuple[CitationMetadata, ...] = ()
         self.url_context = NO_JSON
         self.server: ServerParts | None = None
         self.runs: RunRecorder | None = None

@@ -23,6 +23,10 @@ _ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
 class SSEDecoder:
     """Decoder of the events in a byte stream; every cut of the input gives the same payloads."""
 
+    __slots__ = (
+        "_bare", "_bare_json", "_data", "_limit", "_line_bytes", "_pieces", "_size", "_started",
+    )  # fmt: skip
+
     def __init__(self, limit: int = MAX_EVENT) -> None:
         self._limit = limit
         self._pieces: list[bytes] = []  # of an unfinished line
@@ -40,6 +44,8 @@ class SSEDecoder:
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the payloads that these bytes complete. Raises UpstreamError for an event over the limit."""
+        if self._started and not self._size and (events := _google_events(data)):
+            return events
         self._size += len(data)
         if not self._started or self._bare_json or (b"\n" not in data and b"\r" not in data):
             self._pieces.append(data)
@@ -69,11 +75,8 @@ class SSEDecoder:
 
     def _payloads(self, text: bytes) -> list[bytes]:
         """Return the payloads that whole lines complete; bytes.splitlines knows the line ends of the standard."""
-        if text.startswith(b"data: ") and text.endswith(b"\r\n\r\n") and not self._data and not self._bare:
-            events = text[6:-4].split(b"\r\n\r\ndata: ")
-            # The form that Google sends, one line for each event: no loop over lines is needed.
-            if len(events) * 2 == text.count(b"\n") == text.count(b"\r"):
-                return events
+        if not self._data and not self._bare and (events := _google_events(text)):
+            return events
         payloads: list[bytes] = []
         for line in text.splitlines():
             if line.startswith(b"data:"):
@@ -109,6 +112,14 @@ class SSEDecoder:
                 " Ask for less or smaller media.",
                 code="upstream_bad_response",
             )
+
+
+def _google_events(text: bytes) -> list[bytes]:
+    """Return the payloads of whole events in the form that Google sends, one line for each; [] for any other text."""
+    if not (text.startswith(b"data: ") and text.endswith(b"\r\n\r\n")):
+        return []
+    events = text[6:-4].split(b"\r\n\r\ndata: ")
+    return events if len(events) * 2 == text.count(b"\n") == text.count(b"\r") else []
 
 
 def _json_payloads(body: bytes) -> list[bytes]:

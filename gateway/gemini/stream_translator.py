@@ -41,6 +41,10 @@ class StreamTranslator:
     the caller may try again while nothing was sent.
     """
 
+    __slots__ = (
+        "_decoder", "_encoder", "error", "messages", "reader",
+    )  # fmt: skip
+
     def __init__(self, reader: TurnReader, encoder: Encoder) -> None:
         self._decoder = SSEDecoder()
         self.reader = reader

@@ -8,11 +8,10 @@ https://ai.google.dev/api/generate-content#v1beta.GenerateContentResponse.
 import re
 from collections.abc import Callable
 
-import msgspec
 from msgspec import Raw
 
 from gateway.errors import UnusableAnswer, UpstreamTruncated
-from gateway.gemini.call_names import NO_CALLS, CallRules
+from gateway.gemini.call_names import NO_CALLS, CallRules, compact
 from gateway.gemini.candidate_state import CandidateState
 from gateway.gemini.errors import from_status
 from gateway.gemini.events import (
@@ -81,6 +80,12 @@ class TurnReader:
     the store keys of `signed` parts. `base` is added to every candidate's index; `most` is the number of candidates
     that the answer may have, and others are left out.
     """
+
+    __slots__ = (
+        "_base", "_block_reason", "_candidates", "_continuation", "_counts", "_cutter", "_earlier", "_ends_counted",
+        "_is_whole", "_keyring", "_most", "_new_id", "_resumed", "_rules", "_usage", "begun", "citations_left_out",
+        "failure", "grounding_bytes", "model", "runs", "signed", "unknown_reason", "version",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -335,13 +340,13 @@ class TurnReader:
             state.finish = reason_name(candidate.finish_reason)
             state.message = candidate.finish_message
             self._continuation = candidate.continuation_token
-            state.blocked += [str(r.category) for r in candidate.safety_ratings or () if r.blocked]
+            state.blocked += tuple(str(r.category) for r in candidate.safety_ratings or () if r.blocked)
         if candidate.grounding_metadata:
-            state.grounding.append(candidate.grounding_metadata)
+            state.grounding += (candidate.grounding_metadata,)
             self.grounding_bytes += len(candidate.grounding_metadata)
             self._counts = None
         if candidate.citation_metadata is not None:
-            state.citations.append(candidate.citation_metadata)
+            state.citations += (candidate.citation_metadata,)
         if candidate.url_context_metadata:
             state.url_context = candidate.url_context_metadata
 
@@ -397,7 +402,7 @@ class TurnReader:
             return None  # of parallel calls only the first has a thought signature
         call_id = call.id if call.id and call.id not in state.call_ids else self._new_id()
         state.call_ids[call_id] = None
-        name, arguments = self._rules.own_name(call.name), _compact(call.args)
+        name, arguments = self._rules.own_name(call.name), compact(call.args)
         if signature and self._keyring is not None:
             self.signed.append(Signed(self._keyring.call(call_id, name, arguments), signature))
         if state.runs is not None and self._keyring is not None and (run := state.runs.take()) is not None:
@@ -441,10 +446,3 @@ def _attach(candidate: Candidate, index: int, events: list[Event]) -> None:
         events[-1] = TextDelta(index, last.text, candidate.logprobs_result)
     else:
         events.append(TextDelta(index, "", candidate.logprobs_result))
-
-
-def _compact(args: msgspec.Raw) -> str:
-    """Return the arguments without white space. Numbers keep their digits, which decoding would not guarantee."""
-    if not args or bytes(args) == b"null":
-        return "{}"
-    return msgspec.json.format(bytes(args), indent=-1).decode()

@@ -177,11 +177,13 @@ def merge(earlier: UsageMetadata, later: UsageMetadata) -> UsageMetadata:
 
 
 def merge_all(earlier: UsageMetadata, later: Sequence[UsageMetadata]) -> UsageMetadata:
-    """Return what `merge` makes of several chunks, one after another.
+    """Return what `merge` makes of one or more chunks, one after another.
 
     Of the chunks before one that adds up, only the tier is left.
     """
-    start = len(later) - 1
+    start, last = len(later) - 1, later[-1]
+    if (last.service_tier is not None or (start == 0 and earlier.service_tier is None)) and _adds_up(last):
+        return last  # the commonest case
     while start > 0 and not _adds_up(later[start]):
         start -= 1
     if start > 0:

@@ -110,8 +110,8 @@ class AiohttpResponse:
         with _converted_errors():
             return await self._response.content.readany()
 
-    async def push_to(self, take: Callable[[bytes], bool]) -> None:
-        """Do nothing: aiohttp's response can only be read."""
+    def push_to(self, take: Callable[[bytes], bool]) -> None:
+        """Return None: aiohttp's response can only be read."""
 
     def close(self) -> None:
         """Cut the connection, unless all of the response has arrived."""

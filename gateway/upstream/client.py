@@ -160,6 +160,10 @@ class GeminiClient:
 class Incoming:
     """Streamed answer. A context manager, which closes the connection unless all of the answer was read."""
 
+    __slots__ = (
+        "_response", "_until",
+    )  # fmt: skip
+
     def __init__(self, response: Response, until: float) -> None:
         self._response = response
         self._until = until
@@ -181,7 +185,7 @@ class Incoming:
         """Whether all of the answer was read; only the end is left to read, where the transport knows it."""
         return self._response.is_over
 
-    def push_to(self, take: Callable[[bytes], bool]) -> Awaitable[None]:
+    def push_to(self, take: Callable[[bytes], bool]) -> Awaitable[None] | None:
         """Give what arrives to `take`, see `Response.push_to`."""
         return self._response.push_to(take)
 

@@ -5,7 +5,7 @@ calls with `upstream.transport: aiohttp`.
 """
 
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import cache
 from typing import Protocol
 
@@ -57,11 +57,12 @@ class Response(Protocol):
     def is_over(self) -> bool:
         """Whether all has arrived and was read. A transport that does not know it says False until the end is read."""
 
-    async def push_to(self, take: Callable[[bytes], bool]) -> None:
+    def push_to(self, take: Callable[[bytes], bool]) -> Awaitable[None] | None:
         """Give what arrives to `take`, in the call that brings it, until it returns False.
 
-        Returns when there is something to read, or the end: the last data are always read. Raises what `take` raises.
-        A transport that cannot push returns at once.
+        Return None if there is something to read already, or if the transport cannot push. Otherwise return what to
+        await: it ends when there is something to read, or the end, because the last data are always read. It raises
+        what `take` raises. Who is cancelled in it closes the response.
         """
 
     def close(self) -> None:

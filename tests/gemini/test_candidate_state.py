@@ -9,8 +9,8 @@ from gateway.gemini.wire import CitationMetadata, CitationSource
 def test_citations_count_characters_of_the_whole_text() -> None:
     state = CandidateState()
     state.text.extend(["Zü", "rich"])
-    state.citations.append(CitationMetadata([CitationSource(0, 3, "https://a.example")]))
-    state.grounding += [Raw(b"[1]"), Raw(b'{"groundingChunks":[{"web":{"uri":"https://b.example"}}]}')]
+    state.citations = (CitationMetadata([CitationSource(0, 3, "https://a.example")]),)
+    state.grounding = (Raw(b"[1]"), Raw(b'{"groundingChunks":[{"web":{"uri":"https://b.example"}}]}'))
     cited, left_out = state.cited(2)
 
     assert [(c.start, c.end, c.url) for c in cited.citations] == [

@@ -181,7 +181,10 @@ USAGE = st.builds(
 
 
 @settings(max_examples=100)
-@given(USAGE, st.lists(st.one_of(USAGE, st.just(UsageMetadata(2, 2, total_token_count=4))), max_size=5))
+@given(
+    USAGE,
+    st.lists(st.one_of(USAGE, st.just(UsageMetadata(2, 2, total_token_count=4))), min_size=1, max_size=5),
+)
 def test_several_chunks_are_merged_as_one_after_another(
     earlier: UsageMetadata, later: list[UsageMetadata]
 ) -> None:

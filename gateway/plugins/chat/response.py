@@ -170,19 +170,29 @@ def _choice(end: Finished, said: _Said, envelope: Envelope, style: AnswerOptions
     return openai.Choice(end.index, message, reason, logprobs)
 
 
+class _Rare(Struct):
+    """State of a stream that is more than text, each by the choice's index."""
+
+    calls: dict[int, int] = {}
+    images: dict[int, int] = {}
+    inserted: dict[int, list[tuple[int, int]]] = {}
+    cited: dict[int, Citations] = {}
+    files: dict[int, list[openai.FileOut]] = {}
+
+
 class ChatStream:
     """Encodes events as chunks: the role first, a finish chunk for each choice, usage if requested, `[DONE]`."""
+
+    __slots__ = (
+        "_begun", "_counts", "_envelope", "_head", "_include_usage", "_rare", "_style", "_tail",
+    )  # fmt: skip
 
     def __init__(self, envelope: Envelope, *, include_usage: bool, style: AnswerOptions = _PLAIN) -> None:
         self._envelope = envelope
         self._include_usage = include_usage
         self._style = style
         self._begun: tuple[int, ...] = ()
-        self._calls: dict[int, int] = {}
-        self._images: dict[int, int] = {}
-        self._inserted: dict[int, list[tuple[int, int]]] = {}
-        self._cited: dict[int, Citations] = {}
-        self._files: dict[int, list[openai.FileOut]] = {}
+        self._rare: _Rare | None = None
         self._counts: list[TokenCounts] = []
         self._head, self._tail = b"", b""
         self._write_envelope()
@@ -219,6 +229,12 @@ class ChatStream:
         """Return the frame that makes SDKs raise an error. Nothing may follow it, not even `[DONE]`."""
         return frame(openai_error(error))
 
+    @property
+    def _others(self) -> _Rare:
+        if self._rare is None:
+            self._rare = _Rare()
+        return self._rare
+
     def _write_envelope(self) -> None:
         """Encode the shared fields once; the rest of a chunk is its choice."""
         e = self._envelope
@@ -254,23 +270,25 @@ class ChatStream:
                 self._call(out, event)
             case CodePart():
                 block = code_markdown(event)
-                self._inserted.setdefault(event.index, []).append((event.at, len(block)))
+                self._others.inserted.setdefault(event.index, []).append((event.at, len(block)))
                 self._put(out, event.index, Delta(content=block))
             case MediaPart():
                 self._media(out, event)
             case FilePart():
-                self._files.setdefault(event.index, []).append(openai.FileOut(event.uri, event.mime_type))
+                self._others.files.setdefault(event.index, []).append(
+                    openai.FileOut(event.uri, event.mime_type)
+                )
             case Citations():
-                self._cited[event.index] = event
-                annotations = _annotations(event, self._inserted.get(event.index, ()))
+                self._others.cited[event.index] = event
+                annotations = _annotations(event, self._others.inserted.get(event.index, ()))
                 if annotations:
                     self._put(out, event.index, Delta(annotations=annotations))
 
     def _call(self, out: list[bytes], event: ToolCall) -> None:
         """Encode a call with its index in the stream, by which SDKs accumulate calls."""
         call = _tool_call(event, self._style.rules)
-        call.index = self._calls.get(event.index, 0)
-        self._calls[event.index] = call.index + 1
+        call.index = self._others.calls.get(event.index, 0)
+        self._others.calls[event.index] = call.index + 1
         if not self._style.rules.legacy:
             self._put(out, event.index, Delta(tool_calls=[call]))
         elif call.index == 0:
@@ -285,12 +303,14 @@ class ChatStream:
             )
             self._put(out, event.index, Delta(audio=piece))
             return
-        number = self._images.get(event.index, 0)
-        self._images[event.index] = number + 1
+        number = self._others.images.get(event.index, 0)
+        self._others.images[event.index] = number + 1
         self._put(out, event.index, Delta(images=[_image(event, number)]))
 
     def _finish(self, out: list[bytes], end: Finished) -> None:
-        google = _google(end, self._cited.get(end.index), self._files.get(end.index, []), self._style)
+        google = _google(
+            end, self._others.cited.get(end.index), self._others.files.get(end.index, []), self._style
+        )
         delta = Delta(extra_content=_extra(google), refusal=end.refusal or UNSET)
         if end.index not in self._begun or end.refusal or google is not None:
             self._put(out, end.index, delta)

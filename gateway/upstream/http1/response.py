@@ -14,6 +14,8 @@ _PIECE = 32 * 1024
 """Bytes of a stream that are read at once: as many may wait in the connection of a client that does not read."""
 _MOST_INFLATED = 4 * 1024 * 1024
 """Bytes that one read may become when it is decompressed. The gateway asks for no compression."""
+_NO_HEADERS: list[tuple[bytes, bytes]] = []
+"""The headers of a response that has forgotten them. Nothing is added to it."""
 _GZIP_OR_ZLIB = 47
 """zlib's window bits for both formats, told apart by their headers."""
 
@@ -68,7 +70,7 @@ class Http1Response:
 
     def forget_headers(self) -> None:
         """Free the headers."""
-        self.raw_headers = []
+        self.raw_headers = _NO_HEADERS
 
     async def head(self) -> None:
         """Wait for status and headers. Raises the connection's UpstreamError if no part of the body came before it."""
@@ -101,11 +103,13 @@ class Http1Response:
         """Whether all has arrived and was read."""
         return self.done and not self._pieces
 
-    async def push_to(self, take: Callable[[bytes], bool]) -> None:
+    def push_to(self, take: Callable[[bytes], bool]) -> "asyncio.Future[None] | None":
         """Give what arrives to `take`; see `Response.push_to`."""
-        if not (self._pieces or self.done or self.error is not None):
-            self._take = take
-            await self._wait()
+        if self._pieces or self.done or self.error is not None:
+            return None
+        self._take = take
+        self._waiter = asyncio.get_running_loop().create_future()
+        return self._waiter
 
     async def _wait(self) -> None:
         """Wait for the connection. Whoever is cancelled here does not want the rest."""
@@ -158,23 +162,19 @@ class Http1Response:
             if not data:  # of a header, or not enough for a byte
                 return True
         if self._take is not None and not last:
-            self._pushed(self._take, data)
+            try:
+                if not self._take(data):
+                    self._wake()
+            except Exception as error:  # noqa: BLE001 - it is raised where the reader waits, not in the event loop
+                waiter, self._waiter, self._take = self._waiter, None, None
+                if waiter is not None and not waiter.done():
+                    waiter.set_exception(error)
             return True
         self._pieces.append(data)
         self._size += len(data)
         if self._size >= self._wake_at:
             self._wake()
         return self._size < HIGH_WATER
-
-    def _pushed(self, take: Callable[[bytes], bool], data: bytes) -> None:
-        """Give data to a reader that waits. What it raises is raised where it waits, not in the event loop."""
-        try:
-            if not take(data):
-                self._wake()
-        except Exception as error:  # noqa: BLE001 - it is passed on
-            waiter, self._waiter, self._take = self._waiter, None, None
-            if waiter is not None and not waiter.done():
-                waiter.set_exception(error)
 
     def end(self) -> None:
         """Note that all of it has arrived."""
