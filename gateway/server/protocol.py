@@ -419,7 +419,8 @@ class Runner(web.AppRunner):
 
     async def _make_server(self) -> Server:
         stock = await super()._make_server()
-        stock.request_factory = partial(self.app._make_request, _cls=Request)  # noqa: SLF001 - as aiohttp's
+        most = self.app._client_max_size  # noqa: SLF001 - `_make_request` of aiohttp takes it from there, too
+        stock.request_factory = partial(Request, loop=stock._loop, client_max_size=most)  # noqa: SLF001
         server = Server(stock, self._limits)
         services = self.app.get(SERVICES)
         if services is not None:

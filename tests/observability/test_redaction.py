@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from gateway.observability import redaction
 from gateway.observability.redaction import printable, redacted, redacted_beginning, redacted_line
 from tests.support.canaries import CANARIES, NAMED, hits
 
@@ -115,3 +116,8 @@ def test_only_the_beginning_of_a_long_text_is_searched() -> None:
     began = time.perf_counter()
     redacted_beginning("/" * 30_000_000, 256)
     assert time.perf_counter() - began < 0.2
+
+
+def test_each_group_of_hints_stands_behind_a_part_of_all_of_them() -> None:
+    """Otherwise a line with one of them would not be searched."""
+    assert [hint for part, hints in redaction._HINTS for hint in hints if part not in hint] == []
