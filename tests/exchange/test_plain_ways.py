@@ -21,14 +21,16 @@ from gateway.plugin import SERVICES
 from gateway.plugins.chat import plain_answer as chat_answer
 from gateway.plugins.messages import plain_answer as messages_answer
 from gateway.store.ledger.writer import Ledger
-from tests.support.plain import ANSWERS, CHAT_REQUESTS, MESSAGES_REQUESTS
+from tests.support.plain import ANSWERS, CHAT_REQUESTS, MESSAGES_REQUESTS, RESPONSES_REQUESTS
 from tests.support.servers import Serve, upstream_of
 from tests.support.team import Google, Team
 
-REQUESTS = st.tuples(st.just("/v1/chat/completions"), CHAT_REQUESTS) | st.tuples(
-    st.just("/v1/messages"), MESSAGES_REQUESTS
+REQUESTS = (
+    st.tuples(st.just("/v1/chat/completions"), CHAT_REQUESTS)
+    | st.tuples(st.just("/v1/messages"), MESSAGES_REQUESTS)
+    | st.tuples(st.just("/v1/responses"), RESPONSES_REQUESTS)
 )
-_OWN = re.compile(rb'"(id|created|request_id)":("[^"]*"|\d+)')
+_OWN = re.compile(rb'"(id|created|created_at|completed_at|request_id)":("[^"]*"|\d+)')
 """Fields that differ between two answers to the same request, unless Gemini's id is one of them."""
 _OWN_HEADERS = ("date", "x-request-id", "request-id", "content-length")
 GOOD = b'{"candidates":[{"content":{"parts":[{"text":"hi"}]},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":2}}'  # fmt: skip

@@ -74,6 +74,8 @@ class MessagesStream:
         self._places: list[int] = []
         """The text blocks: code points of Gemini's own text before each, and its index."""
         self._begun = self._is_over = False
+        self._is_whole = False
+        """Nobody reads the frames."""
         self._open: Object | None = None
         self._texts = JoinedText()
         """Gemini's own text, which offsets of citations count."""
@@ -89,6 +91,7 @@ class MessagesStream:
                 self._server.ground(event)
                 self._foreseen = True
         self._grounded = False
+        self._is_whole = True
         self.encode(list(events))
 
     def encode(self, events: list[Event]) -> bytes:
@@ -138,6 +141,8 @@ class MessagesStream:
             self._emit(out, "message_start", message=self.message)
 
     def _emit(self, out: list[bytes], kind: str, **fields: Any) -> None:
+        if self._is_whole:
+            return
         out.append(b"event: " + kind.encode() + b"\ndata: " + encode({"type": kind, **fields}) + b"\n\n")
 
     def _event(self, out: list[bytes], event: Event) -> None:

@@ -104,7 +104,7 @@ class ResponseRun:
         return self._encoder.keep_alive(begun=begun)
 
     async def whole(self, events: list[Event], *, heavy: bool) -> bytes:
-        await offload(heavy, self._encoder.encode, events)
+        await offload(heavy, self._encoder.whole, events)
         await self._save()
         return await offload(heavy or self._prepared.heavy, wire.encode, self.response)
 

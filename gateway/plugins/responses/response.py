@@ -77,6 +77,8 @@ class ResponseStream:
         self._now = now
         self._sequence = 0
         self._begun = False
+        self._is_whole = False
+        """Nobody reads the frames."""
         self._open: Object | None = None
         self._texts = JoinedText()
         self._length = 0
@@ -91,6 +93,11 @@ class ResponseStream:
         """The last search that came as a part of the answer."""
         self._held: list[ToolCall] = []
         """Calls after a text that may still be cited."""
+
+    def whole(self, events: list[Event]) -> None:
+        """Build the response of a whole answer, without frames."""
+        self._is_whole = True
+        self.encode(events)
 
     def encode(self, events: list[Event]) -> bytes:
         """Return the frames of some events."""
@@ -174,6 +181,8 @@ class ResponseStream:
             self._emit(out, "response.in_progress", response=self.response)
 
     def _emit(self, out: list[bytes], kind: str, **fields: Any) -> None:
+        if self._is_whole:
+            return
         data = encode({"type": kind, "sequence_number": self._sequence, **fields})
         self._sequence += 1
         out.append(b"event: " + kind.encode() + b"\ndata: " + data + b"\n\n")

@@ -17,13 +17,14 @@ from gateway.exchange.context import RequestContext
 from gateway.exchange.delivery import json_response
 from gateway.exchange.offload import offload
 from gateway.exchange.preparation import RequestOptions
-from gateway.exchange.request_body import Body, read_body
+from gateway.exchange.request_body import Body, read_body, read_plain
 from gateway.exchange.unserved import unserved, wants_websocket
 from gateway.plugin import Entry, Plugin, Services
-from gateway.plugins.responses import websocket, wire
+from gateway.plugins.responses import plain_request, websocket, wire
 from gateway.plugins.responses.background import PreparedResponse, ResponseRun, Store
 from gateway.plugins.responses.content import of_picture
 from gateway.plugins.responses.fields import RESPONSES
+from gateway.plugins.responses.plain_request import PlainRequest
 from gateway.plugins.responses.references import ItemsReferenced
 from gateway.plugins.responses.request import conversation
 from gateway.plugins.responses.response import without_output
@@ -105,7 +106,11 @@ class Responses(Plugin):
         """Answer one request: with a response, with its events, or in the background."""
         entry = self.services.enter(request, "responses")
         async with entry as context:
-            prepared = await self._prepare(request, context, await read_body(request))
+            body, plain = await read_plain(request, plain_request.decode)
+            if plain is None:
+                prepared = await self._prepare(request, context, body)
+            else:
+                prepared = await self._prepare_plain(context, body, plain)
             store = self._store(prepared, context.client)
             run = await offload(prepared.heavy, ResponseRun, prepared, self.services, store)
             if prepared.body.background:
@@ -297,6 +302,21 @@ class Responses(Plugin):
             return await self._prepared(request, context, data, remembered)
         except BadRequest as error:
             raise of_picture(error) from None
+
+    async def _prepare_plain(
+        self, context: RequestContext, data: Body, plain: PlainRequest
+    ) -> PreparedResponse:
+        """Return what `_prepare` returns, of a body that was read as a plain one."""
+        said = plain_request.conversation(
+            plain, lambda: self._read(data, data.decode(wire.decode_request, self._placeholders), [])
+        )
+        options = RequestOptions(plain.model, bool(plain.stream))
+        prepared = await self.services.preparation.prepare(said, options, context)
+        name, body = new_name(), plain_request.request(plain)
+        if plain.store is False:
+            return PreparedResponse(body, prepared, [], name)
+        items, ids = input_items(_said(data), name, {})
+        return PreparedResponse(body, prepared, items, name, ids)
 
     async def _prepared(
         self, request: web.Request, context: RequestContext, data: Body, remembered: Remembered | None
