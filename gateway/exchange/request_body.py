@@ -64,7 +64,7 @@ class Body:
     @property
     def fields(self) -> dict[str, Raw]:
         if self._fields is None:
-            self._fields = parse(self.data).fields
+            self._fields = _decode_fields(self.data)
         return self._fields
 
     @property

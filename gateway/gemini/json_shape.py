@@ -42,6 +42,8 @@ def has_long_number(data: bytes, allowed: int = 0) -> bool:
 
     So many digits in a row show in a sample of the bytes, which takes 2 ms for 32 MB. A closer look is seldom needed.
     """
+    if len(data) < LONG_NUMBER or len(data) <= allowed:
+        return False
     most = allowed // LONG_NUMBER
     if data[::_STRIDE].translate(_AS_ZEROS).count(_SAMPLED_NUMBER) <= most:
         return False

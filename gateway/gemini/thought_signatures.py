@@ -40,7 +40,11 @@ class SignatureKeys:
 
     def call(self, call_id: str, name: str, arguments: str) -> tuple[bytes, bytes]:
         """Return the keys of a call: by its id, and by its content."""
-        return self._digest(b"id", call_id, name), self._digest(b"content", name, _canonical(arguments))
+        return self.by_id(call_id, name), self._digest(b"content", name, _canonical(arguments))
+
+    def by_id(self, call_id: str, name: str) -> bytes:
+        """Return the key of a call by its id."""
+        return self._digest(b"id", call_id, name)
 
     def image(self, data: str) -> tuple[bytes]:
         """Return the key of an image, by its base64."""

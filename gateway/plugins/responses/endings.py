@@ -35,10 +35,10 @@ class Ending(Struct, frozen=True):
 
 def ending(end: Finished, output: Sequence[Object]) -> Ending:
     """Return the end of a response. Complete calls are worth running, whatever came after them."""
-    message = _words(end)
     reason = _INCOMPLETE.get(end.reason)
     if reason is None and (end.failure is None or end.reason == "tool_calls"):
         return Ending("completed", refusal=end.refusal)
+    message = _words(end)
     if end.failure in _FAILED:
         return Ending("failed", error={"code": "server_error", "message": message}, refusal=end.refusal)
     details: Object = {"reason": reason or "content_filter"}

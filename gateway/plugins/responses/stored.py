@@ -157,7 +157,7 @@ class StoredItems:
 
 def response_key(name: str, client: Client) -> bytes:
     """Return the store's key of a response."""
-    return SignatureKeys(client.scope).call(name, "response", "{}")[0]
+    return SignatureKeys(client.scope).by_id(name, "response")
 
 
 def input_items(
