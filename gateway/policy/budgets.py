@@ -1,12 +1,14 @@
 """Budgets of clients: an amount of money or tokens per day, per month, or in total."""
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
 Unit = Literal["money", "tokens"]
 Period = Literal["day", "month", "total"]
+_DAY = 86400.0
 
 
 class Budget(Struct, frozen=True):
@@ -20,8 +22,8 @@ class Budget(Struct, frozen=True):
         """Return when the current period began: midnight or the first of the month, UTC; 0.0 for a total."""
         if self.period == "total":
             return 0.0
-        day = datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        return (day if self.period == "day" else day.replace(day=1)).timestamp()
+        day = now // _DAY  # Unix time has no leap seconds: each day is as long
+        return day * _DAY if self.period == "day" else _month(day)
 
     def end(self, now: float) -> float | None:
         """Return when the current period ends and the next begins, or None for a total."""
@@ -33,6 +35,12 @@ class Budget(Struct, frozen=True):
             begin + timedelta(days=1) if self.period == "day" else (begin + timedelta(days=32)).replace(day=1)
         )
         return later.timestamp()
+
+
+@lru_cache(64)
+def _month(day: float) -> float:
+    """Return when the month of a day began, which is given by its number since 1970."""
+    return datetime.fromtimestamp(day * _DAY, UTC).replace(day=1).timestamp()
 
 
 class BudgetUse(NamedTuple):

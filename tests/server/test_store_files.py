@@ -10,6 +10,7 @@ from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.server.store_files import StoreState, all_states, file_states, kept_elsewhere, store_files
 from gateway.store.ledger.tables import open_engine
+from gateway.store.versions import LEDGER_VERSION
 from tests.support.ledgers import POSTGRES
 
 
@@ -112,7 +113,8 @@ def test_o19_a_ledger_in_postgresql_has_a_version_too(monkeypatch: pytest.Monkey
             connection.execute(sa.text(f"UPDATE ledger SET value = {version} WHERE name = 'version'"))
         return all_states(config(f"ledger: {{url: '{POSTGRES}'}}"))[0]
 
-    assert (state(3).kind, state(3).version) == ("newer", 3)
-    assert "restore the dump of before the upgrade with pg_restore" in state(3).fault
-    assert (state(2).kind, state(2).version) == ("", 2)
+    newer = LEDGER_VERSION + 1
+    assert (state(newer).kind, state(newer).version) == ("newer", newer)
+    assert "restore the dump of before the upgrade with pg_restore" in state(newer).fault
+    assert (state(LEDGER_VERSION).kind, state(LEDGER_VERSION).version) == ("", LEDGER_VERSION)
     engine.dispose()

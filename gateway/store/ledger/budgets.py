@@ -4,24 +4,24 @@ Calls of one client that come together are decided together: one statement for e
 them, else each call by itself.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 import sqlalchemy as sa
+from msgspec import json
 
 from gateway.errors import BudgetExceeded
 from gateway.policy.budgets import Budget
 from gateway.policy.ledger import Intent, Settlement
-from gateway.store.ledger.tables import attempt, budget
+from gateway.store.ledger.statements import Statements
+from gateway.store.ledger.tables import budget
 
 Claim = tuple[str, str, float, int]
 """The reservation of a call in one budget: unit, period, start of the period, amount."""
+_decoded = json.Decoder(list[Claim]).decode
 
 _MOST = 2**61
 """The largest number of a budget that counts: the sum of two and a call's amount fits into 64 bits."""
-_ROW = [budget.c[name] == sa.bindparam(f"b_{name}") for name in ("client", "unit", "period", "start")]
-_AMOUNT: sa.BindParameter[int] = sa.bindparam("amount", type_=sa.BigInteger)
 
 
 def bounded(column: sa.ColumnElement[int], most: int = _MOST) -> sa.ColumnElement[int]:
@@ -29,23 +29,20 @@ def bounded(column: sa.ColumnElement[int], most: int = _MOST) -> sa.ColumnElemen
     return sa.case((column < most, column), else_=sa.literal(most, sa.BigInteger))
 
 
-_SPENT, _RESERVED = bounded(budget.c.spent), bounded(budget.c.reserved)
-_MOST_USED = sa.bindparam("most", type_=sa.BigInteger)
-_RESERVE = (
-    budget.update()
-    .where(*_ROW, _MOST_USED >= _SPENT + _RESERVED + _AMOUNT)
-    .values(reserved=_RESERVED + _AMOUNT)
+_SPENT, _RESERVED = (
+    f"CASE WHEN {name} < {_MOST} THEN {name} ELSE {_MOST} END" for name in ("spent", "reserved")
 )
-_EXISTS = sa.select(budget.c.client).where(*_ROW)
-_USED = sa.select(_SPENT + _RESERVED).where(*_ROW)
-_CREATE = budget.insert().values(spent=0, reserved=0)
+_ROW = "client = ? AND unit = ? AND period = ? AND start = ?"
+# constants only
+_RESERVE = f"UPDATE budget SET reserved = {_RESERVED} + ? WHERE {_ROW} AND ? >= {_SPENT} + {_RESERVED} + ?"  # noqa: S608
+_USED = f"SELECT {_SPENT} + {_RESERVED} FROM budget WHERE {_ROW}"  # noqa: S608
+_CREATE = (
+    "INSERT INTO budget (client, unit, period, start, spent, reserved) VALUES (?, ?, ?, ?, 0, 0) "
+    "ON CONFLICT DO NOTHING"
+)
 _CHARGE = (
-    budget.update()
-    .where(*_ROW)
-    .values(
-        reserved=sa.case((_RESERVED + _AMOUNT > 0, _RESERVED + _AMOUNT), else_=0),
-        spent=_SPENT + sa.bindparam("cost", type_=sa.BigInteger),
-    )
+    f"UPDATE budget SET reserved = CASE WHEN {_RESERVED} + ? > 0 THEN {_RESERVED} + ? ELSE 0 END, "  # noqa: S608
+    f"spent = {_SPENT} + ? WHERE {_ROW}"
 )
 
 
@@ -62,7 +59,7 @@ def lock(connection: sa.Connection, rows: Iterable[Intent | Settlement]) -> None
 
 
 def reserve(
-    connection: sa.Connection, intents: Sequence[tuple[int, Intent]]
+    statements: Statements, intents: Sequence[tuple[int, Intent]]
 ) -> Iterator[tuple[int, Intent, list[Claim] | BudgetExceeded]]:
     """Reserve budgets for numbered intents. Yield for each what was reserved, or why it is refused."""
 
@@ -72,13 +69,13 @@ def reserve(
     for client, group in groupby(sorted(intents, key=client_of), client_of):
         numbered = list(group)
         claims = [_claims(intent) for _, intent in numbered]
-        if len(numbered) > 1 and _reserve_all(connection, client, claims):
+        if len(numbered) > 1 and _reserve_all(statements, client, claims):
             for (i, intent), claimed in zip(numbered, claims, strict=True):
                 yield i, intent, [claim for claim, _ in claimed]
             continue
         for i, intent in numbered:
             try:
-                yield i, intent, _reserve_one(connection, intent)
+                yield i, intent, _reserve_one(statements, intent)
             except BudgetExceeded as error:
                 yield i, intent, error
 
@@ -88,7 +85,7 @@ def _claims(intent: Intent) -> list[tuple[Claim, Budget]]:
     return [((b.unit, b.period, b.start(intent.at), amounts[b.unit]), b) for b in intent.budgets]
 
 
-def _reserve_all(connection: sa.Connection, client: str, claims: list[list[tuple[Claim, Budget]]]) -> bool:
+def _reserve_all(statements: Statements, client: str, claims: list[list[tuple[Claim, Budget]]]) -> bool:
     """Reserve for all of one client's calls, or for none. Return whether it was done."""
     sums: dict[tuple[Budget, float], int] = {}
     for claimed in claims:
@@ -96,34 +93,35 @@ def _reserve_all(connection: sa.Connection, client: str, claims: list[list[tuple
             sums[limit, start] = sums.get((limit, start), 0) + amount
     done: list[Claim] = []
     for (limit, start), amount in sums.items():
-        if not _reserve_amount(connection, client, limit, start, amount):
-            _undo(connection, client, done)
+        if not _reserve_amount(statements, client, limit, start, amount):
+            _undo(statements, client, done)
             return False
         done.append((limit.unit, limit.period, start, amount))
     return True
 
 
-def _reserve_one(connection: sa.Connection, intent: Intent) -> list[Claim]:
+def _reserve_one(statements: Statements, intent: Intent) -> list[Claim]:
     """Reserve in every budget of a call, or in none. Raises BudgetExceeded."""
     done: list[Claim] = []
     for claim, limit in _claims(intent):
         _, _, start, amount = claim
-        if not _reserve_amount(connection, intent.client, limit, start, amount):
-            _undo(connection, intent.client, done)
-            message = _refusal(connection, intent.client, limit, start, amount)
+        if not _reserve_amount(statements, intent.client, limit, start, amount):
+            _undo(statements, intent.client, done)
+            message = _refusal(statements, intent.client, limit, start, amount)
             raise BudgetExceeded(message, (limit.unit, limit.period, limit.limit))
         done.append(claim)
     return done
 
 
-def _undo(connection: sa.Connection, client: str, claims: list[Claim]) -> None:
+def _undo(statements: Statements, client: str, claims: list[Claim]) -> None:
     for unit, period, start, amount in claims:
-        charge(connection, client, (unit, period, start), -amount, 0)
+        charge(statements, client, (unit, period, start), -amount, 0)
 
 
-def _refusal(connection: sa.Connection, client: str, limit: Budget, start: float, wanted: int) -> str:
+def _refusal(statements: Statements, client: str, limit: Budget, start: float, wanted: int) -> str:
     """Return the message for a client: what is left, and what the call may cost."""
-    used = connection.execute(_USED, _row_key(client, limit, start)).scalar() or 0
+    row = statements.execute(_USED, _key(client, limit, start)).fetchone()
+    used = row[0] if row is not None else 0
     left, most = (_amount(limit, n) for n in (max(0, limit.limit - used), wanted))
     budget_name = f"{limit.unit.removesuffix('s')} budget ({_amount(limit, limit.limit)}, {limit.period})"
     return (
@@ -138,59 +136,61 @@ def _amount(limit: Budget, amount: int) -> str:
     return f"{amount / 1_000_000:.6f}".rstrip("0").rstrip(".") + " dollars"
 
 
-def _row_key(client: str, limit: Budget, start: float) -> dict[str, object]:
-    return {"b_client": client, "b_unit": limit.unit, "b_period": limit.period, "b_start": start}
+def _key(client: str, limit: Budget, start: float) -> tuple[object, ...]:
+    return client, limit.unit, limit.period, start
 
 
-def _reserve_amount(connection: sa.Connection, client: str, limit: Budget, start: float, amount: int) -> bool:
+def _reserve_amount(statements: Statements, client: str, limit: Budget, start: float, amount: int) -> bool:
     """Reserve by a single statement, so that no two processes both get the last of a budget."""
-    key = _row_key(client, limit, start)
-    values = {**key, "amount": amount, "most": min(limit.limit, _MOST)}
-    if connection.execute(_RESERVE, values).rowcount:
+    key = _key(client, limit, start)
+    values = (amount, *key, min(limit.limit, _MOST), amount)
+    if statements.execute(_RESERVE, values).rowcount:
         return True
-    if amount > limit.limit or connection.execute(_EXISTS, key).first() is not None:
+    if amount > limit.limit or statements.execute(_USED, key).fetchone() is not None:
         return False
-    with connection.begin_nested() as savepoint:
-        try:
-            connection.execute(
-                _CREATE, {"client": client, "unit": limit.unit, "period": limit.period, "start": start}
-            )
-        except sa.exc.IntegrityError:  # another process was quicker
-            savepoint.rollback()
-    return bool(connection.execute(_RESERVE, values).rowcount)
+    statements.execute(_CREATE, key)  # another process may be quicker
+    return bool(statements.execute(_RESERVE, values).rowcount)
 
 
 def charge(
-    connection: sa.Connection, client: str, key: tuple[str, str, float], reserved: int, spent: int
+    statements: Statements, client: str, key: tuple[str, str, float], reserved: int, spent: int
 ) -> None:
     """Add to what is reserved and spent of a budget, given by unit, period and start.
 
     Neither falls below zero, and neither overflows.
     """
-    unit, period, start = key
-    change = {"amount": min(max(reserved, -_MOST), _MOST), "cost": min(max(spent, 0), _MOST)}
-    connection.execute(
-        _CHARGE, {"b_client": client, "b_unit": unit, "b_period": period, "b_start": start, **change}
-    )
+    change = min(max(reserved, -_MOST), _MOST)
+    statements.execute(_CHARGE, (change, change, min(max(spent, 0), _MOST), client, *key))
 
 
-def release(connection: sa.Connection, settlements: Sequence[Settlement]) -> None:
+def release(statements: Statements, settlements: Sequence[Settlement]) -> None:
     """Give back what calls reserved and charge what they cost, unless they were settled before."""
     if not settlements:
         return
     ids = [settlement.id for settlement in settlements]
-    unsettled = sa.select(attempt.c.id, attempt.c.client, attempt.c.reserved).where(
-        attempt.c.id.in_(ids), attempt.c.ended.is_(None), attempt.c.reserved != ""
-    )
-    calls = {row.id: row for row in connection.execute(unsettled)}
+    calls = {row[0]: row[1:] for row in statements.execute(*_unsettled(ids)).fetchall()}
     sums: dict[tuple[str, tuple[str, str, float]], tuple[int, int]] = {}
     for settlement in settlements:
         call = calls.pop(settlement.id, None)
         if call is None:
             continue
-        for unit, period, start, amount in json.loads(call.reserved):
+        client, reserved = call
+        for unit, period, start, amount in _decoded(reserved):
             cost = max(0, settlement.micros if unit == "money" else settlement.counts.total)
-            back, spent = sums.get((call.client, (unit, period, start)), (0, 0))
-            sums[call.client, (unit, period, start)] = back - amount, spent + cost
+            back, spent = sums.get((client, (unit, period, start)), (0, 0))
+            sums[client, (unit, period, start)] = back - amount, spent + cost
     for (client, key), (back, spent) in sorted(sums.items()):
-        charge(connection, client, key, back, spent)
+        charge(statements, client, key, back, spent)
+
+
+def _unsettled(ids: list[str]) -> tuple[str, list[str]]:
+    """Return a query for calls without an end that have reserved something, and its values.
+
+    The values are padded to a power of two, so that a driver has to prepare ten different queries at most.
+    """
+    size = 1 << (len(ids) - 1).bit_length()
+    marks = ", ".join("?" * size)
+    query = (
+        f"SELECT id, client, reserved FROM attempt WHERE id IN ({marks}) AND ended IS NULL AND reserved <> ''"  # noqa: S608
+    )
+    return query, ids + ids[-1:] * (size - len(ids))

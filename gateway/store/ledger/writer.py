@@ -8,6 +8,7 @@ its group are written.
 
 import asyncio
 import json
+import sqlite3
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,6 +21,7 @@ from gateway.errors import BudgetExceeded, LedgerUnavailable
 from gateway.policy.ledger import Intent, LedgerConfig, Settlement
 from gateway.store.group_commit import GroupCommit
 from gateway.store.ledger.budgets import Claim, charge, lock, release, reserve
+from gateway.store.ledger.statements import statements
 from gateway.store.ledger.tables import attempt, open_engine
 
 _WAIT = 0.05
@@ -39,7 +41,7 @@ _MAX_PRUNED = 5000
 _PRUNE_INTERVAL = 3600.0
 _MAX_MESSAGES = 100
 """Different messages that are reported."""
-_ROW_ERRORS = (sa.exc.DataError, sa.exc.IntegrityError)
+_ROW_ERRORS = (sa.exc.DataError, sa.exc.IntegrityError, sqlite3.DataError, sqlite3.IntegrityError)
 """Errors of a database that refuses a row, such as a number that is too large for its column."""
 
 _SETTLED = (
@@ -48,6 +50,9 @@ _SETTLED = (
     "duration_ms", "price", "exact",
 )  # fmt: skip
 _INTENDED = ("id", "at", "request_id", "client", "project", "model", "surface", "reserved")
+# names only
+_INSERT = f"INSERT INTO attempt ({', '.join(_INTENDED)}) VALUES ({', '.join('?' for _ in _INTENDED)})"  # noqa: S608
+_UPDATE = f"UPDATE attempt SET {', '.join(f'{name} = ?' for name in _SETTLED)} WHERE id = ? AND ended IS NULL"  # noqa: S608
 
 
 class _Entry(Struct):
@@ -164,12 +169,6 @@ class _Writer:
         """Rows for which the buffer had no room, and rows that the database cannot hold."""
         self._taken = self._written = 0  # each is changed by one thread only
         self._engine = engine
-        # plain SQL: SQLAlchemy's own would take half of a request's time for these two
-        mark = "%s" if engine.dialect.paramstyle in ("format", "pyformat") else "?"
-        marks = ", ".join([mark] * len(_INTENDED))
-        self._insert = f"INSERT INTO attempt ({', '.join(_INTENDED)}) VALUES ({marks})"  # noqa: S608 - constant names
-        changes = ", ".join(f"{name} = {mark}" for name in _SETTLED)
-        self._update = f"UPDATE attempt SET {changes} WHERE id = {mark} AND ended IS NULL"  # noqa: S608
         self._buffer = config.buffer
         self._days = config.days
         self._on_error = on_error
@@ -256,19 +255,19 @@ class _Writer:
     ) -> None:
         """Write intents first: a settlement may stand in the same transaction as its intent."""
         lock(connection, (entry.row for entry in entries))
-        rows = []
+        sql, rows = statements(connection), []
         intents = [(i, entry.row) for i, entry in enumerate(entries) if isinstance(entry.row, Intent)]
-        for i, intent, claims in reserve(connection, intents):
+        for i, intent, claims in reserve(sql, intents):
             if isinstance(claims, BudgetExceeded):
                 refused[i] = claims
             else:
                 rows.append(_intent_row(intent, claims))
         if rows:
-            connection.exec_driver_sql(self._insert, rows)
+            sql.executemany(_INSERT, rows)
         settlements = [entry.row for entry in entries if isinstance(entry.row, Settlement)]
         if settlements:
-            release(connection, [settlement for settlement in settlements if settlement.reserved])
-            connection.exec_driver_sql(self._update, list(map(_settled_row, settlements)))
+            release(sql, [settlement for settlement in settlements if settlement.reserved])
+            sql.executemany(_UPDATE, list(map(_settled_row, settlements)))
 
     def _prune(self, connection: sa.Connection, entries: list[_Entry]) -> None:
         """Once an hour, delete some of the rows that are too old."""
@@ -301,7 +300,7 @@ class _Writer:
 
 def _is_of_row(error: BaseException) -> bool:
     """Return whether an error is of a row, so that another try fails too. All others are of the database."""
-    if isinstance(error, sa.exc.DBAPIError):
+    if isinstance(error, sa.exc.DBAPIError | sqlite3.Error):
         return isinstance(error, _ROW_ERRORS)
     if (
         isinstance(error, sa.exc.StatementError) and error.orig is not None
@@ -353,7 +352,7 @@ def reconcile(engine: sa.Engine, before: float, now: float) -> int:
         attempt.c.ended.is_(None), attempt.c.at < before
     )
     with engine.begin() as connection:
-        rows = connection.execute(unsettled).all()
+        rows, sql = connection.execute(unsettled).all(), statements(connection)
         for row in rows:
             end = attempt.update().where(attempt.c.id == row.id, attempt.c.ended.is_(None))
             claims = json.loads(row.reserved or "[]")
@@ -361,5 +360,5 @@ def reconcile(engine: sa.Engine, before: float, now: float) -> int:
             values = {"ended": now, "outcome": "unknown", "exact": False, "micros": micros}
             if connection.execute(end.values(values)).rowcount:
                 for unit, period, start, amount in claims:
-                    charge(connection, row.client, (unit, period, start), -amount, amount)
+                    charge(sql, row.client, (unit, period, start), -amount, amount)
     return len(rows)

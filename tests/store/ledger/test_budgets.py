@@ -14,6 +14,7 @@ from gateway.policy.budgets import Budget
 from gateway.policy.ledger import Intent
 from gateway.store.ledger.budgets import charge, lock, release, reserve
 from gateway.store.ledger.reports import spent
+from gateway.store.ledger.statements import statements
 from gateway.store.ledger.tables import attempt, budget, open_engine
 from tests.support.ledgers import AT, CLIENT, OpenLedger, intent, settlement
 
@@ -124,7 +125,7 @@ def rows(connection: sa.Connection) -> dict[tuple[str, str, str, float], tuple[i
 
 def decided(connection: sa.Connection, *intents: Intent) -> dict[int, Any]:
     """Return the claims of each intent, or why it is refused, by its number."""
-    results = reserve(connection, list(enumerate(intents)))
+    results = reserve(statements(connection), list(enumerate(intents)))
     return {i: claims.message if isinstance(claims, BudgetExceeded) else claims for i, _, claims in results}
 
 
@@ -160,12 +161,15 @@ def test_each_client_has_budgets_of_its_own(connection: sa.Connection) -> None:
 def test_calls_of_a_client_that_fit_take_one_statement_for_each_budget(
     connection: sa.Connection, clients: str, updates: int
 ) -> None:
-    statements: list[str] = []
+    texts: list[str] = []
     decided(connection, *(of_client(client, intent(0, DAY, MONEY)) for client in "ab"))
-    sa.event.listen(connection, "before_cursor_execute", lambda _, __, text, *___: statements.append(text))
+    if connection.dialect.name == "sqlite":
+        connection.connection.dbapi_connection.set_trace_callback(texts.append)  # type: ignore[union-attr]
+    else:
+        sa.event.listen(connection, "before_cursor_execute", lambda _, __, text, *___: texts.append(text))
     decided(connection, *(of_client(client, intent(i, DAY, MONEY)) for i, client in enumerate(clients)))
 
-    assert [text.split()[0] for text in statements] == ["UPDATE"] * updates
+    assert [text.split()[0] for text in texts] == ["UPDATE"] * updates
 
 
 @pytest.mark.parametrize("calls", [1, 2])
@@ -192,7 +196,7 @@ def test_what_does_not_fit_leaves_the_other_budgets_as_they_were(connection: sa.
 def test_a_refusal_says_what_is_left_and_what_to_do(connection: sa.Connection) -> None:
     spent_out, cheap = Budget("tokens", "total", 10), Budget("money", "day", 20)
     decided(connection, intent(1, spent_out, cheap, reserve=1))
-    charge(connection, CLIENT, ("tokens", "total", 0.0), -1, 25)
+    charge(statements(connection), CLIENT, ("tokens", "total", 0.0), -1, 25)
     refusal = decided(connection, intent(2, spent_out, reserve=1))[0]
     expensive = decided(connection, intent(3, cheap, reserve=3_400_000))[0]
     unused = decided(connection, of_client("new", intent(4, cheap, reserve=21)))[0]
@@ -215,9 +219,9 @@ def test_a_charge_changes_one_budget_and_nothing_falls_below_zero(connection: sa
     for reserved, cost, counts in (
         (-40, 30, (30, 60)), (5, -9, (30, 65)), (-64, 1, (31, 1)), (-1, 0, (31, 0)), (7, 0, (31, 7)), (-80, 2, (33, 0))
     ):  # fmt: skip
-        charge(connection, "a", ("tokens", "day", MIDNIGHT), reserved, cost)
+        charge(statements(connection), "a", ("tokens", "day", MIDNIGHT), reserved, cost)
         assert rows(connection) == {**others, ("a", "tokens", "day", MIDNIGHT): counts}
-    charge(connection, "a", ("tokens", "day", MIDNIGHT + 1), 5, 5)
+    charge(statements(connection), "a", ("tokens", "day", MIDNIGHT + 1), 5, 5)
     assert len(rows(connection)) == len(others) + 1
 
 
@@ -238,7 +242,7 @@ def test_the_end_of_a_call_gives_back_its_reservation_and_charges_its_cost(conne
     call(connection, "a", 4, claims, AT)
     call(connection, "a", 5, "", None)
     ends = [settlement(i, tokens=10 * i, micros=i) for i in (1, 1, 2, 3, 4, 5, 6)]
-    release(connection, [*ends, settlement(3, tokens=1000)])
+    release(statements(connection), [*ends, settlement(3, tokens=1000)])
 
     assert rows(connection) == {
         ("a", "tokens", "day", MIDNIGHT): (40, 200),
@@ -246,18 +250,18 @@ def test_the_end_of_a_call_gives_back_its_reservation_and_charges_its_cost(conne
         ("b", "tokens", "day", MIDNIGHT): (20, 300),
         ("b", "money", "month", FIRST): (2, 310),
     }
-    release(connection, [])
+    release(statements(connection), [])
     call(connection, "a", 7, claims, None)
-    release(connection, [settlement(7, tokens=0, micros=-50)])
+    release(statements(connection), [settlement(7, tokens=0, micros=-50)])
     assert rows(connection)["a", "money", "month", FIRST] == (4, 130)
 
 
 @pytest.mark.parametrize(("dialect", "clients"), [("sqlite", []), ("postgresql", ["a", "b", "c"])])
 def test_budgets_are_locked_in_one_order_and_in_sqlite_not_at_all(dialect: str, clients: list[str]) -> None:
-    statements: list[sa.Select[Any]] = []
+    selects: list[sa.Select[Any]] = []
 
     def execute(statement: Any, *_: Any) -> sa.CursorResult[Any]:
-        statements.append(statement)
+        selects.append(statement)
         return engine.connect().execute(sa.text("select 1"))
 
     engine = sa.create_engine("sqlite://")
@@ -266,12 +270,12 @@ def test_budgets_are_locked_in_one_order_and_in_sqlite_not_at_all(dialect: str, 
         connection,
         [of_client("free", intent(1)), structs.replace(settlement(2), reserved=False, client="ended")],
     )
-    assert statements == []
+    assert selects == []
     calls = [of_client(client, intent(i, DAY)) for i, client in enumerate("bab")]
     lock(connection, [*calls, structs.replace(settlement(4), client="c")])
     texts = [
         str(statement.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}))  # type: ignore[no-untyped-call]
-        for statement in statements
+        for statement in selects
     ]
 
     names = ", ".join(f"'{client}'" for client in clients)

@@ -1,0 +1,56 @@
+"""Statements in SQL text, without SQLAlchemy in between where the database is a SQLite file.
+
+SQLAlchemy takes three quarters of the processor time of a short statement in SQLite. Values are marked by `?`.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Protocol, cast
+
+import sqlalchemy as sa
+
+Values = Sequence[object]
+
+
+class Result(Protocol):
+    """Result of a statement."""
+
+    @property
+    def rowcount(self) -> int:
+        """Rows that were changed."""
+        ...
+
+    def fetchone(self) -> Any: ...
+    def fetchall(self) -> Any: ...
+
+
+class Statements(Protocol):
+    """Runs statements in a transaction. `sqlite3.Connection` is one."""
+
+    def execute(self, sql: str, values: Values, /) -> Result: ...
+    def executemany(self, sql: str, rows: Sequence[Values], /) -> object: ...
+
+
+def statements(connection: sa.Connection) -> Statements:
+    """Return what runs statements in the transaction of a connection. Errors of sqlite3 are not wrapped."""
+    if connection.dialect.name == "sqlite":
+        return cast("Statements", connection.connection.dbapi_connection)
+    return _Psycopg(connection)
+
+
+class _Psycopg:
+    """Statements for PostgreSQL, by SQLAlchemy, which knows a lost connection."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def execute(self, sql: str, values: Values, /) -> Result:
+        return self._connection.exec_driver_sql(_marked(sql), tuple(values))
+
+    def executemany(self, sql: str, rows: Sequence[Values], /) -> object:
+        return self._connection.exec_driver_sql(_marked(sql), [tuple(row) for row in rows])
+
+
+@lru_cache(256)
+def _marked(sql: str) -> str:
+    return sql.replace("?", "%s")
