@@ -15,7 +15,7 @@ from gateway.console.filter import Test, parse
 from gateway.console.rows import encode, encoded, row
 from gateway.console.sources import OPERATOR, Sources
 from gateway.errors import RateLimited
-from gateway.exchange.delivery import STREAM_HEADERS
+from gateway.exchange.event_stream import STREAM_HEADERS
 from gateway.observability.recent import Recent
 from gateway.policy.bounded import BoundedMapping
 

@@ -1,6 +1,6 @@
 """Facts about one request that hold for all its calls."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any
 
@@ -15,6 +15,8 @@ from gateway.policy.access import Client
 from gateway.policy.api_paths import Address
 from gateway.policy.memory import MemoryHold
 
+StreamHead = Callable[[web.Request, dict[str, str], "RequestContext"], dict[str, str] | None]
+"""Takes a request, and the headers of its stream."""
 NOBODY = Client("", "")
 """The client of a request whose key is not known yet."""
 
@@ -44,6 +46,9 @@ class RequestContext(Struct, frozen=True):
     """The model that an Azure path names."""
     hooks: RequestHooks | None = None
     """Hooks of plugins; None where no plugin has any."""
+
+    stream_head: "StreamHead | None" = None
+    """Returns all headers of a usual stream, so that aiohttp need not make them; None for another."""
 
     @property
     def headers(self) -> Mapping[str, str]:

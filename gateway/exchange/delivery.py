@@ -12,13 +12,13 @@ from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
 from aiohttp import web
-from aiohttp.http_writer import StreamWriter
 from msgspec import Struct
 
 from gateway.config.sections import StreamConfig
 from gateway.conversation.notes import brief
 from gateway.errors import GatewayError, MethodNotAllowed, openai_error, retry_headers, scrub
 from gateway.exchange.context import CONTEXT, RequestContext
+from gateway.exchange.event_stream import EventStream
 from gateway.exchange.exchange import Exchange
 from gateway.exchange.fallback import Choice
 from gateway.exchange.ids import unique
@@ -48,12 +48,6 @@ _UNIX_BUFFER = 32 * 1024
 _TCP_BUFFER = 128 * 1024
 """The same for TCP, where it also holds what is sent and not acknowledged: enough for 2 MB a second to a client 100 ms
 away. A buffer smaller than a segment, 64 KiB on the loopback device, waits 40 ms for each acknowledgement."""
-
-STREAM_HEADERS = {
-    "Content-Type": "text/event-stream; charset=utf-8",
-    "Cache-Control": "no-store",
-    "X-Accel-Buffering": "no",
-}
 
 
 class Answer(Protocol):
@@ -327,7 +321,7 @@ class StreamReply(TimedReply):
         super().__init__(context, config, keep_alive)
         self._request = request
         self._headers = headers
-        self._response = _EventStream(headers=STREAM_HEADERS)
+        self._response = EventStream()
         self._is_over = False
 
     def push(self, data: bytes) -> bool:
@@ -379,15 +373,5 @@ class StreamReply(TimedReply):
     async def _begin(self) -> None:
         """Make the headers, which wait for the first data."""
         self.begun = True
-        self._response.headers.update(self._headers())
-        writer = await self._response.prepare(self._request)
-        assert isinstance(writer, StreamWriter)  # noqa: S101 - a response that is prepared now has one
-        self._writer = writer
-        self._response.headers.clear()  # they are sent, and a stream may live for an hour
+        self._writer = await self._response.begin(self._request, self._headers(), self._context)
         limit_buffers(self._request)
-
-
-class _EventStream(web.StreamResponse):
-    """A response whose headers and first data are one write."""
-
-    _send_headers_immediately = False

@@ -103,6 +103,7 @@ class RequestMiddleware:
             memory=memory,
             deployment="" if address is None else address.deployment,
             hooks=None if services.hooks is None else services.hooks.begin(request.headers),
+            stream_head=self._headers.of_stream,
         )
 
     async def _answered(self, request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -15,7 +15,9 @@ from gateway.server.cors import ALLOW_ORIGIN, Cors
 from gateway.server.lifecycle import Drain
 
 SERVER: Final = "gemini-gateway"
-_OWN = frozenset({"Content-Type", "Cache-Control", "x-gateway-model", "x-gateway-notes"})
+_OWN = frozenset(
+    {"Content-Type", "Cache-Control", "X-Accel-Buffering", "request-id", "x-gateway-model", "x-gateway-notes"}
+)
 """Headers of answers that have no meaning for the connection."""
 
 
@@ -72,10 +74,7 @@ class ResponseHeaders:
             or content.exception() is not None
         ):
             return False
-        length, date = str(len(body)), rfc822_formatted_time()
-        headers = {**headers, "Content-Length": length, "Date": date, "Server": SERVER}
-        add_gateway_headers(headers, context)
-        headers[ALLOW_ORIGIN] = "*"
+        headers = _completed({**headers, "Content-Length": str(len(body))}, context)
         # It refuses control characters, and takes any mapping.
         data = serialized(f"HTTP/1.1 200 {response.reason}", headers) + body  # type: ignore[arg-type]
         transport = request.transport
@@ -85,6 +84,14 @@ class ResponseHeaders:
         transport.write(data)
         response.sent()
         return True
+
+    def of_stream(
+        self, request: web.Request, headers: dict[str, str], context: RequestContext
+    ) -> dict[str, str] | None:
+        """Return all headers of a stream of status 200, in aiohttp's order; None where it has more to decide."""
+        if not (self._is_alone and headers.keys() <= _OWN and self._is_usual(request, context)):
+            return None
+        return _completed({**headers, "Transfer-Encoding": "chunked"}, context)
 
     def _is_usual(self, request: web.Request, context: RequestContext) -> bool:
         """Return whether the head has no line that depends on the request, and the connection stays open."""
@@ -100,3 +107,12 @@ class ResponseHeaders:
 
     def _closes(self) -> bool:
         return self._drain.draining or self._overload.closes_connections
+
+
+def _completed(headers: dict[str, str], context: RequestContext) -> dict[str, str]:
+    """Add what aiohttp and `ResponseHeaders.finish` would add to the headers of a usual response, in their order."""
+    headers["Date"] = rfc822_formatted_time()
+    headers["Server"] = SERVER
+    add_gateway_headers(headers, context)
+    headers[ALLOW_ORIGIN] = "*"
+    return headers

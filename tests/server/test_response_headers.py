@@ -20,8 +20,14 @@ from tests.support.hooks import install
 from tests.support.servers import Fake, Serve
 
 CHAT = b'{"model": "gpt-4o", "user": "me", "messages": [{"role": "user", "content": "hello"}]}'
-_LAST = re.compile(rb"Length: 9|Connection: close|HTTP/1.0(?!.*keep-alive)", re.DOTALL)
+_LAST = re.compile(rb"Length: 9\r|Connection: close|HTTP/1.0(?!.*keep-alive)", re.DOTALL)
 """Requests that nothing may follow."""
+STREAM = (
+    b'{"model": "gpt-4o", "user": "me", "stream": true, "messages": [{"role": "user", "content": "hello"}]}'
+)
+MESSAGES = (
+    b'{"model": "m", "max_tokens": 9, "stream": true, "messages": [{"role": "user", "content": "hello"}]}'
+)
 AFTER = b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 """Sent behind each request: its answer tells whether the connection was kept."""
 _VARYING = (
@@ -29,6 +35,7 @@ _VARYING = (
     (re.compile(rb"x-request-id: req_\w+"), b"x-request-id: next"),
     (re.compile(rb"chatcmpl-[\w-]+"), b"chatcmpl-x"),
     (re.compile(rb'"created":\d+'), b'"created":0'),
+    (re.compile(rb'"id":"msg_[^"]+"'), b'"id":"msg_x"'),
 )
 
 
@@ -46,7 +53,8 @@ class Odd(Plugin):
 
     async def around(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         response = await handler(request)
-        assert isinstance(response, web.Response)
+        if not isinstance(response, web.Response):
+            return response
         match request.headers.get("x-odd"):
             case "header":
                 response.headers["x-gateway-model"] = "mine"
@@ -105,6 +113,7 @@ class Case(NamedTuple):
     config: str = ""
     is_draining: bool = False
     is_hooked: bool = False
+    is_short_stream: bool = False
 
 
 CASES = {
@@ -123,6 +132,15 @@ CASES = {
     "draining": Case(post(), False, is_draining=True),
     "a hook": Case(post(), True, "", is_hooked=True),
     "a hook's header": Case(post("x-odd: 1"), False, "", is_hooked=True),
+    "a stream": Case(post(body=STREAM), False, is_short_stream=True),
+    "a stream for HTTP/1.0": Case(post(body=STREAM, version="1.0"), False),
+    "a stream to close": Case(post("Connection: close", body=STREAM), False),
+    "a stream for a page": Case(post("Origin: https://good.example", body=STREAM), False),
+    "a stream, restricted origins": Case(post(body=STREAM), False, "cors: {origins: ['https://good.example']}"),
+    "a stream, draining": Case(post(body=STREAM), False, is_draining=True),
+    "a stream with hooks": Case(post(body=STREAM), False, is_hooked=True, is_short_stream=True),
+    "a stream with a hook's header": Case(post("x-odd: 1", body=STREAM), False, is_hooked=True),
+    "a stream of Messages": Case(post(body=MESSAGES, path="/v1/messages"), False, is_short_stream=True),
     "a small one": Case(get("/small"), True),
     "its head": Case(get("/small", method="HEAD"), False),
     "a created one": Case(get("/small?status=201"), False),
@@ -174,21 +192,44 @@ def short(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     return results
 
 
+@pytest.fixture
+def heads(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """For each stream, whether its head was made in the short way."""
+    results: list[bool] = []
+    of_stream = ResponseHeaders.of_stream
+
+    def noted(*arguments: Any) -> dict[str, str] | None:
+        headers = of_stream(*arguments)
+        results.append(headers is not None)
+        return headers
+
+    monkeypatch.setattr(ResponseHeaders, "of_stream", noted)
+    return results
+
+
 @pytest.mark.usefixtures("odd")
 @pytest.mark.parametrize("name", CASES)
 async def test_the_short_way_writes_what_aiohttp_writes(
-    serve: Serve, fake: Fake, short: list[bool], monkeypatch: pytest.MonkeyPatch, name: str
+    serve: Serve,
+    fake: Fake,
+    short: list[bool],
+    heads: list[bool],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
 ) -> None:
     case = CASES[name]
     hooked = ", hooked: {}" if case.is_hooked else ""
-    text = f"plugins: {{odd: {{}}, chat: {{}}, health: {{}}{hooked}}}\n{case.config}"
+    text = f"plugins: {{odd: {{}}, chat: {{}}, messages: {{}}, health: {{}}{hooked}}}\n{case.config}"
     base = await serve(text, fake.url)
     serve.app[DRAIN].draining = case.is_draining
     ours = await answer(base, case.request)
     assert (short[:1] == [True]) is case.is_short
+    assert heads == [case.is_short_stream] * len(heads)
+    assert heads or not case.is_short_stream
 
     monkeypatch.setattr("gateway.server.protocol.Dispatcher", lambda app: app._handle)
     monkeypatch.setattr(ResponseHeaders, "write", lambda *_: False)
+    monkeypatch.setattr(ResponseHeaders, "of_stream", lambda *_: None)
     base = await serve(text, fake.url)
     serve.app[DRAIN].draining = case.is_draining
 
