@@ -156,5 +156,7 @@ class CallState:
                 self.cache_key, translator.messages = b"", None
         now = monotonic()
         if self._last_read:
-            self.report.add_chunk_gap(now - self._last_read)
+            gap, longest = now - self._last_read, self.report.chunk_gap
+            if longest is None or gap > longest:
+                self.report.add_chunk_gap(gap)
         self._last_read = now

@@ -18,6 +18,9 @@ from gateway.gemini.stream_translator import StreamTranslator
 from gateway.gemini.thought_signatures import Signed
 from gateway.upstream.client import Incoming
 
+_UNCOUNTED = 4096
+"""Bytes of which the account of the request's memory is told at once."""
+
 
 class Reply(Protocol):
     """The client's side of a stream."""
@@ -40,7 +43,8 @@ class Reply(Protocol):
 class StreamRelay:
     """One attempt's answer under way to the client. `store` stores signatures and clears their list."""
 
-    __slots__ = ("_hedging", "_left", "_memory", "_push", "_reply", "_state", "_store", "_translator")
+    __slots__ = ("_hedging", "_left", "_memory", "_push", "_reply", "_state", "_store", "_translator",
+                 "_uncounted")  # fmt: skip
 
     def __init__(
         self,
@@ -56,6 +60,8 @@ class StreamRelay:
         self._memory = memory
         self._store = store
         self._push = reply.push if state.hooks is None else None
+        self._uncounted = 0
+        """Bytes that have arrived since the memory was told."""
         self._left = b""
         """Content that was translated and has to wait."""
 
@@ -82,7 +88,10 @@ class StreamRelay:
 
     def _arrived(self, data: bytes) -> None:
         self._state.arrived(data, self._translator)
-        self._memory.arrived(len(data), self._translator.waiting)
+        self._uncounted += len(data)
+        if self._uncounted >= _UNCOUNTED:
+            size, self._uncounted = self._uncounted, 0
+            self._memory.arrived(size, self._translator.waiting)
 
     def _take(self, data: bytes) -> bool:
         """Translate and write what has arrived. Return False if something has to wait, or has failed."""

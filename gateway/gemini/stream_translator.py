@@ -57,6 +57,15 @@ class StreamTranslator:
         """Return bytes for the client; b"" while there are none."""
         payloads = self._payloads(data)
         reader, encoder = self.reader, self._encoder
+        if not payloads:
+            return b""
+        if reader.takes_texts and len((plain := read_texts(payloads)).texts) == len(payloads):
+            return encoder.texts(reader.add_texts(plain), plain.texts)
+        return self._by_runs(payloads)
+
+    def _by_runs(self, payloads: list[bytes]) -> bytes:
+        """Return bytes for the client, each run of plain events and each of others written at once."""
+        reader, encoder = self.reader, self._encoder
         out: list[bytes] = []
         events: list[Event] = []
         start = 0

@@ -84,7 +84,7 @@ class TurnReader:
     __slots__ = (
         "_base", "_block_reason", "_candidates", "_continuation", "_counts", "_cutter", "_earlier", "_ends_counted",
         "_is_whole", "_keyring", "_most", "_new_id", "_resumed", "_rules", "_usage", "begun", "citations_left_out",
-        "failure", "grounding_bytes", "model", "runs", "signed", "unknown_reason", "version",
+        "failure", "grounding_bytes", "model", "runs", "signed", "takes_texts", "unknown_reason", "version",
     )  # fmt: skip
 
     def __init__(
@@ -109,6 +109,8 @@ class TurnReader:
         """A finish reason for which the answer is not complete, or not all that was asked."""
         self.citations_left_out = 0
         """Citations that the client does not get, because there are too many."""
+        self.takes_texts = False
+        """Whether `add_texts` can read a plain event: the answer has begun, and nothing cuts its text."""
         self.begun = False
         """Whether a chunk of the answer has arrived."""
         self._ends_counted = False
@@ -142,7 +144,7 @@ class TurnReader:
             raise from_status(response.error.code, response.error)
         events: list[Event] = []
         if not self.begun:
-            self.begun = True
+            self.begun, self.takes_texts = True, self._cutter is None
             self.version = response.model_version
             events.append(TurnStarted(response.response_id, self._named(self.version)))
         if response.usage_metadata is not None:
@@ -154,11 +156,6 @@ class TurnReader:
             self._read(position, candidate, events)
         self._ends_counted = response.usage_metadata is not None
         return events if self._cutter is None else self._cutter.cut(events)
-
-    @property
-    def takes_texts(self) -> bool:
-        """Whether `add_texts` can read a plain event: the answer has begun, and nothing cuts its text."""
-        return self.begun and self._cutter is None
 
     def add_texts(self, plain: PlainTexts) -> int:
         """Read some plain events, as `feed` would, and return the index of their candidate."""
