@@ -25,7 +25,6 @@ from gateway.exchange.offload import HEAVY_ANSWER, offload
 from gateway.exchange.recovery import Recovery
 from gateway.exchange.report import ExchangeReport
 from gateway.exchange.side_by_side import side_by_side
-from gateway.exchange.stream_memory import StreamMemory
 from gateway.exchange.stream_relay import Reply, StreamRelay
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.events import Event
@@ -320,7 +319,8 @@ class Exchange:
             try:
                 async with open_attempt(self.accounting, state.context, state.target) as attempt:
                     try:
-                        await self._relay(state, attempt.key, reply, translator)
+                        relay = StreamRelay(state, translator, reply, self._store_signatures)
+                        await relay.run(self._upstream, attempt.key, self._hedging)
                     finally:
                         attempt.read(translator.reader)
                     self._delivered(state)  # before the attempt ends: many clients leave at the last byte
@@ -349,15 +349,6 @@ class Exchange:
             if state.cache_key and not state.is_continued:
                 await self._cache_put(state, translator.messages or [], translator.reader)
             return
-
-    async def _relay(self, state: CallState, key: str, reply: Reply, translator: StreamTranslator) -> None:
-        """Relay one attempt. Raises the translator's error."""
-        with (
-            StreamMemory(state.context.memory) as memory,
-            await self._upstream.open(state.call, key) as incoming,
-        ):
-            relay = StreamRelay(state, translator, reply, memory, self._store_signatures)
-            await relay.run(incoming, self._hedging)
 
     def _delivered(self, state: CallState) -> None:
         """Note that the answer of an attempt was relayed to its end."""

@@ -14,6 +14,7 @@ from aiohttp import web
 from gateway.exchange.call_state import CallState
 from gateway.exchange.hedging import Hedging
 from gateway.exchange.stream_memory import StreamMemory
+from gateway.gemini.call import GeminiCall
 from gateway.gemini.stream_translator import StreamTranslator
 from gateway.gemini.thought_signatures import Signed
 from gateway.upstream.client import Incoming
@@ -40,10 +41,17 @@ class Reply(Protocol):
         """Write the last content and the end of the stream. Nothing is written after it."""
 
 
+class Upstream(Protocol):
+    """The client for Gemini's API, as a relay sees it."""
+
+    async def open(self, call: GeminiCall, key: str) -> Incoming:
+        """Return a streamed answer. Raises GatewayError."""
+
+
 class StreamRelay:
     """One attempt's answer under way to the client. `store` stores signatures and clears their list."""
 
-    __slots__ = ("_hedging", "_left", "_memory", "_push", "_reply", "_state", "_store", "_translator",
+    __slots__ = ("_left", "_memory", "_push", "_reply", "_state", "_store", "_translator",
                  "_uncounted")  # fmt: skip
 
     def __init__(
@@ -51,13 +59,12 @@ class StreamRelay:
         state: CallState,
         translator: StreamTranslator,
         reply: Reply,
-        memory: StreamMemory,
         store: Callable[[list[Signed]], Awaitable[None]],
     ) -> None:
         self._state = state
         self._translator = translator
         self._reply = reply
-        self._memory = memory
+        self._memory = StreamMemory(state.context.memory)
         self._store = store
         self._push = reply.push if state.hooks is None else None
         self._uncounted = 0
@@ -65,26 +72,27 @@ class StreamRelay:
         self._left = b""
         """Content that was translated and has to wait."""
 
-    async def run(self, incoming: Incoming, hedging: Hedging | None) -> None:
-        """Relay the answer to its end, or until a hook ends it. Raises the translator's error."""
+    async def run(self, upstream: Upstream, key: str, hedging: Hedging | None) -> None:
+        """Make the call, and relay its answer to its end, or until a hook ends it. Raises GatewayError."""
         state, hooks = self._state, self._state.hooks
-        while data := await incoming.read():
-            if hedging is not None:
-                hedging.answered(state)
-            self._arrived(data)
-            if incoming.is_over and hooks is None:
-                await self._end(self._translator.feed(data))
-                return
-            await self._write(await self._translated(data))
-            if hooks is not None and hooks.ended:
-                return
-            if self._push is None or not state.has_output:
-                continue
-            if (pushing := incoming.push_to(self._take)) is not None:
-                await pushing
-                left, self._left = self._left, b""
-                await self._write(left)
-        await self._end(b"")
+        with self._memory, await upstream.open(state.call, key) as incoming:
+            while data := await incoming.read():
+                if hedging is not None:
+                    hedging.answered(state)
+                self._arrived(data)
+                if incoming.is_over and hooks is None:
+                    await self._end(self._translator.feed(data))
+                    return
+                await self._write(await self._translated(data))
+                if hooks is not None and hooks.ended:
+                    return
+                if self._push is None or not state.has_output:
+                    continue
+                if (pushing := incoming.push_to(self._take)) is not None:
+                    await pushing
+                    left, self._left = self._left, b""
+                    await self._write(left)
+            await self._end(b"")
 
     def _arrived(self, data: bytes) -> None:
         self._state.arrived(data, self._translator)

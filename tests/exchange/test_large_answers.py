@@ -147,20 +147,20 @@ async def test_others_run_between_the_pieces_and_an_encoder_stays_on_the_loop() 
 
 
 @pytest.mark.row("A4")
-async def test_much_grounding_is_read_in_a_thread_at_the_end() -> None:
+async def test_much_grounding_is_read_in_a_thread_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     translator = StreamTranslator(TurnReader(lambda: "call"), Names())
     metadata = {"webSearchQueries": ["x" * 5000]}
     for _ in range(9):
         translator.feed(event(message("a", groundingMetadata=metadata)))
     translator.feed(event(message("a", finishReason="STOP")))
     threads: set[str] = set()
-    close = translator.reader.close
 
-    def watched(**options: bool) -> list[Event]:
+    def watched(reader: TurnReader, **options: bool) -> list[Event]:
         threads.add(threading.current_thread().name)
-        return close(**options)
+        return close(reader, **options)
 
-    translator.reader.close = watched  # type: ignore[method-assign]
+    close = TurnReader.close
+    monkeypatch.setattr(TurnReader, "close", watched)
     assert b"Finished" in await large_answers.close(translator)
 
     assert MAIN not in threads

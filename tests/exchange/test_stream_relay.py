@@ -11,10 +11,11 @@ import uvloop
 from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gateway.errors import GatewayError, Overloaded, UpstreamError, UpstreamTruncated
-from gateway.exchange.stream_memory import StreamMemory
 from gateway.exchange.stream_relay import StreamRelay
+from gateway.gemini.call import GeminiCall
 from gateway.gemini.stream_translator import StreamTranslator
 from gateway.gemini.thought_signatures import SignatureKeys, Signed
 from gateway.gemini.turn_reader import TurnReader
@@ -99,16 +100,19 @@ class Relayed:
         self.upstream = Http1Response(Sender(), 1)
         self.upstream.begin(200, "text/event-stream", b"")
         self.state = state(own_key=True)
+        if memory is not None:
+            self.state.context = structs.replace(self.state.context, memory=memory)
         self.state.report.unsent = 1
         numbers = iter(range(100))
         reader = TurnReader(lambda: f"call_{next(numbers)}", keyring=SignatureKeys("k"))
         self.state.begin(reader)
         translator = StreamTranslator(reader, ChatStream(Envelope("x", 1, "m"), include_usage=True))
         self.stored: list[tuple[str, int]] = []
-        self.relay = StreamRelay(
-            self.state, translator, self.client, StreamMemory(memory or MemoryHold.uncounted()), self._store
-        )
-        self.task = asyncio.create_task(self.relay.run(Incoming(self.upstream, math.inf), None))
+        relay = StreamRelay(self.state, translator, self.client, self._store)
+        self.task = asyncio.create_task(relay.run(self, "k", None))
+
+    async def open(self, call: GeminiCall, key: str) -> Incoming:
+        return Incoming(self.upstream, math.inf)
 
     async def _store(self, signed: list[Signed]) -> None:
         await asyncio.sleep(0)
