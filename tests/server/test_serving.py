@@ -1,6 +1,7 @@
 """The process of `gateway serve`: readiness, sockets, drain, exit codes."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from gateway.cli.main import main
 from gateway.config.model_table import model_table
@@ -62,6 +64,42 @@ async def test_sigterm_lets_a_stream_end_in_time_or_ends_it_with_an_error(
     assert code == 0
     assert ("[DONE]" in rest) is (drain > 1 and not hurry)
     assert ('"code":"shutting_down"' in rest) is not ("[DONE]" in rest)
+
+
+async def test_a_stream_that_began_before_the_drain_ends_its_connection(
+    start: list[Gateway], tmp_path: Path, raw_upstream: RawUpstream
+) -> None:
+    """Its head had no `Connection: close`, and the end of the drain would lose the client's next request."""
+    gateway = Gateway(tmp_path, config(raw_upstream.url, 20))
+    start.append(gateway)
+    base = await ready(gateway)
+    last = EVENT.replace(b"}}", b'},"finishReason":"STOP"}', 1).replace(b"]}]}", b"]}]}")
+    draining = asyncio.Event()
+    short = [*chunked(EVENT), draining, *chunked(last)[1:], b"0\r\n\r\n"]
+    raw_upstream.scripts = [[*chunked(EVENT), None], short]
+    url = URL(base)
+    assert url.host is not None
+    body = json.dumps(BODY)
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+    head += "Content-Type: application/json\r\nAuthorization: Bearer AQ.key\r\n\r\n"
+    connections = []
+    for _ in raw_upstream.scripts.copy():
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        writer.write((head + body).encode())
+        await reader.readuntil(b'"content":"a"')
+        connections.append((reader, writer))
+    assert gateway.process is not None
+    gateway.process.send_signal(signal.SIGTERM)
+    await gateway.notified("STOPPING=1")
+    draining.set()
+    rest = await asyncio.wait_for(connections[1][0].read(), 5)  # to the end of the connection
+    running = gateway.process.poll() is None
+    gateway.process.send_signal(signal.SIGTERM)
+    for _, writer in connections:
+        writer.close()
+
+    assert rest.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
+    assert running  # the other stream goes on
 
 
 async def test_a_unary_request_cut_by_the_drain_is_a_503(
