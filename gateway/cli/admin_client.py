@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.config.admin import AdminConfig
 
-_SYSTEMD_SOCKET = "/run/gateway-admin.sock"
+SYSTEMD_SOCKET = "/run/gateway-admin.sock"
 """The listener of an installed service (systemd/gateway-admin.socket), which its configuration does not name."""
 _TIMEOUT = 10.0
 
@@ -48,7 +48,7 @@ def post(config: AdminConfig, path: str, body: Any) -> str | None:
 def _connection(config: AdminConfig) -> http.client.HTTPConnection | None:
     if config.port is not None:
         return http.client.HTTPConnection(config.host, config.port, timeout=_TIMEOUT)
-    path = config.unix or _SYSTEMD_SOCKET
+    path = config.unix or SYSTEMD_SOCKET
     return UnixConnection(path) if config.unix or Path(path).exists() else None
 
 

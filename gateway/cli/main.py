@@ -24,6 +24,7 @@ COMMANDS = {
     "reload": "let the installed service take over its configuration, whole or not at all",
     "roll": "replace the installed service's process by a new one; no client waits, no stream is cut",
     "rollback": "roll to the version that was installed before, or to another installed one",
+    "console": "print the way into the operators' console",
     "routes": "list the served paths and the plugin of each",
     "schema": "print the JSON Schema of the configuration",
     "translate": "print the Gemini request for a chat request in a JSON file, or the completion for a Gemini answer,"

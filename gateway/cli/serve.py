@@ -4,7 +4,9 @@ import argparse
 
 from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 
+from gateway.cli import doctor
 from gateway.cli.arguments import add_config, add_listen, base_url
+from gateway.cli.doctor_network import Finding
 from gateway.config.load import NO_FILE, load
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
@@ -34,13 +36,20 @@ def run(options: argparse.Namespace) -> int:
         say(_NO_C_PARSER, ERROR)
         return EX_CONFIG
 
+    files: set[str] = set()
+
     def read() -> tuple[GatewayConfig, Source]:
         config, source = load(options.config, listen=options.listen, upstream=options.upstream)
-        if options.config is None:
+        if options.config is None and source.file not in files:
+            files.add(source.file)
             say(_origin(source))
         return config, source
 
-    return serve(read, ignore_inherited=options.listen is not None)
+    def examine(online: bool) -> list[Finding]:
+        chosen = argparse.Namespace(config=options.config, online=online, url=None, model="")
+        return list(doctor.examine(chosen))
+
+    return serve(read, ignore_inherited=options.listen is not None, examine=examine)
 
 
 def _origin(source: Source) -> str:

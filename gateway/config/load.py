@@ -35,8 +35,7 @@ def load(
     source = find(os.environ) if path is None else read_file(path)
     source.lazy_secrets = lazy_secrets
     config = source.decode(GatewayConfig)
-    if source.file not in (NO_FILE, TEXT_VARIABLE):
-        config = _beside(Path(source.file).absolute().parent, config)
+    config = beside(source, config)
     if listen is not None:
         config = replace(config, listen=ListenConfig(*listen))
     if upstream is not None:
@@ -61,14 +60,15 @@ def find(environ: Mapping[str, str]) -> Source:
     return Source("", NO_FILE, environ) if existing is None else read_file(existing)
 
 
-def _beside(folder: Path, config: GatewayConfig) -> GatewayConfig:
-    """Return the configuration with the names of files as paths beside the YAML file.
+def beside(source: Source, config: GatewayConfig) -> GatewayConfig:
+    """Return the configuration with the names of files as paths beside the YAML file `source.file`.
 
     The service has STATE_DIRECTORY (systemd.exec(5)) for them, which takes its place. The folder that a command is run
     in has no part in it, so that the gateway and its commands use the same files.
     """
-    if os.environ.get("STATE_DIRECTORY"):
+    if os.environ.get("STATE_DIRECTORY") or source.file in (NO_FILE, TEXT_VARIABLE):
         return config
+    folder = Path(source.file).absolute().parent
     ledger, state = config.ledger, config.state
     url = ledger.url or ("ledger.db" if config.pool.projects else None)
     if url is not None and "://" not in url:

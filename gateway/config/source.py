@@ -47,6 +47,7 @@ class Source:
 
     def __init__(self, text: str, file: str, environ: Mapping[str, str] | None = None) -> None:
         self.file = file
+        self.text = text
         self._environ = os.environ if environ is None else environ
         self.lazy_secrets = False
         """Whether a secret that cannot be read is an error only when it is revealed."""

@@ -9,7 +9,8 @@ from msgspec import Struct
 from gateway import __version__
 from gateway.console.endpoint import Endpoint
 from gateway.console.instance import instance
-from gateway.console.sources import Listener, Sources, answer
+from gateway.console.process import Listener
+from gateway.console.sources import Sources, answer
 
 LINKS = {
     "Google: keys": "https://aistudio.google.com/apikey",

@@ -11,15 +11,19 @@ from aiohttp import web
 from gateway.config.admin import AdminConfig
 from gateway.console.about import About
 from gateway.console.assets import Assets
+from gateway.console.changes import Changes
+from gateway.console.configuration import Configuration
+from gateway.console.doctor import Doctor
 from gateway.console.endpoint import Endpoint
 from gateway.console.errors import Errors
 from gateway.console.guard import READING, Guard
 from gateway.console.keys import Keys
 from gateway.console.operators import Operators
 from gateway.console.pool import Pool
+from gateway.console.process import Process
 from gateway.console.requests import Requests
 from gateway.console.session import Sessions
-from gateway.console.sources import Process, Sources
+from gateway.console.sources import Sources
 from gateway.console.summary import Summary
 from gateway.console.tail import Tail
 from gateway.console.usage import Usage
@@ -51,6 +55,9 @@ class Admin:
             Keys(sources),
             Pool(sources),
             Usage(sources),
+            Configuration(sources),
+            Doctor(sources),
+            Changes(sources),
         )
         self.endpoints: list[Endpoint] = [
             Endpoint("GET", "/metrics", self.metrics, "Return all metrics in Prometheus's text format.",

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from aiohttp import web
-from msgspec import Struct
 
 from gateway.console.operators import Operator
+from gateway.console.process import Process
 from gateway.errors import BadRequest, GatewayError, LedgerUnavailable, NotFound
 from gateway.exchange.delivery import json_response
 from gateway.plugin import Services
@@ -23,22 +23,6 @@ OPERATOR: web.RequestKey[Operator] = web.RequestKey("operator", Operator)
 """The operator who sent a request."""
 _MAX_PAGE = 500
 _PAGE = 100
-
-
-class Listener(Struct, frozen=True):
-    """An address that the gateway listens on."""
-
-    name: str
-    """`clients` or `admin`."""
-    address: str
-
-
-class Process(Struct, frozen=True):
-    """The process around the services."""
-
-    started: float = 0.0
-    """Seconds since 1970."""
-    listeners: tuple[Listener, ...] = ()
 
 
 class Sources:

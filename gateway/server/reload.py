@@ -9,8 +9,11 @@ from contextlib import suppress
 from aiohttp import web
 
 from gateway.config.diff import changes
+from gateway.config.load import NO_FILE, beside
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
+from gateway.console.configuration import RESTART_ONLY
+from gateway.console.process import Checked
 from gateway.errors import ConfigError
 from gateway.observability.console import say
 from gateway.observability.journal import ERROR, NOTICE
@@ -21,9 +24,6 @@ from gateway.server.lifecycle import DRAIN, Drain, drain, notify
 from gateway.server.listeners import listen
 from gateway.server.plugin_life import PluginStartFailed
 from gateway.server.protocol import Runner, Server
-
-_RESTART_ONLY = ("listen.", "admin.")
-"""Settings whose sockets are opened at the start."""
 
 Load = Callable[[], tuple[GatewayConfig, Source]]
 """Reads the configuration. Raises ConfigError."""
@@ -44,9 +44,35 @@ class AppSwitcher:
         self._front = Runner(web.Application())
         """Runner of the sockets, without routes of its own."""
         self._load = load
+        self.source = Source("", NO_FILE)
+        """Source of the configuration in use."""
+        self.loaded = time.time()
         self._runner = Runner(app, config.connections)
         self._draining: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
+
+    def check(self, text: str) -> Checked:
+        """Check a configuration in YAML as a reload would, without its stores. Blocks."""
+
+        def read() -> tuple[GatewayConfig, Source]:
+            source = Source(text, "yaml")
+            return beside(self.source, source.decode(GatewayConfig)), source
+
+        return self._checked(read)
+
+    def on_disk(self) -> Checked:
+        """Check the configuration as it is now on disk. Blocks."""
+        return self._checked(self._load)
+
+    def _checked(self, read: Load) -> Checked:
+        try:
+            config, source = read()
+            build_app(config, source)
+        except ConfigError as error:
+            return Checked(error.faults)
+        names = [line.partition(":")[0] for line in changes(self._opened, config)]
+        restart = [name for name in names if name.startswith(RESTART_ONLY)]
+        return Checked((), list(changes(self.config, config)), restart)
 
     async def start(self, inherited: list[socket.socket]) -> str:
         """Start listening and return the address for display.
@@ -115,10 +141,11 @@ class AppSwitcher:
         if self.stands_in:
             self._opened = self.config = config
         differences = list(changes(self.config, config))
-        restart = [line for line in changes(self._opened, config) if line.startswith(_RESTART_ONLY)]
+        restart = [line for line in changes(self._opened, config) if line.startswith(RESTART_ONLY)]
         self._direct_to(runner)
         self._drain_later(self._runner, self.app[DRAIN], self.config.drain)
         self.config, self.app, self._runner = config, app, runner
+        self.source, self.loaded = source, time.time()
         head = "reload: done" if differences else "reload: done; nothing differs"
         lines = [head, *(f"  {line}" for line in differences)]
         return "\n".join([*lines, *(f"  {line.partition(':')[0]} needs a restart" for line in restart)])

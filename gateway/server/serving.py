@@ -7,12 +7,14 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
 from gateway.config.model_table import OLD_DAYS, age, model_table
 from gateway.config.sections import GatewayConfig
 from gateway.console.app import Admin
+from gateway.console.process import Finding, Listener, Process
 from gateway.errors import ConfigError
 from gateway.observability.console import say
 from gateway.observability.journal import ERROR
@@ -35,6 +37,10 @@ _MEND = 2.0
 _FAULTY = "the configuration is faulty: every request is answered 503 until it is corrected"
 
 
+Examine = Callable[[bool], Sequence[Finding]]
+"""Runs the checks of `gateway doctor`, with True also those that ask Google."""
+
+
 class Sockets(NamedTuple):
     """Listening sockets of systemd's; none outside of it."""
 
@@ -42,11 +48,12 @@ class Sockets(NamedTuple):
     admins: list[socket.socket]
 
 
-def serve(load: Load, *, ignore_inherited: bool) -> int:
+def serve(load: Load, *, ignore_inherited: bool, examine: Examine | None = None) -> int:
     """Serve until SIGTERM or SIGINT, then drain. Return the exit code.
 
     `load` reads the configuration, now and at each SIGHUP. Raises ConfigError if it is faulty at the start, unless
     systemd has the sockets and no other instance serves them: then every request is answered 503 until it is corrected.
+    `examine` runs the checks of `gateway doctor`, for the console.
     """
     catch_all_exceptions()
     sockets = Sockets([], []) if ignore_inherited else Sockets(*inherited_sockets(os.environ))
@@ -54,6 +61,7 @@ def serve(load: Load, *, ignore_inherited: bool) -> int:
     try:
         config, source = load()
         switcher = AppSwitcher(config, build_app(config, source), load)
+        switcher.source = source
     except ConfigError as error:
         if not _may_stand_in(sockets, lock):
             raise
@@ -61,7 +69,7 @@ def serve(load: Load, *, ignore_inherited: bool) -> int:
     _tune_garbage_collection()
     allocator.tune()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_serve(switcher, load, sockets, lock))
+        return runner.run(_serve(switcher, load, sockets, lock, examine))
 
 
 def _may_stand_in(sockets: Sockets, lock: ServingLock) -> bool:
@@ -107,7 +115,9 @@ def log_table_age(at: float) -> None:
         log.info("the table of models and prices is of %s, %d days old", table.date, days)
 
 
-async def _serve(switcher: AppSwitcher, load: Load, sockets: Sockets, lock: ServingLock) -> int:
+async def _serve(
+    switcher: AppSwitcher, load: Load, sockets: Sockets, lock: ServingLock, examine: Examine | None
+) -> int:
     try:
         address = await switcher.start(sockets.clients)
     except OSError as error:
@@ -136,7 +146,7 @@ async def _serve(switcher: AppSwitcher, load: Load, sockets: Sockets, lock: Serv
             notify(f"READY=1\nSTATUS={_FAULTY}")
             await _mended(switcher, stop)
         try:
-            admin = await _listen_admin(switcher, sockets.admins)
+            admin = await _listen_admin(switcher, sockets.admins, address, examine)
         except OSError as error:
             say(f"cannot listen for admin requests: {error.strerror or error}", ERROR)
             await switcher.stop()
@@ -188,10 +198,23 @@ async def _mended(switcher: AppSwitcher, stop: asyncio.Event) -> None:
         task.cancel()
 
 
-async def _listen_admin(switcher: AppSwitcher, inherited: list[socket.socket]) -> Runner | None:
+async def _listen_admin(
+    switcher: AppSwitcher, inherited: list[socket.socket], address: str, examine: Examine | None
+) -> Runner | None:
     """Start the admin listener, except beside a stand-in, which has no services to show."""
     if switcher.stands_in:
         return None
     config = switcher.config
-    app = Admin(lambda: switcher.app[SERVICES], config.admin).app()
+    admin = config.admin
+    own = "a socket of systemd" if inherited else admin.unix or f"http://{admin.host}:{admin.port}"
+    process = Process(
+        time.time(),
+        (Listener("clients", address), Listener("admin", own)),
+        lambda: (switcher.config, switcher.source, switcher.loaded),
+        switcher.check,
+        switcher.on_disk,
+        switcher.reload,
+        examine,
+    )
+    app = Admin(lambda: switcher.app[SERVICES], admin, process).app()
     return await listen_admin(app, config.admin, inherited, config.connections)

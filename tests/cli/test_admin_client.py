@@ -47,9 +47,9 @@ async def test_it_is_sent_to_the_port_the_socket_or_the_services_own(
 
     assert await put_back(port=port) is None
     assert await put_back(unix=path) is None
-    monkeypatch.setattr(admin_client, "_SYSTEMD_SOCKET", path)
+    monkeypatch.setattr(admin_client, "SYSTEMD_SOCKET", path)
     assert await put_back() is None
-    monkeypatch.setattr(admin_client, "_SYSTEMD_SOCKET", str(tmp_path / "none"))
+    monkeypatch.setattr(admin_client, "SYSTEMD_SOCKET", str(tmp_path / "none"))
     assert await put_back() == "there is no admin listener: set admin.port or admin.unix"
 
 

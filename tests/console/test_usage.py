@@ -74,3 +74,36 @@ async def test_usage_pool_and_metrics_by_the_admin_api(team: Team, google: Googl
     assert 'gateway_errors_total{code="rate_limit_exceeded",status="429"} 1.0' in text
     assert 'gateway_upstream_errors_total{cause="quota_per_day",model="gemini-2.5-flash"} 2.0' in text
     assert "AIza" not in text
+
+
+async def test_usage_has_failures_percentiles_and_csv(team: Team, google: Google, admin: Any) -> None:
+    async with admin.post("/admin/keys", json={"name": "=cmd()"}) as response:
+        key = (await response.json())["key"]
+    await team.ask(key)
+    google.answers["AIza-a"] = google.answers["AIza-b"] = lambda: refused(400, "no")
+    await team.ask(key)
+    await team.settled()
+    async with admin.get("/admin/usage?by=client&percentiles=1&model=gemini-2.5-flash") as response:
+        (row,) = (await response.json())["data"]
+    async with admin.get("/admin/usage?by=client&project=none") as response:
+        none = (await response.json())["data"]
+    async with admin.get("/admin/usage?by=client,model&format=csv") as response:
+        lines = (await response.text()).splitlines()
+        kind = response.headers["Content-Type"]
+    async with admin.get("/admin/usage?format=xml") as response:
+        assert response.status == 400
+
+    assert (row["calls"], row["failures"], row["name"], row["estimated"]) == (2, 1, "=cmd()", 0)
+    assert 0 < row["duration_p50_ms"] <= row["duration_p95_ms"] < 1e5
+    assert row["dollars"] * 1e6 == pytest.approx(row["micros"])
+    assert none == []
+    assert kind.startswith("text/csv")
+    assert lines[0].startswith("start,client,project,model")
+    assert "'=cmd()" in lines[1]
+
+
+def test_the_bounds_are_those_of_the_ledger() -> None:
+    from gateway.console import usage
+    from gateway.store.ledger import reports
+
+    assert usage.BOUNDS == reports.BOUNDS

@@ -1,7 +1,8 @@
 """Reports from the ledger: sums of calls, tokens and money. All functions block."""
 
-from collections.abc import Sequence
-from typing import get_args
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, get_args
 
 import msgspec
 import sqlalchemy as sa
@@ -18,6 +19,9 @@ _CLIENTS = 500
 """Clients of one query: databases bound its parameters."""
 _DAY = 86400
 _UNGROUPED = dict.fromkeys(BY, "")
+_NONE: Mapping[str, str] = {}
+BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0, 300.0)
+"""Upper bounds of the buckets of durations, in seconds; a bound belongs to its bucket."""
 
 
 class Usage(Struct, frozen=True):
@@ -43,6 +47,14 @@ class Usage(Struct, frozen=True):
     searches: int
     micros: int
     """Millionths of a US dollar."""
+    failures: int = 0
+    """Calls that ended with an error."""
+    estimated: int = 0
+    """Calls whose cost is an estimate, because Google did not say it."""
+    first_bytes: tuple[int, ...] = ()
+    """Calls by time to the first content, in the buckets of BOUNDS; empty unless asked for."""
+    durations: tuple[int, ...] = ()
+    """The same by duration."""
 
 
 def usage(
@@ -52,11 +64,16 @@ def usage(
     by: Sequence[str] = (),
     bucket: int = 0,
     only: Sequence[str] | None = None,
+    *,
+    chosen: Mapping[str, str] = _NONE,
+    times: bool = False,
+    most: int | None = None,
 ) -> list[Usage]:
     """Return sums of the calls that began from `since` and before `until`, in seconds since 1970.
 
     They are grouped by the columns `by` (of BY) and by buckets of so many seconds, 0 for one bucket. `only` has the ids
-    of the only clients to report.
+    of the only clients to report, `chosen` the only value of other columns of BY. With `times`, calls are also counted
+    by their durations. `most` is the number of rows at most.
     """
     c = attempt.c
     start = sa.func.floor(c.at / bucket) * bucket if bucket else sa.literal(since)
@@ -71,6 +88,11 @@ def usage(
         "spoken": _sum(c.completion_audio),
         "searches": _sum(c.searches),
         "micros": _sum(c.micros, MOST_AMOUNT),
+        "failures": _count(c.outcome == "error"),
+        "estimated": _count(c.exact.is_(False)),
+        **(
+            _histogram("first_byte", c.first_byte_ms) | _histogram("duration", c.duration_ms) if times else {}
+        ),
     }
     query = (
         sa.select(start.label("start"), *keys, *(value.label(name) for name, value in sums.items()))
@@ -80,9 +102,30 @@ def usage(
     )
     if only is not None:
         query = query.where(c.client.in_(only))
+    query = query.where(*(c[name] == value for name, value in chosen.items())).limit(most)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         rows = connection.execute(query).mappings().all()
-    return [msgspec.convert({**_UNGROUPED, **row}, Usage, strict=False) for row in rows if row["calls"]]
+    return [_usage(dict(row), times=times) for row in rows if row["calls"]]
+
+
+def _usage(row: dict[str, Any], *, times: bool) -> Usage:
+    if times:
+        row["first_bytes"] = [row.pop(f"first_byte_{i}") for i in range(len(BOUNDS) + 1)]
+        row["durations"] = [row.pop(f"duration_{i}") for i in range(len(BOUNDS) + 1)]
+    return msgspec.convert({**_UNGROUPED, **row}, Usage, strict=False)
+
+
+def _count(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+    return sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0)
+
+
+def _histogram(name: str, column: sa.ColumnElement[int]) -> dict[str, sa.ColumnElement[int]]:
+    """Return a count for each bucket of BOUNDS, by label: both databases can sum, and only one knows percentiles."""
+    edges = [-1.0, *(bound * 1000 for bound in BOUNDS), float(2**62)]
+    return {
+        f"{name}_{i}": _count(sa.and_(column > low, column <= high))
+        for i, (low, high) in enumerate(pairwise(edges))
+    }
 
 
 def daily(engine: sa.Engine, since: float) -> dict[int, tuple[int, int]]:
