@@ -54,6 +54,20 @@ class TrustConfig(Struct, frozen=True, forbid_unknown_fields=True):
         return faults
 
 
+class PlaygroundConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """The console's playground."""
+
+    enabled: Annotated[bool, Meta(description="Let operators chat in the console.")] = True
+    dollars_day: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1e6,
+            description="US dollars a day (UTC) for chats that run as `console` and not as a key.",
+        ),
+    ] = 1.0
+
+
 class AdminConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Second listener for operators: the console, issued keys, usage, state of the pool, metrics."""
 
@@ -81,6 +95,7 @@ class AdminConfig(Struct, frozen=True, forbid_unknown_fields=True):
             "other `Host` is refused, against DNS rebinding."
         ),
     ] = ()
+    playground: PlaygroundConfig = PlaygroundConfig()
     host: Annotated[str, Meta(description="Address to listen on; keep it private.")] = "127.0.0.1"
     port: Annotated[
         Annotated[int, Meta(ge=0, le=65535)] | None,

@@ -18,7 +18,10 @@ from gateway.console.endpoint import Endpoint
 from gateway.console.errors import Errors
 from gateway.console.guard import READING, Guard
 from gateway.console.keys import Keys
+from gateway.console.models import Models
+from gateway.console.openapi import OpenApi
 from gateway.console.operators import Operators
+from gateway.console.playground import Playground
 from gateway.console.pool import Pool
 from gateway.console.process import Process
 from gateway.console.requests import Requests
@@ -58,6 +61,8 @@ class Admin:
             Configuration(sources),
             Doctor(sources),
             Changes(sources),
+            Models(sources),
+            Playground(sources, config.playground),
         )
         self.endpoints: list[Endpoint] = [
             Endpoint("GET", "/metrics", self.metrics, "Return all metrics in Prometheus's text format.",
@@ -65,6 +70,7 @@ class Admin:
             *(endpoint for room in rooms for endpoint in room.endpoints()),
         ]  # fmt: skip
         """The whole API."""
+        self.endpoints += OpenApi(self.endpoints).endpoints()
 
     def app(self) -> web.Application:
         """Return the application of the admin listener."""

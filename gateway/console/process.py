@@ -1,5 +1,6 @@
 """The process around the services, as far as the console shows and changes it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
@@ -23,7 +24,7 @@ class Checked(Struct, frozen=True):
 
     faults: tuple[Fault, ...] = ()
     changes: list[str] = []
-    """What differs from the configuration in use."""
+    """Differences from the configuration in use."""
     restart: list[str] = []
     """Changed settings that need a restart."""
 
@@ -73,5 +74,7 @@ class Process(Struct, frozen=True):
     on_disk: Callable[[], Checked] | None = None
     """Checks the configuration as it is on disk now. Blocks."""
     reload: Callable[[], Awaitable[Outcome]] | None = None
+    server: "Callable[[], Callable[[], asyncio.BaseProtocol] | None] | None" = None
+    """Returns the factory of the clients' connections."""
     examine: Callable[[bool], Sequence[Finding]] | None = None
     """Runs the checks of `gateway doctor`, with True also those that ask Google. Blocks."""

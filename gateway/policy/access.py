@@ -123,6 +123,8 @@ class Access:
         self._pooled = pooled
         self._work: dict[str, set[Work]] = {}
         """By the id of the key."""
+        self._lent: dict[str, ClientKey] = {}
+        """Keys of single requests of the console, by their SHA-256."""
         self.issued = {}
 
     @property
@@ -149,6 +151,14 @@ class Access:
         key = self._by_id.get(key_id)
         return key.name if key is not None else key_id
 
+    def lend(self, key: str, record: ClientKey) -> None:
+        """Accept a key that only this process knows, under an issued key's rules, until it is taken back."""
+        self._lent[digest(key)] = record
+
+    def take_back(self, key: str) -> None:
+        """Accept a lent key no longer."""
+        self._lent.pop(digest(key), None)
+
     def begin(self, client: Client, work: Work) -> None:
         """Note work for an issued key, which ends when the key does."""
         self._work.setdefault(client.id, set()).add(work)
@@ -165,7 +175,8 @@ class Access:
         """Cancel the work for keys that were revoked or have expired. Return its amount by the id of the key."""
         result: dict[str, int] = {}
         for key_id, works in list(self._work.items()):
-            key = self._by_id.get(key_id)
+            lent = (record for record in self._lent.values() if record.id == key_id)
+            key = self._by_id.get(key_id) or next(lent, None)
             if key is None or key.fault(now) is not None:
                 result[key_id] = len(works)
                 del self._work[key_id]
@@ -191,7 +202,7 @@ class Access:
         return self._issued(Client("", key_hash[:8], key_hash), now)
 
     def _issued(self, client: Client, now: float) -> Client:
-        key = self.issued.get(client.scope)
+        key = self.issued.get(client.scope) or self._lent.get(client.scope)
         if key is None:
             kind = UnknownKey if _WHOLE.fullmatch(client.key) else Unauthorized
             raise kind("Incorrect API key provided.")

@@ -51,6 +51,11 @@ class AppSwitcher:
         self._draining: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
 
+    @property
+    def protocol_factory(self) -> Server:
+        """Makes the protocol of a connection to the current application."""
+        return _server(self._runner)
+
     def check(self, text: str) -> Checked:
         """Check a configuration in YAML as a reload would, without its stores. Blocks."""
 

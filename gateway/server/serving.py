@@ -214,6 +214,7 @@ async def _listen_admin(
         switcher.check,
         switcher.on_disk,
         switcher.reload,
+        lambda: switcher.protocol_factory,
         examine,
     )
     app = Admin(lambda: switcher.app[SERVICES], admin, process).app()

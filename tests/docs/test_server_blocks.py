@@ -20,6 +20,7 @@ ELSEWHERE = {
     "README.md": "clones and asks certbot; 10-install.sh does it with a checkout and a CA of its own",
     "docs/do/alerts.md": "opens an editor, or needs a receiver of alerts or traces",
     "docs/do/behind-nginx.md": "asks certbot; 55-certificate.sh renews a certificate of a CA of its own",
+    "docs/do/console.md": "is for the operator's own machine",
     "docs/do/plugins.md": "needs the id of a captured request",
     "docs/do/pool-and-quota.md": "needs the id of a refused key",
     "docs/emulator.md": "shows options in brackets",

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from gateway.cli.pages import (
+    admin_api,
     clients,
     commands,
     compatibility,
@@ -16,6 +17,7 @@ from gateway.observability import prometheus
 
 PAGES: dict[str, Callable[[], str]] = {
     "llms.txt": llms.page,
+    "refer/admin-api.md": admin_api.page,
     "refer/cli.md": commands.page,
     "refer/compatibility.md": compatibility.page,
     "refer/config.md": configuration.page,

@@ -1,0 +1,52 @@
+"""Models: aliases, abilities, prices, and Google's list."""
+
+from typing import Any
+
+from aiohttp import web
+
+from gateway.config.admin import AdminConfig
+from gateway.config.secret import Secret
+from gateway.console.app import Admin
+from gateway.plugin import SERVICES
+from tests.support.servers import Serve
+from tests.support.team import Google, Team
+
+BEARER = {"Authorization": "Bearer hush"}
+
+
+async def test_a_name_says_what_it_becomes_can_do_and_costs(
+    team: Team, google: Google, serve: Serve, aiohttp_client: Any
+) -> None:
+    more = "models: {aliases: {gpt-4o: gemini-2.5-flash}, fallbacks: {'gemini-2.5-*': [gemini-2.5-pro]}}\n"
+    await team.start("ab", more)
+    client = await aiohttp_client(
+        Admin(lambda: serve.app[SERVICES], AdminConfig(Secret("hush"))).app(), headers=BEARER
+    )
+    async with client.get("/admin/models") as response:
+        shown = await response.json()
+    names = [{"name": "models/gemini-2.5-flash"}, {"name": "models/gemini-99-unheard-of"}]
+    google.answers["AIza-a"] = lambda: web.json_response({"models": names})
+    async with client.get("/admin/models?google=1") as response:
+        listed = (await response.json())["google"]
+    models = {entry["name"]: entry for entry in shown["data"]}
+
+    assert models["gpt-4o"]["kind"] == "alias"
+    assert models["gpt-4o"]["becomes"] == "gemini-2.5-flash"
+    assert models["gpt-4o"]["fallbacks"] == ["gemini-2.5-pro"]
+    assert models["gpt-4o"]["price"]["known"]
+    assert models["gpt-4o"]["price"]["output"] > models["gpt-4o"]["price"]["input"] > 0
+    assert models["gpt-4o"]["capabilities"]["output"] == ["text"]
+    assert shown["google"] is None
+    assert listed == [
+        {"name": "gemini-2.5-flash", "known": True},
+        {"name": "gemini-99-unheard-of", "known": False},
+    ]
+
+
+async def test_without_a_pool_google_cannot_be_asked(serve: Serve, aiohttp_client: Any) -> None:
+    await serve()
+    client = await aiohttp_client(
+        Admin(lambda: serve.app[SERVICES], AdminConfig(Secret("hush"))).app(), headers=BEARER
+    )
+    async with client.get("/admin/models?google=1") as response:
+        assert (response.status, (await response.json())["error"]["code"]) == (404, "no_pool")
