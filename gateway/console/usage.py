@@ -1,5 +1,6 @@
 """Endpoints of usage: sums of the ledger, and the same in OpenAI's format."""
 
+import asyncio
 import csv
 from collections.abc import Mapping
 from functools import partial
@@ -62,10 +63,9 @@ class Usage:
         times = query.get("percentiles") == "1"
         rows = await self._rows(query, times=times)
         names = await self._sources.key_names() if any(row.client for row in rows) else {}
-        data = [_row(row, names, times=times) for row in rows[:_MOST_ROWS]]
-        if form == "csv":
-            return _csv(data)
-        return json_response(encoded({"data": data, "more": len(rows) > _MOST_ROWS}), {})
+        return await asyncio.to_thread(
+            _answer, rows, names, form, times=times
+        )  # thousands of rows take a while
 
     async def openai_usage(self, request: web.Request) -> web.Response:
         """Return usage as OpenAI does, all buckets in one page.
@@ -152,6 +152,14 @@ def _row(row: Any, names: Mapping[str, str], *, times: bool) -> dict[str, Any]:
         for share in (50, 95)
     }
     return {**values, "name": names.get(row.client, ""), "dollars": dollars(row.micros), **percentiles}
+
+
+def _answer(rows: list[Any], names: Mapping[str, str], form: str, *, times: bool) -> web.Response:
+    """Return the answer with all rows."""
+    data = [_row(row, names, times=times) for row in rows[:_MOST_ROWS]]
+    if form == "csv":
+        return _csv(data)
+    return json_response(encoded({"data": data, "more": len(rows) > _MOST_ROWS}), {})
 
 
 def _csv(data: list[dict[str, Any]]) -> web.Response:

@@ -172,9 +172,10 @@ def _sqlite(path: Path, on_replaced: Callable[[str], None] | None) -> sa.Engine:
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql(
-            "BEGIN IMMEDIATE"
-        )  # sqlite3's own BEGIN comes with the first write, too late
+        # Reports read without a transaction: they would keep writers out for as long as they take.
+        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            # sqlite3's own BEGIN comes with the first write, too late
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
 

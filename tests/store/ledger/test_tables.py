@@ -192,3 +192,13 @@ def test_o19_machines_that_start_at_once_create_one_ledger(url: str) -> None:
 
     with ThreadPoolExecutor(4) as pool:
         assert [future.result() for future in [pool.submit(machine) for _ in range(4)]] == [2, 2, 2, 2]
+
+
+def test_a_report_keeps_no_writer_out(tmp_path: Path) -> None:
+    engine = open_engine(str(tmp_path / "ledger.db"), None)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as reader:
+        rows = reader.execution_options(stream_results=True).execute(sa.select(metadata.tables["ledger"]))
+        next(iter(rows))
+        with engine.begin() as writer:
+            writer.execute(sa.text("UPDATE ledger SET value = 7 WHERE name = 'revision'"))
+    engine.dispose()
