@@ -21,7 +21,8 @@ from gateway.console.endpoint import Endpoint
 from gateway.console.rows import dollars, encoded
 from gateway.console.sources import Sources, unexpected
 from gateway.errors import BadRequest, GatewayError, NotFound
-from gateway.exchange.delivery import STREAM_HEADERS, json_response
+from gateway.exchange.delivery import json_response
+from gateway.exchange.event_stream import STREAM_HEADERS
 from gateway.exchange.request_body import parse, read_body
 from gateway.plugin import DryRun
 from gateway.policy.access import ISSUED, Client, ClientKey
