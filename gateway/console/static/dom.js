@@ -1,6 +1,6 @@
 // @ts-check
 // Elements from data. Text is always a text node: nothing here parses markup.
-import { t, ago, utc } from "./i18n.js";
+import { t, ago, utc, when } from "./i18n.js";
 
 /** @typedef {Node | string | number | null | undefined | false} Child */
 /** @typedef {Child | Child[]} Children */
@@ -204,6 +204,18 @@ export function tabs(list) {
 export function time(seconds) {
   if (!seconds) return el("span", { class: "muted", text: "–" });
   return el("time", { datetime: new Date(seconds * 1000).toISOString(), title: utc(seconds), text: ago(seconds) });
+}
+
+/** The time of day, with the date unless it is today. @param {number} seconds */
+export function clock(seconds) {
+  const day = (/** @type {any} */ date) => new Date(date).toDateString();
+  return el("time", { datetime: new Date(seconds * 1000).toISOString(), title: utc(seconds),
+    text: when(seconds, { ...(day(seconds * 1000) !== day(Date.now()) && { dateStyle: "short" }), timeStyle: "medium", hourCycle: "h23" }) });
+}
+
+/** A text with `code` in it. @param {string} text */
+export function words(text) {
+  return text.split("`").map((part, i) => (i % 2 ? el("code", { text: part }) : part));
 }
 
 /** @param {string} text @param {string} [kind] */

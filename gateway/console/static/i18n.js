@@ -21,7 +21,10 @@ function stored() {
 export async function load() {
   current = preferred();
   const response = await fetch(new URL(`./${current}.json`, import.meta.url));
-  texts = await response.json();
+  texts = {};
+  for (const [group, entries] of Object.entries(await response.json())) {
+    for (const [name, text] of Object.entries(entries)) texts[group ? `${group}.${name}` : name] = text;
+  }
   document.documentElement.lang = current;
 }
 

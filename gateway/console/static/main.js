@@ -1,7 +1,7 @@
 // @ts-check
 // The frame of all pages: signing in, navigation, language, theme, keys, notices.
 import { api, ApiError, hooks } from "./api.js";
-import { announce, button, closePanel, dialog, el, field, fill } from "./dom.js";
+import { announce, button, closePanel, dialog, el, field, fill, toast } from "./dom.js";
 import { has, language, languages, load, setLanguage, t } from "./i18n.js";
 import { bind, bound } from "./keys.js";
 import { pages } from "./pages.js";
@@ -12,7 +12,7 @@ import { apply, setTheme, theme } from "./theme.js";
  * @typedef {{api: typeof api, t: typeof t, session: Session, query: URLSearchParams, go: (hash: string) => void,
  *   setQuery: (values: Record<string, any>) => void, announce: (text: string) => void,
  *   every: (ms: number, run: () => any) => void, signal: AbortSignal, onLeave: (run: () => void) => void, mayWrite: boolean}} Context
- * @typedef {{id: string, title: string, keys?: {key: string, label: string, run: (ctx: Context) => void}[],
+ * @typedef {{id: string, keys?: {key: string, label: string, run: (ctx: Context) => void}[],
  *   render: (root: HTMLElement, ctx: Context) => Promise<void | (() => void)> | void | (() => void)}} Page
  */
 
@@ -51,11 +51,21 @@ function context(current, query) {
       history.replaceState(null, "", `#/${place().id}${text ? `?${text}` : ""}`);
     },
     every: (ms, run) => {
-      const timer = setInterval(() => { if (!document.hidden) run(); }, ms);
+      const timer = setInterval(async () => {
+        if (document.hidden) return;
+        try { await run(); lost(false); } catch (error) { if (error instanceof ApiError && !error.status) lost(true); }
+      }, ms);
       leaving.push(() => clearInterval(timer));
     },
     onLeave: (run) => leaving.push(run),
   };
+}
+
+/** Say that the page shows what it knew. @param {boolean} away */
+function lost(away) {
+  const note = document.getElementById("lost");
+  if (!away) note?.remove();
+  else if (!note) document.getElementById("notices")?.append(el("p", { id: "lost", class: "notice bad", role: "alert", text: t("error.unreachable") }));
 }
 
 async function show() {
@@ -150,7 +160,7 @@ function frame(current) {
   fill(app,
     el("a", { class: "skip", href: "#main", text: t("skip"), onclick: (/** @type {Event} */ e) => { e.preventDefault(); main.focus(); } }),
     el("header", { class: "top" },
-      el("a", { class: "brand", href: "#/overview", text: t("console") }),
+      el("a", { class: "brand", href: "#/overview" }, el("img", { src: new URL("./icon.svg", import.meta.url), alt: "", width: "20", height: "20" }), t("console")),
       el("span", { class: "muted instance", text: current.instance }),
       el("span", { class: "grow" }),
       preferences(),
@@ -191,6 +201,12 @@ hooks.stale = () => {
   document.getElementById("notices")?.append(el("p", { class: "notice info", role: "status" }, t("stale"), " ", button(t("reload"), () => location.reload())));
 };
 window.addEventListener("hashchange", show);
+window.addEventListener("unhandledrejection", (event) => {
+  const { name, message } = event.reason ?? {};
+  if (name !== "AbortError" && name !== "ApiError") return;
+  event.preventDefault();
+  if (name === "ApiError") toast(message, "bad");
+});
 apply();
 await load();
 await start();

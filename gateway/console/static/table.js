@@ -37,7 +37,7 @@ export function table(options) {
   const wrap = el("div", { class: "scroll table", tabindex: "0", role: "region", "aria-label": options.label },
     el("table", {}, el("caption", { class: "visually-hidden", text: options.label }), el("thead", {}, head), body), more);
   const chooser = options.chooser ? button(t("columns"), choose, { kind: "quiet" }) : null;
-  const node = el("div", { class: "table-box" }, chooser && el("div", { class: "row end" }, chooser), wrap);
+  const node = el("div", {}, wrap, chooser && el("div", { class: "row end" }, chooser));
 
   const visible = () => columns.filter(({ id }) => shown.has(id));
 
@@ -75,9 +75,10 @@ export function table(options) {
         select(id);
         options.onopen?.(row);
       } }, visible().map((column, i) => {
-      const content = column.render ? column.render(row) : String(column.value(row) ?? "–");
+      const value = column.render ? column.render(row) : column.value(row) ?? "–";
+      const content = typeof value === "string" && !column.align ? el("span", { class: "clip", title: value, text: value }) : value;
       const first = i === 0 && options.onopen;
-      return el(i === 0 ? "th" : "td", { class: column.align ?? "", scope: i === 0 ? "row" : null, dataset: { label: column.label } },
+      return el(i === 0 ? "th" : "td", { class: `${column.align ?? ""}${value === "" || value === "–" ? " blank" : ""}`, scope: i === 0 ? "row" : null, dataset: { label: column.label } },
         first ? el("button", { type: "button", class: "link", onclick: () => { select(id); options.onopen?.(row); } }, content) : content);
     }), options.actions && el("td", { class: "row actions" }, options.actions(row)));
     return node;

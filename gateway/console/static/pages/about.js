@@ -5,7 +5,6 @@ import { t, when } from "../i18n.js";
 /** @type {import("../main.js").Page} */
 export const page = {
   id: "about",
-  title: "page.about",
   async render(root, ctx) {
     const about = await ctx.api.get("/admin/about", {}, { signal: ctx.signal });
     const facts = [

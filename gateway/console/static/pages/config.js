@@ -4,13 +4,12 @@ import { badge, button, code, el, field, fill, time, toast } from "../dom.js";
 /** @type {import("../main.js").Page} */
 export const page = {
   id: "config",
-  title: "page.config",
   async render(root, ctx) {
     const { t } = ctx, result = el("div", { "aria-live": "polite" });
     const text = el("textarea", { rows: "12", spellcheck: "false", class: "mono", maxlength: "1000000" });
     const only = el("input", { type: "checkbox", checked: true, onchange: () => draw() });
     let data = await ctx.api.get("/admin/config", {}, { signal: ctx.signal });
-    const settings = el("div"), disk = el("div");
+    const settings = el("div"), disk = el("div", { class: "stack" });
 
     function draw() {
       fill(settings, el("dl", { class: "facts settings" }, data.settings.filter((one) => one.own || !only.checked).map((one) => el("div", { class: one.own ? "mono" : "mono muted" }, el("dt", { title: one.description }, one.path), el("dd", {}, JSON.stringify(one.value), one.restart && [" ", badge(t("config.restart"), "mute")])))));
@@ -36,9 +35,9 @@ export const page = {
       data = await ctx.api.get("/admin/config", {}, { signal: ctx.signal });
       draw();
     }
-    fill(root, disk, el("div", { class: "bar" }, ctx.mayWrite && button(t("config.reload"), reload, { kind: "primary" }), el("label", { class: "chip" }, only, ` ${t("config.own")}`)),
-      settings, el("h2", {}, t("config.try")), field(t("config.yaml"), text, t("config.yaml.help")),
-      el("div", { class: "row" }, ctx.mayWrite ? button(t("config.check"), check) : el("p", { class: "muted" }, t("may.read"))), result);
+    fill(root, disk, el("section", { class: "card stack" }, el("div", { class: "row" }, ctx.mayWrite && button(t("config.reload"), reload, { kind: "primary" }), el("label", { class: "check" }, only, t("config.own"))), settings),
+      el("section", { class: "card stack" }, el("h2", {}, t("config.try")), field(t("config.yaml"), text, t("config.yaml.help")),
+      el("div", { class: "row" }, ctx.mayWrite ? button(t("config.check"), check) : el("p", { class: "muted" }, t("may.read"))), result));
     draw();
   },
 };

@@ -1,6 +1,6 @@
 // @ts-check
 import { budget } from "../charts.js";
-import { badge, button, code, confirmName, copyButton, dialog, el, empty, facts, field, fill, panel, time, toast } from "../dom.js";
+import { badge, button, code, confirmName, copyButton, dialog, el, facts, field, fill, panel, time, toast } from "../dom.js";
 import { money, n, tokens } from "../i18n.js";
 import { table } from "../table.js";
 
@@ -173,7 +173,6 @@ async function open(ctx, id, again) {
 /** @type {import("../main.js").Page} */
 export const page = {
   id: "keys",
-  title: "page.keys",
   keys: [
     { key: "n", label: "keys.new", run: () => document.getElementById("new")?.click() },
     { key: "/", label: "keys.search", run: () => document.getElementById("search")?.focus() },
@@ -208,10 +207,9 @@ export const page = {
     make.disabled = !ctx.mayWrite;
     fill(root,
       el("form", { class: "bar", role: "search", onsubmit: find },
-        field(t("keys.search"), search), field(t("state"), states), make),
+        el("div", { class: "grow" }, field(t("keys.search"), search)), field(t("state"), states), make),
       list.node, more);
     await load();
     if (ctx.query.get("id")) await open(ctx, ctx.query.get("id"), load);
-    if (all.length === 0 && !q && !state) root.append(empty(t("keys.none"), t("keys.none_hint")));
   },
 };

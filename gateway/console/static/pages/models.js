@@ -6,7 +6,6 @@ import { table } from "../table.js";
 /** @type {import("../main.js").Page} */
 export const page = {
   id: "models",
-  title: "page.models",
   async render(root, ctx) {
     const { t } = ctx, price = (value) => (value == null ? "–" : `$${n(value, { maximumFractionDigits: 4 })}`);
     const head = el("p", { class: "muted" }), google = el("div");

@@ -44,7 +44,6 @@ function steps() {
 /** @type {import("../main.js").Page} */
 export const page = {
   id: "overview",
-  title: "page.overview",
   async render(root, ctx) {
     async function draw() {
       const data = await ctx.api.get("/admin/summary", { window: 3600 }, { signal: ctx.signal });
@@ -54,8 +53,8 @@ export const page = {
       fill(root,
         el("div", { class: "figures" },
           figure(t("overview.requests"), n(now.requests), change(now.requests, before?.requests), "#/requests"),
-          figure(t("overview.refused"), share(now.refused_share), before ? t("overview.yesterday", { value: share(before.refused_share) }) : "", "#/errors"),
-          figure(t("overview.first"), ms(now.first_byte_p95_ms), before ? t("overview.yesterday", { value: ms(before.first_byte_p95_ms) }) : "", "#/usage"),
+          figure(t("overview.refused"), share(now.refused_share), before ? t("overview.yesterday", { value: share(before.refused_share) }) : n(now.refused), "#/errors"),
+          figure(t("overview.first"), ms(now.first_byte_p95_ms), before ? t("overview.yesterday", { value: ms(before.first_byte_p95_ms) }) : `p50 ${ms(now.first_byte_p50_ms)}`, "#/usage"),
           figure(t("overview.dollars"), money(dollars?.today), dollars?.budget_day ? t("overview.of", { value: money(dollars.budget_day) }) : dollars ? t("overview.yesterday", { value: money(dollars.yesterday) }) : t("overview.no.ledger"), "#/usage"),
           figure(t("overview.running"), n(data.running), t("overview.of", { value: n(data.limit) }), "#/requests")),
         data.first_request === null ? steps() : null,
@@ -64,8 +63,8 @@ export const page = {
           el("section", { class: "card" }, columns({ start: series.start, step: series.step, label: t("overview.by.minute"), series: ["ok", "saved", "refused", "failed"].map((kind) => ({ name: t(`kind.${kind}`), kind, values: series[kind] })) })),
           data.days && el("section", { class: "card" }, columns({ start: data.days[0]?.start ?? 0, step: 86400, label: t("overview.by.day"), format: money, series: [{ name: t("cost"), kind: "a", values: data.days.map((/** @type {any} */ day) => day.dollars) }] }))),
         data.pool.length ? el("section", {}, el("h2", { text: t("page.pool") }), el("ul", { class: "squares" }, data.pool.map((/** @type {any} */ one) => el("li", {}, el("a", { class: `square ${KINDS[/** @type {"ready"} */ (one.state)]}`, href: `#/pool?project=${encodeURIComponent(one.project)}`, title: t(`state.${one.state}`) }, el("strong", { text: one.project }), " ", el("small", { text: one.resting_models ? t("overview.resting", { count: one.resting_models }) : t(`state.${one.state}`) })))))) : null,
-        el("section", {}, el("h2", { text: t("overview.failures") }),
-          data.failures.length ? el("ul", { class: "plain failures" }, data.failures.map((/** @type {any} */ row) => el("li", {}, el("a", { href: `#/requests?id=${encodeURIComponent(row.request_id)}` }, badge(String(row.status), row.status >= 500 || row.status === 200 ? "bad" : "warn"), " ", row.error ?? "", " ", el("span", { class: "muted", text: row.model ?? row.path }), " ", time(row.at))))) : el("p", { class: "muted", text: t("overview.no.failures") })));
+        el("section", { class: "card" }, el("h2", { text: t("overview.failures") }),
+          data.failures.length ? el("ul", { class: "plain failures" }, data.failures.map((/** @type {any} */ row) => el("li", {}, el("a", { href: `#/requests?id=${encodeURIComponent(row.request_id)}` }, badge(String(row.status), row.status >= 500 || row.status === 200 ? "bad" : "warn"), el("span", {}, row.error ?? "–"), el("span", { class: "muted", text: [row.key_name, row.model ?? row.path].filter(Boolean).join(" · ") }), time(row.at))))) : el("p", { class: "muted", text: t("overview.no.failures") })));
     }
     await draw();
     ctx.every(5000, () => draw().catch(() => {}));

@@ -32,7 +32,6 @@ function programs(body) {
 /** @type {import("../main.js").Page} */
 export const page = {
   id: "playground",
-  title: "page.playground",
   async render(root, ctx) {
     const { t } = ctx, info = await ctx.api.get("/admin/play", {}, { signal: ctx.signal });
     if (!ctx.mayWrite) { fill(root, el("p", { class: "notice info" }, t("may.read"))); return; }
@@ -54,7 +53,7 @@ export const page = {
     const dropped = el("p", { class: "row" });
     const picker = el("input", { type: "file", multiple: true, accept: "image/*,audio/*,application/pdf", class: "visually-hidden", id: "files", onchange: () => add(picker.files) });
     const halt = button(t("play.stop"), () => stop?.abort(), { kind: "danger", disabled: true });
-    const right = el("div");
+    const right = el("div", { class: "card" });
 
     async function add(list) {
       for (const file of list ?? []) {
@@ -153,9 +152,9 @@ export const page = {
     const drop = (event) => { event.preventDefault(); if (event.type === "drop") add(event.dataTransfer.files); };
     fill(root, el("datalist", { id: "models" }, info.models.map((name) => el("option", { value: name }))),
       el("div", { class: "play" },
-        el("div", { class: "stack", onchange: side }, field(t("model"), model), field(t("play.as"), as), field(t("play.effort"), effort), field(t("play.temperature"), temperature), field(t("play.system"), system),
+        el("div", { class: "card stack", onchange: side }, field(t("model"), model), field(t("play.as"), as), field(t("play.effort"), effort), field(t("play.temperature"), temperature), field(t("play.system"), system),
           el("details", {}, el("summary", {}, t("play.more")), field(t("play.tools"), tools), field(t("play.schema"), schema))),
-        el("form", { class: "stack", ondragover: drop, ondrop: drop, onsubmit: (event) => { event.preventDefault(); send(); } }, talk, dropped, field(t("play.message"), text),
+        el("form", { class: "card stack", ondragover: drop, ondrop: drop, onsubmit: (event) => { event.preventDefault(); send(); } }, talk, dropped, field(t("play.message"), text),
           el("div", { class: "row" }, el("button", { class: "button primary" }, t("play.send")), halt, picker, el("label", { for: "files", class: "button" }, t("play.attach")),
             button(t("play.clear"), () => { messages.splice(0); talk.replaceChildren(); }, { kind: "quiet" }))),
         right));

@@ -19,7 +19,6 @@ function state(one, t) {
 /** @type {import("../main.js").Page} */
 export const page = {
   id: "pool",
-  title: "page.pool",
   async render(root, ctx) {
     const { t } = ctx, path = (project, action) => `/admin/pool/${encodeURIComponent(project)}/${action}`;
     const act = (label, work, kind = "") => ctx.mayWrite && button(label, async () => {
@@ -47,19 +46,19 @@ export const page = {
         return;
       }
       const { projects, models } = data;
-      fill(root, models.length > 0 && el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t("pool.grid") }, el("table", { class: "cells" },
+      fill(root, models.length > 0 && el("div", { class: "scroll card", tabindex: "0", role: "region", "aria-label": t("pool.grid") }, el("table", { class: "cells" },
         el("thead", {}, el("tr", {}, el("th", { scope: "col" }, t("project")), models.map((model) => el("th", { scope: "col" }, model)))),
         el("tbody", {}, projects.map((project) => el("tr", {}, el("th", { scope: "row" }, project.name), models.map((model) => {
           const one = project.cells.find((entry) => entry.model === model);
-          return el("td", {}, one ? el("button", { type: "button", class: `cell ${KINDS[one.state] ?? ""}`, "aria-label": `${project.name} ${model}`, onclick: () => cell(project, one) }, state(one, t)) : "–");
+          return el("td", {}, one ? el("button", { type: "button", class: `cell ${KINDS[one.state] ?? ""}`, onclick: () => cell(project, one) }, el("span", { class: "visually-hidden" }, `${project.name} ${model} `), state(one, t)) : "–");
         })))))),
-      projects.map((project) => el("section", { class: "card stack" }, el("h2", {}, project.name, " ", state(project, t)),
+      el("div", { class: "grid wide" }, projects.map((project) => el("section", { class: "card stack" }, el("h2", {}, project.name, " ", state(project, t)),
         project.advice && el("p", {}, project.advice), el("p", { class: "muted" }, project.patterns.join(", "), " · ", t("pool.flight", { count: n(project.in_flight) })),
         el("ul", { class: "plain" }, project.keys.map((key) => el("li", { class: "row" }, el("code", {}, key.id), state(key, t), key.advice,
           key.state !== "ready" && act(t("pool.clear"), () => ctx.api.post(path(project.name, "clear"), { model: "", key_id: key.id }).then(() => null))))),
         el("div", { class: "row" },
           project.paused ? act(t("pool.resume"), () => ctx.api.post(path(project.name, "resume")).then(() => null)) : act(t("pool.pause"), () => ctx.api.post(path(project.name, "pause")).then(() => null)),
-          act(t("pool.clear.all"), () => ctx.api.post(path(project.name, "clear"), { model: "", key_id: "" }).then(() => null)), probe(project.name, models[0] ?? "")))));
+          act(t("pool.clear.all"), () => ctx.api.post(path(project.name, "clear"), { model: "", key_id: "" }).then(() => null)), probe(project.name, models[0] ?? ""))))));
     }
     await draw();
     ctx.every(1000, () => { for (const node of root.querySelectorAll(".countdown")) node.textContent = ` ${left(Number(/** @type {HTMLElement} */ (node).dataset.until), t)}`; });

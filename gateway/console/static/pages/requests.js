@@ -1,5 +1,5 @@
 // @ts-check
-import { badge, button, code, copyButton, el, empty, facts, field, fill, panel, time, toast } from "../dom.js";
+import { badge, button, clock, code, copyButton, el, facts, field, fill, panel, time, toast } from "../dom.js";
 import { ms, money, n, tokens } from "../i18n.js";
 import { table } from "../table.js";
 
@@ -15,12 +15,12 @@ function kind(row) {
 
 function status(row, t) {
   const word = row.error ?? (kind(row) === "saved" ? t("req.saved") : "");
-  return el("span", {}, badge(String(row.status), kind(row)), word && el("span", { class: "muted" }, ` ${word}`));
+  return [badge(String(row.status), kind(row)), " ", word && el("small", { class: "muted" }, word)];
 }
 
 function models(row) {
   const asked = row.requested_model, answered = row.model ?? "";
-  return asked && asked !== answered ? `${asked} → ${answered}` : answered;
+  return asked && answered && asked !== answered ? `${asked} → ${answered}` : answered || (asked ?? "");
 }
 
 function total(row) {
@@ -29,7 +29,7 @@ function total(row) {
 
 function columns(t) {
   return [
-    { id: "at", label: t("time"), value: (r) => r.at, render: (r) => time(r.at) },
+    { id: "at", label: t("time"), value: (r) => r.at, render: (r) => clock(r.at) },
     { id: "status", label: t("req.status"), value: (r) => r.status, render: (r) => status(r, t) },
     { id: "key", label: t("key"), value: (r) => r.key_name ?? r.client ?? "" },
     { id: "model", label: t("model"), value: models },
@@ -125,10 +125,9 @@ async function running(ctx, node) {
 /** @type {import("../main.js").Page} */
 export const page = {
   id: "requests",
-  title: "page.requests",
   keys: [
     { key: "/", label: "req.filter", run: () => document.getElementById("filter")?.focus() },
-    { key: ".", label: "req.pause", run: () => document.getElementById("live")?.click() },
+    { key: ".", label: "req.pause", run: () => document.getElementById("follow")?.click() },
   ],
   async render(root, ctx) {
     const { t } = ctx;
@@ -140,11 +139,11 @@ export const page = {
     });
     const input = el("input", { id: "filter", type: "search", value: filter, placeholder: "status:429 key:ada model:*flash* >5s", spellcheck: "false" });
     const state = el("span", { class: "muted", "aria-live": "polite" });
-    const news = button("", () => refresh(), { kind: "quiet" });
+    const news = button("", refresh, { kind: "quiet" });
     news.hidden = true;
-    const more = button(t("more"), () => older(), { kind: "quiet" });
+    const more = button(t("more"), older, { kind: "quiet" });
     const now = button("", () => { const node = el("div", {}); panel(t("req.running_now"), node); return running(ctx, node); }, { kind: "quiet" });
-    const live = el("input", { id: "live", type: "checkbox", onchange: () => (live.checked ? begin() : end()) });
+    const live = el("input", { id: "follow", type: "checkbox", onchange: () => (live.checked ? begin() : end()) });
     const problem = el("p", { class: "notice bad", role: "alert", hidden: true });
     const all = [];
 
@@ -217,17 +216,15 @@ export const page = {
 
     fill(root,
       el("form", { class: "bar", role: "search", onsubmit: apply },
-        field(t("req.filter"), input), el("button", { class: "button primary" }, t("req.apply"))),
+        el("div", { class: "grow" }, field(t("req.filter"), input)), el("button", { class: "button primary" }, t("req.apply"))),
       el("details", {}, el("summary", {}, t("req.how")), el("p", { class: "muted" }, t("req.grammar"))),
       problem,
-      el("div", { class: "bar" }, button(t("req.refresh"), () => refresh()), news, now,
-        el("label", { class: "chip" }, live, ` ${t("req.live")}`), state),
+      el("div", { class: "row" }, button(t("req.refresh"), refresh), el("label", { class: "check" }, live, t("req.live")), now, news, state),
       list.node, more);
     await refresh();
     const wanted = ctx.query.get("id");
     if (wanted) await open(ctx, wanted);
     ctx.every(5000, look);
     ctx.onLeave(() => close?.());
-    if (all.length === 0 && !filter) root.append(empty(t("req.none"), t("req.none_hint")));
   },
 };

@@ -25,7 +25,6 @@ function totals(rows, name) {
 /** @type {import("../main.js").Page} */
 export const page = {
   id: "usage",
-  title: "page.usage",
   async render(root, ctx) {
     const { t, query } = ctx, result = el("div", { class: "stack" });
     const choose = (name, options, fallback) => el("select", { name, onchange: load }, options.map((id) => el("option", { value: id, selected: id === (query.get(name) ?? fallback) }, t(`usage.${name}.${id}`))));
@@ -63,7 +62,7 @@ export const page = {
           column("first", (r) => r.first_byte_p95_ms || null, ms), column("duration", (r) => r.duration_p95_ms || null, ms, true)] });
       fill(result, el("p", {}, el("strong", {}, format(all)), " ", el("span", { class: "muted" }, `${when(asked.since, { dateStyle: "medium" })} – ${when(asked.until, { dateStyle: "medium" })}`)),
         answer.more && el("p", { class: "notice warn" }, t("usage.more")),
-        sums.length ? columns({ start, step, series, format, label: t(`usage.what.${what.value}`), onpick: bucket.value === "1d" ? () => { bucket.value = "1h"; days.value = "1"; load(); } : undefined }) : empty(t("usage.none"), t("usage.none.hint")), list.node);
+        sums.length ? el("div", { class: "card" }, columns({ start, step, series, format, label: t(`usage.what.${what.value}`), onpick: bucket.value === "1d" ? () => { bucket.value = "1h"; days.value = "1"; load(); } : undefined })) : empty(t("usage.none"), t("usage.none.hint")), list.node);
     }
     fill(root, el("div", { class: "bar" }, field(t("usage.show"), what), field(t("usage.each"), bucket), field(t("usage.split"), by), field(t("usage.range"), days),
       button(t("usage.csv"), () => ctx.api.download("/admin/usage", { ...parameters(bucket.value), format: "csv" }, "usage.csv"))),
