@@ -88,7 +88,9 @@ def test_no_file_makes_markup_of_text_or_asks_another_host(path: Path) -> None:
 def texts(language: str) -> dict[str, str]:
     """Return the texts by name, as i18n.js reads them: `group.name`, or the name alone in the group without a name."""
     groups = json.loads((STATIC / f"{language}.json").read_text())
-    return {f"{group}.{name}".lstrip("."): text for group, all_ in groups.items() for name, text in all_.items()}
+    return {
+        f"{group}.{name}".lstrip("."): text for group, all_ in groups.items() for name, text in all_.items()
+    }
 
 
 def test_every_text_is_in_both_languages() -> None:
