@@ -9,7 +9,7 @@ export PREFIX DESTDIR DOMAIN
 BIN := .venv/bin
 RUN := .venv-run/bin
 .DEFAULT_GOAL := help
-.PHONY: help dev demo run test check javascript fix golden schema docs site bench bench-page bench-instructions lock audit sbom dist image test-image test-dist install uninstall test-vps test-clients test-cluster test-mutants test-memory test-overload test-gone test-timed test-adversary test-attacks test-faults test-advisories test-agents test-all clean
+.PHONY: help dev demo run test check javascript fix golden schema docs site bench bench-page bench-instructions lock audit sbom dist image test-image test-dist install uninstall test-vps test-console test-clients test-cluster test-mutants test-memory test-overload test-gone test-timed test-adversary test-attacks test-faults test-advisories test-agents test-all clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -53,7 +53,7 @@ run: .venv-run/.made  ## serve config/gateway.yaml with Google as upstream
 test: dev  ## run the tests
 	$(BIN)/python -m pytest
 
-javascript: tests/javascript/node_modules/.made  ## install the JavaScript SDKs for the tests, if Node 20 is available
+javascript: tests/javascript/node_modules/.made  ## install the JavaScript SDKs, TypeScript and axe-core for the tests, if Node 20 is available
 
 tests/javascript/node_modules/.made: tests/javascript/package-lock.json
 	@if command -v npm >/dev/null && [ "$$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ]; \
@@ -66,6 +66,7 @@ check: dev javascript  ## run what CI runs: format, lint, types, schema, tests w
 	$(BIN)/mypy
 	$(BIN)/python -m gateway schema | cmp - config/gateway.schema.json
 	$(BIN)/python -m gateway check --config config/gateway.yaml
+	@[ ! -x tests/javascript/node_modules/.bin/tsc ] || tests/javascript/node_modules/.bin/tsc --project tests/javascript
 	$(BIN)/python -m bench.instructions --optional
 	$(BIN)/python -m pytest --cov --cov-report=term
 
@@ -155,6 +156,12 @@ uninstall:  ## as root: remove what install created, except configuration and da
 
 test-vps: dev  ## as root: install into a throw-away Debian with systemd and nginx, and use it over TLS
 	tests/vps/run.sh
+
+test-console: dev javascript  ## drive the console in Chromium, at each width, theme and language (as root on Debian: installs it)
+	@command -v chromium >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
+	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-noto-cjk; }
+	@command -v chromium >/dev/null || { echo "Chromium is not installed: apt-get install chromium fonts-noto-cjk"; exit 1; }
+	$(BIN)/python -m pytest -m console tests/console/browser
 
 test-clients: dev  ## unmodified SDKs and agents on the emulator (installs 2.5 GB; DRIVERS="openai_py codex_cli": some)
 	tests/clients/run.sh $(DRIVERS)

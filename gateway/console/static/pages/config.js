@@ -21,7 +21,7 @@ export const page = {
     async function check() {
       const answer = await ctx.api.post("/admin/config/check", { yaml: text.value });
       fill(result, answer.ok ? el("div", { class: "notice ok" }, t("config.good"), answer.changes.length > 0 && code(answer.changes.join("\n")), answer.restart.length > 0 && el("p", {}, t("config.needs", { settings: answer.restart.join(", ") })))
-        : el("ul", { class: "notice bad" }, answer.faults.map((fault) => el("li", {}, el("a", { href: `#/config`, onclick: (event) => { event.preventDefault(); jump(fault); } }, `${fault.line}:${fault.column}`), " ", el("code", {}, fault.path), " ", fault.message))));
+        : el("ul", { class: "plain notice bad" }, answer.faults.map((fault) => el("li", {}, el("a", { href: `#/config`, onclick: (event) => { event.preventDefault(); jump(fault); } }, `${fault.line}:${fault.column}`), " ", el("code", {}, fault.path), " ", fault.message))));
     }
     function jump({ line, column }) {
       const at = text.value.split("\n").slice(0, line - 1).join("\n").length + (line > 1 ? 1 : 0) + column - 1;

@@ -41,6 +41,15 @@ function columns(t) {
   ];
 }
 
+/** The rules in words. @param {any} rules @param {any} t */
+function ruleRows(rules, t) {
+  return Object.entries(rules).flatMap(([name, value]) => {
+    if (name === "dollars" || name === "tokens") return Object.entries(value).map(([p, most]) => [t(`keys.${name}_per`, { period: t(`keys.${p}`) }), name === "dollars" ? money(most) : n(most)]);
+    const label = name === "models" ? t("page.models") : NUMBERS.includes(name) ? t(`keys.${name}`) : name;
+    return [[label, typeof value === "number" ? n(value) : Array.isArray(value) ? value.join(", ") : JSON.stringify(value)]];
+  });
+}
+
 /** The fields of a key's rules, and a function that reads them. @param {any} rules @param {any} t */
 function ruleFields(rules, t) {
   const number = (name, value, step = "1") => el("input", { name, type: "number", min: "0", step, value: value ?? "" });
@@ -160,7 +169,7 @@ async function open(ctx, id, again) {
     (key.budgets ?? []).map((b) => budget({ ...b, format: b.unit === "dollars" ? money : tokens, label: t("keys.budget_of", { unit: b.unit, period: t(`keys.${b.period}`) }) })),
     facts([[t("keys.created"), time(key.created)], [t("keys.last_used"), key.last_used ? time(key.last_used) : t("keys.never")],
       [t("keys.expires"), key.expires ? time(key.expires) : t("keys.never")]]),
-    el("h3", {}, t("keys.rules")), code(JSON.stringify(key.rules, null, 2)),
+    el("h3", {}, t("keys.rules")), facts(ruleRows(key.rules, t)),
     may && el("div", { class: "row" },
       act(t("keys.edit"), () => edit(ctx, key), { kind: "primary" }),
       key.state === "suspended" ? act(t("keys.resume"), () => ctx.api.post(path(id, "resume"))) : act(t("keys.suspend"), () => ctx.api.post(path(id, "suspend"))),

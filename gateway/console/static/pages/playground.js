@@ -90,7 +90,7 @@ export const page = {
         { id: "answer", label: t("play.answer"), render: (node) => fill(node, chunks.length ? code(chunks.map((chunk) => JSON.stringify(chunk)).join("\n")) : el("p", { class: "muted" }, t("play.nothing"))) },
         { id: "cost", label: t("cost"), render: (node) => fill(node, done ? facts([["input", n(done.prompt_tokens)], ["usage.cached", n(done.cached_tokens ?? 0)], ["output", n(done.completion_tokens)], ["thoughts", n(done.thoughts ?? 0)],
           ["dollars", money(done.dollars)], ["first", ms(done.first_byte_ms)], ["duration", ms(done.duration_ms)]].map(([name, value]) => [t(name.includes(".") ? name : `play.${name}`), value])) : el("p", { class: "muted" }, t("play.nothing"))) },
-        { id: "code", label: t("play.code"), render: (node) => fill(node, asked && programs(asked).map(([name, source]) => [el("h3", {}, name), code(source)])) },
+        { id: "code", label: t("play.code"), render: (node) => fill(node, asked && programs(asked).map(([name, source]) => [el("h2", {}, name), code(source)])) },
       ]));
     }
 

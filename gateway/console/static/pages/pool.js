@@ -50,10 +50,10 @@ export const page = {
         el("thead", {}, el("tr", {}, el("th", { scope: "col" }, t("project")), models.map((model) => el("th", { scope: "col" }, model)))),
         el("tbody", {}, projects.map((project) => el("tr", {}, el("th", { scope: "row" }, project.name), models.map((model) => {
           const one = project.cells.find((entry) => entry.model === model);
-          return el("td", {}, one ? el("button", { type: "button", class: `cell ${KINDS[one.state] ?? ""}`, onclick: () => cell(project, one) }, el("span", { class: "visually-hidden" }, `${project.name} ${model} `), state(one, t)) : "–");
+          return el("td", {}, one ? el("button", { type: "button", class: `cell ${KINDS[one.state] ?? ""}`, dataset: { model }, onclick: () => cell(project, one) }, el("span", { class: "visually-hidden" }, `${project.name} ${model} `), state(one, t)) : "–");
         })))))),
       el("div", { class: "grid wide" }, projects.map((project) => el("section", { class: "card stack" }, el("h2", {}, project.name, " ", state(project, t)),
-        project.advice && el("p", {}, project.advice), el("p", { class: "muted" }, project.patterns.join(", "), " · ", t("pool.flight", { count: n(project.in_flight) })),
+        project.advice && el("p", {}, project.advice), el("p", { class: "muted" }, [...project.patterns, t("pool.flight", { count: n(project.in_flight) })].join(" · ")),
         el("ul", { class: "plain" }, project.keys.map((key) => el("li", { class: "row" }, el("code", {}, key.id), state(key, t), key.advice,
           key.state !== "ready" && act(t("pool.clear"), () => ctx.api.post(path(project.name, "clear"), { model: "", key_id: key.id }).then(() => null))))),
         el("div", { class: "row" },

@@ -1,5 +1,5 @@
 // @ts-check
-import { badge, button, clock, code, copyButton, el, facts, field, fill, panel, time, toast } from "../dom.js";
+import { badge, button, clock, code, copyButton, el, facts, field, fill, panel, toast, words } from "../dom.js";
 import { ms, money, n, tokens } from "../i18n.js";
 import { table } from "../table.js";
 
@@ -57,9 +57,9 @@ function curl(row) {
 function timeline(attempts, t) {
   return el("ol", { class: "timeline" }, attempts.map((a) => el("li", {},
     badge(a.outcome === "ok" ? "ok" : (a.why || a.outcome || "?"), a.outcome === "ok" ? "ok" : "bad"),
-    ` ${a.model ?? ""} `, a.project && el("span", { class: "muted" }, a.project), " ",
-    a.status && n(a.status), " ", a.duration_ms != null && ms(a.duration_ms), " ",
-    a.dollars != null && money(a.dollars), a.exact === false && el("span", { class: "muted" }, ` ${t("req.estimated")}`),
+    el("span", {}, a.model ?? "", " ", el("span", { class: "muted" }, [a.project, a.status].filter(Boolean).join(" · "))),
+    el("span", {}, a.duration_ms != null && ms(a.duration_ms)),
+    el("span", {}, a.dollars != null && money(a.dollars), a.exact === false && el("small", { class: "muted" }, ` ${t("req.estimated")}`)),
   )));
 }
 
@@ -74,7 +74,7 @@ async function open(ctx, id) {
   }
   const row = detail.request;
   const rows = [
-    [t("req.status"), status(row, t)], [t("time"), time(row.at)], [t("model"), models(row)],
+    [t("req.status"), status(row, t)], [t("time"), clock(row.at)], [t("model"), models(row)],
     [t("key"), row.key_name ?? row.client], [t("req.path"), `${row.method} ${row.path}`],
     [t("req.first"), row.first_byte_ms && ms(row.first_byte_ms)], [t("req.total"), ms(row.duration_ms ?? 0)],
     [t("req.tokens"), `${n(row.prompt_tokens ?? 0)} → ${n(row.completion_tokens ?? 0)}`],
@@ -84,11 +84,11 @@ async function open(ctx, id) {
   panel(t("req.one"),
     el("div", { class: "row" }, el("code", {}, row.request_id), copyButton(row.request_id)),
     detail.error && el("div", { class: "notice bad" },
-      el("strong", {}, detail.error.code), el("p", {}, detail.error.cause), el("p", {}, detail.error.remedy)),
+      el("strong", {}, detail.error.code), el("p", {}, words(detail.error.cause)), el("p", {}, el("strong", {}, t("errors.do"), " "), words(detail.error.remedy))),
     facts(rows),
     detail.attempts?.length > 0 && [el("h3", {}, t("req.timeline")), timeline(detail.attempts, t)],
     detail.notes?.length > 0 && [el("h3", {}, t("req.notes")),
-      el("ul", {}, detail.notes.map((note) => el("li", {}, el("code", {}, note.path), ` ${note.meaning}`)))],
+      el("ul", {}, detail.notes.map((note) => el("li", {}, el("code", {}, note.path), " ", words(note.meaning))))],
     detail.headers?.length > 0 && [el("h3", {}, t("req.headers")),
       code(detail.headers.map(([name, value]) => `${name}: ${value}`).join("\n"))],
     el("h3", {}, t("req.curl")), code(curl(row)),
