@@ -5,7 +5,7 @@ import { t } from "./i18n.js";
 import { bind } from "./keys.js";
 
 const MOST = 300;
-const PAGE = 100;
+const PAGE = 300;
 
 /**
  * @typedef {{id: string, label: string, value: (row: any) => any, render?: (row: any) => any, align?: string, sort?: boolean, hide?: boolean}} Column
