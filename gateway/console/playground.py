@@ -6,7 +6,8 @@ it is limited, charged, logged and shown like any other.
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from secrets import token_urlsafe
 from time import monotonic, time
 from typing import Any
@@ -124,13 +125,23 @@ class Playground:
             )
         await self._sources.audit(request, "play", record.id)
         response = web.StreamResponse(headers=STREAM_HEADERS)
-        await response.prepare(request)
-        await response.write(_frame("translated", encoded(structs.asdict(translated))))
         key = ISSUED + token_urlsafe(32)
         self._sources.services.access.lend(key, record)
         try:
-            async for frame in self._chat(factory, key, _streamed(wish.body)):
-                await response.write(frame)
+            with suppress(ConnectionError):  # the operator has left: the chat ends, too
+                await response.prepare(request)
+                await response.write(_frame("translated", encoded(structs.asdict(translated))))
+                async with aclosing(self._chat(factory, key, _streamed(wish.body))) as frames:
+                    async for frame in frames:
+                        await response.write(frame)
+        except aiohttp.ClientError as error:
+            reason = {
+                "error": {
+                    "message": f"The chat has ended: {type(error).__name__}.",
+                    "code": "internal_error",
+                }
+            }
+            await response.write(_frame("error", encoded(reason)))
         finally:
             self._sources.services.access.take_back(key)
         return response
@@ -158,7 +169,7 @@ class Playground:
             raise NotFound("This gateway serves no chat: activate the plugin `chat`.", code="playground_off")
         return result
 
-    async def _chat(self, server: Any, key: str, body: bytes) -> AsyncIterator[bytes]:
+    async def _chat(self, server: Any, key: str, body: bytes) -> AsyncGenerator[bytes]:
         """Yield the answer's frames, and the last one with what it took."""
         began, request_id = monotonic(), f"play_{token_urlsafe(9)}"
         headers = {

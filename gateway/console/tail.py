@@ -6,6 +6,7 @@ misses records, which are counted for it, and delays nobody.
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from time import monotonic, time
 
 from aiohttp import web
@@ -56,8 +57,9 @@ class Tail:
         response = web.StreamResponse(headers=STREAM_HEADERS)
         self._viewers += 1
         try:
-            await response.prepare(request)
-            await self._send(request, response, passes)
+            with suppress(ConnectionError):  # the viewer has left
+                await response.prepare(request)
+                await self._send(request, response, passes)
         finally:
             self._viewers -= 1
         return response

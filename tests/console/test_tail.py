@@ -85,3 +85,17 @@ async def test_a_viewer_ends_when_the_gateway_stops(
         rest = await asyncio.wait_for(response.read(), 5)
 
     assert rest == b""
+
+
+async def test_a_viewer_that_leaves_is_no_error(
+    admin: Any, serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    recent = serve.app[SERVICES].observed.recent
+    async with admin.get("/admin/tail") as response:
+        await events(response, 1)
+        response.close()
+    for number in range(4):
+        recent.add(record(number))
+        await asyncio.sleep(0.3)
+
+    assert [line for line in caplog.records if line.name == "aiohttp.server"] == []
