@@ -17,7 +17,9 @@ _TODAY_AGE = 5.0
 _PAST_AGE = 3600.0
 """The same for the days before."""
 _WAIT = 1.0
-"""Seconds that an answer waits for a reading."""
+"""Seconds that an answer waits for the first reading."""
+_SHORT_WAIT = 0.03
+"""Seconds that it waits for a later one, before it shows the one before."""
 Day = tuple[int, int]
 """Millionths of a US dollar, and calls."""
 
@@ -40,7 +42,7 @@ class Spending:
         if self._reading is None and monotonic() - self._read_today > _TODAY_AGE:
             self._reading = asyncio.create_task(self._read(), name="costs by day")
         if self._reading is not None:
-            await asyncio.wait({self._reading}, timeout=_WAIT)
+            await asyncio.wait({self._reading}, timeout=_SHORT_WAIT if self._days else _WAIT)
         today = int(time() // DAY) * DAY
         return {
             start: self._days.get(start, (0, 0)) for start in range(today - (DAYS - 1) * DAY, today + 1, DAY)

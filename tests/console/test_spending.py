@@ -30,6 +30,7 @@ async def test_thirty_days_are_read_once_and_today_again(tmp_path: Path, monkeyp
     insert(engine, 10, today - 3 * DAY)
     same = await spending.days()
     monkeypatch.setattr("gateway.console.spending._TODAY_AGE", 0)
+    monkeypatch.setattr("gateway.console.spending._SHORT_WAIT", 5)
     later = await spending.days()
     engine.dispose()
 
