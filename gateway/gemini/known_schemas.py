@@ -65,6 +65,11 @@ class KnownSchemas:
         result: Schema = msgspec.json.decode(known.schema)
         return result
 
+    def clear(self) -> None:
+        """Forget all schemas."""
+        self._known.clear()
+        self.size = 0
+
     def _keep(self, key: bytes, cleaned: _Cleaned) -> None:
         """Keep a schema. Threads that clean the same one at the same time keep it once."""
         if cleaned.size > _LARGEST or self._known.setdefault(key, cleaned) is not cleaned:

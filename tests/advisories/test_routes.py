@@ -37,6 +37,7 @@ MATRIX: dict[str, tuple[str, dict[str, Any]]] = {
     "/v1/embeddings": ("/v1/embeddings", {"POST": (200, 200)}),
     "/v1/models": ("/v1/models", {"GET": (200, 200)}),
     "/v1/key": ("/v1/key", {"GET": (200, 200)}),
+    "/usage": ("/usage", {"GET": OPEN}),
     "/v1/models/{id}": ("/v1/models/gemini-2.5-flash", {"GET": (200, 200)}),
     "/v1/responses": ("/v1/responses", {"GET": 405, "POST": (200, 200)}),
     "/v1/responses/{id}": ("/v1/responses/resp_x", {"GET": (404, 404), "DELETE": (404, 404)}),
@@ -114,6 +115,11 @@ ADMIN_MATRIX: dict[tuple[str, str], tuple[str, int]] = {
     ("GET", "/v1/organization/usage/completions"): ("/v1/organization/usage/completions", 200),
 }
 """Method and registered path of the admin listener to a path that it serves, and to its status with the token."""
+FOR_EVERYBODY = {
+    ("GET", "/"), ("GET", "/console/{build}/{name}"), ("POST", "/console/session"), ("GET", "/console/session"),
+    ("DELETE", "/console/session"), ("GET", "/admin/openapi.json"),
+}  # fmt: skip
+"""The pages' files and the API's description, which hold no data, and signing in."""
 
 
 def body_of(path: str) -> Any:
@@ -230,7 +236,10 @@ async def admin(team: Team, serve: Serve, aiohttp_client: Any, issued: tuple[str
 
 
 @pytest.mark.row("S12", "S36")
-async def test_s36_every_admin_route_wants_the_admin_token(admin: Any, issued: tuple[str, str]) -> None:
+async def test_s36_every_admin_route_wants_the_admin_token(
+    admin: Any, issued: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.console.operators._GUESSES", 10_000)  # wrong tokens, and then 429
     kinds = {"none": "", "issued": issued[0], "own": canary(), "nearly": ADMIN_TOKEN[:-1], "longer": ADMIN_TOKEN + "x",
              "hash": "0" * 64}  # fmt: skip
     got: dict[Any, Any] = {}
@@ -247,7 +256,16 @@ async def test_s36_every_admin_route_wants_the_admin_token(admin: Any, issued: t
 
     assert got == wanted
     routes = {(r.method, r.resource.canonical) for r in admin.app.router.routes() if r.method != "HEAD"}
-    assert routes == set(ADMIN_MATRIX)
+    assert routes >= set(ADMIN_MATRIX) | FOR_EVERYBODY
+    refused = dict.fromkeys(kinds, 401)
+    for method, canonical in routes - set(ADMIN_MATRIX) - FOR_EVERYBODY:
+        statuses = {}
+        for kind, value in kinds.items():
+            headers = {"Authorization": f"Bearer {value}"} if value else {}
+            path = canonical.replace("{", "").replace("}", "")
+            async with admin.request(method, path, headers=headers, json={}) as response:
+                statuses[kind] = response.status
+        assert statuses == refused, f"{method} {canonical}"
 
 
 @pytest.mark.row("S12", "S36")

@@ -21,6 +21,8 @@ from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.console.app import Admin
 from gateway.exchange.client_address import client_address
+from gateway.gemini.known_schemas import KNOWN, MOST_BYTES
+from gateway.observability.recent import RecentRequests
 from gateway.plugin import SERVICES
 from gateway.server.application import build_app
 from gateway.server.reload import AppSwitcher
@@ -221,6 +223,9 @@ async def test_s48_unique_schemas_and_tools_leave_nothing_behind(
     """No file, and of each request less than a tenth of its body in memory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(
+        RecentRequests.__init__, "__defaults__", (20,)
+    )  # records for the console, full from here on
     bench = Bench()
     await bench.start()
     await bench.all([body(i) for i in range(20)])
@@ -231,6 +236,8 @@ async def test_s48_unique_schemas_and_tools_leave_nothing_behind(
         data = body(i)
         size += len(data)
         assert (await bench.send(data))[0] == 200
+    assert 0 < KNOWN.size <= MOST_BYTES  # the one thing that is kept
+    KNOWN.clear()
     gc.collect()
     grown = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()

@@ -530,8 +530,9 @@ PASSING_ON = {
     ("errors.py", "openai_error"), ("plugins/chat/routes.py", "render"), ("plugins/messages/response.py", "_error_message"),
     ("plugins/native/response.py", "render_error"), ("plugins/responses/response.py", "fail"),
     ("plugins/responses/content.py", "of_picture"), ("gemini/turn_reader.py", "_read"),
+    ("exchange/attempt.py", "_report_to_pool"), ("console/pool.py", "probe"),
 }  # fmt: skip
-"""These show a text to the client and conclude nothing from it."""
+"""These show a text to the client or the operator and conclude nothing from it."""
 
 
 @pytest.mark.row("A1", "A2")

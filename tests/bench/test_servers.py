@@ -60,7 +60,9 @@ def test_time_is_read_of_stat_where_the_kernel_has_no_schedstat(monkeypatch: pyt
     exact = servers.cpu_seconds(os.getpid())
     monkeypatch.setattr(servers, "_tasks", lambda _: [Path("/proc/none")])
 
-    assert servers.cpu_seconds(os.getpid()) == pytest.approx(exact, abs=0.1)
+    assert servers.cpu_seconds(os.getpid()) == pytest.approx(
+        exact, rel=0.3, abs=0.1
+    )  # ticks of 10 ms, and other accounts of a busy machine
 
 
 def test_a_tree_serves_on_a_port_in_front_of_an_upstream() -> None:

@@ -202,7 +202,9 @@ class Guard(Plugin):
                 return structs.replace(event, args=args, response=self._json(response, "", answer, before))
             case ToolCall(arguments=text):
                 self._label(event.name, answer, before)
-                return structs.replace(event, arguments=await self._alone(event.index, text, answer, before))
+                return structs.replace(
+                    event, arguments=await self._arguments(event.index, text, answer, before)
+                )
             case CodePart(source=str(text)):
                 return structs.replace(event, source=await self._alone(event.index, text, answer, before))
             case CodePart(output=str(text)):
@@ -227,6 +229,17 @@ class Guard(Plugin):
         if refusal is not None:
             raise StopAnswer("content_filter", refusal.message or _STOPPED, before)
         return raw if after == texts else Raw(msgspec.json.encode(replaced(value, iter(after), place)))
+
+    async def _arguments(self, index: int, text: str, answer: Answering, before: list[Event]) -> str:
+        """Return the arguments of a call, JSON, with each text in them checked by itself: they stay JSON.
+
+        The webhook is asked about the whole. Raises StopAnswer.
+        """
+        try:
+            checked = bytes(self._json(Raw(text.encode()), "arguments", answer, before)).decode()
+        except msgspec.DecodeError:  # Google has sent what is no JSON
+            return await self._alone(index, text, answer, before)
+        return await self._alone(index, checked, answer, before, rules=())
 
     def _label(self, name: str, answer: Answering, before: list[Event]) -> None:
         """Check a name by the rules. Raises StopAnswer: it cannot be replaced."""
@@ -258,9 +271,16 @@ class Guard(Plugin):
         thoughts = await self._close(index, ThoughtDelta, answer)
         return [*thoughts, *await self._close(index, TextDelta, answer)]
 
-    async def _alone(self, index: int, text: str, answer: Answering, before: list[Event]) -> str:
-        """Return a text that came in one piece. Raises StopAnswer with the events before."""
-        held = self._text(answer)
+    async def _alone(
+        self,
+        index: int,
+        text: str,
+        answer: Answering,
+        before: list[Event],
+        rules: Sequence[BoundRule] | None = None,
+    ) -> str:
+        """Return a text that came in one piece, by `rules` or those for answers. Raises StopAnswer with `before`."""
+        held = self._text(answer, rules)
         passed = await held.feed(text)
         if held.ended is None:
             passed += await held.close()
@@ -273,15 +293,16 @@ class Guard(Plugin):
         if held.ended is not None:
             raise StopAnswer("content_filter", held.ended or _STOPPED, before)
 
-    def _text(self, answer: Answering) -> AnswerText:
+    def _text(self, answer: Answering, rules: Sequence[BoundRule] | None = None) -> AnswerText:
         context: RequestContext = answer.context
 
         def note(rule: BoundRule) -> None:
             self._note(rule.name, "answer", rule.action, context)
 
+        window = Window(self._of_answers if rules is None else rules, note)
         webhook = self._webhook
         if webhook is None or "answer" not in self._asks or self.config.webhook is None:
-            return AnswerText(Window(self._of_answers, note), None, 0)
+            return AnswerText(window, None, 0)
 
         async def ask(text: str, last: bool) -> Verdict:
             if "webhook failed" in answer.values:
@@ -297,7 +318,7 @@ class Guard(Plugin):
             self._note("webhook", "answer", verdict.action, context)
             return verdict
 
-        return AnswerText(Window(self._of_answers, note), ask, self.config.webhook.window)
+        return AnswerText(window, ask, self.config.webhook.window)
 
     def _note(self, rule: str, place: Place, action: str, context: RequestContext) -> None:
         """Log and count what a rule has found. The text is not logged."""

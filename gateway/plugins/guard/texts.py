@@ -1,7 +1,8 @@
 """The texts of a request, found and replaced in its JSON.
 
 What a person, a tool or a model has written is a text; texts in neighbouring parts are one text, as the model reads
-them. Names and keys are labels: they are read, too, and cannot be replaced without breaking the request. Encoded bytes
+them. Names, keys, and numbers of tools are labels: they are read, too, and cannot be replaced without breaking the
+request. Encoded bytes
 and names of options are left out where Gemini's API has them (https://ai.google.dev/api/generate-content), and nowhere
 else: the arguments and results of a tool may have any keys.
 """
@@ -59,7 +60,10 @@ _PLACES: Mapping[str, _Place] = {
     "content": _Place(labels=_names("role"), fields={"parts": "part"}),
     "part": _Place(_names("thoughtSignature thought_signature"), fields=_BLOBS | _CALLS | _CODE),
     "blob": _Place(_names("data mimeType mime_type fileUri file_uri")),
-    "call": _Place(_names("id"), _names("name"), {"parts": "part"}),
+    "call": _Place(
+        _names("id"), _names("name"), {"parts": "part", "args": "arguments", "response": "arguments"}
+    ),
+    "arguments": _Place(names="arguments"),
     "code": _Place(_names("id"), _names("language outcome")),
     "tool": _Place(fields=dict.fromkeys(_names("functionDeclarations function_declarations"), "function")),
     "function": _Place(labels=_names("name behavior"), fields=dict.fromkeys(_OF_FUNCTIONS, "schema")),
@@ -110,6 +114,9 @@ class _Walk(Struct, frozen=True):
                 self.label(value)
                 return value
             return self.replace(value)
+        if place == "arguments" and isinstance(value, int | float) and not isinstance(value, bool):
+            self.label(str(value))  # a number is no text that could be replaced
+            return value
         if isinstance(value, list):
             return self._list(value, place)
         if isinstance(value, dict):

@@ -1,6 +1,7 @@
 """`guard` in a gateway: prompts and answers on every surface, by rules and by a webhook."""
 
 import asyncio
+import json
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -130,6 +131,34 @@ async def test_o20_calls_and_thoughts_are_checked(
     assert "".join(part["text"] for part in native if part.get("thought")) == "thinking [removed]"
     assert "".join(part["text"] for part in native if "text" in part and not part.get("thought")) == "fine"
     assert native[-1] == {"functionCall": {"name": "f", "args": {"a": "[removed]"}}}
+
+
+@pytest.mark.parametrize(
+    ("args", "rewritten"),
+    [
+        ({"a": 'say "xyyy" or\n"no"'}, {"a": 'say "<"r">" or\n"no"'}), ({"a": ["xyyy", {"b": "xyyy"}]}, None),
+        ({"a": 'x"yyy'}, {"a": 'x"yyy'}), ({"xyyy": 1}, "refused"), ({"n": 8111}, "refused"), ({"n": 7111}, {"n": 7111}),
+    ],
+)  # fmt: skip
+async def test_o20_arguments_stay_json_when_a_text_in_them_is_rewritten(
+    http: aiohttp.ClientSession, serve: Serve, gem: FakeGem, args: dict[str, Any], rewritten: Any
+) -> None:
+    parts = [{"functionCall": {"name": "f", "args": args}}]
+    gem.always = whole(message() | {"candidates": [{"content": {"parts": parts}, "finishReason": "STOP"}]})
+    replacement = """replacement: '<"r">'"""
+    options = f"on: [answer], action: rewrite, {replacement}"
+    base = await serve(
+        f"plugins: {{guard: {{rules: [{{name: r, pattern: '(xy{{3,4}}|8111)', {options}}}]}}, {SERVED}}}",
+        gem.url,
+    )
+    reply = await ask(http, base, CHAT)
+
+    calls = reply.json["choices"][0]["message"].get("tool_calls")
+    if rewritten == "refused":
+        assert calls is None
+        return
+    expected = {"a": ['<"r">', {"b": '<"r">'}]} if rewritten is None else rewritten
+    assert json.loads(calls[0]["function"]["arguments"]) == expected
 
 
 async def test_o20_descriptions_of_tools_are_part_of_the_prompt(
