@@ -157,7 +157,8 @@ class Attempt:
         finally:
             if self._taken:
                 known = most is None or (error is not None and not self.is_answered)
-                await asyncio.shield(self._correct_tokens(self._used(spent, is_told=known)))
+                correction = self._correct_tokens(self._used(spent, is_told=known))
+                await (correction if self._accounting.counters.is_local else asyncio.shield(correction))
 
     def _add_tokens(self, spent: TokenCounts) -> None:
         self._report.add_tokens(spent)

@@ -53,4 +53,5 @@ class Breaker:
     def succeeded(self) -> None:
         """Close: the count of failures starts again."""
         self.failures = self._openings = 0
-        self.cooldown = Cooldown()
+        if self.cooldown.until:
+            self.cooldown = Cooldown()

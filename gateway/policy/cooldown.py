@@ -24,4 +24,5 @@ class Cooldown:
         if now < self.since:
             self.until -= self.since - now
             self.since = now
-        return max(0.0, self.until - now)
+        seconds = self.until - now
+        return seconds if seconds > 0 else 0.0

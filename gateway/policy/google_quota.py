@@ -135,6 +135,8 @@ class LearnedQuotas:
         A request that exceeds a limit alone waits for an hour after the limit was named. Then it is let through when
         the window is empty: the project may have moved to a higher tier.
         """
+        if not self._limits:
+            return 0.0
         longest = 0.0
         for (length, counts_tokens), (limit, learnt_at) in list(self._limits.items()):
             if not 0 <= now - learnt_at < _LIFE:

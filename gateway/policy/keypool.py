@@ -176,8 +176,7 @@ class KeyPool:
             state.said, state.said_at = said, now
         match end:
             case Ok(tokens):
-                for known in (state, self._feature_state(lease)):
-                    known.vague_limits = 0
+                state.vague_limits = self._feature_state(lease).vague_limits = 0
                 state.breakers.succeeded(lease.client)
                 state.quotas.spend(now, tokens)
                 for holder in self._holders(lease):

@@ -179,7 +179,7 @@ class _Refusable:
 
     def accepted(self, began: float) -> None:
         """End the refusal after a call that succeeded, unless a later call was refused meanwhile."""
-        if self.cooldown.since <= began:
+        if self.cooldown.until and self.cooldown.since <= began:
             self.cooldown = Cooldown()
 
 

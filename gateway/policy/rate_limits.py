@@ -27,7 +27,7 @@ class Window(Struct, frozen=True):
 
     def index(self, now: float) -> int:
         """Return the number of the window that contains `now`."""
-        return math.floor(now / self.seconds)
+        return int(now // self.seconds)
 
 
 class WindowState(Struct, frozen=True):
@@ -67,13 +67,15 @@ def weigh(wants: Sequence[tuple[Window, int, int, int]], now: float) -> Taken:
 
     `retry_after` and `reset` are at most twice the window's seconds, even if the clock jumps.
     """
-    states, blocked, longest = [], None, 0.0
+    states: list[WindowState] = []
+    blocked, longest = None, 0.0
     for window, before, current, wanted in wants:
-        elapsed = min(1.0, max(0.0, now / window.seconds - window.index(now)))
-        used = as_count(before) * (1 - elapsed) + as_count(current)
+        elapsed = now / window.seconds % 1.0
+        before, current = as_count(before), as_count(current)
+        used = before * (1 - elapsed) + current
         reset = (1 - elapsed) * window.seconds
         if used + wanted > window.limit:
-            reset = wait = _wait(window, as_count(before), as_count(current), wanted, elapsed)
+            reset = wait = _wait(window, before, current, wanted, elapsed)
             if wait >= longest:
                 blocked, longest = window, wait
         remaining = max(0, math.floor(window.limit - used - wanted))
@@ -89,7 +91,7 @@ def limit_headers(states: Sequence[WindowState]) -> dict[str, str]:
     headers: dict[str, str] = {}
     # the states of all attempts of a request, in order: the last one counts
     last = {(state.window.counted, state.window.seconds): state for state in states}
-    for counted in ("requests", "tokens"):
+    for counted in ("requests", "tokens") if last else ():
         minute, day = last.get((counted, 60)), last.get((counted, 86400))
         tightest = day if minute is None or (day is not None and day.remaining < minute.remaining) else minute
         if tightest is not None:

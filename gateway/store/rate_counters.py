@@ -9,10 +9,15 @@ from gateway.policy.rate_limits import Taken, Window, weigh
 
 _MAX_CLIENTS = 10_000
 Wants = Sequence[tuple[Window, int]]
+Count = tuple[int, int, int]
+"""Number of a window, its count, and the count of the one before."""
 
 
 class Counters(Protocol):
     """Counters by client. Methods never raise; `now` is in seconds since 1970."""
+
+    is_local: bool
+    """Whether all is in this process: then no method waits, and none can be cancelled in the middle."""
 
     @property
     def errors(self) -> int:
@@ -40,25 +45,38 @@ class MemoryCounters:
     """Counters of this process. `share` is the part of each limit that it may use."""
 
     errors = 0
+    is_local = True
 
     def __init__(self, share: float = 1.0) -> None:
         self._share = share
-        self._used: BoundedMapping[str, dict[tuple[str, int], tuple[int, int, int]]] = BoundedMapping(
-            _MAX_CLIENTS
-        )
-        """By client, and by what is counted in which window: the window's number, its count, the one before."""
+        self._used: BoundedMapping[str, dict[tuple[str, int], Count]] = BoundedMapping(_MAX_CLIENTS)
+        """By client, and by what is counted in how many seconds."""
         self._inside: dict[str, set[str]] = {}
         """Tokens of the places taken, by client."""
 
     async def take(self, client: str, wants: Wants, now: float) -> Taken:
-        amounts = [(self._share_of(window), *self._counts(client, window, now), n) for window, n in wants]
+        counters = self._used.get(client)
+        if counters is None:
+            counters = {}
+        amounts: list[tuple[Window, int, int, int]] = []
+        counts: dict[tuple[str, int], Count] = {}
+        is_whole = self._share == 1.0
+        for window, n in wants:
+            index, current, before = _counts(counters, window, now)
+            amounts.append((window if is_whole else self._share_of(window), before, current, n))
+            counts[window.counted, window.seconds] = index, as_count(current + n), before
         taken = weigh(amounts, now)
         if taken.blocked is None:
-            self._add(client, wants, now)
+            counters.update(counts)
+            if client not in self._used:
+                self._used[client] = counters
         return taken
 
     async def correct(self, client: str, wants: Wants, now: float) -> None:
-        self._add(client, wants, now)
+        counters = self._used.setdefault(client, {})
+        for window, n in wants:
+            index, current, before = _counts(counters, window, now)
+            counters[window.counted, window.seconds] = index, as_count(current + n), before
 
     async def enter(self, client: str, limit: int, token: str, now: float) -> bool:
         places = max(1, int(limit * self._share)) if limit else 0
@@ -75,30 +93,21 @@ class MemoryCounters:
                 del self._inside[client]
 
     def _share_of(self, window: Window) -> Window:
-        if self._share == 1.0:
-            return window
         limit = max(1, int(window.limit * self._share)) if window.limit else 0
         return Window(window.counted, limit, window.seconds)
 
-    def _counts(self, client: str, window: Window, now: float) -> tuple[int, int]:
-        """Return the counts of the previous window and of this one.
 
-        When the clock was set back by less than a window, the newest window stays in use.
-        """
-        counter = self._used.get(client, {}).get((window.counted, window.seconds))
-        if counter is None:
-            return 0, 0
-        index, current, before = counter
-        passed = window.index(now) - index
-        if passed in (-1, 0):
-            return before, current
-        return (current, 0) if passed == 1 else (0, 0)
+def _counts(counters: dict[tuple[str, int], Count], window: Window, now: float) -> Count:
+    """Return the number of a window, its count, and the count of the one before.
 
-    def _add(self, client: str, wants: Wants, now: float) -> None:
-        for window, n in wants:
-            before, current = self._counts(client, window, now)
-            counters = self._used.setdefault(client, {})
-            key, index = (window.counted, window.seconds), window.index(now)
-            if key in counters and counters[key][0] == index + 1:
-                index += 1
-            counters[key] = index, as_count(current + n), before
+    When the clock was set back by less than a window, the newest window stays in use.
+    """
+    index = window.index(now)
+    counter = counters.get((window.counted, window.seconds))
+    if counter is None:
+        return index, 0, 0
+    newest, current, _ = counter
+    passed = index - newest
+    if passed in (-1, 0):
+        return counter
+    return (index, 0, current) if passed == 1 else (index, 0, 0)

@@ -130,6 +130,8 @@ class Redis:
 class RedisCounters:
     """Counters of all machines. Each decision is one script."""
 
+    is_local = False
+
     def __init__(self, shared: Redis, machines: int) -> None:
         self._redis = shared
         self._own = MemoryCounters(1 / machines)

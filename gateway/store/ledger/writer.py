@@ -10,8 +10,8 @@ import asyncio
 import json
 import sqlite3
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from time import monotonic
 
 import sqlalchemy as sa
@@ -175,9 +175,10 @@ class _Writer:
         self._reported: set[str] = set()
         self._failing = False
         """The database has failed, and that was reported, and nothing was written since."""
+        self._file = engine.connect() if engine.dialect.name == "sqlite" else None
         self._backlog: deque[_Entry] = deque()
         self._pruned = float("-inf")
-        self.thread: GroupCommit[list[_Entry]] = GroupCommit("ledger", self._commit)
+        self.thread: GroupCommit[list[_Entry]] = GroupCommit("ledger", self._commit, self._close)
         self.thread.start()
 
     @property
@@ -203,6 +204,10 @@ class _Writer:
                 self._backlog.extendleft(reversed(unwritten))
                 return _RETRY
         return None
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
 
     def _write_group(self, entries: list[_Entry]) -> list[_Entry]:
         """Write entries, without those that cannot be written. Return the rest if the database fails.
@@ -236,7 +241,7 @@ class _Writer:
         """Write entries and wake those who wait for them. Return the error if nothing was written."""
         refused: dict[int, BudgetExceeded] = {}
         try:
-            with self._engine.begin() as connection:
+            with self._begin() as connection:
                 self._write(connection, entries, refused)
                 self._prune(connection, entries)
         except Exception as error:  # noqa: BLE001 - the thread writes the rows of all clients: none may end it
@@ -249,6 +254,16 @@ class _Writer:
             [(entry.done, refused.get(i, True)) for i, entry in enumerate(entries) if entry.done is not None]
         )
         return None
+
+    @contextmanager
+    def _begin(self) -> Iterator[sa.Connection]:
+        """Begin a transaction. A SQLite file stays open; a connection to PostgreSQL may be lost between two."""
+        if self._file is None:
+            with self._engine.begin() as connection:
+                yield connection
+        else:
+            with self._file.begin():
+                yield self._file
 
     def _write(
         self, connection: sa.Connection, entries: list[_Entry], refused: dict[int, BudgetExceeded]
@@ -330,8 +345,14 @@ def _resolve(results: "list[tuple[asyncio.Future[bool], BudgetExceeded | bool]]"
 def _intent_row(intent: Intent, reserved: list[Claim]) -> tuple[object, ...]:
     return (
         intent.id, intent.at, intent.request_id, intent.client, intent.project, intent.model[:128], intent.surface,
-        json.dumps(reserved) if reserved else "",
+        _encoded(reserved) if reserved else "",
     )  # fmt: skip
+
+
+def _encoded(claims: list[Claim]) -> str:
+    """Return claims as JSON. Units and periods are names, and `json.dumps` takes five times as long."""
+    texts = [f'["{unit}", "{period}", {start!r}, {amount}]' for unit, period, start, amount in claims]
+    return f"[{', '.join(texts)}]"
 
 
 def _settled_row(settlement: Settlement) -> tuple[object, ...]:
