@@ -57,12 +57,12 @@ function show(data) {
     if (value) facts.append(el("dt", name), el("dd", value));
   if (facts.children.length) section(words.rules, facts);
   if (data.limits.length)
-    section(words.limits, table([words.limit, words.left, words.of, "", words.resets], data.limits.map((l) => {
+    section(words.limits, table([words.limit, words.left, words.of, words.bar, words.resets], data.limits.map((l) => {
       const name = `${words[l.counted] ?? l.counted} / ${span(l.seconds)}`;
       return [name, number.format(l.left), number.format(l.limit), bar(l.limit - l.left, l.limit, name), time(l.resets)];
     })));
   if (data.budgets.length)
-    section(words.budgets, table([words.budget, words.spent, words.left, "", words.resets], data.budgets.map((b) => {
+    section(words.budgets, table([words.budget, words.spent, words.left, words.bar, words.resets], data.budgets.map((b) => {
       const name = `${words[b.unit] ?? b.unit} / ${words[b.period] ?? b.period}`;
       const format = b.unit === "dollars" ? dollar : number;
       return [name, format.format(b.spent), format.format(b.left), bar(b.spent, b.spent + b.left, name), time(b.resets)];
