@@ -4,12 +4,18 @@ import argparse
 import asyncio
 import errno
 import json
+import secrets
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import aiohttp
 from aiohttp import web
 
+from gateway.cli import demo_console
 from gateway.cli.arguments import add_listen, reachable
 from gateway.cli.fake import answering
 from gateway.config.sections import GatewayConfig, ListenConfig, UpstreamConfig
@@ -38,6 +44,13 @@ or with the openai SDK:
   print(answer.choices[0].message.content)
 """
 
+_CONSOLE = """
+The operators' console, with requests that the demo sends itself:
+
+  {url}
+  token: {token}
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_listen(parser, "address to listen on, 127.0.0.1:8080 by default", ("127.0.0.1", 8080))
@@ -46,10 +59,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Show the answers, then serve until SIGTERM or SIGINT unless `--once` is given."""
-    return asyncio.run(_demo(*options.listen, once=options.once))
+    with TemporaryDirectory() as folder:
+        return asyncio.run(_demo(*options.listen, folder=None if options.once else Path(folder)))
 
 
-async def _demo(host: str, port: int, *, once: bool) -> int:
+async def _demo(host: str, port: int, *, folder: Path | None) -> int:
+    """Show the answers; then serve on, with the console's ledger in `folder`, unless that is None."""
     emulator = build_fake(answering=answering)
     upstream = web.AppRunner(emulator, access_log=None)
     await upstream.setup()
@@ -57,6 +72,10 @@ async def _demo(host: str, port: int, *, once: bool) -> int:
     upstream_url = f"http://127.0.0.1:{upstream.addresses[0][1]}"
     listen = ListenConfig(host=host, port=port)
     config = GatewayConfig(listen=listen, upstream=UpstreamConfig(base_url=upstream_url))
+    token = secrets.token_urlsafe(9)
+    has_console = folder is not None and demo_console.is_available()
+    if folder is not None and has_console:
+        config = demo_console.with_console(config, folder, token)
     app = build_app(config, Source("", "demo"))
     runner = Runner(app)
     await runner.setup()
@@ -72,13 +91,30 @@ async def _demo(host: str, port: int, *, once: bool) -> int:
     try:
         await _show(base, emulator)
         print(_NEXT.format(base=base, model=_MODEL))
-        if not once:
-            print(f"Serving on {base} until Ctrl-C.", flush=True)
-            await stop_signal().wait()
+        if folder is not None:
+            async with _console(app, config, base, token) if has_console else nullcontext():
+                print(f"Serving on {base} until Ctrl-C.", flush=True)
+                await stop_signal().wait()
     finally:
         await drain(runner, runner, app[DRAIN], 5)
         await upstream.cleanup()
     return 0
+
+
+@asynccontextmanager
+async def _console(app: web.Application, config: GatewayConfig, base: str, token: str) -> AsyncIterator[None]:
+    """Serve the console on the next port, and keep the gateway busy."""
+    port = config.listen.port and config.listen.port + 1
+    runner = await demo_console.serve_console(app, config, base.removesuffix("/v1"), port)
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    print(_CONSOLE.format(url=f"{url}/", token=token))
+    traffic = asyncio.create_task(demo_console.keep_busy(base, url, token))
+    try:
+        yield
+    finally:
+        traffic.cancel()
+        await asyncio.gather(traffic, return_exceptions=True)
+        await runner.cleanup()
 
 
 def _in_url(host: str) -> str:

@@ -41,7 +41,7 @@ COMMANDS = {
     "restore": "put ledger and state back from a backup, while the gateway does not run",
     "ledger": "move the ledger from SQLite to PostgreSQL",
     "fake": "serve the emulator, which answers as Gemini does",
-    "demo": "serve on the emulator and show one complete and one streamed answer",
+    "demo": "serve on the emulator, show two answers, and serve the console with emulated traffic",
 }
 """Commands and their help; `gateway.cli.<command>` has `add_arguments(parser)` and `run(options)`."""
 
