@@ -18,7 +18,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Read, bool]]:
     """Calls of the server, which returns 7 in place of serving."""
     calls: list[tuple[Read, bool]] = []
 
-    def serve(read: Read, *, ignore_inherited: bool) -> int:
+    def serve(read: Read, *, ignore_inherited: bool, examine: Callable[[bool], Any]) -> int:
         calls.append((read, ignore_inherited))
         return 7
 
