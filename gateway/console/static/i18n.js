@@ -84,7 +84,7 @@ const STEPS = /** @type {[Intl.RelativeTimeFormatUnit, number][]} */ ([["day", 8
 export function ago(seconds) {
   const difference = seconds - Date.now() / 1000;
   const [unit, length] = STEPS.find(([, size]) => Math.abs(difference) >= size) ?? STEPS[3];
-  return new Intl.RelativeTimeFormat(current, { numeric: "auto", style: "short" }).format(Math.trunc(difference / length), unit);
+  return new Intl.RelativeTimeFormat(current, { numeric: "auto", style: "narrow" }).format(Math.trunc(difference / length), unit);
 }
 
 export const until = ago;

@@ -1,5 +1,5 @@
 // @ts-check
-import { badge, button, el, facts, fill, panel, time } from "../dom.js";
+import { badge, button, el, facts, fill, panel } from "../dom.js";
 import { n } from "../i18n.js";
 import { table } from "../table.js";
 
@@ -7,7 +7,7 @@ import { table } from "../table.js";
 export const page = {
   id: "models",
   async render(root, ctx) {
-    const { t } = ctx, price = (value) => (value == null ? "–" : `$${n(value, { maximumFractionDigits: 4 })}`);
+    const { t } = ctx, price = (m, name) => (m.price?.known ? `$${n(m.price[name], { maximumFractionDigits: 4 })}` : "–");
     const head = el("p", { class: "muted" }), google = el("div");
     const list = table({
       name: "models", label: t("page.models"), main: true, chooser: true, rows: [], key: (m) => `${m.kind} ${m.name}`, empty: t("models.none"), onopen: open,
@@ -15,18 +15,16 @@ export const page = {
         { id: "name", label: t("models.asked"), value: (m) => m.name },
         { id: "kind", label: t("models.kind"), value: (m) => m.kind, render: (m) => badge(t(`models.${m.kind}`), "info") },
         { id: "becomes", label: t("models.becomes"), value: (m) => m.becomes },
-        { id: "in", label: t("models.in"), value: (m) => m.price?.input ?? -1, align: "end", render: (m) => price(m.price?.input) },
-        { id: "cached", label: t("models.cached"), value: (m) => m.price?.cached ?? -1, align: "end", render: (m) => price(m.price?.cached) },
-        { id: "out", label: t("models.out"), value: (m) => m.price?.output ?? -1, align: "end", render: (m) => price(m.price?.output) },
+        { id: "in", label: t("models.in"), value: (m) => m.price?.input ?? -1, align: "end", render: (m) => price(m, "input") },
+        { id: "cached", label: t("models.cached"), value: (m) => m.price?.cached ?? -1, align: "end", render: (m) => price(m, "cached") },
+        { id: "out", label: t("models.out"), value: (m) => m.price?.output ?? -1, align: "end", render: (m) => price(m, "output") },
         { id: "fallbacks", label: t("models.fallbacks"), value: (m) => (m.fallbacks ?? []).join(", ") },
         { id: "calls", label: t("usage.calls"), value: (m) => m.calls ?? 0, align: "end" },
-        { id: "used", label: t("models.used"), value: (m) => m.last_used ?? 0, render: (m) => (m.last_used ? time(m.last_used) : "–") },
       ],
     });
     function open(m) {
       panel(m.name, facts(Object.entries({ [t("models.becomes")]: m.becomes, [t("models.answers")]: m.answers, ...m.capabilities })
-        .map(([name, value]) => [name, value && typeof value !== "string" ? JSON.stringify(value) : value])),
-      m.refusals?.length > 0 && [el("h3", {}, t("models.refusals")), el("ul", {}, m.refusals.map((text) => el("li", {}, text)))],
+        .map(([name, value]) => [name, Array.isArray(value) ? value.join(", ") : String(value ?? "")])),
       button(t("page.requests"), () => ctx.go(`#/requests?filter=${encodeURIComponent(`model:${m.becomes || m.name}`)}`)));
     }
     async function load(ask) {
