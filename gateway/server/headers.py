@@ -55,6 +55,8 @@ HEADERS: tuple[Header, ...] = (
     Header("Expect", "request",
            "`100-continue` is answered when the body is read: a refusal comes first. Other values are a 417."),
     Header("x-gemini-gateway-hop", "request", "Sent by a gateway whose upstream is a gateway: a 508."),
+    Header("X-Console", "request",
+           "`1` with each change that the console's pages ask for: no form of another page can send it."),
     Header("Accept", "request", "`text/html` on `/` asks for the page for browsers instead of `hello`."),
     Header("Accept-Language", "request", "English or Chinese, for the pages `/` and `/usage`."),
     Header("X-Forwarded-Proto", "request",
@@ -94,6 +96,8 @@ HEADERS: tuple[Header, ...] = (
     Header("Server", "response", "`gemini-gateway`."),
     Header("Vary", "response", "`Origin` is added if `cors.origins` is restricted; `Accept` and "
            "`Accept-Language` on `/`."),
+    Header("x-console-build", "response",
+           "On the admin listener: hash of the console's files, by which an open page knows a new version."),
     Header("Content-Security-Policy", "response",
            "Of the pages `/` and `/usage`: their own style and script, nothing from elsewhere, no frame around them."),
     Header("Cross-Origin-Opener-Policy", "response", "`same-origin` on the pages `/` and `/usage`."),

@@ -7,6 +7,7 @@ from gateway.server.headers import HEADERS, markdown
 from tests.support.sources import sources
 
 STANDARD = {
+    "accept-language", "cross-origin-opener-policy",
     "accept", "accept-encoding", "allow", "content-security-policy", "referrer-policy", "api-key", "location", "upgrade", "authorization", "cache-control", "connection", "content-encoding", "content-length",
     "content-type", "expect", "host", "origin", "retry-after", "retry-after-ms", "request-id", "server", "traceparent", "user-agent", "vary",
 }  # fmt: skip

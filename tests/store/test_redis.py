@@ -239,8 +239,8 @@ async def test_a_failure_is_counted_once_for_the_store_it_concerns() -> None:
 def test_the_scripts_are_package_data() -> None:
     config = ConfigParser()
     config.read(ROOT / "setup.cfg")
-    patterns = config["options.package_data"]["gateway"].split(",")
-    packaged = {path for pattern in patterns for path in (ROOT / "gateway").glob(pattern.strip())}
+    patterns = config["options.package_data"]["gateway"].replace(",", " ").split()
+    packaged = {path for pattern in patterns for path in (ROOT / "gateway").glob(pattern)}
 
     assert {path.stem for path in packaged if path.suffix == ".lua"} == {"take", "correct", "enter"}
 
