@@ -179,8 +179,9 @@ export function code(text) {
   return el("div", { class: "code" }, el("pre", { tabindex: "0" }, el("code", { text })), copyButton(text));
 }
 
-/** @param {{id: string, label: string, render: (node: HTMLElement) => void}[]} list */
+/** Tabs; `redraw` draws the open one again. @param {{id: string, label: string, render: (node: HTMLElement) => void}[]} list */
 export function tabs(list) {
+  let at = 0;
   number += 1;
   const prefix = `t${number}`;
   const body = el("div", { role: "tabpanel", id: `${prefix}p`, tabindex: "0" });
@@ -193,11 +194,15 @@ export function tabs(list) {
   function show(/** @type {number} */ index) {
     heads.forEach((head, i) => { head.setAttribute("aria-selected", String(i === index)); head.tabIndex = i === index ? 0 : -1; });
     body.setAttribute("aria-labelledby", heads[index].id);
+    at = index;
+    redraw();
+  }
+  function redraw() {
     body.replaceChildren();
-    list[index].render(body);
+    list[at].render(body);
   }
   show(0);
-  return el("div", { class: "tabs" }, el("div", { role: "tablist", class: "tablist" }, heads), body);
+  return Object.assign(el("div", { class: "tabs" }, el("div", { role: "tablist", class: "tablist" }, heads), body), { redraw });
 }
 
 /** A time, relative, with UTC on hover. @param {number | null | undefined} seconds */

@@ -22,7 +22,7 @@ LOOKS = [
 ]
 OUTSIDE = """() => [...document.querySelectorAll("main *, #panel *, dialog *, header *")].filter((node) => {
   const box = node.getBoundingClientRect();
-  return box.width && box.right > innerWidth + 1 && !node.closest(".scroll, .tablist, svg, .visually-hidden, pre");
+  return box.width && box.right > innerWidth + 1 && !node.closest(".scroll, .wide, .tablist, svg, .visually-hidden, pre");
 }).map((node) => node.outerHTML.slice(0, 120))
   .concat(document.documentElement.scrollWidth > innerWidth ? ["the page itself"] : [])"""
 SMALL = """() => [...document.querySelectorAll("button, a.button, select, input:not([type=checkbox], [type=radio])")].filter((node) => {

@@ -17,14 +17,17 @@ async function part(file) {
   return { type: "file", file: { filename: file.name, file_data: url } };
 }
 
+/** Files are shown by their beginning. @param {string} _ @param {any} value */
+const short = (_, value) => (typeof value === "string" && value.length > 4000 ? `${value.slice(0, 60)}… (${value.length})` : value);
+
 /** Programs for what is on screen. @param {any} body */
 function programs(body) {
-  const json = JSON.stringify(body, null, 2), stream = body.stream;
+  const json = JSON.stringify(body, short, 2), stream = body.stream;
   const { model, messages, ...rest } = body;
   const python = JSON.stringify(rest).replace(/\btrue\b/g, "True").replace(/\bfalse\b/g, "False").replace(/\bnull\b/g, "None");
   return [
     ["curl", `curl "$GATEWAY/v1/chat/completions" -H "Authorization: Bearer $API_KEY" -H "Content-Type: application/json" -d @- <<'END'\n${json}\nEND`],
-    ["Python", `import json, os\nfrom openai import OpenAI\n\nclient = OpenAI(base_url=os.environ["GATEWAY"] + "/v1", api_key=os.environ["API_KEY"])\nmessages = json.loads(r"""${JSON.stringify(messages)}""")\nanswer = client.chat.completions.create(model=${JSON.stringify(model)}, messages=messages, **${python})\n${stream ? "for chunk in answer:\n    print(chunk.choices[0].delta.content or \"\", end=\"\", flush=True)" : "print(answer.choices[0].message.content)"}`],
+    ["Python", `import json, os\nfrom openai import OpenAI\n\nclient = OpenAI(base_url=os.environ["GATEWAY"] + "/v1", api_key=os.environ["API_KEY"])\nmessages = json.loads(r"""${JSON.stringify(messages, short)}""")\nanswer = client.chat.completions.create(model=${JSON.stringify(model)}, messages=messages, **${python})\n${stream ? "for chunk in answer:\n    print(chunk.choices[0].delta.content or \"\", end=\"\", flush=True)" : "print(answer.choices[0].message.content)"}`],
     ["JavaScript", `import OpenAI from "openai";\n\nconst client = new OpenAI({ baseURL: process.env.GATEWAY + "/v1", apiKey: process.env.API_KEY });\nconst answer = await client.chat.completions.create(${json});\n${stream ? "for await (const chunk of answer) process.stdout.write(chunk.choices[0]?.delta?.content ?? \"\");" : "console.log(answer.choices[0].message.content);"}`],
   ];
 }
@@ -53,7 +56,6 @@ export const page = {
     const dropped = el("p", { class: "row" });
     const picker = el("input", { type: "file", multiple: true, accept: "image/*,audio/*,application/pdf", class: "visually-hidden", id: "files", onchange: () => add(picker.files) });
     const halt = button(t("play.stop"), () => stop?.abort(), { kind: "danger", disabled: true });
-    const right = el("div", { class: "card" });
 
     async function add(list) {
       for (const file of list ?? []) {
@@ -81,23 +83,25 @@ export const page = {
       };
     }
 
-    function side() {
-      let asked = null;
-      try { asked = body(); } catch { /* the fault is shown when it is sent */ }
-      fill(right, tabs([
-        { id: "gemini", label: t("play.gemini"), render: (node) => fill(node, button(t("play.translate"), look),
-          translated && [el("p", { class: "muted" }, translated.model, translated.notes?.length > 0 && ` · ${translated.notes.join(", ")}`), translated.bodies.map((one) => code(JSON.stringify(one, null, 2)))]) },
-        { id: "answer", label: t("play.answer"), render: (node) => fill(node, chunks.length ? code(chunks.map((chunk) => JSON.stringify(chunk)).join("\n")) : el("p", { class: "muted" }, t("play.nothing"))) },
-        { id: "cost", label: t("cost"), render: (node) => fill(node, done ? facts([["input", n(done.prompt_tokens)], ["usage.cached", n(done.cached_tokens ?? 0)], ["output", n(done.completion_tokens)], ["thoughts", n(done.thoughts ?? 0)],
-          ["dollars", money(done.dollars)], ["first", ms(done.first_byte_ms)], ["duration", ms(done.duration_ms)]].map(([name, value]) => [t(name.includes(".") ? name : `play.${name}`), value])) : el("p", { class: "muted" }, t("play.nothing"))) },
-        { id: "code", label: t("play.code"), render: (node) => fill(node, asked && programs(asked).map(([name, source]) => [el("h2", {}, name), code(source)])) },
-      ]));
+    const nothing = () => el("p", { class: "muted" }, t("play.nothing"));
+    function asked() {
+      try { return body(); } catch { return null; } // the fault is shown when it is sent
     }
+    const panes = tabs([
+      { id: "gemini", label: t("play.gemini"), render: (node) => fill(node, button(t("play.translate"), look),
+        translated && [el("p", { class: "muted" }, translated.model, translated.notes?.length > 0 && ` · ${translated.notes.join(", ")}`), translated.bodies.map((one) => code(JSON.stringify(one, short, 2)))]) },
+      { id: "answer", label: t("play.answer"), render: (node) => fill(node, chunks.length ? code(chunks.map((chunk) => JSON.stringify(chunk, short)).join("\n")) : nothing()) },
+      { id: "cost", label: t("cost"), render: (node) => fill(node, done ? facts([["input", n(done.prompt_tokens)], ["usage.cached", n(done.cached_tokens ?? 0)], ["output", n(done.completion_tokens)], ["thoughts", n(done.thoughts ?? 0)],
+        ["dollars", money(done.dollars)], ["first", ms(done.first_byte_ms)], ["duration", ms(done.duration_ms)]].map(([name, value]) => [t(name.includes(".") ? name : `play.${name}`), value])) : nothing()) },
+      { id: "code", label: t("play.code"), render: (node) => fill(node, ...programs(asked() ?? {}).flatMap(([name, source]) => [el("h2", {}, name), code(source)])) },
+    ]);
+    const side = () => panes.redraw();
 
     async function look() {
       try {
         ({ translated } = await ctx.api.post("/admin/play", { as: as.value, body: body(), translate_only: true }));
         side();
+        panes.querySelector(".button")?.focus();
       } catch (error) { toast(error.message, "bad"); }
     }
 
@@ -157,8 +161,7 @@ export const page = {
         el("form", { class: "card stack", ondragover: drop, ondrop: drop, onsubmit: (event) => { event.preventDefault(); send(); } }, talk, dropped, field(t("play.message"), text),
           el("div", { class: "row" }, el("button", { class: "button primary" }, t("play.send")), halt, picker, el("label", { for: "files", class: "button" }, t("play.attach")),
             button(t("play.clear"), () => { messages.splice(0); talk.replaceChildren(); }, { kind: "quiet" }))),
-        right));
+        el("div", { class: "card" }, panes)));
     ctx.onLeave(() => stop?.abort());
-    side();
   },
 };
