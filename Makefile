@@ -44,7 +44,7 @@ python:
 	@echo "3/3 ready: .venv-run/bin/gateway"
 	@touch $@
 
-demo: .venv-run/.made  ## answer two requests on the emulator, then serve on 127.0.0.1:8080 (ONCE=1: exit after the answers)
+demo: .venv-run/.made  ## answer two requests on the emulator, then serve on 127.0.0.1:8080, with the console under traffic (ONCE=1: exit after the answers)
 	@$(RUN)/gateway demo --listen 127.0.0.1:$(PORT) $(if $(ONCE),--once)
 
 run: .venv-run/.made  ## serve config/gateway.yaml with Google as upstream

@@ -5,10 +5,11 @@ or a private network.
 """
 
 from collections.abc import Callable
+from time import time
 
 from aiohttp import web
 
-from gateway.config.admin import AdminConfig
+from gateway.config.admin import SINGLE, AdminConfig
 from gateway.console.about import About
 from gateway.console.assets import Assets
 from gateway.console.changes import Changes
@@ -46,7 +47,7 @@ class Admin:
     ) -> None:
         self._sources = sources = Sources(services, process)
         self._assets = assets = Assets()
-        operators = Operators(config)
+        self._operators = operators = Operators(config)
         self._guard = guard = Guard(operators, config.hosts, assets.build)
         rooms = (
             Sessions(operators, guard, sources, assets.build),
@@ -83,6 +84,10 @@ class Admin:
         pages = {(method, path) for method in READING for path in ("/", "/console/{build}/{name}")}
         self._guard.open = {(e.method, e.path) for e in self.endpoints if e.access == "everybody"} | pages
         return app
+
+    def ticket(self) -> str:
+        """Return a word that signs one browser in as the holder of `admin.token`, at /console/enter/TICKET."""
+        return self._operators.ticket(SINGLE, time())
 
     async def metrics(self, _: web.Request) -> web.Response:
         """Answer with all metrics, in Prometheus's text format."""

@@ -33,6 +33,9 @@ _MINUTE = 60.0
 _MAX_ADDRESSES = 1000
 _MAX_ENDED = 1000
 _MAX_NAME = 80
+_MAX_TICKETS = 100
+_TICKET = 3600.0
+"""Seconds for which a ticket is valid."""
 
 
 class Operator(Struct, frozen=True):
@@ -75,6 +78,8 @@ class Operators:
         """Times of the last wrong tokens, by address."""
         self._ended: BoundedMapping[str, float] = BoundedMapping(_MAX_ENDED)
         """Sessions that were ended before their time, by their random part."""
+        self._tickets: BoundedMapping[str, tuple[str, float]] = BoundedMapping(_MAX_TICKETS)
+        """Names and ends, by ticket."""
 
     @property
     def any(self) -> bool:
@@ -110,6 +115,18 @@ class Operators:
             address = ip_address(peer.partition("%")[0])
             is_proxy = any(address in network for network in self._networks)
         return Operator(name[:_MAX_NAME], trust.may, "header") if is_proxy else None
+
+    def ticket(self, name: str, now: float) -> str:
+        """Return a word that signs the operator of this name in once, within an hour."""
+        ticket = token_urlsafe(24)
+        self._tickets[ticket] = (name, now + _TICKET)
+        return ticket
+
+    def by_ticket(self, ticket: str, now: float) -> Operator | None:
+        """Return the operator of a ticket, which is used up; None for one that is unknown, used or too old."""
+        name, end = self._tickets.pop(ticket, ("", 0.0))
+        holder = self._holders.get(name)
+        return Operator(name, holder.may, "token") if holder is not None and now < end else None
 
     def begin_session(self, operator: Operator, now: float) -> tuple[str, float]:
         """Return the cookie of a new session, and its end."""

@@ -65,6 +65,9 @@ class Sessions:
         path = "/console/session"
         return [
             Endpoint("POST", path, self.begin, "Sign in.", body=SignIn, answer=SignedIn, access="everybody"),
+            Endpoint("GET", "/console/enter/{ticket}", self.enter,
+                     "Sign in by a ticket that the gateway has printed, and go to the pages.",
+                     status=303, media="text/plain", access="everybody"),
             Endpoint("GET", path, self.show, "Show who is signed in.", answer=Session),
             Endpoint("DELETE", path, self.end, "Sign out.", answer=Done, access="everybody"),
         ]  # fmt: skip
@@ -88,6 +91,17 @@ class Sessions:
         await self._sources.audit(request, "session.begin", detail=address)
         response = answer(SignedIn(operator.name, operator.may, expires))
         self._guard.set_cookie(request, response, cookie)
+        return response
+
+    async def enter(self, request: web.Request) -> web.Response:
+        """Set the cookie of a new session for a valid ticket. In any case the pages follow, and ask who it is."""
+        response = web.Response(status=303, headers={"Location": "/"})
+        operator = self._operators.by_ticket(request.match_info["ticket"], time())
+        if operator is not None:
+            cookie, _ = self._operators.begin_session(operator, time())
+            request[OPERATOR] = operator
+            await self._sources.audit(request, "session.begin", detail="ticket")
+            self._guard.set_cookie(request, response, cookie)
         return response
 
     def _refused(self, address: str) -> None:

@@ -127,3 +127,14 @@ def test_a_proxy_is_believed_by_its_address(
 
     assert operator == (Operator(name, "read", "header") if is_known else None)
     assert operators().by_proxy({"X-User": name}, peer) is None
+
+
+def test_a_ticket_signs_in_once_and_within_an_hour() -> None:
+    known = operators()
+    first, second = known.ticket("admin", NOW), known.ticket("admin", NOW)
+
+    assert known.by_ticket(first, NOW + 3599) == Operator("admin", "write", "token")
+    assert known.by_ticket(first, NOW + 3599) is None
+    assert known.by_ticket(second, NOW + 3600) is None
+    assert known.by_ticket("", NOW) is None
+    assert known.by_ticket(known.ticket("nobody", NOW), NOW) is None
