@@ -138,7 +138,8 @@ def spawn(
     return subprocess.Popen(
         ["taskset", "-c", str(core), *map(str, command)],
         cwd=cwd,
-        env={**os.environ, **(environ or {})},
+        # as an installed package, whose bytecode is there
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", **(environ or {})},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

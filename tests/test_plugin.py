@@ -40,7 +40,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
         EntryPoint(n.lower(), f"{here}:{n}", "gateway.plugins")
         for n in ("Lively", "Talkative", "Unready", "Busy", "Reader")
     ]
-    monkeypatch.setattr("gateway.server.plugin_loader.entry_points", lambda group: points)
+    monkeypatch.setattr("gateway.server.plugin_loader.entry_points", lambda: points)
     monkeypatch.setitem(sys.modules, here, sys.modules[__name__])
 
 

@@ -1,6 +1,7 @@
 """The command line. Each command is a module of this package, imported only when it is run."""
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -56,9 +57,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         say(f"gateway: {error}", ERROR)
         return 2
-    options = parser(arguments).parse_args(arguments)
-    run: Callable[[argparse.Namespace], int] = options.run
     try:
+        if arguments[:1] == ["serve"]:
+            gc.disable()  # until it serves: what a start allocates stays
+        options = parser(arguments).parse_args(arguments)
+        run: Callable[[argparse.Namespace], int] = options.run
         return run(options)
     except ConfigError as error:
         for fault in error.faults:
@@ -72,6 +75,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # such as `gateway routes | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    finally:
+        gc.enable()
 
 
 class _Version(argparse.Action):
@@ -92,7 +97,7 @@ def parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     )
     commands = result.add_subparsers(required=True, metavar="COMMAND")
     command = next((word for word in arguments if not word.startswith("-")), None)
-    for name, text in COMMANDS.items():
+    for name, text in COMMANDS.items() if command not in COMMANDS else ((command, COMMANDS[command]),):
         sub_parser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         if name == command:
             module = import_module(f"gateway.cli.{name}")

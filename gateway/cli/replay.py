@@ -16,7 +16,7 @@ from gateway.config.load import load
 from gateway.observability.console import say
 from gateway.plugins.capture import files
 from gateway.plugins.capture.record import Captured
-from gateway.store.sqlite import state_path
+from gateway.store.state_folder import state_path
 
 _TIMEOUT = 600.0
 

@@ -1,18 +1,23 @@
 """`gateway serve`: run the gateway."""
 
 import argparse
+from typing import TYPE_CHECKING
 
-from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
+from gateway.upstream.default_tls import late_certificates
 
-from gateway.cli import doctor
+with late_certificates():  # before any other import of aiohttp
+    from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
+
 from gateway.cli.arguments import add_config, add_listen, base_url
-from gateway.cli.doctor_network import Finding
 from gateway.config.load import NO_FILE, load
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.observability.console import say
 from gateway.observability.journal import ERROR
 from gateway.server.serving import serve
+
+if TYPE_CHECKING:
+    from gateway.cli.doctor_network import Finding
 
 EX_CONFIG = 78
 """sysexits.h"""
@@ -45,7 +50,9 @@ def run(options: argparse.Namespace) -> int:
             say(_origin(source))
         return config, source
 
-    def examine(online: bool) -> list[Finding]:
+    def examine(online: bool) -> "list[Finding]":
+        from gateway.cli import doctor
+
         chosen = argparse.Namespace(config=options.config, online=online, url=None, model="")
         return list(doctor.examine(chosen))
 

@@ -34,6 +34,13 @@ _WORDS: dict[str, object] = {
 _CORE_TAGS = tuple(
     f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "seq", "map")
 )
+_MOST_BRACKETS, _LONGEST_LINE = 500, 400
+"""Bounds of a file's levels, in brackets and by indentation."""
+_READ_OTHERWISE = re.compile(
+    r"[\t\r\ufeff\x85\u2028\u2029]|^(?! *#).*[?!]|:\s*[,}\]]|\{[^{}]*:\s*#|[|>]#", re.M
+)
+"""Tabs, byte order marks and rare line breaks, `?` and tags outside of comments, an empty value in braces, and a block
+text that begins with a comment."""
 _PLACE = re.compile(r" - at `(?:key in |key` in `)?\$(.*)`$")
 _STEP = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
@@ -85,7 +92,9 @@ class Source:
 
     def _compose(self, text: str) -> yaml.MappingNode | None:
         try:
-            root: Any = yaml.compose(text, Loader=yaml.SafeLoader)
+            root: Any = _composed_quickly(text)
+            if root is None:
+                root = yaml.compose(text, Loader=yaml.SafeLoader)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             place = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
@@ -202,6 +211,27 @@ def read_file(path: Path) -> Source:
         raise ConfigError((Fault(str(path), line, 1, "not UTF-8"),)) from None
 
 
+def _composed_quickly(text: str) -> yaml.Node | None:
+    """Return the document as libyaml reads it, twenty times as fast; None where PyYAML has to.
+
+    Both give the same nodes at the same places, but for what `_READ_OTHERWISE` finds. PyYAML has the better errors, and
+    libyaml's recursion has no limit.
+    """
+    loader = getattr(yaml, "CSafeLoader", None)
+    if (
+        loader is None
+        or _READ_OTHERWISE.search(text) is not None
+        or text.count("[") + text.count("{") > _MOST_BRACKETS
+        or max(map(len, text.splitlines()), default=0) > _LONGEST_LINE
+    ):
+        return None
+    try:
+        root: yaml.Node | None = yaml.compose(text, Loader=loader)
+    except yaml.YAMLError:
+        return None
+    return root
+
+
 def _composed(error: yaml.MarkedYAMLError) -> str:
     """Return PyYAML's message, in plain words for the two most frequent mistakes."""
     problem = error.problem or str(error.context)
@@ -260,7 +290,7 @@ def _steps(path: str) -> YamlPath:
 def _scalar(node: yaml.ScalarNode) -> object:
     """Return a scalar's value by YAML 1.2's core schema; quoted and block scalars are text."""
     text: str = node.value
-    if node.style is not None:
+    if node.style:
         return text
     return _WORDS[text] if text in _WORDS else _number(text)
 

@@ -13,7 +13,7 @@ from msgspec import Meta, Struct, structs
 from gateway.config.secret import Secret
 from gateway.config.sections import GatewayConfig
 from gateway.console.endpoint import Endpoint
-from gateway.console.process import Checked
+from gateway.console.process import RESTART_ONLY, Checked
 from gateway.console.rows import encoded
 from gateway.console.sources import Sources, answer
 from gateway.errors import Fault, GatewayError
@@ -21,8 +21,6 @@ from gateway.exchange.delivery import json_response
 from gateway.exchange.request_body import read_body
 
 _LARGEST = 2**20
-RESTART_ONLY = ("listen.", "admin.")
-"""Settings whose sockets are opened at the start."""
 
 
 class Draft(Struct, forbid_unknown_fields=True):

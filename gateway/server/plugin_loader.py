@@ -1,11 +1,14 @@
 """Plugin loader: find the plugins that the YAML names, construct and check them, refuse routes that clash."""
 
 import logging
+import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.machinery import PathFinder
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 from msgspec import Struct
@@ -17,6 +20,9 @@ from gateway.exchange.delivery import ErrorRenderer
 from gateway.exchange.hooks import HOOKS, HookName, HookOptions, Hooks
 from gateway.plugin import Plugin, Services
 from gateway.policy.api_paths import Family
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "gateway.plugins"
 """Entry point group of third-party plugins."""
@@ -59,7 +65,7 @@ def load_plugins(source: Source, config: GatewayConfig, services: Services) -> l
     """
     loaded: list[Loaded] = []
     faults: list[Fault] = []
-    for point in entry_points(group=GROUP):
+    for point in entry_points():
         if point.name in BUILT_IN:
             message = (
                 f"the entry point {point.name!r} of the installed package {_package(point)} has the name of a built-in "
@@ -140,13 +146,43 @@ def find_plugin(name: str) -> type[Plugin]:
     return cls
 
 
-def _package(point: EntryPoint) -> str:
+def entry_points() -> "Sequence[EntryPoint]":
+    """Return the entry points of plugins.
+
+    `importlib.metadata` reads the metadata of all packages, which takes a tenth of a start. It is asked only where a
+    package's entry points name the group.
+    """
+    if not _may_have_plugins():
+        return ()
+    from importlib import metadata
+
+    return tuple(metadata.entry_points(group=GROUP))
+
+
+def _may_have_plugins() -> bool:
+    """Return whether a package in a folder of `sys.path` names the group, or packages may be found elsewhere."""
+    if any(hasattr(finder, "find_distributions") and finder is not PathFinder for finder in sys.meta_path):
+        return True
+    group = GROUP.encode()
+    for folder in map(Path, sys.path):
+        if folder.is_file():
+            return True
+        for file in (
+            *folder.glob("*.dist-info/entry_points.txt"),
+            *folder.glob("*.egg-info/entry_points.txt"),
+        ):
+            if group in file.read_bytes():
+                return True
+    return False
+
+
+def _package(point: "EntryPoint") -> str:
     """Return the name of the package that an entry point belongs to."""
     return point.dist.name if point.dist is not None else point.value
 
 
-def _entry_point(name: str) -> EntryPoint:
-    installed = {point.name: point for point in entry_points(group=GROUP)}
+def _entry_point(name: str) -> "EntryPoint":
+    installed = {point.name: point for point in entry_points()}
     if name in installed:
         return installed[name]
     known = sorted([*BUILT_IN, *installed])

@@ -12,8 +12,7 @@ from gateway.config.diff import changes
 from gateway.config.load import NO_FILE, beside
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
-from gateway.console.configuration import RESTART_ONLY
-from gateway.console.process import Checked
+from gateway.console.process import RESTART_ONLY, Checked
 from gateway.errors import ConfigError
 from gateway.observability.console import say
 from gateway.observability.journal import ERROR, NOTICE

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from gateway.config.model_table import OLD_DAYS, age, model_table
 from gateway.config.sections import GatewayConfig
-from gateway.console.app import Admin
 from gateway.console.process import Finding, Listener, Process
 from gateway.errors import ConfigError
 from gateway.observability.console import say
@@ -88,9 +87,9 @@ def _tune_garbage_collection() -> None:
 
     Worth about 10 % of the requests per second in bench/run.py.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 100)
+    gc.enable()
 
 
 def _loop_factory() -> "type[asyncio.AbstractEventLoop] | None":
@@ -206,6 +205,10 @@ async def _listen_admin(
         return None
     config = switcher.config
     admin = config.admin
+    if not inherited and admin.port is None and admin.unix is None:
+        return None
+    from gateway.console.app import Admin  # with all endpoints, a tenth of a start
+
     own = "a socket of systemd" if inherited else admin.unix or f"http://{admin.host}:{admin.port}"
     process = Process(
         time.time(),

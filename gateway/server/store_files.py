@@ -13,7 +13,7 @@ from gateway.config.sections import GatewayConfig
 from gateway.errors import scrub
 from gateway.server.stores import first_line, ledger_url, state_file
 from gateway.store.backup.archive import StoreFile
-from gateway.store.sqlite import state_path
+from gateway.store.state_folder import state_path
 from gateway.store.state_stores import KINDS, POOL
 from gateway.store.versions import LEDGER_VERSION, STATE_VERSION, way_back
 

@@ -12,7 +12,7 @@ from gateway.errors import ConfigError
 from gateway.plugin import Services
 from gateway.store.key_value import KeyValueStore, StoreKind, StoreLimits
 from gateway.store.memory import MemoryStore
-from gateway.store.sqlite import SqliteStore, state_path
+from gateway.store.state_folder import state_path
 from gateway.store.state_stores import POOL, StateStores
 
 if TYPE_CHECKING:
@@ -108,6 +108,8 @@ def _open_store(
     file = state_file(config, os.environ)
     if file is None:
         return MemoryStore(limits)
+    from gateway.store.sqlite import SqliteStore
+
     try:
         return SqliteStore(file.with_name(file.name + kind.file_suffix), limits, report, kind.noun)
     except ValueError as error:

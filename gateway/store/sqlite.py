@@ -55,14 +55,6 @@ Row = tuple[bytes, float, int, str]
 """Key, time, bytes, value."""
 
 
-def state_path(file: str, environ: Mapping[str, str]) -> Path:
-    """Return the path of `state.file`: a relative one is below systemd's STATE_DIRECTORY or the working directory."""
-    directory = environ.get("STATE_DIRECTORY", "").partition(":")[
-        0
-    ]  # systemd.exec(5): several are joined by colons
-    return Path(directory or Path.cwd()) / file
-
-
 class SqliteStore:
     """Texts that outlive the process.
 

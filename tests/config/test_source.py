@@ -5,14 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
 from gateway.config.secret import Secret
 from gateway.config.sections import DEFAULT_SAFETY, GatewayConfig, ListenConfig
-from gateway.config.source import Source, read_file
+from gateway.config.source import Source, _composed_quickly, read_file
 from gateway.errors import ConfigError
+from tests.support.paths import ROOT
 
 
 def faults(text: str, type_: type[Any] = GatewayConfig) -> list[str]:
@@ -204,3 +206,44 @@ def test_any_text_is_a_value_or_a_fault(text: str) -> None:
 
 def test_deep_nesting_is_a_fault() -> None:
     assert faults("[" * 5000)[0].startswith("g.yaml:")
+
+
+def nodes(node: yaml.Node | None) -> Any:
+    """Return tag, place and value of each node."""
+    if node is None:
+        return None
+    value = node.value
+    if isinstance(node, yaml.SequenceNode):
+        value = [nodes(item) for item in value]
+    elif isinstance(node, yaml.MappingNode):
+        value = [(nodes(key), nodes(item)) for key, item in value]
+    quoted = bool(getattr(node, "style", "")) and isinstance(node, yaml.ScalarNode)
+    return node.tag, node.start_mark.line, node.start_mark.column, value, quoted
+
+
+WORDS = ["a", "b: ", ": ", ":", "\n", "\n  ", "- ", "{", "}", "[", "]", ", ", "'", '"', "#", " # x", "|", ">-", "\n    ", "&a ",
+         "*a", "!t ", "%", "?", "\t", "\ufeff", "é", "😀", "\r\n", "\x85", "\u2028", "1", "~", "key: value\n", "2027-01-01"]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=25).map("".join))
+def test_libyaml_gives_the_same_nodes_at_the_same_places(text: str) -> None:
+    quick = _composed_quickly(text)
+    if quick is not None:
+        assert nodes(quick) == nodes(yaml.compose(text, Loader=yaml.SafeLoader))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a\t: 1", "? a", "{a: , b}", "{a: # x\n}", "[a, b: ]", "># x\n a", "\ufeffa: 1", "[" * 501, "a: {" * 300 + "[" * 300,
+        "- " * 250, "a: [1", "a: b: c",
+    ],
+)  # fmt: skip
+def test_what_libyaml_reads_otherwise_is_read_by_pyyaml(text: str) -> None:
+    assert _composed_quickly(text) is None
+
+
+def test_the_shipped_file_is_read_quickly() -> None:
+    text = (ROOT / "config" / "gateway.yaml").read_text()
+
+    assert nodes(_composed_quickly(text)) == nodes(yaml.compose(text, Loader=yaml.SafeLoader))

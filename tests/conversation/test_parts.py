@@ -202,6 +202,7 @@ def test_base64_of_no_type_is_refused() -> None:
         ("QUI", "QUI="),
         ("QQ", "QQ=="),
         (" QU\nI=\t", "QUI="),
+        ("QUJD=", "QUJD"),
     ],
 )
 def test_base64_of_every_spelling_becomes_the_standard_one(data: str, expected: str) -> None:

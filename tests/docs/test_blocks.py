@@ -167,7 +167,7 @@ def test_a_configuration_is_valid(block: Block, tmp_path: Path, monkeypatch: pyt
         EntryPoint(point, place, "gateway.plugins")
         for point, place in re.findall(r"^    (acme_\w+) = (\S+)$", (_ACME / "setup.cfg").read_text(), re.M)
     ]
-    monkeypatch.setattr("gateway.server.plugin_loader.entry_points", lambda group: points)
+    monkeypatch.setattr("gateway.server.plugin_loader.entry_points", lambda: points)
     monkeypatch.syspath_prepend(str(_ACME))
     for credential in re.findall(r"credential: ([\w-]+)", block.code):
         (tmp_path / credential).write_text(f"AQ.{credential}")

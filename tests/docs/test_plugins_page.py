@@ -95,7 +95,7 @@ def acme(monkeypatch: pytest.MonkeyPatch) -> None:
         EntryPoint(name, place, "gateway.plugins")
         for name, place in re.findall(r"^    (acme_\w+) = (\S+)$", (ACME / "setup.cfg").read_text(), re.M)
     ]
-    monkeypatch.setattr("gateway.server.plugin_loader.entry_points", lambda group: points)
+    monkeypatch.setattr("gateway.server.plugin_loader.entry_points", lambda: points)
     monkeypatch.syspath_prepend(str(ACME))
 
 

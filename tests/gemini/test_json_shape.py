@@ -16,6 +16,7 @@ from gateway.gemini.json_shape import (
     MOST_MARKS,
     check,
     check_text,
+    count,
     has_long_number,
 )
 
@@ -163,3 +164,12 @@ def test_one_long_number_is_found_wherever_it_begins(offset: int) -> None:
     for digits in (LONG_NUMBER - 1, LONG_NUMBER, LONG_NUMBER + 1, 5000):
         data = b" " * offset + b'{"a":"1",\n"b":-0.' + b"9" * digits + b"e5}"
         assert has_long_number(data) == (digits >= LONG_NUMBER)
+
+
+@given(
+    st.lists(st.sampled_from([b",", b"x" * 63, b"x" * 64, b"{", b"a", b"y" * 3000]), max_size=300).map(
+        b"".join
+    )
+)
+def test_bytes_are_counted_wherever_they_stand(data: bytes) -> None:
+    assert (count(data, b","), count(data, b"{")) == (data.count(b","), data.count(b"{"))

@@ -1,9 +1,11 @@
 """The loader: third-party plugins, and the messages for their mistakes."""
 
+import importlib.metadata
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from importlib.machinery import PathFinder
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -19,11 +21,13 @@ from gateway.errors import ConfigError
 from gateway.exchange.delivery import ErrorRenderer
 from gateway.plugin import Plugin
 from gateway.policy.api_paths import Family
+from gateway.server import plugin_loader
 from gateway.server.application import build_app
 from tests.support.paths import TESTS
 from tests.support.servers import Serve
 
 ACME = TESTS / "acme_gateway"
+installed_points = plugin_loader.entry_points
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +37,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
         EntryPoint(n.lower(), f"{here}:{n}", "gateway.plugins")
         for n in ("Rival", "Picky", "Wrong", "ACME", "Missing")
     ]
-    monkeypatch.setattr("gateway.server.plugin_loader.entry_points", lambda group: points)
+    monkeypatch.setattr("gateway.server.plugin_loader.entry_points", lambda: points)
     monkeypatch.setitem(sys.modules, here, sys.modules[__name__])
 
 
@@ -159,3 +163,27 @@ def test_a_third_partys_plugin_is_installed_and_serves(tmp_path: Path) -> None:
     )  # fmt: skip
 
     assert done.stdout.split() == ["POST", "/x/echo", "acme_echo"]
+
+
+@pytest.mark.parametrize("group", ["gateway.plugins", "console_scripts"])
+def test_packages_are_asked_only_if_one_names_the_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: str
+) -> None:
+    folder = tmp_path / "some-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: some\nVersion: 1.0\n")
+    (folder / "entry_points.txt").write_text(f"[{group}]\nsome = some:Plugin\n")
+    asked: list[str] = []
+    found = importlib.metadata.entry_points
+
+    def asking(group: str) -> Any:
+        asked.append(group)
+        return found(group=group)
+
+    monkeypatch.setattr("importlib.metadata.entry_points", asking)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), str(tmp_path / "missing"), ""])
+    monkeypatch.setattr(sys, "meta_path", [PathFinder])
+
+    is_plugin = group == "gateway.plugins"
+    assert [point.name for point in installed_points()] == ["some"] * is_plugin
+    assert asked == [group] * is_plugin

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.store import sqlite, sqlite_file
 from gateway.store.key_value import KeyValueStore, StoreLimits
-from gateway.store.sqlite import SqliteStore, state_path
+from gateway.store.sqlite import SqliteStore
 from gateway.store.versions import copies
 
 SMALL = StoreLimits(megabytes=1, hours=1)
@@ -449,22 +449,6 @@ async def test_a_cancelled_flush_stops_no_write(started: Open, path: Path) -> No
     await store.flush()
 
     assert [row[0] for row in rows(path)] == [key(1), key(2)]
-
-
-@pytest.mark.parametrize(
-    ("file", "environ", "expected"),
-    [
-        ("/var/x.db", {"STATE_DIRECTORY": "/var/lib/gateway"}, Path("/var/x.db")),
-        ("x.db", {"STATE_DIRECTORY": "/var/lib/gateway"}, Path("/var/lib/gateway/x.db")),
-        ("a/x.db", {"STATE_DIRECTORY": "/var/lib/one:/var/lib/two"}, Path("/var/lib/one/a/x.db")),
-        ("x.db", {}, Path.cwd() / "x.db"),
-        ("x.db", {"STATE_DIRECTORY": ""}, Path.cwd() / "x.db"),
-    ],
-)
-def test_a_relative_file_is_in_the_state_directory(
-    file: str, environ: dict[str, str], expected: Path
-) -> None:
-    assert state_path(file, environ) == expected
 
 
 async def test_o19_an_older_file_is_upgraded_and_a_copy_is_kept(

@@ -17,7 +17,7 @@ SERVED = "chat: {}, responses: {}, messages: {}, completions: {}, native: {}"
 def install(monkeypatch: pytest.MonkeyPatch, **plugins: type[Plugin]) -> None:
     """Install plugins by name, as packages would."""
     points = [EntryPoint(name, f"tests.nowhere:{name}", "gateway.plugins") for name in plugins]
-    monkeypatch.setattr("gateway.server.plugin_loader.entry_points", lambda group: points)
+    monkeypatch.setattr("gateway.server.plugin_loader.entry_points", lambda: points)
     monkeypatch.setattr(EntryPoint, "load", lambda point: plugins[point.name])
 
 
