@@ -128,12 +128,12 @@ class KeyPool:
         if not usable:
             raise NoUsableKey(model, served=bool(candidates))
         waits = {
-            project.name: max(
-                self._state(project.name, model).wait(now, tokens, client),
-                self._feature_wait(project.name, model, feature, now),
-            )
-            for project in usable
+            project.name: self._state(project.name, model).wait(now, tokens, client) for project in usable
         }
+        if feature:
+            waits = {
+                name: max(wait, self._feature_wait(name, model, feature, now)) for name, wait in waits.items()
+            }
         free = [project for project in usable if not waits[project.name]]
         if not free:
             states = {project.name: self._state(project.name, model) for project in usable}

@@ -210,7 +210,9 @@ def _flat(rows: PriceRows) -> Iterable[tuple[str, float, Price]]:
 def _by_kind(tokens: int, rate: float, *kinds: tuple[int, float | None]) -> float:
     """Return the price of tokens of which some are of other kinds, each with its count and rate, the dearest first."""
     tokens, micros = max(0, tokens), 0.0
-    stated = [(price, count) for count, price in kinds if price is not None and count]
+    stated = [(price, count) for count, price in kinds if count and price is not None]
+    if not stated:
+        return tokens * rate
     for price, count in sorted(stated, reverse=True):
         count = min(count, tokens)
         tokens -= count
