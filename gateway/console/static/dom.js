@@ -1,6 +1,7 @@
 // @ts-check
 // Elements from data. Text is always a text node: nothing here parses markup.
 import { t, ago, utc, when } from "./i18n.js";
+import { bind } from "./keys.js";
 
 /** @typedef {Node | string | number | null | undefined | false} Child */
 /** @typedef {Child | Child[]} Children */
@@ -151,21 +152,24 @@ export async function confirmName(title, sentence, name) {
   return done === true;
 }
 
+let unbind = () => {};
+
 /** A panel beside the page, the only one. Esc or its button closes it. @param {string} title @param {...Children} children */
 export function panel(title, ...children) {
   closePanel();
   const before = /** @type {HTMLElement | null} */ (document.activeElement);
-  const close = () => { node.remove(); before?.focus(); };
-  const node = el("aside", { id: "panel", class: "panel", "aria-label": title, tabindex: "-1",
-    onkeydown: (/** @type {KeyboardEvent} */ e) => { if (e.key === "Escape") { e.stopPropagation(); close(); } } },
+  const close = () => { closePanel(); (before?.isConnected ? before : document.getElementById("main"))?.focus(); };
+  const node = el("aside", { id: "panel", class: "panel", "aria-label": title, tabindex: "-1" },
     el("header", { class: "bar" }, el("h2", { text: title }), button(t("close"), close, { kind: "quiet", key: "Escape" })),
     el("div", { class: "panel-body" }, ...children));
   document.body.append(node);
   node.focus();
+  unbind = bind("Escape", t("close"), close);
   return node;
 }
 
 export function closePanel() {
+  unbind();
   document.getElementById("panel")?.remove();
 }
 

@@ -119,9 +119,8 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
         yield running
     finally:
         for process in processes:
-            process.terminate()
-        for process in processes:
-            process.wait(20)
+            process.kill()
+            process.wait()
 
 
 def reachable(url: str) -> bool:
@@ -225,9 +224,9 @@ class Tab:
 
     def press(self, text: str, within: str = "main") -> None:
         """Reach a button by its text with Tab, and press it."""
-        self.page.locator(f"{within} button, {within} a").filter(has_text=text).first.evaluate(
-            "(node) => node.setAttribute('data-goal', '')"
-        )
+        goal = self.page.locator(f"{within} button, {within} a").filter(has_text=text).first
+        goal.wait_for()
+        goal.evaluate("(node) => node.setAttribute('data-goal', '')")
         self.tab_to("[data-goal]")
         self.page.evaluate("document.querySelector('[data-goal]').removeAttribute('data-goal')")
         self.page.keyboard.press("Enter")

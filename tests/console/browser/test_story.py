@@ -1,6 +1,7 @@
 """The daily work of an operator, by keyboard alone, against a real gateway on the emulator."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,28 @@ def test_a_project_rests_and_is_cleared(tab: Callable[..., Tab], console: Consol
     here.wait_text("#panel", "quota")
     here.press("Let it work again", "#panel")
     here.page.wait_for_selector(f".cell.ok[data-model='{model}']")
+
+
+@slow
+@pytest.mark.parametrize("size", SIZES)
+def test_a_request_in_progress_is_stopped(tab: Callable[..., Tab], console: Console, size: Any) -> None:
+    key = console.issue(f"slow-{size[0]}")
+    here = tab(*size)
+    here.sign_in()
+    here.open("r", "requests")
+    here.page.wait_for_selector("#page-requests tbody .link")
+
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(console.ask, key, "[[slow 30]] hello")
+        here.wait_text("#page-requests button", "1 running")
+        here.press("1 running")
+        here.wait_text("#panel tbody tr", f"slow-{size[0]}")
+        here.press("Stop", "#panel")
+        assert call.result(20) == 503
+    here.wait_text("#panel", "Nothing is in progress.")
+    here.keys("Escape")
+    here.press("new")  # the list has held still
+    here.wait_text("#page-requests tbody tr:first-child", "cancelled_by_operator")
 
 
 @slow

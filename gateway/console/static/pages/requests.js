@@ -104,6 +104,7 @@ async function running(ctx, node) {
     await ctx.api.del(`/admin/running/${encodeURIComponent(row.id)}`);
     toast(t("req.stopped"), "ok");
     await running(ctx, node);
+    document.getElementById("panel")?.focus();
   };
   const list = table({
     name: "running", label: t("req.running_now"), key: (r) => r.id, empty: t("req.none_running"),
