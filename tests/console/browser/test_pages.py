@@ -154,6 +154,17 @@ def test_a_stale_session_asks_for_the_token(tab: Callable[..., Tab]) -> None:
 
 
 @slow
+def test_a_gateway_that_does_not_answer_is_said(tab: Callable[..., Tab]) -> None:
+    here = tab()
+    here.sign_in()
+    here.page.context.set_offline(True)
+    here.wait_text("#notices", "The gateway does not answer.")
+    here.page.context.set_offline(False)
+
+    here.wait_count("#lost", 0)
+
+
+@slow
 @pytest.mark.parametrize("size", LOOKS)
 @pytest.mark.parametrize("path", ["/", "/usage"])
 def test_the_public_pages(tab: Callable[..., Tab], console: Console, size: Any, path: str) -> None:

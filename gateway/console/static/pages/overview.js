@@ -67,6 +67,6 @@ export const page = {
           data.failures.length ? el("ul", { class: "plain failures" }, data.failures.map((/** @type {any} */ row) => el("li", {}, el("a", { href: `#/requests?id=${encodeURIComponent(row.request_id)}` }, badge(String(row.status), row.status >= 500 || row.status === 200 ? "bad" : "warn"), el("span", {}, row.error ?? "–"), el("span", { class: "muted", text: [row.key_name, row.model ?? row.path].filter(Boolean).join(" · ") }), time(row.at))))) : el("p", { class: "muted", text: t("overview.no.failures") })));
     }
     await draw();
-    ctx.every(5000, () => draw().catch(() => {}));
+    ctx.every(5000, draw);
   },
 };

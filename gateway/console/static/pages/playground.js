@@ -120,6 +120,7 @@ export const page = {
       messages.push(asked);
       bubble("user", [text.value, names.length > 0 && ` [${names.join(", ")}]`].filter(Boolean).join(""));
       text.value = "";
+      text.focus();
       files.splice(0);
       await add([]);
       chunks.splice(0);
@@ -150,7 +151,6 @@ export const page = {
       stop = null;
       halt.disabled = true;
       side();
-      text.focus();
     }
 
     const drop = (event) => { event.preventDefault(); if (event.type === "drop") add(event.dataTransfer.files); };

@@ -62,6 +62,6 @@ export const page = {
     }
     await draw();
     ctx.every(1000, () => { for (const node of root.querySelectorAll(".countdown")) node.textContent = ` ${left(Number(/** @type {HTMLElement} */ (node).dataset.until), t)}`; });
-    ctx.every(10000, () => (root.contains(document.activeElement) ? null : draw().catch(() => {})));
+    ctx.every(10000, () => (root.contains(document.activeElement) ? null : draw()));
   },
 };
