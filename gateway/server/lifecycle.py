@@ -14,6 +14,8 @@ from gateway.exchange.running_tasks import RunningTasks
 
 _IDLE_GRACE = 2.0
 """Seconds in which clients of kept-alive connections can receive `Connection: close` before they are closed."""
+ENDING = "ending its last requests"
+"""Status of a process that takes no more requests (sd_notify(3)); `gateway roll` waits for it."""
 _ERROR_GRACE = 5.0
 """Seconds for error events to reach clients whose streams are cut."""
 
@@ -104,7 +106,8 @@ async def drain(front: web.AppRunner | None, runner: web.AppRunner, state: Drain
     `front` owns the listening sockets. It is None after a reload: the sockets stay open for the new application.
 
     Answers carry `Connection: close` meanwhile. Closing an idle connection at once would lose a request that the
-    client is just sending on it (RFC 9112, 9.6).
+    client is just sending on it (RFC 9112, 9.6). Two seconds later those that are still idle are closed: from then on
+    no request gets an answer by this configuration, however long others last.
     """
     state.draining = True
     hurry = stop_signal() if front is not None else asyncio.Event()
@@ -112,6 +115,9 @@ async def drain(front: web.AppRunner | None, runner: web.AppRunner, state: Drain
         notify("STOPPING=1")
         await stop_listening(front)
     await _until(lambda: not _connections(runner) or hurry.is_set(), min(limit, _IDLE_GRACE))
+    if front is not None:
+        _close_idle(runner)
+        notify(f"STATUS={ENDING}")
     await _until(lambda: not state.tasks or hurry.is_set(), limit)
     state.expire()
     await _until(lambda: not state.tasks, _ERROR_GRACE)
@@ -126,6 +132,13 @@ async def _until(condition: Callable[[], bool], seconds: float) -> None:
     end = loop.time() + seconds
     while not condition() and loop.time() < end:  # noqa: ASYNC110 - no event exists for these conditions
         await asyncio.sleep(0.05)
+
+
+def _close_idle(runner: web.AppRunner) -> None:
+    """Close connections between two requests. The answers of the others close theirs."""
+    for connection in runner.server.connections if runner.server is not None else ():
+        if getattr(connection, "is_idle", False):
+            connection.force_close()
 
 
 def _connections(runner: web.AppRunner) -> int:

@@ -6,9 +6,13 @@ import socket
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
+from gateway.config.sections import ConnectionsConfig
 from gateway.errors import Draining
-from gateway.server.lifecycle import Drain, inherited_sockets, keep_watchdog_fed, notify
+from gateway.server import lifecycle
+from gateway.server.lifecycle import ENDING, Drain, drain, inherited_sockets, keep_watchdog_fed, notify
+from gateway.server.protocol import Runner
 from tests.support.waiting import eventually
 
 
@@ -92,3 +96,43 @@ async def test_p31_the_watchdog_is_not_fed_while_a_part_is_stuck(systemd: socket
 def test_a_systemd_that_does_not_listen_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "nowhere"))
     notify("READY=1")  # raises nothing
+
+
+async def test_an_idle_connection_is_closed_however_long_others_last(
+    systemd: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next request on it would be answered by a configuration that is no longer in use."""
+    monkeypatch.setattr(lifecycle, "_IDLE_GRACE", 0.1)
+    state, go = Drain(), asyncio.Event()
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.path == "/long":
+            task = asyncio.current_task()
+            assert task is not None
+            state.tasks.add(task)
+            task.add_done_callback(state.tasks.discard)
+            await go.wait()
+        return web.Response(text=request.path)
+
+    app = web.Application()
+    app.router.add_get("/{path}", answer)
+    runner = Runner(app, ConnectionsConfig())
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    idle, long = [await asyncio.open_connection(*runner.addresses[0]) for _ in range(2)]
+    idle[1].write(b"GET /short HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert (await idle[0].readuntil(b"/short")).startswith(b"HTTP/1.1 200")
+    long[1].write(b"GET /long HTTP/1.1\r\nHost: a\r\n\r\n")
+    await eventually(lambda: state.tasks)
+    draining = asyncio.create_task(drain(runner, runner, state, 30))
+
+    assert await asyncio.wait_for(idle[0].read(), 10) == b""
+    assert state.tasks
+    go.set()
+    assert (await asyncio.wait_for(long[0].read(), 10)).endswith(b"/long")
+    await draining
+    for _, writer in (idle, long):
+        writer.close()
+        await writer.wait_closed()
+    with systemd:
+        assert [systemd.recv(100) for _ in range(2)] == [b"STOPPING=1", f"STATUS={ENDING}".encode()]

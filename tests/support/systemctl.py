@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from gateway.server.lifecycle import ENDING
+
 _PROGRAM = """#!{python} -I
 import json, sys
 from pathlib import Path
@@ -31,7 +33,7 @@ for name in rest if verb in ("start", "stop", "reset-failed") else ():
         now = max([0, *(entry.get("since", 0) for entry in units.values())]) + 1
         unit.update(state="active", since=now, status=unit.get("says", "serving on a socket of systemd"))
     elif not name.startswith("--"):
-        unit["state"] = "deactivating" if "--no-block" in rest else "inactive"
+        unit.update(state="deactivating", status={ending!r}) if "--no-block" in rest else unit.update(state="inactive")
 units.pop("--no-block", None)
 (folder / "units.json").write_text(json.dumps(units))
 sys.exit(code)
@@ -47,7 +49,7 @@ class Systemctl:
         folder.mkdir()
         self.set(**units)
         for name, text in (
-            ("systemctl", _PROGRAM.format(python=sys.executable, folder=str(folder))),
+            ("systemctl", _PROGRAM.format(python=sys.executable, folder=str(folder), ending=ENDING)),
             ("journalctl", "#!/bin/sh\necho the last line of the log\n"),
         ):
             (folder / name).write_text(text)
