@@ -12,7 +12,10 @@ die() { echo "install: $*" >&2; exit 1; }
 [ -n "$DESTDIR" ] || [ "$(id -u)" = 0 ] || die "run it as root, or with DESTDIR=... to write the files elsewhere"
 [ "${1:-}" != --uninstall ] || exec sh systemd/uninstall.sh
 
-pip() { "$folder/bin/python" -I -m pip --quiet --disable-pip-version-check install --no-deps "$@"; }
+pip() {
+    "$folder/bin/python" -I -m pip --quiet --disable-pip-version-check install --no-deps "$@" ||
+        die "pip failed, see above; $([ -e "$PREFIX/current" ] && echo "the version before serves on" || echo "nothing was installed")"
+}
 
 git() { command git -c safe.directory="$PWD" "$@"; }
 
@@ -35,6 +38,10 @@ else
 fi
 folder=$PREFIX/versions/$name
 share=$DESTDIR$folder/share/gateway
+# What `gateway rollback` goes back to: the version that serves now; if it is this one again, that of its first installation.
+before=$(readlink "$DESTDIR$PREFIX/current" || true)
+before=${before##*/}
+[ "$before" != "$name" ] || before=$(cat "$DESTDIR$folder/before" 2>/dev/null || echo unknown)
 
 if [ -z "$DESTDIR" ] && ! { [ -e "$folder/.complete" ] && "$folder/bin/python" -I -c 'import gateway' 2>/dev/null; }; then
     python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "needs Python 3.11 or newer, this is $(python3 -V)"
@@ -59,4 +66,5 @@ install -d "$share/config"
 cp -R systemd "$share/"
 cp config/gateway.yaml config/gateway.schema.json config/nginx.conf config/Caddyfile "$share/config/"
 sh "$share/systemd/activate.sh"
+[ "$before" = unknown ] || printf '%s\n' "$before" >"$DESTDIR$folder/before"
 [ -n "$DESTDIR" ] || { touch "$folder/installed" && sh "$share/systemd/prune.sh"; }

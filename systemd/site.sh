@@ -6,6 +6,9 @@ domain=${DOMAIN:-}
 [ -n "$domain" ] || domain=$(sed -n 's/^# The gateway behind TLS on \(.*\)\. [GW][a-z]* by .*/\1/p' "$site" 2>/dev/null || true)  # there may be none
 [ -n "$domain" ] || domain=$(hostname -f 2>/dev/null || hostname)
 
+again="make install"
+[ ! -e "$dest/usr/share/gemini-openai-gateway/VERSION" ] || again="dpkg-reconfigure gemini-openai-gateway"
+
 body=33554432
 if live; then
     body=$("$python" -I -c 'from gateway.config.source import read_file; from gateway.policy.admission import LimitsConfig; from pathlib import Path
@@ -28,10 +31,11 @@ if [ -d "$dest/etc/nginx" ] || ! live; then
         ! running || sh "$share/systemd/nginx.sh" "$domain"
         echo "served on https://$domain"
     else
-        echo "no certificate yet. Get one, then run this again:"
+        echo "no certificate yet. Get one:"
         echo "  certbot certonly --webroot -w /var/www/html -d $domain"
-        echo "or put fullchain.pem and privkey.pem of your own into /etc/gateway/tls."
+        echo "or put fullchain.pem and privkey.pem of your own into /etc/gateway/tls (docs/do/behind-nginx.md). Then:"
+        echo "  $again"
     fi
 else
-    echo "nginx is not installed: the gateway listens only on /run/gateway.sock (apt-get install nginx, then run this again)"
+    echo "nginx is not installed: the gateway listens only on /run/gateway.sock (apt-get install nginx, then $again)"
 fi

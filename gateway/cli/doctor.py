@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--url",
         type=base_url,
-        help="public base URL, such as https://gateway.example.com: ask it for a short streamed answer with the key in "
+        help="public base URL, such as https://gateway.example.com: ask it for a streamed answer with the key in "
         "GATEWAY_API_KEY, to see whether a proxy holds it back",
     )
     parser.add_argument(

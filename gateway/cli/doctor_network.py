@@ -11,6 +11,7 @@ import time
 from base64 import b64encode
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
+from itertools import pairwise
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
@@ -19,7 +20,7 @@ from msgspec import Struct
 from gateway.config.sections import GatewayConfig
 from gateway.policy.ssrf import is_public
 from gateway.upstream.causes import cause_of
-from gateway.upstream.certificate import OLD_DAYS, days_left
+from gateway.upstream.certificate import OLD_DAYS, days_left, remedy_of
 
 _TIMEOUT = 10.0
 """Seconds for each connection and each read."""
@@ -34,8 +35,16 @@ _REMEDIES = {
     "denied": "Allow the address: IPAddressAllow= in a drop-in of the unit, or the firewall.",
 }
 """Remedies by the class of the cause for which a server cannot be reached."""
-_MIN_SPREAD = 0.1
-"""Seconds between the first and the last event of a stream that is not held back."""
+_PROMPT = "Write eight paragraphs about the history of the telegraph, of about 80 words each."
+"""Its answer has several chunks of any model, so that a stream and an answer that was held back differ."""
+_ANSWER_TIMEOUT = 60.0
+"""Seconds for each read of an answer: a proxy that holds it back sends nothing until it is complete."""
+_GAP = 0.005
+"""Seconds without an event, after which the next one begins another batch. Events of one batch were sent together."""
+_FEW_BATCHES = 3
+_MANY_EVENTS = 10
+_MANY_BYTES = 4000
+"""An answer with neither so many events nor so many bytes may come at once without a proxy."""
 
 
 class Finding(Struct, frozen=True):
@@ -231,8 +240,8 @@ def streaming(base: str, model: str, key: str) -> Finding:
     connection = _connection(
         url.scheme, url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
     )
-    prompt = "Count from 1 to 200, one number a line."
-    body = {"model": model, "stream": True, "messages": [{"role": "user", "content": prompt}]}
+    connection.timeout = _ANSWER_TIMEOUT
+    body = {"model": model, "stream": True, "messages": [{"role": "user", "content": _PROMPT}]}
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     try:
         connection.request("POST", f"{url.path.rstrip('/')}/v1/chat/completions", json.dumps(body), headers)
@@ -243,19 +252,40 @@ def streaming(base: str, model: str, key: str) -> Finding:
                 f"{base} answered {response.status}.",
                 "docs/refer/errors.md explains it.",
             )
-        times = [time.monotonic() for line in response if line.startswith(b"data:")]
+        events = [(time.monotonic(), len(line)) for line in response if line.startswith(b"data:")]
+    except ssl.SSLCertVerificationError as error:
+        return _not_accepted(url.hostname or "", error)
     except (OSError, http.client.HTTPException) as error:
         return failed(
             "streaming", f"{base} does not answer: {error}.", "Check nginx, its certificate and the firewall."
         )
     finally:
         connection.close()
-    if len(times) < 3:
-        return skipped("streaming", "the answer was too short to tell")
-    if times[-1] - times[0] < _MIN_SPREAD:
-        return failed(
+    return _by_gaps([at for at, _ in events], sum(size for _, size in events))
+
+
+def _not_accepted(host: str, error: ssl.SSLCertVerificationError) -> Finding:
+    reason = error.verify_message
+    remedy = remedy_of(reason) or "Renew it: docs/do/behind-nginx.md, The certificate."
+    return failed("streaming", f"the certificate of {host} is not accepted: {reason}.", remedy)
+
+
+def _by_gaps(times: list[float], size: int) -> Finding:
+    """Judge a stream by the gaps between its events. `size` is that of all events in bytes.
+
+    nginx with proxy_buffering sends an answer whole, or in pieces of its buffers' size with many events each.
+    """
+    batches = 1 + sum(after - before >= _GAP for before, after in pairwise(times))
+    if batches >= max(_FEW_BATCHES, len(times) / 8):
+        return passed(
             "streaming",
-            f"all {len(times)} events of a stream came at once: a proxy holds answers back.",
-            "In nginx: proxy_buffering off, proxy_http_version 1.1 and gzip off, as in config/nginx.conf.",
+            f"{len(times)} events came in {batches} batches over {times[-1] - times[0]:.2f} seconds",
         )
-    return passed("streaming", f"{len(times)} events came one by one over {times[-1] - times[0]:.1f} seconds")
+    if len(times) < _MANY_EVENTS and size < _MANY_BYTES:
+        return skipped("streaming", f"the answer was too short to tell: {len(times)} events, {size} bytes")
+    how = "at once" if batches == 1 else f"in {batches} batches"
+    return failed(
+        "streaming",
+        f"all {len(times)} events of a stream came {how}: a proxy holds answers back.",
+        "In nginx: proxy_buffering off, proxy_http_version 1.1 and gzip off, as in config/nginx.conf.",
+    )

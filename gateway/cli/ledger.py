@@ -8,8 +8,7 @@ from pathlib import Path
 from gateway.cli.arguments import add_config
 from gateway.config.load import load
 from gateway.errors import ConfigError
-from gateway.server.store_files import without_password
-from gateway.server.stores import first_line, ledger_url
+from gateway.server.stores import first_line, ledger_url, without_password
 
 _NEXT = """\
 Set in {config}, and start the gateway:

@@ -24,7 +24,7 @@ COMMANDS = {
     "doctor": "look for what would keep the gateway from serving, each with a remedy",
     "reload": "let the installed service take over its configuration, whole or not at all",
     "roll": "replace the installed service's process by a new one; no client waits, no stream is cut",
-    "rollback": "roll to the version that was installed before, or to another installed one",
+    "rollback": "roll to the version that served before, or to another installed one",
     "console": "print the way into the operators' console",
     "routes": "list the served paths and the plugin of each",
     "schema": "print the JSON Schema of the configuration",
@@ -75,8 +75,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # such as `gateway routes | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        if arguments[0] == "serve" or not _is_of_database(error):
+            raise
+        from gateway.server.stores import first_line
+
+        say(f"gateway {arguments[0]}: the ledger cannot be used: {first_line(error)}", ERROR)
+        return 1
     finally:
         gc.enable()
+
+
+def _is_of_database(error: Exception) -> bool:
+    """Return whether an error is SQLAlchemy's, which only commands of the ledger import. One is a missing table."""
+    return "sqlalchemy" in sys.modules and isinstance(error, sys.modules["sqlalchemy"].exc.SQLAlchemyError)
 
 
 class _Version(argparse.Action):

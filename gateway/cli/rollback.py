@@ -1,4 +1,4 @@
-"""`gateway rollback`: roll to a version that `make install` has installed before."""
+"""`gateway rollback`: roll to a version that `make install` has put into service before."""
 
 import argparse
 import subprocess
@@ -11,6 +11,8 @@ _ACTIVATE = Path("share/gateway/systemd/activate.sh")
 """Writes the units of its own version, and rolls to it."""
 _STAMP = "installed"
 """File in a version's folder; its time is that of the last `make install` of the version."""
+_BEFORE = "before"
+"""File in a version's folder with the name of the version that served when it was installed; empty if none did."""
 
 
 class Version(NamedTuple):
@@ -26,9 +28,13 @@ class Version(NamedTuple):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "version", nargs="?", help="the version to roll to (default: the one installed before this)"
+        "version", nargs="?", help="the version to roll to (default: the one that served before this)"
     )
-    parser.add_argument("--list", action="store_true", help="print the installed versions, newest first")
+    parser.add_argument(
+        "--list",
+        action="store_true",
+        help="print the installed versions, newest first: * serves, < is that of a rollback without a version",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -42,9 +48,7 @@ def run(options: argparse.Namespace) -> int:
         )
         return 1
     if options.list:
-        for version in versions:
-            at = time.strftime("%Y-%m-%d %H:%M", time.localtime(version.installed))
-            print(f"{'*' if version.folder == current else ' '} {version.name}  {at}")
+        _print(versions, current)
         return 0
     target = _target(versions, current, options.version)
     if target is None:
@@ -52,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
         wanted = (
             f"{options.version} is not installed"
             if options.version
-            else f"nothing was installed before {current.name}"
+            else f"no installed version served before {current.name}: name one"
         )
         print(f"{wanted}; there are: {names}", file=sys.stderr)
         return 1
@@ -68,9 +72,23 @@ def installed(folder: Path) -> list[Version]:
     )
 
 
+def _print(versions: list[Version], current: Path) -> None:
+    before = _target(versions, current, None)
+    for version in versions:
+        mark = "*" if version.folder == current else "<" if version == before else " "
+        at = time.strftime("%Y-%m-%d %H:%M", time.localtime(version.installed))
+        print(f"{mark} {version.name}  {at}")
+
+
 def _target(versions: list[Version], current: Path, name: str | None) -> Version | None:
-    """Return the version of a name, otherwise the one that was installed before the current one."""
-    if name is not None:
-        return next((version for version in versions if version.name == name), None)
-    at = next(version.installed for version in versions if version.folder == current)
-    return next((version for version in versions if version.installed < at), None)
+    """Return the version of a name, otherwise the one that served before the current one was installed.
+
+    A version that was rolled back from is never the latter: it served after the one that it was rolled back to.
+    Without that record, which earlier checkouts did not make, it is the version that was installed before.
+    """
+    try:
+        name = name or (current / _BEFORE).read_text().strip()
+    except FileNotFoundError:
+        at = next(version.installed for version in versions if version.folder == current)
+        return next((version for version in versions if version.installed < at), None)
+    return next((version for version in versions if version.name == name), None)

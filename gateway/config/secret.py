@@ -15,10 +15,12 @@ class UnreadableSecretError(ValueError):
 class Secret:
     """A text that `repr` does not show."""
 
-    __slots__ = ("_value",)
+    __slots__ = ("_value", "reference")
 
-    def __init__(self, value: str) -> None:
+    def __init__(self, value: str, reference: tuple[str, str] = ("", "")) -> None:
         self._value = value
+        self.reference = reference
+        """`("env", NAME)` or `("credential", NAME)`; two empty texts if it was not read from a configuration."""
 
     @classmethod
     def read(cls, value: Any, environ: Mapping[str, str], *, lazy: bool = False) -> "Secret":
@@ -31,7 +33,7 @@ class Secret:
             return cls._read(value, environ)
         except UnreadableSecretError as error:
             if lazy:
-                return _Unreadable(str(error))
+                return _Unreadable(str(error), _reference(value))
             raise
 
     @classmethod
@@ -50,7 +52,7 @@ class Secret:
         text = text.strip().removeprefix("\ufeff").strip()
         if not text or any(c.isspace() or not c.isprintable() for c in text):
             raise UnreadableSecretError(f"{kind} {name!r} is empty, or contains blanks or control characters")
-        return cls(text)
+        return cls(text, _reference(value))
 
     def reveal(self) -> str:
         """Return the text."""
@@ -80,6 +82,11 @@ class _Unreadable(Secret):
 
     def __hash__(self) -> int:
         return id(self)
+
+
+def _reference(value: dict[str, Any]) -> tuple[str, str]:
+    ((kind, name),) = value.items()
+    return kind, str(name)
 
 
 def _absent(kind: str, name: str, environ: Mapping[str, str]) -> str:

@@ -109,7 +109,7 @@ class AppSwitcher:
                 outcome = await self._attempt()
             if outcome.message != printed:
                 printed = outcome.message
-                say(printed, ERROR)
+                say(printed, NOTICE if outcome.changed else ERROR)
             if outcome.changed:
                 return
 

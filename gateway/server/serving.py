@@ -28,7 +28,7 @@ from gateway.server.plugin_life import PluginStartFailed
 from gateway.server.protocol import Runner
 from gateway.server.reload import AppSwitcher, Load, fault
 from gateway.server.stand_in import ServingLock, stand_in
-from gateway.server.stores import ledger_url
+from gateway.server.stores import ledger_url, without_password
 from gateway.server.watchdog import stuck_part
 
 _MEND = 2.0
@@ -154,7 +154,7 @@ async def _serve(
             lock.hold()
             notify(f"READY=1\nSTATUS=serving on {address}")
             say(f"gateway: serving on {address}" + (", and the admin API" if admin else ""))
-            _say_where(switcher.config)
+            say_where(switcher.config)
         await stop.wait()
     lock.release()
     if admin is not None and sockets.admins:
@@ -166,11 +166,11 @@ async def _serve(
     return 0
 
 
-def _say_where(config: GatewayConfig) -> None:
-    """Say which file the ledger is, and how old the table of models is."""
+def say_where(config: GatewayConfig) -> None:
+    """Say which file or database the ledger is, and how old the table of models is."""
     ledger = ledger_url(config, os.environ)
-    if ledger is not None and "://" not in ledger:
-        say(f"gateway: the ledger is {ledger}")
+    if ledger is not None:
+        say(f"gateway: the ledger is {without_password(ledger)}")
     log_table_age(time.time())
 
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from gateway.config.sections import GatewayConfig
 from gateway.errors import scrub
-from gateway.server.stores import first_line, ledger_url, state_file
+from gateway.server.stores import first_line, ledger_url, state_file, without_password
 from gateway.store.backup.archive import StoreFile
 from gateway.store.state_folder import state_path
 from gateway.store.state_stores import KINDS, POOL
@@ -53,10 +53,12 @@ def kept_elsewhere(config: GatewayConfig, environ: Mapping[str, str]) -> list[st
     notes = []
     url = ledger_url(config, environ)
     if url is not None and "://" in url:
-        url = without_password(url)
+        password, url = _password_for_shell(config, url, environ), without_password(url)
         notes.append(
-            f"The ledger is in PostgreSQL. Copy it with: pg_dump --format=custom --file=ledger.dump '{url}' "
-            f"(back: pg_restore --clean --if-exists --dbname='{url}' ledger.dump)."
+            f"The ledger is in PostgreSQL. Copy it with: (umask 077; {password}pg_dump --format=custom "
+            f"--file=\"/root/ledger-$(date +%F).dump\" '{url}') and back, while the gateway is stopped, with: "
+            f"{password}pg_restore --clean --if-exists --single-transaction --no-owner --dbname='{url}' "
+            "/root/ledger-DATE.dump"
         )
     state = "Thought signatures, stored responses, cached answers and owners of files"
     if config.state.redis is not None:
@@ -73,9 +75,13 @@ def kept_elsewhere(config: GatewayConfig, environ: Mapping[str, str]) -> list[st
     return notes
 
 
-def without_password(url: str) -> str:
-    """Return a URL without its password."""
-    return re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1@", url)
+def _password_for_shell(config: GatewayConfig, url: str, environ: Mapping[str, str]) -> str:
+    """Return the beginning of a shell's command line that gives libpq the ledger's password, without the password."""
+    if config.ledger.password is None:
+        return "" if without_password(url) == url else "PGPASSWORD=PASSWORD "
+    kind, name = config.ledger.password.reference
+    folder = environ.get("CREDENTIALS_DIRECTORY", "/etc/gateway/credentials")
+    return f"PGPASSWORD=$(cat {folder}/{name}) " if kind == "credential" else f'PGPASSWORD="${name}" '
 
 
 class StoreState(Struct, frozen=True):

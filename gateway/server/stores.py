@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -129,6 +130,12 @@ def ledger_url(config: GatewayConfig, environ: Mapping[str, str]) -> str | None:
         return url
     directory = environ.get("STATE_DIRECTORY", "").partition(":")[0]
     return str(Path(directory or Path.cwd()) / url)
+
+
+def without_password(url: str) -> str:
+    """Return a URL without its password."""
+    url = re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1@", url)
+    return re.sub(r"(?<=[?&])password=[^&]*&?", "", url).rstrip("?&")
 
 
 def open_ledger(config: GatewayConfig, source: Source, report: Report) -> "Ledger | None":

@@ -15,8 +15,9 @@ from aiohttp import web
 from gateway.cli.doctor_network import Finding, kernel_filter, live_keys, streaming, upstream
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
+from gateway.emulator.server import build_fake
 from tests.support.certificates import Authority
-from tests.support.servers import Fake, RawUpstream, Serve, chunked, whole
+from tests.support.servers import RawUpstream, Serve, chunked, whole
 
 
 def config(url: str, **environ: str) -> GatewayConfig:
@@ -201,13 +202,13 @@ def test_the_kernel_s_filter_is_tested_inside_the_unit(
     assert kernel_filter().result == result
 
 
-async def test_a_stream_that_a_proxy_holds_back_is_found(
-    raw_upstream: RawUpstream, serve: Serve, fake: Fake, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    base = await serve("", fake.url)
-    monkeypatch.setattr("gateway.cli.doctor_network._MIN_SPREAD", 0.0)
+async def test_a_stream_that_a_proxy_holds_back_is_found(raw_upstream: RawUpstream, serve: Serve) -> None:
+    runner = web.AppRunner(build_fake())  # at the pace of `gateway fake`
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    base = await serve("", f"http://127.0.0.1:{runner.addresses[0][1]}")
     through = await asyncio.to_thread(streaming, base, "gemini-2.5-flash", "AQ.key")
-    monkeypatch.undo()
+    await runner.cleanup()
     event = b"data: {}\n\n"
     raw_upstream.scripts = [[*chunked(event * 30), b"0\r\n\r\n"]]
     held = await asyncio.to_thread(streaming, raw_upstream.url, "gemini-2.5-flash", "AQ.key")
@@ -222,3 +223,61 @@ async def test_a_stream_that_a_proxy_holds_back_is_found(
         "skipped",
     ]
     assert "all 30 events of a stream came at once" in held.message
+
+
+async def stream_in_batches(batches: list[int], pause: float, size: int = 0) -> Finding:
+    """Return the finding about a stream whose events come in batches, with a pause after each."""
+    event = b"data: {%s}\n\n" % (b" " * size)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        pieces = chunked(*(event * count for count in batches))
+        for piece in pieces:
+            writer.write(piece or b"")
+            await writer.drain()
+            await asyncio.sleep(pause if piece is not pieces[0] else 0)
+        writer.write(b"0\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finding = await asyncio.to_thread(streaming, url, "gemini-2.5-flash", "AQ.key")
+    server.close()
+    return finding
+
+
+@pytest.mark.parametrize(
+    ("batches", "pause", "size", "result"),
+    [
+        ([1, 1, 1, 3], 0.025, 300, "passed"),  # a short and fast answer, without a proxy
+        ([1] * 20, 0.02, 0, "passed"),
+        ([6], 0, 300, "skipped"),  # so short that one buffer has it all
+        ([3, 3], 0.02, 300, "skipped"),
+        ([6], 0, 1000, "failed"),
+        ([40], 0, 300, "failed"),
+        ([28, 12], 0.02, 300, "failed"),  # two of nginx's buffers
+        ([28, 28, 28, 16], 0.02, 300, "failed"),
+    ],
+)
+async def test_a_stream_is_judged_by_the_gaps_between_its_events(
+    batches: list[int], pause: float, size: int, result: str
+) -> None:
+    finding = await stream_in_batches(batches, pause, size)
+
+    assert (finding.check, finding.result) == ("streaming", result), finding
+    if result == "skipped":
+        assert "too short to tell: 6 events" in finding.message
+
+
+async def test_a_certificate_that_this_machine_does_not_trust_has_its_remedy(tmp_path: Path) -> None:
+    context = Authority(tmp_path).server("localhost", self_signed=True)
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context)
+    port = server.sockets[0].getsockname()[1]
+    finding = await asyncio.to_thread(streaming, f"https://localhost:{port}", "gemini-2.5-flash", "AQ.key")
+    server.close()
+
+    assert finding.message == "the certificate of localhost is not accepted: self-signed certificate."
+    assert (
+        "/usr/local/share/ca-certificates/gateway.crt, then update-ca-certificates and gateway roll"
+        in finding.remedy
+    )

@@ -1,12 +1,16 @@
 """The command line as a whole: bad arguments, help, and what a command imports."""
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from gateway import full_version
 from gateway.cli.main import COMMANDS, main
+from gateway.store.ledger.tables import open_engine
 from tests.support.paths import ROOT
 
 
@@ -67,3 +71,29 @@ def test_o19_the_version_names_the_commit(capsys: pytest.CaptureFixture[str]) ->
 
     assert caught.value.code == 0
     assert capsys.readouterr().out == f"{full_version()}\n"
+
+
+@pytest.mark.parametrize(
+    ("table", "command"),
+    [
+        ("client_key", ["keys", "list"]),
+        ("client_key", ["keys", "list", "--json"]),
+        ("client_key", ["keys", "add", "ada"]),
+        ("client_key", ["keys", "revoke", "ada"]),
+        ("attempt", ["keys", "list"]),
+        ("attempt", ["usage"]),
+    ],
+    ids=str,
+)
+def test_a_missing_table_of_the_ledger_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], table: str, command: list[str]
+) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text(f"ledger: {{url: {tmp_path}/ledger.db}}\n")
+    open_engine(str(tmp_path / "ledger.db"), None).dispose()
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection, connection:
+        connection.execute(f"DROP TABLE {table}")
+
+    assert main([*command, "--config", str(file)]) == 1
+    errors = capsys.readouterr().err
+    assert errors == f"gateway {command[0]}: the ledger cannot be used: no such table: {table}\n"

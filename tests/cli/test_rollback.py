@@ -55,7 +55,7 @@ def test_o19_from_there_it_goes_further_back(
 
     assert main(["rollback"]) == 1
     assert (
-        "nothing was installed before 0.1.0-aaa; there are: 0.2.0-bbb, 0.3.0-ccc, 0.1.0-aaa"
+        "no installed version served before 0.1.0-aaa: name one; there are: 0.2.0-bbb, 0.3.0-ccc, 0.1.0-aaa"
         in capsys.readouterr().err
     )
     assert main(["rollback", "0.2.0-bbb"]) == 0
@@ -72,7 +72,7 @@ def test_o19_versions_are_listed(prefix: Prefix, capsys: pytest.CaptureFixture[s
     assert main(["rollback", "--list"]) == 0
     assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()] == [
         ["*", "0.2.0-bbb"],
-        ["0.3.0-ccc", "1970-01-01"],
+        ["<", "0.3.0-ccc"],
         ["0.1.0-aaa", "1970-01-01"],
     ]
 
@@ -84,3 +84,28 @@ def test_another_installation_has_another_way_back(
 
     assert main(["rollback"]) == 1
     assert "was not installed by `make install`" in capsys.readouterr().err
+
+
+def test_o19_the_version_that_served_before_not_the_one_that_was_rejected(
+    prefix: Prefix, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From 0.1.0 to 0.3.0, which was rolled back from, and to 0.2.0, which serves."""
+    (tmp_path / "0.3.0-ccc" / "before").write_text("0.1.0-aaa\n")
+    (tmp_path / "0.2.0-bbb" / "before").write_text("0.1.0-aaa\n")
+
+    assert main(["rollback", "--list"]) == 0
+    marks = [line[0] for line in capsys.readouterr().out.splitlines()]
+    assert marks == ["*", " ", "<"]
+    assert main(["rollback"]) == 0
+    assert prefix.activated() == ["0.1.0-aaa"]
+
+
+@pytest.mark.parametrize("before", ["\n", "0.0.9-gone\n"])
+def test_o19_nothing_served_before_or_it_is_no_longer_there(
+    prefix: Prefix, tmp_path: Path, capsys: pytest.CaptureFixture[str], before: str
+) -> None:
+    (tmp_path / "0.2.0-bbb" / "before").write_text(before)
+
+    assert main(["rollback"]) == 1
+    assert "no installed version served before 0.2.0-bbb: name one; there are: " in capsys.readouterr().err
+    assert prefix.activated() == []

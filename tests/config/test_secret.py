@@ -40,3 +40,8 @@ def test_a_secret_that_is_not_needed_may_be_missing() -> None:
         assert secret != Secret.read(reference, environ, lazy=True)
     with pytest.raises(ValueError, match=r"expected \{env: NAME\}"):
         Secret.read("written down", environ, lazy=True)
+
+
+def test_a_secret_knows_its_reference_also_while_it_is_missing() -> None:
+    assert Secret.read({"env": "A"}, {"A": "hush"}).reference == ("env", "A")
+    assert Secret.read({"credential": "b"}, {}, lazy=True).reference == ("credential", "b")

@@ -224,3 +224,74 @@ def test_o02_a_certificate_of_lets_encrypt_is_linked_by_itself(machine: Machine)
     machine.install()
 
     assert os.readlink(machine.etc / "tls/privkey.pem") == "/etc/letsencrypt/live/gateway.test/privkey.pem"
+
+
+def serve_other(machine: Machine, name: str) -> None:
+    """Let another version serve."""
+    current = machine.root / "opt/gateway/current"
+    current.unlink()
+    current.symlink_to(f"versions/{name}")
+
+
+def test_o19_an_installation_notes_the_version_that_served_before(machine: Machine) -> None:
+    before = machine.root / "opt/gateway/versions" / machine.version() / "before"
+    assert before.read_text() == "\n"
+
+    machine.install()  # again: still nothing before it
+    assert before.read_text() == "\n"
+    serve_other(machine, "0.0.1-aaa")
+    machine.install()
+    machine.install()
+    assert before.read_text() == "0.0.1-aaa\n"
+    before.unlink()  # of an earlier checkout, which noted nothing
+    machine.install()
+    assert not before.exists()
+
+
+def test_o19_the_version_that_served_before_is_kept(machine: Machine) -> None:
+    folder = machine.root / "opt/gateway/versions"
+    for age, name in enumerate(["d", "c", "b", "a"]):
+        (folder / name).mkdir()
+        stamp = folder / name / "installed"
+        stamp.touch()
+        os.utime(stamp, (1000 - age, 1000 - age))
+    (folder / machine.version() / "installed").touch()
+    (folder / machine.version() / "before").write_text("a\n")
+    subprocess.run(["sh", folder / machine.version() / "share/gateway/systemd/prune.sh"], check=True)
+
+    assert {path.name for path in folder.iterdir()} == {machine.version(), "d", "c", "a"}
+
+
+def test_without_a_certificate_the_command_to_run_again_is_named(machine: Machine) -> None:
+    assert machine.install().endswith("Then:\n  make install\n")
+
+    package = machine.root / "usr/share/gemini-openai-gateway"
+    package.mkdir(parents=True)
+    (package / "VERSION").write_text("0.1.0-aaa\n")
+    assert machine.install().endswith("Then:\n  dpkg-reconfigure gemini-openai-gateway\n")
+
+
+@pytest.mark.parametrize(
+    ("serves", "end"), [(True, "the version before serves on"), (False, "nothing was installed")]
+)
+def test_a_download_that_fails_ends_with_what_serves(tmp_path: Path, serves: bool, end: str) -> None:
+    """With programs in place of id and python3: an environment whose pip fails."""
+    programs, prefix = tmp_path / "bin", tmp_path / "opt"
+    programs.mkdir()
+    prefix.mkdir()
+    if serves:
+        (prefix / "current").symlink_to(tmp_path)
+    python = (
+        'mkdir -p "$3/bin" && printf "#!/bin/sh\\nexit 1\\n" >"$3/bin/python" && chmod 755 "$3/bin/python"'
+    )
+    (programs / "id").write_text("#!/bin/sh\necho 0\n")
+    (programs / "python3").write_text(f'#!/bin/sh\n[ "$2" != venv ] || {{ {python}; }}\n')
+    for program in programs.iterdir():
+        program.chmod(0o755)
+    environ = {"PATH": f"{programs}:/usr/bin:/bin", "PREFIX": str(prefix)}
+    result = subprocess.run(
+        ["sh", "systemd/install.sh"], cwd=ROOT, env=environ, capture_output=True, text=True
+    )
+
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1] == f"install: pip failed, see above; {end}"

@@ -29,6 +29,7 @@ class Server:
         self._programs.mkdir()
         self.loaded = ""
         self.is_active = True
+        self.is_enabled = "enabled"
         for name in FILES:
             (self.root / name).parent.mkdir(parents=True, exist_ok=True)
             (self.root / name).write_text("x")
@@ -45,6 +46,7 @@ class Server:
     def install(self) -> list[str]:
         """Run the installer's part for nginx. Return the calls that change something, or check it."""
         systemctl = f'case $1 in is-active) {str(self.is_active).lower()} ;; show) echo "{self.loaded}" ;;'
+        systemctl += f" is-enabled) echo {self.is_enabled} ;;"
         write = f'echo "${{0##*/}}" "$@" >>{self._calls}'
         (self._programs / "systemctl").write_text(f"#!/bin/sh\n{systemctl} *) {write} ;; esac\n")
         (self._programs / "nginx").write_text(f"#!/bin/sh\n{write}\n")
@@ -124,3 +126,18 @@ def test_o01_an_unchanged_site_is_not_written(tmp_path: Path) -> None:
 
     assert [file.st_ctime_ns for file in first] == [file.st_ctime_ns for file in again]
     assert first[0].st_ctime_ns < other[0].st_ctime_ns
+
+
+def test_nginx_that_is_disabled_starts_at_boot_from_now_on(server: Server) -> None:
+    server.is_loaded()
+    server.is_enabled = "disabled"
+
+    assert server.install() == ["systemctl enable --quiet nginx"]
+
+
+@pytest.mark.parametrize("state", ["enabled", "static", "masked", ""])
+def test_another_state_of_nginx_is_left_as_it_is(server: Server, state: str) -> None:
+    server.is_loaded()
+    server.is_enabled = state
+
+    assert server.install() == []

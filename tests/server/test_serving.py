@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
@@ -15,8 +16,10 @@ from yarl import URL
 
 from gateway.cli.main import main
 from gateway.config.model_table import model_table
+from gateway.config.sections import GatewayConfig
+from gateway.config.source import Source
 from gateway.policy.successors import timestamp
-from gateway.server.serving import log_table_age
+from gateway.server.serving import log_table_age, say_where
 from gateway.server.stand_in import ServingLock
 from tests.observability.test_console import fill
 from tests.support.gateway_process import BODY, EVENT, Gateway, config, ready
@@ -97,6 +100,8 @@ async def test_a_stream_that_began_before_the_drain_ends_its_connection(
     gateway.process.send_signal(signal.SIGTERM)
     for _, writer in connections:
         writer.close()
+        with suppress(ConnectionResetError):
+            await writer.wait_closed()
 
     assert rest.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
     assert running  # the other stream goes on
@@ -217,7 +222,7 @@ async def test_o04_a_faulty_file_under_systemd_is_answered_503_and_mended_by_its
 ) -> None:
     good = config("http://127.0.0.1:9")
     gateway = Gateway(tmp_path, good + "modles: {}\n")
-    gateway.environ["RUNTIME_DIRECTORY"] = str(tmp_path)
+    gateway.environ |= {"RUNTIME_DIRECTORY": str(tmp_path), "GATEWAY_LOG": "json"}
     start.append(gateway)
     with (
         socket.create_server(("127.0.0.1", 0)) as listening,
@@ -243,6 +248,10 @@ async def test_o04_a_faulty_file_under_systemd_is_answered_503_and_mended_by_its
     assert process.returncode == 0
     assert "gateway.yaml:4:1: unknown key 'modles'" in message.decode()
     assert "the configuration is faulty: every request is answered 503" in message.decode()
+    lines = [json.loads(line) for line in message.splitlines()]
+    assert {line["level"] for line in lines if line.get("message") == "reload: done; nothing differs"} == {
+        "notice"
+    }
 
 
 async def test_o04_a_store_that_cannot_be_opened_is_answered_503_until_sigterm(
@@ -370,3 +379,23 @@ def test_m01_the_age_of_the_table_of_models_is_in_the_log(
 
     (record,) = caplog.records
     assert (record.levelname, f"{days} days old" in record.getMessage()) == (level, True)
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("ledger.db", "/ledger.db"),
+        ("postgresql://gw:hush@/x?host=/run/postgresql", "postgresql://gw@/x?host=/run/postgresql"),
+        ("postgresql://db/x?user=gw&password=hush", "postgresql://db/x?user=gw"),
+    ],
+)
+def test_the_start_says_where_the_ledger_is_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str, place: str
+) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", "")
+    say_where(Source(f"ledger: {{url: '{url}'}}", "g.yaml", {}).decode(GatewayConfig))
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("gateway: the ledger is ")
+    assert line.endswith(place)
+    assert "hush" not in line

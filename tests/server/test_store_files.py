@@ -1,5 +1,6 @@
 """SQLite files of a configuration, what is kept elsewhere, and the state in which a start would find them."""
 
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +13,7 @@ from gateway.server.store_files import StoreState, all_states, file_states, kept
 from gateway.store.ledger.tables import open_engine
 from gateway.store.versions import LEDGER_VERSION
 from tests.support.ledgers import POSTGRES
+from tests.support.paths import ROOT
 
 
 def config(text: str) -> GatewayConfig:
@@ -49,10 +51,40 @@ def test_o08_what_is_elsewhere_is_named_with_its_command_and_without_its_passwor
 
     assert names(text, {}) == {"pool": "/s.db.pool"}  # each machine has its own
     assert "hush" not in str(notes)
-    assert "pg_dump --format=custom --file=ledger.dump 'postgresql://gw@db/x'" in notes[0]
+    assert "PGPASSWORD=PASSWORD pg_dump --format=custom " in notes[0]
+    assert " 'postgresql://gw@db/x'" in notes[0]
     assert "redis-cli -u 'redis://r:6379/0' --rdb" in notes[1]
     assert "in memory only: set state.file" in kept_elsewhere(config(""), {})[0]
     assert kept_elsewhere(config(POOL + "state: {file: s.db}"), {}) == []
+
+
+def test_o08_the_commands_for_postgresql_are_those_of_its_page(tmp_path: Path) -> None:
+    text = (ROOT / "docs/do/postgresql.md").read_text()
+    lines = re.sub(r"\\\n +", "", text.replace("ledger-2026-11-26.dump", "ledger-DATE.dump")).splitlines()
+    (ledger,) = (block for block in text.split("```") if block.startswith("yaml\n"))
+    environ = {"CREDENTIALS_DIRECTORY": "/etc/gateway/credentials"}
+    source = Source(ledger.removeprefix("yaml\n"), "x.yaml", environ)
+    source.lazy_secrets = True
+    note = kept_elsewhere(source.decode(GatewayConfig), environ)[0]
+
+    commands = [line for line in lines if "pg_dump " in line or "pg_restore " in line]
+    assert [line in note for line in commands] == [True, True], (commands, note)
+
+
+@pytest.mark.parametrize(
+    ("ledger", "password"),
+    [
+        ("url: 'postgresql://gw@db/x'", ""),
+        ("url: 'postgresql://gw@db/x', password: {env: P}", 'PGPASSWORD="$P" '),
+        ("url: 'postgresql://gw:hush@db/x'", "PGPASSWORD=PASSWORD "),
+    ],
+)
+def test_o08_the_password_comes_from_where_the_configuration_has_it(ledger: str, password: str) -> None:
+    note = kept_elsewhere(config(f"ledger: {{{ledger}}}\n"), {})[0]
+
+    assert f"(umask 077; {password}pg_dump " in note
+    assert f"with: {password}pg_restore " in note
+    assert "hush" not in note
 
 
 def test_o08_files_of_plugins_are_named_where_there_are_any(tmp_path: Path) -> None:

@@ -17,9 +17,10 @@ The log is one JSON object per line on standard error. No line of the gateway co
 of a request or an answer; plugins answer for what they log. `time` is in seconds since 1970, `event` is the kind
 of the line. `journalctl -u 'gateway@*' -o cat` prints the lines alone.
 
-In systemd's journal each line has a priority, so that `journalctl -u 'gateway@*' -p warning` shows what needs a look.
-There, and where the environment has `GATEWAY_LOG=json`, every line that the process writes is JSON, also messages at
-the start and what libraries print. Elsewhere messages for people are plain lines (`GATEWAY_LOG=text`: everywhere).
+There is no log level to set: every line is written, and is chosen when it is read. In systemd's journal each has a
+priority: `journalctl -u 'gateway@*' -p warning` shows what needs a look, and `-p err` what needs it first. There, and
+where the environment has `GATEWAY_LOG=json`, every line that the process writes is JSON, also messages at the start and
+what libraries print. Elsewhere messages for people are plain lines (`GATEWAY_LOG=text`: everywhere).
 
 ## Lines of requests
 

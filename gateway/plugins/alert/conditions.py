@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from gateway.plugins.alert.outbox import Alert
 from gateway.policy.budgets import BudgetUse
+from gateway.upstream.certificate import remedy_of
 
 _REFUSALS = {
     "bad": "Google refuses the key: replace it.",
@@ -54,7 +55,8 @@ def prices(days: int, most: int) -> Iterator[Alert]:
 def certificate(host: str, days: float | None, fault: str, most: int) -> Iterator[Alert]:
     """Yield an alert for a certificate that ends within `most` days, or is not accepted (`days` is None)."""
     if days is None:
-        yield Alert("certificate", host, f"The certificate of {host} cannot be used: {fault}.", "critical")
+        text = f"The certificate of {host} cannot be used: {fault}. {remedy_of(fault)}".strip()
+        yield Alert("certificate", host, text, "critical")
     elif days < most:
         severity = "critical" if days < 3 else "warning"
         yield Alert("certificate", host, f"The certificate of {host} ends in {days:.0f} days.", severity)

@@ -84,6 +84,10 @@ def test_o20_prices_and_certificates_are_told_by_their_age() -> None:
     assert [a.severity for a in conditions.certificate("h", 2.0, "", 14)] == ["critical"]
     (broken,) = conditions.certificate("h", None, "it has expired", 14)
     assert broken.text == "The certificate of h cannot be used: it has expired."
+    (own,) = conditions.certificate("h", None, "self-signed certificate", 14)
+    assert own.text.startswith(
+        "The certificate of h cannot be used: self-signed certificate. Trust it on this machine: "
+    )
 
 
 def test_o20_errors_are_told_by_their_share_in_the_last_minutes() -> None:

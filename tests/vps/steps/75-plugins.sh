@@ -15,8 +15,12 @@ acme "the plugin does not serve"
 client chat
 shell 'grep -q "\"surface\":\"chat\"" /var/lib/gateway/plugins/acme_journal/answers.jsonl'
 
+say "an optional part of the gateway is installed and listed in the same way"
+shell 'gateway plugin install --extra otel && gateway plugin list | grep -qx "\[otel\]: installed"'
+
 say "an upgrade installs it into the next version"
 shell 'cd gateway && echo "# another version" >>gateway/__init__.py && make install && gateway plugin list | grep -q "^acme-gateway 1.0: acme_echo"'
+shell 'gateway plugin list | grep -qx "\[otel\]: installed"'
 acme "the upgrade has lost the plugin"
 
 say "a plugin that does not start is one line, and nothing is changed"
@@ -27,5 +31,5 @@ acme "a failed roll has stopped the gateway"
 
 say "and it goes as it came"
 shell 'rm -f /var/lib/gateway/plugins/acme_journal && cp /root/before-plugins.yaml /etc/gateway/gateway.yaml
-gateway plugin remove acme-gateway && gateway roll && [ -z "$(gateway plugin list)" ]
+gateway plugin remove acme-gateway && gateway plugin remove --extra otel && gateway roll && [ -z "$(gateway plugin list)" ]
 sed -i "/^# another version$/d" gateway/gateway/__init__.py'
