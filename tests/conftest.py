@@ -115,6 +115,7 @@ async def raw_upstream() -> AsyncIterator[RawUpstream]:
     upstream.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     yield upstream
     server.close()
+    await upstream.close()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any
 from unittest.mock import Mock
 
@@ -111,8 +112,17 @@ class RawUpstream:
         self.left = asyncio.Event()
         """A client closed its connection while its script was waiting."""
         self.url = ""
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def close(self) -> None:
+        """End all connections, and wait until they have ended: the loop must not end before them."""
+        for writer in self._writers:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
         self.requests.append(await read_request(reader))
         script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
         for piece in script:
