@@ -4,7 +4,7 @@ first=$(version)
 shell 'cp -r gateway next && sed -i "s/^__version__ = .*/__version__ = \"9.9.9\"/" next/gateway/__init__.py && make -C next install'
 [ "$(version)" = 9.9.9 ]
 client chat
-inside gateway rollback --list
+shell "gateway rollback --list | grep '^< $first-'"
 
 say "an upgrade to a version that does not start: the version before serves on, under its own unit"
 before=$(serving)
