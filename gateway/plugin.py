@@ -318,7 +318,7 @@ class Entry:
                         context.report.requested_model = await named_model(request)
                     raise
         except BaseException:
-            await self._leave()
+            await self.__aexit__()
             raise
         return self._context
 
@@ -332,12 +332,10 @@ class Entry:
         return partial(self._give_back, token)
 
     async def __aexit__(self, *_: object) -> None:
-        await self._leave()
-
-    async def _leave(self) -> None:
         if self._has_place:
             self._services.admission.leave()
-        self._end_work()
+        if self._task is not None:
+            self._end_work()
         if self._token:
             await self._give_back(self._token)
 

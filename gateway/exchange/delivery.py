@@ -188,8 +188,8 @@ def _headers(context: RequestContext, answer: Answer) -> dict[str, str]:
 
 def answer_headers(model: str, notes: Iterable[str], adjusted: Iterable[str] = ()) -> dict[str, str]:
     """Return the headers that name the model, and the fields that were not honoured or only after a repair."""
-    if names := brief([*notes, *adjusted]):
-        return {"x-gateway-model": model, "x-gateway-notes": scrub(",".join(names))}
+    if names := [*notes, *adjusted]:
+        return {"x-gateway-model": model, "x-gateway-notes": scrub(",".join(brief(names)))}
     return {"x-gateway-model": model}
 
 

@@ -62,6 +62,8 @@ class Exchange:
         self._recovery = recovery
         self._hedging = hedging
         self.stores = stores
+        self.refusals = recovery.refusals
+        """What models have refused; without any, `prepare` changes nothing."""
 
     async def stored_signatures(self, keys: Sequence[bytes]) -> dict[bytes, str]:
         """Return the thought signatures that are stored under some keys."""
@@ -151,12 +153,17 @@ class Exchange:
     ) -> list[Event]:
         """Return the events of a whole answer. Raises GatewayError when a choice has none."""
         if len(choices) == 1:
-            if choices[0].call.heavy:
+            choice = choices[0]
+            if choice.call.heavy:
                 await self._encode(choices, context)
-            events = await self._complete_choice(choices[0], 0, context, new)
+            if self._hedging is None and choice.fallbacks is None and not (context.cache or choice.call.heavy):
+                state = CallState(choice, context, self.accounting)
+                events = await self._complete_with_retry(state, 0, new)
+            else:
+                events = await self._complete_choice(choice, 0, context, new)
             if context.hooks is None:
                 return events
-            return await context.hooks.whole(events, 0, choices[0].call.model, context)
+            return await context.hooks.whole(events, 0, choice.call.model, context)
         await self.accounting.take_calls(context, len(choices))
         await self._encode(choices, context)
         answers = await side_by_side(

@@ -23,7 +23,7 @@ from gateway.gemini.thought_signatures import SignatureKeys, StoredSignatures
 from gateway.gemini.wire import GenerateContentRequest, SafetySetting
 from gateway.policy import file_refs
 from gateway.policy.access import Client
-from gateway.policy.catalog import Catalog, ModelRoute
+from gateway.policy.catalog import Catalog
 from gateway.policy.successors import is_alias
 from gateway.upstream.media import MediaFetcher
 
@@ -94,7 +94,7 @@ class Preparation:
         route = self._catalog.route(
             client.rules, options.model, issued=bool(client.id), deployment=context.deployment
         )
-        report.describe(route.model, options.model or context.deployment or None, stream=options.stream)
+        report.model, report.requested_model = route.model, options.model or context.deployment or None
         keys = SignatureKeys(client.scope)
         stored: StoredSignatures = {}
         media: Media = {}
@@ -119,11 +119,13 @@ class Preparation:
         if answering != route.model and not is_alias(route.model) and "model" not in notes:
             notes.append("model")
         report.notes = notes or None
-        plan = self._fallbacks(call_builder, translation, project, route, context, notes)
+        plan = None
+        if chain := self._catalog.fallbacks(route.model):
+            plan = self._fallbacks(chain, call_builder, translation, project, context, notes)
         call = call_builder.call(route.model, translation, project, heavy=heavy)
         if context.hooks is not None:
             call = await context.hooks.call(call, context)
-        first = await self._exchange.prepare(call, context)
+        first = await self._exchange.prepare(call, context) if self._exchange.refusals.total else call
         choices = [Choice(first, 0, plan)]
         if options.choices > 1:
             choices = [Choice(first.for_choice(i), i, plan, False) for i in range(options.choices)]
@@ -131,17 +133,16 @@ class Preparation:
                 report.cached = "off"  # the choices of one answer must differ
         return PreparedRequest(choices, translation.rules, translation.audio_format, keys, notes)
 
+    @staticmethod
     def _fallbacks(
-        self,
+        chain: Sequence[str],
         call_builder: "_CallBuilder",
         first: Translation,
         project: str,
-        route: ModelRoute,
         context: RequestContext,
         notes: list[str],
     ) -> FallbackPlan | None:
-        chain = self._catalog.fallbacks(route.model)
-        models = [name for name in chain if context.client.rules.allows(name)] if chain else []
+        models = [name for name in chain if context.client.rules.allows(name)]
         if not models:
             return None
         return FallbackPlan(models, partial(call_builder.for_model, first, project, context), notes)

@@ -55,12 +55,13 @@ class Recovery:
         self._strict = strict
         self._budgets: BoundedMapping[str, RetryBudget] = BoundedMapping(_MAX_CLIENTS)
         """Of clients whose calls have failed."""
-        self._refusals = LearnedRefusals()
+        self.refusals = LearnedRefusals()
+        """What models have refused."""
         self._breaker = ModelBreaker()
 
     async def prepare(self, call: GeminiCall, context: RequestContext) -> GeminiCall:
         """Return the call without what its model is known to refuse. Raises SchemaTooLarge with the client's path."""
-        learned = self._refusals.of(call.model, context.client.scope, monotonic())
+        learned = self.refusals.of(call.model, context.client.scope, monotonic())
         if not learned:
             return call
         heavy = call.heavy or _INLINING in learned
@@ -140,7 +141,7 @@ class Recovery:
             if lasting != "no":
                 client = state.context.client.scope
                 shared = lasting == "model" and remedies.concerns_all(state.call.request)
-                self._refusals.learn(model, feature, client, monotonic(), shared=shared)
+                self.refusals.learn(model, feature, client, monotonic(), shared=shared)
 
     async def _passed_on(self, error: GatewayError, state: CallState) -> bool:
         """Return whether the next model of the plan is asked from now on."""

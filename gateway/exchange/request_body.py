@@ -135,7 +135,8 @@ async def read_plain(request: web.Request, decode: Callable[[bytes], T]) -> tupl
     context = request.get(CONTEXT)
     if context is None or context.hooks is not None:
         return await read_body(request), None
-    check_encoding(request)
+    if "Content-Encoding" in request.headers:
+        check_encoding(request)
     data = await read_bytes(request)
     if len(data) <= MOST_BYTES:
         try:

@@ -62,7 +62,7 @@ class TokenCounts(Struct, frozen=True):
     @property
     def total(self) -> int:
         """Billed tokens, input and output."""
-        return self.input + self.output
+        return self.prompt + self.tool_use + self.completion + self.thoughts
 
 
 def token_counts(usage: UsageMetadata, searches: int = 0) -> TokenCounts:
@@ -72,12 +72,12 @@ def token_counts(usage: UsageMetadata, searches: int = 0) -> TokenCounts:
     were counted, the completion is the rest of the total: `{promptTokenCount: 10, totalTokenCount: 110}` is 100.
     """
     prompt = _count(usage.prompt_token_count)
-    tool_use = _count(usage.tool_use_prompt_token_count)
+    tool_use = _count(used) if (used := usage.tool_use_prompt_token_count) else 0
     completion = _count(usage.candidates_token_count)
-    thoughts = _count(usage.thoughts_token_count)
+    thoughts = _count(thought) if (thought := usage.thoughts_token_count) else 0
     if usage.candidates_token_count is None and not thoughts:
         completion = max(0, _count(usage.total_token_count) - prompt - tool_use)
-    cached = min(prompt, _count(usage.cached_content_token_count))
+    cached = min(prompt, _count(kept)) if (kept := usage.cached_content_token_count) else 0
     if usage.prompt_tokens_details or usage.candidates_tokens_details:
         asked = _by_modality(usage.prompt_tokens_details)
         answered = _by_modality(usage.candidates_tokens_details)

@@ -148,7 +148,7 @@ class Statistics:
 
     def called(self, model: str) -> None:
         """Count a call of a model."""
-        self.calls[self._known(model)] += 1
+        self.calls[model if model in self.calls else self._known(model)] += 1
 
     def failed(self, model: str, cause: str) -> None:
         """Count a failed call."""
@@ -206,7 +206,7 @@ class Statistics:
 
     def add(self, record: RequestLog) -> None:
         """Add a request that has ended."""
-        model, client = self._label(record), self._client(record.key or "")
+        model, client = self._label(record), self._client(record.key) if record.key else ""
         self.exchanges[model, record.status] += 1
         self.client_requests[client, record.status] += 1
         if record.error is not None:

@@ -171,6 +171,7 @@ class Catalog:
     def __init__(self, config: ModelsConfig) -> None:
         self._config = config
         self._prefixes = tuple(config.prefixes)
+        self._known = lru_cache(1024)(self.resolve)
 
     def resolve(self, requested: str | None, default: str | None = None) -> ModelRoute:
         """Return the model for a requested name. Without a name it is `default`, or else the default for chat.
@@ -209,8 +210,9 @@ class Catalog:
             counts = requested if requested and self._is_geminis(requested) else deployment
             overruled = "deployment" if counts == requested else "model" if requested else ""
             return structs.replace(self.route(rules, counts, default, issued=issued), overruled=overruled)
-        route = self.resolve(rules.model(requested) if requested else None, default)
-        rules.check(route.model, requested or "")
+        route = self._known(rules.model(requested) if requested and rules.aliases else requested, default)
+        if rules.models:
+            rules.check(route.model, requested or "")
         if issued and requested and route.model.startswith(_TUNED) and route.model in requested:
             raise Forbidden(
                 "This model needs a Gemini API key of your own, because it belongs to a whole Google project.",

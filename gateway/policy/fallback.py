@@ -63,5 +63,5 @@ class ModelBreaker:
 
     def succeeded(self, client: str, model: str) -> None:
         """Record that the model answered."""
-        if self._breakers:
+        if self._breakers.total:
             self._breakers.pop((client, model), None)

@@ -33,6 +33,11 @@ class LearnedRefusals:
         self._of_models: BoundedMapping[str, dict[str, _Sighting]] = BoundedMapping(_MAX_MODELS)
         self._of_clients: BoundedMapping[tuple[str, str], dict[str, float]] = BoundedMapping(_MAX_CLIENTS)
 
+    @property
+    def total(self) -> int:
+        """Pairs of client and model of which anything is known."""
+        return self._of_clients.total
+
     def learn(self, model: str, feature: str, client: str, now: float, *, shared: bool) -> None:
         """Remember that a model refused a feature. `shared` says that it will refuse it to other clients, too."""
         until = now + LIFE
@@ -48,7 +53,7 @@ class LearnedRefusals:
 
     def of(self, model: str, client: str, now: float) -> frozenset[str]:
         """Return the features that the model refused within the last hour, to this client or to two others."""
-        if not self._of_clients.total:
+        if not self.total:
             return _NOTHING
         own = self._of_clients.get((client, model))
         shared = self._of_models.get(model)

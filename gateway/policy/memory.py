@@ -192,7 +192,8 @@ class MemoryHold:
 
     def release(self) -> None:
         """Give everything back."""
-        self.shrink(0)
+        if self.size > 0:
+            self.give(self.size)
 
     def handed_over(self) -> "MemoryHold":
         """Return a new hold of everything that this one held."""

@@ -92,7 +92,8 @@ class Overload:
     def turn_ended(self, wait: float, now: float) -> None:
         """Note how long a request that arrived `wait` ago had to wait for the loop."""
         is_late = wait >= _TARGET
-        self._follow(now, is_late=is_late)
+        if now < self._busy_until:
+            self._follow(now, is_late=is_late)
         if not is_late:
             self._late_since = None
             return
@@ -105,8 +106,6 @@ class Overload:
 
     def _follow(self, now: float, *, is_late: bool) -> None:
         """Allow more requests at once while waits are short, fewer while they are not."""
-        if now >= self._busy_until:
-            return
         self._step_was_late |= is_late
         if now - self._step_began >= _STEP:
             self._at_once = max(_AT_ONCE, self._at_once * (_FEWER if self._step_was_late else _MORE))

@@ -8,6 +8,7 @@ that answers. Its name is in `modelVersion` (https://ai.google.dev/api/generate-
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from functools import lru_cache
 
 from msgspec import Struct, field
 
@@ -50,15 +51,15 @@ class Successors:
         """Return the model that answers for a name by the table alone."""
         rows = self._rows
         for _ in range(_MOST_STEPS):
-            start, row = rows.get(model) or rows.get(base_name(model)) or _NONE
-            if row is None or at < start:
+            entry = rows.get(model) or rows.get(base_name(model))
+            if entry is None or at < entry[0]:
                 break
-            model = row.model
+            model = entry[1].model
         return model
 
     def of(self, model: str, at: float) -> str:
         """Return the model that answers for a name: as the last answer said, else by the table."""
-        if self.learned:
+        if self.learned.total:
             model = self.learned.get(base_name(model), model)
         return self.listed(model, at)
 
@@ -73,7 +74,7 @@ class Successors:
 
     def answered(self, model: str, version: str) -> str | None:
         """Note the `modelVersion` of an answer. Return the model that it names, if that is another than was asked."""
-        if version == model and not self.learned:
+        if version == model and not self.learned.total:
             return None
         answering, asked = named(version), base_name(model)
         if answering is None:
@@ -100,6 +101,7 @@ def is_alias(model: str) -> bool:
     return model.endswith(_ALIAS)
 
 
+@lru_cache(1024)
 def base_name(model: str) -> str:
     """Return a name without the end that tells a release of one model: `gemini-2.5-pro` for `gemini-2.5-pro-001`."""
     return model if model[-1:].isalpha() and "-customtools" not in model else _VERSION.sub("", model)

@@ -185,7 +185,9 @@ async def _send(request: web.Request, response: web.StreamResponse) -> None:
 
 def _request_id(request: web.Request) -> str:
     """Return the client's `x-request-id` if it is fit for logs and headers and no key, else a new id."""
-    sent = request.headers.get("x-request-id", "")
+    sent = request.headers.get("x-request-id")
+    if sent is None:
+        return unique("req_")
     fit = _REQUEST_ID.fullmatch(sent) and (_HEX.fullmatch(sent) or redacted(sent) == sent)
     return sent if fit else unique("req_")
 

@@ -252,6 +252,8 @@ async def _read(
                 memory.take((size - taken) * ANSWER_COPIES)
                 taken = size
             pieces.append(data)
+            if response.is_over:
+                break
     except BaseException:
         if memory is not None:
             memory.give(taken * ANSWER_COPIES)

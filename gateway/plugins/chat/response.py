@@ -332,10 +332,11 @@ class ChatStream:
 
 def usage(counts: TokenCounts) -> openai.Usage:
     """Return OpenAI's usage: tool use is prompt, thoughts are completion, and prompt + completion = total."""
+    prompt, completion = counts.input, counts.output
     return openai.Usage(
-        counts.input,
-        counts.output,
-        counts.total,
+        prompt,
+        completion,
+        prompt + completion,
         openai.PromptTokensDetails(
             counts.cached,
             counts.prompt_audio,

@@ -233,8 +233,10 @@ class Connection(asyncio.Protocol):
         """End the response, and keep the connection if it is as good as new."""
         transport = self._transport
         self._response, self._is_whole = None, False
-        self.read_on()
-        self._stop_waiting()
+        if self._is_paused:
+            self.read_on()
+        if self._drained is not None:
+            self._stop_waiting()
         if (
             self._is_clean
             and not self._is_writing
@@ -317,7 +319,8 @@ class Connection(asyncio.Protocol):
             self._until_close, self._coding, self._content_type = True, b"", UNKNOWN_TYPE
             return
         response.begin(status, self._content_type, self._coding)
-        self._stop_waiting()
+        if self._drained is not None:
+            self._stop_waiting()
 
     def on_message_complete(self) -> None:
         """Note the end of the response; what the same read brings after it is not parsed into it."""

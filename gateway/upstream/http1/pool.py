@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from ipaddress import ip_address
 from socket import AF_INET, AF_INET6, IPPROTO_TCP, SOCK_STREAM, AddressFamily, SocketKind
 
@@ -64,7 +64,7 @@ class Http1Pool:
         self, method: str, path: str, headers: Mapping[str, str], body: Body, *, whole: bool = False
     ) -> Http1Response:
         """Send a request; see `Transport.request`. The body is bytes or None."""
-        if isinstance(body, AsyncIterator):
+        if not (body is None or isinstance(body, bytes)):
             raise TypeError("uploads go by aiohttp's client")
         head = self._head(method, path, headers, body)
         connection = self._take() or await self._new()
@@ -102,20 +102,19 @@ class Http1Pool:
 
     def _head(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
         """Return the request line and the headers. Raises BadRequest for a character that could end one of them."""
-        own = self._headers
-        fixed = self._fixed
-        if any(name.lower() in own for name in headers):
-            replaced = {name.lower() for name in headers}
-            fixed = "".join(line for name, line in own.items() if name not in replaced)
-        lines = [f"{method} {path} HTTP/1.1\r\n{fixed}", *[f"{n}: {v}\r\n" for n, v in headers.items()]]
+        own, fixed, lines = self._headers, self._fixed, ""
+        for name, value in headers.items():
+            lines += f"{name}: {value}\r\n"
+            if name.lower() in own:
+                replaced = {name.lower() for name in headers}
+                fixed = "".join(line for name, line in own.items() if name not in replaced)
         if body is not None:
-            lines.append(f"Content-Length: {len(body)}\r\n")
-        text = "".join(lines)
-        expected = len(lines) + fixed.count("\n")
+            lines += f"Content-Length: {len(body)}\r\n"
         check_path(path)
-        if not text.count("\r") == text.count("\n") == expected or "\0" in text:
+        sent = f"{method}{''.join(headers)}{''.join(headers.values())}"
+        if "\r" in sent or "\n" in sent or "\0" in sent:
             raise BadRequest("A header of the request has a character that HTTP does not allow there.")
-        return f"{text}\r\n".encode("utf-8", "surrogateescape")
+        return f"{method} {path} HTTP/1.1\r\n{fixed}{lines}\r\n".encode("utf-8", "surrogateescape")
 
     def _take(self) -> Connection | None:
         """Return the connection that was used last and still lives."""

@@ -75,7 +75,12 @@ class Http1Response:
     async def head(self) -> None:
         """Wait for status and headers. Raises the connection's UpstreamError if no part of the body came before it."""
         if not self.status and self.error is None:
-            await self._wait()
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            except BaseException:  # whoever is cancelled here does not want the response
+                self.close()
+                raise
         if self.error is not None and not self._pieces:
             raise self._taken_error()
 
