@@ -16,6 +16,7 @@ import traceback
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 import msgspec
@@ -24,7 +25,13 @@ from msgspec import structs
 from gateway.errors import scrub
 from gateway.observability.console import tell
 from gateway.observability.journal import ERROR, INFO, NAMES, WARNING, is_journal, prefixed
-from gateway.observability.redaction import printable, redacted, redacted_beginning, redacted_line
+from gateway.observability.redaction import (
+    may_hold_secret,
+    printable,
+    redacted,
+    redacted_beginning,
+    redacted_line,
+)
 from gateway.observability.request_log import RequestLog
 
 _STDERR = 2
@@ -93,6 +100,10 @@ class JsonLog:
         self._lines: deque[bytes] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._writer: threading.Thread | None = None
+        self._handed: SimpleQueue[bytes | None] = SimpleQueue()
+        """What the writer has to write; None ends it."""
+        self._given = self._done = 0
+        """How often something was handed over, and how often it was written. The writer alone counts the second."""
         self._timer: asyncio.TimerHandle | None = None
         self.dropped = 0
         """Lines dropped since the start."""
@@ -108,6 +119,8 @@ class JsonLog:
         if longest > _MAX_FIELD or len(line) > _LONGEST_USUAL:
             record = shortened(record)
             line = _encoder.encode(record)
+        if not _is_clean(record):
+            line = redacted_line(line)
         priority = WARNING if record.status >= 500 or (record.error and record.status == 200) else INFO
         self._add(b'{"time":%.3f,"event":"exchange",' % time.time() + line[1:], priority)
         return record
@@ -118,6 +131,7 @@ class JsonLog:
         line = _encoder.encode(head | fields)
         if len(line) > _LONGEST_USUAL:
             line = _encoder.encode(head | {key: _bounded(value, _MAX_TEXT) for key, value in fields.items()})
+        line = redacted_line(line)
         self._add(line, _PRIORITIES.get(name) or _LEVELS.get(str(fields.get("level")), WARNING))
 
     async def close(self) -> None:
@@ -128,7 +142,8 @@ class JsonLog:
         await self._written()
         self._start_writing()
         await self._written()
-        self._loop = None
+        self._handed.put(None)
+        self._loop = self._writer = None
 
     def _add(self, line: bytes, priority: int) -> None:
         if len(self._lines) >= _MAX_QUEUED:
@@ -151,15 +166,31 @@ class JsonLog:
 
     def _flush(self) -> None:
         self._timer = None
-        if self._writer is not None and self._writer.is_alive():
+        if self._is_busy:
             self._timer = asyncio.get_running_loop().call_later(_PAUSE, self._flush)
         else:
             self._start_writing()
 
     def _start_writing(self) -> None:
         """Write in a daemon thread: the process can exit while a stopped reader blocks it."""
-        self._writer = threading.Thread(target=self._write, args=(self._take(),), daemon=True)
-        self._writer.start()
+        self._given += 1
+        self._handed.put(self._take())
+        if self._writer is None or not self._writer.is_alive():
+            self._writer = threading.Thread(target=self._write_all, daemon=True)
+            self._writer.start()
+
+    @property
+    def _is_busy(self) -> bool:
+        """Whether the writer has not ended what it was given."""
+        return self._given != self._done and self._writer is not None and self._writer.is_alive()
+
+    def _write_all(self) -> None:
+        """Write all that is handed over, in a thread."""
+        while (data := self._handed.get()) is not None:
+            try:
+                self._write(data)
+            finally:
+                self._done += 1
 
     def _write(self, data: bytes) -> None:
         """Write lines in a thread. Count those that a full disk or a closed reader loses."""
@@ -185,8 +216,8 @@ class JsonLog:
         """Wait for the writer, for a second at most."""
         loop = asyncio.get_running_loop()
         end = loop.time() + _CLOSE_TIMEOUT
-        while self._writer is not None and self._writer.is_alive() and loop.time() < end:  # noqa: ASYNC110
-            await asyncio.sleep(0.005)  # the end of a thread has no event
+        while self._is_busy and loop.time() < end:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)  # a thread sets no event of a loop
 
     def _take(self) -> bytes:
         """Return the queued lines, and a line about those dropped since the last one."""
@@ -199,7 +230,27 @@ class JsonLog:
         lines: list[bytes] = []
         while self._lines:  # other threads may add lines meanwhile
             lines.append(self._lines.popleft())
-        return b"\n".join([*(printable(redacted_line(line)) for line in lines), b""])
+        return b"\n".join([*map(printable, lines), b""])
+
+
+def _is_clean(record: RequestLog) -> bool:
+    """Return whether the line of a record cannot contain a secret: its few texts are shorter than the line."""
+    if (
+        record.notes
+        or record.adjusted
+        or record.fallbacks
+        or record.failures
+        or record.unknown_reason
+        or record.cause
+        or record.error
+    ):
+        return False
+    texts = (
+        record.request_id, record.method, record.path, record.model or "", record.requested_model or "",
+        record.client or "", record.key or "", record.surface, record.project or "", record.hedge or "",
+        record.cached or "",
+    )  # fmt: skip
+    return not may_hold_secret("\n".join(texts))
 
 
 def shortened(record: RequestLog) -> RequestLog:

@@ -11,9 +11,11 @@ import time
 import warnings
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.observability.json_log import JsonLog, LogHandler, captured_logging
+from gateway.observability.redaction import redacted
 from gateway.observability.request_log import RequestLog
 from tests.support.canaries import CANARIES, NAMED, hits
 from tests.support.paths import ROOT
@@ -324,3 +326,42 @@ async def test_a05_a_line_of_another_kind_is_bounded(pipe: tuple[int, int]) -> N
     assert len(line) < 20_000
     assert json.loads(line)["list"][-1] == "+950"
     assert b"AIza" not in line
+
+
+async def test_a_secret_in_any_text_of_a_record_is_replaced(pipe: tuple[int, int]) -> None:
+    """The line of a usual record is not searched as a whole."""
+    usual = msgspec.to_builtins(RequestLog("req_1", "POST", "/v1/chat/completions", 200))
+    secret = next(iter(CANARIES.values()))
+    log = JsonLog(pipe[1])
+    fields = []
+    for field in RequestLog.__struct_fields__:
+        for value in (secret, [secret]):
+            try:
+                record = msgspec.convert(usual | {field: value}, RequestLog)
+            except msgspec.ValidationError:
+                continue  # a number, or a list
+            log.exchange(record)
+            fields.append(field)
+    await log.close()
+    lines = [json.loads(line) for line in os.read(pipe[0], 100_000).splitlines()]
+
+    values = [line[field] for field, line in zip(fields, lines, strict=True)]
+    assert [value if isinstance(value, str) else value[0] for value in values] == [redacted(secret)] * len(fields)
+    assert len(fields) >= 18
+
+
+async def test_one_thread_writes_all_lines(pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.observability.json_log._PAUSE", 0.0)
+    log = JsonLog(pipe[1])
+    before = set(threading.enumerate())
+    writers = set()
+    for number in range(3):
+        log.event("test", number=number)
+        await asyncio.to_thread(os.read, pipe[0], 10_000)
+        writers |= {thread for thread in set(threading.enumerate()) - before if "asyncio" not in thread.name}
+    await log.close()
+
+    assert len(writers) == 1
+    (writer,) = writers
+    writer.join(5)
+    assert not writer.is_alive()
