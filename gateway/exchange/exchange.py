@@ -156,7 +156,11 @@ class Exchange:
             choice = choices[0]
             if choice.call.heavy:
                 await self._encode(choices, context)
-            if self._hedging is None and choice.fallbacks is None and not (context.cache or choice.call.heavy):
+            if (
+                self._hedging is None
+                and choice.fallbacks is None
+                and not (context.cache or choice.call.heavy)
+            ):
                 state = CallState(choice, context, self.accounting)
                 events = await self._complete_with_retry(state, 0, new)
             else:

@@ -121,7 +121,7 @@ class Recovery:
         """Note that a call was answered."""
         context.report.upstream_status = 200
         client = context.client.scope
-        budget = self._budgets.get(client)
+        budget = self._budgets.get(client) if self._budgets.total else None
         if budget is not None:  # another one is full
             budget.earn()
         self._breaker.succeeded(client, model)

@@ -137,7 +137,7 @@ async def read_plain(request: web.Request, decode: Callable[[bytes], T]) -> tupl
         return await read_body(request), None
     if "Content-Encoding" in request.headers:
         check_encoding(request)
-    data = await read_bytes(request)
+    data = await read_bytes(request, context.memory)
     if len(data) <= MOST_BYTES:
         try:
             plain = decode(data)
@@ -173,10 +173,10 @@ async def receive(request: web.Request) -> None:
         request[_RECEIVED] = True
 
 
-async def read_bytes(request: web.Request) -> bytes:
+async def read_bytes(request: web.Request, hold: MemoryHold | None = None) -> bytes:
     """Return the bytes that a client sent. Raises TooLarge over `limits.body`, and Overloaded.
 
-    The request object does not keep them, as it would after aiohttp's `request.read`.
+    The request object does not keep them, as it would after aiohttp's `request.read`. `hold` is the request's memory.
     """
     data = request._read_bytes  # noqa: SLF001
     if data is not None:  # `receive` or a plugin's `around` has read the body
@@ -187,7 +187,7 @@ async def read_bytes(request: web.Request) -> bytes:
     length = 0 if "Content-Encoding" in request.headers else request.content_length or 0
     if length > most:
         raise TooLarge(TOO_LARGE)
-    hold = memory(request)
+    hold = hold or memory(request)
     if 0 < length <= _SMALL:
         hold.admit(length * _SMALL_COPIES)
         content = request.content

@@ -7,6 +7,7 @@ https://ai.google.dev/api/generate-content#v1beta.GenerateContentResponse.
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 from msgspec import Raw
 
@@ -64,7 +65,7 @@ from gateway.gemini.wire import (
     PromptFeedback,
 )
 
-_MODEL_NAME = re.compile(r"(?:models/)?([\w.@:/-]{1,128})", re.ASCII)
+_model_name = lru_cache(1024)(re.compile(r"(?:models/)?([\w.@:/-]{1,128})", re.ASCII).fullmatch)
 """A name that may stand in a header: Google's words go to the client there."""
 
 _MOST_CONTINUED = 40
@@ -264,7 +265,7 @@ class TurnReader:
         """Return the name of the model that answers, or the requested one if that does not fit a header."""
         if version is None or version == self.model:
             return self.model
-        name = _MODEL_NAME.fullmatch(version)
+        name = _model_name(version)
         return name[1] if name else self.model
 
     @property

@@ -69,7 +69,21 @@ class RequestMiddleware:
         services.running[task] = request
         status = _CLIENT_GONE
         try:
-            response = await self._answered(request, handler)
+            try:
+                _check(request)
+                answer: object = await handler(request)
+                if type(answer) is JsonResponse:
+                    self._headers.write(
+                        request, answer, request[CONTEXT]
+                    )  # unless it is more than a plain whole one
+                response = (
+                    answer
+                    if isinstance(answer, web.StreamResponse)
+                    else self._unanswered(request, handler, answer)
+                )
+            except BaseException as error:  # noqa: BLE001 - `_failed` raises what has no answer
+                forget_frames(error)
+                response = await self._failed(request, error)
             if memory.owned or request.protocol.writing_paused:
                 await _send(request, response)  # it is accounted for until the client has taken it
             if response.prepared or not _disconnected(request):
@@ -106,20 +120,9 @@ class RequestMiddleware:
             stream_head=self._headers.of_stream,
         )
 
-    async def _answered(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Return the handler's response, or the one for the error that it raised. A plain whole one has been sent."""
-        try:
-            _check(request)
-            response: object = await handler(request)
-            if type(response) is JsonResponse:
-                self._headers.write(request, response, request[CONTEXT])
-                return response
-        except BaseException as error:  # noqa: BLE001 - `_failed` raises what has no answer
-            forget_frames(error)
-            return await self._failed(request, error)
-        if isinstance(response, web.StreamResponse):
-            return response
-        message = f"the handler of {request.method} {request.path} returned {type(response).__name__}"
+    def _unanswered(self, request: web.Request, handler: Handler, result: object) -> web.Response:
+        """Return the response for a handler whose result is none."""
+        message = f"the handler of {request.method} {request.path} returned {type(result).__name__}"
         return self._crashed(request, message, handler=getattr(handler, "__qualname__", "a handler"))
 
     async def _failed(self, request: web.Request, error: BaseException) -> web.StreamResponse:

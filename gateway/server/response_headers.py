@@ -95,11 +95,12 @@ class ResponseHeaders:
 
     def _is_usual(self, request: web.Request, context: RequestContext) -> bool:
         """Return whether the head has no line that depends on the request, and the connection stays open."""
+        message = request._message  # noqa: SLF001 - each of aiohttp's properties costs a call
         return (
-            request.version == HttpVersion11
-            and request.keep_alive
-            and request.method != "HEAD"
-            and "Origin" not in request.headers
+            message.version == HttpVersion11
+            and not message.should_close
+            and message.method != "HEAD"
+            and "Origin" not in message.headers
             and self._cors.allows_any
             and (context.hooks is None or not context.hooks.response_headers)
             and not self._closes()

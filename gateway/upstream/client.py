@@ -83,7 +83,7 @@ class GeminiClient:
 
     async def send(self, call: GeminiCall, key: str, memory: MemoryHold | None = None) -> bytes:
         """Return the whole body of a 200, accounted for in `memory`. Raises GatewayError for anything else."""
-        until = self._deadline()
+        until = monotonic() + self._config.timeouts.total
         try:
             response = await self._request(call.path, call.encode(), key, whole=True)
             return await _read(response, MAX_BODY, until, memory)

@@ -346,7 +346,9 @@ async def test_a_secret_in_any_text_of_a_record_is_replaced(pipe: tuple[int, int
     lines = [json.loads(line) for line in os.read(pipe[0], 100_000).splitlines()]
 
     values = [line[field] for field, line in zip(fields, lines, strict=True)]
-    assert [value if isinstance(value, str) else value[0] for value in values] == [redacted(secret)] * len(fields)
+    assert [value if isinstance(value, str) else value[0] for value in values] == [redacted(secret)] * len(
+        fields
+    )
     assert len(fields) >= 18
 
 
