@@ -105,23 +105,21 @@ class Preparation:
             stored = await self._exchange.stored_signatures(unsigned)
             if addresses := conversation.remote_media():
                 media = await self._media.fetch(addresses, context.memory)
-        answering = self._exchange.accounting.answering(route.model)
+        accounting = self._exchange.accounting
+        answering = accounting.answering(route.model)
         capabilities = self._capabilities.of(answering)
         translation_context = TranslationContext(
             route.model, capabilities, self._safety, route.search, options.show_thoughts, keys, stored, media
         )
-        call_builder = _CallBuilder(
-            conversation, options, translation_context, self._exchange.accounting.capabilities
-        )
+        call_builder = _CallBuilder(conversation, options, translation_context, accounting.capabilities)
         translation, heavy = await call_builder.translate(route.model)
         project = await self._project(translation.request, client, heavy=heavy) if client.id else ""
         notes = [*translation.notes, *route.notes]
         if answering != route.model and not is_alias(route.model) and "model" not in notes:
             notes.append("model")
         report.notes = notes or None
-        plan = None
-        if chain := self._catalog.fallbacks(route.model):
-            plan = self._fallbacks(chain, call_builder, translation, project, context, notes)
+        chain = self._catalog.fallbacks(route.model)
+        plan = self._fallbacks(chain, call_builder, translation, project, context, notes) if chain else None
         call = call_builder.call(route.model, translation, project, heavy=heavy)
         if context.hooks is not None:
             call = await context.hooks.call(call, context)
