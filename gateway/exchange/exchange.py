@@ -63,7 +63,7 @@ class Exchange:
         self._hedging = hedging
         self.stores = stores
         self.refusals = recovery.refusals
-        """What models have refused; without any, `prepare` changes nothing."""
+        """Features that models have refused; without any, `prepare` changes nothing."""
 
     async def stored_signatures(self, keys: Sequence[bytes]) -> dict[bytes, str]:
         """Return the thought signatures that are stored under some keys."""

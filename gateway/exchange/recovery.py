@@ -56,7 +56,7 @@ class Recovery:
         self._budgets: BoundedMapping[str, RetryBudget] = BoundedMapping(_MAX_CLIENTS)
         """Of clients whose calls have failed."""
         self.refusals = LearnedRefusals()
-        """What models have refused."""
+        """Features that models have refused."""
         self._breaker = ModelBreaker()
 
     async def prepare(self, call: GeminiCall, context: RequestContext) -> GeminiCall:

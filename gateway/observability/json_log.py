@@ -101,9 +101,9 @@ class JsonLog:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._writer: threading.Thread | None = None
         self._handed: SimpleQueue[bytes | None] = SimpleQueue()
-        """What the writer has to write; None ends it."""
+        """Lines for the writer; None ends it."""
         self._given = self._done = 0
-        """How often something was handed over, and how often it was written. The writer alone counts the second."""
+        """Numbers of handed over and of written pieces. The writer alone counts the second."""
         self._timer: asyncio.TimerHandle | None = None
         self.dropped = 0
         """Lines dropped since the start."""
