@@ -123,7 +123,7 @@ class Delivery:
     ) -> web.StreamResponse:
         events = await self._exchange.complete(answer.choices, context, answer.reader)
         body = await answer.whole(events, heavy=context.report.answer_bytes > HEAVY_ANSWER)
-        return json_response(body, _headers(context, answer))
+        return JsonResponse(body, _headers(context, answer))
 
     async def ask(self, prepared: PreparedRequest, context: RequestContext) -> WholeAnswer:
         """Ask Gemini for a whole answer, which the caller sends. Raises GatewayError."""

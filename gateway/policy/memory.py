@@ -134,7 +134,8 @@ class MemoryHold:
 
     def admit(self, size: int) -> None:
         """Take the bytes of a body. Raises Overloaded. A body alone in the gateway is always admitted."""
-        self.admitted = max(self.admitted, self.size + size)
+        if self.size + size > self.admitted:
+            self.admitted = self.size + size
         self.take(size)
 
     def take(self, size: int) -> None:

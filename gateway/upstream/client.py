@@ -145,7 +145,8 @@ class GeminiClient:
             raise
         self._reach.succeeded()
         if response.status == 200 and response.content_type in _KNOWN_TYPES:
-            response.forget_headers()
+            if not whole:  # a stream may live for an hour
+                response.forget_headers()
             return response
         try:
             raise await _refusal(response, self._deadline())
