@@ -217,16 +217,16 @@ def _composed_quickly(text: str) -> yaml.Node | None:
     Both give the same nodes at the same places, but for what `_READ_OTHERWISE` finds. PyYAML has the better errors, and
     libyaml's recursion has no limit.
     """
-    loader = getattr(yaml, "CSafeLoader", None)
+    safe_loader = getattr(yaml, "CSafeLoader", None)
     if (
-        loader is None
+        safe_loader is None
         or _READ_OTHERWISE.search(text) is not None
         or text.count("[") + text.count("{") > _MOST_BRACKETS
         or max(map(len, text.splitlines()), default=0) > _LONGEST_LINE
     ):
         return None
     try:
-        root: yaml.Node | None = yaml.compose(text, Loader=loader)
+        root: yaml.Node | None = yaml.compose(text, Loader=safe_loader)
     except yaml.YAMLError:
         return None
     return root

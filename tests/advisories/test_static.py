@@ -145,11 +145,15 @@ def test_s72_yaml_is_read_by_the_safe_loader_alone() -> None:
                and name.rpartition(".")[2] in ("load", "load_all", "compose", "compose_all", "full_load", "unsafe_load", "safe_load")]  # fmt: skip
     assert readers
     assert [
-        text for _, text in readers if not re.search(r"SafeLoader\)|Loader=_LOADER\)|safe_load\(", text)
+        text
+        for _, text in readers
+        if not re.search(r"SafeLoader\)|Loader=(_LOADER|safe_loader)\)|safe_load\(", text)
     ] == []
     loaders = re.findall(r"^_LOADER.* = (.*)$", (ROOT / "gateway/config/model_table.py").read_text(), re.M)
     assert loaders
     assert set(re.findall(r"\w*Loader\b", " ".join(loaders))) <= {"CSafeLoader", "SafeLoader"}
+    chosen = re.findall(r"safe_loader = (.*)", (ROOT / "gateway/config/source.py").read_text())
+    assert chosen == ['getattr(yaml, "CSafeLoader", None)']
 
 
 @pytest.mark.row("S72")
