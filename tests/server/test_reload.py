@@ -294,8 +294,12 @@ FAILING_STARTS = {
 
 
 def held() -> tuple[list[str], list[str], list[str]]:
-    """Return this process's open files, threads and tasks, without those of the pool that runs blocking calls."""
-    threads = sorted(each.name for each in threading.enumerate() if not each.name.startswith("asyncio_"))
+    """Return this process's open files, threads and tasks.
+
+    Threads of the pool that runs blocking calls, and that of the log, which ends with the lines to write, are left out.
+    """
+    names = [each.name for each in threading.enumerate()]
+    threads = sorted(name for name in names if not name.startswith("asyncio_") and "_write_all" not in name)
     return sorted(opened_files()), threads, sorted(task.get_name() for task in asyncio.all_tasks())
 
 
