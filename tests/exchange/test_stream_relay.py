@@ -85,6 +85,9 @@ class ReadingClient(Client):
 
 
 class Sender:
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+
     def leave(self) -> None:
         pass
 

@@ -44,13 +44,13 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_began", "_body", "_coding", "_content_type", "_drained", "_has_answered", "_head_size", "_is_clean",
-        "_is_full", "_is_paused", "_is_whole", "_is_writing", "_keeps", "_loop", "_owner", "_parser", "_pieces",
-        "_received", "_response", "_transport", "_until_close", "on_body", "since",
+        "_is_full", "_is_paused", "_is_whole", "_is_writing", "_keeps", "_owner", "_parser", "_pieces",
+        "_received", "_response", "_transport", "_until_close", "loop", "on_body", "since",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
         self._owner = owner
-        self._loop = loop
+        self.loop = loop
         self._transport: asyncio.Transport | None = None
         self._response: Http1Response | None = None
         self._body: list[bytes] = []
@@ -100,7 +100,7 @@ class Connection(asyncio.Protocol):
         self._response = response
         self._received, self._head_size, self._until_close = 0, 0, True
         self._coding, self._content_type = b"", UNKNOWN_TYPE
-        self.since = self._began = self._loop.time()
+        self.since = self._began = self.loop.time()
         if len(body) < WRITTEN_AT_ONCE:
             transport.write(head + body)
             return response
@@ -131,7 +131,7 @@ class Connection(asyncio.Protocol):
                 return
             transport.write(view[start : start + WRITTEN_AT_ONCE])
             await self._drain()
-            self.since = self._loop.time()
+            self.since = self.loop.time()
         self._is_writing = False
 
     async def _drain(self) -> None:
@@ -139,7 +139,7 @@ class Connection(asyncio.Protocol):
         if not self._is_full:
             await asyncio.sleep(0)
             return
-        self._drained = self._loop.create_future()
+        self._drained = self.loop.create_future()
         try:
             async with asyncio.timeout(self._owner.write):
                 await self._drained
@@ -162,7 +162,7 @@ class Connection(asyncio.Protocol):
         if self._is_paused and self._transport is not None:
             self._is_paused = False
             self._transport.resume_reading()
-            self.since = self._loop.time()
+            self.since = self.loop.time()
 
     def check_time(self, now: float) -> None:
         """End a request whose answer takes too long, or whose upstream is silent while the reader waits for it."""
@@ -194,7 +194,7 @@ class Connection(asyncio.Protocol):
         if response is None:
             self.abort()
             return
-        self.since = self._loop.time()
+        self.since = self.loop.time()
         if not response.status:
             self._received += len(data)
         try:

@@ -23,6 +23,9 @@ _GZIP_OR_ZLIB = 47
 class Sender(Protocol):
     """The connection, as its response sees it."""
 
+    loop: asyncio.AbstractEventLoop
+    """The loop that it runs in. `get_running_loop` would ask the system for the process's id, before Python 3.12."""
+
     def leave(self) -> None:
         """Cut the connection: the reader does not want the rest."""
 
@@ -75,7 +78,7 @@ class Http1Response:
     async def head(self) -> None:
         """Wait for status and headers. Raises the connection's UpstreamError if no part of the body came before it."""
         if not self.status and self.error is None:
-            self._waiter = asyncio.get_running_loop().create_future()
+            self._waiter = self._sender.loop.create_future()
             try:
                 await self._waiter
             except BaseException:  # whoever is cancelled here does not want the response
@@ -113,12 +116,12 @@ class Http1Response:
         if self._pieces or self.done or self.error is not None:
             return None
         self._take = take
-        self._waiter = asyncio.get_running_loop().create_future()
+        self._waiter = self._sender.loop.create_future()
         return self._waiter
 
     async def _wait(self) -> None:
         """Wait for the connection. Whoever is cancelled here does not want the rest."""
-        self._waiter = asyncio.get_running_loop().create_future()
+        self._waiter = self._sender.loop.create_future()
         try:
             await self._waiter
         except BaseException:

@@ -12,6 +12,7 @@ from gateway.upstream.http1.response import Http1Response
 
 class Sender:
     def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
         self.calls: list[str] = []
 
     def leave(self) -> None:
