@@ -55,8 +55,9 @@ class Models:
         names = _names(services)
         google = await self._google(services) if request.query.get("google") == "1" else None
         known = services.exchange.accounting.prices.is_known
+        used = _last_uses(services)
         body = {
-            "data": [_entry(services, name, kind, now) for name, kind in list(names.items())[:_MOST]],
+            "data": [_entry(services, used, name, kind, now) for name, kind in list(names.items())[:_MOST]],
             "date": str(model_table().date),
             "age_days": age(now),
             "google": None if google is None else [{"name": name, "known": known(name)} for name in google],
@@ -102,7 +103,17 @@ def _names(services: Services) -> dict[str, Kind]:
     return names
 
 
-def _entry(services: Services, name: str, kind: Kind, now: float) -> dict[str, Any]:
+def _last_uses(services: Services) -> dict[str, float]:
+    """Return the end of the last request for each model, among the last requests."""
+    used: dict[str, float] = {}
+    for entry in services.observed.recent.newest_first():
+        for name in (entry.record.model, entry.record.requested_model):
+            if name:
+                used.setdefault(name, entry.at)
+    return used
+
+
+def _entry(services: Services, used: dict[str, float], name: str, kind: Kind, now: float) -> dict[str, Any]:
     """Return one name: the model that it becomes, that answers for it, and what this one can do and costs."""
     accounting = services.exchange.accounting
     catalog = Catalog(services.config.models)
@@ -126,5 +137,7 @@ def _entry(services: Services, name: str, kind: Kind, now: float) -> dict[str, A
             "cached": price.input if price.cached is None else price.cached, "output": price.output,
         },
         "fallbacks": list(catalog.fallbacks(model)),
+        "refusals": services.exchange.refused_features(model),
         "calls": services.statistics.calls[model],
+        "last_used": used.get(name, used.get(model)),
     }  # fmt: skip

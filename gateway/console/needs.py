@@ -1,13 +1,14 @@
 """Sentences about what needs an operator now, worst first."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from msgspec import Struct
 
 from gateway.config.model_table import OLD_DAYS
+from gateway.console.process import Checked
 from gateway.observability.recent import Recent
 from gateway.policy.budgets import BudgetUse
 from gateway.policy.pool_projects import ADVICE, PAUSED, KeyState
@@ -19,6 +20,7 @@ _LOW = 0.9
 _REFUSED_SHARE = 0.05
 _MANY = 5
 """Refused requests from which on they are worth a sentence."""
+_NEVER = 4e9
 _LONG_REST = 120.0
 """Seconds from which on a rest is worth a sentence."""
 
@@ -78,6 +80,44 @@ def of_pool(states: Iterable[KeyState], now: float) -> Iterator[Need]:
             yield Need(code, level, values, message, f"#/pool?project={name}", action)
 
 
+def of_models(states: Sequence[KeyState], projects: Mapping[str, Callable[[str], bool]]) -> Iterator[Need]:
+    """Yield the models for which no project is free. Of each project, a function says whether it serves a model."""
+    blocked = [state for state in states if state.state != "ready"]
+    keys = Counter(state.project for state in states if state.key_id)
+    refused = Counter(state.project for state in blocked if state.key_id)
+    for model in dict.fromkeys(state.model for state in blocked if state.model):
+        serving, ends = [name for name, serves in projects.items() if serves(model)], []
+        for name in serving:
+            rests = [s for s in blocked if s.project == name and not s.key_id and s.model in ("", model)]
+            if keys[name] and refused[name] == keys[name]:
+                rests += [s for s in blocked if s.project == name and s.key_id]
+            if not rests:
+                break
+            ends.append(max(state.until or _NEVER for state in rests))
+        else:
+            if ends:
+                message = f"No project is free for {model}; the first is back {_clock(min(ends))}."
+                values = {"model": model, "until": min(ends)}
+                yield Need("no_project_free", "bad", values, message, "#/pool")
+
+
+def of_disk(checked: Checked | None, file: str | None) -> Iterator[Need]:
+    """Yield whether the configuration on disk is another one than that in use, or waits for a restart."""
+    if checked is None:
+        return
+    if checked.faults:
+        message = f"{file} has a fault: a restart would answer every request with 503."
+        yield Need("config_differs", "bad", {"file": file}, message, "#/config")
+    elif checked.changes:
+        message = f"{file} differs from the configuration in use."
+        reload = Action("POST", "/admin/config/reload")
+        yield Need("config_differs", "warn", {"file": file}, message, "#/config", reload)
+    if checked.restart:
+        settings = ", ".join(checked.restart)
+        message = f"Settings wait for a restart: {settings}."
+        yield Need("restart_needed", "warn", {"settings": settings}, message, "#/config")
+
+
 def of_budgets(uses: Iterable[BudgetUse]) -> Iterator[Need]:
     """Yield the budgets that are nearly spent."""
     for use in uses:
@@ -135,4 +175,4 @@ _MISSING: dict[str, tuple[str, Level, str]] = {
 
 
 def _clock(at: float) -> str:
-    return datetime.fromtimestamp(min(at, 4e9), UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return datetime.fromtimestamp(min(at, _NEVER), UTC).strftime("%Y-%m-%d %H:%M UTC")

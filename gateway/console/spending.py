@@ -16,10 +16,8 @@ _TODAY_AGE = 5.0
 """Seconds for which the sum of today is shown."""
 _PAST_AGE = 3600.0
 """The same for the days before."""
-_WAIT = 1.0
-"""Seconds that an answer waits for the first reading."""
-_SHORT_WAIT = 0.03
-"""Seconds that it waits for a later one, before it shows the one before."""
+WAIT = 0.03
+"""Seconds that an answer waits for a reading, before it shows the one before, or none."""
 Day = tuple[int, int]
 """Millionths of a US dollar, and calls."""
 
@@ -36,13 +34,15 @@ class Spending:
         """Whether the last reading has failed."""
 
     async def days(self) -> dict[int, Day] | None:
-        """Return the sums by the day's begin, in seconds since 1970; None without a ledger."""
+        """Return the sums by the day's begin, in seconds since 1970; None without a ledger and while it is unread."""
         if self._engine() is None:
             return None
         if self._reading is None and monotonic() - self._read_today > _TODAY_AGE:
             self._reading = asyncio.create_task(self._read(), name="costs by day")
         if self._reading is not None:
-            await asyncio.wait({self._reading}, timeout=_SHORT_WAIT if self._days else _WAIT)
+            await asyncio.wait({self._reading}, timeout=WAIT)
+        if not self._days:
+            return None
         today = int(time() // DAY) * DAY
         return {
             start: self._days.get(start, (0, 0)) for start in range(today - (DAYS - 1) * DAY, today + 1, DAY)
@@ -56,7 +56,7 @@ class Spending:
         since = today - (DAYS - 1) * DAY if is_old else today
         try:
             if engine is not None:
-                self._days.update(await asyncio.to_thread(daily, engine, since))
+                self._days.update(await asyncio.to_thread(daily, engine, since, time() + 1))
                 self._days.setdefault(today, (0, 0))
                 self._days = {start: day for start, day in self._days.items() if start > today - DAYS * DAY}
             self.failed = False

@@ -1,5 +1,7 @@
 """`GET /admin/summary`: the whole overview in one answer, from counters."""
 
+from fnmatch import fnmatchcase
+from functools import partial
 from time import time
 from typing import Any
 
@@ -8,11 +10,12 @@ from aiohttp import web
 from gateway import __version__
 from gateway.config.model_table import age
 from gateway.console import needs
+from gateway.console.disk import Disk
 from gateway.console.endpoint import Endpoint, Query
 from gateway.console.instance import instance
 from gateway.console.rows import dollars, encoded, row
 from gateway.console.sources import Sources, number
-from gateway.console.spending import DAY, Spending
+from gateway.console.spending import DAY, WAIT, Spending
 from gateway.exchange.delivery import json_response
 from gateway.observability.minutes import MINUTE, Counts, total
 from gateway.observability.recent import Recent
@@ -34,6 +37,7 @@ class Summary:
         self._sources = sources
         self._build = build
         self._spending = Spending(lambda: sources.engine_or_none)
+        self._disk = Disk(sources.process)
 
     def endpoints(self) -> list[Endpoint]:
         """Return the endpoints."""
@@ -46,7 +50,8 @@ class Summary:
         services = self._sources.services
         observed, minutes = services.observed, services.observed.minutes
         days = await self._spending.days()
-        await services.metrics.budgets.refresh()
+        await services.metrics.budgets.refresh(WAIT)
+        disk = await self._disk.check()
         before = minutes.between(now - DAY - window, now - DAY)
         body = {
             "at": round(now, 3), "window": window, "instance": instance(), "version": __version__, "build": self._build,
@@ -61,16 +66,24 @@ class Summary:
             "days": _days(days) if days is not None else None,
             "pool": self._pool(now),
             "failures": [row(entry, services.access.name) for entry in self._failures(observed.recent.newest_first())],
-            "needs": needs.worst(self._needs(now), _MOST_NEEDS),
+            "needs": needs.worst([*self._needs(now), *needs.of_disk(disk, self._disk.file)], _MOST_NEEDS),
         }  # fmt: skip
         return json_response(encoded(body), {})
 
     def _first(self, days: dict[int, tuple[int, int]] | None) -> float | None:
-        """Return the time of the first request that is known, None while there was none."""
+        """Return the time of the first request that is known, None while there was none.
+
+        Before the ledger is read there may have been some: it is that of the start.
+        """
         recent = self._sources.services.observed.recent
         known = [start for start, (_, calls) in (days or {}).items() if calls]
         held = [entry.at for entry in recent.since(recent.oldest - 1, len(recent))[:1]]
-        return min((*map(float, known), *held), default=None)
+        unread = (
+            [self._sources.process.started]
+            if days is None and self._sources.engine_or_none is not None
+            else []
+        )
+        return min((*map(float, known), *held, *unread), default=None)
 
     def _dollars(self, days: dict[int, tuple[int, int]] | None, now: float) -> dict[str, Any] | None:
         if days is None:
@@ -109,9 +122,13 @@ class Summary:
         services = self._sources.services
         recent = services.observed.recent
         lately = [entry for entry in recent.newest_first() if entry.at > now - _LATELY]
+        states = services.exchange.accounting.pool.describe(now)
         result = [
             *needs.of_requests(lately),
-            *needs.of_pool(services.exchange.accounting.pool.describe(now), now),
+            *needs.of_models(
+                states, {p.name: partial(_serves, p.models) for p in services.config.pool.projects}
+            ),
+            *needs.of_pool(states, now),
             *needs.of_budgets(services.metrics.budgets.last),
             *needs.of_prices(age(now)),
         ]
@@ -122,6 +139,10 @@ class Summary:
         if not services.config.pool.projects:
             result.append(needs.missing("no_pool"))
         return result
+
+
+def _serves(patterns: tuple[str, ...], model: str) -> bool:
+    return not patterns or any(fnmatchcase(model, pattern) for pattern in patterns)
 
 
 def _days(days: dict[int, tuple[int, int]]) -> list[dict[str, Any]]:

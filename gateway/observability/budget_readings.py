@@ -24,8 +24,8 @@ class BudgetReadings:
         self._at = float("-inf")
         self._reading: asyncio.Task[None] | None = None
 
-    async def refresh(self) -> None:
-        """Read again if the last reading is 10 seconds old. Never raises; waits for 2 seconds at most.
+    async def refresh(self, wait: float = _WAIT) -> None:
+        """Read again if the last reading is 10 seconds old. Never raises; waits for some seconds at most.
 
         There is one reading at a time: a database that hangs occupies one thread.
         """
@@ -33,7 +33,7 @@ class BudgetReadings:
             return
         if self._reading is None:
             self._reading = asyncio.create_task(self._load(self.read), name="budgets")
-        await asyncio.wait({self._reading}, timeout=_WAIT)
+        await asyncio.wait({self._reading}, timeout=wait)
 
     async def _load(self, read: Callable[[], Awaitable[list[BudgetUse]]]) -> None:
         with suppress(Exception):  # database drivers raise exceptions of their own; the ledger reports them

@@ -62,3 +62,7 @@ class LearnedRefusals:
         features = [feature for feature, until in (own or {}).items() if until > now]
         sightings = (shared or {}).items()
         return frozenset([*features, *(name for name, seen in sightings if seen.shared and seen.until > now)])
+
+    def of_all(self, model: str, now: float) -> list[str]:
+        """Return the features that the model refused within the last hour, to whomever, for operators."""
+        return sorted(name for name, seen in (self._of_models.get(model) or {}).items() if seen.until > now)

@@ -23,6 +23,10 @@ _LOOK_UP_PAUSE = 0.1
 """Seconds at least between two looks for keys that are unknown."""
 _LONGEST_LOOK_UP = 1.0
 """Seconds that a request with an unknown key waits."""
+_SUM_PAUSE = 300.0
+"""Seconds between two looks for hours that are over."""
+_SUM_TURN = 0.5
+"""Seconds of summing, and of a pause after them while there is more."""
 _ABANDONED = 600.0
 """Seconds after which a call without an end is one whose process died."""
 
@@ -36,6 +40,7 @@ class IssuedKeys:
         self._report = report
         self._revision = -1
         self._poll: asyncio.Task[None] | None = None
+        self._summing: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
         """A look that has not read the table yet, so that it will see every key that is issued by now."""
         self._reading = asyncio.Lock()
@@ -49,10 +54,11 @@ class IssuedKeys:
             await self._ledger.close()
             raise
         self._poll = asyncio.create_task(self._keep_fresh(), name="issued keys")
+        self._summing = asyncio.create_task(self._keep_summed(), name="sums of the ledger")
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        tasks = [task for task in (self._poll, self._looking) if task is not None]
+        tasks = [task for task in (self._poll, self._summing, self._looking) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -142,6 +148,19 @@ class IssuedKeys:
                 if message != reported:
                     reported = message
                     self._report(f"issued keys cannot be read: {message}. Those read last stay valid.")
+
+    async def _keep_summed(self) -> None:
+        """Sum the calls of past hours and days until cancelled, a little at a time: reports then read few rows."""
+        from gateway.store.ledger.sums import catch_up
+
+        while True:
+            pause = _SUM_PAUSE
+            with suppress(
+                Exception
+            ):  # database drivers raise exceptions of their own; reports read single calls
+                if not await asyncio.to_thread(catch_up, self._ledger.engine, time(), _SUM_TURN):
+                    pause = _SUM_TURN
+            await asyncio.sleep(pause)
 
 
 def _budgets(engine: "Engine", keys: list[ClientKey], now: float) -> list[BudgetUse]:

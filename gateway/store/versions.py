@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gateway.store.sqlite_file import connect, create
 
-LEDGER_VERSION = 3
+LEDGER_VERSION = 4
 """Of the ledger's tables; stored in its table `ledger`."""
 STATE_VERSION = 1
 """Of the table in a file of state; stored in `user_version`."""

@@ -22,7 +22,7 @@ def test_o19_the_command_that_a_refused_start_names_leads_back(tmp_path: Path, c
             connection.execute(statement)
     open_engine(str(ledger), None).dispose()  # upgrades, and keeps a copy
     with closing(sqlite3.connect(ledger)) as connection, connection:
-        connection.execute("UPDATE ledger SET value = 4 WHERE name = 'version'")
+        connection.execute("UPDATE ledger SET value = 99 WHERE name = 'version'")
     assert main(["serve", "--config", str(file), "--listen", "127.0.0.1:0"]) == 78
     message = capsys.readouterr().err.strip()
     assert message.count("\n") == 0

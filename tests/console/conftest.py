@@ -12,6 +12,12 @@ from tests.support.servers import Serve
 from tests.support.team import Team
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for the ledger as long as a busy machine takes."""
+    monkeypatch.setattr("gateway.console.spending.WAIT", 5)
+
+
 @pytest.fixture
 async def admin(team: Team, serve: Serve, aiohttp_client: Any) -> Any:
     """The admin API of a running team."""

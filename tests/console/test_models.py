@@ -1,5 +1,6 @@
 """Models: aliases, abilities, prices, and Google's list."""
 
+from time import monotonic, time
 from typing import Any
 
 from aiohttp import web
@@ -36,6 +37,7 @@ async def test_a_name_says_what_it_becomes_can_do_and_costs(
     assert models["gpt-4o"]["price"]["known"]
     assert models["gpt-4o"]["price"]["output"] > models["gpt-4o"]["price"]["input"] > 0
     assert models["gpt-4o"]["capabilities"]["output"] == ["text"]
+    assert (models["gpt-4o"]["refusals"], models["gpt-4o"]["last_used"]) == ([], None)
     assert shown["google"] is None
     assert listed == [
         {"name": "gemini-2.5-flash", "known": True},
@@ -50,3 +52,19 @@ async def test_without_a_pool_google_cannot_be_asked(serve: Serve, aiohttp_clien
     )
     async with client.get("/admin/models?google=1") as response:
         assert (response.status, (await response.json())["error"]["code"]) == (404, "no_pool")
+
+
+async def test_a_model_says_what_it_refused_and_when_it_was_used(
+    team: Team, serve: Serve, admin: Any
+) -> None:
+    begin, services = time(), serve.app[SERVICES]
+    async with admin.post("/admin/keys", json={"name": "ada"}) as response:
+        await team.ask((await response.json())["key"])
+    model = next(services.observed.recent.newest_first()).record.model
+    assert model is not None
+    services.exchange._recovery._refusals.learn(model, "thinking", "someone", monotonic(), shared=True)
+    async with admin.get("/admin/models") as response:
+        shown = {entry["name"]: entry for entry in (await response.json())["data"]}
+
+    assert shown[model]["last_used"] >= begin
+    assert shown[model]["refusals"] == ["thinking"]

@@ -1,6 +1,17 @@
 """Sentences about what needs an operator."""
 
-from gateway.console.needs import missing, of_budgets, of_pool, of_prices, of_requests, worst
+from gateway.console.needs import (
+    missing,
+    of_budgets,
+    of_disk,
+    of_models,
+    of_pool,
+    of_prices,
+    of_requests,
+    worst,
+)
+from gateway.console.process import Checked
+from gateway.errors import Fault
 from gateway.observability.recent import Recent
 from gateway.observability.request_log import RequestLog
 from gateway.policy.budgets import Budget, BudgetUse
@@ -72,3 +83,46 @@ def test_old_prices_and_what_is_missing() -> None:
     assert [need.values for need in of_prices(94)] == [{"days": 94}]
     assert list(of_prices(3)) == []
     assert "Set ledger.url or pool.projects" in missing("no_ledger").message
+
+
+def test_a_model_without_a_free_project_names_the_first_end() -> None:
+    rests = [
+        state("", "m", "cooling_down", "day", 7200),
+        KeyState("green", "", "m", "cooling_down", "day", NOW + 60, 0),
+    ]
+    everything = {"blue": lambda _: True, "green": lambda _: True}
+    (need,) = of_models(rests, everything)
+
+    assert (need.code, need.level, need.values) == (
+        "no_project_free",
+        "bad",
+        {"model": "m", "until": NOW + 60},
+    )
+    assert not list(of_models(rests[:1], everything))
+    assert list(of_models(rests[:1], {"blue": lambda _: True, "green": lambda model: model != "m"}))
+    paused = KeyState("green", "", "", "cooling_down", "paused", NOW + 99, 0)
+    assert list(of_models([rests[0], paused], everything))
+
+
+def test_a_project_is_not_free_when_all_its_keys_are_refused() -> None:
+    rest, serving = (
+        KeyState("green", "", "m", "cooling_down", "day", NOW + 60, 0),
+        {"blue": lambda _: True, "green": lambda _: True},
+    )
+    keys = [state("1a", "", "refused", "bad"), state("2b", "", "refused", "bad")]
+    ready = KeyState("blue", "2b", "", "ready", "", None, 0)
+
+    assert list(of_models([rest, *keys], serving))
+    assert not list(of_models([rest, keys[0], ready], serving))
+
+
+def test_the_configuration_on_disk() -> None:
+    differing = list(of_disk(Checked((), ["drain: 5 -> 6"], ["listen.port"]), "g.yaml"))
+    (faulty,) = of_disk(Checked((Fault("g.yaml", 1, 2, "x"),)), "g.yaml")
+
+    assert [need.code for need in differing] == ["config_differs", "restart_needed"]
+    assert differing[0].action is not None
+    assert differing[1].values == {"settings": "listen.port"}
+    assert (faulty.code, faulty.level, faulty.action) == ("config_differs", "bad", None)
+    assert not list(of_disk(None, "g.yaml"))
+    assert not list(of_disk(Checked(), "g.yaml"))

@@ -1,13 +1,15 @@
 """Cost by day, read rarely."""
 
 from pathlib import Path
-from time import time
+from threading import Event
+from time import monotonic, time
 from typing import Any
 
 import sqlalchemy as sa
 
 from gateway.console.spending import DAY, DAYS, Spending
 from gateway.store.ledger.tables import attempt, open_engine
+from tests.support.waiting import eventually
 
 
 def insert(engine: sa.Engine, number: int, at: float) -> None:
@@ -30,7 +32,6 @@ async def test_thirty_days_are_read_once_and_today_again(tmp_path: Path, monkeyp
     insert(engine, 10, today - 3 * DAY)
     same = await spending.days()
     monkeypatch.setattr("gateway.console.spending._TODAY_AGE", 0)
-    monkeypatch.setattr("gateway.console.spending._SHORT_WAIT", 5)
     later = await spending.days()
     engine.dispose()
 
@@ -47,5 +48,21 @@ async def test_without_a_ledger_and_with_one_that_is_down(tmp_path: Path) -> Non
     broken = sa.create_engine(f"sqlite:///{tmp_path}/nowhere/l.db")
     spending = Spending(lambda: broken)
 
-    assert set((await spending.days() or {}).values()) == {(0, 0)}
+    assert await spending.days() is None
     assert spending.failed
+
+
+async def test_a_slow_ledger_is_not_waited_for(tmp_path: Path, monkeypatch: Any) -> None:
+    engine, answered = open_engine(str(tmp_path / "l.db"), None), Event()
+    monkeypatch.setattr("gateway.store.ledger.reports.daily", lambda *_: answered.wait(20) and {})
+    monkeypatch.setattr("gateway.console.spending.WAIT", 0.03)
+    spending = Spending(lambda: engine)
+    begin = monotonic()
+    first = await spending.days()
+    waited = monotonic() - begin
+    answered.set()
+    await eventually(lambda: spending._reading is None)
+
+    assert (first, len(await spending.days() or {})) == (None, DAYS)
+    assert waited < 2
+    engine.dispose()

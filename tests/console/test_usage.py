@@ -104,6 +104,6 @@ async def test_usage_has_failures_percentiles_and_csv(team: Team, google: Google
 
 def test_the_bounds_are_those_of_the_ledger() -> None:
     from gateway.console import usage
-    from gateway.store.ledger import reports
+    from gateway.store.ledger import tables
 
-    assert usage.BOUNDS == reports.BOUNDS
+    assert usage.BOUNDS == tables.BOUNDS

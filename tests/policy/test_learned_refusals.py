@@ -66,3 +66,13 @@ def test_as_many_clients_as_are_bounded_are_remembered() -> None:
         learn(refusals, "n", f"c{number}", model=f"m{number % 5000}")
 
     assert [bool(refusals.of(f"m{n}", f"c{n}", 0.0)) for n in (0, 1, 4096)] == [False, True, True]
+
+
+def test_operators_see_what_a_model_refused_to_anyone() -> None:
+    learned = LearnedRefusals()
+    learned.learn("m", "thinking", "a", 0, shared=True)
+    learned.learn("m", "seed", "a", LIFE / 2, shared=True)
+
+    assert learned.of_all("m", LIFE - 1) == ["seed", "thinking"]
+    assert learned.of_all("m", LIFE + 1) == ["seed"]
+    assert learned.of_all("n", 0) == []

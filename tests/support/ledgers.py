@@ -20,7 +20,14 @@ POSTGRES = os.environ.get("GATEWAY_TEST_POSTGRES")
 AT = 1e9
 """When calls begin."""
 CLIENT = "key_a"
+TO_VERSION_3 = (
+    "DROP TABLE usage_sum",
+    "DELETE FROM ledger WHERE name IN ('summed', 'summed_days')",
+    "UPDATE ledger SET value = 3 WHERE name = 'version'",
+)
+"""Statements that turn a ledger into one of an older gateway."""
 TO_VERSION_2 = (
+    *TO_VERSION_3,
     *(
         f"ALTER TABLE client_key DROP COLUMN {name}"
         for name in ("note", "suspended", "old_hash", "old_until")
@@ -28,7 +35,6 @@ TO_VERSION_2 = (
     "DROP TABLE audit",
     "UPDATE ledger SET value = 2 WHERE name = 'version'",
 )
-"""Statements that turn a ledger into one of an older gateway."""
 TO_VERSION_1 = (
     *TO_VERSION_2,
     "ALTER TABLE attempt DROP COLUMN searches",
@@ -45,7 +51,7 @@ def databases(kind: str, folder: Path) -> Iterator[str]:
         pytest.skip("GATEWAY_TEST_POSTGRES names no database")
     engine = sa.create_engine(POSTGRES.replace("postgresql:", "postgresql+psycopg:"))
     with engine.begin() as connection:
-        for table in ("attempt", "audit", "client_key", "budget", "ledger"):
+        for table in ("attempt", "audit", "client_key", "budget", "ledger", "usage_sum"):
             connection.execute(sa.text(f"DROP TABLE IF EXISTS {table}"))
     engine.dispose()
     yield POSTGRES

@@ -11,11 +11,11 @@ from msgspec import Struct
 from gateway.policy.access import ClientKey
 from gateway.policy.budgets import Budget
 from gateway.policy.client_rules import Rules
-from gateway.policy.ledger import MOST_AMOUNT
 from gateway.store.ledger import client_keys
 from gateway.store.ledger.budgets import bounded
 from gateway.store.ledger.reports import Usage
-from gateway.store.ledger.tables import attempt, budget
+from gateway.store.ledger.sums import Wanted, sums
+from gateway.store.ledger.tables import attempt, budget, client_key
 
 State = Literal["active", "expired", "revoked", "suspended", "over budget"]
 
@@ -57,29 +57,30 @@ def key_reports(engine: sa.Engine, now: float, only: Sequence[str] | None = None
     """Return a report on each issued key, newest first. `only` has the ids of the only keys to report."""
     keys = [key for key in client_keys.issued(engine) if only is None or key.id in only]
     day, month = (Budget("money", period, 0).start(now) for period in ("day", "month"))
-    c, micros = attempt.c, bounded(attempt.c.micros, MOST_AMOUNT)
-    last = sa.select(c.client, sa.func.max(c.at)).group_by(c.client)
-    sums = (
-        sa.select(c.client, _sum(sa.case((c.at >= day, micros), else_=0)), _sum(micros))
-        .where(c.at >= month, c.micros.is_not(None))
-        .group_by(c.client)
-    )
+    # a search in the index for each key, and not a scan of all calls
+    calls = sa.select(sa.func.max(attempt.c.at)).where(attempt.c.client == client_key.c.id).scalar_subquery()
+    last = sa.select(client_key.c.id, calls)
     b = budget.c
     rows = sa.select(b.client, b.unit, b.period, b.start, bounded(b.spent), bounded(b.reserved)).where(
         b.start.in_([0.0, day, month])
     )
     if only is not None:
-        last, sums = last.where(c.client.in_(only)), sums.where(c.client.in_(only))
+        last = last.where(client_key.c.id.in_(only))
         rows = rows.where(b.client.in_(only))
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         used = dict(map(tuple, connection.execute(last)))
-        spent = {client: (int(today), int(total)) for client, today, total in connection.execute(sums)}
         taken = {tuple(row[:4]): (int(row[4]), int(row[5])) for row in connection.execute(rows)}
-    return [_report(key, now, used.get(key.id), spent.get(key.id, (0, 0)), taken) for key in keys]
+    today, total = (_spent(engine, start, now + 1, only) for start in (day, month))
+    return [
+        _report(key, now, used.get(key.id), (today.get(key.id, 0), total.get(key.id, 0)), taken)
+        for key in keys
+    ]
 
 
-def _sum(column: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
-    return sa.func.coalesce(sa.cast(sa.func.sum(column), sa.BigInteger), 0)  # PostgreSQL sums to a decimal
+def _spent(engine: sa.Engine, since: float, until: float, only: Sequence[str] | None) -> dict[str, int]:
+    """Return what was spent within a time, in millionths of a US dollar, by client."""
+    rows = sums(engine, Wanted(since, until, ("client",), names=("micros",), only=only))
+    return {row["client"]: int(row["micros"]) for row in rows}
 
 
 def _report(

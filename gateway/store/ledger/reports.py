@@ -1,7 +1,6 @@
 """Reports from the ledger: sums of calls, tokens and money. All functions block."""
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any, get_args
 
 import msgspec
@@ -9,19 +8,18 @@ import sqlalchemy as sa
 from msgspec import Struct
 
 from gateway.policy.budgets import Budget, Period, Unit
-from gateway.policy.ledger import MOST_AMOUNT, MOST_COUNT
 from gateway.store.ledger.budgets import bounded
-from gateway.store.ledger.tables import attempt, budget
+from gateway.store.ledger.sums import Wanted, sums
+from gateway.store.ledger.tables import BOUNDS, GROUPED, SUMMED, budget
 
-BY = ("client", "project", "model", "surface", "outcome")
+BY = GROUPED
 """Columns that sums can be grouped by."""
 _CLIENTS = 500
 """Clients of one query: databases bound its parameters."""
 _DAY = 86400
 _UNGROUPED = dict.fromkeys(BY, "")
 _NONE: Mapping[str, str] = {}
-BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0, 300.0)
-"""Upper bounds of the buckets of durations, in seconds; a bound belongs to its bucket."""
+_WITHOUT_TIMES = SUMMED[: SUMMED.index("first_byte_0")]
 
 
 class Usage(Struct, frozen=True):
@@ -75,37 +73,9 @@ def usage(
     of the only clients to report, `chosen` the only value of other columns of BY. With `times`, calls are also counted
     by their durations. `most` is the number of rows at most.
     """
-    c = attempt.c
-    start = sa.func.floor(c.at / bucket) * bucket if bucket else sa.literal(since)
-    keys = [c[name] for name in by]
-    sums = {
-        "calls": sa.func.count(),
-        "prompt": _sum(c.prompt) + _sum(c.tool_use),
-        "cached": _sum(c.cached),
-        "completion": _sum(c.completion) + _sum(c.thoughts),
-        "thoughts": _sum(c.thoughts),
-        "heard": _sum(c.prompt_audio),
-        "spoken": _sum(c.completion_audio),
-        "searches": _sum(c.searches),
-        "micros": _sum(c.micros, MOST_AMOUNT),
-        "failures": _count(c.outcome == "error"),
-        "estimated": _count(c.exact.is_(False)),
-        **(
-            _histogram("first_byte", c.first_byte_ms) | _histogram("duration", c.duration_ms) if times else {}
-        ),
-    }
-    query = (
-        sa.select(start.label("start"), *keys, *(value.label(name) for name, value in sums.items()))
-        .where(c.at >= since, c.at < until)
-        .group_by(*(["start"] if bucket else []), *keys)
-        .order_by("start" if bucket else sa.literal_column("1"), *keys)
-    )
-    if only is not None:
-        query = query.where(c.client.in_(only))
-    query = query.where(*(c[name] == value for name, value in chosen.items())).limit(most)
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        rows = connection.execute(query).mappings().all()
-    return [_usage(dict(row), times=times) for row in rows if row["calls"]]
+    names = SUMMED if times else _WITHOUT_TIMES
+    rows = sums(engine, Wanted(since, until, by, bucket, names, only, chosen, most))
+    return [_usage(row, times=times) for row in rows if row["calls"]]
 
 
 def _usage(row: dict[str, Any], *, times: bool) -> Usage:
@@ -115,28 +85,10 @@ def _usage(row: dict[str, Any], *, times: bool) -> Usage:
     return msgspec.convert({**_UNGROUPED, **row}, Usage, strict=False)
 
 
-def _count(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
-    return sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0)
-
-
-def _histogram(name: str, column: sa.ColumnElement[int]) -> dict[str, sa.ColumnElement[int]]:
-    """Return a count for each bucket of BOUNDS, by label: both databases can sum, and only one knows percentiles."""
-    edges = [-1.0, *(bound * 1000 for bound in BOUNDS), float(2**62)]
-    return {
-        f"{name}_{i}": _count(sa.and_(column > low, column <= high))
-        for i, (low, high) in enumerate(pairwise(edges))
-    }
-
-
-def daily(engine: sa.Engine, since: float) -> dict[int, tuple[int, int]]:
-    """Return cost, in millionths of a US dollar, and calls of each day (UTC) from `since`, by the day's begin."""
-    c = attempt.c
-    start = (sa.func.floor(c.at / _DAY) * _DAY).label("start")
-    query = (
-        sa.select(start, _sum(c.micros, MOST_AMOUNT), sa.func.count()).where(c.at >= since).group_by("start")
-    )
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        return {int(day): (int(micros), int(calls)) for day, micros, calls in connection.execute(query)}
+def daily(engine: sa.Engine, since: float, until: float) -> dict[int, tuple[int, int]]:
+    """Return cost, in millionths of a US dollar, and calls of each day (UTC), by the day's begin."""
+    rows = sums(engine, Wanted(since, until, (), _DAY, ("micros", "calls")))
+    return {int(row["start"]): (int(row["micros"]), int(row["calls"])) for row in rows}
 
 
 def spent(engine: sa.Engine, client: str, budgets: Sequence[Budget], now: float) -> list[tuple[int, int]]:
@@ -175,12 +127,3 @@ def spent_of_all(
             rows = connection.execute(columns.where(c.client.in_(clients[i : i + _CLIENTS])))
             result.update({(row.client, row.unit, row.period): row.spent for row in rows})
     return result
-
-
-def _sum(column: sa.ColumnElement[int], most: int = MOST_COUNT) -> sa.ColumnElement[int]:
-    """Return a sum in which each row counts as `most` at most: earlier versions wrote larger numbers.
-
-    SQLite's sum() fails when integers overflow (https://www.sqlite.org/lang_aggfunc.html#sumunc).
-    """
-    total = sa.func.sum(sa.case((column.is_(None), 0), else_=bounded(column, most)))
-    return sa.func.coalesce(sa.cast(total, sa.BigInteger), 0)  # PostgreSQL sums to a decimal

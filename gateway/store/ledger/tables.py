@@ -96,13 +96,34 @@ audit = sa.Table(
 )
 """Changes by operators: who, signed in how, changed what, on which key, project or file."""
 
+BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0, 300.0)
+"""Upper bounds of the buckets of durations, in seconds; a bound belongs to its bucket."""
+GROUPED = ("client", "project", "model", "surface", "outcome")
+"""Columns by which calls are summed."""
+SUMMED = (
+    "calls", "prompt", "cached", "completion", "thoughts", "heard", "spoken", "searches", "micros", "failures",
+    "estimated", *(f"{name}_{i}" for name in ("first_byte", "duration") for i in range(len(BOUNDS) + 1)),
+)  # fmt: skip
+"""Sums of calls; see `reports.Usage`."""
+
+usage_sum = sa.Table(
+    "usage_sum",
+    metadata,
+    sa.Column("span", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("start", sa.BigInteger, primary_key=True, autoincrement=False),
+    *(sa.Column(name, sa.String(128), primary_key=True) for name in GROUPED),
+    *(sa.Column(name, sa.BigInteger, nullable=False) for name in SUMMED),
+    sqlite_with_rowid=False,
+)
+"""Sums of the calls of an hour or a day, a row for each group; `store.ledger.sums`. No outcome is ""."""
+
 about = sa.Table(
     "ledger",
     metadata,
     sa.Column("name", sa.String(20), primary_key=True),
     sa.Column("value", sa.BigInteger, nullable=False),
 )
-"""`version` of these tables, and `revision`, which each change of an issued key raises."""
+"""`version` of these tables, `revision`, which each change of an issued key raises, and how far calls are summed."""
 
 _STEPS: Mapping[int, tuple[str, ...]] = {
     1: ("ALTER TABLE attempt ADD COLUMN searches BIGINT",),
@@ -115,6 +136,13 @@ _STEPS: Mapping[int, tuple[str, ...]] = {
         how VARCHAR(8) NOT NULL, what VARCHAR(40) NOT NULL, target VARCHAR(80) NOT NULL,
         detail VARCHAR(400) NOT NULL)""",
         "CREATE INDEX audit_at ON audit (at)",
+    ),
+    3: (
+        "CREATE TABLE usage_sum (span INTEGER NOT NULL, start BIGINT NOT NULL, "
+        + "".join(f"{name} VARCHAR(128) NOT NULL, " for name in GROUPED)
+        + "".join(f"{name} BIGINT NOT NULL, " for name in SUMMED)
+        + f"PRIMARY KEY (span, start, {', '.join(GROUPED)}))",
+        "INSERT INTO ledger (name, value) VALUES ('summed', 0), ('summed_days', 0)",
     ),
 }
 """SQL statements that turn version n into version n + 1."""
@@ -226,7 +254,9 @@ def prepare(connection: sa.Connection, report: Callable[[str], None]) -> None:
             raise ValueError("the database belongs to another program; set ledger.url to another one")
         metadata.create_all(connection)
         connection.execute(
-            about.insert(), [{"name": "version", "value": LEDGER_VERSION}, {"name": "revision", "value": 0}]
+            about.insert(),
+            [{"name": "version", "value": LEDGER_VERSION}]
+            + [{"name": name, "value": 0} for name in ("revision", "summed", "summed_days")],
         )
         return
     query = sa.select(about.c.value).where(about.c.name == "version")

@@ -12,7 +12,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from time import monotonic
+from time import monotonic, time
 
 import sqlalchemy as sa
 from msgspec import Struct
@@ -22,6 +22,7 @@ from gateway.policy.ledger import Intent, LedgerConfig, Settlement
 from gateway.store.group_commit import GroupCommit
 from gateway.store.ledger.budgets import Claim, charge, lock, release, reserve
 from gateway.store.ledger.statements import statements
+from gateway.store.ledger.sums import LATE, prune, set_back
 from gateway.store.ledger.tables import attempt, open_engine
 
 _WAIT = 0.05
@@ -283,6 +284,9 @@ class _Writer:
         if settlements:
             release(sql, [settlement for settlement in settlements if settlement.reserved])
             sql.executemany(_UPDATE, list(map(_settled_row, settlements)))
+        begin = min([_begin(entry.row) for entry in entries])
+        if begin < time() - LATE:
+            set_back(sql, begin)
 
     def _prune(self, connection: sa.Connection, entries: list[_Entry]) -> None:
         """Once an hour, delete some of the rows that are too old."""
@@ -292,6 +296,7 @@ class _Writer:
         oldest = entries[-1].row.at - self._days * 86400
         some = sa.select(attempt.c.id).where(attempt.c.at < oldest).limit(_MAX_PRUNED)
         connection.execute(attempt.delete().where(attempt.c.id.in_(some)))
+        prune(connection, oldest)
 
     def _report_back(self) -> None:
         """Report the end of a failure. The next one is reported again."""
@@ -342,6 +347,11 @@ def _resolve(results: "list[tuple[asyncio.Future[bool], BudgetExceeded | bool]]"
             done.set_result(result)
 
 
+def _begin(row: Intent | Settlement) -> float:
+    """Return when a call began."""
+    return row.at - row.duration_ms / 1000 if isinstance(row, Settlement) else row.at
+
+
 def _intent_row(intent: Intent, reserved: list[Claim]) -> tuple[object, ...]:
     return (
         intent.id, intent.at, intent.request_id, intent.client, intent.project, intent.model[:128], intent.surface,
@@ -369,11 +379,14 @@ def reconcile(engine: sa.Engine, before: float, now: float) -> int:
 
     Their outcome is `unknown`, and they cost what was reserved for them.
     """
-    unsettled = sa.select(attempt.c.id, attempt.c.client, attempt.c.reserved).where(
+    c = attempt.c
+    unsettled = sa.select(c.id, c.at, c.client, c.reserved).where(
         attempt.c.ended.is_(None), attempt.c.at < before
     )
     with engine.begin() as connection:
         rows, sql = connection.execute(unsettled).all(), statements(connection)
+        if rows:
+            set_back(sql, min(row.at for row in rows))
         for row in rows:
             end = attempt.update().where(attempt.c.id == row.id, attempt.c.ended.is_(None))
             claims = json.loads(row.reserved or "[]")

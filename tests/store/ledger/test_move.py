@@ -70,7 +70,7 @@ async def test_o19_every_row_arrives_as_it_was(
     moved = move.move(source, target())
 
     assert moved == Moved(
-        {"attempt": 30, "audit": 0, "budget": 1, "client_key": 2, "ledger": 2}, 0, again=False
+        {"attempt": 30, "audit": 0, "budget": 1, "client_key": 2, "ledger": 4, "usage_sum": 0}, 0, again=False
     )
     assert content(target()) == content(open_engine(str(source), None))
 
@@ -81,7 +81,7 @@ async def test_a_second_move_compares_and_changes_nothing(source: Path, target: 
     before = content(target())
 
     assert move.move(source, target()) == Moved(
-        {"attempt": 3, "audit": 0, "budget": 1, "client_key": 2, "ledger": 2}, 0, again=True
+        {"attempt": 3, "audit": 0, "budget": 1, "client_key": 2, "ledger": 4, "usage_sum": 0}, 0, again=True
     )
     assert content(target()) == before
 

@@ -97,7 +97,7 @@ def test_a_ledger_of_a_newer_gateway_is_refused(tmp_path: Path) -> None:
     open_engine(str(path), None).dispose()
     execute(path, "UPDATE ledger SET value = 99 WHERE name = 'version'")
     with pytest.raises(
-        ValueError, match="newer gateway: its tables have version 99, this gateway supports 3"
+        ValueError, match="newer gateway: its tables have version 99, this gateway supports 4"
     ) as caught:
         open_engine(str(path), None)
 
@@ -120,19 +120,19 @@ def test_an_older_ledger_is_upgraded(tmp_path: Path) -> None:
     engine.dispose()
 
     assert columns == {table.name: set(table.c.keys()) for table in metadata.sorted_tables}
-    assert version == 3
+    assert version == 4
     (copy,) = copies(path)
     assert schema_version(copy, is_ledger=True) == 1
     assert copy.stat().st_mode & 0o777 == 0o600
-    assert messages == [f"{path} is upgraded from version 1 to 3. A copy of before is {copy.name}."]
+    assert messages == [f"{path} is upgraded from version 1 to 4. A copy of before is {copy.name}."]
 
 
 def test_o19_a_refused_start_names_the_copy_of_before_the_upgrade(tmp_path: Path) -> None:
-    path, copy = tmp_path / "ledger.db", tmp_path / "ledger.db.v3.20261126T100000Z"
+    path, copy = tmp_path / "ledger.db", tmp_path / "ledger.db.v4.20261126T100000Z"
     open_engine(str(path), None).dispose()
     assert copies(path) == []  # a ledger that is not upgraded needs no copy
     copy_file(path, copy)
-    execute(path, "UPDATE ledger SET value = 4 WHERE name = 'version'")
+    execute(path, "UPDATE ledger SET value = 5 WHERE name = 'version'")
     with pytest.raises(ValueError, match=r"newer gateway") as caught:
         open_engine(str(path), None)
 
@@ -176,7 +176,7 @@ def test_a_ledger_is_opened_twice(url: str) -> None:
     first.dispose()
     second.dispose()
 
-    assert names == [["attempt", "audit", "budget", "client_key", "ledger"]] * 2
+    assert names == [["attempt", "audit", "budget", "client_key", "ledger", "usage_sum"]] * 2
 
 
 def test_o19_machines_that_start_at_once_create_one_ledger(url: str) -> None:
@@ -191,7 +191,7 @@ def test_o19_machines_that_start_at_once_create_one_ledger(url: str) -> None:
         return int(rows)
 
     with ThreadPoolExecutor(4) as pool:
-        assert [future.result() for future in [pool.submit(machine) for _ in range(4)]] == [2, 2, 2, 2]
+        assert [future.result() for future in [pool.submit(machine) for _ in range(4)]] == [4, 4, 4, 4]
 
 
 def test_a_report_keeps_no_writer_out(tmp_path: Path) -> None:
