@@ -40,7 +40,7 @@ def engine(url: str) -> Any:
 
 def everything(engine: sa.Engine) -> list[Any]:
     """Return what reports say, by all kinds of buckets and columns, at whole hours and between them."""
-    ranges = [(0.0, 2e9), (START, NOW), (START + 1800, START + 2 * DAY + 5000), (START + 60, START + 70)]
+    ranges = [(0.0, 2e9), (START + 1800, START + 2 * DAY + 5000)]
     return [
         usage(engine, since, until, by, bucket, only, chosen=chosen, times=True)
         for since, until in ranges
