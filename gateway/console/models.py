@@ -1,6 +1,6 @@
 """`GET /admin/models`: names that clients may ask for, what each becomes, can do and costs, beside Google's list."""
 
-from time import time
+from time import monotonic, time
 from typing import Any, Literal
 
 from aiohttp import web
@@ -137,7 +137,7 @@ def _entry(services: Services, used: dict[str, float], name: str, kind: Kind, no
             "cached": price.input if price.cached is None else price.cached, "output": price.output,
         },
         "fallbacks": list(catalog.fallbacks(model)),
-        "refusals": services.exchange.refused_features(model),
+        "refusals": services.exchange.refusals.of_all(model, monotonic()),
         "calls": services.statistics.calls[model],
         "last_used": used.get(name, used.get(model)),
     }  # fmt: skip

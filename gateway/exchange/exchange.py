@@ -73,10 +73,6 @@ class Exchange:
         """Return the call without what its model is known to refuse. Raises SchemaTooLarge with the client's path."""
         return self._recovery.prepare(call, context)
 
-    def refused_features(self, model: str) -> list[str]:
-        """Return the features that a model refused within the last hour, for operators."""
-        return self._recovery.refused_features(model)
-
     async def ask_free(self, path: str, key: str) -> bytes:
         """Return Google's answer to a GET that costs nothing, for an operator. Raises GatewayError."""
         return await self._upstream.ask(path, None, key)

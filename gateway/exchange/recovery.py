@@ -69,10 +69,6 @@ class Recovery:
         context.report.adjust(fields, call.origins)
         return call.with_request(request) if fields else call
 
-    def refused_features(self, model: str) -> list[str]:
-        """Return the features that a model refused within the last hour, for operators."""
-        return self._refusals.of_all(model, monotonic())
-
     async def begin(self, state: CallState) -> None:
         """Skip models that have failed repeatedly, while the fallback plan has others."""
         client = state.context.client.scope

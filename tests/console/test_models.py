@@ -62,7 +62,7 @@ async def test_a_model_says_what_it_refused_and_when_it_was_used(
         await team.ask((await response.json())["key"])
     model = next(services.observed.recent.newest_first()).record.model
     assert model is not None
-    services.exchange._recovery._refusals.learn(model, "thinking", "someone", monotonic(), shared=True)
+    services.exchange.refusals.learn(model, "thinking", "someone", monotonic(), shared=True)
     async with admin.get("/admin/models") as response:
         shown = {entry["name"]: entry for entry in (await response.json())["data"]}
 
