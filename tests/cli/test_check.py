@@ -49,7 +49,7 @@ def test_o19_check_says_before_a_start_that_a_store_is_of_a_newer_gateway(
     write_version(ledger, 1)
     assert main(["check", "--stores", "--config", str(file)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[:2] == [f"{file}: ok", f"ledger: {ledger} has version 1, which the start upgrades to 3"]
+    assert lines[:2] == [f"{file}: ok", f"ledger: {ledger} has version 1, which the start upgrades to 4"]
     assert lines[2].startswith("signatures: ")
 
     write_version(ledger, 4)

@@ -121,7 +121,7 @@ def test_o19_a_file_of_a_newer_gateway_is_found_with_the_way_back(tmp_path: Path
     (older,) = stores(*config)
     assert (older.result, older.message) == (
         "passed",
-        f"ledger: {path} has version 1, which the start upgrades to 3",
+        f"ledger: {path} has version 1, which the start upgrades to 4",
     )
     write(9)
     (newer,) = stores(*config)

@@ -111,7 +111,10 @@ def test_o19_the_state_of_each_file_without_changing_it(tmp_path: Path) -> None:
     (tmp_path / "state.db.pool").write_bytes(b"junk" * 1000)
     states = {entry.name: entry for entry in file_states(config(POOL), {"STATE_DIRECTORY": str(tmp_path)})}
 
-    assert str(states["ledger"]) == f"ledger: {ledger} has version 1, which the start upgrades to {LEDGER_VERSION}"
+    assert (
+        str(states["ledger"])
+        == f"ledger: {ledger} has version 1, which the start upgrades to {LEDGER_VERSION}"
+    )
     assert (states["signatures"].kind, states["signatures"].version) == ("newer", 7)
     assert "its schema has version 7, and this gateway supports 1. Start the newer gateway again, or" in str(
         states["signatures"]
