@@ -126,7 +126,7 @@ def test_o19_a_file_of_a_newer_gateway_is_found_with_the_way_back(tmp_path: Path
     write(9)
     (newer,) = stores(*config)
     assert (newer.result, newer.message) == (
-        "failed", f"{path} was written by a newer gateway: its schema has version 9, and this gateway supports 3.",
+        "failed", f"{path} was written by a newer gateway: its schema has version 9, and this gateway supports 4.",
     )  # fmt: skip
     assert newer.remedy.endswith("gateway restore FILE.")
     assert [f.result for f in stores(*read(""))] == ["skipped"]
