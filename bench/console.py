@@ -1,4 +1,4 @@
-"""How long the admin API takes, and for how long it holds the event loop, with a large ledger.
+"""Times of the admin API, and the times for which it holds the event loop, with a large ledger.
 
     python -m bench.console [ROWS] [URL]    1,000,000 rows, in a SQLite file
 

@@ -52,12 +52,12 @@ def test_o19_check_says_before_a_start_that_a_store_is_of_a_newer_gateway(
     assert lines[:2] == [f"{file}: ok", f"ledger: {ledger} has version 1, which the start upgrades to 4"]
     assert lines[2].startswith("signatures: ")
 
-    write_version(ledger, 4)
+    write_version(ledger, 9)
     for options in ([], ["--stores"]):
         assert main(["check", *options, "--config", str(file)]) == 78
         message = capsys.readouterr().err.strip()
         assert message.startswith(
-            f"{file}:2:8: {ledger} was written by a newer gateway: its schema has version 4"
+            f"{file}:2:8: {ledger} was written by a newer gateway: its schema has version 9"
         )
         assert message.endswith("gateway restore FILE")
         assert "\n" not in message

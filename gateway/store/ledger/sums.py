@@ -31,7 +31,7 @@ Row = dict[str, Any]
 
 
 class Wanted(Struct, frozen=True):
-    """What to sum, of calls that began within a time."""
+    """A request for sums of the calls that began within a time."""
 
     since: float
     until: float
