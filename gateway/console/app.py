@@ -4,7 +4,7 @@ All but `/metrics`, the pages' files and the way in require an operator. The lis
 or a private network.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from time import time
 
 from aiohttp import web
@@ -26,7 +26,7 @@ from gateway.console.playground import Playground
 from gateway.console.pool import Pool
 from gateway.console.process import Process
 from gateway.console.requests import Requests
-from gateway.console.session import Sessions
+from gateway.console.session import ENDED, Sessions
 from gateway.console.sources import Sources
 from gateway.console.summary import Summary
 from gateway.console.tail import Tail
@@ -77,6 +77,8 @@ class Admin:
         """Return the application of the admin listener."""
         app = web.Application(middlewares=[self._guard], client_max_size=_LARGEST)
         app.on_response_prepare.append(self._guard.finish)
+        app.cleanup_ctx.append(self._sources.fleet.run)
+        app.cleanup_ctx.append(self._ended_elsewhere)
         for endpoint in self.endpoints:
             app.router.add_route(endpoint.method, endpoint.path, endpoint.handler)
         app.router.add_get("/", self._assets.page)
@@ -88,6 +90,12 @@ class Admin:
     def ticket(self) -> str:
         """Return a word that signs one browser in as the holder of `admin.token`, at /console/enter/TICKET."""
         return self._operators.ticket(SINGLE, time())
+
+    async def _ended_elsewhere(self, _: web.Application) -> AsyncIterator[None]:
+        """Refuse the sessions that were ended before this process started, at any process."""
+        for number, expires in (await self._sources.fleet.remembered(ENDED)).items():
+            self._operators.forget(number, expires)
+        yield
 
     async def metrics(self, _: web.Request) -> web.Response:
         """Answer with all metrics, in Prometheus's text format."""

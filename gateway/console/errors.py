@@ -6,6 +6,7 @@ from typing import Any
 from aiohttp import web
 from msgspec import Struct
 
+from gateway.console import merged
 from gateway.console.endpoint import Endpoint, Query
 from gateway.console.error_table import ERRORS, codes, explained
 from gateway.console.rows import encoded
@@ -38,6 +39,7 @@ class Errors:
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
+        sources.fleet.on("errors", self._asked)
 
     def endpoints(self) -> list[Endpoint]:
         """Return the endpoints."""
@@ -50,14 +52,23 @@ class Errors:
 
     async def groups(self, request: web.Request) -> web.Response:
         """Answer with the groups that were hit within a time. Raises BadRequest."""
-        now, window = time(), number(request, "window", _DAY, 60, _DAY)
+        window, fleet = number(request, "window", _DAY, 60, _DAY), self._sources.fleet
+        parts = await fleet.ask("errors", window=window)
+        return json_response(encoded(merged.errors((fleet.name, self._groups(window)), parts, _MOST)), {})
+
+    async def _asked(self, values: dict[str, Any]) -> Any:
+        return self._groups(values["window"])
+
+    def _groups(self, window: int) -> dict[str, Any]:
+        """Return the groups of this process."""
+        now = time()
         groups = self._sources.services.observed.recent.errors.since(now - window)
         body = {
             "since": now - window,
             "data": [self._group(group, now, window) for group in groups[:_MOST]],
             "others": max(0, len(groups) - _MOST),
         }
-        return json_response(encoded(body), {})
+        return dict(merged.plain(body))
 
     async def table(self, _: web.Request) -> web.Response:
         """Answer with all codes."""

@@ -145,14 +145,22 @@ class Operators:
             renewed, expires = self._cookie(holder, session.began, session.number, now)
         return Operator(holder.name, holder.may, "cookie", expires, renewed)
 
-    def end_session(self, cookie: str) -> None:
-        """End a session in this process; elsewhere it is over once the browser has dropped the cookie."""
+    def forget(self, number: str, expires: float) -> None:
+        """End the session of a number, which is forgotten again at its end."""
+        self._ended[number] = expires
+
+    def end_session(self, cookie: str) -> tuple[str, float] | None:
+        """End a session in this process. Return its number and its end, for other processes."""
         session = _parsed(cookie)
         holder = self._holders.get(session.name) if session is not None else None
         if session is None or holder is None:
-            return
-        if hmac.compare_digest(session.signature, _signature(holder.key, session.signed)):
-            self._ended[session.number] = session.expires
+            return None
+        if not hmac.compare_digest(session.signature, _signature(holder.key, session.signed)):
+            return None
+        # another cookie of the session may have been renewed
+        expires = float(session.began) + LONGEST
+        self.forget(session.number, expires)
+        return session.number, expires
 
     def _cookie(self, holder: _Holder, began: float, number: str, now: float) -> tuple[str, float]:
         expires = float(int(min(now + IDLE, began + LONGEST)))

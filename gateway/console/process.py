@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
@@ -12,6 +12,9 @@ from gateway.errors import Fault
 
 RESTART_ONLY = ("listen.", "admin.")
 """Settings whose sockets are opened at the start."""
+
+if TYPE_CHECKING:
+    from gateway.store.redis import Redis
 
 
 class Listener(Struct, frozen=True):
@@ -79,5 +82,7 @@ class Process(Struct, frozen=True):
     reload: Callable[[], Awaitable[Outcome]] | None = None
     server: "Callable[[], Callable[[], asyncio.BaseProtocol] | None] | None" = None
     """Returns the factory of the clients' connections."""
+    shared: "Callable[[], Redis | None] | None" = None
+    """Returns a Redis of the console's own, if there are other processes; not yet connected."""
     examine: Callable[[bool], Sequence[Finding]] | None = None
     """Runs the checks of `gateway doctor`, with True also those that ask Google. Blocks."""

@@ -11,11 +11,11 @@ from msgspec import structs
 from gateway.console import error_table
 from gateway.console.endpoint import Done, Endpoint, Query
 from gateway.console.filter import parse
-from gateway.console.instance import instance
+from gateway.console.merged import pages, places, plain, running
 from gateway.console.rows import dollars, encoded, row
 from gateway.console.sources import Sources, answer, cursor, cursor_text, page_size, seconds, unexpected
 from gateway.conversation.notes import kind
-from gateway.errors import BadRequest, NotFound
+from gateway.errors import NotFound
 from gateway.exchange.cancellation import BY_OPERATOR
 from gateway.exchange.context import CONTEXT, RequestContext
 from gateway.exchange.delivery import json_response
@@ -43,6 +43,22 @@ class Requests:
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
+        sources.fleet.on("requests", self._asked_page)
+        sources.fleet.on("request", self._asked_request)
+        sources.fleet.on("running", self._asked_running)
+        sources.fleet.on("cancel", self._asked_cancel)
+
+    async def _asked_page(self, values: dict[str, Any]) -> Any:
+        return await self._page(values["limit"], values["before"], values["filter"], self._sources.fleet.name)
+
+    async def _asked_request(self, values: dict[str, Any]) -> Any:
+        return await self._shown(values["id"])
+
+    async def _asked_running(self, _: dict[str, Any]) -> Any:
+        return self._in_progress()
+
+    async def _asked_cancel(self, values: dict[str, Any]) -> Any:
+        return self._cancelled(values["id"])
 
     def endpoints(self) -> list[Endpoint]:
         """Return the endpoints."""
@@ -61,12 +77,20 @@ class Requests:
 
     async def last(self, request: web.Request) -> web.Response:
         """Answer with a page of the last requests. Raises BadRequest."""
-        limit, before, passes = page_size(request), _number(request), parse(request.query.get("filter", ""))
+        limit, text = page_size(request), request.query.get("filter", "")
+        before = places(request.query.get("cursor"), self._sources.fleet.name)
+        own = await self._page(limit, before, text, self._sources.fleet.name)
+        parts = await self._sources.fleet.ask("requests", limit=limit, before=before, filter=text)
+        return json_response(encoded(pages(limit, before, (self._sources.fleet.name, own), parts)), {})
+
+    async def _page(self, limit: int, before: dict[str, int], text: str, own: str) -> dict[str, Any]:
+        """Return a page of this process's requests. With a place of others only, it has none. Raises BadRequest."""
+        passes, number = parse(text), before.get(own, 0 if before else None)
         services = self._sources.services
         recent, name = services.observed.recent, services.access.name
         entries: list[Recent] = []
         following: int | None = None
-        for entry in recent.newest_first(before):
+        for entry in recent.newest_first(number):
             if passes(entry.record, name):
                 if len(entries) == limit:
                     following = entries[-1].number
@@ -76,41 +100,61 @@ class Requests:
         oldest = next(iter(recent.since(recent.oldest - 1, len(recent))), None)
         body = {
             "data": [row(entry, name, costs.get(entry.record.request_id)) for entry in entries],
-            "next": str(following) if following is not None else None,
+            "next": following if following is not None else None,
             "newest": recent.newest,
             "oldest_at": oldest.at if oldest is not None else None,
             "held": len(recent),
             "running": services.admission.in_progress,
         }
-        return json_response(encoded(body), {})
+        return dict(plain(body))
 
     async def show(self, request: web.Request) -> web.Response:
         """Answer with a request, its calls, and the meaning of its notes and of its error. Raises NotFound."""
         request_id, services = request.match_info["id"], self._sources.services
-        entry = next(
-            (e for e in services.observed.recent.newest_first() if e.record.request_id == request_id), None
-        )
-        if entry is None:
+        body = await self._shown(request_id)
+        if body is None:
+            parts = await self._sources.fleet.ask("request", id=request_id)
+            body = next((part for part in parts.data.values() if part), None)
+        if body is None:
             raise NotFound(
                 f"No request with id '{request_id[:80]}' among the last {len(services.observed.recent)}; "
                 "older ones are in the log, and their calls in /admin/attempts.",
                 code="not_found",
             )
+        return json_response(encoded(body), {})
+
+    async def _shown(self, request_id: str) -> dict[str, Any] | None:
+        """Return a request of this process."""
+        services = self._sources.services
+        entry = next(
+            (e for e in services.observed.recent.newest_first() if e.record.request_id == request_id), None
+        )
+        if entry is None:
+            return None
         record = entry.record
         calls, costs = await self._calls(entry), await self._costs([entry])
         error = error_table.explained(record.error, record.status) if record.error else None
         body = {
-            "request": row(entry, services.access.name, costs.get(request_id)),
+            "request": {
+                **row(entry, services.access.name, costs.get(request_id)),
+                "instance": self._sources.fleet.name,
+            },
             "attempts": _of_ledger(calls, record) if calls is not None else _of_record(record),
             "attempts_from": "record" if calls is None else "ledger",
             "notes": [{"path": note, "meaning": self._meaning(record, note)} for note in record.notes or ()],
             "headers": _headers(record),
             "error": {"code": record.error, "cause": error.cause, "remedy": error.remedy} if error else None,
         }
-        return json_response(encoded(body), {})
+        return dict(plain(body))
 
     async def running(self, _: web.Request) -> web.Response:
         """Answer with the requests in progress."""
+        parts = await self._sources.fleet.ask("running")
+        return json_response(
+            encoded(running((self._sources.fleet.name, self._in_progress()), parts, _MAX_RUNNING)), {}
+        )
+
+    def _in_progress(self) -> dict[str, Any]:
         services = self._sources.services
         contexts = sorted(self._contexts(), key=lambda context: context.started)[:_MAX_RUNNING]
         body = {
@@ -118,25 +162,31 @@ class Requests:
             "limit": services.config.limits.streams,
             "waiting": services.admission.queued,
         }
-        return json_response(encoded(body), {})
+        return dict(plain(body))
 
     async def cancel(self, request: web.Request) -> web.Response:
         """Cancel all requests in progress with an id: clients may choose the same one. Raises NotFound."""
         request_id = request.match_info["id"]
+        if not self._cancelled(request_id):
+            parts = await self._sources.fleet.ask("cancel", id=request_id)
+            if not any(parts.data.values()):
+                raise NotFound(f"No request with id '{request_id[:80]}' is in progress.", code="not_found")
+        await self._sources.audit(request, "request.cancel", request_id)
+        return answer(Done())
+
+    def _cancelled(self, request_id: str) -> bool:
+        """Cancel the requests of this process with an id. Return whether there was one."""
         tasks = [
             task
             for task, other in self._sources.services.running.items()
             if other is not None and CONTEXT in other and other[CONTEXT].request_id == request_id
         ]
-        if not tasks:
-            raise NotFound(f"No request with id '{request_id[:80]}' is in progress.", code="not_found")
         for task in tasks:
             task.cancel(BY_OPERATOR)
-        await self._sources.audit(request, "request.cancel", request_id)
-        return answer(Done())
+        return bool(tasks)
 
     async def attempts(self, request: web.Request) -> web.Response:
-        """Answer with a page of the ledger's calls. Raises BadRequest, NotFound."""
+        """Answer with a page of the ledger's calls. Raises NotFound."""
         from gateway.store.ledger.calls import FILTERS, page
 
         until = seconds(request, "until", time() + 1)
@@ -165,7 +215,7 @@ class Requests:
             "model": (report.model or "")[:256], "requested_model": (report.requested_model or "")[:256],
             "key": client.id, "key_name": self._sources.services.access.name(client.id) if client.id else "",
             "client": client.fingerprint, "stream": report.stream, "project": report.project,
-            "attempts": report.attempts, "first_byte_ms": report.first_byte_ms, "instance": instance(),
+            "attempts": report.attempts, "first_byte_ms": report.first_byte_ms, "instance": self._sources.fleet.name,
         }  # fmt: skip
 
     async def _costs(self, entries: list[Recent]) -> dict[str, int]:
@@ -215,16 +265,6 @@ class Requests:
             if field in table:
                 return table[field].how
         return ""
-
-
-def _number(request: web.Request) -> int | None:
-    """Return the number of a record, as `cursor` of a request names it. Raises BadRequest."""
-    text = request.query.get("cursor")
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdecimal() and len(text) < 16):
-        raise BadRequest("Invalid 'cursor': repeat what `next` said.", param="cursor")
-    return int(text)
 
 
 def _call(call: "Call", why: str = "") -> dict[str, Any]:

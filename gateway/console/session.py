@@ -1,7 +1,7 @@
 """Endpoints of a browser's session: sign in, look who is signed in, sign out."""
 
 from time import time
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from aiohttp import web
@@ -16,6 +16,9 @@ from gateway.console.sources import OPERATOR, Sources, answer
 from gateway.errors import RateLimited, Unauthorized
 from gateway.exchange.client_address import client_address
 from gateway.exchange.request_body import read_body
+
+ENDED = "ended"
+"""Names ended sessions among the processes."""
 
 
 class SignIn(Struct, forbid_unknown_fields=True):
@@ -59,6 +62,7 @@ class Sessions:
         self._guard = guard
         self._sources = sources
         self._build = build
+        sources.fleet.on(ENDED, self._ended_elsewhere)
 
     def endpoints(self) -> list[Endpoint]:
         """Return the endpoints."""
@@ -119,9 +123,15 @@ class Sessions:
             )
         )
 
+    async def _ended_elsewhere(self, values: dict[str, Any]) -> None:
+        self._operators.forget(str(values["number"]), float(values["expires"]))
+
     async def end(self, request: web.Request) -> web.Response:
         """End the session and remove its cookie."""
-        self._operators.end_session(request.cookies.get(COOKIE, ""))
+        if ended := self._operators.end_session(request.cookies.get(COOKIE, "")):
+            number, expires = ended
+            await self._sources.fleet.remember(ENDED, number, expires)
+            await self._sources.fleet.tell(ENDED, number=number, expires=expires)
         response = answer(Done())
         self._guard.set_cookie(request, response, "")
         return response

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from aiohttp import web
 
+from gateway.console.fleet import Fleet
 from gateway.console.operators import Operator
 from gateway.console.process import Process
 from gateway.errors import BadRequest, GatewayError, LedgerUnavailable, NotFound
@@ -31,6 +32,8 @@ class Sources:
     def __init__(self, services: Callable[[], Services], process: Process) -> None:
         self._services = services
         self.process = process
+        self.fleet = Fleet(process.shared or (lambda: None))
+        """The other processes."""
 
     @property
     def services(self) -> Services:

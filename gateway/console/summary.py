@@ -6,13 +6,13 @@ from time import time
 from typing import Any
 
 from aiohttp import web
+from msgspec import convert, to_builtins
 
 from gateway import __version__
 from gateway.config.model_table import age
-from gateway.console import needs
+from gateway.console import merged, needs
 from gateway.console.disk import Disk
 from gateway.console.endpoint import Endpoint, Query
-from gateway.console.instance import instance
 from gateway.console.rows import dollars, encoded, row
 from gateway.console.sources import Sources, number
 from gateway.console.spending import DAY, WAIT, Spending
@@ -36,6 +36,7 @@ class Summary:
     def __init__(self, sources: Sources, build: str) -> None:
         self._sources = sources
         self._build = build
+        sources.fleet.on("summary", self._asked)
         self._spending = Spending(lambda: sources.engine_or_none)
         self._disk = Disk(sources.process)
 
@@ -48,27 +49,50 @@ class Summary:
         """Answer with the overview. Raises BadRequest."""
         window, now = number(request, "window", _HOUR, MINUTE, DAY), time()
         services = self._sources.services
-        observed, minutes = services.observed, services.observed.minutes
         days = await self._spending.days()
         await services.metrics.budgets.refresh(WAIT)
         disk = await self._disk.check()
-        before = minutes.between(now - DAY - window, now - DAY)
+        fleet = self._sources.fleet
+        parts = await fleet.ask("summary", window=window)
+        of_all = merged.summaries((fleet.name, self._part(window, now, days)), parts, _FAILURES)
+        before = of_all["before"]
+        seen = [*of_all["needs"], *map(to_builtins, needs.of_disk(disk, self._disk.file))]
         body = {
-            "at": round(now, 3), "window": window, "instance": instance(), "version": __version__, "build": self._build,
-            "first_request": self._first(days),
-            "now": _figures(total(counts for _, counts in minutes.between(now - window, now + 1))),
-            "before": _figures(total(counts for _, counts in before)) if before else None,
-            "running": services.admission.in_progress,
-            "waiting": services.admission.queued,
-            "limit": services.config.limits.streams,
+            **of_all,
+            "at": round(now, 3), "window": window, "instance": fleet.name, "build": self._build,
+            "now": _figures(of_all["now"]),
+            "before": _figures(before) if before is not None else None,
             "dollars": self._dollars(days, now),
-            "series": _series(minutes.between(now - _SERIES * MINUTE, now + 1), now),
             "days": _days(days) if days is not None else None,
             "pool": self._pool(now),
-            "failures": [row(entry, services.access.name) for entry in self._failures(observed.recent.newest_first())],
-            "needs": needs.worst([*self._needs(now), *needs.of_disk(disk, self._disk.file)], _MOST_NEEDS),
+            "needs": needs.worst(convert(seen, list[needs.Need]), _MOST_NEEDS),
         }  # fmt: skip
         return json_response(encoded(body), {})
+
+    async def _asked(self, values: dict[str, Any]) -> Any:
+        return self._part(values["window"], time(), None)
+
+    def _part(self, window: int, now: float, days: dict[int, tuple[int, int]] | None) -> dict[str, Any]:
+        """Return what only this process knows."""
+        services = self._sources.services
+        minutes, admission = services.observed.minutes, services.admission
+        before = minutes.between(now - DAY - window, now - DAY)
+        body = {
+            "version": __version__,
+            "first_request": self._first(days),
+            "now": total(counts for _, counts in minutes.between(now - window, now + 1)),
+            "before": total(counts for _, counts in before) if before else None,
+            "running": admission.in_progress,
+            "waiting": admission.queued,
+            "limit": services.config.limits.streams,
+            "series": _series(minutes.between(now - _SERIES * MINUTE, now + 1), now),
+            "failures": [
+                row(entry, services.access.name)
+                for entry in self._failures(services.observed.recent.newest_first())
+            ],
+            "needs": self._needs(now),
+        }
+        return dict(merged.plain(body))
 
     def _first(self, days: dict[int, tuple[int, int]] | None) -> float | None:
         """Return the time of the first request that is known, None while there was none.

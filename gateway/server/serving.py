@@ -28,7 +28,7 @@ from gateway.server.plugin_life import PluginStartFailed
 from gateway.server.protocol import Runner
 from gateway.server.reload import AppSwitcher, Load, fault
 from gateway.server.stand_in import ServingLock, stand_in
-from gateway.server.stores import ledger_url, without_password
+from gateway.server.stores import ledger_url, open_redis, without_password
 from gateway.server.watchdog import stuck_part
 
 _MEND = 2.0
@@ -218,6 +218,7 @@ async def _listen_admin(
         switcher.on_disk,
         switcher.reload,
         lambda: switcher.protocol_factory,
+        lambda: open_redis(switcher.config, switcher.source, say),
         examine,
     )
     app = Admin(lambda: switcher.app[SERVICES], admin, process).app()

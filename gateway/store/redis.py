@@ -33,7 +33,7 @@ _PROBE = 1.0
 _PLACE = 3600
 """Seconds for which a place is held for a machine that may have died."""
 _MAX_OWED = 10_000
-_FAILURES = (RedisError, OSError, TimeoutError, ValueError, TypeError, IndexError, RecursionError)
+FAILURES = (RedisError, OSError, TimeoutError, ValueError, TypeError, IndexError, RecursionError)
 """Raised for a server that is gone or slow, and for one that answers nonsense."""
 
 
@@ -81,7 +81,7 @@ class Redis:
         if self._probing is not None:
             self._probing.cancel()
             await asyncio.gather(self._probing, return_exceptions=True)
-        with suppress(*_FAILURES):
+        with suppress(*FAILURES):
             await self.client.aclose()
 
     async def ask(self, purpose: str, call: Callable[[], Awaitable[T]], otherwise: T) -> T:
@@ -91,7 +91,7 @@ class Redis:
         try:
             async with asyncio.timeout(_BUDGET):
                 return await call()
-        except _FAILURES as error:
+        except FAILURES as error:
             self.errors[purpose] += 1
             self._failed(error)
             return otherwise
@@ -121,7 +121,7 @@ class Redis:
                         # a write: a replica, a full or a loading server answers PING all the same
                         await self.client.set(f"{self.prefix}probe", b"1", ex=60)
                 break
-            except _FAILURES:
+            except FAILURES:
                 self._breaker.failed(now())
         self._breaker.succeeded()
         self._report("Redis is used again.")
