@@ -138,7 +138,7 @@ def of_requests(last: list[Recent]) -> Iterator[Need]:
     if count >= _MANY and count >= _REFUSED_SHARE * len(last):
         code = str(codes.most_common(1)[0][0])
         values = {"share": count / len(last), "code": code, "count": count}
-        message = f"{count} requests failed in the last minutes, most with {code}."
+        message = f"{count} requests were refused or failed in the last minutes, most with {code}."
         yield Need("refused_now", "bad", values, message, "#/errors")
 
 
