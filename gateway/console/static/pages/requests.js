@@ -193,7 +193,7 @@ export const page = {
       let frame = 0;
       const draw = () => { frame = 0; list.prepend(batch.splice(0).reverse(), MOST); };
       close = ctx.api.tail({ filter }, {
-        exchange: (row) => { batch.push(row); newest = Math.max(newest, row.n); frame ||= requestAnimationFrame(draw); },
+        exchange: (row) => { batch.push(row); newest += 1; frame ||= requestAnimationFrame(draw); },
         lost: ({ count }) => toast(t("req.lost", { count: n(count) }), "warn"),
         state: (word) => { state.textContent = word === "open" ? t("req.live_on") : t("req.reconnecting"); },
       });
