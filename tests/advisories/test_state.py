@@ -232,7 +232,7 @@ async def test_s48_unique_schemas_and_tools_leave_nothing_behind(
     gc.collect()
     tracemalloc.start()
     size = 0
-    for i in range(20, 170):
+    for i in range(20, 320):
         data = body(i)
         size += len(data)
         assert (await bench.send(data))[0] == 200
