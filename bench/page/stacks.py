@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 _FRAME = re.compile(r"^(?P<name>.*) \((?P<path>[^()]*?)(?::\d+)?\)$")
 _BEFORE = ("thread (", "uvloop_", "asyncio_", "MainThread")
-_IDLE = ("_worker (concurrent/futures/thread.py",)
+_IDLE = ("_worker (concurrent/futures/thread.py", "JsonLog._write_all (gateway/observability/json_log.py")
 """Innermost frames of threads without work. py-spy takes some of them for busy."""
 LOOP = "event loop and kernel"
 OTHER = "other"

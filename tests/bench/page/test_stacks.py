@@ -49,3 +49,10 @@ def test_stages_are_rooms_of_the_gateway() -> None:
     rooms = {path.name for path in (ROOT / "gateway").iterdir() if path.is_dir()}
 
     assert set(STAGES) - {LOOP, "aiohttp", OTHER} - rooms == set()
+
+
+def test_the_log_s_writer_that_waits_is_idle() -> None:
+    waits = "thread (8): Thread-1 (_write_all);JsonLog._write_all (gateway/observability/json_log.py:240) 7"
+    writes = waits.replace(" 7", ";JsonLog._write_some (gateway/observability/json_log.py:255) 2")
+
+    assert sum(parse(f"{waits}\n{writes}").values()) == 2
