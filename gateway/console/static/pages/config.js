@@ -16,7 +16,7 @@ export const page = {
       fill(disk, el("p", {}, el("code", {}, data.file ?? t("config.no.file")), " ", el("code", {}, data.hash), " ", time(data.loaded)),
         data.restart_needed?.length > 0 && el("p", { class: "notice warn" }, t("config.needs", { settings: data.restart_needed.join(", ") })),
         data.on_disk?.fault ? el("div", { class: "notice bad" }, t("config.faulty"), code(data.on_disk.fault))
-          : data.on_disk?.differs ? el("div", { class: "notice warn" }, t("config.differs"), code(data.on_disk.changes.join("\n"))) : el("p", { class: "notice ok" }, t("config.same")));
+          : data.on_disk?.differs ? el("div", { class: "notice warn" }, t("config.differs"), code(data.on_disk.changes.join("\n"))) : data.file && !data.restart_needed?.length && el("p", { class: "notice ok" }, t("config.same")));
     }
     async function check() {
       const answer = await ctx.api.post("/admin/config/check", { yaml: text.value });

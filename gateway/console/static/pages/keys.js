@@ -19,7 +19,8 @@ function bar(key, t) {
   const most = key.budgets?.find((b) => b.period === "month") ?? key.budgets?.[0];
   if (!most) return el("span", { class: "muted" }, money(key.dollars?.month ?? 0));
   const format = most.unit === "dollars" ? money : tokens;
-  return budget({ ...most, format, label: t("keys.budget_of", { unit: most.unit, period: t(`keys.${most.period}`) }) });
+  const period = t(`keys.${most.period}`);
+  return el("div", {}, budget({ ...most, format, label: t("keys.budget_of", { unit: most.unit, period }) }), el("small", { class: "muted" }, `${most.unit}, ${period}`));
 }
 
 function perMinute(key) {

@@ -36,7 +36,7 @@ function steps() {
   return el("section", { class: "card stack" }, el("h2", { text: t("overview.empty") }),
     el("ol", { class: "stack" },
       el("li", {}, el("p", { text: t("overview.step.key") }), code("gateway keys issue ada")),
-      el("li", {}, el("p", { text: t("overview.step.call") }), code(`curl http://127.0.0.1:8080/v1/chat/completions -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" -d '{"messages": [{"role": "user", "content": "Hello!"}]}'`)),
+      el("li", {}, el("p", { text: t("overview.step.call") }), code(`curl $GATEWAY/v1/chat/completions -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" -d '{"messages": [{"role": "user", "content": "Hello!"}]}'`)),
       el("li", {}, el("p", { text: t("overview.step.see") }))),
     el("p", { class: "muted", role: "status", text: t("overview.waiting") }));
 }
