@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
 
 from gateway.errors import Draining
 from gateway.exchange.running_tasks import RunningTasks
@@ -106,19 +107,20 @@ async def drain(front: web.AppRunner | None, runner: web.AppRunner, state: Drain
     `front` owns the listening sockets. It is None after a reload: the sockets stay open for the new application.
 
     Answers carry `Connection: close` meanwhile. Closing an idle connection at once would lose a request that the
-    client is just sending on it (RFC 9112, 9.6). Two seconds later those that are still idle are closed: from then on
-    no request gets an answer by this configuration, however long others last.
+    client is just sending on it (RFC 9112, 9.6). One that was idle for two seconds is closed, so that no request gets
+    an answer by this configuration however long others last. So is, two seconds after its end, that of an answer whose
+    headers were sent before the drain: a proxy may send its next request at once.
     """
     state.draining = True
     hurry = stop_signal() if front is not None else asyncio.Event()
     if front is not None:
         notify("STOPPING=1")
         await stop_listening(front)
-    await _until(lambda: not _connections(runner) or hurry.is_set(), min(limit, _IDLE_GRACE))
-    if front is not None:
-        _close_idle(runner)
-        notify(f"STATUS={ENDING}")
-    await _until(lambda: not state.tasks or hurry.is_set(), limit)
+    if front is None:
+        await _until(lambda: not _connections(runner) or hurry.is_set(), min(limit, _IDLE_GRACE))
+        await _until(lambda: not state.tasks or hurry.is_set(), limit)
+    else:
+        await _until_all_is_closed(runner, state, hurry, limit)
     state.expire()
     await _until(lambda: not state.tasks, _ERROR_GRACE)
     await runner.cleanup()
@@ -134,11 +136,33 @@ async def _until(condition: Callable[[], bool], seconds: float) -> None:
         await asyncio.sleep(0.05)
 
 
-def _close_idle(runner: web.AppRunner) -> None:
-    """Close connections between two requests. The answers of the others close theirs."""
-    for connection in runner.server.connections if runner.server is not None else ():
-        if getattr(connection, "is_idle", False):
+async def _until_all_is_closed(
+    runner: web.AppRunner, state: Drain, hurry: asyncio.Event, limit: float
+) -> None:
+    """Wait for requests and connections, for `limit` seconds at most, and close those that are idle for two seconds.
+
+    Each answer closes its connection meanwhile. So one that is idle twice was idle all the time.
+    """
+    loop = asyncio.get_running_loop()
+    end = loop.time() + limit
+
+    def is_over() -> bool:
+        return hurry.is_set() or not (state.tasks or _connections(runner))
+
+    idle = _idle(runner)
+    while not is_over() and loop.time() < end:
+        await _until(is_over, min(_IDLE_GRACE, end - loop.time()))
+        still_idle = _idle(runner)
+        for connection in still_idle & idle:
             connection.force_close()
+        idle = still_idle
+        notify(f"STATUS={ENDING}")
+
+
+def _idle(runner: web.AppRunner) -> set[RequestHandler]:
+    """Return the connections between two requests."""
+    every = runner.server.connections if runner.server is not None else ()
+    return {connection for connection in every if getattr(connection, "is_idle", False)}
 
 
 def _connections(runner: web.AppRunner) -> int:

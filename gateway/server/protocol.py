@@ -28,7 +28,6 @@ from gateway.policy.api_paths import Address, ApiPaths, family_of_headers
 from gateway.server.addresses import AddressLimit
 from gateway.server.cors import allow_any_origin
 from gateway.server.dispatch import Dispatcher, Request
-from gateway.server.lifecycle import DRAIN, Drain
 from gateway.server.overload import CLOSED, DISCARD, Gate
 from gateway.server.write_deadline import WriteDeadline
 from gateway.upstream import descriptors
@@ -198,12 +197,9 @@ class Protocol(RequestHandler):
     ) -> Coroutine[Any, Any, tuple[web.StreamResponse, bool]]:
         """Write a response. The connection is closed if the body was not read: its rest would be the next request.
 
-        So is one whose answer began before the drain, without `Connection: close`: it would take a next request, and
-        lose it when the process ends. An error that aiohttp raised outside all middlewares is answered in JSON.
+        An error that aiohttp raised outside all middlewares is answered in JSON.
         """
         self._began, self._body = -1, None
-        if self._server.drain.draining and self._server.successor is None:
-            resp.force_close()
         if self._server.gate is not None:
             self._server.gate.end(self._generation)
             self._generation = 0
@@ -297,7 +293,6 @@ class Server(web.Server):
         self._limits = limits
         self.gate: Gate | None = None
         """Refuses requests while the process is overloaded."""
-        self.drain = Drain()
         self.paths: ApiPaths | None = None
         """The spelling of each path under which it is served."""
         self.addresses = AddressLimit(limits)
@@ -427,7 +422,6 @@ class Runner(web.AppRunner):
         most = self.app._client_max_size  # noqa: SLF001 - `_make_request` of aiohttp takes it from there, too
         stock.request_factory = partial(Request, loop=stock._loop, client_max_size=most)  # noqa: SLF001
         server = Server(stock, self._limits)
-        server.drain = self.app.get(DRAIN, server.drain)
         services = self.app.get(SERVICES)
         if services is not None:
             timeout = services.config.stream.write_timeout

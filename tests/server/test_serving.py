@@ -95,7 +95,7 @@ async def test_a_stream_that_began_before_the_drain_ends_its_connection(
     gateway.process.send_signal(signal.SIGTERM)
     await gateway.notified("STOPPING=1")
     draining.set()
-    rest = await asyncio.wait_for(connections[1][0].read(), 5)  # to the end of the connection
+    rest = await asyncio.wait_for(connections[1][0].read(), 20)  # to the end of the connection
     running = gateway.process.poll() is None
     gateway.process.send_signal(signal.SIGTERM)
     for _, writer in connections:
