@@ -43,6 +43,8 @@ class IssuedKeys:
         self._summing: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
         """A look that has not read the table yet, so that it will see every key that is issued by now."""
+        self._turn: asyncio.Future[bool] | None = None
+        """The last turn of summing."""
         self._reading = asyncio.Lock()
         self._looked = float("-inf")
 
@@ -62,6 +64,8 @@ class IssuedKeys:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._turn is not None:  # its thread has a connection, which would outlive the ledger
+            await asyncio.gather(self._turn, return_exceptions=True)
         await self._ledger.close()
 
     async def report(self, key_id: str, days: int) -> dict[str, Any] | None:
@@ -155,10 +159,13 @@ class IssuedKeys:
 
         while True:
             pause = _SUM_PAUSE
+            self._turn = asyncio.ensure_future(
+                asyncio.to_thread(catch_up, self._ledger.engine, time(), _SUM_TURN)
+            )
             with suppress(
                 Exception
             ):  # database drivers raise exceptions of their own; reports read single calls
-                if not await asyncio.to_thread(catch_up, self._ledger.engine, time(), _SUM_TURN):
+                if not await asyncio.shield(self._turn):
                     pause = _SUM_TURN
             await asyncio.sleep(pause)
 

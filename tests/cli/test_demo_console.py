@@ -13,6 +13,7 @@ from gateway.cli import demo, demo_console
 from gateway.cli.demo_console import log_to, source
 from gateway.cli.main import main
 from gateway.config.sections import GatewayConfig
+from tests.support.waiting import eventually
 
 
 def test_the_configuration_has_a_console_where_the_demo_serves_on(tmp_path: Path) -> None:
@@ -68,7 +69,9 @@ class Visitor:
             other.get(f"{base}/admin/summary") as answer,
         ):
             self.second = answer.status
-        self.log = Path(re.findall(r"The log is (\S+)\.\n", self.shown)[0]).read_bytes()
+        log = Path(re.findall(r"The log is (\S+)\.\n", self.shown)[0])
+        await eventually(log.read_bytes)  # a thread writes it
+        self.log = log.read_bytes()
 
 
 @pytest.fixture
