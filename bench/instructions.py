@@ -17,31 +17,35 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from bench.bodies import chat
+from bench.bodies import Request, chat
 from bench.servers import HERE, HERE_TREE, Tree, free_port, wait_for
+from bench.team import issued
 
 BASELINE = HERE / "instructions.json"
 TOLERANCE = 0.03
 WARM_UP = 110
 """Requests before counting begins: caches and specialised bytecode are in place by then."""
 COUNTED = 100
-KINDS = ("unary", "stream")
+_AT_ONCE = 10
+"""Requests of a team at the same time: their rows in the ledger share a commit, as they do under load."""
+KINDS = ("unary", "stream", "team")
 
 
-def ask(connection: http.client.HTTPConnection, data: bytes, times: int) -> None:
-    """Send a request some times. Raises RuntimeError for an answer that is no 200."""
-    headers = {"Authorization": "Bearer k", "Content-Type": "application/json"}
-    for _ in range(times):
-        connection.request("POST", "/v1/chat/completions", data, headers)
-        response = connection.getresponse()
-        response.read()
-        if response.status != 200:
-            raise RuntimeError(f"the gateway answered {response.status}")
+def ask(connections: Sequence[http.client.HTTPConnection], request: Request, key: str, times: int) -> None:
+    """Send a request some times, on all connections at once. Raises RuntimeError for an answer that is no 200."""
+    for _ in range(times // len(connections)):
+        for connection in connections:
+            connection.request("POST", request.path, request.body, request.head(key))
+        for connection in connections:
+            response = connection.getresponse()
+            response.read()
+            if response.status != 200:
+                raise RuntimeError(f"the gateway answered {response.status}")
 
 
 def control(*arguments: str) -> None:
@@ -59,10 +63,11 @@ def count(kind: str, folder: Path) -> float:
 def profile(kind: str, folder: Path, tree: Tree) -> Path:
     """Return callgrind's file of the counted requests."""
     ports = free_port(), free_port()
+    config, key = issued(tree, folder) if kind == "team" else (tree.folder / "config/gateway.yaml", "k")
     environ = {**os.environ, "PYTHONHASHSEED": "0"}
     upstream = subprocess.Popen([sys.executable, str(HERE / "upstream.py"), str(ports[0])])
     wait_for(ports[0])
-    command = tree.command(ports[1], f"http://127.0.0.1:{ports[0]}")
+    command = tree.command(ports[1], f"http://127.0.0.1:{ports[0]}", config)
     valgrind = ["valgrind", "--tool=callgrind", "--instr-atstart=no", "--quiet"]
     gateway = subprocess.Popen(
         [*valgrind, f"--callgrind-out-file={folder}/{kind}", *command],
@@ -71,13 +76,13 @@ def profile(kind: str, folder: Path, tree: Tree) -> Path:
         stderr=subprocess.DEVNULL,
     )
     try:
-        connection = _connected(ports[1])
-        data = chat(streamed=kind == "stream").body
-        ask(connection, data, WARM_UP - 10)
+        connections = [_connected(ports[1]) for _ in range(_AT_ONCE if kind == "team" else 1)]
+        request = chat(streamed=kind == "stream")
+        ask(connections, request, key, WARM_UP - 10)
         control("--instr=on", str(gateway.pid))
-        ask(connection, data, 10)
+        ask(connections, request, key, 10)
         control("--zero", str(gateway.pid))
-        ask(connection, data, COUNTED)
+        ask(connections, request, key, COUNTED)
         control("--dump", str(gateway.pid))
     finally:
         for process in (gateway, upstream):

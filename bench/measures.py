@@ -1,9 +1,7 @@
 """What `make bench` measures; each function adds its figures to the results."""
 
 import asyncio
-import os
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +14,7 @@ from bench.clients import Streams, at_rate, once, percentile
 from bench.load import Closed, closed
 from bench.servers import LOAD_CORE, SERVER_CORE, Server, Servers, Tree, free_port, spawn
 from bench.table import Results
+from bench.team import issued
 
 _CONNECTIONS = 32
 _WARM_UP = 1
@@ -26,12 +25,6 @@ _TRIES = 3
 """Of a round in which answers fail."""
 _HELD_PACE = 1000
 _PROBE_RATE = 50.0
-_TEAM = """
-pool: {{projects: [{{name: a, keys: [{{env: BENCH_KEY}}]}}]}}
-ledger: {{url: {folder}/ledger.db}}
-admin: {{port: {port}, token: {{env: BENCH_TOKEN}}}}
-"""
-_LIMITS = ("requests-per-minute", "tokens-per-day", "dollars-month", "budget-tokens-day")
 _MANY = "limits: {streams: 20000}\nconnections: {per_address: 20000}\n"
 
 
@@ -49,14 +42,8 @@ QUICK = Plan(rounds=2, seconds=1)
 
 
 def team(servers: Servers, tree: Tree, folder: Path) -> Server:
-    """Start a gateway of a team: a request has an issued key with limits and budgets, and a durable ledger."""
-    os.environ.update(BENCH_KEY="AQ.bench", BENCH_TOKEN="token-of-the-bench")
-    config = folder / "team.yaml"
-    config.write_text(_TEAM.format(folder=folder, port=free_port()))
-    limits = (word for name in _LIMITS for word in (f"--{name}", "1000000000"))
-    issue = [tree.python, "-m", "gateway", "keys", "add", "bench", "--config", str(config), *limits]
-    key = subprocess.run(issue, cwd=tree.folder, capture_output=True, text=True, check=True).stdout.strip()
-    return servers.gateway(table.TEAM, tree, config, key)
+    """Start a gateway of a team."""
+    return servers.gateway(table.TEAM, tree, *issued(tree, folder))
 
 
 def plain(results: Results, contenders: Sequence[Server], plan: Plan) -> None:
