@@ -42,7 +42,7 @@ from gateway.observability.statistics import Statistics
 from gateway.policy.access import Access, Client, UnknownKey
 from gateway.policy.admission import Admission
 from gateway.policy.api_paths import Family
-from gateway.policy.catalog import Catalog, ModelRoute
+from gateway.policy.catalog import Catalog
 from gateway.policy.memory import MemoryAccount
 from gateway.policy.rate_limits import WindowState, windows
 from gateway.store.file_owners import FileOwners
@@ -246,13 +246,6 @@ class Services(PluginServices):
         if not limits:
             return ()
         return (await self.counters.take(client.id, [(window, 0) for window in limits], time())).states
-
-    def route(
-        self, client: Client, requested: str | None, default: str | None = None, deployment: str = ""
-    ) -> ModelRoute:
-        """Return the model that a name stands for. Raises BadRequest, Forbidden or NotFound, naming `model`."""
-        issued = bool(client.id)
-        return self.catalog.route(client.rules, requested, default, issued=issued, deployment=deployment)
 
 
 def _log_failure(task: "asyncio.Task[None]") -> None:

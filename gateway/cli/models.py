@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
     if options.compare:
         return _compare(config, table, abilities, as_json=options.json)
     at = time()
-    chosen = [config.models.default, config.models.embeddings, *config.models.aliases]
+    chosen = [*config.models.defaults.values(), *config.models.aliases]
     names = options.model or [*chosen, *model_table().successors, *config.models.successors]
     try:
         entries = [asked(config, name, table, abilities, at) for name in dict.fromkeys(names)]
@@ -172,7 +172,7 @@ def _entry(model: str, table: Prices, abilities: CapabilityTable, at: float) -> 
 def _missing(names: Sequence[str], config: GatewayConfig) -> list[str]:
     """Return the models that the table or the configuration names and Google does not list."""
     rows = {**model_table().successors, **config.models.successors}
-    chosen = {*rows, *(row.model for row in rows.values()), config.models.default, config.models.embeddings}
+    chosen = {*rows, *(row.model for row in rows.values()), *config.models.defaults.values()}
     return sorted(name for name in chosen | set(config.models.aliases.values()) if name not in names)
 
 

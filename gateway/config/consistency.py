@@ -4,14 +4,18 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 
 from gateway.config.admin import SINGLE
+from gateway.config.capabilities import capability_table
 from gateway.config.prices import successor_rows
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
-from gateway.errors import Fault
+from gateway.errors import ConfigError, Fault
 from gateway.policy.access import ISSUED
-from gateway.policy.catalog import alias_fault, fallback_fault, model_fault, successor_fault
+from gateway.policy.catalog import ModelsConfig, alias_fault, fallback_fault, model_fault, successor_fault
+from gateway.policy.model_kinds import PURPOSES
 from gateway.policy.pricing import order_fault
 from gateway.policy.successors import cycle_fault
+
+_SHIPPED = ModelsConfig().defaults
 
 
 def contradictions(config: GatewayConfig, source: Source) -> list[Fault]:
@@ -46,9 +50,14 @@ def contradictions(config: GatewayConfig, source: Source) -> list[Fault]:
 
 def _model_faults(config: GatewayConfig, source: Source) -> Iterator[Fault]:
     """Yield the faults of default models, successors and prices."""
-    for kind, model in (("default", config.models.default), ("embeddings", config.models.embeddings)):
-        if (message := model_fault(config.models, model)) is not None:
-            yield source.fault(("models", kind), f"models.{kind}: {message}")
+    for setting, model in config.models.defaults.items():
+        message = model_fault(config.models, model)
+        if setting in PURPOSES and (
+            message is None or model == _SHIPPED[setting]
+        ):  # other prefixes: not used
+            message = _kind_fault(config, source, setting, model)
+        if message is not None:
+            yield source.fault(("models", setting), f"models.{setting}: {message}")
     rows = successor_rows(config.models)
     for name in config.models.successors:
         message = successor_fault(config.models, name) or cycle_fault(rows, name)
@@ -60,6 +69,20 @@ def _model_faults(config: GatewayConfig, source: Source) -> Iterator[Fault]:
             message = order_fault(prices)
         if message is not None:
             yield source.fault(("ledger", "prices", pattern), f"ledger.prices.{pattern}: {message}")
+
+
+def _kind_fault(config: GatewayConfig, source: Source, kind: str, model: str) -> str | None:
+    """Return the fault of a default model of another kind, or None."""
+    try:
+        known = capability_table(config.abilities, source).of(model)
+    except ConfigError:
+        return None  # of `abilities`, which are reported for themselves
+    if known.kind == kind:
+        return None
+    return (
+        f"{model!r} is a model of the kind {known.kind}, not {kind}. "
+        f"If that is wrong, correct it: `abilities: {{{model}: {{kind: {kind}}}}}`"
+    )
 
 
 def _admin_faults(config: GatewayConfig, source: Source) -> Iterator[Fault]:

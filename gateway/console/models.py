@@ -1,7 +1,7 @@
 """`GET /admin/models`: names that clients may ask for, what each becomes, can do and costs, beside Google's list."""
 
 from time import monotonic, time
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from aiohttp import web
 from msgspec import Struct
@@ -17,7 +17,18 @@ from gateway.gemini.resources import decode_page
 from gateway.plugin import Services
 from gateway.policy.catalog import Catalog
 
-Kind = Literal["default", "embeddings", "alias", "successor", "called"]
+Kind = Literal[
+    "default",
+    "embeddings",
+    "image",
+    "speech",
+    "transcription",
+    "live",
+    "video",
+    "alias",
+    "successor",
+    "called",
+]
 _MOST = 500
 _MAX_PAGES = 10
 
@@ -92,7 +103,9 @@ async def _pages(services: Services, key: str) -> tuple[str, ...]:
 def _names(services: Services) -> dict[str, Kind]:
     """Return the names of the configuration, and those that clients have asked for since the start."""
     models = services.config.models
-    names: dict[str, Kind] = {models.default: "default", models.embeddings: "embeddings"}
+    names: dict[str, Kind] = {}
+    for setting, name in models.defaults.items():
+        names.setdefault(name, cast("Kind", setting))
     for name in models.aliases:
         names.setdefault(name, "alias")
     for name in (*models.successors, *model_table().successors):

@@ -1,4 +1,4 @@
-"""Services that a plugin has for itself: background tasks, a folder, counters, and what is known about clients."""
+"""Services of plugins that need no open store: names of models, background tasks, a folder, counters, clients."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,23 +7,51 @@ from time import time
 
 import msgspec
 
+from gateway.config.sections import GatewayConfig
 from gateway.exchange.background_tasks import BackgroundTasks
+from gateway.gemini.capabilities import CapabilityTable
 from gateway.observability.prometheus import MetricSources
 from gateway.observability.statistics import Statistics
 from gateway.policy.access import Access, Client
 from gateway.policy.budgets import BudgetUse
+from gateway.policy.catalog import Catalog, ModelRoute
+from gateway.policy.model_kinds import MediaKind, default_model, of_kind
 from gateway.policy.pool_projects import KeyState
 
 
 class PluginServices:
     """Part of `Services`."""
 
+    config: GatewayConfig
+    catalog: Catalog
+    capability_table: CapabilityTable
     statistics: Statistics
     access: Access
     metrics: MetricSources
     background_tasks: BackgroundTasks
     folders: Path = Path("plugins")
     """The folder of the plugins' folders."""
+
+    def route(
+        self, client: Client, requested: str | None, default: str | None = None, deployment: str = ""
+    ) -> ModelRoute:
+        """Return the model that a name stands for. Raises BadRequest, Forbidden or NotFound, naming `model`."""
+        issued = bool(client.id)
+        return self.catalog.route(client.rules, requested, default, issued=issued, deployment=deployment)
+
+    def route_of_kind(
+        self, client: Client, requested: str | None, kind: MediaKind, deployment: str = ""
+    ) -> ModelRoute:
+        """Return the model of a kind that a name stands for: the kind's default for names of other vendors.
+
+        Raises what `route` does, and BadRequest for a model of another kind.
+        """
+        models = self.config.models
+        asked = self.route(client, requested, default_model(models, kind), deployment)
+        route = of_kind(asked, kind, models, self.capability_table.of)
+        if route.model != asked.model:
+            client.rules.check(route.model, requested or "")
+        return route
 
     def background(self, name: str, work: Callable[[], Awaitable[object]]) -> asyncio.Task[None]:
         """Run `work` from a plugin's lifespan until it ends; `name` begins with the plugin's.

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+Kind = Literal["chat", "image", "speech", "transcription", "live", "video", "embedding", "music", "agent"]
 Level = Literal["minimal", "low", "medium", "high", "xhigh"]
 _MOST_KNOWN = 1000
 """Models that are remembered; clients choose their names."""
@@ -22,6 +23,10 @@ Rows = Mapping[str, Mapping[str, Any]]
 class Capabilities(Struct, frozen=True, forbid_unknown_fields=True):
     """Capabilities of one model. The defaults are those of the newest text models."""
 
+    kind: Kind = "chat"
+    """The purpose of the model: `/v1/images` takes models of the kind `image` alone, and so on."""
+    retired: bool = False
+    """Google has shut it down: where an endpoint has a default model of its kind, that one answers."""
     thinking: Literal["none", "budget", "level"] = "level"
     """The field that sets the depth of thinking; `none` for models that do not think."""
     levels: tuple[Level, ...] = ("low", "medium", "high")

@@ -42,6 +42,24 @@ class ModelsConfig(Struct, frozen=True, forbid_unknown_fields=True):
     embeddings: Annotated[
         str, Meta(description="Embedding model for names that match no alias and no prefix.")
     ] = "gemini-embedding-001"
+    image: Annotated[
+        str, Meta(description="Image model for names that match no alias and no prefix, such as dall-e-3.")
+    ] = "gemini-nano-banana-2.1"
+    speech: Annotated[
+        str, Meta(description="Speech model for names that match no alias and no prefix, such as tts-1.")
+    ] = "gemini-3.8-flash-lite-tts"
+    transcription: Annotated[
+        str,
+        Meta(
+            description="Transcription model for names that match no alias and no prefix, such as whisper-1."
+        ),
+    ] = "gemini-3.5-transcribe"
+    live: Annotated[
+        str, Meta(description="Live model for names that match no alias and no prefix, such as gpt-realtime.")
+    ] = "gemini-3.8-live"
+    video: Annotated[
+        str, Meta(description="Video model for names that match no alias and no prefix, such as sora-2.")
+    ] = "gemini-omni-1.2-flash"
     prefixes: Annotated[
         tuple[str, ...],
         Meta(description="Beginnings of names that are Gemini models and used unchanged."),
@@ -73,11 +91,18 @@ class ModelsConfig(Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         chains = (name for chain in self.fallbacks.values() for name in chain)
         answering = (successor.model for successor in self.successors.values())
-        for name in (self.default, self.embeddings, *self.aliases.values(), *chains, *answering):
+        defaults = self.defaults.values()
+        for name in (*defaults, *self.aliases.values(), *chains, *answering):
             if not _SAFE_ID.fullmatch(name):
                 raise ValueError(f"{name!r} is not a model name")
 
+    @property
+    def defaults(self) -> dict[str, str]:
+        """The default model of each kind by the name of its setting."""
+        return {kind: getattr(self, kind) for kind in _DEFAULTS}
 
+
+_DEFAULTS = ("default", "embeddings", "image", "speech", "transcription", "live", "video")
 _SEARCH = (":search", "-search-preview")
 """Suffixes of OpenAI's search models (`gpt-4o-search-preview`), and a short form: the model with Google Search."""
 

@@ -40,6 +40,14 @@ from gateway.config.source import Source
         ("models: {embeddings: gemni}", ["1:22"]),
         ("models: {default: mine, unknown: forward}", []),
         ("models: {default: mine-1, prefixes: [mine-], embeddings: mine-2}", []),
+        ("models: {image: gemini-2.5-flash-image, live: gemini-3.8-live-extended-thinking}", []),
+        ("models: {image: gemini-2.5-flash, speech: gemni-tts}", ["1:17", "1:43"]),
+        ("models: {image: gemini-9-paint}", ["1:17"]),
+        ("models: {image: gemini-9-paint}\nabilities: {gemini-9-*: {kind: image}}", []),
+        (
+            "models: {image: gemini-9-paint}\nabilities: {gemini-9-*: {kind: picture}}",
+            [],
+        ),  # a fault of its own
         ("models: {successors: {mine: {model: yours}}, unknown: forward}", []),
         ("ledger: {prices: {gemini-a: [{input: 1}, {from: 2027-01-01, input: 2}]}}", []),
         ("ledger: {prices: {gemini-a: [{input: 1}, {input: 2}]}}", ["1:29"]),

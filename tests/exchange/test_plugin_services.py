@@ -2,11 +2,18 @@
 
 from pathlib import Path
 
+import pytest
+
+from gateway.config.capabilities import shipped
+from gateway.config.sections import GatewayConfig
+from gateway.errors import BadRequest, Forbidden
 from gateway.exchange.plugin_services import PluginServices
+from gateway.gemini.capabilities import CapabilityTable
 from gateway.observability.statistics import Statistics
 from gateway.plugin import SERVICES
 from gateway.policy.access import Access, AuthConfig, Client, ClientKey
 from gateway.policy.budgets import Budget, BudgetUse
+from gateway.policy.catalog import Catalog, ModelsConfig
 from gateway.policy.client_rules import Rules
 from tests.support.servers import Serve
 
@@ -23,6 +30,22 @@ async def test_names_counts_and_folders(tmp_path: Path) -> None:
     assert services.client_name(Client("", "", id="id1")) == "carl"
     assert services.client_name(Client("k", "1234abcd")) == "1234abcd"
     assert services.folder("x") == services.folder("x") == tmp_path / "plugins" / "x"
+
+
+async def test_the_model_of_a_kind_is_one_that_the_client_may_use() -> None:
+    services = PluginServices()
+    services.config = GatewayConfig(models=ModelsConfig(image="gemini-3-pro-image"))
+    services.catalog, services.capability_table = Catalog(services.config.models), CapabilityTable(shipped())
+    painter = Client("", "", id="id1", rules=Rules(models=("imagen-*", "gemini-2.5-*")))
+
+    assert services.route_of_kind(Client("k", "1"), "imagen-4", "image").model == "gemini-3-pro-image"
+    assert services.route_of_kind(painter, "gemini-2.5-flash-image", "image").notes == []
+    with pytest.raises(Forbidden, match="`imagen-4`, which stands for `gemini-3-pro-image` here"):
+        services.route_of_kind(painter, "imagen-4", "image")
+    with pytest.raises(Forbidden, match="`gemini-3-pro-image`, which answers requests without a model"):
+        services.route_of_kind(painter, None, "image")
+    with pytest.raises(BadRequest, match="does not generate images"):
+        services.route_of_kind(painter, "gemini-2.5-pro", "image")
 
 
 async def test_budgets_have_the_time_of_their_last_refusal(serve: Serve) -> None:
