@@ -8,16 +8,16 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct, field
 
 from gateway.gemini.usage import TokenCounts
-from gateway.policy.bounded import BoundedMapping
 from gateway.policy.counts import as_count
-from gateway.policy.successors import NO_SUCCESSORS, Successors, named, timestamp
+from gateway.policy.successors import DAY, NO_SUCCESSORS, Successors, named, timestamp
 
 _MAX_MODELS = 1000
 """Model names are chosen by clients."""
@@ -107,45 +107,58 @@ class Prices:
         self.successors = successors
         self._own = tuple(own or ())
         self._rows = [*_flat(rows), *_flat(own or {})]
-        self._by_model: BoundedMapping[str, list[tuple[float, Price]]] = BoundedMapping(_MAX_MODELS)
         self._dearest = _dearest([price for _, _, price in self._rows])
+        self._billed = lru_cache(_MAX_MODELS)(self._find)
+        self._bounds = lru_cache(_MAX_MODELS)(self._find_bounds)
 
     def of(self, model: str, at: float, answered: str = "") -> Price:
         """Return the price of a model, of the one that answers for it. `answered` is the answer's `modelVersion`.
 
         An unknown model has the highest price of each kind, of all rows: no budget is bypassed.
         """
-        return self._row(self._billed(model, at, answered), at)
+        return self._billed(model, answered, self.successors.named_last(model), at // DAY)
 
     def micros(
         self, model: str, spent: TokenCounts, at: float, answered: str = "", tier: Tier = "standard"
     ) -> int:
         """Return the cost of a call in millionths of a US dollar, rounded up."""
-        price = self.of(model, at, answered)
+        price = self._billed(model, answered, self.successors.named_last(model), at // DAY)
         is_long = price.over is not None and spent.prompt > price.over
-        rate = _either(price.input_over if is_long else None, price.input)
-        cached_rate = _either(price.cached_over if is_long else None, _either(price.cached, rate))
-        output_rate = _either(price.output_over if is_long else None, price.output)
-        micros = spent.cached * cached_rate + spent.tool_use * rate + spent.thoughts * output_rate
+        rate = price.input if not is_long or price.input_over is None else price.input_over
+        output_rate = price.output if not is_long or price.output_over is None else price.output_over
+        micros = spent.tool_use * rate + spent.thoughts * output_rate
+        if spent.cached:
+            cached_rate = _either(price.cached_over if is_long else None, _either(price.cached, rate))
+            micros += spent.cached * cached_rate
         # Google does not say what of the cached tokens is sound or picture: the dearest count as not cached
-        micros += _by_kind(
-            spent.prompt - spent.cached,
-            rate,
-            (spent.prompt_audio, price.audio),
-            (spent.prompt_image, price.image_input),
-            (spent.prompt_video, price.video_input),
-        )
-        micros += _by_kind(
-            spent.completion,
-            output_rate,
-            (spent.completion_image, price.image_output),
-            (spent.completion_audio, price.audio_output),
-            (spent.completion_video, price.video_output),
-        )  # dollars for a million tokens are millionths of a dollar for each token
-        micros += _by_piece(price, spent, at_least=bool(spent.total))
+        uncached = spent.prompt - spent.cached
+        if spent.prompt_audio or spent.prompt_image or spent.prompt_video:
+            micros += _by_kind(
+                uncached,
+                rate,
+                (spent.prompt_audio, price.audio),
+                (spent.prompt_image, price.image_input),
+                (spent.prompt_video, price.video_input),
+            )
+        elif uncached > 0:
+            micros += (
+                uncached * rate
+            )  # dollars for a million tokens are millionths of a dollar for each token
+        if spent.completion_image or spent.completion_audio or spent.completion_video:
+            micros += _by_kind(
+                spent.completion,
+                output_rate,
+                (spent.completion_image, price.image_output),
+                (spent.completion_audio, price.audio_output),
+                (spent.completion_video, price.video_output),
+            )
+        else:
+            micros += spent.completion * output_rate
+        if price.item is not None or price.second is not None:
+            micros += _by_piece(price, spent, at_least=bool(spent.total))
         if tier != "standard":
             micros *= getattr(price.factors, tier)
-        return _rounded(micros + _searching(price, spent))
+        return _rounded(micros + _searching(price, spent) if spent.searches else micros)
 
     def ceiling(self, model: str, most: TokenCounts, at: float) -> int:
         """Return the most that a call with at most these tokens costs: each is priced as the dearest of its kind.
@@ -154,9 +167,10 @@ class Prices:
         the name, the dearest counts. A name without a row, such as an alias, costs what they cost: without any, the
         highest price of each kind.
         """
-        models = {model} if self._is_own(model) else self.successors.candidates(model, at)
-        known = [price for name in models if (price := self._row(name, at)) is not self._dearest]
-        return max(_ceiling(price, most) for price in known or [self._dearest])
+        highest = 0
+        for bound in self._bounds(model, self.successors.named_last(model), at // DAY):
+            highest = max(highest, _ceiling(bound, most))
+        return highest
 
     def is_known(self, model: str) -> bool:
         """Return whether a row is meant for a model."""
@@ -177,25 +191,31 @@ class Prices:
         rows = [price for name, start, price in self._rows if name == pattern and start <= at]
         return rows[-1] if rows else None
 
-    def _billed(self, model: str, at: float, answered: str) -> str:
-        """Return the name whose price applies to a call."""
-        if self._is_own(model) or self.successors.has_own_price(model, at):
-            return model
+    def _find(self, model: str, answered: str, learned: str, day: float) -> Price:
+        """Return the price of a call on a day. `learned` is the model that the last answer has named."""
+        at, successors = day * DAY, self.successors
+        if self._is_own(model) or successors.has_own_price(model, at):
+            return self._row(model, at)
         answering = named(answered) if answered and answered != model else None
         if answering is not None or answered == model:
-            return self.successors.listed(answering or model, at)
-        return self.successors.of(model, at)
+            return self._row(successors.listed(answering or model, at), at)
+        return self._row(successors.listed(learned or model, at), at)
+
+    def _find_bounds(self, model: str, learned: str, day: float) -> tuple["_Bound", ...]:
+        """Return the highest prices of each model that may answer for a name on a day."""
+        at, successors = day * DAY, self.successors
+        models = {model}
+        if not self._is_own(model):
+            models |= {successors.listed(model, at), successors.listed(learned or model, at)}
+        known = [price for name in models if (price := self._row(name, at)) is not self._dearest]
+        return tuple(map(_bound, known or [self._dearest]))
 
     def _is_own(self, model: str) -> bool:
         return any(fnmatchcase(model, pattern) for pattern in self._own)
 
     def _row(self, model: str, at: float) -> Price:
-        rows = self._by_model.get(model)
-        if rows is None:
-            matching = [(start, price) for pattern, start, price in self._rows if fnmatchcase(model, pattern)]
-            rows = self._by_model[model] = matching[::-1]
-        for start, price in rows:
-            if start <= at:
+        for pattern, start, price in reversed(self._rows):
+            if start <= at and fnmatchcase(model, pattern):
                 return price
         return self._dearest
 
@@ -211,8 +231,6 @@ def _by_kind(tokens: int, rate: float, *kinds: tuple[int, float | None]) -> floa
     """Return the price of tokens of which some are of other kinds, each with its count and rate, the dearest first."""
     tokens, micros = max(0, tokens), 0.0
     stated = [(price, count) for count, price in kinds if count and price is not None]
-    if not stated:
-        return tokens * rate
     for price, count in sorted(stated, reverse=True):
         count = min(count, tokens)
         tokens -= count
@@ -222,34 +240,48 @@ def _by_kind(tokens: int, rate: float, *kinds: tuple[int, float | None]) -> floa
 
 def _by_piece(price: Price, counts: TokenCounts, *, at_least: bool) -> float:
     """Return the price of pictures, songs and seconds. Of a model that is paid by them alone, an answer has one."""
-    if price.item is None and price.second is None:
-        return 0.0
     is_only = at_least and not price.output
     items, seconds = counts.items or int(is_only), counts.seconds or _CLIP * is_only
     return 1e6 * (items * (price.item or 0.0) + seconds * (price.second or 0.0))
 
 
 def _searching(price: Price, counts: TokenCounts) -> float:
-    if not counts.searches:
-        return 0.0
     return 1000 * (counts.searches * (price.search or 0.0) + (price.grounded or 0.0))
 
 
-def _ceiling(price: Price, most: TokenCounts) -> int:
-    is_long = price.over is not None and most.prompt > price.over
-    rate = max(price.input, price.image_input or 0.0, (price.input_over or 0.0) if is_long else 0.0)
-    heard = min(most.prompt_audio, most.prompt)
-    output_rate = max(
-        price.output,
-        price.image_output or 0.0,
-        price.audio_output or 0.0,
-        price.video_output or 0.0,
-        (price.output_over or 0.0) if is_long else 0.0,
-    )
-    heard_rate = max(rate, price.audio or 0.0, price.video_input or 0.0)
-    micros = (most.input - heard) * rate + heard * heard_rate + most.output * output_rate
-    micros += _by_piece(price, most, at_least=bool(most.total))
-    return _rounded(micros + _searching(price, most))
+class _Bound(NamedTuple):
+    """The highest rates of a price: of input, of input that may be heard, and of output."""
+
+    price: Price
+    rates: tuple[float, float, float]
+    long_rates: tuple[float, float, float]
+    """Those for a prompt longer than `over`."""
+
+
+def _bound(price: Price) -> _Bound:
+    def highest(input_over: float | None, output_over: float | None) -> tuple[float, float, float]:
+        rate = max(price.input, price.image_input or 0.0, input_over or 0.0)
+        kinds = (price.image_output, price.audio_output, price.video_output, output_over)
+        return (
+            rate,
+            max(rate, price.audio or 0.0, price.video_input or 0.0),
+            max(price.output, *(kind or 0.0 for kind in kinds)),
+        )
+
+    return _Bound(price, highest(None, None), highest(price.input_over, price.output_over))
+
+
+def _ceiling(bound: _Bound, most: TokenCounts) -> int:
+    price, prompt, heard = bound.price, most.prompt, most.prompt_audio
+    is_long = price.over is not None and prompt > price.over
+    rate, heard_rate, output_rate = bound.long_rates if is_long else bound.rates
+    if heard > prompt:
+        heard = prompt
+    micros = (prompt + most.tool_use - heard) * rate + heard * heard_rate
+    micros += (most.completion + most.thoughts) * output_rate
+    if price.item is not None or price.second is not None:
+        micros += _by_piece(price, most, at_least=bool(most.total))
+    return _rounded(micros + _searching(price, most) if most.searches else micros)
 
 
 def _rounded(micros: float) -> int:

@@ -23,6 +23,8 @@ _MODEL = re.compile(r"(?:gemini|gemma|learnlm)-[a-z0-9.-]{1,100}")
 _VERSION = re.compile(r"(?:-customtools)?(?:-\d{2,4}){0,3}\Z")
 """End of a name that tells a release of one model, such as `-001` or `-05-20`."""
 _ALIAS = "-latest"
+DAY = 86400.0
+"""Seconds of a day in UTC. Successors and prices change at midnight only."""
 
 
 class Successor(Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,6 +48,7 @@ class Successors:
             before.learned if before is not None else BoundedMapping(_MOST_LEARNED)
         )
         """Model by base name of the requested one, where the last answer named another."""
+        self._on_day = lru_cache(_MOST_LEARNED)(self._listed_on_day)
 
     def listed(self, model: str, at: float) -> str:
         """Return the model that answers for a name by the table alone."""
@@ -57,11 +60,19 @@ class Successors:
             model = entry[1].model
         return model
 
+    def named_last(self, model: str) -> str:
+        """Return the other model that the last answer for a name has named, "" for none."""
+        return self.learned.get(base_name(model), "") if self.learned.total else ""
+
     def of(self, model: str, at: float) -> str:
         """Return the model that answers for a name: as the last answer said, else by the table."""
         if self.learned.total:
             model = self.learned.get(base_name(model), model)
-        return self.listed(model, at)
+        return self._on_day(model, at // DAY)
+
+    def _listed_on_day(self, model: str, day: float) -> str:
+        """Return the model that answers for a name on a day, given by its number since 1970."""
+        return self.listed(model, day * DAY)
 
     def candidates(self, model: str, at: float) -> set[str]:
         """Return all models that may answer for a name."""
