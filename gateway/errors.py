@@ -86,6 +86,8 @@ class GatewayError(Exception):
     """Google refuses the key itself, not the request. Only `gemini.errors` sets it."""
     violations: tuple[Violation, ...] = ()
     """The mistakes that a 400 of Google's lists."""
+    refused_by = ""
+    """The limit that refused the request, or the state of its key, for the log alone (see `RequestLog`)."""
 
     def __init__(
         self,
@@ -205,6 +207,8 @@ class RateLimited(GatewayError):
 class PoolExhausted(RateLimited):
     """No project of the pool is free for this model; `retry_after` is the time until the first is."""
 
+    refused_by = "pool"
+
 
 class BudgetExceeded(RateLimited):
     """A client's `budget` (unit, period, limit) is spent. A retry cannot succeed before its period ends."""
@@ -253,6 +257,7 @@ class Revoked(Unauthorized):
 
     CANCELLED = "revoked"
     """Message of the task cancellation."""
+    refused_by = "key.revoked"
 
     def __init__(self) -> None:
         super().__init__("Incorrect API key provided: it was revoked or has expired.")

@@ -39,7 +39,7 @@ from gateway.gemini.wire import SafetySetting
 from gateway.observability.observed import Observed
 from gateway.observability.prometheus import MetricSources
 from gateway.observability.statistics import Statistics
-from gateway.policy.access import Access, Client, UnknownKey
+from gateway.policy.access import Access, Client, RefusedKey, UnknownKey
 from gateway.policy.admission import Admission
 from gateway.policy.api_paths import Family
 from gateway.policy.catalog import Catalog
@@ -208,8 +208,9 @@ class Services(PluginServices):
         try:
             known = request.get(KNOWN_CLIENT)
             client = known or self.access.identify(request.get(KEY_HEADERS, request.headers), time())
-        except GatewayError:
-            request[CONTEXT] = structs.replace(context, surface=surface)  # for the log line
+        except GatewayError as error:
+            client = error.client if isinstance(error, RefusedKey) else context.client
+            request[CONTEXT] = structs.replace(context, client=client, surface=surface)  # for the log line
             raise
         context = request[CONTEXT] = structs.replace(context, client=client, surface=surface)
         return context
@@ -347,18 +348,20 @@ class Entry:
         if rules.streams is not None:
             token = unique("in_")
             if not await counters.enter(client.id, rules.streams, token, now):
-                raise RateLimited(
+                error = RateLimited(
                     f"Rate limit reached for this API key: {rules.streams} requests at once.",
                     type="requests",
                     retry_after=1,
                 )
+                error.refused_by = f"streams {rules.streams}/{rules.streams}"
+                raise error
             self._token = token
         limits = windows(rules, "requests")
         if limits:
             taken = await counters.take(client.id, [(window, 1) for window in limits], now)
             self._context.report.limits += taken.states
             if taken.blocked is not None:
-                raise limit_reached(taken.blocked, taken.retry_after)
+                raise limit_reached(taken.blocked, taken)
 
 
 SERVICES: web.AppKey[Services] = web.AppKey("services", Services)

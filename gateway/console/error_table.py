@@ -11,6 +11,10 @@ class Error(NamedTuple):
     codes: str
     cause: str
     remedy: str
+    place: str = ""
+    """Page of the console where it is seen or changed; of a setting: `config?setting=limits.body`."""
+    refused_by: str = ""
+    """Beginnings of the log's `refused_by` that the row is about; empty for all others."""
 
 
 ERRORS: tuple[Error, ...] = (
@@ -39,12 +43,22 @@ ERRORS: tuple[Error, ...] = (
           "Google does not serve the place that the gateway is in",
           "another place, or a paid project"),
     Error("401", "invalid_api_key",
-          "no key, or one that is unknown, revoked, expired or refused by Google",
-          "`gateway keys list`; with a Gemini key, ask Google"),
+          "no key, or one that the gateway does not know, or that Google refuses",
+          "the client sends a key that Keys (`gateway keys list`) shows; with a Gemini key, ask Google", "keys"),
+    Error("401", "invalid_api_key",
+          "an issued key that is suspended",
+          "Keys: open it and resume it", "keys", "key.suspended"),
+    Error("401", "invalid_api_key",
+          "an issued key that has expired",
+          "Keys: open it and set a later day, or issue another (`gateway keys add`)", "keys", "key.expired"),
+    Error("401", "invalid_api_key",
+          "an issued key that was revoked, which cannot be undone",
+          "Keys: issue another for its holder (`gateway keys add`)", "keys", "key.revoked"),
     Error("401", "invalid_api_key",
           "a Gemini key of the client's own, with `auth: {passthrough: false}`. The client sees `Incorrect API key "
           "provided.`, as for an unknown key, and Google is not asked",
-          "`gateway keys add` for this client; with `passthrough: true` such keys are passed through"),
+          "Keys: issue one for this client (`gateway keys add`); with `passthrough: true` such keys are passed through",
+          "config?setting=auth.passthrough", "key.unknown"),
     Error("401", "signed_out, no_admin_token, invalid_admin_token",
           "the admin listener: nobody is signed in, no token is configured, or it is another one",
           "`admin.token` or `admin.tokens`; `gateway console`"),
@@ -68,7 +82,7 @@ ERRORS: tuple[Error, ...] = (
           "ask Google"),
     Error("403", "model_not_allowed",
           "the key's rules, or the files' project, do not allow the model",
-          "`gateway keys rules ID --models …`"),
+          "Keys: the models of the key's rules (`gateway keys rules ID --models …`)", "keys"),
     Error("403", "not_for_issued_keys",
           "a part of Gemini's own API that needs a Gemini key of the client's own",
           "use one"),
@@ -77,7 +91,7 @@ ERRORS: tuple[Error, ...] = (
           "make it again"),
     Error("404", "model_not_found",
           "Google does not know the model, or `models.unknown: reject`",
-          "name another; `models.fallbacks`"),
+          "name another; Models shows the names; `models.fallbacks`", "models"),
     Error("404", "not_found, response_not_found, previous_response_not_found",
           "it expired, never existed, or belongs to another key",
           "make it again"),
@@ -101,7 +115,7 @@ ERRORS: tuple[Error, ...] = (
           "try again"),
     Error("413", "request_too_large",
           "the body exceeds `limits.body`, or Google's limit",
-          "send large files by the Files API"),
+          "send large files by the Files API", "config?setting=limits.body"),
     Error("408", "request_timeout",
           "the body stopped arriving for `connections.body_timeout`",
           "try again on a better network"),
@@ -110,23 +124,31 @@ ERRORS: tuple[Error, ...] = (
           " its coding",
           "send it plain"),
     Error("429", "rate_limit_exceeded",
-          "a limit of the client's key, or a quota per minute of Google's. With a pool: every project is "
-          "cooling down for this model, or has used up a learned limit",
-          "wait for `retry-after`; look at `/admin/pool`"),
+          "a limit of the client's own key: requests or tokens per minute or day, or requests at once; `refused_by` in "
+          "the log says which, and its use",
+          "wait for `retry-after`, or raise it in Keys, in the key's rules (`gateway keys rules ID`)",
+          "keys", "requests_per_ tokens_per_ streams"),
+    Error("429", "rate_limit_exceeded",
+          "every project of the pool is cooling down for this model, or has used up a limit that Google has told",
+          "wait for `retry-after`; Pool (`/admin/pool`) says when each is back; another project, or `models.fallbacks`",
+          "pool", "pool"),
+    Error("429", "rate_limit_exceeded",
+          "a quota per minute of Google's",
+          "wait for `retry-after`; Pool (`/admin/pool`) shows which project rests", "pool"),
     Error("429", "insufficient_quota",
           "a budget of the client's issued key: what is left is less than the request may cost, which is reserved "
           "before the call. The message says how much is left, and how much the request needs",
-          "a smaller `max_tokens` reserves less, and so does a smaller model; `gateway keys list` shows the budgets, "
-          "`gateway keys rules` changes them; a new period begins at midnight UTC"),
+          "a smaller `max_tokens` reserves less, and so does a smaller model; Keys shows the budgets and changes them "
+          "(`gateway keys rules ID`); a new period begins at midnight UTC", "keys", "dollars. tokens."),
     Error("429", "insufficient_quota",
           "with a Gemini key of the client's own: Google's quota per day, or no credit",
           "another key, or wait until midnight in California"),
     Error("429", "gateway_overloaded",
           "`limits.streams`, or the places for background responses",
-          "add a machine, or raise the limit"),
+          "add a machine, or raise the limit", "config?setting=limits.streams"),
     Error("503", "gateway_overloaded",
           "more work than the process can do, or too little memory; `gateway_refused_total` says which",
-          "add a machine"),
+          "add a machine", "health"),
     Error("500", "internal_error",
           "with `upstream_status`: Google's 500. Without: a fault of the gateway",
           "for the second, look for the `crash` line and report it"),
@@ -138,12 +160,12 @@ ERRORS: tuple[Error, ...] = (
           ""),
     Error("502", "bad_gateway, upstream_bad_response",
           "an answer that is not Gemini's, such as a front end's page",
-          "try again; check `upstream.base_url`"),
+          "try again; check `upstream.base_url`", "config?setting=upstream.base_url"),
     Error("502", "upstream_unreachable",
           "no connection: DNS, firewall, proxy, certificate, the unit's IP filter. The message names the "
           "class",
-          "`gateway doctor`, and `cause` in the log: the host and the reason, also a private address that was"
-          " refused (`upstream.private_addresses`)"),
+          "Health (`gateway doctor`), and `cause` in the log: the host and the reason, also a private address that was"
+          " refused (`upstream.private_addresses`)", "health"),
     Error("502", "upstream_dropped",
           "a connection that had waited for a request closed instead of answering, three times running",
           "rare; the network or the upstream closes connections within 50 s"),
@@ -156,23 +178,23 @@ ERRORS: tuple[Error, ...] = (
           "another model, if it happens often"),
     Error("503", "overloaded",
           "Google's model is overloaded; retries did not help",
-          "`models.fallbacks`"),
+          "`models.fallbacks`", "config?setting=models.fallbacks"),
     Error("503", "gateway_overloaded",
           "requests in progress hold `limits.memory`",
-          "clients try again by themselves; raise the limit, and `MemoryMax` with it"),
+          "clients try again by themselves; raise the limit, and `MemoryMax` with it", "config?setting=limits.memory"),
     Error("503", "no_usable_key",
           "no project serves this model, or Google refuses all keys, or their projects: suspended or without "
           "credit",
-          "`models` of `pool.projects`; `/admin/pool` says why; replace the keys"),
+          "Pool (`/admin/pool`) says why; `models` of `pool.projects`; replace the keys", "pool"),
     Error("503", "ledger_unavailable",
           "the database fails, and the client has a budget or `ledger.on_failure` is `stop`",
-          "repair the database"),
+          "repair the database", "health"),
     Error("503", "not_available",
           "a part of the admin API that only `gateway serve` has",
           "start the gateway with `gateway serve`"),
     Error("503", "gateway_misconfigured",
           "the process has started with a faulty configuration, or its ledger cannot be opened",
-          "the log says what is wrong; the corrected file is taken over by itself"),
+          "Config and the log say what is wrong; the corrected file is taken over by itself", "config"),
     Error("503", "shutting_down, gateway_down (from nginx)",
           "the gateway restarts",
           "clients try again by themselves"),
@@ -203,9 +225,9 @@ ERRORS: tuple[Error, ...] = (
           "the line of `gateway.plugins.<name>` in the log has the hook and the place in its code"),
     Error("508", "loop_detected",
           "`upstream.base_url` is the address of a gateway",
-          "set it to Gemini's"),
+          "set it to Gemini's", "config?setting=upstream.base_url"),
 )  # fmt: skip
-"""By status; errors of plugins and of nginx are among them."""
+"""By status; errors of plugins and of nginx are among them. Their Chinese is in `error_table_zh`."""
 
 
 def codes(error: Error) -> list[str]:
@@ -213,8 +235,18 @@ def codes(error: Error) -> list[str]:
     return re.findall(r"\w+", re.sub(r"\(.*?\)", "", error.codes))
 
 
-def explained(code: str, status: int | None = None) -> Error | None:
-    """Return the row of a code, of those with the same code the one of a status; None for an unknown code."""
+def explained(code: str, status: int | None = None, refused_by: str | None = None) -> Error | None:
+    """Return the row of a code, of several the one of what refused the request and of a status; None if unknown."""
     rows = [error for error in ERRORS if code in codes(error)]
-    fitting = [error for error in rows if status is not None and str(status) in error.status]
-    return next(iter(fitting or rows), None)
+    fitting = [error for error in rows if status is not None and str(status) in error.status] or rows
+    begins = refused_by or "-"
+    exact = [error for error in fitting if begins.startswith(tuple(error.refused_by.split()))]
+    rest = [error for error in fitting if not error.refused_by]
+    return next(iter(exact or rest or fitting), None)
+
+
+def meaning(error: Error | None) -> dict[str, str]:
+    """Return what the console shows of a row; empty texts without one."""
+    if error is None:
+        return {"cause": "", "remedy": "", "place": ""}
+    return {"cause": error.cause, "remedy": error.remedy, "place": error.place}

@@ -8,7 +8,8 @@ from msgspec import Struct
 
 from gateway.console import merged
 from gateway.console.endpoint import Endpoint, Query
-from gateway.console.error_table import ERRORS, codes, explained
+from gateway.console.error_table import ERRORS, codes, explained, meaning
+from gateway.console.error_table_zh import in_language
 from gateway.console.rows import encoded
 from gateway.console.sources import Sources, answer, number
 from gateway.exchange.delivery import json_response
@@ -54,7 +55,10 @@ class Errors:
         """Answer with the groups that were hit within a time. Raises BadRequest."""
         window, fleet = number(request, "window", _DAY, 60, _DAY), self._sources.fleet
         parts = await fleet.ask("errors", window=window)
-        return json_response(encoded(merged.errors((fleet.name, self._groups(window)), parts, _MOST)), {})
+        body = merged.errors((fleet.name, self._groups(window)), parts, _MOST)
+        language = request.headers.get("Accept-Language")
+        body["data"] = [in_language(group, language) for group in body["data"]]
+        return json_response(encoded(body), {})
 
     async def _asked(self, values: dict[str, Any]) -> Any:
         return self._groups(values["window"])
@@ -80,7 +84,7 @@ class Errors:
 
     def _group(self, group: ErrorGroup, now: float, window: float) -> dict[str, Any]:
         kind, strip, name = group.kind, group.strip(now), self._sources.services.access.name
-        row = explained(kind.code, kind.status)
+        row = explained(kind.code, kind.status, kind.refused_by)
         recent = -(-int(window) // SLOT)
         return {
             **kind._asdict(),
@@ -92,7 +96,6 @@ class Errors:
                 {"id": key, "name": name(key) if key else "", "count": count}
                 for key, count in group.keys.most_common(10)
             ],
-            "cause": row.cause if row is not None else "",
-            "remedy": row.remedy if row is not None else "",
+            **meaning(row),
             "samples": list(group.samples)[::-1],
         }

@@ -26,6 +26,8 @@ _FIELDS: dict[str, Callable[[RequestLog, Name], list[str]]] = {
     "id": lambda record, _: [record.request_id],
     "note": lambda record, _: [*(record.notes or ()), *record.adjusted],
     "cached": lambda record, _: [record.cached or ""],
+    "refused": lambda record, _: [record.refused_by or "", (record.refused_by or "").partition(" ")[0]],
+    "upstream": lambda record, _: [str(record.upstream_status or "none")],
 }
 """Fields whose texts are compared with a pattern, without regard to case."""
 _WORDS = (*sorted(_FIELDS), "status", "stream", "tries")

@@ -13,7 +13,7 @@ from gateway.errors import BadRequest
 from gateway.observability.minutes import Counts, total
 
 _MOST_CURSOR = 4096
-_GROUP = ("code", "status", "upstream_status", "model")
+_GROUP = ("code", "status", "upstream_status", "model", "refused_by")
 _MOST_KEYS = 10
 _MOST_SAMPLES = 5
 Body = dict[str, Any]
@@ -51,7 +51,10 @@ def pages(limit: int, before: Mapping[str, int], own: tuple[str, Body], parts: P
     return {
         "data": rows,
         "next": (cursor if len(bodies) > 1 else str(following[own[0]])) if more else None,
-        **{name: sum(body[name] for body in bodies.values()) for name in ("newest", "held", "running")},
+        **{
+            name: sum(body[name] for body in bodies.values())
+            for name in ("newest", "held", "matched", "running")
+        },
         "oldest_at": min((body["oldest_at"] for body in bodies.values() if body["oldest_at"]), default=None),
         **_names(bodies, parts),
     }

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 from msgspec import structs
 
-from gateway.console import error_table
 from gateway.console.endpoint import Done, Endpoint, Query
+from gateway.console.error_table import explained, meaning
+from gateway.console.error_table_zh import in_language
 from gateway.console.filter import parse
 from gateway.console.merged import pages, places, plain, running
 from gateway.console.rows import dollars, encoded, row
@@ -90,12 +91,17 @@ class Requests:
         recent, name = services.observed.recent, services.access.name
         entries: list[Recent] = []
         following: int | None = None
+        matched = 0
         for entry in recent.newest_first(number):
-            if passes(entry.record, name):
-                if len(entries) == limit:
-                    following = entries[-1].number
-                    break
+            if not passes(entry.record, name):
+                continue
+            matched += 1
+            if len(entries) < limit:
                 entries.append(entry)
+            elif following is None:
+                following = entries[-1].number
+                if not text:
+                    break
         costs = await self._costs(entries)
         oldest = next(iter(recent.since(recent.oldest - 1, len(recent))), None)
         body = {
@@ -104,6 +110,7 @@ class Requests:
             "newest": recent.newest,
             "oldest_at": oldest.at if oldest is not None else None,
             "held": len(recent),
+            "matched": matched if text else len(recent),
             "running": services.admission.in_progress,
         }
         return dict(plain(body))
@@ -121,6 +128,8 @@ class Requests:
                 "older ones are in the log, and their calls in /admin/attempts.",
                 code="not_found",
             )
+        if body["error"] is not None:
+            body["error"] = in_language(body["error"], request.headers.get("Accept-Language"))
         return json_response(encoded(body), {})
 
     async def _shown(self, request_id: str) -> dict[str, Any] | None:
@@ -133,7 +142,9 @@ class Requests:
             return None
         record = entry.record
         calls, costs = await self._calls(entry), await self._costs([entry])
-        error = error_table.explained(record.error, record.status) if record.error else None
+        error = (
+            explained(record.error, record.status, record.refused_by) if record.error is not None else None
+        )
         body = {
             "request": {
                 **row(entry, services.access.name, costs.get(request_id)),
@@ -143,7 +154,7 @@ class Requests:
             "attempts_from": "record" if calls is None else "ledger",
             "notes": [{"path": note, "meaning": self._meaning(record, note)} for note in record.notes or ()],
             "headers": _headers(record),
-            "error": {"code": record.error, "cause": error.cause, "remedy": error.remedy} if error else None,
+            "error": {"code": record.error, **meaning(error)} if error is not None else None,
         }
         return dict(plain(body))
 

@@ -33,7 +33,7 @@ from gateway.policy.keypool import KeyPool, too_large
 from gateway.policy.ledger import Intent, Settlement
 from gateway.policy.pool_projects import PoolUpdate
 from gateway.policy.pricing import Prices, Tier
-from gateway.policy.rate_limits import Window, windows
+from gateway.policy.rate_limits import Taken, Window, windows
 from gateway.policy.successors import is_alias
 from gateway.store.rate_counters import Counters
 
@@ -153,7 +153,7 @@ class CallAccounting(Struct, frozen=True):
         taken = await self.counters.take(client.id, wanted, time())
         context.report.limits += taken.states
         if taken.blocked is not None:
-            error = limit_reached(taken.blocked, taken.retry_after)
+            error = limit_reached(taken.blocked, taken)
             error.message += f" This request needs {calls}."
             error.should_retry = False if calls > taken.blocked.limit else error.should_retry
             raise error
@@ -199,12 +199,14 @@ def _prompt_bytes(call: GeminiCall) -> int:
     return len(call.encode()) - len(encode_json(settings))
 
 
-def limit_reached(window: Window, retry_after: float) -> RateLimited:
-    """Return the error for a client that has reached one of its own limits. `retry_after` is in seconds."""
+def limit_reached(window: Window, taken: Taken) -> RateLimited:
+    """Return the error for a client that has reached one of its own limits."""
     per = "minute" if window.seconds == 60 else "day"
-    return RateLimited(
+    error = RateLimited(
         f"Rate limit reached for this API key: {window.limit} {window.counted} per {per}.",
         type=window.counted if window.counted == "tokens" else "requests",
-        retry_after=retry_after,
-        should_retry=False if retry_after > _LONG_WAIT else None,
+        retry_after=taken.retry_after,
+        should_retry=False if taken.retry_after > _LONG_WAIT else None,
     )
+    error.refused_by = f"{window.counted}_per_{per} {taken.used}/{window.limit}"
+    return error

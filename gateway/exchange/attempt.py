@@ -226,7 +226,7 @@ class Attempt:
         taken = await self._accounting.counters.take(self._client.id, wanted, time())
         self._report.limits += taken.states
         if taken.blocked is not None:
-            raise limit_reached(taken.blocked, taken.retry_after)
+            raise limit_reached(taken.blocked, taken)
         self._taken = wanted
 
     async def _correct_tokens(self, total: int) -> None:

@@ -128,6 +128,8 @@ class RequestContext(Struct, frozen=True):
             report.cause,
             report.failures,
             report.error,
+            report.refused_by,
+            report.retry_after,
         )
 
 

@@ -54,6 +54,10 @@ class ExchangeReport(Struct):
     """Host and cause of the last call that did not reach Google."""
     error: str | None = None
     """Code of an error that was written into a stream."""
+    refused_by: str | None = None
+    """The limit that refused the request, or the state of its key."""
+    retry_after: float | None = None
+    """Seconds after which the client may try again."""
     unknown_reason: str | None = None
     """Google's finish reason, if this version does not know it."""
     unsent: int | None = None
@@ -98,4 +102,5 @@ class ExchangeReport(Struct):
     def fail(self, error: GatewayError) -> None:
         """Record the error that ends the request."""
         self.error = error.code
+        self.refused_by, self.retry_after = error.refused_by or None, error.retry_after
         self.upstream_status = error.upstream_status or self.upstream_status

@@ -264,6 +264,8 @@ def _rate_limited(answer: ErrorStatus, retry_after: float | None = None) -> Rate
         upstream_status=429,
     )
     error.quotas, error.key_fault = quotas, "spent" if no_credit else None
+    if quotas:
+        error.refused_by = f"google {scrub(quotas[0].id)} {quotas[0].value or ''}".rstrip()
     return error
 
 

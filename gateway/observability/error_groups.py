@@ -1,4 +1,4 @@
-"""Failed requests of the last day, grouped by code, status and model."""
+"""Failed requests of the last day, grouped by code, status, model and what refused them."""
 
 from collections import Counter, deque
 from typing import NamedTuple
@@ -27,6 +27,8 @@ class Kind(NamedTuple):
     upstream_status: int | None
     model: str
     """Empty for a name that is no model's, which may be any text of a client's."""
+    refused_by: str = ""
+    """Name of the limit that refused the request, or the state of its key, without its use."""
 
 
 class ErrorGroup(Struct):
@@ -71,7 +73,10 @@ class ErrorGroups:
         """Count a request that has failed."""
         model = record.model or ""
         is_name = len(model) <= _MAX_MODEL and model.isprintable() and scrub(model) == model
-        kind = Kind(record.error or "", record.status, record.upstream_status, model if is_name else "")
+        limit = (record.refused_by or "").partition(" ")[0]
+        kind = Kind(
+            record.error or "", record.status, record.upstream_status, model if is_name else "", limit
+        )
         group = self._groups.get(kind)
         if group is None:
             group = self._groups[kind] = ErrorGroup(kind, at)

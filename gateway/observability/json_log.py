@@ -243,6 +243,7 @@ def _is_clean(record: RequestLog) -> bool:
         or record.unknown_reason
         or record.cause
         or record.error
+        or record.refused_by
     ):
         return False
     texts = (

@@ -44,10 +44,6 @@ def _misspelt(word: str) -> re.Pattern[str]:
 _NEARLY_ISSUED = _misspelt(ISSUED)
 
 
-class UnknownKey(Unauthorized):
-    """A key in the form of an issued one that this process does not know. It may have been issued a moment ago."""
-
-
 class AuthConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Whether clients may bring Gemini keys of their own."""
 
@@ -106,6 +102,19 @@ class Client(Struct, frozen=True):
     id: str = ""
     """Id of the issued key; "" for a client's own key."""
     rules: Rules = Rules()
+
+
+class RefusedKey(Unauthorized):
+    """A key that is not accepted. `client` has what the log may say: its fingerprint and, if it is known, its id."""
+
+    def __init__(self, message: str, client: Client, state: str) -> None:
+        super().__init__(message)
+        self.client = client
+        self.refused_by = f"key.{state}"
+
+
+class UnknownKey(RefusedKey):
+    """A key in the form of an issued one that this process does not know. It may have been issued a moment ago."""
 
 
 class Work(Protocol):
@@ -204,11 +213,12 @@ class Access:
     def _issued(self, client: Client, now: float) -> Client:
         key = self.issued.get(client.scope) or self._lent.get(client.scope)
         if key is None:
-            kind = UnknownKey if _WHOLE.fullmatch(client.key) else Unauthorized
-            raise kind("Incorrect API key provided.")
+            kind = UnknownKey if _WHOLE.fullmatch(client.key) else RefusedKey
+            raise kind("Incorrect API key provided.", Client("", client.fingerprint), "unknown")
         fault = key.fault(now)
         if fault is not None:
-            raise Unauthorized(f"Incorrect API key provided: it is {fault}.")
+            holder = Client("", client.fingerprint, key.id, key.id)
+            raise RefusedKey(f"Incorrect API key provided: it is {fault}.", holder, fault)
         return Client("", client.fingerprint, key.id, key.id, key.rules)
 
 

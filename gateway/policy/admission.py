@@ -137,11 +137,13 @@ class Admission:
     def refusal(self, reason: str) -> RateLimited:
         """Count a refusal, and return the error for it."""
         self.refused[reason] += 1
-        return RateLimited(
+        error = RateLimited(
             f"The gateway is overloaded: {self._limit} requests are in progress. Please try again later.",
             code="gateway_overloaded",
             retry_after=1,
         )
+        error.refused_by = f"limits.streams {self.in_progress}/{self._limit}"
+        return error
 
     def _expected_wait(self) -> float:
         """Return the seconds until the next place that is not yet spoken for, by the pace of the last ones."""

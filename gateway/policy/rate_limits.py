@@ -41,12 +41,13 @@ class WindowState(Struct, frozen=True):
 class Taken(Struct, frozen=True):
     """Result of taking from limits.
 
-    `blocked` is None, or the full window, which has room again after `retry_after` seconds.
+    `blocked` is None, or the full window, which has room again after `retry_after` seconds. `used` is its use.
     """
 
     states: tuple[WindowState, ...]
     blocked: Window | None = None
     retry_after: float = 0.0
+    used: int = 0
 
 
 def windows(rules: Rules, counted: Counted) -> Sequence[Window]:
@@ -68,7 +69,7 @@ def weigh(wants: Sequence[tuple[Window, int, int, int]], now: float) -> Taken:
     `retry_after` and `reset` are at most twice the window's seconds, even if the clock jumps.
     """
     states: list[WindowState] = []
-    blocked, longest = None, 0.0
+    blocked, longest, full = None, 0.0, 0
     for window, before, current, wanted in wants:
         elapsed = now / window.seconds % 1.0
         before, current = as_count(before), as_count(current)
@@ -77,10 +78,10 @@ def weigh(wants: Sequence[tuple[Window, int, int, int]], now: float) -> Taken:
         if used + wanted > window.limit:
             reset = wait = _wait(window, before, current, wanted, elapsed)
             if wait >= longest:
-                blocked, longest = window, wait
+                blocked, longest, full = window, wait, math.ceil(used)
         remaining = max(0, math.floor(window.limit - used - wanted))
         states.append(WindowState(window, remaining, reset))
-    return Taken(tuple(states), blocked, longest)
+    return Taken(tuple(states), blocked, longest, full)
 
 
 def limit_headers(states: Sequence[WindowState]) -> dict[str, str]:

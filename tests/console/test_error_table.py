@@ -20,3 +20,26 @@ def test_every_code_has_a_cause() -> None:
             row = explained(code)
             assert row is not None
             assert row.cause
+
+
+def test_a_code_of_several_causes_is_explained_by_what_refused_the_request() -> None:
+    texts = {
+        limit: row.cause
+        for limit in ("requests_per_day 3/3", "streams 1/1", "pool", "google X 5", None)
+        if (row := explained("rate_limit_exceeded", 429, limit)) is not None
+    }
+
+    assert texts["requests_per_day 3/3"] == texts["streams 1/1"]
+    assert len({*texts.values()}) == 3
+    assert texts["google X 5"] == texts[None]
+    suspended, refused = explained("invalid_api_key", 401, "key.suspended"), explained("invalid_api_key", 401)
+    assert suspended is not None
+    assert refused is not None
+    assert "suspended" in suspended.cause
+    assert "suspended" not in refused.cause
+
+
+def test_a_place_is_a_page_of_the_console() -> None:
+    pages = {"keys", "pool", "health", "models", "config"}
+
+    assert {error.place.partition("?")[0] for error in ERRORS if error.place} == pages

@@ -1,5 +1,6 @@
 """Failures in groups, with what they mean."""
 
+import re
 from typing import Any
 
 from gateway.observability.request_log import RequestLog
@@ -12,7 +13,16 @@ async def test_a_group_says_what_it_means_and_whom_it_hit(admin: Any, serve: Ser
         key_id = (await response.json())["id"]
     for number in range(3):
         serve.app[SERVICES].observed.recent.add(
-            RequestLog(f"r{number}", "POST", "/v1", 429, "m", key=key_id, error="rate_limit_exceeded")
+            RequestLog(
+                f"r{number}",
+                "POST",
+                "/v1",
+                429,
+                "m",
+                key=key_id,
+                error="rate_limit_exceeded",
+                refused_by="requests_per_minute 3/3",
+            )
         )
     async with admin.get("/admin/errors?window=3600") as response:
         (group,) = (await response.json())["data"]
@@ -26,8 +36,30 @@ async def test_a_group_says_what_it_means_and_whom_it_hit(admin: Any, serve: Ser
     assert sum(group["strip"]) == 3
     assert group["keys"] == [{"id": key_id, "name": "ada", "count": 3}]
     assert group["samples"] == ["r2", "r1", "r0"]
-    assert "a limit of the client's key" in group["cause"]
-    assert "wait" in group["remedy"]
+    assert group["refused_by"] == "requests_per_minute"
+    assert "a limit of the client's own key" in group["cause"]
+    assert "in Keys" in group["remedy"]
+    assert group["place"] == "keys"
+
+
+async def test_each_limit_has_a_group_of_its_own_and_its_remedy(admin: Any, serve: Serve) -> None:
+    limits = {"pool": "pool", "tokens_per_day 9/9": "keys", "google GenerateRequestsPerMinute 15": "pool"}
+    for limit in limits:
+        record = RequestLog(limit, "POST", "/v1", 429, "m", error="rate_limit_exceeded", refused_by=limit)
+        serve.app[SERVICES].observed.recent.add(record)
+    async with admin.get("/admin/errors", headers={"Accept-Language": "zh-CN"}) as response:
+        groups = (await response.json())["data"]
+    async with admin.get("/admin/requests", params={"filter": "refused:pool upstream:none"}) as response:
+        listed = await response.json()
+
+    assert {group["samples"][0]: group["place"] for group in groups} == limits
+    assert "重试" not in groups[0]["cause"]
+    assert all(re.search(r"[\u4e00-\u9fff]", group["remedy"]) for group in groups)
+    assert ([row["request_id"] for row in listed["data"]], listed["matched"], listed["held"]) == (
+        ["pool"],
+        1,
+        3,
+    )
 
 
 async def test_all_codes_are_listed(admin: Any) -> None:

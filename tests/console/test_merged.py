@@ -12,7 +12,15 @@ from gateway.observability.minutes import Counts
 
 def page(*rows: tuple[int, float], following: int | None = None) -> dict[str, Any]:
     data = [{"n": n, "at": at, "instance": "x"} for n, at in rows]
-    return {"data": data, "next": following, "newest": 9, "oldest_at": 5.0, "held": 9, "running": 1}
+    return {
+        "data": data,
+        "next": following,
+        "newest": 9,
+        "oldest_at": 5.0,
+        "held": 9,
+        "matched": 9,
+        "running": 1,
+    }
 
 
 def test_requests_of_all_are_one_list_with_a_place_in_each() -> None:
@@ -57,7 +65,7 @@ def test_requests_in_progress_of_all() -> None:
 def test_errors_of_one_kind_are_one_group() -> None:
     def body(code: str, count: int, last: float) -> dict[str, Any]:
         group = {
-            "code": code, "status": 429, "upstream_status": None, "model": "m", "count": count, "strip": [0, count],
+            "code": code, "status": 429, "upstream_status": None, "model": "m", "refused_by": "", "count": count, "strip": [0, count],
             "first": last - 1, "last": last, "keys": [{"id": "k", "name": "ada", "count": count}], "samples": [f"req_{last}"],
         }  # fmt: skip
         return {"since": 0.0, "data": [group], "others": 0}

@@ -43,6 +43,30 @@ async def test_requests_are_listed_filtered_and_explained(team: Team, google: Go
     assert ["x-request-id", headers["x-request-id"]] in shown["headers"]
 
 
+async def test_a_refusal_names_its_limit_and_its_key_to_operators_alone(team: Team, admin: Any) -> None:
+    rules = {"requests_per_minute": 1, "dollars": {"day": 0.000001}}
+    async with admin.post("/admin/keys", json={"name": "team-a", "rules": rules}) as response:
+        issued = await response.json()
+    answers = [await team.ask(issued["key"]) for _ in range(2)]
+    async with admin.post(f"/admin/keys/{issued['id']}/suspend") as response:
+        assert response.status == 200
+    while (last := await team.ask(issued["key"]))[0] != 401:
+        await asyncio.sleep(0.01)
+    await team.settled()
+    rows = (await get(admin, "/admin/requests"))["data"]
+    limited = next(row for row in rows if row["status"] == 429 and "requests" in row["refused_by"])
+    shown = await get(admin, f"/admin/requests/{limited['request_id']}")
+
+    assert [status for status, _, _ in answers] == [429, 429]
+    assert rows[-1]["refused_by"] == "dollars.day 0/0.000001"
+    assert limited["refused_by"] == "requests_per_minute 1/1"
+    assert 0 < limited["retry_after"] <= 120
+    assert (shown["error"]["place"], rows[0]["refused_by"]) == ("keys", "key.suspended")
+    assert (rows[0]["key"], rows[0]["key_name"]) == (issued["id"], "team-a")
+    assert "team-a" not in str((last, answers))
+    assert issued["id"] not in str((last, answers))
+
+
 async def test_notes_have_the_sentence_of_the_field_policy(team: Team, admin: Any) -> None:
     async with admin.post("/admin/keys", json={"name": "ada"}) as response:
         key = (await response.json())["key"]

@@ -17,7 +17,7 @@ from gateway.policy.client_rules import Rules
 from gateway.policy.keypool import KeyPool, PoolConfig
 from gateway.policy.pool_projects import Project
 from gateway.policy.pricing import Prices
-from gateway.policy.rate_limits import Window
+from gateway.policy.rate_limits import Taken, Window
 from gateway.store.rate_counters import MemoryCounters
 
 MODEL = "gemini-2.5-flash"
@@ -65,10 +65,12 @@ def test_settings_are_no_prompt_and_the_clients_limit_is_the_most(accounting: Ca
 @pytest.mark.parametrize(("seconds", "per"), [(60, "minute"), (86_400, "day")])
 @pytest.mark.parametrize(("wait", "should_retry"), [(30.0, None), (61.0, False)])
 def test_a_limit_names_itself(seconds: int, per: str, wait: float, should_retry: bool | None) -> None:
-    error = limit_reached(Window("tokens", 7, seconds), wait)
+    window = Window("tokens", 7, seconds)
+    error = limit_reached(window, Taken((), window, wait, 5))
 
     assert error.message == f"Rate limit reached for this API key: 7 tokens per {per}."
     assert (error.type, error.retry_after, error.should_retry) == ("tokens", wait, should_retry)
+    assert error.refused_by == f"tokens_per_{per} 5/7"
 
 
 def limited() -> RateLimited:

@@ -16,7 +16,7 @@ def test_failures_of_a_kind_are_one_group_with_a_strip() -> None:
         groups.add(failure(number, key=f"key_{number % 2}"), at)
     (group,) = groups.since(NOW - 5)
 
-    assert group.kind == ("overloaded", 503, 503, "m")
+    assert group.kind == ("overloaded", 503, 503, "m", "")
     assert (group.first, group.last) == (NOW - 60 * SLOT, NOW)
     assert (group.strip(NOW)[0], group.strip(NOW)[-2:]) == (1, [1, 2])
     assert group.keys == {"key_0": 3, "key_1": 2}

@@ -20,7 +20,7 @@ def test_a_line_begins_with_what_identifies_the_request_and_ends_with_what_went_
     fields = RequestLog.__struct_fields__
 
     assert fields[:4] == ("request_id", "method", "path", "status")
-    assert fields[-2:] == ("failures", "error")
+    assert fields[-4:] == ("failures", "error", "refused_by", "retry_after")
 
 
 def test_two_records_share_no_list() -> None:

@@ -107,8 +107,7 @@ def _reserve_one(statements: Statements, intent: Intent) -> list[Claim]:
         _, _, start, amount = claim
         if not _reserve_amount(statements, intent.client, limit, start, amount):
             _undo(statements, intent.client, done)
-            message = _refusal(statements, intent.client, limit, start, amount)
-            raise BudgetExceeded(message, (limit.unit, limit.period, limit.limit))
+            raise _refusal(statements, intent.client, limit, start, amount)
         done.append(claim)
     return done
 
@@ -118,16 +117,21 @@ def _undo(statements: Statements, client: str, claims: list[Claim]) -> None:
         charge(statements, client, (unit, period, start), -amount, 0)
 
 
-def _refusal(statements: Statements, client: str, limit: Budget, start: float, wanted: int) -> str:
-    """Return the message for a client: what is left, and what the call may cost."""
+def _refusal(statements: Statements, client: str, limit: Budget, start: float, wanted: int) -> BudgetExceeded:
+    """Return the error for a client, which says what is left, and what the call may cost."""
     row = statements.execute(_USED, _key(client, limit, start)).fetchone()
     used = row[0] if row is not None else 0
     left, most = (_amount(limit, n) for n in (max(0, limit.limit - used), wanted))
     budget_name = f"{limit.unit.removesuffix('s')} budget ({_amount(limit, limit.limit)}, {limit.period})"
-    return (
+    error = BudgetExceeded(
         f"You exceeded this API key's {budget_name}: {left} left, and this request may take {most}. "
-        "Set a smaller max_tokens, or ask the gateway's operator."
+        "Set a smaller max_tokens, or ask the gateway's operator.",
+        (limit.unit, limit.period, limit.limit),
     )
+    use, whole = (_amount(limit, number).split()[0] for number in (used, limit.limit))
+    unit = "tokens" if limit.unit == "tokens" else "dollars"
+    error.refused_by = f"{unit}.{limit.period} {use}/{whole}"
+    return error
 
 
 def _amount(limit: Budget, amount: int) -> str:
