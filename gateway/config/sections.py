@@ -57,8 +57,8 @@ class ConnectionsConfig(Struct, frozen=True, forbid_unknown_fields=True):
     body_timeout: Annotated[
         Seconds,
         Meta(
-            description="Seconds without any byte while the body of a request is received. An upload "
-            "through `native`, and a message of a WebSocket, must also bring 32 KiB in this time, on average."
+            description="Seconds without any byte while the body of a request is received. An upload, "
+            "and a message of a WebSocket, must also bring 32 KiB in this time, on average."
         ),
     ] = 30.0
     idle_timeout: Annotated[

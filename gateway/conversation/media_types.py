@@ -114,7 +114,24 @@ def of_data(mime_type: str | None, name: str | None, data: str) -> str:
 
 def sniff(data: str) -> str:
     """Return the type that the first bytes of base64 data show, or "". Text shows none."""
-    head = base64.b64decode(data[:32])
+    return sniff_bytes(base64.b64decode(data[:32]))
+
+
+def of_file(declared: str | None, name: str, head: bytes) -> str:
+    """Return the type of an uploaded file: the declared one, or by its first bytes, its name's extension, or "".
+
+    A declared application/octet-stream says nothing: clients send it for every type that they do not know.
+    """
+    return (
+        specified(declared)
+        or sniff_bytes(head)
+        or named(name)
+        or _plain(head, whole=len(head) < _TEXT_SAMPLE)
+    )
+
+
+def sniff_bytes(head: bytes) -> str:
+    """Return the type that the first 24 bytes of a file show, or "". Text shows none."""
     for offset, magic, mime_type in _MAGIC:
         if head.startswith(magic, offset) and head.startswith(_CONTAINERS.get(mime_type, b"")):
             return mime_type
@@ -127,7 +144,10 @@ def _of_text(data: str) -> str:
         head = base64.b64decode(data[:_TEXT_SAMPLE])
     except binascii.Error:
         return ""
-    whole = len(data) <= _TEXT_SAMPLE
+    return _plain(head, whole=len(data) <= _TEXT_SAMPLE)
+
+
+def _plain(head: bytes, *, whole: bool) -> str:
     text = head.decode("utf-8", "replace")
     if "\ufffd" in (text if whole else text[:-3]):  # the sample may end within a character
         return ""

@@ -1,14 +1,17 @@
 """Services of plugins that need no open store: names of models, background tasks, a folder, counters, clients."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from time import time
 
 import msgspec
+from aiohttp import web
 
 from gateway.config.sections import GatewayConfig
 from gateway.exchange.background_tasks import BackgroundTasks
+from gateway.exchange.multipart import Form, Limits, read_form
 from gateway.gemini.capabilities import CapabilityTable
 from gateway.observability.prometheus import MetricSources
 from gateway.observability.statistics import Statistics
@@ -65,6 +68,17 @@ class PluginServices:
         path = self.folders / name
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         return path
+
+    def form(
+        self, request: web.Request, files: Collection[str], most: int
+    ) -> AbstractAsyncContextManager[Form]:
+        """Read a form: `async with services.form(request, ("file",), most) as form`.
+
+        `files` names the fields that are files, and `most` is the largest body in bytes. Enter the request with
+        `reads_body=False` before. Raises as `multipart.read_form` does.
+        """
+        limits = Limits(most, self.config.connections.body_timeout, self.folders.parent)
+        return read_form(request, limits, files)
 
     def count(self, plugin: str, event: str) -> None:
         """Count an event of a plugin in `gateway_plugin_events_total`. The plugin's events must be few."""

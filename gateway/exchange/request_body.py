@@ -216,20 +216,35 @@ async def read_pieces(request: web.Request, timeout: float) -> AsyncIterator[byt
 
     Only time in which the client is waited for counts, on average since the beginning.
     """
-    content, waited, size = request.content, 0.0, 0
+    content, pace = request.content, Pace(timeout)
     while True:
         began = monotonic()
         data = await content.readany()
         if not data:
             return
-        waited, size = waited + monotonic() - began, size + len(data)
-        if waited > timeout * (1 + size / _STEADY):
+        pace.arrived(len(data), began)
+        yield data
+
+
+class Pace:
+    """How fast a streamed body arrives: 32 KiB per `timeout` seconds are asked for, on average since the beginning."""
+
+    def __init__(self, timeout: float) -> None:
+        self.size = 0
+        """Bytes that have arrived."""
+        self._timeout = timeout
+        self._waited = 0.0
+
+    def arrived(self, size: int, began: float) -> None:
+        """Count bytes that were waited for since `began`. Raises BadRequest (408) for a body that is too slow."""
+        self._waited += monotonic() - began
+        self.size += size
+        if self._waited > self._timeout * (1 + self.size / _STEADY):
             raise BadRequest(
                 "The request was not complete in time: its body arrives too slowly.",
                 status=408,
                 code="request_timeout",
             )
-        yield data
 
 
 def memory(request: web.Request) -> MemoryHold:

@@ -244,7 +244,7 @@ def strings(value: Any) -> list[str]:
 async def test_s66_names_and_types_of_files_with_line_breaks_reach_no_header(
     recorded: tuple[str, Recorder], http: aiohttp.ClientSession, bad: str
 ) -> None:
-    """No multipart is written or read: names and types are JSON, and only the bytes of JSON carry them."""
+    """No multipart is written: names and types are JSON, and only the bytes of JSON carry them."""
     url, upstream = recorded
     file = {"filename": bad, "file_data": f"data:{bad};base64,JVBERi0xLjQ="}
     image = {"url": f"data:image/{bad};base64,iVBORw0KGgo="}
