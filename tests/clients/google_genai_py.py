@@ -87,7 +87,8 @@ def structured() -> str:
 
 def image() -> str:
     part = types.Part.from_bytes(data=PNG, mime_type="image/png")
-    return excerpt(CLIENT.models.generate_content(model=MODEL, contents=[IMAGE_PROMPT, part]).text)
+    contents: list[Any] = [IMAGE_PROMPT, part]
+    return excerpt(CLIENT.models.generate_content(model=MODEL, contents=contents).text)
 
 
 def count_tokens() -> str:
@@ -120,13 +121,15 @@ def files() -> str:
     name = str(file.name)
     assert CLIENT.files.get(name=name).name == name
     assert name in [entry.name for entry in CLIENT.files.list()]
-    answer = CLIENT.models.generate_content(model=MODEL, contents=["What is in the file?", file])
+    contents: list[Any] = ["What is in the file?", file]
+    answer = CLIENT.models.generate_content(model=MODEL, contents=contents)
     CLIENT.files.delete(name=name)
     return excerpt(answer.text)
 
 
 def caches() -> str:
-    config = types.CreateCachedContentConfig(contents=["word " * 4000], ttl="300s")
+    contents: list[Any] = ["word " * 4000]
+    config = types.CreateCachedContentConfig(contents=contents, ttl="300s")
     cache = CLIENT.caches.create(model=MODEL, config=config)
     name = str(cache.name)
     CLIENT.caches.update(name=name, config=types.UpdateCachedContentConfig(ttl="600s"))

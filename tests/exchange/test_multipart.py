@@ -2,8 +2,9 @@
 
 import asyncio
 import gzip
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -27,11 +28,14 @@ class Answer(Struct):
 
 
 async def read(
-    *pieces: bytes, most: int = 2**24, account: MemoryAccount | None = None, **more: str
+    *pieces: bytes,
+    most: int = 2**24,
+    content_type: str = f"multipart/form-data; boundary={BOUNDARY}",
+    headers: Mapping[str, str] | None = None,
 ) -> Answer:
     """Return what a form contains. Whatever happens, it holds no memory afterwards."""
-    account = account or MemoryAccount(2**30)
-    request = posted(pieces, account=account, **more)
+    account = MemoryAccount(2**30)
+    request = posted(pieces, content_type, account, headers=headers)
     try:
         async with read_form(request, Limits(most, 30.0, Path("/tmp")), ("file", "image")) as result:
             return await _answer(result)
@@ -46,9 +50,9 @@ async def _answer(result: Form) -> Answer:
     return Answer(result.texts, files)
 
 
-async def refusal(*pieces: bytes, most: int = 2**24, **more: str) -> GatewayError:
+async def refusal(*pieces: bytes, **more: Any) -> GatewayError:
     with pytest.raises(GatewayError) as caught:
-        await read(*pieces, most=most, **more)
+        await read(*pieces, **more)
     assert caught.value.status < 500, caught.value
     return caught.value
 
@@ -151,8 +155,8 @@ async def test_a_form_over_the_limit_is_413() -> None:
     body = form(SMALL)
     assert (await read(body, most=len(body))).texts
 
-    for more in ({}, {"Content-Length": str(len(body))}):
-        assert (await refusal(body, most=len(body) - 1, **more)).status == 413
+    for headers in ({}, {"Content-Length": str(len(body))}):
+        assert (await refusal(body, most=len(body) - 1, headers=headers)).status == 413
     with pytest.raises(TooLarge):
         await read(form([("prompt", "x" * (MOST_TEXT // 2 + 1))] * 2))
 
@@ -160,9 +164,9 @@ async def test_a_form_over_the_limit_is_413() -> None:
 async def test_a_compressed_form_is_counted_by_what_it_becomes() -> None:
     # aiohttp's parser decompresses before the body is read: what arrives here are the bytes that it has become
     with pytest.raises(TooLarge):
-        await read(form([("file", b"0" * 10_000, "a")]), most=5000, **{"Content-Encoding": "gzip"})
+        await read(form([("file", b"0" * 10_000, "a")]), most=5000, headers={"Content-Encoding": "gzip"})
     with pytest.raises(BadRequest) as caught:
-        await read(gzip.compress(b"x"), **{"Content-Encoding": "br"})
+        await read(gzip.compress(b"x"), headers={"Content-Encoding": "br"})
     assert caught.value.status == 415
 
 

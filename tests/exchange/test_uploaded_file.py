@@ -3,6 +3,7 @@
 import errno
 import io
 import shutil
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,6 @@ from typing import Any
 import pytest
 
 from gateway.errors import InsufficientStorage
-from gateway.exchange import uploaded_file
 from gateway.exchange.uploaded_file import IN_MEMORY, UploadedFile
 from gateway.policy.memory import MemoryAccount, MemoryHold
 
@@ -62,7 +62,7 @@ async def test_a_full_disk_is_507(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     def fail(*_: Any, **__: Any) -> None:
         raise OSError(code, "no space")
 
-    monkeypatch.setattr(uploaded_file.tempfile, "TemporaryFile", fail)
+    monkeypatch.setattr(tempfile, "TemporaryFile", fail)
     account = MemoryAccount(2**30)
     upload = file(hold=account.open())
 

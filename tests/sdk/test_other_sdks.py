@@ -71,7 +71,8 @@ async def test_google_genai_needs_no_change(gateway: str, fake: Fake) -> None:
         chunk.text or "" async for chunk in await sdk.models.generate_content_stream(model=F3, contents="hi")
     ]
     counted = await sdk.models.count_tokens(model=F3, contents="hi there")
-    embedded = await sdk.models.embed_content(model="gemini-embedding-001", contents=["a", "b"])
+    texts: list[Any] = ["a", "b"]
+    embedded = await sdk.models.embed_content(model="gemini-embedding-001", contents=texts)
     names = [model.name async for model in await sdk.models.list()]
     await sdk.aclose()
 

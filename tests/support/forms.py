@@ -1,7 +1,7 @@
 """Forms as clients send them."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 from aiohttp.base_protocol import BaseProtocol
@@ -36,7 +36,7 @@ def posted(
     account: MemoryAccount | None = None,
     *,
     ends: bool = True,
-    **headers: str,
+    headers: Mapping[str, str] | None = None,
 ) -> web.Request:
     """Return a request whose body has arrived in these pieces; its memory is the account's."""
     loop = asyncio.get_running_loop()
@@ -46,7 +46,9 @@ def posted(
         body.feed_data(piece)
     if ends:
         body.feed_eof()
-    request = make_mocked_request("POST", "/", {"Content-Type": content_type, **headers}, payload=body)
+    request = make_mocked_request(
+        "POST", "/", {"Content-Type": content_type, **(headers or {})}, payload=body
+    )
     if account is not None:
         context = structs.replace(dry_context(Client("", "")), memory=account.open())
         request[CONTEXT] = context

@@ -99,7 +99,8 @@ def batches(client: Any) -> Any:
 
 
 def caches(client: Any) -> Any:
-    config = types.CreateCachedContentConfig(contents=["<long>"], ttl="60s", display_name="x & y")
+    contents: list[Any] = ["<long>"]
+    config = types.CreateCachedContentConfig(contents=contents, ttl="60s", display_name="x & y")
     cache = client.caches.create(model=M, config=config)
     client.caches.update(name=cache.name, config={"ttl": "90s"})
     result = client.caches.get(name=cache.name).model, [entry.name for entry in client.caches.list()]
