@@ -14,7 +14,6 @@ GatewayError            500  server_error
 │  ├─ PoolExhausted          no project is free for this model
 │  └─ BudgetExceeded         insufficient_quota: a client's own budget is spent
 ├─ LedgerUnavailable    503  ledger_unavailable
-├─ InsufficientStorage  507  insufficient_storage
 ├─ LoopDetected         508  loop_detected
 ├─ Overloaded           503  gateway_overloaded: the gateway's memory is in use
 │  └─ OutOfDescriptors       no file descriptor is free for a connection to Google
@@ -274,19 +273,6 @@ class LedgerUnavailable(GatewayError):
         self, message: str = "The gateway cannot write to its ledger at the moment. Please try again later."
     ) -> None:
         super().__init__(message, retry_after=5)
-
-
-class InsufficientStorage(GatewayError):
-    """The gateway's disk has no room for a file (RFC 4918, section 11.5)."""
-
-    status = 507
-    code = "insufficient_storage"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "The gateway's disk is full: the file cannot be stored. Please try again later.",
-            should_retry=False,
-        )
 
 
 class LoopDetected(GatewayError):

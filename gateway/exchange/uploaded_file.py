@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from gateway.conversation.media_types import of_file
-from gateway.errors import InsufficientStorage
+from gateway.errors import GatewayError
 from gateway.policy.memory import MemoryHold
 
 IN_MEMORY = 2**20
@@ -26,6 +26,19 @@ HEAD = 1024
 _MOST_USED = 0.9
 """Fraction of a disk that may be in use when a file is to be written."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class InsufficientStorage(GatewayError):
+    """The gateway's disk has no room for a file (RFC 4918, section 11.5)."""
+
+    status = 507
+    code = "insufficient_storage"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The gateway's disk is full: the file cannot be stored. Please try again later.",
+            should_retry=False,
+        )
 
 
 def check_space(folder: Path, size: int) -> None:

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway.errors import InsufficientStorage
-from gateway.exchange.uploaded_file import IN_MEMORY, UploadedFile
+from gateway.exchange.uploaded_file import IN_MEMORY, InsufficientStorage, UploadedFile
 from gateway.policy.memory import MemoryAccount, MemoryHold
 
 
