@@ -38,7 +38,7 @@ _NAME = re.compile(
 )
 """A field's name, and where its value belongs: `x[]` in a list, `x[k]` in an object."""
 _MALFORMED = (HttpProcessingError, ValueError, RuntimeError, AssertionError, LookupError)
-"""What MultipartReader raises for a body that breaks RFC 2046 or RFC 7578."""
+"""Errors of MultipartReader for a body that breaks RFC 2046 or RFC 7578."""
 _TRANSFER_ENCODINGS = ("", "binary", "8bit", "7bit", "base64")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _MOST_FILENAME = 255

@@ -227,7 +227,7 @@ async def read_pieces(request: web.Request, timeout: float) -> AsyncIterator[byt
 
 
 class Pace:
-    """How fast a streamed body arrives: 32 KiB per `timeout` seconds are asked for, on average since the beginning."""
+    """Pace of a streamed body, which must bring 32 KiB per `timeout` seconds, on average since the beginning."""
 
     def __init__(self, timeout: float) -> None:
         self.size = 0
