@@ -125,6 +125,26 @@ def _modalities(model: Model, request: Request) -> str | None:
     )
 
 
+def _image_config(model: Model, request: Request) -> str | None:
+    """Return the message for an imageConfig that the model lacks.
+
+    The first words are Google's own, to text models. There is no public record of the others.
+    """
+    config = generation(request).get("imageConfig")
+    if not config:
+        return None
+    if not model.ratios:
+        return f"Aspect ratio is not enabled for models/{model.name}"
+    for name, allowed in (("aspectRatio", model.ratios), ("imageSize", model.image_sizes)):
+        if name in config and config[name] not in allowed:
+            at = "aspect_ratio" if name == "aspectRatio" else "image_size"
+            return (
+                f"* GenerateContentRequest.generation_config.image_config.{at}: unsupported value "
+                f"'{config[name]}'; supported: {', '.join(allowed) or 'none'}"
+            )
+    return None
+
+
 _UNKNOWN_REFERENCE = (
     "The referenced name `{value}` in function_response.response does not match to a display_name in the "
     "function_response.parts."
@@ -177,6 +197,7 @@ RULES: tuple[Rule, ...] = (
     (lambda m, r: not m.thinking_off and _thinking(r).get("thinkingBudget") == 0,
      "Budget 0 is invalid. This model only works in thinking mode."),
     (_budget, "The thinking budget {value}."),
+    (_image_config, "{value}"),
     (_modalities, "The requested combination of response modalities {value}\n"),
 )  # fmt: skip
 

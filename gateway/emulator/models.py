@@ -43,6 +43,9 @@ class Model(Struct, frozen=True):
     """First halves of the MIME types of accepted files."""
     outputs: tuple[tuple[str, ...], ...] = (("TEXT",),)
     """Accepted combinations of responseModalities; the first is the default."""
+    ratios: tuple[str, ...] = ()
+    image_sizes: tuple[str, ...] = ()
+    """Accepted values of imageConfig (https://ai.google.dev/gemini-api/docs/image-generation#aspect_ratios)."""
     input_tokens: int = 1048576
     output_tokens: int = 65536
     embeddings: bool = False
@@ -61,6 +64,12 @@ _SECOND = {
     "several_candidates": True, "logprobs": True, "tells_states": True,
 }  # fmt: skip
 _MINIMAL = {"levels": ("MINIMAL", "LOW", "MEDIUM", "HIGH"), "thinking_off": True}
+_RATIOS = ("1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9")
+_IMAGE = {
+    "json_mode": False, "functions": False, "temperature": 1, "inputs": ("image", "application"),
+    "outputs": (("TEXT", "IMAGE"), ("IMAGE",)), "several_candidates": False,
+    "ratios": (*_RATIOS, "1:4", "4:1", "1:8", "8:1"), "image_sizes": ("1K", "2K", "4K"),
+}  # fmt: skip
 _ROWS: tuple[tuple[str, dict[str, Any]], ...] = (
     (r"gemini-[12]\.", {**_SECOND, "signs_calls": False, "penalties": True, "output_tokens": 8192}),
     (r"gemini-2\.5", {"thinking": "budget", "signs_calls": True, "output_tokens": 65536}),
@@ -73,13 +82,12 @@ _ROWS: tuple[tuple[str, dict[str, Any]], ...] = (
     (r"gemini-3-pro", {"levels": ("LOW", "HIGH")}),
     (r"gemini-4", {"output_tokens": 1048576, "longest_hop": 32768}),
     (r"gemini-4-(neon|hydrogen)", {"levels": ("LOW", "MEDIUM", "HIGH", "XHIGH")}),
-    (r".*-image", {"json_mode": False, "functions": False, "temperature": 1, "inputs": ("image", "application"),
-                   "outputs": (("TEXT", "IMAGE"), ("IMAGE",)), "input_tokens": 131072, "output_tokens": 32768}),
-    (r".*nano-banana", {"json_mode": False, "functions": False, "temperature": 1, "inputs": ("image", "application"),
-                        "levels": ("MINIMAL", "MEDIUM", "HIGH"), "outputs": (("TEXT", "IMAGE"), ("IMAGE",))}),
-    (r"gemini-3\.1-flash-lite-image", {"output_tokens": 4096}),
-    (r"gemini-(2\.5-flash|3-pro)-image", {"thinking": "none"}),
-    (r"gemini-3\.1-flash-image", {"levels": ("MINIMAL", "HIGH")}),
+    (r".*-image", {**_IMAGE, "input_tokens": 131072, "output_tokens": 32768}),
+    (r".*nano-banana", {**_IMAGE, "levels": ("MINIMAL", "MEDIUM", "HIGH")}),
+    (r"gemini-3\.1-flash-lite-image", {"output_tokens": 4096, "image_sizes": ("1K",)}),
+    (r"gemini-(2\.5-flash|3-pro)-image", {"thinking": "none", "ratios": _RATIOS}),
+    (r"gemini-2\.5-flash-image", {"image_sizes": ()}),
+    (r"gemini-3\.1-flash-image", {"levels": ("MINIMAL", "HIGH"), "image_sizes": ("512", "1K", "2K", "4K")}),
     (r".*-tts", {"json_mode": False, "functions": False, "thinking": "none", "inputs": (), "outputs": (("AUDIO",),),
                  "input_tokens": 8192, "output_tokens": 16384}),
     (r"gemini-3\.8-.*tts", {"samples": False}),
@@ -101,7 +109,7 @@ MODELS = (
     "gemini-3.8-flash-lite-tts", "gemini-4-argon", "gemini-4-carbon", "gemini-4-hydrogen", "gemini-4-neon",
     "gemini-flash-latest", "gemini-flash-lite-latest",
     "gemini-pro-latest", "gemma-3-27b-it", "gemma-4-26b-a4b-it", "gemma-4-31b-it", "gemini-embedding-001",
-    "gemini-embedding-2",
+    "gemini-embedding-2", "gemini-nano-banana-2.1",
 )  # fmt: skip
 
 NO_LIMITS: Mapping[str, int] = {}

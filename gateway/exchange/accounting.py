@@ -73,6 +73,8 @@ class Target(Struct):
     """Feature of the call with a quota of its own; "" for none."""
     own_deadline: bool = False
     """The client has told Google when to give up (`X-Server-Timeout`)."""
+    once: bool = False
+    """The call is tried again once at most: what it makes is billed, also if it does not arrive."""
     too_large: bool = False
     """The prompt may be larger than the tokens per minute of the project that was asked last."""
 

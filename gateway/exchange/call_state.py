@@ -59,9 +59,10 @@ class CallState:
         """Ask this call from now on. Nothing is known about it yet."""
         client = self.context.client
         self.call = call
-        self.target = Target(call.model, project=call.project)
+        self.target = Target(call.model, project=call.project, once=self.choice.once)
         if client.id:
-            self.target.cost = self._accounting.estimate(call, client)
+            cost = self.choice.cost
+            self.target.cost = cost if cost is not None else self._accounting.estimate(call, client)
             self.target.call = call
             self.target.feature = feature(call.request)
             self.target.price_factor = price_factor(call.request.service_tier)
@@ -72,8 +73,8 @@ class CallState:
         self.failures: list[type[GatewayError]] = []
         """Kinds of the failures of this call, in order."""
         self.remedies: list[str] = []
-        self.accept_empty = False
-        """An answer without content was tried again once; the next one is accepted."""
+        self.accept_empty = self.choice.once
+        """An answer without content was tried again once, or is not to be; the next one is accepted."""
 
     def go_on(self, token: str) -> None:
         """Ask next for the continuation of the answer, in the project that has begun it."""

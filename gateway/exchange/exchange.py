@@ -180,6 +180,18 @@ class Exchange:
             ]
         return [event for events in answers for event in events]
 
+    async def admit(self, choices: Sequence[Choice], context: RequestContext) -> None:
+        """Count and encode choices that `complete_choice` then asks for. Raises RateLimited and Overloaded."""
+        await self.accounting.take_calls(context, len(choices))
+        await self._encode(choices, context)
+
+    async def complete_choice(self, choice: Choice, context: RequestContext, new: NewReader) -> list[Event]:
+        """Return the events of one of several answers, whose failure leaves the others alone. Raises GatewayError."""
+        events = await self._complete_choice(choice, choice.number, context, new)
+        if context.hooks is None:
+            return events
+        return await context.hooks.whole(events, choice.number, choice.call.model, context)
+
     async def stream(
         self, choices: Sequence[Choice], context: RequestContext, reply: Reply, new: NewTranslator
     ) -> web.StreamResponse:
@@ -237,7 +249,7 @@ class Exchange:
             return events
         if choice.fallbacks is not None:
             await self._recovery.begin(state)
-        if self._hedging is not None:
+        if self._hedging is not None and not choice.once:
             return await self._hedging.run(
                 state, lambda attempt: self._complete_with_retry(attempt, number, new)
             )

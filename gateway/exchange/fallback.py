@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from msgspec import Struct
 
+from gateway.exchange.cost import CostEstimate
 from gateway.gemini.call import GeminiCall
 
 
@@ -51,3 +52,11 @@ class Choice(Struct, frozen=True):
     fallbacks: FallbackPlan | None = None
     cacheable: bool = True
     """False where another choice asks the same: the choices of one answer must differ."""
+    once: bool = False
+    """The call is billed whatever becomes of its answer, as media are: it is never hedged, and tried again once at
+    most, where Google has refused it unbilled.
+
+    An answer without content is not tried again: its surface decides what that means.
+    """
+    cost: CostEstimate | None = None
+    """The most that the call costs, where its surface knows better than the length of the request tells."""

@@ -23,7 +23,7 @@ from gateway.gemini.thought_signatures import SignatureKeys, StoredSignatures
 from gateway.gemini.wire import GenerateContentRequest, SafetySetting
 from gateway.policy import file_refs
 from gateway.policy.access import Client
-from gateway.policy.catalog import Catalog
+from gateway.policy.catalog import Catalog, ModelRoute
 from gateway.policy.successors import is_alias
 from gateway.upstream.media import MediaFetcher
 
@@ -43,6 +43,8 @@ class RequestOptions(Struct, frozen=True):
     """So many bytes that the request is translated and encoded in a thread."""
     show_thoughts: bool = False
     """Ask for thought summaries even when the client did not."""
+    route: ModelRoute | None = None
+    """The model that stands for the client's name, where the surface has chosen one of its kind."""
 
 
 class PreparedRequest(Struct, frozen=True):
@@ -91,7 +93,7 @@ class Preparation:
             raise _too_many_choices(options, self._most_choices)
         client, report = context.client, context.report
         report.requested_model, report.stream = options.model, options.stream  # where it is refused, too
-        route = self._catalog.route(
+        route = options.route or self._catalog.route(
             client.rules, options.model, issued=bool(client.id), deployment=context.deployment
         )
         report.model, report.requested_model = route.model, options.model or context.deployment or None

@@ -104,12 +104,15 @@ class Recovery:
         """Wait before another attempt, or raise the error for the client. Adds the error's kind to the failures."""
         failures.append(type(error))
         same = failures.count(type(error))
-        if isinstance(error, UpstreamDropped) and same <= _MOST_DROPPED:
+        if isinstance(error, UpstreamDropped) and same <= (1 if target.once else _MOST_DROPPED):
             return
         elsewhere, error = self._accounting.probe_pool(error, context.client, target)
         jitter = random.random()  # noqa: S311
         budget = self._budgets.setdefault(context.client.scope, RetryBudget())
-        verdict = judge(error, len(failures), budget, self._config, jitter, same=same, elsewhere=elsewhere)
+        verdict = judge(
+            error, len(failures), budget, self._config, jitter,
+            same=same, elsewhere=elsewhere, once=target.once,
+        )  # fmt: skip
         if isinstance(verdict, Fail):
             try:
                 raise verdict.error

@@ -15,6 +15,11 @@ from msgspec import Struct
 
 Kind = Literal["chat", "image", "speech", "transcription", "live", "video", "embedding", "music", "agent"]
 Level = Literal["minimal", "low", "medium", "high", "xhigh"]
+ImageSize = Literal["512", "1K", "2K", "4K"]
+RATIOS = (
+    "1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9", "1:4", "4:1", "1:8", "8:1",
+)  # fmt: skip
+"""All of Gemini's (https://ai.google.dev/gemini-api/docs/image-generation#aspect_ratios)."""
 _MOST_KNOWN = 1000
 """Models that are remembered; clients choose their names."""
 Rows = Mapping[str, Mapping[str, Any]]
@@ -23,10 +28,6 @@ Rows = Mapping[str, Mapping[str, Any]]
 class Capabilities(Struct, frozen=True, forbid_unknown_fields=True):
     """Capabilities of one model. The defaults are those of the newest text models."""
 
-    kind: Kind = "chat"
-    """The purpose of the model: `/v1/images` takes models of the kind `image` alone, and so on."""
-    retired: bool = False
-    """Google has shut it down: where an endpoint has a default model of its kind, that one answers."""
     thinking: Literal["none", "budget", "level"] = "level"
     """The field that sets the depth of thinking; `none` for models that do not think."""
     levels: tuple[Level, ...] = ("low", "medium", "high")
@@ -55,6 +56,10 @@ class Capabilities(Struct, frozen=True, forbid_unknown_fields=True):
     """Media inside a functionResponse is accepted."""
     part_resolution: bool = True
     """mediaResolution is accepted for each part; else only for the whole request."""
+    kind: Kind = "chat"
+    """The purpose of the model: `/v1/images` takes models of the kind `image` alone, and so on."""
+    retired: bool = False
+    """Google has shut it down: where an endpoint has a default model of its kind, that one answers."""
     output: tuple[Literal["text", "image", "audio", "video"], ...] = ("text",)
     voice_library: bool = True
     """Voices of the library and custom voices (`voiceConfig.voice`); else only those that have a name of their own."""
@@ -66,6 +71,10 @@ class Capabilities(Struct, frozen=True, forbid_unknown_fields=True):
     """The largest maxOutputTokens of a call that is not streamed, where it is lower."""
     output_tokens: int | None = None
     """The longest answer, where it is known."""
+    ratios: tuple[str, ...] = RATIOS
+    """Values of imageConfig.aspectRatio that an image model accepts."""
+    image_sizes: tuple[ImageSize, ...] = ("1K", "2K", "4K")
+    """Values of imageConfig.imageSize that an image model accepts, the smallest first."""
     embedding_batches: bool = True
     """Several texts of one call give a vector each; else one vector of all of them."""
 

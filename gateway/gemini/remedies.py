@@ -104,6 +104,14 @@ _MISFIT = (
     rf"\* GenerateContentRequest\.{_SCHEMA}"
     r"|Unable to submit request because `[\w.:-]{1,128}` functionDeclaration `parameters"
 )
+_IMAGE_FIELDS = ("image_config", "image_size", "aspect_ratio")
+_IMAGE = (
+    r"(The |Invalid |Unsupported )?(requested |specified |provided )?(aspect.?ratio|image.?size|image.?config)\b"
+    r"|(Invalid value at '|\* GenerateContentRequest\.)generation_config\.image_config"
+    rf"|{_UNKNOWN}\"(image_?config\" at 'generation_config|(image_?size|aspect_?ratio)\" at "
+    r"'generation_config\.image_config)': Cannot find field\.\Z"
+)
+"""`Aspect ratio is not enabled for models/gemini-2.5-flash`, and what Google may say of a shape or size it lacks."""
 _KEYWORD = (
     rf"{_MISFIT}|Invalid value at '{_SCHEMA}"
     rf"|{_UNKNOWN}\"[\w$-]+\" at '{_SCHEMA}[\w.\[\]]*': (Cannot find field|Proto field is not repeating)"
@@ -174,6 +182,12 @@ REMEDIES: tuple[Remedy, ...] = (
     _row("modalities", r"The requested combination of response modalities", change.accepted_modalities,
          "response_modalities",
          evidence="https://ai.google.dev/gemini-api/docs/image-generation"),
+    _row("image_size", _IMAGE, change.without_image_size, "image_config", "image_size", lasting="model",
+         evidence="https://ai.google.dev/gemini-api/docs/image-generation#aspect_ratios"),
+    _row("image_config", _IMAGE, change.without("image_config"), *_IMAGE_FIELDS, lasting="model",
+         evidence="https://ai.google.dev/gemini-api/docs/image-generation#aspect_ratios"),
+    _row("image_opaque", _OPAQUE, change.without("image_config"), *_IMAGE_FIELDS,
+         evidence="https://ai.google.dev/gemini-api/docs/image-generation#aspect_ratios"),
     _row("thinking_minimal", r"Thinking level MINIMAL is not supported", change.low_for_minimal, "thinking_config",
          lasting="model",
          evidence="https://github.com/vellum-ai/vellum-assistant/pull/32687"),

@@ -261,6 +261,15 @@ def accepted_modalities(request: Request, error: GatewayError) -> Request | None
     return None
 
 
+def without_image_size(request: Request, _: GatewayError) -> Request | None:
+    """Leave the size of pictures to the model, and keep their shape."""
+    config = request.generation_config
+    if config is None or config.image_config is None or "imageSize" not in config.image_config:
+        return None
+    image = {key: value for key, value in config.image_config.items() if key != "imageSize"} or None
+    return _with_config(request, structs.replace(config, image_config=image))
+
+
 def drop_tier(request: Request, _: GatewayError) -> Request | None:
     return structs.replace(request, service_tier=None) if request.service_tier is not None else None
 

@@ -91,23 +91,34 @@ def judge(
     *,
     same: int = 1,
     elsewhere: bool = False,
+    once: bool = False,
 ) -> Verdict:
     """Decide what follows the failure of attempt number `attempt` (from 1). `jitter` is a random number from [0, 1).
 
     `same` is the number of failures of this kind among them, which an error may limit (`UpstreamError.most_attempts`).
     `elsewhere` says that the failure concerns one key or project and that another is free. Such a retry is immediate
-    and takes nothing from the budget, because the key or project cools down.
+    and takes nothing from the budget, because the key or project cools down. With `once` another attempt in the same
+    place follows once at most, and only where Google has not billed the call.
     """
     if elsewhere and attempt < config.attempts:
         return Retry(0.0)
     most = error.most_attempts if isinstance(error, UpstreamError) else None
     spent = attempt >= config.attempts or (most is not None and same >= most)
+    spent = spent or (once and (attempt > 1 or not _is_unbilled(error)))
     if spent or not _is_transient(error) or not budget.spend():
         return Fail(error)
     if error.retry_after is not None:
         return Retry(error.retry_after)
     longest = _MAX_RECONNECT if isinstance(error, UpstreamUnreachable) else math.inf
     return Retry(jitter * min(longest, config.backoff * min(attempt, _MAX_BACKOFF)))
+
+
+def _is_unbilled(error: GatewayError) -> bool:
+    """Return whether Google has certainly done no work for a call: it was over a quota, overloaded, or not reached.
+
+    Google bills no refused calls (https://ai.google.dev/gemini-api/docs/billing).
+    """
+    return isinstance(error, RateLimited) or error.upstream_status == 503 or not error.sent
 
 
 def _is_transient(error: GatewayError) -> bool:

@@ -115,6 +115,13 @@ CASES: dict[str, Case] = {
         "Developer instruction is not enabled for models/x",
         {"messages": [{"role": "system", "content": "s"}, USER]}, refused="systemInstruction"),
     "modalities": Case(MODALITIES, {"google": {"response_modalities": ["IMAGE"]}}, refused='["IMAGE"]'),
+    "image_size": Case(
+        "Aspect ratio is not enabled for this model", {"google": {"aspect_ratio": "1:1", "image_size": "4K"}},
+        refused="imageSize"),
+    "image_config": Case(
+        "Aspect ratio is not enabled for this model", {"google": {"aspect_ratio": "1:1"}}, refused="imageConfig"),
+    "image_opaque": Case(
+        "Request contains an invalid argument.", {"google": {"image_size": "4K"}}, refused="imageConfig"),
     "thinking_minimal": Case(
         "Thinking level MINIMAL is not supported for this model.", {"model": F3, "reasoning_effort": "minimal"},
         refused="MINIMAL"),

@@ -74,7 +74,12 @@ STEPS = {
         "references", "schemas_in_words"],
     "Model generated invalid JSON syntax and the output could not be parsed. Please retry the request.": [
         "again", "answer_in_words"],
-    "Request contains an invalid argument.": ["schema_bounds", "unforced", "answer_in_words"],
+    "Aspect ratio is not enabled for this model": ["image_size", "image_config"],
+    "Aspect ratio is not enabled for models/gemini-2.5-flash": ["image_size", "image_config"],
+    "Invalid value at 'generation_config.image_config.image_size' (TYPE_STRING), 8": ["image_size", "image_config"],
+    "Invalid JSON payload received. Unknown name \"imageSize\" at 'generation_config.image_config': Cannot find field.": [
+        "image_size", "image_config"],
+    "Request contains an invalid argument.": ["image_opaque", "schema_bounds", "unforced", "answer_in_words"],
     "Request contains an invalid argument. too": [],
     "A schema in GenerationConfig in the request exceeds the maximum allowed nesting depth.": ["schemas_in_words"],
     "Unable to submit request because `request_folder_access` functionDeclaration `parameters.a` schema didn't specify the "
@@ -121,3 +126,21 @@ def test_another_kind_of_output_says_nothing_of_other_requests() -> None:
         {"image_config": {"a": 1}},
     ):
         assert not remedies.concerns_all(asking(**field))
+
+
+def test_a_picture_keeps_its_shape_where_only_its_size_is_refused() -> None:
+    config = GenerationConfig(
+        response_modalities=["IMAGE"], image_config={"aspectRatio": "1:1", "imageSize": "4K"}
+    )
+    request = GenerateContentRequest(plain().contents, generation_config=config)
+    size, shape = remedies.BY_FEATURE["image_size"], remedies.BY_FEATURE["image_config"]
+
+    smaller = size.apply(request, BadRequest("x"))
+    assert smaller is not None
+    assert smaller.generation_config is not None
+    assert smaller.generation_config.image_config == {"aspectRatio": "1:1"}
+    assert size.apply(smaller, BadRequest("x")) is None
+    free = shape.apply(smaller, BadRequest("x"))
+    assert free is not None
+    assert free.generation_config == GenerationConfig(response_modalities=["IMAGE"])
+    assert shape.apply(free, BadRequest("x")) is None

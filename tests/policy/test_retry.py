@@ -94,3 +94,27 @@ def test_elsewhere_an_attempt_is_immediate_and_free() -> None:
 
 def test_defaults() -> None:
     assert RetryConfig() == RetryConfig(attempts=5, backoff=0.25)
+
+
+@pytest.mark.parametrize(
+    ("error", "attempt", "elsewhere", "after"),
+    [
+        (RateLimited("minute", retry_after=3.0), 1, False, 3.0),
+        (RateLimited("minute", retry_after=3.0), 2, False, None),
+        (RateLimited("another project is free"), 2, True, 0.0),
+        (UpstreamError("overloaded", upstream_status=503), 1, False, 1.0),
+        (UpstreamError("overloaded", upstream_status=503), 2, False, None),
+        (UpstreamUnreachable("refused"), 1, False, 0.05),
+        (UpstreamError("internal", upstream_status=500), 1, False, None),
+        (UpstreamTruncated("cut"), 1, False, None),
+        (UpstreamTimeout("504 of theirs", upstream_status=504), 1, False, None),
+    ],
+)
+def test_what_is_billed_is_tried_again_once_and_only_unbilled(
+    error: GatewayError, attempt: int, elsewhere: bool, after: float | None
+) -> None:
+    if isinstance(error, UpstreamUnreachable):
+        error.sent = False
+    expected = Fail(error) if after is None else Retry(after)
+
+    assert judge(error, attempt, RetryBudget(), CONFIG, 0.5, elsewhere=elsewhere, once=True) == expected
