@@ -325,15 +325,17 @@ def clean_base64(data: str, at: str) -> str:
 
 _BLOCK = 2**20
 """Characters that are checked at once; other threads run between two blocks."""
+_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_PADDING = ("", "=", "==")
 
 
 def _is_base64(data: str) -> bool:
-    if data.find("=", 0, max(0, len(data) - 2)) >= 0:
+    """Return whether data is what `clean_base64` returns. Deleting the alphabet is faster than any decoder."""
+    if len(data) % 4 or not data.isascii():
         return False
-    try:
-        for i in range(0, len(data), _BLOCK):
-            # as strict as binascii, in less than half of its time
-            msgspec.convert(data[i : i + _BLOCK], bytes)
-    except (msgspec.ValidationError, UnicodeEncodeError):
-        return False
-    return True
+    rest = ""
+    for i in range(0, len(data), _BLOCK):
+        rest += data[i : i + _BLOCK].encode().translate(None, _ALPHABET).decode()
+        if len(rest) > 2:
+            return False
+    return rest in _PADDING and data.endswith(rest)

@@ -1,4 +1,4 @@
-"""Plain conversations: texts of the user and of the model, an instruction before them, and the common numbers.
+"""Plain conversations: texts, pictures of the user, an instruction before them, and the common numbers.
 
 Nearly every request holds nothing else, so it has a short way: a surface decodes it into narrow types that forbid
 unknown fields, and `gemini_request` writes it in one pass. What the types refuse goes the long way, through
@@ -12,6 +12,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from gateway.conversation.builder import ConversationBuilder
+from gateway.errors import BadRequest
 from gateway.gemini.capabilities import Capabilities
 from gateway.gemini.wire import (
     Content,
@@ -22,34 +23,46 @@ from gateway.gemini.wire import (
     SafetySetting,
 )
 
-MOST_BYTES = 40_000
-"""Bytes of a plain body. No limit of `gemini.json_shape` is reached with fewer, in types without nesting."""
+MOST_BYTES = 128 * 1024
+"""Bytes of a plain body. In types without nesting, fewer reach no limit of `gemini.json_shape` but that of digits."""
 
 Temperature = Annotated[float, Meta(ge=0, le=2)]
 TopP = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
 
-class PlainText(Struct, forbid_unknown_fields=True, gc=False):
-    """A text of a turn. Surfaces narrow the type."""
+class PlainText(Struct, tag_field="type", forbid_unknown_fields=True, gc=False):
+    """A text of a turn. Surfaces name the type."""
 
-    type: str
     text: str
+
+
+class PlainPicture(Struct, tag_field="type", forbid_unknown_fields=True, gc=False):
+    """A picture of the user's, inside the request. Surfaces name the type, and add its data."""
+
+    def part(self) -> Part:
+        """Return its part. Raises BadRequest, without the client's path, for what is no picture."""
+        raise NotImplementedError
+
+
+DataUrl = Annotated[str, Meta(pattern="^(?i:data):")]
+"""A picture inside the request. Others may have to be fetched."""
 
 
 class PlainTurn(Struct, forbid_unknown_fields=True, gc=False):
     """A turn of `user`, of `assistant`, or of another role, which gives an instruction. Surfaces narrow the types."""
 
     role: str
-    content: str | list[PlainText]
+    content: str | Sequence[PlainText | PlainPicture]
 
 
 class PlainConversation(Struct, frozen=True):
     """A request that is decoded already. `recorded` returns the same conversation by the long way."""
 
-    turns: Sequence[PlainTurn]
+    contents: list[Content]
+    """The turns, from the user's first to the user's last. Nobody changes them."""
+    system: Content | None
     recorded: Callable[[], ConversationBuilder]
-    instruction: str = ""
     temperature: float | None = None
     top_p: float | None = None
     top_k: Int32 | None = None
@@ -60,7 +73,7 @@ class PlainConversation(Struct, frozen=True):
 def gemini_request(
     conversation: PlainConversation, capabilities: Capabilities, safety: Sequence[SafetySetting]
 ) -> GenerateContentRequest | None:
-    """Return the request for a model. None where the model takes less, or the history has to be completed."""
+    """Return the request for a model. None where the model takes less."""
     temperature, tokens = conversation.temperature, conversation.max_output_tokens
     if (
         capabilities.output != ("text",)
@@ -69,16 +82,14 @@ def gemini_request(
         or (tokens is not None and tokens > (capabilities.output_tokens or tokens))
     ):
         return None
-    system = [Part(conversation.instruction)] if conversation.instruction else []
-    contents = _contents(conversation.turns, system)
-    if contents is None or (system and not capabilities.system):
+    if conversation.system is not None and not capabilities.system:
         return None
     config = GenerationConfig(
         temperature, conversation.top_p, conversation.top_k, None, tokens, None, conversation.seed
     )
     return GenerateContentRequest(
-        contents,
-        Content(system) if system else None,
+        conversation.contents,
+        conversation.system,
         None,
         None,
         list(safety) or None,
@@ -89,17 +100,22 @@ def gemini_request(
 _NO_CONFIG = GenerationConfig()
 
 
-def _contents(turns: Iterable[PlainTurn], system: list[Part]) -> list[Content] | None:
-    """Return the turns, and add the instructions before the first answer to `system`.
+def contents_of(
+    turns: Iterable[PlainTurn], instruction: str = ""
+) -> tuple[list[Content], Content | None] | None:
+    """Return the turns, and the instruction with those before the first answer.
 
-    None for turns that do not begin and end with the user, as Gemini wants them.
+    None for turns that do not begin and end with the user, as Gemini wants them, and for a picture that cannot be sent.
     """
+    system = [Part(instruction)] if instruction else []
     contents: list[Content] = []
     joined: list[Part] = []
     last = ""
     for turn in turns:
         content, role = turn.content, turn.role
-        parts = [Part(content)] if type(content) is str else [Part(text.text) for text in content]  # type: ignore[union-attr]
+        parts = [Part(content)] if isinstance(content, str) else _parts(content, role)
+        if parts is None:
+            return None
         if role == "assistant":
             if not last:
                 return None
@@ -116,4 +132,26 @@ def _contents(turns: Iterable[PlainTurn], system: list[Part]) -> list[Content] |
         else:
             contents.append(Content(parts, "user" if role == "user" else "model"))
             joined, last = parts, role
-    return contents if last == "user" else None
+    if last != "user":
+        return None
+    return contents, Content(system) if system else None
+
+
+def _parts(content: Iterable[PlainText | PlainPicture], role: str) -> list[Part] | None:
+    """Return the parts of a turn. None for a picture that is not the user's, or is none."""
+    parts: list[Part] = []
+    has_text = False
+    for piece in content:
+        if isinstance(piece, PlainText):
+            parts.append(Part(piece.text))
+            has_text = True
+        elif role != "user":
+            return None
+        else:
+            try:
+                parts.append(piece.part())
+            except BadRequest:
+                return None
+    if not has_text:
+        parts.append(Part(""))  # as `ConversationBuilder.turn` does
+    return parts

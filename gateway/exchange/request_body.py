@@ -138,7 +138,7 @@ async def read_plain(request: web.Request, decode: Callable[[bytes], T]) -> tupl
     if "Content-Encoding" in request.headers:
         check_encoding(request)
     data = await read_bytes(request, context.memory)
-    if len(data) <= MOST_BYTES:
+    if len(data) <= MOST_BYTES and not json_shape.has_long_number(data, json_shape.MOST_LONG_DIGITS):
         try:
             plain = decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError):

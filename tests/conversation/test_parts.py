@@ -2,10 +2,13 @@
 
 import base64
 import json
+import re
 import time
 from urllib.parse import quote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.conversation import parts
 from gateway.conversation.media_types import sniff
@@ -14,6 +17,7 @@ from gateway.errors import BadRequest
 from gateway.gemini.wire import Blob, FileData, MediaResolution, Part, encode_json
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
+_STANDARD = re.compile("(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 FILES = "https://generativelanguage.googleapis.com/v1beta/files/"
 
 
@@ -215,6 +219,16 @@ def test_broken_base64_is_refused_at_its_place(data: str) -> None:
         clean_base64(data, "here")
 
     assert (caught.value.param, caught.value.code) == ("here", "invalid_base64")
+
+
+@given(st.text("AQz09+/=", max_size=12) | st.text("AQ=-é\x00\ud800", max_size=6))
+def test_only_standard_base64_stays_as_it_is(data: str) -> None:
+    try:
+        stays = clean_base64(data, "at") == data
+    except BadRequest:
+        stays = False
+
+    assert stays is (data != "" and _STANDARD.fullmatch(data) is not None)
 
 
 @pytest.mark.parametrize("block", [2**20, 2**21])

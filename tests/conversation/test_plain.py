@@ -7,9 +7,17 @@ import pytest
 from msgspec import structs
 
 from gateway.conversation.builder import ConversationBuilder
-from gateway.conversation.plain import PlainConversation, PlainText, PlainTurn, gemini_request
+from gateway.conversation.parts import data_url
+from gateway.conversation.plain import (
+    PlainConversation,
+    PlainPicture,
+    PlainText,
+    PlainTurn,
+    contents_of,
+    gemini_request,
+)
 from gateway.conversation.translation import TranslationContext, translate
-from gateway.gemini.wire import Content, GenerateContentRequest, GenerationConfig, Part, SafetySetting
+from gateway.gemini.wire import Blob, Content, GenerateContentRequest, GenerationConfig, Part, SafetySetting
 from tests.support.models import TABLE
 
 FLASH = TABLE.of("gemini-2.5-flash")
@@ -25,12 +33,16 @@ def recorded() -> ConversationBuilder:
 
 
 def said(*turns: PlainTurn, instruction: str = "", temperature: float | None = None) -> PlainConversation:
-    return PlainConversation(turns, recorded, instruction, temperature)
+    contents = contents_of(turns, instruction)
+    assert contents is not None
+    return PlainConversation(*contents, recorded, temperature)
 
 
-def contents(*turns: PlainTurn) -> list[Content] | None:
-    request = gemini_request(said(*turns), FLASH, ())
-    return request.contents if request is not None else None
+class Picture(PlainPicture, tag="image"):
+    data: str
+
+    def part(self) -> Part:
+        return Part(inline_data=data_url(f"data:image/png;base64,{self.data}", "here"))
 
 
 def test_a_question_is_a_request_without_anything_else() -> None:
@@ -58,33 +70,48 @@ def test_instruction_numbers_and_thresholds_are_in_the_request() -> None:
 
 
 def test_neighbours_of_one_role_are_one_turn() -> None:
-    pieces = PlainTurn("user", [PlainText("text", "a"), PlainText("input_text", "b")])
+    pieces = PlainTurn("user", [PlainText("a"), PlainText("b")])
 
-    assert contents(pieces, USER, ANSWER, ANSWER, USER) == [
-        Content([Part("a"), Part("b"), Part("hi")], "user"),
-        Content([Part("ok"), Part("ok")], "model"),
-        Content([Part("hi")], "user"),
-    ]
+    assert contents_of([pieces, USER, ANSWER, ANSWER, USER]) == (
+        [
+            Content([Part("a"), Part("b"), Part("hi")], "user"),
+            Content([Part("ok"), Part("ok")], "model"),
+            Content([Part("hi")], "user"),
+        ],
+        None,
+    )
+
+
+def test_a_picture_has_a_text_beside_it() -> None:
+    ico = Part(inline_data=Blob("image/png", "aWNv"))
+    both: list[PlainText | PlainPicture] = [PlainText("a"), Picture("aWNv")]
+
+    assert contents_of([PlainTurn("user", both)]) == ([Content([Part("a"), ico], "user")], None)
+    assert contents_of([PlainTurn("user", both[1:])]) == ([Content([ico, Part("")], "user")], None)
+
+
+@pytest.mark.parametrize("turns", [
+    [PlainTurn("user", [Picture("*")])],
+    [PlainTurn("system", [Picture("aWNv")]), USER],
+    [USER, PlainTurn("assistant", [PlainText("a"), Picture("aWNv")]), USER],
+], ids=["broken", "in an instruction", "of the model"])  # fmt: skip
+def test_another_picture_is_not_plain(turns: list[PlainTurn]) -> None:
+    assert contents_of(turns) is None
 
 
 def test_an_instruction_after_an_answer_stands_where_it_is_said() -> None:
-    request = gemini_request(
-        said(
-            PlainTurn("system", "a"),
-            USER,
-            PlainTurn("developer", "b"),
-            ANSWER,
-            PlainTurn("system", ""),
-            PlainTurn("system", "c"),
-            USER,
-        ),
-        FLASH,
-        (),
+    conversation = said(
+        PlainTurn("system", "a"),
+        USER,
+        PlainTurn("developer", "b"),
+        ANSWER,
+        PlainTurn("system", ""),
+        PlainTurn("system", "c"),
+        USER,
     )
 
-    assert request is not None
-    assert request.system_instruction == Content([Part("a"), Part("b")])
-    assert request.contents[2:] == [Content([Part("c"), Part("hi")], "user")]
+    assert conversation.system == Content([Part("a"), Part("b")])
+    assert conversation.contents[2:] == [Content([Part("c"), Part("hi")], "user")]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +120,7 @@ def test_an_instruction_after_an_answer_stands_where_it_is_said() -> None:
     ids=["nothing", "an answer", "an answer first", "an answer last", "an instruction"],
 )
 def test_a_history_that_has_to_be_completed_is_not_plain(turns: list[PlainTurn]) -> None:
-    assert gemini_request(said(*turns), FLASH, ()) is None
+    assert contents_of(turns) is None
 
 
 @pytest.mark.parametrize(
@@ -102,7 +129,7 @@ def test_a_history_that_has_to_be_completed_is_not_plain(turns: list[PlainTurn])
         ({"output": ("text", "image")}, {}),
         ({"sampling": False}, {"temperature": 0.5}),
         ({"temperature": 1.0}, {"temperature": 1.5}),
-        ({"system": False}, {"instruction": "Be brief."}),
+        ({"system": False}, {"system": Content([Part("Be brief.")])}),
         ({"output_tokens": 100}, {"max_output_tokens": 101}),
     ],
 )

@@ -37,9 +37,35 @@ def sometimes(strategy: st.SearchStrategy[Any], other: st.SearchStrategy[Any]) -
     return st.integers(0, 19).flatmap(lambda roll: other if roll == 13 else strategy)  # 0 would be frequent
 
 
-def content(kind: str) -> st.SearchStrategy[Any]:
-    """Return contents of a turn: a text, texts of one type, and seldom something else."""
-    part = st.builds(lambda text: {"type": kind, "text": text}, TEXTS)
+PNG = "iVBORw0KGgo="
+_DATA = [PNG, "aWNv", "aWNv" * 3 + "QQ==", "aWN\nv", "a-_v", "QUI", "", "*", "%41", "Q=Q="]
+URLS = [f"data:{kind};base64,{data}" for kind in ("image/png", "IMAGE/jpg", "") for data in _DATA] + [
+    "DATA:image/png;base64,aWNv", "data:image/svg+xml,%3Csvg/%3E", "data:,", "data:image/png",
+    "gs://bucket/a.png", "", "file:///etc/passwd",
+]  # fmt: skip
+"""Addresses of pictures that are never fetched, most of them with data; some are none."""
+_DETAILS_OF_PICTURES = st.sampled_from([{}, {"detail": "auto"}, {"detail": None}, {"detail": "high"}])
+CHAT_PICTURES = st.builds(
+    lambda url, detail: {"type": "image_url", "image_url": {"url": url, **detail}},
+    st.sampled_from(URLS),
+    _DETAILS_OF_PICTURES,
+) | st.builds(lambda url: {"type": "image_url", "image_url": url}, st.sampled_from(URLS))
+RESPONSES_PICTURES = st.builds(
+    lambda url, detail: {"type": "input_image", "image_url": url, **detail},
+    st.sampled_from(URLS),
+    _DETAILS_OF_PICTURES,
+)
+MESSAGES_PICTURES = st.builds(
+    lambda kind, data: {"type": "image", "source": {"type": "base64", "media_type": kind, "data": data}},
+    st.sampled_from(["image/png", "image/jpg", "", "application/octet-stream"]),
+    st.sampled_from(_DATA),
+)
+
+
+def content(kind: str, pictures: st.SearchStrategy[Json]) -> st.SearchStrategy[Any]:
+    """Return contents of a turn: a text, texts of one type, pictures, and seldom something else."""
+    texts = st.builds(lambda text: {"type": kind, "text": text}, TEXTS)
+    part = st.integers(0, 4).flatmap(lambda roll: pictures if roll == 3 else texts)
     other = st.sampled_from(
         [
             {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}},
@@ -53,18 +79,17 @@ def content(kind: str) -> st.SearchStrategy[Any]:
     return sometimes(TEXTS | parts, st.sampled_from([None, [], 5, {"text": "x"}, ["x"]]))
 
 
-def turns(roles: list[str], kind: str) -> st.SearchStrategy[list[Json]]:
+def turns(roles: list[str], kind: str, pictures: st.SearchStrategy[Json]) -> st.SearchStrategy[list[Json]]:
     """Return histories, most of which begin and end with the user."""
-    turn = st.builds(
-        lambda role, said: {"role": role, "content": said}, st.sampled_from(roles), content(kind)
-    )
+    said = content(kind, pictures)
+    turn = st.builds(lambda role, said: {"role": role, "content": said}, st.sampled_from(roles), said)
     extra = sometimes(
         st.just({}),
         st.sampled_from(
             [{"name": "Ann"}, {"refusal": None}, {"tool_calls": []}, {"role": "tool"}, {"role": "x"}]
         ),
     )
-    user = st.builds(lambda said: {"role": "user", "content": said}, content(kind))
+    user = st.builds(lambda said: {"role": "user", "content": said}, said)
     inner = st.lists(st.builds(lambda a, b: {**a, **b}, turn, extra), max_size=5)
     return sometimes(st.builds(lambda before, last: [*before, last], inner, user), inner)
 
@@ -113,7 +138,7 @@ CHAT_REQUESTS = damaged(
     merged(
         st.builds(lambda model: {"model": model}, st.sampled_from(MODELS)),
         st.builds(
-            lambda messages: {"messages": messages}, turns(["system", "developer", "user", "assistant"], "text")
+            lambda messages: {"messages": messages}, turns(["system", "developer", "user", "assistant"], "text", CHAT_PICTURES)
         ),
         numbers(temperature=[0, 0.5, 1, 2.0], top_p=[0, 0.25, 1], top_k=[1, 40], max_tokens=[1, 8192, 65_536],
                 max_completion_tokens=[1, 8192], seed=[0, -1, 2**31 - 1], n=[1], presence_penalty=[0, 0.0],
@@ -134,9 +159,9 @@ CHAT_REQUESTS = damaged(
 MESSAGES_REQUESTS = damaged(
     merged(
         st.builds(lambda model: {"model": model}, st.sampled_from(MODELS)),
-        st.builds(lambda messages: {"messages": messages}, turns(["system", "user", "assistant"], "text")),
+        st.builds(lambda messages: {"messages": messages}, turns(["system", "user", "assistant"], "text", MESSAGES_PICTURES)),
         sometimes(st.just({"max_tokens": 100}), st.just({})),
-        st.fixed_dictionaries({}, optional={"system": sometimes(st.none() | TEXTS, content("text"))}),
+        st.fixed_dictionaries({}, optional={"system": sometimes(st.none() | TEXTS, content("text", CHAT_PICTURES))}),
         numbers(temperature=[0, 0.5, 1, 2.0], top_p=[0, 0.25, 1], top_k=[1, 40], max_tokens=[1, 8192, 65_536]),
         extras({"stop_sequences": ["x"]}, {"thinking": {"type": "disabled"}}, {"tools": []}, {"stream": False},
                {"instructions": "Be brief."}, {"max_completion_tokens": 5}),
@@ -149,10 +174,10 @@ RESPONSES_REQUESTS = damaged(
         st.builds(lambda model: {"model": model}, st.sampled_from(MODELS)),
         st.builds(
             lambda said: {"input": said},
-            TEXTS | turns(["system", "developer", "user", "assistant"], "input_text")
-            | turns(["user", "assistant"], "output_text"),
+            TEXTS | turns(["system", "developer", "user", "assistant"], "input_text", RESPONSES_PICTURES)
+            | turns(["user", "assistant"], "output_text", RESPONSES_PICTURES),
         ),
-        st.fixed_dictionaries({}, optional={"instructions": sometimes(st.none() | TEXTS, content("input_text"))}),
+        st.fixed_dictionaries({}, optional={"instructions": sometimes(st.none() | TEXTS, content("input_text", CHAT_PICTURES))}),
         numbers(temperature=[0, 0.5, 1, 2.0], top_p=[0, 0.25, 1], max_output_tokens=[1, 8192, 65_536]),
         extras({"store": False}, {"store": True}, {"stream": False}, {"tools": []}, {"previous_response_id": None},
                {"reasoning": {"effort": "low"}}, {"system": "Be brief."}, {"text": {"format": {"type": "text"}}}),

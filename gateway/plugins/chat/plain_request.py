@@ -1,4 +1,4 @@
-"""Plain chat requests: texts and the common numbers, decoded and told in one look.
+"""Plain chat requests: texts, pictures and the common numbers, decoded and told in one look.
 
 The types are narrower than those of `wire`: what they do not take is for `request`, which reads everything.
 """
@@ -9,21 +9,53 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from gateway.conversation import parts
 from gateway.conversation.builder import ConversationBuilder
-from gateway.conversation.plain import Count, PlainConversation, PlainText, PlainTurn, Temperature, TopP
-from gateway.gemini.wire import Int32
+from gateway.conversation.plain import (
+    Count,
+    DataUrl,
+    PlainConversation,
+    PlainPicture,
+    PlainText,
+    PlainTurn,
+    Temperature,
+    TopP,
+    contents_of,
+)
+from gateway.gemini.wire import Int32, Part
 
 Zero = Annotated[float, Meta(ge=0, le=0)]
 """A penalty that asks for nothing."""
 
 
-class Text(PlainText, forbid_unknown_fields=True, gc=False):
-    type: Literal["text", "input_text", "output_text"]
+class Text(PlainText, tag="text", forbid_unknown_fields=True, gc=False):
+    pass
+
+
+class InputText(PlainText, tag="input_text", forbid_unknown_fields=True, gc=False):
+    pass
+
+
+class OutputText(PlainText, tag="output_text", forbid_unknown_fields=True, gc=False):
+    pass
+
+
+class Address(Struct, forbid_unknown_fields=True, gc=False):
+    url: DataUrl
+    detail: Literal["auto"] | None = None
+
+
+class Picture(PlainPicture, tag="image_url", forbid_unknown_fields=True, gc=False):
+    image_url: Address | DataUrl
+
+    def part(self) -> Part:
+        value = self.image_url
+        return Part(inline_data=parts.data_url(value if isinstance(value, str) else value.url, ""))
 
 
 class Turn(PlainTurn, forbid_unknown_fields=True, gc=False):
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | Annotated[list[Text], Meta(min_length=1)]  # type: ignore[assignment]  # nobody adds to the list
+    content: str | Annotated[list[Text | InputText | OutputText | Picture], Meta(min_length=1)]
 
 
 class PlainStreamOptions(Struct, forbid_unknown_fields=True, gc=False):
@@ -49,12 +81,14 @@ class PlainRequest(Struct, forbid_unknown_fields=True, gc=False):
 decode = msgspec.json.Decoder(PlainRequest).decode
 
 
-def conversation(body: PlainRequest, recorded: Callable[[], ConversationBuilder]) -> PlainConversation:
-    """Return what a plain request says. `recorded` returns the same by the long way."""
+def conversation(body: PlainRequest, recorded: Callable[[], ConversationBuilder]) -> PlainConversation | None:
+    """Return what a plain request says. None where only the long way can, by which `recorded` returns the same."""
+    said = contents_of(body.messages)
+    if said is None:
+        return None
     return PlainConversation(
-        body.messages,
+        *said,
         recorded,
-        "",
         body.temperature,
         body.top_p,
         body.top_k,

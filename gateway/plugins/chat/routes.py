@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 from gateway.conversation.builder import ConversationBuilder
 from gateway.conversation.field_policy import FieldPolicies, review
 from gateway.conversation.foreign.originals import NO_PLACEHOLDERS
+from gateway.conversation.plain import PlainConversation
 from gateway.errors import BadRequest, UpstreamError
 from gateway.exchange.context import RequestContext, dry_context
 from gateway.exchange.delivery import answer_headers
@@ -53,10 +54,13 @@ class Chat(Plugin):
         """Answer one request."""
         async with self.services.enter(request, "chat") as context:
             body, plain = await read_plain(request, plain_request.decode)
-            if plain is None:
+            said = None
+            if plain is not None:
+                said = plain_request.conversation(plain, lambda: self._read(body)[1])
+            if plain is None or said is None:
                 answer = await self._prepare(body, context)
             else:
-                answer = await self._prepare_plain(body, plain, context)
+                answer = await self._prepare_plain(plain, said, context)
             return await self.services.delivery.send(request, context, answer)
 
     async def dry_run(self, body: Body, client: Client) -> DryRun:
@@ -90,10 +94,11 @@ class Chat(Plugin):
         include_usage = bool(body.stream_options and body.stream_options.include_usage)
         return ChatAnswer(prepared, include_usage=include_usage, grounding=self.config.grounding)
 
-    async def _prepare_plain(self, data: Body, body: PlainRequest, context: RequestContext) -> "ChatAnswer":
+    async def _prepare_plain(
+        self, body: PlainRequest, said: PlainConversation, context: RequestContext
+    ) -> "ChatAnswer":
         """Return what `_prepare` returns, of a body that was read as a plain one."""
         options = RequestOptions(body.model, bool(body.stream), show_thoughts=self.config.thoughts)
-        said = plain_request.conversation(body, lambda: self._read(data)[1])
         prepared = await self.services.preparation.prepare(said, options, context)
         include_usage = bool(body.stream_options and body.stream_options.include_usage)
         return ChatAnswer(prepared, include_usage=include_usage, grounding=self.config.grounding)

@@ -1,4 +1,4 @@
-"""Plain Messages requests: texts and the common numbers, decoded and told in one look.
+"""Plain Messages requests: texts, pictures and the common numbers, decoded and told in one look.
 
 The types are narrower than those of `wire`: what they do not take is for `request`, which reads everything.
 """
@@ -9,17 +9,41 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from gateway.conversation import parts
 from gateway.conversation.builder import ConversationBuilder
-from gateway.conversation.plain import Count, PlainConversation, PlainText, PlainTurn, Temperature, TopP
+from gateway.conversation.plain import (
+    Count,
+    PlainConversation,
+    PlainPicture,
+    PlainText,
+    PlainTurn,
+    Temperature,
+    TopP,
+    contents_of,
+)
+from gateway.gemini.wire import Part
 
 
-class Text(PlainText, forbid_unknown_fields=True, gc=False):
-    type: Literal["text"]
+class Text(PlainText, tag="text", forbid_unknown_fields=True, gc=False):
+    pass
+
+
+class Source(Struct, forbid_unknown_fields=True, gc=False):
+    type: Literal["base64"]
+    media_type: str
+    data: str
+
+
+class Picture(PlainPicture, tag="image", forbid_unknown_fields=True, gc=False):
+    source: Source
+
+    def part(self) -> Part:
+        return parts.base64_file(self.source.data, self.source.media_type, "")
 
 
 class Turn(PlainTurn, forbid_unknown_fields=True, gc=False):
     role: Literal["user", "assistant", "system"]
-    content: str | Annotated[list[Text], Meta(min_length=1)]  # type: ignore[assignment]  # nobody adds to the list
+    content: str | Annotated[list[Text | Picture], Meta(min_length=1)]
 
 
 class PlainRequest(Struct, forbid_unknown_fields=True, gc=False):
@@ -36,14 +60,9 @@ class PlainRequest(Struct, forbid_unknown_fields=True, gc=False):
 decode = msgspec.json.Decoder(PlainRequest).decode
 
 
-def conversation(body: PlainRequest, recorded: Callable[[], ConversationBuilder]) -> PlainConversation:
-    """Return what a plain request says. `recorded` returns the same by the long way."""
-    return PlainConversation(
-        body.messages,
-        recorded,
-        body.system or "",
-        body.temperature,
-        body.top_p,
-        body.top_k,
-        body.max_tokens,
-    )
+def conversation(body: PlainRequest, recorded: Callable[[], ConversationBuilder]) -> PlainConversation | None:
+    """Return what a plain request says. None where only the long way can, by which `recorded` returns the same."""
+    said = contents_of(body.messages, body.system or "")
+    if said is None:
+        return None
+    return PlainConversation(*said, recorded, body.temperature, body.top_p, body.top_k, body.max_tokens)

@@ -45,11 +45,13 @@ class Messages(Plugin):
         """Answer one request, whole or in events."""
         async with self.services.enter(request, "messages", render_error) as context:
             body, plain = await read_plain(request, plain_request.decode)
-            if plain is None:
+            said = None
+            if plain is not None:
+                said = plain_request.conversation(plain, lambda: self._read(body, False)[1])
+            if plain is None or said is None:
                 prepared = await self._prepare(body, context, counting=False)
             else:
                 options = RequestOptions(plain.model, bool(plain.stream))
-                said = plain_request.conversation(plain, lambda: self._read(body, False)[1])
                 prepared = await self.services.preparation.prepare(said, options, context)
             return await self.services.delivery.send(request, context, MessageAnswer(prepared))
 

@@ -1,4 +1,4 @@
-"""Plain Responses requests: texts and the common numbers, decoded and told in one look.
+"""Plain Responses requests: texts, pictures and the common numbers, decoded and told in one look.
 
 The types are narrower than those of `wire`: what they do not take is for `request`, which reads everything.
 """
@@ -9,18 +9,42 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from gateway.conversation import parts
 from gateway.conversation.builder import ConversationBuilder
-from gateway.conversation.plain import Count, PlainConversation, PlainText, PlainTurn, Temperature, TopP
+from gateway.conversation.plain import (
+    Count,
+    DataUrl,
+    PlainConversation,
+    PlainPicture,
+    PlainText,
+    PlainTurn,
+    Temperature,
+    TopP,
+    contents_of,
+)
+from gateway.gemini.wire import Part
 from gateway.plugins.responses.wire import ResponseRequest
 
 
-class Text(PlainText, forbid_unknown_fields=True, gc=False):
-    type: Literal["input_text", "output_text"]
+class InputText(PlainText, tag="input_text", forbid_unknown_fields=True, gc=False):
+    pass
+
+
+class OutputText(PlainText, tag="output_text", forbid_unknown_fields=True, gc=False):
+    pass
+
+
+class Picture(PlainPicture, tag="input_image", forbid_unknown_fields=True, gc=False):
+    image_url: DataUrl
+    detail: Literal["auto"] | None = None
+
+    def part(self) -> Part:
+        return Part(inline_data=parts.data_url(self.image_url, ""))
 
 
 class Turn(PlainTurn, forbid_unknown_fields=True, gc=False):
     role: Literal["user", "assistant", "system", "developer"]
-    content: str | Annotated[list[Text], Meta(min_length=1)]  # type: ignore[assignment]  # nobody adds to the list
+    content: str | Annotated[list[InputText | OutputText | Picture], Meta(min_length=1)]
     type: Literal["message"] | None = None
 
 
@@ -52,15 +76,10 @@ def request(body: PlainRequest) -> ResponseRequest:
     )
 
 
-def conversation(body: PlainRequest, recorded: Callable[[], ConversationBuilder]) -> PlainConversation:
-    """Return what a plain request says. `recorded` returns the same by the long way."""
-    said = body.input
-    return PlainConversation(
-        [PlainTurn("user", said)] if isinstance(said, str) else said,
-        recorded,
-        body.instructions or "",
-        body.temperature,
-        body.top_p,
-        None,
-        body.max_output_tokens,
-    )
+def conversation(body: PlainRequest, recorded: Callable[[], ConversationBuilder]) -> PlainConversation | None:
+    """Return what a plain request says. None where only the long way can, by which `recorded` returns the same."""
+    turns = [PlainTurn("user", body.input)] if isinstance(body.input, str) else body.input
+    said = contents_of(turns, body.instructions or "")
+    if said is None:
+        return None
+    return PlainConversation(*said, recorded, body.temperature, body.top_p, None, body.max_output_tokens)

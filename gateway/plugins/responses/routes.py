@@ -11,6 +11,7 @@ from msgspec import Meta, Raw, Struct, structs
 from gateway.conversation.builder import ConversationBuilder
 from gateway.conversation.field_policy import FieldPolicies, review
 from gateway.conversation.foreign.originals import NO_PLACEHOLDERS
+from gateway.conversation.plain import PlainConversation
 from gateway.errors import BadRequest, Draining, RateLimited
 from gateway.exchange.client_address import client_address
 from gateway.exchange.context import RequestContext
@@ -107,10 +108,13 @@ class Responses(Plugin):
         entry = self.services.enter(request, "responses")
         async with entry as context:
             body, plain = await read_plain(request, plain_request.decode)
-            if plain is None:
+            said = None
+            if plain is not None:
+                said = plain_request.conversation(plain, lambda: self._recorded(body))
+            if plain is None or said is None:
                 prepared = await self._prepare(request, context, body)
             else:
-                prepared = await self._prepare_plain(context, body, plain)
+                prepared = await self._prepare_plain(context, body, plain, said)
             store = self._store(prepared, context.client)
             run = await offload(prepared.heavy, ResponseRun, prepared, self.services, store)
             if prepared.body.background:
@@ -303,13 +307,14 @@ class Responses(Plugin):
         except BadRequest as error:
             raise of_picture(error) from None
 
+    def _recorded(self, data: Body) -> ConversationBuilder:
+        """Return what a body without stored items says."""
+        return self._read(data, data.decode(wire.decode_request, self._placeholders), [])
+
     async def _prepare_plain(
-        self, context: RequestContext, data: Body, plain: PlainRequest
+        self, context: RequestContext, data: Body, plain: PlainRequest, said: PlainConversation
     ) -> PreparedResponse:
         """Return what `_prepare` returns, of a body that was read as a plain one."""
-        said = plain_request.conversation(
-            plain, lambda: self._read(data, data.decode(wire.decode_request, self._placeholders), [])
-        )
         options = RequestOptions(plain.model, bool(plain.stream))
         prepared = await self.services.preparation.prepare(said, options, context)
         name, body = new_name(), plain_request.request(plain)

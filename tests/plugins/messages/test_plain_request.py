@@ -41,7 +41,8 @@ def both(data: bytes, context: TranslationContext, *, strict: bool = False) -> N
     if plain is None:
         return
     said = plain_request.conversation(plain, lambda: recorded(data, strict=strict))
-
+    if said is None:
+        return
     assert outcome(lambda: said, context) == outcome(lambda: recorded(data, strict=strict), context)
     request = decode_request(data)
     assert (plain.model, bool(plain.stream)) == (request.model, bool(request.stream))
@@ -85,6 +86,50 @@ USER = {"role": "user", "content": "hi"}
         ({"max_tokens": None}, False),
         ({"system": [{"type": "text", "text": "a"}]}, False),
         ({"thinking": {"type": "disabled"}}, False),
+        (
+            {
+                "messages": [
+                    {
+                        "role": "user",
+                        "content": [
+                            {
+                                "type": "image",
+                                "source": {
+                                    "type": "base64",
+                                    "media_type": "image/png",
+                                    "data": "iVBORw0KGgo=",
+                                },
+                            }
+                        ],
+                    }
+                ]
+            },
+            True,
+        ),
+        (
+            {
+                "messages": [
+                    {
+                        "role": "user",
+                        "content": [{"type": "image", "source": {"type": "base64", "data": "iVBORw0KGgo="}}],
+                    }
+                ]
+            },
+            False,
+        ),
+        (
+            {
+                "messages": [
+                    {
+                        "role": "user",
+                        "content": [
+                            {"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}}
+                        ],
+                    }
+                ]
+            },
+            False,
+        ),
         ({"metadata": {}}, False),
     ],
 )
