@@ -9,7 +9,7 @@ import socket
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping
 from contextlib import suppress
 from types import TracebackType
-from typing import Protocol, Self, runtime_checkable
+from typing import Protocol, Self
 
 from aiohttp import web
 from msgspec import Struct
@@ -51,7 +51,11 @@ away. A buffer smaller than a segment, 64 KiB on the loopback device, waits 40 m
 
 
 class Answer(Protocol):
-    """One answer in a surface's format, under way to the client. Made anew for each request."""
+    """One answer in a surface's format, under way to the client. Made anew for each request.
+
+    An answer with a method `keep_alive(*, begun: bool) -> bytes` fills silence with the frames that this returns, in
+    place of comments, which the idle timers of some clients ignore. `begun` tells whether anything was sent before.
+    """
 
     @property
     def choices(self) -> list[Choice]:
@@ -75,14 +79,6 @@ class Answer(Protocol):
 
     def headers(self, model: str, context: RequestContext) -> dict[str, str]:
         """Return the headers of the answer; usually `answer_headers`."""
-
-
-@runtime_checkable
-class KeepsAlive(Protocol):
-    """An answer whose silence is filled with events: the idle timers of its clients ignore comments."""
-
-    def keep_alive(self, *, begun: bool) -> bytes:
-        """Return frames for a silence; `begun` tells whether anything was sent before."""
 
 
 class WholeAnswer(Struct, frozen=True):
@@ -139,7 +135,7 @@ class Delivery:
     async def _stream(
         self, request: web.Request, context: RequestContext, answer: Answer
     ) -> web.StreamResponse:
-        keep_alive = answer.keep_alive if isinstance(answer, KeepsAlive) else _comment
+        keep_alive: Callable[..., bytes] = getattr(answer, "keep_alive", _comment)
         reply = StreamReply(request, context, lambda: _headers(context, answer), self._config, keep_alive)
         async with reply:
             return await self.stream_to(answer.reply(reply), context, answer)
@@ -235,7 +231,7 @@ def limit_buffers(request: web.Request) -> None:
     Of TCP's buffer (socket(7), SO_SNDBUF), little may wait to be sent (tcp(7), TCP_NOTSENT_LOWAT).
     """
     transport = request.transport
-    if transport is None:
+    if transport is None or transport.get_write_buffer_limits()[1] == 2 * UNDRAINED:  # of an earlier stream
         return
     transport.set_write_buffer_limits(high=2 * UNDRAINED)
     own = transport.get_extra_info("socket")
@@ -254,11 +250,15 @@ class TimedReply:
     """
 
     def __init__(
-        self, context: RequestContext, config: StreamConfig, keep_alive: Callable[..., bytes]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        context: RequestContext,
+        config: StreamConfig,
+        keep_alive: Callable[..., bytes],
     ) -> None:
         self._context = context
         self._config = config
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._last_write = self._loop.time()
         self._writing = False
         self._frames = keep_alive
@@ -318,7 +318,8 @@ class StreamReply(TimedReply):
         config: StreamConfig,
         keep_alive: Callable[..., bytes] = _comment,
     ) -> None:
-        super().__init__(context, config, keep_alive)
+        # The request's own: `get_running_loop` would ask the system for the process's id, before Python 3.12.
+        super().__init__(request._loop, context, config, keep_alive)  # noqa: SLF001
         self._request = request
         self._headers = headers
         self._response = EventStream()

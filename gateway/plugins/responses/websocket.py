@@ -152,7 +152,7 @@ class SocketReply(TimedReply):
         context: RequestContext,
         keep_alive: Callable[..., bytes],
     ) -> None:
-        super().__init__(context, services.config.stream, keep_alive)
+        super().__init__(asyncio.get_running_loop(), context, services.config.stream, keep_alive)
         self._socket = socket
 
     async def finish(self, last: bytes = b"") -> web.StreamResponse:
