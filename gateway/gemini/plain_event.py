@@ -5,7 +5,6 @@ what is right. What they accept has nothing that needs another look, not even a 
 """
 
 from collections.abc import Sequence
-from itertools import islice
 from typing import Annotated, Literal
 
 import msgspec
@@ -31,6 +30,8 @@ class _Content(Strict):
 
 class _Candidate(Strict):
     content: _Content
+    finish_reason: Literal["STOP"] | None = None
+    """Of the last text of an answer that has ended by itself."""
     index: Literal[0] | None = None
 
 
@@ -73,20 +74,28 @@ class PlainTexts(Struct, gc=False):
     """The counts of those that have any."""
     ends_counted: bool
     """Whether the last one has."""
+    finish: str | None
+    """The finish reason, if one of them has it."""
 
 
-def read_texts(payloads: Sequence[bytes], start: int = 0) -> PlainTexts:
-    """Return the plain events from `start` on, up to the first that is another; there may be none."""
+NO_TEXTS = PlainTexts([], [], False, None)
+
+
+def read_texts(payloads: Sequence[bytes]) -> PlainTexts:
+    """Return the plain events up to the first that is another; there may be none."""
     texts: list[str] = []
     usages: list[UsageMetadata] = []
-    usage = None
+    usage = finish = None
     try:
-        for payload in islice(payloads, start, None):
+        for payload in payloads:
             event = _decode(payload)
-            texts.append(event.candidates[0].content.parts[0].text)
+            candidate = event.candidates[0]
+            texts.append(candidate.content.parts[0].text)
             usage = event.usage_metadata
             if usage is not None:
                 usages.append(usage)
+            if candidate.finish_reason is not None:
+                finish = candidate.finish_reason
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
-    return PlainTexts(texts, usages, usage is not None)
+    return PlainTexts(texts, usages, usage is not None, finish)

@@ -44,7 +44,8 @@ class SSEDecoder:
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the payloads that these bytes complete. Raises UpstreamError for an event over the limit."""
-        if self._started and not self._size and (events := _google_events(data)):
+        if not self._size and len(data) <= self._limit and (events := _google_events(data)):
+            self._started = True
             return events
         self._size += len(data)
         if not self._started or self._bare_json or (b"\n" not in data and b"\r" not in data):
@@ -120,7 +121,8 @@ def _google_events(text: bytes) -> list[bytes]:
         return []
     events = text[6:-4].split(b"\r\n\r\ndata: ")
     joined = b"".join(events)  # a search in it costs less than counts of line ends
-    return [] if b"\n" in joined or b"\r" in joined else events
+    # Not by `in`, which asks the bytes for a number first, and catches the exception.
+    return events if joined.find(b"\n") < 0 and joined.find(b"\r") < 0 else []
 
 
 def _json_payloads(body: bytes) -> list[bytes]:

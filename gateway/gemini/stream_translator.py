@@ -12,7 +12,7 @@ import msgspec
 from gateway.errors import GatewayError, UpstreamError, forget_frames
 from gateway.gemini.events import Event
 from gateway.gemini.json_shape import LONG_NUMBER, has_long_number
-from gateway.gemini.plain_event import read_texts
+from gateway.gemini.plain_event import NO_TEXTS, PlainTexts, read_texts
 from gateway.gemini.sse import SSEDecoder
 from gateway.gemini.thought_signatures import Signed
 from gateway.gemini.turn_reader import TurnReader
@@ -57,20 +57,24 @@ class StreamTranslator:
         """Return bytes for the client; b"" while there are none."""
         payloads = self._payloads(data)
         reader, encoder = self.reader, self._encoder
-        if not payloads:
-            return b""
-        if reader.takes_texts and len((plain := read_texts(payloads)).texts) == len(payloads):
+        if not (payloads and reader.takes_texts):
+            return self._by_runs(payloads, NO_TEXTS)
+        plain = read_texts(payloads)
+        if len(plain.texts) == len(payloads):
             return encoder.texts(reader.add_texts(plain), plain.texts)
-        return self._by_runs(payloads)
+        return self._by_runs(payloads, plain)
 
-    def _by_runs(self, payloads: list[bytes]) -> bytes:
-        """Return bytes for the client, each run of plain events and each of others written at once."""
+    def _by_runs(self, payloads: list[bytes], plain: PlainTexts) -> bytes:
+        """Return bytes for the client, each run of plain events and each of others written at once.
+
+        `plain` are the first of the payloads.
+        """
         reader, encoder = self.reader, self._encoder
         out: list[bytes] = []
         events: list[Event] = []
         start = 0
-        while start < len(payloads) and self.error is None:
-            if reader.takes_texts and (plain := read_texts(payloads, start)).texts:
+        while True:
+            if plain.texts:
                 if events:
                     out.append(encoder.encode(events))
                     events = []
@@ -79,6 +83,9 @@ class StreamTranslator:
             if start < len(payloads):
                 events += self._events(payloads[start : start + 1])
                 start += 1
+            if start >= len(payloads) or self.error is not None:
+                break
+            plain = read_texts(payloads[start:]) if reader.takes_texts else NO_TEXTS
         if events:
             out.append(encoder.encode(events))
         return out[0] if len(out) == 1 else b"".join(out)

@@ -165,11 +165,16 @@ class TurnReader:
         if state is None:
             state = self._candidates[index] = CandidateState()
         state.has_content = True
-        state.text.extend(plain.texts)
+        pieces = state.text.pieces
+        pieces += plain.texts
+        if len(pieces) >= MOST_PIECES:
+            state.text.join()
         if plain.usages:
             self._usage = merge_all(self._usage, plain.usages)
             self._counts = None
         self._ends_counted = plain.ends_counted
+        if plain.finish is not None:
+            state.finish, state.message, self._continuation = plain.finish, None, None
         return index
 
     @property

@@ -187,9 +187,8 @@ def merge_all(earlier: UsageMetadata, later: Sequence[UsageMetadata]) -> UsageMe
     while start > 0 and not _adds_up(later[start]):
         start -= 1
     if start > 0:
-        tiers = (usage.service_tier for usage in reversed(later[: start + 1]))
-        tier = next((tier for tier in tiers if tier is not None), earlier.service_tier)
-        earlier = _in_tier(later[start], tier)
+        tiers = [usage.service_tier for usage in later[: start + 1] if usage.service_tier is not None]
+        earlier = _in_tier(later[start], tiers[-1] if tiers else earlier.service_tier)
         start += 1
     for usage in later[start:]:
         earlier = merge(earlier, usage)

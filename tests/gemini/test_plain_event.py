@@ -37,15 +37,22 @@ def event(part: object, *, beside: object = None, **fields: Any) -> dict[str, An
 
 
 def test_a_run_of_plain_events_ends_at_another() -> None:
-    payloads = encoded(PLAIN, event({"text": "b"}), event({"text": "c"}, finishReason="STOP"), PLAIN)
+    payloads = encoded(PLAIN, event({"text": "b"}), event({"text": "c"}, finishReason="SAFETY"), PLAIN)
     plain = read_texts(payloads)
 
     assert plain.texts == ["Zü", "b"]
     assert [usage.candidates_token_count for usage in plain.usages] == [2]
     assert not plain.ends_counted
-    assert read_texts(payloads, 2).texts == []
-    assert read_texts(payloads, 3).texts == ["Zü"]
-    assert read_texts(payloads, 3).ends_counted
+    assert plain.finish is None
+    assert read_texts(payloads[2:]).texts == []
+    assert read_texts(payloads[3:]).texts == ["Zü"]
+    assert read_texts(payloads[3:]).ends_counted
+
+
+def test_the_end_of_an_answer_is_plain_wherever_it_comes() -> None:
+    plain = read_texts(encoded(PLAIN, event({"text": "b"}, finishReason="STOP"), PLAIN))
+
+    assert (plain.texts, plain.finish) == (["Zü", "b", "Zü"], "STOP")
 
 
 @pytest.mark.parametrize(
@@ -56,7 +63,8 @@ def test_a_run_of_plain_events_ends_at_another() -> None:
         event({"text": "a", "thoughtSignature": "c2ln"}),
         event({"functionCall": {"name": "f"}}),
         event({"text": "a"}, index=1),
-        event({"text": "a"}, finishReason="STOP"),
+        event({"text": "a"}, finishReason="MAX_TOKENS"),
+        event({"text": "a"}, finishReason="STOP", finishMessage="done"),
         event({"text": "a"}, citationMetadata={}),
         event({"text": "a"}, groundingMetadata={}),
         event({"text": "a"}, logprobsResult={}),

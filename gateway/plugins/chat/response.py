@@ -223,7 +223,9 @@ class ChatStream:
             return self.encode([TextDelta(index, text) for text in texts])
         head = b'%s{"index":%d,"delta":{"content":' % (self._head, index)
         tail = _TEXT_END + self._tail
-        return head + (tail + head).join(map(encode, texts)) + tail
+        if len(texts) == 1:
+            return head + encode(texts[0]) + tail
+        return b"".join((head, (tail + head).join(map(encode, texts)), tail))
 
     def fail(self, error: GatewayError) -> bytes:
         """Return the frame that makes SDKs raise an error. Nothing may follow it, not even `[DONE]`."""
