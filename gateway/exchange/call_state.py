@@ -18,7 +18,7 @@ from gateway.gemini.events import Event
 from gateway.gemini.stream_translator import StreamTranslator
 from gateway.gemini.turn_reader import TurnReader
 from gateway.policy.session_affinity import affinity
-from gateway.store.response_cache import LARGEST, answer_key
+from gateway.store.response_cache import answer_key
 
 
 class CallState:
@@ -107,8 +107,6 @@ class CallState:
         """Begin another attempt, whose answer gets a reader of its own."""
         self.reader = reader
         self.began = monotonic()
-        self._last_read = 0.0
-        self._bytes_read = 0
         if self.is_fallback:
             reader.model = self.call.model
 
@@ -148,16 +146,3 @@ class CallState:
     def note_version(self) -> None:
         """Note which model the answer says it is from."""
         self._accounting.note_version(self.call.model, self.reader.version, self.report)
-
-    def arrived(self, data: bytes, translator: StreamTranslator) -> None:
-        """Note a read of a stream. An answer that is too large is not kept."""
-        if self.cache_key:
-            self._bytes_read += len(data)
-            if self._bytes_read > LARGEST:
-                self.cache_key, translator.messages = b"", None
-        now = monotonic()
-        if self._last_read:
-            gap, longest = now - self._last_read, self.report.chunk_gap
-            if longest is None or gap > longest:
-                self.report.add_chunk_gap(gap)
-        self._last_read = now

@@ -328,14 +328,14 @@ class StreamReply(TimedReply):
     def push(self, data: bytes) -> bool:
         """Write content after the headers in one call; return False if the client has to read first."""
         writer = self._writer
-        protocol = writer.protocol
+        protocol = writer._protocol  # noqa: SLF001 - each of aiohttp's properties costs a call
         transport = protocol.transport
         if (
             self._writing
+            or protocol._paused  # noqa: SLF001
+            or not writer.chunked
             or transport is None
             or transport.is_closing()
-            or protocol.writing_paused
-            or not writer.chunked
         ):
             return False
         self._last_write = self._loop.time()

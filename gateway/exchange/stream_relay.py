@@ -7,6 +7,8 @@ is written together with the last data.
 """
 
 from collections.abc import Awaitable, Callable
+from math import inf
+from time import monotonic
 from typing import Protocol
 
 from aiohttp import web
@@ -17,9 +19,10 @@ from gateway.exchange.stream_memory import StreamMemory
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.stream_translator import StreamTranslator
 from gateway.gemini.thought_signatures import Signed
+from gateway.store.response_cache import LARGEST
 from gateway.upstream.client import Incoming
 
-_UNCOUNTED = 4096
+_COUNTED = 4096
 """Bytes of which the account of the request's memory is told at once."""
 
 
@@ -51,8 +54,19 @@ class Upstream(Protocol):
 class StreamRelay:
     """One attempt's answer under way to the client. `store` stores signatures and clears their list."""
 
-    __slots__ = ("_left", "_memory", "_push", "_reply", "_state", "_store", "_translator",
-                 "_uncounted")  # fmt: skip
+    __slots__ = (
+        "_last_read",
+        "_left",
+        "_longest_gap",
+        "_memory",
+        "_next_count",
+        "_push",
+        "_read",
+        "_reply",
+        "_state",
+        "_store",
+        "_translator",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -67,8 +81,13 @@ class StreamRelay:
         self._memory = StreamMemory(state.context.memory)
         self._store = store
         self._push = reply.push if state.hooks is None else None
-        self._uncounted = 0
-        """Bytes that have arrived since the memory was told."""
+        self._read = 0
+        """Bytes that have arrived."""
+        self._next_count = _COUNTED
+        """Bytes after which the memory is told again."""
+        self._last_read = inf
+        self._longest_gap = -1.0
+        """Seconds between two reads."""
         self._left = b""
         """Content that was translated and has to wait."""
 
@@ -95,18 +114,27 @@ class StreamRelay:
             await self._end(b"")
 
     def _arrived(self, data: bytes) -> None:
-        self._state.arrived(data, self._translator)
-        self._uncounted += len(data)
-        if self._uncounted >= _UNCOUNTED:
-            size, self._uncounted = self._uncounted, 0
-            self._memory.arrived(size, self._translator.waiting)
+        """Note a read. An answer that is too large is not kept."""
+        state = self._state
+        self._read = size = self._read + len(data)
+        if size >= self._next_count:
+            self._memory.arrived(size - self._next_count + _COUNTED, self._translator.waiting)
+            self._next_count = size + _COUNTED
+        if state.cache_key and size > LARGEST:
+            state.cache_key, self._translator.messages = b"", None
+        now = monotonic()
+        gap = now - self._last_read
+        if gap > self._longest_gap:
+            self._longest_gap = gap
+            state.report.add_chunk_gap(gap)
+        self._last_read = now
 
     def _take(self, data: bytes) -> bool:
         """Translate and write what has arrived. Return False if something has to wait, or has failed."""
         self._arrived(data)
         translator = self._translator
         out = translator.feed(data)
-        if translator.signed or translator.error is not None or (out and not self._push(out)):  # type: ignore[misc]  # not None
+        if translator.reader.signed or translator.error is not None or (out and not self._push(out)):  # type: ignore[misc]  # not None
             self._left = out
             return False
         return True

@@ -55,7 +55,13 @@ class StreamTranslator:
 
     def feed(self, data: bytes) -> bytes:
         """Return bytes for the client; b"" while there are none."""
-        payloads = self._payloads(data)
+        try:
+            payloads = self._decoder.feed(data)
+        except GatewayError as error:
+            self.error = forget_frames(error)
+            return b""
+        if self.messages is not None:
+            self.messages += payloads
         reader, encoder = self.reader, self._encoder
         if not (payloads and reader.takes_texts):
             return self._by_runs(payloads, NO_TEXTS)

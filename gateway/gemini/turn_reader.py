@@ -247,11 +247,8 @@ class TurnReader:
             return None
         states = list(self._candidates.values())
         cut = self._cutter is not None and self._cutter.is_over
-        return (
-            self._continuation
-            if len(states) == 1 and states[0].finish == "CONTINUATION" and not cut
-            else None
-        )
+        goes_on = len(states) == 1 and states[0].finish == "CONTINUATION" and not cut
+        return self._continuation if goes_on else None
 
     def resume(self) -> None:
         """Expect the answer of the call that continues this one. Its counts begin anew."""

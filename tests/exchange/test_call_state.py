@@ -6,7 +6,6 @@ import pytest
 from msgspec import structs
 
 from gateway.errors import GatewayError, UpstreamError
-from gateway.exchange import call_state
 from gateway.exchange.accounting import CallAccounting
 from gateway.exchange.call_state import CallState
 from gateway.exchange.context import RequestContext
@@ -15,7 +14,6 @@ from gateway.exchange.report import ExchangeReport
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.capabilities import CapabilityTable
 from gateway.gemini.events import Event, TextDelta
-from gateway.gemini.stream_translator import StreamTranslator
 from gateway.gemini.turn_reader import TurnReader
 from gateway.gemini.wire import Content, GenerateContentRequest, Part
 from gateway.observability.statistics import Statistics
@@ -89,19 +87,6 @@ def test_a_heavy_call_is_encoded_when_its_state_is_made() -> None:
     assert heavy.encoded == CALL.encode()
 
 
-def test_a_stream_that_is_too_large_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(call_state, "LARGEST", 10)
-    current, translator = state(), StreamTranslator(TurnReader(str), Silent())
-    current.cache_key, translator.messages = b"k", []
-    current.begin(translator.reader)
-    current.arrived(b"x" * 10, translator)
-    assert (current.cache_key, translator.messages) == (b"k", [])
-    current.arrived(b"x", translator)
-
-    assert current.cache_key == b""
-    assert translator.messages is None
-
-
 def test_a_fallbacks_answer_has_the_fallbacks_name() -> None:
     current, first, second = state(), TurnReader(str), TurnReader(str)
     current.begin(first)
@@ -110,20 +95,6 @@ def test_a_fallbacks_answer_has_the_fallbacks_name() -> None:
     current.begin(second)
 
     assert (first.model, second.model) == (None, "n")
-
-
-def test_gaps_are_between_reads_of_one_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [100.0]
-    monkeypatch.setattr(call_state, "monotonic", lambda: now[0])
-    current, translator = state(), StreamTranslator(TurnReader(str), Silent())
-    for attempt in range(2):
-        now[0] += 50
-        current.begin(translator.reader)
-        for _ in range(3):
-            now[0] += 1 + attempt
-            current.arrived(b"x", translator)
-
-    assert current.report.chunk_gap == 2
 
 
 def test_output_frees_the_bytes_of_the_last_choice() -> None:

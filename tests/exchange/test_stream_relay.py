@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from gateway.errors import GatewayError, Overloaded, UpstreamError, UpstreamTruncated
+from gateway.exchange import stream_relay
+from gateway.exchange.report import ExchangeReport
 from gateway.exchange.stream_relay import StreamRelay
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.stream_translator import StreamTranslator
@@ -109,10 +111,15 @@ class Relayed:
         numbers = iter(range(100))
         reader = TurnReader(lambda: f"call_{next(numbers)}", keyring=SignatureKeys("k"))
         self.state.begin(reader)
-        translator = StreamTranslator(reader, ChatStream(Envelope("x", 1, "m"), include_usage=True))
+        self.translator = StreamTranslator(reader, ChatStream(Envelope("x", 1, "m"), include_usage=True))
         self.stored: list[tuple[str, int]] = []
-        relay = StreamRelay(self.state, translator, self.client, self._store)
+        relay = StreamRelay(self.state, self.translator, self.client, self._store)
         self.task = asyncio.create_task(relay.run(self, "k", None))
+
+    def kept(self) -> tuple[bytes, int | None]:
+        """Return the key under which the answer is kept, and the number of its messages so far."""
+        messages = self.translator.messages
+        return self.state.cache_key, None if messages is None else len(messages)
 
     async def open(self, call: GeminiCall, key: str) -> Incoming:
         return Incoming(self.upstream, math.inf)
@@ -218,6 +225,35 @@ async def test_the_stream_is_not_finished_while_another_choice_is_under_way() ->
     await relayed.feed(event("a") + END, last=True)
     await relayed.task
     assert relayed.client.ways == ["write"]
+
+
+async def test_a_stream_that_is_too_large_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_relay, "LARGEST", len(event("a")) * 2)
+    relayed = Relayed()
+    relayed.state.cache_key, relayed.translator.messages = b"k", []
+    await relayed.feed(event("a"))
+    await relayed.feed(event("b"))
+    assert relayed.kept() == (b"k", 2)
+    await relayed.feed(event("c"))
+
+    assert relayed.kept() == (b"", None)
+    relayed.task.cancel()
+
+
+async def test_gaps_are_between_reads_of_one_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(stream_relay, "monotonic", lambda: now[0])
+    report = ExchangeReport(unsent=1)
+    for attempt in range(2):
+        now[0] += 50
+        relayed = Relayed()
+        relayed.state.report = report
+        for _ in range(3):
+            now[0] += 1 + attempt
+            await relayed.feed(event("a"))
+        relayed.task.cancel()
+
+    assert report.chunk_gap == 2
 
 
 STREAM = event("a") + event("\u00fc") + CALL + event("b") + event("c") + event("d") + END

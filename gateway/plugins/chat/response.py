@@ -36,6 +36,7 @@ TIERS = {"standard": "default", "flex": "flex", "priority": "priority"}
 """Gemini's service tier to OpenAI's."""
 _SMALL = 16 * 1024
 """Bytes of metadata that are given unasked; they come back with each later request."""
+_TEXT_HEAD = b'{"index":0,"delta":{"content":'
 _TEXT_END = b'},"finish_reason":null,"logprobs":null}'
 _AUDIO_LIFE = 3600
 """Seconds until `expires_at`; audio is not stored, but the field is required."""
@@ -184,7 +185,7 @@ class ChatStream:
     """Encodes events as chunks: the role first, a finish chunk for each choice, usage if requested, `[DONE]`."""
 
     __slots__ = (
-        "_begun", "_counts", "_envelope", "_head", "_include_usage", "_rare", "_style", "_tail",
+        "_begun", "_counts", "_envelope", "_include_usage", "_rare", "_style", "_tail", "_text_head", "_text_tail",
     )  # fmt: skip
 
     def __init__(self, envelope: Envelope, *, include_usage: bool, style: AnswerOptions = _PLAIN) -> None:
@@ -194,7 +195,7 @@ class ChatStream:
         self._begun: tuple[int, ...] = ()
         self._rare: _Rare | None = None
         self._counts: list[TokenCounts] = []
-        self._head, self._tail = b"", b""
+        self._tail, self._text_head, self._text_tail = b"", b"", b""
         self._write_envelope()
 
     def encode(self, events: list[Event]) -> bytes:
@@ -221,8 +222,9 @@ class ChatStream:
         """Return the frames of some texts of a choice, in one loop without Python: most chunks are like this."""
         if index not in self._begun:
             return self.encode([TextDelta(index, text) for text in texts])
-        head = b'%s{"index":%d,"delta":{"content":' % (self._head, index)
-        tail = _TEXT_END + self._tail
+        head, tail = self._text_head, self._text_tail
+        if index:
+            head = b'%s{"index":%d,"delta":{"content":' % (self._head, index)
         if len(texts) == 1:
             return head + encode(texts[0]) + tail
         return b"".join((head, (tail + head).join(map(encode, texts)), tail))
@@ -237,12 +239,18 @@ class ChatStream:
             self._rare = _Rare()
         return self._rare
 
+    @property
+    def _head(self) -> bytes:
+        """The beginning of all chunks."""
+        return self._text_head[: -len(_TEXT_HEAD)]
+
     def _write_envelope(self) -> None:
         """Encode the shared fields once; the rest of a chunk is its choice."""
         e = self._envelope
         shared = {"id": e.id, "object": "chat.completion.chunk", "created": e.created, "model": e.model}
-        self._head = b"data: " + encode(shared)[:-1] + b',"choices":['
+        self._text_head = b"data: " + encode(shared)[:-1] + b',"choices":[' + _TEXT_HEAD
         self._tail = b'],"usage":null}\n\n' if self._include_usage else b"]}\n\n"
+        self._text_tail = _TEXT_END + self._tail
 
     def _text(self, out: list[bytes], event: TextDelta) -> None:
         if event.logprobs is not None:

@@ -210,24 +210,19 @@ class Connection(asyncio.Protocol):
             return
         if self._is_whole:
             del self._body[self._pieces :]  # of another response, which nobody has asked for
-        if self._body and not self._hand_over(response):
-            return
+        if self._body:
+            try:
+                has_room = response.feed(self._body, last=self._is_whole)
+            except UpstreamError as error:
+                self._fail(error)
+                return
+            finally:
+                self._body.clear()
+            if not (has_room or self._is_paused or self._is_whole) and self._transport is not None:
+                self._is_paused = True
+                self._transport.pause_reading()
         if self._is_whole:
             self._finish(response)
-
-    def _hand_over(self, response: Http1Response) -> bool:
-        """Give the reader the body that one read has brought. Return whether the response goes on."""
-        try:
-            has_room = response.feed(self._body, last=self._is_whole)
-        except UpstreamError as error:
-            self._fail(error)
-            return False
-        finally:
-            self._body.clear()
-        if not (has_room or self._is_paused or self._is_whole) and self._transport is not None:
-            self._is_paused = True
-            self._transport.pause_reading()
-        return True
 
     def _finish(self, response: Http1Response) -> None:
         """End the response, and keep the connection if it is as good as new."""
