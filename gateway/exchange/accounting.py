@@ -39,6 +39,7 @@ from gateway.store.rate_counters import Counters
 
 _OTHER_IS_FREE = 1.0
 """Seconds after which a client may try again while another project is free."""
+_TEXT = ("text",)
 _LONG_WAIT = 60
 """Seconds from which on an SDK should not wait for a limit by itself."""
 
@@ -101,9 +102,7 @@ class CallAccounting(Struct, frozen=True):
 
         UNKNOWN_COST for a client without token limits and budgets, for whom nothing depends on it.
         """
-        rules = client.rules
-        limited = rules.tokens_per_minute is not None or rules.tokens_per_day is not None
-        if not client.id or not (limited or rules.dollars or rules.tokens):
+        if not client.id or not client.rules.counts_tokens:
             return UNKNOWN_COST
         return self.ceiling(call)
 
@@ -113,8 +112,10 @@ class CallAccounting(Struct, frozen=True):
 
     def model_output(self, model: str) -> ModelOutput:
         """Return the longest answer of a model, of the one that answers for its name."""
-        capabilities = self.capabilities(model)
+        capabilities = self.capability_table.of(self.prices.successors.of(model, self.today()))
         tokens = capabilities.output_tokens or MOST_OUTPUT
+        if capabilities.output == _TEXT:
+            return ModelOutput(tokens)
         if "video" in capabilities.output:
             return ModelOutput(tokens, tokens)
         return ModelOutput(tokens, PICTURE_OUTPUT if "image" in capabilities.output else 0)

@@ -106,8 +106,10 @@ class Attempt:
             return self
         self._began, self._at = monotonic(), self._accounting.today()
         if client.id:
-            client.rules.check(self._target.model)
-            await self._take_tokens()
+            if client.rules.models:
+                client.rules.check(self._target.model)
+            if limits := windows(client.rules, "tokens"):
+                await self._take_tokens(limits)
             try:
                 self._lease_key()
             except BaseException:
@@ -135,14 +137,17 @@ class Attempt:
                 self._report.cause = failed.detail
             self._accounting.statistics.failed(self._target.model, why)
         cancelled = isinstance(error, _CLIENT_GONE)
-        spent = self._spent(cancelled=cancelled and not self.is_counted)
-        most = None if self._is_told(error) else self._most()
-        if (self.counts is not None and error is None) or spent.total:
+        spent = self.counts if self.counts is not None else _NOTHING
+        if cancelled and not self.is_counted:  # at least the prompt, as estimated
+            spent = structs.replace(spent, prompt=max(spent.prompt, self._target.cost.prompt))
+        most = None if self.is_counted or self._is_told(error) else self._most()
+        total = spent.total
+        if (self.counts is not None and error is None) or total:
             self._add_tokens(spent)
         if self._lease is None and not self._intent:
             return
         self._report_to_pool(
-            failed, cancelled=cancelled, crashed=error is not None and failed is None, tokens=spent.total
+            failed, cancelled=cancelled, crashed=error is not None and failed is None, tokens=total
         )
         try:
             if cancelled:
@@ -156,8 +161,10 @@ class Attempt:
                 await self._accounting.ledger.settle(self._settlement(outcome, status, spent, most))
         finally:
             if self._taken:
-                known = most is None or (error is not None and not self.is_answered)
-                correction = self._correct_tokens(self._used(spent, is_told=known))
+                # an answer without Google's counts is as long as estimated
+                is_known = most is None or (error is not None and not self.is_answered)
+                used = total if is_known else max(total, self._target.cost.prompt)
+                correction = self._correct_tokens(used)
                 await (correction if self._accounting.counters.is_local else asyncio.shield(correction))
 
     def _add_tokens(self, spent: TokenCounts) -> None:
@@ -165,23 +172,12 @@ class Attempt:
         if self._context.hooks is not None:
             self._report.micros += self._micros(spent)
 
-    def _spent(self, *, cancelled: bool) -> TokenCounts:
-        """Return the tokens for limits and the log. If the client left, the prompt counts at least as estimated."""
-        spent = self.counts if self.counts is not None else _NOTHING
-        if cancelled:
-            spent = structs.replace(spent, prompt=max(spent.prompt, self._target.cost.prompt))
-        return spent
-
-    def _used(self, spent: TokenCounts, *, is_told: bool) -> int:
-        """Return the tokens for the client's limits. An answer without Google's counts is as long as estimated."""
-        return spent.total if is_told else max(spent.total, self._target.cost.prompt)
-
     def _is_told(self, error: BaseException | None) -> bool:
         """Return whether Google has said what the call costs.
 
         It does not bill for what it refuses (https://ai.google.dev/gemini-api/docs/billing), nor for what it never got.
         """
-        if self.is_counted or not self._client.id:
+        if not self._client.id:
             return True
         status = self.status
         if isinstance(error, GatewayError):
@@ -217,12 +213,10 @@ class Attempt:
         target.tried.append(lease.project)
         self._report.project = lease.project
 
-    async def _take_tokens(self) -> None:
+    async def _take_tokens(self, limits: Sequence[Window]) -> None:
         """Count the estimated prompt against the client's limits. Raises RateLimited."""
-        limits = windows(self._client.rules, "tokens")
-        if not limits:
-            return
-        wanted = [(window, self._target.cost.prompt) for window in limits]
+        prompt = self._target.cost.prompt
+        wanted = [(window, prompt) for window in limits]
         taken = await self._accounting.counters.take(self._client.id, wanted, time())
         self._report.limits += taken.states
         if taken.blocked is not None:
@@ -263,6 +257,10 @@ class Attempt:
     ) -> None:
         """Settle the lease. An answer that cannot be used is no fault of the key."""
         if self._lease is None:
+            return
+        if failed is None and not (cancelled or crashed):
+            self._target.too_large = False
+            self._accounting.pool.settle(self._lease, call_outcome.Ok(tokens), time(), 0.0)
             return
         result: call_outcome.Outcome
         if cancelled:

@@ -61,13 +61,15 @@ class CallState:
         self.call = call
         self.target = Target(call.model, project=call.project, once=self.choice.once)
         if client.id:
+            target, service_tier = self.target, call.request.service_tier
             cost = self.choice.cost
-            self.target.cost = cost if cost is not None else self._accounting.estimate(call, client)
-            self.target.call = call
-            self.target.feature = feature(call.request)
-            self.target.price_factor = price_factor(call.request.service_tier)
-            self.target.tier = tier(call.request.service_tier)
-            self.target.affinity = affinity(call, client)
+            target.cost = cost if cost is not None else self._accounting.estimate(call, client)
+            target.call = call
+            target.feature = feature(call.request)
+            if service_tier is not None:
+                target.price_factor, target.tier = price_factor(service_tier), tier(service_tier)
+            if self._accounting.pool.has_choice:
+                target.affinity = affinity(call, client)
         if call.heavy:
             call.encode()
         self.failures: list[type[GatewayError]] = []

@@ -177,20 +177,25 @@ def call_cost(call: GeminiCall, prompt_bytes: int, model: ModelOutput) -> CostEs
         candidates = max(1, config.candidate_count or 1)
         asked = config.max_output_tokens or 0
         limit = asked if asked > 0 else model.tokens
-        output = model.most(limit, config.response_modalities or ())
+        modalities = config.response_modalities
+        output = model.most(limit, modalities) if modalities else max(limit, model.media)
         if config.thinking_config is not None:
             output += max(0, config.thinking_config.thinking_budget or 0)
-    tools = [name for tool in request.tools or () for name in _tools(tool)]
     # a schema of the answer counts as input, and so may all of the configuration
-    settings = len(encode_json(config)) if config is not None else 0
-    inputs = prompt_bytes + settings + sum(map(tool_input, tools))
-    heard = MOST_INPUT if request.cached_content else 0
-    for data, size in _attachments(request):
-        tokens = attachment(data.mime_type or "") if isinstance(data, Blob) else MOST_INPUT
-        inputs += tokens - (size if tokens else 0)
-        heard += tokens if tokens != PICTURE_INPUT else 0
-    inputs += MOST_INPUT if request.cached_content else 0
-    searches = MOST_SEARCHES if any(name in SEARCHES for name in tools) else 0
+    inputs = prompt_bytes + (len(encode_json(config)) if config is not None else 0)
+    heard = searches = 0
+    if request.cached_content:
+        inputs, heard = inputs + MOST_INPUT, MOST_INPUT
+    if request.tools:
+        tools = [name for tool in request.tools for name in _tools(tool)]
+        inputs += sum(map(tool_input, tools))
+        searches = MOST_SEARCHES if any(name in SEARCHES for name in tools) else 0
+    encoded = call.encode()
+    if b'"inlineData"' in encoded or b'"fileData"' in encoded:  # inside a text, its quotes are escaped
+        for data, size in _attachments(request):
+            tokens = attachment(data.mime_type or "") if isinstance(data, Blob) else MOST_INPUT
+            inputs += tokens - (size if tokens else 0)
+            heard += tokens if tokens != PICTURE_INPUT else 0
     return CostEstimate(prompt_bytes, output * candidates, inputs, heard, searches)
 
 

@@ -115,7 +115,9 @@ class Preparation:
         )
         call_builder = _CallBuilder(conversation, options, translation_context, accounting.capabilities)
         translation, heavy = await call_builder.translate(route.model)
-        project = await self._project(translation.request, client, heavy=heavy) if client.id else ""
+        project = ""
+        if client.id and not isinstance(conversation, PlainConversation):  # which names no files
+            project = await self._project(translation.request, client, heavy=heavy)
         notes = [*translation.notes, *route.notes]
         if answering != route.model and not is_alias(route.model) and "model" not in notes:
             notes.append("model")

@@ -156,8 +156,12 @@ class Statistics:
 
     def charged(self, key_id: str, model: str, micros: int) -> None:
         """Count the cost of a call in millionths of a US dollar."""
-        if micros:
-            self.micros[self._client(key_id), self._known(model)] += micros
+        if not micros:
+            return
+        labels = key_id, model
+        if labels not in self.micros:
+            labels = self._client(key_id), self._known(model)
+        self.micros[labels] += micros
 
     def refused(self, key_id: str, budget: tuple[str, str, int], now: float) -> None:
         """Count a call that a budget of an issued key, given by unit, period and limit, does not allow."""

@@ -13,11 +13,12 @@ FAILING = "failing"
 class Breaker:
     """Opens after `threshold` failures in a row, for `shortest` seconds, and twice as long each time it opens again."""
 
-    __slots__ = ("_longest", "_openings", "_shortest", "_threshold", "cooldown", "failures")
+    __slots__ = ("_longest", "_shortest", "_threshold", "cooldown", "failures", "openings")
 
     def __init__(self, threshold: int, shortest: float, longest: float) -> None:
         self._threshold, self._shortest, self._longest = threshold, shortest, longest
-        self._openings = 0
+        self.openings = 0
+        """Since a call has succeeded; 0 while it is closed."""
         self.failures = 0
         """In a row. Failures of calls that were made before it opened do not count."""
         self.cooldown = Cooldown()
@@ -25,7 +26,7 @@ class Breaker:
     @property
     def tripped(self) -> bool:
         """Whether it has opened and no call has succeeded since: it is open or half-open."""
-        return self._openings > 0
+        return self.openings > 0
 
     def is_open(self, now: float) -> bool:
         """Return whether the thing is not to be used now."""
@@ -41,17 +42,17 @@ class Breaker:
             return
         self.failures += 1
         if may_open and (self.tripped or self.failures >= self._threshold):
-            seconds = min(self._longest, self._shortest * 2.0 ** min(self._openings, 30)) * (1 + jitter / 10)
-            self._openings += 1
+            seconds = min(self._longest, self._shortest * 2.0 ** min(self.openings, 30)) * (1 + jitter / 10)
+            self.openings += 1
             self.cooldown.start(FAILING, now, now + seconds)
 
     def restore(self, now: float, until: float) -> None:
         """Open until a time, as a breaker that this one replaces was."""
-        self._openings = max(1, self._openings)
+        self.openings = max(1, self.openings)
         self.cooldown.start(FAILING, now, until)
 
     def succeeded(self) -> None:
         """Close: the count of failures starts again."""
-        self.failures = self._openings = 0
+        self.failures = self.openings = 0
         if self.cooldown.until:
             self.cooldown = Cooldown()

@@ -20,17 +20,18 @@ _MAX_CLIENTS = 64
 class ClientBreakers:
     """Breakers of all clients together (`shared`) and of single clients. The client "" has no breaker of its own."""
 
-    __slots__ = ("_counted", "_own", "shared")
+    __slots__ = ("_counted", "own", "shared")
 
     def __init__(self) -> None:
         self.shared = Breaker(_FAILURES, _OPEN_FIRST, _OPEN_LONGEST)
-        self._own: BoundedMapping[str, Breaker] | None = None
+        self.own: BoundedMapping[str, Breaker] | None = None
+        """Of clients whose calls have failed; None before the first."""
         self._counted: dict[str, int] = {}
         """Failures of each client since the last success of any."""
 
     def remaining(self, client: str, now: float) -> float:
         """Return the seconds for which a client is kept away."""
-        own = self._own.get(client) if self._own else None
+        own = self.own.get(client) if self.own else None
         return max(self.shared.cooldown.remaining(now), own.cooldown.remaining(now) if own is not None else 0)
 
     def failed(
@@ -38,11 +39,11 @@ class ClientBreakers:
     ) -> None:
         """Count a failure. One of the connection is no client's doing and counts for all."""
         if client:
-            if self._own is None:
-                self._own = BoundedMapping(_MAX_CLIENTS)
-            own = self._own.get(client)
+            if self.own is None:
+                self.own = BoundedMapping(_MAX_CLIENTS)
+            own = self.own.get(client)
             if own is None:
-                own = self._own[client] = Breaker(_FAILURES, _OPEN_FIRST, _OPEN_LONGEST)
+                own = self.own[client] = Breaker(_FAILURES, _OPEN_FIRST, _OPEN_LONGEST)
             own.failed(now, jitter, may_open=may_open)
             if not connection:
                 counted = self._counted.get(client, 0)
@@ -53,7 +54,9 @@ class ClientBreakers:
 
     def succeeded(self, client: str) -> None:
         """Close the breaker of all clients and that of the client. Others' own breakers stay as they are."""
-        self.shared.succeeded()
-        if self._own is not None:
-            self._own.pop(client, None)
+        shared = self.shared
+        if shared.failures or shared.openings:
+            shared.succeeded()
+        if self.own is not None:
+            self.own.pop(client, None)
             self._counted.clear()

@@ -1,6 +1,7 @@
 """Rules of an issued key: the models, rates and budgets of its holder."""
 
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -14,7 +15,7 @@ _MOST_NAMED = 10
 """Patterns of models in an error."""
 
 
-class Rules(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Rules(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, dict=True):
     """The rules of an issued key. A rule that is not set does not limit."""
 
     models: tuple[str, ...] = ()
@@ -34,13 +35,22 @@ class Rules(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
     tokens: dict[Period, Count] = {}
     """Budgets in tokens by period."""
 
-    @property
-    def budgets(self) -> list[Budget]:
+    @cached_property
+    def budgets(self) -> tuple[Budget, ...]:
         """All budgets, in the ledger's units."""
-        money = [
-            Budget("money", period, round(dollars * 1_000_000)) for period, dollars in self.dollars.items()
-        ]
-        return money + [Budget("tokens", period, tokens) for period, tokens in self.tokens.items()]
+        return (
+            *(
+                Budget("money", period, round(dollars * 1_000_000))
+                for period, dollars in self.dollars.items()
+            ),
+            *(Budget("tokens", period, tokens) for period, tokens in self.tokens.items()),
+        )
+
+    @cached_property
+    def counts_tokens(self) -> bool:
+        """Whether a limit or a budget depends on the tokens of a call."""
+        limits = (self.tokens_per_minute, self.tokens_per_day)
+        return bool(self.dollars or self.tokens or any(limit is not None for limit in limits))
 
     def model(self, name: str) -> str:
         """Return the model that a requested name stands for."""

@@ -15,6 +15,13 @@ _PACIFIC = ZoneInfo("America/Los_Angeles")
 _LIFE = DAY
 """Seconds for which a learnt limit is used: a project may move to a higher tier."""
 
+MIN_COOLDOWN = 1.0
+"""Seconds that a cooldown after a 429 lasts at least."""
+_MAX_RETRY_DELAY = 3600.0
+"""Seconds that count, at most, of the delay that a 429 names (google.rpc.RetryInfo), before jitter."""
+_QUOTA_MINUTE = 60.0
+"""Seconds of cooldown for a quota per minute without a RetryInfo, and at most for a 429 that gives no details."""
+
 
 def period(quota: Quota) -> float | None:
     """Return DAY for a quota per day, MINUTE for one per minute or second, else None.
@@ -44,6 +51,40 @@ def midnight(now: float) -> float:
     """Return the next midnight in California, 23 to 25 hours after the last because of daylight saving time."""
     today = datetime.fromtimestamp(now, _PACIFIC).date()
     return datetime.combine(today + timedelta(days=1), datetime.min.time(), _PACIFIC).timestamp()
+
+
+def concerns_model(error: RateLimited) -> bool:
+    """Return whether a 429 of a call that uses a feature concerns all calls of the model.
+
+    It does if it names a quota of generateContent, such as `GenerateRequestsPerDayPerProjectPerModel-FreeTier`, or if
+    the project has no credit left.
+    """
+    if error.quotas:
+        return any(quota.id.startswith("Generate") for quota in error.quotas)
+    return error.code == "insufficient_quota"
+
+
+def quota_cooldown(error: RateLimited, now: float, jitter: float) -> tuple[str, float] | None:
+    """Return the reason and the end of the cooldown that a 429 asks for; None if it gives no details.
+
+    `insufficient_quota` and a quota of 0 (a model without free tier) do not end within minutes.
+    """
+    periods = [period(quota) for quota in error.quotas]
+    if (
+        DAY in periods
+        or any(quota.value == 0 for quota in error.quotas)
+        or error.code == "insufficient_quota"
+    ):
+        return "day", midnight(now)
+    if any(periods) or error.retry_after is not None:
+        seconds = _QUOTA_MINUTE if error.retry_after is None else error.retry_after
+        return "minute", now + min(_MAX_RETRY_DELAY, max(MIN_COOLDOWN, seconds)) * (1 + jitter / 10)
+    return None
+
+
+def longest_vague(count: int) -> float:
+    """Return the bound, in seconds, of the random cooldown after the last of some 429s without details in a row."""
+    return min(_QUOTA_MINUTE, 2.0 ** min(count, 30))
 
 
 _LARGE_LIFE = 3600.0
@@ -82,37 +123,43 @@ class LearnedLimit(NamedTuple):
 class LearnedQuotas:
     """One project's use of one model, compared with the limits that 429s have named, to avoid the next 429."""
 
-    __slots__ = ("_limits", "_windows")
+    __slots__ = ("_windows", "limits")
 
     def __init__(self) -> None:
-        self._limits: dict[tuple[float, bool], tuple[int, float]] = {}
+        self.limits: dict[tuple[float, bool], tuple[int, float]] = {}
         """Limit and the time it was learnt, by the window's seconds and whether it counts tokens."""
-        self._windows = {MINUTE: _Window(), DAY: _Window()}
+        self._windows = ((MINUTE, _Window()), (DAY, _Window()))
+
+    def _window(self, length: float) -> _Window:
+        return self._windows[length == DAY][1]
 
     def begin(self, now: float) -> None:
         """Count a request."""
-        for length, window in self._windows.items():
-            window.renew(now, length)
+        for length, window in self._windows:
+            if not window.started <= now < window.ends:
+                window.renew(now, length)
             window.requests += 1
 
     def spend(self, now: float, tokens: int) -> None:
         """Count the tokens of a request."""
-        for length, window in self._windows.items():
-            window.renew(now, length)
-            window.tokens += max(0, tokens)
+        for length, window in self._windows:
+            if not window.started <= now < window.ends:
+                window.renew(now, length)
+            if tokens > 0:
+                window.tokens += tokens
 
     def learn(self, quota: Quota, now: float) -> None:
         """Remember the limit of a day or a minute that a 429 named."""
         length = period(quota)
         if length is not None and quota.value and "PerSecond" not in quota.id:
-            self._limits[length, "Token" in quota.id] = quota.value, now
+            self.limits[length, "Token" in quota.id] = quota.value, now
 
     def too_large(self, now: float, tokens: int) -> int:
         """Return the learnt limit that a prompt of so many tokens exceeds alone, 0 if there is none."""
         return min(
             (
                 limit
-                for (_, counts_tokens), (limit, learnt_at) in self._limits.items()
+                for (_, counts_tokens), (limit, learnt_at) in self.limits.items()
                 if counts_tokens and tokens > limit and 0 <= now - learnt_at < _LARGE_LIFE
             ),
             default=0,
@@ -121,8 +168,8 @@ class LearnedQuotas:
     def learned(self, now: float) -> list[LearnedLimit]:
         """Return the limits that 429s have named in the last day, and what is used of each."""
         limits = []
-        for (length, counts_tokens), (limit, at) in self._limits.items():
-            window = self._windows[length]
+        for (length, counts_tokens), (limit, at) in self.limits.items():
+            window = self._window(length)
             window.renew(now, length)
             used = window.tokens if counts_tokens else window.requests
             if 0 <= now - at < _LIFE:
@@ -135,16 +182,16 @@ class LearnedQuotas:
         A request that exceeds a limit alone waits for an hour after the limit was named. Then it is let through when
         the window is empty: the project may have moved to a higher tier.
         """
-        if not self._limits:
+        if not self.limits:
             return 0.0
         longest = 0.0
-        for (length, counts_tokens), (limit, learnt_at) in list(self._limits.items()):
+        for (length, counts_tokens), (limit, learnt_at) in list(self.limits.items()):
             if not 0 <= now - learnt_at < _LIFE:
-                del self._limits[length, counts_tokens]
+                del self.limits[length, counts_tokens]
                 continue
             if counts_tokens and tokens > limit:
                 longest = max(longest, learnt_at + _LARGE_LIFE - now)
-            window = self._windows[length]
+            window = self._window(length)
             window.renew(now, length)
             used = window.tokens + tokens if counts_tokens else window.requests + 1
             if used > limit and (window.tokens or window.requests):

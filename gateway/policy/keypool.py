@@ -7,6 +7,7 @@ cools down one project for one model. Nothing here waits or reads a clock: `now`
 
 import hashlib
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -15,7 +16,13 @@ from gateway.errors import Forbidden, NotFound, NoUsableKey, PoolExhausted, Rate
 from gateway.policy.bounded import BoundedMapping
 from gateway.policy.breaker import FAILING
 from gateway.policy.call_outcome import Broken, Cancelled, Limited, Ok, Outcome, Refused, Rejected
-from gateway.policy.google_quota import DAY, midnight, period
+from gateway.policy.google_quota import (
+    DAY,
+    MIN_COOLDOWN,
+    concerns_model,
+    longest_vague,
+    quota_cooldown,
+)
 from gateway.policy.pool_projects import (
     MIN_REPROBE,
     OF_PROJECT,
@@ -29,12 +36,6 @@ from gateway.policy.pool_projects import (
     ProjectModelState,
 )
 
-_MIN_COOLDOWN = 1.0
-"""Seconds that a cooldown after a 429 lasts at least."""
-_MAX_RETRY_DELAY = 3600.0
-"""Seconds that count, at most, of the delay that a 429 names (google.rpc.RetryInfo), before jitter."""
-_QUOTA_MINUTE = 60.0
-"""Seconds of cooldown for a quota per minute without a RetryInfo, and at most for a 429 that gives no details."""
 _FOR_GOOD = 10 * 365 * DAY
 _SUSPENDED = 3600.0
 _PUT_BACK_LIFE = 60.0
@@ -87,6 +88,9 @@ class KeyPool:
         self._states: BoundedMapping[tuple[str, str], ProjectModelState] = BoundedMapping(
             _MAX_STATES, keep=lambda state: state.in_flight > 0
         )
+        self.has_choice = len(self._projects) > 1
+        """Whether there are several projects: only then does it matter which conversation a call belongs to."""
+        self._serving = lru_cache(_MAX_STATES)(self._find_serving)
         self._turn = self._leases = 0
         self._open: set[int] = set()
         """Numbers of the leases that have not ended."""
@@ -116,25 +120,30 @@ class KeyPool:
         for one that does not serve the model.
         """
         free = self.free(model, now, only=only, tokens=tokens, client=client, feature=feature)
-        untried = [project for project in free if project.name not in tried]
-        return self._lend(self._choose(untried or free, model, affinity), model, now, client, feature)
+        if tried:
+            free = [project for project in free if project.name not in tried] or free
+        project = free[0] if len(free) == 1 else self._choose(free, model, affinity)
+        return self._lend(project, model, now, client, feature)
 
     def free(
         self, model: str, now: float, *, only: str = "", tokens: int = 0, client: str = "", feature: str = ""
     ) -> list[PoolProject]:
         """Return the projects that can be called at once. Raises as `acquire` does when there is none."""
         candidates = [self._only(only, model)] if only else self._serving(model)
-        usable = [project for project in candidates if project.usable_keys(now)]
+        free, usable, waits = list[PoolProject](), list[PoolProject](), list[float]()
+        for project in candidates:
+            if not project.usable_keys(now):
+                continue
+            usable.append(project)
+            wait = self._state(project.name, model).wait(now, tokens, client)
+            if feature:
+                wait = max(wait, self._feature_wait(project.name, model, feature, now))
+            if wait:
+                waits.append(wait)
+            else:
+                free.append(project)
         if not usable:
             raise NoUsableKey(model, served=bool(candidates))
-        waits = {
-            project.name: self._state(project.name, model).wait(now, tokens, client) for project in usable
-        }
-        if feature:
-            waits = {
-                name: max(wait, self._feature_wait(name, model, feature, now)) for name, wait in waits.items()
-            }
-        free = [project for project in usable if not waits[project.name]]
         if not free:
             states = {project.name: self._state(project.name, model) for project in usable}
             limits = [state.quotas.too_large(now, tokens) for state in states.values()]
@@ -144,7 +153,7 @@ class KeyPool:
                 state.quota_wait(now, tokens) > 0 or self._feature_wait(name, model, feature, now) > 0
                 for name, state in states.items()
             }
-            raise _exhausted(model, min(waits.values()), spent, pinned=bool(only))
+            raise _exhausted(model, min(waits), spent, pinned=bool(only))
         return free
 
     def others(
@@ -176,11 +185,16 @@ class KeyPool:
             state.said, state.said_at = said, now
         match end:
             case Ok(tokens):
-                state.vague_limits = self._feature_state(lease).vague_limits = 0
+                state.vague_limits = 0
+                if lease.feature:
+                    self._feature_state(lease).vague_limits = 0
                 state.breakers.succeeded(lease.client)
                 state.quotas.spend(now, tokens)
-                for holder in self._holders(lease):
-                    holder.accepted(lease.at)
+                project = self._projects[lease.project]
+                project.accepted(lease.at)
+                for key in project.keys:
+                    if key.cooldown.until and key.id == lease.key_id:
+                        key.accepted(lease.at)
             case Refused(tokens):
                 state.quotas.spend(now, tokens)
                 self._end_trial(lease, now)
@@ -279,7 +293,7 @@ class KeyPool:
         states = [state.describe(name, model, now) for (name, model), state in self._states.items()]
         return result + [state for state in states if state.in_flight or state.state != "ready"]
 
-    def _serving(self, model: str) -> list[PoolProject]:
+    def _find_serving(self, model: str) -> list[PoolProject]:
         """Return the projects that serve a model. Calls of no model prefer projects that serve all models."""
         projects = [project for project in self._projects.values() if project.serves(model)]
         return projects if model else [p for p in projects if not p.models] or projects
@@ -332,8 +346,10 @@ class KeyPool:
 
     def _lend(self, project: PoolProject, model: str, now: float, client: str, feature: str) -> Lease:
         key = project.next_key(now)
-        for holder in (project, key):
-            holder.begin_trial(now, self._config.reprobe)
+        if project.cooldown.until:
+            project.begin_trial(now, self._config.reprobe)
+        if key.cooldown.until:
+            key.begin_trial(now, self._config.reprobe)
         state = self._state(project.name, model)
         state.in_flight += 1
         state.quotas.begin(now)
@@ -351,7 +367,7 @@ class KeyPool:
 
     def _limited(self, lease: Lease, error: RateLimited, now: float, jitter: float) -> list[PoolUpdate]:
         """Learn a 429's limits, cool the project down for what it concerns, and return the updates."""
-        if lease.feature and not _concerns_model(error):
+        if lease.feature and not concerns_model(error):
             models = {_with_feature(lease.model, lease.feature)}
             state = self._feature_state(lease)
         else:
@@ -359,9 +375,9 @@ class KeyPool:
             state = self._state(lease.project, lease.model)
         for quota in error.quotas:
             state.quotas.learn(quota, now)
-        reason, until = _quota_cooldown(error, now, jitter) or (
+        reason, until = quota_cooldown(error, now, jitter) or (
             "limited",
-            now + max(_MIN_COOLDOWN, jitter * _longest_vague(state.count_vague(lease.client))),
+            now + max(MIN_COOLDOWN, jitter * longest_vague(state.count_vague(lease.client))),
         )
         updates = []
         for model in sorted(models):
@@ -386,40 +402,6 @@ class KeyPool:
 def _with_feature(model: str, feature: str) -> str:
     """Return the name under which a feature of a model cools down: `gemini-2.5-flash#googleSearch`."""
     return f"{model}#{feature}" if feature else model
-
-
-def _concerns_model(error: RateLimited) -> bool:
-    """Return whether a 429 of a call that uses a feature concerns all calls of the model.
-
-    It does if it names a quota of generateContent, such as `GenerateRequestsPerDayPerProjectPerModel-FreeTier`, or if
-    the project has no credit left.
-    """
-    if error.quotas:
-        return any(quota.id.startswith("Generate") for quota in error.quotas)
-    return error.code == "insufficient_quota"
-
-
-def _quota_cooldown(error: RateLimited, now: float, jitter: float) -> tuple[str, float] | None:
-    """Return the reason and the end of the cooldown that a 429 asks for; None if it gives no details.
-
-    `insufficient_quota` and a quota of 0 (a model without free tier) do not end within minutes.
-    """
-    periods = [period(quota) for quota in error.quotas]
-    if (
-        DAY in periods
-        or any(quota.value == 0 for quota in error.quotas)
-        or error.code == "insufficient_quota"
-    ):
-        return "day", midnight(now)
-    if any(periods) or error.retry_after is not None:
-        seconds = _QUOTA_MINUTE if error.retry_after is None else error.retry_after
-        return "minute", now + min(_MAX_RETRY_DELAY, max(_MIN_COOLDOWN, seconds)) * (1 + jitter / 10)
-    return None
-
-
-def _longest_vague(count: int) -> float:
-    """Return the bound, in seconds, of the random cooldown after the last of some 429s without details in a row."""
-    return min(_QUOTA_MINUTE, 2.0 ** min(count, 30))
 
 
 def too_large(model: str, limit: int) -> PoolExhausted:

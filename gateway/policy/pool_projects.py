@@ -141,8 +141,11 @@ class ProjectModelState:
 
         After a cooldown for failures, one call at a time is let through until one succeeds.
         """
-        seconds = max(self.quota_wait(now, tokens), self.breakers.remaining(client, now))
-        return seconds or (_HALF_OPEN_WAIT if self.breakers.shared.tripped and self.in_flight else 0.0)
+        breakers = self.breakers
+        if not (self.quota_cooldown.until or self.quotas.limits or breakers.shared.openings or breakers.own):
+            return 0.0  # nearly always: nothing has failed yet
+        seconds = max(self.quota_wait(now, tokens), breakers.remaining(client, now))
+        return seconds or (_HALF_OPEN_WAIT if breakers.shared.openings and self.in_flight else 0.0)
 
 
 class _Refusable:
@@ -210,9 +213,12 @@ class PoolProject(_Refusable):
 
     def usable_keys(self, now: float) -> list[PoolKey]:
         """Return the keys that are not cooling down."""
-        if self.cooldown.remaining(now):
+        if self.cooldown.until and self.cooldown.remaining(now):
             return []
-        return [key for key in self.keys if not key.cooldown.remaining(now)]
+        for key in self.keys:
+            if key.cooldown.until:
+                return [key for key in self.keys if not key.cooldown.remaining(now)]
+        return self.keys
 
     def next_key(self, now: float) -> PoolKey:
         """Return the usable keys in turn. There must be one."""

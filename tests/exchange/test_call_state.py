@@ -19,6 +19,7 @@ from gateway.gemini.wire import Content, GenerateContentRequest, Part
 from gateway.observability.statistics import Statistics
 from gateway.policy.access import Client
 from gateway.policy.keypool import KeyPool, PoolConfig
+from gateway.policy.pool_projects import Project
 from gateway.policy.pricing import Prices
 from gateway.store.rate_counters import MemoryCounters
 
@@ -29,10 +30,10 @@ async def no_model(_: str) -> Translated | None:
     return None
 
 
-def state(*, cache: float = 0.0, own_key: bool = False, **fields: object) -> CallState:
+def state(*, cache: float = 0.0, own_key: bool = False, projects: str = "ab", **fields: object) -> CallState:
     client = Client("AQ.own", "f", "s") if own_key else Client("", "f", "key_1", "key_1")
     context = RequestContext("r", "POST", "/", monotonic(), ExchangeReport(), client=client, cache=cache)
-    pool = KeyPool([], PoolConfig())
+    pool = KeyPool([Project(name, (f"AQ.{name}",)) for name in projects], PoolConfig())
     accounting = CallAccounting(pool, Prices("v", {}), CapabilityTable({}), Statistics(), MemoryCounters())
     choice = structs.replace(Choice(CALL, fallbacks=FallbackPlan(["n"], no_model, [])), **fields)
     return CallState(choice, context, accounting)
@@ -69,6 +70,10 @@ def test_a_second_attempt_changes_nothing_of_the_first() -> None:
 def test_only_a_call_of_the_pool_belongs_to_a_conversation() -> None:
     assert len(state().target.affinity) == 16
     assert state(own_key=True).target.affinity == b""
+
+
+def test_the_conversation_does_not_matter_to_a_pool_of_one_project() -> None:
+    assert state(projects="a").target.affinity == b""
 
 
 @pytest.mark.parametrize(

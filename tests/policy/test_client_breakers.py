@@ -56,6 +56,6 @@ def test_a_thousand_clients_take_little_memory() -> None:
     for i in range(1000):
         fail(breakers, f"c{i}", 1)
 
-    assert breakers._own is not None
-    assert len(breakers._own) == 64
+    assert breakers.own is not None
+    assert len(breakers.own) == 64
     assert len(breakers._counted) < 10

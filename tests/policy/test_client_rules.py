@@ -12,7 +12,7 @@ def test_without_rules_nothing_is_limited() -> None:
     rules = Rules()
     rules.check("gemini-2.5-pro")
 
-    assert (rules.budgets, rules.model("x"), msgspec.json.encode(rules)) == ([], "x", b"{}")
+    assert (rules.budgets, rules.model("x"), msgspec.json.encode(rules)) == ((), "x", b"{}")
 
 
 def test_models_are_patterns_and_calls_of_no_model_are_allowed() -> None:
@@ -58,8 +58,8 @@ def test_aliases_are_the_client_s_own() -> None:
 
 
 def test_budgets_in_the_ledger_s_units() -> None:
-    assert Rules(dollars={"month": 2.5, "day": 0.1}, tokens={"total": 9}).budgets == [
+    assert Rules(dollars={"month": 2.5, "day": 0.1}, tokens={"total": 9}).budgets == (
         Budget("money", "month", 2_500_000),
         Budget("money", "day", 100_000),
         Budget("tokens", "total", 9),
-    ]
+    )
