@@ -295,7 +295,8 @@ class Entry:
                 context.report.cached = "miss" if cache else "off"
                 self._context = request[CONTEXT] = structs.replace(context, cache=cache)
             if client.id:
-                self._task = asyncio.current_task()
+                # Without the loop, Python 3.11 would ask the system for the process's id.
+                self._task = asyncio.current_task(request._loop)  # noqa: SLF001
                 if self._task is not None:
                     services.access.begin(client, self._task)
             if self._reads_body and not request.content.is_eof():

@@ -211,12 +211,12 @@ class Access:
         return self._issued(Client("", key_hash[:8], key_hash), now)
 
     def _issued(self, client: Client, now: float) -> Client:
-        key = self.issued.get(client.scope) or self._lent.get(client.scope)
+        key = self._issued_keys.get(client.scope) or self._lent.get(client.scope)
         if key is None:
             kind = UnknownKey if _WHOLE.fullmatch(client.key) else RefusedKey
             raise kind("Incorrect API key provided.", Client("", client.fingerprint), "unknown")
-        fault = key.fault(now)
-        if fault is not None:
+        may_be_refused = key.expires is not None or key.revoked is not None or key.suspended is not None
+        if may_be_refused and (fault := key.fault(now)) is not None:
             holder = Client("", client.fingerprint, key.id, key.id)
             raise RefusedKey(f"Incorrect API key provided: it is {fault}.", holder, fault)
         return Client("", client.fingerprint, key.id, key.id, key.rules)

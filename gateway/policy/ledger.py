@@ -48,7 +48,8 @@ class Intent(Struct, frozen=True):
     budgets: Sequence[Budget] = ()
 
     def __post_init__(self) -> None:
-        _bound(self, reserve_micros=MOST_AMOUNT, reserve_tokens=MOST_AMOUNT)
+        if not (0 <= self.reserve_micros <= MOST_AMOUNT and 0 <= self.reserve_tokens <= MOST_AMOUNT):
+            _bound(self, reserve_micros=MOST_AMOUNT, reserve_tokens=MOST_AMOUNT)
 
 
 class Settlement(Struct, frozen=True):
@@ -73,9 +74,19 @@ class Settlement(Struct, frozen=True):
     """As in the intent."""
 
     def __post_init__(self) -> None:
-        _bound(
-            self, status=_MOST_STATUS, micros=MOST_AMOUNT, first_byte_ms=MOST_COUNT, duration_ms=MOST_COUNT
-        )
+        if not (
+            0 <= self.status <= _MOST_STATUS
+            and 0 <= self.micros <= MOST_AMOUNT
+            and 0 <= self.first_byte_ms <= MOST_COUNT
+            and 0 <= self.duration_ms <= MOST_COUNT
+        ):
+            _bound(
+                self,
+                status=_MOST_STATUS,
+                micros=MOST_AMOUNT,
+                first_byte_ms=MOST_COUNT,
+                duration_ms=MOST_COUNT,
+            )
         counts = structs.astuple(self.counts)
         if min(counts) < 0 or max(counts) > MOST_COUNT:
             bounded = TokenCounts(*(min(as_count(count), MOST_COUNT) for count in counts))

@@ -13,7 +13,7 @@ from typing import Literal
 from msgspec import Struct
 
 from gateway.policy.client_rules import Rules
-from gateway.policy.counts import as_count
+from gateway.policy.counts import MAX_COUNT, as_count
 
 Counted = Literal["requests", "tokens"]
 
@@ -65,22 +65,22 @@ def _windows(counted: Counted, minute: int | None, day: int | None) -> tuple[Win
 
 def weigh(wants: Sequence[tuple[Window, int, int, int]], now: float) -> Taken:
     """Decide on (window, use in the previous window, use in this one, wanted) for each: all are allowed, or none.
-
     `retry_after` and `reset` are at most twice the window's seconds, even if the clock jumps.
     """
     states: list[WindowState] = []
     blocked, longest, full = None, 0.0, 0
     for window, before, current, wanted in wants:
-        elapsed = now / window.seconds % 1.0
-        before, current = as_count(before), as_count(current)
+        if not (0 <= before <= MAX_COUNT and 0 <= current <= MAX_COUNT):
+            before, current = as_count(before), as_count(current)
+        seconds = window.seconds
+        elapsed = now / seconds % 1.0
         used = before * (1 - elapsed) + current
-        reset = (1 - elapsed) * window.seconds
+        reset, remaining = (1 - elapsed) * seconds, window.limit - used - wanted
         if used + wanted > window.limit:
             reset = wait = _wait(window, before, current, wanted, elapsed)
             if wait >= longest:
                 blocked, longest, full = window, wait, math.ceil(used)
-        remaining = max(0, math.floor(window.limit - used - wanted))
-        states.append(WindowState(window, remaining, reset))
+        states.append(WindowState(window, math.floor(remaining) if remaining > 0 else 0, reset))
     return Taken(tuple(states), blocked, longest, full)
 
 
@@ -91,7 +91,9 @@ def limit_headers(states: Sequence[WindowState]) -> dict[str, str]:
     """
     headers: dict[str, str] = {}
     # the states of all attempts of a request, in order: the last one counts
-    last = {(state.window.counted, state.window.seconds): state for state in states}
+    last: dict[tuple[str, int], WindowState] = {}
+    for state in states:
+        last[state.window.counted, state.window.seconds] = state
     for counted in ("requests", "tokens") if last else ():
         minute, day = last.get((counted, 60)), last.get((counted, 86400))
         tightest = day if minute is None or (day is not None and day.remaining < minute.remaining) else minute

@@ -56,27 +56,40 @@ class MemoryCounters:
 
     async def take(self, client: str, wants: Wants, now: float) -> Taken:
         counters = self._used.get(client)
+        is_new = counters is None
         if counters is None:
             counters = {}
         amounts: list[tuple[Window, int, int, int]] = []
         counts: dict[tuple[str, int], Count] = {}
         is_whole = self._share == 1.0
         for window, n in wants:
-            index, current, before = _counts(counters, window, now)
+            kind = window.counted, window.seconds
+            counter = counters.get(kind)
+            index = int(now // window.seconds)
+            if counter is None or counter[0] != index:
+                counter = _moved(counter, index)
+            index, current, before = counter
             amounts.append((window if is_whole else self._share_of(window), before, current, n))
-            counts[window.counted, window.seconds] = index, as_count(current + n), before
+            counts[kind] = index, as_count(current + n), before
         taken = weigh(amounts, now)
         if taken.blocked is None:
             counters.update(counts)
-            if client not in self._used:
+            if is_new:
                 self._used[client] = counters
         return taken
 
     async def correct(self, client: str, wants: Wants, now: float) -> None:
-        counters = self._used.setdefault(client, {})
+        counters = self._used.get(client)
+        if counters is None:
+            counters = self._used[client] = {}
         for window, n in wants:
-            index, current, before = _counts(counters, window, now)
-            counters[window.counted, window.seconds] = index, as_count(current + n), before
+            kind = window.counted, window.seconds
+            counter = counters.get(kind)
+            index = int(now // window.seconds)
+            if counter is None or counter[0] != index:
+                counter = _moved(counter, index)
+            index, current, before = counter
+            counters[kind] = index, as_count(current + n), before
 
     async def enter(self, client: str, limit: int, token: str, now: float) -> bool:
         places = max(1, int(limit * self._share)) if limit else 0
@@ -97,17 +110,15 @@ class MemoryCounters:
         return Window(window.counted, limit, window.seconds)
 
 
-def _counts(counters: dict[tuple[str, int], Count], window: Window, now: float) -> Count:
-    """Return the number of a window, its count, and the count of the one before.
+def _moved(counter: Count | None, index: int) -> Count:
+    """Return the counter of a window that is not that of the counter.
 
     When the clock was set back by less than a window, the newest window stays in use.
     """
-    index = window.index(now)
-    counter = counters.get((window.counted, window.seconds))
     if counter is None:
         return index, 0, 0
     newest, current, _ = counter
     passed = index - newest
-    if passed in (-1, 0):
+    if passed == -1:
         return counter
     return (index, 0, current) if passed == 1 else (index, 0, 0)
