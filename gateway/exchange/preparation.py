@@ -115,9 +115,7 @@ class Preparation:
         )
         call_builder = _CallBuilder(conversation, options, translation_context, accounting.capabilities)
         translation, heavy = await call_builder.translate(route.model)
-        project = ""
-        if client.id and not isinstance(conversation, PlainConversation):  # which names no files
-            project = await self._project(translation.request, client, heavy=heavy)
+        project = await self._project(conversation, translation, client, heavy=heavy) if client.id else ""
         notes = [*translation.notes, *route.notes]
         if answering != route.model and not is_alias(route.model) and "model" not in notes:
             notes.append("model")
@@ -149,11 +147,21 @@ class Preparation:
             return None
         return FallbackPlan(models, partial(call_builder.for_model, first, project, context), notes)
 
-    async def _project(self, request: GenerateContentRequest, client: Client, *, heavy: bool) -> str:
+    async def _project(
+        self,
+        conversation: ConversationBuilder | PlainConversation,
+        translation: Translation,
+        client: Client,
+        *,
+        heavy: bool,
+    ) -> str:
         """Return the project that holds the files and caches an issued key's request names; "" for none.
 
         Raises Forbidden for file search, whose stores no client owns.
         """
+        if isinstance(conversation, PlainConversation):
+            return ""  # it can name none
+        request = translation.request
         if any(tool.file_search is not None for tool in request.tools or ()):
             raise file_refs.no_file_search()
         names = await offload(heavy, file_refs.named, request)
