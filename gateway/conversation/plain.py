@@ -67,7 +67,7 @@ Empty for a request without any.
 
 
 class Declared(Struct, frozen=True):
-    """What became of declarations for a model."""
+    """Declarations as one model takes them."""
 
     tools: list[Tool] | None = None
     tool_config: ToolConfig | None = None
