@@ -13,6 +13,8 @@ from gateway.console.process import Listener
 from gateway.console.sources import Sources, answer
 
 LINKS = {
+    "Gateway: admin API (OpenAPI)": "/admin/openapi.json",
+    "Gateway: metrics": "/metrics",
     "Google: keys": "https://aistudio.google.com/apikey",
     "Google: usage": "https://aistudio.google.com/usage",
     "Google: spending caps": "https://ai.studio/spend",

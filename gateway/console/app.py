@@ -11,7 +11,7 @@ from aiohttp import web
 
 from gateway.config.admin import SINGLE, AdminConfig
 from gateway.console.about import About
-from gateway.console.assets import Assets
+from gateway.console.assets import Assets, to_page
 from gateway.console.changes import Changes
 from gateway.console.configuration import Configuration
 from gateway.console.doctor import Doctor
@@ -35,6 +35,8 @@ from gateway.observability.prometheus import exposition
 from gateway.plugin import Services
 
 _ALONE = Process()
+_NEAR = ("/console", "/console/")
+"""Addresses that people try for the console, which is at `/`."""
 _LARGEST = 2**20
 """Bytes of a body, at most."""
 
@@ -82,8 +84,10 @@ class Admin:
         for endpoint in self.endpoints:
             app.router.add_route(endpoint.method, endpoint.path, endpoint.handler)
         app.router.add_get("/", self._assets.page)
+        for path in _NEAR:
+            app.router.add_get(path, to_page)
         app.router.add_get("/console/{build}/{name:.+}", self._assets.file)
-        pages = {(method, path) for method in READING for path in ("/", "/console/{build}/{name}")}
+        pages = {(method, path) for method in READING for path in ("/", *_NEAR, "/console/{build}/{name}")}
         self._guard.open = {(e.method, e.path) for e in self.endpoints if e.access == "everybody"} | pages
         return app
 

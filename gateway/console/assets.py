@@ -54,6 +54,11 @@ class Assets:
         return _response(request, asset, _FOREVER)
 
 
+async def to_page(_: web.Request) -> web.Response:
+    """Send a browser to the page."""
+    return web.Response(status=302, headers={"Location": "/"})
+
+
 def _files(folder: Traversable, above: str) -> list[tuple[str, bytes]]:
     """Return the files below a folder by their relative names."""
     result: list[tuple[str, bytes]] = []

@@ -53,6 +53,8 @@ class ReloadAnswer(Struct, frozen=True):
     changed: bool
     """False if the new configuration was refused."""
     message: str
+    differs: bool
+    """Whether the configuration in use is another one than before."""
 
 
 class Setting(Struct, frozen=True):
@@ -60,6 +62,9 @@ class Setting(Struct, frozen=True):
 
     path: str
     value: Any
+    """As the file says it."""
+    running: Any
+    """The value in use. It differs from `value` until a restart."""
     default: Any
     own: bool
     """The file has it."""
@@ -104,7 +109,7 @@ class Configuration:
                 "fault": "\n".join(map(str, disk.faults)) or None,
             },
             "restart_needed": disk.restart,
-            "settings": list(settings(config, source.data)),
+            "settings": list(settings(config, source.data, process.opened and process.opened())),
         }
         return json_response(encoded(body), {})
 
@@ -120,19 +125,21 @@ class Configuration:
         process = self._sources.process
         if process.reload is None:
             raise _unavailable()
+        before = process.configuration()[0] if process.configuration is not None else None
         outcome = await process.reload()
+        after = process.configuration()[0] if process.configuration is not None else None
         await self._sources.audit(request, "config.reload", detail="done" if outcome.changed else "refused")
         note = {"changed": outcome.changed, "message": outcome.message, "at": time()}
         self._sources.services.observed.recent.note("reload", note)
-        return answer(ReloadAnswer(outcome.changed, outcome.message))
+        return answer(ReloadAnswer(outcome.changed, outcome.message, before != after))
 
 
-def settings(config: GatewayConfig, own: Any) -> Iterator[Setting]:
-    """Yield each setting of a configuration. `own` is what the file says."""
-    yield from _settings(config, type(config)(), own, "")
+def settings(config: GatewayConfig, own: Any, opened: GatewayConfig | None = None) -> Iterator[Setting]:
+    """Yield each setting of a configuration. `own` is what the file says, `opened` what the sockets were opened by."""
+    yield from _settings(config, type(config)(), own, opened or config, "")
 
 
-def _settings(value: Struct, default: Any, own: Any, above: str) -> Iterator[Setting]:
+def _settings(value: Struct, default: Any, own: Any, opened: Any, above: str) -> Iterator[Setting]:
     """Yield the settings of one section."""
     hints = get_type_hints(type(value), include_extras=True)
     for field in structs.fields(value):
@@ -140,12 +147,16 @@ def _settings(value: Struct, default: Any, own: Any, above: str) -> Iterator[Set
         preset = getattr(default, field.name, None)
         written = own.get(field.encode_name) if isinstance(own, dict) else None
         is_own = isinstance(own, dict) and field.encode_name in own
+        running = getattr(opened, field.name, None)
         if isinstance(part, Struct):
-            yield from _settings(part, preset, written, f"{path}.")
+            yield from _settings(part, preset, written, running, f"{path}.")
         else:
             restart = path.startswith(RESTART_ONLY)
             shown = written if is_own else _plain(part)
-            yield Setting(path, shown, _plain(preset), is_own, restart, _description(hints[field.name]))
+            in_use = _plain(running) if restart and running != part else shown
+            yield Setting(
+                path, shown, in_use, _plain(preset), is_own, restart, _description(hints[field.name])
+            )
 
 
 def _plain(value: Any) -> Any:

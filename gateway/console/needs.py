@@ -107,7 +107,7 @@ def of_disk(checked: Checked | None, file: str | None) -> Iterator[Need]:
         return
     if checked.faults:
         message = f"{file} has a fault: a restart would answer every request with 503."
-        yield Need("config_differs", "bad", {"file": file}, message, "#/config")
+        yield Need("config_faulty", "bad", {"file": file}, message, "#/config")
     elif checked.changes:
         message = f"{file} differs from the configuration in use."
         reload = Action("POST", "/admin/config/reload")

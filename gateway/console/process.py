@@ -86,3 +86,5 @@ class Process(Struct, frozen=True):
     """Returns a Redis of the console's own, if there are other processes; not yet connected."""
     examine: Callable[[bool], Sequence[Finding]] | None = None
     """Runs the checks of `gateway doctor`, with True also those that ask Google. Blocks."""
+    opened: Callable[[], GatewayConfig] | None = None
+    """Returns the configuration by which the sockets were opened."""

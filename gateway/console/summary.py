@@ -113,15 +113,10 @@ class Summary:
         if days is None:
             return None
         today = int(now // DAY) * DAY
-        keys = self._sources.services.metrics.budgets.last
-        limit = sum(
-            use.budget.limit for use in keys if (use.budget.unit, use.budget.period) == ("money", "day")
-        )
         return {
             "today": dollars(days.get(today, (0, 0))[0]),
             "yesterday": dollars(days.get(today - DAY, (0, 0))[0]),
             "month": dollars(sum(micros for micros, _ in days.values())),
-            "budget_day": dollars(limit) if limit else None,
         }
 
     def _pool(self, now: float) -> list[dict[str, Any]]:
@@ -185,6 +180,7 @@ def _figures(counts: Counts) -> dict[str, Any]:
         "refused_share": round(counts.refused / counts.requests, 4) if counts.requests else 0.0,
         "first_byte_p50_ms": counts.percentile_ms(0.5),
         "first_byte_p95_ms": counts.percentile_ms(0.95),
+        "first_byte_p95_within_ms": counts.bucket_ms(0.95),
     }
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from itertools import accumulate
 from time import time
 from typing import NamedTuple
 
@@ -50,6 +51,17 @@ class Counts(NamedTuple):
         It is interpolated within its bucket. None without a stream.
         """
         return percentile_ms(self.first_bytes, FIRST_BYTES, share)
+
+    def bucket_ms(self, share: float) -> tuple[float, float | None] | None:
+        """Return the bounds, in milliseconds, between which `percentile_ms` lies for certain; None without a stream.
+
+        The upper one is None for the last bucket, which has none.
+        """
+        rest = sum(self.first_bytes) * share
+        if not rest:
+            return None
+        at = next(i for i, count in enumerate(accumulate(self.first_bytes)) if count >= rest)
+        return 1000 * (0.0, *FIRST_BYTES)[at], 1000 * FIRST_BYTES[at] if at < len(FIRST_BYTES) else None
 
 
 def percentile_ms(counts: Iterable[int], bounds: tuple[float, ...], share: float) -> float | None:

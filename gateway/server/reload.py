@@ -38,7 +38,7 @@ class AppSwitcher:
     def __init__(self, config: GatewayConfig, app: web.Application, load: Load) -> None:
         self.config = config
         self.app = app
-        self._opened = config
+        self.opened = config
         """The configuration by which the sockets were opened."""
         self._front = Runner(web.Application())
         """Runner of the sockets, without routes of its own."""
@@ -74,7 +74,7 @@ class AppSwitcher:
             build_app(config, source)
         except ConfigError as error:
             return Checked(error.faults)
-        names = [line.partition(":")[0] for line in changes(self._opened, config)]
+        names = [line.partition(":")[0] for line in changes(self.opened, config)]
         restart = [name for name in names if name.startswith(RESTART_ONLY)]
         return Checked((), list(changes(self.config, config)), restart)
 
@@ -143,9 +143,9 @@ class AppSwitcher:
             await _clean_up(runner)
             raise
         if self.stands_in:
-            self._opened = self.config = config
+            self.opened = self.config = config
         differences = list(changes(self.config, config))
-        restart = [line for line in changes(self._opened, config) if line.startswith(RESTART_ONLY)]
+        restart = [line for line in changes(self.opened, config) if line.startswith(RESTART_ONLY)]
         self._direct_to(runner)
         self._drain_later(self._runner, self.app[DRAIN], self.config.drain)
         self.config, self.app, self._runner = config, app, runner

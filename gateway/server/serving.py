@@ -220,6 +220,7 @@ async def _listen_admin(
         lambda: switcher.protocol_factory,
         lambda: open_redis(switcher.config, switcher.source, say),
         examine,
+        lambda: switcher.opened,
     )
     app = Admin(lambda: switcher.app[SERVICES], admin, process).app()
     return await listen_admin(app, config.admin, inherited, config.connections)

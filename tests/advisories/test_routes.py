@@ -116,7 +116,7 @@ ADMIN_MATRIX: dict[tuple[str, str], tuple[str, int]] = {
 }
 """Method and registered path of the admin listener to a path that it serves, and to its status with the token."""
 FOR_EVERYBODY = {
-    ("GET", "/"), ("GET", "/console/{build}/{name}"), ("POST", "/console/session"), ("GET", "/console/session"),
+    ("GET", "/"), ("GET", "/console"), ("GET", "/console/"), ("GET", "/console/{build}/{name}"), ("POST", "/console/session"), ("GET", "/console/session"),
     ("DELETE", "/console/session"), ("GET", "/admin/openapi.json"), ("GET", "/console/enter/{ticket}"),
 }  # fmt: skip
 """The pages' files and the API's description, which hold no data, and signing in."""

@@ -43,6 +43,12 @@ async def test_mistakes_of_the_operator_are_errors_with_a_reason(
         assert message in json.dumps((await response.json())["error"])
 
 
+@pytest.mark.parametrize("path", ["/console", "/console/"])
+async def test_addresses_near_the_console_lead_to_it(admin: Any, path: str) -> None:
+    async with admin.get(path, headers={"Authorization": ""}, allow_redirects=False) as response:
+        assert (response.status, response.headers["Location"]) == (302, "/")
+
+
 async def test_the_admin_api_wants_its_token(admin: Any) -> None:
     for value in ("", "Bearer wrong", "hush "):
         async with admin.get("/admin/keys", headers={"Authorization": value}) as response:

@@ -42,6 +42,7 @@ async def admin(file: Path, aiohttp_client: Any) -> AsyncIterator[Any]:
         check=switcher.check,
         on_disk=switcher.on_disk,
         reload=switcher.reload,
+        opened=lambda: switcher.opened,
     )
     app = Admin(lambda: switcher.app[SERVICES], AdminConfig(Secret("hush")), process).app()
     yield await aiohttp_client(app, headers={"Authorization": "Bearer hush"})
@@ -74,11 +75,16 @@ async def test_an_edit_on_disk_is_seen_and_taken_over(admin: Any, file: Path) ->
     file.write_text(TEXT.replace("2.5-flash}", "2.5-pro}").replace("port: 0", "port: 1"))
     before = await call(admin, "GET", "/admin/config")
     outcome = await call(admin, "POST", "/admin/config/reload")
+    again = await call(admin, "POST", "/admin/config/reload")
     after = await call(admin, "GET", "/admin/config")
+    settings = {setting["path"]: (setting["running"], setting["value"]) for setting in after["settings"]}
 
     assert "models.default: 'gemini-2.5-flash' -> 'gemini-2.5-pro'" in before["on_disk"]["changes"]
     assert before["restart_needed"] == ["listen.port"]
-    assert outcome["changed"]
+    assert (outcome["changed"], outcome["differs"]) == (True, True)
+    assert (again["changed"], again["differs"]) == (True, False)
+    assert settings["listen.port"] == (0, 1)
+    assert settings["models.default"] == ("gemini-2.5-pro", "gemini-2.5-pro")
     assert "listen.port needs a restart" in outcome["message"]
     assert (after["on_disk"]["differs"], after["restart_needed"]) == (False, ["listen.port"])
     assert before["hash"] != after["hash"]

@@ -38,6 +38,7 @@ async def test_a_name_says_what_it_becomes_can_do_and_costs(
     assert models["gpt-4o"]["price"]["output"] > models["gpt-4o"]["price"]["input"] > 0
     assert models["gpt-4o"]["capabilities"]["output"] == ["text"]
     assert (models["gpt-4o"]["refusals"], models["gpt-4o"]["last_used"]) == ([], None)
+    assert (models["gpt-4o"]["calls"], models["gemini-2.5-flash"]["calls"]) == (None, 0)
     assert shown["google"] is None
     assert listed == [
         {"name": "gemini-2.5-flash", "known": True},

@@ -123,6 +123,6 @@ def test_the_configuration_on_disk() -> None:
     assert [need.code for need in differing] == ["config_differs", "restart_needed"]
     assert differing[0].action is not None
     assert differing[1].values == {"settings": "listen.port"}
-    assert (faulty.code, faulty.level, faulty.action) == ("config_differs", "bad", None)
+    assert (faulty.code, faulty.level, faulty.action) == ("config_faulty", "bad", None)
     assert not list(of_disk(None, "g.yaml"))
     assert not list(of_disk(Checked(), "g.yaml"))

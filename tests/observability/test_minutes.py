@@ -55,6 +55,9 @@ def test_a_percentile_is_interpolated_in_its_bucket() -> None:
 
     assert 100 < (counts.percentile_ms(0.5) or 0) < 250
     assert counts.percentile_ms(0.95) == 3000.0
+    assert (counts.bucket_ms(0.5), counts.bucket_ms(0.95)) == ((100.0, 250.0), (2000.0, 4000.0))
+    assert Counts().bucket_ms(0.95) is None
+    assert Counts(first_bytes=(0,) * 11 + (4,)).bucket_ms(0.5) == (120_000.0, None)
     assert Counts(first_bytes=(0,) * 11 + (4,)).percentile_ms(0.5) == 120_000
 
 
