@@ -61,8 +61,8 @@ ERRORS: tuple[Error, ...] = (
           "an issued key that was revoked, which cannot be undone",
           "Keys: issue another for its holder (`gateway keys add`)", "keys", "key.revoked"),
     Error("401", "invalid_api_key",
-          "a Gemini key of the client's own, with `auth: {passthrough: false}`. The client sees `Incorrect API key "
-          "provided.`, as for an unknown key, and Google is not asked",
+          "a key that this gateway has not issued; with `auth: {passthrough: false}` also a Gemini key of the client's "
+          "own. The client sees `Incorrect API key provided.`, and Google is not asked",
           "Keys: issue one for this client (`gateway keys add`); with `passthrough: true` such keys are passed through",
           "config?setting=auth.passthrough", "key.unknown"),
     Error("401", "signed_out, no_admin_token, invalid_admin_token",

@@ -30,10 +30,10 @@ TEXTS = {
         "「密钥」页：打开它并设置更晚的到期日，或另行签发（`gateway keys add`）",
     "an issued key that was revoked, which cannot be undone": "签发的密钥已被吊销，无法撤销",
     "Keys: issue another for its holder (`gateway keys add`)": "「密钥」页：为持有者另行签发（`gateway keys add`）",
-    "a Gemini key of the client's own, with `auth: {passthrough: false}`. The client sees `Incorrect API key "
-    "provided.`, as for an unknown key, and Google is not asked":
-        "未知密钥，或 `auth: {passthrough: false}` 时客户端自带的 Gemini 密钥；客户端只看到 `Incorrect API key "
-        "provided.`，不会询问 Google",
+    "a key that this gateway has not issued; with `auth: {passthrough: false}` also a Gemini key of the client's "
+    "own. The client sees `Incorrect API key provided.`, and Google is not asked":
+        "不是本网关签发的密钥；`auth: {passthrough: false}` 时也包括客户端自带的 Gemini 密钥；"
+        "客户端只看到 `Incorrect API key provided.`，不会询问 Google",
     "Keys: issue one for this client (`gateway keys add`); with `passthrough: true` such keys are passed through":
         "「密钥」页：为该客户端签发密钥（`gateway keys add`）；设 `passthrough: true` 则会转发自带密钥",
     "the admin listener: nobody is signed in, no token is configured, or it is another one":

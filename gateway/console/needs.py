@@ -127,7 +127,7 @@ def of_budgets(uses: Iterable[BudgetUse]) -> Iterator[Need]:
             message = f"{use.key} has {left:.0%} of its budget per {period} left."
             level: Level = "warn" if left else "bad"
             yield Need(
-                "budget_low", level, {**values, "left_share": left}, message, f"#/keys?key={use.key_id}"
+                "budget_low", level, {**values, "left_share": left}, message, f"#/keys?id={use.key_id}"
             )
 
 

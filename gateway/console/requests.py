@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from math import ceil
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
@@ -312,5 +313,6 @@ def _headers(record: RequestLog) -> list[tuple[str, str]]:
         "x-gateway-notes": ",".join(notes),
         "x-gateway-fallback": ",".join(record.fallbacks or ()),
         "x-gateway-cache": record.cached,
+        "retry-after": str(ceil(record.retry_after)) if record.retry_after else None,
     }
     return [(name, value) for name, value in values.items() if value]

@@ -10,7 +10,6 @@ from msgspec import Meta, Struct
 from gateway.config.admin import May
 from gateway.console.endpoint import Done, Endpoint
 from gateway.console.guard import DISABLED, Guard
-from gateway.console.instance import instance
 from gateway.console.operators import COOKIE, Operators
 from gateway.console.sources import OPERATOR, Sources, answer
 from gateway.errors import RateLimited, Unauthorized
@@ -49,6 +48,8 @@ class Session(Struct, frozen=True):
     exposed: bool
     """The browser came over the network without TLS: anybody on the way can read the session."""
     instance: str
+    shared: bool
+    """Whether the console shows other instances, too: `state.redis` is set."""
 
 
 _decode = msgspec.json.Decoder(SignIn).decode
@@ -116,12 +117,13 @@ class Sessions:
     async def show(self, request: web.Request) -> web.Response:
         """Answer with the operator of the request."""
         operator = request[OPERATOR]
-        exposed = self._guard.is_exposed(request)
+        exposed, fleet = self._guard.is_exposed(request), self._sources.fleet
         return answer(
             Session(
-                operator.name, operator.may, operator.how, operator.expires, self._build, exposed, instance()
+                operator.name, operator.may, operator.how, operator.expires, self._build, exposed,
+                fleet.name, fleet.has_others,
             )
-        )
+        )  # fmt: skip
 
     async def _ended_elsewhere(self, values: dict[str, Any]) -> None:
         self._operators.forget(str(values["number"]), float(values["expires"]))

@@ -211,5 +211,6 @@ def limit_reached(window: Window, taken: Taken) -> RateLimited:
         retry_after=taken.retry_after,
         should_retry=False if taken.retry_after > _LONG_WAIT else None,
     )
-    error.refused_by = f"{window.counted}_per_{per} {taken.used}/{window.limit}"
+    needs = f" +{taken.wanted}" if taken.wanted > 1 else ""
+    error.refused_by = f"{window.counted}_per_{per} {taken.used}/{window.limit}{needs}"
     return error

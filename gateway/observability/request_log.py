@@ -99,8 +99,9 @@ class RequestLog(Struct, frozen=True, omit_defaults=True):
     error: str | None = None
     """Code of the error that the client was sent, also inside a stream."""
     refused_by: str | None = None
-    """The reason of a refusal: a limit of the key's rules with its use (`requests_per_minute 3/3`, `streams 4/4`,
-    `dollars.day 0.05/0.05`), one of the configuration (`limits.streams 200/200`), `pool` if no project is free, a
-    quota of Google's (`google QUOTA 250`), or the state of the key (`key.suspended`). Clients do not see it."""
+    """The reason of a refusal: a limit of the key's rules with its use, and what the request needs of tokens and
+    dollars (`requests_per_minute 3/3`, `streams 4/4`, `dollars.day 0.04/0.05 +0.02`), one of the configuration
+    (`limits.streams 200/200`), `pool` if no project is free, a quota of Google's (`google QUOTA 250`), or the state of
+    the key (`key.suspended`). Clients do not see it."""
     retry_after: float | None = None
     """Seconds after which the client was told to try again."""

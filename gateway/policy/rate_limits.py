@@ -41,13 +41,15 @@ class WindowState(Struct, frozen=True):
 class Taken(Struct, frozen=True):
     """Result of taking from limits.
 
-    `blocked` is None, or the full window, which has room again after `retry_after` seconds. `used` is its use.
+    `blocked` is None, or the full window, which has room again after `retry_after` seconds. `used` is its use,
+    and `wanted` what did not fit.
     """
 
     states: tuple[WindowState, ...]
     blocked: Window | None = None
     retry_after: float = 0.0
     used: int = 0
+    wanted: int = 0
 
 
 def windows(rules: Rules, counted: Counted) -> Sequence[Window]:
@@ -68,7 +70,7 @@ def weigh(wants: Sequence[tuple[Window, int, int, int]], now: float) -> Taken:
     `retry_after` and `reset` are at most twice the window's seconds, even if the clock jumps.
     """
     states: list[WindowState] = []
-    blocked, longest, full = None, 0.0, 0
+    blocked, longest, full, lacking = None, 0.0, 0, 0
     for window, before, current, wanted in wants:
         if not (0 <= before <= MAX_COUNT and 0 <= current <= MAX_COUNT):
             before, current = as_count(before), as_count(current)
@@ -79,9 +81,9 @@ def weigh(wants: Sequence[tuple[Window, int, int, int]], now: float) -> Taken:
         if used + wanted > window.limit:
             reset = wait = _wait(window, before, current, wanted, elapsed)
             if wait >= longest:
-                blocked, longest, full = window, wait, math.ceil(used)
+                blocked, longest, full, lacking = window, wait, math.ceil(used), wanted
         states.append(WindowState(window, math.floor(remaining) if remaining > 0 else 0, reset))
-    return Taken(tuple(states), blocked, longest, full)
+    return Taken(tuple(states), blocked, longest, full, lacking)
 
 
 def limit_headers(states: Sequence[WindowState]) -> dict[str, str]:

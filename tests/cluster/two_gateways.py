@@ -107,6 +107,38 @@ async def rate_limit(client: Client, results: Results) -> None:
     results.check("a limit of 200 a minute holds across both", passed, dict(statuses))
 
 
+async def console(client: Client, results: Results) -> None:
+    """The console of each machine shows the requests, errors and calls of both, and says where each was."""
+    key_id, key = await client.issue()
+    slow = [asyncio.create_task(client.ask(key, machine, "[[slow 20]] hi")) for machine in MACHINES]
+    for machine in MACHINES:
+        await client.ask(key, machine)
+        await client.ask(key, machine, "[[too long]]")
+    seen: list[tuple[int, ...]] = []
+    for machine in MACHINES:
+        async with asyncio.timeout(10):
+            while len((await client.admin("GET", machine, "/admin/running"))["data"]) < len(slow):
+                await asyncio.sleep(0.05)
+        running = (await client.admin("GET", machine, "/admin/running"))["data"]
+        listed = (await client.admin("GET", machine, f"/admin/requests?filter=key:{key_id}%20surface:chat"))[
+            "data"
+        ]
+        groups = (await client.admin("GET", machine, "/admin/errors"))["data"]
+        long = next(group for group in groups if group["code"] == "context_length_exceeded")
+        summary = await client.admin("GET", machine, "/admin/summary")
+        shown = [
+            {row["instance"] for row in running}, {row["instance"] for row in listed}, set(long["instances"]),
+            {one["name"] for one in summary["instances"]},
+        ]  # fmt: skip
+        seen.append((*map(len, shown), len(set.union(*shown)), long["count"], len(listed)))
+    for row in running:  # those of the other machine, too
+        await client.admin("DELETE", 1, f"/admin/running/{row['id']}")
+    stopped = [(await task)[0] for task in slow]
+    spent = (await client.admin("GET", 1, f"/admin/usage?client={key_id}"))["data"][0]["calls"]
+    passed = seen[0] == seen[1] and seen[0][:6] == (2, 2, 2, 2, 2, 2) and stopped == [503, 503]
+    results.check("the console of each shows both, by instance", passed, (seen, stopped, spent))
+
+
 class RedisFaults:
     """Requests go on while Redis is stopped, slow, flushed, out of memory, and killed."""
 
@@ -200,7 +232,7 @@ async def main() -> int:
         await cluster.start()
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
             client = Client(http, cluster)
-            for step in (revocation, cooldown, budget, many_budgets, rate_limit, redis_faults):
+            for step in (revocation, cooldown, console, budget, many_budgets, rate_limit, redis_faults):
                 await step(client, results)
     finally:
         cluster.stop()

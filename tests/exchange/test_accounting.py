@@ -66,11 +66,11 @@ def test_settings_are_no_prompt_and_the_clients_limit_is_the_most(accounting: Ca
 @pytest.mark.parametrize(("wait", "should_retry"), [(30.0, None), (61.0, False)])
 def test_a_limit_names_itself(seconds: int, per: str, wait: float, should_retry: bool | None) -> None:
     window = Window("tokens", 7, seconds)
-    error = limit_reached(window, Taken((), window, wait, 5))
+    error = limit_reached(window, Taken((), window, wait, 5, 4))
 
     assert error.message == f"Rate limit reached for this API key: 7 tokens per {per}."
     assert (error.type, error.retry_after, error.should_retry) == ("tokens", wait, should_retry)
-    assert error.refused_by == f"tokens_per_{per} 5/7"
+    assert error.refused_by == f"tokens_per_{per} 5/7 +4"
 
 
 def limited() -> RateLimited:

@@ -1,4 +1,3 @@
-// @ts-check
 // Requests of the admin API. The session is a cookie that scripts cannot read.
 
 export class ApiError extends Error {
@@ -26,7 +25,7 @@ async function failure(response) {
 /** @param {string} method @param {string} path @param {any} [body] @param {{signal?: AbortSignal}} [options] @returns {Promise<Response>} */
 async function send(method, path, body, options = {}) {
   /** @type {Record<string, string>} */
-  const headers = { Accept: "application/json" };
+  const headers = { Accept: "application/json", "Accept-Language": document.documentElement.lang };
   if (method !== "GET") headers["X-Console"] = "1";
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let response;
@@ -53,15 +52,13 @@ export function url(path, params = {}) {
   return text ? `${path}?${text}` : path;
 }
 
-const json = (/** @type {Response} */ response) => response.json();
+const json = (response) => response.json();
 
 export const api = {
   /** @param {string} path @param {Record<string, any>} [params] @param {{signal?: AbortSignal}} [options] @returns {Promise<any>} */
   get: (path, params, options) => send("GET", url(path, params), undefined, options).then(json),
   /** @param {string} path @param {any} [body] @returns {Promise<any>} */
   post: (path, body = {}) => send("POST", path, body).then(json),
-  /** @param {string} path @param {any} body @returns {Promise<any>} */
-  put: (path, body) => send("PUT", path, body).then(json),
   /** @param {string} path @param {any} body @returns {Promise<any>} */
   patch: (path, body) => send("PATCH", path, body).then(json),
   /** @param {string} path @returns {Promise<any>} */

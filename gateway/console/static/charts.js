@@ -1,19 +1,16 @@
-// @ts-check
 // Charts in SVG, drawn for the width that they have. Columns come with a table of the same numbers.
 import { el, fill, svg } from "./dom.js";
 import { n, t, when } from "./i18n.js";
 
 const H = 160;
-const LEFT = 48;
+const LEFT = 60;
 const BASE = H - 20;
 
-/** @param {number} max */
 function scale(max) {
   const power = 10 ** Math.floor(Math.log10(max || 1));
   return ([1, 2, 5, 10].find((step) => step * power >= max) ?? 10) * power;
 }
 
-/** @param {number} top @param {number} width @param {(value: number) => string} format */
 function axis(top, width, format) {
   return [0, 0.5, 1].map((part) => {
     const y = BASE - part * (BASE - 12);
@@ -30,16 +27,15 @@ function times(start, step, count, each) {
     .map((at) => svg("text", { x: LEFT + at * each, y: H - 5, class: "tick" }, when(start + at * step, /** @type {any} */ (format))));
 }
 
-/** Stacked columns by time. @param {{start: number, step: number, series: {name: string, kind: string, values: number[]}[], label: string, format?: (value: number) => string, onpick?: (index: number) => void}} data */
-export function columns({ start, step, series, label, format = (value) => n(value), onpick }) {
+/** Stacked columns by time. */
+export function columns({ start, step, series, label, format = (value) => n(value), onpick = /** @type {any} */ (null) }) {
   const count = series[0]?.values.length ?? 0;
   const sums = Array.from({ length: count }, (_, i) => series.reduce((sum, one) => sum + one.values[i], 0));
   const top = scale(Math.max(...sums, 0));
-  const name = (/** @type {number} */ i) => when(start + i * step, { dateStyle: "short", ...(step < 86400 && { timeStyle: "short" }) });
+  const name = (i) => when(start + i * step, { dateStyle: "short", ...(step < 86400 && { timeStyle: "short" }) });
   const heads = [t("time"), ...series.map((one) => one.name)];
   const rows = sums.map((_, i) => [name(i), ...series.map(({ values }) => format(values[i]))]).filter((_, i) => sums[i]);
 
-  /** @param {number} i @param {number} each */
   function stack(i, each) {
     let y = BASE;
     const parts = series.map(({ kind, values }) => {
@@ -58,30 +54,30 @@ export function columns({ start, step, series, label, format = (value) => n(valu
     drawing.setAttribute("viewBox", `0 0 ${width} ${H}`);
     fill(drawing, axis(top, width, format), sums.map((sum, i) => sum > 0 && stack(i, each)), times(start, step, count, each));
   }).observe(drawing);
-  return el("figure", { class: "chart" },
-    el("figcaption", {}, el("strong", { text: label }), series.length > 1 && el("span", { class: "legend" }, series.map((one) => el("span", {}, el("i", { class: `mark k-${one.kind}` }), one.name)))),
+  return el("figure.chart",
+    el("figcaption", el("strong", label), series.length > 1 && el("span.legend", series.map((one) => el("span", el("i", { class: `mark k-${one.kind}` }), one.name)))),
     drawing,
-    el("details", {}, el("summary", { text: t("chart.table") }), el("div", { class: "scroll", tabindex: "0" }, el("table", {},
-      el("thead", {}, el("tr", {}, heads.map((head) => el("th", { scope: "col", text: head })))),
-      el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell, i) => (i ? el("td", { class: "end", text: cell }) : el("th", { scope: "row", text: cell }))))))))));
+    el("details", el("summary", t("chart.table")), el("div.scroll", { tabindex: "0" }, el("table",
+      el("thead", el("tr", heads.map((head) => el("th", { scope: "col", text: head })))),
+      el("tbody", rows.map((row) => el("tr", row.map((cell, i) => (i ? el("td.end", cell) : el("th", { scope: "row", text: cell }))))))))));
 }
 
-/** A row of cells, such as 48 half-hours. @param {{cells: {kind: string, title: string}[], label: string}} data */
+/** A row of cells, such as 48 half-hours. */
 export function strip({ cells, label }) {
   const width = 100 / Math.max(1, cells.length);
   const hit = cells.filter(({ kind }) => kind !== "none");
-  return el("span", { class: "strip" }, svg("svg", { viewBox: "0 0 100 10", preserveAspectRatio: "none", role: "img", "aria-label": `${label}: ${hit.map(({ title }) => title).slice(0, 12).join(", ") || "0"}` },
+  return el("span.strip", svg("svg", { viewBox: "0 0 100 10", preserveAspectRatio: "none", role: "img", "aria-label": `${label}: ${hit.map(({ title }) => title).slice(0, 12).join(", ") || "0"}` },
     cells.map(({ kind, title }, i) => svg("rect", { x: i * width + width * 0.1, y: 0, width: width * 0.8, height: 10, class: `k-${kind}` }, svg("title", {}, title)))));
 }
 
-/** Spent, reserved and left of a budget. @param {{spent: number, reserved: number, limit: number, label: string, format?: (value: number) => string}} data */
+/** Spent, reserved and left of a budget. */
 export function budget({ spent, reserved, limit, label, format = (value) => n(value) }) {
-  const part = (/** @type {number} */ value) => Math.max(0, Math.min(100, (value / (limit || 1)) * 100));
+  const part = (value) => Math.max(0, Math.min(100, (value / (limit || 1)) * 100));
   const used = part(spent);
   const kind = used + part(reserved) >= 100 ? "bad" : used >= 80 ? "warn" : "ok";
   const amount = `${format(spent)} / ${format(limit)}`;
-  return el("span", { class: "budget", title: label }, svg("svg", { viewBox: "0 0 100 8", preserveAspectRatio: "none", role: "img", "aria-label": `${label}: ${amount}` },
+  return el("span.budget", { title: label }, svg("svg", { viewBox: "0 0 100 8", preserveAspectRatio: "none", role: "img", "aria-label": `${label}: ${amount}` },
     svg("rect", { width: 100, height: 8, class: "k-none" }), svg("rect", { width: used, height: 8, class: `k-${kind}` }),
     svg("rect", { x: used, width: Math.min(100 - used, part(reserved)), height: 8, class: "k-reserved" })),
-  el("small", { text: amount }));
+  el("small", amount));
 }

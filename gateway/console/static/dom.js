@@ -1,6 +1,5 @@
-// @ts-check
 // Elements from data. Text is always a text node: nothing here parses markup.
-import { t, ago, utc, when } from "./i18n.js";
+import { ago, has, n, t, utc, when } from "./i18n.js";
 import { bind } from "./keys.js";
 
 /** @typedef {Node | string | number | null | undefined | false} Child */
@@ -19,16 +18,18 @@ function append(node, children) {
 
 /**
  * Make an element. `on…` are listeners, `dataset` is an object, `text` is its text.
- * @param {string} tag @param {Record<string, any>} [props] @param {...Children} children @returns {any}
+ * @param {string} tag such as `div.row.end` @param {...any} children the first may be properties @returns {any}
  */
-export function el(tag, props = {}, ...children) {
-  const node = document.createElement(tag);
+export function el(tag, ...children) {
+  const props = children[0]?.constructor === Object ? children.shift() : {};
+  const [kind, ...classes] = tag.split("."), /** @type {any} */ node = document.createElement(kind);
+  node.classList.add(...classes);
   for (const [name, value] of Object.entries(props)) {
     if (value === null || value === undefined) continue;
     if (name === "text") node.textContent = String(value);
     else if (name === "dataset") Object.assign(node.dataset, value);
     else if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (PROPERTIES.has(name)) /** @type {any} */ (node)[name] = value;
+    else if (PROPERTIES.has(name)) node[name] = value;
     else if (value !== false) node.setAttribute(name, value === true ? "" : String(value));
   }
   append(node, children);
@@ -63,7 +64,7 @@ export function button(label, onclick, options = {}) {
 
 /** A list of names and values; what has no value is left out. @param {any[][]} rows */
 export function facts(rows) {
-  return el("dl", { class: "facts" }, rows.filter(([, value]) => value || value === 0).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
+  return el("dl.facts", rows.filter(([, value]) => value || value === 0).map(([name, value]) => el("div", el("dt", name), el("dd", value))));
 }
 
 let number = 0;
@@ -74,8 +75,8 @@ export function field(label, input, help) {
   const id = input.id || `f${number}`;
   input.id = id;
   if (help) input.setAttribute("aria-describedby", `${id}h`);
-  return el("div", { class: "field" }, el("label", { for: id, text: label }), input,
-    help && el("small", { id: `${id}h`, class: "muted", text: help }));
+  return el("div.field", el("label", { for: id, text: label }), input,
+    help && el("small.muted", { id: `${id}h`, text: help }));
 }
 
 /** @param {string} text @param {string} [label] */
@@ -90,19 +91,9 @@ export function copyButton(text, label) {
   return node;
 }
 
-/** @param {string} text @returns {Promise<boolean>} */
+/** @param {string} text */
 export async function copy(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    const area = el("textarea", { value: text, class: "visually-hidden" });
-    document.body.append(area);
-    area.select();
-    const done = document.execCommand("copy");
-    area.remove();
-    return done;
-  }
+  try { await navigator.clipboard.writeText(text); return true; } catch { return false; } // without TLS there is none
 }
 
 /** Say something to screen readers. @param {string} text */
@@ -131,23 +122,23 @@ export function dialog(title, build, options = {}) {
     number += 1;
     const node = el("dialog", { class: options.wide ? "wide" : "", "aria-labelledby": `d${number}` },
       el("h2", { id: `d${number}`, text: title }));
-    const close = (/** @type {any} */ value) => { result = value; node.close(); };
+    const close = (value) => { result = value; node.close(); };
     append(node, [build(close)]);
     node.addEventListener("close", () => { node.remove(); before?.focus(); resolve(result); });
     document.body.append(node);
     node.showModal();
-    node.querySelector("[autofocus], input, select, textarea, .button.primary")?.focus();
+    (node.querySelector("[autofocus]") ?? node.querySelector("input, select, textarea, .button.primary"))?.focus();
   });
 }
 
 /** Ask to type a name before something that cannot be undone. @param {string} title @param {string} sentence @param {string} name @returns {Promise<boolean>} */
 export async function confirmName(title, sentence, name) {
   const done = await dialog(title, (close) => {
-    const go = el("button", { class: "button danger", disabled: true, text: title });
+    const go = el("button.button.danger", { disabled: true, text: title });
     const input = el("input", { autocomplete: "off", oninput: () => { go.disabled = input.value.trim() !== name.trim(); } });
-    return el("form", { class: "stack", onsubmit: (/** @type {Event} */ e) => { e.preventDefault(); if (!go.disabled) close(true); } },
-      el("p", { text: sentence }), field(t("confirm.type", { name }), input),
-      el("div", { class: "row end" }, button(t("cancel"), () => close(false)), go));
+    return el("form.stack", { onsubmit: (e) => { e.preventDefault(); if (!go.disabled) close(true); } },
+      el("p", sentence), field(t("confirm.type", { name }), input),
+      el("div.row.end", button(t("cancel"), () => close(false)), go));
   });
   return done === true;
 }
@@ -159,9 +150,9 @@ export function panel(title, ...children) {
   closePanel();
   const before = /** @type {HTMLElement | null} */ (document.activeElement);
   const close = () => { closePanel(); (before?.isConnected ? before : document.getElementById("main"))?.focus(); };
-  const node = el("aside", { id: "panel", class: "panel", "aria-label": title, tabindex: "-1" },
-    el("header", { class: "bar" }, el("h2", { text: title }), button(t("close"), close, { kind: "quiet", key: "Escape" })),
-    el("div", { class: "panel-body" }, ...children));
+  const node = el("aside.panel", { id: "panel", "aria-label": title, tabindex: "-1" },
+    el("header.bar", el("h2", title), button(t("close"), close, { kind: "quiet", key: "Escape" })),
+    el("div.panel-body", ...children));
   document.body.append(node);
   node.focus();
   unbind = bind("Escape", t("close"), close);
@@ -175,12 +166,12 @@ export function closePanel() {
 
 /** @param {string} title @param {string} text @param {...Children} actions */
 export function empty(title, text, ...actions) {
-  return el("div", { class: "empty" }, el("h2", { text: title }), el("p", { text }), el("div", { class: "row" }, ...actions));
+  return el("div.empty", el("h2", title), el("p", { text }), el("div.row", ...actions));
 }
 
 /** A block of code with a copy button. @param {string} text */
 export function code(text) {
-  return el("div", { class: "code" }, el("pre", { tabindex: "0" }, el("code", { text })), copyButton(text));
+  return el("div.code", el("pre", { tabindex: "0" }, el("code", { text })), copyButton(text));
 }
 
 /** Tabs; `redraw` draws the open one again. @param {{id: string, label: string, render: (node: HTMLElement) => void}[]} list */
@@ -191,11 +182,11 @@ export function tabs(list) {
   const body = el("div", { role: "tabpanel", id: `${prefix}p`, tabindex: "0" });
   /** @type {HTMLElement[]} */
   const heads = list.map((tab, i) => el("button", { type: "button", role: "tab", id: `${prefix}${tab.id}`, "aria-controls": `${prefix}p`,
-    onclick: () => show(i), onkeydown: (/** @type {KeyboardEvent} */ e) => {
+    onclick: () => show(i), onkeydown: (e) => {
       const step = e.key === "ArrowRight" ? 1 : e.key === "ArrowLeft" ? -1 : 0;
       if (step) { show((i + step + list.length) % list.length); heads[(i + step + list.length) % list.length].focus(); }
     } }, tab.label));
-  function show(/** @type {number} */ index) {
+  function show(index) {
     heads.forEach((head, i) => { head.setAttribute("aria-selected", String(i === index)); head.tabIndex = i === index ? 0 : -1; });
     body.setAttribute("aria-labelledby", heads[index].id);
     at = index;
@@ -206,28 +197,57 @@ export function tabs(list) {
     list[at].render(body);
   }
   show(0);
-  return Object.assign(el("div", { class: "tabs" }, el("div", { role: "tablist", class: "tablist" }, heads), body), { redraw });
+  return Object.assign(el("div.tabs", el("div.tablist", { role: "tablist" }, heads), body), { redraw });
 }
 
 /** A time, relative, with UTC on hover. @param {number | null | undefined} seconds */
 export function time(seconds) {
-  if (!seconds) return el("span", { class: "muted", text: "–" });
+  if (!seconds) return el("span.muted", "–");
   return el("time", { datetime: new Date(seconds * 1000).toISOString(), title: utc(seconds), text: ago(seconds) });
 }
 
 /** The time of day, with the date unless it is today. @param {number} seconds */
 export function clock(seconds) {
-  const day = (/** @type {any} */ date) => new Date(date).toDateString();
+  const day = (date) => new Date(date).toDateString();
   return el("time", { datetime: new Date(seconds * 1000).toISOString(), title: utc(seconds),
     text: when(seconds, { ...(day(seconds * 1000) !== day(Date.now()) && { dateStyle: "short" }), timeStyle: "medium", hourCycle: "h23" }) });
 }
 
 /** A text with `code` in it. @param {string} text */
 export function words(text) {
-  return text.split("`").map((part, i) => (i % 2 ? el("code", { text: part }) : part));
+  return text.split("`").map((part, i) => (i % 2 ? el("code", part) : part));
 }
 
 /** @param {string} text @param {string} [kind] */
 export function badge(text, kind = "mute") {
   return el("span", { class: `badge ${kind}`, text });
+}
+
+/** @param {string} name such as `requests_per_minute` or `dollars.day` */
+function title(name) {
+  const [unit, period] = name.split(".");
+  return has(`keys.${name}`) ? t(`keys.${name}`) : has(`keys.${unit}_per`) ? t(`keys.${unit}_per`, { period: t(`keys.${period}`) }) : name;
+}
+
+/** @param {any} row a request or a group of errors @param {boolean} [whole] with the key's name */
+export function refusal(row, whole = false) {
+  const [name, use = "", value = ""] = (row.refused_by ?? "").split(" ");
+  if (!name) return "";
+  const state = name.startsWith("key.") && name.slice(4);
+  if (state) return t("refused.key", { state: has(`keys.${state}`) ? t(`keys.${state}`) : state });
+  if (name === "pool" || name === "google") return [t(`refused.${name}`), use, value].filter(Boolean).join(" ");
+  const of = whole && row.key_name && !name.startsWith("limits.") ? ` ${t("refused.of", { name: row.key_name })}` : "";
+  const [used, most, needs] = [...use.split("/"), value.slice(1)].map((text) => n(Number(text), { maximumFractionDigits: 6 }));
+  return title(name) + of + (use && t("refused.use", { used, most })) + (value && t("refused.needs", { needs }));
+}
+
+/** A link to where it is changed. @param {any} row @param {string} page */
+export function place(row, page) {
+  const name = (row.refused_by ?? "").split(" ")[0], id = row.key ?? row.keys?.[0]?.id;
+  const [at, setting] = (name.startsWith("limits.") ? `config?setting=${name}` : page ?? "").split("?setting=");
+  if (!at) return null;
+  const isKey = at === "keys" && id, edit = name && !name.startsWith("key.") ? `&edit=${name.replace(".", "_")}` : "";
+  const href = isKey ? `#/keys?id=${id}${edit}` : `#/${at}${setting ? `?setting=${setting}` : ""}`;
+  const what = isKey ? row.key_name ?? row.keys?.[0]?.name : setting;
+  return el("a.button", { href }, [t(`page.${at}`), what].filter(Boolean).join(": "));
 }

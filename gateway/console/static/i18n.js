@@ -1,4 +1,3 @@
-// @ts-check
 // Texts in the operator's language; numbers, money and times by Intl, in the operator's zone.
 const KEY = "gw.language";
 /** @type {Record<string, string>} */
@@ -9,12 +8,16 @@ export const languages = { en: "English", zh: "中文" };
 
 /** @returns {"en" | "zh"} */
 function preferred() {
-  const wanted = [stored(), ...navigator.languages].find((name) => name && (name.startsWith("zh") || name.startsWith("en")));
+  const wanted = [kept(KEY), ...navigator.languages].find((name) => name && (name.startsWith("zh") || name.startsWith("en")));
   return wanted?.startsWith("zh") ? "zh" : "en";
 }
 
-function stored() {
-  try { return localStorage.getItem(KEY); } catch { return null; }
+/** What the browser keeps, if it keeps anything. @param {string} name @returns {string | null} */
+export function kept(name) { try { return localStorage.getItem(name); } catch { return null; } }
+
+/** @param {string} name @param {string} [value] */
+export function keep(name, value) {
+  try { if (value) localStorage.setItem(name, value); else localStorage.removeItem(name); } catch { /* private mode */ }
 }
 
 /** Load the texts of the operator's language. */
@@ -32,7 +35,7 @@ export function language() { return current; }
 
 /** @param {"en" | "zh"} name */
 export async function setLanguage(name) {
-  try { localStorage.setItem(KEY, name); } catch { /* private mode */ }
+  keep(KEY, name);
   await load();
 }
 
@@ -45,12 +48,10 @@ export function t(name, values = {}) {
   return text.replace(/\{(\w+)\}/g, (place, word) => (word in values ? String(values[word]) : place));
 }
 
-/** @param {number | null | undefined} value @param {Intl.NumberFormatOptions} [options] */
 export function n(value, options) {
   return value === null || value === undefined ? "–" : new Intl.NumberFormat(current, options).format(value);
 }
 
-/** @param {number | null | undefined} dollars */
 export function money(dollars) {
   if (dollars === null || dollars === undefined) return "–";
   const small = dollars !== 0 && Math.abs(dollars) < 0.1;
@@ -58,25 +59,19 @@ export function money(dollars) {
     maximumSignificantDigits: small ? 3 : undefined, minimumFractionDigits: small ? undefined : 2 }).format(dollars);
 }
 
-/** @param {number | null | undefined} count */
 export function tokens(count) { return n(count, { notation: "compact", maximumFractionDigits: 1 }); }
 
-/** @param {number | null | undefined} value milliseconds */
+/** A duration: seconds up to two minutes, then two units. milliseconds */
 export function ms(value) {
   if (value === null || value === undefined) return "–";
-  if (value < 1000) return `${n(value, { maximumFractionDigits: 0 })} ms`;
-  if (value < 120000) return `${n(value / 1000, { maximumFractionDigits: 1 })} s`;
-  return `${n(value / 60000, { maximumFractionDigits: 0 })} min`;
+  const s = value / 1000, whole = Math.round(s);
+  if (s < 120) return `${n(s, { maximumFractionDigits: s < 0.1 ? 3 : s < 10 ? 2 : 0 })} s`;
+  if (s < 7200) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }
 
-/** @param {number | null | undefined} value a part of 1 */
+/** a part of 1 */
 export function share(value) { return n(value, { style: "percent", maximumFractionDigits: value && Math.abs(value) < 0.1 ? 1 : 0 }); }
-
-/** @param {number} value */
-export function bytes(value) {
-  const power = value < 1024 ? 0 : Math.min(3, Math.floor(Math.log2(value) / 10));
-  return `${n(value / 1024 ** power, { maximumFractionDigits: 1 })} ${["B", "KiB", "MiB", "GiB"][power]}`;
-}
 
 const STEPS = /** @type {[Intl.RelativeTimeFormatUnit, number][]} */ ([["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]]);
 
@@ -86,8 +81,6 @@ export function ago(seconds) {
   const [unit, length] = STEPS.find(([, size]) => Math.abs(difference) >= size) ?? STEPS[3];
   return new Intl.RelativeTimeFormat(current, { numeric: "auto", style: "narrow" }).format(Math.trunc(difference / length), unit);
 }
-
-export const until = ago;
 
 /** @param {number} seconds @param {Intl.DateTimeFormatOptions} [options] */
 export function when(seconds, options = { dateStyle: "medium", timeStyle: "medium" }) {

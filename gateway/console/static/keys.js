@@ -1,4 +1,3 @@
-// @ts-check
 // Keys of the keyboard: single ones, and sequences such as "g r". None acts while a text is typed.
 
 /** @typedef {{key: string, label: string, run: () => void}} Binding */

@@ -1,20 +1,23 @@
-// @ts-check
 // The frame of all pages: signing in, navigation, language, theme, keys, notices.
 import { api, ApiError, hooks } from "./api.js";
 import { announce, button, closePanel, dialog, el, field, fill, toast } from "./dom.js";
-import { has, language, languages, load, setLanguage, t } from "./i18n.js";
+import { has, keep, kept, language, languages, load, setLanguage, t } from "./i18n.js";
 import { bind, bound } from "./keys.js";
-import { pages } from "./pages.js";
-import { apply, setTheme, theme } from "./theme.js";
 
 /**
- * @typedef {{name: string, may: "write" | "read", how: string, expires: number | null, build: string, exposed: boolean, instance: string}} Session
+ * @typedef {Record<string, any>} Session the answer of GET /console/session
  * @typedef {{api: typeof api, t: typeof t, session: Session, query: URLSearchParams, go: (hash: string) => void,
  *   setQuery: (values: Record<string, any>) => void, announce: (text: string) => void,
  *   every: (ms: number, run: () => any) => void, signal: AbortSignal, onLeave: (run: () => void) => void, mayWrite: boolean}} Context
  * @typedef {{id: string, keys?: {key: string, label: string, run: (ctx: Context) => void}[],
  *   render: (root: HTMLElement, ctx: Context) => Promise<void | (() => void)> | void | (() => void)}} Page
  */
+
+// The pages in the order of the navigation, with their keys. Each is loaded when it is opened.
+const PAGES = { overview: "o", requests: "r", keys: "k", usage: "u", pool: "p", errors: "e", health: "h", models: "m", config: "c", playground: "y", about: "a" };
+
+/** @type {{id: string, key: string, load: () => Promise<{page: Page}>}[]} */
+const pages = Object.entries(PAGES).map(([id, key]) => ({ id, key, load: () => import(`./pages/${id}.js`) }));
 
 const app = /** @type {HTMLElement} */ (document.getElementById("app"));
 /** @type {Session | null} */
@@ -40,7 +43,7 @@ function context(current, query) {
   const abort = new AbortController();
   leaving.push(() => abort.abort());
   return {
-    api, t, session: current, query, announce, signal: abort.signal, mayWrite: current.may === "write",
+    api: { ...api, get: (path, params) => api.get(path, params, { signal: abort.signal }) }, t, session: current, query, announce, signal: abort.signal, mayWrite: current.may === "write",
     go: (hash) => { location.hash = hash; },
     setQuery: (values) => {
       for (const [name, value] of Object.entries(values)) {
@@ -65,7 +68,7 @@ function context(current, query) {
 function lost(away) {
   const note = document.getElementById("lost");
   if (!away) note?.remove();
-  else if (!note) document.getElementById("notices")?.append(el("p", { id: "lost", class: "notice bad", role: "alert", text: t("error.unreachable") }));
+  else if (!note) document.getElementById("notices")?.append(el("p.notice.bad", { id: "lost", role: "alert", text: t("error.unreachable") }));
 }
 
 async function show() {
@@ -74,10 +77,11 @@ async function show() {
   const { id, query } = place();
   const entry = pages.find((page) => page.id === id) ?? pages[0];
   for (const link of document.querySelectorAll("nav a")) {
-    if (link.getAttribute("data-page") === id) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+    if (link.getAttribute("data-page") !== id) { link.removeAttribute("aria-current"); continue; }
+    link.setAttribute("aria-current", "page");
+    link.scrollIntoView({ inline: "center", block: "nearest" });
   }
-  const root = el("div", { class: "page", id: `page-${id}` });
+  const root = el("div.page", { id: `page-${id}` });
   const heading = el("h1", { tabindex: "-1", text: t(`page.${id}`) });
   fill(main, heading, root);
   document.title = `${t(`page.${id}`)} · ${t("console")}`;
@@ -99,8 +103,8 @@ export function problem(error, again) {
   const known = error instanceof ApiError;
   if (!known) console.error(error);
   const advice = known && has(`error.${error.code}`) ? t(`error.${error.code}`) : "";
-  return el("div", { class: "notice bad", role: "alert" },
-    el("p", { text: known ? error.message : t("error.page") }), advice && el("p", { text: advice }),
+  return el("div.notice.bad", { role: "alert" },
+    el("p", known ? error.message : t("error.page")), advice && el("p", advice),
     button(t("again"), again));
 }
 
@@ -110,8 +114,8 @@ function signIn(/** @type {ApiError | null} */ reason = null) {
   document.title = t("console");
   const off = reason?.code === "no_admin_token";
   const input = el("input", { type: "password", name: "password", autocomplete: "current-password", required: true, id: "token" });
-  const note = el("p", { role: "alert", class: "bad-text" });
-  const form = el("form", { class: "card stack signin", onsubmit: async (/** @type {Event} */ event) => {
+  const note = el("p.bad-text", { role: "alert" });
+  const form = el("form.card.stack.signin", { onsubmit: async (event) => {
     event.preventDefault();
     note.textContent = "";
     try {
@@ -124,13 +128,31 @@ function signIn(/** @type {ApiError | null} */ reason = null) {
       input.select();
     }
   } },
-  el("h1", { text: t("console") }),
-  off ? el("div", { class: "notice warn" }, el("p", { text: t("error.no_admin_token") }), el("pre", {}, el("code", { text: "admin:\n  port: 8081\n  token: {env: ADMIN_TOKEN}" })))
-    : [el("input", { type: "text", name: "username", value: "admin", autocomplete: "username", class: "visually-hidden", tabindex: "-1", "aria-hidden": "true" }),
-      field(t("signin.token"), input, t("signin.help")), el("button", { class: "button primary", type: "submit", text: t("signin.go") })],
+  el("h1", t("console")),
+  off ? el("div.notice.warn", el("p", t("error.no_admin_token")), el("pre", el("code", "admin:\n  port: 8081\n  token: {env: ADMIN_TOKEN}")))
+    : [el("input.visually-hidden", { type: "text", name: "username", value: "admin", autocomplete: "username", tabindex: "-1", "aria-hidden": "true" }),
+      field(t("signin.token"), input, t("signin.help")), el("button.button.primary", { type: "submit", text: t("signin.go") })],
   note, preferences());
-  fill(app, el("main", { class: "center" }, form));
+  fill(app, el("main.center", form));
   input.focus();
+}
+
+/** @returns {"auto" | "light" | "dark"} */
+function theme() {
+  const value = kept("gw.theme");
+  return value === "light" || value === "dark" ? value : "auto";
+}
+
+/** @param {"auto" | "light" | "dark"} value */
+function setTheme(value) {
+  keep("gw.theme", value);
+  apply();
+}
+
+function apply() {
+  const value = theme();
+  if (value === "auto") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = value;
 }
 
 function preferences() {
@@ -138,13 +160,13 @@ function preferences() {
     Object.entries(languages).map(([id, name]) => el("option", { value: id, selected: id === language(), text: name, lang: id })));
   const look = el("select", { "aria-label": t("theme"), onchange: () => setTheme(look.value) },
     ["auto", "light", "dark"].map((name) => el("option", { value: name, selected: name === theme(), text: t(`theme.${name}`) })));
-  return el("div", { class: "row preferences" }, lang, look);
+  return el("div.row.preferences", lang, look);
 }
 
 function help() {
   dialog(t("keys.help"), (close) => [
-    el("dl", { class: "keys" }, bound().map(({ key, label }) => el("div", {}, el("dt", {}, key.split(" ").map((part) => el("kbd", { text: part }))), el("dd", { text: label })))),
-    el("div", { class: "row end" }, button(t("close"), () => close(), { kind: "primary" })),
+    el("dl.keys", bound().map(({ key, label }) => el("div", el("dt", key.split(" ").map((part) => el("kbd", part))), el("dd", label)))),
+    el("div.row.end", button(t("close"), () => close(), { kind: "primary" })),
   ]);
 }
 
@@ -158,20 +180,20 @@ function frame(current) {
   const links = pages.map(({ id, key }) => el("a", { href: `#/${id}`, dataset: { page: id }, "aria-keyshortcuts": `g ${key}`, text: t(`page.${id}`) }));
   main = el("main", { id: "main", tabindex: "-1" });
   fill(app,
-    el("a", { class: "skip", href: "#main", text: t("skip"), onclick: (/** @type {Event} */ e) => { e.preventDefault(); main.focus(); } }),
-    el("header", { class: "top" },
-      el("a", { class: "brand", href: "#/overview" }, el("img", { src: new URL("./icon.svg", import.meta.url), alt: "", width: "20", height: "20" }), t("console")),
-      el("span", { class: "muted instance", text: current.instance }),
-      el("span", { class: "grow" }),
+    el("a.skip", { href: "#main", text: t("skip"), onclick: (e) => { e.preventDefault(); main.focus(); } }),
+    el("header.top",
+      el("a.brand", { href: "#/overview" }, el("img", { src: new URL("./icon.svg", import.meta.url), alt: "", width: "20", height: "20" }), t("console")),
+      el("span.muted.instance", { title: t(current.shared ? "instance.all" : "instance.alone"), text: current.shared ? current.instance : t("instance.only", { name: current.instance }) }),
+      el("span.grow"),
       preferences(),
       button("?", help, { kind: "quiet", key: "?", title: t("keys.help") }),
-      el("span", { class: "who", title: t(`may.${current.may}`), text: current.name }),
+      el("span.who", { title: t(`may.${current.may}`), text: current.name }),
       current.how === "cookie" && button(t("signout"), signOut, { kind: "quiet" })),
     el("div", { id: "notices" },
-      current.exposed && el("p", { class: "notice bad", text: t("exposed") }),
-      current.may === "read" && el("p", { class: "notice info", text: t("may.read") })),
-    el("div", { class: "frame" }, el("nav", { "aria-label": t("navigation") }, links), main),
-    el("div", { id: "live", class: "visually-hidden", "aria-live": "polite" }),
+      current.exposed && el("p.notice.bad", t("exposed")),
+      current.may === "read" && el("p.notice.info", t("may.read"))),
+    el("div.frame", el("nav", { "aria-label": t("navigation") }, links), main),
+    el("div.visually-hidden", { id: "live", "aria-live": "polite" }),
     el("div", { id: "toasts" }));
 }
 
@@ -183,7 +205,7 @@ async function start() {
     session = /** @type {Session} */ (await api.get("/console/session"));
   } catch (error) {
     signIn(error instanceof ApiError ? error : null);
-    if (error instanceof ApiError && error.code === "unreachable") fill(app, el("main", { class: "center" }, problem(error, start)));
+    if (error instanceof ApiError && error.code === "unreachable") fill(app, el("main.center", problem(error, start)));
     return;
   }
   frame(session);
@@ -198,7 +220,7 @@ hooks.signedOut = () => { if (session) signIn(); };
 hooks.stale = () => {
   if (stale) return;
   stale = true;
-  document.getElementById("notices")?.append(el("p", { class: "notice info", role: "status" }, t("stale"), " ", button(t("reload"), () => location.reload())));
+  document.getElementById("notices")?.append(el("p.notice.info", { role: "status" }, t("stale"), " ", button(t("reload"), () => location.reload())));
 };
 window.addEventListener("hashchange", show);
 window.addEventListener("unhandledrejection", (event) => {

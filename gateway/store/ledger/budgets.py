@@ -128,9 +128,9 @@ def _refusal(statements: Statements, client: str, limit: Budget, start: float, w
         "Set a smaller max_tokens, or ask the gateway's operator.",
         (limit.unit, limit.period, limit.limit),
     )
-    use, whole = (_amount(limit, number).split()[0] for number in (used, limit.limit))
+    use, whole, needs = (_amount(limit, number).split()[0] for number in (used, limit.limit, wanted))
     unit = "tokens" if limit.unit == "tokens" else "dollars"
-    error.refused_by = f"{unit}.{limit.period} {use}/{whole}"
+    error.refused_by = f"{unit}.{limit.period} {use}/{whole} +{needs}"
     return error
 
 

@@ -54,8 +54,13 @@ def test_a_key_from_its_issue_to_its_end(tab: Callable[..., Tab], console: Conso
     here.page.wait_for_selector("dialog", state="detached")
     wait_until(lambda: console.ask(key) == 429)
     open_request(here, f"status:429 key:{name}")
-    here.wait_text("#panel .notice.bad", "rate_limit_exceeded")
+    here.wait_text("#panel .notice.bad", f"Requests per minute of key {name}: 1 of 1 · rate_limit_exceeded")
+    assert "Free again in" in here.text("#panel .notice.bad")
     assert "What to do: wait for retry-after" in here.text("#panel .notice.bad")
+    here.press(f"Keys: {name}", "#panel")  # where the limit is changed
+    here.page.wait_for_selector("dialog [name=requests_per_minute]:focus")
+    here.keys("Control+a", "2", "Enter")
+    here.wait_text("#panel .facts", "2")
     here.keys("Escape")
 
     open_key(here, name)
@@ -65,8 +70,32 @@ def test_a_key_from_its_issue_to_its_end(tab: Callable[..., Tab], console: Conso
     here.keys("Enter")
     here.wait_text("#panel .badge", "revoked")
     wait_until(lambda: console.ask(key) == 401)
-    open_request(here, "status:401")
-    here.wait_text("#panel .notice.bad", "invalid_api_key")
+    open_request(here, f"status:401 key:{name}")
+    here.wait_text("#panel .notice.bad", "key is revoked · invalid_api_key")
+
+
+@slow
+@pytest.mark.parametrize("size", SIZES)
+def test_a_key_is_limited_and_revoked_by_three_clicks(
+    tab: Callable[..., Tab], console: Console, size: Any
+) -> None:
+    name = f"clicks-{size[0]}"
+    key = console.issue(name)
+    here = tab(*size)
+    here.sign_in()
+    here.page.click("nav [data-page=keys]")
+    row = here.page.locator("#page-keys tbody tr").filter(has_text=name)
+    row.locator("button", has_text="Limits").click()
+    here.page.keyboard.type("1")
+    here.page.click("dialog .primary")
+    here.page.wait_for_selector("dialog", state="detached")
+    wait_until(lambda: console.ask(key) == 429)
+
+    row.locator("button", has_text="Revoke").click()
+    here.page.keyboard.type(name)
+    here.page.click("dialog .danger")
+    here.page.wait_for_selector("dialog", state="detached")
+    wait_until(lambda: console.ask(key) == 401)
 
 
 def open_key(here: Tab, name: str) -> None:
@@ -165,7 +194,9 @@ def test_a_configuration_is_checked_and_reloaded(
     console.file.write_text(new)
     try:
         here.press("Reload")
-        here.wait_text("#page-config pre", f"gpt-{size[0]}")
+        here.wait_text("#page-config .card:first-of-type .notice.ok", f"gpt-{size[0]}")
+        here.press("Reload")
+        here.wait_text("#page-config .notice.info", "nothing differs")
         wait_until(lambda: f"gpt-{size[0]}" in str(console.api("/admin/config", method="GET")))
     finally:
         console.file.write_text(console.config)

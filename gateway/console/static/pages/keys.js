@@ -1,4 +1,4 @@
-// @ts-check
+import { url } from "../api.js";
 import { budget } from "../charts.js";
 import { badge, button, code, confirmName, copyButton, dialog, el, facts, field, fill, panel, time, toast } from "../dom.js";
 import { money, n, tokens } from "../i18n.js";
@@ -17,10 +17,10 @@ const path = (id, action = "") => `/admin/keys/${encodeURIComponent(id)}${action
 
 function bar(key, t) {
   const most = key.budgets?.find((b) => b.period === "month") ?? key.budgets?.[0];
-  if (!most) return el("span", { class: "muted" }, money(key.dollars?.month ?? 0));
+  if (!most) return el("span.muted", money(key.dollars?.month ?? 0));
   const format = most.unit === "dollars" ? money : tokens;
   const period = t(`keys.${most.period}`);
-  return el("div", {}, budget({ ...most, format, label: t("keys.budget_of", { unit: most.unit, period }) }), el("small", { class: "muted" }, `${most.unit}, ${period}`));
+  return el("div", budget({ ...most, format, label: t("keys.budget_of", { unit: most.unit, period }) }), el("small.muted", `${most.unit}, ${period}`));
 }
 
 function perMinute(key) {
@@ -35,14 +35,14 @@ function columns(t) {
     { id: "used", label: t("keys.last_used"), value: (k) => k.last_used ?? 0, render: (k) => (k.last_used ? time(k.last_used) : t("keys.never")) },
     { id: "budget", label: t("keys.this_month"), value: (k) => k.dollars?.month ?? 0, render: (k) => bar(k, t) },
     { id: "minute", label: t("keys.requests_per_minute"), value: (k) => k.limits?.[0]?.limit ?? 0, align: "end", render: perMinute },
-    { id: "running", label: t("keys.running"), value: (k) => k.running ?? 0, align: "end", hide: true },
-    { id: "models", label: t("page.models"), value: (k) => (k.rules.models ?? []).join(", ") || t("keys.all") },
-    { id: "expires", label: t("keys.expires"), value: (k) => k.expires ?? Infinity, render: (k) => (k.expires ? time(k.expires) : t("keys.never")) },
+    { id: "running", label: t("running"), value: (k) => k.running ?? 0, align: "end", hide: true },
+    { id: "models", wide: true, label: t("page.models"), value: (k) => (k.rules.models ?? []).join(", ") || t("keys.all") },
+    { id: "expires", label: t("keys.expires"), value: (k) => k.expires ?? Infinity, render: (k) => (k.state === "revoked" ? "–" : k.expires ? time(k.expires) : t("keys.never")) },
     { id: "note", label: t("keys.note"), value: (k) => k.note ?? "", hide: true },
   ];
 }
 
-/** The rules in words. @param {any} rules @param {any} t */
+/** The rules in words. */
 function ruleRows(rules, t) {
   return Object.entries(rules).flatMap(([name, value]) => {
     if (name === "dollars" || name === "tokens") return Object.entries(value).map(([p, most]) => [t(`keys.${name}_per`, { period: t(`keys.${p}`) }), name === "dollars" ? money(most) : n(most)]);
@@ -51,14 +51,14 @@ function ruleRows(rules, t) {
   });
 }
 
-/** The fields of a key's rules, and a function that reads them. @param {any} rules @param {any} t */
+/** The fields of a key's rules, and a function that reads them. */
 function ruleFields(rules, t) {
   const number = (name, value, step = "1") => el("input", { name, type: "number", min: "0", step, value: value ?? "" });
   const inputs = Object.fromEntries(NUMBERS.map((name) => [name, number(name, rules[name])]));
   const money_ = Object.fromEntries(PERIODS.map((p) => [p, number(`dollars_${p}`, rules.dollars?.[p], "0.01")]));
   const counts = Object.fromEntries(PERIODS.map((p) => [p, number(`tokens_${p}`, rules.tokens?.[p])]));
   const models = el("input", { name: "models", value: (rules.models ?? []).join(", "), placeholder: "gemini-*" });
-  const node = el("div", { class: "grid" },
+  const node = el("div.grid",
     field(t("page.models"), models, t("keys.models_help")),
     NUMBERS.map((name) => field(t(`keys.${name}`), inputs[name])),
     PERIODS.map((p) => field(t("keys.dollars_per", { period: t(`keys.${p}`) }), money_[p])),
@@ -83,13 +83,13 @@ function ruleFields(rules, t) {
 /** A form in a dialog. `send` may throw an ApiError, which the form shows. */
 function form(title, label, t, content, send) {
   return dialog(title, (close) => {
-    const problem = el("p", { class: "notice bad", role: "alert", hidden: true });
+    const problem = el("p.notice.bad", { role: "alert", hidden: true });
     const submit = async (event) => {
       event.preventDefault();
       try { close(await send()); } catch (error) { problem.textContent = error.message; problem.hidden = false; }
     };
-    return el("form", { class: "form", onsubmit: submit }, content, problem,
-      el("div", { class: "row" }, el("button", { class: "button primary" }, label), button(t("cancel"), () => close(null), { kind: "quiet" })));
+    return el("form.form", { onsubmit: submit }, content, problem,
+      el("div.row", el("button.button.primary", label), button(t("cancel"), () => close(null), { kind: "quiet" })));
   }, { wide: true });
 }
 
@@ -101,14 +101,14 @@ function lines(key) {
 function showOnce(answer, t) {
   return dialog(t("keys.once"), (close) => {
     const saved = el("input", { type: "checkbox", onchange: () => { done.disabled = !saved.checked; } });
-    const done = button(t("keys.done"), () => close(true), { kind: "primary" });
+    const done = button(t("done"), () => close(true), { kind: "primary" });
     done.disabled = true;
-    return el("div", { class: "stack" },
-      el("p", {}, t("keys.once_hint")),
-      el("div", { class: "row" }, el("code", { id: "new-key" }, answer.key), copyButton(answer.key)),
-      (answer.notes ?? []).map((note) => el("p", { class: "notice warn" }, note)),
-      Object.entries(lines(answer.key)).map(([name, text]) => el("details", {}, el("summary", {}, name), code(text))),
-      el("label", { class: "row" }, saved, t("keys.saved")), done);
+    return el("div.stack",
+      el("p", t("keys.once_hint")),
+      el("div.row", el("code", { id: "new-key" }, answer.key), copyButton(answer.key)),
+      (answer.notes ?? []).map((note) => el("p.notice.warn", note)),
+      Object.entries(lines(answer.key)).map(([name, text]) => el("details", el("summary", name), code(text))),
+      el("label.row", saved, t("keys.saved")), done);
   }, { wide: true });
 }
 
@@ -121,22 +121,23 @@ async function create(ctx) {
   const preset = el("select", { name: "preset", onchange: () => { rules.set(PRESETS[preset.value]); if (preset.value === "trial") days.value = "7"; } },
     Object.keys(PRESETS).map((id) => el("option", { value: id }, t(`keys.${id}`))));
   const answer = await form(t("keys.new"), t("keys.create"), t, [
-    el("div", { class: "grid" }, field(t("name"), name), field(t("keys.preset"), preset),
+    el("div.grid", field(t("name"), name), field(t("keys.preset"), preset),
       field(t("keys.days"), days, t("keys.days_help")), field(t("keys.note"), note)),
-    el("details", { open: true }, el("summary", {}, t("keys.rules")), rules.node),
+    el("details", { open: true }, el("summary", t("keys.rules")), rules.node),
   ], () => ctx.api.post("/admin/keys", { name: name.value.trim(), note: note.value.trim(), days: days.value ? Number(days.value) : null, rules: rules.read() }));
   if (answer) await showOnce(answer, t);
   return answer;
 }
 
-async function edit(ctx, key) {
+async function edit(ctx, key, at = "") {
   const { t } = ctx;
   const name = el("input", { name: "name", required: true, maxlength: "100", value: key.name });
   const note = el("input", { name: "note", maxlength: "500", value: key.note ?? "" });
   const expires = el("input", { name: "expires", type: "date", value: key.expires ? new Date(key.expires * 1000).toISOString().slice(0, 10) : "" });
   const rules = ruleFields(key.rules, t);
+  rules.node.querySelector(`[name="${CSS.escape(at)}"]`)?.setAttribute("autofocus", "");
   return form(t("keys.edit_one", { name: key.name }), t("keys.save"), t, [
-    el("div", { class: "grid" }, field(t("name"), name), field(t("keys.expires"), expires), field(t("keys.note"), note)), rules.node,
+    el("div.grid", field(t("name"), name), field(t("keys.expires"), expires), field(t("keys.note"), note)), rules.node,
   ], () => ctx.api.patch(path(key.id), {
     name: name.value.trim(), note: note.value.trim(), rules: rules.read(),
     expires: expires.value ? Date.parse(`${expires.value}T00:00:00Z`) / 1000 : null,
@@ -157,27 +158,35 @@ async function revoke(ctx, key) {
   return ctx.api.del(path(key.id));
 }
 
+/** Do something to a key, and say so. @returns {Promise<boolean>} */
+async function change(ctx, key, work, again) {
+  try {
+    if (!(await work())) return false;
+    toast(ctx.t("keys.changed", { name: key.name }), "ok");
+    await again();
+    return true;
+  } catch (error) { toast(error.message, "bad"); return false; }
+}
+
 async function open(ctx, id, again) {
-  const { t } = ctx, key = await ctx.api.get(path(id), {}, { signal: ctx.signal });
+  const { t } = ctx, key = await ctx.api.get(path(id));
   const may = ctx.mayWrite && key.state !== "revoked";
-  const act = (label, work, props) => button(label, async () => {
-    try { if (await work()) { toast(t("keys.changed"), "ok"); await again(); await open(ctx, id, again); } } catch (error) { toast(error.message, "bad"); }
-  }, props);
+  const act = (label, work, props) => button(label, async () => { if (await change(ctx, key, work, again)) await open(ctx, id, again); }, props);
   panel(key.name,
-    el("p", {}, badge(t(`keys.${key.state.replace(" ", "_")}`), KINDS[key.state] ?? "info"), " ", el("code", {}, key.id), " ", copyButton(key.id)),
-    key.grace_until && el("p", { class: "notice info" }, t("keys.grace_until"), " ", time(key.grace_until)),
-    key.note && el("p", {}, key.note),
+    el("p", badge(t(`keys.${key.state.replace(" ", "_")}`), KINDS[key.state] ?? "info"), " ", el("code", key.id), " ", copyButton(key.id)),
+    key.grace_until && el("p.notice.info", t("keys.grace_until"), " ", time(key.grace_until)),
+    key.note && el("p", key.note),
     (key.budgets ?? []).map((b) => budget({ ...b, format: b.unit === "dollars" ? money : tokens, label: t("keys.budget_of", { unit: b.unit, period: t(`keys.${b.period}`) }) })),
     facts([[t("keys.created"), time(key.created)], [t("keys.last_used"), key.last_used ? time(key.last_used) : t("keys.never")],
-      [t("keys.expires"), key.expires ? time(key.expires) : t("keys.never")]]),
-    el("h3", {}, t("keys.rules")), facts(ruleRows(key.rules, t)),
-    may && el("div", { class: "row" },
+      [t("keys.expires"), key.state !== "revoked" && (key.expires ? time(key.expires) : t("keys.never"))]]),
+    el("h3", t("keys.rules")), facts(ruleRows(key.rules, t)),
+    may && el("div.row",
       act(t("keys.edit"), () => edit(ctx, key), { kind: "primary" }),
       key.state === "suspended" ? act(t("keys.resume"), () => ctx.api.post(path(id, "resume"))) : act(t("keys.suspend"), () => ctx.api.post(path(id, "suspend"))),
       act(t("keys.rotate"), () => rotate(ctx, key)), act(t("keys.revoke"), () => revoke(ctx, key), { kind: "danger" })),
-    el("div", { class: "row" },
-      button(t("page.requests"), () => ctx.go(`#/requests?filter=${encodeURIComponent(`key:${id}`)}`)),
-      button(t("page.usage"), () => ctx.go(`#/usage?client=${encodeURIComponent(id)}`))));
+    el("div.row",
+      button(t("page.requests"), () => ctx.go(url("#/requests", { filter: `key:${id}` }))),
+      button(t("page.usage"), () => ctx.go(url("#/usage", { client: id })))));
 }
 
 /** @type {import("../main.js").Page} */
@@ -192,11 +201,13 @@ export const page = {
     let q = ctx.query.get("q") ?? "", state = ctx.query.get("state") ?? "", next = null, all = [];
     const list = table({
       name: "keys", label: t("page.keys"), main: true, chooser: true, columns: columns(t), rows: [], key: (k) => k.id,
-      onopen: (k) => open(ctx, k.id, load), empty: t(q || state ? "keys.none_match" : "keys.none"),
+      onopen: (k) => open(ctx, k.id, load),
+      actions: (k) => (ctx.mayWrite && k.state !== "revoked" ? [button(t("keys.limit"), () => change(ctx, k, () => edit(ctx, k, "requests_per_minute"), load), { kind: "quiet", title: t("keys.edit_one", { name: k.name }) }),
+        button(t("keys.revoke"), () => change(ctx, k, () => revoke(ctx, k), load), { kind: "quiet", title: t("keys.revoke_one", { name: k.name }) })] : []), empty: t(q || state ? "keys.none_match" : "keys.none"),
     });
     const more = button(t("more"), () => load(next), { kind: "quiet" });
     async function load(cursor = null) {
-      const answer = await ctx.api.get("/admin/keys", { q, state, limit: 200, ...(cursor ? { cursor } : {}) }, { signal: ctx.signal });
+      const answer = await ctx.api.get("/admin/keys", { q, state, limit: 200, ...(cursor ? { cursor } : {}) });
       all = cursor ? [...all, ...answer.data] : answer.data;
       next = answer.next;
       more.hidden = !next;
@@ -211,15 +222,21 @@ export const page = {
     }
     const search = el("input", { id: "search", type: "search", value: q, maxlength: "100" });
     const states = el("select", { onchange: find },
-      ["", "active", "suspended", "expired", "revoked"].map((id) => el("option", { value: id, selected: id === state }, id ? t(`keys.${id}`) : t("keys.every"))));
+      ["", "active", "suspended", "expired", "revoked"].map((id) => el("option", { value: id, selected: id === state }, id ? t(`keys.${id}`) : t("keys.all"))));
     const make = button(t("keys.new"), async () => { if (await create(ctx)) await load(); }, { kind: "primary" });
     make.id = "new";
     make.disabled = !ctx.mayWrite;
     fill(root,
-      el("form", { class: "bar", role: "search", onsubmit: find },
-        el("div", { class: "grow" }, field(t("keys.search"), search)), field(t("state"), states), make),
+      el("form.bar", { role: "search", onsubmit: find },
+        el("div.grow", field(t("keys.search"), search)), field(t("state"), states), make),
       list.node, more);
     await load();
-    if (ctx.query.get("id")) await open(ctx, ctx.query.get("id"), load);
+    const id = ctx.query.get("id"), at = ctx.query.get("edit");
+    ctx.setQuery({ edit: "" });
+    if (id) await open(ctx, id, load);
+    if (id && at && ctx.mayWrite) {
+      const key = await ctx.api.get(path(id));
+      if (await change(ctx, key, () => edit(ctx, key, at), load)) await open(ctx, id, load);
+    }
   },
 };

@@ -1,4 +1,3 @@
-// @ts-check
 import { button, code, el, facts, field, fill, tabs, toast } from "../dom.js";
 import { money, ms, n } from "../i18n.js";
 
@@ -17,10 +16,10 @@ async function part(file) {
   return { type: "file", file: { filename: file.name, file_data: url } };
 }
 
-/** Files are shown by their beginning. @param {string} _ @param {any} value */
+/** Files are shown by their beginning. @param {string} _ */
 const short = (_, value) => (typeof value === "string" && value.length > 4000 ? `${value.slice(0, 60)}… (${value.length})` : value);
 
-/** Programs for what is on screen. @param {any} body */
+/** Programs for what is on screen. */
 function programs(body) {
   const json = JSON.stringify(body, short, 2), stream = body.stream;
   const { model, messages, ...rest } = body;
@@ -36,25 +35,23 @@ function programs(body) {
 export const page = {
   id: "playground",
   async render(root, ctx) {
-    const { t } = ctx, info = await ctx.api.get("/admin/play", {}, { signal: ctx.signal });
-    if (!ctx.mayWrite) { fill(root, el("p", { class: "notice info" }, t("may.read"))); return; }
+    const { t } = ctx, info = await ctx.api.get("/admin/play");
+    if (!ctx.mayWrite) { fill(root, el("p.notice.info", t("may.read"))); return; }
     const messages = [], files = [], chunks = [];
-    /** @type {any} */ let translated = null;
-    /** @type {any} */ let done = null;
-    /** @type {any} */ let stop = null;
+    let translated, done, stop;
 
     const model = el("input", { list: "models", value: ctx.query.get("model") ?? info.models[0] ?? "", required: true });
-    const as = el("select", {}, el("option", { value: "console" }, t("play.console", { spent: money(info.spent), most: money(info.dollars_day) })),
+    const as = el("select", el("option", { value: "console" }, t("play.console", { spent: money(info.spent), most: money(info.dollars_day) })),
       info.keys.map((key) => el("option", { value: key.id }, key.name || key.id)));
-    const effort = el("select", {}, ["", "none", "low", "medium", "high"].map((id) => el("option", { value: id }, id || t("play.default"))));
+    const effort = el("select", ["", "none", "low", "medium", "high"].map((id) => el("option", { value: id }, id || t("play.default"))));
     const temperature = el("input", { type: "number", min: "0", max: "2", step: "0.1" });
     const system = el("textarea", { rows: "3" });
-    const tools = el("textarea", { rows: "4", class: "mono", spellcheck: "false" });
-    const schema = el("textarea", { rows: "4", class: "mono", spellcheck: "false" });
-    const talk = el("div", { class: "talk", role: "log", "aria-live": "polite" });
+    const tools = el("textarea.mono", { rows: "4", spellcheck: "false" });
+    const schema = el("textarea.mono", { rows: "4", spellcheck: "false" });
+    const talk = el("div.talk", { role: "log", "aria-live": "polite" });
     const text = el("textarea", { rows: "3", id: "prompt", onkeydown: (event) => { if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); send(); } } });
-    const dropped = el("p", { class: "row" });
-    const picker = el("input", { type: "file", multiple: true, accept: "image/*,audio/*,application/pdf", class: "visually-hidden", id: "files", onchange: () => add(picker.files) });
+    const dropped = el("p.row");
+    const picker = el("input.visually-hidden", { type: "file", multiple: true, accept: "image/*,audio/*,application/pdf", id: "files", onchange: () => add(picker.files) });
     const halt = button(t("play.stop"), () => stop?.abort(), { kind: "danger", disabled: true });
 
     async function add(list) {
@@ -62,10 +59,9 @@ export const page = {
         if (file.size > MOST) { toast(t("play.large", { name: file.name }), "bad"); continue; }
         files.push({ file, part: await part(file) });
       }
-      fill(dropped, files.map((entry) => el("span", { class: "chip" }, entry.file.name, " ", button("×", () => { files.splice(files.indexOf(entry), 1); add([]); }, { kind: "quiet", title: t("play.remove") }))));
+      fill(dropped, files.map((entry) => el("span.chip", entry.file.name, " ", button("×", () => { files.splice(files.indexOf(entry), 1); add([]); }, { kind: "quiet", title: t("play.remove") }))));
     }
 
-    /** @param {HTMLTextAreaElement} area */
     function json(area, label) {
       if (!area.value.trim()) return undefined;
       try { return JSON.parse(area.value); } catch (error) { throw new Error(`${label}: ${error.message}`); }
@@ -83,17 +79,17 @@ export const page = {
       };
     }
 
-    const nothing = () => el("p", { class: "muted" }, t("play.nothing"));
+    const nothing = () => el("p.muted", t("play.nothing"));
     function asked() {
       try { return body(); } catch { return null; } // the fault is shown when it is sent
     }
     const panes = tabs([
       { id: "gemini", label: t("play.gemini"), render: (node) => fill(node, button(t("play.translate"), look),
-        translated && [el("p", { class: "muted" }, translated.model, translated.notes?.length > 0 && ` · ${translated.notes.join(", ")}`), translated.bodies.map((one) => code(JSON.stringify(one, short, 2)))]) },
+        translated && [el("p.muted", translated.model, translated.notes?.length > 0 && ` · ${translated.notes.join(", ")}`), translated.bodies.map((one) => code(JSON.stringify(one, short, 2)))]) },
       { id: "answer", label: t("play.answer"), render: (node) => fill(node, chunks.length ? code(chunks.map((chunk) => JSON.stringify(chunk, short)).join("\n")) : nothing()) },
-      { id: "cost", label: t("cost"), render: (node) => fill(node, done ? facts([["input", n(done.prompt_tokens)], ["usage.cached", n(done.cached_tokens ?? 0)], ["output", n(done.completion_tokens)], ["thoughts", n(done.thoughts ?? 0)],
-        ["dollars", money(done.dollars)], ["first", ms(done.first_byte_ms)], ["duration", ms(done.duration_ms)]].map(([name, value]) => [t(name.includes(".") ? name : `play.${name}`), value])) : nothing()) },
-      { id: "code", label: t("play.code"), render: (node) => fill(node, ...programs(asked() ?? {}).flatMap(([name, source]) => [el("h2", {}, name), code(source)])) },
+      { id: "cost", label: t("cost"), render: (node) => fill(node, done ? facts([["play.input", n(done.prompt_tokens)], ["usage.cached", n(done.cached_tokens ?? 0)], ["play.output", n(done.completion_tokens)], ["usage.thoughts", n(done.thoughts ?? 0)],
+        ["cost", money(done.dollars)], ["req.first", ms(done.first_byte_ms)], ["req.total", ms(done.duration_ms)]].map(([name, value]) => [t(name), value])) : nothing()) },
+      { id: "code", label: t("play.code"), render: (node) => fill(node, ...programs(asked() ?? {}).flatMap(([name, source]) => [el("h2", name), code(source)])) },
     ]);
     const side = () => panes.redraw();
 
@@ -106,7 +102,7 @@ export const page = {
     }
 
     function bubble(role, content) {
-      const node = el("div", { class: `bubble ${role}` }, el("strong", { class: "visually-hidden" }, t(`play.${role}`)), el("p", {}, content));
+      const node = el("div", { class: `bubble ${role}` }, el("strong.visually-hidden", t(`play.${role}`)), el("p", content));
       talk.append(node);
       node.scrollIntoView({ block: "nearest" });
       return node.querySelector("p");
@@ -146,7 +142,7 @@ export const page = {
         messages.push({ role: "assistant", content: answer });
       } catch (error) {
         if (answer) messages.push({ role: "assistant", content: answer }); else messages.pop();
-        out.append(el("span", { class: "notice bad" }, stop.signal.aborted ? t("play.stopped") : error.message));
+        out.append(el("span.notice.bad", stop.signal.aborted ? t("play.stopped") : error.message));
       }
       stop = null;
       halt.disabled = true;
@@ -155,13 +151,13 @@ export const page = {
 
     const drop = (event) => { event.preventDefault(); if (event.type === "drop") add(event.dataTransfer.files); };
     fill(root, el("datalist", { id: "models" }, info.models.map((name) => el("option", { value: name }))),
-      el("div", { class: "play" },
-        el("div", { class: "card stack", onchange: side }, field(t("model"), model), field(t("play.as"), as), field(t("play.effort"), effort), field(t("play.temperature"), temperature), field(t("play.system"), system),
-          el("details", {}, el("summary", {}, t("play.more")), field(t("play.tools"), tools), field(t("play.schema"), schema))),
-        el("form", { class: "card stack", ondragover: drop, ondrop: drop, onsubmit: (event) => { event.preventDefault(); send(); } }, talk, dropped, field(t("play.message"), text),
-          el("div", { class: "row" }, el("button", { class: "button primary" }, t("play.send")), halt, picker, el("label", { for: "files", class: "button" }, t("play.attach")),
+      el("div.play",
+        el("div.card.stack", { onchange: side }, field(t("model"), model), field(t("play.as"), as), field(t("play.effort"), effort), field(t("play.temperature"), temperature), field(t("play.system"), system),
+          el("details", el("summary", t("play.more")), field(t("play.tools"), tools), field(t("play.schema"), schema))),
+        el("form.card.stack", { ondragover: drop, ondrop: drop, onsubmit: (event) => { event.preventDefault(); send(); } }, talk, dropped, field(t("play.message"), text),
+          el("div.row", el("button.button.primary", t("play.send")), halt, picker, el("label.button", { for: "files" }, t("play.attach")),
             button(t("play.clear"), () => { messages.splice(0); talk.replaceChildren(); }, { kind: "quiet" }))),
-        el("div", { class: "card" }, panes)));
+        el("div.card", panes)));
     ctx.onLeave(() => stop?.abort());
   },
 };

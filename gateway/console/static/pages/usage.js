@@ -1,4 +1,4 @@
-// @ts-check
+import { url } from "../api.js";
 import { columns } from "../charts.js";
 import { button, el, empty, field, fill } from "../dom.js";
 import { money, ms, n, share, tokens, when } from "../i18n.js";
@@ -22,11 +22,14 @@ function totals(rows, name) {
   return result;
 }
 
+/** A percentile, which is interpolated in the buckets of the ledger. */
+const about = (value) => (value ? `≈ ${ms(value)}` : "–");
+
 /** @type {import("../main.js").Page} */
 export const page = {
   id: "usage",
   async render(root, ctx) {
-    const { t, query } = ctx, result = el("div", { class: "stack" });
+    const { t, query } = ctx, result = el("div.stack");
     const choose = (name, options, fallback) => el("select", { name, onchange: load }, options.map((id) => el("option", { value: id, selected: id === (query.get(name) ?? fallback) }, t(`usage.${name}.${id}`))));
     const what = choose("what", Object.keys(COUNT), "dollars"), bucket = choose("bucket", ["1d", "1h"], "1d");
     const by = choose("by", Object.keys(BY), "model"), days = choose("days", Object.keys(DAYS), "30");
@@ -39,8 +42,8 @@ export const page = {
     async function load() {
       ctx.setQuery({ what: what.value, bucket: bucket.value, by: by.value, days: days.value });
       const asked = parameters(bucket.value);
-      const [now, before] = await Promise.all([ctx.api.get("/admin/usage", { ...asked, percentiles: 1 }, { signal: ctx.signal }),
-        ctx.api.get("/admin/usage", { ...asked, bucket: "1d", since: 2 * asked.since - asked.until, until: asked.since }, { signal: ctx.signal })]);
+      const [now, before] = await Promise.all([ctx.api.get("/admin/usage", { ...asked, percentiles: 1 }),
+        ctx.api.get("/admin/usage", { ...asked, bucket: "1d", since: 2 * asked.since - asked.until, until: asked.since })]);
       draw(now, totals(before.data, BY[by.value]), asked);
     }
 
@@ -54,19 +57,20 @@ export const page = {
       if (sums.length > 5) series.push(rest);
       const column = (id, value, show = n, hide = false) => ({ id, label: t(`usage.${id}`), value, align: "end", hide, render: (r) => show(value(r)) });
       const list = table({ name: "usage", label: t("page.usage"), chooser: true, rows: sums, key: (r) => r.name, empty: t("usage.none"),
-        onopen: (r) => ctx.go(`#/requests?filter=${encodeURIComponent(`${{ client: "key" }[by.value] ?? by.value}:${JSON.stringify(by.value === "client" ? r.client : r.name)}`)}`),
+        onopen: (r) => ctx.go(url("#/requests", { filter: `${{ client: "key" }[by.value] ?? by.value}:${JSON.stringify(by.value === "client" ? r.client : r.name)}` })),
         columns: [{ id: "name", label: t(`usage.by.${by.value}`), value: (r) => r.name }, column("part", (r) => (all ? count(r) / all : 0), share),
           column("change", (r) => (before.get(r.name) && count(before.get(r.name)) ? count(r) / count(before.get(r.name)) - 1 : null), (v) => n(v, { style: "percent", signDisplay: "always", maximumFractionDigits: 0 })),
           column("dollars", (r) => r.dollars, money), column("calls", (r) => r.calls), column("failures", (r) => r.failures), column("prompt", (r) => r.prompt, tokens), column("cached", (r) => r.cached, tokens),
           column("completion", (r) => r.completion, tokens), column("thoughts", (r) => r.thoughts, tokens), column("searches", (r) => r.searches, n, true), column("estimated", (r) => r.estimated, n, true),
-          column("first", (r) => r.first_byte_p95_ms || null, ms), column("duration", (r) => r.duration_p95_ms || null, ms, true)] });
-      fill(result, el("p", {}, el("strong", {}, format(all)), " ", el("span", { class: "muted" }, `${when(asked.since, { dateStyle: "medium" })} – ${when(asked.until, { dateStyle: "medium" })}`)),
-        answer.more && el("p", { class: "notice warn" }, t("usage.more")),
-        sums.length ? el("div", { class: "card" }, columns({ start, step, series, format, label: t(`usage.what.${what.value}`), onpick: bucket.value === "1d" ? () => { bucket.value = "1h"; days.value = "1"; load(); } : undefined })) : empty(t("usage.none"), t("usage.none.hint")), list.node);
+          column("first", (r) => r.first_byte_p95_ms || null, about), column("duration", (r) => r.duration_p95_ms || null, about, true)] });
+      fill(result, el("p", el("strong", format(all)), " ", el("span.muted", `${when(asked.since, { dateStyle: "medium" })} – ${when(asked.until, { dateStyle: "medium" })}`)),
+        answer.more && el("p.notice.warn", t("usage.more")),
+        sums.length ? el("div.card", columns({ start, step, series, format, label: t(`usage.what.${what.value}`), onpick: bucket.value === "1d" ? () => { bucket.value = "1h"; days.value = "1"; load(); } : undefined })) : empty(t("usage.none"), t("usage.none.hint")), list.node);
     }
-    fill(root, el("div", { class: "bar" }, field(t("usage.show"), what), field(t("usage.each"), bucket), field(t("usage.split"), by), field(t("usage.range"), days),
+    fill(root, el("div.bar", field(t("usage.show"), what), field(t("usage.each"), bucket), field(t("usage.split"), by), field(t("usage.range"), days),
       button(t("usage.csv"), () => ctx.api.download("/admin/usage", { ...parameters(bucket.value), format: "csv" }, "usage.csv"))),
-    client && el("p", { class: "notice info" }, t("usage.only", { name: client })), result);
+    client && el("p.notice.info", t("usage.only", { name: client })),
+    el("p.muted", t("usage.of"), " ", el("a", { href: "#/errors", text: t("page.errors") })), result);
     await load();
   },
 };
