@@ -179,6 +179,15 @@ TEXTS = {
         "模型的种类不符，例如在 `/v1/images` 上使用聊天模型；不会询问 Google",
     "a model of that kind, or a name of another vendor: `models.image` and its neighbours answer it":
         "换该种类的模型，或其他厂商的名称：由 `models.image` 等设置应答",
+    "a JSON body, or another, where a file in a form is needed": "需要表单中的文件，却收到 JSON 或其他请求体",
+    "send `multipart/form-data`; most clients choose it when they are given a file":
+        "请发送 `multipart/form-data`；多数客户端在给出文件时会自动使用",
+    "a form that was cut, has no boundary, a part without a name, a field twice, or more than 128 parts":
+        "表单被截断、没有 boundary、某部分没有名称、字段重复，或超过 128 个部分",
+    "the message names the fault; let a library write the form and its Content-Type":
+        "消息指出错误；请让库生成表单及其 Content-Type",
+    "a file is to be stored, and nine tenths of the disk are in use": "要保存文件，而磁盘已用九成",
+    "free space on the disk of `STATE_DIRECTORY`, or a larger one": "清理 `STATE_DIRECTORY` 所在磁盘，或换更大的磁盘",
 }  # fmt: skip
 _LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
 
