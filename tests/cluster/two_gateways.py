@@ -115,6 +115,7 @@ async def console(client: Client, results: Results) -> None:
         await client.ask(key, machine)
         await client.ask(key, machine, "[[too long]]")
     seen: list[tuple[int, ...]] = []
+    running: list[dict[str, Any]] = []
     for machine in MACHINES:
         async with asyncio.timeout(10):
             while len((await client.admin("GET", machine, "/admin/running"))["data"]) < len(slow):
