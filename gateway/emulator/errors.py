@@ -8,6 +8,8 @@ from msgspec import Struct
 
 from gateway.emulator.models import MODELS, model_of
 
+BIDI = "bidiGenerateContent"
+"""Method of the models of the Live API."""
 _RPC = "type.googleapis.com/google.rpc"
 _BAD_KEY = re.compile(r"bad|invalid", re.I)
 _NO_KEY = (
@@ -84,13 +86,19 @@ def key_refusal(request: web.Request) -> Refusal | None:
     return None
 
 
-def model_refusal(model: str, verb: str) -> Refusal | None:
+def _supports(model: str, verb: str) -> bool:
+    kind = model_of(model)
+    if kind.live or verb == BIDI:
+        return kind.live and verb == BIDI
+    return verb == "countTokens" or kind.embeddings == (verb in ("embedContent", "batchEmbedContents"))
+
+
+def model_refusal(model: str, verb: str, version: str = "v1beta") -> Refusal | None:
     """Return the refusal of an unknown model, or of one that does not support the method; `""` is models.get."""
-    embedding = verb in ("embedContent", "batchEmbedContents")
-    if model in MODELS and (verb in ("", "countTokens") or model_of(model).embeddings == embedding):
+    if model in MODELS and (verb == "" or _supports(model, verb)):
         return None
     return Refusal(
         404, "NOT_FOUND",
-        f"models/{model} is not found for API version v1beta, or is not supported for {verb or 'GetModel'}. Call "
+        f"models/{model} is not found for API version {version}, or is not supported for {verb or 'GetModel'}. Call "
         "ListModels to see the list of available models and their supported methods.",
     )  # fmt: skip

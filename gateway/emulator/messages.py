@@ -4,7 +4,7 @@ Each message is a table of its fields and their types. A type is a scalar, `json
 object, the name of an enum or of another message, or one of these as a `[list]` or as the values of a `{map}`. Names
 are camelCase in the tables; requests may use snake_case too (https://protobuf.dev/programming-guides/json/). The fields
 are those of https://ai.google.dev/api/generate-content, https://ai.google.dev/api/caching,
-https://ai.google.dev/api/embeddings and https://ai.google.dev/api/batch-api.
+https://ai.google.dev/api/embeddings, https://ai.google.dev/api/batch-api and https://ai.google.dev/api/live.
 
 A refusal repeats names and values of the request unescaped, and lists every mistake, as Google's do
 (https://github.com/google-gemini/gemini-cli/issues/13972, https://github.com/zed-industries/zed/issues/44875,
@@ -55,8 +55,27 @@ MESSAGES: dict[str, dict[str, str]] = {
     "InlinedEmbedContentRequest": {"request": "EmbedContentRequest", "metadata": "object"},
     "AuthToken": {
         "uses": "integer", "expireTime": "string", "newSessionExpireTime": "string", "fieldMask": "string",
-        "bidiGenerateContentSetup": "json",
+        "bidiGenerateContentSetup": "BidiGenerateContentSetup",
     },
+    "BidiGenerateContentRequest": {
+        "setup": "BidiGenerateContentSetup", "clientContent": "ClientContent", "realtimeInput": "RealtimeInput",
+        "toolResponse": "LiveToolResponse", "contextUpdate": "ContextUpdate",
+    },
+    "BidiGenerateContentSetup": {
+        "model": "string", "generationConfig": "LiveConfig", "systemInstruction": "Content", "tools": "[Tool]",
+        "sessionResumption": "SessionResumption", "contextWindowCompression": "json",
+        "inputAudioTranscription": "json", "outputAudioTranscription": "json", "realtimeInputConfig": "json",
+        "proactivity": "json", "explicitVadSignal": "bool", "historyConfig": "json", "avatarConfig": "json",
+        "safetySettings": "[SafetySetting]", "labels": "{string}",
+    },
+    "SessionResumption": {"handle": "string", "transparent": "bool"},
+    "ClientContent": {"turns": "[Content]", "turnComplete": "bool"},
+    "RealtimeInput": {
+        "mediaChunks": "[Blob]", "audio": "Blob", "video": "Blob", "text": "string", "audioStreamEnd": "bool",
+        "activityStart": "Nothing", "activityEnd": "Nothing",
+    },
+    "LiveToolResponse": {"functionResponses": "[FunctionResponse]"},
+    "ContextUpdate": {"systemInstruction": "Content", "tools": "json"},
     "Content": {"role": "string", "parts": "[Part]"},
     "Part": {
         "text": "string", "inlineData": "Blob", "fileData": "FileData", "functionCall": "FunctionCall",
@@ -117,6 +136,11 @@ MESSAGES: dict[str, dict[str, str]] = {
         "responseModalities": "[Modality]", "mediaResolution": "MediaResolution", "speechConfig": "SpeechConfig",
         "thinkingConfig": "ThinkingConfig", "imageConfig": "ImageConfig", "responseFormat": "ResponseFormat",
         "enableEnhancedCivicAnswers": "bool", "audioTranscriptionConfig": "json",
+    },
+    "LiveConfig": {
+        "temperature": "number", "topP": "number", "topK": "number", "maxOutputTokens": "integer", "seed": "integer",
+        "responseModalities": "[Modality]", "mediaResolution": "MediaResolution", "speechConfig": "SpeechConfig",
+        "thinkingConfig": "ThinkingConfig", "enableAffectiveDialog": "bool", "translationConfig": "json",
     },
     "ThinkingConfig": {
         "includeThoughts": "bool", "thinkingBudget": "integer", "thinkingLevel": "ThinkingLevel",

@@ -49,6 +49,8 @@ class Model(Struct, frozen=True):
     input_tokens: int = 1048576
     output_tokens: int = 65536
     embeddings: bool = False
+    live: bool = False
+    """It is used over a WebSocket, and in no other way."""
     tells_states: bool = False
     """It says when a schema has too many states; others say only that an argument is invalid."""
     samples: bool = True
@@ -91,6 +93,9 @@ _ROWS: tuple[tuple[str, dict[str, Any]], ...] = (
     (r".*-tts", {"json_mode": False, "functions": False, "thinking": "none", "inputs": (), "outputs": (("AUDIO",),),
                  "input_tokens": 8192, "output_tokens": 16384}),
     (r"gemini-3\.8-.*tts", {"samples": False}),
+    (r"gemini-.*live", {"json_mode": False, "thinking": "none", "inputs": ("image", "audio", "video"), "live": True,
+                        "outputs": (("AUDIO",),), "input_tokens": 131072, "output_tokens": 8192}),
+    (r"gemini-live-2\.5", {"outputs": (("AUDIO",), ("TEXT",))}),
     (r"gemma-", {**_SECOND, "signs_calls": False, "penalties": True, "combines_tools": True,
                  "inputs": ("image", "application"), "input_tokens": 262144, "output_tokens": 32768}),
     (r"gemma-[123]", {"json_mode": False, "functions": False, "system": False, "combines_tools": False,
@@ -106,7 +111,8 @@ MODELS = (
     "gemini-2.5-flash-image", "gemini-3-flash-preview", "gemini-3-pro-preview", "gemini-3-pro-image",
     "gemini-3.1-pro-preview", "gemini-3.1-flash-lite", "gemini-3.1-flash-image", "gemini-3.5-flash",
     "gemini-3.5-flash-lite", "gemini-3.6-flash", "gemini-3.7-flash", "gemini-3.8-flash", "gemini-3.8-flash-tts",
-    "gemini-3.8-flash-lite-tts", "gemini-4-argon", "gemini-4-carbon", "gemini-4-hydrogen", "gemini-4-neon",
+    "gemini-3.8-flash-lite-tts", "gemini-3.8-live", "gemini-live-2.5-flash-preview",
+    "gemini-4-argon", "gemini-4-carbon", "gemini-4-hydrogen", "gemini-4-neon",
     "gemini-flash-latest", "gemini-flash-lite-latest",
     "gemini-pro-latest", "gemma-3-27b-it", "gemma-4-26b-a4b-it", "gemma-4-31b-it", "gemini-embedding-001",
     "gemini-embedding-2", "gemini-nano-banana-2.1",
@@ -136,6 +142,8 @@ def record(name: str, limits: Mapping[str, int] = NO_LIMITS) -> dict[str, Any]:
     if model.embeddings:
         methods = ["embedContent", "countTokens", "asyncBatchEmbedContent"]
         return {**fields, "supportedGenerationMethods": methods}
+    if model.live:
+        return {**fields, "supportedGenerationMethods": ["bidiGenerateContent"]}
     methods = ["generateContent", "countTokens", "createCachedContent", "batchGenerateContent"]
     fields |= {"supportedGenerationMethods": methods, "temperature": 1, "topP": 0.95, "topK": 64}
     fields["maxTemperature"] = model.temperature

@@ -22,6 +22,7 @@ from gateway.emulator.embeddings import batch_embedded, embedded
 from gateway.emulator.errors import RefusedError, key_refusal, model_refusal
 from gateway.emulator.files_api import FilesApi
 from gateway.emulator.interactions import InteractionsApi
+from gateway.emulator.live_api import LiveApi
 from gateway.emulator.messages import decode
 from gateway.emulator.models import MODELS, NO_LIMITS, record
 from gateway.emulator.objects import Objects
@@ -47,6 +48,8 @@ class Call(Struct):
 
 CALLS: web.AppKey[deque[Call]] = web.AppKey("calls", deque)
 """The last 1000 calls, for tests."""
+LIVE: web.AppKey[LiveApi] = web.AppKey("live", LiveApi)
+"""The Live API, whose handshakes tests look at."""
 
 
 def build_fake(
@@ -63,7 +66,7 @@ def build_fake(
     """
     emulator = _Emulator(script or Script([]), pace, limits, answering)
     app = web.Application(client_max_size=64 * 1024 * 1024)
-    app[CALLS] = emulator.calls
+    app[CALLS], app[LIVE] = emulator.calls, emulator.live
     models = VERSION + "/models"
     model = models + "/{model:[^/:]+}"
     app.add_routes([
@@ -108,6 +111,8 @@ class _Emulator:
         self._answering = answering
         self.calls: deque[Call] = deque(maxlen=1000)
         objects = Objects()
+        tokens = TokensApi(objects, time)
+        self.live = LiveApi(script, objects, tokens, pace)
         self._files = FilesApi(objects)
         self._caches = CachesApi(objects, self._files.refusal, time)
         self.apis = (
@@ -117,8 +122,9 @@ class _Emulator:
                 objects, self._files, {"generateContent": self._generated, "embedContent": self._embedded}
             ),
             OperationsApi(objects, self._files),
-            TokensApi(),
+            tokens,
             InteractionsApi(script, objects, answering),
+            self.live,
         )
 
     async def generate(self, request: web.Request) -> web.StreamResponse:

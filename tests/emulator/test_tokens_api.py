@@ -24,6 +24,16 @@ async def test_googles_sdk_gets_a_token(fake: Fake, gateway: str, through: str, 
     assert token.name.startswith("auth_tokens/")
 
 
-@pytest.mark.parametrize("body", [{"uses": "many"}, {"uses": -1}, {"name": "mine"}])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"uses": "many"},
+        {"uses": -1},
+        {"name": "mine"},
+        {"expireTime": "soon"},
+        {"expireTime": "2100-01-01T00:00:00Z"},
+        {"bidiGenerateContentSetup": {"colour": "red"}},
+    ],
+)
 async def test_it_refuses_what_google_refuses(fake: Fake, body: Any) -> None:
     assert (await call("POST", f"{fake.url}/v1alpha/auth_tokens", body))[0] == 400

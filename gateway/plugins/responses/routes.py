@@ -20,6 +20,7 @@ from gateway.exchange.offload import offload
 from gateway.exchange.preparation import RequestOptions
 from gateway.exchange.request_body import Body, read_body, read_plain
 from gateway.exchange.unserved import unserved, wants_websocket
+from gateway.exchange.websocket_frames import check_origin
 from gateway.plugin import Entry, Plugin, Services
 from gateway.plugins.responses import plain_request, websocket, wire
 from gateway.plugins.responses.background import PreparedResponse, ResponseRun, Store
@@ -125,7 +126,7 @@ class Responses(Plugin):
         """Answer the messages of a WebSocket. A client that is not let in is told to use POST."""
         if not wants_websocket(request):
             raise unserved(request, frozenset({"POST"}))
-        websocket.check_origin(request, self.services.config.cors.origins)
+        check_origin(request, self.services.config.cors.origins)
         context = await self.services.identified(request, "responses")
         context.memory.owner = context.client.id or client_address(request)
         connection = Connection(request, self.services, self._create_over)

@@ -8,7 +8,7 @@ its last response, which the next message may continue although it was not store
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from time import monotonic
 from typing import Any
 
@@ -17,7 +17,6 @@ from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from gateway.errors import (
     BadRequest,
-    Forbidden,
     GatewayError,
     Overloaded,
     forget_frames,
@@ -30,9 +29,9 @@ from gateway.exchange.context import CONTEXT, RequestContext
 from gateway.exchange.delivery import TimedReply, limit_buffers
 from gateway.exchange.offload import HEAVY, offload
 from gateway.exchange.request_body import COPIES, Body
+from gateway.exchange.websocket_frames import Socket
 from gateway.plugin import Services
 from gateway.plugins.responses import wire
-from gateway.plugins.responses.websocket_frames import Socket
 from gateway.policy.memory import MemoryHold
 
 MAX_AGE = 3600.0
@@ -88,13 +87,6 @@ def events(frames: bytes) -> Iterator[bytes]:
         payload = frame.partition(b"\ndata: ")[2]
         if payload:
             yield payload
-
-
-def check_origin(request: web.Request, allowed: Sequence[str]) -> None:
-    """Raise Forbidden for a page of another origin: browsers let every page open a WebSocket (RFC 6455, 10.2)."""
-    origin = request.headers.get("Origin")
-    if origin is not None and "*" not in allowed and origin not in allowed:
-        raise Forbidden("This origin is not in the gateway's `cors.origins`.")
 
 
 class Remembered:

@@ -15,10 +15,11 @@ from aiohttp.http import WebSocketError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.exchange import websocket_frames
+from gateway.exchange.websocket_frames import Frames
 from gateway.observability.request_log import RequestLog
 from gateway.plugin import SERVICES
-from gateway.plugins.responses import websocket, websocket_frames
-from gateway.plugins.responses.websocket_frames import Frames
+from gateway.plugins.responses import websocket
 from gateway.policy.memory import MemoryAccount
 from tests.support.rawc import RawClient
 from tests.support.servers import Fake, RawUpstream, Serve, chunked

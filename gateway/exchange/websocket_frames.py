@@ -1,17 +1,18 @@
-"""The receiving side of a WebSocket (RFC 6455, section 5): the memory of messages, their deadline, and their mask.
+"""The receiving side of a client's WebSocket (RFC 6455, section 5): the memory of messages, their deadline, their mask.
 
 aiohttp's parser tells neither where a message begins nor how much of it has arrived. So the heads of frames are read
 beside it.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from time import monotonic
 from typing import Any
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 from aiohttp.http import WebSocketError, WebSocketWriter
 
-from gateway.errors import BadRequest, GatewayError, Overloaded, forget_frames
+from gateway.errors import BadRequest, Forbidden, GatewayError, Overloaded, forget_frames
 from gateway.exchange.delivery import UNDRAINED
 from gateway.exchange.request_body import COPIES
 from gateway.policy.memory import MemoryHold
@@ -41,9 +42,10 @@ class Frames:
     The memory for bytes is taken before they are parsed.
     """
 
-    def __init__(self, parser: Any, memory: MemoryHold) -> None:
+    def __init__(self, parser: Any, memory: MemoryHold, copies: int = COPIES) -> None:
         self._parser = parser
         self._memory = memory
+        self._copies = copies
         self._head = b""
         """Bytes of a head that is not complete."""
         self._left = 0
@@ -150,22 +152,42 @@ class Frames:
 
     def _hold(self, size: int) -> None:
         """Hold bytes of the message that has begun."""
-        self._memory.admit(size * COPIES)
-        self._begun += size * COPIES
+        self._memory.admit(size * self._copies)
+        self._begun += size * self._copies
         self._arrived += size
 
 
-class Socket(web.WebSocketResponse):
-    """A WebSocket whose bytes are accounted for as they arrive. Compression is not offered."""
+def check_origin(request: web.Request, allowed: Sequence[str]) -> None:
+    """Raise Forbidden for a page of another origin: browsers let every page open a WebSocket (RFC 6455, 10.2)."""
+    origin = request.headers.get("Origin")
+    if origin is not None and "*" not in allowed and origin not in allowed:
+        raise Forbidden("This origin is not in the gateway's `cors.origins`.")
 
-    def __init__(self, request: web.Request, memory: MemoryHold) -> None:
+
+class Socket(web.WebSocketResponse):
+    """A WebSocket whose bytes are accounted for as they arrive. Compression is not offered.
+
+    `largest` is the longest message in bytes, `copies` says how many copies of a message exist at once, and `heartbeat`
+    is the time in seconds between two pings, None for none.
+    """
+
+    def __init__(
+        self,
+        request: web.Request,
+        memory: MemoryHold,
+        *,
+        largest: int | None = None,
+        copies: int = COPIES,
+        heartbeat: float | None = None,
+    ) -> None:
         super().__init__(
-            timeout=_CLOSE_TIMEOUT, max_msg_size=request.client_max_size, writer_limit=UNDRAINED, compress=False,
-            decode_text=False, autoping=False, protocols=_offered(request),
+            timeout=_CLOSE_TIMEOUT, max_msg_size=largest or request.client_max_size, writer_limit=UNDRAINED,
+            compress=False, decode_text=False, autoping=False, protocols=_offered(request), heartbeat=heartbeat,
         )  # fmt: skip
         memory.is_shared = True
         self._memory = memory
-        self._frames = Frames(None, memory)
+        self._copies = copies
+        self._frames = Frames(None, memory, copies)
         self._protocol = request.protocol
         self._is_released = False
         self.error: GatewayError | None = None
@@ -175,7 +197,7 @@ class Socket(web.WebSocketResponse):
         handler = request.protocol
         early, handler._message_tail = handler._message_tail, b""  # noqa: SLF001 - what came with the handshake
         super()._post_start(request, protocol, writer)
-        self._frames = Frames(self._parser, self._memory)
+        self._frames = Frames(self._parser, self._memory, self._copies)
         handler._payload_parser = self  # noqa: SLF001 - aiohttp has no other way to what arrives
         if early and self.feed_data(early)[0]:
             handler.close()
