@@ -232,12 +232,12 @@ class Attempt:
     async def _begin(self, ledger: LedgerWriter) -> None:
         """Record the call and reserve the most it can cost. Raises BudgetExceeded or LedgerUnavailable."""
         self._intent = unique("")
-        lease, client, target, prices = self._lease, self._client, self._target, self._accounting.prices
+        client, target, prices = self._client, self._target, self._accounting.prices
         budgets = client.rules.budgets
         most = target.cost.most if budgets else _NOTHING
         micros = target.price_factor * prices.ceiling(target.model, most, self._at) if budgets else 0
         intent = Intent(
-            self._intent, time(), self._context.request_id, client.id, lease.project if lease else "", target.model,
+            self._intent, time(), self._context.request_id, client.id, self._report.project or "", target.model,
             self._context.surface, micros, most.total, budgets,
         )  # fmt: skip
         try:
@@ -326,6 +326,13 @@ def _at_least(counts: TokenCounts, most: TokenCounts) -> TokenCounts:
         completion=max(counts.completion, most.completion - counts.thoughts),
         searches=max(counts.searches, most.searches),
     )
+
+
+class Turn(Attempt):
+    """One more turn of a session: it goes over a connection that is open, so that no key is leased for it."""
+
+    def _lease_key(self) -> None:
+        """Lease nothing."""
 
 
 class _TracedAttempt(Attempt):

@@ -14,7 +14,7 @@ from aiohttp import web
 from gateway.errors import GatewayError, UnusableAnswer, forget_frames
 from gateway.exchange import large_answers
 from gateway.exchange.accounting import CallAccounting, Target
-from gateway.exchange.attempt import Attempt, open_attempt
+from gateway.exchange.attempt import Attempt, Turn, open_attempt
 from gateway.exchange.call_state import CallState
 from gateway.exchange.cancellation import of_cancellation
 from gateway.exchange.context import RequestContext
@@ -35,6 +35,7 @@ from gateway.gemini.turn_reader import TurnReader
 from gateway.gemini.usage import is_whole, token_counts
 from gateway.gemini.wire import UsageMetadata
 from gateway.store.state_stores import StateStores
+from gateway.upstream.aiohttp_transport import UpstreamSocket
 from gateway.upstream.client import Forwarded, GeminiClient
 
 T = TypeVar("T")
@@ -122,6 +123,14 @@ class Exchange:
     def attempt(self, context: RequestContext, target: Target) -> Attempt:
         """Return an attempt for `forward`, to be entered by `async with`."""
         return open_attempt(self.accounting, context, target)
+
+    def turn(self, context: RequestContext, target: Target) -> Turn:
+        """Return one more turn of a session that an attempt has begun, to be entered by `async with`."""
+        return Turn(self.accounting, context, target)
+
+    async def websocket(self, path: str, headers: Mapping[str, str], largest: int) -> UpstreamSocket:
+        """Open a WebSocket to Google whose messages have at most `largest` bytes. Raises GatewayError."""
+        return await self._upstream.websocket(path, headers, largest)
 
     async def forward(
         self,

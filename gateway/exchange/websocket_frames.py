@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
-from aiohttp.http import WebSocketError, WebSocketWriter
+from aiohttp.http import WS_CLOSING_MESSAGE, WebSocketError, WebSocketWriter
 
 from gateway.errors import BadRequest, Forbidden, GatewayError, Overloaded, forget_frames
 from gateway.exchange.delivery import UNDRAINED
@@ -235,6 +235,11 @@ class Socket(web.WebSocketResponse):
             self._frames.read_control(len(message.data))
             if message.type is WSMsgType.PING:
                 await self.pong(message.data)
+
+    def stop(self) -> None:
+        """End `next_message` of another task after what has arrived: nothing more is read."""
+        if self._reader is not None:
+            self._reader.feed_data(WS_CLOSING_MESSAGE, 0)
 
     def taken(self) -> MemoryHold:
         """Return the memory of the oldest message that was not taken yet, for its request."""

@@ -205,6 +205,10 @@ FAMILIES: tuple[Family, ...] = (
            ("reason",), _by_key("unknown_reasons")),
     Family("gateway_signature_dummies", "Requests sent with Google's placeholder for an unknown thought signature.",
            (), lambda s: [((), s.statistics.dummies)]),
+    Family("gateway_live_sessions", "Sessions of the Live API in progress.", (),
+           lambda s: [((), s.statistics.live_sessions)], "gauge"),
+    Family("gateway_live_closed", "Ended sessions of the Live API, by the code of the close frame; `other` for the"
+           " clients' own codes.", ("code",), _by_key("live_closed")),
     Family("gateway_hook_failures", "Failures of plugins' hooks, by plugin, hook, and whether it raised (`raises`) or"
            " took longer than its deadline (`hangs`).", ("plugin", "hook", "reason"), _by_keys("hook_failures")),
     Family("gateway_hook_duration_seconds", "Time of each call of a plugin's hook, by plugin and hook, also of one that"

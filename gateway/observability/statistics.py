@@ -137,6 +137,10 @@ class Statistics:
         """Unix seconds of each budget's last refusal, by id of the issued key, unit, period and limit."""
         self.certificates: dict[tuple[str], float] = {}
         """Unix seconds of the end of a server's certificate, by host; 0 for one that cannot be used."""
+        self.live_sessions = 0
+        """Sessions of the Live API in progress."""
+        self.live_closed: Counter[str] = Counter()
+        """Ended sessions of the Live API by the code of the close frame."""
         self._clients = {OTHER, ""}
 
     def hook_took(self, plugin: str, hook: str, seconds: float) -> None:

@@ -1,15 +1,19 @@
-"""Transport by aiohttp's client. The only place that converts aiohttp's exceptions into GatewayError."""
+"""Transport by aiohttp's client, and WebSockets. Only here, aiohttp's exceptions are converted into GatewayError."""
 
+import asyncio
 import ssl
 from collections.abc import Callable, Mapping
-from types import TracebackType
+from types import SimpleNamespace, TracebackType
+from typing import Literal, TypeAlias
 
 import aiohttp
+from aiohttp.http import WSMessageNoDecodeText
 from multidict import CIMultiDictProxy
 from yarl import URL
 
 from gateway.config.sections import TimeoutsConfig
 from gateway.errors import GatewayError, OutOfDescriptors, UpstreamDropped, UpstreamTruncated
+from gateway.gemini import errors as failure
 from gateway.upstream import descriptors
 from gateway.upstream.connector import Connector, was_reused
 from gateway.upstream.resolver import Resolver
@@ -18,6 +22,16 @@ from gateway.upstream.upload import Upload
 
 _UNSENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
 """Exceptions of a connection that could not be made."""
+UpstreamSocket = aiohttp.ClientWebSocketResponse[Literal[False]]
+"""A WebSocket to Google. Text is not decoded."""
+Message: TypeAlias = WSMessageNoDecodeText
+"""A message of such a WebSocket."""
+_HANDSHAKE = 20.0
+"""Seconds in which a WebSocket is opened."""
+_PING = 20.0
+"""Seconds without a byte after which a WebSocket is pinged; it is lost if half of it passes without a pong."""
+_CLOSE = aiohttp.ClientWSTimeout(ws_close=1.0)
+"""Seconds in which Google may answer a close frame."""
 _BUFFER = 16 * 1024
 """Half of the bytes that wait in a connection before reading is paused."""
 
@@ -47,6 +61,17 @@ class AiohttpTransport:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=True,
         )
+        # aiohttp follows the redirect of a handshake, and would send the key to another host
+        stops = aiohttp.TraceConfig()
+        stops.on_request_redirect.append(_stop)
+        self._sockets = aiohttp.ClientSession(
+            connector=self._connector,
+            connector_owner=False,
+            timeout=aiohttp.ClientTimeout(total=None, connect=timeouts.connect),
+            headers=headers,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trace_configs=[stops],
+        )
 
     async def request(
         self, method: str, path: str, headers: Mapping[str, str], body: Body, *, whole: bool = False
@@ -58,8 +83,24 @@ class AiohttpTransport:
                 await self._send(method, URL(self._origin + path, encoded=True), headers, body)
             )
 
+    async def websocket(self, path: str, headers: Mapping[str, str], largest: int) -> UpstreamSocket:
+        """Open a WebSocket whose messages have at most `largest` bytes. Raises GatewayError for a refusal."""
+        check_path(path)
+        with _converted_errors():
+            async with asyncio.timeout(_HANDSHAKE):
+                return await self._sockets.ws_connect(
+                    URL(self._origin + path, encoded=True),
+                    headers=headers,
+                    proxy=self._proxy,
+                    max_msg_size=largest,
+                    heartbeat=_PING,
+                    timeout=_CLOSE,
+                    decode_text=False,
+                )
+
     async def close(self) -> None:
         """Close all connections."""
+        await self._sockets.close()
         await self._session.close()
 
     def _payload(self, body: Body) -> bytes | Upload | None:
@@ -133,12 +174,18 @@ class _converted_errors:  # noqa: N801 - used as a statement
             raise _unsent(error) from error
         if isinstance(error, TimeoutError):
             raise silent() from error
+        if isinstance(error, aiohttp.WSServerHandshakeError) and error.status >= 400:
+            raise failure.from_response(error.status, b"", error.headers or {}) from error
         if isinstance(error, aiohttp.ClientPayloadError):
             raise UpstreamTruncated("The upstream stream ended before completion.") from error
         if isinstance(error, aiohttp.ClientConnectionError | OSError):
             raise lost() from error
         if isinstance(error, aiohttp.ClientError | ValueError):
             raise unreadable() from error
+
+
+async def _stop(*_: SimpleNamespace | aiohttp.ClientSession | aiohttp.TraceRequestRedirectParams) -> None:
+    raise unreadable()
 
 
 def _unsent(error: Exception) -> GatewayError:

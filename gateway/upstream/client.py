@@ -16,7 +16,7 @@ from gateway.gemini.call import GeminiCall
 from gateway.gemini.large_error import shortened
 from gateway.policy.memory import MemoryHold
 from gateway.policy.ssrf import is_private_name
-from gateway.upstream.aiohttp_transport import AiohttpTransport
+from gateway.upstream.aiohttp_transport import AiohttpTransport, UpstreamSocket
 from gateway.upstream.causes import Reach
 from gateway.upstream.http1.pool import Http1Pool
 from gateway.upstream.resolver import Resolver
@@ -67,7 +67,7 @@ class GeminiClient:
         url = config.base_url
         tls = tls_context() if url.startswith("https:") else None
         own = not config.proxy and config.transport == "http1"
-        self._uploads: Transport = AiohttpTransport(url, _HEADERS, self._resolver, times, tls, config.proxy)
+        self._uploads = AiohttpTransport(url, _HEADERS, self._resolver, times, tls, config.proxy)
         self._transport: Transport = (
             Http1Pool(url, _HEADERS, self._resolver, times, tls) if own else self._uploads
         )
@@ -129,6 +129,16 @@ class GeminiClient:
                 code="upstream_bad_response",
             )
         return Forwarded(response, until)
+
+    async def websocket(self, path: str, headers: Mapping[str, str], largest: int) -> UpstreamSocket:
+        """Open a WebSocket whose messages have at most `largest` bytes. Raises GatewayError."""
+        try:
+            socket = await self._uploads.websocket(self._root + path, headers, largest)
+        except UpstreamError as error:
+            self._reach.explain(error)
+            raise
+        self._reach.succeeded()
+        return socket
 
     async def _request(self, path: str, body: bytes | None, key: str, *, whole: bool) -> Response:
         """Return a 200 of a known type. Raises GatewayError for anything else."""

@@ -7,7 +7,7 @@ from msgspec import Struct, structs
 from multidict import CIMultiDict
 
 from gateway.conversation.invalid import missing
-from gateway.errors import Forbidden
+from gateway.errors import BadRequest, Forbidden
 from gateway.exchange.cost import UNKNOWN_COST, CostEstimate, ModelOutput
 from gateway.exchange.offload import HEAVY, offload
 from gateway.gemini.wire import encode_json
@@ -64,6 +64,17 @@ class NativeCall(Struct, frozen=True):
     """Feature of the call with a quota of its own; "" for none."""
     dropped: tuple[str, ...] = ()
     """Query parameters that are not passed on."""
+    token: "TokenRequest | None" = None
+    """Set if the answer names an ephemeral token."""
+
+
+class TokenRequest(Struct, frozen=True):
+    """A wish for an ephemeral token of the Live API."""
+
+    model: str = ""
+    """The only model that it opens sessions of; "" for any."""
+    expires: str = ""
+    """RFC 3339; "" for Google's default."""
 
 
 async def native_call(
@@ -108,6 +119,8 @@ class _Judge(Struct, frozen=True):
             return structs.replace(self.basis, project=await self._project(names), deletes=deletes)
         if kind == "interaction":
             return await self._interaction(read or named_body(b"{}"), model_output)
+        if kind == "token":
+            return await self._token(read or named_body(b"{}"))
         if kind == "upload":
             return await self._upload([value for key, value in request.query if key == "upload_id"])
         if kind == "cache":
@@ -151,6 +164,27 @@ class _Judge(Struct, frozen=True):
             dropped=(*self.basis.dropped, *dropped),
             project=await self._project({**read.names, **interactions.files(fields)}),
         )  # fmt: skip
+
+    async def _token(self, read: NamedBody) -> NativeCall:
+        """Return the creation of an ephemeral token. Its sessions are the key's own, with its rules and budgets."""
+        setups = list(cost.values(read.fields, "bidiGenerateContentSetup"))
+        models = [model for setup in setups for model in cost.values(setup, "model") if model]
+        if len(setups) > 1 or len(models) > 1 or not all(isinstance(model, str) for model in models):
+            raise BadRequest(
+                "Invalid 'bidiGenerateContentSetup': expected one object with one model.",
+                param="bidiGenerateContentSetup",
+            )
+        model = next(iter(models), "").removeprefix("models/")
+        check_length(model)
+        self.client.rules.check(model)
+        for setup in setups:
+            if "fileSearch" in cost.tools(setup):
+                raise no_file_search()
+        expires = next(iter(cost.values(read.fields, "expireTime")), "")
+        wish = TokenRequest(model, expires if isinstance(expires, str) else "")
+        return structs.replace(
+            self.basis, body=read.data, project=await self._project(read.names), token=wish
+        )
 
     async def _upload(self, uploads: list[str]) -> NativeCall:
         scope, project = (

@@ -40,8 +40,9 @@ _DOWNLOAD = re.compile(rf"(?:/download)?{_VERSION}/(files/[A-Za-z0-9_-]+):downlo
 _FILES = re.compile(rf"(?:/upload)?{_VERSION}/files")
 _CACHES = re.compile(_VERSION + r"/cachedContents")
 _INTERACTIONS = re.compile(_VERSION + r"/interactions")
+_TOKENS = re.compile(_VERSION + r"/auth_tokens")
 
-Kind = Literal["model", "resource", "upload", "cache", "list", "interaction"]
+Kind = Literal["model", "resource", "upload", "cache", "list", "interaction", "token"]
 
 
 class Permitted(Struct, frozen=True):
@@ -111,6 +112,8 @@ def permitted(method: str, path: str) -> Permitted:
         return Permitted("interaction")
     if method == "POST" and _CACHES.fullmatch(path):
         return Permitted("cache")
+    if method == "POST" and _TOKENS.fullmatch(path):
+        return Permitted("token")
     if method == "GET" and _LISTS.fullmatch(path):
         return Permitted("list")
     if method == "GET" and (_FILES.fullmatch(path) or _CACHES.fullmatch(path)):

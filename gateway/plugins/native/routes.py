@@ -1,12 +1,14 @@
 """Gemini's own API, passed through with the gateway's keys, limits and log. No key is ever in a URL."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from functools import cached_property
 from time import time
+from typing import Annotated
 
 from aiohttp import web
+from msgspec import Meta, Struct
 from multidict import CIMultiDict
 
 from gateway.errors import (
@@ -25,11 +27,14 @@ from gateway.exchange.request_body import check_encoding, read_bytes, read_piece
 from gateway.exchange.unserved import unserved, wants_websocket
 from gateway.gemini.errors import from_response
 from gateway.gemini.resources import allowed_models
-from gateway.plugin import KEY_HEADERS, KNOWN_CLIENT, Plugin
+from gateway.plugin import KEY_HEADERS, KNOWN_CLIENT, Plugin, Services
 from gateway.plugins.native import interactions
 from gateway.plugins.native.hooked import HookedAnswer, hooked_body
 from gateway.plugins.native.interactions import InteractionReader
 from gateway.plugins.native.issued_keys import NativeCall, NativeRequest, Payload, native_call
+from gateway.plugins.native.live import surface as live
+from gateway.plugins.native.live.config import LiveConfig
+from gateway.plugins.native.live.pins import LIMITS, Pins
 from gateway.plugins.native.query_keys import (
     google_key,
     refuse_credentials,
@@ -68,14 +73,29 @@ _DEADLINE = "x-server-timeout"
 class Native(Plugin):
     """`/v1beta/**`, `/v1alpha/**`, `/upload/**`, `/download/**`, and `/v1/**` for Google's own clients."""
 
+    class Config(Struct, frozen=True, forbid_unknown_fields=True):
+        """Limits of Gemini's own API."""
+
+        live: Annotated[LiveConfig, Meta(description="Sessions of the Live API.")] = LiveConfig()
+
+    def __init__(self, config: "Native.Config", services: Services) -> None:
+        super().__init__(config, services)
+        self._live = live.Live(services, config.live)
+
+    async def lifespan(self, app: web.Application) -> AsyncIterator[None]:
+        """Open the store of tokens and handles."""
+        self._live.pins = Pins(await self.services.open_store("native", LIMITS))
+        yield
+
     def routes(self) -> list[web.RouteDef]:
         paths = [
             r"/{version:v1(?:beta|alpha)}/{tail:.+}",
             r"/{kind:upload|download}/{version:v1(?:beta|alpha)?}/{tail:.+}",
             GOOGLE + r"/v1/{tail:.+}",
         ]
-        methods = ("GET", "POST", "PATCH", "DELETE")
-        return [web.route(method, path, self.forward) for path in paths for method in methods]
+        methods = ("GET", "POST", "PUT", "PATCH", "DELETE")
+        ways = [web.route(method, path, self.forward) for path in paths for method in methods]
+        return [web.get(live.PATH, self._live.serve, allow_head=False), *ways]
 
     @cached_property
     def _checking(self) -> list[Plugin]:
@@ -211,6 +231,10 @@ class Native(Plugin):
             if UPLOAD_URL in answer.headers:
                 upload, project = upload_id(answer.headers[UPLOAD_URL]), context.report.project or ""
                 await owners.begin(scope, upload, project, time())
+            if call.token is not None:
+                project = context.report.project or ""
+                body = await self._live.minted(await answer.whole(), call.token, context.client, project)
+                return web.Response(body=body, status=answer.status, headers=returned(answer.headers, ""))
             if call.creates:
                 return await self._answer_creation(request, answer, context, attempt)
             if call.lists and context.client.rules.models:

@@ -25,6 +25,7 @@ _ALLOWED: Mapping[Kind, frozenset[str]] = {
     "model": frozenset(),
     "cache": frozenset(),
     "interaction": frozenset(),
+    "token": frozenset(),
     "list": frozenset({"pageSize", "pageToken", "page_size", "page_token"}),
     "resource": frozenset({"updateMask", "update_mask"}),
     "upload": frozenset({"upload_id", "upload_protocol", "uploadType", "upload_type"}),

@@ -1,0 +1,1 @@
+"""Gemini's Live API, and its ephemeral tokens."""
