@@ -49,7 +49,7 @@ def audio_part(sound: bytes) -> dict[str, Any]:
 
 
 class Listener:
-    """What a client says, until it pauses; or between its marks, where it makes them itself."""
+    """The sound of a client up to its next pause; between its own marks, where it sets them."""
 
     def __init__(self) -> None:
         self.is_manual = False

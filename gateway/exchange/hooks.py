@@ -234,12 +234,6 @@ class RequestHooks:
         return changed
 
     @property
-    def checks(self) -> bool:
-        """Whether a hook sees requests, or may change answers."""
-        names: tuple[HookName, ...] = ("on_request", "on_call", "on_event")
-        return any(self._hooks.by_name[name] for name in names)
-
-    @property
     def reads_answers(self) -> bool:
         """Whether a hook sees the events of answers or finished answers."""
         return bool(self._hooks.by_name["on_event"] or self._hooks.by_name["on_answer"])

@@ -88,6 +88,9 @@ class Statistics:
     broken = 0
     """Requests with an error inside a stream whose status says 200."""
 
+    live_sessions = 0
+    """Sessions of the Live API in progress."""
+
     def __init__(self) -> None:
         self.exchanges: Counter[tuple[str, int]] = Counter()
         """Requests by model and status. A failed request has the model that Gemini was asked for."""
@@ -118,8 +121,7 @@ class Statistics:
         """Refusals of keys of the pool by project, id of the key and reason."""
         self.hedges: Counter[str] = Counter()
         """Second attempts on another project, by result: `won` or `lost`."""
-        self.cache: Counter[str] = Counter()
-        """Requests that asked for the response cache, by result: `hit`, `miss` or `off`."""
+        self.cache: Counter[str] = Counter()  # requests that asked for it, by result: `hit`, `miss` or `off`
         self.unknown_reasons: Counter[str] = Counter()
         """Answers by finish reason of Google's that this version does not know."""
         self.hook_failures: Counter[tuple[str, str, str]] = Counter()
@@ -137,10 +139,9 @@ class Statistics:
         """Unix seconds of each budget's last refusal, by id of the issued key, unit, period and limit."""
         self.certificates: dict[tuple[str], float] = {}
         """Unix seconds of the end of a server's certificate, by host; 0 for one that cannot be used."""
-        self.live_sessions = 0
-        """Sessions of the Live API in progress."""
-        self.live_closed: Counter[str] = Counter()
-        """Ended sessions of the Live API by the code of the close frame."""
+        self.live_closed: Counter[str] = (
+            Counter()
+        )  # ended sessions of the Live API, by the code of the close frame
         self._clients = {OTHER, ""}
 
     def hook_took(self, plugin: str, hook: str, seconds: float) -> None:

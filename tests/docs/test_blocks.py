@@ -88,6 +88,7 @@ SESSIONS = [block for block in of("sh") if not is_curl(block)]
 
 def test_each_block_is_run_checked_or_marked() -> None:
     in_readme = [b for b in of("python", "js") if b.page.startswith("README")]  # tests/docs/test_readme.py
+    in_readme += [b for b in of("python") if b.page == "docs/do/live.md"]  # tests/docs/test_live_page.py
     in_files = [b for b in of("python", "toml", "ini") if any(text in b.code for text in _FILES)]
     checked = [*CURLS, *SESSIONS, *of("yaml"), *of("json"), *in_readme, *in_files]
     marked = [block for block in ALL if block.kind]

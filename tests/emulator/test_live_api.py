@@ -29,7 +29,9 @@ async def test_googles_sdk_talks_and_gets_sound_words_and_counts(fake: Fake, tmp
     )
     async with (
         encrypted(fake.url, tmp_path) as options,
-        genai.Client(api_key="k", http_options=options).aio.live.connect(model=M, config=config) as session,
+        genai.Client(api_key="k", http_options=types.HttpOptions(**options)).aio.live.connect(
+            model=M, config=config
+        ) as session,
     ):
         turn = types.Content(role="user", parts=[types.Part(text="hello there")])
         await session.send_client_content(turns=turn, turn_complete=True)
@@ -66,9 +68,10 @@ async def test_a_sound_comes_back_when_it_pauses(fake: Fake) -> None:
 async def test_marks_of_the_client_end_an_utterance(fake: Fake) -> None:
     async with connected(fake.url) as socket:
         await setup(socket, realtimeInputConfig={"automaticActivityDetection": {"disabled": True}})
-        for realtime in (
+        marks: tuple[dict[str, Any], ...] = (
             {"activityStart": {}}, {"audio": {"mimeType": "audio/pcm", "data": QUIET}}, {"activityEnd": {}},
-        ):  # fmt: skip
+        )  # fmt: skip
+        for realtime in marks:
             await socket.send_json({"realtimeInput": realtime})
         assert "modelTurn" in (await received(socket))[0]["serverContent"]
 

@@ -1,14 +1,14 @@
-"""Clients of the Live API, as plain WebSockets."""
+"""Both sides of the Live API, as plain WebSockets."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-from aiohttp import WSMsgType
+from aiohttp import WSMsgType, web
 
 from tests.support.certificates import Authority
 
@@ -88,3 +88,65 @@ async def encrypted(base: str, folder: Path) -> AsyncIterator[dict[str, Any]]:
         for task in list(tasks):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+Serve = Callable[[web.WebSocketResponse], Awaitable[None]]
+DONE = {"serverContent": {"turnComplete": True}}
+
+
+def turn(prompt: int = 100, answer: int = 20, **usage: Any) -> dict[str, Any]:
+    """The last message of a turn of sound, with its counts."""
+    counts = {
+        "promptTokenCount": prompt, "responseTokenCount": answer, "totalTokenCount": prompt + answer,
+        "promptTokensDetails": [{"modality": "AUDIO", "tokenCount": prompt}],
+        "responseTokensDetails": [{"modality": "AUDIO", "tokenCount": answer}], **usage,
+    }  # fmt: skip
+    return {**DONE, "usageMetadata": counts}
+
+
+class Google:
+    """Google's side: keeps what arrives, and answers each message with the next of the scripts."""
+
+    def __init__(self) -> None:
+        self.handshakes: list[tuple[str, dict[str, str]]] = []
+        self.received: list[tuple[WSMsgType, bytes]] = []
+        self.answers: list[list[bytes | str | dict[str, Any] | tuple[int, str]]] = []
+        """For each message: bytes for a binary frame, text, JSON, or a close frame."""
+        self.status: list[int] = []
+        """Statuses in place of a handshake."""
+        self.closed: list[tuple[int | None, str]] = []
+        """How clients have closed."""
+        self.serve: Serve | None = None
+        """Serves a session after `setup` in place of `answers`."""
+        self.names = iter(range(1000))
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        self.handshakes.append((request.path_qs, {k.lower(): v for k, v in request.headers.items()}))
+        if request.path.endswith("/auth_tokens"):
+            self.received.append((WSMsgType.TEXT, await request.read()))
+            return web.json_response({"name": f"auth_tokens/google{next(self.names)}"})
+        if self.status:
+            return web.json_response({"error": {"message": "no"}}, status=self.status.pop(0))
+        socket = web.WebSocketResponse(max_msg_size=2**27, compress=False, decode_text=False)
+        await socket.prepare(request)
+        while (message := await socket.receive()).type in (WSMsgType.TEXT, WSMsgType.BINARY):
+            self.received.append((message.type, bytes(message.data)))
+            script = self.answers.pop(0) if self.answers else []
+            if not script and "setup" in str(message.data[:12]):
+                script = [{"setupComplete": {}}]
+            for answer in script:
+                await send(socket, answer)
+            if self.serve is not None:
+                await self.serve(socket)
+        self.closed.append((socket.close_code, str(message.extra or "")))
+        return socket
+
+
+async def send(socket: web.WebSocketResponse, answer: bytes | str | dict[str, Any] | tuple[int, str]) -> None:
+    """Send a message or a close frame."""
+    if isinstance(answer, tuple):
+        await socket.close(code=answer[0], message=answer[1].encode())
+    elif isinstance(answer, str):
+        await socket.send_str(answer)
+    else:
+        await socket.send_bytes(answer if isinstance(answer, bytes) else json.dumps(answer).encode())

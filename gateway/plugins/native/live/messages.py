@@ -14,7 +14,7 @@ from msgspec import Raw, Struct
 from gateway.conversation.invalid import missing
 from gateway.errors import BadRequest, scrub
 from gateway.gemini.json_shape import check
-from gateway.gemini.wire import ModalityTokens, UsageMetadata
+from gateway.gemini.wire import NO_JSON, ModalityTokens, UsageMetadata
 from gateway.plugins.native.cost import camel, values
 from gateway.policy.catalog import check_length
 from gateway.policy.file_refs import no_file_search, references
@@ -24,7 +24,7 @@ NO_SETUP = "setup must be the first message and only the first"
 _SUSPECT = (
     b"fileUri", b"file_uri", b"cachedContent", b"cached_content", b"fileSearch", b"file_search", b"\\u00", b"\\x",
 )  # fmt: skip
-"""What a message has that names a file, a cached content or a store. A letter may be written as an escape."""
+"""Parts of each message that names a file, a cached content or a store. A letter may be written as an escape."""
 
 
 class Setup(Struct, frozen=True):
@@ -165,7 +165,7 @@ class LiveUsage(Struct, frozen=True, rename="camel"):
 
 class _Content(Struct, frozen=True, rename="camel"):
     turn_complete: bool = False
-    grounding_metadata: Raw | None = None
+    grounding_metadata: Raw = NO_JSON
 
 
 class _Update(Struct, frozen=True, rename="camel"):
@@ -176,14 +176,14 @@ class ServerMessage(Struct, frozen=True, rename="camel"):
     """A message of Google's."""
 
     server_content: _Content | None = None
-    tool_call: Raw | None = None
+    tool_call: Raw = NO_JSON
     usage_metadata: LiveUsage | None = None
     session_resumption_update: _Update | None = None
 
     @property
     def is_content(self) -> bool:
         """Whether it belongs to a turn of the model."""
-        return self.server_content is not None or self.tool_call is not None
+        return self.server_content is not None or bool(self.tool_call)
 
     @property
     def handle(self) -> str:

@@ -49,14 +49,14 @@ def token_of(headers: MultiMapping[str], query: MultiMapping[str]) -> str:
     """
     scheme, _, credential = headers.get("Authorization", "").partition(" ")
     places = [query.get("key", ""), headers.get("x-goog-api-key", "")]
-    found = {place for place in places if place.startswith(TOKENS)}
-    found |= {query[_QUERY]} if query.get(_QUERY) else set()
-    found |= {credential.strip()} if scheme.lower() == "token" else set()
-    if len(found) > 1:
+    tokens = {place for place in places if place.startswith(TOKENS)}
+    tokens |= {query[_QUERY]} if query.get(_QUERY) else set()
+    tokens |= {credential.strip()} if scheme.lower() == "token" else set()
+    if len(tokens) > 1:
         raise BadRequest(
             "Multiple authentication credentials received. Please pass only one.", code="conflicting_api_keys"
         )
-    token = found.pop() if found else ""
+    token = tokens.pop() if tokens else ""
     if token and _TOKEN.fullmatch(token) is None:
         raise Unauthorized(_NOT_VALID)
     return token

@@ -24,6 +24,7 @@ from gateway.exchange.accounting import Target
 from gateway.exchange.attempt import Attempt
 from gateway.exchange.context import RequestContext
 from gateway.exchange.delivery import ERROR_RENDERER
+from gateway.exchange.hooks import HookName
 from gateway.exchange.unserved import wants_websocket
 from gateway.exchange.websocket_frames import check_origin
 from gateway.gemini.wire import encode_json
@@ -53,6 +54,8 @@ PATH = (
 )
 _MUSIC = "BidiGenerateMusic"
 _KEYS = ("key", "$key", "access_token")
+_HOOKS: tuple[HookName, ...] = ("on_request", "on_call", "on_event")
+"""Hooks that would have to see what a session says."""
 _ATTEMPTS = 2
 """Projects that are asked before a session begins."""
 
@@ -131,7 +134,8 @@ class Live:
         path = request.path
         for plugin in self._services.plugins.values():
             plugin.check_native(request.method, path, context)
-        if context.hooks is not None and context.hooks.checks:
+        hooks = self._services.hooks
+        if hooks is not None and any(hooks.by_name[name] for name in _HOOKS):
             raise Forbidden(
                 "Live sessions are not served: plugins of this gateway check prompts or answers, and would not see"
                 " those of a session.",

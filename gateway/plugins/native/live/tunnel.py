@@ -53,7 +53,7 @@ class Link(Struct, frozen=True):
 
 
 class Ways(Protocol):
-    """What a session needs to know of its surroundings."""
+    """The surroundings of a session."""
 
     async def connect(self, data: bytes, kind: WSMsgType) -> Link:
         """Connect to Google with a client's first message. Raises GatewayError, and ClosedError."""
@@ -88,9 +88,9 @@ class Session:
         self.key = context.client.id or context.client.scope
         self.address = client_address(request)
         self.ending = Ending(WSCloseCode.ABNORMAL_CLOSURE)
-        """How it has ended."""
+        """Its close frame."""
         self._failure: BaseException | None = None
-        """Why it has ended, unless one side has closed it."""
+        """The reason of its end, unless one side has closed it."""
         self._link: Link | None = None
         self._began = self._heard = monotonic()
         self._over: Ending | None = None

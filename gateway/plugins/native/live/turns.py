@@ -18,7 +18,7 @@ _HEARD = 20_000
 """Tokens of sound that are reserved for the input of a turn: the whole session is input again."""
 _SPOKEN = 60 * 25
 """Tokens that are reserved for an answer: a minute of sound (https://ai.google.dev/gemini-api/docs/live)."""
-TURN = CostEstimate(0, _SPOKEN, _HEARD, _HEARD)
+TURN = CostEstimate(1, _SPOKEN, _HEARD, _HEARD)
 _BYTES_PER_TOKEN = 4
 _SOUND_PER_TOKEN = 1_707
 """Bytes of base64 for a token of sound: 25 tokens are a second, which has 32,000 bytes at 16 kHz."""
@@ -84,8 +84,8 @@ class Turns:
             self._usage = usage.whole()
         content = message.server_content
         if content is not None:
-            if content.grounding_metadata is not None:
-                self._grounding.append(content.grounding_metadata)
+            if content.grounding_metadata:
+                self._grounding.append(content.grounding_metadata.copy())
             self._is_over = self._is_over or content.turn_complete
         if self._is_over and self._usage is not None:
             await self._settle()
@@ -103,9 +103,12 @@ class Turns:
         await self._settle(error)
 
     async def _settle(self, error: BaseException | None = None) -> None:
-        turn, self._turn = self._turn, None
-        if turn is None:
-            return
+        async with self._opening:  # the next turn is reserved when this one is paid
+            turn, self._turn = self._turn, None
+            if turn is not None:
+                await self._pay(turn, error)
+
+    async def _pay(self, turn: Attempt, error: BaseException | None) -> None:
         if self._usage is not None:
             counts = token_counts(self._usage, searches(self._grounding))
             turn.count(counts, whole=is_whole(self._usage) and (error is None or self._is_over))
