@@ -45,7 +45,8 @@ HEADERS: tuple[Header, ...] = (
            "Like `x-goog-api-key`, selects Google's API where several families have a path: `/v1/models`,"
            " `/v1/files`, `/v1/batches`."),
     Header("Api-Revision", "request", "On `native`, passed on: selects a revision of the Interactions API."),
-    Header("Upgrade", "request", "`websocket` opens one on `/v1/responses` and on the Live API's paths, and is a 426 on other paths of POST."),
+    Header("Upgrade", "request",
+           "`websocket` opens one on `/v1/responses` and on the Live API's paths, and is a 426 on other paths of POST."),
     Header("Origin", "request", "Selects the CORS headers."),
     Header("Access-Control-Request-Headers", "request", "Repeated in the answer to a preflight."),
     Header("X-Goog-FieldMask", "request", "With an issued key, a 400: it could hide the token counts."),
