@@ -46,7 +46,7 @@ HEADERS: tuple[Header, ...] = (
            " `/v1/files`, `/v1/batches`."),
     Header("Api-Revision", "request", "On `native`, passed on: selects a revision of the Interactions API."),
     Header("Upgrade", "request",
-           "`websocket` opens one on `/v1/responses` and on the Live API's paths, and is a 426 on other paths of POST."),
+           "`websocket` opens one on `/v1/responses` and the Live API's paths, and is a 426 on other paths of POST."),
     Header("Origin", "request", "Selects the CORS headers."),
     Header("Access-Control-Request-Headers", "request", "Repeated in the answer to a preflight."),
     Header("X-Goog-FieldMask", "request", "With an issued key, a 400: it could hide the token counts."),
