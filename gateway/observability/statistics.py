@@ -111,8 +111,7 @@ class Statistics:
         """Answers by the model that was asked and the other one that answered."""
         self.failures: Counter[tuple[str, str]] = Counter()
         """Failed calls by model and cause, also those that a later attempt repaired."""
-        self.notes: Counter[str] = Counter()
-        """Requests by field that was not honoured."""
+        self.notes: Counter[str] = Counter()  # requests by field that was not honoured
         self.adjusted: Counter[str] = Counter()
         """Requests by field that Gemini refused and that was changed for another attempt."""
         self.fallbacks: Counter[str] = Counter()
@@ -129,8 +128,7 @@ class Statistics:
         self.hook_durations: dict[tuple[str, str], Histogram] = {}  # seconds of each call, by plugin and hook
         self.plugin_events: Counter[tuple[str, str]] = Counter()
         """Events that plugins count, by plugin and name."""
-        self.task_failures: Counter[tuple[str]] = Counter()
-        """Failures of plugins' background tasks by name."""
+        self.task_failures: Counter[tuple[str]] = Counter()  # of plugins' background tasks, by name
         self.tasks_up: dict[tuple[str], int] = {}
         """Plugins' background tasks: 1 for one that runs, 0 for one that has failed and waits for its restart."""
         self.budget_refusals: Counter[tuple[str, str, str]] = Counter()
