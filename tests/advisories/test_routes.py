@@ -55,11 +55,15 @@ MATRIX: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "/{kind}/{version}/{tail}": (
         "/upload/v1beta/files",
-        {"GET": (403, 200), "POST": (200, 200), "PATCH": (403, 200), "DELETE": (403, 200)},
+        {"GET": (403, 200), "POST": (200, 200), "PUT": (403, 200), "PATCH": (403, 200), "DELETE": (403, 200)},
     ),
     "/google/v1/{tail}": (
         f"/v1/{FLASH}:generateContent",
         {"GET": (403, 200), "POST": (200, 200), "PATCH": (403, 200), "DELETE": (403, 200)},
+    ),
+    "/ws/{service}": (
+        "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent",
+        {"GET": 405},
     ),
     "/healthz": ("/healthz", {"GET": OPEN}),
     "/readyz": ("/readyz", {"GET": OPEN}),
@@ -69,8 +73,8 @@ MATRIX: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """Registered path to a path that it serves, and to the status of each method for an issued key and for a Gemini key.
 
-A third status is that without a key, where it is not 401. A number is the status for everybody: `GET /v1/responses` is
-served for a WebSocket only, which test_s12 does not open.
+A third status is that without a key, where it is not 401. A number is the status for everybody: `GET /v1/responses` and
+`/ws/…` are served for a WebSocket only, which test_s12 does not open.
 """
 
 SPELLINGS: dict[str, tuple[str, dict[str, Any]]] = {

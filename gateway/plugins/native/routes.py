@@ -93,9 +93,11 @@ class Native(Plugin):
             r"/{kind:upload|download}/{version:v1(?:beta|alpha)?}/{tail:.+}",
             GOOGLE + r"/v1/{tail:.+}",
         ]
-        methods = ("GET", "POST", "PUT", "PATCH", "DELETE")
+        methods = ("GET", "POST", "PATCH", "DELETE")
         ways = [web.route(method, path, self.forward) for path in paths for method in methods]
-        return [web.get(live.PATH, self._live.serve, allow_head=False), *ways]
+        # the files of an environment are uploaded with PUT
+        uploads = web.put(paths[1], self.forward)
+        return [web.get(live.PATH, self._live.serve, allow_head=False), uploads, *ways]
 
     @cached_property
     def _checking(self) -> list[Plugin]:
