@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+from gateway.console.needs_zh import is_chinese
+
 TEXTS = {
     "the request; `param` names the field": "请求有误；`param` 指出字段",
     "correct the client": "修正客户端",
@@ -194,12 +196,11 @@ _LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
 
 def in_language(values: dict[str, Any], language: str | None) -> dict[str, Any]:
     """Return values with `cause` and `remedy` for a browser's `Accept-Language`, without the documentation's links."""
-    is_chinese = (language or "").lower().startswith("zh")
     texts = {name: str(values[name]) for name in ("cause", "remedy")}
     return {
         **values,
         **{
-            name: _LINK.sub(r"\1", TEXTS.get(text, text) if is_chinese else text)
+            name: _LINK.sub(r"\1", TEXTS.get(text, text) if is_chinese(language) else text)
             for name, text in texts.items()
         },
     }

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from gateway.config.sections import ProjectConfig
 from gateway.console.endpoint import Done, Endpoint
+from gateway.console.needs_zh import reason
 from gateway.console.rows import encoded
 from gateway.console.sources import Sources, answer
 from gateway.errors import GatewayError, NotFound, scrub
@@ -78,7 +79,7 @@ class Pool:
             Endpoint("POST", f"{project}/resume", self.resume, "Use a paused project again.", answer=Done),
         ]  # fmt: skip
 
-    async def show(self, _: web.Request) -> web.Response:
+    async def show(self, request: web.Request) -> web.Response:
         """List projects and keys: ready, cooling down or refused, with reason, end, and what to do about a refusal."""
         services, now = self._sources.services, time()
         pool = services.exchange.accounting.pool
@@ -95,13 +96,18 @@ class Pool:
         ]
         projects = [
             _project(
-                entry,
-                [state for state in states if state.project == entry.name],
-                pool.known_models(entry.name),
+                config,
+                [state for state in states if state.project == config.name],
+                pool.known_models(config.name),
                 now,
             )
-            for entry in services.config.pool.projects
+            for config in services.config.pool.projects
         ]
+        language = request.headers.get("Accept-Language")
+        for entry in (
+            part for project in projects for part in (project, *project["keys"], *project["cells"])
+        ):
+            entry["why"] = reason(entry["reason"], language)
         models = sorted({cell["model"] for project in projects for cell in project["cells"]})
         return json_response(encoded({"data": data, "projects": projects, "models": models}), {})
 

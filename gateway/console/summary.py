@@ -13,6 +13,7 @@ from gateway.config.model_table import age
 from gateway.console import merged, needs
 from gateway.console.disk import Disk
 from gateway.console.endpoint import Endpoint, Query
+from gateway.console.needs_zh import sentence
 from gateway.console.rows import dollars, encoded, row
 from gateway.console.sources import Sources, number
 from gateway.console.spending import DAY, WAIT, Spending
@@ -57,6 +58,9 @@ class Summary:
         of_all = merged.summaries((fleet.name, self._part(window, now, days)), parts, _FAILURES)
         before = of_all["before"]
         seen = [*of_all["needs"], *map(to_builtins, needs.of_disk(disk, self._disk.file))]
+        language = request.headers.get("Accept-Language")
+        for need in seen:
+            need["message"] = sentence(need["code"], need["values"], need["message"], language)
         body = {
             **of_all,
             "at": round(now, 3), "window": window, "instance": fleet.name, "build": self._build,

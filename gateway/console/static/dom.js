@@ -93,7 +93,13 @@ export function copyButton(text, label) {
 
 /** @param {string} text */
 export async function copy(text) {
-  try { await navigator.clipboard.writeText(text); return true; } catch { return false; } // without TLS there is none
+  try { await navigator.clipboard.writeText(text); return true; } catch { /* without TLS there is none */ }
+  const area = el("textarea.visually-hidden", { value: text });
+  (document.querySelector("dialog[open]") ?? document.body).append(area);
+  area.select();
+  const done = document.execCommand("copy");
+  area.remove();
+  return done;
 }
 
 /** Say something to screen readers. @param {string} text */

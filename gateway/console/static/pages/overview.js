@@ -1,7 +1,7 @@
 import { url } from "../api.js";
 import { columns } from "../charts.js";
 import { badge, button, code, el, fill, refusal, time, toast } from "../dom.js";
-import { ago, has, money, ms, n, share, t } from "../i18n.js";
+import { money, ms, n, share, t } from "../i18n.js";
 
 const KINDS = { ready: "ok", cooling_down: "warn", refused: "bad", paused: "mute" };
 
@@ -19,9 +19,7 @@ function change(now, before) {
 function needs(data, ctx, again) {
   if (!data.needs.length) return el("p.notice.ok", t("overview.well"));
   return el("ul.plain.needs", data.needs.map((need) => {
-    const values = { ...need.values, until: need.values.until ? ago(need.values.until) : "" };
-    const text = has(`needs.${need.code}`) ? t(`needs.${need.code}`, values) : need.message;
-    return el("li", { class: `notice ${need.level}` }, el("span", badge(t(`level.${need.level}`), need.level), " ", text),
+    return el("li", { class: `notice ${need.level}` }, el("span", badge(t(`level.${need.level}`), need.level), " ", need.message, need.values.until && [" · ", time(need.values.until)]),
       need.action && ctx.mayWrite ? button(t(`action.${need.code}`), async () => {
         await ctx.api.post(need.action.path, need.action.body);
         toast(t("done"), "ok");
@@ -30,11 +28,11 @@ function needs(data, ctx, again) {
   }));
 }
 
-function steps() {
+function steps(address) {
   return el("section.card.stack", el("h2", t("overview.empty")),
     el("ol.stack",
       el("li", el("p", t("overview.step.key"), " ", el("a", { href: "#/keys", text: t("page.keys") })), code("gateway keys add ada")),
-      el("li", el("p", t("overview.step.call")), code(`curl $GATEWAY/v1/chat/completions -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" -d '{"messages": [{"role": "user", "content": "Hello!"}]}'`)),
+      el("li", el("p", t("overview.step.call")), code(`curl ${address.startsWith("http") ? address : "$GATEWAY"}/v1/chat/completions -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" -d '{"messages": [{"role": "user", "content": "Hello!"}]}'`)),
       el("li", el("p", t("overview.step.see")))),
     el("p.muted", { role: "status", text: t("overview.waiting") }));
 }
@@ -43,12 +41,14 @@ function steps() {
 export const page = {
   id: "overview",
   async render(root, ctx) {
+    let clients = "";
     async function draw() {
       const data = await ctx.api.get("/admin/summary", { window: 3600 });
       const { now, before, dollars, series } = data, within = now.first_byte_p95_within_ms;
+      if (data.first_request === null && !clients) clients = (await ctx.api.get("/admin/about")).listeners.find(({ name }) => name === "clients")?.address ?? "$";
       const open = document.querySelector("#page-overview details[open]");
       if (open || root.contains(document.activeElement) && document.activeElement?.closest("button, a, summary")) return;
-      fill(root, data.first_request === null && steps(),
+      fill(root, data.first_request === null && steps(clients),
         el("div.figures",
           figure(t("overview.requests"), n(now.requests), change(now.requests, before?.requests), "#/requests"),
           figure(t("overview.refused"), share(now.refused_share), before ? t("overview.yesterday", { value: share(before.refused_share) }) : n(now.refused), "#/errors"),

@@ -9,7 +9,7 @@ function left(until, t) {
 
 function state(one, t) {
   return [badge(t(`state.${one.paused ? "paused" : one.state}`), KINDS[one.paused ? "paused" : one.state] ?? "info"),
-    one.reason && el("small.muted", ` ${one.reason}`),
+    one.why && el("small.muted", ` ${one.why}`),
     one.until && el("small.countdown", { dataset: { until: one.until } }, ` ${left(one.until, t)}`)];
 }
 

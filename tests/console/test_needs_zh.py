@@ -1,0 +1,35 @@
+"""Sentences about what needs an operator, in both languages."""
+
+import re
+
+from gateway.console.needs_zh import SENTENCES, reason, sentence
+from tests.support.paths import ROOT
+
+VALUES = {"project": "blue", "key": "", "model": "m", "reason": "day", "until": 1e9}
+
+
+def test_each_need_has_a_sentence() -> None:
+    names = ("needs.py", "merged.py")
+    source = "".join((ROOT / "gateway" / "console" / name).read_text() for name in names)
+    words = set(
+        re.findall(r'"((?:no|ledger|key|project|budget|prices|config|restart|refused|instance)_\w+)"', source)
+    )
+
+    assert words - {"key_id", "no_admin_token", "refused_by"} == set(SENTENCES)
+
+
+def test_a_sentence_is_in_the_browser_s_language() -> None:
+    english = "blue rests for m until 2001-09-09 01:46 UTC (day)."
+
+    assert sentence("project_rests", VALUES, english, "en-US") == english.replace(
+        "(day)", "(the day's quota is spent)"
+    )
+    assert (
+        sentence("project_rests", VALUES, english, "zh-CN")
+        == "blue 对 m 暂歇到 2001-09-09 01:46 UTC（当日配额已用完）。"
+    )
+    assert sentence("budget_low", {"name": "ada", "period": "month", "left_share": 0.03}, "-", "zh") == (
+        "ada 的每月预算还剩 3%。"
+    )
+    assert sentence("of_a_later_version", {}, "Something.", "zh") == "Something."
+    assert (reason("unheard_of", "zh"), reason("failing", None)) == ("unheard_of", "calls fail")
