@@ -190,6 +190,8 @@ TEXTS = {
         "消息指出错误；请让库生成表单及其 Content-Type",
     "a file is to be stored, and nine tenths of the disk are in use": "要保存文件，而磁盘已用九成",
     "free space on the disk of `STATE_DIRECTORY`, or a larger one": "清理 `STATE_DIRECTORY` 所在磁盘，或换更大的磁盘",
+    "a Live session, where a plugin checks or changes prompts or answers": "Live 会话，而有插件检查或更改提示或答复",
+    "use another API, or take the plugin out": "改用其他接口，或移除该插件",
 }  # fmt: skip
 _LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
 
