@@ -285,6 +285,7 @@ class GatewayConfig(Struct, frozen=True, forbid_unknown_fields=True):
             "messages": {},
             "completions": {},
             "embeddings": {},
+            "speech": {},
             "models": {},
             "key": {},
             "native": {},

@@ -23,3 +23,12 @@ async def offload(heavy: bool, work: Callable[[*Ts], T], *arguments: *Ts) -> T:
     if not heavy:
         return work(*arguments)
     return await asyncio.get_running_loop().run_in_executor(_THREADS, work, *arguments)
+
+
+_CODECS = ThreadPoolExecutor(2, thread_name_prefix="codec")
+"""Threads of their own, because a minute of audio takes longer than a heavy body. Codecs let the event loop run."""
+
+
+async def in_codec_thread(work: Callable[[*Ts], T], *arguments: *Ts) -> T:
+    """Return what `work` returns, which encodes or decodes media."""
+    return await asyncio.get_running_loop().run_in_executor(_CODECS, work, *arguments)

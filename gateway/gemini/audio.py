@@ -6,9 +6,9 @@ Speech models answer 16-bit mono PCM, such as `audio/L16;codec=pcm;rate=24000`, 
 
 import base64
 import re
-import wave
+from array import array
 from collections.abc import Iterable
-from io import BytesIO
+from struct import pack, unpack_from
 from typing import NamedTuple
 
 from gateway.errors import UpstreamError
@@ -16,8 +16,13 @@ from gateway.errors import UpstreamError
 _RATE = re.compile(r"rate=(\d{4,6})")
 _RIFF = base64.b64encode(b"RIFF")[:5].decode()
 """Beginning of a WAV file in base64."""
-_DEFAULT_RATE = 24000
+DEFAULT_RATE = 24000
 """Samples per second, where the MIME type does not say."""
+_UNKNOWN_SIZE = 0xFFFFFFFF
+"""Length of a WAV file that is still written."""
+_LEAST_RATE, _MOST_RATE = 4000, 192_000
+_PCM, _EXTENSIBLE = 1, 0xFFFE
+"""Formats of a WAV file: samples, and samples with a longer description."""
 
 
 def encode_audio(pieces: Iterable[str], mime_type: str, form: str) -> str:
@@ -26,15 +31,20 @@ def encode_audio(pieces: Iterable[str], mime_type: str, form: str) -> str:
     A piece that is a WAV file itself, whatever its MIME type says, counts for its samples. Raises UpstreamError for
     pieces that are not base64.
     """
+    samples, rate = joined(pieces, mime_type)
+    return base64.b64encode(samples if form == "pcm16" else wav_file(samples, rate)).decode()
+
+
+def joined(pieces: Iterable[str], mime_type: str) -> "Sound":
+    """Return the sound of base64 pieces. Raises UpstreamError for pieces that are no sound."""
     try:
         sounds = [sound(base64.b64decode(piece)) for piece in pieces]
     except ValueError:
         raise UpstreamError(
             "The upstream sent sound that is not base64.", code="upstream_bad_response"
         ) from None
-    samples = b"".join(piece.samples for piece in sounds)
-    rate = next((piece.rate for piece in sounds if piece.rate), 0) or sample_rate(mime_type)
-    return base64.b64encode(samples if form == "pcm16" else wav_file(samples, rate)).decode()
+    samples = sounds[0].samples if len(sounds) == 1 else b"".join(piece.samples for piece in sounds)
+    return Sound(samples, next((piece.rate for piece in sounds if piece.rate), 0) or sample_rate(mime_type))
 
 
 def raw_samples(piece: str) -> str:
@@ -43,7 +53,7 @@ def raw_samples(piece: str) -> str:
         return piece
     try:
         return base64.b64encode(sound(base64.b64decode(piece)).samples).decode()
-    except ValueError:
+    except (ValueError, UpstreamError):
         return piece
 
 
@@ -57,38 +67,66 @@ class Sound(NamedTuple):
 def sound(data: bytes) -> Sound:
     """Return the samples of a WAV file (https://www.mmsp.ece.mcgill.ca/Documents/AudioFormats/WAVE/WAVE.html).
 
-    Anything else is taken for samples. The length of a file that is still written may be missing or 0xFFFFFFFF.
+    Anything else is taken for samples. The length of a file that is still written may be missing or 0xFFFFFFFF. Of
+    several channels the first is returned. Raises UpstreamError for samples of another kind than 16 bits.
     """
-    if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
+    if not is_wav(data):
         return Sound(data)
-    rate, position = 0, 12
+    channels, rate, position = 1, 0, 12
     while position + 8 <= len(data):
         name, size = (
             data[position : position + 4],
             int.from_bytes(data[position + 4 : position + 8], "little"),
         )
         position += 8
-        if name == b"fmt ":
-            rate = int.from_bytes(data[position + 4 : position + 8], "little")
+        if name == b"fmt " and position + 16 <= len(data):
+            form, channels, rate, _, _, bits = unpack_from("<HHIIHH", data, position)
+            if form not in (_PCM, _EXTENSIBLE) or bits != 16 or not 1 <= channels <= 8:
+                raise _unreadable()
         elif name == b"data":
             end = position + size if size else len(data)
-            return Sound(data[position:end], rate)
+            return Sound(_first_channel(data[position:end], channels), rate)
         position += size + size % 2  # chunks begin at even positions
     return Sound(b"", rate)
+
+
+def is_wav(data: bytes) -> bool:
+    """Return whether some bytes begin a WAV file."""
+    return data[:4] == b"RIFF" and data[8:12] == b"WAVE"
+
+
+def _first_channel(samples: bytes, channels: int) -> bytes:
+    if channels == 1:
+        return samples
+    return array("h", samples[: len(samples) // 2 * 2])[::channels].tobytes()
+
+
+def checked_rate(rate: int) -> int:
+    """Return samples per second. Raises UpstreamError for a number that no sound has."""
+    if not _LEAST_RATE <= rate <= _MOST_RATE:
+        raise _unreadable()
+    return rate
+
+
+def _unreadable() -> UpstreamError:
+    return UpstreamError("The upstream sent sound that cannot be read.", code="upstream_bad_response")
 
 
 def sample_rate(mime_type: str) -> int:
     """Return the samples per second that a MIME type states, or 24000."""
     rate = _RATE.search(mime_type)
-    return int(rate[1]) or _DEFAULT_RATE if rate else _DEFAULT_RATE
+    return int(rate[1]) or DEFAULT_RATE if rate else DEFAULT_RATE
 
 
 def wav_file(samples: bytes, rate: int) -> bytes:
     """Return a WAV file of 16-bit mono samples."""
-    file = BytesIO()
-    with wave.open(file, "wb") as writer:
-        writer.setnchannels(1)
-        writer.setsampwidth(2)
-        writer.setframerate(rate)
-        writer.writeframes(samples)
-    return file.getvalue()
+    return wav_header(rate, len(samples)) + samples
+
+
+def wav_header(rate: int, size: int | None = None) -> bytes:
+    """Return the header of a WAV file of 16-bit mono samples. Without a `size` in bytes it is still to be written."""
+    whole, data = (_UNKNOWN_SIZE, _UNKNOWN_SIZE) if size is None else (36 + size, size)
+    return pack(
+        "<4sI4s4sIHHIIHH4sI",
+        b"RIFF", whole, b"WAVE", b"fmt ", 16, _PCM, 1, rate, rate * 2, 2, 16, b"data", data,
+    )  # fmt: skip

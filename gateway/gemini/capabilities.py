@@ -63,6 +63,10 @@ class Capabilities(Struct, frozen=True, forbid_unknown_fields=True):
     output: tuple[Literal["text", "image", "audio", "video"], ...] = ("text",)
     voice_library: bool = True
     """Voices of the library and custom voices (`voiceConfig.voice`); else only those that have a name of their own."""
+    spoken_style: bool = True
+    """Speech has a field for style and speaker of each part (`speechMetadata`); else they are words before the text."""
+    streams_audio: bool = True
+    """Speech arrives in pieces while it is made."""
     sampling: bool = True
     """temperature, topP and topK are accepted."""
     temperature: float = 2.0

@@ -73,7 +73,8 @@ def test_the_defaults_are_those_of_the_newest_text_models() -> None:
 
     assert flags == {
         "system", "json_mode", "json_with_tools", "functions", "builtins_with_functions", "search", "validated",
-        "signatures", "response_media", "part_resolution", "voice_library", "sampling", "embedding_batches",
+        "signatures", "response_media", "part_resolution", "voice_library", "spoken_style", "streams_audio",
+        "sampling", "embedding_batches",
     }  # fmt: skip
     assert (defaults.thinking, defaults.levels, defaults.budget) == (
         "level",

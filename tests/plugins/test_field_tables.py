@@ -24,9 +24,12 @@ from gateway.plugins.moderations.fields import MODERATIONS
 from gateway.plugins.moderations.wire import ModerationRequest
 from gateway.plugins.responses.fields import RESPONSES
 from gateway.plugins.responses.wire import ResponseRequest
+from gateway.plugins.speech.fields import SPEECH
+from gateway.plugins.speech.wire import SpeechRequest
 
 Table = Mapping[str, Policy]
 REQUESTS: dict[str, tuple[Table, type[msgspec.Struct], set[str]]] = {
+    "POST /v1/audio/speech": (SPEECH, SpeechRequest, set()),
     "POST /v1/chat/completions": (CHAT, ChatRequest, set()),
     "POST /v1/completions": (COMPLETIONS, CompletionRequest, set()),
     "POST /v1/embeddings": (EMBEDDINGS, EmbeddingRequest, set()),

@@ -56,9 +56,7 @@ class Chat(Plugin):
             body, plain = await read_plain(request, plain_request.decode)
             said = None
             if plain is not None:
-                said = plain_request.conversation(
-                    plain, lambda: self._read(body)[1], strict=self.services.strict
-                )
+                said = plain_request.conversation(plain, lambda: self._read(body)[1])
             if plain is None or said is None:
                 answer = await self._prepare(body, context)
             else:
@@ -107,10 +105,10 @@ class Chat(Plugin):
 
     def _read(self, data: Body) -> tuple[ChatRequest, ConversationBuilder]:
         """Return a body, and what it says. Raises BadRequest with the path of what is wrong."""
-        strict, fields = self.services.strict, data.fields
+        strict = self.services.strict
         body = data.decode(decode_request, NO_PLACEHOLDERS if strict else PLACEHOLDERS)
-        recorded = conversation(body, fields, strict=strict)
-        review(fields, CHAT, recorded.notes)
+        recorded = conversation(body, data.fields, strict=strict)
+        review(data.fields, CHAT, recorded.notes)
         return body, recorded
 
 
