@@ -7,7 +7,6 @@ from typing import Annotated, Any, ClassVar, Literal
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from gateway.config.sections import DEFAULT_SAFETY
 from gateway.conversation.field_policy import FieldPolicies, review
 from gateway.conversation.notes import Notes
 from gateway.conversation.voices import names, unknown_voice
@@ -77,9 +76,10 @@ class SpeechPlugin(Plugin):
     def __init__(self, config: Any, services: Services) -> None:
         super().__init__(config, services)
         own = {name.lower(): voice for name, voice in config.voices.items()}
-        safety = list(services.safety) if services.config.safety != DEFAULT_SAFETY else None
+        blocks = any(setting.threshold != "BLOCK_NONE" for setting in services.safety)
+        safety = list(services.safety) if blocks else None  # speech models block nothing by themselves
         self._options = SpeechOptions(
-            own, config.most, config.without_encoder == "refuse", is_available(), safety or None
+            own, config.most, config.without_encoder == "refuse", is_available(), safety
         )
 
     def check(self) -> None:
