@@ -7,12 +7,13 @@ tests/conversation/test_plain.py holds both equal.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
 from gateway.conversation.builder import ConversationBuilder
 from gateway.errors import BadRequest
+from gateway.gemini.call_names import NO_CALLS, CallRules
 from gateway.gemini.capabilities import Capabilities
 from gateway.gemini.wire import (
     Content,
@@ -21,6 +22,8 @@ from gateway.gemini.wire import (
     Int32,
     Part,
     SafetySetting,
+    Tool,
+    ToolConfig,
 )
 
 MOST_BYTES = 128 * 1024
@@ -56,6 +59,26 @@ class PlainTurn(Struct, forbid_unknown_fields=True, gc=False):
     content: str | Sequence[PlainText | PlainPicture]
 
 
+Declarations = tuple[bytes, ...]
+"""Tools, the choice among them and the format of the answer as the client sent them, after the name of their dialect.
+
+Empty for a request without any.
+"""
+
+
+class Declared(Struct, frozen=True):
+    """Declarations as one model takes them."""
+
+    tools: list[Tool] | None = None
+    tool_config: ToolConfig | None = None
+    mime_type: str | None = None
+    schema: dict[str, Any] | None = None
+    rules: CallRules = NO_CALLS
+
+
+NO_DECLARATIONS = Declared()
+
+
 class PlainConversation(Struct, frozen=True):
     """A request that is decoded already. `recorded` returns the same conversation by the long way."""
 
@@ -68,12 +91,16 @@ class PlainConversation(Struct, frozen=True):
     top_k: Int32 | None = None
     max_output_tokens: int | None = None
     seed: Int32 | None = None
+    declarations: Declarations = ()
 
 
 def gemini_request(
-    conversation: PlainConversation, capabilities: Capabilities, safety: Sequence[SafetySetting]
+    conversation: PlainConversation,
+    capabilities: Capabilities,
+    safety: Sequence[SafetySetting],
+    declared: Declared = NO_DECLARATIONS,
 ) -> GenerateContentRequest | None:
-    """Return the request for a model. None where the model takes less."""
+    """Return the request for a model, with what became of its declarations. None where the model takes less."""
     temperature, tokens = conversation.temperature, conversation.max_output_tokens
     if (
         capabilities.output != ("text",)
@@ -85,13 +112,14 @@ def gemini_request(
     if conversation.system is not None and not capabilities.system:
         return None
     config = GenerationConfig(
-        temperature, conversation.top_p, conversation.top_k, None, tokens, None, conversation.seed
-    )
+        temperature, conversation.top_p, conversation.top_k, None, tokens, None, conversation.seed,
+        response_mime_type=declared.mime_type, response_json_schema=declared.schema,
+    )  # fmt: skip
     return GenerateContentRequest(
         conversation.contents,
         conversation.system,
-        None,
-        None,
+        declared.tools,
+        declared.tool_config,
         list(safety) or None,
         config if config != _NO_CONFIG else None,
     )

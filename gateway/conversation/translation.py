@@ -8,6 +8,7 @@ from msgspec import Struct, structs
 
 from gateway.conversation import history
 from gateway.conversation.builder import NO_MODALITIES, NO_REASONING, ConversationBuilder
+from gateway.conversation.declarations import KNOWN
 from gateway.conversation.generation import (
     JSON,
     MOST_STOPS,
@@ -30,7 +31,7 @@ from gateway.conversation.reasoning import thinking_config
 from gateway.conversation.replay import NO_SERVER_TOOLS, ServerTools
 from gateway.conversation.tools import NO_TOOLING, Tooling
 from gateway.gemini.call import Origins
-from gateway.gemini.call_names import NO_CALLS, CallRules
+from gateway.gemini.call_names import CallRules
 from gateway.gemini.capabilities import Capabilities
 from gateway.gemini.rewrites import instructed, json_instruction, maps_json_format, without_json_mode
 from gateway.gemini.schema_references import MOST_INLINED, InlineBudget
@@ -91,13 +92,26 @@ def translate(
     """
     if isinstance(conversation, PlainConversation):
         if not (context.search or context.show_thoughts):
-            request = gemini_request(conversation, context.capabilities, context.safety)
+            declared = KNOWN.of(conversation.declarations, context.capabilities)
+            if declared is None:
+                return _learned(conversation, context, most_inlined)
+            request = gemini_request(conversation, context.capabilities, context.safety, declared)
             if request is not None:
-                return Translation(request, [], NO_CALLS, None, _PlainOrigins(conversation, context))
+                return Translation(request, [], declared.rules, None, _PlainOrigins(conversation, context))
         conversation = conversation.recorded()
     if len(conversation.items) > MOST_TURNS:
         raise too_long(conversation.root, MOST_TURNS, len(conversation.items))
     return _Translator(conversation, context, InlineBudget(most_inlined)).translate()
+
+
+def _learned(conversation: PlainConversation, context: TranslationContext, most_inlined: int) -> Translation:
+    """Translate by the long way, and keep what became of the declarations for the next request."""
+    translation = translate(conversation.recorded(), context, most_inlined)
+    if not translation.notes:
+        KNOWN.learn(
+            conversation, context.capabilities, context.safety, translation.request, translation.rules
+        )
+    return translation
 
 
 class _PlainOrigins:

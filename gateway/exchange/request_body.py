@@ -57,14 +57,15 @@ class Body:
     """A JSON object as it was received: its bytes, and its fields undecoded."""
 
     def __init__(self, data: bytes, fields: dict[str, Raw] | None = None) -> None:
-        """Without `fields`, the bytes are known to be a JSON object, whose fields are read when they are needed."""
+        """Without `fields`, they are read and checked when they are needed."""
         self.data = data
         self._fields = fields
 
     @property
     def fields(self) -> dict[str, Raw]:
+        """The fields. Raises BadRequest as `parse` does."""
         if self._fields is None:
-            self._fields = _decode_fields(self.data)
+            self._fields = parse(self.data).fields
         return self._fields
 
     @property
@@ -141,7 +142,7 @@ async def read_plain(request: web.Request, decode: Callable[[bytes], T]) -> tupl
     if len(data) <= MOST_BYTES and not json_shape.has_long_number(data, json_shape.MOST_LONG_DIGITS):
         try:
             plain = decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             pass
         else:
             context.memory.covered += len(data)

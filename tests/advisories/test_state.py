@@ -20,6 +20,8 @@ from gateway.config.secret import Secret
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.console.app import Admin
+from gateway.conversation import declarations
+from gateway.conversation.declarations import KNOWN as DECLARATIONS
 from gateway.exchange.client_address import client_address
 from gateway.gemini.known_schemas import KNOWN, MOST_BYTES
 from gateway.observability.recent import RecentRequests
@@ -236,8 +238,10 @@ async def test_s48_unique_schemas_and_tools_leave_nothing_behind(
         data = body(i)
         size += len(data)
         assert (await bench.send(data))[0] == 200
-    assert 0 < KNOWN.size <= MOST_BYTES  # the one thing that is kept
+    assert 0 < KNOWN.size <= MOST_BYTES  # all that is kept
+    assert 0 < DECLARATIONS.size <= declarations.MOST_BYTES
     KNOWN.clear()
+    DECLARATIONS.clear()
     gc.collect()
     grown = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()

@@ -134,6 +134,66 @@ def merged(*parts: st.SearchStrategy[Json]) -> st.SearchStrategy[Json]:
     return st.builds(lambda *values: {name: v for value in values for name, v in value.items()}, *parts)
 
 
+_CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+
+
+def _function(name: str, schema: Any = _CITY, **fields: Any) -> Json:
+    return {"type": "function", "function": {"name": name, "parameters": schema, **fields}}
+
+
+_TOOLS = st.sampled_from(
+    [
+        *[[_function("weather"), _function("a b", {}, description="Look it up.")]] * 4,
+        [_function("weather", strict=True)],
+        [_function("weather"), _function("weather")],
+        [_function("tree", {"$defs": {"n": {"type": "object", "properties": {"n": {"$ref": "#/$defs/n"}}}},
+                            "$ref": "#/$defs/n"})],
+        [_function("lost", {**_CITY, "not": {"type": "null"}, "propertyNames": {"pattern": "a"}})],
+        [_function("list", {"type": "array"})],
+        [{"type": "custom", "custom": {"name": "patch", "description": "Write a patch."}}],
+        [{"type": "google_search"}],
+        [_function("weather"), {"type": "web_search"}],
+        [{"name": "weather", "description": "As Anthropic has it.", "input_schema": _CITY}],
+        [{"type": "function", "function": {"name": ""}}], [{"type": "nothing"}], [5], [], None, "x",
+    ]
+)  # fmt: skip
+_CHOICES = st.sampled_from(
+    ["auto", "none", "required", None, {"type": "function", "function": {"name": "weather"}},
+     {"type": "function", "function": {"name": "nobody"}}, {"type": "any"}, "sometimes",
+     {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [{"type": "function", "name": "weather"}]}}]
+)  # fmt: skip
+_FORMATS = st.sampled_from(
+    [{"type": "text"}, {"type": "json_object"}, None, {"type": "x"}, {"type": "json_schema"},
+     {"type": "json_schema", "json_schema": {"name": "place", "strict": True, "schema": _CITY}},
+     {"type": "json_schema", "json_schema": {"description": "A place.", "schema": {**_CITY, "patternProperties": {}}}}]
+)  # fmt: skip
+CHAT_DECLARED: list[Json] = [
+    {"tools": [_function("weather"), _function("a b", {}, description="Look it up.")]},
+    {"tools": [_function("weather")], "tool_choice": "auto", "parallel_tool_calls": False},
+    {"tools": [_function("weather", strict=True)], "tool_choice": "required", "parallel_tool_calls": True},
+    {"tools": [_function("weather")], "tool_choice": {"type": "function", "function": {"name": "weather"}}},
+    {"tools": [_function("weather")], "response_format": {"type": "json_object"}},
+    {"tools": [{"type": "custom", "custom": {"name": "patch"}}]},
+    {"tools": [], "tool_choice": "auto"},
+    {"response_format": {"type": "json_schema", "json_schema": {"description": "A place.", "schema": _CITY}}},
+    {"response_format": {"type": "text"}},
+]
+"""Declarations without a note."""
+CHAT_DECLARATIONS: st.SearchStrategy[Json] = (
+    st.just({})
+    | st.sampled_from(CHAT_DECLARED)
+    | st.fixed_dictionaries(
+        {},
+        optional={
+            "tools": _TOOLS,
+            "tool_choice": _CHOICES,
+            "parallel_tool_calls": st.sampled_from([True, False, None]),
+            "response_format": _FORMATS,
+        },
+    )
+)
+"""Tools, the choice among them, and the format of the answer."""
+
 CHAT_REQUESTS = damaged(
     merged(
         st.builds(lambda model: {"model": model}, st.sampled_from(MODELS)),
@@ -143,10 +203,9 @@ CHAT_REQUESTS = damaged(
         numbers(temperature=[0, 0.5, 1, 2.0], top_p=[0, 0.25, 1], top_k=[1, 40], max_tokens=[1, 8192, 65_536],
                 max_completion_tokens=[1, 8192], seed=[0, -1, 2**31 - 1], n=[1], presence_penalty=[0, 0.0],
                 frequency_penalty=[0, -0.0]),
+        CHAT_DECLARATIONS,
         extras(
             {"stop": "x"},
-            {"tools": [{"type": "function", "function": {"name": "f"}}]},
-            {"response_format": {"type": "json_object"}},
             {"instructions": "Be brief."},
             {"max_output_tokens": 5},
             {"stream_options": {"include_usage": True}},

@@ -7,13 +7,15 @@ from collections.abc import Callable
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct
 
 from gateway.conversation import parts
 from gateway.conversation.builder import ConversationBuilder
+from gateway.conversation.declarations import KNOWN
 from gateway.conversation.plain import (
     Count,
     DataUrl,
+    Declarations,
     PlainConversation,
     PlainPicture,
     PlainText,
@@ -22,7 +24,7 @@ from gateway.conversation.plain import (
     TopP,
     contents_of,
 )
-from gateway.gemini.wire import Int32, Part
+from gateway.gemini.wire import NO_JSON, Int32, Part
 
 Zero = Annotated[float, Meta(ge=0, le=0)]
 """A penalty that asks for nothing."""
@@ -76,15 +78,22 @@ class PlainRequest(Struct, forbid_unknown_fields=True, gc=False):
     n: Literal[1] | None = None
     presence_penalty: Zero | None = None
     frequency_penalty: Zero | None = None
+    tools: Raw = NO_JSON
+    tool_choice: Raw = NO_JSON
+    parallel_tool_calls: bool | None = None
+    response_format: Raw = NO_JSON
 
 
 decode = msgspec.json.Decoder(PlainRequest).decode
 
 
-def conversation(body: PlainRequest, recorded: Callable[[], ConversationBuilder]) -> PlainConversation | None:
+def conversation(
+    body: PlainRequest, recorded: Callable[[], ConversationBuilder], *, strict: bool
+) -> PlainConversation | None:
     """Return what a plain request says. None where only the long way can, by which `recorded` returns the same."""
     said = contents_of(body.messages)
-    if said is None:
+    declarations = _declarations(body, strict=strict)
+    if said is None or not KNOWN.are_plain(declarations, recorded):
         return None
     return PlainConversation(
         *said,
@@ -94,4 +103,23 @@ def conversation(body: PlainRequest, recorded: Callable[[], ConversationBuilder]
         body.top_k,
         body.max_completion_tokens or body.max_tokens,
         body.seed,
+        declarations,
+    )
+
+
+def _declarations(body: PlainRequest, *, strict: bool) -> Declarations:
+    tools, choice, answer, parallel = (
+        body.tools,
+        body.tool_choice,
+        body.response_format,
+        body.parallel_tool_calls,
+    )
+    if not tools and not choice and not answer and parallel is None:
+        return ()
+    return (
+        b"chat, strict" if strict else b"chat",
+        bytes(tools),
+        bytes(choice),
+        bytes(answer),
+        b"%d" % (parallel is False),
     )

@@ -56,7 +56,9 @@ class Chat(Plugin):
             body, plain = await read_plain(request, plain_request.decode)
             said = None
             if plain is not None:
-                said = plain_request.conversation(plain, lambda: self._read(body)[1])
+                said = plain_request.conversation(
+                    plain, lambda: self._read(body)[1], strict=self.services.strict
+                )
             if plain is None or said is None:
                 answer = await self._prepare(body, context)
             else:
@@ -105,10 +107,10 @@ class Chat(Plugin):
 
     def _read(self, data: Body) -> tuple[ChatRequest, ConversationBuilder]:
         """Return a body, and what it says. Raises BadRequest with the path of what is wrong."""
-        strict = self.services.strict
+        strict, fields = self.services.strict, data.fields
         body = data.decode(decode_request, NO_PLACEHOLDERS if strict else PLACEHOLDERS)
-        recorded = conversation(body, data.fields, strict=strict)
-        review(data.fields, CHAT, recorded.notes)
+        recorded = conversation(body, fields, strict=strict)
+        review(fields, CHAT, recorded.notes)
         return body, recorded
 
 

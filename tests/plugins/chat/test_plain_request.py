@@ -8,9 +8,10 @@ import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gateway.conversation.builder import ConversationBuilder
-from gateway.conversation.translation import TranslationContext
+from gateway.conversation.translation import TranslationContext, translate
 from gateway.errors import GatewayError
 from gateway.exchange.request_body import parse
 from gateway.plugins.chat import plain_request
@@ -20,7 +21,10 @@ from gateway.plugins.chat.request import conversation
 from gateway.plugins.chat.wire import PLACEHOLDERS, decode_request
 from tests.support import goldens
 from tests.support.models import TABLE
-from tests.support.plain import CHAT_REQUESTS, CONTEXTS, SAFETY, outcome
+from tests.support.plain import CHAT_DECLARED, CHAT_REQUESTS, CONTEXTS, SAFETY, outcome
+
+USER = {"role": "user", "content": "hi"}
+PNG = "data:image/png;base64,iVBORw0KGgo="
 
 
 def decoded(data: bytes) -> PlainRequest | None:
@@ -36,16 +40,30 @@ def recorded(data: bytes, *, strict: bool = False) -> ConversationBuilder:
     return goldens.reviewed(conversation(request, body.fields, strict=strict), data, CHAT)
 
 
+def short_way(
+    plain: PlainRequest, data: bytes, context: TranslationContext, *, strict: bool
+) -> tuple[Any, ...] | None:
+    """Return what becomes of a plain request, or its error; None where it goes the long way from the beginning."""
+    try:
+        said = plain_request.conversation(plain, lambda: recorded(data, strict=strict), strict=strict)
+    except GatewayError as error:
+        return error.status, error.code, error.param, error.message
+    return outcome(lambda: said, context) if said is not None else None
+
+
 def both(data: bytes, context: TranslationContext, *, strict: bool = False) -> None:
     """Compare the two ways of a request, if it is a plain one."""
     plain = decoded(data)
     if plain is None:
         return
-    said = plain_request.conversation(plain, lambda: recorded(data, strict=strict))
-    if said is None:
+    long = outcome(lambda: recorded(data, strict=strict), context)
+    for _ in range(2):  # the first one learns the declarations
+        if (short := short_way(plain, data, context, strict=strict)) is None:
+            return
+        assert short == long
+    if isinstance(long[0], int):  # an error
         return
-    assert outcome(lambda: said, context) == outcome(lambda: recorded(data, strict=strict), context)
-    request = decode_request(data)
+    request = parse(data).decode(decode_request, PLACEHOLDERS)
     options = request.model, bool(request.stream), request.n or 1
     assert (plain.model, bool(plain.stream), 1) == options
     usage = bool(request.stream_options and request.stream_options.include_usage)
@@ -68,16 +86,43 @@ def test_both_ways_of_10_000_generated_requests_are_equal(
     both(data, context, strict=strict)
 
 
+@pytest.mark.parametrize("declared", CHAT_DECLARED)
+def test_declarations_that_are_known_are_plain(declared: dict[str, Any]) -> None:
+    data = json.dumps({"messages": [USER], **declared}).encode()
+    context = TranslationContext("gemini-3.5-flash", TABLE.of("gemini-3.5-flash"), SAFETY)
+    plain = decoded(data)
+    assert plain is not None
+    said = plain_request.conversation(plain, lambda: recorded(data), strict=False)
+    assert said is not None
+
+    both(data, context)
+
+    unread = structs.replace(said, recorded=lambda: pytest.fail("it went the long way"))
+    assert translate(unread, context).request == translate(recorded(data), context).request
+
+
+@pytest.mark.parametrize(
+    "tools",
+    [
+        [{"type": "google_search"}],
+        [{"name": "f", "input_schema": {"type": "object", "properties": {"a": {}}}}],
+        [{"type": "nothing"}],
+    ],
+)
+def test_declarations_that_say_more_go_the_long_way(tools: list[Any]) -> None:
+    data = json.dumps({"messages": [USER], "tools": tools}).encode()
+    plain = decoded(data)
+    assert plain is not None
+
+    assert plain_request.conversation(plain, lambda: recorded(data), strict=False) is None
+
+
 @pytest.mark.parametrize("file", goldens.files("chat"), ids=lambda file: file.stem)
 def test_both_ways_of_a_golden_request_are_equal(file: Path) -> None:
     (request,) = goldens.inputs(file)
     model = json.loads(request).get("model", "gemini-2.5-flash")
 
     both(request.encode(), TranslationContext(model, TABLE.of(model), SAFETY))
-
-
-USER = {"role": "user", "content": "hi"}
-PNG = "data:image/png;base64,iVBORw0KGgo="
 
 
 @pytest.mark.parametrize(
@@ -120,7 +165,6 @@ def test_a_usual_request_is_plain(fields: dict[str, Any]) -> None:
         {"temperature": True},
         {"presence_penalty": 0.1},
         {"max_tokens": 0},
-        {"tools": []},
         {"messages": []},
         {"messages": [{**USER, "name": "Ann"}]},
         {"messages": [{"role": "user"}]},
