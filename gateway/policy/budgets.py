@@ -8,7 +8,7 @@ from msgspec import Struct
 
 Unit = Literal["money", "tokens"]
 Period = Literal["day", "month", "total"]
-_DAY = 86400.0
+DAY = 86400.0
 
 
 class Budget(Struct, frozen=True):
@@ -22,8 +22,8 @@ class Budget(Struct, frozen=True):
         """Return when the current period began: midnight or the first of the month, UTC; 0.0 for a total."""
         if self.period == "total":
             return 0.0
-        day = now // _DAY  # Unix time has no leap seconds: each day is as long
-        return day * _DAY if self.period == "day" else _month(day)
+        day = now // DAY  # Unix time has no leap seconds: each day is as long
+        return day * DAY if self.period == "day" else _month(day)
 
     def end(self, now: float) -> float | None:
         """Return when the current period ends and the next begins, or None for a total."""
@@ -40,7 +40,7 @@ class Budget(Struct, frozen=True):
 @lru_cache(64)
 def _month(day: float) -> float:
     """Return when the month of a day began, which is given by its number since 1970."""
-    return datetime.fromtimestamp(day * _DAY, UTC).replace(day=1).timestamp()
+    return datetime.fromtimestamp(day * DAY, UTC).replace(day=1).timestamp()
 
 
 class BudgetUse(NamedTuple):

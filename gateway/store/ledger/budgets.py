@@ -5,13 +5,13 @@ them, else each call by itself.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from functools import lru_cache
 
 import sqlalchemy as sa
-from msgspec import json
+from msgspec import Struct, json
 
 from gateway.errors import BudgetExceeded
-from gateway.policy.budgets import Budget
+from gateway.policy.budgets import DAY, Budget
 from gateway.policy.ledger import Intent, Settlement
 from gateway.store.ledger.statements import Statements
 from gateway.store.ledger.tables import budget
@@ -62,16 +62,13 @@ def reserve(
     statements: Statements, intents: Sequence[tuple[int, Intent]]
 ) -> Iterator[tuple[int, Intent, list[Claim] | BudgetExceeded]]:
     """Reserve budgets for numbered intents. Yield for each what was reserved, or why it is refused."""
-
-    def client_of(numbered: tuple[int, Intent]) -> str:
-        return numbered[1].client
-
-    for client, group in groupby(sorted(intents, key=client_of), client_of):
-        numbered = list(group)
-        claims = [_claims(intent) for _, intent in numbered]
-        if len(numbered) > 1 and _reserve_all(statements, client, claims):
-            for (i, intent), claimed in zip(numbered, claims, strict=True):
-                yield i, intent, [claim for claim, _ in claimed]
+    groups: dict[str, list[tuple[int, Intent]]] = {}
+    for numbered_intent in intents:
+        groups.setdefault(numbered_intent[1].client, []).append(numbered_intent)
+    for client, numbered in sorted(groups.items()):
+        if len(numbered) > 1 and _reserve_all(statements, client, numbered):
+            for i, intent in numbered:
+                yield i, intent, _claims(intent)
             continue
         for i, intent in numbered:
             try:
@@ -80,19 +77,42 @@ def reserve(
                 yield i, intent, error
 
 
-def _claims(intent: Intent) -> list[tuple[Claim, Budget]]:
-    amounts = {"money": intent.reserve_micros, "tokens": intent.reserve_tokens}
-    return [((b.unit, b.period, b.start(intent.at), amounts[b.unit]), b) for b in intent.budgets]
+class _Period(Struct, frozen=True, eq=False):
+    """The period of a budget that a day is part of."""
+
+    budget: Budget
+    start: float
+
+    def claim(self, intent: Intent) -> Claim:
+        budget = self.budget
+        amount = intent.reserve_micros if budget.unit == "money" else intent.reserve_tokens
+        return budget.unit, budget.period, self.start, amount
 
 
-def _reserve_all(statements: Statements, client: str, claims: list[list[tuple[Claim, Budget]]]) -> bool:
+@lru_cache(256)
+def _on_day(budgets: tuple[Budget, ...], day: float) -> Sequence[_Period]:
+    """Return the periods on a day, which is given by its number since 1970: none begins within a day."""
+    return [_Period(budget, budget.start(day * DAY)) for budget in budgets]
+
+
+def _periods(intent: Intent) -> Sequence[_Period]:
+    return _on_day(tuple(intent.budgets), intent.at // DAY)
+
+
+def _claims(intent: Intent) -> list[Claim]:
+    return [period.claim(intent) for period in _periods(intent)]
+
+
+def _reserve_all(statements: Statements, client: str, numbered: Sequence[tuple[int, Intent]]) -> bool:
     """Reserve for all of one client's calls, or for none. Return whether it was done."""
-    sums: dict[tuple[Budget, float], int] = {}
-    for claimed in claims:
-        for (_, _, start, amount), limit in claimed:
-            sums[limit, start] = sums.get((limit, start), 0) + amount
+    sums: dict[_Period, int] = {}
+    for _, intent in numbered:
+        for period in _periods(intent):
+            amount = intent.reserve_micros if period.budget.unit == "money" else intent.reserve_tokens
+            sums[period] = sums.get(period, 0) + amount
     done: list[Claim] = []
-    for (limit, start), amount in sums.items():
+    for period, amount in sums.items():
+        limit, start = period.budget, period.start
         if not _reserve_amount(statements, client, limit, start, amount):
             _undo(statements, client, done)
             return False
@@ -103,7 +123,8 @@ def _reserve_all(statements: Statements, client: str, claims: list[list[tuple[Cl
 def _reserve_one(statements: Statements, intent: Intent) -> list[Claim]:
     """Reserve in every budget of a call, or in none. Raises BudgetExceeded."""
     done: list[Claim] = []
-    for claim, limit in _claims(intent):
+    for period in _periods(intent):
+        claim, limit = period.claim(intent), period.budget
         _, _, start, amount = claim
         if not _reserve_amount(statements, intent.client, limit, start, amount):
             _undo(statements, intent.client, done)
@@ -173,13 +194,19 @@ def release(statements: Statements, settlements: Sequence[Settlement]) -> None:
         return
     ids = [settlement.id for settlement in settlements]
     calls = {row[0]: row[1:] for row in statements.execute(*_unsettled(ids)).fetchall()}
+    known = (
+        (settlement, call[0], _decoded(call[1]))
+        for settlement in settlements
+        if (call := calls.pop(settlement.id, None)) is not None
+    )
+    release_known(statements, known)
+
+
+def release_known(statements: Statements, calls: Iterable[tuple[Settlement, str, Sequence[Claim]]]) -> None:
+    """Give back what calls reserved, given with their clients, and charge what they cost."""
     sums: dict[tuple[str, tuple[str, str, float]], tuple[int, int]] = {}
-    for settlement in settlements:
-        call = calls.pop(settlement.id, None)
-        if call is None:
-            continue
-        client, reserved = call
-        for unit, period, start, amount in _decoded(reserved):
+    for settlement, client, claims in calls:
+        for unit, period, start, amount in claims:
             cost = max(0, settlement.micros if unit == "money" else settlement.counts.total)
             back, spent = sums.get((client, (unit, period, start)), (0, 0))
             sums[client, (unit, period, start)] = back - amount, spent + cost

@@ -3,7 +3,9 @@
 SQLAlchemy takes three quarters of the processor time of a short statement in SQLite. Values are marked by `?`.
 """
 
+import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Protocol, cast
 
@@ -28,7 +30,27 @@ class Statements(Protocol):
     """Runs statements in a transaction. `sqlite3.Connection` is one."""
 
     def execute(self, sql: str, values: Values, /) -> Result: ...
-    def executemany(self, sql: str, rows: Sequence[Values], /) -> object: ...
+    def executemany(self, sql: str, rows: Sequence[Values], /) -> Result: ...
+
+
+class FileTransaction:
+    """A transaction of a connection to a SQLite file, again each time that it is entered."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> Statements:
+        self._connection.execute("BEGIN IMMEDIATE")
+        return self._connection
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        try:
+            if kind is None:
+                self._connection.execute("COMMIT")
+        finally:
+            if self._connection.in_transaction:
+                with suppress(sqlite3.Error):
+                    self._connection.rollback()
 
 
 def statements(connection: sa.Connection) -> Statements:
@@ -47,7 +69,7 @@ class _Psycopg:
     def execute(self, sql: str, values: Values, /) -> Result:
         return self._connection.exec_driver_sql(_marked(sql), tuple(values))
 
-    def executemany(self, sql: str, rows: Sequence[Values], /) -> object:
+    def executemany(self, sql: str, rows: Sequence[Values], /) -> Result:
         return self._connection.exec_driver_sql(_marked(sql), [tuple(row) for row in rows])
 
 

@@ -120,10 +120,9 @@ def set_back(sql: Statements, begin: float) -> None:
         )
 
 
-def prune(connection: sa.Connection, before: float) -> None:
+def prune(sql: Statements, before: float) -> None:
     """Delete the sums of times before one."""
-    s = usage_sum.c
-    connection.execute(usage_sum.delete().where(s.start + s.span <= before))
+    sql.execute("DELETE FROM usage_sum WHERE start + span <= ?", (before,))
 
 
 def _sum_next(engine: sa.Engine, span: int, now: float) -> bool:

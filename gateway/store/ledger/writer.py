@@ -10,9 +10,10 @@ import asyncio
 import json
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from time import monotonic, time
+from typing import cast
 
 import sqlalchemy as sa
 from msgspec import Struct
@@ -20,8 +21,8 @@ from msgspec import Struct
 from gateway.errors import BudgetExceeded, LedgerUnavailable
 from gateway.policy.ledger import Intent, LedgerConfig, Settlement
 from gateway.store.group_commit import GroupCommit
-from gateway.store.ledger.budgets import Claim, charge, lock, release, reserve
-from gateway.store.ledger.statements import statements
+from gateway.store.ledger.budgets import Claim, charge, lock, release, release_known, reserve
+from gateway.store.ledger.statements import FileTransaction, Statements, statements
 from gateway.store.ledger.sums import LATE, prune, set_back
 from gateway.store.ledger.tables import attempt, open_engine
 
@@ -37,6 +38,8 @@ _TURNS = 10
 """Turns of the event loop in which rows gather: a commit costs as much as ten rows."""
 _MAX_ROWS = 1000
 """Rows of one transaction."""
+_MOST_RESERVED = 20_000
+"""Calls in progress whose reservations are remembered."""
 _MAX_PRUNED = 5000
 """Old rows deleted by one transaction."""
 _PRUNE_INTERVAL = 3600.0
@@ -54,6 +57,10 @@ _INTENDED = ("id", "at", "request_id", "client", "project", "model", "surface", 
 # names only
 _INSERT = f"INSERT INTO attempt ({', '.join(_INTENDED)}) VALUES ({', '.join('?' for _ in _INTENDED)})"  # noqa: S608
 _UPDATE = f"UPDATE attempt SET {', '.join(f'{name} = ?' for name in _SETTLED)} WHERE id = ? AND ended IS NULL"  # noqa: S608
+
+
+class _SettledBefore(Exception):
+    """Another process has settled one of the calls: its reservation must not be given back twice."""
 
 
 class _Entry(Struct):
@@ -103,16 +110,23 @@ class Ledger:
     async def begin(self, intent: Intent) -> None:
         """Write an intent and reserve what the call may cost. Raises BudgetExceeded or LedgerUnavailable."""
         strict = bool(intent.budgets) or self._config.on_failure == "stop"
-        if not await self._write(intent, strict=strict) and strict:
+        done = self._queue(intent, strict=strict)
+        if (done is None or not await done) and strict:
             raise LedgerUnavailable
 
     async def settle(self, settlement: Settlement) -> None:
         """Write how a call ended and charge its cost. Never raises; only the first settlement has an effect."""
-        await self._write(settlement, strict=False)
+        if (done := self._queue(settlement, strict=False)) is not None:
+            await done
 
     def note(self, settlement: Settlement) -> None:
         """Settle without waiting."""
-        self._put(_Entry(settlement, None))
+        if not self._writer.reserve():
+            return
+        if not self._gathered:
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._hand_over, loop, _TURNS)
+        self._gathered.append(_Entry(settlement, None))
 
     async def close(self) -> None:
         """Write what is waiting, for at most five seconds."""
@@ -123,32 +137,32 @@ class Ledger:
             await asyncio.to_thread(self._writer.thread.end, _CLOSING)
             self.engine.dispose()
 
-    async def _write(self, row: Intent | Settlement, *, strict: bool) -> bool:
-        """Return whether a row was committed in time. Raises BudgetExceeded if the row was refused."""
-        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        if not self._put(_Entry(row, done, strict)) or (self._writer.stuck and not strict):
-            return False
-        return await done  # if the client disconnects, the row is written all the same
+    def _queue(self, row: Intent | Settlement, *, strict: bool) -> "asyncio.Future[bool] | None":
+        """Queue a row. Return what tells whether it was committed in time, or None if nobody should wait for that.
 
-    def _put(self, entry: _Entry) -> bool:
-        """Queue an entry. Return False if the buffer is full."""
-        if not self._writer.reserve():
-            return False
-        if not self._gathered:
-            asyncio.get_running_loop().call_soon(self._hand_over, _TURNS)
-        self._gathered.append(entry)
-        return True
-
-    def _hand_over(self, turns: int) -> None:
-        """Hand entries to the writer after some turns of the loop, which are short if the loop is idle."""
+        It raises BudgetExceeded if the row was refused. A client that disconnects leaves the row in the queue.
+        """
+        writer = self._writer
+        if not writer.reserve():
+            return None
         loop = asyncio.get_running_loop()
+        done: asyncio.Future[bool] = loop.create_future()
+        if not self._gathered:
+            loop.call_soon(self._hand_over, loop, _TURNS)
+        self._gathered.append(_Entry(row, done, strict))
+        return None if writer.stuck and not strict else done
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop, turns: int) -> None:
+        """Hand entries to the writer after some turns of the loop, which are short if the loop is idle."""
         if turns:
-            loop.call_soon(self._hand_over, turns - 1)
+            loop.call_soon(self._hand_over, loop, turns - 1)
             return
         entries, self._gathered = self._gathered, []
         self._writer.thread.put(entries)
-        loop.call_later(_WAIT, self._give_up, [entry for entry in entries if not entry.strict])
-        if strict := [entry for entry in entries if entry.strict]:
+        strict = [entry for entry in entries if entry.strict]
+        if len(strict) < len(entries):
+            loop.call_later(_WAIT, self._give_up, [entry for entry in entries if not entry.strict])
+        if strict:
             loop.call_later(_STRICT_WAIT, self._give_up, strict)
 
     def _give_up(self, entries: list[_Entry]) -> None:
@@ -176,7 +190,14 @@ class _Writer:
         self._reported: set[str] = set()
         self._failing = False
         """The database has failed, and that was reported, and nothing was written since."""
-        self._file = engine.connect() if engine.dialect.name == "sqlite" else None
+        self._connection, self._file = None, None
+        if (
+            engine.dialect.name == "sqlite"
+        ):  # it stays open; a connection to PostgreSQL may be lost between two writes
+            self._connection = engine.connect()
+            self._file = FileTransaction(cast("sqlite3.Connection", statements(self._connection)))
+        self._reserved: dict[str, tuple[str, Sequence[Claim]]] = {}
+        """Client and reservations of the calls in progress, by id. What is missing here is read from the file."""
         self._backlog: deque[_Entry] = deque()
         self._pruned = float("-inf")
         self.thread: GroupCommit[list[_Entry]] = GroupCommit("ledger", self._commit, self._close)
@@ -189,7 +210,7 @@ class _Writer:
 
     def reserve(self) -> bool:
         """Take room for one more row. Return False if there is none."""
-        if self.waiting >= self._buffer:
+        if self._taken - self._written >= self._buffer:
             self.not_taken += 1
             return False
         self._taken += 1
@@ -207,8 +228,8 @@ class _Writer:
         return None
 
     def _close(self) -> None:
-        if self._file is not None:
-            self._file.close()
+        if self._connection is not None:
+            self._connection.close()
 
     def _write_group(self, entries: list[_Entry]) -> list[_Entry]:
         """Write entries, without those that cannot be written. Return the rest if the database fails.
@@ -242,9 +263,11 @@ class _Writer:
         """Write entries and wake those who wait for them. Return the error if nothing was written."""
         refused: dict[int, BudgetExceeded] = {}
         try:
-            with self._begin() as connection:
-                self._write(connection, entries, refused)
-                self._prune(connection, entries)
+            with self._begin(entries) as sql:
+                self._write(sql, entries, refused)
+                self._prune(sql, entries)
+        except _SettledBefore:  # at most once: what was reserved is read from the file now
+            return self._transaction(entries)
         except Exception as error:  # noqa: BLE001 - the thread writes the rows of all clients: none may end it
             return error
         self.stuck = False
@@ -256,47 +279,69 @@ class _Writer:
         )
         return None
 
-    @contextmanager
-    def _begin(self) -> Iterator[sa.Connection]:
-        """Begin a transaction. A SQLite file stays open; a connection to PostgreSQL may be lost between two."""
-        if self._file is None:
-            with self._engine.begin() as connection:
-                yield connection
-        else:
-            with self._file.begin():
-                yield self._file
+    def _begin(self, entries: list[_Entry]) -> AbstractContextManager[Statements]:
+        """Return the transaction of some entries."""
+        return self._file if self._file is not None else self._begin_locked(entries)
 
-    def _write(
-        self, connection: sa.Connection, entries: list[_Entry], refused: dict[int, BudgetExceeded]
-    ) -> None:
+    @contextmanager
+    def _begin_locked(self, entries: list[_Entry]) -> Iterator[Statements]:
+        with self._engine.begin() as connection:
+            lock(connection, (entry.row for entry in entries))
+            yield statements(connection)
+
+    def _write(self, sql: Statements, entries: list[_Entry], refused: dict[int, BudgetExceeded]) -> None:
         """Write intents first: a settlement may stand in the same transaction as its intent."""
-        lock(connection, (entry.row for entry in entries))
-        sql, rows = statements(connection), []
-        intents = [(i, entry.row) for i, entry in enumerate(entries) if isinstance(entry.row, Intent)]
+        intents, settlements, rows = list[tuple[int, Intent]](), list[Settlement](), []
+        begin = now = time()
+        for i, entry in enumerate(entries):
+            row = entry.row
+            if isinstance(row, Intent):
+                intents.append((i, row))
+                begin = min(begin, row.at)
+            else:
+                settlements.append(row)
+                begin = min(begin, row.at - row.duration_ms / 1000)
         for i, intent, claims in reserve(sql, intents):
             if isinstance(claims, BudgetExceeded):
                 refused[i] = claims
             else:
                 rows.append(_intent_row(intent, claims))
+                if self._file is not None:
+                    self._reserved.setdefault(intent.id, (intent.client, claims))
         if rows:
             sql.executemany(_INSERT, rows)
-        settlements = [entry.row for entry in entries if isinstance(entry.row, Settlement)]
+        while len(self._reserved) > _MOST_RESERVED:
+            del self._reserved[next(iter(self._reserved))]
         if settlements:
-            release(sql, [settlement for settlement in settlements if settlement.reserved])
-            sql.executemany(_UPDATE, list(map(_settled_row, settlements)))
-        begin = min([_begin(entry.row) for entry in entries])
-        if begin < time() - LATE:
+            self._settle(sql, settlements)
+        if begin < now - LATE:
             set_back(sql, begin)
 
-    def _prune(self, connection: sa.Connection, entries: list[_Entry]) -> None:
+    def _settle(self, sql: Statements, settlements: list[Settlement]) -> None:
+        """Settle calls. Raises _SettledBefore where another process has settled one of them."""
+        rows = list(map(_settled_row, settlements))
+        calls = [
+            (settlement, *reserved)
+            for settlement in settlements
+            if (reserved := self._reserved.pop(settlement.id, None)) is not None
+        ]
+        if len(calls) == len(settlements):
+            if sql.executemany(_UPDATE, rows).rowcount != len(rows):
+                raise _SettledBefore
+            release_known(sql, [call for call in calls if call[0].reserved])
+        else:
+            release(sql, [settlement for settlement in settlements if settlement.reserved])
+            sql.executemany(_UPDATE, rows)
+
+    def _prune(self, sql: Statements, entries: list[_Entry]) -> None:
         """Once an hour, delete some of the rows that are too old."""
         if monotonic() - self._pruned < _PRUNE_INTERVAL:
             return
         self._pruned = monotonic()
         oldest = entries[-1].row.at - self._days * 86400
-        some = sa.select(attempt.c.id).where(attempt.c.at < oldest).limit(_MAX_PRUNED)
-        connection.execute(attempt.delete().where(attempt.c.id.in_(some)))
-        prune(connection, oldest)
+        some = "SELECT id FROM attempt WHERE at < ? LIMIT ?"
+        sql.execute(f"DELETE FROM attempt WHERE id IN ({some})", (oldest, _MAX_PRUNED))  # noqa: S608 - no values
+        prune(sql, oldest)
 
     def _report_back(self) -> None:
         """Report the end of a failure. The next one is reported again."""
@@ -345,11 +390,6 @@ def _resolve(results: "list[tuple[asyncio.Future[bool], BudgetExceeded | bool]]"
             done.set_exception(result)
         else:
             done.set_result(result)
-
-
-def _begin(row: Intent | Settlement) -> float:
-    """Return when a call began."""
-    return row.at - row.duration_ms / 1000 if isinstance(row, Settlement) else row.at
 
 
 def _intent_row(intent: Intent, reserved: list[Claim]) -> tuple[object, ...]:

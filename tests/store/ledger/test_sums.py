@@ -122,7 +122,7 @@ def test_a_call_that_is_written_while_an_hour_is_summed_is_not_lost(
 def test_old_sums_are_deleted(engine: sa.Engine) -> None:
     catch_up(engine, NOW, 60)
     with engine.begin() as connection:
-        prune(connection, START + DAY)
+        prune(statements(connection), START + DAY)
 
     assert [row.start for row in usage(engine, 0, 2e9, (), DAY)] == [START + DAY, START + 2 * DAY]
 

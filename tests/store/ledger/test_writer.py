@@ -66,6 +66,32 @@ async def test_calls_of_a_dead_process_are_unknown_and_cost_their_reservation(ur
         assert [row.outcome for row in await opened.rows()] == ["unknown", None]
 
 
+async def test_a_reservation_that_another_process_gave_back_is_not_given_back_twice(url: str) -> None:
+    """Neither is that of a call beside it lost, nor what it cost."""
+    async with OpenLedger(url) as opened:
+        for number, at in ((1, AT), (2, AT + 500)):
+            await opened.ledger.begin(intent(number, TOTAL, reserve=100, at=at))
+        assert reconcile(opened.ledger.engine, AT + 100, AT + 600) == 1
+        opened.ledger.note(settlement(1, tokens=30))
+        opened.ledger.note(settlement(2, tokens=40))
+        assert [row.outcome for row in await opened.rows()] == ["unknown", "ok"]
+        assert spent(opened.ledger.engine, CLIENT, [TOTAL], AT) == [(140, 0)]
+        assert (opened.ledger.errors, opened.ledger.dropped, opened.messages) == (0, 0, [])
+
+
+async def test_a_reservation_that_is_not_remembered_is_read(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.store.ledger.writer._MOST_RESERVED", 1)
+    async with OpenLedger(url) as opened:
+        for number in range(3):
+            await opened.ledger.begin(intent(number, TOTAL, reserve=100))
+        for number in range(3):
+            opened.ledger.note(settlement(number, tokens=number))
+        assert [row.outcome for row in await opened.rows()] == ["ok"] * 3
+        assert spent(opened.ledger.engine, CLIENT, [TOTAL], AT) == [(3, 0)]
+
+
 @pytest.mark.row("A7")
 async def test_a07_the_row_of_a_call_whose_process_died_has_what_was_reserved(url: str) -> None:
     async with OpenLedger(url) as opened:
@@ -197,9 +223,9 @@ BUSY = """
 import asyncio, sys
 from tests.support.ledgers import OpenLedger, intent, settlement
 async def call(ledger, i):
-    if await ledger._write(intent(i), strict=True):  # whether it is committed, which `begin` does not tell
+    if await ledger._queue(intent(i), strict=True):  # whether it is committed, which `begin` does not tell
         print("+", i, flush=True)
-    if await ledger._write(settlement(i), strict=True):
+    if await ledger._queue(settlement(i), strict=True):
         print("=", i, flush=True)
 async def main():
     async with OpenLedger(sys.argv[1]) as opened:
