@@ -99,6 +99,32 @@ async function authTokens() {
   return name.slice(0, 14);
 }
 
+// A Live session, whose messages arrive by callbacks.
+async function live() {
+  const messages = [];
+  let over;
+  const turn = new Promise((resolve, reject) => {
+    over = { resolve, reject };
+  });
+  const session = await client.live.connect({
+    model: "gemini-3.8-live",
+    config: { responseModalities: ["AUDIO"], outputAudioTranscription: {} },
+    callbacks: {
+      onmessage: (message) => {
+        messages.push(message);
+        if (message.serverContent?.turnComplete) over.resolve();
+      },
+      onerror: (event) => over.reject(new Error(event.message)),
+      onclose: (event) => over.reject(new Error(`closed: ${event.code} ${event.reason}`)),
+    },
+  });
+  session.sendClientContent({ turns: CHAT_PROMPT, turnComplete: true });
+  await turn;
+  session.close();
+  need(messages.some((message) => message.data), "no sound");
+  return excerpt(messages.map((message) => message.serverContent?.outputTranscription?.text ?? "").join(""));
+}
+
 // Google's own answer to a key that does not exist is a 400, and this surface answers as Google does.
 function badkey() {
   const call = () => connect(BAD_KEY).models.generateContent({ model: MODEL, contents: "x" });
@@ -106,5 +132,5 @@ function badkey() {
 }
 
 await run("google-genai-js", {
-  chat, stream, tools, structured, image, files, caches, batches, operations, interactions, authTokens, badkey,
+  chat, stream, tools, structured, image, files, caches, batches, operations, interactions, authTokens, live, badkey,
 });

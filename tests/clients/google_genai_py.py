@@ -1,6 +1,9 @@
 """google-genai (Python): the native Gemini surface."""
 
+import asyncio
 import io
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from google import genai
@@ -25,6 +28,9 @@ from tests.clients.common import (
     run,
     tool_note,
 )
+from tests.support.tls_front import encrypted
+
+LIVE_MODEL = "gemini-3.8-live"
 
 
 class Person(BaseModel):
@@ -162,6 +168,36 @@ def auth_tokens() -> str:
     return name[:14]
 
 
+def live() -> str:
+    """A Live session with its own key, and one with a token. The SDK opens it over TLS only."""
+
+    async def talk() -> str:
+        with tempfile.TemporaryDirectory() as folder:
+            async with encrypted(ROOT_URL, Path(folder)) as options:
+                words = await said(API_KEY, "v1beta", options)
+                token = str(CLIENT.auth_tokens.create(config=types.CreateAuthTokenConfig(uses=1)).name)
+                assert await said(token, "v1alpha", options) == words
+                return words
+
+    return excerpt(asyncio.run(talk()))
+
+
+async def said(key: str, version: str, options: dict[str, Any]) -> str:
+    """Return the words of one answer in a Live session."""
+    client = genai.Client(
+        api_key=key, vertexai=False, http_options=types.HttpOptions(api_version=version, **options)
+    )
+    config = types.LiveConnectConfig(output_audio_transcription=types.AudioTranscriptionConfig())
+    async with client.aio.live.connect(model=LIVE_MODEL, config=config) as session:
+        turn = types.Content(role="user", parts=[types.Part(text=CHAT_PROMPT)])
+        await session.send_client_content(turns=turn, turn_complete=True)
+        messages = [message async for message in session.receive()]
+    assert any(message.data for message in messages), "no sound"
+    assert messages[-1].usage_metadata, "no usage"
+    spoken = [m.server_content.output_transcription for m in messages if m.server_content]
+    return "".join(part.text or "" for part in spoken if part)
+
+
 def download() -> str:
     """A generated file: the emulator redirects as Google does, and the gateway leads the redirect to itself."""
     data = CLIENT.files.download(file="files/generated")
@@ -198,6 +234,7 @@ if __name__ == "__main__":
             "caches": caches,
             "batches": batches,
             "auth_tokens": auth_tokens,
+            "live": live,
             "badkey": badkey,
         },
     )

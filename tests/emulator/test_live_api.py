@@ -14,8 +14,9 @@ from google.genai import types
 
 from gateway.emulator.script import load_script
 from gateway.emulator.server import build_fake
-from tests.support.live import PATH, SETUP, M, closed, connected, encrypted, received, setup
+from tests.support.live import PATH, SETUP, M, closed, connected, received, setup
 from tests.support.servers import Fake
+from tests.support.tls_front import encrypted
 
 LOUD = base64.b64encode(array("h", [3000] * 1600).tobytes()).decode()
 QUIET = base64.b64encode(bytes(12_800)).decode()

@@ -1,16 +1,12 @@
 """Both sides of the Live API, as plain WebSockets."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from pathlib import Path
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 from aiohttp import WSMsgType, web
-
-from tests.support.certificates import Authority
 
 M = "gemini-3.8-live"
 PATH = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
@@ -54,40 +50,6 @@ async def closed(socket: aiohttp.ClientWebSocketResponse) -> tuple[int | None, s
         if message.type is WSMsgType.CLOSE:
             return message.data, message.extra or ""
         assert message.type in (WSMsgType.BINARY, WSMsgType.TEXT), message
-
-
-@asynccontextmanager
-async def encrypted(base: str, folder: Path) -> AsyncIterator[dict[str, Any]]:
-    """Google's SDK for Python opens WebSockets over TLS only: the `http_options` for a proxy of `base` that ends TLS."""
-    authority, port = Authority(folder), int(base.rpartition(":")[2])
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError):
-            while data := await reader.read(2**16):
-                writer.write(data)
-                await writer.drain()
-        writer.close()
-
-    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
-        for work in (copied(reader, inner_writer), copied(inner_reader, writer)):
-            task = asyncio.ensure_future(work)
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
-
-    server = await asyncio.start_server(forward, "127.0.0.1", 0, ssl=authority.server("127.0.0.1"))
-    address = server.sockets[0].getsockname()
-    try:
-        yield {
-            "base_url": f"https://127.0.0.1:{address[1]}",
-            "async_client_args": {"ssl": authority.trusting()},
-        }
-    finally:
-        server.close()
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 Serve = Callable[[web.WebSocketResponse], Awaitable[None]]

@@ -22,13 +22,13 @@ from tests.support.live import (
     M,
     closed,
     connected,
-    encrypted,
     received,
     setup,
     turn,
 )
 from tests.support.servers import Fake, Serve, upstream_of
 from tests.support.team import Team
+from tests.support.tls_front import encrypted
 from tests.support.waiting import eventually
 
 CONSTRAINED = PATH.replace("v1beta", "v1alpha") + "Constrained"
