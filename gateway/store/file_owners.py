@@ -77,4 +77,4 @@ def _unless_expired(entry: str, now: float) -> str:
 
 
 def _age(name: str) -> float:
-    return LIMITS.age if name.startswith("cachedContents/") else _FILE_AGE
+    return LIMITS.age if name.startswith(("cachedContents/", "interactions/")) else _FILE_AGE

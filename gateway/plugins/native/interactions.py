@@ -3,14 +3,14 @@
 Interactions are described by the types of google-genai 3.6. Their fields are in snake_case; Google's APIs take
 camelCase as well (https://protobuf.dev/programming-guides/json/). What is stored belongs to a whole Google project for
 up to 55 days, and an agent's cost has no bound before it runs. An issued key therefore makes plain calls of models,
-which are not stored.
+which are stored only where the operator allows it (`plugins.native.interactions.store`).
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from gateway.errors import Forbidden, GatewayError, UpstreamRejected, scrub
 from gateway.exchange.cost import (
@@ -48,6 +48,18 @@ _FREE_FORM = ("arguments", "parameters")
 _DONE = b"[DONE]"
 
 
+class InteractionsConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """What issued keys may do with interactions."""
+
+    store: Annotated[
+        bool,
+        Meta(
+            description="Let Google store interactions of issued keys, in the project of the pool that answers: for 55"
+            " days, on free projects for one. Each key names its own only, for 30 days."
+        ),
+    ] = False
+
+
 class _Named(Struct):
     model: str = ""
     agent: str = ""
@@ -68,17 +80,25 @@ def answering(body: object) -> str:
     return name if len(name) <= MAX_NAME and scrub(name) == name else ""
 
 
-def plain(fields: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def previous(fields: dict[str, Any]) -> list[str]:
+    """Return the ids of the interactions that one continues, at most one in each spelling."""
+    return [str(before) for before in values(fields, "previousInteractionId") if before]
+
+
+def plain(fields: dict[str, Any], *, stores: bool = False) -> tuple[dict[str, Any], list[str]]:
     """Return the fields that an issued key's request is sent with, and those that are not honoured.
+
+    Unless `stores`, the interaction is not stored. Google stores it by default.
 
     Raises Forbidden for what belongs to a whole Google project, or costs what nobody knows before.
     """
-    sent, stores = {}, True
+    sent: dict[str, Any] = {}
+    asked = True
     for name, value in fields.items():
         if camel(name) not in _PERMITTED:
             raise _refused(f"The field `{name[:40]}`")
         if camel(name) == "store":
-            stores = stores and value is not False
+            asked = asked and value is not False
             continue
         sent[name] = value
     for tool in (tool for listed in values(fields, "tools") for tool in _list(listed)):
@@ -87,8 +107,8 @@ def plain(fields: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
             raise no_file_search()
         if kind not in _TOOLS:
             raise _refused(f"The tool `{str(kind)[:40]}`")
-    sent["store"] = False
-    return sent, ["store"] if stores else []
+    sent["store"] = stores and asked
+    return sent, ["store"] if asked and not stores else []
 
 
 def files(fields: dict[str, Any]) -> dict[str, str]:
@@ -114,6 +134,7 @@ def interaction_cost(fields: dict[str, Any], size: int, model: ModelOutput) -> C
         pictures += tokens if tokens == PICTURE_INPUT else 0
         heard += tokens if tokens != PICTURE_INPUT else 0
     heard += MOST_INPUT if next(values(fields, "cachedContent"), None) else 0
+    heard += MOST_INPUT if previous(fields) else 0
     tools = _tools(fields)
     inputs = size - encoded + pictures + heard + sum(map(tool_input, tools))
     searches = MOST_SEARCHES if any(name in SEARCHES for name in tools) else 0
@@ -194,6 +215,7 @@ class _Usage(Struct, frozen=True):
 
 
 class _Interaction(Struct, frozen=True):
+    id: str | None = None
     usage: _Usage | None = None
     model: str | None = None
     service_tier: str | int | None = None
@@ -222,6 +244,8 @@ class InteractionReader:
         self._searches = 0
         self._begun = False
         self._ended = False
+        self.id = ""
+        """Of the interaction, as soon as it is read."""
         self.version: str | None = None
         """The model that answers."""
         self.tier: str | int | None = None
@@ -275,6 +299,7 @@ class InteractionReader:
                     self._count(part)
 
     def _count(self, part: _Interaction) -> None:
+        self.id = part.id or self.id
         self.version, self.tier = part.model or self.version, part.service_tier or self.tier
         usage = part.usage
         if usage is None:

@@ -64,6 +64,8 @@ class NativeCall(Struct, frozen=True):
     """Feature of the call with a quota of its own; "" for none."""
     dropped: tuple[str, ...] = ()
     """Query parameters that are not passed on."""
+    stores: bool = False
+    """Whether the answer may name an interaction that Google has stored."""
     token: "TokenRequest | None" = None
     """Set if the answer names an ephemeral token."""
 
@@ -78,14 +80,21 @@ class TokenRequest(Struct, frozen=True):
 
 
 async def native_call(
-    request: NativeRequest, client: Client, owners: FileOwners, model_output: Callable[[str], ModelOutput]
+    request: NativeRequest,
+    client: Client,
+    owners: FileOwners,
+    model_output: Callable[[str], ModelOutput],
+    *,
+    stores: bool = False,
 ) -> NativeCall:
     """Return the call for a request. `model_output` returns the longest answer of a model.
+
+    `stores` tells that issued keys may store interactions.
 
     Raises Forbidden for what an issued key does not permit, NotFound for files of others, and BadRequest for a body
     that is not JSON, a query parameter or a header that is not allowed, and files of two projects.
     """
-    allowed = permitted(request.method, request.path)
+    allowed = permitted(request.method, request.path, stores=stores)
     query, dropped = allowed_query(request.query, allowed.kind, request.path)
     headers = allowed_headers(request.headers, allowed.kind)
     read, body = None, request.body
@@ -94,7 +103,7 @@ async def native_call(
         body = read.data
         headers["Content-Type"] = "application/json"
     basis = NativeCall(body, query, headers, feature=allowed.kind, dropped=tuple(dropped))
-    return await _Judge(basis, allowed, client, owners).call(request, read, model_output)
+    return await _Judge(basis, allowed, client, owners, stores).call(request, read, model_output)
 
 
 class _Judge(Struct, frozen=True):
@@ -104,6 +113,7 @@ class _Judge(Struct, frozen=True):
     allowed: Permitted
     client: Client
     owners: FileOwners
+    stores: bool
 
     async def call(
         self, request: NativeRequest, read: NamedBody | None, model_output: Callable[[str], ModelOutput]
@@ -117,6 +127,9 @@ class _Judge(Struct, frozen=True):
             names = {name: name, **(read.names if read is not None else {})}
             deletes = name if request.method == "DELETE" else ""
             return structs.replace(self.basis, project=await self._project(names), deletes=deletes)
+        if kind == "stored":
+            deletes = name if request.method == "DELETE" else ""
+            return structs.replace(self.basis, project=await self._project({name: name}), deletes=deletes)
         if kind == "interaction":
             return await self._interaction(read or named_body(b"{}"), model_output)
         if kind == "token":
@@ -146,23 +159,24 @@ class _Judge(Struct, frozen=True):
         )  # fmt: skip
 
     async def _interaction(self, read: NamedBody, model_output: Callable[[str], ModelOutput]) -> NativeCall:
-        """Return the call of an interaction, which is not stored: what one client stores, another could name."""
-        fields, dropped = interactions.plain(read.fields)
+        """Return the call of an interaction. It is stored only where the operator allows it, for its client alone."""
+        fields, dropped = interactions.plain(read.fields, stores=self.stores)
         if not isinstance(read.model, str):
             raise missing("model")
         check_length(read.model)
         model = read.model.removeprefix("models/")
         self.client.rules.check(model)
-        for before in cost.values(fields, "previousInteractionId"):
-            if before:
-                raise absent(f"The interaction {before}")
+        before = {f"interactions/{name}": "previous_interaction_id" for name in interactions.previous(fields)}
+        if before and not self.stores:
+            raise absent(next(iter(before)))
         most = interactions.interaction_cost(fields, len(read.data), model_output(model))
         return structs.replace(
             self.basis, body=encode_json(fields), model=model, cost=most, method=interactions.METHOD,
             price_factor=cost.factor(fields), tier=cost.service_tier(fields),
             feature=interactions.feature(fields),
             dropped=(*self.basis.dropped, *dropped),
-            project=await self._project({**read.names, **interactions.files(fields)}),
+            project=await self._project({**before, **read.names, **interactions.files(fields)}),
+            stores=fields["store"] is True,
         )  # fmt: skip
 
     async def _token(self, read: NamedBody) -> NativeCall:

@@ -1,5 +1,7 @@
 """Passes an answer of Gemini's API on to the client as it arrives, and ends one that breaks off."""
 
+from collections.abc import Awaitable, Callable
+
 from aiohttp import web
 
 from gateway.conversation.notes import brief
@@ -12,6 +14,7 @@ from gateway.plugins.native.interactions import InteractionReader
 from gateway.plugins.native.response import STREAM, UsageReader, render_error, returned
 from gateway.upstream.client import Forwarded
 
+Keep = Callable[[str], Awaitable[None]]
 _COPIES = 4
 """Copies of a whole answer that exist at once for hooks: pieces, bytes, what they decode to, and the new bytes."""
 
@@ -34,16 +37,35 @@ class Relay:
         """Whether status and headers are sent."""
         return self._response is not None and self._response.prepared
 
-    async def send(self, answer: Forwarded, usage: UsageReader | InteractionReader) -> web.StreamResponse:
-        """Send status, headers and bytes as they arrive."""
+    async def send(
+        self, answer: Forwarded, usage: UsageReader | InteractionReader, keep: Keep | None = None
+    ) -> web.StreamResponse:
+        """Send status, headers and bytes as they arrive.
+
+        `keep` stores the owner of a stored interaction. That is done before the client has read its id: it waits with
+        the last bytes of a whole answer, and of a stream with those in which the id ends.
+        """
         response = self._new_response(answer)
         await response.prepare(self._request)
         limit_buffers(self._request)
+        held = b""
         while piece := await answer.read():
             usage.feed(piece)
+            if keep is not None and isinstance(usage, InteractionReader):
+                if usage.id:
+                    await keep(usage.id)
+                    keep = None
+                elif not self._streams:
+                    held, piece = piece, held
+                    if not piece:
+                        continue
             self._last = piece
             await response.write(piece)
         usage.close()  # the last event may come without a blank line after it
+        if keep is not None and isinstance(usage, InteractionReader) and usage.id:
+            await keep(usage.id)
+        if held:
+            await response.write(held)
         if self._streams and usage.is_unfinished:
             raise UpstreamTruncated("The upstream stream ended before completion.")
         self._request[CONTEXT].report.sent()

@@ -40,9 +40,10 @@ _DOWNLOAD = re.compile(rf"(?:/download)?{_VERSION}/(files/[A-Za-z0-9_-]+):downlo
 _FILES = re.compile(rf"(?:/upload)?{_VERSION}/files")
 _CACHES = re.compile(_VERSION + r"/cachedContents")
 _INTERACTIONS = re.compile(_VERSION + r"/interactions")
+_STORED = re.compile(_VERSION + r"/(interactions/[A-Za-z0-9_-]{1,512})(/cancel)?")
 _TOKENS = re.compile(_VERSION + r"/auth_tokens")
 
-Kind = Literal["model", "resource", "upload", "cache", "list", "interaction", "token"]
+Kind = Literal["model", "resource", "upload", "cache", "list", "interaction", "stored", "token"]
 
 
 class Permitted(Struct, frozen=True):
@@ -98,8 +99,17 @@ def passed_on(headers: Mapping[str, str]) -> CIMultiDict[str]:
     return CIMultiDict({name: value for name, value in headers.items() if _HEADERS.fullmatch(name)})
 
 
-def permitted(method: str, path: str) -> Permitted:
-    """Return what a request does. Raises Forbidden for what an issued key does not permit."""
+def permitted(method: str, path: str, *, stores: bool = False) -> Permitted:
+    """Return what a request does. Raises Forbidden for what an issued key does not permit.
+
+    `stores` tells that issued keys may store interactions (`plugins.native.interactions.store`).
+    """
+    if (
+        stores
+        and (match := _STORED.fullmatch(path))
+        and method in (("POST",) if match[2] else ("GET", "DELETE"))
+    ):
+        return Permitted("stored", match[1])
     if method == "POST" and (match := _CALLS.fullmatch(path)):
         return Permitted("model", match[1])
     if method in ("GET", "PATCH", "DELETE") and (match := _RESOURCE.fullmatch(path)):

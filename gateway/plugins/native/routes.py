@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from time import time
 from typing import Annotated
 
@@ -30,7 +30,7 @@ from gateway.gemini.resources import allowed_models
 from gateway.plugin import KEY_HEADERS, KNOWN_CLIENT, Plugin, Services
 from gateway.plugins.native import interactions
 from gateway.plugins.native.hooked import HookedAnswer, hooked_body
-from gateway.plugins.native.interactions import InteractionReader
+from gateway.plugins.native.interactions import InteractionReader, InteractionsConfig
 from gateway.plugins.native.issued_keys import NativeCall, NativeRequest, Payload, native_call
 from gateway.plugins.native.live import surface as live
 from gateway.plugins.native.live.config import LiveConfig
@@ -77,10 +77,14 @@ class Native(Plugin):
         """Limits of Gemini's own API."""
 
         live: Annotated[LiveConfig, Meta(description="Sessions of the Live API.")] = LiveConfig()
+        interactions: Annotated[InteractionsConfig, Meta(description="Interactions of issued keys.")] = (
+            InteractionsConfig()
+        )
 
     def __init__(self, config: "Native.Config", services: Services) -> None:
         super().__init__(config, services)
         self._live = live.Live(services, config.live)
+        self._stores = config.interactions.store
 
     async def lifespan(self, app: web.Application) -> AsyncIterator[None]:
         """Open the store of tokens and handles."""
@@ -157,7 +161,8 @@ class Native(Plugin):
         query = _query(request, client, headers)
         if client.id:
             received = NativeRequest(request.method, path, query, request.headers, body)
-            call = await native_call(received, client, self.services.file_owners, accounting.model_output)
+            owners, stores = self.services.file_owners, self._stores
+            call = await native_call(received, client, owners, accounting.model_output, stores=stores)
             context.report.describe(call.model or None, None, notes=list(call.dropped))
             if "Content-Length" in headers and body is call.body:
                 call.headers["Content-Length"] = headers["Content-Length"]
@@ -264,7 +269,10 @@ class Native(Plugin):
         try:
             hooks = context.hooks
             if hooks is None or not hooks.reads_answers or answer.status != 200 or not generates(path):
-                response = await relay.send(answer, usage)
+                keep = (
+                    partial(self._keep_interaction, context) if call.stores and answer.status == 200 else None
+                )
+                response = await relay.send(answer, usage, keep)
                 complete = True
                 return response
             hooked = HookedAnswer(hooks, call.model, lambda: usage.counts, context)
@@ -278,6 +286,11 @@ class Native(Plugin):
                 self.services.exchange.accounting.note_version(call.model, usage.version, context.report)
                 if usage.failure is not None:
                     attempt.fail(usage.failure)
+
+    async def _keep_interaction(self, context: RequestContext, identifier: str) -> None:
+        """Store which client an interaction is of."""
+        names, project = [f"interactions/{identifier}"], context.report.project or ""
+        await self.services.file_owners.keep(context.client.scope, names, project, time())
 
     async def _redirect(self, request: web.Request, answer: Forwarded, attempt: Attempt) -> web.Response:
         """Send the client on through the gateway. Raises UpstreamError for another host, which would get the key."""

@@ -25,6 +25,7 @@ _ALLOWED: Mapping[Kind, frozenset[str]] = {
     "model": frozenset(),
     "cache": frozenset(),
     "interaction": frozenset(),
+    "stored": frozenset({"stream", "last_event_id", "include_input"}),
     "token": frozenset(),
     "list": frozenset({"pageSize", "pageToken", "page_size", "page_token"}),
     "resource": frozenset({"updateMask", "update_mask"}),

@@ -258,6 +258,83 @@ async def test_n3_googles_sdk_reads_interactions(team: Team, google: Google, str
     assert (row.surface, row.completion, row.thoughts) == ("interactions", 100, 50)
 
 
+STORES = "plugins: {native: {interactions: {store: true}}}\n"
+
+
+async def call(team: Team, key: str, method: str, path: str) -> tuple[int, Any]:
+    async with (
+        aiohttp.ClientSession(headers={"x-goog-api-key": key}) as http,
+        http.request(method, team.base + path) as response,
+    ):
+        return response.status, await response.json()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_stored_interaction_is_its_clients_and_in_its_project(
+    team: Team, google: Google, stream: bool
+) -> None:
+    mine, other = team.issue(), team.issue()
+    await team.start("abc", STORES)
+    body = {"model": M, "input": "hi", "stream": stream}
+    status, data = await post(team, mine, body)
+    assert (status, data) == (200, frames(EVENTS) if stream else json.dumps(DONE).encode())
+    assert google.requests[-1][2]["store"] is True
+    project = google.requests[-1][1]["x-goog-api-key"]
+    paths = (
+        ("GET", "/v1/interactions/v1_x?stream=false&include_input=true"),
+        ("POST", "/v1/interactions/v1_x/cancel"),
+    )
+    for method, path in paths:
+        assert (await call(team, mine, method, path))[0] == 200
+        assert google.requests[-1][0] == path
+    for _ in range(3):
+        assert (await post(team, mine, {**body, "previous_interaction_id": "v1_x"}))[0] == 200
+    assert {headers["x-goog-api-key"] for _, headers, _ in google.requests} == {project}
+    asked = len(google.requests)
+    for method, path in (*paths, ("DELETE", "/v1/interactions/v1_x"), ("GET", "/v1/interactions/v1_none")):
+        status, error = await call(team, other, method, path)
+        assert (status, error["error"]["status"]) == (404, "NOT_FOUND")
+    assert (await post(team, other, {**body, "previous_interaction_id": "v1_x"}))[0] == 404
+    assert len(google.requests) == asked
+    assert (await call(team, mine, "DELETE", "/v1/interactions/v1_x"))[0] == 200
+    assert (await call(team, mine, "GET", "/v1/interactions/v1_x"))[0] == 404
+
+
+async def test_a_client_may_still_ask_for_no_storage(team: Team, google: Google) -> None:
+    key = team.issue()
+    await team.start("a", STORES)
+    assert (await post(team, key, {"model": M, "input": "hi", "store": False}))[0] == 200
+    assert google.requests[-1][2]["store"] is False
+    assert (await call(team, key, "GET", "/v1/interactions/v1_x"))[0] == 404
+    for body in (
+        {"agent": "deep-research-pro"},
+        {"model": M, "background": True},
+        {"model": M, "environment": "e"},
+    ):
+        assert (await post(team, key, {"input": "hi", **body}))[0] == 403
+    for method, path in (("GET", "/v1/interactions"), ("POST", "/v1/interactions/v1_x/auth_tokens"),
+                         ("DELETE", "/v1/interactions/v1_x/cancel"), ("PATCH", "/v1/interactions/v1_x")):  # fmt: skip
+        assert (await call(team, key, method, path))[0] == 403
+
+
+async def test_a_large_whole_answer_is_stored_before_its_end_is_sent(team: Team, google: Google) -> None:
+    key = team.issue()
+    await team.start("a", STORES)
+    text = {"type": "text", "text": "x" * 1_000_000}
+    google.whole = {**DONE, "steps": [{"type": "model_output", "content": [text]}], "id": "v1_last"}
+    status, data = await post(team, key, {"model": M, "input": "hi"})
+    assert (status, json.loads(data)) == (200, google.whole)
+    assert (await call(team, key, "GET", "/v1/interactions/v1_last"))[0] == 200
+
+
+async def test_what_was_said_before_is_reserved(team: Team, google: Google) -> None:
+    key = team.issue(tokens={"total": 100_000})
+    await team.start("a", STORES)
+    body = {"model": M, "input": "hi", "generation_config": {"max_output_tokens": 10}}
+    assert (await post(team, key, body))[0] == 200
+    assert (await post(team, key, {**body, "previous_interaction_id": "v1_x"}))[0] == 429
+
+
 PIECES = (1, 7, 64, 100_000)
 
 
