@@ -49,7 +49,7 @@ _DONE = b"[DONE]"
 
 
 class InteractionsConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """What issued keys may do with interactions."""
+    """Rights of issued keys."""
 
     store: Annotated[
         bool,
