@@ -18,8 +18,11 @@ from gateway.conversation.invalid import UnknownShape
 from gateway.errors import BadRequest
 from gateway.gemini.wire import Blob, FileData, MediaResolution, Part
 
-Media = Mapping[str, Blob]
-"""Fetched files by address."""
+Media = Mapping[str, Blob | FileData]
+"""Fetched files by address, and files that the gateway keeps."""
+
+KEPT = "gateway://file-"
+"""Beginning of the address of a file that the gateway keeps. Clients cannot write it: they give an id."""
 
 _DATA_URL = re.compile(r"data:([^,;]*)((?:;[^,;]*)*)", re.I)
 _LONGEST_URL = 8192
@@ -30,6 +33,8 @@ _LONGEST_ESCAPED = 2**20
 """Characters of percent-encoded data, each of which is a step in Python."""
 _FILES_API = "https://generativelanguage.googleapis.com/v1beta/files/"
 _FILE_NAME = re.compile(r"(?:files/|file-)([A-Za-z0-9][A-Za-z0-9_-]*)")
+_KEPT_ID = re.compile(r"file[-_]([0-9a-f]{24})")
+"""A file that the gateway keeps; Anthropic's clients know it as `file_…`. Google's own names are shorter."""
 _YOUTUBE = re.compile(
     r"https?://(?:www\.|m\.)?(?:youtube\.com/(?:watch\?|shorts/|embed/|live/)|youtu\.be/)\S+", re.I
 )
@@ -83,6 +88,8 @@ class Attachment(Struct, frozen=True, gc=False):
         if not self.url:
             return self.part
         blob = media[self.url]
+        if isinstance(blob, FileData):
+            return structs.replace(self.part, file_data=blob)
         return structs.replace(self.part, inline_data=Blob(self.mime_type or blob.mime_type, blob.data))
 
 
@@ -175,6 +182,8 @@ def base64_file(
 
 def file_id(identifier: str, at: str, mime_type: str | None) -> AnyPart:
     """Return the part for an uploaded file: `files/abc`, `file-abc`, or an address."""
+    if kept := _KEPT_ID.fullmatch(identifier):
+        return Attachment(Part(), KEPT + kept[1], at)
     part = uploaded(identifier, mime_type)
     if part is None and ":" not in identifier[:8]:
         raise UnknownShape(

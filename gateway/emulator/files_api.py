@@ -30,6 +30,11 @@ _KEPT = 4 * 1024 * 1024
 _PAST, _FUTURE = "2026-01-01T00:00:00Z", "2100-01-01T00:00:00Z"
 _CONTENT_FIELD = " content"
 """Key of a file's bytes beside its fields; no field of Google's has a blank."""
+_LOOKS_FIELD = " looks"
+"""Key of how often a file that is processed must be looked at until it can be used."""
+_LOOKS = 2
+_BROKEN = "broken"
+"""A video with this word in its `displayName` fails to be processed."""
 
 
 class FilesApi:
@@ -51,10 +56,14 @@ class FilesApi:
         ]
 
     def refusal(self, request: web.Request, body: Any) -> Refusal | None:
-        """Return the refusal of a body that names another key's file or cached content."""
+        """Return the refusal of a body that names another key's file or cached content, or a file not yet processed."""
         for name in _names_in(body):
-            if self._objects.owner(name) not in (None, key_of(request)):
+            owner = self._objects.owner(name)
+            if owner not in (None, key_of(request)):
                 return not_found(name)
+            fields = self._objects.get(owner or "", name) or {}
+            if fields.get("state", "ACTIVE") != "ACTIVE":
+                return _not_active(name)
         return None
 
     def generate(self, owner: str, name: str, mime_type: str, data: bytes) -> None:
@@ -79,7 +88,10 @@ class FilesApi:
         if number is None:
             if command != "start":
                 return self._created(key_of(request), {}, data, {})
-            return self._begin(request, _file_fields(decoded(data)))
+            kind = request.headers.get(
+                "X-Goog-Upload-Header-Content-Type"
+            )  # curl's examples give it only here
+            return self._begin(request, ({"mimeType": kind} if kind else {}) | _file_fields(decoded(data)))
         owner = self._objects.owner(f"upload/{number}")
         state = self._objects.get(owner or "", f"upload/{number}")
         if owner is None or state is None or key_of(request) not in ("", owner):
@@ -119,6 +131,10 @@ class FilesApi:
         if request.method == "DELETE":
             self._objects.remove(name)
             return reply({})
+        if fields["state"] == "PROCESSING":
+            fields[_LOOKS_FIELD] -= 1
+            if fields[_LOOKS_FIELD] < 0:
+                fields["state"] = "FAILED" if _BROKEN in fields.get("displayName", "") else "ACTIVE"
         return reply(_shown(fields))
 
     async def download(self, request: web.Request) -> web.Response:
@@ -165,6 +181,8 @@ class FilesApi:
         }  # fmt: skip
         if fields.get("source") == "GENERATED":
             stored["downloadUri"] = f"{_FILES_API}{name}:download?alt=media"
+        if stored["mimeType"].startswith("video/") and stored.get("source") == "UPLOADED":
+            stored |= {"state": "PROCESSING", _LOOKS_FIELD: _LOOKS}
         if len(data) <= _KEPT:
             stored[_CONTENT_FIELD] = data
         self._objects.add(owner, name, stored)
@@ -177,6 +195,12 @@ def not_found(name: str) -> Refusal:
         return Refusal(403, "PERMISSION_DENIED", "CachedContent not found (or permission denied)")
     message = f"You do not have permission to access the File {name.partition('/')[2]} or it may not exist."
     return Refusal(403, "PERMISSION_DENIED", message)
+
+
+def _not_active(name: str) -> Refusal:
+    """Return the refusal of a file that is processed, or failed (https://github.com/expectedparrot/edsl/issues/1907)."""
+    message = f"The File {name.partition('/')[2]} is not in an ACTIVE state and usage is not allowed."
+    return Refusal(400, "FAILED_PRECONDITION", message)
 
 
 def _names_in(body: Any) -> Iterator[str]:
@@ -204,4 +228,4 @@ def _file_fields(body: Fields) -> Fields:
 
 
 def _shown(fields: Fields) -> Fields:
-    return {name: value for name, value in fields.items() if name != _CONTENT_FIELD}
+    return {name: value for name, value in fields.items() if name not in (_CONTENT_FIELD, _LOOKS_FIELD)}

@@ -72,6 +72,11 @@ class Attempt:
         self._report = context.report
         self._target = target
 
+    @property
+    def project(self) -> str:
+        """The project whose key was leased; "" for a client's own key."""
+        return self._lease.project if self._lease is not None else ""
+
     def answered(self, status: int) -> None:
         """Note Google's status of a call that is passed on."""
         self.status = self._report.upstream_status = status

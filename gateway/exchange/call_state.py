@@ -43,6 +43,10 @@ class CallState:
     """The key under which the answer is kept; empty when it is not."""
     wanted_key = b""
     """The call's key in the response cache; empty when the client does not want it."""
+    local: GeminiCall | None = None
+    """The call with copies of its files in the project that is asked."""
+    copies_forgotten = False
+    """Google did not know the copies of the files, and they were made once more."""
     hooks: AnswerHooks | None = None
     """Hooks on the events of the attempt's answer."""
 

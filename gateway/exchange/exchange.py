@@ -21,6 +21,7 @@ from gateway.exchange.context import RequestContext
 from gateway.exchange.cost import UNKNOWN_COST, CostEstimate
 from gateway.exchange.fallback import Choice
 from gateway.exchange.hedging import Hedging
+from gateway.exchange.local_files import LocalFiles
 from gateway.exchange.offload import HEAVY_ANSWER, offload
 from gateway.exchange.recovery import Recovery
 from gateway.exchange.report import ExchangeReport
@@ -63,6 +64,8 @@ class Exchange:
         self._recovery = recovery
         self._hedging = hedging
         self.stores = stores
+        self.files: LocalFiles | None = None
+        """Files that the gateway keeps. Set by the plugin that keeps them."""
         self.refusals = recovery.refusals
         """Features that models have refused; without any, `prepare` changes nothing."""
 
@@ -147,6 +150,8 @@ class Exchange:
 
     async def count(self, call: GeminiCall, context: RequestContext) -> int:
         """Return the prompt tokens of a call, by Gemini's countTokens."""
+        if call.files and self.files is not None:
+            call = await self.files.placed(call, context)
         name = call.path.partition(":")[0]
         expected = call.expected_size if call.heavy else 0
         context.memory.take_encoded(expected)
@@ -272,7 +277,10 @@ class Exchange:
             try:
                 async with open_attempt(self.accounting, state.context, state.target) as attempt:
                     try:
-                        answer = await self._upstream.send(state.call, attempt.key, state.context.memory)
+                        call = state.call
+                        if call.files and self.files is not None:
+                            call = await self.files.localized(call, state.context, attempt.project)
+                        answer = await self._upstream.send(call, attempt.key, state.context.memory)
                         if self._hedging is not None:
                             self._hedging.answered(state)
                         state.report.answer_bytes += len(answer)
@@ -286,7 +294,7 @@ class Exchange:
                     self._recovery.succeeded(state)
             except GatewayError as error:
                 state.restart()
-                await self._recovery.after(error, state)
+                await self._after(error, state)
                 reader, events = new(number), []
                 continue
             state.note_version()
@@ -351,6 +359,10 @@ class Exchange:
             try:
                 async with open_attempt(self.accounting, state.context, state.target) as attempt:
                     try:
+                        if state.call.files and self.files is not None:
+                            state.local = await self.files.localized(
+                                state.call, state.context, attempt.project
+                            )
                         relay = StreamRelay(state, translator, reply, self._store_signatures)
                         await relay.run(self._upstream, attempt.key, self._hedging)
                     finally:
@@ -359,7 +371,7 @@ class Exchange:
             except UnusableAnswer as error:
                 if not (state.has_output or state.accept_empty):
                     state.restart()
-                    await self._recovery.after(error, state)
+                    await self._after(error, state)
                     translator = _translator(state, number, new)
                     continue
                 state.accept_empty = True
@@ -369,7 +381,7 @@ class Exchange:
                 if state.has_output:
                     raise
                 state.restart()
-                await self._recovery.after(error, state)
+                await self._after(error, state)
                 translator = _translator(state, number, new)
                 continue
             if state.end_of_hooks():
@@ -381,6 +393,14 @@ class Exchange:
             if state.cache_key and not state.is_continued:
                 await self._cache_put(state, translator.messages or [], translator.reader)
             return
+
+    async def _after(self, error: GatewayError, state: CallState) -> None:
+        """Make the call ready for another attempt, or raise the error for the client."""
+        if state.call.files and self.files is not None and not state.copies_forgotten:
+            state.copies_forgotten = await self.files.forgotten(error, state.call, state.context)
+            if state.copies_forgotten:
+                return
+        await self._recovery.after(error, state)
 
     def _delivered(self, state: CallState) -> None:
         """Note that the answer of an attempt was relayed to its end."""

@@ -75,7 +75,9 @@ class Form:
 
     def add(self, field: str, part: BodyPartReader) -> UploadedFile:
         """Return a new file of the form."""
-        file = UploadedFile(field, _filename(part.filename), part.headers.get("Content-Type"), self._memory)
+        file = UploadedFile(
+            field, clean_filename(part.filename), part.headers.get("Content-Type"), self._memory
+        )
         self.files.append(file)
         return file
 
@@ -312,7 +314,7 @@ def _sent_twice(field: str) -> BadRequest:
     return BadRequest(f"'{field}' was sent more than once.", param=field, code="duplicate_parameter")
 
 
-def _filename(name: str | None) -> str:
+def clean_filename(name: str | None) -> str:
     """Return the last component of a file name, without control characters; "upload" for none.
 
     Browsers and httpx write a quotation mark as %22 (https://html.spec.whatwg.org, multipart/form-data encoding).

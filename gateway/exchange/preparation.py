@@ -1,26 +1,27 @@
 """Prepares a conversation for Gemini: resolves the model, fetches remote files, and translates it into calls."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from time import time
 
 from msgspec import Struct, structs
 
 from gateway.conversation.builder import ConversationBuilder
-from gateway.conversation.parts import Media
+from gateway.conversation.parts import KEPT, Media
 from gateway.conversation.plain import PlainConversation
 from gateway.conversation.translation import Translation, TranslationContext, translate
 from gateway.errors import BadRequest, GatewayError
 from gateway.exchange.context import RequestContext
 from gateway.exchange.exchange import Exchange
 from gateway.exchange.fallback import Choice, FallbackPlan, Translated
+from gateway.exchange.local_files import not_kept
 from gateway.exchange.offload import HEAVY, offload
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.call_names import CallRules
 from gateway.gemini.capabilities import Capabilities, CapabilityTable
 from gateway.gemini.schema_references import LIGHT_INLINED, SchemaTooLarge
 from gateway.gemini.thought_signatures import SignatureKeys, StoredSignatures
-from gateway.gemini.wire import GenerateContentRequest, SafetySetting
+from gateway.gemini.wire import Blob, FileData, GenerateContentRequest, SafetySetting
 from gateway.policy import file_refs
 from gateway.policy.access import Client
 from gateway.policy.catalog import Catalog, ModelRoute
@@ -106,7 +107,7 @@ class Preparation:
             unsigned = await offload(options.heavy, conversation.unsigned, keys)
             stored = await self._exchange.stored_signatures(unsigned)
             if addresses := conversation.remote_media():
-                media = await self._media.fetch(addresses, context.memory)
+                media = await self._fetched(addresses, context)
         accounting = self._exchange.accounting
         answering = accounting.answering(route.model)
         capabilities = self._capabilities.of(answering)
@@ -132,6 +133,19 @@ class Preparation:
             if context.cache:
                 report.cached = "off"  # the choices of one answer must differ
         return PreparedRequest(choices, translation.rules, translation.audio_format, keys, notes)
+
+    async def _fetched(self, addresses: Mapping[str, str], context: RequestContext) -> Media:
+        """Return what is at the addresses that a conversation names, each with the path that names it."""
+        kept = {url: at for url, at in addresses.items() if url.startswith(KEPT)}
+        if not kept:
+            return await self._media.fetch(addresses, context.memory)
+        files = self._exchange.files
+        if files is None:
+            raise not_kept(next(iter(kept.values())))
+        media: dict[str, Blob | FileData] = {**await files.named(kept, context.client.scope)}
+        if remote := {url: at for url, at in addresses.items() if url not in kept}:
+            media |= await self._media.fetch(remote, context.memory)
+        return media
 
     @staticmethod
     def _fallbacks(
@@ -234,6 +248,8 @@ class _CallBuilder(Struct, frozen=True):
         call = GeminiCall(
             model, translation.request, stream, heavy, options.cache_key, project, translation.origins
         )
+        if kept := tuple(url.removeprefix(KEPT) for url in self.context.media if url.startswith(KEPT)):
+            call = structs.replace(call, files=kept)
         if not heavy and (self.context.media or self.context.stored) and call.expected_size > HEAVY:
             return structs.replace(call, heavy=True)
         return call

@@ -94,7 +94,7 @@ class StreamRelay:
     async def run(self, upstream: Upstream, key: str, hedging: Hedging | None) -> None:
         """Make the call, and relay its answer to its end, or until a hook ends it. Raises GatewayError."""
         state, hooks = self._state, self._state.hooks
-        with self._memory, await upstream.open(state.call, key) as incoming:
+        with self._memory, await upstream.open(state.local or state.call, key) as incoming:
             while data := await incoming.read():
                 if hedging is not None:
                     hedging.answered(state)

@@ -4,7 +4,6 @@ A temporary file has no name (open(2), O_TMPFILE; elsewhere its name is removed 
 however the process ends. Disk work is done in a thread, and every byte that is held counts in `limits.memory`.
 """
 
-import errno
 import os
 import shutil
 import tempfile
@@ -14,8 +13,8 @@ from pathlib import Path
 from typing import IO, Final
 
 from gateway.conversation.media_types import of_file
-from gateway.errors import GatewayError
 from gateway.policy.memory import MemoryHold
+from gateway.store.disk_space import check_space, refusal
 
 IN_MEMORY = 2**20
 """Bytes of a file up to which it is kept in memory."""
@@ -23,34 +22,6 @@ PIECE: Final = 256 * 1024
 """Bytes that are written to a temporary file, or read from it, at once."""
 HEAD = 1024
 """Bytes of a file that show its type."""
-_MOST_USED = 0.9
-"""Fraction of a disk that may be in use when a file is to be written."""
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-class InsufficientStorage(GatewayError):
-    """The gateway's disk has no room for a file (RFC 4918, section 11.5)."""
-
-    status = 507
-    code = "insufficient_storage"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "The gateway's disk is full: the file cannot be stored. Please try again later.",
-            should_retry=False,
-        )
-
-
-def check_space(folder: Path, size: int) -> None:
-    """Raise InsufficientStorage if `size` more bytes would fill a folder's disk over nine tenths."""
-    disk = shutil.disk_usage(folder)
-    if disk.total - disk.free + size > disk.total * _MOST_USED:
-        raise InsufficientStorage
-
-
-def refusal(error: OSError) -> OSError | InsufficientStorage:
-    """Return the error for a write that failed: InsufficientStorage for a full disk, else the same."""
-    return InsufficientStorage() if error.errno in _FULL else error
 
 
 class UploadedFile:

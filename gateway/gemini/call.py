@@ -48,6 +48,8 @@ class GeminiCall(Struct, frozen=True):
     project: str = ""
     """The project of the key pool that holds the files named in the request; "" for any."""
     origins: Origins = NO_ORIGINS
+    files: tuple[str, ...] = ()
+    """Ids of the gateway's own files that the request names. A copy in the project that is asked takes their place."""
     encoded: bytes = b""
     """Result of `encode`; empty before its first call."""
 

@@ -35,6 +35,7 @@ BUILT_IN = {
     "responses": "gateway.plugins.responses.routes:Responses",
     "completions": "gateway.plugins.completions.routes:Completions",
     "messages": "gateway.plugins.messages.routes:Messages",
+    "files": "gateway.plugins.files.routes:Files",
     "moderations": "gateway.plugins.moderations.routes:Moderations",
     "native": "gateway.plugins.native.routes:Native",
     "health": "gateway.plugins.health:Health",

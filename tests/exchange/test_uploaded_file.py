@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from gateway.exchange.uploaded_file import IN_MEMORY, InsufficientStorage, UploadedFile
+from gateway.exchange.uploaded_file import IN_MEMORY, UploadedFile
 from gateway.policy.memory import MemoryAccount, MemoryHold
+from gateway.store.disk_space import InsufficientStorage
 
 
 def file(name: str = "upload", declared: str | None = None, hold: MemoryHold | None = None) -> UploadedFile:

@@ -324,11 +324,8 @@ async def test_openais_files_are_not_googles(team: Pinned) -> None:
     bearer = {"Authorization": "Bearer AIza-own"}
     status, answer, _ = await team.call("", "GET", "/v1/files/file-abc", headers=bearer)
 
-    assert (status, answer["error"]["code"]) == (404, "unknown_url")
-    assert answer["error"]["message"] == (
-        "Unknown request URL: GET /v1/files/file-abc. OpenAI's files API is not served."
-        " Gemini's is, with the key in `x-goog-api-key`."
-    )
+    assert (status, answer["error"]["code"]) == (404, "files_not_kept")
+    assert "plugins.files.path" in answer["error"]["message"]
 
 
 async def test_a_client_with_its_own_gemini_key_is_passed_through(team: Pinned, fake: Fake) -> None:
