@@ -146,7 +146,8 @@ async def test_a_session_in_a_shell_succeeds(
                 f"for i in $(seq 100); do {variables}{command} health --config {config} >&2 && break; sleep 0.1; done"
             )
     listen = f"127.0.0.1:{unused_tcp_port_factory()}"
-    out = await shell("set -e\n" + "\n".join(lines), tmp_path, GATEWAY_LISTEN=listen, PYTHONPATH=str(ROOT))
+    code = "\n".join(lines).replace(BASES[0], f"http://{listen}")
+    out = await shell("set -e\n" + code, tmp_path, GATEWAY_LISTEN=listen, PYTHONPATH=str(ROOT))
 
     assert out.strip()
 

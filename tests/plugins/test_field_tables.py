@@ -18,6 +18,8 @@ from gateway.plugins.completions.fields import COMPLETIONS
 from gateway.plugins.completions.wire import CompletionRequest
 from gateway.plugins.embeddings.fields import EMBEDDINGS
 from gateway.plugins.embeddings.wire import EmbeddingRequest
+from gateway.plugins.files.fields import COMPLETE, UPLOAD
+from gateway.plugins.files.wire import Completion, UploadFields
 from gateway.plugins.messages.fields import MESSAGES
 from gateway.plugins.messages.wire import MessagesRequest
 from gateway.plugins.moderations.fields import MODERATIONS
@@ -35,6 +37,8 @@ REQUESTS: dict[str, tuple[Table, type[msgspec.Struct], set[str]]] = {
     "POST /v1/embeddings": (EMBEDDINGS, EmbeddingRequest, set()),
     "POST /v1/messages": (MESSAGES, MessagesRequest, set()),
     "POST /v1/moderations": (MODERATIONS, ModerationRequest, {"model"}),
+    "POST /v1/uploads": (UPLOAD, UploadFields, set()),
+    "POST /v1/uploads/{upload_id}/complete": (COMPLETE, Completion, set()),
     "POST /v1/responses": (RESPONSES, ResponseRequest, {"conversation", "prompt"}),
 }
 """Endpoint to its table, its Struct, and the fields that are read only to be refused or left alone."""
