@@ -118,7 +118,12 @@ HEADERS: tuple[Header, ...] = (
     Header("x-goog-api-client", "upstream", "`gemini-gateway/VERSION`."),
     Header("User-Agent", "upstream", "The same; without the version to servers of remote files."),
     Header("Content-Type", "upstream", "`application/json`, or the client's own from `native`."),
-    Header("Content-Length", "upstream", "Of uploads by `native`, as the client states it."),
+    Header("Content-Length", "upstream", "Of uploads by `native`, as the client states it, and by `files`."),
+    Header("X-Goog-Upload-Protocol", "upstream", "`resumable`, for a copy of a kept file."),
+    Header("X-Goog-Upload-Command", "upstream", "`start`, then `upload, finalize`, for such a copy."),
+    Header("X-Goog-Upload-Offset", "upstream", "`0`, for such a copy."),
+    Header("X-Goog-Upload-Header-Content-Length", "upstream", "Bytes of such a copy."),
+    Header("X-Goog-Upload-Header-Content-Type", "upstream", "Type of such a copy."),
     Header("Accept-Encoding", "upstream", "`identity`: a decompressor could hold back events."),
 )  # fmt: skip
 

@@ -51,6 +51,15 @@ MATRIX: dict[str, tuple[str, dict[str, Any]]] = {
     "/v1/messages": ("/v1/messages", {"POST": (200, 200)}),
     "/v1/messages/count_tokens": ("/v1/messages/count_tokens", {"POST": (200, 200)}),
     "/v1/moderations": ("/v1/moderations", {"POST": (200, 200)}),
+    "/v1/files": ("/v1/files?", {"GET": (404, 404), "POST": (404, 404)}),
+    "/v1/files/{id}": (f"/v1/files/file-{'0' * 24}", {"GET": (404, 404), "DELETE": (404, 404)}),
+    "/v1/files/{id}/content": (f"/v1/files/file-{'0' * 24}/content", {"GET": (404, 404)}),
+    "/v1/uploads": ("/v1/uploads", {"POST": (404, 404)}),
+    "/v1/uploads/{id}": ("/v1/uploads/upload_x", {"GET": (404, 404)}),
+    **{
+        f"/v1/uploads/{{id}}/{step}": (f"/v1/uploads/upload_x/{step}", {"POST": (404, 404)})
+        for step in ("parts", "complete", "cancel")
+    },
     "/v1/translate": ("/v1/translate", {"POST": (200, 200)}),
     "/{version}/{tail}": (
         f"/v1beta/{FLASH}:generateContent",
@@ -93,14 +102,9 @@ SPELLINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "/models": ("/models", {"GET": (200, 200)}),
     "/models/{id}": ("/models/gemini-2.5-flash", {"GET": (200, 200)}),
     "/download": ("/download/v1/files/abc:download", {"GET": (404, 200), "POST": (403, 200)}),
-    "/v1/files": (
+    "/v1/files/abc": (
         "/v1/files/abc",
-        {
-            "GET": (404, 200, 404),
-            "POST": (403, 200, 404),
-            "PATCH": (404, 200, 404),
-            "DELETE": (404, 200, 404),
-        },
+        {"GET": (404, 200), "POST": (403, 200, 405), "PATCH": (404, 200, 405), "DELETE": (404, 200)},
     ),
     **{
         path: (path, {"GET": (403, 200), "POST": (403, 200)})
@@ -157,7 +161,7 @@ class Caller:
 
     async def __call__(self, method: str, path: str, key: str, form: str = "Authorization") -> int:
         headers = {form: f"Bearer {key}" if form == "Authorization" else key} if key else {}
-        headers |= {"x-goog-api-key": key} if key and path.startswith("/v1/files") else {}
+        headers |= {"x-goog-api-key": key} if key and path == "/v1/files/abc" else {}
         async with aiohttp.ClientSession(self._base, headers=headers) as http:
             body = body_of(path) if method in ("POST", "PUT", "PATCH") else None
             async with http.request(method, path, json=body) as response:

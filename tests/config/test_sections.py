@@ -29,6 +29,8 @@ def test_the_default_plugins_serve_every_api_in_the_order_of_their_routes() -> N
     """`hello` answers every path that is left, so it is the last; `native` takes all of /v1beta."""
     assert list(decoded().plugins) == [
         "chat", "responses", "messages", "completions", "embeddings", "speech", "models", "key", "native", "health", "hello",
+        "chat", "responses", "messages", "completions", "embeddings", "models", "files", "key", "native",
+        "health", "hello",
     ]  # fmt: skip
 
 

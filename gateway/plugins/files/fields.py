@@ -15,7 +15,7 @@ FILE: dict[str, Policy] = {
 """`POST /v1/files`."""
 UPLOAD: dict[str, Policy] = {
     "bytes": Policy("mapped", "the size of all parts together"),
-    "filename": Policy("mapped", ""),
+    "filename": Policy("mapped", "its last component"),
     "mime_type": Policy("mapped", "used where the file's first bytes and its name show none"),
     **_FILE,
 }

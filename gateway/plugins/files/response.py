@@ -1,5 +1,6 @@
 """Files and uploads, the answer: OpenAI's and Anthropic's objects, and the headers of a file's content."""
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -8,6 +9,7 @@ from urllib.parse import quote
 from gateway.policy.kept_files import StoredFile, Upload
 
 Object = dict[str, Any]
+_RANGE = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})", re.ASCII)
 
 
 def openai_file(file: StoredFile) -> Object:
@@ -63,7 +65,18 @@ def content_headers(file: StoredFile) -> dict[str, str]:
     """Return the headers of a file's bytes. A browser saves them, and never shows them as a page (RFC 6266, 8187)."""
     plain = "".join(c if " " <= c <= "~" and c not in '"\\%' else "_" for c in file.filename)
     name = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(file.filename, safe='')}"
-    return {"Content-Type": "application/octet-stream", "Content-Disposition": name}
+    return {"Content-Type": "application/octet-stream", "Content-Disposition": name, "Accept-Ranges": "bytes"}
+
+
+def byte_range(header: str, size: int) -> tuple[int, int]:
+    """Return the first byte that is asked for, and the end; the whole file for ranges that are not understood."""
+    match = _RANGE.fullmatch(header)
+    if match is None or not (match[1] or match[2]):
+        return 0, size
+    if not match[1]:
+        return max(0, size - int(match[2])) if int(match[2]) else 0, size
+    start, end = int(match[1]), min(size, int(match[2]) + 1) if match[2] else size
+    return (start, end) if start < end else (0, size)
 
 
 def _page(data: list[Object], *, has_more: bool) -> Object:

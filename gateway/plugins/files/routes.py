@@ -37,6 +37,7 @@ from gateway.plugins.files.request import (
 from gateway.plugins.files.response import (
     anthropic_file,
     anthropic_list,
+    byte_range,
     content_headers,
     deleted,
     openai_file,
@@ -52,6 +53,7 @@ _FORM = 2**20 + 2**18
 """Bytes of a form besides its file."""
 _SWEEP = 600.0
 """Seconds between two looks for files that have expired."""
+_PIECE = 256 * 1024
 MiB = 2**20
 
 
@@ -187,9 +189,25 @@ class Files(Plugin):
                     "This file is not downloadable: only files that a tool has made are.",
                     code="not_downloadable",
                 )
-            response = web.FileResponse(self.store.path(file.id), headers=content_headers(file))
+            return await self._send(request, file)
+
+    async def _send(self, request: web.Request, file: StoredFile) -> web.StreamResponse:
+        """Write a file's bytes, or the range of them that is asked for (RFC 9110, section 14)."""
+        headers = content_headers(file)
+        start, end = byte_range(request.headers.get("Range", ""), file.size)
+        is_part = end - start < file.size
+        if is_part:
+            headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.size}"
+        response = web.StreamResponse(status=206 if is_part else 200, headers=headers)
+        response.content_length = end - start
+        with await to_thread(self.store.path(file.id).open, "rb") as source:
             await response.prepare(request)
-            return response
+            await to_thread(source.seek, start)
+            while data := await to_thread(source.read, min(_PIECE, end - start)):
+                start += len(data)
+                await response.write(data)
+        await response.write_eof()
+        return response
 
     async def delete(self, request: web.Request) -> web.Response:
         """Delete a file, and what Google keeps of it."""
