@@ -3,9 +3,11 @@
 import argparse
 from typing import TYPE_CHECKING
 
+from gateway.server.light_imports import light_imports
 from gateway.upstream.default_tls import late_certificates
 
-with late_certificates():  # before any other import of aiohttp
+with late_certificates(), light_imports():  # before any other import of aiohttp
+    import aiohttp.web  # noqa: F401 - what imports it later finds it as it is made here
     from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 
 from gateway.cli.arguments import add_config, add_listen, base_url

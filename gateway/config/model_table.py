@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -40,5 +40,5 @@ def age(at: float) -> int:
 @cache
 def model_table() -> ModelTable:
     """Return the shipped table."""
-    text = (files("gateway.config") / "models.yaml").read_text()
+    text = Path(__file__).with_name("models.yaml").read_text("utf-8")
     return msgspec.convert(yaml.load(text, Loader=_LOADER), ModelTable)  # noqa: S506 - both loaders are safe

@@ -7,7 +7,6 @@ PyYAML composes the tree; the marks of its nodes are the places. Scalars follow 
 import os
 import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from types import GenericAlias, NoneType, UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -177,6 +176,8 @@ class Source:
         if unknown := _UNKNOWN.fullmatch(message):
             name = unknown[1]
             known = _fields(type_, path[len(at) :])
+            from difflib import get_close_matches  # for a mistake only
+
             close = get_close_matches(name, known, 1)
             hint = f"; did you mean {close[0]!r}?" if close else "."
             listed = f"Known: {', '.join(known)}" if known else "It has no keys."

@@ -4,11 +4,11 @@ import hashlib
 import re
 from base64 import b64encode
 from collections.abc import Mapping
-from importlib.resources import files
+from pathlib import Path
 
 from aiohttp import web
 
-_STYLE = files("gateway.exchange").joinpath("web_page.css").read_text("utf-8")
+_STYLE = Path(__file__).with_name("web_page.css").read_text("utf-8")
 _RANGE = re.compile(
     r"\s*([a-z]{1,8}|\*)(?:-[a-z0-9-]{1,20})?\s*(?:;\s*q=([01](?:\.[0-9]{0,3})?)\s*)?", re.IGNORECASE
 )

@@ -6,7 +6,6 @@ in order. The first row, `*`, holds the rules of the newest models, so that new 
 
 import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 from fnmatch import translate as glob
 from typing import Any, Literal
 
@@ -113,6 +112,8 @@ def fault_of(changes: Mapping[str, Any]) -> str | None:
     known = Capabilities.__struct_fields__
     for name, value in changes.items():
         if name not in known:
+            from difflib import get_close_matches  # for a mistake only
+
             close = get_close_matches(name, known, 1)
             hint = f"; did you mean {close[0]!r}?" if close else "."
             return f"unknown ability {name!r}{hint} Known: {', '.join(known)}"

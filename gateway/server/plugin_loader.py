@@ -4,7 +4,6 @@ import logging
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from importlib import import_module
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -188,6 +187,8 @@ def _entry_point(name: str) -> "EntryPoint":
     if name in installed:
         return installed[name]
     known = sorted([*BUILT_IN, *installed])
+    from difflib import get_close_matches  # for a mistake only
+
     close = get_close_matches(name, known, 1)
     hint = f"; did you mean {close[0]!r}?" if close else "."
     raise ValueError(f"not installed{hint} Known: {', '.join(known)}")

@@ -1,14 +1,14 @@
 """The page that a browser gets at `/`: what this is, the base URL, which key to use, and four ways to call it."""
 
 from html import escape
-from importlib.resources import files
+from pathlib import Path
 
 from aiohttp import web
 from msgspec import Struct
 
 from gateway.exchange.web_page import WebPage
 
-_FILES = files("gateway.plugins.hello")
+_FILES = Path(__file__).parent
 _FRAME = WebPage(
     _FILES.joinpath("page.css").read_text("utf-8"), _FILES.joinpath("page.js").read_text("utf-8")
 )

@@ -4,13 +4,13 @@ The key goes into one request of `GET /v1/key`. The page keeps it nowhere: no ad
 """
 
 import json
-from importlib.resources import files
+from pathlib import Path
 
 from aiohttp import web
 
 from gateway.exchange.web_page import WebPage
 
-_FILES = files("gateway.plugins.key")
+_FILES = Path(__file__).parent
 _FRAME = WebPage(
     _FILES.joinpath("page.css").read_text("utf-8"), _FILES.joinpath("page.js").read_text("utf-8")
 )

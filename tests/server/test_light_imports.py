@@ -1,0 +1,41 @@
+"""A process that serves has not imported what it does not need."""
+
+import mimetypes
+import os
+import subprocess
+import sys
+
+import pytest
+
+from gateway.server.light_imports import light_imports
+from tests.support.paths import ROOT
+
+NAME = "FROZENLIST_NO_EXTENSIONS"
+SCRIPT = """
+import sys, gateway.cli.serve, mimetypes
+names = "frozenlist._frozenlist zipfile importlib.resources difflib wave zoneinfo sqlalchemy redis gateway.console.app"
+print([name for name in names.split() if name in sys.modules], mimetypes.inited, mimetypes.guess_type("a.js")[0])
+"""
+
+
+def test_serving_imports_nothing_that_takes_memory_for_nothing() -> None:
+    environ = {name: value for name, value in os.environ.items() if name != NAME}
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, cwd=ROOT, env=environ, check=True
+    )
+
+    kind = mimetypes.guess_type("a.js")[0]
+    assert done.stdout.strip() == f"[] False {kind}"
+
+
+@pytest.mark.parametrize("value", [None, "", "1"])
+def test_everything_is_as_before_afterwards(value: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(NAME, raising=False)
+    if value is not None:
+        monkeypatch.setenv(NAME, value)
+    monkeypatch.setattr(mimetypes, "inited", False)
+
+    with light_imports():
+        assert (os.environ[NAME], mimetypes.inited) == ("1", True)
+
+    assert (os.environ.get(NAME), mimetypes.inited) == (value, False)
