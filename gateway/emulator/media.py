@@ -1,4 +1,4 @@
-"""Files: descriptions of those in the prompt, and the image and speech that models answer."""
+"""Files: descriptions of those in the prompt, and the image that models answer."""
 
 import base64
 import re
@@ -29,8 +29,6 @@ def _inline(mime: str, data: bytes) -> dict[str, Any]:
 
 
 PICTURE = _inline("image/png", _png())
-SPEECH = _inline("audio/L16;codec=pcm;rate=24000", bytes(480))
-"""Ten milliseconds of silence."""
 
 
 def asks_about_files(request: dict[str, Any]) -> bool:

@@ -24,6 +24,7 @@ from gateway.emulator.request import (
     reference_in_result,
 )
 from gateway.emulator.schema_rules import schema_refusal
+from gateway.emulator.speech import voice_refusal
 
 Rule = tuple[Callable[[Model, Request], object], str]
 
@@ -190,6 +191,10 @@ RULES: tuple[Rule, ...] = (
     # https://ai.google.dev/gemini-api/docs/speech-generation: 3.8 refuses what older speech models ignored
     (lambda m, r: not m.samples and generation(r).keys() & {"temperature", "topP", "topK"},
      "temperature, top_p and top_k are not supported for models/{model}."),
+    # https://github.com/genkit-ai/genkit/issues/5489: gemini-3.1 needs a voice, gemini-2.5 has one of its own
+    (lambda m, r: m.needs_voice and not generation(r).get("speechConfig"), "Request contains an invalid argument."),
+    (lambda _, r: voice_refusal(r),
+     "multi_speaker_voice_config.{value}: exactly two speaker voice configurations must be provided."),
     (lambda m, r: m.thinking == "none" and _thinking(r), "Thinking is not enabled for models/{model}"),
     (lambda m, r: m.thinking == "budget" and "thinkingLevel" in _thinking(r),
      "Thinking level is not supported for this model."),

@@ -55,6 +55,12 @@ class Model(Struct, frozen=True):
     """It says when a schema has too many states; others say only that an argument is invalid."""
     samples: bool = True
     """temperature, topP and topK are accepted."""
+    whole_files: bool = True
+    """Its speech is a WAV file, unless it is streamed; else samples."""
+    streams_sound: bool = True
+    """Its speech is streamed in pieces; else it comes at once."""
+    needs_voice: bool = False
+    """It refuses a request without speechConfig."""
     longest_hop: int = 0
     """Most maxOutputTokens of a unary call without a continuationToken; 0 for no such limit."""
     least_cached: int = 4096
@@ -92,7 +98,10 @@ _ROWS: tuple[tuple[str, dict[str, Any]], ...] = (
     (r"gemini-3\.1-flash-image", {"levels": ("MINIMAL", "HIGH"), "image_sizes": ("512", "1K", "2K", "4K")}),
     (r".*-tts", {"json_mode": False, "functions": False, "thinking": "none", "inputs": (), "outputs": (("AUDIO",),),
                  "input_tokens": 8192, "output_tokens": 16384}),
-    (r"gemini-3\.8-.*tts", {"samples": False}),
+    (r".*-tts", {"system": False, "whole_files": False}),
+    (r"gemini-2\.5.*tts", {"streams_sound": False}),
+    (r"gemini-3\.1.*tts", {"needs_voice": True}),
+    (r"gemini-3\.8-.*tts", {"samples": False, "whole_files": True}),
     (r"gemini-.*live", {"json_mode": False, "thinking": "none", "inputs": ("image", "audio", "video"), "live": True,
                         "outputs": (("AUDIO",),), "input_tokens": 131072, "output_tokens": 8192}),
     (r"gemini-live-2\.5", {"outputs": (("AUDIO",), ("TEXT",))}),
@@ -108,14 +117,13 @@ _ROWS: tuple[tuple[str, dict[str, Any]], ...] = (
 
 MODELS = (
     "gemini-2.0-flash", "gemini-2.0-flash-lite", "gemini-2.5-flash", "gemini-2.5-flash-lite", "gemini-2.5-pro",
-    "gemini-2.5-flash-image", "gemini-3-flash-preview", "gemini-3-pro-preview", "gemini-3-pro-image",
-    "gemini-3.1-pro-preview", "gemini-3.1-flash-lite", "gemini-3.1-flash-image", "gemini-3.5-flash",
-    "gemini-3.5-flash-lite", "gemini-3.6-flash", "gemini-3.7-flash", "gemini-3.8-flash", "gemini-3.8-flash-tts",
-    "gemini-3.8-flash-lite-tts", "gemini-3.8-live", "gemini-live-2.5-flash-preview",
-    "gemini-4-argon", "gemini-4-carbon", "gemini-4-hydrogen", "gemini-4-neon",
-    "gemini-flash-latest", "gemini-flash-lite-latest",
-    "gemini-pro-latest", "gemma-3-27b-it", "gemma-4-26b-a4b-it", "gemma-4-31b-it", "gemini-embedding-001",
-    "gemini-embedding-2", "gemini-nano-banana-2.1",
+    "gemini-2.5-flash-image", "gemini-2.5-flash-preview-tts", "gemini-3-flash-preview", "gemini-3-pro-preview",
+    "gemini-3-pro-image", "gemini-3.1-pro-preview", "gemini-3.1-flash-lite", "gemini-3.1-flash-image",
+    "gemini-3.1-flash-tts-preview", "gemini-3.5-flash", "gemini-3.5-flash-lite", "gemini-3.6-flash",
+    "gemini-3.7-flash", "gemini-3.8-flash", "gemini-3.8-flash-tts", "gemini-3.8-flash-lite-tts", "gemini-3.8-live",
+    "gemini-live-2.5-flash-preview", "gemini-4-argon", "gemini-4-carbon", "gemini-4-hydrogen", "gemini-4-neon",
+    "gemini-flash-latest", "gemini-flash-lite-latest", "gemini-pro-latest", "gemma-3-27b-it", "gemma-4-26b-a4b-it",
+    "gemma-4-31b-it", "gemini-embedding-001", "gemini-embedding-2", "gemini-nano-banana-2.1",
 )  # fmt: skip
 
 NO_LIMITS: Mapping[str, int] = {}

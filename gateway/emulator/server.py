@@ -24,13 +24,14 @@ from gateway.emulator.files_api import FilesApi
 from gateway.emulator.interactions import InteractionsApi
 from gateway.emulator.live_api import LiveApi
 from gateway.emulator.messages import decode
-from gateway.emulator.models import MODELS, NO_LIMITS, record
+from gateway.emulator.models import MODELS, NO_LIMITS, model_of, record
 from gateway.emulator.objects import Objects
 from gateway.emulator.operations_api import OperationsApi
 from gateway.emulator.replies import Reply, hop_refusal
 from gateway.emulator.request import CACHED, prompt_tokens
 from gateway.emulator.rest import VERSION, page, refused, reply
 from gateway.emulator.script import Script, load_script
+from gateway.emulator.speech import shaped
 from gateway.emulator.tokens_api import TokensApi
 from gateway.emulator.validation import validate
 
@@ -190,7 +191,9 @@ class _Emulator:
         if message is not None:
             raise RefusedError(message)
         body[CACHED] = self._caches.used(request, model, body)
-        return self._script.reply(model, body, version)
+        answer = self._script.reply(model, body, version)
+        answer.chunks = shaped(model_of(version), answer.chunks, stream=stream)
+        return answer
 
     def _generated(self, request: web.Request, model: str, body: Any) -> dict[str, Any]:
         """Return the unary answer to a request of a batch. Raises RefusedError."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from gateway.emulator import media
+from gateway.emulator import media, speech
 from gateway.emulator.calls import calls_of
 from gateway.emulator.json_in_words import described_schema, schema_in_words
 from gateway.emulator.models import Model, model_of
@@ -88,7 +88,7 @@ def _with_built_ins(model: Model, request: dict[str, Any]) -> Turn | None:
             {"text": "It is 42."},
         ])  # fmt: skip
     if model.outputs == (("AUDIO",),):
-        return Turn([media.SPEECH])
+        return Turn([speech.part_of(speech.samples(request))])
     if "IMAGE" in model.outputs[0]:
         alone = generation(request).get("responseModalities") == ["IMAGE"]
         return Turn([media.PICTURE] if alone else [{"text": "Here it is."}, media.PICTURE])

@@ -27,6 +27,7 @@ API_KEY = os.environ.get("API_KEY", "sk-good")
 BAD_KEY = os.environ.get("BAD_KEY", "sk-bad-key")
 """The emulator refuses a key that contains "bad"."""
 MODEL = os.environ.get("MODEL", "gemini-3.8-flash")
+SPEECH_MODEL = os.environ.get("SPEECH_MODEL", "gemini-3.8-flash-lite-tts")
 EMBED_MODEL = os.environ.get("EMBED_MODEL", "gemini-embedding-001")
 
 _watches: list[Watch] = []

@@ -1,6 +1,8 @@
 """openai (Python): chat completions, responses, embeddings, models."""
 
 import json
+import tempfile
+from pathlib import Path
 
 import openai
 from openai.types.chat import ChatCompletionFunctionToolParam, ChatCompletionMessageParam
@@ -17,6 +19,7 @@ from tests.clients.common import (
     MODEL,
     PNG_URI,
     SCHEMA_PROMPT,
+    SPEECH_MODEL,
     TOOL_PROMPT,
     TOOL_RESULT,
     WEATHER_PARAMETERS,
@@ -234,6 +237,32 @@ def responses_retrieve() -> str:
     return answer.id[:12]
 
 
+def speech() -> str:
+    """Each format has its beginning; the emulator speaks 50 ms for each character."""
+    beginnings = {"mp3": b"ID3", "opus": b"OggS", "aac": b"\xff\xf1", "flac": b"fLaC", "wav": b"RIFF"}
+    for form, beginning in beginnings.items():
+        answer = CLIENT.audio.speech.create(
+            model=SPEECH_MODEL, voice="coral", input="Dinner is ready.", response_format=form, speed=1.0
+        )
+        assert answer.content.startswith(beginning), (form, answer.content[:16])
+    return ", ".join(beginnings)
+
+
+def speech_stream() -> str:
+    """Streamed into a file as it arrives."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "speech.pcm")
+        with CLIENT.audio.speech.with_streaming_response.create(
+            model=SPEECH_MODEL, voice="alloy", input="Dinner is ready.", response_format="pcm",
+            stream_format="audio",
+        ) as response:  # fmt: skip
+            assert response.headers["content-type"] == "audio/pcm", response.headers
+            response.stream_to_file(path)
+        size = path.stat().st_size
+    assert size > 10_000, size
+    return f"{size} bytes"
+
+
 if __name__ == "__main__":
     run(
         "openai-python",
@@ -255,5 +284,7 @@ if __name__ == "__main__":
             "responses_structured": responses_structured,
             "responses_image": responses_image,
             "responses_retrieve": responses_retrieve,
+            "speech": speech,
+            "speech_stream": speech_stream,
         },
     )
