@@ -9,12 +9,14 @@ from typing import Any
 import aiohttp
 import openai
 import pytest
+from aiohttp import web
 
 from gateway.observability.request_log import RequestLog
 from gateway.plugins.speech import routes
 from tests.plugins.speech.conftest import TONE, Speaker, refused, silent, spoken
 from tests.support.servers import Serve
 from tests.support.sounds import decoded, likeness, seconds, tone, wav
+from tests.support.team import Google, Team
 
 L16 = "audio/L16;codec=pcm;rate=24000"
 LITE = "/v1beta/models/gemini-3.8-flash-lite-tts:generateContent"
@@ -548,3 +550,15 @@ async def test_a_key_is_needed(base: str) -> None:
         nobody.post(f"{base}/v1/audio/speech", json={"input": "Hi"}) as response,
     ):
         assert (response.status, response.headers["x-should-retry"]) == (401, "false")
+
+
+async def test_w2_the_ledger_and_a_budget(http: aiohttp.ClientSession, team: Team, google: Google) -> None:
+    """Nine tokens of text at $0.50 and forty of audio at $6 a million; the answer settles what was reserved."""
+    key = team.issue(dollars={"day": 1})
+    google.answers = {"AIza-a": lambda: web.json_response(spoken(wav(TONE)))}
+    await team.start("a")
+    http.headers["Authorization"] = f"Bearer {key}"
+    status, _, _ = await say(http, team.base, model="gpt-4o-mini-tts", voice="coral")
+    (row,) = await team.settled()
+
+    assert (status, row.surface, row.model, row.micros) == (200, "speech", "gemini-3.8-flash-lite-tts", 245)
