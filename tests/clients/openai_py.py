@@ -3,6 +3,7 @@
 import json
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 import openai
 from openai.types.chat import ChatCompletionFunctionToolParam, ChatCompletionMessageParam
@@ -239,7 +240,13 @@ def responses_retrieve() -> str:
 
 def speech() -> str:
     """Each format has its beginning; the emulator speaks 50 ms for each character."""
-    beginnings = {"mp3": b"ID3", "opus": b"OggS", "aac": b"\xff\xf1", "flac": b"fLaC", "wav": b"RIFF"}
+    beginnings: dict[Literal["mp3", "opus", "aac", "flac", "wav"], bytes] = {
+        "mp3": b"ID3",
+        "opus": b"OggS",
+        "aac": b"\xff\xf1",
+        "flac": b"fLaC",
+        "wav": b"RIFF",
+    }
     for form, beginning in beginnings.items():
         answer = CLIENT.audio.speech.create(
             model=SPEECH_MODEL, voice="coral", input="Dinner is ready.", response_format=form, speed=1.0
