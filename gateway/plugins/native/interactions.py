@@ -200,7 +200,7 @@ class _Tool(Struct, frozen=True):
     count: int = 0
 
 
-class _Usage(Struct, frozen=True):
+class Usage(Struct, frozen=True):
     """`usage` of an interaction."""
 
     total_input_tokens: int | None = None
@@ -213,19 +213,39 @@ class _Usage(Struct, frozen=True):
     output_tokens_by_modality: list[_Modality] | None = None
     grounding_tool_count: list[_Tool] | None = None
 
+    @property
+    def searches(self) -> int:
+        """Uses of tools that are billed one by one."""
+        return sum(max(0, tool.count) for tool in self.grounding_tool_count or () if tool.type in _BILLED)
 
-class _Interaction(Struct, frozen=True):
+    def whole(self) -> UsageMetadata:
+        """Return the same counts under the names of generateContent."""
+        return UsageMetadata(
+            prompt_token_count=self.total_input_tokens,
+            candidates_token_count=self.total_output_tokens,
+            thoughts_token_count=self.total_thought_tokens,
+            tool_use_prompt_token_count=self.total_tool_use_tokens,
+            cached_content_token_count=self.total_cached_tokens,
+            total_token_count=self.total_tokens,
+            prompt_tokens_details=_details(self.input_tokens_by_modality),
+            candidates_tokens_details=_details(self.output_tokens_by_modality),
+        )
+
+
+class Interaction(Struct, frozen=True):
+    """An interaction, as far as it is read."""
+
     id: str | None = None
-    usage: _Usage | None = None
+    usage: Usage | None = None
     model: str | None = None
     service_tier: str | int | None = None
 
 
-class _Message(_Interaction, frozen=True):
+class _Message(Interaction, frozen=True):
     """An interaction, or an event of its stream."""
 
     event_type: str = ""
-    interaction: _Interaction | None = None
+    interaction: Interaction | None = None
     error: Any = None
 
 
@@ -298,25 +318,13 @@ class InteractionReader:
                 if part is not None:
                     self._count(part)
 
-    def _count(self, part: _Interaction) -> None:
+    def _count(self, part: Interaction) -> None:
         self.id = part.id or self.id
         self.version, self.tier = part.model or self.version, part.service_tier or self.tier
         usage = part.usage
         if usage is None:
             return
-        self._searches = sum(
-            max(0, tool.count) for tool in usage.grounding_tool_count or () if tool.type in _BILLED
-        )
-        self._usage = UsageMetadata(
-            prompt_token_count=usage.total_input_tokens,
-            candidates_token_count=usage.total_output_tokens,
-            thoughts_token_count=usage.total_thought_tokens,
-            tool_use_prompt_token_count=usage.total_tool_use_tokens,
-            cached_content_token_count=usage.total_cached_tokens,
-            total_token_count=usage.total_tokens,
-            prompt_tokens_details=_details(usage.input_tokens_by_modality),
-            candidates_tokens_details=_details(usage.output_tokens_by_modality),
-        )
+        self._searches, self._usage = usage.searches, usage.whole()
 
 
 def _details(listed: list[_Modality] | None) -> list[ModalityTokens] | None:

@@ -118,6 +118,8 @@ class Native(Plugin):
         request[ERROR_RENDERER] = render_error
         request[KEY_HEADERS] = _with_query_key(request)
         if wants_websocket(request):
+            if path.endswith("/interactions/live") and request.method == "GET":
+                return await self._live.serve(request)
             raise unserved(request, frozenset({"POST"} if model_of(path) else ()))
         check_path(path)
         if path.startswith("/upload/") and not _has_key(request[KEY_HEADERS]):

@@ -137,7 +137,7 @@ def _check_tools(message: Any) -> None:
             waiting += value
 
 
-class LiveUsage(Struct, frozen=True, rename="camel"):
+class _Usage(Struct, frozen=True, rename="camel"):
     """`usageMetadata` of a server's message, which calls the answer `response`."""
 
     prompt_token_count: int | None = None
@@ -172,35 +172,52 @@ class _Update(Struct, frozen=True, rename="camel"):
     new_handle: str = ""
 
 
-class ServerMessage(Struct, frozen=True, rename="camel"):
-    """A message of Google's."""
-
+class _ServerMessage(Struct, frozen=True, rename="camel"):
     server_content: _Content | None = None
     tool_call: Raw = NO_JSON
-    usage_metadata: LiveUsage | None = None
+    usage_metadata: _Usage | None = None
     session_resumption_update: _Update | None = None
 
-    @property
-    def is_content(self) -> bool:
-        """Whether it belongs to a turn of the model."""
-        return self.server_content is not None or bool(self.tool_call)
 
-    @property
-    def handle(self) -> str:
-        """A handle by which the session can go on in another connection; "" for none."""
-        return self.session_resumption_update.new_handle if self.session_resumption_update is not None else ""
+class Seen(Struct, frozen=True):
+    """A message of Google's, as far as it is looked at."""
+
+    is_content: bool = False
+    """Whether it belongs to a turn of the model."""
+    is_over: bool = False
+    """Whether it ends the turn."""
+    usage: UsageMetadata | None = None
+    searches: int = 0
+    grounding: bytes = b""
+    """`groundingMetadata`, whose searches are to be counted."""
+    handle: str = ""
+    """A handle by which the session can go on in another connection; "" for none."""
 
 
-NOTHING = ServerMessage()
-_decode = msgspec.json.Decoder(ServerMessage).decode
+NOTHING = Seen()
+CONTENT = Seen(is_content=True)
+_decode = msgspec.json.Decoder(_ServerMessage).decode
 
 
-def read_message(data: bytes) -> ServerMessage:
+def read_message(data: bytes) -> Seen:
     """Return what a message of Google's counts. What cannot be read counts nothing: the message is the client's."""
     try:
-        return _decode(data)
+        message = _decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return NOTHING
+    content, usage, update = message.server_content, message.usage_metadata, message.session_resumption_update
+    if content is None:
+        handle = update.new_handle if update is not None else ""
+        return Seen(bool(message.tool_call), False, None if usage is None else usage.whole(), handle=handle)
+    if usage is None and update is None and not (content.turn_complete or content.grounding_metadata):
+        return CONTENT
+    return Seen(
+        True,
+        content.turn_complete,
+        None if usage is None else usage.whole(),
+        grounding=bytes(content.grounding_metadata),
+        handle=update.new_handle if update is not None else "",
+    )
 
 
 def error_object(status: int, message: str) -> bytes:

@@ -29,9 +29,11 @@ from gateway.exchange.unserved import wants_websocket
 from gateway.exchange.websocket_frames import check_origin
 from gateway.gemini.wire import encode_json
 from gateway.plugin import KEY_HEADERS, KNOWN_CLIENT, Services
+from gateway.plugins.native import interactions
 from gateway.plugins.native.issued_keys import TokenRequest
 from gateway.plugins.native.live.closing import error_of, passed_on
 from gateway.plugins.native.live.config import LiveConfig
+from gateway.plugins.native.live.events import model_of_event, read_events
 from gateway.plugins.native.live.messages import Setup, check_message, read_setup
 from gateway.plugins.native.live.pins import Minted, Pins, decode_token, token_of, until_of
 from gateway.plugins.native.live.sessions import Sessions
@@ -43,6 +45,7 @@ from gateway.plugins.native.response import render_error
 from gateway.plugins.native.system_parameters import allowed_headers
 from gateway.policy import call_outcome
 from gateway.policy.access import Client, digest
+from gateway.policy.api_paths import GOOGLE
 from gateway.store.file_owners import absent
 from gateway.upstream.aiohttp_transport import UpstreamSocket
 
@@ -53,6 +56,7 @@ PATH = (
     r"\.Bidi(?:GenerateContent|GenerateContentConstrained|GenerateMusic)}"
 )
 _MUSIC = "BidiGenerateMusic"
+_INTERACTIONS = "/interactions/live"
 _KEYS = ("key", "$key", "access_token")
 _HOOKS: tuple[HookName, ...] = ("on_request", "on_call", "on_event")
 """Hooks that would have to see what a session says."""
@@ -79,7 +83,8 @@ class Live:
         check_origin(request, services.config.cors.origins)
         token = token_of(request.headers, request.query)
         minted = await self._identify(request, token)
-        entry = services.enter(request, SURFACE, reads_body=False)
+        is_interaction = request.path.endswith(_INTERACTIONS)
+        entry = services.enter(request, interactions.METHOD if is_interaction else SURFACE, reads_body=False)
         async with entry as context:  # the place is left at once: a session may last for an hour
             self._check(request, context)
             session = Session(request, services, self._config, context)
@@ -131,7 +136,7 @@ class Live:
         """Raise GatewayError for what this client may not open."""
         pairs = [(name, value) for name, value in request.query.items() if name not in _KEYS]
         refuse_issued_keys(text for pair in pairs for text in pair)
-        path = request.path
+        path = request.path.removeprefix(GOOGLE)
         for plugin in self._services.plugins.values():
             plugin.check_native(request.method, path, context)
         hooks = self._services.hooks
@@ -141,9 +146,9 @@ class Live:
                 " those of a session.",
                 code="not_checked",
             )
-        if context.client.id and path.endswith(_MUSIC):
+        if context.client.id and path.endswith((_MUSIC, _INTERACTIONS)):
             raise Forbidden(
-                "This method needs a Gemini API key of your own: Google does not say what it costs.",
+                "This method needs a Gemini API key of your own: what it costs has no bound, or is not told.",
                 code="not_for_issued_keys",
             )
 
@@ -159,7 +164,8 @@ class _Ways:
         self._owners = services.file_owners
         self._largest = live._config.message  # noqa: SLF001
         self._pins = live.pins
-        self._path = request.rel_url.raw_path
+        self._path = request.rel_url.raw_path.removeprefix(GOOGLE)
+        self._is_interaction = self._path.endswith(_INTERACTIONS)
         self._context = context
         self._client = context.client
         self._minted = minted
@@ -169,13 +175,18 @@ class _Ways:
         )
         headers.pop("Content-Type", None)
         self._headers = headers
-        if token:
+        if token and self._is_interaction:
+            self._headers["x-goog-api-key"] = token  # as google-genai sends it there
+        elif token:
             self._headers["Authorization"] = f"Token {token if minted is None else minted.google}"
 
     async def connect(self, data: bytes, kind: WSMsgType) -> Link:
         """Connect with the client's first message, to another project if the first is busy."""
-        setup = read_setup(data, issued=bool(self._client.id))
-        target = self._target = await self._checked(setup)
+        if self._is_interaction:
+            target = Target(model_of_event(data))
+        else:
+            target = await self._checked(read_setup(data, issued=bool(self._client.id)))
+        self._target = target
         self._context.report.describe(target.model or None, None, stream=True)
         for attempt in range(1, _ATTEMPTS + 1):
             turn = self._exchange.attempt(self._context, target)
@@ -228,9 +239,14 @@ class _Ways:
 
     async def _linked(self, socket: UpstreamSocket, turn: Attempt, data: bytes, kind: WSMsgType) -> Link:
         """Send the first message, and wait for Google's answer. Raises ClosedError, and UpstreamError."""
+        turns = Turns(self._exchange, self._context, self._target)
+        turns.adopt(turn)
         try:
             async with asyncio.timeout(TO_BEGIN):
                 await socket.send_frame(data, kind)
+                if self._is_interaction:  # which need not answer at once
+                    turn.answered(101)
+                    return Link(socket, turns, read=read_events)
                 answer = await socket.receive()
         except (TimeoutError, ConnectionError) as error:
             raise UpstreamError("Google has not answered `setup`.", code="upstream_timeout") from error
@@ -240,12 +256,11 @@ class _Ways:
             )
             raise ClosedError(ending, error_of(ending))
         turn.answered(101)
-        turns = Turns(self._exchange, self._context, self._target)
-        turns.adopt(turn)
         if not self._client.id:
             return Link(socket, turns, answer)
         project = self._context.report.project or ""
-        return Link(socket, turns, answer, self._check_message, partial(self._keep, project))
+        keep = partial(self._keep, project)
+        return Link(socket, turns, answer, check=self._check_message, keep=keep)
 
     async def _check_message(self, data: bytes) -> None:
         names = check_message(data)

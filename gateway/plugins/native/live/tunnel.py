@@ -24,7 +24,7 @@ from gateway.exchange.websocket_frames import Socket
 from gateway.plugin import Services
 from gateway.plugins.native.live.closing import Ending, ending_of, error_of, passed_on
 from gateway.plugins.native.live.config import LiveConfig
-from gateway.plugins.native.live.messages import NOTHING, ServerMessage, read_message
+from gateway.plugins.native.live.messages import NOTHING, Seen, read_message
 from gateway.plugins.native.live.turns import Turns
 from gateway.upstream.aiohttp_transport import Message, UpstreamSocket
 
@@ -44,8 +44,10 @@ class Link(Struct, frozen=True):
 
     socket: UpstreamSocket
     turns: Turns
-    answer: Message
-    """Google's first message."""
+    answer: Message | None = None
+    """Google's first message, if it has been read."""
+    read: Callable[[bytes], Seen] = read_message
+    """Reads a message of Google's."""
     check: Callable[[bytes], Awaitable[None]] | None = None
     """Checks a later message of the client. Raises GatewayError."""
     keep: Callable[[str], Awaitable[None]] | None = None
@@ -232,33 +234,35 @@ class Session:
 
     async def _to_client(self, link: Link) -> Ending:
         """Pass Google's messages on. Return its close frame; nothing more is read from the client then."""
-        message: Message = link.answer
-        self._context.first_byte()
+        message, read = link.answer, link.read
         try:
+            if message is None:
+                message = await link.socket.receive()
+            self._context.first_byte()
             while message.type in _DATA:
                 self._heard = monotonic()
                 if len(message.data) > HEAVY:
                     await self._pass_heavy(link, message)
                 else:
-                    await self._pass(link, message, read_message(message.data))
+                    await self._pass(link, message, read(message.data))
                 message = await link.socket.receive()
             return passed_on(link.socket.close_code, _reason(message))
         finally:
             self._client.stop()
 
-    async def _pass(self, link: Link, message: Message, read: ServerMessage) -> None:
+    async def _pass(self, link: Link, message: Message, seen: Seen) -> None:
         """Pass one of Google's messages on, and count it. A handle is stored before the client gets it."""
-        if link.keep is not None and read.handle:
-            await link.keep(read.handle)
+        if link.keep is not None and seen.handle:
+            await link.keep(seen.handle)
         await self._client.send_frame(message.data, message.type)
-        if read is not NOTHING:
-            await link.turns.read(read)
+        if seen is not NOTHING:
+            await link.turns.read(seen)
 
     async def _pass_heavy(self, link: Link, message: Message) -> None:
         memory, size = self._context.memory, len(message.data)
         memory.take(size)
         try:
-            await self._pass(link, message, await offload(True, read_message, message.data))
+            await self._pass(link, message, await offload(True, link.read, message.data))
         finally:
             memory.give(size)
 

@@ -12,7 +12,7 @@ from gateway.exchange.exchange import Exchange
 from gateway.gemini.grounding import searches
 from gateway.gemini.usage import TokenCounts, is_whole, token_counts
 from gateway.gemini.wire import UsageMetadata
-from gateway.plugins.native.live.messages import ServerMessage
+from gateway.plugins.native.live.messages import Seen
 
 _HEARD = 20_000
 """Tokens of sound that are reserved for the input of a turn: the whole session is input again."""
@@ -38,7 +38,8 @@ class Turns:
 
     def _forget(self) -> None:
         self._usage: UsageMetadata | None = None
-        self._grounding: list[Raw] = []
+        self._grounding: list[bytes] = []
+        self._searches = 0
         self._is_answered = False
         self._is_over = False
         """Google has ended the turn; its counts may come later."""
@@ -70,9 +71,9 @@ class Turns:
         else:
             self._text += len(data)
 
-    async def read(self, message: ServerMessage) -> None:
+    async def read(self, message: Seen) -> None:
         """Note a message of Google's, and settle the turn that it ends. Raises GatewayError as `begin` does."""
-        usage = message.usage_metadata
+        usage = message.usage
         if not message.is_content and usage is None:
             return
         if self._is_over and usage is None:
@@ -81,12 +82,10 @@ class Turns:
             await self.begin()
         self._is_answered = True
         if usage is not None:
-            self._usage = usage.whole()
-        content = message.server_content
-        if content is not None:
-            if content.grounding_metadata:
-                self._grounding.append(content.grounding_metadata.copy())
-            self._is_over = self._is_over or content.turn_complete
+            self._usage, self._searches = usage, message.searches
+        if message.grounding:
+            self._grounding.append(message.grounding)
+        self._is_over = self._is_over or message.is_over
         if self._is_over and self._usage is not None:
             await self._settle()
 
@@ -110,7 +109,7 @@ class Turns:
 
     async def _pay(self, turn: Attempt, error: BaseException | None) -> None:
         if self._usage is not None:
-            counts = token_counts(self._usage, searches(self._grounding))
+            counts = token_counts(self._usage, self._searches + searches(map(Raw, self._grounding)))
             turn.count(counts, whole=is_whole(self._usage) and (error is None or self._is_over))
         turn.is_answered = turn.is_answered or self._is_answered
         self._forget()

@@ -85,12 +85,12 @@ def test_googles_counts_end_and_handles_are_read() -> None:
     read = read_message(
         json.dumps({"serverContent": {"turnComplete": True}, "usageMetadata": usage}).encode()
     )
-    assert read.is_content
-    assert read.server_content is not None
-    assert read.server_content.turn_complete
-    assert read.usage_metadata is not None
-    whole = read.usage_metadata.whole()
+    assert (read.is_content, read.is_over) == (True, True)
+    assert read.usage is not None
+    whole = read.usage
     assert (whole.prompt_token_count, whole.candidates_token_count, whole.thoughts_token_count) == (9, 3, 1)
+    grounded = read_message(b'{"serverContent": {"groundingMetadata": {"webSearchQueries": ["a"]}}}')
+    assert grounded.grounding == b'{"webSearchQueries": ["a"]}'
     update = read_message(b'{"sessionResumptionUpdate": {"newHandle": "h", "resumable": true}}')
     assert (update.handle, update.is_content) == ("h", False)
     assert read_message(b'{"toolCall": {"functionCalls": []}}').is_content

@@ -412,6 +412,33 @@ async def test_the_limits_of_a_key_hold_in_a_session(team: Team, google: Google)
     assert reason.startswith("Rate limit reached for this API key: 500 tokens per minute")
 
 
+@pytest.mark.filterwarnings("ignore:.*experimental")
+@pytest.mark.parametrize("version", ["v1", "v1beta"])
+async def test_googles_sdk_connects_to_a_live_interaction_with_its_own_key(
+    team: Team, google: Google, version: str
+) -> None:
+    key = team.issue()
+    await team.start("a")
+    usage = {"total_input_tokens": 100, "total_output_tokens": 20, "total_tokens": 120}
+    google.answers = [
+        [], ['{"event_type":"step.stop","index":0}', json.dumps({"event_type": "interaction.completed",
+              "interaction": {"id": "i", "status": "completed", "usage": usage}})],
+    ]  # fmt: skip
+    options = types.HttpOptions(base_url=team.base, api_version=version)
+    client: Any = genai.Client(api_key="AIza-own", http_options=options)
+    async with client.aio.interactions.connect("i") as interaction:
+        await interaction.send("Hello")
+        events = [event.event_type async for event in interaction.receive()]
+    assert events == ["step.stop", "interaction.completed"]
+    path, headers = google.handshakes[0]
+    assert (path, headers["x-goog-api-key"]) == (f"/{version}/interactions/live", "AIza-own")
+    assert json.loads(google.received[0][1]) == {"event_type": "interaction.connect", "id": "i"}
+    (row,) = await team.settled()
+    assert (row.surface, row.prompt, row.completion) == ("interactions", 100, 20)
+    await client.aio.aclose()
+    assert await handshake(team.base, f"/{version}/interactions/live", **{"x-goog-api-key": key}) == 403
+
+
 async def test_a_redirect_of_the_handshake_is_not_followed(serve: Serve, aiohttp_server: Start) -> None:
     other: list[str] = []
 
