@@ -66,6 +66,7 @@ class Summary:
             "at": round(now, 3), "window": window, "instance": fleet.name, "build": self._build,
             "now": _figures(of_all["now"]),
             "before": _figures(before) if before is not None else None,
+            "ledger": self._sources.engine_or_none is not None,
             "dollars": self._dollars(days, now),
             "days": _days(days) if days is not None else None,
             "pool": self._pool(now),

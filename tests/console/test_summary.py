@@ -33,6 +33,7 @@ async def test_a_gateway_at_work(team: Team, google: Google, admin: Any) -> None
     assert {len(shown["series"][kind]) for kind in ("ok", "saved", "refused", "failed")} == {60}
     assert len(shown["days"]) == 30
     assert shown["dollars"]["today"] == 0
+    assert shown["ledger"]
     assert [(project["project"], project["state"]) for project in shown["pool"]] == [
         ("a", "refused"),
         ("b", "refused"),

@@ -196,6 +196,11 @@ class Tab:
         self.page.keyboard.press("Enter")
         self.page.wait_for_selector(".figures")
 
+    @property
+    def instance(self) -> str:
+        """Name of the gateway's instance."""
+        return str(self.console.api("/admin/about", method="GET")["instance"])
+
     def keys(self, *names: str) -> None:
         """Press keys, one after the other."""
         for name in names:

@@ -64,6 +64,7 @@ def test_every_page_is_accessible_and_fits(tab: Callable[..., Tab], size: Any) -
     here.page.wait_for_selector("#token:focus")
     look(here, size[0])
     here.sign_in()
+    assert here.page.locator(".instance").text_content() in (f"{here.instance} alone", f"仅 {here.instance}")
     for key, name in PAGES.items():
         here.open(key, name)
         assert here.page.title().split(" · ")[0] == here.text("h1")

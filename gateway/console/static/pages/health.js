@@ -13,7 +13,7 @@ export const page = {
       const report = await ctx.api.get("/admin/doctor", online ? { online: 1 } : {});
       const failed = report.findings.filter((one) => one.result === "failed").length;
       fill(result,
-        el("p", { class: `notice ${report.ok ? "ok" : "bad"}` }, report.ok ? t("health.well") : t("health.count", { count: n(failed) }), " ", time(report.at)),
+        el("p", { class: `notice ${report.ok ? "ok" : "bad"}` }, report.ok ? t("health.well") : t("health.count", { count: n(failed) }), " · ", time(report.at)),
         el("ul.card.plain.findings", [...report.findings].sort((a, b) => Number(b.result === "failed") - Number(a.result === "failed")).map((one) =>
           el("li", el("span", badge(t(`health.${one.result}`), KINDS[one.result])), el("strong", one.check), el("div", words(one.message),
             one.result === "failed" && one.remedy && el("p", el("strong", t("errors.do"), " "), words(one.remedy)))))));

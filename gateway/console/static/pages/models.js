@@ -7,7 +7,7 @@ import { table } from "../table.js";
 export const page = {
   id: "models",
   async render(root, ctx) {
-    const { t } = ctx, price = (m, name) => (m.price?.known ? `$${n(m.price[name], { maximumFractionDigits: 4 })}` : "–");
+    const { t } = ctx, price = (m, name) => (m.price?.known ? `$${n(m.price[name], { minimumFractionDigits: 2, maximumFractionDigits: 4 })}` : "–");
     const head = el("p.muted"), google = el("div");
     const list = table({
       name: "models", label: t("page.models"), main: true, chooser: true, rows: [], key: (m) => `${m.kind} ${m.name}`, empty: t("models.none"), onopen: open,

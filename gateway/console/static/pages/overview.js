@@ -51,9 +51,9 @@ export const page = {
       fill(root, data.first_request === null && steps(clients),
         el("div.figures",
           figure(t("overview.requests"), n(now.requests), change(now.requests, before?.requests), "#/requests"),
-          figure(t("overview.refused"), share(now.refused_share), before ? t("overview.yesterday", { value: share(before.refused_share) }) : n(now.refused), "#/errors"),
+          figure(t("overview.refused"), share(now.refused_share), before ? t("overview.yesterday", { value: share(before.refused_share) }) : `${n(now.refused)} ${t("overview.of", { value: n(now.requests) })}`, "#/errors"),
           figure(t("overview.first"), within ? `≈ ${ms(now.first_byte_p95_ms)}` : "–", within && t(within[1] ? "overview.within" : "overview.over", { low: ms(within[0]), high: ms(within[1]) }), "#/usage"),
-          figure(t("overview.dollars"), money(dollars?.today), dollars ? t("overview.yesterday", { value: money(dollars.yesterday) }) : t("overview.no.ledger"), "#/usage"),
+          figure(t("overview.dollars"), money(dollars?.today), dollars ? t("overview.yesterday", { value: money(dollars.yesterday) }) : t(data.ledger ? "overview.reading" : "overview.no.ledger"), "#/usage"),
           figure(t("running"), n(data.running), t("overview.of", { value: n(data.limit) }), "#/requests")),
         el("section", el("h2", t("overview.needs")), needs(data, ctx, draw)),
         el("div.grid.wide",
@@ -65,6 +65,7 @@ export const page = {
           data.failures.length ? el("ul.plain.failures", data.failures.map((row) => el("li", el("a", { href: url("#/requests", { id: row.request_id }) }, badge(String(row.status), row.status >= 500 || row.status === 200 ? "bad" : "warn"), el("span", refusal(row) || (row.error ?? "–")), el("span.muted", [row.key_name, row.model ?? row.path, data.instances.length > 1 && row.instance].filter(Boolean).join(" · ")), time(row.at))))) : el("p.muted", t("overview.no.failures"))));
     }
     await draw();
+    setTimeout(() => { if (!ctx.signal.aborted) draw(); }, 500); // with what the ledger's first reading brings
     ctx.every(5000, draw);
   },
 };
