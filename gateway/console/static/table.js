@@ -69,6 +69,7 @@ export function table(options) {
     fill(body, list.slice(from, to).map(line),
       !list.length && el("tr", el("td.muted.none", { colspan: visible().length + (options.actions ? 1 : 0), text: options.empty })));
     gaps();
+    if (!high) requestAnimationFrame(gaps); // it is not on the page yet
   }
 
   function gaps() {
@@ -84,7 +85,7 @@ export function table(options) {
     gaps();
     const hidden = Math.max(0, wrap.getBoundingClientRect().top) - above.getBoundingClientRect().top;
     const first = Math.max(0, Math.floor(hidden / high)), seen = Math.ceil(innerHeight / high);
-    if ((from > 0 && first < from + 9) || (to < list.length && first + seen > to - 9)) view(first);
+    if ((from > 0 && first < from + 30) || (to < list.length && first + seen > to - 30)) view(first);
   }
   addEventListener("scroll", scrolled, { capture: true, passive: true });
 
@@ -150,7 +151,8 @@ export function table(options) {
         to = Math.min(list.length, to + values.length);
         while (body.children.length > to - from) body.lastElementChild?.remove();
         gaps();
-        wrap.scrollTop += values.length * high;
+        const scroller = wrap.scrollHeight > wrap.clientHeight + 1 ? wrap : document.documentElement;
+        scroller.scrollTop += values.length * high;
         return;
       }
       body.prepend(...values.map(line));
