@@ -34,8 +34,8 @@ TEXTS = {
     "Keys: issue another for its holder (`gateway keys add`)": "「密钥」页：为持有者另行签发（`gateway keys add`）",
     "a key that this gateway has not issued; with `auth: {passthrough: false}` also a Gemini key of the client's "
     "own. The client sees `Incorrect API key provided.`, and Google is not asked":
-        "不是本网关签发的密钥；`auth: {passthrough: false}` 时也包括客户端自带的 Gemini 密钥；"
-        "客户端只看到 `Incorrect API key provided.`，不会询问 Google",
+        "不是本网关签发的密钥；`auth: {passthrough: false}` 时也包括客户端自带的 Gemini 密钥；客户端只看到 "
+        "`Incorrect API key provided.`，不会询问 Google",
     "Keys: issue one for this client (`gateway keys add`); with `passthrough: true` such keys are passed through":
         "「密钥」页：为该客户端签发密钥（`gateway keys add`）；设 `passthrough: true` 则会转发自带密钥",
     "the admin listener: nobody is signed in, no token is configured, or it is another one":
@@ -195,6 +195,23 @@ TEXTS = {
     "a speech model answered twice without sound, and no filter explains it":
         "语音模型两次都没有返回声音，且不是过滤所致",
     "try again, with a shorter text or without instructions inside of it": "重试，缩短文本或去掉其中的指令",
+    "`/v1/files` without a folder: no `plugins.files.path`, and no STATE_DIRECTORY":
+        "`/v1/files` 没有文件夹：未设置 `plugins.files.path`，也没有 STATE_DIRECTORY",
+    "set `plugins.files.path`": "设置 `plugins.files.path`",
+    "an upload that never was, or of another key": "上传不存在，或属于其他密钥",
+    "begin another upload": "重新开始上传",
+    "upload it again, with the key that uses it": "用使用它的密钥重新上传",
+    "convert it to PDF, text, a picture, sound or video": "转换为 PDF、文本、图片、声音或视频",
+    "a file for batches that does not begin with JSON; an upload whose parts are not the announced bytes, or "
+    "that was completed, cancelled or has expired":
+        "批处理文件不以 JSON 开头；或上传的各部分与声明的字节数不符，或已完成、取消或过期",
+    "the message says which; begin another upload": "消息说明是哪一种；请重新上传",
+    "a file that was deleted, has expired, or was uploaded with another key": "文件已删除、过期，或由其他密钥上传",
+    "Google has not processed a video within a minute": "Google 一分钟内未处理完视频",
+    "try again a minute later": "一分钟后重试",
+    "a file that Gemini does not read or could not process, an empty one, or, for Anthropic's clients, one that "
+    "no tool has made":
+        "Gemini 不读取或无法处理的文件、空文件，或（Anthropic 客户端）并非由工具生成的文件",
 }  # fmt: skip
 _LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
 
