@@ -28,6 +28,8 @@ Message: TypeAlias = WSMessageNoDecodeText
 """A message of such a WebSocket."""
 _HANDSHAKE = 20.0
 """Seconds in which a WebSocket is opened."""
+_REFUSAL = 64 * 1024
+"""Bytes that are read of the refusal of a handshake."""
 _PING = 20.0
 """Seconds without a byte after which a WebSocket is pinged; it is lost if half of it passes without a pong."""
 _CLOSE = aiohttp.ClientWSTimeout(ws_close=1.0)
@@ -64,6 +66,7 @@ class AiohttpTransport:
         # aiohttp follows the redirect of a handshake, and would send the key to another host
         stops = aiohttp.TraceConfig()
         stops.on_request_redirect.append(_stop)
+        stops.on_request_end.append(_check_handshake)
         self._sockets = aiohttp.ClientSession(
             connector=self._connector,
             connector_owner=False,
@@ -174,8 +177,6 @@ class _converted_errors:  # noqa: N801 - used as a statement
             raise _unsent(error) from error
         if isinstance(error, TimeoutError):
             raise silent() from error
-        if isinstance(error, aiohttp.WSServerHandshakeError) and error.status >= 400:
-            raise failure.from_response(error.status, b"", error.headers or {}) from error
         if isinstance(error, aiohttp.ClientPayloadError):
             raise UpstreamTruncated("The upstream stream ended before completion.") from error
         if isinstance(error, aiohttp.ClientConnectionError | OSError):
@@ -186,6 +187,18 @@ class _converted_errors:  # noqa: N801 - used as a statement
 
 async def _stop(*_: SimpleNamespace | aiohttp.ClientSession | aiohttp.TraceRequestRedirectParams) -> None:
     raise unreadable()
+
+
+async def _check_handshake(_: object, __: object, ended: aiohttp.TraceRequestEndParams) -> None:
+    """Raise GatewayError with Google's words for a handshake that it refuses: aiohttp leaves its body unread."""
+    response = ended.response
+    if response.status < 400:
+        return
+    try:
+        body = await response.content.read(_REFUSAL)
+    finally:
+        response.close()
+    raise failure.from_response(response.status, body, response.headers)
 
 
 def _unsent(error: Exception) -> GatewayError:

@@ -76,6 +76,8 @@ class Google:
         """For each message: bytes for a binary frame, text, JSON, or a close frame."""
         self.status: list[int] = []
         """Statuses in place of a handshake."""
+        self.words = "no"
+        """The message of such an error."""
         self.closed: list[tuple[int | None, str]] = []
         """How clients have closed."""
         self.serve: Serve | None = None
@@ -88,7 +90,8 @@ class Google:
             self.received.append((WSMsgType.TEXT, await request.read()))
             return web.json_response({"name": f"auth_tokens/google{next(self.names)}"})
         if self.status:
-            return web.json_response({"error": {"message": "no"}}, status=self.status.pop(0))
+            status = self.status.pop(0)
+            return web.json_response({"error": {"code": status, "message": self.words}}, status=status)
         socket = web.WebSocketResponse(max_msg_size=2**27, compress=False, decode_text=False)
         await socket.prepare(request)
         while (message := await socket.receive()).type in (WSMsgType.TEXT, WSMsgType.BINARY):

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from time import time
 from typing import Any
 
 import aiohttp
@@ -221,6 +222,29 @@ async def test_googles_words_are_passed_on_but_not_those_about_the_pools_keys(
             code, reason = await closed(socket)
         assert (reason == words) == shown
         assert code == (1007 if shown else 1008) or code == 1011
+
+
+async def test_a_refused_handshake_has_googles_words_and_teaches_the_pool(
+    team: Team, google: Google, serve: Serve
+) -> None:
+    key = team.issue()
+    await team.start("a")
+    google.words = "API key not valid. Please pass a valid API key."
+    google.status = [400, 400, 403]
+    async with connected(team.base, "AIza-own") as socket:
+        await socket.send_json(SETUP)
+        assert await closed(socket) == (1008, f"Incorrect API key provided: {google.words}")
+    async with connected(team.base, key) as socket:
+        await socket.send_json(SETUP)
+        code, reason = await closed(socket)
+    assert code in (1008, 1011)
+    assert "API key not valid" not in reason
+    states = serve.app[SERVICES].metrics.pool.describe(time())
+    assert [(state.project, state.state) for state in states if state.key_id] == [("a", "refused")]
+    async with connected(team.base, "AIza-own") as socket:
+        google.words = "Live is not for you."
+        await socket.send_json(SETUP)
+        assert (await closed(socket))[1] == "Live is not for you."
 
 
 async def test_a_handle_goes_on_in_its_project_and_for_its_client_alone(team: Team, google: Google) -> None:
