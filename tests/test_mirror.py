@@ -19,6 +19,8 @@ EXCEPTIONS = {
     "plugins/embeddings/wire.py": _MESSAGES,
     "plugins/files/fields.py": _TABLE,
     "plugins/files/wire.py": _MESSAGES,
+    "plugins/images/fields.py": _TABLE,
+    "plugins/images/wire.py": _MESSAGES,
     "plugins/messages/fields.py": _TABLE,
     "plugins/messages/wire.py": _MESSAGES,
     "plugins/models/wire.py": _MESSAGES,

@@ -286,6 +286,7 @@ class GatewayConfig(Struct, frozen=True, forbid_unknown_fields=True):
             "completions": {},
             "embeddings": {},
             "speech": {},
+            "images": {},
             "models": {},
             "files": {},
             "key": {},

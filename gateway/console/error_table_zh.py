@@ -6,6 +6,16 @@ from typing import Any
 from gateway.console.needs_zh import is_chinese
 
 TEXTS = {
+    "a file of `/v1/images` that is no picture, has too many bytes or pixels, or needs the extra `images`":
+        "`/v1/images` 的文件不是图片、字节或像素过多，或需要附加组件 `images`",
+    "send png, jpeg or webp; `gateway plugin install --extra images`":
+        "改用 png、jpeg 或 webp；`gateway plugin install --extra images`",
+    "Google's filters refuse the prompt or the picture; the message has its reason":
+        "Google 的过滤器拒绝了提示词或图片；消息中有原因",
+    "another prompt; `safety` of the configuration, or the client's own thresholds":
+        "换一个提示词；或调整配置中的 `safety`、客户端自己的阈值",
+    "the model answered without a picture; the message has its words": "模型的回答中没有图片；消息中有它的原话",
+    "a prompt that asks for a picture": "使用要求生成图片的提示词",
     "the request; `param` names the field": "请求有误；`param` 指出字段",
     "correct the client": "修正客户端",
     "a field that cannot be honoured, with `compat: strict`": "无法支持的字段（`compat: strict` 时）",

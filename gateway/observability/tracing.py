@@ -33,6 +33,9 @@ _OPERATIONS = {
     "/messages": "chat",
     "/completions": "text_completion",
     "/embeddings": "embeddings",
+    "/images/generations": "generate_content",
+    "/images/edits": "generate_content",
+    "/images/variations": "generate_content",
 }
 """By the end of a route: `gen_ai.operation.name` in OpenTelemetry's conventions for generative AI."""
 _UNPROVEN = {400, 401, 403, 404}

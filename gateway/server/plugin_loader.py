@@ -30,6 +30,7 @@ BUILT_IN = {
     "chat": "gateway.plugins.chat.routes:Chat",
     "embeddings": "gateway.plugins.embeddings.routes:Embeddings",
     "speech": "gateway.plugins.speech.routes:SpeechPlugin",
+    "images": "gateway.plugins.images.routes:Images",
     "models": "gateway.plugins.models.routes:Models",
     "responses": "gateway.plugins.responses.routes:Responses",
     "completions": "gateway.plugins.completions.routes:Completions",

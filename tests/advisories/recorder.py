@@ -36,7 +36,10 @@ class Recorder:
         data = await request.read()
         body = json.loads(data) if data else None
         self.sent.append(Sent(request.path_qs, {k.lower(): v for k, v in request.headers.items()}, body))
-        candidate = {"content": {"parts": [{"text": self.text}], "role": "model"}, "finishReason": "STOP"}
+        parts: list[Any] = [{"text": self.text}]
+        if "banana" in request.path:
+            parts.append({"inlineData": {"mimeType": "image/png", "data": "iVBORw0KGgo="}})
+        candidate = {"content": {"parts": parts, "role": "model"}, "finishReason": "STOP"}
         answer = {"candidates": [candidate], "totalTokens": 3,
                   "usageMetadata": {"promptTokenCount": 1, "candidatesTokenCount": 1},
                   "models": [{"name": "models/gemini-2.5-flash", "supportedGenerationMethods": ["generateContent"]}],

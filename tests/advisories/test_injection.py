@@ -24,7 +24,7 @@ MODEL = {"model": "gemini-2.5-flash"}
 GENERATING = [path for path in LEAST if path != "/v1/moderations"]
 """Surfaces that ask Google; moderations are answered without it as shipped."""
 
-ALL = "plugins: {chat: {}, responses: {}, messages: {}, completions: {}, embeddings: {}, moderations: {}, native: {}, models: {}}"
+ALL = "plugins: {chat: {}, responses: {}, messages: {}, completions: {}, embeddings: {}, images: {}, moderations: {}, native: {}, models: {}}"
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ async def test_s02_no_field_of_a_body_chooses_where_the_request_goes(
     for sent in upstream.sent:
         assert sent.headers["host"] == upstream.url.removeprefix("http://")
         assert sent.headers["x-goog-api-key"] == "test-key"
-        assert sent.path.partition("?")[0].startswith("/v1beta/models/gemini-2.5-flash:")
+        assert sent.path.partition("?")[0].startswith(f"/v1beta/models/{least['model']}:")
 
 
 FREE = {"parameters", "schema", "input_schema", "arguments", "args", "google", "extra_body", "properties", "$defs", "input",

@@ -50,6 +50,12 @@ MATRIX: dict[str, tuple[str, dict[str, Any]]] = {
     "/v1/completions": ("/v1/completions", {"POST": (200, 200)}),
     "/v1/messages": ("/v1/messages", {"POST": (200, 200)}),
     "/v1/messages/count_tokens": ("/v1/messages/count_tokens", {"POST": (200, 200)}),
+    "/v1/images/generations": (
+        "/v1/images/generations",
+        {"POST": (400, 400)},
+    ),  # a model that makes no pictures
+    "/v1/images/edits": ("/v1/images/edits", {"POST": (400, 400)}),
+    "/v1/images/variations": ("/v1/images/variations", {"POST": (400, 400)}),
     "/v1/moderations": ("/v1/moderations", {"POST": (200, 200)}),
     "/v1/files": ("/v1/files?", {"GET": (404, 404), "POST": (404, 404)}),
     "/v1/files/{id}": (f"/v1/files/file-{'0' * 24}", {"GET": (404, 404), "DELETE": (404, 404)}),

@@ -20,6 +20,8 @@ from gateway.plugins.embeddings.fields import EMBEDDINGS
 from gateway.plugins.embeddings.wire import EmbeddingRequest
 from gateway.plugins.files.fields import COMPLETE, UPLOAD
 from gateway.plugins.files.wire import Completion, UploadFields
+from gateway.plugins.images.fields import EDITS, GENERATIONS, VARIATIONS
+from gateway.plugins.images.wire import ImageRequest
 from gateway.plugins.messages.fields import MESSAGES
 from gateway.plugins.messages.wire import MessagesRequest
 from gateway.plugins.moderations.fields import MODERATIONS
@@ -35,6 +37,13 @@ REQUESTS: dict[str, tuple[Table, type[msgspec.Struct], set[str]]] = {
     "POST /v1/chat/completions": (CHAT, ChatRequest, set()),
     "POST /v1/completions": (COMPLETIONS, CompletionRequest, set()),
     "POST /v1/embeddings": (EMBEDDINGS, EmbeddingRequest, set()),
+    "POST /v1/images/edits": (EDITS, ImageRequest, set()),
+    "POST /v1/images/generations": (GENERATIONS, ImageRequest, {"image", "images", "mask", "markup"}),
+    "POST /v1/images/variations": (
+        VARIATIONS,
+        ImageRequest,
+        {"images", "mask", "markup", "stream", "partial_images"},
+    ),
     "POST /v1/messages": (MESSAGES, MessagesRequest, set()),
     "POST /v1/moderations": (MODERATIONS, ModerationRequest, {"model"}),
     "POST /v1/uploads": (UPLOAD, UploadFields, set()),

@@ -252,7 +252,7 @@ def shape(error: Any) -> str:
         ("POST", "/v1/responses/compact", {}, OPENAI),
         ("POST", "/responses/compact", {}, OPENAI),
         ("GET", "/v1/responses/compact", {}, OPENAI),
-        ("POST", "/v1/images/generations", {}, OPENAI),
+        ("POST", "/v1/vector_stores", {}, OPENAI),
         ("GET", "/v1/realtime", UPGRADE, OPENAI),
         ("GET", "/realtime", {}, OPENAI),
         ("GET", "/openai/realtime", UPGRADE, OPENAI),

@@ -24,7 +24,7 @@ MOST_LEFT = 20.0
 AT_ONCE = 24
 CONFIG = (
     "logging: {exchanges: false}\nmedia: {fetch: false}\nconnections: {per_address: 10000}\n"
-    "plugins: {chat: {}, responses: {}, messages: {}, completions: {}, embeddings: {}, models: {}, moderations: {},"
+    "plugins: {chat: {}, responses: {}, messages: {}, completions: {}, embeddings: {}, images: {}, models: {}, moderations: {},"
     " native: {}, health: {}}\n"
 )
 BODIES = {

@@ -140,12 +140,20 @@ CHAT: dict[str, Any] = {
     ],
 }  # fmt: skip
 
+IMAGE: dict[str, Any] = {
+    "model": "gemini-nano-banana-2.1", "prompt": "hi", "n": 1, "size": "1024x1024", "output_format": "png",
+    "output_compression": 90, "response_format": "b64_json", "quality": "high", "partial_images": 0,
+    "google": {"thinking_config": {"thinking_level": "minimal"}}, "extra_body": {"google": {"image_size": "1K"}},
+}  # fmt: skip
+
 BODIES: dict[str, dict[str, Any]] = {
     "/v1/chat/completions": CHAT,
     "/v1/responses": RESPONSE,
     "/v1/messages": MESSAGE,
     "/v1/completions": COMPLETION,
     "/v1/embeddings": EMBEDDING,
+    "/v1/images/generations": IMAGE,
+    "/v1/images/edits": IMAGE | {"image": [PNG], "images": [{"image_url": PNG}, {"file_id": "files/abc"}]},
     "/v1/moderations": MODERATION,
 }
 """A body of each surface with every field that it reads."""
@@ -156,6 +164,11 @@ LEAST: dict[str, dict[str, Any]] = {
     "/v1/messages": {"messages": [{"role": "user", "content": "x"}], "max_tokens": 5},
     "/v1/completions": {"prompt": "x"},
     "/v1/embeddings": {"input": "x"},
+    "/v1/images/generations": {"prompt": "x", "model": "gemini-nano-banana-2.1"},
+    "/v1/images/edits": {"prompt": "x", "image": PNG, "model": "gemini-nano-banana-2.1"},
     "/v1/moderations": {"input": "x"},
 }
 """The least that each surface takes."""
+
+FORMS = {"/v1/images/variations"}
+"""Surfaces that take forms alone."""

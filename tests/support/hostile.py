@@ -69,7 +69,10 @@ SERVED = [*(name for name in BUILT_IN if find_plugin(name).fields), "health", "h
 
 
 async def _upstream(request: web.Request) -> web.Response:
-    answer = {"candidates": [{"content": {"parts": [{"text": "hi"}]}, "finishReason": "STOP"}]}
+    parts: list[dict[str, Any]] = [{"text": "hi"}]
+    if "banana" in request.path:
+        parts.append({"inlineData": {"mimeType": "image/png", "data": "iVBORw0KGgo="}})
+    answer = {"candidates": [{"content": {"parts": parts}, "finishReason": "STOP"}]}
     if "Embed" in request.path:
         asked = (await request.json()).get("requests") or ()
         return web.json_response({"embeddings": [{"values": [1.0]} for _ in asked]})

@@ -1,0 +1,1 @@
+"""OpenAI's images endpoints, by Gemini's image models."""

@@ -1,0 +1,122 @@
+"""The pictures of one request: asked for side by side, each on its own, looked at, and converted."""
+
+import asyncio
+from base64 import b64encode
+from collections.abc import AsyncGenerator, Sequence
+
+from msgspec import Struct
+
+from gateway.errors import GatewayError, forget_frames
+from gateway.exchange.context import RequestContext
+from gateway.exchange.exchange import Exchange
+from gateway.exchange.fallback import Choice
+from gateway.exchange.ids import unique
+from gateway.exchange.offload import HEAVY_ANSWER, offload
+from gateway.exchange.side_by_side import end_all
+from gateway.gemini.turn_reader import TurnReader
+from gateway.plugins.images import pillow
+from gateway.plugins.images.pictures import picture
+from gateway.plugins.images.response import Drawing, drawing, look_at
+
+_AT_ONCE = 4
+"""Calls of one request that run at the same time."""
+
+
+class Finish(Struct, frozen=True):
+    """The form in which a client wants pictures."""
+
+    format: str | None = None
+    """`png`, `jpeg` or `webp`; None for the one in which they come."""
+    compression: int | None = None
+    """Quality of JPEG and WebP in percent."""
+
+
+class Drawings:
+    """The pictures of one request."""
+
+    def __init__(
+        self, exchange: Exchange, choices: Sequence[Choice], finish: Finish, context: RequestContext
+    ) -> None:
+        self._exchange = exchange
+        self._choices = choices
+        self._finish = finish
+        self._context = context
+        self._places = asyncio.Semaphore(_AT_ONCE)
+        self.notes: list[str] = []
+        """The client's fields that were not honoured in the pictures so far."""
+        self.model = choices[0].call.model
+        """The model that answers."""
+
+    async def each(self) -> AsyncGenerator[Drawing, None]:
+        """Yield the pictures as they are finished. Raises the first call's error if all calls fail."""
+        await self._exchange.admit(self._choices, self._context)
+        tasks = [asyncio.create_task(self._one(choice)) for choice in self._choices]
+        errors: dict[int, GatewayError] = {}
+        try:
+            for finished in asyncio.as_completed(tasks):
+                number, result = await finished
+                if isinstance(result, Drawing):
+                    yield result
+                else:
+                    errors[number] = result
+            if len(errors) == len(tasks):
+                raise errors[0]
+            if errors:
+                self._note("n")
+        finally:
+            await end_all(tasks)
+
+    async def _one(self, choice: Choice) -> tuple[int, Drawing | GatewayError]:
+        """Return the number of a call, and its picture or its error."""
+        async with self._places:
+            try:
+                events = await self._exchange.complete_choice(choice, self._context, _reader)
+                result = drawing(events)
+                data = await offload(len(result.data) > HEAVY_ANSWER, look_at, result)
+                await self._convert(result, data)
+            except GatewayError as error:
+                forget_frames(error)
+                return choice.number, error
+            result.number = choice.number
+            self.model = result.model or self.model
+            if result.others:
+                self._note("n")
+            return choice.number, result
+
+    async def _convert(self, result: Drawing, data: bytes) -> None:
+        """Put a picture into the client's format, where Pillow is installed."""
+        form, quality = self._finish.format or result.facts.format, self._finish.compression
+        if quality is not None and form not in ("jpeg", "webp"):
+            self._note("output_compression")
+            quality = None
+        if form == result.facts.format and quality in (None, 100):
+            return
+        size, memory = pillow.BYTES_PER_PIXEL * result.facts.pixels, self._context.memory
+        if pillow.is_installed():
+            memory.take(size)
+            try:
+                changed = await asyncio.to_thread(pillow.convert, data, form, quality)
+            except pillow.UnreadableError:
+                pass
+            else:
+                result.data = (await asyncio.to_thread(b64encode, changed)).decode()
+                result.facts = picture(changed) or result.facts
+                return
+            finally:
+                memory.give(size)
+        if form != result.facts.format:
+            self._note("output_format")
+        if quality is not None:
+            self._note("output_compression")
+
+    def _note(self, field: str) -> None:
+        if field not in self.notes:
+            self.notes.append(field)
+
+
+def _reader(choice: int) -> TurnReader:
+    return TurnReader(_call_id, base=choice)
+
+
+def _call_id() -> str:
+    return unique("call_")
