@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from gateway.config.sections import GatewayConfig
 from gateway.conversation.field_policy import FieldPolicies
-from gateway.errors import GatewayError, RateLimited
+from gateway.errors import RateLimited
 from gateway.exchange.accounting import limit_reached
 from gateway.exchange.background_tasks import BackgroundTasks
 from gateway.exchange.client_address import client_address
@@ -205,14 +205,13 @@ class Services(PluginServices):
     def identify(self, request: web.Request, surface: str = "") -> RequestContext:
         """Return the request's context with its client. Raises Unauthorized, or BadRequest for two different keys."""
         context = request[CONTEXT]
+        context.surface = surface  # for the log line, also of a request that is refused
+        known = request.get(KNOWN_CLIENT)
         try:
-            known = request.get(KNOWN_CLIENT)
-            client = known or self.access.identify(request.get(KEY_HEADERS, request.headers), time())
-        except GatewayError as error:
-            client = error.client if isinstance(error, RefusedKey) else context.client
-            request[CONTEXT] = structs.replace(context, client=client, surface=surface)  # for the log line
+            context.client = known or self.access.identify(request.get(KEY_HEADERS, request.headers), time())
+        except RefusedKey as error:
+            context.client = error.client
             raise
-        context = request[CONTEXT] = structs.replace(context, client=client, surface=surface)
         return context
 
     async def identified(self, request: web.Request, surface: str = "") -> RequestContext:
@@ -291,9 +290,8 @@ class Entry:
             context.memory.owner = client.id or client_address(request)
             header = request.headers.get(CACHE_HEADER)
             if header is not None or client.rules.cache:
-                cache = seconds(header, client.rules.cache, services.config.cache.seconds)
-                context.report.cached = "miss" if cache else "off"
-                self._context = request[CONTEXT] = structs.replace(context, cache=cache)
+                context.cache = seconds(header, client.rules.cache, services.config.cache.seconds)
+                context.report.cached = "miss" if context.cache else "off"
             if client.id:
                 # Without the loop, Python 3.11 would ask the system for the process's id.
                 self._task = asyncio.current_task(request._loop)  # noqa: SLF001
@@ -315,7 +313,7 @@ class Entry:
         except BaseException:
             await self.__aexit__()
             raise
-        return self._context
+        return context
 
     def hand_over(self) -> Callable[[], Awaitable[None]]:
         """Keep the client's place for work that goes on after the request. Return what gives the place back.

@@ -97,7 +97,7 @@ def translate(
                 return _learned(conversation, context, most_inlined)
             request = gemini_request(conversation, context.capabilities, context.safety, declared)
             if request is not None:
-                return Translation(request, [], declared.rules, None, _PlainOrigins(conversation, context))
+                return Translation(request, [], declared.rules, None, PlainOrigins(conversation, context))
         conversation = conversation.recorded()
     if len(conversation.items) > MOST_TURNS:
         raise too_long(conversation.root, MOST_TURNS, len(conversation.items))
@@ -114,7 +114,7 @@ def _learned(conversation: PlainConversation, context: TranslationContext, most_
     return translation
 
 
-class _PlainOrigins:
+class PlainOrigins:
     """Origins of a plain conversation, by the long way. Few requests need them: only refusals name fields."""
 
     def __init__(self, conversation: PlainConversation, context: TranslationContext) -> None:

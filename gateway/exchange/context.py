@@ -21,10 +21,10 @@ NOBODY = Client("", "")
 """The client of a request whose key is not known yet."""
 
 
-class RequestContext(Struct, frozen=True):
+class RequestContext(Struct):
     """One request: who sent it, its identifiers, and the report that its calls are collected in.
 
-    It is immutable. When more is known, a new context takes its place under `CONTEXT`; all of them share the report.
+    `client`, `surface` and `cache` are set when the request is admitted. Nothing else changes.
     """
 
     request_id: str

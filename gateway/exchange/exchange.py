@@ -23,6 +23,7 @@ from gateway.exchange.fallback import Choice
 from gateway.exchange.hedging import Hedging
 from gateway.exchange.local_files import LocalFiles
 from gateway.exchange.offload import HEAVY_ANSWER, offload
+from gateway.exchange.plain_call import is_plain, plain_events
 from gateway.exchange.recovery import Recovery
 from gateway.exchange.report import ExchangeReport
 from gateway.exchange.side_by_side import side_by_side
@@ -168,17 +169,11 @@ class Exchange:
         """Return the events of a whole answer. Raises GatewayError when a choice has none."""
         if len(choices) == 1:
             choice = choices[0]
+            if self._hedging is None and is_plain(choice, context, self.accounting):
+                return await self._complete_plainly(choice, context, new)
             if choice.call.heavy:
                 await self._encode(choices, context)
-            if (
-                self._hedging is None
-                and choice.fallbacks is None
-                and not (context.cache or choice.call.heavy)
-            ):
-                state = CallState(choice, context, self.accounting)
-                events = await self._complete_with_retry(state, 0, new)
-            else:
-                events = await self._complete_choice(choice, 0, context, new)
+            events = await self._complete_choice(choice, 0, context, new)
             if context.hooks is None:
                 return events
             return await context.hooks.whole(events, 0, choice.call.model, context)
@@ -269,20 +264,39 @@ class Exchange:
             )
         return await self._complete_with_retry(state, number, new)
 
-    async def _complete_with_retry(self, state: CallState, number: int, new: NewReader) -> list[Event]:
-        """Return the events of the first attempt that is answered, and of the calls that continue its answer."""
+    async def _complete_plainly(self, choice: Choice, context: RequestContext, new: NewReader) -> list[Event]:
+        """Return the events of a plain answer to the first attempt. All else goes the long way."""
+        try:
+            data = await self._upstream.send(choice.call, context.client.key, context.memory)
+        except BaseException:  # noqa: BLE001 - it is raised again where attempts are counted
+            state = CallState(choice, context, self.accounting)
+            try:
+                async with open_attempt(self.accounting, context, state.target):
+                    raise
+            except GatewayError as error:
+                await self._recovery.after(error, state)
+            return await self._complete_with_retry(state, 0, new)
+        events = plain_events(data, choice, context, self.accounting)
+        if events is None:
+            return await self._complete_with_retry(CallState(choice, context, self.accounting), 0, new, data)
+        self._recovery.answered(context, choice.call.model)
+        return events
+
+    async def _complete_with_retry(
+        self, state: CallState, number: int, new: NewReader, first: bytes | None = None
+    ) -> list[Event]:
+        """Return the events of the first attempt that is answered, and of the calls that continue its answer.
+
+        `first` is the answer to the first attempt, if it is there already.
+        """
         reader, events = new(number), list[Event]()
         while True:
             state.begin(reader)
+            answer, first = first, None
             try:
                 async with open_attempt(self.accounting, state.context, state.target) as attempt:
                     try:
-                        call = state.call
-                        if call.files and self.files is not None:
-                            call = await self.files.localized(call, state.context, attempt.project)
-                        answer = await self._upstream.send(call, attempt.key, state.context.memory)
-                        if self._hedging is not None:
-                            self._hedging.answered(state)
+                        answer = answer if answer is not None else await self._send(state, attempt)
                         state.report.answer_bytes += len(answer)
                         messages = large_answers.messages_of(answer) if state.call.stream else [answer]
                         if len(answer) <= HEAVY_ANSWER:
@@ -307,6 +321,16 @@ class Exchange:
             if state.cache_key and not state.is_continued:
                 await self._cache_put(state, messages, reader)
             return events
+
+    async def _send(self, state: CallState, attempt: Attempt) -> bytes:
+        """Return the whole answer of one attempt."""
+        call = state.call
+        if call.files and self.files is not None:
+            call = await self.files.localized(call, state.context, attempt.project)
+        answer = await self._upstream.send(call, attempt.key, state.context.memory)
+        if self._hedging is not None:
+            self._hedging.answered(state)
+        return answer
 
     async def _stream_choices(
         self, choices: Sequence[Choice], context: RequestContext, reply: Reply, new: NewTranslator

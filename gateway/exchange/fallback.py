@@ -58,5 +58,7 @@ class Choice(Struct, frozen=True):
 
     An answer without content is not tried again: its surface decides what that means.
     """
+    is_plain: bool = False
+    """Of a plain conversation, whose texts no rule of the request cuts."""
     cost: CostEstimate | None = None
     """The most that the call costs, where its surface knows better than the length of the request tells."""

@@ -12,6 +12,7 @@ from aiohttp import web
 from aiohttp.compression_utils import MAX_SYNC_CHUNK_SIZE
 from multidict import CIMultiDict
 
+_OK = 200
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -37,13 +38,19 @@ class JsonResponse(web.Response):
         return CIMultiDict(self.made_with)
 
     @property
-    def is_unchanged(self) -> bool:
-        """Whether nobody has looked at the headers, or has changed anything but the body."""
+    def usual_body(self) -> bytes | None:
+        """The body of a 200; None if somebody has looked at the headers, or has changed anything but the body."""
+        body = self._body
         return (
-            "_headers" not in self.__dict__
+            body
+            if type(body) is bytes
+            and self._status == _OK
+            and "_headers" not in self.__dict__
+            and self._reason == "OK"
             and self._keep_alive is None
             and self._cookies is None
             and not self._compression
+            else None
         )
 
     def sent(self) -> None:

@@ -7,9 +7,10 @@ from time import time
 from msgspec import Struct, structs
 
 from gateway.conversation.builder import ConversationBuilder
+from gateway.conversation.declarations import KNOWN
 from gateway.conversation.parts import KEPT, Media
-from gateway.conversation.plain import PlainConversation
-from gateway.conversation.translation import Translation, TranslationContext, translate
+from gateway.conversation.plain import PlainConversation, gemini_request
+from gateway.conversation.translation import PlainOrigins, Translation, TranslationContext, translate
 from gateway.errors import BadRequest, GatewayError
 from gateway.exchange.context import RequestContext
 from gateway.exchange.exchange import Exchange
@@ -20,8 +21,8 @@ from gateway.gemini.call import GeminiCall
 from gateway.gemini.call_names import CallRules
 from gateway.gemini.capabilities import Capabilities, CapabilityTable
 from gateway.gemini.schema_references import LIGHT_INLINED, SchemaTooLarge
-from gateway.gemini.thought_signatures import SignatureKeys, StoredSignatures
-from gateway.gemini.wire import Blob, FileData, GenerateContentRequest, SafetySetting
+from gateway.gemini.thought_signatures import SignatureKeys
+from gateway.gemini.wire import Blob, FileData, SafetySetting
 from gateway.policy import file_refs
 from gateway.policy.access import Client
 from gateway.policy.catalog import Catalog, ModelRoute
@@ -98,32 +99,64 @@ class Preparation:
             client.rules, options.model, issued=bool(client.id), deployment=context.deployment
         )
         report.model, report.requested_model = route.model, options.model or context.deployment or None
-        keys = SignatureKeys(client.scope)
-        stored: StoredSignatures = {}
-        media: Media = {}
-        if isinstance(conversation, ConversationBuilder) and (
-            conversation.calls or conversation.attachments or conversation.has_built_ins
-        ):
-            unsigned = await offload(options.heavy, conversation.unsigned, keys)
-            stored = await self._exchange.stored_signatures(unsigned)
-            if addresses := conversation.remote_media():
-                media = await self._fetched(addresses, context)
-        accounting = self._exchange.accounting
-        answering = accounting.answering(route.model)
-        capabilities = self._capabilities.of(answering)
-        translation_context = TranslationContext(
-            route.model, capabilities, self._safety, route.search, options.show_thoughts, keys, stored, media
-        )
-        call_builder = _CallBuilder(conversation, options, translation_context, accounting.capabilities)
-        translation, heavy = await call_builder.translate(route.model)
-        project = await self._project(conversation, translation, client, heavy=heavy) if client.id else ""
-        notes = [*translation.notes, *route.notes]
+        answering = self._exchange.accounting.answering(route.model)
+        notes = list(route.notes)
         if answering != route.model and not is_alias(route.model) and "model" not in notes:
             notes.append("model")
-        report.notes = notes or None
+        translation_context = TranslationContext(
+            route.model,
+            self._capabilities.of(answering),
+            self._safety,
+            route.search,
+            options.show_thoughts,
+            SignatureKeys(client.scope),
+        )
         chain = self._catalog.fallbacks(route.model)
+        if not isinstance(conversation, ConversationBuilder):
+            if not (chain or context.hooks is not None or self._exchange.refusals.total):
+                prepared = _plain(conversation, options, translation_context, notes)
+                if prepared is not None:
+                    report.notes = notes or None
+                    return prepared
+        elif conversation.calls or conversation.attachments or conversation.has_built_ins:
+            translation_context = await self._with_stored(conversation, options, translation_context, context)
+        return await self._prepare(conversation, options, context, translation_context, notes)
+
+    async def _with_stored(
+        self,
+        conversation: ConversationBuilder,
+        options: RequestOptions,
+        translation_context: TranslationContext,
+        context: RequestContext,
+    ) -> TranslationContext:
+        """Return the context with the signatures and the remote files that the conversation needs."""
+        unsigned = await offload(options.heavy, conversation.unsigned, translation_context.keys)
+        stored = await self._exchange.stored_signatures(unsigned)
+        media: Media = {}
+        if addresses := conversation.remote_media():
+            media = await self._fetched(addresses, context)
+        return structs.replace(translation_context, stored=stored, media=media)
+
+    async def _prepare(
+        self,
+        conversation: ConversationBuilder | PlainConversation,
+        options: RequestOptions,
+        context: RequestContext,
+        translation_context: TranslationContext,
+        notes: list[str],
+    ) -> PreparedRequest:
+        """Return the calls for a conversation. `notes` are those about the model."""
+        client, model, report = context.client, translation_context.model, context.report
+        call_builder = _CallBuilder(
+            conversation, options, translation_context, self._exchange.accounting.capabilities
+        )
+        translation, heavy = await call_builder.translate(model)
+        project = await self._project(conversation, translation, client, heavy=heavy) if client.id else ""
+        notes = list(dict.fromkeys([*translation.notes, *notes]))
+        report.notes = notes or None
+        chain = self._catalog.fallbacks(model)
         plan = self._fallbacks(chain, call_builder, translation, project, context, notes) if chain else None
-        call = call_builder.call(route.model, translation, project, heavy=heavy)
+        call = call_builder.call(model, translation, project, heavy=heavy)
         if context.hooks is not None:
             call = await context.hooks.call(call, context)
         first = await self._exchange.prepare(call, context) if self._exchange.refusals.total else call
@@ -132,7 +165,9 @@ class Preparation:
             choices = [Choice(first.for_choice(i), i, plan, False) for i in range(options.choices)]
             if context.cache:
                 report.cached = "off"  # the choices of one answer must differ
-        return PreparedRequest(choices, translation.rules, translation.audio_format, keys, notes)
+        return PreparedRequest(
+            choices, translation.rules, translation.audio_format, translation_context.keys, notes
+        )
 
     async def _fetched(self, addresses: Mapping[str, str], context: RequestContext) -> Media:
         """Return what is at the addresses that a conversation names, each with the path that names it."""
@@ -185,6 +220,34 @@ class Preparation:
         return await owners.project(client.scope, dict(zip(names, names, strict=True)), time())
 
 
+def _plain(
+    conversation: PlainConversation, options: RequestOptions, context: TranslationContext, notes: list[str]
+) -> PreparedRequest | None:
+    """Return the call for a plain conversation, as `Preparation` does by its long way; None where that decides."""
+    if context.search or context.show_thoughts or options.choices > 1:
+        return None
+    capabilities = context.capabilities
+    declared = KNOWN.of(conversation.declarations, capabilities)
+    if declared is None:
+        return None
+    request = gemini_request(conversation, capabilities, context.safety, declared)
+    if request is None:
+        return None
+    stream, tokens = options.stream, conversation.max_output_tokens
+    if tokens is not None and not stream:
+        stream = _is_long(tokens, capabilities)
+    call = GeminiCall(
+        context.model, request, stream, False, options.cache_key, "", PlainOrigins(conversation, context)
+    )
+    rules = declared.rules
+    return PreparedRequest([Choice(call, is_plain=not rules.stops)], rules, None, context.keys, notes)
+
+
+def _is_long(tokens: int, capabilities: Capabilities) -> bool:
+    """Return whether an answer of so many tokens may be longer than a call that is not streamed can make it."""
+    return capabilities.unary_tokens is not None and tokens > capabilities.unary_tokens
+
+
 def _too_many_choices(options: RequestOptions, most: int) -> BadRequest:
     at = options.choices_at
     return BadRequest(
@@ -232,24 +295,18 @@ class _CallBuilder(Struct, frozen=True):
             call = await context.hooks.call(call, context)
         return Translated(call, translation.notes)
 
-    def _is_long(self, model: str, request: GenerateContentRequest) -> bool:
-        """Return whether the answer may be longer than a call that is not streamed can make it."""
-        config = request.generation_config
-        if config is None or config.max_output_tokens is None:
-            return False
-        context = self.context
-        capabilities = context.capabilities if model == context.model else self.capabilities(model)
-        return capabilities.unary_tokens is not None and config.max_output_tokens > capabilities.unary_tokens
-
     def call(self, model: str, translation: Translation, project: str, *, heavy: bool) -> GeminiCall:
         """Return the call of the first choice. One with long files or signatures that are added to it is heavy."""
         options = self.options
-        stream = options.stream or self._is_long(model, translation.request)
+        stream, config, context = options.stream, translation.request.generation_config, self.context
+        if not stream and config is not None and config.max_output_tokens is not None:
+            capabilities = context.capabilities if model == context.model else self.capabilities(model)
+            stream = _is_long(config.max_output_tokens, capabilities)
         call = GeminiCall(
             model, translation.request, stream, heavy, options.cache_key, project, translation.origins
         )
-        if kept := tuple(url.removeprefix(KEPT) for url in self.context.media if url.startswith(KEPT)):
+        if kept := tuple(url.removeprefix(KEPT) for url in context.media if url.startswith(KEPT)):
             call = structs.replace(call, files=kept)
-        if not heavy and (self.context.media or self.context.stored) and call.expected_size > HEAVY:
+        if not heavy and (context.media or context.stored) and call.expected_size > HEAVY:
             return structs.replace(call, heavy=True)
         return call

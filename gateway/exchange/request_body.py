@@ -136,9 +136,10 @@ async def read_plain(request: web.Request, decode: Callable[[bytes], T]) -> tupl
     context = request.get(CONTEXT)
     if context is None or context.hooks is not None:
         return await read_body(request), None
-    if "Content-Encoding" in request.headers:
+    data = _arrived(request, context.memory)
+    if data is None:
         check_encoding(request)
-    data = await read_bytes(request, context.memory)
+        data = await read_bytes(request, context.memory)
     if len(data) <= MOST_BYTES and not json_shape.has_long_number(data, json_shape.MOST_LONG_DIGITS):
         try:
             plain = decode(data)
@@ -191,12 +192,31 @@ async def read_bytes(request: web.Request, hold: MemoryHold | None = None) -> by
     hold = hold or memory(request)
     if 0 < length <= _SMALL:
         hold.admit(length * _SMALL_COPIES)
-        content = request.content
-        if content.is_eof() and type(content) is StreamReader:  # it has arrived whole
-            return content.read_nowait()
         return await _joined(request, most, lambda _: None)
     with _Reservation(hold, length) as reservation:
         return await _joined(request, most, reservation.arrived)
+
+
+def _arrived(request: web.Request, hold: MemoryHold) -> bytes | None:
+    """Return a small body that has arrived in one piece, and that nothing has read; None for another.
+
+    It is taken as it lies in aiohttp's reader, whose methods resume reading, which nothing has paused.
+    """
+    content = request._payload  # noqa: SLF001
+    if (
+        type(content) is not StreamReader
+        or not content._eof  # noqa: SLF001
+        or len(content._buffer) != 1  # noqa: SLF001
+        or content._buffer_offset  # noqa: SLF001
+        or content._size > _SMALL  # noqa: SLF001
+        or content._size > request.client_max_size  # noqa: SLF001
+        or request._read_bytes is not None  # noqa: SLF001
+        or "Content-Encoding" in request.headers
+    ):
+        return None
+    hold.admit(content._size * _SMALL_COPIES)  # noqa: SLF001
+    content._size = 0  # noqa: SLF001
+    return content._buffer.popleft()  # noqa: SLF001
 
 
 async def named_model(request: web.Request) -> str | None:

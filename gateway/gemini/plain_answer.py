@@ -4,13 +4,20 @@ The types here are narrow, as those of `plain_event` are: what they refuse is re
 which alone say what is right.
 """
 
+import re
+from functools import lru_cache
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
+from gateway.gemini.events import Event, Finished, TextDelta, TurnEnded, TurnStarted
+from gateway.gemini.finish_reasons import REASONS
 from gateway.gemini.many_parts import MANY_PARTS
 from gateway.gemini.plain_event import PlainUsage, Strict
+from gateway.gemini.usage import NO_USAGE, TokenCounts, token_counts
+
+_header_name = lru_cache(1024)(re.compile(r"(?:models/)?([\w.@:/-]{1,128})", re.ASCII).fullmatch)
 
 
 class _Text(Strict):
@@ -52,3 +59,29 @@ def read_answer(data: bytes) -> PlainAnswer | None:
         if part.text:
             return answer
     return None
+
+
+def events_of(
+    answer: PlainAnswer, index: int = 0, requested: str | None = None
+) -> tuple[list[Event], TokenCounts, str | None]:
+    """Return all events of a plain answer, its token counts, and the last signature of its texts."""
+    candidate, usage = answer.candidates[0], answer.usage_metadata or NO_USAGE
+    events: list[Event] = [TurnStarted(answer.response_id, named(answer.model_version, requested))]
+    signature = None
+    for part in candidate.content.parts:
+        if part.thought_signature:
+            signature = part.thought_signature
+        if part.text:
+            events.append(TextDelta(index, part.text))
+    counts = token_counts(usage)
+    events.append(Finished(index, REASONS[candidate.finish_reason], None, signature))
+    events.append(TurnEnded(counts, usage.service_tier))
+    return events, counts, signature
+
+
+def named(version: str | None, requested: str | None) -> str | None:
+    """Return the name of the model that answers, or the requested one if that does not fit a header."""
+    if version is None or version == requested:
+        return requested
+    name = _header_name(version)
+    return name[1] if name else requested

@@ -5,9 +5,7 @@ Gemini does not have, cumulative token counts, blocked prompts, and streams that
 https://ai.google.dev/api/generate-content#v1beta.GenerateContentResponse.
 """
 
-import re
 from collections.abc import Callable
-from functools import lru_cache
 
 from msgspec import Raw
 
@@ -40,7 +38,7 @@ from gateway.gemini.finish_reasons import (
 from gateway.gemini.grounding import searches
 from gateway.gemini.joined_text import MOST_PIECES
 from gateway.gemini.many_parts import MANY_PARTS, joined
-from gateway.gemini.plain_answer import PlainAnswer
+from gateway.gemini.plain_answer import PlainAnswer, events_of, named
 from gateway.gemini.plain_event import PlainTexts
 from gateway.gemini.server_parts import ServerParts, is_server_part
 from gateway.gemini.server_runs import RunKeeping, RunRecorder
@@ -64,9 +62,6 @@ from gateway.gemini.wire import (
     Part,
     PromptFeedback,
 )
-
-_model_name = lru_cache(1024)(re.compile(r"(?:models/)?([\w.@:/-]{1,128})", re.ASCII).fullmatch)
-"""A name that may stand in a header: Google's words go to the client there."""
 
 _MOST_CONTINUED = 40
 """Calls that continue an answer. A million tokens are 32 of the shortest ones."""
@@ -147,7 +142,7 @@ class TurnReader:
         if not self.begun:
             self.begun, self.takes_texts = True, self._cutter is None
             self.version = response.model_version
-            events.append(TurnStarted(response.response_id, self._named(self.version)))
+            events.append(TurnStarted(response.response_id, named(self.version, self.model)))
         if response.usage_metadata is not None:
             self._usage = merge(self._usage, response.usage_metadata)
             self._counts = None
@@ -184,21 +179,13 @@ class TurnReader:
 
     def read_answer(self, answer: PlainAnswer) -> list[Event]:
         """Return all events of a plain answer, as `feed` and `close` would."""
-        index, candidate = self._base, answer.candidates[0]
-        self._candidates[index] = state = CandidateState()
-        state.has_content, state.finish = True, candidate.finish_reason
+        self._candidates[self._base] = state = CandidateState()
+        state.has_content, state.finish = True, answer.candidates[0].finish_reason
         self.begun, self._is_whole, self.version = True, True, answer.model_version
-        events: list[Event] = [TurnStarted(answer.response_id, self._named(self.version))]
-        for part in candidate.content.parts:
-            if part.thought_signature:
-                state.signature = part.thought_signature
-            if part.text:
-                events.append(TextDelta(index, part.text))
         if answer.usage_metadata is not None:
             self._usage, self._ends_counted = answer.usage_metadata, True
-        self._counts = token_counts(self._usage)
-        end = Finished(index, REASONS[candidate.finish_reason], None, state.signature)
-        return [*events, end, TurnEnded(self._counts, self._usage.service_tier)]
+        events, self._counts, state.signature = events_of(answer, self._base, self.model)
+        return events
 
     def close(self, *, whole: bool = False, accept_empty: bool = False) -> list[Event]:
         """Return the last events.
@@ -262,13 +249,6 @@ class TurnReader:
     def tier(self) -> str | int | None:
         """The tier of service that Google names."""
         return self._usage.service_tier
-
-    def _named(self, version: str | None) -> str | None:
-        """Return the name of the model that answers, or the requested one if that does not fit a header."""
-        if version is None or version == self.model:
-            return self.model
-        name = _model_name(version)
-        return name[1] if name else self.model
 
     @property
     def counts(self) -> TokenCounts:

@@ -8,6 +8,7 @@ same form.
 import asyncio
 import logging
 import os
+import re
 import select
 import sys
 import threading
@@ -16,6 +17,7 @@ import traceback
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
@@ -52,6 +54,8 @@ _MAX_ITEMS = 50
 _LONGEST_USUAL = 1000
 """Bytes of a line whose fields need not be looked at, each."""
 _MAX_FRAMES = 30
+_usual_id = re.compile(r"(?:req_)?[0-9a-f-]+").fullmatch
+"""An id of the gateway's own or of nginx's: no secret has only hexadecimal digits and hyphens."""
 
 
 class Event(NamedTuple):
@@ -115,12 +119,9 @@ class JsonLog:
     def exchange(self, record: RequestLog) -> RequestLog:
         """Add the line of a finished request. Return the record as it is logged: its texts may be shortened."""
         line = _encoder.encode(record)
-        longest = max(len(record.path), len(record.model or ""), len(record.requested_model or ""))
-        if longest > _MAX_FIELD or len(line) > _LONGEST_USUAL:
+        if len(line) > _LONGEST_USUAL or not _is_usual(record):
             record = shortened(record)
-            line = _encoder.encode(record)
-        if not _is_clean(record):
-            line = redacted_line(line)
+            line = redacted_line(_encoder.encode(record))
         priority = WARNING if record.status >= 500 or (record.error and record.status == 200) else INFO
         self._add(b'{"time":%.3f,"event":"exchange",' % time.time() + line[1:], priority)
         return record
@@ -233,8 +234,8 @@ class JsonLog:
         return b"\n".join([*map(printable, lines), b""])
 
 
-def _is_clean(record: RequestLog) -> bool:
-    """Return whether the line of a record cannot contain a secret: its few texts are shorter than the line."""
+def _is_usual(record: RequestLog) -> bool:
+    """Return whether the texts of a record are short, and cannot contain a secret: they are fewer than the line's."""
     if (
         record.notes
         or record.adjusted
@@ -246,12 +247,19 @@ def _is_clean(record: RequestLog) -> bool:
         or record.refused_by
     ):
         return False
-    texts = (
-        record.request_id, record.method, record.path, record.model or "", record.requested_model or "",
-        record.client or "", record.key or "", record.surface, record.project or "", record.hedge or "",
-        record.cached or "",
+    if not (_usual_id(record.request_id) or _are_usual(record.request_id)):
+        return False
+    return _are_usual(
+        record.method, record.path, record.model, record.requested_model, record.client, record.key,
+        record.surface, record.project, record.hedge, record.cached,
     )  # fmt: skip
-    return not may_hold_secret("\n".join(texts))
+
+
+@lru_cache(512)
+def _are_usual(*texts: str | None) -> bool:
+    """Return whether none of some texts is long or can contain a secret. Most requests differ in their ids alone."""
+    shown = [text for text in texts if text]
+    return max(map(len, shown), default=0) <= _MAX_FIELD and not may_hold_secret("\n".join(shown))
 
 
 def shortened(record: RequestLog) -> RequestLog:

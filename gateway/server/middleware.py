@@ -60,7 +60,7 @@ class RequestMiddleware:
     async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         services = self._services
         memory = services.memory.open()
-        request[CONTEXT] = self._context(request, memory)
+        request[CONTEXT] = context = self._context(request, memory)
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         # Without the loop, Python 3.11 would ask the system for the process's id each time.
@@ -73,9 +73,7 @@ class RequestMiddleware:
                 _check(request)
                 answer: object = await handler(request)
                 if type(answer) is JsonResponse:
-                    self._headers.write(
-                        request, answer, request[CONTEXT]
-                    )  # unless it is more than a plain whole one
+                    self._headers.write(request, answer, context)  # unless it is more than a plain whole one
                 response = (
                     answer
                     if isinstance(answer, web.StreamResponse)
@@ -93,13 +91,13 @@ class RequestMiddleware:
             status = error.status
             raise
         except asyncio.CancelledError:
-            if request[CONTEXT].report.unsent == 0:  # many clients close the connection at the last byte
+            if context.report.unsent == 0:  # many clients close the connection at the last byte
                 status = _OK
             raise
         finally:
             memory.release()
             services.running.pop(task, None)
-            services.finished(request[CONTEXT], status)
+            services.finished(context, status)
 
     def _context(self, request: web.Request, memory: MemoryHold) -> RequestContext:
         services, address = self._services, request.get(ADDRESS)

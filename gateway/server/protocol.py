@@ -175,8 +175,7 @@ class Protocol(RequestHandler):
     def resume_reading(self, resume_parser: bool = True) -> None:
         """Read on. aiohttp calls it for each piece of a body that is read, whether or not reading was paused."""
         self._heard = self._server.tick  # the silence was ours
-        body = self._body
-        if self._reading_paused or body is None or not body.is_eof():
+        if self._reading_paused or self._body is None or not self._body.is_eof():
             super().resume_reading(resume_parser)
 
     def begin(self, body: StreamReader | None) -> None:

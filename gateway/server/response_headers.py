@@ -1,5 +1,6 @@
 """Headers of every response, and the short way of a whole answer to the client's connection."""
 
+from functools import lru_cache
 from typing import Final
 
 from aiohttp import ClientConnectionResetError, web
@@ -29,7 +30,7 @@ class ResponseHeaders:
         self._overload = overload
         self._cors = cors
         self._is_alone = False
-        """Whether no other function changes responses before they are sent."""
+        """Whether no other function changes responses before they are sent, and all origins get the same headers."""
 
     def add_to(self, app: web.Application) -> None:
         """Add the headers to all responses of an application."""
@@ -37,7 +38,7 @@ class ResponseHeaders:
         app.on_startup.append(self._started)
 
     async def _started(self, app: web.Application) -> None:
-        self._is_alone = list(app.on_response_prepare) == [self.finish]
+        self._is_alone = self._cors.allows_any and list(app.on_response_prepare) == [self.finish]
 
     async def finish(self, request: web.Request, response: web.StreamResponse) -> None:
         """Add what every response has: aiohttp's signal `on_response_prepare`.
@@ -62,12 +63,9 @@ class ResponseHeaders:
         Return False, having written nothing, where aiohttp has more to decide. Raises ConnectionError if the client
         has left, and ValueError for a header that would end the head.
         """
-        headers, content, body = response.made_with, request.content, response.body
+        body, headers, content = response.usual_body, response.made_with, request.content
         if (
-            not self._is_alone
-            or not response.is_unchanged
-            or response.status != 200
-            or type(body) is not bytes
+            body is None
             or not headers.keys() <= _OWN
             or not self._is_usual(request, context)
             or not content.is_eof()
@@ -75,9 +73,9 @@ class ResponseHeaders:
         ):
             return False
         headers = _completed({**headers, "Content-Length": str(len(body))}, context)
-        # It refuses control characters, and takes any mapping.
-        data = serialized(f"HTTP/1.1 200 {response.reason}", headers) + body  # type: ignore[arg-type]
-        transport = request.transport
+        data = _head(headers) + body
+        protocol = request.protocol
+        transport = protocol.transport
         if transport is None or transport.is_closing():
             raise ClientConnectionResetError("Cannot write to closing transport")
         request.writer.output_size += len(data)
@@ -89,7 +87,7 @@ class ResponseHeaders:
         self, request: web.Request, headers: dict[str, str], context: RequestContext
     ) -> dict[str, str] | None:
         """Return all headers of a stream of status 200, in aiohttp's order; None where it has more to decide."""
-        if not (self._is_alone and headers.keys() <= _OWN and self._is_usual(request, context)):
+        if not (headers.keys() <= _OWN and self._is_usual(request, context)):
             return None
         return _completed({**headers, "Transfer-Encoding": "chunked"}, context)
 
@@ -97,17 +95,34 @@ class ResponseHeaders:
         """Return whether the head has no line that depends on the request, and the connection stays open."""
         message = request._message  # noqa: SLF001 - each of aiohttp's properties costs a call
         return (
-            message.version == HttpVersion11
+            self._is_alone
+            and message.version == HttpVersion11
             and not message.should_close
             and message.method != "HEAD"
             and "Origin" not in message.headers
-            and self._cors.allows_any
             and (context.hooks is None or not context.hooks.response_headers)
             and not self._closes()
         )
 
     def _closes(self) -> bool:
         return self._drain.draining or self._overload.closes_connections
+
+
+def _head(headers: dict[str, str]) -> bytes:
+    """Return the head of a 200. Raises ValueError for a header that would end its line."""
+    form, lines = _form(*headers)
+    head = form % (*headers.values(),)
+    if head.count("\n") != lines or head.count("\r") != lines or "\0" in head:
+        serialized("HTTP/1.1 200 OK", headers)  # type: ignore[arg-type]  # raises aiohttp's own error
+        raise ValueError("a header has a character that HTTP does not allow there")
+    return head.encode()
+
+
+@lru_cache(64)
+def _form(*names: str) -> tuple[str, int]:
+    """Return the head of a 200 with `%s` for each value of some headers, and the number of its lines."""
+    lines = ["HTTP/1.1 200 OK", *(f"{name}: %s" for name in names), "", ""]
+    return "\r\n".join(lines), len(lines) - 1
 
 
 def _completed(headers: dict[str, str], context: RequestContext) -> dict[str, str]:

@@ -154,6 +154,9 @@ class AiohttpResponse:
         with _converted_errors():
             return await self._response.content.readany()
 
+    def arrived(self, most: int) -> None:
+        """Return None: aiohttp's response can only be read."""
+
     def push_to(self, take: Callable[[bytes], bool]) -> None:
         """Return None: aiohttp's response can only be read."""
 

@@ -86,7 +86,8 @@ class GeminiClient:
         until = monotonic() + self._config.timeouts.total
         try:
             response = await self._request(call.path, call.encode(), key, whole=True)
-            return await _read(response, MAX_BODY, until, memory)
+            data = response.arrived(_UNCOUNTED)
+            return data if data is not None else await _read(response, MAX_BODY, until, memory)
         except UpstreamTruncated as error:
             error.most_attempts = 2  # Google has made the whole answer, and bills each one
             raise

@@ -53,6 +53,9 @@ class Response(Protocol):
     async def read(self) -> bytes:
         """Return what has arrived, waiting for at least one byte; b"" at the end. Raises UpstreamError."""
 
+    def arrived(self, most: int) -> bytes | None:
+        """Return the body if all of it has arrived, none was read, and it has at most so many bytes; else None."""
+
     @property
     def is_over(self) -> bool:
         """Whether all has arrived and was read. A transport that does not know it says False until the end is read."""

@@ -37,10 +37,10 @@ CHANGES: dict[str, Callable[[JsonResponse], object]] = {
 @pytest.mark.parametrize("name", CHANGES)
 def test_who_touches_it_is_noticed(name: str) -> None:
     response = JsonResponse(b"{}", {})
-    assert response.is_unchanged
+    assert response.usual_body is not None
     CHANGES[name](response)
 
-    assert not response.is_unchanged
+    assert response.usual_body is None
 
 
 async def test_once_sent_it_is_not_sent_again() -> None:

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from gateway.exchange import request_body
+from gateway.exchange import exchange, request_body
 from gateway.gemini.turn_reader import TurnReader
 from gateway.observability.request_log import RequestLog
 from gateway.plugin import SERVICES
@@ -54,6 +54,7 @@ def long_ways() -> Iterator[None]:
     """Close the plain ways."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(request_body, "MOST_BYTES", -1)
+        patch.setattr(exchange, "is_plain", lambda *_: False)
         patch.setattr(TurnReader, "takes_answer", property(lambda _: False))
         patch.setattr(chat_answer, "completion", lambda *_: None)
         patch.setattr(messages_answer, "complete", lambda *_: False)

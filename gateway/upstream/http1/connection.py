@@ -1,6 +1,7 @@
 """One connection to the upstream: writes requests, and parses what comes back into their responses."""
 
 import asyncio
+from functools import lru_cache
 from typing import Protocol, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -19,7 +20,11 @@ from gateway.upstream.transport import (
 
 _MOST_HEAD = 64 * 1024
 """Bytes of a response's status and headers, informational responses included."""
+_MOST_TYPE = 256
+"""Bytes of `Content-Type` that are read."""
 _SWITCHING = 101
+_FRAMING = (b"content-length", b"transfer-encoding")
+_LENGTHS = frozenset(map(len, (*_FRAMING, b"content-type", b"content-encoding")))
 
 
 class Owner(Protocol):
@@ -43,9 +48,9 @@ class Connection(asyncio.Protocol):
     """One connection. While `_response` is None, it waits in the pool or has been cut."""
 
     __slots__ = (
-        "_began", "_body", "_coding", "_content_type", "_drained", "_has_answered", "_head_size", "_is_clean",
-        "_is_full", "_is_paused", "_is_whole", "_is_writing", "_keeps", "_owner", "_parser", "_pieces",
-        "_received", "_response", "_transport", "_until_close", "loop", "on_body", "since",
+        "_began", "_body", "_drained", "_has_answered", "_is_clean", "_is_full", "_is_paused", "_is_whole",
+        "_is_writing", "_keeps", "_owner", "_parser", "_pieces", "_received", "_response", "_trailers", "_transport",
+        "_until_close", "loop", "on_body", "since",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
@@ -64,8 +69,8 @@ class Connection(asyncio.Protocol):
         """Time of the last sending or receiving, by the loop's clock."""
         self._has_answered = False
         """Whether it has carried a response before."""
-        self._head_size = 0
-        """Bytes of names and values of the response's headers."""
+        self._trailers = 0
+        """Bytes of names and values after the body."""
         self._received = 0
         """Bytes up to the end of the response's head."""
         self._is_whole = False
@@ -78,8 +83,6 @@ class Connection(asyncio.Protocol):
         """Whether nothing came after the end of the response."""
         self._until_close = True
         """Whether the response has neither a length nor chunks: it ends with the connection."""
-        self._coding = b""
-        self._content_type = UNKNOWN_TYPE
         self._is_paused = False
         """Whether reading waits for the response's reader."""
         self._is_writing = False
@@ -92,20 +95,24 @@ class Connection(asyncio.Protocol):
         """Whether another request can be sent."""
         return self._transport is not None and not self._transport.is_closing()
 
-    async def send(self, head: bytes, body: bytes, *, whole: bool) -> Http1Response:
-        """Send a request and return the response, whose head may not be there yet. Raises UpstreamError."""
-        transport = self._transport
-        assert transport is not None  # noqa: S101 - the pool gives no other
+    def send(self, data: bytes, *, whole: bool) -> Http1Response:
+        """Send a request, or its beginning, and return the response, whose head is not there yet."""
         response = Http1Response(self, HIGH_WATER if whole else 1)
         self._response = response
-        self._received, self._head_size, self._until_close = 0, 0, True
-        self._coding, self._content_type = b"", UNKNOWN_TYPE
+        self._received = self._trailers = 0
+        self._until_close = True
         self.since = self._began = self.loop.time()
-        if len(body) < WRITTEN_AT_ONCE:
-            transport.write(head + body)
-            return response
+        transport = self._transport
+        assert transport is not None  # noqa: S101 - the pool gives no other
+        transport.write(data)
+        return response
+
+    async def send_large(self, head: bytes, body: bytes, *, whole: bool) -> Http1Response:
+        """Send a request whose body takes a while, and return the response. Raises UpstreamTimeout."""
+        self._is_writing = True
+        response = self.send(head, whole=whole)
         try:
-            await self._write_slowly(transport, response, head, body)
+            await self._write_slowly(response, body)
         except BaseException:
             response.close()
             raise
@@ -116,18 +123,14 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    async def _write_slowly(
-        self, transport: asyncio.Transport, response: Http1Response, head: bytes, body: bytes
-    ) -> None:
-        """Write a large request, so that other requests run meanwhile. A response that comes before ends the writing.
+    async def _write_slowly(self, response: Http1Response, body: bytes) -> None:
+        """Write a large body, so that other requests run meanwhile. A response that comes before ends the writing.
 
         Raises UpstreamTimeout.
         """
-        self._is_writing = True
-        transport.write(head)
-        view = memoryview(body)
+        view, transport = memoryview(body), self._transport
         for start in range(0, len(view), WRITTEN_AT_ONCE):
-            if response.status or response.error is not None or transport.is_closing():
+            if response.status or response.error is not None or transport is None or transport.is_closing():
                 return
             transport.write(view[start : start + WRITTEN_AT_ONCE])
             await self._drain()
@@ -280,26 +283,16 @@ class Connection(asyncio.Protocol):
             self._is_clean = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header. Framing and coding are known by the length of the name first: most headers are others."""
+        """Keep a header. Trailers are only counted (RFC 9110, section 6.5.1): nothing depends on them."""
         response = self._response
         if response is None or self._is_whole:
             return
-        response.raw_headers.append((name, value))
-        length = len(name)
-        self._head_size += length + len(value)
-        if self._head_size > _MOST_HEAD:
+        if not response.status:
+            response.raw_headers.append((name, value))
+            return
+        self._trailers += len(name) + len(value)
+        if self._trailers > _MOST_HEAD:
             raise unreadable()
-        if length == 12:
-            if name.lower() == b"content-type":
-                self._content_type = value.partition(b";")[0].strip().lower().decode("latin-1")
-        elif length == 14:
-            if name.lower() == b"content-length":
-                self._until_close = False
-        elif length == 16:
-            if name.lower() == b"content-encoding":
-                self._coding = value
-        elif length == 17 and name.lower() == b"transfer-encoding":
-            self._until_close = False
 
     def on_headers_complete(self) -> None:
         """Begin the response, unless it is an informational one. Raises UpstreamError."""
@@ -307,13 +300,23 @@ class Connection(asyncio.Protocol):
         if response is None or self._is_whole:
             return
         status = self._parser.get_status_code()
-        if status == _SWITCHING:
+        if status == _SWITCHING or (self._received > _MOST_HEAD and _size(response.raw_headers) > _MOST_HEAD):
             raise unreadable()
         if status < 200:
             response.raw_headers.clear()
-            self._until_close, self._coding, self._content_type = True, b"", UNKNOWN_TYPE
             return
-        response.begin(status, self._content_type, self._coding)
+        content_type, coding = UNKNOWN_TYPE, b""
+        for name, value in response.raw_headers:
+            if len(name) not in _LENGTHS:  # most headers
+                continue
+            name = name.lower()
+            if name == b"content-type":
+                content_type = _media_type(value)
+            elif name == b"content-encoding":
+                coding = value
+            elif name in _FRAMING:
+                self._until_close = False
+        response.begin(status, content_type, coding)
         if self._drained is not None:
             self._stop_waiting()
 
@@ -323,6 +326,17 @@ class Connection(asyncio.Protocol):
         if response is not None and response.status and not self._is_whole:
             self._is_whole, self._pieces = True, len(self._body)
             self._keeps = self._parser.should_keep_alive()
+
+
+@lru_cache(64)
+def _media_type(value: bytes) -> str:
+    """Return the media type in lower case, without parameters."""
+    return value[:_MOST_TYPE].partition(b";")[0].strip().lower().decode("latin-1")
+
+
+def _size(headers: list[tuple[bytes, bytes]]) -> int:
+    """Return the bytes of names and values."""
+    return sum(len(name) + len(value) for name, value in headers)
 
 
 def _dropped() -> UpstreamDropped:

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import ip_address
 from socket import AF_INET, AF_INET6, IPPROTO_TCP, SOCK_STREAM, AddressFamily, SocketKind
 
@@ -15,10 +16,13 @@ from gateway.upstream import descriptors
 from gateway.upstream.http1.connection import Connection
 from gateway.upstream.http1.response import Http1Response
 from gateway.upstream.resolver import Resolver
-from gateway.upstream.transport import IDLE_SECONDS, Body, check_path, unsent
+from gateway.upstream.transport import IDLE_SECONDS, WRITTEN_AT_ONCE, Body, check_path, unsent
 
 _NEXT_ADDRESS = 0.25
 """Seconds after which the next address is tried beside a silent one (RFC 8305, section 5)."""
+_MOST_FORMS = 256
+"""Heads of requests that are remembered: most name one of a few models, and have the same headers."""
+_LONG_PATH = 200
 _TICK = 1.0
 """Seconds between two looks at all connections."""
 
@@ -46,7 +50,7 @@ class Http1Pool:
         host = f"[{self._host}]" if ":" in self._host else self._host
         fixed = {"Host": host if origin.is_default_port() else f"{host}:{self._port}", **headers}
         self._headers = {name.lower(): f"{name}: {value}\r\n" for name, value in fixed.items()}
-        self._fixed = "".join(self._headers.values())
+        self._form = lru_cache(_MOST_FORMS)(self._new_form)
         self._resolver = resolver
         self._connect = timeouts.connect
         self.idle = timeouts.idle
@@ -69,7 +73,10 @@ class Http1Pool:
         head = self._head(method, path, headers, body)
         connection = self._take() or await self._new()
         try:
-            response = await connection.send(head, body or b"", whole=whole)
+            if body is None or len(body) < WRITTEN_AT_ONCE:
+                response = connection.send(head + body if body else head, whole=whole)
+            else:
+                response = await connection.send_large(head, body, whole=whole)
             await response.head()
         except UpstreamDropped:
             self.close_idle()  # the others have most likely been closed, too
@@ -102,19 +109,21 @@ class Http1Pool:
 
     def _head(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
         """Return the request line and the headers. Raises BadRequest for a character that could end one of them."""
-        own, fixed, lines = self._headers, self._fixed, ""
-        for name, value in headers.items():
-            lines += f"{name}: {value}\r\n"
-            if name.lower() in own:
-                replaced = {name.lower() for name in headers}
-                fixed = "".join(line for name, line in own.items() if name not in replaced)
-        if body is not None:
-            lines += f"Content-Length: {len(body)}\r\n"
+        values = tuple(headers.values())
+        _check("".join(values))
+        form = self._form if len(path) < _LONG_PATH else self._new_form
+        head = form(method, path, *headers) % values
+        length = f"Content-Length: {len(body)}\r\n\r\n" if body is not None else "\r\n"
+        return (head + length).encode("utf-8", "surrogateescape")
+
+    def _new_form(self, method: str, path: str, *names: str) -> str:
+        """Return the head of a request with `%s` for each value of some headers. Raises BadRequest."""
         check_path(path)
-        sent = f"{method}{''.join(headers)}{''.join(headers.values())}"
-        if "\r" in sent or "\n" in sent or "\0" in sent:
-            raise BadRequest("A header of the request has a character that HTTP does not allow there.")
-        return f"{method} {path} HTTP/1.1\r\n{fixed}{lines}\r\n".encode("utf-8", "surrogateescape")
+        _check(method + "".join(names))
+        own = {name.lower() for name in names}
+        fixed = "".join(line for name, line in self._headers.items() if name not in own)
+        begun = f"{method} {path} HTTP/1.1\r\n{fixed}".replace("%", "%%")
+        return begun + "".join(f"{name.replace('%', '%%')}: %s\r\n" for name in names)
 
     def _take(self) -> Connection | None:
         """Return the connection that was used last and still lives."""
@@ -188,6 +197,12 @@ class Http1Pool:
             results = await self._resolver.resolve(self._host, self._port, AddressFamily.AF_UNSPEC)
             return [_info(result["host"], self._port, result["family"] == AF_INET6) for result in results]
         return [_info(self._host, self._port, is_v6)]
+
+
+def _check(text: str) -> None:
+    """Raise BadRequest for a character that could end a line of the head."""
+    if "\r" in text or "\n" in text or "\0" in text:
+        raise BadRequest("A header of the request has a character that HTTP does not allow there.")
 
 
 def _info(host: str, port: int, is_v6: bool) -> AddressInfo:

@@ -106,6 +106,13 @@ class Http1Response:
             self._sender.read_on()
         return data
 
+    def arrived(self, most: int) -> bytes | None:
+        """Return the body if all of it has arrived, none was read, and it has at most so many bytes."""
+        if not self.done or self._size > most:
+            return None
+        pieces, self._pieces = self._pieces, []
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
     @property
     def is_over(self) -> bool:
         """Whether all has arrived and was read."""

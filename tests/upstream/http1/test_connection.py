@@ -37,7 +37,7 @@ def connect(owner: Owner) -> tuple[Connection, Wire]:
 
 async def test_a_small_request_is_one_write() -> None:
     connection, wire = connect(Owner())
-    await connection.send(b"HEAD", b"body", whole=True)
+    connection.send(b"HEADbody", whole=True)
     assert wire.written == [b"HEADbody"]
 
 
@@ -45,7 +45,7 @@ async def test_a_large_body_waits_for_the_upstream_and_has_a_deadline() -> None:
     connection, wire = connect(Owner(write=0.05))
     connection.pause_writing()
     with pytest.raises(UpstreamTimeout):
-        await connection.send(b"HEAD", b"x" * MB, whole=True)
+        await connection.send_large(b"HEAD", b"x" * MB, whole=True)
     assert wire.ended
     assert sum(map(len, wire.written)) < MB
 
@@ -53,7 +53,7 @@ async def test_a_large_body_waits_for_the_upstream_and_has_a_deadline() -> None:
 async def test_a_large_body_goes_on_when_the_upstream_has_taken_some() -> None:
     connection, wire = connect(Owner())
     connection.pause_writing()
-    task = asyncio.ensure_future(connection.send(b"HEAD", b"x" * MB, whole=True))
+    task = asyncio.ensure_future(connection.send_large(b"HEAD", b"x" * MB, whole=True))
     await asyncio.sleep(0)
     assert sum(map(len, wire.written)) < MB
     connection.resume_writing()
@@ -64,7 +64,7 @@ async def test_a_large_body_goes_on_when_the_upstream_has_taken_some() -> None:
 
 async def test_reading_pauses_at_the_mark_and_resumes_with_the_reader() -> None:
     connection, wire = connect(Owner())
-    response = await connection.send(b"HEAD", b"", whole=False)
+    response = connection.send(b"HEAD", whole=False)
     wire.arrive(HEAD % MB)
     wire.arrive(b"x" * 30_000)
     assert wire.is_reading()
@@ -80,7 +80,7 @@ async def test_reading_pauses_at_the_mark_and_resumes_with_the_reader() -> None:
 
 async def test_a_reader_that_makes_the_upstream_wait_is_not_the_upstreams_silence() -> None:
     connection, wire = connect(Owner(idle=0.05))
-    response = await connection.send(b"HEAD", b"", whole=False)
+    response = connection.send(b"HEAD", whole=False)
     wire.arrive(HEAD % MB + b"x" * 100_000)
     later = asyncio.get_running_loop().time() + 10
     connection.check_time(later)
@@ -97,7 +97,7 @@ async def test_an_answer_that_never_ends_has_a_limit() -> None:
     owner = Owner()
     for arrived in (b"", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 200", HEAD % 9, HEAD % 9 + b"x"):
         connection, wire = connect(owner)
-        response = await connection.send(b"HEAD", b"", whole=True)
+        response = connection.send(b"HEAD", whole=True)
         wire.arrive(arrived)
         connection.since = asyncio.get_running_loop().time() + owner.total  # it drips
         connection.check_time(connection.since + 1)
@@ -110,7 +110,7 @@ async def test_an_answer_that_never_ends_has_a_limit() -> None:
 async def test_a_finished_connection_reads_on() -> None:
     owner = Owner()
     connection, wire = connect(owner)
-    response = await connection.send(b"HEAD", b"", whole=False)
+    response = connection.send(b"HEAD", whole=False)
     wire.arrive(HEAD % 100_000)
     wire.arrive(b"x" * 90_000)
     assert not wire.is_reading()
@@ -128,3 +128,43 @@ async def test_an_end_without_an_answer_is_told_to_the_pool() -> None:
     await asyncio.sleep(0)
     assert owner.gone == [connection]
     assert not connection.is_usable
+
+
+async def test_trailers_are_bounded_and_are_no_headers() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n"
+    owner = Owner()
+    connection, wire = connect(owner)
+    response = connection.send(b"HEAD", whole=False)
+    response.forget_headers()
+    wire.arrive(head + b"Content-Type: c/d\r\nX-Other: y\r\n\r\n")
+    assert (response.arrived(10), response.content_type, owner.kept) == (b"x", "a/b", [connection])
+    later = connection.send(b"HEAD", whole=False)
+    assert list(later.headers) == []
+    wire.arrive(head)
+    for _ in range(70):
+        wire.arrive(b"X-Other: " + b"y" * 1000 + b"\r\n")
+    assert (wire.ended, later.done) == (True, False)
+
+
+@pytest.mark.parametrize("informational", [0, 3])
+async def test_a_head_is_bounded_however_it_is_cut(informational: int) -> None:
+    early = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" * informational
+    for size, is_read in ((60_000, True), (70_000, False)):
+        for piece in (10_000, 10**6):
+            connection, wire = connect(Owner())
+            response = connection.send(b"HEAD", whole=False)
+            data = early + b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * size + b"\r\nContent-Length: 1\r\n\r\n"
+            data += b"y" * 100_000 if piece > len(data) and not is_read else b"y"
+            for start in range(0, len(data), piece):
+                wire.arrive(data[start : start + piece])
+            assert (response.status == 200) is is_read
+
+
+async def test_the_whole_body_is_taken_at_once_if_it_is_there_and_small() -> None:
+    connection, wire = connect(Owner())
+    response = connection.send(b"HEAD", whole=True)
+    wire.arrive(HEAD % 4 + b"ab")
+    assert response.arrived(4) is None
+    wire.arrive(b"cd")
+    assert response.arrived(3) is None
+    assert response.arrived(4) == b"abcd"
