@@ -109,6 +109,13 @@ class CallState:
         hedge.failures = list(self.failures)
         return hedge
 
+    def translator(self, translator: StreamTranslator, number: int) -> StreamTranslator:
+        """Return the translator of another attempt at a choice, whose answer meets the hooks anew."""
+        if (hooks := self.context.hooks) is not None:
+            reader = translator.reader
+            self.hooks = hooks.answer(number, self.call.model, lambda: reader.counts, self.context)
+        return translator
+
     def begin(self, reader: TurnReader) -> None:
         """Begin another attempt, whose answer gets a reader of its own."""
         self.reader = reader

@@ -21,6 +21,7 @@ from gateway.exchange.context import RequestContext
 from gateway.exchange.cost import UNKNOWN_COST, CostEstimate
 from gateway.exchange.fallback import Choice
 from gateway.exchange.hedging import Hedging
+from gateway.exchange.kept_answers import keep_answer, kept_answer
 from gateway.exchange.local_files import LocalFiles
 from gateway.exchange.offload import HEAVY_ANSWER, offload
 from gateway.exchange.plain_call import is_plain, plain_events
@@ -250,7 +251,7 @@ class Exchange:
             if choice.call.heavy
             else CallState(choice, context, self.accounting)
         )
-        if state.wanted_key and (messages := await self._cache_get(state)) is not None:
+        if state.wanted_key and (messages := await kept_answer(self.stores.answers, state)) is not None:
             reader = new(number)
             state.report.answer_bytes += sum(map(len, messages))
             events = await large_answers.read_whole(reader, messages)
@@ -319,7 +320,7 @@ class Exchange:
                 reader.resume()
                 continue
             if state.cache_key and not state.is_continued:
-                await self._cache_put(state, messages, reader)
+                await keep_answer(self.stores.answers, state, messages, reader)
             return events
 
     async def _send(self, state: CallState, attempt: Attempt) -> bytes:
@@ -349,8 +350,8 @@ class Exchange:
             if choice.call.heavy
             else CallState(choice, context, self.accounting)
         )
-        if state.wanted_key and (messages := await self._cache_get(state)) is not None:
-            translator = _translator(state, number, new)
+        if state.wanted_key and (messages := await kept_answer(self.stores.answers, state)) is not None:
+            translator = state.translator(new(number), number)
             kept = b"".join(b"data: %s\n\n" % message for message in messages)
             if state.hooks is None:
                 out = await large_answers.translate(translator, kept) + await large_answers.close(translator)
@@ -375,7 +376,7 @@ class Exchange:
         self, state: CallState, number: int, reply: Reply, new: NewTranslator
     ) -> None:
         """Relay the first attempt that has output."""
-        translator = _translator(state, number, new)
+        translator = state.translator(new(number), number)
         while True:
             state.begin(translator.reader)
             if state.cache_key and translator.messages is None:
@@ -396,7 +397,7 @@ class Exchange:
                 if not (state.has_output or state.accept_empty):
                     state.restart()
                     await self._after(error, state)
-                    translator = _translator(state, number, new)
+                    translator = state.translator(new(number), number)
                     continue
                 state.accept_empty = True
                 await reply.write(await state.encoded(translator, translator.read_empty()))
@@ -406,7 +407,7 @@ class Exchange:
                     raise
                 state.restart()
                 await self._after(error, state)
-                translator = _translator(state, number, new)
+                translator = state.translator(new(number), number)
                 continue
             if state.end_of_hooks():
                 return
@@ -415,7 +416,7 @@ class Exchange:
                 translator.resume()
                 continue
             if state.cache_key and not state.is_continued:
-                await self._cache_put(state, translator.messages or [], translator.reader)
+                await keep_answer(self.stores.answers, state, translator.messages or [], translator.reader)
             return
 
     async def _after(self, error: GatewayError, state: CallState) -> None:
@@ -431,20 +432,6 @@ class Exchange:
         self._recovery.succeeded(state)
         state.note_sent()
 
-    async def _cache_get(self, state: CallState) -> list[bytes] | None:
-        """Return the messages of a kept answer. Without one, the answer that comes is to be kept."""
-        messages = await self.stores.answers.get(state.wanted_key, time())
-        if messages is None:
-            state.cache_key = state.wanted_key
-        else:
-            state.report.cached = "hit"
-        return messages
-
-    async def _cache_put(self, state: CallState, messages: list[bytes], reader: TurnReader) -> None:
-        """Keep a complete answer of the requested model. An empty answer is not kept."""
-        if reader.is_complete and not (state.is_fallback or state.accept_empty):
-            await self.stores.answers.put(state.cache_key, messages, state.context.cache, time())
-
     async def _store_signatures(self, signed: list[Signed]) -> None:
         """Store signatures under all their keys, and clear the list."""
         if signed:
@@ -458,12 +445,3 @@ class Exchange:
         """End a stream with an error frame: its status has been sent."""
         report.fail(error)
         await reply.write(new(0).fail(error))
-
-
-def _translator(state: CallState, number: int, new: NewTranslator) -> StreamTranslator:
-    """Return the translator of another attempt, whose answer meets the hooks anew."""
-    translator = new(number)
-    if (hooks := state.context.hooks) is not None:
-        reader = translator.reader
-        state.hooks = hooks.answer(number, state.call.model, lambda: reader.counts, state.context)
-    return translator
