@@ -255,3 +255,19 @@ async def test_n1_a_redirect_goes_through_the_gateway_or_nowhere(
                 assert (response.status, got.removeprefix(team.base).startswith(expected)) == (302, True)
                 assert got.startswith(team.base) == expected.startswith("/download")
                 assert "AIza" not in text
+
+
+@pytest.mark.parametrize("version", ["v1", "v1beta"])
+async def test_files_of_an_environment_are_uploaded_with_put(
+    team: Team, google: Google, version: str
+) -> None:
+    issued = team.issue()
+    await team.start("a")
+    path = f"/upload/{version}/environments/e1/files/folder/a.txt"
+    for key, status in (("AIza-own", 200), (issued, 403)):
+        async with (
+            aiohttp.ClientSession(headers={"x-goog-api-key": key}) as http,
+            http.put(team.base + path, data=b"hello") as response,
+        ):
+            assert response.status == status
+    assert google.seen == [("PUT", path, "AIza-own")]
