@@ -9,7 +9,7 @@ from asyncio import to_thread
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from time import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -30,7 +30,9 @@ from gateway.gemini.call import GeminiCall
 from gateway.gemini.errors import from_response
 from gateway.gemini.wire import Content, FileData, GenerateContentRequest, Part
 from gateway.policy.kept_files import FileCopy, StoredFile
-from gateway.store.files.file_store import FileStore
+
+if TYPE_CHECKING:
+    from gateway.store.files.file_store import FileStore
 
 _LIFE = 48 * 3600
 """Seconds for which Google keeps a file."""
@@ -65,7 +67,7 @@ _decode_file = msgspec.json.Decoder(_GoogleFile).decode
 class FileCopies:
     """Copies of the files in a store."""
 
-    def __init__(self, store: FileStore, exchange: Exchange, version: str) -> None:
+    def __init__(self, store: "FileStore", exchange: Exchange, version: str) -> None:
         """`version` is that of Google's API."""
         self._store = store
         self._exchange = exchange

@@ -4,6 +4,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from gateway.errors import BadRequest
+
 UploadStatus = Literal["pending", "completed", "cancelled", "expired"]
 
 
@@ -88,3 +90,10 @@ class Page(Struct, frozen=True):
     up: bool = False
     """Oldest first."""
     purpose: str | None = None
+
+
+def ended(status: str) -> BadRequest:
+    """Return the error for an upload that takes nothing any more."""
+    return BadRequest(
+        f"This upload is {status}, so it cannot be changed.", param="upload_id", code="upload_ended"
+    )

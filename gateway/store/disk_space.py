@@ -2,10 +2,13 @@
 
 import errno
 import shutil
-import sqlite3
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gateway.errors import GatewayError
+
+if TYPE_CHECKING:
+    import sqlite3
 
 _MOST_USED = 0.9
 """Fraction of a disk that may be in use when a file is to be written."""
@@ -32,7 +35,7 @@ def check_space(folder: Path, size: int) -> None:
         raise InsufficientStorage
 
 
-def refusal(error: OSError | sqlite3.Error) -> Exception:
+def refusal(error: "OSError | sqlite3.Error") -> Exception:
     """Return the error for a write that failed: InsufficientStorage for a full disk, else the same."""
     is_full = error.errno in _FULL if isinstance(error, OSError) else "disk is full" in str(error)
     return InsufficientStorage() if is_full else error

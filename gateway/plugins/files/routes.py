@@ -2,12 +2,11 @@
 
 import asyncio
 import os
-import sqlite3
 from asyncio import to_thread
 from collections.abc import AsyncIterator
 from pathlib import Path
 from time import time
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from aiohttp import web
 from msgspec import Meta, Struct
@@ -46,8 +45,10 @@ from gateway.plugins.files.response import (
 from gateway.plugins.files.uploads import Uploads
 from gateway.plugins.files.wire import decode_file, encode
 from gateway.policy.kept_files import FileLimits, Page, StoredFile
-from gateway.store.files.file_store import FileStore
 from gateway.store.state_folder import state_path
+
+if TYPE_CHECKING:
+    from gateway.store.files.file_store import FileStore
 
 _FORM = 2**20 + 2**18
 """Bytes of a form besides its file."""
@@ -111,10 +112,7 @@ class Files(Plugin):
             yield
             return
         limits = FileLimits(self.config.each * MiB, self.config.total * MiB, self.config.count)
-        try:
-            self._store = store = await to_thread(FileStore, folder, limits)
-        except (OSError, sqlite3.Error, ValueError) as error:
-            raise RuntimeError(f"the folder {folder} (`path`) cannot be used: {error}") from None
+        self._store = store = await to_thread(_opened, folder, limits)
         exchange = self.services.exchange
         exchange.files = FileCopies(store, exchange, self.services.config.upstream.api_version)
         task = self.services.background(f"{self.name} expiry", self._sweep)
@@ -125,7 +123,7 @@ class Files(Plugin):
         await to_thread(store.close)
 
     @property
-    def store(self) -> FileStore:
+    def store(self) -> "FileStore":
         """The store. Raises NotFound where files are not kept."""
         if self._store is None:
             raise NotFound("Files are not kept here: set plugins.files.path.", code="files_not_kept")
@@ -254,6 +252,18 @@ class Files(Plugin):
             for _ in range(await to_thread(self.store.sweep, time())):
                 self.services.count(self.name, "expired")
             await asyncio.sleep(_SWEEP)
+
+
+def _opened(folder: Path, limits: FileLimits) -> "FileStore":
+    """Open the store. Raises RuntimeError for a folder that cannot be used."""
+    import sqlite3  # with its library 2 MB of memory, which a gateway without files does not need
+
+    from gateway.store.files.file_store import FileStore
+
+    try:
+        return FileStore(folder, limits)
+    except (OSError, sqlite3.Error, ValueError) as error:
+        raise RuntimeError(f"the folder {folder} (`path`) cannot be used: {error}") from None
 
 
 def _folder(path: str | None) -> Path | None:

@@ -3,7 +3,7 @@
 import secrets
 from asyncio import to_thread
 from time import time
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from aiohttp import web
 
@@ -18,8 +18,10 @@ from gateway.plugins.files.fields import COMPLETE, UPLOAD
 from gateway.plugins.files.request import check_batch, check_purpose, lifetime, mime_type_of, new_file
 from gateway.plugins.files.response import part_object, upload_object
 from gateway.plugins.files.wire import Completion, decode_completion, decode_upload, encode
-from gateway.policy.kept_files import StoredFile, Upload
-from gateway.store.files.file_store import FileStore, ended
+from gateway.policy.kept_files import StoredFile, Upload, ended
+
+if TYPE_CHECKING:
+    from gateway.store.files.file_store import FileStore
 
 _LIFE = 3600
 """Seconds in which an upload must be completed (https://platform.openai.com/docs/api-reference/uploads/create)."""
@@ -37,7 +39,7 @@ class FileKeeper(Protocol):
     config: Any
 
     @property
-    def store(self) -> FileStore: ...
+    def store(self) -> "FileStore": ...
     def enter(self, request: web.Request) -> Entry: ...
 
 
@@ -123,7 +125,7 @@ class Uploads:
         return json_response(encode(upload_object(upload)), {})
 
 
-def _join(store: FileStore, upload: Upload, body: Completion) -> StoredFile:
+def _join(store: "FileStore", upload: Upload, body: Completion) -> StoredFile:
     parts = [part.removeprefix("part_") for part in body.part_ids]
     head = b""
     if parts[0] in store.database.parts(upload.id):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from gateway.errors import BadRequest, NotFound, TooLarge
-from gateway.policy.kept_files import FileCopy, FileLimits, NewFile, StoredFile, Upload
+from gateway.policy.kept_files import FileCopy, FileLimits, NewFile, StoredFile, Upload, ended
 from gateway.store.disk_space import check_space, refusal
 from gateway.store.files.database import FileDatabase, check_room, insert_file
 
@@ -263,10 +263,3 @@ class FileStore:
             with suppress(FileNotFoundError):
                 if entry.stat().st_mtime < now - _UNNAMED:
                     os.unlink(entry.path)
-
-
-def ended(status: str) -> BadRequest:
-    """Return the error for an upload that takes nothing any more."""
-    return BadRequest(
-        f"This upload is {status}, so it cannot be changed.", param="upload_id", code="upload_ended"
-    )
