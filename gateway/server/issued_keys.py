@@ -157,16 +157,22 @@ class IssuedKeys:
         """Sum the calls of past hours and days until cancelled, a little at a time: reports then read few rows."""
         from gateway.store.ledger.sums import catch_up
 
+        reported: set[type[Exception]] = set()
         while True:
             pause = _SUM_PAUSE
             self._turn = asyncio.ensure_future(
                 asyncio.to_thread(catch_up, self._ledger.engine, time(), _SUM_TURN)
             )
-            with suppress(
-                Exception
-            ):  # database drivers raise exceptions of their own; reports read single calls
+            try:
                 if not await asyncio.shield(self._turn):
                     pause = _SUM_TURN
+                reported.clear()
+            except Exception as error:  # noqa: BLE001 - database drivers raise exceptions of their own
+                if type(error) not in reported:
+                    reported.add(type(error))
+                    self._report(
+                        f"calls cannot be summed: {first_line(error)}. Reports read each call until they can."
+                    )
             await asyncio.sleep(pause)
 
 

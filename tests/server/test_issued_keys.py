@@ -83,6 +83,35 @@ async def test_while_the_database_fails_the_last_keys_stay_valid_and_the_failure
     ]
 
 
+async def test_each_kind_of_failure_of_the_sums_is_reported_once_until_they_are_made(
+    tmp_path: Path, access: Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = OpenLedger(f"{tmp_path}/ledger.db")
+    errors: list[Exception | None] = [
+        OSError("disk"),
+        ValueError("row\n1"),
+        OSError("full"),
+        None,
+        OSError("again"),
+    ]
+    monkeypatch.setattr("gateway.server.issued_keys._SUM_PAUSE", 0.0)
+    monkeypatch.setattr("gateway.server.issued_keys._POLL", 60.0)
+
+    def fail(*_: object) -> bool:
+        if errors and (error := errors.pop(0)) is not None:
+            raise error
+        return True
+
+    monkeypatch.setattr("gateway.store.ledger.sums.catch_up", fail)
+    async with IssuedKeys(opened.ledger, access, opened.messages.append):
+        await eventually(lambda: not errors and len(opened.messages) > 2)
+
+    assert opened.messages == [
+        f"calls cannot be summed: {text}. Reports read each call until they can."
+        for text in ("disk", "row", "again")
+    ]
+
+
 async def test_o22_a_key_of_another_process_works_at_once(
     team: Team, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
