@@ -40,6 +40,8 @@ from gateway.store.rate_counters import Counters
 _OTHER_IS_FREE = 1.0
 """Seconds after which a client may try again while another project is free."""
 _TEXT = ("text",)
+_NONE = (None,) * 4
+_AROUND_CONFIG = len(b'{"contents":[],"generationConfig":}')
 _LONG_WAIT = 60
 """Seconds from which on an SDK should not wait for a limit by itself."""
 
@@ -82,7 +84,7 @@ class Target(Struct):
     @property
     def prompt(self) -> int:
         """Prompt tokens, roughly; those of attachments are left out."""
-        return self.cost.prompt if self.call is None else prompt_tokens(self.call)
+        return prompt_tokens(self.call) if self.call is not None else self.cost.prompt
 
 
 class CallAccounting(Struct, frozen=True):
@@ -104,7 +106,7 @@ class CallAccounting(Struct, frozen=True):
         """
         if not client.id or not client.rules.counts_tokens:
             return UNKNOWN_COST
-        return self.ceiling(call)
+        return call_cost(call, _prompt_bytes(call), self.model_output(call.model))
 
     def ceiling(self, call: GeminiCall) -> CostEstimate:
         """Return the most that a call can cost."""
@@ -198,8 +200,14 @@ class CallAccounting(Struct, frozen=True):
 
 def _prompt_bytes(call: GeminiCall) -> int:
     """Return the bytes of instructions, tools and contents: those of the body without the settings."""
-    settings = structs.replace(call.request, contents=[], system_instruction=None, tools=None)
-    return len(call.encode()) - len(encode_json(settings))
+    request = call.request
+    size, config = len(call.encoded or call.encode()), request.generation_config
+    if config is not None and request.tool_config is None and request.safety_settings is None:
+        others = (request.cached_content, request.service_tier, request.labels, request.store)
+        if others == _NONE and request.continuation_token is None:  # the commonest case
+            return size - _AROUND_CONFIG - len(encode_json(config))
+    settings = structs.replace(request, contents=[], system_instruction=None, tools=None)
+    return size - len(encode_json(settings))
 
 
 def limit_reached(window: Window, taken: Taken) -> RateLimited:

@@ -49,7 +49,7 @@ _NAMED: dict[str, Tier] = {"standard": "standard", "flex": "flex", "priority": "
 """Tiers by Google's names (https://ai.google.dev/gemini-api/docs/flex-inference, .../priority-inference)."""
 
 
-class CostEstimate(Struct, frozen=True):
+class CostEstimate(Struct, frozen=True, gc=False):
     """Estimate of a call's tokens, before the call is made."""
 
     bytes: int = 0
@@ -66,7 +66,8 @@ class CostEstimate(Struct, frozen=True):
     @property
     def prompt(self) -> int:
         """Prompt tokens, roughly."""
-        return min(_MOST_PROMPT, -(-self.bytes // _BYTES_PER_TOKEN))
+        tokens = -(-self.bytes // _BYTES_PER_TOKEN)
+        return tokens if tokens < _MOST_PROMPT else _MOST_PROMPT
 
     @property
     def most(self) -> TokenCounts:
@@ -74,9 +75,13 @@ class CostEstimate(Struct, frozen=True):
 
         No count is larger than MOST_COUNT, whatever limits a client has asked for.
         """
-        prompt = min(_MOST_PROMPT, self.bytes if self.most_input is None else self.most_input)
+        prompt = self.bytes if self.most_input is None else self.most_input
+        if prompt > _MOST_PROMPT:
+            prompt = _MOST_PROMPT
+        output = self.output if self.output < MOST_COUNT else MOST_COUNT
+        if not (self.heard or self.searches):
+            return TokenCounts(prompt=prompt, completion=output)
         heard = min(prompt, self.heard)
-        output = min(MOST_COUNT, self.output)
         return TokenCounts(prompt=prompt, completion=output, prompt_audio=heard, searches=self.searches)
 
 
@@ -84,7 +89,7 @@ UNKNOWN_COST = CostEstimate()
 """Of calls that cost nothing, and where nothing depends on the cost."""
 
 
-class ModelOutput(Struct, frozen=True):
+class ModelOutput(Struct, frozen=True, gc=False):
     """The longest answer of a model."""
 
     tokens: int = MOST_OUTPUT
@@ -143,13 +148,14 @@ def feature(request: GenerateContentRequest) -> str:
 
 def prompt_tokens(call: GeminiCall) -> int:
     """Return the tokens of a call's text, roughly. Attachments are left out: their bytes say little."""
-    size = len(call.encode())
-    if size > _FEW_BYTES:
-        size -= sum(
-            encoded
-            for data, encoded in _attachments(call.request)
-            if isinstance(data, Blob) and attachment(data.mime_type or "")
-        )
+    size = len(call.encoded or call.encode())
+    if size <= _FEW_BYTES:
+        return size // _BYTES_PER_TOKEN
+    size -= sum(
+        encoded
+        for data, encoded in _attachments(call.request)
+        if isinstance(data, Blob) and attachment(data.mime_type or "")
+    )
     return min(_MOST_PROMPT, size // _BYTES_PER_TOKEN)
 
 
@@ -190,7 +196,7 @@ def call_cost(call: GeminiCall, prompt_bytes: int, model: ModelOutput) -> CostEs
         tools = [name for tool in request.tools for name in _tools(tool)]
         inputs += sum(map(tool_input, tools))
         searches = MOST_SEARCHES if any(name in SEARCHES for name in tools) else 0
-    encoded = call.encode()
+    encoded = call.encoded or call.encode()
     if b'"inlineData"' in encoded or b'"fileData"' in encoded:  # inside a text, its quotes are escaped
         for data, size in _attachments(request):
             tokens = attachment(data.mime_type or "") if isinstance(data, Blob) else MOST_INPUT

@@ -23,7 +23,7 @@ _MODALITIES = {
 _NONE: Mapping[str, int] = {}
 
 
-class TokenCounts(Struct, frozen=True):
+class TokenCounts(Struct, frozen=True, gc=False):
     """Tokens of one call. Every count is between 0 and MOST_TOKENS."""
 
     prompt: int = 0

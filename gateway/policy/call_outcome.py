@@ -12,7 +12,7 @@ from gateway.errors import (
 )
 
 
-class Ok(Struct, frozen=True):
+class Ok(Struct, frozen=True, gc=False):
     """The call succeeded and used `tokens`."""
 
     tokens: int = 0

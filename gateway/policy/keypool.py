@@ -77,6 +77,8 @@ class Lease(Struct, frozen=True):
     at: float
     client: str = ""
     feature: str = ""
+    state: ProjectModelState | None = None
+    """Of the project for the model."""
 
 
 class KeyPool:
@@ -179,8 +181,9 @@ class KeyPool:
         if lease.number not in self._open:
             return []
         self._open.discard(lease.number)
-        state = self._state(lease.project, lease.model)
-        state.in_flight = max(0, state.in_flight - 1)
+        state = lease.state or self._state(lease.project, lease.model)
+        if state.in_flight > 0:
+            state.in_flight -= 1
         if said and isinstance(end, Limited | Rejected | Broken):
             state.said, state.said_at = said, now
         match end:
@@ -191,7 +194,8 @@ class KeyPool:
                 state.breakers.succeeded(lease.client)
                 state.quotas.spend(now, tokens)
                 project = self._projects[lease.project]
-                project.accepted(lease.at)
+                if project.cooldown.until:
+                    project.accepted(lease.at)
                 for key in project.keys:
                     if key.cooldown.until and key.id == lease.key_id:
                         key.accepted(lease.at)
@@ -355,7 +359,7 @@ class KeyPool:
         state.quotas.begin(now)
         self._leases += 1
         self._open.add(self._leases)
-        return Lease(self._leases, project.name, key.text, key.id, model, now, client, feature)
+        return Lease(self._leases, project.name, key.text, key.id, model, now, client, feature, state)
 
     def _feature_state(self, lease: Lease) -> ProjectModelState:
         """Return the state of the feature that a call used, or that of its model."""

@@ -29,7 +29,7 @@ Sums of 2**22 calls fit into 64 bits.
 _MOST_STATUS = 999
 
 
-class Intent(Struct, frozen=True):
+class Intent(Struct, frozen=True, gc=False):
     """A call that is about to be made, with the most it may cost, which is reserved in the client's budgets.
 
     Reservations above MOST_AMOUNT are cut, negative ones are 0.
@@ -52,7 +52,7 @@ class Intent(Struct, frozen=True):
             _bound(self, reserve_micros=MOST_AMOUNT, reserve_tokens=MOST_AMOUNT)
 
 
-class Settlement(Struct, frozen=True):
+class Settlement(Struct, frozen=True, gc=False):
     """The end of a call, and its cost. Larger numbers than a row may hold are cut, negative ones are 0."""
 
     id: str

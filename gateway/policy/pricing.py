@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from gateway.gemini.usage import TokenCounts
-from gateway.policy.counts import as_count
+from gateway.policy.counts import MAX_COUNT, as_count
 from gateway.policy.successors import DAY, NO_SUCCESSORS, Successors, named, timestamp
 
 _MAX_MODELS = 1000
@@ -167,8 +167,9 @@ class Prices:
         the name, the dearest counts. A name without a row, such as an alias, costs what they cost: without any, the
         highest price of each kind.
         """
-        highest = 0
-        for bound in self._bounds(model, self.successors.named_last(model), at // DAY):
+        bounds = self._bounds(model, self.successors.named_last(model), at // DAY)
+        highest = _ceiling(bounds[0], most)
+        for bound in bounds[1:]:
             highest = max(highest, _ceiling(bound, most))
         return highest
 
@@ -285,7 +286,8 @@ def _ceiling(bound: _Bound, most: TokenCounts) -> int:
 
 
 def _rounded(micros: float) -> int:
-    return as_count(math.ceil(micros - 1e-9))  # 1e-9: a float's error must not round up
+    whole = math.ceil(micros - 1e-9)  # a float's error must not round up
+    return whole if 0 <= whole <= MAX_COUNT else as_count(whole)
 
 
 def _dearest(rows: Sequence[Price]) -> Price:

@@ -18,7 +18,7 @@ from gateway.policy.counts import MAX_COUNT, as_count
 Counted = Literal["requests", "tokens"]
 
 
-class Window(Struct, frozen=True):
+class Window(Struct, frozen=True, gc=False):
     """A limit: so many requests or tokens in so many seconds."""
 
     counted: Counted
@@ -30,7 +30,7 @@ class Window(Struct, frozen=True):
         return int(now // self.seconds)
 
 
-class WindowState(Struct, frozen=True):
+class WindowState(Struct, frozen=True, gc=False):
     """The rest of a limit, for the `x-ratelimit-*` headers. `reset` is in seconds."""
 
     window: Window
@@ -38,7 +38,7 @@ class WindowState(Struct, frozen=True):
     reset: float
 
 
-class Taken(Struct, frozen=True):
+class Taken(Struct, frozen=True, gc=False):
     """Result of taking from limits.
 
     `blocked` is None, or the full window, which has room again after `retry_after` seconds. `used` is its use,

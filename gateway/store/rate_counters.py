@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from gateway.policy.bounded import BoundedMapping
-from gateway.policy.counts import as_count
+from gateway.policy.counts import MAX_COUNT, as_count
 from gateway.policy.rate_limits import Taken, Window, weigh
 
 _MAX_CLIENTS = 10_000
@@ -70,7 +70,8 @@ class MemoryCounters:
                 counter = _moved(counter, index)
             index, current, before = counter
             amounts.append((window if is_whole else self._share_of(window), before, current, n))
-            counts[kind] = index, as_count(current + n), before
+            total = current + n
+            counts[kind] = index, total if 0 <= total <= MAX_COUNT else as_count(total), before
         taken = weigh(amounts, now)
         if taken.blocked is None:
             counters.update(counts)
@@ -89,7 +90,8 @@ class MemoryCounters:
             if counter is None or counter[0] != index:
                 counter = _moved(counter, index)
             index, current, before = counter
-            counters[kind] = index, as_count(current + n), before
+            total = current + n
+            counters[kind] = index, total if 0 <= total <= MAX_COUNT else as_count(total), before
 
     async def enter(self, client: str, limit: int, token: str, now: float) -> bool:
         places = max(1, int(limit * self._share)) if limit else 0

@@ -4,13 +4,22 @@ from time import time
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from gateway.errors import BadRequest, Forbidden, GatewayError, RateLimited
 from gateway.exchange.accounting import CallAccounting, Target, limit_reached
 from gateway.exchange.context import dry_context
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.capabilities import CapabilityTable
-from gateway.gemini.wire import Content, GenerateContentRequest, GenerationConfig, Part
+from gateway.gemini.wire import (
+    Content,
+    GenerateContentRequest,
+    GenerationConfig,
+    Part,
+    SafetySetting,
+    ToolConfig,
+    encode_json,
+)
 from gateway.observability.statistics import Statistics
 from gateway.policy.access import Client
 from gateway.policy.client_rules import Rules
@@ -60,6 +69,22 @@ def test_settings_are_no_prompt_and_the_clients_limit_is_the_most(accounting: Ca
     assert large.prompt == small.prompt
     assert (small.output, large.output) == (65_536, 9)
     assert large.most.prompt >= 2 * large.prompt - 1
+
+
+@pytest.mark.parametrize(
+    "others",
+    [{}, {"labels": {"a": "b"}}, {"store": False}, {"service_tier": "flex"}, {"cached_content": "cachedContents/a"},
+     {"continuation_token": "t"}, {"tool_config": ToolConfig()}, {"generation_config": None},
+     {"safety_settings": [SafetySetting("HARM_CATEGORY_HARASSMENT", "OFF")]}],
+)  # fmt: skip
+def test_no_setting_is_a_part_of_the_prompt(accounting: CallAccounting, others: dict[str, Any]) -> None:
+    call = big_call(max_output_tokens=9)
+    client = Client("", "f", "k", "k", Rules(tokens_per_minute=5))
+    with_others = call.with_request(structs.replace(call.request, **others))
+
+    assert accounting.estimate(with_others, client).bytes == accounting.estimate(call, client).bytes
+    body = GenerateContentRequest([], generation_config=call.request.generation_config)
+    assert accounting.estimate(call, client).bytes == len(call.encode()) - len(encode_json(body))
 
 
 @pytest.mark.parametrize(("seconds", "per"), [(60, "minute"), (86_400, "day")])

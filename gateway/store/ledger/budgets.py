@@ -66,9 +66,9 @@ def reserve(
     for numbered_intent in intents:
         groups.setdefault(numbered_intent[1].client, []).append(numbered_intent)
     for client, numbered in sorted(groups.items()):
-        if len(numbered) > 1 and _reserve_all(statements, client, numbered):
-            for i, intent in numbered:
-                yield i, intent, _claims(intent)
+        if len(numbered) > 1 and (claims := _reserve_all(statements, client, numbered)) is not None:
+            for (i, intent), claimed in zip(numbered, claims, strict=True):
+                yield i, intent, claimed
             continue
         for i, intent in numbered:
             try:
@@ -99,25 +99,27 @@ def _periods(intent: Intent) -> Sequence[_Period]:
     return _on_day(tuple(intent.budgets), intent.at // DAY)
 
 
-def _claims(intent: Intent) -> list[Claim]:
-    return [period.claim(intent) for period in _periods(intent)]
-
-
-def _reserve_all(statements: Statements, client: str, numbered: Sequence[tuple[int, Intent]]) -> bool:
-    """Reserve for all of one client's calls, or for none. Return whether it was done."""
+def _reserve_all(
+    statements: Statements, client: str, numbered: Sequence[tuple[int, Intent]]
+) -> list[list[Claim]] | None:
+    """Reserve for all of one client's calls, and return what each reserves; None if there is no room for all."""
     sums: dict[_Period, int] = {}
+    claims = []
     for _, intent in numbered:
+        claimed = []
         for period in _periods(intent):
-            amount = intent.reserve_micros if period.budget.unit == "money" else intent.reserve_tokens
-            sums[period] = sums.get(period, 0) + amount
+            claim = period.claim(intent)
+            claimed.append(claim)
+            sums[period] = sums.get(period, 0) + claim[3]
+        claims.append(claimed)
     done: list[Claim] = []
     for period, amount in sums.items():
         limit, start = period.budget, period.start
         if not _reserve_amount(statements, client, limit, start, amount):
             _undo(statements, client, done)
-            return False
+            return None
         done.append((limit.unit, limit.period, start, amount))
-    return True
+    return claims
 
 
 def _reserve_one(statements: Statements, intent: Intent) -> list[Claim]:
