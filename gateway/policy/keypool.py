@@ -252,6 +252,14 @@ class KeyPool:
         """Return what is known of a project for each model that was asked of it."""
         return [(model, state) for (name, model), state in self._states.items() if name == project]
 
+    def keep_words(self, old: "KeyPool") -> None:
+        """Take over what Google said last to the projects of a pool that this one replaces."""
+        for name in self._projects:
+            for model, state in old.known_models(name):
+                if state.said:
+                    own = self._state(name, model)
+                    own.said, own.said_at = state.said, state.said_at
+
     def key(self, project: str) -> str:
         """Return a key of a project, whatever its state. Raises NotFound."""
         if project not in self._projects:

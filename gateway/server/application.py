@@ -240,10 +240,11 @@ def _checked(
 
 
 def _keep_cooldowns(old: KeyPool, new: KeyPool) -> None:
-    """Copy the cooldowns of projects that still exist."""
+    """Copy the cooldowns of projects that still exist, and what Google said last."""
     now = time()
     for update in old.changes(now):
         new.apply(update, now)
+    new.keep_words(old)
 
 
 def _open(

@@ -95,6 +95,10 @@ async def test_a_cell_shows_what_google_said_and_what_was_learnt(
     (cell,) = (await projects(admin))["a"]["cells"]
 
     assert (cell["model"], cell["state"], cell["reason"]) == ("gemini-2.5-flash", "cooling_down", "day")
+    assert cell["why"] == "the day's quota is spent"
+    async with admin.get("/admin/pool", headers={"Accept-Language": "zh-CN"}) as response:
+        (chinese,) = (await response.json())["projects"][0]["cells"]
+    assert chinese["why"] == "当日配额已用完"
     assert cell["said"].startswith("You exceeded your current quota for key ")
     assert "secret" not in cell["said"]
     (ceiling,) = cell["ceilings"]

@@ -41,6 +41,10 @@ async def test_a_gateway_at_work(team: Team, google: Google, admin: Any) -> None
     assert [row["status"] for row in shown["failures"]] == [503]
     assert [need["code"] for need in shown["needs"]] == ["key_refused", "key_refused"]
     assert shown["limit"] > 0
+    assert "(the key was published)" in shown["needs"][0]["message"]
+    async with admin.get("/admin/summary", headers={"Accept-Language": "zh"}) as response:
+        chinese = (await response.json())["needs"]
+    assert chinese[0]["message"].startswith("Google 拒绝了 a 的密钥")
 
 
 async def test_an_empty_gateway_says_what_is_missing(serve: Serve, aiohttp_client: Any) -> None:

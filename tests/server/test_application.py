@@ -326,11 +326,17 @@ def test_an_application_after_a_reload_keeps_cooldowns_and_statistics() -> None:
         )
 
     first, now = build("ab"), time()
+    pool = first[SERVICES].metrics.pool
     for name in "ab":
-        first[SERVICES].metrics.pool.apply(PoolUpdate(name, "", "", "reported", now + 60), now)
+        pool.apply(PoolUpdate(name, "", "", "reported", now + 60), now)
+        pool.apply(PoolUpdate(name, "", "m", "day", now + 60), now)
+        (_, state), *_ = pool.known_models(name)
+        state.said, state.said_at = f"{name} is over its quota", now
 
     second = build("bc", first)
 
-    assert [update.project for update in second[SERVICES].metrics.pool.changes(now)] == ["b"]
+    kept = dict(second[SERVICES].metrics.pool.known_models("b"))["m"]
+    assert (kept.said, kept.said_at) == ("b is over its quota", now)
+    assert {update.project for update in second[SERVICES].metrics.pool.changes(now)} == {"b"}
     assert second[SERVICES].statistics is first[SERVICES].statistics
     assert build("bc")[SERVICES].metrics.pool.changes(now) == []
