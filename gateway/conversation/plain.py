@@ -9,7 +9,7 @@ tests/conversation/test_plain.py holds both equal.
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from gateway.conversation.builder import ConversationBuilder
 from gateway.errors import BadRequest
@@ -112,9 +112,12 @@ def gemini_request(
     if conversation.system is not None and not capabilities.system:
         return None
     config = GenerationConfig(
-        temperature, conversation.top_p, conversation.top_k, None, tokens, None, conversation.seed,
-        response_mime_type=declared.mime_type, response_json_schema=declared.schema,
-    )  # fmt: skip
+        temperature, conversation.top_p, conversation.top_k, None, tokens, None, conversation.seed
+    )
+    if declared.mime_type is not None or declared.schema is not None:
+        config = structs.replace(
+            config, response_mime_type=declared.mime_type, response_json_schema=declared.schema
+        )
     return GenerateContentRequest(
         conversation.contents,
         conversation.system,
