@@ -182,8 +182,8 @@ def base64_file(
 
 def file_id(identifier: str, at: str, mime_type: str | None) -> AnyPart:
     """Return the part for an uploaded file: `files/abc`, `file-abc`, or an address."""
-    if kept := _KEPT_ID.fullmatch(identifier):
-        return Attachment(Part(), KEPT + kept[1], at)
+    if own := kept(identifier, at):
+        return own
     part = uploaded(identifier, mime_type)
     if part is None and ":" not in identifier[:8]:
         raise UnknownShape(
@@ -191,6 +191,12 @@ def file_id(identifier: str, at: str, mime_type: str | None) -> AnyPart:
             param=at,
         )
     return part or at_url(identifier, at, mime_type)
+
+
+def kept(identifier: str, at: str) -> Attachment | None:
+    """Return the part for a file that the gateway keeps; None for another id."""
+    match = _KEPT_ID.fullmatch(identifier)
+    return Attachment(Part(), KEPT + match[1], at) if match else None
 
 
 def uploaded(identifier: str, mime_type: str | None) -> Part | None:

@@ -72,6 +72,11 @@ def kept_elsewhere(config: GatewayConfig, environ: Mapping[str, str]) -> list[st
     folders = state_path("plugins", environ)
     if folders.is_dir() and any(folders.iterdir()):
         notes.append(f"Files of plugins are in {folders}. Copy them with: cp -a {folders} FOLDER.")
+    kept = state_path((config.plugins.get("files") or {}).get("path") or "files", environ)
+    if "files" in config.plugins and (kept / "files.db").exists():
+        notes.append(
+            f"Files of clients are in {kept}. Copy them while the gateway is stopped: cp -a {kept} FOLDER."
+        )
     return notes
 
 

@@ -1,4 +1,4 @@
-"""anthropic (Python): messages, token counts, models."""
+"""anthropic (Python): messages, token counts, models, files."""
 
 import anthropic
 from anthropic import Anthropic
@@ -169,6 +169,32 @@ def bearer() -> str:
     )
 
 
+def files() -> str:
+    """Upload, list, use, delete; a client's own file cannot be downloaded."""
+    file = CLIENT.beta.files.upload(file=("a.txt", b"The meeting is on Friday.", "text/plain"))
+    assert (file.filename, file.mime_type, file.size_bytes) == ("a.txt", "text/plain", 25), file
+    assert file.id in [entry.id for entry in CLIENT.beta.files.list(limit=1)]
+    assert CLIENT.beta.files.retrieve_metadata(file.id) == file
+    message = CLIENT.beta.messages.create(
+        model=MODEL,
+        max_tokens=MAX_TOKENS,
+        betas=["files-api-2025-04-14"],
+        messages=[
+            {
+                "role": "user",
+                "content": [
+                    {"type": "document", "source": {"type": "file", "file_id": file.id}},
+                    {"type": "text", "text": CHAT_PROMPT},
+                ],
+            }
+        ],
+    )
+    expect_error(lambda: CLIENT.beta.files.download(file.id), anthropic.BadRequestError, status=400)
+    assert CLIENT.beta.files.delete(file.id).type == "file_deleted"
+    expect_error(lambda: CLIENT.beta.files.retrieve_metadata(file.id), anthropic.NotFoundError, status=404)
+    return excerpt("".join(block.text for block in message.content if block.type == "text"))
+
+
 if __name__ == "__main__":
     run(
         "anthropic-python",
@@ -183,5 +209,6 @@ if __name__ == "__main__":
             "count_tokens": count_tokens,
             "badkey": badkey,
             "bearer": bearer,
+            "files": files,
         },
     )

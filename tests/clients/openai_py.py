@@ -1,4 +1,4 @@
-"""openai (Python): chat completions, responses, embeddings, models."""
+"""openai (Python): chat completions, responses, embeddings, models, files and uploads."""
 
 import json
 import tempfile
@@ -270,6 +270,72 @@ def speech_stream() -> str:
     return f"{size} bytes"
 
 
+def files() -> str:
+    """Upload, list, read back, use in both APIs, delete."""
+    text = b"The meeting is on Friday. " * 100_000  # 2.6 MB: the gateway keeps it on disk while it arrives
+    file = CLIENT.files.create(
+        file=('ü "x".txt', text), purpose="user_data", expires_after={"anchor": "created_at", "seconds": 3600}
+    )
+    assert (file.filename, file.bytes, file.status) == ('ü "x".txt', len(text), "processed"), file
+    assert file.expires_at == file.created_at + 3600
+    assert file.id in [entry.id for entry in CLIENT.files.list(purpose="user_data", limit=1)]
+    assert CLIENT.files.retrieve(file.id) == file
+    content = CLIENT.files.content(file.id)
+    assert content.read() == text
+    assert CLIENT.files.wait_for_processing(file.id).id == file.id
+    used = CLIENT.chat.completions.create(
+        model=MODEL,
+        messages=[
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": CHAT_PROMPT},
+                    {"type": "file", "file": {"file_id": file.id}},
+                ],
+            }
+        ],
+    )
+    excerpt(used.choices[0].message.content)
+    answer = CLIENT.responses.create(
+        model=MODEL,
+        input=[
+            {
+                "role": "user",
+                "content": [
+                    {"type": "input_text", "text": CHAT_PROMPT},
+                    {"type": "input_file", "file_id": file.id},
+                ],
+            }
+        ],
+    )
+    assert CLIENT.files.delete(file.id).deleted
+    expect_error(lambda: CLIENT.files.retrieve(file.id), openai.NotFoundError, status=404)
+    return excerpt(answer.output_text)
+
+
+def uploads() -> str:
+    """Send a file in parts, as the SDK cuts it, and cancel another."""
+    text = b"0123456789" * 1000
+    upload = CLIENT.uploads.upload_file_chunked(
+        file=text,
+        filename="a.txt",
+        bytes=len(text),
+        mime_type="text/plain",
+        purpose="user_data",
+        part_size=4096,
+    )
+    assert upload.status == "completed", upload
+    assert upload.file is not None
+    assert CLIENT.files.content(upload.file.id).read() == text
+    other = CLIENT.uploads.create(bytes=3, filename="b.txt", mime_type="text/plain", purpose="user_data")
+    CLIENT.uploads.parts.create(other.id, data=b"abc")
+    assert CLIENT.uploads.cancel(other.id).status == "cancelled"
+    expect_error(
+        lambda: CLIENT.uploads.parts.create(other.id, data=b"abc"), openai.BadRequestError, status=400
+    )
+    return upload.file.id[:8]
+
+
 if __name__ == "__main__":
     run(
         "openai-python",
@@ -293,5 +359,7 @@ if __name__ == "__main__":
             "responses_retrieve": responses_retrieve,
             "speech": speech,
             "speech_stream": speech_stream,
+            "files": files,
+            "uploads": uploads,
         },
     )

@@ -29,7 +29,8 @@ start_gateway() {
   wait_for "$upstream_port"
   port=$(free_port)
   # The drivers expect a 404 for a model that does not exist. As shipped, such a name becomes the default model.
-  sed 's/unknown: default/unknown: reject/' config/gateway.yaml > "$logs/gateway.yaml"
+  sed -e 's/unknown: default/unknown: reject/' -e "s|^  files: {}|  files: {path: $logs/files}|" \
+    config/gateway.yaml > "$logs/gateway.yaml"
   $python -m gateway serve --config "$logs/gateway.yaml" --listen "127.0.0.1:$port" \
     --upstream "http://127.0.0.1:$upstream_port" > "$logs/gateway.log" 2>&1 & gateway=$!
   wait_for "$port"

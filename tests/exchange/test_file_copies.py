@@ -1,5 +1,6 @@
 """Files in requests: copied to the project that is asked, once, and anew when they are gone."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from time import time
@@ -125,6 +126,38 @@ async def test_fi12_anthropics_and_openais_ids_are_one_file(team: FileTeam, pref
     assert (await client.call("POST", "/v1/responses", json=body))[0] == 200
     assert is_copy(team.parts()[1][0])
     assert len(team.uploads()) == 1
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "input_file", "file_id": "ID"},
+        {"type": "document", "source": {"type": "file", "file_id": "ID"}},
+        {"type": "file", "file_id": "ID"},
+    ],
+)
+async def test_a_file_is_found_in_the_shapes_of_other_dialects(team: FileTeam, part: Any) -> None:
+    client = await team.start()
+    file = (await client.upload())["id"]
+    part = json.loads(json.dumps(part).replace("ID", file))
+    body = {"model": "gemini-2.5-flash", "messages": [{"role": "user", "content": [part]}]}
+
+    status, answer = await client.call("POST", "/v1/chat/completions", json=body)
+    assert status == 200, answer
+    assert is_copy(team.parts()[0][0])
+
+
+@pytest.mark.parametrize("url", ["gateway://file-" + "0" * 24, "gateway://x"])
+async def test_a_client_cannot_write_the_address_of_a_kept_file(team: FileTeam, url: str) -> None:
+    client = await team.start()
+    for part in (
+        {"type": "image_url", "image_url": {"url": url}},
+        {"type": "file", "file": {"file_id": url}},
+        {"type": "file", "file": {"file_data": url}},
+    ):
+        body = {"model": "gemini-2.5-flash", "messages": [{"role": "user", "content": [part]}]}
+        assert (await client.call("POST", "/v1/chat/completions", json=body))[0] == 400
+    assert team.seen == []
 
 
 async def test_a_stream_and_a_count_have_the_file_too(team: FileTeam) -> None:

@@ -153,3 +153,15 @@ def test_o19_a_ledger_in_postgresql_has_a_version_too(monkeypatch: pytest.Monkey
     assert "restore the dump of before the upgrade with pg_restore" in state(newer).fault
     assert (state(LEDGER_VERSION).kind, state(LEDGER_VERSION).version) == ("", LEDGER_VERSION)
     engine.dispose()
+
+
+@pytest.mark.parametrize(("options", "folder"), [("{}", "files"), ("{path: mine}", "mine")])
+def test_files_of_clients_are_named_where_there_are_any(tmp_path: Path, options: str, folder: str) -> None:
+    environ = {"STATE_DIRECTORY": str(tmp_path)}
+    settings = config(f"plugins: {{files: {options}}}\n")
+    assert kept_elsewhere(settings, environ) == []
+    (tmp_path / folder).mkdir()
+    (tmp_path / folder / "files.db").touch()
+
+    (note,) = kept_elsewhere(settings, environ)
+    assert f"cp -a {tmp_path}/{folder} FOLDER" in note

@@ -78,7 +78,7 @@ class _Finder:
             return parts.at_url(text, at, mime_type or None, name=self._name)
         if key in _IDS:
             words = Part(text=f"[{self._kind}] {key}: {text}") if _ID.fullmatch(text) else None
-            return parts.uploaded(text, mime_type or None) or words
+            return parts.kept(text, at) or parts.uploaded(text, mime_type or None) or words
         if key in _ADDRESSES or key.endswith("_url"):
             return parts.at_url(text, at, mime_type or None, name=self._name)  # which refuses it
         if mime_type == "text/plain" and key == "data":
