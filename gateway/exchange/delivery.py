@@ -319,30 +319,24 @@ class StreamReply(TimedReply):
         keep_alive: Callable[..., bytes] = _comment,
     ) -> None:
         # The request's own: `get_running_loop` would ask the system for the process's id, before Python 3.12.
+        self._response = EventStream()
         super().__init__(request._loop, context, config, keep_alive)  # noqa: SLF001
         self._request = request
         self._headers = headers
-        self._response = EventStream()
         self._is_over = False
 
-    def push(self, data: bytes) -> bool:
+    @property
+    def _last_write(self) -> float:
+        return self._response.last_write
+
+    @_last_write.setter
+    def _last_write(self, value: float) -> None:
+        self._response.last_write = value
+
+    @property
+    def push(self) -> Callable[[bytes], bool]:
         """Write content after the headers in one call; return False if the client has to read first."""
-        writer = self._writer
-        protocol = writer._protocol  # noqa: SLF001 - each of aiohttp's properties costs a call
-        transport = protocol.transport
-        if (
-            self._writing
-            or protocol._paused  # noqa: SLF001
-            or not writer.chunked
-            or transport is None
-            or transport.is_closing()
-        ):
-            return False
-        self._last_write = self._loop.time()
-        chunk = b"%x\r\n%b\r\n" % (len(data), data)
-        writer.output_size += len(chunk)  # WriteDeadline reads it
-        transport.write(chunk)
-        return True
+        return self._response.push
 
     async def finish(self, last: bytes = b"") -> web.StreamResponse:
         """End the stream: `last` and the end of the body are one write. The headers are sent even without content."""
@@ -354,8 +348,7 @@ class StreamReply(TimedReply):
         if not self.begun:
             await self._begin()
         self._is_over = self._writing = True
-        self._last_write = self._loop.time()
-        await self._response.write_eof(last)
+        await self._response.end(last)
         self._writing = False
         return self._response
 
@@ -367,12 +360,11 @@ class StreamReply(TimedReply):
         if not self.begun:
             await self._begin()
         self._writing = True
-        self._last_write = self._loop.time()
-        await self._writer.write(data, LIMIT=UNDRAINED)
+        await self._response.send(data, UNDRAINED)
         self._writing = False
 
     async def _begin(self) -> None:
         """Make the headers, which wait for the first data."""
         self.begun = True
-        self._writer = await self._response.begin(self._request, self._headers(), self._context)
+        await self._response.begin(self._request, self._headers(), self._context)
         limit_buffers(self._request)

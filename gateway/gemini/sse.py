@@ -119,9 +119,12 @@ def _google_events(text: bytes) -> list[bytes]:
     """Return the payloads of whole events in the form that Google sends, one line for each; [] for any other text."""
     if not (text.startswith(b"data: ") and text.endswith(b"\r\n\r\n")):
         return []
-    events = text[6:-4].split(b"\r\n\r\ndata: ")
+    text = text[6:-4]
+    # Searches are not by `in`, which asks the bytes for a number first, and catches the exception.
+    if text.find(b"\r") < 0:
+        return [] if text.find(b"\n") >= 0 else [text]
+    events = text.split(b"\r\n\r\ndata: ")
     joined = b"".join(events)  # a search in it costs less than counts of line ends
-    # Not by `in`, which asks the bytes for a number first, and catches the exception.
     return events if joined.find(b"\n") < 0 and joined.find(b"\r") < 0 else []
 
 

@@ -21,6 +21,7 @@ from gateway.config.sections import ConnectionsConfig
 from gateway.errors import BadRequest, GatewayError
 from gateway.exchange.context import ADDRESS
 from gateway.exchange.delivery import error_response
+from gateway.exchange.event_stream import EventStream
 from gateway.exchange.json_response import JsonResponse
 from gateway.exchange.unserved import API_PATHS
 from gateway.plugin import SERVICES
@@ -203,8 +204,14 @@ class Protocol(RequestHandler):
             self._server.gate.end(self._generation)
             self._generation = 0
         content: Any = request.content
-        if type(resp) is JsonResponse:
-            if resp.is_sent and not self._upgraded and request._post is None:  # noqa: SLF001 - of a form
+        if isinstance(resp, JsonResponse | EventStream):
+            if (
+                resp.is_sent
+                and not self._upgraded
+                and request._post is None  # noqa: SLF001 - of a form
+                and content.is_eof()
+                and content.exception() is None
+            ):
                 self._is_between = True
                 return _sent(resp)
         elif isinstance(resp, web.HTTPException):

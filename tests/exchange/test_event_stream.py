@@ -17,16 +17,17 @@ async def test_the_head_is_aiohttps_unless_the_server_gives_one(head: StreamHead
 
     async def stream(request: web.BaseRequest) -> web.StreamResponse:
         response = EventStream()
-        writer = await response.begin(request, {"x-a": "b"}, context)  # type: ignore[arg-type]
+        await response.begin(request, {"x-a": "b"}, context)  # type: ignore[arg-type]
         assert response.prepared
-        await writer.write(b"data")
-        await response.write_eof(b" and end")
+        await response.send(b"data", 1)
+        assert response.push(b" pushed")
+        await response.end(b" and end")
         return response
 
     async with RawTestServer(stream) as server, ClientSession() as session:
         for _ in range(2):  # on one connection
             async with session.get(server.make_url("/")) as response:
-                assert await response.read() == b"data and end"
+                assert await response.read() == b"data pushed and end"
                 assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
                 assert response.headers["x-a"] == "b"
                 assert ("x-usual" in response.headers) == ("Date" not in response.headers)

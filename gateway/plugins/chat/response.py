@@ -195,8 +195,8 @@ class ChatStream:
         self._begun: tuple[int, ...] = ()
         self._rare: _Rare | None = None
         self._counts: list[TokenCounts] = []
-        self._tail, self._text_head, self._text_tail = b"", b"", b""
-        self._write_envelope()
+        self._tail = b'],"usage":null}\n\n' if include_usage else b"]}\n\n"
+        self._text_head, self._text_tail = b"", _TEXT_END + self._tail
 
     def encode(self, events: list[Event]) -> bytes:
         """Return the frames of some events; b"" when the client sees none of them."""
@@ -242,6 +242,8 @@ class ChatStream:
     @property
     def _head(self) -> bytes:
         """The beginning of all chunks."""
+        if not self._text_head:
+            self._write_envelope()
         return self._text_head[: -len(_TEXT_HEAD)]
 
     def _write_envelope(self) -> None:
@@ -249,8 +251,6 @@ class ChatStream:
         e = self._envelope
         shared = {"id": e.id, "object": "chat.completion.chunk", "created": e.created, "model": e.model}
         self._text_head = b"data: " + encode(shared)[:-1] + b',"choices":[' + _TEXT_HEAD
-        self._tail = b'],"usage":null}\n\n' if self._include_usage else b"]}\n\n"
-        self._text_tail = _TEXT_END + self._tail
 
     def _text(self, out: list[bytes], event: TextDelta) -> None:
         if event.logprobs is not None:
