@@ -4,12 +4,10 @@ A surface brings an `Answer`, which knows its format, and an `ErrorRenderer`. St
 the choice between a whole answer and a stream are here.
 """
 
-import asyncio
 import socket
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping
 from contextlib import suppress
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 from aiohttp import web
 from msgspec import Struct
@@ -26,6 +24,7 @@ from gateway.exchange.json_response import JsonResponse
 from gateway.exchange.offload import HEAVY_ANSWER
 from gateway.exchange.preparation import PreparedRequest
 from gateway.exchange.stream_relay import Reply
+from gateway.exchange.timed_reply import Ticker, TimedReply
 from gateway.gemini.events import Event, Finished, Reason, TextDelta, TurnStarted
 from gateway.gemini.sse import comment
 from gateway.gemini.stream_translator import Encoder, StreamTranslator
@@ -107,6 +106,8 @@ class Delivery:
     def __init__(self, exchange: Exchange, config: StreamConfig) -> None:
         self._exchange = exchange
         self._config = config
+        self.ticker = Ticker(config)
+        """Keeps the streams alive."""
 
     def send(
         self, request: web.Request, context: RequestContext, answer: Answer
@@ -136,7 +137,9 @@ class Delivery:
         self, request: web.Request, context: RequestContext, answer: Answer
     ) -> web.StreamResponse:
         keep_alive: Callable[..., bytes] = getattr(answer, "keep_alive", _comment)
-        reply = StreamReply(request, context, lambda: _headers(context, answer), self._config, keep_alive)
+        reply = StreamReply(
+            request, self.ticker, context, lambda: _headers(context, answer), self._config, keep_alive
+        )
         async with reply:
             return await self.stream_to(answer.reply(reply), context, answer)
 
@@ -149,6 +152,12 @@ class Delivery:
             answer.choices, context, reply, lambda choice: StreamTranslator(answer.reader(choice), encoder)
         )
 
+    def open(
+        self, request: web.Request, context: RequestContext, headers: Callable[[], Mapping[str, str]]
+    ) -> "StreamReply":
+        """Return the client's side of a stream, to be entered by `async with`, with the keep-alive comments of any."""
+        return StreamReply(request, self.ticker, context, headers, self._config)
+
     async def follow(
         self,
         request: web.Request,
@@ -157,7 +166,7 @@ class Delivery:
         headers: Callable[[], Mapping[str, str]],
     ) -> web.StreamResponse:
         """Send frames from another source, with the keep-alive comments of any stream."""
-        async with StreamReply(request, context, headers, self._config) as reply:
+        async with self.open(request, context, headers) as reply:
             async for data in frames:
                 await reply.write(data)
             return await reply.finish()
@@ -243,76 +252,13 @@ def limit_buffers(request: web.Request) -> None:
             own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNDRAINED)
 
 
-class TimedReply:
-    """The client's side of a stream that is not silent for long.
-
-    An async context manager. A timer of the loop does the waiting, so that a quick stream needs no task.
-    """
-
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        context: RequestContext,
-        config: StreamConfig,
-        keep_alive: Callable[..., bytes],
-    ) -> None:
-        self._context = context
-        self._config = config
-        self._loop = loop
-        self._last_write = self._loop.time()
-        self._writing = False
-        self._frames = keep_alive
-        self._keep_alive: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self.begun = False
-        self._has_content = False
-
-    async def __aenter__(self) -> Self:
-        self._timer = self._loop.call_later(self._config.first_byte_grace, self._tick)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._keep_alive is not None:
-            self._keep_alive.cancel()
-
-    async def write(self, data: bytes) -> None:
-        """Send content. Waits for a slow reader."""
-        if not self._has_content:
-            self._has_content = True
-            self._context.first_byte()
-        await self._send(data)
-
-    async def _send(self, data: bytes) -> None:
-        """Send frames. Sets `begun`, `_last_write`, and `_writing` while the client does not take them."""
-        raise NotImplementedError
-
-    async def _fill(self) -> None:
-        """Send what keeps the stream alive. It is made when it is sent: no content gets between the two."""
-        with suppress(ConnectionError):  # the client has left, and the request is about to be cancelled
-            await self._send(self._frames(begun=self.begun))
-
-    def _tick(self) -> None:
-        """Keep a silent stream alive. While the client does not take what was written, there is no silence."""
-        idle = self._loop.time() - self._last_write
-        wait = self._config.keep_alive
-        if not self._writing:
-            if not self.begun or idle >= wait:
-                self._keep_alive = self._loop.create_task(self._fill(), name="keep-alive")
-            else:
-                wait -= idle
-        self._timer = self._loop.call_later(wait, self._tick)
-
-
 class StreamReply(TimedReply):
     """A streamed answer. Its headers wait for the first content or the grace period; then silence is kept alive."""
 
     def __init__(
         self,
         request: web.Request,
+        ticker: Ticker,
         context: RequestContext,
         headers: Callable[[], Mapping[str, str]],
         config: StreamConfig,
@@ -320,7 +266,7 @@ class StreamReply(TimedReply):
     ) -> None:
         # The request's own: `get_running_loop` would ask the system for the process's id, before Python 3.12.
         self._response = EventStream()
-        super().__init__(request._loop, context, config, keep_alive)  # noqa: SLF001
+        super().__init__(request._loop, ticker, context, config, keep_alive)  # noqa: SLF001
         self._request = request
         self._headers = headers
         self._is_over = False
@@ -367,4 +313,5 @@ class StreamReply(TimedReply):
         """Make the headers, which wait for the first data."""
         self.begun = True
         await self._response.begin(self._request, self._headers(), self._context)
+        del self._headers  # they are made, and a stream may live for an hour
         limit_buffers(self._request)

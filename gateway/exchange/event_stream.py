@@ -1,11 +1,13 @@
 """The response of a streamed answer."""
 
+from collections import deque
 from collections.abc import Mapping
 from functools import cached_property
 
 from aiohttp import ClientConnectionResetError, web
 from aiohttp.http_writer import StreamWriter
 from aiohttp.http_writer import _serialize_headers as serialized
+from aiohttp.streams import StreamReader
 from multidict import CIMultiDict
 
 from gateway.exchange.context import RequestContext
@@ -15,6 +17,8 @@ STREAM_HEADERS = {
     "Cache-Control": "no-store",
     "X-Accel-Buffering": "no",
 }
+_NO_DATA: deque[bytes] = deque()
+"""The data of a body that was read. Nothing is added to it."""
 _END = b"0\r\n\r\n"
 """The last chunk of a body (RFC 9112, 7.1)."""
 
@@ -33,7 +37,7 @@ class EventStream(web.StreamResponse):
     """aiohttp's writer of the body, once `begin` was called."""
     _send_headers_immediately = False
     _head: bytes | None = None
-    """What is left of the head; None where aiohttp writes."""
+    """The part of the head that was not written yet; None where aiohttp writes."""
     _is_usual = False
     """Whether the server has given the head."""
 
@@ -92,7 +96,10 @@ class EventStream(web.StreamResponse):
         if self._head is None:
             await writer.write(data, LIMIT=undrained)
             return
+        is_first = bool(self._head)
         self._write(data)
+        if is_first:
+            _rest(self._req)
         if writer.buffer_size > undrained:
             writer.buffer_size = 0
             await writer.drain()
@@ -122,3 +129,16 @@ class EventStream(web.StreamResponse):
             writer.buffer_size += len(out)
             writer.output_size += len(out)
             transport.write(out)
+
+
+def _rest(request: web.BaseRequest | None) -> None:
+    """Free what aiohttp keeps of a request for the rest of its body, and for idle time: a stream may live for an hour.
+
+    That is the block of an empty deque, and the timer of the time before the first request.
+    """
+    if request is None:
+        return
+    content, protocol = request.content, request.protocol
+    if type(content) is StreamReader and content.is_eof():
+        content._buffer = _NO_DATA  # noqa: SLF001
+    protocol.keep_alive(bool(protocol._keepalive))  # noqa: SLF001 - it ends the timer

@@ -108,6 +108,7 @@ class StreamRelay:
                 if self._push is None or not state.has_output:
                     continue
                 if (pushing := incoming.push_to(self._take)) is not None:
+                    del data  # it may be long until there is more
                     await pushing
                     left, self._left = self._left, b""
                     await self._write(left)

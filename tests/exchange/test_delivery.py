@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import socket
 import struct
 from time import monotonic
@@ -23,9 +24,11 @@ from gateway.exchange.delivery import (
     limit_buffers,
 )
 from gateway.exchange.report import ExchangeReport
+from gateway.exchange.timed_reply import Ticker
 from gateway.policy.rate_limits import Window, WindowState
 from tests.support.waiting import eventually
 
+CONFIG = StreamConfig()
 SO_MEMINFO, WMEM_QUEUED = 55, 5
 """Memory of a socket: the option and a field of linux/sock_diag.h."""
 
@@ -168,7 +171,7 @@ class Writes:
             write(data)
 
         transport.write = kept  # type: ignore[method-assign,assignment]
-        async with StreamReply(request, self.context, lambda: {"x-a": "b"}, StreamConfig()) as reply:  # type: ignore[arg-type]
+        async with StreamReply(request, Ticker(CONFIG), self.context, lambda: {"x-a": "b"}, CONFIG) as reply:  # type: ignore[arg-type]
             for piece in self._pieces:
                 await reply.write(piece)
             return await reply.finish(self._last)
@@ -207,9 +210,9 @@ async def test_the_keep_alive_of_a_client_that_has_left_is_no_error() -> None:
 
     async def leaving(request: web.BaseRequest) -> web.StreamResponse:
         assert request.transport is not None
-        async with StreamReply(request, context(), dict, StreamConfig()) as reply:  # type: ignore[arg-type]
+        async with StreamReply(request, Ticker(CONFIG), context(), dict, CONFIG) as reply:  # type: ignore[arg-type]
             request.transport.close()
-            reply._tick()
+            reply.look(math.inf)
             assert reply._keep_alive is not None
             tasks.append(reply._keep_alive)
             await asyncio.sleep(30)

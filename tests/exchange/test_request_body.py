@@ -1,8 +1,10 @@
 """Reading a JSON body: what is refused, and how the error names the place."""
 
 import asyncio
+import gc
 from typing import Any
 
+import aiohttp
 import msgspec
 import pytest
 from aiohttp import web
@@ -13,7 +15,9 @@ from msgspec import Struct
 
 from gateway.errors import BadRequest
 from gateway.exchange.offload import HEAVY
-from gateway.exchange.request_body import parse, read_body, read_bytes, read_pieces, receive
+from gateway.exchange.request_body import Body, parse, read_body, read_bytes, read_pieces, receive
+from tests.support.servers import RawUpstream, Serve, chunked
+from tests.support.waiting import eventually
 
 
 class Inner(Struct):
@@ -154,3 +158,24 @@ async def test_a27_a_streamed_body_has_to_go_on(
         assert caught.value.status == 408
 
     assert sizes == [size for _, size in pieces[:passed]]
+
+
+MESSAGES = [{"role": "user", "content": "hello"}]
+STREAMED: dict[str, dict[str, Any]] = {
+    "/v1/chat/completions": {"model": "gemini-2.5-flash", "messages": MESSAGES},
+    "/v1/messages": {"model": "gemini-2.5-flash", "messages": MESSAGES, "max_tokens": 9},
+    "/v1/responses": {"model": "gemini-2.5-flash", "input": "hello"},
+}
+
+
+@pytest.mark.parametrize("path", STREAMED)
+async def test_a_live_stream_does_not_hold_its_body(
+    http: aiohttp.ClientSession, serve: Serve, raw_upstream: RawUpstream, path: str
+) -> None:
+    base = await serve("", raw_upstream.url)
+    event = b'data: {"candidates":[{"content":{"parts":[{"text":"a"}]}}]}\r\n\r\n'
+    raw_upstream.scripts = [[*chunked(event), None]]
+    async with http.post(base + path, json={**STREAMED[path], "stream": True}) as response:
+        assert await response.content.readany()
+        assert [value for value in gc.get_objects() if type(value) is Body] == []
+    await eventually(raw_upstream.left.is_set)

@@ -360,3 +360,15 @@ async def test_a27_cut_and_refused_connections_are_counted_in_the_log(
         event_lines[0]["message"]
         == "connections: 2 cut by header_timeout or body_timeout, 1 refused by per_address"
     )
+
+
+async def test_requests_that_arrive_together_are_answered_in_their_order(
+    gateway: str, peers: Connect
+) -> None:
+    peer = await peers(gateway)
+    texts = [b"one", b"two", b"three"]
+    bodies = [b'{"messages":[{"role":"user","content":"%b"}]}' % text for text in texts]
+    peer.send(*(CHAT + KEY + b"Content-Length: %d\r\n\r\n%b" % (len(body), body) for body in bodies))
+    answers = [(await peer.answer())[2]["choices"][0]["message"]["content"] for _ in texts]
+
+    assert answers == ["You said: one", "You said: two", "You said: three"]

@@ -1,6 +1,7 @@
 """OpenAI's chat completions."""
 
 import time
+from functools import partial
 from typing import Annotated, ClassVar
 
 from aiohttp import web
@@ -57,12 +58,13 @@ class Chat(Plugin):
             said = None
             if plain is not None:
                 said = plain_request.conversation(
-                    plain, lambda: self._read(body)[1], strict=self.services.strict
+                    plain, partial(self._conversation, body), strict=self.services.strict
                 )
             if plain is None or said is None:
                 answer = await self._prepare(body, context)
             else:
                 answer = await self._prepare_plain(plain, said, context)
+            del body, plain, said  # a stream may live for an hour
             return await self.services.delivery.send(request, context, answer)
 
     async def dry_run(self, body: Body, client: Client) -> DryRun:
@@ -104,6 +106,9 @@ class Chat(Plugin):
         prepared = await self.services.preparation.prepare(said, options, context)
         include_usage = bool(body.stream_options and body.stream_options.include_usage)
         return ChatAnswer(prepared, include_usage=include_usage, grounding=self.config.grounding)
+
+    def _conversation(self, data: Body) -> ConversationBuilder:
+        return self._read(data)[1]
 
     def _read(self, data: Body) -> tuple[ChatRequest, ConversationBuilder]:
         """Return a body, and what it says. Raises BadRequest with the path of what is wrong."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from time import time
 from typing import Annotated, ClassVar
 
@@ -16,7 +17,7 @@ from gateway.errors import BadRequest, GatewayError, UpstreamTimeout
 from gateway.exchange.cancellation import of_cancellation
 from gateway.exchange.context import RequestContext
 from gateway.exchange.cost import UNKNOWN_COST
-from gateway.exchange.delivery import StreamReply, answer_headers, json_response
+from gateway.exchange.delivery import answer_headers, json_response
 from gateway.exchange.fallback import Choice
 from gateway.exchange.final_errors import final_errors
 from gateway.exchange.multipart import check_content_type
@@ -212,10 +213,8 @@ class Images(Plugin):
     ) -> web.StreamResponse:
         """Answer with an event for each picture."""
         context.report.unsent = 1
-        config = self.services.config.stream
-        async with StreamReply(
-            request, context, lambda: _headers(prepared, drawings, context), config
-        ) as reply:
+        headers = partial(_headers, prepared, drawings, context)
+        async with self.services.delivery.open(request, context, headers) as reply:
             try:
                 async with _time_limit(self.config.seconds), aclosing(drawings.each()) as finished:
                     async for each in finished:

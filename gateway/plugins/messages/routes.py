@@ -1,6 +1,7 @@
 """Anthropic's Messages API."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import ClassVar
 
 from aiohttp import web
@@ -47,12 +48,13 @@ class Messages(Plugin):
             body, plain = await read_plain(request, plain_request.decode)
             said = None
             if plain is not None:
-                said = plain_request.conversation(plain, lambda: self._read(body, False)[1])
+                said = plain_request.conversation(plain, partial(self._conversation, body))
             if plain is None or said is None:
                 prepared = await self._prepare(body, context, counting=False)
             else:
                 options = RequestOptions(plain.model, bool(plain.stream))
                 prepared = await self.services.preparation.prepare(said, options, context)
+            del body, plain, said  # a stream may live for an hour
             return await self.services.delivery.send(request, context, MessageAnswer(prepared))
 
     async def count(self, request: web.Request) -> web.Response:
@@ -66,6 +68,9 @@ class Messages(Plugin):
         body, recorded = await offload(data.heavy, self._read, data, counting)
         options = RequestOptions(body.model, bool(body.stream), heavy=data.heavy)
         return await self.services.preparation.prepare(recorded, options, context)
+
+    def _conversation(self, data: Body) -> ConversationBuilder:
+        return self._read(data, False)[1]
 
     def _read(self, data: Body, counting: bool) -> tuple[anthropic.MessagesRequest, ConversationBuilder]:
         """Return a body, and what it says. Raises BadRequest with the path of what is wrong."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 from time import time
 from typing import Annotated, Any, ClassVar
 
@@ -111,11 +112,12 @@ class Responses(Plugin):
             body, plain = await read_plain(request, plain_request.decode)
             said = None
             if plain is not None:
-                said = plain_request.conversation(plain, lambda: self._recorded(body))
+                said = plain_request.conversation(plain, partial(self._recorded, body))
             if plain is None or said is None:
                 prepared = await self._prepare(request, context, body)
             else:
                 prepared = await self._prepare_plain(context, body, plain, said)
+            del body, plain, said  # a stream may live for an hour
             store = self._store(prepared, context.client)
             run = await offload(prepared.heavy, ResponseRun, prepared, self.services, store)
             if prepared.body.background:

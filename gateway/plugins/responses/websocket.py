@@ -26,9 +26,10 @@ from gateway.errors import (
 from gateway.exchange.cancellation import of_cancellation
 from gateway.exchange.client_address import client_address
 from gateway.exchange.context import CONTEXT, RequestContext
-from gateway.exchange.delivery import TimedReply, limit_buffers
+from gateway.exchange.delivery import limit_buffers
 from gateway.exchange.offload import HEAVY, offload
 from gateway.exchange.request_body import COPIES, Body
+from gateway.exchange.timed_reply import TimedReply
 from gateway.exchange.websocket_frames import Socket
 from gateway.plugin import Services
 from gateway.plugins.responses import wire
@@ -144,7 +145,9 @@ class SocketReply(TimedReply):
         context: RequestContext,
         keep_alive: Callable[..., bytes],
     ) -> None:
-        super().__init__(asyncio.get_running_loop(), context, services.config.stream, keep_alive)
+        super().__init__(
+            asyncio.get_running_loop(), services.delivery.ticker, context, services.config.stream, keep_alive
+        )
         self._socket = socket
 
     async def finish(self, last: bytes = b"") -> web.StreamResponse:
