@@ -1,8 +1,12 @@
 """Listening sockets for clients and for the admin API."""
 
+import asyncio
 import errno
 import os
 import socket
+from collections.abc import Callable
+from time import monotonic, sleep
+from typing import TypeVar
 
 from aiohttp import web
 
@@ -11,6 +15,41 @@ from gateway.config.sections import ConnectionsConfig, ListenConfig
 from gateway.server.protocol import SHIPPED, Runner
 
 _BACKLOG = 4096
+_BURST = 1e-4
+"""Seconds after a connection in which another one belongs to the same burst."""
+_TURN = 1e-5
+"""Seconds for which a burst is left to another instance; Linux adds 50 µs (prctl(2), PR_SET_TIMERSLACK)."""
+P = TypeVar("P")
+
+
+class SharedSite(web.SockSite):
+    """A site on a socket that another instance may accept from as well.
+
+    Many clients connect at once, nginx for example after a restart, and keep their connections. The first instance to
+    wake would accept all of them, and the other would have nothing to do.
+    """
+
+    async def start(self) -> None:
+        await web.BaseSite.start(self)
+        server = self._runner.server
+        assert server is not None  # noqa: S101 - `setup` has made it
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(in_turn(server), sock=self._sock, backlog=self._backlog)
+
+
+def in_turn(new: Callable[[], P]) -> Callable[[], P]:
+    """Return a factory of protocols that pauses before each but the first of a burst, so that others may accept."""
+    last = float("-inf")
+
+    def accept() -> P:
+        nonlocal last
+        if monotonic() - last < _BURST:
+            sleep(_TURN)
+        protocol = new()
+        last = monotonic()
+        return protocol
+
+    return accept
 
 
 async def listen(runner: Runner, config: ListenConfig, inherited: list[socket.socket]) -> str:
@@ -20,7 +59,7 @@ async def listen(runner: Runner, config: ListenConfig, inherited: list[socket.so
     """
     if inherited:
         for sock in inherited:
-            await web.SockSite(runner, sock, backlog=_BACKLOG).start()
+            await SharedSite(runner, sock, backlog=_BACKLOG).start()
         return "a socket of systemd"
     if config.unix is not None:
         await web.UnixSite(runner, config.unix, backlog=_BACKLOG).start()

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from gateway.config.admin import AdminConfig
 from gateway.config.sections import ListenConfig
-from gateway.server.listeners import listen, listen_admin, refusal
+from gateway.server.listeners import in_turn, listen, listen_admin, refusal
 from gateway.server.protocol import Runner
 
 
@@ -80,4 +80,38 @@ async def test_an_inherited_socket_takes_the_place_of_the_address() -> None:
         assert runner is not None
         async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/") as response:
             assert await response.text() == "admin"
+        await runner.cleanup()
+
+
+async def test_a_burst_of_connections_is_left_to_other_instances_in_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first connection, and one that comes alone, are accepted at once."""
+    now, pauses = 0.0, list[float]()
+    monkeypatch.setattr("gateway.server.listeners.monotonic", lambda: now)
+    monkeypatch.setattr("gateway.server.listeners.sleep", pauses.append)
+    new = in_turn(object)
+    for pause in (0.0, 0.00005, 0.00005, 0.001, 0.00005):
+        now += pause
+        new()
+
+    assert len(pauses) == 3
+
+
+async def test_only_an_inherited_socket_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    shared: list[object] = []
+
+    def noted(new: object) -> object:
+        shared.append(new)
+        return new
+
+    monkeypatch.setattr("gateway.server.listeners.in_turn", noted)
+    for inherited in ([], [socket.create_server(("127.0.0.1", 0))]):
+        runner = Runner(app())
+        await runner.setup()
+        await listen(runner, ListenConfig(port=0), inherited)
+        port = runner.addresses[0][1]
+        async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/") as response:
+            assert await response.text() == "admin"
+        assert len(shared) == len(inherited)
         await runner.cleanup()
