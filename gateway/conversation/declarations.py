@@ -86,7 +86,7 @@ class KnownDeclarations:
     ) -> None:
         """Learn from a translation without notes by the long way, if the plain way then gives the same request."""
         known = self._known.get(conversation.declarations)
-        if known is None or len(known.translated) >= _MOST_MODELS or id(capabilities) in known.translated:
+        if known is None or id(capabilities) in known.translated:
             return
         config = request.generation_config or _NO_CONFIG
         declared = Declared(
@@ -97,8 +97,11 @@ class KnownDeclarations:
             rules,
         )
         plain = gemini_request(conversation, capabilities, safety, declared)
-        if plain is not None:
-            known.translated[id(capabilities)] = capabilities, declared if plain == request else None
+        if plain is None:
+            return
+        if len(known.translated) >= _MOST_MODELS:  # such as those before a reload
+            known.translated.pop(next(iter(known.translated)), None)
+        known.translated[id(capabilities)] = capabilities, declared if plain == request else None
 
     def clear(self) -> None:
         """Forget all declarations."""

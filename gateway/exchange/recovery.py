@@ -9,6 +9,7 @@ import asyncio
 import random
 from collections.abc import Collection, Sequence
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from gateway.errors import (
     GatewayError,
@@ -22,15 +23,16 @@ from gateway.exchange.accounting import CallAccounting, Target
 from gateway.exchange.call_state import CallState
 from gateway.exchange.context import RequestContext
 from gateway.exchange.offload import offload
-from gateway.gemini import remedies
 from gateway.gemini.call import GeminiCall
-from gateway.gemini.remedies import Remedy
 from gateway.gemini.schema_references import SchemaTooLarge
 from gateway.gemini.wire import GenerateContentRequest
 from gateway.policy.bounded import BoundedMapping
 from gateway.policy.fallback import ModelBreaker, passes_on
 from gateway.policy.learned_refusals import LearnedRefusals
 from gateway.policy.retry import Fail, RetryBudget, RetryConfig, judge
+
+if TYPE_CHECKING:
+    from gateway.gemini.remedies import Remedy
 
 _MOST_REMEDIES = 2
 """Remedies for one call."""
@@ -139,6 +141,10 @@ class Recovery:
             state.report.adjusted.append(f"finish_reason={state.reader.failure}")
         if state.reader.citations_left_out:
             state.report.notes = [*(state.report.notes or ()), "citations"]
+        if not state.remedies:
+            return
+        from gateway.gemini import remedies
+
         for feature in state.remedies:
             lasting = remedies.BY_FEATURE[feature].lasting
             if lasting != "no":
@@ -178,6 +184,8 @@ class Recovery:
         """Ask another request from now on that avoids this refusal. Return False when there is none."""
         if len(state.remedies) >= _MOST_REMEDIES:
             return False
+        from gateway.gemini import remedies  # 0.3 MB of memory and 4 ms, for the first refusal
+
         rows = [row for row in remedies.matching(error, state.remedies) if row.harmless or not self._strict]
         if not rows:
             return False
@@ -196,6 +204,8 @@ class Recovery:
 
 def _prepared(call: GeminiCall, learned: Collection[str]) -> tuple[GenerateContentRequest, list[str]]:
     """Return the request without what its model refuses, and Gemini's fields that it no longer honours."""
+    from gateway.gemini import remedies
+
     try:
         return remedies.prepare(call.request, learned)
     except SchemaTooLarge as error:
@@ -203,8 +213,8 @@ def _prepared(call: GeminiCall, learned: Collection[str]) -> tuple[GenerateConte
 
 
 def _repaired(
-    rows: Sequence[Remedy], call: GeminiCall, error: GatewayError
-) -> tuple[Remedy, GeminiCall] | None:
+    rows: "Sequence[Remedy]", call: GeminiCall, error: GatewayError
+) -> "tuple[Remedy, GeminiCall] | None":
     """Return the first remedy that changes the call, and the changed call, encoded already when it is heavy."""
     for row in rows:
         try:

@@ -5,7 +5,6 @@ The encoders release Python's lock, so that they run in a thread beside the even
 """
 
 from collections.abc import Iterator
-from fractions import Fraction
 from functools import lru_cache
 from importlib.util import find_spec
 from io import BytesIO
@@ -16,6 +15,8 @@ from msgspec import Struct
 from gateway.gemini.audio import DEFAULT_RATE, Sound, checked_rate, wav_file, wav_header
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     import av
     import av.filter
 
@@ -145,6 +146,8 @@ class Encoder:
         return b"".join(out) + self._pipe.take()
 
     def _frames(self, samples: bytes) -> "Iterator[av.AudioFrame]":
+        from fractions import Fraction
+
         import av
 
         for i in range(0, len(samples), _PIECE * _SAMPLE):
@@ -190,6 +193,8 @@ class _Tempo:
     """Changes the speed of frames and keeps their pitch."""
 
     def __init__(self, rate: int, speed: float) -> None:
+        from fractions import Fraction
+
         from av.filter import Graph
 
         self._speed, self._taken, self._made = speed, 0, 0
@@ -258,12 +263,14 @@ class _Writer:
         if form.bits:
             self._stream.bit_rate = form.bits
         self._rate = form.rate
-        self._taken = Fraction(0)
+        self._taken: int | Fraction = 0
         """Seconds of sound."""
 
     def write(self, frame: "av.AudioFrame | None") -> None:
         """Encode a frame, or the end."""
         if frame is not None:
+            from fractions import Fraction
+
             self._taken += Fraction(frame.samples, frame.sample_rate)
         for packet in self._stream.encode(frame):
             if self._is_bare and self._is_padding(packet):

@@ -116,3 +116,15 @@ def test_the_oldest_are_forgotten_and_the_largest_are_not_kept() -> None:
     assert read.reads == 6
     known.clear()
     assert known.size == 0
+
+
+def test_the_first_of_many_models_is_forgotten_first() -> None:
+    known = KnownDeclarations()
+    known.are_plain(TOOLS, Reader())
+    models = [structs.replace(FLASH) for _ in range(12)]
+
+    for model in models:
+        known.learn(plain(), model, (), REQUEST, NO_CALLS)
+
+    assert known.of(TOOLS, models[0]) is None
+    assert known.of(TOOLS, models[-1]) is not None

@@ -13,7 +13,7 @@ from tests.support.paths import ROOT
 NAME = "FROZENLIST_NO_EXTENSIONS"
 SCRIPT = """
 import sys, gateway.cli.serve, gateway.plugins.files.routes, gateway.plugins.speech.routes, mimetypes
-names = "frozenlist._frozenlist zipfile importlib.resources difflib wave zoneinfo sqlalchemy sqlite3 redis gateway.console.app"
+names = "frozenlist._frozenlist zipfile importlib.resources difflib wave zoneinfo sqlalchemy sqlite3 fractions gateway.gemini.remedies redis gateway.console.app"
 print([name for name in names.split() if name in sys.modules], mimetypes.inited, mimetypes.guess_type("a.js")[0])
 """
 

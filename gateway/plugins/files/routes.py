@@ -16,7 +16,6 @@ from gateway.conversation.notes import Notes
 from gateway.errors import BadRequest, NotFound
 from gateway.exchange.context import RequestContext
 from gateway.exchange.delivery import answer_headers, json_response
-from gateway.exchange.file_copies import FileCopies
 from gateway.exchange.unserved import ERROR_FORMATS, family
 from gateway.exchange.uploaded_file import UploadedFile
 from gateway.plugin import Entry, Plugin, Services
@@ -113,6 +112,8 @@ class Files(Plugin):
             return
         limits = FileLimits(self.config.each * MiB, self.config.total * MiB, self.config.count)
         self._store = store = await to_thread(_opened, folder, limits)
+        from gateway.exchange.file_copies import FileCopies  # as `_opened` does
+
         exchange = self.services.exchange
         exchange.files = FileCopies(store, exchange, self.services.config.upstream.api_version)
         task = self.services.background(f"{self.name} expiry", self._sweep)
