@@ -9,6 +9,7 @@ from time import time
 
 import msgspec
 from aiohttp import WSMsgType, web
+from msgspec import structs
 from multidict import CIMultiDict
 
 from gateway.errors import (
@@ -161,6 +162,7 @@ class _Ways:
     ) -> None:
         services = live._services  # noqa: SLF001 - of this module
         self._exchange = services.exchange
+        self._holder = services.holder
         self._owners = services.file_owners
         self._largest = live._config.message  # noqa: SLF001
         self._pins = live.pins
@@ -239,7 +241,8 @@ class _Ways:
 
     async def _linked(self, socket: UpstreamSocket, turn: Attempt, data: bytes, kind: WSMsgType) -> Link:
         """Send the first message, and wait for Google's answer. Raises ClosedError, and UpstreamError."""
-        turns = Turns(self._exchange, self._context, self._target)
+        renewed = self._renewed if self._client.id else None
+        turns = Turns(self._exchange, self._context, self._target, renewed)
         turns.adopt(turn)
         try:
             async with asyncio.timeout(TO_BEGIN):
@@ -261,6 +264,10 @@ class _Ways:
         project = self._context.report.project or ""
         keep = partial(self._keep, project)
         return Link(socket, turns, answer, check=self._check_message, keep=keep)
+
+    def _renewed(self) -> RequestContext:
+        """Return the context with the key's rules of now. Raises Unauthorized for a key that has ended."""
+        return structs.replace(self._context, client=self._holder(self._client.id))
 
     async def _check_message(self, data: bytes) -> None:
         names = check_message(data)

@@ -1,6 +1,7 @@
 """Turns of a Live session: each is one call in the ledger, reserved before it and settled by Google's counts."""
 
 import asyncio
+from collections.abc import Callable
 
 from msgspec import Raw
 
@@ -28,8 +29,16 @@ _REALTIME = b"ealtime"
 class Turns:
     """The turns of one session. A turn begins with a message of either side, and ends when Google says so."""
 
-    def __init__(self, exchange: Exchange, context: RequestContext, target: Target) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        context: RequestContext,
+        target: Target,
+        renewed: Callable[[], RequestContext] | None = None,
+    ) -> None:
+        """`renewed` returns the context with the rules that the client has now: a session may last for an hour."""
         self._exchange = exchange
+        self._renewed = renewed
         self._context = context
         self._target = target
         self._opening = asyncio.Lock()
@@ -56,9 +65,11 @@ class Turns:
         self._turn = first
 
     async def begin(self) -> None:
-        """Reserve a turn. Raises GatewayError: BudgetExceeded, RateLimited, LedgerUnavailable."""
+        """Reserve a turn. Raises GatewayError: BudgetExceeded, RateLimited, Forbidden, LedgerUnavailable."""
         async with self._opening:
             if self._turn is None:
+                if self._renewed is not None:
+                    self._context = self._renewed()
                 turn = self._exchange.turn(self._context, self._target)
                 await turn.__aenter__()
                 self._forget()

@@ -13,9 +13,11 @@ from aiohttp import WSMsgType, web
 from aiohttp.test_utils import TestServer
 from google import genai
 from google.genai import types
+from msgspec import structs
 
 from gateway.observability.request_log import RequestLog
 from gateway.plugin import SERVICES
+from gateway.policy.client_rules import Rules
 from tests.support.live import (
     PATH,
     SETUP,
@@ -461,6 +463,29 @@ async def test_googles_sdk_connects_to_a_live_interaction_with_its_own_key(
     assert (row.surface, row.prompt, row.completion) == ("interactions", 100, 20)
     await client.aio.aclose()
     assert await handshake(team.base, f"/{version}/interactions/live", **{"x-goog-api-key": key}) == 403
+
+
+async def test_rules_that_change_in_a_session_hold_from_the_next_turn_on(
+    team: Team, google: Google, serve: Serve
+) -> None:
+    key = team.issue(models=(M,))
+    await team.start("a")
+    google.answers = [[], [turn()], [turn()]]
+    async with connected(team.base, key) as socket:
+        await setup(socket)
+        for _ in range(2):
+            await socket.send_json({"realtimeInput": {"text": "hi"}})
+            await received(socket)
+        access = serve.app[SERVICES].access
+        changed = Rules(models=("gemini-3.8-flash",))
+        access.issued = {
+            digest: structs.replace(record, rules=changed) for digest, record in access.issued.items()
+        }
+        await socket.send_json({"realtimeInput": {"text": "more"}})
+        code, reason = await closed(socket)
+    assert code == 1008
+    assert reason.startswith("This API key does not have access to the model")
+    assert len(google.received) == 3
 
 
 async def test_a_redirect_of_the_handshake_is_not_followed(serve: Serve, aiohttp_server: Start) -> None:
