@@ -131,6 +131,7 @@ async def test_each_turn_is_a_row_by_googles_counts(
     assert (second.prompt, second.completion, second.thoughts) == (3000, 400, 50)
     assert first.micros == (1000 * 3 + 200 * 12 + 2 * 14_000)
     assert first.exact
+    await eventually(lambda: bool(request_lines))
     record = request_lines[-1]
     assert (record.surface, record.status, record.model) == ("realtime", 101, M)
     assert (record.prompt_tokens, record.completion_tokens, record.attempts) == (4000, 650, 2)
