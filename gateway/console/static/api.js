@@ -55,20 +55,16 @@ export function url(path, params = {}) {
 const json = (response) => response.json();
 
 export const api = {
-  /** @param {string} path @param {Record<string, any>} [params] @param {{signal?: AbortSignal}} [options] @returns {Promise<any>} */
-  get: (path, params, options) => send("GET", url(path, params), undefined, options).then(json),
-  /** @param {string} path @param {any} [body] @returns {Promise<any>} */
+  get: (path, params = {}, options = {}) => send("GET", url(path, params), undefined, options).then(json),
   post: (path, body = {}) => send("POST", path, body).then(json),
-  /** @param {string} path @param {any} body @returns {Promise<any>} */
   patch: (path, body) => send("PATCH", path, body).then(json),
-  /** @param {string} path @returns {Promise<any>} */
   del: (path) => send("DELETE", path).then(json),
 
   /**
    * Send a body and read the answer's events.
-   * @param {string} path @param {any} body @param {(event: {event: string, id: string, data: any}) => void} onEvent @param {{signal?: AbortSignal}} [options]
+   * @param {string} path @param {any} body @param {(event: {event: string, id: string, data: any}) => void} onEvent
    */
-  async stream(path, body, onEvent, options) {
+  async stream(path, body, onEvent, options = {}) {
     const response = await send("POST", path, body, options);
     const reader = /** @type {ReadableStream<Uint8Array>} */ (response.body).pipeThrough(/** @type {any} */ (new TextDecoderStream())).getReader();
     let rest = "";

@@ -5,7 +5,7 @@ import { has, keep, kept, language, languages, load, setLanguage, t } from "./i1
 import { bind, bound } from "./keys.js";
 
 /**
- * @typedef {Record<string, any>} Session the answer of GET /console/session
+ * @typedef {Record<string, any>} Session
  * @typedef {{api: typeof api, t: typeof t, session: Session, query: URLSearchParams, go: (hash: string) => void,
  *   setQuery: (values: Record<string, any>) => void, announce: (text: string) => void,
  *   every: (ms: number, run: () => any) => void, signal: AbortSignal, onLeave: (run: () => void) => void, mayWrite: boolean}} Context

@@ -52,7 +52,7 @@ export const page = {
           const one = project.cells.find((entry) => entry.model === model);
           return el("td", { dataset: { label: model } }, one ? el("button", { type: "button", class: `cell ${KINDS[one.state] ?? ""}`, dataset: { model }, onclick: () => cell(project, one) }, el("span.visually-hidden", `${project.name} ${model} `), state(one, t), one.state === "ready" && one.said && el("small.muted", { title: one.said }, t("pool.last"), " ", time(one.said_at))) : "–");
         })))))),
-      el("div.grid.wide", projects.map((project) => el("section.card.stack", el("h2", project.name, " ", resting(project) ? badge(t("overview.resting", { count: resting(project) }), "warn") : state(project, t)),
+      el("div.grid.wide", projects.map((project) => el("section.card.stack", { id: `project-${project.name}` }, el("h2", project.name, " ", resting(project) ? badge(t("overview.resting", { count: resting(project) }), "warn") : state(project, t)),
         project.advice && el("p", project.advice), el("p.muted", [...project.patterns, t("pool.flight", { count: n(project.in_flight) })].join(" · ")),
         el("ul.plain", project.keys.map((key) => el("li.row", el("code", key.id), state(key, t), key.advice,
           key.state !== "ready" && act(t("pool.clear"), () => ctx.api.post(path(project.name, "clear"), { model: "", key_id: key.id }))))),
@@ -61,6 +61,7 @@ export const page = {
           act(t("pool.clear.all"), () => ctx.api.post(path(project.name, "clear"), { model: "", key_id: "" })), probe(project.name, models[0] ?? ""))))));
     }
     await draw();
+    document.getElementById(`project-${ctx.query.get("project")}`)?.scrollIntoView({ block: "nearest" });
     ctx.every(1000, () => { for (const node of root.querySelectorAll(".countdown")) node.textContent = ` ${left(Number(/** @type {HTMLElement} */ (node).dataset.until), t)}`; });
     ctx.every(10000, () => (root.contains(document.activeElement) ? null : draw()));
   },
