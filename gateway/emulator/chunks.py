@@ -4,6 +4,7 @@ import re
 import secrets
 from typing import Any
 
+from gateway.emulator.drawing import picture_tokens
 from gateway.emulator.request import CACHED, generation, prompt, prompt_tokens, text_size
 from gateway.emulator.turns import Turn
 
@@ -19,9 +20,11 @@ def chunked(model: str, request: dict[str, Any], turn: Turn, pieces: int = 0) ->
     if turn.grounding is not None or "text" not in groups[-1][-1]:
         groups.append([{"text": ""}])
     count = int(generation(request).get("candidateCount") or 1)
-    chunks, size, ratings, answer = [], 0, _ratings(request), _Answer(model, request, turn.thoughts)
+    chunks, size, drawn, ratings = [], 0, 0, _ratings(request)
+    answer = _Answer(model, request, turn.thoughts)
     for i, parts in enumerate(groups):
         size += sum(text_size(part) for part in parts if not part.get("thought"))
+        drawn += sum(picture_tokens(request) for part in parts if _is_picture(part))
         for index in range(count):
             candidate = _candidate(turn, parts, index, first=i == 0)
             if i == len(groups) - 1:
@@ -29,8 +32,12 @@ def chunked(model: str, request: dict[str, Any], turn: Turn, pieces: int = 0) ->
                 if ratings:
                     candidate["safetyRatings"] = ratings
             _add_logprobs(candidate, request)
-            chunks.append(answer.chunk({"candidates": [candidate]}, size * count))
+            chunks.append(answer.chunk({"candidates": [candidate]}, size * count, drawn * count))
     return chunks
+
+
+def _is_picture(part: dict[str, Any]) -> bool:
+    return str((part.get("inlineData") or {}).get("mimeType")).startswith("image/")
 
 
 def _candidate(turn: Turn, parts: list[dict[str, Any]], index: int, *, first: bool) -> dict[str, Any]:
@@ -127,17 +134,21 @@ class _Answer:
         self._thoughts = thoughts
         self._shared = {"modelVersion": model, "responseId": secrets.token_urlsafe(16)}
 
-    def chunk(self, fields: Chunk, size: int = 0) -> Chunk:
-        """Return a chunk with the counts of the answer so far: four of its `size` bytes make a token."""
-        text = -(-size // 4)
+    def chunk(self, fields: Chunk, size: int = 0, drawn: int = 0) -> Chunk:
+        """Return a chunk with the counts of the answer so far: four of its `size` bytes make a token.
+
+        `drawn` are the tokens of pictures.
+        """
+        text = -(-size // 4) + drawn
         counts = {"promptTokenCount": self._prompt, "totalTokenCount": self._prompt + text + self._thoughts}
         if text:
             counts["candidatesTokenCount"] = text
+        details = {"candidatesTokensDetails": [{"modality": "IMAGE", "tokenCount": drawn}]} if drawn else {}
         if self._thoughts:
             counts["thoughtsTokenCount"] = self._thoughts
         if self._cached:  # a part of the prompt (https://ai.google.dev/api/generate-content#UsageMetadata)
             counts["cachedContentTokenCount"] = self._cached
-        return {**fields, "usageMetadata": counts, **self._shared}
+        return {**fields, "usageMetadata": {**counts, **details}, **self._shared}
 
 
 def bare(fields: Chunk, model: str, request: dict[str, Any]) -> Chunk:

@@ -2,8 +2,6 @@
 
 import base64
 import re
-import struct
-import zlib
 from typing import Any
 
 from gateway.emulator.request import blobs, last_turn, prompt
@@ -13,22 +11,8 @@ _ABOUT = re.compile(
 )
 
 
-def _png() -> bytes:
-    """Return a PNG of one red pixel."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
-    pixel = zlib.compress(b"\0\xff\0\0")
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixel) + chunk(b"IEND", b"")
-
-
 def _inline(mime: str, data: bytes) -> dict[str, Any]:
     return {"inlineData": {"mimeType": mime, "data": base64.b64encode(data).decode()}}
-
-
-PICTURE = _inline("image/png", _png())
 
 
 def asks_about_files(request: dict[str, Any]) -> bool:

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from gateway.emulator import media, speech
 from gateway.emulator.calls import calls_of
+from gateway.emulator.drawing import drawing
 from gateway.emulator.json_in_words import described_schema, schema_in_words
 from gateway.emulator.models import Model, model_of
 from gateway.emulator.request import built_ins, generation, instructions, last_turn, prompt, results
@@ -91,7 +92,8 @@ def _with_built_ins(model: Model, request: dict[str, Any]) -> Turn | None:
         return Turn([speech.part_of(speech.samples(request))])
     if "IMAGE" in model.outputs[0]:
         alone = generation(request).get("responseModalities") == ["IMAGE"]
-        return Turn([media.PICTURE] if alone else [{"text": "Here it is."}, media.PICTURE])
+        picture = drawing(model.name, request)
+        return Turn([picture] if alone else [{"text": "Here it is."}, picture])
     if media.asks_about_files(request):
         return Turn([{"text": media.descriptions(last_turn(request))}])
     word = _ONE_WORD.search(prompt(request))

@@ -28,6 +28,7 @@ BAD_KEY = os.environ.get("BAD_KEY", "sk-bad-key")
 """The emulator refuses a key that contains "bad"."""
 MODEL = os.environ.get("MODEL", "gemini-3.8-flash")
 SPEECH_MODEL = os.environ.get("SPEECH_MODEL", "gemini-3.8-flash-lite-tts")
+PICTURE_MODEL = os.environ.get("PICTURE_MODEL", "gpt-image-1")
 EMBED_MODEL = os.environ.get("EMBED_MODEL", "gemini-embedding-001")
 
 _watches: list[Watch] = []

@@ -1,10 +1,11 @@
 // openai (npm): chat completions with the SDK's helpers (stream, runTools, parse), responses, embeddings, models.
 import {
-  API_KEY, BAD_KEY, BASE_URL, CHAT_PROMPT, EMBED_MODEL, IMAGE_PROMPT, MODEL, PERSON_SCHEMA, PNG_URI, SCHEMA_PROMPT,
+  API_KEY, BAD_KEY, BASE_URL, CHAT_PROMPT, EMBED_MODEL, IMAGE_PROMPT, MODEL, PERSON_SCHEMA, PICTURE_MODEL, PNG_B64,
+  PNG_URI, SCHEMA_PROMPT,
   TOOL_PROMPT, TOOL_RESULT, WEATHER_PARAMETERS, excerpt, expectError, isParis, load, need, person, run, toolNote,
 } from "./common.mjs";
 
-const { default: OpenAI } = await load("openai");
+const { default: OpenAI, toFile } = await load("openai");
 const connect = (apiKey) => new OpenAI({ baseURL: BASE_URL, apiKey, maxRetries: 0, timeout: 60_000 });
 const client = connect(API_KEY);
 const user = (content) => [{ role: "user", content }];
@@ -106,6 +107,39 @@ async function responsesTools() {
   return toolNote(answer.output_text);
 }
 
+function needPicture(data) {
+  const beginning = Buffer.from(data ?? "", "base64").subarray(0, 4).toString("hex");
+  need(["89504e47", "ffd8ffe0", "52494646"].includes(beginning), beginning);
+}
+
+async function imageGenerate() {
+  const body = { model: PICTURE_MODEL, prompt: "a blue square", size: "1536x1024", n: 2 };
+  const answer = await client.images.generate(body);
+  need(answer.data.length === 2, "not two pictures");
+  answer.data.forEach((image) => needPicture(image.b64_json));
+  return `${answer.size}, ${answer.output_format}`;
+}
+
+async function imageEdit() {
+  const files = await Promise.all(["a.png", "b.png"].map(
+    (name) => toFile(Buffer.from(PNG_B64, "base64"), name, { type: "image/png" }),
+  ));
+  const answer = await client.images.edit({ model: PICTURE_MODEL, image: files, prompt: "make it blue" });
+  needPicture(answer.data[0].b64_json);
+  return `${answer.size}, ${answer.output_format}`;
+}
+
+async function imageStream() {
+  const types = [];
+  const body = { model: PICTURE_MODEL, prompt: "a red square", stream: true, partial_images: 2 };
+  for await (const event of await client.images.generate(body)) {
+    types.push(event.type);
+    needPicture(event.b64_json);
+  }
+  need(types.at(-1) === "image_generation.completed", types);
+  return `${types.length} events`;
+}
+
 await run("openai-node", {
   models,
   chat,
@@ -120,4 +154,7 @@ await run("openai-node", {
   responses,
   responses_stream: responsesStream,
   responses_tools: responsesTools,
+  image_generate: imageGenerate,
+  image_edit: imageEdit,
+  image_stream: imageStream,
 });

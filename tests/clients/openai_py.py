@@ -1,5 +1,6 @@
-"""openai (Python): chat completions, responses, embeddings, models, files and uploads."""
+"""openai (Python): chat completions, responses, embeddings, images, speech, models, files and uploads."""
 
+import base64
 import json
 import tempfile
 from pathlib import Path
@@ -18,6 +19,8 @@ from tests.clients.common import (
     EMBED_MODEL,
     IMAGE_PROMPT,
     MODEL,
+    PICTURE_MODEL,
+    PNG,
     PNG_URI,
     SCHEMA_PROMPT,
     SPEECH_MODEL,
@@ -336,6 +339,44 @@ def uploads() -> str:
     return upload.file.id[:8]
 
 
+def picture_of(data: str | None) -> bytes:
+    """Return the bytes of a picture, which is a whole PNG, JPEG or WebP."""
+    picture = base64.b64decode(data or "")
+    assert picture.startswith((b"\x89PNG", b"\xff\xd8\xff", b"RIFF")), picture[:16]
+    return picture
+
+
+def image_generate() -> str:
+    """Two pictures, whose size is told; and one in another format."""
+    answer = CLIENT.images.generate(model=PICTURE_MODEL, prompt="a blue square", size="1536x1024", n=2)
+    assert len([picture_of(image.b64_json) for image in answer.data or ()]) == 2, answer
+    assert answer.usage, answer
+    assert answer.usage.output_tokens > 0, answer.usage
+    other = CLIENT.images.generate(model=PICTURE_MODEL, prompt="a blue square", output_format="webp")
+    assert picture_of((other.data or [])[0].b64_json)[8:12] == b"WEBP"
+    return f"{answer.size}, {answer.output_format}"
+
+
+def image_edit() -> str:
+    """Two pictures and a mask."""
+    files = [("a.png", PNG), ("b.png", PNG)]
+    answer = CLIENT.images.edit(model=PICTURE_MODEL, image=files, mask=("m.png", PNG), prompt="make it blue")
+    picture_of((answer.data or [])[0].b64_json)
+    return f"{answer.size}, {answer.output_format}"
+
+
+def image_stream() -> str:
+    """The events of a picture, and of an edit."""
+    events = list(
+        CLIENT.images.generate(model=PICTURE_MODEL, prompt="a red square", stream=True, partial_images=2)
+    )
+    edits = list(CLIENT.images.edit(model=PICTURE_MODEL, image=("a.png", PNG), prompt="blue", stream=True))
+    for last in (events[-1], edits[-1]):
+        assert last.type in ("image_generation.completed", "image_edit.completed"), last.type
+        picture_of(last.b64_json)
+    return f"{len(events)} and {len(edits)} events"
+
+
 if __name__ == "__main__":
     run(
         "openai-python",
@@ -357,6 +398,9 @@ if __name__ == "__main__":
             "responses_structured": responses_structured,
             "responses_image": responses_image,
             "responses_retrieve": responses_retrieve,
+            "image_generate": image_generate,
+            "image_edit": image_edit,
+            "image_stream": image_stream,
             "speech": speech,
             "speech_stream": speech_stream,
             "files": files,

@@ -189,3 +189,15 @@ async def test_a_large_picture_is_read_and_converted(
     data = [base64.b64decode(each["b64_json"]) for each in body["data"]]
     assert (body["size"], len(data)) == ("1376x768", 2)
     assert all(abs(a - b) < 4 for a, b in zip(pixel(data[1], (700, 300)), (0, 128, 0), strict=True))
+
+
+async def test_the_emulator_draws_what_is_asked(http: aiohttp.ClientSession, gateway: str) -> None:
+    async with http.post(gateway + URL, json={"prompt": "a blue square", "size": "1536x1024"}) as response:
+        body = await response.json()
+    data = base64.b64decode(body["data"][0]["b64_json"])
+
+    assert (body["size"], body["output_format"], body["usage"]["output_tokens"]) == ("1264x848", "jpeg", 1120)
+    for at in ((0, 0), (700, 400), (1263, 847)):
+        assert all(abs(a - b) < 4 for a, b in zip(pixel(data, at), (0, 0, 255), strict=True))
+    async with http.post(gateway + URL, json={"prompt": "x", "model": "gemini-3.8-flash"}) as response:
+        assert (response.status, (await response.json())["error"]["code"]) == (400, "model_not_supported")
