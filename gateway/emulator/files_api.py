@@ -84,10 +84,10 @@ class FilesApi:
         refusal = key_refusal(request) if number is None or key_of(request) else None
         if refusal is not None:
             return refused(refusal)
-        data = await request.read()
+        size, data = await _received(request)
         if number is None:
             if command != "start":
-                return self._created(key_of(request), {}, data, {})
+                return self._created(key_of(request), {}, data, {}, size=size)
             kind = request.headers.get(
                 "X-Goog-Upload-Header-Content-Type"
             )  # curl's examples give it only here
@@ -96,7 +96,7 @@ class FilesApi:
         state = self._objects.get(owner or "", f"upload/{number}")
         if owner is None or state is None or key_of(request) not in ("", owner):
             return reply(not_found("upload").body(), 404)
-        state["size"] += len(data)
+        state["size"] += size
         state["data"] += data[: _KEPT + 1 - len(state["data"])]
         if "finalize" not in command:
             return reply({}, headers={"X-Goog-Upload-Status": "active"})
@@ -195,6 +195,15 @@ def not_found(name: str) -> Refusal:
         return Refusal(403, "PERMISSION_DENIED", "CachedContent not found (or permission denied)")
     message = f"You do not have permission to access the File {name.partition('/')[2]} or it may not exist."
     return Refusal(403, "PERMISSION_DENIED", message)
+
+
+async def _received(request: web.Request) -> tuple[int, bytes]:
+    """Return the size of a body, which Google takes up to 2 GB of, and as much of it as is kept."""
+    size, data = 0, b""
+    async for piece in request.content.iter_any():
+        size += len(piece)
+        data += piece[: _KEPT + 1 - len(data)]
+    return size, data
 
 
 def _not_active(name: str) -> Refusal:

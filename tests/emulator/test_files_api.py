@@ -132,3 +132,38 @@ async def test_googles_sdk_uploads_and_finds_its_files(fake: Fake) -> None:
         "UPLOADED",
     )
     assert (listed, left) == ([file.name], [])
+
+
+async def sent(http: aiohttp.ClientSession, fake: Fake, data: bytes, name: str) -> Any:
+    """Return a file whose type only the header names, as in Google's examples with curl."""
+    start = {**OWNER, "X-Goog-Upload-Command": "start", "X-Goog-Upload-Header-Content-Type": "video/mp4"}
+    about = {"file": {"displayName": name}}
+    async with http.post(f"{fake.url}/upload/v1beta/files", headers=start, json=about) as response:
+        url = response.headers["X-Goog-Upload-URL"]
+    async with http.post(
+        url, headers={"X-Goog-Upload-Command": "upload, finalize"}, data=io.BytesIO(data)
+    ) as response:
+        return (await response.json())["file"]
+
+
+@pytest.mark.parametrize(("name", "end"), [("a.mp4", "ACTIVE"), ("broken.mp4", "FAILED")])
+async def test_a_video_is_processed_before_it_can_be_used(
+    http: aiohttp.ClientSession, fake: Fake, name: str, end: str
+) -> None:
+    file = await sent(http, fake, b"video", name)
+    data = {"fileUri": file["uri"], "mimeType": file["mimeType"]}
+    body = {"contents": [{"parts": [{"fileData": data}]}]}
+    url = f"{fake.url}/v1beta/models/gemini-2.5-flash:generateContent"
+    status, answer = await send(http, "POST", url, OWNER, json=body)
+
+    assert (status, answer["error"]["status"]) == (400, "FAILED_PRECONDITION")
+    states = [
+        (await send(http, "GET", f"{fake.url}/v1beta/{file['name']}", OWNER))[1]["state"] for _ in range(3)
+    ]
+    assert states == ["PROCESSING", "PROCESSING", end]
+    assert (await send(http, "POST", url, OWNER, json=body))[0] == (200 if end == "ACTIVE" else 400)
+
+
+async def test_of_a_large_file_only_the_size_is_kept(http: aiohttp.ClientSession, fake: Fake) -> None:
+    """It is larger than what aiohttp's `request.read` takes."""
+    assert (await sent(http, fake, bytes(40 * 2**20), "a.mp4"))["sizeBytes"] == str(40 * 2**20)
