@@ -62,10 +62,11 @@ class GroupCommit(threading.Thread, Generic[T]):
         items: list[T | _End] = []
         try:
             items.append(self._queue.get(timeout=wait))
-            while True:
+            while not self._queue.empty():  # no other thread takes from it
                 items.append(self._queue.get_nowait())
         except Empty:
-            return items
+            pass
+        return items
 
 
 class _End:

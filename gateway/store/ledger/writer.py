@@ -2,8 +2,7 @@
 
 A caller waits for the commit that contains its row, some milliseconds. When the database fails or hangs, one call waits
 50 ms; from then on rows gather in memory until the database is back, and only clients with a budget are refused,
-because what they have left is unknown. A row that cannot be written is dropped; the others of
-its group are written.
+because what they have left is unknown. A row that cannot be written is dropped; the others of its group are written.
 """
 
 import asyncio
@@ -12,6 +11,8 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import lru_cache
+from itertools import chain
 from time import monotonic, time
 from typing import cast
 
@@ -38,6 +39,8 @@ _TURNS = 10
 """Turns of the event loop in which rows gather: a commit costs as much as ten rows."""
 _MAX_ROWS = 1000
 """Rows of one transaction."""
+_MOST_INSERTED = 50
+"""Rows of one statement."""
 _MOST_RESERVED = 20_000
 """Calls in progress whose reservations are remembered."""
 _MAX_PRUNED = 5000
@@ -55,8 +58,14 @@ _SETTLED = (
 )  # fmt: skip
 _INTENDED = ("id", "at", "request_id", "client", "project", "model", "surface", "reserved")
 # names only
-_INSERT = f"INSERT INTO attempt ({', '.join(_INTENDED)}) VALUES ({', '.join('?' for _ in _INTENDED)})"  # noqa: S608
 _UPDATE = f"UPDATE attempt SET {', '.join(f'{name} = ?' for name in _SETTLED)} WHERE id = ? AND ended IS NULL"  # noqa: S608
+
+
+@lru_cache(_MOST_INSERTED)
+def _insert(rows: int) -> str:
+    """Return the statement for so many rows; the thread gives the interpreter up once for each statement."""
+    marks = ", ".join([f"({', '.join('?' for _ in _INTENDED)})"] * rows)
+    return f"INSERT INTO attempt ({', '.join(_INTENDED)}) VALUES {marks}"  # noqa: S608 - names only
 
 
 class _SettledBefore(Exception):
@@ -309,7 +318,9 @@ class _Writer:
                 if self._file is not None:
                     self._reserved.setdefault(intent.id, (intent.client, claims))
         if rows:
-            sql.executemany(_INSERT, rows)
+            for start in range(0, len(rows), _MOST_INSERTED):
+                some = rows[start : start + _MOST_INSERTED]
+                sql.execute(_insert(len(some)), list(chain.from_iterable(some)))
         while len(self._reserved) > _MOST_RESERVED:
             del self._reserved[next(iter(self._reserved))]
         if settlements:
@@ -319,7 +330,7 @@ class _Writer:
 
     def _settle(self, sql: Statements, settlements: list[Settlement]) -> None:
         """Settle calls. Raises _SettledBefore where another process has settled one of them."""
-        rows = list(map(_settled_row, settlements))
+        rows = [_settled_row(settlement, is_file=self._file is not None) for settlement in settlements]
         calls = [
             (settlement, *reserved)
             for settlement in settlements
@@ -405,12 +416,13 @@ def _encoded(claims: list[Claim]) -> str:
     return f"[{', '.join(texts)}]"
 
 
-def _settled_row(settlement: Settlement) -> tuple[object, ...]:
+def _settled_row(settlement: Settlement, *, is_file: bool) -> tuple[object, ...]:
+    """Return a row. SQLite has no booleans, and its driver takes long to find out what to do with one."""
     s, c = settlement, settlement.counts
     return (
         s.at, s.outcome, s.status, c.prompt, c.cached, c.tool_use, c.completion, c.thoughts, c.prompt_image,
         c.prompt_video, c.prompt_audio, c.completion_image, c.completion_audio, c.searches, s.micros,
-        s.first_byte_ms, s.duration_ms, s.price, s.exact, s.id,
+        s.first_byte_ms, s.duration_ms, s.price, int(s.exact) if is_file else s.exact, s.id,
     )  # fmt: skip
 
 

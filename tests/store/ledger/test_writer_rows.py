@@ -186,3 +186,16 @@ async def test_each_trouble_is_reported_once_in_a_line(
             opened.ledger._writer._report(error, SENTENCE)
 
     assert opened.messages == [f"It fails: {reason}." for reason in reasons]
+
+
+async def test_more_calls_than_one_statement_holds_have_their_rows(url: str) -> None:
+    async with OpenLedger(url) as opened:
+        await asyncio.gather(*(opened.ledger.begin(intent(i, TOTAL, reserve=i % 3)) for i in range(120)))
+        for i in range(120):
+            opened.ledger.note(settlement(i, tokens=1))
+        rows = await opened.rows()
+        assert spent(opened.ledger.engine, CLIENT, [TOTAL], AT) == [(120, 0)]
+
+    assert [(int(row.id, 16), row.outcome, row.exact) for row in rows] == [
+        (i, "ok", True) for i in range(120)
+    ]
