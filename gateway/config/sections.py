@@ -287,6 +287,7 @@ class GatewayConfig(Struct, frozen=True, forbid_unknown_fields=True):
             "embeddings": {},
             "speech": {},
             "images": {},
+            "transcription": {},
             "models": {},
             "files": {},
             "key": {},

@@ -88,6 +88,8 @@ def key_refusal(request: web.Request) -> Refusal | None:
 
 def _supports(model: str, verb: str) -> bool:
     kind = model_of(model)
+    if "transcribe" in model:  # interactions alone
+        return verb == "countTokens"
     if kind.live or verb == BIDI:
         return kind.live and verb == BIDI
     return verb == "countTokens" or kind.embeddings == (verb in ("embedContent", "batchEmbedContents"))

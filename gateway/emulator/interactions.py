@@ -11,12 +11,14 @@ from uuid import uuid4
 import msgspec
 from aiohttp import web
 
+from gateway.emulator import transcription
 from gateway.emulator.chunks import joined
 from gateway.emulator.errors import Refusal, key_refusal, model_refusal
 from gateway.emulator.objects import Objects
 from gateway.emulator.rest import NOT_FOUND, VERSION, decoded, key_of, refused, reply
 from gateway.emulator.script import Script
 
+_NO_ANSWER: dict[str, Any] = {"candidates": [{"content": {"parts": []}}]}
 _AGENT = re.compile(r"deep-research-[\w.-]+|antigravity-[\w.-]+")
 _FIELDS = frozenset({
     "model", "agent", "input", "system_instruction", "tools", "response_format", "response_mime_type",
@@ -50,6 +52,8 @@ class InteractionsApi:
         if refusal is not None:
             return refused(refusal)
         model = str(body.get("model") or "gemini-2.5-flash").removeprefix("models/")
+        if transcription.MODEL in model:
+            return self._transcribed(body, key_of(request))
         text = "\n".join(_texts(body["input"]))
         contents = {"contents": [{"role": "user", "parts": [{"text": text}]}]}
         answer = joined(self._script.reply(model, contents, self._answering(model)).chunks)
@@ -65,6 +69,14 @@ class InteractionsApi:
             await response.write(f"event: {event['event_type']}\ndata: {data}\n\n".encode())
         await response.write(b"event: done\ndata: [DONE]\n\n")
         return response
+
+    def _transcribed(self, body: dict[str, Any], key: str) -> web.Response:
+        content, usage = transcription.interaction(body)
+        interaction = {**_interaction(body, _NO_ANSWER), "usage": usage}
+        interaction["steps"] = [{"type": "model_output", "content": content}]
+        if body.get("store") is not False:
+            self._objects.add(key, f"interactions/{interaction['id']}", interaction)
+        return reply(interaction)
 
     async def one(self, request: web.Request) -> web.Response:
         """Answer GET, DELETE, and a cancellation, which comes too late."""
@@ -97,7 +109,10 @@ class InteractionsApi:
         before = body.get("previous_interaction_id")
         if before and self._objects.get(key, f"interactions/{before}") is None:
             return NOT_FOUND
-        return model_refusal(str(body["model"]).removeprefix("models/"), "generateContent")
+        model = str(body["model"]).removeprefix("models/")
+        if transcription.MODEL in model:
+            return model_refusal(model, "") or transcription.refusal(body)
+        return model_refusal(model, "generateContent")
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -119,11 +119,11 @@ MODELS = (
     "gemini-2.0-flash", "gemini-2.0-flash-lite", "gemini-2.5-flash", "gemini-2.5-flash-lite", "gemini-2.5-pro",
     "gemini-2.5-flash-image", "gemini-2.5-flash-preview-tts", "gemini-3-flash-preview", "gemini-3-pro-preview",
     "gemini-3-pro-image", "gemini-3.1-pro-preview", "gemini-3.1-flash-lite", "gemini-3.1-flash-image",
-    "gemini-3.1-flash-tts-preview", "gemini-3.5-flash", "gemini-3.5-flash-lite", "gemini-3.6-flash",
-    "gemini-3.7-flash", "gemini-3.8-flash", "gemini-3.8-flash-tts", "gemini-3.8-flash-lite-tts", "gemini-3.8-live",
-    "gemini-live-2.5-flash-preview", "gemini-4-argon", "gemini-4-carbon", "gemini-4-hydrogen", "gemini-4-neon",
-    "gemini-flash-latest", "gemini-flash-lite-latest", "gemini-pro-latest", "gemma-3-27b-it", "gemma-4-26b-a4b-it",
-    "gemma-4-31b-it", "gemini-embedding-001", "gemini-embedding-2", "gemini-nano-banana-2.1",
+    "gemini-3.1-flash-tts-preview", "gemini-3.5-flash", "gemini-3.5-flash-lite", "gemini-3.5-transcribe",
+    "gemini-3.6-flash", "gemini-3.7-flash", "gemini-3.8-flash", "gemini-3.8-flash-tts", "gemini-3.8-flash-lite-tts",
+    "gemini-3.8-live", "gemini-live-2.5-flash-preview", "gemini-4-argon", "gemini-4-carbon", "gemini-4-hydrogen",
+    "gemini-4-neon", "gemini-flash-latest", "gemini-flash-lite-latest", "gemini-pro-latest", "gemma-3-27b-it",
+    "gemma-4-26b-a4b-it", "gemma-4-31b-it", "gemini-embedding-001", "gemini-embedding-2", "gemini-nano-banana-2.1",
 )  # fmt: skip
 
 NO_LIMITS: Mapping[str, int] = {}

@@ -94,11 +94,13 @@ class Exchange:
         model: str = "",
         project: str = "",
         cost: CostEstimate | None = None,
+        once: bool = False,
     ) -> T:
         """Return the decoded answer of a call that generates nothing, such as embeddings or a list of models.
 
         Without a body it is a GET. Retried as any other call. `cost` is the most that it costs: unless it is given, as
-        much as the model can write for the body's bytes, and nothing for lists and counts. Raises GatewayError.
+        much as the model can write for the body's bytes, and nothing for lists and counts. `once` is that of `Choice`.
+        Raises GatewayError.
         """
         failures: list[type[GatewayError]] = []
         report = context.report
@@ -106,7 +108,7 @@ class Exchange:
             is_free = body is None or path.endswith(":countTokens")
             most_output = self.accounting.model_output(model).tokens
             cost = UNKNOWN_COST if is_free else CostEstimate(len(body or b""), most_output)
-        target = Target(model, cost, project=project, feature=path.partition(":")[2])
+        target = Target(model, cost, project=project, feature=path.partition(":")[2], once=once)
         while True:
             try:
                 async with open_attempt(self.accounting, context, target) as attempt:

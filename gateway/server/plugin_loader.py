@@ -31,6 +31,7 @@ BUILT_IN = {
     "embeddings": "gateway.plugins.embeddings.routes:Embeddings",
     "speech": "gateway.plugins.speech.routes:SpeechPlugin",
     "images": "gateway.plugins.images.routes:Images",
+    "transcription": "gateway.plugins.transcription.routes:TranscriptionPlugin",
     "models": "gateway.plugins.models.routes:Models",
     "responses": "gateway.plugins.responses.routes:Responses",
     "completions": "gateway.plugins.completions.routes:Completions",

@@ -36,6 +36,8 @@ MATRIX: dict[str, tuple[str, dict[str, Any]]] = {
     "/v1/chat/completions": ("/v1/chat/completions", {"POST": (200, 200)}),
     "/v1/embeddings": ("/v1/embeddings", {"POST": (200, 200)}),
     "/v1/audio/speech": ("/v1/audio/speech", {"POST": (400, 400)}),
+    "/v1/audio/transcriptions": ("/v1/audio/transcriptions", {"POST": (400, 400)}),
+    "/v1/audio/translations": ("/v1/audio/translations", {"POST": (400, 400)}),
     "/v1/audio/voices": ("/v1/audio/voices", {"GET": OPEN}),
     "/v1/audio/models": ("/v1/audio/models", {"GET": OPEN}),
     "/v1/models": ("/v1/models", {"GET": (200, 200)}),

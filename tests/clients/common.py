@@ -29,6 +29,7 @@ BAD_KEY = os.environ.get("BAD_KEY", "sk-bad-key")
 MODEL = os.environ.get("MODEL", "gemini-3.8-flash")
 SPEECH_MODEL = os.environ.get("SPEECH_MODEL", "gemini-3.8-flash-lite-tts")
 PICTURE_MODEL = os.environ.get("PICTURE_MODEL", "gpt-image-1")
+TRANSCRIPTION_MODEL = os.environ.get("TRANSCRIPTION_MODEL", "gemini-3.5-transcribe")
 EMBED_MODEL = os.environ.get("EMBED_MODEL", "gemini-embedding-001")
 
 _watches: list[Watch] = []

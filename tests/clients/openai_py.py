@@ -26,6 +26,7 @@ from tests.clients.common import (
     SPEECH_MODEL,
     TOOL_PROMPT,
     TOOL_RESULT,
+    TRANSCRIPTION_MODEL,
     WEATHER_PARAMETERS,
     excerpt,
     expect_error,
@@ -377,6 +378,39 @@ def image_stream() -> str:
     return f"{len(events)} and {len(edits)} events"
 
 
+def transcription() -> str:
+    """Speech of the emulator's is written down in each format."""
+    audio = CLIENT.audio.speech.create(
+        model=SPEECH_MODEL, voice="alloy", input="The train to Oslo leaves at noon.", response_format="wav"
+    )
+    file = ("a.wav", audio.content)
+    create = CLIENT.audio.transcriptions.create
+    plain = create(model=TRANSCRIPTION_MODEL, file=file, language="en")
+    assert plain.text, plain
+    text = create(model=TRANSCRIPTION_MODEL, file=file, response_format="text")
+    assert text.strip() == plain.text, text
+    srt = create(model=TRANSCRIPTION_MODEL, file=file, response_format="srt")
+    assert srt.startswith("1\n00:00:0"), srt
+    vtt = create(model=TRANSCRIPTION_MODEL, file=file, response_format="vtt")
+    assert vtt.startswith("WEBVTT\n\n"), vtt
+    verbose = create(
+        model=TRANSCRIPTION_MODEL, file=file, response_format="verbose_json", timestamp_granularities=["word"]
+    )
+    assert verbose.words, verbose
+    assert verbose.duration > 1, verbose
+    diarized = create(
+        model=TRANSCRIPTION_MODEL, file=file, response_format="diarized_json", chunking_strategy="auto"
+    )
+    assert diarized.segments[0].speaker == "A", diarized
+    types = [event.type for event in create(model=TRANSCRIPTION_MODEL, file=file, stream=True)]
+    assert types[-1] == "transcript.text.done", types
+    by_chat = create(model=MODEL, file=file)
+    assert by_chat.text, by_chat
+    english = CLIENT.audio.translations.create(model=MODEL, file=file)
+    assert english.text, english
+    return excerpt(plain.text)
+
+
 if __name__ == "__main__":
     run(
         "openai-python",
@@ -405,5 +439,6 @@ if __name__ == "__main__":
             "speech_stream": speech_stream,
             "files": files,
             "uploads": uploads,
+            "transcription": transcription,
         },
     )

@@ -28,7 +28,8 @@ def test_an_empty_file_serves_on_the_loopback_address() -> None:
 def test_the_default_plugins_serve_every_api_in_the_order_of_their_routes() -> None:
     """`hello` answers every path that is left, so it is the last; `native` takes all of /v1beta."""
     assert list(decoded().plugins) == [
-        "chat", "responses", "messages", "completions", "embeddings", "speech", "images", "models", "files", "key", "native",
+        "chat", "responses", "messages", "completions", "embeddings", "speech", "images", "transcription",
+        "models", "files", "key", "native",
         "health", "hello",
     ]  # fmt: skip
 

@@ -30,10 +30,17 @@ from gateway.plugins.responses.fields import RESPONSES
 from gateway.plugins.responses.wire import ResponseRequest
 from gateway.plugins.speech.fields import SPEECH
 from gateway.plugins.speech.wire import SpeechRequest
+from gateway.plugins.transcription.fields import TRANSCRIPTIONS
+from gateway.plugins.transcription.wire import TranscriptionRequest
 
 Table = Mapping[str, Policy]
 REQUESTS: dict[str, tuple[Table, type[msgspec.Struct], set[str]]] = {
     "POST /v1/audio/speech": (SPEECH, SpeechRequest, set()),
+    "POST /v1/audio/transcriptions": (
+        TRANSCRIPTIONS,
+        TranscriptionRequest,
+        {"include", "chunking_strategy", "known_speaker_names", "known_speaker_references"},
+    ),
     "POST /v1/chat/completions": (CHAT, ChatRequest, set()),
     "POST /v1/completions": (COMPLETIONS, CompletionRequest, set()),
     "POST /v1/embeddings": (EMBEDDINGS, EmbeddingRequest, set()),
