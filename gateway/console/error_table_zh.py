@@ -202,6 +202,8 @@ TEXTS = {
     "free space on the disk of `STATE_DIRECTORY`, or a larger one": "清理 `STATE_DIRECTORY` 所在磁盘，或换更大的磁盘",
     "a Live session, where a plugin checks or changes prompts or answers": "Live 会话，而有插件检查或更改提示或答复",
     "use another API, or take the plugin out": "改用其他接口，或移除该插件",
+    "a recording that is empty": "录音为空",
+    "send a file with sound in it": "发送有声音的文件",
     "a speech model answered twice without sound, and no filter explains it":
         "语音模型两次都没有返回声音，且不是过滤所致",
     "try again, with a shorter text or without instructions inside of it": "重试，缩短文本或去掉其中的指令",

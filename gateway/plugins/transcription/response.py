@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway.errors import BadRequest, GatewayError, UpstreamError, openai_error
 from gateway.gemini.events import Event, Finished, TextDelta, TurnEnded
@@ -88,6 +88,24 @@ def from_events(events: Sequence[Event], wanted: Wish, seconds: float | None) ->
     return Transcript(
         " ".join(part.text for part in parts), parts, [], counts, length, written.language or ""
     )
+
+
+def as_events(transcript: Transcript) -> list[Event]:
+    """Return a transcript as the events of an answer, for hooks."""
+    return [TextDelta(0, transcript.text), Finished(0, "stop"), TurnEnded(transcript.counts)]
+
+
+def as_hooks_left(transcript: Transcript, seen: Sequence[Event]) -> Transcript:
+    """Return a transcript as hooks have left its events. A changed text is one segment, without times of words.
+
+    Raises BadRequest if they have ended it.
+    """
+    check_filter(seen)
+    text = "".join(event.text for event in seen if isinstance(event, TextDelta))
+    if text == transcript.text:
+        return transcript
+    parts = [Piece(text, 0.0, transcript.duration)] if text else []
+    return structs.replace(transcript, text=text, parts=parts, words=[])
 
 
 def check_filter(events: Sequence[Event]) -> None:

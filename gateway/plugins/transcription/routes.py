@@ -33,6 +33,8 @@ from gateway.plugins.transcription.request import Wish, interaction, prompt, wis
 from gateway.plugins.transcription.response import (
     Transcript,
     TranscriptStream,
+    as_events,
+    as_hooks_left,
     body,
     content_type,
     events,
@@ -196,7 +198,11 @@ class _Job:
             if error.upstream_status not in _BROKEN:
                 raise
             answer = await self._ask(data)
-        return from_interaction(answer, self._audio.seconds)
+        transcript = from_interaction(answer, self._audio.seconds)
+        if self._context.hooks is None:
+            return transcript
+        seen = await self._context.hooks.whole(as_events(transcript), 0, self._model, self._context)
+        return as_hooks_left(transcript, seen)
 
     async def _ask(self, data: bytes) -> wire.Interaction:
         return await self._services.exchange.ask(

@@ -7,11 +7,19 @@ import webvtt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.errors import UpstreamError
-from gateway.gemini.events import Event, TextDelta
+from gateway.errors import BadRequest, UpstreamError
+from gateway.gemini.events import Event, Finished, TextDelta
 from gateway.plugins.transcription import wire
 from gateway.plugins.transcription.request import Wish
-from gateway.plugins.transcription.response import from_events, from_interaction, srt, usage_metadata, vtt
+from gateway.plugins.transcription.response import (
+    as_events,
+    as_hooks_left,
+    from_events,
+    from_interaction,
+    srt,
+    usage_metadata,
+    vtt,
+)
 from gateway.plugins.transcription.words import Piece
 
 VERBOSE = Wish("verbose_json", False, False, False, (), (), "", None)
@@ -92,3 +100,15 @@ def test_tokens_for_the_ledger() -> None:
     assert counts is not None
     assert (counts.prompt_token_count, counts.candidates_token_count, counts.total_token_count) == (35, 4, 39)
     assert usage_metadata(wire.Interaction()) is None
+
+
+def test_hooks_may_change_a_transcript() -> None:
+    transcript = from_events(
+        events('{"segments":[{"start":"0:00","end":"0:01","text":"secret"}]}'), VERBOSE, 1.0
+    )
+
+    assert as_hooks_left(transcript, as_events(transcript)) is transcript
+    changed = as_hooks_left(transcript, events("******"))
+    assert (changed.text, [part.text for part in changed.parts]) == ("******", ["******"])
+    with pytest.raises(BadRequest):
+        as_hooks_left(transcript, [Finished(0, "content_filter", "no")])
