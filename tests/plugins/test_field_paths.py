@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.server.plugin_loader import BUILT_IN, find_plugin
-from tests.support.bodies import BODIES, FORMS, LEAST
+from tests.support.bodies import BODIES, LEAST, OTHERS
 from tests.support.hostile import Bench, paths
 
 WRONG: list[Any] = [
@@ -128,12 +128,12 @@ def test_each_built_in_surface_has_a_body_with_its_fields() -> None:
     mapped = [
         (end, name) for end, table in tables.items() for name in table if table[name].treatment == "mapped"
     ]
-    forms = {f"POST {path}" for path in FORMS}
-    assert {f"POST {path}" for path in BODIES} == {f"POST {path}" for path in LEAST} == set(tables) - forms
+    others = {f"POST {path}" for path in OTHERS}
+    assert {f"POST {path}" for path in BODIES} == {f"POST {path}" for path in LEAST} == set(tables) - others
     assert [
         (end, name)
         for end, name in mapped
-        if end not in forms and name not in BODIES[end.removeprefix("POST ")]
+        if end not in others and name not in BODIES[end.removeprefix("POST ")]
     ] == []
 
 

@@ -170,5 +170,8 @@ LEAST: dict[str, dict[str, Any]] = {
 }
 """The least that each surface takes."""
 
-FORMS = {"/v1/images/variations"}
-"""Surfaces that take forms alone."""
+OTHERS = {
+    "/v1/images/variations", "/v1/files", "/v1/uploads", "/v1/uploads/{upload_id}/parts",
+    "/v1/uploads/{upload_id}/complete", "/v1/audio/speech",
+}  # fmt: skip
+"""Surfaces that the generated tests leave out: they take forms or need an upload, or their answer is sound."""
