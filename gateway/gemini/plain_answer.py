@@ -5,6 +5,7 @@ which alone say what is right.
 """
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Annotated, Literal
 
@@ -85,3 +86,20 @@ def named(version: str | None, requested: str | None) -> str | None:
         return requested
     name = _header_name(version)
     return name[1] if name else requested
+
+
+def one_text(events: Sequence[Event]) -> tuple[TurnStarted, TextDelta, Finished, TurnEnded] | None:
+    """Return the events of an answer of one text that was neither refused nor broken off; None for another answer."""
+    if len(events) != 4:
+        return None
+    start, text, end, ended = events
+    if (
+        type(start) is not TurnStarted
+        or type(text) is not TextDelta
+        or type(end) is not Finished
+        or type(ended) is not TurnEnded
+        or end.refusal is not None
+        or end.failure is not None
+    ):
+        return None
+    return start, text, end, ended

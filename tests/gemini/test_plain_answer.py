@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.gemini.call_names import CallRules
 from gateway.gemini.events import Event, Finished, TextDelta, TurnEnded, TurnStarted
-from gateway.gemini.plain_answer import read_answer
+from gateway.gemini.plain_answer import one_text, read_answer
 from gateway.gemini.stream_translator import decode
 from gateway.gemini.thought_signatures import SignatureKeys
 from gateway.gemini.turn_reader import TurnReader
@@ -163,3 +163,23 @@ def test_a_reader_that_cuts_or_has_begun_takes_no_plain_answer() -> None:
 def test_both_ways_of_a_usual_answer_are_equal(data: bytes) -> None:
     assert read_answer(data) is not None
     both(data)
+
+
+ONE_TEXT: list[Event] = [
+    TurnStarted("r", "m"), TextDelta(0, "hi"), Finished(0, "stop"), TurnEnded(TokenCounts(), None)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("events", "is_one"),
+    [
+        (ONE_TEXT, True),
+        (ONE_TEXT[:3], False),
+        ([*ONE_TEXT[:2], *ONE_TEXT[1:]], False),
+        ([ONE_TEXT[0], ONE_TEXT[0], *ONE_TEXT[2:]], False),
+        ([*ONE_TEXT[:2], Finished(0, "content_filter", "no"), ONE_TEXT[3]], False),
+        ([*ONE_TEXT[:2], Finished(0, "stop", None, None, None, "MALFORMED"), ONE_TEXT[3]], False),
+    ],
+)
+def test_one_text_is_neither_refused_nor_broken_off(events: list[Event], is_one: bool) -> None:
+    assert one_text(events) == (tuple(events) if is_one else None)

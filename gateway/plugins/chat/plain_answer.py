@@ -4,30 +4,19 @@ from collections.abc import Sequence
 
 from msgspec import UNSET
 
-from gateway.gemini.events import Event, Finished, TextDelta, TurnEnded, TurnStarted
+from gateway.gemini.events import Event
+from gateway.gemini.plain_answer import one_text
 from gateway.plugins.chat import answer_wire as openai
 from gateway.plugins.chat.response import TIERS, Envelope, usage
 
 
 def completion(events: Sequence[Event], envelope: Envelope) -> openai.ChatCompletion | None:
     """Return the completion that `response.completion` returns; None for events of anything but one text."""
-    if len(events) != 4:
+    answer = one_text(events)
+    if answer is None:
         return None
-    start, text, end, ended = events
-    if (
-        type(start) is not TurnStarted
-        or type(text) is not TextDelta
-        or type(end) is not Finished
-        or type(ended) is not TurnEnded
-    ):
-        return None
-    if (
-        text.index != end.index
-        or text.logprobs is not None
-        or end.refusal is not None
-        or end.failure is not None
-        or end.server_parts
-    ):
+    start, text, end, ended = answer
+    if text.index != end.index or text.logprobs is not None or end.server_parts:
         return None
     envelope.rename(start)
     message = openai.AssistantMessage(text.text)

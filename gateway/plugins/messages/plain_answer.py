@@ -2,28 +2,18 @@
 
 from collections.abc import Sequence
 
-from gateway.gemini.events import Event, Finished, TextDelta, TurnEnded, TurnStarted
+from gateway.gemini.events import Event
+from gateway.gemini.plain_answer import one_text
 from gateway.plugins.messages.response import REASONS, Object, usage
 
 
 def complete(message: Object, events: Sequence[Event]) -> bool:
     """Complete a message that has no content, as `MessagesStream.whole` does; False for events of another answer."""
-    if len(events) != 4:
+    answer = one_text(events)
+    if answer is None:
         return False
-    start, text, end, ended = events
-    if (
-        type(start) is not TurnStarted
-        or type(text) is not TextDelta
-        or type(end) is not Finished
-        or type(ended) is not TurnEnded
-    ):
-        return False
-    if (
-        end.reason not in ("stop", "length")
-        or end.refusal is not None
-        or end.failure is not None
-        or ended.counts.searches
-    ):
+    start, text, end, ended = answer
+    if end.reason not in ("stop", "length") or ended.counts.searches:
         return False
     if start.model:
         message["model"] = start.model
