@@ -82,6 +82,7 @@ def is_curl(block: Block) -> bool:
     return block.code.startswith("curl ")
 
 
+AUDIO_PAGES = ("docs/do/speech.md", "docs/do/transcription.md")
 CURLS = [block for block in of("sh") if is_curl(block)]
 SESSIONS = [block for block in of("sh") if not is_curl(block)]
 
@@ -89,6 +90,7 @@ SESSIONS = [block for block in of("sh") if not is_curl(block)]
 def test_each_block_is_run_checked_or_marked() -> None:
     in_readme = [b for b in of("python", "js") if b.page.startswith("README")]  # tests/docs/test_readme.py
     in_readme += [b for b in of("python") if b.page == "docs/do/live.md"]  # tests/docs/test_live_page.py
+    in_readme += [b for b in of("python") if b.page in AUDIO_PAGES]  # tests/docs/test_audio_pages.py
     in_files = [b for b in of("python", "toml", "ini") if any(text in b.code for text in _FILES)]
     checked = [*CURLS, *SESSIONS, *of("yaml"), *of("json"), *in_readme, *in_files]
     marked = [block for block in ALL if block.kind]
