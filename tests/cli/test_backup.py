@@ -46,7 +46,7 @@ async def test_o08_a_backup_of_a_running_gateway_is_restored_on_another_server(
     assert main(["backup", file, *config]) == 0
     shown = capsys.readouterr()
     assert [line.partition(":")[0] for line in shown.out.splitlines()[:-1]] == [
-        "ledger", "signatures", "responses", "answers", "file_owners", "pool",
+        "ledger", "signatures", "responses", "answers", "file_owners", "pool", "plugin-native",
     ]  # fmt: skip
     assert f"Not in it: {here}/gateway.yaml and the secrets" in shown.err
     add_key(here / "ledger.db", "bob")
