@@ -9,7 +9,7 @@ from gateway.cli.arguments import add_config
 from gateway.config.load import load
 from gateway.server.store_files import store_files
 from gateway.store.backup.archive import BackupError
-from gateway.store.backup.restore import Restored, restore
+from gateway.store.backup.restore import Restored, restore, stores_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,9 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Restore and print what was replaced. Return 1 if it cannot be done; then nothing has changed."""
     config, _ = load(options.config, lazy_secrets=True)
-    files = store_files(config, os.environ)
     only = [name for name in options.only.split(",") if name]
     try:
+        files = store_files(config, os.environ, stores_of(options.file))
         restored = restore(options.file, files, only, dry=options.dry_run)
     except BackupError as error:
         print(f"gateway restore: {error}.", file=sys.stderr)

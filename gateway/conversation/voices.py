@@ -71,6 +71,13 @@ def names(own: Mapping[str, str] = NO_NAMES) -> dict[str, str]:
     return listed | {name: name for name in own if name not in listed}
 
 
+def is_listed(voice: object, own: Mapping[str, str] = NO_NAMES) -> bool:
+    """Return whether a voice is the default, or one of `names`: then Google's refusal is not about its name."""
+    if voice is None or voice == "":
+        return True
+    return isinstance(voice, str) and (voice.lower() in _VOICES or voice.lower() in own)
+
+
 def unknown_voice(at: str, own: Mapping[str, str] = NO_NAMES) -> BadRequest:
     """Return the error for a voice that Google refuses."""
     return BadRequest(

@@ -112,8 +112,8 @@ class FileCopies:
         return structs.replace(await self.localized(call, context, project), project=project)
 
     async def forgotten(self, error: GatewayError, call: GeminiCall, context: RequestContext) -> bool:
-        """Forget the copies if Google says that they do not exist. Return whether it says so."""
-        if error.upstream_status not in (403, 404) or "file" not in error.message.lower():
+        """Forget the copies if they may be what Google does not find, or does not show. Return whether they may."""
+        if error.upstream_status not in (403, 404):
             return False
         await to_thread(self._store.forget_copies, call.files, context.report.project or "")
         return True

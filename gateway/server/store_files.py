@@ -3,7 +3,7 @@
 import os
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -22,8 +22,14 @@ _PLUGIN = re.compile(r"\.(plugin-[A-Za-z0-9_-]+)")
 _SIDE_FILE = re.compile(r"-(wal|shm|journal)$")
 
 
-def store_files(config: GatewayConfig, environ: Mapping[str, str]) -> list[StoreFile]:
-    """Return the SQLite files of the ledger and of state, whether or not they exist yet."""
+def store_files(
+    config: GatewayConfig, environ: Mapping[str, str], others: Iterable[str] = ()
+) -> list[StoreFile]:
+    """Return the SQLite files of the ledger and of state, whether or not they exist yet.
+
+    No configuration lists the stores of plugins. They are those that exist, and those among `others`, the stores of a
+    backup.
+    """
     files = []
     url = ledger_url(config, environ)
     if url is not None and "://" not in url:
@@ -35,16 +41,18 @@ def store_files(config: GatewayConfig, environ: Mapping[str, str]) -> list[Store
         path = base.with_name(base.name + kind.file_suffix)
         files.append(StoreFile(kind.name, kind.noun, path, STATE_VERSION))
     if config.state.redis is None:
-        files += _plugin_files(base)
+        suffixes = {path.name[len(base.name) :] for path in base.parent.glob(f"{base.name}.plugin-*")}
+        files += _plugin_files(base, suffixes | {f".{name}" for name in others})
     return files
 
 
-def _plugin_files(base: Path) -> Iterator[StoreFile]:
-    """Yield the stores of plugins, which no configuration lists."""
-    for path in sorted(base.parent.glob(f"{base.name}.plugin-*")):
-        match = _PLUGIN.fullmatch(path.name[len(base.name) :])
-        if match is not None and not _SIDE_FILE.search(path.name):
+def _plugin_files(base: Path, suffixes: Iterable[str]) -> Iterator[StoreFile]:
+    """Yield the stores of plugins with some ends of the name of `state.file`."""
+    for suffix in sorted(suffixes):
+        match = _PLUGIN.fullmatch(suffix)
+        if match is not None and not _SIDE_FILE.search(suffix):
             name = match[1].removeprefix("plugin-")
+            path = base.with_name(base.name + suffix)
             yield StoreFile(match[1], f"data of the plugin {name!r}", path, STATE_VERSION)
 
 

@@ -87,7 +87,11 @@ def test_a01_a02_a_planted_phrase_means_what_any_other_word_means(place: str) ->
     different = {phrase: judged(planted(phrase)[place]) for phrase in PHRASES}
 
     assert {phrase: result for phrase, result in different.items() if result != expected} == {}
-    opaque = ["schema_bounds", "unforced", "answer_in_words"] if place == "a localized message" else []
+    opaque = (
+        ["image_opaque", "schema_bounds", "unforced", "answer_in_words"]
+        if place == "a localized message"
+        else []
+    )
     assert expected[3:] == (
         None,
         opaque,
@@ -524,13 +528,15 @@ def _is_text(node: ast.Attribute) -> bool:
 DECIDING = {
     ("gemini/errors.py", "from_status"), ("gemini/errors.py", "_rate_limited"), ("gemini/request_changes.py", "texts"),
     ("gemini/request_changes.py", "accepted_modalities"), ("policy/call_outcome.py", "outcome"),
+    ("plugins/speech/routes.py", "_again"),
 }  # fmt: skip
 """In docs/why/how-a-request-travels.md."""
 PASSING_ON = {
     ("errors.py", "openai_error"), ("plugins/chat/routes.py", "render"), ("plugins/messages/response.py", "_error_message"),
     ("plugins/native/response.py", "render_error"), ("plugins/responses/response.py", "fail"),
     ("plugins/responses/content.py", "of_picture"), ("gemini/turn_reader.py", "_read"),
-    ("exchange/attempt.py", "_report_to_pool"), ("console/pool.py", "probe"),
+    ("exchange/attempt.py", "_report_to_pool"), ("console/pool.py", "probe"), ("exchange/file_copies.py", "delete"),
+    ("plugins/native/live/closing.py", "ending_of"),
 }  # fmt: skip
 """These show a text to the client or the operator and conclude nothing from it."""
 
@@ -576,4 +582,4 @@ def test_the_page_names_every_place_that_decides() -> None:
     ):
         assert f"`{name}`" in section
         assert any(hasattr(module, name) for module in (errors, remedies, request_changes))
-    assert {module for module, _ in DECIDING} <= set(re.findall(r"`([a-z_]+/[a-z_]+\.py)`", section))
+    assert {module for module, _ in DECIDING} <= set(re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.py)`", section))

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway.conversation.voices import GEMINI, OPENAI, names, unknown_voice, voice_config
+from gateway.conversation.voices import GEMINI, OPENAI, is_listed, names, unknown_voice, voice_config
 from gateway.errors import BadRequest
 from gateway.gemini.capabilities import Capabilities
 
@@ -61,3 +61,14 @@ def test_the_error_lists_all_names() -> None:
     message = unknown_voice("voice", {"House": "voice_1"}).message
 
     assert all(name in message for name in (*OPENAI, *GEMINI, "House"))
+
+
+@pytest.mark.parametrize(
+    ("voice", "expected"),
+    [
+        (None, True), ("", True), ("alloy", True), ("KORE", True), ("house", True), ("nobody", False),
+        ({"id": "voice_1"}, False),
+    ],
+)  # fmt: skip
+def test_a_listed_voice_is_not_what_google_refuses(voice: object, expected: bool) -> None:
+    assert is_listed(voice, {"house": "voice_1"}) is expected

@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from gateway.cli.main import main
+from gateway.store.ledger.statements import FileTransaction, Statements
 from gateway.store.ledger.tables import open_engine
 from tests.support.ledgers import OpenLedger, intent, settlement
 from tests.support.site import Site
@@ -67,17 +68,19 @@ async def test_p16_without_a_place_for_the_ledger_the_start_is_refused(
 
 
 @pytest.mark.row("P16", "P13")
-async def test_p16_a_running_gateway_serves_on_while_nothing_can_be_written(site: Site) -> None:
+async def test_p16_a_running_gateway_serves_on_while_nothing_can_be_written(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await site.start()
-    engine = site.services.exchange.accounting.ledger.engine  # type: ignore[union-attr]
     read_only = True
+    begin = FileTransaction.__enter__
 
-    def refuse(_: sa.Connection) -> None:
+    def refuse(transaction: FileTransaction) -> Statements:
         if read_only:  # as SQLite does on a file system that is read-only now
-            error = sqlite3.OperationalError("attempt to write a readonly database")
-            raise sa.exc.OperationalError("BEGIN IMMEDIATE", {}, error)
+            raise sqlite3.OperationalError("attempt to write a readonly database")
+        return begin(transaction)
 
-    sa.event.listen(engine, "begin", refuse)
+    monkeypatch.setattr(FileTransaction, "__enter__", refuse)
     for _ in range(5):
         assert_whole(await site.ask(CHAT))
     assert site.services.exchange.accounting.ledger.errors  # type: ignore[union-attr]

@@ -264,7 +264,7 @@ def shape(error: Any) -> str:
         ("GET", "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiNothing", {}, GOOGLE),
         ("GET", "/ws/google.ai.generativelanguage.v1alpha.PredictionService.BidiGenerateContent", UPGRADE, GOOGLE),
         ("GET", "/v1/batches", {"anthropic-beta": "message-batches-2024-09-24"}, ANTHROPIC),
-        ("GET", "/v1beta/interactions/live", UPGRADE, GOOGLE),
+        ("GET", "/v1beta/interactions/a/live", UPGRADE, GOOGLE),
         ("GET", "/v2/whatever", {"x-goog-api-key": "k"}, GOOGLE),
     ],
 )  # fmt: skip

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from gateway.conversation.field_policy import FieldPolicies, review
 from gateway.conversation.notes import Notes
-from gateway.conversation.voices import names, unknown_voice
+from gateway.conversation.voices import is_listed, names, unknown_voice
 from gateway.errors import BadRequest, GatewayError, UpstreamTimeout
 from gateway.exchange.context import RequestContext
 from gateway.exchange.cost import CostEstimate
@@ -45,8 +45,8 @@ _MOST_INPUT = 4
 """Tokens of a character of the text at most: one for each byte."""
 _COPIES = 3
 """Copies of the samples that exist at once: joined, encoded, and on their way to the client."""
-_TEXT_REFUSED = "generate text"
-"""In Google's message when a model before gemini-3.8 would answer the text rather than speak it."""
+_TEXT_REFUSED = "Model tried to generate text"
+"""Beginning of Google's message when a model before gemini-3.8 would answer the text rather than speak it."""
 _MODELS = ("gemini-3.8-flash-lite-tts", "gemini-3.8-flash-tts")
 
 
@@ -138,7 +138,7 @@ class SpeechPlugin(Plugin):
         try:
             return await (run.stream(request) if plan.stream else run.whole())
         except BadRequest as error:
-            if error.upstream_status == 400 and "voice" in error.message.lower():
+            if error.upstream_status == 400 and not is_listed(fields.voice, self.config.voices):
                 raise unknown_voice("voice", self.config.voices) from None
             raise
 
@@ -262,7 +262,7 @@ class _Run:
     async def _again(self, call: GeminiCall, error: BadRequest, *, is_last: bool) -> GeminiCall:
         """Return the call that asks a model before gemini-3.8 to speak its text, or raise the error."""
         request = said_again(call.request)
-        known = error.upstream_status == 400 and _TEXT_REFUSED in error.message.lower()
+        known = error.upstream_status == 400 and error.message.startswith(_TEXT_REFUSED)
         if is_last or not known or self._capabilities.spoken_style or request is None:
             raise error
         return call.with_request(request)

@@ -86,6 +86,14 @@ def _staged(
             )
 
 
+def stores_of(backup: Path) -> list[str]:
+    """Return the names of the stores in a backup; none for a copy of one file. Raises BackupError."""
+    if _is_sqlite(backup):
+        return []
+    with Backup(backup) as opened:
+        return [entry.store for entry in opened.manifest.stores]
+
+
 def _is_sqlite(path: Path) -> bool:
     try:
         with path.open("rb") as file:

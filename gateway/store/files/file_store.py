@@ -150,9 +150,9 @@ class FileStore:
                 param="part_ids",
                 code="size_mismatch",
             )
-        identifier, size, sha256, digest = self._join(parts)
+        identifier, size, sha256, checksum = self._join(parts)
         try:
-            if md5 is not None and md5.lower() != digest:
+            if md5 is not None and md5.lower() != checksum:
                 raise BadRequest(
                     "The MD5 checksum of the parts is another.", param="md5", code="checksum_mismatch"
                 )

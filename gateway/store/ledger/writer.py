@@ -58,6 +58,7 @@ _SETTLED = (
 )  # fmt: skip
 _INTENDED = ("id", "at", "request_id", "client", "project", "model", "surface", "reserved")
 # names only
+_PRUNE = "DELETE FROM attempt WHERE id IN (SELECT id FROM attempt WHERE at < ? LIMIT ?)"
 _UPDATE = f"UPDATE attempt SET {', '.join(f'{name} = ?' for name in _SETTLED)} WHERE id = ? AND ended IS NULL"  # noqa: S608
 
 
@@ -350,8 +351,7 @@ class _Writer:
             return
         self._pruned = monotonic()
         oldest = entries[-1].row.at - self._days * 86400
-        some = "SELECT id FROM attempt WHERE at < ? LIMIT ?"
-        sql.execute(f"DELETE FROM attempt WHERE id IN ({some})", (oldest, _MAX_PRUNED))  # noqa: S608 - no values
+        sql.execute(_PRUNE, (oldest, _MAX_PRUNED))
         prune(sql, oldest)
 
     def _report_back(self) -> None:
