@@ -72,13 +72,14 @@ class RequestMiddleware:
             try:
                 _check(request)
                 answer: object = await handler(request)
+                response: web.StreamResponse
                 if type(answer) is JsonResponse:
                     self._headers.write(request, answer, context)  # unless it is more than a plain whole one
-                response = (
-                    answer
-                    if isinstance(answer, web.StreamResponse)
-                    else self._unanswered(request, handler, answer)
-                )
+                    response = answer
+                elif isinstance(answer, web.StreamResponse):
+                    response = answer
+                else:
+                    response = self._unanswered(request, handler, answer)
             except BaseException as error:  # noqa: BLE001 - `_failed` raises what has no answer
                 forget_frames(error)
                 response = await self._failed(request, error)

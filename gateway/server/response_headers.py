@@ -128,6 +128,10 @@ def _completed(headers: dict[str, str], context: RequestContext) -> dict[str, st
     """Add what aiohttp and `ResponseHeaders.finish` would add to the headers of a usual response, in their order."""
     headers["Date"] = rfc822_formatted_time()
     headers["Server"] = SERVER
-    add_gateway_headers(headers, context)
+    report = context.report
+    if report.limits or report.cached is not None or report.fallbacks or context.hooks is not None:
+        add_gateway_headers(headers, context)
+    else:
+        headers["x-request-id"] = context.request_id  # all that it adds then
     headers[ALLOW_ORIGIN] = "*"
     return headers

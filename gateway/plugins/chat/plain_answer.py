@@ -28,5 +28,7 @@ def completion(events: Sequence[Event], envelope: Envelope) -> openai.ChatComple
         envelope.model,
         [openai.Choice(end.index, message, end.reason)],
         usage(ended.counts),
-        service_tier=TIERS.get(str(ended.service_tier).lower(), UNSET),
+        service_tier=UNSET
+        if ended.service_tier is None
+        else TIERS.get(str(ended.service_tier).lower(), UNSET),
     )
