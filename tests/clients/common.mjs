@@ -11,7 +11,7 @@ export const ROOT_URL = BASE_URL.replace(/\/v1$/, "");
 export const API_KEY = environ.API_KEY || "sk-good";
 export const BAD_KEY = environ.BAD_KEY || "sk-bad-key";
 export const MODEL = environ.MODEL || "gemini-3.8-flash";
-export const PICTURE_MODEL = environ.PICTURE_MODEL || "gpt-image-1";
+export const PICTURE_MODEL = environ.PICTURE_MODEL || "gemini-nano-banana-2.1";
 export const EMBED_MODEL = environ.EMBED_MODEL || "gemini-embedding-001";
 
 // Eight by eight pixels of red.

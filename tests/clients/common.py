@@ -28,7 +28,7 @@ BAD_KEY = os.environ.get("BAD_KEY", "sk-bad-key")
 """The emulator refuses a key that contains "bad"."""
 MODEL = os.environ.get("MODEL", "gemini-3.8-flash")
 SPEECH_MODEL = os.environ.get("SPEECH_MODEL", "gemini-3.8-flash-lite-tts")
-PICTURE_MODEL = os.environ.get("PICTURE_MODEL", "gpt-image-1")
+PICTURE_MODEL = os.environ.get("PICTURE_MODEL", "gemini-nano-banana-2.1")
 TRANSCRIPTION_MODEL = os.environ.get("TRANSCRIPTION_MODEL", "gemini-3.5-transcribe")
 EMBED_MODEL = os.environ.get("EMBED_MODEL", "gemini-embedding-001")
 
