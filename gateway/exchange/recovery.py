@@ -184,8 +184,10 @@ class Recovery:
         """Ask another request from now on that avoids this refusal. Return False when there is none."""
         if len(state.remedies) >= _MOST_REMEDIES:
             return False
-        from gateway.gemini import remedies  # 0.3 MB of memory and 4 ms, for the first refusal
-
+        try:
+            from gateway.gemini import remedies  # 0.3 MB of memory and 4 ms, for the first refusal
+        except OSError:  # no descriptor is free to read it
+            return False
         rows = [row for row in remedies.matching(error, state.remedies) if row.harmless or not self._strict]
         if not rows:
             return False

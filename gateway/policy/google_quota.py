@@ -48,13 +48,13 @@ def cause(error: GatewayError) -> str:
 
 def midnight(now: float) -> float:
     """Return the next midnight in California, 23 to 25 hours after the last because of daylight saving time."""
-    pacific = _pacific()
+    pacific = pacific_time()
     today = datetime.fromtimestamp(now, pacific).date()
     return datetime.combine(today + timedelta(days=1), datetime.min.time(), pacific).timestamp()
 
 
 @cache
-def _pacific() -> tzinfo:
+def pacific_time() -> tzinfo:
     """Return California's time. Only a quota per day needs it, and `zoneinfo` takes 0.3 MB of memory."""
     from zoneinfo import ZoneInfo
 

@@ -21,6 +21,7 @@ from gateway.policy.google_quota import (
     MIN_COOLDOWN,
     concerns_model,
     longest_vague,
+    pacific_time,
     quota_cooldown,
 )
 from gateway.policy.pool_projects import (
@@ -90,6 +91,8 @@ class KeyPool:
         self._states: BoundedMapping[tuple[str, str], ProjectModelState] = BoundedMapping(
             _MAX_STATES, keep=lambda state: state.in_flight > 0
         )
+        if projects:
+            pacific_time()  # later, no descriptor may be free to read it
         self.has_choice = len(self._projects) > 1
         """Whether there are several projects: only then does it matter which conversation a call belongs to."""
         self._serving = lru_cache(_MAX_STATES)(self._find_serving)

@@ -175,7 +175,10 @@ def test_an_optional_part_of_the_gateway_is_kept_for_later_versions(
     ("arguments", "message"),
     [
         ([], "name a PACKAGE, or an optional part of the gateway by --extra"),
-        (["--extra", "dev"], "the gateway has no optional part 'dev'. It has: tokens, zstd, team, otel."),
+        (
+            ["--extra", "dev"],
+            "the gateway has no optional part 'dev'. It has: tokens, zstd, audio, images, team, otel.",
+        ),
     ],
 )
 def test_what_is_no_optional_part_is_not_installed(

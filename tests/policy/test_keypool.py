@@ -16,6 +16,7 @@ from gateway.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
+from gateway.policy import google_quota
 from gateway.policy.call_outcome import Broken, Cancelled, Ok, Refused, outcome
 from gateway.policy.keypool import KeyPool, PoolConfig
 from gateway.policy.pool_projects import PUT_BACK, PoolUpdate, Project
@@ -510,3 +511,12 @@ def test_the_words_of_a_failure_are_kept_and_those_of_a_refusal_of_the_client_ar
     ((model, state),) = pool.known_models("a")
 
     assert (model, state.said, state.said_at) == ("m", "overloaded", 1001.0)
+
+
+def test_a_pool_needs_no_file_for_the_time_of_a_quota() -> None:
+    """Where no descriptor is free, `zoneinfo` could not read it."""
+    google_quota.pacific_time.cache_clear()
+    KeyPool([], PoolConfig())
+    assert google_quota.pacific_time.cache_info().currsize == 0
+    KeyPool([Project("a", ("k",))], PoolConfig())
+    assert google_quota.pacific_time.cache_info().currsize == 1
