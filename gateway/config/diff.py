@@ -27,5 +27,21 @@ def changes(old: Any, new: Any, path: str = "") -> Iterator[str]:
 def _shown(value: Any) -> str:
     if value is None:
         return "none"
-    text = "****" if isinstance(value, Secret) else repr(value)
+    text = "****" if isinstance(value, Secret) else str(_plain(value)) if _is_nested(value) else repr(value)
     return text if len(text) <= _MAX_VALUE else f"{text[: _MAX_VALUE - 1]}…"
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, Struct | list | tuple | dict)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as the YAML has it: without what is a default, and without secrets."""
+    if isinstance(value, Secret):
+        return "****"
+    if isinstance(value, Struct):
+        fields = {field.name: (field, getattr(value, field.name)) for field in structs.fields(value)}
+        return {name: _plain(own) for name, (field, own) in fields.items() if own != field.default}
+    if isinstance(value, dict):
+        return {key: _plain(own) for key, own in value.items()}
+    return [_plain(own) for own in value] if isinstance(value, list | tuple) else value
