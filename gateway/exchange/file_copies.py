@@ -112,7 +112,7 @@ class FileCopies:
         return structs.replace(await self.localized(call, context, project), project=project)
 
     async def forgotten(self, error: GatewayError, call: GeminiCall, context: RequestContext) -> bool:
-        """Forget the copies if they may be what Google does not find, or does not show. Return whether they may."""
+        """Forget the copies after a 403 or 404, Google's answers for a file that is gone. Return whether it was one."""
         if error.upstream_status not in (403, 404):
             return False
         await to_thread(self._store.forget_copies, call.files, context.report.project or "")

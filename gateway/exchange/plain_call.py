@@ -1,6 +1,6 @@
 """The short way of the commonest call: whole, of a client with its own key, and answered plainly at the first attempt.
 
-`Exchange` says what is right for all others. tests/exchange/test_plain_ways.py holds both equal.
+`Exchange` carries all other calls. tests/exchange/test_plain_call.py and test_plain_ways.py hold both ways equal.
 """
 
 from gateway.exchange.accounting import CallAccounting
