@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 
 from aiohttp import web
@@ -29,6 +29,8 @@ class Drain:
 
     def __init__(self) -> None:
         self.draining = False
+        self.hurry = asyncio.Event()
+        """Set when nothing more is waited for."""
         self.tasks = RunningTasks()
         """One task per request, and background work."""
 
@@ -86,9 +88,9 @@ async def keep_watchdog_fed(
         await asyncio.sleep(microseconds / 3_000_000)
 
 
-def stop_signal() -> asyncio.Event:
-    """Return an event that the next SIGTERM or SIGINT sets."""
-    stop = asyncio.Event()
+def stop_signal(stop: asyncio.Event | None = None) -> asyncio.Event:
+    """Return an event that the next SIGTERM or SIGINT sets: the given one, or a new one."""
+    stop = stop or asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
@@ -101,10 +103,17 @@ async def stop_listening(runner: web.AppRunner) -> None:
         await site.stop()
 
 
-async def drain(front: web.AppRunner | None, runner: web.AppRunner, state: Drain, limit: float) -> None:
+async def drain(
+    front: web.AppRunner | None,
+    runner: web.AppRunner,
+    state: Drain,
+    limit: float,
+    others: Collection[object] = (),
+) -> None:
     """Stop listening, wait `limit` seconds at most for requests, then cancel the rest. A second signal skips the wait.
 
     `front` owns the listening sockets. It is None after a reload: the sockets stay open for the new application.
+    `others` are the drains of former applications that have not ended: the wait is for them, too.
 
     Answers carry `Connection: close` meanwhile. Closing an idle connection at once would lose a request that the
     client is just sending on it (RFC 9112, 9.6). One that was idle for two seconds is closed, so that no request gets
@@ -112,15 +121,16 @@ async def drain(front: web.AppRunner | None, runner: web.AppRunner, state: Drain
     headers were sent before the drain: a proxy may send its next request at once.
     """
     state.draining = True
-    hurry = stop_signal() if front is not None else asyncio.Event()
+    hurry = state.hurry
     if front is not None:
+        stop_signal(hurry)
         notify("STOPPING=1")
         await stop_listening(front)
     if front is None:
         await _until(lambda: not _connections(runner) or hurry.is_set(), min(limit, _IDLE_GRACE))
         await _until(lambda: not state.tasks or hurry.is_set(), limit)
     else:
-        await _until_all_is_closed(runner, state, hurry, limit)
+        await _until_all_is_closed(runner, state, others, limit)
     state.expire()
     await _until(lambda: not state.tasks, _ERROR_GRACE)
     await runner.cleanup()
@@ -137,7 +147,7 @@ async def _until(condition: Callable[[], bool], seconds: float) -> None:
 
 
 async def _until_all_is_closed(
-    runner: web.AppRunner, state: Drain, hurry: asyncio.Event, limit: float
+    runner: web.AppRunner, state: Drain, others: Collection[object], limit: float
 ) -> None:
     """Wait for requests and connections, for `limit` seconds at most, and close those that are idle for two seconds.
 
@@ -147,7 +157,7 @@ async def _until_all_is_closed(
     end = loop.time() + limit
 
     def is_over() -> bool:
-        return hurry.is_set() or not (state.tasks or _connections(runner))
+        return state.hurry.is_set() or not (state.tasks or _connections(runner) or others)
 
     idle = _idle(runner)
     while not is_over() and loop.time() < end:

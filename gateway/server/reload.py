@@ -47,7 +47,7 @@ class AppSwitcher:
         """Source of the configuration in use."""
         self.loaded = time.time()
         self._runner = Runner(app, config.connections)
-        self._draining: set[asyncio.Task[None]] = set()
+        self._draining: dict[asyncio.Task[None], Drain] = {}
         self._reloading = asyncio.Lock()
 
     @property
@@ -155,10 +155,10 @@ class AppSwitcher:
         return "\n".join([*lines, *(f"  {line.partition(':')[0]} needs a restart" for line in restart)])
 
     async def stop(self) -> None:
-        """Drain the current application, and end those that are still draining."""
-        await drain(self._front, self._runner, self.app[DRAIN], self.config.drain)
-        for task in list(self._draining):
-            task.cancel()
+        """Drain the current application and those that are still draining, and clean all of them up."""
+        await drain(self._front, self._runner, self.app[DRAIN], self.config.drain, self._draining)
+        for state in self._draining.values():
+            state.hurry.set()
         await asyncio.gather(*self._draining, return_exceptions=True)
 
     def _direct_to(self, runner: Runner) -> None:
@@ -170,8 +170,8 @@ class AppSwitcher:
 
     def _drain_later(self, runner: Runner, state: Drain, limit: float) -> None:
         task = asyncio.create_task(drain(None, runner, state, limit), name="drain of the old application")
-        self._draining.add(task)
-        task.add_done_callback(self._draining.discard)
+        self._draining[task] = state
+        task.add_done_callback(self._draining.pop)
 
 
 def fault(error: Exception) -> str:

@@ -76,6 +76,28 @@ async def test_a_reload_changes_new_requests_and_keeps_running_ones(
     assert "reload: done\n  models.unknown: 'reject' -> 'default'\n  limits.choices: 8 -> 3\n" in words
 
 
+async def test_a_stop_waits_for_a_stream_of_before_a_reload_and_cleans_up_after_it(
+    start: list[Gateway], tmp_path: Path, http: aiohttp.ClientSession, raw_upstream: RawUpstream
+) -> None:
+    raw_upstream.scripts = [[*chunked(EVENT), None]]
+    text = config(raw_upstream.url, drain=1) + f"ledger: {{url: {tmp_path}/ledger.db}}\n"
+    gateway = Gateway(tmp_path, text)
+    start.append(gateway)
+    base = await ready(gateway)
+    async with http.post(f"{base}/v1/chat/completions", json=BODY) as streaming:
+        await streaming.content.readline()
+        await reloaded(gateway)
+        assert gateway.process is not None
+        gateway.process.send_signal(signal.SIGTERM)
+        rest = await streaming.text()
+    _, message = await asyncio.to_thread(gateway.process.communicate, None, 20)
+
+    assert "The gateway is restarting" in rest
+    assert "Traceback" not in message.decode()
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as ledger:
+        assert ledger.execute("SELECT outcome FROM attempt").fetchall() == [("cancelled",)]
+
+
 async def test_changed_sockets_need_a_restart_and_unchanged_ones_do_not(
     start: list[Gateway],
     tmp_path: Path,
