@@ -1,6 +1,7 @@
 """The pages' files, under an address that changes with their content: browsers keep them for a year."""
 
 import gzip
+import re
 from hashlib import sha256
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -18,6 +19,10 @@ _TYPES = {
 _PAGE = "index.html"
 _BUILD = b"{build}"
 """Stands for the build in the page."""
+_COMMENT = re.compile(
+    rb"^[ \t]*(?://[^\n]*|/\*(?:(?!\*/)[^\n])*\*/[ \t]*|/\*\*\n(?:[ \t]*\*[^\n]*\n)*?[ \t]*\*/[ \t]*)$", re.M
+)
+"""A comment on lines of its own. Browsers need none."""
 _FOREVER = "public, max-age=31536000, immutable"
 
 
@@ -53,6 +58,11 @@ class Assets:
             raise web.HTTPNotFound
         return _response(request, asset, _FOREVER)
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each compressed file by its name, without the page."""
+        return {name: len(asset.compressed) for name, asset in self._assets.items()}
+
 
 async def to_page(_: web.Request) -> web.Response:
     """Send a browser to the page."""
@@ -76,6 +86,8 @@ def _suffix(name: str) -> str:
 
 
 def _asset(name: str, data: bytes) -> Asset:
+    if _suffix(name) in (".js", ".css"):
+        data = _COMMENT.sub(lambda comment: b"\n" * comment[0].count(b"\n"), data)  # lines keep their numbers
     return Asset(data, gzip.compress(data, 9, mtime=0), _TYPES[_suffix(name)])
 
 

@@ -7,7 +7,7 @@ from time import time
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from gateway.console.operators import COOKIE, LONGEST, Operator, Operators
+from gateway.console.operators import LONGEST, Operator, Operators
 from gateway.console.sources import OPERATOR, unexpected
 from gateway.errors import BadRequest, Forbidden, GatewayError, NotFound, Unauthorized
 from gateway.exchange.client_address import client_address
@@ -73,8 +73,8 @@ class Guard:
     def set_cookie(self, request: web.Request, response: web.StreamResponse, value: str) -> None:
         """Set the cookie of a session; "" removes it. Its own value says when it ends."""
         response.set_cookie(
-            COOKIE, value, max_age=int(LONGEST) if value else 0, path="/", httponly=True, samesite="Strict",
-            secure=self.secure(request),
+            cookie_name(request), value, max_age=int(LONGEST) if value else 0, path="/", httponly=True,
+            samesite="Strict", secure=self.secure(request),
         )  # fmt: skip
 
     def _admit(self, request: web.Request) -> None:
@@ -116,7 +116,7 @@ class Guard:
         if not self._operators.any:
             raise Unauthorized(DISABLED, code="no_admin_token")
         operator = self._operators.by_proxy(request.headers, str(request.remote or ""))
-        if operator is None and (cookie := request.cookies.get(COOKIE)):
+        if operator is None and (cookie := request.cookies.get(cookie_name(request))):
             operator = self._operators.by_cookie(cookie, time())
         if operator is None:
             raise Unauthorized(
@@ -142,8 +142,18 @@ class Guard:
         response.headers.setdefault("Cache-Control", "no-store")
         response.headers[BUILD_HEADER] = self._build
         operator = request.get(OPERATOR)
-        if operator is not None and operator.renewed and COOKIE not in response.cookies:
+        if operator is not None and operator.renewed and cookie_name(request) not in response.cookies:
             self.set_cookie(request, response, operator.renewed)
+
+
+def cookie_name(request: web.Request) -> str:
+    """Return the name of the session's cookie, which has the port that the browser asked.
+
+    Browsers send a cookie to all ports of a name (RFC 6265, 8.5): two consoles behind tunnels would end each other's
+    sessions.
+    """
+    port = _PORT.search(request.headers.get("Host", ""))
+    return f"gw_console_{port[0][1:]}" if port is not None else "gw_console"
 
 
 def check_origin(request: web.Request) -> None:

@@ -19,7 +19,6 @@ from gateway.config.secret import Secret
 from gateway.errors import RateLimited
 from gateway.policy.bounded import BoundedMapping
 
-COOKIE = "gw_console"
 IDLE = 12 * 3600.0
 """Seconds after which a session ends that is not used."""
 LONGEST = 7 * 86400.0

@@ -9,8 +9,8 @@ from msgspec import Meta, Struct
 
 from gateway.config.admin import May
 from gateway.console.endpoint import Done, Endpoint
-from gateway.console.guard import DISABLED, Guard
-from gateway.console.operators import COOKIE, Operators
+from gateway.console.guard import DISABLED, Guard, cookie_name
+from gateway.console.operators import Operators
 from gateway.console.sources import OPERATOR, Sources, answer
 from gateway.errors import RateLimited, Unauthorized
 from gateway.exchange.client_address import client_address
@@ -130,7 +130,7 @@ class Sessions:
 
     async def end(self, request: web.Request) -> web.Response:
         """End the session and remove its cookie."""
-        if ended := self._operators.end_session(request.cookies.get(COOKIE, "")):
+        if ended := self._operators.end_session(request.cookies.get(cookie_name(request), "")):
             number, expires = ended
             await self._sources.fleet.remember(ENDED, number, expires)
             await self._sources.fleet.tell(ENDED, number=number, expires=expires)

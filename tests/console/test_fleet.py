@@ -190,7 +190,8 @@ async def test_a_tail_follows_both_processes(team: Team, consoles: list[Any]) ->
 
 async def test_a_session_that_ends_at_one_ends_at_all(consoles: list[Any]) -> None:
     begun = await consoles[0].post("/console/session", json={"token": "hush"}, headers=OWN)
-    cookie = {"Cookie": f"gw_console={begun.cookies['gw_console'].value}"}
+    (value,) = [cookie.value for cookie in begun.cookies.values()]
+    cookie = {"Cookie": f"gw_console_{consoles[1].port}={value}"}
     async with consoles[1].get("/admin/running", headers=cookie) as response:
         assert response.status == 200
     await consoles[0].delete("/console/session", headers=OWN)

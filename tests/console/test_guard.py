@@ -61,7 +61,8 @@ async def test_a_foreign_page_cannot_sign_in_or_out(browser: Any) -> None:
 
 async def test_another_name_of_the_address_is_refused(browser: Any) -> None:
     await sign_in(browser)
-    cookie = {"Cookie": f"gw_console={next(iter(browser.session.cookie_jar)).value}"}
+    value = next(iter(browser.session.cookie_jar)).value
+    cookie = {"Cookie": "; ".join(f"gw_console{port}={value}" for port in ("", "_1", "_80", "_443"))}
     for host in (
         "evil.example",
         "127.0.0.1.evil.example",

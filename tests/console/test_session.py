@@ -4,6 +4,7 @@ from http.cookies import SimpleCookie
 from typing import Any
 
 import pytest
+from aiohttp import CookieJar
 
 from gateway.config.admin import AdminConfig
 from gateway.config.secret import Secret
@@ -30,7 +31,8 @@ async def test_a_session_from_its_beginning_to_its_end(
     keys = await browser.get("/admin/keys")
     ended = await browser.delete("/console/session", headers=OWN)
 
-    cookie = SimpleCookie(begun.headers["Set-Cookie"])["gw_console"]
+    name = f"gw_console_{browser.port}"
+    cookie = SimpleCookie(begun.headers["Set-Cookie"])[name]
     assert (await begun.json())["name"] == "admin"
     assert (cookie["httponly"], cookie["samesite"], cookie["path"], cookie["secure"]) == (
         True,
@@ -46,9 +48,9 @@ async def test_a_session_from_its_beginning_to_its_end(
         False,
     )
     assert keys.status == 200
-    assert SimpleCookie(ended.headers["Set-Cookie"])["gw_console"]["max-age"] == "0"
+    assert SimpleCookie(ended.headers["Set-Cookie"])[name]["max-age"] == "0"
     assert (await browser.get("/admin/keys")).status == 401
-    assert (await browser.get("/admin/keys", headers={"Cookie": f"gw_console={cookie.value}"})).status == 401
+    assert (await browser.get("/admin/keys", headers={"Cookie": f"{name}={cookie.value}"})).status == 401
     (line,) = [line for line in event_lines if line["event"] == "admin"]
     assert (line["operator"], line["what"]) == ("admin", "session.begin")
 
@@ -57,7 +59,8 @@ async def test_a_browser_that_speaks_https_gets_a_secure_cookie(browser: Any) ->
     headers = {**OWN, "X-Forwarded-Proto": "https"}
     response = await browser.post("/console/session", json={"token": "hush"}, headers=headers)
 
-    assert SimpleCookie(response.headers["Set-Cookie"])["gw_console"]["secure"] is True
+    (cookie,) = SimpleCookie(response.headers["Set-Cookie"]).values()
+    assert cookie["secure"] is True
 
 
 async def test_an_unprotected_way_is_named(team: Team, serve: Serve, aiohttp_client: Any) -> None:
@@ -65,12 +68,29 @@ async def test_an_unprotected_way_is_named(team: Team, serve: Serve, aiohttp_cli
     config = AdminConfig(Secret("hush"), hosts=("console.example.com",))
     browser = await aiohttp_client(Admin(lambda: serve.app[SERVICES], config).app())
     begun = await browser.post("/console/session", json={"token": "hush"}, headers=OWN)
-    headers = {"Cookie": begun.headers["Set-Cookie"].partition(";")[0], "Host": "console.example.com"}
+    (cookie,) = SimpleCookie(begun.headers["Set-Cookie"]).values()
+    headers = {"Cookie": f"gw_console={cookie.value}", "Host": "console.example.com"}
     plain = await (await browser.get("/console/session", headers=headers)).json()
     headers["X-Forwarded-Proto"] = "https"
     secure = await (await browser.get("/console/session", headers=headers)).json()
 
     assert (plain["exposed"], secure["exposed"]) == (True, False)
+
+
+async def test_two_consoles_on_one_name_have_a_session_each(
+    team: Team, serve: Serve, aiohttp_client: Any
+) -> None:
+    await team.start("a")
+    tokens = ("hush", "another")
+    apps = [Admin(lambda: serve.app[SERVICES], AdminConfig(Secret(token))).app() for token in tokens]
+    jar = CookieJar(unsafe=True)  # of one browser, which tells names apart, but not ports
+    consoles = [await aiohttp_client(app, cookie_jar=jar) for app in apps]
+    for console, token in zip(consoles, tokens, strict=True):
+        assert (await console.post("/console/session", json={"token": token}, headers=OWN)).status == 200
+
+    assert [(await console.get("/console/session")).status for console in consoles] == [200, 200]
+    await consoles[1].delete("/console/session", headers=OWN)
+    assert [(await console.get("/console/session")).status for console in consoles] == [200, 401]
 
 
 @pytest.mark.parametrize("body", [{}, {"token": 5}, {"token": "x" * 5000}, {"tokens": "hush"}])
