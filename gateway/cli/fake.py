@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from time import time
 
-from gateway.cli.arguments import address
+from gateway.cli.arguments import address, amount
 from gateway.config.model_table import model_table
 from gateway.emulator.models import MODELS
 from gateway.emulator.server import serve_fake
@@ -41,12 +41,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="the most input tokens of a model, in place of Google's; may be given several times",
     )
+    parser.add_argument(
+        "--batch-seconds",
+        metavar="SECONDS",
+        type=amount,
+        help="how long a batch takes; without it, a batch is done when it was read twice",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
     return serve_fake(
-        *options.listen, script=options.script, limits=dict(options.input_limit), answering=answering
+        *options.listen,
+        script=options.script,
+        limits=dict(options.input_limit),
+        answering=answering,
+        batch_seconds=options.batch_seconds,
     )
 
 

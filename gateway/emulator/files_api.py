@@ -26,7 +26,9 @@ _URI = re.compile(r"(?:https?://[^/]+/v1(?:beta|alpha)?/)?(files/[\w-]+)")
 _NAME = re.compile(r"files/[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 """https://ai.google.dev/api/files#File: up to 40 letters, digits and dashes, without one at either end."""
 _KEPT = 4 * 1024 * 1024
-"""The longest content in bytes that is kept, for the requests of batches; of a longer file only its size is."""
+"""The longest content in bytes that is kept; of a longer file only its size is."""
+_LINES, _KEPT_LINES = ("application/jsonl", "application/json-lines", "text/plain"), 256 * 1024 * 1024
+"""Types of files with the requests of a batch, and the longest that is kept."""
 _PAST, _FUTURE = "2026-01-01T00:00:00Z", "2100-01-01T00:00:00Z"
 _CONTENT_FIELD = " content"
 """Key of a file's bytes beside its fields; no field of Google's has a blank."""
@@ -84,7 +86,7 @@ class FilesApi:
         refusal = key_refusal(request) if number is None or key_of(request) else None
         if refusal is not None:
             return refused(refusal)
-        size, data = await _received(request)
+        size, data = await _received(request, self._most(number))
         if number is None:
             if command != "start":
                 return self._created(key_of(request), {}, data, {}, size=size)
@@ -97,7 +99,7 @@ class FilesApi:
         if owner is None or state is None or key_of(request) not in ("", owner):
             return reply(not_found("upload").body(), 404)
         state["size"] += size
-        state["data"] += data[: _KEPT + 1 - len(state["data"])]
+        state["data"] += data[: self._most(number) + 1 - len(state["data"])]
         if "finalize" not in command:
             return reply({}, headers={"X-Goog-Upload-Status": "active"})
         self._objects.remove(f"upload/{number}")
@@ -155,6 +157,12 @@ class FilesApi:
             return web.Response(body=_CONTENT, content_type="video/mp4")
         return web.Response(body=fields[_CONTENT_FIELD], content_type=fields["mimeType"])
 
+    def _most(self, number: str | None) -> int:
+        """Return how many bytes of an upload are kept."""
+        owner = self._objects.owner(f"upload/{number}")
+        state = self._objects.get(owner or "", f"upload/{number}") or {"file": {}}
+        return _KEPT_LINES if state["file"].get("mimeType") in _LINES else _KEPT
+
     def _begin(self, request: web.Request, fields: Fields) -> web.Response:
         number = uuid4().hex
         wanted = fields.get("name")
@@ -183,7 +191,7 @@ class FilesApi:
             stored["downloadUri"] = f"{_FILES_API}{name}:download?alt=media"
         if stored["mimeType"].startswith("video/") and stored.get("source") == "UPLOADED":
             stored |= {"state": "PROCESSING", _LOOKS_FIELD: _LOOKS}
-        if len(data) <= _KEPT:
+        if len(data) <= (_KEPT_LINES if stored["mimeType"] in _LINES else _KEPT):
             stored[_CONTENT_FIELD] = data
         self._objects.add(owner, name, stored)
         return stored
@@ -197,13 +205,13 @@ def not_found(name: str) -> Refusal:
     return Refusal(403, "PERMISSION_DENIED", message)
 
 
-async def _received(request: web.Request) -> tuple[int, bytes]:
+async def _received(request: web.Request, most: int) -> tuple[int, bytes]:
     """Return the size of a body, which Google takes up to 2 GB of, and as much of it as is kept."""
-    size, data = 0, b""
+    size, data = 0, bytearray()
     async for piece in request.content.iter_any():
         size += len(piece)
-        data += piece[: _KEPT + 1 - len(data)]
-    return size, data
+        data += piece[: most + 1 - len(data)]
+    return size, bytes(data)
 
 
 def _not_active(name: str) -> Refusal:

@@ -46,6 +46,8 @@ MESSAGES: dict[str, dict[str, str]] = {
     "InputConfig": {"fileName": "string", "requests": "InlinedRequests"},
     "InlinedRequests": {"requests": "[InlinedRequest]"},
     "InlinedRequest": {"request": "GenerateContentRequest", "metadata": "object"},
+    "BatchLine": {"key": "string", "request": "GenerateContentRequest", "metadata": "object"},
+    "EmbedContentBatchLine": {"key": "string", "request": "EmbedContentRequest", "metadata": "object"},
     "AsyncBatchEmbedContentRequest": {"batch": "EmbedContentBatch"},
     "EmbedContentBatch": {
         "model": "string", "displayName": "string", "inputConfig": "InputEmbedContentConfig", "priority": "int64",
@@ -177,6 +179,8 @@ PART_DATA = (
     "toolCall", "toolResponse",
 )  # fmt: skip
 """A part holds exactly one of these; its other fields describe it."""
+_INPUT_CONFIGS = ("InputConfig", "InputEmbedContentConfig")
+"""Their requests are inlined or in a file: a oneof that https://ai.google.dev/api/batch-api calls `source`."""
 _SCALARS: dict[str, tuple[type, ...]] = {
     "string": (str,), "bytes": (str,), "bool": (bool,), "number": (int, float), "integer": (int,),
     "int64": (int, str),
@@ -221,6 +225,8 @@ class _Decoder:
                 result[name] = self._value(item, field_type, _below(at, name))
         if type_ == "Part":
             self._check_part([name for name in result if name in PART_DATA], value, at)
+        elif type_ in _INPUT_CONFIGS and len(result) > 1:
+            self._one_of("source", list(result), at)
         return result
 
     def _value(self, value: Any, type_: str, at: str) -> Any:
@@ -264,10 +270,13 @@ class _Decoder:
                 at,
             )
         if len(data) > 1:
-            self._refuse(
-                f"Invalid value at '{at}' (oneof), oneof field 'data' is already set. Cannot set '{data[1]}'",
-                at,
-            )
+            self._one_of("data", data, at)
+
+    def _one_of(self, name: str, fields: list[str], at: str) -> None:
+        self._refuse(
+            f"Invalid value at '{at}' (oneof), oneof field '{name}' is already set. Cannot set '{fields[1]}'",
+            at,
+        )
 
     def _unknown(self, name: str, at: str, why: str) -> None:
         where = f" at '{at}'" if at else ""

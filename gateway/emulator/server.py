@@ -59,13 +59,15 @@ def build_fake(
     pace: float = 0.02,
     limits: Mapping[str, int] = NO_LIMITS,
     answering: Callable[[str], str] = str,
+    batch_seconds: float | None = None,
 ) -> web.Application:
     """Return the emulator as an application.
 
     `pace` is the seconds between the chunks of a stream; `limits` replace the input tokens of some models. `answering`
-    returns the model that answers for a name; each name's own, unless given.
+    returns the model that answers for a name; each name's own, unless given. A batch takes `batch_seconds`, or is done
+    when it was read twice if they are None.
     """
-    emulator = _Emulator(script or Script([]), pace, limits, answering)
+    emulator = _Emulator(script or Script([]), pace, limits, answering, batch_seconds)
     app = web.Application(client_max_size=64 * 1024 * 1024)
     app[CALLS], app[LIVE] = emulator.calls, emulator.live
     models = VERSION + "/models"
@@ -87,10 +89,12 @@ def serve_fake(
     script: Path | None,
     limits: Mapping[str, int] = NO_LIMITS,
     answering: Callable[[str], str] = str,
+    batch_seconds: float | None = None,
 ) -> int:
     """Serve until Ctrl-C, and return the exit code."""
     try:
-        app = build_fake(load_script(script) if script else None, limits=limits, answering=answering)
+        rules = load_script(script) if script else None
+        app = build_fake(rules, limits=limits, answering=answering, batch_seconds=batch_seconds)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1
@@ -104,7 +108,12 @@ def serve_fake(
 
 class _Emulator:
     def __init__(
-        self, script: Script, pace: float, limits: Mapping[str, int], answering: Callable[[str], str]
+        self,
+        script: Script,
+        pace: float,
+        limits: Mapping[str, int],
+        answering: Callable[[str], str],
+        batch_seconds: float | None,
     ) -> None:
         self._script = script
         self._pace = pace
@@ -116,12 +125,11 @@ class _Emulator:
         self.live = LiveApi(script, objects, tokens, pace)
         self._files = FilesApi(objects)
         self._caches = CachesApi(objects, self._files.refusal, time)
+        answerers = {"generateContent": self._generated, "embedContent": self._embedded}
         self.apis = (
             self._files,
             self._caches,
-            BatchesApi(
-                objects, self._files, {"generateContent": self._generated, "embedContent": self._embedded}
-            ),
+            BatchesApi(objects, self._files, answerers, time, batch_seconds),
             OperationsApi(objects, self._files),
             tokens,
             InteractionsApi(script, objects, answering),

@@ -94,3 +94,9 @@ def test_aliases_are_answered_by_the_models_of_the_table() -> None:
 
     assert answering("gemini-pro-latest") == successors["gemini-pro-latest"].model
     assert answering("gemini-4-argon") == "gemini-4-argon"
+
+
+def test_a_batch_takes_no_negative_time(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["fake", "--batch-seconds", "-1"])
+    assert "argument --batch-seconds: expected a number that is not negative" in capsys.readouterr().err

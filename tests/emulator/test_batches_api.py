@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 from google import genai
 
+from gateway.emulator.server import build_fake
 from tests.support.emulator import call
 from tests.support.servers import Fake
 
@@ -122,3 +123,99 @@ async def test_another_keys_batch_is_not_found(http: aiohttp.ClientSession, fake
             headers = {"x-goog-api-key": key}
             async with http.request(method, f"{fake.url}/v1/{path}", headers=headers) as response:
                 assert response.status == status
+
+
+async def created(url: str, requests: Any, **batch: Any) -> Any:
+    body = {"batch": {"inputConfig": {"requests": {"requests": requests}}, **batch}}
+    return (await call("POST", f"{url}/v1beta/models/{M}:batchGenerateContent", body))[1]
+
+
+async def lines_file(http: aiohttp.ClientSession, url: str, data: bytes) -> str:
+    start = {"X-Goog-Upload-Command": "start", "X-Goog-Upload-Protocol": "resumable", "x-goog-api-key": "k"}
+    meta = {"file": {"mimeType": "application/jsonl"}}
+    async with http.post(f"{url}/upload/v1beta/files", json=meta, headers=start) as response:
+        upload = response.headers["X-Goog-Upload-URL"]
+    end = {"X-Goog-Upload-Command": "upload, finalize", "X-Goog-Upload-Offset": "0"}
+    async with http.post(upload, data=io.BytesIO(data), headers=end) as response:
+        return str((await response.json())["file"]["name"])
+
+
+async def test_one_that_runs_is_cancelled_with_an_error_for_each_request(fake: Fake) -> None:
+    job = await created(fake.url, [{"request": ASKED, "metadata": {"key": "a"}}])
+    await call("GET", f"{fake.url}/v1beta/{job['name']}")
+    await call("POST", f"{fake.url}/v1beta/{job['name']}:cancel")
+
+    _, done = await call("GET", f"{fake.url}/v1beta/{job['name']}")
+    assert (done["done"], done["metadata"]["state"]) == (True, "BATCH_STATE_SUCCEEDED")
+    assert done["metadata"]["batchStats"] == {"requestCount": "1", "failedRequestCount": "1"}
+    answers = done["response"]["inlinedResponses"]["inlinedResponses"]
+    assert answers == [{"metadata": {"key": "a"}, "error": {"code": 1}}]
+
+
+@pytest.mark.parametrize("state", ["failed", "expired"])
+async def test_a_command_in_a_request_ends_the_whole_batch(fake: Fake, state: str) -> None:
+    asked = {"contents": [{"role": "user", "parts": [{"text": f"[[batch {state}]]"}]}]}
+    job = await created(fake.url, [{"request": ASKED}, {"request": asked}])
+    await call("GET", f"{fake.url}/v1beta/{job['name']}")
+    _, done = await call("GET", f"{fake.url}/v1beta/{job['name']}")
+
+    assert (done["done"], done["metadata"]["state"]) == (True, f"BATCH_STATE_{state.upper()}")
+    assert done["error"]["message"]
+    assert "response" not in done
+    assert "output" not in done["metadata"]
+
+
+async def test_a_batch_takes_its_time(aiohttp_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("gateway.emulator.server.time", lambda: now[0])
+    url = str((await aiohttp_server(build_fake(batch_seconds=6))).make_url("")).rstrip("/")
+    job = await created(url, [{"request": ASKED}])
+    states = []
+    for now[0] in (0, 1.9, 2, 5.9, 6, 7):
+        _, read = await call("GET", f"{url}/v1beta/{job['name']}")
+        _, listed = await call("GET", f"{url}/v1beta/batches")
+        assert listed["operations"][0]["metadata"]["state"] == read["metadata"]["state"]
+        states.append(read["metadata"]["state"].rpartition("_")[2])
+    assert states == ["PENDING", "PENDING", "RUNNING", "RUNNING", "SUCCEEDED", "SUCCEEDED"]
+
+
+async def test_each_line_that_cannot_be_decoded_is_named(http: aiohttp.ClientSession, fake: Fake) -> None:
+    good = json.dumps({"key": "0", "request": ASKED})
+    nested = json.dumps({"key": "1", "request": {**ASKED, "thinking_config": {}}})
+    name = await lines_file(http, fake.url, "\n".join([good, "", nested, '{"key": ', "[]"]).encode())
+    body = {"batch": {"inputConfig": {"fileName": name}}}
+
+    status, answer = await call("POST", f"{fake.url}/v1beta/models/{M}:batchGenerateContent", body)
+    assert (status, answer["error"]["status"]) == (400, "INVALID_ARGUMENT")
+    first, second, third = answer["error"]["message"].splitlines()
+    column = nested.index("thinking_config") + len("thinking_config") + 2
+    assert first == f"Error on line 3: invalid JSON, near column {column}: no such field: 'thinking_config'"
+    assert second.startswith("Error on line 4: invalid JSON, near column 9:")
+    assert third.startswith("Error on line 5: invalid JSON, near column 1:")
+
+
+async def test_a_file_beside_inlined_requests_is_refused(fake: Fake) -> None:
+    config = {"fileName": "files/x", "requests": {"requests": [{"request": ASKED}]}}
+    path = f"{fake.url}/v1beta/models/{M}:batchGenerateContent"
+    status, answer = await call("POST", path, {"batch": {"inputConfig": config}})
+    assert status == 400
+    assert answer["error"]["message"] == (
+        "Invalid value at 'batch.input_config' (oneof), oneof field 'source' is already set. "
+        "Cannot set 'requests'"
+    )
+
+
+async def test_more_than_twenty_megabytes_inline_are_refused(http: aiohttp.ClientSession, fake: Fake) -> None:
+    large = {"contents": [{"role": "user", "parts": [{"text": "x" * (20 << 20)}]}]}
+    path = f"{fake.url}/v1beta/models/{M}:batchGenerateContent"
+    inline = {"batch": {"inputConfig": {"requests": {"requests": [{"request": large}]}}}}
+    data, headers = io.BytesIO(json.dumps(inline).encode()), {"x-goog-api-key": "k"}
+    async with http.post(path, data=data, headers=headers) as response:
+        assert response.status == 400
+        answer = await response.json()
+    assert answer["error"]["message"] == "Request payload size exceeds the limit: 20971520 bytes."
+
+    line = json.dumps({"key": "0", "request": large}).encode()
+    config = {"fileName": await lines_file(http, fake.url, line)}
+    status, _ = await call("POST", path, {"batch": {"inputConfig": config}})
+    assert status == 200
