@@ -1,13 +1,10 @@
 """The database of the file store: schema and queries. One connection, which one thread at a time uses."""
 
-import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 from gateway.policy.kept_files import FileCopy, FileLimits, Page, StoredFile, Upload
-from gateway.store.sqlite_file import connect, create, use_wal
+from gateway.store.sqlite_database import Run, SqliteDatabase
 
 VERSION = 1
 _SCHEMA = (
@@ -23,58 +20,18 @@ _SCHEMA = (
     "CREATE INDEX upload_scope ON upload (scope)",
     "CREATE TABLE part (id TEXT PRIMARY KEY, upload TEXT NOT NULL, size INTEGER NOT NULL)",
     "CREATE INDEX part_upload ON part (upload)",
-    f"PRAGMA user_version = {VERSION}",
 )
 _FILE = "number, id, scope, size, sha256, filename, mime_type, purpose, created_at, expires_at"
 _UPLOAD = "id, scope, size, filename, mime_type, purpose, created_at, expires_at, status, lifetime, file"
 _LIVE = "(expires_at IS NULL OR expires_at > ?)"
 
 
-Run = Callable[..., list[tuple[Any, ...]]]
-"""Runs one statement of a transaction with its values, and returns its rows."""
-
-
-class FileDatabase:
+class FileDatabase(SqliteDatabase):
     """Rows of files, copies, uploads and parts. All methods block. They may be called from any thread."""
 
     def __init__(self, path: Path) -> None:
         """Open or create the database. Raises sqlite3.Error, OSError, and ValueError for a newer gateway's."""
-        create(path)
-        self._connection = connect(path)
-        self._lock = threading.Lock()
-        use_wal(self._connection)
-        with self.transaction() as run:
-            version: int = run("PRAGMA user_version")[0][0]
-            if version > VERSION:
-                raise ValueError(f"{path} was written by a newer gateway. Name another folder.")
-            if not version:
-                for statement in _SCHEMA:
-                    run(statement)
-
-    def close(self) -> None:
-        """Close the connection."""
-        with self._lock:
-            self._connection.close()
-
-    @contextmanager
-    def transaction(self) -> Iterator[Run]:
-        """Run statements that take effect together, or not at all."""
-        with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._run
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
-
-    def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        """Return the rows of one statement."""
-        with self._lock:
-            return self._run(statement, *values)
-
-    def _run(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        return self._connection.execute(statement, values).fetchall()
+        super().__init__(path, _SCHEMA, VERSION)
 
     def files(self, scope: str, ids: Collection[str], now: float) -> list[StoredFile]:
         """Return those of a client's files that exist."""

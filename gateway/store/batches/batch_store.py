@@ -1,0 +1,154 @@
+"""Batches of clients: rows in a database, and beside it the requests of each part and the answers to them.
+
+A row is written after the file that it needs is on disk. A process that is killed leaves rows that say what was begun:
+another one goes on from there. Processes that share the folder (blue and green) share the batches, and take a batch's
+lock while they change it.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from gateway.policy.kept_batches import Answer, Batch, BatchPage, Line, Part, Surface
+from gateway.store.batches.database import (
+    BatchDatabase,
+    delete_lines,
+    insert_answers,
+    insert_lines,
+    save_batch,
+    save_part,
+)
+
+_UNNAMED = 3600
+"""Seconds after which a file that no row names was left by a process that is gone."""
+
+
+class BatchStore:
+    """All methods block: call them in a thread."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open the store. Raises OSError, sqlite3.Error and ValueError for a folder that cannot be used."""
+        self.folder = folder
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.database = BatchDatabase(folder / "batches.db")
+
+    def close(self) -> None:
+        """Close the database."""
+        self.database.close()
+
+    def add(self, batch: Batch) -> None:
+        """Store a batch, and number it."""
+        batch.number = self.database.insert(batch)
+
+    def find(self, scope: str, surface: Surface, identifier: str) -> Batch | None:
+        """Return a client's batch, or None."""
+        found = self.database.batches("scope = ? AND surface = ? AND id = ?", scope, surface, identifier)
+        return found[0] if found else None
+
+    def get(self, identifier: str) -> Batch | None:
+        """Return the batch of an id, whoever's it is."""
+        found = self.database.batches("id = ?", identifier)
+        return found[0] if found else None
+
+    def live(self) -> list[Batch]:
+        """Return the batches that have not ended, the oldest first."""
+        return self.database.live()
+
+    def page(self, scope: str, surface: Surface, page: BatchPage) -> list[Batch]:
+        """Return a client's batches."""
+        return self.database.page(scope, surface, page)
+
+    def parts(self, batch: Batch) -> list[Part]:
+        """Return the parts of a batch."""
+        return self.database.parts(batch.id)
+
+    def lines(self, batch: Batch) -> Iterator[tuple[Line, list[Answer]]]:
+        """Yield the lines of a batch with their answers, in the order of its file."""
+        return self.database.lines(batch.id)
+
+    def begin(self, batch: Batch) -> None:
+        """Forget what a process that is gone has made of a batch, before its lines are read again."""
+        with self.database.transaction() as run:
+            parts = delete_lines(run, batch.id)
+        self._remove(parts)
+
+    def add_lines(self, batch: Batch, lines: Sequence[Line]) -> None:
+        """Store lines."""
+        with self.database.transaction() as run:
+            insert_lines(run, batch.id, lines)
+
+    def save(self, batch: Batch, parts: Sequence[Part] = (), answers: Sequence[Answer] = ()) -> None:
+        """Write a batch, parts and answers, together."""
+        with self.database.transaction() as run:
+            save_batch(run, batch)
+            for part in parts:
+                save_part(run, part)
+            insert_answers(run, batch.id, answers)
+
+    def delete(self, batch: Batch) -> None:
+        """Delete a batch and all that is kept of it."""
+        with self.database.transaction() as run:
+            parts = delete_lines(run, batch.id)
+            run("DELETE FROM batch WHERE id = ?", batch.id)
+        self._remove(parts)
+        for path in (self.input(batch), self.results(batch), self._lock(batch)):
+            path.unlink(missing_ok=True)
+
+    def drop_files(self, parts: Sequence[Part]) -> None:
+        """Delete the requests and answers of parts whose batch has ended."""
+        self._remove([part.id for part in parts])
+
+    def requests(self, part: str) -> Path:
+        """Return where the requests of a part are: JSON lines, each with a `key`."""
+        return self.folder / f"{part}.requests"
+
+    def answers(self, part: str) -> Path:
+        """Return where the answers to a part are."""
+        return self.folder / f"{part}.answers"
+
+    def input(self, batch: Batch) -> Path:
+        """Return where the lines of a batch are that came in the body of a request."""
+        return self.folder / f"{batch.id}.input"
+
+    def results(self, batch: Batch) -> Path:
+        """Return where the results of a batch are that has no files of its client's."""
+        return self.folder / f"{batch.id}.results"
+
+    @contextmanager
+    def locked(self, batch: Batch) -> Iterator[bool]:
+        """Hold the lock of a batch; False where another task or process holds it. It ends with its process."""
+        with self._lock(batch).open("ab") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+
+    def sweep(self, now: float, ended_before: float) -> int:
+        """Delete batches that ended long ago, and files that a killed process has left. Return the former's number."""
+        old = self.database.batches("expires_at <= ?", ended_before)
+        for batch in old:
+            self.delete(batch)
+        self._remove_strays(now)
+        return len(old)
+
+    def _lock(self, batch: Batch) -> Path:
+        return self.folder / f"{batch.id}.lock"
+
+    def _remove(self, parts: Sequence[str]) -> None:
+        for part in parts:
+            self.requests(part).unlink(missing_ok=True)
+            self.answers(part).unlink(missing_ok=True)
+
+    def _remove_strays(self, now: float) -> None:
+        rows = self.database.query("SELECT id FROM batch UNION ALL SELECT id FROM part")
+        known = {"batches", *(row[0] for row in rows)}
+        for entry in os.scandir(self.folder):
+            if entry.name.partition(".")[0] in known:
+                continue
+            with suppress(FileNotFoundError):
+                if entry.stat().st_mtime < now - _UNNAMED:
+                    os.unlink(entry.path)

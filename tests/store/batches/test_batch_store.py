@@ -1,0 +1,68 @@
+"""The batch store: locks, files beside the rows, and what is left of killed processes."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gateway.policy.kept_batches import Answer, Batch, BatchPage, Line, Part
+from gateway.store.batches.batch_store import BatchStore
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> BatchStore:
+    return BatchStore(tmp_path / "batches")
+
+
+def added(store: BatchStore, name: str = "a") -> Batch:
+    batch = Batch(name, "s", "", "openai", "/v1/chat/completions", 1, 100)
+    store.add(batch)
+    return batch
+
+
+def test_a_batch_is_found_by_its_client_and_surface_alone(store: BatchStore) -> None:
+    batch = added(store)
+
+    assert store.find("s", "openai", "a") == batch
+    assert store.find("t", "openai", "a") is None
+    assert store.find("s", "anthropic", "a") is None
+    assert store.get("a") == batch
+    assert store.page("s", "openai", BatchPage(1)) == [batch]
+
+
+def test_a_lock_is_held_by_one(store: BatchStore) -> None:
+    batch, other = added(store), added(store, "b")
+
+    with store.locked(batch) as is_mine, store.locked(batch) as is_others, store.locked(other) as is_free:
+        assert (is_mine, is_others, is_free) == (True, False, True)
+    with store.locked(batch) as is_mine:
+        assert is_mine
+
+
+def test_lines_are_read_again_after_a_kill(store: BatchStore) -> None:
+    batch, part = added(store), Part("p", "a", 0, "batchGenerateContent", "m")
+    store.requests("p").write_bytes(b"{}")
+    store.add_lines(batch, [Line(0, "x", "p")])
+    store.save(batch, [part], [Answer(0, 0, 0, 1, True)])
+    assert [(line.custom_id, len(answers)) for line, answers in store.lines(batch)] == [("x", 1)]
+
+    store.begin(batch)
+    assert store.parts(batch) == []
+    assert not store.requests("p").exists()
+    store.add_lines(batch, [Line(0, "x", "p")])
+
+
+def test_old_batches_and_strays_are_swept(store: BatchStore) -> None:
+    batch, kept = added(store), Part("q", "b", 0, "here", "m")
+    other = added(store, "b")
+    other.expires_at = 1000
+    store.database.query("UPDATE batch SET expires_at = 1000 WHERE id = 'b'")
+    store.save(other, [kept])
+    for path in (store.input(batch), store.requests("q"), store.requests("stray"), store.results(other)):
+        path.write_bytes(b"")
+        os.utime(path, (0, 0))
+
+    assert store.sweep(10_000, 500) == 1
+    assert store.get("a") is None
+    names = {path.name for path in store.folder.iterdir() if not path.name.startswith("batches.db")}
+    assert names == {"q.requests", "b.results"}
