@@ -23,7 +23,8 @@ _SCHEMA = (
        choices INTEGER NOT NULL, context BLOB NOT NULL, error BLOB NOT NULL, PRIMARY KEY (batch, number))
        WITHOUT ROWID""",
     """CREATE TABLE answer (batch TEXT NOT NULL, line INTEGER NOT NULL, choice INTEGER NOT NULL,
-       offset INTEGER NOT NULL, size INTEGER NOT NULL, ok INTEGER NOT NULL, PRIMARY KEY (batch, line, choice)) WITHOUT ROWID""",
+       offset INTEGER NOT NULL, size INTEGER NOT NULL, ok INTEGER NOT NULL, PRIMARY KEY (batch, line, choice))
+       WITHOUT ROWID""",
 )  # fmt: skip
 _COLUMNS = (
     "id, scope, client, surface, endpoint, created_at, expires_at, status, total, completed, failed, next_look, "
