@@ -150,4 +150,5 @@ def _values(batch: Batch) -> tuple[Any, ...]:
 
 
 def _batch(row: tuple[Any, ...]) -> Batch:
-    return Batch(*row[:-2], _decode_details(row[-2]), row[-1])
+    fields = (*row[:-2], _decode_details(row[-2]), row[-1])
+    return Batch(*fields)
