@@ -16,7 +16,7 @@ PartState = Literal["waiting", "submitting", "sent", "done"]
 
 
 class LineError(Struct, frozen=True, omit_defaults=True):
-    """What is wrong with a batch, or with one of its lines."""
+    """A fault of a batch, or of one of its lines."""
 
     code: str
     message: str
@@ -26,7 +26,7 @@ class LineError(Struct, frozen=True, omit_defaults=True):
 
 
 class Details(Struct):
-    """What is only shown of a batch, or used at its end; kept as JSON."""
+    """Facts about a batch that are only shown, or used at its end."""
 
     input_file: str = ""
     """The id of the file with the lines."""
@@ -129,7 +129,7 @@ class Line(Struct):
     """The part that asks for it; "" for one with an error of its own."""
     choices: int = 1
     context: bytes = b""
-    """What the surface needs to read its answer."""
+    """Facts that its surface needs to read the answer."""
     error: bytes = b""
     """The error of a line that cannot be asked for, as its surface writes it."""
 

@@ -69,7 +69,7 @@ class BatchStore:
         return self.database.lines(batch.id)
 
     def begin(self, batch: Batch) -> None:
-        """Forget what a process that is gone has made of a batch, before its lines are read again."""
+        """Forget parts, lines and answers that a killed process has made, before the lines are read again."""
         with self.database.transaction() as run:
             parts = delete_lines(run, batch.id)
         self._remove(parts)

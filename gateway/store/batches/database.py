@@ -103,7 +103,7 @@ class BatchDatabase(SqliteDatabase):
 
 
 def save_batch(run: Run, batch: Batch) -> None:
-    """Write what may have changed of a batch."""
+    """Write the columns of a batch that may have changed."""
     values = dict(zip(_COLUMNS.split(", "), _values(batch), strict=True))
     run(
         "UPDATE batch SET status = ?, total = ?, completed = ?, failed = ?, next_look = ?, looks = ?, details = ? "
@@ -139,7 +139,7 @@ def insert_answers(run: Run, batch: str, answers: Iterable[Answer]) -> None:
 
 
 def delete_lines(run: Run, batch: str) -> list[str]:
-    """Delete what was made of a batch. Return the ids of its parts."""
+    """Delete parts, lines and answers of a batch. Return the ids of the parts."""
     run("DELETE FROM line WHERE batch = ?", batch)
     run("DELETE FROM answer WHERE batch = ?", batch)
     return [row[0] for row in run("DELETE FROM part WHERE batch = ? RETURNING id", batch)]
