@@ -39,7 +39,7 @@ class Details(Struct):
     model: str | None = None
     errors: list[LineError] = []
     at: dict[str, int] = {}
-    """When each state began, in Unix seconds."""
+    """The Unix second at which each state began."""
     usage: dict[str, int] = {}
     """Tokens of all answers: `input`, `cached`, `output`, `thoughts`."""
     request_id: str = ""

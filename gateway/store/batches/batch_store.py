@@ -44,13 +44,13 @@ class BatchStore:
 
     def find(self, scope: str, surface: Surface, identifier: str) -> Batch | None:
         """Return a client's batch, or None."""
-        found = self.database.batches("scope = ? AND surface = ? AND id = ?", scope, surface, identifier)
-        return found[0] if found else None
+        rows = self.database.batches("scope = ? AND surface = ? AND id = ?", scope, surface, identifier)
+        return rows[0] if rows else None
 
     def get(self, identifier: str) -> Batch | None:
         """Return the batch of an id, whoever's it is."""
-        found = self.database.batches("id = ?", identifier)
-        return found[0] if found else None
+        rows = self.database.batches("id = ?", identifier)
+        return rows[0] if rows else None
 
     def live(self) -> list[Batch]:
         """Return the batches that have not ended, the oldest first."""
