@@ -6,16 +6,21 @@ minute that begins anywhere holds little more than the limit
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Literal
 
 from msgspec import Struct
 
 from gateway.policy.client_rules import Rules
-from gateway.policy.counts import MAX_COUNT, as_count
+from gateway.policy.counts import as_count
 
 Counted = Literal["requests", "tokens"]
+_HEADERS: Mapping[Counted, tuple[str, str, str]] = {
+    "requests": ("x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
+    "tokens": ("x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
+}
+"""Headers with the limit, the rest, and the time until it is whole again."""
 
 
 class Window(Struct, frozen=True, gc=False):
@@ -72,18 +77,25 @@ def weigh(wants: Sequence[tuple[Window, int, int, int]], now: float) -> Taken:
     states: list[WindowState] = []
     blocked, longest, full, lacking = None, 0.0, 0, 0
     for window, before, current, wanted in wants:
-        if not (0 <= before <= MAX_COUNT and 0 <= current <= MAX_COUNT):
-            before, current = as_count(before), as_count(current)
-        seconds = window.seconds
-        elapsed = now / seconds % 1.0
-        used = before * (1 - elapsed) + current
-        reset, remaining = (1 - elapsed) * seconds, window.limit - used - wanted
-        if used + wanted > window.limit:
-            reset = wait = _wait(window, before, current, wanted, elapsed)
+        before, current = as_count(before), as_count(current)
+        state = room(window, before, current, wanted, now)
+        if state is None:
+            elapsed = now / window.seconds % 1.0
+            used = before * (1 - elapsed) + current
+            wait = _wait(window, before, current, wanted, elapsed)
             if wait >= longest:
                 blocked, longest, full, lacking = window, wait, math.ceil(used), wanted
-        states.append(WindowState(window, math.floor(remaining) if remaining > 0 else 0, reset))
+            state = WindowState(window, max(0, math.floor(window.limit - used - wanted)), wait)
+        states.append(state)
     return Taken(tuple(states), blocked, longest, full, lacking)
+
+
+def room(window: Window, before: int, current: int, wanted: int, now: float) -> WindowState | None:
+    """Return the rest of a limit after `wanted` is taken from it, None if there is no room for that."""
+    seconds, limit = window.seconds, window.limit
+    left = 1.0 - now / seconds % 1.0
+    used = before * left + current + wanted if before else current + wanted
+    return None if used > limit else WindowState(window, int(limit - used), left * seconds)
 
 
 def limit_headers(states: Sequence[WindowState]) -> dict[str, str]:
@@ -92,18 +104,30 @@ def limit_headers(states: Sequence[WindowState]) -> dict[str, str]:
     https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers
     """
     headers: dict[str, str] = {}
+    for state in _tightest(states):
+        window = state.window
+        limit, remaining, reset = _HEADERS[window.counted]
+        headers[limit] = str(window.limit)
+        headers[remaining] = str(state.remaining)
+        headers[reset] = f"{state.reset:.3f}s"
+    return headers
+
+
+def _tightest(states: Sequence[WindowState]) -> Sequence[WindowState]:
+    """Return the state to describe of requests and of tokens, in this order."""
+    if len(states) == 2 and states[0].window.counted != states[1].window.counted:
+        return states if states[0].window.counted == "requests" else states[::-1]
     # the states of all attempts of a request, in order: the last one counts
     last: dict[tuple[str, int], WindowState] = {}
     for state in states:
         last[state.window.counted, state.window.seconds] = state
-    for counted in ("requests", "tokens") if last else ():
+    tightest = []
+    for counted in _HEADERS if last else ():
         minute, day = last.get((counted, 60)), last.get((counted, 86400))
-        tightest = day if minute is None or (day is not None and day.remaining < minute.remaining) else minute
-        if tightest is not None:
-            headers[f"x-ratelimit-limit-{counted}"] = str(tightest.window.limit)
-            headers[f"x-ratelimit-remaining-{counted}"] = str(tightest.remaining)
-            headers[f"x-ratelimit-reset-{counted}"] = f"{tightest.reset:.3f}s"
-    return headers
+        tight = day if minute is None or (day is not None and day.remaining < minute.remaining) else minute
+        if tight is not None:
+            tightest.append(tight)
+    return tightest
 
 
 def _wait(window: Window, before: int, current: int, wanted: int, elapsed: float) -> float:

@@ -1,11 +1,11 @@
 """Counters of what clients have used of their limits: the protocol, and counters of one process."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from gateway.policy.bounded import BoundedMapping
 from gateway.policy.counts import MAX_COUNT, as_count
-from gateway.policy.rate_limits import Taken, Window, weigh
+from gateway.policy.rate_limits import Taken, Window, WindowState, room, weigh
 
 _MAX_CLIENTS = 10_000
 Wants = Sequence[tuple[Window, int]]
@@ -56,28 +56,34 @@ class MemoryCounters:
 
     async def take(self, client: str, wants: Wants, now: float) -> Taken:
         counters = self._used.get(client)
-        is_new = counters is None
         if counters is None:
             counters = {}
-        amounts: list[tuple[Window, int, int, int]] = []
-        counts: dict[tuple[str, int], Count] = {}
-        is_whole = self._share == 1.0
+        states: list[WindowState] = []
+        counts: list[tuple[tuple[str, int], Count]] = []
         for window, n in wants:
+            if self._share != 1.0:
+                window = self._share_of(window)
             kind = window.counted, window.seconds
-            counter = counters.get(kind)
-            index = int(now // window.seconds)
-            if counter is None or counter[0] != index:
-                counter = _moved(counter, index)
-            index, current, before = counter
-            amounts.append((window if is_whole else self._share_of(window), before, current, n))
+            index, current, before = _count(counters.get(kind), int(now // window.seconds))
+            state = room(window, before, current, n, now)
+            if state is None:
+                return self._blocked(counters, wants, now)
+            states.append(state)
             total = current + n
-            counts[kind] = index, total if 0 <= total <= MAX_COUNT else as_count(total), before
-        taken = weigh(amounts, now)
-        if taken.blocked is None:
-            counters.update(counts)
-            if is_new:
-                self._used[client] = counters
-        return taken
+            counts.append((kind, (index, total if total <= MAX_COUNT else MAX_COUNT, before)))
+        if not counters:
+            self._used[client] = counters
+        counters.update(counts)
+        return Taken(tuple(states))
+
+    def _blocked(self, counters: Mapping[tuple[str, int], Count], wants: Wants, now: float) -> Taken:
+        """Return the result where a window has no room."""
+        amounts = []
+        for window, n in wants:
+            counter = counters.get((window.counted, window.seconds))
+            _, current, before = _count(counter, int(now // window.seconds))
+            amounts.append((window if self._share == 1.0 else self._share_of(window), before, current, n))
+        return weigh(amounts, now)
 
     async def correct(self, client: str, wants: Wants, now: float) -> None:
         counters = self._used.get(client)
@@ -85,11 +91,7 @@ class MemoryCounters:
             counters = self._used[client] = {}
         for window, n in wants:
             kind = window.counted, window.seconds
-            counter = counters.get(kind)
-            index = int(now // window.seconds)
-            if counter is None or counter[0] != index:
-                counter = _moved(counter, index)
-            index, current, before = counter
+            index, current, before = _count(counters.get(kind), int(now // window.seconds))
             total = current + n
             counters[kind] = index, total if 0 <= total <= MAX_COUNT else as_count(total), before
 
@@ -112,8 +114,8 @@ class MemoryCounters:
         return Window(window.counted, limit, window.seconds)
 
 
-def _moved(counter: Count | None, index: int) -> Count:
-    """Return the counter of a window that is not that of the counter.
+def _count(counter: Count | None, index: int) -> Count:
+    """Return the counter of the window with a number, which follows from the counter that is kept.
 
     When the clock was set back by less than a window, the newest window stays in use.
     """
@@ -121,6 +123,6 @@ def _moved(counter: Count | None, index: int) -> Count:
         return index, 0, 0
     newest, current, _ = counter
     passed = index - newest
-    if passed == -1:
+    if passed == 0 or passed == -1:
         return counter
     return (index, 0, current) if passed == 1 else (index, 0, 0)
