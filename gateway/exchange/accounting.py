@@ -29,8 +29,9 @@ from gateway.gemini.wire import encode_json
 from gateway.observability.statistics import Statistics
 from gateway.policy import call_outcome
 from gateway.policy.access import Client
-from gateway.policy.keypool import KeyPool, too_large
+from gateway.policy.keypool import KeyPool
 from gateway.policy.ledger import Intent, Settlement
+from gateway.policy.pool_errors import too_large
 from gateway.policy.pool_projects import PoolUpdate
 from gateway.policy.pricing import Prices, Tier
 from gateway.policy.rate_limits import Taken, Window, windows

@@ -100,20 +100,13 @@ _LARGE_LIFE = 3600.0
 
 
 class _Window:
-    """Use since a window began."""
+    """A minute or a day, and what had been used when it began."""
 
-    __slots__ = ("ends", "requests", "started", "tokens")
+    __slots__ = ("ends", "length", "requests", "started", "tokens")
 
-    def __init__(self) -> None:
+    def __init__(self, length: float) -> None:
+        self.length = length
         self.started = self.ends = 0.0
-        self.requests = self.tokens = 0
-
-    def renew(self, now: float, length: float) -> None:
-        """Begin a new window if this one is over, or if the clock was set back."""
-        if self.started <= now < self.ends:
-            return
-        self.started = now
-        self.ends = midnight(now) if length == DAY else now + length
         self.requests = self.tokens = 0
 
 
@@ -131,30 +124,45 @@ class LearnedLimit(NamedTuple):
 class LearnedQuotas:
     """One project's use of one model, compared with the limits that 429s have named, to avoid the next 429."""
 
-    __slots__ = ("_windows", "limits")
+    __slots__ = ("_began", "_day", "_ends", "_minute", "_requests", "_tokens", "limits")
 
     def __init__(self) -> None:
         self.limits: dict[tuple[float, bool], tuple[int, float]] = {}
         """Limit and the time it was learnt, by the window's seconds and whether it counts tokens."""
-        self._windows = ((MINUTE, _Window()), (DAY, _Window()))
+        self._minute, self._day = _Window(MINUTE), _Window(DAY)
+        self._requests = self._tokens = 0
+        """Of all windows."""
+        self._began = self._ends = 0.0
+        """The time in which both windows go on."""
 
-    def _window(self, length: float) -> _Window:
-        return self._windows[length == DAY][1]
+    def _renew(self, now: float) -> None:
+        """Begin each window anew that is over, or if the clock was set back."""
+        minute, day = self._minute, self._day
+        for window in (minute, day):
+            if not window.started <= now < window.ends:
+                window.started = now
+                window.ends = midnight(now) if window.length == DAY else now + MINUTE
+                window.requests, window.tokens = self._requests, self._tokens
+        self._began, self._ends = max(minute.started, day.started), min(minute.ends, day.ends)
+
+    def _used(self, length: float, now: float) -> tuple[int, int]:
+        """Return the requests and the tokens of the window of a length."""
+        self._renew(now)
+        window = self._day if length == DAY else self._minute
+        return self._requests - window.requests, self._tokens - window.tokens
 
     def begin(self, now: float) -> None:
         """Count a request."""
-        for length, window in self._windows:
-            if not window.started <= now < window.ends:
-                window.renew(now, length)
-            window.requests += 1
+        if not self._began <= now < self._ends:
+            self._renew(now)
+        self._requests += 1
 
     def spend(self, now: float, tokens: int) -> None:
         """Count the tokens of a request."""
-        for length, window in self._windows:
-            if not window.started <= now < window.ends:
-                window.renew(now, length)
-            if tokens > 0:
-                window.tokens += tokens
+        if not self._began <= now < self._ends:
+            self._renew(now)
+        if tokens > 0:
+            self._tokens += tokens
 
     def learn(self, quota: Quota, now: float) -> None:
         """Remember the limit of a day or a minute that a 429 named."""
@@ -177,9 +185,7 @@ class LearnedQuotas:
         """Return the limits that 429s have named in the last day, and what is used of each."""
         limits = []
         for (length, counts_tokens), (limit, at) in self.limits.items():
-            window = self._window(length)
-            window.renew(now, length)
-            used = window.tokens if counts_tokens else window.requests
+            used = self._used(length, now)[counts_tokens]
             if 0 <= now - at < _LIFE:
                 limits.append(LearnedLimit(length, counts_tokens, limit, used, at))
         return limits
@@ -199,9 +205,9 @@ class LearnedQuotas:
                 continue
             if counts_tokens and tokens > limit:
                 longest = max(longest, learnt_at + _LARGE_LIFE - now)
-            window = self._window(length)
-            window.renew(now, length)
-            used = window.tokens + tokens if counts_tokens else window.requests + 1
-            if used > limit and (window.tokens or window.requests):
-                longest = max(longest, window.ends - now)
+            requests, used_tokens = self._used(length, now)
+            used = used_tokens + tokens if counts_tokens else requests + 1
+            if used > limit and (used_tokens or requests):
+                ends = self._day.ends if length == DAY else self._minute.ends
+                longest = max(longest, ends - now)
         return longest

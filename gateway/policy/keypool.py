@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from gateway.errors import Forbidden, NotFound, NoUsableKey, PoolExhausted, RateLimited
+from gateway.errors import Forbidden, NotFound, NoUsableKey, RateLimited
 from gateway.policy.bounded import BoundedMapping
 from gateway.policy.breaker import FAILING
 from gateway.policy.call_outcome import Broken, Cancelled, Limited, Ok, Outcome, Refused, Rejected
@@ -24,6 +24,7 @@ from gateway.policy.google_quota import (
     pacific_time,
     quota_cooldown,
 )
+from gateway.policy.pool_errors import exhausted, too_large
 from gateway.policy.pool_projects import (
     MIN_REPROBE,
     OF_PROJECT,
@@ -43,8 +44,6 @@ _PUT_BACK_LIFE = 60.0
 """Seconds for which other machines are told that a key was put back."""
 _MAX_STATES = 4096
 """States of projects for models; model names are chosen by clients."""
-_LONG_WAIT = 60.0
-"""Seconds above which the official SDKs are told not to retry by themselves."""
 
 
 class PoolConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,6 +79,8 @@ class Lease(Struct, frozen=True):
     feature: str = ""
     state: ProjectModelState | None = None
     """Of the project for the model."""
+    holder: PoolKey | None = None
+    """The state of the key."""
 
 
 class KeyPool:
@@ -124,29 +125,43 @@ class KeyPool:
         refuses all keys. With `only` it raises NotFound for a project that is no longer in the pool, and Forbidden
         for one that does not serve the model.
         """
-        free = self.free(model, now, only=only, tokens=tokens, client=client, feature=feature)
-        if tried:
-            free = [project for project in free if project.name not in tried] or free
-        project = free[0] if len(free) == 1 else self._choose(free, model, affinity)
-        return self._lend(project, model, now, client, feature)
+        free = self._free(model, now, only, tokens, client, feature)
+        if len(free) > 1:
+            if tried:
+                free = [entry for entry in free if entry[0].name not in tried] or free
+            if len(free) > 1:
+                free = [self._choose(free, model, affinity)]
+        project, state = free[0]
+        return self._lend(project, state, model, now, client, feature)
 
     def free(
         self, model: str, now: float, *, only: str = "", tokens: int = 0, client: str = "", feature: str = ""
     ) -> list[PoolProject]:
         """Return the projects that can be called at once. Raises as `acquire` does when there is none."""
+        return [project for project, _ in self._free(model, now, only, tokens, client, feature)]
+
+    def _free(
+        self, model: str, now: float, only: str, tokens: int, client: str, feature: str
+    ) -> list[tuple[PoolProject, ProjectModelState]]:
+        """Return what `free` returns, each with its state for the model."""
         candidates = [self._only(only, model)] if only else self._serving(model)
-        free, usable, waits = list[PoolProject](), list[PoolProject](), list[float]()
+        free, usable, waits = (
+            list[tuple[PoolProject, ProjectModelState]](),
+            list[PoolProject](),
+            list[float](),
+        )
         for project in candidates:
             if not project.usable_keys(now):
                 continue
             usable.append(project)
-            wait = self._state(project.name, model).wait(now, tokens, client)
+            state = self._state(project.name, model)
+            wait = state.wait(now, tokens, client)
             if feature:
                 wait = max(wait, self._feature_wait(project.name, model, feature, now))
             if wait:
                 waits.append(wait)
             else:
-                free.append(project)
+                free.append((project, state))
         if not usable:
             raise NoUsableKey(model, served=bool(candidates))
         if not free:
@@ -158,7 +173,7 @@ class KeyPool:
                 state.quota_wait(now, tokens) > 0 or self._feature_wait(name, model, feature, now) > 0
                 for name, state in states.items()
             }
-            raise _exhausted(model, min(waits), spent, pinned=bool(only))
+            raise exhausted(model, min(waits), spent, pinned=bool(only))
         return free
 
     def others(
@@ -187,21 +202,19 @@ class KeyPool:
         state = lease.state or self._state(lease.project, lease.model)
         if state.in_flight > 0:
             state.in_flight -= 1
+        if type(end) is Ok:
+            state.vague_limits = 0
+            if lease.feature:
+                self._feature_state(lease).vague_limits = 0
+            state.breakers.succeeded(lease.client)
+            state.quotas.spend(now, end.tokens)
+            for holder in (self._projects[lease.project], lease.holder):
+                if holder is not None and holder.cooldown.until:
+                    holder.accepted(lease.at)
+            return []
         if said and isinstance(end, Limited | Rejected | Broken):
             state.said, state.said_at = said, now
         match end:
-            case Ok(tokens):
-                state.vague_limits = 0
-                if lease.feature:
-                    self._feature_state(lease).vague_limits = 0
-                state.breakers.succeeded(lease.client)
-                state.quotas.spend(now, tokens)
-                project = self._projects[lease.project]
-                if project.cooldown.until:
-                    project.accepted(lease.at)
-                for key in project.keys:
-                    if key.cooldown.until and key.id == lease.key_id:
-                        key.accepted(lease.at)
             case Refused(tokens):
                 state.quotas.spend(now, tokens)
                 self._end_trial(lease, now)
@@ -345,32 +358,41 @@ class KeyPool:
             state = self._states[project, model] = ProjectModelState()
         return state
 
-    def _choose(self, free: list[PoolProject], model: str, affinity: bytes) -> PoolProject:
+    def _choose(
+        self, free: list[tuple[PoolProject, ProjectModelState]], model: str, affinity: bytes
+    ) -> tuple[PoolProject, ProjectModelState]:
         """Choose by rendezvous hashing for a conversation, so that it stays where Gemini has cached its prefix.
 
         Files of a client (calls of no model) always stay together: one request cannot use files of two projects.
         """
         if affinity and (self._config.affinity or not model):
-            return max(free, key=lambda project: hashlib.sha256(affinity + project.name.encode()).digest())
+            return max(free, key=lambda entry: hashlib.sha256(affinity + entry[0].name.encode()).digest())
         self._turn += 1
         start = self._turn % len(free)
         rotated = free[start:] + free[:start]
         if self._config.select == "round_robin":
             return rotated[0]
-        return min(rotated, key=lambda project: self._state(project.name, model).in_flight)
+        return min(rotated, key=lambda entry: entry[1].in_flight)
 
-    def _lend(self, project: PoolProject, model: str, now: float, client: str, feature: str) -> Lease:
+    def _lend(
+        self,
+        project: PoolProject,
+        state: ProjectModelState,
+        model: str,
+        now: float,
+        client: str,
+        feature: str,
+    ) -> Lease:
         key = project.next_key(now)
         if project.cooldown.until:
             project.begin_trial(now, self._config.reprobe)
         if key.cooldown.until:
             key.begin_trial(now, self._config.reprobe)
-        state = self._state(project.name, model)
         state.in_flight += 1
         state.quotas.begin(now)
-        self._leases += 1
-        self._open.add(self._leases)
-        return Lease(self._leases, project.name, key.text, key.id, model, now, client, feature, state)
+        self._leases = number = self._leases + 1
+        self._open.add(number)
+        return Lease(number, project.name, key.text, key.id, model, now, client, feature, state, key)
 
     def _feature_state(self, lease: Lease) -> ProjectModelState:
         """Return the state of the feature that a call used, or that of its model."""
@@ -417,30 +439,3 @@ class KeyPool:
 def _with_feature(model: str, feature: str) -> str:
     """Return the name under which a feature of a model cools down: `gemini-2.5-flash#googleSearch`."""
     return f"{model}#{feature}" if feature else model
-
-
-def too_large(model: str, limit: int) -> PoolExhausted:
-    """Return the error for a prompt that no project takes: it is larger than their tokens per minute."""
-    return PoolExhausted(
-        f"Request too large for {model} on input tokens per minute (TPM): Limit {limit}. "
-        "The input tokens must be reduced in order to run successfully.",
-        type="tokens",
-        should_retry=False,
-    )
-
-
-def _exhausted(model: str, wait: float, spent: Collection[bool], *, pinned: bool) -> PoolExhausted:
-    """Return the error for a model that no project is free for. `spent`: whether projects wait for quota or not."""
-    projects, have, are = (
-        ("The Google project that holds these files", "has", "is")
-        if pinned
-        else ("All Google projects of this gateway", "have", "are")
-    )
-    quota = f"{have} used up the quota" + (f" for {model}" if model else "")
-    failures = f"{are} cooling down after failed calls"
-    causes = [text for text, is_cause in ((quota, True in spent), (failures, False in spent)) if is_cause]
-    return PoolExhausted(
-        f"{projects} {' or '.join(causes)}.",
-        retry_after=wait,
-        should_retry=False if wait > _LONG_WAIT else None,
-    )

@@ -17,7 +17,11 @@ from gateway.policy.counts import as_count
 
 Counted = Literal["requests", "tokens"]
 _HEADERS: Mapping[Counted, tuple[str, str, str]] = {
-    "requests": ("x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
+    "requests": (
+        "x-ratelimit-limit-requests",
+        "x-ratelimit-remaining-requests",
+        "x-ratelimit-reset-requests",
+    ),
     "tokens": ("x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
 }
 """Headers with the limit, the rest, and the time until it is whole again."""

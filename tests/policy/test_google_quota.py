@@ -159,3 +159,29 @@ def test_a_recorded_429_cools_the_project_down_as_long_as_it_says(record: Record
         assert seconds == pytest.approx(min(3600, max(1, error.retry_after)))
     else:
         assert 1 <= seconds <= 60
+
+
+def test_each_window_counts_from_its_own_beginning() -> None:
+    """A minute ends within the day, and the day goes on with what the minute had."""
+    quotas = LearnedQuotas()
+    for at in (NOW, NOW + 30, NOW + 59, NOW + 60, NOW + 119):
+        quotas.begin(at)
+        quotas.spend(at, 100)
+    for name in ("GenerateRequestsPerMinutePerProject", "InputTokensPerModelPerMinute"):
+        quotas.learn(Quota(name, value=1000), NOW + 119)
+    for name in ("GenerateRequestsPerDayPerProject", "InputTokensPerModelPerDay"):
+        quotas.learn(Quota(name, value=1000), NOW + 119)
+
+    used = {(limit.seconds, limit.counts_tokens): limit.used for limit in quotas.learned(NOW + 119)}
+    assert used == {(60, False): 2, (60, True): 200, (DAY, False): 5, (DAY, True): 500}
+    later = {(limit.seconds, limit.counts_tokens): limit.used for limit in quotas.learned(NOW + 120)}
+    assert later == {(60, False): 0, (60, True): 0, (DAY, False): 5, (DAY, True): 500}
+
+
+def test_a_clock_that_is_set_back_begins_the_windows_anew() -> None:
+    quotas = LearnedQuotas()
+    quotas.begin(NOW)
+    quotas.begin(NOW - 10)
+    quotas.learn(Quota("GenerateRequestsPerMinutePerProject", value=1000), NOW - 10)
+
+    assert [limit.used for limit in quotas.learned(NOW - 10)] == [1]
