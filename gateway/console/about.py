@@ -1,7 +1,13 @@
 """`GET /admin/about`: the version, the process, and what is switched on."""
 
+import asyncio
 import os
 import platform
+import re
+from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib.metadata import PackageNotFoundError, metadata, requires
+from typing import Any
 
 from aiohttp import web
 from msgspec import Struct
@@ -39,6 +45,16 @@ class Link(Struct, frozen=True):
     url: str
 
 
+class Library(Struct, frozen=True):
+    """A library that the gateway is installed with."""
+
+    name: str
+    version: str
+    licence: str
+    url: str
+    """Its sources or its home, as its metadata names them."""
+
+
 class AboutAnswer(Struct, frozen=True):
     """The process and its features."""
 
@@ -52,7 +68,46 @@ class AboutAnswer(Struct, frozen=True):
     plugins: list[str]
     licence: str
     links: list[Link]
+    libraries: list[Library]
     build: str
+
+
+_DISTRIBUTION = "gemini-openai-gateway"
+_DEVELOPMENT = 'extra == "dev"'
+_SOURCES = ("source", "source code", "repository", "github", "homepage", "home-page", "code")
+"""Labels of the address of a project's sources, the best first."""
+
+
+@cache
+def libraries() -> tuple[Library, ...]:
+    """Return the gateway and the libraries of its requirements that are installed, from their metadata."""
+    try:
+        entries = [entry for entry in requires(_DISTRIBUTION) or () if _DEVELOPMENT not in entry]
+    except PackageNotFoundError:  # a checkout that was never installed
+        entries = []
+    names = [re.split(r"[\s<>=!~;\[]", entry)[0] for entry in entries]
+    return tuple(_installed(dict.fromkeys([_DISTRIBUTION, *names])))
+
+
+def _installed(names: Iterable[str]) -> Iterator[Library]:
+    for name in names:
+        try:
+            data: dict[str, Any] = metadata(name).json
+        except PackageNotFoundError:  # of an extra that is not installed
+            continue
+        pairs = [entry.partition(",") for entry in data.get("project_url", ())]
+        urls = {label.strip().lower(): url.strip() for label, _, url in pairs}
+        urls.setdefault("home-page", data.get("home_page", ""))
+        url = next((urls[label] for label in _SOURCES if urls.get(label, "").startswith("https://")), "")
+        licence = data.get("license_expression") or _classified(data.get("classifier", ()))
+        words = data.get("license", "").partition("\n")[0][:40]
+        yield Library(name, data["version"], licence or words, url)
+
+
+def _classified(classifiers: Iterable[str]) -> str:
+    """Return the licence that classifiers name, "" for none."""
+    licences = [entry.rpartition(" :: ")[2] for entry in classifiers if entry.startswith("License ::")]
+    return ", ".join(entry for entry in licences if entry != "OSI Approved")
 
 
 class About:
@@ -72,6 +127,7 @@ class About:
     async def show(self, _: web.Request) -> web.Response:
         """Answer with the version, the process and its features."""
         process, services = self._sources.process, self._sources.services
+        installed = await asyncio.to_thread(libraries)
         return answer(
             AboutAnswer(
                 __version__,
@@ -84,6 +140,7 @@ class About:
                 sorted(services.plugins),
                 "MIT",
                 [Link(name, url) for name, url in LINKS.items()],
+                list(installed),
                 self._build,
             )
         )

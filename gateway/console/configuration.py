@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from hashlib import sha256
+from os.path import exists
 from time import time
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -98,16 +99,14 @@ class Configuration:
         if process.configuration is None or process.on_disk is None:
             raise _unavailable()
         config, source, loaded = process.configuration()
-        disk = await asyncio.to_thread(process.on_disk)
+        disk, is_file = await asyncio.to_thread(
+            lambda on_disk: (on_disk(), exists(source.file)), process.on_disk
+        )
         body = {
             "file": source.file,
             "hash": sha256(source.text.encode()).hexdigest()[:12],
             "loaded": loaded,
-            "on_disk": {
-                "differs": bool(disk.changes or disk.faults),
-                "changes": disk.changes,
-                "fault": "\n".join(map(str, disk.faults)) or None,
-            },
+            "on_disk": _compared(disk) if is_file or disk.faults else None,
             "restart_needed": disk.restart,
             "settings": list(settings(config, source.data, process.opened and process.opened())),
         }
@@ -132,6 +131,12 @@ class Configuration:
         note = {"changed": outcome.changed, "message": outcome.message, "at": time()}
         self._sources.services.observed.recent.note("reload", note)
         return answer(ReloadAnswer(outcome.changed, outcome.message, before != after))
+
+
+def _compared(disk: Checked) -> dict[str, Any]:
+    """Return how the file on disk differs from the configuration in use."""
+    fault = "\n".join(map(str, disk.faults)) or None
+    return {"differs": bool(disk.changes or disk.faults), "changes": disk.changes, "fault": fault}
 
 
 def settings(config: GatewayConfig, own: Any, opened: GatewayConfig | None = None) -> Iterator[Setting]:

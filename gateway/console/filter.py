@@ -3,23 +3,28 @@
 import re
 import shlex
 from collections.abc import Callable
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
 from gateway.errors import BadRequest
+from gateway.observability.recent import Recent
 from gateway.observability.request_log import RequestLog
 
 Name = Callable[[str], str]
 """Returns the name of an issued key by its id."""
-Test = Callable[[RequestLog, Name], bool]
+Test = Callable[[Recent, Name], bool]
+_RecordTest = Callable[[RequestLog, Name], bool]
+_NONE = "none"
+"""Finds requests without a key, a project or a status of Google's."""
 _MOST = 500
 """Characters of a filter."""
 _DURATION = re.compile(r"(first)?([<>])(\d{1,9}(?:\.\d{1,6})?)(ms|s|m)?")
 _UNITS = {"ms": 1.0, "s": 1000.0, "m": 60_000.0}
 _FIELDS: dict[str, Callable[[RequestLog, Name], list[str]]] = {
-    "key": lambda record, name: [record.key or "", name(record.key) if record.key else ""],
+    "key": lambda record, name: [record.key, name(record.key)] if record.key else [_NONE],
     "model": lambda record, _: [record.model or "", record.requested_model or ""],
     "surface": lambda record, _: [record.surface],
-    "project": lambda record, _: [record.project or ""],
+    "project": lambda record, _: [record.project or _NONE],
     "error": lambda record, _: [record.error or "", *record.failures],
     "path": lambda record, _: [record.path],
     "client": lambda record, _: [record.client or ""],
@@ -27,10 +32,10 @@ _FIELDS: dict[str, Callable[[RequestLog, Name], list[str]]] = {
     "note": lambda record, _: [*(record.notes or ()), *record.adjusted],
     "cached": lambda record, _: [record.cached or ""],
     "refused": lambda record, _: [record.refused_by or "", (record.refused_by or "").partition(" ")[0]],
-    "upstream": lambda record, _: [str(record.upstream_status or "none")],
+    "upstream": lambda record, _: [str(record.upstream_status or _NONE)],
 }
 """Fields whose texts are compared with a pattern, without regard to case."""
-_WORDS = (*sorted(_FIELDS), "status", "stream", "tries")
+_WORDS = (*sorted(_FIELDS), "since", "status", "stream", "tries", "until")
 
 
 def parse(text: str) -> Test:
@@ -42,15 +47,33 @@ def parse(text: str) -> Test:
     except ValueError:
         raise _mistake("a quotation mark is open") from None
     tests = [_negated(term[1:]) if len(term) > 1 and term[0] == "-" else _term(term) for term in terms]
-    return lambda record, name: all(test(record, name) for test in tests)
+    return lambda entry, name: all(test(entry, name) for test in tests)
 
 
 def _negated(term: str) -> Test:
     test = _term(term)
-    return lambda record, name: not test(record, name)
+    return lambda entry, name: not test(entry, name)
 
 
 def _term(term: str) -> Test:
+    word, _, value = term.partition(":")
+    if word in ("since", "until"):
+        at = _time(term, value)
+        return lambda entry, _: entry.at >= at if word == "since" else entry.at < at
+    test = _of_record(term)
+    return lambda entry, name: test(entry.record, name)
+
+
+def _time(term: str, value: str) -> float:
+    """Return a time in seconds since 1970. One without a zone is in UTC."""
+    try:
+        at = datetime.fromisoformat(value)
+        return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        raise _mistake(f"{term!r}: expected a time such as 2026-11-26 or 2026-11-26T14:30Z") from None
+
+
+def _of_record(term: str) -> _RecordTest:
     if term[0] in "<>" or term.startswith(("first<", "first>")):
         return _duration(term)
     field, colon, value = term.partition(":")
@@ -74,7 +97,7 @@ def _term(term: str) -> Test:
     return lambda record, name: any(fnmatchcase(text.lower(), pattern) for text in texts(record, name))
 
 
-def _status(term: str, value: str) -> Test:
+def _status(term: str, value: str) -> _RecordTest:
     if value == "failed":
         return lambda record, _: record.status >= 500 or record.error is not None
     if re.fullmatch(r"[1-5]xx", value):
@@ -84,7 +107,7 @@ def _status(term: str, value: str) -> Test:
     return lambda record, _: record.status == int(value)
 
 
-def _duration(term: str) -> Test:
+def _duration(term: str) -> _RecordTest:
     match = _DURATION.fullmatch(term)
     if match is None:
         raise _mistake(f"{term!r}: expected a time such as >5s, <200ms or first>1s")
@@ -98,7 +121,7 @@ def _duration(term: str) -> Test:
     return test
 
 
-def _word(word: str) -> Test:
+def _word(word: str) -> _RecordTest:
     """Return the test of a word that may be in any of the fields that people look for."""
 
     def test(record: RequestLog, name: Name) -> bool:

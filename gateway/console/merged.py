@@ -115,6 +115,7 @@ def summaries(own: tuple[str, Body], parts: Parts, most: int) -> Body:
         "failures": sorted(failures, key=lambda row: -row["at"])[:most],
         "first_request": min(firsts, default=None),
         "needs": list(needs.values()),
+        "lately": [body["lately"] for body in all_of_them if "lately" in body],
         "instances": [{"name": name, "version": body["version"]} for name, body in bodies.items()],
         "silent": parts.silent,
     }

@@ -20,6 +20,11 @@ _LOW = 0.9
 _REFUSED_SHARE = 0.05
 _MANY = 5
 """Refused requests from which on they are worth a sentence."""
+_MOST_CAUSES = 50
+_GOES_ON = 60.0
+"""Seconds after the last refusal from which on refusals are over."""
+_SHARED = ("limits.", "pool", "google")
+"""Beginnings of limits that are not those of one key."""
 _NEVER = 4e9
 _LONG_REST = 120.0
 """Seconds from which on a rest is worth a sentence."""
@@ -131,14 +136,50 @@ def of_budgets(uses: Iterable[BudgetUse]) -> Iterator[Need]:
             )
 
 
-def of_requests(last: list[Recent]) -> Iterator[Need]:
-    """Yield whether many of the last requests were refused or failed."""
-    codes = Counter(entry.record.error for entry in last if entry.record.error is not None)
-    count = codes.total()
-    if count >= _MANY and count >= _REFUSED_SHARE * len(last):
-        code = str(codes.most_common(1)[0][0])
-        values = {"share": count / len(last), "code": code, "count": count}
-        message = f"{count} requests were refused or failed in the last minutes, most with {code}."
+class Lately(Struct):
+    """Requests of the last minutes, which processes add up."""
+
+    requests: int = 0
+    last: float = 0.0
+    """Time of the last refusal or failure, in seconds since 1970."""
+    causes: list[tuple[str, str, str, int]] = []
+    """Refused and failed ones: code, limit or state that refused them, name of the key, count."""
+
+
+def lately(entries: Iterable[Recent], name: Callable[[str], str]) -> Lately:
+    """Sum up requests, the newest first. `name` returns the name of an issued key."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    requests, last = 0, 0.0
+    for entry in entries:
+        record, requests = entry.record, requests + 1
+        if record.error is not None:
+            limit = (record.refused_by or "").partition(" ")[0]
+            is_of_key = record.key is not None and limit and not limit.startswith(_SHARED)
+            counts[record.error, limit, name(record.key) if is_of_key and record.key else ""] += 1
+            last = max(last, entry.at)
+    return Lately(requests, last, [(*cause, count) for cause, count in counts.most_common(_MOST_CAUSES)])
+
+
+def of_requests(parts: Iterable[Lately], now: float) -> Iterator[Need]:
+    """Yield whether many of the last requests of all processes were refused or failed, while it goes on."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    requests, last = 0, 0.0
+    for part in parts:
+        requests, last = requests + part.requests, max(last, part.last)
+        for code, limit, key, number in part.causes:
+            counts[code, limit, key] += number
+    count = counts.total()
+    if count >= _MANY and count >= _REFUSED_SHARE * requests and now - last < _GOES_ON:
+        (code, limit, key), most = counts.most_common(1)[0]
+        values = {
+            "share": count / requests, "count": count, "requests": requests, "last": last,
+            "code": code, "refused_by": limit, "key_name": key, "most": most,
+        }  # fmt: skip
+        limit_of_key = f"{limit} of {key}" if key else limit
+        message = (
+            f"{count} of {requests} requests of the last 5 minutes were refused or failed, {most} of them with {code}"
+            f"{f' ({limit_of_key})' if limit else ''}."
+        )
         yield Need("refused_now", "bad", values, message, "#/errors")
 
 

@@ -18,7 +18,7 @@ SENTENCES = {
     "config_differs": "磁盘上的 {file} 与正在使用的配置不同。",
     "config_faulty": "磁盘上的 {file} 有错误：重启后所有请求都会得到 503。",
     "restart_needed": "以下设置需要重启：{settings}。",
-    "refused_now": "最近几分钟有 {count} 个请求被拒绝或失败，多数为 {code}。",
+    "refused_now": "最近 5 分钟 {requests} 个请求中有 {count} 个被拒绝或失败，其中 {most} 个为 {code}{limit}。",
     "instance_silent": "{instance} 一秒内没有应答：此处缺少它的数据。",
 }
 _REASONS = {
@@ -54,6 +54,8 @@ def sentence(code: str, values: Mapping[str, Any], message: str, language: str |
         return message.replace(f"({cause})", f"({reason(cause, language)})") if cause else message
     shown = {**values, "reason": reason(cause, language)}
     shown["period"] = _PERIODS.get(values.get("period", ""), "")
+    of_key = f"{values['key_name']} 的 " if values.get("key_name") else ""
+    shown["limit"] = f"（{of_key}{values['refused_by']}）" if values.get("refused_by") else ""
     if isinstance(at := values.get("until"), int | float):
         shown["until"] = datetime.fromtimestamp(min(at, 4e9), UTC).strftime("%Y-%m-%d %H:%M UTC")
     return SENTENCES[code].format_map(shown)

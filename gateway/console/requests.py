@@ -16,6 +16,7 @@ from gateway.console.filter import parse
 from gateway.console.merged import pages, places, plain, running
 from gateway.console.rows import dollars, encoded, row
 from gateway.console.sources import Sources, answer, cursor, cursor_text, page_size, seconds, unexpected
+from gateway.console.timeline import Phase, Span, phases
 from gateway.conversation.notes import kind
 from gateway.errors import NotFound
 from gateway.exchange.cancellation import BY_OPERATOR
@@ -94,7 +95,7 @@ class Requests:
         following: int | None = None
         matched = 0
         for entry in recent.newest_first(number):
-            if not passes(entry.record, name):
+            if not passes(entry, name):
                 continue
             matched += 1
             if len(entries) < limit:
@@ -151,7 +152,8 @@ class Requests:
                 **row(entry, services.access.name, costs.get(request_id)),
                 "instance": self._sources.fleet.name,
             },
-            "attempts": _of_ledger(calls, record) if calls is not None else _of_record(record),
+            "attempts": _of_ledger(calls, entry) if calls is not None else _of_record(record),
+            "phases": [phase._asdict() for phase in _phases(calls or [], entry)],
             "attempts_from": "record" if calls is None else "ledger",
             "notes": [{"path": note, "meaning": self._meaning(record, note)} for note in record.notes or ()],
             "headers": _headers(record),
@@ -284,10 +286,34 @@ def _call(call: "Call", why: str = "") -> dict[str, Any]:
     return {**values, "why": why, "dollars": dollars(values.pop("micros"))}
 
 
-def _of_ledger(calls: "list[Call]", record: RequestLog) -> list[dict[str, Any]]:
-    """Return calls, the failed ones with the causes of the record, which has them in the same order."""
-    causes = iter(record.failures)
-    return [_call(call, next(causes, "") if call.outcome == "error" else "") for call in calls]
+def _of_ledger(calls: "list[Call]", entry: Recent) -> list[dict[str, Any]]:
+    """Return calls with their begin after that of the request, the failed ones with their causes of the record.
+
+    The record has the causes in the same order.
+    """
+    causes = iter(entry.record.failures)
+    return [
+        {
+            **_call(call, next(causes, "") if call.outcome == "error" else ""),
+            "offset_ms": round(max(0.0, _offset(call, entry)), 1),
+        }
+        for call in calls
+    ]
+
+
+def _offset(call: "Call", entry: Recent) -> float:
+    """Return the milliseconds between a request's arrival and one of its calls."""
+    return (call.at - entry.at) * 1000 + entry.record.duration_ms
+
+
+def _phases(calls: "list[Call]", entry: Recent) -> list[Phase]:
+    record, spans = entry.record, list[Span]()
+    for call in calls:
+        start = _offset(call, entry)
+        # one that has not ended in the ledger has ended with the request
+        length = call.duration_ms if call.duration_ms is not None else record.duration_ms
+        spans.append(Span(start, start + length, call.outcome == "ok"))
+    return phases(spans, record.duration_ms, record.first_byte_ms if record.stream else None)
 
 
 def _of_record(record: RequestLog) -> list[dict[str, Any]]:

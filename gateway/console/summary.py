@@ -2,6 +2,7 @@
 
 from fnmatch import fnmatchcase
 from functools import partial
+from itertools import takewhile
 from time import time
 from typing import Any
 
@@ -57,7 +58,9 @@ class Summary:
         parts = await fleet.ask("summary", window=window)
         of_all = merged.summaries((fleet.name, self._part(window, now, days)), parts, _FAILURES)
         before = of_all["before"]
-        seen = [*of_all["needs"], *map(to_builtins, needs.of_disk(disk, self._disk.file))]
+        parts_lately = convert(of_all.pop("lately"), list[needs.Lately])
+        own = [*needs.of_disk(disk, self._disk.file), *needs.of_requests(parts_lately, now)]
+        seen = [*of_all["needs"], *map(to_builtins, own)]
         language = request.headers.get("Accept-Language")
         for need in seen:
             need["message"] = sentence(need["code"], need["values"], need["message"], language)
@@ -95,6 +98,7 @@ class Summary:
                 row(entry, services.access.name)
                 for entry in self._failures(services.observed.recent.newest_first())
             ],
+            "lately": self._lately(now),
             "needs": self._needs(now),
         }
         return dict(merged.plain(body))
@@ -142,13 +146,15 @@ class Summary:
                     break
         return failures
 
+    def _lately(self, now: float) -> needs.Lately:
+        services = self._sources.services
+        newest = services.observed.recent.newest_first()
+        return needs.lately(takewhile(lambda entry: entry.at > now - _LATELY, newest), services.access.name)
+
     def _needs(self, now: float) -> list[needs.Need]:
         services = self._sources.services
-        recent = services.observed.recent
-        lately = [entry for entry in recent.newest_first() if entry.at > now - _LATELY]
         states = services.exchange.accounting.pool.describe(now)
         result = [
-            *needs.of_requests(lately),
             *needs.of_models(
                 states, {p.name: partial(_serves, p.models) for p in services.config.pool.projects}
             ),

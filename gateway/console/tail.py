@@ -101,14 +101,14 @@ class Tail:
         recent, name = self._sources.services.observed.recent, self._sources.services.access.name
         after = values["after"].get(self._sources.fleet.name, recent.newest)
         passes, entries = parse(values["filter"]), recent.since(min(after, recent.newest), _MOST_OF_OTHERS)
-        rows = [row(entry, name) for entry in entries if passes(entry.record, name)]
+        rows = [row(entry, name) for entry in entries if passes(entry, name)]
         lost = max(0, recent.newest - after - len(entries))
         return plain({"newest": recent.newest, "lost": lost, "rows": rows})
 
     def _exchanges(self, entries: list[Recent], passes: Test) -> Iterator[bytes]:
         name = self._sources.services.access.name
         for entry in entries:
-            if passes(entry.record, name):
+            if passes(entry, name):
                 frame = self._frames.get(entry.number)
                 if frame is None:
                     frame = _frame("exchange", encoded(row(entry, name)), entry.number)

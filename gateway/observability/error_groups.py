@@ -74,9 +74,9 @@ class ErrorGroups:
         model = record.model or ""
         is_name = len(model) <= _MAX_MODEL and model.isprintable() and scrub(model) == model
         limit = (record.refused_by or "").partition(" ")[0]
-        kind = Kind(
-            record.error or "", record.status, record.upstream_status, model if is_name else "", limit
-        )
+        # what the gateway refuses is one kind, whether or not Google was asked before
+        upstream = record.upstream_status if limit in ("", "google") else None
+        kind = Kind(record.error or "", record.status, upstream, model if is_name else "", limit)
         group = self._groups.get(kind)
         if group is None:
             group = self._groups[kind] = ErrorGroup(kind, at)

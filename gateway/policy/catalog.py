@@ -78,7 +78,7 @@ class ModelsConfig(Struct, frozen=True, forbid_unknown_fields=True):
         dict[str, tuple[str, ...]],
         Meta(
             description="Models to call in turn when one is out of quota or fails, by name pattern; "
-            "the last pattern that matches applies."
+            "the last pattern that matches applies. Such as `gemini-2.5-pro: [gemini-2.5-flash]`."
         ),
     ] = {}
     unknown: Annotated[

@@ -73,10 +73,13 @@ class AppSwitcher:
             config, source = read()
             build_app(config, source)
         except ConfigError as error:
-            return Checked(error.faults)
+            return Checked(error.faults, [], self._waiting(self.config))
+        return Checked((), list(changes(self.config, config)), self._waiting(config))
+
+    def _waiting(self, config: GatewayConfig) -> list[str]:
+        """Return the settings that a configuration has otherwise than the open sockets: they wait for a restart."""
         names = [line.partition(":")[0] for line in changes(self.opened, config)]
-        restart = [name for name in names if name.startswith(RESTART_ONLY)]
-        return Checked((), list(changes(self.config, config)), restart)
+        return [name for name in names if name.startswith(RESTART_ONLY)]
 
     async def start(self, inherited: list[socket.socket]) -> str:
         """Start listening and return the address for display.
@@ -145,14 +148,14 @@ class AppSwitcher:
         if self.stands_in:
             self.opened = self.config = config
         differences = list(changes(self.config, config))
-        restart = [line for line in changes(self.opened, config) if line.startswith(RESTART_ONLY)]
+        restart = self._waiting(config)
         self._direct_to(runner)
         self._drain_later(self._runner, self.app[DRAIN], self.config.drain)
         self.config, self.app, self._runner = config, app, runner
         self.source, self.loaded = source, time.time()
         head = "reload: done" if differences else "reload: done; nothing differs"
         lines = [head, *(f"  {line}" for line in differences)]
-        return "\n".join([*lines, *(f"  {line.partition(':')[0]} needs a restart" for line in restart)])
+        return "\n".join([*lines, *(f"  {name} needs a restart" for name in restart)])
 
     async def stop(self) -> None:
         """Drain the current application and those that are still draining, and clean all of them up."""

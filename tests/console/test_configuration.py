@@ -9,6 +9,8 @@ import pytest
 from gateway.config.admin import AdminConfig
 from gateway.config.load import load
 from gateway.config.secret import Secret
+from gateway.config.sections import GatewayConfig
+from gateway.config.source import Source
 from gateway.console.app import Admin
 from gateway.console.process import Process
 from gateway.plugin import SERVICES
@@ -98,6 +100,32 @@ async def test_a_fault_on_disk_changes_nothing(admin: Any, file: Path) -> None:
     assert "g.yaml:1:10: unknown key 'defualt'" in shown["on_disk"]["fault"]
     assert not outcome["changed"]
     assert "nothing was changed" in outcome["message"]
+
+
+async def test_what_waits_for_a_restart_is_said_of_a_faulty_file_too(admin: Any, file: Path) -> None:
+    file.write_text(TEXT.replace("port: 0", "port: 1"))
+    await call(admin, "POST", "/admin/config/reload")
+    file.write_text("models: {defualt: x}\n")
+    shown = await call(admin, "GET", "/admin/config")
+
+    assert (bool(shown["on_disk"]["fault"]), shown["restart_needed"]) == (True, ["listen.port"])
+
+
+async def test_a_file_that_was_removed_is_a_fault_and_a_text_without_a_file_is_not_compared(
+    admin: Any, file: Path, aiohttp_client: Any
+) -> None:
+    file.unlink()
+    assert "g.yaml" in (await call(admin, "GET", "/admin/config"))["on_disk"]["fault"]
+
+    source = Source("", "demo")
+    config = source.decode(GatewayConfig)
+    switcher = AppSwitcher(config, build_app(config, source), lambda: (config, source))
+    process = Process(configuration=lambda: (config, source, 0.0), on_disk=switcher.on_disk)
+    app = Admin(lambda: switcher.app[SERVICES], AdminConfig(Secret("hush")), process).app()
+    client = await aiohttp_client(app, headers={"Authorization": "Bearer hush"})
+    shown = await call(client, "GET", "/admin/config")
+
+    assert (shown["file"], shown["on_disk"]) == ("demo", None)
 
 
 @pytest.mark.parametrize(

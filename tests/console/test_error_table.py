@@ -1,6 +1,8 @@
 """The explanation of an error code; cli/pages/test_errors.py compares the table with the codes in use."""
 
-from gateway.console.error_table import ERRORS, codes, explained
+import pytest
+
+from gateway.console.error_table import ERRORS, Error, codes, explained
 
 
 def test_a_code_of_two_statuses_is_explained_by_its_status() -> None:
@@ -43,3 +45,21 @@ def test_a_place_is_a_page_of_the_console() -> None:
     pages = {"keys", "pool", "health", "models", "config"}
 
     assert {error.place.partition("?")[0] for error in ERRORS if error.place} == pages
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: f"{error.status}-{codes(error)[0]}")
+def test_a_remedy_is_a_sentence_for_the_operator(error: Error) -> None:
+    # words that would tell an operator to do what only the client can
+    of_clients = (
+        "wait for `retry-after`",
+        "try ",
+        "send ",
+        "shorten ",
+        "upload ",
+        "begin ",
+        "convert ",
+        "make it",
+    )
+
+    assert len(error.remedy.split()) >= 3, "a name alone says nothing"
+    assert not error.remedy.startswith(of_clients)

@@ -1,6 +1,8 @@
 """Sentences about what needs an operator."""
 
 from gateway.console.needs import (
+    Lately,
+    lately,
     missing,
     of_budgets,
     of_disk,
@@ -67,16 +69,39 @@ def test_a_budget_that_is_nearly_spent() -> None:
     ]  # fmt: skip
 
 
-def test_many_failures_are_worth_a_sentence() -> None:
-    def entries(failed: int, fine: int) -> list[Recent]:
-        records = [RequestLog("r", "POST", "/", 429, error="e")] * failed + [
-            RequestLog("r", "POST", "/", 200)
-        ] * fine
-        return [Recent(1, NOW, record) for record in records]
+def part(fine: int, *failed: RequestLog, at: float = NOW) -> Lately:
+    records = [*failed, *[RequestLog("r", "POST", "/", 200)] * fine]
+    return lately([Recent(1, at, record) for record in records], {"key_a": "ada", "key_b": "bob"}.__getitem__)
 
-    assert [need.values["count"] for need in of_requests(entries(6, 50))] == [6]
-    assert list(of_requests(entries(4, 0))) == []
-    assert list(of_requests(entries(6, 500))) == []
+
+def test_many_failures_are_worth_a_sentence() -> None:
+    failed = RequestLog("r", "POST", "/", 429, error="e")
+
+    assert [need.values["count"] for need in of_requests([part(50, *[failed] * 6)], NOW)] == [6]
+    assert list(of_requests([part(0, *[failed] * 4)], NOW)) == []
+    assert list(of_requests([part(500, *[failed] * 6)], NOW)) == []
+    assert list(of_requests([], NOW)) == []
+
+
+def test_failures_are_told_by_their_limit_and_only_while_they_go_on() -> None:
+    def limited(limit: str, key: str) -> RequestLog:
+        return RequestLog("r", "POST", "/", 429, key=key, error="rate_limit_exceeded", refused_by=limit)
+
+    minute, day = limited("requests_per_minute 3/3", "key_a"), limited("tokens_per_day 9/9", "key_a")
+    pool = limited("pool", "key_b")
+    parts = [part(1, minute, minute, day), part(1, minute, minute, pool, pool, at=NOW - 9)]
+    (need,) = of_requests(parts, NOW + 59)
+
+    assert need.message == (
+        "7 of 9 requests of the last 5 minutes were refused or failed, 4 of them with rate_limit_exceeded "
+        "(requests_per_minute of ada)."
+    )
+    assert (need.values["refused_by"], need.values["key_name"], need.values["last"]) == (
+        "requests_per_minute", "ada", NOW,
+    )  # fmt: skip
+    assert not list(of_requests(parts, NOW + 61))
+    (need,) = of_requests([part(0, *[pool] * 5, minute)], NOW)
+    assert "5 of them with rate_limit_exceeded (pool)." in need.message
 
 
 def test_old_prices_and_what_is_missing() -> None:

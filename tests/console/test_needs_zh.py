@@ -15,7 +15,7 @@ def test_each_need_has_a_sentence() -> None:
         re.findall(r'"((?:no|ledger|key|project|budget|prices|config|restart|refused|instance)_\w+)"', source)
     )
 
-    assert words - {"key_id", "no_admin_token", "refused_by"} == set(SENTENCES)
+    assert words - {"key_id", "key_name", "no_admin_token", "refused_by"} == set(SENTENCES)
 
 
 def test_a_sentence_is_in_the_browser_s_language() -> None:
@@ -31,5 +31,8 @@ def test_a_sentence_is_in_the_browser_s_language() -> None:
     assert sentence("budget_low", {"name": "ada", "period": "month", "left_share": 0.03}, "-", "zh") == (
         "ada 的每月预算还剩 3%。"
     )
+    values = {"count": 7, "requests": 9, "most": 4, "code": "e", "refused_by": "streams", "key_name": "ada"}
+    assert sentence("refused_now", values, "-", "zh").endswith("其中 4 个为 e（ada 的 streams）。")
+    assert sentence("refused_now", {**values, "refused_by": ""}, "-", "zh").endswith("其中 4 个为 e。")
     assert sentence("of_a_later_version", {}, "Something.", "zh") == "Something."
     assert (reason("unheard_of", "zh"), reason("failing", None)) == ("unheard_of", "calls fail")

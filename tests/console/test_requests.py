@@ -39,6 +39,10 @@ async def test_requests_are_listed_filtered_and_explained(team: Team, google: Go
     assert [row["key_name"] for row in failed["data"]] == ["ada <img onerror>"]
     assert shown["attempts_from"] == "ledger"
     assert [call["why"] for call in shown["attempts"]] == ["overloaded"] * len(shown["attempts"])
+    offsets, total = [call["offset_ms"] for call in shown["attempts"]], shown["request"]["duration_ms"]
+    assert 0 <= offsets[0] < offsets[-1] <= total  # each call begins within the request, after the one before
+    assert {phase["name"] for phase in shown["phases"]} <= {"before", "failed", "pauses", "after"}
+    assert sum(phase["ms"] for phase in shown["phases"]) == pytest.approx(total, abs=0.5)
     assert "overloaded" in shown["error"]["cause"]
     assert ["x-request-id", headers["x-request-id"]] in shown["headers"]
 
@@ -145,4 +149,4 @@ async def test_without_a_ledger_the_record_tells_the_calls(
         request_id = response.headers["x-request-id"]
     shown = await get(client, f"/admin/requests/{request_id}")
 
-    assert (shown["attempts"], shown["attempts_from"]) == ([], "record")
+    assert (shown["attempts"], shown["attempts_from"], shown["phases"]) == ([], "record", [])

@@ -24,6 +24,20 @@ def test_failures_of_a_kind_are_one_group_with_a_strip() -> None:
     assert groups.since(NOW + 1) == []
 
 
+def test_what_the_gateway_refuses_is_one_group_whether_or_not_google_was_asked() -> None:
+    groups = ErrorGroups()
+    for limit in ("pool", "google GenerateRequestsPerMinute 15"):
+        for status in (429, None):
+            record = RequestLog(
+                "r", "POST", "/v1", 429, "m", upstream_status=status, error="e", refused_by=limit
+            )
+            groups.add(record, NOW)
+
+    assert [(g.kind.refused_by, g.kind.upstream_status, sum(g.slots.values())) for g in groups.since(0)] == [
+        ("pool", None, 2), ("google", 429, 1), ("google", None, 1),
+    ]  # fmt: skip
+
+
 def test_texts_of_clients_are_no_names_and_numbers_are_bounded() -> None:
     groups = ErrorGroups()
     groups.add(failure(model="AIzaSyD-secret-secret-secret-secret-secr"), NOW)
