@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# install.sh FOLDER DRIVER...: install the client of each driver into FOLDER/DRIVER, from PyPI or npm.
+# install.sh FOLDER DRIVER...: install the client of each driver into FOLDER/DRIVER, from PyPI (pip or uv) or npm.
 # A client that is there at the version of clients.txt is left alone. Prints a SKIP or FAIL line for one that is missing.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -11,6 +11,12 @@ shift
 has_node() { command -v npm >/dev/null && [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ]; }
 
 with_pip() { "$python" -m venv "$folder" && "$folder/bin/pip" install --quiet --disable-pip-version-check "$@"; }
+
+# Without PyTorch, which takes gigabytes and which only models on the same machine need.
+with_uv() {
+  with_pip uv && echo "torch; sys_platform == 'never'" > "$folder/overrides.txt" &&
+    "$folder/bin/uv" pip install --quiet --python "$folder/bin/python" --override "$folder/overrides.txt" "$@"
+}
 
 with_npm() {
   mkdir -p "$folder" && echo '{"private": true, "type": "module"}' > "$folder/package.json" &&

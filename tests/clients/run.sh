@@ -44,7 +44,7 @@ run_driver() {
   [ -x "$node" ] || node=node
   case $1 in
     *_js) timeout 300 "$node" "$here/$1.mjs" ;;
-    *_cli) timeout 600 $python -m "tests.clients.$1" ;;
+    *_cli | *_web) timeout 600 $python -m "tests.clients.$1" ;;
     *_py) timeout 300 "$CLIENT_DIR/bin/python" -m "tests.clients.$1" ;;
   esac
 }

@@ -7,6 +7,8 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from gateway.policy.catalog import ModelsConfig
+
 Format = Literal["env", "toml", "yaml", "json"]
 
 
@@ -85,6 +87,27 @@ _LLM = """- model_id: gateway
   supports_schema: true
   vision: true
 """
+_MODELS = ModelsConfig()
+_OPEN_WEBUI = (
+    ("OPENAI_API_BASE_URL", _V1),
+    ("OPENAI_API_KEY", "{key}"),
+    ("ENABLE_IMAGE_GENERATION", "true"),
+    ("IMAGES_OPENAI_API_BASE_URL", _V1),
+    ("IMAGES_OPENAI_API_KEY", "{key}"),
+    ("IMAGE_GENERATION_MODEL", _MODELS.image),
+    ("AUDIO_TTS_ENGINE", "openai"),
+    ("AUDIO_TTS_OPENAI_API_BASE_URL", _V1),
+    ("AUDIO_TTS_OPENAI_API_KEY", "{key}"),
+    ("AUDIO_TTS_MODEL", _MODELS.speech),
+    ("AUDIO_STT_ENGINE", "openai"),
+    ("AUDIO_STT_OPENAI_API_BASE_URL", _V1),
+    ("AUDIO_STT_OPENAI_API_KEY", "{key}"),
+    ("AUDIO_STT_MODEL", _MODELS.transcription),
+    ("RAG_EMBEDDING_ENGINE", "openai"),
+    ("RAG_OPENAI_API_BASE_URL", _V1),
+    ("RAG_OPENAI_API_KEY", "{key}"),
+    ("RAG_EMBEDDING_MODEL", _MODELS.embeddings),
+)
 _AIDER = """openai-api-base: "{url}/v1"
 openai-api-key: "{key}"
 model: "openai/{model}"
@@ -361,14 +384,16 @@ CLIENTS = {
             "openwebui",
             "Open WebUI",
             "https://docs.openwebui.com/getting-started/env-configuration/#openai",
-            "chat completions",
-            environment=(("OPENAI_API_BASE_URL", _V1), ("OPENAI_API_KEY", "{key}")),
+            "chat completions, images, speech, transcriptions, embeddings",
+            environment=_OPEN_WEBUI,
             steps=(
                 "Or, as its administrator: Settings, Connections, add an OpenAI connection.",
                 "URL: `{url}/v1`",
                 "Key: `{key}`",
             ),
-            remark="The variables are read by its server at the first start; later the screen's settings count.",
+            remark="The variables are read by its server at the first start; later the screen's settings count. "
+            "The groups after the key are for pictures, reading aloud, the microphone, and knowledge.",
+            seen="0.12.4",
         ),
         Client(
             "qwen",
