@@ -9,14 +9,12 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from typing import Any
 
 from tests.clients import cli, common
 
-try:
-    from playwright.sync_api import sync_playwright
-except ImportError:
-    sync_playwright = None
+HAS_PLAYWRIGHT = find_spec("playwright") is not None
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 _PATIENCE = 90
 """Seconds in which the server starts, on a busy machine."""
@@ -178,11 +176,13 @@ CHECKS = {
 
 
 def main() -> None:
-    if sync_playwright is None or CHROMIUM is None:
+    if not HAS_PLAYWRIGHT or CHROMIUM is None:
         print(
             "SKIP Open WebUI: needs playwright (make dev) and Chromium (apt-get install chromium)", flush=True
         )
         return
+    from playwright.sync_api import sync_playwright
+
     with server() as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_BROWSER)
         context = browser.new_context(base_url=url, permissions=["microphone"])
