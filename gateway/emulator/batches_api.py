@@ -42,7 +42,7 @@ _VERBS = {
 _PENDING, _RUNNING, _SUCCEEDED, _CANCELLED = (
     f"BATCH_STATE_{state}" for state in ("PENDING", "RUNNING", "SUCCEEDED", "CANCELLED")
 )
-_ENDINGS = {
+ENDINGS = {
     b"[[batch failed]]": ("BATCH_STATE_FAILED", 13, "Internal error encountered."),
     b"[[batch expired]]": ("BATCH_STATE_EXPIRED", 4, "The batch has expired."),
 }
@@ -188,7 +188,7 @@ class BatchesApi:
     def _finish(self, request: web.Request, job: Fields) -> None:
         lines, answerer = job[" lines"], self._answerers[job[" method"]]
         text = msgspec.json.encode(lines)
-        for command, ending in _ENDINGS.items():
+        for command, ending in ENDINGS.items():
             if command in text:
                 _end(job, *ending)
                 return
