@@ -1,13 +1,15 @@
 """Replies that are not silent for long, and the one timer that looks at all of them."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Self
 
 from gateway.config.sections import StreamConfig
 from gateway.exchange.context import RequestContext
+from gateway.upstream.turns import in_turns
 
 _SHARE = 4
 """Looks at a reply in the time after which it is silent for too long."""
@@ -35,9 +37,13 @@ class Ticker:
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = loop.call_later(self._pause, self._look, loop) if self._replies else None
+        in_turns(loop, self._replies, partial(self._look_at, loop))
+
+    def _look_at(self, loop: asyncio.AbstractEventLoop, replies: Sequence["TimedReply"]) -> None:
         now = loop.time()
-        for reply in self._replies:
-            reply.look(now)
+        for reply in replies:
+            if reply in self._replies:
+                reply.look(now)
 
 
 class TimedReply:

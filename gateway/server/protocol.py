@@ -6,7 +6,7 @@ parser refuses repeats the offending line and logs it. The line may contain a ke
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import Any
 
@@ -32,6 +32,7 @@ from gateway.server.dispatch import Dispatcher, Request
 from gateway.server.overload import CLOSED, DISCARD, Gate
 from gateway.server.write_deadline import WriteDeadline
 from gateway.upstream import descriptors
+from gateway.upstream.turns import in_turns
 
 SHIPPED = ConnectionsConfig()
 """Limits without a configuration."""
@@ -353,24 +354,23 @@ class Server(web.Server):
     def _advance(self) -> None:
         self.tick += 1
         self._timer = self._loop.call_later(_TICK, self._advance)
-        for protocol in list(self._connections):
-            assert isinstance(protocol, Protocol)  # noqa: S101 - `__call__` makes no other
-            protocol.check_time(self.tick, self._limits)
+        in_turns(self._loop, self._connections, self._check_times)  # type: ignore[arg-type]  # all are Protocol
         descriptors.are_short()  # reports it: accept(2) fails, which no handler sees
         if self.tick % _REPORT == 0:
             self._report()
 
+    def _check_times(self, protocols: Sequence[Protocol]) -> None:
+        for protocol in protocols:
+            if protocol in self._connections:
+                protocol.check_time(self.tick, self._limits)
+
     def _report(self) -> None:
         """Log how many connections were cut or refused since the last line."""
-        counts = self.timed_out, self.addresses.refused
-        if counts != self._reported:
-            cut, refused = (now - before for now, before in zip(counts, self._reported, strict=True))
-            self._reported = counts
-            logging.getLogger("gateway.server").warning(
-                "connections: %d cut by header_timeout or body_timeout, %d refused by per_address",
-                cut,
-                refused,
-            )
+        counts, before = (self.timed_out, self.addresses.refused), self._reported
+        self._reported = counts
+        if counts != before:
+            text = "connections: %d cut by header_timeout or body_timeout, %d refused by per_address"
+            logging.getLogger("gateway.server").warning(text, counts[0] - before[0], counts[1] - before[1])
 
     def _request(
         self, message: RawRequestMessage, payload: StreamReader, protocol: Protocol, *others: Any

@@ -8,12 +8,14 @@ import asyncio
 import fcntl
 import struct
 import termios
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from gateway.policy.memory import MemoryAccount
+from gateway.upstream.turns import in_turns
 
 _TICK = 1.0
 """Seconds between two looks, at most."""
@@ -38,22 +40,31 @@ class WriteDeadline:
         self._memory = memory
         self._unsent = 0
         self._waiting: dict[RequestHandler, _Progress] = {}
+        self._next_unsent = 0
+        """The same two of the round in progress."""
+        self._next_waiting: dict[RequestHandler, _Progress] = {}
+        self._is_over = False
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(0, self._look)
 
     def stop(self) -> None:
         """Look no more."""
+        self._is_over = True
         self._timer.cancel()
         self._count(0)
 
     def _look(self) -> None:
-        now, waiting, unsent = self._loop.time(), {}, 0
-        for connection in self._server.connections:
+        self._next_unsent, self._next_waiting = 0, {}
+        in_turns(self._loop, self._server.connections, self._look_at, self._ended)
+
+    def _look_at(self, connections: Sequence[RequestHandler]) -> None:
+        now = self._loop.time()
+        for connection in connections:
             transport = connection.transport
             size = transport.get_write_buffer_size() if transport is not None else 0
             if transport is None or not size:
                 continue
-            unsent += size
+            self._next_unsent += size
             progress = _progress(connection, size + _in_kernel(transport), now)
             before = self._waiting.get(connection)
             if before is not None and before[:2] == progress[:2]:
@@ -61,9 +72,13 @@ class WriteDeadline:
             if now - progress.since >= self._timeout:
                 transport.abort()
             else:
-                waiting[connection] = progress
-        self._waiting = waiting
-        self._count(unsent)
+                self._next_waiting[connection] = progress
+
+    def _ended(self) -> None:
+        if self._is_over:
+            return
+        self._waiting, self._next_waiting = self._next_waiting, {}
+        self._count(self._next_unsent)
         self._timer = self._loop.call_later(min(_TICK, self._timeout / 4), self._look)
 
     def _count(self, unsent: int) -> None:

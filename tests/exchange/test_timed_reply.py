@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from time import monotonic
 
 import pytest
@@ -10,6 +11,7 @@ from gateway.config.sections import StreamConfig
 from gateway.exchange.context import RequestContext
 from gateway.exchange.report import ExchangeReport
 from gateway.exchange.timed_reply import Ticker, TimedReply
+from gateway.upstream.turns import AT_ONCE
 
 CONFIG = StreamConfig(first_byte_grace=8, keep_alive=3)
 
@@ -26,6 +28,7 @@ class Loop:
 
     def call_later(self, delay: float, callback: Callable[..., None], *arguments: object) -> object:
         self.timers.append((self.now + delay, callback, arguments))
+        self.timers.sort(key=lambda timer: timer[0])
         return callback
 
     def create_task(self, work: object, name: str) -> "asyncio.Task[None]":
@@ -105,3 +108,22 @@ async def test_one_timer_looks_at_all_replies_until_the_last_is_over(loop: Loop)
     assert loop.timers == []
     async with Reply(loop, ticker):
         assert len(loop.timers) == 1
+
+
+async def test_many_replies_are_looked_at_in_turns_and_none_after_its_end(loop: Loop) -> None:
+    ticker, looks = Ticker(CONFIG), [0]
+
+    class Counted(Reply):
+        def look(self, now: float) -> None:
+            looks[-1] += 1
+            super().look(now)
+
+    async with AsyncExitStack() as stack:
+        replies = [await stack.enter_async_context(Counted(loop, ticker)) for _ in range(AT_ONCE + 50)]
+        await loop.until(100.75)
+        assert looks == [AT_ONCE]
+        for reply in replies:
+            ticker.remove(reply)
+        await loop.until(102)
+    assert looks == [AT_ONCE]
+    assert loop.timers == []

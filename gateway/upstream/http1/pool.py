@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from ipaddress import ip_address
 from socket import AF_INET, AF_INET6, IPPROTO_TCP, SOCK_STREAM, AddressFamily, SocketKind
@@ -17,6 +17,7 @@ from gateway.upstream.http1.connection import Connection
 from gateway.upstream.http1.response import Http1Response
 from gateway.upstream.resolver import Resolver
 from gateway.upstream.transport import IDLE_SECONDS, WRITTEN_AT_ONCE, Body, check_path, unsent
+from gateway.upstream.turns import in_turns
 
 _NEXT_ADDRESS = 0.25
 """Seconds after which the next address is tried beside a silent one (RFC 8305, section 5)."""
@@ -139,15 +140,17 @@ class Http1Pool:
 
     def _watch(self) -> None:
         """Cut connections that have waited for a request for too long, and end requests of silent upstreams."""
-        now = self._loop.time()
-        for connection in list(self._free):  # the oldest first
-            if now - connection.since <= IDLE_SECONDS:
-                break
-            del self._free[connection]
-            connection.abort()
-        for connection in list(self._all):
-            connection.check_time(now)
         self._timer = self._loop.call_later(self._tick, self._watch) if self._all else None
+        in_turns(self._loop, self._all, self._check_times)
+
+    def _check_times(self, connections: Sequence[Connection]) -> None:
+        now, free = self._loop.time(), self._free
+        for connection in connections:
+            if connection not in free:
+                connection.check_time(now)
+            elif now - connection.since > IDLE_SECONDS:
+                del free[connection]
+                connection.abort()
 
     async def _new(self) -> Connection:
         """Return a new connection. Raises UpstreamError or OutOfDescriptors."""
