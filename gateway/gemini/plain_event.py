@@ -55,7 +55,9 @@ class PlainUsage(UsageMetadata, frozen=True, forbid_unknown_fields=True):
     traffic_type: str | None = None
 
 
-class _Event(Strict):
+class PlainEvent(Strict):
+    """One plain event."""
+
     candidates: tuple[_Candidate]
     usage_metadata: PlainUsage | None = None
     model_version: str | None = None
@@ -63,7 +65,8 @@ class _Event(Strict):
     create_time: str | None = None
 
 
-_decode = msgspec.json.Decoder(_Event).decode
+_decode = msgspec.json.Decoder(PlainEvent).decode
+_REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class PlainTexts(Struct, gc=False):
@@ -81,6 +84,14 @@ class PlainTexts(Struct, gc=False):
 NO_TEXTS = PlainTexts([], [], False, None)
 
 
+def read_event(payload: bytes) -> PlainEvent | None:
+    """Return a plain event; None for another."""
+    try:
+        return _decode(payload)
+    except _REFUSED:
+        return None
+
+
 def read_texts(payloads: Sequence[bytes]) -> PlainTexts:
     """Return the plain events up to the first that is another; there may be none."""
     texts: list[str] = []
@@ -96,6 +107,6 @@ def read_texts(payloads: Sequence[bytes]) -> PlainTexts:
                 usages.append(usage)
             if candidate.finish_reason is not None:
                 finish = candidate.finish_reason
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except _REFUSED:
         pass
     return PlainTexts(texts, usages, usage is not None, finish)

@@ -68,6 +68,8 @@ class SSEDecoder:
 
     def close(self) -> list[bytes]:
         """Return the payloads that the end of the input completes: an event without a blank line, or a JSON body."""
+        if not self._size:
+            return []
         rest = b"".join(self._pieces)
         self._pieces = []
         if self._bare_json:
@@ -119,11 +121,11 @@ def _google_events(text: bytes) -> list[bytes]:
     """Return the payloads of whole events in the form that Google sends, one line for each; [] for any other text."""
     if not (text.startswith(b"data: ") and text.endswith(b"\r\n\r\n")):
         return []
-    text = text[6:-4]
+    end = len(text) - 4
     # Searches are not by `in`, which asks the bytes for a number first, and catches the exception.
-    if text.find(b"\r") < 0:
-        return [] if text.find(b"\n") >= 0 else [text]
-    events = text.split(b"\r\n\r\ndata: ")
+    if text.find(b"\r") == end:
+        return [text[6:end]] if text.find(b"\n") == end + 1 else []
+    events = text[6:end].split(b"\r\n\r\ndata: ")
     joined = b"".join(events)  # a search in it costs less than counts of line ends
     return events if joined.find(b"\n") < 0 and joined.find(b"\r") < 0 else []
 

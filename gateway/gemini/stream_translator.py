@@ -10,9 +10,9 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from gateway.errors import GatewayError, UpstreamError, forget_frames
-from gateway.gemini.events import Event
+from gateway.gemini.events import Event, TextDelta
 from gateway.gemini.json_shape import LONG_NUMBER, has_long_number
-from gateway.gemini.plain_event import NO_TEXTS, PlainTexts, read_texts
+from gateway.gemini.plain_event import NO_TEXTS, PlainTexts, read_event, read_texts
 from gateway.gemini.sse import SSEDecoder
 from gateway.gemini.thought_signatures import Signed
 from gateway.gemini.turn_reader import TurnReader
@@ -62,12 +62,29 @@ class StreamTranslator:
             return b""
         if self.messages is not None:
             self.messages += payloads
+        if not payloads:
+            return b""
         reader, encoder = self.reader, self._encoder
-        if not (payloads and reader.takes_texts):
+        if not reader.takes_texts:
             return self._by_runs(payloads, NO_TEXTS)
+        begins = not reader.begun
+        if begins or len(payloads) == 1:
+            event = read_event(payloads[0])
+            if event is None:
+                return self._by_runs(payloads, NO_TEXTS)
+            if not begins:
+                index, text = reader.add_text(event)
+                return encoder.texts(index, [text])
+            start = reader.begin(event.model_version, event.response_id)
+            out = encoder.encode([start, TextDelta(*reader.add_text(event))])
+            return out + self._texts(payloads[1:]) if len(payloads) > 1 else out
+        return self._texts(payloads)
+
+    def _texts(self, payloads: list[bytes]) -> bytes:
+        """Return bytes for the client for payloads that are most likely plain events."""
         plain = read_texts(payloads)
         if len(plain.texts) == len(payloads):
-            return encoder.texts(reader.add_texts(plain), plain.texts)
+            return self._encoder.texts(self.reader.add_texts(plain), plain.texts)
         return self._by_runs(payloads, plain)
 
     def _by_runs(self, payloads: list[bytes], plain: PlainTexts) -> bytes:

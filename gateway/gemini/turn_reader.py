@@ -5,6 +5,7 @@ Gemini does not have, cumulative token counts, blocked prompts, and streams that
 https://ai.google.dev/api/generate-content#v1beta.GenerateContentResponse.
 """
 
+from collections import defaultdict
 from collections.abc import Callable
 
 from msgspec import Raw
@@ -39,7 +40,7 @@ from gateway.gemini.grounding import searches
 from gateway.gemini.joined_text import MOST_PIECES
 from gateway.gemini.many_parts import MANY_PARTS, joined
 from gateway.gemini.plain_answer import PlainAnswer, events_of, named
-from gateway.gemini.plain_event import PlainTexts
+from gateway.gemini.plain_event import PlainEvent, PlainTexts
 from gateway.gemini.server_parts import ServerParts, is_server_part
 from gateway.gemini.server_runs import RunKeeping, RunRecorder
 from gateway.gemini.stop_sequences import StopCutter
@@ -105,15 +106,15 @@ class TurnReader:
         """A finish reason for which the answer is not complete, or not all that was asked."""
         self.citations_left_out = 0
         """Citations that the client does not get, because there are too many."""
-        self.takes_texts = False
-        """Whether `add_texts` can read a plain event: the answer has begun, and nothing cuts its text."""
+        self.takes_texts = self._cutter is None
+        """Whether `add_text` and `add_texts` can read plain events: nothing cuts the text."""
         self.begun = False
         """Whether a chunk of the answer has arrived."""
         self._ends_counted = False
         """Whether the last chunk carried counts."""
         self._is_whole = False
         """Whether a unary answer was read."""
-        self._candidates: dict[int, CandidateState] = {}
+        self._candidates: defaultdict[int, CandidateState] = defaultdict(CandidateState)
         self._usage = NO_USAGE
         """Merged so far."""
         self._counts: TokenCounts | None = None
@@ -140,9 +141,7 @@ class TurnReader:
             raise from_status(response.error.code, response.error)
         events: list[Event] = []
         if not self.begun:
-            self.begun, self.takes_texts = True, self._cutter is None
-            self.version = response.model_version
-            events.append(TurnStarted(response.response_id, named(self.version, self.model)))
+            events.append(self.begin(response.model_version, response.response_id))
         if response.usage_metadata is not None:
             self._usage = merge(self._usage, response.usage_metadata)
             self._counts = None
@@ -153,12 +152,32 @@ class TurnReader:
         self._ends_counted = response.usage_metadata is not None
         return events if self._cutter is None else self._cutter.cut(events)
 
+    def begin(self, version: str | None, response_id: str | None) -> TurnStarted:
+        """Return the first event of the answer."""
+        self.begun, self.version = True, version
+        return TurnStarted(response_id, named(version, self.model))
+
+    def add_text(self, plain: PlainEvent) -> tuple[int, str]:
+        """Read a plain event, as `feed` would, and return the index of its candidate, and its text."""
+        index, candidate, usage = self._base, plain.candidates[0], plain.usage_metadata
+        state = self._candidates[index]
+        state.has_content = True
+        text, pieces = candidate.content.parts[0].text, state.text.pieces
+        pieces.append(text)
+        if len(pieces) >= MOST_PIECES:
+            state.text.join()
+        if usage is None:
+            self._ends_counted = False
+        else:
+            self._usage, self._counts, self._ends_counted = merge(self._usage, usage), None, True
+        if candidate.finish_reason is not None:
+            state.finish, state.message, self._continuation = candidate.finish_reason, None, None
+        return index, text
+
     def add_texts(self, plain: PlainTexts) -> int:
         """Read some plain events, as `feed` would, and return the index of their candidate."""
         index = self._base
-        state = self._candidates.get(index)
-        if state is None:
-            state = self._candidates[index] = CandidateState()
+        state = self._candidates[index]
         state.has_content = True
         pieces = state.text.pieces
         pieces += plain.texts
@@ -179,7 +198,7 @@ class TurnReader:
 
     def read_answer(self, answer: PlainAnswer) -> list[Event]:
         """Return all events of a plain answer, as `feed` and `close` would."""
-        self._candidates[self._base] = state = CandidateState()
+        state = self._candidates[self._base]
         state.has_content, state.finish = True, answer.candidates[0].finish_reason
         self.begun, self._is_whole, self.version = True, True, answer.model_version
         if answer.usage_metadata is not None:
@@ -217,7 +236,8 @@ class TurnReader:
         return [*events, self._ended()]
 
     def _ended(self) -> TurnEnded:
-        return TurnEnded(continued_counts([*self._earlier, self.counts]), self.tier)
+        counts = continued_counts([*self._earlier, self.counts]) if self._earlier else self.counts
+        return TurnEnded(counts, self._usage.service_tier)
 
     @property
     def continuation(self) -> str | None:
@@ -274,7 +294,10 @@ class TurnReader:
 
     @property
     def _all_finished(self) -> bool:
-        return bool(self._candidates) and all(c.finish is not None for c in self._candidates.values())
+        for state in self._candidates.values():
+            if state.finish is None:
+                return False
+        return bool(self._candidates)
 
     def _check_not_empty(self) -> None:
         """Raise UnusableAnswer for an empty answer that was neither filtered nor cut off."""
@@ -297,9 +320,7 @@ class TurnReader:
             if index >= self._most:
                 return
         index += self._base
-        state = self._candidates.get(index)
-        if state is None:
-            state = self._candidates[index] = CandidateState()
+        state = self._candidates[index]
         if candidate.content is not None:
             parts = candidate.content.parts or ()
             for part in parts if len(parts) <= MANY_PARTS else joined(parts):

@@ -181,6 +181,9 @@ class _Rare(Struct):
     files: dict[int, list[openai.FileOut]] = {}
 
 
+_NOTHING_RARE = _Rare()
+
+
 class ChatStream:
     """Encodes events as chunks: the role first, a finish chunk for each choice, usage if requested, `[DONE]`."""
 
@@ -318,12 +321,10 @@ class ChatStream:
         self._put(out, event.index, Delta(images=[_image(event, number)]))
 
     def _finish(self, out: list[bytes], end: Finished) -> None:
-        google = _google(
-            end, self._others.cited.get(end.index), self._others.files.get(end.index, []), self._style
-        )
-        delta = Delta(extra_content=_extra(google), refusal=end.refusal or UNSET)
+        rare = self._rare or _NOTHING_RARE
+        google = _google(end, rare.cited.get(end.index), rare.files.get(end.index, ()), self._style)
         if end.index not in self._begun or end.refusal or google is not None:
-            self._put(out, end.index, delta)
+            self._put(out, end.index, Delta(extra_content=_extra(google), refusal=end.refusal or UNSET))
         reason: openai.FinishReason = end.reason
         if reason == "tool_calls" and self._style.rules.legacy:
             reason = "function_call"
