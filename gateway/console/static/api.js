@@ -1,11 +1,10 @@
 // Requests of the admin API. The session is a cookie that scripts cannot read.
 
 export class ApiError extends Error {
-  /** @param {number} status @param {string} code @param {string} message @param {string | null} param @param {number | null} retryAfter */
-  constructor(status, code, message, param = null, retryAfter = null) {
+  /** @param {number} status @param {string} code @param {string} message */
+  constructor(status, code, message) {
     super(message);
-    Object.assign(this, { name: "ApiError", status, code, param, retryAfter });
-    this.status = status; this.code = code; this.param = param; this.retryAfter = retryAfter;
+    this.name = "ApiError"; this.status = status; this.code = code;
   }
 }
 
@@ -18,8 +17,7 @@ async function failure(response) {
   const data = await response.json().catch(() => ({}));
   const error = data.error ?? {};
   if (error.code === "signed_out") hooks.signedOut();
-  return new ApiError(response.status, error.code ?? "unknown", error.message ?? `HTTP ${response.status}`,
-    error.param ?? null, Number(response.headers.get("retry-after")) || null);
+  return new ApiError(response.status, error.code ?? "unknown", error.message ?? `HTTP ${response.status}`);
 }
 
 /** @param {string} method @param {string} path @param {any} [body] @param {{signal?: AbortSignal}} [options] @returns {Promise<Response>} */

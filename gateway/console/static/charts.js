@@ -62,12 +62,20 @@ export function columns({ start, step, series, label, format = (value) => n(valu
       el("tbody", rows.map((row) => el("tr", row.map((cell, i) => (i ? el("td.end", cell) : el("th", { scope: "row", text: cell }))))))))));
 }
 
-/** A row of cells, such as 48 half-hours. */
+/** A row of cells, such as 48 half-hours, each as high as its value. */
 export function strip({ cells, label }) {
   const width = 100 / Math.max(1, cells.length);
-  const hit = cells.filter(({ kind }) => kind !== "none");
+  const hit = cells.filter(({ value }) => value), most = Math.max(...cells.map(({ value }) => value), 1);
+  const height = (value) => (value ? 2 + (value / most) * 8 : 10);
   return el("span.strip", svg("svg", { viewBox: "0 0 100 10", preserveAspectRatio: "none", role: "img", "aria-label": `${label}: ${hit.map(({ title }) => title).slice(0, 12).join(", ") || "0"}` },
-    cells.map(({ kind, title }, i) => svg("rect", { x: i * width + width * 0.1, y: 0, width: width * 0.8, height: 10, class: `k-${kind}` }, svg("title", {}, title)))));
+    cells.map(({ value, kind, title }, i) => svg("rect", { x: i * width + width * 0.1, y: 10 - height(value), width: width * 0.8, height: height(value), class: `k-${value ? kind : "none"}` }, svg("title", {}, title)))));
+}
+
+/** A bar for parts of a whole: each has its begin, its end and a kind. @param {{from: number, to: number, kind: string}[]} parts @param {number} whole */
+export function bar(parts, whole) {
+  const at = (value) => Math.max(0, Math.min(100, (value / (whole || 1)) * 100));
+  return el("span.span", svg("svg", { viewBox: "0 0 100 6", preserveAspectRatio: "none", "aria-hidden": "true" }, svg("rect", { width: 100, height: 6, class: "k-none" }),
+    parts.map(({ from, to, kind }) => svg("rect", { x: Math.min(99.5, at(from)), width: Math.max(0.5, at(to) - at(from)), height: 6, class: `k-${kind}` }))));
 }
 
 /** Spent, reserved and left of a budget. */

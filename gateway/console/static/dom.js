@@ -62,6 +62,14 @@ export function button(label, onclick, options = {}) {
   }, label);
 }
 
+/** A choice. @param {Record<string, any>} props @param {(string | number)[]} ids @param {(id: any) => string} name @param {any} [chosen] */
+export function choice(props, ids, name, chosen) {
+  return el("select", props, ids.map((id) => el("option", { value: id, selected: id === chosen }, name(id))));
+}
+
+/** @param {{url: string, name: string}} entry */
+export const outward = ({ url, name }) => (url ? el("a", { href: url, rel: "noreferrer noopener", target: "_blank", text: name }) : name);
+
 /** A list of names and values; what has no value is left out. @param {any[][]} rows */
 export function facts(rows) {
   return el("dl.facts", rows.filter(([, value]) => value || value === 0).map(([name, value]) => el("div", el("dt", name), el("dd", value))));
@@ -137,16 +145,15 @@ export function dialog(title, build, options = {}) {
   });
 }
 
-/** Ask to type a name before something that cannot be undone. @param {string} title @param {string} sentence @param {string} name @returns {Promise<boolean>} */
-export async function confirmName(title, sentence, name) {
-  const done = await dialog(title, (close) => {
+/** Ask to type a name before something that cannot be undone. @param {string} title @param {string} sentence @param {string} name @param {string} other what can be done instead @returns {Promise<true | "other" | undefined>} */
+export function confirmName(title, sentence, name, other) {
+  return dialog(title, (close) => {
     const go = el("button.button.danger", { disabled: true, text: title });
     const input = el("input", { autocomplete: "off", oninput: () => { go.disabled = input.value.trim() !== name.trim(); } });
     return el("form.stack", { onsubmit: (e) => { e.preventDefault(); if (!go.disabled) close(true); } },
       el("p", sentence), field(t("confirm.type", { name }), input),
-      el("div.row.end", button(t("cancel"), () => close(false)), go));
+      el("div.row.end", button(t("cancel"), () => close()), other && button(other, () => close("other")), go));
   });
-  return done === true;
 }
 
 let unbind = () => {};
@@ -227,6 +234,13 @@ export function words(text) {
 /** @param {string} text @param {string} [kind] */
 export function badge(text, kind = "mute") {
   return el("span", { class: `badge ${kind}`, text });
+}
+
+/** The colour of a request, by one rule on all pages: what was refused is amber, what has failed is red. @param {any} row */
+export function kind(row) {
+  if (row.status >= 500 || (row.error && row.status < 400)) return "bad";
+  if (row.status >= 400) return row.status === 499 ? "mute" : "warn";
+  return (row.attempts ?? 0) > 1 || row.fallbacks?.length ? "saved" : "ok";
 }
 
 /** @param {string} name such as `requests_per_minute` or `dollars.day` */

@@ -1,13 +1,13 @@
 // The frame of all pages: signing in, navigation, language, theme, keys, notices.
 import { api, ApiError, hooks } from "./api.js";
-import { announce, button, closePanel, dialog, el, field, fill, toast } from "./dom.js";
+import { button, choice, closePanel, dialog, el, field, fill, toast } from "./dom.js";
 import { has, keep, kept, language, languages, load, setLanguage, t } from "./i18n.js";
 import { bind, bound } from "./keys.js";
 
 /**
  * @typedef {Record<string, any>} Session
  * @typedef {{api: typeof api, t: typeof t, session: Session, query: URLSearchParams, go: (hash: string) => void,
- *   setQuery: (values: Record<string, any>) => void, announce: (text: string) => void,
+ *   setQuery: (values: Record<string, any>) => void,
  *   every: (ms: number, run: () => any) => void, signal: AbortSignal, onLeave: (run: () => void) => void, mayWrite: boolean}} Context
  * @typedef {{id: string, keys?: {key: string, label: string, run: (ctx: Context) => void}[],
  *   render: (root: HTMLElement, ctx: Context) => Promise<void | (() => void)> | void | (() => void)}} Page
@@ -43,7 +43,7 @@ function context(current, query) {
   const abort = new AbortController();
   leaving.push(() => abort.abort());
   return {
-    api: { ...api, get: (path, params) => api.get(path, params, { signal: abort.signal }) }, t, session: current, query, announce, signal: abort.signal, mayWrite: current.may === "write",
+    api: { ...api, get: (path, params) => api.get(path, params, { signal: abort.signal }) }, t, session: current, query, signal: abort.signal, mayWrite: current.may === "write",
     go: (hash) => { location.hash = hash; },
     setQuery: (values) => {
       for (const [name, value] of Object.entries(values)) {
@@ -158,8 +158,8 @@ function apply() {
 function preferences() {
   const lang = el("select", { "aria-label": t("language"), onchange: async () => { await setLanguage(lang.value); await start(); } },
     Object.entries(languages).map(([id, name]) => el("option", { value: id, selected: id === language(), text: name, lang: id })));
-  const look = el("select", { "aria-label": t("theme"), onchange: () => setTheme(look.value) },
-    ["auto", "light", "dark"].map((name) => el("option", { value: name, selected: name === theme(), text: t(`theme.${name}`) })));
+  const look = choice({ "aria-label": t("theme"), onchange: () => setTheme(look.value) },
+    ["auto", "light", "dark"], (name) => t(`theme.${name}`), theme());
   return el("div.row.preferences", lang, look);
 }
 

@@ -92,7 +92,11 @@ export function table(options) {
   /** @param {string | number | null} id */
   function select(id) {
     selected = id;
-    for (const row of body.children) row.setAttribute("aria-selected", String(row.dataset.id === String(id)));
+    for (const row of body.children) {
+      const is = row.dataset.id === String(id);
+      row.setAttribute("aria-selected", String(is));
+      if (is) row.scrollIntoView({ block: "nearest" });
+    }
   }
 
   /** @param {number} step */
@@ -141,6 +145,7 @@ export function table(options) {
     node,
     /** @param {any[]} values */
     set(values) { rows = values; draw(); },
+    select,
     /** Add rows at the top; what is seen stays where it is. @param {any[]} values @param {number} most */
     prepend(values, most) {
       rows = [...values, ...rows].slice(0, most);

@@ -54,9 +54,9 @@ def test_a_key_from_its_issue_to_its_end(tab: Callable[..., Tab], console: Conso
     here.page.wait_for_selector("dialog", state="detached")
     wait_until(lambda: console.ask(key) == 429)
     open_request(here, f"status:429 key:{name}")
-    here.wait_text("#panel .notice.bad", f"Requests per minute of key {name}: 1 of 1 · rate_limit_exceeded")
-    assert "Free again in" in here.text("#panel .notice.bad")
-    assert "What to do: wait for retry-after" in here.text("#panel .notice.bad")
+    here.wait_text("#panel .notice.warn", f"Requests per minute of key {name}: 1 of 1 · rate_limit_exceeded")
+    assert "Free again in" in here.text("#panel .notice.warn")
+    assert "What to do: nothing, if the limit is meant" in here.text("#panel .notice.warn")
     here.press(f"Keys: {name}", "#panel")  # where the limit is changed
     here.page.wait_for_selector("dialog [name=requests_per_minute]:focus")
     here.keys("Control+a", "2", "Enter")
@@ -71,7 +71,7 @@ def test_a_key_from_its_issue_to_its_end(tab: Callable[..., Tab], console: Conso
     here.wait_text("#panel .badge", "revoked")
     wait_until(lambda: console.ask(key) == 401)
     open_request(here, f"status:401 key:{name}")
-    here.wait_text("#panel .notice.bad", "key is revoked · invalid_api_key")
+    here.wait_text("#panel .notice.warn", "key is revoked · invalid_api_key")
 
 
 @slow

@@ -1,4 +1,4 @@
-import { badge, el, facts, fill, time } from "../dom.js";
+import { badge, el, facts, fill, outward, time } from "../dom.js";
 import { t, when } from "../i18n.js";
 
 /** @type {import("../main.js").Page} */
@@ -19,6 +19,8 @@ export const page = {
         el("section.card", el("h2", t("about.features")),
           el("ul.plain", about.features.map((one) => el("li", badge(t(one.on ? "on" : "off"), one.on ? "ok" : "mute"), " ", el("strong", one.name), " ", el("span.muted", one.detail))))),
         el("section.card", el("h2", t("about.links")),
-          el("ul.plain", about.links.map((one) => el("li", el("a", { href: one.url, rel: "noreferrer noopener", target: "_blank", text: one.name })))))));
+          el("ul.plain", about.links.map((one) => el("li", outward(one))))),
+        el("section.card", el("h2", t("about.libraries")),
+          el("ul.plain", about.libraries.map((one) => el("li", outward(one), " ", one.version, " ", el("span.muted", one.licence)))))));
   },
 };

@@ -1,22 +1,22 @@
 import { url } from "../api.js";
 import { strip } from "../charts.js";
-import { badge, button, el, empty, fill, place, refusal, time, words } from "../dom.js";
+import { badge, button, choice, el, empty, field, fill, kind, place, refusal, time, words } from "../dom.js";
 import { n, when } from "../i18n.js";
 
 const HALF_HOUR = 1800;
 
 function card(group, since, ctx) {
-  const { t } = ctx, most = Math.max(...group.strip, 1);
+  const { t } = ctx, colour = kind({ ...group, error: group.code });
   const cells = group.strip.map((count, i) => ({
-    kind: count === 0 ? "none" : count > most / 2 ? "bad" : "warn",
+    value: count, kind: colour,
     title: `${when(since + i * HALF_HOUR, { hour: "2-digit", minute: "2-digit" })}: ${n(count)}`,
   }));
-  const filter = [`error:${group.code}`, `status:${group.status}`, `upstream:${group.upstream_status ?? "none"}`,
+  const filter = [`error:${group.code}`, `status:${group.status}`, (!group.refused_by || group.refused_by === "google") && `upstream:${group.upstream_status ?? "none"}`,
     group.model && `model:${JSON.stringify(group.model)}`, group.refused_by && `refused:${group.refused_by}`].filter(Boolean).join(" ");
   return el("section.card.stack",
-    el("h2", badge(String(group.status), group.status === 429 ? "warn" : "bad"), " ", refusal(group) || group.code, " ",
+    el("h2", badge(String(group.status), colour), " ", refusal(group) || group.code, " ",
       el("small.muted", [group.refused_by && group.code, group.model, group.upstream_status && `Google ${group.upstream_status}`, group.instances.length > 1 && group.instances.join(", ")].filter(Boolean).join(" · "))),
-    el("div.row", el("strong", `${n(group.count)} ×`), el("span.grow", strip({ cells, label: t("errors.day") })), time(group.last)),
+    el("div.tally", el("strong", `${n(group.count)} ×`), strip({ cells, label: t("errors.day") }), time(group.last)),
     group.cause && el("p", words(group.cause)),
     group.remedy && el("p", el("strong", t("errors.do"), " "), words(group.remedy)),
     group.keys?.some((key) => key.id) && el("p", t("errors.keys"), " ", group.keys.filter((key) => key.id).map((key) => [
@@ -31,8 +31,14 @@ export const page = {
   id: "errors",
   async render(root, ctx) {
     const { t } = ctx, { since, data, others } = await ctx.api.get("/admin/errors", { window: 86400 });
-    fill(root, data.length ? el("p.muted", t("errors.what")) : empty(t("errors.none"), t("errors.none.hint")),
-      data.map((group) => card(group, since, ctx)),
+    const list = el("div.page"), order = choice({ onchange: draw }, ["last", "count"], (id) => t(`errors.by.${id}`), ctx.query.get("order"));
+    function draw() {
+      ctx.setQuery({ order: order.value });
+      fill(list, [...data].sort((a, b) => b[order.value] - a[order.value]).map((group) => card(group, since, ctx)));
+    }
+    draw();
+    fill(root, data.length ? [el("p.muted", t("errors.what"), " ", el("a", { href: "#/usage", text: t("page.usage") })), el("div.bar", field(t("errors.order"), order))] : empty(t("errors.none"), t("errors.none.hint")),
+      list,
       others > 0 && el("p.muted", t("errors.others", { count: n(others) })));
   },
 };

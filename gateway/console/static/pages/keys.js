@@ -1,6 +1,6 @@
 import { url } from "../api.js";
 import { budget } from "../charts.js";
-import { badge, button, code, confirmName, copyButton, dialog, el, facts, field, fill, panel, time, toast } from "../dom.js";
+import { badge, button, choice, code, confirmName, copyButton, dialog, el, facts, field, fill, panel, time, toast } from "../dom.js";
 import { money, n, tokens } from "../i18n.js";
 import { table } from "../table.js";
 
@@ -118,8 +118,8 @@ async function create(ctx) {
   const note = el("input", { name: "note", maxlength: "500" });
   const days = el("input", { name: "days", type: "number", min: "1", max: "3650" });
   const rules = ruleFields(PRESETS.person, t);
-  const preset = el("select", { name: "preset", onchange: () => { rules.set(PRESETS[preset.value]); if (preset.value === "trial") days.value = "7"; } },
-    Object.keys(PRESETS).map((id) => el("option", { value: id }, t(`keys.${id}`))));
+  const preset = choice({ name: "preset", onchange: () => { rules.set(PRESETS[preset.value]); if (preset.value === "trial") days.value = "7"; } },
+    Object.keys(PRESETS), (id) => t(`keys.${id}`));
   const answer = await form(t("keys.new"), t("keys.create"), t, [
     el("div.grid", field(t("name"), name), field(t("keys.preset"), preset),
       field(t("keys.days"), days, t("keys.days_help")), field(t("keys.note"), note)),
@@ -136,7 +136,7 @@ async function edit(ctx, key, at = "") {
   const expires = el("input", { name: "expires", type: "date", value: key.expires ? new Date(key.expires * 1000).toISOString().slice(0, 10) : "" });
   const rules = ruleFields(key.rules, t);
   rules.node.querySelector(`[name="${CSS.escape(at)}"]`)?.setAttribute("autofocus", "");
-  return form(t("keys.edit_one", { name: key.name }), t("keys.save"), t, [
+  return form(t(at ? "keys.limits_of" : "keys.edit_one", { name: key.name }), t("keys.save"), t, [
     el("div.grid", field(t("name"), name), field(t("keys.expires"), expires), field(t("keys.note"), note)), rules.node,
   ], () => ctx.api.patch(path(key.id), {
     name: name.value.trim(), note: note.value.trim(), rules: rules.read(),
@@ -146,7 +146,7 @@ async function edit(ctx, key, at = "") {
 
 async function rotate(ctx, key) {
   const { t } = ctx;
-  const grace = el("select", { name: "grace" }, [0, 3600, 86400, 604800].map((s) => el("option", { value: String(s) }, t(`keys.grace_${s}`))));
+  const grace = choice({ name: "grace" }, [0, 3600, 86400, 604800], (s) => t(`keys.grace_${s}`));
   const answer = await form(t("keys.rotate_one", { name: key.name }), t("keys.rotate"), t, [field(t("keys.grace"), grace, t("keys.grace_help"))],
     () => ctx.api.post(path(key.id, "rotate"), { grace: Number(grace.value) }));
   if (answer) await showOnce(answer, t);
@@ -154,8 +154,9 @@ async function rotate(ctx, key) {
 }
 
 async function revoke(ctx, key) {
-  if (!(await confirmName(ctx.t("keys.revoke_one", { name: key.name }), ctx.t("keys.revoke_hint"), key.name))) return null;
-  return ctx.api.del(path(key.id));
+  const { t } = ctx, can = key.state !== "suspended";
+  const choice = await confirmName(t("keys.revoke_one", { name: key.name }), t(can ? "keys.revoke_hint" : "keys.revoke_final"), key.name, can ? t("keys.suspend") : "");
+  return choice === "other" ? ctx.api.post(path(key.id, "suspend")) : choice && ctx.api.del(path(key.id));
 }
 
 /** Do something to a key, and say so. @returns {Promise<boolean>} */
@@ -202,8 +203,8 @@ export const page = {
     const list = table({
       name: "keys", label: t("page.keys"), main: true, chooser: true, columns: columns(t), rows: [], key: (k) => k.id,
       onopen: (k) => open(ctx, k.id, load),
-      actions: (k) => (ctx.mayWrite && k.state !== "revoked" ? [button(t("keys.limit"), () => change(ctx, k, () => edit(ctx, k, "requests_per_minute"), load), { kind: "quiet", title: t("keys.edit_one", { name: k.name }) }),
-        button(t("keys.revoke"), () => change(ctx, k, () => revoke(ctx, k), load), { kind: "quiet", title: t("keys.revoke_one", { name: k.name }) })] : []), empty: t(q || state ? "keys.none_match" : "keys.none"),
+      actions: (k) => (ctx.mayWrite && k.state !== "revoked" ? [button(t("keys.limit"), () => change(ctx, k, () => edit(ctx, k, "requests_per_minute"), load), { kind: "quiet", title: t("keys.limits_of", { name: k.name }) }),
+        button(t("keys.revoke"), () => change(ctx, k, () => revoke(ctx, k), load), { kind: "quiet danger", title: t("keys.revoke_one", { name: k.name }) })] : []), empty: t(q || state ? "keys.none_match" : "keys.none"),
     });
     const more = button(t("more"), () => load(next), { kind: "quiet" });
     async function load(cursor = null) {
@@ -221,8 +222,7 @@ export const page = {
       await load();
     }
     const search = el("input", { id: "search", type: "search", value: q, maxlength: "100" });
-    const states = el("select", { onchange: find },
-      ["", "active", "suspended", "expired", "revoked"].map((id) => el("option", { value: id, selected: id === state }, id ? t(`keys.${id}`) : t("keys.all"))));
+    const states = choice({ onchange: find }, ["", "active", "suspended", "expired", "revoked"], (id) => t(`keys.${id || "all"}`), state);
     const make = button(t("keys.new"), async () => { if (await create(ctx)) await load(); }, { kind: "primary" });
     make.id = "new";
     make.disabled = !ctx.mayWrite;

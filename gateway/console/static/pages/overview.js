@@ -1,6 +1,6 @@
 import { url } from "../api.js";
 import { columns } from "../charts.js";
-import { badge, button, code, el, fill, refusal, time, toast } from "../dom.js";
+import { badge, button, code, el, fill, kind, refusal, time, toast } from "../dom.js";
 import { money, ms, n, share, t } from "../i18n.js";
 
 const KINDS = { ready: "ok", cooling_down: "warn", refused: "bad", paused: "mute" };
@@ -19,7 +19,7 @@ function change(now, before) {
 function needs(data, ctx, again) {
   if (!data.needs.length) return el("p.notice.ok", t("overview.well"));
   return el("ul.plain.needs", data.needs.map((need) => {
-    return el("li", { class: `notice ${need.level}` }, el("span", badge(t(`level.${need.level}`), need.level), " ", need.message, need.values.until && [" · ", time(need.values.until)]),
+    return el("li", { class: `notice ${need.level}` }, el("span", badge(t(`level.${need.level}`), need.level), " ", need.message, (need.values.until ?? need.values.last) && [" · ", time(need.values.until ?? need.values.last)]),
       need.action && ctx.mayWrite ? button(t(`action.${need.code}`), async () => {
         await ctx.api.post(need.action.path, need.action.body);
         toast(t("done"), "ok");
@@ -52,8 +52,8 @@ export const page = {
         el("div.figures",
           figure(t("overview.requests"), n(now.requests), change(now.requests, before?.requests), "#/requests"),
           figure(t("overview.refused"), share(now.refused_share), before ? t("overview.yesterday", { value: share(before.refused_share) }) : `${n(now.refused)} ${t("overview.of", { value: n(now.requests) })}`, "#/errors"),
-          figure(t("overview.first"), within ? `≈ ${ms(now.first_byte_p95_ms)}` : "–", within && t(within[1] ? "overview.within" : "overview.over", { low: ms(within[0]), high: ms(within[1]) }), "#/usage"),
-          figure(t("overview.dollars"), money(dollars?.today), dollars ? t("overview.yesterday", { value: money(dollars.yesterday) }) : t(data.ledger ? "overview.reading" : "overview.no.ledger"), "#/usage"),
+          figure(t("overview.first"), within ? `≈ ${ms(now.first_byte_p95_ms)}` : "–", within && t(within[1] ? "overview.within" : "overview.over", { low: ms(within[0]), high: ms(within[1]) }), url("#/requests", { filter: within && `first>${within[0]}ms` })),
+          figure(t("overview.dollars"), money(dollars?.today), dollars ? t("overview.yesterday", { value: money(dollars.yesterday) }) : t(data.ledger ? "overview.reading" : "overview.no.ledger"), "#/usage?days=1&bucket=1h"),
           figure(t("running"), n(data.running), t("overview.of", { value: n(data.limit) }), "#/requests")),
         el("section", el("h2", t("overview.needs")), needs(data, ctx, draw)),
         el("div.grid.wide",
@@ -62,7 +62,7 @@ export const page = {
         data.instances.length > 1 && el("p.muted", t("overview.instances"), " ", data.instances.map((one) => one.name).join(", ")),
         data.pool.length ? el("section", el("h2", t("page.pool")), el("ul.squares", data.pool.map((one) => el("li", el("a", { class: `square ${KINDS[/** @type {"ready"} */ (one.state)]}`, href: url("#/pool", { project: one.project }), title: t(`state.${one.state}`) }, el("strong", one.project), " ", el("small", one.resting_models ? t("overview.resting", { count: one.resting_models }) : t(`state.${one.state}`))))))) : null,
         el("section.card", el("h2", t("overview.failures")),
-          data.failures.length ? el("ul.plain.failures", data.failures.map((row) => el("li", el("a", { href: url("#/requests", { id: row.request_id }) }, badge(String(row.status), row.status >= 500 || row.status === 200 ? "bad" : "warn"), el("span", refusal(row) || (row.error ?? "–")), el("span.muted", [row.key_name, row.model ?? row.path, data.instances.length > 1 && row.instance].filter(Boolean).join(" · ")), time(row.at))))) : el("p.muted", t("overview.no.failures"))));
+          data.failures.length ? el("ul.plain.failures", data.failures.map((row) => el("li", el("a", { href: url("#/requests", { id: row.request_id }) }, badge(String(row.status), kind(row)), el("span", refusal(row) || (row.error ?? "–")), el("span.muted", [row.key_name, row.model ?? row.path, data.instances.length > 1 && row.instance].filter(Boolean).join(" · ")), time(row.at))))) : el("p.muted", t("overview.no.failures"))));
     }
     await draw();
     setTimeout(() => { if (!ctx.signal.aborted) draw(); }, 500); // with what the ledger's first reading brings

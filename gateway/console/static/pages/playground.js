@@ -1,4 +1,4 @@
-import { button, code, el, facts, field, fill, tabs, toast } from "../dom.js";
+import { button, choice, code, el, facts, field, fill, tabs, toast } from "../dom.js";
 import { money, ms, n } from "../i18n.js";
 
 const MOST = 15e6; // bytes of a file
@@ -43,7 +43,7 @@ export const page = {
     const model = el("input", { list: "models", value: ctx.query.get("model") ?? info.models[0] ?? "", required: true });
     const as = el("select", el("option", { value: "console" }, t("play.console", { spent: money(info.spent), most: money(info.dollars_day) })),
       info.keys.map((key) => el("option", { value: key.id }, key.name || key.id)));
-    const effort = el("select", ["", "none", "low", "medium", "high"].map((id) => el("option", { value: id }, id || t("play.default"))));
+    const effort = choice({}, ["", "none", "low", "medium", "high"], (id) => id || t("play.default"));
     const temperature = el("input", { type: "number", min: "0", max: "2", step: "0.1" });
     const system = el("textarea", { rows: "3" });
     const tools = el("textarea.mono", { rows: "4", spellcheck: "false" });

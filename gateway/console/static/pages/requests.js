@@ -1,18 +1,12 @@
 import { url } from "../api.js";
-import { badge, button, clock, code, copyButton, el, facts, field, fill, panel, place, refusal, toast, words } from "../dom.js";
-import { ms, money, n, tokens } from "../i18n.js";
+import { bar } from "../charts.js";
+import { badge, button, clock, code, copyButton, el, facts, field, fill, kind, panel, place, refusal, toast, words } from "../dom.js";
+import { ms, money, n, share, tokens } from "../i18n.js";
 import { table } from "../table.js";
 
-const GRAMMAR = "status:429 status:4xx status:failed -status:200 key:ada model:*flash* surface:chat project:blue error:overloaded refused:pool upstream:503 path:/v1/* id:req_… note:seed cached:hit tries:2 >5s first>1s";
+const GRAMMAR = "status:429 status:4xx status:failed -status:200 key:ada model:*flash* surface:chat project:blue error:overloaded refused:pool upstream:503 path:/v1/* id:req_… note:seed cached:hit tries:2 >5s first>1s since:2026-11-26 until:2026-11-27T14:30Z";
 const MOST = 10000; // rows that are kept on the page
 const PAGE = innerWidth <= 640 ? 30 : 500;
-
-function kind(row) {
-  if (row.status === 429) return "warn";
-  if (row.error || row.status >= 500) return "bad";
-  if (row.status >= 400) return "bad";
-  return (row.attempts ?? 0) > 1 || row.fallbacks?.length ? "saved" : "ok";
-}
 
 function status(row, t) {
   const word = refusal(row) || (row.error ?? (kind(row) === "saved" ? t("req.saved") : ""));
@@ -55,13 +49,29 @@ function curl(row) {
   return `curl "$GATEWAY${row.path}" -H "Authorization: Bearer $API_KEY" -d '${JSON.stringify(body)}'`;
 }
 
-function timeline(attempts, t) {
+/** The calls of a request, each with a bar of when it was in progress, in the colours of the phases. */
+function timeline({ attempts, phases, request }, t) {
+  const whole = request.duration_ms, first = phases.some(({ name }) => name === "first") ? request.first_byte_ms : Infinity;
+  const parts = (a) => {
+    const from = a.offset_ms, to = from + (a.duration_ms ?? whole), middle = Math.min(to, Math.max(from, first));
+    return a.outcome === "ok" ? [{ from, to: middle, kind: "a" }, ...(middle < to ? [{ from: middle, to, kind: "b" }] : [])] : [{ from, to, kind: "bad" }];
+  };
   return el("ol.timeline", attempts.map((a) => el("li",
     badge(a.outcome === "ok" ? "ok" : (a.why || a.outcome || "?"), a.outcome === "ok" ? "ok" : "bad"),
     el("span", a.model ?? "", " ", el("span.muted", [a.project, a.status].filter(Boolean).join(" · "))),
-    el("span", a.duration_ms != null && ms(a.duration_ms)),
+    el("span", a.offset_ms != null && `+${ms(a.offset_ms)}`, a.duration_ms != null && ` · ${ms(a.duration_ms)}`),
     el("span", a.dollars != null && money(a.dollars), a.exact === false && el("small.muted", ` ${t("req.estimated")}`)),
+    a.offset_ms != null && bar(parts(a), whole),
   )));
+}
+
+const PHASES = { failed: "bad", first: "a", answer: "a", stream: "b" };
+
+/** Where the time of a request went. */
+function spent(phases, t) {
+  const whole = phases.reduce((sum, { ms: part }) => sum + part, 0), most = Math.max(...phases.map(({ ms: part }) => part));
+  return facts(phases.map(({ name, ms: part }) => [[el("i", { class: `mark k-${PHASES[name] ?? "reserved"}` }), t(`req.at.${name}`)],
+    el(part === most ? "strong" : "span", `${ms(part)} · ${share(part / whole)}`)]));
 }
 
 /** When the client may try again. */
@@ -90,13 +100,14 @@ async function open(ctx, id) {
   ];
   panel(t("req.one"),
     el("div.row", el("code", row.request_id), copyButton(row.request_id)),
-    detail.error && el("div.notice.bad.stack",
+    detail.error && el("div", { class: `notice stack ${kind(row)}` },
       el("p", el("strong", refusal(row, true) || detail.error.code), refusal(row) && ` · ${detail.error.code}`),
       row.retry_after > 0 && el("p", until(row, t)),
       el("p", words(detail.error.cause)), el("p", el("strong", t("errors.do"), " "), words(detail.error.remedy)),
       el("div.row", place(row, detail.error.place))),
     facts(rows),
-    detail.attempts?.length > 0 && [el("h3", t("req.timeline")), timeline(detail.attempts, t)],
+    detail.attempts?.length > 0 && [el("h3", t("req.timeline")), timeline(detail, t)],
+    detail.phases.length > 0 && [el("h3", t("req.spent")), spent(detail.phases, t)],
     detail.notes?.length > 0 && [el("h3", t("req.notes")),
       el("ul", detail.notes.map((note) => el("li", el("code", note.path), " ", words(note.meaning))))],
     detail.headers?.length > 0 && [el("h3", t("req.headers")),
@@ -156,7 +167,7 @@ export const page = {
     const more = button(t("more"), older, { kind: "quiet" });
     const now = button("", () => { const node = el("div"); panel(t("running"), node); return running(ctx, node); }, { kind: "quiet" });
     const live = el("input", { id: "follow", type: "checkbox", onchange: () => (live.checked ? begin() : end()) });
-    const problem = el("p.notice.bad", { role: "alert", hidden: true });
+    const problem = el("p.notice.bad", { role: "alert", hidden: true }), only = el("p.notice.info", { hidden: true });
     const all = [];
 
     async function refresh() {
@@ -165,6 +176,9 @@ export const page = {
         problem.hidden = true;
         all.splice(0, all.length, ...answer.data);
         list.set(all);
+        const of = all.find(({ key }) => key && filter.split(/[\s"]/).some((term, i, terms) => term === `key:${key}` || (term === key && terms[i - 1] === "key:")));
+        only.hidden = !of?.key_name;
+        only.textContent = t("usage.only", { name: of?.key_name });
         ({ next, newest } = answer);
         news.hidden = true;
         fresh = 0;
@@ -232,12 +246,12 @@ export const page = {
       el("form.bar", { role: "search", onsubmit: apply },
         el("div.grow", field(t("req.filter"), input)), el("button.button.primary", t("req.filter"))),
       el("details", el("summary", t("req.how")), el("p.muted", t("req.grammar")), code(GRAMMAR)),
-      problem,
+      problem, only,
       el("div.row", button(t("req.refresh"), refresh), el("label.check", live, t("req.live")), now, news, state),
       list.node, more);
     await refresh();
     const wanted = ctx.query.get("id");
-    if (wanted) await open(ctx, wanted);
+    if (wanted) { list.select(wanted); await open(ctx, wanted); }
     ctx.every(5000, look);
     ctx.onLeave(() => close?.());
   },
