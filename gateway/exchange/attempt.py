@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Sequence
+from math import ceil
 from time import monotonic, time, time_ns
 from types import TracebackType
 from typing import Self
@@ -237,10 +238,10 @@ class Attempt:
     async def _begin(self, ledger: LedgerWriter) -> None:
         """Record the call and reserve the most it can cost. Raises BudgetExceeded or LedgerUnavailable."""
         self._intent = unique("")
-        client, target, prices = self._client, self._target, self._accounting.prices
+        client, target = self._client, self._target
         budgets = client.rules.budgets
         most = target.cost.most if budgets else _NOTHING
-        micros = target.price_factor * prices.ceiling(target.model, most, self._at) if budgets else 0
+        micros = self._ceiling(most) if budgets else 0
         intent = Intent(
             self._intent, time(), self._context.request_id, client.id, self._report.project or "", target.model,
             self._context.surface, micros, most.total, budgets,
@@ -296,11 +297,10 @@ class Attempt:
         self, outcome: Outcome, status: int, spent: TokenCounts, most: TokenCounts | None
     ) -> Settlement:
         """Return the row's end. `most` is charged where Google has not said what the call costs; None where it has."""
-        prices, rules, target = self._accounting.prices, self._client.rules, self._target
-        model, factor, at = target.model, target.price_factor, self._at
+        prices, rules, model = self._accounting.prices, self._client.rules, self._target.model
         micros = self._micros(spent)
         if most is not None:
-            spent, micros = _at_least(spent, most), max(micros, factor * prices.ceiling(model, most, at))
+            spent, micros = _at_least(spent, most), max(micros, self._ceiling(most))
         is_exact = (most is None or not most.total) and (self.is_counted or outcome != "cancelled")
         self._accounting.statistics.charged(self._client.id, model, micros)
         return Settlement(
@@ -308,6 +308,15 @@ class Attempt:
             int(self._report.first_byte_ms or 0), int((monotonic() - self._began) * 1000),
             bool(rules.dollars or rules.tokens), self._client.id,
         )  # fmt: skip
+
+    def _ceiling(self, most: TokenCounts) -> int:
+        """Return the most that so many tokens cost. Searches of a batch cost what others do."""
+        target, prices, at = self._target, self._accounting.prices, self._at
+        micros = target.price_factor * prices.ceiling(target.model, most, at)
+        if target.tier != "batch":
+            return micros
+        tokens = target.price_factor * prices.ceiling(target.model, structs.replace(most, searches=0), at)
+        return micros - tokens + ceil(tokens * prices.of(target.model, at).factors.batch)
 
     def _micros(self, spent: TokenCounts) -> int:
         """Return the cost of the tokens, in the tier that Google names.

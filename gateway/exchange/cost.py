@@ -62,6 +62,8 @@ class CostEstimate(Struct, frozen=True, gc=False):
     """Of `most_input`, those that may be audio."""
     searches: int = 0
     """Most Google searches."""
+    calls: int = 1
+    """Calls whose sum this is, such as the requests of a batch."""
 
     @property
     def prompt(self) -> int:
@@ -77,7 +79,7 @@ class CostEstimate(Struct, frozen=True, gc=False):
         """
         prompt = self.bytes if self.most_input is None else self.most_input
         if prompt > _MOST_PROMPT:
-            prompt = _MOST_PROMPT
+            prompt = min(prompt, _MOST_PROMPT * self.calls)
         output = self.output if self.output < MOST_COUNT else MOST_COUNT
         if not (self.heard or self.searches):
             return TokenCounts(prompt=prompt, completion=output)

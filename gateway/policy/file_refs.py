@@ -1,6 +1,7 @@
-"""References to files and cached contents in requests. Both exist in one Google project only.
+"""Names that exist in one Google project only, and references to files and cached contents in requests.
 
-A name is `files/abc` or `cachedContents/xyz`. A spelling that Google might read as a file's name, but that is not
+A name is `files/abc` or `cachedContents/xyz`. Batches, operations and whatever else a call creates are in one project,
+too; requests do not refer to them in their bodies. A spelling that Google might read as a file's name, but that is not
 understood here, counts as a name that nobody owns: a client must not reach another client's file. File search stores
 have no owner among clients.
 """
@@ -13,7 +14,10 @@ from urllib.parse import unquote
 from gateway.errors import Forbidden
 from gateway.gemini.wire import GenerateContentRequest
 
-_NAME = re.compile(r"(?:files|cachedContents)/[A-Za-z0-9_-]{1,128}")
+_NAME = re.compile(
+    r"(?:files|cachedContents|batches|fileSearchStores|interactions|operations|voices|auth_tokens)"
+    r"/[A-Za-z0-9_-]{1,128}|models/[A-Za-z0-9._-]{1,128}/operations/[A-Za-z0-9_-]{1,128}"
+)
 _FILE_URI = re.compile(
     r"(?:https://generativelanguage\.googleapis\.com/v1(?:beta|alpha)?/)?(files/[A-Za-z0-9_-]{1,128})"
 )

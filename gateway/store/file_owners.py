@@ -13,6 +13,9 @@ _MAX_NAME = 150
 _FILE_AGE = 48 * 3600
 """Seconds after which Google deletes a file (https://ai.google.dev/gemini-api/docs/files)."""
 
+_LASTING = ("cachedContents/", "interactions/", "batches/")
+"""Beginnings of names that Google keeps for longer."""
+
 
 class FileOwners:
     """Projects by client and name. A client finds only what it made itself."""
@@ -77,4 +80,4 @@ def _unless_expired(entry: str, now: float) -> str:
 
 
 def _age(name: str) -> float:
-    return LIMITS.age if name.startswith(("cachedContents/", "interactions/")) else _FILE_AGE
+    return LIMITS.age if name.startswith(_LASTING) else _FILE_AGE

@@ -11,7 +11,7 @@ from gateway.errors import BadRequest, Forbidden
 from gateway.exchange.cost import UNKNOWN_COST, CostEstimate, ModelOutput
 from gateway.exchange.offload import HEAVY, offload
 from gateway.gemini.wire import encode_json
-from gateway.plugins.native import cost, interactions
+from gateway.plugins.native import batches, cost, interactions
 from gateway.plugins.native.request import NamedBody, Permitted, check_models, named_body, permitted
 from gateway.plugins.native.system_parameters import allowed_headers, allowed_query
 from gateway.policy.access import Client
@@ -55,9 +55,9 @@ class NativeCall(Struct, frozen=True):
     project: str = ""
     """The only project that can answer; "" for any."""
     creates: bool = False
-    """Whether the answer may name a new file or cached content."""
+    """Whether the answer may name a new file, cached content or batch."""
     deletes: str = ""
-    """Name of the file or cached content that is deleted."""
+    """Name of the file, the cached content or the batch that is deleted."""
     lists: bool = False
     """Whether the answer lists models."""
     feature: str = ""
@@ -121,6 +121,8 @@ class _Judge(Struct, frozen=True):
         name, kind = self.allowed.name, self.allowed.kind
         if kind == "model":
             return await self._model_call(request.path, read or named_body(b"{}"), model_output)
+        if kind == "batch":
+            return await self._batch(request.path, read or named_body(b"{}"), model_output)
         if kind == "resource":
             if request.method == "PATCH" and name.startswith("cachedContents/"):
                 self._check_storage()
@@ -156,6 +158,20 @@ class _Judge(Struct, frozen=True):
             price_factor=cost.factor(read.fields), tier=cost.service_tier(read.fields),
             feature=cost.feature(method, read.fields), candidates=cost.candidates(read.fields),
             project=await self._project(read.names),
+        )  # fmt: skip
+
+    async def _batch(
+        self, path: str, read: NamedBody, model_output: Callable[[str], ModelOutput]
+    ) -> NativeCall:
+        """Return the creation of a batch, in the project of the files that its requests name."""
+        model, method = self.allowed.name, path.rpartition(":")[2]
+        self.client.rules.check(model)
+        heavy = len(read.data) > HEAVY
+        requests = await offload(heavy, batches.checked_requests, read.fields, model)
+        most = await offload(heavy, batches.batch_cost, method, requests, model_output(model))
+        return structs.replace(
+            self.basis, body=read.data, model=model, cost=most, method=method, feature=method, tier="batch",
+            price_factor=batches.tier_factor(requests), project=await self._project(read.names), creates=True,
         )  # fmt: skip
 
     async def _interaction(self, read: NamedBody, model_output: Callable[[str], ModelOutput]) -> NativeCall:

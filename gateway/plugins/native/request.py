@@ -5,7 +5,7 @@ and calls that create them must be noted. What belongs to a whole project is not
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
@@ -34,7 +34,10 @@ _CALLS = re.compile(
     _VERSION
     + r"/models/([^/:]+):(?:generateContent|streamGenerateContent|countTokens|embedContent|batchEmbedContents|predict)"
 )
-"""Without the methods that start a batch or an operation: its result belongs to the project."""
+"""Without the methods that start an operation: its result belongs to the project."""
+_BATCH_CALLS = re.compile(_VERSION + r"/models/([^/:]+):(?:batchGenerateContent|asyncBatchEmbedContent)")
+_BATCH = re.compile(_VERSION + r"/(batches/[A-Za-z0-9_-]{1,128})(:cancel)?")
+_BATCHES = re.compile(_VERSION + r"/batches")
 _RESOURCE = re.compile(_VERSION + r"/((?:files|cachedContents)/[A-Za-z0-9_-]+)(?::download)?")
 _DOWNLOAD = re.compile(rf"(?:/download)?{_VERSION}/(files/[A-Za-z0-9_-]+):download")
 _FILES = re.compile(rf"(?:/upload)?{_VERSION}/files")
@@ -43,7 +46,7 @@ _INTERACTIONS = re.compile(_VERSION + r"/interactions")
 _STORED = re.compile(_VERSION + r"/(interactions/[A-Za-z0-9_-]{1,512})(/cancel)?")
 _TOKENS = re.compile(_VERSION + r"/auth_tokens")
 
-Kind = Literal["model", "resource", "upload", "cache", "list", "interaction", "stored", "token"]
+Kind = Literal["model", "batch", "resource", "upload", "cache", "list", "interaction", "stored", "token"]
 
 
 class Permitted(Struct, frozen=True):
@@ -51,7 +54,7 @@ class Permitted(Struct, frozen=True):
 
     kind: Kind
     name: str = ""
-    """Id of the model, or name of the file or cached content."""
+    """Id of the model, or name of the file, the cached content or the batch."""
 
 
 class NamedBody(Struct, frozen=True):
@@ -104,12 +107,11 @@ def permitted(method: str, path: str, *, stores: bool = False) -> Permitted:
 
     `stores` tells that issued keys may store interactions (`plugins.native.interactions.store`).
     """
-    if (
-        stores
-        and (match := _STORED.fullmatch(path))
-        and method in (("POST",) if match[2] else ("GET", "DELETE"))
-    ):
+    match = _BATCH.fullmatch(path) or (_STORED.fullmatch(path) if stores else None)
+    if match and method in (("POST",) if match[2] else ("GET", "DELETE")):
         return Permitted("stored", match[1])
+    if method == "POST" and (match := _BATCH_CALLS.fullmatch(path)):
+        return Permitted("batch", match[1])
     if method == "POST" and (match := _CALLS.fullmatch(path)):
         return Permitted("model", match[1])
     if method in ("GET", "PATCH", "DELETE") and (match := _RESOURCE.fullmatch(path)):
@@ -126,9 +128,10 @@ def permitted(method: str, path: str, *, stores: bool = False) -> Permitted:
         return Permitted("token")
     if method == "GET" and _LISTS.fullmatch(path):
         return Permitted("list")
-    if method == "GET" and (_FILES.fullmatch(path) or _CACHES.fullmatch(path)):
+    if method == "GET" and any(kind.fullmatch(path) for kind in (_FILES, _CACHES, _BATCHES)):
         message = (
-            "Files and cached contents of other clients are in the same Google project: get each by its name."
+            "Files, cached contents and batches of other clients are in the same Google project: get each by its "
+            "name."
         )
     else:
         message = (
@@ -156,7 +159,11 @@ def check_models(body: dict[str, Any], model: str) -> None:
     """Raise BadRequest for a model in the body that is not the path's: permission and price are those of the path."""
     inner = [body.get(name) for name in ("generateContentRequest", "generate_content_request")]
     requests = body.get("requests")
-    messages = [body, *inner, *(requests if isinstance(requests, list) else ())]
+    check_named([body, *inner, *(requests if isinstance(requests, list) else ())], model)
+
+
+def check_named(messages: Iterable[Any], model: str) -> None:
+    """Raise BadRequest for a message with the name of another model than the path's."""
     for message in messages:
         named = message.get("model") if isinstance(message, dict) else None  # an object, or Google refuses it
         if named is None or (isinstance(named, str) and named.removeprefix("models/") == model):

@@ -23,6 +23,7 @@ _DROPPED = frozenset(
 """Query parameters that clients send and that change nothing that they need."""
 _ALLOWED: Mapping[Kind, frozenset[str]] = {
     "model": frozenset(),
+    "batch": frozenset(),
     "cache": frozenset(),
     "interaction": frozenset(),
     "stored": frozenset({"stream", "last_event_id", "include_input"}),

@@ -110,9 +110,9 @@ async def test_n2_a_base_url_with_a_version_does_no_harm(team: Team, google: Goo
 
 
 PATHS = (
-    "batches", "batches/b1", "operations/o", f"models/{M}/operations/o", "interactions/i", "fileSearchStores",
+    "batches", "batches/b1/x", "operations/o", f"models/{M}/operations/o", "interactions/i", "fileSearchStores",
     "fileSearchStores/s/documents", "voices", "agents", "environments", "triggers", "webhooks", "credentials",
-    "decisions", "tunedModels", "files", f"models/{M}:batchGenerateContent",
+    "decisions", "tunedModels", "files", f"models/{M}:predictLongRunning",
 )  # fmt: skip
 
 

@@ -30,7 +30,9 @@ def test_headers_are_passed_on_and_an_upload_continues_through_the_gateway() -> 
         ({"file": {"name": "files/abc"}}, ["files/abc"], 0),
         ({"name": "cachedContents/c", "usageMetadata": {"totalTokenCount": 9}}, ["cachedContents/c"], 9),
         ({"name": "cachedContents/c", "usageMetadata": {"totalTokenCount": -9}}, ["cachedContents/c"], 0),
-        ({"name": "operations/1"}, [], 0),
+        ({"name": "batches/b-1"}, ["batches/b-1"], 0),
+        ({"name": "models/veo/operations/1"}, ["models/veo/operations/1"], 0),
+        ({"name": "models/x"}, [], 0),
         (["files/abc"], [], 0),
     ],
 )
