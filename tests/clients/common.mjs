@@ -9,6 +9,8 @@ const environ = process.env;
 export const BASE_URL = environ.BASE_URL.replace(/\/$/, "");
 export const ROOT_URL = BASE_URL.replace(/\/v1$/, "");
 export const API_KEY = environ.API_KEY || "sk-good";
+// A key that the gateway has issued; "" where it has issued none.
+export const ISSUED_KEY = environ.ISSUED_KEY || "";
 export const BAD_KEY = environ.BAD_KEY || "sk-bad-key";
 export const MODEL = environ.MODEL || "gemini-3.8-flash";
 export const PICTURE_MODEL = environ.PICTURE_MODEL || "gemini-nano-banana-2.1";

@@ -24,6 +24,8 @@ BASE_URL = os.environ["BASE_URL"].rstrip("/")
 ROOT_URL = BASE_URL.removesuffix("/v1")
 """The base of the Anthropic and the Gemini surface: their SDKs add the version themselves."""
 API_KEY = os.environ.get("API_KEY", "sk-good")
+ISSUED_KEY = os.environ.get("ISSUED_KEY", "")
+"""A key that the gateway has issued; "" where it has issued none."""
 BAD_KEY = os.environ.get("BAD_KEY", "sk-bad-key")
 """The emulator refuses a key that contains "bad"."""
 MODEL = os.environ.get("MODEL", "gemini-3.8-flash")

@@ -1,6 +1,6 @@
 // @google/genai: the native Gemini surface.
 import {
-  API_KEY, BAD_KEY, CHAT_PROMPT, IMAGE_PROMPT, MODEL, PERSON_SCHEMA, PNG_B64, ROOT_URL, SCHEMA_PROMPT, TOOL_PROMPT,
+  API_KEY, BAD_KEY, CHAT_PROMPT, IMAGE_PROMPT, ISSUED_KEY, MODEL, PERSON_SCHEMA, PNG_B64, ROOT_URL, SCHEMA_PROMPT, TOOL_PROMPT,
   TOOL_RESULT, WEATHER_PARAMETERS, excerpt, expectError, isParis, load, need, person, run, toolNote,
 } from "./common.mjs";
 
@@ -65,13 +65,38 @@ async function caches() {
   return `${usageMetadata.cachedContentTokenCount} cached tokens`;
 }
 
+// A batch with a key of the client's own, and with an issued one.
 async function batches() {
-  const contents = [{ role: "user", parts: [{ text: CHAT_PROMPT }] }];
-  let job = await client.batches.create({ model: MODEL, src: [{ contents }] });
-  for (let i = 0; i < 3; i++) job = await client.batches.get({ name: job.name });
+  const notes = [];
+  for (const key of [API_KEY, ISSUED_KEY].filter(Boolean)) notes.push(await batch(connect(key).batches));
+  return notes.join(", ");
+}
+
+async function batch(api) {
+  const src = [{ contents: [{ role: "user", parts: [{ text: CHAT_PROMPT }] }], metadata: { key: "1" } }];
+  let job = await api.create({ model: MODEL, src, config: { displayName: "one" } });
+  for (let i = 0; i < 3; i++) job = await api.get({ name: job.name });
   const [answer] = job.dest.inlinedResponses;
-  await client.batches.delete({ name: job.name });
+  need(answer.metadata.key === "1" && job.displayName === "one", job);
+  await api.delete({ name: job.name });
+  const { name } = await api.create({ model: MODEL, src });
+  await api.cancel({ name });
+  const { state } = await api.get({ name });
+  need(state === "JOB_STATE_CANCELLED", state);
   return excerpt(answer.response.candidates[0].content.parts[0].text);
+}
+
+// A batch of a file's lines, whose answers are in a file.
+async function batchFile() {
+  const line = { key: "a", request: { contents: [{ role: "user", parts: [{ text: CHAT_PROMPT }] }] } };
+  const blob = new Blob([`${JSON.stringify(line)}\n`]);
+  const file = await client.files.upload({ file: blob, config: { mimeType: "application/jsonl" } });
+  let job = await client.batches.create({ model: MODEL, src: file.name });
+  for (let i = 0; i < 3; i++) job = await client.batches.get({ name: job.name });
+  const url = `${ROOT_URL}/v1beta/${job.dest.fileName}:download?alt=media`;
+  const text = await (await fetch(url, { headers: { "x-goog-api-key": API_KEY } })).text();
+  need(JSON.parse(text).key === "a", text);
+  return excerpt(JSON.parse(text).response.candidates[0].content.parts[0].text);
 }
 
 // The SDK makes no videos with Gemini's API since its version 3, but still reads operations.
@@ -132,5 +157,5 @@ function badkey() {
 }
 
 await run("google-genai-js", {
-  chat, stream, tools, structured, image, files, caches, batches, operations, interactions, authTokens, live, badkey,
+  chat, stream, tools, structured, image, files, caches, batches, batchFile, operations, interactions, authTokens, live, badkey,
 });

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tests.clients.common import (
     CHAT_PROMPT,
     EMBED_MODEL,
     IMAGE_PROMPT,
+    ISSUED_KEY,
     MODEL,
     PNG,
     ROOT_URL,
@@ -148,18 +150,46 @@ def caches() -> str:
 
 
 def batches() -> str:
-    """A batch of two requests, read until it is done."""
-    request = types.InlinedRequest(contents=CHAT_PROMPT)
-    job = CLIENT.batches.create(model=MODEL, src=[request, request])
+    """A batch of two requests with a key of the client's own, and with an issued one."""
+    notes = [batch(key) for key in (API_KEY, ISSUED_KEY) if key]
+    return ", ".join(notes)
+
+
+def batch(key: str) -> str:
+    """Create a batch, read it until it is done, and delete it; cancel another."""
+    client = genai.Client(api_key=key, vertexai=False, http_options=types.HttpOptions(base_url=ROOT_URL))
+    request = types.InlinedRequest(contents=CHAT_PROMPT, metadata={"key": "1"})
+    job = client.batches.create(model=MODEL, src=[request, request], config={"display_name": "two"})
     name = str(job.name)
     for _ in range(3):
-        job = CLIENT.batches.get(name=name)
-    assert job.done, job
+        job = client.batches.get(name=name)
+    assert (job.done, job.display_name) == (True, "two"), job
     responses = (job.dest and job.dest.inlined_responses) or []
     assert len(responses) == 2, job
     assert responses[1].response, responses
-    CLIENT.batches.delete(name=name)
+    assert responses[1].metadata == {"key": "1"}, responses
+    client.batches.delete(name=name)
+    other = str(client.batches.create(model=MODEL, src=[request]).name)
+    client.batches.cancel(name=other)
+    state = client.batches.get(name=other).state
+    assert state == types.JobState.JOB_STATE_CANCELLED, state
     return excerpt(responses[1].response.text)
+
+
+def batch_file() -> str:
+    """A batch of a file's lines, whose answers are downloaded."""
+    line = {"key": "a", "request": {"contents": [{"role": "user", "parts": [{"text": CHAT_PROMPT}]}]}}
+    file = CLIENT.files.upload(
+        file=io.BytesIO(json.dumps(line).encode() + b"\n"),
+        config=types.UploadFileConfig(mime_type="application/jsonl"),
+    )
+    job = CLIENT.batches.create(model=MODEL, src=str(file.name))
+    for _ in range(3):
+        job = CLIENT.batches.get(name=str(job.name))
+    assert job.dest, job
+    (answer,) = CLIENT.files.download(file=str(job.dest.file_name)).splitlines()
+    assert json.loads(answer)["key"] == "a", answer
+    return excerpt(json.loads(answer)["response"]["candidates"][0]["content"]["parts"][0]["text"])
 
 
 def auth_tokens() -> str:
@@ -233,6 +263,7 @@ if __name__ == "__main__":
             "download": download,
             "caches": caches,
             "batches": batches,
+            "batch_file": batch_file,
             "auth_tokens": auth_tokens,
             "live": live,
             "badkey": badkey,

@@ -29,8 +29,13 @@ start_gateway() {
   wait_for "$upstream_port"
   port=$(free_port)
   # The drivers expect a 404 for a model that does not exist. As shipped, such a name becomes the default model.
+  # Two projects serve an issued key, and clients' own keys are passed on.
   sed -e 's/unknown: default/unknown: reject/' -e "s|^  files: {}|  files: {path: $logs/files}|" \
-    config/gateway.yaml > "$logs/gateway.yaml"
+    -e 's/^  projects: \[\]/  projects: [{name: a, keys: [{env: KEY_A}]}, {name: b, keys: [{env: KEY_B}]}]/' \
+    -e "s|^ledger:|&\n  url: $logs/ledger.db|" config/gateway.yaml > "$logs/gateway.yaml"
+  export KEY_A=AQ.project-a KEY_B=AQ.project-b
+  ISSUED_KEY=$($python -m gateway keys add --config "$logs/gateway.yaml" clients 2> "$logs/keys.log" | grep -o 'sk-gw-[A-Za-z0-9_-]*' | head -1)
+  export ISSUED_KEY
   $python -m gateway serve --config "$logs/gateway.yaml" --listen "127.0.0.1:$port" \
     --upstream "http://127.0.0.1:$upstream_port" > "$logs/gateway.log" 2>&1 & gateway=$!
   wait_for "$port"
