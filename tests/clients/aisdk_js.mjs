@@ -1,7 +1,7 @@
 // Vercel AI SDK: its providers for OpenAI (chat and responses), OpenAI-compatible servers, Anthropic and Google.
 import {
-  API_KEY, BAD_KEY, BASE_URL, CHAT_PROMPT, EMBED_MODEL, IMAGE_PROMPT, MODEL, PNG_B64, ROOT_URL, SCHEMA_PROMPT,
-  TOOL_PROMPT, TOOL_RESULT, excerpt, expectError, isParis, load, need, person, prefixed, run, toolNote,
+  API_KEY, BAD_KEY, BASE_URL, CHAT_PROMPT, EMBED_MODEL, IMAGE_PROMPT, MODEL, PICTURE_MODEL, PNG_B64, ROOT_URL,
+  SCHEMA_PROMPT, SPEECH_MODEL, TOOL_PROMPT, TOOL_RESULT, TRANSCRIPTION_MODEL, excerpt, expectError, isParis, load, need, person, prefixed, run, toolNote,
 } from "./common.mjs";
 
 globalThis.AI_SDK_LOG_WARNINGS = false;
@@ -139,6 +139,45 @@ async function embeddings() {
   return `${answer.embeddings[0].length} dimensions`;
 }
 
+// A picture and an edit of it, by the provider of OpenAI-compatible servers and by OpenAI's own.
+async function pictures() {
+  const models = [compatible(API_KEY).imageModel(PICTURE_MODEL), openai.image(PICTURE_MODEL)];
+  const sizes = [];
+  for (const model of models) {
+    const { image } = await ai.generateImage({ model, prompt: "a blue square", size: "1536x1024", maxRetries });
+    need(/^image\/(png|jpeg)$/.test(image.mediaType) && image.uint8Array.length > 500, image.mediaType);
+    const prompt = { images: [image.uint8Array], text: "make it red" };
+    const edited = await ai.generateImage({ model, prompt, maxRetries });
+    need(edited.image.uint8Array.length > 500, "no edited picture");
+    sizes.push(image.uint8Array.length);
+  }
+  return `${sizes} bytes`;
+}
+
+async function spoken(outputFormat) {
+  const model = openai.speech(SPEECH_MODEL);
+  const { audio } = await ai.experimental_generateSpeech({ model, text: "Good morning.", voice: "alloy", outputFormat, maxRetries });
+  need(audio.uint8Array.length > 500, audio);
+  return audio;
+}
+
+async function speech() {
+  const audio = await spoken("mp3");
+  return `${audio.mediaType}, ${audio.uint8Array.length} bytes`;
+}
+
+async function transcription() {
+  const { uint8Array: audio } = await spoken("wav");
+  const texts = [];
+  for (const name of [TRANSCRIPTION_MODEL, MODEL]) {
+    const { text } = await ai.experimental_transcribe({ model: openai.transcription(name), audio, maxRetries });
+    need(text, name);
+    texts.push(text);
+  }
+  return excerpt(texts[0]);
+}
+
+const openai = createOpenAI({ baseURL: BASE_URL, apiKey: API_KEY });
 const google = (apiKey) => createGoogleGenerativeAI({ baseURL: `${ROOT_URL}/v1beta`, apiKey })(MODEL);
 await run("ai-sdk", {
   ...prefixed("compatible", suite((apiKey) => compatible(apiKey)(MODEL))),
@@ -150,4 +189,7 @@ await run("ai-sdk", {
   responses_turns: turns,
   responses_client_run: clientRun,
   embeddings,
+  pictures,
+  speech,
+  transcription,
 });

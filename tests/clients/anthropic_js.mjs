@@ -1,10 +1,10 @@
-// @anthropic-ai/sdk: messages.
+// @anthropic-ai/sdk: messages and files.
 import {
   API_KEY, BAD_KEY, CHAT_PROMPT, IMAGE_PROMPT, MODEL, PERSON_SCHEMA, PNG_B64, ROOT_URL, SCHEMA_PROMPT, TOOL_PROMPT,
   TOOL_RESULT, WEATHER_PARAMETERS, excerpt, expectError, isParis, load, need, person, run, toolNote,
 } from "./common.mjs";
 
-const { default: Anthropic } = await load("@anthropic-ai/sdk");
+const { default: Anthropic, toFile } = await load("@anthropic-ai/sdk");
 const connect = (apiKey) => new Anthropic({ baseURL: ROOT_URL, apiKey, maxRetries: 0 });
 const client = connect(API_KEY);
 const body = { model: MODEL, max_tokens: 1000 };
@@ -54,4 +54,20 @@ function badkey() {
   return expectError(call, (error) => error instanceof Anthropic.AuthenticationError);
 }
 
-await run("anthropic-node", { chat, stream, tools: toolUse, structured, image, badkey });
+// Upload, list, use, delete; a client's own file cannot be downloaded.
+async function files() {
+  const file = await client.files.upload({ file: await toFile(Buffer.from("The meeting is on Friday."), "a.txt", { type: "text/plain" }) });
+  need(file.filename === "a.txt" && file.mime_type === "text/plain" && file.size_bytes === 25, file);
+  const listed = [];
+  for await (const entry of client.files.list({ limit: 1 })) listed.push(entry.id);
+  need(listed.includes(file.id), listed);
+  const document = { type: "document", source: { type: "file", file_id: file.id } };
+  const message = await client.messages.create({ ...body, messages: user([document, { type: "text", text: CHAT_PROMPT }]) });
+  need(textOf(message), message);
+  await expectError(() => client.files.download(file.id), (error) => error instanceof Anthropic.BadRequestError, 400);
+  need((await client.files.delete(file.id)).type === "file_deleted", "not deleted");
+  await expectError(() => client.files.retrieveMetadata(file.id), (error) => error instanceof Anthropic.NotFoundError, 404);
+  return excerpt(textOf(message));
+}
+
+await run("anthropic-node", { chat, stream, tools: toolUse, structured, image, badkey, files });

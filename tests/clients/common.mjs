@@ -14,6 +14,8 @@ export const ISSUED_KEY = environ.ISSUED_KEY || "";
 export const BAD_KEY = environ.BAD_KEY || "sk-bad-key";
 export const MODEL = environ.MODEL || "gemini-3.8-flash";
 export const PICTURE_MODEL = environ.PICTURE_MODEL || "gemini-nano-banana-2.1";
+export const SPEECH_MODEL = environ.SPEECH_MODEL || "gemini-3.8-flash-lite-tts";
+export const TRANSCRIPTION_MODEL = environ.TRANSCRIPTION_MODEL || "gemini-3.5-transcribe";
 export const EMBED_MODEL = environ.EMBED_MODEL || "gemini-embedding-001";
 
 // Eight by eight pixels of red.

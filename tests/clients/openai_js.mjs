@@ -1,13 +1,18 @@
-// openai (npm): chat completions with the SDK's helpers (stream, runTools, parse), responses, embeddings, models.
+// openai (npm): chat completions with the SDK's helpers (stream, runTools, parse), responses, embeddings, models,
+// images, speech, transcriptions, files and uploads.
+import { createReadStream, createWriteStream, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { pipeline } from "node:stream/promises";
 import {
   API_KEY, BAD_KEY, BASE_URL, CHAT_PROMPT, EMBED_MODEL, IMAGE_PROMPT, MODEL, PERSON_SCHEMA, PICTURE_MODEL, PNG_B64,
-  PNG_URI, SCHEMA_PROMPT,
-  TOOL_PROMPT, TOOL_RESULT, WEATHER_PARAMETERS, excerpt, expectError, isParis, load, need, person, run, toolNote,
+  PNG_URI, SCHEMA_PROMPT, SPEECH_MODEL, TOOL_PROMPT, TOOL_RESULT, TRANSCRIPTION_MODEL, WEATHER_PARAMETERS, excerpt, expectError, isParis, load, need, person, run, toolNote,
 } from "./common.mjs";
 
 const { default: OpenAI, toFile } = await load("openai");
 const connect = (apiKey) => new OpenAI({ baseURL: BASE_URL, apiKey, maxRetries: 0, timeout: 60_000 });
 const client = connect(API_KEY);
+const folder = mkdtempSync(path.join(tmpdir(), "openai-js-"));
 const user = (content) => [{ role: "user", content }];
 const responsesTool = { type: "function", name: "get_weather", description: "Weather", parameters: WEATHER_PARAMETERS, strict: true };
 
@@ -140,6 +145,84 @@ async function imageStream() {
   return `${types.length} events`;
 }
 
+// Streams speech into a file; returns its path.
+async function speechFile(format) {
+  const body = { model: SPEECH_MODEL, voice: "alloy", input: "The train to Oslo leaves at noon.", response_format: format };
+  const name = path.join(folder, `speech.${format}`);
+  const answer = await client.audio.speech.create(body);
+  await pipeline(answer.body, createWriteStream(name));
+  return name;
+}
+
+async function speech() {
+  const beginnings = { mp3: /^(494433|fff)/, opus: /^4f676753/, aac: /^fff/, flac: /^664c6143/, wav: /^52494646/, pcm: /^/ };
+  for (const [format, beginning] of Object.entries(beginnings)) {
+    const data = readFileSync(await speechFile(format));
+    need(data.length > 1000 && beginning.test(data.subarray(0, 4).toString("hex")), `${format}: ${data.length} bytes`);
+  }
+  return `${Object.keys(beginnings).length} formats`;
+}
+
+async function speechStream() {
+  const types = [];
+  const body = { model: SPEECH_MODEL, voice: "alloy", input: "Good morning.", response_format: "pcm", stream_format: "sse" };
+  const answer = await client.audio.speech.create(body);
+  for (const line of (await answer.text()).split("\n")) if (line.startsWith("data: {")) types.push(JSON.parse(line.slice(6)).type);
+  need(types[0] === "speech.audio.delta" && types.at(-1) === "speech.audio.done", types);
+  return `${types.length} events`;
+}
+
+async function transcription() {
+  const name = await speechFile("wav");
+  const create = (more) => client.audio.transcriptions.create({ file: createReadStream(name), model: TRANSCRIPTION_MODEL, ...more });
+  const plain = await create({ language: "en" });
+  need(plain.text, plain);
+  const text = await create({ response_format: "text" });
+  need(String(text).trim() === plain.text, { text });
+  need((await create({ response_format: "srt" })).startsWith("1\n00:00:0"), "no SRT");
+  need((await create({ response_format: "vtt" })).startsWith("WEBVTT\n\n"), "no WebVTT");
+  const verbose = await create({ response_format: "verbose_json", timestamp_granularities: ["word"] });
+  need(verbose.words.length && verbose.duration > 1, verbose);
+  const diarized = await create({ response_format: "diarized_json", chunking_strategy: "auto" });
+  need(diarized.segments[0].speaker === "A", diarized);
+  const types = [];
+  for await (const event of await create({ stream: true })) types.push(event.type);
+  need(types.at(-1) === "transcript.text.done", types);
+  const english = await client.audio.translations.create({ file: createReadStream(name), model: MODEL });
+  need(english.text, english);
+  return excerpt(plain.text);
+}
+
+async function files() {
+  const name = path.join(folder, "notes.txt");
+  writeFileSync(name, "The tower is 42 metres high.");
+  const file = await client.files.create({ file: createReadStream(name), purpose: "user_data" });
+  need(file.filename === "notes.txt" && file.bytes === 28, file);
+  const ids = [];
+  for await (const listed of client.files.list({ purpose: "user_data" })) ids.push(listed.id);
+  need(ids.includes(file.id), ids);
+  need((await (await client.files.content(file.id)).text()).includes("42"), "not the content");
+  const content = [{ type: "text", text: "How high is it?" }, { type: "file", file: { file_id: file.id } }];
+  const answer = await client.chat.completions.create({ model: MODEL, messages: user(content) });
+  need(answer.choices[0].message.content, answer);
+  need((await client.files.delete(file.id)).deleted, "not deleted");
+  await expectError(() => client.files.retrieve(file.id), (error) => error instanceof OpenAI.NotFoundError, 404);
+  return file.id.slice(0, 8);
+}
+
+async function uploads() {
+  const text = Buffer.from("0123456789");
+  const upload = await client.uploads.create({ bytes: text.length, filename: "a.txt", mime_type: "text/plain", purpose: "user_data" });
+  const parts = [];
+  for (const data of [text.subarray(0, 4), text.subarray(4)])
+    parts.push((await client.uploads.parts.create(upload.id, { data: await toFile(data, "part") })).id);
+  const whole = await client.uploads.complete(upload.id, { part_ids: parts });
+  need(whole.status === "completed", whole);
+  need((await (await client.files.content(whole.file.id)).text()) === text.toString(), "not the parts in their order");
+  await client.files.delete(whole.file.id);
+  return `${parts.length} parts`;
+}
+
 await run("openai-node", {
   models,
   chat,
@@ -157,4 +240,9 @@ await run("openai-node", {
   image_generate: imageGenerate,
   image_edit: imageEdit,
   image_stream: imageStream,
+  speech,
+  speech_stream: speechStream,
+  transcription,
+  files,
+  uploads,
 });
