@@ -110,6 +110,10 @@ TEXTS = {
     "the object is being changed": "对象正在被更改",
     "clients try again; if it lasts, look at Google's status and at Health":
         "客户端重试即可；若持续出现，请看 Google 的状态页与「健康」页",
+    "a client's files are as many, or as large in all, as `plugins.files` allows":
+        "客户端的文件数量或总大小已达 `plugins.files` 的上限",
+    "the client deletes files; or raise the limits of `plugins.files`":
+        "客户端删除文件；或调高 `plugins.files` 的上限",
     "the body exceeds `limits.body`, or Google's limit": "请求体超过 `limits.body` 或 Google 的上限",
     "the client sends large files by the Files API; or raise `limits.body`":
         "客户端用 Files API 发送大文件；或提高 `limits.body`",

@@ -64,7 +64,7 @@ async function files() {
   const document = { type: "document", source: { type: "file", file_id: file.id } };
   const message = await client.messages.create({ ...body, messages: user([document, { type: "text", text: CHAT_PROMPT }]) });
   need(textOf(message), message);
-  await expectError(() => client.files.download(file.id), (error) => error instanceof Anthropic.BadRequestError, 400);
+  await expectError(() => client.files.download(file.id), (error) => error.details?.error_code === "file_not_downloadable", 400);
   need((await client.files.delete(file.id)).type === "file_deleted", "not deleted");
   await expectError(() => client.files.retrieveMetadata(file.id), (error) => error instanceof Anthropic.NotFoundError, 404);
   return excerpt(textOf(message));

@@ -2,7 +2,7 @@
 
 import anthropic
 from anthropic import Anthropic
-from anthropic.types import Message, MessageParam, ToolParam, ToolUseBlock
+from anthropic.types import FileNotDownloadableError, Message, MessageParam, ToolParam, ToolUseBlock
 from pydantic import BaseModel
 
 from tests.clients.common import (
@@ -189,7 +189,7 @@ def files() -> str:
             }
         ],
     )
-    expect_error(lambda: CLIENT.beta.files.download(file.id), anthropic.BadRequestError, status=400)
+    expect_error(lambda: CLIENT.beta.files.download(file.id), FileNotDownloadableError, status=400)
     assert CLIENT.beta.files.delete(file.id).type == "file_deleted"
     expect_error(lambda: CLIENT.beta.files.retrieve_metadata(file.id), anthropic.NotFoundError, status=404)
     return excerpt("".join(block.text for block in message.content if block.type == "text"))

@@ -350,15 +350,31 @@ def usage(counts: TokenCounts) -> Object:
     }
 
 
+_ERROR_CODES = {
+    "not_downloadable": (400, "file_not_downloadable"),
+    "storage_quota_exceeded": (400, "storage_quota_exceeded"),
+}
+"""Status and `details.error_code` by which Anthropic's SDKs choose an error's class (`anthropic/_error_classes.py`)."""
+
+
+def error_status(error: GatewayError) -> int:
+    """Return Anthropic's HTTP status of an error."""
+    return _ERROR_CODES[error.code][0] if error.code in _ERROR_CODES else error.status
+
+
 def error_object(error: GatewayError) -> Object:
     """Return Anthropic's error object; its message begins with the path of the field, as Anthropic's do."""
-    kind = _TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "api_error")
+    status = error_status(error)
+    kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "api_error")
     message = _overflow(error) if isinstance(error, ContextTooLong) else _error_message(error)
     if error.code == "insufficient_quota" and not getattr(
         error, "quotas", ()
     ):  # no credit, not a spent quota
         message = f"{_NO_CREDIT}: {message}"
-    return {"type": kind, "message": message}
+    value: Object = {"type": kind, "message": message}
+    if error.code in _ERROR_CODES:
+        value["details"] = {"error_code": _ERROR_CODES[error.code][1]}
+    return value
 
 
 def _overflow(error: ContextTooLong) -> str:

@@ -24,7 +24,7 @@ from gateway.plugins.messages import plain_answer, plain_request
 from gateway.plugins.messages import wire as anthropic
 from gateway.plugins.messages.fields import MESSAGES
 from gateway.plugins.messages.request import conversation
-from gateway.plugins.messages.response import OVERLOADED, MessagesStream, Object, error_object
+from gateway.plugins.messages.response import OVERLOADED, MessagesStream, Object, error_object, error_status
 from gateway.policy.api_paths import Family
 
 
@@ -124,7 +124,8 @@ class MessageAnswer:
 def render_error(error: GatewayError, request_id: str) -> tuple[int, bytes]:
     """Return Anthropic's status and error object."""
     body = {"type": "error", "error": error_object(error), "request_id": request_id}
-    return OVERLOADED if error.status == 503 else error.status, anthropic.encode(body)
+    status = error_status(error)
+    return OVERLOADED if status == 503 else status, anthropic.encode(body)
 
 
 def _call_id() -> str:

@@ -29,6 +29,11 @@ _KEPT_UPLOADS = 24 * 3600
 """Seconds for which an upload that has ended can be read."""
 
 
+def no_room(reason: str) -> TooLarge:
+    """Return the error of a client whose files take all that it may store."""
+    return TooLarge(reason, code="storage_quota_exceeded")
+
+
 class FileStore:
     """All methods block: call them in a thread."""
 
@@ -92,8 +97,10 @@ class FileStore:
         """Store an upload. Raises TooLarge over the client's limits."""
         with self.database.transaction() as run:
             reason = check_room(run, upload.scope, upload.size, self.limits, upload.created_at)
-            if reason or upload.size > self.limits.each:
-                raise TooLarge(reason or self._too_large())
+            if upload.size > self.limits.each:
+                raise TooLarge(self._too_large())
+            if reason:
+                raise no_room(reason)
             run(
                 "INSERT INTO upload (id, scope, size, filename, mime_type, purpose, created_at, expires_at, status, "
                 "lifetime) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'pending', ?)",
@@ -128,7 +135,7 @@ class FileStore:
                         f"The parts of this upload are larger than its {upload.size} bytes.", param="data"
                     )
                 if reason:
-                    raise TooLarge(reason)
+                    raise no_room(reason)
                 run("INSERT INTO part (id, upload, size) VALUES (?, ?, ?)", identifier, upload.id, size)
         except BaseException:
             self._remove([identifier])
@@ -205,7 +212,7 @@ class FileStore:
                 run("DELETE FROM part WHERE upload = ?", upload.id)
             reason = check_room(run, new.scope, size, self.limits, new.created_at)
             if reason:
-                raise TooLarge(reason)
+                raise no_room(reason)
             return StoredFile(insert_file(run, row), *row)
 
     def _too_large(self) -> str:

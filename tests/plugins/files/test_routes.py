@@ -133,6 +133,7 @@ async def test_anthropics_files_are_its_own_objects(team: FileTeam) -> None:
     assert [each["id"] for each in page["data"]] == [ids[2], ids[1]]
     status, answer = await client.call("GET", f"/v1/files/{ids[0]}/content", headers=ANTHROPIC)
     assert (status, answer["error"]["type"]) == (400, "invalid_request_error")
+    assert answer["error"]["details"] == {"error_code": "file_not_downloadable"}
     assert (await client.call("DELETE", f"/v1/files/{ids[0]}", headers=ANTHROPIC))[1] == {
         "id": ids[0], "type": "file_deleted",
     }  # fmt: skip
@@ -235,7 +236,10 @@ async def test_a_client_has_bounds_of_bytes_and_number(team: FileTeam) -> None:
     await client.upload(b"x" * 2**21)
     half: list[Any] = [("purpose", "vision"), ("file", b"x" * (2**20 + 1), "a")]
     status, answer = await client.post_form("/v1/files", half)
-    assert (status, answer["error"]["code"]) == (413, "request_too_large")
+    assert (status, answer["error"]["code"]) == (413, "storage_quota_exceeded")
+    status, answer = await client.post_form("/v1/files", [("file", b"x" * (2**20 + 1), "a")], **ANTHROPIC)
+    assert (status, answer["error"]["type"]) == (400, "invalid_request_error")
+    assert answer["error"]["details"] == {"error_code": "storage_quota_exceeded"}
     await client.upload(b"x")
     assert (await client.post_form("/v1/files", [("purpose", "vision"), ("file", b"x", "a")]))[0] == 413
     assert len(names(team)) == 2
