@@ -20,6 +20,7 @@ from gateway.conversation.google_options import google_options
 from gateway.conversation.invalid import UnknownShape, mismatch, missing, unsupported_value
 from gateway.conversation.parts import AnyPart
 from gateway.conversation.tools import Choice, ChoiceMode
+from gateway.errors import BadRequest
 from gateway.gemini.thought_signatures import split_id
 from gateway.gemini.wire import Part
 from gateway.plugins.messages.server_history import RESULT, USE, SignedBlock, server_parts
@@ -133,6 +134,26 @@ def _say(builder: ConversationBuilder, body: MessagesRequest, fields: Mapping[st
             _message(builder, message, at, others.reader_of(i))
         except UnknownShape as error:
             others.instead(i, at, error)
+    if body.messages:
+        _refuse_containers(body.messages[-1], f"messages.{len(body.messages) - 1}")
+
+
+def _refuse_containers(message: Message, at: str) -> None:
+    """Raise BadRequest for a file that the last message puts into a container.
+
+    Gemini's code execution has no files (https://ai.google.dev/gemini-api/docs/code-execution). In an earlier message
+    such a block is told as text: a history is never fatal.
+    """
+    if message.role != "user" or isinstance(message.content, str):
+        return
+    for i, block in enumerate(message.content):
+        if block.type == "container_upload":
+            raise BadRequest(
+                "Files cannot be put into a container: Gemini's code execution has none. Send the file as a `document` or "
+                '`image` block with `source: {"type": "file", "file_id": …}`.',
+                param=f"{at}.content.{i}.type",
+                code="unsupported_value",
+            )
 
 
 def _message(builder: ConversationBuilder, message: Message, at: str, unknown: UnknownBlock) -> None:

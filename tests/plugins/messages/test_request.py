@@ -18,6 +18,7 @@ from tests.support import goldens
 from tests.support.goldens import translated
 
 USER = {"role": "user", "content": "hi"}
+ANSWER = {"role": "assistant", "content": "yes"}
 MODELS = ("gemini-2.5-flash", "gemini-3-flash-preview", "gemini-2.0-flash", "gemma-3-27b-it")
 
 
@@ -258,7 +259,17 @@ def test_g05_an_unknown_block_of_an_answer_is_told_in_its_place() -> None:
     ],
 )  # fmt: skip
 def test_g05_a_file_that_anthropic_keeps_is_told(block: dict[str, Any], text: str) -> None:
-    assert said(messages=[{"role": "user", "content": [block]}])[0]["parts"] == [{"text": text}]
+    assert said(messages=[{"role": "user", "content": [block]}, ANSWER, USER])[0]["parts"] == [{"text": text}]
+
+
+def test_a_file_for_a_container_is_refused_in_the_last_message() -> None:
+    block = {"type": "container_upload", "file_id": "file_011CNha8"}
+    text = {"type": "text", "text": "Sum the column."}
+
+    error = refused(messages=[USER, ANSWER, {"role": "user", "content": [text, block]}])
+
+    assert (error.status, error.param) == (400, "messages.2.content.1.type")
+    assert "`document`" in error.message
 
 
 @pytest.mark.row("G5")
