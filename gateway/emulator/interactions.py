@@ -14,6 +14,7 @@ from aiohttp import web
 from gateway.emulator import transcription
 from gateway.emulator.chunks import joined
 from gateway.emulator.errors import Refusal, key_refusal, model_refusal
+from gateway.emulator.files_api import FilesApi
 from gateway.emulator.objects import Objects
 from gateway.emulator.rest import NOT_FOUND, VERSION, decoded, key_of, refused, reply
 from gateway.emulator.script import Script
@@ -29,11 +30,14 @@ _FIELDS = frozenset({
 
 
 class InteractionsApi:
-    """Interactions by id. `answering` returns the model that answers for a name."""
+    """Interactions by id. `answering` returns the model that answers for a name; `files` knows whose a file is."""
 
-    def __init__(self, script: Script, objects: Objects, answering: Callable[[str], str]) -> None:
+    def __init__(
+        self, script: Script, objects: Objects, answering: Callable[[str], str], files: FilesApi
+    ) -> None:
         self._script = script
         self._objects = objects
+        self._files = files
         self._answering = answering
 
     def routes(self) -> list[web.RouteDef]:
@@ -49,6 +53,7 @@ class InteractionsApi:
         """Answer an interaction, whole or in events."""
         body = decoded(await request.read())
         refusal = key_refusal(request) or self._refusal(body, key_of(request))
+        refusal = refusal or self._files.refusal(request, [{"fileUri": uri} for uri in _uris(body["input"])])
         if refusal is not None:
             return refused(refusal)
         model = str(body.get("model") or "gemini-2.5-flash").removeprefix("models/")
@@ -113,6 +118,13 @@ class InteractionsApi:
         if transcription.MODEL in model:
             return model_refusal(model, "") or transcription.refusal(body)
         return model_refusal(model, "generateContent")
+
+
+def _uris(value: Any) -> list[str]:
+    """Return the addresses of files among the contents of an input."""
+    contents = value if isinstance(value, list) else [value]
+    uris = [content.get("uri") for content in contents if isinstance(content, dict)]
+    return [uri for uri in uris if isinstance(uri, str)]
 
 
 def _texts(value: Any) -> Iterator[str]:

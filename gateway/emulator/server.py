@@ -132,7 +132,7 @@ class _Emulator:
             BatchesApi(objects, self._files, answerers, time, batch_seconds),
             OperationsApi(objects, self._files),
             tokens,
-            InteractionsApi(script, objects, answering),
+            InteractionsApi(script, objects, answering, self._files),
             self.live,
         )
 

@@ -4,64 +4,38 @@ Google keeps a file for 48 hours and in one project (https://ai.google.dev/gemin
 """
 
 import asyncio
-import logging
 from asyncio import to_thread
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import datetime
 from time import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
-import msgspec
-from msgspec import Struct, structs
-from yarl import URL
+from msgspec import structs
 
 from gateway.conversation.parts import KEPT
-from gateway.errors import BadRequest, GatewayError, UpstreamError
+from gateway.errors import BadRequest, GatewayError
 from gateway.exchange.accounting import Target
-from gateway.exchange.attempt import Attempt
 from gateway.exchange.context import RequestContext
 from gateway.exchange.exchange import Exchange
+from gateway.exchange.google_files import GoogleFiles, Source, in_files
 from gateway.exchange.local_files import not_kept
 from gateway.exchange.offload import offload
-from gateway.exchange.report import ExchangeReport
 from gateway.exchange.side_by_side import side_by_side
 from gateway.gemini.call import GeminiCall
-from gateway.gemini.errors import from_response
 from gateway.gemini.wire import Content, FileData, GenerateContentRequest, Part
 from gateway.policy.kept_files import FileCopy, StoredFile
 
 if TYPE_CHECKING:
     from gateway.store.files.file_store import FileStore
 
-_LIFE = 48 * 3600
-"""Seconds for which Google keeps a file."""
 _RENEWED = 2 * 3600
 """Seconds before its end from which on a copy is not used any more."""
 _PIECE = 256 * 1024
-_POLLS = (1.0, 2.0, *[4.0] * 15)
-"""Seconds between looks at a file that Google processes."""
 _TYPES = ("text/", "image/", "audio/", "video/")
 _MORE_TYPES = ("application/pdf", "application/json", "application/xml", "application/rtf", "application/x-javascript",
                "application/javascript", "application/x-python", "application/x-ipynb+json", "application/typescript",
                "application/jsonl", "application/x-ndjson")  # fmt: skip
 """Types that Gemini reads, besides texts, pictures, sound and video."""
-_log = logging.getLogger("gateway.files")
-
-
-class _GoogleFile(Struct, rename="camel"):
-    name: str
-    uri: str
-    state: str = "ACTIVE"
-    expiration_time: str = ""
-
-
-class _Created(Struct):
-    file: _GoogleFile
-
-
-_decode_created = msgspec.json.Decoder(_Created).decode
-_decode_file = msgspec.json.Decoder(_GoogleFile).decode
 
 
 class FileCopies:
@@ -71,7 +45,7 @@ class FileCopies:
         """`version` is that of Google's API."""
         self._store = store
         self._exchange = exchange
-        self._version = version
+        self._google = GoogleFiles(exchange, version)
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         """One upload at a time for a file and a project."""
 
@@ -107,7 +81,7 @@ class FileCopies:
         target = Target(
             call.model, project=call.project, affinity=b"".join(key.encode() for key in call.files)
         )
-        async with self._exchange.attempt(_in_files(context), target) as attempt:
+        async with self._exchange.attempt(in_files(context), target) as attempt:
             project = attempt.project
         return structs.replace(await self.localized(call, context, project), project=project)
 
@@ -121,13 +95,7 @@ class FileCopies:
     async def delete(self, copies: Sequence[FileCopy], context: RequestContext) -> None:
         """Delete copies. A failure is logged."""
         for copy in copies:
-            try:
-                async with self._attempt(context, copy.project) as attempt:
-                    await self._google(attempt, "DELETE", f"/{self._version}/{copy.name}", {}, None)
-            except GatewayError as error:
-                _log.warning(
-                    "the copy of a deleted file stays at Google for up to 48 hours: %s", error.message
-                )
+            await self._google.delete(copy, context)
 
     async def _copy(self, file: StoredFile, context: RequestContext, project: str) -> FileCopy:
         """Return a copy that can be used, for at least two hours."""
@@ -135,103 +103,26 @@ class FileCopies:
         async with lock:
             copy = await to_thread(self._store.copy, file.id, project)
             if copy is None or copy.expires < time() + _RENEWED:
-                copy = await self._upload(file, context, project)
+                source = Source(file.filename, file.mime_type, file.size, self._pieces(file))
+                copy = await self._google.upload(context, project, source)
                 await to_thread(self._store.keep_copy, file.id, copy)
             if not copy.active:
-                await self._processed(copy, file, context)
+                await self._process(copy, file, context)
                 copy = structs.replace(copy, active=True)
                 await to_thread(self._store.keep_copy, file.id, copy)
             return copy
 
-    async def _upload(self, file: StoredFile, context: RequestContext, project: str) -> FileCopy:
-        """Upload a file by Google's resumable protocol (https://ai.google.dev/gemini-api/docs/files)."""
-        began = time()
-        headers = {
-            "X-Goog-Upload-Protocol": "resumable", "X-Goog-Upload-Command": "start",
-            "X-Goog-Upload-Header-Content-Length": str(file.size),
-            "X-Goog-Upload-Header-Content-Type": file.mime_type, "Content-Type": "application/json",
-        }  # fmt: skip
-        about = msgspec.json.encode({"file": {"displayName": file.filename}})
-        async with self._attempt(context, project) as attempt:
-            _, answer = await self._google(attempt, "POST", f"/upload/{self._version}/files", headers, about)
-            where = URL(answer.get("X-Goog-Upload-URL", ""))
-            if not where.raw_path.startswith("/upload/"):
-                raise UpstreamError("Google named no address for an upload.", code="upstream_bad_response")
-            headers = {
-                "X-Goog-Upload-Command": "upload, finalize", "X-Goog-Upload-Offset": "0",
-                "Content-Length": str(file.size), "Content-Type": "application/octet-stream",
-            }  # fmt: skip
-            body, _ = await self._google(attempt, "POST", where.raw_path_qs, headers, self._pieces(file))
-        created = _read(_decode_created, body).file
-        ends = min(began + _LIFE, _seconds(created.expiration_time) or began + _LIFE)
-        return FileCopy(project, created.name, created.uri, ends, created.state != "PROCESSING")
-
-    async def _processed(self, copy: FileCopy, file: StoredFile, context: RequestContext) -> None:
-        """Wait until Google has processed a file. Raises BadRequest if it cannot, and UpstreamError after a minute."""
-        path, state = f"/{self._version}/{copy.name}", "PROCESSING"
-        async with self._attempt(context, copy.project) as attempt:
-            for pause in _POLLS:
-                body, _ = await self._google(attempt, "GET", path, {}, None)
-                state = _read(_decode_file, body).state
-                if state not in ("PROCESSING", "FAILED"):
-                    return
-                if state == "FAILED":
-                    break
-                await asyncio.sleep(pause)
-        if state == "FAILED":
+    async def _process(self, copy: FileCopy, file: StoredFile, context: RequestContext) -> None:
+        try:
+            await self._google.processed(copy, file.filename, context)
+        except BadRequest:
             await to_thread(self._store.forget_copies, [file.id], copy.project)
-            raise BadRequest(
-                f"Google could not process the file {file.filename[:80]!r}.", code="file_processing_failed"
-            )
-        raise UpstreamError(
-            "Google is still processing a file of this request. Please try again in a minute.",
-            status=503, code="file_not_ready", retry_after=30,
-        )  # fmt: skip
-
-    def _attempt(self, context: RequestContext, project: str) -> Attempt:
-        """Return an attempt, which is one row of the ledger without cost."""
-        return self._exchange.attempt(_in_files(context), Target("", project=project))
-
-    async def _google(
-        self,
-        attempt: Attempt,
-        method: str,
-        path: str,
-        headers: Mapping[str, str],
-        body: bytes | AsyncIterator[bytes] | None,
-    ) -> tuple[bytes, Mapping[str, str]]:
-        """Return body and headers of Google's answer to one call. Raises GatewayError."""
-        with await self._exchange.forward(attempt, method, path, headers, body) as answer:
-            if answer.status >= 400:
-                raise from_response(answer.status, await answer.refusal())
-            return await answer.whole(), answer.headers
+            raise
 
     async def _pieces(self, file: StoredFile) -> AsyncIterator[bytes]:
         with await to_thread(self._store.path(file.id).open, "rb") as source:
             while data := await to_thread(source.read, _PIECE):
                 yield data
-
-
-def _in_files(context: RequestContext) -> RequestContext:
-    """Return a context for calls of the Files API: they are no attempts at the request's own call."""
-    return structs.replace(context, surface="files", report=ExchangeReport(), hooks=None)
-
-
-def _read(decode: Any, data: bytes) -> Any:
-    try:
-        return decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        raise UpstreamError(
-            "Google's answer about a file cannot be read.", code="upstream_bad_response"
-        ) from None
-
-
-def _seconds(timestamp: str) -> float | None:
-    """Return the Unix seconds of an RFC 3339 timestamp, or None."""
-    try:
-        return datetime.fromisoformat(timestamp[:19] + "+00:00").timestamp()
-    except ValueError:
-        return None
 
 
 def _replaced(request: GenerateContentRequest, uris: Mapping[str, str]) -> GenerateContentRequest:

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from asyncio import to_thread
 from collections.abc import AsyncIterator
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Final
 
@@ -74,6 +75,19 @@ class UploadedFile:
             return bytes(self._data)
         self._memory.take(self.size)
         return await to_thread(self._read, 0, self.size)
+
+    async def beginning(self, size: int) -> bytes:
+        """Return the first bytes."""
+        if self._file is None:
+            return bytes(self._data[:size])
+        return await to_thread(self._read, 0, size)
+
+    def opened(self) -> IO[bytes]:
+        """Return the bytes as a file to be read in a thread, one at a time. The form closes those on disk."""
+        if self._file is None:
+            return BytesIO(self._data)
+        self._file.seek(0)
+        return self._file
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """Yield the bytes in pieces of up to 256 KiB."""

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gateway.exchange import file_copies
+from gateway.exchange import file_copies, google_files
 from tests.support.files import ANTHROPIC, FileTeam, file_team
 from tests.support.servers import Serve
 from tests.support.team import refused, spent
@@ -73,7 +73,7 @@ async def test_fi4_another_clients_file_is_none(team: FileTeam) -> None:
 
 
 async def test_fi10_a_video_is_waited_for(team: FileTeam, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_copies, "_POLLS", [0.0] * 9)
+    monkeypatch.setattr(google_files, "_POLLS", [0.0] * 9)
     client = await team.start()
     file = (await client.upload(MP4, "a.mp4"))["id"]
 
@@ -88,7 +88,7 @@ async def test_fi10_a_video_is_waited_for(team: FileTeam, monkeypatch: pytest.Mo
 async def test_fi10_a_video_that_cannot_be_processed_is_400(
     team: FileTeam, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file_copies, "_POLLS", [0.0] * 9)
+    monkeypatch.setattr(google_files, "_POLLS", [0.0] * 9)
     client = await team.start()
     file = (await client.upload(MP4, "broken.mp4"))["id"]
 
@@ -100,7 +100,7 @@ async def test_fi10_a_video_that_cannot_be_processed_is_400(
 async def test_a_video_that_is_processed_for_too_long_is_503(
     team: FileTeam, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file_copies, "_POLLS", [0.0])
+    monkeypatch.setattr(google_files, "_POLLS", [0.0])
     client = await team.start()
     file = (await client.upload(MP4, "a.mp4"))["id"]
 
@@ -258,8 +258,3 @@ async def test_a_client_with_its_own_key_uses_its_own_project(team: FileTeam) ->
 
     assert (await own.ask(file))[0] == 200
     assert team.uploads() == ["own-key-of-a-client"]
-
-
-def test_an_answer_without_an_address_is_an_error() -> None:
-    with pytest.raises(Exception, match="cannot be read"):
-        file_copies._read(file_copies._decode_created, b"{}")

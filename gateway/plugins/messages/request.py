@@ -149,8 +149,8 @@ def _refuse_containers(message: Message, at: str) -> None:
     for i, block in enumerate(message.content):
         if block.type == "container_upload":
             raise BadRequest(
-                "Files cannot be put into a container: Gemini's code execution has none. Send the file as a `document` or "
-                '`image` block with `source: {"type": "file", "file_id": …}`.',
+                "Files cannot be put into a container: Gemini's code execution has none. Send the file as a "
+                '`document` or `image` block with `source: {"type": "file", "file_id": …}`.',
                 param=f"{at}.content.{i}.type",
                 code="unsupported_value",
             )

@@ -6,6 +6,7 @@ names further files is not followed, and nothing is decoded.
 
 from io import BytesIO
 from pathlib import PurePosixPath
+from typing import IO
 
 from gateway.conversation.media_types import sniff_bytes
 from gateway.errors import BadRequest
@@ -54,10 +55,14 @@ def _is_text(head: bytes) -> bool:
     return not head.translate(None, bytes(range(32, 127)) + b"\t\r\n")
 
 
-def wav_seconds(data: bytes) -> float | None:
-    """Return the length of a WAV file by its header; None for anything else."""
+def wav_seconds(data: bytes, whole: int | None = None) -> float | None:
+    """Return the length of a WAV file by its header; None for anything else.
+
+    `data` is the file, or the beginning of one of `whole` bytes.
+    """
     if not is_wav(data):
         return None
+    whole = len(data) if whole is None else whole
     rate, position = 0, 12
     while position + 8 <= len(data):
         name, size = (
@@ -68,14 +73,14 @@ def wav_seconds(data: bytes) -> float | None:
         if name == b"fmt " and position + 12 <= len(data):
             rate = int.from_bytes(data[position + 8 : position + 12], "little")  # bytes a second
         elif name == b"data":
-            return _possible(min(size or len(data), len(data) - position) / rate) if rate else None
+            return _possible(min(size or whole, whole - position) / rate) if rate else None
         position += size + size % 2
     return None
 
 
-def seconds_of(data: bytes, mime_type: str) -> float | None:
+def seconds_of(data: bytes | IO[bytes], mime_type: str) -> float | None:
     """Return the length of an audio file, None if it cannot be seen. Call it in a thread."""
-    if (length := wav_seconds(data)) is not None:
+    if isinstance(data, bytes) and (length := wav_seconds(data)) is not None:
         return length
     if not is_available() or mime_type not in _FFMPEG:
         return None
@@ -83,7 +88,8 @@ def seconds_of(data: bytes, mime_type: str) -> float | None:
     from av.error import FFmpegError
 
     try:
-        with av.open(BytesIO(data), "r", format=_FFMPEG[mime_type], options=_PROBE) as file:
+        source = BytesIO(data) if isinstance(data, bytes) else data
+        with av.open(source, "r", format=_FFMPEG[mime_type], options=_PROBE) as file:
             streams = file.streams.audio
             if not streams:
                 return None

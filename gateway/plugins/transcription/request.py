@@ -1,7 +1,7 @@
 """OpenAI's transcription request as an interaction of the transcription model, or as a prompt for a chat model."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -11,7 +11,6 @@ from gateway.conversation.notes import Notes
 from gateway.errors import BadRequest
 from gateway.gemini.capabilities import Capabilities
 from gateway.gemini.wire import (
-    Blob,
     Content,
     GenerateContentRequest,
     GenerationConfig,
@@ -104,8 +103,11 @@ def vocabulary(prompt: str) -> list[str]:
     return items if is_list and all(len(item.split()) <= _MOST_WORDS for item in items) else []
 
 
-def interaction(model: str, wanted: Wish, data: str, mime_type: str) -> dict[str, Any]:
-    """Return the interaction of the transcription model. Interactions are stored unless `store` is false."""
+def interaction(model: str, wanted: Wish, audio: Mapping[str, str]) -> dict[str, Any]:
+    """Return the interaction of the transcription model. Interactions are stored unless `store` is false.
+
+    `audio` has the `mime_type`, and `data` in base64 or the `uri` of a file of Google's.
+    """
     config: dict[str, Any] = {}
     if wanted.languages:
         config["language_codes"] = list(wanted.languages)
@@ -117,7 +119,7 @@ def interaction(model: str, wanted: Wish, data: str, mime_type: str) -> dict[str
             config["mode"]["diarization_mode"] = "speaker"
     body: dict[str, Any] = {
         "model": model,
-        "input": [{"type": "audio", "data": data, "mime_type": mime_type}],
+        "input": [{"type": "audio", **audio}],
         "store": False,
     }
     if config:
@@ -128,8 +130,7 @@ def interaction(model: str, wanted: Wish, data: str, mime_type: str) -> dict[str
 def prompt(
     model: str,
     wanted: Wish,
-    data: str,
-    mime_type: str,
+    sound: Part,
     capabilities: Capabilities,
     safety: Sequence[SafetySetting],
     notes: Notes,
@@ -147,7 +148,7 @@ def prompt(
         response_json_schema=schema,
         thinking_config=_least_thinking(capabilities),
     )
-    parts = [Part(inline_data=Blob(mime_type, data)), Part(text=_instruction(wanted))]
+    parts = [sound, Part(text=_instruction(wanted))]
     return GenerateContentRequest(
         [Content(parts, "user")], safety_settings=list(safety) or None, generation_config=config
     )

@@ -4,10 +4,9 @@ import asyncio
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from aiohttp import web
-from msgspec import Struct
 
 from gateway.conversation.field_policy import FieldPolicies, review
 from gateway.conversation.notes import Notes
@@ -18,17 +17,17 @@ from gateway.exchange.delivery import answer_headers
 from gateway.exchange.fallback import Choice
 from gateway.exchange.final_errors import final_errors
 from gateway.exchange.ids import unique
+from gateway.exchange.multipart import Form
 from gateway.exchange.offload import HEAVY, in_codec_thread, offload
-from gateway.exchange.request_body import Body
 from gateway.exchange.stream_relay import Reply
-from gateway.exchange.uploaded_file import UploadedFile
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.events import Event
 from gateway.gemini.turn_reader import TurnReader
-from gateway.plugin import Plugin
+from gateway.gemini.wire import Blob, FileData, Part
+from gateway.plugin import Plugin, Services
 from gateway.plugins.transcription import wire
 from gateway.plugins.transcription.fields import TRANSCRIPTIONS, TRANSLATIONS
-from gateway.plugins.transcription.media import audio_type, seconds_of, wav_seconds
+from gateway.plugins.transcription.recordings import Recording, Recordings
 from gateway.plugins.transcription.request import Wish, interaction, prompt, wish
 from gateway.plugins.transcription.response import (
     Transcript,
@@ -47,14 +46,10 @@ from gateway.policy.model_kinds import of_kind
 
 _LONGEST = 900.0
 """Seconds for a whole transcription."""
-_MOST = 70 * 2**20
-"""Bytes of a file that fit into a request of Google's, of 100 MB in base64."""
+_MOST = 2 * 2**30
+"""Bytes of a file of Google's (https://ai.google.dev/gemini-api/docs/files)."""
 _FORM = 2**21
 """Bytes of a form beside its file."""
-_COPIES = 3
-"""Copies of the file that exist at once: its bytes, base64, and the encoded request, by size."""
-_BYTES_PER_SECOND = 16_000
-"""Of a file whose length is unknown."""
 _TOKENS_PER_SECOND = {True: 32, False: 25}
 _WRITTEN_PER_SECOND = 8
 """Tokens of a transcript, with room for times."""
@@ -70,6 +65,10 @@ class TranscriptionPlugin(Plugin):
         "POST /v1/audio/transcriptions": TRANSCRIPTIONS,
         "POST /v1/audio/translations": TRANSLATIONS,
     }
+
+    def __init__(self, config: Any, services: Services) -> None:
+        super().__init__(config, services)
+        self._recordings = Recordings(services)
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -87,17 +86,18 @@ class TranscriptionPlugin(Plugin):
                         asyncio.timeout(_LONGEST),
                         self.services.form(request, ("file",), most) as form,
                     ):
-                        job = await self._job(form.file("file"), form.body(wire.LISTS), context, translate)
-                        return await job.run(request)
+                        return await self._answered(request, form, context, translate)
                 except TimeoutError:
                     raise UpstreamTimeout(
                         f"The transcription took longer than {_LONGEST:.0f} seconds."
                     ) from None
 
-    async def _job(
-        self, file: UploadedFile, text_fields: Body, context: RequestContext, translate: bool
-    ) -> "_Job":
+    async def _answered(
+        self, request: web.Request, form: Form, context: RequestContext, translate: bool
+    ) -> web.StreamResponse:
+        """Return the answer to a form."""
         table = TRANSLATIONS if translate else TRANSCRIPTIONS
+        file, text_fields = form.file("file"), form.body(wire.LISTS)
         fields = text_fields.decode(wire.decode_request)
         context.report.requested_model = fields.model
         route = self._route(fields.model, context, translate=translate)
@@ -105,18 +105,8 @@ class TranscriptionPlugin(Plugin):
         notes = Notes(strict=self.services.strict)
         review(text_fields.fields, table, notes)
         wanted = wish(fields, notes, translate=translate, by_chat=by_chat)
-        if not file.size:
-            raise BadRequest("Audio file is too short: it is empty.", param="file", code="audio_too_short")
-        mime_type = audio_type(file.head, file.filename)
-        context.memory.take(_COPIES * file.size)
-        data = await file.read()
-        seconds = wav_seconds(data)
-        if seconds == 0:
-            raise BadRequest("Audio file is too short.", param="file", code="audio_too_short")
-        if seconds is None and wanted.timed:
-            seconds = await in_codec_thread(seconds_of, data, mime_type)
-        audio = _Audio(data, mime_type, seconds)
-        return _Job(self, context, wanted, audio, route, notes, by_chat)
+        async with self._recordings.read(file, route.model, context, timed=wanted.timed) as recording:
+            return await _Job(self, context, wanted, recording, route, notes, by_chat).run(request)
 
     def _route(self, model: str | None, context: RequestContext, *, translate: bool) -> ModelRoute:
         """Return the model: of the kind, or a chat model that hears. Raises BadRequest for any other."""
@@ -134,17 +124,6 @@ class TranscriptionPlugin(Plugin):
         return of_kind(route, "transcription", models, services.capability_table.of)
 
 
-class _Audio(Struct, frozen=True):
-    data: bytes
-    mime_type: str
-    seconds: float | None
-
-    @property
-    def about(self) -> float:
-        """Seconds, or a guess from above."""
-        return self.seconds if self.seconds is not None else len(self.data) / _BYTES_PER_SECOND
-
-
 class _Job:
     """One transcription: its call, and its answer."""
 
@@ -153,7 +132,7 @@ class _Job:
         plugin: TranscriptionPlugin,
         context: RequestContext,
         wanted: Wish,
-        audio: _Audio,
+        recording: Recording,
         route: ModelRoute,
         notes: Notes,
         by_chat: bool,
@@ -161,7 +140,7 @@ class _Job:
         self._services = plugin.services
         self._context = context
         self._wanted = wanted
-        self._audio = audio
+        self._recording = recording
         self._model = route.model
         self._route = route
         self._notes = notes
@@ -191,14 +170,14 @@ class _Job:
         return web.Response(body=data, headers={"Content-Type": content_type(wanted.form), **headers()})
 
     async def _by_interaction(self) -> Transcript:
-        data = await in_codec_thread(_encoded, self._model, self._wanted, self._audio)
+        data = await in_codec_thread(_encoded, self._model, self._wanted, self._recording)
         try:
             answer = await self._ask(data)
         except UpstreamError as error:
             if error.upstream_status not in _BROKEN:
                 raise
             answer = await self._ask(data)
-        transcript = from_interaction(answer, self._audio.seconds)
+        transcript = from_interaction(answer, self._recording.seconds)
         if self._context.hooks is None:
             return transcript
         seen = await self._context.hooks.whole(as_events(transcript), 0, self._model, self._context)
@@ -207,33 +186,26 @@ class _Job:
     async def _ask(self, data: bytes) -> wire.Interaction:
         return await self._services.exchange.ask(
             "interactions", data, self._context, wire.decode_interaction,
-            usage=usage_metadata, model=self._model, cost=self._cost(), once=True,
+            usage=usage_metadata, model=self._model, project=self._recording.project, cost=self._cost(), once=True,
         )  # fmt: skip
 
     async def _by_prompt(self, call: GeminiCall) -> Transcript:
         written = await self._services.exchange.complete(
             [self._choice(call)], self._context, lambda _: _reader()
         )
-        return from_events(written, self._wanted, self._audio.seconds)
+        return from_events(written, self._wanted, self._recording.seconds)
 
     async def _call(self) -> GeminiCall:
         capabilities = self._services.exchange.accounting.capabilities(self._model)
-        data = await in_codec_thread(_base64, self._audio.data)
-        request = prompt(
-            self._model,
-            self._wanted,
-            data,
-            self._audio.mime_type,
-            capabilities,
-            self._services.safety,
-            self._notes,
-        )
+        sound = await in_codec_thread(_part, self._recording)
+        request = prompt(self._model, self._wanted, sound, capabilities, self._services.safety, self._notes)
         stream = self._wanted.stream and not self._wanted.timed
-        call = GeminiCall(self._model, request, stream, len(data) > HEAVY)
+        heavy = len(self._recording.data) > HEAVY
+        call = GeminiCall(self._model, request, stream, heavy, project=self._recording.project)
         return await self._context.hooks.call(call, self._context) if self._context.hooks else call
 
     def _cost(self) -> CostEstimate:
-        seconds = self._audio.about
+        seconds = self._recording.about
         heard = int(seconds * _TOKENS_PER_SECOND[self._by_chat]) + 1
         written = max(_LEAST_WRITTEN, int(seconds * _WRITTEN_PER_SECOND))
         return CostEstimate(4 * heard, written, heard + _LEAST_WRITTEN, heard)
@@ -275,12 +247,16 @@ async def _frames(transcript: Transcript, wanted: Wish) -> AsyncIterator[bytes]:
         yield frame
 
 
-def _encoded(model: str, wanted: Wish, audio: _Audio) -> bytes:
-    return wire.encode(interaction(model, wanted, _base64(audio.data), audio.mime_type))
+def _encoded(model: str, wanted: Wish, recording: Recording) -> bytes:
+    uri = recording.uri
+    source = {"uri": uri} if uri else {"data": b64encode(recording.data).decode()}
+    return wire.encode(interaction(model, wanted, {**source, "mime_type": recording.mime_type}))
 
 
-def _base64(data: bytes) -> str:
-    return b64encode(data).decode()
+def _part(recording: Recording) -> Part:
+    if uri := recording.uri:
+        return Part(file_data=FileData(uri, recording.mime_type))
+    return Part(inline_data=Blob(recording.mime_type, b64encode(recording.data).decode()))
 
 
 def _reader() -> TurnReader:

@@ -3,10 +3,10 @@
 import asyncio
 import base64
 import json
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import aiohttp
@@ -380,7 +380,7 @@ async def test_no_memory_for_the_last_response_forgets_it(serve: Serve, fake: Fa
     [
         b"\x81\xff" + b"\xff" * 8, b"\x81\xfe\xff\xff", b"\x83\x80" + bytes(4), b"\xf1\x80" + bytes(4), b"\x89\xfe\x01\x00",
         b"\x80\x80" + bytes(4), b"\x01\x80" + bytes(4) + b"\x81\x80" + bytes(4), b"\x81\x82" + bytes(4) + b"\xff\xfe",
-        b"\x88\x81" + bytes(5), b"\x88\x82" + bytes(4) + b"\x00\x01", os.urandom(64), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\x88\x81" + bytes(5), b"\x88\x82" + bytes(4) + b"\x00\x01", Random(69).randbytes(64), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
     ],
 )  # fmt: skip
 async def test_s69_a_broken_frame_ends_its_connection_alone(

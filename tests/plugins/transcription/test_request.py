@@ -8,11 +8,12 @@ import pytest
 from gateway.conversation.notes import Notes
 from gateway.errors import BadRequest, UnsupportedParameter
 from gateway.gemini.capabilities import Capabilities
-from gateway.gemini.wire import encode_request
+from gateway.gemini.wire import Blob, Part, encode_request
 from gateway.plugins.transcription.request import Wish, interaction, prompt, vocabulary, wish
 from gateway.plugins.transcription.wire import decode_request
 
 USUAL = Capabilities()
+SOUND = Part(inline_data=Blob("audio/wav", "AAAA"))
 
 
 def wanted(by_chat: bool = False, translate: bool = False, notes: Notes | None = None, **fields: Any) -> Wish:
@@ -61,14 +62,14 @@ def test_lists_of_names(prompt_: str, items: list[str]) -> None:
     ],
 )
 def test_interactions(fields: dict[str, Any], config: Any) -> None:
-    body = interaction("gemini-3.5-transcribe", wanted(**fields), "AAAA", "audio/wav")
+    body = interaction("gemini-3.5-transcribe", wanted(**fields), {"data": "AAAA", "mime_type": "audio/wav"})
 
     assert body["store"] is False
     assert body.get("generation_config") == ({"transcription_config": config} if config else None)
 
 
 def asked(model: str = "gemini-3.8-flash", capabilities: Capabilities = USUAL, **fields: Any) -> Any:
-    request = prompt(model, wanted(by_chat=True, **fields), "AAAA", "audio/wav", capabilities, (), Notes())
+    request = prompt(model, wanted(by_chat=True, **fields), SOUND, capabilities, (), Notes())
     return msgspec.json.decode(encode_request(request))
 
 
