@@ -8,6 +8,8 @@ export PREFIX DESTDIR DOMAIN
 
 BIN := .venv/bin
 RUN := .venv-run/bin
+# The tests run in a process for each processor, four at most, and each file of tests in one of them.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 .DEFAULT_GOAL := help
 .PHONY: help dev demo run test check javascript fix golden schema docs site bench bench-page bench-instructions lock audit sbom dist image test-image test-dist install uninstall test-vps test-console test-clients test-cluster test-mutants test-memory test-overload test-gone test-timed test-adversary test-attacks test-faults test-advisories test-agents test-all clean
 
@@ -51,7 +53,7 @@ run: .venv-run/.made  ## serve config/gateway.yaml with Google as upstream
 	@$(RUN)/gateway serve --config config/gateway.yaml $(if $(filter command% environment%,$(origin PORT)),--listen 127.0.0.1:$(PORT))
 
 test: dev  ## run the tests
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 javascript: tests/javascript/node_modules/.made  ## install the JavaScript SDKs, TypeScript and axe-core for the tests, if Node 20 is available
 
@@ -68,7 +70,7 @@ check: dev javascript  ## run what CI runs: format, lint, types, schema, tests w
 	$(BIN)/python -m gateway check --config config/gateway.yaml
 	@[ ! -x tests/javascript/node_modules/.bin/tsc ] || tests/javascript/node_modules/.bin/tsc --project tests/javascript
 	$(BIN)/python -m bench.instructions --optional
-	$(BIN)/python -m pytest --cov --cov-report=term
+	$(PYTEST) --cov --cov-report=term
 
 fix: dev  ## format the code and apply the linter's fixes
 	$(BIN)/ruff format .

@@ -7,6 +7,7 @@ import asyncio
 import gzip
 import json
 import sys
+from functools import cache
 
 from aiohttp import web
 
@@ -24,9 +25,18 @@ def answer(text: str) -> bytes:
 
 
 FLOOD = json.dumps({"candidates": [{"content": {"parts": [{"text": "x" * 2000}]}}]}).encode()
-LARGE = answer("x" * (10 * MB))
-BOMB = gzip.compress(answer("x" * (200 * MB)), 6)
-EVENTS = gzip.compress(b"data: " + answer("x" * (200 * MB)) + b"\r\n\r\n", 6)
+
+
+@cache
+def large() -> bytes:
+    """Return an answer of 10 MB."""
+    return answer("x" * (10 * MB))
+
+
+@cache
+def bomb(before: bytes, after: bytes) -> bytes:
+    """Return an answer of 200 MB, compressed."""
+    return gzip.compress(before + answer("x" * (200 * MB)) + after, 6)
 
 
 async def call(request: web.Request) -> web.StreamResponse:
@@ -41,7 +51,7 @@ async def call(request: web.Request) -> web.StreamResponse:
         response.headers["Content-Encoding"] = "gzip"
     await response.prepare(request)
     if "bomb" in path:
-        await response.write(EVENTS if stream else BOMB)
+        await response.write(bomb(before, after))
     elif "flood" in path:  # not in MODELS: a client that reads it never ends
         while True:
             await response.write((before + FLOOD + after) * 10)
@@ -50,9 +60,9 @@ async def call(request: web.Request) -> web.StreamResponse:
         while True:
             await response.write(_BLOCK)
     elif "large" in path:
-        await response.write(before + LARGE + after)
+        await response.write(before + large() + after)
     elif "event" in path:
-        await response.write((before + LARGE + after) * (3 if stream else 1))
+        await response.write((before + large() + after) * (3 if stream else 1))
     else:
         await response.write(before + answer("hi") + after)
     return response
@@ -73,7 +83,10 @@ async def picture(request: web.Request) -> web.StreamResponse:
 
 
 async def serve(port: int) -> None:
-    """Serve until the process ends."""
+    """Serve until the process ends; what takes long to make is made before."""
+    large()
+    for frame in ((b"", b""), (b"data: ", b"\r\n\r\n")):
+        bomb(*frame)
     app = web.Application()
     app.router.add_get("/media/{size}/{name}", picture)
     app.router.add_route("*", "/{path:.*}", call)
