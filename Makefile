@@ -9,7 +9,8 @@ export PREFIX DESTDIR DOMAIN
 BIN := .venv/bin
 RUN := .venv-run/bin
 # The tests run in a process for each processor, four at most, and each file of tests in one of them.
-PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+SPREAD := --numprocesses auto --maxprocesses 4 --dist loadfile
+PYTEST := $(BIN)/python -m pytest $(SPREAD)
 .DEFAULT_GOAL := help
 .PHONY: help dev demo run test check javascript fix golden schema docs site bench bench-page bench-instructions lock audit sbom dist image test-image test-dist install uninstall test-vps test-console test-clients test-cluster test-mutants test-memory test-overload test-gone test-timed test-adversary test-attacks test-faults test-advisories test-agents test-all clean
 
@@ -220,7 +221,7 @@ test-all:  ## run the tests on each installed Python from 3.11 to 3.13
 	  folder=$$(mktemp -d) && python$$version -m venv $$folder && \
 	  $$folder/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.lock && \
 	  $$folder/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . && \
-	  $$folder/bin/python -m pytest || exit 1; rm -rf $$folder; done
+	  $$folder/bin/python -m pytest $(SPREAD) || exit 1; rm -rf $$folder; done
 
 clean:  ## remove .venv and caches
 	rm -rf .venv .venv-run .venv-audit .venv-dist .venv-site .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info .coverage*

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,7 +16,22 @@ from gateway.store.ledger.tables import attempt
 from gateway.store.ledger.writer import Ledger
 from tests.support.waiting import eventually
 
-POSTGRES = os.environ.get("GATEWAY_TEST_POSTGRES")
+
+
+def _of_this_process(url: str | None) -> str | None:
+    """Return a database's URL; in one of several processes of pytest-xdist, that of a database of its own beside it."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if url is None or worker is None:
+        return url
+    shared = sa.make_url(url)
+    engine = sa.create_engine(shared.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection, suppress(sa.exc.ProgrammingError):  # it is there already
+        connection.execute(sa.text(f"CREATE DATABASE gateway_{worker}"))
+    engine.dispose()
+    return shared.set(database=f"gateway_{worker}").render_as_string(hide_password=False)
+
+
+POSTGRES = _of_this_process(os.environ.get("GATEWAY_TEST_POSTGRES"))
 """URL of a database that may be emptied; `make test-cluster` provides one."""
 AT = 1e9
 """When calls begin."""
