@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import aiohttp
 import pytest
 from google import genai
 
@@ -55,3 +56,17 @@ async def test_what_is_not_stored_is_not_found(fake: Fake) -> None:
     )
     for method in ("GET", "DELETE"):
         assert (await call(method, f"{fake.url}/v1beta/interactions/{answer['id']}"))[0] == 404
+
+
+async def test_the_file_of_another_key_is_refused(fake: Fake) -> None:
+    key = {"x-goog-api-key": "AQ.other"}
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(f"{fake.url}/upload/v1beta/files", data=b"RIFF", headers=key) as response,
+    ):
+        uri = (await response.json())["file"]["uri"]
+    audio = {"type": "audio", "uri": uri, "mime_type": "audio/wav"}
+    body = {"model": "gemini-3.5-transcribe", "input": [audio]}
+    status, answer = await call("POST", f"{fake.url}/v1beta/interactions", body)
+
+    assert (status, answer["error"]["status"]) == (403, "PERMISSION_DENIED")

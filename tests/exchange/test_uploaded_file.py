@@ -49,6 +49,7 @@ async def test_a_large_file_is_copied_read_and_removed(tmp_path: Path) -> None:
     await upload.finish(tmp_path)
     target = io.BytesIO()
     upload.copy_to(target)
+    assert (await upload.beginning(9), upload.opened().read()) == (data[:9], data)
 
     assert (upload.in_memory, upload.size, upload.mime_type) == (False, len(data), "application/pdf")
     assert target.getvalue() == data
@@ -78,3 +79,10 @@ async def test_the_last_tenth_of_a_disk_is_not_used(monkeypatch: pytest.MonkeyPa
 
     with pytest.raises(InsufficientStorage):
         await file().add(bytes(IN_MEMORY + 1), tmp_path)
+
+
+async def test_a_small_file_is_read_like_a_large_one(tmp_path: Path) -> None:
+    upload = file()
+    await upload.add(b"%PDF-1.7", tmp_path)
+
+    assert (await upload.beginning(4), upload.opened().read()) == (b"%PDF", b"%PDF-1.7")

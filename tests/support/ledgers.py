@@ -17,7 +17,6 @@ from gateway.store.ledger.writer import Ledger
 from tests.support.waiting import eventually
 
 
-
 def _of_this_process(url: str | None) -> str | None:
     """Return a database's URL; in one of several processes of pytest-xdist, that of a database of its own beside it."""
     worker = os.environ.get("PYTEST_XDIST_WORKER")
