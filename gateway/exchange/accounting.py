@@ -107,11 +107,13 @@ class CallAccounting(Struct, frozen=True):
         """
         if not client.id or not client.rules.counts_tokens:
             return UNKNOWN_COST
-        return call_cost(call, _prompt_bytes(call), self.model_output(call.model))
+        return self.ceiling(call)
 
     def ceiling(self, call: GeminiCall) -> CostEstimate:
         """Return the most that a call can cost."""
-        return call_cost(call, _prompt_bytes(call), self.model_output(call.model))
+        config = call.request.generation_config
+        config_bytes = len(encode_json(config)) if config is not None else 0
+        return call_cost(call, _prompt_bytes(call, config_bytes), self.model_output(call.model), config_bytes)
 
     def model_output(self, model: str) -> ModelOutput:
         """Return the longest answer of a model, of the one that answers for its name."""
@@ -199,14 +201,14 @@ class CallAccounting(Struct, frozen=True):
         return True, error
 
 
-def _prompt_bytes(call: GeminiCall) -> int:
+def _prompt_bytes(call: GeminiCall, config_bytes: int) -> int:
     """Return the bytes of instructions, tools and contents: those of the body without the settings."""
     request = call.request
-    size, config = len(call.encoded or call.encode()), request.generation_config
-    if config is not None and request.tool_config is None and request.safety_settings is None:
+    size = len(call.encoded or call.encode())
+    if config_bytes and request.tool_config is None and request.safety_settings is None:
         others = (request.cached_content, request.service_tier, request.labels, request.store)
         if others == _NONE and request.continuation_token is None:  # the commonest case
-            return size - _AROUND_CONFIG - len(encode_json(config))
+            return size - _AROUND_CONFIG - config_bytes
     settings = structs.replace(request, contents=[], system_instruction=None, tools=None)
     return size - len(encode_json(settings))
 

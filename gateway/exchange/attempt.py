@@ -15,8 +15,9 @@ from gateway.exchange.accounting import CallAccounting, LedgerWriter, Target, li
 from gateway.exchange.context import RequestContext
 from gateway.exchange.cost import UNKNOWN_COST, tier
 from gateway.exchange.ids import unique
+from gateway.gemini.plain_answer import PlainAnswer
 from gateway.gemini.turn_reader import TurnReader
-from gateway.gemini.usage import TokenCounts
+from gateway.gemini.usage import TokenCounts, is_whole
 from gateway.observability.request_log import UpstreamCall
 from gateway.policy import call_outcome
 from gateway.policy.google_quota import cause
@@ -25,6 +26,7 @@ from gateway.policy.ledger import Intent, Outcome, Settlement
 from gateway.policy.pricing import Tier
 from gateway.policy.rate_limits import Window, windows
 
+_OK = 200
 _CANCELLED_STATUS = 499
 """Status in the ledger of a call whose client has left."""
 _CLIENT_GONE = (asyncio.CancelledError, GeneratorExit, ConnectionError)
@@ -61,6 +63,8 @@ class Attempt:
     """The id of the call in the ledger."""
     _taken: Sequence[tuple[Window, int]] = ()
     """Tokens that were counted against the client's limits."""
+    _stays_open = False
+    """The next one who leaves it does not end it."""
     _began = 0.0
     _at = 0.0
     """Unix seconds of its beginning: the price of that time applies."""
@@ -101,11 +105,28 @@ class Attempt:
         if (service_tier := reader.tier) is not None:
             self.tier = tier(service_tier)
 
+    def read_plain(self, answer: PlainAnswer, counts: TokenCounts) -> None:
+        """Note the counts of a plain answer, as `read` would."""
+        usage = answer.usage_metadata
+        self.counts, self.is_answered = counts, True
+        self.version = answer.model_version or ""
+        if usage is not None:
+            self.is_counted = is_whole(usage)
+            if usage.service_tier is not None:
+                self.tier = tier(usage.service_tier)
+
+    def keep_open(self) -> None:
+        """Let it go on when it is left now. It is entered once more, for another part of its work."""
+        self._stays_open = True
+
     def fail(self, error: GatewayError) -> None:
         """Note an error inside an answer that is passed on as it is."""
         self._failure = error
 
     async def __aenter__(self) -> Self:
+        if self._stays_open:
+            self._stays_open = False
+            return self
         ledger, client = self._accounting.ledger, self._client
         if not client.id and ledger is None:
             self._count()
@@ -131,10 +152,16 @@ class Attempt:
         self._accounting.statistics.called(self._target.model)
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
-        if error is None and self._failure is None and self._lease is None and not self._intent:
-            if self.counts is not None:  # a client with a Gemini key of its own
-                self._add_tokens(self.counts)
+        if self._stays_open:
             return
+        if error is None and self._failure is None:
+            if self._lease is None and not self._intent:  # a client with a Gemini key of its own
+                if self.counts is not None:
+                    self._add_tokens(self.counts)
+                return
+            if self.is_counted and self.counts is not None and self._accounting.counters.is_local:
+                await self._succeed(self.counts)
+                return
         failed = error if isinstance(error, GatewayError) else self._failure if error is None else None
         if failed is not None:
             why = cause(failed)
@@ -172,6 +199,18 @@ class Attempt:
                 used = total if is_known else max(total, self._target.cost.prompt)
                 correction = self._correct_tokens(used)
                 await (correction if self._accounting.counters.is_local else asyncio.shield(correction))
+
+    async def _succeed(self, spent: TokenCounts) -> None:
+        """Settle everything after a success whose counts are known. Only the last step waits."""
+        self._add_tokens(spent)
+        accounting, total = self._accounting, spent.total
+        if self._lease is not None:
+            self._target.too_large = False
+            accounting.pool.settle(self._lease, call_outcome.Ok(total), time(), 0.0)
+        if self._taken:
+            await self._correct_tokens(total)
+        if self._intent and accounting.ledger is not None:
+            await accounting.ledger.settle(self._settlement("ok", _OK, spent, None))
 
     def _add_tokens(self, spent: TokenCounts) -> None:
         self._report.add_tokens(spent)

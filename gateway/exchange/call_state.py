@@ -21,6 +21,25 @@ from gateway.policy.session_affinity import affinity
 from gateway.store.response_cache import answer_key
 
 
+def new_target(
+    call: GeminiCall, choice: Choice, context: RequestContext, accounting: CallAccounting
+) -> Target:
+    """Return the target of the first attempt at a call."""
+    client = context.client
+    target = Target(call.model, project=call.project, once=choice.once)
+    if client.id:
+        service_tier = call.request.service_tier
+        cost = choice.cost
+        target.cost = cost if cost is not None else accounting.estimate(call, client)
+        target.call = call
+        target.feature = feature(call.request)
+        if service_tier is not None:
+            target.price_factor, target.tier = price_factor(service_tier), tier(service_tier)
+        if accounting.pool.has_choice:
+            target.affinity = affinity(call, client)
+    return target
+
+
 class CallState:
     """One call: what is asked now, and what the attempts at it have shown. No other call shares it.
 
@@ -50,30 +69,26 @@ class CallState:
     hooks: AnswerHooks | None = None
     """Hooks on the events of the attempt's answer."""
 
-    def __init__(self, choice: Choice, context: RequestContext, accounting: CallAccounting) -> None:
+    def __init__(
+        self,
+        choice: Choice,
+        context: RequestContext,
+        accounting: CallAccounting,
+        target: Target | None = None,
+    ) -> None:
+        """`target` is that of an attempt which has been made at the choice's call."""
         self.context = context
         self.report = context.report
         self.choice = choice
         self._accounting = accounting
         if context.cache and choice.cacheable:
             self.wanted_key = answer_key(choice.call, context.client)
-        self.ask(choice.call)
+        self.ask(choice.call, target)
 
-    def ask(self, call: GeminiCall) -> None:
+    def ask(self, call: GeminiCall, target: Target | None = None) -> None:
         """Ask this call from now on. Nothing is known about it yet."""
-        client = self.context.client
         self.call = call
-        self.target = Target(call.model, project=call.project, once=self.choice.once)
-        if client.id:
-            target, service_tier = self.target, call.request.service_tier
-            cost = self.choice.cost
-            target.cost = cost if cost is not None else self._accounting.estimate(call, client)
-            target.call = call
-            target.feature = feature(call.request)
-            if service_tier is not None:
-                target.price_factor, target.tier = price_factor(service_tier), tier(service_tier)
-            if self._accounting.pool.has_choice:
-                target.affinity = affinity(call, client)
+        self.target = target or new_target(call, self.choice, self.context, self._accounting)
         if call.heavy:
             call.encode()
         self.failures: list[type[GatewayError]] = []

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.usage import TokenCounts
-from gateway.gemini.wire import Blob, FileData, GenerateContentRequest, encode_json
+from gateway.gemini.wire import Blob, FileData, GenerateContentRequest, GenerationConfig, encode_json
 from gateway.policy.ledger import MOST_COUNT
 from gateway.policy.pricing import Tier
 
@@ -173,24 +173,23 @@ def tool_input(name: str) -> int:
     return MOST_INPUT if name in READERS else _SEARCH_INPUT if name in SEARCHES else 0
 
 
-def call_cost(call: GeminiCall, prompt_bytes: int, model: ModelOutput) -> CostEstimate:
+def call_cost(
+    call: GeminiCall, prompt_bytes: int, model: ModelOutput, config_bytes: int | None = None
+) -> CostEstimate:
     """Return the most that a call costs.
 
     A limit of the call's own counts; pictures may be longer than that limit. A thinking budget counts beside it.
+    `config_bytes` are those of the configuration, if they are known.
     """
     request = call.request
     config = request.generation_config
-    candidates, output = 1, max(model.tokens, model.media)
-    if config is not None:
-        candidates = max(1, config.candidate_count or 1)
-        asked = config.max_output_tokens or 0
-        limit = asked if asked > 0 else model.tokens
-        modalities = config.response_modalities
-        output = model.most(limit, modalities) if modalities else max(limit, model.media)
-        if config.thinking_config is not None:
-            output += max(0, config.thinking_config.thinking_budget or 0)
-    # a schema of the answer counts as input, and so may all of the configuration
-    inputs = prompt_bytes + (len(encode_json(config)) if config is not None else 0)
+    if config is None:
+        output = model.tokens if model.tokens > model.media else model.media
+        inputs = prompt_bytes
+    else:
+        output = _most_output(config, model)
+        # a schema of the answer counts as input, and so may all of the configuration
+        inputs = prompt_bytes + (config_bytes if config_bytes is not None else len(encode_json(config)))
     heard = searches = 0
     if request.cached_content:
         inputs, heard = inputs + MOST_INPUT, MOST_INPUT
@@ -198,13 +197,30 @@ def call_cost(call: GeminiCall, prompt_bytes: int, model: ModelOutput) -> CostEs
         tools = [name for tool in request.tools for name in _tools(tool)]
         inputs += sum(map(tool_input, tools))
         searches = MOST_SEARCHES if any(name in SEARCHES for name in tools) else 0
-    encoded = call.encoded or call.encode()
-    if b'"inlineData"' in encoded or b'"fileData"' in encoded:  # inside a text, its quotes are escaped
+    if b'Data":{' in (
+        call.encoded or call.encode()
+    ):  # `inlineData` or `fileData`: inside a text, quotes are escaped
         for data, size in _attachments(request):
             tokens = attachment(data.mime_type or "") if isinstance(data, Blob) else MOST_INPUT
             inputs += tokens - (size if tokens else 0)
             heard += tokens if tokens != PICTURE_INPUT else 0
-    return CostEstimate(prompt_bytes, output * candidates, inputs, heard, searches)
+    return CostEstimate(prompt_bytes, output, inputs, heard, searches)
+
+
+def _most_output(config: GenerationConfig, model: ModelOutput) -> int:
+    """Return the most tokens of all candidates."""
+    asked, candidates, modalities = (
+        config.max_output_tokens,
+        config.candidate_count,
+        config.response_modalities,
+    )
+    limit = asked if asked is not None and asked > 0 else model.tokens
+    output = limit if limit > model.media else model.media
+    if modalities:
+        output = model.most(limit, modalities)
+    if config.thinking_config is not None:
+        output += max(0, config.thinking_config.thinking_budget or 0)
+    return output * candidates if candidates is not None and candidates > 1 else output
 
 
 def _tools(tool: Struct) -> Iterator[str]:

@@ -24,7 +24,7 @@ from gateway.exchange.hedging import Hedging
 from gateway.exchange.kept_answers import keep_answer, kept_answer
 from gateway.exchange.local_files import LocalFiles
 from gateway.exchange.offload import HEAVY_ANSWER, offload
-from gateway.exchange.plain_call import is_plain, plain_events
+from gateway.exchange.plain_call import NewReader, PlainCalls, is_plain
 from gateway.exchange.recovery import Recovery
 from gateway.exchange.report import ExchangeReport
 from gateway.exchange.side_by_side import side_by_side
@@ -34,7 +34,6 @@ from gateway.gemini.events import Event
 from gateway.gemini.resources import decode_count, encode_count
 from gateway.gemini.stream_translator import StreamTranslator, readable
 from gateway.gemini.thought_signatures import Signed
-from gateway.gemini.turn_reader import TurnReader
 from gateway.gemini.usage import is_whole, token_counts
 from gateway.gemini.wire import UsageMetadata
 from gateway.store.state_stores import StateStores
@@ -42,8 +41,6 @@ from gateway.upstream.aiohttp_transport import UpstreamSocket
 from gateway.upstream.client import Forwarded, GeminiClient
 
 T = TypeVar("T")
-NewReader = Callable[[int], TurnReader]
-"""Makes the reader of one attempt at a choice."""
 NewTranslator = Callable[[int], StreamTranslator]
 """Makes the translator of one attempt at a choice."""
 
@@ -65,6 +62,7 @@ class Exchange:
         self.accounting = accounting
         self._recovery = recovery
         self._hedging = hedging
+        self._plain = PlainCalls(upstream, accounting, recovery, self._complete_with_retry)
         self.stores = stores
         self.files: LocalFiles | None = None
         """Files that the gateway keeps. Set by the plugin that keeps them."""
@@ -173,7 +171,7 @@ class Exchange:
         if len(choices) == 1:
             choice = choices[0]
             if self._hedging is None and is_plain(choice, context, self.accounting):
-                return await self._complete_plainly(choice, context, new)
+                return await self._plain.complete(choice, context, new)
             if choice.call.heavy:
                 await self._encode(choices, context)
             events = await self._complete_choice(choice, 0, context, new)
@@ -267,37 +265,26 @@ class Exchange:
             )
         return await self._complete_with_retry(state, number, new)
 
-    async def _complete_plainly(self, choice: Choice, context: RequestContext, new: NewReader) -> list[Event]:
-        """Return the events of a plain answer to the first attempt. All else goes the long way."""
-        try:
-            data = await self._upstream.send(choice.call, context.client.key, context.memory)
-        except BaseException:  # noqa: BLE001 - it is raised again where attempts are counted
-            state = CallState(choice, context, self.accounting)
-            try:
-                async with open_attempt(self.accounting, context, state.target):
-                    raise
-            except GatewayError as error:
-                await self._recovery.after(error, state)
-            return await self._complete_with_retry(state, 0, new)
-        events = plain_events(data, choice, context, self.accounting)
-        if events is None:
-            return await self._complete_with_retry(CallState(choice, context, self.accounting), 0, new, data)
-        self._recovery.answered(context, choice.call.model)
-        return events
-
     async def _complete_with_retry(
-        self, state: CallState, number: int, new: NewReader, first: bytes | None = None
+        self,
+        state: CallState,
+        number: int,
+        new: NewReader,
+        first: bytes | None = None,
+        opened: Attempt | None = None,
     ) -> list[Event]:
         """Return the events of the first attempt that is answered, and of the calls that continue its answer.
 
-        `first` is the answer to the first attempt, if it is there already.
+        `first` is the answer to the first attempt, if it is there already, and `opened` that attempt, if it is open.
         """
-        reader, events = new(number), list[Event]()
+        reader = new(number)
+        events: list[Event] = []
         while True:
             state.begin(reader)
             answer, first = first, None
+            opening, opened = opened or open_attempt(self.accounting, state.context, state.target), None
             try:
-                async with open_attempt(self.accounting, state.context, state.target) as attempt:
+                async with opening as attempt:
                     try:
                         answer = answer if answer is not None else await self._send(state, attempt)
                         state.report.answer_bytes += len(answer)

@@ -1,39 +1,117 @@
-"""The short way of the commonest call: whole, of a client with its own key, and answered plainly at the first attempt.
+"""The short way of the commonest call: whole, and answered plainly at the first attempt.
 
 `Exchange` carries all other calls. tests/exchange/test_plain_call.py and test_plain_ways.py hold both ways equal.
 """
 
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from gateway.errors import GatewayError
 from gateway.exchange.accounting import CallAccounting
+from gateway.exchange.attempt import Attempt, open_attempt
+from gateway.exchange.call_state import CallState, new_target
 from gateway.exchange.context import RequestContext
 from gateway.exchange.fallback import Choice
 from gateway.exchange.offload import HEAVY_ANSWER
+from gateway.exchange.recovery import Recovery
 from gateway.gemini.events import Event
-from gateway.gemini.plain_answer import events_of, read_answer
+from gateway.gemini.plain_answer import PlainAnswer, events_of, read_answer
+from gateway.gemini.turn_reader import TurnReader
+from gateway.upstream.client import GeminiClient
+
+NewReader = Callable[[int], TurnReader]
+"""Makes the reader of one attempt at a choice."""
+
+
+class LongWay(Protocol):
+    """Carries a call on (`Exchange._complete_with_retry`)."""
+
+    def __call__(
+        self,
+        state: CallState,
+        number: int,
+        new: NewReader,
+        first: bytes | None = None,
+        opened: Attempt | None = None,
+    ) -> Coroutine[Any, Any, list[Event]]: ...
 
 
 def is_plain(choice: Choice, context: RequestContext, accounting: CallAccounting) -> bool:
-    """Return whether nothing is to be done for a call but to send it, if its first attempt succeeds."""
-    return choice.is_plain and not (
-        choice.call.stream
-        or context.cache
-        or context.client.id
-        or context.trace is not None
-        or accounting.ledger is not None
-    )
+    """Return whether nothing is to be done for a call but to account for it and to send it, if that succeeds."""
+    return choice.is_plain and not (choice.call.stream or context.cache or context.trace is not None)
 
 
-def plain_events(
-    data: bytes, choice: Choice, context: RequestContext, accounting: CallAccounting
-) -> list[Event] | None:
-    """Return the events of a plain answer, and count its call; None for any other answer."""
-    answer = read_answer(data) if len(data) <= HEAVY_ANSWER else None
-    if answer is None:
-        return None
-    events, counts, _ = events_of(answer)
-    report, model = context.report, choice.call.model
-    report.attempts += 1
-    report.answer_bytes += len(data)
-    report.add_tokens(counts)
-    accounting.statistics.called(model)
-    accounting.note_version(model, answer.model_version, report)
-    return events
+class PlainCalls:
+    """Makes the first attempt at plain calls. What is not answered plainly goes the long way."""
+
+    def __init__(
+        self, upstream: GeminiClient, accounting: CallAccounting, recovery: Recovery, long_way: LongWay
+    ) -> None:
+        self._upstream = upstream
+        self._accounting = accounting
+        self._recovery = recovery
+        self._long_way = long_way
+
+    def complete(
+        self, choice: Choice, context: RequestContext, new: NewReader
+    ) -> Coroutine[Any, Any, list[Event]]:
+        """Return the events of the answer. Raises GatewayError."""
+        if context.client.id or self._accounting.ledger is not None:
+            return self._accounted(choice, context, new)
+        return self._passed_through(choice, context, new)
+
+    async def _passed_through(self, choice: Choice, context: RequestContext, new: NewReader) -> list[Event]:
+        """Complete a call that nothing but the log and the metrics count."""
+        accounting = self._accounting
+        try:
+            data = await self._upstream.send(choice.call, context.client.key, context.memory)
+        except BaseException:  # noqa: BLE001 - it is raised again where attempts are counted
+            state = CallState(choice, context, accounting)
+            try:
+                async with open_attempt(accounting, context, state.target):
+                    raise
+            except GatewayError as error:
+                await self._recovery.after(error, state)
+            return await self._long_way(state, 0, new)
+        answer = _plain(data)
+        if answer is None:
+            return await self._long_way(CallState(choice, context, accounting), 0, new, data)
+        events, counts, _ = events_of(answer)
+        report, model = context.report, choice.call.model
+        report.attempts += 1
+        report.answer_bytes += len(data)
+        report.add_tokens(counts)
+        accounting.statistics.called(model)
+        accounting.note_version(model, answer.model_version, report)
+        self._recovery.answered(context, model)
+        return events
+
+    async def _accounted(self, choice: Choice, context: RequestContext, new: NewReader) -> list[Event]:
+        """Complete a call with limits, a key of the pool, or a row in the ledger."""
+        call, accounting = choice.call, self._accounting
+        target = new_target(call, choice, context, accounting)
+        attempt = Attempt(accounting, context, target)
+        events: list[Event] = []
+        try:
+            async with attempt:
+                data = await self._upstream.send(call, attempt.key, context.memory)
+                if (answer := _plain(data)) is not None:
+                    events, counts, _ = events_of(answer)
+                    attempt.read_plain(answer, counts)
+                    context.report.answer_bytes += len(data)
+                    self._recovery.answered(context, call.model)
+                else:
+                    attempt.keep_open()
+        except GatewayError as error:
+            state = CallState(choice, context, accounting, target)
+            await self._recovery.after(error, state)
+            return await self._long_way(state, 0, new)
+        if answer is None:
+            return await self._long_way(CallState(choice, context, accounting, target), 0, new, data, attempt)
+        accounting.note_version(call.model, answer.model_version, context.report)
+        return events
+
+
+def _plain(data: bytes) -> PlainAnswer | None:
+    """Return a plain answer; None for any other."""
+    return read_answer(data) if len(data) <= HEAVY_ANSWER else None

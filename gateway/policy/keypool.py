@@ -145,11 +145,9 @@ class KeyPool:
     ) -> list[tuple[PoolProject, ProjectModelState]]:
         """Return what `free` returns, each with its state for the model."""
         candidates = [self._only(only, model)] if only else self._serving(model)
-        free, usable, waits = (
-            list[tuple[PoolProject, ProjectModelState]](),
-            list[PoolProject](),
-            list[float](),
-        )
+        free: list[tuple[PoolProject, ProjectModelState]] = []
+        usable: list[PoolProject] = []
+        waits: list[float] = []
         for project in candidates:
             if not project.usable_keys(now):
                 continue

@@ -87,10 +87,18 @@ class Settlement(Struct, frozen=True, gc=False):
                 first_byte_ms=MOST_COUNT,
                 duration_ms=MOST_COUNT,
             )
-        counts = structs.astuple(self.counts)
-        if min(counts) < 0 or max(counts) > MOST_COUNT:
+        if not _are_bounded(self.counts):
+            counts = structs.astuple(self.counts)
             bounded = TokenCounts(*(min(as_count(count), MOST_COUNT) for count in counts))
             structs.force_setattr(self, "counts", bounded)
+
+
+def _are_bounded(c: TokenCounts) -> bool:
+    """Return whether every count is between 0 and MOST_COUNT, all of whose bits are set."""
+    bits = c.prompt | c.cached | c.tool_use | c.completion | c.thoughts | c.prompt_text | c.prompt_image
+    bits |= c.prompt_video | c.prompt_audio | c.completion_image | c.completion_audio | c.completion_video
+    bits |= c.searches | c.items | c.seconds
+    return 0 <= bits <= MOST_COUNT
 
 
 def _bound(row: Struct, **most: int) -> None:
