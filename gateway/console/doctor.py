@@ -7,6 +7,7 @@ from time import monotonic, time
 from aiohttp import web
 from msgspec import Struct
 
+from gateway.console.doctor_zh import in_language
 from gateway.console.endpoint import Endpoint, Query
 from gateway.console.sources import Sources, answer
 
@@ -56,6 +57,16 @@ class Doctor:
             async with self._turn:
                 results = await asyncio.to_thread(examine, request.query.get("online") == "1")
             findings += [Check(f.check, f.result, f.message, f.remedy) for f in results]
+        language = request.headers.get("Accept-Language")
+        findings = [
+            Check(
+                in_language(f.check, language),
+                f.result,
+                in_language(f.message, language),
+                in_language(f.remedy, language),
+            )
+            for f in findings
+        ]
         ok = all(finding.result != "failed" for finding in findings)
         return answer(Examination(ok, time(), round(monotonic() - began, 2), findings))
 

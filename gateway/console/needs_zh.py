@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from gateway.policy.pool_projects import ADVICE
+
 SENTENCES = {
     "no_ledger": "没有账本：没有签发的密钥、预算或用量。请设置 ledger.url 或 pool.projects。",
     "no_pool": "没有密钥池：客户端自带 Gemini 密钥。要签发密钥，请设置 pool.projects。",
     "ledger_down": "账本数据库不可用；带预算的密钥会被拒绝。",
-    "key_refused": "Google 拒绝了 {project} 的密钥 {key}（{reason}）。",
-    "project_refused": "Google 拒绝了项目 {project}（{reason}）。",
+    "key_refused": "Google 拒绝了 {project} 的密钥 {key}（{reason}）。{advice}",
+    "project_refused": "Google 拒绝了项目 {project}（{reason}）。{advice}",
     "project_rests": "{project} 对 {model} 暂歇到 {until}（{reason}）。",
     "project_paused": "{project} 已暂停。",
     "no_project_free": "没有项目可用于 {model}；最早 {until} 恢复。",
@@ -33,6 +35,13 @@ _REASONS = {
     "suspended": ("the project may not use the API", "项目不得使用该 API"),
     "spent": ("no credit, or the spending cap is reached", "没有余额或已达支出上限"),
 }
+_ADVICE = {
+    "bad": "稍后会再次尝试；若一直被拒绝，请更换。",
+    "leaked": "Google 称此密钥已被公开，不再使用：请更换。若 Google 有误，用 `gateway keys put-back` 恢复。",
+    "suspended": "Google 不允许此项目使用 API；稍后会再次尝试。",
+    "spent": "项目已达每月支出上限，或余额已用完。请在 https://ai.studio/spend 提高上限或充值，再用 "
+    "`gateway keys put-back` 恢复。在此之前，每隔 `pool.reprobe` 秒有一次调用尝试它。",
+}
 _PERIODS = {"day": "每天", "month": "每月", "total": "总"}
 
 
@@ -47,12 +56,17 @@ def reason(code: str, language: str | None) -> str:
     return words[is_chinese(language)] if words is not None else code
 
 
+def advice(code: str, language: str | None) -> str:
+    """Return what to do about a refusal for this reason; "" where nothing is known."""
+    return _ADVICE.get(code, "") if is_chinese(language) else ADVICE.get(code, "")
+
+
 def sentence(code: str, values: Mapping[str, Any], message: str, language: str | None) -> str:
     """Return the sentence of a need. `message` is the English one, for other languages and unknown needs."""
     cause = str(values.get("reason") or "")
     if not is_chinese(language) or code not in SENTENCES:
         return message.replace(f"({cause})", f"({reason(cause, language)})") if cause else message
-    shown = {**values, "reason": reason(cause, language)}
+    shown = {**values, "reason": reason(cause, language), "advice": advice(cause, language)}
     shown["period"] = _PERIODS.get(values.get("period", ""), "")
     of_key = f"{values['key_name']} 的 " if values.get("key_name") else ""
     shown["limit"] = f"（{of_key}{values['refused_by']}）" if values.get("refused_by") else ""

@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 
 from gateway.config.sections import ProjectConfig
 from gateway.console.endpoint import Done, Endpoint
-from gateway.console.needs_zh import reason
+from gateway.console.needs_zh import advice, reason
 from gateway.console.rows import encoded
 from gateway.console.sources import Sources, answer
 from gateway.errors import GatewayError, NotFound, scrub
@@ -108,6 +108,8 @@ class Pool:
             part for project in projects for part in (project, *project["keys"], *project["cells"])
         ):
             entry["why"] = reason(entry["reason"], language)
+            if entry.get("advice"):
+                entry["advice"] = advice(entry["reason"], language)
         models = sorted({cell["model"] for project in projects for cell in project["cells"]})
         return json_response(encoded({"data": data, "projects": projects, "models": models}), {})
 

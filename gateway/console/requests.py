@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 from msgspec import structs
 
+from gateway.console import notes_zh
 from gateway.console.endpoint import Done, Endpoint, Query
 from gateway.console.error_table import explained, meaning
 from gateway.console.error_table_zh import in_language
@@ -130,8 +131,11 @@ class Requests:
                 "older ones are in the log, and their calls in /admin/attempts.",
                 code="not_found",
             )
+        language = request.headers.get("Accept-Language")
         if body["error"] is not None:
-            body["error"] = in_language(body["error"], request.headers.get("Accept-Language"))
+            body["error"] = in_language(body["error"], language)
+        for note in body["notes"]:
+            note["meaning"] = notes_zh.in_language(note["meaning"], language)
         return json_response(encoded(body), {})
 
     async def _shown(self, request_id: str) -> dict[str, Any] | None:

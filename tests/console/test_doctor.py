@@ -28,10 +28,14 @@ async def test_the_findings_of_the_command_and_of_the_process(
         well = await response.json()
     async with client.get("/admin/doctor?online=1") as response:
         ill = await response.json()
+    async with client.get("/admin/doctor", headers={"Accept-Language": "zh-CN"}) as response:
+        chinese = (await response.json())["findings"]
     serve.app[SERVICES].counters.degraded = True  # type: ignore[attr-defined]
     checks = {finding["check"]: finding for finding in well["findings"]}
 
-    assert asked == [False, True]
+    assert asked == [False, True, False]
+    assert (chinese[0]["check"], chinese[0]["result"]) == ("事件循环", "passed")
+    assert chinese[0]["message"].startswith("最近一分钟事件循环最多延迟")
     assert (checks["python"]["result"], checks["ledger writer"]["result"]) == ("passed", "passed")
     assert "ms late at most" in checks["event loop"]["message"]
     assert (ill["ok"], ill["findings"][-1]["remedy"]) == (False, "replace it")

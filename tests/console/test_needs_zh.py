@@ -2,7 +2,8 @@
 
 import re
 
-from gateway.console.needs_zh import SENTENCES, reason, sentence
+from gateway.console.needs_zh import SENTENCES, advice, reason, sentence
+from gateway.policy.pool_projects import ADVICE
 from tests.support.paths import ROOT
 
 VALUES = {"project": "blue", "key": "", "model": "m", "reason": "day", "until": 1e9}
@@ -35,4 +36,6 @@ def test_a_sentence_is_in_the_browser_s_language() -> None:
     assert sentence("refused_now", values, "-", "zh").endswith("其中 4 个为 e（ada 的 streams）。")
     assert sentence("refused_now", {**values, "refused_by": ""}, "-", "zh").endswith("其中 4 个为 e。")
     assert sentence("of_a_later_version", {}, "Something.", "zh") == "Something."
+    assert {code for code in ADVICE if advice(code, "zh") in ("", ADVICE[code])} == set()
+    assert (advice("bad", "en"), advice("unheard_of", "zh")) == (ADVICE["bad"], "")
     assert (reason("unheard_of", "zh"), reason("failing", None)) == ("unheard_of", "calls fail")

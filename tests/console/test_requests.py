@@ -78,7 +78,11 @@ async def test_notes_have_the_sentence_of_the_field_policy(team: Team, admin: An
     shown = await get(admin, f"/admin/requests/{headers['x-request-id']}")
 
     assert [note["path"] for note in shown["notes"]] == ["logit_bias"]
-    assert len(shown["notes"][0]["meaning"]) > 10
+    assert shown["notes"][0]["meaning"].startswith("Gemini has no")
+    async with admin.get(
+        f"/admin/requests/{headers['x-request-id']}", headers={"Accept-Language": "zh"}
+    ) as response:
+        assert "Gemini 没有" in (await response.json())["notes"][0]["meaning"]
 
 
 async def test_a_request_in_progress_is_shown_and_cancelled(

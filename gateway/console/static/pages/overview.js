@@ -62,7 +62,7 @@ export const page = {
         data.instances.length > 1 && el("p.muted", t("overview.instances"), " ", data.instances.map((one) => one.name).join(", ")),
         data.pool.length ? el("section", el("h2", t("page.pool")), el("ul.squares", data.pool.map((one) => el("li", el("a", { class: `square ${KINDS[/** @type {"ready"} */ (one.state)]}`, href: url("#/pool", { project: one.project }), title: t(`state.${one.state}`) }, el("strong", one.project), " ", el("small", one.resting_models ? t("overview.resting", { count: one.resting_models }) : t(`state.${one.state}`))))))) : null,
         el("section.card", el("h2", t("overview.failures")),
-          data.failures.length ? el("ul.plain.failures", data.failures.map((row) => el("li", el("a", { href: url("#/requests", { id: row.request_id }) }, badge(String(row.status), kind(row)), el("span", refusal(row) || (row.error ?? "–")), el("span.muted", [row.key_name, row.model ?? row.path, data.instances.length > 1 && row.instance].filter(Boolean).join(" · ")), time(row.at))))) : el("p.muted", t("overview.no.failures"))));
+          data.failures.length ? el("ul.plain.failures", data.failures.map((row) => el("li", el("a", { href: url("#/requests", { id: row.request_id }) }, badge(String(row.status), kind(row)), el("span", refusal(row) || (row.error ?? "–")), el("span.muted", [row.key_name, row.model ?? row.requested_model ?? row.path, data.instances.length > 1 && row.instance].filter(Boolean).join(" · ")), time(row.at))))) : el("p.muted", t("overview.no.failures"))));
     }
     await draw();
     setTimeout(() => { if (!ctx.signal.aborted) draw(); }, 500); // with what the ledger's first reading brings
