@@ -30,7 +30,7 @@ REQUESTS = (
     | st.tuples(st.just("/v1/messages"), MESSAGES_REQUESTS)
     | st.tuples(st.just("/v1/responses"), RESPONSES_REQUESTS)
 )
-_OWN = re.compile(rb'"(id|call_id|created|created_at|completed_at|request_id)":("[^"]*"|\d+)')
+_OWN = re.compile(rb'"(id|call_id|tool_use_id|created|created_at|completed_at|request_id)":("[^"]*"|\d+)')
 """Fields that differ between two answers to the same request, unless Gemini's id is one of them."""
 _OWN_HEADERS = ("date", "x-request-id", "request-id", "content-length")
 GOOD = b'{"candidates":[{"content":{"parts":[{"text":"hi"}]},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":2}}'  # fmt: skip
