@@ -5,7 +5,6 @@ body at once. A response that a plugin has changed is an ordinary one of aiohttp
 """
 
 from collections.abc import Mapping
-from functools import cached_property
 from http import HTTPStatus
 
 from aiohttp import web
@@ -23,6 +22,8 @@ class JsonResponse(web.Response):
     """Whether it was written whole, on a connection that stays open."""
     _zlib_executor_size = MAX_SYNC_CHUNK_SIZE
     _zlib_executor = None
+    _changeable: CIMultiDict[str] | None = None
+    """The headers, once somebody has looked at them."""
 
     def __init__(self, body: bytes, headers: Mapping[str, str], status: int = 200) -> None:
         # All that aiohttp's constructors set. They take five times as long.
@@ -33,9 +34,12 @@ class JsonResponse(web.Response):
         self.made_with = {"Content-Type": "application/json", **headers}
         """The headers until somebody looks at `headers`."""
 
-    @cached_property
-    def _headers(self) -> CIMultiDict[str]:  # type: ignore[override]  # aiohttp's is an attribute, too
-        return CIMultiDict(self.made_with)
+    @property
+    def _headers(self) -> CIMultiDict[str]:  # type: ignore[override]  # aiohttp's is an attribute
+        headers = self._changeable
+        if headers is None:
+            headers = self._changeable = CIMultiDict(self.made_with)
+        return headers
 
     @property
     def usual_body(self) -> bytes | None:
@@ -45,7 +49,7 @@ class JsonResponse(web.Response):
             body
             if type(body) is bytes
             and self._status == _OK
-            and "_headers" not in self.__dict__
+            and self._changeable is None
             and self._reason == "OK"
             and self._keep_alive is None
             and self._cookies is None

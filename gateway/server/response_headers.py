@@ -7,6 +7,7 @@ from aiohttp import ClientConnectionResetError, web
 from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.http import HttpVersion11
 from aiohttp.http_writer import _serialize_headers as serialized
+from multidict import CIMultiDict
 
 from gateway.exchange.context import CONTEXT, RequestContext
 from gateway.exchange.delivery import add_gateway_headers
@@ -63,17 +64,18 @@ class ResponseHeaders:
         Return False, having written nothing, where aiohttp has more to decide. Raises ConnectionError if the client
         has left, and ValueError for a header that would end the head.
         """
-        body, headers, content = response.usual_body, response.made_with, request.content
+        body, content = response.usual_body, request.content
+        if body is None:
+            return False
+        beginning = _beginning(*response.made_with.items())
         if (
-            body is None
-            or not headers.keys() <= _OWN
+            not beginning
             or not self._is_usual(request, context)
             or not content.is_eof()
             or content.exception() is not None
         ):
             return False
-        headers = _completed({**headers, "Content-Length": str(len(body))}, context)
-        data = _head(headers) + body
+        data = f"{beginning}{len(body)}\r\n{_end(context)}".encode() + body
         protocol = request.protocol
         transport = protocol.transport
         if transport is None or transport.is_closing():
@@ -89,7 +91,7 @@ class ResponseHeaders:
         """Return all headers of a stream of status 200, in aiohttp's order; None where it has more to decide."""
         if not (headers.keys() <= _OWN and self._is_usual(request, context)):
             return None
-        return _completed({**headers, "Transfer-Encoding": "chunked"}, context)
+        return _added({**headers, "Transfer-Encoding": "chunked"}, context)
 
     def _is_usual(self, request: web.Request, context: RequestContext) -> bool:
         """Return whether the head has no line that depends on the request, and the connection stays open."""
@@ -108,30 +110,53 @@ class ResponseHeaders:
         return self._drain.draining or self._overload.closes_connections
 
 
-def _head(headers: dict[str, str]) -> bytes:
-    """Return the head of a 200. Raises ValueError for a header that would end its line."""
-    values = (*headers.values(),)
-    text = "".join(values)
+@lru_cache(256)
+def _beginning(*headers: tuple[str, str]) -> str:
+    """Return the head of a 200 with some headers, up to its length; "" if one of them has a meaning for the connection.
+
+    Raises ValueError for a header that would end its line.
+    """
+    if not dict(headers).keys() <= _OWN:
+        return ""
+    _check("".join(value for _, value in headers))
+    return "\r\n".join(["HTTP/1.1 200 OK", *map(": ".join, headers), "Content-Length: "])
+
+
+def _end(context: RequestContext) -> str:
+    """Return the rest of a usual head: what `_added` adds, in its order. Raises ValueError as `_beginning` does."""
+    if _has_more(context):
+        headers = _added({}, context)
+        _check("".join(headers.values()))
+        return "\r\n".join([*map(": ".join, headers.items()), "", ""])
+    _check(context.request_id)
+    return (
+        f"Date: {rfc822_formatted_time()}\r\nServer: {SERVER}\r\nx-request-id: {context.request_id}\r\n"
+        f"{ALLOW_ORIGIN}: *\r\n\r\n"
+    )
+
+
+def _check(text: str) -> None:
+    """Raise aiohttp's ValueError for a value of a header that would end its line."""
     if "\r" in text or "\n" in text or "\0" in text:
-        serialized("HTTP/1.1 200 OK", headers)  # type: ignore[arg-type]  # raises aiohttp's own error
+        serialized("HTTP/1.1 200 OK", CIMultiDict(x=text))
         raise ValueError("a header has a character that HTTP does not allow there")
-    return (_form(*headers) % values).encode()
 
 
-@lru_cache(64)
-def _form(*names: str) -> str:
-    """Return the head of a 200 with `%s` for each value of some headers."""
-    return "\r\n".join(["HTTP/1.1 200 OK", *(f"{name}: %s" for name in names), "", ""])
+def _has_more(context: RequestContext) -> bool:
+    """Return whether `add_gateway_headers` adds more than the request's id."""
+    report = context.report
+    return bool(
+        report.limits or report.cached is not None or report.fallbacks or context.hooks is not None
+    )
 
 
-def _completed(headers: dict[str, str], context: RequestContext) -> dict[str, str]:
+def _added(headers: dict[str, str], context: RequestContext) -> dict[str, str]:
     """Add what aiohttp and `ResponseHeaders.finish` would add to the headers of a usual response, in their order."""
     headers["Date"] = rfc822_formatted_time()
     headers["Server"] = SERVER
-    report = context.report
-    if report.limits or report.cached is not None or report.fallbacks or context.hooks is not None:
+    if _has_more(context):
         add_gateway_headers(headers, context)
     else:
-        headers["x-request-id"] = context.request_id  # all that it adds then
+        headers["x-request-id"] = context.request_id
     headers[ALLOW_ORIGIN] = "*"
     return headers
