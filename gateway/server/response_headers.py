@@ -145,9 +145,7 @@ def _check(text: str) -> None:
 def _has_more(context: RequestContext) -> bool:
     """Return whether `add_gateway_headers` adds more than the request's id."""
     report = context.report
-    return bool(
-        report.limits or report.cached is not None or report.fallbacks or context.hooks is not None
-    )
+    return bool(report.limits or report.cached is not None or report.fallbacks or context.hooks is not None)
 
 
 def _added(headers: dict[str, str], context: RequestContext) -> dict[str, str]:

@@ -69,8 +69,8 @@ def options(more: str = "every: 3600") -> str:
 async def test_o20_failed_requests_are_told_once(serve: Serve, channel: Channel, folder: Path) -> None:
     await serve(options("every: 3600, errors: {requests: 5}"))
     statistics = serve.app[SERVICES].statistics
-    statistics.exchanges["m", 200] += 5
-    statistics.exchanges["", 502] += 5
+    statistics.exchanges["m", 200] = 5
+    statistics.exchanges["", 502] = 5
     await plugin(serve).look()
     await plugin(serve).look()
 
@@ -184,7 +184,7 @@ async def test_o20_a_refused_key_is_told(serve: Serve, channel: Channel) -> None
 async def test_o20_it_looks_by_itself(serve: Serve, channel: Channel) -> None:
     await serve(options("every: 1, text_field: content, budgets: [], projects: false, errors: {requests: 1}"))
     statistics = serve.app[SERVICES].statistics
-    statistics.exchanges["", 502] += 5
+    statistics.exchanges["", 502] = 5
     await eventually(lambda: bool(channel.messages))
 
     assert channel.messages[0]["content"].endswith("requests failed (100 %).")
