@@ -247,6 +247,11 @@ class Statistics:
             tokens[direction] = tokens.get(direction, 0) + record.prompt_tokens
             direction = client, "output"
             tokens[direction] = tokens.get(direction, 0) + (record.completion_tokens or 0)
+        if record.fallbacks or record.hedge is not None or record.notes or record.adjusted:
+            self._add_repairs(record)
+
+    def _add_repairs(self, record: RequestLog) -> None:
+        """Add what was not as the client asked for it."""
         if record.fallbacks:
             self.fallbacks.update(step.rpartition(" ")[2] for step in record.fallbacks)
         if record.hedge is not None:

@@ -14,7 +14,6 @@ from aiohttp import web
 from aiohttp.http import HttpVersion11, RawRequestMessage
 from aiohttp.http_exceptions import ContentEncodingError
 from aiohttp.streams import StreamReader
-from aiohttp.web_protocol import RequestHandler
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.config.sections import ConnectionsConfig
@@ -29,6 +28,7 @@ from gateway.policy.api_paths import Address, ApiPaths, family_of_headers
 from gateway.server.addresses import AddressLimit
 from gateway.server.cors import allow_any_origin
 from gateway.server.dispatch import Dispatcher, Request
+from gateway.server.in_turn import InTurn
 from gateway.server.overload import CLOSED, DISCARD, Gate
 from gateway.server.write_deadline import WriteDeadline
 from gateway.upstream import descriptors
@@ -92,7 +92,7 @@ class _Messages(list[Any]):
         return self.pop(0)
 
 
-class Protocol(RequestHandler):
+class Protocol(InTurn):
     """aiohttp's connection handler with time limits, and with error answers that repeat nothing.
 
     Times are ticks of the server's clock.
