@@ -139,9 +139,8 @@ class Statistics:
         """Unix seconds of each budget's last refusal, by id of the issued key, unit, period and limit."""
         self.certificates: dict[tuple[str], float] = {}
         """Unix seconds of the end of a server's certificate, by host; 0 for one that cannot be used."""
-        self.live_closed: Counter[str] = (
-            Counter()
-        )  # ended sessions of the Live API, by the code of the close frame
+        self.live_closed: Counter[str] = Counter()
+        """Ended sessions of the Live API, by the code of the close frame."""
         self._clients = {OTHER, ""}
 
     def hook_took(self, plugin: str, hook: str, seconds: float) -> None:
