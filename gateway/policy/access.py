@@ -169,8 +169,9 @@ class Access:
         self._lent.pop(digest(key), None)
 
     def begin(self, client: Client, work: Work) -> None:
-        """Note work for an issued key, which ends when the key does."""
-        self._work.setdefault(client.id, set()).add(work)
+        """Note work for an issued key, which ends when the key does. Nothing ends that of a key of the client's own."""
+        if client.id:
+            self._work.setdefault(client.id, set()).add(work)
 
     def end(self, client: Client, work: Work) -> None:
         """Note that work has ended."""

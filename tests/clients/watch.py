@@ -20,6 +20,8 @@ _COMPLAINT = re.compile(
 )
 _SUCCESS = (200, 101, 302)
 """101 begins a WebSocket; 302 is Google's answer to the download of a file."""
+_SEVERAL = ("images", "realtime")
+"""Surfaces of which one request makes several calls: pictures, and turns of a session."""
 _PATIENCE = 10.0
 """Seconds in which the gateway has logged what it has answered."""
 
@@ -94,8 +96,6 @@ class Watch(logging.Handler):
 def _is_wrong(line: dict[str, Any]) -> bool:
     return (
         line["status"] not in _SUCCESS
-        or (
-            line.get("attempts", 1) > 1 and line.get("surface") != "images"
-        )  # several pictures are several calls
+        or (line.get("attempts", 1) > 1 and line.get("surface") not in _SEVERAL)
         or any(line.get(name) for name in _DEGRADED)
     )

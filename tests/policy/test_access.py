@@ -253,3 +253,13 @@ def test_a26_work_ends_with_its_key() -> None:
         [[], ["revoked"]], [["revoked"], ["revoked"]], [["revoked"], ["revoked"]],
     ]  # fmt: skip
     access.end(clients["a"], works["a"][1])  # after the cut: nothing to do
+
+
+def test_work_for_a_key_of_the_clients_own_is_never_cut() -> None:
+    access, task = Access(AuthConfig(), pooled=True), Task()
+    client = Client("a Gemini key", "f")
+    access.begin(client, task)
+
+    assert access.cut(10.0) == {}
+    assert task.messages == []
+    access.end(client, task)
