@@ -34,7 +34,7 @@ SAMPLES = b"\0\1" * 1600
 PATIENCE = 20.0
 
 
-class Collector(FrameProcessor):
+class Collector(FrameProcessor):  # type: ignore[misc]
     """What leaves the service, until `is_enough` of it is there."""
 
     def __init__(self, is_enough: Callable[["Collector"], bool]) -> None:
