@@ -84,6 +84,8 @@ class GatewayError(Exception):
     code: str | None = "internal_error"
     key_fault: KeyFault | None = None
     """Google refuses the key itself, not the request. Only `gemini.errors` sets it."""
+    unserved = False
+    """The project does not serve the model, which another may (Vertex AI). Only `gemini.errors` sets it."""
     violations: tuple[Violation, ...] = ()
     """The mistakes that a 400 of Google's lists."""
     refused_by = ""

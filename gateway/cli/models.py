@@ -110,11 +110,12 @@ def _compare(config: GatewayConfig, table: Prices, abilities: CapabilityTable, *
 
 
 async def listed(config: GatewayConfig) -> list[ModelRecord]:
-    """Return Google's models, by the first key of the pool that it accepts.
+    """Return Google's models, by the first key of the pool that it accepts. Vertex AI has no list for keys.
 
     Raises LookupError without a pool, and GatewayError if it accepts none.
     """
-    keys = [secret.reveal() for project in config.pool.projects for secret in project.keys]
+    projects = [project for project in config.pool.projects if project.vertex is None]
+    keys = [secret.reveal() for project in projects for secret in project.keys]
     if not keys:
         raise LookupError("there is no key to ask Google with: set pool.projects")
     async with GeminiClient(config.upstream) as upstream:

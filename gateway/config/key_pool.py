@@ -1,16 +1,21 @@
 """The key pool that the configuration describes."""
 
-from gateway.config.sections import GatewayConfig
+from collections.abc import Iterator
+
+from gateway.config.sections import GatewayConfig, ProjectConfig
 from gateway.config.source import Source
+from gateway.config.vertex import vertex_faults
 from gateway.errors import ConfigError, Fault
 from gateway.policy.keypool import KeyPool
 from gateway.policy.pool_projects import Project
+from gateway.policy.vertex_key import VertexKey
 
 
 def key_pool(config: GatewayConfig, source: Source) -> KeyPool:
     """Return the pool of `pool.projects`, empty if there are none.
 
-    Raises ConfigError for two projects of the same name, a key in two projects, and a gateway without any keys.
+    Raises ConfigError for two projects of the same name, a key in two projects, a project without keys or with a
+    contradiction in `vertex`, and a gateway without any keys.
     """
     faults: list[Fault] = []
     owners: dict[str, str] = {}
@@ -20,6 +25,12 @@ def key_pool(config: GatewayConfig, source: Source) -> KeyPool:
             message = f"two projects are called {project.name!r}"
             faults.append(source.fault(("pool", "projects", i, "name"), message))
         names.add(project.name)
+        faults += [
+            source.fault(
+                ("pool", "projects", i, *place), ".".join(("pool.projects", str(i), *place)) + f": {text}"
+            )
+            for place, text in _project_faults(project)
+        ]
         for j, key in enumerate(project.keys):
             owner = owners.setdefault(key.reveal(), project.name)
             if owner != project.name:
@@ -30,8 +41,22 @@ def key_pool(config: GatewayConfig, source: Source) -> KeyPool:
         faults.append(source.fault(("auth", "passthrough"), message))
     if faults:
         raise ConfigError(tuple(faults))
-    projects = [
-        Project(project.name, tuple(key.reveal() for key in project.keys), project.models)
-        for project in config.pool.projects
-    ]
-    return KeyPool(projects, config.pool)
+    return KeyPool([_project(project) for project in config.pool.projects], config.pool)
+
+
+def _project_faults(project: ProjectConfig) -> Iterator[tuple[tuple[str, ...], str]]:
+    if project.vertex is not None:
+        yield from vertex_faults(project.vertex, keys=len(project.keys))
+    elif not project.keys:
+        yield ("keys",), "expected at least one key"
+
+
+def _project(project: ProjectConfig) -> Project:
+    keys = [key.reveal() for key in project.keys]
+    if project.vertex is None:
+        return Project(project.name, tuple(keys), project.models)
+    if project.vertex.project is not None:
+        keys = [project.vertex.name]
+    return Project(
+        project.name, tuple(VertexKey(key, project.name) for key in keys), project.models, "vertex"
+    )

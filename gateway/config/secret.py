@@ -5,6 +5,8 @@ from hmac import compare_digest
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 _HOW = "expected {env: NAME} or {credential: NAME}; secrets are not written in this file"
 
 
@@ -50,7 +52,7 @@ class Secret:
         if text is None:
             raise UnreadableSecretError(_absent(kind, str(name), environ))
         text = text.strip().removeprefix("\ufeff").strip()
-        if not text or any(c.isspace() or not c.isprintable() for c in text):
+        if not text or (not _is_json(text) and any(c.isspace() or not c.isprintable() for c in text)):
             raise UnreadableSecretError(f"{kind} {name!r} is empty, or contains blanks or control characters")
         return cls(text, _reference(value))
 
@@ -87,6 +89,16 @@ class _Unreadable(Secret):
 def _reference(value: dict[str, Any]) -> tuple[str, str]:
     ((kind, name),) = value.items()
     return kind, str(name)
+
+
+def _is_json(text: str) -> bool:
+    """Return whether a secret is a JSON object, such as the key of a service account, which has blanks."""
+    if not text.startswith("{"):
+        return False
+    try:
+        return isinstance(msgspec.json.decode(text), dict)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return False
 
 
 def _absent(kind: str, name: str, environ: Mapping[str, str]) -> str:

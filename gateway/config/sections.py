@@ -12,6 +12,7 @@ from msgspec import Meta, Struct, field
 
 from gateway.config.admin import AdminConfig
 from gateway.config.secret import Secret
+from gateway.config.vertex import VertexConfig
 from gateway.policy.access import AuthConfig
 from gateway.policy.admission import LimitsConfig
 from gateway.policy.catalog import ModelsConfig
@@ -180,19 +181,27 @@ class LoggingConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ProjectConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """A Google project and its API keys. Quotas are per project."""
+    """A Google project and its API keys, or its place on Vertex AI. Quotas are per project."""
 
     name: Annotated[
         str, Meta(pattern="^[a-z0-9-]{1,40}$", description="Name of the project in logs and in the ledger.")
     ]
     keys: Annotated[
         tuple[Secret, ...],
-        Meta(min_length=1, description="API keys of the project, each as {env: NAME} or {credential: NAME}."),
-    ]
+        Meta(
+            min_length=1,
+            description="API keys of the project, each as {env: NAME} or {credential: NAME}. Left out with "
+            "`vertex.project` only.",
+        ),
+    ] = ()
     models: Annotated[
         tuple[str, ...],
         Meta(description="Patterns of the models it serves, such as gemini-2.5-*; empty: all."),
     ] = ()
+    vertex: Annotated[
+        VertexConfig | None,
+        Meta(description="Call the project on Vertex AI; `{}` for express keys. Else on the Gemini API."),
+    ] = None
 
 
 class PoolSection(PoolConfig, frozen=True, forbid_unknown_fields=True):

@@ -36,7 +36,7 @@ _CORE_TAGS = tuple(
 _MOST_BRACKETS, _LONGEST_LINE = 500, 400
 """Bounds of a file's levels, in brackets and by indentation."""
 _READ_OTHERWISE = re.compile(
-    r"[\t\r\ufeff\x85\u2028\u2029]|^(?! *#).*[?!]|:\s*[,}\]]|\{[^{}]*:\s*#|[|>]#", re.M
+    r"[\t\r\ufeff\x85\u2028\u2029]|^(?! *#).*[?!]|:\s*[,}\]]|\{[^{}]*:\s*#|[|>][-+0-9]*#", re.M
 )
 """Tabs, byte order marks and rare line breaks, `?` and tags outside of comments, an empty value in braces, and a block
 text that begins with a comment."""

@@ -10,6 +10,7 @@ from gateway.emulator.models import MODELS, model_of
 
 BIDI = "bidiGenerateContent"
 """Method of the models of the Live API."""
+GEMINI = "generativelanguage.googleapis.com"
 _RPC = "type.googleapis.com/google.rpc"
 _BAD_KEY = re.compile(r"bad|invalid", re.I)
 _NO_KEY = (
@@ -37,6 +38,7 @@ class Refusal(Struct, frozen=True):
     message: str
     violations: tuple[Violation, ...] = ()
     reason: str | None = None
+    service: str = GEMINI
 
     def body(self) -> dict[str, Any]:
         """Return the JSON body that Google sends."""
@@ -45,7 +47,7 @@ class Refusal(Struct, frozen=True):
             violations = [violation.body() for violation in self.violations]
             error["details"] = [{"@type": f"{_RPC}.BadRequest", "fieldViolations": violations}]
         if self.reason is not None:
-            service = {"service": "generativelanguage.googleapis.com"}
+            service = {"service": self.service}
             info = {"reason": self.reason, "domain": "googleapis.com", "metadata": service}
             localized = {"locale": "en-US", "message": self.message}
             error["details"] = [
@@ -75,14 +77,14 @@ class RefusedError(Exception):
         return error
 
 
-def key_refusal(request: web.Request) -> Refusal | None:
+def key_refusal(request: web.Request, service: str = GEMINI) -> Refusal | None:
     """Return the refusal of a missing key, or of one that contains `bad` or `invalid`."""
     key = request.headers.get("x-goog-api-key") or request.query.get("key")
     if not key:
         return Refusal(403, "PERMISSION_DENIED", _NO_KEY)
     if _BAD_KEY.search(key):
         message = "API key not valid. Please pass a valid API key."
-        return Refusal(400, "INVALID_ARGUMENT", message, reason="API_KEY_INVALID")
+        return Refusal(400, "INVALID_ARGUMENT", message, reason="API_KEY_INVALID", service=service)
     return None
 
 

@@ -34,6 +34,7 @@ from gateway.emulator.script import Script, load_script
 from gateway.emulator.speech import shaped
 from gateway.emulator.tokens_api import TokensApi
 from gateway.emulator.validation import validate
+from gateway.emulator.vertex_api import ON_VERTEX, VertexApi, exhausted
 
 
 class Call(Struct):
@@ -51,6 +52,8 @@ CALLS: web.AppKey[deque[Call]] = web.AppKey("calls", deque)
 """The last 1000 calls, for tests."""
 LIVE: web.AppKey[LiveApi] = web.AppKey("live", LiveApi)
 """The Live API, whose handshakes tests look at."""
+VERTEX: web.AppKey[VertexApi] = web.AppKey("vertex", VertexApi)
+"""Vertex AI, whose token service tests put out of order."""
 
 
 def build_fake(
@@ -69,7 +72,7 @@ def build_fake(
     """
     emulator = _Emulator(script or Script([]), pace, limits, answering, batch_seconds)
     app = web.Application(client_max_size=64 * 1024 * 1024)
-    app[CALLS], app[LIVE] = emulator.calls, emulator.live
+    app[CALLS], app[LIVE], app[VERTEX] = emulator.calls, emulator.live, emulator.vertex
     models = VERSION + "/models"
     model = models + "/{model:[^/:]+}"
     app.add_routes([
@@ -123,6 +126,7 @@ class _Emulator:
         objects = Objects()
         tokens = TokensApi(objects, time)
         self.live = LiveApi(script, objects, tokens, pace)
+        self.vertex = VertexApi(self.generate, time)
         self._files = FilesApi(objects)
         self._caches = CachesApi(objects, self._files.refusal, time)
         answerers = {"generateContent": self._generated, "embedContent": self._embedded}
@@ -134,6 +138,7 @@ class _Emulator:
             tokens,
             InteractionsApi(script, objects, answering, self._files),
             self.live,
+            self.vertex,
         )
 
     async def generate(self, request: web.Request) -> web.StreamResponse:
@@ -184,9 +189,9 @@ class _Emulator:
     def _reply(self, request: web.Request, model: str, content: Any, *, stream: bool) -> Reply:
         """Return the reply to a request of a model. Raises RefusedError for what Google refuses."""
         version = self._answering(model)
-        refusal = (
-            key_refusal(request) or model_refusal(model, "generateContent") or validate(version, content)
-        )
+        is_admitted = ON_VERTEX in request
+        refusal = (None if is_admitted else key_refusal(request)) or model_refusal(model, "generateContent")
+        refusal = refusal or validate(version, content)
         refusal = refusal or self._files.refusal(request, content)
         if refusal is not None:
             raise RefusedError.of(refusal)
@@ -201,6 +206,9 @@ class _Emulator:
         body[CACHED] = self._caches.used(request, model, body)
         answer = self._script.reply(model, body, version)
         answer.chunks = shaped(model_of(version), answer.chunks, stream=stream)
+        if is_admitted:
+            answer.chunks = [self.vertex.shaped(chunk) for chunk in answer.chunks]
+            answer.body = exhausted() if answer.status == 429 else answer.body
         return answer
 
     def _generated(self, request: web.Request, model: str, body: Any) -> dict[str, Any]:

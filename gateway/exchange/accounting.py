@@ -25,6 +25,7 @@ from gateway.exchange.cost import (
 from gateway.exchange.report import ExchangeReport
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.capabilities import Capabilities, CapabilityTable
+from gateway.gemini.vertex import is_served
 from gateway.gemini.wire import encode_json
 from gateway.observability.statistics import Statistics
 from gateway.policy import call_outcome
@@ -75,6 +76,8 @@ class Target(Struct):
     """The call, where its cost is estimated only if it is needed."""
     feature: str = ""
     """Feature of the call with a quota of its own; "" for none."""
+    gemini_only: bool = True
+    """Projects on Vertex AI cannot serve the call."""
     own_deadline: bool = False
     """The client has told Google when to give up (`X-Server-Timeout`)."""
     once: bool = False
@@ -86,6 +89,12 @@ class Target(Struct):
     def prompt(self) -> int:
         """Prompt tokens, roughly; those of attachments are left out."""
         return prompt_tokens(self.call) if self.call is not None else self.cost.prompt
+
+
+def target_of(path: str, model: str, cost: CostEstimate, *, project: str, once: bool) -> Target:
+    """Return the target of a call by its path below the API's version. Its method has a quota of its own."""
+    method = path.partition(":")[2]
+    return Target(model, cost, project=project, feature=method, once=once, gemini_only=not is_served(path))
 
 
 class CallAccounting(Struct, frozen=True):
@@ -171,6 +180,8 @@ class CallAccounting(Struct, frozen=True):
 
         Google's words about a key of the pool are not for a client: they are replaced by the pool's own error.
         """
+        if client.id and error.unserved:
+            return self._is_elsewhere(client, target), error
         if not client.id or not isinstance(
             call_outcome.outcome(error), call_outcome.Limited | call_outcome.Rejected
         ):
@@ -186,19 +197,28 @@ class CallAccounting(Struct, frozen=True):
                 tokens=prompt,
                 client=client.id,
                 feature=target.feature,
+                gemini_only=target.gemini_only,
             )
         except GatewayError as no_key_left:
             return False, no_key_left
-        if target.too_large and (
-            target.project
-            or not self.pool.others(target.model, target.tried, now, tokens=prompt, client=client.id)
-        ):
+        if target.too_large and not self._is_elsewhere(client, target):
             limits = [quota.value or 0 for quota in error.quotas] if isinstance(error, RateLimited) else []
             return False, too_large(target.model, max(limits, default=0))
         if isinstance(error, RateLimited):  # one project's limit, which no client has to wait for
             error.retry_after, error.should_retry = _OTHER_IS_FREE, None
             error.type, error.code = RateLimited.type, RateLimited.code
         return True, error
+
+    def _is_elsewhere(self, client: Client, target: Target) -> bool:
+        """Return whether another project than those that were tried is free for a call."""
+        return not target.project and self.pool.others(
+            target.model,
+            target.tried,
+            time(),
+            tokens=target.prompt,
+            client=client.id,
+            gemini_only=target.gemini_only,
+        )
 
 
 def _prompt_bytes(call: GeminiCall, config_bytes: int) -> int:

@@ -253,6 +253,7 @@ class Attempt:
             tokens=target.prompt,
             client=self._client.id,
             feature=target.feature,
+            gemini_only=target.gemini_only,
         )
         self.key = lease.key
         target.tried.append(lease.project)

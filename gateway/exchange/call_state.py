@@ -17,6 +17,7 @@ from gateway.gemini.call import GeminiCall
 from gateway.gemini.events import Event
 from gateway.gemini.stream_translator import StreamTranslator
 from gateway.gemini.turn_reader import TurnReader
+from gateway.gemini.vertex import is_served, needs_gemini
 from gateway.policy.session_affinity import affinity
 from gateway.store.response_cache import answer_key
 
@@ -35,6 +36,8 @@ def new_target(
         target.feature = feature(call.request)
         if service_tier is not None:
             target.price_factor, target.tier = price_factor(service_tier), tier(service_tier)
+        if accounting.pool.has_vertex:
+            target.gemini_only = bool(call.files) or not is_served(call.path) or needs_gemini(call.request)
         if accounting.pool.has_choice:
             target.affinity = affinity(call, client)
     return target

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from gateway.errors import GatewayError, UnusableAnswer, forget_frames
 from gateway.exchange import large_answers
-from gateway.exchange.accounting import CallAccounting, Target
+from gateway.exchange.accounting import CallAccounting, Target, target_of
 from gateway.exchange.attempt import Attempt, Turn, open_attempt
 from gateway.exchange.call_state import CallState
 from gateway.exchange.cancellation import of_cancellation
@@ -106,7 +106,7 @@ class Exchange:
             is_free = body is None or path.endswith(":countTokens")
             most_output = self.accounting.model_output(model).tokens
             cost = UNKNOWN_COST if is_free else CostEstimate(len(body or b""), most_output)
-        target = Target(model, cost, project=project, feature=path.partition(":")[2], once=once)
+        target = target_of(path, model, cost, project=project, once=once)
         while True:
             try:
                 async with open_attempt(self.accounting, context, target) as attempt:

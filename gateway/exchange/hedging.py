@@ -56,5 +56,10 @@ class Hedging:
         if troubled or target.project:
             return False
         return self._accounting.pool.others(
-            target.model, target.tried, time(), tokens=target.prompt, client=state.context.client.id
+            target.model,
+            target.tried,
+            time(),
+            tokens=target.prompt,
+            client=state.context.client.id,
+            gemini_only=target.gemini_only,
         )

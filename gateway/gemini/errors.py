@@ -35,6 +35,7 @@ from gateway.errors import (
     Violation,
     scrub,
 )
+from gateway.gemini.vertex import without_place
 from gateway.gemini.wire import ErrorBody, ErrorStatus
 
 _DELAY = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
@@ -53,7 +54,8 @@ _LONGEST_DELAY = 90_000.0
 _MOST_VIOLATIONS = 100
 _MOST_STATUS = 999
 """The largest status of an error: a Status inside a 200 may hold any number as its code."""
-_SERVICE = "generativelanguage.googleapis.com"
+_SERVICES = ("generativelanguage.googleapis.com", "aiplatform.googleapis.com")
+"""The Gemini API, and Vertex AI."""
 
 _KEY_REASONS: dict[tuple[int, str], KeyFault] = {
     (400, "API_KEY_INVALID"): "bad",
@@ -102,6 +104,12 @@ _OVERFLOW = re.compile(
 (https://github.com/google-gemini/gemini-cli/issues/6678, https://github.com/google-gemini/gemini-cli/issues/22609,
 https://github.com/google-gemini/gemini-cli/issues/19727, https://github.com/arkavo-org/arkavo-edge/issues/371)."""
 
+_NO_PUBLISHER_MODEL = re.compile(r"Publisher Model `")
+"""Vertex AI's 404 for a model that is unknown, not in the region, or not for the project
+(https://github.com/BerriAI/litellm/issues/18781)."""
+_NO_PERMISSION = re.compile(r"Permission 'aiplatform\.")
+"""Vertex AI's 403 for an account that may not use a model (https://github.com/rpurinton/gemini-php/issues/4)."""
+
 _MESSAGES: tuple[tuple[int, re.Pattern[str], _Meaning], ...] = (
     (400, _OVERFLOW, _Meaning(ContextTooLong, param="contents")),
     (
@@ -122,6 +130,7 @@ _MESSAGES: tuple[tuple[int, re.Pattern[str], _Meaning], ...] = (
         ),
         _Meaning(NotFound, "model_not_found", param="model"),
     ),
+    (404, _NO_PUBLISHER_MODEL, _Meaning(NotFound, "model_not_found", param="model")),
 )
 """Errors whose message says more than their HTTP status, by its beginning. The words are Google's own."""
 
@@ -181,6 +190,8 @@ def from_status(status: int, answer: ErrorStatus) -> GatewayError:
         upstream_status=min(max(status, 0), _MOST_STATUS),
     )
     error.key_fault, error.violations = fault, violations
+    if status in (403, 404) and _is_unserved(status, answer.message):
+        error.unserved, error.message = True, without_place(message)
     if isinstance(error, ContextTooLong):
         _count(error, answer.message)
     return error
@@ -200,6 +211,11 @@ def _count(error: ContextTooLong, message: str) -> None:
     if error.tokens is not None:
         words.append(f"However, your messages resulted in {error.tokens} tokens.")
     error.message = " ".join([*words, "Please reduce the length of the messages."])
+
+
+def _is_unserved(status: int, message: str) -> bool:
+    """Return whether Vertex AI says that a project does not serve a model. No client's words precede these."""
+    return (_NO_PUBLISHER_MODEL if status == 404 else _NO_PERMISSION).match(message) is not None
 
 
 def _meaning(status: int, message: str) -> _Meaning:
@@ -225,7 +241,7 @@ def _key_fault(status: int, message: str, details: list[dict[str, Any]]) -> KeyF
             (f for code, text, f in _KEY_MESSAGES if code == status and text.fullmatch(message)), None
         )
     metadata = info.get("metadata")
-    if isinstance(metadata, dict) and metadata.get("service", _SERVICE) != _SERVICE:
+    if isinstance(metadata, dict) and metadata.get("service", _SERVICES[0]) not in _SERVICES:
         return None  # another API of the project, which a tool of the request needs
     return _KEY_REASONS.get((status, str(info.get("reason"))))
 

@@ -100,7 +100,7 @@ class Citations:
 
     def add_recitation(self, metadata: CitationMetadata) -> None:
         """Add the citations of recited text. The unit of their offsets is not documented; bytes are assumed."""
-        for source in metadata.citation_sources or ():
+        for source in metadata.citation_sources or metadata.citations or ():
             if not source.uri:
                 continue
             if self._is_full:

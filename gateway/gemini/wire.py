@@ -279,6 +279,8 @@ class CitationSource(_Message, frozen=True):
 
 class CitationMetadata(_Message, frozen=True):
     citation_sources: list[CitationSource] | None = None
+    citations: list[CitationSource] | None = None
+    """The same, by Vertex AI's name (recorded traffic)."""
 
 
 class Candidate(_Message, frozen=True):

@@ -45,6 +45,10 @@ class Rejected(Struct, frozen=True):
     reason: KeyFault
 
 
+class Unserved(Struct, frozen=True):
+    """The project's region has not the model, or its account may not use it. Another project may serve it."""
+
+
 class Broken(Struct, frozen=True):
     """Google or the network on the way to it failed, or the attempt ended with an unexpected exception."""
 
@@ -59,7 +63,7 @@ class Cancelled(Struct, frozen=True):
     """
 
 
-Outcome = Ok | Refused | Limited | Rejected | Broken | Cancelled
+Outcome = Ok | Refused | Limited | Rejected | Unserved | Broken | Cancelled
 
 
 _DEADLINE_STATUSES = (499, 504)
@@ -79,6 +83,8 @@ def outcome(
         return Ok(tokens)
     if error.key_fault is not None:
         return Rejected(error.key_fault)
+    if error.unserved:
+        return Unserved()
     if isinstance(error, RateLimited):
         return Limited(error, _is_too_large(error, most_prompt))
     if isinstance(error, UpstreamDropped | OutOfDescriptors):

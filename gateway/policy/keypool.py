@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 from gateway.errors import Forbidden, NotFound, NoUsableKey, RateLimited
 from gateway.policy.bounded import BoundedMapping
 from gateway.policy.breaker import FAILING
-from gateway.policy.call_outcome import Broken, Cancelled, Limited, Ok, Outcome, Refused, Rejected
+from gateway.policy.call_outcome import Broken, Cancelled, Limited, Ok, Outcome, Refused, Rejected, Unserved
 from gateway.policy.google_quota import (
     DAY,
     MIN_COOLDOWN,
@@ -24,7 +24,7 @@ from gateway.policy.google_quota import (
     pacific_time,
     quota_cooldown,
 )
-from gateway.policy.pool_errors import exhausted, too_large
+from gateway.policy.pool_errors import exhausted, not_on_vertex, too_large
 from gateway.policy.pool_projects import (
     MIN_REPROBE,
     OF_PROJECT,
@@ -36,6 +36,7 @@ from gateway.policy.pool_projects import (
     PoolUpdate,
     Project,
     ProjectModelState,
+    with_feature,
 )
 
 _FOR_GOOD = 10 * 365 * DAY
@@ -44,6 +45,7 @@ _PUT_BACK_LIFE = 60.0
 """Seconds for which other machines are told that a key was put back."""
 _MAX_STATES = 4096
 """States of projects for models; model names are chosen by clients."""
+_Free = tuple[PoolProject, ProjectModelState]
 
 
 class PoolConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -96,6 +98,9 @@ class KeyPool:
             pacific_time()  # later, no descriptor may be free to read it
         self.has_choice = len(self._projects) > 1
         """Whether there are several projects: only then does it matter which conversation a call belongs to."""
+        self.kinds = {project.name: project.kind for project in projects}
+        self.has_vertex = "vertex" in self.kinds.values()
+        """Whether a project is on Vertex AI, which does not serve all calls."""
         self._serving = lru_cache(_MAX_STATES)(self._find_serving)
         self._turn = self._leases = 0
         self._open: set[int] = set()
@@ -115,17 +120,19 @@ class KeyPool:
         tokens: int = 0,
         client: str = "",
         feature: str = "",
+        gemini_only: bool = False,
     ) -> Lease:
         """Lend a key for one attempt, from a project that is free for a model.
 
         Projects in `tried` are chosen only when no other is free. `only` names the one project allowed, because files
         and cached contents belong to a project. `tokens` is the size of the prompt. `client` is the id of the issued
         key. `feature` is what the call uses that has a quota of its own, such as Google's search; "" for nothing.
+        `gemini_only` leaves out projects on Vertex AI.
         Raises PoolExhausted with the seconds to wait, and NoUsableKey when no project serves the model or Google
         refuses all keys. With `only` it raises NotFound for a project that is no longer in the pool, and Forbidden
         for one that does not serve the model.
         """
-        free = self._free(model, now, only, tokens, client, feature)
+        free = self._free(model, now, only, tokens, client, feature, gemini_only)
         if len(free) > 1:
             if tried:
                 free = [entry for entry in free if entry[0].name not in tried] or free
@@ -135,17 +142,18 @@ class KeyPool:
         return self._lend(project, state, model, now, client, feature)
 
     def free(
-        self, model: str, now: float, *, only: str = "", tokens: int = 0, client: str = "", feature: str = ""
-    ) -> list[PoolProject]:
+        self, model: str, now: float, *, only: str = "", tokens: int = 0, client: str = "", feature: str = "",
+        gemini_only: bool = False,
+    ) -> list[PoolProject]:  # fmt: skip
         """Return the projects that can be called at once. Raises as `acquire` does when there is none."""
-        return [project for project, _ in self._free(model, now, only, tokens, client, feature)]
+        return [project for project, _ in self._free(model, now, only, tokens, client, feature, gemini_only)]
 
     def _free(
-        self, model: str, now: float, only: str, tokens: int, client: str, feature: str
-    ) -> list[tuple[PoolProject, ProjectModelState]]:
-        """Return what `free` returns, each with its state for the model."""
-        candidates = [self._only(only, model)] if only else self._serving(model)
-        free: list[tuple[PoolProject, ProjectModelState]] = []
+        self, model: str, now: float, only: str, tokens: int, client: str, feature: str, gemini_only: bool
+    ) -> list[_Free]:
+        """Return the projects that can be called at once, each with its state for the model."""
+        candidates = [self._only(only, model)] if only else self._serving(model, gemini_only)
+        free: list[_Free] = []
         usable: list[PoolProject] = []
         waits: list[float] = []
         for project in candidates:
@@ -160,6 +168,8 @@ class KeyPool:
                 waits.append(wait)
             else:
                 free.append((project, state))
+        if not candidates and gemini_only and self._serving(model, False):
+            raise not_on_vertex(model)
         if not usable:
             raise NoUsableKey(model, served=bool(candidates))
         if not free:
@@ -172,18 +182,21 @@ class KeyPool:
                 for name, state in states.items()
             }
             raise exhausted(model, min(waits), spent, pinned=bool(only))
+        if self.has_vertex:
+            return [entry for entry in free if now >= entry[1].unserved_until] or free
         return free
 
     def others(
-        self, model: str, tried: Collection[str], now: float, *, tokens: int = 0, client: str = ""
-    ) -> bool:
-        """Return whether a project outside `tried` is free for a model."""
+        self, model: str, tried: Collection[str], now: float, *, tokens: int = 0, client: str = "",
+        gemini_only: bool = False,
+    ) -> bool:  # fmt: skip
+        """Return whether a project outside `tried` is free for a model, and not known to do without it."""
         return any(
             project.name not in tried
-            and project.serves(model)
             and project.usable_keys(now)
-            and not self._state(project.name, model).wait(now, tokens, client)
-            for project in self._projects.values()
+            and not (state := self._state(project.name, model)).wait(now, tokens, client)
+            and now >= state.unserved_until
+            for project in self._serving(model, gemini_only)
         )
 
     def settle(
@@ -201,7 +214,7 @@ class KeyPool:
         if state.in_flight > 0:
             state.in_flight -= 1
         if type(end) is Ok:
-            state.vague_limits = 0
+            state.vague_limits, state.unserved_until = 0, 0.0
             if lease.feature:
                 self._feature_state(lease).vague_limits = 0
             state.breakers.succeeded(lease.client)
@@ -210,7 +223,7 @@ class KeyPool:
                 if holder is not None and holder.cooldown.until:
                     holder.accepted(lease.at)
             return []
-        if said and isinstance(end, Limited | Rejected | Broken):
+        if said and isinstance(end, Limited | Rejected | Unserved | Broken):
             state.said, state.said_at = said, now
         match end:
             case Refused(tokens):
@@ -227,6 +240,9 @@ class KeyPool:
                 return self._limited(lease, error, now, jitter)
             case Rejected(reason):
                 return self._rejected(lease, reason, now)
+            case Unserved():
+                self._end_trial(lease, now)
+                state.unserved(now)
             case Broken(connection):
                 self._end_trial(lease, now)
                 # the last free project is never taken out; and what fails here may work for other machines
@@ -319,9 +335,11 @@ class KeyPool:
         states = [state.describe(name, model, now) for (name, model), state in self._states.items()]
         return result + [state for state in states if state.in_flight or state.state != "ready"]
 
-    def _find_serving(self, model: str) -> list[PoolProject]:
+    def _find_serving(self, model: str, gemini_only: bool) -> list[PoolProject]:
         """Return the projects that serve a model. Calls of no model prefer projects that serve all models."""
         projects = [project for project in self._projects.values() if project.serves(model)]
+        if gemini_only:
+            projects = [project for project in projects if project.kind == "gemini"]
         return projects if model else [p for p in projects if not p.models] or projects
 
     def _only(self, name: str, model: str) -> PoolProject:
@@ -356,9 +374,7 @@ class KeyPool:
             state = self._states[project, model] = ProjectModelState()
         return state
 
-    def _choose(
-        self, free: list[tuple[PoolProject, ProjectModelState]], model: str, affinity: bytes
-    ) -> tuple[PoolProject, ProjectModelState]:
+    def _choose(self, free: list[_Free], model: str, affinity: bytes) -> _Free:
         """Choose by rendezvous hashing for a conversation, so that it stays where Gemini has cached its prefix.
 
         Files of a client (calls of no model) always stay together: one request cannot use files of two projects.
@@ -394,16 +410,16 @@ class KeyPool:
 
     def _feature_state(self, lease: Lease) -> ProjectModelState:
         """Return the state of the feature that a call used, or that of its model."""
-        return self._state(lease.project, _with_feature(lease.model, lease.feature))
+        return self._state(lease.project, with_feature(lease.model, lease.feature))
 
     def _feature_wait(self, project: str, model: str, feature: str, now: float) -> float:
-        state = self._states.get((project, _with_feature(model, feature))) if feature else None
+        state = self._states.get((project, with_feature(model, feature))) if feature else None
         return state.quota_wait(now, 0) if state is not None else 0.0
 
     def _limited(self, lease: Lease, error: RateLimited, now: float, jitter: float) -> list[PoolUpdate]:
         """Learn a 429's limits, cool the project down for what it concerns, and return the updates."""
         if lease.feature and not concerns_model(error):
-            models = {_with_feature(lease.model, lease.feature)}
+            models = {with_feature(lease.model, lease.feature)}
             state = self._feature_state(lease)
         else:
             models = {lease.model, *(quota.model for quota in error.quotas if quota.model)}
@@ -432,8 +448,3 @@ class KeyPool:
             update = PoolUpdate(lease.project, lease.key_id, "", reason, until, now)
         self.apply(update, now)
         return [update]
-
-
-def _with_feature(model: str, feature: str) -> str:
-    """Return the name under which a feature of a model cools down: `gemini-2.5-flash#googleSearch`."""
-    return f"{model}#{feature}" if feature else model

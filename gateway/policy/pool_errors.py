@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from gateway.errors import PoolExhausted
+from gateway.errors import BadRequest, PoolExhausted
 
 _LONG_WAIT = 60.0
 """Seconds above which the official SDKs are told not to retry by themselves."""
@@ -32,4 +32,14 @@ def exhausted(model: str, wait: float, spent: Collection[bool], *, pinned: bool)
         f"{projects} {' or '.join(causes)}.",
         retry_after=wait,
         should_retry=False if wait > _LONG_WAIT else None,
+    )
+
+
+def not_on_vertex(model: str) -> BadRequest:
+    """Return the error for a call that Vertex AI cannot serve, where all projects are on it."""
+    purpose = f" for {model}" if model else ""
+    return BadRequest(
+        f"Vertex AI does not have this method, or a part of this request{purpose}, and all Google projects of this "
+        "gateway are there. Its operator can add a project of the Gemini API to `pool.projects`.",
+        code="unsupported",
     )

@@ -12,6 +12,8 @@ from gateway.policy.client_breakers import ClientBreakers
 from gateway.policy.cooldown import Cooldown
 from gateway.policy.google_quota import LearnedQuotas
 
+_UNSERVED = 600.0
+"""Seconds for which a project that does not serve a model is asked last for it."""
 _HALF_OPEN_WAIT = 1.0
 """Seconds to wait while the one trial call of a half-open breaker is in flight."""
 REFUSALS: tuple[str, ...] = get_args(KeyFault)
@@ -40,12 +42,17 @@ _LEARNED_LIMIT = "learned_limit"
 """Reason for which a project is not used while it has used up a limit that a 429 named."""
 
 
+Kind = Literal["gemini", "vertex"]
+"""Google's API that a project is called on: the Gemini API, or Vertex AI."""
+
+
 class Project(Struct, frozen=True):
     """A Google project with its keys in plain text. `models` are name patterns; empty means all models."""
 
     name: str
     keys: tuple[str, ...]
     models: tuple[str, ...] = ()
+    kind: Kind = "gemini"
 
 
 class KeyState(Struct, frozen=True):
@@ -80,8 +87,8 @@ class ProjectModelState:
     """State of one project for one model: quotas, failures and calls in flight."""
 
     __slots__ = (
-        "breakers", "cleared_at", "in_flight", "quota_cooldown", "quotas", "said", "said_at", "vague_client",
-        "vague_limits",
+        "breakers", "cleared_at", "in_flight", "quota_cooldown", "quotas", "said", "said_at", "unserved_until",
+        "vague_client", "vague_limits",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -98,6 +105,8 @@ class ProjectModelState:
         """The client that got the last of them."""
         self.said, self.said_at = "", 0.0
         """Google's words at the last failure that concerned the project, and their time."""
+        self.unserved_until = 0.0
+        """Time until which the project is asked last: its region has not the model, or its account may not use it."""
         self.cleared_at = 0.0
         """Time of the last update that has put the project back for this model."""
 
@@ -106,7 +115,11 @@ class ProjectModelState:
         if at > self.cleared_at:
             self.cleared_at = at
             self.quota_cooldown, self.quotas, self.breakers = Cooldown(), LearnedQuotas(), ClientBreakers()
-            self.vague_limits = 0
+            self.vague_limits, self.unserved_until = 0, 0.0
+
+    def unserved(self, now: float) -> None:
+        """Note that the project does not serve the model: it is asked last for a while."""
+        self.unserved_until = now + _UNSERVED
 
     def cooldown(self, now: float) -> Cooldown:
         """Return the longer of the cooldowns for a spent quota and for failures."""
@@ -203,7 +216,7 @@ class PoolProject(_Refusable):
 
     def __init__(self, project: Project) -> None:
         super().__init__()
-        self.name, self.models = project.name, project.models
+        self.name, self.models, self.kind = project.name, project.models, project.kind
         self.keys = [PoolKey(text) for text in project.keys]
         self._leases = 0
 
@@ -232,6 +245,11 @@ class PoolProject(_Refusable):
             yield key_state(self.name, "", "", self.cooldown, now)
         for key in self.keys:
             yield key_state(self.name, key.id, "", key.cooldown, now)
+
+
+def with_feature(model: str, feature: str) -> str:
+    """Return the name under which a feature of a model cools down: `gemini-2.5-flash#googleSearch`."""
+    return f"{model}#{feature}" if feature else model
 
 
 def key_state(

@@ -113,7 +113,7 @@ def open_in_memory(services: Services) -> None:
     """Open services for work without a server: nothing is stored, and Gemini cannot be asked."""
     config = services.config
     stores, counters = StateStores(config.state, config.cache), MemoryCounters()
-    exchange = _exchange(services, GeminiClient(config.upstream), stores, counters)
+    exchange = _exchange(services, GeminiClient(config.upstream, config.pool.projects), stores, counters)
     services.open(exchange)
 
 
@@ -274,7 +274,7 @@ async def _open_services(
         log.event("state", message=message)
 
     config, enter = services.config, stack.enter_async_context
-    upstream = GeminiClient(config.upstream)
+    upstream = GeminiClient(config.upstream, config.pool.projects)
     tracing = await asyncio.to_thread(
         open_tracing, os.environ, lambda message: log.event("traces", message=message)
     )

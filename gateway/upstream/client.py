@@ -1,26 +1,31 @@
 """The calls of Gemini: what is sent, which answers are usable, and how long they may take."""
 
 import math
-from collections.abc import Awaitable, Callable, Mapping
+import ssl
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Self
 
+import msgspec
 from yarl import URL
 
 from gateway import __version__
-from gateway.config.sections import UpstreamConfig
-from gateway.errors import GatewayError, UpstreamError, UpstreamTruncated
+from gateway.config.sections import ProjectConfig, UpstreamConfig
+from gateway.errors import BadRequest, GatewayError, UpstreamError, UpstreamTruncated
 from gateway.gemini import errors as failure
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.large_error import shortened
+from gateway.gemini.vertex import gemini_answer, vertex_call
 from gateway.policy.memory import MemoryHold
 from gateway.policy.ssrf import is_private_name
+from gateway.policy.vertex_key import VertexKey
 from gateway.upstream.aiohttp_transport import AiohttpTransport, UpstreamSocket
 from gateway.upstream.causes import Reach
 from gateway.upstream.http1.pool import Http1Pool
 from gateway.upstream.resolver import Resolver
 from gateway.upstream.transport import Body, Response, Transport, tls_context, too_slow
+from gateway.upstream.vertex.projects import VertexProjects, hosts
 
 MAX_BODY = 64 * 1024 * 1024
 """Bytes of an answer that is read as a whole."""
@@ -45,13 +50,21 @@ _HEADERS = {
 }
 
 
-class GeminiClient:
-    """Client for Gemini's API. An async context manager that owns its connections."""
+_OF_CLIENTS = ("content-type", "accept", "x-server-timeout", "x-goog-api-client")
+"""Headers of a native call that Vertex AI is sent. Others could change who pays, as x-goog-user-project does."""
 
-    def __init__(self, config: UpstreamConfig) -> None:
+
+class GeminiClient:
+    """Client for Gemini's API. An async context manager that owns its connections.
+
+    A call with a VertexKey goes to that project on Vertex AI.
+    """
+
+    def __init__(self, config: UpstreamConfig, projects: Sequence[ProjectConfig] = ()) -> None:
         self._config = config
+        self._projects = projects
         base = URL(config.base_url)
-        self._host = base.raw_host
+        self._hosts = {base.raw_host, *hosts(projects)}
         self._root = base.raw_path.rstrip("/")
         """Path of `base_url`."""
         self._base = f"{self._root}/{config.api_version}/"
@@ -63,23 +76,32 @@ class GeminiClient:
         return self._resolver.is_stuck(seconds)
 
     async def __aenter__(self) -> Self:
-        config, times = self._config, self._config.timeouts
-        url = config.base_url
-        tls = tls_context() if url.startswith("https:") else None
-        own = not config.proxy and config.transport == "http1"
-        self._uploads = AiohttpTransport(url, _HEADERS, self._resolver, times, tls, config.proxy)
-        self._transport: Transport = (
-            Http1Pool(url, _HEADERS, self._resolver, times, tls) if own else self._uploads
-        )
+        self._uploads = self._by_aiohttp(self._config.base_url)
+        self._transport = self._by_http1(self._config.base_url) if self._is_own else self._uploads
+        opened = self._by_http1 if self._is_own else self._by_aiohttp
+        self._vertex = VertexProjects(self._config, self._projects, opened)
         return self
+
+    @property
+    def _is_own(self) -> bool:
+        """Whether calls are made by the gateway's own transport."""
+        return not self._config.proxy and self._config.transport == "http1"
+
+    def _by_http1(self, url: str) -> Transport:
+        return Http1Pool(url, _HEADERS, self._resolver, self._config.timeouts, _tls(url))
+
+    def _by_aiohttp(self, url: str) -> AiohttpTransport:
+        config = self._config
+        return AiohttpTransport(url, _HEADERS, self._resolver, config.timeouts, _tls(url), config.proxy)
 
     async def __aexit__(self, *_: object) -> None:
         await self._transport.close()
         await self._uploads.close()
+        await self._vertex.close()
 
     def _refuses_private(self, host: str) -> bool:
         """Return whether a private address is refused for a host: it would receive the keys."""
-        return host == self._host and not (self._config.private_addresses or is_private_name(host))
+        return host in self._hosts and not (self._config.private_addresses or is_private_name(host))
 
     async def send(self, call: GeminiCall, key: str, memory: MemoryHold | None = None) -> bytes:
         """Return the whole body of a 200, accounted for in `memory`. Raises GatewayError for anything else."""
@@ -103,7 +125,8 @@ class GeminiClient:
         It is accounted for in `memory`. Raises GatewayError for anything else.
         """
         until = self._deadline()
-        return await _read(await self._request(path, body, key, whole=True), MAX_BODY, until, memory)
+        data = await _read(await self._request(path, body, key, whole=True), MAX_BODY, until, memory)
+        return _gemini_answer(path, data) if isinstance(key, VertexKey) else data
 
     async def forward(
         self, method: str, path: str, headers: Mapping[str, str], body: Body, key: str
@@ -113,6 +136,8 @@ class GeminiClient:
         Raises GatewayError if there is no answer.
         """
         until = self._deadline()
+        if isinstance(key, VertexKey):
+            return Forwarded(await self._ask_vertex(_below_version(path), body, key, headers), until)
         # the parser of `http1` would wait for the body whose length the answer to a HEAD announces
         is_plain = (body is None or isinstance(body, bytes)) and method != "HEAD"
         try:
@@ -143,18 +168,21 @@ class GeminiClient:
 
     async def _request(self, path: str, body: bytes | None, key: str, *, whole: bool) -> Response:
         """Return a 200 of a known type. Raises GatewayError for anything else."""
-        try:
-            response = await self._transport.request(
-                "GET" if body is None else "POST",
-                self._base + path,
-                {"x-goog-api-key": key},
-                body,
-                whole=whole,
-            )
-        except UpstreamError as error:
-            self._reach.explain(error)
-            raise
-        self._reach.succeeded()
+        if isinstance(key, VertexKey):
+            response = await self._ask_vertex(path, body, key, None, whole=whole)
+        else:
+            try:
+                response = await self._transport.request(
+                    "GET" if body is None else "POST",
+                    self._base + path,
+                    {"x-goog-api-key": key},
+                    body,
+                    whole=whole,
+                )
+            except UpstreamError as error:
+                self._reach.explain(error)
+                raise
+            self._reach.succeeded()
         if response.status == 200 and response.content_type in _KNOWN_TYPES:
             if not whole:  # a stream may live for an hour
                 response.forget_headers()
@@ -163,6 +191,19 @@ class GeminiClient:
             raise await _refusal(response, self._deadline())
         finally:
             response.close()
+
+    async def _ask_vertex(
+        self, path: str, body: Body, key: VertexKey, headers: Mapping[str, str] | None, *, whole: bool = False
+    ) -> Response:
+        """Return the answer of a project on Vertex AI, whatever its status. `headers` are those of a native call."""
+        if not isinstance(body, bytes):
+            raise TypeError("the pool chooses Vertex AI for calls with a whole body only")
+        try:
+            call = vertex_call(path, body, own=headers is None)
+        except (ValueError, RecursionError):
+            raise BadRequest("The request body must be a JSON object.", code="invalid_type") from None
+        sent = {k: v for k, v in headers.items() if k.lower() in _OF_CLIENTS} if headers is not None else None
+        return await self._vertex.request(key, "POST", call.path, call.body, sent, whole=whole)
 
     def _deadline(self) -> float:
         """Return when an answer that begins now must have ended."""
@@ -217,6 +258,22 @@ class Forwarded(Incoming):
     async def whole(self) -> bytes:
         """Return the rest of the body. Raises UpstreamError if it is larger than 256 KiB."""
         return await _read(self._response, _MAX_ERROR_BODY, self._until)
+
+
+def _tls(url: str) -> ssl.SSLContext | None:
+    return tls_context() if url.startswith("https:") else None
+
+
+def _below_version(path: str) -> str:
+    """Return the rest of `/v1beta/models/…`."""
+    return path.split("/", 2)[-1]
+
+
+def _gemini_answer(path: str, data: bytes) -> bytes:
+    try:
+        return gemini_answer(path, data)
+    except msgspec.DecodeError:
+        raise UpstreamError("The upstream's answer cannot be read.", code="upstream_bad_response") from None
 
 
 async def _refusal(response: Response, until: float) -> GatewayError:

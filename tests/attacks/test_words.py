@@ -71,7 +71,7 @@ def test_the_phrases_are_those_of_all_patterns() -> None:
     for status, pattern, fault in errors._KEY_MESSAGES:
         assert {judged(Refusal(status, text))[3] for text in examples(pattern.pattern)} == {fault}
     for (status, reason), fault in errors._KEY_REASONS.items():
-        info = {"@type": RPC + "ErrorInfo", "reason": reason, "metadata": {"service": errors._SERVICE}}
+        info = {"@type": RPC + "ErrorInfo", "reason": reason, "metadata": {"service": errors._SERVICES[0]}}
         assert judged(Refusal(status, "no", (info,)))[3] == fault
         assert (
             judged(Refusal(status, "no", ({**info, "metadata": {"service": "maps.googleapis.com"}},)))[3]

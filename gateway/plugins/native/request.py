@@ -16,6 +16,7 @@ from multidict import CIMultiDict
 from gateway.conversation.invalid import not_json
 from gateway.errors import BadRequest, Forbidden, scrub
 from gateway.gemini.json_shape import check
+from gateway.gemini.vertex import is_gemini_embedding, is_served
 from gateway.gemini.wire import encode_json
 from gateway.policy.catalog import check_length
 from gateway.policy.file_refs import references
@@ -95,6 +96,12 @@ def model_of(path: str) -> str:
     if scrub(model) != model:
         raise BadRequest("Invalid model name: it looks like a key.")
     return model
+
+
+def on_vertex(path: str, model: str) -> bool:
+    """Return whether Vertex AI has a method of a model, with the same answer. That of older embeddings is another."""
+    rest = path.split("/", 2)[-1]
+    return is_served(rest) and (is_gemini_embedding(model) or "mbedContent" not in rest)
 
 
 def passed_on(headers: Mapping[str, str]) -> CIMultiDict[str]:

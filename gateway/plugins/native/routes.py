@@ -48,6 +48,7 @@ from gateway.plugins.native.request import (
     check_path,
     creates_interaction,
     model_of,
+    on_vertex,
     passed_on,
     upload_id,
 )
@@ -177,7 +178,7 @@ class Native(Plugin):
             context.report.describe(model or None, None)
         target = Target(
             call.model, call.cost, affinity, call.project, price_factor=call.price_factor, tier=call.tier,
-            feature=call.feature, own_deadline=_DEADLINE in call.headers,
+            feature=call.feature, own_deadline=_DEADLINE in call.headers, gemini_only=not on_vertex(path, call.model),
         )  # fmt: skip
         relay = Relay(request)
         try:
@@ -204,12 +205,25 @@ class Native(Plugin):
         target: Target,
         relay: Relay,
     ) -> web.StreamResponse:
-        """Make one attempt. Raises GatewayError; a hook's refusal when the attempt has ended, which has not failed."""
-        async with self.services.exchange.attempt(context, target) as attempt:
-            response = await self._relay(request, path, context, call, attempt, relay)
-        if relay.refusal is not None:
-            raise relay.refusal
-        return response
+        """Make one attempt, and another in each project on Vertex AI that does not serve the model.
+
+        Raises GatewayError; a hook's refusal when the attempt has ended, which has not failed.
+        """
+        exchange = self.services.exchange
+        while True:
+            try:
+                async with exchange.attempt(context, target) as attempt:
+                    response = await self._relay(request, path, context, call, attempt, relay)
+            except GatewayError as error:
+                is_elsewhere = (
+                    error.unserved and exchange.accounting.probe_pool(error, context.client, target)[0]
+                )
+                if relay.begun or not is_elsewhere:
+                    raise
+                continue
+            if relay.refusal is not None:
+                raise relay.refusal
+            return response
 
     async def _relay(
         self,

@@ -1,0 +1,87 @@
+"""Requests for access tokens, by the standard library: google-auth asks in a thread."""
+
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http.client import HTTPException, HTTPMessage
+from typing import IO, Any, NamedTuple, NoReturn
+
+_SECONDS = 10.0
+"""Most seconds of a request, in place of google-auth's 120."""
+_MOST_BYTES = 1024 * 1024
+
+
+class TokenResponse(NamedTuple):
+    """An answer, as google-auth reads it (`google.auth.transport.Response`)."""
+
+    status: int
+    headers: Mapping[str, str]
+    data: bytes
+
+
+class TokenRequest:
+    """Makes requests, as google-auth calls it (`google.auth.transport.Request`).
+
+    No redirect is followed: it would take a signed assertion to another host. `proxy` is that of the configuration;
+    the environment's are not used.
+    """
+
+    clock_offset = 0.0
+    """Seconds by which this machine's clock is ahead of the last answer's `Date`."""
+
+    def __init__(self, proxy: str | None) -> None:
+        self._proxies = {"http": proxy, "https": proxy} if proxy is not None else {}
+
+    def __call__(
+        self,
+        url: str,
+        method: str = "GET",
+        body: bytes | str | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        **_: object,
+    ) -> TokenResponse:
+        """Return the answer, whatever its status. Raises google-auth's TransportError if there is none."""
+        from google.auth import exceptions  # of the extra `vertex`
+
+        transport_error: Any = exceptions.TransportError
+        data = body.encode() if isinstance(body, str) else body
+        if not url.startswith(("https://", "http://")):
+            raise transport_error("a token's URL must begin with https://")
+        request = urllib.request.Request(url, data, dict(headers or {}), method=method)  # noqa: S310 - checked
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler(self._proxies), _NoRedirects())
+        seconds = min(timeout or _SECONDS, _SECONDS)
+        try:
+            with opener.open(request, timeout=seconds) as response:
+                answer = TokenResponse(response.status, dict(response.headers), response.read(_MOST_BYTES))
+        except urllib.error.HTTPError as error:
+            with error:
+                answer = TokenResponse(error.code, dict(error.headers), error.read(_MOST_BYTES))
+        except (OSError, HTTPException) as error:
+            raise transport_error(f"{type(error).__name__}: {getattr(error, 'reason', error)}") from error
+        self._compare(answer.headers.get("Date"))
+        return answer
+
+    def _compare(self, date: str | None) -> None:
+        """Compare the clocks, by the header `Date`."""
+        if date is not None:
+            try:
+                now = datetime.now(UTC)
+                self.clock_offset = (now - parsedate_to_datetime(date).astimezone(UTC)).total_seconds()
+            except (TypeError, ValueError):
+                return
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: HTTPMessage,
+        newurl: str,
+    ) -> NoReturn:
+        raise urllib.error.HTTPError(req.full_url, code, msg, headers, fp)
