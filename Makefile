@@ -111,7 +111,7 @@ lock: dev  ## write the lock files from setup.cfg, with hashes
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
 	echo 'setuptools>=84' | $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 	  --upgrade --extra team --extra zstd --extra audio --extra images setup.cfg - -o requirements.lock
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade --extra dev --extra team --extra tokens --extra otel --extra zstd --extra audio --extra images \
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade --extra dev --extra team --extra tokens --extra otel --extra vertex --extra zstd --extra audio --extra images \
 	  -c requirements.lock setup.cfg -o requirements-dev.lock
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade --extra audit \
 	  -c requirements-dev.lock setup.cfg -o requirements-audit.lock

@@ -77,14 +77,17 @@ class Models:
 
     async def _google(self, services: Services) -> tuple[str, ...]:
         """Return the names of Google's list, by the first project whose key it accepts."""
-        projects, error = services.config.pool.projects, None
-        for project in projects:
+        error: GatewayError | None = None
+        for project in services.config.pool.projects:
+            if project.vertex is not None:
+                continue  # Vertex AI lists no models for keys
             try:
                 return await _pages(services, services.exchange.accounting.pool.key(project.name))
             except GatewayError as refusal:
                 error = refusal
         raise error or NotFound(
-            "This gateway has no pool to ask Google with: set pool.projects.", code="no_pool"
+            "This gateway has no project of the Gemini API to ask Google with: set pool.projects.",
+            code="no_pool",
         )
 
 

@@ -28,6 +28,7 @@ _REASONS = {
     "minute": ("the minute's quota is spent", "当前分钟配额已用完"),
     "limited": ("refused without details", "被限流，没有说明"),
     "learned_limit": ("a limit that Google has told is reached", "已达到 Google 告知的上限"),
+    "unserved": ("Vertex AI does not have the model there", "Vertex AI 在该位置没有此模型"),
     "failing": ("calls fail", "调用失败"),
     "paused": ("by an operator", "由操作员暂停"),
     "bad": ("the key is not valid", "密钥无效"),

@@ -19,6 +19,7 @@ from gateway.exchange.request_body import read_body
 from gateway.policy.google_quota import DAY
 from gateway.policy.keypool import KeyPool
 from gateway.policy.pool_projects import ADVICE, PAUSED, PUT_BACK, KeyState, PoolUpdate, ProjectModelState
+from gateway.policy.vertex_key import VertexKey
 
 
 class PutBack(Struct, forbid_unknown_fields=True):
@@ -146,12 +147,13 @@ class Pool:
         return await self._done(request, "pool.resume", project)
 
     async def probe(self, request: web.Request) -> web.Response:
-        """Ask Google for a model's description, which costs nothing. Raises NotFound."""
+        """Ask Google for a model's description, or on Vertex AI for a count, which cost nothing. Raises NotFound."""
         model = (await read_body(request)).decode(_decode_probe).model
         project = request.match_info["project"]
         key, began, status, said = self._pool.key(project), monotonic(), 200, ""
         try:
-            await self._sources.services.exchange.ask_free(f"models/{model}", key)
+            path, body = (f"models/{model}", None) if not isinstance(key, VertexKey) else _counting(model)
+            await self._sources.services.exchange.ask_free(path, key, body)
         except GatewayError as error:
             status, said = error.upstream_status or 0, scrub(error.message[:300])
         await self._sources.audit(request, "pool.probe", project, model)
@@ -171,6 +173,11 @@ class Pool:
         return answer(Done())
 
 
+def _counting(model: str) -> tuple[str, bytes]:
+    """Return a call of countTokens: Vertex AI describes no models, and counts for nothing."""
+    return f"models/{model}:countTokens", b'{"contents":[{"role":"user","parts":[{"text":"a"}]}]}'
+
+
 def _project(
     entry: ProjectConfig, states: list[KeyState], models: list[tuple[str, ProjectModelState]], now: float
 ) -> dict[str, Any]:
@@ -184,6 +191,8 @@ def _project(
     ]
     return {
         "name": entry.name,
+        "kind": "gemini" if entry.vertex is None else "vertex",
+        "location": entry.vertex.location if entry.vertex is not None else "",
         **shown,
         "paused": shown["state"] == PAUSED,
         "patterns": list(entry.models),

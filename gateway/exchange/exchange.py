@@ -77,9 +77,9 @@ class Exchange:
         """Return the call without what its model is known to refuse. Raises SchemaTooLarge with the client's path."""
         return self._recovery.prepare(call, context)
 
-    async def ask_free(self, path: str, key: str) -> bytes:
-        """Return Google's answer to a GET that costs nothing, for an operator. Raises GatewayError."""
-        return await self._upstream.ask(path, None, key)
+    async def ask_free(self, path: str, key: str, body: bytes | None = None) -> bytes:
+        """Return Google's answer to a call that costs nothing, for an operator. Raises GatewayError."""
+        return await self._upstream.ask(path, body, key)
 
     async def ask(
         self,

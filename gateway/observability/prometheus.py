@@ -132,6 +132,10 @@ def _pool(sources: MetricSources) -> Samples:
         yield (state.project, state.key_id, state.model, state.reason), float(state.state != "ready")
 
 
+def _kinds(sources: MetricSources) -> Samples:
+    return ((item, 1.0) for item in sources.pool.kinds.items())
+
+
 def _in_flight(sources: MetricSources) -> Samples:
     states = sources.pool.describe(time())
     return (((state.project, state.model), float(state.in_flight)) for state in states if state.model)
@@ -248,6 +252,8 @@ FAMILIES: tuple[Family, ...] = (
     Family("gateway_pool_refused",
            "Calls for which Google refused a key of the pool, or its project (`key` is empty), by reason.",
            ("project", "key", "reason"), _by_keys("refused_keys")),
+    Family("gateway_pool_projects", "1 for each project, with its API: `gemini` or `vertex`.", ("project", "kind"),
+           _kinds, "gauge"),
     Family("gateway_pool_in_flight", "Calls in progress by project and model.", ("project", "model"),
            _in_flight, "gauge"),
     Family("gateway_state_errors", "Failed reads and writes of each store of state.", ("store",),

@@ -28,6 +28,8 @@ PAUSED = "paused"
 """Reason for which the operator does not want a project to be used."""
 PUT_BACK = "put_back"
 """Reason of an update that ends cooldowns."""
+UNSERVED = "unserved"
+"""Reason for which a project is asked last for a model: Vertex AI has it not there, or the account may not use it."""
 ADVICE = {
     "bad": "Google refuses this key. It is tried again later. Replace it if it stays refused.",
     "leaked": "Google says that this key was published. It is not used any more: replace it. If Google was wrong, put"
@@ -36,6 +38,9 @@ ADVICE = {
     "spent": "The project has reached its monthly spending cap, or its credit is used up. Raise the cap or buy credit"
     " at https://ai.studio/spend, then put the project back with `gateway keys put-back`. Until then one call tries it"
     " every `pool.reprobe` seconds.",
+    UNSERVED: "Vertex AI does not have this model in the project's location, or the project's account may not use it."
+    " The project is asked last for it, and first again after ten minutes. Choose another `vertex.location`, grant the"
+    " role Vertex AI User, or name the models that it serves in `models`.",
 }
 """Advice for operators about a refusal, by its reason."""
 _LEARNED_LIMIT = "learned_limit"
@@ -137,6 +142,9 @@ class ProjectModelState:
         if seconds > cooldown.remaining(now):
             cooldown = Cooldown()
             cooldown.start(_LEARNED_LIMIT, now, now + seconds)
+        if self.unserved_until > now and not cooldown.remaining(now):
+            cooldown = Cooldown()
+            cooldown.start(UNSERVED, now, self.unserved_until)
         return key_state(project, "", model, cooldown, now, self.in_flight)
 
     def count_vague(self, client: str) -> int:

@@ -1,6 +1,7 @@
 """A gateway whose pool has projects on Vertex AI, in front of the emulator."""
 
 import json
+from collections import deque
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,8 @@ class VertexTeam(Team):
     @property
     def calls(self) -> list[Call]:
         """Calls of models that have arrived at the emulator."""
-        return list(self.emulator[CALLS])
+        calls: deque[Call] = self.emulator[CALLS]
+        return list(calls)
 
     async def post(self, key: str, path: str, body: Any) -> tuple[int, Any]:
         """Return status and JSON of a call with an issued key."""

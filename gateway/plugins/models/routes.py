@@ -85,7 +85,10 @@ class Models(Plugin):
         return models
 
     async def _records(self, context: RequestContext) -> list[ModelRecord]:
-        """Fetch all pages of Google's list."""
+        """Fetch all pages of Google's list. Vertex AI has none: where all projects are there, take the known names."""
+        kinds = self.services.exchange.accounting.pool.kinds
+        if context.client.id and kinds and "gemini" not in kinds.values():
+            return [ModelRecord(name=f"models/{name}") for name in _known_names(self.services)]
         records: list[ModelRecord] = []
         token = ""
         for _ in range(_MAX_PAGES):
@@ -97,3 +100,10 @@ class Models(Plugin):
             if not token:
                 break
         return records
+
+
+def _known_names(services: Services) -> list[str]:
+    """Return the models that the configuration names: those that projects serve, and the defaults."""
+    patterns = [pattern for project in services.config.pool.projects for pattern in project.models]
+    names = {pattern for pattern in patterns if not set(pattern) & set("*?[")}
+    return sorted(names | set(services.config.models.defaults.values()))

@@ -53,7 +53,7 @@ export const page = {
           return el("td", { dataset: { label: model } }, one ? el("button", { type: "button", class: `cell ${KINDS[one.state] ?? ""}`, dataset: { model }, onclick: () => cell(project, one) }, el("span.visually-hidden", `${project.name} ${model} `), state(one, t), one.state === "ready" && one.said && el("small.muted", { title: one.said }, t("pool.last"), " ", time(one.said_at))) : "–");
         })))))),
       el("div.grid.wide", projects.map((project) => el("section.card.stack", { id: `project-${project.name}` }, el("h2", project.name, " ", resting(project) ? badge(t("overview.resting", { count: resting(project) }), "warn") : state(project, t)),
-        project.advice && el("p", project.advice), el("p.muted", [...project.patterns, t("pool.flight", { count: n(project.in_flight) })].join(" · ")),
+        project.advice && el("p", project.advice), el("p.muted", [project.kind === "vertex" && `Vertex AI ${project.location}`, ...project.patterns, t("pool.flight", { count: n(project.in_flight) })].filter(Boolean).join(" · ")),
         el("ul.plain", project.keys.map((key) => el("li.row", el("code", key.id), state(key, t), key.advice,
           key.state !== "ready" && act(t("pool.clear"), () => ctx.api.post(path(project.name, "clear"), { model: "", key_id: key.id }))))),
         el("div.row",
