@@ -49,7 +49,9 @@ async def test_googles_sdk_is_served(client: Any) -> None:
         ("gemini-embedding-001", ["a", "b"]),
         ("text-embedding-005", ["a", "b"]),
     ):
-        answer = await models.embed_content(model=model, contents=texts, config={"output_dimensionality": 128})
+        answer = await models.embed_content(
+            model=model, contents=texts, config={"output_dimensionality": 128}
+        )
         assert [len(entry.values) for entry in answer.embeddings] == [128] * len(texts)
 
 

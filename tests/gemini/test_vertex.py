@@ -63,7 +63,7 @@ def test_an_own_request_without_differences_is_sent_as_it_is() -> None:
 
 @pytest.mark.parametrize("own", [True, False])
 def test_what_vertex_refuses_is_left_out(own: bool) -> None:
-    body = {
+    body: Any = {
         "contents": [
             {"role": "user", "parts": [{"text": "a"}]},
             {"role": "model", "parts": [{"toolCall": {"id": "1"}}, {"toolResponse": {"id": "1"}}]},
@@ -108,12 +108,11 @@ def test_values_of_wrong_kinds_are_left_to_google() -> None:
 
 
 def test_a_count_is_the_sdks(sdk: BaseApiClient) -> None:
-    contents = [{"role": "user", "parts": [{"text": "a"}]}]
+    contents: Any = [{"role": "user", "parts": [{"text": "a"}]}]
     system = {"parts": [{"text": "b"}], "role": "user"}
     tools = [{"functionDeclarations": [{"name": "f"}]}]
-    parameters = types._CountTokensParameters(
-        model="m", contents=contents, config={"system_instruction": system, "tools": tools}
-    )
+    config: Any = {"system_instruction": system, "tools": tools}
+    parameters = types._CountTokensParameters(model="m", contents=contents, config=config)
     inner = {"model": "models/m", "contents": contents, "systemInstruction": system, "tools": tools}
 
     by_gateway = sent({"generateContentRequest": inner}, "models/m:countTokens")
@@ -142,9 +141,9 @@ def test_embeddings_are_the_sdks(
         for text in texts
     ]  # fmt: skip
     config = types.EmbedContentConfig(task_type="CLUSTERING", output_dimensionality=8, title="t")
-    given: dict[str, Any] = {"PREDICT": {"contents": texts}, "EMBED_CONTENT": {"content": contents[0]}}.get(
-        kind, {"batch_contents": contents}
-    )
+    fields: dict[str, Any] = {"contents": texts, "content": contents[0], "batch_contents": contents}
+    name = {"PREDICT": "contents", "EMBED_CONTENT": "content"}.get(kind, "batch_contents")
+    given = {name: fields[name]}
     parameters = types._EmbedContentParametersPrivate(
         model=model, embedding_api_type=types.EmbeddingApiType(kind), config=config, **given
     )
@@ -218,7 +217,7 @@ def test_messages_do_not_name_the_project() -> None:
 
 def test_requests_of_the_sdk_for_vertex_pass_unchanged(sdk: BaseApiClient) -> None:
     """What google-genai writes for Vertex AI, sent on the gateway's native surface, loses nothing."""
-    config = {
+    config: Any = {
         "system_instruction": "s", "temperature": 1, "labels": {"a": "b"}, "safety_settings": [],
         "tools": [{"google_search": {}}], "response_mime_type": "application/json",
         "thinking_config": {"thinking_level": "LOW"},

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from google.auth.exceptions import RefreshError, TransportError
+from google.auth import exceptions
 
 from gateway.errors import GatewayError
 from gateway.policy.call_outcome import Broken, Rejected, outcome
@@ -16,6 +16,9 @@ from gateway.upstream.vertex import tokens
 from gateway.upstream.vertex.token_request import TokenRequest
 from gateway.upstream.vertex.tokens import AccessTokens
 from tests.support.waiting import eventually
+
+TransportError: Any = exceptions.TransportError
+RefreshError: Any = exceptions.RefreshError
 
 
 class Account:
