@@ -41,7 +41,7 @@ _SNAKE = {
 _DIFFERS = re.compile(
     rb'"(?:store|enableEnhancedCivicAnswers|toolCall|toolResponse|includeServerSideToolInvocations)"'
 )
-"""What differs in a request that the gateway has written."""
+"""Names that the gateway writes into requests, and that Vertex AI does not know."""
 GEMINI_FILES = "https://generativelanguage.googleapis.com/"
 """Beginning of the address of a file of the Gemini API."""
 _PLACE = re.compile(r"(?://aiplatform\.googleapis\.com/)?projects/[^/\s'`]+/locations/[^/\s'`]+/")
