@@ -44,6 +44,8 @@ def test_a_key_from_its_issue_to_its_end(tab: Callable[..., Tab], console: Conso
     here.keys("j", "Enter")
     here.wait_text("#panel .timeline li", "gemini-2.5-flash")
     assert "200" in here.text("#panel .facts")
+    here.wait_text("#panel dl", "Google's answer")  # where the time went
+    assert here.page.locator("#panel .timeline .span rect.k-a").count() == 1
     here.keys("Escape")
 
     open_key(here, name)
@@ -96,6 +98,66 @@ def test_a_key_is_limited_and_revoked_by_three_clicks(
     here.page.click("dialog .danger")
     here.page.wait_for_selector("dialog", state="detached")
     wait_until(lambda: console.ask(key) == 401)
+
+
+@slow
+def test_a_key_is_suspended_in_place_of_revoked(tab: Callable[..., Tab], console: Console) -> None:
+    key = console.issue("kept")
+    here = tab()
+    here.sign_in()
+    here.open("k", "keys")
+    row = here.page.locator("#page-keys tbody tr").filter(has_text="kept")
+    row.locator("button", has_text="Revoke").click()
+    here.press("Suspend", "dialog")
+    here.page.wait_for_selector("dialog", state="detached")
+    wait_until(lambda: console.ask(key) == 401)
+    row.locator(".badge", has_text="suspended").wait_for()
+
+    row.locator("button", has_text="Revoke").click()
+    assert "Suspend" not in here.text("dialog")
+
+
+@slow
+def test_the_overview_leads_to_what_it_tells(tab: Callable[..., Tab], console: Console) -> None:
+    console.ask(console.issue("overview", requests_per_minute=1))
+    here = tab()
+    here.sign_in()
+    here.settle()
+    hrefs = [link.get_attribute("href") for link in here.page.locator("a.figure").all()]
+    here.page.locator(".failures a").nth(1).click()
+    here.page.wait_for_selector("#panel .facts")
+
+    assert hrefs[3] == "#/usage?days=1&bucket=1h"
+    assert hrefs[2].startswith("#/requests")
+    marked = here.page.locator("#page-requests tbody tr[aria-selected=true]")
+    assert [row.get_attribute("data-id") for row in marked.all()] == [here.text("#panel code")]
+
+
+@slow
+def test_errors_by_count_and_rows_of_usage_lead_to_the_same_requests(
+    tab: Callable[..., Tab], console: Console
+) -> None:
+    key = console.issue("often", requests_per_minute=1)
+    for _ in range(12):
+        console.ask(key)
+    console.ask("sk-gw-unknown")
+    here = tab()
+    here.sign_in()
+    here.open("e", "errors")
+    assert "unknown" in here.text("#page-errors .card h2")
+    here.tab_to("#page-errors select")
+    here.page.select_option("#page-errors select", "count")
+    counts = [int(text.split()[0]) for text in here.page.locator(".tally strong").all_inner_texts()]
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] >= 11
+
+    here.page.goto(f"{console.admin}/#/usage?by=client&days=1")
+    here.page.locator("#page-usage .table .link", has_text="often").click()
+    here.page.wait_for_selector("#page-requests tbody tr .link")
+    here.wait_text("#page-requests .notice", "Only the key often.")
+    here.settle()
+    assert here.page.locator("#page-requests tbody tr").count() == 12
+    assert "since:20" in here.page.input_value("#filter")
 
 
 def open_key(here: Tab, name: str) -> None:

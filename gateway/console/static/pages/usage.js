@@ -58,7 +58,7 @@ export const page = {
       const column = (id, value, show = n, hide = false) => ({ id, label: t(`usage.${id}`), value, align: "end", hide, render: (r) => show(value(r)) });
       const list = table({ name: "usage", label: t("page.usage"), chooser: true, rows: sums, key: (r) => r[key], empty: t("usage.none"),
         onopen: (r) => ctx.go(url("#/requests", { filter: `${key === "client" ? "key" : key}:${r[key] ? JSON.stringify(r[key]) : "none"} since:${new Date(asked.since * 1000).toISOString().slice(0, 10)}` })),
-        columns: [{ id: "name", label: t(`usage.by.${by.value}`), value: (r) => r.name }, column("part", (r) => (all ? count(r) / all : 0), share),
+        columns: [{ id: "name", label: t({ client: "key" }[key] ?? key), value: (r) => r.name }, column("part", (r) => (all ? count(r) / all : 0), share),
           column("change", (r) => (before.get(r[key]) && count(before.get(r[key])) ? count(r) / count(before.get(r[key])) - 1 : null), (v) => n(v, { style: "percent", signDisplay: "always", maximumFractionDigits: 0 })),
           column("dollars", (r) => r.dollars, money), column("calls", (r) => r.calls), column("failures", (r) => r.failures), column("prompt", (r) => r.prompt, tokens), column("cached", (r) => r.cached, tokens),
           column("completion", (r) => r.completion, tokens), column("thoughts", (r) => r.thoughts, tokens), column("searches", (r) => r.searches, n, true), column("estimated", (r) => r.estimated, n, true),
