@@ -6,7 +6,7 @@ import os
 import re
 import socket
 import ssl
-from http.client import responses
+from http import HTTPStatus
 from time import monotonic
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -42,6 +42,7 @@ _BY_NUMBER = {
     errno.ECONNRESET: "closed",
     errno.EPIPE: "closed",
 }
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _NUMBER = re.compile(r"\[Errno (\d+)\]")
 
 logger = logging.getLogger("gateway.upstream")
@@ -65,7 +66,7 @@ def cause_of(error: BaseException) -> Cause:
     """Return the cause that an exception of a connection shows, of the standard library, uvloop or aiohttp."""
     inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        return Cause("proxy", f"the proxy answered {error.status} {responses.get(error.status, '')}".strip())
+        return Cause("proxy", f"the proxy answered {error.status} {_PHRASES.get(error.status, '')}".strip())
     if isinstance(inner, ssl.SSLCertVerificationError):
         return Cause("tls", f"its certificate is not accepted: {inner.verify_message or inner.reason}")
     if isinstance(inner, ssl.SSLError):

@@ -7,13 +7,13 @@ import sys
 
 import pytest
 
-from gateway.server.light_imports import light_imports
+from gateway.server.light_imports import Late, light_imports
 from tests.support.paths import ROOT
 
 NAME = "FROZENLIST_NO_EXTENSIONS"
 SCRIPT = """
 import sys, gateway.cli.serve, gateway.plugins.files.routes, gateway.plugins.speech.routes, mimetypes
-names = "frozenlist._frozenlist zipfile importlib.resources difflib wave zoneinfo sqlalchemy sqlite3 fractions gateway.gemini.remedies redis gateway.console.app"
+names = "frozenlist._frozenlist zipfile importlib.resources difflib wave zoneinfo sqlalchemy sqlite3 fractions gateway.gemini.remedies redis gateway.console.app html http.client urllib.request email.policy backports.zstd"
 print([name for name in names.split() if name in sys.modules], mimetypes.inited, mimetypes.guess_type("a.js")[0])
 """
 
@@ -39,3 +39,40 @@ def test_everything_is_as_before_afterwards(value: str | None, monkeypatch: pyte
         assert (os.environ[NAME], mimetypes.inited) == ("1", True)
 
     assert (os.environ.get(NAME), mimetypes.inited) == (value, False)
+
+
+RARE = """
+import gateway.cli.serve, sys
+from aiohttp import compression_utils, helpers
+assert "email.policy" not in sys.modules
+print(helpers.parse_content_type('text/html; charset=utf-8'))
+print(helpers.proxies_from_env()["http"].proxy)
+if compression_utils.HAS_ZSTD:
+    from backports.zstd import compress
+    print(compression_utils.ZSTDDecompressor().decompress_sync(compress(b"text")))
+else:
+    print(b"text")
+import html, urllib.request, email.policy
+print(html.unescape("&uuml;"), html.escape("<"), callable(urllib.request.urlopen), email.policy.HTTP.max_line_length)
+"""
+
+
+def test_what_is_imported_late_does_its_work() -> None:
+    environ = {**os.environ, "http_proxy": "http://a:1", "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(
+        [sys.executable, "-c", RARE], capture_output=True, text=True, cwd=ROOT, env=environ, check=True
+    )
+
+    assert done.stdout.splitlines() == [
+        "('text/html', mappingproxy({'charset': 'utf-8'}))",
+        "http://a:1",
+        "b'text'",
+        "ü &lt; True None",
+    ]
+
+
+def test_a_late_name_is_its_value() -> None:
+    join, path = Late("os.path", "join"), Late("os", "path")
+
+    assert join("a", "b") == os.path.join("a", "b")
+    assert path.sep == os.sep
