@@ -21,7 +21,7 @@ _LATE = {
     "html.entities": ("html5",),  # for html.unescape, while aiohttp only escapes
     _ZSTD: ("ZstdDecompressor",),  # for bodies in that coding
 }
-"""What aiohttp takes from modules, and rarely uses if ever."""
+"""Names that aiohttp takes from modules, for work that the gateway rarely has."""
 
 
 def _has_zstd() -> bool:
