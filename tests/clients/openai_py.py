@@ -274,6 +274,22 @@ def speech_stream() -> str:
     return f"{size} bytes"
 
 
+def speech_home_assistant() -> str:
+    """The call of Home Assistant's openai_conversation: its fields, whose instructions may be the word None."""
+    beginnings: dict[Literal["mp3", "opus", "pcm"], bytes] = {"mp3": b"ID3", "opus": b"OggS", "pcm": b""}
+    sizes = []
+    for form, beginning in beginnings.items():
+        with CLIENT.audio.speech.with_streaming_response.create(
+            model=SPEECH_MODEL, voice="marin", input="The front door is open.", instructions="None", speed=1.0,
+            response_format=form,
+        ) as response:  # fmt: skip
+            sound = b"".join(response.iter_bytes())
+        assert sound.startswith(beginning), (form, sound[:16])
+        sizes.append(len(sound))
+    assert min(sizes) > 1000, sizes
+    return f"{sizes} bytes"
+
+
 def files() -> str:
     """Upload, list, read back, use in both APIs, delete."""
     text = b"The meeting is on Friday. " * 100_000  # 2.6 MB: the gateway keeps it on disk while it arrives
@@ -437,6 +453,7 @@ if __name__ == "__main__":
             "image_stream": image_stream,
             "speech": speech,
             "speech_stream": speech_stream,
+            "speech_home_assistant": speech_home_assistant,
             "files": files,
             "uploads": uploads,
             "transcription": transcription,
