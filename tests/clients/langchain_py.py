@@ -60,6 +60,7 @@ class Suite:
             "structured_tools": self._structured_tools,
             "json_mode": self._json_mode,
             "image": self._image,
+            "file": self._file,
             "badkey": self._badkey,
         }
 
@@ -123,6 +124,18 @@ class Suite:
             {"type": "image", "base64": PNG_B64, "mime_type": "image/png"},
         ]
         return excerpt(self._model.invoke([HumanMessage(content)]).text)
+
+    def _file(self) -> str:
+        """LangChain's block of a file that was uploaded before, by its id."""
+        files = self._model.root_client.files
+        file = files.create(file=("notes.txt", b"The meeting is on Friday."), purpose="user_data")
+        content: list[str | dict[str, Any]] = [
+            {"type": "text", "text": CHAT_PROMPT},
+            {"type": "file", "file_id": file.id},
+        ]
+        text = self._model.invoke([HumanMessage(content)]).text
+        files.delete(file.id)
+        return excerpt(text)
 
     def _badkey(self) -> str:
         model = self._connect(BAD_KEY)
