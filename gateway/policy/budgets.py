@@ -11,7 +11,7 @@ Period = Literal["day", "month", "total"]
 DAY = 86400.0
 
 
-class Budget(Struct, frozen=True, gc=False):
+class Budget(Struct, frozen=True, gc=False, cache_hash=True):
     """The limit of a client's spending in a period, in millionths of a US dollar or in tokens."""
 
     unit: Unit

@@ -4,7 +4,7 @@ Calls of one client that come together are decided together: one statement for e
 them, else each call by itself.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 import sqlalchemy as sa
@@ -58,81 +58,108 @@ def lock(connection: sa.Connection, rows: Iterable[Intent | Settlement]) -> None
         connection.execute(locked.order_by(c.client, c.unit, c.period, c.start).with_for_update()).all()
 
 
-def reserve(
-    statements: Statements, intents: Sequence[tuple[int, Intent]]
-) -> Iterator[tuple[int, Intent, list[Claim] | BudgetExceeded]]:
-    """Reserve budgets for numbered intents. Yield for each what was reserved, or why it is refused."""
-    groups: dict[str, list[tuple[int, Intent]]] = {}
-    for numbered_intent in intents:
-        groups.setdefault(numbered_intent[1].client, []).append(numbered_intent)
-    for client, numbered in sorted(groups.items()):
-        if len(numbered) > 1 and (claims := _reserve_all(statements, client, numbered)) is not None:
-            for (i, intent), claimed in zip(numbered, claims, strict=True):
-                yield i, intent, claimed
-            continue
-        for i, intent in numbered:
-            try:
-                yield i, intent, _reserve_one(statements, intent)
-            except BudgetExceeded as error:
-                yield i, intent, error
-
-
-class _Period(Struct, frozen=True, eq=False):
+class Period(Struct, frozen=True, eq=False, gc=False):
     """The period of a budget that a day is part of."""
 
     budget: Budget
     start: float
+    text: str
+    """The beginning of its claims, as JSON."""
 
-    def claim(self, intent: Intent) -> Claim:
-        budget = self.budget
-        amount = intent.reserve_micros if budget.unit == "money" else intent.reserve_tokens
-        return budget.unit, budget.period, self.start, amount
+
+class Reservation(Struct, frozen=True, gc=False):
+    """Reservation of a call: an amount in each budget of its client."""
+
+    client: str
+    periods: tuple[Period, ...]
+    micros: int
+    tokens: int
+
+    @property
+    def claims(self) -> list[Claim]:
+        """The reservation, by budget."""
+        return [
+            (period.budget.unit, period.budget.period, period.start, self._amount(period))
+            for period in self.periods
+        ]
+
+    @property
+    def text(self) -> str:
+        """The claims as JSON; "" without budgets."""
+        if not self.periods:
+            return ""
+        return f"[{', '.join([f'{period.text}{self._amount(period)}]' for period in self.periods])}]"
+
+    def _amount(self, period: Period) -> int:
+        return self.micros if period.budget.unit == "money" else self.tokens
 
 
 @lru_cache(256)
-def _on_day(budgets: tuple[Budget, ...], day: float) -> Sequence[_Period]:
+def _on_day(budgets: tuple[Budget, ...], day: float) -> tuple[Period, ...]:
     """Return the periods on a day, which is given by its number since 1970: none begins within a day."""
-    return [_Period(budget, budget.start(day * DAY)) for budget in budgets]
+    starts = [(budget, budget.start(day * DAY)) for budget in budgets]
+    return tuple(
+        Period(budget, start, f'["{budget.unit}", "{budget.period}", {start!r}, ') for budget, start in starts
+    )
 
 
-def _periods(intent: Intent) -> Sequence[_Period]:
-    return _on_day(tuple(intent.budgets), intent.at // DAY)
+def reserve(statements: Statements, intents: Sequence[Intent]) -> list[Reservation | BudgetExceeded]:
+    """Reserve budgets for intents. Return for each what was reserved, or why it is refused."""
+    reservations: list[Reservation] = []
+    groups: dict[str, list[int]] = {}
+    for i, intent in enumerate(intents):
+        client, budgets = intent.client, intent.budgets
+        periods: tuple[Period, ...] = ()
+        if budgets:
+            periods = _on_day(budgets if type(budgets) is tuple else tuple(budgets), intent.at // DAY)
+            numbers = groups.get(client)
+            if numbers is None:
+                groups[client] = [i]
+            else:
+                numbers.append(i)
+        reservations.append(Reservation(client, periods, intent.reserve_micros, intent.reserve_tokens))
+    results: list[Reservation | BudgetExceeded] = [*reservations]
+    for _, numbers in sorted(groups.items()):
+        together = [reservations[i] for i in numbers]
+        if len(numbers) > 1 and _reserve_all(statements, together):
+            continue
+        for i, reservation in zip(numbers, together, strict=True):
+            try:
+                _reserve_one(statements, reservation)
+            except BudgetExceeded as error:
+                results[i] = error
+    return results
 
 
-def _reserve_all(
-    statements: Statements, client: str, numbered: Sequence[tuple[int, Intent]]
-) -> list[list[Claim]] | None:
-    """Reserve for all of one client's calls, and return what each reserves; None if there is no room for all."""
-    sums: dict[_Period, int] = {}
-    claims = []
-    for _, intent in numbered:
-        claimed = []
-        for period in _periods(intent):
-            claim = period.claim(intent)
-            claimed.append(claim)
-            sums[period] = sums.get(period, 0) + claim[3]
-        claims.append(claimed)
+def _reserve_all(statements: Statements, reservations: Sequence[Reservation]) -> bool:
+    """Reserve for all of one client's calls. Return False, and reserve nothing, if there is no room for all."""
+    client = reservations[0].client
     done: list[Claim] = []
-    for period, amount in sums.items():
-        limit, start = period.budget, period.start
+    sums: dict[tuple[Period, ...], tuple[int, int]] = {}
+    for reservation in reservations:
+        micros, tokens = sums.get(reservation.periods, (0, 0))
+        sums[reservation.periods] = micros + reservation.micros, tokens + reservation.tokens
+    for periods, (micros, tokens) in sums.items():
+        for period in periods:
+            limit, start = period.budget, period.start
+            amount = micros if limit.unit == "money" else tokens
+            if not _reserve_amount(statements, client, limit, start, amount):
+                _undo(statements, client, done)
+                return False
+            done.append((limit.unit, limit.period, start, amount))
+    return True
+
+
+def _reserve_one(statements: Statements, reservation: Reservation) -> None:
+    """Reserve in every budget of a call, or in none. Raises BudgetExceeded."""
+    client = reservation.client
+    done: list[Claim] = []
+    for period, claim in zip(reservation.periods, reservation.claims, strict=True):
+        limit, start, amount = period.budget, period.start, claim[3]
         if not _reserve_amount(statements, client, limit, start, amount):
             _undo(statements, client, done)
-            return None
-        done.append((limit.unit, limit.period, start, amount))
-    return claims
-
-
-def _reserve_one(statements: Statements, intent: Intent) -> list[Claim]:
-    """Reserve in every budget of a call, or in none. Raises BudgetExceeded."""
-    done: list[Claim] = []
-    for period in _periods(intent):
-        claim, limit = period.claim(intent), period.budget
-        _, _, start, amount = claim
-        if not _reserve_amount(statements, intent.client, limit, start, amount):
-            _undo(statements, intent.client, done)
-            raise _refusal(statements, intent.client, limit, start, amount)
+            raise _refusal(statements, client, limit, start, amount)
         done.append(claim)
-    return done
 
 
 def _undo(statements: Statements, client: str, claims: list[Claim]) -> None:
@@ -196,24 +223,38 @@ def release(statements: Statements, settlements: Sequence[Settlement]) -> None:
         return
     ids = [settlement.id for settlement in settlements]
     calls = {row[0]: row[1:] for row in statements.execute(*_unsettled(ids)).fetchall()}
-    known = (
-        (settlement, call[0], _decoded(call[1]))
-        for settlement in settlements
-        if (call := calls.pop(settlement.id, None)) is not None
-    )
-    release_known(statements, known)
-
-
-def release_known(statements: Statements, calls: Iterable[tuple[Settlement, str, Sequence[Claim]]]) -> None:
-    """Give back what calls reserved, given with their clients, and charge what they cost."""
     sums: dict[tuple[str, tuple[str, str, float]], tuple[int, int]] = {}
-    for settlement, client, claims in calls:
-        for unit, period, start, amount in claims:
-            cost = max(0, settlement.micros if unit == "money" else settlement.counts.total)
+    for settlement in settlements:
+        client, text = calls.pop(settlement.id, ("", ""))
+        for unit, period, start, amount in _decoded(text) if text else ():
+            cost = settlement.micros if unit == "money" else settlement.counts.total
             back, spent = sums.get((client, (unit, period, start)), (0, 0))
             sums[client, (unit, period, start)] = back - amount, spent + cost
     for (client, key), (back, spent) in sorted(sums.items()):
         charge(statements, client, key, back, spent)
+
+
+def release_known(statements: Statements, calls: Iterable[tuple[Settlement, Reservation]]) -> None:
+    """Give back what calls have reserved, and charge what they cost."""
+    sums: dict[tuple[str, tuple[Period, ...]], tuple[int, int, int, int]] = {}
+    for settlement, reservation in calls:
+        key = reservation.client, reservation.periods
+        back_micros, back_tokens, micros, tokens = sums.get(key, _NOTHING)
+        sums[key] = (
+            back_micros + reservation.micros,
+            back_tokens + reservation.tokens,
+            micros + settlement.micros,
+            tokens + settlement.counts.total,
+        )
+    for (client, periods), (back_micros, back_tokens, micros, tokens) in sums.items():
+        for period in periods:
+            budget, start = period.budget, period.start
+            is_money = budget.unit == "money"
+            back, spent = (back_micros, micros) if is_money else (back_tokens, tokens)
+            charge(statements, client, (budget.unit, budget.period, start), -back, spent)
+
+
+_NOTHING = (0, 0, 0, 0)
 
 
 def _unsettled(ids: list[str]) -> tuple[str, list[str]]:

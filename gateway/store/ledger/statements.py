@@ -12,6 +12,8 @@ from typing import Any, Protocol, cast
 import sqlalchemy as sa
 
 Values = Sequence[object]
+_ROW_ERRORS = (sa.exc.DataError, sa.exc.IntegrityError, sqlite3.DataError, sqlite3.IntegrityError)
+"""Errors of a database that refuses a row, such as a number that is too large for its column."""
 
 
 class Result(Protocol):
@@ -76,3 +78,14 @@ class _Psycopg:
 @lru_cache(256)
 def _marked(sql: str) -> str:
     return sql.replace("?", "%s")
+
+
+def is_of_row(error: BaseException) -> bool:
+    """Return whether an error is of a row, so that another try fails too. All others are of the database."""
+    if isinstance(error, sa.exc.DBAPIError | sqlite3.Error):
+        return isinstance(error, _ROW_ERRORS)
+    if (
+        isinstance(error, sa.exc.StatementError) and error.orig is not None
+    ):  # while SQLAlchemy read the values
+        return is_of_row(error.orig)
+    return not isinstance(error, sa.exc.SQLAlchemyError | OSError | MemoryError)

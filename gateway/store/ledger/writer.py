@@ -9,10 +9,9 @@ import asyncio
 import json
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import lru_cache
-from itertools import chain
 from time import monotonic, time
 from typing import cast
 
@@ -22,8 +21,8 @@ from msgspec import Struct
 from gateway.errors import BudgetExceeded, LedgerUnavailable
 from gateway.policy.ledger import Intent, LedgerConfig, Settlement
 from gateway.store.group_commit import GroupCommit
-from gateway.store.ledger.budgets import Claim, charge, lock, release, release_known, reserve
-from gateway.store.ledger.statements import FileTransaction, Statements, statements
+from gateway.store.ledger.budgets import Reservation, charge, lock, release, release_known, reserve
+from gateway.store.ledger.statements import FileTransaction, Statements, is_of_row, statements
 from gateway.store.ledger.sums import LATE, prune, set_back
 from gateway.store.ledger.tables import attempt, open_engine
 
@@ -48,15 +47,13 @@ _MAX_PRUNED = 5000
 _PRUNE_INTERVAL = 3600.0
 _MAX_MESSAGES = 100
 """Different messages that are reported."""
-_ROW_ERRORS = (sa.exc.DataError, sa.exc.IntegrityError, sqlite3.DataError, sqlite3.IntegrityError)
-"""Errors of a database that refuses a row, such as a number that is too large for its column."""
-
 _SETTLED = (
     "ended", "outcome", "status", "prompt", "cached", "tool_use", "completion", "thoughts", "prompt_image",
     "prompt_video", "prompt_audio", "completion_image", "completion_audio", "searches", "micros", "first_byte_ms",
     "duration_ms", "price", "exact",
 )  # fmt: skip
 _INTENDED = ("id", "at", "request_id", "client", "project", "model", "surface", "reserved")
+_MOST_VALUES = _MOST_INSERTED * len(_INTENDED)
 # names only
 _PRUNE = "DELETE FROM attempt WHERE id IN (SELECT id FROM attempt WHERE at < ? LIMIT ?)"
 _UPDATE = f"UPDATE attempt SET {', '.join(f'{name} = ?' for name in _SETTLED)} WHERE id = ? AND ended IS NULL"  # noqa: S608
@@ -169,18 +166,25 @@ class Ledger:
             return
         entries, self._gathered = self._gathered, []
         self._writer.thread.put(entries)
-        strict = [entry for entry in entries if entry.strict]
-        if len(strict) < len(entries):
-            loop.call_later(_WAIT, self._give_up, [entry for entry in entries if not entry.strict])
+        lax: list[asyncio.Future[bool]] = []
+        strict: list[asyncio.Future[bool]] = []
+        for entry in entries:
+            if entry.done is not None:
+                (strict if entry.strict else lax).append(entry.done)
+        if lax:
+            loop.call_later(_WAIT, self._give_up, lax)
         if strict:
             loop.call_later(_STRICT_WAIT, self._give_up, strict)
 
-    def _give_up(self, entries: list[_Entry]) -> None:
-        """Stop waiting for entries. They are written all the same."""
-        for entry in entries:
-            if entry.done is not None and not entry.done.done():
+    def _give_up(self, waiting: "list[asyncio.Future[bool]]") -> None:
+        """Stop waiting for rows. They are written all the same."""
+        last = waiting[-1]
+        if last.done() and not last.cancelled():
+            return  # rows are written in order
+        for done in waiting:
+            if not done.done():
                 self._writer.stuck = True
-                entry.done.set_result(False)
+                done.set_result(False)
 
 
 class _Writer:
@@ -206,8 +210,8 @@ class _Writer:
         ):  # it stays open; a connection to PostgreSQL may be lost between two writes
             self._connection = engine.connect()
             self._file = FileTransaction(cast("sqlite3.Connection", statements(self._connection)))
-        self._reserved: dict[str, tuple[str, Sequence[Claim]]] = {}
-        """Client and reservations of the calls in progress, by id. What is missing here is read from the file."""
+        self._reserved: dict[str, Reservation] = {}
+        """Reservations of the calls in progress, by id. What is missing here is read from the file."""
         self._backlog: deque[_Entry] = deque()
         self._pruned = float("-inf")
         self.thread: GroupCommit[list[_Entry]] = GroupCommit("ledger", self._commit, self._close)
@@ -228,6 +232,9 @@ class _Writer:
 
     def _commit(self, batches: list[list[_Entry]]) -> float | None:
         """Write all entries, old ones first. Return the seconds to the next try if the database fails."""
+        if len(batches) == 1 and not self._backlog and 0 < len(batches[0]) <= _MAX_ROWS:  # nearly always
+            self._backlog.extend(self._write_group(batches[0]))
+            return _RETRY if self._backlog else None
         for entries in batches:
             self._backlog.extend(entries)
         while self._backlog:
@@ -249,7 +256,7 @@ class _Writer:
         error = self._transaction(entries)
         if error is None:
             return []
-        if not _is_of_row(error):
+        if not is_of_row(error):
             self.errors += 1
             self.stuck = self._failing = True
             self._report(error, "The ledger cannot be written: {}. Rows are kept in memory until it can.")
@@ -266,8 +273,7 @@ class _Writer:
         self.not_written += 1
         self._written += 1
         self._report(error, "The ledger dropped a row that cannot be written: {}.")
-        if entry.done is not None:
-            _wake([(entry.done, False)])
+        _wake([entry], {}, is_written=False)
 
     def _transaction(self, entries: list[_Entry]) -> Exception | None:
         """Write entries and wake those who wait for them. Return the error if nothing was written."""
@@ -284,9 +290,7 @@ class _Writer:
         self._written += len(entries)
         if self._failing:
             self._report_back()
-        _wake(
-            [(entry.done, refused.get(i, True)) for i, entry in enumerate(entries) if entry.done is not None]
-        )
+        _wake(entries, refused)
         return None
 
     def _begin(self, entries: list[_Entry]) -> AbstractContextManager[Statements]:
@@ -301,46 +305,73 @@ class _Writer:
 
     def _write(self, sql: Statements, entries: list[_Entry], refused: dict[int, BudgetExceeded]) -> None:
         """Write intents first: a settlement may stand in the same transaction as its intent."""
-        intents, settlements, rows = list[tuple[int, Intent]](), list[Settlement](), []
+        intents: list[Intent] = []
+        numbers: list[int] = []
+        settlements: list[Settlement] = []
         begin = now = time()
         for i, entry in enumerate(entries):
             row = entry.row
             if isinstance(row, Intent):
-                intents.append((i, row))
-                begin = min(begin, row.at)
+                intents.append(row)
+                numbers.append(i)
+                at = row.at
             else:
                 settlements.append(row)
-                begin = min(begin, row.at - row.duration_ms / 1000)
-        for i, intent, claims in reserve(sql, intents):
-            if isinstance(claims, BudgetExceeded):
-                refused[i] = claims
-            else:
-                rows.append(_intent_row(intent, claims))
-                if self._file is not None:
-                    self._reserved.setdefault(intent.id, (intent.client, claims))
-        if rows:
-            for start in range(0, len(rows), _MOST_INSERTED):
-                some = rows[start : start + _MOST_INSERTED]
-                sql.execute(_insert(len(some)), list(chain.from_iterable(some)))
-        while len(self._reserved) > _MOST_RESERVED:
-            del self._reserved[next(iter(self._reserved))]
+                at = row.at - row.duration_ms / 1000
+            if at < begin:
+                begin = at
+        if intents:
+            self._intend(sql, intents, numbers, refused)
         if settlements:
             self._settle(sql, settlements)
         if begin < now - LATE:
             set_back(sql, begin)
 
+    def _intend(
+        self, sql: Statements, intents: list[Intent], numbers: list[int], refused: dict[int, BudgetExceeded]
+    ) -> None:
+        """Write intents, of entries with these numbers, as far as their budgets allow them."""
+        values: list[object] = []
+        reserved, is_file = self._reserved, self._file is not None
+        for i, intent, result in zip(numbers, intents, reserve(sql, intents), strict=True):
+            if isinstance(result, BudgetExceeded):
+                refused[i] = result
+                continue
+            values += (
+                intent.id, intent.at, intent.request_id, intent.client, intent.project, intent.model[:128],
+                intent.surface, result.text,
+            )  # fmt: skip
+            if is_file:
+                reserved.setdefault(intent.id, result)
+        for start in range(0, len(values), _MOST_VALUES):
+            some = values[start : start + _MOST_VALUES]
+            sql.execute(_insert(len(some) // len(_INTENDED)), some)
+        while len(reserved) > _MOST_RESERVED:
+            del reserved[next(iter(reserved))]
+
     def _settle(self, sql: Statements, settlements: list[Settlement]) -> None:
         """Settle calls. Raises _SettledBefore where another process has settled one of them."""
-        rows = [_settled_row(settlement, is_file=self._file is not None) for settlement in settlements]
-        calls = [
-            (settlement, *reserved)
-            for settlement in settlements
-            if (reserved := self._reserved.pop(settlement.id, None)) is not None
-        ]
-        if len(calls) == len(settlements):
+        rows: list[tuple[object, ...]] = []
+        calls: list[tuple[Settlement, Reservation]] = []
+        is_file, reserved, unknown = self._file is not None, self._reserved, 0
+        for s in settlements:
+            c = s.counts
+            rows.append((
+                s.at, s.outcome, s.status, c.prompt, c.cached, c.tool_use, c.completion, c.thoughts, c.prompt_image,
+                c.prompt_video, c.prompt_audio, c.completion_image, c.completion_audio, c.searches, s.micros,
+                s.first_byte_ms, s.duration_ms, s.price,
+                int(s.exact) if is_file else s.exact,  # SQLite has no booleans, and its driver is slow with them
+                s.id,
+            ))  # fmt: skip
+            reservation = reserved.pop(s.id, None)
+            if reservation is None:
+                unknown += 1
+            elif s.reserved:
+                calls.append((s, reservation))
+        if not unknown:
             if sql.executemany(_UPDATE, rows).rowcount != len(rows):
                 raise _SettledBefore
-            release_known(sql, [call for call in calls if call[0].reserved])
+            release_known(sql, calls)
         else:
             release(sql, [settlement for settlement in settlements if settlement.reserved])
             sql.executemany(_UPDATE, rows)
@@ -374,56 +405,25 @@ class _Writer:
             self._on_error(message)
 
 
-def _is_of_row(error: BaseException) -> bool:
-    """Return whether an error is of a row, so that another try fails too. All others are of the database."""
-    if isinstance(error, sa.exc.DBAPIError | sqlite3.Error):
-        return isinstance(error, _ROW_ERRORS)
-    if (
-        isinstance(error, sa.exc.StatementError) and error.orig is not None
-    ):  # while SQLAlchemy read the values
-        return _is_of_row(error.orig)
-    return not isinstance(error, sa.exc.SQLAlchemyError | OSError | MemoryError)
-
-
-def _wake(results: "list[tuple[asyncio.Future[bool], BudgetExceeded | bool]]") -> None:
+def _wake(entries: list[_Entry], refused: dict[int, BudgetExceeded], *, is_written: bool = True) -> None:
     """Tell all who wait for entries how it went. May be called from any thread."""
-    if results:
-        with suppress(RuntimeError):  # the loop is closed: no one waits any more
-            results[0][0].get_loop().call_soon_threadsafe(_resolve, results)
+    for entry in entries:
+        if entry.done is not None:
+            with suppress(RuntimeError):  # the loop is closed: no one waits any more
+                entry.done.get_loop().call_soon_threadsafe(_resolve, entries, refused, is_written)
+            return
 
 
-def _resolve(results: "list[tuple[asyncio.Future[bool], BudgetExceeded | bool]]") -> None:
+def _resolve(entries: list[_Entry], refused: dict[int, BudgetExceeded], is_written: bool) -> None:
     """Resolve futures by whether a row was committed, or why it was refused. Runs in the event loop."""
-    for done, result in results:
-        if done.done():
+    for i, entry in enumerate(entries):
+        done = entry.done
+        if done is None or done.done():
             continue
-        if isinstance(result, BudgetExceeded):
-            done.set_exception(result)
+        if i in refused:
+            done.set_exception(refused[i])
         else:
-            done.set_result(result)
-
-
-def _intent_row(intent: Intent, reserved: list[Claim]) -> tuple[object, ...]:
-    return (
-        intent.id, intent.at, intent.request_id, intent.client, intent.project, intent.model[:128], intent.surface,
-        _encoded(reserved) if reserved else "",
-    )  # fmt: skip
-
-
-def _encoded(claims: list[Claim]) -> str:
-    """Return claims as JSON. Units and periods are names, and `json.dumps` takes five times as long."""
-    texts = [f'["{unit}", "{period}", {start!r}, {amount}]' for unit, period, start, amount in claims]
-    return f"[{', '.join(texts)}]"
-
-
-def _settled_row(settlement: Settlement, *, is_file: bool) -> tuple[object, ...]:
-    """Return a row. SQLite has no booleans, and its driver takes long to find out what to do with one."""
-    s, c = settlement, settlement.counts
-    return (
-        s.at, s.outcome, s.status, c.prompt, c.cached, c.tool_use, c.completion, c.thoughts, c.prompt_image,
-        c.prompt_video, c.prompt_audio, c.completion_image, c.completion_audio, c.searches, s.micros,
-        s.first_byte_ms, s.duration_ms, s.price, int(s.exact) if is_file else s.exact, s.id,
-    )  # fmt: skip
+            done.set_result(is_written)
 
 
 def reconcile(engine: sa.Engine, before: float, now: float) -> int:

@@ -1,6 +1,7 @@
 """Budgets: never overspent, by whatever number of calls and processes."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -125,8 +126,14 @@ def rows(connection: sa.Connection) -> dict[tuple[str, str, str, float], tuple[i
 
 def decided(connection: sa.Connection, *intents: Intent) -> dict[int, Any]:
     """Return the claims of each intent, or why it is refused, by its number."""
-    results = reserve(statements(connection), list(enumerate(intents)))
-    return {i: claims.message if isinstance(claims, BudgetExceeded) else claims for i, _, claims in results}
+    results: dict[int, Any] = {}
+    for i, result in enumerate(reserve(statements(connection), intents)):
+        if isinstance(result, BudgetExceeded):
+            results[i] = result.message
+            continue
+        assert [list(claim) for claim in result.claims] == json.loads(result.text or "[]")
+        results[i] = result.claims
+    return results
 
 
 def of_client(client: str, intent: Intent) -> Intent:

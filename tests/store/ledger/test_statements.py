@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 import sqlalchemy as sa
 
-from gateway.store.ledger.statements import statements
+from gateway.store.ledger.statements import is_of_row, statements
 from gateway.store.ledger.tables import budget, open_engine
 
 INSERT = "INSERT INTO budget (client, unit, period, start, spent, reserved) VALUES (?, ?, ?, ?, ?, ?)"
@@ -40,3 +40,21 @@ def test_errors_of_sqlite_are_not_wrapped(tmp_path: object) -> None:
     with pytest.raises(sqlite3.IntegrityError), engine.begin() as connection:
         statements(connection).executemany(INSERT, [ROWS[0], ROWS[0]])
     engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (sqlite3.IntegrityError("UNIQUE constraint failed"), True),
+        (sqlite3.OperationalError("database is locked"), False),
+        (sa.exc.DataError("INSERT", {}, Exception("too long")), True),
+        (sa.exc.OperationalError("INSERT", {}, Exception("gone")), False),
+        (sa.exc.StatementError("bind", "INSERT", {}, OverflowError("too large")), True),
+        (sa.exc.StatementError("bind", "INSERT", {}, None), False),
+        (OverflowError("Python int too large to convert to SQLite INTEGER"), True),
+        (OSError("disk"), False),
+        (MemoryError(), False),
+    ],
+)
+def test_an_error_is_of_the_row_or_of_the_database(error: Exception, *, expected: bool) -> None:
+    assert is_of_row(error) is expected

@@ -14,7 +14,7 @@ from gateway.gemini.usage import TokenCounts
 from gateway.policy.budgets import Budget
 from gateway.policy.ledger import Intent, Settlement
 from gateway.store.ledger.reports import spent
-from gateway.store.ledger.writer import _resolve, reconcile
+from gateway.store.ledger.writer import _Entry, _resolve, reconcile
 from tests.support.ledgers import AT, CLIENT, OpenLedger, intent, settlement
 
 WRITER = "gateway.store.ledger.writer"
@@ -153,7 +153,8 @@ async def test_one_commit_wakes_all_who_wait_and_are_still_there() -> None:
     gone.cancel()
     late.set_result(False)
     refusal = BudgetExceeded("spent")
-    _resolve([(gone, True), (late, refusal), (committed, True), (over, refusal)])
+    entries = [_Entry(intent(1), done) for done in (gone, late, committed, None, over)]
+    _resolve(entries, {1: refusal, 4: refusal}, is_written=True)
 
     assert (gone.cancelled(), late.result(), committed.result(), over.exception()) == (
         True,
