@@ -19,6 +19,9 @@ STREAM_HEADERS = {
 }
 _NO_DATA: deque[bytes] = deque()
 """The data of a body that was read. Nothing is added to it."""
+_MOST_SIZES = 512
+_SIZES = [b"%x\r\n" % size for size in range(_MOST_SIZES)]
+"""Beginnings of chunks (RFC 9112, 7.1), which take a third of an event's framing to format."""
 _END = b"0\r\n\r\n"
 """The last chunk of a body (RFC 9112, 7.1)."""
 
@@ -84,7 +87,8 @@ class EventStream(web.StreamResponse):
         ):
             return False
         self.last_write = writer.loop.time()
-        chunk = b"%x\r\n%b\r\n" % (len(data), data)
+        size = len(data)
+        chunk = (_SIZES[size] if size < _MOST_SIZES else b"%x\r\n" % size) + data + b"\r\n"
         writer.output_size += len(chunk)  # WriteDeadline reads it
         transport.write(chunk)
         return True

@@ -55,6 +55,7 @@ class StreamRelay:
     """One attempt's answer under way to the client. `store` stores signatures and clears their list."""
 
     __slots__ = (
+        "_counted",
         "_last_read",
         "_left",
         "_longest_gap",
@@ -83,8 +84,10 @@ class StreamRelay:
         self._push = reply.push if state.hooks is None else None
         self._read = 0
         """Bytes that have arrived."""
-        self._next_count = _COUNTED
-        """Bytes after which the memory is told again."""
+        self._counted = 0
+        """Bytes of which the memory was told."""
+        self._next_count = min(_COUNTED, LARGEST + 1)
+        """Bytes after which it is told again."""
         self._last_read = inf
         self._longest_gap = -1.0
         """Seconds between two reads."""
@@ -116,19 +119,25 @@ class StreamRelay:
 
     def _arrived(self, data: bytes) -> None:
         """Note a read. An answer that is too large is not kept."""
-        state = self._state
         self._read = size = self._read + len(data)
         if size >= self._next_count:
-            self._memory.arrived(size - self._next_count + _COUNTED, self._translator.waiting)
-            self._next_count = size + _COUNTED
-        if state.cache_key and size > LARGEST:
-            state.cache_key, self._translator.messages = b"", None
+            self._count(size)
         now = monotonic()
         gap = now - self._last_read
         if gap > self._longest_gap:
             self._longest_gap = gap
-            state.report.add_chunk_gap(gap)
+            self._state.report.add_chunk_gap(gap)
         self._last_read = now
+
+    def _count(self, size: int) -> None:
+        """Tell the account of the request's memory what has arrived."""
+        self._memory.arrived(size - self._counted, self._translator.waiting)
+        self._counted = size
+        self._next_count = size + _COUNTED
+        if size <= LARGEST:
+            self._next_count = min(self._next_count, LARGEST + 1)
+        elif self._state.cache_key:
+            self._state.cache_key, self._translator.messages = b"", None
 
     def _take(self, data: bytes) -> bool:
         """Translate and write what has arrived. Return False if something has to wait, or has failed."""
