@@ -28,6 +28,7 @@ from gateway.emulator.script import Rule
 from gateway.server.application import build_app
 from tests.support.paths import ROOT, TESTS
 from tests.support.servers import Fake
+from tests.support.vertex import account
 
 SUITES = {
     "server": TESTS / "vps" / "run.sh",
@@ -174,7 +175,8 @@ def test_a_configuration_is_valid(block: Block, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("gateway.server.plugin_loader.entry_points", lambda: points)
     monkeypatch.syspath_prepend(str(_ACME))
     for credential in re.findall(r"credential: ([\w-]+)", block.code):
-        (tmp_path / credential).write_text(f"AQ.{credential}")
+        is_account = f"credentials: {{credential: {credential}}}" in block.code
+        (tmp_path / credential).write_text(account("https://t") if is_account else f"AQ.{credential}")
     environ = {key: f"https://example.com/{key}" for key in re.findall(r"env: (\w+)", block.code)}
     source = Source(block.code, "page.yaml", {"CREDENTIALS_DIRECTORY": str(tmp_path), **environ})
     config = source.decode(GatewayConfig)
