@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from msgspec import Struct
+from multidict import istr
 
 from gateway.config.sections import GatewayConfig
 from gateway.conversation.field_policy import FieldPolicies
@@ -87,6 +88,8 @@ class _NotOpen:
 
 
 _NOT_OPEN: Any = _NotOpen()
+_CACHE = istr(CACHE_HEADER)
+"""Another text is made lower-case for each look-up."""
 
 
 @dataclass(eq=False)
@@ -288,7 +291,7 @@ class Entry:
         client = context.client
         try:
             context.memory.owner = client.id or client_address(request)
-            header = request.headers.get(CACHE_HEADER)
+            header = request.headers.get(_CACHE)
             if header is not None or client.rules.cache:
                 context.cache = seconds(header, client.rules.cache, services.config.cache.seconds)
                 context.report.cached = "miss" if context.cache else "off"

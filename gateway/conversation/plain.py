@@ -144,14 +144,18 @@ def contents_of(
     last = ""
     for turn in turns:
         content, role = turn.content, turn.role
-        parts = [Part(content)] if isinstance(content, str) else _parts(content, role)
+        text = content if isinstance(content, str) else None
+        parts = [Part(text)] if text is not None else _parts(content, role)  # type: ignore[arg-type]  # no text
         if parts is None:
             return None
-        if role == "assistant":
+        if role == "user":
+            pass
+        elif role == "assistant":
             if not last:
                 return None
-        elif role != "user":
-            parts = [part for part in parts if part.text]
+        else:
+            if not text:
+                parts = [part for part in parts if part.text]
             if len(contents) < 2:  # nothing is answered yet
                 system += parts
                 continue

@@ -22,13 +22,16 @@ from gateway.exchange.fallback import Choice
 from gateway.exchange.ids import unique
 from gateway.exchange.json_response import JsonResponse
 from gateway.exchange.offload import HEAVY_ANSWER
+from gateway.exchange.plain_call import Write
 from gateway.exchange.preparation import PreparedRequest
 from gateway.exchange.stream_relay import Reply
 from gateway.exchange.timed_reply import Ticker, TimedReply
 from gateway.gemini.events import Event, Finished, Reason, TextDelta, TurnStarted
+from gateway.gemini.plain_answer import PlainAnswer
 from gateway.gemini.sse import comment
 from gateway.gemini.stream_translator import Encoder, StreamTranslator
 from gateway.gemini.turn_reader import TurnReader
+from gateway.gemini.usage import TokenCounts
 from gateway.policy.rate_limits import limit_headers
 from gateway.store.response_cache import HEADER as CACHE_HEADER
 
@@ -54,6 +57,9 @@ class Answer(Protocol):
 
     An answer with a method `keep_alive(*, begun: bool) -> bytes` fills silence with the frames that this returns, in
     place of comments, which the idle timers of some clients ignore. `begun` tells whether anything was sent before.
+
+    One with a method `plain(answer: PlainAnswer, counts: TokenCounts) -> bytes | None` writes the commonest answers of
+    Gemini directly: it returns what `whole` returns for their events, or None where that decides.
     """
 
     @property
@@ -118,8 +124,10 @@ class Delivery:
     async def _whole(
         self, request: web.Request, context: RequestContext, answer: Answer
     ) -> web.StreamResponse:
-        events = await self._exchange.complete(answer.choices, context, answer.reader)
-        body = await answer.whole(events, heavy=context.report.answer_bytes > HEAVY_ANSWER)
+        write: Write = getattr(answer, "plain", _by_events)
+        body = await self._exchange.answer(answer.choices, context, answer.reader, write)
+        if not isinstance(body, bytes):
+            body = await answer.whole(body, heavy=context.report.answer_bytes > HEAVY_ANSWER)
         return JsonResponse(body, _headers(context, answer))
 
     async def ask(self, prepared: PreparedRequest, context: RequestContext) -> WholeAnswer:
@@ -170,6 +178,11 @@ class Delivery:
             async for data in frames:
                 await reply.write(data)
             return await reply.finish()
+
+
+def _by_events(answer: PlainAnswer, counts: TokenCounts) -> bytes | None:
+    """Leave a plain answer to `whole`."""
+    return None
 
 
 def _comment(*, begun: bool) -> bytes:

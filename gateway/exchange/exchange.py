@@ -5,9 +5,9 @@ back too early.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from time import time
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from aiohttp import web
 
@@ -24,7 +24,7 @@ from gateway.exchange.hedging import Hedging
 from gateway.exchange.kept_answers import keep_answer, kept_answer
 from gateway.exchange.local_files import LocalFiles
 from gateway.exchange.offload import HEAVY_ANSWER, offload
-from gateway.exchange.plain_call import NewReader, PlainCalls, is_plain
+from gateway.exchange.plain_call import NewReader, PlainCalls, Write, is_plain
 from gateway.exchange.recovery import Recovery
 from gateway.exchange.report import ExchangeReport
 from gateway.exchange.side_by_side import side_by_side
@@ -164,14 +164,20 @@ class Exchange:
         )
         return answer.total_tokens
 
+    def answer(
+        self, choices: Sequence[Choice], context: RequestContext, new: NewReader, write: Write
+    ) -> Coroutine[Any, Any, list[Event] | bytes]:
+        """Return what `write` makes of a plain answer, or the events of any. Raises GatewayError."""
+        if len(choices) == 1 and self._hedging is None and is_plain(choices[0], context, self.accounting):
+            return self._plain.complete(choices[0], context, new, write)
+        return self.complete(choices, context, new)
+
     async def complete(
         self, choices: Sequence[Choice], context: RequestContext, new: NewReader
     ) -> list[Event]:
         """Return the events of a whole answer. Raises GatewayError when a choice has none."""
         if len(choices) == 1:
             choice = choices[0]
-            if self._hedging is None and is_plain(choice, context, self.accounting):
-                return await self._plain.complete(choice, context, new)
             if choice.call.heavy:
                 await self._encode(choices, context)
             events = await self._complete_choice(choice, 0, context, new)

@@ -15,12 +15,15 @@ from gateway.exchange.fallback import Choice
 from gateway.exchange.offload import HEAVY_ANSWER
 from gateway.exchange.recovery import Recovery
 from gateway.gemini.events import Event
-from gateway.gemini.plain_answer import PlainAnswer, events_of, read_answer
+from gateway.gemini.plain_answer import PlainAnswer, counts_of, events_of, read_answer
 from gateway.gemini.turn_reader import TurnReader
+from gateway.gemini.usage import TokenCounts
 from gateway.upstream.client import GeminiClient
 
 NewReader = Callable[[int], TurnReader]
 """Makes the reader of one attempt at a choice."""
+Write = Callable[[PlainAnswer, TokenCounts], bytes | None]
+"""Returns the client's answer for a plain one of Gemini's; None where that takes its events."""
 
 
 class LongWay(Protocol):
@@ -53,14 +56,16 @@ class PlainCalls:
         self._long_way = long_way
 
     def complete(
-        self, choice: Choice, context: RequestContext, new: NewReader
-    ) -> Coroutine[Any, Any, list[Event]]:
-        """Return the events of the answer. Raises GatewayError."""
+        self, choice: Choice, context: RequestContext, new: NewReader, write: Write
+    ) -> Coroutine[Any, Any, list[Event] | bytes]:
+        """Return what `write` makes of a plain answer, or the events of any. Raises GatewayError."""
         if context.client.id or self._accounting.ledger is not None:
-            return self._accounted(choice, context, new)
-        return self._passed_through(choice, context, new)
+            return self._accounted(choice, context, new, write)
+        return self._passed_through(choice, context, new, write)
 
-    async def _passed_through(self, choice: Choice, context: RequestContext, new: NewReader) -> list[Event]:
+    async def _passed_through(
+        self, choice: Choice, context: RequestContext, new: NewReader, write: Write
+    ) -> list[Event] | bytes:
         """Complete a call that nothing but the log and the metrics count."""
         accounting = self._accounting
         try:
@@ -76,7 +81,7 @@ class PlainCalls:
         answer = _plain(data)
         if answer is None:
             return await self._long_way(CallState(choice, context, accounting), 0, new, data)
-        events, counts, _ = events_of(answer)
+        counts = counts_of(answer)
         report, model = context.report, choice.call.model
         report.attempts += 1
         report.answer_bytes += len(data)
@@ -84,19 +89,21 @@ class PlainCalls:
         accounting.statistics.called(model)
         accounting.note_version(model, answer.model_version, report)
         self._recovery.answered(context, model)
-        return events
+        return write(answer, counts) or events_of(answer, counts=counts)[0]
 
-    async def _accounted(self, choice: Choice, context: RequestContext, new: NewReader) -> list[Event]:
+    async def _accounted(
+        self, choice: Choice, context: RequestContext, new: NewReader, write: Write
+    ) -> list[Event] | bytes:
         """Complete a call with limits, a key of the pool, or a row in the ledger."""
         call, accounting = choice.call, self._accounting
         target = new_target(call, choice, context, accounting)
         attempt = Attempt(accounting, context, target)
-        events: list[Event] = []
+        counts = TokenCounts()
         try:
             async with attempt:
                 data = await self._upstream.send(call, attempt.key, context.memory)
                 if (answer := _plain(data)) is not None:
-                    events, counts, _ = events_of(answer)
+                    counts = counts_of(answer)
                     attempt.read_plain(answer, counts)
                     context.report.answer_bytes += len(data)
                     self._recovery.answered(context, call.model)
@@ -109,7 +116,7 @@ class PlainCalls:
         if answer is None:
             return await self._long_way(CallState(choice, context, accounting, target), 0, new, data, attempt)
         accounting.note_version(call.model, answer.model_version, context.report)
-        return events
+        return write(answer, counts) or events_of(answer, counts=counts)[0]
 
 
 def _plain(data: bytes) -> PlainAnswer | None:

@@ -9,7 +9,7 @@ from msgspec import Struct, structs
 from gateway.conversation.builder import ConversationBuilder
 from gateway.conversation.declarations import KNOWN
 from gateway.conversation.parts import KEPT, Media
-from gateway.conversation.plain import PlainConversation, gemini_request
+from gateway.conversation.plain import NO_DECLARATIONS, PlainConversation, gemini_request
 from gateway.conversation.translation import PlainOrigins, Translation, TranslationContext, translate
 from gateway.errors import BadRequest, GatewayError
 from gateway.exchange.context import RequestContext
@@ -227,7 +227,8 @@ def _plain(
     if context.search or context.show_thoughts or options.choices > 1:
         return None
     capabilities = context.capabilities
-    declared = KNOWN.of(conversation.declarations, capabilities)
+    declarations = conversation.declarations
+    declared = KNOWN.of(declarations, capabilities) if declarations else NO_DECLARATIONS
     if declared is None:
         return None
     request = gemini_request(conversation, capabilities, context.safety, declared)

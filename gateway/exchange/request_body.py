@@ -6,7 +6,7 @@ from time import monotonic
 from typing import TypeVar
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.compression_utils import HAS_ZSTD
 from aiohttp.http_exceptions import ContentEncodingError
 from aiohttp.streams import StreamReader
@@ -211,7 +211,7 @@ def _arrived(request: web.Request, hold: MemoryHold) -> bytes | None:
         or content._size > _SMALL  # noqa: SLF001
         or content._size > request.client_max_size  # noqa: SLF001
         or request._read_bytes is not None  # noqa: SLF001
-        or "Content-Encoding" in request.headers
+        or hdrs.CONTENT_ENCODING in request._message.headers  # noqa: SLF001
     ):
         return None
     hold.admit(content._size * _SMALL_COPIES)  # noqa: SLF001

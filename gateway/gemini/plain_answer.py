@@ -62,10 +62,18 @@ def read_answer(data: bytes) -> PlainAnswer | None:
     return None
 
 
+def counts_of(answer: PlainAnswer) -> TokenCounts:
+    """Return the token counts of a plain answer."""
+    return token_counts(answer.usage_metadata or NO_USAGE)
+
+
 def events_of(
-    answer: PlainAnswer, index: int = 0, requested: str | None = None
+    answer: PlainAnswer, index: int = 0, requested: str | None = None, counts: TokenCounts | None = None
 ) -> tuple[list[Event], TokenCounts, str | None]:
-    """Return all events of a plain answer, its token counts, and the last signature of its texts."""
+    """Return all events of a plain answer, its token counts, and the last signature of its texts.
+
+    `counts` are those of `counts_of`, if they are known already.
+    """
     candidate, usage = answer.candidates[0], answer.usage_metadata or NO_USAGE
     events: list[Event] = [TurnStarted(answer.response_id, named(answer.model_version, requested))]
     signature = None
@@ -74,7 +82,7 @@ def events_of(
             signature = part.thought_signature
         if part.text:
             events.append(TextDelta(index, part.text))
-    counts = token_counts(usage)
+    counts = counts or token_counts(usage)
     events.append(Finished(index, REASONS[candidate.finish_reason], None, signature))
     events.append(TurnEnded(counts, usage.service_tier))
     return events, counts, signature

@@ -13,10 +13,14 @@ from typing import Annotated, Literal, Protocol
 from urllib.parse import unquote
 
 from msgspec import Meta, Struct, structs
+from multidict import istr
 
 from gateway.errors import BadRequest, Revoked, Unauthorized
 from gateway.policy.client_rules import Rules
 
+_AUTHORIZATION, _X_API_KEY = istr("Authorization"), istr("x-api-key")
+_X_GOOG_API_KEY, _API_KEY = istr("x-goog-api-key"), istr("api-key")
+"""Names of headers for look-ups: another text is made lower-case each time."""
 _KEY = re.compile(r"[!-~]{1,512}")
 ISSUED = "sk-gw-"
 """Prefix of issued keys."""
@@ -229,8 +233,7 @@ def identify(headers: Mapping[str, str], needed: str = "Gemini API") -> Client:
     Raises Unauthorized without a key, BadRequest for two different keys. `needed` names the kind of key in the error.
     """
     get = headers.get
-    authorization, x_goog_api_key = get("Authorization", ""), get("x-goog-api-key")
-    return _client(needed, authorization, get("x-api-key"), x_goog_api_key, get("api-key"))
+    return _client(needed, get(_AUTHORIZATION, ""), get(_X_API_KEY), get(_X_GOOG_API_KEY), get(_API_KEY))
 
 
 @lru_cache(1024)

@@ -10,7 +10,7 @@ from functools import partial, update_wrapper
 from re import Pattern
 from typing import Any, Self
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 
@@ -35,7 +35,7 @@ class Dispatcher:
     def __call__(self, request: web.Request) -> Awaitable[web.StreamResponse]:
         """Return what answers a request."""
         entry = self._exact.get((request.method, request.rel_url.raw_path))
-        if entry is None or "Expect" in request.headers:
+        if entry is None or hdrs.EXPECT in request.headers:
             return self._otherwise(request)
         route, handler = entry
         request._match_info = _Match.of(route, self._app)  # noqa: SLF001

@@ -6,9 +6,10 @@ from functools import lru_cache
 from time import monotonic
 from urllib.parse import unquote
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.http import HttpVersion11
 from aiohttp.typedefs import Handler
+from multidict import istr
 
 from gateway.errors import (
     BadRequest,
@@ -33,7 +34,9 @@ from gateway.server.cors import Cors
 from gateway.server.response_headers import ResponseHeaders
 from gateway.upstream.client import HOP
 
-_REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
+_FIT_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
+_REQUEST_ID, _HOP = istr("x-request-id"), istr(HOP)
+"""Names of headers for look-ups: another text is made lower-case each time."""
 _HEX = re.compile(r"[0-9a-f-]+")
 """An id such as nginx makes."""
 _OK = 200
@@ -156,11 +159,11 @@ class RequestMiddleware:
 def _check(request: web.Request) -> None:
     """Raise BadRequest for a Host that is none, and LoopDetected for a request that this gateway sent."""
     headers = request.headers
-    if not _is_host(headers.get("Host")) and (request.version >= HttpVersion11 or "Host" in headers):
+    if not _is_host(headers.get(hdrs.HOST)) and (request.version >= HttpVersion11 or hdrs.HOST in headers):
         raise BadRequest(
             "The header Host is missing or invalid: expected a host and a port.", code="invalid_host"
         )
-    if HOP in headers:
+    if _HOP in headers:
         raise LoopDetected
 
 
@@ -187,10 +190,10 @@ async def _send(request: web.Request, response: web.StreamResponse) -> None:
 
 def _request_id(request: web.Request) -> str:
     """Return the client's `x-request-id` if it is fit for logs and headers and no key, else a new id."""
-    sent = request.headers.get("x-request-id")
+    sent = request.headers.get(_REQUEST_ID)
     if sent is None:
         return unique("req_")
-    fit = _REQUEST_ID.fullmatch(sent) and (_HEX.fullmatch(sent) or redacted(sent) == sent)
+    fit = _FIT_ID.fullmatch(sent) and (_HEX.fullmatch(sent) or redacted(sent) == sent)
     return sent if fit else unique("req_")
 
 

@@ -10,7 +10,7 @@ from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import Any
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.http import HttpVersion11, RawRequestMessage
 from aiohttp.http_exceptions import ContentEncodingError
 from aiohttp.streams import StreamReader
@@ -381,7 +381,7 @@ class Server(web.Server):
         """
         protocol.begin(payload)
         headers, body = message.headers, payload
-        if "Expect" in headers and _waits(message):
+        if hdrs.EXPECT in headers and _waits(message):
             body = _AwaitedBody(payload, protocol)  # type: ignore[assignment]  # it has all methods of StreamReader
             protocol.begin(None)
             without = CIMultiDict(headers)

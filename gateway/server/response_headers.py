@@ -3,7 +3,7 @@
 from functools import lru_cache
 from typing import Final
 
-from aiohttp import ClientConnectionResetError, web
+from aiohttp import ClientConnectionResetError, hdrs, web
 from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.http import HttpVersion11
 from aiohttp.http_writer import _serialize_headers as serialized
@@ -101,7 +101,7 @@ class ResponseHeaders:
             and message.version == HttpVersion11
             and not message.should_close
             and message.method != "HEAD"
-            and "Origin" not in message.headers
+            and hdrs.ORIGIN not in message.headers
             and (context.hooks is None or not context.hooks.response_headers)
             and not self._closes()
         )

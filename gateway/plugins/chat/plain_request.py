@@ -92,11 +92,17 @@ def conversation(
 ) -> PlainConversation | None:
     """Return what a plain request says. None where only the long way can, by which `recorded` returns the same."""
     said = contents_of(body.messages)
-    declarations = _declarations(body, strict=strict)
-    if said is None or not KNOWN.are_plain(declarations, recorded):
+    if said is None:
         return None
+    declarations: Declarations = ()
+    if body.tools or body.tool_choice or body.response_format or body.parallel_tool_calls is not None:
+        declarations = _declarations(body, strict=strict)
+        if not KNOWN.are_plain(declarations, recorded):
+            return None
+    contents, system = said
     return PlainConversation(
-        *said,
+        contents,
+        system,
         recorded,
         body.temperature,
         body.top_p,
@@ -108,18 +114,10 @@ def conversation(
 
 
 def _declarations(body: PlainRequest, *, strict: bool) -> Declarations:
-    tools, choice, answer, parallel = (
-        body.tools,
-        body.tool_choice,
-        body.response_format,
-        body.parallel_tool_calls,
-    )
-    if not tools and not choice and not answer and parallel is None:
-        return ()
     return (
         b"chat, strict" if strict else b"chat",
-        bytes(tools),
-        bytes(choice),
-        bytes(answer),
-        b"%d" % (parallel is False),
+        bytes(body.tools),
+        bytes(body.tool_choice),
+        bytes(body.response_format),
+        b"%d" % (body.parallel_tool_calls is False),
     )

@@ -53,13 +53,17 @@ class Envelope(Struct):
 
     def rename(self, start: TurnStarted) -> None:
         """Take the upstream's id, and the name of the model that answers."""
+        self.name(start.response_id, start.model)
+
+    def name(self, response_id: str | None, model: str | None) -> None:
+        """Take the upstream's id, and the name of the model that answers."""
         if self.named:  # with `n`, the first call names the answer
             return
         self.named = True
-        if start.response_id:
-            self.id = f"chatcmpl-{start.response_id}"
-        if start.model:
-            self.model = start.model
+        if response_id:
+            self.id = f"chatcmpl-{response_id}"
+        if model:
+            self.model = model
 
 
 class AnswerOptions(Struct, frozen=True):

@@ -20,8 +20,10 @@ from gateway.exchange.preparation import PreparedRequest, RequestOptions
 from gateway.exchange.request_body import Body, read_plain
 from gateway.exchange.stream_relay import Reply
 from gateway.gemini.events import Event
+from gateway.gemini.plain_answer import PlainAnswer
 from gateway.gemini.stream_translator import decode
 from gateway.gemini.turn_reader import MOST_CANDIDATES, TurnReader
+from gateway.gemini.usage import TokenCounts
 from gateway.plugin import DryRun, Plugin
 from gateway.plugins.chat import plain_answer, plain_request
 from gateway.plugins.chat.answer_wire import encode
@@ -148,6 +150,10 @@ class ChatAnswer:
     def _whole(self, events: list[Event]) -> bytes:
         plain = plain_answer.completion(events, self._envelope)
         return encode(plain if plain is not None else completion(events, self._envelope, self._style))
+
+    def plain(self, answer: PlainAnswer, counts: TokenCounts) -> bytes | None:
+        completed = plain_answer.of_answer(answer, counts, self._envelope)
+        return None if completed is None else encode(completed)
 
     def reply(self, reply: Reply) -> Reply:
         return reply

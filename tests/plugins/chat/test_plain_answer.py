@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 
 from gateway.gemini.events import Event, Finished, TextDelta, TurnEnded, TurnStarted
-from gateway.gemini.plain_answer import read_answer
+from gateway.gemini.plain_answer import counts_of, read_answer
 from gateway.gemini.turn_reader import TurnReader
 from gateway.gemini.usage import TokenCounts
 from gateway.gemini.wire import NO_JSON, LogprobsResult
@@ -30,7 +30,7 @@ def envelope() -> Envelope:
 
 
 def both(data: bytes) -> None:
-    """Compare the two completions of an answer, if it is a plain one."""
+    """Compare the completions of an answer, if it is a plain one: by events, in one look, and without events."""
     answer = read_answer(data)
     if answer is None:
         return
@@ -39,6 +39,11 @@ def both(data: bytes) -> None:
     plain = plain_answer.completion(events, named)
     if plain is not None:
         assert encode(plain) == encode(response.completion(events, named_too))
+        assert named == named_too
+    direct = plain_answer.of_answer(answer, counts_of(answer), named := envelope())
+    assert (direct is None) == (len(answer.candidates[0].content.parts) != 1)
+    if direct is not None:
+        assert encode(direct) == encode(response.completion(events, named_too := envelope()))
         assert named == named_too
 
 
