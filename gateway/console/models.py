@@ -154,6 +154,6 @@ def _entry(services: Services, used: dict[str, float], name: str, kind: Kind, no
         },
         "fallbacks": list(catalog.fallbacks(model)),
         "refusals": services.exchange.refusals.of_all(model, monotonic()),
-        "calls": services.statistics.calls[model] if name == model else None,
+        "calls": services.statistics.calls.get(model, 0) if name == model else None,
         "last_used": used.get(name, used.get(model)),
     }  # fmt: skip

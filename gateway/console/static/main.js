@@ -200,12 +200,13 @@ function frame(current) {
 /** @type {(() => void)[]} */
 const shellKeys = [];
 
-async function start() {
+/** @param {Promise<Session>} asked */
+async function start(asked = api.get("/console/session")) {
   try {
-    session = /** @type {Session} */ (await api.get("/console/session"));
+    session = await asked;
   } catch (error) {
     signIn(error instanceof ApiError ? error : null);
-    if (error instanceof ApiError && error.code === "unreachable") fill(app, el("main.center", problem(error, start)));
+    if (error instanceof ApiError && error.code === "unreachable") fill(app, el("main.center", problem(error, () => start())));
     return;
   }
   frame(session);
@@ -230,5 +231,7 @@ window.addEventListener("unhandledrejection", (event) => {
   if (name === "ApiError") toast(message, "bad");
 });
 apply();
+const asked = api.get("/console/session");
+asked.catch(() => {}); // it is said when the texts are there
 await load();
-await start();
+await start(asked);
