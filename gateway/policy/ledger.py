@@ -27,6 +27,8 @@ MOST_AMOUNT = 2**40
 Sums of 2**22 calls fit into 64 bits.
 """
 _MOST_STATUS = 999
+LONGEST_BATCH = 4 * 86400
+"""Seconds after which a batch was read, if it ever is: Google gives one up after two days."""
 
 
 class Intent(Struct, frozen=True, gc=False):

@@ -63,6 +63,16 @@ class FileOwners:
         )
         return scope, project
 
+    async def note(self, scope: str, name: str, text: str, now: float) -> None:
+        """Store a text about a name, "" for none."""
+        key = file_refs.key(scope, f"{name} note")
+        await self._store.put({key: f"{now + _age(name):.0f} {text}" if text else ""}, now)
+
+    async def noted(self, scope: str, name: str, now: float) -> str:
+        """Return the text about a name, or ""."""
+        key = file_refs.key(scope, f"{name} note")
+        return _unless_expired((await self._store.get([key], now)).get(key, ""), now)
+
     async def forget(self, scope: str, name: str, now: float) -> None:
         """Delete the owner of a file or cached content that was deleted."""
         await self._store.put({file_refs.key(scope, name): ""}, now)

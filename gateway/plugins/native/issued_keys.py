@@ -12,6 +12,7 @@ from gateway.exchange.cost import UNKNOWN_COST, CostEstimate, ModelOutput
 from gateway.exchange.offload import HEAVY, offload
 from gateway.gemini.wire import encode_json
 from gateway.plugins.native import batches, cost, interactions
+from gateway.plugins.native.batches import BatchLedger
 from gateway.plugins.native.request import NamedBody, Permitted, check_models, named_body, permitted
 from gateway.plugins.native.system_parameters import allowed_headers, allowed_query
 from gateway.policy.access import Client
@@ -58,6 +59,8 @@ class NativeCall(Struct, frozen=True):
     """Whether the answer may name a new file, cached content or batch."""
     deletes: str = ""
     """Name of the file, the cached content or the batch that is deleted."""
+    reads_batch: str = ""
+    """Name of the batch that is read."""
     lists: bool = False
     """Whether the answer lists models."""
     feature: str = ""
@@ -66,6 +69,8 @@ class NativeCall(Struct, frozen=True):
     """Query parameters that are not passed on."""
     stores: bool = False
     """Whether the answer may name an interaction that Google has stored."""
+    ledger: BatchLedger | None = None
+    """The ledger of an attempt that creates a batch."""
     token: "TokenRequest | None" = None
     """Set if the answer names an ephemeral token."""
 
@@ -131,7 +136,9 @@ class _Judge(Struct, frozen=True):
             return structs.replace(self.basis, project=await self._project(names), deletes=deletes)
         if kind == "stored":
             deletes = name if request.method == "DELETE" else ""
-            return structs.replace(self.basis, project=await self._project({name: name}), deletes=deletes)
+            reads = name if request.method == "GET" and name.startswith("batches/") else ""
+            project = await self._project({name: name})
+            return structs.replace(self.basis, project=project, deletes=deletes, reads_batch=reads)
         if kind == "interaction":
             return await self._interaction(read or named_body(b"{}"), model_output)
         if kind == "token":

@@ -88,6 +88,11 @@ def creates_interaction(method: str, path: str) -> bool:
     return method == "POST" and _INTERACTIONS.fullmatch(path) is not None
 
 
+def is_sent_once(method: str, path: str) -> bool:
+    """Return whether a request must not be repeated where no answer has come: what it creates may exist."""
+    return method == "POST" and (_INTERACTIONS.fullmatch(path) or _BATCH_CALLS.fullmatch(path)) is not None
+
+
 def model_of(path: str) -> str:
     """Return the id of the model in a path, or "". Raises BadRequest for a key in its place."""
     match = _MODEL.search(path)

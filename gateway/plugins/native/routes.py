@@ -8,7 +8,7 @@ from time import time
 from typing import Annotated
 
 from aiohttp import web
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 from multidict import CIMultiDict
 
 from gateway.errors import (
@@ -18,17 +18,19 @@ from gateway.errors import (
     scrub,
 )
 from gateway.exchange.accounting import Target
-from gateway.exchange.attempt import Attempt
+from gateway.exchange.attempt import Attempt, open_attempt
 from gateway.exchange.cancellation import of_cancellation
 from gateway.exchange.context import CONTEXT, RequestContext
 from gateway.exchange.cost import CostEstimate
 from gateway.exchange.delivery import ERROR_RENDERER, ErrorRenderer
+from gateway.exchange.offload import HEAVY_ANSWER, offload
 from gateway.exchange.request_body import check_encoding, read_bytes, read_pieces
 from gateway.exchange.unserved import unserved, wants_websocket
 from gateway.gemini.errors import from_response
 from gateway.gemini.resources import allowed_models
 from gateway.plugin import KEY_HEADERS, KNOWN_CLIENT, Plugin, Services
 from gateway.plugins.native import interactions
+from gateway.plugins.native.batches import BatchLedger, BatchReader, open_row, settle
 from gateway.plugins.native.hooked import HookedAnswer, hooked_body
 from gateway.plugins.native.interactions import InteractionReader, InteractionsConfig
 from gateway.plugins.native.issued_keys import NativeCall, NativeRequest, Payload, native_call
@@ -47,6 +49,7 @@ from gateway.plugins.native.relay import Relay, origin
 from gateway.plugins.native.request import (
     check_path,
     creates_interaction,
+    is_sent_once,
     model_of,
     on_vertex,
     passed_on,
@@ -182,8 +185,8 @@ class Native(Plugin):
         )  # fmt: skip
         relay = Relay(request)
         try:
-            # then it is sent once more; Google may have stored an interaction, which its SDK repeats by itself
-            with suppress(*(() if creates_interaction(request.method, path) else (UpstreamDropped,))):
+            # then it is sent once more, except for what Google may have created, such as a batch or an interaction
+            with suppress(*(() if is_sent_once(request.method, path) else (UpstreamDropped,))):
                 return await self._attempt(request, path, context, call, target, relay)
             return await self._attempt(request, path, context, call, target, relay)
         except GatewayError as error:
@@ -211,8 +214,12 @@ class Native(Plugin):
         """
         exchange = self.services.exchange
         while True:
+            accounting = exchange.accounting
+            if call.creates and call.tier == "batch" and accounting.ledger is not None:
+                call = structs.replace(call, ledger=BatchLedger(accounting.ledger))
+                accounting = structs.replace(accounting, ledger=call.ledger)
             try:
-                async with exchange.attempt(context, target) as attempt:
+                async with open_attempt(accounting, context, target) as attempt:
                     response = await self._relay(request, path, context, call, attempt, relay)
             except GatewayError as error:
                 is_elsewhere = (
@@ -259,7 +266,9 @@ class Native(Plugin):
                 body = await self._live.minted(await answer.whole(), call.token, context.client, project)
                 return web.Response(body=body, status=answer.status, headers=returned(answer.headers, ""))
             if call.creates:
-                return await self._answer_creation(request, answer, context, attempt)
+                return await self._answer_creation(request, answer, context, attempt, call)
+            if call.reads_batch and answer.status == 200:
+                return await self._answer_batch(answer, call, relay, context)
             if call.lists and context.client.rules.models:
                 data = allowed_models(await answer.whole(), context.client.rules.allows)
                 return web.Response(body=data, status=answer.status, headers=returned(answer.headers, ""))
@@ -303,6 +312,21 @@ class Native(Plugin):
                 if usage.failure is not None:
                     attempt.fail(usage.failure)
 
+    async def _answer_batch(
+        self, answer: Forwarded, call: NativeCall, relay: Relay, context: RequestContext
+    ) -> web.StreamResponse:
+        """Pass a batch on. The first time that it has ended, charge what it has cost."""
+        owners, client, name = self.services.file_owners, context.client, call.reads_batch
+        row = open_row(await owners.noted(client.scope, name, time()))
+        reader = BatchReader(context.memory.take) if row is not None else UsageReader("")
+        response = await relay.send(answer, reader)
+        if row is not None and isinstance(reader, BatchReader):
+            responses = await offload(reader.size > HEAVY_ANSWER, reader.responses)
+            if responses is not None:
+                await settle(row, responses, client, self.services.exchange.accounting)
+                await owners.note(client.scope, name, "", time())
+        return response
+
     async def _keep_interaction(self, context: RequestContext, identifier: str) -> None:
         """Store which client an interaction is of."""
         names, project = [f"interactions/{identifier}"], context.report.project or ""
@@ -319,15 +343,22 @@ class Native(Plugin):
         return web.Response(body=await answer.whole(), status=answer.status, headers=headers)
 
     async def _answer_creation(
-        self, request: web.Request, answer: Forwarded, context: RequestContext, attempt: Attempt
+        self,
+        request: web.Request,
+        answer: Forwarded,
+        context: RequestContext,
+        attempt: Attempt,
+        call: NativeCall,
     ) -> web.Response:
         """Return the answer to a creation. The owner is stored before the client knows the name."""
         data = await answer.whole()
         names, usage = created(data)
-        project = context.report.project or ""
-        await self.services.file_owners.keep(context.client.scope, names, project, time())
+        project, scope = context.report.project or "", context.client.scope
+        if call.ledger is not None and names:
+            await self.services.file_owners.note(scope, names[0], call.ledger.created(), time())
+        await self.services.file_owners.keep(scope, names, project, time())
         if context.report.model:
-            attempt.count(usage, whole=bool(usage.total))
+            attempt.count(usage, whole=bool(usage.total) or (call.ledger is not None and bool(names)))
         return web.Response(
             body=data, status=answer.status, headers=returned(answer.headers, origin(request))
         )

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from msgspec import Struct
 
 from gateway.errors import BudgetExceeded, LedgerUnavailable
-from gateway.policy.ledger import Intent, LedgerConfig, Settlement
+from gateway.policy.ledger import LONGEST_BATCH, Intent, LedgerConfig, Settlement
 from gateway.store.group_commit import GroupCommit
 from gateway.store.ledger.budgets import Reservation, charge, lock, release, release_known, reserve
 from gateway.store.ledger.statements import FileTransaction, Statements, is_of_row, statements
@@ -429,11 +429,11 @@ def _resolve(entries: list[_Entry], refused: dict[int, BudgetExceeded], is_writt
 def reconcile(engine: sa.Engine, before: float, now: float) -> int:
     """Settle the calls that began before a time and have no end: their process died. Return their number. Blocks.
 
-    Their outcome is `unknown`, and they cost what was reserved for them.
+    Their outcome is `unknown`, and they cost what was reserved for them. A batch has no end until it is read.
     """
     c = attempt.c
     unsettled = sa.select(c.id, c.at, c.client, c.reserved).where(
-        attempt.c.ended.is_(None), attempt.c.at < before
+        c.ended.is_(None), c.at < before, sa.or_(c.surface != "batch", c.at < before - LONGEST_BATCH)
     )
     with engine.begin() as connection:
         rows, sql = connection.execute(unsettled).all(), statements(connection)

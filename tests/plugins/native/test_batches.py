@@ -1,6 +1,7 @@
 """Batches of Gemini's own API with issued keys: the project, the client, the cost, and Google's SDK."""
 
 import asyncio
+import json
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,15 @@ from google import genai
 
 from gateway.errors import BadRequest, Forbidden
 from gateway.exchange.cost import ModelOutput
-from gateway.plugins.native.batches import batch_cost, checked_requests, tier_factor
+from gateway.gemini.wire import GenerateContentResponse
+from gateway.plugins.native.batches import (
+    BatchReader,
+    OpenRow,
+    batch_cost,
+    checked_requests,
+    open_row,
+    tier_factor,
+)
 from gateway.store.ledger.tables import attempt, open_engine
 from tests.support.pinned import M, Pinned, contents
 from tests.support.servers import Fake, Serve
@@ -19,6 +28,7 @@ from tests.support.servers import Fake, Serve
 PATH = f"/v1beta/models/{M}:batchGenerateContent"
 ASKED = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
 OUTPUT = ModelOutput(100)
+NOTHING = GenerateContentResponse()
 
 
 @pytest.fixture
@@ -174,15 +184,69 @@ async def test_googles_sdk_makes_batches_with_an_issued_key(team: Pinned) -> Non
     assert embedding.state.name == "JOB_STATE_CANCELLED"
 
 
-async def test_a_batch_is_charged_half_the_most_that_its_requests_cost(team: Pinned, tmp_path: Path) -> None:
+def rows(folder: Path) -> list[Any]:
+    engine = open_engine(f"{folder}/ledger.db", None)
+    with engine.connect() as connection:
+        result = list(connection.execute(sa.select(attempt).order_by(attempt.c.at)).all())
+    engine.dispose()
+    return result
+
+
+async def test_a_batch_is_charged_half_of_what_its_answers_cost_once_they_are_read(
+    team: Pinned, tmp_path: Path
+) -> None:
     limited = {**ASKED, "generationConfig": {"maxOutputTokens": 100}}
     mine = team.issue(dollars={"day": 1})
     await team.start()
-    assert (await team.call(mine, "POST", PATH, batch(*[limited] * 10)))[0] == 200
-    engine = open_engine(f"{tmp_path}/ledger.db", None)
-    with engine.connect() as connection:
-        (row,) = connection.execute(sa.select(attempt)).all()
-    engine.dispose()
-    most = batch_cost("batchGenerateContent", [limited] * 10, OUTPUT).most
-    assert (row.surface, row.model, row.completion, row.exact) == ("native", M, 1000, False)
-    assert row.micros == ceil((most.prompt * 0.3 + 1000 * 2.5) / 2)
+    name = (await team.call(mine, "POST", PATH, batch(*[limited] * 10, {"contents": []})))[1]["name"]
+    (row,) = rows(tmp_path)
+    assert (row.surface, row.model, row.ended) == ("batch", M, None)
+    most = batch_cost("batchGenerateContent", [limited] * 10 + [{"contents": []}], ModelOutput(65536)).most
+    reserved = ceil((most.prompt * 0.3 + most.completion * 2.5) / 2)
+    assert json.loads(row.reserved)[0][3] == reserved
+
+    await team.call(mine, "GET", f"/v1beta/{name}")
+    await team.start()
+    for _ in range(2):
+        await team.call(mine, "GET", f"/v1beta/{name}")
+    _, done, _ = await team.call(mine, "GET", f"/v1beta/{name}")
+    answers = done["response"]["inlinedResponses"]["inlinedResponses"]
+    usages = [answer["response"]["usageMetadata"] for answer in answers if "response" in answer]
+    assert len(usages) == 10
+    row = rows(tmp_path)[0]
+    assert (row.outcome, row.exact) == ("ok", True)
+    assert row.prompt == sum(usage["promptTokenCount"] for usage in usages)
+    assert row.completion == sum(usage["candidatesTokenCount"] for usage in usages)
+    each = ceil((usages[0]["promptTokenCount"] * 0.3 + usages[0]["candidatesTokenCount"] * 2.5) / 2)
+    assert row.micros == 10 * each
+
+
+async def test_one_that_is_cancelled_or_refused_costs_nothing(team: Pinned, tmp_path: Path) -> None:
+    mine = team.issue(dollars={"day": 1})
+    await team.start()
+    name = (await team.call(mine, "POST", PATH, batch(ASKED)))[1]["name"]
+    await team.call(mine, "POST", f"/v1beta/{name}:cancel")
+    await team.call(mine, "GET", f"/v1beta/{name}")
+    assert (await team.call(mine, "POST", PATH, batch()))[0] == 400
+    settled = [(row.outcome, row.micros) for row in rows(tmp_path) if row.surface == "batch"]
+    assert settled == [("ok", 0), ("error", 0)]
+
+
+def test_what_is_no_batch_has_no_answers() -> None:
+    for data, expected in (
+        (b"", None),
+        (b"{", None),
+        (b'{"done":1}', None),
+        (b'{"metadata":{"state":"BATCH_STATE_RUNNING"}}', None),
+        (b'{"done":true,"error":{"code":13}}', []),
+        (b'{"done":true,"response":{"inlinedResponses":{"inlinedResponses":[{"error":{}}]}}}', [NOTHING]),
+        (b'{"done":true,"response":{"inlinedResponses":{"inlinedResponses":[{"response":3}]}}}', [NOTHING]),
+    ):
+        reader = BatchReader(lambda _: None)
+        reader.feed(data)
+        assert reader.responses() == expected
+
+
+def test_a_row_is_written_as_text() -> None:
+    assert open_row("") is None
+    assert open_row("a 1.5 gemini-x") == OpenRow("a", 1.5, "gemini-x")

@@ -10,6 +10,7 @@ from gateway.plugins.native.request import (
     Permitted,
     check_models,
     check_path,
+    is_sent_once,
     model_of,
     named_body,
     passed_on,
@@ -61,6 +62,13 @@ def test_a_request_of_an_issued_key_is_permitted(method: str, path: str, expecte
 def test_resources_of_a_whole_project_are_not(method: str, path: str, message: str) -> None:
     with pytest.raises(Forbidden, match=message):
         permitted(method, path)
+
+
+def test_what_may_have_been_created_is_not_sent_again() -> None:
+    assert is_sent_once("POST", "/v1beta/interactions")
+    assert is_sent_once("POST", "/v1/models/gemini-x:asyncBatchEmbedContent")
+    assert not is_sent_once("POST", "/v1beta/models/gemini-x:generateContent")
+    assert not is_sent_once("GET", "/v1beta/interactions")
 
 
 def test_google_is_sent_no_key_and_no_cookie() -> None:

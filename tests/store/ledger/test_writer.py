@@ -11,6 +11,7 @@ from time import time
 
 import pytest
 import sqlalchemy as sa
+from msgspec import structs
 
 from gateway.errors import LedgerUnavailable
 from gateway.policy.budgets import Budget
@@ -64,6 +65,16 @@ async def test_calls_of_a_dead_process_are_unknown_and_cost_their_reservation(ur
         assert [row.outcome for row in await opened.rows()] == ["unknown", None]
         await opened.ledger.settle(settlement(1))  # too late
         assert [row.outcome for row in await opened.rows()] == ["unknown", None]
+
+
+async def test_a_batch_has_four_days_to_be_read(url: str) -> None:
+    async with OpenLedger(url) as opened:
+        await opened.ledger.begin(structs.replace(intent(1, TOTAL, reserve=100), surface="batch"))
+        assert reconcile(opened.ledger.engine, AT + 3 * 86400, AT + 3 * 86400) == 0
+        await opened.ledger.settle(settlement(1, tokens=30))
+        assert spent(opened.ledger.engine, CLIENT, [TOTAL], AT) == [(30, 0)]
+        await opened.ledger.begin(structs.replace(intent(2, TOTAL, reserve=100), surface="batch"))
+        assert reconcile(opened.ledger.engine, AT + 5 * 86400, AT + 5 * 86400) == 1
 
 
 async def test_a_reservation_that_another_process_gave_back_is_not_given_back_twice(url: str) -> None:
