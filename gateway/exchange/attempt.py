@@ -25,6 +25,7 @@ from gateway.policy.keypool import Lease
 from gateway.policy.ledger import Intent, Outcome, Settlement
 from gateway.policy.pricing import Tier
 from gateway.policy.rate_limits import Window, windows
+from gateway.policy.vertex_key import VertexKey
 
 _OK = 200
 _CANCELLED_STATUS = 499
@@ -258,6 +259,7 @@ class Attempt:
         self.key = lease.key
         target.tried.append(lease.project)
         self._report.project = lease.project
+        self._report.api = "vertex" if isinstance(lease.key, VertexKey) else None
 
     async def _take_tokens(self, limits: Sequence[Window]) -> None:
         """Count the estimated prompt against the client's limits. Raises RateLimited."""

@@ -112,6 +112,7 @@ class RequestContext(Struct):
             client.id or None,
             self.surface,
             report.project,
+            report.api,
             report.upstream_status,
             report.attempts,
             report.first_byte_ms,

@@ -22,6 +22,11 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 async def admin(team: Team, serve: Serve, aiohttp_client: Any) -> Any:
     """The admin API of a running team."""
     await team.start("ab")
+    return await open_admin(serve, aiohttp_client)
+
+
+async def open_admin(serve: Serve, aiohttp_client: Any) -> Any:
+    """Return a client of the admin API of the gateway that was started last."""
     serve.environ["TOKEN"] = "hush"
     return await aiohttp_client(
         Admin(lambda: serve.app[SERVICES], AdminConfig(Secret("hush"))).app(),

@@ -9,7 +9,7 @@ from gateway.observability.request_log import RequestLog
 
 RECORD = RequestLog(
     "req_1", "POST", "/v1/chat/completions", 429, "gemini-3.8-flash", "gpt-4o", True, "1a2b3c4d", "key_a", "chat", "blue",
-    429, 2, 1500.0, None, 6000.0, notes=["seed"], cached="miss", failures=["quota_per_minute"], error="rate_limit_exceeded",
+    None, 429, 2, 1500.0, None, 6000.0, notes=["seed"], cached="miss", failures=["quota_per_minute"], error="rate_limit_exceeded",
 )  # fmt: skip
 AT = 1_795_700_000.0  # 2026-11-26 13:33:20 UTC
 NAMES = {"key_a": "Ada Lovelace"}

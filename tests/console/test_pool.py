@@ -1,11 +1,14 @@
 """Endpoints of the pool."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.console.conftest import open_admin
 from tests.support.servers import Serve
 from tests.support.team import Google, Team, refused
+from tests.support.vertex import vertex_team
 
 
 @pytest.mark.row("A1")
@@ -184,3 +187,39 @@ async def test_a_pause_survives_a_restart(team: Team, admin: Any, serve: Serve) 
     await team.start("ab")
 
     assert (await projects(admin))["a"]["state"] == "paused"
+
+
+async def test_a_project_on_vertex_is_shown_and_probed_there(
+    serve: Serve, tmp_path: Path, aiohttp_server: Any, aiohttp_client: Any
+) -> None:
+    """Vertex AI describes no models, so the probe counts."""
+    vertex = await vertex_team(serve, tmp_path, aiohttp_server)
+    await vertex.start("express europe-west4 gemini")
+    admin = await open_admin(serve, aiohttp_client)
+
+    shown = await projects(admin)
+    good = await call(admin, "POST", "/admin/pool/express/probe", {"model": "gemini-2.5-flash"})
+    gone = await call(admin, "POST", "/admin/pool/in-europe-west4/probe", {"model": "gemini-3.5-flash"})
+    async with admin.get("/metrics") as response:
+        metrics = await response.text()
+
+    places = {name: (entry["kind"], entry["location"]) for name, entry in shown.items()}
+    assert places["in-europe-west4"] == ("vertex", "europe-west4")
+    assert (places["express"], places["gemini"]) == (("vertex", "global"), ("gemini", ""))
+    assert (good[1]["ok"], good[1]["status"]) == (True, 200)
+    assert (gone[1]["ok"], gone[1]["status"]) == (False, 404)
+    assert 'gateway_pool_projects{kind="vertex",project="in-europe-west4"} 1.0' in metrics
+
+
+async def test_a_model_that_vertex_does_not_have_is_shown_with_what_to_do(
+    serve: Serve, tmp_path: Path, aiohttp_server: Any, aiohttp_client: Any
+) -> None:
+    vertex = await vertex_team(serve, tmp_path, aiohttp_server)
+    key = vertex.issue()
+    await vertex.start("europe-west4")
+    admin = await open_admin(serve, aiohttp_client)
+    assert (await vertex.ask(key, model="gemini-3.5-flash"))[0] == 404
+
+    ((cell,),) = (entry["cells"] for entry in (await projects(admin)).values())
+    assert (cell["state"], cell["reason"]) == ("cooling_down", "unserved")
+    assert cell["said"].startswith("Publisher Model `publishers/google/models/gemini-3.5-flash`")

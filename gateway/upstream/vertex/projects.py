@@ -101,7 +101,9 @@ def hosts(projects: Sequence[ProjectConfig]) -> set[str]:
 def _tokens(name: str, vertex: VertexConfig, request: TokenRequest) -> AccessTokens | None:
     if vertex.project is None:
         return None
-    return AccessTokens(name, loader(vertex.credentials, request), request)
+    tokens = AccessTokens(name, loader(vertex.credentials, request), request)
+    tokens.begin()
+    return tokens
 
 
 async def _send(

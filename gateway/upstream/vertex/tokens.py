@@ -53,13 +53,18 @@ class AccessTokens:
         self._not_before = 0.0
         """Time from which on another token may be asked for."""
 
+    def begin(self) -> None:
+        """Fetch the first token, so that no call has to wait for it, and the log tells of wrong credentials."""
+        if self._renewal is None:
+            self._renewal = asyncio.create_task(self._renew())
+
     async def headers(self) -> Mapping[str, str]:
         """Return the headers of a call. Raises GatewayError if there is no token, and none can be fetched."""
         left = self._until - monotonic()
         if left > _AHEAD:
             return self._headers
-        if self._renewal is None and monotonic() >= self._not_before:
-            self._renewal = asyncio.create_task(self._renew())
+        if monotonic() >= self._not_before:
+            self.begin()
         if left > _TOO_SHORT:
             return self._headers
         if self._renewal is not None:

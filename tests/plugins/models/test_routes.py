@@ -1,10 +1,14 @@
 """Model lists over HTTP."""
 
+from pathlib import Path
+from typing import Any
+
 import aiohttp
 import aiohttp.web
 import pytest
 
 from tests.support.servers import RawUpstream, Serve, ok
+from tests.support.vertex import vertex_team
 
 PAGES = [
     {"models": [{"name": "models/gemini-2.5-pro", "displayName": "Pro", "inputTokenLimit": 10, "thinking": True}],
@@ -70,3 +74,28 @@ async def test_a_list_is_not_another_keys(
             assert response.status == 200
 
     assert len(raw_upstream.requests) == 2
+
+
+async def test_without_googles_list_it_is_the_names_of_the_configuration(
+    http: aiohttp.ClientSession,
+    serve: Serve,
+    tmp_path: Path,
+    aiohttp_server: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All projects are on Vertex AI, which has no list for keys."""
+    vertex = await vertex_team(serve, tmp_path, aiohttp_server)
+    key = vertex.issue()
+    project = vertex._project("express").replace(
+        "name: express", "name: express, models: [gemini-2.5-pro, 'gemini-3*']"
+    )
+    monkeypatch.setattr(vertex, "_project", lambda _: project)
+    await vertex.start("express")
+
+    async with http.get(f"{vertex.base}/v1/models", headers={"Authorization": f"Bearer {key}"}) as response:
+        names = [entry["id"] for entry in (await response.json())["data"]]
+
+    assert response.status == 200
+    assert "gemini-2.5-pro" in names
+    assert len(names) > 2
+    assert not any("*" in name for name in names)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.emulator.models import MODELS
+from gateway.observability.request_log import RequestLog
 from tests.support.servers import Serve
 from tests.support.vertex import VertexTeam, account, vertex_team
 
@@ -49,7 +50,7 @@ async def test_chat_goes_to_the_place_of_the_project_with_its_credentials(
     assert rows[0].micros > 0
 
 
-async def test_each_surface_is_served(vertex: VertexTeam) -> None:
+async def test_each_surface_is_served(vertex: VertexTeam, request_lines: list[RequestLog]) -> None:
     key = vertex.issue()
     await vertex.start("express")
     contents = {"contents": [{"parts": [{"text": "hello"}]}]}  # without a role, as the Gemini API takes it
@@ -74,6 +75,7 @@ async def test_each_surface_is_served(vertex: VertexTeam) -> None:
             assert answer["usage"]["prompt_tokens"] > 0
 
     assert {row.project for row in await vertex.settled()} == {"express"}
+    assert {line.api for line in request_lines} == {"vertex"}
 
 
 async def test_what_vertex_does_not_know_is_left_out(vertex: VertexTeam) -> None:

@@ -68,6 +68,16 @@ async def bearer(holder: AccessTokens) -> str:
     return (await holder.headers())["authorization"]
 
 
+async def test_the_first_token_is_there_before_the_first_call(clock: Callable[[float], None]) -> None:
+    account = Account()
+    holder = of(account)
+    holder.begin()
+    holder.begin()
+    await eventually(lambda: account.expiry is not None)
+
+    assert (await bearer(holder), account.asked) == ("Bearer 1", 1)
+
+
 async def test_many_calls_wait_for_one_token(clock: Callable[[float], None]) -> None:
     account = Account()
     holder = of(account)
