@@ -42,6 +42,8 @@ _ADVICE = {
     "suspended": "Google 不允许此项目使用 API；稍后会再次尝试。",
     "spent": "项目已达每月支出上限，或余额已用完。请在 https://ai.studio/spend 提高上限或充值，再用 "
     "`gateway keys put-back` 恢复。在此之前，每隔 `pool.reprobe` 秒有一次调用尝试它。",
+    "unserved": "Vertex AI 在该项目的位置没有此模型，或项目的账号不得使用它。此模型最后才问该项目，十分钟后恢复。请换 "
+    "`vertex.location`，授予 Vertex AI User 角色，或在 `models` 中列出它提供的模型。",
 }
 _PERIODS = {"day": "每天", "month": "每月", "total": "总"}
 

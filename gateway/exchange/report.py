@@ -5,8 +5,6 @@ The exchange fills it in. A plugin that calls Gemini without a conversation call
 
 from collections.abc import Sequence
 
-from typing import Literal
-
 from msgspec import Struct, field
 
 from gateway.errors import GatewayError
@@ -28,7 +26,7 @@ class ExchangeReport(Struct):
     """Fields of the client's request that are not honoured."""
     project: str | None = None
     """The project of the key pool that was asked last."""
-    api: Literal["vertex"] | None = None
+    api: str | None = None
     """`vertex` if that project is on Vertex AI."""
     upstream_status: int | None = None
     attempts: int = 0

@@ -251,7 +251,7 @@ def _is_usual(record: RequestLog) -> bool:
         return False
     return _are_usual(
         record.method, record.path, record.model, record.requested_model, record.client, record.key,
-        record.surface, record.project, record.hedge, record.cached,
+        record.surface, record.project, record.api, record.hedge, record.cached,
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """Per-request log record and trace. Neither holds a key or content."""
 
 from time import time_ns
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -65,7 +65,7 @@ class RequestLog(Struct, frozen=True, omit_defaults=True):
     """The plugin that answered."""
     project: str | None = None
     """The project of the key pool that was asked last."""
-    api: Literal["vertex"] | None = None
+    api: str | None = None
     """`vertex` if the project that was asked last is on Vertex AI; absent for the Gemini API."""
     upstream_status: int | None = None
     """Gemini's last HTTP status."""
