@@ -12,6 +12,7 @@ from aiohttp.compression_utils import MAX_SYNC_CHUNK_SIZE
 from multidict import CIMultiDict
 
 _OK = 200
+JSON_TYPE = {"Content-Type": "application/json"}
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -31,14 +32,14 @@ class JsonResponse(web.Response):
         self._status = status
         self._reason = _REASONS.get(status, "")
         self._body = body
-        self.made_with = {"Content-Type": "application/json", **headers}
-        """The headers until somebody looks at `headers`."""
+        self.made_with = headers
+        """The headers until somebody looks at `headers`, without the type unless it is another one than JSON."""
 
     @property
     def _headers(self) -> CIMultiDict[str]:  # type: ignore[override]  # aiohttp's is an attribute
         headers = self._changeable
         if headers is None:
-            headers = self._changeable = CIMultiDict(self.made_with)
+            headers = self._changeable = CIMultiDict({**JSON_TYPE, **self.made_with})
         return headers
 
     @property

@@ -109,7 +109,7 @@ class Preparation:
             self._safety,
             route.search,
             options.show_thoughts,
-            SignatureKeys(client.scope),
+            SignatureKeys.of(client.scope),
         )
         chain = self._catalog.fallbacks(route.model)
         if not isinstance(conversation, ConversationBuilder):

@@ -7,6 +7,8 @@ signatures: by the call's id, and by what was called. The keys of one client nev
 
 import hashlib
 from collections.abc import Mapping
+from functools import lru_cache
+from typing import Self
 
 import msgspec
 from msgspec import Struct
@@ -37,6 +39,12 @@ class SignatureKeys:
 
     def __init__(self, scope: str) -> None:
         self._scope = scope.encode()
+
+    @classmethod
+    @lru_cache(256)
+    def of(cls, scope: str) -> Self:
+        """Return the keys of one client. They are the same object for each of its requests."""
+        return cls(scope)
 
     def call(self, call_id: str, name: str, arguments: str) -> tuple[bytes, bytes]:
         """Return the keys of a call: by its id, and by its content."""

@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections import Counter
 from itertools import accumulate
+from typing import TypeVar
 
 from msgspec import Struct, field
 
@@ -10,6 +11,7 @@ from gateway.conversation.notes import kind
 from gateway.errors import scrub
 from gateway.observability.request_log import RequestLog
 
+K = TypeVar("K")
 _DURATIONS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0, 300.0)
 FIRST_BYTES = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0)
 _GAPS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0)
@@ -79,6 +81,28 @@ class ModelStatistics(Struct):
         self.completion_tokens += record.completion_tokens or 0
 
 
+class _Usual:
+    """Requests of one model and client that were answered at once, and are not added to the sums yet."""
+
+    __slots__ = ("completion_tokens", "prompt_tokens", "requests", "sums")
+
+    def __init__(self, sums: ModelStatistics) -> None:
+        self.sums = sums
+        self.requests = self.prompt_tokens = self.completion_tokens = 0
+
+    def add(self, record: RequestLog) -> None:
+        """Add a request."""
+        self.requests += 1
+        self.prompt_tokens += record.prompt_tokens or 0
+        self.completion_tokens += record.completion_tokens or 0
+        sums = self.sums
+        sums.duration.observe(record.duration_ms / 1000)
+        if record.first_byte_ms is not None:
+            sums.first_byte.observe(record.first_byte_ms / 1000)
+        if record.chunk_gap_ms is not None:
+            sums.chunk_gap.observe(record.chunk_gap_ms / 1000)
+
+
 class Statistics:
     """Counters of the process. The number of labels is bounded, whatever clients send."""
 
@@ -93,18 +117,17 @@ class Statistics:
     """Sessions of the Live API in progress."""
 
     def __init__(self) -> None:
+        self._usual: dict[tuple[str | None, str | None], _Usual] = {}
+        """Nearly all requests, by model and id of the issued key. Reading a sum adds them to it."""
         # What each request counts is in plain dicts: to set a value in a Counter takes ten times as long.
-        self.exchanges: dict[tuple[str, int], int] = {}
-        """Requests by model and status. A failed request has the model that Gemini was asked for."""
+        self._exchanges: dict[tuple[str, int], int] = {}
         self.answering: set[str] = set()
         """Models that answered, whose names are labels."""
-        self.client_requests: dict[tuple[str, int], int] = {}
-        """Requests by id of the issued key, "" without one, and status."""
-        self.client_tokens: dict[tuple[str, str], int] = {}
-        """Tokens, as billed, by id of the issued key and direction: `input` or `output`."""
+        self._client_requests: dict[tuple[str, int], int] = {}
+        self._client_tokens: dict[tuple[str, str], int] = {}
         self.micros: Counter[tuple[str, str]] = Counter()
         """Cost as in the ledger, in millionths of a US dollar, by id of the issued key and model."""
-        self.models: dict[str, ModelStatistics] = {}
+        self._models: dict[str, ModelStatistics] = {}
         self.errors: Counter[tuple[int, str]] = Counter()
         """Failed requests by Gemini's status (0 when there was none) and the gateway's code."""
         self.calls: dict[str, int] = {}
@@ -142,6 +165,43 @@ class Statistics:
         self.live_closed: Counter[str] = Counter()
         """Ended sessions of the Live API, by the code of the close frame."""
         self._clients = {OTHER, ""}
+
+    @property
+    def exchanges(self) -> dict[tuple[str, int], int]:
+        """Requests by model and status. A failed request has the model that Gemini was asked for."""
+        self._add_usual()
+        return self._exchanges
+
+    @property
+    def client_requests(self) -> dict[tuple[str, int], int]:
+        """Requests by id of the issued key, "" without one, and status."""
+        self._add_usual()
+        return self._client_requests
+
+    @property
+    def client_tokens(self) -> dict[tuple[str, str], int]:
+        """Tokens, as billed, by id of the issued key and direction: `input` or `output`."""
+        self._add_usual()
+        return self._client_tokens
+
+    @property
+    def models(self) -> dict[str, ModelStatistics]:
+        """Sums of each model."""
+        self._add_usual()
+        return self._models
+
+    def _add_usual(self) -> None:
+        """Add the usual requests since the last time to the sums."""
+        for (model, key), usual in self._usual.items():
+            if usual.requests:
+                labels = key or "", _OK
+                self._exchanges[model or "", _OK] += usual.requests
+                self._client_requests[labels] += usual.requests
+                self._client_tokens[labels[0], "input"] += usual.prompt_tokens
+                self._client_tokens[labels[0], "output"] += usual.completion_tokens
+                usual.sums.prompt_tokens += usual.prompt_tokens
+                usual.sums.completion_tokens += usual.completion_tokens
+                usual.requests = usual.prompt_tokens = usual.completion_tokens = 0
 
     def hook_took(self, plugin: str, hook: str, seconds: float) -> None:
         """Count a call of a hook. Plugins are those of the YAML, so that there is no other limit."""
@@ -217,37 +277,59 @@ class Statistics:
 
     def add(self, record: RequestLog) -> None:
         """Add a request that has ended."""
-        model, status, error = record.model or "", record.status, record.error
-        if status != _OK or error is not None or model not in self.answering:
-            model = self._label(record)
-        client = self._client(record.key) if record.key else ""
-        counts, labels = self.exchanges, (model, status)
-        counts[labels] = counts.get(labels, 0) + 1
-        counts, labels = self.client_requests, (client, status)
-        counts[labels] = counts.get(labels, 0) + 1
-        if error is not None:
-            self.errors[record.upstream_status or 0, error] += 1
-            self.broken += status < _FIRST_ERROR
-        elif record.failures and status < _FIRST_ERROR:
+        is_usual = (
+            record.status == _OK
+            and record.prompt_tokens is not None
+            and record.attempts > 0
+            and not (
+                record.error
+                or record.failures
+                or record.cached
+                or record.unknown_reason
+                or record.fallbacks
+                or record.hedge
+                or record.notes
+                or record.adjusted
+            )
+        )
+        if is_usual:
+            usual = self._usual.get((record.model, record.key))
+            if usual is not None:
+                usual.add(record)
+                return
+        model, client = self._label(record), self._client(record.key) if record.key else ""
+        self._count_one(self._exchanges, (model, record.status))
+        self._count_one(self._client_requests, (client, record.status))
+        self._add_result(record)
+        if not record.attempts:
+            return
+        sums = self._models.get(model)
+        if sums is None:
+            sums = self._models[model] = ModelStatistics()
+        sums.add(record)
+        if record.prompt_tokens is not None:
+            self._count_one(self._client_tokens, (client, "input"), record.prompt_tokens)
+            self._count_one(self._client_tokens, (client, "output"), record.completion_tokens or 0)
+        if is_usual and (model, client) == (record.model, record.key or ""):
+            self._usual[record.model, record.key] = _Usual(sums)
+        self._add_repairs(record)
+
+    @staticmethod
+    def _count_one(counts: dict[K, int], labels: K, number: int = 1) -> None:
+        counts[labels] = counts.get(labels, 0) + number
+
+    def _add_result(self, record: RequestLog) -> None:
+        """Add what became of a request."""
+        if record.error is not None:
+            self.errors[record.upstream_status or 0, record.error] += 1
+            self.broken += record.status < _FIRST_ERROR
+        elif record.failures and record.status < _FIRST_ERROR:
             self.saved += 1
         if record.cached is not None:
             self.cache[record.cached] += 1
         if record.unknown_reason is not None:
             reason, reasons = record.unknown_reason, self.unknown_reasons
             reasons[reason if reason in reasons or len(reasons) < _MAX_REASONS else OTHER] += 1
-        if not record.attempts:
-            return
-        sums = self.models.get(model)
-        if sums is None:
-            sums = self.models[model] = ModelStatistics()
-        sums.add(record)
-        if record.prompt_tokens is not None:
-            tokens, direction = self.client_tokens, (client, "input")
-            tokens[direction] = tokens.get(direction, 0) + record.prompt_tokens
-            direction = client, "output"
-            tokens[direction] = tokens.get(direction, 0) + (record.completion_tokens or 0)
-        if record.fallbacks or record.hedge is not None or record.notes or record.adjusted:
-            self._add_repairs(record)
 
     def _add_repairs(self, record: RequestLog) -> None:
         """Add what was not as the client asked for it."""

@@ -11,7 +11,7 @@ from multidict import CIMultiDict
 
 from gateway.exchange.context import CONTEXT, RequestContext
 from gateway.exchange.delivery import add_gateway_headers
-from gateway.exchange.json_response import JsonResponse
+from gateway.exchange.json_response import JSON_TYPE, JsonResponse
 from gateway.policy.overload import Overload
 from gateway.server.cors import ALLOW_ORIGIN, Cors
 from gateway.server.lifecycle import Drain
@@ -112,14 +112,17 @@ class ResponseHeaders:
 
 @lru_cache(256)
 def _beginning(*headers: tuple[str, str]) -> str:
-    """Return the head of a 200 with some headers, up to its length; "" if one of them has a meaning for the connection.
+    """Return the head of a 200 up to its length, for a JSON response made with some headers.
+
+    It is "" if one of them has a meaning for the connection.
 
     Raises ValueError for a header that would end its line.
     """
-    if not dict(headers).keys() <= _OWN:
+    lines = {**JSON_TYPE, **dict(headers)}
+    if not lines.keys() <= _OWN:
         return ""
-    _check("".join(value for _, value in headers))
-    return "\r\n".join(["HTTP/1.1 200 OK", *map(": ".join, headers), "Content-Length: "])
+    _check("".join(lines.values()))
+    return "\r\n".join(["HTTP/1.1 200 OK", *map(": ".join, lines.items()), "Content-Length: "])
 
 
 def _end(context: RequestContext) -> str:

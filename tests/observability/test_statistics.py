@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import structs
 
 from gateway.observability.request_log import RequestLog
@@ -12,6 +14,7 @@ from gateway.observability.statistics import (
     _MAX_NOTES,
     FIRST_BYTES,
     MAX_CLIENTS,
+    OTHER,
     Histogram,
     Statistics,
 )
@@ -158,3 +161,63 @@ def test_o16_only_so_many_keys_are_counted_apart() -> None:
     assert totals.client_requests["key_0", 200] == 2
     assert totals.client_requests["other", 200] == totals.micros["other", "m"] == 2 * MAX_CLIENTS
     assert totals.client_tokens["other", "input"] == 2 * MAX_CLIENTS
+
+
+MODELS = ("m", "n", None)
+RECORDS = st.builds(
+    RequestLog,
+    st.just("r"),
+    st.just("POST"),
+    st.just("/"),
+    status=st.sampled_from([200, 200, 200, 404, 499, 502]),
+    model=st.sampled_from(MODELS),
+    key=st.sampled_from([None, "key_a", "key_b"]),
+    attempts=st.integers(0, 2),
+    first_byte_ms=st.none() | st.floats(0, 5000),
+    chunk_gap_ms=st.none() | st.floats(0, 5000),
+    duration_ms=st.floats(0, 5000),
+    prompt_tokens=st.none() | st.integers(0, 9),
+    completion_tokens=st.none() | st.integers(0, 9),
+    notes=st.none() | st.just(["a"]),
+    cached=st.sampled_from([None, None, None, "hit"]),
+    error=st.sampled_from([None, None, None, "overloaded"]),
+    failures=st.sampled_from([[], [], ["overloaded"]]),
+    hedge=st.sampled_from([None, None, "won"]),
+)
+
+
+def sums(statistics: Statistics) -> list[object]:
+    """Return all sums, in the order in which they are exposed."""
+    result: list[object] = [
+        list(getattr(statistics, name).items())
+        for name in ("exchanges", "client_requests", "client_tokens", "errors", "cache", "notes", "hedges")
+    ]
+    for model, values in statistics.models.items():
+        histograms = values.duration, values.first_byte, values.chunk_gap
+        times = [(one.counts, round(one.sum, 6)) for one in histograms]
+        result.append((model, times, values.prompt_tokens, values.completion_tokens))
+    return [*result, statistics.saved, statistics.broken]
+
+
+@given(st.lists(st.tuples(RECORDS, st.booleans()), max_size=30))
+def test_usual_requests_are_counted_as_all_others(records: list[tuple[RequestLog, bool]]) -> None:
+    """Also where sums are read in between."""
+    short, long = Statistics(), Statistics()
+    for record, is_read in records:
+        short.add(record)
+        long.add(record)
+        long._usual.clear()
+        if is_read:
+            assert sums(short) == sums(long)
+
+    assert sums(short) == sums(long)
+
+
+def test_usual_requests_are_not_kept_for_each_name_of_a_client() -> None:
+    statistics = Statistics()
+    for number in range(1000):
+        for _ in range(2):
+            statistics.add(RequestLog("r", "POST", "/", 200, model=f"m{number}", attempts=1, prompt_tokens=1))
+
+    assert len(statistics._usual) == 300
+    assert statistics.exchanges[OTHER, 200] == 1400

@@ -110,21 +110,21 @@ class Http1Pool:
 
     def _head(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
         """Return the request line and the headers. Raises BadRequest for a character that could end one of them."""
-        values = tuple(headers.values())
-        _check("".join(values))
         form = self._form if len(path) < _LONG_PATH else self._new_form
-        head = form(method, path, *headers) % values
+        head = form(method, path, *headers)
+        for name, value in headers.items():
+            _check(value)
+            head += f"{name}: {value}\r\n"
         length = f"Content-Length: {len(body)}\r\n\r\n" if body is not None else "\r\n"
         return (head + length).encode("utf-8", "surrogateescape")
 
     def _new_form(self, method: str, path: str, *names: str) -> str:
-        """Return the head of a request with `%s` for each value of some headers. Raises BadRequest."""
+        """Return the head of a request before some headers. Raises BadRequest, also for one of their names."""
         check_path(path)
         _check(method + "".join(names))
         own = {name.lower() for name in names}
         fixed = "".join(line for name, line in self._headers.items() if name not in own)
-        begun = f"{method} {path} HTTP/1.1\r\n{fixed}".replace("%", "%%")
-        return begun + "".join(f"{name.replace('%', '%%')}: %s\r\n" for name in names)
+        return f"{method} {path} HTTP/1.1\r\n{fixed}"
 
     def _take(self) -> Connection | None:
         """Return the connection that was used last and still lives."""
