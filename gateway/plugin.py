@@ -23,6 +23,7 @@ from gateway.conversation.field_policy import FieldPolicies
 from gateway.errors import RateLimited
 from gateway.exchange.accounting import limit_reached
 from gateway.exchange.background_tasks import BackgroundTasks
+from gateway.exchange.batches.lines import BatchMethods
 from gateway.exchange.client_address import client_address
 from gateway.exchange.context import CONTEXT, RequestContext
 from gateway.exchange.delivery import ERROR_RENDERER, Delivery, ErrorRenderer
@@ -385,7 +386,7 @@ class DryRun(Struct, frozen=True):
     """Fields that would not be honoured."""
 
 
-class Plugin(HookMethods):
+class Plugin(HookMethods, BatchMethods):
     """Base class of plugins: a family of endpoints, hooks in the requests' way, or both."""
 
     Config: ClassVar[type[Struct]] = NoOptions

@@ -11,6 +11,8 @@ EXCEPTIONS = {
     "__main__.py": _START,
     "cli/pages/__main__.py": _START,
     "gemini/wire.py": _MESSAGES,
+    "plugins/batches/fields.py": _TABLE,
+    "plugins/batches/wire.py": _MESSAGES,
     "plugins/chat/answer_wire.py": _MESSAGES,
     "plugins/chat/wire.py": _MESSAGES,
     "plugins/completions/fields.py": _TABLE,

@@ -299,6 +299,7 @@ class GatewayConfig(Struct, frozen=True, forbid_unknown_fields=True):
             "transcription": {},
             "models": {},
             "files": {},
+            "batches": {},
             "key": {},
             "native": {},
             "health": {},

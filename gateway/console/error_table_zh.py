@@ -261,6 +261,19 @@ TEXTS = {
         "`/v1/files` 没有文件夹：未设置 `plugins.files.path`，也没有 STATE_DIRECTORY",
     "set `plugins.files.path`, or start the gateway with a STATE_DIRECTORY":
         "设置 `plugins.files.path`，或带 STATE_DIRECTORY 启动网关",
+    "the input file of a batch was not uploaded with the purpose `batch`": "批处理的输入文件上传时的用途不是 `batch`",
+    "the client uploads it with `purpose=batch`": "客户端用 `purpose=batch` 上传",
+    "a batch that never was, or of another key": "批处理不存在，或属于其他密钥",
+    "the client asks with the key that created it": "客户端用创建它的密钥查询",
+    "`/v1/batches` without a folder: no `plugins.batches.path`, and no STATE_DIRECTORY":
+        "`/v1/batches` 没有文件夹：未设置 `plugins.batches.path`，也没有 STATE_DIRECTORY",
+    "set `plugins.batches.path`, or start the gateway with a STATE_DIRECTORY":
+        "设置 `plugins.batches.path`，或带 STATE_DIRECTORY 启动网关",
+    "a batch that has ended cannot be cancelled": "已结束的批处理不能取消",
+    "nothing: its results are in its files": "无需处理：结果在它的文件里",
+    "in the error file of a batch: Google has failed, or not answered, the line":
+        "在批处理的错误文件里：Google 处理失败，或没有回答该行",
+    "the client sends the lines of its error file again": "客户端重新发送错误文件中的各行",
     "an upload that never was, or of another key": "上传不存在，或属于其他密钥",
     "the client begins another upload":
         "客户端重新开始上传",

@@ -24,6 +24,15 @@ class EmbedContentRequest(_Message):
     title: str | None = None
 
 
+class EmbeddedText(_Message):
+    """A text in a batch of embeddings, whose path has the model."""
+
+    content: Content
+    output_dimensionality: int | None = None
+    task_type: str | None = None
+    title: str | None = None
+
+
 class BatchEmbedContentsRequest(_Message):
     requests: list[EmbedContentRequest]
 
@@ -34,6 +43,13 @@ class ContentEmbedding(_Message):
 
 class BatchEmbedContentsResponse(_Message):
     embeddings: list[ContentEmbedding] = []
+    usage_metadata: UsageMetadata | None = None
+
+
+class EmbedContentResponse(_Message):
+    """The answer to one text of a batch."""
+
+    embedding: ContentEmbedding
     usage_metadata: UsageMetadata | None = None
 
 
@@ -78,6 +94,7 @@ def encode_count(name: str, request: GenerateContentRequest) -> bytes:
 
 encode = msgspec.json.Encoder().encode
 decode_count = msgspec.json.Decoder(CountTokensResponse).decode
+decode_embedding = msgspec.json.Decoder(EmbedContentResponse).decode
 decode_embeddings = msgspec.json.Decoder(BatchEmbedContentsResponse).decode
 decode_page = msgspec.json.Decoder(ModelPage).decode
 

@@ -71,6 +71,8 @@ class Batch(Struct):
     details: Details = field(default_factory=Details)
     number: int = 0
     """Batches of one client are listed in this order."""
+    cancel_at: float = 0.0
+    """Unix seconds at which its client has asked for its end; 0 for never. Only `BatchStore.cancel` writes it."""
 
     def enter(self, status: Status, now: float) -> None:
         """Enter a state."""

@@ -37,6 +37,7 @@ BUILT_IN = {
     "completions": "gateway.plugins.completions.routes:Completions",
     "messages": "gateway.plugins.messages.routes:Messages",
     "files": "gateway.plugins.files.routes:Files",
+    "batches": "gateway.plugins.batches.routes:Batches",
     "moderations": "gateway.plugins.moderations.routes:Moderations",
     "native": "gateway.plugins.native.routes:Native",
     "health": "gateway.plugins.health:Health",

@@ -62,6 +62,9 @@ MATRIX: dict[str, tuple[str, dict[str, Any]]] = {
     "/v1/files": ("/v1/files?", {"GET": (404, 404), "POST": (404, 404)}),
     "/v1/files/{id}": (f"/v1/files/file-{'0' * 24}", {"GET": (404, 404), "DELETE": (404, 404)}),
     "/v1/files/{id}/content": (f"/v1/files/file-{'0' * 24}/content", {"GET": (404, 404)}),
+    "/v1/batches": ("/v1/batches", {"GET": (404, 404), "POST": (400, 400)}),
+    "/v1/batches/{id}": (f"/v1/batches/batch_{'0' * 24}", {"GET": (404, 404)}),
+    "/v1/batches/{id}/cancel": (f"/v1/batches/batch_{'0' * 24}/cancel", {"POST": (404, 404)}),
     "/v1/uploads": ("/v1/uploads", {"POST": (404, 404)}),
     "/v1/uploads/{id}": ("/v1/uploads/upload_x", {"GET": (404, 404)}),
     **{

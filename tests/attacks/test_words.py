@@ -536,7 +536,10 @@ PASSING_ON = {
     ("plugins/native/response.py", "render_error"), ("plugins/responses/response.py", "fail"),
     ("plugins/responses/content.py", "of_picture"), ("gemini/turn_reader.py", "_read"),
     ("exchange/attempt.py", "_report_to_pool"), ("console/pool.py", "probe"), ("exchange/file_copies.py", "delete"),
-    ("plugins/native/live/closing.py", "ending_of"),
+    ("plugins/native/live/closing.py", "ending_of"), ("exchange/batches/parts.py", "submit"),
+    ("exchange/batches/parts.py", "_find"), ("exchange/batches/parts.py", "cancel"), ("exchange/batches/parts.py", "fail"),
+    ("exchange/batches/engine.py", "_finish"), ("exchange/batches/reading.py", "_line"),
+    ("exchange/batches/google.py", "line_error"), ("exchange/batches/here.py", "_answer"),
 }  # fmt: skip
 """These show a text to the client or the operator and conclude nothing from it."""
 

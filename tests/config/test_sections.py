@@ -29,7 +29,7 @@ def test_the_default_plugins_serve_every_api_in_the_order_of_their_routes() -> N
     """`hello` answers every path that is left, so it is the last; `native` takes all of /v1beta."""
     assert list(decoded().plugins) == [
         "chat", "responses", "messages", "completions", "embeddings", "speech", "images", "transcription",
-        "models", "files", "key", "native",
+        "models", "files", "batches", "key", "native",
         "health", "hello",
     ]  # fmt: skip
 

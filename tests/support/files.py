@@ -2,9 +2,9 @@
 
 import io
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 from aiohttp import web
@@ -89,9 +89,17 @@ class FileTeam:
         return [body["contents"][-1]["parts"] for _, path, _, body in self.seen if "enerateContent" in path]
 
 
-@asynccontextmanager
-async def file_team(serve: Serve, folder: Path) -> AsyncIterator[FileTeam]:
+T = TypeVar("T", bound=FileTeam)
+
+
+def file_team(serve: Serve, folder: Path) -> AbstractAsyncContextManager[FileTeam]:
     """Start the emulator, and return the team in front of it."""
+    return team_of(FileTeam, serve, folder)
+
+
+@asynccontextmanager
+async def team_of(kind: type[T], serve: Serve, folder: Path) -> AsyncIterator[T]:
+    """Start the emulator, and return a team of a kind in front of it."""
 
     @web.middleware
     async def record(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -108,6 +116,6 @@ async def file_team(serve: Serve, folder: Path) -> AsyncIterator[FileTeam]:
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    team = FileTeam(serve, f"http://127.0.0.1:{runner.addresses[0][1]}", folder)
+    team = kind(serve, f"http://127.0.0.1:{runner.addresses[0][1]}", folder)
     yield team
     await runner.cleanup()

@@ -1,6 +1,7 @@
 """OpenAI's chat completions."""
 
 import time
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, ClassVar
 
@@ -12,16 +13,19 @@ from gateway.conversation.field_policy import FieldPolicies, review
 from gateway.conversation.foreign.originals import NO_PLACEHOLDERS
 from gateway.conversation.plain import PlainConversation
 from gateway.errors import BadRequest, UpstreamError
+from gateway.exchange.batches.lines import BatchAnswer, BatchLine, generation, read, read_rules
 from gateway.exchange.context import RequestContext, dry_context
 from gateway.exchange.delivery import answer_headers
 from gateway.exchange.ids import unique
-from gateway.exchange.offload import offload
+from gateway.exchange.offload import HEAVY_ANSWER, offload
 from gateway.exchange.preparation import PreparedRequest, RequestOptions
 from gateway.exchange.request_body import Body, read_plain
 from gateway.exchange.stream_relay import Reply
+from gateway.gemini.call_names import CallRules
 from gateway.gemini.events import Event
 from gateway.gemini.plain_answer import PlainAnswer
 from gateway.gemini.stream_translator import decode
+from gateway.gemini.thought_signatures import SignatureKeys
 from gateway.gemini.turn_reader import MOST_CANDIDATES, TurnReader
 from gateway.gemini.usage import TokenCounts
 from gateway.plugin import DryRun, Plugin
@@ -86,6 +90,32 @@ class Chat(Plugin):
             raise BadRequest(error.message) from None
         return encode(completion(events, Envelope("chatcmpl-preview", int(time.time()), "unknown")))
 
+    async def batch_line(self, body: Body, context: RequestContext) -> BatchLine:
+        """Return the Gemini calls for a line of a batch. Raises GatewayError as `create` would."""
+        prepared = (await self._prepare(body, context)).prepared
+        return await generation(prepared, self.services.exchange, context)
+
+    async def batch_answer(
+        self, kept: bytes, answers: Sequence[bytes], context: RequestContext
+    ) -> BatchAnswer:
+        """Return the chat completion for Gemini's answers to a line. Raises GatewayError."""
+        line, keys = read_rules(kept), SignatureKeys(context.client.scope)
+        style = AnswerOptions(line.rules, line.audio_format, self.config.grounding, line.choices)
+        events, counts = await read(
+            self.services.exchange,
+            answers,
+            lambda choice: _reader(line.rules, keys, choice, line.choices),
+            context,
+        )
+        envelope = Envelope(unique("chatcmpl-"), int(time.time()), line.model)
+        return BatchAnswer(encode(completion(events, envelope, style)), counts)
+
+    async def answer_body(self, body: Body, context: RequestContext) -> bytes:
+        """Return a whole completion. Raises GatewayError as `create` would."""
+        answer = await self._prepare(body, context)
+        events = await self.services.exchange.complete(answer.choices, context, answer.reader)
+        return await answer.whole(events, heavy=context.report.answer_bytes > HEAVY_ANSWER)
+
     async def _prepare(self, data: Body, context: RequestContext) -> "ChatAnswer":
         body, recorded = await offload(data.heavy, self._read, data)
         options = RequestOptions(
@@ -136,10 +166,7 @@ class ChatAnswer:
         return self._envelope.model
 
     def reader(self, choice: int) -> TurnReader:
-        most = 1 if len(self.choices) > 1 else MOST_CANDIDATES  # `google.generation_config.candidate_count`
-        reader = TurnReader(_call_id, self.prepared.rules, self.prepared.keys, choice, most)
-        reader.runs = "texts"
-        return reader
+        return _reader(self.prepared.rules, self.prepared.keys, choice, len(self.choices))
 
     def encoder(self) -> ChatStream:
         return ChatStream(self._envelope, include_usage=self._include_usage, style=self._style)
@@ -160,6 +187,13 @@ class ChatAnswer:
 
     def headers(self, model: str, context: RequestContext) -> dict[str, str]:
         return answer_headers(model, self.prepared.notes, context.report.adjusted)
+
+
+def _reader(rules: CallRules, keys: SignatureKeys, choice: int, choices: int) -> TurnReader:
+    most = 1 if choices > 1 else MOST_CANDIDATES  # `google.generation_config.candidate_count`
+    reader = TurnReader(_call_id, rules, keys, choice, most)
+    reader.runs = "texts"
+    return reader
 
 
 def _call_id() -> str:

@@ -12,7 +12,7 @@ from gateway.exchange.context import RequestContext
 from gateway.exchange.delivery import answer_headers
 from gateway.exchange.fallback import Choice
 from gateway.exchange.ids import unique
-from gateway.exchange.offload import offload
+from gateway.exchange.offload import HEAVY_ANSWER, offload
 from gateway.exchange.preparation import PreparedRequest, RequestOptions
 from gateway.exchange.request_body import Body, read_body
 from gateway.exchange.stream_relay import Reply
@@ -39,28 +39,36 @@ class Completions(Plugin):
     async def create(self, request: web.Request) -> web.StreamResponse:
         """Answer one request. Choice k of prompt p is number p * n + k, as in OpenAI's API."""
         async with self.services.enter(request, "completions") as context:
-            data = await read_body(request)
-            body = await offload(data.heavy, data.decode, wire.decode_request)
-            texts, n = prompts(body), body.n or 1
-            if len(texts) * n > (most := self.services.config.limits.choices):
-                param = "n" if body.n is not None else "prompt"
-                raise BadRequest(
-                    f"Invalid '{param}': this gateway allows at most {most} choices of all prompts together, "
-                    f"but the request asks for {len(texts)} prompts with n={n}: {len(texts) * n}.",
-                    param=param,
-                    code="unsupported_value",
-                )
-            options = RequestOptions(body.model, bool(body.stream), n, heavy=data.heavy)
-            prepared = [
-                await self.services.preparation.prepare(recorded, options, context)
-                for recorded in await offload(data.heavy, self._read, data, body, texts)
-            ]
-            if body.echo:
-                context.memory.take(len(data.data) * n * _ECHO_COPIES)
-            echoes = [text if body.echo else "" for text in texts for _ in range(n)]
-            include_usage = bool(body.stream_options and body.stream_options.include_usage)
-            answer = CompletionAnswer(prepared, echoes, include_usage=include_usage)
+            answer = await self._prepare(await read_body(request), context)
             return await self.services.delivery.send(request, context, answer)
+
+    async def answer_body(self, body: Body, context: RequestContext) -> bytes:
+        """Return a whole completion. Raises GatewayError as `create` would."""
+        answer = await self._prepare(body, context)
+        events = await self.services.exchange.complete(answer.choices, context, answer.reader)
+        return await answer.whole(events, heavy=context.report.answer_bytes > HEAVY_ANSWER)
+
+    async def _prepare(self, data: Body, context: RequestContext) -> "CompletionAnswer":
+        body = await offload(data.heavy, data.decode, wire.decode_request)
+        texts, n = prompts(body), body.n or 1
+        if len(texts) * n > (most := self.services.config.limits.choices):
+            param = "n" if body.n is not None else "prompt"
+            raise BadRequest(
+                f"Invalid '{param}': this gateway allows at most {most} choices of all prompts together, "
+                f"but the request asks for {len(texts)} prompts with n={n}: {len(texts) * n}.",
+                param=param,
+                code="unsupported_value",
+            )
+        options = RequestOptions(body.model, bool(body.stream), n, heavy=data.heavy)
+        prepared = [
+            await self.services.preparation.prepare(recorded, options, context)
+            for recorded in await offload(data.heavy, self._read, data, body, texts)
+        ]
+        if body.echo:
+            context.memory.take(len(data.data) * n * _ECHO_COPIES)
+        echoes = [text if body.echo else "" for text in texts for _ in range(n)]
+        include_usage = bool(body.stream_options and body.stream_options.include_usage)
+        return CompletionAnswer(prepared, echoes, include_usage=include_usage)
 
     def _read(self, data: Body, body: wire.CompletionRequest, texts: list[str]) -> list[ConversationBuilder]:
         """Return a conversation for each prompt. Raises BadRequest with the path of what is wrong."""

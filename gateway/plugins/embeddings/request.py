@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from gateway.conversation.invalid import empty_array, too_long, unsupported_value
 from gateway.errors import BadRequest
-from gateway.gemini.resources import BatchEmbedContentsRequest, EmbedContentRequest, encode
+from gateway.gemini.resources import BatchEmbedContentsRequest, EmbedContentRequest, EmbeddedText, encode
 from gateway.gemini.wire import Content, Part
 from gateway.plugins.embeddings.wire import MOST_TITLE, TASK_TYPES, EmbeddingExtras, EmbeddingRequest
 
@@ -64,8 +64,6 @@ def to_gemini(
     Raises BadRequest for an unknown encoding of the answer, which is better said before Google bills, and for an
     unknown task or a long title, which are sent once for each text.
     """
-    if body.encoding_format not in (None, *ENCODINGS):
-        raise unsupported_value(body.encoding_format, ENCODINGS, "encoding_format")
     task, title = _options(body)
     name = f"models/{model}"
     requests = [
@@ -74,8 +72,16 @@ def to_gemini(
     return [BatchEmbedContentsRequest(requests[i : i + most]) for i in range(0, len(requests), most)]
 
 
+def to_batch(body: EmbeddingRequest, inputs: Sequence[str]) -> list[bytes]:
+    """Return the requests of a batch, one for each text. Raises BadRequest as `to_gemini` does."""
+    task, title = _options(body)
+    return [encode(EmbeddedText(Content([Part(text=text)]), body.dimensions, task, title)) for text in inputs]
+
+
 def _options(body: EmbeddingRequest) -> tuple[str | None, str | None]:
     """Return `taskType` and `title`. Raises BadRequest with the client's path."""
+    if body.encoding_format not in (None, *ENCODINGS):
+        raise unsupported_value(body.encoding_format, ENCODINGS, "encoding_format")
     at, extras = "", EmbeddingExtras()
     if body.extra_body is not None and body.extra_body.google is not None:
         at, extras = "extra_body.google.", body.extra_body.google

@@ -5,9 +5,9 @@ import math
 import struct
 from collections.abc import Iterable, Sequence
 
-from gateway.gemini.resources import BatchEmbedContentsResponse, ContentEmbedding
+from gateway.gemini.resources import BatchEmbedContentsResponse, ContentEmbedding, EmbedContentResponse
 from gateway.gemini.usage import token_counts
-from gateway.plugins.embeddings.wire import Embedding, EmbeddingList, EmbeddingUsage
+from gateway.plugins.embeddings.wire import Embedding, EmbeddingList, EmbeddingUsage, KeptLine
 
 _TOLERANCE = 1e-3
 """Deviation from length 1 up to which a vector is left unchanged."""
@@ -35,6 +35,17 @@ def embedding_list(
     return EmbeddingList(data, model, EmbeddingUsage(tokens, tokens))
 
 
+def batch_list(
+    kept: KeptLine, answers: Sequence[EmbedContentResponse], *, unit_length: bool
+) -> EmbeddingList:
+    """Return the vectors of a line of a batch, one answer each."""
+    responses = [BatchEmbedContentsResponse([answer.embedding], answer.usage_metadata) for answer in answers]
+    result = embedding_list(responses, (), kept.model, kept.encoding, unit_length=unit_length)
+    if any(answer.usage_metadata is None for answer in answers):
+        result.usage = EmbeddingUsage(kept.tokens, kept.tokens)
+    return result
+
+
 def unit(embedding: ContentEmbedding) -> list[float]:
     """Return the vector scaled to length 1; a zero vector is returned unchanged.
 
@@ -58,4 +69,9 @@ def _tokens(answers: Iterable[BatchEmbedContentsResponse], inputs: Sequence[str]
     counted = [answer.usage_metadata for answer in answers]
     if counted and all(usage is not None and usage.prompt_token_count is not None for usage in counted):
         return sum(token_counts(usage).input for usage in counted if usage is not None)
+    return estimated(inputs)
+
+
+def estimated(inputs: Iterable[str]) -> int:
+    """Return the tokens of texts, roughly."""
     return sum(-(-len(text.encode()) // _BYTES_PER_TOKEN) for text in inputs)

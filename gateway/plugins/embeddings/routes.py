@@ -1,6 +1,7 @@
 """OpenAI's embeddings endpoint over Gemini's `batchEmbedContents`."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar
 
 from aiohttp import web
@@ -9,6 +10,7 @@ from msgspec import Meta, Struct
 from gateway.conversation.field_policy import FieldPolicies, review
 from gateway.conversation.notes import Notes
 from gateway.errors import UpstreamError
+from gateway.exchange.batches.lines import BatchAnswer, BatchLine
 from gateway.exchange.context import RequestContext
 from gateway.exchange.cost import CostEstimate
 from gateway.exchange.delivery import answer_headers, json_response
@@ -18,14 +20,17 @@ from gateway.exchange.side_by_side import side_by_side
 from gateway.gemini.resources import (
     BatchEmbedContentsRequest,
     BatchEmbedContentsResponse,
+    decode_embedding,
     decode_embeddings,
 )
 from gateway.gemini.resources import encode as encode_batch
+from gateway.gemini.stream_translator import readable
+from gateway.gemini.usage import TokenCounts
 from gateway.plugin import Plugin, Services
 from gateway.plugins.embeddings.fields import EMBEDDINGS
-from gateway.plugins.embeddings.request import BATCH, Detokenizer, expected_size, texts, to_gemini
-from gateway.plugins.embeddings.response import embedding_list
-from gateway.plugins.embeddings.wire import EmbeddingRequest, decode_request, encode
+from gateway.plugins.embeddings.request import BATCH, Detokenizer, expected_size, texts, to_batch, to_gemini
+from gateway.plugins.embeddings.response import batch_list, embedding_list, estimated
+from gateway.plugins.embeddings.wire import EmbeddingRequest, KeptLine, decode_kept, decode_request, encode
 
 _MANY_INPUTS = 8
 """Inputs from which on the answer is encoded in a thread: a vector of 3,072 numbers takes 0.5 ms."""
@@ -68,27 +73,52 @@ class Embeddings(Plugin):
         """Answer one request."""
         async with self.services.enter(request, "embeddings") as context:
             data = await read_body(request)
-            config = self.services.config
-            body, noted, inputs = await offload(data.heavy, self._read, data)
-            context.report.requested_model = body.model
-            route = self.services.route(
-                context.client, body.model, config.models.embeddings, context.deployment
+            encoded, model, notes = await self._embedded(data, context)
+            return json_response(encoded, answer_headers(model, notes))
+
+    async def answer_body(self, body: Body, context: RequestContext) -> bytes:
+        """Return a list of embeddings. Raises GatewayError as `create` would."""
+        return (await self._embedded(body, context))[0]
+
+    async def batch_line(self, body: Body, context: RequestContext) -> BatchLine:
+        """Return the requests for a line of a batch: one for each text. Raises GatewayError as `create` would."""
+        fields, _, inputs = self._read(body)
+        route = self.services.route(context.client, fields.model, self.services.config.models.embeddings)
+        requests = to_batch(fields, inputs)
+        kept = KeptLine(route.model, fields.encoding_format, estimated(inputs))
+        most = [CostEstimate(len(request)).most for request in requests]
+        return BatchLine("asyncBatchEmbedContent", route.model, requests, encode(kept), most)
+
+    async def batch_answer(
+        self, kept: bytes, answers: Sequence[bytes], context: RequestContext
+    ) -> BatchAnswer:
+        """Return the list of embeddings for Gemini's answers to a line. Raises GatewayError."""
+        line = decode_kept(kept)
+        vectors = [readable(data, decode_embedding) for data in answers]
+        result = batch_list(line, vectors, unit_length=self.config.unit_length)
+        return BatchAnswer(encode(result), TokenCounts(prompt=result.usage.prompt_tokens))
+
+    async def _embedded(self, data: Body, context: RequestContext) -> tuple[bytes, str, list[str]]:
+        """Return the answer to a body, the model, and the fields that were not honoured."""
+        config = self.services.config
+        body, noted, inputs = await offload(data.heavy, self._read, data)
+        context.report.requested_model = body.model
+        route = self.services.route(context.client, body.model, config.models.embeddings, context.deployment)
+        notes = [*noted, *route.notes]
+        context.report.describe(route.model, body.model or context.deployment or None, notes=notes)
+        in_batches = self.services.capability_table.of(route.model).embedding_batches
+        batches = to_gemini(body, inputs, route.model, BATCH if in_batches else 1)
+        answers = await self._embed(batches, route.model, context, heavy=data.heavy)
+        if sum(len(answer.embeddings) for answer in answers) != len(inputs):
+            raise UpstreamError(
+                "Gemini returned fewer vectors than texts were sent", code="upstream_bad_response"
             )
-            notes = [*noted, *route.notes]
-            context.report.describe(route.model, body.model or context.deployment or None, notes=notes)
-            in_batches = self.services.capability_table.of(route.model).embedding_batches
-            batches = to_gemini(body, inputs, route.model, BATCH if in_batches else 1)
-            answers = await self._embed(batches, route.model, context, heavy=data.heavy)
-            if sum(len(answer.embeddings) for answer in answers) != len(inputs):
-                raise UpstreamError(
-                    "Gemini returned fewer vectors than texts were sent", code="upstream_bad_response"
-                )
-            heavy = len(inputs) > _MANY_INPUTS or data.heavy
-            tokens, encoded = await offload(
-                heavy, self._answer, answers, inputs, route.model, body.encoding_format
-            )
-            context.report.prompt_tokens = tokens
-            return json_response(encoded, answer_headers(route.model, notes))
+        heavy = len(inputs) > _MANY_INPUTS or data.heavy
+        tokens, encoded = await offload(
+            heavy, self._answer, answers, inputs, route.model, body.encoding_format
+        )
+        context.report.prompt_tokens = tokens
+        return encoded, route.model, notes
 
     def _read(self, data: Body) -> tuple[EmbeddingRequest, list[str], list[str]]:
         """Return a body, what is noted of it, and its texts. Raises BadRequest with the path of what is wrong."""

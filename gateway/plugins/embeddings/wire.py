@@ -64,5 +64,15 @@ class EmbeddingList(Struct, gc=False):
     object: Literal["list"] = "list"
 
 
+class KeptLine(Struct, gc=False):
+    """The part of a batch's line that reads its answer."""
+
+    model: str
+    encoding: str | None
+    tokens: int
+    """Of the texts, roughly: some models count none."""
+
+
 decode_request = msgspec.json.Decoder(EmbeddingRequest).decode
 encode = msgspec.json.Encoder().encode
+decode_kept = msgspec.json.Decoder(KeptLine).decode

@@ -49,15 +49,23 @@ class Moderations(Plugin):
     async def create(self, request: web.Request) -> web.Response:
         """Answer one request."""
         async with self.services.enter(request, "moderations") as context:
-            data = await read_body(request)
-            body, notes, recorded = await offload(data.heavy, self._read, data)
-            await self.services.exchange.accounting.take_calls(context, len(recorded))
-            places = asyncio.Semaphore(_AT_ONCE)
-            options = RequestOptions(self.config.model, heavy=data.heavy)
-            results = await side_by_side([self._rate(each, options, context, places) for each in recorded])
-            context.report.describe(self.config.model, body.model, notes=notes)
-            answer = wire.Moderation(unique("modr-"), self.config.model, results)
-            return json_response(wire.encode(answer), answer_headers(self.config.model, notes))
+            encoded, notes = await self._rated(await read_body(request), context)
+            return json_response(encoded, answer_headers(self.config.model, notes))
+
+    async def answer_body(self, body: Body, context: RequestContext) -> bytes:
+        """Return the ratings of a body's inputs. Raises GatewayError as `create` would."""
+        return (await self._rated(body, context))[0]
+
+    async def _rated(self, data: Body, context: RequestContext) -> tuple[bytes, list[str]]:
+        """Return the answer to a body, and the fields that were not honoured."""
+        body, notes, recorded = await offload(data.heavy, self._read, data)
+        await self.services.exchange.accounting.take_calls(context, len(recorded))
+        places = asyncio.Semaphore(_AT_ONCE)
+        options = RequestOptions(self.config.model, heavy=data.heavy)
+        results = await side_by_side([self._rate(each, options, context, places) for each in recorded])
+        context.report.describe(self.config.model, body.model, notes=notes)
+        answer = wire.Moderation(unique("modr-"), self.config.model, results)
+        return wire.encode(answer), notes
 
     def _read(self, data: Body) -> tuple[wire.ModerationRequest, list[str], list[ConversationBuilder]]:
         """Return a body, what is noted of it, and its inputs. Raises BadRequest with the path of what is wrong."""

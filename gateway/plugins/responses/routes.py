@@ -14,10 +14,11 @@ from gateway.conversation.field_policy import FieldPolicies, review
 from gateway.conversation.foreign.originals import NO_PLACEHOLDERS
 from gateway.conversation.plain import PlainConversation
 from gateway.errors import BadRequest, Draining, RateLimited
+from gateway.exchange.batches.lines import BatchAnswer, BatchLine, generation, read
 from gateway.exchange.client_address import client_address
 from gateway.exchange.context import RequestContext
 from gateway.exchange.delivery import json_response
-from gateway.exchange.offload import offload
+from gateway.exchange.offload import HEAVY_ANSWER, offload
 from gateway.exchange.preparation import RequestOptions
 from gateway.exchange.request_body import Body, read_body, read_plain
 from gateway.exchange.unserved import unserved, wants_websocket
@@ -114,7 +115,7 @@ class Responses(Plugin):
             if plain is not None:
                 said = plain_request.conversation(plain, partial(self._recorded, body))
             if plain is None or said is None:
-                prepared = await self._prepare(request, context, body)
+                prepared = await self._prepare(context, body)
             else:
                 prepared = await self._prepare_plain(context, body, plain, said)
             del body, plain, said  # a stream may live for an hour
@@ -144,7 +145,7 @@ class Responses(Plugin):
                 await self._remember(connection, context, websocket.unwrapped(data))
                 return
             remembered = connection.remembered
-            prepared = await self._prepare(connection.request, context, websocket.unwrapped(data), remembered)
+            prepared = await self._prepare(context, websocket.unwrapped(data), remembered)
             store = self._store(prepared, context.client)
 
             async def keep(kept: dict[str, Any], ids: Sequence[str]) -> None:
@@ -168,10 +169,38 @@ class Responses(Plugin):
         await connection.remembered.put(name, [*history, *items], heavy=True)
         await connection.send(without_output(response, now))
 
+    async def batch_line(self, body: Body, context: RequestContext) -> BatchLine:
+        """Return the Gemini calls for a line of a batch. Raises GatewayError as `create` would."""
+        prepared = await self._prepare(context, body)
+        from gateway.plugins.responses.batch import kept_line
+
+        kept = kept_line(prepared, body.fields)
+        return await generation(prepared.request, self.services.exchange, context, kept)
+
+    async def batch_answer(
+        self, kept: bytes, answers: Sequence[bytes], context: RequestContext
+    ) -> BatchAnswer:
+        """Return the response for Gemini's answer to a line. Raises GatewayError."""
+        from gateway.plugins.responses.batch import LineAnswer
+
+        def decoded(data: bytes) -> wire.ResponseRequest:
+            return Body(data).decode(wire.decode_request, self._placeholders)
+
+        line = LineAnswer(kept, context.client.scope, decoded)
+        events, counts = await read(self.services.exchange, answers, line.reader, context)
+        return BatchAnswer(line.encoded(events), counts)
+
+    async def answer_body(self, body: Body, context: RequestContext) -> bytes:
+        """Return a whole response, which is not stored. Raises GatewayError as `create` would."""
+        prepared = await self._prepare(context, body)
+        run = ResponseRun(prepared, self.services, None)
+        events = await self.services.exchange.complete(run.choices, context, run.reader)
+        return await run.whole(events, heavy=context.report.answer_bytes > HEAVY_ANSWER)
+
     async def count(self, request: web.Request) -> web.Response:
         """Return the input tokens of a request."""
         async with self.services.enter(request, "responses") as context:
-            prepared = await self._prepare(request, context, await read_body(request))
+            prepared = await self._prepare(context, await read_body(request))
             tokens = await self.services.exchange.count(prepared.request.call, context)
         return json_response(wire.encode({"object": "response.input_tokens", "input_tokens": tokens}), {})
 
@@ -299,14 +328,14 @@ class Responses(Plugin):
         return lambda kept, ids: self._stored.keep(prepared.name, client, kept, ids, heavy=prepared.heavy)
 
     async def _prepare(
-        self, request: web.Request, context: RequestContext, data: Body, remembered: Remembered | None = None
+        self, context: RequestContext, data: Body, remembered: Remembered | None = None
     ) -> PreparedResponse:
         """Prepare a request. A picture that cannot be used is refused in OpenAI's words.
 
         `remembered` is given for a WebSocket: its responses are always streamed and remembered.
         """
         try:
-            return await self._prepared(request, context, data, remembered)
+            return await self._prepared(context, data, remembered)
         except BadRequest as error:
             raise of_picture(error) from None
 
@@ -327,7 +356,7 @@ class Responses(Plugin):
         return PreparedResponse(body, prepared, items, name, ids)
 
     async def _prepared(
-        self, request: web.Request, context: RequestContext, data: Body, remembered: Remembered | None
+        self, context: RequestContext, data: Body, remembered: Remembered | None
     ) -> PreparedResponse:
         """Prepare a request. Its items, and those of the responses before it, are kept as the client sent them."""
         client = context.client
@@ -338,7 +367,7 @@ class Responses(Plugin):
         try:
             recorded = await offload(heavy, self._read, data, body, history)
         except ItemsReferenced as wanted:
-            stored = await self._stored.items(wanted.checked(), client, request.client_max_size)
+            stored = await self._stored.items(wanted.checked(), client, self.services.config.limits.body)
             referenced, heavy = stored.items, heavy or stored.heavy
             recorded = await offload(heavy, self._read, data, body, history, referenced)
         options = RequestOptions(

@@ -87,6 +87,12 @@ class BatchStore:
                 save_part(run, part)
             insert_answers(run, batch.id, answers)
 
+    def cancel(self, batch: Batch, now: float) -> None:
+        """Note that a batch's client asks for its end. Whoever works on the batch sees it before the next step."""
+        self.database.query(
+            "UPDATE batch SET cancel_at = ?, next_look = 0 WHERE id = ? AND cancel_at = 0", now, batch.id
+        )
+
     def delete(self, batch: Batch) -> None:
         """Delete a batch and all that is kept of it."""
         with self.database.transaction() as run:
@@ -142,6 +148,7 @@ class BatchStore:
         for part in parts:
             self.requests(part).unlink(missing_ok=True)
             self.answers(part).unlink(missing_ok=True)
+            self.folder.joinpath(f"{part}.download").unlink(missing_ok=True)
 
     def _remove_strays(self, now: float) -> None:
         rows = self.database.query("SELECT id FROM batch UNION ALL SELECT id FROM part")

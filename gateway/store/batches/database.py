@@ -14,7 +14,8 @@ _SCHEMA = (
     """CREATE TABLE batch (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, scope TEXT NOT NULL,
        client TEXT NOT NULL, surface TEXT NOT NULL, endpoint TEXT NOT NULL, created_at INTEGER NOT NULL,
        expires_at INTEGER NOT NULL, status TEXT NOT NULL, total INTEGER NOT NULL, completed INTEGER NOT NULL,
-       failed INTEGER NOT NULL, next_look REAL NOT NULL, looks INTEGER NOT NULL, details BLOB NOT NULL)""",
+       failed INTEGER NOT NULL, next_look REAL NOT NULL, looks INTEGER NOT NULL, details BLOB NOT NULL,
+       cancel_at REAL NOT NULL DEFAULT 0)""",
     "CREATE INDEX batch_scope ON batch (scope, surface, number)",
     "CREATE INDEX batch_status ON batch (status)",
     "CREATE TABLE part (id TEXT PRIMARY KEY, batch TEXT NOT NULL, number INTEGER NOT NULL, data BLOB NOT NULL)",
@@ -30,7 +31,7 @@ _COLUMNS = (
     "id, scope, client, surface, endpoint, created_at, expires_at, status, total, completed, failed, next_look, "
     "looks, details"
 )
-_BATCH = f"{_COLUMNS}, number"
+_BATCH = f"{_COLUMNS}, number, cancel_at"
 _LINE = "number, custom_id, part, choices, context, error"
 _MANY = 500
 """Lines that are read at once."""
@@ -146,9 +147,9 @@ def delete_lines(run: Run, batch: str) -> list[str]:
 
 
 def _values(batch: Batch) -> tuple[Any, ...]:
-    return (*msgspec.structs.astuple(batch)[:-2], _encode(batch.details))
+    return (*msgspec.structs.astuple(batch)[:-3], _encode(batch.details))
 
 
 def _batch(row: tuple[Any, ...]) -> Batch:
-    fields = (*row[:-2], _decode_details(row[-2]), row[-1])
+    fields = (*row[:-3], _decode_details(row[-3]), *row[-2:])
     return Batch(*fields)

@@ -22,8 +22,8 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,imag
     ("method", "path", "status"),
     [
         ("GET", "/", 200), ("HEAD", "/", 200), ("GET", "/favicon.png", 200), ("POST", "/", 404),
-        ("GET", "/v1", 404), ("GET", "/v1/unknown", 404), ("GET", "/batches", 404), ("GET", "/x/embeddings", 404),
-        ("POST", "/v1/batches", 404), ("GET", "/v1gamma/models", 404), ("GET", "/%00%0d%0a/models", 404),
+        ("GET", "/v1", 404), ("GET", "/v1/unknown", 404), ("GET", "/videos", 404), ("GET", "/x/embeddings", 404),
+        ("POST", "/v1/videos", 404), ("GET", "/v1gamma/models", 404), ("GET", "/%00%0d%0a/models", 404),
     ],
 )  # fmt: skip
 async def test_hello_for_people_and_404_where_an_sdk_would_read_it(

@@ -1,0 +1,1 @@
+"""Batches: their lines are read, sent to Google in parts, looked at, and answered."""

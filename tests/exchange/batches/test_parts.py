@@ -1,0 +1,50 @@
+"""Parts of a batch: submitted to a project that takes them, once, and what becomes of refusals."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.batches import FLASH, BatchTeam, batch_team, chat_body, line
+from tests.support.servers import Serve
+from tests.support.team import refused, spent
+
+
+@pytest.fixture
+async def team(serve: Serve, tmp_path: Path) -> AsyncIterator[BatchTeam]:
+    async with batch_team(serve, tmp_path) as result:
+        yield result
+
+
+async def test_ba5_two_models_are_two_batches_of_which_one_fails(team: BatchTeam) -> None:
+    client = await team.begin()
+    lines = [line("a"), line("b", chat_body(model="gemini-2.5-flash")), line("c")]
+    team.answers[f"{FLASH}:batchGenerateContent"] = refused(400, "User location is not supported.")
+
+    done = await client.reached(await client.started(lines), "completed")
+
+    assert len(team.calls(":batchGenerateContent")) == 2
+    assert [each["custom_id"] for each in await client.content(done["output_file_id"])] == ["b"]
+    errors = await client.content(done["error_file_id"])
+    assert [each["custom_id"] for each in errors] == ["a", "c"]
+    assert "location" in errors[0]["response"]["body"]["error"]["message"]
+    assert done["model"] is None
+
+
+async def test_a_batch_all_of_whose_parts_fail_has_failed(team: BatchTeam) -> None:
+    client = await team.begin()
+    team.answers[":batchGenerateContent"] = refused(400, "Batches are not available.")
+
+    failed = await client.reached(await client.started([line("a")]), "failed")
+
+    assert "Batches are not available." in failed["errors"]["data"][0]["message"]
+
+
+async def test_the_next_project_is_asked_when_the_quota_of_one_is_spent(team: BatchTeam) -> None:
+    client = await team.begin("ab")
+    team.answers[":batchGenerateContent"] = spent()
+
+    await client.reached(await client.started([line("a")]), "completed")
+
+    assert [call[2] for call in team.calls(":batchGenerateContent")] == ["a", "b"]
+    assert {call[2] for call in team.calls("/batches/")} == {"b"}

@@ -1,0 +1,37 @@
+"""Results in the order of the lines."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.batches import BatchTeam, batch_team, job, line, said
+from tests.support.servers import Serve
+
+
+@pytest.fixture
+async def team(serve: Serve, tmp_path: Path) -> AsyncIterator[BatchTeam]:
+    async with batch_team(serve, tmp_path) as result:
+        yield result
+
+
+async def test_ba2_answers_come_in_the_order_of_the_lines_and_errors_in_a_file_of_their_own(
+    team: BatchTeam,
+) -> None:
+    client = await team.begin()
+    error = {"error": {"code": 13, "message": "internal"}, "metadata": {"key": "1"}}
+    team.answers["/batches/"] = job("SUCCEEDED", said("2", prompt=7), error, said("0"))
+
+    done = await client.reached(await client.started([line("a"), line("b"), line("c")]), "completed")
+
+    assert done["request_counts"] == {"total": 3, "completed": 2, "failed": 1}
+    assert done["usage"]["input_tokens"] == 11
+    output = await client.content(done["output_file_id"])
+    assert [each["custom_id"] for each in output] == ["a", "c"]
+    assert output[0]["response"]["body"]["choices"][0]["message"]["content"] == "2"
+    assert output[0]["id"].startswith("batch_req_")
+    (failed,) = await client.content(done["error_file_id"])
+    assert (failed["custom_id"], failed["response"]["status_code"]) == ("b", 500)
+    assert failed["response"]["body"]["error"] == {
+        "message": "internal", "type": "server_error", "param": None, "code": "internal_error",
+    }  # fmt: skip
