@@ -47,10 +47,12 @@ class BoundedMapping(MutableMapping[K, V]):
     def get(self, key: K, default: V | T, /) -> V | T: ...
     def get(self, key: K, default: object = None, /) -> object:
         """Return the value of a key, or the default. The inherited method is slower: it catches KeyError."""
-        if key not in self._entries:
+        entries = self._entries
+        value = entries.get(key)
+        if value is None and key not in entries:
             return default
-        self._entries.move_to_end(key)
-        return self._entries[key]
+        entries.move_to_end(key)
+        return value
 
     def __contains__(self, key: object) -> bool:
         return key in self._entries

@@ -25,6 +25,10 @@ _HEADERS: Mapping[Counted, tuple[str, str, str]] = {
     "tokens": ("x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
 }
 """Headers with the limit, the rest, and the time until it is whole again."""
+_LINES = {
+    counted: f"{limit}: %d\r\n{remaining}: %d\r\n{reset}: %.3fs\r\n"
+    for counted, (limit, remaining, reset) in _HEADERS.items()
+}
 
 
 class Window(Struct, frozen=True, gc=False):
@@ -115,6 +119,15 @@ def limit_headers(states: Sequence[WindowState]) -> dict[str, str]:
         headers[remaining] = str(state.remaining)
         headers[reset] = f"{state.reset:.3f}s"
     return headers
+
+
+def limit_lines(states: Sequence[WindowState]) -> str:
+    """Return `limit_headers` as lines of a head."""
+    lines = ""
+    for state in _tightest(states):
+        window = state.window
+        lines += _LINES[window.counted] % (window.limit, state.remaining, state.reset)
+    return lines
 
 
 def _tightest(states: Sequence[WindowState]) -> Sequence[WindowState]:

@@ -13,6 +13,7 @@ from gateway.exchange.context import CONTEXT, RequestContext
 from gateway.exchange.delivery import add_gateway_headers
 from gateway.exchange.json_response import JSON_TYPE, JsonResponse
 from gateway.policy.overload import Overload
+from gateway.policy.rate_limits import limit_lines
 from gateway.server.cors import ALLOW_ORIGIN, Cors
 from gateway.server.lifecycle import Drain
 
@@ -127,14 +128,17 @@ def _beginning(*headers: tuple[str, str]) -> str:
 
 def _end(context: RequestContext) -> str:
     """Return the rest of a usual head: what `_added` adds, in its order. Raises ValueError as `_beginning` does."""
-    if _has_more(context):
+    report, lines = context.report, ""
+    if report.cached is not None or report.fallbacks or context.hooks is not None:
         headers = _added({}, context)
         _check("".join(headers.values()))
         return "\r\n".join([*map(": ".join, headers.items()), "", ""])
+    if report.limits:
+        lines = limit_lines(report.limits)
     _check(context.request_id)
     return (
         f"Date: {rfc822_formatted_time()}\r\nServer: {SERVER}\r\nx-request-id: {context.request_id}\r\n"
-        f"{ALLOW_ORIGIN}: *\r\n\r\n"
+        f"{lines}{ALLOW_ORIGIN}: *\r\n\r\n"
     )
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.policy.client_rules import Rules
-from gateway.policy.rate_limits import Window, WindowState, limit_headers, weigh, windows
+from gateway.policy.rate_limits import Window, WindowState, limit_headers, limit_lines, weigh, windows
 
 NOW = 1_000_000_040.0
 """A third of the minute has passed."""
@@ -86,6 +86,15 @@ def test_rules_become_windows_and_headers() -> None:
     assert headers["x-ratelimit-remaining-tokens"] == "8"
     assert headers["x-ratelimit-reset-requests"] == "40.000s"
     assert windows(Rules(), "tokens") == ()
+
+
+@given(st.lists(st.sampled_from([Rules(requests_per_minute=5), Rules(tokens_per_day=9, requests_per_day=2)])))
+def test_the_lines_of_a_head_are_the_headers(rules: list[Rules]) -> None:
+    limits = [*(w for rule in rules for counted in ("requests", "tokens") for w in windows(rule, counted))]
+    states = weigh([(window, 0, 0, 1) for window in limits], NOW + 0.1236).states
+
+    lines = "".join(f"{name}: {value}\r\n" for name, value in limit_headers(states).items())
+    assert limit_lines(states) == lines
 
 
 def test_each_rule_has_its_window() -> None:

@@ -12,8 +12,11 @@ from aiohttp.typedefs import Handler
 from gateway.exchange.context import RequestContext
 from gateway.exchange.delivery import json_response
 from gateway.exchange.hooks import HookOptions
+from gateway.exchange.report import ExchangeReport
 from gateway.gemini.request_json import JsonObject
 from gateway.plugin import Plugin
+from gateway.policy.rate_limits import Window, WindowState
+from gateway.server import response_headers
 from gateway.server.lifecycle import DRAIN
 from gateway.server.response_headers import ResponseHeaders
 from tests.support.hooks import install
@@ -293,3 +296,20 @@ async def test_a_header_that_would_end_the_head_is_a_crash_and_is_not_sent(
     assert data.startswith(b"HTTP/1.1 500 ")
     assert b"x-b" not in data
     assert [line["event"] for line in event_lines] == ["crash"]
+
+
+@pytest.mark.parametrize("cached", [None, "miss"])
+@pytest.mark.parametrize("limits", [0, 1, 2])
+def test_the_end_of_a_head_has_the_headers_of_all_answers(
+    monkeypatch: pytest.MonkeyPatch, cached: str | None, limits: int
+) -> None:
+    monkeypatch.setattr(response_headers, "rfc822_formatted_time", lambda: "now")
+    states = (
+        WindowState(Window("requests", 60, 60), 59, 1.5),
+        WindowState(Window("tokens", 900, 86400), 7, 4000.25),
+    )
+    report = ExchangeReport(limits=states[:limits], cached=cached)
+    context = RequestContext("req_1", "POST", "/", 0.0, report)
+
+    lines = (f"{name}: {value}\r\n" for name, value in response_headers._added({}, context).items())
+    assert response_headers._end(context) == "".join(lines) + "\r\n"
