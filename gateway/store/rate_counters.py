@@ -58,30 +58,34 @@ class MemoryCounters:
         counters = self._used.get(client)
         if counters is None:
             counters = {}
-        states: list[WindowState] = []
+        states: tuple[WindowState, ...] = ()
         counts: list[tuple[tuple[str, int], Count]] = []
         for window, n in wants:
             if self._share != 1.0:
                 window = self._share_of(window)
-            kind = window.counted, window.seconds
-            index, current, before = _count(counters.get(kind), int(now // window.seconds))
+            seconds = window.seconds
+            kind = window.counted, seconds
+            count, index = counters.get(kind), int(now // seconds)
+            if count is None or count[0] != index:
+                count = _moved(count, index)
+            index, current, before = count
             state = room(window, before, current, n, now)
             if state is None:
                 return self._blocked(counters, wants, now)
-            states.append(state)
+            states += (state,)
             total = current + n
             counts.append((kind, (index, total if total <= MAX_COUNT else MAX_COUNT, before)))
         if not counters:
             self._used[client] = counters
         counters.update(counts)
-        return Taken(tuple(states))
+        return Taken(states)
 
     def _blocked(self, counters: Mapping[tuple[str, int], Count], wants: Wants, now: float) -> Taken:
         """Return the result where a window has no room."""
         amounts = []
         for window, n in wants:
             counter = counters.get((window.counted, window.seconds))
-            _, current, before = _count(counter, int(now // window.seconds))
+            _, current, before = _moved(counter, int(now // window.seconds))
             amounts.append((window if self._share == 1.0 else self._share_of(window), before, current, n))
         return weigh(amounts, now)
 
@@ -91,7 +95,10 @@ class MemoryCounters:
             counters = self._used[client] = {}
         for window, n in wants:
             kind = window.counted, window.seconds
-            index, current, before = _count(counters.get(kind), int(now // window.seconds))
+            count, index = counters.get(kind), int(now // window.seconds)
+            if count is None or count[0] != index:
+                count = _moved(count, index)
+            index, current, before = count
             total = current + n
             counters[kind] = index, total if 0 <= total <= MAX_COUNT else as_count(total), before
 
@@ -114,7 +121,7 @@ class MemoryCounters:
         return Window(window.counted, limit, window.seconds)
 
 
-def _count(counter: Count | None, index: int) -> Count:
+def _moved(counter: Count | None, index: int) -> Count:
     """Return the counter of the window with a number, which follows from the counter that is kept.
 
     When the clock was set back by less than a window, the newest window stays in use.
