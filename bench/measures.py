@@ -180,8 +180,10 @@ def start(results: Results, trees: Mapping[str, Tree], folder: Path, plan: Plan)
 def instances(results: Results, servers: Servers, tree: Tree, plan: Plan) -> None:
     """Measure one instance and two on one listening socket.
 
-    Where two cores are all there are, load and upstream must share them. So capacity is not read off the requests per
-    second: each instance's own processor time per request says how many it could answer with a core to itself.
+    Where two cores are all there are, load and upstream must share them: the instance beside them gets less of its
+    core, and takes fewer connections off the socket. So capacity is read neither off the requests per second nor off
+    the busier instance. Each instance's own processor time for each of its own requests, in which load and upstream
+    have no part, says how many it could answer with a core to itself.
     """
     one = servers.inherited(tree, [SERVER_CORE])
     two = servers.inherited(tree, [SERVER_CORE, LOAD_CORE])
@@ -189,8 +191,13 @@ def instances(results: Results, servers: Servers, tree: Tree, plan: Plan) -> Non
         _measured(group, chat(), 2 * _CONNECTIONS, _WARM_UP)
     for _ in range(plan.rounds):
         for group, measure in ((one, table.ONE), (two, table.TWO)):
+            before = [instance.answered() for instance in group]
             figures = _measured(group, chat(), 2 * _CONNECTIONS, plan.seconds)
-            if figures is None:
+            answered = [instance.answered() - count for instance, count in zip(group, before, strict=True)]
+            if figures is None or min(answered) == 0:
                 continue
-            results.add(measure, table.OURS, max(figures.cpu) / figures.requests * 1e6)
+            rates = [count / seconds for count, seconds in zip(answered, figures.cpu, strict=True)]
+            results.add(measure, table.OURS, 1e6 / sum(rates))
+            if len(group) > 1:
+                results.add(table.BUSIER, table.OURS, max(answered) / sum(answered) * 100)
     servers.stop(*one, *two)

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,15 @@ class Server:
     key: str = "AQ.k"
     is_gemini: bool = False
     """Requests are Gemini's, as for a proxy, and not OpenAI's."""
+    admin: int = 0
+    """Port of the metrics of an instance that shares its own port with others."""
+
+    def answered(self) -> int:
+        """Return the requests that it has answered, by its metrics."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics", timeout=_PATIENCE) as response:
+            lines = response.read().decode().splitlines()
+        counts = (line.rpartition(" ")[2] for line in lines if line.startswith("gateway_exchanges_total{"))
+        return round(sum(map(float, counts)))
 
     def cpu(self) -> float:
         """Return the seconds of processor time that all its processes have used."""
@@ -193,23 +203,25 @@ class Servers:
         with socket.create_server(("127.0.0.1", 0), backlog=4096) as listener:
             port = int(listener.getsockname()[1])
             file = listener.fileno()
-            serve = [
-                tree.python,
-                "-m",
-                "gateway",
-                "serve",
-                "--config",
-                "config/gateway.yaml",
-                "--upstream",
-                self.url,
-            ]
-            command = [tree.python, "-c", _INHERIT, file, *serve]
-            return [
-                self._add(
-                    f"instance on core {core}", port, core, command, cwd=tree.folder, descriptors=[file]
+            instances = []
+            for core in cores:
+                admin = free_port()
+                config = self._folder / f"instance-{admin}.yaml"
+                config.write_text(f"admin: {{port: {admin}}}\n")
+                serve = ("-m", "gateway", "serve", "--config", config, "--upstream", self.url)
+                command = [tree.python, "-c", _INHERIT, file, tree.python, *serve]
+                instance = self._add(
+                    f"instance on core {core}",
+                    port,
+                    core,
+                    command,
+                    cwd=tree.folder,
+                    descriptors=[file],
+                    admin=admin,
                 )
-                for core in cores
-            ]
+                wait_for(admin, instance.process)
+                instances.append(instance)
+            return instances
 
     def stop(self, *servers: Server) -> None:
         """End some servers, or all."""
@@ -229,9 +241,10 @@ class Servers:
         descriptors: Sequence[int] = (),
         key: str = "AQ.k",
         is_gemini: bool = False,
+        admin: int = 0,
     ) -> Server:
         process = spawn(core, command, cwd, environ, descriptors)
-        server = Server(name, port, process, key, is_gemini)
+        server = Server(name, port, process, key, is_gemini, admin)
         self._all.append(server)
         wait_for(port, process)
         return server

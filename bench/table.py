@@ -44,7 +44,8 @@ P50, P99 = milliseconds("unary at 200/s, p50"), milliseconds("unary at 200/s, p9
 FIRST_P50, FIRST_P99 = milliseconds("first event at 50/s, p50"), milliseconds("first event at 50/s, p99")
 READY = Measure("READY after", "s", digits=3)
 IDLE = Measure("memory, idle", "MB")
-ONE, TWO = cpu("one instance"), cpu("two instances, the busier", "CPU µs")
+ONE, TWO = cpu("one instance"), cpu("two instances, each on a core", "CPU µs")
+BUSIER = Measure("two instances, requests of the busier", "%")
 UNUSUAL = ("tools", "schema", "image", "history", "Responses", "Messages")
 
 
@@ -132,8 +133,8 @@ def ours(measure: Measure) -> Callable[[Figures], float | None]:
 def scaling(figures: Figures) -> float | None:
     """Return the capacity of two instances in that of one.
 
-    An instance can answer 1 / (its time per request) on a core. Of two, the busier is the limit: `TWO` is its time per
-    request of both.
+    An instance can answer 1 / (its time per request) on a core. `TWO` is the time in which one of two, each with a core
+    to itself, answers a request.
     """
     one, two = ours(ONE)(figures), ours(TWO)(figures)
     return one / two if one is not None and two is not None else None

@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -80,3 +82,26 @@ def test_a_command_that_ends_at_once_says_why(tmp_path: Path) -> None:
     process.wait()
     with pytest.raises(RuntimeError, match=r"ended with 1: no such model"):
         servers.wait_for(servers.free_port(), process)
+
+
+def test_an_instance_says_how_many_requests_it_has_answered() -> None:
+    text = (
+        b'gateway_exchanges_total{model="m",status="200"} 40.0\n'
+        b'gateway_exchanges_total{model="n",status="499"} 2.0\n'
+        b'gateway_exchanges_created{model="m",status="200"} 1.7e9\n'
+    )
+
+    class Metrics(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/metrics" else 404)
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *_: object) -> None:
+            """Write nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Metrics) as server:
+        threading.Thread(target=server.handle_request).start()
+        instance = Server("i", 1, subprocess.Popen(["true"]), admin=server.server_port)
+        assert instance.answered() == 42
+        instance.process.wait()

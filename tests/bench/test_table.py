@@ -58,12 +58,9 @@ def test_ratios_and_differences_need_both_figures() -> None:
     assert table.over(table.P99, OLD)(figures) is None
 
 
-def test_two_instances_are_as_good_as_the_busier() -> None:
-    # together 100 requests: 6 ms on one core and 4 ms on the other; one alone takes 10 ms
-    assert (
-        table.scaling({"one instance": {OURS: 100.0}, "two instances, the busier": {OURS: 60.0}}) == 100 / 60
-    )
-    assert table.scaling({"one instance": {OURS: 100.0}}) is None
+def test_the_capacity_of_two_instances_in_that_of_one() -> None:
+    assert table.scaling({table.ONE.name: {OURS: 100.0}, table.TWO.name: {OURS: 60.0}}) == 100 / 60
+    assert table.scaling({table.ONE.name: {OURS: 100.0}}) is None
 
 
 def test_a_fresh_request_is_compared_with_an_idle_gateway() -> None:
