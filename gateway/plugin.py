@@ -242,7 +242,7 @@ class Services(PluginServices):
         Entering raises GatewayError for a client that is unknown, a body that does not arrive, or a limit that is
         reached.
         """
-        return Entry(self, request, surface, errors, reads_body=reads_body)
+        return Entry(self, request, surface, errors, reads_body)
 
     async def limits_left(self, client: Client) -> Sequence[WindowState]:
         """Return what is left of the limits of an issued key per minute and per day, without taking anything."""
@@ -266,7 +266,6 @@ class Entry:
         request: web.Request,
         surface: str,
         errors: ErrorRenderer | None,
-        *,
         reads_body: bool,
     ) -> None:
         self._services = services

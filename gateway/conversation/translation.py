@@ -97,7 +97,8 @@ def translate(
                 return _learned(conversation, context, most_inlined)
             request = gemini_request(conversation, context.capabilities, context.safety, declared)
             if request is not None:
-                return Translation(request, [], declared.rules, None, PlainOrigins(conversation, context))
+                origins = PlainOrigins(conversation, context.model, context.capabilities, context.safety)
+                return Translation(request, [], declared.rules, None, origins)
         conversation = conversation.recorded()
     if len(conversation.items) > MOST_TURNS:
         raise too_long(conversation.root, MOST_TURNS, len(conversation.items))
@@ -117,13 +118,19 @@ def _learned(conversation: PlainConversation, context: TranslationContext, most_
 class PlainOrigins:
     """Origins of a plain conversation, by the long way. Few requests need them: only refusals name fields."""
 
-    def __init__(self, conversation: PlainConversation, context: TranslationContext) -> None:
+    def __init__(
+        self,
+        conversation: PlainConversation,
+        model: str,
+        capabilities: Capabilities,
+        safety: Sequence[SafetySetting],
+    ) -> None:
         self._conversation = conversation
-        self._context = context
+        self._of = model, capabilities, safety
 
     @cached_property
     def _origins(self) -> Origins:
-        return translate(self._conversation.recorded(), self._context).origins
+        return translate(self._conversation.recorded(), TranslationContext(*self._of)).origins
 
     def of(self, names: Iterable[str]) -> list[str]:
         """Return the client's paths of some of Gemini's fields, each once."""

@@ -103,22 +103,26 @@ class Preparation:
         notes = list(route.notes)
         if answering != route.model and not is_alias(route.model) and "model" not in notes:
             notes.append("model")
+        capabilities, keys = self._capabilities.of(answering), SignatureKeys.of(client.scope)
+        if not (
+            isinstance(conversation, ConversationBuilder)
+            or route.search
+            or options.show_thoughts
+            or options.choices > 1
+            or context.hooks is not None
+            or self._exchange.refusals.total
+            or self._catalog.fallbacks(route.model)
+        ):
+            plain = _plain(conversation, options, route.model, capabilities, self._safety)
+            if plain is not None:
+                report.notes = notes or None
+                return PreparedRequest([plain[0]], plain[1], None, keys, notes)
         translation_context = TranslationContext(
-            route.model,
-            self._capabilities.of(answering),
-            self._safety,
-            route.search,
-            options.show_thoughts,
-            SignatureKeys.of(client.scope),
+            route.model, capabilities, self._safety, route.search, options.show_thoughts, keys
         )
-        chain = self._catalog.fallbacks(route.model)
-        if not isinstance(conversation, ConversationBuilder):
-            if not (chain or context.hooks is not None or self._exchange.refusals.total):
-                prepared = _plain(conversation, options, translation_context, notes)
-                if prepared is not None:
-                    report.notes = notes or None
-                    return prepared
-        elif conversation.calls or conversation.attachments or conversation.has_built_ins:
+        if isinstance(conversation, ConversationBuilder) and (
+            conversation.calls or conversation.attachments or conversation.has_built_ins
+        ):
             translation_context = await self._with_stored(conversation, options, translation_context, context)
         return await self._prepare(conversation, options, context, translation_context, notes)
 
@@ -221,27 +225,27 @@ class Preparation:
 
 
 def _plain(
-    conversation: PlainConversation, options: RequestOptions, context: TranslationContext, notes: list[str]
-) -> PreparedRequest | None:
+    conversation: PlainConversation,
+    options: RequestOptions,
+    model: str,
+    capabilities: Capabilities,
+    safety: Sequence[SafetySetting],
+) -> tuple[Choice, CallRules] | None:
     """Return the call for a plain conversation, as `Preparation` does by its long way; None where that decides."""
-    if context.search or context.show_thoughts or options.choices > 1:
-        return None
-    capabilities = context.capabilities
     declarations = conversation.declarations
     declared = KNOWN.of(declarations, capabilities) if declarations else NO_DECLARATIONS
     if declared is None:
         return None
-    request = gemini_request(conversation, capabilities, context.safety, declared)
+    request = gemini_request(conversation, capabilities, safety, declared)
     if request is None:
         return None
     stream, tokens = options.stream, conversation.max_output_tokens
     if tokens is not None and not stream:
         stream = _is_long(tokens, capabilities)
-    call = GeminiCall(
-        context.model, request, stream, False, options.cache_key, "", PlainOrigins(conversation, context)
-    )
+    origins = PlainOrigins(conversation, model, capabilities, safety)
+    call = GeminiCall(model, request, stream, False, options.cache_key, "", origins)
     rules = declared.rules
-    return PreparedRequest([Choice(call, is_plain=not rules.stops)], rules, None, context.keys, notes)
+    return Choice(call, is_plain=not rules.stops), rules
 
 
 def _is_long(tokens: int, capabilities: Capabilities) -> bool:

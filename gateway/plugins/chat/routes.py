@@ -128,7 +128,7 @@ class Chat(Plugin):
         )
         prepared = await self.services.preparation.prepare(recorded, options, context)
         include_usage = bool(body.stream_options and body.stream_options.include_usage)
-        return ChatAnswer(prepared, include_usage=include_usage, grounding=self.config.grounding)
+        return ChatAnswer(prepared, include_usage, self.config.grounding)
 
     async def _prepare_plain(
         self, body: PlainRequest, said: PlainConversation, context: RequestContext
@@ -137,7 +137,7 @@ class Chat(Plugin):
         options = RequestOptions(body.model, bool(body.stream), show_thoughts=self.config.thoughts)
         prepared = await self.services.preparation.prepare(said, options, context)
         include_usage = bool(body.stream_options and body.stream_options.include_usage)
-        return ChatAnswer(prepared, include_usage=include_usage, grounding=self.config.grounding)
+        return ChatAnswer(prepared, include_usage, self.config.grounding)
 
     def _conversation(self, data: Body) -> ConversationBuilder:
         return self._read(data)[1]
@@ -154,12 +154,17 @@ class Chat(Plugin):
 class ChatAnswer:
     """A chat completion under way to the client."""
 
-    def __init__(self, prepared: PreparedRequest, *, include_usage: bool, grounding: bool) -> None:
-        self.choices = prepared.choices
+    def __init__(self, prepared: PreparedRequest, include_usage: bool, grounding: bool) -> None:
+        self.choices = choices = prepared.choices
         self.prepared = prepared
         self._include_usage = include_usage
-        self._style = AnswerOptions(prepared.rules, prepared.audio_format, grounding, len(prepared.choices))
-        self._envelope = Envelope(unique("chatcmpl-"), int(time.time()), prepared.call.model)
+        self._grounding = grounding
+        self._envelope = Envelope(unique("chatcmpl-"), int(time.time()), choices[0].call.model)
+
+    @property
+    def _style(self) -> AnswerOptions:
+        prepared = self.prepared
+        return AnswerOptions(prepared.rules, prepared.audio_format, self._grounding, len(prepared.choices))
 
     @property
     def model(self) -> str:
