@@ -269,6 +269,13 @@ TEXTS = {
         "`/v1/batches` 没有文件夹：未设置 `plugins.batches.path`，也没有 STATE_DIRECTORY",
     "set `plugins.batches.path`, or start the gateway with a STATE_DIRECTORY":
         "设置 `plugins.batches.path`，或带 STATE_DIRECTORY 启动网关",
+    "a message batch that has ended cannot be canceled": "已结束的消息批处理不能取消",
+    "nothing: its results can be read": "无需处理：结果可以读取",
+    "a message batch has no results, and cannot be deleted, before it has ended":
+        "消息批处理结束之前没有结果，也不能删除",
+    "the client waits, or cancels it": "客户端等待，或取消它",
+    "a message batch whose results were not written": "消息批处理的结果没有写入",
+    "the client sends the requests again": "客户端重新发送请求",
     "a batch that has ended cannot be cancelled": "已结束的批处理不能取消",
     "nothing: its results are in its files": "无需处理：结果在它的文件里",
     "in the error file of a batch: Google has failed, or not answered, the line":

@@ -44,6 +44,8 @@ class Details(Struct):
     """Tokens of all answers: `input`, `cached`, `output`, `thoughts`."""
     request_id: str = ""
     """The id of the request that created it."""
+    results: dict[str, int] = {}
+    """Requests by the kind of their results, in Anthropic's words."""
 
 
 class Batch(Struct):

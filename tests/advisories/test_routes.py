@@ -65,6 +65,19 @@ MATRIX: dict[str, tuple[str, dict[str, Any]]] = {
     "/v1/batches": ("/v1/batches", {"GET": (404, 404), "POST": (400, 400)}),
     "/v1/batches/{id}": (f"/v1/batches/batch_{'0' * 24}", {"GET": (404, 404)}),
     "/v1/batches/{id}/cancel": (f"/v1/batches/batch_{'0' * 24}/cancel", {"POST": (404, 404)}),
+    "/v1/messages/batches": ("/v1/messages/batches", {"GET": (404, 404), "POST": (400, 400)}),
+    "/v1/messages/batches/{id}": (
+        f"/v1/messages/batches/msgbatch_{'0' * 24}",
+        {"GET": (404, 404), "DELETE": (404, 404)},
+    ),
+    "/v1/messages/batches/{id}/cancel": (
+        f"/v1/messages/batches/msgbatch_{'0' * 24}/cancel",
+        {"POST": (404, 404)},
+    ),
+    "/v1/messages/batches/{id}/results": (
+        f"/v1/messages/batches/msgbatch_{'0' * 24}/results",
+        {"GET": (404, 404)},
+    ),
     "/v1/uploads": ("/v1/uploads", {"POST": (404, 404)}),
     "/v1/uploads/{id}": ("/v1/uploads/upload_x", {"GET": (404, 404)}),
     **{

@@ -171,7 +171,7 @@ LEAST: dict[str, dict[str, Any]] = {
 """The least that each surface takes."""
 
 OTHERS = {
-    "/v1/images/variations", "/v1/batches", "/v1/files", "/v1/uploads", "/v1/uploads/{upload_id}/parts",
+    "/v1/images/variations", "/v1/batches", "/v1/messages/batches", "/v1/files", "/v1/uploads", "/v1/uploads/{upload_id}/parts",
     "/v1/uploads/{upload_id}/complete", "/v1/audio/speech", "/v1/audio/transcriptions", "/v1/audio/translations",
 }  # fmt: skip
 """Surfaces that the generated tests leave out: they take forms or need an upload, or their answer is sound."""

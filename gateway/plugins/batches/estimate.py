@@ -7,8 +7,8 @@ import msgspec
 from gateway.errors import BudgetExceeded, GatewayError
 from gateway.exchange.accounting import CallAccounting
 from gateway.exchange.batches.charges import Charges
+from gateway.exchange.batches.reading import Lines
 from gateway.exchange.cost import CostEstimate
-from gateway.plugins.batches.input_file import InputFile
 from gateway.plugins.batches.wire import LineModel, decode_model
 from gateway.policy.access import Client
 from gateway.policy.budgets import Budget, BudgetUse, dollars
@@ -17,7 +17,7 @@ Cost = tuple[int, int]
 """Millionths of a US dollar, and tokens."""
 
 
-def most(file: InputFile, model_of: Callable[[str | None], str], accounting: CallAccounting) -> Cost:
+def most(file: Lines, model_of: Callable[[str | None], str], accounting: CallAccounting) -> Cost:
     """Return the most that the lines of a file cost; nothing for a file with faults, which is not sent. Blocks.
 
     `model_of` returns the model that a name stands for. Raises GatewayError.

@@ -16,3 +16,12 @@ BATCH: dict[str, Policy] = {
     ),
 }
 """`POST /v1/batches`."""
+
+MESSAGE_BATCH: dict[str, Policy] = {
+    "requests": Policy(
+        "mapped",
+        "`custom_id` and `params`, which are those of `/v1/messages`; a fault in `params` is the result of its request"
+        " alone",
+    ),
+}
+"""`POST /v1/messages/batches`."""

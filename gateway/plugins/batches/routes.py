@@ -1,4 +1,4 @@
-"""OpenAI's batches, on Google's batches."""
+"""OpenAI's and Anthropic's batches, on Google's batches."""
 
 import asyncio
 import os
@@ -20,7 +20,8 @@ from gateway.exchange.delivery import answer_headers, json_response
 from gateway.exchange.request_body import read_body
 from gateway.exchange.unserved import family, unserved
 from gateway.plugin import Entry, Plugin, Services
-from gateway.plugins.batches.fields import BATCH
+from gateway.plugins.batches.anthropic_routes import MessageBatches
+from gateway.plugins.batches.fields import BATCH, MESSAGE_BATCH
 from gateway.plugins.batches.request import PLUGINS, check_create, identifier, list_query, no_batch
 from gateway.plugins.batches.response import batch_list, batch_object
 from gateway.plugins.batches.wire import CreateBatch, decode_create, encode
@@ -28,7 +29,8 @@ from gateway.policy.kept_batches import ENDED, Batch, BatchPage, Details
 from gateway.store.state_folder import state_path
 
 if TYPE_CHECKING:
-    from gateway.exchange.batches.engine import Engine
+    from gateway.exchange.batches.engine import BatchSurface, Engine
+    from gateway.plugins.batches.anthropic_surface import MessageSurface
     from gateway.plugins.batches.surface import Surface
 
 _LIFE = 48 * 3600
@@ -39,7 +41,7 @@ MiB = 2**20
 
 
 class Batches(Plugin):
-    """`/v1/batches`."""
+    """`/v1/batches` and `/v1/messages/batches`."""
 
     class Config(Struct, frozen=True, forbid_unknown_fields=True):
         """Options of `plugins.batches`."""
@@ -72,13 +74,17 @@ class Batches(Plugin):
         lines: Annotated[int, Meta(ge=1, le=1_000_000, description="Most lines of a batch.")] = 50_000
         megabytes: Annotated[int, Meta(ge=1, le=2048, description="Largest file of a batch, in MiB.")] = 200
 
-    fields: ClassVar[FieldPolicies] = {"POST /v1/batches": BATCH}
+    fields: ClassVar[FieldPolicies] = {
+        "POST /v1/batches": BATCH,
+        "POST /v1/messages/batches": MESSAGE_BATCH,
+    }
 
     def __init__(self, config: Any, services: Services) -> None:
         super().__init__(config, services)
         self._folder = _folder(config.path)
         self._engine: Engine | None = None
         self._surface: Surface | None = None
+        self._messages: MessageSurface | None = None
         self._watch: asyncio.Task[None] | None = None
         self._opening = asyncio.Lock()
 
@@ -93,6 +99,7 @@ class Batches(Plugin):
             web.get("/v1/batches", self.list_batches),
             web.get("/v1/batches/{id}", self.show),
             web.post("/v1/batches/{id}/cancel", self.cancel),
+            *MessageBatches(self).routes(),
         ]
 
     async def lifespan(self, app: web.Application) -> AsyncIterator[None]:
@@ -111,16 +118,17 @@ class Batches(Plugin):
             raise NotFound("Batches are not kept here: set plugins.batches.path.", code="batches_not_kept")
         async with self._opening:
             if self._engine is None:
-                from gateway.plugins.batches.surface import (
-                    Surface,
-                    opened,
-                )  # a gateway without batches needs none of it
+                # a gateway without batches needs none of it
+                from gateway.plugins.batches.anthropic_surface import MessageSurface
+                from gateway.plugins.batches.surface import Surface, opened
 
                 self._surface = Surface(self.config, self.services)
+                self._messages = MessageSurface(self.config, self.services)
+                surfaces: dict[str, BatchSurface] = {"openai": self._surface, "anthropic": self._messages}
                 self._engine = await to_thread(
-                    opened, self._folder, self.config, self.services, self._surface, self.name
+                    opened, self._folder, self.config, self.services, surfaces, self.name
                 )
-                self._surface.store = self._engine.store
+                self._surface.store = self._messages.store = self._engine.store
                 self._watch = self.services.background(f"{self.name} watch", self._engine.watch)
         return self._engine
 
@@ -165,7 +173,7 @@ class Batches(Plugin):
         async with self._enter(request, reads_body=False) as context:
             engine, batch = await self._found(request, context)
             if not batch.client and batch.status not in ENDED:
-                batch = await self._looked_at(engine, batch, context)
+                batch = await self.looked_at(engine, batch, context)
         return json_response(encode(batch_object(batch)), {})
 
     async def cancel(self, request: web.Request) -> web.Response:
@@ -176,14 +184,23 @@ class Batches(Plugin):
                 raise BadRequest(
                     f"Cannot cancel a batch with status '{batch.status}'.", status=409, code="batch_ended"
                 )
-            await to_thread(engine.store.cancel, batch, time())
-            batch.cancel_at = batch.cancel_at or time()
-            shown = batch_object(batch)
-            if batch.client:
-                engine.wake()
-            else:
-                engine.begin(batch, context.client)
-        return json_response(encode(shown), {})
+            await self.stop(engine, batch, context)
+        return json_response(encode(batch_object(batch)), {})
+
+    async def stop(self, engine: "Engine", batch: Batch, context: RequestContext) -> None:
+        """Note that a batch's client asks for its end, and have it looked at."""
+        await to_thread(engine.store.cancel, batch, time())
+        batch.cancel_at = batch.cancel_at or time()
+        if batch.client:
+            engine.wake()
+        else:
+            engine.begin(batch, context.client)
+
+    def messages(self, engine: "Engine") -> "MessageSurface":
+        """Return the surface of Anthropic's batches."""
+        if self._messages is None:
+            raise RuntimeError("the surface is made with the engine")
+        return self._messages
 
     def _enter(self, request: web.Request, *, reads_body: bool = True) -> Entry:
         """Admit a request. Raises NotFound for one of Anthropic's family, whose batches have another path."""
@@ -200,7 +217,8 @@ class Batches(Plugin):
             raise no_batch(name)
         return engine, batch
 
-    async def _looked_at(self, engine: "Engine", batch: Batch, context: RequestContext) -> Batch:
+    async def looked_at(self, engine: "Engine", batch: Batch, context: RequestContext) -> Batch:
+        """Return a batch after a look at it, with the key of the client that asks."""
         await asyncio.wait([engine.begin(batch, context.client)], timeout=_PATIENCE)
         now = await to_thread(engine.store.get, batch.id)
         return now if now is not None else batch

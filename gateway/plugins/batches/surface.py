@@ -9,7 +9,7 @@ from time import time
 from typing import TYPE_CHECKING, Any
 
 from gateway.errors import BadRequest, GatewayError, NotFound, openai_error
-from gateway.exchange.batches.engine import Engine, Poll
+from gateway.exchange.batches.engine import BatchSurface, Engine, Poll
 from gateway.exchange.batches.engine import Services as EngineServices
 from gateway.exchange.batches.results import results
 from gateway.exchange.context import RequestContext
@@ -108,7 +108,9 @@ class Surface:
         return self._services.route(client, name, default).model
 
 
-def opened(folder: Path, config: Any, services: Services, surface: Surface, name: str) -> Engine:
+def opened(
+    folder: Path, config: Any, services: Services, surfaces: dict[str, BatchSurface], name: str
+) -> Engine:
     """Open the store, and return the engine. Raises RuntimeError for a folder that cannot be used. Blocks."""
     try:
         store = BatchStore(folder)
@@ -120,4 +122,4 @@ def opened(folder: Path, config: Any, services: Services, surface: Surface, name
     )  # fmt: skip
     poll = Poll(config.poll, longest=config.longest_poll)
     version = services.config.upstream.api_version
-    return Engine(store, engine_services, {"openai": surface}, poll, version)
+    return Engine(store, engine_services, surfaces, poll, version)

@@ -1,23 +1,26 @@
 """Anthropic's Messages API."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import ClassVar
 
 from aiohttp import web
+from msgspec import Raw
 
 from gateway.conversation.builder import ConversationBuilder
 from gateway.conversation.field_policy import FieldPolicies, review
 from gateway.conversation.foreign.originals import NO_PLACEHOLDERS
 from gateway.errors import GatewayError
+from gateway.exchange.batches.lines import BatchAnswer, BatchLine, generation, kept_rules, read, read_rules
 from gateway.exchange.context import RequestContext
 from gateway.exchange.delivery import ErrorRenderer, answer_headers, json_response
 from gateway.exchange.ids import unique
-from gateway.exchange.offload import offload
+from gateway.exchange.offload import HEAVY_ANSWER, offload
 from gateway.exchange.preparation import PreparedRequest, RequestOptions
 from gateway.exchange.request_body import Body, read_body, read_plain
 from gateway.exchange.stream_relay import Reply
 from gateway.gemini.events import Event
+from gateway.gemini.thought_signatures import SignatureKeys
 from gateway.gemini.turn_reader import TurnReader
 from gateway.plugin import Plugin
 from gateway.plugins.messages import plain_answer, plain_request
@@ -64,6 +67,34 @@ class Messages(Plugin):
             tokens = await self.services.exchange.count(prepared.call, context)
         return json_response(anthropic.encode({"input_tokens": tokens}), {})
 
+    async def batch_line(self, body: Body, context: RequestContext) -> BatchLine:
+        """Return the Gemini call for a request of a batch. Raises GatewayError as `create` would."""
+        prepared = await self._prepare(body, context, counting=False)
+        kept = anthropic.encode(anthropic.KeptLine(Raw(kept_rules(prepared)), _is_grounded(prepared)))
+        return await generation(prepared, self.services.exchange, context, kept)
+
+    async def batch_answer(
+        self, kept: bytes, answers: Sequence[bytes], context: RequestContext
+    ) -> BatchAnswer:
+        """Return the message for Gemini's answer to a request. Raises GatewayError."""
+        line, keys = anthropic.decode_kept(kept), SignatureKeys(context.client.scope)
+        rules = read_rules(bytes(line.rules))
+        encoder = MessagesStream(_message(rules.model), grounded=line.grounded)
+        events, counts = await read(
+            self.services.exchange,
+            answers,
+            lambda choice: TurnReader(_call_id, rules.rules, keys, choice),
+            context,
+        )
+        encoder.whole(events)
+        return BatchAnswer(anthropic.encode(encoder.message), counts)
+
+    async def answer_body(self, body: Body, context: RequestContext) -> bytes:
+        """Return a whole message. Raises GatewayError as `create` would."""
+        answer = MessageAnswer(await self._prepare(body, context, counting=False))
+        events = await self.services.exchange.complete(answer.choices, context, answer.reader)
+        return await answer.whole(events, heavy=context.report.answer_bytes > HEAVY_ANSWER)
+
     async def _prepare(self, data: Body, context: RequestContext, *, counting: bool) -> PreparedRequest:
         body, recorded = await offload(data.heavy, self._read, data, counting)
         options = RequestOptions(body.model, bool(body.stream), heavy=data.heavy)
@@ -87,8 +118,7 @@ class MessageAnswer:
     def __init__(self, prepared: PreparedRequest) -> None:
         self.choices = prepared.choices
         self._prepared = prepared
-        grounded = any(tool.google_search is not None for tool in prepared.call.request.tools or ())
-        self._encoder = MessagesStream(_message(prepared.call.model), grounded=grounded)
+        self._encoder = MessagesStream(_message(prepared.call.model), grounded=_is_grounded(prepared))
 
     @property
     def model(self) -> str:
@@ -126,6 +156,10 @@ def render_error(error: GatewayError, request_id: str) -> tuple[int, bytes]:
     body = {"type": "error", "error": error_object(error), "request_id": request_id}
     status = error_status(error)
     return OVERLOADED if status == 503 else status, anthropic.encode(body)
+
+
+def _is_grounded(prepared: PreparedRequest) -> bool:
+    return any(tool.google_search is not None for tool in prepared.call.request.tools or ())
 
 
 def _call_id() -> str:

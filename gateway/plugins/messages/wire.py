@@ -7,7 +7,7 @@ objects, see `response`.
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct
 
 from gateway.conversation.foreign.originals import Placeholders, placeholder
 from gateway.conversation.parts import MediaHints
@@ -138,5 +138,15 @@ PLACEHOLDERS: Placeholders = {
     "tool_choice": placeholder(ToolChoice | None, b'{"type":""}', whole=True),
 }
 """Stand-ins for values of another dialect's shape."""
+
+
+class KeptLine(Struct, omit_defaults=True):
+    """Rules that read the answer to a request of a batch."""
+
+    rules: Raw
+    grounded: bool = False
+
+
 decode_request = msgspec.json.Decoder(MessagesRequest).decode
+decode_kept = msgspec.json.Decoder(KeptLine).decode
 encode = msgspec.json.Encoder().encode
