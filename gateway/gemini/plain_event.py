@@ -65,8 +65,9 @@ class PlainEvent(Strict):
     create_time: str | None = None
 
 
-_decode = msgspec.json.Decoder(PlainEvent).decode
-_REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+read_event = msgspec.json.Decoder(PlainEvent).decode
+"""Returns a plain event. Raises one of NOT_PLAIN for another."""
+NOT_PLAIN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class PlainTexts(Struct, gc=False):
@@ -84,14 +85,6 @@ class PlainTexts(Struct, gc=False):
 NO_TEXTS = PlainTexts([], [], False, None)
 
 
-def read_event(payload: bytes) -> PlainEvent | None:
-    """Return a plain event; None for another."""
-    try:
-        return _decode(payload)
-    except _REFUSED:
-        return None
-
-
 def read_texts(payloads: Sequence[bytes]) -> PlainTexts:
     """Return the plain events up to the first that is another; there may be none."""
     texts: list[str] = []
@@ -99,7 +92,7 @@ def read_texts(payloads: Sequence[bytes]) -> PlainTexts:
     usage = finish = None
     try:
         for payload in payloads:
-            event = _decode(payload)
+            event = read_event(payload)
             candidate = event.candidates[0]
             texts.append(candidate.content.parts[0].text)
             usage = event.usage_metadata
@@ -107,6 +100,6 @@ def read_texts(payloads: Sequence[bytes]) -> PlainTexts:
                 usages.append(usage)
             if candidate.finish_reason is not None:
                 finish = candidate.finish_reason
-    except _REFUSED:
+    except NOT_PLAIN:
         pass
     return PlainTexts(texts, usages, usage is not None, finish)

@@ -44,9 +44,16 @@ class SSEDecoder:
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the payloads that these bytes complete. Raises UpstreamError for an event over the limit."""
-        if not self._size and len(data) <= self._limit and (events := _google_events(data)):
-            self._started = True
-            return events
+        if not self._size and len(data) <= self._limit:
+            end = len(data) - 4
+            # Searches are not by `in`, which asks the bytes for a number first, and catches the exception.
+            if data.find(b"\r") == end and data.find(b"\n") == end + 1:
+                if data[:6] == b"data: " and data[end:] == b"\r\n\r\n":  # most reads are one event
+                    self._started = True
+                    return [data[6:end]]
+            elif events := _google_events(data):
+                self._started = True
+                return events
         self._size += len(data)
         if not self._started or self._bare_json or (b"\n" not in data and b"\r" not in data):
             self._pieces.append(data)
@@ -121,11 +128,7 @@ def _google_events(text: bytes) -> list[bytes]:
     """Return the payloads of whole events in the form that Google sends, one line for each; [] for any other text."""
     if not (text.startswith(b"data: ") and text.endswith(b"\r\n\r\n")):
         return []
-    end = len(text) - 4
-    # Searches are not by `in`, which asks the bytes for a number first, and catches the exception.
-    if text.find(b"\r") == end:
-        return [text[6:end]] if text.find(b"\n") == end + 1 else []
-    events = text[6:end].split(b"\r\n\r\ndata: ")
+    events = text[6:-4].split(b"\r\n\r\ndata: ")
     joined = b"".join(events)  # a search in it costs less than counts of line ends
     return events if joined.find(b"\n") < 0 and joined.find(b"\r") < 0 else []
 

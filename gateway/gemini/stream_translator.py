@@ -12,7 +12,7 @@ import msgspec
 from gateway.errors import GatewayError, UpstreamError, forget_frames
 from gateway.gemini.events import Event, TextDelta
 from gateway.gemini.json_shape import LONG_NUMBER, has_long_number
-from gateway.gemini.plain_event import NO_TEXTS, PlainTexts, read_event, read_texts
+from gateway.gemini.plain_event import NO_TEXTS, NOT_PLAIN, PlainTexts, read_event, read_texts
 from gateway.gemini.sse import SSEDecoder
 from gateway.gemini.thought_signatures import Signed
 from gateway.gemini.turn_reader import TurnReader
@@ -69,7 +69,10 @@ class StreamTranslator:
             return self._by_runs(payloads, NO_TEXTS)
         begins = not reader.begun
         if begins or len(payloads) == 1:
-            event = read_event(payloads[0])
+            try:
+                event = read_event(payloads[0])
+            except NOT_PLAIN:
+                event = None
             if event is None:
                 return self._by_runs(payloads, NO_TEXTS)
             if not begins:

@@ -140,17 +140,18 @@ def merge(earlier: UsageMetadata, later: UsageMetadata) -> UsageMetadata:
     count that falls takes nothing back: Google has billed what it counted. But nothing is taken from earlier chunks
     where input and output of a chunk add up to its own total: they may have counted its tokens by another name.
     """
-    if _adds_up(later):  # the commonest case
+    # Spelt out, because this runs for every chunk of most streams.
+    prompt, total, tool_use = (
+        later.prompt_token_count,
+        later.total_token_count,
+        later.tool_use_prompt_token_count,
+    )
+    candidates, thoughts = later.candidates_token_count, later.thoughts_token_count
+    output = (candidates or 0) + (thoughts or 0)
+    if output and prompt and total == prompt + output + (tool_use or 0):  # it adds up: the commonest case
         return later if earlier.service_tier is None else _in_tier(later, earlier.service_tier)
     if earlier is NO_USAGE:
         return later
-    # Spelt out, because this runs for every chunk of some streams.
-    prompt, candidates, total = (
-        later.prompt_token_count,
-        later.candidates_token_count,
-        later.total_token_count,
-    )
-    thoughts, tool_use = later.thoughts_token_count, later.tool_use_prompt_token_count
     cached, tier = later.cached_content_token_count, later.service_tier
     prompts, completions = later.prompt_tokens_details, later.candidates_tokens_details
     if prompt is None or prompt < (earlier.prompt_token_count or 0):
