@@ -5,6 +5,7 @@ client sends chooses where a token or a key goes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, structs
 from yarl import URL
@@ -15,8 +16,10 @@ from gateway.errors import UpstreamError
 from gateway.policy.vertex_key import VertexKey
 from gateway.upstream.causes import Reach
 from gateway.upstream.transport import Body, Response, Transport
-from gateway.upstream.vertex.token_request import TokenRequest
-from gateway.upstream.vertex.tokens import AccessTokens, loader
+
+if TYPE_CHECKING:
+    from gateway.upstream.vertex.token_request import TokenRequest
+    from gateway.upstream.vertex.tokens import AccessTokens
 
 _UNAUTHENTICATED = 401
 
@@ -28,7 +31,7 @@ class _Way(Struct):
     reach: Reach
     root: str
     """Path above `publishers/google/models`, with a slash at its end."""
-    tokens: AccessTokens | None
+    tokens: "AccessTokens | None"
     """None for express keys."""
 
 
@@ -42,7 +45,7 @@ class VertexProjects:
         open_transport: Callable[[str], Transport],
     ) -> None:
         self._transports: dict[str, Transport] = {}
-        request = TokenRequest(upstream.proxy)
+        self._token_request: TokenRequest | None = None
         self._ways: dict[str, _Way] = {}
         for project in projects:
             if (vertex := project.vertex) is not None:
@@ -52,7 +55,7 @@ class VertexProjects:
                     self._transports[vertex.origin],
                     Reach(structs.replace(upstream, base_url=vertex.origin)),
                     vertex.root,
-                    _tokens(project.name, vertex, request),
+                    self._tokens(project.name, vertex, upstream.proxy),
                 )
 
     async def request(
@@ -83,6 +86,19 @@ class VertexProjects:
         credentials = await way.tokens.headers()
         return await _send(way, method, path, {**(headers or {}), **credentials}, body, whole=whole)
 
+    def _tokens(self, name: str, vertex: VertexConfig, proxy: str | None) -> "AccessTokens | None":
+        if vertex.project is None:
+            return None
+        # They need the standard library's HTTP client, which takes 0.5 MB.
+        from gateway.upstream.vertex.token_request import TokenRequest
+        from gateway.upstream.vertex.tokens import AccessTokens, loader
+
+        if self._token_request is None:
+            self._token_request = TokenRequest(proxy)
+        tokens = AccessTokens(name, loader(vertex.credentials, self._token_request), self._token_request)
+        tokens.begin()
+        return tokens
+
     async def close(self) -> None:
         """Close all connections, and end renewals of tokens."""
         for way in self._ways.values():
@@ -96,14 +112,6 @@ def hosts(projects: Sequence[ProjectConfig]) -> set[str]:
     """Return the hosts of the projects on Vertex AI."""
     origins = [project.vertex.origin for project in projects if project.vertex is not None]
     return {host for origin in origins if (host := URL(origin).raw_host) is not None}
-
-
-def _tokens(name: str, vertex: VertexConfig, request: TokenRequest) -> AccessTokens | None:
-    if vertex.project is None:
-        return None
-    tokens = AccessTokens(name, loader(vertex.credentials, request), request)
-    tokens.begin()
-    return tokens
 
 
 async def _send(
