@@ -8,6 +8,7 @@ from gateway.upstream.default_tls import late_certificates
 
 with late_certificates(), light_imports():  # before any other import of aiohttp
     import aiohttp.web  # noqa: F401 - what imports it later finds it as it is made here
+    import httptools  # noqa: F401
     from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 
 from gateway.cli.arguments import add_config, add_listen, base_url

@@ -1,4 +1,4 @@
-"""Imports of aiohttp without what only takes memory: 3 MB of an idle process."""
+"""Imports of aiohttp and httptools without what only takes memory: 3 MB of an idle process."""
 
 import gc
 import mimetypes
@@ -17,11 +17,13 @@ asks in a request."""
 _ZSTD = "backports.zstd"
 _LATE = {
     "email.policy": ("HTTP",),  # for types of content that the gateway does not ask for
+    "idna": ("encode", "decode"),  # for names of hosts that are not ASCII
+    "httptools.parser.url_parser": ("parse_url",),
     "urllib.request": ("getproxies", "proxy_bypass"),  # for sessions that trust the environment
     "html.entities": ("html5",),  # for html.unescape, while aiohttp only escapes
     _ZSTD: ("ZstdDecompressor",),  # for bodies in that coding
 }
-"""Names that aiohttp takes from modules, for work that the gateway rarely has."""
+"""Names that aiohttp, yarl and httptools take from modules, for work that the gateway rarely has."""
 
 
 def _has_zstd() -> bool:
@@ -49,8 +51,8 @@ class Late:
 def light_imports() -> Iterator[None]:
     """Let rare modules be imported later, frozenlist be in Python, and `mimetypes` not read the system's table.
 
-    Meant for the import of aiohttp, which copies that table twice, for static files. The first call of
-    `mimetypes.guess_type` reads it all the same.
+    Meant for the import of httptools, and of aiohttp, which copies that table twice, for static files. The first call
+    of `mimetypes.guess_type` reads it all the same.
     """
     before = os.environ.get(_IN_PYTHON)
     os.environ[_IN_PYTHON] = before or "1"

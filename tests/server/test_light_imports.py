@@ -13,7 +13,7 @@ from tests.support.paths import ROOT
 NAME = "FROZENLIST_NO_EXTENSIONS"
 SCRIPT = """
 import sys, gateway.cli.serve, gateway.plugins.files.routes, gateway.plugins.speech.routes, mimetypes
-names = "frozenlist._frozenlist zipfile importlib.resources difflib wave zoneinfo sqlalchemy sqlite3 fractions gateway.gemini.remedies redis gateway.console.app html http.client urllib.request email.policy backports.zstd"
+names = "frozenlist._frozenlist zipfile importlib.resources difflib wave zoneinfo sqlalchemy sqlite3 fractions gateway.gemini.remedies redis gateway.console.app html http.client urllib.request email.policy backports.zstd idna httptools.parser.url_parser"
 print([name for name in names.split() if name in sys.modules], mimetypes.inited, mimetypes.guess_type("a.js")[0])
 """
 
@@ -42,11 +42,14 @@ def test_everything_is_as_before_afterwards(value: str | None, monkeypatch: pyte
 
 
 RARE = """
-import gateway.cli.serve, sys
+import gateway.cli.serve, httptools, sys
+from yarl import URL
 from aiohttp import compression_utils, helpers
 assert "email.policy" not in sys.modules
 print(helpers.parse_content_type('text/html; charset=utf-8'))
 print(helpers.proxies_from_env()["http"].proxy)
+print(URL("http://b\u00fccher.example/").raw_host, URL("http://xn--bcher-kva.example/").host)
+print(httptools.parse_url(b"/a?b").query)
 if compression_utils.HAS_ZSTD:
     from backports.zstd import compress
     print(compression_utils.ZSTDDecompressor().decompress_sync(compress(b"text")))
@@ -66,6 +69,8 @@ def test_what_is_imported_late_does_its_work() -> None:
     assert done.stdout.splitlines() == [
         "('text/html', mappingproxy({'charset': 'utf-8'}))",
         "http://a:1",
+        "xn--bcher-kva.example bücher.example",
+        "b'b'",
         "b'text'",
         "ü &lt; True None",
     ]
