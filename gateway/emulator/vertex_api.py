@@ -76,6 +76,7 @@ class VertexApi:
         """Answer generateContent and streamGenerateContent."""
         body = decoded(await request.read())
         refusal = self._admitted(request) or _content_refusal(body)
+        refusal = refusal or _id_refusal(request.match_info["model"], body)
         if refusal is not None:
             return refused(refusal)
         request[ON_VERTEX] = True
@@ -175,6 +176,25 @@ def _content_refusal(body: dict[str, Any]) -> Refusal | None:
             "is from 0 (inclusive) to 2.0001 (exclusive). Update the value and try again."
         )  # recorded traffic
         return Refusal(400, "INVALID_ARGUMENT", text)
+    return None
+
+
+def _id_refusal(model: str, body: dict[str, Any]) -> Refusal | None:
+    """Return the refusal of ids of calls and responses, by models older than Gemini 3.
+
+    See https://github.com/vercel/ai/issues/15664 and https://github.com/BerriAI/litellm/pull/34603.
+    """
+    if _ONLY_GLOBAL.match(model) is not None:
+        return None
+    for i, content in enumerate(_list(body, "contents")):
+        for j, part in enumerate(_list(content, "parts")):
+            for name in ("functionCall", "functionResponse"):
+                if "id" in _object(part, name):
+                    where = f"contents[{i}].parts[{j}].{_snake(name)}"
+                    text = (
+                        f"Invalid JSON payload received. Unknown name \"id\" at '{where}': Cannot find field."
+                    )
+                    return Refusal(400, "INVALID_ARGUMENT", text)
     return None
 
 

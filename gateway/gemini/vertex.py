@@ -32,6 +32,7 @@ _SNAKE = {
     "tool_config": "toolConfig",
     "generation_config": "generationConfig",
     "function_response": "functionResponse",
+    "function_call": "functionCall",
     "system_instruction": "systemInstruction",
     "generate_content_request": "generateContentRequest",
     "output_dimensionality": "outputDimensionality",
@@ -42,6 +43,9 @@ _DIFFERS = re.compile(
     rb'"(?:store|enableEnhancedCivicAnswers|toolCall|toolResponse|includeServerSideToolInvocations)"'
 )
 """Names that the gateway writes into requests, and that Vertex AI does not know."""
+_WITHOUT_IDS = re.compile(r"gemini-[12]\.")
+"""Models for which Vertex AI refuses the ids of function calls and responses: `Unknown name "id" at 'contents[1]…`
+(https://github.com/vercel/ai/issues/15664). Newer ones take them (https://github.com/BerriAI/litellm/pull/34603)."""
 GEMINI_FILES = "https://generativelanguage.googleapis.com/"
 """Beginning of the address of a file of the Gemini API."""
 _PLACE = re.compile(r"(?://aiplatform\.googleapis\.com/)?projects/[^/\s'`]+/locations/[^/\s'`]+/")
@@ -99,17 +103,32 @@ def vertex_call(path: str, body: bytes, *, own: bool = True) -> VertexCall:
 
 
 def _changed(model: str, method: str, body: bytes, *, own: bool) -> tuple[str, bytes]:
-    if method in _GENERATES and own and _DIFFERS.search(body) is None:
+    has_ids = _WITHOUT_IDS.match(model) is not None and b'"id"' in body
+    if method in _GENERATES and own and not has_ids and _DIFFERS.search(body) is None:
         return method, body
     fields = _decode(body)
     if not isinstance(fields, dict):
         raise ValueError("no object")  # noqa: TRY004 - of the client's body
     fields = _renamed(fields)
     if method in _GENERATES:
-        return method, _encode(_request(fields))
-    if method == "countTokens":
-        return method, _encode(_count(fields))
-    return _embedding(model, method, fields, own=own)
+        request = _request(fields)
+    elif method == "countTokens":
+        request = _count(fields)
+    else:
+        return _embedding(model, method, fields, own=own)
+    if has_ids:
+        _drop_ids(request)
+    return method, _encode(request)
+
+
+def _drop_ids(request: dict[str, Any]) -> None:
+    """Take the ids of function calls and responses out of a request. Their order says which belong together."""
+    for content in request.get("contents") or ():
+        parts = content.get("parts") if isinstance(content, dict) else None
+        for part in parts if isinstance(parts, list) else ():
+            for name in ("functionCall", "functionResponse"):
+                if isinstance(part, dict) and isinstance(part.get(name), dict):
+                    part[name].pop("id", None)
 
 
 def _renamed(fields: dict[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ ELSEWHERE = {
     "docs/do/console.md": "is for the operator's own machine",
     "docs/do/plugins.md": "needs the id of a captured request",
     "docs/do/pool-and-quota.md": "needs the id of a refused key",
+    "docs/do/vertex.md": "needs the key of a service account",
     "docs/emulator.md": "shows options in brackets",
     "docs/plugin-guide.md": "75-plugins.sh installs the same plugin from another folder",
     "docs/start/server.md": "as README.md",

@@ -69,6 +69,17 @@ async def test_googles_sdk_is_served(client: Any) -> None:
             "Please use a valid role: user, model.",
         ),
         (
+            {
+                "contents": [
+                    {
+                        "role": "user",
+                        "parts": [{"functionResponse": {"name": "f", "response": {}, "id": "a"}}],
+                    }
+                ]
+            },
+            "Unknown name \"id\" at 'contents[0].parts[0].function_response'",
+        ),
+        (
             {"generationConfig": {"temperature": 1000}},
             "it has a temperature value of 1000 but the supported range",
         ),

@@ -98,6 +98,30 @@ def test_a_clients_spelling_makes_no_difference() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(("model", "kept"), [("gemini-2.5-flash", False), ("gemini-3.5-flash", True)])
+@pytest.mark.parametrize("own", [True, False])
+def test_ids_of_calls_are_for_new_models(model: str, kept: bool, own: bool) -> None:
+    call, result = (
+        {"name": "f", "args": {"id": 1}, "id": "a"},
+        {"name": "f", "response": {"id": 2}, "id": "a"},
+    )
+    body = {
+        "contents": [
+            {"role": "model", "parts": [{"functionCall": call}]},
+            {"role": "user", "parts": [{"functionResponse": result}]},
+        ]
+    }
+
+    request = sent(body, f"models/{model}:generateContent", own=own)
+
+    shown = [content["parts"][0] for content in request["contents"]]
+    assert ("id" in shown[0]["functionCall"], "id" in shown[1]["functionResponse"]) == (kept, kept)
+    assert (shown[0]["functionCall"]["args"], shown[1]["functionResponse"]["response"]) == (
+        {"id": 1},
+        {"id": 2},
+    )
+
+
 def test_values_of_wrong_kinds_are_left_to_google() -> None:
     body = {"contents": [1, {"parts": "a"}, {"parts": [None]}], "toolConfig": 1, "generationConfig": []}
 

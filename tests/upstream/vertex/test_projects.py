@@ -3,10 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
+from gateway.config.sections import ProjectConfig, UpstreamConfig
+from gateway.config.vertex import VertexConfig
 from gateway.emulator.models import MODELS
 from gateway.observability.request_log import RequestLog
+from gateway.upstream.client import GeminiClient
 from tests.support.servers import Serve
 from tests.support.vertex import VertexTeam, account, vertex_team
 
@@ -76,6 +80,23 @@ async def test_each_surface_is_served(vertex: VertexTeam, request_lines: list[Re
 
     assert {row.project for row in await vertex.settled()} == {"express"}
     assert {line.api for line in request_lines} == {"vertex"}
+
+
+@pytest.mark.parametrize("model", [MODEL, "gemini-3.5-flash"])
+async def test_a_tools_result_is_answered(vertex: VertexTeam, model: str) -> None:
+    key = vertex.issue()
+    await vertex.start("express")
+    parameters = {"type": "object", "properties": {}}
+    function = {"type": "function", "function": {"name": "get_weather", "parameters": parameters}}
+    question = user("What is the weather?")
+    _, _, first = await vertex.ask(key, model=model, messages=question, tools=[function])
+    message = first["choices"][0]["message"]
+    result = {"role": "tool", "tool_call_id": message["tool_calls"][0]["id"], "content": "SUNNY-42"}
+
+    history = [*question, message, result]
+    status, _, answer = await vertex.ask(key, model=model, messages=history, tools=[function])
+
+    assert (status, "SUNNY-42" in str(answer)) == (200, True), answer
 
 
 async def test_what_vertex_does_not_know_is_left_out(vertex: VertexTeam) -> None:
@@ -157,6 +178,53 @@ async def test_what_vertex_has_not_is_refused_clearly_without_the_gemini_api(ver
 
     assert (status, answer["error"]["status"]) == (400, "INVALID_ARGUMENT")
     assert "Vertex AI" in answer["error"]["message"]
+
+
+async def test_headers_of_a_client_do_not_change_who_pays(
+    vertex: VertexTeam, http: aiohttp.ClientSession
+) -> None:
+    key = vertex.issue()
+    await vertex.start("us-east1")
+    headers = {
+        "Authorization": f"Bearer {key}",
+        "x-goog-user-project": "other",
+        "x-goog-request-params": "a=b",
+        "X-Server-Timeout": "30",
+    }
+
+    body = {"contents": [{"parts": [{"text": "a"}]}]}
+    async with http.post(
+        f"{vertex.base}/v1beta/models/{MODEL}:generateContent", json=body, headers=headers
+    ) as response:
+        assert response.status == 200, await response.text()
+
+    sent = vertex.calls[-1].headers
+    assert sent.keys() & {"x-goog-user-project", "x-goog-request-params", "x-goog-api-key"} == set()
+    assert sent["x-server-timeout"] == "30"
+
+
+async def test_the_other_transport_serves_it_too(vertex: VertexTeam, serve: Serve) -> None:
+    key = vertex.issue()
+    upstream = f"upstream: {{base_url: '{vertex.url}', transport: aiohttp}}\n"
+    projects = f"pool: {{projects: [{vertex._project('us-east1')}]}}\n"
+    vertex.base = await serve.text(upstream + projects + vertex.config)
+
+    for stream in (False, True):
+        assert (await vertex.ask(key, stream=stream))[0] == 200
+    assert {call.path.rpartition("/")[0] + "/" for call in vertex.calls} == {region("us-east1")}
+
+
+@pytest.mark.parametrize("private", [False, True])
+async def test_private_addresses_of_googles_hosts_are_refused(private: bool) -> None:
+    """Unless they are asked for, as with Private Service Connect: they would receive keys and tokens."""
+    config = UpstreamConfig(private_addresses=private)
+    vertex = VertexConfig(project="my-project-1", location="europe-west4")
+    client = GeminiClient(config, [ProjectConfig("cloud", vertex=vertex)])
+
+    refuses = client._refuses_private
+    assert refuses("europe-west4-aiplatform.googleapis.com") is not private
+    assert refuses("generativelanguage.googleapis.com") is not private
+    assert not refuses("media.example")
 
 
 async def test_a_clients_own_key_never_reaches_vertex(vertex: VertexTeam) -> None:
