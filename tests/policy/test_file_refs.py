@@ -74,9 +74,9 @@ def test_a_typed_request_names_its_files_and_its_cached_content() -> None:
 @pytest.mark.row("A4")
 def test_a04_paths_are_written_for_names_only() -> None:
     """A long name around thousands of values was copied for each of them, and each level of nesting passed each name on."""
-    leaf: object = {f"k{i}": {} for i in range(100_000)} | {"fileUri": "files/abc"}
+    leaf: object = {f"k{i}": {} for i in range(25_000)} | {"fileUri": "files/abc"}
     for i in range(90):
-        leaf = {"x" * 100_000: leaf} if i == 50 else [leaf]
+        leaf = {"x" * 400_000: leaf} if i == 50 else [leaf]
     began = time.thread_time()
     ((name, path),) = file_refs.references(leaf)
 

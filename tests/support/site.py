@@ -152,7 +152,7 @@ class Site:
         finally:
             await self.leave()
         outcomes = await self.outcomes()
-        assert outcomes[-2:] == ["ok", "ok"]
+        assert outcomes[-2:] == ["ok", "ok"], outcomes
         # A request that is cancelled while its row is being written makes no call.
         not_made = len(outcomes) - sum(self.services.statistics.calls.values())
         assert 0 <= not_made <= outcomes.count("cancelled")

@@ -170,9 +170,9 @@ async def test_google_that_does_not_read_makes_the_client_wait(
                     sent += 256 * 1024
         except TimeoutError:
             pass
-        assert 0 < sent < 16 * MIB
-        assert serve.app[SERVICES].memory.used < 4 * MIB
         blocked.set()
+        assert 0 < sent < 32 * MIB  # up to 20 are in the sockets' buffers
+        assert serve.app[SERVICES].memory.used < 4 * MIB
 
 
 async def quiet_client(base: str) -> RawClient:
