@@ -1,4 +1,4 @@
-"""The address of a client, for limits of each client."""
+"""The address of a client, for limits of each client, and the one by which it has reached the gateway."""
 
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
@@ -19,6 +19,12 @@ def host_of(address: str) -> str:
     if isinstance(ip, IPv6Address):
         ip = ip.ipv4_mapped or ip
     return ip.exploded[:19] if isinstance(ip, IPv6Address) else str(ip)
+
+
+def origin(request: web.Request) -> str:
+    """Return scheme and host of the gateway as the client sees it, behind a proxy from X-Forwarded-Proto."""
+    scheme = request.headers.get("X-Forwarded-Proto", request.scheme)
+    return f"{scheme if scheme in ('http', 'https') else request.scheme}://{request.host}"
 
 
 def client_address(request: web.BaseRequest) -> str:

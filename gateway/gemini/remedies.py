@@ -15,7 +15,7 @@ was not enough.
 
 import re
 from collections.abc import Collection
-from functools import cache
+from functools import lru_cache
 from typing import Literal
 
 from msgspec import Struct
@@ -52,7 +52,7 @@ class Remedy(Struct, frozen=True):
         return _pattern(self.words)
 
 
-@cache
+@lru_cache(256)
 def _pattern(words: str) -> re.Pattern[str]:
     return re.compile(words, re.I)
 

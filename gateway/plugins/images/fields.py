@@ -29,7 +29,10 @@ _ANSWER: dict[str, Policy] = {
         "with a note; gif and svg are a 400",
     ),
     "output_compression": Policy("emulated", "quality of jpeg and webp, by Pillow; a note for other formats"),
-    "response_format": Policy("emulated", "`b64_json`, also without it; `url` is a `data:` URL"),
+    "response_format": Policy(
+        "emulated",
+        "`b64_json`, also without it; `url` is a `data:` URL, or with `plugins.images.urls` the gateway's own",
+    ),
     "google": Policy(
         "mapped",
         "`image_config`, `tools`, `thinking_config`, `safety_settings` and more of Gemini's own; they win over the "

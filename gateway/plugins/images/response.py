@@ -119,12 +119,15 @@ def usage(calls: Sequence[TokenCounts]) -> Usage:
     )
 
 
-def image_list(drawings: Sequence[Drawing], created: int, as_url: bool) -> bytes:
-    """Return the whole answer as JSON. Size, quality and format are those of the first picture."""
+def image_list(drawings: Sequence[Drawing], created: int, urls: Sequence[str] | None = None) -> bytes:
+    """Return the whole answer as JSON. Size, quality and format are those of the first picture.
+
+    A picture is base64, or one of `urls`; never both, because Open WebUI downloads a `url` first.
+    """
     facts = drawings[0].facts
     body = ImageList(
         created,
-        [_image(each, as_url=as_url) for each in drawings],
+        [_image(each, urls[i] if urls else "") for i, each in enumerate(drawings)],
         "opaque",
         facts.format,
         size(facts),
@@ -134,11 +137,10 @@ def image_list(drawings: Sequence[Drawing], created: int, as_url: bool) -> bytes
     return encode(body)
 
 
-def _image(drawing: Drawing, *, as_url: bool) -> Image:
-    """Return one picture, as base64 or as a data: URL; never both, because Open WebUI downloads a `url` first."""
+def _image(drawing: Drawing, url: str) -> Image:
     words = drawing.words or UNSET
-    if as_url:
-        return Image(url=f"data:image/{drawing.facts.format};base64,{drawing.data}", revised_prompt=words)
+    if url:
+        return Image(url=url, revised_prompt=words)
     return Image(b64_json=drawing.data, revised_prompt=words)
 
 

@@ -1,11 +1,14 @@
 """OpenAI's images: generations, edits and variations."""
 
 import asyncio
+import logging
+import os
+from asyncio import to_thread
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from time import time
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from aiohttp import web
 from msgspec import Meta, Raw, Struct, structs
@@ -13,22 +16,24 @@ from msgspec import Meta, Raw, Struct, structs
 from gateway.conversation.builder import ConversationBuilder
 from gateway.conversation.field_policy import FieldPolicies, Policy, review
 from gateway.conversation.parts import AnyPart
-from gateway.errors import BadRequest, GatewayError, UpstreamTimeout
+from gateway.errors import BadRequest, GatewayError, NotFound, UpstreamTimeout
 from gateway.exchange.cancellation import of_cancellation
+from gateway.exchange.client_address import origin
 from gateway.exchange.context import RequestContext
 from gateway.exchange.cost import UNKNOWN_COST
-from gateway.exchange.delivery import answer_headers, json_response
+from gateway.exchange.delivery import answer_headers, json_response, limit_buffers
 from gateway.exchange.fallback import Choice
 from gateway.exchange.final_errors import final_errors
 from gateway.exchange.multipart import check_content_type
 from gateway.exchange.offload import HEAVY, HEAVY_ANSWER, offload
 from gateway.exchange.preparation import PreparedRequest, RequestOptions
 from gateway.exchange.request_body import Body, read_body
-from gateway.plugin import Plugin
+from gateway.plugin import Plugin, Services
 from gateway.plugins.images import wire
 from gateway.plugins.images.drawings import Drawings, Finish
 from gateway.plugins.images.fields import EDITS, GENERATIONS, VARIATIONS
 from gateway.plugins.images.inputs import FILES, pictures
+from gateway.plugins.images.kept import NAME, KeptPictures
 from gateway.plugins.images.request import (
     VARIATION,
     addressed,
@@ -39,11 +44,16 @@ from gateway.plugins.images.request import (
     output_format,
     picture_tokens,
 )
-from gateway.plugins.images.response import completed, error_event, image_list
+from gateway.plugins.images.response import Drawing, completed, error_event, image_list
 from gateway.plugins.images.sizes import Wanted
 from gateway.plugins.images.wire import ImageRequest
 from gateway.policy.catalog import ModelRoute
+from gateway.store.disk_space import InsufficientStorage
 
+_log = logging.getLogger("gateway.images")
+_SWEEP = 60.0
+"""Seconds between two looks for pictures that have expired."""
+_PIECE = 256 * 1024
 _MOST_FORM = 17 * 50 * 2**20
 """Bytes of the largest form: 16 pictures and a mask, where `limits.body` allows it."""
 
@@ -69,6 +79,13 @@ class Images(Plugin):
         seconds: Annotated[
             float, Meta(gt=0, le=3600, description="Seconds for all pictures of one request.")
         ] = 300.0
+        urls: Annotated[
+            Annotated[int, Meta(ge=60, le=604_800)] | None,
+            Meta(
+                description="Seconds for which a picture can be fetched, without a key, at the address that "
+                "`response_format: url` gives. Default: a `data:` URL, and no picture is kept."
+            ),
+        ] = None
 
     fields: ClassVar[FieldPolicies] = {
         "POST /v1/images/generations": GENERATIONS,
@@ -76,12 +93,56 @@ class Images(Plugin):
         "POST /v1/images/variations": VARIATIONS,
     }
 
+    def __init__(self, config: Any, services: Services) -> None:
+        super().__init__(config, services)
+        self._kept: KeptPictures | None = None
+
     def routes(self) -> list[web.RouteDef]:
+        fetched = [web.get(f"/v1/images/{{name:{NAME}}}", self.fetch)] if self.config.urls else []
         return [
+            *fetched,
             web.post("/v1/images/generations", self.generate),
             web.post("/v1/images/edits", self.edit),
             web.post("/v1/images/variations", self.vary),
         ]
+
+    async def lifespan(self, app: web.Application) -> AsyncIterator[None]:
+        """Delete kept pictures that have expired, from time to time."""
+        if self.config.urls is None:
+            yield
+            return
+        folder = await to_thread(self.services.folder, self.name)
+        self._kept = KeptPictures(folder, self.config.urls)
+        task = self.services.background(f"{self.name} expiry", self._sweep)
+        yield
+        task.cancel()
+        self._kept = None
+
+    async def _sweep(self) -> None:
+        while self._kept is not None:
+            await to_thread(self._kept.sweep)
+            await asyncio.sleep(_SWEEP)
+
+    async def fetch(self, request: web.Request) -> web.StreamResponse:
+        """Answer with a kept picture. Whoever has its address may see it."""
+        name = request.match_info["name"]
+        kept = await to_thread(self._kept.open, name) if self._kept is not None else None
+        if kept is None:
+            raise NotFound("There is no such picture, or it has expired.", code="file_not_found")
+        picture, left = kept
+        headers = {
+            "Content-Type": f"image/{name.rpartition('.')[2]}", "Cache-Control": f"private, max-age={left}",
+            "X-Content-Type-Options": "nosniff",
+        }  # fmt: skip
+        with picture:
+            response = web.StreamResponse(headers=headers)
+            response.content_length = os.fstat(picture.fileno()).st_size
+            await response.prepare(request)
+            limit_buffers(request)
+            while data := await to_thread(picture.read, _PIECE):
+                await response.write(data)
+        await response.write_eof()
+        return response
 
     async def generate(self, request: web.Request) -> web.StreamResponse:
         """Answer a request for pictures of a prompt."""
@@ -171,8 +232,23 @@ class Images(Plugin):
             finished = [each async for each in drawings.each()]
         finished.sort(key=lambda each: each.number)
         heavy = sum(len(each.data) for each in finished) > HEAVY_ANSWER
-        data = await offload(heavy, image_list, finished, int(time()), body.response_format == "url")
+        urls = await self._urls(request, context, finished) if body.response_format == "url" else None
+        data = await offload(heavy, image_list, finished, int(time()), urls)
         return json_response(data, _headers(prepared, drawings, context))
+
+    async def _urls(
+        self, request: web.Request, context: RequestContext, finished: Sequence[Drawing]
+    ) -> list[str]:
+        """Return an address of each picture: of the gateway's own, where pictures are kept and the disk has room."""
+        if self._kept is not None:
+            pictures = [(each.data, each.facts.format) for each in finished]
+            try:
+                names = await to_thread(self._kept.keep, context.client.scope, pictures)
+                self.services.count(self.name, "kept")
+                return [f"{origin(request)}/v1/images/{name}" for name in names]
+            except (OSError, InsufficientStorage) as error:  # they are paid for
+                _log.warning("pictures are not kept, and were sent as data: URLs: %s", error)
+        return [f"data:image/{each.facts.format};base64,{each.data}" for each in finished]
 
     async def _prepare(self, read: Asked, route: ModelRoute, context: RequestContext) -> PreparedRequest:
         """Return the call for a picture. Raises GatewayError naming the client's field at fault."""

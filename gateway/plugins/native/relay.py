@@ -6,6 +6,7 @@ from aiohttp import web
 
 from gateway.conversation.notes import brief
 from gateway.errors import GatewayError, UpstreamTruncated, scrub
+from gateway.exchange.client_address import origin
 from gateway.exchange.context import CONTEXT
 from gateway.exchange.delivery import fail, limit_buffers
 from gateway.gemini.sse import frame
@@ -148,9 +149,3 @@ class Relay:
     def _streams(self) -> bool:
         response = self._response
         return response is not None and response.headers.get("Content-Type", "").startswith(STREAM)
-
-
-def origin(request: web.Request) -> str:
-    """Return scheme and host of the gateway as the client sees it, behind a proxy from X-Forwarded-Proto."""
-    scheme = request.headers.get("X-Forwarded-Proto", request.scheme)
-    return f"{scheme if scheme in ('http', 'https') else request.scheme}://{request.host}"

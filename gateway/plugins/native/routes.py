@@ -20,6 +20,7 @@ from gateway.errors import (
 from gateway.exchange.accounting import Target
 from gateway.exchange.attempt import Attempt, open_attempt
 from gateway.exchange.cancellation import of_cancellation
+from gateway.exchange.client_address import origin
 from gateway.exchange.context import CONTEXT, RequestContext
 from gateway.exchange.cost import CostEstimate
 from gateway.exchange.delivery import ERROR_RENDERER, ErrorRenderer
@@ -45,7 +46,7 @@ from gateway.plugins.native.query_keys import (
     text_without_keys,
     without_keys,
 )
-from gateway.plugins.native.relay import Relay, origin
+from gateway.plugins.native.relay import Relay
 from gateway.plugins.native.request import (
     check_path,
     creates_interaction,

@@ -52,7 +52,7 @@ def test_an_answer_has_the_model_the_words_and_the_counts() -> None:
 
 
 def test_a_list_has_one_way_for_each_picture() -> None:
-    body = json.loads(image_list([drawn(words="a fox"), drawn(data="BB==")], 5, False))
+    body = json.loads(image_list([drawn(words="a fox"), drawn(data="BB==")], 5))
 
     assert body["data"] == [{"b64_json": "AA==", "revised_prompt": "a fox"}, {"b64_json": "BB=="}]
     assert (body["created"], body["size"], body["quality"], body["output_format"]) == (
@@ -61,7 +61,7 @@ def test_a_list_has_one_way_for_each_picture() -> None:
         "low",
         "jpeg",
     )
-    assert json.loads(image_list([drawn()], 5, True))["data"] == [{"url": "data:image/jpeg;base64,AA=="}]
+    assert json.loads(image_list([drawn()], 5, ["https://x"]))["data"] == [{"url": "https://x"}]
 
 
 def test_events() -> None:
