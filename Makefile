@@ -184,9 +184,12 @@ test-gone: dev  ## how soon an upstream call ends after its client has left, dir
 test-memory: dev  ## soak: 30 MB bodies, remote pictures, gzip bombs, endless answers (DURATION=300 IDLE=60 seconds)
 	$(BIN)/python -m tests.soak.memory
 
-.PHONY: soak-mixed soak-streams soak-hostile soak-restarts
+.PHONY: soak-mixed soak-media soak-streams soak-hostile soak-restarts
 soak-mixed: dev  ## soak: COUNT (1,000,000) requests on all surfaces; the growth of memory
 	$(BIN)/python -m tests.soak.mixed
+
+soak-media: dev  ## soak: COUNT (100) recordings of SIZE (20) MB at once, SESSIONS (200) of the Live API; memory, loop, latency
+	$(BIN)/python -m tests.soak.media
 
 soak-streams: dev  ## soak: COUNT (5,000) live streams for DURATION (900) seconds
 	$(BIN)/python -m tests.soak.streams

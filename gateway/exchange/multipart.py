@@ -3,6 +3,7 @@
 aiohttp's MultipartReader finds the parts; this module bounds what it reads and says what is wrong with it.
 """
 
+import asyncio
 import re
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Collection
@@ -213,6 +214,7 @@ async def _read_parts(
 async def _read_file(part: BodyPartReader, file: UploadedFile, folder: Path) -> None:
     while not part.at_eof():
         await file.add(part.decode(await part.read_chunk(_CHUNK)), folder)
+        await asyncio.sleep(0)  # where many forms arrive, the loop has other work between two chunks
     await file.finish(folder)
 
 
