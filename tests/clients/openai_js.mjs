@@ -210,6 +210,31 @@ async function files() {
   return file.id.slice(0, 8);
 }
 
+async function batches() {
+  const name = path.join(folder, "requests.jsonl");
+  const url = "/v1/chat/completions";
+  const line = (id) => JSON.stringify({
+    custom_id: id, method: "POST", url, body: { model: "gemini-3.5-flash-lite", messages: user(`Hello ${id}`) },
+  });
+  writeFileSync(name, `${line("b")}\n${line("a")}\n`);
+  const file = await client.files.create({ file: createReadStream(name), purpose: "batch" });
+  let batch = await client.batches.create({ input_file_id: file.id, endpoint: url, completion_window: "24h" });
+  for (let i = 0; i < 300 && batch.status !== "completed"; i += 1) {
+    need(["validating", "in_progress", "finalizing"].includes(batch.status), batch);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    batch = await client.batches.retrieve(batch.id);
+  }
+  need(batch.request_counts.completed === 2, batch);
+  const text = await (await client.files.content(batch.output_file_id)).text();
+  const answers = text.trim().split("\n").map((each) => JSON.parse(each));
+  need(answers.map((answer) => answer.custom_id).join() === "b,a", answers);
+  need(answers[0].response.body.choices[0].message.content, answers);
+  const ids = [];
+  for await (const listed of client.batches.list({ limit: 1 })) ids.push(listed.id);
+  need(ids.includes(batch.id), ids);
+  return `${answers.length} answers`;
+}
+
 async function uploads() {
   const text = Buffer.from("0123456789");
   const upload = await client.uploads.create({ bytes: text.length, filename: "a.txt", mime_type: "text/plain", purpose: "user_data" });
@@ -244,5 +269,6 @@ await run("openai-node", {
   speech_stream: speechStream,
   transcription,
   files,
+  batches,
   uploads,
 });

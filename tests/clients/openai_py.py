@@ -3,6 +3,7 @@
 import base64
 import json
 import tempfile
+import time
 from pathlib import Path
 from typing import Literal
 
@@ -290,6 +291,43 @@ def speech_home_assistant() -> str:
     return f"{sizes} bytes"
 
 
+def batches() -> str:
+    """A file of requests becomes a file of answers."""
+    lines = [
+        {"custom_id": name, "method": "POST", "url": "/v1/chat/completions",
+         "body": {"model": "gemini-3.5-flash-lite", "messages": [{"role": "user", "content": f"Hello {name}"}]}}
+        for name in ("b", "a", "c")
+    ]  # fmt: skip
+    data = "\n".join(map(json.dumps, lines)).encode()
+    file = CLIENT.files.create(file=("in.jsonl", data), purpose="batch")
+    batch = CLIENT.batches.create(
+        input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h", metadata={"job": "1"}
+    )
+    assert (batch.status, batch.metadata) == ("validating", {"job": "1"}), batch
+    assert batch.id in [entry.id for entry in CLIENT.batches.list(limit=1)]
+    until = time.monotonic() + 60
+    while (batch := CLIENT.batches.retrieve(batch.id)).status != "completed":
+        assert batch.status in ("validating", "in_progress", "finalizing"), batch
+        assert time.monotonic() < until, batch
+        time.sleep(0.2)
+    assert batch.output_file_id is not None
+    answers = [json.loads(line) for line in CLIENT.files.content(batch.output_file_id).text.splitlines()]
+    assert [answer["custom_id"] for answer in answers] == ["b", "a", "c"]
+    for answer in answers:
+        completion = openai.types.chat.ChatCompletion.model_validate(answer["response"]["body"], strict=True)
+        assert completion.choices[0].message.content, completion
+    bad = CLIENT.files.create(file=("bad.jsonl", data.replace(b'"POST"', b'"GET"')), purpose="batch")
+    failed = CLIENT.batches.create(
+        input_file_id=bad.id, endpoint="/v1/chat/completions", completion_window="24h"
+    )
+    while (failed := CLIENT.batches.retrieve(failed.id)).status == "validating":
+        time.sleep(0.1)
+    assert failed.errors is not None, failed
+    assert [error.line for error in failed.errors.data or ()] == [1, 2, 3], failed
+    expect_error(lambda: CLIENT.batches.cancel(batch.id), openai.ConflictError, status=409)
+    return f"{len(answers)} answers, {batch.usage.total_tokens if batch.usage else 0} tokens"
+
+
 def files() -> str:
     """Upload, list, read back, use in both APIs, delete."""
     text = b"The meeting is on Friday. " * 100_000  # 2.6 MB: the gateway keeps it on disk while it arrives
@@ -457,5 +495,6 @@ if __name__ == "__main__":
             "files": files,
             "uploads": uploads,
             "transcription": transcription,
+            "batches": batches,
         },
     )

@@ -31,6 +31,7 @@ start_gateway() {
   # The drivers expect a 404 for a model that does not exist. As shipped, such a name becomes the default model.
   # Two projects serve an issued key, and clients' own keys are passed on.
   sed -e 's/unknown: default/unknown: reject/' -e "s|^  files: {}|  files: {path: $logs/files}|" \
+    -e "s|^  batches: {}|  batches: {path: $logs/batches, poll: 0.5, longest_poll: 1}|" \
     -e 's/^  projects: \[\]/  projects: [{name: a, keys: [{env: KEY_A}]}, {name: b, keys: [{env: KEY_B}]}]/' \
     -e "s|^ledger:|&\n  url: $logs/ledger.db|" config/gateway.yaml > "$logs/gateway.yaml"
   export KEY_A=AQ.project-a KEY_B=AQ.project-b

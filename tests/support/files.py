@@ -67,6 +67,8 @@ class FileTeam:
         """Method, path, key and body of each call of Google's."""
         self.answers: dict[str, web.Response] = {}
         """Answers to the next calls whose path contains a word, in place of the emulator's."""
+        self.cut: list[tuple[str, bool]] = []
+        """Words of the paths whose next call gets no answer, and whether the emulator has done it."""
 
     async def start(self, projects: str = "a", options: str = "", more: str = "") -> FileClient:
         """Start the gateway, or start it again. Return a client."""
@@ -92,6 +94,10 @@ class FileTeam:
 T = TypeVar("T", bound=FileTeam)
 
 
+def _is_gone(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()
+
+
 def file_team(serve: Serve, folder: Path) -> AbstractAsyncContextManager[FileTeam]:
     """Start the emulator, and return the team in front of it."""
     return team_of(FileTeam, serve, folder)
@@ -109,7 +115,14 @@ async def team_of(kind: type[T], serve: Serve, folder: Path) -> AsyncIterator[T]
         for word in list(team.answers):
             if word in request.path:
                 return team.answers.pop(word)
-        return await handler(request)
+        for word, is_done in list(team.cut):
+            if word in request.path:
+                team.cut.remove((word, is_done))
+                if is_done:
+                    await handler(request)
+                if request.transport is not None:
+                    request.transport.abort()
+        return await handler(request) if not _is_gone(request) else web.Response()
 
     app = build_fake(pace=0.001)
     app.middlewares.append(record)

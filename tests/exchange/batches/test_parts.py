@@ -48,3 +48,33 @@ async def test_the_next_project_is_asked_when_the_quota_of_one_is_spent(team: Ba
 
     assert [call[2] for call in team.calls(":batchGenerateContent")] == ["a", "b"]
     assert {call[2] for call in team.calls("/batches/")} == {"b"}
+
+
+@pytest.mark.parametrize(("is_done", "calls"), [(True, 1), (False, 2)])
+async def test_a_submission_without_an_answer_is_looked_for_before_another(
+    team: BatchTeam, monkeypatch: pytest.MonkeyPatch, is_done: bool, calls: int
+) -> None:
+    monkeypatch.setattr("gateway.exchange.batches.parts._UNSURE", 0.05)
+    client = await team.begin()
+    team.cut = [(":batchGenerateContent", is_done)]
+
+    done = await client.reached(await client.started([line("a")]), "completed")
+
+    assert len(team.calls(":batchGenerateContent")) == calls
+    assert len(team.calls("/v1beta/batches?")) == 1
+    assert len(await client.content(done["output_file_id"])) == 1
+    rows = [row for row in await team.team.settled() if row.surface == "batch"]
+    assert [row.outcome for row in rows] == ["error", "ok"]
+    assert rows[0].micros == 0
+
+
+async def test_a_part_waits_while_every_project_refuses_it(
+    team: BatchTeam, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.exchange.batches.parts._AGAIN", 0.05)
+    client = await team.begin("a")
+    team.answers[":batchGenerateContent"] = spent(delay="0.1s")
+
+    await client.reached(await client.started([line("a")]), "completed")
+
+    assert [call[2] for call in team.calls(":batchGenerateContent")] == ["a", "a"]
