@@ -195,6 +195,9 @@ class Engine:
 
     async def _step(self, batch: Batch, context: RequestContext) -> None:
         surface = self._surfaces[batch.surface]
+        if batch.status == "validating" and time() > batch.expires_at:
+            batch.details.errors = [LineError("batch_expired", "The lines could not be read in time.")]
+            await self._enter(batch, "failed")
         if batch.status == "validating":
             await self._validate(batch, surface, context)
         if batch.status in ("in_progress", "cancelling"):

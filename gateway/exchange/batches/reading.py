@@ -16,8 +16,9 @@ from gateway.exchange.batches.charges import Charges
 from gateway.exchange.batches.google import request_line
 from gateway.exchange.batches.lines import BatchLine
 from gateway.exchange.context import RequestContext
-from gateway.exchange.request_body import Body
+from gateway.exchange.request_body import COPIES, Body
 from gateway.policy.kept_batches import Batch, Line, LineError, Part
+from gateway.policy.memory import LARGE
 
 if TYPE_CHECKING:
     from gateway.store.batches.batch_store import BatchStore
@@ -104,8 +105,8 @@ class LineReader:
         try:
             line = await self._translated(raw, translate, context)
         except GatewayError as error:
-            if error.status >= 500 and error.upstream_status is not None:
-                raise  # Google could not take a file, for now
+            if error.status == 429 or error.status >= 500:
+                raise  # no fault of the line: it is read again later
             if lines.keeps_bad_lines:
                 return _Kept(Line(raw.number, raw.custom_id, "", error=render(error)))
             code = error.code or "invalid_request"
@@ -134,8 +135,12 @@ class LineReader:
         data = raw.body
         if context.hooks is not None:
             data = await context.hooks.request(data, context) or data
-        body = Body(data)
-        line = await translate(body, context)
+        body, held = Body(data), len(data) * COPIES if len(data) > LARGE else 0
+        context.memory.take(held)
+        try:
+            line = await translate(body, context)
+        finally:
+            context.memory.give(held)
         if self._here or line is None:
             return BatchLine("here", line.model if line is not None else "", [data], b"", [])
         return line

@@ -13,6 +13,7 @@ from gateway.policy.kept_batches import LineError
 
 _LONGEST_ID = 512
 """Characters of a custom_id."""
+_PIECE = 2**16
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -71,7 +72,7 @@ class InputFile:
         with self._path.open("rb") as file:
             while data := file.readline(most + 1):
                 rest = data
-                while not rest.endswith(b"\n") and (rest := file.readline(most)):
+                while not rest.endswith(b"\n") and (rest := file.readline(_PIECE)):
                     pass  # the rest of a line that is too long
                 line = data.removeprefix(_BOM).strip() if not number else data.strip()
                 if line:
