@@ -48,6 +48,7 @@ _MESSAGES = {
     429: "Too many connections from this address.",
     431: "The request's headers are too large.",
 }
+_OWN = JsonResponse, EventStream  # a union would be made anew for each request
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _TICK = 1.0
 """Seconds between two looks at all connections: one timer for all is cheaper than one for each."""
@@ -216,7 +217,7 @@ class Protocol(InTurn):
             self._server.gate.end(self._generation)
             self._generation = 0
         content: Any = request.content
-        if isinstance(resp, JsonResponse | EventStream):
+        if isinstance(resp, _OWN):
             if (
                 resp.is_sent
                 and not self._upgraded
