@@ -1,8 +1,11 @@
-"""anthropic (Python): messages, token counts, models, files."""
+"""anthropic (Python): messages, token counts, models, files, batches."""
+
+import time
 
 import anthropic
 from anthropic import Anthropic
 from anthropic.types import FileNotDownloadableError, Message, MessageParam, ToolParam, ToolUseBlock
+from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
 from pydantic import BaseModel
 
 from tests.clients.common import (
@@ -10,6 +13,7 @@ from tests.clients.common import (
     BAD_KEY,
     CHAT_PROMPT,
     IMAGE_PROMPT,
+    ISSUED_KEY,
     MODEL,
     PNG_B64,
     ROOT_URL,
@@ -195,6 +199,40 @@ def files() -> str:
     return excerpt("".join(block.text for block in message.content if block.type == "text"))
 
 
+def batches() -> str:
+    """A batch with a key of the client's own, and with an issued one: created, listed, read and deleted."""
+    return ", ".join(batch(key) for key in (API_KEY, ISSUED_KEY) if key)
+
+
+def batch(key: str) -> str:
+    """Create a batch of a good and a bad request, read its results, and delete it."""
+    client = CLIENT.with_options(api_key=key)
+    good: MessageCreateParamsNonStreaming = {
+        "model": MODEL,
+        "max_tokens": MAX_TOKENS,
+        "messages": user(CHAT_PROMPT),
+    }
+    created = client.messages.batches.create(
+        requests=[
+            {"custom_id": "good", "params": good},
+            {"custom_id": "bad", "params": good | {"messages": []}},
+        ]
+    )
+    assert created.id in [entry.id for entry in client.messages.batches.list(limit=1)]
+    until = time.monotonic() + 60
+    while (shown := client.messages.batches.retrieve(created.id)).processing_status != "ended":
+        assert time.monotonic() < until, shown
+        time.sleep(0.2)
+    counts = shown.request_counts
+    assert (counts.succeeded, counts.errored) == (1, 1), shown
+    lines = {line.custom_id: line.result for line in client.messages.batches.results(created.id)}
+    assert lines["bad"].type == "errored", lines
+    assert lines["bad"].error.error.type == "invalid_request_error", lines
+    assert lines["good"].type == "succeeded", lines
+    assert client.messages.batches.delete(created.id).type == "message_batch_deleted"
+    return excerpt(text_of(lines["good"].message))
+
+
 if __name__ == "__main__":
     run(
         "anthropic-python",
@@ -210,5 +248,6 @@ if __name__ == "__main__":
             "badkey": badkey,
             "bearer": bearer,
             "files": files,
+            "batches": batches,
         },
     )
