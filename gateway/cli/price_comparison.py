@@ -13,7 +13,7 @@ from gateway.policy.successors import timestamp
 _MOST_BYTES = 32 * 2**20
 _KINDS = (
     "input", "cached", "output", "audio", "image_input", "video_input", "audio_output", "image_output", "video_output",
-    "input_over", "cached_over", "output_over", "second", "item", "search", "grounded",
+    "input_over", "cached_over", "output_over", "second", "item", "search", "grounded", "storage",
 )  # fmt: skip
 _FALLBACKS = {
     "cached": "input", "audio": "input", "image_input": "input", "video_input": "input", "audio_output": "output",

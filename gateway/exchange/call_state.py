@@ -12,6 +12,9 @@ from gateway.exchange.context import RequestContext
 from gateway.exchange.cost import feature, price_factor, tier
 from gateway.exchange.fallback import Choice
 from gateway.exchange.hooks import AnswerHooks
+from gateway.exchange.local_files import LocalFiles
+from gateway.exchange.offload import offload
+from gateway.exchange.prefix_caches import PrefixCaches, PrefixUse
 from gateway.exchange.race import Race
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.events import Event
@@ -69,6 +72,8 @@ class CallState:
     """The call with copies of its files in the project that is asked."""
     copies_forgotten = False
     """Google did not know the copies of the files, and they were made once more."""
+    prefix: PrefixUse | None = None
+    """The caches of the call's beginning."""
     hooks: AnswerHooks | None = None
     """Hooks on the events of the attempt's answer."""
 
@@ -133,6 +138,22 @@ class CallState:
             reader = translator.reader
             self.hooks = hooks.answer(number, self.call.model, lambda: reader.counts, self.context)
         return translator
+
+    async def localized(
+        self, project: str, files: LocalFiles | None, prefixes: PrefixCaches | None
+    ) -> GeminiCall | None:
+        """Return the call as a project gets it, with its own files or caches; None where it gets the call itself."""
+        call = self.call
+        if call.files and files is not None:
+            return await files.localized(call, self.context, project)
+        if prefixes is None:
+            return None
+        if not self.is_continued and (self.prefix is None or self.prefix.call is not call):
+            self.prefix = await prefixes.use(call, self.context)
+        local = self.prefix.applied(call, project) if self.prefix is not None else None
+        if local is not None:
+            await offload(local.heavy, local.encode)
+        return local
 
     def begin(self, reader: TurnReader) -> None:
         """Begin another attempt, whose answer gets a reader of its own."""

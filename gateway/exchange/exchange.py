@@ -25,6 +25,7 @@ from gateway.exchange.kept_answers import keep_answer, kept_answer
 from gateway.exchange.local_files import LocalFiles
 from gateway.exchange.offload import HEAVY_ANSWER, offload
 from gateway.exchange.plain_call import NewReader, PlainCalls, Write, is_plain
+from gateway.exchange.prefix_caches import PrefixCaches
 from gateway.exchange.recovery import Recovery
 from gateway.exchange.report import ExchangeReport
 from gateway.exchange.side_by_side import side_by_side
@@ -66,6 +67,8 @@ class Exchange:
         self.stores = stores
         self.files: LocalFiles | None = None
         """Files that the gateway keeps. Set by the plugin that keeps them."""
+        self.prefixes: PrefixCaches | None = None
+        """Caches of long beginnings of prompts. Set by the plugin that makes them."""
         self.refusals = recovery.refusals
         """Features that models have refused; without any, `prepare` changes nothing."""
 
@@ -168,7 +171,8 @@ class Exchange:
         self, choices: Sequence[Choice], context: RequestContext, new: NewReader, write: Write
     ) -> Coroutine[Any, Any, list[Event] | bytes]:
         """Return what `write` makes of a plain answer, or the events of any. Raises GatewayError."""
-        if len(choices) == 1 and self._hedging is None and is_plain(choices[0], context, self.accounting):
+        is_usual = self._hedging is None and self.prefixes is None
+        if len(choices) == 1 and is_usual and is_plain(choices[0], context, self.accounting):
             return self._plain.complete(choices[0], context, new, write)
         return self.complete(choices, context, new)
 
@@ -301,7 +305,7 @@ class Exchange:
                             events += await large_answers.read_whole(reader, messages, state.accept_empty)
                     finally:
                         attempt.read(reader)
-                    self._recovery.succeeded(state)
+                    self._succeeded(state, attempt)
             except GatewayError as error:
                 state.restart()
                 await self._after(error, state)
@@ -320,9 +324,7 @@ class Exchange:
 
     async def _send(self, state: CallState, attempt: Attempt) -> bytes:
         """Return the whole answer of one attempt."""
-        call = state.call
-        if call.files and self.files is not None:
-            call = await self.files.localized(call, state.context, attempt.project)
+        call = await state.localized(attempt.project, self.files, self.prefixes) or state.call
         answer = await self._upstream.send(call, attempt.key, state.context.memory)
         if self._hedging is not None:
             self._hedging.answered(state)
@@ -379,15 +381,13 @@ class Exchange:
             try:
                 async with open_attempt(self.accounting, state.context, state.target) as attempt:
                     try:
-                        if state.call.files and self.files is not None:
-                            state.local = await self.files.localized(
-                                state.call, state.context, attempt.project
-                            )
+                        state.local = await state.localized(attempt.project, self.files, self.prefixes)
                         relay = StreamRelay(state, translator, reply, self._store_signatures)
                         await relay.run(self._upstream, attempt.key, self._hedging)
                     finally:
                         attempt.read(translator.reader)
-                    self._delivered(state)  # before the attempt ends: many clients leave at the last byte
+                    self._succeeded(state, attempt)  # before it ends: many clients leave at the last byte
+                    state.note_sent()
             except UnusableAnswer as error:
                 if not (state.has_output or state.accept_empty):
                     state.restart()
@@ -396,7 +396,8 @@ class Exchange:
                     continue
                 state.accept_empty = True
                 await reply.write(await state.encoded(translator, translator.read_empty()))
-                self._delivered(state)
+                self._recovery.succeeded(state)
+                state.note_sent()
             except GatewayError as error:
                 if state.has_output:
                     raise
@@ -416,16 +417,20 @@ class Exchange:
 
     async def _after(self, error: GatewayError, state: CallState) -> None:
         """Make the call ready for another attempt, or raise the error for the client."""
+        if state.prefix is not None and state.prefix.refused(error):
+            forget_frames(error)
+            return
         if state.call.files and self.files is not None and not state.copies_forgotten:
             state.copies_forgotten = await self.files.forgotten(error, state.call, state.context)
             if state.copies_forgotten:
                 return
         await self._recovery.after(error, state)
 
-    def _delivered(self, state: CallState) -> None:
-        """Note that the answer of an attempt was relayed to its end."""
+    def _succeeded(self, state: CallState, attempt: Attempt) -> None:
+        """Note that an attempt was answered, before it ends."""
         self._recovery.succeeded(state)
-        state.note_sent()
+        if state.prefix is not None:
+            state.prefix.answered(attempt.project)
 
     async def _store_signatures(self, signed: list[Signed]) -> None:
         """Store signatures under all their keys, and clear the list."""

@@ -36,6 +36,8 @@ class Capabilities(Struct, frozen=True, forbid_unknown_fields=True):
     """A thinkingBudget of 0 is accepted and turns thinking off."""
     system: bool = True
     """systemInstruction is accepted."""
+    caches: bool = True
+    """The model has explicit caches (`cachedContents`)."""
     json_mode: bool = True
     json_with_tools: bool = True
     ordered: bool = False

@@ -48,6 +48,8 @@ class TokenCounts(Struct, frozen=True, gc=False):
     """Pictures or songs that are paid by the piece."""
     seconds: int = 0
     """Seconds of generated video that are paid by the second."""
+    stored: int = 0
+    """Tokens of a cached content, times the hours for which it is kept."""
 
     @property
     def input(self) -> int:

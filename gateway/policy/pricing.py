@@ -21,6 +21,8 @@ from gateway.policy.successors import DAY, NO_SUCCESSORS, Successors, named, tim
 
 _MAX_MODELS = 1000
 """Model names are chosen by clients."""
+_STORAGE = 4.5
+"""Price of storage of the dearest models (https://ai.google.dev/gemini-api/docs/pricing)."""
 _CLIP = 8
 """Seconds of a video whose length is not known: the longest that Veo makes (https://ai.google.dev/gemini-api/docs/video)."""
 
@@ -77,6 +79,8 @@ class Price(Struct, frozen=True, forbid_unknown_fields=True):
     """US dollars for a second of generated video."""
     item: Dollars | None = None
     """US dollars for a generated picture or song."""
+    storage: Dollars | None = None
+    """US dollars for a million tokens of a cached content, for an hour; the highest public price unless set."""
     factors: Factors = Factors()
     """Multiples of these prices for other tiers of service."""
     since: date | None = field(default=None, name="from")
@@ -158,6 +162,8 @@ class Prices:
             micros += _by_piece(price, spent, at_least=bool(spent.total))
         if tier != "standard":
             micros *= getattr(price.factors, tier)
+        if spent.stored:
+            micros += spent.stored * _either(price.storage, _STORAGE)
         return _rounded(micros + _searching(price, spent) if spent.searches else micros)
 
     def ceiling(self, model: str, most: TokenCounts, at: float) -> int:

@@ -49,6 +49,7 @@ BUILT_IN = {
     "guard": "gateway.plugins.guard.plugin:Guard",
     "alert": "gateway.plugins.alert.plugin:AlertPlugin",
     "capture": "gateway.plugins.capture.plugin:Capture",
+    "caching": "gateway.plugins.caching.plugin:Caching",
 }
 """Built-in plugins, found without installed metadata, so that they work from a checkout."""
 

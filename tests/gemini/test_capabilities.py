@@ -72,7 +72,7 @@ def test_the_defaults_are_those_of_the_newest_text_models() -> None:
     flags = {name for name in defaults.__struct_fields__ if getattr(defaults, name) is True}
 
     assert flags == {
-        "system", "json_mode", "json_with_tools", "functions", "builtins_with_functions", "search", "validated",
+        "system", "caches", "json_mode", "json_with_tools", "functions", "builtins_with_functions", "search", "validated",
         "signatures", "response_media", "part_resolution", "voice_library", "spoken_style", "streams_audio",
         "sampling", "embedding_batches",
     }  # fmt: skip
