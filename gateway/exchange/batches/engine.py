@@ -39,6 +39,10 @@ _IDLE = 15.0
 """Seconds between two looks for batches of processes that are gone."""
 _LATE = 6 * 3600
 """Seconds after a batch's end until which Google may say that it has expired."""
+_KEPT = 60 * 24 * 3600
+"""Seconds for which a batch can be read after its end; its files live as long as they are asked to."""
+_SWEEP = 3600.0
+"""Seconds between two looks for batches that are older."""
 _AT_ONCE = 4
 """Batches that are worked on at the same time."""
 _log = logging.getLogger("gateway.batches")
@@ -113,10 +117,13 @@ class Engine:
 
     async def watch(self) -> None:
         """Work on the batches of issued keys, as long as the gateway runs. All are looked at after a start."""
-        started = True
+        started, swept = True, 0.0
         while True:
             self._woken.clear()
             now = time()
+            if now > swept + _SWEEP:
+                swept = now
+                await to_thread(self.store.sweep, now, now - _KEPT)
             live = [batch for batch in await to_thread(self.store.live) if batch.client]
             for batch in live:
                 busy = len(self._tasks) >= _AT_ONCE or self._services.draining()
@@ -124,9 +131,8 @@ class Engine:
                     self.begin(batch, self._client(batch))
             started = False
             waits = [batch.next_look - now for batch in live if batch.id not in self._tasks]
-            with suppress(
-                TimeoutError
-            ):  # `wait_for` of Python 3.11 loses a cancellation that comes with the event
+            # `wait_for` of Python 3.11 loses a cancellation that comes with the event
+            with suppress(TimeoutError):
                 async with asyncio.timeout(max(0.2, min([_IDLE, *waits]))):
                     await self._woken.wait()
 

@@ -64,3 +64,18 @@ async def test_ba11_a_clients_own_key_is_asked_with_when_it_looks(team: BatchTea
     folder = team.folder.parent / "batches"
     kept = b"".join(path.read_bytes() for path in folder.iterdir())
     assert b"AIza-own" not in kept
+
+
+async def test_an_old_batch_is_forgotten(team: BatchTeam, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = await team.begin()
+    batch = await client.started([line("a")])
+    await client.reached(batch, "completed")
+    monkeypatch.setattr("gateway.exchange.batches.engine._KEPT", -4 * 24 * 3600)
+    client = await team.begin()
+
+    async def is_gone() -> bool:
+        return (await client.call("GET", f"/v1/batches/{batch}"))[0] == 404
+
+    async with asyncio.timeout(20):
+        while not await is_gone():
+            await asyncio.sleep(0.02)
