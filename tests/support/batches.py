@@ -108,7 +108,7 @@ class BatchTeam(FileTeam):
     ) -> BatchClient:
         """Start the gateway, or start it again. Return a client."""
         self.key = key or self.key or self.team.issue()
-        names = "chat, responses, messages, embeddings, completions, moderations, native, models, translate"
+        names = "chat, responses, messages, embeddings, completions, moderations, images, native, models, translate"
         plugins = ", ".join(f"{name}: {{}}" for name in names.split(", "))
         folders = (
             f"files: {{path: '{self.folder}'}}, batches: {{path: '{self.folder.parent}/batches', {options}}}"

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 50
 """Lines whose answers are read at once."""
+_PIECE_BYTES = 2**22
+"""Bytes of answers after which no more are read: those of pictures are large."""
 Unanswered = Literal["cancelled", "expired"]
 
 
@@ -52,13 +54,16 @@ def _piece(
     store: "BatchStore", lines: Iterator[tuple[Line, list[Answer]]]
 ) -> list[tuple[Line, list[tuple[bool, bytes]]]]:
     """Return the next lines with their answers. Blocks."""
-    result, files = [], dict[str, int]()
+    result, files, size = [], dict[str, int](), 0
     try:
         for line, answers in islice(lines, _AT_ONCE):
             if answers and line.part not in files:
                 files[line.part] = os.open(store.answers(line.part), os.O_RDONLY)
             data = [(answer.ok, os.pread(files[line.part], answer.size, answer.offset)) for answer in answers]
             result.append((line, data))
+            size += sum(answer.size for answer in answers)
+            if size > _PIECE_BYTES:
+                break
     finally:
         for file in files.values():
             os.close(file)

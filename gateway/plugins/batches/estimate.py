@@ -17,10 +17,15 @@ Cost = tuple[int, int]
 """Millionths of a US dollar, and tokens."""
 
 
-def most(file: Lines, model_of: Callable[[str | None], str], accounting: CallAccounting) -> Cost:
+def most(
+    file: Lines,
+    model_of: Callable[[str | None], str],
+    accounting: CallAccounting,
+    longest: int | None = None,
+) -> Cost:
     """Return the most that the lines of a file cost; nothing for a file with faults, which is not sent. Blocks.
 
-    `model_of` returns the model that a name stands for. Raises GatewayError.
+    `model_of` returns the model that a name stands for. `longest` is the most tokens of an answer, if no model's is.
     """
     charges, names = Charges(accounting), dict[str | None, str]()
     micros = tokens = 0
@@ -29,7 +34,8 @@ def most(file: Lines, model_of: Callable[[str | None], str], accounting: CallAcc
             fields = decode_model(line.body)
             if (model := names.get(fields.model)) is None:
                 model = names[fields.model] = model_of(fields.model)
-            cost = CostEstimate(len(line.body), _output(fields, accounting.model_output(model).tokens))
+            output = longest or _output(fields, accounting.model_output(model).tokens)
+            cost = CostEstimate(len(line.body), output)
             more, most_tokens = charges.most(model, [cost.most] * max(1, fields.n or 1))
             micros, tokens = micros + more, tokens + most_tokens
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, GatewayError):

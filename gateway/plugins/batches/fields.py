@@ -6,8 +6,8 @@ BATCH: dict[str, Policy] = {
     "input_file_id": Policy("mapped", "a file of the purpose `batch`, of JSON lines"),
     "endpoint": Policy(
         "mapped",
-        "`/v1/chat/completions`, `/v1/responses` and `/v1/embeddings` by Google's batches; `/v1/completions` and"
-        " `/v1/moderations` line by line, at the full price",
+        "`/v1/chat/completions`, `/v1/responses`, `/v1/embeddings` and `/v1/images/generations` by Google's batches;"
+        " `/v1/completions` and `/v1/moderations` line by line, at the full price",
     ),
     "completion_window": Policy("mapped", "`24h`; Google may take 48 hours"),
     "metadata": Policy("emulated", "kept and shown; 16 pairs"),

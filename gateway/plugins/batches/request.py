@@ -13,11 +13,12 @@ PLUGINS: Mapping[str, str] = {
     "/v1/chat/completions": "chat",
     "/v1/responses": "responses",
     "/v1/embeddings": "embeddings",
+    "/v1/images/generations": "images",
     "/v1/completions": "completions",
     "/v1/moderations": "moderations",
 }
 """The plugin of each endpoint."""
-_REFUSED = ("/v1/images/generations", "/v1/images/edits", "/v1/videos")
+_REFUSED = ("/v1/images/edits", "/v1/videos")
 """OpenAI's other endpoints of batches."""
 _ID = re.compile(r"batch_([0-9a-f]{24})")
 _MOST, _FEW = 100, 20

@@ -13,6 +13,7 @@ from gateway.exchange.batches.engine import BatchSurface, Engine, Poll
 from gateway.exchange.batches.engine import Services as EngineServices
 from gateway.exchange.batches.results import results
 from gateway.exchange.context import RequestContext
+from gateway.exchange.cost import PICTURE_OUTPUT
 from gateway.plugin import Plugin, Services
 from gateway.plugins.batches import estimate
 from gateway.plugins.batches.input_file import FileLimits, InputFile
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from gateway.store.files.file_store import FileStore
 
 MiB = 2**20
+_IMAGES = "/v1/images/generations"
 
 
 class Surface:
@@ -53,7 +55,9 @@ class Surface:
         lines, accounting = await to_thread(self.lines, batch), self._services.exchange.accounting
         if await to_thread(lines.faults):
             return
-        cost = await to_thread(estimate.most, lines, partial(self._model, client, batch), accounting)
+        longest = PICTURE_OUTPUT if batch.endpoint == _IMAGES else None
+        model = partial(self._model, client, batch)
+        cost = await to_thread(estimate.most, lines, model, accounting, longest)
         estimate.check(cost, await self._services.budgets_used(), client)
 
     def lines(self, batch: Batch) -> InputFile:
@@ -103,6 +107,8 @@ class Surface:
         return known[key]
 
     def _model(self, client: Client, batch: Batch, name: str | None) -> str:
+        if batch.endpoint == _IMAGES:
+            return self._services.route_of_kind(client, name, "image").model
         models = self._services.config.models
         default = models.embeddings if batch.endpoint == "/v1/embeddings" else None
         return self._services.route(client, name, default).model

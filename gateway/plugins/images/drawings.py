@@ -13,10 +13,12 @@ from gateway.exchange.fallback import Choice
 from gateway.exchange.ids import unique
 from gateway.exchange.offload import HEAVY_ANSWER, offload
 from gateway.exchange.side_by_side import end_all
+from gateway.gemini.events import Event
 from gateway.gemini.turn_reader import TurnReader
 from gateway.plugins.images import pillow
 from gateway.plugins.images.pictures import picture
 from gateway.plugins.images.response import Drawing, drawing, look_at
+from gateway.policy.memory import MemoryHold
 
 _AT_ONCE = 4
 """Calls of one request that run at the same time."""
@@ -70,51 +72,65 @@ class Drawings:
         """Return the number of a call, and its picture or its error."""
         async with self._places:
             try:
-                events = await self._exchange.complete_choice(choice, self._context, _reader)
-                result = drawing(events)
-                data = await offload(len(result.data) > HEAVY_ANSWER, look_at, result)
-                await self._convert(result, data)
+                events = await self._exchange.complete_choice(choice, self._context, reader)
+                result, notes = await finished_drawing(events, self._finish, self._context.memory)
             except GatewayError as error:
                 forget_frames(error)
                 return choice.number, error
             result.number = choice.number
             self.model = result.model or self.model
-            if result.others:
-                self._note("n")
+            for field in notes:
+                self._note(field)
             return choice.number, result
-
-    async def _convert(self, result: Drawing, data: bytes) -> None:
-        """Put a picture into the client's format, where Pillow is installed."""
-        form, quality = self._finish.format or result.facts.format, self._finish.compression
-        if quality is not None and form not in ("jpeg", "webp"):
-            self._note("output_compression")
-            quality = None
-        if form == result.facts.format and quality in (None, 100):
-            return
-        size, memory = pillow.BYTES_PER_PIXEL * result.facts.pixels, self._context.memory
-        if pillow.is_installed():
-            memory.take(size)
-            try:
-                changed = await asyncio.to_thread(pillow.convert, data, form, quality)
-            except pillow.UnreadableError:
-                pass
-            else:
-                result.data = (await asyncio.to_thread(b64encode, changed)).decode()
-                result.facts = picture(changed) or result.facts
-                return
-            finally:
-                memory.give(size)
-        if form != result.facts.format:
-            self._note("output_format")
-        if quality is not None:
-            self._note("output_compression")
 
     def _note(self, field: str) -> None:
         if field not in self.notes:
             self.notes.append(field)
 
 
-def _reader(choice: int) -> TurnReader:
+async def finished_drawing(
+    events: Sequence[Event], finish: Finish, memory: MemoryHold
+) -> tuple[Drawing, list[str]]:
+    """Return the picture of an answer in the client's form, and the fields that were not honoured in it.
+
+    Raises GatewayError for an answer without a picture.
+    """
+    result = drawing(events)
+    data = await offload(len(result.data) > HEAVY_ANSWER, look_at, result)
+    notes = await _convert(result, data, finish, memory)
+    return result, [*notes, "n"] if result.others else notes
+
+
+async def _convert(result: Drawing, data: bytes, finish: Finish, memory: MemoryHold) -> list[str]:
+    """Put a picture into the client's format, where Pillow is installed. Return the fields not honoured."""
+    form, quality, notes = finish.format or result.facts.format, finish.compression, list[str]()
+    if quality is not None and form not in ("jpeg", "webp"):
+        notes.append("output_compression")
+        quality = None
+    if form == result.facts.format and quality in (None, 100):
+        return notes
+    size = pillow.BYTES_PER_PIXEL * result.facts.pixels
+    if pillow.is_installed():
+        memory.take(size)
+        try:
+            changed = await asyncio.to_thread(pillow.convert, data, form, quality)
+        except pillow.UnreadableError:
+            pass
+        else:
+            result.data = (await asyncio.to_thread(b64encode, changed)).decode()
+            result.facts = picture(changed) or result.facts
+            return notes
+        finally:
+            memory.give(size)
+    if form != result.facts.format:
+        notes.append("output_format")
+    if quality is not None:
+        notes.append("output_compression")
+    return notes
+
+
+def reader(choice: int) -> TurnReader:
+    """Return a reader of the answer to a call."""
     return TurnReader(_call_id, base=choice)
 
 

@@ -17,10 +17,11 @@ from gateway.conversation.builder import ConversationBuilder
 from gateway.conversation.field_policy import FieldPolicies, Policy, review
 from gateway.conversation.parts import AnyPart
 from gateway.errors import BadRequest, GatewayError, NotFound, UpstreamTimeout
+from gateway.exchange.batches.lines import BatchAnswer, BatchLine, generation, read
 from gateway.exchange.cancellation import of_cancellation
 from gateway.exchange.client_address import origin
 from gateway.exchange.context import RequestContext
-from gateway.exchange.cost import UNKNOWN_COST
+from gateway.exchange.cost import UNKNOWN_COST, CostEstimate
 from gateway.exchange.delivery import answer_headers, json_response, limit_buffers
 from gateway.exchange.fallback import Choice
 from gateway.exchange.final_errors import final_errors
@@ -28,9 +29,10 @@ from gateway.exchange.multipart import check_content_type
 from gateway.exchange.offload import HEAVY, HEAVY_ANSWER, offload
 from gateway.exchange.preparation import PreparedRequest, RequestOptions
 from gateway.exchange.request_body import Body, read_body
+from gateway.gemini.call import GeminiCall
 from gateway.plugin import Plugin, Services
 from gateway.plugins.images import wire
-from gateway.plugins.images.drawings import Drawings, Finish
+from gateway.plugins.images.drawings import Drawings, Finish, finished_drawing, reader
 from gateway.plugins.images.fields import EDITS, GENERATIONS, VARIATIONS
 from gateway.plugins.images.inputs import FILES, pictures
 from gateway.plugins.images.kept import NAME, KeptPictures
@@ -183,6 +185,45 @@ class Images(Plugin):
                 read = Asked(body, recorded, wish, heavy)
                 return await self._answer(request, context, read, "image_edit")
 
+    async def batch_line(self, body: Body, context: RequestContext) -> BatchLine:
+        """Return the call for a line of a batch, which makes one picture. Raises GatewayError as `generate` would."""
+        asked, prepared = await self._prepared_line(body, context)
+        wish, exchange = asked.body, self.services.exchange
+        kept = wire.KeptLine(output_format(wish), wish.output_compression, wish.response_format == "url")
+        line = await generation(prepared, exchange, context, wire.encode(kept))
+        cost = self._of_picture(prepared.call, exchange.accounting.ceiling(prepared.call))
+        return structs.replace(line, most=[cost.most])
+
+    async def batch_answer(
+        self, kept: bytes, answers: Sequence[bytes], context: RequestContext
+    ) -> BatchAnswer:
+        """Return the picture of Gemini's answer to a line. Raises GatewayError."""
+        line = wire.decode_kept(kept)
+        events, counts = await read(self.services.exchange, answers, reader, context)
+        finish = Finish(line.format, line.compression)
+        result, _ = await finished_drawing(events, finish, context.memory)
+        return BatchAnswer(await _whole([result], _data_urls([result]) if line.url else None), counts)
+
+    async def answer_body(self, body: Body, context: RequestContext) -> bytes:
+        """Return a picture that no client waits for. Raises GatewayError as `generate` would."""
+        line, prepared = await self._prepared_line(body, context)
+        finish = Finish(output_format(line.body), line.body.output_compression)
+        choices = self._choices(prepared, line.body, context)
+        drawings = Drawings(self.services.exchange, choices, finish, context)
+        async with _time_limit(self.config.seconds):
+            finished = [each async for each in drawings.each()]
+        is_url = line.body.response_format == "url"
+        return await _whole(finished, _data_urls(finished) if is_url else None)
+
+    async def _prepared_line(self, data: Body, context: RequestContext) -> tuple[Asked, PreparedRequest]:
+        """Return the line of a batch, and the call for its picture. Raises GatewayError."""
+        line = await offload(data.heavy, self._read_generation, data)
+        if (line.body.n or 1) > 1:
+            raise _too_many(1)
+        context.report.requested_model = line.body.model
+        route = self.services.route_of_kind(context.client, line.body.model, "image")
+        return line, await self._prepare(line, route, context)
+
     def _read_generation(self, data: Body) -> Asked:
         """Return a request for pictures of a prompt. Raises BadRequest with the path of what is wrong."""
         body = data.decode(wire.decode_request)
@@ -231,9 +272,8 @@ class Images(Plugin):
         async with _time_limit(self.config.seconds):
             finished = [each async for each in drawings.each()]
         finished.sort(key=lambda each: each.number)
-        heavy = sum(len(each.data) for each in finished) > HEAVY_ANSWER
         urls = await self._urls(request, context, finished) if body.response_format == "url" else None
-        data = await offload(heavy, image_list, finished, int(time()), urls)
+        data = await _whole(finished, urls)
         return json_response(data, _headers(prepared, drawings, context))
 
     async def _urls(
@@ -248,7 +288,7 @@ class Images(Plugin):
                 return [f"{origin(request)}/v1/images/{name}" for name in names]
             except (OSError, InsufficientStorage) as error:  # they are paid for
                 _log.warning("pictures are not kept, and were sent as data: URLs: %s", error)
-        return [f"data:image/{each.facts.format};base64,{each.data}" for each in finished]
+        return _data_urls(finished)
 
     async def _prepare(self, read: Asked, route: ModelRoute, context: RequestContext) -> PreparedRequest:
         """Return the call for a picture. Raises GatewayError naming the client's field at fault."""
@@ -266,10 +306,7 @@ class Images(Plugin):
         first, accounting = prepared.choices[0], self.services.exchange.accounting
         cost = accounting.estimate(first.call, context.client)
         if cost is not UNKNOWN_COST:
-            config = first.call.request.generation_config
-            shape = config.image_config if config is not None else None
-            tokens = picture_tokens(shape, accounting.capabilities(first.call.model))
-            cost = structs.replace(cost, output=tokens)
+            cost = self._of_picture(first.call, cost)
         plan = first.fallbacks
         if plan is not None:
             drawing = [name for name in plan.models if accounting.capabilities(name).kind == "image"]
@@ -278,6 +315,13 @@ class Images(Plugin):
             Choice(first.call.for_choice(i), i, plan, cacheable=False, once=True, cost=cost)
             for i in range(body.n or 1)
         ]
+
+    def _of_picture(self, call: GeminiCall, cost: CostEstimate) -> CostEstimate:
+        """Return the cost of a call whose answer is one picture of the size that it asks for."""
+        config = call.request.generation_config
+        shape = config.image_config if config is not None else None
+        model = self.services.exchange.accounting.capabilities(call.model)
+        return structs.replace(cost, output=picture_tokens(shape, model))
 
     async def _stream(
         self,
@@ -305,6 +349,16 @@ class Images(Plugin):
             response = await reply.finish()
             context.report.sent()
             return response
+
+
+async def _whole(finished: Sequence[Drawing], urls: Sequence[str] | None = None) -> bytes:
+    """Return the whole answer, with the pictures as base64 unless they have URLs."""
+    heavy = sum(len(each.data) for each in finished) > HEAVY_ANSWER
+    return await offload(heavy, image_list, finished, int(time()), urls)
+
+
+def _data_urls(finished: Sequence[Drawing]) -> list[str]:
+    return [f"data:image/{each.facts.format};base64,{each.data}" for each in finished]
 
 
 async def _json_body(request: web.Request) -> Body:

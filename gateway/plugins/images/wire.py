@@ -93,6 +93,15 @@ class Completed(Struct, gc=False):
     usage: Usage
 
 
+class KeptLine(Struct, omit_defaults=True, gc=False):
+    """The form in which the line of a batch wants its picture; kept until Gemini has made it."""
+
+    format: str | None = None
+    compression: int | None = None
+    url: bool = False
+
+
+decode_kept = msgspec.json.Decoder(KeptLine).decode
 decode_request = msgspec.json.Decoder(ImageRequest).decode
 decode_form = msgspec.json.Decoder(ImageRequest, strict=False).decode
 encode = msgspec.json.Encoder().encode

@@ -2,9 +2,11 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from gateway.exchange.batches import results
 from tests.support.batches import BatchTeam, batch_team, job, line, said
 from tests.support.servers import Serve
 
@@ -35,3 +37,25 @@ async def test_ba2_answers_come_in_the_order_of_the_lines_and_errors_in_a_file_o
     assert failed["response"]["body"]["error"] == {
         "message": "internal", "type": "server_error", "param": None, "code": "internal_error",
     }  # fmt: skip
+
+
+async def test_large_answers_are_read_a_few_at_a_time(
+    team: BatchTeam, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "_PIECE_BYTES", 5_000)
+    pieces = list[int]()
+    whole = results._piece
+
+    def counted(store: Any, lines: Any) -> Any:
+        piece = whole(store, lines)
+        pieces.append(len(piece))
+        return piece
+
+    monkeypatch.setattr(results, "_piece", counted)
+    client = await team.begin()
+    team.answers["/batches/"] = job("SUCCEEDED", *[said(str(i), "x" * 2_000) for i in range(7)])
+
+    done = await client.reached(await client.started([line(str(i)) for i in range(7)]), "completed")
+
+    assert pieces == [3, 3, 1, 0]
+    assert [each["custom_id"] for each in await client.content(done["output_file_id"])] == list("0123456")
