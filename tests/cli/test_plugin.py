@@ -177,7 +177,7 @@ def test_an_optional_part_of_the_gateway_is_kept_for_later_versions(
         ([], "name a PACKAGE, or an optional part of the gateway by --extra"),
         (
             ["--extra", "dev"],
-            "the gateway has no optional part 'dev'. It has: tokens, zstd, audio, images, team, otel.",
+            "the gateway has no optional part 'dev'. It has: tokens, zstd, audio, images, team, vertex, otel.",
         ),
     ],
 )
