@@ -3,12 +3,23 @@
 Documented at https://ai.google.dev/api/embeddings, https://ai.google.dev/api/models and https://ai.google.dev/api/tokens.
 """
 
+import re
 from collections.abc import Callable
 
 import msgspec
 from msgspec import Struct
 
 from gateway.gemini.wire import Content, GenerateContentRequest, Tool, UsageMetadata
+
+_NAME = re.compile(r"[a-zA-Z]+/[A-Za-z0-9][A-Za-z0-9._~-]{0,511}", re.ASCII)
+
+
+def is_name(kind: str, text: str) -> bool:
+    """Return whether a text names a resource of a kind, such as `files/abc` of `files`.
+
+    Names in Google's answers are put into paths of other calls, which must not lead elsewhere.
+    """
+    return text.startswith(f"{kind}/") and _NAME.fullmatch(text) is not None
 
 
 class _Message(Struct, rename="camel", omit_defaults=True, gc=False):

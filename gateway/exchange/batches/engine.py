@@ -29,6 +29,7 @@ from gateway.exchange.hooks import Hooks
 from gateway.exchange.report import ExchangeReport
 from gateway.exchange.request_body import Body
 from gateway.policy.access import Client
+from gateway.policy.bounded import BoundedMapping
 from gateway.policy.kept_batches import ENDED, Batch, LineError, Part, Status
 from gateway.policy.memory import MemoryAccount
 
@@ -45,6 +46,9 @@ _SWEEP = 3600.0
 """Seconds between two looks for batches that are older."""
 _AT_ONCE = 4
 """Batches that are worked on at the same time."""
+_HELD = 2.0
+"""Seconds until another look at a batch that another process works on."""
+_MOST_PAUSES = 10_000
 _log = logging.getLogger("gateway.batches")
 
 
@@ -113,6 +117,8 @@ class Engine:
         self._here = Here(store)
         self._parts = Parts(store, Remote(services.exchange, version, store.folder), accounting)
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._not_before: BoundedMapping[str, float] = BoundedMapping(_MOST_PAUSES)
+        """Unix seconds before which a batch is not begun that another process holds, or that cannot be saved."""
         self._woken = asyncio.Event()
 
     async def watch(self) -> None:
@@ -124,13 +130,14 @@ class Engine:
             if now > swept + _SWEEP:
                 swept = now
                 await to_thread(self.store.sweep, now, now - _KEPT)
-            live = [batch for batch in await to_thread(self.store.live) if batch.client]
+            live = await to_thread(self.store.live)
             for batch in live:
                 busy = len(self._tasks) >= _AT_ONCE or self._services.draining()
-                if (started or batch.next_look <= now) and batch.id not in self._tasks and not busy:
+                is_due = (started or batch.next_look <= now) and self._not_before.get(batch.id, 0.0) <= now
+                if is_due and batch.id not in self._tasks and not busy:
                     self.begin(batch, self._client(batch))
             started = False
-            waits = [batch.next_look - now for batch in live if batch.id not in self._tasks]
+            waits = [self._next(batch) - now for batch in live if batch.id not in self._tasks]
             # `wait_for` of Python 3.11 loses a cancellation that comes with the event
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(0.2, min([_IDLE, *waits]))):
@@ -155,12 +162,18 @@ class Engine:
             task.add_done_callback(partial(self._done, batch.id))
         return task
 
-    def _done(self, identifier: str, _: object) -> None:
+    def _next(self, batch: Batch) -> float:
+        return max(batch.next_look, self._not_before.get(batch.id, 0.0))
+
+    def _done(self, identifier: str, task: "asyncio.Task[None]") -> None:
         self._tasks.pop(identifier, None)
+        if not task.cancelled() and (error := task.exception()) is not None:  # as of a full disk
+            self._not_before[identifier] = time() + self._poll.longest
+            _log.error("batch_%s cannot be read or saved", identifier, exc_info=error)
         self.wake()
 
     def _client(self, batch: Batch) -> Client:
-        """Return the holder of a batch's issued key. One that is revoked still pays for what was begun."""
+        """Return the holder of a batch's issued key. One that is revoked pays for what was sent, and asks no more."""
         try:
             return self._services.holder(batch.client)
         except Unauthorized:
@@ -176,12 +189,14 @@ class Engine:
         )  # fmt: skip
 
     async def _advance(self, identifier: str, client: Client) -> None:
-        """Take the steps of a batch that can be taken now. Nothing but a cancellation is raised."""
+        """Take the steps of a batch that can be taken now. Raises only what the store does."""
         batch = await to_thread(self.store.get, identifier)
         if batch is None:
             return
         with self.store.locked(batch) as is_locked:
             batch = await to_thread(self.store.get, identifier)
+            if not is_locked:
+                self._not_before[identifier] = time() + _HELD
             if not is_locked or batch is None or batch.status in ENDED:
                 return
             context = self.context(batch, client)
@@ -204,7 +219,7 @@ class Engine:
         if batch.status == "validating" and time() > batch.expires_at:
             batch.details.errors = [LineError("batch_expired", "The lines could not be read in time.")]
             await self._enter(batch, "failed")
-        if batch.status == "validating":
+        if batch.status == "validating" and self._may_ask(batch):
             await self._validate(batch, surface, context)
         if batch.status in ("in_progress", "cancelling"):
             await self._work(batch, context)
@@ -235,9 +250,7 @@ class Engine:
         for part in parts:
             if batch.status != "cancelling" and await self._is_cancelled(batch):
                 await self._enter(batch, "cancelling")
-            if part.state != "done" and part.method == "here":
-                await self._run_here(batch, part, context)
-            elif part.state != "done":
+            if part.state != "done":
                 await self._work_on(batch, part, context)
         batch.completed = sum(part.succeeded for part in parts)
         batch.failed = sum(part.failed for part in parts)
@@ -248,17 +261,20 @@ class Engine:
 
     async def _work_on(self, batch: Batch, part: Part, context: RequestContext) -> None:
         """Take the next step of a part."""
-        if time() > batch.expires_at + (_LATE if part.state == "sent" else 0):
+        is_here = part.method == "here"
+        if time() > batch.expires_at + (_LATE if part.state == "sent" and not is_here else 0):
             part.state, part.outcome = "done", "EXPIRED"
             await self.charges.release(part, context, 504)
             await to_thread(self.store.save, batch, [part])
+        elif is_here:
+            await self._run_here(batch, part, context)
         elif batch.status == "cancelling":
             await self._parts.cancel(batch, part, context)
             if part.state == "sent":
                 await self._parts.look(batch, part, context)
         elif part.state == "sent":
             await self._parts.look(batch, part, context)
-        else:
+        elif self._may_ask(batch):
             await self._parts.submit(batch, part, context)
 
     async def _run_here(self, batch: Batch, part: Part, context: RequestContext) -> None:
@@ -273,12 +289,27 @@ class Engine:
                 own.memory.release()
 
         async def stops() -> bool:
-            return self._services.draining() or await self._is_cancelled(batch)
+            if self._services.draining() or not self._may_ask(batch):
+                return True
+            return await self._is_cancelled(batch)
 
         await self._here.run(batch, part, answer, stops)
         if part.state != "done" and batch.status == "cancelling":
             part.state, part.outcome = "done", "CANCELLED"
         await to_thread(self.store.save, batch, [part])
+
+    def _may_ask(self, batch: Batch) -> bool:
+        """Return whether anything more may be asked for: not with an issued key that is revoked or has expired.
+
+        Such a batch waits until it expires: the key may come back with the next reading of the keys.
+        """
+        if not batch.client:
+            return True
+        try:
+            self._services.holder(batch.client)
+        except Unauthorized:
+            return False
+        return True
 
     async def _is_cancelled(self, batch: Batch) -> bool:
         """Return whether the client has asked for the batch's end, since it was read or before."""

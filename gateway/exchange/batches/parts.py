@@ -13,7 +13,7 @@ from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING
 
-from gateway.errors import BudgetExceeded, GatewayError, NoUsableKey, RateLimited, UpstreamError
+from gateway.errors import BudgetExceeded, GatewayError, NoUsableKey, RateLimited, UpstreamError, scrub
 from gateway.exchange.accounting import CallAccounting
 from gateway.exchange.batches.charges import Charges, Spent
 from gateway.exchange.batches.google import INLINE, AnswerLine, GoogleBatch, read_batch, read_line, unreadable
@@ -30,6 +30,12 @@ _AGAIN = 60.0
 """Seconds until a part is submitted again that every project has refused for its quota."""
 _UNSURE = 10.0
 """Seconds until a part is looked for whose creation was not answered."""
+_LONGEST = 2**28
+"""Bytes of one answer in a file. What is longer is read in pieces, which are none."""
+_WORDS = 2000
+"""Characters of Google's words about a part that has failed."""
+_Place = tuple[int, int]
+"""Number of a line, and of its choice."""
 _log = logging.getLogger("gateway.batches")
 
 
@@ -139,7 +145,8 @@ class Parts:
             return
         google = await to_thread(_state, path)
         stats = google.metadata.batch_stats
-        part.succeeded, part.failed = stats.successful_request_count, stats.failed_request_count
+        part.succeeded = max(0, min(part.calls, stats.successful_request_count))
+        part.failed = max(0, min(part.calls, stats.failed_request_count))
         if not (state := google.state):
             return
         name = google.output.responses_file
@@ -147,7 +154,7 @@ class Parts:
             path = await self._remote.download(part, name, context)
         answers, spent = await to_thread(self._keep, part, path, inline=not name)
         part.state, part.outcome = "done", state
-        part.message = google.error.message if google.error is not None else ""
+        part.message = scrub(google.error.message[:_WORDS]) if google.error is not None else ""
         part.succeeded = sum(answer.ok for answer in answers)
         part.failed = len(answers) - part.succeeded
         await self._charges.charge(part, context, spent)
@@ -156,22 +163,24 @@ class Parts:
 
     def _keep(self, part: Part, path: Path, *, inline: bool) -> tuple[list[Answer], Spent]:
         """Write the answers in Google's file to the part's. Return where they are, and their cost. Blocks."""
-        target, answers, spent, offset = self._store.answers(part.id), list[Answer](), Spent(), 0
+        target, answers, spent, offset = self._store.answers(part.id), dict[_Place, Answer](), Spent(), 0
         temporary = target.with_suffix(".new")
         with temporary.open("wb") as file:
             for line in _lines(path, inline=inline):
                 place, response = _place(line.name), bytes(line.response)
                 data = response or bytes(line.error) or bytes(line.status)
-                if place is None or not data:
+                if place is None or place in answers or not data:
                     continue
-                answers.append(Answer(*place, offset, len(data), bool(response)))
+                if len(answers) >= part.calls:
+                    break  # more answers than requests
+                answers[place] = Answer(*place, offset, len(data), bool(response))
                 offset += file.write(data)
                 if response:
                     self._charges.add(spent, part, response)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
-        return answers, spent
+        return list(answers.values()), spent
 
 
 def fail(part: Part, error: GatewayError) -> None:
@@ -211,7 +220,9 @@ def _lines(path: Path, *, inline: bool) -> Iterator[AnswerLine]:
     """Yield the answers in a file of JSON lines, or in a batch."""
     with path.open("rb") as file:
         if not inline:
-            yield from (line for data in file if (line := read_line(data)) is not None)
+            while data := file.readline(_LONGEST):
+                if (line := read_line(data)) is not None:
+                    yield line
             return
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         listed = read_batch(mapped).output.inlined_responses
@@ -220,9 +231,9 @@ def _lines(path: Path, *, inline: bool) -> Iterator[AnswerLine]:
                 yield line
 
 
-def _place(key: str) -> tuple[int, int] | None:
+def _place(key: str) -> _Place | None:
     """Return line and choice of a key; None for one that this gateway has not made."""
     line, _, choice = key.partition(".")
-    if not (line.isdigit() and (choice.isdigit() or not choice)) or len(key) > 16:
+    if not (key.isascii() and line.isdigit() and (choice.isdigit() or not choice)) or len(key) > 16:
         return None
     return int(line), int(choice or 0)

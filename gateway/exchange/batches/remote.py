@@ -25,6 +25,7 @@ from gateway.exchange.context import RequestContext
 from gateway.exchange.exchange import Exchange
 from gateway.exchange.report import ExchangeReport
 from gateway.gemini.errors import from_response
+from gateway.gemini.resources import is_name
 from gateway.policy.kept_batches import Part
 from gateway.upstream.client import Forwarded
 
@@ -70,7 +71,8 @@ class Remote:
         finally:
             if not part.upload:
                 context.memory.give(2 * part.size)
-        return read_batch(data)
+        batch = read_batch(data)
+        return structs.replace(batch, name=_named("batches", batch.name))
 
     async def find(self, part: Part, context: RequestContext) -> str:
         """Return Google's name of the batch that a part has become; "" for none. Raises GatewayError."""
@@ -81,7 +83,7 @@ class Remote:
             batches, token = read_page(await self._ask(part, "GET", path, context))
             for batch in batches:
                 if batch.metadata.display_name == part.id:
-                    return batch.name
+                    return _named("batches", batch.name)
             if not token:
                 break
         return ""
@@ -96,6 +98,7 @@ class Remote:
 
     async def download(self, part: Part, name: str, context: RequestContext) -> Path:
         """Return the file with the bytes of a file of Google's. Raises GatewayError."""
+        name = _named("files", name)
         return await self._into_file(part, f"/download/{self._version}/{name}:download?alt=media", context)
 
     async def upload(self, part: Part, requests: Path, context: RequestContext) -> str:
@@ -204,4 +207,11 @@ def _file_name(body: bytes) -> str:
         name = msgspec.json.decode(body)["file"]["name"]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError, TypeError):
         raise unreadable() from None
-    return str(name)
+    return _named("files", str(name))
+
+
+def _named(kind: str, name: str) -> str:
+    """Return a name that Google has given. Raises UpstreamError for one that is none."""
+    if not is_name(kind, name):
+        raise unreadable()
+    return name

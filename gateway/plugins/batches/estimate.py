@@ -12,6 +12,7 @@ from gateway.exchange.cost import CostEstimate
 from gateway.plugins.batches.wire import LineModel, decode_model
 from gateway.policy.access import Client
 from gateway.policy.budgets import Budget, BudgetUse, dollars
+from gateway.policy.ledger import MOST_AMOUNT
 
 Cost = tuple[int, int]
 """Millionths of a US dollar, and tokens."""
@@ -36,11 +37,12 @@ def most(
                 model = names[fields.model] = model_of(fields.model)
             output = longest or _output(fields, accounting.model_output(model).tokens)
             cost = CostEstimate(len(line.body), output)
-            more, most_tokens = charges.most(model, [cost.most] * max(1, fields.n or 1))
-            micros, tokens = micros + more, tokens + most_tokens
+            more, most_tokens = charges.most(model, [cost.most])
+            choices = max(1, fields.n or 1)  # a number of the client's, of any size
+            micros, tokens = micros + more * choices, tokens + most_tokens * choices
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, GatewayError):
         return 0, 0
-    return micros, tokens
+    return min(MOST_AMOUNT, micros), min(MOST_AMOUNT, tokens)
 
 
 def _output(fields: LineModel, longest: int) -> int:

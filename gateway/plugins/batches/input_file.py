@@ -67,15 +67,19 @@ class InputFile:
             yield RawLine(number, line.custom_id, bytes(line.body))
 
     def _lines(self) -> Iterator[tuple[int, bytes]]:
-        """Yield number and bytes of each line that is not blank. One that is too long is cut."""
-        most, number = self._limits.line, 0
+        """Yield number and bytes of each line that is not blank. One that is too long is cut.
+
+        More blank lines than a file may have lines are yielded, too: reading them takes time.
+        """
+        most, number, blank = self._limits.line, 0, 0
         with self._path.open("rb") as file:
             while data := file.readline(most + 1):
                 rest = data
                 while not rest.endswith(b"\n") and (rest := file.readline(_PIECE)):
                     pass  # the rest of a line that is too long
                 line = data.removeprefix(_BOM).strip() if not number else data.strip()
-                if line:
+                blank += not line
+                if line or blank > self._limits.lines:
                     yield number, line
                     number += 1
 

@@ -7,6 +7,7 @@ lock while they change it.
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +24,10 @@ from gateway.store.batches.database import (
 
 _UNNAMED = 3600
 """Seconds after which a file that no row names was left by a process that is gone."""
+_NAME = re.compile(
+    r"((?:batch_)?[0-9a-f]{24}(?:-[0-9]+)?)\.(?:requests|answers|download|input|results|lock|new)", re.ASCII
+)
+"""The name of a file of the store's. The configuration may name a folder that has others' files, too."""
 
 
 class BatchStore:
@@ -53,7 +58,7 @@ class BatchStore:
         return rows[0] if rows else None
 
     def live(self) -> list[Batch]:
-        """Return the batches that have not ended, the oldest first."""
+        """Return the batches of issued keys that have not ended, the oldest first."""
         return self.database.live()
 
     def page(self, scope: str, surface: Surface, page: BatchPage) -> list[Batch]:
@@ -152,9 +157,10 @@ class BatchStore:
 
     def _remove_strays(self, now: float) -> None:
         rows = self.database.query("SELECT id FROM batch UNION ALL SELECT id FROM part")
-        known = {"batches", *(row[0] for row in rows)}
+        known = {row[0] for row in rows}
         for entry in os.scandir(self.folder):
-            if entry.name.partition(".")[0] in known:
+            name = _NAME.fullmatch(entry.name)
+            if name is None or name[1] in known:
                 continue
             with suppress(FileNotFoundError):
                 if entry.stat().st_mtime < now - _UNNAMED:

@@ -62,8 +62,8 @@ class BatchDatabase(SqliteDatabase):
         return [_batch(row) for row in rows]
 
     def live(self) -> list[Batch]:
-        """Return the batches that have not ended, the oldest first."""
-        return self.batches(f"{_LIVE} ORDER BY number")
+        """Return the batches of issued keys that have not ended, the oldest first."""
+        return self.batches(f"client != '' AND {_LIVE} ORDER BY number")
 
     def page(self, scope: str, surface: str, page: BatchPage) -> list[Batch]:
         """Return a client's batches."""

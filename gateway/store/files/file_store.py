@@ -7,6 +7,7 @@ and green) share the files.
 
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import sqlite3
@@ -22,6 +23,8 @@ from gateway.store.files.database import FileDatabase, check_room, insert_file
 
 Write = Callable[[IO[bytes]], None]
 """Writes bytes to an open file."""
+_NAME = re.compile(r"(?:new-)?[0-9a-f]{24}", re.ASCII)
+"""The name of the bytes of a file. The configuration may name a folder that has others' files, too."""
 _UNNAMED = 3600
 """Seconds after which bytes without a row were left by a process that is gone."""
 _COPY = 1024 * 1024
@@ -265,7 +268,7 @@ class FileStore:
     def _remove_strays(self, now: float) -> None:
         known = {row[0] for row in self.database.query("SELECT id FROM file UNION ALL SELECT id FROM part")}
         for entry in os.scandir(self.folder):
-            if entry.name.startswith("files.db") or entry.name in known:
+            if _NAME.fullmatch(entry.name) is None or entry.name in known:
                 continue
             with suppress(FileNotFoundError):
                 if entry.stat().st_mtime < now - _UNNAMED:

@@ -1,13 +1,23 @@
 """Batches under way: cancelled, across restarts, and with a client's own key."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import sqlite3
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from time import time
 
 import pytest
+import sqlalchemy as sa
 
+from gateway.policy.kept_batches import Batch
+from gateway.store.batches.batch_store import BatchStore
+from gateway.store.ledger import client_keys
+from gateway.store.ledger.tables import client_key, open_engine
 from tests.support.batches import BatchTeam, batch_team, job, line
 from tests.support.servers import Serve
+from tests.support.team import refused
 from tests.support.waiting import eventually
 
 
@@ -79,3 +89,61 @@ async def test_an_old_batch_is_forgotten(team: BatchTeam, monkeypatch: pytest.Mo
     async with asyncio.timeout(20):
         while not await is_gone():
             await asyncio.sleep(0.02)
+
+
+async def test_a_batch_of_a_key_that_is_revoked_asks_for_nothing_more(
+    team: BatchTeam, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.exchange.batches.parts._UNSURE", 0.0)
+    client = await team.begin(options="poll: 3600, longest_poll: 3600")
+    team.answers[":batchGenerateContent"] = refused(503)
+    await client.started([line("a")])
+    await eventually(lambda: looks(team) == 1)
+    engine = open_engine(str(team.team.file), None)
+    with engine.connect() as connection:
+        key = connection.execute(sa.select(client_key.c.id)).scalar_one()
+    assert client_keys.revoke(engine, key, time())
+    engine.dispose()
+
+    await team.begin(key=team.team.issue())  # it looks at all batches, ten times a second
+    await eventually(lambda: looks(team) > 3)
+    assert len(team.calls(":batchGenerateContent")) == 1
+
+
+def looks(team: BatchTeam) -> int:
+    """Return how often the only batch was looked at without a change."""
+    with closing(sqlite3.connect(team.folder.parent / "batches" / "batches.db")) as database:
+        return int(database.execute("SELECT looks FROM batch").fetchone()[0])
+
+
+async def test_a_batch_that_cannot_be_saved_waits(team: BatchTeam, caplog: pytest.LogCaptureFixture) -> None:
+    client = await team.begin(options="poll: 3600, longest_poll: 3600")
+    await client.call("GET", "/v1/batches")
+    with closing(sqlite3.connect(team.folder.parent / "batches" / "batches.db")) as database:
+        database.execute(
+            "CREATE TRIGGER t BEFORE UPDATE ON batch BEGIN SELECT RAISE(ABORT, 'as of a full disk'); END"
+        )
+        database.commit()
+
+    await client.started([line("a")])
+    await eventually(lambda: "full disk" in caplog.text)
+    await asyncio.sleep(0.3)
+    assert caplog.text.count("waits after an unexpected error") == 1
+
+
+async def test_a_batch_that_another_process_holds_is_left_alone(
+    team: BatchTeam, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Counter[str]()
+
+    @contextmanager
+    def locked(_: BatchStore, batch: Batch) -> Iterator[bool]:
+        held[batch.id] += 1
+        yield False
+
+    monkeypatch.setattr(BatchStore, "locked", locked)
+    client = await team.begin()
+    batch = (await client.started([line("a")])).removeprefix("batch_")
+    await eventually(lambda: held[batch] > 0)
+    await asyncio.sleep(0.3)
+    assert held[batch] == 1

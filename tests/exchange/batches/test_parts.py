@@ -1,13 +1,16 @@
 """Parts of a batch: submitted to a project that takes them, once, and what becomes of refusals."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
-from tests.support.batches import FLASH, BatchTeam, batch_team, chat_body, line
+from tests.support.batches import FLASH, BatchTeam, batch_team, chat_body, job, line, said
 from tests.support.servers import Serve
 from tests.support.team import refused, spent
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -78,3 +81,34 @@ async def test_a_part_waits_while_every_project_refuses_it(
     await client.reached(await client.started([line("a")]), "completed")
 
     assert [call[2] for call in team.calls(":batchGenerateContent")] == ["a", "a"]
+
+
+async def test_an_answer_counts_once_whatever_google_sends(team: BatchTeam) -> None:
+    client = await team.begin()
+    stats = {"successfulRequestCount": "9" * 30, "failedRequestCount": -5}
+    team.answers[":batchGenerateContent"] = job("RUNNING")
+    team.answers["batches/x"] = job("RUNNING", batchStats=stats)
+    answers = [said(key, prompt=1000, completion=100) for key in ("²", "0", "0", "1", "7" * 15)]
+    batch = await client.started([line("a"), line("b")])
+    await eventually(lambda: "batches/x" not in team.answers)
+    team.answers["batches/x"] = job("SUCCEEDED", *answers, batchStats=stats)
+
+    done = await client.reached(batch, "completed")
+
+    assert done["request_counts"] == {"total": 2, "completed": 2, "failed": 0}
+    (row,) = await team.team.settled()
+    assert (row.prompt, row.completion) == (2000, 200)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "batches/", "batches/../files/x", "models/x", "batches/x?alt=media", "batches/a/b"]
+)
+async def test_a_name_that_is_none_is_not_asked_for(team: BatchTeam, name: str) -> None:
+    client = await team.begin()
+    team.answers[":batchGenerateContent"] = web.json_response({"name": name})
+    batch = await client.started([line("a")])
+    await eventually(lambda: len(team.calls(":batchGenerateContent")) == 1 and not team.answers)
+    await asyncio.sleep(0.3)  # three looks
+
+    assert {call[1] for call in team.seen if "Content" not in call[1]} <= {"/v1beta/batches"}
+    assert (await client.show(batch))["status"] == "in_progress"

@@ -1,5 +1,6 @@
 """The most that a batch can cost, against budgets."""
 
+import resource
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -24,3 +25,17 @@ async def test_ba13_a_budget_refuses_a_batch_that_it_cannot_pay(team: BatchTeam)
     assert team.seen == []
     status, answer = await client.create([line("a", chat_body(max_tokens=100))])
     assert (status, answer["object"]) == (200, "batch")
+
+
+@pytest.mark.parametrize("number", [1_000_000_000, 10**400])
+async def test_a_number_of_choices_takes_no_memory(team: BatchTeam, number: int) -> None:
+    client = await team.begin(key=team.team.issue(dollars={"month": 1.0}))
+    before, limits = resource.getrlimit(resource.RLIMIT_AS), 4 * 2**30
+    resource.setrlimit(resource.RLIMIT_AS, (limits, before[1]))
+    try:
+        status, answer = await client.create([line("a", chat_body(n=number))])
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+    assert (status, answer["error"]["code"]) == (429, "insufficient_quota")
+    assert team.seen == []

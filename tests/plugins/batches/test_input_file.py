@@ -60,6 +60,7 @@ async def test_only_the_first_hundred_errors_are_shown(team: BatchTeam) -> None:
     [
         (b"", ["empty_file"]),
         (b"\n \n", ["empty_file"]),
+        (b"\n" * 9000, ["invalid_json_line"] * 4 + ["too_many_lines"]),
         (b"\xef\xbb\xbf" + jsonl([line("a")]) + b"\r\n" + jsonl([line("b")]).rstrip(), []),
         (jsonl([line("a")]) + b'{"x":"' + b"y" * 3000 + b"\n" + jsonl([line("b")]), ["line_too_long"]),
         (jsonl([line(str(i)) for i in range(5)]), ["too_many_lines"]),

@@ -53,16 +53,22 @@ def test_lines_are_read_again_after_a_kill(store: BatchStore) -> None:
 
 
 def test_old_batches_and_strays_are_swept(store: BatchStore) -> None:
-    batch, kept = added(store), Part("q", "b", 0, "here", "m")
-    other = added(store, "b")
+    batch, other = added(store), added(store, "b" * 24)
+    kept = Part(f"batch_{other.id}-0", other.id, 0, "here", "m")
     other.expires_at = 1000
-    store.database.query("UPDATE batch SET expires_at = 1000 WHERE id = 'b'")
+    store.database.query("UPDATE batch SET expires_at = 1000 WHERE id = ?", other.id)
     store.save(other, [kept])
-    for path in (store.input(batch), store.requests("q"), store.requests("stray"), store.results(other)):
+    stray, others = (
+        store.requests(f"batch_{'c' * 24}-10"),
+        [store.folder / "ledger.db", store.folder / "other.lock"],
+    )
+    for path in (store.input(batch), store.requests(kept.id), stray, store.results(other), *others):
         path.write_bytes(b"")
         os.utime(path, (0, 0))
+    (store.folder / "folder").mkdir()
+    os.utime(store.folder / "folder", (0, 0))
 
     assert store.sweep(10_000, 500) == 1
     assert store.get("a") is None
     names = {path.name for path in store.folder.iterdir() if not path.name.startswith("batches.db")}
-    assert names == {"q.requests", "b.results"}
+    assert names == {f"{kept.id}.requests", f"{other.id}.results", "ledger.db", "other.lock", "folder"}

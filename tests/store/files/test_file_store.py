@@ -73,15 +73,18 @@ def test_what_has_expired_is_swept_and_nothing_else(store: FileStore) -> None:
     kept = store.add(new(), lambda target: _written(target, b"2"))
     store.begin(Upload("u", "s", 3, "a", "", "vision", 100, 150, "pending", None, None))
     part = store.add_part(store.upload("s", "u", 100.0), lambda target: _written(target, b"abc"), 100.0)
-    store.path("new-left").write_bytes(b"by a process that was killed")
+    left = "new-" + "e" * 24
+    store.path(left).write_bytes(b"by a process that was killed")
     store.path("f" * 24).write_bytes(b"the same, before its row")
-    for name in ("new-left", "f" * 24, kept.id):
+    for name in ("ledger.db", "backup"):  # the folder is others', too
+        store.path(name).write_bytes(b"")
+    for name in (left, "f" * 24, kept.id, "ledger.db", "backup"):
         os.utime(store.path(name), (0, 0))
     assert store.sweep(149.0) == 0
     assert part in strays(store)
 
     assert store.sweep(4000.0) == 1
-    assert strays(store) == [kept.id]
+    assert sorted(strays(store)) == sorted([kept.id, "ledger.db", "backup"])
     assert store.upload("s", "u", 4000.0).status == "expired"
     assert store.find("s", [old.id], 0.0) == {}
 
