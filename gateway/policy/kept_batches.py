@@ -1,5 +1,6 @@
 """Batches that the gateway keeps for its clients: the batch, its parts at Google, its lines, and their answers."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 from msgspec import Struct, field
@@ -12,6 +13,7 @@ ENDED = ("failed", "completed", "expired", "cancelled")
 Surface = Literal["openai", "anthropic"]
 Method = Literal["batchGenerateContent", "asyncBatchEmbedContent", "here"]
 """Google's method that runs a part; `here` for lines that the gateway asks for one by one."""
+_MOST_NOTES = 50
 PartState = Literal["waiting", "submitting", "sent", "done"]
 
 
@@ -46,6 +48,8 @@ class Details(Struct):
     """The id of the request that created it."""
     results: dict[str, int] = {}
     """Requests by the kind of their results, in Anthropic's words."""
+    notes: dict[str, int] = {}
+    """Lines by the field that was not honoured in them."""
 
 
 class Batch(Struct):
@@ -80,6 +84,13 @@ class Batch(Struct):
         """Enter a state."""
         self.status, self.looks = status, 0
         self.details.at[status] = int(now)
+
+    def note(self, fields: Iterable[str]) -> None:
+        """Count the fields of a line that were not honoured. Of a batch, the first 50 names are counted."""
+        notes = self.details.notes
+        for name in fields:
+            if name in notes or len(notes) < _MOST_NOTES:
+                notes[name] = notes.get(name, 0) + 1
 
 
 class Part(Struct):

@@ -88,6 +88,15 @@ class BatchClient(FileClient):
                 assert shown["status"] not in ENDED, shown
                 await asyncio.sleep(0.02)
 
+    async def notes(self, path: str) -> set[str]:
+        """Return the notes of the answer at a path."""
+        async with (
+            aiohttp.ClientSession(headers=self.headers) as http,
+            http.get(self.base + path) as response,
+        ):
+            assert response.status == 200
+            return set(response.headers.get("x-gateway-notes", "").split(","))
+
     async def content(self, file: str | None) -> list[Any]:
         """Return the lines of a file; none for no file."""
         if file is None:

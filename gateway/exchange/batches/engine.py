@@ -19,7 +19,7 @@ from msgspec import Struct
 from gateway.errors import GatewayError, Unauthorized, forget_frames
 from gateway.exchange.batches.charges import Charges
 from gateway.exchange.batches.here import Here
-from gateway.exchange.batches.lines import BatchMethods
+from gateway.exchange.batches.lines import BatchMethods, noted
 from gateway.exchange.batches.parts import Parts
 from gateway.exchange.batches.reading import LineReader, Lines
 from gateway.exchange.batches.remote import Remote
@@ -284,7 +284,9 @@ class Engine:
         async def answer(body: Body) -> bytes | None:
             own = self.context(batch, context.client)
             try:
-                return await plugin.answer_body(body, own)
+                data = await plugin.answer_body(body, own)
+                batch.note(noted(body, own))
+                return data
             finally:
                 own.memory.release()
 
@@ -337,9 +339,13 @@ class Engine:
         batch.enter(status, time())
         await to_thread(self.store.save, batch, parts)
         self._services.count(status)
+        notes = batch.details.notes
+        if notes and status in ENDED:
+            self._services.count("noted")
         _log.info(
-            "batch_%s is %s (%s, %d lines, %d answered, %d failed)",
+            "batch_%s is %s (%s, %d lines, %d answered, %d failed%s)",
             batch.id, status, batch.endpoint, batch.total, batch.completed, batch.failed,
+            "".join(f", {count} with the note {name}" for name, count in notes.items()),
         )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from time import time
 import msgspec
 from msgspec import Struct
 
+from gateway.conversation.notes import brief, kind
 from gateway.exchange.context import RequestContext
 from gateway.exchange.exchange import Exchange
 from gateway.exchange.offload import HEAVY_ANSWER, offload
@@ -40,6 +41,18 @@ class BatchAnswer(Struct, frozen=True):
 
     body: bytes
     counts: TokenCounts = TokenCounts()
+
+
+_UNSET = (b"null", b"false", b'"auto"', b'"default"')
+LEFT_OUT = ("stream", "store", "background")
+"""Fields that mean nothing in a batch."""
+
+
+def noted(body: Body, context: RequestContext, left_out: Sequence[str] = LEFT_OUT) -> list[str]:
+    """Return the names of a line's fields that are not honoured, once it is translated, without their indexes."""
+    unused = [name for name in left_out if bytes(body.fields.get(name, _UNSET[0])) not in _UNSET]
+    names = brief([*map(kind, context.report.notes or ()), *unused])
+    return [name for name in names if not name.startswith("+")]
 
 
 class BatchMethods:

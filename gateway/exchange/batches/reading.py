@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from gateway.errors import GatewayError
 from gateway.exchange.batches.charges import Charges
 from gateway.exchange.batches.google import request_line
-from gateway.exchange.batches.lines import BatchLine
+from gateway.exchange.batches.lines import LEFT_OUT, BatchLine, noted
 from gateway.exchange.context import RequestContext
 from gateway.exchange.request_body import COPIES, Body
 from gateway.policy.kept_batches import Batch, Line, LineError, Part
@@ -28,6 +28,9 @@ MOST_ERRORS = 100
 _PIECE = 100
 """Lines that are read, and written, at once."""
 _PIECE_BYTES = 2**20
+
+_LEFT_OUT = (*LEFT_OUT, "service_tier")
+"""Google's batches have a tier of their own."""
 
 
 class RawLine(Struct, frozen=True):
@@ -76,6 +79,7 @@ class LineReader:
         render: Callable[[GatewayError], bytes],
     ) -> list[Part]:
         """Return the parts of a batch; with `errors`, there are none. Raises what is no fault of a line."""
+        self._batch.details.notes = {}
         self.errors = await to_thread(lines.faults)
         if self.errors:
             return []
@@ -137,12 +141,14 @@ class LineReader:
             data = await context.hooks.request(data, context) or data
         body, held = Body(data), len(data) * COPIES if len(data) > LARGE else 0
         context.memory.take(held)
+        context.report.notes = None
         try:
             line = await translate(body, context)
         finally:
             context.memory.give(held)
         if self._here or line is None:
             return BatchLine("here", line.model if line is not None else "", [data], b"", [])
+        self._batch.note(noted(body, context, _LEFT_OUT))
         return line
 
     async def _part(self, line: BatchLine) -> Part:

@@ -19,6 +19,7 @@ from gateway.exchange.unserved import ERROR_FORMATS, unserved
 from gateway.plugin import Entry, Services
 from gateway.plugins.batches.anthropic_response import batch_list, batch_object, deleted
 from gateway.plugins.batches.fields import MESSAGE_BATCH
+from gateway.plugins.batches.response import note_headers
 from gateway.plugins.batches.wire import encode
 from gateway.policy.kept_batches import ENDED, Batch, BatchPage, Details
 
@@ -128,7 +129,9 @@ class MessageBatches:
             batch = await self._found(engine, request.match_info["id"], context)
             if not batch.client and batch.status not in ENDED:
                 batch = await self._plugin.looked_at(engine, batch, context)
-        return json_response(encode(batch_object(batch, origin(request))), _id_of(context))
+        return json_response(
+            encode(batch_object(batch, origin(request))), _id_of(context) | note_headers(batch)
+        )
 
     async def cancel(self, request: web.Request) -> web.Response:
         """Cancel a batch. Requests that are answered already keep their answers."""
@@ -140,7 +143,9 @@ class MessageBatches:
                     "This message batch has ended, so it cannot be canceled.", code="message_batch_ended"
                 )
             await self._plugin.stop(engine, batch, context)
-        return json_response(encode(batch_object(batch, origin(request))), _id_of(context))
+        return json_response(
+            encode(batch_object(batch, origin(request))), _id_of(context) | note_headers(batch)
+        )
 
     async def delete(self, request: web.Request) -> web.Response:
         """Delete a batch that has ended, with its results."""

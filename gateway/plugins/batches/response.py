@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from gateway.conversation.notes import brief
 from gateway.policy.kept_batches import ENDED, Batch
 
 Object = dict[str, Any]
@@ -33,6 +34,12 @@ def batch_object(batch: Batch) -> Object:
     if details.usage:
         result["usage"] = _usage(details.usage)
     return result
+
+
+def note_headers(batch: Batch) -> dict[str, str]:
+    """Return the header with the fields of a batch's lines that were not honoured."""
+    notes = batch.details.notes
+    return {"x-gateway-notes": ",".join(brief(list(notes)))} if notes else {}
 
 
 def batch_list(batches: Sequence[Batch], *, has_more: bool) -> Object:

@@ -23,7 +23,7 @@ from gateway.plugin import Entry, Plugin, Services
 from gateway.plugins.batches.anthropic_routes import MessageBatches
 from gateway.plugins.batches.fields import BATCH, MESSAGE_BATCH
 from gateway.plugins.batches.request import PLUGINS, check_create, identifier, list_query, no_batch
-from gateway.plugins.batches.response import batch_list, batch_object
+from gateway.plugins.batches.response import batch_list, batch_object, note_headers
 from gateway.plugins.batches.wire import CreateBatch, decode_create, encode
 from gateway.policy.kept_batches import ENDED, Batch, BatchPage, Details
 from gateway.store.state_folder import state_path
@@ -174,7 +174,7 @@ class Batches(Plugin):
             engine, batch = await self._found(request, context)
             if not batch.client and batch.status not in ENDED:
                 batch = await self.looked_at(engine, batch, context)
-        return json_response(encode(batch_object(batch)), {})
+        return json_response(encode(batch_object(batch)), note_headers(batch))
 
     async def cancel(self, request: web.Request) -> web.Response:
         """Cancel a batch. Lines that are answered already keep their answers."""
@@ -185,7 +185,7 @@ class Batches(Plugin):
                     f"Cannot cancel a batch with status '{batch.status}'.", status=409, code="batch_ended"
                 )
             await self.stop(engine, batch, context)
-        return json_response(encode(batch_object(batch)), {})
+        return json_response(encode(batch_object(batch)), note_headers(batch))
 
     async def stop(self, engine: "Engine", batch: Batch, context: RequestContext) -> None:
         """Note that a batch's client asks for its end, and have it looked at."""

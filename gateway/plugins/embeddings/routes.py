@@ -82,8 +82,9 @@ class Embeddings(Plugin):
 
     async def batch_line(self, body: Body, context: RequestContext) -> BatchLine:
         """Return the requests for a line of a batch: one for each text. Raises GatewayError as `create` would."""
-        fields, _, inputs = self._read(body)
+        fields, notes, inputs = self._read(body)
         route = self.services.route(context.client, fields.model, self.services.config.models.embeddings)
+        context.report.notes = [*notes, *route.notes] or None
         requests = to_batch(fields, inputs)
         kept = KeptLine(route.model, fields.encoding_format, estimated(inputs))
         most = [CostEstimate(len(request)).most for request in requests]

@@ -98,6 +98,15 @@ async def test_a_fault_is_the_result_of_its_request_alone(team: BatchTeam) -> No
     assert third["result"]["error"]["error"]["type"] == "api_error"
 
 
+async def test_fields_that_are_not_honoured_are_shown(team: BatchTeam) -> None:
+    client = await team.begin()
+    batch = await started(client, entry("a", stream=True), entry("b"))
+    await ended(client, batch)
+
+    client.headers |= HEADERS
+    assert await client.notes(f"{PATH}/{batch}") == {"stream"}
+
+
 async def test_when_no_request_can_be_asked_for_the_batch_has_ended(team: BatchTeam) -> None:
     client = await team.begin()
     done = await ended(client, await started(client, {"custom_id": "a", "params": {}}))
