@@ -4,6 +4,7 @@ A part is `submitting` before Google is asked to create it, under a display name
 arrives, or the process is killed, that name is looked for in Google's list before anything is submitted again.
 """
 
+import asyncio
 import logging
 import mmap
 import os
@@ -47,6 +48,7 @@ class Parts:
         self._remote = remote
         self._accounting = accounting
         self._charges = Charges(accounting)
+        self._choosing = asyncio.Lock()
 
     async def submit(self, batch: Batch, part: Part, context: RequestContext) -> None:
         """Submit a part that waits, or find the one whose submission was not answered. Raises no GatewayError."""
@@ -55,7 +57,7 @@ class Parts:
         try:
             if part.state == "submitting" and await self._find(batch, part, context):
                 return
-            while await self._choose(part, context):
+            while await self._choose(batch, part, context):
                 if await self._create(batch, part, context):
                     break
         except GatewayError as error:
@@ -80,8 +82,13 @@ class Parts:
             _log.warning("part %s goes on without a reservation: %s", part.id, error.message)
         return True
 
-    async def _choose(self, part: Part, context: RequestContext) -> bool:
-        """Choose the project to ask. Return False if the part has to wait. Raises GatewayError."""
+    async def _choose(self, batch: Batch, part: Part, context: RequestContext) -> bool:
+        """Choose the project to ask: the one with the fewest tokens of the model in unfinished batches.
+
+        Google bounds the tokens that a project has in its batches of a model
+        (https://ai.google.dev/gemini-api/docs/rate-limits#batch-api). Return False if the part has to wait. Raises
+        GatewayError.
+        """
         client = context.client
         if not client.id:
             return True
@@ -92,7 +99,10 @@ class Parts:
             part.tried, part.retry_at = [], time() + _AGAIN
             return False
         if part.project not in names:
-            part.project, part.upload = names[part.number % len(names)], ""
+            async with self._choosing:
+                queued = await to_thread(self._store.queued, part)
+                part.project, part.upload = min(names, key=lambda name: queued[name]), ""
+                await to_thread(self._store.save, batch, [part])
         return True
 
     async def _create(self, batch: Batch, part: Part, context: RequestContext) -> bool:

@@ -26,7 +26,8 @@ def most(
 ) -> Cost:
     """Return the most that the lines of a file cost; nothing for a file with faults, which is not sent. Blocks.
 
-    `model_of` returns the model that a name stands for. `longest` is the most tokens of an answer, if no model's is.
+    `model_of` returns the model that a name stands for. `longest` is the most tokens of an answer; None for the
+    model's or the line's own limit.
     """
     charges, names = Charges(accounting), dict[str | None, str]()
     micros = tokens = 0

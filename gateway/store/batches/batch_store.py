@@ -8,6 +8,7 @@ lock while they change it.
 import fcntl
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -68,6 +69,10 @@ class BatchStore:
     def parts(self, batch: Batch) -> list[Part]:
         """Return the parts of a batch."""
         return self.database.parts(batch.id)
+
+    def queued(self, part: Part) -> Counter[str]:
+        """Return the most tokens of the other parts of its model that have not ended, by project."""
+        return self.database.queued(part)
 
     def lines(self, batch: Batch) -> Iterator[tuple[Line, list[Answer]]]:
         """Yield the lines of a batch with their answers, in the order of its file."""

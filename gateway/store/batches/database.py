@@ -1,5 +1,6 @@
 """The database of the batch store: schema and queries."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,18 @@ class BatchDatabase(SqliteDatabase):
         """Return the parts of a batch."""
         rows = self.query("SELECT data FROM part WHERE batch = ? ORDER BY number", batch)
         return [_decode_part(row[0]) for row in rows]
+
+    def queued(self, part: Part) -> Counter[str]:
+        """Return the most tokens of the other parts of its model that have not ended, by project."""
+        rows = self.query(
+            f"SELECT data FROM part WHERE id != ? AND batch IN (SELECT id FROM batch WHERE {_LIVE})",  # noqa: S608
+            part.id,
+        )
+        tokens = Counter[str]()
+        for other in (_decode_part(row[0]) for row in rows):
+            if other.project and other.model == part.model and other.state != "done":
+                tokens[other.project] += other.tokens
+        return tokens
 
     def lines(self, batch: str) -> Iterator[tuple[Line, list[Answer]]]:
         """Yield the lines of a batch with their answers, in the order of its file."""

@@ -112,3 +112,32 @@ async def test_a_name_that_is_none_is_not_asked_for(team: BatchTeam, name: str) 
 
     assert {call[1] for call in team.seen if "Content" not in call[1]} <= {"/v1beta/batches"}
     assert (await client.show(batch))["status"] == "in_progress"
+
+
+async def test_a_part_goes_where_the_fewest_tokens_of_its_model_are_queued(team: BatchTeam) -> None:
+    client, asked = await team.begin("ab", "poll: 60"), ":batchGenerateContent"
+    bodies = [
+        chat_body(max_tokens=5000), chat_body(max_tokens=50), chat_body(max_tokens=50),
+        chat_body(model="gemini-2.5-flash"),
+    ]  # fmt: skip
+
+    batches = list[str]()
+    for body in bodies:
+        batches.append(await client.started([line("a", body)]))
+        await eventually(lambda: len(team.calls(asked)) == len(batches))
+    assert [call[2] for call in team.calls(asked)] == ["a", "b", "b", "a"]
+
+    await client.call("POST", f"/v1/batches/{batches[0]}/cancel")
+    await client.reached(batches[0], "cancelled")
+    await client.started([line("a")])
+    await eventually(lambda: len(team.calls(asked)) == 5)
+    assert team.calls(asked)[4][2] == "a"
+
+
+async def test_batches_that_begin_together_are_spread(team: BatchTeam) -> None:
+    client = await team.begin("ab", "poll: 60")
+
+    await asyncio.gather(*[client.started([line("a")]) for _ in range(4)])
+    await eventually(lambda: len(team.calls(":batchGenerateContent")) == 4)
+
+    assert sorted(call[2] for call in team.calls(":batchGenerateContent")) == ["a", "a", "b", "b"]

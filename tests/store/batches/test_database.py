@@ -1,6 +1,7 @@
 """The batch store's database: what is written is read back, in order and for its client alone."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,3 +82,23 @@ def test_what_was_made_of_a_batch_is_deleted(database: BatchDatabase) -> None:
         assert delete_lines(run, "a") == ["p"]
     assert database.parts("a") == []
     assert list(database.lines("a")) == []
+
+
+def test_the_tokens_of_parts_that_have_not_ended_are_summed_by_project(database: BatchDatabase) -> None:
+    def part(name: str, owner: str, project: str, **fields: Any) -> Part:
+        return Part(name, owner, 0, "batchGenerateContent", fields.pop("model", "m"), project, **fields)
+
+    ended = batch("c")
+    ended.enter("completed", 9)
+    with database.transaction() as run:
+        save_batch(run, ended)
+        for each in (
+            part("p", "a", "x", tokens=5, state="sent"), part("q", "b", "x", tokens=7),
+            part("r", "other", "y", tokens=2, state="submitting"), part("s", "a", "y", tokens=100, state="done"),
+            part("t", "a", "y", tokens=100, model="n"), part("u", "c", "y", tokens=100, state="sent"),
+            part("v", "b", "", tokens=100),
+        ):  # fmt: skip
+            save_part(run, each)
+
+    assert database.queued(part("new", "a", "")) == {"x": 12, "y": 2}
+    assert database.queued(part("p", "a", "x")) == {"x": 7, "y": 2}
