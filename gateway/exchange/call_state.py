@@ -130,6 +130,7 @@ class CallState:
         hedge.target = structs.replace(self.target, tried=list(self.target.tried))
         hedge.remedies = list(self.remedies)
         hedge.failures = list(self.failures)
+        hedge.prefix = copy(self.prefix)  # another project has another cache
         return hedge
 
     def translator(self, translator: StreamTranslator, number: int) -> StreamTranslator:

@@ -15,6 +15,8 @@ from gateway.policy.bounded import BoundedMapping
 
 _MOST_SEEN = 20_000
 """Beginnings that are remembered. Each takes about 200 bytes."""
+_MOST_BEGINNINGS = 1000
+"""Beginnings of one prompt: those of short turns must not displace all others."""
 _MOST_CACHES = 10_000
 _SPARE = 30.0
 """Seconds before its end from which on a cache is not used any more."""
@@ -56,6 +58,8 @@ def prefixes(request: GenerateContentRequest, model: str, least: int) -> list[Pr
     for i, content in enumerate(request.contents):
         if size >= least and _is_begin(content):
             result.append(Prefix(i, digest, size))
+            if len(result) == _MOST_BEGINNINGS:
+                break
         data = encode_json(content)
         digest, size = hashlib.sha256(digest + data).digest(), size + len(data)
     return result

@@ -42,6 +42,8 @@ class InTurn(RequestHandler):
             if copy_context() != context:
                 self._task_handler = loop.create_task(super().start(), context=context)
                 return
+            if self._messages:  # pipelined: other connections have their turn
+                await asyncio.sleep(0)
         if not self._force_close:
             self._task_handler = None
             if self.transport is not None:

@@ -1,6 +1,7 @@
 """State of one call: what a second attempt shares with the first, and which streams are kept."""
 
 from time import monotonic
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -65,6 +66,28 @@ def test_a_second_attempt_changes_nothing_of_the_first() -> None:
     assert (hedge.target.tried, hedge.is_hedge, hedge.choice.fallbacks) == (["a", "b"], True, None)
     assert first.choice.fallbacks is not None
     assert (hedge.target.affinity, hedge.cache_key, hedge.call) == (first.target.affinity, b"k", CALL)
+
+
+async def test_attempts_at_the_same_time_have_their_own_caches() -> None:
+    class Use:
+        call, project = CALL, ""
+
+        def applied(self, call: GeminiCall, project: str) -> None:
+            self.project = project
+
+    class Caches:
+        least = 0
+
+        async def use(self, call: GeminiCall, context: RequestContext) -> Any:
+            return Use()
+
+    first = state()
+    await first.localized("a", None, Caches())
+    hedge = first.beside()
+    await hedge.localized("b", None, Caches())
+
+    uses: list[Any] = [first.prefix, hedge.prefix]
+    assert [use.project for use in uses] == ["a", "b"]
 
 
 def test_only_a_call_of_the_pool_belongs_to_a_conversation() -> None:

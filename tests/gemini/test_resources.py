@@ -14,6 +14,7 @@ from gateway.gemini.resources import (
     decode_page,
     encode,
     encode_count,
+    is_name,
 )
 from gateway.gemini.wire import Content, GenerateContentRequest, GenerationConfig, Part, Tool, UsageMetadata
 
@@ -72,3 +73,15 @@ def test_s44_a_list_has_only_the_models_that_are_allowed() -> None:
     assert json.loads(result) == {"models": [{"name": "models/a", "x": 1}], "nextPageToken": "t"}
     for other in (b"no JSON", b"[]", b'{"name": "models/a"}', b"\xff"):
         assert allowed_models(other, lambda _: False) == other
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("files/abc-1_2.x~", True), ("files/" + "a" * 512, True), ("files/" + "a" * 513, False), ("files/", False),
+        ("files", False), ("files/..", False), ("files/.a", False), ("files/a/b", False), ("files/a?b", False),
+        ("files/a%2f", False), ("files/a\n", False), ("files/\u0663", False), ("batches/a", False), ("/files/a", False),
+    ],
+)  # fmt: skip
+def test_a_name_is_two_segments_of_a_path(text: str, expected: bool) -> None:
+    assert is_name("files", text) is expected

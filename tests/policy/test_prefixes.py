@@ -87,3 +87,9 @@ def test_a_client_has_a_number_of_caches_and_a_longer_one_replaces_one_of_half_i
     assert memory.wants("y", "a", prefix(2), None, 0)
     assert memory.wants("x", "a", prefix(2, size=200), current, 0)
     assert not memory.wants("x", "a", prefix(2, size=199), current, 0)
+
+
+def test_many_short_turns_are_a_number_of_beginnings() -> None:
+    asked = request(*[("user", "a")] * 1500)
+
+    assert len(prefixes(asked, MODEL, 0)) == 1000

@@ -23,11 +23,14 @@ class Handlers:
         self.tasks: list[asyncio.Task[object] | None] = []
         self.values: list[str] = []
         self.cancelling: list[int] = []
+        self.turns: list[int] = []
+        """The number of requests so far, each time that the loop has come round."""
 
     async def look(self, request: web.Request) -> web.Response:
         task = asyncio.current_task()
         assert task is not None
         self.tasks.append(task)
+        task.get_loop().call_soon(lambda: self.turns.append(len(self.tasks)))
         self.values.append(VALUE.get())
         self.cancelling.append(task.cancelling())
         if value := request.query.get("set"):
@@ -157,3 +160,12 @@ async def test_an_upgrade_that_is_offered_goes_aiohttps_way(base: str, handlers:
     writer.close()
 
     assert len(set(handlers.tasks)) == 2
+
+
+async def test_pipelined_requests_let_other_connections_go_on(base: str, handlers: Handlers) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", int(base.rpartition(":")[2]))
+    writer.write(b"GET /look HTTP/1.1\r\nHost: a\r\n\r\n" * 100)
+    await eventually(lambda: len(handlers.turns) == 100)
+    writer.close()
+
+    assert handlers.turns == list(range(1, 101))

@@ -1,5 +1,6 @@
 """A team's gateway that keeps files, in front of the emulator, and what a client does with them."""
 
+import asyncio
 import io
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -67,6 +68,8 @@ class FileTeam:
         """Method, path, key and body of each call of Google's."""
         self.answers: dict[str, web.Response] = {}
         """Answers to the next calls whose path contains a word, in place of the emulator's."""
+        self.holds: dict[str, asyncio.Event] = {}
+        """Keys whose calls wait for an event."""
         self.cut: list[tuple[str, bool]] = []
         """Words of the paths whose next call gets no answer, and whether the emulator has done it."""
 
@@ -112,6 +115,8 @@ async def team_of(kind: type[T], serve: Serve, folder: Path) -> AsyncIterator[T]
         body = await request.json() if "enerateContent" in request.path else None
         key = request.headers.get("x-goog-api-key", "").removeprefix("AIza-")
         team.seen.append((request.method, request.path_qs, key, body))
+        if key in team.holds:
+            await team.holds[key].wait()
         for word in list(team.answers):
             if word in request.path:
                 return team.answers.pop(word)

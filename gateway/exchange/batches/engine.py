@@ -32,6 +32,7 @@ from gateway.policy.access import Client
 from gateway.policy.bounded import BoundedMapping
 from gateway.policy.kept_batches import ENDED, Batch, LineError, Part, Status
 from gateway.policy.memory import MemoryAccount
+from gateway.store.disk_space import check_space
 
 if TYPE_CHECKING:
     from gateway.store.batches.batch_store import BatchStore
@@ -45,7 +46,9 @@ _KEPT = 60 * 24 * 3600
 _SWEEP = 3600.0
 """Seconds between two looks for batches that are older."""
 _AT_ONCE = 4
-"""Batches that are worked on at the same time."""
+"""Batches of issued keys that are worked on at the same time."""
+_OWN_AT_ONCE = 16
+"""The same of clients' own keys, which nobody has checked: they take no place of the others."""
 _HELD = 2.0
 """Seconds until another look at a batch that another process works on."""
 _MOST_PAUSES = 10_000
@@ -117,6 +120,8 @@ class Engine:
         self._here = Here(store)
         self._parts = Parts(store, Remote(services.exchange, version, store.folder), accounting)
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._own: set[str] = set()
+        """Those of clients' own keys."""
         self._not_before: BoundedMapping[str, float] = BoundedMapping(_MOST_PAUSES)
         """Unix seconds before which a batch is not begun that another process holds, or that cannot be saved."""
         self._woken = asyncio.Event()
@@ -132,7 +137,7 @@ class Engine:
                 await to_thread(self.store.sweep, now, now - _KEPT)
             live = await to_thread(self.store.live)
             for batch in live:
-                busy = len(self._tasks) >= _AT_ONCE or self._services.draining()
+                busy = len(self._tasks) - len(self._own) >= _AT_ONCE or self._services.draining()
                 is_due = (started or batch.next_look <= now) and self._not_before.get(batch.id, 0.0) <= now
                 if is_due and batch.id not in self._tasks and not busy:
                     self.begin(batch, self._client(batch))
@@ -154,9 +159,23 @@ class Engine:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def begin(self, batch: Batch, client: Client) -> "asyncio.Task[None]":
-        """Return the task that takes the next steps of a batch, a new one unless there is one."""
+    def start(self, batch: Batch, client: Client) -> None:
+        """Begin a new batch, or one that is cancelled, unless others have all places."""
+        if batch.client:
+            self.wake()
+        else:
+            self.begin(batch, client)
+
+    def begin(self, batch: Batch, client: Client) -> "asyncio.Task[None] | None":
+        """Return the task that takes the next steps of a batch, a new one unless there is one.
+
+        None for a client's own key while those of many others are worked on.
+        """
         if (task := self._tasks.get(batch.id)) is None:
+            if not batch.client:
+                if len(self._own) >= _OWN_AT_ONCE:
+                    return None
+                self._own.add(batch.id)
             task = asyncio.create_task(self._advance(batch.id, client), name=f"batch_{batch.id}")
             self._tasks[batch.id] = task
             task.add_done_callback(partial(self._done, batch.id))
@@ -167,6 +186,7 @@ class Engine:
 
     def _done(self, identifier: str, task: "asyncio.Task[None]") -> None:
         self._tasks.pop(identifier, None)
+        self._own.discard(identifier)
         if not task.cancelled() and (error := task.exception()) is not None:  # as of a full disk
             self._not_before[identifier] = time() + self._poll.longest
             _log.error("batch_%s cannot be read or saved", identifier, exc_info=error)
@@ -227,6 +247,7 @@ class Engine:
             await self._finish(batch, surface, context)
 
     async def _validate(self, batch: Batch, surface: BatchSurface, context: RequestContext) -> None:
+        await to_thread(check_space, self.store.folder, 0)
         reader = LineReader(self.store, self.charges, batch, here=surface.runs_here(batch))
         try:
             translate = surface.plugin(batch).batch_line
@@ -239,6 +260,7 @@ class Engine:
             batch.details.errors = errors
             await to_thread(self.store.begin, batch)
             await self._enter(batch, "failed")
+            await to_thread(self.store.drop_files, batch, [])
             return
         models = {part.model for part in parts}
         batch.details.model = models.pop() if len(models) == 1 else None
@@ -333,7 +355,7 @@ class Engine:
             await self._enter(batch, "failed")
         else:
             await self._enter(batch, _end(batch, parts))
-        await to_thread(self.store.drop_files, parts)
+        await to_thread(self.store.drop_files, batch, parts)
 
     async def _enter(self, batch: Batch, status: Status, parts: Sequence[Part] = ()) -> None:
         batch.enter(status, time())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct, field
 
-from gateway.errors import GatewayError
+from gateway.errors import BadRequest, GatewayError
 from gateway.exchange.batches.charges import Charges
 from gateway.exchange.batches.google import request_line
 from gateway.exchange.batches.lines import LEFT_OUT, BatchLine, noted
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MOST_ERRORS = 100
 """Errors of a batch that its client is shown."""
+_MOST_PARTS = 100
 _PIECE = 100
 """Lines that are read, and written, at once."""
 _PIECE_BYTES = 2**20
@@ -108,6 +109,7 @@ class LineReader:
         await sleep(0)  # other requests have their turn between any two lines
         try:
             line = await self._translated(raw, translate, context)
+            part = await self._part(line)
         except GatewayError as error:
             if error.status == 429 or error.status >= 500:
                 raise  # no fault of the line: it is read again later
@@ -120,7 +122,6 @@ class LineReader:
         if 0 < lines.most_requests < self._requests:
             message = f"The lines of this batch ask for more than {lines.most_requests} answers together."
             self.errors.append(LineError("too_many_requests", message, raw.number + 1))
-        part = await self._part(line)
         several = len(line.requests) > 1
         part.calls += len(line.requests)
         micros, tokens = self._charges.most(line.model, line.most)
@@ -152,10 +153,15 @@ class LineReader:
         return line
 
     async def _part(self, line: BatchLine) -> Part:
-        """Return the part of a method, a model and a project, as `run` returns it in the end."""
+        """Return the part of a method, a model and a project, as `run` returns it in the end.
+
+        Raises BadRequest for one more than a batch may have: each is a batch of Google's.
+        """
         key = (line.method, "" if line.method == "here" else line.model, line.project)
         if (part := self._parts.get(key)) is None:
             number = len(self._parts)
+            if number >= _MOST_PARTS:
+                raise BadRequest(f"The lines of a batch name at most {_MOST_PARTS} models.", param="model")
             name = f"batch_{self._batch.id}-{number}"
             part = Part(
                 name, self._batch.id, number, line.method, line.model, line.project, bool(line.project)

@@ -27,6 +27,7 @@ from gateway.exchange.report import ExchangeReport
 from gateway.gemini.errors import from_response
 from gateway.gemini.resources import is_name
 from gateway.policy.kept_batches import Part
+from gateway.store.disk_space import check_space
 from gateway.upstream.client import Forwarded
 
 FEATURE = "batch"
@@ -146,6 +147,7 @@ class Remote:
 
     async def _into_file(self, part: Part, path: str, context: RequestContext) -> Path:
         """Write a body to a file. Redirects to another path of Google's are followed."""
+        await to_thread(check_space, self._folder, 0)
         async with self._attempt(part, context) as attempt:
             for _ in range(_REDIRECTS):
                 with await self._exchange.forward(attempt, "GET", path, {}, None) as answer:

@@ -22,6 +22,7 @@ from gateway.plugins.batches.fields import MESSAGE_BATCH
 from gateway.plugins.batches.response import note_headers
 from gateway.plugins.batches.wire import encode
 from gateway.policy.kept_batches import ENDED, Batch, BatchPage, Details
+from gateway.store.disk_space import check_space
 
 if TYPE_CHECKING:
     from gateway.exchange.batches.engine import Engine
@@ -90,16 +91,17 @@ class MessageBatches:
             total=len(entries), details=Details(request_id=context.request_id),
         )  # fmt: skip
         path = engine.store.input(batch)
+        await to_thread(check_space, path.parent, 0)
         await to_thread(write_lines, path, entries)
         try:
             await plugin.messages(engine).admit(batch, context)
-            await to_thread(engine.store.add, batch)
+            await to_thread(engine.store.add, batch, plugin.config.count)
         except BaseException:
             await to_thread(path.unlink, missing_ok=True)
             raise
         plugin.services.count(plugin.name, "created")
         if not plugin.services.draining():
-            engine.begin(batch, client)
+            engine.start(batch, client)
         return batch
 
     async def list_batches(self, request: web.Request) -> web.Response:

@@ -71,6 +71,9 @@ class Batches(Plugin):
                 description="Seconds between two looks, at most; each wait is 1.5 times as long.",
             ),
         ] = 600.0
+        count: Annotated[
+            int, Meta(ge=1, le=100_000, description="Most batches of one client that have not ended.")
+        ] = 100
         lines: Annotated[int, Meta(ge=1, le=1_000_000, description="Most lines of a batch.")] = 50_000
         megabytes: Annotated[int, Meta(ge=1, le=2048, description="Largest file of a batch, in MiB.")] = 200
 
@@ -146,11 +149,11 @@ class Batches(Plugin):
             engine = await self.engine()
             batch = self._batch(body, context)
             await self._surface_of(engine).admit(batch, context)
-            await to_thread(engine.store.add, batch)
+            await to_thread(engine.store.add, batch, self.config.count)
             self.services.count(self.name, "created")
             shown = batch_object(batch)
             if not self.services.draining():
-                engine.begin(batch, context.client)
+                engine.start(batch, context.client)
             context.report.describe(None, None, notes=notes.distinct())
         return json_response(encode(shown), answer_headers("", notes.distinct()))
 
@@ -191,10 +194,7 @@ class Batches(Plugin):
         """Note that a batch's client asks for its end, and have it looked at."""
         await to_thread(engine.store.cancel, batch, time())
         batch.cancel_at = batch.cancel_at or time()
-        if batch.client:
-            engine.wake()
-        else:
-            engine.begin(batch, context.client)
+        engine.start(batch, context.client)
 
     def messages(self, engine: "Engine") -> "MessageSurface":
         """Return the surface of Anthropic's batches."""
@@ -219,7 +219,8 @@ class Batches(Plugin):
 
     async def looked_at(self, engine: "Engine", batch: Batch, context: RequestContext) -> Batch:
         """Return a batch after a look at it, with the key of the client that asks."""
-        await asyncio.wait([engine.begin(batch, context.client)], timeout=_PATIENCE)
+        if (task := engine.begin(batch, context.client)) is not None:
+            await asyncio.wait([task], timeout=_PATIENCE)
         now = await to_thread(engine.store.get, batch.id)
         return now if now is not None else batch
 

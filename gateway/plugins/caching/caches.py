@@ -5,7 +5,7 @@ import logging
 from collections.abc import Coroutine, Sequence
 from math import ceil
 from time import time
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Struct, structs
@@ -18,6 +18,7 @@ from gateway.exchange.offload import offload
 from gateway.exchange.report import ExchangeReport
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.errors import from_response
+from gateway.gemini.resources import is_name
 from gateway.gemini.usage import TokenCounts
 from gateway.gemini.wire import encode_json
 from gateway.plugin import Services
@@ -39,7 +40,7 @@ _log = logging.getLogger("gateway.caching")
 
 
 class _Usage(Struct, rename="camel"):
-    total_token_count: int = 0
+    total_token_count: Annotated[int, msgspec.Meta(ge=0, le=2**31)] = 0
 
 
 class _Made(Struct, rename="camel"):
@@ -291,8 +292,9 @@ class Use:
 
 def _read(data: bytes) -> _Made:
     try:
-        return _decode.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        raise UpstreamError(
-            "Google's answer about a cache cannot be read.", code="upstream_bad_response"
-        ) from None
+        created = _decode.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        created = None
+    if created is None or not is_name("cachedContents", created.name):
+        raise UpstreamError("Google's answer about a cache cannot be read.", code="upstream_bad_response")
+    return created

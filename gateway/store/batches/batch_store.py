@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from gateway.errors import RateLimited
 from gateway.policy.kept_batches import Answer, Batch, BatchPage, Line, Part, Surface
 from gateway.store.batches.database import (
     BatchDatabase,
@@ -44,9 +45,16 @@ class BatchStore:
         """Close the database."""
         self.database.close()
 
-    def add(self, batch: Batch) -> None:
-        """Store a batch, and number it."""
-        batch.number = self.database.insert(batch)
+    def add(self, batch: Batch, most: int = 1_000_000) -> None:
+        """Store a batch, and number it. Raises RateLimited if `most` batches of its client have not ended."""
+        number = self.database.insert(batch, most)
+        if number is None:
+            raise RateLimited(
+                f"This client has {most} batches that have not ended, and may not have more: wait for one, or cancel "
+                "one.",
+                should_retry=False,
+            )
+        batch.number = number
 
     def find(self, scope: str, surface: Surface, identifier: str) -> Batch | None:
         """Return a client's batch, or None."""
@@ -112,9 +120,10 @@ class BatchStore:
         for path in (self.input(batch), self.results(batch), self._lock(batch)):
             path.unlink(missing_ok=True)
 
-    def drop_files(self, parts: Sequence[Part]) -> None:
-        """Delete the requests and answers of parts whose batch has ended."""
+    def drop_files(self, batch: Batch, parts: Sequence[Part]) -> None:
+        """Delete the lines of a batch that has ended, and the requests and answers of its parts."""
         self._remove([part.id for part in parts])
+        self.input(batch).unlink(missing_ok=True)
 
     def requests(self, part: str) -> Path:
         """Return where the requests of a part are: JSON lines, each with a `key`."""

@@ -49,13 +49,14 @@ class BatchDatabase(SqliteDatabase):
         """Open or create the database. Raises sqlite3.Error, OSError, and ValueError for a newer gateway's."""
         super().__init__(path, _SCHEMA, VERSION)
 
-    def insert(self, batch: Batch) -> int:
-        """Insert a batch. Return its number."""
+    def insert(self, batch: Batch, most: int = 1_000_000) -> int | None:
+        """Insert a batch. Return its number, or None if `most` batches of its client have not ended."""
         values = _values(batch)
         marks = ",".join("?" * len(values))
-        statement = f"INSERT INTO batch ({_COLUMNS}) VALUES ({marks}) RETURNING number"  # noqa: S608
-        number: int = self.query(statement, *values)[0][0]
-        return number
+        live = f"SELECT COUNT(*) FROM batch WHERE scope = ? AND {_LIVE}"  # noqa: S608
+        statement = f"INSERT INTO batch ({_COLUMNS}) SELECT {marks} WHERE ({live}) < ? RETURNING number"
+        rows = self.query(statement, *values, batch.scope, most)
+        return int(rows[0][0]) if rows else None
 
     def batches(self, where: str, *values: object) -> list[Batch]:
         """Return the batches for a condition, with what may follow it."""

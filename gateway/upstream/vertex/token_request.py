@@ -54,11 +54,7 @@ class TokenRequest:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler(self._proxies), _NoRedirects())
         seconds = min(timeout or _SECONDS, _SECONDS)
         try:
-            with opener.open(request, timeout=seconds) as response:
-                answer = TokenResponse(response.status, dict(response.headers), response.read(_MOST_BYTES))
-        except urllib.error.HTTPError as error:
-            with error:
-                answer = TokenResponse(error.code, dict(error.headers), error.read(_MOST_BYTES))
+            answer = _answer(opener, request, seconds)
         except (OSError, HTTPException) as error:
             raise transport_error(f"{type(error).__name__}: {getattr(error, 'reason', error)}") from error
         self._compare(answer.headers.get("Date"))
@@ -72,6 +68,18 @@ class TokenRequest:
                 self.clock_offset = (now - parsedate_to_datetime(date).astimezone(UTC)).total_seconds()
             except (TypeError, ValueError):
                 return
+
+
+def _answer(
+    opener: urllib.request.OpenerDirector, request: urllib.request.Request, seconds: float
+) -> TokenResponse:
+    """Return the answer, whatever its status. Raises OSError and HTTPException, also while it is read."""
+    try:
+        response = opener.open(request, timeout=seconds)
+    except urllib.error.HTTPError as error:
+        response = error
+    with response:
+        return TokenResponse(response.status, dict(response.headers), response.read(_MOST_BYTES))
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):

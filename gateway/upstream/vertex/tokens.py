@@ -7,6 +7,7 @@ may be wrong. Google's own clock has the last word: a token that it refuses is n
 import asyncio
 import json
 import logging
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from time import monotonic
@@ -30,6 +31,7 @@ _USUAL_LIFE = 3600.0
 _PAUSE = 5.0
 """Seconds after a failure in which no other token is asked for."""
 _MOST_SAID = 300
+_VALUE = re.compile(r"[\x20-\x7e]+")
 _log = logging.getLogger("gateway.vertex")
 
 Load = Callable[[], "Credentials"]
@@ -89,7 +91,8 @@ class AccessTokens:
         try:
             headers, life = await asyncio.to_thread(self._fetch)
         except Exception as error:  # noqa: BLE001 - of google-auth, files and networks
-            self._failure = _is_final(error), scrub(str(error))[:_MOST_SAID]
+            is_final = _is_final(error, is_loaded=self._credentials is not None)
+            self._failure = is_final, scrub(str(error))[:_MOST_SAID]
             self._not_before = monotonic() + _PAUSE
             offset = self._request.clock_offset
             hint = (
@@ -111,6 +114,7 @@ class AccessTokens:
         credentials.refresh(self._request)
         headers: dict[str, str] = {}
         credentials.apply(headers)
+        _check(headers)
         if credentials.expiry is None:
             return headers, _USUAL_LIFE
         life = (credentials.expiry.replace(tzinfo=UTC) - datetime.now(UTC)).total_seconds()
@@ -138,13 +142,22 @@ def loader(secret: Secret | None, request: TokenRequest) -> Load:
     return service_account if secret is not None else default
 
 
-def _is_final(error: Exception) -> bool:
-    """Return whether the credentials are of no use: Google refuses them, or there are none."""
+def _check(headers: Mapping[str, str]) -> None:
+    """Raise ValueError for a token that is no header's value (RFC 9110, section 5.5)."""
+    if not all(_VALUE.fullmatch(value) for value in headers.values()):
+        raise ValueError("the token service has answered with a token that cannot be sent")
+
+
+def _is_final(error: Exception, *, is_loaded: bool) -> bool:
+    """Return whether the credentials are of no use: Google refuses them, or they cannot be loaded.
+
+    Another error of loaded credentials is an answer that is none, such as a proxy's page: the next one may be better.
+    """
     from google.auth.exceptions import RefreshError, TransportError
 
-    if isinstance(error, TransportError):
-        return False
-    return not (isinstance(error, RefreshError) and error.retryable)
+    if isinstance(error, RefreshError):
+        return not error.retryable
+    return not is_loaded and not isinstance(error, TransportError)
 
 
 def _error(refused: bool, said: str) -> GatewayError:

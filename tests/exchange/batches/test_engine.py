@@ -147,3 +147,31 @@ async def test_a_batch_that_another_process_holds_is_left_alone(
     await eventually(lambda: held[batch] > 0)
     await asyncio.sleep(0.3)
     assert held[batch] == 1
+
+
+async def test_clients_own_keys_take_no_place_of_issued_ones(team: BatchTeam) -> None:
+    client = await team.begin()
+    team.holds["own"] = asyncio.Event()
+    for _ in range(20):
+        await team.of("AIza-own").started([line("a")])
+    await eventually(lambda: sum(call[2] == "own" for call in team.seen) == 16)
+
+    await client.reached(await client.started([line("a")]), "completed", seconds=10)
+    assert sum(call[2] == "own" for call in team.seen) == 16
+    team.holds.pop("own").set()
+
+
+async def test_a_client_has_a_number_of_batches_that_have_not_ended(team: BatchTeam) -> None:
+    client = await team.begin(options="poll: 0.1, longest_poll: 0.1, count: 2")
+    other = team.of("AIza-own")
+    team.holds["a"] = asyncio.Event()
+    kept = [await client.started([line("a")]) for _ in range(2)]
+
+    status, answer = await client.create([line("a")])
+    assert (status, answer["error"]["code"]) == (429, "rate_limit_exceeded")
+    assert "2 batches" in answer["error"]["message"]
+    await other.started([line("a")])
+    team.holds.pop("a").set()
+    await client.reached(kept[0], "completed")
+    await client.reached(kept[1], "completed")
+    await client.started([line("a")])

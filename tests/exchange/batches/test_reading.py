@@ -130,3 +130,11 @@ async def test_all_requests_together_are_bounded(tmp_path: Path) -> None:
 
     assert await reading.run(Listed('{"model":"x","n":3}', '{"model":"x"}', most=3)) == []
     assert [(error.code, error.line) for error in reading.reader.errors] == [("too_many_requests", 2)]
+
+
+async def test_models_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.exchange.batches.reading._MOST_PARTS", 2)
+    reading, lines = Reading(tmp_path), [json.dumps({"model": name}) for name in "xyxzyz"]
+
+    assert await reading.run(Listed(*lines)) == []
+    assert [(error.line, error.param) for error in reading.reader.errors] == [(4, "model"), (6, "model")]

@@ -6,10 +6,11 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from gateway.plugin import SERVICES
-from tests.support.servers import Fake, Serve
-from tests.support.team import Team
+from tests.support.servers import Fake, Serve, upstream_of
+from tests.support.team import Team, good
 from tests.support.waiting import eventually
 
 MODEL = "gemini-3.8-flash"
@@ -184,3 +185,37 @@ async def test_a_cache_in_use_is_put_off(
     assert after["expireTime"] > before["expireTime"]
     renewed = next(row for row in await team.settled() if row.surface == "caching" and not row.prompt)
     assert renewed.micros == -(-before["usageMetadata"]["totalTokenCount"] // 6)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"name": ""},
+        {"name": "cachedContents/../files/x"},
+        {"name": "cachedContents/a/b"},
+        {"name": "files/x"},
+        {"name": "cachedContents/x?updateMask=model"},
+        {"name": 7},
+        {"name": "cachedContents/x", "usageMetadata": {"totalTokenCount": -5}},
+        {"name": "cachedContents/x", "usageMetadata": {"totalTokenCount": 10**30}},
+    ],
+)
+async def test_an_answer_that_is_none_makes_no_cache(
+    serve: Serve, tmp_path: Path, aiohttp_server: Any, answer: Any
+) -> None:
+    paths = []
+
+    async def upstream(request: web.Request) -> web.Response:
+        paths.append(request.path)
+        return web.json_response(answer) if request.path.endswith("/cachedContents") else good()
+
+    team = Team(serve, tmp_path, await upstream_of(aiohttp_server, upstream))
+    key = team.issue()
+    await team.start("a", SMALL + "}}")
+    for turn in ("one", "two", "three"):
+        assert await ask(team, key, turn) == 0
+
+    await eventually(lambda: events(serve) == {"refused": 1})
+    assert paths.count("/v1beta/cachedContents") == 1
+    assert all(path.endswith(("/cachedContents", ":generateContent")) for path in paths)
+    assert all(row.micros >= 0 for row in await team.settled())

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.errors import RateLimited
 from gateway.policy.kept_batches import Answer, Batch, BatchPage, Line, Part
 from gateway.store.batches.batch_store import BatchStore
 
@@ -28,6 +29,28 @@ def test_a_batch_is_found_by_its_client_and_surface_alone(store: BatchStore) -> 
     assert store.find("s", "anthropic", "a") is None
     assert store.get("a") == batch
     assert store.page("s", "openai", BatchPage(1)) == [batch]
+
+
+def test_batches_of_one_client_that_have_not_ended_are_bounded(store: BatchStore) -> None:
+    first, other = Batch("a", "s", "", "openai", "/", 1, 100), Batch("b", "s", "", "anthropic", "/", 1, 100)
+    store.add(first, 1)
+    with pytest.raises(RateLimited, match="1 batches"):
+        store.add(other, 1)
+    store.add(Batch("c", "t", "", "openai", "/", 1, 100), 1)
+    first.enter("completed", 5.0)
+    store.save(first)
+
+    store.add(other, 1)
+    assert store.get("b") == other
+
+
+def test_the_lines_of_a_batch_that_has_ended_are_deleted(store: BatchStore) -> None:
+    batch = added(store)
+    for path in (store.input(batch), store.results(batch), store.requests("p")):
+        path.write_bytes(b"")
+
+    store.drop_files(batch, [Part("p", "a", 0, "here", "m")])
+    assert [path.name for path in store.folder.iterdir() if "batches.db" not in path.name] == ["a.results"]
 
 
 def test_a_lock_is_held_by_one(store: BatchStore) -> None:

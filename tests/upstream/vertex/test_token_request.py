@@ -66,3 +66,17 @@ def test_without_an_answer_it_is_google_auths_error(url: str) -> None:
         TokenRequest(None)(url)
 
     assert not caught.value.retryable
+
+
+@pytest.mark.parametrize("status", [200, 503])
+async def test_an_answer_that_breaks_off_is_google_auths_error(status: int) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 %d A\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n" % status)
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(TransportError):
+            await ask(TokenRequest(None), f"http://127.0.0.1:{port}/token")

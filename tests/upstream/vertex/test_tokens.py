@@ -161,8 +161,8 @@ async def test_a_token_that_google_refuses_is_not_used_again(clock: Callable[[fl
         (RefreshError("invalid_grant: Invalid JWT", retryable=False), Rejected("bad")),
         (RefreshError("internal_failure", retryable=True), Broken(connection=True)),
         (TransportError("URLError: refused"), Broken(connection=True)),
-        (ValueError("Could not deserialize key data"), Rejected("bad")),
-        (OSError("no such file"), Rejected("bad")),
+        (TypeError("string indices must be integers"), Broken(connection=True)),
+        (OverflowError("Python int too large"), Broken(connection=True)),
     ],
 )
 async def test_a_failure_is_the_keys_or_the_networks(
@@ -182,6 +182,38 @@ async def test_a_failure_is_the_keys_or_the_networks(
     clock(6)
     account.failure = None
     assert await bearer(holder) == "Bearer 2"
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [
+        (ValueError("Could not deserialize key data"), Rejected("bad")),
+        (OSError("no such file"), Rejected("bad")),
+        (TransportError("URLError: refused"), Broken(connection=True)),
+    ],
+)
+async def test_credentials_that_cannot_be_loaded_are_the_keys_fault(
+    clock: Callable[[float], None], failure: Exception, expected: object
+) -> None:
+    def load() -> Any:
+        raise failure
+
+    with pytest.raises(GatewayError) as caught:
+        await AccessTokens("blue", load, TokenRequest(None)).headers()
+    assert outcome(caught.value) == expected
+
+
+@pytest.mark.parametrize("token", ["", "a\r\nX-Evil: 1", "a\x00", "é"])
+async def test_a_token_that_is_no_headers_value_is_not_sent(
+    clock: Callable[[float], None], token: str
+) -> None:
+    class Odd(Account):
+        def apply(self, headers: dict[str, str]) -> None:
+            headers["authorization"] = token
+
+    with pytest.raises(GatewayError) as caught:
+        await of(Odd()).headers()
+    assert outcome(caught.value) == Broken(connection=True)
 
 
 async def test_a_clock_that_is_off_is_named(
