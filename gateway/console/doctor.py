@@ -57,6 +57,12 @@ class Doctor:
             async with self._turn:
                 results = await asyncio.to_thread(examine, request.query.get("online") == "1")
             findings += [Check(f.check, f.result, f.message, f.remedy) for f in results]
+        else:
+            elsewhere = skipped(
+                "gateway doctor",
+                "`gateway serve` runs these checks and tries the keys; this process does not",
+            )
+            findings.append(elsewhere)
         language = request.headers.get("Accept-Language")
         findings = [
             Check(
@@ -101,3 +107,8 @@ class Doctor:
 
 def _check(name: str, is_well: bool, message: str, remedy: str) -> Check:
     return Check(name, "passed" if is_well else "failed", message, "" if is_well else remedy)
+
+
+def skipped(check: str, message: str) -> Check:
+    """Return the result of a check that this process cannot make."""
+    return Check(check, "skipped", message)

@@ -5,6 +5,8 @@ import re
 from gateway.console.needs_zh import is_chinese
 
 TEXTS = {
+    "`gateway serve` runs these checks and tries the keys; this process does not":
+        "这些检查以及对密钥的验证由 `gateway serve` 进行；此进程不进行",
     # gateway doctor, without the network
     "the table of models and prices is of {}, {} days old": "模型与价格表的日期为 {}，已有 {} 天",
     "the table of models and prices is of {}, {} days old: budgets may count wrong prices.":
@@ -127,6 +129,7 @@ PARTS = {
 }
 """Values of other texts."""
 CHECKS = {
+    "gateway doctor": "gateway doctor 的检查",
     "event loop": "事件循环", "ledger writer": "账本写入", "log": "日志", "startup": "启动", "config": "配置",
     "models": "模型", "descriptors": "文件描述符", "keys": "密钥", "disk": "磁盘", "ledger": "账本",
     "stores": "存储", "clock": "时钟", "online": "在线检查", "filter": "IP 过滤", "streaming": "流式",

@@ -190,8 +190,8 @@ ERRORS: tuple[Error, ...] = (
           " its coding",
           "the client sends it without compression"),
     Error("429", "rate_limit_exceeded",
-          "a limit of the client's own key: requests or tokens per minute or day, or requests at once; `refused_by` in "
-          "the log says which, and its use",
+          "a limit of the client's own key: requests or tokens per minute or day, or requests at once (in the log: "
+          "`refused_by`)",
           "nothing, if the limit is meant: the client waits for `retry-after`. To allow more, raise it in Keys, in "
           "the key's rules (`gateway keys rules ID`)",
           "keys", "requests_per_ tokens_per_ streams"),
@@ -261,8 +261,8 @@ ERRORS: tuple[Error, ...] = (
           "requests in progress hold `limits.memory`",
           "clients try again by themselves; raise the limit, and `MemoryMax` with it", "config?setting=limits.memory"),
     Error("503", "no_usable_key",
-          "no project serves this model, or Google refuses all keys, or their projects: suspended or without "
-          "credit",
+          "no project serves this model; or all are paused; or Google refuses all keys, or their projects: suspended "
+          "or without credit",
           "Pool (`/admin/pool`) says why; `models` of `pool.projects`; replace the keys", "pool"),
     Error("503", "ledger_unavailable",
           "the database fails, and the client has a budget or `ledger.on_failure` is `stop`",

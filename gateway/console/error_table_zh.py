@@ -125,10 +125,9 @@ TEXTS = {
         "请求体的压缩方式不是 gzip、deflate 或（装有 `backports.zstd` 时）zstd，或内容与其不符",
     "the client sends it without compression":
         "客户端不压缩发送",
-    "a limit of the client's own key: requests or tokens per minute or day, or requests at once; `refused_by` in "
-    "the log says which, and its use":
-        "客户端密钥自身的限额：每分钟或每天的请求数或 Token 数，或并发数；日志的 `refused_by` "
-        "说明是哪一项及其用量",
+    "a limit of the client's own key: requests or tokens per minute or day, or requests at once (in the log: "
+    "`refused_by`)":
+        "客户端密钥自身的限额：每分钟或每天的请求数或 Token 数，或并发数（日志中为 `refused_by`）",
     "nothing, if the limit is meant: the client waits for `retry-after`. To allow more, raise it in Keys, in the "
     "key's rules (`gateway keys rules ID`)":
         "若限额正是所需，则无需处理：客户端会等待 `retry-after`。要放宽"
@@ -192,8 +191,9 @@ TEXTS = {
     "requests in progress hold `limits.memory`": "进行中的请求占满 `limits.memory`",
     "clients try again by themselves; raise the limit, and `MemoryMax` with it":
         "客户端会自行重试；可调高上限及 `MemoryMax`",
-    "no project serves this model, or Google refuses all keys, or their projects: suspended or without credit":
-        "没有项目提供该模型，或 Google 拒绝所有密钥或其项目：被停用或没有余额",
+    "no project serves this model; or all are paused; or Google refuses all keys, or their projects: suspended or "
+    "without credit":
+        "没有项目提供该模型；或项目都已暂停；或 Google 拒绝所有密钥或其项目：被停用或没有余额",
     "Pool (`/admin/pool`) says why; `models` of `pool.projects`; replace the keys":
         "「密钥池」页（`/admin/pool`）说明原因；检查 `pool.projects` 的 `models`；更换密钥",
     "the database fails, and the client has a budget or `ledger.on_failure` is `stop`":

@@ -65,13 +65,17 @@ class Models:
         services, now = self._sources.services, time()
         names = _names(services)
         google = await self._google(services) if request.query.get("google") == "1" else None
-        known = services.exchange.accounting.prices.is_known
+        prices = services.exchange.accounting.prices
         used = _last_uses(services)
         body = {
             "data": [_entry(services, used, name, kind, now) for name, kind in list(names.items())[:_MOST]],
             "date": str(model_table().date),
             "age_days": age(now),
-            "google": None if google is None else [{"name": name, "known": known(name)} for name in google],
+            "google": None
+            if google is None
+            else [
+                {"name": name, "known": prices.is_known(prices.successors.of(name, now))} for name in google
+            ],
         }
         return json_response(encoded(body), {})
 

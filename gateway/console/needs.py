@@ -26,6 +26,8 @@ _GOES_ON = 60.0
 _SHARED = ("limits.", "pool", "google")
 """Beginnings of limits that are not those of one key."""
 _NEVER = 4e9
+_YEAR = 365 * 86400.0
+"""Seconds from which on an end is none: a project is paused until it is resumed."""
 _LONG_REST = 120.0
 """Seconds from which on a rest is worth a sentence."""
 
@@ -81,13 +83,18 @@ def of_pool(states: Iterable[KeyState], now: float) -> Iterator[Need]:
                 "model": state.model,
                 "reason": state.reason,
             }
-            values["until"] = state.until
+            if state.until - now < _YEAR:
+                values["until"] = state.until
             yield Need(code, level, values, message, f"#/pool?project={name}", action)
 
 
 def of_models(states: Sequence[KeyState], projects: Mapping[str, Callable[[str], bool]]) -> Iterator[Need]:
     """Yield the models for which no project is free. Of each project, a function says whether it serves a model."""
     blocked = [state for state in states if state.state != "ready"]
+    if projects and {state.project for state in blocked if state.reason == PAUSED} >= projects.keys():
+        message = "All projects are paused: requests with issued keys are refused."
+        yield Need("no_project_runs", "bad", {}, message, "#/pool")
+        return
     keys = Counter(state.project for state in states if state.key_id)
     refused = Counter(state.project for state in blocked if state.key_id)
     for model in dict.fromkeys(state.model for state in blocked if state.model):

@@ -14,6 +14,7 @@ SENTENCES = {
     "project_refused": "Google 拒绝了项目 {project}（{reason}）。{advice}",
     "project_rests": "{project} 对 {model} 暂歇到 {until}（{reason}）。",
     "project_paused": "{project} 已暂停。",
+    "no_project_runs": "全部项目已暂停：使用签发密钥的请求会被拒绝。",
     "no_project_free": "没有项目可用于 {model}；最早 {until} 恢复。",
     "budget_low": "{name} 的{period}预算还剩 {left_share:.0%}。",
     "prices_old": "模型与价格表已有 {days} 天：请更新网关。",

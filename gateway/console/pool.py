@@ -21,6 +21,9 @@ from gateway.policy.keypool import KeyPool
 from gateway.policy.pool_projects import ADVICE, PAUSED, PUT_BACK, KeyState, PoolUpdate, ProjectModelState
 from gateway.policy.vertex_key import VertexKey
 
+_YEAR = 365 * DAY
+"""Seconds from which on an end is none: a project is paused until it is resumed, a leaked key until it is put back."""
+
 
 class PutBack(Struct, forbid_unknown_fields=True):
     """Body of `POST /admin/pool/put_back`."""
@@ -184,11 +187,16 @@ def _project(
     """Return a project with its keys, and a cell for each model that was asked of it."""
     whole = next((state for state in states if not state.key_id and not state.model), None)
     shown = (
-        _state(whole) if whole is not None else {"state": "ready", "reason": "", "until": None, "advice": ""}
+        _state(whole, now)
+        if whole is not None
+        else {"state": "ready", "reason": "", "until": None, "advice": ""}
     )
     cells = [
         _cell(entry.name, model, state, now) for model, state in sorted(models, key=lambda pair: pair[0])
     ]
+    for cell in cells:
+        if cell["state"] == "ready":
+            cell.update(state=shown["state"], reason=shown["reason"])
     return {
         "name": entry.name,
         "kind": "gemini" if entry.vertex is None else "vertex",
@@ -197,16 +205,16 @@ def _project(
         "paused": shown["state"] == PAUSED,
         "patterns": list(entry.models),
         "in_flight": sum(cell["in_flight"] for cell in cells),
-        "keys": [{"id": key.key_id, **_state(key)} for key in states if key.key_id],
+        "keys": [{"id": key.key_id, **_state(key, now)} for key in states if key.key_id],
         "cells": cells,
     }
 
 
-def _state(state: KeyState) -> dict[str, Any]:
+def _state(state: KeyState, now: float) -> dict[str, Any]:
     return {
         "state": PAUSED if state.reason == PAUSED else state.state,
         "reason": state.reason,
-        "until": state.until,
+        "until": state.until if state.until is not None and state.until - now < _YEAR else None,
         "advice": ADVICE.get(state.reason, ""),
     }
 

@@ -39,3 +39,16 @@ async def test_the_findings_of_the_command_and_of_the_process(
     assert (checks["python"]["result"], checks["ledger writer"]["result"]) == ("passed", "passed")
     assert "ms late at most" in checks["event loop"]["message"]
     assert (ill["ok"], ill["findings"][-1]["remedy"]) == (False, "replace it")
+
+
+async def test_a_process_without_the_command_s_checks_says_so(
+    team: Team, serve: Serve, aiohttp_client: Any
+) -> None:
+    await team.start("a")
+    app = Admin(lambda: serve.app[SERVICES], AdminConfig(Secret("hush")), Process()).app()
+    client = await aiohttp_client(app, headers={"Authorization": "Bearer hush"})
+    async with client.get("/admin/doctor?online=1") as response:
+        answer = await response.json()
+
+    assert (answer["ok"], answer["findings"][-1]["result"]) == (True, "skipped")
+    assert "this process does not" in answer["findings"][-1]["message"]

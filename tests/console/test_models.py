@@ -25,7 +25,9 @@ async def test_a_name_says_what_it_becomes_can_do_and_costs(
     )
     async with client.get("/admin/models") as response:
         shown = await response.json()
-    names = [{"name": "models/gemini-2.5-flash"}, {"name": "models/gemini-99-unheard-of"}]
+    names = [
+        {"name": "models/gemini-2.5-flash"}, {"name": "models/gemini-99-unheard-of"}, {"name": "models/gemini-flash-latest"},
+    ]  # fmt: skip
     google.answers["AIza-a"] = lambda: web.json_response({"models": names})
     async with client.get("/admin/models?google=1") as response:
         listed = (await response.json())["google"]
@@ -43,6 +45,7 @@ async def test_a_name_says_what_it_becomes_can_do_and_costs(
     assert listed == [
         {"name": "gemini-2.5-flash", "known": True},
         {"name": "gemini-99-unheard-of", "known": False},
+        {"name": "gemini-flash-latest", "known": True},
     ]
 
 

@@ -48,6 +48,8 @@ def test_the_pool_s_needs_name_what_ends_them() -> None:
     assert actions[0] == ("/admin/pool/blue/clear", {"key_id": "1a2b"})
     assert actions[2] == ("/admin/pool/blue/clear", {"model": "m"})
     assert actions[3][0] == "/admin/pool/blue/resume"
+    (leaked,) = of_pool([state("1a2b", "", "refused", "leaked", 10 * 365 * 86400)], NOW)
+    assert ("until" in needs[0].values, "until" in leaked.values) == (True, False)
     assert "until 2001-09-09 02:46 UTC (day)" in needs[2].message
     assert [need.level for need in worst(needs, 3)] == ["bad", "bad", "warn"]
 
@@ -127,6 +129,8 @@ def test_a_model_without_a_free_project_names_the_first_end() -> None:
     assert list(of_models(rests[:1], {"blue": lambda _: True, "green": lambda model: model != "m"}))
     paused = KeyState("green", "", "", "cooling_down", "paused", NOW + 99, 0)
     assert list(of_models([rests[0], paused], everything))
+    (need,) = of_models([rests[1], paused], {"green": lambda _: True})
+    assert (need.code, need.level) == ("no_project_runs", "bad")
 
 
 def test_a_project_is_not_free_when_all_its_keys_are_refused() -> None:

@@ -138,6 +138,10 @@ async def test_a_paused_project_is_not_used_until_it_is_resumed(
     assert [line["what"] for line in event_lines if line["event"] == "admin"][-3:] == [
         "pool.pause", "pool.pause", "pool.resume",
     ]  # fmt: skip
+    await call(admin, "POST", "/admin/pool/b/pause")
+    (cell,) = (await projects(admin))["b"]["cells"]
+    assert (cell["state"], cell["why"], cell["until"]) == ("paused", "by an operator", None)
+    assert paused["a"]["until"] is None  # and not ten years
 
 
 async def test_everything_of_a_project_is_cleared_at_once(team: Team, google: Google, admin: Any) -> None:

@@ -8,7 +8,7 @@ export class ApiError extends Error {
   }
 }
 
-/** Called when the session has ended, and when the gateway serves another build of these pages. */
+/** Called when the session has ended, and when another build is served. */
 export const hooks = { signedOut: () => {}, stale: () => {} };
 const build = document.documentElement.dataset.build;
 

@@ -236,7 +236,7 @@ export function badge(text, kind = "mute") {
   return el("span", { class: `badge ${kind}`, text });
 }
 
-/** The colour of a request, by one rule on all pages: what was refused is amber, what has failed is red. @param {any} row */
+/** The colour of a request: refused is amber, failed is red. @param {any} row */
 export function kind(row) {
   if (row.status >= 500 || (row.error && row.status < 400)) return "bad";
   if (row.status >= 400) return row.status === 499 ? "mute" : "warn";

@@ -1,4 +1,4 @@
-// Texts in the operator's language; numbers, money and times by Intl, in the operator's zone.
+// Texts in the operator's language; numbers, money and times by Intl.
 const KEY = "gw.language";
 /** @type {Record<string, string>} */
 let texts = {};

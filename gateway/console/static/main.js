@@ -13,7 +13,7 @@ import { bind, bound } from "./keys.js";
  *   render: (root: HTMLElement, ctx: Context) => Promise<void | (() => void)> | void | (() => void)}} Page
  */
 
-// The pages in the order of the navigation, with their keys. Each is loaded when it is opened.
+// The pages in order, with their keys. Each is loaded when opened.
 const PAGES = { overview: "o", requests: "r", keys: "k", usage: "u", pool: "p", errors: "e", health: "h", models: "m", config: "c", playground: "y", about: "a" };
 
 /** @type {{id: string, key: string, load: () => Promise<{page: Page}>}[]} */
@@ -187,7 +187,7 @@ function frame(current) {
       el("span.grow"),
       preferences(),
       button("?", help, { kind: "quiet", key: "?", title: t("keys.help") }),
-      el("span.who", { title: t(`may.${current.may}`), text: current.name }),
+      el("span.who", { title: current.name, text: current.name }),
       current.how === "cookie" && button(t("signout"), signOut, { kind: "quiet" })),
     el("div", { id: "notices" },
       current.exposed && el("p.notice.bad", t("exposed")),

@@ -15,12 +15,13 @@ const PERIODS = ["day", "month", "total"];
 
 const path = (id, action = "") => `/admin/keys/${encodeURIComponent(id)}${action && `/${action}`}`;
 
+const per = (unit, period, t) => t(`keys.${unit}_per`, { period: t(`keys.${period}`) });
+
 function bar(key, t) {
   const most = key.budgets?.find((b) => b.period === "month") ?? key.budgets?.[0];
   if (!most) return el("span.muted", money(key.dollars?.month ?? 0));
-  const format = most.unit === "dollars" ? money : tokens;
-  const period = t(`keys.${most.period}`);
-  return el("div", budget({ ...most, format, label: t("keys.budget_of", { unit: most.unit, period }) }), el("small.muted", `${most.unit}, ${period}`));
+  const label = per(most.unit, most.period, t);
+  return el("div", budget({ ...most, format: most.unit === "dollars" ? money : tokens, label }), el("small.muted", label));
 }
 
 function perMinute(key) {
@@ -45,7 +46,7 @@ function columns(t) {
 /** The rules in words. */
 function ruleRows(rules, t) {
   return Object.entries(rules).flatMap(([name, value]) => {
-    if (name === "dollars" || name === "tokens") return Object.entries(value).map(([p, most]) => [t(`keys.${name}_per`, { period: t(`keys.${p}`) }), name === "dollars" ? money(most) : n(most)]);
+    if (name === "dollars" || name === "tokens") return Object.entries(value).map(([p, most]) => [per(name, p, t), name === "dollars" ? money(most) : n(most)]);
     const label = name === "models" ? t("page.models") : NUMBERS.includes(name) ? t(`keys.${name}`) : name;
     return [[label, typeof value === "number" ? n(value) : Array.isArray(value) ? value.join(", ") : JSON.stringify(value)]];
   });
@@ -61,8 +62,8 @@ function ruleFields(rules, t) {
   const node = el("div.grid",
     field(t("page.models"), models, t("keys.models_help")),
     NUMBERS.map((name) => field(t(`keys.${name}`), inputs[name])),
-    PERIODS.map((p) => field(t("keys.dollars_per", { period: t(`keys.${p}`) }), money_[p])),
-    PERIODS.map((p) => field(t("keys.tokens_per", { period: t(`keys.${p}`) }), counts[p])));
+    PERIODS.map((p) => field(per("dollars", p, t), money_[p])),
+    PERIODS.map((p) => field(per("tokens", p, t), counts[p])));
   const set = (values) => {
     for (const name of NUMBERS) inputs[name].value = values[name] ?? "";
     for (const p of PERIODS) { money_[p].value = values.dollars?.[p] ?? ""; counts[p].value = values.tokens?.[p] ?? ""; }
@@ -177,7 +178,7 @@ async function open(ctx, id, again) {
     el("p", badge(t(`keys.${key.state.replace(" ", "_")}`), KINDS[key.state] ?? "info"), " ", el("code", key.id), " ", copyButton(key.id)),
     key.grace_until && el("p.notice.info", t("keys.grace_until"), " ", time(key.grace_until)),
     key.note && el("p", key.note),
-    (key.budgets ?? []).map((b) => budget({ ...b, format: b.unit === "dollars" ? money : tokens, label: t("keys.budget_of", { unit: b.unit, period: t(`keys.${b.period}`) }) })),
+    (key.budgets ?? []).map((b) => budget({ ...b, format: b.unit === "dollars" ? money : tokens, label: per(b.unit, b.period, t) })),
     facts([[t("keys.created"), time(key.created)], [t("keys.last_used"), key.last_used ? time(key.last_used) : t("keys.never")],
       [t("keys.expires"), key.state !== "revoked" && (key.expires ? time(key.expires) : t("keys.never"))]]),
     el("h3", t("keys.rules")), facts(ruleRows(key.rules, t)),

@@ -33,7 +33,7 @@ export const page = {
       list.set(answer.data);
       if (answer.google) fill(google, el("h2", t("models.google")), el("p", answer.google.map((m) => [el("span", { class: `chip ${m.known ? "" : "warn"}` }, m.name, m.known ? "" : ` · ${t("models.unknown")}`), " "])));
     }
-    fill(root, head, el("div.bar", button(t("models.ask"), () => load(true))), list.node, google);
+    fill(root, head, el("div.bar", button(t("models.ask"), () => load(true))), google, list.node);
     await load(false);
   },
 };

@@ -8,7 +8,7 @@ function left(until, t) {
 }
 
 function state(one, t) {
-  return [badge(t(`state.${one.paused ? "paused" : one.state}`), KINDS[one.paused ? "paused" : one.state] ?? "info"),
+  return [badge(t(`state.${one.state}`), KINDS[one.state] ?? "info"),
     one.why && el("small.muted", ` ${one.why}`),
     one.until && el("small.countdown", { dataset: { until: one.until } }, ` ${left(one.until, t)}`)];
 }
@@ -35,7 +35,7 @@ export const page = {
         one.said && [el("h3", t("pool.said")), el("blockquote", one.said, " ", one.said_at && time(one.said_at))],
         one.ceilings?.length > 0 && [el("h3", t("pool.ceilings")), el("ul", one.ceilings.map((c) =>
           el("li", t("pool.ceiling", { used: n(c.used), limit: n(c.limit), counts: c.counts, per: c.per }), " ", time(c.learned))))],
-        el("div.row", one.state !== "ready" && act(t("pool.clear"), () => ctx.api.post(path(project.name, "clear"), { model: one.model, key_id: "" }), "primary"), probe(project.name, one.model)));
+        el("div.row", one.until && act(t("pool.clear"), () => ctx.api.post(path(project.name, "clear"), { model: one.model, key_id: "" }), "primary"), probe(project.name, one.model)));
     }
 
     async function draw() {

@@ -5,7 +5,7 @@ import { ms, money, n, share, tokens } from "../i18n.js";
 import { table } from "../table.js";
 
 const GRAMMAR = "status:429 status:4xx status:failed -status:200 key:ada model:*flash* surface:chat project:blue error:overloaded refused:pool upstream:503 path:/v1/* id:req_… note:seed cached:hit tries:2 >5s first>1s since:2026-11-26 until:2026-11-27T14:30Z";
-const MOST = 10000; // rows that are kept on the page
+const MOST = 10000; // rows kept on the page
 const PAGE = innerWidth <= 640 ? 30 : 500;
 
 function status(row, t) {
@@ -43,13 +43,13 @@ function columns(t) {
   ];
 }
 
-/** A command that sends such a request. The log holds no body, so the message is an example. */
+/** A command for such a request. The log holds no body: the message is an example. */
 function curl(row) {
   const body = { model: row.requested_model ?? row.model, messages: [{ role: "user", content: "Hello!" }] };
   return `curl "$GATEWAY${row.path}" -H "Authorization: Bearer $API_KEY" -d '${JSON.stringify(body)}'`;
 }
 
-/** The calls of a request, each with a bar of when it was in progress, in the colours of the phases. */
+/** The calls of a request, each with a bar in the colours of the phases. */
 function timeline({ attempts, phases, request }, t) {
   const whole = request.duration_ms, first = phases.some(({ name }) => name === "first") ? request.first_byte_ms : Infinity;
   const parts = (a) => {
@@ -174,6 +174,7 @@ export const page = {
       try {
         const answer = await ctx.api.get("/admin/requests", { filter, limit: PAGE });
         problem.hidden = true;
+        list.node.hidden = false;
         all.splice(0, all.length, ...answer.data);
         list.set(all);
         const of = all.find(({ key }) => key && filter.split(/[\s"]/).some((term, i, terms) => term === `key:${key}` || (term === key && terms[i - 1] === "key:")));
@@ -190,6 +191,7 @@ export const page = {
         if (error.code !== "invalid_filter") throw error;
         problem.textContent = error.message;
         problem.hidden = false;
+        list.node.hidden = more.hidden = true;
       }
     }
 
