@@ -1,4 +1,4 @@
-// Elements from data. Text is always a text node: nothing here parses markup.
+// Elements from data. Text is always a text node, never markup.
 import { ago, has, n, t, utc, when } from "./i18n.js";
 import { bind } from "./keys.js";
 
@@ -70,7 +70,7 @@ export function choice(props, ids, name, chosen) {
 /** @param {{url: string, name: string}} entry */
 export const outward = ({ url, name }) => (url ? el("a", { href: url, rel: "noreferrer noopener", target: "_blank", text: name }) : name);
 
-/** A list of names and values; what has no value is left out. @param {any[][]} rows */
+/** Names and values; what has no value is left out. @param {any[][]} rows */
 export function facts(rows) {
   return el("dl.facts", rows.filter(([, value]) => value || value === 0).map(([name, value]) => el("div", el("dt", name), el("dd", value))));
 }
@@ -125,7 +125,7 @@ export function toast(text, kind = "info") {
 
 /**
  * A dialog. `build` gets the function that closes it with a result; Esc closes it with undefined.
- * @param {string} title @param {(close: (result?: any) => void) => Children} build @param {{wide?: boolean}} [options]
+ * @param {string} title @param {(close: (result?: any) => void) => Children} build @param {{wide?: boolean, by?: string}} [options]
  * @returns {Promise<any>}
  */
 export function dialog(title, build, options = {}) {
@@ -134,7 +134,7 @@ export function dialog(title, build, options = {}) {
     /** @type {any} */
     let result;
     number += 1;
-    const node = el("dialog", { class: options.wide ? "wide" : "", "aria-labelledby": `d${number}` },
+    const node = el("dialog", { closedby: options.by, class: options.wide ? "wide" : "", "aria-labelledby": `d${number}` },
       el("h2", { id: `d${number}`, text: title }));
     const close = (value) => { result = value; node.close(); };
     append(node, [build(close)]);
@@ -145,7 +145,7 @@ export function dialog(title, build, options = {}) {
   });
 }
 
-/** Ask to type a name before something that cannot be undone. @param {string} title @param {string} sentence @param {string} name @param {string} other what can be done instead @returns {Promise<true | "other" | undefined>} */
+/** Ask to type a name before what cannot be undone. @param {string} title @param {string} sentence @param {string} name @param {string} other what can be done instead @returns {Promise<true | "other" | undefined>} */
 export function confirmName(title, sentence, name, other) {
   return dialog(title, (close) => {
     const go = el("button.button.danger", { disabled: true, text: title });
@@ -158,7 +158,7 @@ export function confirmName(title, sentence, name, other) {
 
 let unbind = () => {};
 
-/** A panel beside the page, the only one. Esc or its button closes it. @param {string} title @param {...Children} children */
+/** The panel beside the page. Esc or its button closes it. @param {string} title @param {...Children} children */
 export function panel(title, ...children) {
   closePanel();
   const before = /** @type {HTMLElement | null} */ (document.activeElement);

@@ -110,7 +110,7 @@ function showOnce(answer, t) {
       (answer.notes ?? []).map((note) => el("p.notice.warn", note)),
       Object.entries(lines(answer.key)).map(([name, text]) => el("details", el("summary", name), code(text))),
       el("label.row", saved, t("keys.saved")), done);
-  }, { wide: true });
+  }, { wide: true, by: "none" });
 }
 
 async function create(ctx) {
