@@ -13,7 +13,7 @@ SUBSTITUTIONS = {
     "gateway.example.com": "gateway.test",
     "AQ.BLUE…": "AQ.CanaryPool",
     "AQ.GREEN…": "AQ.CanaryGreen",
-    "gateway-2026-11-26": f"gateway-{datetime.now(UTC):%F}",
+    "-2026-11-26.": f"-{datetime.now(UTC):%F}.",
 }
 """All that a page says otherwise than a reader types it."""
 PRELUDE = """\
