@@ -21,20 +21,20 @@ from multidict import istr
 from gateway.config.sections import GatewayConfig
 from gateway.conversation.field_policy import FieldPolicies
 from gateway.errors import RateLimited
-from gateway.exchange.accounting import limit_reached
 from gateway.exchange.background_tasks import BackgroundTasks
 from gateway.exchange.batches.lines import BatchMethods
-from gateway.exchange.client_address import client_address
+from gateway.exchange.calls.accounting import limit_reached
 from gateway.exchange.context import CONTEXT, RequestContext
-from gateway.exchange.delivery import ERROR_RENDERER, Delivery, ErrorRenderer
 from gateway.exchange.exchange import Exchange
 from gateway.exchange.hook_methods import HookMethods
 from gateway.exchange.hooks import Hooks
 from gateway.exchange.ids import unique
-from gateway.exchange.place import wait_for_place
+from gateway.exchange.incoming.client_address import client_address
+from gateway.exchange.incoming.place import wait_for_place
+from gateway.exchange.incoming.request_body import Body, named_model, receive
 from gateway.exchange.plugin_services import PluginServices
 from gateway.exchange.preparation import Preparation
-from gateway.exchange.request_body import Body, named_model, receive
+from gateway.exchange.replies.delivery import ERROR_RENDERER, Delivery, ErrorRenderer
 from gateway.exchange.running_tasks import RunningTasks
 from gateway.gemini.capabilities import CapabilityTable
 from gateway.gemini.wire import SafetySetting

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from gateway.emulator.server import build_fake
-from gateway.exchange.accounting import CallAccounting
+from gateway.exchange.calls.accounting import CallAccounting
 from gateway.observability.json_log import JsonLog
 from gateway.observability.request_log import RequestLog
 from tests.support.gateway_process import Gateway

@@ -18,8 +18,8 @@ from gateway.config.capabilities import capability_table
 from gateway.config.load import load
 from gateway.config.prices import prices, successors
 from gateway.errors import ConfigError
-from gateway.exchange.cost import MOST_OUTPUT
-from gateway.exchange.reservation_notes import small_budgets
+from gateway.exchange.calls.cost import MOST_OUTPUT
+from gateway.exchange.calls.reservation_notes import small_budgets
 from gateway.policy.catalog import excluded_defaults
 from gateway.policy.client_rules import Rules
 from gateway.server.stores import open_ledger

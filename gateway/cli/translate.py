@@ -10,7 +10,7 @@ import msgspec
 from gateway.cli.arguments import add_config
 from gateway.config.load import load
 from gateway.errors import GatewayError
-from gateway.exchange.request_body import parse
+from gateway.exchange.incoming.request_body import parse
 from gateway.plugin import SERVICES, Services
 from gateway.plugins.dry_run import preview
 from gateway.policy.access import Client, digest

@@ -18,8 +18,8 @@ from gateway.console.process import RESTART_ONLY, Checked
 from gateway.console.rows import encoded
 from gateway.console.sources import Sources, answer
 from gateway.errors import Fault, GatewayError
-from gateway.exchange.delivery import json_response
-from gateway.exchange.request_body import read_body
+from gateway.exchange.incoming.request_body import read_body
+from gateway.exchange.replies.delivery import json_response
 
 _LARGEST = 2**20
 

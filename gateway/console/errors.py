@@ -12,7 +12,7 @@ from gateway.console.error_table import ERRORS, codes, explained, meaning
 from gateway.console.error_table_zh import in_language
 from gateway.console.rows import encoded
 from gateway.console.sources import Sources, answer, number
-from gateway.exchange.delivery import json_response
+from gateway.exchange.replies.delivery import json_response
 from gateway.observability.error_groups import SLOT, SLOTS, ErrorGroup
 
 _DAY = SLOT * SLOTS

@@ -10,8 +10,8 @@ from aiohttp.typedefs import Handler
 from gateway.console.operators import LONGEST, Operator, Operators
 from gateway.console.sources import OPERATOR, unexpected
 from gateway.errors import BadRequest, Forbidden, GatewayError, NotFound, Unauthorized
-from gateway.exchange.client_address import client_address
-from gateway.exchange.delivery import error_response
+from gateway.exchange.incoming.client_address import client_address
+from gateway.exchange.replies.delivery import error_response
 
 READING = ("GET", "HEAD")
 OWN_HEADER = "X-Console"

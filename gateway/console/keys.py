@@ -13,9 +13,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from gateway.console.endpoint import Done, Endpoint, Query
 from gateway.console.sources import Sources, answer, page_size
 from gateway.errors import BadRequest, NotFound
-from gateway.exchange.delivery import json_response
-from gateway.exchange.request_body import read_body
-from gateway.exchange.reservation_notes import small_budgets
+from gateway.exchange.calls.reservation_notes import small_budgets
+from gateway.exchange.incoming.request_body import read_body
+from gateway.exchange.replies.delivery import json_response
 from gateway.policy.access import Client, ClientKey
 from gateway.policy.catalog import excluded_defaults
 from gateway.policy.client_rules import Rules

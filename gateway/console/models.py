@@ -12,7 +12,7 @@ from gateway.console.endpoint import Endpoint, Query
 from gateway.console.rows import encoded
 from gateway.console.sources import Sources
 from gateway.errors import GatewayError, NotFound
-from gateway.exchange.delivery import json_response
+from gateway.exchange.replies.delivery import json_response
 from gateway.gemini.resources import decode_page
 from gateway.plugin import Services
 from gateway.policy.catalog import Catalog

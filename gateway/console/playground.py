@@ -22,9 +22,9 @@ from gateway.console.endpoint import Endpoint
 from gateway.console.rows import dollars, encoded
 from gateway.console.sources import Sources, unexpected
 from gateway.errors import BadRequest, GatewayError, NotFound
-from gateway.exchange.delivery import json_response
-from gateway.exchange.event_stream import STREAM_HEADERS
-from gateway.exchange.request_body import parse, read_body
+from gateway.exchange.incoming.request_body import parse, read_body
+from gateway.exchange.replies.delivery import json_response
+from gateway.exchange.replies.event_stream import STREAM_HEADERS
 from gateway.plugin import DryRun
 from gateway.policy.access import ISSUED, Client, ClientKey
 from gateway.policy.client_rules import Rules

@@ -14,8 +14,8 @@ from gateway.console.needs_zh import advice, reason
 from gateway.console.rows import encoded
 from gateway.console.sources import Sources, answer
 from gateway.errors import GatewayError, NotFound, scrub
-from gateway.exchange.delivery import json_response
-from gateway.exchange.request_body import read_body
+from gateway.exchange.incoming.request_body import read_body
+from gateway.exchange.replies.delivery import json_response
 from gateway.policy.google_quota import DAY
 from gateway.policy.keypool import KeyPool
 from gateway.policy.pool_projects import ADVICE, PAUSED, PUT_BACK, KeyState, PoolUpdate, ProjectModelState

@@ -22,7 +22,7 @@ from gateway.conversation.notes import kind
 from gateway.errors import NotFound
 from gateway.exchange.cancellation import BY_OPERATOR
 from gateway.exchange.context import CONTEXT, RequestContext
-from gateway.exchange.delivery import json_response
+from gateway.exchange.replies.delivery import json_response
 from gateway.observability.recent import Recent
 from gateway.observability.request_log import RequestLog
 

@@ -13,8 +13,8 @@ from gateway.console.guard import DISABLED, Guard, cookie_name
 from gateway.console.operators import Operators
 from gateway.console.sources import OPERATOR, Sources, answer
 from gateway.errors import RateLimited, Unauthorized
-from gateway.exchange.client_address import client_address
-from gateway.exchange.request_body import read_body
+from gateway.exchange.incoming.client_address import client_address
+from gateway.exchange.incoming.request_body import read_body
 
 ENDED = "ended"
 """Names ended sessions among the processes."""

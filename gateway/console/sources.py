@@ -13,7 +13,7 @@ from gateway.console.fleet import Fleet
 from gateway.console.operators import Operator
 from gateway.console.process import Process
 from gateway.errors import BadRequest, GatewayError, LedgerUnavailable, NotFound
-from gateway.exchange.delivery import json_response
+from gateway.exchange.replies.delivery import json_response
 from gateway.plugin import Services
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from gateway.console.needs_zh import sentence
 from gateway.console.rows import dollars, encoded, row
 from gateway.console.sources import Sources, number
 from gateway.console.spending import DAY, WAIT, Spending
-from gateway.exchange.delivery import json_response
+from gateway.exchange.replies.delivery import json_response
 from gateway.observability.minutes import MINUTE, Counts, total
 from gateway.observability.recent import Recent
 from gateway.policy.pool_projects import PAUSED, KeyState

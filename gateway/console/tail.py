@@ -19,7 +19,7 @@ from gateway.console.merged import plain
 from gateway.console.rows import encode, encoded, row
 from gateway.console.sources import OPERATOR, Sources
 from gateway.errors import RateLimited
-from gateway.exchange.event_stream import STREAM_HEADERS
+from gateway.exchange.replies.event_stream import STREAM_HEADERS
 from gateway.observability.recent import Recent
 from gateway.policy.bounded import BoundedMapping
 

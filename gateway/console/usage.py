@@ -15,7 +15,7 @@ from gateway.console.rows import dollars, encoded
 from gateway.console.sources import Sources, answer
 from gateway.conversation.invalid import unsupported_value
 from gateway.errors import BadRequest
-from gateway.exchange.delivery import json_response
+from gateway.exchange.replies.delivery import json_response
 from gateway.observability.minutes import percentile_ms
 
 _BUCKETS = {"1m": 60, "1h": 3600, "1d": 86400}

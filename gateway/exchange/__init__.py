@@ -1,1 +1,1 @@
-"""One request's calls of Gemini: attempts, recovery, hedging and delivery."""
+"""One request: its calls of Gemini, and the answers that go back."""

@@ -12,24 +12,24 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from gateway.errors import GatewayError, UnusableAnswer, forget_frames
-from gateway.exchange import large_answers
-from gateway.exchange.accounting import CallAccounting, Target, target_of
-from gateway.exchange.attempt import Attempt, Turn, open_attempt
-from gateway.exchange.call_state import CallState
+from gateway.exchange.calls import large_answers
+from gateway.exchange.calls.accounting import CallAccounting, Target, target_of
+from gateway.exchange.calls.attempt import Attempt, Turn, open_attempt
+from gateway.exchange.calls.call_state import CallState
+from gateway.exchange.calls.cost import UNKNOWN_COST, CostEstimate
+from gateway.exchange.calls.fallback import Choice
+from gateway.exchange.calls.hedging import Hedging
+from gateway.exchange.calls.kept_answers import keep_answer, kept_answer
+from gateway.exchange.calls.plain_call import NewReader, PlainCalls, Write, is_plain
+from gateway.exchange.calls.prefix_caches import PrefixCaches
+from gateway.exchange.calls.recovery import Recovery
 from gateway.exchange.cancellation import of_cancellation
 from gateway.exchange.context import RequestContext
-from gateway.exchange.cost import UNKNOWN_COST, CostEstimate
-from gateway.exchange.fallback import Choice
-from gateway.exchange.hedging import Hedging
-from gateway.exchange.kept_answers import keep_answer, kept_answer
-from gateway.exchange.local_files import LocalFiles
+from gateway.exchange.files.local_files import LocalFiles
 from gateway.exchange.offload import HEAVY_ANSWER, offload
-from gateway.exchange.plain_call import NewReader, PlainCalls, Write, is_plain
-from gateway.exchange.prefix_caches import PrefixCaches
-from gateway.exchange.recovery import Recovery
+from gateway.exchange.replies.stream_relay import Reply, StreamRelay
 from gateway.exchange.report import ExchangeReport
 from gateway.exchange.side_by_side import side_by_side
-from gateway.exchange.stream_relay import Reply, StreamRelay
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.events import Event
 from gateway.gemini.resources import decode_count, encode_count

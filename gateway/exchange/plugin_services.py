@@ -11,7 +11,7 @@ from aiohttp import web
 
 from gateway.config.sections import GatewayConfig
 from gateway.exchange.background_tasks import BackgroundTasks
-from gateway.exchange.multipart import Form, Limits, read_form
+from gateway.exchange.incoming.multipart import Form, Limits, read_form
 from gateway.gemini.capabilities import CapabilityTable
 from gateway.observability.prometheus import MetricSources
 from gateway.observability.statistics import Statistics

@@ -12,10 +12,10 @@ from gateway.conversation.parts import KEPT, Media
 from gateway.conversation.plain import NO_DECLARATIONS, PlainConversation, gemini_request
 from gateway.conversation.translation import PlainOrigins, Translation, TranslationContext, translate
 from gateway.errors import BadRequest, GatewayError
+from gateway.exchange.calls.fallback import Choice, FallbackPlan, Translated
 from gateway.exchange.context import RequestContext
 from gateway.exchange.exchange import Exchange
-from gateway.exchange.fallback import Choice, FallbackPlan, Translated
-from gateway.exchange.local_files import not_kept
+from gateway.exchange.files.local_files import not_kept
 from gateway.exchange.offload import HEAVY, offload
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.call_names import CallRules

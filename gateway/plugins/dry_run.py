@@ -7,8 +7,8 @@ import msgspec
 from aiohttp import web
 
 from gateway.errors import BadRequest
-from gateway.exchange.delivery import json_response
-from gateway.exchange.request_body import Body, read_body
+from gateway.exchange.incoming.request_body import Body, read_body
+from gateway.exchange.replies.delivery import json_response
 from gateway.plugin import Plugin, Services
 from gateway.policy.access import Client
 

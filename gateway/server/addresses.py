@@ -6,7 +6,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from gateway.config.sections import ConnectionsConfig
-from gateway.exchange.client_address import host_of
+from gateway.exchange.incoming.client_address import host_of
 
 
 class AddressLimit:

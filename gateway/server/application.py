@@ -19,13 +19,13 @@ from gateway.config.prices import prices, successors
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.errors import ConfigError
-from gateway.exchange.accounting import CallAccounting, LedgerWriter
 from gateway.exchange.background_tasks import BackgroundTasks
+from gateway.exchange.calls.accounting import CallAccounting, LedgerWriter
+from gateway.exchange.calls.hedging import Hedging
+from gateway.exchange.calls.recovery import Recovery
 from gateway.exchange.context import RequestContext
 from gateway.exchange.exchange import Exchange
-from gateway.exchange.hedging import Hedging
-from gateway.exchange.recovery import Recovery
-from gateway.exchange.unserved import API_PATHS, ERROR_FORMATS
+from gateway.exchange.replies.unserved import API_PATHS, ERROR_FORMATS
 from gateway.gemini.capabilities import CapabilityTable
 from gateway.gemini.wire import SafetySetting
 from gateway.observability.budget_readings import BudgetReadings

@@ -20,12 +20,12 @@ from gateway.errors import (
 )
 from gateway.exchange.cancellation import of_cancellation
 from gateway.exchange.context import ADDRESS, CONTEXT, RequestContext
-from gateway.exchange.delivery import fail
 from gateway.exchange.ids import unique
-from gateway.exchange.json_response import JsonResponse
+from gateway.exchange.incoming.request_body import TOO_LARGE
+from gateway.exchange.replies.delivery import fail
+from gateway.exchange.replies.json_response import JsonResponse
+from gateway.exchange.replies.unserved import unserved
 from gateway.exchange.report import ExchangeReport
-from gateway.exchange.request_body import TOO_LARGE
-from gateway.exchange.unserved import unserved
 from gateway.observability.json_log import JsonLog, trace_of
 from gateway.observability.redaction import redacted
 from gateway.plugin import Plugin, Services

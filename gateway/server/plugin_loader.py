@@ -15,8 +15,8 @@ from msgspec import Struct
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.errors import ConfigError, Fault
-from gateway.exchange.delivery import ErrorRenderer
 from gateway.exchange.hooks import HOOKS, HookName, HookOptions, Hooks
+from gateway.exchange.replies.delivery import ErrorRenderer
 from gateway.plugin import Plugin, Services
 from gateway.policy.api_paths import Family
 

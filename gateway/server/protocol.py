@@ -19,10 +19,10 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from gateway.config.sections import ConnectionsConfig
 from gateway.errors import BadRequest, GatewayError
 from gateway.exchange.context import ADDRESS
-from gateway.exchange.delivery import error_response
-from gateway.exchange.event_stream import EventStream
-from gateway.exchange.json_response import JsonResponse
-from gateway.exchange.unserved import API_PATHS
+from gateway.exchange.replies.delivery import error_response
+from gateway.exchange.replies.event_stream import EventStream
+from gateway.exchange.replies.json_response import JsonResponse
+from gateway.exchange.replies.unserved import API_PATHS
 from gateway.plugin import SERVICES
 from gateway.policy.api_paths import Address, ApiPaths, family_of_headers
 from gateway.server.addresses import AddressLimit

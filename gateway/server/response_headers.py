@@ -10,8 +10,8 @@ from aiohttp.http_writer import _serialize_headers as serialized
 from multidict import CIMultiDict
 
 from gateway.exchange.context import CONTEXT, RequestContext
-from gateway.exchange.delivery import add_gateway_headers
-from gateway.exchange.json_response import JSON_TYPE, JsonResponse
+from gateway.exchange.replies.delivery import add_gateway_headers
+from gateway.exchange.replies.json_response import JSON_TYPE, JsonResponse
 from gateway.policy.overload import Overload
 from gateway.policy.rate_limits import limit_lines
 from gateway.server.cors import ALLOW_ORIGIN, Cors

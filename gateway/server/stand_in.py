@@ -12,7 +12,7 @@ from contextlib import suppress
 from aiohttp import web
 
 from gateway.errors import GatewayError
-from gateway.exchange.delivery import error_response
+from gateway.exchange.replies.delivery import error_response
 from gateway.server.cors import allow_any_origin
 from gateway.server.lifecycle import DRAIN, Drain
 

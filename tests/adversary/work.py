@@ -10,7 +10,7 @@ from gateway.conversation.field_policy import FieldPolicies, review
 from gateway.conversation.notes import Notes
 from gateway.conversation.translation import TranslationContext, translate
 from gateway.errors import GatewayError
-from gateway.exchange.request_body import parse
+from gateway.exchange.incoming.request_body import parse
 from gateway.gemini.call_names import NO_CALLS
 from gateway.gemini.schema_references import LIGHT_INLINED, SchemaTooLarge
 from gateway.gemini.stream_translator import Encoder, StreamTranslator, decode

@@ -22,7 +22,7 @@ from gateway.config.source import Source
 from gateway.console.app import Admin
 from gateway.conversation import declarations
 from gateway.conversation.declarations import KNOWN as DECLARATIONS
-from gateway.exchange.client_address import client_address
+from gateway.exchange.incoming.client_address import client_address
 from gateway.gemini.known_schemas import KNOWN, MOST_BYTES
 from gateway.observability.recent import RecentRequests
 from gateway.plugin import SERVICES

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from gateway.exchange.request_body import COPIES
+from gateway.exchange.incoming.request_body import COPIES
 from gateway.gemini import call
 from gateway.gemini.wire import Blob, encode_request
 from gateway.plugin import SERVICES

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from gateway.exchange import accounting, attempt, recovery
+from gateway.exchange.calls import accounting, attempt, recovery
 from tests.support.team import Google, Team, good, refused
 
 M = "gemini-2.5-flash"

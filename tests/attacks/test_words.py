@@ -535,7 +535,7 @@ PASSING_ON = {
     ("errors.py", "openai_error"), ("plugins/chat/routes.py", "render"), ("plugins/messages/response.py", "_error_message"),
     ("plugins/native/response.py", "render_error"), ("plugins/responses/response.py", "fail"),
     ("plugins/responses/content.py", "of_picture"), ("gemini/turn_reader.py", "_read"),
-    ("exchange/attempt.py", "_report_to_pool"), ("console/pool.py", "probe"), ("exchange/google_files.py", "delete"),
+    ("exchange/calls/attempt.py", "_report_to_pool"), ("console/pool.py", "probe"), ("exchange/files/google_files.py", "delete"),
     ("plugins/caching/caches.py", "_refuse"), ("plugins/caching/caches.py", "_delete"),
     ("plugins/native/live/closing.py", "ending_of"), ("exchange/batches/parts.py", "submit"),
     ("exchange/batches/parts.py", "_find"), ("exchange/batches/parts.py", "cancel"), ("exchange/batches/parts.py", "fail"),

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from aiohttp.compression_utils import HAS_ZSTD
 
-from gateway.exchange.request_body import ENCODINGS
+from gateway.exchange.incoming.request_body import ENCODINGS
 from tests.support.servers import Fake, Serve
 
 BODY = {"model": "gemini-2.5-flash", "max_tokens": 9}

@@ -161,7 +161,7 @@ async def test_a_stream_that_breaks_is_not_kept(
 async def test_a_stream_too_large_to_be_kept_is_let_go_on_its_way(
     http: aiohttp.ClientSession, base: str, raw_upstream: RawUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.exchange.stream_relay.LARGEST", 300)
+    monkeypatch.setattr("gateway.exchange.replies.stream_relay.LARGEST", 300)
     raw_upstream.scripts = [events(answer("x" * 400)), entry(answer())]
     assert said((await ask(http, base, FOR_AN_HOUR, stream=True))[2]) == "x" * 400
 

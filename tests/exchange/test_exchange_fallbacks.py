@@ -189,7 +189,7 @@ async def test_a_model_that_has_recovered_is_asked_again(
     http: aiohttp.ClientSession, serve: Serve, models: Models, upstream: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr("gateway.exchange.recovery.monotonic", lambda: now)
+    monkeypatch.setattr("gateway.exchange.calls.recovery.monotonic", lambda: now)
     models.statuses = {PRO: 503, OLD: 503}
     base = await serve(CHAIN, upstream)
     for _ in range(10):

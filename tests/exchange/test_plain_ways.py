@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from gateway.exchange import exchange, request_body
+from gateway.exchange import exchange
+from gateway.exchange.incoming import request_body
 from gateway.gemini.turn_reader import TurnReader
 from gateway.observability.request_log import RequestLog
 from gateway.plugin import SERVICES

@@ -51,7 +51,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     for module in ("exchange.attempt", "exchange.accounting", "server.pool_state"):
         monkeypatch.setattr(f"gateway.{module}.time", clock)
-    monkeypatch.setattr("gateway.exchange.recovery.asyncio", clock)
+    monkeypatch.setattr("gateway.exchange.calls.recovery.asyncio", clock)
     return clock
 
 

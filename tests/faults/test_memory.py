@@ -96,7 +96,7 @@ async def test_a05_a_body_above_the_clients_share_alone_is_served(site: Site) ->
 async def test_a05_a_length_that_is_only_announced_is_reserved_for_a_while(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.exchange.request_body._ANNOUNCED", 0.1)
+    monkeypatch.setattr("gateway.exchange.incoming.request_body._ANNOUNCED", 0.1)
     await site.start()
     account = site.services.memory
     async with await RawClient.open(site.base) as liar:

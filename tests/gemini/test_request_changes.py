@@ -1,4 +1,4 @@
-"""Changes of a request that avoid a refusal; tests/exchange/test_recovery.py has each of them."""
+"""Changes of a request that avoid a refusal; tests/exchange/calls/test_recovery.py has each of them."""
 
 import msgspec
 import pytest

@@ -207,7 +207,7 @@ async def test_the_longest_gap_of_a_stream_is_observed_once(
 ) -> None:
     upstream = Paced(*calls)
     monkeypatch.setattr(serve.app[SERVICES].exchange, "_upstream", upstream)
-    monkeypatch.setattr("gateway.exchange.stream_relay.monotonic", lambda: upstream.now)
+    monkeypatch.setattr("gateway.exchange.replies.stream_relay.monotonic", lambda: upstream.now)
 
     assert await ask(http, base, stream=True) == 200
     gaps = totals.models["m"].chunk_gap

@@ -18,7 +18,7 @@ from msgspec import Struct
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.errors import ConfigError
-from gateway.exchange.delivery import ErrorRenderer
+from gateway.exchange.replies.delivery import ErrorRenderer
 from gateway.plugin import Plugin
 from gateway.policy.api_paths import Family
 from gateway.server import plugin_loader

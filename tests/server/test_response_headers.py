@@ -10,8 +10,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gateway.exchange.context import RequestContext
-from gateway.exchange.delivery import json_response
 from gateway.exchange.hooks import HookOptions
+from gateway.exchange.replies.delivery import json_response
 from gateway.exchange.report import ExchangeReport
 from gateway.gemini.request_json import JsonObject
 from gateway.plugin import Plugin

@@ -10,7 +10,7 @@ from time import time
 from msgspec import Struct, structs
 
 from gateway.errors import UpstreamError
-from gateway.exchange.accounting import CallAccounting
+from gateway.exchange.calls.accounting import CallAccounting
 from gateway.exchange.context import RequestContext
 from gateway.gemini.stream_translator import decode
 from gateway.gemini.turn_reader import TurnReader

@@ -26,8 +26,8 @@ from gateway.exchange.batches.remote import Remote
 from gateway.exchange.context import RequestContext
 from gateway.exchange.exchange import Exchange
 from gateway.exchange.hooks import Hooks
+from gateway.exchange.incoming.request_body import Body
 from gateway.exchange.report import ExchangeReport
-from gateway.exchange.request_body import Body
 from gateway.policy.access import Client
 from gateway.policy.bounded import BoundedMapping
 from gateway.policy.kept_batches import ENDED, Batch, LineError, Part, Status

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from gateway.errors import BudgetExceeded, GatewayError, RateLimited, forget_frames
 from gateway.exchange.batches.google import requests
-from gateway.exchange.request_body import Body
+from gateway.exchange.incoming.request_body import Body
 from gateway.policy.kept_batches import Answer, Batch, Part
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from msgspec import Struct
 from gateway.conversation.notes import brief, kind
 from gateway.exchange.context import RequestContext
 from gateway.exchange.exchange import Exchange
+from gateway.exchange.incoming.request_body import Body
 from gateway.exchange.offload import HEAVY_ANSWER, offload
 from gateway.exchange.preparation import PreparedRequest
-from gateway.exchange.request_body import Body
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.call_names import CallRules
 from gateway.gemini.events import Event

@@ -15,10 +15,10 @@ from time import time
 from typing import TYPE_CHECKING
 
 from gateway.errors import BudgetExceeded, GatewayError, NoUsableKey, RateLimited, UpstreamError, scrub
-from gateway.exchange.accounting import CallAccounting
 from gateway.exchange.batches.charges import Charges, Spent
 from gateway.exchange.batches.google import INLINE, AnswerLine, GoogleBatch, read_batch, read_line, unreadable
 from gateway.exchange.batches.remote import FEATURE, Remote
+from gateway.exchange.calls.accounting import CallAccounting
 from gateway.exchange.context import RequestContext
 from gateway.exchange.ids import unique
 from gateway.policy.call_outcome import Limited, Rejected, outcome

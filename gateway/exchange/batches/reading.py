@@ -16,7 +16,7 @@ from gateway.exchange.batches.charges import Charges
 from gateway.exchange.batches.google import request_line
 from gateway.exchange.batches.lines import LEFT_OUT, BatchLine, noted
 from gateway.exchange.context import RequestContext
-from gateway.exchange.request_body import COPIES, Body
+from gateway.exchange.incoming.request_body import COPIES, Body
 from gateway.policy.kept_batches import Batch, Line, LineError, Part
 from gateway.policy.memory import LARGE
 

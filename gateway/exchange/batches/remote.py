@@ -11,8 +11,6 @@ from msgspec import structs
 from yarl import URL
 
 from gateway.errors import UpstreamError
-from gateway.exchange.accounting import Target
-from gateway.exchange.attempt import Attempt, open_attempt
 from gateway.exchange.batches.google import (
     GoogleBatch,
     file_body,
@@ -21,6 +19,8 @@ from gateway.exchange.batches.google import (
     read_page,
     unreadable,
 )
+from gateway.exchange.calls.accounting import Target
+from gateway.exchange.calls.attempt import Attempt, open_attempt
 from gateway.exchange.context import RequestContext
 from gateway.exchange.exchange import Exchange
 from gateway.exchange.report import ExchangeReport

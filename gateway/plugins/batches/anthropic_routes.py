@@ -12,10 +12,10 @@ from gateway.conversation.field_policy import review
 from gateway.conversation.notes import Notes
 from gateway.errors import BadRequest, NotFound
 from gateway.exchange.context import RequestContext
-from gateway.exchange.delivery import answer_headers, json_response
+from gateway.exchange.incoming.request_body import read_body
 from gateway.exchange.offload import offload
-from gateway.exchange.request_body import read_body
-from gateway.exchange.unserved import ERROR_FORMATS, unserved
+from gateway.exchange.replies.delivery import answer_headers, json_response
+from gateway.exchange.replies.unserved import ERROR_FORMATS, unserved
 from gateway.plugin import Entry, Services
 from gateway.plugins.batches.anthropic_response import batch_list, batch_object, deleted
 from gateway.plugins.batches.fields import MESSAGE_BATCH

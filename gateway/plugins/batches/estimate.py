@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from gateway.errors import BudgetExceeded, GatewayError
-from gateway.exchange.accounting import CallAccounting
 from gateway.exchange.batches.charges import Charges
 from gateway.exchange.batches.reading import Lines
-from gateway.exchange.cost import CostEstimate
+from gateway.exchange.calls.accounting import CallAccounting
+from gateway.exchange.calls.cost import CostEstimate
 from gateway.plugins.batches.wire import LineModel, decode_model
 from gateway.policy.access import Client
 from gateway.policy.budgets import Budget, BudgetUse, dollars

@@ -16,9 +16,9 @@ from gateway.conversation.field_policy import FieldPolicies, review
 from gateway.conversation.notes import Notes
 from gateway.errors import BadRequest, NotFound
 from gateway.exchange.context import RequestContext
-from gateway.exchange.delivery import answer_headers, json_response
-from gateway.exchange.request_body import read_body
-from gateway.exchange.unserved import family, unserved
+from gateway.exchange.incoming.request_body import read_body
+from gateway.exchange.replies.delivery import answer_headers, json_response
+from gateway.exchange.replies.unserved import family, unserved
 from gateway.plugin import Entry, Plugin, Services
 from gateway.plugins.batches.anthropic_routes import MessageBatches
 from gateway.plugins.batches.fields import BATCH, MESSAGE_BATCH

@@ -12,8 +12,8 @@ from gateway.errors import BadRequest, GatewayError, NotFound, openai_error
 from gateway.exchange.batches.engine import BatchSurface, Engine, Poll
 from gateway.exchange.batches.engine import Services as EngineServices
 from gateway.exchange.batches.results import results
+from gateway.exchange.calls.cost import PICTURE_OUTPUT
 from gateway.exchange.context import RequestContext
-from gateway.exchange.cost import PICTURE_OUTPUT
 from gateway.plugin import Plugin, Services
 from gateway.plugins.batches import estimate
 from gateway.plugins.batches.input_file import FileLimits, InputFile

@@ -11,9 +11,9 @@ import msgspec
 from msgspec import Struct, structs
 
 from gateway.errors import GatewayError, UpstreamError, forget_frames
-from gateway.exchange.accounting import Target
+from gateway.exchange.calls.accounting import Target
+from gateway.exchange.calls.cost import CostEstimate
 from gateway.exchange.context import RequestContext
-from gateway.exchange.cost import CostEstimate
 from gateway.exchange.offload import offload
 from gateway.exchange.report import ExchangeReport
 from gateway.gemini.call import GeminiCall

@@ -15,12 +15,12 @@ from gateway.conversation.plain import PlainConversation
 from gateway.errors import BadRequest, UpstreamError
 from gateway.exchange.batches.lines import BatchAnswer, BatchLine, generation, read, read_rules
 from gateway.exchange.context import RequestContext, dry_context
-from gateway.exchange.delivery import answer_headers
 from gateway.exchange.ids import unique
+from gateway.exchange.incoming.request_body import Body, read_plain
 from gateway.exchange.offload import HEAVY_ANSWER, offload
 from gateway.exchange.preparation import PreparedRequest, RequestOptions
-from gateway.exchange.request_body import Body, read_plain
-from gateway.exchange.stream_relay import Reply
+from gateway.exchange.replies.delivery import answer_headers
+from gateway.exchange.replies.stream_relay import Reply
 from gateway.gemini.call_names import CallRules
 from gateway.gemini.events import Event
 from gateway.gemini.plain_answer import PlainAnswer

@@ -8,14 +8,14 @@ from aiohttp import web
 from gateway.conversation.builder import ConversationBuilder
 from gateway.conversation.field_policy import FieldPolicies, review
 from gateway.errors import BadRequest
+from gateway.exchange.calls.fallback import Choice
 from gateway.exchange.context import RequestContext
-from gateway.exchange.delivery import answer_headers
-from gateway.exchange.fallback import Choice
 from gateway.exchange.ids import unique
+from gateway.exchange.incoming.request_body import Body, read_body
 from gateway.exchange.offload import HEAVY_ANSWER, offload
 from gateway.exchange.preparation import PreparedRequest, RequestOptions
-from gateway.exchange.request_body import Body, read_body
-from gateway.exchange.stream_relay import Reply
+from gateway.exchange.replies.delivery import answer_headers
+from gateway.exchange.replies.stream_relay import Reply
 from gateway.gemini.events import Event
 from gateway.gemini.turn_reader import TurnReader
 from gateway.plugin import Plugin

@@ -11,11 +11,11 @@ from gateway.conversation.field_policy import FieldPolicies, review
 from gateway.conversation.notes import Notes
 from gateway.errors import UpstreamError
 from gateway.exchange.batches.lines import BatchAnswer, BatchLine
+from gateway.exchange.calls.cost import CostEstimate
 from gateway.exchange.context import RequestContext
-from gateway.exchange.cost import CostEstimate
-from gateway.exchange.delivery import answer_headers, json_response
+from gateway.exchange.incoming.request_body import Body, read_body
 from gateway.exchange.offload import offload
-from gateway.exchange.request_body import Body, read_body
+from gateway.exchange.replies.delivery import answer_headers, json_response
 from gateway.exchange.side_by_side import side_by_side
 from gateway.gemini.resources import (
     BatchEmbedContentsRequest,

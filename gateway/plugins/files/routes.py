@@ -15,9 +15,9 @@ from gateway.conversation.field_policy import FieldPolicies, review
 from gateway.conversation.notes import Notes
 from gateway.errors import BadRequest, NotFound
 from gateway.exchange.context import RequestContext
-from gateway.exchange.delivery import answer_headers, json_response
-from gateway.exchange.unserved import ERROR_FORMATS, family
-from gateway.exchange.uploaded_file import UploadedFile
+from gateway.exchange.incoming.uploaded_file import UploadedFile
+from gateway.exchange.replies.delivery import answer_headers, json_response
+from gateway.exchange.replies.unserved import ERROR_FORMATS, family
 from gateway.plugin import Entry, Plugin, Services
 from gateway.plugins.files.fields import COMPLETE, FILE, PART, UPLOAD
 from gateway.plugins.files.request import (
@@ -112,7 +112,7 @@ class Files(Plugin):
             return
         limits = FileLimits(self.config.each * MiB, self.config.total * MiB, self.config.count)
         self._store = store = await to_thread(_opened, folder, limits)
-        from gateway.exchange.file_copies import FileCopies  # as `_opened` does
+        from gateway.exchange.files.file_copies import FileCopies  # as `_opened` does
 
         exchange = self.services.exchange
         exchange.files = FileCopies(store, exchange, self.services.config.upstream.api_version)

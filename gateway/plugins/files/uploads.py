@@ -10,9 +10,9 @@ from aiohttp import web
 from gateway.conversation.field_policy import review
 from gateway.conversation.notes import Notes
 from gateway.errors import TooLarge
-from gateway.exchange.delivery import json_response
-from gateway.exchange.multipart import clean_filename
-from gateway.exchange.request_body import read_body
+from gateway.exchange.incoming.multipart import clean_filename
+from gateway.exchange.incoming.request_body import read_body
+from gateway.exchange.replies.delivery import json_response
 from gateway.plugin import Entry, Services
 from gateway.plugins.files.fields import COMPLETE, UPLOAD
 from gateway.plugins.files.request import check_batch, check_purpose, lifetime, mime_type_of, new_file

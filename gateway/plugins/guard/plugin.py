@@ -12,8 +12,8 @@ from msgspec import Meta, Raw, structs
 from gateway.errors import BadRequest
 from gateway.exchange.context import RequestContext
 from gateway.exchange.hooks import Answering, HookOptions, StopAnswer
+from gateway.exchange.incoming.request_body import COPIES
 from gateway.exchange.offload import HEAVY, offload
-from gateway.exchange.request_body import COPIES
 from gateway.gemini.events import (
     OTHER_PART,
     Citations,

@@ -9,8 +9,8 @@ from typing import Annotated
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from gateway.exchange.unserved import unserved
-from gateway.exchange.web_page import language
+from gateway.exchange.replies.unserved import unserved
+from gateway.exchange.replies.web_page import language
 from gateway.plugin import Plugin
 from gateway.plugins.hello.page import TEXTS, Facts, page
 from gateway.policy.api_paths import is_api_path

@@ -7,9 +7,9 @@ from collections.abc import AsyncGenerator, Sequence
 from msgspec import Struct
 
 from gateway.errors import GatewayError, forget_frames
+from gateway.exchange.calls.fallback import Choice
 from gateway.exchange.context import RequestContext
 from gateway.exchange.exchange import Exchange
-from gateway.exchange.fallback import Choice
 from gateway.exchange.ids import unique
 from gateway.exchange.offload import HEAVY_ANSWER, offload
 from gateway.exchange.side_by_side import end_all

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from gateway.conversation.media_types import sniff_bytes
 from gateway.errors import BadRequest
-from gateway.exchange.multipart import Form
-from gateway.exchange.uploaded_file import UploadedFile
+from gateway.exchange.incoming.multipart import Form
+from gateway.exchange.incoming.uploaded_file import UploadedFile
 from gateway.gemini.wire import Blob, Part
 from gateway.plugins.images import pillow
 from gateway.plugins.images.pictures import picture

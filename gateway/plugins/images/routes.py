@@ -18,17 +18,17 @@ from gateway.conversation.field_policy import FieldPolicies, Policy, review
 from gateway.conversation.parts import AnyPart
 from gateway.errors import BadRequest, GatewayError, NotFound, UpstreamTimeout
 from gateway.exchange.batches.lines import BatchAnswer, BatchLine, generation, read
+from gateway.exchange.calls.cost import UNKNOWN_COST, CostEstimate
+from gateway.exchange.calls.fallback import Choice
 from gateway.exchange.cancellation import of_cancellation
-from gateway.exchange.client_address import origin
 from gateway.exchange.context import RequestContext
-from gateway.exchange.cost import UNKNOWN_COST, CostEstimate
-from gateway.exchange.delivery import answer_headers, json_response, limit_buffers
-from gateway.exchange.fallback import Choice
-from gateway.exchange.final_errors import final_errors
-from gateway.exchange.multipart import check_content_type
+from gateway.exchange.incoming.client_address import origin
+from gateway.exchange.incoming.multipart import check_content_type
+from gateway.exchange.incoming.request_body import Body, read_body
 from gateway.exchange.offload import HEAVY, HEAVY_ANSWER, offload
 from gateway.exchange.preparation import PreparedRequest, RequestOptions
-from gateway.exchange.request_body import Body, read_body
+from gateway.exchange.replies.delivery import answer_headers, json_response, limit_buffers
+from gateway.exchange.replies.final_errors import final_errors
 from gateway.gemini.call import GeminiCall
 from gateway.plugin import Plugin, Services
 from gateway.plugins.images import wire

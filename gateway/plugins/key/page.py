@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from gateway.exchange.web_page import WebPage
+from gateway.exchange.replies.web_page import WebPage
 
 _FILES = Path(__file__).parent
 _FRAME = WebPage(

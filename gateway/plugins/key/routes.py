@@ -9,8 +9,8 @@ from aiohttp import web
 from msgspec import Meta, Struct
 
 from gateway.errors import BadRequest
-from gateway.exchange.delivery import json_response
-from gateway.exchange.web_page import language
+from gateway.exchange.replies.delivery import json_response
+from gateway.exchange.replies.web_page import language
 from gateway.plugin import Plugin, Services
 from gateway.plugins.key.page import TEXTS, page
 from gateway.policy.access import Client

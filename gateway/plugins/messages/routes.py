@@ -13,12 +13,12 @@ from gateway.conversation.foreign.originals import NO_PLACEHOLDERS
 from gateway.errors import GatewayError
 from gateway.exchange.batches.lines import BatchAnswer, BatchLine, generation, kept_rules, read, read_rules
 from gateway.exchange.context import RequestContext
-from gateway.exchange.delivery import ErrorRenderer, answer_headers, json_response
 from gateway.exchange.ids import unique
+from gateway.exchange.incoming.request_body import Body, read_body, read_plain
 from gateway.exchange.offload import HEAVY_ANSWER, offload
 from gateway.exchange.preparation import PreparedRequest, RequestOptions
-from gateway.exchange.request_body import Body, read_body, read_plain
-from gateway.exchange.stream_relay import Reply
+from gateway.exchange.replies.delivery import ErrorRenderer, answer_headers, json_response
+from gateway.exchange.replies.stream_relay import Reply
 from gateway.gemini.events import Event
 from gateway.gemini.thought_signatures import SignatureKeys
 from gateway.gemini.turn_reader import TurnReader

@@ -9,8 +9,8 @@ from yarl import URL
 
 from gateway.errors import NotFound
 from gateway.exchange.context import RequestContext
-from gateway.exchange.delivery import json_response
-from gateway.exchange.unserved import ERROR_FORMATS, family
+from gateway.exchange.replies.delivery import json_response
+from gateway.exchange.replies.unserved import ERROR_FORMATS, family
 from gateway.gemini.resources import ModelRecord, decode_page
 from gateway.plugin import Entry, Plugin, Services
 from gateway.plugins.models.response import anthropic_model, model, model_list, with_aliases

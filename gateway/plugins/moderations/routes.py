@@ -10,11 +10,11 @@ from gateway.conversation.builder import ConversationBuilder
 from gateway.conversation.field_policy import FieldPolicies, review
 from gateway.conversation.notes import Notes
 from gateway.exchange.context import RequestContext
-from gateway.exchange.delivery import answer_headers, json_response
 from gateway.exchange.ids import unique
+from gateway.exchange.incoming.request_body import Body, read_body
 from gateway.exchange.offload import offload
 from gateway.exchange.preparation import RequestOptions
-from gateway.exchange.request_body import Body, read_body
+from gateway.exchange.replies.delivery import answer_headers, json_response
 from gateway.exchange.side_by_side import side_by_side
 from gateway.gemini.wire import decode_response
 from gateway.plugin import Plugin

@@ -13,8 +13,8 @@ import msgspec
 from msgspec import Raw, Struct, structs
 
 from gateway.errors import Forbidden
-from gateway.exchange.accounting import CallAccounting, LedgerWriter
-from gateway.exchange.cost import CostEstimate, ModelOutput
+from gateway.exchange.calls.accounting import CallAccounting, LedgerWriter
+from gateway.exchange.calls.cost import CostEstimate, ModelOutput
 from gateway.gemini.grounding import searches
 from gateway.gemini.usage import NO_USAGE, TokenCounts, token_counts
 from gateway.gemini.wire import GenerateContentResponse, decode_response, encode_json

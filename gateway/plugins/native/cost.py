@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gateway.exchange.cost import (
+from gateway.exchange.calls.cost import (
     MOST_INPUT,
     MOST_SEARCHES,
     PICTURE_INPUT,

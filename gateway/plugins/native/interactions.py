@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from gateway.errors import Forbidden, GatewayError, UpstreamRejected, scrub
-from gateway.exchange.cost import (
+from gateway.exchange.calls.cost import (
     MOST_INPUT,
     MOST_SEARCHES,
     PICTURE_INPUT,

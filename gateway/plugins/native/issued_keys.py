@@ -8,7 +8,7 @@ from multidict import CIMultiDict
 
 from gateway.conversation.invalid import missing
 from gateway.errors import BadRequest, Forbidden
-from gateway.exchange.cost import UNKNOWN_COST, CostEstimate, ModelOutput
+from gateway.exchange.calls.cost import UNKNOWN_COST, CostEstimate, ModelOutput
 from gateway.exchange.offload import HEAVY, offload
 from gateway.gemini.wire import encode_json
 from gateway.plugins.native import batches, cost, interactions

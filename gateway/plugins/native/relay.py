@@ -6,9 +6,9 @@ from aiohttp import web
 
 from gateway.conversation.notes import brief
 from gateway.errors import GatewayError, UpstreamTruncated, scrub
-from gateway.exchange.client_address import origin
 from gateway.exchange.context import CONTEXT
-from gateway.exchange.delivery import fail, limit_buffers
+from gateway.exchange.incoming.client_address import origin
+from gateway.exchange.replies.delivery import fail, limit_buffers
 from gateway.gemini.sse import frame
 from gateway.plugins.native.hooked import HookedAnswer
 from gateway.plugins.native.interactions import InteractionReader

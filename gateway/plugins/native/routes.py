@@ -17,16 +17,16 @@ from gateway.errors import (
     UpstreamError,
     scrub,
 )
-from gateway.exchange.accounting import Target
-from gateway.exchange.attempt import Attempt, open_attempt
+from gateway.exchange.calls.accounting import Target
+from gateway.exchange.calls.attempt import Attempt, open_attempt
+from gateway.exchange.calls.cost import CostEstimate
 from gateway.exchange.cancellation import of_cancellation
-from gateway.exchange.client_address import origin
 from gateway.exchange.context import CONTEXT, RequestContext
-from gateway.exchange.cost import CostEstimate
-from gateway.exchange.delivery import ERROR_RENDERER, ErrorRenderer
+from gateway.exchange.incoming.client_address import origin
+from gateway.exchange.incoming.request_body import check_encoding, read_bytes, read_pieces
 from gateway.exchange.offload import HEAVY_ANSWER, offload
-from gateway.exchange.request_body import check_encoding, read_bytes, read_pieces
-from gateway.exchange.unserved import unserved, wants_websocket
+from gateway.exchange.replies.delivery import ERROR_RENDERER, ErrorRenderer
+from gateway.exchange.replies.unserved import unserved, wants_websocket
 from gateway.gemini.errors import from_response
 from gateway.gemini.resources import allowed_models
 from gateway.plugin import KEY_HEADERS, KNOWN_CLIENT, Plugin, Services

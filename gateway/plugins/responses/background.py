@@ -11,12 +11,12 @@ from aiohttp import web
 from gateway.errors import GatewayError, Revoked, forget_frames
 from gateway.exchange.cancellation import of_cancellation
 from gateway.exchange.context import RequestContext
-from gateway.exchange.delivery import answer_headers
-from gateway.exchange.event_buffer import EventBuffer
 from gateway.exchange.ids import unique
 from gateway.exchange.offload import offload
 from gateway.exchange.preparation import PreparedRequest
-from gateway.exchange.stream_relay import Reply
+from gateway.exchange.replies.delivery import answer_headers
+from gateway.exchange.replies.event_buffer import EventBuffer
+from gateway.exchange.replies.stream_relay import Reply
 from gateway.gemini.events import Event
 from gateway.gemini.turn_reader import TurnReader
 from gateway.plugin import Services

@@ -15,14 +15,14 @@ from gateway.conversation.foreign.originals import NO_PLACEHOLDERS
 from gateway.conversation.plain import PlainConversation
 from gateway.errors import BadRequest, Draining, RateLimited
 from gateway.exchange.batches.lines import BatchAnswer, BatchLine, generation, read
-from gateway.exchange.client_address import client_address
 from gateway.exchange.context import RequestContext
-from gateway.exchange.delivery import json_response
+from gateway.exchange.incoming.client_address import client_address
+from gateway.exchange.incoming.request_body import Body, read_body, read_plain
+from gateway.exchange.incoming.websocket_frames import check_origin
 from gateway.exchange.offload import HEAVY_ANSWER, offload
 from gateway.exchange.preparation import RequestOptions
-from gateway.exchange.request_body import Body, read_body, read_plain
-from gateway.exchange.unserved import unserved, wants_websocket
-from gateway.exchange.websocket_frames import check_origin
+from gateway.exchange.replies.delivery import json_response
+from gateway.exchange.replies.unserved import unserved, wants_websocket
 from gateway.plugin import Entry, Plugin, Services
 from gateway.plugins.responses import plain_request, websocket, wire
 from gateway.plugins.responses.background import PreparedResponse, ResponseRun, Store

@@ -24,13 +24,13 @@ from gateway.errors import (
     retry_headers,
 )
 from gateway.exchange.cancellation import of_cancellation
-from gateway.exchange.client_address import client_address
 from gateway.exchange.context import CONTEXT, RequestContext
-from gateway.exchange.delivery import limit_buffers
+from gateway.exchange.incoming.client_address import client_address
+from gateway.exchange.incoming.request_body import COPIES, Body
+from gateway.exchange.incoming.websocket_frames import Socket
 from gateway.exchange.offload import HEAVY, offload
-from gateway.exchange.request_body import COPIES, Body
-from gateway.exchange.timed_reply import TimedReply
-from gateway.exchange.websocket_frames import Socket
+from gateway.exchange.replies.delivery import limit_buffers
+from gateway.exchange.replies.timed_reply import TimedReply
 from gateway.plugin import Services
 from gateway.plugins.responses import wire
 from gateway.policy.memory import MemoryHold

@@ -9,9 +9,9 @@ from aiohttp import web
 
 from gateway.errors import GatewayError
 from gateway.exchange.context import RequestContext
-from gateway.exchange.delivery import limit_buffers
-from gateway.exchange.event_stream import STREAM_HEADERS
 from gateway.exchange.offload import in_codec_thread
+from gateway.exchange.replies.delivery import limit_buffers
+from gateway.exchange.replies.event_stream import STREAM_HEADERS
 from gateway.gemini.audio_encoder import FORMATS, Encoder
 from gateway.gemini.usage import TokenCounts
 from gateway.plugins.speech.request import Stream

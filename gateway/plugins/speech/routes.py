@@ -11,14 +11,14 @@ from gateway.conversation.field_policy import FieldPolicies, review
 from gateway.conversation.notes import Notes
 from gateway.conversation.voices import is_listed, names, unknown_voice
 from gateway.errors import BadRequest, GatewayError, UpstreamTimeout
+from gateway.exchange.calls.cost import CostEstimate
+from gateway.exchange.calls.fallback import Choice
 from gateway.exchange.context import RequestContext
-from gateway.exchange.cost import CostEstimate
-from gateway.exchange.delivery import answer_headers, json_response
-from gateway.exchange.fallback import Choice
-from gateway.exchange.final_errors import final_errors
 from gateway.exchange.ids import unique
+from gateway.exchange.incoming.request_body import Body, read_body
 from gateway.exchange.offload import HEAVY, HEAVY_ANSWER, in_codec_thread, offload
-from gateway.exchange.request_body import Body, read_body
+from gateway.exchange.replies.delivery import answer_headers, json_response
+from gateway.exchange.replies.final_errors import final_errors
 from gateway.exchange.side_by_side import end_all
 from gateway.gemini.audio import Sound
 from gateway.gemini.audio_encoder import FORMATS, encode, is_available

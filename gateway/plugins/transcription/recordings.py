@@ -7,9 +7,9 @@ from msgspec import Struct
 
 from gateway.errors import BadRequest, GatewayError
 from gateway.exchange.context import RequestContext
-from gateway.exchange.google_files import GoogleFiles, Source
+from gateway.exchange.files.google_files import GoogleFiles, Source
+from gateway.exchange.incoming.uploaded_file import UploadedFile
 from gateway.exchange.offload import in_codec_thread
-from gateway.exchange.uploaded_file import UploadedFile
 from gateway.plugin import Services
 from gateway.plugins.transcription.media import audio_type, seconds_of, wav_seconds
 from gateway.policy.kept_files import FileCopy

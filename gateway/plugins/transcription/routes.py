@@ -11,15 +11,15 @@ from aiohttp import web
 from gateway.conversation.field_policy import FieldPolicies, review
 from gateway.conversation.notes import Notes
 from gateway.errors import BadRequest, UpstreamError, UpstreamTimeout
+from gateway.exchange.calls.cost import CostEstimate
+from gateway.exchange.calls.fallback import Choice
 from gateway.exchange.context import RequestContext
-from gateway.exchange.cost import CostEstimate
-from gateway.exchange.delivery import answer_headers
-from gateway.exchange.fallback import Choice
-from gateway.exchange.final_errors import final_errors
 from gateway.exchange.ids import unique
-from gateway.exchange.multipart import Form
+from gateway.exchange.incoming.multipart import Form
 from gateway.exchange.offload import HEAVY, in_codec_thread, offload
-from gateway.exchange.stream_relay import Reply
+from gateway.exchange.replies.delivery import answer_headers
+from gateway.exchange.replies.final_errors import final_errors
+from gateway.exchange.replies.stream_relay import Reply
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.events import Event
 from gateway.gemini.turn_reader import TurnReader

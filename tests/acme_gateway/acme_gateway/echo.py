@@ -4,7 +4,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Struct
 
-from gateway.exchange.request_body import read_body
+from gateway.exchange.incoming.request_body import read_body
 from gateway.plugin import Plugin
 
 

@@ -9,9 +9,9 @@ from msgspec import Struct
 from gateway.conversation.builder import ConversationBuilder
 from gateway.conversation.field_policy import FieldPolicies, Policy, review
 from gateway.errors import BadRequest
-from gateway.exchange.delivery import json_response
+from gateway.exchange.incoming.request_body import read_body
 from gateway.exchange.preparation import RequestOptions
-from gateway.exchange.request_body import read_body
+from gateway.exchange.replies.delivery import json_response
 from gateway.plugin import Plugin
 
 FIELDS = {

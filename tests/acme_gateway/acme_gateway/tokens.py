@@ -9,8 +9,8 @@ from aiohttp import web
 from msgspec import Struct
 
 from gateway.errors import BadRequest
-from gateway.exchange.delivery import answer_headers, json_response
-from gateway.exchange.request_body import read_body
+from gateway.exchange.incoming.request_body import read_body
+from gateway.exchange.replies.delivery import answer_headers, json_response
 from gateway.plugin import Plugin
 from gateway.store.key_value import KeyValueStore, StoreLimits
 

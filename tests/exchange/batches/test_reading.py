@@ -12,7 +12,7 @@ from gateway.exchange.batches.google import requests
 from gateway.exchange.batches.lines import BatchLine
 from gateway.exchange.batches.reading import LineReader, RawLine
 from gateway.exchange.context import RequestContext, dry_context
-from gateway.exchange.request_body import Body
+from gateway.exchange.incoming.request_body import Body
 from gateway.gemini.usage import TokenCounts
 from gateway.policy.access import Client
 from gateway.policy.kept_batches import Batch, LineError, Part

@@ -147,7 +147,7 @@ async def test_o20_a_budget_that_refuses_is_told_once_in_its_period_also_after_a
         alerting = options("every: 3600, prices: 0").replace("plugins: {", "plugins: {chat: {}, ")
         base = await serve(f"{alerting}\n{team}")
         if not channel.messages:
-            monkeypatch.setattr("gateway.exchange.attempt.time", lambda: noon)
+            monkeypatch.setattr("gateway.exchange.calls.attempt.time", lambda: noon)
             headers = {"Authorization": f"Bearer {key}"}
             async with (
                 aiohttp.ClientSession(base, headers=headers) as http,

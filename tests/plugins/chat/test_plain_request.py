@@ -13,7 +13,7 @@ from msgspec import structs
 from gateway.conversation.builder import ConversationBuilder
 from gateway.conversation.translation import TranslationContext, translate
 from gateway.errors import GatewayError
-from gateway.exchange.request_body import parse
+from gateway.exchange.incoming.request_body import parse
 from gateway.plugins.chat import plain_request
 from gateway.plugins.chat.fields import CHAT
 from gateway.plugins.chat.plain_request import PlainRequest

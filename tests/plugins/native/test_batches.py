@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from google import genai
 
 from gateway.errors import BadRequest, Forbidden
-from gateway.exchange.cost import ModelOutput
+from gateway.exchange.calls.cost import ModelOutput
 from gateway.gemini.wire import GenerateContentResponse
 from gateway.plugins.native.batches import (
     BatchReader,

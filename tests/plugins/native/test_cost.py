@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.exchange.cost import MOST_INPUT, MOST_SEARCHES, PICTURE_INPUT, ModelOutput
+from gateway.exchange.calls.cost import MOST_INPUT, MOST_SEARCHES, PICTURE_INPUT, ModelOutput
 from gateway.gemini.usage import TokenCounts
 from gateway.plugins.native.cost import call_cost, candidates, factor
 

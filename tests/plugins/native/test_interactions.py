@@ -10,7 +10,7 @@ from aiohttp import web
 from google import genai
 
 from gateway.errors import Forbidden
-from gateway.exchange.cost import MOST_INPUT, PICTURE_INPUT, ModelOutput
+from gateway.exchange.calls.cost import MOST_INPUT, PICTURE_INPUT, ModelOutput
 from gateway.observability.request_log import RequestLog
 from gateway.plugins.native import interactions
 from gateway.plugins.native.interactions import InteractionReader

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.conversation.builder import ConversationBuilder
 from gateway.conversation.translation import TranslationContext
-from gateway.exchange.request_body import parse
+from gateway.exchange.incoming.request_body import parse
 from gateway.plugins.responses import plain_request
 from gateway.plugins.responses.fields import RESPONSES
 from gateway.plugins.responses.plain_request import PlainRequest

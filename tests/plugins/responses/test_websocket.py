@@ -15,7 +15,7 @@ from aiohttp import WSMsgType
 from msgspec import Raw
 
 from gateway.errors import BadRequest
-from gateway.exchange.request_body import Body, parse
+from gateway.exchange.incoming.request_body import Body, parse
 from gateway.observability.request_log import RequestLog
 from gateway.plugin import SERVICES
 from gateway.plugins.responses import websocket

@@ -21,13 +21,13 @@ from gateway.errors import (
     Unauthorized,
     UpstreamError,
 )
-from gateway.exchange.accounting import Target
-from gateway.exchange.attempt import Attempt
+from gateway.exchange.calls.accounting import Target
+from gateway.exchange.calls.attempt import Attempt
 from gateway.exchange.context import RequestContext
-from gateway.exchange.delivery import ERROR_RENDERER
 from gateway.exchange.hooks import HookName
-from gateway.exchange.unserved import wants_websocket
-from gateway.exchange.websocket_frames import check_origin
+from gateway.exchange.incoming.websocket_frames import check_origin
+from gateway.exchange.replies.delivery import ERROR_RENDERER
+from gateway.exchange.replies.unserved import wants_websocket
 from gateway.gemini.wire import encode_json
 from gateway.plugin import KEY_HEADERS, KNOWN_CLIENT, Services
 from gateway.plugins.native import interactions

@@ -16,11 +16,11 @@ from msgspec import Struct
 
 from gateway.errors import BadRequest, GatewayError, TooLarge, forget_frames
 from gateway.exchange.cancellation import of_cancellation
-from gateway.exchange.client_address import client_address
 from gateway.exchange.context import RequestContext
-from gateway.exchange.delivery import limit_buffers
+from gateway.exchange.incoming.client_address import client_address
+from gateway.exchange.incoming.websocket_frames import Socket
 from gateway.exchange.offload import HEAVY, offload
-from gateway.exchange.websocket_frames import Socket
+from gateway.exchange.replies.delivery import limit_buffers
 from gateway.plugin import Services
 from gateway.plugins.native.live.closing import Ending, ending_of, error_of, passed_on
 from gateway.plugins.native.live.config import LiveConfig

@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 from msgspec import Raw
 
-from gateway.exchange.accounting import Target
-from gateway.exchange.attempt import Attempt
+from gateway.exchange.calls.accounting import Target
+from gateway.exchange.calls.attempt import Attempt
+from gateway.exchange.calls.cost import CostEstimate
 from gateway.exchange.context import RequestContext
-from gateway.exchange.cost import CostEstimate
 from gateway.exchange.exchange import Exchange
 from gateway.gemini.grounding import searches
 from gateway.gemini.usage import TokenCounts, is_whole, token_counts

@@ -1,0 +1,1 @@
+"""Files of clients, and their copies at Google."""
