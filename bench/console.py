@@ -26,10 +26,10 @@ from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.console.app import Admin
 from gateway.plugin import SERVICES
-from gateway.policy.client_rules import Rules
+from gateway.policy.clients.client_rules import Rules
 from gateway.server.application import build_app
-from gateway.server.listeners import listen_admin
-from gateway.server.protocol import Runner
+from gateway.server.connection.listeners import listen_admin
+from gateway.server.connection.protocol import Runner
 from gateway.store.ledger import sums
 from gateway.store.ledger.client_keys import issue
 from gateway.store.ledger.tables import attempt, metadata, open_engine

@@ -41,12 +41,12 @@ from gateway.gemini.wire import SafetySetting
 from gateway.observability.observed import Observed
 from gateway.observability.prometheus import MetricSources
 from gateway.observability.statistics import Statistics
-from gateway.policy.access import Access, Client, RefusedKey, UnknownKey
-from gateway.policy.admission import Admission
 from gateway.policy.api_paths import Family
-from gateway.policy.catalog import Catalog
-from gateway.policy.memory import MemoryAccount
-from gateway.policy.rate_limits import WindowState, windows
+from gateway.policy.clients.access import Access, Client, RefusedKey, UnknownKey
+from gateway.policy.clients.rate_limits import WindowState, windows
+from gateway.policy.load.admission import Admission
+from gateway.policy.load.memory import MemoryAccount
+from gateway.policy.models.catalog import Catalog
 from gateway.store.file_owners import FileOwners
 from gateway.store.key_value import KeyValueStore, StoreLimits
 from gateway.store.memory import MemoryStore

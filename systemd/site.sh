@@ -11,7 +11,7 @@ again="make install"
 
 body=33554432
 if live; then
-    body=$("$python" -I -c 'from gateway.config.source import read_file; from gateway.policy.admission import LimitsConfig; from pathlib import Path
+    body=$("$python" -I -c 'from gateway.config.source import read_file; from gateway.policy.load.admission import LimitsConfig; from pathlib import Path
 print(read_file(Path("/etc/gateway/gateway.yaml")).decode(LimitsConfig, at=("limits",)).body)')
 fi
 

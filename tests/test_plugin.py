@@ -15,7 +15,7 @@ from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.plugin import SERVICES, Plugin
 from gateway.server.application import build_app, open_in_memory
-from gateway.server.lifecycle import DRAIN
+from gateway.server.process.lifecycle import DRAIN
 from tests.support.paths import TESTS
 from tests.support.servers import Serve
 from tests.support.waiting import eventually

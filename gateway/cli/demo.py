@@ -18,9 +18,9 @@ from gateway.cli.fake import answering
 from gateway.config.sections import GatewayConfig
 from gateway.emulator.server import CALLS, build_fake
 from gateway.server.application import build_app
-from gateway.server.lifecycle import stop_signal
-from gateway.server.listeners import refusal
-from gateway.server.reload import AppSwitcher
+from gateway.server.connection.listeners import refusal
+from gateway.server.process.lifecycle import stop_signal
+from gateway.server.process.reload import AppSwitcher
 
 _MODEL = "gemini-flash-latest"
 _HEADERS = {"Authorization": "Bearer demo-key"}

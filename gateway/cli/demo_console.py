@@ -19,9 +19,9 @@ from gateway.config.source import Source
 from gateway.console.app import Admin
 from gateway.console.process import Listener, Process
 from gateway.plugin import SERVICES
-from gateway.policy.client_rules import Rules
-from gateway.server.protocol import Runner
-from gateway.server.reload import AppSwitcher
+from gateway.policy.clients.client_rules import Rules
+from gateway.server.connection.protocol import Runner
+from gateway.server.process.reload import AppSwitcher
 
 _HOST = "127.0.0.1"
 """The console of the demo is for this machine alone."""

@@ -9,7 +9,7 @@ from gateway.cli.arguments import address, amount
 from gateway.config.model_table import model_table
 from gateway.emulator.models import MODELS
 from gateway.emulator.server import serve_fake
-from gateway.policy.successors import Successors
+from gateway.policy.models.successors import Successors
 
 
 def answering(model: str) -> str:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from gateway.cli.tables import print_json, print_table
-from gateway.policy.budgets import dollars
+from gateway.policy.clients.budgets import dollars
 
 if TYPE_CHECKING:
     from gateway.store.ledger.key_reports import BudgetReport, KeyReport

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-from gateway.policy.access import ClientKey
+from gateway.policy.clients.access import ClientKey
 
 
 class UnknownKey(Exception):

@@ -20,8 +20,8 @@ from gateway.config.prices import prices, successors
 from gateway.errors import ConfigError
 from gateway.exchange.calls.cost import MOST_OUTPUT
 from gateway.exchange.calls.reservation_notes import small_budgets
-from gateway.policy.catalog import excluded_defaults
-from gateway.policy.client_rules import Rules
+from gateway.policy.clients.client_rules import Rules
+from gateway.policy.models.catalog import excluded_defaults
 from gateway.server.stores import open_ledger
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from gateway.config.sections import GatewayConfig
 from gateway.errors import GatewayError
 from gateway.gemini.capabilities import CapabilityTable
 from gateway.gemini.resources import ModelRecord, decode_page
-from gateway.policy.catalog import Catalog
-from gateway.policy.pricing import Prices
+from gateway.policy.models.catalog import Catalog
+from gateway.policy.models.pricing import Prices
 from gateway.server.application import build_app
 from gateway.upstream.client import GeminiClient
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import msgspec
 import yaml
 
-from gateway.policy.pricing import Price, Prices
-from gateway.policy.successors import timestamp
+from gateway.policy.models.pricing import Price, Prices
+from gateway.policy.models.successors import timestamp
 
 _MOST_BYTES = 32 * 2**20
 _KINDS = (

@@ -18,9 +18,9 @@ from gateway.config.model_table import age, model_table
 from gateway.config.prices import prices, successor_rows, successors
 from gateway.config.sections import GatewayConfig
 from gateway.errors import GatewayError
-from gateway.policy.catalog import Catalog
-from gateway.policy.pricing import Price, Prices
-from gateway.policy.successors import is_alias, timestamp
+from gateway.policy.models.catalog import Catalog
+from gateway.policy.models.pricing import Price, Prices
+from gateway.policy.models.successors import is_alias, timestamp
 from gateway.server.application import build_app
 
 _FEW = ("input", "cached", "output")

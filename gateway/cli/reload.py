@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from gateway.server.control import VARIABLE, ask
+from gateway.server.process.control import VARIABLE, ask
 
 EX_CONFIG = 78
 """sysexits.h"""

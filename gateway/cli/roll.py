@@ -21,7 +21,7 @@ from gateway.cli.systemctl import (
     start_at_boot,
     systemctl,
 )
-from gateway.server.lifecycle import ENDING
+from gateway.server.process.lifecycle import ENDING
 
 _LOCK = Path("/run/gateway-roll.lock")
 _LONGEST_GRACE = 10.0

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from gateway.server.light_imports import light_imports
+from gateway.server.process.light_imports import light_imports
 from gateway.upstream.default_tls import late_certificates
 
 with late_certificates(), light_imports():  # before any other import of aiohttp
@@ -17,7 +17,7 @@ from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.observability.console import say
 from gateway.observability.journal import ERROR
-from gateway.server.serving import serve
+from gateway.server.process.serving import serve
 
 if TYPE_CHECKING:
     from gateway.cli.doctor_network import Finding

@@ -13,7 +13,7 @@ from gateway.errors import GatewayError
 from gateway.exchange.incoming.request_body import parse
 from gateway.plugin import SERVICES, Services
 from gateway.plugins.dry_run import preview
-from gateway.policy.access import Client, digest
+from gateway.policy.clients.access import Client, digest
 from gateway.server.application import build_app, open_in_memory
 
 

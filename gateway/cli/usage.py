@@ -13,10 +13,10 @@ from gateway.cli.arguments import add_config
 from gateway.cli.key_names import UnknownKey, keys_named
 from gateway.cli.keys import ledger_engine
 from gateway.cli.tables import print_json, print_table
-from gateway.policy.budgets import dollars
+from gateway.policy.clients.budgets import dollars
 
 if TYPE_CHECKING:
-    from gateway.policy.access import ClientKey
+    from gateway.policy.clients.access import ClientKey
     from gateway.store.ledger.reports import Usage
 
 COLUMNS = ("client", "project", "model", "surface", "outcome")

@@ -9,11 +9,17 @@ from gateway.config.prices import successor_rows
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.errors import ConfigError, Fault
-from gateway.policy.access import ISSUED
-from gateway.policy.catalog import ModelsConfig, alias_fault, fallback_fault, model_fault, successor_fault
-from gateway.policy.model_kinds import PURPOSES
-from gateway.policy.pricing import order_fault
-from gateway.policy.successors import cycle_fault
+from gateway.policy.clients.access import ISSUED
+from gateway.policy.models.catalog import (
+    ModelsConfig,
+    alias_fault,
+    fallback_fault,
+    model_fault,
+    successor_fault,
+)
+from gateway.policy.models.model_kinds import PURPOSES
+from gateway.policy.models.pricing import order_fault
+from gateway.policy.models.successors import cycle_fault
 
 _SHIPPED = ModelsConfig().defaults
 

@@ -6,9 +6,9 @@ from gateway.config.sections import GatewayConfig, ProjectConfig
 from gateway.config.source import Source
 from gateway.config.vertex import vertex_faults
 from gateway.errors import ConfigError, Fault
-from gateway.policy.keypool import KeyPool
-from gateway.policy.pool_projects import Project
-from gateway.policy.vertex_key import VertexKey
+from gateway.policy.pool.keypool import KeyPool
+from gateway.policy.pool.projects import Project
+from gateway.policy.pool.vertex_key import VertexKey
 
 
 def key_pool(config: GatewayConfig, source: Source) -> KeyPool:

@@ -10,7 +10,7 @@ import msgspec
 import yaml
 from msgspec import Struct
 
-from gateway.policy.successors import Successor, timestamp
+from gateway.policy.models.successors import Successor, timestamp
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # with libyaml ten times as fast
 

@@ -1,10 +1,10 @@
 """Price table and successors: the shipped rows, followed by those of `ledger.prices` and `models.successors`."""
 
 from gateway.config.model_table import model_table
-from gateway.policy.catalog import ModelsConfig
 from gateway.policy.ledger import LedgerConfig
-from gateway.policy.pricing import Prices, price_rows
-from gateway.policy.successors import NO_SUCCESSORS, Successor, Successors
+from gateway.policy.models.catalog import ModelsConfig
+from gateway.policy.models.pricing import Prices, price_rows
+from gateway.policy.models.successors import NO_SUCCESSORS, Successor, Successors
 
 
 def prices(config: LedgerConfig, successors: Successors | None = None) -> Prices:

@@ -13,12 +13,12 @@ from msgspec import Meta, Struct, field
 from gateway.config.admin import AdminConfig
 from gateway.config.secret import Secret
 from gateway.config.vertex import VertexConfig
-from gateway.policy.access import AuthConfig
-from gateway.policy.admission import LimitsConfig
-from gateway.policy.catalog import ModelsConfig
+from gateway.policy.clients.access import AuthConfig
 from gateway.policy.hedging import HedgeConfig
-from gateway.policy.keypool import PoolConfig
 from gateway.policy.ledger import LedgerConfig
+from gateway.policy.load.admission import LimitsConfig
+from gateway.policy.models.catalog import ModelsConfig
+from gateway.policy.pool.projects import PoolConfig
 from gateway.policy.retry import RetryConfig
 from gateway.policy.ssrf import MediaConfig
 from gateway.store.key_value import StateConfig

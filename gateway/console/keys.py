@@ -16,9 +16,9 @@ from gateway.errors import BadRequest, NotFound
 from gateway.exchange.calls.reservation_notes import small_budgets
 from gateway.exchange.incoming.request_body import read_body
 from gateway.exchange.replies.delivery import json_response
-from gateway.policy.access import Client, ClientKey
-from gateway.policy.catalog import excluded_defaults
-from gateway.policy.client_rules import Rules
+from gateway.policy.clients.access import Client, ClientKey
+from gateway.policy.clients.client_rules import Rules
+from gateway.policy.models.catalog import excluded_defaults
 
 T = TypeVar("T")
 _DAY = 86400

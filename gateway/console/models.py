@@ -15,7 +15,7 @@ from gateway.errors import GatewayError, NotFound
 from gateway.exchange.replies.delivery import json_response
 from gateway.gemini.resources import decode_page
 from gateway.plugin import Services
-from gateway.policy.catalog import Catalog
+from gateway.policy.models.catalog import Catalog
 
 Kind = Literal[
     "default",

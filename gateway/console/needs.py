@@ -10,8 +10,8 @@ from msgspec import Struct
 from gateway.config.model_table import OLD_DAYS
 from gateway.console.process import Checked
 from gateway.observability.recent import Recent
-from gateway.policy.budgets import BudgetUse
-from gateway.policy.pool_projects import ADVICE, PAUSED, KeyState
+from gateway.policy.clients.budgets import BudgetUse
+from gateway.policy.pool.projects import ADVICE, PAUSED, KeyState
 
 Level = Literal["bad", "warn", "info"]
 _ORDER: tuple[Level, ...] = ("bad", "warn", "info")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.policy.pool_projects import ADVICE
+from gateway.policy.pool.projects import ADVICE
 
 SENTENCES = {
     "no_ledger": "没有账本：没有签发的密钥、预算或用量。请设置 ledger.url 或 pool.projects。",

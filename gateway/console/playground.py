@@ -26,8 +26,8 @@ from gateway.exchange.incoming.request_body import parse, read_body
 from gateway.exchange.replies.delivery import json_response
 from gateway.exchange.replies.event_stream import STREAM_HEADERS
 from gateway.plugin import DryRun
-from gateway.policy.access import ISSUED, Client, ClientKey
-from gateway.policy.client_rules import Rules
+from gateway.policy.clients.access import ISSUED, Client, ClientKey
+from gateway.policy.clients.client_rules import Rules
 
 CONSOLE = "console"
 """Name of the client whose chats run under no key's rules."""

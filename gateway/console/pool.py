@@ -16,10 +16,17 @@ from gateway.console.sources import Sources, answer
 from gateway.errors import GatewayError, NotFound, scrub
 from gateway.exchange.incoming.request_body import read_body
 from gateway.exchange.replies.delivery import json_response
-from gateway.policy.google_quota import DAY
-from gateway.policy.keypool import KeyPool
-from gateway.policy.pool_projects import ADVICE, PAUSED, PUT_BACK, KeyState, PoolUpdate, ProjectModelState
-from gateway.policy.vertex_key import VertexKey
+from gateway.policy.pool.google_quota import DAY
+from gateway.policy.pool.keypool import KeyPool
+from gateway.policy.pool.projects import (
+    ADVICE,
+    PAUSED,
+    PUT_BACK,
+    KeyState,
+    PoolUpdate,
+    ProjectModelState,
+)
+from gateway.policy.pool.vertex_key import VertexKey
 
 _YEAR = 365 * DAY
 """Seconds from which on an end is none: a project is paused until it is resumed, a leaked key until it is put back."""

@@ -21,7 +21,7 @@ from gateway.console.spending import DAY, WAIT, Spending
 from gateway.exchange.replies.delivery import json_response
 from gateway.observability.minutes import MINUTE, Counts, total
 from gateway.observability.recent import Recent
-from gateway.policy.pool_projects import PAUSED, KeyState
+from gateway.policy.pool.projects import PAUSED, KeyState
 
 _HOUR = 3600
 _SERIES = 60

@@ -7,10 +7,10 @@ from msgspec import Struct
 
 from gateway.conversation.invalid import too_long
 from gateway.conversation.notes import Notes
-from gateway.gemini import json_schema
 from gateway.gemini.capabilities import Capabilities
-from gateway.gemini.known_schemas import KNOWN
-from gateway.gemini.schema_references import InlineBudget
+from gateway.gemini.schemas import json_schema
+from gateway.gemini.schemas.known_schemas import KNOWN
+from gateway.gemini.schemas.schema_references import InlineBudget
 
 MOST_STOPS = 5
 """Gemini's limit of stopSequences (https://ai.google.dev/api/generate-content#generationconfig)."""

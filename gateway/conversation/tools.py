@@ -11,11 +11,12 @@ from gateway.conversation.invalid import missing, too_long
 from gateway.conversation.notes import Notes
 from gateway.conversation.parts import camel
 from gateway.errors import BadRequest, UnsupportedParameter
-from gateway.gemini import json_schema, wire
+from gateway.gemini import wire
 from gateway.gemini.call_names import NO_CALLS, CallRules
 from gateway.gemini.capabilities import Capabilities
-from gateway.gemini.known_schemas import KNOWN
-from gateway.gemini.schema_references import InlineBudget
+from gateway.gemini.schemas import json_schema
+from gateway.gemini.schemas.known_schemas import KNOWN
+from gateway.gemini.schemas.schema_references import InlineBudget
 
 MOST_FUNCTIONS = 512
 """Gemini's limit (https://ai.google.dev/api/caching#Tool)."""

@@ -34,7 +34,7 @@ from gateway.gemini.call import Origins
 from gateway.gemini.call_names import CallRules
 from gateway.gemini.capabilities import Capabilities
 from gateway.gemini.rewrites import instructed, json_instruction, maps_json_format, without_json_mode
-from gateway.gemini.schema_references import MOST_INLINED, InlineBudget
+from gateway.gemini.schemas.schema_references import MOST_INLINED, InlineBudget
 from gateway.gemini.thought_signatures import SignatureKeys, StoredSignatures
 from gateway.gemini.wire import (
     Content,

@@ -11,9 +11,9 @@ from gateway.conversation.notes import brief
 from gateway.exchange.hooks import RequestHooks
 from gateway.exchange.report import ExchangeReport
 from gateway.observability.request_log import RequestLog, Trace
-from gateway.policy.access import Client
 from gateway.policy.api_paths import Address
-from gateway.policy.memory import MemoryHold
+from gateway.policy.clients.access import Client
+from gateway.policy.load.memory import MemoryHold
 
 StreamHead = Callable[[web.Request, dict[str, str], "RequestContext"], dict[str, str] | None]
 """Takes a request, and the headers of its stream."""

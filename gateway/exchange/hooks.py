@@ -25,8 +25,8 @@ from gateway.gemini.request_json import JsonObject, read_request
 from gateway.gemini.usage import TokenCounts
 from gateway.gemini.wire import encode_json
 from gateway.observability.statistics import Statistics
-from gateway.policy.access import Client
-from gateway.policy.memory import MemoryHold
+from gateway.policy.clients.access import Client
+from gateway.policy.load.memory import MemoryHold
 
 HookName = Literal["on_request", "on_call", "on_event", "on_answer"]
 HOOKS: tuple[HookName, ...] = ("on_request", "on_call", "on_event", "on_answer")

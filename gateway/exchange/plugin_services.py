@@ -15,11 +15,11 @@ from gateway.exchange.incoming.multipart import Form, Limits, read_form
 from gateway.gemini.capabilities import CapabilityTable
 from gateway.observability.prometheus import MetricSources
 from gateway.observability.statistics import Statistics
-from gateway.policy.access import Access, Client
-from gateway.policy.budgets import BudgetUse
-from gateway.policy.catalog import Catalog, ModelRoute
-from gateway.policy.model_kinds import MediaKind, default_model, of_kind
-from gateway.policy.pool_projects import KeyState
+from gateway.policy.clients.access import Access, Client
+from gateway.policy.clients.budgets import BudgetUse
+from gateway.policy.models.catalog import Catalog, ModelRoute
+from gateway.policy.models.model_kinds import MediaKind, default_model, of_kind
+from gateway.policy.pool.projects import KeyState
 
 
 class PluginServices:

@@ -20,13 +20,13 @@ from gateway.exchange.offload import HEAVY, offload
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.call_names import CallRules
 from gateway.gemini.capabilities import Capabilities, CapabilityTable
-from gateway.gemini.schema_references import LIGHT_INLINED, SchemaTooLarge
+from gateway.gemini.schemas.schema_references import LIGHT_INLINED, SchemaTooLarge
 from gateway.gemini.thought_signatures import SignatureKeys
 from gateway.gemini.wire import Blob, FileData, SafetySetting
 from gateway.policy import file_refs
-from gateway.policy.access import Client
-from gateway.policy.catalog import Catalog, ModelRoute
-from gateway.policy.successors import is_alias
+from gateway.policy.clients.access import Client
+from gateway.policy.models.catalog import Catalog, ModelRoute
+from gateway.policy.models.successors import is_alias
 from gateway.upstream.media import MediaFetcher
 
 

@@ -11,7 +11,7 @@ from gateway.errors import GatewayError
 from gateway.gemini.call import Origins
 from gateway.gemini.usage import TokenCounts
 from gateway.observability.request_log import UpstreamCall
-from gateway.policy.rate_limits import WindowState
+from gateway.policy.clients.rate_limits import WindowState
 
 
 class ExchangeReport(Struct):

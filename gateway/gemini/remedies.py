@@ -22,8 +22,8 @@ from msgspec import Struct
 
 from gateway.errors import BadRequest, GatewayError, UnusableAnswer
 from gateway.gemini import request_changes as change
-from gateway.gemini import schema_changes as schemas
 from gateway.gemini.request_changes import Apply, Request
+from gateway.gemini.schemas import schema_changes as schemas
 
 Lasting = Literal["no", "client", "model"]
 """For whom a remedy is remembered: for nobody, for one client because its project decides, or for all of them."""

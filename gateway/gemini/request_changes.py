@@ -7,9 +7,10 @@ import msgspec
 from msgspec import Raw, structs
 
 from gateway.errors import GatewayError
-from gateway.gemini import json_schema, openapi_schema, thought_signatures
+from gateway.gemini import thought_signatures
 from gateway.gemini.rewrites import instructed, json_instruction, maps_json_format, without_json_mode
-from gateway.gemini.schema_references import InlineBudget
+from gateway.gemini.schemas import json_schema, openapi_schema
+from gateway.gemini.schemas.schema_references import InlineBudget
 from gateway.gemini.wire import (
     Content,
     FunctionDeclaration,

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from time import monotonic
 
-from gateway.policy.budgets import BudgetUse
+from gateway.policy.clients.budgets import BudgetUse
 
 _AGE = 10.0
 """Seconds for which a reading is used."""

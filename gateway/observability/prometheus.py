@@ -16,10 +16,10 @@ from gateway.observability.budget_readings import BudgetReadings
 from gateway.observability.loop_lag import LoopLag
 from gateway.observability.process import readable
 from gateway.observability.statistics import MAX_CLIENTS, OTHER, Histogram, Statistics, budget_unit
-from gateway.policy.admission import Admission
-from gateway.policy.keypool import KeyPool
-from gateway.policy.memory import MemoryAccount
-from gateway.policy.overload import Overload
+from gateway.policy.load.admission import Admission
+from gateway.policy.load.memory import MemoryAccount
+from gateway.policy.load.overload import Overload
+from gateway.policy.pool.keypool import KeyPool
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric

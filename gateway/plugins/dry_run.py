@@ -10,7 +10,7 @@ from gateway.errors import BadRequest
 from gateway.exchange.incoming.request_body import Body, read_body
 from gateway.exchange.replies.delivery import json_response
 from gateway.plugin import Plugin, Services
-from gateway.policy.access import Client
+from gateway.policy.clients.access import Client
 
 _ANSWER_FIELDS = ("candidates", "promptFeedback", "usageMetadata")
 """Fields that identify a Gemini answer (https://ai.google.dev/api/generate-content#generatecontentresponse)."""

@@ -12,7 +12,7 @@ from gateway.exchange.context import RequestContext
 from gateway.exchange.hooks import HookOptions
 from gateway.gemini.request_json import JsonObject
 from gateway.plugin import Plugin
-from gateway.policy.native_methods import generates, is_silent
+from gateway.policy.models.native_methods import generates, is_silent
 
 _MODEL = re.compile(r"/models/([^/:]+):")
 _INTERACTIONS = re.compile(r"/v1(?:beta|alpha)?/interactions(?:/[^/:]+/cancel)?")

@@ -10,9 +10,9 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, structs
 
 from gateway.gemini.usage import TokenCounts
-from gateway.policy.budgets import Budget
+from gateway.policy.clients.budgets import Budget
 from gateway.policy.counts import as_count
-from gateway.policy.pricing import Price
+from gateway.policy.models.pricing import Price
 
 Outcome = Literal["ok", "error", "cancelled", "unknown"]
 

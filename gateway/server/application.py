@@ -38,26 +38,26 @@ from gateway.observability.prometheus import MetricSources
 from gateway.observability.recent import RecentRequests
 from gateway.observability.statistics import Statistics
 from gateway.plugin import SERVICES, Plugin, Services, no_keys, no_report
-from gateway.policy.access import Access
-from gateway.policy.admission import Admission
 from gateway.policy.api_paths import ApiPaths
-from gateway.policy.catalog import Catalog
+from gateway.policy.clients.access import Access
 from gateway.policy.hedging import Hedge
-from gateway.policy.keypool import KeyPool
-from gateway.policy.memory import MemoryAccount
-from gateway.policy.overload import Overload
-from gateway.policy.pool_projects import ADVICE, PUT_BACK, PoolUpdate
-from gateway.policy.successors import Successors
-from gateway.server.allocator import trimming
+from gateway.policy.load.admission import Admission
+from gateway.policy.load.memory import MemoryAccount
+from gateway.policy.load.overload import Overload
+from gateway.policy.models.catalog import Catalog
+from gateway.policy.models.successors import Successors
+from gateway.policy.pool.keypool import KeyPool
+from gateway.policy.pool.projects import ADVICE, PUT_BACK, PoolUpdate
+from gateway.server.connection.overload import watched_memory
+from gateway.server.connection.response_headers import ResponseHeaders
 from gateway.server.cors import Cors
 from gateway.server.issued_keys import IssuedKeys
-from gateway.server.lifecycle import DRAIN, Drain
 from gateway.server.middleware import RequestMiddleware
-from gateway.server.overload import watched_memory
 from gateway.server.plugin_life import lifespan_of, tasks_of, try_lifespans
 from gateway.server.plugin_loader import Loaded, installed_hooks, load_plugins
 from gateway.server.pool_state import PoolState
-from gateway.server.response_headers import ResponseHeaders
+from gateway.server.process.allocator import trimming
+from gateway.server.process.lifecycle import DRAIN, Drain
 from gateway.server.stores import open_ledger, open_redis, open_stores, plugin_store
 from gateway.store.key_value import KeyValueStore, StoreLimits
 from gateway.store.rate_counters import Counters, MemoryCounters

@@ -7,8 +7,8 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Self
 
 from gateway.errors import LedgerUnavailable
-from gateway.policy.access import Access, ClientKey
-from gateway.policy.budgets import BudgetUse
+from gateway.policy.clients.access import Access, ClientKey
+from gateway.policy.clients.budgets import BudgetUse
 from gateway.server.stores import Report, first_line
 
 if TYPE_CHECKING:

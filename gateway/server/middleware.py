@@ -29,9 +29,9 @@ from gateway.exchange.report import ExchangeReport
 from gateway.observability.json_log import JsonLog, trace_of
 from gateway.observability.redaction import redacted
 from gateway.plugin import Plugin, Services
-from gateway.policy.memory import MemoryHold
+from gateway.policy.load.memory import MemoryHold
+from gateway.server.connection.response_headers import ResponseHeaders
 from gateway.server.cors import Cors
-from gateway.server.response_headers import ResponseHeaders
 from gateway.upstream.client import HOP
 
 _FIT_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Self
 
 import msgspec
 
-from gateway.policy.keypool import KeyPool
-from gateway.policy.pool_projects import PUT_BACK, REFUSALS, PoolUpdate
+from gateway.policy.pool.keypool import KeyPool
+from gateway.policy.pool.projects import PUT_BACK, REFUSALS, PoolUpdate
 from gateway.server.stores import Report
 from gateway.store.key_value import KeyValueStore
 

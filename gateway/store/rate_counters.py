@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from gateway.policy.bounded import BoundedMapping
+from gateway.policy.clients.rate_limits import Taken, Window, WindowState, room, weigh
 from gateway.policy.counts import MAX_COUNT, as_count
-from gateway.policy.rate_limits import Taken, Window, WindowState, room, weigh
 
 _MAX_CLIENTS = 10_000
 Wants = Sequence[tuple[Window, int]]

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from gateway.policy.breaker import Breaker
-from gateway.policy.rate_limits import Taken, weigh
+from gateway.policy.clients.rate_limits import Taken, weigh
+from gateway.policy.pool.breaker import Breaker
 from gateway.store.key_value import StoreKind, StoreLimits
 from gateway.store.memory import MemoryStore
 from gateway.store.rate_counters import MemoryCounters, Wants

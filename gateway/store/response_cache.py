@@ -13,7 +13,7 @@ from msgspec import Meta, Raw, Struct
 
 from gateway.errors import BadRequest
 from gateway.gemini.call import GeminiCall
-from gateway.policy.access import Client
+from gateway.policy.clients.access import Client
 from gateway.store.key_value import KeyValueStore, StoreLimits
 
 HEADER = "x-gateway-cache"

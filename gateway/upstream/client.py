@@ -17,9 +17,9 @@ from gateway.gemini import errors as failure
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.large_error import shortened
 from gateway.gemini.vertex import gemini_answer, vertex_call
-from gateway.policy.memory import MemoryHold
+from gateway.policy.load.memory import MemoryHold
+from gateway.policy.pool.vertex_key import VertexKey
 from gateway.policy.ssrf import is_private_name
-from gateway.policy.vertex_key import VertexKey
 from gateway.upstream.aiohttp_transport import AiohttpTransport, UpstreamSocket
 from gateway.upstream.causes import Reach
 from gateway.upstream.http1.pool import Http1Pool

@@ -21,7 +21,7 @@ from yarl import URL
 from gateway.conversation.media_types import is_unspecified, named, sniff
 from gateway.errors import BadRequest, GatewayError, forget_frames
 from gateway.gemini.wire import Blob
-from gateway.policy.memory import MemoryHold
+from gateway.policy.load.memory import MemoryHold
 from gateway.policy.ssrf import MediaConfig, check_url, is_public
 
 _UNREACHABLE = "it cannot be reached"

@@ -12,7 +12,7 @@ from gateway.conversation.translation import TranslationContext, translate
 from gateway.errors import GatewayError
 from gateway.exchange.incoming.request_body import parse
 from gateway.gemini.call_names import NO_CALLS
-from gateway.gemini.schema_references import LIGHT_INLINED, SchemaTooLarge
+from gateway.gemini.schemas.schema_references import LIGHT_INLINED, SchemaTooLarge
 from gateway.gemini.stream_translator import Encoder, StreamTranslator, decode
 from gateway.gemini.thought_signatures import SignatureKeys
 from gateway.gemini.turn_reader import TurnReader

@@ -13,7 +13,7 @@ from aiohttp import web
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.errors import ConfigError
-from gateway.policy.rate_limits import Window
+from gateway.policy.clients.rate_limits import Window
 from gateway.store.key_value import StoreLimits
 from gateway.store.redis import Redis, RedisCounters, RedisPoolUpdates, RedisStore
 from gateway.store.state_stores import RESPONSES

@@ -26,11 +26,11 @@ from gateway.gemini import json_shape
 from gateway.plugin import SERVICES
 from gateway.plugins.native import issued_keys, routes
 from gateway.plugins.native.request import Permitted
-from gateway.policy import access
-from gateway.policy.access import Access, Client, ClientKey
-from gateway.policy.admission import Admission
-from gateway.policy.client_rules import Rules
-from gateway.server.protocol import Protocol
+from gateway.policy.clients import access
+from gateway.policy.clients.access import Access, Client, ClientKey
+from gateway.policy.clients.client_rules import Rules
+from gateway.policy.load.admission import Admission
+from gateway.server.connection.protocol import Protocol
 from gateway.store.file_owners import FileOwners
 from gateway.store.ledger import client_keys
 from gateway.store.ledger.tables import open_engine

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gateway.server.protocol import Protocol
+from gateway.server.connection.protocol import Protocol
 from tests.advisories.wire import HEAD, answered, post, raw, status
 from tests.support.hostile import Bench, longest_absence
 from tests.support.servers import RawUpstream, Serve, ok, whole

@@ -21,8 +21,8 @@ from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.errors import ConfigError, Unauthorized
 from gateway.plugin import SERVICES
-from gateway.policy.access import Access, AuthConfig, ClientKey, digest
-from gateway.policy.client_rules import Rules
+from gateway.policy.clients.access import Access, AuthConfig, ClientKey, digest
+from gateway.policy.clients.client_rules import Rules
 from gateway.store.ledger import client_keys
 from gateway.store.ledger.tables import open_engine
 from tests.advisories.wire import canary, leaks

@@ -16,7 +16,7 @@ from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.console.app import Admin
 from gateway.plugin import SERVICES, Plugin
-from gateway.policy.access import digest
+from gateway.policy.clients.access import digest
 from gateway.server.plugin_loader import BUILT_IN, find_plugin
 from gateway.store.ledger import client_keys
 from gateway.store.ledger.tables import open_engine

@@ -23,11 +23,11 @@ from gateway.console.app import Admin
 from gateway.conversation import declarations
 from gateway.conversation.declarations import KNOWN as DECLARATIONS
 from gateway.exchange.incoming.client_address import client_address
-from gateway.gemini.known_schemas import KNOWN, MOST_BYTES
+from gateway.gemini.schemas.known_schemas import KNOWN, MOST_BYTES
 from gateway.observability.recent import RecentRequests
 from gateway.plugin import SERVICES
 from gateway.server.application import build_app
-from gateway.server.reload import AppSwitcher
+from gateway.server.process.reload import AppSwitcher
 from tests.advisories.test_routes import ALL_PLUGINS, MATRIX
 from tests.advisories.wire import canary
 from tests.support.hostile import Bench
@@ -70,7 +70,7 @@ def test_s23_what_guards_the_gateway_is_there_or_it_does_not_serve(
     monkeypatch.setenv("EMPTY", "")
     monkeypatch.setenv("BLANK", " \t\n")
     monkeypatch.delenv("MISSING", raising=False)
-    monkeypatch.setattr("gateway.server.serving._serve", _serves)
+    monkeypatch.setattr("gateway.server.process.serving._serve", _serves)
 
     assert main(["serve", "--config", str(file), "--listen", "127.0.0.1:0"]) == 78
     assert f"{file}:" in capsys.readouterr().err
@@ -85,7 +85,7 @@ def test_s23_the_same_configuration_without_its_fault_serves(
     file.write_text(f"admin: {{port: 0, token: {{env: TOKEN}}}}\n{pool}\nledger: {{url: {tmp_path}/l.db}}")
     monkeypatch.setenv("TOKEN", canary("adm-"))
     monkeypatch.setenv("KEY", canary())
-    monkeypatch.setattr("gateway.server.serving._serve", _serves)
+    monkeypatch.setattr("gateway.server.process.serving._serve", _serves)
 
     with pytest.raises(ServesError):
         main(["serve", "--config", str(file), "--listen", "127.0.0.1:0"])

@@ -113,7 +113,7 @@ def test_s08_nothing_is_executed_that_was_received() -> None:
     ] == []
     importers = {place.partition(":")[0] for place, name, _ in calls() if name.endswith("import_module")}
     assert importers <= {
-        "gateway/server/light_imports.py",  # by names from a table
+        "gateway/server/process/light_imports.py",  # by names from a table
         "gateway/server/plugin_loader.py",
         "gateway/cli/main.py",
         "gateway/cli/pages/configuration.py",

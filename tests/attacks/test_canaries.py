@@ -19,8 +19,8 @@ from gateway.config.admin import AdminConfig
 from gateway.config.secret import Secret
 from gateway.console.app import Admin
 from gateway.plugin import SERVICES
-from gateway.policy.client_rules import Rules
-from gateway.server.listeners import listen_admin
+from gateway.policy.clients.client_rules import Rules
+from gateway.server.connection.listeners import listen_admin
 from gateway.store.ledger import client_keys
 from gateway.store.ledger.tables import open_engine
 from tests.support.canaries import CANARIES, NAMED, forms, hits

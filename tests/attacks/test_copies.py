@@ -13,7 +13,7 @@ from gateway.exchange.incoming.request_body import COPIES
 from gateway.gemini import call
 from gateway.gemini.wire import Blob, encode_request
 from gateway.plugin import SERVICES
-from gateway.policy.memory import MemoryAccount
+from gateway.policy.load.memory import MemoryAccount
 from tests.support.servers import Serve
 from tests.support.waiting import eventually
 

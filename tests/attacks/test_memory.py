@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from gateway.plugin import SERVICES
-from gateway.policy.memory import MemoryAccount
+from gateway.policy.load.memory import MemoryAccount
 from tests.support.servers import Serve
 from tests.support.waiting import eventually
 

@@ -9,8 +9,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gateway.policy.access import digest
-from gateway.policy.client_rules import Rules
+from gateway.policy.clients.access import digest
+from gateway.policy.clients.client_rules import Rules
 from gateway.store.ledger import client_keys
 from gateway.store.ledger.tables import open_engine
 from tests.support.servers import RawUpstream, Serve, chunked

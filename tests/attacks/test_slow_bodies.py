@@ -177,7 +177,7 @@ async def test_a27_a_client_that_leaves_within_its_body_leaves_no_place_behind(
 
 @pytest.mark.row("A27")
 async def test_a27_an_upload_that_trickles_is_ended(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.server.protocol._TICK", 60.0)  # there is no silence
+    monkeypatch.setattr("gateway.server.connection.protocol._TICK", 60.0)  # there is no silence
     await world.team.start("a", PLUGINS + "connections: {body_timeout: 0.2}\n")
     async with world.half("/upload/v1beta/files", b"x" * 10_000) as slow:
         answer = asyncio.create_task(slow.response())

@@ -527,7 +527,7 @@ def _is_text(node: ast.Attribute) -> bool:
 
 DECIDING = {
     ("gemini/errors.py", "from_status"), ("gemini/errors.py", "_rate_limited"), ("gemini/request_changes.py", "texts"),
-    ("gemini/request_changes.py", "accepted_modalities"), ("policy/call_outcome.py", "outcome"),
+    ("gemini/request_changes.py", "accepted_modalities"), ("policy/pool/call_outcome.py", "outcome"),
     ("plugins/speech/routes.py", "_again"),
 }  # fmt: skip
 """In docs/why/how-a-request-travels.md."""

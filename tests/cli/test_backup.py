@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.main import main
-from gateway.policy.client_rules import Rules
+from gateway.policy.clients.client_rules import Rules
 from gateway.store.ledger.client_keys import issue, issued
 from gateway.store.ledger.tables import open_engine
 from tests.support.gateway_process import Gateway, ready

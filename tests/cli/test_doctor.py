@@ -14,7 +14,7 @@ from gateway.cli.main import main
 from gateway.config.model_table import model_table
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
-from gateway.policy.successors import timestamp
+from gateway.policy.models.successors import timestamp
 from gateway.store.ledger.tables import open_engine
 
 OFFLINE = "upstream: {base_url: 'http://127.0.0.1:9'}\n"

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import pytest
 
 from gateway.cli.key_list import print_keys
-from gateway.policy.access import ClientKey
-from gateway.policy.budgets import Budget
-from gateway.policy.client_rules import Rules
+from gateway.policy.clients.access import ClientKey
+from gateway.policy.clients.budgets import Budget
+from gateway.policy.clients.client_rules import Rules
 from gateway.store.ledger.key_reports import BudgetReport, KeyReport
 
 AT = datetime(2026, 11, 26, 12, 30, tzinfo=UTC).timestamp()

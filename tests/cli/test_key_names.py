@@ -3,8 +3,8 @@
 import pytest
 
 from gateway.cli.key_names import UnknownKey, key_named, keys_named
-from gateway.policy.access import ClientKey
-from gateway.policy.client_rules import Rules
+from gateway.policy.clients.access import ClientKey
+from gateway.policy.clients.client_rules import Rules
 
 
 def key(key_id: str, name: str, revoked: float | None = None) -> ClientKey:

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.cli.main import main
 from gateway.config.admin import AdminConfig
-from gateway.policy.client_rules import Rules
+from gateway.policy.clients.client_rules import Rules
 from gateway.store.ledger.client_keys import issued
 from gateway.store.ledger.tables import open_engine
 

@@ -8,8 +8,8 @@ import pytest
 from msgspec import structs
 
 from gateway.cli.main import main
-from gateway.policy.budgets import Budget
-from gateway.policy.client_rules import Rules
+from gateway.policy.clients.budgets import Budget
+from gateway.policy.clients.client_rules import Rules
 from gateway.store.ledger.client_keys import issue, issued
 from gateway.store.ledger.move import move
 from gateway.store.ledger.tables import open_engine, postgresql_engine

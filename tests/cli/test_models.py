@@ -13,8 +13,8 @@ from gateway.config.capabilities import shipped
 from gateway.config.prices import prices, successors
 from gateway.gemini.capabilities import CapabilityTable
 from gateway.gemini.resources import ModelRecord
-from gateway.policy.catalog import ModelsConfig
 from gateway.policy.ledger import LedgerConfig
+from gateway.policy.models.catalog import ModelsConfig
 from tests.support.servers import Fake
 
 pytestmark = pytest.mark.row("M2")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.price_comparison import differences, read_prices
-from gateway.policy.pricing import Price, Prices
-from gateway.policy.successors import Successor, Successors, timestamp
+from gateway.policy.models.pricing import Price, Prices
+from gateway.policy.models.successors import Successor, Successors, timestamp
 
 LITELLM = {
     "sample_spec": {"litellm_provider": "one of ...", "input_cost_per_token": 0},

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.cli import reload
 from gateway.cli.main import main
-from gateway.server.control import Outcome, control
+from gateway.server.process.control import Outcome, control
 
 OUTCOMES = {"blue.sock": Outcome(True, "reload: done"), "green.sock": Outcome(False, "g.yaml:1:1: no")}
 

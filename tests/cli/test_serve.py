@@ -1,4 +1,4 @@
-"""`gateway serve`: what the command line hands to the server; tests/server/test_serving.py runs it as a process."""
+"""`gateway serve`: what the command line hands to the server; tests/server/process/test_serving.py runs it as a process."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.cli.main import main
 from gateway.cli.usage import COLUMNS
-from gateway.policy.client_rules import Rules
+from gateway.policy.clients.client_rules import Rules
 from gateway.store.ledger.client_keys import issue
 from gateway.store.ledger.reports import BY
 from gateway.store.ledger.tables import open_engine

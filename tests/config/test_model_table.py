@@ -7,7 +7,7 @@ import pytest
 from gateway.config.model_table import age, model_table
 from gateway.config.prices import prices
 from gateway.policy.ledger import LedgerConfig
-from gateway.policy.successors import Successor, cycle_fault, timestamp
+from gateway.policy.models.successors import Successor, cycle_fault, timestamp
 
 
 def test_the_table_has_a_date_prices_and_abilities() -> None:

@@ -11,9 +11,9 @@ from gateway.config.model_table import model_table
 from gateway.config.prices import prices, successors
 from gateway.emulator.models import MODELS as NAMES
 from gateway.gemini.capabilities import CapabilityTable
-from gateway.policy.catalog import ModelsConfig
 from gateway.policy.ledger import LedgerConfig
-from gateway.policy.pricing import Price
+from gateway.policy.models.catalog import ModelsConfig
+from gateway.policy.models.pricing import Price
 
 CAPABILITIES = CapabilityTable(shipped())
 MODELS = [

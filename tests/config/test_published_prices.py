@@ -6,8 +6,8 @@ import pytest
 
 from gateway.config.prices import prices, successors
 from gateway.gemini.usage import TokenCounts
-from gateway.policy.catalog import ModelsConfig
 from gateway.policy.ledger import LedgerConfig
+from gateway.policy.models.catalog import ModelsConfig
 
 pytestmark = [pytest.mark.row("M1"), pytest.mark.row("M3")]
 PRICES = prices(LedgerConfig(), successors(ModelsConfig()))

@@ -11,7 +11,7 @@ from gateway.config.admin import AdminConfig
 from gateway.config.secret import Secret
 from gateway.console.app import Admin
 from gateway.plugin import SERVICES
-from gateway.server.listeners import listen_admin
+from gateway.server.connection.listeners import listen_admin
 from gateway.store.ledger.tables import open_engine
 from tests.support.rawc import RawClient
 from tests.support.servers import Serve

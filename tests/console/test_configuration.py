@@ -15,7 +15,7 @@ from gateway.console.app import Admin
 from gateway.console.process import Process
 from gateway.plugin import SERVICES
 from gateway.server.application import build_app
-from gateway.server.reload import AppSwitcher
+from gateway.server.process.reload import AppSwitcher
 
 TEXT = """models: {default: gemini-2.5-flash}
 listen: {port: 0}

@@ -16,8 +16,8 @@ from gateway.console.process import Checked
 from gateway.errors import Fault
 from gateway.observability.recent import Recent
 from gateway.observability.request_log import RequestLog
-from gateway.policy.budgets import Budget, BudgetUse
-from gateway.policy.pool_projects import KeyState
+from gateway.policy.clients.budgets import Budget, BudgetUse
+from gateway.policy.pool.projects import KeyState
 
 NOW = 1e9
 

@@ -3,7 +3,7 @@
 import re
 
 from gateway.console.needs_zh import SENTENCES, advice, reason, sentence
-from gateway.policy.pool_projects import ADVICE
+from gateway.policy.pool.projects import ADVICE
 from tests.support.paths import ROOT
 
 VALUES = {"project": "blue", "key": "", "model": "m", "reason": "day", "until": 1e9}

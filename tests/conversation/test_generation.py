@@ -16,7 +16,7 @@ from gateway.conversation.generation import (
 from gateway.conversation.notes import Notes
 from gateway.errors import BadRequest, UnsupportedParameter
 from gateway.gemini.capabilities import Capabilities
-from gateway.gemini.schema_references import InlineBudget
+from gateway.gemini.schemas.schema_references import InlineBudget
 
 NEWEST = Capabilities()
 

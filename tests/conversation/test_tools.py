@@ -9,7 +9,7 @@ from gateway.conversation.tools import MOST_FUNCTIONS, Choice, ChoiceMode, ToolB
 from gateway.errors import BadRequest, UnsupportedParameter
 from gateway.gemini.call_names import CallRules
 from gateway.gemini.capabilities import Capabilities
-from gateway.gemini.schema_references import InlineBudget
+from gateway.gemini.schemas.schema_references import InlineBudget
 from gateway.gemini.wire import FunctionCallingConfig, FunctionDeclaration, Tool
 
 NEWEST = Capabilities()

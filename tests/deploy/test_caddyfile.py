@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from gateway.policy.admission import LimitsConfig
+from gateway.policy.load.admission import LimitsConfig
 from tests.support.paths import ROOT
 
 PATH = ROOT / "config" / "Caddyfile"

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.cli.main import parser
 from gateway.config.sections import GatewayConfig
-from gateway.policy.admission import LimitsConfig
+from gateway.policy.load.admission import LimitsConfig
 from tests.support.paths import ROOT
 
 UNIT = (ROOT / "systemd" / "gateway@.service").read_text()

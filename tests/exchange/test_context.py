@@ -9,7 +9,7 @@ from gateway.errors import UpstreamError
 from gateway.exchange.context import RequestContext, dry_context
 from gateway.exchange.report import ExchangeReport
 from gateway.observability.request_log import Trace
-from gateway.policy.access import Client
+from gateway.policy.clients.access import Client
 
 
 def full() -> RequestContext:

@@ -6,7 +6,7 @@ from gateway.exchange.hook_methods import HookMethods
 from gateway.exchange.hooks import HOOKS, Answering
 from gateway.exchange.report import ExchangeReport
 from gateway.gemini.events import TextDelta
-from gateway.policy.access import Client
+from gateway.policy.clients.access import Client
 
 
 async def test_they_change_nothing() -> None:

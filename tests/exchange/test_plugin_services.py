@@ -11,10 +11,10 @@ from gateway.exchange.plugin_services import PluginServices
 from gateway.gemini.capabilities import CapabilityTable
 from gateway.observability.statistics import Statistics
 from gateway.plugin import SERVICES
-from gateway.policy.access import Access, AuthConfig, Client, ClientKey
-from gateway.policy.budgets import Budget, BudgetUse
-from gateway.policy.catalog import Catalog, ModelsConfig
-from gateway.policy.client_rules import Rules
+from gateway.policy.clients.access import Access, AuthConfig, Client, ClientKey
+from gateway.policy.clients.budgets import Budget, BudgetUse
+from gateway.policy.clients.client_rules import Rules
+from gateway.policy.models.catalog import Catalog, ModelsConfig
 from tests.support.servers import Serve
 
 

@@ -15,8 +15,8 @@ from gateway.exchange.context import RequestContext, dry_context
 from gateway.exchange.preparation import PreparedRequest, RequestOptions
 from gateway.gemini.wire import Blob
 from gateway.plugin import SERVICES, Services
-from gateway.policy.access import Client
-from gateway.policy.client_rules import Rules
+from gateway.policy.clients.access import Client
+from gateway.policy.clients.client_rules import Rules
 from tests.support.servers import Serve
 
 CLIENT = Client("AQ.key", "f", "scope")

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.policy.google_quota import midnight
-from gateway.policy.pool_projects import KeyState
+from gateway.policy.pool.google_quota import midnight
+from gateway.policy.pool.projects import KeyState
 from tests.support.fakegem import Script, Step, good, head, refusal
 from tests.support.site import Site
 from tests.support.surfaces import (

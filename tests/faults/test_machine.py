@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from gateway.plugin import Plugin
-from gateway.policy.client_rules import Rules
+from gateway.policy.clients.client_rules import Rules
 from gateway.server.plugin_loader import BUILT_IN
 from tests.support.paths import ROOT
 from tests.support.site import Site

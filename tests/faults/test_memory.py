@@ -13,7 +13,7 @@ from time import monotonic
 
 import pytest
 
-from gateway.policy.memory import MemoryHold
+from gateway.policy.load.memory import MemoryHold
 from tests.soak.memory import MB, Request, chat, free_port, memory, post, start
 from tests.support.fakegem import close, event, head, message, whole
 from tests.support.rawc import RawClient

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from gateway.policy.client_rules import Rules
+from gateway.policy.clients.client_rules import Rules
 from gateway.store.redis import RedisCounters
 from tests.support.redis_server import RedisServer, needs_redis
 from tests.support.site import Site

@@ -17,13 +17,13 @@ LEAST = 90
 """Percent of the changes that a test must notice."""
 
 MODULES = (
-    "policy/access.py",
+    "policy/clients/access.py",
     "policy/ssrf.py",
-    "policy/rate_limits.py",
+    "policy/clients/rate_limits.py",
     "policy/ledger.py",
-    "policy/keypool.py",
-    "policy/pool_projects.py",
-    "policy/call_outcome.py",
+    "policy/pool/keypool.py",
+    "policy/pool/projects.py",
+    "policy/pool/call_outcome.py",
     "store/rate_counters.py",
     "store/ledger/budgets.py",
     "store/ledger/client_keys.py",

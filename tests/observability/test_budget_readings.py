@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gateway.observability.budget_readings import BudgetReadings
-from gateway.policy.budgets import Budget, BudgetUse
+from gateway.policy.clients.budgets import Budget, BudgetUse
 
 USE = BudgetUse("carl", Budget("tokens", "day", 10), 9)
 

@@ -16,7 +16,7 @@ from gateway.observability.loop_lag import LoopLag
 from gateway.observability.prometheus import FAMILIES, PROCESS
 from gateway.observability.statistics import _GAPS, Statistics
 from gateway.plugin import SERVICES
-from gateway.policy.budgets import Budget, BudgetUse
+from gateway.policy.clients.budgets import Budget, BudgetUse
 from tests.support.paths import ROOT
 from tests.support.servers import RawUpstream, Serve, chunked, whole
 

@@ -2,7 +2,7 @@
 
 import aiohttp
 
-from gateway.server.lifecycle import DRAIN
+from gateway.server.process.lifecycle import DRAIN
 from tests.support.servers import Serve
 
 

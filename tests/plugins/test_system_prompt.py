@@ -8,8 +8,8 @@ import pytest
 
 from gateway.errors import ConfigError
 from gateway.plugin import SERVICES
-from gateway.policy.access import ClientKey
-from gateway.policy.client_rules import Rules
+from gateway.policy.clients.access import ClientKey
+from gateway.policy.clients.client_rules import Rules
 from tests.support.fakegem import FakeGem
 from tests.support.hooks import SERVED, ask, asked
 from tests.support.servers import Serve
@@ -90,7 +90,7 @@ async def test_a_client_is_known_by_the_name_of_its_key(
     services = serve.app[SERVICES]
     plugin: Any = services.plugins["system_prompt"]
     from gateway.exchange.context import dry_context
-    from gateway.policy.access import Client
+    from gateway.policy.clients.access import Client
 
     changed = await plugin.on_call(MODEL, {"contents": []}, dry_context(Client("", "", "id1", "id1")))
 

@@ -14,7 +14,7 @@ from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.errors import ConfigError
 from gateway.plugin import SERVICES
-from gateway.policy.pool_projects import PoolUpdate
+from gateway.policy.pool.projects import PoolUpdate
 from gateway.server.application import build_app
 from gateway.store.ledger.reports import usage
 from gateway.store.ledger.tables import open_engine

@@ -10,7 +10,7 @@ from multidict import CIMultiDict
 
 from gateway.config.sections import CorsConfig
 from gateway.plugin import Plugin
-from gateway.policy.rate_limits import Window, WindowState
+from gateway.policy.clients.rate_limits import Window, WindowState
 from gateway.server.cors import Cors
 from gateway.server.plugin_loader import BUILT_IN
 from tests.support.servers import Fake, Serve

@@ -9,8 +9,8 @@ import aiohttp
 import pytest
 import sqlalchemy as sa
 
-from gateway.policy.access import Access, AuthConfig
-from gateway.policy.client_rules import Rules
+from gateway.policy.clients.access import Access, AuthConfig
+from gateway.policy.clients.client_rules import Rules
 from gateway.server.issued_keys import IssuedKeys
 from gateway.store.ledger import client_keys
 from gateway.store.ledger.tables import open_engine

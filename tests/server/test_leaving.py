@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from gateway.observability.request_log import RequestLog
-from gateway.server.lifecycle import DRAIN
-from gateway.server.protocol import Protocol
+from gateway.server.connection.protocol import Protocol
+from gateway.server.process.lifecycle import DRAIN
 from tests.support.rawc import RawClient
 from tests.support.servers import Fake, Serve
 from tests.support.waiting import eventually

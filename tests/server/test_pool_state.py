@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 import pytest
 
-from gateway.policy.call_outcome import Rejected
-from gateway.policy.keypool import KeyPool, PoolConfig
-from gateway.policy.pool_projects import PoolUpdate, Project
+from gateway.policy.pool.call_outcome import Rejected
+from gateway.policy.pool.keypool import KeyPool
+from gateway.policy.pool.projects import PoolConfig, PoolUpdate, Project
 from gateway.server.pool_state import _KEY, PoolState
 from gateway.store.key_value import StoreLimits
 from gateway.store.memory import MemoryStore

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.policy.rate_limits import Window
+from gateway.policy.clients.rate_limits import Window
 from gateway.store.rate_counters import MemoryCounters
 
 NOW = 1_000_000_040.0

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gateway.policy.rate_limits import Window
+from gateway.policy.clients.rate_limits import Window
 from gateway.store.key_value import StoreKind, StoreLimits
 from gateway.store.redis import Redis, RedisCounters, RedisPoolUpdates, RedisStore
 from gateway.store.state_stores import RESPONSES, SIGNATURES

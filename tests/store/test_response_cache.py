@@ -9,7 +9,7 @@ import pytest
 from gateway.errors import BadRequest
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.wire import GenerateContentRequest, GenerationConfig
-from gateway.policy.access import Client, digest
+from gateway.policy.clients.access import Client, digest
 from gateway.store.key_value import StoreLimits
 from gateway.store.memory import MemoryStore
 from gateway.store.response_cache import ResponseCache, answer_key, seconds

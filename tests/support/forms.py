@@ -10,8 +10,8 @@ from aiohttp.test_utils import make_mocked_request
 from msgspec import structs
 
 from gateway.exchange.context import CONTEXT, dry_context
-from gateway.policy.access import Client
-from gateway.policy.memory import MemoryAccount
+from gateway.policy.clients.access import Client
+from gateway.policy.load.memory import MemoryAccount
 
 BOUNDARY = "d4b2a0c1e3f54a6b8c7d9e0f1a2b3c4d"
 """As long as httpx's."""

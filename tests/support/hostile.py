@@ -14,8 +14,8 @@ from aiohttp import web
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.server.application import build_app
+from gateway.server.connection.protocol import Runner
 from gateway.server.plugin_loader import BUILT_IN, find_plugin
-from gateway.server.protocol import Runner
 
 Path = tuple[Any, ...]
 

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from gateway.gemini.usage import TokenCounts
-from gateway.policy.budgets import Budget
+from gateway.policy.clients.budgets import Budget
 from gateway.policy.ledger import Intent, LedgerConfig, Outcome, Settlement
 from gateway.store.ledger.tables import attempt
 from gateway.store.ledger.writer import Ledger

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from gateway.server.protocol import Runner
+from gateway.server.connection.protocol import Runner
 from tests.support.paths import ROOT
 
 needs_nginx = pytest.mark.skipif(shutil.which("nginx") is None, reason="no nginx on the PATH")

@@ -6,7 +6,7 @@ from typing import Any
 
 import aiohttp
 
-from gateway.policy.client_rules import Rules
+from gateway.policy.clients.client_rules import Rules
 from gateway.store.ledger import client_keys
 from gateway.store.ledger.tables import open_engine
 from tests.support.servers import Fake, Serve

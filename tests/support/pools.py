@@ -8,9 +8,9 @@ import pytest
 from gateway.errors import GatewayError, PoolExhausted, Quota, RateLimited, UpstreamError
 from gateway.gemini.errors import from_status
 from gateway.gemini.wire import ErrorStatus
-from gateway.policy.call_outcome import Ok, outcome
-from gateway.policy.keypool import KeyPool, Lease, PoolConfig
-from gateway.policy.pool_projects import Project
+from gateway.policy.pool.call_outcome import Ok, outcome
+from gateway.policy.pool.keypool import KeyPool, Lease
+from gateway.policy.pool.projects import PoolConfig, Project
 
 NOON = datetime(2026, 11, 24, 20, tzinfo=UTC).timestamp()
 """Noon in California; midnight is 12 hours away."""

@@ -16,7 +16,7 @@ from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.emulator.server import CALLS, Call
 from gateway.server.application import build_app
-from gateway.server.protocol import Runner
+from gateway.server.connection.protocol import Runner
 
 
 class _ClientResponse(aiohttp.ClientResponse):

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from aiohttp import web
 
 from gateway.plugin import SERVICES, Services
-from gateway.policy.client_rules import Rules
+from gateway.policy.clients.client_rules import Rules
 from gateway.store.ledger import client_keys
 from gateway.store.ledger.tables import attempt, open_engine
 from tests.support.fakegem import FakeGem

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gateway.server.lifecycle import ENDING
+from gateway.server.process.lifecycle import ENDING
 
 _PROGRAM = """#!{python} -I
 import json, sys

@@ -12,7 +12,7 @@ import aiohttp
 import sqlalchemy as sa
 from aiohttp import web
 
-from gateway.policy.client_rules import Rules
+from gateway.policy.clients.client_rules import Rules
 from gateway.store.ledger import client_keys
 from gateway.store.ledger.tables import attempt, open_engine
 from tests.support.servers import Serve

@@ -13,7 +13,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from gateway.errors import BadRequest, Overloaded
-from gateway.policy.memory import MemoryAccount, MemoryHold
+from gateway.policy.load.memory import MemoryAccount, MemoryHold
 from gateway.policy.ssrf import MediaConfig, check_url, is_public
 from gateway.upstream.media import MediaFetcher
 from tests.support.media_spellings import NOT_PUBLIC, hosts

@@ -11,7 +11,7 @@ from gateway.cli.connect.edits import ByHand, CannotEdit
 from gateway.cli.connect.places import Home
 from gateway.cli.connect.places import home as home_of
 from gateway.cli.connect.settings import Settings, page
-from gateway.policy.catalog import ModelsConfig
+from gateway.policy.models.catalog import ModelsConfig
 
 _KEY = "GATEWAY_API_KEY"
 _NO_KEY = "YOUR_KEY"

@@ -7,7 +7,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from gateway.policy.catalog import ModelsConfig
+from gateway.policy.models.catalog import ModelsConfig
 
 Format = Literal["env", "toml", "yaml", "json"]
 

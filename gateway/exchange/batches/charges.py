@@ -15,7 +15,7 @@ from gateway.exchange.context import RequestContext
 from gateway.gemini.stream_translator import decode
 from gateway.gemini.turn_reader import TurnReader
 from gateway.gemini.usage import TokenCounts
-from gateway.policy.kept_batches import Part
+from gateway.policy.clients.kept_batches import Part
 from gateway.policy.ledger import MOST_AMOUNT, Intent, Outcome, Settlement
 
 _NOTHING = TokenCounts()

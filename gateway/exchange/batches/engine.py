@@ -28,10 +28,10 @@ from gateway.exchange.exchange import Exchange
 from gateway.exchange.hooks import Hooks
 from gateway.exchange.incoming.request_body import Body
 from gateway.exchange.report import ExchangeReport
-from gateway.policy.access import Client
 from gateway.policy.bounded import BoundedMapping
-from gateway.policy.kept_batches import ENDED, Batch, LineError, Part, Status
-from gateway.policy.memory import MemoryAccount
+from gateway.policy.clients.access import Client
+from gateway.policy.clients.kept_batches import ENDED, Batch, LineError, Part, Status
+from gateway.policy.load.memory import MemoryAccount
 from gateway.store.disk_space import check_space
 
 if TYPE_CHECKING:

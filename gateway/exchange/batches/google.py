@@ -14,7 +14,7 @@ from msgspec import Raw, Struct
 from gateway.errors import GatewayError, UpstreamError
 from gateway.gemini.errors import from_status
 from gateway.gemini.wire import ErrorStatus
-from gateway.policy.kept_batches import Part
+from gateway.policy.clients.kept_batches import Part
 
 INLINE = 20_000_000
 """Bytes of a call's body below which its requests are sent inline (https://ai.google.dev/gemini-api/docs/batch-api)."""

@@ -15,7 +15,7 @@ from msgspec import Struct
 from gateway.errors import BudgetExceeded, GatewayError, RateLimited, forget_frames
 from gateway.exchange.batches.google import requests
 from gateway.exchange.incoming.request_body import Body
-from gateway.policy.kept_batches import Answer, Batch, Part
+from gateway.policy.clients.kept_batches import Answer, Batch, Part
 
 if TYPE_CHECKING:
     from gateway.store.batches.batch_store import BatchStore

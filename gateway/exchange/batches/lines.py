@@ -18,7 +18,7 @@ from gateway.gemini.events import Event
 from gateway.gemini.stream_translator import decode
 from gateway.gemini.turn_reader import TurnReader
 from gateway.gemini.usage import TokenCounts, answer_counts
-from gateway.policy.kept_batches import Method
+from gateway.policy.clients.kept_batches import Method
 
 
 class BatchLine(Struct, frozen=True):

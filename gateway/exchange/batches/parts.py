@@ -21,8 +21,8 @@ from gateway.exchange.batches.remote import FEATURE, Remote
 from gateway.exchange.calls.accounting import CallAccounting
 from gateway.exchange.context import RequestContext
 from gateway.exchange.ids import unique
-from gateway.policy.call_outcome import Limited, Rejected, outcome
-from gateway.policy.kept_batches import Answer, Batch, Part
+from gateway.policy.clients.kept_batches import Answer, Batch, Part
+from gateway.policy.pool.call_outcome import Limited, Rejected, outcome
 
 if TYPE_CHECKING:
     from gateway.store.batches.batch_store import BatchStore

@@ -17,8 +17,8 @@ from gateway.exchange.batches.google import request_line
 from gateway.exchange.batches.lines import LEFT_OUT, BatchLine, noted
 from gateway.exchange.context import RequestContext
 from gateway.exchange.incoming.request_body import COPIES, Body
-from gateway.policy.kept_batches import Batch, Line, LineError, Part
-from gateway.policy.memory import LARGE
+from gateway.policy.clients.kept_batches import Batch, Line, LineError, Part
+from gateway.policy.load.memory import LARGE
 
 if TYPE_CHECKING:
     from gateway.store.batches.batch_store import BatchStore

@@ -26,7 +26,7 @@ from gateway.exchange.exchange import Exchange
 from gateway.exchange.report import ExchangeReport
 from gateway.gemini.errors import from_response
 from gateway.gemini.resources import is_name
-from gateway.policy.kept_batches import Part
+from gateway.policy.clients.kept_batches import Part
 from gateway.store.disk_space import check_space
 from gateway.upstream.client import Forwarded
 

@@ -14,7 +14,7 @@ from gateway.exchange.batches.here import read_error
 from gateway.exchange.batches.lines import BatchMethods
 from gateway.exchange.context import RequestContext
 from gateway.gemini.usage import TokenCounts
-from gateway.policy.kept_batches import Answer, Batch, Line, Part
+from gateway.policy.clients.kept_batches import Answer, Batch, Line, Part
 
 if TYPE_CHECKING:
     from gateway.store.batches.batch_store import BatchStore

@@ -28,15 +28,15 @@ from gateway.gemini.capabilities import Capabilities, CapabilityTable
 from gateway.gemini.vertex import is_served
 from gateway.gemini.wire import encode_json
 from gateway.observability.statistics import Statistics
-from gateway.policy import call_outcome
-from gateway.policy.access import Client
-from gateway.policy.keypool import KeyPool
+from gateway.policy.clients.access import Client
+from gateway.policy.clients.rate_limits import Taken, Window, windows
 from gateway.policy.ledger import Intent, Settlement
-from gateway.policy.pool_errors import too_large
-from gateway.policy.pool_projects import PoolUpdate
-from gateway.policy.pricing import Prices, Tier
-from gateway.policy.rate_limits import Taken, Window, windows
-from gateway.policy.successors import is_alias
+from gateway.policy.models.pricing import Prices, Tier
+from gateway.policy.models.successors import is_alias
+from gateway.policy.pool import call_outcome
+from gateway.policy.pool.errors import too_large
+from gateway.policy.pool.keypool import KeyPool
+from gateway.policy.pool.projects import PoolUpdate
 from gateway.store.rate_counters import Counters
 
 _OTHER_IS_FREE = 1.0

@@ -19,13 +19,13 @@ from gateway.gemini.plain_answer import PlainAnswer
 from gateway.gemini.turn_reader import TurnReader
 from gateway.gemini.usage import TokenCounts, is_whole
 from gateway.observability.request_log import UpstreamCall
-from gateway.policy import call_outcome
-from gateway.policy.google_quota import cause
-from gateway.policy.keypool import Lease
+from gateway.policy.clients.rate_limits import Window, windows
 from gateway.policy.ledger import Intent, Outcome, Settlement
-from gateway.policy.pricing import Tier
-from gateway.policy.rate_limits import Window, windows
-from gateway.policy.vertex_key import VertexKey
+from gateway.policy.models.pricing import Tier
+from gateway.policy.pool import call_outcome
+from gateway.policy.pool.google_quota import cause
+from gateway.policy.pool.keypool import Lease
+from gateway.policy.pool.vertex_key import VertexKey
 
 _OK = 200
 _CANCELLED_STATUS = 499

@@ -21,7 +21,7 @@ from gateway.gemini.events import Event
 from gateway.gemini.stream_translator import StreamTranslator
 from gateway.gemini.turn_reader import TurnReader
 from gateway.gemini.vertex import is_served, needs_gemini
-from gateway.policy.session_affinity import affinity
+from gateway.policy.pool.session_affinity import affinity
 from gateway.store.response_cache import answer_key
 
 

@@ -11,7 +11,7 @@ from gateway.gemini.call import GeminiCall
 from gateway.gemini.usage import TokenCounts
 from gateway.gemini.wire import Blob, FileData, GenerateContentRequest, GenerationConfig, encode_json
 from gateway.policy.ledger import MOST_COUNT
-from gateway.policy.pricing import Tier
+from gateway.policy.models.pricing import Tier
 
 _BYTES_PER_TOKEN = 4
 _MOST_PROMPT = 2**21

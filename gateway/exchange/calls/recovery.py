@@ -24,11 +24,11 @@ from gateway.exchange.calls.call_state import CallState
 from gateway.exchange.context import RequestContext
 from gateway.exchange.offload import offload
 from gateway.gemini.call import GeminiCall
-from gateway.gemini.schema_references import SchemaTooLarge
+from gateway.gemini.schemas.schema_references import SchemaTooLarge
 from gateway.gemini.wire import GenerateContentRequest
 from gateway.policy.bounded import BoundedMapping
-from gateway.policy.fallback import ModelBreaker, passes_on
-from gateway.policy.learned_refusals import LearnedRefusals
+from gateway.policy.models.fallback import ModelBreaker, passes_on
+from gateway.policy.models.learned_refusals import LearnedRefusals
 from gateway.policy.retry import Fail, RetryBudget, RetryConfig, judge
 
 if TYPE_CHECKING:

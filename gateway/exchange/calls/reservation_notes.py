@@ -1,8 +1,8 @@
 """Notes for those who issue a key with a budget that is smaller than what a single request reserves."""
 
 from gateway.exchange.calls.cost import CostEstimate
-from gateway.policy.client_rules import Rules
-from gateway.policy.pricing import Prices
+from gateway.policy.clients.client_rules import Rules
+from gateway.policy.models.pricing import Prices
 
 
 def small_budgets(rules: Rules, model: str, output: int, prices: Prices, at: float) -> list[str]:

@@ -23,7 +23,7 @@ from gateway.exchange.offload import offload
 from gateway.exchange.side_by_side import side_by_side
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.wire import Content, FileData, GenerateContentRequest, Part
-from gateway.policy.kept_files import FileCopy, StoredFile
+from gateway.policy.clients.kept_files import FileCopy, StoredFile
 
 if TYPE_CHECKING:
     from gateway.store.files.file_store import FileStore

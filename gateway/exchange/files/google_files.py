@@ -21,7 +21,7 @@ from gateway.exchange.context import RequestContext
 from gateway.exchange.exchange import Exchange
 from gateway.exchange.report import ExchangeReport
 from gateway.gemini.errors import from_response
-from gateway.policy.kept_files import FileCopy
+from gateway.policy.clients.kept_files import FileCopy
 
 _LIFE = 48 * 3600
 """Seconds for which Google keeps a file."""

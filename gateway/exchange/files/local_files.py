@@ -7,7 +7,7 @@ from gateway.errors import BadRequest, GatewayError
 from gateway.exchange.context import RequestContext
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.wire import FileData
-from gateway.policy.kept_files import FileCopy
+from gateway.policy.clients.kept_files import FileCopy
 
 
 class LocalFiles(Protocol):

@@ -21,7 +21,7 @@ from msgspec import Struct
 from gateway.errors import BadRequest, TooLarge
 from gateway.exchange.incoming.request_body import COPIES, Body, Pace, check_encoding, memory
 from gateway.exchange.incoming.uploaded_file import UploadedFile
-from gateway.policy.memory import MemoryHold
+from gateway.policy.load.memory import MemoryHold
 
 FORM = "multipart/form-data"
 MOST_PARTS = 128

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from gateway.policy.admission import Admission
+from gateway.policy.load.admission import Admission
 
 
 async def wait_for_place(admission: Admission) -> None:

@@ -19,7 +19,7 @@ from gateway.errors import BadRequest, GatewayError, TooLarge
 from gateway.exchange.context import CONTEXT, RequestContext
 from gateway.exchange.offload import HEAVY, offload
 from gateway.gemini import json_shape
-from gateway.policy.memory import MemoryHold
+from gateway.policy.load.memory import MemoryHold
 
 T = TypeVar("T")
 

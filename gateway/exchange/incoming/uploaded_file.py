@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from gateway.conversation.media_types import of_file
-from gateway.policy.memory import MemoryHold
+from gateway.policy.load.memory import MemoryHold
 from gateway.store.disk_space import check_space, refusal
 
 IN_MEMORY = 2**20

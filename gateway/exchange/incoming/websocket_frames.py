@@ -15,7 +15,7 @@ from aiohttp.http import WS_CLOSING_MESSAGE, WebSocketError, WebSocketWriter
 from gateway.errors import BadRequest, Forbidden, GatewayError, Overloaded, forget_frames
 from gateway.exchange.incoming.request_body import COPIES
 from gateway.exchange.replies.delivery import UNDRAINED
-from gateway.policy.memory import MemoryHold
+from gateway.policy.load.memory import MemoryHold
 
 _CLOSE_TIMEOUT = 1.0
 """Seconds in which a client may answer a close frame."""

@@ -32,7 +32,7 @@ from gateway.gemini.sse import comment
 from gateway.gemini.stream_translator import Encoder, StreamTranslator
 from gateway.gemini.turn_reader import TurnReader
 from gateway.gemini.usage import TokenCounts
-from gateway.policy.rate_limits import limit_headers
+from gateway.policy.clients.rate_limits import limit_headers
 from gateway.store.response_cache import HEADER as CACHE_HEADER
 
 ErrorRenderer = Callable[[GatewayError, str], tuple[int, bytes]]

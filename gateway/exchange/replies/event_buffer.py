@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from gateway.errors import Overloaded
-from gateway.policy.memory import MemoryHold
+from gateway.policy.load.memory import MemoryHold
 
 _UNCOUNTED = 64 * 1024
 """Bytes of frames that are accounted for at once. The frames of an error are fewer, and are never refused."""

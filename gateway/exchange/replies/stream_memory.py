@@ -2,7 +2,7 @@
 
 from typing import Self
 
-from gateway.policy.memory import MemoryHold
+from gateway.policy.load.memory import MemoryHold
 
 _UNCOUNTED = 64 * 1024
 """Bytes from which on a change is accounted for."""

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from gateway.plugins.alert.outbox import Alert
-from gateway.policy.budgets import BudgetUse
+from gateway.policy.clients.budgets import BudgetUse
 from gateway.upstream.certificate import remedy_of
 
 _REFUSALS = {

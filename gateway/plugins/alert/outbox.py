@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct, field
 
-from gateway.policy.budgets import BudgetUse
+from gateway.policy.clients.budgets import BudgetUse
 
 _HOUR = 3600.0
 

@@ -14,7 +14,7 @@ from msgspec import Meta, Raw, Struct
 
 from gateway.errors import BadRequest, NotFound
 from gateway.exchange.batches.reading import RawLine
-from gateway.policy.kept_batches import LineError
+from gateway.policy.clients.kept_batches import LineError
 
 ENDPOINT = "/v1/messages"
 _ID = re.compile(r"msgbatch_([0-9a-f]{24})")

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.policy.kept_batches import ENDED, Batch
+from gateway.policy.clients.kept_batches import ENDED, Batch
 
 Object = dict[str, Any]
 PREFIX = "msgbatch_"

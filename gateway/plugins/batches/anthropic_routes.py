@@ -21,7 +21,7 @@ from gateway.plugins.batches.anthropic_response import batch_list, batch_object,
 from gateway.plugins.batches.fields import MESSAGE_BATCH
 from gateway.plugins.batches.response import note_headers
 from gateway.plugins.batches.wire import encode
-from gateway.policy.kept_batches import ENDED, Batch, BatchPage, Details
+from gateway.policy.clients.kept_batches import ENDED, Batch, BatchPage, Details
 from gateway.store.disk_space import check_space
 
 if TYPE_CHECKING:

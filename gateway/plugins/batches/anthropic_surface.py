@@ -13,8 +13,8 @@ from gateway.plugin import Plugin, Services
 from gateway.plugins.batches import estimate
 from gateway.plugins.batches.anthropic_request import StoredLines
 from gateway.plugins.batches.anthropic_response import errored, succeeded, unanswered
-from gateway.policy.access import Client
-from gateway.policy.kept_batches import Batch, Part
+from gateway.policy.clients.access import Client
+from gateway.policy.clients.kept_batches import Batch, Part
 from gateway.store.batches.batch_store import BatchStore
 
 _PIECE = 2**18

@@ -10,8 +10,8 @@ from gateway.exchange.batches.reading import Lines
 from gateway.exchange.calls.accounting import CallAccounting
 from gateway.exchange.calls.cost import CostEstimate
 from gateway.plugins.batches.wire import LineModel, decode_model
-from gateway.policy.access import Client
-from gateway.policy.budgets import Budget, BudgetUse, dollars
+from gateway.policy.clients.access import Client
+from gateway.policy.clients.budgets import Budget, BudgetUse, dollars
 from gateway.policy.ledger import MOST_AMOUNT
 
 Cost = tuple[int, int]

@@ -9,7 +9,7 @@ from msgspec import Struct
 from gateway.conversation.invalid import not_json
 from gateway.exchange.batches.reading import MOST_ERRORS, RawLine
 from gateway.plugins.batches.wire import InputLine, decode_line
-from gateway.policy.kept_batches import LineError
+from gateway.policy.clients.kept_batches import LineError
 
 _LONGEST_ID = 512
 """Characters of a custom_id."""

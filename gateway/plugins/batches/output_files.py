@@ -13,8 +13,8 @@ from gateway.errors import openai_error
 from gateway.exchange.batches.results import LineResult
 from gateway.exchange.ids import unique
 from gateway.plugins.batches.wire import Answered, OutputLine, Unsent, encode
-from gateway.policy.kept_batches import Batch
-from gateway.policy.kept_files import NewFile
+from gateway.policy.clients.kept_batches import Batch
+from gateway.policy.clients.kept_files import NewFile
 
 if TYPE_CHECKING:
     from gateway.store.files.file_store import FileStore

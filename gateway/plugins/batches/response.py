@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway.conversation.notes import brief
-from gateway.policy.kept_batches import ENDED, Batch
+from gateway.policy.clients.kept_batches import ENDED, Batch
 
 Object = dict[str, Any]
 _DATED = ("in_progress", "finalizing", "completed", "failed", "expired", "cancelling", "cancelled")

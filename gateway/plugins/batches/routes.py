@@ -25,7 +25,7 @@ from gateway.plugins.batches.fields import BATCH, MESSAGE_BATCH
 from gateway.plugins.batches.request import PLUGINS, check_create, identifier, list_query, no_batch
 from gateway.plugins.batches.response import batch_list, batch_object, note_headers
 from gateway.plugins.batches.wire import CreateBatch, decode_create, encode
-from gateway.policy.kept_batches import ENDED, Batch, BatchPage, Details
+from gateway.policy.clients.kept_batches import ENDED, Batch, BatchPage, Details
 from gateway.store.state_folder import state_path
 
 if TYPE_CHECKING:

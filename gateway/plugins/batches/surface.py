@@ -19,9 +19,9 @@ from gateway.plugins.batches import estimate
 from gateway.plugins.batches.input_file import FileLimits, InputFile
 from gateway.plugins.batches.output_files import write
 from gateway.plugins.batches.request import PLUGINS
-from gateway.policy.access import Client
-from gateway.policy.kept_batches import Batch, Part
-from gateway.policy.kept_files import StoredFile
+from gateway.policy.clients.access import Client
+from gateway.policy.clients.kept_batches import Batch, Part
+from gateway.policy.clients.kept_files import StoredFile
 from gateway.store.batches.batch_store import BatchStore
 
 if TYPE_CHECKING:

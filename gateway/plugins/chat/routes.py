@@ -36,7 +36,7 @@ from gateway.plugins.chat.plain_request import PlainRequest
 from gateway.plugins.chat.request import conversation
 from gateway.plugins.chat.response import AnswerOptions, ChatStream, Envelope, completion
 from gateway.plugins.chat.wire import PLACEHOLDERS, ChatRequest, decode_request
-from gateway.policy.access import Client
+from gateway.policy.clients.access import Client
 
 
 class Chat(Plugin):

@@ -9,7 +9,7 @@ from msgspec import Struct
 from gateway.conversation import media_types
 from gateway.errors import BadRequest, NotFound
 from gateway.plugins.files.wire import ExpiresAfter
-from gateway.policy.kept_files import NewFile
+from gateway.policy.clients.kept_files import NewFile
 
 BATCH_LIFE = 30 * 24 * 3600
 """Seconds for which a batch's input is kept (https://platform.openai.com/docs/api-reference/files/create)."""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from gateway.policy.kept_files import StoredFile, Upload
+from gateway.policy.clients.kept_files import StoredFile, Upload
 
 Object = dict[str, Any]
 _RANGE = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})", re.ASCII)

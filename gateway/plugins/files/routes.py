@@ -43,7 +43,7 @@ from gateway.plugins.files.response import (
 )
 from gateway.plugins.files.uploads import Uploads
 from gateway.plugins.files.wire import decode_file, encode
-from gateway.policy.kept_files import FileLimits, Page, StoredFile
+from gateway.policy.clients.kept_files import FileLimits, Page, StoredFile
 from gateway.store.state_folder import state_path
 
 if TYPE_CHECKING:

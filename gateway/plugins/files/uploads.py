@@ -18,7 +18,7 @@ from gateway.plugins.files.fields import COMPLETE, UPLOAD
 from gateway.plugins.files.request import check_batch, check_purpose, lifetime, mime_type_of, new_file
 from gateway.plugins.files.response import part_object, upload_object
 from gateway.plugins.files.wire import Completion, decode_completion, decode_upload, encode
-from gateway.policy.kept_files import StoredFile, Upload, ended
+from gateway.policy.clients.kept_files import StoredFile, Upload, ended
 
 if TYPE_CHECKING:
     from gateway.store.files.file_store import FileStore

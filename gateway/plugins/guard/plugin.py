@@ -34,7 +34,7 @@ from gateway.plugins.guard.rules import BoundRule, Place, Rule, bound
 from gateway.plugins.guard.texts import read, replaced
 from gateway.plugins.guard.webhook import Verdict, Webhook, WebhookOptions
 from gateway.plugins.guard.window import Window
-from gateway.policy.native_methods import generates, is_silent
+from gateway.policy.models.native_methods import generates, is_silent
 
 _TRANSLATED = ("chat", "responses", "messages", "completions", "moderations")
 """Surfaces whose requests become calls, which `on_call` checks."""

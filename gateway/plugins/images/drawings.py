@@ -18,7 +18,7 @@ from gateway.gemini.turn_reader import TurnReader
 from gateway.plugins.images import pillow
 from gateway.plugins.images.pictures import picture
 from gateway.plugins.images.response import Drawing, drawing, look_at
-from gateway.policy.memory import MemoryHold
+from gateway.policy.load.memory import MemoryHold
 
 _AT_ONCE = 4
 """Calls of one request that run at the same time."""

@@ -13,7 +13,7 @@ from gateway.plugins.images import pillow
 from gateway.plugins.images.pictures import picture
 from gateway.plugins.images.request import check_count, check_marks
 from gateway.plugins.images.sizes import MOST_SIDE
-from gateway.policy.memory import MemoryHold
+from gateway.policy.load.memory import MemoryHold
 
 FILES = ("image", "mask", "markup")
 """Fields of a form that are files."""

@@ -49,7 +49,7 @@ from gateway.plugins.images.request import (
 from gateway.plugins.images.response import Drawing, completed, error_event, image_list
 from gateway.plugins.images.sizes import Wanted
 from gateway.plugins.images.wire import ImageRequest
-from gateway.policy.catalog import ModelRoute
+from gateway.policy.models.catalog import ModelRoute
 from gateway.store.disk_space import InsufficientStorage
 
 _log = logging.getLogger("gateway.images")

@@ -13,7 +13,7 @@ from gateway.exchange.replies.delivery import json_response
 from gateway.exchange.replies.web_page import language
 from gateway.plugin import Plugin, Services
 from gateway.plugins.key.page import TEXTS, page
-from gateway.policy.access import Client
+from gateway.policy.clients.access import Client
 
 _MAX_REPORTS = 1000
 """Reports that are kept for `seconds`."""

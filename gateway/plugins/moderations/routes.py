@@ -22,7 +22,7 @@ from gateway.plugins.moderations import wire
 from gateway.plugins.moderations.fields import MODERATIONS
 from gateway.plugins.moderations.request import conversations
 from gateway.plugins.moderations.response import result
-from gateway.policy.catalog import check_length
+from gateway.policy.models.catalog import check_length
 
 _AT_ONCE = 4
 """Inputs of one request that are rated at the same time."""

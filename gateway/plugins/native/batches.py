@@ -21,7 +21,7 @@ from gateway.gemini.wire import GenerateContentResponse, decode_response, encode
 from gateway.plugins.native import cost
 from gateway.plugins.native.request import check_named
 from gateway.plugins.native.response import UsageReader
-from gateway.policy.access import Client
+from gateway.policy.clients.access import Client
 from gateway.policy.file_refs import no_file_search
 from gateway.policy.ledger import Intent, Settlement
 

@@ -22,7 +22,7 @@ from gateway.exchange.calls.cost import (
     tier,
     tool_input,
 )
-from gateway.policy.pricing import Tier
+from gateway.policy.models.pricing import Tier
 
 _MOST_CANDIDATES = 8
 """Gemini's limit for `candidateCount`."""

@@ -22,7 +22,7 @@ from gateway.gemini.usage import TokenCounts
 from gateway.gemini.wire import LogprobsResult, encode_json
 from gateway.plugins.native.part_events import FINISH_REASONS, event_of, part_of
 from gateway.plugins.native.request import named_body
-from gateway.policy.native_methods import generates
+from gateway.policy.models.native_methods import generates
 
 _TEXT_ONLY = {"text", "thought"}
 _OF_TEXT_PART = {*_TEXT_ONLY, "thoughtSignature", "videoMetadata", "partMetadata"}

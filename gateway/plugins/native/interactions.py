@@ -28,8 +28,8 @@ from gateway.gemini.sse import SSEDecoder
 from gateway.gemini.usage import NO_USAGE, TokenCounts, is_whole, token_counts
 from gateway.gemini.wire import ModalityTokens, UsageMetadata
 from gateway.plugins.native.cost import camel, numbers, values
-from gateway.policy.catalog import MAX_NAME
 from gateway.policy.file_refs import file, no_file_search
+from gateway.policy.models.catalog import MAX_NAME
 
 METHOD = "interactions"
 _PERMITTED = frozenset({

@@ -15,10 +15,10 @@ from gateway.plugins.native import batches, cost, interactions
 from gateway.plugins.native.batches import BatchLedger
 from gateway.plugins.native.request import NamedBody, Permitted, check_models, named_body, permitted
 from gateway.plugins.native.system_parameters import allowed_headers, allowed_query
-from gateway.policy.access import Client
-from gateway.policy.catalog import check_length
+from gateway.policy.clients.access import Client
 from gateway.policy.file_refs import no_file_search
-from gateway.policy.pricing import Tier
+from gateway.policy.models.catalog import check_length
+from gateway.policy.models.pricing import Tier
 from gateway.store.file_owners import FileOwners, absent
 
 Payload = bytes | AsyncIterator[bytes] | None

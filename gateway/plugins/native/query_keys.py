@@ -13,7 +13,7 @@ from unicodedata import normalize
 from urllib.parse import unquote
 
 from gateway.errors import BadRequest, Unauthorized, scrub
-from gateway.policy.access import like_issued
+from gateway.policy.clients.access import like_issued
 
 Query = Iterable[tuple[str, str]]
 """Decoded names and values, in the order of the URL."""

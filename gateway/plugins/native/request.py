@@ -18,8 +18,8 @@ from gateway.errors import BadRequest, Forbidden, scrub
 from gateway.gemini.json_shape import check
 from gateway.gemini.vertex import is_gemini_embedding, is_served
 from gateway.gemini.wire import encode_json
-from gateway.policy.catalog import check_length
 from gateway.policy.file_refs import references
+from gateway.policy.models.catalog import check_length
 
 _PATH = re.compile(r"/[A-Za-z0-9._~:/@-]*")
 _VERB = re.compile(r":(?=.*[:/])")

@@ -64,9 +64,9 @@ from gateway.plugins.native.response import (
     render_error,
     returned,
 )
-from gateway.policy.access import Client
 from gateway.policy.api_paths import GOOGLE, Family
-from gateway.policy.native_methods import generates, shown_path
+from gateway.policy.clients.access import Client
+from gateway.policy.models.native_methods import generates, shown_path
 from gateway.upstream.client import Forwarded
 
 _EMBEDDINGS = ("embedContent", "batchEmbedContents")

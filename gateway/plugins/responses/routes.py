@@ -41,7 +41,7 @@ from gateway.plugins.responses.stored import (
     response_key,
 )
 from gateway.plugins.responses.websocket import Connection, Remembered
-from gateway.policy.access import Client
+from gateway.policy.clients.access import Client
 
 _MIB = 2**20
 _ONE = "/v1/responses/{id:(?!compact$|input_tokens$)[^/]+}"

@@ -18,7 +18,7 @@ from gateway.exchange.offload import offload
 from gateway.gemini.thought_signatures import SignatureKeys
 from gateway.plugin import Services
 from gateway.plugins.responses.wire import is_reference
-from gateway.policy.access import Client
+from gateway.policy.clients.access import Client
 
 Object = dict[str, Any]
 UNFINISHED = ("queued", "in_progress")

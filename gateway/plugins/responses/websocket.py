@@ -33,7 +33,7 @@ from gateway.exchange.replies.delivery import limit_buffers
 from gateway.exchange.replies.timed_reply import TimedReply
 from gateway.plugin import Services
 from gateway.plugins.responses import wire
-from gateway.policy.memory import MemoryHold
+from gateway.policy.load.memory import MemoryHold
 
 MAX_AGE = 3600.0
 """Seconds after which a connection is closed, as OpenAI closes its own; a response in progress is completed first."""

@@ -12,7 +12,7 @@ from gateway.exchange.incoming.uploaded_file import UploadedFile
 from gateway.exchange.offload import in_codec_thread
 from gateway.plugin import Services
 from gateway.plugins.transcription.media import audio_type, seconds_of, wav_seconds
-from gateway.policy.kept_files import FileCopy
+from gateway.policy.clients.kept_files import FileCopy
 
 INLINE = 15 * 2**20
 """Bytes of a file up to which it is a part of the request. Google takes requests of 100 MB, in base64

@@ -41,8 +41,8 @@ from gateway.plugins.transcription.response import (
     from_interaction,
     usage_metadata,
 )
-from gateway.policy.catalog import ModelRoute
-from gateway.policy.model_kinds import of_kind
+from gateway.policy.models.catalog import ModelRoute
+from gateway.policy.models.model_kinds import of_kind
 
 _LONGEST = 900.0
 """Seconds for a whole transcription."""

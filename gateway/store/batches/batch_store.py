@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gateway.errors import RateLimited
-from gateway.policy.kept_batches import Answer, Batch, BatchPage, Line, Part, Surface
+from gateway.policy.clients.kept_batches import Answer, Batch, BatchPage, Line, Part, Surface
 from gateway.store.batches.database import (
     BatchDatabase,
     delete_lines,

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.policy.kept_batches import ENDED, Answer, Batch, BatchPage, Details, Line, Part
+from gateway.policy.clients.kept_batches import ENDED, Answer, Batch, BatchPage, Details, Line, Part
 from gateway.store.sqlite_database import Run, SqliteDatabase
 
 VERSION = 1

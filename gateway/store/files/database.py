@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from gateway.policy.kept_files import FileCopy, FileLimits, Page, StoredFile, Upload
+from gateway.policy.clients.kept_files import FileCopy, FileLimits, Page, StoredFile, Upload
 from gateway.store.sqlite_database import Run, SqliteDatabase
 
 VERSION = 1

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from gateway.errors import BadRequest, NotFound, TooLarge
-from gateway.policy.kept_files import FileCopy, FileLimits, NewFile, StoredFile, Upload, ended
+from gateway.policy.clients.kept_files import FileCopy, FileLimits, NewFile, StoredFile, Upload, ended
 from gateway.store.disk_space import check_space, refusal
 from gateway.store.files.database import FileDatabase, check_room, insert_file
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from msgspec import Struct, json
 
 from gateway.errors import BudgetExceeded
-from gateway.policy.budgets import DAY, Budget
+from gateway.policy.clients.budgets import DAY, Budget
 from gateway.policy.ledger import Intent, Settlement
 from gateway.store.ledger.statements import Statements
 from gateway.store.ledger.tables import budget

@@ -5,8 +5,8 @@ import secrets
 import msgspec
 import sqlalchemy as sa
 
-from gateway.policy.access import ISSUED, ClientKey, digest
-from gateway.policy.client_rules import Rules
+from gateway.policy.clients.access import ISSUED, ClientKey, digest
+from gateway.policy.clients.client_rules import Rules
 from gateway.store.ledger.tables import about, client_key
 
 

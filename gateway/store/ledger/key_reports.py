@@ -8,9 +8,9 @@ import msgspec
 import sqlalchemy as sa
 from msgspec import Struct
 
-from gateway.policy.access import ClientKey
-from gateway.policy.budgets import Budget
-from gateway.policy.client_rules import Rules
+from gateway.policy.clients.access import ClientKey
+from gateway.policy.clients.budgets import Budget
+from gateway.policy.clients.client_rules import Rules
 from gateway.store.ledger import client_keys
 from gateway.store.ledger.budgets import bounded
 from gateway.store.ledger.reports import Usage

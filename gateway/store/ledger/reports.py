@@ -7,7 +7,7 @@ import msgspec
 import sqlalchemy as sa
 from msgspec import Struct
 
-from gateway.policy.budgets import Budget, Period, Unit
+from gateway.policy.clients.budgets import Budget, Period, Unit
 from gateway.store.ledger.budgets import bounded
 from gateway.store.ledger.sums import Wanted, sums
 from gateway.store.ledger.tables import BOUNDS, GROUPED, SUMMED, budget

@@ -13,7 +13,7 @@ from yarl import URL
 from gateway.config.sections import ProjectConfig, UpstreamConfig
 from gateway.config.vertex import VertexConfig
 from gateway.errors import UpstreamError
-from gateway.policy.vertex_key import VertexKey
+from gateway.policy.pool.vertex_key import VertexKey
 from gateway.upstream.causes import Reach
 from gateway.upstream.transport import Body, Response, Transport
 

@@ -11,7 +11,7 @@ from time import time
 import pytest
 import sqlalchemy as sa
 
-from gateway.policy.kept_batches import Batch
+from gateway.policy.clients.kept_batches import Batch
 from gateway.store.batches.batch_store import BatchStore
 from gateway.store.ledger import client_keys
 from gateway.store.ledger.tables import client_key, open_engine

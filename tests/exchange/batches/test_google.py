@@ -17,7 +17,7 @@ from gateway.exchange.batches.google import (
     request_line,
     requests,
 )
-from gateway.policy.kept_batches import Part
+from gateway.policy.clients.kept_batches import Part
 
 
 def batch(**metadata: Any) -> bytes:

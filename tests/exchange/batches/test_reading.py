@@ -14,8 +14,8 @@ from gateway.exchange.batches.reading import LineReader, RawLine
 from gateway.exchange.context import RequestContext, dry_context
 from gateway.exchange.incoming.request_body import Body
 from gateway.gemini.usage import TokenCounts
-from gateway.policy.access import Client
-from gateway.policy.kept_batches import Batch, LineError, Part
+from gateway.policy.clients.access import Client
+from gateway.policy.clients.kept_batches import Batch, LineError, Part
 from gateway.store.batches.batch_store import BatchStore
 
 

@@ -21,12 +21,12 @@ from gateway.gemini.wire import (
     encode_json,
 )
 from gateway.observability.statistics import Statistics
-from gateway.policy.access import Client
-from gateway.policy.client_rules import Rules
-from gateway.policy.keypool import KeyPool, PoolConfig
-from gateway.policy.pool_projects import Project
-from gateway.policy.pricing import Prices
-from gateway.policy.rate_limits import Taken, Window
+from gateway.policy.clients.access import Client
+from gateway.policy.clients.client_rules import Rules
+from gateway.policy.clients.rate_limits import Taken, Window
+from gateway.policy.models.pricing import Prices
+from gateway.policy.pool.keypool import KeyPool
+from gateway.policy.pool.projects import PoolConfig, Project
 from gateway.store.rate_counters import MemoryCounters
 
 MODEL = "gemini-2.5-flash"

@@ -27,12 +27,12 @@ from gateway.gemini.usage import token_counts
 from gateway.gemini.wire import UsageMetadata
 from gateway.observability.request_log import Trace
 from gateway.observability.statistics import Statistics
-from gateway.policy.access import Client
-from gateway.policy.client_rules import Rules
-from gateway.policy.keypool import KeyPool, PoolConfig
+from gateway.policy.clients.access import Client
+from gateway.policy.clients.client_rules import Rules
 from gateway.policy.ledger import Intent, Settlement
-from gateway.policy.pool_projects import PoolUpdate, Project
-from gateway.policy.pricing import Price, Prices
+from gateway.policy.models.pricing import Price, Prices
+from gateway.policy.pool.keypool import KeyPool
+from gateway.policy.pool.projects import PoolConfig, PoolUpdate, Project
 from gateway.store.rate_counters import MemoryCounters
 
 MODEL = "gemini-2.5-flash"

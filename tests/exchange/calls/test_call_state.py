@@ -18,10 +18,10 @@ from gateway.gemini.events import Event, TextDelta
 from gateway.gemini.turn_reader import TurnReader
 from gateway.gemini.wire import Content, GenerateContentRequest, Part
 from gateway.observability.statistics import Statistics
-from gateway.policy.access import Client
-from gateway.policy.keypool import KeyPool, PoolConfig
-from gateway.policy.pool_projects import Project
-from gateway.policy.pricing import Prices
+from gateway.policy.clients.access import Client
+from gateway.policy.models.pricing import Prices
+from gateway.policy.pool.keypool import KeyPool
+from gateway.policy.pool.projects import PoolConfig, Project
 from gateway.store.rate_counters import MemoryCounters
 
 CALL = GeminiCall("m", GenerateContentRequest([Content([Part(text="hi")], "user")]))

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from gateway.errors import ConfigError
 from gateway.plugin import SERVICES
-from gateway.policy.client_rules import Rules
+from gateway.policy.clients.client_rules import Rules
 from gateway.policy.hedging import Hedge
 from gateway.store.ledger import client_keys
 from gateway.store.ledger.tables import attempt, open_engine

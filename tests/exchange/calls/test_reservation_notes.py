@@ -3,8 +3,8 @@
 import pytest
 
 from gateway.exchange.calls.reservation_notes import small_budgets
-from gateway.policy.client_rules import Rules
-from gateway.policy.pricing import Price, Prices
+from gateway.policy.clients.client_rules import Rules
+from gateway.policy.models.pricing import Price, Prices
 
 PRICES = Prices("", {"gemini-x": Price(input=1, output=4)})
 

@@ -12,8 +12,8 @@ from gateway.exchange.files import google_files
 from gateway.exchange.files.google_files import GoogleFiles, Source
 from gateway.exchange.report import ExchangeReport
 from gateway.plugin import SERVICES
-from gateway.policy.access import Client
-from gateway.policy.kept_files import FileCopy
+from gateway.policy.clients.access import Client
+from gateway.policy.clients.kept_files import FileCopy
 from tests.support.servers import Serve, upstream_of
 
 NAME = "files/abc"

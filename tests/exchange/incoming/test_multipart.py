@@ -13,7 +13,7 @@ from msgspec import Struct
 from gateway.errors import BadRequest, GatewayError, Overloaded, TooLarge
 from gateway.exchange.incoming.multipart import MOST_PARTS, MOST_TEXT, Form, Limits, read_form
 from gateway.exchange.incoming.uploaded_file import IN_MEMORY
-from gateway.policy.memory import MemoryAccount
+from gateway.policy.load.memory import MemoryAccount
 from tests.support.forms import BOUNDARY, Field, form, posted
 from tests.support.waiting import eventually
 

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.errors import RateLimited
 from gateway.exchange.incoming.place import wait_for_place
-from gateway.policy.admission import Admission
+from gateway.policy.load.admission import Admission
 
 
 def full(patience: float = 30.0) -> Admission:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.exchange.incoming.uploaded_file import IN_MEMORY, UploadedFile
-from gateway.policy.memory import MemoryAccount, MemoryHold
+from gateway.policy.load.memory import MemoryAccount, MemoryHold
 from gateway.store.disk_space import InsufficientStorage
 
 

@@ -20,7 +20,7 @@ from gateway.exchange.incoming.websocket_frames import Frames
 from gateway.observability.request_log import RequestLog
 from gateway.plugin import SERVICES
 from gateway.plugins.responses import websocket
-from gateway.policy.memory import MemoryAccount
+from gateway.policy.load.memory import MemoryAccount
 from tests.support.rawc import RawClient
 from tests.support.servers import Fake, RawUpstream, Serve, chunked
 from tests.support.waiting import eventually

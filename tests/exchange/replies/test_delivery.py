@@ -25,7 +25,7 @@ from gateway.exchange.replies.delivery import (
 )
 from gateway.exchange.replies.timed_reply import Ticker
 from gateway.exchange.report import ExchangeReport
-from gateway.policy.rate_limits import Window, WindowState
+from gateway.policy.clients.rate_limits import Window, WindowState
 from tests.support.waiting import eventually
 
 CONFIG = StreamConfig()

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.errors import Overloaded
 from gateway.exchange.replies.event_buffer import EventBuffer
-from gateway.policy.memory import MemoryAccount
+from gateway.policy.load.memory import MemoryAccount
 
 
 async def read(buffer: EventBuffer, after: int) -> bytes:

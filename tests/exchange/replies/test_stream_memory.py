@@ -4,7 +4,7 @@ import pytest
 
 from gateway.errors import Overloaded
 from gateway.exchange.replies.stream_memory import StreamMemory
-from gateway.policy.memory import MemoryAccount
+from gateway.policy.load.memory import MemoryAccount
 
 KB = 1024
 

@@ -22,7 +22,7 @@ from gateway.gemini.stream_translator import StreamTranslator
 from gateway.gemini.thought_signatures import SignatureKeys, Signed
 from gateway.gemini.turn_reader import TurnReader
 from gateway.plugins.chat.response import ChatStream, Envelope
-from gateway.policy.memory import MemoryAccount, MemoryHold
+from gateway.policy.load.memory import MemoryAccount, MemoryHold
 from gateway.upstream.client import Incoming
 from gateway.upstream.http1.response import Http1Response
 from tests.exchange.calls.test_call_state import state

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.plugins.alert import conditions
 from gateway.plugins.alert.outbox import Alert
-from gateway.policy.budgets import Budget, BudgetUse
+from gateway.policy.clients.budgets import Budget, BudgetUse
 
 MONEY, TOKENS = Budget("money", "month", 5_000_000), Budget("tokens", "day", 1000)
 

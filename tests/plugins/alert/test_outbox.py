@@ -3,7 +3,7 @@
 import msgspec
 
 from gateway.plugins.alert.outbox import Alert, Message, Outbox
-from gateway.policy.budgets import Budget, BudgetUse
+from gateway.policy.clients.budgets import Budget, BudgetUse
 
 DAY, HOUR = 86400.0, 3600.0
 ONE, TWO = Alert("project", "a", "a is refused"), Alert("project", "b", "b is refused")

@@ -13,9 +13,9 @@ from aiohttp import web
 from gateway.errors import ConfigError
 from gateway.plugin import SERVICES
 from gateway.plugins.alert.plugin import AlertPlugin, remaining
-from gateway.policy.budgets import Budget, BudgetUse
-from gateway.policy.call_outcome import Rejected
-from gateway.policy.client_rules import Rules
+from gateway.policy.clients.budgets import Budget, BudgetUse
+from gateway.policy.clients.client_rules import Rules
+from gateway.policy.pool.call_outcome import Rejected
 from gateway.store.ledger.client_keys import issue
 from gateway.store.ledger.tables import open_engine
 from tests.support.certificates import Authority

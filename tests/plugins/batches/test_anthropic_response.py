@@ -7,7 +7,7 @@ import pytest
 from anthropic.types.messages import MessageBatch, MessageBatchIndividualResponse
 
 from gateway.plugins.batches.anthropic_response import batch_list, batch_object, errored, unanswered
-from gateway.policy.kept_batches import Batch, Status
+from gateway.policy.clients.kept_batches import Batch, Status
 
 ORIGIN = "https://gateway.example"
 

@@ -13,7 +13,7 @@ from gateway.exchange.batches.results import LineResult
 from gateway.gemini.usage import TokenCounts
 from gateway.plugins.batches import anthropic_surface
 from gateway.plugins.batches.anthropic_surface import MessageSurface
-from gateway.policy.kept_batches import Batch
+from gateway.policy.clients.kept_batches import Batch
 from gateway.store.batches.batch_store import BatchStore
 
 

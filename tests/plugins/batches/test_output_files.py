@@ -11,8 +11,8 @@ from gateway.errors import BadRequest, TooLarge
 from gateway.exchange.batches.results import LineResult
 from gateway.gemini.usage import TokenCounts
 from gateway.plugins.batches.output_files import write
-from gateway.policy.kept_batches import Batch
-from gateway.policy.kept_files import FileLimits
+from gateway.policy.clients.kept_batches import Batch
+from gateway.policy.clients.kept_files import FileLimits
 from gateway.store.files.file_store import FileStore
 
 

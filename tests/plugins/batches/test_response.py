@@ -3,7 +3,7 @@
 from openai.types import Batch as OpenAIBatch
 
 from gateway.plugins.batches.response import batch_list, batch_object
-from gateway.policy.kept_batches import Batch, Details, LineError
+from gateway.policy.clients.kept_batches import Batch, Details, LineError
 
 
 def batch(**fields: object) -> Batch:

@@ -4,7 +4,7 @@ import pytest
 from aiohttp.multipart import content_disposition_filename, parse_content_disposition
 
 from gateway.plugins.files.response import byte_range, content_headers
-from gateway.policy.kept_files import StoredFile
+from gateway.policy.clients.kept_files import StoredFile
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from gateway.exchange.incoming.request_body import Body, parse
 from gateway.observability.request_log import RequestLog
 from gateway.plugin import SERVICES
 from gateway.plugins.responses import websocket
-from gateway.server.lifecycle import DRAIN
+from gateway.server.process.lifecycle import DRAIN
 from tests.support.frames import frames
 from tests.support.servers import Fake, RawUpstream, Serve, chunked
 from tests.support.team import Team

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import RateLimited
-from gateway.policy.kept_batches import Answer, Batch, BatchPage, Line, Part
+from gateway.policy.clients.kept_batches import Answer, Batch, BatchPage, Line, Part
 from gateway.store.batches.batch_store import BatchStore
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.policy.kept_batches import Answer, Batch, BatchPage, Details, Line, LineError, Part
+from gateway.policy.clients.kept_batches import Answer, Batch, BatchPage, Details, Line, LineError, Part
 from gateway.store.batches.database import (
     BatchDatabase,
     delete_lines,

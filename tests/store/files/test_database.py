@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.policy.kept_files import FileLimits, Page
+from gateway.policy.clients.kept_files import FileLimits, Page
 from gateway.store.files.database import FileDatabase, check_room, insert_file
 
 

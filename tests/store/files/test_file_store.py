@@ -11,7 +11,7 @@ from typing import IO
 import pytest
 
 from gateway.errors import TooLarge
-from gateway.policy.kept_files import FileCopy, FileLimits, NewFile, Upload
+from gateway.policy.clients.kept_files import FileCopy, FileLimits, NewFile, Upload
 from gateway.store.files.file_store import FileStore
 from tests.support.paths import ROOT
 
@@ -105,7 +105,7 @@ KILLED = """
     from pathlib import Path
     from gateway.store.files import file_store
     from gateway.store.files.file_store import FileStore
-    from gateway.policy.kept_files import FileLimits, NewFile, Upload
+    from gateway.policy.clients.kept_files import FileLimits, NewFile, Upload
     step, folder = sys.argv[1], Path(sys.argv[2])
     store = FileStore(folder, FileLimits(1000, 2000, 5))
     def die(*_): os.kill(os.getpid(), signal.SIGKILL)

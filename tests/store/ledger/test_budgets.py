@@ -11,7 +11,7 @@ from msgspec import structs
 from sqlalchemy.dialects import postgresql
 
 from gateway.errors import BudgetExceeded
-from gateway.policy.budgets import Budget
+from gateway.policy.clients.budgets import Budget
 from gateway.policy.ledger import Intent
 from gateway.store.ledger.budgets import charge, lock, release, reserve
 from gateway.store.ledger.reports import spent

@@ -4,8 +4,8 @@ import re
 
 from msgspec import structs
 
-from gateway.policy.access import ISSUED, ClientKey, digest
-from gateway.policy.client_rules import Rules
+from gateway.policy.clients.access import ISSUED, ClientKey, digest
+from gateway.policy.clients.client_rules import Rules
 from gateway.store.ledger import client_keys
 from gateway.store.ledger.tables import open_engine
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from gateway.policy.client_rules import Rules
+from gateway.policy.clients.client_rules import Rules
 from gateway.store.ledger import client_keys
 from gateway.store.ledger.key_reports import as_json, encode, key_reports, money, usage_as_json
 from gateway.store.ledger.reports import usage

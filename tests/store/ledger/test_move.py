@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from gateway.policy.client_rules import Rules
+from gateway.policy.clients.client_rules import Rules
 from gateway.store.ledger import client_keys, move
 from gateway.store.ledger.move import Moved
 from gateway.store.ledger.tables import metadata, open_engine, postgresql_engine
@@ -52,7 +52,7 @@ def content(engine: sa.Engine) -> dict[str, list[Any]]:
 
 
 async def fill(path: Path, calls: int = 30) -> None:
-    from gateway.policy.budgets import Budget
+    from gateway.policy.clients.budgets import Budget
 
     async with OpenLedger(str(path)) as opened:
         for number in range(calls):

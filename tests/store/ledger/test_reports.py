@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.policy.budgets import Budget
+from gateway.policy.clients.budgets import Budget
 from gateway.store.ledger import reports
 from gateway.store.ledger.reports import spent_of_all, usage
 from tests.support.ledgers import AT, CLIENT, OpenLedger, intent, settlement

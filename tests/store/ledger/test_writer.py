@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from msgspec import structs
 
 from gateway.errors import LedgerUnavailable
-from gateway.policy.budgets import Budget
+from gateway.policy.clients.budgets import Budget
 from gateway.store.ledger.reports import spent
 from gateway.store.ledger.tables import attempt, open_engine
 from gateway.store.ledger.writer import reconcile

@@ -13,7 +13,7 @@ from msgspec import structs
 
 from gateway.errors import BudgetExceeded, LedgerUnavailable
 from gateway.gemini.usage import TokenCounts
-from gateway.policy.budgets import Budget
+from gateway.policy.clients.budgets import Budget
 from gateway.policy.ledger import MOST_AMOUNT, MOST_COUNT, Intent
 from gateway.store.ledger.reports import BY, spent, usage
 from gateway.store.ledger.tables import attempt, budget

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from gateway.errors import BudgetExceeded
 from gateway.gemini.usage import TokenCounts
-from gateway.policy.budgets import Budget
+from gateway.policy.clients.budgets import Budget
 from gateway.policy.ledger import Intent, Settlement
 from gateway.store.ledger.reports import spent
 from gateway.store.ledger.writer import _Entry, _resolve, reconcile

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import LedgerUnavailable
-from gateway.policy.budgets import Budget
+from gateway.policy.clients.budgets import Budget
 from gateway.policy.ledger import LedgerConfig
 from gateway.store.ledger.tables import CorruptLedger
 from gateway.store.ledger.writer import Ledger

@@ -11,7 +11,7 @@ import pytest
 from google.auth import exceptions
 
 from gateway.errors import GatewayError
-from gateway.policy.call_outcome import Broken, Rejected, outcome
+from gateway.policy.pool.call_outcome import Broken, Rejected, outcome
 from gateway.upstream.vertex import tokens
 from gateway.upstream.vertex.token_request import TokenRequest
 from gateway.upstream.vertex.tokens import AccessTokens

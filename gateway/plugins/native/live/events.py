@@ -10,7 +10,7 @@ from msgspec import Struct
 from gateway.errors import scrub
 from gateway.plugins.native.interactions import Interaction
 from gateway.plugins.native.live.messages import NOTHING, Seen
-from gateway.policy.catalog import MAX_NAME
+from gateway.policy.models.catalog import MAX_NAME
 
 _END = "interaction.completed"
 _OUTPUT = "step."

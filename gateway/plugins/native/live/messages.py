@@ -16,8 +16,8 @@ from gateway.errors import BadRequest, scrub
 from gateway.gemini.json_shape import check
 from gateway.gemini.wire import NO_JSON, ModalityTokens, UsageMetadata
 from gateway.plugins.native.cost import camel, values
-from gateway.policy.catalog import check_length
 from gateway.policy.file_refs import no_file_search, references
+from gateway.policy.models.catalog import check_length
 
 NO_SETUP = "setup must be the first message and only the first"
 """Google's words (https://ai.google.dev/api/live)."""

@@ -44,9 +44,9 @@ from gateway.plugins.native.query_keys import google_key, refuse_issued_keys
 from gateway.plugins.native.request import passed_on as passed_headers
 from gateway.plugins.native.response import render_error
 from gateway.plugins.native.system_parameters import allowed_headers
-from gateway.policy import call_outcome
-from gateway.policy.access import Client, digest
 from gateway.policy.api_paths import GOOGLE
+from gateway.policy.clients.access import Client, digest
+from gateway.policy.pool import call_outcome
 from gateway.store.file_owners import absent
 from gateway.upstream.aiohttp_transport import UpstreamSocket
 

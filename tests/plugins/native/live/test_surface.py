@@ -17,7 +17,7 @@ from msgspec import structs
 
 from gateway.observability.request_log import RequestLog
 from gateway.plugin import SERVICES
-from gateway.policy.client_rules import Rules
+from gateway.policy.clients.client_rules import Rules
 from tests.support.live import (
     PATH,
     SETUP,

@@ -13,7 +13,7 @@ from gateway.errors import Revoked
 from gateway.observability.request_log import RequestLog
 from gateway.plugin import SERVICES
 from gateway.plugins.native.live import sessions, tunnel
-from gateway.server.lifecycle import DRAIN
+from gateway.server.process.lifecycle import DRAIN
 from tests.support.live import PATH, SETUP, Google, closed, connected, received, setup, turn
 from tests.support.rawc import RawClient
 from tests.support.servers import Fake, Serve

@@ -1,0 +1,1 @@
+"""Schemas of tools and of structured output, in the form that Gemini takes."""

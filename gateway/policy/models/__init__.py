@@ -1,0 +1,1 @@
+"""Models: names, kinds, successors, fallbacks and prices."""

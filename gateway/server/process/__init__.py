@@ -1,0 +1,1 @@
+"""The process: start, reload, stop, and what runs beside the requests."""
