@@ -49,7 +49,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The pool's clock. It stays ahead while the conditions of this folder are checked."""
     clock = Clock()
-    for module in ("exchange.attempt", "exchange.accounting", "server.pool_state"):
+    for module in ("exchange.calls.attempt", "exchange.calls.accounting", "server.pool_state"):
         monkeypatch.setattr(f"gateway.{module}.time", clock)
     monkeypatch.setattr("gateway.exchange.calls.recovery.asyncio", clock)
     return clock
