@@ -4,16 +4,19 @@ import asyncio
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import uvloop
 
 from bench import table
 from bench.bodies import Request, chat, gemini, paced, unusual
 from bench.clients import Streams, at_rate, once, percentile
+from bench.idle import polling
 from bench.load import Closed, closed
 from bench.servers import LOAD_CORE, SERVER_CORE, Server, Servers, Tree, free_port, spawn
-from bench.table import Results
+from bench.table import Measure, Results, as_it_is
 from bench.team import issued
 
 _CONNECTIONS = 32
@@ -21,6 +24,7 @@ _WARM_UP = 1
 """Seconds of load before a server's first round: caches and specialised bytecode are in place by then."""
 _LIVE_STREAMS, _PACE = 8, 4
 """Streams with an event every so many milliseconds: 2,000 events per second, so that hardly two share a read."""
+_LIVE = (table.NGINX, table.OURS, table.OLD)
 _TRIES = 3
 """Of a round in which answers fail."""
 _HELD_PACE = 1000
@@ -46,7 +50,9 @@ def team(servers: Servers, tree: Tree, folder: Path) -> Server:
     return servers.gateway(table.TEAM, tree, *issued(tree, folder))
 
 
-def plain(results: Results, contenders: Sequence[Server], plan: Plan) -> None:
+def plain(
+    results: Results, contenders: Sequence[Server], plan: Plan, named: Callable[[Measure], Measure] = as_it_is
+) -> None:
     """Measure plain requests and streams of a hundred events."""
     for streamed, cost, rate in (
         (False, table.UNARY, table.UNARY_RATE),
@@ -58,8 +64,17 @@ def plain(results: Results, contenders: Sequence[Server], plan: Plan) -> None:
         }
         able = [server for server in contenders if asyncio.run(_answers(server, requests[server.name]))]
         for server, figures in _interleaved(able, requests, _CONNECTIONS, plan):
-            results.add(cost, server.name, figures.micros)
-            results.add(rate, server.name, figures.rps)
+            results.add(named(cost), server.name, figures.micros)
+            results.add(named(rate), server.name, figures.rps)
+
+
+def awake(results: Results, contenders: Sequence[Server], plan: Plan) -> None:
+    """Measure plain requests, streams and live events once more, while idle cores poll. Raises RuntimeError."""
+    with polling():
+        plain(results, contenders, plan, table.awake)
+        uvloop.run(
+            live(results, [server for server in contenders if server.name in _LIVE], plan, table.awake)
+        )
 
 
 def special(results: Results, contenders: Sequence[Server], plan: Plan) -> None:
@@ -107,12 +122,14 @@ async def _answers(server: Server, request: Request) -> bool:
     return (call.events > 0) == request.streamed
 
 
-async def live(results: Results, contenders: Sequence[Server], plan: Plan) -> None:
+async def live(
+    results: Results, contenders: Sequence[Server], plan: Plan, named: Callable[[Measure], Measure] = as_it_is
+) -> None:
     """Measure events that arrive one at a time."""
     for server in [*contenders] * max(2, plan.rounds - 2):
         streams = Streams(server, _PACE)
         await streams.open(_LIVE_STREAMS)
-        results.add(table.LIVE, server.name, (await streams.watch(plan.seconds)).micros)
+        results.add(named(table.LIVE), server.name, (await streams.watch(plan.seconds)).micros)
         await streams.close()
 
 

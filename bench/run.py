@@ -1,15 +1,18 @@
 """Races the gateway against nginx and others, in turn on one core under the same load (make bench).
 
-    make bench                                     8 minutes at most; QUICK=1: 2 minutes
+    make bench                                     10 minutes at most; QUICK=1: 2 minutes
     make bench OLD=5f03f92                         … and a commit of this repository, with packages of its own
     make bench RACE='name=command'                 … and a command, which serves on $PORT and asks $UPSTREAM
     make bench OUT=FILE STREAMS=1000,5000          write the figures as JSON, hold so many live streams
-    make bench ONLY=plain,live                     some of start, plain, live, special, latency, memory, instances
+    make bench ONLY=plain,live                     some of the phases
     make bench PYTHON=/usr/bin/python3             all gateways on that Python
 
 Core 0 runs the servers, core 1 the upstream and the load: wrk, or clients of this program. CPU is user and system time
 of all processes of a server. In each round the servers are asked in turn; the figure is the least of the rounds for
 CPU, else the median. A race named `node` is taken for the ancestor. Several races: one a line.
+
+Phases: start, plain, live, special, latency, awake, memory, instances. `awake` is `plain` and `live` once more while
+idle cores poll (bench/idle.py); it needs root, and a virtual machine with haltpoll.
 
     ours   config/gateway.yaml as it is shipped, every feature on, with the client's own key
     team   the same with an issued key, limits, budgets and a durable ledger
@@ -38,8 +41,8 @@ from bench import measures, table, tree
 from bench.servers import LOAD_CORE, ROOT, Servers, Tree
 
 _TOOLS = ("wrk", "nginx", "taskset")
-_RACED = {"plain", "live", "special", "latency"}
-PHASES = ("start", "plain", "live", "special", "latency", "memory", "instances")
+_RACED = {"plain", "live", "special", "latency", "awake"}
+PHASES = ("start", "plain", "live", "special", "latency", "awake", "memory", "instances")
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -122,6 +125,7 @@ def run(options: argparse.Namespace, folder: Path) -> table.Results:
         phase("live", lambda: uvloop.run(measures.live(results, [nginx, *gateways], plan)))
         phase("special", lambda: measures.special(results, gateways, plan))
         phase("latency", lambda: uvloop.run(measures.latency(results, [nginx, *gateways], plan)))
+        phase("awake", lambda: measures.awake(results, contenders, plan))
         servers.stop(*contenders)
 
     def phase(name: str, measure: Callable[[], None]) -> None:

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 OURS, NGINX, BARE, TEAM, OLD, NODE = "ours", "nginx", "bare", "team", "old", "node"
@@ -46,6 +46,18 @@ READY = Measure("READY after", "s", digits=3)
 IDLE = Measure("memory, idle", "MB")
 ONE, TWO = cpu("one instance"), cpu("two instances, each on a core", "CPU µs")
 BUSIER = Measure("two instances, requests of the busier", "%")
+
+
+def as_it_is(measure: Measure) -> Measure:
+    """Return the measure on the machine as it is."""
+    return measure
+
+
+def awake(measure: Measure) -> Measure:
+    """Return the measure while idle cores poll (`bench.idle`)."""
+    return replace(measure, name=f"{measure.name}, peers awake")
+
+
 UNUSUAL = ("tools", "schema", "image", "history", "Responses", "Messages")
 
 
@@ -150,26 +162,30 @@ def fresh_over_idle(count: int) -> Callable[[Figures], float | None]:
     return value
 
 
+def _of_plain(named: Callable[[Measure], Measure] = as_it_is, suffix: str = "") -> Sequence[Target]:
+    """Return the targets of plain requests, streams and live events."""
+    unary, stream = named(UNARY), named(STREAM)
+    node = ratio(named(UNARY_RATE), OURS, NODE)
+    return (
+        Target(f"unary{suffix}: CPU of the old commit's", ratio(unary, OURS, OLD), 0.43),
+        Target(f"unary{suffix}: nginx's CPU of ours", ratio(unary, NGINX, OURS), 0.20, at_least=True),
+        Target(f"unary{suffix}: requests per second of the ancestor's on Node", node, 4, at_least=True),
+        Target(f"stream{suffix}: CPU of the old commit's", ratio(stream, OURS, OLD), 0.43),
+        Target(f"stream{suffix}: nginx's CPU of ours", ratio(stream, NGINX, OURS), 0.23, at_least=True),
+        Target(f"live event{suffix}: CPU of the old commit's", ratio(named(LIVE), OURS, OLD), 0.55),
+        Target(f"team{suffix}: CPU of pass-through's", ratio(unary, TEAM, OURS), 1.35),
+    )
+
+
 def targets(streams: Sequence[int]) -> Sequence[Target]:
     """Return all targets, for some numbers of live streams."""
     return (
-        Target("unary: CPU of the old commit's", ratio(UNARY, OURS, OLD), 0.43),
-        Target("unary: nginx's CPU of ours", ratio(UNARY, NGINX, OURS), 0.20, at_least=True),
-        Target(
-            "unary: requests per second of the ancestor's on Node",
-            ratio(UNARY_RATE, OURS, NODE),
-            4,
-            at_least=True,
-        ),
-        Target("stream: CPU of the old commit's", ratio(STREAM, OURS, OLD), 0.43),
-        Target("stream: nginx's CPU of ours", ratio(STREAM, NGINX, OURS), 0.23, at_least=True),
-        Target("live event: CPU of the old commit's", ratio(LIVE, OURS, OLD), 0.55),
+        *_of_plain(),
         *(
             Target(f"{name}{kind}: CPU of the old commit's", ratio(unusual(name + kind), OURS, OLD), 0.65)
             for name in UNUSUAL
             for kind in (("", ", streamed") if name in ("Responses", "Messages") else ("",))
         ),
-        Target("team: CPU of pass-through's", ratio(UNARY, TEAM, OURS), 1.35),
         Target("unary at 200/s: p50 over nginx's, ms", over(P50), 0.4),
         Target("unary at 200/s: p99 over nginx's, ms", over(P99), 1.0),
         Target("first event at 50/s: p50 over nginx's, ms", over(FIRST_P50), 1.0),
@@ -182,6 +198,7 @@ def targets(streams: Sequence[int]) -> Sequence[Target]:
         Target("READY, s", ours(READY), 0.35),
         Target("memory idle, MB", ours(IDLE), 50),
         Target("two instances: capacity of one's", scaling, 1.8, at_least=True),
+        *_of_plain(awake, ", peers awake"),
     )
 
 

@@ -74,6 +74,7 @@ def test_each_target_is_judged_by_the_figures_it_names() -> None:
     best, worst = Results(), Results()
     measures = (
         *(table.UNARY, table.STREAM, table.LIVE, table.P50, table.P99, table.FIRST_P50, table.FIRST_P99),
+        *map(table.awake, (table.UNARY, table.STREAM, table.LIVE)),
         *(table.unusual(name) for name in table.UNUSUAL),
         *(table.unusual(f"{name}, streamed") for name in ("Responses", "Messages")),
     )
@@ -83,8 +84,9 @@ def test_each_target_is_judged_by_the_figures_it_names() -> None:
         for server, value in ((OURS, 90.0), (NGINX, 9.9), (OLD, 100.0), (TEAM, 200.0)):
             worst.add(measure, server, value)
     for results, good in ((best, True), (worst, False)):
-        results.add(table.UNARY_RATE, NODE, 1000)
-        results.add(table.UNARY_RATE, OURS, 5000 if good else 3000)
+        for rate in (table.UNARY_RATE, table.awake(table.UNARY_RATE)):
+            results.add(rate, NODE, 1000)
+            results.add(rate, OURS, 5000 if good else 3000)
         for measure, value in (
             (table.READY, 0.3),
             (table.IDLE, 45),
@@ -146,9 +148,9 @@ def test_the_document_has_rounds_figures_and_verdicts() -> None:
         "at_most": 0.43,
         "verdict": "PASS",
     } in document["targets"]
-    assert document["targets"][-1] == {
+    assert {
         "text": "two instances: capacity of one's",
         "value": None,
         "at_least": 1.8,
         "verdict": "–",
-    }
+    } in document["targets"]
