@@ -83,7 +83,7 @@ class Caches:
         """Make a cache in the background, and delete the one that it replaces."""
         client = use.context.client
         place = (client.scope, project)
-        if place in self._making or len(self._making) >= _MOST_AT_ONCE:
+        if place in self._making or len(self._making) >= _MOST_AT_ONCE or self._is_on_vertex(project):
             return
         if self._paused.get((*place, use.call.model), 0.0) > time() or not self._affords(use, prefix):
             return
@@ -104,6 +104,10 @@ class Caches:
         config = call.request.generation_config
         is_text = config is None or config.response_modalities is None
         return is_text and self._services.capability_table.of(call.model).caches
+
+    def _is_on_vertex(self, project: str) -> bool:
+        """Return whether a project of the pool is on Vertex AI, where this gateway makes no caches."""
+        return self._services.exchange.accounting.pool.kinds.get(project) == "vertex"
 
     def _affords(self, use: "Use", prefix: Prefix) -> bool:
         """Return whether the client's caches of today may cost what one more does."""

@@ -1,5 +1,6 @@
 """Caches of prompts' beginnings, on the emulator, which keeps, refuses and ends cached contents as Google does."""
 
+import asyncio
 from pathlib import Path
 from time import time
 from typing import Any
@@ -11,6 +12,7 @@ from aiohttp import web
 from gateway.plugin import SERVICES
 from tests.support.servers import Fake, Serve, upstream_of
 from tests.support.team import Team, good
+from tests.support.vertex import vertex_team
 from tests.support.waiting import eventually
 
 MODEL = "gemini-3.8-flash"
@@ -219,3 +221,18 @@ async def test_an_answer_that_is_none_makes_no_cache(
     assert paths.count("/v1beta/cachedContents") == 1
     assert all(path.endswith(("/cachedContents", ":generateContent")) for path in paths)
     assert all(row.micros >= 0 for row in await team.settled())
+
+
+@pytest.mark.parametrize(("projects", "expected"), [("express", {}), ("express gemini", {"made": 1})])
+async def test_a_project_on_vertex_ai_is_not_asked_for_a_cache(
+    serve: Serve, tmp_path: Path, aiohttp_server: Any, projects: str, expected: dict[str, int]
+) -> None:
+    vertex = await vertex_team(serve, tmp_path, aiohttp_server)
+    key = vertex.issue()
+    await vertex.start(projects, SMALL + "}}")
+
+    for turn in ("one", "two", "three", "four", "five", "six"):
+        await ask(vertex, key, turn)
+        await eventually(lambda: all(task.get_name() != "caching" for task in asyncio.all_tasks()))
+
+    assert {event: count for event, count in events(serve).items() if event != "used"} == expected
