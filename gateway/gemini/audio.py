@@ -12,6 +12,7 @@ from struct import pack, unpack_from
 from typing import NamedTuple
 
 from gateway.errors import UpstreamError
+from gateway.gemini.base64_text import decoded, encoded
 
 _RATE = re.compile(r"rate=(\d{4,6})")
 _RIFF = base64.b64encode(b"RIFF")[:5].decode()
@@ -32,13 +33,13 @@ def encode_audio(pieces: Iterable[str], mime_type: str, form: str) -> str:
     pieces that are not base64.
     """
     samples, rate = joined(pieces, mime_type)
-    return base64.b64encode(samples if form == "pcm16" else wav_file(samples, rate)).decode()
+    return encoded(samples if form == "pcm16" else wav_file(samples, rate))
 
 
 def joined(pieces: Iterable[str], mime_type: str) -> "Sound":
     """Return the sound of base64 pieces. Raises UpstreamError for pieces that are no sound."""
     try:
-        sounds = [sound(base64.b64decode(piece)) for piece in pieces]
+        sounds = [sound(decoded(piece)) for piece in pieces]
     except ValueError:
         raise UpstreamError(
             "The upstream sent sound that is not base64.", code="upstream_bad_response"
@@ -52,7 +53,7 @@ def raw_samples(piece: str) -> str:
     if not piece.startswith(_RIFF):
         return piece
     try:
-        return base64.b64encode(sound(base64.b64decode(piece)).samples).decode()
+        return encoded(sound(decoded(piece)).samples)
     except (ValueError, UpstreamError):
         return piece
 

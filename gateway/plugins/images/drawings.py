@@ -1,7 +1,6 @@
 """The pictures of one request: asked for side by side, each on its own, looked at, and converted."""
 
 import asyncio
-from base64 import b64encode
 from collections.abc import AsyncGenerator, Sequence
 
 from msgspec import Struct
@@ -13,6 +12,7 @@ from gateway.exchange.exchange import Exchange
 from gateway.exchange.ids import unique
 from gateway.exchange.offload import HEAVY_ANSWER, offload
 from gateway.exchange.side_by_side import end_all
+from gateway.gemini.base64_text import encoded
 from gateway.gemini.events import Event
 from gateway.gemini.turn_reader import TurnReader
 from gateway.plugins.images import pillow
@@ -117,7 +117,7 @@ async def _convert(result: Drawing, data: bytes, finish: Finish, memory: MemoryH
         except pillow.UnreadableError:
             pass
         else:
-            result.data = (await asyncio.to_thread(b64encode, changed)).decode()
+            result.data = await asyncio.to_thread(encoded, changed)
             result.facts = picture(changed) or result.facts
             return notes
         finally:

@@ -1,13 +1,13 @@
 """Pictures of a form: read, checked, and converted to what Gemini reads."""
 
 import asyncio
-from base64 import b64encode
 from collections.abc import Sequence
 
 from gateway.conversation.media_types import sniff_bytes
 from gateway.errors import BadRequest
 from gateway.exchange.incoming.multipart import Form
 from gateway.exchange.incoming.uploaded_file import UploadedFile
+from gateway.gemini.base64_text import encoded
 from gateway.gemini.wire import Blob, Part
 from gateway.plugins.images import pillow
 from gateway.plugins.images.pictures import picture
@@ -63,7 +63,7 @@ async def _part(file: UploadedFile, memory: MemoryHold) -> Part:
     elif mime_type not in _READ:
         data, mime_type = await _png(file, memory, data, mime_type), "image/png"
     memory.take(len(data) * 4 // 3)
-    return Part(inline_data=Blob(mime_type, (await asyncio.to_thread(b64encode, data)).decode()))
+    return Part(inline_data=Blob(mime_type, await asyncio.to_thread(encoded, data)))
 
 
 async def _png(file: UploadedFile, memory: MemoryHold, data: bytes, mime_type: str) -> bytes:

@@ -5,7 +5,6 @@ They are files in a folder for each client. Processes that share the folder (blu
 
 import os
 import secrets
-from base64 import b64decode
 from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import sha256
@@ -13,6 +12,7 @@ from pathlib import Path
 from time import time
 from typing import IO
 
+from gateway.gemini.base64_text import decoded
 from gateway.store.disk_space import check_space, refusal
 
 NAME = r"[0-9a-f]{32}\.(?:png|jpeg|webp|gif)"
@@ -40,7 +40,7 @@ class KeptPictures:
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
             for data, form in pictures:
-                content = b64decode(data)
+                content = decoded(data)
                 check_space(folder, len(content))
                 name = f"{secrets.token_hex(16)}.{form}"
                 new = folder / f"new-{name}"

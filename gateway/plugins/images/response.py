@@ -1,12 +1,11 @@
 """Gemini's pictures as OpenAI's answers and events."""
 
-from base64 import b64decode
-from binascii import Error
 from collections.abc import Sequence
 
 from msgspec import UNSET, Struct
 
 from gateway.errors import BadRequest, GatewayError, UpstreamError, openai_error
+from gateway.gemini.base64_text import decoded
 from gateway.gemini.events import Event, Finished, MediaPart, TextDelta, TurnEnded, TurnStarted
 from gateway.gemini.usage import TokenCounts, answer_counts
 from gateway.plugins.images.pictures import Picture, picture
@@ -95,8 +94,8 @@ def _without_picture(end: Finished | None, words: str) -> BadRequest:
 def look_at(drawing: Drawing) -> bytes:
     """Return the bytes of a drawing, and note their facts in it. Raises UpstreamError for what is no picture."""
     try:
-        data = b64decode(drawing.data, validate=True)
-    except (Error, ValueError):
+        data = decoded(drawing.data, strict=True)
+    except ValueError:
         data = b""
     if not data:
         raise UpstreamError("Gemini answered with a picture that cannot be decoded.", code="bad_gateway")

@@ -1,11 +1,10 @@
 """Gemini's speech as samples, and as the events of OpenAI's stream."""
 
-import base64
-
 import msgspec
 
 from gateway.errors import BadRequest, GatewayError, UpstreamError, openai_error
 from gateway.gemini.audio import Sound, is_wav, joined, sample_rate, sound
+from gateway.gemini.base64_text import decoded, encoded
 from gateway.gemini.events import Event, Finished, MediaPart, TurnEnded, TurnStarted
 from gateway.gemini.finish_reasons import UNKNOWN_CAUSE
 from gateway.gemini.usage import TokenCounts
@@ -81,7 +80,7 @@ class SoundStream:
 
     def _samples(self, part: MediaPart) -> bytes:
         try:
-            data = base64.b64decode(part.data)
+            data = decoded(part.data)
         except ValueError:
             self.error = UpstreamError(
                 "The upstream sent sound that is not base64.", code="upstream_bad_response"
@@ -113,7 +112,7 @@ def usage(counts: list[TokenCounts]) -> Usage:
 
 def delta(data: bytes) -> bytes:
     """Return the event of some audio."""
-    return b"data: %s\n\n" % encode(AudioDelta(base64.b64encode(data).decode()))
+    return b"data: %s\n\n" % encode(AudioDelta(encoded(data)))
 
 
 def done(total: Usage) -> bytes:

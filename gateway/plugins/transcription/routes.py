@@ -1,7 +1,6 @@
 """OpenAI's transcriptions and translations, by Gemini's transcription model or by a chat model that hears."""
 
 import asyncio
-from base64 import b64encode
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any, ClassVar
@@ -20,6 +19,7 @@ from gateway.exchange.offload import HEAVY, in_codec_thread, offload
 from gateway.exchange.replies.delivery import answer_headers
 from gateway.exchange.replies.final_errors import final_errors
 from gateway.exchange.replies.stream_relay import Reply
+from gateway.gemini.base64_text import encoded, encoded_json
 from gateway.gemini.call import GeminiCall
 from gateway.gemini.events import Event
 from gateway.gemini.turn_reader import TurnReader
@@ -249,14 +249,14 @@ async def _frames(transcript: Transcript, wanted: Wish) -> AsyncIterator[bytes]:
 
 def _encoded(model: str, wanted: Wish, recording: Recording) -> bytes:
     uri = recording.uri
-    source = {"uri": uri} if uri else {"data": b64encode(recording.data).decode()}
+    source: dict[str, Any] = {"uri": uri} if uri else {"data": encoded_json(recording.data)}
     return wire.encode(interaction(model, wanted, {**source, "mime_type": recording.mime_type}))
 
 
 def _part(recording: Recording) -> Part:
     if uri := recording.uri:
         return Part(file_data=FileData(uri, recording.mime_type))
-    return Part(inline_data=Blob(recording.mime_type, b64encode(recording.data).decode()))
+    return Part(inline_data=Blob(recording.mime_type, encoded(recording.data)))
 
 
 def _reader() -> TurnReader:
