@@ -9,6 +9,7 @@ with the context that it began with, in aiohttp's way.
 import asyncio
 from contextlib import suppress
 from contextvars import copy_context
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -62,8 +63,19 @@ class InTurn(RequestHandler):
         self._manager.requests_count += 1
         task: Any = self._task_handler
         request = self._request_factory(message, payload, self, StreamWriter(self, self._loop), task)
+        self._request_in_progress, self._current_request = True, request
         try:
-            response, is_gone = await self._handle_request(request, None, self._request_handler)
+            try:
+                response = await self._request_handler(request)
+            except BaseException as error:  # noqa: BLE001 - aiohttp answers or raises it
+                response, is_gone = await self._handle_request(request, None, partial(_raise, error))
+            else:
+                if self.finish_sent(request, response):
+                    self._request_in_progress, self._current_request, is_gone = False, None, False
+                    if self._handler_waiter is not None:  # a shutdown waits for it
+                        self._handler_waiter.set_result(None)
+                else:
+                    response, is_gone = await self._handle_request(request, None, partial(_return, response))
             if not is_gone and not payload.is_eof():
                 await self._discard(payload)
         except ConnectionError:
@@ -84,6 +96,10 @@ class InTurn(RequestHandler):
             return False
         return self._keep(response)
 
+    def finish_sent(self, request: web.BaseRequest, response: web.StreamResponse) -> bool:
+        """Finish a response that its handler has sent whole. Return False, having changed nothing, for any other."""
+        return False
+
     async def _discard(self, payload: StreamReader) -> None:
         """Read the rest of a body, so that the client can read the answer to what it has sent."""
         with suppress(TimeoutError):
@@ -102,3 +118,13 @@ class InTurn(RequestHandler):
         if self._keepalive_handle is None:
             self._keepalive_handle = self._loop.call_at(close_time, self._process_keepalive)
         return True
+
+
+async def _raise(error: BaseException, request: web.BaseRequest) -> web.StreamResponse:
+    """Raise what a handler has raised, for aiohttp, which calls handlers."""
+    raise error
+
+
+async def _return(response: web.StreamResponse, request: web.BaseRequest) -> web.StreamResponse:
+    """Return what a handler has returned, for aiohttp, which calls handlers."""
+    return response

@@ -11,10 +11,9 @@ from functools import partial
 from typing import Any
 
 from aiohttp import hdrs, web
-from aiohttp.http import HttpVersion11, RawRequestMessage
+from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import ContentEncodingError
 from aiohttp.streams import StreamReader
-from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.config.sections import ConnectionsConfig
 from gateway.errors import BadRequest, GatewayError
@@ -26,6 +25,7 @@ from gateway.exchange.replies.unserved import API_PATHS
 from gateway.plugin import SERVICES
 from gateway.policy.api_paths import Address, ApiPaths, family_of_headers
 from gateway.server.connection.addresses import AddressLimit
+from gateway.server.connection.awaited_body import AwaitedBody, is_awaited, without_expect
 from gateway.server.connection.dispatch import Dispatcher, Request
 from gateway.server.connection.in_turn import InTurn
 from gateway.server.connection.overload import CLOSED, DISCARD, Gate
@@ -189,7 +189,7 @@ class Protocol(InTurn):
     def resume_reading(self, resume_parser: bool = True) -> None:
         """Read on. aiohttp calls it for each piece of a body that is read, whether or not reading was paused."""
         self._heard = self._server.tick  # the silence was ours
-        if self._reading_paused or self._body is None or not self._body.is_eof():
+        if self._reading_paused or (resume_parser and (self._body is None or not self._body.is_eof())):
             super().resume_reading(resume_parser)
 
     def begin(self, body: StreamReader | None) -> None:
@@ -205,6 +205,28 @@ class Protocol(InTurn):
         self._heard = self._server.tick
         self._body = body
 
+    def finish_sent(self, request: web.BaseRequest, response: web.StreamResponse) -> bool:
+        """Finish a response of the gateway's own that is sent whole; the request's body was read."""
+        content: Any = request._payload  # noqa: SLF001 - the property costs a call
+        if not (
+            isinstance(response, _OWN)
+            and response.is_sent
+            and not self._upgraded
+            and request._post is None  # noqa: SLF001 - of a form
+            and content.is_eof()
+            and content.exception() is None
+        ):
+            return False
+        self._end()
+        self._is_between = True
+        return True
+
+    def _end(self) -> None:
+        self._began, self._body = -1, None
+        if self._server.gate is not None:
+            self._server.gate.end(self._generation)
+            self._generation = 0
+
     def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> Coroutine[Any, Any, tuple[web.StreamResponse, bool]]:
@@ -212,26 +234,15 @@ class Protocol(InTurn):
 
         An error that aiohttp raised outside all middlewares is answered in JSON.
         """
-        self._began, self._body = -1, None
-        if self._server.gate is not None:
-            self._server.gate.end(self._generation)
-            self._generation = 0
+        if self.finish_sent(request, resp):
+            return _sent(resp)
+        self._end()
         content: Any = request.content
-        if isinstance(resp, _OWN):
-            if (
-                resp.is_sent
-                and not self._upgraded
-                and request._post is None  # noqa: SLF001 - of a form
-                and content.is_eof()
-                and content.exception() is None
-            ):
-                self._is_between = True
-                return _sent(resp)
-        elif isinstance(resp, web.HTTPException):
+        if isinstance(resp, web.HTTPException):
             resp = _error(resp.status)
         if not content.is_eof() or content.exception() is not None:
             resp.force_close()
-            if isinstance(content, _AwaitedBody) and content.is_awaited:
+            if isinstance(content, AwaitedBody) and content.is_awaited:
                 self._lingering_time = 0.0  # there is no rest to discard
         else:
             self._is_between = True
@@ -270,25 +281,6 @@ class Protocol(InTurn):
 
 async def _sent(response: web.StreamResponse) -> tuple[web.StreamResponse, bool]:
     return response, False
-
-
-class _AwaitedBody:
-    """Body of a request with `Expect: 100-continue`. Reading it sends `100 Continue`; a refusal comes before that."""
-
-    def __init__(self, body: StreamReader, protocol: Protocol) -> None:
-        self._body = body
-        self._protocol: Protocol | None = protocol
-
-    @property
-    def is_awaited(self) -> bool:
-        """True while the client waits with its body."""
-        return self._protocol is not None and self._body.total_bytes == 0
-
-    def __getattr__(self, name: str) -> Any:
-        if self._protocol is not None and name.startswith(("read", "iter")):
-            self._protocol.continue_with(self._body)
-            self._protocol = None
-        return getattr(self._body, name)
 
 
 class Server(web.Server):
@@ -381,13 +373,11 @@ class Server(web.Server):
         Other values of Expect than `100-continue` are left to aiohttp, which refuses them.
         """
         protocol.begin(payload)
-        headers, body = message.headers, payload
-        if hdrs.EXPECT in headers and _waits(message):
-            body = _AwaitedBody(payload, protocol)  # type: ignore[assignment]  # it has all methods of StreamReader
+        body = payload
+        if hdrs.EXPECT in message.headers and is_awaited(message):
+            body = AwaitedBody(payload, protocol.continue_with)  # type: ignore[assignment]  # it has all methods
             protocol.begin(None)
-            without = CIMultiDict(headers)
-            del without["Expect"]
-            message = message._replace(headers=CIMultiDictProxy(without))
+            message = without_expect(message)
         if self.paths is not None:
             address = self.paths.read(message.url.raw_path)
             if not address.is_plain:
@@ -406,11 +396,6 @@ def _readdressed(message: RawRequestMessage, address: Address) -> RawRequestMess
         return message
     url = message.url.with_path(path, encoded=True, keep_query=True)
     return message._replace(path=url.raw_path_qs, url=url)
-
-
-def _waits(message: RawRequestMessage) -> bool:
-    """Return whether the client waits for `100 Continue`; HTTP/1.0 does not know it (RFC 9110, 10.1.1)."""
-    return message.version >= HttpVersion11 and message.headers["Expect"].lower() == "100-continue"
 
 
 class Runner(web.AppRunner):
