@@ -25,6 +25,8 @@ HIGH_WATER = 32 * 1024
 
 A client that does not read makes the gateway stop reading, and what has been read by then takes memory.
 """
+READ_AT_ONCE = 32 * 1024
+"""Bytes of a response that are read, parsed and translated at once. They take memory when the client does not read."""
 IDLE_SECONDS = 50.0
 """Seconds for which an unused connection is kept."""
 

@@ -36,6 +36,8 @@ class Owner(Protocol):
     """Seconds after which a request has failed although its answer still arrives."""
     write: float
     """Seconds in which the upstream has to take each piece of a large body."""
+    buffer: memoryview
+    """Memory that all connections read into: a read is parsed before the next one begins."""
 
     def give_back(self, connection: "Connection") -> None:
         """Keep a connection for the next request."""
@@ -44,17 +46,21 @@ class Owner(Protocol):
         """Forget a connection that has ended."""
 
 
-class Connection(asyncio.Protocol):
-    """One connection. While `_response` is None, it waits in the pool or has been cut."""
+class Connection(asyncio.BufferedProtocol):
+    """One connection. While `_response` is None, it waits in the pool or has been cut.
+
+    A transport hands a plain `asyncio.Protocol` up to 256 KB at once, which is more than may wait for a slow client.
+    """
 
     __slots__ = (
-        "_began", "_body", "_drained", "_has_answered", "_is_clean", "_is_full", "_is_paused", "_is_whole",
+        "_began", "_body", "_buffer", "_drained", "_has_answered", "_is_clean", "_is_full", "_is_paused", "_is_whole",
         "_is_writing", "_keeps", "_owner", "_parser", "_pieces", "_received", "_response", "_trailers", "_transport",
         "_until_close", "loop", "on_body", "since",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
         self._owner = owner
+        self._buffer = owner.buffer
         self.loop = loop
         self._transport: asyncio.Transport | None = None
         self._response: Http1Response | None = None
@@ -191,7 +197,11 @@ class Connection(asyncio.Protocol):
         """Take the transport of a new connection."""
         self._transport = cast("asyncio.Transport", transport)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return where the next read goes."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Parse what has arrived. Bytes that nobody has asked for cut the connection."""
         response = self._response
         if response is None:
@@ -199,9 +209,9 @@ class Connection(asyncio.Protocol):
             return
         self.since = self.loop.time()
         if not response.status:
-            self._received += len(data)
+            self._received += nbytes
         try:
-            self._parser.feed_data(data)
+            self._parser.feed_data(self._buffer[:nbytes])
         except (HttpParserError, HttpParserUpgrade) as error:
             self._is_clean = False
             if not self._is_whole:
@@ -214,13 +224,8 @@ class Connection(asyncio.Protocol):
         if self._is_whole:
             del self._body[self._pieces :]  # of another response, which nobody has asked for
         if self._body:
-            try:
-                has_room = response.feed(self._body, last=self._is_whole)
-            except UpstreamError as error:
-                self._fail(error)
-                return
-            finally:
-                self._body.clear()
+            has_room = response.feed(self._body, last=self._is_whole)
+            self._body.clear()
             if not (has_room or self._is_paused or self._is_whole) and self._transport is not None:
                 self._is_paused = True
                 self._transport.pause_reading()

@@ -14,9 +14,17 @@ from gateway.config.sections import TimeoutsConfig
 from gateway.errors import BadRequest, OutOfDescriptors, UpstreamDropped
 from gateway.upstream import descriptors
 from gateway.upstream.http1.connection import Connection
-from gateway.upstream.http1.response import Http1Response
+from gateway.upstream.http1.inflated import InflatedResponse
 from gateway.upstream.resolver import Resolver
-from gateway.upstream.transport import IDLE_SECONDS, WRITTEN_AT_ONCE, Body, check_path, unsent
+from gateway.upstream.transport import (
+    IDLE_SECONDS,
+    READ_AT_ONCE,
+    WRITTEN_AT_ONCE,
+    Body,
+    Response,
+    check_path,
+    unsent,
+)
 from gateway.upstream.turns import in_turns
 
 _NEXT_ADDRESS = 0.25
@@ -57,6 +65,7 @@ class Http1Pool:
         self.idle = timeouts.idle
         self.total = timeouts.total
         self.write = timeouts.write
+        self.buffer = memoryview(bytearray(READ_AT_ONCE))
         self._free: dict[Connection, None] = {}
         """Connections that wait for a request, the one that was used last at the end."""
         self._all: set[Connection] = set()
@@ -67,7 +76,7 @@ class Http1Pool:
 
     async def request(
         self, method: str, path: str, headers: Mapping[str, str], body: Body, *, whole: bool = False
-    ) -> Http1Response:
+    ) -> Response:
         """Send a request; see `Transport.request`. The body is bytes or None."""
         if not (body is None or isinstance(body, bytes)):
             raise TypeError("uploads go by aiohttp's client")
@@ -82,7 +91,7 @@ class Http1Pool:
         except UpstreamDropped:
             self.close_idle()  # the others have most likely been closed, too
             raise
-        return response
+        return InflatedResponse(response) if response.is_compressed else response
 
     async def close(self) -> None:
         """Cut all connections."""

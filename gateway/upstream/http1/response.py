@@ -1,7 +1,6 @@
 """The response to one request, filled by its connection and read by one reader."""
 
 import asyncio
-import zlib
 from collections.abc import Callable
 from typing import Protocol
 
@@ -12,12 +11,8 @@ from gateway.upstream.transport import HIGH_WATER, lost, unreadable
 
 _PIECE = 32 * 1024
 """Bytes of a stream that are read at once: as many may wait in the connection of a client that does not read."""
-_MOST_INFLATED = 4 * 1024 * 1024
-"""Bytes that one read may become when it is decompressed. The gateway asks for no compression."""
 _NO_HEADERS: list[tuple[bytes, bytes]] = []
 """The headers of a response that has forgotten them. Nothing is added to it."""
-_GZIP_OR_ZLIB = 47
-"""zlib's window bits for both formats, told apart by their headers."""
 
 
 class Sender(Protocol):
@@ -41,8 +36,8 @@ class Http1Response:
     """
 
     __slots__ = (
-        "_inflate", "_is_closed", "_pieces", "_sender", "_size", "_take", "_waiter", "_wake_at", "content_type", "done",
-        "error", "raw_headers", "status",
+        "_is_closed", "_pieces", "_sender", "_size", "_take", "_waiter", "_wake_at", "content_type", "done", "error",
+        "is_compressed", "raw_headers", "status",
     )  # fmt: skip
 
     def __init__(self, sender: Sender, wake_at: int) -> None:
@@ -52,7 +47,8 @@ class Http1Response:
         self._waiter: asyncio.Future[None] | None = None
         self._take: Callable[[bytes], bool] | None = None
         """Gets what arrives. Set only while the reader waits in `push_to`."""
-        self._inflate: zlib._Decompress | None = None
+        self.is_compressed = False
+        """Whether the body is in gzip or deflate; see `InflatedResponse`."""
         self._pieces: list[bytes] = []
         self._size = 0
         self.status = 0
@@ -128,6 +124,7 @@ class Http1Response:
 
     async def _wait(self) -> None:
         """Wait for the connection. Whoever is cancelled here does not want the rest."""
+        self._sender.read_on()
         self._waiter = self._sender.loop.create_future()
         try:
             await self._waiter
@@ -163,23 +160,20 @@ class Http1Response:
         if coding:
             name = coding.strip().lower()
             if name in (b"gzip", b"x-gzip", b"deflate"):
-                self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB)
+                self.is_compressed = True
             elif name != b"identity":
                 raise unreadable()
         if self._wake_at == 1 or status != 200:
             self._wake()
 
     def feed(self, pieces: list[bytes], *, last: bool = False) -> bool:
-        """Add to the body. Return False if the upstream has to wait for the reader. Raises UpstreamError."""
+        """Add to the body. Return False if the upstream has to wait for the reader."""
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        if self._inflate is not None:
-            data = self._inflated(data)
-            if not data:  # of a header, or not enough for a byte
-                return True
         if self._take is not None and not last:
             try:
                 if not self._take(data):
                     self._wake()
+                    return False
             except Exception as error:  # noqa: BLE001 - it is raised where the reader waits, not in the event loop
                 waiter, self._waiter, self._take = self._waiter, None, None
                 if waiter is not None and not waiter.done():
@@ -193,9 +187,6 @@ class Http1Response:
 
     def end(self) -> None:
         """Note that all of it has arrived."""
-        if self._inflate is not None and not self._inflate.eof:
-            self.fail(unreadable())
-            return
         self.done = True
         self._wake()
 
@@ -203,15 +194,3 @@ class Http1Response:
         """Note that no more will arrive. The reader gets what came before, and then the error."""
         self.error = forget_frames(error)
         self._wake()
-
-    def _inflated(self, data: bytes) -> bytes:
-        assert self._inflate is not None  # noqa: S101 - the only caller has looked
-        if self._inflate.eof:
-            raise unreadable()
-        try:
-            result = self._inflate.decompress(data, _MOST_INFLATED)
-        except zlib.error:
-            raise unreadable() from None
-        if self._inflate.unconsumed_tail or self._inflate.unused_data:
-            raise unreadable()
-        return result

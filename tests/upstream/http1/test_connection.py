@@ -7,6 +7,7 @@ import pytest
 from gateway.config.sections import TimeoutsConfig
 from gateway.errors import UpstreamTimeout
 from gateway.upstream.http1.connection import Connection
+from gateway.upstream.transport import READ_AT_ONCE
 from tests.upstream.http1.test_pool import Wire
 
 MB = 2**20
@@ -19,6 +20,7 @@ class Owner:
     def __init__(self, idle: float = 5, write: float = 5) -> None:
         times = TimeoutsConfig(idle=idle, write=write)
         self.idle, self.write, self.total = times.idle, times.write, times.total
+        self.buffer = memoryview(bytearray(READ_AT_ONCE))
         self.kept: list[Connection] = []
         self.gone: list[Connection] = []
 
@@ -68,13 +70,11 @@ async def test_reading_pauses_at_the_mark_and_resumes_with_the_reader() -> None:
     wire.arrive(HEAD % MB)
     wire.arrive(b"x" * 30_000)
     assert wire.is_reading()
-    wire.arrive(b"x" * 60_000)
-    assert not wire.is_reading()
-    assert len(await response.read()) == 2**15
+    wire.arrive(b"x" * 30_000)
     assert not wire.is_reading()
     assert len(await response.read()) == 2**15
     assert wire.is_reading()
-    assert len(await response.read()) == 90_000 - 2**16
+    assert len(await response.read()) == 60_000 - 2**15
     response.close()
 
 
@@ -111,14 +111,36 @@ async def test_a_finished_connection_reads_on() -> None:
     owner = Owner()
     connection, wire = connect(owner)
     response = connection.send(b"HEAD", whole=False)
-    wire.arrive(HEAD % 100_000)
-    wire.arrive(b"x" * 90_000)
+    wire.arrive(HEAD % 60_000)
+    wire.arrive(b"x" * 20_000)
+    wire.arrive(b"x" * 30_000)
     assert not wire.is_reading()
-    wire.arrive(b"x" * 10_000)
+    wire.deliver(b"x" * 10_000)
     assert wire.is_reading(), "the next request's answer is to be read"
     assert owner.kept == [connection]
-    assert sum([len(await response.read()) for _ in range(4)]) == 100_000
+    assert sum([len(await response.read()) for _ in range(2)]) == 60_000
     assert await response.read() == b""
+
+
+@pytest.mark.row("C05")
+async def test_c05_a_reader_that_refuses_what_is_pushed_pauses_the_upstream_at_once() -> None:
+    connection, wire = connect(Owner())
+    response = connection.send(b"HEAD", whole=False)
+    wire.arrive(HEAD % MB)
+    taken: list[int] = []
+
+    def take(data: bytes) -> bool:
+        taken.append(len(data))
+        return False
+
+    pushing = response.push_to(take)
+    assert pushing is not None
+    wire.arrive(b"x" * (MB - 1))
+    assert taken == [READ_AT_ONCE]
+    assert not wire.is_reading()
+    await pushing
+    assert len(await response.read()) == READ_AT_ONCE
+    response.close()
 
 
 async def test_an_end_without_an_answer_is_told_to_the_pool() -> None:

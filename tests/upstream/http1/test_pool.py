@@ -14,7 +14,7 @@ from gateway.upstream.http1.connection import Connection
 from gateway.upstream.http1.pool import Http1Pool
 from gateway.upstream.http1.response import Http1Response
 from gateway.upstream.resolver import Resolver
-from gateway.upstream.transport import IDLE_SECONDS
+from gateway.upstream.transport import IDLE_SECONDS, Response
 
 TIMES = TimeoutsConfig(connect=5, idle=5, write=5)
 
@@ -29,6 +29,7 @@ class Wire(asyncio.Transport):
         self.written: list[bytes] = []
         self.ended = False
         self._reading = True
+        self._coming = b""
         protocol.connection_made(self)
 
     def write(self, data: Any) -> None:
@@ -50,13 +51,22 @@ class Wire(asyncio.Transport):
 
     def resume_reading(self) -> None:
         self._reading = True
+        self._loop.call_soon(self.arrive, b"")
 
     def is_reading(self) -> bool:
         return self._reading
 
     def arrive(self, data: bytes) -> None:
-        if not self.ended and data:
-            self.protocol.data_received(data)
+        self._coming += data
+        while self._coming and self._reading and not self.ended:
+            size = len(self.protocol.get_buffer(-1))
+            data, self._coming = self._coming[:size], self._coming[size:]
+            self.deliver(data)
+
+    def deliver(self, data: bytes) -> None:
+        """Bring one read, which a pause does not hold up."""
+        self.protocol.get_buffer(-1)[: len(data)] = data
+        self.protocol.buffer_updated(len(data))
 
     def end(self) -> None:
         """The upstream closes."""
@@ -105,7 +115,7 @@ TURN = st.tuples(
 """Fault, whether it has a length, whether it is kept, whether it is read as a whole, and where it is cut."""
 
 
-async def read(response: Http1Response, into: list[bytes]) -> None:
+async def read(response: Response, into: list[bytes]) -> None:
     while data := await response.read():
         into.append(data)
     response.close()

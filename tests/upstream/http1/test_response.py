@@ -1,7 +1,6 @@
 """A response as its reader sees it."""
 
 import asyncio
-import gzip
 from collections.abc import Callable
 
 import pytest
@@ -78,45 +77,6 @@ async def test_a_coding_that_was_not_asked_for_is_refused(coding: bytes) -> None
         response()[0].begin(200, "", coding)
 
 
-async def test_a_bomb_is_refused() -> None:
-    reader, _ = response()
-    reader.begin(200, "", b"gzip")
-    with pytest.raises(UpstreamError, match="cannot be read"):
-        reader.feed([gzip.compress(b"x" * 10**8)])
-
-
-async def test_bytes_after_the_compressed_body_are_refused() -> None:
-    data = gzip.compress(b"hello")
-    reader, _ = response()
-    reader.begin(200, "", b"gzip")
-    with pytest.raises(UpstreamError, match="cannot be read"):
-        reader.feed([data + b"more"])
-    reader, _ = response()
-    reader.begin(200, "", b"gzip")
-    reader.feed([data])
-    with pytest.raises(UpstreamError, match="cannot be read"):
-        reader.feed([b"more"])
-
-
-async def test_a_compressed_body_that_ends_in_its_header_is_an_error() -> None:
-    reader, _ = response()
-    reader.begin(200, "", b"gzip")
-    reader.feed([gzip.compress(b"hello")[:10]])
-    reader.end()
-    with pytest.raises(UpstreamError, match="cannot be read"):
-        await reader.read()
-
-
-async def test_a_compressed_body_that_is_cut_is_an_error() -> None:
-    reader, _ = response()
-    reader.begin(200, "", b"gzip")
-    reader.feed([gzip.compress(b"hello")[:-9]])
-    reader.end()
-    assert b"hello".startswith(await reader.read())
-    with pytest.raises(UpstreamError, match="cannot be read"):
-        await reader.read()
-
-
 def waiting(reader: Http1Response, take: Callable[[bytes], bool]) -> asyncio.Future[None]:
     """Return the future of a reader that waits in `push_to`."""
     pushing = reader.push_to(take)
@@ -136,7 +96,7 @@ async def test_data_are_pushed_in_the_call_that_brings_them_until_they_are_refus
     task = waiting(reader, take)
     assert reader.feed([b"a", b"b"])
     assert taken == [b"ab"]
-    assert reader.feed([b"c"])
+    assert not reader.feed([b"c"])
     reader.feed([b"d"])
     assert taken == [b"ab", b"c"]
     await task
