@@ -4,9 +4,11 @@ import argparse
 import asyncio
 import os
 import sys
+from collections.abc import Iterable
 
 from gateway.cli.arguments import add_config
 from gateway.config.load import NO_FILE, load
+from gateway.config.sections import GatewayConfig
 from gateway.errors import ConfigError
 from gateway.server.application import PLUGINS, build_app, try_plugins
 from gateway.server.plugin_loader import missing_api
@@ -52,8 +54,20 @@ def run(options: argparse.Namespace) -> int:
         asyncio.run(try_plugins(app, source))
     print(f"{source.file}: ok")
     plugins = app[PLUGINS]
-    if message := missing_api(plugins):
+    if message := missing_api(plugins) or _left_out(entry.name for entry in plugins):
         print(f"note: {message}", file=sys.stderr)
     if options.stores:
         print("\n".join(map(str, states)) or "no stores: everything is kept in memory")
     return 0
+
+
+def _left_out(active: Iterable[str]) -> str:
+    """Return a sentence that names the plugins of the shipped list that are not active; "" if all are."""
+    shipped = dict.fromkeys(GatewayConfig().plugins)
+    for name in active:
+        shipped.pop(name, None)
+    if not shipped:
+        return ""
+    return (
+        f"not served, because `plugins` replaces the shipped list and leaves them out: {', '.join(shipped)}"
+    )

@@ -1,6 +1,7 @@
 """The console of `gateway demo`: a pool, a ledger and three keys on the emulator, under traffic that never ends."""
 
 import asyncio
+import json
 import os
 import random
 import secrets
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 import aiohttp
 from aiohttp import web
 
+from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.console.app import Admin
 from gateway.console.process import Listener, Process
@@ -85,10 +87,16 @@ def source(listen: tuple[str, int], upstream: str, folder: str | None) -> Source
     """Return the configuration. With a folder, it has the console, and a pool and a ledger if SQLAlchemy is there."""
     text = _CONFIG.format(host=listen[0], port=listen[1], upstream=upstream)
     if folder is not None:
-        text += _WITH_CONSOLE
+        text += _WITH_CONSOLE + f"plugins: {json.dumps(_plugins(folder))}\n"
         text += _WITH_POOL.format(folder=folder) if find_spec("sqlalchemy") is not None else ""
     names = ("DEMO_ADMIN_TOKEN", "DEMO_BLUE", "DEMO_GREEN")
     return Source(text, "demo", {name: secrets.token_urlsafe(12) for name in names})
+
+
+def _plugins(folder: str) -> dict[str, Any]:
+    """Return the shipped plugins, with files and batches kept in the folder, and batches looked at every second."""
+    files, batches = {"path": f"{folder}/files"}, {"path": f"{folder}/batches", "poll": 1, "longest_poll": 1}
+    return GatewayConfig().plugins | {"files": files, "batches": batches}
 
 
 @contextmanager

@@ -1,6 +1,5 @@
-"""Files: descriptions of those in the prompt, and the image that models answer."""
+"""Files: descriptions of those in the prompt, and the values that a sound gives to an answer by a schema."""
 
-import base64
 import re
 from typing import Any
 
@@ -10,9 +9,14 @@ _ABOUT = re.compile(
     r"\b(picture|image|photo|colou?r|audio|sound|recording|document|pdf|file|video)s?\b", re.I
 )
 
-
-def _inline(mime: str, data: bytes) -> dict[str, Any]:
-    return {"inlineData": {"mimeType": mime, "data": base64.b64encode(data).decode()}}
+SPOKEN = {
+    "start": "00:00.0",
+    "end": "00:02.0",
+    "speaker": "A",
+    "text": "Good morning.",
+    "language": "English",
+}
+"""Values of properties by name in an answer about a sound: a segment of a transcript."""
 
 
 def asks_about_files(request: dict[str, Any]) -> bool:
@@ -29,6 +33,11 @@ def descriptions(parts: list[dict[str, Any]]) -> str:
 def bracketed(parts: list[dict[str, Any]]) -> str:
     """Return the files in brackets, to be written after the words of the prompt."""
     return "".join(f" [{_type_and_size(blob)}]" for blob in blobs(parts))
+
+
+def has_sound(parts: list[dict[str, Any]]) -> bool:
+    """Return whether a part is audio."""
+    return any(str(blob.get("mimeType")).startswith("audio/") for blob in blobs(parts))
 
 
 def _description(blob: dict[str, Any]) -> str:

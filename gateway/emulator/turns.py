@@ -63,7 +63,8 @@ def _requested_turn(model: Model, request: dict[str, Any]) -> Turn | None:
     summary = result_text(responses)
     schema = _json_schema(request)
     if schema is not None:
-        value = sample_value(schema, {"answer": summary} if responses else None)
+        samples = media.SPOKEN if media.has_sound(last_turn(request)) else {}
+        value = sample_value(schema, {**samples, "answer": summary} if responses else samples)
         bare = generation(request).get("responseMimeType") == "text/x.enum" and isinstance(value, str)
         return Turn([{"text": value if bare else json.dumps(value, ensure_ascii=False)}])
     if responses:

@@ -35,6 +35,25 @@ def test_a_file_whose_plugins_serve_no_api_is_told(
         assert ("no plugin serves an API" in capsys.readouterr().err) is is_told
 
 
+def test_the_shipped_plugins_that_a_list_leaves_out_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "g.yaml"
+    file.write_text(
+        "plugins: {images: {n: 4}, files: {path: kept}, hello: {}, health: {}, key: {}, native: {}}"
+    )
+    assert main(["check", "--config", str(file)]) == 0
+    expected = (
+        "note: not served, because `plugins` replaces the shipped list and leaves them out: chat, responses, "
+        "messages, completions, embeddings, speech, transcription, models, batches\n"
+    )
+    assert capsys.readouterr().err == expected
+
+    file.write_text("")
+    assert main(["check", "--config", str(file)]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def write_version(ledger: Path, version: int) -> None:
     with closing(sqlite3.connect(ledger)) as connection, connection:
         connection.execute(f"UPDATE ledger SET value = {version} WHERE name = 'version'")

@@ -23,6 +23,11 @@ def test_the_configuration_has_a_console_where_the_demo_serves_on(tmp_path: Path
     assert [project.name for project in whole.pool.projects] == ["blue", "green"]
     assert whole.ledger.url == f"{tmp_path}/ledger.db"
     assert whole.admin.token is not None
+    assert whole.plugins.keys() == once.plugins.keys()
+    assert (whole.plugins["files"], whole.plugins["batches"]["path"]) == (
+        {"path": f"{tmp_path}/files"},
+        f"{tmp_path}/batches",
+    )
     assert (once.listen.host, once.pool.projects, once.admin.token) == ("::", (), None)
 
 

@@ -1,6 +1,7 @@
 """Files of the prompt, and the files that models answer."""
 
 import base64
+import json
 from typing import Any
 
 import pytest
@@ -40,3 +41,14 @@ def test_pages_code_pictures_and_speech() -> None:
     assert base64.b64decode(drawn["inlineData"]["data"])[:4] == b"\x89PNG"
     speech = answer("gemini-3.8-flash-tts", "x", **config(responseModalities=["AUDIO"]))["content"]["parts"]
     assert speech[0]["inlineData"]["mimeType"] == "audio/L16;codec=pcm;rate=24000"
+
+
+def test_a_sound_gives_a_schema_of_segments_their_times_and_words() -> None:
+    names = ("start", "end", "text")
+    segment = {"type": "object", "properties": {name: {"type": "string"} for name in names}}
+    schema = {"type": "object", "properties": {"segments": {"type": "array", "items": segment}}}
+    form = config(responseMimeType="application/json", responseJsonSchema=schema)
+
+    heard = json.loads(text(F3, blob("audio/wav"), "Transcribe.", **form))
+    assert heard == {"segments": [{"start": "00:00.0", "end": "00:02.0", "text": "Good morning."}]}
+    assert json.loads(text(F3, blob("image/png"), "Describe.", **form))["segments"][0]["text"] == "x"

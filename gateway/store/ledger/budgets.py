@@ -175,7 +175,7 @@ def _refusal(statements: Statements, client: str, limit: Budget, start: float, w
     budget_name = f"{limit.unit.removesuffix('s')} budget ({_amount(limit, limit.limit)}, {limit.period})"
     error = BudgetExceeded(
         f"You exceeded this API key's {budget_name}: {left} left, and this request may take {most}. "
-        "Set a smaller max_tokens, or ask the gateway's operator.",
+        "Ask for less (a smaller max_tokens, fewer pictures, a shorter text), or ask the gateway's operator.",
         (limit.unit, limit.period, limit.limit),
     )
     use, whole, needs = (_amount(limit, number).split()[0] for number in (used, limit.limit, wanted))

@@ -209,7 +209,8 @@ def test_a_refusal_says_what_is_left_and_what_to_do(connection: sa.Connection) -
     unused = decided(connection, of_client("new", intent(4, cheap, reserve=21)))[0]
 
     assert [refusal, expensive, unused] == [
-        f"You exceeded this API key's {text}. Set a smaller max_tokens, or ask the gateway's operator."
+        f"You exceeded this API key's {text}. Ask for less (a smaller max_tokens, fewer pictures, a shorter text), "
+        "or ask the gateway's operator."
         for text in (
             "token budget (10 tokens, total): 0 tokens left, and this request may take 1 tokens",
             "money budget (0.00002 dollars, day): 0.000019 dollars left, and this request may take 3.4 dollars",
