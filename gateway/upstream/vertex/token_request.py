@@ -8,6 +8,8 @@ from email.utils import parsedate_to_datetime
 from http.client import HTTPException, HTTPMessage
 from typing import IO, Any, NamedTuple, NoReturn
 
+from multidict import CIMultiDict
+
 _SECONDS = 10.0
 """Most seconds of a request, in place of google-auth's 120."""
 _MOST_BYTES = 1024 * 1024
@@ -18,6 +20,7 @@ class TokenResponse(NamedTuple):
 
     status: int
     headers: Mapping[str, str]
+    """By names in any case: google-auth asks for the metadata server's `Content-Type` in lower case."""
     data: bytes
 
 
@@ -79,7 +82,8 @@ def _answer(
     except urllib.error.HTTPError as error:
         response = error
     with response:
-        return TokenResponse(response.status, dict(response.headers), response.read(_MOST_BYTES))
+        headers = CIMultiDict(response.headers.items())
+        return TokenResponse(response.status, headers, response.read(_MOST_BYTES))
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):

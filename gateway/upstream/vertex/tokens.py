@@ -31,6 +31,8 @@ _USUAL_LIFE = 3600.0
 _PAUSE = 5.0
 """Seconds after a failure in which no other token is asked for."""
 _MOST_SAID = 300
+_NOWHERE = "Your default credentials were not found"
+"""google-auth's words where there are no credentials, or the metadata server of the machine has not answered."""
 _VALUE = re.compile(r"[\x20-\x7e]+")
 _log = logging.getLogger("gateway.vertex")
 
@@ -152,12 +154,15 @@ def _is_final(error: Exception, *, is_loaded: bool) -> bool:
     """Return whether the credentials are of no use: Google refuses them, or they cannot be loaded.
 
     Another error of loaded credentials is an answer that is none, such as a proxy's page: the next one may be better.
+    So it is with the metadata server of a machine, which may be slow when the machine starts.
     """
     from google.auth.exceptions import RefreshError, TransportError
 
     if isinstance(error, RefreshError):
-        return not error.retryable
-    return not is_loaded and not isinstance(error, TransportError)
+        is_refusal = not isinstance(error.__cause__, TransportError)  # as of a metadata server that is not reached
+        return is_refusal and not error.retryable
+    is_reachable = not isinstance(error, TransportError) and not str(error).startswith(_NOWHERE)
+    return is_reachable and not is_loaded
 
 
 def _error(refused: bool, said: str) -> GatewayError:
