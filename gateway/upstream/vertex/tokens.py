@@ -159,8 +159,8 @@ def _is_final(error: Exception, *, is_loaded: bool) -> bool:
     from google.auth.exceptions import RefreshError, TransportError
 
     if isinstance(error, RefreshError):
-        is_refusal = not isinstance(error.__cause__, TransportError)  # as of a metadata server that is not reached
-        return is_refusal and not error.retryable
+        # google-auth raises it, too, for a metadata server that does not answer
+        return not error.retryable and not isinstance(error.__cause__, TransportError)
     is_reachable = not isinstance(error, TransportError) and not str(error).startswith(_NOWHERE)
     return is_reachable and not is_loaded
 

@@ -1,6 +1,7 @@
 """Parts of a batch: submitted to a project that takes them, once, and what becomes of refusals."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -32,6 +33,23 @@ async def test_ba5_two_models_are_two_batches_of_which_one_fails(team: BatchTeam
     assert [each["custom_id"] for each in errors] == ["a", "c"]
     assert "location" in errors[0]["response"]["body"]["error"]["message"]
     assert done["model"] is None
+
+
+async def test_ba5_a_part_that_google_fails_leaves_the_answers_of_the_others(team: BatchTeam) -> None:
+    client = await team.begin()
+    lines = [line("a"), line("b", chat_body(model="gemini-2.5-flash")), line("c")]
+    error = {"code": 13, "message": "Internal error encountered."}
+    failed = {"name": "batches/x", "done": True, "metadata": {"state": "BATCH_STATE_FAILED"}, "error": error}
+    team.answers[f"{FLASH}:batchGenerateContent"] = job("RUNNING")
+    team.answers["batches/x"] = web.json_response(failed)
+
+    done = await client.reached(await client.started(lines), "completed")
+
+    assert done["request_counts"] == {"total": 3, "completed": 1, "failed": 2}
+    assert [each["custom_id"] for each in await client.content(done["output_file_id"])] == ["b"]
+    errors = await client.content(done["error_file_id"])
+    assert [each["custom_id"] for each in errors] == ["a", "c"]
+    assert all("Internal error" in json.dumps(each) for each in errors), errors
 
 
 async def test_a_batch_all_of_whose_parts_fail_has_failed(team: BatchTeam) -> None:

@@ -22,15 +22,18 @@ async def test_ba2_answers_come_in_the_order_of_the_lines_and_errors_in_a_file_o
 ) -> None:
     client = await team.begin()
     error = {"error": {"code": 13, "message": "internal"}, "metadata": {"key": "1"}}
-    team.answers["/batches/"] = job("SUCCEEDED", said("2", prompt=7), error, said("0"))
+    team.answers["/batches/"] = job("SUCCEEDED", said("2", "third", prompt=7), error, said("0", "first"))
 
     done = await client.reached(await client.started([line("a"), line("b"), line("c")]), "completed")
 
     assert done["request_counts"] == {"total": 3, "completed": 2, "failed": 1}
-    assert done["usage"]["input_tokens"] == 11
+    usage = done["usage"]
+    assert (usage["input_tokens"], usage["output_tokens"], usage["total_tokens"]) == (11, 2, 13)
     output = await client.content(done["output_file_id"])
     assert [each["custom_id"] for each in output] == ["a", "c"]
-    assert output[0]["response"]["body"]["choices"][0]["message"]["content"] == "2"
+    texts = [each["response"]["body"]["choices"][0]["message"]["content"] for each in output]
+    assert texts == ["first", "third"]
+    assert {(each["response"]["status_code"], each["error"]) for each in output} == {(200, None)}
     assert output[0]["id"].startswith("batch_req_")
     (failed,) = await client.content(done["error_file_id"])
     assert (failed["custom_id"], failed["response"]["status_code"]) == ("b", 500)

@@ -294,6 +294,15 @@ async def test_im14_a_stream_is_one_event_for_each_picture(
     assert base64.b64decode(event["b64_json"]) == PNG
 
 
+async def test_go3_pictures_at_googles_base_url_have_counts(
+    http: aiohttp.ClientSession, base: str, painter: Painter
+) -> None:
+    status, _, body = await ask(http, base, "/v1beta/openai/images/generations", model="models/" + M21)
+
+    assert (status, painter.models, body["usage"]["total_tokens"]) == (200, [M21], 1334)
+    assert base64.b64decode(body["data"][0]["b64_json"]) == PNG
+
+
 @pytest.mark.parametrize(("n", "calls"), [("2", 2), ("0", 0), ("11", 0)])
 async def test_im16_numbers_of_a_form(
     http: aiohttp.ClientSession, base: str, painter: Painter, n: str, calls: int

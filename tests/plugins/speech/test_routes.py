@@ -186,13 +186,16 @@ def chunks(*pieces: bytes, mime: str = L16) -> list[Any]:
 
 
 async def test_sp9_events(http: aiohttp.ClientSession, base: str, speaker: Speaker) -> None:
-    speaker.answers = [chunks(TONE[:1001], TONE[1001:])]
+    first, last = chunks(TONE[:1001], TONE[1001:])
+    first["usageMetadata"] = {"promptTokenCount": 9, "candidatesTokenCount": 1, "totalTokenCount": 10}
+    speaker.answers = [[first, last]]
     status, headers, data = await say(http, base, stream_format="sse", response_format="pcm")
     events = [json.loads(line.removeprefix("data: ")) for line in data.decode().split("\n\n") if line]
 
     assert (status, speaker.paths) == (200, [STREAM])
     assert headers["Content-Type"].startswith("text/event-stream")
     assert {event["type"] for event in events[:-1]} == {"speech.audio.delta"}
+    assert b"[DONE]" not in data
     assert events[-1]["type"] == "speech.audio.done"
     assert b"".join(base64.b64decode(event["audio"]) for event in events[:-1]) == TONE
     assert events[-1]["usage"] == {"input_tokens": 9, "output_tokens": 40, "total_tokens": 49}
@@ -333,6 +336,19 @@ async def test_sp12_lists_need_no_key(base: str) -> None:
     assert voices[0] == {"id": "alloy", "name": "alloy"}
     assert {"id": "Kore", "name": "Kore (Firm)"} in voices
     assert models == [{"id": "gemini-3.8-flash-lite-tts"}, {"id": "gemini-3.8-flash-tts"}]
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1beta/openai/audio/speech", "/openai/deployments/tts/audio/speech?api-version=2024-10-21"]
+)
+async def test_go4_az2_googles_base_url_and_azures_speak(
+    http: aiohttp.ClientSession, base: str, speaker: Speaker, path: str
+) -> None:
+    body = {"model": "tts-1", "input": "Hi", "voice": "alloy", "response_format": "pcm"}
+    async with http.post(base + path, json=body) as response:
+        assert (response.status, await response.read()) == (200, TONE)
+
+    assert speaker.paths == [LITE]
 
 
 async def test_sp13_chat_sends_no_sampling(http: aiohttp.ClientSession, base: str, speaker: Speaker) -> None:

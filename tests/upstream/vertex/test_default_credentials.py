@@ -35,7 +35,7 @@ class MetadataServer:
         path = request.path.replace(EMAIL, "default")  # by its address once that is known
         self.asked.append(path)
         if path in self.slow:
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.1)
         headers = {"Metadata-Flavor": "Google"}
         if self.status != 200:
             return web.Response(status=self.status, headers=headers)
@@ -59,7 +59,7 @@ async def machine(aiohttp_server: Any, tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("PATH", str(tmp_path))  # without gcloud
     monkeypatch.setenv("GCE_METADATA_IP", host)
     monkeypatch.setattr(_metadata, "_GCE_METADATA_HOST", host)
-    monkeypatch.setattr(token_request, "_SECONDS", 0.1)
+    monkeypatch.setattr(token_request, "_SECONDS", 0.04)
     monkeypatch.setattr("time.sleep", lambda _: None)
     return server
 

@@ -237,15 +237,29 @@ async def test_a_clients_own_key_never_reaches_vertex(vertex: VertexTeam) -> Non
     assert [call.path for call in vertex.calls if "publishers" in call.path] == []
 
 
-async def test_an_expired_token_is_renewed_within_the_request(vertex: VertexTeam) -> None:
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_expired_token_is_renewed_within_the_request(vertex: VertexTeam, stream: bool) -> None:
     key = vertex.issue()
     await vertex.start("us-east1")
     assert (await vertex.ask(key))[0] == 200
     vertex.tokens.revoke()
 
-    assert (await vertex.ask(key))[0] == 200
+    status, _, answer = await vertex.ask(key, stream=stream)
+    assert (status, "hello" in str(answer)) == (200, True)
     assert vertex.tokens.asked == 2
     assert {row.status for row in await vertex.settled()} == {200}
+
+
+async def test_a_token_that_is_refused_again_moves_the_call_on(vertex: VertexTeam) -> None:
+    """As of a clock of Google's that is an hour ahead of its token service's."""
+    key = vertex.issue()
+    await vertex.start("us-east1 express")
+    vertex.tokens.early = 3600.0
+    vertex.tokens.revoke()
+
+    assert [(await vertex.ask(key))[0] for _ in range(4)] == [200] * 4
+    assert [call.headers.get("x-goog-api-key") for call in vertex.calls][-2:] == ["AQ.express"] * 2
+    assert vertex.tokens.asked <= 3
 
 
 async def test_a_refused_account_cools_the_project_down(vertex: VertexTeam) -> None:
