@@ -1,6 +1,6 @@
-// @anthropic-ai/sdk: messages and files.
+// @anthropic-ai/sdk: messages, files and batches.
 import {
-  API_KEY, BAD_KEY, CHAT_PROMPT, IMAGE_PROMPT, MODEL, PERSON_SCHEMA, PNG_B64, ROOT_URL, SCHEMA_PROMPT, TOOL_PROMPT,
+  API_KEY, BAD_KEY, CHAT_PROMPT, IMAGE_PROMPT, ISSUED_KEY, MODEL, PERSON_SCHEMA, PNG_B64, ROOT_URL, SCHEMA_PROMPT, TOOL_PROMPT,
   TOOL_RESULT, WEATHER_PARAMETERS, excerpt, expectError, isParis, load, need, person, run, toolNote,
 } from "./common.mjs";
 
@@ -70,4 +70,44 @@ async function files() {
   return excerpt(textOf(message));
 }
 
-await run("anthropic-node", { chat, stream, tools: toolUse, structured, image, badkey, files });
+// A batch with a key of the client's own, and with an issued one.
+async function batches() {
+  const notes = [];
+  for (const key of [API_KEY, ISSUED_KEY].filter(Boolean)) notes.push(await batch(connect(key).messages.batches));
+  return notes.join(", ");
+}
+
+// Create a batch of a good and a bad request, list it by pages, read its results, and delete it; cancel another.
+async function batch(api) {
+  const params = { ...body, messages: user(CHAT_PROMPT) };
+  const requests = [{ custom_id: "good", params }, { custom_id: "bad", params: { ...params, messages: [] } }];
+  const created = await api.create({ requests });
+  need(created.processing_status === "in_progress", created);
+  const other = await api.cancel((await api.create({ requests: [{ custom_id: "other", params }] })).id);
+  need(["canceling", "ended"].includes(other.processing_status), other);
+  const listed = [];
+  for await (const entry of api.list({ limit: 1 })) listed.push(entry.id);
+  need(listed.indexOf(other.id) === 0 && listed.includes(created.id), listed);
+  const shown = await ended(api, created.id);
+  need(shown.request_counts.succeeded === 1 && shown.request_counts.errored === 1, shown);
+  const results = {};
+  for await (const { custom_id, result } of await api.results(created.id)) results[custom_id] = result;
+  need(results.bad.type === "errored" && results.bad.error.error.type === "invalid_request_error", results);
+  need((await api.delete(created.id)).type === "message_batch_deleted", "not deleted");
+  const { request_counts: counts } = await ended(api, other.id);
+  need(counts.canceled + counts.succeeded === 1, counts);
+  return excerpt(textOf(results.good.message));
+}
+
+// The batch, once it has ended.
+async function ended(api, id) {
+  let shown = await api.retrieve(id);
+  for (let i = 0; i < 300 && shown.processing_status !== "ended"; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    shown = await api.retrieve(id);
+  }
+  need(shown.processing_status === "ended", shown);
+  return shown;
+}
+
+await run("anthropic-node", { chat, stream, tools: toolUse, structured, image, badkey, files, batches });

@@ -48,12 +48,19 @@ async function image() {
   return excerpt((await models.generateContent({ model: MODEL, contents })).text);
 }
 
-async function files() {
-  const file = await client.files.upload({ file: new Blob(["hello"]), config: { mimeType: "text/plain" } });
+async function files(own = client) {
+  const file = await own.files.upload({ file: new Blob(["hello"]), config: { mimeType: "text/plain" } });
   need(file.sizeBytes === "5", file);
-  need((await client.files.get({ name: file.name })).name === file.name, file);
-  await client.files.delete({ name: file.name });
-  return file.mimeType;
+  need((await own.files.get({ name: file.name })).name === file.name, file);
+  if (own === client) { // a project's list has the files of other issued keys as well
+    const names = [];
+    for await (const listed of await own.files.list()) names.push(listed.name);
+    need(names.includes(file.name), names);
+  }
+  const contents = [{ text: "What is in the file?" }, { fileData: { fileUri: file.uri, mimeType: file.mimeType } }];
+  const { text } = await own.models.generateContent({ model: MODEL, contents });
+  await own.files.delete({ name: file.name });
+  return excerpt(text);
 }
 
 async function caches() {
@@ -110,10 +117,10 @@ async function operations() {
   return operation.name.slice(0, 36);
 }
 
-async function interactions() {
-  const answer = await client.interactions.create({ model: MODEL, input: CHAT_PROMPT });
+async function interactions(own = client) {
+  const answer = await own.interactions.create({ model: MODEL, input: CHAT_PROMPT });
   const events = [];
-  for await (const event of await client.interactions.create({ model: MODEL, input: "hi", stream: true })) events.push(event.event_type);
+  for await (const event of await own.interactions.create({ model: MODEL, input: "hi", stream: true })) events.push(event.event_type);
   need(events.at(-1) === "interaction.completed", events);
   return excerpt(answer.steps.at(-1).content[0].text);
 }
@@ -125,13 +132,13 @@ async function authTokens() {
 }
 
 // A Live session, whose messages arrive by callbacks.
-async function live() {
+async function live(own = client) {
   const messages = [];
   let over;
   const turn = new Promise((resolve, reject) => {
     over = { resolve, reject };
   });
-  const session = await client.live.connect({
+  const session = await own.live.connect({
     model: "gemini-3.8-live",
     config: { responseModalities: ["AUDIO"], outputAudioTranscription: {} },
     callbacks: {
@@ -156,6 +163,13 @@ function badkey() {
   return expectError(call, (error) => error.message.includes("API key not valid. Please pass a valid API key."), 400);
 }
 
+// The same with an issued key.
+const issued = ISSUED_KEY ? connect(ISSUED_KEY) : undefined;
+const issuedChecks = issued && {
+  files_issued: () => files(issued), interactions_issued: () => interactions(issued), live_issued: () => live(issued),
+};
+
 await run("google-genai-js", {
-  chat, stream, tools, structured, image, files, caches, batches, batchFile, operations, interactions, authTokens, live, badkey,
+  chat, stream, tools, structured, image, files: () => files(), caches, batches, batchFile, operations,
+  interactions: () => interactions(), authTokens, live: () => live(), ...issuedChecks, badkey,
 });

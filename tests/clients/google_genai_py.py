@@ -4,6 +4,8 @@ import asyncio
 import io
 import json
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from tests.clients.common import (
     SCHEMA_PROMPT,
     TOOL_PROMPT,
     TOOL_RESULT,
+    Check,
     excerpt,
     expect_error,
     is_paris,
@@ -112,9 +115,9 @@ def embeddings() -> str:
     return f"{len(vectors[0].values)} dimensions"
 
 
-def interactions() -> str:
+def interactions(key: str = API_KEY) -> str:
     """An interaction, and its events: under `/v1`, which the SDK takes by itself."""
-    client: Any = CLIENT
+    client: Any = connect(key)
     answer = client.interactions.create(model=MODEL, input=CHAT_PROMPT)
     assert answer.usage.total_tokens, answer
     events = [event.event_type for event in client.interactions.create(model=MODEL, input="hi", stream=True)]
@@ -122,17 +125,24 @@ def interactions() -> str:
     return excerpt(answer.steps[-1].content[0].text)
 
 
-def files() -> str:
+def files(key: str = API_KEY) -> str:
     """An upload, which the SDK continues without its key at the address that the gateway gives it."""
-    file = CLIENT.files.upload(file=io.BytesIO(b"hello"), config={"mime_type": "text/plain"})
+    client = connect(key)
+    file = client.files.upload(file=io.BytesIO(b"hello"), config={"mime_type": "text/plain"})
     assert file.size_bytes == 5, file
     name = str(file.name)
-    assert CLIENT.files.get(name=name).name == name
-    assert name in [entry.name for entry in CLIENT.files.list()]
+    assert client.files.get(name=name).name == name
+    if key == API_KEY:  # a project's list has the files of other issued keys as well
+        assert name in [entry.name for entry in client.files.list()]
     contents: list[Any] = ["What is in the file?", file]
-    answer = CLIENT.models.generate_content(model=MODEL, contents=contents)
-    CLIENT.files.delete(name=name)
+    answer = client.models.generate_content(model=MODEL, contents=contents)
+    client.files.delete(name=name)
     return excerpt(answer.text)
+
+
+def issued(check: Callable[[str], str]) -> Check | None:
+    """Return a check with an issued key; None where the gateway has issued none."""
+    return partial(check, ISSUED_KEY) if ISSUED_KEY else None
 
 
 def caches() -> str:
@@ -198,14 +208,15 @@ def auth_tokens() -> str:
     return name[:14]
 
 
-def live() -> str:
-    """A Live session with its own key, and one with a token. The SDK opens it over TLS only."""
+def live(key: str = API_KEY) -> str:
+    """A Live session with a key, and one with a token. The SDK opens it over TLS only."""
 
     async def talk() -> str:
         with tempfile.TemporaryDirectory() as folder:
             async with encrypted(ROOT_URL, Path(folder)) as options:
-                words = await said(API_KEY, "v1beta", options)
-                token = str(CLIENT.auth_tokens.create(config=types.CreateAuthTokenConfig(uses=1)).name)
+                words = await said(key, "v1beta", options)
+                client = connect(key)  # without a reference the client is collected, and closes itself
+                token = str(client.auth_tokens.create(config=types.CreateAuthTokenConfig(uses=1)).name)
                 assert await said(token, "v1alpha", options) == words
                 return words
 
@@ -266,6 +277,9 @@ if __name__ == "__main__":
             "batch_file": batch_file,
             "auth_tokens": auth_tokens,
             "live": live,
+            "interactions_issued": issued(interactions),
+            "files_issued": issued(files),
+            "live_issued": issued(live),
             "badkey": badkey,
         },
     )

@@ -1,7 +1,11 @@
-// LangChain.js: agents with two tools over several turns of a thread, unary and streamed, on two APIs of ChatOpenAI.
-import { API_KEY, BAD_KEY, BASE_URL, MODEL, SCHEMA_PROMPT, TOOL_RESULT, expectError, load, need, person, prefixed, run } from "./common.mjs";
+// LangChain.js: files and sounds, and agents with two tools over several turns of a thread, unary and streamed, on two APIs of ChatOpenAI.
+import {
+  API_KEY, BAD_KEY, BASE_URL, CHAT_PROMPT, MODEL, SCHEMA_PROMPT, SPEECH_MODEL, TOOL_RESULT, excerpt, expectError, load, need, person, prefixed, run,
+} from "./common.mjs";
 
 const { createAgent, providerStrategy, tool } = await load("langchain");
+const { HumanMessage } = await load("@langchain/core/messages");
+const { default: OpenAI, toFile } = await load("openai");
 const { ChatOpenAI } = await load("@langchain/openai");
 const { MemorySaver } = await load("@langchain/langgraph");
 const { z } = await load("zod");
@@ -65,12 +69,32 @@ function suite(useResponsesApi) {
     return person(structuredResponse);
   }
 
+  // A file that was uploaded before, by its id, in each API's own block.
+  async function file() {
+    const { files } = new OpenAI({ apiKey: API_KEY, baseURL: BASE_URL, maxRetries: 0 });
+    const { id } = await files.create({ file: await toFile(Buffer.from("The meeting is on Friday."), "notes.txt"), purpose: "user_data" });
+    const block = useResponsesApi ? { type: "input_file", file_id: id } : { type: "file", file: { file_id: id } };
+    const answer = await connect(API_KEY).invoke([new HumanMessage({ content: [{ type: "text", text: CHAT_PROMPT }, block] })]);
+    await files.delete(id);
+    return excerpt(answer.text);
+  }
+
+  // LangChain's block of a sound, which chat completions take.
+  async function audio() {
+    const { audio: { speech } } = new OpenAI({ apiKey: API_KEY, baseURL: BASE_URL, maxRetries: 0 });
+    const sound = await speech.create({ model: SPEECH_MODEL, voice: "alloy", input: "Good morning.", response_format: "wav" });
+    const data = Buffer.from(await sound.arrayBuffer()).toString("base64");
+    const block = { type: "audio", source_type: "base64", mime_type: "audio/wav", data };
+    const answer = await connect(API_KEY).invoke([new HumanMessage({ content: [{ type: "text", text: CHAT_PROMPT }, block] })]);
+    return excerpt(answer.text);
+  }
+
   function badkey() {
     const call = () => connect(BAD_KEY).invoke("x");
     return expectError(call, (error) => error.status === 401 || error.lc_error_code === "MODEL_AUTHENTICATION");
   }
 
-  return { agent: unary, agent_stream: streamed, structured, badkey };
+  return { agent: unary, agent_stream: streamed, structured, file, ...(useResponsesApi ? {} : { audio }), badkey };
 }
 
 await run("langchain-js", { ...suite(false), ...prefixed("responses", suite(true)) });

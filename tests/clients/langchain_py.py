@@ -1,5 +1,6 @@
 """langchain-openai: ChatOpenAI over chat completions and over the Responses API; embeddings."""
 
+import base64
 from typing import Any
 
 import openai
@@ -18,6 +19,7 @@ from tests.clients.common import (
     MODEL,
     PNG_B64,
     SCHEMA_PROMPT,
+    SPEECH_MODEL,
     TOOL_PROMPT,
     TOOL_RESULT,
     Checks,
@@ -61,6 +63,7 @@ class Suite:
             "json_mode": self._json_mode,
             "image": self._image,
             "file": self._file,
+            "audio": None if self._use_responses_api else self._audio,
             "badkey": self._badkey,
         }
 
@@ -136,6 +139,18 @@ class Suite:
         text = self._model.invoke([HumanMessage(content)]).text
         files.delete(file.id)
         return excerpt(text)
+
+    def _audio(self) -> str:
+        """LangChain's block of a sound, which chat completions take."""
+        sound = self._model.root_client.audio.speech.create(
+            model=SPEECH_MODEL, voice="alloy", input="Good morning.", response_format="wav"
+        )
+        data = base64.b64encode(sound.content).decode()
+        content: list[str | dict[str, Any]] = [
+            {"type": "text", "text": CHAT_PROMPT},
+            {"type": "audio", "base64": data, "mime_type": "audio/wav"},
+        ]
+        return excerpt(self._model.invoke([HumanMessage(content)]).text)
 
     def _badkey(self) -> str:
         model = self._connect(BAD_KEY)

@@ -134,6 +134,14 @@ async function imageEdit() {
   return `${answer.size}, ${answer.output_format}`;
 }
 
+async function imageVariation() {
+  const image = await toFile(Buffer.from(PNG_B64, "base64"), "a.png", { type: "image/png" });
+  const answer = await client.images.createVariation({ model: PICTURE_MODEL, image, n: 2, response_format: "b64_json" });
+  need(answer.data.length === 2, "not two pictures");
+  answer.data.forEach((picture) => needPicture(picture.b64_json));
+  return `${answer.data.length} pictures`;
+}
+
 async function imageStream() {
   const types = [];
   const body = { model: PICTURE_MODEL, prompt: "a red square", stream: true, partial_images: 2 };
@@ -210,29 +218,57 @@ async function files() {
   return file.id.slice(0, 8);
 }
 
-async function batches() {
+// A batch of lines [id, body] that has reached one of the states.
+async function batchOf(url, lines, states) {
   const name = path.join(folder, "requests.jsonl");
-  const url = "/v1/chat/completions";
-  const line = (id) => JSON.stringify({
-    custom_id: id, method: "POST", url, body: { model: "gemini-3.5-flash-lite", messages: user(`Hello ${id}`) },
-  });
-  writeFileSync(name, `${line("b")}\n${line("a")}\n`);
+  writeFileSync(name, lines.map(([id, body]) => `${JSON.stringify({ custom_id: id, method: "POST", url, body })}\n`).join(""));
   const file = await client.files.create({ file: createReadStream(name), purpose: "batch" });
-  let batch = await client.batches.create({ input_file_id: file.id, endpoint: url, completion_window: "24h" });
-  for (let i = 0; i < 300 && batch.status !== "completed"; i += 1) {
-    need(["validating", "in_progress", "finalizing"].includes(batch.status), batch);
+  const batch = await client.batches.create({ input_file_id: file.id, endpoint: url, completion_window: "24h", metadata: { job: "1" } });
+  need(batch.status === "validating" && batch.metadata.job === "1", batch);
+  return states.includes(batch.status) ? batch : await reached(batch.id, states);
+}
+
+async function reached(id, states) {
+  for (let i = 0; i < 300; i += 1) {
+    const batch = await client.batches.retrieve(id);
+    if (states.includes(batch.status)) return batch;
+    need(["validating", "in_progress", "finalizing", "cancelling"].includes(batch.status), batch);
     await new Promise((resolve) => setTimeout(resolve, 200));
-    batch = await client.batches.retrieve(batch.id);
   }
-  need(batch.request_counts.completed === 2, batch);
-  const text = await (await client.files.content(batch.output_file_id)).text();
-  const answers = text.trim().split("\n").map((each) => JSON.parse(each));
+  throw new Error(`batch ${id} has not reached ${states}`);
+}
+
+async function answersOf(id) {
+  return (await (await client.files.content(id)).text()).trim().split("\n").map((each) => JSON.parse(each));
+}
+
+// Each endpoint; a line that is too long for its model (see run.sh), and a list of pages.
+async function batches() {
+  const model = "gemini-3.5-flash-lite";
+  const chat = (content) => ({ model, messages: user(content) });
+  const batch = await batchOf("/v1/chat/completions", [["b", chat("Hello b")], ["bad", { model: "gemini-3.1-flash-lite", messages: user("word ".repeat(40_000)) }], ["a", chat("Hello a")]], ["completed"]);
+  need(batch.request_counts.completed === 2 && batch.request_counts.failed === 1, batch);
+  const answers = await answersOf(batch.output_file_id);
   need(answers.map((answer) => answer.custom_id).join() === "b,a", answers);
   need(answers[0].response.body.choices[0].message.content, answers);
+  const [error] = await answersOf(batch.error_file_id);
+  need(error.custom_id === "bad" && error.response.status_code === 400, error);
+  const spoken = await batchOf("/v1/responses", [["r", { model, input: CHAT_PROMPT }]], ["completed"]);
+  need((await answersOf(spoken.output_file_id))[0].response.body.output[0].content[0].text, spoken);
+  const embedded = await batchOf("/v1/embeddings", [["e", { model: EMBED_MODEL, input: ["a", "b"] }]], ["completed"]);
+  need((await answersOf(embedded.output_file_id))[0].response.body.data.length === 2, embedded);
   const ids = [];
   for await (const listed of client.batches.list({ limit: 1 })) ids.push(listed.id);
-  need(ids.includes(batch.id), ids);
-  return `${answers.length} answers`;
+  need(ids.slice(0, 3).join() === [embedded, spoken, batch].map(({ id }) => id).join(), ids);
+  return `${answers.length} answers, ${ids.length} batches`;
+}
+
+async function batchCancel() {
+  const url = "/v1/chat/completions";
+  const batch = await batchOf(url, [["a", { model: "gemini-3.5-flash-lite", messages: user("x") }]], ["validating", "in_progress"]);
+  const { status } = await client.batches.cancel(batch.id);
+  need(["cancelling", "cancelled"].includes(status), status);
+  return (await reached(batch.id, ["cancelled"])).status;
 }
 
 async function uploads() {
@@ -245,7 +281,12 @@ async function uploads() {
   need(whole.status === "completed", whole);
   need((await (await client.files.content(whole.file.id)).text()) === text.toString(), "not the parts in their order");
   await client.files.delete(whole.file.id);
-  return `${parts.length} parts`;
+  const other = await client.uploads.create({ bytes: 70_000_000, filename: "b.txt", mime_type: "text/plain", purpose: "user_data" });
+  const large = await toFile(Buffer.alloc(64 * 2 ** 20 + 1), "part"); // OpenAI takes parts of 64 MB
+  const note = await expectError(() => client.uploads.parts.create(other.id, { data: large }), (error) => error instanceof OpenAI.APIError, 413);
+  need((await client.uploads.cancel(other.id)).status === "cancelled", "not cancelled");
+  await expectError(() => client.uploads.complete(other.id, { part_ids: ["x"] }), (error) => error instanceof OpenAI.BadRequestError, 400);
+  return `${parts.length} parts; too large a part: ${note}`;
 }
 
 await run("openai-node", {
@@ -264,11 +305,13 @@ await run("openai-node", {
   responses_tools: responsesTools,
   image_generate: imageGenerate,
   image_edit: imageEdit,
+  image_variation: imageVariation,
   image_stream: imageStream,
   speech,
   speech_stream: speechStream,
   transcription,
   files,
   batches,
+  batch_cancel: batchCancel,
   uploads,
 });

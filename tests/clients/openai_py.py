@@ -1,9 +1,8 @@
-"""openai (Python): chat completions, responses, embeddings, images, speech, models, files and uploads."""
+"""openai (Python): chat completions, responses, embeddings, images, speech, models and files."""
 
 import base64
 import json
 import tempfile
-import time
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +11,7 @@ from openai.types.chat import ChatCompletionFunctionToolParam, ChatCompletionMes
 from openai.types.responses import FunctionToolParam, ResponseFunctionToolCall
 from pydantic import BaseModel
 
+from tests.clients import openai_jobs
 from tests.clients.common import (
     API_KEY,
     BAD_KEY,
@@ -275,6 +275,25 @@ def speech_stream() -> str:
     return f"{size} bytes"
 
 
+def speech_events() -> str:
+    """Streamed as events, whose pieces are the sound."""
+    with CLIENT.audio.speech.with_streaming_response.create(
+        model=SPEECH_MODEL,
+        voice="alloy",
+        input="Dinner is ready.",
+        response_format="pcm",
+        stream_format="sse",
+    ) as response:
+        assert response.headers["content-type"].startswith("text/event-stream"), response.headers
+        events = [json.loads(line[6:]) for line in response.iter_lines() if line.startswith("data: {")]
+    sound = b"".join(
+        base64.b64decode(event["audio"]) for event in events if event["type"] == "speech.audio.delta"
+    )
+    assert events[-1]["type"] == "speech.audio.done", events[-1]
+    assert len(sound) > 10_000, len(sound)
+    return f"{len(events)} events, {len(sound)} bytes"
+
+
 def speech_home_assistant() -> str:
     """The call of Home Assistant's openai_conversation: its fields, whose instructions may be the word None."""
     beginnings: dict[Literal["mp3", "opus", "pcm"], bytes] = {"mp3": b"ID3", "opus": b"OggS", "pcm": b""}
@@ -289,43 +308,6 @@ def speech_home_assistant() -> str:
         sizes.append(len(sound))
     assert min(sizes) > 1000, sizes
     return f"{sizes} bytes"
-
-
-def batches() -> str:
-    """A file of requests becomes a file of answers."""
-    lines = [
-        {"custom_id": name, "method": "POST", "url": "/v1/chat/completions",
-         "body": {"model": "gemini-3.5-flash-lite", "messages": [{"role": "user", "content": f"Hello {name}"}]}}
-        for name in ("b", "a", "c")
-    ]  # fmt: skip
-    data = "\n".join(map(json.dumps, lines)).encode()
-    file = CLIENT.files.create(file=("in.jsonl", data), purpose="batch")
-    batch = CLIENT.batches.create(
-        input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h", metadata={"job": "1"}
-    )
-    assert (batch.status, batch.metadata) == ("validating", {"job": "1"}), batch
-    assert batch.id in [entry.id for entry in CLIENT.batches.list(limit=1)]
-    until = time.monotonic() + 60
-    while (batch := CLIENT.batches.retrieve(batch.id)).status != "completed":
-        assert batch.status in ("validating", "in_progress", "finalizing"), batch
-        assert time.monotonic() < until, batch
-        time.sleep(0.2)
-    assert batch.output_file_id is not None
-    answers = [json.loads(line) for line in CLIENT.files.content(batch.output_file_id).text.splitlines()]
-    assert [answer["custom_id"] for answer in answers] == ["b", "a", "c"]
-    for answer in answers:
-        completion = openai.types.chat.ChatCompletion.model_validate(answer["response"]["body"], strict=True)
-        assert completion.choices[0].message.content, completion
-    bad = CLIENT.files.create(file=("bad.jsonl", data.replace(b'"POST"', b'"GET"')), purpose="batch")
-    failed = CLIENT.batches.create(
-        input_file_id=bad.id, endpoint="/v1/chat/completions", completion_window="24h"
-    )
-    while (failed := CLIENT.batches.retrieve(failed.id)).status == "validating":
-        time.sleep(0.1)
-    assert failed.errors is not None, failed
-    assert [error.line for error in failed.errors.data or ()] == [1, 2, 3], failed
-    expect_error(lambda: CLIENT.batches.cancel(batch.id), openai.ConflictError, status=409)
-    return f"{len(answers)} answers, {batch.usage.total_tokens if batch.usage else 0} tokens"
 
 
 def files() -> str:
@@ -371,29 +353,6 @@ def files() -> str:
     return excerpt(answer.output_text)
 
 
-def uploads() -> str:
-    """Send a file in parts, as the SDK cuts it, and cancel another."""
-    text = b"0123456789" * 1000
-    upload = CLIENT.uploads.upload_file_chunked(
-        file=text,
-        filename="a.txt",
-        bytes=len(text),
-        mime_type="text/plain",
-        purpose="user_data",
-        part_size=4096,
-    )
-    assert upload.status == "completed", upload
-    assert upload.file is not None
-    assert CLIENT.files.content(upload.file.id).read() == text
-    other = CLIENT.uploads.create(bytes=3, filename="b.txt", mime_type="text/plain", purpose="user_data")
-    CLIENT.uploads.parts.create(other.id, data=b"abc")
-    assert CLIENT.uploads.cancel(other.id).status == "cancelled"
-    expect_error(
-        lambda: CLIENT.uploads.parts.create(other.id, data=b"abc"), openai.BadRequestError, status=400
-    )
-    return upload.file.id[:8]
-
-
 def picture_of(data: str | None) -> bytes:
     """Return the bytes of a picture, which is a whole PNG, JPEG or WebP."""
     picture = base64.b64decode(data or "")
@@ -418,6 +377,15 @@ def image_edit() -> str:
     answer = CLIENT.images.edit(model=PICTURE_MODEL, image=files, mask=("m.png", PNG), prompt="make it blue")
     picture_of((answer.data or [])[0].b64_json)
     return f"{answer.size}, {answer.output_format}"
+
+
+def image_variation() -> str:
+    """Two variations of a picture."""
+    answer = CLIENT.images.create_variation(
+        model=PICTURE_MODEL, image=("a.png", PNG), n=2, response_format="b64_json"
+    )
+    assert len([picture_of(image.b64_json) for image in answer.data or ()]) == 2, answer
+    return "2 pictures"
 
 
 def image_stream() -> str:
@@ -488,13 +456,14 @@ if __name__ == "__main__":
             "responses_retrieve": responses_retrieve,
             "image_generate": image_generate,
             "image_edit": image_edit,
+            "image_variation": image_variation,
             "image_stream": image_stream,
             "speech": speech,
             "speech_stream": speech_stream,
+            "speech_events": speech_events,
             "speech_home_assistant": speech_home_assistant,
             "files": files,
-            "uploads": uploads,
             "transcription": transcription,
-            "batches": batches,
+            **openai_jobs.checks(CLIENT),
         },
     )
