@@ -22,6 +22,9 @@ MOST_BYTES = 50 * 2**20
 _READ = frozenset({"image/png", "image/jpeg", "image/webp", "image/heic", "image/heif"})
 """Types that Gemini reads (https://ai.google.dev/gemini-api/docs/image-understanding#supported-formats)."""
 
+_MARKED = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})
+"""Types that the first bytes of every such file show."""
+
 
 async def pictures(form: Form, memory: MemoryHold) -> tuple[list[Part], str]:
     """Return the pictures of a form in their order, and the field of the last one if that is `mask` or `markup`.
@@ -48,8 +51,9 @@ async def _part(file: UploadedFile, memory: MemoryHold) -> Part:
     if not file.size:
         raise _refused(file, "it is empty")
     data = await file.read()
-    mime_type = sniff_bytes(data[:32]) or file.mime_type
-    known = picture(data)
+    mime_type, known = _type(file, data), picture(data)
+    if mime_type == "image/png" and (known is None or not known.pixels):
+        raise _refused(file, "it is cut short" if known is None else "it has no pixels")
     if known is not None and (
         max(known.width, known.height) > MOST_SIDE or known.pixels > pillow.MOST_PIXELS
     ):
@@ -64,6 +68,14 @@ async def _part(file: UploadedFile, memory: MemoryHold) -> Part:
         data, mime_type = await _png(file, memory, data, mime_type), "image/png"
     memory.take(len(data) * 4 // 3)
     return Part(inline_data=Blob(mime_type, await asyncio.to_thread(encoded, data)))
+
+
+def _type(file: UploadedFile, data: bytes) -> str:
+    """Return a picture's type by its first bytes, else the declared one. Raises BadRequest where that cannot be so."""
+    seen = sniff_bytes(data[:32])
+    if not seen and file.mime_type in _MARKED:
+        raise _refused(file, f"it is declared as {file.mime_type}, but its first bytes are not those of one")
+    return seen or file.mime_type
 
 
 async def _png(file: UploadedFile, memory: MemoryHold, data: bytes, mime_type: str) -> bytes:
