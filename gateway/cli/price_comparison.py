@@ -13,11 +13,13 @@ from gateway.policy.models.successors import timestamp
 _MOST_BYTES = 32 * 2**20
 _KINDS = (
     "input", "cached", "output", "audio", "image_input", "video_input", "audio_output", "image_output", "video_output",
-    "input_over", "cached_over", "output_over", "second", "item", "search", "grounded", "storage",
+    "input_over", "cached_over", "output_over", "second", "item", "search", "grounded", "maps", "storage",
+    "cached_audio",
 )  # fmt: skip
 _FALLBACKS = {
     "cached": "input", "audio": "input", "image_input": "input", "video_input": "input", "audio_output": "output",
     "image_output": "output", "video_output": "output", "input_over": "input", "output_over": "output",
+    "maps": "search",
 }  # fmt: skip
 """The kind whose price applies where a row states none."""
 _LITELLM = {
@@ -26,6 +28,7 @@ _LITELLM = {
     "output_cost_per_image_token": "image_output", "input_cost_per_token_above_200k_tokens": "input_over",
     "output_cost_per_token_above_200k_tokens": "output_over",
     "cache_read_input_token_cost_above_200k_tokens": "cached_over",
+    "cache_read_input_audio_token_cost": "cached_audio",
 }  # fmt: skip
 """Fields of LiteLLM's list, in dollars for a token (https://docs.litellm.ai/docs/completion/token_usage)."""
 
@@ -91,6 +94,8 @@ def differences(table: Prices, others: Mapping[str, list[dict[str, Any]]], at: f
 
 def _price(price: Price, kind: str) -> float:
     """Return the price of a kind, or of the kind that applies in its place."""
+    if kind == "cached_audio":
+        return price.cached_audio_rate
     value: float | None = getattr(price, kind)
     if value is None and kind in ("cached_over", "input_over", "output_over"):
         value = getattr(price, kind.removesuffix("_over"))

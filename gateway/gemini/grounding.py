@@ -7,11 +7,13 @@ here count code points, as OpenAI's `url_citation` does.
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, islice
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Raw, Struct, structs
 
+from gateway.gemini.usage import TokenCounts
 from gateway.gemini.wire import (
     CitationMetadata,
     GroundingChunk,
@@ -53,15 +55,39 @@ class Citation(Struct, frozen=True, gc=False):
     title: str
 
 
-def searches(metadata: Iterable[Raw]) -> int:
-    """Return the number of different Google searches in groundingMetadata; they are billed beside the tokens."""
+class ToolUses(NamedTuple):
+    """Uses of Google's tools in one answer that are billed beside its tokens."""
+
+    searches: int = 0
+    """Different queries of Google's search."""
+    maps: int = 0
+    """1 if places of Google Maps ground the answer: the prompt is billed, not the query
+    (https://ai.google.dev/gemini-api/docs/maps-grounding)."""
+
+    def without(self, earlier: Sequence[TokenCounts]) -> "ToolUses":
+        """Return the uses that are not in the counts of earlier calls."""
+        searches, maps = (sum(counts.searches for counts in earlier), sum(counts.maps for counts in earlier))
+        return ToolUses(max(0, self.searches - searches), max(0, self.maps - maps))
+
+
+def tool_uses(metadata: Iterable[Raw]) -> ToolUses:
+    """Return the uses of search and Maps in the groundingMetadata of an answer.
+
+    Where places are all its sources, `webSearchQueries` are what Maps was asked, as in the answer on that page.
+    """
     queries: set[str] = set()
+    maps = 0
     for raw in metadata:
         try:
-            queries.update(decode_grounding(raw).web_search_queries or ())
+            grounding = decode_grounding(raw)
         except (msgspec.DecodeError, RecursionError):
             continue
-    return len(queries - {""})
+        places = [chunk.maps is not None for chunk in grounding.grounding_chunks or ()]
+        if any(places):
+            maps = 1
+        if not places or not all(places):
+            queries.update(grounding.web_search_queries or ())
+    return ToolUses(len(queries - {""}), maps)
 
 
 class Citations:

@@ -36,7 +36,7 @@ from gateway.gemini.finish_reasons import (
     UNKNOWN_CAUSE,
     reason_name,
 )
-from gateway.gemini.grounding import searches
+from gateway.gemini.grounding import tool_uses
 from gateway.gemini.joined_text import MOST_PIECES
 from gateway.gemini.many_parts import MANY_PARTS, joined
 from gateway.gemini.plain_answer import PlainAnswer, events_of, named
@@ -272,11 +272,11 @@ class TurnReader:
 
     @property
     def counts(self) -> TokenCounts:
-        """Tokens and Google searches so far."""
+        """Tokens, Google searches and uses of Maps so far."""
         if self._counts is None:
             grounding = [raw for state in self._candidates.values() for raw in state.grounding]
-            before = sum(counts.searches for counts in self._earlier)
-            self._counts = token_counts(self._usage, max(0, searches(grounding) - before) if grounding else 0)
+            uses = tool_uses(grounding).without(self._earlier) if grounding else ()
+            self._counts = token_counts(self._usage, *uses)
         return self._counts
 
     @property

@@ -50,6 +50,10 @@ class TokenCounts(Struct, frozen=True, gc=False):
     """Seconds of generated video that are paid by the second."""
     stored: int = 0
     """Tokens of a cached content, times the hours for which it is kept."""
+    cached_audio: int = 0
+    """Of `cached`, as far as Google says of what kind those are."""
+    maps: int = 0
+    """Prompts that were grounded with Google Maps, which are billed beside the tokens."""
 
     @property
     def input(self) -> int:
@@ -67,8 +71,8 @@ class TokenCounts(Struct, frozen=True, gc=False):
         return self.prompt + self.tool_use + self.completion + self.thoughts
 
 
-def token_counts(usage: UsageMetadata, searches: int = 0) -> TokenCounts:
-    """Return the tokens of one call, whatever Google sent, with the number of its searches.
+def token_counts(usage: UsageMetadata, searches: int = 0, maps: int = 0) -> TokenCounts:
+    """Return the tokens of one call, whatever Google sent, with the numbers of its searches and uses of Maps.
 
     Missing and negative counts are 0, and larger ones than MOST_TOKENS are cut. Where neither candidates nor thoughts
     were counted, the completion is the rest of the total: `{promptTokenCount: 10, totalTokenCount: 110}` is 100.
@@ -87,8 +91,12 @@ def token_counts(usage: UsageMetadata, searches: int = 0) -> TokenCounts:
             prompt, cached, tool_use, completion, thoughts,
             asked.get("text", 0), asked.get("image", 0), asked.get("video", 0), asked.get("audio", 0),
             answered.get("image", 0), answered.get("audio", 0), searches, answered.get("video", 0),
+            cached_audio=_cached_audio(usage, cached), maps=maps,
         )  # fmt: skip
-    return TokenCounts(prompt, cached, tool_use, completion, thoughts, searches=searches)
+    return TokenCounts(
+        prompt, cached, tool_use, completion, thoughts,
+        searches=searches, cached_audio=_cached_audio(usage, cached), maps=maps,
+    )  # fmt: skip
 
 
 def answer_counts(calls: Sequence[TokenCounts]) -> TokenCounts:
@@ -120,7 +128,10 @@ def continued_counts(calls: Sequence[TokenCounts]) -> TokenCounts:
         return calls[0]
     whole = answer_counts(calls)
     return structs.replace(
-        whole, tool_use=sum(call.tool_use for call in calls), searches=sum(call.searches for call in calls)
+        whole,
+        tool_use=sum(call.tool_use for call in calls),
+        searches=sum(call.searches for call in calls),
+        maps=sum(call.maps for call in calls),
     )
 
 
@@ -176,6 +187,7 @@ def merge(earlier: UsageMetadata, later: UsageMetadata) -> UsageMetadata:
         earlier.prompt_tokens_details if prompts is None else prompts,
         earlier.candidates_tokens_details if completions is None else completions,
         earlier.service_tier if tier is None else tier,
+        later.cache_tokens_details or earlier.cache_tokens_details,
     )
 
 
@@ -217,6 +229,12 @@ def _count(value: int | None) -> int:
     if not value or value < 0:
         return 0
     return value if value < MOST_TOKENS else MOST_TOKENS
+
+
+def _cached_audio(usage: UsageMetadata, cached: int) -> int:
+    if not cached or not usage.cache_tokens_details:
+        return 0
+    return min(cached, _by_modality(usage.cache_tokens_details).get("audio", 0))
 
 
 def _by_modality(details: Sequence[ModalityTokens] | None) -> Mapping[str, int]:

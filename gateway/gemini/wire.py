@@ -213,6 +213,7 @@ class UsageMetadata(_Message, frozen=True):
     prompt_tokens_details: list[ModalityTokens] | None = None
     candidates_tokens_details: list[ModalityTokens] | None = None
     service_tier: str | int | None = None
+    cache_tokens_details: list[ModalityTokens] | None = None
 
 
 class SafetyRating(_Message, frozen=True):

@@ -99,7 +99,7 @@ def _are_bounded(c: TokenCounts) -> bool:
     """Return whether every count is between 0 and MOST_COUNT, all of whose bits are set."""
     bits = c.prompt | c.cached | c.tool_use | c.completion | c.thoughts | c.prompt_text | c.prompt_image
     bits |= c.prompt_video | c.prompt_audio | c.completion_image | c.completion_audio | c.completion_video
-    bits |= c.searches | c.items | c.seconds | c.stored
+    bits |= c.searches | c.items | c.seconds | c.stored | c.cached_audio | c.maps
     return 0 <= bits <= MOST_COUNT
 
 

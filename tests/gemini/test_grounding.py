@@ -17,9 +17,10 @@ from gateway.gemini.grounding import (
     of_grounding,
     of_recitation,
     of_texts,
-    searches,
     source_urls,
+    tool_uses,
 )
+from gateway.gemini.usage import TokenCounts
 from gateway.gemini.wire import CitationMetadata, GroundingChunk, GroundingMetadata, Segment, Source
 
 TEXT = "Zürich is sunny. Oslo is not."
@@ -100,7 +101,28 @@ def test_recited_text_is_cited_with_its_place() -> None:
     ],
 )
 def test_different_searches_are_counted(metadata: list[bytes], number: int) -> None:
-    assert searches(map(Raw, metadata)) == number
+    assert tool_uses(map(Raw, metadata)) == (number, 0)
+
+
+MAPS = b'{"groundingChunks":[{"maps":{"uri":"https://maps.google.com/?cid=1"}}],"webSearchQueries":["food near me"]}'
+BOTH = b'{"groundingChunks":[{"maps":{}},{"web":{"uri":"https://a.example"}}],"webSearchQueries":["a","b"]}'
+
+
+@pytest.mark.parametrize(
+    ("metadata", "uses"),
+    [([MAPS], (0, 1)), ([MAPS, MAPS], (0, 1)), ([BOTH], (2, 1)), ([MAPS, BOTH], (2, 1)), ([b'{"groundingChunks":[]}'], (0, 0))],
+)  # fmt: skip
+def test_a_prompt_that_maps_grounds_is_counted_once_and_its_queries_are_no_searches(
+    metadata: list[bytes], uses: tuple[int, int]
+) -> None:
+    assert tool_uses(map(Raw, metadata)) == uses
+
+
+def test_uses_of_earlier_calls_are_not_counted_again() -> None:
+    earlier = [TokenCounts(searches=1), TokenCounts(maps=1)]
+
+    assert tool_uses([Raw(BOTH)]).without(earlier) == (1, 0)
+    assert tool_uses([Raw(MAPS)]).without(earlier) == (0, 0)
 
 
 @given(st.text(), st.integers(-5, 50), st.integers(-5, 50), st.text(max_size=3))

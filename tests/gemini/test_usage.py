@@ -189,3 +189,17 @@ def test_several_chunks_are_merged_as_one_after_another(
     earlier: UsageMetadata, later: list[UsageMetadata]
 ) -> None:
     assert merge_all(earlier, later) == reduce(merge, later, earlier)
+
+
+@pytest.mark.parametrize(
+    ("details", "cached", "audio"), [("AUDIO", 30, 20), ("TEXT", 30, 0), ("AUDIO", 5, 5), ("AUDIO", None, 0)]
+)
+def test_cached_sound_is_counted_within_what_is_cached(details: str, cached: int | None, audio: int) -> None:
+    usage = UsageMetadata(
+        prompt_token_count=50,
+        cached_content_token_count=cached,
+        cache_tokens_details=[ModalityTokens(details, 20)],
+    )
+
+    assert token_counts(usage).cached_audio == audio
+    assert token_counts(merge(usage, UsageMetadata(candidates_token_count=3))).cached_audio == audio

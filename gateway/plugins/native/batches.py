@@ -15,7 +15,7 @@ from msgspec import Raw, Struct, structs
 from gateway.errors import Forbidden
 from gateway.exchange.calls.accounting import CallAccounting, LedgerWriter
 from gateway.exchange.calls.cost import CostEstimate, ModelOutput
-from gateway.gemini.grounding import searches
+from gateway.gemini.grounding import tool_uses
 from gateway.gemini.usage import NO_USAGE, TokenCounts, token_counts
 from gateway.gemini.wire import GenerateContentResponse, decode_response, encode_json
 from gateway.plugins.native import cost
@@ -167,7 +167,7 @@ async def settle(
     micros, counts, prices = 0, TokenCounts(), accounting.prices
     for response in responses:
         grounding = [candidate.grounding_metadata for candidate in response.candidates or ()]
-        spent = token_counts(response.usage_metadata or NO_USAGE, searches(grounding))
+        spent = token_counts(response.usage_metadata or NO_USAGE, *tool_uses(grounding))
         micros += prices.micros(row.model, spent, row.at, response.model_version or "", "batch")
         counts = _sum(counts, spent)
     accounting.statistics.charged(client.id, row.model, micros)

@@ -41,7 +41,6 @@ _PERMITTED = frozenset({
 _TOOLS = frozenset(
     {"function", "google_search", "google_maps", "url_context", "code_execution", "computer_use"}
 )
-_BILLED = ("google_search", "google_maps")
 """Tools whose uses are billed one by one."""
 _FREE_FORM = ("arguments", "parameters")
 """Arguments and schema of a function: their fields have no meaning for Google."""
@@ -211,12 +210,21 @@ class Usage(Struct, frozen=True):
     total_tokens: int | None = None
     input_tokens_by_modality: list[_Modality] | None = None
     output_tokens_by_modality: list[_Modality] | None = None
+    cached_tokens_by_modality: list[_Modality] | None = None
     grounding_tool_count: list[_Tool] | None = None
 
     @property
     def searches(self) -> int:
-        """Uses of tools that are billed one by one."""
-        return sum(max(0, tool.count) for tool in self.grounding_tool_count or () if tool.type in _BILLED)
+        """Uses of Google's search."""
+        return self._uses("google_search")
+
+    @property
+    def maps(self) -> int:
+        """Uses of Google Maps."""
+        return self._uses("google_maps")
+
+    def _uses(self, name: str) -> int:
+        return sum(max(0, tool.count) for tool in self.grounding_tool_count or () if tool.type == name)
 
     def whole(self) -> UsageMetadata:
         """Return the same counts under the names of generateContent."""
@@ -229,6 +237,7 @@ class Usage(Struct, frozen=True):
             total_token_count=self.total_tokens,
             prompt_tokens_details=_details(self.input_tokens_by_modality),
             candidates_tokens_details=_details(self.output_tokens_by_modality),
+            cache_tokens_details=_details(self.cached_tokens_by_modality),
         )
 
 
@@ -261,7 +270,7 @@ class InteractionReader:
     def __init__(self) -> None:
         self._decoder: SSEDecoder | None = SSEDecoder()
         self._usage = NO_USAGE
-        self._searches = 0
+        self._searches = self._maps = 0
         self._begun = False
         self._ended = False
         self.id = ""
@@ -290,7 +299,7 @@ class InteractionReader:
     @property
     def counts(self) -> TokenCounts:
         """Tokens and searches that were read."""
-        return token_counts(self._usage, self._searches)
+        return token_counts(self._usage, self._searches, self._maps)
 
     @property
     def is_counted(self) -> bool:
@@ -324,7 +333,7 @@ class InteractionReader:
         usage = part.usage
         if usage is None:
             return
-        self._searches, self._usage = usage.searches, usage.whole()
+        self._searches, self._maps, self._usage = usage.searches, usage.maps, usage.whole()
 
 
 def _details(listed: list[_Modality] | None) -> list[ModalityTokens] | None:

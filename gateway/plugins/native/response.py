@@ -9,7 +9,7 @@ from multidict import CIMultiDict
 
 from gateway.errors import GatewayError, scrub
 from gateway.gemini.errors import from_status
-from gateway.gemini.grounding import searches
+from gateway.gemini.grounding import tool_uses
 from gateway.gemini.sse import SSEDecoder
 from gateway.gemini.usage import NO_USAGE, TokenCounts, is_whole, merge, token_counts
 from gateway.gemini.wire import GenerateContentResponse, UsageMetadata, decode_response
@@ -127,7 +127,7 @@ class UsageReader:
     @property
     def counts(self) -> TokenCounts:
         """Tokens and searches that were read."""
-        return token_counts(self._usage, searches(self._grounding))
+        return token_counts(self._usage, *tool_uses(self._grounding))
 
     @property
     def tier(self) -> str | int | None:

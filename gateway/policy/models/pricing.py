@@ -81,15 +81,36 @@ class Price(Struct, frozen=True, forbid_unknown_fields=True):
     """US dollars for a generated picture or song."""
     storage: Dollars | None = None
     """US dollars for a million tokens of a cached content, for an hour; the highest public price unless set."""
+    cached_audio: Dollars | None = None
+    """Cached audio input; unless set, as much less than `audio` as `cached` is less than `input`."""
+    maps: Dollars | None = None
+    """US dollars for a thousand prompts grounded with Google Maps; each counts as a search unless set."""
     factors: Factors = Factors()
     """Multiples of these prices for other tiers of service."""
     since: date | None = field(default=None, name="from")
     """First day, in UTC, on which the row applies; at all times unless set."""
 
+    @property
+    def cached_audio_rate(self) -> float:
+        """The price of cached audio input."""
+        cached = _either(self.cached, self.input)
+        if self.cached_audio is not None:
+            return self.cached_audio
+        return self.audio * cached / self.input if self.audio and self.input else cached
+
 
 PriceRows = Mapping[str, Price | Sequence[Price]]
 """Prices by name pattern: one, or several that follow each other in time."""
-_PARTS = ("image_input", "video_input", "audio_output", "video_output", "second", "item")
+_PARTS = (
+    "image_input",
+    "video_input",
+    "audio_output",
+    "video_output",
+    "second",
+    "item",
+    "maps",
+    "cached_audio",
+)
 """Prices of kinds that few models have."""
 
 
@@ -134,13 +155,15 @@ class Prices:
         if spent.cached:
             cached_rate = _either(price.cached_over if is_long else None, _either(price.cached, rate))
             micros += spent.cached * cached_rate
-        # Google does not say what of the cached tokens is sound or picture: the dearest count as not cached
+            if spent.cached_audio:
+                micros += spent.cached_audio * (max(price.cached_audio_rate, cached_rate) - cached_rate)
+        # What of the cached tokens is a picture, and often what is sound, Google does not say: they count as text
         uncached = spent.prompt - spent.cached
         if spent.prompt_audio or spent.prompt_image or spent.prompt_video:
             micros += _by_kind(
                 uncached,
                 rate,
-                (spent.prompt_audio, price.audio),
+                (max(0, spent.prompt_audio - spent.cached_audio), price.audio),
                 (spent.prompt_image, price.image_input),
                 (spent.prompt_video, price.video_input),
             )
@@ -164,7 +187,7 @@ class Prices:
             micros *= getattr(price.factors, tier)
         if spent.stored:
             micros += spent.stored * _either(price.storage, _STORAGE)
-        return _rounded(micros + _searching(price, spent) if spent.searches else micros)
+        return _rounded(micros + _grounding(price, spent) if spent.searches or spent.maps else micros)
 
     def ceiling(self, model: str, most: TokenCounts, at: float) -> int:
         """Return the most that a call with at most these tokens costs: each is priced as the dearest of its kind.
@@ -252,8 +275,13 @@ def _by_piece(price: Price, counts: TokenCounts, *, at_least: bool) -> float:
     return 1e6 * (items * (price.item or 0.0) + seconds * (price.second or 0.0))
 
 
-def _searching(price: Price, counts: TokenCounts) -> float:
-    return 1000 * (counts.searches * (price.search or 0.0) + (price.grounded or 0.0))
+def _grounding(price: Price, counts: TokenCounts) -> float:
+    """Return the price of searches and of prompts that were grounded with Maps."""
+    searches = counts.searches + (counts.maps if price.maps is None else 0)
+    dollars = counts.maps * (price.maps or 0.0)
+    if searches:
+        dollars += searches * (price.search or 0.0) + (price.grounded or 0.0)
+    return 1000 * dollars
 
 
 class _Bound(NamedTuple):
@@ -288,7 +316,12 @@ def _ceiling(bound: _Bound, most: TokenCounts) -> int:
     micros += (most.completion + most.thoughts) * output_rate
     if price.item is not None or price.second is not None:
         micros += _by_piece(price, most, at_least=bool(most.total))
-    return _rounded(micros + _searching(price, most) if most.searches else micros)
+    if most.searches:
+        search = price.search or 0.0
+        micros += 1000 * (
+            most.searches * search + (price.grounded or 0.0) + max(0.0, (price.maps or 0.0) - search)
+        )
+    return _rounded(micros)
 
 
 def _rounded(micros: float) -> int:
@@ -308,7 +341,10 @@ def _dearest(rows: Sequence[Price]) -> Price:
     input_over = max([row.input for row in paid] + [row.input_over or 0.0 for row in long])
     output_over = max([row.output for row in paid] + [row.output_over or 0.0 for row in long])
     cached = max(_either(row.cached, row.input) for row in paid)
-    floors = {"image_input": input_over, "video_input": input_over, "second": 0.0, "item": 0.0}
+    floors = {
+        "image_input": input_over, "video_input": input_over, "second": 0.0, "item": 0.0, "maps": 0.0,
+        "cached_audio": cached,
+    }  # fmt: skip
     parts = {
         kind: max([floors.get(kind, output_over), *stated])
         for kind in _PARTS

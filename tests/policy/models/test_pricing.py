@@ -138,6 +138,8 @@ def test_an_invalid_row_is_reported_with_its_pattern() -> None:
         (Price(input=1, output=2, over=9, input_over=2, output_over=4), TokenCounts(prompt=10, completion=5), 40),
         (Price(input=1, output=2, search=14), TokenCounts(prompt=1, searches=2), 28_001),
         (Price(input=1, output=2, grounded=35), TokenCounts(prompt=1, searches=2), 35_001),
+        (Price(input=1, output=2, grounded=35, maps=25), TokenCounts(prompt=1, searches=2), 60_001),
+        (Price(input=1, output=2, search=14, maps=25), TokenCounts(prompt=1, searches=2), 39_001),
     ],
 )  # fmt: skip
 def test_a07_a_ceiling_prices_each_token_as_the_dearest_of_its_kind(
@@ -293,3 +295,24 @@ def test_a07_an_alias_reserves_what_the_models_behind_it_cost() -> None:
     assert prices.ceiling("gemini-new", most, 0) == 120_010, "a name of which nothing is known"
     successors.answered("gemini-flash-latest", "gemini-pictures")
     assert prices.ceiling("gemini-flash-latest", most, 0) == 120_010, "what an answer has named counts, too"
+
+
+FLASH = Price(input=0.3, cached=0.03, audio=1, output=2.5, grounded=35, maps=25)
+
+
+@pytest.mark.parametrize(
+    ("price", "counts", "micros"),
+    [
+        (FLASH, TokenCounts(prompt=1000, prompt_audio=1000), 1000),
+        (FLASH, TokenCounts(prompt=1000, prompt_audio=1000, cached=400, cached_audio=400), 640),
+        (FLASH, TokenCounts(prompt=1000, prompt_audio=1000, cached=400), 612),  # of unknown kind
+        (structs.replace(FLASH, cached_audio=0.5), TokenCounts(prompt=1000, prompt_audio=800, cached=600, cached_audio=500), 583),
+        (Price(input=1, output=1), TokenCounts(prompt=10, prompt_audio=10, cached=10, cached_audio=10), 10),
+        (FLASH, TokenCounts(maps=1), 25_000),
+        (FLASH, TokenCounts(maps=1, searches=3), 60_000),
+        (Price(input=1, output=1, search=14), TokenCounts(maps=2, searches=1), 42_000),
+        (Price(input=1, output=1, grounded=35), TokenCounts(maps=1, searches=2), 35_000),
+    ],
+)  # fmt: skip
+def test_cached_sound_and_maps_have_prices(price: Price, counts: TokenCounts, micros: int) -> None:
+    assert Prices("v", {"*": price}).micros("m", counts, 0) == micros

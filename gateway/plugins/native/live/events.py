@@ -57,4 +57,4 @@ def read_events(data: bytes) -> Seen:
     usage = next((usage for usage in reversed(usages) if usage is not None), None)
     if usage is None:
         return Seen(is_content, is_over) if is_content else NOTHING
-    return Seen(is_content, is_over, usage.whole(), searches=usage.searches)
+    return Seen(is_content, is_over, usage.whole(), searches=usage.searches, maps=usage.maps)

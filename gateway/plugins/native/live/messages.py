@@ -148,6 +148,7 @@ class _Usage(Struct, frozen=True, rename="camel"):
     total_token_count: int | None = None
     prompt_tokens_details: list[ModalityTokens] | None = None
     response_tokens_details: list[ModalityTokens] | None = None
+    cache_tokens_details: list[ModalityTokens] | None = None
 
     def whole(self) -> UsageMetadata:
         """Return the same counts under the names of generateContent."""
@@ -160,6 +161,7 @@ class _Usage(Struct, frozen=True, rename="camel"):
             self.total_token_count,
             self.prompt_tokens_details,
             self.response_tokens_details,
+            cache_tokens_details=self.cache_tokens_details,
         )
 
 
@@ -188,6 +190,7 @@ class Seen(Struct, frozen=True):
     """Whether it ends the turn."""
     usage: UsageMetadata | None = None
     searches: int = 0
+    maps: int = 0
     grounding: bytes = b""
     """`groundingMetadata`, whose searches are to be counted."""
     handle: str = ""

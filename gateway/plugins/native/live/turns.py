@@ -10,7 +10,7 @@ from gateway.exchange.calls.attempt import Attempt
 from gateway.exchange.calls.cost import CostEstimate
 from gateway.exchange.context import RequestContext
 from gateway.exchange.exchange import Exchange
-from gateway.gemini.grounding import searches
+from gateway.gemini.grounding import tool_uses
 from gateway.gemini.usage import TokenCounts, is_whole, token_counts
 from gateway.gemini.wire import UsageMetadata
 from gateway.plugins.native.live.messages import Seen
@@ -48,7 +48,7 @@ class Turns:
     def _forget(self) -> None:
         self._usage: UsageMetadata | None = None
         self._grounding: list[bytes] = []
-        self._searches = 0
+        self._searches = self._maps = 0
         self._is_answered = False
         self._is_over = False
         """Google has ended the turn; its counts may come later."""
@@ -93,7 +93,7 @@ class Turns:
             await self.begin()
         self._is_answered = True
         if usage is not None:
-            self._usage, self._searches = usage, message.searches
+            self._usage, self._searches, self._maps = usage, message.searches, message.maps
         if message.grounding:
             self._grounding.append(message.grounding)
         self._is_over = self._is_over or message.is_over
@@ -120,7 +120,8 @@ class Turns:
 
     async def _pay(self, turn: Attempt, error: BaseException | None) -> None:
         if self._usage is not None:
-            counts = token_counts(self._usage, self._searches + searches(map(Raw, self._grounding)))
+            searches, maps = tool_uses(map(Raw, self._grounding))
+            counts = token_counts(self._usage, self._searches + searches, self._maps + maps)
             turn.count(counts, whole=is_whole(self._usage) and (error is None or self._is_over))
         turn.is_answered = turn.is_answered or self._is_answered
         self._forget()
