@@ -242,7 +242,11 @@ class Services(PluginServices):
         Entering raises GatewayError for a client that is unknown, a body that does not arrive, or a limit that is
         reached.
         """
-        return Entry(self, request, surface, errors, reads_body)
+        context = request[CONTEXT]
+        context.surface = surface
+        if errors is not None:
+            request[ERROR_RENDERER] = errors
+        return Entry(self, request, context, reads_body)
 
     async def limits_left(self, client: Client) -> Sequence[WindowState]:
         """Return what is left of the limits of an issued key per minute and per day, without taking anything."""
@@ -257,37 +261,26 @@ def _log_failure(task: "asyncio.Task[None]") -> None:
         logging.getLogger("gateway.plugins").error("task %s failed", task.get_name(), exc_info=error)
 
 
-class Entry:
+class Entry(Struct, eq=False):
     """One request's admission: its client is known and within its own limits and the gateway's."""
 
-    def __init__(
-        self,
-        services: Services,
-        request: web.Request,
-        surface: str,
-        errors: ErrorRenderer | None,
-        reads_body: bool,
-    ) -> None:
-        self._services = services
-        self._request = request
-        self._context = request[CONTEXT]
-        self._surface = surface
-        if errors is not None:
-            request[ERROR_RENDERER] = errors
-        self._reads_body = reads_body
-        self._has_place = False
-        self._token = ""
-        """Names the request among the client's concurrent ones."""
-        self._task: asyncio.Task[Any] | None = None
-        """Set for an issued key, with which it ends."""
+    _services: Services
+    _request: web.Request
+    _context: RequestContext
+    _reads_body: bool
+    _has_place: bool = False
+    _token: str = ""
+    """Names the request among the client's concurrent ones."""
+    _task: asyncio.Task[Any] | None = None
+    """Set for an issued key, with which it ends."""
 
     async def __aenter__(self) -> RequestContext:
-        services, request = self._services, self._request
+        services, request, context = self._services, self._request, self._context
         try:
-            self._context = context = services.identify(request, self._surface)
+            services.identify(request, context.surface)
         except UnknownKey:
             await services.look_up_keys()
-            self._context = context = services.identify(request, self._surface)
+            services.identify(request, context.surface)
         client = context.client
         try:
             context.memory.owner = client.id or client_address(request)

@@ -1,7 +1,6 @@
 """From a recorded conversation to the Gemini request for one model. Pure, and repeatable for another model."""
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 from typing import Any
 
 from msgspec import Struct, structs
@@ -115,30 +114,28 @@ def _learned(conversation: PlainConversation, context: TranslationContext, most_
     return translation
 
 
-class PlainOrigins:
+class PlainOrigins(Struct, eq=False):
     """Origins of a plain conversation, by the long way. Few requests need them: only refusals name fields."""
 
-    def __init__(
-        self,
-        conversation: PlainConversation,
-        model: str,
-        capabilities: Capabilities,
-        safety: Sequence[SafetySetting],
-    ) -> None:
-        self._conversation = conversation
-        self._of = model, capabilities, safety
-
-    @cached_property
-    def _origins(self) -> Origins:
-        return translate(self._conversation.recorded(), TranslationContext(*self._of)).origins
+    conversation: PlainConversation
+    model: str
+    capabilities: Capabilities
+    safety: Sequence[SafetySetting]
+    _origins: Origins | None = None
 
     def of(self, names: Iterable[str]) -> list[str]:
         """Return the client's paths of some of Gemini's fields, each once."""
-        return self._origins.of(names) if names else []
+        return self._long_way().of(names) if names else []
 
     def path(self, google_path: str | None) -> str | None:
         """Return the client's path for a path that Google names."""
-        return self._origins.path(google_path) if google_path is not None else None
+        return self._long_way().path(google_path) if google_path is not None else None
+
+    def _long_way(self) -> Origins:
+        if self._origins is None:
+            context = TranslationContext(self.model, self.capabilities, self.safety)
+            self._origins = translate(self.conversation.recorded(), context).origins
+        return self._origins
 
 
 class _Translator:

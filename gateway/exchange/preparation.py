@@ -91,32 +91,11 @@ class Preparation:
         context: RequestContext,
     ) -> PreparedRequest:
         """Return the calls for a conversation. Raises GatewayError naming the client's field at fault."""
-        if options.choices > self._most_choices:
-            raise _too_many_choices(options, self._most_choices)
-        client, report = context.client, context.report
-        report.requested_model, report.stream = options.model, options.stream  # where it is refused, too
-        route = options.route or self._catalog.route(
-            client.rules, options.model, issued=bool(client.id), deployment=context.deployment
-        )
-        report.model, report.requested_model = route.model, options.model or context.deployment or None
-        answering = self._exchange.accounting.answering(route.model)
-        notes = list(route.notes)
-        if answering != route.model and not is_alias(route.model) and "model" not in notes:
-            notes.append("model")
-        capabilities, keys = self._capabilities.of(answering), SignatureKeys.of(client.scope)
-        if not (
-            isinstance(conversation, ConversationBuilder)
-            or route.search
-            or options.show_thoughts
-            or options.choices > 1
-            or context.hooks is not None
-            or self._exchange.refusals.total
-            or self._catalog.fallbacks(route.model)
-        ):
-            plain = _plain(conversation, options, route.model, capabilities, self._safety)
-            if plain is not None:
-                report.notes = notes or None
-                return PreparedRequest([plain[0]], plain[1], None, keys, notes)
+        if isinstance(conversation, PlainConversation):
+            prepared = self.prepare_plain(conversation, options, context)
+            if prepared is not None:
+                return prepared
+        route, capabilities, keys, notes = self._resolved(options, context)
         translation_context = TranslationContext(
             route.model, capabilities, self._safety, route.search, options.show_thoughts, keys
         )
@@ -125,6 +104,47 @@ class Preparation:
         ):
             translation_context = await self._with_stored(conversation, options, translation_context, context)
         return await self._prepare(conversation, options, context, translation_context, notes)
+
+    def prepare_plain(
+        self, conversation: PlainConversation, options: RequestOptions, context: RequestContext
+    ) -> PreparedRequest | None:
+        """Return what `prepare` returns for a plain conversation; None where that has more to do. Raises as it does."""
+        route, capabilities, keys, notes = self._resolved(options, context)
+        if (
+            route.search
+            or options.show_thoughts
+            or options.choices > 1
+            or context.hooks is not None
+            or self._exchange.refusals.total
+            or self._catalog.fallbacks(route.model)
+        ):
+            return None
+        plain = _plain(conversation, options, route.model, capabilities, self._safety)
+        if plain is None:
+            return None
+        context.report.notes = notes or None
+        return PreparedRequest([plain[0]], plain[1], None, keys, notes)
+
+    def _resolved(
+        self, options: RequestOptions, context: RequestContext
+    ) -> tuple[ModelRoute, Capabilities, SignatureKeys, list[str]]:
+        """Return the model, what it can do, the client's keys of signatures, and the notes about the model.
+
+        Raises GatewayError naming the client's field at fault.
+        """
+        if options.choices > self._most_choices:
+            raise _too_many_choices(options, self._most_choices)
+        client, report = context.client, context.report
+        report.requested_model, report.stream = options.model, options.stream  # where it is refused, too
+        route = options.route or self._catalog.route(
+            client.rules, options.model, issued=bool(client.id), deployment=context.deployment
+        )
+        model, notes = route.model, list(route.notes)
+        report.model, report.requested_model = model, options.model or context.deployment or None
+        answering = self._exchange.accounting.answering(model)
+        if answering != model and not is_alias(model) and "model" not in notes:
+            notes.append("model")
+        return route, self._capabilities.of(answering), SignatureKeys.of(client.scope), notes
 
     async def _with_stored(
         self,

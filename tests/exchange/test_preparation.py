@@ -9,11 +9,12 @@ from msgspec import structs
 from gateway.conversation import parts
 from gateway.conversation.builder import ConversationBuilder
 from gateway.conversation.generation import Sampling
+from gateway.conversation.plain import PlainConversation
 from gateway.conversation.translation import translate
 from gateway.errors import BadRequest, Forbidden
 from gateway.exchange.context import RequestContext, dry_context
 from gateway.exchange.preparation import PreparedRequest, RequestOptions
-from gateway.gemini.wire import Blob
+from gateway.gemini.wire import Blob, Content, Part
 from gateway.plugin import SERVICES, Services
 from gateway.policy.clients.access import Client
 from gateway.policy.clients.client_rules import Rules
@@ -241,3 +242,37 @@ async def test_a04_a_small_body_that_inlines_much_is_translated_in_a_thread(
     tools = request.call.request.tools or []
     declared = (tools[0].function_declarations or [])[0].parameters_json_schema or {}
     assert len(declared["properties"][f"p{references - 1}"]["properties"]) == 100
+
+
+PLAIN = PlainConversation([Content([Part("hi")], "user")], None, said)
+
+
+async def test_a_plain_conversation_is_prepared_at_once_as_by_the_long_way(serve: Serve) -> None:
+    services = await services_of(serve)
+    options, context = RequestOptions("claude-5", stream=True), dry_context(CLIENT)
+
+    plain = services.preparation.prepare_plain(PLAIN, options, context)
+    long, long_context = await prepared(services, options)
+
+    assert plain is not None
+    assert (plain.call.path, plain.call.encode()) == (long.call.path, long.call.encode())
+    assert (plain.notes, plain.rules, plain.keys) == (long.notes, long.rules, long.keys) and plain.notes
+    assert context.report == long_context.report
+
+
+@pytest.mark.parametrize(
+    ("model", "thoughts", "config"),
+    [("gemini-2.5-flash:search", False, ""), ("gemini-2.5-flash", True, ""), ("gemini-3-pro", False, CHAIN)],
+)
+async def test_what_needs_more_than_a_plain_call_is_left_to_the_long_way(
+    serve: Serve, model: str, thoughts: bool, config: str
+) -> None:
+    services = await services_of(serve, config)
+    options = RequestOptions(model, show_thoughts=thoughts)
+
+    plain = services.preparation.prepare_plain(PLAIN, options, dry_context(CLIENT))
+    whole = await services.preparation.prepare(PLAIN, options, dry_context(CLIENT))
+    long, _ = await prepared(services, options)
+
+    assert plain is None
+    assert whole.call.encode() == long.call.encode()

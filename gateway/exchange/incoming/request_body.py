@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 from aiohttp.compression_utils import HAS_ZSTD
 from aiohttp.http_exceptions import ContentEncodingError
 from aiohttp.streams import StreamReader
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from gateway.conversation.foreign.originals import NO_PLACEHOLDERS, Placeholders, fitted
 from gateway.conversation.invalid import not_json, place_of, undecodable
@@ -53,13 +53,12 @@ _decode_named = msgspec.json.Decoder(_Named).decode
 _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
-class Body:
+class Body(Struct, eq=False):
     """A JSON object as it was received: its bytes, and its fields undecoded."""
 
-    def __init__(self, data: bytes, fields: dict[str, Raw] | None = None) -> None:
-        """Without `fields`, they are read and checked when they are needed."""
-        self.data = data
-        self._fields = fields
+    data: bytes
+    _fields: dict[str, Raw] | None = None
+    """Without them, they are read and checked when they are needed."""
 
     @property
     def fields(self) -> dict[str, Raw]:

@@ -11,9 +11,9 @@ from msgspec import Meta, Struct
 from gateway.conversation.builder import ConversationBuilder
 from gateway.conversation.field_policy import FieldPolicies, review
 from gateway.conversation.foreign.originals import NO_PLACEHOLDERS
-from gateway.conversation.plain import PlainConversation
 from gateway.errors import BadRequest, UpstreamError
 from gateway.exchange.batches.lines import BatchAnswer, BatchLine, generation, read, read_rules
+from gateway.exchange.calls.fallback import Choice
 from gateway.exchange.context import RequestContext, dry_context
 from gateway.exchange.ids import unique
 from gateway.exchange.incoming.request_body import Body, read_plain
@@ -32,10 +32,10 @@ from gateway.plugin import DryRun, Plugin
 from gateway.plugins.chat import plain_answer, plain_request
 from gateway.plugins.chat.answer_wire import encode
 from gateway.plugins.chat.fields import CHAT
-from gateway.plugins.chat.plain_request import PlainRequest
+from gateway.plugins.chat.plain_request import PlainStreamOptions
 from gateway.plugins.chat.request import conversation
 from gateway.plugins.chat.response import AnswerOptions, ChatStream, Envelope, completion
-from gateway.plugins.chat.wire import PLACEHOLDERS, ChatRequest, decode_request
+from gateway.plugins.chat.wire import PLACEHOLDERS, ChatRequest, StreamOptions, decode_request
 from gateway.policy.clients.access import Client
 
 
@@ -69,7 +69,13 @@ class Chat(Plugin):
             if plain is None or said is None:
                 answer = await self._prepare(body, context)
             else:
-                answer = await self._prepare_plain(plain, said, context)
+                options = RequestOptions(plain.model, bool(plain.stream), show_thoughts=self.config.thoughts)
+                preparation = self.services.preparation
+                answer = self._answer(
+                    preparation.prepare_plain(said, options, context)
+                    or await preparation.prepare(said, options, context),
+                    plain.stream_options,
+                )
             del body, plain, said  # a stream may live for an hour
             return await self.services.delivery.send(request, context, answer)
 
@@ -127,17 +133,15 @@ class Chat(Plugin):
             show_thoughts=self.config.thoughts,
         )
         prepared = await self.services.preparation.prepare(recorded, options, context)
-        include_usage = bool(body.stream_options and body.stream_options.include_usage)
-        return ChatAnswer(prepared, include_usage, self.config.grounding)
+        return self._answer(prepared, body.stream_options)
 
-    async def _prepare_plain(
-        self, body: PlainRequest, said: PlainConversation, context: RequestContext
+    def _answer(
+        self, prepared: PreparedRequest, options: StreamOptions | PlainStreamOptions | None
     ) -> "ChatAnswer":
-        """Return what `_prepare` returns, of a body that was read as a plain one."""
-        options = RequestOptions(body.model, bool(body.stream), show_thoughts=self.config.thoughts)
-        prepared = await self.services.preparation.prepare(said, options, context)
-        include_usage = bool(body.stream_options and body.stream_options.include_usage)
-        return ChatAnswer(prepared, include_usage, self.config.grounding)
+        choices = prepared.choices
+        envelope = Envelope(unique("chatcmpl-"), int(time.time()), choices[0].call.model)
+        include_usage = options is not None and bool(options.include_usage)
+        return ChatAnswer(choices, prepared, include_usage, self.config.grounding, envelope)
 
     def _conversation(self, data: Body) -> ConversationBuilder:
         return self._read(data)[1]
@@ -151,15 +155,14 @@ class Chat(Plugin):
         return body, recorded
 
 
-class ChatAnswer:
+class ChatAnswer(Struct, eq=False):
     """A chat completion under way to the client."""
 
-    def __init__(self, prepared: PreparedRequest, include_usage: bool, grounding: bool) -> None:
-        self.choices = choices = prepared.choices
-        self.prepared = prepared
-        self._include_usage = include_usage
-        self._grounding = grounding
-        self._envelope = Envelope(unique("chatcmpl-"), int(time.time()), choices[0].call.model)
+    choices: list[Choice]
+    prepared: PreparedRequest
+    _include_usage: bool
+    _grounding: bool
+    _envelope: Envelope
 
     @property
     def _style(self) -> AnswerOptions:

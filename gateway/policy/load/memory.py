@@ -9,7 +9,7 @@ that a single request may use more. What WebSockets hold between requests counts
 import sys
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from gateway.errors import Overloaded
 
@@ -90,28 +90,25 @@ class MemoryAccount:
             self._by_owner.pop(hold.owner, None)
 
 
-class MemoryHold:
+class MemoryHold(Struct, eq=False):
     """Bytes that one request holds."""
 
-    __slots__ = ("_account", "_owner", "admitted", "covered", "is_shared", "kept", "owned", "size")
+    _account: MemoryAccount
+    _owner: str = ""
+    size: int = 0
+    kept: int = 0
+    """Bytes that are counted as kept."""
+    owned: int = 0
+    """Bytes that are counted for the owner: all of a large request, none of a small one."""
+    is_shared: bool = False
+    """Whether bytes count for the owner from the first one on: a client can have many such holds at once."""
+    admitted: int = 0
+    """Bytes of the body. Alone in the gateway, a request may grow to twice as much whatever the limit."""
+    covered: int = 0
+    """Bytes of encoded calls that are held already: with the body, with its files, or for calls that have ended.
 
-    def __init__(self, account: MemoryAccount) -> None:
-        self._account = account
-        self._owner = ""
-        self.size = 0
-        self.kept = 0
-        """Bytes that are counted as kept."""
-        self.owned = 0
-        """Bytes that are counted for the owner: all of a large request, none of a small one."""
-        self.is_shared = False
-        """Whether bytes count for the owner from the first one on: a client can have many such holds at once."""
-        self.admitted = 0
-        """Bytes of the body. Alone in the gateway, a request may grow to twice as much whatever the limit."""
-        self.covered = 0
-        """Bytes of encoded calls that are held already: with the body, with its files, or for calls that have ended.
-
-        The next call uses them before it takes any.
-        """
+    The next call uses them before it takes any.
+    """
 
     @classmethod
     def uncounted(cls) -> "MemoryHold":

@@ -7,6 +7,7 @@ request goes aiohttp's way, as all do where the application runs without `server
 
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial, update_wrapper
+from operator import attrgetter
 from re import Pattern
 from typing import Any, Self
 
@@ -15,7 +16,17 @@ from aiohttp.typedefs import Handler
 
 
 class Request(web.Request):
-    """aiohttp's request, in which a look-up that fails raises nothing."""
+    """aiohttp's request, whose attributes are read without a call, and in which a look-up that fails raises nothing.
+
+    aiohttp computes each attribute at its first use, and keeps it in a dict.
+    """
+
+    method = property(attrgetter("_method"))
+    headers = property(attrgetter("_headers"))
+    rel_url = property(attrgetter("_rel_url"))
+    content = property(attrgetter("_payload"))
+    writer = property(attrgetter("_payload_writer"))
+    protocol = property(attrgetter("_protocol"))
 
     def get(self, key: Any, default: Any = None) -> Any:
         """Return the value of a key. The inherited method catches a KeyError."""

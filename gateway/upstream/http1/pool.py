@@ -87,7 +87,12 @@ class Http1Pool:
                 response = connection.send(head + body if body else head, whole=whole)
             else:
                 response = await connection.send_large(head, body, whole=whole)
-            await response.head()
+            try:
+                await response.head()
+            except BaseException:  # whoever is cancelled here does not want the response
+                response.close()
+                raise
+            response.raise_early()
         except UpstreamDropped:
             self.close_idle()  # the others have most likely been closed, too
             raise

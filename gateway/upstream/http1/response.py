@@ -71,15 +71,17 @@ class Http1Response:
         """Free the headers."""
         self.raw_headers = _NO_HEADERS
 
-    async def head(self) -> None:
-        """Wait for status and headers. Raises the connection's UpstreamError if no part of the body came before it."""
-        if not self.status and self.error is None:
-            self._waiter = self._sender.loop.create_future()
-            try:
-                await self._waiter
-            except BaseException:  # whoever is cancelled here does not want the response
-                self.close()
-                raise
+    def head(self) -> "asyncio.Future[None]":
+        """Return what ends when status and headers are there, or an error is."""
+        waiter = self._sender.loop.create_future()
+        if self.status or self.error is not None:
+            waiter.set_result(None)
+        else:
+            self._waiter = waiter
+        return waiter
+
+    def raise_early(self) -> None:
+        """Raise the connection's UpstreamError if no part of the body came before it."""
         if self.error is not None and not self._pieces:
             raise self._taken_error()
 

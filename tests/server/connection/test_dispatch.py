@@ -125,3 +125,16 @@ def test_a_look_up_that_fails_raises_nothing() -> None:
     assert request.get(KEY, "x") == "x"
     request[KEY] = "y"
     assert request.get(KEY) == "y"
+
+
+@pytest.mark.parametrize("target", ["/a?b=%20c", "http://elsewhere:8/a%2Fb"])
+def test_attributes_are_those_of_aiohttps_request_also_of_a_clone(target: str) -> None:
+    """An absolute URL is relative in `rel_url`; a clone has what it was given."""
+    stock = make_mocked_request("POST", target, headers={"X-A": "1"})
+    parts = stock._message, stock.content, stock.protocol, stock.writer, stock.task, stock._loop
+    own = Request(*parts)
+    other = own.clone(method="PUT", rel_url="/x", headers={"X-B": "2"})
+
+    names = ("method", "headers", "rel_url", "content", "writer", "protocol", "path", "query")
+    assert [getattr(own, name) for name in names] == [getattr(stock, name) for name in names]
+    assert (other.method, other.path, dict(other.headers)) == ("PUT", "/x", {"X-B": "2"})
