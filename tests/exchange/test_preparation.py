@@ -256,7 +256,8 @@ async def test_a_plain_conversation_is_prepared_at_once_as_by_the_long_way(serve
 
     assert plain is not None
     assert (plain.call.path, plain.call.encode()) == (long.call.path, long.call.encode())
-    assert (plain.notes, plain.rules, plain.keys) == (long.notes, long.rules, long.keys) and plain.notes
+    assert (plain.notes, plain.rules, plain.keys) == (long.notes, long.rules, long.keys)
+    assert plain.notes
     assert context.report == long_context.report
 
 
