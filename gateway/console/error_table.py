@@ -293,8 +293,8 @@ ERRORS: tuple[Error, ...] = (
           "`upstream.timeouts.write`",
           "clients try again; if it lasts, look at Google's status and at Health"),
     Error("400, 403", "content_policy_violation",
-          "a rule of the plugin `guard`",
-          "[guard](../do/plugins.md#guard); the rule's name is in the log"),
+          "a rule of the plugin `guard`; of a speech or a transcription also a filter of Google's",
+          "[guard](../do/plugins.md#guard); the rule's name is in the log. After a filter the client changes the text"),
     Error("403", "system_prompt_not_applied",
           "a method of Gemini's own API that cannot have the texts of the plugin `system_prompt`",
           "the client uses [another method](../do/plugins.md#system_prompt); or write a rule that leaves out this "

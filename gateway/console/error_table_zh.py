@@ -219,8 +219,10 @@ TEXTS = {
         "客户端减少内容后重试",
     "Google was silent for `upstream.timeouts.idle`, or did not read a request for `upstream.timeouts.write`":
         "Google 在 `upstream.timeouts.idle` 内没有数据，或在 `upstream.timeouts.write` 内没有读取请求",
-    "a rule of the plugin `guard`": "插件 `guard` 的规则",
-    "[guard](../do/plugins.md#guard); the rule's name is in the log": "见插件 `guard` 的文档；日志中有规则名",
+    "a rule of the plugin `guard`; of a speech or a transcription also a filter of Google's":
+        "插件 `guard` 的规则；语音和转写也可能是 Google 的过滤器",
+    "[guard](../do/plugins.md#guard); the rule's name is in the log. After a filter the client changes the text":
+        "见插件 `guard` 的文档；日志中有规则名。被过滤器拒绝时由客户端修改文本",
     "a method of Gemini's own API that cannot have the texts of the plugin `system_prompt`":
         "Gemini 原生 API 的该方法无法带上插件 `system_prompt` 的文本",
     "the client uses [another method](../do/plugins.md#system_prompt); or write a rule that leaves out this client "
