@@ -102,6 +102,10 @@ class ApiPaths:
         self._has_google = any(path.startswith(f"{GOOGLE}/v1/") for path in paths)
         self._short = lru_cache(1024)(self._read)
 
+    def serves(self, noun: str) -> bool:
+        """Return whether a surface is served below `/v1/{noun}`."""
+        return noun in self._nouns
+
     def read(self, path: str) -> Address:
         """Return what a percent-encoded path means. Short ones are read from a cache: clients choose the paths."""
         return self._short(path) if len(path) <= _LONGEST_KEPT else self._read(path)

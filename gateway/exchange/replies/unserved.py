@@ -20,7 +20,7 @@ _MAX_PATH = 80
 """Characters of a path that an error message repeats."""
 _NO_WEBSOCKET = "WebSockets are not served on this path: send the request with HTTP POST."
 _BOTH = ("files", "batches")
-"""APIs of OpenAI's that are not served, under a path that Gemini's API has, too."""
+"""APIs of OpenAI's under a path that Gemini's API has, too. They may be off."""
 
 
 def family(request: web.Request) -> Family:
@@ -50,7 +50,7 @@ def unserved(request: web.Request, allowed: Set[str] = frozenset()) -> GatewayEr
     address = _address(request)
     message = f"Unknown request URL: {request.method} {_printable(unquote(address.original))}."
     noun = address.google.split("/")[3] if address.google and speaks == "openai" else ""
-    if noun in _BOTH:
+    if noun in _BOTH and not request.app[API_PATHS].serves(noun):
         message += f" OpenAI's {noun} API is not served. Gemini's is, with the key in `x-goog-api-key`."
     return NotFound(message)
 

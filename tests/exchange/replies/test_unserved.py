@@ -17,9 +17,9 @@ def googles(error: GatewayError, _: str) -> tuple[int, bytes]:
     return error.status, b"google"
 
 
-def request_of(path: str, method: str = "GET", **headers: str) -> web.Request:
+def request_of(path: str, method: str = "GET", served: str = "responses", **headers: str) -> web.Request:
     app = web.Application()
-    app[API_PATHS] = ApiPaths(["/v1/responses", "/v1/messages", "/google/v1/{tail:.+}"])
+    app[API_PATHS] = ApiPaths([f"/v1/{served}", "/v1/messages", "/google/v1/{tail:.+}"])
     formats: dict[Family, ErrorRenderer] = {"google": googles}
     app[ERROR_FORMATS] = formats
     return make_mocked_request(method, path, {k.replace("_", "-"): v for k, v in headers.items()}, app=app)
@@ -68,6 +68,7 @@ def test_the_message_names_the_path_without_secrets() -> None:
 def test_an_api_of_google_under_openais_path_is_named() -> None:
     assert "in `x-goog-api-key`" in unserved(request_of("/v1/batches")).message
     assert "x-goog" not in unserved(request_of("/v1/voices")).message
+    assert "not served" not in unserved(request_of("/v1/batches/x/y", served="batches")).message
 
 
 @pytest.mark.row("A24")
