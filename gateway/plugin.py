@@ -43,7 +43,7 @@ from gateway.observability.prometheus import MetricSources
 from gateway.observability.statistics import Statistics
 from gateway.policy.api_paths import Family
 from gateway.policy.clients.access import Access, Client, RefusedKey, UnknownKey
-from gateway.policy.clients.rate_limits import WindowState, windows
+from gateway.policy.clients.rate_limits import WindowState
 from gateway.policy.load.admission import Admission
 from gateway.policy.load.memory import MemoryAccount
 from gateway.policy.models.catalog import Catalog
@@ -250,10 +250,10 @@ class Services(PluginServices):
 
     async def limits_left(self, client: Client) -> Sequence[WindowState]:
         """Return what is left of the limits of an issued key per minute and per day, without taking anything."""
-        limits = [*windows(client.rules, "requests"), *windows(client.rules, "tokens")]
+        limits = client.rules.request_limits + client.rules.token_limits
         if not limits:
             return ()
-        return (await self.counters.take(client.id, [(window, 0) for window in limits], time())).states
+        return (await self.counters.take(client.id, limits, 0, time())).states
 
 
 def _log_failure(task: "asyncio.Task[None]") -> None:
@@ -351,9 +351,13 @@ class Entry(Struct, eq=False):
                 error.refused_by = f"streams {rules.streams}/{rules.streams}"
                 raise error
             self._token = token
-        limits = windows(rules, "requests")
-        if limits:
-            taken = await counters.take(client.id, [(window, 1) for window in limits], now)
+        if limits := rules.request_limits:
+            local = counters.local
+            taken = (
+                local.take_now(client.id, limits, 1, now)
+                if local is not None
+                else await counters.take(client.id, limits, 1, now)
+            )
             self._context.report.limits += taken.states
             if taken.blocked is not None:
                 raise limit_reached(taken.blocked, taken)

@@ -8,28 +8,29 @@ from gateway.policy.clients.rate_limits import Taken, Window, WindowState, room,
 from gateway.policy.counts import MAX_COUNT, as_count
 
 _MAX_CLIENTS = 10_000
-Wants = Sequence[tuple[Window, int]]
-Count = tuple[int, int, int]
+Count = tuple[float, int, int]
 """Number of a window, its count, and the count of the one before."""
 
 
 class Counters(Protocol):
     """Counters by client. Methods never raise; `now` is in seconds since 1970."""
 
-    is_local: bool
-    """Whether all is in this process: then no method waits, and none can be cancelled in the middle."""
+    @property
+    def local(self) -> "MemoryCounters | None":
+        """The counters, if all are in this process: their plain functions never wait, so that nothing cancels them."""
+        ...
 
     @property
     def errors(self) -> int:
         """Calls of a shared store that have failed."""
         ...
 
-    async def take(self, client: str, wants: Wants, now: float) -> Taken:
-        """Count all amounts, or none if a window has no room for one."""
+    async def take(self, client: str, windows: Sequence[Window], n: int, now: float) -> Taken:
+        """Count `n` in all windows, or in none if one has no room for it."""
         ...
 
-    async def correct(self, client: str, wants: Wants, now: float) -> None:
-        """Add differences, positive or negative, to what was taken. No counter falls below 0."""
+    async def correct(self, client: str, windows: Sequence[Window], change: int, now: float) -> None:
+        """Add a difference, positive or negative, to what was taken. No counter falls below 0."""
         ...
 
     async def enter(self, client: str, limit: int, token: str, now: float) -> bool:
@@ -45,61 +46,61 @@ class MemoryCounters:
     """Counters of this process. `share` is the part of each limit that it may use."""
 
     errors = 0
-    is_local = True
 
     def __init__(self, share: float = 1.0) -> None:
+        self.local = self
         self._share = share
         self._used: BoundedMapping[str, dict[tuple[str, int], Count]] = BoundedMapping(_MAX_CLIENTS)
         """By client, and by what is counted in how many seconds."""
         self._inside: dict[str, set[str]] = {}
         """Tokens of the places taken, by client."""
 
-    async def take(self, client: str, wants: Wants, now: float) -> Taken:
+    async def take(self, client: str, windows: Sequence[Window], n: int, now: float) -> Taken:
+        return self.take_now(client, windows, n, now)
+
+    async def correct(self, client: str, windows: Sequence[Window], change: int, now: float) -> None:
+        self.correct_now(client, windows, change, now)
+
+    def take_now(self, client: str, windows: Sequence[Window], n: int, now: float) -> Taken:
+        """Count `n` in all windows, or in none if one has no room for it."""
+        if self._share != 1.0:
+            windows = [self._share_of(window) for window in windows]
         counters = self._used.get(client)
         if counters is None:
             counters = {}
-        states: tuple[WindowState, ...] = ()
+        states: list[WindowState] = []
         counts: list[tuple[tuple[str, int], Count]] = []
-        for window, n in wants:
-            if self._share != 1.0:
-                window = self._share_of(window)
+        for window in windows:
             seconds = window.seconds
-            kind = window.counted, seconds
-            count, index = counters.get(kind), int(now // seconds)
+            kind, index = (window.counted, seconds), now // seconds
+            count = counters.get(kind)
             if count is None or count[0] != index:
                 count = _moved(count, index)
             index, current, before = count
             state = room(window, before, current, n, now)
             if state is None:
-                return self._blocked(counters, wants, now)
-            states += (state,)
+                return _blocked(counters, windows, n, now)
+            states.append(state)
             total = current + n
             counts.append((kind, (index, total if total <= MAX_COUNT else MAX_COUNT, before)))
         if not counters:
             self._used[client] = counters
         counters.update(counts)
-        return Taken(states)
+        return Taken(tuple(states))
 
-    def _blocked(self, counters: Mapping[tuple[str, int], Count], wants: Wants, now: float) -> Taken:
-        """Return the result where a window has no room."""
-        amounts = []
-        for window, n in wants:
-            counter = counters.get((window.counted, window.seconds))
-            _, current, before = _moved(counter, int(now // window.seconds))
-            amounts.append((window if self._share == 1.0 else self._share_of(window), before, current, n))
-        return weigh(amounts, now)
-
-    async def correct(self, client: str, wants: Wants, now: float) -> None:
+    def correct_now(self, client: str, windows: Sequence[Window], change: int, now: float) -> None:
+        """Add a difference, positive or negative, to what was taken. No counter falls below 0."""
         counters = self._used.get(client)
         if counters is None:
             counters = self._used[client] = {}
-        for window, n in wants:
-            kind = window.counted, window.seconds
-            count, index = counters.get(kind), int(now // window.seconds)
+        for window in windows:
+            seconds = window.seconds
+            kind, index = (window.counted, seconds), now // seconds
+            count = counters.get(kind)
             if count is None or count[0] != index:
                 count = _moved(count, index)
             index, current, before = count
-            total = current + n
+            total = current + change
             counters[kind] = index, total if 0 <= total <= MAX_COUNT else as_count(total), before
 
     async def enter(self, client: str, limit: int, token: str, now: float) -> bool:
@@ -121,7 +122,18 @@ class MemoryCounters:
         return Window(window.counted, limit, window.seconds)
 
 
-def _moved(counter: Count | None, index: int) -> Count:
+def _blocked(
+    counters: Mapping[tuple[str, int], Count], windows: Sequence[Window], n: int, now: float
+) -> Taken:
+    """Return the result where a window has no room."""
+    amounts = []
+    for window in windows:
+        _, current, before = _moved(counters.get((window.counted, window.seconds)), now // window.seconds)
+        amounts.append((window, before, current, n))
+    return weigh(amounts, now)
+
+
+def _moved(counter: Count | None, index: float) -> Count:
     """Return the counter of the window with a number, which follows from the counter that is kept.
 
     When the clock was set back by less than a window, the newest window stays in use.

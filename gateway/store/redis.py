@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from gateway.policy.clients.rate_limits import Taken, weigh
+from gateway.policy.clients.rate_limits import Taken, Window, weigh
 from gateway.policy.pool.breaker import Breaker
 from gateway.store.key_value import StoreKind, StoreLimits
 from gateway.store.memory import MemoryStore
-from gateway.store.rate_counters import MemoryCounters, Wants
+from gateway.store.rate_counters import MemoryCounters
 
 T = TypeVar("T")
 
@@ -130,7 +130,7 @@ class Redis:
 class RedisCounters:
     """Counters of all machines. Each decision is one script."""
 
-    is_local = False
+    local = None
 
     def __init__(self, shared: Redis, machines: int) -> None:
         self._redis = shared
@@ -151,29 +151,29 @@ class RedisCounters:
         """Whether this process counts alone."""
         return self._redis.degraded
 
-    async def take(self, client: str, wants: Wants, now: float) -> Taken:
+    async def take(self, client: str, windows: Sequence[Window], n: int, now: float) -> Taken:
         keys: list[str] = []
         arguments: list[str | int] = []
         for back in (0, 1):
-            keys += [self._key(client, w.counted, w.seconds, w.index(now) - back) for w, _ in wants]
-        for window, n in wants:
+            keys += [self._key(client, w.counted, w.seconds, w.index(now) - back) for w in windows]
+        for window in windows:
             left = 1 - (now / window.seconds - window.index(now))
             arguments += [window.limit, n, repr(left), 2 * window.seconds + 60]
 
         async def decide() -> Taken:  # an answer that cannot be read is a failure like any other
             counts: Any = await self._take(keys, arguments)
-            used = [(w, int(counts[2 * i + 1]), int(counts[2 * i + 2]), n) for i, (w, n) in enumerate(wants)]
+            used = [(w, int(counts[2 * i + 1]), int(counts[2 * i + 2]), n) for i, w in enumerate(windows)]
             taken = weigh(used, now)
             return Taken(taken.states) if int(counts[0]) else taken
 
         taken = await self._redis.ask("limits", decide, None)
-        return taken if taken is not None else await self._own.take(client, wants, now)
+        return taken if taken is not None else self._own.take_now(client, windows, n, now)
 
-    async def correct(self, client: str, wants: Wants, now: float) -> None:
-        keys = [self._key(client, w.counted, w.seconds, w.index(now)) for w, _ in wants]
-        arguments = [n for w, change in wants for n in (change, 2 * w.seconds + 60)]
+    async def correct(self, client: str, windows: Sequence[Window], change: int, now: float) -> None:
+        keys = [self._key(client, w.counted, w.seconds, w.index(now)) for w in windows]
+        arguments = [n for w in windows for n in (change, 2 * w.seconds + 60)]
         if not await self._redis.ask("limits", lambda: _done(self._correct(keys, arguments)), False):
-            await self._own.correct(client, wants, now)
+            self._own.correct_now(client, windows, change, now)
 
     async def enter(self, client: str, limit: int, token: str, now: float) -> bool:
         await self._give_back()

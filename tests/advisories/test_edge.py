@@ -213,8 +213,8 @@ async def test_s79_the_gateway_needs_few_commands_of_redis(
         shared.errors.clear()  # the server may have been slower to start
         counters = RedisCounters(shared, 1)
         window = Window("requests", 10, 60)
-        assert (await counters.take("c", [(window, 1)], 1e9)).blocked is None
-        await counters.correct("c", [(window, 1)], 1e9)
+        assert (await counters.take("c", [window], 1, 1e9)).blocked is None
+        await counters.correct("c", [window], 1, 1e9)
         assert await counters.enter("c", 1, "in_1", 1e9)
         await counters.leave("c", "in_1")
         store = RedisStore(shared, StoreLimits(), RESPONSES)

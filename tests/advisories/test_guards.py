@@ -215,12 +215,12 @@ def _without_identity(patch: Patch) -> None:
 
 
 def _without_limits(patch: Patch) -> None:
-    take = MemoryCounters.take
+    take = MemoryCounters.take_now
 
-    async def unlimited(self: MemoryCounters, client: str, wanted: Any, now: float) -> Any:
-        return await take(self, client, [], now)
+    def unlimited(self: MemoryCounters, client: str, windows: Any, n: int, now: float) -> Any:
+        return take(self, client, [], n, now)
 
-    patch.setattr(MemoryCounters, "take", unlimited)
+    patch.setattr(MemoryCounters, "take_now", unlimited)
 
 
 async def _any_project(self: FileOwners, *_: Any) -> str:

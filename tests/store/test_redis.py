@@ -54,7 +54,7 @@ async def test_two_machines_share_a_limit(server: RedisServer, shared: Redis) ->
     window = Window("requests", 100, 60)
     results: list[Any] = []
     for _ in range(15):
-        results += await asyncio.gather(*(counters[i % 2].take("c", [(window, 1)], NOW) for i in range(20)))
+        results += await asyncio.gather(*(counters[i % 2].take("c", [window], 1, NOW) for i in range(20)))
     await other.__aexit__()
 
     assert sum(result.blocked is None for result in results) == 100
@@ -65,13 +65,15 @@ async def test_two_machines_share_a_limit(server: RedisServer, shared: Redis) ->
 async def test_all_windows_or_none_and_corrections(shared: Redis) -> None:
     counters = RedisCounters(shared, 2)
     tokens = Window("tokens", 5, 60)
-    assert (await counters.take("c", [(MINUTE, 1), (tokens, 6)], NOW)).blocked == tokens
-    first = await counters.take("c", [(MINUTE, 10), (tokens, 5)], NOW)
-    assert [state.remaining for state in first.states] == [0, 0]
-    await counters.correct("c", [(tokens, -99), (MINUTE, -4)], NOW)
-    assert (await counters.take("c", [(MINUTE, 4), (tokens, 5)], NOW)).blocked is None
-    assert (await counters.take("c", [(MINUTE, 1)], NOW)).blocked == MINUTE
-    assert (await counters.take("c", [(MINUTE, 1)], NOW + 66)).blocked is None  # a tenth has faded
+    assert (await counters.take("c", [MINUTE, tokens], 6, NOW)).blocked == tokens
+    both = [await counters.take("c", [MINUTE], 10, NOW), await counters.take("c", [tokens], 5, NOW)]
+    assert [state.remaining for taken in both for state in taken.states] == [0, 0]
+    await counters.correct("c", [tokens], -99, NOW)
+    await counters.correct("c", [MINUTE], -4, NOW)
+    last = await counters.take("c", [MINUTE, tokens], 4, NOW)
+    assert [state.remaining for state in last.states] == [0, 1]
+    assert (await counters.take("c", [MINUTE], 1, NOW)).blocked == MINUTE
+    assert (await counters.take("c", [MINUTE], 1, NOW + 66)).blocked is None  # a tenth has faded
 
 
 @needs_redis
@@ -122,7 +124,7 @@ async def test_a_redis_that_is_gone_keeps_no_call_waiting_and_is_used_again(
         server.process.send_signal(signal.SIGSTOP)
     loop = asyncio.get_running_loop()
     begin = loop.time()
-    results = [await counters.take("c", [(window, 1)], NOW) for _ in range(200)]
+    results = [await counters.take("c", [window], 1, NOW) for _ in range(200)]
     took = loop.time() - begin
 
     assert sum(result.blocked is None for result in results) == 10  # this machine's half
@@ -134,7 +136,7 @@ async def test_a_redis_that_is_gone_keeps_no_call_waiting_and_is_used_again(
     else:
         server.process.send_signal(signal.SIGCONT)
     await eventually(lambda: not shared.degraded)
-    assert (await counters.take("d", [(window, 20)], NOW)).blocked is None
+    assert (await counters.take("d", [window], 20, NOW)).blocked is None
     assert messages[1] == "Redis is used again."
     await shared.__aexit__()
 
@@ -143,11 +145,11 @@ async def test_a_redis_that_is_gone_keeps_no_call_waiting_and_is_used_again(
 @needs_redis
 async def test_a_flushed_redis_starts_from_zero(shared: Redis) -> None:
     counters = RedisCounters(shared, 2)
-    await counters.take("c", [(MINUTE, 10)], NOW)
+    await counters.take("c", [MINUTE], 10, NOW)
     await shared.client.flushall()
     await shared.client.script_flush()
 
-    assert (await counters.take("c", [(MINUTE, 10)], NOW)).blocked is None
+    assert (await counters.take("c", [MINUTE], 10, NOW)).blocked is None
     assert not shared.degraded
 
 
@@ -203,7 +205,7 @@ async def test_nonsense_answers_fail_no_call(answer: bytes) -> None:
     await store.put({b"k" * 16: "s"}, NOW)
 
     assert await store.get([b"k" * 16], NOW) == {b"k" * 16: "s"}
-    assert (await counters.take("c", [(MINUTE, 1)], NOW)).blocked is None
+    assert (await counters.take("c", [MINUTE], 1, NOW)).blocked is None
     assert await counters.enter("c", 4, "t", NOW)
     await counters.leave("c", "t")
     assert {type(value) for value in await RedisPoolUpdates(shared).all()} <= {bytes}

@@ -5,7 +5,7 @@ one, records them without a client.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from time import time
 from typing import Protocol
 
@@ -29,7 +29,7 @@ from gateway.gemini.vertex import is_served
 from gateway.gemini.wire import encode_json
 from gateway.observability.statistics import Statistics
 from gateway.policy.clients.access import Client
-from gateway.policy.clients.rate_limits import Taken, Window, windows
+from gateway.policy.clients.rate_limits import Taken, Window
 from gateway.policy.ledger import Intent, Settlement
 from gateway.policy.models.pricing import Prices, Tier
 from gateway.policy.models.successors import is_alias
@@ -51,8 +51,8 @@ _LONG_WAIT = 60
 class LedgerWriter(Protocol):
     """Ledger interface that attempts use (`store.ledger.writer.Ledger`)."""
 
-    async def begin(self, intent: Intent) -> None: ...
-    async def settle(self, settlement: Settlement) -> None: ...
+    def begin(self, intent: Intent) -> Awaitable[object]: ...
+    def settle(self, settlement: Settlement) -> Awaitable[object]: ...
     def note(self, settlement: Settlement) -> None: ...
 
 
@@ -163,11 +163,10 @@ class CallAccounting(Struct, frozen=True):
         Raises RateLimited. A request that needs more calls than a limit allows should not be tried again.
         """
         client = context.client
-        limits = windows(client.rules, "requests") if client.id and calls > 1 else ()
+        limits = client.rules.request_limits if client.id and calls > 1 else ()
         if not limits:
             return
-        wanted = [(window, calls - 1) for window in limits]
-        taken = await self.counters.take(client.id, wanted, time())
+        taken = await self.counters.take(client.id, limits, calls - 1, time())
         context.report.limits += taken.states
         if taken.blocked is not None:
             error = limit_reached(taken.blocked, taken)

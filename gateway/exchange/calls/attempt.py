@@ -19,7 +19,7 @@ from gateway.gemini.plain_answer import PlainAnswer
 from gateway.gemini.turn_reader import TurnReader
 from gateway.gemini.usage import TokenCounts, is_whole
 from gateway.observability.request_log import UpstreamCall
-from gateway.policy.clients.rate_limits import Window, windows
+from gateway.policy.clients.rate_limits import Taken, Window
 from gateway.policy.ledger import Intent, Outcome, Settlement
 from gateway.policy.models.pricing import Tier
 from gateway.policy.pool import call_outcome
@@ -62,8 +62,10 @@ class Attempt:
     _lease: Lease | None = None
     _intent = ""
     """The id of the call in the ledger."""
-    _taken: Sequence[tuple[Window, int]] = ()
-    """Tokens that were counted against the client's limits."""
+    _limits: Sequence[Window] = ()
+    """The client's limits in which the estimated prompt was counted."""
+    _estimate = 0
+    """Tokens of that prompt."""
     _stays_open = False
     """The next one who leaves it does not end it."""
     _began = 0.0
@@ -136,8 +138,16 @@ class Attempt:
         if client.id:
             if client.rules.models:
                 client.rules.check(self._target.model)
-            if limits := windows(client.rules, "tokens"):
-                await self._take_tokens(limits)
+            if limits := client.rules.token_limits:
+                counters, prompt = self._accounting.counters, self._target.cost.prompt
+                local = counters.local
+                self._count_prompt(
+                    local.take_now(client.id, limits, prompt, time())
+                    if local is not None
+                    else await counters.take(client.id, limits, prompt, time()),
+                    limits,
+                    prompt,
+                )
             try:
                 self._lease_key()
             except BaseException:
@@ -160,7 +170,7 @@ class Attempt:
                 if self.counts is not None:
                     self._add_tokens(self.counts)
                 return
-            if self.is_counted and self.counts is not None and self._accounting.counters.is_local:
+            if self.is_counted and self.counts is not None and self._accounting.counters.local is not None:
                 await self._succeed(self.counts)
                 return
         failed = error if isinstance(error, GatewayError) else self._failure if error is None else None
@@ -194,12 +204,14 @@ class Attempt:
                 # queued before it waits, so that a client that leaves now leaves no open row
                 await self._accounting.ledger.settle(self._settlement(outcome, status, spent, most))
         finally:
-            if self._taken:
+            if self._limits:
                 # an answer without Google's counts is as long as estimated
                 is_known = most is None or (error is not None and not self.is_answered)
                 used = total if is_known else max(total, self._target.cost.prompt)
                 correction = self._correct_tokens(used)
-                await (correction if self._accounting.counters.is_local else asyncio.shield(correction))
+                await (
+                    correction if self._accounting.counters.local is not None else asyncio.shield(correction)
+                )
 
     async def _succeed(self, spent: TokenCounts) -> None:
         """Settle everything after a success whose counts are known. Only the last step waits."""
@@ -208,7 +220,7 @@ class Attempt:
         if self._lease is not None:
             self._target.too_large = False
             accounting.pool.settle(self._lease, call_outcome.Ok(total), time(), 0.0)
-        if self._taken:
+        if self._limits:
             await self._correct_tokens(total)
         if self._intent and accounting.ledger is not None:
             await accounting.ledger.settle(self._settlement("ok", _OK, spent, None))
@@ -261,21 +273,18 @@ class Attempt:
         self._report.project = lease.project
         self._report.api = "vertex" if isinstance(lease.key, VertexKey) else None
 
-    async def _take_tokens(self, limits: Sequence[Window]) -> None:
-        """Count the estimated prompt against the client's limits. Raises RateLimited."""
-        prompt = self._target.cost.prompt
-        wanted = [(window, prompt) for window in limits]
-        taken = await self._accounting.counters.take(self._client.id, wanted, time())
+    def _count_prompt(self, taken: Taken, limits: Sequence[Window], prompt: int) -> None:
+        """Note that the estimated prompt was counted in the client's limits. Raises RateLimited if it was not."""
         self._report.limits += taken.states
         if taken.blocked is not None:
             raise limit_reached(taken.blocked, taken)
-        self._taken = wanted
+        self._limits, self._estimate = limits, prompt
 
     async def _correct_tokens(self, total: int) -> None:
         """Replace the estimate by the tokens that were used."""
-        if self._taken:
-            changes = [(window, total - estimate) for window, estimate in self._taken]
-            await self._accounting.counters.correct(self._client.id, changes, time())
+        if self._limits:
+            change, counters = total - self._estimate, self._accounting.counters
+            await counters.correct(self._client.id, self._limits, change, time())
 
     async def _begin(self, ledger: LedgerWriter) -> None:
         """Record the call and reserve the most it can cost. Raises BudgetExceeded or LedgerUnavailable."""

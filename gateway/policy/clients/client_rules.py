@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 
 from gateway.errors import Forbidden, scrub
 from gateway.policy.clients.budgets import Budget, Period
+from gateway.policy.clients.rate_limits import Window, windows
 
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 
@@ -47,10 +48,19 @@ class Rules(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True,
         )
 
     @cached_property
+    def request_limits(self) -> tuple[Window, ...]:
+        """The limits of requests, of a minute and of a day."""
+        return windows("requests", self.requests_per_minute, self.requests_per_day)
+
+    @cached_property
+    def token_limits(self) -> tuple[Window, ...]:
+        """The limits of tokens, of a minute and of a day."""
+        return windows("tokens", self.tokens_per_minute, self.tokens_per_day)
+
+    @cached_property
     def counts_tokens(self) -> bool:
         """Whether a limit or a budget depends on the tokens of a call."""
-        limits = (self.tokens_per_minute, self.tokens_per_day)
-        return bool(self.dollars or self.tokens or any(limit is not None for limit in limits))
+        return bool(self.dollars or self.tokens or self.token_limits)
 
     def model(self, name: str) -> str:
         """Return the model that a requested name stands for."""

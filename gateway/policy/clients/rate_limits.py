@@ -7,12 +7,10 @@ minute that begins anywhere holds little more than the limit
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Literal
 
 from msgspec import Struct
 
-from gateway.policy.clients.client_rules import Rules
 from gateway.policy.counts import as_count
 
 Counted = Literal["requests", "tokens"]
@@ -65,15 +63,8 @@ class Taken(Struct, frozen=True, gc=False):
     wanted: int = 0
 
 
-def windows(rules: Rules, counted: Counted) -> Sequence[Window]:
-    """Return the limits that a client's rules set."""
-    if counted == "requests":
-        return _windows(counted, rules.requests_per_minute, rules.requests_per_day)
-    return _windows(counted, rules.tokens_per_minute, rules.tokens_per_day)
-
-
-@lru_cache(1024)
-def _windows(counted: Counted, minute: int | None, day: int | None) -> tuple[Window, ...]:
+def windows(counted: Counted, minute: int | None, day: int | None) -> tuple[Window, ...]:
+    """Return the limits of a minute and of a day, as far as they are set."""
     limits = {60: minute, 86400: day}
     return tuple(Window(counted, limit, seconds) for seconds, limit in limits.items() if limit is not None)
 
@@ -101,9 +92,9 @@ def weigh(wants: Sequence[tuple[Window, int, int, int]], now: float) -> Taken:
 def room(window: Window, before: int, current: int, wanted: int, now: float) -> WindowState | None:
     """Return the rest of a limit after `wanted` is taken from it, None if there is no room for that."""
     seconds, limit = window.seconds, window.limit
-    left = 1.0 - now / seconds % 1.0
-    used = before * left + current + wanted if before else current + wanted
-    return None if used > limit else WindowState(window, int(limit - used), left * seconds)
+    reset = seconds - now % seconds
+    used = before * (reset / seconds) + current + wanted if before else current + wanted
+    return None if used > limit else WindowState(window, int(limit - used), reset)
 
 
 def limit_headers(states: Sequence[WindowState]) -> dict[str, str]:

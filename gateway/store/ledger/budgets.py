@@ -58,67 +58,66 @@ def lock(connection: sa.Connection, rows: Iterable[Intent | Settlement]) -> None
         connection.execute(locked.order_by(c.client, c.unit, c.period, c.start).with_for_update()).all()
 
 
-class Period(Struct, frozen=True, eq=False, gc=False):
-    """The period of a budget that a day is part of."""
+class Account(Struct, frozen=True, eq=False, gc=False):
+    """The budgets of a client on a day, on which none of their periods begins."""
 
-    budget: Budget
-    start: float
+    client: str
+    periods: tuple[tuple[Budget, float], ...]
+    """Each budget, and when its period began."""
     text: str
-    """The beginning of its claims, as JSON."""
+    """Claims as JSON, with the places of the money and of the tokens; "" without budgets."""
 
 
 class Reservation(Struct, frozen=True, gc=False):
     """Reservation of a call: an amount in each budget of its client."""
 
-    client: str
-    periods: tuple[Period, ...]
+    account: Account
     micros: int
     tokens: int
 
     @property
-    def claims(self) -> list[Claim]:
-        """The reservation, by budget."""
-        return [
-            (period.budget.unit, period.budget.period, period.start, self._amount(period))
-            for period in self.periods
-        ]
-
-    @property
     def text(self) -> str:
         """The claims as JSON; "" without budgets."""
-        if not self.periods:
-            return ""
-        return f"[{', '.join([f'{period.text}{self._amount(period)}]' for period in self.periods])}]"
+        return self.account.text.format(self.micros, self.tokens)
 
-    def _amount(self, period: Period) -> int:
-        return self.micros if period.budget.unit == "money" else self.tokens
-
-
-@lru_cache(256)
-def _on_day(budgets: tuple[Budget, ...], day: float) -> tuple[Period, ...]:
-    """Return the periods on a day, which is given by its number since 1970: none begins within a day."""
-    starts = [(budget, budget.start(day * DAY)) for budget in budgets]
-    return tuple(
-        Period(budget, start, f'["{budget.unit}", "{budget.period}", {start!r}, ') for budget, start in starts
-    )
+    def amount(self, limit: Budget) -> int:
+        """Return the amount in a budget."""
+        return self.micros if limit.unit == "money" else self.tokens
 
 
-def reserve(statements: Statements, intents: Sequence[Intent]) -> list[Reservation | BudgetExceeded]:
-    """Reserve budgets for intents. Return for each what was reserved, or why it is refused."""
-    reservations: list[Reservation] = []
+@lru_cache(1024)
+def _on_day(client: str, budgets: tuple[Budget, ...], day: float) -> Account:
+    """Return a client's account on a day, which is given by its number since 1970."""
+    periods = tuple((budget, budget.start(day * DAY)) for budget in budgets)
+    claims = [
+        f'["{budget.unit}", "{budget.period}", {start!r}, {{{int(budget.unit != "money")}}}]'
+        for budget, start in periods
+    ]
+    return Account(client, periods, f"[{', '.join(claims)}]" if claims else "")
+
+
+def reserve(
+    statements: Statements, intents: Sequence[Intent]
+) -> tuple[list[Reservation], dict[int, BudgetExceeded]]:
+    """Reserve budgets for intents. Return the reservation of each, and why some are refused, by position."""
+    reservations = [
+        Reservation(
+            _on_day(intent.client, tuple(intent.budgets), intent.at // DAY),
+            intent.reserve_micros,
+            intent.reserve_tokens,
+        )
+        for intent in intents
+    ]
     groups: dict[str, list[int]] = {}
-    for i, intent in enumerate(intents):
-        client, budgets = intent.client, intent.budgets
-        periods: tuple[Period, ...] = ()
-        if budgets:
-            periods = _on_day(budgets if type(budgets) is tuple else tuple(budgets), intent.at // DAY)
-            numbers = groups.get(client)
+    for i, reservation in enumerate(reservations):
+        account = reservation.account
+        if account.periods:
+            numbers = groups.get(account.client)
             if numbers is None:
-                groups[client] = [i]
+                groups[account.client] = [i]
             else:
                 numbers.append(i)
-        reservations.append(Reservation(client, periods, intent.reserve_micros, intent.reserve_tokens))
-    results: list[Reservation | BudgetExceeded] = [*reservations]
+    refused: dict[int, BudgetExceeded] = {}
     for _, numbers in sorted(groups.items()):
         together = [reservations[i] for i in numbers]
         if len(numbers) > 1 and _reserve_all(statements, together):
@@ -127,21 +126,20 @@ def reserve(statements: Statements, intents: Sequence[Intent]) -> list[Reservati
             try:
                 _reserve_one(statements, reservation)
             except BudgetExceeded as error:
-                results[i] = error
-    return results
+                refused[i] = error
+    return reservations, refused
 
 
 def _reserve_all(statements: Statements, reservations: Sequence[Reservation]) -> bool:
     """Reserve for all of one client's calls. Return False, and reserve nothing, if there is no room for all."""
-    client = reservations[0].client
+    client = reservations[0].account.client
     done: list[Claim] = []
-    sums: dict[tuple[Period, ...], tuple[int, int]] = {}
+    sums: dict[Account, tuple[int, int]] = {}
     for reservation in reservations:
-        micros, tokens = sums.get(reservation.periods, (0, 0))
-        sums[reservation.periods] = micros + reservation.micros, tokens + reservation.tokens
-    for periods, (micros, tokens) in sums.items():
-        for period in periods:
-            limit, start = period.budget, period.start
+        micros, tokens = sums.get(reservation.account, (0, 0))
+        sums[reservation.account] = micros + reservation.micros, tokens + reservation.tokens
+    for account, (micros, tokens) in sums.items():
+        for limit, start in account.periods:
             amount = micros if limit.unit == "money" else tokens
             if not _reserve_amount(statements, client, limit, start, amount):
                 _undo(statements, client, done)
@@ -152,14 +150,14 @@ def _reserve_all(statements: Statements, reservations: Sequence[Reservation]) ->
 
 def _reserve_one(statements: Statements, reservation: Reservation) -> None:
     """Reserve in every budget of a call, or in none. Raises BudgetExceeded."""
-    client = reservation.client
+    client = reservation.account.client
     done: list[Claim] = []
-    for period, claim in zip(reservation.periods, reservation.claims, strict=True):
-        limit, start, amount = period.budget, period.start, claim[3]
+    for limit, start in reservation.account.periods:
+        amount = reservation.amount(limit)
         if not _reserve_amount(statements, client, limit, start, amount):
             _undo(statements, client, done)
             raise _refusal(statements, client, limit, start, amount)
-        done.append(claim)
+        done.append((limit.unit, limit.period, start, amount))
 
 
 def _undo(statements: Statements, client: str, claims: list[Claim]) -> None:
@@ -236,22 +234,20 @@ def release(statements: Statements, settlements: Sequence[Settlement]) -> None:
 
 def release_known(statements: Statements, calls: Iterable[tuple[Settlement, Reservation]]) -> None:
     """Give back what calls have reserved, and charge what they cost."""
-    sums: dict[tuple[str, tuple[Period, ...]], tuple[int, int, int, int]] = {}
+    sums: dict[Account, tuple[int, int, int, int]] = {}
     for settlement, reservation in calls:
-        key = reservation.client, reservation.periods
-        back_micros, back_tokens, micros, tokens = sums.get(key, _NOTHING)
-        sums[key] = (
+        back_micros, back_tokens, micros, tokens = sums.get(reservation.account, _NOTHING)
+        sums[reservation.account] = (
             back_micros + reservation.micros,
             back_tokens + reservation.tokens,
             micros + settlement.micros,
             tokens + settlement.counts.total,
         )
-    for (client, periods), (back_micros, back_tokens, micros, tokens) in sums.items():
-        for period in periods:
-            budget, start = period.budget, period.start
-            is_money = budget.unit == "money"
+    for account, (back_micros, back_tokens, micros, tokens) in sums.items():
+        for limit, start in account.periods:
+            is_money = limit.unit == "money"
             back, spent = (back_micros, micros) if is_money else (back_tokens, tokens)
-            charge(statements, client, (budget.unit, budget.period, start), -back, spent)
+            charge(statements, account.client, (limit.unit, limit.period, start), -back, spent)
 
 
 _NOTHING = (0, 0, 0, 0)

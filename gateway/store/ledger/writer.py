@@ -9,7 +9,7 @@ import asyncio
 import json
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import lru_cache
 from time import monotonic, time
@@ -70,8 +70,12 @@ class _SettledBefore(Exception):
     """Another process has settled one of the calls: its reservation must not be given back twice."""
 
 
-class _Entry(Struct):
-    """A row to be written. `done` becomes True when it is committed, False when it is dropped or takes too long."""
+class _Entry(Struct, frozen=True, gc=False):
+    """A row to be written.
+
+    `done` becomes True when it is committed, False when it is dropped or takes too long; LedgerUnavailable if it is
+    `strict`, BudgetExceeded if it is refused.
+    """
 
     row: Intent | Settlement
     done: "asyncio.Future[bool] | None"
@@ -114,26 +118,24 @@ class Ledger:
         """Return whether one transaction has taken so long, or the writing thread has ended by an exception."""
         return not self._closed and self._writer.thread.is_stuck(seconds)
 
-    async def begin(self, intent: Intent) -> None:
-        """Write an intent and reserve what the call may cost. Raises BudgetExceeded or LedgerUnavailable."""
-        strict = bool(intent.budgets) or self._config.on_failure == "stop"
-        done = self._queue(intent, strict=strict)
-        if (done is None or not await done) and strict:
-            raise LedgerUnavailable
+    def begin(self, intent: Intent) -> Awaitable[object]:
+        """Queue an intent, which reserves what the call may cost, and return what to await before the call is made.
 
-    async def settle(self, settlement: Settlement) -> None:
-        """Write how a call ended and charge its cost. Never raises; only the first settlement has an effect."""
-        if (done := self._queue(settlement, strict=False)) is not None:
-            await done
+        Awaiting raises BudgetExceeded or LedgerUnavailable. A client that disconnects leaves the row in the queue.
+        """
+        return self._queue(intent, strict=bool(intent.budgets) or self._config.on_failure == "stop")
+
+    def settle(self, settlement: Settlement) -> Awaitable[object]:
+        """Queue how a call ended and what it costs, and return what to await before its client knows of the end.
+
+        Awaiting raises nothing. Only the first settlement has an effect.
+        """
+        return self._queue(settlement, strict=False)
 
     def note(self, settlement: Settlement) -> None:
         """Settle without waiting."""
-        if not self._writer.reserve():
-            return
-        if not self._gathered:
-            loop = asyncio.get_running_loop()
-            loop.call_soon(self._hand_over, loop, _TURNS)
-        self._gathered.append(_Entry(settlement, None))
+        if self._writer.reserve():
+            self._gather(_Entry(settlement, None), asyncio.get_running_loop())
 
     async def close(self) -> None:
         """Write what is waiting, for at most five seconds."""
@@ -144,20 +146,24 @@ class Ledger:
             await asyncio.to_thread(self._writer.thread.end, _CLOSING)
             self.engine.dispose()
 
-    def _queue(self, row: Intent | Settlement, *, strict: bool) -> "asyncio.Future[bool] | None":
-        """Queue a row. Return what tells whether it was committed in time, or None if nobody should wait for that.
-
-        It raises BudgetExceeded if the row was refused. A client that disconnects leaves the row in the queue.
-        """
-        writer = self._writer
-        if not writer.reserve():
-            return None
-        loop = asyncio.get_running_loop()
+    def _queue(self, row: Intent | Settlement, *, strict: bool) -> "asyncio.Future[bool]":
+        """Queue a row. Return what tells whether it was committed in time; it is False where nobody should wait."""
+        loop, writer = asyncio.get_running_loop(), self._writer
         done: asyncio.Future[bool] = loop.create_future()
+        if not writer.reserve():
+            _give_up(done, strict=strict)
+            return done
+        if writer.stuck and not strict:
+            self._gather(_Entry(row, None), loop)
+            done.set_result(False)
+        else:
+            self._gather(_Entry(row, done, strict), loop)
+        return done
+
+    def _gather(self, entry: _Entry, loop: asyncio.AbstractEventLoop) -> None:
         if not self._gathered:
             loop.call_soon(self._hand_over, loop, _TURNS)
-        self._gathered.append(_Entry(row, done, strict))
-        return None if writer.stuck and not strict else done
+        self._gathered.append(entry)
 
     def _hand_over(self, loop: asyncio.AbstractEventLoop, turns: int) -> None:
         """Hand entries to the writer after some turns of the loop, which are short if the loop is idle."""
@@ -166,17 +172,13 @@ class Ledger:
             return
         entries, self._gathered = self._gathered, []
         self._writer.thread.put(entries)
-        lax: list[asyncio.Future[bool]] = []
-        strict: list[asyncio.Future[bool]] = []
-        for entry in entries:
-            if entry.done is not None:
-                (strict if entry.strict else lax).append(entry.done)
+        lax = [entry.done for entry in entries if entry.done is not None and not entry.strict]
         if lax:
-            loop.call_later(_WAIT, self._give_up, lax)
-        if strict:
-            loop.call_later(_STRICT_WAIT, self._give_up, strict)
+            loop.call_later(_WAIT, self._give_up, lax, False)
+        if strict := [entry.done for entry in entries if entry.done is not None and entry.strict]:
+            loop.call_later(_STRICT_WAIT, self._give_up, strict, True)
 
-    def _give_up(self, waiting: "list[asyncio.Future[bool]]") -> None:
+    def _give_up(self, waiting: "list[asyncio.Future[bool]]", strict: bool) -> None:
         """Stop waiting for rows. They are written all the same."""
         last = waiting[-1]
         if last.done() and not last.cancelled():
@@ -184,7 +186,7 @@ class Ledger:
         for done in waiting:
             if not done.done():
                 self._writer.stuck = True
-                done.set_result(False)
+                _give_up(done, strict=strict)
 
 
 class _Writer:
@@ -305,49 +307,40 @@ class _Writer:
 
     def _write(self, sql: Statements, entries: list[_Entry], refused: dict[int, BudgetExceeded]) -> None:
         """Write intents first: a settlement may stand in the same transaction as its intent."""
-        intents: list[Intent] = []
-        numbers: list[int] = []
-        settlements: list[Settlement] = []
         begin = now = time()
-        for i, entry in enumerate(entries):
-            row = entry.row
-            if isinstance(row, Intent):
-                intents.append(row)
-                numbers.append(i)
-                at = row.at
-            else:
-                settlements.append(row)
-                at = row.at - row.duration_ms / 1000
-            if at < begin:
-                begin = at
+        intents = [row for entry in entries if type(row := entry.row) is Intent]
+        settlements = [row for entry in entries if type(row := entry.row) is Settlement]
         if intents:
-            self._intend(sql, intents, numbers, refused)
+            begin = min([intent.at for intent in intents])
+            if errors := self._intend(sql, intents):
+                numbers = [i for i, entry in enumerate(entries) if type(entry.row) is Intent]
+                refused.update((numbers[i], error) for i, error in errors.items())
         if settlements:
+            begin = min(begin, min([row.at - row.duration_ms / 1000 for row in settlements]))
             self._settle(sql, settlements)
         if begin < now - LATE:
             set_back(sql, begin)
 
-    def _intend(
-        self, sql: Statements, intents: list[Intent], numbers: list[int], refused: dict[int, BudgetExceeded]
-    ) -> None:
-        """Write intents, of entries with these numbers, as far as their budgets allow them."""
+    def _intend(self, sql: Statements, intents: list[Intent]) -> dict[int, BudgetExceeded]:
+        """Write intents as far as their budgets allow them. Return why others are refused, by position."""
         values: list[object] = []
         reserved, is_file = self._reserved, self._file is not None
-        for i, intent, result in zip(numbers, intents, reserve(sql, intents), strict=True):
-            if isinstance(result, BudgetExceeded):
-                refused[i] = result
+        reservations, refused = reserve(sql, intents)
+        for i, (intent, reservation) in enumerate(zip(intents, reservations, strict=True)):
+            if i in refused:
                 continue
             values += (
                 intent.id, intent.at, intent.request_id, intent.client, intent.project, intent.model[:128],
-                intent.surface, result.text,
+                intent.surface, reservation.text,
             )  # fmt: skip
             if is_file:
-                reserved.setdefault(intent.id, result)
+                reserved.setdefault(intent.id, reservation)
         for start in range(0, len(values), _MOST_VALUES):
             some = values[start : start + _MOST_VALUES]
             sql.execute(_insert(len(some) // len(_INTENDED)), some)
         while len(reserved) > _MOST_RESERVED:
             del reserved[next(iter(reserved))]
+        return refused
 
     def _settle(self, sql: Statements, settlements: list[Settlement]) -> None:
         """Settle calls. Raises _SettledBefore where another process has settled one of them."""
@@ -416,14 +409,26 @@ def _wake(entries: list[_Entry], refused: dict[int, BudgetExceeded], *, is_writt
 
 def _resolve(entries: list[_Entry], refused: dict[int, BudgetExceeded], is_written: bool) -> None:
     """Resolve futures by whether a row was committed, or why it was refused. Runs in the event loop."""
-    for i, entry in enumerate(entries):
+    for i, error in refused.items():
+        done = entries[i].done
+        if done is not None and not done.done():
+            done.set_exception(error)
+    for entry in entries:
         done = entry.done
         if done is None or done.done():
             continue
-        if i in refused:
-            done.set_exception(refused[i])
+        if is_written:
+            done.set_result(True)
         else:
-            done.set_result(is_written)
+            _give_up(done, strict=entry.strict)
+
+
+def _give_up(done: "asyncio.Future[bool]", *, strict: bool) -> None:
+    """End the wait for a row that is not committed."""
+    if strict:
+        done.set_exception(LedgerUnavailable())
+    else:
+        done.set_result(False)
 
 
 def reconcile(engine: sa.Engine, before: float, now: float) -> int:

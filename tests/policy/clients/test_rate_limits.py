@@ -79,18 +79,18 @@ def test_any_counts_give_a_sensible_answer(before: int, current: int, wanted: in
 
 def test_rules_become_windows_and_headers() -> None:
     rules = Rules(requests_per_minute=5, requests_per_day=50, tokens_per_day=9)
-    limits = [*windows(rules, "requests"), *windows(rules, "tokens")]
+    limits = rules.request_limits + rules.token_limits
     headers = limit_headers(weigh([(window, 0, 0, 1) for window in limits], NOW).states)
 
     assert headers["x-ratelimit-limit-requests"] == "5"
     assert headers["x-ratelimit-remaining-tokens"] == "8"
     assert headers["x-ratelimit-reset-requests"] == "40.000s"
-    assert windows(Rules(), "tokens") == ()
+    assert Rules().token_limits == ()
 
 
 @given(st.lists(st.sampled_from([Rules(requests_per_minute=5), Rules(tokens_per_day=9, requests_per_day=2)])))
 def test_the_lines_of_a_head_are_the_headers(rules: list[Rules]) -> None:
-    limits = [*(w for rule in rules for counted in ("requests", "tokens") for w in windows(rule, counted))]
+    limits = [window for rule in rules for window in rule.request_limits + rule.token_limits]
     states = weigh([(window, 0, 0, 1) for window in limits], NOW + 0.1236).states
 
     lines = "".join(f"{name}: {value}\r\n" for name, value in limit_headers(states).items())
@@ -98,10 +98,8 @@ def test_the_lines_of_a_head_are_the_headers(rules: list[Rules]) -> None:
 
 
 def test_each_rule_has_its_window() -> None:
-    rules = Rules(requests_per_minute=5, requests_per_day=50, tokens_per_minute=7, tokens_per_day=70)
-
-    assert windows(rules, "requests") == (Window("requests", 5, 60), Window("requests", 50, 86400))
-    assert windows(rules, "tokens") == (Window("tokens", 7, 60), Window("tokens", 70, 86400))
+    assert windows("requests", 5, 50) == (Window("requests", 5, 60), Window("requests", 50, 86400))
+    assert windows("tokens", 7, 70) == (Window("tokens", 7, 60), Window("tokens", 70, 86400))
 
 
 def test_of_two_windows_that_have_as_much_left_the_minute_is_described() -> None:

@@ -68,7 +68,7 @@ async def test_a_refused_call_of_a_group_has_no_row(url: str) -> None:
         results = await asyncio.gather(*map(opened.ledger.begin, calls), return_exceptions=True)
         rows = await opened.rows()
 
-    assert [type(result) for result in results] == [type(None), type(None), BudgetExceeded]
+    assert [type(result) for result in results] == [bool, bool, BudgetExceeded]
     assert [int(row.id, 16) for row in rows] == [0, 1]
     assert (opened.ledger.errors, opened.ledger.dropped, opened.messages) == (0, 0, [])
 

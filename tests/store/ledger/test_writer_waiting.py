@@ -90,7 +90,7 @@ async def test_a_call_that_must_be_written_waits_for_longer_than_others(
     monkeypatch.setattr(f"{WRITER}._RETRY", 0.01)
     async with opened_ledger(path) as opened:
         with broken(path):
-            strict = asyncio.create_task(opened.ledger.begin(intent(1, TOTAL, reserve=1)))
+            strict = asyncio.ensure_future(opened.ledger.begin(intent(1, TOTAL, reserve=1)))
             await opened.ledger.begin(intent(2))
             await eventually(lambda: opened.ledger.errors > 1)
             assert not strict.done()
