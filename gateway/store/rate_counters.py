@@ -8,8 +8,6 @@ from gateway.policy.clients.rate_limits import Taken, Window, WindowState, room,
 from gateway.policy.counts import MAX_COUNT, as_count
 
 _MAX_CLIENTS = 10_000
-Count = tuple[float, int, int]
-"""Number of a window, its count, and the count of the one before."""
 
 
 class Counters(Protocol):
@@ -42,6 +40,16 @@ class Counters(Protocol):
         ...
 
 
+class _Use:
+    """Use of one window, and of the one before."""
+
+    __slots__ = ("before", "begins", "current", "ends")
+
+    def __init__(self, begins: float, ends: float, before: int = 0) -> None:
+        self.begins, self.ends = begins, ends
+        self.before, self.current = before, 0
+
+
 class MemoryCounters:
     """Counters of this process. `share` is the part of each limit that it may use."""
 
@@ -50,8 +58,8 @@ class MemoryCounters:
     def __init__(self, share: float = 1.0) -> None:
         self.local = self
         self._share = share
-        self._used: BoundedMapping[str, dict[tuple[str, int], Count]] = BoundedMapping(_MAX_CLIENTS)
-        """By client, and by what is counted in how many seconds."""
+        self._used: BoundedMapping[str, dict[str, _Use]] = BoundedMapping(_MAX_CLIENTS)
+        """By client, and by the kind of the window."""
         self._inside: dict[str, set[str]] = {}
         """Tokens of the places taken, by client."""
 
@@ -65,43 +73,39 @@ class MemoryCounters:
         """Count `n` in all windows, or in none if one has no room for it."""
         if self._share != 1.0:
             windows = [self._share_of(window) for window in windows]
-        counters = self._used.get(client)
-        if counters is None:
-            counters = {}
+        uses = self._used.get(client)
+        if uses is None:
+            uses = {}
         states: list[WindowState] = []
-        counts: list[tuple[tuple[str, int], Count]] = []
+        counted: list[tuple[str, _Use]] = []
         for window in windows:
-            seconds = window.seconds
-            kind, index = (window.counted, seconds), now // seconds
-            count = counters.get(kind)
-            if count is None or count[0] != index:
-                count = _moved(count, index)
-            index, current, before = count
-            state = room(window, before, current, n, now)
+            kind = window.kind
+            use = uses.get(kind)
+            if use is None or not use.begins <= now < use.ends:
+                use = _current(use, window.seconds, now)
+            state = room(window, use.before, use.current, n, now)
             if state is None:
-                return _blocked(counters, windows, n, now)
+                return _blocked(uses, windows, n, now)
             states.append(state)
-            total = current + n
-            counts.append((kind, (index, total if total <= MAX_COUNT else MAX_COUNT, before)))
-        if not counters:
-            self._used[client] = counters
-        counters.update(counts)
+            counted.append((kind, use))
+        if not uses:
+            self._used[client] = uses
+        for kind, use in counted:
+            use.current = min(use.current + n, MAX_COUNT)
+            uses[kind] = use
         return Taken(tuple(states))
 
     def correct_now(self, client: str, windows: Sequence[Window], change: int, now: float) -> None:
         """Add a difference, positive or negative, to what was taken. No counter falls below 0."""
-        counters = self._used.get(client)
-        if counters is None:
-            counters = self._used[client] = {}
+        uses = self._used.get(client)
+        if uses is None:
+            uses = self._used[client] = {}
         for window in windows:
-            seconds = window.seconds
-            kind, index = (window.counted, seconds), now // seconds
-            count = counters.get(kind)
-            if count is None or count[0] != index:
-                count = _moved(count, index)
-            index, current, before = count
-            total = current + change
-            counters[kind] = index, total if 0 <= total <= MAX_COUNT else as_count(total), before
+            use = uses.get(window.kind)
+            if use is None or not use.begins <= now < use.ends:
+                use = uses[window.kind] = _current(use, window.seconds, now)
+            total = use.current + change
+            use.current = total if 0 <= total <= MAX_COUNT else as_count(total)
 
     async def enter(self, client: str, limit: int, token: str, now: float) -> bool:
         places = max(1, int(limit * self._share)) if limit else 0
@@ -122,26 +126,23 @@ class MemoryCounters:
         return Window(window.counted, limit, window.seconds)
 
 
-def _blocked(
-    counters: Mapping[tuple[str, int], Count], windows: Sequence[Window], n: int, now: float
-) -> Taken:
+def _blocked(uses: Mapping[str, _Use], windows: Sequence[Window], n: int, now: float) -> Taken:
     """Return the result where a window has no room."""
-    amounts = []
-    for window in windows:
-        _, current, before = _moved(counters.get((window.counted, window.seconds)), now // window.seconds)
-        amounts.append((window, before, current, n))
-    return weigh(amounts, now)
+    current = [_current(uses.get(window.kind), window.seconds, now) for window in windows]
+    return weigh(
+        [(window, use.before, use.current, n) for window, use in zip(windows, current, strict=True)], now
+    )
 
 
-def _moved(counter: Count | None, index: float) -> Count:
-    """Return the counter of the window with a number, which follows from the counter that is kept.
+def _current(use: _Use | None, seconds: int, now: float) -> _Use:
+    """Return the use of the window that contains `now`, which follows from the use that is kept.
 
     When the clock was set back by less than a window, the newest window stays in use.
     """
-    if counter is None:
-        return index, 0, 0
-    newest, current, _ = counter
-    passed = index - newest
+    begins = now // seconds * seconds
+    if use is None:
+        return _Use(begins, begins + seconds)
+    passed = round((begins - use.begins) / seconds)
     if passed == 0 or passed == -1:
-        return counter
-    return (index, 0, current) if passed == 1 else (index, 0, 0)
+        return use
+    return _Use(begins, begins + seconds, before=use.current if passed == 1 else 0)

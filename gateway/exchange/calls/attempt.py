@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from math import ceil
 from time import monotonic, time, time_ns
 from types import TracebackType
@@ -154,7 +154,11 @@ class Attempt:
                 await self._correct_tokens(0)
                 raise
         if ledger is not None:
-            await self._begin(ledger)
+            try:
+                await self._begin(ledger)
+            except BaseException as error:
+                await self._not_begun(error)
+                raise
         self._count()
         return self
 
@@ -171,7 +175,8 @@ class Attempt:
                     self._add_tokens(self.counts)
                 return
             if self.is_counted and self.counts is not None and self._accounting.counters.local is not None:
-                await self._succeed(self.counts)
+                if (done := self._succeed(self.counts)) is not None:
+                    await done
                 return
         failed = error if isinstance(error, GatewayError) else self._failure if error is None else None
         if failed is not None:
@@ -213,17 +218,19 @@ class Attempt:
                     correction if self._accounting.counters.local is not None else asyncio.shield(correction)
                 )
 
-    async def _succeed(self, spent: TokenCounts) -> None:
-        """Settle everything after a success whose counts are known. Only the last step waits."""
+    def _succeed(self, spent: TokenCounts) -> Awaitable[object] | None:
+        """Settle everything after a success whose counts are known. Return what to await for the ledger's row."""
         self._add_tokens(spent)
         accounting, total = self._accounting, spent.total
         if self._lease is not None:
             self._target.too_large = False
             accounting.pool.settle(self._lease, call_outcome.Ok(total), time(), 0.0)
-        if self._limits:
-            await self._correct_tokens(total)
+        if self._limits and (local := accounting.counters.local) is not None:
+            local.correct_now(self._client.id, self._limits, total - self._estimate, time())
         if self._intent and accounting.ledger is not None:
-            await accounting.ledger.settle(self._settlement("ok", _OK, spent, None))
+            # queued before it waits, so that a client that leaves now leaves no open row
+            return accounting.ledger.settle(self._settlement("ok", _OK, spent, None))
+        return None
 
     def _add_tokens(self, spent: TokenCounts) -> None:
         self._report.add_tokens(spent)
@@ -286,8 +293,8 @@ class Attempt:
             change, counters = total - self._estimate, self._accounting.counters
             await counters.correct(self._client.id, self._limits, change, time())
 
-    async def _begin(self, ledger: LedgerWriter) -> None:
-        """Record the call and reserve the most it can cost. Raises BudgetExceeded or LedgerUnavailable."""
+    def _begin(self, ledger: LedgerWriter) -> Awaitable[object]:
+        """Record the call and reserve the most it can cost. Awaiting raises BudgetExceeded or LedgerUnavailable."""
         self._intent = unique("")
         client, target = self._client, self._target
         budgets = client.rules.budgets
@@ -297,17 +304,17 @@ class Attempt:
             self._intent, time(), self._context.request_id, client.id, self._report.project or "", target.model,
             self._context.surface, micros, most.total, budgets,
         )  # fmt: skip
-        try:
-            await ledger.begin(intent)
-        except BaseException as error:
-            # the writer may still have it in its queue and write it later
-            gone = isinstance(error, _CLIENT_GONE)
-            if isinstance(error, BudgetExceeded):
-                self._accounting.statistics.refused(client.id, error.budget, intent.at)
-            self._note(_NOTHING, None, _CANCELLED_STATUS if gone else getattr(error, "status", 500))
-            self._report_to_pool(None, cancelled=True, crashed=False, tokens=0)
-            await self._correct_tokens(0)
-            raise
+        return ledger.begin(intent)
+
+    async def _not_begun(self, error: BaseException) -> None:
+        """Undo what was taken for a call that may not be made."""
+        # the writer may still have it in its queue and write it later
+        gone = isinstance(error, _CLIENT_GONE)
+        if isinstance(error, BudgetExceeded):
+            self._accounting.statistics.refused(self._client.id, error.budget, time())
+        self._note(_NOTHING, None, _CANCELLED_STATUS if gone else getattr(error, "status", 500))
+        self._report_to_pool(None, cancelled=True, crashed=False, tokens=0)
+        await self._correct_tokens(0)
 
     def _report_to_pool(
         self, failed: GatewayError | None, *, cancelled: bool, crashed: bool, tokens: int

@@ -6,10 +6,11 @@ minute that begins anywhere holds little more than the limit
 """
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway.policy.counts import as_count
 
@@ -35,6 +36,11 @@ class Window(Struct, frozen=True, gc=False):
     counted: Counted
     limit: int
     seconds: int
+    kind: str = ""
+    """What is counted in how many seconds: all limits of one kind share a counter."""
+
+    def __post_init__(self) -> None:
+        structs.force_setattr(self, "kind", sys.intern(f"{self.counted}/{self.seconds}"))
 
     def index(self, now: float) -> int:
         """Return the number of the window that contains `now`."""

@@ -195,9 +195,10 @@ class KeyPool:
         `jitter` is a random number from [0, 1). `said` is the message of an error, for operators. Only the first call
         for a lease has an effect.
         """
-        if lease.number not in self._open:
+        try:
+            self._open.remove(lease.number)
+        except KeyError:
             return []
-        self._open.discard(lease.number)
         state = lease.state or self._state(lease.project, lease.model)
         if state.in_flight > 0:
             state.in_flight -= 1
@@ -207,9 +208,11 @@ class KeyPool:
                 self._feature_state(lease).vague_limits = 0
             state.breakers.succeeded(lease.client)
             state.quotas.spend(now, end.tokens)
-            for holder in (self._projects[lease.project], lease.holder):
-                if holder is not None and holder.cooldown.until:
-                    holder.accepted(lease.at)
+            project, key = self._projects[lease.project], lease.holder
+            if project.cooldown.until:
+                project.accepted(lease.at)
+            if key is not None and key.cooldown.until:
+                key.accepted(lease.at)
             return []
         if said and isinstance(end, Limited | Rejected | Unserved | Broken):
             state.said, state.said_at = said, now

@@ -152,12 +152,13 @@ class Ledger:
         done: asyncio.Future[bool] = loop.create_future()
         if not writer.reserve():
             _give_up(done, strict=strict)
-            return done
-        if writer.stuck and not strict:
+        elif writer.stuck and not strict:
             self._gather(_Entry(row, None), loop)
             done.set_result(False)
         else:
-            self._gather(_Entry(row, done, strict), loop)
+            if not self._gathered:
+                loop.call_soon(self._hand_over, loop, _TURNS)
+            self._gathered.append(_Entry(row, done, strict))
         return done
 
     def _gather(self, entry: _Entry, loop: asyncio.AbstractEventLoop) -> None:
