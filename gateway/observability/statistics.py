@@ -125,7 +125,7 @@ class Statistics:
         """Models that answered, whose names are labels."""
         self._client_requests: dict[tuple[str, int], int] = {}
         self._client_tokens: dict[tuple[str, str], int] = {}
-        self.micros: Counter[tuple[str, str]] = Counter()
+        self.micros: dict[tuple[str, str], int] = {}
         """Cost as in the ledger, in millionths of a US dollar, by id of the issued key and model."""
         self._models: dict[str, ModelStatistics] = {}
         self.errors: Counter[tuple[int, str]] = Counter()
@@ -228,7 +228,7 @@ class Statistics:
         labels = key_id, model
         if labels not in self.micros:
             labels = self._client(key_id), self._known(model)
-        self.micros[labels] += micros
+        self.micros[labels] = self.micros.get(labels, 0) + micros
 
     def refused(self, key_id: str, budget: tuple[str, str, int], now: float) -> None:
         """Count a call that a budget of an issued key, given by unit, period and limit, does not allow."""

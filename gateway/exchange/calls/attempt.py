@@ -175,8 +175,7 @@ class Attempt:
                     self._add_tokens(self.counts)
                 return
             if self.is_counted and self.counts is not None and self._accounting.counters.local is not None:
-                if (done := self._succeed(self.counts)) is not None:
-                    await done
+                await self._succeed(self.counts)
                 return
         failed = error if isinstance(error, GatewayError) else self._failure if error is None else None
         if failed is not None:
@@ -218,7 +217,7 @@ class Attempt:
                     correction if self._accounting.counters.local is not None else asyncio.shield(correction)
                 )
 
-    def _succeed(self, spent: TokenCounts) -> Awaitable[object] | None:
+    def _succeed(self, spent: TokenCounts) -> Awaitable[object]:
         """Settle everything after a success whose counts are known. Return what to await for the ledger's row."""
         self._add_tokens(spent)
         accounting, total = self._accounting, spent.total
@@ -230,7 +229,7 @@ class Attempt:
         if self._intent and accounting.ledger is not None:
             # queued before it waits, so that a client that leaves now leaves no open row
             return accounting.ledger.settle(self._settlement("ok", _OK, spent, None))
-        return None
+        return _no_wait()
 
     def _add_tokens(self, spent: TokenCounts) -> None:
         self._report.add_tokens(spent)
@@ -388,6 +387,10 @@ class Attempt:
             return target.price_factor * prices.micros(target.model, spent, at, self.version)
         service_tier = self.tier or target.tier or "standard"
         return prices.micros(target.model, spent, at, self.version, service_tier)
+
+
+async def _no_wait() -> None:
+    """Stand for a wait where there is no ledger."""
 
 
 def _at_least(counts: TokenCounts, most: TokenCounts) -> TokenCounts:

@@ -25,7 +25,7 @@ _HEADERS: Mapping[Counted, tuple[str, str, str]] = {
 }
 """Headers with the limit, the rest, and the time until it is whole again."""
 _LINES = {
-    counted: f"{limit}: %d\r\n{remaining}: %d\r\n{reset}: %.3fs\r\n"
+    counted: (f"{limit}: ", f"\r\n{remaining}: ", f"\r\n{reset}: ")
     for counted, (limit, remaining, reset) in _HEADERS.items()
 }
 
@@ -123,7 +123,8 @@ def limit_lines(states: Sequence[WindowState]) -> str:
     lines = ""
     for state in _tightest(states):
         window = state.window
-        lines += _LINES[window.counted] % (window.limit, state.remaining, state.reset)
+        limit, remaining, reset = _LINES[window.counted]
+        lines += f"{limit}{window.limit}{remaining}{state.remaining}{reset}{state.reset:.3f}s\r\n"
     return lines
 
 

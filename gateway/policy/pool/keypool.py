@@ -195,10 +195,9 @@ class KeyPool:
         `jitter` is a random number from [0, 1). `said` is the message of an error, for operators. Only the first call
         for a lease has an effect.
         """
-        try:
-            self._open.remove(lease.number)
-        except KeyError:
+        if lease.number not in self._open:
             return []
+        self._open.discard(lease.number)
         state = lease.state or self._state(lease.project, lease.model)
         if state.in_flight > 0:
             state.in_flight -= 1
@@ -208,11 +207,9 @@ class KeyPool:
                 self._feature_state(lease).vague_limits = 0
             state.breakers.succeeded(lease.client)
             state.quotas.spend(now, end.tokens)
-            project, key = self._projects[lease.project], lease.holder
-            if project.cooldown.until:
-                project.accepted(lease.at)
-            if key is not None and key.cooldown.until:
-                key.accepted(lease.at)
+            for holder in (self._projects[lease.project], lease.holder):
+                if holder is not None and holder.cooldown.until:
+                    holder.accepted(lease.at)
             return []
         if said and isinstance(end, Limited | Rejected | Unserved | Broken):
             state.said, state.said_at = said, now

@@ -156,9 +156,7 @@ class Ledger:
             self._gather(_Entry(row, None), loop)
             done.set_result(False)
         else:
-            if not self._gathered:
-                loop.call_soon(self._hand_over, loop, _TURNS)
-            self._gathered.append(_Entry(row, done, strict))
+            self._gather(_Entry(row, done, strict), loop)
         return done
 
     def _gather(self, entry: _Entry, loop: asyncio.AbstractEventLoop) -> None:
@@ -173,11 +171,10 @@ class Ledger:
             return
         entries, self._gathered = self._gathered, []
         self._writer.thread.put(entries)
-        lax = [entry.done for entry in entries if entry.done is not None and not entry.strict]
-        if lax:
-            loop.call_later(_WAIT, self._give_up, lax, False)
-        if strict := [entry.done for entry in entries if entry.done is not None and entry.strict]:
-            loop.call_later(_STRICT_WAIT, self._give_up, strict, True)
+        for strict, seconds in ((False, _WAIT), (True, _STRICT_WAIT)):
+            waiting = [entry.done for entry in entries if entry.done is not None and entry.strict is strict]
+            if waiting:
+                loop.call_later(seconds, self._give_up, waiting, strict)
 
     def _give_up(self, waiting: "list[asyncio.Future[bool]]", strict: bool) -> None:
         """Stop waiting for rows. They are written all the same."""
@@ -208,9 +205,7 @@ class _Writer:
         self._failing = False
         """The database has failed, and that was reported, and nothing was written since."""
         self._connection, self._file = None, None
-        if (
-            engine.dialect.name == "sqlite"
-        ):  # it stays open; a connection to PostgreSQL may be lost between two writes
+        if engine.dialect.name == "sqlite":  # it stays open; one to PostgreSQL may be lost between two writes
             self._connection = engine.connect()
             self._file = FileTransaction(cast("sqlite3.Connection", statements(self._connection)))
         self._reserved: dict[str, Reservation] = {}
