@@ -421,10 +421,7 @@ def _resolve(entries: list[_Entry], refused: dict[int, BudgetExceeded], is_writt
 
 def _give_up(done: "asyncio.Future[bool]", *, strict: bool) -> None:
     """End the wait for a row that is not committed."""
-    if strict:
-        done.set_exception(LedgerUnavailable())
-    else:
-        done.set_result(False)
+    done.set_exception(LedgerUnavailable()) if strict else done.set_result(False)
 
 
 def reconcile(engine: sa.Engine, before: float, now: float) -> int:
