@@ -37,7 +37,7 @@ class Window(Struct, frozen=True, gc=False):
     limit: int
     seconds: int
     kind: str = ""
-    """What is counted in how many seconds: all limits of one kind share a counter."""
+    """Name of the count and the seconds, such as `tokens/60`: limits of one kind share a counter."""
 
     def __post_init__(self) -> None:
         structs.force_setattr(self, "kind", sys.intern(f"{self.counted}/{self.seconds}"))
