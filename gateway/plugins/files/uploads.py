@@ -80,11 +80,12 @@ class Uploads:
         return json_response(encode(upload_object(upload)), {})
 
     async def show(self, request: web.Request) -> web.Response:
-        """Answer with an upload."""
+        """Answer with an upload, and with its file for a client that has missed the answer to its completion."""
         async with self._files.enter(request) as context:
-            store = self._files.store
-            upload = await to_thread(store.upload, context.client.scope, request.match_info["id"], time())
-        return json_response(encode(upload_object(upload)), {})
+            store, scope = self._files.store, context.client.scope
+            upload = await to_thread(store.upload, scope, request.match_info["id"], time())
+            files = await to_thread(store.find, scope, [upload.file], time()) if upload.file else {}
+        return json_response(encode(upload_object(upload, files.get(upload.file or ""))), {})
 
     async def add_part(self, request: web.Request) -> web.Response:
         """Store one part."""

@@ -54,6 +54,7 @@ async def test_fi7_parts_are_joined_in_the_order_that_is_named(team: FileTeam) -
     async with aiohttp.ClientSession(headers=client.headers) as http, http.get(url) as response:
         assert await response.read() == b"abcdef"
     assert (await completed(client, upload["id"], [first["id"]]))[0] == 400
+    assert (await client.call("GET", f"/v1/uploads/{upload['id']}"))[1]["file"] == answer["file"]
     assert len(list(team.folder.iterdir())) == 4  # the database with its log, and the file
 
 
