@@ -126,7 +126,10 @@ def interaction_counts(usage: wire.InteractionUsage | None) -> TokenCounts:
     )
     return TokenCounts(
         prompt=usage.total_input_tokens,
+        cached=min(usage.total_cached_tokens, usage.total_input_tokens),
+        tool_use=usage.total_tool_use_tokens,
         completion=usage.total_output_tokens,
+        thoughts=usage.total_thought_tokens,
         prompt_audio=min(heard, usage.total_input_tokens),
     )
 
@@ -136,7 +139,6 @@ def usage_metadata(answer: wire.Interaction) -> UsageMetadata | None:
     if answer.usage is None:
         return None
     counts = interaction_counts(answer.usage)
-    total = counts.prompt + counts.completion
     details = [
         ModalityTokens("AUDIO", counts.prompt_audio),
         ModalityTokens("TEXT", counts.prompt - counts.prompt_audio),
@@ -144,7 +146,10 @@ def usage_metadata(answer: wire.Interaction) -> UsageMetadata | None:
     return UsageMetadata(
         prompt_token_count=counts.prompt,
         candidates_token_count=counts.completion,
-        total_token_count=total,
+        thoughts_token_count=counts.thoughts or None,
+        tool_use_prompt_token_count=counts.tool_use or None,
+        cached_content_token_count=counts.cached or None,
+        total_token_count=counts.total,
         prompt_tokens_details=details,
     )
 

@@ -155,6 +155,9 @@ class InteractionUsage(Struct, frozen=True):
     total_input_tokens: int = 0
     total_output_tokens: int = 0
     input_tokens_by_modality: list[Tokens] | None = None
+    total_thought_tokens: int = 0
+    total_tool_use_tokens: int = 0
+    total_cached_tokens: int = 0
 
 
 class Interaction(Struct, frozen=True):
