@@ -61,7 +61,7 @@ class Charges:
         await ledger.begin(intent)
 
     async def release(self, part: Part, context: RequestContext, status: int) -> None:
-        """End the row of a submission that costs nothing, and give back what was reserved."""
+        """End the row of a submission that costs nothing, and release its reservation."""
         await self._settle(part, context, "error", status, Spent())
 
     async def charge(self, part: Part, context: RequestContext, spent: Spent) -> None:

@@ -74,7 +74,7 @@ class BatchSurface(Protocol):
         """Return the lines of a batch."""
 
     def plugin(self, batch: Batch) -> BatchMethods:
-        """Return the plugin whose requests the lines are. Raises GatewayError."""
+        """Return the plugin that answers the lines. Raises GatewayError."""
 
     def runs_here(self, batch: Batch) -> bool:
         """Return whether the gateway answers the lines one by one."""
@@ -193,7 +193,7 @@ class Engine:
         self.wake()
 
     def _client(self, batch: Batch) -> Client:
-        """Return the holder of a batch's issued key. One that is revoked pays for what was sent, and asks no more."""
+        """Return the holder of a batch's issued key. A revoked key pays for submitted parts, and submits no more."""
         try:
             return self._services.holder(batch.client)
         except Unauthorized:
@@ -372,7 +372,7 @@ class Engine:
 
 
 def _end(batch: Batch, parts: Sequence[Part]) -> Status:
-    """Return the state in which a batch ends whose results are written, and note why it has failed."""
+    """Return the last state of a batch with written results, and note why it has failed."""
     outcomes = {part.outcome for part in parts}
     if batch.status == "cancelling" or outcomes == {"CANCELLED"}:
         return "cancelled"

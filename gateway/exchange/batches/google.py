@@ -149,7 +149,7 @@ def file_body(part: Part) -> bytes:
 
 
 def read_batch(data: bytes | mmap.mmap) -> GoogleBatch:
-    """Return a batch. Raises UpstreamError for what is none."""
+    """Return a batch. Raises UpstreamError for unreadable JSON."""
     try:
         return _decode_batch(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -166,7 +166,7 @@ def read_page(data: bytes) -> tuple[list[GoogleBatch], str]:
 
 
 def read_line(data: bytes | Raw) -> AnswerLine | None:
-    """Return one answer, or None for what is none."""
+    """Return an answer; None for unreadable JSON."""
     try:
         return _decode_line(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -1,4 +1,4 @@
-"""The methods of a plugin whose requests may be lines of a batch."""
+"""The methods of a plugin that answers lines of a batch."""
 
 from collections.abc import Callable, Sequence
 from time import time
@@ -56,7 +56,7 @@ def noted(body: Body, context: RequestContext, left_out: Sequence[str] = LEFT_OU
 
 
 class BatchMethods:
-    """A plugin whose requests cannot be lines of a batch."""
+    """A plugin that answers no lines of a batch."""
 
     async def batch_line(self, body: Body, context: RequestContext) -> BatchLine | None:
         """Return the requests for one line of a batch. None where Google has no batch for them.

@@ -79,7 +79,7 @@ class LineReader:
         context: RequestContext,
         render: Callable[[GatewayError], bytes],
     ) -> list[Part]:
-        """Return the parts of a batch; with `errors`, there are none. Raises what is no fault of a line."""
+        """Return the parts of a batch; none if there are `errors`. Raises errors that are no fault of a line."""
         self._batch.details.notes = {}
         self.errors = await to_thread(lines.faults)
         if self.errors:

@@ -41,7 +41,7 @@ class LineResult(Struct, frozen=True):
 async def results(
     store: "BatchStore", batch: Batch, parts: Sequence[Part], plugin: BatchMethods, context: RequestContext
 ) -> AsyncIterator[LineResult]:
-    """Yield the results of all lines. Raises GatewayError only for what is no fault of a line."""
+    """Yield the results of all lines. Raises GatewayError only for errors that are no fault of a line."""
     by_id = {part.id: part for part in parts}
     lines = store.lines(batch)
     while piece := await to_thread(_piece, store, lines):

@@ -47,7 +47,7 @@ _decode_file = msgspec.json.Decoder(_GoogleFile)
 
 
 class Source(Struct, frozen=True):
-    """A file to be uploaded. `model` is the one that will read it, whose quota decides about the project."""
+    """A file to be uploaded. `model` will read it: its quota decides about the project."""
 
     name: str
     mime_type: str

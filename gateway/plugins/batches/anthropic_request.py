@@ -109,7 +109,7 @@ class StoredLines:
 
 
 def identifier(name: str) -> str:
-    """Return a batch's id without its prefix. Raises NotFound for what can be none."""
+    """Return a batch's id without its prefix. Raises NotFound for malformed ids."""
     match = _ID.fullmatch(name)
     if match is None:
         raise no_batch(name)
@@ -122,7 +122,7 @@ def no_batch(name: str) -> NotFound:
 
 
 def list_query(query: Mapping[str, str]) -> ListQuery:
-    """Return what a list is asked for: the newest first, those after an id, or before it. Raises BadRequest."""
+    """Return the page that a query names: the newest, those after an id, or before it. Raises BadRequest."""
     before, after = query.get("before_id", ""), query.get("after_id", "")
     if before and after:
         raise BadRequest("Give 'before_id' or 'after_id', not both.", param="before_id")

@@ -1,4 +1,4 @@
-"""Batches, the request: what can be asked for, and pages of a list."""
+"""Batches, the request: endpoints and fields of a new batch, and pages of a list."""
 
 import re
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ def check_create(body: CreateBatch) -> None:
 
 
 def identifier(name: str) -> str:
-    """Return a batch's id without its prefix. Raises NotFound for what can be none."""
+    """Return a batch's id without its prefix. Raises NotFound for malformed ids."""
     match = _ID.fullmatch(name)
     if match is None:
         raise no_batch(name)

@@ -203,7 +203,7 @@ class Batches(Plugin):
         return self._messages
 
     def _enter(self, request: web.Request, *, reads_body: bool = True) -> Entry:
-        """Admit a request. Raises NotFound for one of Anthropic's family, whose batches have another path."""
+        """Admit a request. Raises NotFound for Anthropic's family: its batches have another path."""
         if family(request) == "anthropic":
             raise unserved(request)
         return self.services.enter(request, "batches", reads_body=reads_body)

@@ -71,7 +71,7 @@ class Surface:
         return InputFile(path, batch.endpoint, limits)
 
     def plugin(self, batch: Batch) -> Plugin:
-        """Return the plugin whose requests the lines are. Raises BadRequest if it is not active any more."""
+        """Return the plugin that answers the lines. Raises BadRequest if it is not active any more."""
         plugin = self._services.plugins.get(PLUGINS[batch.endpoint])
         if plugin is None:
             raise BadRequest(f"{batch.endpoint} is not served here.", code="unsupported_value")

@@ -32,7 +32,7 @@ class InputLine(Struct, gc=False):
 
 
 class LineModel(Struct, gc=False):
-    """The fields of a line's body that decide what it can cost."""
+    """Fields of a line's body that bound its cost."""
 
     model: str | None = None
     max_tokens: int | None = None

@@ -52,7 +52,7 @@ _decode = msgspec.json.Decoder(_Made)
 
 
 class Caches:
-    """All clients' caches. What it knows is lost at a restart; the caches at Google end by themselves."""
+    """All clients' caches. The table is lost at a restart; the caches at Google end by themselves."""
 
     def __init__(self, options: CachingConfig, services: Services) -> None:
         self.options = options

@@ -30,7 +30,7 @@ class ListQuery(Struct, frozen=True):
 
 
 def identifier(name: str) -> str:
-    """Return a file's id without its prefix. Raises NotFound for what can be none."""
+    """Return a file's id without its prefix. Raises NotFound for malformed ids."""
     match = _ID.fullmatch(name)
     if match is None:
         raise no_file(name)
@@ -97,7 +97,7 @@ def mime_type_of(head: bytes, filename: str, declared: str | None) -> str:
 
 
 def openai_query(query: Mapping[str, str]) -> ListQuery:
-    """Return what OpenAI's list is asked for. Raises BadRequest."""
+    """Return the page that a request for OpenAI's list names. Raises BadRequest."""
     order = query.get("order", "desc")
     if order not in ("asc", "desc"):
         raise BadRequest("Invalid 'order': use 'asc' or 'desc'.", param="order")
@@ -106,7 +106,7 @@ def openai_query(query: Mapping[str, str]) -> ListQuery:
 
 
 def anthropic_query(query: Mapping[str, str]) -> ListQuery:
-    """Return what Anthropic's list is asked for: the newest first, or those before an id. Raises BadRequest."""
+    """Return the page of Anthropic's list that a query names: the newest, or those before an id. Raises BadRequest."""
     before, after = query.get("before_id", ""), query.get("after_id", "")
     if before and after:
         raise BadRequest("Give 'before_id' or 'after_id', not both.", param="before_id")

@@ -105,7 +105,7 @@ class Files(Plugin):
         ]
 
     async def lifespan(self, app: web.Application) -> AsyncIterator[None]:
-        """Open the store, and delete what has expired from time to time."""
+        """Open the store, and delete expired files from time to time."""
         folder = _folder(self.config.path)
         if folder is None:
             yield
@@ -131,7 +131,7 @@ class Files(Plugin):
         return self._store
 
     def enter(self, request: web.Request) -> Entry:
-        """Admit a request, whose body is read later; errors are in the format of its family."""
+        """Admit a request before its body is read. Errors are in the format of its family."""
         errors = request.app[ERROR_FORMATS].get(family(request))
         return self.services.enter(request, "files", errors, reads_body=False)
 
@@ -209,7 +209,7 @@ class Files(Plugin):
         return response
 
     async def delete(self, request: web.Request) -> web.Response:
-        """Delete a file, and what Google keeps of it."""
+        """Delete a file, and its copies at Google."""
         name = request.match_info["id"]
         async with self.enter(request) as context:
             file = await self.find(context, name)

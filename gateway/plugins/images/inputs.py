@@ -1,4 +1,4 @@
-"""Pictures of a form: read, checked, and converted to what Gemini reads."""
+"""Pictures of a form: read, checked, and converted to formats that Gemini reads."""
 
 import asyncio
 from collections.abc import Sequence

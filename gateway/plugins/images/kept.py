@@ -1,4 +1,4 @@
-"""Pictures that can be fetched without a key for some time, by addresses that nobody can guess.
+"""Pictures that can be fetched without a key for some time, by addresses that cannot be guessed.
 
 They are files in a folder for each client. Processes that share the folder (blue and green) share the pictures.
 """
@@ -61,7 +61,7 @@ class KeptPictures:
         return None
 
     def sweep(self) -> None:
-        """Delete what has expired."""
+        """Delete expired pictures."""
         for folder in self._clients():
             self._forget(folder, time())
             with suppress(OSError):  # it is not empty

@@ -29,7 +29,7 @@ _ONE_SIZE = 1_290
 
 
 def check(body: ImageRequest, fields: Mapping[str, Raw]) -> Wanted:
-    """Return the size and quality that a request asks for. Raises BadRequest for what cannot be honoured."""
+    """Return the size and quality of a request. Raises BadRequest for a format that Gemini cannot make."""
     for name in REFUSED:
         if name in fields and bytes(fields[name]) not in (b"null", b'""'):
             raise _unsupported(name, "Gemini makes no vector graphics and no animations.")

@@ -92,7 +92,7 @@ def _without_picture(end: Finished | None, words: str) -> BadRequest:
 
 
 def look_at(drawing: Drawing) -> bytes:
-    """Return the bytes of a drawing, and note their facts in it. Raises UpstreamError for what is no picture."""
+    """Return the bytes of a drawing, and note their facts in it. Raises UpstreamError if they are no picture."""
     try:
         data = decoded(drawing.data, strict=True)
     except ValueError:

@@ -225,7 +225,7 @@ class Images(Plugin):
         return line, await self._prepare(line, route, context)
 
     def _read_generation(self, data: Body) -> Asked:
-        """Return a request for pictures of a prompt. Raises BadRequest with the path of what is wrong."""
+        """Return a request for pictures of a prompt. Raises BadRequest with the path of the wrong field."""
         body = data.decode(wire.decode_request)
         wish = check(body, data.fields)
         return Asked(body, self._record(body, data.fields, GENERATIONS), wish, data.heavy)

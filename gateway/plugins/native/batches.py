@@ -1,4 +1,4 @@
-"""Batches of issued keys: what their requests may contain, what they may cost, and what they have cost.
+"""Batches of issued keys: the requests that are allowed, the most that they can cost, and their real cost.
 
 A batch is in the project of the key that created it, and only the client that created it finds it by its name. Its row
 in the ledger stays open, with the most that it costs reserved, until the client reads it when it has ended.
@@ -30,7 +30,7 @@ _METHODS = {"batchGenerateContent": "generateContent", "asyncBatchEmbedContent":
 
 
 def checked_requests(body: dict[str, Any], model: str) -> list[dict[str, Any]]:
-    """Return the requests of a batch. What is no object is left out, for Google to refuse.
+    """Return the requests of a batch. Items that are no objects are left out, for Google to refuse.
 
     Raises BadRequest for another model than the path's, Forbidden for what an issued key may not use.
     """
@@ -211,7 +211,7 @@ _decode_batch = msgspec.json.Decoder(_Batch).decode
 
 
 def _response(data: Raw) -> GenerateContentResponse:
-    """Return an answer; an empty one for what is none."""
+    """Return an answer; an empty one if it cannot be read."""
     try:
         return decode_response(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

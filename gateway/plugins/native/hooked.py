@@ -84,7 +84,7 @@ class HookedAnswer:
             await self._end()
 
     async def feed(self, data: bytes) -> bytes:
-        """Return what follows in place of some bytes of a stream."""
+        """Return the bytes that replace some bytes of a stream."""
         return b"".join([await self._framed(payload) for payload in self._decoder.feed(data)])
 
     async def close(self) -> bytes:
@@ -95,7 +95,7 @@ class HookedAnswer:
         return b"".join(out)
 
     async def whole(self, data: bytes) -> bytes:
-        """Return what follows in place of a whole answer: one message, or an array of them."""
+        """Return the bytes that replace a whole answer: one message, or an array of them."""
         decoded = await offload(len(data) > HEAVY_ANSWER, _decoded, data)
         messages = decoded if isinstance(decoded, list) else [decoded]
         kept = []

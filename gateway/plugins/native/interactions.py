@@ -1,4 +1,4 @@
-"""Google's Interactions API: what a request may cost, what an issued key permits, and the tokens of an answer.
+"""Google's Interactions API: the most that a request can cost, rules of issued keys, and the tokens of an answer.
 
 Interactions are described by the types of google-genai 3.6. Their fields are in snake_case; Google's APIs take
 camelCase as well (https://protobuf.dev/programming-guides/json/). What is stored belongs to a whole Google project for

@@ -1,4 +1,4 @@
-"""Permission of a request with an issued key, what it costs, and the Google project that must answer it."""
+"""Permission of a request with an issued key, its cost, and the Google project that must answer it."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from time import time

@@ -55,7 +55,7 @@ def event_of(index: int, part: JsonObject) -> Event | None:
 
 
 def part_of(event: Event) -> JsonObject | None:
-    """Return the part that says what a hook's event says; None for events that are no parts."""
+    """Return the part that is equal to a hook's event; None for events that are no parts."""
     part: dict[str, Any]
     match event:
         case TextDelta():

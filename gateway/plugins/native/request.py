@@ -1,4 +1,4 @@
-"""Requests of Gemini's API: headers that are passed on, and what an issued key permits.
+"""Requests of Gemini's API: headers that are passed on, and methods that an issued key permits.
 
 Any project can answer for a model. Files and cached contents are in one project, so calls that name them must go there,
 and calls that create them must be noted. What belongs to a whole project is not for the holders of issued keys.
@@ -115,7 +115,7 @@ def passed_on(headers: Mapping[str, str]) -> CIMultiDict[str]:
 
 
 def permitted(method: str, path: str, *, stores: bool = False) -> Permitted:
-    """Return what a request does. Raises Forbidden for what an issued key does not permit.
+    """Return the effects of a request. Raises Forbidden for those that an issued key does not permit.
 
     `stores` tells that issued keys may store interactions (`plugins.native.interactions.store`).
     """

@@ -1,4 +1,4 @@
-"""Answers of Gemini's API: headers that are passed on, names of what was created, tokens that were used."""
+"""Answers of Gemini's API: headers that are passed on, names of created objects, tokens that were used."""
 
 import re
 from collections.abc import Mapping
@@ -68,7 +68,7 @@ def redirected(location: str, upstream: str, origin: str, key: str) -> str:
 
 
 def created(answer: bytes) -> tuple[list[str], TokenCounts]:
-    """Return the names of what was created, and the tokens of a cached content."""
+    """Return the names of created objects, and the tokens of a cached content."""
     try:
         message = decode_created(answer)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -316,7 +316,7 @@ class Native(Plugin):
     async def _answer_batch(
         self, answer: Forwarded, call: NativeCall, relay: Relay, context: RequestContext
     ) -> web.StreamResponse:
-        """Pass a batch on. The first time that it has ended, charge what it has cost."""
+        """Pass a batch on. The first time that it has ended, charge its cost."""
         owners, client, name = self.services.file_owners, context.client, call.reads_batch
         row = open_row(await owners.noted(client.scope, name, time()))
         reader = BatchReader(context.memory.take) if row is not None else UsageReader("")
@@ -351,7 +351,7 @@ class Native(Plugin):
         attempt: Attempt,
         call: NativeCall,
     ) -> web.Response:
-        """Return the answer to a creation. The owner is stored before the client knows the name."""
+        """Return the answer to a creation. The owner is stored before the client gets the name."""
         data = await answer.whole()
         names, usage = created(data)
         project, scope = context.report.project or "", context.client.scope

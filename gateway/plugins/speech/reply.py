@@ -19,7 +19,7 @@ from gateway.plugins.speech.response import SoundStream, counts_of, delta, done,
 
 
 class SpeechReply:
-    """A streamed speech. `headers` returns what every answer has, once the model is known."""
+    """A streamed speech. `headers` returns the headers of every answer, once the model is chosen."""
 
     push = None
 
@@ -61,7 +61,7 @@ class SpeechReply:
         await self._send(encoded)
 
     async def finish(self, last: bytes = b"") -> web.StreamResponse:
-        """End the stream, if it has begun: properly, or so that the client sees what is missing."""
+        """End the stream, if it has begun: properly, or so that the client notices that it is incomplete."""
         if self._is_over:
             return self._response
         if last and self.sound.error is None:

@@ -95,7 +95,7 @@ class SpeechOrigins:
 
 
 def speech(body: SpeechRequest, capabilities: Capabilities, options: SpeechOptions, notes: Notes) -> Speech:
-    """Return the calls for a request. Raises BadRequest with the path of what is wrong."""
+    """Return the calls for a request. Raises BadRequest with the path of the wrong field."""
     google, at = _google(body)
     form = _format(body, options, notes)
     speed = body.speed or 1.0

@@ -74,7 +74,7 @@ class SoundStream:
         return b""
 
     def fail(self, error: GatewayError) -> bytes:
-        """Keep an error in mid-stream; what follows from it depends on the stream."""
+        """Keep an error in mid-stream. The stream decides how it ends."""
         self.error = error
         return b""
 

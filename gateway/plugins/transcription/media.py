@@ -35,7 +35,7 @@ _LONGEST = 7 * 86_400.0
 
 
 def audio_type(head: bytes, name: str) -> str:
-    """Return a file's MIME type, by its first bytes, else by its name. Raises BadRequest for what is no audio."""
+    """Return a file's MIME type, by its first bytes, else by its name. Raises BadRequest if it is no audio."""
     if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:
         return "audio/aac" if head[1] & 0xF6 == 0xF0 else "audio/mp3"
     sniffed = sniff_bytes(head)

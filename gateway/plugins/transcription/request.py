@@ -60,7 +60,7 @@ class Wish(Struct, frozen=True):
 
 
 def wish(body: TranscriptionRequest, notes: Notes, *, translate: bool, by_chat: bool) -> Wish:
-    """Return what is asked for. Raises BadRequest for a format or a granularity that is none.
+    """Return the options of a request. Raises BadRequest for an unknown format or granularity.
 
     `by_chat` tells that a chat model answers, which has no times of words.
     """

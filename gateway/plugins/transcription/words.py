@@ -30,13 +30,13 @@ class Piece(Struct, frozen=True):
 
 
 def offset(value: str) -> float:
-    """Return the seconds of an offset such as `0.1s`; 0 for what is none."""
+    """Return the seconds of an offset such as `0.1s`; 0 for other text."""
     match = _CLOCK.fullmatch(value.strip())
     return float(match[4].replace(",", ".")) if match and match[4] else 0.0
 
 
 def clock(value: str | float) -> float | None:
-    """Return the seconds of a time such as `01:02.5`, which a model wrote; None for what is none."""
+    """Return the seconds of a time such as `01:02.5`, which a model wrote; None for other text."""
     if not isinstance(value, str):
         return float(value) if 0 <= value < 1e6 else None
     match = _CLOCK.fullmatch(value.strip())
@@ -48,7 +48,7 @@ def clock(value: str | float) -> float | None:
 
 
 def ordered(words: Iterable[Word]) -> list[Word]:
-    """Return words whose times never go back."""
+    """Return the words with times that never go back."""
     result: list[Word] = []
     last = 0.0
     for word in words:
@@ -93,7 +93,7 @@ def turns(parts: Sequence[Piece]) -> list[Piece]:
 
 
 def bounded(parts: Iterable[Piece], duration: float | None) -> list[Piece]:
-    """Return segments whose times never go back, and end with the audio."""
+    """Return the segments with times that never go back, and that end with the audio."""
     result: list[Piece] = []
     last = 0.0
     for part in parts:

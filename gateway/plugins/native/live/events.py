@@ -30,7 +30,7 @@ _decode = msgspec.json.Decoder(_Message).decode
 
 
 def _events(data: bytes) -> list[_Event]:
-    """Return the events of a message, none for what is no message."""
+    """Return the events of a message; none if it cannot be read."""
     try:
         message = _decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -49,7 +49,7 @@ def model_of_event(data: bytes) -> str:
 
 
 def read_events(data: bytes) -> Seen:
-    """Return what a message of Google's counts."""
+    """Return the counts of a message of Google's."""
     events = _events(data)
     is_over = any(event.event_type == _END for event in events)
     is_content = is_over or any(event.event_type.startswith(_OUTPUT) for event in events)

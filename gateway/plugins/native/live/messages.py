@@ -54,7 +54,7 @@ _decode_first = msgspec.json.Decoder(_First).decode
 
 
 def read_setup(data: bytes, *, issued: bool) -> Setup:
-    """Return what a client's first message says. Raises BadRequest unless it is `setup`.
+    """Return the setup of a session from its first message. Raises BadRequest unless it is `setup`.
 
     With an issued key, raises also for a field that is given twice, Forbidden for a tool that reads a project's stores.
     """
@@ -97,7 +97,7 @@ def _strict(data: bytes) -> Setup:
 
 
 def _model(name: str) -> str:
-    """Return the id of a model, "" for what looks like a key."""
+    """Return the id of a model, "" for text that looks like a key."""
     check_length(name)
     model = name.removeprefix("models/")
     return model if scrub(model) == model else ""
@@ -203,7 +203,7 @@ _decode = msgspec.json.Decoder(_ServerMessage).decode
 
 
 def read_message(data: bytes) -> Seen:
-    """Return what a message of Google's counts. What cannot be read counts nothing: the message is the client's."""
+    """Return the counts of a message of Google's. One that cannot be read counts nothing, and is passed on."""
     try:
         message = _decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

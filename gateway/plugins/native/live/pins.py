@@ -76,7 +76,7 @@ class Pins:
         return token
 
     async def minted(self, token: str, now: float) -> Minted | None:
-        """Return what a token stands for; None for one of Google's. Raises Unauthorized for one that has ended."""
+        """Return the record of a token; None for one of Google's. Raises Unauthorized for one that has ended."""
         if not token.startswith(_OWN):
             return None
         key = _key("token", token)

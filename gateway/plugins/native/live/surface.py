@@ -1,4 +1,4 @@
-"""Sessions of the Live API: who may open one, with which key and project, and the way to Google.
+"""Sessions of the Live API: permission, key and project, and the connection to Google.
 
 `/ws/google.ai.generativelanguage.{version}.GenerativeService.{method}` as Google's SDKs open it.
 """
@@ -134,7 +134,7 @@ class Live:
         return minted
 
     def _check(self, request: web.Request, context: RequestContext) -> None:
-        """Raise GatewayError for what this client may not open."""
+        """Raise GatewayError if this client may not open a session."""
         pairs = [(name, value) for name, value in request.query.items() if name not in _KEYS]
         refuse_issued_keys(text for pair in pairs for text in pair)
         path = request.path.removeprefix(GOOGLE)

@@ -101,7 +101,7 @@ class Turns:
             await self._settle()
 
     async def end(self, error: BaseException | None) -> None:
-        """Settle what is open when the session ends. Without an answer, the client's input counts as it was sent."""
+        """Settle an open turn when the session ends. Without an answer, the client's input counts as it was sent."""
         turn = self._turn
         if turn is None:
             return
