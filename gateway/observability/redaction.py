@@ -78,7 +78,7 @@ def may_hold_secret(text: str) -> bool:
 
 def printable(line: bytes) -> bytes:
     """Return a line with its invisible characters escaped. The encoder has escaped those below U+0020."""
-    if line.isascii() and b"\x7f" not in line:
+    if line.isascii() and line.find(b"\x7f") < 0:  # `in` raises an exception for itself before the search
         return line
     text = line.decode(errors="replace")
     return _INVISIBLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text).encode()

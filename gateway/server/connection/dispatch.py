@@ -6,13 +6,14 @@ request goes aiohttp's way, as all do where the application runs without `server
 """
 
 from collections.abc import Awaitable, Callable, Iterator
-from functools import partial, update_wrapper
+from functools import update_wrapper
+from inspect import isfunction
 from operator import attrgetter
 from re import Pattern
 from typing import Any, Self
 
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
 
 class Request(web.Request):
@@ -69,8 +70,14 @@ class _Match(web.UrlMappingMatchInfo):
 def _wrapped(app: web.Application, handler: Handler) -> Handler:
     """Return a handler inside the application's middlewares, the first of which is the outermost."""
     for middleware in reversed(app.middlewares):
-        handler = update_wrapper(partial(middleware, handler=handler), handler)
+        handler = update_wrapper(_inside(middleware, handler), handler)
     return handler
+
+
+def _inside(middleware: Middleware, handler: Handler) -> Handler:
+    """Return a handler inside one middleware. `partial` would copy a dict for each request."""
+    call: Middleware = middleware if isfunction(middleware) else middleware.__call__
+    return lambda request: call(request, handler)
 
 
 def _exact_routes(app: web.Application) -> Iterator[tuple[str, web.AbstractRoute]]:
