@@ -1,4 +1,4 @@
-"""The folder of what the gateway keeps in files."""
+"""Folders of the files that the gateway keeps."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,3 +9,10 @@ def state_path(file: str, environ: Mapping[str, str]) -> Path:
     # systemd.exec(5): several are joined by colons
     directory = environ.get("STATE_DIRECTORY", "").partition(":")[0]
     return Path(directory or Path.cwd()) / file
+
+
+def data_folder(path: str | None, name: str, environ: Mapping[str, str]) -> Path | None:
+    """Return the folder of a plugin's data: `path`, or `name` below STATE_DIRECTORY; None without either."""
+    if path is None and not environ.get("STATE_DIRECTORY"):
+        return None
+    return state_path(path or name, environ)

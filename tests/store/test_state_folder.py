@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.store.state_folder import state_path
+from gateway.store.state_folder import data_folder, state_path
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,20 @@ def test_a_relative_file_is_in_the_state_directory(
     file: str, environ: dict[str, str], expected: Path
 ) -> None:
     assert state_path(file, environ) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "environ", "expected"),
+    [
+        (None, {}, None),
+        (None, {"STATE_DIRECTORY": ""}, None),
+        (None, {"STATE_DIRECTORY": "/var/lib/gateway"}, Path("/var/lib/gateway/files")),
+        ("kept", {"STATE_DIRECTORY": "/var/lib/gateway"}, Path("/var/lib/gateway/kept")),
+        ("kept", {}, Path.cwd() / "kept"),
+        ("/srv/kept", {}, Path("/srv/kept")),
+    ],
+)
+def test_a_plugin_has_a_folder_if_one_is_named_or_the_service_has_one(
+    path: str | None, environ: dict[str, str], expected: Path | None
+) -> None:
+    assert data_folder(path, "files", environ) == expected

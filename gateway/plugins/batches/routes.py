@@ -5,7 +5,6 @@ import os
 import secrets
 from asyncio import to_thread
 from collections.abc import AsyncIterator
-from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -26,7 +25,7 @@ from gateway.plugins.batches.request import PLUGINS, check_create, identifier, l
 from gateway.plugins.batches.response import batch_list, batch_object, note_headers
 from gateway.plugins.batches.wire import CreateBatch, decode_create, encode
 from gateway.policy.clients.kept_batches import ENDED, Batch, BatchPage, Details
-from gateway.store.state_folder import state_path
+from gateway.store.state_folder import data_folder
 
 if TYPE_CHECKING:
     from gateway.exchange.batches.engine import BatchSurface, Engine
@@ -84,7 +83,7 @@ class Batches(Plugin):
 
     def __init__(self, config: Any, services: Services) -> None:
         super().__init__(config, services)
-        self._folder = _folder(config.path)
+        self._folder = data_folder(config.path, "batches", os.environ)
         self._engine: Engine | None = None
         self._surface: Surface | None = None
         self._messages: MessageSurface | None = None
@@ -246,9 +245,3 @@ class Batches(Plugin):
             now + _LIFE,
             details=details,
         )
-
-
-def _folder(path: str | None) -> Path | None:
-    if path is None and not os.environ.get("STATE_DIRECTORY"):
-        return None
-    return state_path(path or "batches", os.environ)

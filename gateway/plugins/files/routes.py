@@ -44,7 +44,7 @@ from gateway.plugins.files.response import (
 from gateway.plugins.files.uploads import Uploads
 from gateway.plugins.files.wire import decode_file, encode
 from gateway.policy.clients.kept_files import FileLimits, Page, StoredFile
-from gateway.store.state_folder import state_path
+from gateway.store.state_folder import data_folder
 
 if TYPE_CHECKING:
     from gateway.store.files.file_store import FileStore
@@ -106,7 +106,7 @@ class Files(Plugin):
 
     async def lifespan(self, app: web.Application) -> AsyncIterator[None]:
         """Open the store, and delete expired files from time to time."""
-        folder = _folder(self.config.path)
+        folder = data_folder(self.config.path, "files", os.environ)
         if folder is None:
             yield
             return
@@ -265,9 +265,3 @@ def _opened(folder: Path, limits: FileLimits) -> "FileStore":
         return FileStore(folder, limits)
     except (OSError, sqlite3.Error, ValueError) as error:
         raise RuntimeError(f"the folder {folder} (`path`) cannot be used: {error}") from None
-
-
-def _folder(path: str | None) -> Path | None:
-    if path is None and not os.environ.get("STATE_DIRECTORY"):
-        return None
-    return state_path(path or "files", os.environ)
